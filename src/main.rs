@@ -1,0 +1,2 @@
+//! wan22-tune.
+fn main() {}

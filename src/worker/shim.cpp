@@ -1,0 +1,22 @@
+// What tch does not bind: libtorch's global switches and what it says of itself.
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+
+#include <cstdio>
+#include <string>
+
+namespace {
+// Copies as much as fits, always terminated; returns the whole length.
+size_t copy(const std::string& text, char* buffer, size_t size) {
+  return static_cast<size_t>(std::snprintf(buffer, size, "%s", text.c_str()));
+}
+}  // namespace
+
+extern "C" {
+void wan22_set_onednn(bool on) { at::globalContext().setUserEnabledMkldnn(on); }
+void wan22_set_flush_denormal(bool on) { at::globalContext().setFlushDenormal(on); }
+size_t wan22_parallel_info(char* buffer, size_t size) { return copy(at::get_parallel_info(), buffer, size); }
+size_t wan22_cpu_capability(char* buffer, size_t size) { return copy(at::get_cpu_capability(), buffer, size); }
+size_t wan22_build_info(char* buffer, size_t size) { return copy(at::show_config(), buffer, size); }
+}
