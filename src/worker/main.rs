@@ -1,2 +1,4 @@
 //! wan22-worker.
-fn main() { println!("{}", tch::get_num_threads()); }
+fn main() {
+    println!("{}", tch::get_num_threads());
+}

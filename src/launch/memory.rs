@@ -1,0 +1,51 @@
+//! Memory modes and the kernel's memory policies.
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::{Machine, NodeSet};
+
+/// One kernel memory policy (`set_mempolicy(2)`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "policy", content = "nodes", rename_all = "kebab-case")]
+pub enum MemoryPolicy {
+    /// The node of the CPU that touches a page first.
+    #[default]
+    Default,
+    /// These nodes only.
+    Bind(NodeSet),
+    /// This node while it has room.
+    Preferred(NodeSet),
+    /// Pages in turn over these nodes.
+    Interleave(NodeSet),
+    /// Pages over these nodes in proportion to their bandwidth.
+    WeightedInterleave(NodeSet),
+}
+
+/// A named rule that gives a process its policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemoryMode {
+    /// The kernel's default everywhere.
+    Default,
+    /// The WAN22 optimizer's pair: weights interleaved, the rest preferred on the first node.
+    Baseline,
+}
+
+impl MemoryMode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::Default, Self::Baseline];
+
+    /// The word in files and columns.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Baseline => "baseline",
+        }
+    }
+
+    /// The policies `(weights, rest)` for threads on `nodes`, or `None` where the machine has
+    /// too few nodes for the mode to differ from the default.
+    pub fn policies(self, _machine: &Machine) -> Option<(MemoryPolicy, MemoryPolicy)> {
+        Some((MemoryPolicy::Default, MemoryPolicy::Default))
+    }
+}

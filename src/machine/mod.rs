@@ -1,0 +1,168 @@
+//! Machine: what this process may use.
+//!
+//! Everything that the tuner knows of a machine is in [`Machine`], which is plain data:
+//! it is written to `machine.json` beside the results and read back by every report.
+
+mod os_set;
+
+use serde::{Deserialize, Serialize};
+
+pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
+
+/// A machine as this process sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Where this description comes from.
+    pub source: Source,
+    /// Host name; names the results folder.
+    pub host: String,
+    /// The processor.
+    pub cpu: Cpu,
+    /// CPUs of each package (socket).
+    pub packages: Vec<CpuSet>,
+    /// NUMA nodes, ascending by number; memory-only and empty ones too.
+    pub nodes: Vec<Node>,
+    /// CPUs that share a last-level (L3) cache; one group of all where there is no L3.
+    pub l3_groups: Vec<CpuSet>,
+    /// Physical cores.
+    pub cores: Vec<Core>,
+    /// CPUs that this process may use: online, in its cgroup's cpuset, in its affinity mask.
+    pub allowed: CpuSet,
+    /// Ceilings that a cgroup sets.
+    pub limits: Limits,
+    /// Installed memory.
+    pub memory_bytes: u64,
+    /// GPUs that the driver reports.
+    pub gpus: Vec<Gpu>,
+    /// Kernel release.
+    pub kernel: String,
+    /// Facts that a reader should know, such as a guess.
+    pub notes: Vec<String>,
+}
+
+/// Where a [`Machine`] comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// This very machine: binding works.
+    Live,
+    /// A hwloc XML file: for planning only.
+    Xml,
+    /// A hwloc synthetic description: for planning only.
+    Synthetic,
+}
+
+/// The processor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cpu {
+    /// Marketing name, blanks squeezed.
+    pub model: String,
+    /// `GenuineIntel`, `AuthenticAMD`, …
+    pub vendor: String,
+    /// `x86_64`, `aarch64`, …
+    pub architecture: String,
+    /// Instruction-set extensions that matter to libtorch, in the kernel's spelling.
+    pub isa: Vec<String>,
+}
+
+/// A NUMA node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// The kernel's number.
+    pub number: u32,
+    /// Its CPUs; empty for a memory-only node.
+    pub cpus: CpuSet,
+    /// Its memory; 0 for a node without.
+    pub memory_bytes: u64,
+    /// Whether this process may allocate there (cgroup `cpuset.mems`).
+    pub allowed: bool,
+    /// Relative distance to each node of [`Machine::nodes`], itself 10; empty when unknown.
+    pub distances: Vec<u32>,
+}
+
+/// A physical core.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Core {
+    /// Its hardware threads (SMT siblings), whether allowed or not.
+    pub cpus: CpuSet,
+    /// Index into [`Machine::packages`].
+    pub package: usize,
+    /// Number of its NUMA node.
+    pub node: u32,
+    /// Index into [`Machine::l3_groups`].
+    pub l3_group: usize,
+    /// Its kind where the machine mixes kinds.
+    pub kind: CoreKind,
+}
+
+/// What kind of core, on machines that mix them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CoreKind {
+    /// Every core of the machine is alike.
+    #[default]
+    Uniform,
+    /// A fast core.
+    Performance,
+    /// A slower, thriftier core.
+    Efficiency,
+}
+
+/// Ceilings set by the process's cgroup; `None` where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// CPU seconds a second (`cpu.max`, `cpu.cfs_quota_us`).
+    pub cpu_quota: Option<f64>,
+    /// Bytes (`memory.max`, `memory.limit_in_bytes`).
+    pub memory_bytes: Option<u64>,
+}
+
+/// A GPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gpu {
+    /// Marketing name.
+    pub model: String,
+    /// Its memory.
+    pub memory_bytes: u64,
+    /// Driver version.
+    pub driver: String,
+}
+
+impl Machine {
+    /// Physical cores with at least one allowed CPU.
+    pub fn usable_cores(&self) -> impl Iterator<Item = &Core> {
+        self.cores.iter().filter(|core| !core.cpus.is_disjoint(&self.allowed))
+    }
+
+    /// How many physical cores this process may use.
+    pub fn core_count(&self) -> usize {
+        self.usable_cores().count()
+    }
+
+    /// How many threads can run at once: the allowed CPUs, under the quota's whole part, at least 1.
+    pub fn thread_limit(&self) -> usize {
+        let quota = self.limits.cpu_quota.map_or(usize::MAX, |quota| quota.max(1.0) as usize);
+        self.allowed.len().min(quota)
+    }
+
+    /// Nodes on which this process may allocate.
+    pub fn memory_nodes(&self) -> NodeSet {
+        let holds = |node: &&Node| node.allowed && node.memory_bytes > 0;
+        self.nodes.iter().filter(holds).map(|node| node.number).collect()
+    }
+
+    /// Memory that this process may use: the machine's, under the cgroup's limit.
+    pub fn usable_memory_bytes(&self) -> u64 {
+        self.limits.memory_bytes.unwrap_or(u64::MAX).min(self.memory_bytes)
+    }
+
+    /// Whether this is a Threadripper PRO, as the WAN22 optimizer decides it.
+    pub fn is_threadripper_pro(&self) -> bool {
+        self.cpu.model.contains("Threadripper PRO")
+    }
+
+    /// Whether a GPU is an RTX 4080, as the WAN22 optimizer decides it.
+    pub fn is_rtx_4080(&self) -> bool {
+        self.gpus.iter().any(|gpu| gpu.model.contains("RTX 4080"))
+    }
+}

@@ -1,0 +1,191 @@
+//! Sets of operating-system indexes, as the kernel writes them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The highest index that is believed: far above any kernel's CPU limit (8192),
+/// low enough that a hostile `0-4294967295` can't fill the memory.
+pub const HIGHEST_INDEX: u32 = 65_535;
+
+/// A set of CPU or NUMA node numbers. Text form: the kernel's list format, `0-3,8,10-11`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OsSet(BTreeSet<u32>);
+
+/// CPU (hardware thread) numbers as the kernel counts them.
+pub type CpuSet = OsSet;
+
+/// NUMA node numbers as the kernel counts them.
+pub type NodeSet = OsSet;
+
+impl OsSet {
+    /// The set without members.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The members, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// How many members.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `index` is a member.
+    pub fn contains(&self, index: u32) -> bool {
+        self.0.contains(&index)
+    }
+
+    /// The lowest member.
+    pub fn first(&self) -> Option<u32> {
+        self.0.first().copied()
+    }
+
+    /// The highest member.
+    pub fn last(&self) -> Option<u32> {
+        self.0.last().copied()
+    }
+
+    /// Adds one member.
+    pub fn insert(&mut self, index: u32) {
+        self.0.insert(index);
+    }
+
+    /// Members of both.
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).copied().collect())
+    }
+
+    /// Members of either.
+    pub fn union(&self, other: &Self) -> Self {
+        Self(self.0.union(&other.0).copied().collect())
+    }
+
+    /// Members of this one that the other lacks.
+    pub fn difference(&self, other: &Self) -> Self {
+        Self(self.0.difference(&other.0).copied().collect())
+    }
+
+    /// Whether every member is in `other`.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+
+    /// Whether no member is in `other`.
+    pub fn is_disjoint(&self, other: &Self) -> bool {
+        self.0.is_disjoint(&other.0)
+    }
+
+    /// Members as maximal runs `(first, last)`.
+    fn runs(&self) -> Vec<(u32, u32)> {
+        let mut runs: Vec<(u32, u32)> = Vec::new();
+        for index in self.iter() {
+            match runs.last_mut() {
+                Some(run) if run.1 + 1 == index => run.1 = index,
+                _ => runs.push((index, index)),
+            }
+        }
+        runs
+    }
+}
+
+impl FromIterator<u32> for OsSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(indexes: I) -> Self {
+        Self(indexes.into_iter().collect())
+    }
+}
+
+impl fmt::Display for OsSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (first, last)) in self.runs().into_iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            if first == last {
+                write!(f, "{comma}{first}")?;
+            } else {
+                write!(f, "{comma}{first}-{last}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a text is no set.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{part}` in `{text}` is not a number or a range like 0-3 (at most {HIGHEST_INDEX})")]
+pub struct BadOsSet {
+    text: String,
+    part: String,
+}
+
+impl FromStr for OsSet {
+    type Err = BadOsSet;
+
+    /// Reads the kernel's list format; blank text is the empty set.
+    fn from_str(text: &str) -> Result<Self, BadOsSet> {
+        let mut set = Self::empty();
+        for part in text.trim().split(',').filter(|_| !text.trim().is_empty()) {
+            let bad = || BadOsSet { text: shortened(text), part: shortened(part) };
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let first: u32 = index(first).ok_or_else(bad)?;
+            let last: u32 = index(last).ok_or_else(bad)?;
+            if first > last {
+                return Err(bad());
+            }
+            set.0.extend(first..=last);
+        }
+        Ok(set)
+    }
+}
+
+fn index(text: &str) -> Option<u32> {
+    let text = text.trim();
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().filter(|&i| i <= HIGHEST_INDEX)
+}
+
+fn shortened(text: &str) -> String {
+    text.trim().chars().take(60).collect()
+}
+
+impl Serialize for OsSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for OsSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_format_round_trips() {
+        for text in ["", "0", "0-3", "0-3,8,10-11", "1024-2047"] {
+            assert_eq!(text.parse::<OsSet>().unwrap().to_string(), text);
+        }
+        assert_eq!("3,1,2,2, 7\n".parse::<OsSet>().unwrap().to_string(), "1-3,7");
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        for text in ["a", "3-1", "-1", "1-", ",", "0-99999999", "1,,2", "+3", "0x1"] {
+            assert!(text.parse::<OsSet>().is_err(), "{text}");
+        }
+    }
+}

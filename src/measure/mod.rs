@@ -1,0 +1,3 @@
+//! How a candidate becomes a trial: a worker process, or the replay of a journal.
+
+pub mod wire;

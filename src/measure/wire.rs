@@ -1,0 +1,78 @@
+//! What tuner and worker say to each other.
+//!
+//! The worker reads one [`Job`] as JSON on stdin and writes [`Message`]s on stdout, one JSON
+//! object a line: `ready` once everything is set up and warm, a `sample` for each repetition,
+//! then `done`; or `failed` at any point. stderr is free text for people.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::launch::Effect;
+use crate::settings::Settings;
+use crate::trial::{Outcome, Sample};
+use crate::workload::Workload;
+
+/// The version of this protocol; a worker refuses another one.
+pub const VERSION: u32 = 1;
+
+/// One trial's work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// [`VERSION`] of the writer.
+    pub version: u32,
+    /// The trial's number; every message repeats it.
+    pub trial: u64,
+    /// What to run, with sizes fixed for the whole tune.
+    pub workload: Workload,
+    /// How to run it.
+    pub settings: Settings,
+    /// Repetitions after the warm-up.
+    pub repetitions: u32,
+    /// Repetitions before, not reported.
+    pub warmup: u32,
+    /// Input pictures, JPEG or PNG.
+    pub images: Vec<PathBuf>,
+    /// Where frames are written; emptied by the tuner.
+    pub output: PathBuf,
+    /// Seeds weights and noise.
+    pub seed: u64,
+}
+
+/// One line from the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "kebab-case")]
+pub enum Message {
+    /// Set up and warm.
+    Ready {
+        /// The job's trial number.
+        trial: u64,
+        /// Seconds from the worker's start to here.
+        setup_s: f64,
+        /// What holds in the process.
+        effect: Box<Effect>,
+    },
+    /// One repetition.
+    Sample {
+        /// The job's trial number.
+        trial: u64,
+        /// The repetition.
+        sample: Sample,
+    },
+    /// The end of a good trial.
+    Done {
+        /// The job's trial number.
+        trial: u64,
+        /// Peak resident memory.
+        peak_rss_bytes: u64,
+    },
+    /// The end of a bad one.
+    Failed {
+        /// The job's trial number.
+        trial: u64,
+        /// How.
+        outcome: Outcome,
+        /// In words.
+        detail: String,
+    },
+}

@@ -1,0 +1,91 @@
+//! The TOML form of a space, before and after it is resolved.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Value;
+
+/// The format's version.
+pub const SCHEMA: u32 = 1;
+
+/// A file of `search-spaces/`, or the `space.toml` of a results folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpaceFile {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What the space is called.
+    pub name: String,
+    /// What it is for.
+    pub why: String,
+    /// Written by resolution: the facts that expressions speak of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given: BTreeMap<String, i64>,
+    /// Written by resolution: the baseline's value of every knob that the tool has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub baseline: BTreeMap<String, Value>,
+    /// The knobs, in the order in which they are searched and reported.
+    #[serde(default)]
+    pub knob: toml::Table,
+    /// What legal candidates keep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraint: Vec<ConstraintEntry>,
+}
+
+/// One `[knob.NAME]`. Exactly one of `values` and `range` is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnobEntry {
+    /// What it means in the workload, and why it is worth tuning.
+    pub why: String,
+    /// All numbers (ordered) or all words (names).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<Value>>,
+    /// Whole numbers between two bounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
+    /// Single values that exist only where an expression over the machine is true.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub only_if: BTreeMap<String, String>,
+    /// When the knob does anything, over the machine and the other knobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Left out of the space unless experts' knobs are asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expert: bool,
+}
+
+/// Whole numbers from `min` to `max`, both numbers or expressions over the machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The lowest.
+    pub min: Value,
+    /// The highest.
+    pub max: Value,
+    /// How the values between are chosen.
+    #[serde(default)]
+    pub spacing: Spacing,
+}
+
+/// How a range is filled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spacing {
+    /// 1, 2, 3, 4, 6, 8, 12, 16, 24, …: two values an octave, and both bounds.
+    #[default]
+    Geometric,
+    /// Every whole number.
+    Every,
+}
+
+/// One `[[constraint]]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConstraintEntry {
+    /// True for legal candidates.
+    pub holds: String,
+    /// Why.
+    pub why: String,
+}

@@ -1,0 +1,140 @@
+//! Space: the knobs with their legal values on this machine, with conditions and constraints.
+//!
+//! A file of `search-spaces/` speaks of any machine (`max = "cores"`); [`Space::resolve`] turns
+//! it into levels on one machine. A [`Candidate`] names one level a knob.
+
+mod candidate;
+mod expression;
+mod file;
+mod resolve;
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use candidate::Candidate;
+pub use expression::{Expression, Given};
+pub use file::{ConstraintEntry, KnobEntry, SpaceFile};
+pub use resolve::SpaceError;
+
+/// One value of a knob.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// A count or a size.
+    Number(i64),
+    /// A name.
+    Word(String),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Word(word) => word.fmt(f),
+        }
+    }
+}
+
+/// One tuned quantity with its legal values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Knob {
+    /// The name, as in the journal's column `knob.NAME`.
+    pub name: String,
+    /// What it means in the workload, and why it is worth tuning.
+    pub why: String,
+    /// Legal values; ascending where [`Knob::ordered`].
+    pub levels: Vec<Value>,
+    /// Whether neighbouring levels are alike (counts and sizes) or mere names.
+    pub ordered: bool,
+    /// When the knob does anything; where this is false it rests at the baseline's level.
+    pub when: Option<Expression>,
+    /// The baseline's level.
+    pub baseline: usize,
+}
+
+/// A relation between knobs that every legal candidate keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constraint {
+    /// True for legal candidates.
+    pub holds: Expression,
+    /// Why.
+    pub why: String,
+}
+
+/// The knobs of one search with their legal values.
+#[derive(Clone, Debug)]
+pub struct Space {
+    /// The file's name.
+    pub name: String,
+    /// What the space is for.
+    pub why: String,
+    /// The knobs, in the file's order.
+    pub knobs: Vec<Knob>,
+    /// What legal candidates keep.
+    pub constraints: Vec<Constraint>,
+    /// What the expressions may speak of besides knobs.
+    pub given: Given,
+    /// For recorded spaces: the only candidates that exist.
+    pub listed: Option<HashSet<Candidate>>,
+}
+
+impl Space {
+    /// The baseline, one level a knob.
+    pub fn baseline(&self) -> Candidate {
+        Candidate::new(self.knobs.iter().map(|knob| knob.baseline))
+    }
+
+    /// The knob called `name`, with its position.
+    pub fn knob(&self, name: &str) -> Option<(usize, &Knob)> {
+        self.knobs.iter().enumerate().find(|(_, knob)| knob.name == name)
+    }
+
+    /// The candidate's value of the knob at `position`.
+    pub fn value(&self, candidate: &Candidate, position: usize) -> &Value {
+        &self.knobs[position].levels[candidate.level(position)]
+    }
+
+    /// The candidate with every knob that does nothing in it put back to the baseline's level.
+    pub fn canonical(&self, candidate: &Candidate) -> Candidate {
+        let mut canonical = candidate.clone();
+        for (position, knob) in self.knobs.iter().enumerate() {
+            let Some(when) = &knob.when else { continue };
+            if !when.is_true(&self.given, self.all_named(&canonical)) {
+                canonical = canonical.with(position, knob.baseline);
+            }
+        }
+        canonical
+    }
+
+    /// Whether the candidate keeps every constraint and, in a recorded space, exists.
+    pub fn is_legal(&self, candidate: &Candidate) -> bool {
+        match &self.listed {
+            Some(listed) => listed.contains(candidate),
+            None => self.broken_constraint(candidate).is_none(),
+        }
+    }
+
+    /// The first constraint that the candidate breaks.
+    pub fn broken_constraint(&self, candidate: &Candidate) -> Option<&Constraint> {
+        let broken = |c: &&Constraint| !c.holds.is_true(&self.given, self.all_named(candidate));
+        self.constraints.iter().find(broken)
+    }
+
+    /// Candidates before conditions and constraints.
+    pub fn raw_count(&self) -> u128 {
+        self.knobs.iter().map(|knob| knob.levels.len() as u128).product()
+    }
+
+    /// The candidate's values by knob name.
+    pub fn named<'a>(
+        &'a self,
+        candidate: &'a Candidate,
+    ) -> impl Iterator<Item = (&'a str, &'a Value)> + 'a {
+        self.knobs
+            .iter()
+            .enumerate()
+            .map(|(i, knob)| (knob.name.as_str(), self.value(candidate, i)))
+    }
+}

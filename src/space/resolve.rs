@@ -1,0 +1,215 @@
+//! From a space file to a space: bounds worked out, values that the machine lacks left out.
+
+use serde::Deserialize;
+
+use super::file::{KnobEntry, Range, SCHEMA, Spacing};
+use super::{Candidate, Constraint, Expression, Given, Knob, Space, SpaceFile, Value};
+
+/// More levels than this are a mistake in the file.
+const MOST_LEVELS: i64 = 10_000;
+
+/// What is wrong with a space file, and where.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{place}: {problem}")]
+pub struct SpaceError {
+    /// The key, as in `knob.batch_size.range.max`.
+    pub place: String,
+    /// The problem and its cure.
+    pub problem: String,
+}
+
+fn at<T>(place: &str, result: Result<T, String>) -> Result<T, SpaceError> {
+    result.map_err(|problem| SpaceError { place: place.to_owned(), problem })
+}
+
+impl SpaceFile {
+    /// Reads TOML.
+    ///
+    /// # Errors
+    /// The parser's message with line and column, or an unknown version of the format.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let file: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        if file.schema == SCHEMA {
+            Ok(file)
+        } else {
+            Err(format!(
+                "schema: this program reads version {SCHEMA}, the file has {}",
+                file.schema
+            ))
+        }
+    }
+
+    /// TOML that [`SpaceFile::parse`] reads back as the same file.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("plain tables are TOML")
+    }
+}
+
+impl Space {
+    /// Works the file out for the machine and the baseline that `given` describes.
+    ///
+    /// # Errors
+    /// The key and what is wrong with it: an unknown knob, an expression that does not parse or
+    /// has no value, a bound below another, no value left, a baseline that breaks a constraint.
+    pub fn resolve(file: &SpaceFile, given: Given, experts: bool) -> Result<Self, SpaceError> {
+        let mut knobs = Vec::new();
+        for (name, entry) in &file.knob {
+            let place = format!("knob.{name}");
+            let entry = KnobEntry::deserialize(entry.clone());
+            let entry = at(&place, entry.map_err(|error| error.message().to_owned()))?;
+            if !entry.expert || experts {
+                knobs.push(knob(name, &entry, &given, &place)?);
+            }
+        }
+        let mut space = Self {
+            name: file.name.clone(),
+            why: file.why.clone(),
+            knobs,
+            constraints: Vec::new(),
+            given,
+            listed: None,
+        };
+        space.constraints = space.read_constraints(file)?;
+        Ok(space)
+    }
+
+    /// The space of a results folder, worked out when it was written.
+    ///
+    /// # Errors
+    /// As [`Space::resolve`].
+    pub fn reopen(file: &SpaceFile) -> Result<Self, SpaceError> {
+        let given = Given { facts: file.given.clone(), baseline: file.baseline.clone() };
+        Self::resolve(file, given, true)
+    }
+
+    /// The file that [`Space::reopen`] reads back as this space.
+    pub fn to_file(&self) -> SpaceFile {
+        let entry = |knob: &Knob| KnobEntry {
+            why: knob.why.clone(),
+            values: Some(knob.levels.clone()),
+            range: None,
+            only_if: std::collections::BTreeMap::new(),
+            when: knob.when.as_ref().map(|when| when.text().to_owned()),
+            expert: false,
+        };
+        let table = |knob| toml::Value::try_from(entry(knob)).expect("an entry is a table");
+        let constraint = |c: &Constraint| super::ConstraintEntry {
+            holds: c.holds.text().to_owned(),
+            why: c.why.clone(),
+        };
+        SpaceFile {
+            schema: SCHEMA,
+            name: self.name.clone(),
+            why: self.why.clone(),
+            given: self.given.facts.clone(),
+            baseline: self.given.baseline.clone(),
+            knob: self.knobs.iter().map(|knob| (knob.name.clone(), table(knob))).collect(),
+            constraint: self.constraints.iter().map(constraint).collect(),
+        }
+    }
+
+    fn read_constraints(&self, file: &SpaceFile) -> Result<Vec<Constraint>, SpaceError> {
+        let baseline = self.baseline();
+        let mut constraints = Vec::new();
+        for (number, entry) in file.constraint.iter().enumerate() {
+            let place = format!("constraint[{number}].holds");
+            let holds = at(&place, Expression::new(&entry.holds))?;
+            if !at(&place, holds.truth(&self.given, self.all_named(&baseline)))? {
+                let problem =
+                    format!("the baseline itself breaks `{}`: {}", entry.holds, entry.why);
+                return Err(SpaceError { place, problem });
+            }
+            constraints.push(Constraint { holds, why: entry.why.clone() });
+        }
+        Ok(constraints)
+    }
+}
+
+fn knob(name: &str, entry: &KnobEntry, given: &Given, place: &str) -> Result<Knob, SpaceError> {
+    let Some(usual) = given.baseline.get(name) else {
+        let known: Vec<&str> = given.baseline.keys().map(String::as_str).collect();
+        return at(place, Err(format!("no such knob; there are {}", known.join(", "))));
+    };
+    let mut levels = levels(entry, given, place)?;
+    let ordered = matches!(usual, Value::Number(_));
+    if let Some(odd) = levels.iter().find(|level| matches!(level, Value::Number(_)) != ordered) {
+        let kind = if ordered { "whole numbers" } else { "names" };
+        return at(place, Err(format!("`{odd}` does not fit: its values are {kind}")));
+    }
+    if !levels.contains(usual) {
+        levels.push(usual.clone());
+    }
+    if ordered {
+        levels.sort();
+    }
+    let mut seen = std::collections::HashSet::new();
+    levels.retain(|level| seen.insert(level.clone()));
+    let baseline = levels.iter().position(|level| level == usual).unwrap_or(0);
+    let when = entry.when.as_deref().map(Expression::new).transpose();
+    let when = at(&format!("{place}.when"), when)?;
+    Ok(Knob { name: name.to_owned(), why: entry.why.clone(), levels, ordered, when, baseline })
+}
+
+fn levels(entry: &KnobEntry, given: &Given, place: &str) -> Result<Vec<Value>, SpaceError> {
+    let levels = match (&entry.values, &entry.range) {
+        (Some(values), None) => values.clone(),
+        (None, Some(range)) => range_levels(range, given, place)?,
+        _ => return at(place, Err("give either `values` or `range`".to_owned())),
+    };
+    let mut kept = Vec::new();
+    for level in levels {
+        let Some(condition) = entry.only_if.get(&level.to_string()) else {
+            kept.push(level);
+            continue;
+        };
+        let place = format!("{place}.only_if.{level}");
+        let condition = at(&place, Expression::new(condition))?;
+        if at(&place, condition.truth(given, std::iter::empty()))? {
+            kept.push(level);
+        }
+    }
+    if kept.is_empty() {
+        return at(place, Err("no value is left on this machine".to_owned()));
+    }
+    Ok(kept)
+}
+
+fn range_levels(range: &Range, given: &Given, place: &str) -> Result<Vec<Value>, SpaceError> {
+    let min = bound(&range.min, given, &format!("{place}.range.min"))?;
+    let max = bound(&range.max, given, &format!("{place}.range.max"))?;
+    if min > max || max.saturating_sub(min) > MOST_LEVELS {
+        let problem = format!("from {min} to {max} is no range (at most {MOST_LEVELS} values)");
+        return at(&format!("{place}.range"), Err(problem));
+    }
+    let all = min..=max;
+    Ok(match range.spacing {
+        Spacing::Every => all.map(Value::Number).collect(),
+        Spacing::Geometric => {
+            all.filter(|&n| n == min || n == max || is_half_octave(n)).map(Value::Number).collect()
+        }
+    })
+}
+
+/// Whether `n` is 2^k or 3·2^k.
+fn is_half_octave(n: i64) -> bool {
+    n > 0 && matches!(n >> n.trailing_zeros(), 1 | 3)
+}
+
+fn bound(value: &Value, given: &Given, place: &str) -> Result<i64, SpaceError> {
+    match value {
+        Value::Number(number) => Ok(*number),
+        Value::Word(text) => at(place, Expression::new(text).and_then(|e| e.number(given))),
+    }
+}
+
+impl Space {
+    /// Every knob that the tool has: the candidate's value, or the baseline's for a knob that
+    /// this space does not tune.
+    pub fn all_named<'a>(
+        &'a self,
+        candidate: &'a Candidate,
+    ) -> impl Iterator<Item = (&'a str, &'a Value)> + 'a {
+        let fixed = self.given.baseline.iter().filter(|(name, _)| self.knob(name).is_none());
+        fixed.map(|(name, value)| (name.as_str(), value)).chain(self.named(candidate))
+    }
+}
