@@ -1,10 +1,15 @@
 //! wan22-tune finds, proves and ships the settings that run the Wan 2.2 video model fastest.
 
+pub mod durable;
 pub mod launch;
 pub mod machine;
 pub mod measure;
+pub mod profile;
 pub mod search;
 pub mod settings;
 pub mod space;
 pub mod trial;
 pub mod workload;
+
+/// Name and version, as profiles and journals carry them.
+pub const TOOL: &str = concat!("wan22-tune ", env!("CARGO_PKG_VERSION"));

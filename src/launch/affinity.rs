@@ -74,3 +74,8 @@ impl fmt::Display for Layout {
         f.pad(self.word())
     }
 }
+
+/// STUB
+pub fn bind(_cpus: &CpuSet) -> std::io::Result<()> {
+    Ok(())
+}

@@ -45,7 +45,33 @@ impl MemoryMode {
 
     /// The policies `(weights, rest)` for threads on `nodes`, or `None` where the machine has
     /// too few nodes for the mode to differ from the default.
-    pub fn policies(self, _machine: &Machine) -> Option<(MemoryPolicy, MemoryPolicy)> {
+    pub fn policies(self, _machine: &Machine, _placement: &super::Placement) -> Option<(MemoryPolicy, MemoryPolicy)> {
         Some((MemoryPolicy::Default, MemoryPolicy::Default))
+    }
+}
+
+impl std::fmt::Display for MemoryMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl MemoryPolicy {
+    /// The nodes that it names.
+    pub fn nodes(&self) -> Option<&NodeSet> {
+        match self {
+            Self::Default => None,
+            Self::Bind(nodes)
+            | Self::Preferred(nodes)
+            | Self::Interleave(nodes)
+            | Self::WeightedInterleave(nodes) => Some(nodes),
+        }
+    }
+}
+
+impl MemoryPolicy {
+    /// STUB
+    pub fn apply(&self) -> std::io::Result<()> {
+        Ok(())
     }
 }

@@ -1,9 +1,46 @@
 //! Launch: how a process starts under settings, and what it reads back about itself.
+//!
+//! Trials and production go the same way: `wan22-tune exec` builds the environment, binds CPUs
+//! and memory, and becomes the command. Binding comes before exec because OpenMP runtimes and
+//! allocators read their surroundings once, when they are loaded.
 
 mod affinity;
 mod effect;
+pub mod environment;
+mod exec;
 mod memory;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::CpuSet;
+use crate::settings::Settings;
 
 pub use affinity::{Demand, Layout, Placement};
 pub use effect::Effect;
+pub use exec::{Supervision, exec};
 pub use memory::{MemoryMode, MemoryPolicy};
+
+/// How a process starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Launch {
+    /// Added to what the process inherits; only names on the allow-list.
+    pub environment: BTreeMap<String, String>,
+    /// The CPUs that it may use.
+    pub cpus: CpuSet,
+    /// The memory policy that it starts with.
+    pub memory: MemoryPolicy,
+}
+
+impl Launch {
+    /// How a process starts under `settings`.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            environment: settings.environment.clone(),
+            cpus: settings.placement.process.clone(),
+            memory: settings.memory.clone(),
+        }
+    }
+}

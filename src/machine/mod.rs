@@ -166,3 +166,18 @@ impl Machine {
         self.gpus.iter().any(|gpu| gpu.model.contains("RTX 4080"))
     }
 }
+
+/// STUB
+pub struct Fingerprint {
+    /// x
+    pub shape: String,
+    /// y
+    pub identity: String,
+}
+
+impl Machine {
+    /// STUB
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint { shape: String::new(), identity: String::new() }
+    }
+}

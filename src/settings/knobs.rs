@@ -1,5 +1,126 @@
 //! The value of every knob that the tool has.
 
-/// One field a knob.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Knobs {}
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Settings, Workers, environment};
+use crate::launch::{Demand, Layout, MemoryMode};
+use crate::machine::Machine;
+use crate::space::Value;
+
+/// One value a knob: the baseline's, overwritten by a candidate's where the space tunes it.
+///
+/// The fields' names are the knobs' names in space files, journals and profiles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Knobs {
+    /// libtorch's threads inside an operator.
+    pub intra_op_threads: usize,
+    /// libtorch's threads across operators.
+    pub inter_op_threads: usize,
+    /// Affinity layout.
+    pub affinity: Layout,
+    /// NUMA memory mode.
+    pub memory_mode: MemoryMode,
+    /// Threads that read files and write frames.
+    pub io_workers: usize,
+    /// Threads that decode, resize and normalise.
+    pub preprocess_workers: usize,
+    /// Threads that pack batches.
+    pub batch_workers: usize,
+    /// Side of the VAE encoder's tiles, pixels.
+    pub tile_size: u32,
+    /// Side of the VAE decoder's tiles, pixels.
+    pub vae_tile_size: u32,
+    /// Clips that go through the models together.
+    pub batch_size: u32,
+}
+
+impl Knobs {
+    /// Every knob by name.
+    pub fn values(&self) -> BTreeMap<String, Value> {
+        let fields = serde_json::to_value(self).expect("knobs are plain data");
+        serde_json::from_value(fields).expect("each knob is a number or a word")
+    }
+
+    /// These knobs with some set to other values.
+    ///
+    /// # Errors
+    /// The knob's name and what is wrong with its value.
+    pub fn with<'a>(
+        &self,
+        values: impl IntoIterator<Item = (&'a str, &'a Value)>,
+    ) -> Result<Self, String> {
+        let mut fields = serde_json::to_value(self).expect("knobs are plain data");
+        for (name, value) in values {
+            fields[name] = serde_json::to_value(value).expect("a value is plain data");
+            // One at a time, so that the message can name the knob.
+            Self::deserialize(&fields).map_err(|error| format!("{name} = {value}: {error}"))?;
+        }
+        Self::deserialize(&fields).map_err(|error| error.to_string())
+    }
+
+    /// What these knobs mean on a machine.
+    ///
+    /// # Errors
+    /// Why the machine can't run them.
+    pub fn resolve(&self, machine: &Machine) -> Result<Settings, String> {
+        self.check_counts(machine)?;
+        let placement = self
+            .affinity
+            .place(machine, self.demand())
+            .ok_or_else(|| format!("affinity = {}: this machine has no such layout", self.affinity))?;
+        let (weights_memory, memory) = self.memory_mode.policies(machine, &placement).ok_or_else(|| {
+            format!("memory_mode = {}: this machine has no such mode", self.memory_mode)
+        })?;
+        Ok(Settings {
+            intra_op_threads: self.intra_op_threads,
+            inter_op_threads: self.inter_op_threads,
+            environment: environment::of(self, machine),
+            placement,
+            memory,
+            weights_memory,
+            workers: Workers {
+                io: self.io_workers,
+                preprocess: self.preprocess_workers,
+                batch: self.batch_workers,
+            },
+            tile_size: self.tile_size,
+            vae_tile_size: self.vae_tile_size,
+            batch_size: self.batch_size,
+        })
+    }
+
+    fn demand(&self) -> Demand {
+        Demand {
+            model: self.intra_op_threads,
+            io: self.io_workers,
+            preprocess: self.preprocess_workers,
+            batch: self.batch_workers,
+        }
+    }
+
+    /// Far more threads than CPUs can't be meant; the baseline itself needs a few more.
+    fn check_counts(&self, machine: &Machine) -> Result<(), String> {
+        let most = 4 * machine.thread_limit() + 64;
+        let counts = [
+            ("intra_op_threads", self.intra_op_threads),
+            ("inter_op_threads", self.inter_op_threads),
+            ("io_workers", self.io_workers),
+            ("preprocess_workers", self.preprocess_workers),
+            ("batch_workers", self.batch_workers),
+        ];
+        if let Some((name, count)) = counts.into_iter().find(|&(_, n)| n == 0 || n > most) {
+            return Err(format!("{name} = {count}: it takes 1 to {most} on this machine"));
+        }
+        let sides = [("tile_size", self.tile_size), ("vae_tile_size", self.vae_tile_size)];
+        if let Some((name, side)) = sides.into_iter().find(|&(_, s)| s < 32 || s % 16 != 0 || s > 8192) {
+            return Err(format!("{name} = {side}: it takes a multiple of 16 from 32 to 8192 pixels"));
+        }
+        if self.batch_size == 0 || self.batch_size > 1024 {
+            return Err(format!("batch_size = {}: it takes 1 to 1024 clips", self.batch_size));
+        }
+        Ok(())
+    }
+}

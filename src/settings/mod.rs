@@ -1,14 +1,20 @@
 //! Settings: a candidate resolved on a machine.
 
+mod baseline;
+mod environment;
 mod knobs;
+mod optimal;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::launch::{MemoryPolicy, Placement};
 
+pub use baseline::{Baseline, Preset};
 pub use knobs::Knobs;
+pub use optimal::{HardwareProfile, OptimalSettings};
 
 /// Everything that decides how one process runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,4 +50,18 @@ pub struct Workers {
     pub preprocess: usize,
     /// Threads that pack batches.
     pub batch: usize,
+}
+
+impl Settings {
+    /// What makes two settings the same for a picture of `width` x `height` pixels: a tile no
+    /// smaller than the picture is no tile.
+    pub fn identity(&self, width: u32, height: u32) -> u64 {
+        let whole = width.max(height);
+        let mut same = self.clone();
+        same.tile_size = same.tile_size.min(whole);
+        same.vae_tile_size = same.vae_tile_size.min(whole);
+        let text = serde_json::to_string(&same).expect("settings are plain data");
+        let digest = Sha256::digest(text.as_bytes());
+        u64::from_be_bytes(digest[..8].try_into().expect("a digest is longer than 8 bytes"))
+    }
 }

@@ -1,0 +1,126 @@
+//! Baseline: the settings that a search starts from and must beat.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Knobs, OptimalSettings};
+use crate::launch::{Layout, MemoryMode};
+use crate::machine::Machine;
+
+/// A preset that people copy, before it is fitted to a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// The WAN22 optimizer's for the Threadripper PRO 5995WX.
+    #[value(name = "5995wx")]
+    #[serde(rename = "5995wx")]
+    Threadripper5995wx,
+    /// The WAN22 optimizer's for the GeForce RTX 4080.
+    #[value(name = "rtx4080")]
+    Rtx4080,
+    /// The WAN22 optimizer's for any other machine.
+    Generic,
+}
+
+impl Preset {
+    /// The preset that people would copy for this machine: the 5995WX's unless it is a desktop
+    /// with an RTX 4080.
+    pub fn detect(machine: &Machine) -> Self {
+        if machine.is_rtx_4080() && !machine.is_threadripper_pro() {
+            Self::Rtx4080
+        } else {
+            Self::Threadripper5995wx
+        }
+    }
+
+    /// The word on the command line and in files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Threadripper5995wx => "5995wx",
+            Self::Rtx4080 => "rtx4080",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// A preset fitted to a machine.
+///
+/// Source of every formula: the WAN22 system optimizer's hardware optimizer, where C is the
+/// number of physical cores. Its integer divisions give zero on small machines; ours at least 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Baseline {
+    /// The preset.
+    pub preset: Preset,
+    /// The knobs that it sets.
+    pub knobs: Knobs,
+    /// What the WAN22 optimizer would store.
+    pub optimal: OptimalSettings,
+}
+
+impl Baseline {
+    /// Fits `preset` to `machine`.
+    pub fn fit(preset: Preset, machine: &Machine) -> Self {
+        let cores = machine.core_count().max(1);
+        let knobs = match preset {
+            Preset::Threadripper5995wx => threadripper(machine, cores),
+            Preset::Rtx4080 => desktop(cores, 8, 512, 256, 2),
+            Preset::Generic => desktop(cores, 4, 384, 192, 1),
+        };
+        let optimal = OptimalSettings::of_preset(preset, machine, &knobs, cores);
+        Self { preset, knobs, optimal }
+    }
+}
+
+fn threadripper(machine: &Machine, cores: usize) -> Knobs {
+    let vram = machine.gpus.iter().map(|gpu| gpu.memory_bytes).max().unwrap_or(0);
+    Knobs {
+        intra_op_threads: cores.min(32),
+        inter_op_threads: (cores / 4).clamp(1, 16),
+        affinity: if cores >= 32 { Layout::Baseline } else { Layout::None },
+        memory_mode: MemoryMode::Baseline,
+        tile_size: 512,
+        vae_tile_size: 384,
+        batch_size: if vram_gb(vram) >= 16 { 4 } else { 2 },
+        ..pipeline(cores)
+    }
+}
+
+/// The presets that set libtorch's threads only: inter-op stays at libtorch's own default.
+fn desktop(cores: usize, threads: usize, tile: u32, vae_tile: u32, batch: u32) -> Knobs {
+    Knobs {
+        intra_op_threads: cores.min(threads),
+        tile_size: tile,
+        vae_tile_size: vae_tile,
+        batch_size: batch,
+        ..pipeline(cores)
+    }
+}
+
+/// The WAN22 optimizer's worker split, which every preset shares, over neutral other knobs.
+fn pipeline(cores: usize) -> Knobs {
+    let preprocess = (cores / 8).clamp(2, 8);
+    Knobs {
+        intra_op_threads: cores,
+        inter_op_threads: cores,
+        affinity: Layout::None,
+        memory_mode: MemoryMode::Default,
+        io_workers: (preprocess / 2).clamp(1, 4),
+        preprocess_workers: preprocess,
+        batch_workers: (preprocess / 4).clamp(1, 2),
+        tile_size: 512,
+        vae_tile_size: 384,
+        batch_size: 1,
+    }
+}
+
+/// Whole GiB, rounded as the WAN22 optimizer rounds.
+pub fn vram_gb(bytes: u64) -> u64 {
+    (bytes as f64 / f64::from(1 << 30)).round() as u64
+}
