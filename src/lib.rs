@@ -1,6 +1,7 @@
 //! wan22-tune finds, proves and ships the settings that run the Wan 2.2 video model fastest.
 
 pub mod durable;
+pub mod journal;
 pub mod launch;
 pub mod machine;
 pub mod measure;
@@ -8,6 +9,7 @@ pub mod profile;
 pub mod search;
 pub mod settings;
 pub mod space;
+pub mod stats;
 pub mod trial;
 pub mod workload;
 

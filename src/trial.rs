@@ -5,6 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::space::Value;
+use crate::stats;
+
 /// How a trial ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -122,4 +125,78 @@ pub struct Sample {
     pub minor_faults: u64,
     /// Seconds that this process's threads waited for a CPU, as a share of wall time.
     pub run_queue_share: f64,
+}
+
+/// One measured candidate: a row of the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Counts from 1 within a journal.
+    pub number: u64,
+    /// When it started, ISO 8601.
+    pub started: String,
+    /// The part of the tune.
+    pub phase: Phase,
+    /// Confirmation pair, from 1.
+    pub pair: Option<u64>,
+    /// Who proposed it.
+    pub strategy: String,
+    /// The tune's seed.
+    pub seed: u64,
+    /// The workload's name.
+    pub workload: String,
+    /// The value of every knob.
+    pub knobs: BTreeMap<String, Value>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The outcome in words, one line; empty for ok.
+    pub detail: String,
+    /// Every repetition after the warm-up, in order.
+    pub samples: Vec<Sample>,
+    /// Peak resident memory.
+    pub peak_rss_bytes: Option<u64>,
+    /// Seconds from the worker's start to its first repetition.
+    pub setup_s: Option<f64>,
+    /// Seconds of [`Trial::wall_s`] outside the measured repetitions.
+    pub overhead_s: f64,
+    /// Seconds from spawning the process to its end.
+    pub wall_s: f64,
+    /// What disturbed it.
+    pub noise: Noise,
+    /// Digest of what the process read back; empty where it did not get that far.
+    pub effect: String,
+    /// Name and version of the tuner.
+    pub tool: String,
+}
+
+/// What the kernel says of disturbances during a trial; `None` where it does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Noise {
+    /// Share of CPU time that the hypervisor gave to others.
+    pub steal_share: Option<f64>,
+    /// Share of wall time in which some task waited for a CPU.
+    pub pressure_share: Option<f64>,
+}
+
+impl Trial {
+    /// Seconds a clip: the median of the samples of an ok trial, `None` for a failure.
+    pub fn score_s(&self) -> Option<f64> {
+        let seconds: Vec<f64> = self.samples.iter().map(|sample| sample.seconds).collect();
+        (self.outcome == Outcome::Ok).then(|| stats::median(&seconds)).flatten()
+    }
+
+    /// Median busy seconds a clip of one stage.
+    pub fn stage_s(&self, stage: &str) -> Option<f64> {
+        let of_stage = |sample: &Sample| sample.stages.get(stage).copied();
+        stats::median(&self.samples.iter().filter_map(of_stage).collect::<Vec<_>>())
+    }
+
+    /// Minor faults a repetition, the mean.
+    pub fn minor_faults(&self) -> Option<f64> {
+        stats::mean(&self.samples.iter().map(|s| s.minor_faults as f64).collect::<Vec<_>>())
+    }
+
+    /// The worst repetition's share of time spent waiting for a CPU.
+    pub fn run_queue_share(&self) -> Option<f64> {
+        self.samples.iter().map(|sample| sample.run_queue_share).reduce(f64::max)
+    }
 }

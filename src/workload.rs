@@ -25,3 +25,7 @@ pub struct Workload {
     /// Text encoder layers; the real one has 24. 0 leaves the text encoder out.
     pub text_layers: u32,
 }
+
+/// The parts of a clip's work that are timed, in the order of the pipeline.
+pub const STAGES: [&str; 8] =
+    ["read", "preprocess", "pack", "text", "encode", "denoise", "decode", "write"];

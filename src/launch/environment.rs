@@ -7,8 +7,23 @@ use std::ffi::OsString;
 /// Names with these beginnings decide how OpenMP, MKL, libtorch or the allocator run. A parent
 /// may have set them for itself (Dask and Ray export OMP_NUM_THREADS=1), so none is inherited.
 const NOT_INHERITED: [&str; 18] = [
-    "OMP_", "KMP_", "GOMP_", "LIBOMP_", "MKL_", "OPENBLAS_", "BLIS_", "ONEDNN_", "DNNL_", "TORCH_",
-    "ATEN_", "PYTORCH_", "NUMEXPR_", "NUMA_", "MALLOC_", "GLIBC_TUNABLES", "THP_MEM_ALLOC_ENABLE",
+    "OMP_",
+    "KMP_",
+    "GOMP_",
+    "LIBOMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "BLIS_",
+    "ONEDNN_",
+    "DNNL_",
+    "TORCH_",
+    "ATEN_",
+    "PYTORCH_",
+    "NUMEXPR_",
+    "NUMA_",
+    "MALLOC_",
+    "GLIBC_TUNABLES",
+    "THP_MEM_ALLOC_ENABLE",
     "LD_PRELOAD",
 ];
 
@@ -119,7 +134,10 @@ mod tests {
 
     #[test]
     fn only_known_names_with_well_formed_values_are_allowed() {
-        assert_eq!(check(&map(&[("OMP_NUM_THREADS", "8"), ("NUMA_INTERLEAVE_NODES", "0,1")])), Ok(()));
+        assert_eq!(
+            check(&map(&[("OMP_NUM_THREADS", "8"), ("NUMA_INTERLEAVE_NODES", "0,1")])),
+            Ok(())
+        );
         for (name, value) in [
             ("LD_PRELOAD", "x.so"),
             ("OMP_NUM_THREADS", "0"),

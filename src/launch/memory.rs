@@ -45,7 +45,11 @@ impl MemoryMode {
 
     /// The policies `(weights, rest)` for threads on `nodes`, or `None` where the machine has
     /// too few nodes for the mode to differ from the default.
-    pub fn policies(self, _machine: &Machine, _placement: &super::Placement) -> Option<(MemoryPolicy, MemoryPolicy)> {
+    pub fn policies(
+        self,
+        _machine: &Machine,
+        _placement: &super::Placement,
+    ) -> Option<(MemoryPolicy, MemoryPolicy)> {
         Some((MemoryPolicy::Default, MemoryPolicy::Default))
     }
 }

@@ -67,13 +67,13 @@ impl Knobs {
     /// Why the machine can't run them.
     pub fn resolve(&self, machine: &Machine) -> Result<Settings, String> {
         self.check_counts(machine)?;
-        let placement = self
-            .affinity
-            .place(machine, self.demand())
-            .ok_or_else(|| format!("affinity = {}: this machine has no such layout", self.affinity))?;
-        let (weights_memory, memory) = self.memory_mode.policies(machine, &placement).ok_or_else(|| {
-            format!("memory_mode = {}: this machine has no such mode", self.memory_mode)
+        let placement = self.affinity.place(machine, self.demand()).ok_or_else(|| {
+            format!("affinity = {}: this machine has no such layout", self.affinity)
         })?;
+        let (weights_memory, memory) =
+            self.memory_mode.policies(machine, &placement).ok_or_else(|| {
+                format!("memory_mode = {}: this machine has no such mode", self.memory_mode)
+            })?;
         Ok(Settings {
             intra_op_threads: self.intra_op_threads,
             inter_op_threads: self.inter_op_threads,
@@ -115,8 +115,12 @@ impl Knobs {
             return Err(format!("{name} = {count}: it takes 1 to {most} on this machine"));
         }
         let sides = [("tile_size", self.tile_size), ("vae_tile_size", self.vae_tile_size)];
-        if let Some((name, side)) = sides.into_iter().find(|&(_, s)| s < 32 || s % 16 != 0 || s > 8192) {
-            return Err(format!("{name} = {side}: it takes a multiple of 16 from 32 to 8192 pixels"));
+        if let Some((name, side)) =
+            sides.into_iter().find(|&(_, s)| s < 32 || s % 16 != 0 || s > 8192)
+        {
+            return Err(format!(
+                "{name} = {side}: it takes a multiple of 16 from 32 to 8192 pixels"
+            ));
         }
         if self.batch_size == 0 || self.batch_size > 1024 {
             return Err(format!("batch_size = {}: it takes 1 to 1024 clips", self.batch_size));

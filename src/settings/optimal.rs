@@ -34,7 +34,12 @@ pub struct OptimalSettings {
 }
 
 impl OptimalSettings {
-    pub(super) fn of_preset(preset: Preset, machine: &Machine, knobs: &Knobs, cores: usize) -> Self {
+    pub(super) fn of_preset(
+        preset: Preset,
+        machine: &Machine,
+        knobs: &Knobs,
+        cores: usize,
+    ) -> Self {
         let workstation = preset == Preset::Threadripper5995wx;
         let desktop = preset == Preset::Rtx4080;
         let nodes: Vec<u32> = machine.memory_nodes().iter().collect();
@@ -43,7 +48,13 @@ impl OptimalSettings {
             batch_size: knobs.batch_size,
             enable_cpu_offload: true,
             enable_tensor_cores: workstation || desktop,
-            memory_fraction: if workstation { 0.95 } else if desktop { 0.9 } else { 0.8 },
+            memory_fraction: if workstation {
+                0.95
+            } else if desktop {
+                0.9
+            } else {
+                0.8
+            },
             num_threads: knobs.intra_op_threads,
             enable_xformers: workstation || desktop,
             vae_tile_size: [knobs.vae_tile_size; 2],
@@ -62,7 +73,12 @@ impl OptimalSettings {
     }
 
     /// The baseline's, with whatever differs between its knobs and `knobs` carried over.
-    pub fn tuned(baseline: &Baseline, knobs: &Knobs, settings: &Settings, machine: &Machine) -> Self {
+    pub fn tuned(
+        baseline: &Baseline,
+        knobs: &Knobs,
+        settings: &Settings,
+        machine: &Machine,
+    ) -> Self {
         let mut tuned = baseline.optimal.clone();
         let old = &baseline.knobs;
         tuned.tile_size = [knobs.tile_size; 2];
@@ -85,7 +101,8 @@ impl OptimalSettings {
         if knobs.memory_mode != old.memory_mode {
             tuned.enable_numa_optimization = settings.memory.nodes().is_some();
             let nodes = settings.memory.nodes().cloned();
-            tuned.numa_nodes = Some(nodes.unwrap_or_else(|| machine.memory_nodes()).iter().collect());
+            tuned.numa_nodes =
+                Some(nodes.unwrap_or_else(|| machine.memory_nodes()).iter().collect());
         }
         tuned
     }

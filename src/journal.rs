@@ -1,0 +1,273 @@
+//! Journal: the append-only `trials.csv`, from which every other artefact derives.
+//!
+//! One row a trial, one line a row, written in one write and synced before the next trial
+//! starts. Units stand in the header (`_s` seconds, `_bytes`); an empty cell is "not known".
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::space::Value;
+use crate::trial::{Noise, Outcome, Phase, Sample, Trial};
+use crate::workload::STAGES;
+
+/// Columns before and after those of knobs, samples and stages.
+const IDENTITY: [&str; 7] = ["trial", "started", "phase", "pair", "strategy", "seed", "workload"];
+const RESULT: [&str; 3] = ["outcome", "detail", "score_s"];
+const EVIDENCE: [&str; 10] = [
+    "peak_rss_bytes",
+    "setup_s",
+    "overhead_s",
+    "wall_s",
+    "minor_faults",
+    "run_queue_share",
+    "steal_share",
+    "pressure_share",
+    "effect",
+    "tool",
+];
+
+/// The most repetitions that a journal has columns for.
+pub const MOST_SAMPLES: usize = 9;
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    columns: Vec<String>,
+    samples: usize,
+    next: u64,
+}
+
+impl Journal {
+    /// Starts a journal with a column for each of `knobs` and for `samples` repetitions.
+    ///
+    /// # Errors
+    /// The file exists, or can't be written.
+    pub fn create<'a>(
+        path: &Path,
+        knobs: impl Iterator<Item = &'a String>,
+        samples: usize,
+    ) -> Result<Self> {
+        let place = || format!("journal {}", path.display());
+        let mut file =
+            OpenOptions::new().append(true).create_new(true).open(path).with_context(place)?;
+        let columns = columns(knobs, samples);
+        file.write_all(&line(&columns)?).with_context(place)?;
+        file.sync_all().with_context(place)?;
+        Ok(Self { file, columns, samples, next: 1 })
+    }
+
+    /// The number for the next trial.
+    pub fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// Adds a row and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// The write or the sync failed: the row may be lost, and the tune has to stop.
+    pub fn append(&mut self, trial: &Trial) -> Result<()> {
+        ensure!(trial.samples.len() <= self.samples, "more repetitions than columns");
+        let cells: Vec<String> = self.columns.iter().map(|column| cell(trial, column)).collect();
+        self.file.write_all(&line(&cells)?).context("writing the journal")?;
+        self.file.sync_data().context("syncing the journal")?;
+        self.next = trial.number + 1;
+        Ok(())
+    }
+}
+
+fn columns<'a>(knobs: impl Iterator<Item = &'a String>, samples: usize) -> Vec<String> {
+    let fixed = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let mut columns = fixed(&IDENTITY);
+    columns.extend(knobs.map(|knob| format!("knob.{knob}")));
+    columns.extend(fixed(&RESULT));
+    columns.extend((1..=samples).map(|n| format!("sample.{n}_s")));
+    columns.extend(STAGES.iter().map(|stage| format!("stage.{stage}_s")));
+    columns.extend(fixed(&EVIDENCE));
+    columns
+}
+
+/// One CSV line in memory, so that it reaches the file in one write.
+fn line<S: AsRef<[u8]>>(cells: &[S]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(cells)?;
+    Ok(writer.into_inner().context("a CSV line")?)
+}
+
+fn cell(trial: &Trial, column: &str) -> String {
+    let (family, rest) = column.split_once('.').unwrap_or((column, ""));
+    let name = rest.strip_suffix("_s").unwrap_or(rest);
+    match family {
+        "knob" => text(trial.knobs.get(rest)),
+        "sample" => {
+            let sample = name.parse::<usize>().ok().and_then(|n| trial.samples.get(n - 1));
+            text(sample.map(|sample| sample.seconds))
+        }
+        "stage" => text(trial.stage_s(name)),
+        _ => fixed_cell(trial, column),
+    }
+}
+
+fn fixed_cell(trial: &Trial, column: &str) -> String {
+    match column {
+        "trial" => trial.number.to_string(),
+        "started" => trial.started.clone(),
+        "phase" => trial.phase.to_string(),
+        "pair" => text(trial.pair),
+        "strategy" => trial.strategy.clone(),
+        "seed" => trial.seed.to_string(),
+        "workload" => trial.workload.clone(),
+        "outcome" => trial.outcome.to_string(),
+        // One row is one line, so that a torn row can be told from a whole one.
+        "detail" => trial.detail.split_whitespace().collect::<Vec<_>>().join(" "),
+        "score_s" => text(trial.score_s()),
+        "peak_rss_bytes" => text(trial.peak_rss_bytes),
+        "setup_s" => text(trial.setup_s),
+        "overhead_s" => trial.overhead_s.to_string(),
+        "wall_s" => trial.wall_s.to_string(),
+        "minor_faults" => text(trial.minor_faults()),
+        "run_queue_share" => text(trial.run_queue_share()),
+        "steal_share" => text(trial.noise.steal_share),
+        "pressure_share" => text(trial.noise.pressure_share),
+        "effect" => trial.effect.clone(),
+        "tool" => trial.tool.clone(),
+        other => unreachable!("no column {other}"),
+    }
+}
+
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// Reads every whole row; a last line without its end, as a crash leaves it, is passed over.
+///
+/// # Errors
+/// The file can't be read, lacks a column, or a whole row makes no sense: with its line.
+pub fn read(path: &Path) -> Result<Vec<Trial>> {
+    let place = || format!("journal {}", path.display());
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).with_context(place)?;
+    parse(&bytes).with_context(place)
+}
+
+/// As [`read`], from bytes.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(bytes: &[u8]) -> Result<Vec<Trial>> {
+    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let mut reader = csv::ReaderBuilder::new().from_reader(&bytes[..whole]);
+    let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
+    let needed = IDENTITY.iter().chain(&RESULT).chain(&EVIDENCE);
+    for &column in needed.clone().take(if whole == 0 { 0 } else { usize::MAX }) {
+        ensure!(header.iter().any(|name| name == column), "the column `{column}` is missing");
+    }
+    let mut trials = Vec::new();
+    for record in reader.records() {
+        let record = record?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let cells = header.iter().map(String::as_str).zip(record.iter()).collect();
+        trials.push(trial(&Row(cells)).with_context(|| format!("line {line}"))?);
+    }
+    Ok(trials)
+}
+
+/// One row by column.
+struct Row<'a>(HashMap<&'a str, &'a str>);
+
+impl Row<'_> {
+    fn text(&self, column: &str) -> &str {
+        self.0.get(column).copied().unwrap_or_default()
+    }
+
+    fn maybe<T: std::str::FromStr>(&self, column: &str) -> Result<Option<T>> {
+        match self.text(column) {
+            "" => Ok(None),
+            text => match text.parse() {
+                Ok(value) => Ok(Some(value)),
+                Err(_) => bail!("{column}: `{text}` makes no sense"),
+            },
+        }
+    }
+
+    /// A measured quantity: finite and not negative.
+    fn quantity(&self, column: &str) -> Result<Option<f64>> {
+        let value = self.maybe::<f64>(column)?;
+        ensure!(value.is_none_or(|v| v.is_finite() && v >= 0.0), "{column}: not a quantity");
+        Ok(value)
+    }
+
+    fn needed<T: std::str::FromStr>(&self, column: &str) -> Result<T> {
+        self.maybe(column)?.with_context(|| format!("{column}: empty"))
+    }
+
+    /// The cells of columns `FAMILY.NAME` that hold something, by name.
+    fn family(&self, family: &str) -> BTreeMap<&str, &str> {
+        let mut cells = BTreeMap::new();
+        for (column, cell) in &self.0 {
+            if let Some((of, name)) = column.split_once('.')
+                && of == family
+                && !cell.is_empty()
+            {
+                cells.insert(name, *cell);
+            }
+        }
+        cells
+    }
+}
+
+fn trial(row: &Row<'_>) -> Result<Trial> {
+    Ok(Trial {
+        number: row.needed("trial")?,
+        started: row.text("started").to_owned(),
+        phase: Phase::from_word(row.text("phase")).context("phase: no such word")?,
+        pair: row.maybe("pair")?,
+        strategy: row.text("strategy").to_owned(),
+        seed: row.needed("seed")?,
+        workload: row.text("workload").to_owned(),
+        knobs: row
+            .family("knob")
+            .into_iter()
+            .map(|(name, cell)| (name.to_owned(), value(cell)))
+            .collect(),
+        outcome: Outcome::from_word(row.text("outcome")).context("outcome: no such word")?,
+        detail: row.text("detail").to_owned(),
+        samples: samples(row)?,
+        peak_rss_bytes: row.maybe("peak_rss_bytes")?,
+        setup_s: row.quantity("setup_s")?,
+        overhead_s: row.quantity("overhead_s")?.unwrap_or_default(),
+        wall_s: row.quantity("wall_s")?.unwrap_or_default(),
+        noise: Noise {
+            steal_share: row.quantity("steal_share")?,
+            pressure_share: row.quantity("pressure_share")?,
+        },
+        effect: row.text("effect").to_owned(),
+        tool: row.text("tool").to_owned(),
+    })
+}
+
+fn value(cell: &str) -> Value {
+    cell.parse().map_or_else(|_| Value::Word(cell.to_owned()), Value::Number)
+}
+
+/// The samples' seconds are exact; their stages, faults and waits are the trial's summary.
+fn samples(row: &Row<'_>) -> Result<Vec<Sample>> {
+    let stage = |(name, cell): (&str, &str)| {
+        let name = name.strip_suffix("_s")?;
+        Some((name.to_owned(), cell.parse::<f64>().ok()?))
+    };
+    let stages: BTreeMap<String, f64> = row.family("stage").into_iter().filter_map(stage).collect();
+    let minor_faults = row.quantity("minor_faults")?.unwrap_or_default() as u64;
+    let run_queue_share = row.quantity("run_queue_share")?.unwrap_or_default();
+    let mut samples = Vec::new();
+    for n in 1..=MOST_SAMPLES {
+        if let Some(seconds) = row.quantity(&format!("sample.{n}_s"))? {
+            samples.push(Sample { seconds, stages: stages.clone(), minor_faults, run_queue_share });
+        }
+    }
+    Ok(samples)
+}

@@ -1,0 +1,128 @@
+//! Statistics: medians for single trials, and an interval that stays valid however often one looks.
+
+/// The middle value, or the mean of the two middle ones.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+/// The arithmetic mean.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Sum of squared differences from the mean.
+fn scatter(values: &[f64], mean: f64) -> f64 {
+    values.iter().map(|value| (value - mean).powi(2)).sum()
+}
+
+/// Sample standard deviation; `None` for fewer than two values.
+pub fn deviation(values: &[f64]) -> Option<f64> {
+    let mean = mean(values)?;
+    (values.len() > 1).then(|| (scatter(values, mean) / (values.len() - 1) as f64).sqrt())
+}
+
+/// A mean with an interval around it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// The estimate.
+    pub mean: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// How large an effect the test is tuned to see best, in standard deviations: settings that are
+/// worth having beat the noise of one pair by about three.
+const PRIOR_VARIANCE: f64 = 9.0;
+
+/// The smallest spread that is believed, relative to the size of the numbers (a log ratio): two
+/// equal clock readings are luck and not certainty.
+const SMALLEST_DEVIATION: f64 = 1e-3;
+
+/// A confidence sequence for the mean of normal values of unknown variance: at confidence
+/// 1 - `alpha` it covers the mean at every length at once, so one may look after each value
+/// and stop whenever the answer is clear.
+///
+/// It inverts the scale-invariant Bayes factor with a normal prior on the effect size (g-prior;
+/// Lai 1976; Wang and Ramdas 2023, "Anytime-valid t-tests and confidence sequences for Gaussian
+/// means with unknown variance"): with n values, mean m, scatter V, r = 1 / (1 + n g),
+/// e(x) = sqrt(r) ((1 + T) / (1 + r T))^(n/2), T = n (m - x)^2 / V, and the interval is where
+/// e(x) < 1 / alpha. Infinite while there are too few values to say anything.
+pub fn confidence_sequence(values: &[f64], alpha: f64) -> Option<Interval> {
+    let mean = mean(values)?;
+    let n = values.len() as f64;
+    let r = 1.0 / (1.0 + n * PRIOR_VARIANCE);
+    let k = (1.0 / (alpha * r.sqrt())).powf(2.0 / n);
+    let scatter = scatter(values, mean).max((n - 1.0) * SMALLEST_DEVIATION.powi(2));
+    let half = if values.len() > 1 && r * k < 1.0 {
+        ((k - 1.0) / (1.0 - r * k) * scatter / n).sqrt()
+    } else {
+        f64::INFINITY
+    };
+    Some(Interval { low: mean - half, mean, high: mean + half })
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    use super::*;
+
+    #[test]
+    fn medians_by_hand() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
+    }
+
+    #[test]
+    fn the_interval_solves_its_own_equation() {
+        let values = [0.10, 0.14, 0.09, 0.13, 0.12];
+        let interval = confidence_sequence(&values, 0.05).unwrap();
+        let (n, mean) = (5.0, 0.116);
+        let scatter: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
+        let r: f64 = 1.0 / 46.0;
+        for end in [interval.low, interval.high] {
+            let t = n * (mean - end) * (mean - end) / scatter;
+            let e = r.sqrt() * ((1.0 + t) / (1.0 + r * t)).powf(n / 2.0);
+            assert!((e - 20.0).abs() < 1e-6, "{e}");
+        }
+    }
+
+    #[test]
+    fn one_value_says_nothing() {
+        let interval = confidence_sequence(&[0.3], 0.05).unwrap();
+        assert_eq!((interval.low, interval.high), (f64::NEG_INFINITY, f64::INFINITY));
+    }
+
+    /// Looking after every value of series with mean 0, at most 5% ever exclude 0.
+    #[test]
+    fn peeking_keeps_the_error_rate() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let mut normal = move || {
+            let (u, v): (f64, f64) = (rng.random(), rng.random());
+            (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+        };
+        let excludes_zero = |series: &[f64]| {
+            (2..=series.len()).any(|n| {
+                let interval = confidence_sequence(&series[..n], 0.05).unwrap();
+                interval.low > 0.0 || interval.high < 0.0
+            })
+        };
+        let runs = 2000;
+        let wrong = (0..runs)
+            .filter(|_| excludes_zero(&(0..40).map(|_| normal()).collect::<Vec<_>>()))
+            .count();
+        assert!(wrong <= runs / 20, "{wrong} of {runs}");
+    }
+}
