@@ -1,11 +1,14 @@
 //! wan22-tune finds, proves and ships the settings that run the Wan 2.2 video model fastest.
 
+pub mod confirm;
 pub mod durable;
 pub mod journal;
 pub mod launch;
 pub mod machine;
 pub mod measure;
 pub mod profile;
+pub mod ranking;
+pub mod results;
 pub mod search;
 pub mod settings;
 pub mod space;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Value;
+use crate::settings::Preset;
+use crate::workload::Workload;
 
 /// The format's version.
 pub const SCHEMA: u32 = 1;
@@ -25,12 +27,40 @@ pub struct SpaceFile {
     /// Written by resolution: the baseline's value of every knob that the tool has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub baseline: BTreeMap<String, Value>,
+    /// Written by a tune: what was measured, sizes fixed for all its trials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+    /// Written by a tune: how it was run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tune: Option<Tune>,
     /// The knobs, in the order in which they are searched and reported.
     #[serde(default)]
     pub knob: toml::Table,
     /// What legal candidates keep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraint: Vec<ConstraintEntry>,
+}
+
+/// How a tune was run: what a report needs besides machine, space and journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tune {
+    /// Name and version of the program.
+    pub tool: String,
+    /// The command line, as typed.
+    pub command: String,
+    /// When it started, ISO 8601.
+    pub started: String,
+    /// Wall seconds for everything.
+    pub budget_s: f64,
+    /// Seeds strategy, weights and the order of pairs.
+    pub seed: u64,
+    /// The strategy.
+    pub strategy: String,
+    /// The baseline's preset.
+    pub preset: Preset,
+    /// Repetitions a trial.
+    pub repetitions: u32,
 }
 
 /// One `[knob.NAME]`. Exactly one of `values` and `range` is given.

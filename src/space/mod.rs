@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use candidate::Candidate;
 pub use expression::{Expression, Given};
-pub use file::{ConstraintEntry, KnobEntry, SpaceFile};
+pub use file::{ConstraintEntry, KnobEntry, SpaceFile, Tune};
 pub use resolve::SpaceError;
 
 /// One value of a knob.

@@ -103,6 +103,8 @@ impl Space {
             why: self.why.clone(),
             given: self.given.facts.clone(),
             baseline: self.given.baseline.clone(),
+            workload: None,
+            tune: None,
             knob: self.knobs.iter().map(|knob| (knob.name.clone(), table(knob))).collect(),
             constraint: self.constraints.iter().map(constraint).collect(),
         }

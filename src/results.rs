@@ -1,0 +1,134 @@
+//! A results folder: `machine.json`, `machine.xml`, `space.toml`, `trials.csv`, and what is
+//! derived from them: `profile.json`, `report.html`, `plots/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::journal;
+use crate::machine::Machine;
+use crate::settings::{Baseline, Knobs};
+use crate::space::{Space, SpaceFile, Tune, Value};
+use crate::trial::Trial;
+use crate::workload::Workload;
+
+/// What one tune left behind, read back.
+#[derive(Clone, Debug)]
+pub struct Results {
+    /// The machine.
+    pub machine: Machine,
+    /// The space as resolved there.
+    pub space: Space,
+    /// The workload.
+    pub workload: Workload,
+    /// How the tune was run.
+    pub tune: Tune,
+    /// The journal.
+    pub trials: Vec<Trial>,
+}
+
+/// The names of the files in a results folder.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// The results folder at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The machine, as JSON.
+    pub fn machine(&self) -> PathBuf {
+        self.0.join("machine.json")
+    }
+
+    /// The machine's topology, as hwloc's XML.
+    pub fn topology(&self) -> PathBuf {
+        self.0.join("machine.xml")
+    }
+
+    /// The space as resolved.
+    pub fn space(&self) -> PathBuf {
+        self.0.join("space.toml")
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("trials.csv")
+    }
+
+    /// The profile.
+    pub fn profile(&self) -> PathBuf {
+        self.0.join("profile.json")
+    }
+
+    /// The report.
+    pub fn report(&self) -> PathBuf {
+        self.0.join("report.html")
+    }
+
+    /// The plots.
+    pub fn plots(&self) -> PathBuf {
+        self.0.join("plots")
+    }
+}
+
+impl Results {
+    /// Reads a results folder.
+    ///
+    /// # Errors
+    /// The file that is missing or makes no sense.
+    pub fn open(folder: &Folder) -> Result<Self> {
+        let path = folder.machine();
+        let place = || path.display().to_string();
+        let machine = serde_json::from_str(&fs::read_to_string(&path).with_context(place)?);
+        let machine: Machine = machine.with_context(place)?;
+        let path = folder.space();
+        let place = || path.display().to_string();
+        let file = SpaceFile::parse(&fs::read_to_string(&path).with_context(place)?);
+        let file = file.map_err(anyhow::Error::msg).with_context(place)?;
+        Ok(Self {
+            machine,
+            space: Space::reopen(&file).with_context(place)?,
+            workload: file.workload.context("[workload] is missing").with_context(place)?,
+            tune: file.tune.context("[tune] is missing").with_context(place)?,
+            trials: journal::read(&folder.journal())?,
+        })
+    }
+
+    /// The baseline of this tune.
+    pub fn baseline(&self) -> Baseline {
+        Baseline::fit(self.tune.preset, &self.machine)
+    }
+
+    /// The knobs of a trial.
+    ///
+    /// # Errors
+    /// The knob whose value makes no sense.
+    pub fn knobs(&self, trial: &Trial) -> Result<Knobs, String> {
+        let values = trial.knobs.iter().map(|(name, value)| (name.as_str(), value));
+        self.baseline().knobs.with(values)
+    }
+
+    /// Whether the trial ran the baseline.
+    pub fn is_baseline(&self, trial: &Trial) -> bool {
+        trial.knobs == self.space.given.baseline
+    }
+
+    /// The knobs whose values differ from the baseline's, by name.
+    pub fn changes<'a>(
+        &'a self,
+        trial: &'a Trial,
+    ) -> impl Iterator<Item = (&'a str, &'a Value, &'a Value)> {
+        self.space.given.baseline.iter().filter_map(|(name, old)| {
+            let new = trial.knobs.get(name)?;
+            (new != old).then_some((name.as_str(), old, new))
+        })
+    }
+}
