@@ -22,6 +22,10 @@ pub use effect::Effect;
 pub use exec::{Supervision, exec};
 pub use memory::{MemoryMode, MemoryPolicy};
 
+/// Exit status of `wan22-tune exec` when the launch could not be applied, as `env` has it;
+/// 126 and 127 say that the command can't be run or was not found.
+pub const EXIT_NOT_APPLIED: i32 = 125;
+
 /// How a process starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,3 +1,9 @@
-//! How a candidate becomes a trial: a worker process, or the replay of a journal.
+//! How a candidate becomes a trial: a worker process, watched while it runs.
 
+pub mod answer;
+mod lines;
+mod noise;
+pub mod process;
 pub mod wire;
+
+pub use noise::NoiseWatch;

@@ -1,0 +1,141 @@
+//! What a worker answered to one job, checked message by message.
+
+use super::lines::shortened;
+use super::wire::{Job, Message};
+use crate::launch::Effect;
+use crate::trial::{Outcome, Sample};
+
+/// The longest repetition that is believed.
+const LONGEST_S: f64 = 1e6;
+
+/// One trial's result as its process told it.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    trial: u64,
+    repetitions: usize,
+    is_done: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The outcome in words; empty for ok.
+    pub detail: String,
+    /// The repetitions.
+    pub samples: Vec<Sample>,
+    /// Seconds from the worker's start to its first repetition.
+    pub setup_s: Option<f64>,
+    /// Peak resident memory.
+    pub peak_rss_bytes: Option<u64>,
+    /// What the process read back.
+    pub effect: Option<Effect>,
+    /// Seconds from spawn to end.
+    pub wall_s: f64,
+}
+
+impl Answer {
+    /// Nothing heard yet.
+    pub fn new(job: &Job) -> Self {
+        Self {
+            trial: job.trial,
+            repetitions: job.repetitions as usize,
+            is_done: false,
+            outcome: Outcome::Ok,
+            detail: String::new(),
+            samples: Vec::new(),
+            setup_s: None,
+            peak_rss_bytes: None,
+            effect: None,
+            wall_s: 0.0,
+        }
+    }
+
+    /// Whether it has failed.
+    pub fn is_failed(&self) -> bool {
+        self.outcome != Outcome::Ok
+    }
+
+    /// Takes the first failure; later ones are its consequences.
+    pub fn fail(&mut self, outcome: Outcome, detail: String) {
+        if !self.is_failed() {
+            (self.outcome, self.detail) = (outcome, detail);
+        }
+    }
+
+    /// Takes one line of the worker.
+    ///
+    /// # Errors
+    /// What makes no sense about it.
+    pub fn hear(&mut self, line: &str) -> Result<(), String> {
+        let message: Message = serde_json::from_str(line)
+            .map_err(|error| format!("`{}` is no message: {error}", shortened(line)))?;
+        if self.is_done || self.is_failed() {
+            return Err("a message after the last".to_owned());
+        }
+        let trial = match &message {
+            Message::Ready { trial, .. }
+            | Message::Sample { trial, .. }
+            | Message::Done { trial, .. }
+            | Message::Failed { trial, .. } => *trial,
+        };
+        if trial != self.trial {
+            return Err(format!("an answer for trial {trial}, not {}", self.trial));
+        }
+        self.take(message)
+    }
+
+    fn take(&mut self, message: Message) -> Result<(), String> {
+        match message {
+            Message::Ready { setup_s, effect, .. } => {
+                is_duration("setup_s", setup_s)?;
+                if self.setup_s.replace(setup_s).is_some() {
+                    return Err("`ready` twice".to_owned());
+                }
+                self.effect = Some(*effect);
+            }
+            Message::Sample { sample, .. } => self.take_sample(sample)?,
+            Message::Done { peak_rss_bytes, .. } => {
+                self.peak_rss_bytes = Some(peak_rss_bytes);
+                self.is_done = true;
+            }
+            Message::Failed { outcome: Outcome::Ok, .. } => {
+                return Err("failed with outcome ok".to_owned());
+            }
+            Message::Failed { outcome, detail, .. } => self.fail(outcome, detail),
+        }
+        Ok(())
+    }
+
+    fn take_sample(&mut self, sample: Sample) -> Result<(), String> {
+        if self.setup_s.is_none() {
+            return Err("a sample before `ready`".to_owned());
+        }
+        if self.samples.len() == self.repetitions {
+            return Err(format!("more than {} samples", self.repetitions));
+        }
+        is_duration("seconds", sample.seconds)?;
+        if sample.seconds == 0.0 {
+            return Err("a repetition of 0 seconds".to_owned());
+        }
+        for (stage, &seconds) in &sample.stages {
+            is_duration(stage, seconds)?;
+        }
+        is_duration("run_queue_share", sample.run_queue_share)?;
+        self.samples.push(sample);
+        Ok(())
+    }
+
+    /// Whether everything that a good trial says was said.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn complete(&self) -> Result<(), String> {
+        let said = self.samples.len();
+        if !self.is_done || said != self.repetitions {
+            return Err(format!("ended early, after {said} of {} samples:", self.repetitions));
+        }
+        Ok(())
+    }
+}
+
+fn is_duration(name: &str, seconds: f64) -> Result<(), String> {
+    let sane = seconds.is_finite() && (0.0..LONGEST_S).contains(&seconds);
+    if sane { Ok(()) } else { Err(format!("{name} = {seconds} is no duration")) }
+}

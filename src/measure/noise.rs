@@ -1,0 +1,76 @@
+//! What the kernel says of disturbances while something runs.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::trial::Noise;
+
+/// A look at the kernel's counters, to be compared with a later one.
+#[derive(Clone, Copy, Debug)]
+pub struct NoiseWatch {
+    started: Instant,
+    counters: Counters,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Counters {
+    /// `cpu` line of /proc/stat: all ticks, and those stolen by the hypervisor.
+    ticks: Option<(u64, u64)>,
+    /// /proc/pressure/cpu: microseconds in which some task waited.
+    waited_us: Option<u64>,
+}
+
+impl NoiseWatch {
+    /// Starts watching.
+    pub fn start() -> Self {
+        Self { started: Instant::now(), counters: Counters::read() }
+    }
+
+    /// What happened since.
+    pub fn finish(self) -> Noise {
+        let now = Counters::read();
+        let steal = self.counters.ticks.zip(now.ticks).and_then(|(old, new)| {
+            let (ticks, stolen) = (new.0.checked_sub(old.0)?, new.1.checked_sub(old.1)?);
+            (ticks > 0).then(|| stolen as f64 / ticks as f64)
+        });
+        let pressure = self.counters.waited_us.zip(now.waited_us).and_then(|(old, new)| {
+            let wall = self.started.elapsed().as_secs_f64();
+            Some((new.checked_sub(old)? as f64 / 1e6 / wall).min(1.0))
+        });
+        Noise { steal_share: steal, pressure_share: pressure }
+    }
+}
+
+impl Counters {
+    fn read() -> Self {
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let pressure = fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
+        Self { ticks: ticks(&stat), waited_us: waited_us(&pressure) }
+    }
+}
+
+/// `cpu user nice system idle iowait irq softirq steal …`, proc(5).
+fn ticks(stat: &str) -> Option<(u64, u64)> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<u64> =
+        fields.split_whitespace().take(8).filter_map(|f| f.parse().ok()).collect();
+    (ticks.len() == 8).then(|| (ticks.iter().sum(), ticks[7]))
+}
+
+/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=123`, in microseconds.
+fn waited_us(pressure: &str) -> Option<u64> {
+    pressure.lines().find(|line| line.starts_with("some"))?.rsplit_once("total=")?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_files_are_read() {
+        assert_eq!(ticks("cpu  10 0 5 100 1 2 3 4 0 0\ncpu0 1"), Some((125, 4)));
+        assert_eq!(ticks("cpu 1 2"), None);
+        let text = "some avg10=0.00 avg60=0.10 avg300=0.00 total=31337\nfull avg10=0.00 total=2\n";
+        assert_eq!(waited_us(text), Some(31337));
+    }
+}

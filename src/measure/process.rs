@@ -1,0 +1,238 @@
+//! One trial's process: started by `wan22-tune exec`, watched, and surely gone afterwards.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, waitpid};
+
+use super::answer::Answer;
+use super::lines::{self, Tail};
+use super::wire::Job;
+use crate::launch::EXIT_NOT_APPLIED;
+use crate::trial::Outcome;
+
+/// How often the watch looks at time, memory and signals.
+const WATCH: Duration = Duration::from_millis(20);
+
+/// How long a worker that has said its last word may take to exit.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The programs that a trial needs.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// `wan22-tune`, for its `exec`.
+    pub tuner: PathBuf,
+    /// `wan22-worker`, or what stands in for it.
+    pub worker: PathBuf,
+}
+
+/// What a trial may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// Wall time from start to end.
+    pub time: Duration,
+    /// Resident memory.
+    pub memory_bytes: u64,
+}
+
+/// Runs one trial to its end.
+///
+/// `stop` is asked often whether somebody wants the tuner to stop.
+///
+/// # Errors
+/// Only when the machine can't start processes at all; a bad trial is an [`Answer`].
+pub fn run(
+    programs: &Programs,
+    profile: &Path,
+    job: &Job,
+    limit: Limit,
+    stop: &dyn Fn() -> bool,
+) -> Result<Answer> {
+    let started = Instant::now();
+    let mut child = spawn(programs, profile)?;
+    let messages = talk(&mut child, job);
+    let mut answer = Answer::new(job);
+    let verdict = watch(&child, &messages.lines, &mut answer, limit, started, stop);
+    let status = end(&mut child);
+    let errors = messages.errors.recv_timeout(GRACE).unwrap_or_default();
+    match verdict {
+        Some((outcome, detail)) => answer.fail(outcome, detail),
+        None => conclude(&mut answer, status?, &errors),
+    }
+    answer.wall_s = started.elapsed().as_secs_f64();
+    Ok(answer)
+}
+
+fn spawn(programs: &Programs, profile: &Path) -> Result<Child> {
+    Command::new(&programs.tuner)
+        .args(["exec", "--quiet", "--supervisor", &std::process::id().to_string(), "--profile"])
+        .arg(profile)
+        .arg("--")
+        .arg(&programs.worker)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("starting {}", programs.tuner.display()))
+}
+
+/// The worker's two outputs, read by threads of their own so that none of them can block it.
+struct Messages {
+    lines: Receiver<Result<String, String>>,
+    errors: Receiver<Tail>,
+}
+
+fn talk(child: &mut Child, job: &Job) -> Messages {
+    let text = serde_json::to_vec(job).expect("a job is plain data");
+    let (line, lines) = sync_channel(64);
+    let (error, errors) = sync_channel(1);
+    if let Some(mut stdin) = child.stdin.take() {
+        // A worker that does not read its job fails by what it says, not by this write.
+        std::thread::spawn(move || stdin.write_all(&text));
+    }
+    if let Some(stdout) = child.stdout.take() {
+        std::thread::spawn(move || lines::read(stdout, |text| line.send(text).is_ok()));
+    }
+    if let Some(stderr) = child.stderr.take() {
+        std::thread::spawn(move || error.send(lines::tail(stderr)));
+    }
+    Messages { lines, errors }
+}
+
+/// Follows the worker until it closes its output (`None`) or has to be killed, and why.
+fn watch(
+    child: &Child,
+    lines: &Receiver<Result<String, String>>,
+    answer: &mut Answer,
+    limit: Limit,
+    started: Instant,
+    stop: &dyn Fn() -> bool,
+) -> Option<(Outcome, String)> {
+    loop {
+        match lines.recv_timeout(WATCH) {
+            Ok(Ok(line)) => {
+                if let Err(problem) = answer.hear(&line) {
+                    return Some((Outcome::WrongOutput, problem));
+                }
+            }
+            Ok(Err(problem)) => return Some((Outcome::WrongOutput, problem)),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if let Some(reason) = overstepped(child, limit, started, stop) {
+            return Some(reason);
+        }
+    }
+    wait_for_exit(child, limit, started, stop)
+}
+
+/// Output is closed; the exit has to follow.
+fn wait_for_exit(
+    child: &Child,
+    limit: Limit,
+    started: Instant,
+    stop: &dyn Fn() -> bool,
+) -> Option<(Outcome, String)> {
+    let closed = Instant::now();
+    while is_running(child) {
+        if let Some(reason) = overstepped(child, limit, started, stop) {
+            return Some(reason);
+        }
+        if closed.elapsed() > GRACE {
+            return Some((Outcome::Timeout, "closed its output but did not exit".to_owned()));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    None
+}
+
+fn overstepped(
+    child: &Child,
+    limit: Limit,
+    started: Instant,
+    stop: &dyn Fn() -> bool,
+) -> Option<(Outcome, String)> {
+    if stop() {
+        return Some((Outcome::Interrupted, "the tuner was asked to stop".to_owned()));
+    }
+    if started.elapsed() > limit.time {
+        return Some((Outcome::Timeout, format!("killed after {:.1} s", limit.time.as_secs_f64())));
+    }
+    let resident = resident_bytes(child.id())?;
+    (resident > limit.memory_bytes).then(|| {
+        let detail = format!("killed at {resident} bytes; the limit is {}", limit.memory_bytes);
+        (Outcome::OutOfMemory, detail)
+    })
+}
+
+fn resident_bytes(pid: u32) -> Option<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// Whether the process has not exited; a zombie has.
+fn is_running(child: &Child) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", child.id())) else { return false };
+    stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+/// Kills what is left of the trial and collects its status.
+fn end(child: &mut Child) -> Result<ExitStatus> {
+    if let Some(group) = Pid::from_raw(child.id() as i32) {
+        // Whatever is gone already can't be killed: nothing to report.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let status = child.wait().context("waiting for the worker");
+    sweep();
+    status
+}
+
+/// Kills grandchildren that left the group; as subreaper, the tuner has become their parent.
+fn sweep() {
+    for _ in 0..100 {
+        let orphans = children();
+        for &orphan in &orphans {
+            let _ = kill_process(orphan, Signal::KILL);
+        }
+        while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+        if orphans.is_empty() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn children() -> Vec<Pid> {
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return Vec::new() };
+    let of_task = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).ok();
+    let text: Vec<String> = tasks.flatten().filter_map(of_task).collect();
+    let number = |word: &str| word.parse().ok().and_then(Pid::from_raw);
+    text.iter().flat_map(|line| line.split_whitespace()).filter_map(number).collect()
+}
+
+/// What the exit says of an answer that was not cut short.
+fn conclude(answer: &mut Answer, status: ExitStatus, errors: &Tail) {
+    if answer.is_failed() {
+        return;
+    }
+    let last_words = errors.to_string();
+    if status.code() == Some(EXIT_NOT_APPLIED) {
+        answer.fail(Outcome::Misapplied, last_words);
+    } else if let Some(signal) = status.signal() {
+        let name = Signal::from_named_raw(signal).map_or_else(String::new, |s| format!(" ({s:?})"));
+        answer.fail(Outcome::Crashed, format!("killed by signal {signal}{name}: {last_words}"));
+    } else if !status.success() {
+        let code = status.code().unwrap_or_default();
+        answer.fail(Outcome::Crashed, format!("exit status {code}: {last_words}"));
+    } else if let Err(problem) = answer.complete() {
+        answer.fail(Outcome::WrongOutput, format!("{problem} {last_words}"));
+    }
+}
