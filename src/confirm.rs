@@ -10,6 +10,9 @@ use crate::trial::{Outcome, Phase, Trial};
 /// The chance of a false claim that is accepted.
 const ALPHA: f64 = 0.05;
 
+/// The smallest share of time that is worth a change of settings.
+const WORTH_HAVING: f64 = 0.01;
+
 /// What the confirmation pairs of a journal say. Only these samples enter a claim, never those
 /// that selected the finalist.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +74,11 @@ impl Confirmation {
         let logs = stats::confidence_sequence(&ratios, ALPHA)?;
         let saved = |log: f64| 1.0 - (-log).exp();
         Some(Interval { low: saved(logs.low), mean: saved(logs.mean), high: saved(logs.high) })
+    }
+
+    /// Whether more pairs could only show a gain that nobody would notice.
+    pub fn is_hopeless(&self) -> bool {
+        self.gain().is_some_and(|gain| gain.high < WORTH_HAVING)
     }
 
     /// What may be claimed.

@@ -1,5 +1,7 @@
 //! wan22-tune finds, proves and ships the settings that run the Wan 2.2 video model fastest.
 
+pub mod budget;
+pub mod calibrate;
 pub mod confirm;
 pub mod durable;
 pub mod journal;
@@ -14,6 +16,7 @@ pub mod settings;
 pub mod space;
 pub mod stats;
 pub mod trial;
+pub mod tune;
 pub mod workload;
 
 /// Name and version, as profiles and journals carry them.

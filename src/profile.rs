@@ -99,17 +99,22 @@ pub struct Evidence {
 }
 
 impl Profile {
-    /// The profile of some knobs on a machine.
+    /// The profile of some knobs on a machine, made at `timestamp` (ISO 8601).
     ///
     /// # Errors
     /// Why the machine can't run them.
-    pub fn new(machine: &Machine, baseline: &Baseline, knobs: &Knobs) -> Result<Self, String> {
+    pub fn new(
+        machine: &Machine,
+        baseline: &Baseline,
+        knobs: &Knobs,
+        timestamp: String,
+    ) -> Result<Self, String> {
         let settings = knobs.resolve(machine)?;
         let fingerprint = machine.fingerprint();
         Ok(Self {
             hardware_profile: HardwareProfile::of(machine),
             optimal_settings: OptimalSettings::tuned(baseline, knobs, &settings, machine),
-            timestamp: jiff::Timestamp::now().to_string(),
+            timestamp,
             schema: SCHEMA,
             launch: Launch::of(&settings),
             workers: settings.workers.into(),

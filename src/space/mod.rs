@@ -6,6 +6,7 @@
 mod candidate;
 mod expression;
 mod file;
+mod given;
 mod resolve;
 
 use std::collections::HashSet;

@@ -1,0 +1,94 @@
+//! Budget: the wall time that a tune may take, and who pays what.
+
+use std::time::{Duration, Instant};
+
+/// Share of the budget kept for the confirmation.
+const CONFIRMATION_SHARE: f64 = 0.25;
+
+/// Pairs that the confirmation needs before it can prove anything; a small budget keeps at
+/// least these, at the price of the search.
+const FEWEST_PAIRS: u32 = 3;
+
+/// The most of a small budget that the confirmation may keep.
+const LARGEST_SHARE: f64 = 0.6;
+
+/// Time for writing the report.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// The wall time of one tune.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    started: Instant,
+    total: Duration,
+}
+
+impl Budget {
+    /// A budget that starts now.
+    pub fn start(total: Duration) -> Self {
+        Self { started: Instant::now(), total }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> Duration {
+        self.total
+    }
+
+    /// What is left for trials.
+    pub fn left(&self) -> Duration {
+        self.total
+            .saturating_sub(self.started.elapsed())
+            .saturating_sub(CLOSING.min(self.total / 20))
+    }
+
+    /// What the confirmation keeps when one trial takes `trial`.
+    pub fn reserve(&self, trial: Duration) -> Duration {
+        let pairs = trial * (2 * FEWEST_PAIRS);
+        let share = self.total.mul_f64(CONFIRMATION_SHARE);
+        pairs.max(share).min(self.total.mul_f64(LARGEST_SHARE))
+    }
+
+    /// What is left for the search when one trial takes `trial`.
+    pub fn left_for_search(&self, trial: Duration) -> Duration {
+        self.left().saturating_sub(self.reserve(trial))
+    }
+}
+
+/// Reads `30m`, `1h30m`, `90s`.
+///
+/// # Errors
+/// What is wrong and what to type instead.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let cure = "type a length of time such as 90s, 30m or 1h30m";
+    let duration: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("`{text}` is no length of time: {cure}"))?;
+    let duration =
+        Duration::try_from(duration).map_err(|_| format!("`{text}` is negative: {cure}"))?;
+    match duration.as_secs() {
+        0 => Err(format!("`{text}` leaves no time to measure anything: {cure}")),
+        1..=2_592_000 => Ok(duration),
+        _ => Err(format!("`{text}` is longer than 30 days: {cure}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_or_refused_with_a_cure() {
+        assert_eq!(parse("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse("90s"), Ok(Duration::from_secs(90)));
+        for text in ["abc", "0s", "-5m", "", "10", "99999999999h", "1y", "0.2s"] {
+            assert!(parse(text).unwrap_err().contains("such as 90s"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_small_budget_keeps_three_pairs_and_a_large_one_a_quarter() {
+        let seconds = Duration::from_secs;
+        assert_eq!(Budget::start(seconds(120)).reserve(seconds(9)), seconds(54));
+        assert_eq!(Budget::start(seconds(120)).reserve(seconds(30)), seconds(72));
+        assert_eq!(Budget::start(seconds(1800)).reserve(seconds(9)), seconds(450));
+    }
+}

@@ -1,0 +1,88 @@
+//! What a machine, a baseline and a workload say to the expressions of a space file.
+
+use std::collections::BTreeMap;
+
+use super::resolve::SpaceError;
+use super::{Given, Space, SpaceFile, Value};
+use crate::machine::{CoreKind, Machine};
+use crate::settings::{Baseline, Knobs};
+use crate::workload::Workload;
+
+impl Given {
+    /// The facts that space files may speak of.
+    pub fn of(machine: &Machine, baseline: &Baseline, workload: &Workload) -> Self {
+        let siblings = |core: &crate::machine::Core| core.cpus.intersection(&machine.allowed).len();
+        let shared = machine.l3_groups.iter().filter(|group| !group.is_disjoint(&machine.allowed));
+        let efficient = machine.usable_cores().filter(|core| core.kind == CoreKind::Efficiency);
+        let facts = [
+            ("cores", machine.core_count()),
+            ("cpus", machine.thread_limit()),
+            ("nodes", machine.memory_nodes().len()),
+            ("l3_groups", shared.count()),
+            ("packages", machine.packages.len()),
+            ("smt", machine.usable_cores().map(siblings).max().unwrap_or(1)),
+            ("efficiency_cores", efficient.count()),
+            ("memory_gib", (machine.usable_memory_bytes() >> 30) as usize),
+            ("gpus", machine.gpus.len()),
+            ("clips", workload.clips as usize),
+            ("width", workload.width as usize),
+            ("height", workload.height as usize),
+            ("frames", workload.frames as usize),
+        ];
+        let facts: BTreeMap<String, i64> =
+            facts.into_iter().map(|(name, fact)| (name.to_owned(), fact as i64)).collect();
+        Self { facts, baseline: baseline.knobs.values() }
+    }
+}
+
+impl Space {
+    /// Resolves a file and leaves out the values that this machine can't have.
+    ///
+    /// # Errors
+    /// As [`Space::resolve`], and a word that no knob knows.
+    pub fn for_machine(
+        file: &SpaceFile,
+        machine: &Machine,
+        baseline: &Baseline,
+        workload: &Workload,
+        experts: bool,
+    ) -> Result<Self, SpaceError> {
+        let mut space = Self::resolve(file, Given::of(machine, baseline, workload), experts)?;
+        for knob in &mut space.knobs {
+            let usual = knob.levels[knob.baseline].clone();
+            let mut offered = Vec::new();
+            for level in std::mem::take(&mut knob.levels) {
+                let place = || format!("knob.{}", knob.name);
+                if is_offered(machine, &baseline.knobs, &knob.name, &level)
+                    .map_err(|problem| SpaceError { place: place(), problem })?
+                {
+                    offered.push(level);
+                }
+            }
+            if !offered.contains(&usual) {
+                let problem = format!("this machine can't run the baseline's value {usual}");
+                return Err(SpaceError { place: format!("knob.{}", knob.name), problem });
+            }
+            knob.baseline = offered.iter().position(|level| *level == usual).unwrap_or(0);
+            knob.levels = offered;
+        }
+        Ok(space)
+    }
+}
+
+/// Whether the machine can run the value, beside the baseline's others or beside pools as small
+/// as they get.
+///
+/// # Errors
+/// The value is none of the knob's.
+fn is_offered(machine: &Machine, usual: &Knobs, name: &str, value: &Value) -> Result<bool, String> {
+    let smallest = Knobs {
+        intra_op_threads: 1,
+        io_workers: 1,
+        preprocess_workers: 1,
+        batch_workers: 1,
+        ..usual.clone()
+    };
+    let runs = |knobs: &Knobs| knobs.with([(name, value)]).map(|k| k.resolve(machine).is_ok());
+    Ok(runs(usual)? || runs(&smallest)?)
+}

@@ -1,0 +1,363 @@
+//! One tune: calibration, baseline, search, confirmation, in one journal.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::budget::Budget;
+use crate::confirm::{Confirmation, Verdict};
+use crate::journal::Journal;
+use crate::machine::Machine;
+use crate::measure::answer::Answer;
+use crate::measure::process::{self, Limit, Programs};
+use crate::measure::{NoiseWatch, wire};
+use crate::profile::Profile;
+use crate::ranking;
+use crate::search::{Measure, Observation, Stop};
+use crate::settings::{Baseline, Knobs};
+use crate::space::{Candidate, Space};
+use crate::trial::{Outcome, Phase, Trial};
+use crate::workload::Workload;
+
+/// How much slower than the baseline a candidate may be before its trial is cut.
+const SLOWEST: f64 = 3.0;
+
+/// What one trial runs besides knobs: the same for all trials of a tune.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// The machine.
+    pub machine: Machine,
+    /// The baseline fitted to it.
+    pub baseline: Baseline,
+    /// The programs.
+    pub programs: Programs,
+    /// Input pictures.
+    pub images: Vec<PathBuf>,
+    /// Where a trial's launch file and frames go.
+    pub scratch: PathBuf,
+    /// Seeds everything.
+    pub seed: u64,
+    /// Repetitions a trial.
+    pub repetitions: u32,
+    /// Set when somebody wants the tuner to finish.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What one trial is asked to do.
+#[derive(Clone, Debug)]
+pub struct Order<'a> {
+    /// The part of the tune.
+    pub phase: Phase,
+    /// Confirmation pair.
+    pub pair: Option<u64>,
+    /// Who proposed it.
+    pub strategy: &'a str,
+    /// What to run.
+    pub workload: &'a Workload,
+    /// How to run it.
+    pub knobs: &'a Knobs,
+    /// When to give up.
+    pub time: Duration,
+}
+
+impl Bench {
+    /// Runs one trial; whatever goes wrong in it is its outcome.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on: no process can be started, no file written.
+    pub fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
+        let started = jiff::Timestamp::now().to_string();
+        let noise = NoiseWatch::start();
+        let answer = self.answer(number, order)?;
+        let measured: f64 = answer.samples.iter().map(|sample| sample.seconds).sum();
+        Ok(Trial {
+            number,
+            started,
+            phase: order.phase,
+            pair: order.pair,
+            strategy: order.strategy.to_owned(),
+            seed: self.seed,
+            workload: order.workload.name.clone(),
+            knobs: order.knobs.values(),
+            overhead_s: (answer.wall_s - measured * f64::from(order.workload.clips)).max(0.0),
+            outcome: answer.outcome,
+            detail: answer.detail,
+            samples: answer.samples,
+            peak_rss_bytes: answer.peak_rss_bytes,
+            setup_s: answer.setup_s,
+            wall_s: answer.wall_s,
+            noise: noise.finish(),
+            effect: answer.effect.map(|effect| effect.digest()).unwrap_or_default(),
+            tool: crate::TOOL.to_owned(),
+        })
+    }
+
+    fn answer(&self, number: u64, order: &Order<'_>) -> Result<Answer> {
+        let mut job = self.job(number, order)?;
+        let settings = match order.knobs.resolve(&self.machine) {
+            Ok(settings) => settings,
+            Err(problem) => {
+                let mut answer = Answer::new(&job);
+                answer.fail(Outcome::Illegal, problem);
+                return Ok(answer);
+            }
+        };
+        job.settings = settings;
+        let launch = self.scratch.join("launch.json");
+        let profile = Profile::new(&self.machine, &self.baseline, order.knobs, String::new());
+        profile.map_err(anyhow::Error::msg)?.write(&launch)?;
+        let limit = Limit { time: order.time, memory_bytes: self.machine.usable_memory_bytes() };
+        let stop = || self.stop.load(Ordering::Relaxed);
+        let mut answer = process::run(&self.programs, &launch, &job, limit, &stop)?;
+        if let Some(effect) = &answer.effect {
+            let differences = effect.mismatches(&job.settings);
+            if !differences.is_empty() && !answer.is_failed() {
+                answer.fail(Outcome::Misapplied, differences.join("; "));
+            }
+        }
+        Ok(answer)
+    }
+
+    fn job(&self, number: u64, order: &Order<'_>) -> Result<wire::Job> {
+        let output = self.scratch.join("frames");
+        if output.exists() {
+            std::fs::remove_dir_all(&output).context("emptying the frames folder")?;
+        }
+        std::fs::create_dir_all(&output).context("making the frames folder")?;
+        Ok(wire::Job {
+            version: wire::VERSION,
+            trial: number,
+            workload: order.workload.clone(),
+            settings: self.baseline.knobs.resolve(&self.machine).map_err(anyhow::Error::msg)?,
+            repetitions: self.repetitions,
+            warmup: 1,
+            images: self.images.clone(),
+            output,
+            seed: self.seed,
+        })
+    }
+}
+
+/// Told what happens, as it happens.
+pub trait Watch {
+    /// A trial starts.
+    fn started(&self, order: &Order<'_>);
+    /// A trial ended and is in the journal; all so far.
+    fn finished(&self, trials: &[Trial]);
+}
+
+/// A tune under way.
+pub struct Session<'a> {
+    bench: &'a Bench,
+    watch: &'a dyn Watch,
+    budget: Budget,
+    journal: Journal,
+    trials: Vec<Trial>,
+}
+
+impl<'a> Session<'a> {
+    /// A session that writes to `journal`.
+    pub fn new(bench: &'a Bench, watch: &'a dyn Watch, budget: Budget, journal: Journal) -> Self {
+        Self { bench, watch, budget, journal, trials: Vec::new() }
+    }
+
+    /// All trials so far.
+    pub fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    fn run(&mut self, order: &Order<'_>) -> Result<Trial> {
+        self.watch.started(order);
+        let order = Order { time: order.time.min(self.budget.left()), ..order.clone() };
+        let trial = self.bench.run(self.journal.next_number(), &order)?;
+        self.journal.append(&trial)?;
+        self.trials.push(trial.clone());
+        self.watch.finished(&self.trials);
+        Ok(trial)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.bench.stop.load(Ordering::Relaxed)
+    }
+
+    /// Runs the baseline on the smallest workload and says which one fits the machine.
+    ///
+    /// # Errors
+    /// The baseline does not run here: nothing can be compared with it.
+    pub fn calibrate(&mut self) -> Result<Workload> {
+        let smallest = crate::calibrate::rung(0);
+        let knobs = self.bench.baseline.knobs.clone();
+        let trial = self.run(&Order {
+            phase: Phase::Calibration,
+            pair: None,
+            strategy: "",
+            workload: &smallest,
+            knobs: &knobs,
+            time: self.budget.left(),
+        })?;
+        let seconds = self.needed(&trial)?;
+        Ok(crate::calibrate::fit(seconds * f64::from(smallest.clips)))
+    }
+
+    /// Measures the baseline.
+    ///
+    /// # Errors
+    /// As [`Session::calibrate`].
+    pub fn baseline(&mut self, workload: &Workload) -> Result<()> {
+        let knobs = self.bench.baseline.knobs.clone();
+        let trial = self.run(&Order {
+            phase: Phase::Baseline,
+            pair: None,
+            strategy: "",
+            workload,
+            knobs: &knobs,
+            time: self.budget.left(),
+        })?;
+        self.needed(&trial).map(|_| ())
+    }
+
+    /// The score of a trial without which the tune makes no sense.
+    fn needed(&self, trial: &Trial) -> Result<f64> {
+        if self.is_stopped() {
+            bail!("stopped before the baseline was measured; nothing can be said");
+        }
+        trial.score_s().with_context(|| {
+            format!(
+                "the baseline does not run here ({}): {}; see `wan22-tune measure --baseline`",
+                trial.outcome, trial.detail
+            )
+        })
+    }
+
+    /// What a trial takes, from the slowest ok one of this workload so far.
+    fn usual_trial(&self) -> Duration {
+        let of_workload = self.trials.iter().filter(|trial| trial.phase != Phase::Calibration);
+        let walls = of_workload.filter(|t| t.score_s().is_some()).map(|trial| trial.wall_s);
+        Duration::from_secs_f64(walls.reduce(f64::max).unwrap_or(1.0))
+    }
+
+    fn baseline_trial(&self) -> Duration {
+        let trial = self.trials.iter().find(|trial| trial.phase == Phase::Baseline);
+        Duration::from_secs_f64(trial.map_or(1.0, |trial| trial.wall_s))
+    }
+
+    /// The time limit of a trial, from the baseline's.
+    fn limit(&self) -> Duration {
+        self.baseline_trial().mul_f64(SLOWEST) + Duration::from_secs(2)
+    }
+
+    /// Runs the best candidate against the baseline, in pairs of random order, until the answer
+    /// is clear or the budget spent. `results` reads the journal so far.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on.
+    pub fn confirm(
+        &mut self,
+        workload: &Workload,
+        verdict: &dyn Fn(&[Trial]) -> Option<Confirmation>,
+    ) -> Result<()> {
+        let Some(finalist) = self.finalist()? else { return Ok(()) };
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.bench.seed);
+        let baseline = self.bench.baseline.knobs.clone();
+        for pair in 1.. {
+            let is_decided = verdict(&self.trials).is_some_and(|confirmation| {
+                let clear = matches!(confirmation.verdict(), Verdict::Gain(_));
+                clear || confirmation.failures > 0 || confirmation.is_hopeless()
+            });
+            if is_decided || self.is_stopped() || self.budget.left() < self.usual_trial() * 2 {
+                return Ok(());
+            }
+            let mut turns = [&baseline, &finalist];
+            if rng.random() {
+                turns.reverse();
+            }
+            for knobs in turns {
+                let time = self.limit();
+                let phase = Phase::Confirmation;
+                self.run(&Order { phase, pair: Some(pair), strategy: "", workload, knobs, time })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The best ranked knobs, unless the baseline itself leads.
+    fn finalist(&self) -> Result<Option<Knobs>> {
+        let ranking = ranking::rank(&self.trials);
+        let Some(best) = ranking.first() else { return Ok(None) };
+        let values = best.knobs.iter().map(|(name, value)| (name.as_str(), value));
+        let knobs = self.bench.baseline.knobs.with(values).map_err(anyhow::Error::msg)?;
+        Ok((knobs != self.bench.baseline.knobs).then_some(knobs))
+    }
+}
+
+/// The search's eyes: candidates become trials of the session.
+pub struct Searching<'s, 'a> {
+    /// The session.
+    pub session: &'s mut Session<'a>,
+    /// The space.
+    pub space: &'s Space,
+    /// The workload.
+    pub workload: &'s Workload,
+    /// The strategy's name.
+    pub strategy: &'s str,
+}
+
+impl Searching<'_, '_> {
+    fn knobs(&self, candidate: &Candidate) -> Result<Knobs, String> {
+        self.session.bench.baseline.knobs.with(self.space.named(candidate))
+    }
+}
+
+impl Measure for Searching<'_, '_> {
+    fn identity(&self, candidate: &Candidate) -> Option<u64> {
+        let settings = self.knobs(candidate).ok()?.resolve(&self.session.bench.machine).ok()?;
+        Some(settings.identity(self.workload.width, self.workload.height))
+    }
+
+    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
+        if self.session.is_stopped() {
+            return Err(Stop::Interrupted);
+        }
+        let trial = self.session.baseline_trial();
+        if self.session.budget.left_for_search(trial) < trial {
+            return Err(Stop::Budget);
+        }
+        let knobs = self.knobs(candidate).map_err(anyhow::Error::msg)?;
+        let order = Order {
+            phase: Phase::Search,
+            pair: None,
+            strategy: self.strategy,
+            workload: self.workload,
+            knobs: &knobs,
+            time: self.session.limit().min(self.session.budget.left_for_search(trial)),
+        };
+        let trial = self.session.run(&order)?;
+        Ok(Observation { candidate: candidate.clone(), cost: trial.score_s() })
+    }
+}
+
+/// A results folder that does not exist yet: `<date>-<machine>`, numbered when taken.
+///
+/// # Errors
+/// The folder can't be made.
+pub fn new_folder(parent: &Path, host: &str) -> Result<PathBuf> {
+    let today = jiff::Zoned::now().date();
+    let host: String =
+        host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    std::fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+    for number in 1..1000 {
+        let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+        let folder = parent.join(format!("{today}-{host}{suffix}"));
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| folder.display().to_string()),
+        }
+    }
+    bail!("{}: a thousand results of today; name another folder with --results", parent.display())
+}
