@@ -10,6 +10,7 @@ mod draw;
 mod objective;
 mod propose;
 mod random;
+pub mod regret;
 mod strategy;
 
 use crate::space::{Candidate, Space};
@@ -100,4 +101,11 @@ pub fn run(space: &Space, plan: &Plan, measure: &mut dyn Measure) -> Ended {
         Err(error) => End::Stopped(error.downcast().unwrap_or_else(Stop::Broken)),
     };
     Ended { observations: objective.into_observations(), why }
+}
+
+/// The candidate to keep after a search: the cheapest by its mean measured cost.
+pub fn choose(_space: &Space, observations: &[Observation]) -> Option<Candidate> {
+    let measured = observations.iter().filter(|observation| observation.cost.is_some());
+    let best = measured.min_by(|a, b| a.cost.unwrap().total_cmp(&b.cost.unwrap()));
+    best.map(|observation| observation.candidate.clone())
 }
