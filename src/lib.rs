@@ -2,6 +2,8 @@
 
 pub mod budget;
 pub mod calibrate;
+pub mod cli;
+pub mod cmd;
 pub mod confirm;
 pub mod durable;
 pub mod journal;

@@ -1,2 +1,22 @@
-//! wan22-tune.
-fn main() {}
+//! The tuner's entry: parses the command line and hands over to one command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use wan22_tune::cli::{Cli, Command};
+use wan22_tune::cmd;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        None => cmd::tune::run(&cli.tune),
+        Some(Command::Machine(args)) => cmd::machine::run(&args),
+        Some(Command::Space(args)) => cmd::space::run(&args),
+        Some(Command::Measure(args)) => cmd::measure::run(&args),
+        Some(Command::Exec(args)) => return cmd::exec::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cmd::fail(&error),
+    }
+}

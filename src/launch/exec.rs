@@ -12,6 +12,16 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use super::{Launch, affinity, environment};
 
+/// Everything was applied, but the command can't be run.
+#[derive(Debug, thiserror::Error)]
+#[error("starting {program}")]
+pub struct NotStarted {
+    /// The command's first word.
+    program: String,
+    /// Why.
+    pub source: io::Error,
+}
+
 /// The tuner that watches over a trial: the process dies with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Supervision {
@@ -43,7 +53,7 @@ pub fn exec(
         .env_clear()
         .envs(environment::build(std::env::vars_os(), &launch.environment))
         .exec();
-    Err(error).with_context(|| format!("starting {}", program.display()))
+    Err(NotStarted { program: program.display().to_string(), source: error }.into())
 }
 
 fn supervise(supervision: Supervision) -> Result<()> {

@@ -19,7 +19,7 @@ use crate::settings::Settings;
 
 pub use affinity::{Demand, Layout, Placement};
 pub use effect::Effect;
-pub use exec::{Supervision, exec};
+pub use exec::{NotStarted, Supervision, exec};
 pub use memory::{MemoryMode, MemoryPolicy};
 
 /// Exit status of `wan22-tune exec` when the launch could not be applied, as `env` has it;

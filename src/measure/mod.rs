@@ -4,6 +4,7 @@ pub mod answer;
 mod lines;
 mod noise;
 pub mod process;
+pub mod replay;
 pub mod wire;
 
 pub use noise::NoiseWatch;

@@ -1,9 +1,22 @@
 //! Strategy: proposes candidates; argmin's executor runs the loop.
 //!
 //! What a strategy learns of the world goes through [`Measure`]; the tuner's implementation
-//! starts worker processes and writes the journal, the replay's looks results up.
+//! starts worker processes and writes the journal, the replay's looks results up. Between the
+//! two stands one [`Objective`], argmin's cost function, which owns what every strategy needs:
+//! legality, canonical forms, duplicates, penalties and the end of the budget.
 
-use crate::space::Candidate;
+mod annealing;
+mod draw;
+mod objective;
+mod propose;
+mod random;
+pub mod regret;
+mod strategy;
+
+use crate::space::{Candidate, Space};
+
+pub use objective::Objective;
+pub use strategy::StrategyName;
 
 /// What one measurement says to a strategy.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,9 +47,65 @@ pub trait Measure {
     /// resolve to), or `None` where the machine can't run the candidate.
     fn identity(&self, candidate: &Candidate) -> Option<u64>;
 
-    /// Measures a legal candidate that was not measured before.
+    /// Measures a legal candidate: a new one or, where noise makes a strategy doubt what it
+    /// has seen, one that was measured before.
     ///
     /// # Errors
     /// [`Stop`] when no more may be measured. A failed trial is no error.
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop>;
+}
+
+/// What to search with and from.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The strategy.
+    pub strategy: StrategyName,
+    /// Decides every choice left to chance.
+    pub seed: u64,
+    /// Measured before the strategy's own proposals, unless known: experts' candidates.
+    pub first: Vec<Candidate>,
+    /// What was observed before in this search, in that order: a run that is given what an
+    /// earlier one observed goes on as that one would have.
+    pub known: Vec<Observation>,
+}
+
+/// Why a search ended.
+#[derive(Debug)]
+pub enum End {
+    /// No legal candidate is left that was not measured.
+    Exhausted,
+    /// [`Measure`] said so.
+    Stopped(Stop),
+}
+
+/// Ends a run of one of argmin's solvers that has nothing new left to ask for.
+#[derive(Debug, thiserror::Error)]
+#[error("no legal candidate is left that was not measured")]
+struct Exhausted;
+
+/// Everything observed, and why it is not more.
+#[derive(Debug)]
+pub struct Ended {
+    /// [`Plan::known`], then what this search measured, in order.
+    pub observations: Vec<Observation>,
+    /// Why no more.
+    pub why: End,
+}
+
+/// Searches until the space is exhausted or [`Measure`] stops it.
+pub fn run(space: &Space, plan: &Plan, measure: &mut dyn Measure) -> Ended {
+    let objective = Objective::new(space, plan, measure);
+    let why = match objective.begin(&plan.first).and_then(|()| plan.strategy.search(&objective)) {
+        Ok(()) => End::Exhausted,
+        Err(error) if error.is::<Exhausted>() => End::Exhausted,
+        Err(error) => End::Stopped(error.downcast().unwrap_or_else(Stop::Broken)),
+    };
+    Ended { observations: objective.into_observations(), why }
+}
+
+/// The candidate to keep after a search: the cheapest by its mean measured cost.
+pub fn choose(_space: &Space, observations: &[Observation]) -> Option<Candidate> {
+    let measured = observations.iter().filter(|observation| observation.cost.is_some());
+    let best = measured.min_by(|a, b| a.cost.unwrap().total_cmp(&b.cost.unwrap()));
+    best.map(|observation| observation.candidate.clone())
 }

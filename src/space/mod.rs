@@ -139,3 +139,17 @@ impl Space {
             .map(|(i, knob)| (knob.name.as_str(), self.value(candidate, i)))
     }
 }
+
+impl Space {
+    /// Every candidate, legal or not, the last knob changing fastest.
+    pub fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
+        (0..self.raw_count()).map(|mut number| {
+            let mut levels = vec![0; self.knobs.len()];
+            for (level, knob) in levels.iter_mut().zip(&self.knobs).rev() {
+                *level = (number % knob.levels.len() as u128) as usize;
+                number /= knob.levels.len() as u128;
+            }
+            Candidate::new(levels)
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! Replays every strategy over recorded spaces and prints how far from the optimum it ends.
+//!
+//! `cargo bench --bench strategies`, with `TABLES=DIR` for a folder of tables, `SEEDS=30`,
+//! `STRATEGIES=portfolio,random`, `NOISE=0.05`, `EACH=1` for every table by itself.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use wan22_tune::measure::replay::Recorded;
+use wan22_tune::search::StrategyName;
+use wan22_tune::search::regret::{Run, random_draws, replay};
+
+/// Evaluations after which regret is printed.
+const AT: [usize; 4] = [30, 60, 120, 240];
+/// From here on the score is averaged.
+const SCORED_FROM: usize = 10;
+
+fn main() -> anyhow::Result<()> {
+    let folder = env::var("TABLES").unwrap_or_else(|_| "results".to_owned());
+    let seeds = setting("SEEDS", 30);
+    let noise = setting("NOISE", 0.0);
+    let each = setting("EACH", 0) == 1;
+    let tables = tables(Path::new(&folder))?;
+    anyhow::ensure!(!tables.is_empty(), "no recorded space under {folder}: TABLES=DIR names some");
+    for strategy in strategies()? {
+        let started = std::time::Instant::now();
+        let jobs: Vec<(usize, u64)> =
+            (0..tables.len()).flat_map(|table| (0..seeds).map(move |seed| (table, seed))).collect();
+        let budget = AT[AT.len() - 1];
+        let runs: Vec<(usize, Run)> = jobs
+            .into_par_iter()
+            .map(|(table, seed)| (table, replay(&tables[table], strategy, seed, budget, noise)))
+            .collect();
+        let mut by_table: BTreeMap<usize, Vec<Run>> = BTreeMap::new();
+        for (table, run) in runs {
+            by_table.entry(table).or_default().push(run);
+        }
+        let rows: Vec<Row> = by_table.iter().map(|(t, runs)| Row::new(&tables[*t], runs)).collect();
+        if each {
+            for (row, table) in rows.iter().zip(&tables) {
+                row.print(&table.space.name);
+            }
+        }
+        Row::mean(&rows).print(strategy.word());
+        eprintln!("  {:.1} s", started.elapsed().as_secs_f64());
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Row {
+    regret: [f64; 4],
+    near: [f64; 4],
+    score: f64,
+    chosen: f64,
+}
+
+impl Row {
+    fn new(table: &Recorded, runs: &[Run]) -> Self {
+        let count = runs.len() as f64;
+        let budget = runs[0].regret.len();
+        let ranked = table.ranked();
+        let worst =
+            ranked.iter().rev().find(|c| c.is_finite()).map_or(0.0, |c| c / ranked[0] - 1.0);
+        let mean = |n: usize| runs.iter().map(|r| r.regret[n - 1].min(worst)).sum::<f64>() / count;
+        let random = random_draws(&ranked, budget);
+        let scores = (SCORED_FROM..=budget)
+            .map(|n| if random[n - 1] > 1e-9 { 1.0 - mean(n) / random[n - 1] } else { 1.0 });
+        let scored = budget + 1 - SCORED_FROM;
+        Self {
+            regret: AT.map(mean),
+            near: AT
+                .map(|n| runs.iter().filter(|r| r.regret[n - 1] <= 0.05).count() as f64 / count),
+            score: scores.sum::<f64>() / scored as f64,
+            chosen: runs.iter().map(|r| r.chosen.min(worst)).sum::<f64>() / count,
+        }
+    }
+
+    fn mean(rows: &[Self]) -> Self {
+        let count = rows.len() as f64;
+        let over = |f: &dyn Fn(&Self) -> f64| rows.iter().map(f).sum::<f64>() / count;
+        Self {
+            regret: std::array::from_fn(|i| over(&|row| row.regret[i])),
+            near: std::array::from_fn(|i| over(&|row| row.near[i])),
+            score: over(&|row| row.score),
+            chosen: over(&|row| row.chosen),
+        }
+    }
+
+    fn print(&self, name: &str) {
+        let cells = |values: [f64; 4]| values.map(|v| format!("{:6.1}", v * 100.0)).join(" ");
+        println!(
+            "{name:16} | {} | {} | {:5.2} | {:5.2}",
+            cells(self.regret),
+            cells(self.near),
+            self.score,
+            self.chosen * 100.0
+        );
+    }
+}
+
+fn strategies() -> anyhow::Result<Vec<StrategyName>> {
+    let Ok(words) = env::var("STRATEGIES") else { return Ok(StrategyName::ALL.to_vec()) };
+    words.split(',').map(|word| word.parse().map_err(anyhow::Error::msg)).collect()
+}
+
+fn setting<T: std::str::FromStr>(name: &str, usual: T) -> T {
+    env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+fn tables(folder: &Path) -> anyhow::Result<Vec<Recorded>> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let path = if path.is_dir() { path.join("trials.csv") } else { path };
+        if path.extension().is_some_and(|end| end == "csv") && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths.iter().map(|path| Recorded::read(path)).collect()
+}

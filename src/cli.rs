@@ -1,0 +1,108 @@
+//! Every flag.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::budget;
+use crate::cmd;
+use crate::search::StrategyName;
+use crate::settings::Preset;
+
+/// Finds, proves and ships the settings that run the Wan 2.2 video model fastest on this machine.
+///
+/// Without a command it tunes: measures the baseline, searches, proves the winner against the
+/// baseline in interleaved pairs, and writes a results folder with profile.json, trials.csv, plots
+/// and a report.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wan22-tune",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Exit status: 0 done (a gain, or honestly none); 1 failure; 2 wrong usage; 125 to 127 from \
+                  exec, as env has them; 130 stopped at once by a second Ctrl-C."
+)]
+pub struct Cli {
+    /// What to do instead of tuning.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The tune.
+    #[command(flatten)]
+    pub tune: TuneArgs,
+}
+
+/// What to do instead of tuning.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows what this process may use of the machine.
+    Machine(cmd::machine::MachineArgs),
+    /// Shows the search space as resolved on this machine, and how many candidates it has.
+    Space(SpaceArgs),
+    /// Runs one trial and prints it.
+    Measure(cmd::measure::MeasureArgs),
+    /// Becomes a command, bound and with the environment of a profile.
+    Exec(cmd::exec::ExecArgs),
+}
+
+/// How to tune.
+#[derive(Debug, Args)]
+pub struct TuneArgs {
+    /// Wall time for everything, such as 90s, 30m or 1h30m.
+    #[arg(long, value_parser = budget::parse, required_unless_present = "dry_run")]
+    pub budget: Option<Duration>,
+    /// The space, the baseline and the workload.
+    #[command(flatten)]
+    pub space: SpaceArgs,
+    /// Who proposes candidates.
+    #[arg(long, default_value_t, value_parser = strategy())]
+    pub strategy: StrategyName,
+    /// Decides every choice left to chance.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Measured repetitions a trial, after one to warm up.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=9))]
+    pub repetitions: u32,
+    /// Where results folders go.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+    /// Shows the resolved space and starts nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Input pictures and the program that runs trials.
+    #[command(flatten)]
+    pub bench: BenchArgs,
+}
+
+/// Which space.
+#[derive(Clone, Debug, Args)]
+pub struct SpaceArgs {
+    /// A space that comes with the program, or a TOML file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "pipeline")]
+    pub space: String,
+    /// The preset to start from and to beat; by default what people would copy for this machine.
+    #[arg(long, value_enum)]
+    pub baseline: Option<Preset>,
+    /// Takes in the knobs that only experts should turn.
+    #[arg(long)]
+    pub expert: bool,
+}
+
+/// What trials run with.
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// Your own JPEG and PNG pictures instead of generated ones.
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
+    /// The program that runs a trial; by default wan22-worker beside this program.
+    #[arg(long, value_name = "FILE", env = "WAN22_WORKER", hide_env_values = true)]
+    pub worker: Option<PathBuf>,
+}
+
+fn strategy() -> impl clap::builder::TypedValueParser<Value = StrategyName> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    let words = StrategyName::ALL.map(StrategyName::word);
+    PossibleValuesParser::new(words)
+        .map(|word| word.parse().expect("a possible value is a strategy's name"))
+}

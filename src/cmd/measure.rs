@@ -1,0 +1,100 @@
+//! `measure`: one trial, printed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::{bench, space};
+use crate::budget;
+use crate::calibrate;
+use crate::cli::{BenchArgs, SpaceArgs};
+use crate::machine::Machine;
+use crate::profile::Profile;
+use crate::settings::Preset;
+use crate::trial::{Outcome, Phase, Trial};
+use crate::tune::{Bench, Order};
+use crate::workload::STAGES;
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub struct MeasureArgs {
+    /// The profile to measure.
+    #[arg(long, value_name = "FILE", required_unless_present = "baseline", conflicts_with = "baseline")]
+    profile: Option<PathBuf>,
+    /// Measures a preset; the one for this machine when none is named.
+    #[arg(long, value_enum, num_args = 0..=1, value_name = "PRESET")]
+    baseline: Option<Option<Preset>>,
+    /// Measured repetitions, after one to warm up.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
+    repetitions: u32,
+    /// When to give up.
+    #[arg(long, default_value = "5m", value_parser = budget::parse)]
+    timeout: Duration,
+    /// Rung of the workload ladder: 0 is the smallest.
+    #[arg(long, default_value_t = 0)]
+    size: usize,
+    /// Seeds weights and noise.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Input pictures and the program that runs trials.
+    #[command(flatten)]
+    bench: BenchArgs,
+}
+
+/// Measures once.
+pub fn run(args: &MeasureArgs) -> Result<()> {
+    let machine = Machine::detect()?;
+    let preset = args.baseline.flatten();
+    let space = SpaceArgs { space: String::new(), baseline: preset, expert: false };
+    let baseline = space::baseline(&space, &machine);
+    let knobs = match &args.profile {
+        Some(path) => Profile::read(path)?.knobs(&baseline.knobs).map_err(anyhow::Error::msg)?,
+        None => baseline.knobs.clone(),
+    };
+    let scratch = bench::scratch(&std::env::temp_dir())?;
+    let bench = Bench {
+        programs: bench::programs(&args.bench)?,
+        images: bench::pictures(&args.bench)?,
+        scratch: scratch.path().to_owned(),
+        seed: args.seed,
+        repetitions: args.repetitions,
+        stop: bench::watch_signals()?,
+        machine,
+        baseline,
+    };
+    let workload = calibrate::rung(args.size);
+    let order = Order {
+        phase: Phase::Baseline,
+        pair: None,
+        strategy: "",
+        workload: &workload,
+        knobs: &knobs,
+        time: args.timeout,
+    };
+    let trial = bench.run(1, &order)?;
+    if trial.outcome != Outcome::Ok {
+        bail!("{}: {}", trial.outcome, trial.detail);
+    }
+    super::print(&text(&trial))
+}
+
+fn text(trial: &Trial) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (name, value) in &trial.knobs {
+        lines.push(format!("{name:20} {value}"));
+    }
+    lines.push(String::new());
+    let samples: Vec<String> = trial.samples.iter().map(|s| format!("{:.4}", s.seconds)).collect();
+    lines.push(format!("{:20} {:.4} s  (of {})", "a clip", trial.score_s().unwrap_or(f64::NAN), samples.join(", ")));
+    for stage in STAGES {
+        if let Some(seconds) = trial.stage_s(stage) {
+            lines.push(format!("{:20} {seconds:.4} s", format!("  {stage}")));
+        }
+    }
+    let mib = trial.peak_rss_bytes.unwrap_or(0) >> 20;
+    lines.push(format!("{:20} {mib} MiB", "peak memory"));
+    lines.push(format!("{:20} {:.2} s of {:.2} s", "not measured work", trial.overhead_s, trial.wall_s));
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,31 @@
+//! One file a verb.
+
+mod bench;
+pub mod exec;
+pub mod machine;
+pub mod measure;
+mod progress;
+pub mod space;
+pub mod tune;
+
+use std::process::ExitCode;
+
+/// A mistake of the caller's rather than a failure: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Says what went wrong and which status follows from it.
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("wan22-tune: {error:#}");
+    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// Prints to stdout; a reader that has gone away (`| head`) ends the program quietly.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        written => Ok(written?),
+    }
+}

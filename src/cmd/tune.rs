@@ -1,0 +1,135 @@
+//! The main job: tunes this machine.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use super::progress::Progress;
+use super::{bench, space};
+use crate::budget::Budget;
+use crate::calibrate;
+use crate::cli::TuneArgs;
+use crate::confirm::Confirmation;
+use crate::durable;
+use crate::journal::Journal;
+use crate::machine::Machine;
+use crate::report;
+use crate::results::{Folder, Results};
+use crate::search::{self, Observation, Plan};
+use crate::space::{Space, Tune};
+use crate::trial::Trial;
+use crate::tune::{Bench, Searching, Session, new_folder};
+use crate::workload::Workload;
+
+/// Tunes.
+pub fn run(args: &TuneArgs) -> Result<()> {
+    let machine = Machine::detect()?;
+    let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
+        return space::show(&args.space, &machine, &calibrate::rung(0));
+    };
+    let budget = Budget::start(budget);
+    let started = jiff::Timestamp::now().to_string();
+    let baseline = space::baseline(&args.space, &machine);
+    // Every mistake that can be seen now is seen before the first trial.
+    space::resolve(&args.space, &machine, &baseline, &calibrate::rung(0))?;
+    let programs = bench::programs(&args.bench)?;
+    let images = bench::pictures(&args.bench)?;
+    let folder = Folder::new(new_folder(&args.results, &machine.host)?);
+    let scratch = bench::scratch(folder.path())?;
+    let bench = Bench {
+        programs,
+        images,
+        scratch: std::path::absolute(scratch.path())?,
+        seed: args.seed,
+        repetitions: args.repetitions,
+        stop: bench::watch_signals()?,
+        machine,
+        baseline,
+    };
+    let progress = Progress::new(&bench, budget);
+    write_machine(&folder, &bench.machine)?;
+    let knobs = bench.baseline.knobs.values();
+    let journal = Journal::create(&folder.journal(), knobs.keys(), args.repetitions as usize)?;
+    let mut session = Session::new(&bench, &progress, budget, journal);
+    let tune = describe(args, &bench, budget, started);
+    let finished = measure(args, &mut session, &bench, &folder, tune);
+    progress.end();
+    drop(scratch);
+    finished?;
+    let results = Results::open(&folder)?;
+    report::write(&folder, &results)?;
+    super::print(&report::summary(&results, &folder))
+}
+
+/// Everything that takes trials.
+fn measure(
+    args: &TuneArgs,
+    session: &mut Session<'_>,
+    bench: &Bench,
+    folder: &Folder,
+    tune: Tune,
+) -> Result<()> {
+    let workload = session.calibrate()?;
+    let space = space::resolve(&args.space, &bench.machine, &bench.baseline, &workload)?;
+    write_space(folder, &space, &workload, tune.clone())?;
+    session.baseline(&workload)?;
+    let known = session.trials().iter().filter_map(|trial| observation(&space, trial));
+    let plan = Plan {
+        strategy: args.strategy,
+        seed: args.seed,
+        known: known.collect(),
+        ..Plan::default()
+    };
+    let strategy = args.strategy.to_string();
+    let mut searching = Searching { session, space: &space, workload: &workload, strategy: &strategy };
+    if let search::End::Stopped(search::Stop::Broken(error)) =
+        search::run(&space, &plan, &mut searching).why
+    {
+        return Err(error);
+    }
+    let read = |trials: &[Trial]| {
+        Confirmation::of(&Results {
+            machine: bench.machine.clone(),
+            space: space.clone(),
+            workload: workload.clone(),
+            tune: tune.clone(),
+            trials: trials.to_vec(),
+        })
+    };
+    session.confirm(&workload, &read)
+}
+
+/// What the search is told of a trial that was measured before it began.
+fn observation(space: &Space, trial: &Trial) -> Option<Observation> {
+    let is_baseline = trial.phase == crate::trial::Phase::Baseline;
+    is_baseline.then(|| Observation { candidate: space.baseline(), cost: trial.score_s() })
+}
+
+fn describe(args: &TuneArgs, bench: &Bench, budget: Budget, started: String) -> Tune {
+    let words: Vec<String> = std::env::args().collect();
+    Tune {
+        tool: crate::TOOL.to_owned(),
+        command: words.join(" "),
+        started,
+        budget_s: budget.total().as_secs_f64(),
+        seed: args.seed,
+        strategy: args.strategy.to_string(),
+        preset: bench.baseline.preset,
+        repetitions: args.repetitions,
+    }
+}
+
+fn write_machine(folder: &Folder, machine: &Machine) -> Result<()> {
+    let mut json = serde_json::to_string_pretty(machine)?;
+    json.push('\n');
+    durable::replace(&folder.machine(), json.as_bytes())?;
+    let xml = Machine::export_xml().context("exporting the topology")?;
+    fs::write(folder.topology(), xml).with_context(|| folder.topology().display().to_string())
+}
+
+fn write_space(folder: &Folder, space: &Space, workload: &Workload, tune: Tune) -> Result<()> {
+    let mut file = space.to_file();
+    file.workload = Some(workload.clone());
+    file.tune = Some(tune);
+    durable::replace(&folder.space(), file.to_toml().as_bytes())
+}

@@ -1,0 +1,219 @@
+//! Replay: recorded measurements answer instead of a machine.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use csv::StringRecord;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::search::{Measure, Observation, Stop};
+use crate::space::{Candidate, Given, Knob, Space, Value};
+use crate::trial::{Outcome, Phase};
+
+/// A space of which every candidate was measured.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The knobs, and the candidates that exist.
+    pub space: Space,
+    /// Each candidate's recorded costs; empty where every trial of it failed.
+    pub costs: HashMap<Candidate, Vec<f64>>,
+}
+
+/// What a file says, before its cells are levels.
+struct Sheet {
+    /// Name, whether its levels are ordered, and place in the row.
+    knobs: Vec<(String, bool, usize)>,
+    /// Rows that measured something, with their cost.
+    rows: Vec<(StringRecord, Option<f64>)>,
+}
+
+impl Recorded {
+    /// Reads a table (`knob:kind,…,value`; kind `ord` or `cat`; a failed candidate's value is
+    /// `inf` or `nan`) or a journal (`trials.csv`).
+    ///
+    /// # Errors
+    /// The file, the line and what is wrong there, or that nothing in the file succeeded.
+    pub fn read(path: &Path) -> Result<Self> {
+        let place = || format!("reading {}", path.display());
+        let text = std::fs::read_to_string(path).with_context(place)?;
+        let mut named = path.with_extension("");
+        if named.ends_with("trials") && named.parent().is_some_and(|folder| folder != "") {
+            named.pop();
+        }
+        let name = named.file_name().unwrap_or_default().to_string_lossy();
+        Self::parse(&name, &text).with_context(place)
+    }
+
+    /// Reads the text of a table or a journal, for a space called `name`.
+    ///
+    /// # Errors
+    /// As [`Recorded::read`].
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
+        let header = reader.headers()?.clone();
+        let mut rows = reader.records().collect::<Result<Vec<_>, _>>()?;
+        if rows.last().is_some_and(|last| last.len() != header.len()) {
+            rows.pop(); // the torn end of a file that was being written
+        }
+        let odd = rows.iter().position(|row| row.len() != header.len());
+        ensure!(odd.is_none(), "row {}: not {} cells", odd.unwrap_or(0) + 1, header.len());
+        let is_journal = header.iter().any(|cell| cell.starts_with("knob."));
+        let sheet = if is_journal { journal(&header, rows)? } else { table(&header, rows)? };
+        Self::from_sheet(name, &sheet)
+    }
+
+    fn from_sheet(name: &str, sheet: &Sheet) -> Result<Self> {
+        let mut knobs = Vec::new();
+        let mut levels = Vec::new();
+        for (name, ordered, place) in &sheet.knobs {
+            let cells = sheet.rows.iter().map(|(row, _)| &row[*place]);
+            let texts = distinct(cells, *ordered).with_context(|| format!("knob {name}"))?;
+            knobs.push(knob(name, *ordered, &texts));
+            let level = texts.into_iter().enumerate().map(|(level, text)| (text, level));
+            levels.push(level.collect::<HashMap<String, usize>>());
+        }
+        let mut costs: HashMap<Candidate, Vec<f64>> = HashMap::new();
+        for (row, cost) in &sheet.rows {
+            let level = |(knob, levels): (&(_, _, usize), &HashMap<_, _>)| levels[&row[knob.2]];
+            let candidate = Candidate::new(sheet.knobs.iter().zip(&levels).map(level));
+            costs.entry(candidate).or_default().extend(cost);
+        }
+        ensure!(costs.values().any(|costs| !costs.is_empty()), "no trial in it succeeded");
+        let listed: HashSet<Candidate> = costs.keys().cloned().collect();
+        let (name, why) = (name.to_owned(), "recorded".to_owned());
+        let (constraints, given) = (Vec::new(), Given::default());
+        let space = Space { name, why, knobs, constraints, given, listed: Some(listed) };
+        Ok(Self { space, costs })
+    }
+
+    /// The candidate's mean recorded cost; `None` where it failed or does not exist.
+    pub fn cost(&self, candidate: &Candidate) -> Option<f64> {
+        let costs = self.costs.get(candidate).filter(|costs| !costs.is_empty())?;
+        Some(costs.iter().sum::<f64>() / costs.len() as f64)
+    }
+
+    /// Every candidate's mean cost, the cheapest first; failures last, as infinity.
+    pub fn ranked(&self) -> Vec<f64> {
+        let mut costs: Vec<f64> =
+            self.costs.keys().map(|c| self.cost(c).unwrap_or(f64::INFINITY)).collect();
+        costs.sort_by(f64::total_cmp);
+        costs
+    }
+}
+
+fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
+    let last = header.len() - 1;
+    ensure!(
+        &header[last] == "value",
+        "the last column of a table is `value`, not `{}`",
+        &header[last]
+    );
+    let mut knobs = Vec::new();
+    for (place, cell) in header.iter().enumerate().take(last) {
+        let kind = cell.rsplit_once(':').filter(|(_, kind)| ["ord", "cat"].contains(kind));
+        let (name, kind) =
+            kind.with_context(|| format!("column `{cell}`: end it in :ord or :cat"))?;
+        knobs.push((name.to_owned(), kind == "ord", place));
+    }
+    let cost = |row: &StringRecord| row[last].parse::<f64>().ok().filter(|cost| cost.is_finite());
+    let rows = rows.into_iter().map(|row| (cost(&row), row)).map(|(cost, row)| (row, cost));
+    Ok(Sheet { knobs, rows: rows.collect() })
+}
+
+/// The columns of `trials.csv` that a replay needs: `knob.*`, `phase`, `outcome`, `score_s`.
+fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
+    let column = |name: &str| {
+        let place = header.iter().position(|cell| cell == name);
+        place.with_context(|| format!("a journal has a column `{name}`"))
+    };
+    let (phase, outcome, score) = (column("phase")?, column("outcome")?, column("score_s")?);
+    let mut kept = Vec::new();
+    for row in rows {
+        let phase = Phase::from_word(&row[phase]).context(format!("phase `{}`", &row[phase]))?;
+        let how = Outcome::from_word(&row[outcome]);
+        let how = how.with_context(|| format!("outcome `{}`", &row[outcome]))?;
+        let says_nothing = matches!(how, Outcome::Interrupted | Outcome::Illegal);
+        if phase != Phase::Calibration && !says_nothing {
+            let cost = if how == Outcome::Ok { Some(row[score].parse()?) } else { None };
+            kept.push((row, cost));
+        }
+    }
+    let named = header.iter().enumerate().filter_map(|(place, cell)| {
+        let name = cell.strip_prefix("knob.")?;
+        let ordered = kept.iter().all(|(row, _)| row[place].parse::<f64>().is_ok());
+        Some((name.to_owned(), ordered, place))
+    });
+    Ok(Sheet { knobs: named.collect(), rows: kept })
+}
+
+/// The different texts of a column, in the order of their levels.
+fn distinct<'a>(cells: impl Iterator<Item = &'a str>, ordered: bool) -> Result<Vec<String>> {
+    let different: HashSet<&str> = cells.collect();
+    let mut texts: Vec<String> = different.into_iter().map(str::to_owned).collect();
+    texts.sort();
+    if ordered {
+        let odd = texts.iter().find(|text| !text.parse::<f64>().is_ok_and(f64::is_finite));
+        ensure!(odd.is_none(), "`{}` is no number", odd.map_or("", String::as_str));
+        texts.sort_by(|a, b| number(a).total_cmp(&number(b)));
+    }
+    Ok(texts)
+}
+
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or(f64::NAN)
+}
+
+fn knob(name: &str, ordered: bool, texts: &[String]) -> Knob {
+    let whole: Option<Vec<i64>> = texts.iter().map(|text| text.parse().ok()).collect();
+    let levels = match whole.filter(|_| ordered) {
+        Some(numbers) => numbers.into_iter().map(Value::Number).collect(),
+        None => texts.iter().cloned().map(Value::Word).collect(),
+    };
+    Knob { name: name.to_owned(), why: String::new(), levels, ordered, when: None, baseline: 0 }
+}
+
+/// Answers from a record until a number of measurements is spent.
+#[derive(Debug)]
+pub struct Replay<'a> {
+    recorded: &'a Recorded,
+    left: usize,
+    noise: f64,
+    rng: Xoshiro256PlusPlus,
+}
+
+impl<'a> Replay<'a> {
+    /// Allows `budget` measurements. Where a candidate was recorded more than once, each
+    /// measurement is one of its records; where it was recorded once, it is that record times a
+    /// log-normal factor of standard deviation `noise` (0.05 for 5%).
+    pub fn new(recorded: &'a Recorded, budget: usize, noise: f64, seed: u64) -> Self {
+        Self { recorded, left: budget, noise, rng: Xoshiro256PlusPlus::seed_from_u64(!seed) }
+    }
+}
+
+impl Measure for Replay<'_> {
+    fn identity(&self, candidate: &Candidate) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        candidate.hash(&mut hasher);
+        self.recorded.costs.contains_key(candidate).then(|| hasher.finish())
+    }
+
+    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
+        self.left = self.left.checked_sub(1).ok_or(Stop::Budget)?;
+        let records = self.recorded.costs.get(candidate).map_or(&[][..], Vec::as_slice);
+        let cost = match records {
+            [] => None,
+            [only] => Some(only * (self.noise * normal(&mut self.rng)).exp()),
+            several => Some(several[self.rng.random_range(0..several.len())]),
+        };
+        Ok(Observation { candidate: candidate.clone(), cost })
+    }
+}
+
+/// A standard normal number (Box and Muller).
+fn normal(rng: &mut impl Rng) -> f64 {
+    let (radius, angle): (f64, f64) = (rng.random(), rng.random());
+    (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}

@@ -1,0 +1,191 @@
+//! The objective: what argmin minimises, and all that no strategy should do by itself.
+
+use std::cell::{Ref, RefCell};
+use std::collections::{HashMap, HashSet};
+
+use argmin::core::{CostFunction, Error};
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::{Measure, Observation, Plan};
+use crate::space::{Candidate, Space};
+
+/// argmin's cost function over candidates.
+///
+/// Strategies hold it by reference, so that everything observed outlives the executor, which
+/// drops its problem when a cost function returns an error.
+pub struct Objective<'a> {
+    space: &'a Space,
+    seed: u64,
+    memory: RefCell<Memory<'a>>,
+}
+
+struct Memory<'a> {
+    measure: &'a mut dyn Measure,
+    observations: Vec<Observation>,
+    /// What each candidate is on this machine; `None` where it can't run.
+    identities: HashMap<Candidate, Option<u64>>,
+    /// Mean cost, or penalty, of everything observed.
+    costs: HashMap<u64, Mean>,
+    /// What this run's strategy asked for, whether it was known or had to be measured. Unlike
+    /// `costs` it grows alike in a run that was interrupted and in one that was not.
+    asked: HashSet<u64>,
+    best_asked: Option<(f64, Candidate)>,
+    /// The highest cost observed, which failures are charged with.
+    worst: Option<f64>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Mean {
+    sum: f64,
+    count: f64,
+}
+
+/// Charged for a failure before anything succeeded.
+const BLIND_PENALTY: f64 = 1.0;
+
+impl<'a> Objective<'a> {
+    /// An objective that knows what the plan knows.
+    pub(super) fn new(space: &'a Space, plan: &Plan, measure: &'a mut dyn Measure) -> Self {
+        let mut memory = Memory {
+            measure,
+            observations: Vec::new(),
+            identities: HashMap::new(),
+            costs: HashMap::new(),
+            asked: HashSet::new(),
+            best_asked: None,
+            worst: None,
+        };
+        for observation in &plan.known {
+            let candidate = space.canonical(&observation.candidate);
+            memory.learn(Observation { candidate, cost: observation.cost });
+        }
+        Self { space, seed: plan.seed, memory: RefCell::new(memory) }
+    }
+
+    /// Measures what is to come before the strategy's own proposals. Illegal candidates are
+    /// left out: a list of experts' candidates need not fit every machine.
+    pub(super) fn begin(&self, first: &[Candidate]) -> Result<(), Error> {
+        for candidate in first.iter().map(|candidate| self.space.canonical(candidate)) {
+            if self.space.is_legal(&candidate) && self.identity(&candidate).is_some() {
+                self.ask(&candidate)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where to search.
+    pub fn space(&self) -> &'a Space {
+        self.space
+    }
+
+    /// Everything observed so far, in order.
+    pub fn observations(&self) -> Ref<'_, [Observation]> {
+        Ref::map(self.memory.borrow(), |memory| memory.observations.as_slice())
+    }
+
+    pub(super) fn into_observations(self) -> Vec<Observation> {
+        self.memory.into_inner().observations
+    }
+
+    /// A generator that is a function of the seed and of how much was observed, so that a
+    /// search that goes on from a journal proposes what it would have proposed.
+    pub(super) fn rng(&self) -> Xoshiro256PlusPlus {
+        let observed = self.memory.borrow().observations.len() as u64;
+        Xoshiro256PlusPlus::seed_from_u64(self.seed ^ observed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    /// The run's seed, for strategies that keep a generator of their own.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Whether the canonical, legal `candidate` can run here and was never observed.
+    pub(super) fn is_new(&self, candidate: &Candidate) -> bool {
+        let identity = self.identity(candidate);
+        identity.is_some_and(|identity| !self.memory.borrow().costs.contains_key(&identity))
+    }
+
+    /// Whether this run's strategy could still ask for the canonical, legal `candidate`.
+    pub(super) fn is_unasked(&self, candidate: &Candidate) -> bool {
+        let identity = self.identity(candidate);
+        identity.is_some_and(|identity| !self.memory.borrow().asked.contains(&identity))
+    }
+
+    fn identity(&self, candidate: &Candidate) -> Option<u64> {
+        self.memory.borrow_mut().identity(candidate)
+    }
+
+    /// The cost of a canonical, legal candidate: remembered where it was observed, else measured.
+    pub(super) fn ask(&self, candidate: &Candidate) -> Result<f64, Error> {
+        let memory = &mut *self.memory.borrow_mut();
+        let Some(identity) = memory.identity(candidate) else { return Ok(memory.penalty()) };
+        memory.asked.insert(identity);
+        if !memory.costs.contains_key(&identity) {
+            memory.observe(candidate)?;
+        }
+        let cost = memory.costs.get(&identity).map_or(BLIND_PENALTY, |mean| mean.sum / mean.count);
+        if memory.best_asked.as_ref().is_none_or(|(best, _)| cost < *best) {
+            memory.best_asked = Some((cost, candidate.clone()));
+        }
+        Ok(cost)
+    }
+
+    /// The cheapest candidate that this run has asked for.
+    pub(super) fn best_asked(&self) -> Option<Candidate> {
+        self.memory.borrow().best_asked.as_ref().map(|(_, candidate)| candidate.clone())
+    }
+
+    /// Measures a candidate that was observed before: under noise that is data, not a copy.
+    pub(super) fn ask_again(&self, candidate: &Candidate) -> Result<(), Error> {
+        Ok(self.memory.borrow_mut().observe(candidate)?)
+    }
+}
+
+impl Memory<'_> {
+    fn identity(&mut self, candidate: &Candidate) -> Option<u64> {
+        if let Some(&identity) = self.identities.get(candidate) {
+            return identity;
+        }
+        let identity = self.measure.identity(candidate);
+        self.identities.insert(candidate.clone(), identity);
+        identity
+    }
+
+    fn observe(&mut self, candidate: &Candidate) -> Result<(), super::Stop> {
+        let cost = self.measure.measure(candidate)?.cost;
+        self.learn(Observation { candidate: candidate.clone(), cost });
+        Ok(())
+    }
+
+    fn learn(&mut self, mut observation: Observation) {
+        observation.cost = observation.cost.filter(|cost| cost.is_finite());
+        if let Some(cost) = observation.cost {
+            self.worst = Some(self.worst.map_or(cost, |worst| worst.max(cost)));
+        }
+        let cost = observation.cost.unwrap_or_else(|| self.penalty());
+        if let Some(identity) = self.identity(&observation.candidate) {
+            let mean = self.costs.entry(identity).or_default();
+            *mean = Mean { sum: mean.sum + cost, count: mean.count + 1.0 };
+        }
+        self.observations.push(observation);
+    }
+
+    fn penalty(&self) -> f64 {
+        self.worst.unwrap_or(BLIND_PENALTY)
+    }
+}
+
+impl CostFunction for &Objective<'_> {
+    type Param = Candidate;
+    type Output = f64;
+
+    fn cost(&self, candidate: &Candidate) -> Result<f64, Error> {
+        self.ask(candidate)
+    }
+}
+
+/// ln(2e9 cost) for every cost above some nanoseconds, rising through zero and below it.
+pub(super) fn log_like(cost: f64) -> f64 {
+    (cost * 1e9).asinh()
+}

@@ -1,0 +1,60 @@
+//! The strategies by name: the one place where they are listed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use argmin::core::Error;
+
+use super::objective::Objective;
+use super::{annealing, propose, random};
+
+/// A strategy's name on the command line and in the journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StrategyName {
+    /// Legal candidates drawn evenly, none twice.
+    #[default]
+    Random,
+    /// argmin's simulated annealing over neighbouring candidates.
+    Annealing,
+}
+
+impl StrategyName {
+    /// Every strategy.
+    pub const ALL: [Self; 2] = [Self::Random, Self::Annealing];
+
+    /// The name on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Annealing => "annealing",
+        }
+    }
+
+    /// Searches until nothing is left to propose.
+    ///
+    /// # Errors
+    /// [`super::Stop`], to be recognised by downcast, or what broke inside argmin.
+    pub(super) fn search(self, objective: &Objective<'_>) -> Result<(), Error> {
+        match self {
+            Self::Random => propose::search(objective, random::Random::default()),
+            Self::Annealing => annealing::search(objective),
+        }
+    }
+}
+
+impl fmt::Display for StrategyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl FromStr for StrategyName {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|name| name.word() == word).ok_or_else(|| {
+            let known: Vec<&str> = Self::ALL.iter().map(|name| name.word()).collect();
+            format!("no strategy `{word}`; there are {}", known.join(", "))
+        })
+    }
+}
