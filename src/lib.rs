@@ -3,6 +3,7 @@
 pub mod launch;
 pub mod machine;
 pub mod measure;
+pub mod preprocess;
 pub mod search;
 pub mod settings;
 pub mod space;
