@@ -13,6 +13,7 @@ pub mod measure;
 pub mod profile;
 pub mod ranking;
 pub mod results;
+pub mod preprocess;
 pub mod search;
 pub mod settings;
 pub mod space;

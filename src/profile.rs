@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable;
 use crate::launch::{self, Launch};
-use crate::machine::Machine;
+use crate::machine::{Fingerprint, Machine};
 use crate::settings::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
 use crate::space::Value;
 
@@ -72,10 +72,8 @@ impl From<Workers> for WorkerSplit {
 pub struct MachineMark {
     /// Host name, for people.
     pub host: String,
-    /// The same for machines on which the same settings mean the same.
-    pub shape: String,
-    /// The same for this very machine only.
-    pub identity: String,
+    /// What tells it from others.
+    pub fingerprint: Fingerprint,
 }
 
 /// What proves a profile.
@@ -110,7 +108,6 @@ impl Profile {
         timestamp: String,
     ) -> Result<Self, String> {
         let settings = knobs.resolve(machine)?;
-        let fingerprint = machine.fingerprint();
         Ok(Self {
             hardware_profile: HardwareProfile::of(machine),
             optimal_settings: OptimalSettings::tuned(baseline, knobs, &settings, machine),
@@ -122,8 +119,7 @@ impl Profile {
             evidence: None,
             machine: MachineMark {
                 host: machine.host.clone(),
-                shape: fingerprint.shape,
-                identity: fingerprint.identity,
+                fingerprint: machine.fingerprint(),
             },
             tool: crate::TOOL.to_owned(),
         })

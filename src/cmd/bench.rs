@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::Usage;
 use crate::cli::BenchArgs;
 use crate::measure::process::Programs;
-use crate::preprocess::images;
+use crate::preprocess;
 
 /// How many pictures are generated when none are given.
 const PICTURES: usize = 8;
@@ -37,11 +37,11 @@ pub fn programs(args: &BenchArgs) -> Result<Programs> {
 pub fn pictures(args: &BenchArgs) -> Result<Vec<PathBuf>> {
     match &args.images {
         Some(folder) => {
-            let pictures = images::list(folder).map_err(|error| Usage(format!("--images {error:#}")))?;
+            let pictures = preprocess::list(folder).map_err(|error| Usage(format!("--images {error:#}")))?;
             // The worker has a working folder of its own.
             Ok(pictures.iter().map(std::path::absolute).collect::<Result<_, _>>()?)
         }
-        None => images::photographs(&cache()?, PICTURES),
+        None => preprocess::photographs(&cache()?, PICTURES),
     }
 }
 

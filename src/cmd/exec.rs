@@ -45,7 +45,7 @@ pub fn run(args: &ExecArgs) -> ExitCode {
 fn launch(args: &ExecArgs) -> anyhow::Result<std::convert::Infallible> {
     let profile = Profile::read(&args.profile)?;
     let machine = Machine::detect()?;
-    let likeness = machine.fingerprint().likeness(&profile.machine);
+    let likeness = machine.fingerprint().compare(&profile.machine.fingerprint);
     anyhow::ensure!(
         likeness != Likeness::Different || args.force,
         "{} was made on {}, a machine of another shape: tune here, or add --force",

@@ -12,7 +12,7 @@ use crate::cli::TuneArgs;
 use crate::confirm::Confirmation;
 use crate::durable;
 use crate::journal::Journal;
-use crate::machine::Machine;
+use crate::machine::{self, Machine};
 use crate::report;
 use crate::results::{Folder, Results};
 use crate::search::{self, Observation, Plan};
@@ -123,7 +123,7 @@ fn write_machine(folder: &Folder, machine: &Machine) -> Result<()> {
     let mut json = serde_json::to_string_pretty(machine)?;
     json.push('\n');
     durable::replace(&folder.machine(), json.as_bytes())?;
-    let xml = Machine::export_xml().context("exporting the topology")?;
+    let xml = machine::live_xml().context("exporting the topology")?;
     fs::write(folder.topology(), xml).with_context(|| folder.topology().display().to_string())
 }
 

@@ -1,0 +1,26 @@
+//! The image pipeline around a model: files become batches, frames become files.
+//!
+//! ```text
+//! read (io) ─▶ preprocess (preprocess) ─▶ pack (batch) ─▶ the model's own stages
+//!                                                              │
+//! write (io) ◀───────────── write (preprocess) ◀───────────────┘
+//! ```
+//!
+//! In brackets the [`Pools`] whose threads do the work. All stages run at once, joined by bounded
+//! queues ([`run`]), and each accounts its busy time to a [`StageClock`].
+
+mod frames;
+mod images;
+mod photographs;
+mod picture;
+mod pipeline;
+mod pools;
+mod stage;
+
+pub use frames::{Frames, NotFinite};
+pub use images::list;
+pub use photographs::photographs;
+pub use picture::Picture;
+pub use pipeline::{Batch, Plan, run};
+pub use pools::Pools;
+pub use stage::{Stage, StageClock, StageError};

@@ -1,0 +1,454 @@
+//! One repetition: every clip once through all stages, all stages at work at once.
+//!
+//! No queue can jam. The way in is driven by requests: the model's thread asks for a clip's
+//! picture when it has room for it, [`AHEAD`] batches ahead, and every queue on that way holds as
+//! much as is asked for, so nobody waits to hand over. On the way out the model's thread may
+//! have to wait, but only for threads that never wait for it. A failure is sent to the model's
+//! thread, which stops asking and closes its queues, whereupon all others end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
+use rayon::Scope;
+
+use super::{Frames, Picture, Pools, Stage, StageClock, StageError};
+
+/// Batches that the pools prepare while the model works on one, and batches of frames that may
+/// wait to be written.
+const AHEAD: usize = 2;
+
+/// What one repetition does.
+#[derive(Clone, Debug)]
+pub struct Plan<'a> {
+    /// JPEG or PNG files, at least one; clip `i` takes number `i` modulo their count.
+    pub images: &'a [PathBuf],
+    /// Clips to make.
+    pub clips: usize,
+    /// Clips that go through the model together; the last batch may have fewer.
+    pub batch_size: usize,
+    /// Pixels a row of the model's input.
+    pub width: u32,
+    /// Rows of the model's input.
+    pub height: u32,
+    /// An existing folder for `clip-0000-frame-000.jpg`, …
+    pub output: &'a Path,
+}
+
+/// Pictures that go through the model together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The clips, counted from 0 within the repetition.
+    pub clips: Range<usize>,
+    /// Clips x 3 planes x height x width values, each from -1 to 1.
+    pub planes: Vec<f32>,
+}
+
+impl Plan<'_> {
+    fn image(&self, clip: usize) -> &Path {
+        &self.images[clip % self.images.len()]
+    }
+
+    fn batches(&self) -> usize {
+        self.clips.div_ceil(self.batch_size)
+    }
+
+    fn clips_of(&self, batch: usize) -> Range<usize> {
+        let first = batch * self.batch_size;
+        first..(first + self.batch_size).min(self.clips)
+    }
+
+    fn output_file(&self, clip: usize, frame: usize) -> PathBuf {
+        self.output.join(format!("clip-{clip:04}-frame-{frame:03}.jpg"))
+    }
+}
+
+/// One frame on its way out.
+struct Frame {
+    frames: Arc<Frames>,
+    index: usize,
+    path: PathBuf,
+}
+
+/// Runs `plan`: the pools feed `model` one batch after the other, in any order, on the calling
+/// thread, and write what it makes. Busy time goes to `clock`, which `model` shares.
+///
+/// # Errors
+/// The first failure of any stage; all threads have left the pipeline by then.
+///
+/// # Panics
+/// A plan without images or with a batch size of 0.
+pub fn run(
+    pools: &Pools,
+    plan: &Plan<'_>,
+    clock: &StageClock,
+    model: impl FnMut(&Batch) -> Result<Frames, StageError>,
+) -> Result<(), StageError> {
+    assert!(!plan.images.is_empty() && plan.batch_size > 0, "a plan needs images and a batch size");
+    let (faults, fault) = bounded(1);
+    let work = Work { plan, clock, faults, unpacked: Mutex::default() };
+    pools.io.in_place_scope(|io| {
+        pools.preprocess.in_place_scope(|preprocess| {
+            pools.batch.in_place_scope(|batch| {
+                let (batches, frames) = spawn(&work, pools, [io, preprocess, batch]);
+                drive(plan, &fault, batches, &frames, model)
+            })
+        })
+    })?;
+    fault.try_recv().map_or(Ok(()), Err)
+}
+
+/// The way in, as the model's thread sees it.
+struct Batches {
+    requests: Sender<usize>,
+    packed: Receiver<Batch>,
+}
+
+/// Starts all workers; they end when what is returned is dropped.
+fn spawn<'scope>(
+    work: &'scope Work<'_>,
+    pools: &Pools,
+    [io, preprocess, batch]: [&Scope<'scope>; 3],
+) -> (Batches, Sender<Frame>) {
+    let clips = AHEAD * work.plan.batch_size;
+    let (requests, requested) = bounded(clips);
+    let (files, read) = bounded(clips);
+    let (groups, grouped) = bounded(AHEAD);
+    let (batches, packed) = bounded(AHEAD);
+    let (frames, made) = bounded(clips);
+    let (encoded, unwritten) = bounded(clips);
+    for _ in 0..pools.io.current_num_threads() {
+        let (requested, files, unwritten) = (requested.clone(), files.clone(), unwritten.clone());
+        let read = move |clip| work.read(clip, &files);
+        io.spawn(move |_| serve(&requested, &unwritten, read, |file| work.write(&file)));
+    }
+    for _ in 0..pools.preprocess.current_num_threads() {
+        let (read, groups) = (read.clone(), groups.clone());
+        let (made, encoded) = (made.clone(), encoded.clone());
+        let preprocess_one = move |file| work.preprocess(&file, &groups);
+        let encode_one = move |frame| work.encode(&frame, &encoded);
+        preprocess.spawn(move |_| serve(&read, &made, preprocess_one, encode_one));
+    }
+    for _ in 0..pools.batch.current_num_threads() {
+        let (grouped, batches) = (grouped.clone(), batches.clone());
+        batch.spawn(move |_| grouped.iter().for_each(|group| work.pack(&group, &batches)));
+    }
+    (Batches { requests, packed }, frames)
+}
+
+/// Works off two queues, the first one first, until both are closed. What serves the first is
+/// dropped with it, and the senders that it owns: the queues behind can close one by one.
+fn serve<A, B>(
+    first: &Receiver<A>,
+    second: &Receiver<B>,
+    mut on_first: impl FnMut(A),
+    mut on_second: impl FnMut(B),
+) {
+    loop {
+        select_biased! {
+            recv(first) -> item => match item {
+                Ok(item) => on_first(item),
+                Err(_) => {
+                    drop(on_first);
+                    return second.iter().for_each(on_second);
+                }
+            },
+            recv(second) -> item => match item {
+                Ok(item) => on_second(item),
+                Err(_) => return first.iter().for_each(on_first),
+            },
+        }
+    }
+}
+
+/// The model's thread: asks for clips, runs batches, hands their frames out.
+fn drive(
+    plan: &Plan<'_>,
+    fault: &Receiver<StageError>,
+    Batches { requests, packed }: Batches,
+    frames: &Sender<Frame>,
+    mut model: impl FnMut(&Batch) -> Result<Frames, StageError>,
+) -> Result<(), StageError> {
+    let request = |batch| plan.clips_of(batch).for_each(|clip| _ = requests.send(clip));
+    (0..AHEAD).for_each(request);
+    for number in 0..plan.batches() {
+        let batch = select_biased! {
+            recv(fault) -> error => return Err(error.expect("the other end outlives this thread")),
+            recv(packed) -> batch => batch,
+        };
+        // Closed early: a worker panicked outside of any stage, and its scope passes that on.
+        let Ok(batch) = batch else { return Ok(()) };
+        request(number + AHEAD);
+        let made = Arc::new(model(&batch)?);
+        for index in 0..made.len() {
+            let clip = batch.clips.start + index / made.per_clip;
+            let path = plan.output_file(clip, index % made.per_clip);
+            _ = frames.send(Frame { frames: Arc::clone(&made), index, path });
+        }
+    }
+    Ok(())
+}
+
+/// What all workers share.
+struct Work<'a> {
+    plan: &'a Plan<'a>,
+    clock: &'a StageClock,
+    faults: Sender<StageError>,
+    /// Pictures by clip, of batches that lack some.
+    unpacked: Mutex<BTreeMap<usize, Picture>>,
+}
+
+/// A clip's image file in memory.
+struct ImageFile {
+    clip: usize,
+    bytes: Vec<u8>,
+}
+
+/// All pictures of a batch.
+struct Group {
+    clips: Range<usize>,
+    pictures: Vec<Picture>,
+}
+
+/// A frame's file in memory.
+struct FrameFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Work<'_> {
+    fn read(&self, clip: usize, files: &Sender<ImageFile>) {
+        let path = self.plan.image(clip);
+        let bytes = self.clock.run(Stage::Read, path.display(), || fs::read(path));
+        self.hand_over(bytes.map(|bytes| ImageFile { clip, bytes }), files);
+    }
+
+    fn preprocess(&self, file: &ImageFile, groups: &Sender<Group>) {
+        let path = self.plan.image(file.clip);
+        let picture = self.clock.run(Stage::Preprocess, path.display(), || {
+            Picture::from_bytes(&file.bytes, self.plan.width, self.plan.height)
+        });
+        match picture.map(|picture| self.group(file.clip, picture)) {
+            Ok(None) => {}
+            Ok(Some(group)) => self.hand_over(Ok(group), groups),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// The batch that `picture` completes.
+    fn group(&self, clip: usize, picture: Picture) -> Option<Group> {
+        let clips = self.plan.clips_of(clip / self.plan.batch_size);
+        let mut unpacked = self.unpacked.lock().expect("nothing panics while it is held");
+        unpacked.insert(clip, picture);
+        let complete = unpacked.range(clips.clone()).count() == clips.len();
+        complete.then(|| {
+            let pictures = clips.clone().filter_map(|clip| unpacked.remove(&clip)).collect();
+            Group { clips, pictures }
+        })
+    }
+
+    fn pack(&self, group: &Group, batches: &Sender<Batch>) {
+        let Group { clips, pictures } = group;
+        let batch = self.clock.run(Stage::Pack, format_args!("clips {clips:?}"), || {
+            let planes: Vec<&[f32]> = pictures.iter().map(|picture| &picture.planes[..]).collect();
+            anyhow::Ok(Batch { clips: clips.clone(), planes: planes.concat() })
+        });
+        self.hand_over(batch, batches);
+    }
+
+    fn encode(&self, frame: &Frame, encoded: &Sender<FrameFile>) {
+        let bytes =
+            self.clock.run(Stage::Write, frame.path.display(), || frame.frames.jpeg(frame.index));
+        self.hand_over(bytes.map(|bytes| FrameFile { path: frame.path.clone(), bytes }), encoded);
+    }
+
+    fn write(&self, file: &FrameFile) {
+        let FrameFile { path, bytes } = file;
+        let written = self.clock.run(Stage::Write, path.display(), || fs::write(path, bytes));
+        written.unwrap_or_else(|error| self.fail(error));
+    }
+
+    fn hand_over<T>(&self, result: Result<T, StageError>, next: &Sender<T>) {
+        match result {
+            // Closed only when the run is ending anyway.
+            Ok(item) => _ = next.send(item),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Tells the model's thread; only the first failure is kept.
+    fn fail(&self, error: StageError) {
+        _ = self.faults.try_send(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preprocess::pools::tests::unbound;
+    use proptest::prelude::*;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    const SIDE: u32 = 16;
+    const AREA: usize = (SIDE * SIDE) as usize;
+
+    /// Where a run is made to fail.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Fault {
+        MissingFile,
+        BrokenImage,
+        ModelError,
+        ModelPanic,
+        NotANumber,
+        NoOutputFolder,
+    }
+
+    #[derive(Clone, Debug)]
+    struct Case {
+        pools: [usize; 3],
+        clips: usize,
+        batch_size: usize,
+        per_clip: usize,
+        fault: Option<(Fault, usize)>,
+    }
+
+    /// Grey images whose value tells the clip: clip `i` has value `10 * i`.
+    fn images(folder: &Path, case: &Case) -> Vec<PathBuf> {
+        let image = |clip: usize| {
+            let path = folder.join(format!("{clip}.png"));
+            let grey = image::Rgb([10 * clip as u8; 3]);
+            image::RgbImage::from_pixel(SIDE, SIDE, grey).save(&path).unwrap();
+            match case.fault {
+                Some((Fault::MissingFile, at)) if at == clip => fs::remove_file(&path).unwrap(),
+                Some((Fault::BrokenImage, at)) if at == clip => fs::write(&path, "no").unwrap(),
+                _ => {}
+            }
+            path
+        };
+        (0..case.clips).map(image).collect()
+    }
+
+    /// Repeats each clip's picture `per_clip` times, or fails as the case asks.
+    fn model(case: &Case, batch: &Batch) -> anyhow::Result<Frames> {
+        let mut clips: Vec<_> = batch.planes.chunks(3 * AREA).map(<[f32]>::to_vec).collect();
+        assert_eq!(clips.len(), batch.clips.len());
+        if let Some((fault, clip)) = case.fault.filter(|(_, clip)| batch.clips.contains(clip)) {
+            match fault {
+                Fault::ModelError => anyhow::bail!("no model"),
+                Fault::ModelPanic => panic!("native code complains"),
+                Fault::NotANumber => clips[clip - batch.clips.start][7] = f32::NAN,
+                _ => {}
+            }
+        }
+        let planes = clips.iter().flat_map(|clip| clip.repeat(case.per_clip)).collect();
+        Ok(Frames { per_clip: case.per_clip, width: SIDE, height: SIDE, planes })
+    }
+
+    fn run_case(case: &Case, folder: &Path, output: &Path) -> Result<StageClock, StageError> {
+        let images = images(folder, case);
+        let Case { clips, batch_size, pools: [io, preprocess, batch], .. } = *case;
+        let (width, height) = (SIDE, SIDE);
+        let plan = Plan { images: &images, clips, batch_size, width, height, output };
+        let clock = StageClock::default();
+        run(&unbound(io, preprocess, batch), &plan, &clock, |batch| {
+            clock.run(Stage::Decode, format_args!("clips {:?}", batch.clips), || model(case, batch))
+        })?;
+        Ok(clock)
+    }
+
+    /// Runs a case with a watchdog, and checks what it leaves or says.
+    fn check(case: Case) {
+        let (done, end) = mpsc::channel();
+        let runner = thread::spawn(move || {
+            let folder = tempfile::tempdir().unwrap();
+            let lost = case.fault.is_some_and(|(fault, _)| fault == Fault::NoOutputFolder);
+            let output = if lost { folder.path().join("lost") } else { folder.path().to_owned() };
+            let result = run_case(&case, folder.path(), &output);
+            match case.fault {
+                None => check_frames(&case, &output, &result.unwrap()),
+                Some((fault, clip)) => check_error(fault, clip, &result.unwrap_err().to_string()),
+            }
+            _ = done.send(());
+        });
+        let outcome = end.recv_timeout(Duration::from_secs(60));
+        assert_ne!(outcome, Err(mpsc::RecvTimeoutError::Timeout), "the pipeline hangs");
+        runner.join().unwrap();
+    }
+
+    fn check_frames(case: &Case, output: &Path, clock: &StageClock) {
+        for (clip, frame) in (0..case.clips).flat_map(|c| (0..case.per_clip).map(move |f| (c, f))) {
+            let path = output.join(format!("clip-{clip:04}-frame-{frame:03}.jpg"));
+            let picture = image::open(&path).unwrap().into_rgb8();
+            assert_eq!(picture.dimensions(), (SIDE, SIDE));
+            assert!(picture.get_pixel(8, 8).0[0].abs_diff(10 * clip as u8) < 4);
+        }
+        let stages: Vec<_> = clock.seconds().into_keys().collect();
+        assert_eq!(stages, ["decode", "pack", "preprocess", "read", "write"]);
+    }
+
+    fn check_error(fault: Fault, clip: usize, text: &str) {
+        let (start, part) = match fault {
+            Fault::MissingFile => ("read", format!("{clip}.png")),
+            Fault::BrokenImage => ("preprocess", format!("{clip}.png")),
+            Fault::ModelError => ("decode", "no model".to_owned()),
+            Fault::ModelPanic => ("decode", "native code complains".to_owned()),
+            Fault::NotANumber => ("write", format!("clip-{clip:04}-frame-")),
+            Fault::NoOutputFolder => ("write", "lost".to_owned()),
+        };
+        assert!(text.starts_with(start) && text.contains(&part), "{fault:?}: {text}");
+    }
+
+    fn fault() -> impl Strategy<Value = Fault> {
+        prop::sample::select(vec![
+            Fault::MissingFile,
+            Fault::BrokenImage,
+            Fault::ModelError,
+            Fault::ModelPanic,
+            Fault::NotANumber,
+            Fault::NoOutputFolder,
+        ])
+    }
+
+    fn case() -> impl Strategy<Value = Case> {
+        (prop::array::uniform3(1_usize..4), 1_usize..24, 1_usize..5, 1_usize..6).prop_flat_map(
+            |(pools, clips, batch_size, per_clip)| {
+                let fault = prop::option::of((fault(), 0..clips));
+                fault.prop_map(move |fault| Case { pools, clips, batch_size, per_clip, fault })
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn every_clip_is_written_or_the_first_failure_is_named(case in case()) {
+            check(case);
+        }
+    }
+
+    #[test]
+    fn pools_prepare_the_next_batch_while_the_model_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let case = Case { pools: [1, 1, 1], clips: 3, batch_size: 1, per_clip: 1, fault: None };
+        let images = images(folder.path(), &case);
+        let (width, height, output) = (SIDE, SIDE, folder.path());
+        let plan = Plan { images: &images, clips: 3, batch_size: 1, width, height, output };
+        let clock = StageClock::default();
+        let packed = || clock.seconds().get("pack").copied().unwrap_or_default();
+        let mut first = true;
+        run(&unbound(1, 1, 1), &plan, &clock, |batch| {
+            // With the model held here, the second and the third batch are packed all the same.
+            let before = packed();
+            while std::mem::take(&mut first) || packed() == before && batch.clips.start == 0 {
+                thread::yield_now();
+            }
+            clock.run(Stage::Decode, "", || model(&case, batch))
+        })
+        .unwrap();
+    }
+}

@@ -1,0 +1,155 @@
+//! Stages: the named parts of a workload, their busy time and their failures.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A named part of the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// An image file into memory.
+    Read,
+    /// Decoded, resized, normalised.
+    Preprocess,
+    /// Pictures into one batch.
+    Pack,
+    /// The prompt through the text encoder.
+    Text,
+    /// The conditioning picture through the VAE encoder.
+    Encode,
+    /// The transformer's steps.
+    Denoise,
+    /// Latents through the VAE decoder.
+    Decode,
+    /// Frames into picture files.
+    Write,
+}
+
+impl Stage {
+    /// Every stage, in the order in which a clip goes through them.
+    pub const ALL: [Self; 8] = [
+        Self::Read,
+        Self::Preprocess,
+        Self::Pack,
+        Self::Text,
+        Self::Encode,
+        Self::Denoise,
+        Self::Decode,
+        Self::Write,
+    ];
+
+    /// The word in messages and columns.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Preprocess => "preprocess",
+            Self::Pack => "pack",
+            Self::Text => "text",
+            Self::Encode => "encode",
+            Self::Denoise => "denoise",
+            Self::Decode => "decode",
+            Self::Write => "write",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// What went wrong, in which stage, with which file or clip.
+#[derive(Debug, thiserror::Error)]
+#[error("{stage}: {subject}: {cause:#}")]
+pub struct StageError {
+    /// Where.
+    pub stage: Stage,
+    /// The file, clip or batch in work.
+    pub subject: String,
+    /// Why.
+    pub cause: anyhow::Error,
+}
+
+/// Busy time of every stage, summed over the threads that work for it.
+#[derive(Debug, Default)]
+pub struct StageClock {
+    nanoseconds: [AtomicU64; Stage::ALL.len()],
+}
+
+impl StageClock {
+    /// Does `work` for `stage` on `subject` and adds its time, whether it succeeds or not.
+    ///
+    /// # Errors
+    /// What `work` returns; a panic inside it is an error too, so that one bad file or a native
+    /// library's complaint ends the run and not the process.
+    pub fn run<T, E: Into<anyhow::Error>>(
+        &self,
+        stage: Stage,
+        subject: impl fmt::Display,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, StageError> {
+        let start = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(work));
+        self.add(stage, start.elapsed());
+        let cause = match result {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => error.into(),
+            Err(panic) => anyhow::anyhow!("panic: {}", panic_text(&*panic)),
+        };
+        Err(StageError { stage, subject: subject.to_string(), cause })
+    }
+
+    /// Busy seconds of each stage that did something.
+    pub fn seconds(&self) -> BTreeMap<String, f64> {
+        let seconds = |stage: Stage| {
+            let total = self.nanoseconds[stage as usize].load(Ordering::Relaxed);
+            (stage.word().to_owned(), Duration::from_nanos(total).as_secs_f64())
+        };
+        Stage::ALL.into_iter().map(seconds).filter(|(_, seconds)| *seconds > 0.0).collect()
+    }
+
+    fn add(&self, stage: Stage, time: Duration) {
+        // At least 1 ns: a stage that did something is never reported as absent.
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.nanoseconds[stage as usize].fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_accounted_to_the_stage_that_worked() {
+        let clock = StageClock::default();
+        let pause = Duration::from_millis(5);
+        let slept = clock.run(Stage::Encode, "clip 0", || {
+            std::thread::sleep(pause);
+            anyhow::Ok(7)
+        });
+        assert_eq!(slept.unwrap(), 7);
+        let seconds = clock.seconds();
+        assert_eq!(seconds.keys().collect::<Vec<_>>(), ["encode"]);
+        assert!(seconds["encode"] >= pause.as_secs_f64());
+    }
+
+    #[test]
+    fn errors_and_panics_name_stage_and_subject() {
+        let clock = StageClock::default();
+        let error = clock.run(Stage::Read, "a.jpg", || Err::<(), _>(anyhow::anyhow!("gone")));
+        assert_eq!(error.unwrap_err().to_string(), "read: a.jpg: gone");
+        let panic =
+            clock.run(Stage::Write, "b.jpg", || -> anyhow::Result<()> { panic!("at {}", 3) });
+        assert_eq!(panic.unwrap_err().to_string(), "write: b.jpg: panic: at 3");
+        assert_eq!(clock.seconds().len(), 2);
+    }
+}
