@@ -1,0 +1,34 @@
+# Sets up a fresh Debian 12 machine, builds, tunes, tests. Every target may be run again: what is
+# there is neither downloaded nor built twice.
+BUDGET ?= 2m
+PACKAGES := libhwloc-dev libudev-dev pkg-config
+ifneq ($(LIBTORCH)$(LIBTORCH_USE_PYTORCH),)
+LIBTORCH_READY :=
+else
+LIBTORCH_READY := libtorch/build-version
+endif
+
+.PHONY: tune test build setup packages lint
+
+tune: build ## sets up, builds, and tunes this machine for BUDGET
+	target/release/wan22-tune --budget $(BUDGET)
+
+test: setup ## sets up and passes the tests
+	cargo test --quiet
+
+build: setup
+	cargo build --release --quiet
+
+setup: packages $(LIBTORCH_READY)
+
+packages:
+	@scripts/packages.sh $(PACKAGES)
+
+libtorch/build-version: scripts/libtorch.py
+	python3 scripts/libtorch.py libtorch
+	@touch $@
+
+lint: setup ## what CI asks besides the tests
+	cargo fmt --check
+	cargo clippy --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
