@@ -3,11 +3,25 @@
 //! Everything that the tuner knows of a machine is in [`Machine`], which is plain data:
 //! it is written to `machine.json` beside the results and read back by every report.
 
+mod cgroup;
+mod detect;
+mod fingerprint;
+mod foreign;
+mod gpus;
+mod kinds;
+mod nodes;
 mod os_set;
+mod processor;
+mod roots;
+mod topology;
 
 use serde::{Deserialize, Serialize};
 
+pub use detect::live_xml;
+pub use fingerprint::{Fingerprint, Likeness};
+pub use foreign::BadMachine;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
+pub use roots::Roots;
 
 /// A machine as this process sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,14 +30,19 @@ pub struct Machine {
     pub source: Source,
     /// Host name; names the results folder.
     pub host: String,
+    /// Tells this host from others without naming it; empty where nothing does.
+    pub host_key: String,
     /// The processor.
     pub cpu: Cpu,
     /// CPUs of each package (socket).
     pub packages: Vec<CpuSet>,
     /// NUMA nodes, ascending by number; memory-only and empty ones too.
     pub nodes: Vec<Node>,
-    /// CPUs that share a last-level (L3) cache; one group of all where there is no L3.
+    /// CPUs that share a last-level (L3) cache; where there is none, CPUs of the cores that share
+    /// an L2, or of a package.
     pub l3_groups: Vec<CpuSet>,
+    /// Size of the largest L3; 0 where there is none or it is unknown.
+    pub l3_bytes: u64,
     /// Physical cores.
     pub cores: Vec<Core>,
     /// CPUs that this process may use: online, in its cgroup's cpuset, in its affinity mask.
@@ -126,6 +145,8 @@ pub struct Gpu {
     pub memory_bytes: u64,
     /// Driver version.
     pub driver: String,
+    /// The highest CUDA version that the driver runs; empty when unknown.
+    pub cuda: String,
 }
 
 impl Machine {
@@ -145,13 +166,17 @@ impl Machine {
         self.allowed.len().min(quota)
     }
 
-    /// Nodes on which this process may allocate.
+    /// Nodes on which this process may allocate; where a description tells no memory sizes, those
+    /// that have CPUs.
     pub fn memory_nodes(&self) -> NodeSet {
-        let holds = |node: &&Node| node.allowed && node.memory_bytes > 0;
+        let sizes_known = self.nodes.iter().any(|node| node.memory_bytes > 0);
+        let holds = |node: &&Node| {
+            node.allowed && if sizes_known { node.memory_bytes > 0 } else { !node.cpus.is_empty() }
+        };
         self.nodes.iter().filter(holds).map(|node| node.number).collect()
     }
 
-    /// Memory that this process may use: the machine's, under the cgroup's limit.
+    /// Memory that this process may use: the machine's, under the cgroup's limit; 0 when unknown.
     pub fn usable_memory_bytes(&self) -> u64 {
         self.limits.memory_bytes.unwrap_or(u64::MAX).min(self.memory_bytes)
     }
@@ -164,20 +189,5 @@ impl Machine {
     /// Whether a GPU is an RTX 4080, as the WAN22 optimizer decides it.
     pub fn is_rtx_4080(&self) -> bool {
         self.gpus.iter().any(|gpu| gpu.model.contains("RTX 4080"))
-    }
-}
-
-/// STUB
-pub struct Fingerprint {
-    /// x
-    pub shape: String,
-    /// y
-    pub identity: String,
-}
-
-impl Machine {
-    /// STUB
-    pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint { shape: String::new(), identity: String::new() }
     }
 }

@@ -1,0 +1,177 @@
+//! Detecting the machine that this process runs on.
+
+use std::fs;
+
+use anyhow::{Result, anyhow, bail};
+use hwlocality::Topology;
+use hwlocality::topology::builder::BuildFlags;
+use hwlocality::topology::export::xml::XMLExportFlags;
+
+use super::cgroup::Cgroup;
+use super::fingerprint;
+use super::nodes;
+use super::roots::{Roots, field, line};
+use super::topology::{Structure, load};
+use super::{CpuSet, Machine, Node, NodeSet, Source, gpus, processor};
+
+impl Machine {
+    /// Detects this machine: hwloc's topology, within the affinity mask and the cgroup's limits.
+    ///
+    /// # Errors
+    /// When hwloc can't read the topology, or environment variables make it read another one.
+    pub fn detect() -> Result<Self> {
+        let structure = Structure::of(&live()?).map_err(|problem| anyhow!("hwloc: {problem}"))?;
+        let mut machine = within(structure, &Roots::live());
+        machine.gpus = gpus::read();
+        Ok(machine)
+    }
+}
+
+/// This machine as hwloc XML, which [`Machine::from_xml`] reads back.
+///
+/// # Errors
+/// As [`Machine::detect`].
+pub fn live_xml() -> Result<String> {
+    Ok(live()?.export_xml(XMLExportFlags::empty())?.as_str().to_owned())
+}
+
+fn live() -> Result<Topology> {
+    // hwloc would otherwise bind this thread to each CPU in turn where the kernel says too little.
+    let topology = load(BuildFlags::DONT_CHANGE_BINDING, Ok)
+        .map_err(|problem| anyhow!("hwloc can't read this machine's topology: {problem}"))?;
+    if !topology.is_this_system() {
+        bail!(
+            "HWLOC_XMLFILE, HWLOC_SYNTHETIC or HWLOC_FSROOT makes hwloc describe another machine: \
+             unset it, or plan for that machine with --xml"
+        );
+    }
+    Ok(topology)
+}
+
+/// The machine with this structure, as far as the system at `roots` lets this process use it.
+fn within(structure: Structure, roots: &Roots) -> Machine {
+    let mut notes = structure.notes;
+    let cgroup = Cgroup::read(roots);
+    let all: CpuSet = structure.cores.iter().flat_map(|core| core.cpus.iter()).collect();
+    let allowed = allowed_cpus(roots, &cgroup, &structure.allowed, &mut notes);
+    let memory = line(&roots.proc.join("meminfo")).unwrap_or_default();
+    let memory = field(&memory, "MemTotal").and_then(|text| nodes::kibibytes(&text)).unwrap_or(0);
+    let mut nodes = if structure.nodes_known {
+        structure.nodes
+    } else {
+        fallback_nodes(roots, &all, memory, &mut notes)
+    };
+    settle_nodes(&mut nodes, roots, &cgroup, &all);
+    let mut cores = structure.cores;
+    for core in &mut cores {
+        let home = nodes.iter().find(|node| !node.cpus.is_disjoint(&core.cpus));
+        core.node = home.or(nodes.first()).map_or(0, |node| node.number);
+    }
+    let on_nodes: u64 = nodes.iter().map(|node| node.memory_bytes).sum();
+    let kernel = |name: &str| line(&roots.proc.join("sys/kernel").join(name)).unwrap_or_default();
+    let mut cpu = processor::read(roots);
+    if cpu.model == cpu.architecture {
+        cpu.model = structure.infos.get("CPUModel").cloned().unwrap_or(cpu.model);
+    }
+    Machine {
+        source: Source::Live,
+        host: kernel("hostname"),
+        host_key: fingerprint::host_key(roots),
+        cpu,
+        packages: structure.packages,
+        nodes,
+        l3_groups: structure.l3_groups,
+        l3_bytes: structure.l3_bytes,
+        cores,
+        allowed,
+        limits: cgroup.limits,
+        memory_bytes: if memory > 0 { memory } else { on_nodes },
+        gpus: Vec::new(),
+        kernel: kernel("osrelease"),
+        notes,
+    }
+}
+
+/// What every list allows: online, the cgroup's cpuset and the affinity mask.
+fn allowed_cpus(
+    roots: &Roots,
+    cgroup: &Cgroup,
+    online: &CpuSet,
+    notes: &mut Vec<String>,
+) -> CpuSet {
+    let in_cpuset = cgroup.cpus.as_ref().map_or_else(|| online.clone(), |c| c.intersection(online));
+    let in_cpuset = if in_cpuset.is_empty() { online.clone() } else { in_cpuset };
+    let Some(mask) = affinity_mask(roots) else {
+        notes.push("The kernel does not show this process's affinity mask.".to_owned());
+        return in_cpuset;
+    };
+    let allowed = mask.intersection(&in_cpuset);
+    if allowed.is_empty() {
+        // The mask is what the kernel enforces; the cpuset files may belong to another namespace.
+        notes.push(format!(
+            "The cgroup's cpuset and the affinity mask {mask} contradict; the mask counts."
+        ));
+        let masked = mask.intersection(online);
+        return if masked.is_empty() { online.clone() } else { masked };
+    }
+    if allowed.len() < in_cpuset.len() {
+        notes.push(narrow_mask(&allowed, &in_cpuset));
+    }
+    allowed
+}
+
+fn narrow_mask(allowed: &CpuSet, all: &CpuSet) -> String {
+    let polluted = if allowed.len() == 1 {
+        " A parent that runs with OMP_PROC_BIND hands such masks down without meaning to."
+    } else {
+        ""
+    };
+    format!(
+        "The affinity mask allows {} of {} CPUs ({allowed}).{polluted} \
+         `taskset -c {all} COMMAND` runs a command on all of them.",
+        allowed.len(),
+        all.len(),
+    )
+}
+
+/// The CPUs that any thread of this process may use. One thread may have been bound since.
+fn affinity_mask(roots: &Roots) -> Option<CpuSet> {
+    let threads = fs::read_dir(roots.proc.join("self/task")).ok()?;
+    let status = |thread: fs::DirEntry| line(&thread.path().join("status"));
+    let masks = threads
+        .flatten()
+        .filter_map(status)
+        .filter_map(|text| field(&text, "Cpus_allowed_list")?.parse::<CpuSet>().ok());
+    masks.reduce(|all, mask| all.union(&mask)).filter(|mask| !mask.is_empty())
+}
+
+/// hwloc found no nodes: sysfs, `numactl`, or a guess.
+fn fallback_nodes(roots: &Roots, all: &CpuSet, memory: u64, notes: &mut Vec<String>) -> Vec<Node> {
+    let found = nodes::from_sysfs(roots).or_else(nodes::from_numactl);
+    found.unwrap_or_else(|| {
+        notes.push("No NUMA nodes can be read; one node with all CPUs is a guess.".to_owned());
+        vec![Node {
+            number: 0,
+            cpus: all.clone(),
+            memory_bytes: memory,
+            allowed: true,
+            distances: Vec::new(),
+        }]
+    })
+}
+
+/// The kernel's own word on which CPUs a node has and where this process may allocate.
+fn settle_nodes(nodes: &mut [Node], roots: &Roots, cgroup: &Cgroup, all: &CpuSet) {
+    let status = line(&roots.proc.join("self/status")).unwrap_or_default();
+    let mems: Option<NodeSet> =
+        field(&status, "Mems_allowed_list").and_then(|text| text.parse().ok());
+    let mems = mems.or_else(|| cgroup.mems.clone()).filter(|mems| !mems.is_empty());
+    for node in nodes {
+        if let Some(cpus) = nodes::sysfs_cpus(roots, node.number) {
+            node.cpus = cpus.intersection(all);
+        }
+        if let Some(mems) = &mems {
+            node.allowed = mems.contains(node.number);
+        }
+    }
+}
