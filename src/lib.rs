@@ -12,6 +12,7 @@ pub mod machine;
 pub mod measure;
 pub mod profile;
 pub mod ranking;
+pub mod report;
 pub mod results;
 pub mod preprocess;
 pub mod search;

@@ -79,3 +79,16 @@ impl MemoryPolicy {
         Ok(())
     }
 }
+
+impl std::fmt::Display for MemoryPolicy {
+    /// `default`, or the policy and its nodes: `interleave 0-1`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Bind(nodes) => write!(f, "bind {nodes}"),
+            Self::Preferred(nodes) => write!(f, "preferred {nodes}"),
+            Self::Interleave(nodes) => write!(f, "interleave {nodes}"),
+            Self::WeightedInterleave(nodes) => write!(f, "weighted-interleave {nodes}"),
+        }
+    }
+}

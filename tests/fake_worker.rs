@@ -1,0 +1,125 @@
+//! Stands in for wan22-worker: answers at once with numbers that follow from the settings, or
+//! misbehaves as `FAKE_WORKER` says when the candidate's batch size is 1.
+
+use std::io::{Read, Write};
+use std::process::{Command, exit};
+use std::time::Duration;
+
+use wan22_tune::launch::Effect;
+use wan22_tune::measure::wire::{Job, Message};
+use wan22_tune::trial::{Outcome, Sample};
+
+fn main() {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).unwrap();
+    let job: Job = serde_json::from_str(&text).unwrap();
+    let fault = std::env::var("FAKE_WORKER").unwrap_or_default();
+    if job.settings.batch_size == 1 || fault.starts_with("always-") {
+        misbehave(fault.trim_start_matches("always-"), &job);
+    }
+    answer(&job);
+}
+
+/// Seconds a clip: half of it shrinks with the threads, larger batches save a fifth each doubling.
+fn seconds(job: &Job) -> f64 {
+    let threads = job.settings.intra_op_threads as f64;
+    let doublings = f64::from(job.settings.batch_size).log2();
+    (0.5 + 0.5 / threads) * 0.8_f64.powf(doublings)
+}
+
+fn answer(job: &Job) {
+    say(&ready(job));
+    for n in 0..job.repetitions {
+        // A little noise that differs between trials, so that nothing is measured exactly.
+        let noise = 1.0 + 0.001 * f64::from((job.trial as u32 * 7 + n * 3) % 5);
+        sample(job, seconds(job) * noise);
+    }
+    say(&Message::Done { trial: job.trial, peak_rss_bytes: 1 << 30 });
+}
+
+fn ready(job: &Job) -> Message {
+    let mut effect = Effect::read();
+    effect.intra_op_threads = Some(job.settings.intra_op_threads);
+    effect.inter_op_threads = Some(job.settings.inter_op_threads);
+    Message::Ready { trial: job.trial, setup_s: 0.01, effect: Box::new(effect) }
+}
+
+fn sample(job: &Job, seconds: f64) {
+    let stages = [("read", 0.01), ("decode", seconds * 0.7)];
+    let stages = stages.into_iter().map(|(name, s)| (name.to_owned(), s)).collect();
+    let sample = Sample { seconds, stages, minor_faults: 10, run_queue_share: 0.0 };
+    say(&Message::Sample { trial: job.trial, sample });
+}
+
+fn say(message: &Message) {
+    println!("{}", serde_json::to_string(message).unwrap());
+}
+
+fn misbehave(fault: &str, job: &Job) {
+    match fault {
+        "" => {}
+        "hang" => std::thread::sleep(Duration::from_secs(3600)),
+        "ignore-term" => {
+            let script = "trap '' TERM INT HUP; while :; do sleep 1; done";
+            let _ = Command::new("sh").args(["-c", script]).status();
+        }
+        "setsid" => {
+            let _ = Command::new("setsid").args(["sleep", "3600"]).spawn();
+            exit(0);
+        }
+        "flood" => {
+            let line = [b'x'; 65536];
+            while std::io::stdout().write_all(&line).is_ok() {}
+        }
+        "rubbish" => println!("Segmentation fault (just kidding)"),
+        "silent" => exit(0),
+        "status" => {
+            eprintln!("no such device");
+            exit(3);
+        }
+        "abort" => std::process::abort(),
+        "nan" => raw(job, "null"),
+        "negative" => raw(job, "-1.0"),
+        "other-job" => answer(&Job { trial: job.trial + 1, ..job.clone() }),
+        "short" => {
+            say(&ready(job));
+            sample(job, 0.001);
+            exit(0);
+        }
+        "poor" => {
+            let outcome = Outcome::PoorQuality;
+            say(&Message::Failed { trial: job.trial, outcome, detail: "PSNR 12 dB".to_owned() });
+            exit(1);
+        }
+        "misapplied" => misapplied(job),
+        "devour" => {
+            let mut hoard: Vec<Vec<u8>> = Vec::new();
+            loop {
+                hoard.push(vec![1; 64 << 20]);
+            }
+        }
+        other => panic!("no fault called {other}"),
+    }
+}
+
+/// The best numbers of all, under settings that were not asked for.
+fn misapplied(job: &Job) {
+    let Message::Ready { trial, setup_s, mut effect } = ready(job) else { unreachable!() };
+    effect.intra_op_threads = Some(job.settings.intra_op_threads + 7);
+    say(&Message::Ready { trial, setup_s, effect });
+    for _ in 0..job.repetitions {
+        sample(job, 0.001);
+    }
+    say(&Message::Done { trial: job.trial, peak_rss_bytes: 1 });
+    exit(0);
+}
+
+/// A sample whose seconds no honest serialiser writes.
+fn raw(job: &Job, seconds: &str) {
+    say(&ready(job));
+    let trial = job.trial;
+    println!(
+        r#"{{"message":"sample","trial":{trial},"sample":{{"seconds":{seconds},"stages":{{}},"minor_faults":0,"run_queue_share":0}}}}"#
+    );
+    exit(0);
+}

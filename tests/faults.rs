@@ -1,0 +1,82 @@
+//! A zoo of broken workers: each gets its own outcome, none ends the search, none wins.
+
+mod world;
+
+use wan22_tune::trial::{Outcome, Trial};
+use world::World;
+
+/// Runs a tune in which candidates of batch size 1 suffer `fault`; what their trials say.
+fn outcome_of(fault: &str) -> (Outcome, String) {
+    let world = World::new();
+    let run = world.tune(&["--budget", "8s", "--strategy", "random"]).env("FAKE_WORKER", fault).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let results = world.results();
+    let of_one = |trial: &&Trial| trial.knobs["batch_size"].to_string() == "1";
+    let failed = results.trials.iter().find(of_one).expect("batch size 1 was tried");
+    assert_eq!(failed.score_s(), None, "a failure has no score");
+    assert!(results.trials.last().unwrap().number > failed.number, "the search went on");
+    let profile = std::fs::read_to_string(world.folder().join("profile.json")).unwrap();
+    assert!(!profile.contains(r#""batch_size": 1,"#), "a failure won");
+    (failed.outcome, failed.detail.clone())
+}
+
+#[test]
+fn a_worker_that_hangs_times_out() {
+    assert_eq!(outcome_of("hang").0, Outcome::Timeout);
+}
+
+#[test]
+fn a_worker_that_ignores_signals_times_out() {
+    assert_eq!(outcome_of("ignore-term").0, Outcome::Timeout);
+}
+
+#[test]
+fn what_a_worker_leaves_behind_is_killed() {
+    assert_eq!(outcome_of("setsid").0, Outcome::WrongOutput);
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let command = |entry: std::fs::DirEntry| std::fs::read(entry.path().join("cmdline")).ok();
+    assert_eq!(processes.filter_map(command).filter(|line| line == b"sleep\x003600\0").count(), 0);
+}
+
+#[test]
+fn a_worker_that_floods_or_prints_rubbish_is_cut_off() {
+    assert_eq!(outcome_of("flood").0, Outcome::WrongOutput);
+    let (outcome, detail) = outcome_of("rubbish");
+    assert_eq!(outcome, Outcome::WrongOutput);
+    assert!(detail.contains("Segmentation fault (just kidding)"), "{detail}");
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_wrong_output() {
+    for fault in ["nan", "negative"] {
+        assert_eq!(outcome_of(fault).0, Outcome::WrongOutput, "{fault}");
+    }
+}
+
+#[test]
+fn a_worker_that_says_too_little_or_answers_another_job_is_wrong_output() {
+    for fault in ["silent", "short", "other-job"] {
+        assert_eq!(outcome_of(fault).0, Outcome::WrongOutput, "{fault}");
+    }
+}
+
+#[test]
+fn a_worker_that_dies_has_crashed_and_its_last_words_are_kept() {
+    let (outcome, detail) = outcome_of("status");
+    assert_eq!((outcome, detail.as_str()), (Outcome::Crashed, "exit status 3: no such device"));
+    let (outcome, detail) = outcome_of("abort");
+    assert_eq!(outcome, Outcome::Crashed);
+    assert!(detail.starts_with("killed by signal 6"), "{detail}");
+}
+
+#[test]
+fn what_a_worker_admits_is_believed() {
+    assert_eq!(outcome_of("poor"), (Outcome::PoorQuality, "PSNR 12 dB".to_owned()));
+}
+
+#[test]
+fn settings_that_did_not_take_are_misapplied_however_fast() {
+    let (outcome, detail) = outcome_of("misapplied");
+    assert_eq!(outcome, Outcome::Misapplied);
+    assert!(detail.contains("intra"), "{detail}");
+}

@@ -1,0 +1,91 @@
+//! A temporary results folder and the real tuner, with the fake worker behind it.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use wan22_tune::results::{Folder, Results};
+
+/// What a program left behind.
+pub struct Run {
+    pub status: Option<i32>,
+    #[allow(dead_code, reason = "not every test reads it")]
+    pub stdout: String,
+    pub stderr: String,
+}
+
+pub struct World {
+    root: tempfile::TempDir,
+}
+
+/// A command being put together.
+pub struct Tuner(Command);
+
+impl World {
+    pub fn new() -> Self {
+        Self { root: tempfile::tempdir().unwrap() }
+    }
+
+    /// `wan22-tune` with these arguments.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn tuner(&self, args: &[&str]) -> Tuner {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wan22-tune"));
+        command.args(args).current_dir(self.root.path());
+        command.env("XDG_CACHE_HOME", std::env::temp_dir().join("wan22-tune-tests"));
+        Tuner(command)
+    }
+
+    /// The main job with the fake worker.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn tune(&self, args: &[&str]) -> Tuner {
+        let mut tuner = self.tuner(args);
+        tuner.0.env("WAN22_WORKER", fake_worker());
+        tuner
+    }
+
+    /// The only results folder.
+    pub fn folder(&self) -> PathBuf {
+        let results = std::fs::read_dir(self.root.path().join("results")).unwrap();
+        let folders: Vec<PathBuf> = results.map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(folders.len(), 1, "{folders:?}");
+        folders[0].clone()
+    }
+
+    pub fn results(&self) -> Results {
+        Results::open(&Folder::new(self.folder())).unwrap()
+    }
+
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn path(&self) -> &std::path::Path {
+        self.root.path()
+    }
+}
+
+impl Tuner {
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    pub fn run(mut self) -> Run {
+        let output = self.0.stdin(Stdio::null()).output().unwrap();
+        Run {
+            status: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn command(self) -> Command {
+        self.0
+    }
+}
+
+/// Cargo builds examples beside the tests' own programs.
+pub fn fake_worker() -> PathBuf {
+    let tuner = PathBuf::from(env!("CARGO_BIN_EXE_wan22-tune"));
+    let worker = tuner.with_file_name("examples").join("fake-worker");
+    assert!(worker.is_file(), "{}: run `cargo test` without --test once", worker.display());
+    worker
+}
