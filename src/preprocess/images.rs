@@ -1,10 +1,14 @@
-//! The user's pictures.
+//! Input pictures: the user's, or generated ones.
+
+mod photographs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use image::{ImageFormat, ImageReader};
+
+pub use photographs::photographs;
 
 /// The JPEG and PNG files of `folder`, sorted by name; anything else in it is passed over.
 ///
@@ -16,16 +20,16 @@ use image::{ImageFormat, ImageReader};
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let cure = "give a folder of JPEG or PNG files to --images";
     let entries =
-        fs::read_dir(folder).with_context(|| format!("images: {}: {cure}", folder.display()))?;
+        fs::read_dir(folder).with_context(|| format!("{}: {cure}", folder.display()))?;
     let mut images = Vec::new();
     for entry in entries {
-        let path = entry.with_context(|| format!("images: {}", folder.display()))?.path();
+        let path = entry.with_context(|| format!("{}", folder.display()))?.path();
         if is_picture(&path) {
             check_header(&path)?;
             images.push(path);
         }
     }
-    ensure!(!images.is_empty(), "images: {} holds no JPEG or PNG file: {cure}", folder.display());
+    ensure!(!images.is_empty(), "{} holds no JPEG or PNG file: {cure}", folder.display());
     images.sort();
     Ok(images)
 }
@@ -41,7 +45,7 @@ fn check_header(path: &Path) -> Result<()> {
         .map_err(anyhow::Error::from)
         .and_then(|reader| Ok(reader.into_dimensions()?));
     dimensions.map(drop).with_context(|| {
-        format!("images: {} is no readable picture: repair or remove it", path.display())
+        format!("{} is no readable picture: repair or remove it", path.display())
     })
 }
 

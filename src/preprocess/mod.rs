@@ -10,16 +10,13 @@
 //! queues ([`run`]), and each accounts its busy time to a [`StageClock`].
 
 mod frames;
-mod images;
-mod photographs;
+pub mod images;
 mod picture;
 mod pipeline;
 mod pools;
 mod stage;
 
 pub use frames::{Frames, NotFinite};
-pub use images::list;
-pub use photographs::photographs;
 pub use picture::Picture;
 pub use pipeline::{Batch, Plan, run};
 pub use pools::Pools;

@@ -371,7 +371,7 @@ mod tests {
             let result = run_case(&case, folder.path(), &output);
             match case.fault {
                 None => check_frames(&case, &output, &result.unwrap()),
-                Some((fault, clip)) => check_error(fault, clip, &result.unwrap_err().to_string()),
+                Some((fault, clip)) => check_error(fault, clip, result.unwrap_err()),
             }
             _ = done.send(());
         });
@@ -391,7 +391,8 @@ mod tests {
         assert_eq!(stages, ["decode", "pack", "preprocess", "read", "write"]);
     }
 
-    fn check_error(fault: Fault, clip: usize, text: &str) {
+    fn check_error(fault: Fault, clip: usize, error: StageError) {
+        let text = format!("{:#}", anyhow::Error::from(error));
         let (start, part) = match fault {
             Fault::MissingFile => ("read", format!("{clip}.png")),
             Fault::BrokenImage => ("preprocess", format!("{clip}.png")),

@@ -64,13 +64,14 @@ impl fmt::Display for Stage {
 
 /// What went wrong, in which stage, with which file or clip.
 #[derive(Debug, thiserror::Error)]
-#[error("{stage}: {subject}: {cause:#}")]
+#[error("{stage}: {subject}")]
 pub struct StageError {
     /// Where.
     pub stage: Stage,
     /// The file, clip or batch in work.
     pub subject: String,
     /// Why.
+    #[source]
     pub cause: anyhow::Error,
 }
 
@@ -146,10 +147,14 @@ mod tests {
     fn errors_and_panics_name_stage_and_subject() {
         let clock = StageClock::default();
         let error = clock.run(Stage::Read, "a.jpg", || Err::<(), _>(anyhow::anyhow!("gone")));
-        assert_eq!(error.unwrap_err().to_string(), "read: a.jpg: gone");
+        assert_eq!(whole_text(error), "read: a.jpg: gone");
         let panic =
             clock.run(Stage::Write, "b.jpg", || -> anyhow::Result<()> { panic!("at {}", 3) });
-        assert_eq!(panic.unwrap_err().to_string(), "write: b.jpg: panic: at 3");
+        assert_eq!(whole_text(panic), "write: b.jpg: panic: at 3");
         assert_eq!(clock.seconds().len(), 2);
+    }
+
+    fn whole_text(result: Result<(), StageError>) -> String {
+        format!("{:#}", anyhow::Error::from(result.unwrap_err()))
     }
 }

@@ -8,7 +8,7 @@ use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
-use rand::{RngExt, SeedableRng};
+use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// In every file name: raise it when the pictures change, and old files are left alone.
@@ -33,13 +33,13 @@ const DETAIL: [(u32, i32); 6] = [(4, 128), (12, 60), (36, 40), (108, 30), (324, 
 /// # Errors
 /// The folder can't be made or written.
 pub fn photographs(folder: &Path, count: usize) -> Result<Vec<PathBuf>> {
-    fs::create_dir_all(folder).with_context(|| format!("pictures: {}", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
     let mut paths = Vec::with_capacity(count);
     for number in 0..count {
         let path = folder.join(format!("photograph-v{VERSION}-{number:03}.jpg"));
         if !path.exists() {
             write(folder, &path, number)
-                .with_context(|| format!("pictures: {}", path.display()))?;
+                .with_context(|| format!("{}", path.display()))?;
         }
         paths.push(path);
     }
