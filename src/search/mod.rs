@@ -7,6 +7,7 @@
 
 mod annealing;
 mod draw;
+mod model;
 mod objective;
 mod propose;
 mod random;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use argmin::core::Error;
 
+use super::model::{Modelled, Voice};
 use super::objective::Objective;
 use super::{annealing, propose, random};
 
@@ -16,17 +17,27 @@ pub enum StrategyName {
     Random,
     /// argmin's simulated annealing over neighbouring candidates.
     Annealing,
+    /// Expected improvement under a Gaussian process.
+    GaussianProcess,
+    /// Expected improvement under a random forest.
+    Forest,
+    /// Gaussian process, forest and mutation of the best, in turn.
+    Portfolio,
 }
 
 impl StrategyName {
     /// Every strategy.
-    pub const ALL: [Self; 2] = [Self::Random, Self::Annealing];
+    pub const ALL: [Self; 5] =
+        [Self::Random, Self::Annealing, Self::GaussianProcess, Self::Forest, Self::Portfolio];
 
     /// The name on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Random => "random",
             Self::Annealing => "annealing",
+            Self::GaussianProcess => "gaussian-process",
+            Self::Forest => "forest",
+            Self::Portfolio => "portfolio",
         }
     }
 
@@ -38,6 +49,12 @@ impl StrategyName {
         match self {
             Self::Random => propose::search(objective, random::Random::default()),
             Self::Annealing => annealing::search(objective),
+            Self::GaussianProcess => propose::search(objective, Modelled::new(&[Voice::Process])),
+            Self::Forest => propose::search(objective, Modelled::new(&[Voice::Forest])),
+            Self::Portfolio => {
+                let voices = &[Voice::Process, Voice::Forest, Voice::Mutation];
+                propose::search(objective, Modelled::new(voices))
+            }
         }
     }
 }

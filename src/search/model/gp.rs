@@ -1,0 +1,212 @@
+//! Gaussian process over candidates of mixed knobs.
+//!
+//! Covariance is a product over the knobs, Matérn 5/2 along ordered knobs and a constant for
+//! any two different categories, with one length scale a knob; Rasmussen and Williams,
+//! *Gaussian Processes for Machine Learning*, chapters 2 (prediction), 4 (covariances) and 5
+//! (likelihood and its gradient).
+
+use super::cholesky::Factor;
+use super::data::Data;
+use crate::space::{Candidate, Space};
+
+/// Predicts log cost in the units of [`Data::targets`].
+pub(super) struct Process<'a> {
+    data: &'a Data,
+    kernel: Kernel,
+    factor: Factor,
+    weights: Vec<f64>,
+    /// The signal's variance.
+    pub variance: f64,
+}
+
+/// The logarithms of what the likelihood decides.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Scales {
+    /// A length scale a knob, in units of the whole range of levels.
+    pub lengths: Vec<f64>,
+    /// Variance of noise and of what the model can't explain, relative to the signal's.
+    pub noise: f64,
+}
+
+const LENGTH_SPREAD: f64 = 1.0;
+const USUAL_NOISE: f64 = 1e-3;
+const NOISE_SPREAD: f64 = 1.5;
+
+impl Scales {
+    /// What is expected before there is data: the more knobs, the less each says by itself.
+    pub fn usual(space: &Space) -> Self {
+        let knobs = space.knobs.len();
+        Self { lengths: vec![usual_length(knobs); knobs], noise: USUAL_NOISE.ln() }
+    }
+
+    fn clamp(&mut self) {
+        self.lengths.iter_mut().for_each(|length| *length = length.clamp(-3.0, 5.0));
+        self.noise = self.noise.clamp(-12.0, 1.0);
+    }
+}
+
+fn usual_length(knobs: usize) -> f64 {
+    (0.5 * (knobs as f64).sqrt()).ln()
+}
+
+/// Covariances of any two levels of each knob.
+struct Kernel {
+    tables: Vec<Table>,
+}
+
+struct Table {
+    levels: usize,
+    covariance: Vec<f64>,
+    /// The derivative of ln covariance by the logarithm of the length scale.
+    slope: Vec<f64>,
+}
+
+impl Kernel {
+    fn new(space: &Space, scales: &Scales) -> Self {
+        let tables = space.knobs.iter().zip(&scales.lengths).map(|(knob, length)| {
+            let levels = knob.levels.len();
+            let reach = levels.saturating_sub(1).max(1) as f64;
+            let mut table = Table { levels, covariance: Vec::new(), slope: Vec::new() };
+            for pair in 0..levels * levels {
+                let (a, b) = (pair / levels, pair % levels);
+                let apart = if knob.ordered { a.abs_diff(b) as f64 / reach } else { f64::from(a != b) };
+                let (covariance, slope) = matern(apart * (-length).exp());
+                table.covariance.push(covariance);
+                table.slope.push(slope);
+            }
+            table
+        });
+        Self { tables: tables.collect() }
+    }
+
+    fn between(&self, a: &Candidate, b: &Candidate) -> f64 {
+        let knobs = self.tables.iter().enumerate();
+        knobs.map(|(k, table)| table.covariance[a.level(k) * table.levels + b.level(k)]).product()
+    }
+}
+
+/// Matérn 5/2 at `distance` in length scales, and its logarithm's derivative by the logarithm
+/// of the length scale.
+fn matern(distance: f64) -> (f64, f64) {
+    let r = 5.0_f64.sqrt() * distance;
+    let polynomial = 1.0 + r + r * r / 3.0;
+    (polynomial * (-r).exp(), r * r * (1.0 + r) / (3.0 * polynomial))
+}
+
+impl<'a> Process<'a> {
+    /// Conditions the process on `data`; `None` where rounding errors make that impossible.
+    pub fn new(space: &Space, data: &'a Data, scales: &Scales) -> Option<Self> {
+        let kernel = Kernel::new(space, scales);
+        let n = data.len();
+        let factor = Factor::new(n, covariances(&kernel, data, scales.noise.exp()))?;
+        let weights = factor.solve(&data.targets);
+        let fit: f64 = weights.iter().zip(&data.targets).map(|(w, y)| w * y).sum();
+        let variance = (fit / n as f64).max(1e-6);
+        Some(Self { data, kernel, factor, weights, variance })
+    }
+
+    /// Mean and standard deviation of each candidate's true log cost.
+    pub fn predict(&self, candidates: &[Candidate]) -> Vec<(f64, f64)> {
+        candidates.chunks(64).flat_map(|chunk| self.predict_chunk(chunk)).collect()
+    }
+
+    fn predict_chunk(&self, chunk: &[Candidate]) -> Vec<(f64, f64)> {
+        let (n, m) = (self.data.len(), chunk.len());
+        let mut cross = vec![1.0; n * m];
+        for (k, table) in self.kernel.tables.iter().enumerate() {
+            let levels: Vec<usize> = chunk.iter().map(|candidate| candidate.level(k)).collect();
+            for (known, row) in self.data.candidates.iter().zip(cross.chunks_mut(m)) {
+                let from = &table.covariance[known.level(k) * table.levels..][..table.levels];
+                row.iter_mut().zip(&levels).for_each(|(cell, &level)| *cell *= from[level]);
+            }
+        }
+        let mut means = vec![0.0; m];
+        for (row, weight) in cross.chunks(m).zip(&self.weights) {
+            means.iter_mut().zip(row).for_each(|(mean, cell)| *mean += weight * cell);
+        }
+        self.factor.halve(&mut cross, m);
+        let mut known = vec![0.0; m];
+        for row in cross.chunks(m) {
+            known.iter_mut().zip(row).for_each(|(sum, cell)| *sum += cell * cell);
+        }
+        let deviation = |known: f64| (self.variance * (1.0 - known).max(1e-9)).sqrt();
+        means.into_iter().zip(known).map(|(mean, known)| (mean, deviation(known))).collect()
+    }
+}
+
+fn covariances(kernel: &Kernel, data: &Data, noise: f64) -> Vec<f64> {
+    let n = data.len();
+    let mut matrix = vec![0.0; n * n];
+    for i in 0..n {
+        for j in 0..i {
+            matrix[i * n + j] = kernel.between(&data.candidates[i], &data.candidates[j]);
+        }
+        matrix[i * n + i] = 1.0 + noise / data.counts[i] + 1e-8;
+    }
+    matrix
+}
+
+/// Climbs the posterior of the scales, from `start`, by signs of its gradient (Rprop: Riedmiller
+/// and Braun, 1993).
+pub(super) fn fit(space: &Space, data: &Data, start: &Scales, steps: usize) -> Scales {
+    let mut scales = start.clone();
+    let count = scales.lengths.len() + 1;
+    let (mut stride, mut last) = (vec![0.2; count], vec![0.0; count]);
+    let (mut best, mut best_height) = (scales.clone(), f64::NEG_INFINITY);
+    for _ in 0..steps {
+        let Some((height, gradient)) = climb(space, data, &scales) else { break };
+        if height > best_height {
+            (best, best_height) = (scales.clone(), height);
+        }
+        for (i, slope) in gradient.into_iter().enumerate() {
+            let turn = slope * last[i];
+            let change: f64 = if turn > 0.0 { 1.3 } else if turn < 0.0 { 0.5 } else { 1.0 };
+            stride[i] = (stride[i] * change).clamp(0.005, 0.8);
+            last[i] = if turn < 0.0 { 0.0 } else { slope };
+            let step = stride[i] * last[i].signum() * f64::from(last[i] != 0.0);
+            *scales.lengths.get_mut(i).unwrap_or(&mut scales.noise) += step;
+        }
+        scales.clamp();
+    }
+    best
+}
+
+/// The log posterior of the scales, the signal's variance at its best, and its gradient.
+fn climb(space: &Space, data: &Data, scales: &Scales) -> Option<(f64, Vec<f64>)> {
+    let kernel = Kernel::new(space, scales);
+    let (n, noise) = (data.len(), scales.noise.exp());
+    let matrix = covariances(&kernel, data, noise);
+    let factor = Factor::new(n, matrix.clone())?;
+    let weights = factor.solve(&data.targets);
+    let fit: f64 = weights.iter().zip(&data.targets).map(|(w, y)| w * y).sum();
+    let variance = (fit / n as f64).max(1e-6);
+    let inverse = factor.inverse();
+    let mut gradient = vec![0.0; scales.lengths.len() + 1];
+    for i in 0..n {
+        for j in 0..i {
+            let pull = weights[i] * weights[j] / variance - inverse[i * n + j];
+            let pull = pull * matrix[i * n + j];
+            let (a, b) = (&data.candidates[i], &data.candidates[j]);
+            for (k, table) in kernel.tables.iter().enumerate() {
+                gradient[k] += pull * table.slope[a.level(k) * table.levels + b.level(k)];
+            }
+        }
+        let pull = weights[i] * weights[i] / variance - inverse[i * n + i];
+        gradient[scales.lengths.len()] += 0.5 * pull * noise / data.counts[i];
+    }
+    let mut height = -0.5 * (n as f64 * variance.ln() + factor.log_determinant());
+    let usual = usual_length(space.knobs.len());
+    for (length, slope) in scales.lengths.iter().zip(&mut gradient) {
+        prior(*length, usual, LENGTH_SPREAD, &mut height, slope);
+    }
+    let slope = gradient.last_mut()?;
+    prior(scales.noise, USUAL_NOISE.ln(), NOISE_SPREAD, &mut height, slope);
+    Some((height, gradient))
+}
+
+/// Adds a normal prior's log density and its slope.
+fn prior(value: f64, usual: f64, spread: f64, height: &mut f64, slope: &mut f64) {
+    let off = (value - usual) / spread;
+    *height -= 0.5 * off * off;
+    *slope -= off / spread;
+}

@@ -1,0 +1,217 @@
+//! Model-based strategies: a surrogate of the cost, and the candidate that promises most.
+
+mod cholesky;
+mod data;
+mod forest;
+mod gp;
+mod pool;
+
+use rand::Rng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use self::data::Data;
+use self::forest::Forest;
+use self::gp::{Process, Scales, fit};
+use self::pool::Pool;
+use super::draw::Draw;
+use super::objective::Objective;
+use super::propose::{Proposal, Propose};
+use crate::space::{Candidate, Space};
+
+/// What makes one proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Voice {
+    /// Expected improvement under a Gaussian process.
+    Process,
+    /// Expected improvement under a random forest.
+    Forest,
+    /// One of the best, changed a little.
+    Mutation,
+}
+
+/// Proposes by voices in turn.
+pub(super) struct Modelled {
+    voices: &'static [Voice],
+    /// Scales of the Gaussian process by how many observations they were fitted to.
+    fits: Vec<(usize, Scales)>,
+}
+
+/// Space-filling candidates before the first model.
+const DESIGN: usize = 20;
+/// Random candidates of which the one furthest from all others joins the design.
+const DESIGN_CHOICES: usize = 10;
+
+impl Modelled {
+    pub fn new(voices: &'static [Voice]) -> Self {
+        Self { voices, fits: Vec::new() }
+    }
+}
+
+impl Propose for Modelled {
+    const NAME: &'static str = "model";
+
+    fn propose(&mut self, objective: &Objective<'_>, draw: &Draw<'_>, count: usize) -> Proposal {
+        let rng = &mut objective.rng();
+        let space = objective.space();
+        let observed = objective.observations().len();
+        let data = Data::new(space, &objective.observations());
+        if data.len() + data.failed.len() < DESIGN || data.len() < 3 {
+            return Proposal::New(far_from_all(objective, draw, &data, rng).into_iter().collect());
+        }
+        let pool = Pool::new(objective, draw, &data, rng);
+        if pool.candidates.is_empty() {
+            return Proposal::New(Vec::new());
+        }
+        let voice = self.voices[observed % self.voices.len()];
+        let chosen = match voice {
+            Voice::Mutation => vec![mutant(&pool, draw, &data, rng)],
+            Voice::Forest => {
+                let forest = Forest::new(space, &data, rng);
+                most_promising(pool, &data, count, |candidates| forest.predict(candidates))
+            }
+            Voice::Process => {
+                let scales = self.scales(objective, observed);
+                match Process::new(space, &data, &scales) {
+                    Some(process) => {
+                        most_promising(pool, &data, count, |candidates| process.predict(candidates))
+                    }
+                    None => vec![mutant(&pool, draw, &data, rng)],
+                }
+            }
+        };
+        Proposal::New(chosen)
+    }
+}
+
+impl Modelled {
+    /// Scales fitted to the first so many observations: a chain of fits, each from the last, so
+    /// that they depend on the observations alone.
+    fn scales(&mut self, objective: &Objective<'_>, observed: usize) -> Scales {
+        let space = objective.space();
+        loop {
+            let last = self.fits.last();
+            let next = last.map_or(DESIGN, |(at, _)| at + (at / 12).max(2));
+            if next > observed {
+                return last.map_or_else(|| Scales::usual(space), |(_, scales)| scales.clone());
+            }
+            let data = Data::new(space, &objective.observations()[..next]);
+            let start = last.map_or_else(|| Scales::usual(space), |(_, scales)| scales.clone());
+            let steps = if last.is_none() { 30 } else { 10 };
+            self.fits.push((next, fit(space, &data, &start, steps)));
+        }
+    }
+}
+
+/// The unseen candidate, of a few random ones, that lies furthest from all seen ones.
+fn far_from_all(
+    objective: &Objective<'_>,
+    draw: &Draw<'_>,
+    data: &Data,
+    rng: &mut Xoshiro256PlusPlus,
+) -> Option<Candidate> {
+    let space = objective.space();
+    let seen = || data.candidates.iter().chain(&data.failed);
+    let gap = |candidate: &Candidate| {
+        seen().map(|other| distance(space, candidate, other)).fold(f64::INFINITY, f64::min)
+    };
+    let mut best: Option<(f64, Candidate)> = None;
+    for _ in 0..DESIGN_CHOICES {
+        let Some(found) = draw.wanted(rng, |found| objective.is_new(found)) else { break };
+        let gap = gap(&found);
+        if best.as_ref().is_none_or(|(widest, _)| gap > *widest) {
+            best = Some((gap, found));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// Sum over the knobs: the share of the range between ordered levels, 1 between categories.
+fn distance(space: &Space, a: &Candidate, b: &Candidate) -> f64 {
+    let apart = |(position, knob): (usize, &crate::space::Knob)| {
+        let (a, b) = (a.level(position), b.level(position));
+        let reach = knob.levels.len().saturating_sub(1).max(1) as f64;
+        if knob.ordered { a.abs_diff(b) as f64 / reach } else { f64::from(a != b) }
+    };
+    space.knobs.iter().enumerate().map(apart).sum()
+}
+
+/// An unseen mutant of one of the best candidates, or of the pool.
+fn mutant(
+    pool: &Pool<'_, '_, '_>,
+    draw: &Draw<'_>,
+    data: &Data,
+    rng: &mut Xoshiro256PlusPlus,
+) -> Candidate {
+    let best = data.best(5);
+    for _ in 0..50 {
+        let parent = best[rng.random_range(0..best.len()).min(rng.random_range(0..best.len()))];
+        if let Some(mutant) = draw.mutated(&data.candidates[parent], rng)
+            && pool.is_new(&mutant)
+        {
+            return mutant;
+        }
+    }
+    pool.candidates[rng.random_range(0..pool.candidates.len())].clone()
+}
+
+/// Steps from a promising candidate to a neighbour that promises more.
+const CLIMBS: usize = 6;
+
+/// The candidates of the pool, and around it, with the highest expected improvement.
+fn most_promising(
+    mut pool: Pool<'_, '_, '_>,
+    data: &Data,
+    count: usize,
+    predict: impl Fn(&[Candidate]) -> Vec<(f64, f64)>,
+) -> Vec<Candidate> {
+    let seen = predict(&data.best(10).iter().map(|&i| data.candidates[i].clone()).collect::<Vec<_>>());
+    let lowest = seen.iter().map(|(mean, _)| *mean).fold(f64::INFINITY, f64::min);
+    let promise = |candidates: &[Candidate]| -> Vec<f64> {
+        predict(candidates).into_iter().map(|(mean, sd)| expected_improvement(lowest, mean, sd)).collect()
+    };
+    let mut promises = promise(&pool.candidates);
+    let mut climbed = 0;
+    for _ in 0..CLIMBS {
+        let top = best_of(&promises);
+        if climbed > 0 && top < climbed {
+            break;
+        }
+        let centre = pool.candidates[top].clone();
+        climbed = pool.add_neighbours(&centre, 2);
+        promises.extend(promise(&pool.candidates[climbed..]));
+    }
+    let mut order: Vec<usize> = (0..promises.len()).collect();
+    order.sort_by(|&a, &b| promises[b].total_cmp(&promises[a]));
+    order.truncate(count);
+    order.into_iter().map(|i| pool.candidates[i].clone()).collect()
+}
+
+fn best_of(promises: &[f64]) -> usize {
+    (0..promises.len()).max_by(|&a, &b| promises[a].total_cmp(&promises[b])).unwrap_or(0)
+}
+
+/// ln E[max(lowest - y, 0)] for a normal y: in logarithms, since far from the best it underflows
+/// (Ament et al., *Unexpected improvements to expected improvement*, 2023).
+fn expected_improvement(lowest: f64, mean: f64, deviation: f64) -> f64 {
+    let z = (lowest - mean) / deviation;
+    let ln_density = -0.5 * z * z - 0.918_938_533_204_672_7;
+    let ln_h = if z > -4.0 {
+        (z * normal_cdf(z) + ln_density.exp()).max(f64::MIN_POSITIVE).ln()
+    } else {
+        // Mills' ratio: z Φ(z) + φ(z) → φ(z) / z² (1 - 3 / z²).
+        ln_density - 2.0 * (-z).ln() + (-3.0 / (z * z)).ln_1p()
+    };
+    ln_h + deviation.ln()
+}
+
+/// Φ (Abramowitz and Stegun 7.1.26, off by 1.5e-7 at most).
+fn normal_cdf(z: f64) -> f64 {
+    let x = z.abs() / std::f64::consts::SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * x);
+    let polynomial = t
+        * (0.254_829_592
+            + t * (-0.284_496_736
+                + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
+    let tail = 0.5 * polynomial * (-x * x).exp();
+    if z >= 0.0 { 1.0 - tail } else { tail }
+}

@@ -1,0 +1,106 @@
+//! Pool: the unseen candidates among which an acquisition chooses.
+
+use std::collections::HashSet;
+
+use rand::Rng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::data::Data;
+use crate::search::draw::Draw;
+use crate::search::objective::Objective;
+use crate::space::Candidate;
+
+/// Candidates drawn from the whole space.
+const ANYWHERE: usize = 300;
+/// The best candidates that mutations start from, and how many from each.
+const PARENTS: usize = 10;
+const MUTATIONS: usize = 20;
+/// The best candidates whose neighbours are all looked at.
+const CENTRES: usize = 5;
+
+/// Different unseen, legal candidates.
+pub(super) struct Pool<'p, 'o, 'd> {
+    objective: &'p Objective<'o>,
+    draw: &'p Draw<'d>,
+    seen: HashSet<Candidate>,
+    /// What may be proposed.
+    pub candidates: Vec<Candidate>,
+}
+
+impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
+    /// A pool for the next proposal.
+    pub fn new(
+        objective: &'p Objective<'o>,
+        draw: &'p Draw<'d>,
+        data: &Data,
+        rng: &mut Xoshiro256PlusPlus,
+    ) -> Self {
+        let seen = data.candidates.iter().chain(&data.failed).cloned().collect();
+        let mut pool = Self { objective, draw, seen, candidates: Vec::new() };
+        for _ in 0..ANYWHERE {
+            let found = draw.any(rng);
+            pool.add(found);
+        }
+        let best = data.best(PARENTS);
+        for &parent in &best {
+            for _ in 0..MUTATIONS {
+                let mutant = draw.mutated(&data.candidates[parent], rng);
+                pool.add(mutant);
+            }
+        }
+        for &centre in best.iter().take(CENTRES) {
+            pool.add_neighbours(&data.candidates[centre], usize::MAX);
+        }
+        if pool.candidates.is_empty() {
+            let last = draw.wanted(rng, |found| objective.is_new(found));
+            pool.add(last);
+        }
+        pool
+    }
+
+    fn add(&mut self, candidate: Option<Candidate>) {
+        if let Some(candidate) = candidate
+            && !self.seen.contains(&candidate)
+        {
+            self.seen.insert(candidate.clone());
+            if self.objective.is_new(&candidate) {
+                self.candidates.push(candidate);
+            }
+        }
+    }
+
+    /// Whether `candidate` was never measured.
+    pub fn is_new(&self, candidate: &Candidate) -> bool {
+        self.objective.is_new(candidate)
+    }
+
+    /// Adds the unseen neighbours of `candidate`, and says from where on they stand.
+    pub fn add_neighbours(&mut self, candidate: &Candidate, reach: usize) -> usize {
+        let from = self.candidates.len();
+        for neighbour in self.draw.neighbours(candidate, reach) {
+            self.add(Some(neighbour));
+        }
+        from
+    }
+}
+
+impl Draw<'_> {
+    /// `candidate` with each knob changed with probability 1/knobs, at least one; `None` where
+    /// chance finds no legal one.
+    pub fn mutated(&self, candidate: &Candidate, rng: &mut impl Rng) -> Option<Candidate> {
+        (0..20).find_map(|_| {
+            let knobs = &self.space().knobs;
+            let sure = rng.random_range(0..knobs.len());
+            let mut mutant = candidate.clone();
+            for (position, knob) in knobs.iter().enumerate() {
+                let levels = knob.levels.len();
+                if levels > 1 && (position == sure || rng.random_range(0..knobs.len()) == 0) {
+                    let other = rng.random_range(0..levels - 1);
+                    let level = candidate.level(position);
+                    mutant = mutant.with(position, other + usize::from(other >= level));
+                }
+            }
+            self.legal(&mutant).filter(|mutant| mutant != candidate)
+        })
+    }
+}
