@@ -1,4 +1,39 @@
-//! wan22-worker.
-fn main() {
-    println!("{}", tch::get_num_threads());
+//! wan22-worker: one trial of a workload, and the comparison of its models with the reference.
+
+mod check;
+mod models;
+mod native;
+mod weights;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs what wan22-tune measures; started by it, with a job on standard input.
+#[derive(Debug, Parser)]
+#[command(name = "wan22-worker", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Some(Command::Check(check)) => check.run(),
+        None => Err(anyhow::anyhow!(
+            "a job on standard input is not understood yet; try `wan22-worker check --help`"
+        )),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

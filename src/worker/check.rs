@@ -1,0 +1,272 @@
+//! `wan22-worker check`: runs one model on given inputs and compares with expected outputs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use clap::Args;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+
+use crate::models::text_encoder::{TextEncoder, TextEncoderConfig};
+use crate::models::transformer::{Transformer, TransformerConfig};
+use crate::models::vae::{Decoder, Encoder, Tiling, VaeConfig, VaeOptions};
+use crate::weights::Weights;
+
+/// Run one model and compare its outputs with expected ones.
+///
+/// Prints {"outputs": {NAME: {"max_abs": …, "rel_l2": …, "shape": […]}}}: the largest absolute
+/// difference, the norm of the difference by the expected norm, and the computed shape. Exits with
+/// 1 where a shape differs.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// JSON: {"model": "WanTransformer3DModel" | "AutoencoderKLWan" | "UMT5EncoderModel",
+    /// "op": "forward" | "encode" | "decode" | "encode_tiled" | "decode_tiled",
+    /// "dtype": "float32" | "bfloat16" | "float16", "config": {the reference's own field names},
+    /// "tiling": {tile_sample_min_height, tile_sample_min_width, tile_sample_stride_height,
+    /// tile_sample_stride_width}}
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The model's tensors under the names that diffusers and transformers give them: a safetensors
+    /// file, or a folder as they save it
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// A safetensors file with in.NAME for each argument (hidden_states, timestep,
+    /// encoder_hidden_states; x; z; input_ids, attention_mask) and out.NAME for each expected
+    /// output (sample; moments for an encode; last_hidden_state)
+    #[arg(long, value_name = "FILE")]
+    io: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    model: Model,
+    op: Option<Op>,
+    #[serde(default)]
+    dtype: Dtype,
+    #[serde(default)]
+    config: Value,
+    tiling: Option<Tiling>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+enum Model {
+    WanTransformer3DModel,
+    AutoencoderKLWan,
+    UMT5EncoderModel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Op {
+    Forward,
+    Encode,
+    Decode,
+    EncodeTiled,
+    DecodeTiled,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Dtype {
+    #[default]
+    Float32,
+    BFloat16,
+    Float16,
+}
+
+impl Dtype {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Float32 => Kind::Float,
+            Self::BFloat16 => Kind::BFloat16,
+            Self::Float16 => Kind::Half,
+        }
+    }
+}
+
+impl Check {
+    /// # Errors
+    /// Where a file can't be read, doesn't fit the configuration, or an output's shape differs.
+    pub fn run(&self) -> Result<()> {
+        let text = std::fs::read_to_string(&self.config)
+            .with_context(|| format!("cannot read {}", self.config.display()))?;
+        let case: Case = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not a check's configuration", self.config.display()))?;
+        let tensors = Io::read(&self.io)?;
+        let weights = Weights::open(&self.weights)?;
+        let (name, output) = case.run(&weights, &tensors)?;
+        tensors.compare(name, &output)
+    }
+}
+
+impl Case {
+    /// The output's name and the output.
+    fn run(&self, weights: &Weights, io: &Io) -> Result<(&'static str, Tensor)> {
+        match (self.model, self.op()?) {
+            (Model::WanTransformer3DModel, Op::Forward) => {
+                Ok(("sample", self.transform(weights, io)?))
+            }
+            (Model::UMT5EncoderModel, Op::Forward) => {
+                Ok(("last_hidden_state", self.read_text(weights, io)?))
+            }
+            (Model::AutoencoderKLWan, op @ (Op::Encode | Op::EncodeTiled)) => {
+                Ok(("moments", self.encode(weights, io, op == Op::EncodeTiled)?))
+            }
+            (Model::AutoencoderKLWan, op @ (Op::Decode | Op::DecodeTiled)) => {
+                Ok(("sample", self.decode(weights, io, op == Op::DecodeTiled)?))
+            }
+            (model, op) => bail!("{model:?} has no op {op:?}"),
+        }
+    }
+
+    fn op(&self) -> Result<Op> {
+        match (self.op, self.model) {
+            (Some(op), _) => Ok(op),
+            (None, Model::AutoencoderKLWan) => {
+                bail!("op is missing: give encode, decode, encode_tiled or decode_tiled")
+            }
+            (None, _) => Ok(Op::Forward),
+        }
+    }
+
+    fn transform(&self, weights: &Weights, io: &Io) -> Result<Tensor> {
+        let config: TransformerConfig = self.config()?;
+        let model = Transformer::new(
+            weights,
+            &config,
+            config.num_layers,
+            self.dtype.kind(),
+            Device::Cpu,
+        )?;
+        let text = io.input("encoder_hidden_states")?;
+        model.forward(io.input("hidden_states")?, io.input("timestep")?, text)
+    }
+
+    fn read_text(&self, weights: &Weights, io: &Io) -> Result<Tensor> {
+        let config: TextEncoderConfig = self.config()?;
+        let model = TextEncoder::new(
+            weights,
+            &config,
+            config.num_layers,
+            self.dtype.kind(),
+            Device::Cpu,
+        )?;
+        model.forward(io.input("input_ids")?, io.input("attention_mask").ok())
+    }
+
+    fn encode(&self, weights: &Weights, io: &Io, tiled: bool) -> Result<Tensor> {
+        let config: VaeConfig = self.config()?;
+        let options = VaeOptions::default();
+        let model = Encoder::new(weights, &config, options, self.dtype.kind(), Device::Cpu)?;
+        model.encode(io.input("x")?, self.tiling(tiled).as_ref())
+    }
+
+    fn decode(&self, weights: &Weights, io: &Io, tiled: bool) -> Result<Tensor> {
+        let config: VaeConfig = self.config()?;
+        let options = VaeOptions::default();
+        let model = Decoder::new(weights, &config, options, self.dtype.kind(), Device::Cpu)?;
+        model.decode(io.input("z")?, self.tiling(tiled).as_ref())
+    }
+
+    fn tiling(&self, tiled: bool) -> Option<Tiling> {
+        tiled.then(|| self.tiling.unwrap_or_default())
+    }
+
+    fn config<T: DeserializeOwned>(&self) -> Result<T> {
+        let value = if self.config.is_null() {
+            json!({})
+        } else {
+            self.config.clone()
+        };
+        serde_json::from_value(value).with_context(|| format!("config of {:?}", self.model))
+    }
+}
+
+/// The inputs and expected outputs of one file.
+struct Io {
+    path: PathBuf,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+/// Every argument and output that a model of this program has.
+const NAMES: [&str; 10] = [
+    "in.hidden_states",
+    "in.timestep",
+    "in.encoder_hidden_states",
+    "in.x",
+    "in.z",
+    "in.input_ids",
+    "in.attention_mask",
+    "out.sample",
+    "out.moments",
+    "out.last_hidden_state",
+];
+
+impl Io {
+    fn read(path: &Path) -> Result<Self> {
+        let tensors = Tensor::read_safetensors(path)
+            .map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+        let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();
+        let names: BTreeSet<&str> = tensors.keys().map(String::as_str).collect();
+        let known = BTreeSet::from(NAMES);
+        let unknown: Vec<&str> = names.difference(&known).copied().collect();
+        ensure!(
+            unknown.is_empty(),
+            "{} has tensors that mean nothing here: {}; known are {}",
+            path.display(),
+            unknown.join(", "),
+            NAMES.join(", ")
+        );
+        Ok(Self {
+            path: path.to_owned(),
+            tensors,
+        })
+    }
+
+    fn input(&self, name: &str) -> Result<&Tensor> {
+        let key = format!("in.{name}");
+        self.tensors
+            .get(&key)
+            .with_context(|| format!("{} has no {key}", self.path.display()))
+    }
+
+    /// Prints how far `output` is from what the file expects.
+    fn compare(&self, name: &str, output: &Tensor) -> Result<()> {
+        let key = format!("out.{name}");
+        let expected = self
+            .tensors
+            .get(&key)
+            .with_context(|| format!("{} has no {key}", self.path.display()))?;
+        let (shape, wanted) = (output.size(), expected.size());
+        let fits = shape == wanted;
+        let [max_abs, rel_l2] = if fits {
+            distance(output, expected).map(Some)
+        } else {
+            [None; 2]
+        };
+        println!(
+            "{}",
+            json!({"outputs": {name: {"max_abs": max_abs, "rel_l2": rel_l2, "shape": shape}}})
+        );
+        ensure!(fits, "{name} is {shape:?}, expected {wanted:?}");
+        ensure!(
+            rel_l2.is_some_and(f64::is_finite),
+            "{name} can't be compared: it or what is expected has values that are no numbers"
+        );
+        Ok(())
+    }
+}
+
+/// The largest absolute difference, and the difference's norm by the expected norm.
+fn distance(output: &Tensor, expected: &Tensor) -> [f64; 2] {
+    let (output, expected) = (output.to_kind(Kind::Double), expected.to_kind(Kind::Double));
+    let difference = output - &expected;
+    let norm = difference.norm().double_value(&[]);
+    let scale = expected.norm().double_value(&[]);
+    let relative = if norm == 0.0 { 0.0 } else { norm / scale };
+    [difference.abs().max().double_value(&[]), relative]
+}

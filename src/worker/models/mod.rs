@@ -1,0 +1,33 @@
+//! The parts of Wan 2.2 as diffusers 0.42 and transformers 5 define them, on libtorch.
+//!
+//! Each model is generic over the reference's own configuration, takes its tensors by the
+//! reference's own names, and keeps in float32 what the reference keeps in float32.
+//! `../check.rs` compares them with the reference; `tests/parity.rs` does so on committed goldens.
+
+pub mod linear;
+pub mod scheduler;
+pub mod text_encoder;
+pub mod transformer;
+pub mod vae;
+
+use anyhow::{Result, ensure};
+use tch::Tensor;
+
+/// Refuses a tensor whose rank differs or which has no elements, naming it and its layout.
+fn expect_rank(tensor: &Tensor, name: &str, layout: &[&str]) -> Result<()> {
+    let size = tensor.size();
+    ensure!(
+        size.len() == layout.len() && size.iter().all(|&length| length > 0),
+        "{name} is {size:?}: it should be [{}], none of them 0",
+        layout.join(", ")
+    );
+    Ok(())
+}
+
+/// Refuses a configuration value that is not positive.
+fn expect_positive(values: &[(&str, i64)]) -> Result<()> {
+    for (key, value) in values {
+        ensure!(*value > 0, "{key} is {value}: it must be at least 1");
+    }
+    Ok(())
+}

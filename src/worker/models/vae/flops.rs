@@ -1,0 +1,145 @@
+//! The arithmetic of encoding and decoding, from the configuration alone.
+//!
+//! Operations are two a multiply-add, of convolutions and attention; `frames` are latent frames of
+//! one video. The first chunk runs without the convolutions in time.
+
+use anyhow::Result;
+
+use super::config::Stage;
+use super::{Tiling, VaeConfig};
+
+/// Frames, rows and columns of an activation.
+type Extent = [i64; 3];
+
+impl VaeConfig {
+    /// Operations of decoding `[frames, height, width]` latents, each video's tiles one by one
+    /// where `tiling` applies.
+    ///
+    /// # Errors
+    /// Where the tiling doesn't fit.
+    pub fn decode_flops(&self, batch: i64, latent: Extent, tiling: Option<&Tiling>) -> Result<f64> {
+        let [frames, height, width] = latent;
+        let tiles =
+            match tiling.filter(|tiling| tiling.applies_to_latent(height, width, self.ratio())) {
+                Some(tiling) => tiling.decoding(self)?.tiles([height, width]),
+                None => vec![[height, width]],
+            };
+        let one: f64 = tiles
+            .into_iter()
+            .map(|[h, w]| self.decoding([frames, h, w]))
+            .sum();
+        Ok(2.0 * batch as f64 * one)
+    }
+
+    /// Operations of encoding pictures of `[frames, height, width]` pixels.
+    ///
+    /// # Errors
+    /// Where the tiling doesn't fit.
+    pub fn encode_flops(
+        &self,
+        batch: i64,
+        pictures: Extent,
+        tiling: Option<&Tiling>,
+    ) -> Result<f64> {
+        let [frames, height, width] = pictures;
+        let patched = [height / self.patch(), width / self.patch()];
+        let tiles = match tiling.filter(|tiling| tiling.applies(height, width)) {
+            Some(tiling) => tiling.encoding(self)?.tiles(patched),
+            None => vec![patched],
+        };
+        let one: f64 = tiles
+            .into_iter()
+            .map(|[h, w]| self.encoding([frames, h, w]))
+            .sum();
+        Ok(2.0 * batch as f64 * one)
+    }
+
+    fn decoding(&self, latent: Extent) -> f64 {
+        let stages = self.decoder_stages();
+        let mut extent = latent;
+        let mut sum = conv(self.z_dim, self.z_dim, 1, extent)
+            + conv(self.z_dim, stages[0].inputs, 27, extent);
+        sum += middle(stages[0].inputs, extent);
+        for stage in &stages {
+            let Stage {
+                inputs,
+                outputs,
+                space,
+                time,
+            } = *stage;
+            sum += residual(inputs, outputs, self.num_res_blocks + 1, extent);
+            let [frames, height, width] = extent;
+            if time {
+                sum += conv(outputs, 2 * outputs, 3, [frames - 1, height, width]);
+                extent[0] = 1 + 2 * (frames - 1);
+            }
+            if space {
+                extent = [extent[0], 2 * height, 2 * width];
+                let narrowed = if self.is_residual {
+                    outputs
+                } else {
+                    outputs / 2
+                };
+                sum += conv(outputs, narrowed, 9, extent);
+            }
+        }
+        sum + conv(
+            stages[stages.len() - 1].outputs,
+            self.out_channels,
+            27,
+            extent,
+        )
+    }
+
+    fn encoding(&self, patched: Extent) -> f64 {
+        let [frames, height, width] = patched;
+        let mut extent = [1 + (frames - 1) / 4 * 4, height, width];
+        let mut sum = conv(self.in_channels, self.base_dim, 27, extent);
+        let mut width = self.base_dim;
+        for Stage {
+            inputs,
+            outputs,
+            space,
+            time,
+        } in self.encoder_stages()
+        {
+            width = outputs;
+            sum += residual(inputs, outputs, self.num_res_blocks, extent);
+            if space {
+                extent = [extent[0], extent[1] / 2, extent[2] / 2];
+                sum += conv(outputs, outputs, 9, extent);
+            }
+            if time {
+                let halved = (extent[0] - 1) / 2;
+                sum += conv(outputs, outputs, 3, [halved, extent[1], extent[2]]);
+                extent[0] = 1 + halved;
+            }
+        }
+        let moments = 2 * self.z_dim;
+        sum + middle(width, extent)
+            + conv(width, moments, 27, extent)
+            + conv(moments, moments, 1, extent)
+    }
+}
+
+/// Multiply-adds of a convolution with `taps` positions in its kernel.
+fn conv(inputs: i64, outputs: i64, taps: i64, extent: Extent) -> f64 {
+    (inputs * outputs * taps) as f64 * extent.iter().product::<i64>() as f64
+}
+
+fn residual(inputs: i64, outputs: i64, count: i64, extent: Extent) -> f64 {
+    let shortcut = if inputs == outputs {
+        0.0
+    } else {
+        conv(inputs, outputs, 1, extent)
+    };
+    let inner = conv(outputs, outputs, 27, extent) * (2 * count - 1) as f64;
+    shortcut + conv(inputs, outputs, 27, extent) + inner
+}
+
+fn middle(channels: i64, extent: Extent) -> f64 {
+    let [frames, height, width] = extent;
+    let pixels = height * width;
+    let attention = (2 * frames * channels) as f64 * (pixels * pixels) as f64;
+    residual(channels, channels, 2, extent) + conv(channels, 4 * channels, 1, extent) + attention
+}

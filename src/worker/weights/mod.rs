@@ -1,0 +1,235 @@
+//! Where a model's weights come from: seeded random numbers, or the user's safetensors files.
+//!
+//! A model asks a [`Scope`] for each tensor by the reference's own name and shape, builds itself
+//! whatever it gets, and then calls [`Weights::finish`], which names everything that was missing,
+//! misshapen or surplus in one error.
+//!
+//! Every element is written by the thread that builds the model, into freshly allocated memory:
+//! pages lie where that thread's memory policy puts them, and never where a mapped file does.
+
+mod files;
+mod random;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::{Display, Write as _};
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use tch::{Device, Kind, Tensor};
+
+use files::Files;
+use random::Block;
+
+/// How many elements are copied at a time: below ATen's grain (32768), above which it would hand
+/// a part to its pool and another thread would touch the pages first.
+const CHUNK: i64 = 16_384;
+
+/// A source of weights, and the account of what a model asked of it.
+pub struct Weights {
+    source: Source,
+    account: RefCell<Account>,
+}
+
+enum Source {
+    Random(Block),
+    Files(Files),
+    /// Gives shapes without memory: tells which names a model would ask for.
+    Names,
+}
+
+#[derive(Default)]
+struct Account {
+    asked: BTreeSet<String>,
+    missing: Vec<String>,
+    misshapen: Vec<String>,
+}
+
+/// What random weights should look like, so that activations stay finite at any depth.
+#[derive(Debug, Clone, Copy)]
+pub enum Init {
+    /// A matrix or convolution kernel: standard deviation 1/sqrt(inputs of one output).
+    Kernel,
+    /// Small offsets.
+    Bias,
+    /// A norm's gain, near 1.
+    Gain,
+    /// Zero mean and this standard deviation.
+    Spread(f64),
+}
+
+impl Weights {
+    /// Random weights, the same on every machine for a seed and a tensor's name.
+    pub fn random(seed: u64) -> Self {
+        Self::from(Source::Random(Block::new(seed)))
+    }
+
+    /// A safetensors file, or a folder with one model in diffusers layout.
+    ///
+    /// # Errors
+    /// Where there is no such file, or it isn't what it says it is.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self::from(Source::Files(Files::open(path)?)))
+    }
+
+    /// No weights at all: for finding out what a model would ask for.
+    pub fn names() -> Self {
+        Self::from(Source::Names)
+    }
+
+    fn from(source: Source) -> Self {
+        Self {
+            source,
+            account: RefCell::default(),
+        }
+    }
+
+    /// The scope in which a model's names are whole; tensors become `kind` on `device`.
+    pub fn root(&self, kind: Kind, device: Device) -> Scope<'_> {
+        Scope {
+            weights: self,
+            prefix: String::new(),
+            kind,
+            device,
+        }
+    }
+
+    /// Whether a tensor of this full name exists; random weights have every name.
+    pub fn has(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Files(files) => files.shape(name).is_some(),
+            Source::Random(_) | Source::Names => true,
+        }
+    }
+
+    /// The full names asked for so far.
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.account.borrow().asked.clone()
+    }
+
+    /// Settles the account after a model was built.
+    ///
+    /// `spare` are names that belong to the model although this build had no use for them (deeper
+    /// layers, a VAE's other half): they may be there or not.
+    ///
+    /// # Errors
+    /// Lists every missing, misshapen and surplus tensor by name.
+    pub fn finish(&self, spare: &BTreeSet<String>) -> Result<()> {
+        let Source::Files(files) = &self.source else {
+            return Ok(());
+        };
+        let account = self.account.borrow();
+        let known = |name: &String| account.asked.contains(name) || spare.contains(name);
+        let surplus: Vec<String> = files.names().filter(|name| !known(name)).cloned().collect();
+        let mut report = String::new();
+        list(&mut report, "missing", &account.missing);
+        list(&mut report, "misshapen", &account.misshapen);
+        list(&mut report, "surplus", &surplus);
+        if report.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "the weights in {} don't fit the configuration:{report}\n\
+             Check that the configuration is the one these weights were saved with.",
+            files.path().display()
+        )
+    }
+
+    fn tensor(&self, name: String, shape: &[i64], init: Init, kind: Kind) -> Tensor {
+        let tensor = match &self.source {
+            Source::Random(block) => Ok(block.tensor(&name, shape, init, kind)),
+            Source::Files(files) => files.tensor(&name, shape, kind),
+            Source::Names => Err(files::Unfit::Unwanted),
+        };
+        let mut account = self.account.borrow_mut();
+        let tensor = tensor.unwrap_or_else(|unfit| {
+            match unfit {
+                files::Unfit::Missing => account.missing.push(format!("{name} {shape:?}")),
+                files::Unfit::Misshapen(found) => {
+                    account
+                        .misshapen
+                        .push(format!("{name} is {found}, should be {shape:?}"));
+                }
+                files::Unfit::Unwanted => {}
+            }
+            // A stand-in without memory, so that building goes on and finds the next fault.
+            Tensor::zeros([1], (kind, Device::Cpu))
+                .expand(vec![1; shape.len()], false)
+                .expand(shape, false)
+        });
+        account.asked.insert(name);
+        tensor
+    }
+}
+
+fn list(report: &mut String, what: &str, names: &[String]) {
+    if names.is_empty() {
+        return;
+    }
+    let _ = write!(report, "\n{what} ({}):", names.len());
+    for name in names {
+        let _ = write!(report, "\n  {name}");
+    }
+}
+
+/// A place in a model's tree of names, with the kind and device its tensors get.
+#[derive(Clone)]
+pub struct Scope<'a> {
+    weights: &'a Weights,
+    prefix: String,
+    kind: Kind,
+    device: Device,
+}
+
+impl Scope<'_> {
+    /// The scope named `name` below this one.
+    #[must_use]
+    pub fn sub(&self, name: impl Display) -> Self {
+        Self {
+            prefix: format!("{}{name}.", self.prefix),
+            ..self.clone()
+        }
+    }
+
+    /// The same place with float32 tensors: for parts that the reference keeps in fp32.
+    #[must_use]
+    pub fn float(&self) -> Self {
+        Self {
+            kind: Kind::Float,
+            ..self.clone()
+        }
+    }
+
+    /// The kind of this scope's tensors.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether the tensor `name` exists here.
+    pub fn has(&self, name: &str) -> bool {
+        self.weights.has(&format!("{}{name}", self.prefix))
+    }
+
+    /// The tensor `name` of this scope, contiguous. What is wrong with it [`Weights::finish`] tells.
+    pub fn tensor(&self, name: &str, shape: &[i64], init: Init) -> Tensor {
+        let name = format!("{}{name}", self.prefix);
+        self.weights
+            .tensor(name, shape, init, self.kind)
+            .to_device(self.device)
+    }
+}
+
+/// A new tensor filled by the calling thread alone: `chunk` gives the flat elements from `start`,
+/// as many as it likes up to `length`.
+fn filled(shape: &[i64], kind: Kind, mut chunk: impl FnMut(i64, i64) -> Tensor) -> Tensor {
+    let tensor = Tensor::empty(shape, (kind, Device::Cpu));
+    let (flat, total) = (tensor.view(-1), tensor.numel() as i64);
+    let mut start = 0;
+    while start < total {
+        let piece = chunk(start, CHUNK.min(total - start));
+        let length = piece.numel() as i64;
+        flat.narrow(0, start, length).copy_(&piece);
+        start += length;
+    }
+    tensor
+}

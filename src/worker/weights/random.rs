@@ -1,0 +1,61 @@
+//! Seeded random weights at memory speed: one block of random numbers, laid out again and again.
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use tch::{Kind, Tensor};
+
+use super::{Init, filled};
+
+/// A prime, so that no matrix sees the same row twice in a row's reach.
+const LENGTH: i64 = 1_000_003;
+
+/// A million uniform numbers of mean 0 and variance 1.
+pub struct Block {
+    numbers: Tensor,
+}
+
+impl Block {
+    pub fn new(seed: u64) -> Self {
+        let mut generator = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let reach = 3.0_f64.sqrt();
+        let numbers: Vec<f32> = (0..LENGTH)
+            .map(|_| {
+                let unit = (generator.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+                ((2.0 * unit - 1.0) * reach) as f32
+            })
+            .collect();
+        Self {
+            numbers: Tensor::from_slice(&numbers),
+        }
+    }
+
+    /// A tensor of the block's numbers, from a place that depends on the tensor's name.
+    pub fn tensor(&self, name: &str, shape: &[i64], init: Init, kind: Kind) -> Tensor {
+        let (mean, spread) = moments(shape, init);
+        let scaled = (&self.numbers * spread + mean).to_kind(kind);
+        let offset = (hash(name) % LENGTH as u64) as i64;
+        filled(shape, kind, |start, length| {
+            let place = (offset + start) % LENGTH;
+            scaled.narrow(0, place, length.min(LENGTH - place))
+        })
+    }
+}
+
+fn moments(shape: &[i64], init: Init) -> (f64, f64) {
+    match init {
+        Init::Kernel => {
+            let inputs: i64 = shape[1..].iter().product();
+            (0.0, 1.0 / (inputs as f64).sqrt())
+        }
+        Init::Bias => (0.0, 0.02),
+        Init::Gain => (1.0, 0.05),
+        Init::Spread(spread) => (0.0, spread),
+    }
+}
+
+/// FNV-1a.
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
