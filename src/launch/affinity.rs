@@ -1,9 +1,16 @@
 //! Affinity layouts: named rules that give the model's threads and each pool its CPUs.
+//!
+//! A layout gives sets and never pins a thread to one CPU: the kernel balances inside a set, and
+//! a pinned thread whose CPU is taken by somebody else holds up a whole barrier.
 
 use std::fmt;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::domains::{self, Domain};
+use super::partition::partition;
+use super::syscalls;
 use crate::machine::{CpuSet, Machine};
 
 /// The CPUs of the process and of each pool; never empty, always allowed ones.
@@ -19,6 +26,40 @@ pub struct Placement {
     pub preprocess: CpuSet,
     /// The batch workers.
     pub batch: CpuSet,
+}
+
+impl Placement {
+    /// Everybody on the same CPUs.
+    pub fn shared(cpus: CpuSet) -> Self {
+        Self {
+            process: cpus.clone(),
+            model: cpus.clone(),
+            io: cpus.clone(),
+            preprocess: cpus.clone(),
+            batch: cpus,
+        }
+    }
+
+    /// The model on `model`, the pools together on what it leaves of `all`; everybody on `all`
+    /// where it leaves nothing.
+    fn beside(model: CpuSet, all: &CpuSet) -> Self {
+        let rest = all.difference(&model);
+        if rest.is_empty() {
+            Self::shared(all.clone())
+        } else {
+            Self { process: all.clone(), model, ..Self::shared(rest) }
+        }
+    }
+
+    /// The CPUs of each pool by its name, the model's first.
+    pub fn pools(&self) -> [(&'static str, &CpuSet); 4] {
+        [
+            ("model", &self.model),
+            ("io", &self.io),
+            ("preprocess", &self.preprocess),
+            ("batch", &self.batch),
+        ]
+    }
 }
 
 /// How many threads each pool has: what a layout has to find room for.
@@ -42,30 +83,126 @@ pub enum Layout {
     None,
     /// The WAN22 optimizer's: CPUs 0..min(16, C/2) and C/2..C/2+16 of C >= 32 cores.
     Baseline,
+    /// One CPU of every core for everybody: no two threads share a core.
+    PhysicalCores,
+    /// The model on all siblings of just enough cores, L3 by L3; the pools on the rest.
+    SmtSiblings,
+    /// The model on just enough cores, L3 by L3, one CPU each; the pools on the rest.
+    Compact,
+    /// The model on just enough cores, one of each L3 in turn; the pools on the rest.
+    SpreadL3,
+    /// The model on just enough cores, one of each NUMA node in turn; the pools on the rest.
+    SpreadNodes,
+    /// Everybody in the largest L3 group.
+    OneL3,
+    /// Everybody on the largest NUMA node.
+    OneNode,
+    /// Everybody on the fast cores of a machine that mixes kinds.
+    PerformanceCores,
+    /// The model in as many L3 groups as it fills, the pools in sets of their own in the others.
+    PartitionedL3,
+    /// The model on as many nodes as it fills, the pools in sets of their own on the others.
+    PartitionedNodes,
+    /// The model on the fast cores, the pools in sets of their own on the thrifty ones.
+    PartitionedKinds,
 }
 
 impl Layout {
     /// Every layout.
-    pub const ALL: [Self; 2] = [Self::None, Self::Baseline];
+    pub const ALL: [Self; 13] = [
+        Self::None,
+        Self::Baseline,
+        Self::PhysicalCores,
+        Self::SmtSiblings,
+        Self::Compact,
+        Self::SpreadL3,
+        Self::SpreadNodes,
+        Self::OneL3,
+        Self::OneNode,
+        Self::PerformanceCores,
+        Self::PartitionedL3,
+        Self::PartitionedNodes,
+        Self::PartitionedKinds,
+    ];
 
     /// The word in files and columns.
     pub fn word(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Baseline => "baseline",
+            Self::PhysicalCores => "physical-cores",
+            Self::SmtSiblings => "smt-siblings",
+            Self::Compact => "compact",
+            Self::SpreadL3 => "spread-l3",
+            Self::SpreadNodes => "spread-nodes",
+            Self::OneL3 => "one-l3",
+            Self::OneNode => "one-node",
+            Self::PerformanceCores => "performance-cores",
+            Self::PartitionedL3 => "partitioned-l3",
+            Self::PartitionedNodes => "partitioned-nodes",
+            Self::PartitionedKinds => "partitioned-kinds",
         }
     }
 
-    /// Where everything goes on this machine, or `None` where the machine can't have it.
-    pub fn place(self, machine: &Machine, _demand: Demand) -> Option<Placement> {
-        let all = machine.allowed.clone();
-        (!all.is_empty()).then(|| Placement {
-            process: all.clone(),
-            model: all.clone(),
-            io: all.clone(),
-            preprocess: all.clone(),
-            batch: all,
-        })
+    /// The layout that `word` names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|layout| layout.word() == word)
+    }
+
+    /// Where everything goes on this machine, or `None` where the machine can't have it: whether
+    /// it can depends on the machine alone, not on the demand.
+    pub fn place(self, machine: &Machine, demand: Demand) -> Option<Placement> {
+        let all = &machine.allowed;
+        if all.is_empty() {
+            return None;
+        }
+        let l3s = || several(domains::by_l3(machine));
+        let nodes = || several(domains::by_node(machine));
+        let kinds = || several(domains::by_kind(machine));
+        let beside = |order: Vec<u32>| {
+            Some(Placement::beside(order.into_iter().take(demand.model.max(1)).collect(), all))
+        };
+        match self {
+            Self::None => Some(Placement::shared(all.clone())),
+            Self::Baseline => Some(Placement::shared(baseline(machine))),
+            Self::PhysicalCores => {
+                has_smt(machine).then(|| Placement::shared(first_siblings(machine)))
+            }
+            Self::SmtSiblings => has_smt(machine).then(|| {
+                let model = domains::whole_cores(&domains::by_l3(machine), demand.model.max(1));
+                Placement::beside(model, all)
+            }),
+            Self::Compact => (all.len() > 1)
+                .then(|| beside(domains::compact(&domains::by_l3(machine))))
+                .flatten(),
+            Self::SpreadL3 => beside(domains::spread(&l3s()?)),
+            Self::SpreadNodes => beside(domains::spread(&nodes()?)),
+            Self::OneL3 => Some(Placement::shared(domains::largest(&l3s()?)?.cpus())),
+            Self::OneNode => Some(Placement::shared(domains::largest(&nodes()?)?.cpus())),
+            Self::PerformanceCores => Some(Placement::shared(kinds()?.first()?.cpus())),
+            Self::PartitionedL3 => partition(&l3s()?, demand),
+            Self::PartitionedNodes => partition(&nodes()?, demand),
+            Self::PartitionedKinds => partition(&kinds()?, demand),
+        }
+    }
+
+    /// The layouts that this machine can have, with where they put everything; of those that
+    /// come to the same sets only the first.
+    pub fn distinct(machine: &Machine, demand: Demand) -> Vec<(Self, Placement)> {
+        let mut distinct: Vec<(Self, Placement)> = Vec::new();
+        for layout in Self::ALL {
+            let Some(placement) = layout.place(machine, demand) else { continue };
+            if distinct.iter().all(|(_, known)| *known != placement) {
+                distinct.push((layout, placement));
+            }
+        }
+        distinct
+    }
+
+    /// The layouts that this machine can have.
+    pub fn of(machine: &Machine) -> Vec<Self> {
+        let any = Demand { model: 1, io: 1, preprocess: 1, batch: 1 };
+        Self::ALL.into_iter().filter(|layout| layout.place(machine, any).is_some()).collect()
     }
 }
 
@@ -75,7 +212,54 @@ impl fmt::Display for Layout {
     }
 }
 
-/// STUB
-pub fn bind(_cpus: &CpuSet) -> std::io::Result<()> {
-    Ok(())
+fn several(domains: Vec<Domain>) -> Option<Vec<Domain>> {
+    (domains.len() > 1).then_some(domains)
+}
+
+fn has_smt(machine: &Machine) -> bool {
+    machine.usable_cores().any(|core| core.cpus.intersection(&machine.allowed).len() > 1)
+}
+
+fn first_siblings(machine: &Machine) -> CpuSet {
+    let first = |core: &crate::machine::Core| core.cpus.intersection(&machine.allowed).first();
+    machine.usable_cores().filter_map(first).collect()
+}
+
+/// The WAN22 optimizer's CPUs for the 5995WX, where C is the number of physical cores.
+fn baseline(machine: &Machine) -> CpuSet {
+    let cores = u32::try_from(machine.core_count()).unwrap_or(u32::MAX);
+    if cores < 32 {
+        return machine.allowed.clone();
+    }
+    let half = cores / 2;
+    let second = if cores > 32 { half..half + 16 } else { 0..0 };
+    let wanted: CpuSet = (0..half.min(16)).chain(second).collect();
+    let cpus = wanted.intersection(&machine.allowed);
+    if cpus.is_empty() { machine.allowed.clone() } else { cpus }
+}
+
+/// Lets the calling thread, and those that it starts from now on, run on `cpus` only.
+///
+/// # Errors
+/// When the set is empty, or the kernel refuses it or grants only a part of it.
+pub fn bind(cpus: &CpuSet) -> io::Result<()> {
+    if cpus.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no CPUs"));
+    }
+    syscalls::set_affinity(cpus)?;
+    // The kernel silently drops CPUs outside of the cgroup's cpuset.
+    let granted = bound()?;
+    if granted == *cpus {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("asked for CPUs {cpus}, the kernel granted {granted}")))
+    }
+}
+
+/// The CPUs on which the calling thread may run.
+///
+/// # Errors
+/// What the kernel says.
+pub fn bound() -> io::Result<CpuSet> {
+    syscalls::affinity()
 }

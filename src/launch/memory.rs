@@ -1,7 +1,14 @@
 //! Memory modes and the kernel's memory policies.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::thread;
+
 use serde::{Deserialize, Serialize};
 
+use super::Placement;
+use super::syscalls;
 use crate::machine::{Machine, NodeSet};
 
 /// One kernel memory policy (`set_mempolicy(2)`).
@@ -21,43 +28,17 @@ pub enum MemoryPolicy {
     WeightedInterleave(NodeSet),
 }
 
-/// A named rule that gives a process its policies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MemoryMode {
-    /// The kernel's default everywhere.
-    Default,
-    /// The WAN22 optimizer's pair: weights interleaved, the rest preferred on the first node.
-    Baseline,
-}
-
-impl MemoryMode {
-    /// Every mode.
-    pub const ALL: [Self; 2] = [Self::Default, Self::Baseline];
-
-    /// The word in files and columns.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Baseline => "baseline",
-        }
-    }
-
-    /// The policies `(weights, rest)` for threads on `nodes`, or `None` where the machine has
-    /// too few nodes for the mode to differ from the default.
-    pub fn policies(
-        self,
-        _machine: &Machine,
-        _placement: &super::Placement,
-    ) -> Option<(MemoryPolicy, MemoryPolicy)> {
-        Some((MemoryPolicy::Default, MemoryPolicy::Default))
-    }
-}
-
-impl std::fmt::Display for MemoryMode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.word())
-    }
+/// Linux's numbers (`linux/mempolicy.h`); libc lacks the newer ones.
+mod mode {
+    pub const DEFAULT: i32 = 0;
+    pub const PREFERRED: i32 = 1;
+    pub const BIND: i32 = 2;
+    pub const INTERLEAVE: i32 = 3;
+    pub const LOCAL: i32 = 4;
+    pub const PREFERRED_MANY: i32 = 5;
+    pub const WEIGHTED_INTERLEAVE: i32 = 6;
+    /// The bits above are flags.
+    pub const MASK: i32 = 0xff;
 }
 
 impl MemoryPolicy {
@@ -71,18 +52,94 @@ impl MemoryPolicy {
             | Self::WeightedInterleave(nodes) => Some(nodes),
         }
     }
-}
 
-impl MemoryPolicy {
-    /// STUB
-    pub fn apply(&self) -> std::io::Result<()> {
-        Ok(())
+    /// Makes it the policy of the calling thread and of whatever that starts from now on.
+    ///
+    /// # Errors
+    /// The kernel's refusal: EPERM in a container without SYS_NICE, EINVAL for a node that is
+    /// absent or a mode that the kernel lacks. Success is no proof: nodes that don't exist are
+    /// dropped from a set silently; [`MemoryPolicy::read`] tells.
+    pub fn apply(&self) -> io::Result<()> {
+        let mode = match self {
+            Self::Default => mode::DEFAULT,
+            Self::Bind(_) => mode::BIND,
+            Self::Preferred(nodes) if nodes.len() == 1 => mode::PREFERRED,
+            Self::Preferred(_) => mode::PREFERRED_MANY,
+            Self::Interleave(_) => mode::INTERLEAVE,
+            Self::WeightedInterleave(_) => mode::WEIGHTED_INTERLEAVE,
+        };
+        match self.nodes() {
+            None => syscalls::set_policy(mode, &NodeSet::empty()),
+            // The kernel takes "preferred, no node" for the default.
+            Some(nodes) if nodes.is_empty() => {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, "a memory policy without nodes"))
+            }
+            Some(nodes) => syscalls::set_policy(mode, nodes),
+        }
+    }
+
+    /// The calling thread's policy.
+    ///
+    /// # Errors
+    /// The kernel's refusal, or a mode that is none of these.
+    pub fn read() -> io::Result<Self> {
+        let (mode, nodes) = syscalls::policy()?;
+        match mode & mode::MASK {
+            mode::DEFAULT | mode::LOCAL => Ok(Self::Default),
+            mode::BIND => Ok(Self::Bind(nodes)),
+            mode::PREFERRED | mode::PREFERRED_MANY => Ok(Self::Preferred(nodes)),
+            mode::INTERLEAVE => Ok(Self::Interleave(nodes)),
+            mode::WEIGHTED_INTERLEAVE => Ok(Self::WeightedInterleave(nodes)),
+            other => Err(io::Error::other(format!("memory policy mode {other} is unknown"))),
+        }
+    }
+
+    /// Tries the policy out in a thread of its own: sets it, reads it back and looks where fresh
+    /// pages come to lie.
+    ///
+    /// # Errors
+    /// What does not work here, and the cure where there is one.
+    pub fn probe(&self) -> Result<(), String> {
+        let policy = self.clone();
+        let tried = thread::spawn(move || policy.try_out()).join();
+        tried.unwrap_or_else(|_| Err("the probe itself failed".to_owned()))
+    }
+
+    fn try_out(&self) -> Result<(), String> {
+        let refused = |error: io::Error| format!("{self} does not work here: {}", cure(&error));
+        self.apply().map_err(refused)?;
+        let got = Self::read().map_err(refused)?;
+        if got != *self {
+            return Err(format!("{self} does not work here: the kernel made it {got}"));
+        }
+        const PAGES: usize = 64;
+        let (Self::Bind(nodes) | Self::Interleave(nodes)) = self else { return Ok(()) };
+        // Where the kernel does not say where pages are, the policy read back has to do.
+        let Ok(pages) = syscalls::touch_fresh_pages(PAGES) else { return Ok(()) };
+        let found: BTreeSet<u32> = pages.into_iter().flatten().collect();
+        match found.iter().find(|&&node| !nodes.contains(node)) {
+            Some(node) => Err(format!("{self} does not work here: pages went to node {node}")),
+            None => Ok(()),
+        }
     }
 }
 
-impl std::fmt::Display for MemoryPolicy {
+fn cure(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EPERM) => {
+            "the kernel forbids it; in a container, start it with `--cap-add SYS_NICE`".to_owned()
+        }
+        Some(libc::EINVAL) => "the kernel lacks the mode, or a node is absent or not allowed \
+                               (see Mems_allowed_list in /proc/self/status)"
+            .to_owned(),
+        Some(libc::ENOSYS) => "the kernel was built without NUMA (CONFIG_NUMA)".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+impl fmt::Display for MemoryPolicy {
     /// `default`, or the policy and its nodes: `interleave 0-1`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
             Self::Bind(nodes) => write!(f, "bind {nodes}"),
@@ -91,4 +148,120 @@ impl std::fmt::Display for MemoryPolicy {
             Self::WeightedInterleave(nodes) => write!(f, "weighted-interleave {nodes}"),
         }
     }
+}
+
+/// A named rule that gives a process its policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemoryMode {
+    /// The kernel's default everywhere.
+    Default,
+    /// The WAN22 optimizer's pair: weights interleaved, the rest preferred on the first node.
+    Baseline,
+    /// Only the nodes of the CPUs that the process has.
+    Bind,
+    /// The first node of those CPUs while it has room.
+    Preferred,
+    /// Pages in turn over the nodes of those CPUs.
+    Interleave,
+    /// Pages over the nodes of those CPUs and the memory-only ones, by bandwidth (Linux 6.9).
+    WeightedInterleave,
+}
+
+impl MemoryMode {
+    /// Every mode.
+    pub const ALL: [Self; 6] = [
+        Self::Default,
+        Self::Baseline,
+        Self::Bind,
+        Self::Preferred,
+        Self::Interleave,
+        Self::WeightedInterleave,
+    ];
+
+    /// The word in files and columns.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Baseline => "baseline",
+            Self::Bind => "bind",
+            Self::Preferred => "preferred",
+            Self::Interleave => "interleave",
+            Self::WeightedInterleave => "weighted-interleave",
+        }
+    }
+
+    /// The mode that `word` names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.word() == word)
+    }
+
+    /// The policies `(weights, rest)` for threads on the placement's CPUs, or `None` where the
+    /// mode could not differ from the default: one node to choose from, or a kernel without it.
+    ///
+    /// The default always exists, and so does the baseline, which comes to the default where
+    /// there is one node.
+    pub fn policies(
+        self,
+        machine: &Machine,
+        placement: &Placement,
+    ) -> Option<(MemoryPolicy, MemoryPolicy)> {
+        let all = machine.memory_nodes();
+        let near = near(machine, placement);
+        let both = |policy: MemoryPolicy| Some((policy.clone(), policy));
+        let first = |nodes: &NodeSet| MemoryPolicy::Preferred(nodes.first().into_iter().collect());
+        match self {
+            Self::Default => both(MemoryPolicy::Default),
+            Self::Baseline if all.len() < 2 => both(MemoryPolicy::Default),
+            Self::Baseline => Some((MemoryPolicy::Interleave(all.clone()), first(&all))),
+            Self::Bind if near.len() < all.len() => both(MemoryPolicy::Bind(near)),
+            // On one node this is what the default does anyway.
+            Self::Preferred if near.len() > 1 => both(first(&near)),
+            Self::Interleave if near.len() > 1 => both(MemoryPolicy::Interleave(near)),
+            Self::WeightedInterleave if weights_exist(machine) => {
+                let nodes = near.union(&memory_only(machine));
+                (nodes.len() > 1).then(|| both(MemoryPolicy::WeightedInterleave(nodes))).flatten()
+            }
+            _ => None,
+        }
+    }
+
+    /// The modes that this machine can have under some layout.
+    pub fn of(machine: &Machine) -> Vec<Self> {
+        let whole = Placement::shared(machine.allowed.clone());
+        let on_node = |node: &crate::machine::Node| {
+            let cpus = node.cpus.intersection(&machine.allowed);
+            (!cpus.is_empty()).then(|| Placement::shared(cpus))
+        };
+        let placements: Vec<Placement> =
+            [whole].into_iter().chain(machine.nodes.iter().filter_map(on_node)).collect();
+        let exists = |mode: &Self| placements.iter().any(|p| mode.policies(machine, p).is_some());
+        Self::ALL.into_iter().filter(exists).collect()
+    }
+}
+
+impl fmt::Display for MemoryMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// The nodes with memory that have CPUs of the placement; all where those have no memory.
+fn near(machine: &Machine, placement: &Placement) -> NodeSet {
+    let touches = |node: &&crate::machine::Node| !node.cpus.is_disjoint(&placement.process);
+    let near: NodeSet = machine.nodes.iter().filter(touches).map(|node| node.number).collect();
+    let near = near.intersection(&machine.memory_nodes());
+    if near.is_empty() { machine.memory_nodes() } else { near }
+}
+
+fn memory_only(machine: &Machine) -> NodeSet {
+    let empty = machine.nodes.iter().filter(|node| node.cpus.is_empty()).map(|node| node.number);
+    empty.collect::<NodeSet>().intersection(&machine.memory_nodes())
+}
+
+/// Weighted interleaving came with Linux 6.9.
+fn weights_exist(machine: &Machine) -> bool {
+    let mut numbers = machine.kernel.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+    (number(), number()) >= (6, 9)
 }

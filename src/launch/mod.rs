@@ -5,10 +5,14 @@
 //! allocators read their surroundings once, when they are loaded.
 
 mod affinity;
+mod domains;
 mod effect;
 pub mod environment;
 mod exec;
 mod memory;
+mod partition;
+mod places;
+mod syscalls;
 
 use std::collections::BTreeMap;
 
@@ -17,10 +21,11 @@ use serde::{Deserialize, Serialize};
 use crate::machine::CpuSet;
 use crate::settings::Settings;
 
-pub use affinity::{Demand, Layout, Placement};
+pub use affinity::{Demand, Layout, Placement, bind, bound};
 pub use effect::Effect;
 pub use exec::{NotStarted, Supervision, exec};
 pub use memory::{MemoryMode, MemoryPolicy};
+pub use places::Place;
 
 /// Exit status of `wan22-tune exec` when the launch could not be applied, as `env` has it;
 /// 126 and 127 say that the command can't be run or was not found.

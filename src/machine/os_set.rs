@@ -87,7 +87,7 @@ impl OsSet {
     }
 
     /// Members as maximal runs `(first, last)`.
-    fn runs(&self) -> Vec<(u32, u32)> {
+    pub fn runs(&self) -> Vec<(u32, u32)> {
         let mut runs: Vec<(u32, u32)> = Vec::new();
         for index in self.iter() {
             match runs.last_mut() {
