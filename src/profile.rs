@@ -117,10 +117,7 @@ impl Profile {
             workers: settings.workers.into(),
             candidate: knobs.values(),
             evidence: None,
-            machine: MachineMark {
-                host: machine.host.clone(),
-                fingerprint: machine.fingerprint(),
-            },
+            machine: MachineMark { host: machine.host.clone(), fingerprint: machine.fingerprint() },
             tool: crate::TOOL.to_owned(),
         })
     }

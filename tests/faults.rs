@@ -8,7 +8,8 @@ use world::World;
 /// Runs a tune in which candidates of batch size 1 suffer `fault`; what their trials say.
 fn outcome_of(fault: &str) -> (Outcome, String) {
     let world = World::new();
-    let run = world.tune(&["--budget", "8s", "--strategy", "random"]).env("FAKE_WORKER", fault).run();
+    let run =
+        world.tune(&["--budget", "8s", "--strategy", "random"]).env("FAKE_WORKER", fault).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let results = world.results();
     let of_one = |trial: &&Trial| trial.knobs["batch_size"].to_string() == "1";

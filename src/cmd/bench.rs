@@ -37,7 +37,8 @@ pub fn programs(args: &BenchArgs) -> Result<Programs> {
 pub fn pictures(args: &BenchArgs) -> Result<Vec<PathBuf>> {
     match &args.images {
         Some(folder) => {
-            let pictures = preprocess::images::list(folder).map_err(|error| Usage(format!("--images {error:#}")))?;
+            let pictures = preprocess::images::list(folder)
+                .map_err(|error| Usage(format!("--images {error:#}")))?;
             // The worker has a working folder of its own.
             Ok(pictures.iter().map(std::path::absolute).collect::<Result<_, _>>()?)
         }

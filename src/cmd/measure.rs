@@ -21,7 +21,12 @@ use crate::workload::STAGES;
 #[derive(Debug, Args)]
 pub struct MeasureArgs {
     /// The profile to measure.
-    #[arg(long, value_name = "FILE", required_unless_present = "baseline", conflicts_with = "baseline")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "baseline",
+        conflicts_with = "baseline"
+    )]
     profile: Option<PathBuf>,
     /// Measures a preset; the one for this machine when none is named.
     #[arg(long, value_enum, num_args = 0..=1, value_name = "PRESET")]
@@ -87,7 +92,12 @@ fn text(trial: &Trial) -> String {
     }
     lines.push(String::new());
     let samples: Vec<String> = trial.samples.iter().map(|s| format!("{:.4}", s.seconds)).collect();
-    lines.push(format!("{:20} {:.4} s  (of {})", "a clip", trial.score_s().unwrap_or(f64::NAN), samples.join(", ")));
+    lines.push(format!(
+        "{:20} {:.4} s  (of {})",
+        "a clip",
+        trial.score_s().unwrap_or(f64::NAN),
+        samples.join(", ")
+    ));
     for stage in STAGES {
         if let Some(seconds) = trial.stage_s(stage) {
             lines.push(format!("{:20} {seconds:.4} s", format!("  {stage}")));
@@ -95,6 +105,9 @@ fn text(trial: &Trial) -> String {
     }
     let mib = trial.peak_rss_bytes.unwrap_or(0) >> 20;
     lines.push(format!("{:20} {mib} MiB", "peak memory"));
-    lines.push(format!("{:20} {:.2} s of {:.2} s", "not measured work", trial.overhead_s, trial.wall_s));
+    lines.push(format!(
+        "{:20} {:.2} s of {:.2} s",
+        "not measured work", trial.overhead_s, trial.wall_s
+    ));
     lines.join("\n") + "\n"
 }

@@ -85,7 +85,8 @@ fn ended(trial: &Trial) -> String {
 
 /// Baseline, best and its gain so far.
 fn standing(trials: &[Trial]) -> String {
-    let baseline = trials.iter().find(|trial| trial.phase == Phase::Baseline).and_then(Trial::score_s);
+    let baseline =
+        trials.iter().find(|trial| trial.phase == Phase::Baseline).and_then(Trial::score_s);
     let best = ranking::rank(trials).first().map(|ranked| ranked.score_s);
     match (baseline, best) {
         (Some(baseline), Some(best)) => {

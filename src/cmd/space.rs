@@ -60,7 +60,8 @@ fn read(name: &str) -> Result<String> {
         return Ok((*text).to_owned());
     }
     let names = BUILT_IN.map(|(name, _)| name).join(", ");
-    let cure = || Usage(format!("space {name}: no such file, nor a name that is built in ({names})"));
+    let cure =
+        || Usage(format!("space {name}: no such file, nor a name that is built in ({names})"));
     std::fs::read_to_string(Path::new(name)).with_context(cure)
 }
 

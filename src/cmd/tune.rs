@@ -81,7 +81,8 @@ fn measure(
         ..Plan::default()
     };
     let strategy = args.strategy.to_string();
-    let mut searching = Searching { session, space: &space, workload: &workload, strategy: &strategy };
+    let mut searching =
+        Searching { session, space: &space, workload: &workload, strategy: &strategy };
     if let search::End::Stopped(search::Stop::Broken(error)) =
         search::run(&space, &plan, &mut searching).why
     {

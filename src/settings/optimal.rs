@@ -140,7 +140,7 @@ impl HardwareProfile {
             total_memory_gb: vram_gb(machine.memory_bytes),
             gpu_model: gpu.map_or_else(unknown, |gpu| gpu.model.clone()),
             vram_gb: gpu.map_or(0, |gpu| vram_gb(gpu.memory_bytes)),
-            cuda_version: unknown(),
+            cuda_version: gpu.map_or_else(unknown, |gpu| gpu.cuda.clone()),
             driver_version: gpu.map_or_else(unknown, |gpu| gpu.driver.clone()),
             is_rtx_4080: machine.is_rtx_4080(),
             is_threadripper_pro: machine.is_threadripper_pro(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::resolve::SpaceError;
 use super::{Given, Space, SpaceFile, Value};
+use crate::launch::{Layout, MemoryMode};
 use crate::machine::{CoreKind, Machine};
 use crate::settings::{Baseline, Knobs};
 use crate::workload::Workload;
@@ -70,19 +71,14 @@ impl Space {
     }
 }
 
-/// Whether the machine can run the value, beside the baseline's others or beside pools as small
-/// as they get.
+/// Whether the machine has the value at all; whether it goes together with the others is a
+/// question for each candidate.
 ///
 /// # Errors
 /// The value is none of the knob's.
 fn is_offered(machine: &Machine, usual: &Knobs, name: &str, value: &Value) -> Result<bool, String> {
-    let smallest = Knobs {
-        intra_op_threads: 1,
-        io_workers: 1,
-        preprocess_workers: 1,
-        batch_workers: 1,
-        ..usual.clone()
-    };
-    let runs = |knobs: &Knobs| knobs.with([(name, value)]).map(|k| k.resolve(machine).is_ok());
-    Ok(runs(usual)? || runs(&smallest)?)
+    let knobs = usual.with([(name, value)])?;
+    let layout = knobs.affinity == usual.affinity || Layout::of(machine).contains(&knobs.affinity);
+    let mode = MemoryMode::of(machine).contains(&knobs.memory_mode);
+    Ok(layout && mode)
 }

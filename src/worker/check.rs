@@ -135,26 +135,16 @@ impl Case {
 
     fn transform(&self, weights: &Weights, io: &Io) -> Result<Tensor> {
         let config: TransformerConfig = self.config()?;
-        let model = Transformer::new(
-            weights,
-            &config,
-            config.num_layers,
-            self.dtype.kind(),
-            Device::Cpu,
-        )?;
+        let model =
+            Transformer::new(weights, &config, config.num_layers, self.dtype.kind(), Device::Cpu)?;
         let text = io.input("encoder_hidden_states")?;
         model.forward(io.input("hidden_states")?, io.input("timestep")?, text)
     }
 
     fn read_text(&self, weights: &Weights, io: &Io) -> Result<Tensor> {
         let config: TextEncoderConfig = self.config()?;
-        let model = TextEncoder::new(
-            weights,
-            &config,
-            config.num_layers,
-            self.dtype.kind(),
-            Device::Cpu,
-        )?;
+        let model =
+            TextEncoder::new(weights, &config, config.num_layers, self.dtype.kind(), Device::Cpu)?;
         model.forward(io.input("input_ids")?, io.input("attention_mask").ok())
     }
 
@@ -177,11 +167,7 @@ impl Case {
     }
 
     fn config<T: DeserializeOwned>(&self) -> Result<T> {
-        let value = if self.config.is_null() {
-            json!({})
-        } else {
-            self.config.clone()
-        };
+        let value = if self.config.is_null() { json!({}) } else { self.config.clone() };
         serde_json::from_value(value).with_context(|| format!("config of {:?}", self.model))
     }
 }
@@ -221,17 +207,12 @@ impl Io {
             unknown.join(", "),
             NAMES.join(", ")
         );
-        Ok(Self {
-            path: path.to_owned(),
-            tensors,
-        })
+        Ok(Self { path: path.to_owned(), tensors })
     }
 
     fn input(&self, name: &str) -> Result<&Tensor> {
         let key = format!("in.{name}");
-        self.tensors
-            .get(&key)
-            .with_context(|| format!("{} has no {key}", self.path.display()))
+        self.tensors.get(&key).with_context(|| format!("{} has no {key}", self.path.display()))
     }
 
     /// Prints how far `output` is from what the file expects.
@@ -243,11 +224,7 @@ impl Io {
             .with_context(|| format!("{} has no {key}", self.path.display()))?;
         let (shape, wanted) = (output.size(), expected.size());
         let fits = shape == wanted;
-        let [max_abs, rel_l2] = if fits {
-            distance(output, expected).map(Some)
-        } else {
-            [None; 2]
-        };
+        let [max_abs, rel_l2] = if fits { distance(output, expected).map(Some) } else { [None; 2] };
         println!(
             "{}",
             json!({"outputs": {name: {"max_abs": max_abs, "rel_l2": rel_l2, "shape": shape}}})

@@ -164,10 +164,14 @@ fn most_promising(
     count: usize,
     predict: impl Fn(&[Candidate]) -> Vec<(f64, f64)>,
 ) -> Vec<Candidate> {
-    let seen = predict(&data.best(10).iter().map(|&i| data.candidates[i].clone()).collect::<Vec<_>>());
+    let seen =
+        predict(&data.best(10).iter().map(|&i| data.candidates[i].clone()).collect::<Vec<_>>());
     let lowest = seen.iter().map(|(mean, _)| *mean).fold(f64::INFINITY, f64::min);
     let promise = |candidates: &[Candidate]| -> Vec<f64> {
-        predict(candidates).into_iter().map(|(mean, sd)| expected_improvement(lowest, mean, sd)).collect()
+        predict(candidates)
+            .into_iter()
+            .map(|(mean, sd)| expected_improvement(lowest, mean, sd))
+            .collect()
     };
     let mut promises = promise(&pool.candidates);
     let mut climbed = 0;

@@ -14,10 +14,7 @@ impl Linear {
     /// A layer from `inputs` to `outputs` features, with a bias.
     pub fn new(scope: &Scope, inputs: i64, outputs: i64) -> Self {
         let bias = scope.tensor("bias", &[outputs], Init::Bias);
-        Self {
-            bias: Some(bias),
-            ..Self::without_bias(scope, inputs, outputs)
-        }
+        Self { bias: Some(bias), ..Self::without_bias(scope, inputs, outputs) }
     }
 
     /// The same without a bias.
@@ -27,10 +24,7 @@ impl Linear {
 
     /// Without a bias, and with its own idea of random weights.
     pub fn spread(scope: &Scope, inputs: i64, outputs: i64, init: Init) -> Self {
-        Self {
-            weight: scope.tensor("weight", &[outputs, inputs], init),
-            bias: None,
-        }
+        Self { weight: scope.tensor("weight", &[outputs, inputs], init), bias: None }
     }
 
     /// `[…, inputs]` to `[…, outputs]`.

@@ -63,28 +63,12 @@ impl SchedulerConfig {
             prediction == "flow_prediction",
             "prediction_type is {prediction:?}: Wan 2.2's is flow_prediction"
         );
-        ensure!(
-            last == "zero",
-            "final_sigmas_type is {last:?}: Wan 2.2's is zero"
-        );
-        ensure!(
-            self.use_flow_sigmas,
-            "use_flow_sigmas is false: Wan 2.2's is true"
-        );
+        ensure!(last == "zero", "final_sigmas_type is {last:?}: Wan 2.2's is zero");
+        ensure!(self.use_flow_sigmas, "use_flow_sigmas is false: Wan 2.2's is true");
         ensure!(self.predict_x0, "predict_x0 is false: Wan 2.2's is true");
-        ensure!(
-            self.solver_order > 0,
-            "solver_order is 0: it must be at least 1"
-        );
-        ensure!(
-            self.num_train_timesteps > 0,
-            "num_train_timesteps must be at least 1"
-        );
-        ensure!(
-            self.flow_shift > 0.0,
-            "flow_shift is {}: it must be more than 0",
-            self.flow_shift
-        );
+        ensure!(self.solver_order > 0, "solver_order is 0: it must be at least 1");
+        ensure!(self.num_train_timesteps > 0, "num_train_timesteps must be at least 1");
+        ensure!(self.flow_shift > 0.0, "flow_shift is {}: it must be more than 0", self.flow_shift);
         Ok(())
     }
 }
@@ -122,10 +106,7 @@ impl Scheduler {
         sigmas.push(0.0);
         Ok(Self {
             config: config.clone(),
-            sigmas: sigmas
-                .into_iter()
-                .map(|sigma| Tensor::from(sigma as f32))
-                .collect(),
+            sigmas: sigmas.into_iter().map(|sigma| Tensor::from(sigma as f32)).collect(),
             timesteps,
             step: 0,
             outputs: Vec::new(),
@@ -156,11 +137,7 @@ impl Scheduler {
         if self.outputs.len() > self.config.solver_order {
             drop(self.outputs.remove(0));
         }
-        let left = if self.config.lower_order_final {
-            steps - self.step
-        } else {
-            usize::MAX
-        };
+        let left = if self.config.lower_order_final { steps - self.step } else { usize::MAX };
         self.last_order = self.outputs.len().min(left);
         let next = self.predict(&sample);
         self.last_sample = Some(sample);
@@ -183,10 +160,7 @@ impl Scheduler {
         let weights = if order == 1 {
             Tensor::from_slice(&[0.5_f32])
         } else {
-            let rows = leap
-                .powers
-                .narrow(0, 0, order as i64)
-                .narrow(1, 0, order as i64);
+            let rows = leap.powers.narrow(0, 0, order as i64).narrow(1, 0, order as i64);
             Tensor::linalg_solve(&rows, &leap.targets.narrow(0, 0, order as i64), true)
         };
         let rest = leap.weighted(&weights);
@@ -202,11 +176,8 @@ impl Scheduler {
             Tensor::linalg_solve(&leap.powers, &leap.targets, true)
         };
         let newest = weights.select(0, self.last_order as i64 - 1) * (output - &leap.origin);
-        let rest = if leap.differences.is_empty() {
-            newest
-        } else {
-            leap.weighted(&weights) + newest
-        };
+        let rest =
+            if leap.differences.is_empty() { newest } else { leap.weighted(&weights) + newest };
         (leap.base(last) - &leap.signal * &leap.reach * rest).to_kind(last.kind())
     }
 }
@@ -275,9 +246,7 @@ impl Leap {
 
     fn weighted(&self, weights: &Tensor) -> Tensor {
         let terms = self.differences.iter().enumerate();
-        terms
-            .map(|(index, difference)| weights.select(0, index as i64) * difference)
-            .sum()
+        terms.map(|(index, difference)| weights.select(0, index as i64) * difference).sum()
     }
 }
 

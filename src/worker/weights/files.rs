@@ -38,10 +38,7 @@ pub enum Unfit {
 
 impl Files {
     pub fn open(path: &Path) -> Result<Self> {
-        let mut files = Self {
-            path: path.to_owned(),
-            tensors: BTreeMap::new(),
-        };
+        let mut files = Self { path: path.to_owned(), tensors: BTreeMap::new() };
         if path.is_dir() {
             files.open_folder(path)?
         } else {
@@ -91,13 +88,9 @@ impl Files {
             shards.entry(shard).or_default().insert(name);
         }
         for (shard, names) in shards {
-            self.add(&folder.join(shard), Some(&names))
-                .with_context(|| {
-                    format!(
-                        "a shard that {} names; download the folder again",
-                        index.display()
-                    )
-                })?;
+            self.add(&folder.join(shard), Some(&names)).with_context(|| {
+                format!("a shard that {} names; download the folder again", index.display())
+            })?;
         }
         Ok(())
     }
@@ -158,9 +151,7 @@ impl Files {
         if entry.bytes == 0 {
             return Ok(Tensor::empty(shape, (kind, tch::Device::Cpu)));
         }
-        let map = entry
-            .map()
-            .map_err(|error| Unfit::Misshapen(format!("unreadable ({error})")))?;
+        let map = entry.map().map_err(|error| Unfit::Misshapen(format!("unreadable ({error})")))?;
         Ok(filled(shape, kind, |start, length| {
             let bytes = &map[start as usize * size..(start + length) as usize * size];
             Tensor::from_data_size(bytes, &[length], stored)
@@ -172,11 +163,6 @@ impl Entry {
     fn map(&self) -> std::io::Result<Mmap> {
         let file = File::open(&self.file)?;
         // SAFETY: as in `Files::add`; the range was inside the file when its header was read.
-        unsafe {
-            MmapOptions::new()
-                .offset(self.offset)
-                .len(self.bytes)
-                .map(&file)
-        }
+        unsafe { MmapOptions::new().offset(self.offset).len(self.bytes).map(&file) }
     }
 }

@@ -78,20 +78,12 @@ impl Weights {
     }
 
     fn from(source: Source) -> Self {
-        Self {
-            source,
-            account: RefCell::default(),
-        }
+        Self { source, account: RefCell::default() }
     }
 
     /// The scope in which a model's names are whole; tensors become `kind` on `device`.
     pub fn root(&self, kind: Kind, device: Device) -> Scope<'_> {
-        Scope {
-            weights: self,
-            prefix: String::new(),
-            kind,
-            device,
-        }
+        Scope { weights: self, prefix: String::new(), kind, device }
     }
 
     /// Whether a tensor of this full name exists; random weights have every name.
@@ -146,9 +138,7 @@ impl Weights {
             match unfit {
                 files::Unfit::Missing => account.missing.push(format!("{name} {shape:?}")),
                 files::Unfit::Misshapen(found) => {
-                    account
-                        .misshapen
-                        .push(format!("{name} is {found}, should be {shape:?}"));
+                    account.misshapen.push(format!("{name} is {found}, should be {shape:?}"));
                 }
                 files::Unfit::Unwanted => {}
             }
@@ -185,19 +175,13 @@ impl Scope<'_> {
     /// The scope named `name` below this one.
     #[must_use]
     pub fn sub(&self, name: impl Display) -> Self {
-        Self {
-            prefix: format!("{}{name}.", self.prefix),
-            ..self.clone()
-        }
+        Self { prefix: format!("{}{name}.", self.prefix), ..self.clone() }
     }
 
     /// The same place with float32 tensors: for parts that the reference keeps in fp32.
     #[must_use]
     pub fn float(&self) -> Self {
-        Self {
-            kind: Kind::Float,
-            ..self.clone()
-        }
+        Self { kind: Kind::Float, ..self.clone() }
     }
 
     /// The kind of this scope's tensors.
@@ -213,9 +197,7 @@ impl Scope<'_> {
     /// The tensor `name` of this scope, contiguous. What is wrong with it [`Weights::finish`] tells.
     pub fn tensor(&self, name: &str, shape: &[i64], init: Init) -> Tensor {
         let name = format!("{}{name}", self.prefix);
-        self.weights
-            .tensor(name, shape, init, self.kind)
-            .to_device(self.device)
+        self.weights.tensor(name, shape, init, self.kind).to_device(self.device)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Seeded random weights at memory speed: one block of random numbers, laid out again and again.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use tch::{Kind, Tensor};
 
 use super::{Init, filled};
@@ -24,9 +24,7 @@ impl Block {
                 ((2.0 * unit - 1.0) * reach) as f32
             })
             .collect();
-        Self {
-            numbers: Tensor::from_slice(&numbers),
-        }
+        Self { numbers: Tensor::from_slice(&numbers) }
     }
 
     /// A tensor of the block's numbers, from a place that depends on the tensor's name.

@@ -32,9 +32,7 @@ impl Attention {
         // Without a scale the queries are small, as the reference initialises them.
         let small = Init::Spread(1.0 / ((model * config.d_kv) as f64).sqrt());
         let shape = [config.relative_attention_num_buckets, config.num_heads];
-        let bias = scope
-            .sub("relative_attention_bias")
-            .tensor("weight", &shape, Init::Spread(0.5));
+        let bias = scope.sub("relative_attention_bias").tensor("weight", &shape, Init::Spread(0.5));
         Self {
             q: Linear::spread(&scope.sub("q"), model, inner, small),
             k: Linear::without_bias(&scope.sub("k"), model, inner),

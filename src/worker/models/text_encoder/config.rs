@@ -104,16 +104,9 @@ impl TextEncoderConfig {
             ("d_ff", self.d_ff),
             ("num_heads", self.num_heads),
         ])?;
-        ensure!(
-            self.num_layers >= 0,
-            "num_layers is {}: it can't be negative",
-            self.num_layers
-        );
+        ensure!(self.num_layers >= 0, "num_layers is {}: it can't be negative", self.num_layers);
         let buckets = self.relative_attention_num_buckets;
-        ensure!(
-            buckets >= 4,
-            "relative_attention_num_buckets is {buckets}: it must be at least 4"
-        );
+        ensure!(buckets >= 4, "relative_attention_num_buckets is {buckets}: it must be at least 4");
         let exact = buckets / 4;
         ensure!(
             self.relative_attention_max_distance > exact,

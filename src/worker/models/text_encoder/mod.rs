@@ -81,10 +81,7 @@ impl TextEncoder {
         let ids = input_ids.to_kind(Kind::Int64).to_device(device);
         let sight = Sight::new(&self.config, ids.size()[1], attention_mask, device);
         let hidden = Tensor::embedding(&self.embedding, &ids, -1, false, false);
-        let hidden = self
-            .layers
-            .iter()
-            .fold(hidden, |x, layer| layer.forward(x, &sight));
+        let hidden = self.layers.iter().fold(hidden, |x, layer| layer.forward(x, &sight));
         Ok(self.final_norm.forward(&hidden))
     }
 
@@ -92,10 +89,7 @@ impl TextEncoder {
         expect_rank(ids, "input_ids", &["batch", "tokens"])?;
         let kind = ids.kind();
         ensure!(
-            matches!(
-                kind,
-                Kind::Int64 | Kind::Int | Kind::Int16 | Kind::Uint8 | Kind::Int8
-            ),
+            matches!(kind, Kind::Int64 | Kind::Int | Kind::Int16 | Kind::Uint8 | Kind::Int8),
             "input_ids is {kind:?}: it must hold integers"
         );
         let ids = ids.to_kind(Kind::Int64);
@@ -138,13 +132,9 @@ impl Layer {
     }
 
     fn forward(&self, x: Tensor, sight: &Sight) -> Tensor {
-        let update = self
-            .attention
-            .forward(&self.attention_norm.forward(&x), sight);
+        let update = self.attention.forward(&self.attention_norm.forward(&x), sight);
         let x = finite(x + update);
-        let update = self
-            .feed_forward
-            .forward(&self.feed_forward_norm.forward(&x));
+        let update = self.feed_forward.forward(&self.feed_forward_norm.forward(&x));
         finite(x + update)
     }
 }
@@ -176,9 +166,7 @@ impl Norm {
     fn forward(&self, x: &Tensor) -> Tensor {
         let wide = x.to_kind(Kind::Float);
         let square = wide.square().mean_dim([-1].as_slice(), true, None);
-        (wide * (square + self.eps).rsqrt())
-            .to_kind(self.weight.kind())
-            .g_mul_(&self.weight)
+        (wide * (square + self.eps).rsqrt()).to_kind(self.weight.kind()).g_mul_(&self.weight)
     }
 }
 
@@ -197,11 +185,7 @@ impl FeedForward {
             |name: &&str| Linear::without_bias(&scope.sub(name), config.d_model, config.d_ff);
         let out = scope.sub("wo");
         // In float16 the reference keeps this one in float32.
-        let out = if out.kind() == Kind::Half {
-            out.float()
-        } else {
-            out
-        };
+        let out = if out.kind() == Kind::Half { out.float() } else { out };
         Ok(Self {
             inputs: names.iter().map(input).collect(),
             output: Linear::without_bias(&out, config.d_ff, config.d_model),

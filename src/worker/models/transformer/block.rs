@@ -26,10 +26,7 @@ impl Block {
         let width = config.width();
         let norm = scope.sub("norm2").float();
         let affine = || {
-            (
-                norm.tensor("weight", &[width], Init::Gain),
-                norm.tensor("bias", &[width], Init::Bias),
-            )
+            (norm.tensor("weight", &[width], Init::Gain), norm.tensor("bias", &[width], Init::Bias))
         };
         let spread = Init::Spread(1.0 / (width as f64).sqrt());
         Self {
@@ -38,9 +35,7 @@ impl Block {
             cross_norm: config.cross_attn_norm.then(affine),
             ffn_in: Linear::new(&scope.sub("ffn.net.0.proj"), width, config.ffn_dim),
             ffn_out: Linear::new(&scope.sub("ffn.net.2"), config.ffn_dim, width),
-            table: scope
-                .float()
-                .tensor("scale_shift_table", &[1, 6, width], spread),
+            table: scope.float().tensor("scale_shift_table", &[1, 6, width], spread),
             eps: config.eps,
         }
     }
@@ -57,24 +52,19 @@ impl Block {
                 let wide = x.to_kind(Kind::Float);
                 let normed =
                     wide.layer_norm(weight.size(), Some(weight), Some(bias), self.eps, false);
-                self.cross_attention
-                    .forward(&normed.to_kind(x.kind()), &condition.text, None)
+                self.cross_attention.forward(&normed.to_kind(x.kind()), &condition.text, None)
             }
             None => self.cross_attention.forward(&x, &condition.text, None),
         };
         let x = x.g_add_(&update);
 
         let normed = modulated(&x, &part(3), &part(4), self.eps);
-        let update = self
-            .ffn_out
-            .forward(&self.ffn_in.forward(&normed).gelu_("tanh"));
+        let update = self.ffn_out.forward(&self.ffn_in.forward(&normed).gelu_("tanh"));
         gated(&x, &update, &part(5))
     }
 }
 
 /// `x + update * gate` in float32, in `x`'s kind, in place where that is float32 already.
 fn gated(x: &Tensor, update: &Tensor, gate: &Tensor) -> Tensor {
-    x.to_kind(Kind::Float)
-        .addcmul_(update, gate)
-        .to_kind(x.kind())
+    x.to_kind(Kind::Float).addcmul_(update, gate).to_kind(x.kind())
 }

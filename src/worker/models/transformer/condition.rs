@@ -46,25 +46,13 @@ impl ConditionEmbedder {
 
     /// `timestep` is `[batch]` or `[batch, tokens]` of any kind, `text` `[batch, tokens, text_dim]`.
     pub fn forward(&self, timestep: &Tensor, text: &Tensor) -> Condition {
-        let steps = if timestep.dim() == 1 {
-            timestep.unsqueeze(1)
-        } else {
-            timestep.shallow_clone()
-        };
-        let hidden = self
-            .time_1
-            .forward(&sinusoid(&steps, self.freq_dim))
-            .silu_();
+        let steps =
+            if timestep.dim() == 1 { timestep.unsqueeze(1) } else { timestep.shallow_clone() };
+        let hidden = self.time_1.forward(&sinusoid(&steps, self.freq_dim)).silu_();
         let time = self.time_2.forward(&hidden).to_kind(text.kind());
         let modulation = self.time_proj.forward(&time.silu()).unflatten(2, [6, -1]);
-        let text = self
-            .text_2
-            .forward(&self.text_1.forward(text).gelu_("tanh"));
-        Condition {
-            time,
-            modulation,
-            text,
-        }
+        let text = self.text_2.forward(&self.text_1.forward(text).gelu_("tanh"));
+        Condition { time, modulation, text }
     }
 }
 

@@ -77,10 +77,7 @@ impl TransformerConfig {
 
     /// One of Wan 2.2 I2V-A14B's two experts: 16 channels of noise, 4 of mask, 16 of the image.
     pub fn i2v_a14b() -> Self {
-        Self {
-            in_channels: 36,
-            ..Self::default()
-        }
+        Self { in_channels: 36, ..Self::default() }
     }
 
     /// The model's width.
@@ -90,9 +87,7 @@ impl TransformerConfig {
 
     /// Channels of the output.
     pub fn outputs(&self) -> i64 {
-        self.out_channels
-            .filter(|&channels| channels != 0)
-            .unwrap_or(self.in_channels)
+        self.out_channels.filter(|&channels| channels != 0).unwrap_or(self.in_channels)
     }
 
     /// The grid of tokens of a latent of these frames, rows and columns; what is left over of a
@@ -114,26 +109,17 @@ impl TransformerConfig {
             ("rope_max_seq_len", self.rope_max_seq_len),
             ("patch_size", self.patch_size.into_iter().min().unwrap_or(0)),
         ])?;
-        ensure!(
-            self.num_layers >= 0,
-            "num_layers is {}: it can't be negative",
-            self.num_layers
-        );
-        ensure!(
-            self.freq_dim >= 2,
-            "freq_dim is {}: it must be at least 2",
-            self.freq_dim
-        );
+        ensure!(self.num_layers >= 0, "num_layers is {}: it can't be negative", self.num_layers);
+        ensure!(self.freq_dim >= 2, "freq_dim is {}: it must be at least 2", self.freq_dim);
         ensure!(
             self.attention_head_dim >= 6 && self.attention_head_dim % 2 == 0,
             "attention_head_dim is {}: the rotary embedding needs an even number, at least 6",
             self.attention_head_dim
         );
         ensure!(self.eps >= 0.0, "eps is {}: it can't be negative", self.eps);
-        for (key, value) in [
-            ("image_dim", self.image_dim),
-            ("added_kv_proj_dim", self.added_kv_proj_dim),
-        ] {
+        for (key, value) in
+            [("image_dim", self.image_dim), ("added_kv_proj_dim", self.added_kv_proj_dim)]
+        {
             ensure!(
                 value.is_none(),
                 "{key} is set: that is Wan 2.1's image branch, which Wan 2.2 does not have; \

@@ -46,9 +46,7 @@ impl Transformer {
         kind: Kind,
         device: Device,
     ) -> Result<Self> {
-        config
-            .validate()
-            .context("WanTransformer3DModel's config")?;
+        config.validate().context("WanTransformer3DModel's config")?;
         ensure!(
             (0..=config.num_layers).contains(&layers),
             "{layers} layers of a transformer that has {}",
@@ -57,10 +55,7 @@ impl Transformer {
         let model = Self::build(&weights.root(kind, device), config, layers, device);
         let whole = Weights::names();
         for layer in layers..config.num_layers {
-            Block::new(
-                &whole.root(kind, Device::Cpu).sub("blocks").sub(layer),
-                config,
-            );
+            Block::new(&whole.root(kind, Device::Cpu).sub("blocks").sub(layer), config);
         }
         weights.finish(&whole.asked())?;
         Ok(model)
@@ -85,9 +80,7 @@ impl Transformer {
                 .map(|layer| Block::new(&scope.sub("blocks").sub(layer), config))
                 .collect(),
             proj_out: Linear::new(&scope.sub("proj_out"), width, outputs),
-            table: scope
-                .float()
-                .tensor("scale_shift_table", &[1, 2, width], spread),
+            table: scope.float().tensor("scale_shift_table", &[1, 2, width], spread),
             kind: scope.kind(),
             config: config.clone(),
         }
@@ -123,10 +116,8 @@ impl Transformer {
             1,
         );
         let tokens = patches.flatten(2, -1).transpose(1, 2).contiguous();
-        let tokens = self
-            .blocks
-            .iter()
-            .fold(tokens, |x, block| block.forward(x, &condition, &rope));
+        let tokens =
+            self.blocks.iter().fold(tokens, |x, block| block.forward(x, &condition, &rope));
         let part = |index| &condition.time + self.table.select(1, index);
         let normed = modulated(&tokens, &part(0), &part(1), self.config.eps);
         Ok(self.unpatchify(&self.proj_out.forward(&normed), grid))
@@ -143,16 +134,8 @@ impl Transformer {
 
     /// Checks the arguments' shapes and returns the grid of tokens.
     fn accept(&self, latent: &Tensor, timestep: &Tensor, text: &Tensor) -> Result<[i64; 3]> {
-        expect_rank(
-            latent,
-            "hidden_states",
-            &["batch", "channels", "frames", "height", "width"],
-        )?;
-        expect_rank(
-            text,
-            "encoder_hidden_states",
-            &["batch", "tokens", "text_dim"],
-        )?;
+        expect_rank(latent, "hidden_states", &["batch", "channels", "frames", "height", "width"])?;
+        expect_rank(text, "encoder_hidden_states", &["batch", "tokens", "text_dim"])?;
         let (latent, text, steps) = (latent.size(), text.size(), timestep.size());
         let batch = latent[0];
         let (channels, text_dim) = (self.config.in_channels, self.config.text_dim);
@@ -183,10 +166,7 @@ impl Transformer {
             [items, each] => (items == batch || items == 1) && (each == tokens || each == 1),
             _ => false,
         };
-        ensure!(
-            fits,
-            "timestep is {steps:?}: it should be [{batch}] or [{batch}, {tokens}]"
-        );
+        ensure!(fits, "timestep is {steps:?}: it should be [{batch}] or [{batch}, {tokens}]");
         Ok(grid)
     }
 }
@@ -195,8 +175,6 @@ impl Transformer {
 fn modulated(x: &Tensor, shift: &Tensor, scale: &Tensor, eps: f64) -> Tensor {
     let none = None::<&Tensor>;
     let width = x.size()[2];
-    let normed = x
-        .to_kind(Kind::Float)
-        .layer_norm([width], none, none, eps, false);
+    let normed = x.to_kind(Kind::Float).layer_norm([width], none, none, eps, false);
     shift.addcmul(&normed, &(scale + 1.0)).to_kind(x.kind())
 }

@@ -41,10 +41,7 @@ impl Rope {
                 let mut shape = [1, 1, 1, -1];
                 shape[axis] = grid[axis];
                 let [f, h, w] = grid;
-                self.axes[axis]
-                    .narrow(0, 0, grid[axis])
-                    .view(shape)
-                    .expand([f, h, w, -1], false)
+                self.axes[axis].narrow(0, 0, grid[axis]).view(shape).expand([f, h, w, -1], false)
             })
             .collect();
         Ok(Tensor::cat(&parts, -1).reshape([1, grid.iter().product(), 1, -1]))
@@ -56,21 +53,12 @@ fn axis(dim: i64, positions: i64) -> Tensor {
     let exponents = Tensor::arange_start_step(0, dim, 2, options) / dim as f64;
     let frequencies = Tensor::pow_scalar(THETA, &exponents).reciprocal();
     let angles = Tensor::arange(positions, options).outer(&frequencies);
-    Tensor::complex(
-        &angles.cos().to_kind(Kind::Float),
-        &angles.sin().to_kind(Kind::Float),
-    )
+    Tensor::complex(&angles.cos().to_kind(Kind::Float), &angles.sin().to_kind(Kind::Float))
 }
 
 /// Turns each pair of neighbouring dimensions of `x` (`[batch, tokens, heads, head_dim]`) in
 /// float32; the result has `x`'s kind.
 pub fn rotate(x: &Tensor, rope: &Tensor) -> Tensor {
-    let pairs = x
-        .to_kind(Kind::Float)
-        .unflatten(-1, [-1, 2])
-        .view_as_complex();
-    (pairs * rope)
-        .view_as_real()
-        .flatten(-2, -1)
-        .to_kind(x.kind())
+    let pairs = x.to_kind(Kind::Float).unflatten(-1, [-1, 2]).view_as_complex();
+    (pairs * rope).view_as_real().flatten(-2, -1).to_kind(x.kind())
 }

@@ -114,12 +114,7 @@ impl VaeConfig {
             let outputs = self.base_dim * multiple;
             let space = index < last;
             let time = space && self.temperal_downsample[index];
-            Stage {
-                inputs: std::mem::replace(&mut inputs, outputs),
-                outputs,
-                space,
-                time,
-            }
+            Stage { inputs: std::mem::replace(&mut inputs, outputs), outputs, space, time }
         };
         self.dim_mult.iter().enumerate().map(stage).collect()
     }
@@ -135,17 +130,8 @@ impl VaeConfig {
             let outputs = base * multiple;
             let space = index < last;
             let time = *up.next().unwrap_or(&false) && space;
-            let next = if self.is_residual {
-                outputs
-            } else {
-                outputs / 2
-            };
-            Stage {
-                inputs: std::mem::replace(&mut inputs, next),
-                outputs,
-                space,
-                time,
-            }
+            let next = if self.is_residual { outputs } else { outputs / 2 };
+            Stage { inputs: std::mem::replace(&mut inputs, next), outputs, space, time }
         };
         self.dim_mult.iter().rev().enumerate().map(stage).collect()
     }
@@ -176,9 +162,7 @@ impl VaeConfig {
                 values.len(),
                 self.z_dim
             );
-            let values = Tensor::from_slice(values)
-                .to_kind(Kind::Float)
-                .to_device(latent.device());
+            let values = Tensor::from_slice(values).to_kind(Kind::Float).to_device(latent.device());
             Ok(values.to_kind(latent.kind()).view([1, -1, 1, 1, 1]))
         };
         Ok((
@@ -200,10 +184,7 @@ impl VaeConfig {
             ("out_channels", self.out_channels),
             ("patch_size", self.patch()),
             ("scale_factor_spatial", self.ratio()),
-            (
-                "dim_mult's smallest value",
-                self.dim_mult.iter().copied().min().unwrap_or(0),
-            ),
+            ("dim_mult's smallest value", self.dim_mult.iter().copied().min().unwrap_or(0)),
         ])?;
         let (stages, flags) = (self.dim_mult.len(), self.temperal_downsample.len());
         ensure!(
@@ -217,10 +198,9 @@ impl VaeConfig {
             self.ratio(),
             self.patch()
         );
-        for (key, channels) in [
-            ("in_channels", self.in_channels),
-            ("out_channels", self.out_channels),
-        ] {
+        for (key, channels) in
+            [("in_channels", self.in_channels), ("out_channels", self.out_channels)]
+        {
             let patch = self.patch() * self.patch();
             ensure!(
                 channels % patch == 0,
@@ -233,10 +213,7 @@ impl VaeConfig {
     fn validate_stages(&self) -> Result<()> {
         if !self.is_residual {
             let scales = (0..self.dim_mult.len()).map(|stage| 0.5_f64.powi(stage as i32));
-            if let Some(scale) = scales
-                .into_iter()
-                .find(|scale| self.attn_scales.contains(scale))
-            {
+            if let Some(scale) = scales.into_iter().find(|scale| self.attn_scales.contains(scale)) {
                 bail!(
                     "attn_scales has {scale}: the reference can't run attention there either; give []"
                 );
@@ -251,11 +228,7 @@ impl VaeConfig {
                 stage.outputs
             );
         }
-        for stage in self
-            .decoder_stages()
-            .into_iter()
-            .filter(|stage| stage.space)
-        {
+        for stage in self.decoder_stages().into_iter().filter(|stage| stage.space) {
             let grown = stage.outputs * stage.factor();
             ensure!(
                 grown % stage.inputs == 0,

@@ -61,10 +61,7 @@ impl CausalConv3d {
     /// The same, taking every `stride`-th frame.
     #[must_use]
     pub fn strided(self, stride: i64) -> Self {
-        Self {
-            stride: [stride, 1, 1],
-            ..self
-        }
+        Self { stride: [stride, 1, 1], ..self }
     }
 
     /// Convolves `[batch, channels, frames, height, width]` without any context in time.
@@ -120,11 +117,7 @@ impl Conv2d {
     /// The same without padding, taking every `stride`-th row and column.
     #[must_use]
     pub fn strided(self, stride: i64) -> Self {
-        Self {
-            stride,
-            padding: 0,
-            ..self
-        }
+        Self { stride, padding: 0, ..self }
     }
 
     /// `[frames, channels, height, width]`.

@@ -57,11 +57,7 @@ impl Decoder {
     /// The names of the decoder's tensors.
     pub fn names(config: &VaeConfig) -> BTreeSet<String> {
         let names = Weights::names();
-        Self::build(
-            &names.root(Kind::Float, Device::Cpu),
-            config,
-            VaeOptions::default(),
-        );
+        Self::build(&names.root(Kind::Float, Device::Cpu), config, VaeOptions::default());
         names.asked()
     }
 
@@ -99,11 +95,7 @@ impl Decoder {
         expect_rank(z, "z", &["batch", "z_dim", "frames", "height", "width"])?;
         let size = z.size();
         let channels = self.config.z_dim;
-        ensure!(
-            size[1] == channels,
-            "z has {} channels: z_dim is {channels}",
-            size[1]
-        );
+        ensure!(size[1] == channels, "z has {} channels: z_dim is {channels}", size[1]);
         let z = z.to_kind(self.kind);
         let ratio = self.config.ratio();
         let pictures =
@@ -132,27 +124,16 @@ impl Decoder {
         let z = self.options.lay_out(z.shallow_clone());
         let x = self.conv_in.causal(&z, cache.slot());
         let x = self.middle.forward(&x, cache);
-        let x = self
-            .stages
-            .iter()
-            .fold(x, |x, stage| stage.forward(&x, cache, first));
+        let x = self.stages.iter().fold(x, |x, stage| stage.forward(&x, cache, first));
         self.head.forward(&x, cache)
     }
 }
 
 impl UpStage {
     fn new(scope: &Scope, config: &VaeConfig, stage: Stage, options: VaeOptions) -> Self {
-        let Stage {
-            inputs,
-            outputs,
-            space,
-            time,
-        } = stage;
-        let (name, narrowed) = if config.is_residual {
-            ("upsampler", outputs)
-        } else {
-            ("upsamplers.0", outputs / 2)
-        };
+        let Stage { inputs, outputs, space, time } = stage;
+        let (name, narrowed) =
+            if config.is_residual { ("upsampler", outputs) } else { ("upsamplers.0", outputs / 2) };
         Self {
             stage,
             blocks: residual_blocks(scope, config.num_res_blocks + 1, inputs, outputs, options),
@@ -162,15 +143,8 @@ impl UpStage {
     }
 
     fn forward(&self, x: &Tensor, cache: &mut FeatureCache, first: bool) -> Tensor {
-        let main = self
-            .blocks
-            .iter()
-            .fold(x.shallow_clone(), |x, block| block.forward(&x, cache));
+        let main = self.blocks.iter().fold(x.shallow_clone(), |x, block| block.forward(&x, cache));
         let main = self.up.iter().fold(main, |x, up| up.forward(&x, cache));
-        if self.shortcut {
-            main + repeated(x, self.stage, first)
-        } else {
-            main
-        }
+        if self.shortcut { main + repeated(x, self.stage, first) } else { main }
     }
 }

@@ -59,11 +59,7 @@ impl Encoder {
     /// The names of the encoder's tensors.
     pub fn names(config: &VaeConfig) -> BTreeSet<String> {
         let names = Weights::names();
-        Self::build(
-            &names.root(Kind::Float, Device::Cpu),
-            config,
-            VaeOptions::default(),
-        );
+        Self::build(&names.root(Kind::Float, Device::Cpu), config, VaeOptions::default());
         names.asked()
     }
 
@@ -76,12 +72,7 @@ impl Encoder {
             CausalConv3d::new(&scope, inputs, outputs, kernel, options)
         };
         Self {
-            conv_in: conv(
-                scope.sub("conv_in"),
-                config.in_channels,
-                config.base_dim,
-                [3; 3],
-            ),
+            conv_in: conv(scope.sub("conv_in"), config.in_channels, config.base_dim, [3; 3]),
             layers: layers(&scope.sub("down_blocks"), config, &stages, options),
             middle: MidBlock::new(&scope.sub("mid_block"), width, options),
             head: Head::new(&scope, width, moments, options),
@@ -106,11 +97,7 @@ impl Encoder {
         expect_rank(x, "x", &["batch", "channels", "frames", "height", "width"])?;
         let size = x.size();
         let (channels, patch) = (self.config.picture_channels(), self.config.patch());
-        ensure!(
-            size[1] == channels,
-            "x has {} channels: the config makes it {channels}",
-            size[1]
-        );
+        ensure!(size[1] == channels, "x has {} channels: the config makes it {channels}", size[1]);
         ensure!(
             size[3] % patch == 0 && size[4] % patch == 0,
             "x is {} x {} pixels: both must be multiples of patch_size {patch}",
@@ -145,10 +132,7 @@ impl Encoder {
         cache.rewind();
         let x = self.options.lay_out(x.shallow_clone());
         let x = self.conv_in.causal(&x, cache.slot());
-        let x = self
-            .layers
-            .iter()
-            .fold(x, |x, layer| layer.forward(&x, cache));
+        let x = self.layers.iter().fold(x, |x, layer| layer.forward(&x, cache));
         self.head.forward(&self.middle.forward(&x, cache), cache)
     }
 
@@ -157,12 +141,7 @@ impl Encoder {
         let size = x.size();
         let [mut height, mut width] = [size[3], size[4]];
         let mut chunk = CHUNK;
-        for stage in self
-            .config
-            .encoder_stages()
-            .into_iter()
-            .filter(|stage| stage.space)
-        {
+        for stage in self.config.encoder_stages().into_iter().filter(|stage| stage.space) {
             let even = !self.config.is_residual || (height % 2 == 0 && width % 2 == 0);
             ensure!(
                 even && height > 1 && width > 1,
@@ -173,10 +152,7 @@ impl Encoder {
             );
             [height, width] = [height / 2, width / 2];
             if stage.time && size[2] > CHUNK {
-                ensure!(
-                    chunk > 1,
-                    "temperal_downsample halves chunks of {CHUNK} frames too often"
-                );
+                ensure!(chunk > 1, "temperal_downsample halves chunks of {CHUNK} frames too often");
                 chunk /= 2;
             }
         }
@@ -188,12 +164,7 @@ impl Encoder {
 fn layers(scope: &Scope, config: &VaeConfig, stages: &[Stage], options: VaeOptions) -> Vec<Layer> {
     let mut layers = Vec::new();
     for &stage in stages {
-        let Stage {
-            inputs,
-            outputs,
-            space,
-            time,
-        } = stage;
+        let Stage { inputs, outputs, space, time } = stage;
         if config.is_residual {
             let scope = scope.sub(layers.len());
             let blocks = residual_blocks(&scope, config.num_res_blocks, inputs, outputs, options);
@@ -225,9 +196,8 @@ impl Layer {
             Self::Residual(block) => block.forward(x, cache),
             Self::Down(down) => down.forward(x, cache),
             Self::Stage(stage, blocks, down) => {
-                let main = blocks
-                    .iter()
-                    .fold(x.shallow_clone(), |x, block| block.forward(&x, cache));
+                let main =
+                    blocks.iter().fold(x.shallow_clone(), |x, block| block.forward(&x, cache));
                 let main = down.iter().fold(main, |x, down| down.forward(&x, cache));
                 main + averaged(x, *stage)
             }

@@ -24,10 +24,7 @@ impl VaeConfig {
                 Some(tiling) => tiling.decoding(self)?.tiles([height, width]),
                 None => vec![[height, width]],
             };
-        let one: f64 = tiles
-            .into_iter()
-            .map(|[h, w]| self.decoding([frames, h, w]))
-            .sum();
+        let one: f64 = tiles.into_iter().map(|[h, w]| self.decoding([frames, h, w])).sum();
         Ok(2.0 * batch as f64 * one)
     }
 
@@ -47,10 +44,7 @@ impl VaeConfig {
             Some(tiling) => tiling.encoding(self)?.tiles(patched),
             None => vec![patched],
         };
-        let one: f64 = tiles
-            .into_iter()
-            .map(|[h, w]| self.encoding([frames, h, w]))
-            .sum();
+        let one: f64 = tiles.into_iter().map(|[h, w]| self.encoding([frames, h, w])).sum();
         Ok(2.0 * batch as f64 * one)
     }
 
@@ -61,12 +55,7 @@ impl VaeConfig {
             + conv(self.z_dim, stages[0].inputs, 27, extent);
         sum += middle(stages[0].inputs, extent);
         for stage in &stages {
-            let Stage {
-                inputs,
-                outputs,
-                space,
-                time,
-            } = *stage;
+            let Stage { inputs, outputs, space, time } = *stage;
             sum += residual(inputs, outputs, self.num_res_blocks + 1, extent);
             let [frames, height, width] = extent;
             if time {
@@ -75,20 +64,11 @@ impl VaeConfig {
             }
             if space {
                 extent = [extent[0], 2 * height, 2 * width];
-                let narrowed = if self.is_residual {
-                    outputs
-                } else {
-                    outputs / 2
-                };
+                let narrowed = if self.is_residual { outputs } else { outputs / 2 };
                 sum += conv(outputs, narrowed, 9, extent);
             }
         }
-        sum + conv(
-            stages[stages.len() - 1].outputs,
-            self.out_channels,
-            27,
-            extent,
-        )
+        sum + conv(stages[stages.len() - 1].outputs, self.out_channels, 27, extent)
     }
 
     fn encoding(&self, patched: Extent) -> f64 {
@@ -96,13 +76,7 @@ impl VaeConfig {
         let mut extent = [1 + (frames - 1) / 4 * 4, height, width];
         let mut sum = conv(self.in_channels, self.base_dim, 27, extent);
         let mut width = self.base_dim;
-        for Stage {
-            inputs,
-            outputs,
-            space,
-            time,
-        } in self.encoder_stages()
-        {
+        for Stage { inputs, outputs, space, time } in self.encoder_stages() {
             width = outputs;
             sum += residual(inputs, outputs, self.num_res_blocks, extent);
             if space {
@@ -128,11 +102,7 @@ fn conv(inputs: i64, outputs: i64, taps: i64, extent: Extent) -> f64 {
 }
 
 fn residual(inputs: i64, outputs: i64, count: i64, extent: Extent) -> f64 {
-    let shortcut = if inputs == outputs {
-        0.0
-    } else {
-        conv(inputs, outputs, 1, extent)
-    };
+    let shortcut = if inputs == outputs { 0.0 } else { conv(inputs, outputs, 1, extent) };
     let inner = conv(outputs, outputs, 27, extent) * (2 * count - 1) as f64;
     shortcut + conv(inputs, outputs, 27, extent) + inner
 }

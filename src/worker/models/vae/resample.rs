@@ -17,15 +17,8 @@ pub struct Upsample {
 
 impl Upsample {
     pub fn new(scope: &Scope, inputs: i64, outputs: i64, time: bool, options: VaeOptions) -> Self {
-        let double = || {
-            CausalConv3d::new(
-                &scope.sub("time_conv"),
-                inputs,
-                2 * inputs,
-                [3, 1, 1],
-                options,
-            )
-        };
+        let double =
+            || CausalConv3d::new(&scope.sub("time_conv"), inputs, 2 * inputs, [3, 1, 1], options);
         Self {
             conv: Conv2d::new(&scope.sub("resample.1"), inputs, outputs, 3, options),
             time: time.then(double),
@@ -56,9 +49,12 @@ fn doubled_in_time(time: &CausalConv3d, x: &Tensor, slot: &mut Slot) -> Tensor {
 fn doubled(x: &Tensor) -> Tensor {
     let size = x.size();
     let (channels, frames) = (size[1] / 2, 2 * size[2]);
-    x.unflatten(1, [2, channels])
-        .permute([0, 3, 1, 2, 4, 5])
-        .reshape([size[0] * frames, channels, size[3], size[4]])
+    x.unflatten(1, [2, channels]).permute([0, 3, 1, 2, 4, 5]).reshape([
+        size[0] * frames,
+        channels,
+        size[3],
+        size[4],
+    ])
 }
 
 /// Halves rows and columns, and frames where it has a convolution in time (`WanResample`,
@@ -71,14 +67,8 @@ pub struct Downsample {
 impl Downsample {
     pub fn new(scope: &Scope, channels: i64, time: bool, options: VaeOptions) -> Self {
         let halve = || {
-            CausalConv3d::new(
-                &scope.sub("time_conv"),
-                channels,
-                channels,
-                [3, 1, 1],
-                options,
-            )
-            .strided(2)
+            CausalConv3d::new(&scope.sub("time_conv"), channels, channels, [3, 1, 1], options)
+                .strided(2)
         };
         Self {
             conv: Conv2d::new(&scope.sub("resample.1"), channels, channels, 3, options).strided(2),
@@ -104,11 +94,8 @@ impl Downsample {
 pub fn averaged(x: &Tensor, stage: Stage) -> Tensor {
     let (t, s) = (stage.time_factor(), stage.space_factor());
     let missing = (t - x.size()[2] % t) % t;
-    let x = if missing > 0 {
-        x.constant_pad_nd([0, 0, 0, 0, missing, 0])
-    } else {
-        x.shallow_clone()
-    };
+    let x =
+        if missing > 0 { x.constant_pad_nd([0, 0, 0, 0, missing, 0]) } else { x.shallow_clone() };
     let size = x.size();
     let [frames, height, width] = [size[2] / t, size[3] / s, size[4] / s];
     x.reshape([size[0], size[1], frames, t, height, s, width, s].as_slice())
@@ -130,9 +117,5 @@ pub fn repeated(x: &Tensor, stage: Stage, first: bool) -> Tensor {
         .reshape([size[0], stage.outputs, t, s, s, frames, height, width].as_slice())
         .permute([0, 1, 5, 2, 6, 3, 7, 4].as_slice())
         .reshape([size[0], stage.outputs, frames * t, height * s, width * s]);
-    if first {
-        grown.narrow(2, t - 1, frames * t - (t - 1))
-    } else {
-        grown
-    }
+    if first { grown.narrow(2, t - 1, frames * t - (t - 1)) } else { grown }
 }

@@ -38,11 +38,8 @@ impl Tiling {
     }
 
     fn stride(&self) -> [i64; 2] {
-        [
-            self.tile_sample_stride_height,
-            self.tile_sample_stride_width,
-        ]
-        .map(|size| or_default(size, STRIDE))
+        [self.tile_sample_stride_height, self.tile_sample_stride_width]
+            .map(|size| or_default(size, STRIDE))
     }
 
     /// Whether pictures of this many pixels are tiled at all.
@@ -119,13 +116,7 @@ enum Scale {
 
 impl Grid {
     fn checked(self, ratio: i64) -> Result<Self> {
-        let smallest = self
-            .tile
-            .into_iter()
-            .chain(self.stride)
-            .chain(self.crop)
-            .min()
-            .unwrap_or(0);
+        let smallest = self.tile.into_iter().chain(self.stride).chain(self.crop).min().unwrap_or(0);
         ensure!(
             smallest > 0,
             "tiling: a tile or stride is less than a latent pixel; give at least {ratio} pixels"
@@ -136,17 +127,13 @@ impl Grid {
     /// Input sizes of the tiles of `[height, width]`, row by row: those at the end can be smaller.
     pub fn tiles(&self, size: [i64; 2]) -> Vec<[i64; 2]> {
         let [rows, columns] = [0, 1].map(|axis| self.spans(axis, size[axis]));
-        rows.iter()
-            .flat_map(|row| columns.iter().map(|column| [row.1, column.1]))
-            .collect()
+        rows.iter().flat_map(|row| columns.iter().map(|column| [row.1, column.1])).collect()
     }
 
     /// Start and length of each tile along one axis.
     fn spans(&self, axis: usize, size: i64) -> Vec<(i64, i64)> {
         let starts = (0..size).step_by(self.stride[axis] as usize);
-        starts
-            .map(|start| (start, self.tile[axis].min(size - start)))
-            .collect()
+        starts.map(|start| (start, self.tile[axis].min(size - start))).collect()
     }
 
     /// Runs `part` on every tile of `x` and puts the results together: each is blended with the
@@ -170,19 +157,13 @@ impl Grid {
                 }
                 row.push(tile);
             }
-            let cropped: Vec<Tensor> = row
-                .iter()
-                .map(|tile| cut(&cut(tile, 3, self.crop[0]), 4, self.crop[1]))
-                .collect();
+            let cropped: Vec<Tensor> =
+                row.iter().map(|tile| cut(&cut(tile, 3, self.crop[0]), 4, self.crop[1])).collect();
             rows.push(Tensor::cat(&cropped, 4));
             above = row;
         }
         let whole = Tensor::cat(&rows, 3);
-        Ok(cut(
-            &cut(&whole, 3, self.scale.of(height)),
-            4,
-            self.scale.of(width),
-        ))
+        Ok(cut(&cut(&whole, 3, self.scale.of(height)), 4, self.scale.of(width)))
     }
 }
 

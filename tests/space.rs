@@ -1,0 +1,241 @@
+//! Baselines and spaces on machines that nobody here has. Expected numbers are worked out by
+//! hand from the formulas of the WAN22 system optimizer.
+
+use wan22_tune::calibrate;
+use wan22_tune::machine::{Gpu, Machine};
+use wan22_tune::settings::{Baseline, Preset};
+use wan22_tune::space::{Space, SpaceFile, Value};
+
+const FILE: &str = include_str!("../search-spaces/pipeline.toml");
+const WORKSTATION: &str = "package:1 numa:1 l3:8 core:8 pu:2";
+const WORKSTATION_NPS4: &str = "package:1 numa:4 l3:2 core:8 pu:2";
+const TWO_SOCKETS: &str = "package:2 numa:1 l3:2 core:8 pu:2";
+const TWO_CORES: &str = "package:1 numa:1 l3:1 core:2 pu:1";
+
+fn machine(description: &str) -> Machine {
+    Machine::from_synthetic(description).unwrap()
+}
+
+fn space_of(text: &str, machine: &Machine) -> Result<Space, String> {
+    let baseline = Baseline::fit(Preset::Threadripper5995wx, machine);
+    let file = SpaceFile::parse(text)?;
+    Space::for_machine(&file, machine, &baseline, &calibrate::rung(0), false)
+        .map_err(|e| e.to_string())
+}
+
+fn words(space: &Space, knob: &str) -> String {
+    let (_, knob) = space.knob(knob).unwrap();
+    knob.levels.iter().map(Value::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// intra, inter, io, preprocess, batch workers, batch size, affinity CPUs.
+fn fitted(description: &str) -> String {
+    let machine = machine(description);
+    let knobs = Baseline::fit(Preset::Threadripper5995wx, &machine).knobs;
+    let settings = knobs.resolve(&machine).unwrap();
+    let workers = settings.workers;
+    format!(
+        "{} {} {} {} {} {} {}",
+        knobs.intra_op_threads,
+        knobs.inter_op_threads,
+        workers.io,
+        workers.preprocess,
+        workers.batch,
+        knobs.batch_size,
+        settings.placement.process
+    )
+}
+
+#[test]
+fn the_5995wx_preset_is_fitted_by_the_optimizers_formulas() {
+    assert_eq!(fitted(TWO_CORES), "2 1 1 2 1 2 0-1");
+    assert_eq!(fitted(WORKSTATION), "32 16 4 8 2 2 0-15,32-47");
+    assert_eq!(fitted(WORKSTATION_NPS4), "32 16 4 8 2 2 0-15,32-47");
+    // 32 cores: the second half begins only above 32.
+    assert_eq!(fitted(TWO_SOCKETS), "32 8 2 4 1 2 0-15");
+    assert_eq!(fitted("package:1 numa:1 core:1 pu:1"), "1 1 1 2 1 2 0");
+    // 24 P cores with siblings: under 32, so every CPU.
+    assert_eq!(fitted("package:1 numa:1 l3:1 core:24 pu:2"), "24 6 1 3 1 2 0-47");
+}
+
+#[test]
+fn sixteen_gigabytes_of_gpu_memory_double_the_batch() {
+    let mut machine = machine(WORKSTATION);
+    let gpu = |gib: u64| Gpu {
+        model: "G".into(),
+        memory_bytes: gib << 30,
+        driver: "1".into(),
+        cuda: "13".into(),
+    };
+    for (gib, batch) in [(12, 2), (16, 4), (24, 4)] {
+        machine.gpus = vec![gpu(gib)];
+        let knobs = Baseline::fit(Preset::Threadripper5995wx, &machine).knobs;
+        assert_eq!(knobs.batch_size, batch, "{gib} GiB");
+    }
+}
+
+#[test]
+fn the_other_presets_limit_threads_and_tiles() {
+    let machine = machine(WORKSTATION);
+    let desktop = Baseline::fit(Preset::Rtx4080, &machine);
+    let knobs = &desktop.knobs;
+    assert_eq!(
+        (knobs.intra_op_threads, knobs.tile_size, knobs.vae_tile_size, knobs.batch_size),
+        (8, 512, 256, 2)
+    );
+    assert!(desktop.optimal.gradient_checkpointing && desktop.optimal.vae_offload);
+    let generic = Baseline::fit(Preset::Generic, &machine);
+    let knobs = &generic.knobs;
+    assert_eq!(
+        (knobs.intra_op_threads, knobs.tile_size, knobs.vae_tile_size, knobs.batch_size),
+        (4, 384, 192, 1)
+    );
+    assert_eq!((generic.optimal.memory_fraction, generic.optimal.use_fp16), (0.8, true));
+}
+
+#[test]
+fn two_nodes_get_the_optimizers_pair_and_one_node_gets_the_default() {
+    let settings = |description| {
+        let machine = machine(description);
+        Baseline::fit(Preset::Threadripper5995wx, &machine).knobs.resolve(&machine).unwrap()
+    };
+    let two = settings(TWO_SOCKETS);
+    assert_eq!(two.weights_memory.to_string(), "interleave 0-1");
+    assert_eq!(two.memory.to_string(), "preferred 0");
+    assert_eq!(two.environment["NUMA_PREFERRED_NODE"], "0");
+    assert_eq!(two.environment["NUMA_INTERLEAVE_NODES"], "0,1");
+    let one = settings(TWO_CORES);
+    assert_eq!(
+        (one.weights_memory.to_string(), one.memory.to_string()),
+        ("default".into(), "default".into())
+    );
+    assert!(!one.environment.contains_key("NUMA_INTERLEAVE_NODES"));
+    assert_eq!(one.environment["OMP_NUM_THREADS"], "2");
+    assert_eq!(one.environment["PYTORCH_CUDA_ALLOC_CONF"], "max_split_size_mb:1024");
+}
+
+#[test]
+fn the_space_speaks_of_the_machine() {
+    let small = space_of(FILE, &machine(TWO_CORES)).unwrap();
+    assert_eq!(words(&small, "intra_op_threads"), "1 2");
+    assert_eq!(words(&small, "affinity"), "none compact");
+    assert_eq!(words(&small, "batch_size"), "1 2 4 8");
+    let large = space_of(FILE, &machine(WORKSTATION_NPS4)).unwrap();
+    assert_eq!(words(&large, "intra_op_threads"), "1 2 3 4 6 8 12 16 24 32 48 64 96 128");
+    let layouts = words(&large, "affinity");
+    for layout in
+        ["baseline", "physical-cores", "spread-l3", "spread-nodes", "one-node", "partitioned-l3"]
+    {
+        assert!(layouts.contains(layout), "{layouts}");
+    }
+    assert!(words(&large, "memory_mode").contains("interleave"));
+    assert!(!words(&small, "memory_mode").contains("interleave"));
+}
+
+#[test]
+fn constraints_hold_for_the_baseline_and_cut_the_rest() {
+    for description in
+        [TWO_CORES, WORKSTATION, WORKSTATION_NPS4, TWO_SOCKETS, "package:1 numa:1 core:1 pu:1"]
+    {
+        let space = space_of(FILE, &machine(description)).unwrap();
+        assert!(space.is_legal(&space.baseline()), "{description}");
+    }
+    let space = space_of(FILE, &machine(TWO_CORES)).unwrap();
+    let (batch, knob) = space.knob("batch_size").unwrap();
+    let eight = knob.levels.iter().position(|level| *level == Value::Number(8)).unwrap();
+    // A repetition has four clips.
+    let broken =
+        space.broken_constraint(&space.baseline().with(batch, eight)).map(|c| c.holds.text());
+    assert_eq!(
+        broken,
+        Some("batch_size <= clips")
+            .filter(|_| !space.is_legal(&space.baseline().with(batch, eight)))
+    );
+}
+
+/// A file with one knob.
+fn one_knob(body: &str) -> String {
+    format!("schema = 1\nname = \"x\"\nwhy = \"x\"\n{body}")
+}
+
+#[test]
+fn mistakes_are_named_with_their_key() {
+    let machine = machine(TWO_CORES);
+    for (body, expected) in [
+        ("[knob.threads]\nwhy = \"x\"\nvalues = [1]", "knob.threads: no such knob; there are"),
+        (
+            "[knob.batch_size]\nwhy = \"x\"\nvalues = [\"many\"]",
+            "knob.batch_size: `many` does not fit",
+        ),
+        (
+            "[knob.batch_size]\nwhy = \"x\"\nrange = { min = 8, max = \"cores\" }",
+            "knob.batch_size.range: from 8 to 2",
+        ),
+        (
+            "[knob.batch_size]\nwhy = \"x\"\nrange = { min = 1, max = \"coers\" }",
+            "knob.batch_size.range.max: ",
+        ),
+        (
+            "[knob.batch_size]\nwhy = \"x\"\nrange = { min = 1, max = \"1 +\" }",
+            "knob.batch_size.range.max: ",
+        ),
+        ("[knob.batch_size]\nwhy = \"x\"\nvalues = []", "knob.batch_size: no value is left"),
+        ("[knob.batch_size]\nwhy = \"x\"", "knob.batch_size: give either `values` or `range`"),
+        ("[knob.batch_size]\nvalues = [1]", "knob.batch_size: missing field `why`"),
+        (
+            "[knob.batch_size]\nwhy = \"x\"\nvaluess = [1]",
+            "knob.batch_size: unknown field `valuess`",
+        ),
+        (
+            "[knob.affinity]\nwhy = \"x\"\nvalues = [\"scatter\"]",
+            "knob.affinity: affinity = scatter",
+        ),
+        (
+            "[[constraint]]\nholds = \"batch_size > 2\"\nwhy = \"x\"",
+            "constraint[0].holds: the baseline itself breaks",
+        ),
+        (
+            "[[constraint]]\nholds = \"batch_size\"\nwhy = \"x\"",
+            "constraint[0].holds: `batch_size` gives",
+        ),
+        ("[[constraint]]\nholds = \"while true {}\"\nwhy = \"x\"", "constraint[0].holds: "),
+        ("surplus = 1", "unknown field `surplus`"),
+    ] {
+        let problem = space_of(&one_knob(body), &machine).unwrap_err();
+        assert!(problem.contains(expected), "{body}\n=> {problem}");
+    }
+    assert!(
+        space_of("schema = 9\nname=\"x\"\nwhy=\"x\"", &machine).unwrap_err().contains("schema")
+    );
+}
+
+#[test]
+fn a_value_exists_only_where_its_condition_holds() {
+    let text = one_knob(
+        "[knob.batch_size]\nwhy = \"x\"\nvalues = [1, 2, 16]\n[knob.batch_size.only_if]\n16 = \"memory_gib >= 100000\"",
+    );
+    assert_eq!(words(&space_of(&text, &machine(TWO_CORES)).unwrap(), "batch_size"), "1 2");
+}
+
+#[test]
+fn a_resolved_space_is_read_back_as_it_was() {
+    let space = space_of(FILE, &machine(WORKSTATION_NPS4)).unwrap();
+    let text = space.to_file().to_toml();
+    let again = Space::reopen(&SpaceFile::parse(&text).unwrap()).unwrap();
+    assert_eq!(again.knobs, space.knobs);
+    assert_eq!(again.constraints, space.constraints);
+    assert_eq!(again.given, space.given);
+}
+
+#[test]
+fn a_knob_that_does_nothing_rests_at_the_baseline() {
+    let text = one_knob(
+        "[knob.batch_size]\nwhy = \"x\"\nvalues = [1, 2]\n\
+         [knob.batch_workers]\nwhy = \"x\"\nvalues = [1, 2]\nwhen = \"batch_size > 1\"",
+    );
+    let space = space_of(&text, &machine(TWO_CORES)).unwrap();
+    let idle = wan22_tune::space::Candidate::new([0, 1]);
+    assert_eq!(space.canonical(&idle), wan22_tune::space::Candidate::new([0, 0]));
+    let busy = wan22_tune::space::Candidate::new([1, 1]);
+    assert_eq!(space.canonical(&busy), busy);
+}
