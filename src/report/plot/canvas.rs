@@ -10,10 +10,49 @@ use super::palette::{self, Colour};
 
 /// A drawing area with a scale: 2 pixels of a bitmap for each of a page.
 pub struct Canvas<B: DrawingBackend> {
-    /// The area below whatever head was drawn.
-    pub area: DrawingArea<B, Shift>,
-    scale: f64,
+    area: DrawingArea<B, Shift>,
+    medium: Medium,
 }
+
+/// What a canvas becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// Tags; a pixel is a pixel of a page.
+    Svg,
+    /// Dots; two for each pixel of a page.
+    Bitmap,
+}
+
+impl Medium {
+    /// Dots for each pixel of a page.
+    pub fn scale(self) -> f64 {
+        match self {
+            Self::Svg => 1.0,
+            Self::Bitmap => 2.0,
+        }
+    }
+
+    /// What plotters calls the size of a font whose em has this height.
+    fn font_size(self, em: f64) -> f64 {
+        match self {
+            // It divides by this number when it writes SVG.
+            Self::Svg => 1.24 * em,
+            // The font's ascent and descent: what ab_glyph scales to.
+            Self::Bitmap => 1.164 * em * self.scale(),
+        }
+    }
+
+    /// How far below the given line plotters has to put words for their small letters to be
+    /// centred on it, in ems.
+    fn drop(self) -> f64 {
+        match self {
+            Self::Svg => 0.0,
+            // Half of an x (0.547 em), less where plotters puts the base line.
+            Self::Bitmap => 0.16,
+        }
+    }
+}
+
 
 /// The shape that stands for one kind of thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,24 +97,23 @@ where
     ///
     /// # Errors
     /// The backend's.
-    pub fn new(area: DrawingArea<B, Shift>, scale: f64) -> Result<Self> {
+    pub fn new(area: DrawingArea<B, Shift>, medium: Medium) -> Result<Self> {
         area.fill(&palette::PAPER.rgb())?;
-        Ok(Self { area, scale })
+        Ok(Self { area, medium })
     }
 
-    /// Pixels of the backend for pixels of a page.
-    pub fn px(&self, length: f64) -> i32 {
-        (length * self.scale).round() as i32
+    fn px(&self, length: f64) -> i32 {
+        (length * self.medium.scale()).round() as i32
     }
 
     /// Width in pixels of a page.
     pub fn width(&self) -> f64 {
-        f64::from(self.area.dim_in_pixel().0) / self.scale
+        f64::from(self.area.dim_in_pixel().0) / self.medium.scale()
     }
 
     /// Height in pixels of a page.
     pub fn height(&self) -> f64 {
-        f64::from(self.area.dim_in_pixel().1) / self.scale
+        f64::from(self.area.dim_in_pixel().1) / self.medium.scale()
     }
 
     /// A part of the canvas, from the left and the top, in pixels of a page.
@@ -84,18 +122,27 @@ where
             (self.px(left), self.px(top)),
             (self.px(width).max(1), self.px(height).max(1)),
         );
-        Self { area, scale: self.scale }
+        Self { area, medium: self.medium }
     }
 
     /// The style of words of some height.
-    pub fn style(&self, size: f64, colour: Colour, anchor: Anchor) -> TextStyle<'static> {
+    pub fn style(&self, em: f64, colour: Colour, anchor: Anchor) -> TextStyle<'static> {
+        self.font(em, FontStyle::Normal, colour, anchor)
+    }
+
+    fn font(
+        &self,
+        em: f64,
+        style: FontStyle,
+        colour: Colour,
+        anchor: Anchor,
+    ) -> TextStyle<'static> {
         let across = match anchor {
             Anchor::Left => HPos::Left,
             Anchor::Middle => HPos::Center,
             Anchor::Right => HPos::Right,
         };
-        // plotters writes size / 1.24 into SVG, and its bitmaps look the same.
-        (FAMILY, size * 1.24 * self.scale)
+        (FAMILY, self.medium.font_size(em), style)
             .into_font()
             .color(&colour.rgb())
             .pos(Pos::new(across, VPos::Center))
@@ -106,7 +153,9 @@ where
     /// # Errors
     /// The backend's.
     pub fn text(&self, text: &str, at: (f64, f64), style: &TextStyle<'_>) -> Result<()> {
-        Ok(self.area.draw_text(text, style, (self.px(at.0), self.px(at.1)))?)
+        let em = style.font.get_size() / self.medium.font_size(1.0);
+        let y = at.1 + em * self.medium.drop();
+        Ok(self.area.draw_text(text, style, (self.px(at.0), self.px(y)))?)
     }
 
     /// The width of words in pixels of a page.
@@ -114,7 +163,7 @@ where
     /// # Errors
     /// The backend's.
     pub fn text_width(&self, text: &str, style: &TextStyle<'_>) -> Result<f64> {
-        Ok(f64::from(self.area.estimate_text_size(text, style)?.0) / self.scale)
+        Ok(f64::from(self.area.estimate_text_size(text, style)?.0) / self.medium.scale())
     }
 
     /// A filled rectangle from one corner to the other.
@@ -189,8 +238,7 @@ where
     pub fn head(&self, title: Option<&str>, legend: &[(Mark, Colour, &str)]) -> Result<Self> {
         let mut top = 4.0;
         if let Some(title) = title {
-            let style = self.style(15.0, palette::INK, Anchor::Left);
-            let bold = TextStyle { font: style.font.style(FontStyle::Bold), ..style };
+            let bold = self.font(15.0, FontStyle::Bold, palette::INK, Anchor::Left);
             self.text(title, (12.0, top + 14.0), &bold)?;
             top += 30.0;
         }

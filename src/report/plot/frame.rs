@@ -48,7 +48,7 @@ impl Frame {
     {
         let (left, right) = self.x.places;
         let style = canvas.style(TEXT, palette::MUTED, Anchor::Right);
-        for (value, word) in self.y.ticks(((self.y.places.0 - self.y.places.1) / 48.0) as usize) {
+        for (value, word) in self.y.ticks(((self.y.places.0 - self.y.places.1) / 40.0) as usize) {
             let y = self.y.place(value);
             canvas.line(&[(left, y), (right, y)], palette::GRID, 1.0)?;
             canvas.text(&word, (left - 7.0, y), &style)?;

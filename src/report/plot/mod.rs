@@ -13,7 +13,7 @@ use image::ImageEncoder;
 use image::codecs::png::PngEncoder;
 use plotters::prelude::*;
 
-use canvas::{Canvas, Mark};
+use canvas::{Canvas, Mark, Medium};
 use palette::Colour;
 
 /// What marks mean.
@@ -43,8 +43,6 @@ pub trait Plot {
 const WIDE: f64 = 860.0;
 /// The same for narrow windows.
 const NARROW: f64 = 340.0;
-/// Pixels of a bitmap for each of a page.
-const BITMAP_SCALE: f64 = 2.0;
 
 /// A plot as the files and the page want it.
 #[derive(Clone, Debug)]
@@ -108,7 +106,7 @@ fn elements(plot: &impl Plot, width: f64, titled: bool) -> Result<Elements> {
     let height = full_height(plot, width, titled)?;
     let mut text = String::new();
     let backend = SVGBackend::with_string(&mut text, (width as u32, height as u32));
-    draw(plot, backend.into_drawing_area(), 1.0, titled)?;
+    draw(plot, backend.into_drawing_area(), Medium::Svg, titled)?;
     // The outer tag is written by whoever knows what the document is for.
     let inside = text.split_once(">\n").and_then(|(_, rest)| rest.rsplit_once("</svg>"));
     let (inside, _) = inside.context("an SVG document has an outer tag")?;
@@ -116,11 +114,11 @@ fn elements(plot: &impl Plot, width: f64, titled: bool) -> Result<Elements> {
 }
 
 fn png(plot: &impl Plot) -> Result<Vec<u8>> {
-    let size = |length: f64| (BITMAP_SCALE * length) as u32;
+    let size = |length: f64| (Medium::Bitmap.scale() * length) as u32;
     let (width, height) = (size(WIDE), size(full_height(plot, WIDE, true)?));
     let mut pixels = vec![0; (3 * width * height) as usize];
     let backend = BitMapBackend::with_buffer(&mut pixels, (width, height));
-    draw(plot, backend.into_drawing_area(), BITMAP_SCALE, true)?;
+    draw(plot, backend.into_drawing_area(), Medium::Bitmap, true)?;
     let mut file = Vec::new();
     let encoder = PngEncoder::new(&mut file);
     encoder.write_image(&pixels, width, height, image::ExtendedColorType::Rgb8)?;
@@ -130,13 +128,13 @@ fn png(plot: &impl Plot) -> Result<Vec<u8>> {
 fn draw<B: DrawingBackend>(
     plot: &impl Plot,
     area: DrawingArea<B, plotters::coord::Shift>,
-    scale: f64,
+    medium: Medium,
     titled: bool,
 ) -> Result<()>
 where
     B::ErrorType: 'static,
 {
-    let canvas = Canvas::new(area.clone(), scale)?;
+    let canvas = Canvas::new(area.clone(), medium)?;
     plot.draw(&canvas.head(titled.then(|| plot.title()), &plot.legend())?)?;
     Ok(area.present()?)
 }
@@ -146,7 +144,7 @@ fn full_height(plot: &impl Plot, width: f64, titled: bool) -> Result<f64> {
     const SCRAP: f64 = 2000.0;
     let mut scrap = String::new();
     let backend = SVGBackend::with_string(&mut scrap, (width as u32, SCRAP as u32));
-    let canvas = Canvas::new(backend.into_drawing_area(), 1.0)?;
+    let canvas = Canvas::new(backend.into_drawing_area(), Medium::Svg)?;
     let rest = canvas.head(titled.then(|| plot.title()), &plot.legend())?;
     Ok(SCRAP - rest.height() + plot.height(width))
 }

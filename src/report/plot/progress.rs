@@ -276,7 +276,9 @@ impl Progress {
             steps.extend(steps.last().map(|&(_, last)| (frame.x.place(x), last)));
             steps.push(frame.place(x, score));
         }
-        steps.extend(steps.last().map(|&(_, last)| (frame.x.places.1, last)));
+        let confirmation = self.phases.iter().find(|phase| phase.0 == Phase::Confirmation);
+        let end = frame.x.place(unit.of(confirmation.map_or(self.end_s, |phase| phase.1)));
+        steps.extend(steps.last().map(|&(_, last)| (end, last)));
         if steps.is_empty() { Ok(()) } else { canvas.line(&steps, palette::BEST, 2.2) }
     }
 }

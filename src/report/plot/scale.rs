@@ -22,9 +22,11 @@ impl Scale {
         let (low, high) = self.values;
         let rough = (high - low) / most.max(1) as f64;
         let power = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|n| n * power).find(|&s| s >= rough);
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|n| n * power).find(|&s| s >= rough);
         let step = step.unwrap_or(10.0 * power);
-        let places = (-step.log10().floor()).max(0.0) as usize;
+        // 2.5 needs a digit more than its power of ten says.
+        let finer = usize::from((step / power - 2.5).abs() < 1e-9);
+        let places = (-step.log10().floor()).max(0.0) as usize + finer;
         let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
         let tick = |n: i64| (n as f64 * step, format!("{:.places$}", n as f64 * step));
         (first..=last).map(tick).collect()
@@ -43,7 +45,7 @@ mod tests {
     #[test]
     fn ticks_are_round() {
         assert_eq!(words(0.0, 10.0, 5), ["0", "2", "4", "6", "8", "10"]);
-        assert_eq!(words(2.31, 3.4, 5), ["2.5", "3.0"]);
+        assert_eq!(words(2.31, 3.4, 5), ["2.50", "2.75", "3.00", "3.25"]);
         assert_eq!(words(0.93, 1.11, 4), ["0.95", "1.00", "1.05", "1.10"]);
     }
 
