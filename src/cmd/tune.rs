@@ -58,7 +58,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     finished?;
     let results = Results::open(&folder)?;
     report::write(&folder, &results)?;
-    super::print(&report::summary(&results, &folder))
+    super::print(&format!("{}\nfiles: {}\n", report::summary(&results).trim_end(), folder.path().display()))
 }
 
 /// Everything that takes trials.

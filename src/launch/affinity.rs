@@ -164,7 +164,7 @@ impl Layout {
         };
         match self {
             Self::None => Some(Placement::shared(all.clone())),
-            Self::Baseline => Some(Placement::shared(baseline(machine))),
+            Self::Baseline => baseline(machine).map(Placement::shared),
             Self::PhysicalCores => {
                 has_smt(machine).then(|| Placement::shared(first_siblings(machine)))
             }
@@ -225,17 +225,18 @@ fn first_siblings(machine: &Machine) -> CpuSet {
     machine.usable_cores().filter_map(first).collect()
 }
 
-/// The WAN22 optimizer's CPUs for the 5995WX, where C is the number of physical cores.
-fn baseline(machine: &Machine) -> CpuSet {
+/// The WAN22 optimizer's CPUs for the 5995WX, where C is the number of physical cores; for
+/// fewer than 32 it takes every CPU, which is the layout `none`.
+fn baseline(machine: &Machine) -> Option<CpuSet> {
     let cores = u32::try_from(machine.core_count()).unwrap_or(u32::MAX);
     if cores < 32 {
-        return machine.allowed.clone();
+        return None;
     }
     let half = cores / 2;
     let second = if cores > 32 { half..half + 16 } else { 0..0 };
     let wanted: CpuSet = (0..half.min(16)).chain(second).collect();
     let cpus = wanted.intersection(&machine.allowed);
-    if cpus.is_empty() { machine.allowed.clone() } else { cpus }
+    Some(if cpus.is_empty() { machine.allowed.clone() } else { cpus })
 }
 
 /// Lets the calling thread, and those that it starts from now on, run on `cpus` only.

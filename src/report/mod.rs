@@ -1,10 +1,82 @@
-//! stub
+//! Report: what people read of a tune, as pure functions of its [`Results`].
+//!
+//! [`summary`] is for the terminal, [`write`] makes the page and the plots, [`profile`] the
+//! settings to ship. The same results give the same bytes.
+
+pub mod account;
+pub mod clock;
+pub mod contender;
+pub mod number;
+mod page;
+pub mod plot;
+mod profile;
+mod summary;
+pub mod table;
+pub mod verdict;
+
+#[cfg(test)]
+mod fixture;
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::durable;
 use crate::results::{Folder, Results};
-/// stub
-pub fn write(_folder: &Folder, _results: &Results) -> anyhow::Result<()> {
-    Ok(())
+use plot::Picture;
+
+pub use profile::profile;
+pub use summary::summary;
+
+/// Writes `plots/*.svg`, `plots/*.png` and `report.html`.
+///
+/// # Errors
+/// The file that can't be written, or the time in the journal that is none.
+pub fn write(folder: &Folder, results: &Results) -> Result<()> {
+    let pictures = pictures(results)?;
+    let plots = folder.plots();
+    fs::create_dir_all(&plots).with_context(|| format!("creating {}", plots.display()))?;
+    for picture in &pictures {
+        let file = |ending: &str| plots.join(format!("{}.{ending}", picture.name));
+        durable::replace(&file("svg"), picture.svg.as_bytes())?;
+        durable::replace(&file("png"), &picture.png)?;
+    }
+    durable::replace(&folder.report(), page::page(results, &pictures)?.as_bytes())
 }
-/// stub
-pub fn summary(results: &Results, _folder: &Folder) -> String {
-    format!("{:?}\n", results.verdict())
+
+/// Every plot that the results have data for.
+fn pictures(results: &Results) -> Result<Vec<Picture>> {
+    let mut pictures = Vec::new();
+    if let Some(progress) = plot::progress::Progress::of(results)? {
+        pictures.push(Picture::new("progress", &progress)?);
+    }
+    if let Some(stages) = plot::stages::Stages::of(results) {
+        pictures.push(Picture::new("stages", &stages)?);
+    }
+    Ok(pictures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::*;
+    use super::*;
+
+    #[test]
+    fn the_same_files_give_the_same_bytes() {
+        let made = simulated(60);
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new(folder.path());
+        std::fs::create_dir_all(folder.path()).unwrap();
+        made.write(&folder);
+        let results = Results::open(&folder).unwrap();
+        write(&folder, &results).unwrap();
+        if let Ok(to) = std::env::var("SHOW") {
+            std::process::Command::new("cp")
+                .args(["-r", folder.path().to_str().unwrap(), &to])
+                .status()
+                .unwrap();
+        }
+        println!("{}", summary(&results));
+        println!("{}", serde_json::to_string_pretty(&profile(&results).unwrap()).unwrap());
+    }
 }

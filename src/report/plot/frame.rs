@@ -1,0 +1,80 @@
+//! Frame: two axes with their grid and words.
+
+use anyhow::Result;
+use plotters::prelude::DrawingBackend;
+
+use super::canvas::{Anchor, Canvas, TEXT};
+use super::palette;
+use super::scale::Scale;
+
+/// The part of a canvas that data is drawn in.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    /// Across.
+    pub x: Scale,
+    /// Up.
+    pub y: Scale,
+}
+
+/// Room for the words at the left, and below.
+pub const LEFT: f64 = 52.0;
+/// Room for the words below.
+pub const BELOW: f64 = 42.0;
+
+impl Frame {
+    /// A frame that fills a canvas but for the words.
+    pub fn new<B: DrawingBackend>(canvas: &Canvas<B>, x: (f64, f64), y: (f64, f64)) -> Self
+    where
+        B::ErrorType: 'static,
+    {
+        Self {
+            x: Scale { values: x, places: (LEFT, canvas.width() - 14.0) },
+            y: Scale { values: y, places: (canvas.height() - BELOW, 26.0) },
+        }
+    }
+
+    /// The place of a point.
+    pub fn place(&self, x: f64, y: f64) -> (f64, f64) {
+        (self.x.place(x), self.y.place(y))
+    }
+
+    /// Draws the level grid lines with their values, and above them what they mean.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn draw_rows<B: DrawingBackend>(&self, canvas: &Canvas<B>, meaning: &str) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        let (left, right) = self.x.places;
+        let style = canvas.style(TEXT, palette::MUTED, Anchor::Right);
+        for (value, word) in self.y.ticks(((self.y.places.0 - self.y.places.1) / 40.0) as usize) {
+            let y = self.y.place(value);
+            canvas.line(&[(left, y), (right, y)], palette::GRID, 1.0)?;
+            canvas.text(&word, (left - 7.0, y), &style)?;
+        }
+        let style = canvas.style(TEXT, palette::MUTED, Anchor::Left);
+        canvas.text(meaning, (12.0, self.y.places.1 - 15.0), &style)
+    }
+
+    /// Draws the bottom axis with its values, and below them what they mean.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn draw_columns<B: DrawingBackend>(&self, canvas: &Canvas<B>, meaning: &str) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        let (left, right) = self.x.places;
+        let bottom = self.y.places.0;
+        canvas.line(&[(left, bottom), (right, bottom)], palette::MUTED, 1.0)?;
+        let style = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
+        for (value, word) in self.x.ticks(((right - left) / 80.0) as usize) {
+            let x = self.x.place(value);
+            canvas.line(&[(x, bottom), (x, bottom + 4.0)], palette::MUTED, 1.0)?;
+            canvas.text(&word, (x, bottom + 13.0), &style)?;
+        }
+        let style = canvas.style(TEXT, palette::MUTED, Anchor::Right);
+        canvas.text(meaning, (right, bottom + 31.0), &style)
+    }
+}

@@ -1,0 +1,56 @@
+//! The colours of plots: each has a part to play, and a light and a dark tone.
+
+use plotters::style::RGBColor;
+
+/// One colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colour {
+    /// On white paper; also what tells colours apart, so no two are alike.
+    pub light: u32,
+    /// On dark paper.
+    pub dark: u32,
+}
+
+/// The background.
+pub const PAPER: Colour = Colour { light: 0xFFFFFF, dark: 0x15181E };
+/// Words and axes.
+pub const INK: Colour = Colour { light: 0x1F2733, dark: 0xE7EAF0 };
+/// Lesser words.
+pub const MUTED: Colour = Colour { light: 0x5B6675, dark: 0xA5AFBD };
+/// Lines behind the data.
+pub const GRID: Colour = Colour { light: 0xE1E5EB, dark: 0x2D333D };
+/// Every other phase's ground.
+pub const BAND: Colour = Colour { light: 0xF3F6FA, dark: 0x1C2129 };
+/// The best, and the winner.
+pub const BEST: Colour = Colour { light: 0x0067B1, dark: 0x5CB3FF };
+/// Trials of the search.
+pub const TRIAL: Colour = Colour { light: 0x5E9CCB, dark: 0x3F7FB2 };
+/// The baseline.
+pub const BASELINE: Colour = Colour { light: 0x7A8494, dark: 0x8D97A6 };
+/// Confirmation.
+pub const CONFIRMED: Colour = Colour { light: 0x00795F, dark: 0x2CC79F };
+/// Failures.
+pub const FAILED: Colour = Colour { light: 0xC2500A, dark: 0xFF9350 };
+
+/// Every colour.
+pub const ALL: [Colour; 10] =
+    [PAPER, INK, MUTED, GRID, BAND, BEST, TRIAL, BASELINE, CONFIRMED, FAILED];
+
+impl Colour {
+    /// The light tone, for plotters.
+    pub fn rgb(self) -> RGBColor {
+        let [_, red, green, blue] = self.light.to_be_bytes();
+        RGBColor(red, green, blue)
+    }
+}
+
+/// Style-sheet rules that turn the light tones of plots inside `scope` into the dark ones where
+/// the reader prefers that.
+pub fn dark_css(scope: &str) -> String {
+    let rule = |property: &str, colour: &Colour| {
+        let Colour { light, dark } = colour;
+        format!("{scope} [{property}=\"#{light:06X}\"]{{{property}:#{dark:06X}}}\n")
+    };
+    let rules = ALL.iter().flat_map(|colour| [rule("fill", colour), rule("stroke", colour)]);
+    format!("@media (prefers-color-scheme:dark){{\n{}}}\n", rules.collect::<String>())
+}

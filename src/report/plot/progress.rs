@@ -1,0 +1,284 @@
+//! Best so far against time, with every trial.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use plotters::prelude::*;
+
+use super::canvas::{Anchor, Canvas, Mark, TEXT};
+use super::frame::Frame;
+use super::palette::{self, Colour};
+use super::{Legend, Plot, TimeUnit};
+use crate::report::clock::Clock;
+use crate::report::contender;
+use crate::results::Results;
+use crate::space::Value;
+use crate::stats;
+use crate::trial::{Phase, Trial};
+
+/// The course of a tune.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Every trial, at its end.
+    pub points: Vec<Point>,
+    /// When the best so far changed, and to how many seconds a clip.
+    pub best: Vec<(f64, f64)>,
+    /// Seconds a clip of the baseline.
+    pub baseline_s: Option<f64>,
+    /// The phases in order, each from its first trial on, to the next one's start.
+    pub phases: Vec<(Phase, f64, f64)>,
+    /// The end of the last trial, seconds since the start.
+    pub end_s: f64,
+}
+
+/// One trial.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Its end, seconds since the tune's start.
+    pub end_s: f64,
+    /// Seconds a clip, if it succeeded.
+    pub score_s: Option<f64>,
+    /// What it was for.
+    pub kind: Kind,
+}
+
+/// What a trial was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A candidate of the search.
+    Search,
+    /// The baseline.
+    Baseline,
+    /// The finalist in a confirmation pair.
+    Finalist,
+}
+
+impl Progress {
+    /// The course of a tune; `None` where it made no trial.
+    ///
+    /// # Errors
+    /// A time that is none.
+    pub fn of(results: &Results) -> Result<Option<Self>> {
+        let clock = Clock::of(results)?;
+        let mut points = Vec::new();
+        let mut best = BestSoFar::default();
+        for trial in counted(results) {
+            let end_s = clock.end_s(trial)?;
+            let score_s = trial.score_s();
+            points.push(Point { end_s, score_s, kind: kind(results, trial) });
+            best.see(trial, end_s);
+        }
+        let end_s = points.iter().map(|point| point.end_s).fold(0.0, f64::max);
+        let phases = phases(results, &clock, end_s)?;
+        let baseline_s = contender::baseline_s(results);
+        let progress = Self { points, best: best.changes, baseline_s, phases, end_s };
+        Ok((!progress.points.is_empty()).then_some(progress))
+    }
+
+    /// The scores that the axis shows: a trial far slower than the baseline is marked at its top
+    /// instead, so that the differences that matter can be seen.
+    fn scores(&self) -> (f64, f64) {
+        let scores: Vec<f64> = self.points.iter().filter_map(|point| point.score_s).collect();
+        let (Some(low), Some(high)) =
+            (scores.iter().copied().reduce(f64::min), scores.iter().copied().reduce(f64::max))
+        else {
+            return (0.0, 1.0);
+        };
+        let middle = self.baseline_s.into_iter().chain(stats::median(&scores)).fold(low, f64::max);
+        let high = high.min(1.6 * middle);
+        let margin = 0.12 * (high - low).max(0.05 * high);
+        ((low - margin).max(0.0), high + margin)
+    }
+}
+
+fn counted(results: &Results) -> impl Iterator<Item = &Trial> {
+    results.trials.iter().filter(|trial| trial.phase != Phase::Calibration)
+}
+
+fn kind(results: &Results, trial: &Trial) -> Kind {
+    match trial.phase {
+        _ if results.is_baseline(trial) => Kind::Baseline,
+        Phase::Confirmation => Kind::Finalist,
+        _ => Kind::Search,
+    }
+}
+
+/// The ranking's first, as trials come in.
+#[derive(Default)]
+struct BestSoFar<'a> {
+    scores: BTreeMap<&'a BTreeMap<String, Value>, Vec<f64>>,
+    medians: BTreeMap<&'a BTreeMap<String, Value>, f64>,
+    changes: Vec<(f64, f64)>,
+}
+
+impl<'a> BestSoFar<'a> {
+    fn see(&mut self, trial: &'a Trial, end_s: f64) {
+        let (Phase::Baseline | Phase::Search, Some(score)) = (trial.phase, trial.score_s()) else {
+            return;
+        };
+        let scores = self.scores.entry(&trial.knobs).or_default();
+        scores.push(score);
+        if let Some(median) = stats::median(scores) {
+            self.medians.insert(&trial.knobs, median);
+        }
+        let best = self.medians.values().copied().reduce(f64::min);
+        if let Some(best) = best
+            && self.changes.last().is_none_or(|&(_, last)| last != best)
+        {
+            self.changes.push((end_s, best));
+        }
+    }
+}
+
+fn phases(results: &Results, clock: &Clock, end_s: f64) -> Result<Vec<(Phase, f64, f64)>> {
+    let mut starts: Vec<(Phase, f64)> = Vec::new();
+    for phase in Phase::ALL {
+        if let Some(first) = results.trials.iter().find(|trial| trial.phase == phase) {
+            starts.push((phase, clock.start_s(first)?));
+        }
+    }
+    starts.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let ends: Vec<f64> = starts.iter().skip(1).map(|start| start.1).chain([end_s]).collect();
+    Ok(starts.into_iter().zip(ends).map(|((phase, from), to)| (phase, from, to)).collect())
+}
+
+impl Plot for Progress {
+    fn title(&self) -> &'static str {
+        "Best so far against time"
+    }
+
+    fn legend(&self) -> Legend {
+        let mut legend = vec![(Mark::Line, palette::BEST, "best so far")];
+        let kinds = [
+            (Kind::Search, "candidate"),
+            (Kind::Baseline, "baseline"),
+            (Kind::Finalist, "finalist, measured again"),
+        ];
+        for (kind, words) in kinds {
+            if self.points.iter().any(|point| point.kind == kind && point.score_s.is_some()) {
+                let (mark, colour) = look(kind);
+                legend.push((mark, colour, words));
+            }
+        }
+        if self.points.iter().any(|point| point.score_s.is_none()) {
+            legend.push((Mark::Cross, palette::FAILED, "failed"));
+        }
+        if self.points.iter().any(|point| point.score_s.is_some_and(|s| s > self.scores().1)) {
+            legend.push((Mark::Above, palette::TRIAL, "slower than the scale"));
+        }
+        legend
+    }
+
+    fn height(&self, _width: f64) -> f64 {
+        380.0
+    }
+
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        let unit = TimeUnit::fitting(self.end_s);
+        let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.scores());
+        // A lane above the scale for what has no place on it, and one for the phases' names.
+        let top = frame.y.places.1 + 4.0;
+        frame.y.places.1 += 34.0;
+        self.draw_phases(canvas, &frame, unit, top)?;
+        frame.draw_rows(canvas, "")?;
+        let style = canvas.style(TEXT, palette::MUTED, Anchor::Left);
+        canvas.text("seconds a clip", (12.0, top - 16.0), &style)?;
+        frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
+        if let Some(baseline_s) = self.baseline_s {
+            let (left, right) = frame.x.places;
+            let y = frame.y.place(baseline_s);
+            canvas.dashes((left, y), (right, y), palette::BASELINE)?;
+        }
+        self.draw_points(canvas, &frame, unit)?;
+        self.draw_best(canvas, &frame, unit)
+    }
+}
+
+/// How trials of a kind look.
+fn look(kind: Kind) -> (Mark, Colour) {
+    match kind {
+        Kind::Search => (Mark::Dot, palette::TRIAL),
+        Kind::Baseline => (Mark::Square, palette::BASELINE),
+        Kind::Finalist => (Mark::Diamond, palette::CONFIRMED),
+    }
+}
+
+impl Progress {
+    fn draw_phases<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        frame: &Frame,
+        unit: TimeUnit,
+        top: f64,
+    ) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        let style = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
+        let mut free = 0.0;
+        for (i, &(phase, from, to)) in self.phases.iter().enumerate() {
+            let (left, right) = (frame.x.place(unit.of(from)), frame.x.place(unit.of(to)));
+            if i % 2 == 0 {
+                let bottom = frame.y.places.0;
+                canvas.bar((left, top), (right, bottom), palette::BAND.rgb().filled())?;
+            }
+            let half = canvas.text_width(phase.word(), &style)? / 2.0;
+            let middle = f64::midpoint(left, right).min(frame.x.places.1 - half);
+            if middle - half > free && right - left > 1.2 * half {
+                canvas.text(phase.word(), (middle, top + 8.0), &style)?;
+                free = middle + half + 6.0;
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_points<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        frame: &Frame,
+        unit: TimeUnit,
+    ) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        for point in &self.points {
+            let x = unit.of(point.end_s);
+            let lane = frame.y.places.1 - 9.0;
+            match point.score_s {
+                None => canvas.mark(Mark::Cross, (frame.x.place(x), lane), palette::FAILED)?,
+                Some(score) if score > frame.y.values.1 => {
+                    canvas.mark(Mark::Above, (frame.x.place(x), lane), palette::TRIAL)?;
+                }
+                Some(score) => {
+                    let (mark, colour) = look(point.kind);
+                    canvas.mark(mark, frame.place(x, score), colour)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_best<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        frame: &Frame,
+        unit: TimeUnit,
+    ) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        let mut steps: Vec<(f64, f64)> = Vec::new();
+        for &(time, score) in &self.best {
+            let x = unit.of(time);
+            steps.extend(steps.last().map(|&(_, last)| (frame.x.place(x), last)));
+            steps.push(frame.place(x, score));
+        }
+        let confirmation = self.phases.iter().find(|phase| phase.0 == Phase::Confirmation);
+        let end = frame.x.place(unit.of(confirmation.map_or(self.end_s, |phase| phase.1)));
+        steps.extend(steps.last().map(|&(_, last)| (end, last)));
+        if steps.is_empty() { Ok(()) } else { canvas.line(&steps, palette::BEST, 2.2) }
+    }
+}

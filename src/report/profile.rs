@@ -1,0 +1,55 @@
+//! The profile as a function of the results.
+
+use anyhow::{Context, Result};
+
+use super::contender;
+use crate::confirm::{Confirmation, Verdict};
+use crate::profile::{Evidence, Profile};
+use crate::results::Results;
+
+/// The profile that a tune ships: the finalist's settings for a proven gain, else the baseline's.
+///
+/// Its time is the start of the last trial, so that it can be made again.
+///
+/// # Errors
+/// The machine can't run the settings.
+pub fn profile(results: &Results) -> Result<Profile> {
+    let baseline = results.baseline();
+    let confirmation = Confirmation::of(results);
+    let verdict = results.verdict();
+    let finalist = confirmation.as_ref().filter(|_| matches!(verdict, Verdict::Gain(_)));
+    let knobs = match finalist {
+        Some(confirmation) => {
+            let values = confirmation.finalist.iter();
+            baseline.knobs.with(values.map(|(name, value)| (name.as_str(), value)))
+        }
+        None => Ok(baseline.knobs.clone()),
+    };
+    let knobs = knobs.map_err(anyhow::Error::msg).context("trials.csv: the finalist")?;
+    let made = results.trials.last().map_or(&results.tune.started, |trial| &trial.started);
+    let profile = Profile::new(&results.machine, &baseline, &knobs, made.clone());
+    let mut profile = profile.map_err(anyhow::Error::msg).context("the profile's settings")?;
+    profile.tool.clone_from(&results.tune.tool);
+    profile.evidence = Some(evidence(results, verdict));
+    Ok(profile)
+}
+
+fn evidence(results: &Results, verdict: Verdict) -> Evidence {
+    let baseline_s = contender::baseline_s(results);
+    let (word, gain, score_s) = match verdict {
+        Verdict::Gain(gain) => {
+            let contender = contender::Contender::of(results);
+            ("gain", Some(gain), contender.map(|contender| contender.score_s))
+        }
+        Verdict::NoGain(_) => ("no significant gain", None, baseline_s),
+    };
+    Evidence {
+        verdict: word.to_owned(),
+        gain_percent: gain.map(|gain| 100.0 * gain.mean),
+        interval_percent: gain.map(|gain| [100.0 * gain.low, 100.0 * gain.high]),
+        pairs: Confirmation::of(results).map_or(0, |confirmation| confirmation.pairs.len()),
+        baseline_s,
+        score_s,
+        workload: results.workload.clone(),
+    }
+}

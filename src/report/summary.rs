@@ -1,0 +1,70 @@
+//! What a terminal shows of a tune.
+
+use super::account::Account;
+use super::contender::{self, Contender};
+use super::number::digits;
+use super::table::Table;
+use super::verdict;
+use crate::results::Results;
+use crate::space::Value;
+
+/// The verdict in one sentence, baseline against best knob by knob, what the trials came to and
+/// where the time went.
+pub fn summary(results: &Results) -> String {
+    let account = Account::of(results);
+    let mut text = format!("{}\n\n", verdict::sentence(results));
+    if let Some(contender) = Contender::of(results) {
+        text.push_str(&knobs(results, &contender, false).to_terminal());
+        let same = unchanged(results, &contender);
+        if !same.is_empty() {
+            text.push_str(&format!("As in the baseline: {}\n", same.join(", ")));
+        }
+    } else if let Some(baseline_s) = contender::baseline_s(results) {
+        text.push_str(&format!("The baseline takes {} s a clip.\n", digits(baseline_s)));
+    }
+    text.push_str(&format!("\n{}\n", account.trials_line()));
+    text.push_str(&format!("{}\n", account.time_line(results.tune.budget_s)));
+    let idle = idle(results);
+    if !idle.is_empty() {
+        text.push_str(&format!("Without a choice on this machine: {}\n", idle.join(", ")));
+    }
+    text
+}
+
+/// Baseline against best, knob by knob: those that differ, or `all` that are tuned.
+pub fn knobs(results: &Results, contender: &Contender, all: bool) -> Table {
+    let best = if contender.confirmed { "#finalist" } else { "#best" };
+    let mut table = Table::new(["", "#baseline", best]);
+    let baseline_s = contender::baseline_s(results).map_or("?".to_owned(), digits);
+    table.row(["seconds a clip".to_owned(), baseline_s, digits(contender.score_s)]);
+    for (name, old, new) in values(results, contender) {
+        if all || old != new {
+            table.row([name.to_owned(), old.to_string(), new.to_string()]);
+        }
+    }
+    table
+}
+
+/// The tuned knobs that the contender leaves as they are, with their value.
+fn unchanged(results: &Results, contender: &Contender) -> Vec<String> {
+    let same = values(results, contender).filter(|(_, old, new)| old == new);
+    same.map(|(name, value, _)| format!("{name} {value}")).collect()
+}
+
+/// Name, baseline's value and contender's value of every knob that had a choice.
+fn values<'a>(
+    results: &'a Results,
+    contender: &'a Contender,
+) -> impl Iterator<Item = (&'a str, &'a Value, &'a Value)> {
+    results.space.knobs.iter().filter_map(|knob| {
+        let new = contender.knobs.get(&knob.name)?;
+        let old = results.space.given.baseline.get(&knob.name)?;
+        (knob.levels.len() > 1).then_some((knob.name.as_str(), old, new))
+    })
+}
+
+/// The knobs with a single value on this machine.
+pub fn idle(results: &Results) -> Vec<&str> {
+    let single = results.space.knobs.iter().filter(|knob| knob.levels.len() < 2);
+    single.map(|knob| knob.name.as_str()).collect()
+}

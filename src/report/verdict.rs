@@ -1,0 +1,72 @@
+//! The verdict of a tune in one sentence.
+
+use super::contender::Contender;
+use super::number::{count, percent};
+use crate::confirm::{Confirmation, Verdict};
+use crate::results::Results;
+use crate::stats::Interval;
+
+/// What a tune may claim, in one sentence.
+pub fn sentence(results: &Results) -> String {
+    let Some(confirmation) = Confirmation::of(results) else {
+        return unconfirmed(results);
+    };
+    let pairs = count(confirmation.pairs.len(), "pair");
+    match confirmation.verdict() {
+        Verdict::Gain(gain) => format!(
+            "Gain: {} less time a clip than the baseline (95% interval {}, {pairs}).",
+            percent(gain.mean),
+            range(gain)
+        ),
+        Verdict::NoGain(_) if confirmation.failures > 0 => format!(
+            "No gain: the finalist failed {} in its confirmation; the profile keeps the baseline.",
+            times(confirmation.failures)
+        ),
+        Verdict::NoGain(Some(gain)) if gain.high < 0.0 => format!(
+            "No gain: the finalist took {} more time a clip than the baseline (95% interval {}, \
+             {pairs}); the profile keeps the baseline.",
+            percent(-gain.mean),
+            range(Interval { low: -gain.high, mean: -gain.mean, high: -gain.low })
+        ),
+        Verdict::NoGain(Some(gain)) => format!(
+            "No significant gain: the finalist took {} time a clip than the baseline, which is \
+             within the noise (95% interval of the saving {}, {pairs}); the profile keeps the \
+             baseline.",
+            difference(gain.mean),
+            range(gain)
+        ),
+        Verdict::NoGain(None) => format!(
+            "No significant gain: {pairs} of confirmation can prove nothing; the profile keeps \
+             the baseline."
+        ),
+    }
+}
+
+fn unconfirmed(results: &Results) -> String {
+    let measured = results.trials.iter().any(|trial| trial.score_s().is_some());
+    let why = if !measured {
+        "no trial succeeded"
+    } else if Contender::of(results).is_none() {
+        "no candidate was faster than the baseline"
+    } else {
+        "the best candidate was not confirmed"
+    };
+    format!("No significant gain: {why}; the profile keeps the baseline.")
+}
+
+fn range(gain: Interval) -> String {
+    format!("{} to {}", percent(gain.low), percent(gain.high))
+}
+
+fn difference(saving: f64) -> String {
+    let word = if saving < 0.0 { "more" } else { "less" };
+    format!("{} {word}", percent(saving.abs()))
+}
+
+fn times(number: usize) -> String {
+    match number {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        more => format!("{more} times"),
+    }
+}
