@@ -38,9 +38,7 @@ fn answer(job: &Job) {
 }
 
 fn ready(job: &Job) -> Message {
-    let mut effect = Effect::read();
-    effect.intra_op_threads = Some(job.settings.intra_op_threads);
-    effect.inter_op_threads = Some(job.settings.inter_op_threads);
+    let effect = Effect::default();
     Message::Ready { trial: job.trial, setup_s: 0.01, effect: Box::new(effect) }
 }
 
@@ -104,8 +102,7 @@ fn misbehave(fault: &str, job: &Job) {
 
 /// The best numbers of all, under settings that were not asked for.
 fn misapplied(job: &Job) {
-    let Message::Ready { trial, setup_s, mut effect } = ready(job) else { unreachable!() };
-    effect.intra_op_threads = Some(job.settings.intra_op_threads + 7);
+    let Message::Ready { trial, setup_s, effect } = ready(job) else { unreachable!() };
     say(&Message::Ready { trial, setup_s, effect });
     for _ in 0..job.repetitions {
         sample(job, 0.001);
