@@ -3,16 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Args;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use tch::{Device, Kind, Tensor};
+use serde_json::json;
+use tch::{Kind, Tensor};
 
-use crate::models::text_encoder::{TextEncoder, TextEncoderConfig};
-use crate::models::transformer::{Transformer, TransformerConfig};
-use crate::models::vae::{Decoder, Encoder, Tiling, VaeConfig, VaeOptions};
+use crate::case::Case;
 use crate::weights::Weights;
 
 /// Run one model and compare its outputs with expected ones.
@@ -40,54 +36,6 @@ pub struct Check {
     io: PathBuf,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    model: Model,
-    op: Option<Op>,
-    #[serde(default)]
-    dtype: Dtype,
-    #[serde(default)]
-    config: Value,
-    tiling: Option<Tiling>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-enum Model {
-    WanTransformer3DModel,
-    AutoencoderKLWan,
-    UMT5EncoderModel,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Op {
-    Forward,
-    Encode,
-    Decode,
-    EncodeTiled,
-    DecodeTiled,
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Dtype {
-    #[default]
-    Float32,
-    BFloat16,
-    Float16,
-}
-
-impl Dtype {
-    fn kind(self) -> Kind {
-        match self {
-            Self::Float32 => Kind::Float,
-            Self::BFloat16 => Kind::BFloat16,
-            Self::Float16 => Kind::Half,
-        }
-    }
-}
-
 impl Check {
     /// # Errors
     /// Where a file can't be read, doesn't fit the configuration, or an output's shape differs.
@@ -98,77 +46,8 @@ impl Check {
             .with_context(|| format!("{} is not a check's configuration", self.config.display()))?;
         let tensors = Io::read(&self.io)?;
         let weights = Weights::open(&self.weights)?;
-        let (name, output) = case.run(&weights, &tensors)?;
+        let (name, output) = case.build(&weights)?.run(|name| tensors.input(name))?;
         tensors.compare(name, &output)
-    }
-}
-
-impl Case {
-    /// The output's name and the output.
-    fn run(&self, weights: &Weights, io: &Io) -> Result<(&'static str, Tensor)> {
-        match (self.model, self.op()?) {
-            (Model::WanTransformer3DModel, Op::Forward) => {
-                Ok(("sample", self.transform(weights, io)?))
-            }
-            (Model::UMT5EncoderModel, Op::Forward) => {
-                Ok(("last_hidden_state", self.read_text(weights, io)?))
-            }
-            (Model::AutoencoderKLWan, op @ (Op::Encode | Op::EncodeTiled)) => {
-                Ok(("moments", self.encode(weights, io, op == Op::EncodeTiled)?))
-            }
-            (Model::AutoencoderKLWan, op @ (Op::Decode | Op::DecodeTiled)) => {
-                Ok(("sample", self.decode(weights, io, op == Op::DecodeTiled)?))
-            }
-            (model, op) => bail!("{model:?} has no op {op:?}"),
-        }
-    }
-
-    fn op(&self) -> Result<Op> {
-        match (self.op, self.model) {
-            (Some(op), _) => Ok(op),
-            (None, Model::AutoencoderKLWan) => {
-                bail!("op is missing: give encode, decode, encode_tiled or decode_tiled")
-            }
-            (None, _) => Ok(Op::Forward),
-        }
-    }
-
-    fn transform(&self, weights: &Weights, io: &Io) -> Result<Tensor> {
-        let config: TransformerConfig = self.config()?;
-        let model =
-            Transformer::new(weights, &config, config.num_layers, self.dtype.kind(), Device::Cpu)?;
-        let text = io.input("encoder_hidden_states")?;
-        model.forward(io.input("hidden_states")?, io.input("timestep")?, text)
-    }
-
-    fn read_text(&self, weights: &Weights, io: &Io) -> Result<Tensor> {
-        let config: TextEncoderConfig = self.config()?;
-        let model =
-            TextEncoder::new(weights, &config, config.num_layers, self.dtype.kind(), Device::Cpu)?;
-        model.forward(io.input("input_ids")?, io.input("attention_mask").ok())
-    }
-
-    fn encode(&self, weights: &Weights, io: &Io, tiled: bool) -> Result<Tensor> {
-        let config: VaeConfig = self.config()?;
-        let options = VaeOptions::default();
-        let model = Encoder::new(weights, &config, options, self.dtype.kind(), Device::Cpu)?;
-        model.encode(io.input("x")?, self.tiling(tiled).as_ref())
-    }
-
-    fn decode(&self, weights: &Weights, io: &Io, tiled: bool) -> Result<Tensor> {
-        let config: VaeConfig = self.config()?;
-        let options = VaeOptions::default();
-        let model = Decoder::new(weights, &config, options, self.dtype.kind(), Device::Cpu)?;
-        model.decode(io.input("z")?, self.tiling(tiled).as_ref())
-    }
-
-    fn tiling(&self, tiled: bool) -> Option<Tiling> {
-        tiled.then(|| self.tiling.unwrap_or_default())
-    }
-
-    fn config<T: DeserializeOwned>(&self) -> Result<T> {
-        let value = if self.config.is_null() { json!({}) } else { self.config.clone() };
-        serde_json::from_value(value).with_context(|| format!("config of {:?}", self.model))
     }
 }
 
@@ -207,12 +86,17 @@ impl Io {
             unknown.join(", "),
             NAMES.join(", ")
         );
-        Ok(Self { path: path.to_owned(), tensors })
+        Ok(Self {
+            path: path.to_owned(),
+            tensors,
+        })
     }
 
     fn input(&self, name: &str) -> Result<&Tensor> {
         let key = format!("in.{name}");
-        self.tensors.get(&key).with_context(|| format!("{} has no {key}", self.path.display()))
+        self.tensors
+            .get(&key)
+            .with_context(|| format!("{} has no {key}", self.path.display()))
     }
 
     /// Prints how far `output` is from what the file expects.
@@ -224,7 +108,11 @@ impl Io {
             .with_context(|| format!("{} has no {key}", self.path.display()))?;
         let (shape, wanted) = (output.size(), expected.size());
         let fits = shape == wanted;
-        let [max_abs, rel_l2] = if fits { distance(output, expected).map(Some) } else { [None; 2] };
+        let [max_abs, rel_l2] = if fits {
+            distance(output, expected).map(Some)
+        } else {
+            [None; 2]
+        };
         println!(
             "{}",
             json!({"outputs": {name: {"max_abs": max_abs, "rel_l2": rel_l2, "shape": shape}}})

@@ -1,5 +1,7 @@
 //! wan22-worker: one trial of a workload, and the comparison of its models with the reference.
 
+mod bench;
+mod case;
 mod check;
 mod models;
 mod native;
@@ -20,11 +22,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Some(Command::Check(check)) => check.run(),
+        Some(Command::Bench(bench)) => bench.run(),
         None => Err(anyhow::anyhow!(
             "a job on standard input is not understood yet; try `wan22-worker check --help`"
         )),

@@ -254,3 +254,63 @@ impl Leap {
 pub fn guide(conditioned: &Tensor, unconditioned: &Tensor, scale: f64) -> Tensor {
     unconditioned + (conditioned - unconditioned) * scale
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::path::Path;
+
+    use super::*;
+
+    fn golden() -> HashMap<String, Tensor> {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/scheduler.safetensors");
+        Tensor::read_safetensors(path)
+            .expect("the goldens are committed")
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn follows_the_reference_from_noise_to_picture() {
+        let golden = golden();
+        let samples = &golden["samples"];
+        let mut scheduler = Scheduler::new(&SchedulerConfig::default(), 6).unwrap();
+        let timesteps = scheduler.timesteps().to_vec();
+        assert_eq!(Tensor::from_slice(&timesteps), golden["timesteps"]);
+        let mut sample = samples.get(0);
+        for (step, timestep) in timesteps.iter().enumerate() {
+            let velocity = (&sample * 3.0).sin() + *timestep as f64 / 1000.0;
+            sample = scheduler.step(&velocity, &sample).unwrap();
+            let expected = samples.get(step as i64 + 1);
+            let difference = (&sample - &expected).norm().double_value(&[]);
+            let relative = difference / expected.norm().double_value(&[]);
+            assert!(relative < 1e-6, "step {step}: {relative:e}");
+        }
+        let error = scheduler.step(&sample, &sample).unwrap_err();
+        assert_eq!(error.to_string(), "all 6 steps have been taken");
+    }
+
+    #[test]
+    fn other_samplers_are_refused() {
+        let config = SchedulerConfig {
+            use_flow_sigmas: false,
+            ..SchedulerConfig::default()
+        };
+        let error = Scheduler::new(&config, 4)
+            .err()
+            .expect("refused")
+            .to_string();
+        assert!(error.contains("use_flow_sigmas"), "{error}");
+    }
+
+    #[test]
+    fn guidance_goes_beyond_the_condition() {
+        let [with, without] =
+            [[3.0_f32, 0.0], [1.0, 2.0]].map(|values| Tensor::from_slice(&values));
+        assert_eq!(
+            guide(&with, &without, 5.0),
+            Tensor::from_slice(&[11.0_f32, -8.0])
+        );
+    }
+}

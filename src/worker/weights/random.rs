@@ -57,3 +57,29 @@ fn hash(name: &str) -> u64 {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_depend_on_seed_and_name_alone() {
+        let tensor =
+            |seed, name| Block::new(seed).tensor(name, &[30, 50], Init::Kernel, Kind::Float);
+        assert_eq!(tensor(1, "a.weight"), tensor(1, "a.weight"));
+        assert_ne!(tensor(1, "a.weight"), tensor(2, "a.weight"));
+        assert_ne!(tensor(1, "a.weight"), tensor(1, "b.weight"));
+    }
+
+    /// A tensor longer than the block is filled to its end, at the spread asked for.
+    #[test]
+    fn long_tensors_wrap_around_the_block() {
+        let tensor = Block::new(3).tensor("w", &[1500, 1000], Init::Kernel, Kind::Float);
+        let flat = tensor.view(-1);
+        assert_eq!(flat.narrow(0, 0, 1000), flat.narrow(0, LENGTH, 1000));
+        let spread = tensor.std(true).double_value(&[]) * 1000.0_f64.sqrt();
+        assert!((spread - 1.0).abs() < 0.01, "{spread}");
+        let gains = Block::new(3).tensor("g", &[1000], Init::Gain, Kind::BFloat16);
+        assert!((gains.mean(Kind::Float).double_value(&[]) - 1.0).abs() < 0.01);
+    }
+}

@@ -113,3 +113,64 @@ fn middle(channels: i64, extent: Extent) -> f64 {
     let attention = (2 * frames * channels) as f64 * (pixels * pixels) as f64;
     residual(channels, channels, 2, extent) + conv(channels, 4 * channels, 1, extent) + attention
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tiny(config: VaeConfig) -> VaeConfig {
+        VaeConfig {
+            base_dim: 4,
+            decoder_base_dim: None,
+            z_dim: 6,
+            ..config
+        }
+    }
+
+    /// torch.utils.flop_counter's counts for the golden VAEs, plus attention, which it leaves out
+    /// on a CPU: 4 * 16 channels * pixels squared for each latent frame.
+    #[test]
+    fn counts_what_the_reference_counts() {
+        let [old, new] = [tiny(VaeConfig::wan21()), tiny(VaeConfig::wan22())];
+        let whole = 2.0 * 3.0 * 4.0 * 16.0 * 36.0;
+        let decode = |config: &VaeConfig| config.decode_flops(2, [3, 2, 3], None).unwrap();
+        assert_eq!(decode(&old), 108_870_432.0 + whole);
+        assert_eq!(decode(&new), 145_249_056.0 + whole);
+        assert_eq!(
+            old.encode_flops(2, [10, 16, 24], None).unwrap(),
+            66_873_984.0 + whole
+        );
+        assert_eq!(
+            new.encode_flops(2, [10, 32, 48], None).unwrap(),
+            80_310_912.0 + whole
+        );
+    }
+
+    #[test]
+    fn counts_tiles_one_by_one() {
+        let [old, new] = [tiny(VaeConfig::wan21()), tiny(VaeConfig::wan22())];
+        let tiling = Some(&Tiling::square(32, 16)).copied();
+        let attention = |rows: f64, columns: f64| 2.0 * 4.0 * 16.0 * rows * columns;
+        let decode =
+            |config: &VaeConfig| config.decode_flops(1, [2, 5, 4], tiling.as_ref()).unwrap();
+        // Latent rows of 4, 3, 1 and columns of 4, 2; of 2, 2, 2, 2, 1 and 2, 2, 2, 1.
+        assert_eq!(decode(&old), 247_468_800.0 + attention(26.0, 20.0));
+        assert_eq!(decode(&new), 431_408_880.0 + attention(17.0, 13.0));
+        let encode = |config: &VaeConfig, side| {
+            config
+                .encode_flops(1, [5, side, side], tiling.as_ref())
+                .unwrap()
+        };
+        assert_eq!(encode(&old, 40), 203_575_296.0 + attention(26.0, 26.0));
+        assert_eq!(encode(&new, 80), 243_388_416.0 + attention(26.0, 26.0));
+    }
+
+    /// The shares of one decoded frame of 64 x 64 pixels in the project's measurements.
+    #[test]
+    fn true_widths_cost_what_was_measured() {
+        let new = VaeConfig::wan22().decode_flops(1, [1, 4, 4], None).unwrap();
+        let old = VaeConfig::wan21().decode_flops(1, [1, 8, 8], None).unwrap();
+        assert_eq!((new / 1e9).round(), 93.0);
+        assert_eq!((old / 1e9).round(), 44.0);
+    }
+}
