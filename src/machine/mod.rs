@@ -21,7 +21,9 @@ pub use detect::live_xml;
 pub use fingerprint::{Fingerprint, Likeness};
 pub use foreign::BadMachine;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
+pub(crate) use nodes::kibibytes;
 pub use roots::Roots;
+pub(crate) use roots::field;
 
 /// A machine as this process sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
