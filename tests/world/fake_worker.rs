@@ -41,6 +41,8 @@ fn ready(job: &Job) -> Message {
     let mut effect = Effect::read();
     effect.intra_op_threads = Some(job.settings.intra_op_threads);
     effect.inter_op_threads = Some(job.settings.inter_op_threads);
+    // It has no pools; the rest is really read back.
+    effect.pools = Effect::as_asked(&job.settings).pools;
     Message::Ready { trial: job.trial, setup_s: 0.01, effect: Box::new(effect) }
 }
 
