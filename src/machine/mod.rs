@@ -11,6 +11,7 @@ mod gpus;
 mod kinds;
 mod nodes;
 mod os_set;
+mod picture;
 mod processor;
 mod roots;
 mod topology;
