@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 pub use detect::live_xml;
 pub use fingerprint::{Fingerprint, Likeness};
 pub use foreign::BadMachine;
-pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 pub(crate) use nodes::kibibytes;
+pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 pub use roots::Roots;
 pub(crate) use roots::field;
 

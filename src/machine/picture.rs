@@ -60,26 +60,39 @@ impl Machine {
 
     fn draw_package(&self, text: &mut String, number: usize) {
         let _ = writeln!(text, "Package {number}");
-        let cpus = &self.packages[number];
-        for node in self.nodes.iter().filter(|node| !node.cpus.is_disjoint(cpus)) {
-            let here = node.cpus.intersection(cpus);
+        let mut homeless = self.packages[number].clone();
+        for node in self.nodes.iter().filter(|node| !node.cpus.is_disjoint(&self.packages[number]))
+        {
+            let here = node.cpus.intersection(&homeless);
+            homeless = homeless.difference(&here);
             let _ = writeln!(text, "  {}", self.node_line(node));
-            if self.l3_groups.len() > MOST_GROUPS {
-                let _ = writeln!(text, "    {}", self.summed_up(&here));
-                continue;
-            }
-            for (l3, group) in self.l3_groups.iter().enumerate() {
-                let inside = group.intersection(&here);
-                if !inside.is_empty() {
-                    let _ = writeln!(text, "    {}", self.l3_line(l3, &inside));
-                }
+            self.draw_groups(text, &here);
+        }
+        if !homeless.is_empty() {
+            let _ = writeln!(text, "  On no node");
+            self.draw_groups(text, &homeless);
+        }
+    }
+
+    fn draw_groups(&self, text: &mut String, here: &CpuSet) {
+        if self.l3_groups.len() > MOST_GROUPS {
+            let _ = writeln!(text, "    {}", self.summed_up(here));
+            return;
+        }
+        for (l3, group) in self.l3_groups.iter().enumerate() {
+            let inside = group.intersection(here);
+            if !inside.is_empty() {
+                let _ = writeln!(text, "    {}", self.l3_line(l3, &inside));
             }
         }
     }
 
     fn node_line(&self, node: &Node) -> String {
         let mut line = format!("Node {}: ", node.number);
-        line += &if node.memory_bytes > 0 { size(node.memory_bytes) } else { "no memory".into() };
+        line += &match node.memory_bytes {
+            0 if self.memory_bytes > 0 => "no memory".to_owned(),
+            bytes => size(bytes),
+        };
         if !node.allowed {
             line += " (not allowed)";
         }
