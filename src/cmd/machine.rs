@@ -1,13 +1,92 @@
-//! stub
-#[derive(Debug, clap::Args)]
-/// stub
+//! `machine`: what this process may use of the machine.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{Usage, print};
+use crate::launch::{Layout, MemoryMode};
+use crate::machine::Machine;
+use crate::profile::Profile;
+use crate::settings::{Baseline, Preset};
+
+/// Shows what this process may use of the machine.
+#[derive(Debug, Args)]
 pub struct MachineArgs {
-    /// stub
+    /// Prints everything as JSON, as results folders keep it in machine.json.
     #[arg(long)]
     json: bool,
+    /// Adds who would run where under a profile.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    profile: Option<PathBuf>,
+    /// Which machine.
+    #[command(flatten)]
+    which: MachineChoice,
 }
-/// stub
-pub fn run(_args: &MachineArgs) -> anyhow::Result<()> {
-    let machine = crate::machine::Machine::detect()?;
-    crate::cmd::print(&serde_json::to_string_pretty(&machine)?)
+
+/// A machine to plan for instead of this one.
+#[derive(Clone, Debug, Default, Args)]
+#[group(multiple = false)]
+pub struct MachineChoice {
+    /// Plans for the machine of an hwloc XML file (`lstopo FILE.xml` writes one).
+    #[arg(long, value_name = "FILE")]
+    pub xml: Option<PathBuf>,
+    /// Plans for a machine that hwloc's synthetic description gives, such as
+    /// `package:2 [numa] l3:4 core:8 pu:2`.
+    #[arg(long, value_name = "DESCRIPTION")]
+    pub synthetic: Option<String>,
+}
+
+impl MachineChoice {
+    /// The machine that was chosen; this one where none was.
+    ///
+    /// # Errors
+    /// [`Usage`] with what is wrong with the file or description; detection's failure.
+    pub fn machine(&self) -> Result<Machine> {
+        let chosen = match (&self.xml, &self.synthetic) {
+            (Some(path), _) => Machine::from_xml_file(path),
+            (_, Some(description)) => Machine::from_synthetic(description),
+            (None, None) => return Machine::detect(),
+        };
+        Ok(chosen.map_err(|error| Usage(error.to_string()))?)
+    }
+}
+
+/// Prints the machine.
+///
+/// # Errors
+/// As [`MachineChoice::machine`].
+pub fn run(args: &MachineArgs) -> Result<()> {
+    let machine = args.which.machine()?;
+    if args.json {
+        return print(&format!("{}\n", serde_json::to_string_pretty(&machine)?));
+    }
+    let layouts = words(Layout::of(&machine), Layout::word);
+    let modes = words(MemoryMode::of(&machine), MemoryMode::word);
+    let options = format!("Affinity layouts: {layouts}\nMemory modes: {modes}\n");
+    let runs = args.profile.as_deref().map(|path| who_runs_where(path, &machine)).transpose()?;
+    print(&format!("{}{options}{}", machine.picture(), runs.unwrap_or_default()))
+}
+
+fn who_runs_where(path: &Path, machine: &Machine) -> Result<String> {
+    let profile = Profile::read(path)?;
+    let baseline = Baseline::fit(Preset::detect(machine), machine);
+    let settings = profile
+        .settings(machine, &baseline.knobs)
+        .map_err(|problem| Usage(format!("profile {}: {problem}", path.display())))?;
+    let workers = settings.workers;
+    let threads = [settings.intra_op_threads, workers.io, workers.preprocess, workers.batch];
+    let mut text = format!("\nUnder {}:\n", path.display());
+    for ((pool, cpus), threads) in settings.placement.pools().into_iter().zip(threads) {
+        let _ = writeln!(text, "  {pool:<12}{threads:>4} threads on CPUs {cpus}");
+    }
+    let _ = writeln!(text, "  {:<12}{}", "weights", settings.weights_memory);
+    let _ = writeln!(text, "  {:<12}{}", "memory", settings.memory);
+    Ok(text)
+}
+
+fn words<T>(options: Vec<T>, word: impl Fn(T) -> &'static str) -> String {
+    options.into_iter().map(word).collect::<Vec<_>>().join(", ")
 }

@@ -40,15 +40,19 @@ impl Placement {
         }
     }
 
-    /// The model on `model`, the pools together on what it leaves of `all`; everybody on `all`
-    /// where it leaves nothing.
-    fn beside(model: CpuSet, all: &CpuSet) -> Self {
-        let rest = all.difference(&model);
+    /// The model on `model`, the pools together on the cores that it leaves free; on the siblings
+    /// that it leaves free where no core is; everybody everywhere where nothing is.
+    fn beside(model: CpuSet, machine: &Machine) -> Self {
+        let usable = machine.usable_cores().map(|core| core.cpus.intersection(&machine.allowed));
+        let free_cores = usable.filter(|cpus| cpus.is_disjoint(&model));
+        let mut rest = free_cores.fold(CpuSet::empty(), |all, cpus| all.union(&cpus));
         if rest.is_empty() {
-            Self::shared(all.clone())
-        } else {
-            Self { process: all.clone(), model, ..Self::shared(rest) }
+            rest = machine.allowed.difference(&model);
         }
+        if rest.is_empty() {
+            return Self::shared(machine.allowed.clone());
+        }
+        Self { process: model.union(&rest), model, ..Self::shared(rest) }
     }
 
     /// The CPUs of each pool by its name, the model's first.
@@ -85,13 +89,14 @@ pub enum Layout {
     Baseline,
     /// One CPU of every core for everybody: no two threads share a core.
     PhysicalCores,
-    /// The model on all siblings of just enough cores, L3 by L3; the pools on the rest.
+    /// The model on all siblings of just enough cores, L3 by L3; the pools on the other cores.
     SmtSiblings,
-    /// The model on just enough cores, L3 by L3, one CPU each; the pools on the rest.
+    /// The model on just enough cores, L3 by L3, one CPU each; the pools on the other cores.
     Compact,
-    /// The model on just enough cores, one of each L3 in turn; the pools on the rest.
+    /// The model on just enough cores, one of each L3 in turn; the pools on the others.
     SpreadL3,
-    /// The model on just enough cores, one of each NUMA node in turn; the pools on the rest.
+    /// The model on just enough cores, one of each NUMA node in turn; the pools on the
+    /// others.
     SpreadNodes,
     /// Everybody in the largest L3 group.
     OneL3,
@@ -160,7 +165,7 @@ impl Layout {
         let nodes = || several(domains::by_node(machine));
         let kinds = || several(domains::by_kind(machine));
         let beside = |order: Vec<u32>| {
-            Some(Placement::beside(order.into_iter().take(demand.model.max(1)).collect(), all))
+            Some(Placement::beside(order.into_iter().take(demand.model.max(1)).collect(), machine))
         };
         match self {
             Self::None => Some(Placement::shared(all.clone())),
@@ -170,7 +175,7 @@ impl Layout {
             }
             Self::SmtSiblings => has_smt(machine).then(|| {
                 let model = domains::whole_cores(&domains::by_l3(machine), demand.model.max(1));
-                Placement::beside(model, all)
+                Placement::beside(model, machine)
             }),
             Self::Compact => (all.len() > 1)
                 .then(|| beside(domains::compact(&domains::by_l3(machine))))
@@ -180,9 +185,9 @@ impl Layout {
             Self::OneL3 => Some(Placement::shared(domains::largest(&l3s()?)?.cpus())),
             Self::OneNode => Some(Placement::shared(domains::largest(&nodes()?)?.cpus())),
             Self::PerformanceCores => Some(Placement::shared(kinds()?.first()?.cpus())),
-            Self::PartitionedL3 => partition(&l3s()?, demand),
-            Self::PartitionedNodes => partition(&nodes()?, demand),
-            Self::PartitionedKinds => partition(&kinds()?, demand),
+            Self::PartitionedL3 => partition(&l3s()?, &domains::by_l3(machine), demand),
+            Self::PartitionedNodes => partition(&nodes()?, &domains::by_l3(machine), demand),
+            Self::PartitionedKinds => partition(&kinds()?, &domains::by_l3(machine), demand),
         }
     }
 

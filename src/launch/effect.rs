@@ -1,18 +1,305 @@
 //! Effect: what the process reads back about itself.
+//!
+//! A knob that was set is a wish; only what the kernel and the libraries say afterwards counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::MemoryPolicy;
+use super::environment;
+use super::residence;
+use crate::machine::{CpuSet, Roots};
+use crate::settings::Settings;
 
 /// What holds in a process after warm-up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Effect {}
+pub struct Effect {
+    /// Threads by pool: `model`, `io`, `preprocess`, `batch`, and `other` for all the rest.
+    pub pools: BTreeMap<String, Pool>,
+    /// Policy of the thread that read this back; `None` where the kernel does not tell.
+    pub memory: Option<MemoryPolicy>,
+    /// Resident anonymous bytes by node; empty where the kernel does not tell.
+    pub anonymous_bytes: BTreeMap<u32, u64>,
+    /// Resident bytes of the weights by node, filled in by the worker from [`residence::of`].
+    pub weights_bytes: BTreeMap<u32, u64>,
+    /// `glibc`, `jemalloc`, `tcmalloc` or `mimalloc`.
+    pub allocator: String,
+    /// File names of the OpenMP libraries that are loaded.
+    pub openmp: Vec<String>,
+    /// Anonymous memory in huge pages.
+    pub huge_page_bytes: u64,
+    /// The variables that decide how libraries run, as the process was started with them.
+    pub environment: BTreeMap<String, String>,
+    /// libtorch's threads inside an operator, as it says itself; filled in by the worker.
+    pub intra_op_threads: Option<usize>,
+    /// libtorch's threads across operators, as it says itself; filled in by the worker.
+    pub inter_op_threads: Option<usize>,
+    /// libtorch's own account of its parallelism; filled in by the worker.
+    pub parallel_info: String,
+    /// The instruction set that libtorch chose its kernels for; filled in by the worker.
+    pub cpu_capability: String,
+}
+
+/// The threads of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// How many.
+    pub threads: usize,
+    /// The different CPU sets that they may use: one where all is well.
+    pub allowed: BTreeSet<CpuSet>,
+    /// The CPUs that they ran on last.
+    pub ran_on: CpuSet,
+}
+
+/// Allocators by what their library's file is called.
+const ALLOCATORS: [&str; 3] = ["jemalloc", "tcmalloc", "mimalloc"];
+
+/// OpenMP libraries by how their file's name begins: GCC's, Intel's, LLVM's.
+const OPENMP: [&str; 3] = ["libgomp", "libiomp5", "libomp"];
 
 impl Effect {
-    /// STUB
-    pub fn digest(&self) -> String {
-        String::new()
+    /// Reads what holds in this process; best called by the model's own thread, whose memory
+    /// policy counts. What can't be read stays empty.
+    pub fn read() -> Self {
+        Self { memory: MemoryPolicy::read().ok(), ..Self::of_files(&Roots::live()) }
     }
-    /// STUB
-    pub fn mismatches(&self, _settings: &crate::settings::Settings) -> Vec<String> {
-        Vec::new()
+
+    /// The part that the kernel shows as files.
+    fn of_files(roots: &Roots) -> Self {
+        let of_self = |name: &str| roots.proc.join("self").join(name);
+        let text = |name: &str| fs::read_to_string(of_self(name)).unwrap_or_default();
+        let libraries = libraries(&text("maps"));
+        Self {
+            pools: pools(&of_self("task")),
+            anonymous_bytes: residence::anonymous(&text("numa_maps")),
+            allocator: allocator(libraries.iter().map(String::as_str)).to_owned(),
+            openmp: libraries.iter().filter(|name| is_openmp(name)).cloned().collect(),
+            huge_page_bytes: huge_page_bytes(&text("smaps_rollup")),
+            environment: deciding(&fs::read(of_self("environ")).unwrap_or_default()),
+            ..Self::default()
+        }
+    }
+
+    /// A digest of what should not change from one trial to the next under the same settings.
+    pub fn digest(&self) -> String {
+        let pools = self.pools.iter().filter(|(name, _)| *name != OTHER);
+        let masks: Vec<_> = pools.map(|(name, pool)| (name, pool.threads, &pool.allowed)).collect();
+        let stable = (
+            (masks, &self.memory, &self.allocator, &self.openmp, &self.environment),
+            (self.intra_op_threads, self.inter_op_threads, &self.cpu_capability),
+        );
+        let text = serde_json::to_string(&stable).expect("an effect is plain data");
+        Sha256::digest(text)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The effect of a process in which everything is as `settings` ask: what
+    /// [`Effect::mismatches`] measures against, and what stand-ins for a worker report.
+    pub fn as_asked(settings: &Settings) -> Self {
+        let workers = settings.workers;
+        let threads = [settings.intra_op_threads, workers.io, workers.preprocess, workers.batch];
+        let pool = |((name, cpus), threads): ((&str, &CpuSet), usize)| {
+            let allowed = [cpus.clone()].into_iter().collect();
+            (name.to_owned(), Pool { threads, allowed, ran_on: CpuSet::empty() })
+        };
+        Self {
+            pools: settings.placement.pools().into_iter().zip(threads).map(pool).collect(),
+            memory: Some(settings.memory.clone()),
+            allocator: allocator(preloaded(settings)).to_owned(),
+            openmp: preloaded(settings).filter(|name| is_openmp(name)).map(Into::into).collect(),
+            environment: settings.environment.clone(),
+            intra_op_threads: Some(settings.intra_op_threads),
+            inter_op_threads: Some(settings.inter_op_threads),
+            ..Self::default()
+        }
+    }
+
+    /// In words, whatever differs from what `settings` ask; empty when everything is as asked.
+    pub fn mismatches(&self, settings: &Settings) -> Vec<String> {
+        let asked = Self::as_asked(settings);
+        let mut found = self.count_mismatches(&asked);
+        found.extend(self.pool_mismatches(&asked, &settings.placement.process));
+        found.extend(self.memory_mismatches(settings));
+        found.extend(self.environment_mismatches(&asked));
+        if self.allocator != asked.allocator {
+            found.push(differs("allocator", &asked.allocator, &self.allocator));
+        }
+        for library in &asked.openmp {
+            if !self.openmp.contains(library) {
+                found.push(differs("OpenMP library", library, &self.openmp.join(", ")));
+            }
+        }
+        found
+    }
+
+    fn count_mismatches(&self, asked: &Self) -> Vec<String> {
+        let counts = [
+            ("intra-op threads", asked.intra_op_threads, self.intra_op_threads),
+            ("inter-op threads", asked.inter_op_threads, self.inter_op_threads),
+        ];
+        let word = |count: Option<usize>| count.map_or("not reported".into(), |n| n.to_string());
+        let wrong = counts.into_iter().filter(|(_, asked, got)| asked != got);
+        wrong.map(|(what, asked, got)| differs(what, &word(asked), &word(got))).collect()
+    }
+
+    fn pool_mismatches(&self, asked: &Self, process: &CpuSet) -> Vec<String> {
+        let mut found = Vec::new();
+        for (name, asked) in &asked.pools {
+            let Some(pool) = self.pools.get(name) else {
+                found.push(format!(
+                    "{name} pool: asked for {} threads, there are none",
+                    asked.threads
+                ));
+                continue;
+            };
+            // libtorch starts the model's threads as it needs them: a few less or more are right.
+            if name != MODEL && pool.threads != asked.threads {
+                let what = format!("{name} pool's threads");
+                found.push(differs(&what, &asked.threads.to_string(), &pool.threads.to_string()));
+            }
+            if pool.allowed != asked.allowed {
+                found.push(differs(&format!("{name} pool's CPUs"), &masks(asked), &masks(pool)));
+            }
+        }
+        if let Some(other) = self.pools.get(OTHER)
+            && !other.allowed.iter().all(|mask| mask.is_subset(process))
+        {
+            let asked = format!("within {process}");
+            found.push(differs("CPUs of other threads", &asked, &masks(other)));
+        }
+        found
+    }
+
+    fn memory_mismatches(&self, settings: &Settings) -> Vec<String> {
+        let mut found = Vec::new();
+        match &self.memory {
+            Some(got) if *got != settings.memory => {
+                found.push(differs(
+                    "memory policy",
+                    &settings.memory.to_string(),
+                    &got.to_string(),
+                ));
+            }
+            // A container that forbids to read a policy forbids to set one: it is the default.
+            None if settings.memory != MemoryPolicy::Default => {
+                found.push(differs("memory policy", &settings.memory.to_string(), "not readable"));
+            }
+            _ => {}
+        }
+        let wrong = residence::mismatch(&settings.memory, &self.anonymous_bytes);
+        found.extend(wrong.map(|wrong| format!("anonymous memory: {wrong}")));
+        let wrong = residence::mismatch(&settings.weights_memory, &self.weights_bytes);
+        found.extend(wrong.map(|wrong| format!("weights: {wrong}")));
+        found
+    }
+
+    fn environment_mismatches(&self, asked: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (name, asked) in &asked.environment {
+            match self.environment.get(name) {
+                Some(got) if got == asked => {}
+                Some(got) => found.push(differs(name, asked, got)),
+                None => found.push(differs(name, asked, "not set")),
+            }
+        }
+        let extra =
+            self.environment.iter().filter(|(name, _)| !asked.environment.contains_key(*name));
+        found.extend(extra.map(|(name, value)| differs(name, "not set", value)));
+        found
     }
 }
+
+fn differs(what: &str, asked: &str, got: &str) -> String {
+    format!("{what}: asked for {asked}, got {got}")
+}
+
+fn masks(pool: &Pool) -> String {
+    pool.allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+const MODEL: &str = "model";
+const OTHER: &str = "other";
+
+/// The pool of a thread by its name: libtorch's and OpenMP's threads take after the thread that
+/// started them.
+fn pool_of(thread: &str) -> &'static str {
+    let begins = |prefix: &str| thread.starts_with(prefix);
+    match () {
+        () if begins("wan-model") => MODEL,
+        () if begins("wan-io") => "io",
+        () if begins("wan-pre") => "preprocess",
+        () if begins("wan-batch") => "batch",
+        () => OTHER,
+    }
+}
+
+fn pools(task: &Path) -> BTreeMap<String, Pool> {
+    let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
+    for thread in fs::read_dir(task).into_iter().flatten().flatten() {
+        // A thread that ends meanwhile has no files any more.
+        let text = |name: &str| fs::read_to_string(thread.path().join(name)).ok();
+        let (Some(status), Some(stat)) = (text("status"), text("stat")) else { continue };
+        let field = |key: &str| crate::machine::field(&status, key);
+        let name = field("Name").unwrap_or_default();
+        let pool = pools.entry(pool_of(&name).to_owned()).or_default();
+        pool.threads += 1;
+        if let Some(mask) = field("Cpus_allowed_list").and_then(|text| text.parse().ok()) {
+            pool.allowed.insert(mask);
+        }
+        if let Some(cpu) = last_cpu(&stat) {
+            pool.ran_on.insert(cpu);
+        }
+    }
+    pools
+}
+
+/// Field 39 of `/proc/PID/stat`, counted after the name, which may hold anything.
+fn last_cpu(stat: &str) -> Option<u32> {
+    const AFTER_NAME: usize = 39 - 3;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(AFTER_NAME)?.parse().ok()
+}
+
+/// File names of the allocators and OpenMP libraries in `/proc/PID/maps`.
+fn libraries(maps: &str) -> BTreeSet<String> {
+    let names = maps.lines().filter_map(|line| line.rsplit_once('/')).map(|(_, name)| name);
+    let counts = |name: &&str| is_openmp(name) || allocator([*name].into_iter()) != GLIBC;
+    names.filter(counts).map(ToOwned::to_owned).collect()
+}
+
+const GLIBC: &str = "glibc";
+
+fn allocator<'a>(mut libraries: impl Iterator<Item = &'a str>) -> &'static str {
+    let named = |name: &str| ALLOCATORS.into_iter().find(|a| name.contains(&format!("lib{a}")));
+    libraries.find_map(named).unwrap_or(GLIBC)
+}
+
+fn is_openmp(library: &str) -> bool {
+    OPENMP.iter().any(|prefix| library.starts_with(prefix))
+}
+
+/// File names that the settings load before all others.
+fn preloaded(settings: &Settings) -> impl Iterator<Item = &str> {
+    let list = settings.environment.get("LD_PRELOAD").map_or("", String::as_str);
+    let files = list.split([':', ' ']).filter(|file| !file.is_empty());
+    files.map(|file| file.rsplit('/').next().unwrap_or(file))
+}
+
+fn huge_page_bytes(rollup: &str) -> u64 {
+    let kibibytes = crate::machine::field(rollup, "AnonHugePages");
+    kibibytes.and_then(|text| crate::machine::kibibytes(&text)).unwrap_or(0)
+}
+
+/// From `/proc/PID/environ`, which is what the process was started with: libraries add to their
+/// own environment later.
+fn deciding(environ: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(environ);
+    let variables = text.split('\0').filter_map(|variable| variable.split_once('='));
+    let deciding = variables.filter(|(name, _)| environment::decides(name));
+    deciding.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -78,6 +78,11 @@ impl Form {
     }
 }
 
+/// Whether a variable decides how OpenMP, MKL, libtorch or the allocator run.
+pub fn decides(name: &str) -> bool {
+    NOT_INHERITED.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Checks every variable against the allow-list.
 ///
 /// # Errors
@@ -99,10 +104,7 @@ pub fn build(
     inherited: impl Iterator<Item = (OsString, OsString)>,
     settings: &BTreeMap<String, String>,
 ) -> Vec<(OsString, OsString)> {
-    let leaks = |name: &OsString| {
-        NOT_INHERITED.iter().any(|prefix| name.to_string_lossy().starts_with(prefix))
-    };
-    let kept = inherited.filter(|(name, _)| !leaks(name));
+    let kept = inherited.filter(|(name, _)| !decides(&name.to_string_lossy()));
     kept.chain(settings.iter().map(|(name, value)| (name.into(), value.into()))).collect()
 }
 

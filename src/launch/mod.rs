@@ -12,6 +12,7 @@ mod exec;
 mod memory;
 mod partition;
 mod places;
+pub mod residence;
 mod syscalls;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use crate::machine::CpuSet;
 use crate::settings::Settings;
 
 pub use affinity::{Demand, Layout, Placement, bind, bound};
-pub use effect::Effect;
+pub use effect::{Effect, Pool};
 pub use exec::{NotStarted, Supervision, exec};
 pub use memory::{MemoryMode, MemoryPolicy};
 pub use places::Place;

@@ -7,12 +7,12 @@ use crate::machine::CpuSet;
 /// Gives the model whole domains, as many as its threads fill with a core each, and splits the
 /// domains that are left between the three pools. At least one domain, the last, is left; `None`
 /// where that one has fewer CPUs than there are pools.
-pub fn partition(domains: &[Domain], demand: Demand) -> Option<Placement> {
+pub fn partition(domains: &[Domain], l3s: &[Domain], demand: Demand) -> Option<Placement> {
     if domains.len() < 2 || domains.last()?.cpus().len() < POOLS {
         return None;
     }
     let (model, rest) = domains.split_at(domains_for(domains, demand.model));
-    let [io, preprocess, batch] = split(rest, [demand.io, demand.preprocess, demand.batch]);
+    let [io, preprocess, batch] = split(rest, l3s, [demand.io, demand.preprocess, demand.batch]);
     let model: CpuSet = model.iter().flat_map(|d| d.cores.iter().flatten().copied()).collect();
     let process = [&io, &preprocess, &batch].into_iter().fold(model.clone(), |a, b| a.union(b));
     Some(Placement { process, model, io, preprocess, batch })
@@ -31,16 +31,17 @@ fn domains_for(domains: &[Domain], threads: usize) -> usize {
 }
 
 /// Splits domains between the pools by their threads: whole domains where there are enough,
-/// else whole cores, else CPUs.
-fn split(domains: &[Domain], threads: [usize; POOLS]) -> [CpuSet; POOLS] {
-    let cores = || domains.iter().flat_map(|domain| &domain.cores);
-    let units: Vec<CpuSet> = if domains.len() >= POOLS {
-        domains.iter().map(Domain::cpus).collect()
-    } else if cores().count() >= POOLS {
-        cores().map(|siblings: &Siblings| siblings.iter().copied().collect()).collect()
-    } else {
-        cores().flatten().map(|&cpu| [cpu].into_iter().collect()).collect()
-    };
+/// else what of each L3 lies in them, else cores, else CPUs.
+fn split(domains: &[Domain], l3s: &[Domain], threads: [usize; POOLS]) -> [CpuSet; POOLS] {
+    let all = domains.iter().fold(CpuSet::empty(), |all, domain| all.union(&domain.cpus()));
+    let cores = domains.iter().flat_map(|domain| &domain.cores);
+    let whole = domains.iter().map(Domain::cpus).collect();
+    let within = l3s.iter().map(|l3| l3.cpus().intersection(&all)).filter(|cpus| !cpus.is_empty());
+    let cores = cores.map(|siblings: &Siblings| siblings.iter().copied().collect()).collect();
+    let single = all.iter().map(|cpu| [cpu].into_iter().collect()).collect();
+    let choices: [Vec<CpuSet>; 4] = [whole, within.collect(), cores, single];
+    let enough = choices.into_iter().find(|units| units.len() >= POOLS);
+    let units = enough.expect("partition() saw that there are enough CPUs");
     let mut units = units.into_iter();
     shares(units.len(), threads)
         .map(|share| units.by_ref().take(share).fold(CpuSet::empty(), |all, unit| all.union(&unit)))

@@ -175,3 +175,89 @@ fn settle_nodes(nodes: &mut [Node], roots: &Roots, cgroup: &Cgroup, all: &CpuSet
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two packages of 4 cores with 2 threads each, seen from a system with the given files.
+    fn seen(files: &[(&str, &str)]) -> Machine {
+        let tree = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = tree.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let topology = load(BuildFlags::empty(), |builder| {
+            let text = "package:2 [numa(memory=8GB)] l3:1 core:4 pu:2";
+            builder.from_synthetic(text).map_err(|error| error.to_string())
+        });
+        within(Structure::of(&topology.unwrap()).unwrap(), &Roots::fixture(tree.path()))
+    }
+
+    const CPUSET: [(&str, &str); 3] = [
+        ("proc/self/cgroup", "0::/job\n"),
+        ("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),
+        ("sys/fs/cgroup/job/cpuset.cpus.effective", "0-7\n"),
+    ];
+
+    #[test]
+    fn mask_and_cpuset_both_bound_what_is_allowed() {
+        let mask = ("proc/self/task/1/status", "Name:\tx\nCpus_allowed_list:\t6-9\n");
+        let machine = seen(&[&CPUSET[..], &[mask]].concat());
+        assert_eq!(machine.allowed.to_string(), "6-7");
+        assert_eq!(machine.core_count(), 1);
+        assert!(machine.notes[0].contains("allows 2 of 8 CPUs (6-7)"), "{:?}", machine.notes);
+    }
+
+    #[test]
+    fn one_bound_thread_does_not_hide_the_process_mask_and_a_one_cpu_mask_is_told_of() {
+        let one = ("proc/self/task/1/status", "Cpus_allowed_list:\t3\n");
+        let wide = ("proc/self/task/2/status", "Cpus_allowed_list:\t0-15\n");
+        assert_eq!(seen(&[one, wide]).allowed.to_string(), "0-15");
+        let polluted = seen(&[one]);
+        assert_eq!(polluted.allowed.to_string(), "3");
+        assert!(polluted.notes[0].contains("OMP_PROC_BIND"), "{:?}", polluted.notes);
+        assert!(polluted.notes[0].contains("taskset -c 0-15"), "{:?}", polluted.notes);
+    }
+
+    #[test]
+    fn contradicting_files_still_leave_cpus() {
+        let mask = ("proc/self/task/1/status", "Cpus_allowed_list:\t12-13\n");
+        let machine = seen(&[&CPUSET[..], &[mask]].concat());
+        assert_eq!(machine.allowed.to_string(), "12-13");
+        let elsewhere = ("proc/self/task/1/status", "Cpus_allowed_list:\t500\n");
+        assert_eq!(seen(&[&CPUSET[..], &[elsewhere]].concat()).allowed.to_string(), "0-15");
+    }
+
+    #[test]
+    fn the_kernel_says_which_nodes_are_allowed_and_what_they_hold() {
+        let machine = seen(&[
+            ("proc/self/status", "Mems_allowed_list:\t1\n"),
+            ("sys/devices/system/node/node0/cpulist", "0-15\n"),
+            ("sys/devices/system/node/node1/cpulist", "\n"),
+            ("proc/meminfo", "MemTotal:       16000000 kB\nMemFree: 1 kB\n"),
+            ("proc/sys/kernel/hostname", "alpha\n"),
+        ]);
+        assert_eq!(machine.memory_nodes().to_string(), "1");
+        assert_eq!(machine.nodes[0].cpus.to_string(), "0-15");
+        assert!(machine.nodes[1].cpus.is_empty());
+        assert!(machine.cores.iter().all(|core| core.node == 0));
+        assert_eq!((machine.memory_bytes, machine.host.as_str()), (16_384_000_000, "alpha"));
+    }
+
+    #[test]
+    fn this_machine_is_detected_and_its_xml_reads_back_as_the_same_topology() {
+        let machine = Machine::detect().unwrap();
+        assert!(!machine.allowed.is_empty() && machine.core_count() > 0);
+        assert!(crate::launch::bound().unwrap().is_subset(&machine.allowed));
+        let copy = Machine::from_xml(&live_xml().unwrap()).unwrap();
+        assert_eq!((copy.packages, copy.l3_groups), (machine.packages, machine.l3_groups));
+        let sets = |cores: &[super::super::Core]| -> Vec<CpuSet> {
+            cores.iter().map(|core| core.cpus.clone()).collect()
+        };
+        assert_eq!(sets(&copy.cores), sets(&machine.cores));
+        let json = serde_json::to_string(&Machine::detect().unwrap()).unwrap();
+        assert!(serde_json::from_str::<Machine>(&json).is_ok());
+    }
+}

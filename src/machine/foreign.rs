@@ -1,5 +1,6 @@
 //! Machines that one doesn't have: from hwloc XML, and from a synthetic description.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -22,7 +23,7 @@ pub struct BadMachine {
 }
 
 impl Machine {
-    /// Reads a file that `lstopo FILE.xml` wrote (hwloc 1 and 2).
+    /// Reads a file that `lstopo FILE.xml` wrote (hwloc 1, 2 and 3).
     ///
     /// # Errors
     /// Why it can't be read, or what is wrong with it.
@@ -51,10 +52,10 @@ impl Machine {
             return Err(bad("no hwloc XML: write it with `lstopo FILE.xml`".to_owned()));
         }
         let refused = || {
-            "hwloc refuses it: is it whole, and was it written by hwloc 1 or 2? \
-             (HWLOC_XML_VERBOSE=1 says more)"
+            "hwloc refuses it: is it whole, and of one machine? (HWLOC_XML_VERBOSE=1 says more)"
                 .to_owned()
         };
+        let xml = &as_version_2(xml);
         let topology = load(BuildFlags::empty(), |b| b.from_xml(xml).map_err(|_| refused()));
         let topology = topology.map_err(|_| bad(refused()))?;
         let structure = Structure::of(&topology).map_err(bad)?;
@@ -87,6 +88,16 @@ impl Machine {
             Err(problem) => Err(bad(problem)),
         }
     }
+}
+
+/// Version 3 of the format differs from 2, which hwloc 2 reads, in what is not used here: device
+/// types, and notes about the machine outside of its object.
+fn as_version_2(xml: &str) -> Cow<'_, str> {
+    const VERSION_3: &str = "<topology version=\"3.";
+    let Some(start) = xml.find(VERSION_3) else { return Cow::Borrowed(xml) };
+    let minor = start + VERSION_3.len();
+    let rest = xml[minor..].trim_start_matches(|c: char| c.is_ascii_digit());
+    Cow::Owned(format!("{}<topology version=\"2.0{rest}", &xml[..start]))
 }
 
 /// How many CPUs a description stands for: the product of its levels' counts. hwloc would try
@@ -172,6 +183,14 @@ mod tests {
             assert!(Machine::from_xml(text).is_err(), "{text}");
         }
         assert!(Machine::from_xml_file(Path::new("/nonexistent.xml")).is_err());
+    }
+
+    #[test]
+    fn version_3_is_read_as_version_2() {
+        let xml = "<!DOCTYPE x>\n<topology version=\"3.12\">\n  <object/></topology>";
+        let lowered = "<!DOCTYPE x>\n<topology version=\"2.0\">\n  <object/></topology>";
+        assert_eq!(as_version_2(xml), lowered);
+        assert_eq!(as_version_2(lowered), lowered);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use super::CoreKind;
 /// of one make differ by a few percent; efficiency cores reach 60 to 75% of the others' frequency.
 const THRIFTY: f64 = 0.8;
 
+/// What hwloc calls them (`CoreType`).
+const THRIFTY_TYPES: [&str; 3] = ["IntelAtom", "IntelLowPower", "AMDEfficiency"];
+
 /// The kind of every CPU; empty where all are alike.
 #[derive(Debug, Default)]
 pub struct Kinds(BTreeMap<u32, CoreKind>);
@@ -47,7 +50,8 @@ pub fn of(topology: &Topology) -> Kinds {
 
 /// For each kind whether it is a thrifty one; `None` where all are alike.
 fn thrifty(kinds: &[CpuKind<'_>]) -> Option<Vec<bool>> {
-    let by_name = kinds.iter().map(|kind| Some(info(kind, "CoreType")? == "IntelAtom"));
+    let named = |name: String| THRIFTY_TYPES.contains(&name.as_str());
+    let by_name = kinds.iter().map(|kind| info(kind, "CoreType").map(named));
     let by_speed = || {
         let speeds: Option<Vec<f64>> = kinds.iter().map(speed).collect();
         let speeds = speeds?;

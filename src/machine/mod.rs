@@ -11,6 +11,7 @@ mod gpus;
 mod kinds;
 mod nodes;
 mod os_set;
+mod picture;
 mod processor;
 mod roots;
 mod topology;
@@ -20,8 +21,10 @@ use serde::{Deserialize, Serialize};
 pub use detect::live_xml;
 pub use fingerprint::{Fingerprint, Likeness};
 pub use foreign::BadMachine;
+pub(crate) use nodes::kibibytes;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 pub use roots::Roots;
+pub(crate) use roots::field;
 
 /// A machine as this process sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

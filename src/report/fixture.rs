@@ -34,6 +34,7 @@ pub fn machine(cores: u32) -> Machine {
     Machine {
         source: Source::Synthetic,
         host: "host".to_owned(),
+        host_key: String::new(),
         cpu: Cpu { model: "Test CPU".to_owned(), ..Cpu::default() },
         packages: vec![all.clone()],
         nodes: vec![Node {
@@ -44,6 +45,7 @@ pub fn machine(cores: u32) -> Machine {
             distances: vec![10],
         }],
         l3_groups: vec![all.clone()],
+        l3_bytes: 0,
         cores: (0..cores).map(core).collect(),
         allowed: all,
         limits: Limits::default(),

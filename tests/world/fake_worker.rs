@@ -38,7 +38,11 @@ fn answer(job: &Job) {
 }
 
 fn ready(job: &Job) -> Message {
-    let effect = Effect::default();
+    let mut effect = Effect::read();
+    effect.intra_op_threads = Some(job.settings.intra_op_threads);
+    effect.inter_op_threads = Some(job.settings.inter_op_threads);
+    // It has no pools; the rest is really read back.
+    effect.pools = Effect::as_asked(&job.settings).pools;
     Message::Ready { trial: job.trial, setup_s: 0.01, effect: Box::new(effect) }
 }
 
@@ -102,7 +106,8 @@ fn misbehave(fault: &str, job: &Job) {
 
 /// The best numbers of all, under settings that were not asked for.
 fn misapplied(job: &Job) {
-    let Message::Ready { trial, setup_s, effect } = ready(job) else { unreachable!() };
+    let Message::Ready { trial, setup_s, mut effect } = ready(job) else { unreachable!() };
+    effect.intra_op_threads = Some(job.settings.intra_op_threads + 7);
     say(&Message::Ready { trial, setup_s, effect });
     for _ in 0..job.repetitions {
         sample(job, 0.001);
