@@ -7,12 +7,16 @@
 
 mod annealing;
 mod draw;
+pub mod grid;
 mod model;
 mod objective;
+mod point;
 mod propose;
 mod random;
 pub mod regret;
+mod simplex;
 mod strategy;
+mod swarm;
 
 use crate::space::{Candidate, Space};
 

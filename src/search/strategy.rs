@@ -5,36 +5,54 @@ use std::str::FromStr;
 
 use argmin::core::Error;
 
+use super::grid::Grid;
 use super::model::{Modelled, Voice};
 use super::objective::Objective;
-use super::{annealing, propose, random};
+use super::{annealing, propose, random, simplex, swarm};
 
 /// A strategy's name on the command line and in the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StrategyName {
     /// Legal candidates drawn evenly, none twice.
-    #[default]
     Random,
     /// argmin's simulated annealing over neighbouring candidates.
     Annealing,
+    /// Every candidate in turn.
+    Grid,
+    /// argmin's particle swarm, its points mapped to legal candidates.
+    ParticleSwarm,
+    /// argmin's Nelder-Mead simplex, its points mapped to legal candidates.
+    NelderMead,
     /// Expected improvement under a Gaussian process.
     GaussianProcess,
     /// Expected improvement under a random forest.
     Forest,
     /// Gaussian process, forest and mutation of the best, in turn.
+    #[default]
     Portfolio,
 }
 
 impl StrategyName {
     /// Every strategy.
-    pub const ALL: [Self; 5] =
-        [Self::Random, Self::Annealing, Self::GaussianProcess, Self::Forest, Self::Portfolio];
+    pub const ALL: [Self; 8] = [
+        Self::Portfolio,
+        Self::GaussianProcess,
+        Self::Forest,
+        Self::Annealing,
+        Self::ParticleSwarm,
+        Self::NelderMead,
+        Self::Random,
+        Self::Grid,
+    ];
 
     /// The name on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Random => "random",
             Self::Annealing => "annealing",
+            Self::Grid => "grid",
+            Self::ParticleSwarm => "particle-swarm",
+            Self::NelderMead => "nelder-mead",
             Self::GaussianProcess => "gaussian-process",
             Self::Forest => "forest",
             Self::Portfolio => "portfolio",
@@ -49,6 +67,9 @@ impl StrategyName {
         match self {
             Self::Random => propose::search(objective, random::Random::default()),
             Self::Annealing => annealing::search(objective),
+            Self::Grid => propose::search(objective, Grid::new()),
+            Self::ParticleSwarm => swarm::search(objective),
+            Self::NelderMead => simplex::search(objective),
             Self::GaussianProcess => propose::search(objective, Modelled::new(&[Voice::Process])),
             Self::Forest => propose::search(objective, Modelled::new(&[Voice::Forest])),
             Self::Portfolio => {

@@ -70,7 +70,7 @@ fn standardised(mut costs: Vec<f64>) -> (Vec<f64>, f64, f64) {
     let mut sorted = costs.clone();
     sorted.sort_by(f64::total_cmp);
     let (best, median) = (sorted[0], sorted[sorted.len() / 2]);
-    let ceiling = median + CLIP * (median - best);
+    let ceiling = median + super::exp::exp("CLIP", 2.0) * (median - best);
     if ceiling > best {
         costs.iter_mut().for_each(|cost| *cost = cost.min(ceiling));
     }

@@ -7,6 +7,7 @@
 
 use super::cholesky::Factor;
 use super::data::Data;
+use super::exp::exp;
 use crate::space::{Candidate, Space};
 
 /// Predicts log cost in the units of [`Data::targets`].
@@ -36,7 +37,19 @@ impl Scales {
     /// What is expected before there is data: the more knobs, the less each says by itself.
     pub fn usual(space: &Space) -> Self {
         let knobs = space.knobs.len();
-        Self { lengths: vec![usual_length(knobs); knobs], noise: USUAL_NOISE.ln() }
+        Self { lengths: space.knobs.iter().map(|knob| usual_length(knobs, knob.ordered)).collect(), noise: USUAL_NOISE.ln() }
+    }
+
+    /// Jittered.
+    pub fn jittered(&self, rng: &mut impl rand::Rng) -> Self {
+        let jit = exp("JIT", 0.0);
+        let mut scales = self.clone();
+        for l in &mut scales.lengths {
+            let (radius, angle): (f64, f64) = (rng.random(), rng.random());
+            *l += jit * (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
+        }
+        scales.clamp();
+        scales
     }
 
     fn clamp(&mut self) {
@@ -45,8 +58,8 @@ impl Scales {
     }
 }
 
-fn usual_length(knobs: usize) -> f64 {
-    (0.5 * (knobs as f64).sqrt()).ln()
+fn usual_length(knobs: usize, ordered: bool) -> f64 {
+    (exp("LEN", 0.5) * (knobs as f64).sqrt()).ln() + if ordered { 0.0 } else { exp("CAT", 0.0) }
 }
 
 /// Covariances of any two levels of each knob.
@@ -72,7 +85,8 @@ impl Kernel {
                 let apart =
                     if knob.ordered { a.abs_diff(b) as f64 / reach } else { f64::from(a != b) };
                 let (covariance, slope) = matern(apart * (-length).exp());
-                table.covariance.push(covariance);
+                let own = if knob.ordered && a != b { 1.0 - exp("HAM", 0.0) } else { 1.0 };
+                table.covariance.push(covariance * own);
                 table.slope.push(slope);
             }
             table
@@ -202,8 +216,8 @@ fn climb(space: &Space, data: &Data, scales: &Scales) -> Option<(f64, Vec<f64>)>
         gradient[scales.lengths.len()] += 0.5 * pull * noise / data.counts[i];
     }
     let mut height = -0.5 * (n as f64 * variance.ln() + factor.log_determinant());
-    let usual = usual_length(space.knobs.len());
-    for (length, slope) in scales.lengths.iter().zip(&mut gradient) {
+    for ((length, slope), knob) in scales.lengths.iter().zip(&mut gradient).zip(&space.knobs) {
+        let usual = usual_length(space.knobs.len(), knob.ordered);
         prior(*length, usual, LENGTH_SPREAD, &mut height, slope);
     }
     let slope = gradient.last_mut()?;

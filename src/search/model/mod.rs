@@ -2,6 +2,7 @@
 
 mod cholesky;
 mod data;
+pub(super) mod exp;
 mod forest;
 mod gp;
 mod pool;
@@ -39,7 +40,7 @@ pub(super) struct Modelled {
 /// Space-filling candidates before the first model.
 const DESIGN: usize = 20;
 /// Random candidates of which the one furthest from all others joins the design.
-const DESIGN_CHOICES: usize = 10;
+const DESIGN_CHOICES: usize = 1;
 
 impl Modelled {
     pub fn new(voices: &'static [Voice]) -> Self {
@@ -55,7 +56,7 @@ impl Propose for Modelled {
         let space = objective.space();
         let observed = objective.observations().len();
         let data = Data::new(space, &objective.observations());
-        if data.len() + data.failed.len() < DESIGN || data.len() < 3 {
+        if data.len() + data.failed.len() < exp::exp("DESIGN", 20.0) as usize || data.len() < 3 {
             return Proposal::New(far_from_all(objective, draw, &data, rng).into_iter().collect());
         }
         let pool = Pool::new(objective, draw, &data, rng);
@@ -63,6 +64,10 @@ impl Propose for Modelled {
             return Proposal::New(Vec::new());
         }
         let voice = self.voices[observed % self.voices.len()];
+        let every = exp::exp("EXPLORE", 0.0) as usize;
+        if every > 0 && observed % every == 0 {
+            return Proposal::New(draw.wanted(rng, |found| objective.is_new(found)).into_iter().collect());
+        }
         let chosen = match voice {
             Voice::Mutation => vec![mutant(&pool, draw, &data, rng)],
             Voice::Forest => {
@@ -70,7 +75,7 @@ impl Propose for Modelled {
                 most_promising(pool, &data, count, |candidates| forest.predict(candidates))
             }
             Voice::Process => {
-                let scales = self.scales(objective, observed);
+                let scales = self.scales(objective, observed).jittered(rng);
                 match Process::new(space, &data, &scales) {
                     Some(process) => {
                         most_promising(pool, &data, count, |candidates| process.predict(candidates))
@@ -90,13 +95,13 @@ impl Modelled {
         let space = objective.space();
         loop {
             let last = self.fits.last();
-            let next = last.map_or(DESIGN, |(at, _)| at + (at / 12).max(2));
+            let next = last.map_or(DESIGN, |(at, _)| at + (at / 8).max(4));
             if next > observed {
                 return last.map_or_else(|| Scales::usual(space), |(_, scales)| scales.clone());
             }
             let data = Data::new(space, &objective.observations()[..next]);
             let start = last.map_or_else(|| Scales::usual(space), |(_, scales)| scales.clone());
-            let steps = if last.is_none() { 30 } else { 10 };
+            let steps = if last.is_none() { 30 } else { 8 };
             self.fits.push((next, fit(space, &data, &start, steps)));
         }
     }
@@ -164,14 +169,10 @@ fn most_promising(
     count: usize,
     predict: impl Fn(&[Candidate]) -> Vec<(f64, f64)>,
 ) -> Vec<Candidate> {
-    let seen =
-        predict(&data.best(10).iter().map(|&i| data.candidates[i].clone()).collect::<Vec<_>>());
+    let seen = predict(&data.best(10).iter().map(|&i| data.candidates[i].clone()).collect::<Vec<_>>());
     let lowest = seen.iter().map(|(mean, _)| *mean).fold(f64::INFINITY, f64::min);
     let promise = |candidates: &[Candidate]| -> Vec<f64> {
-        predict(candidates)
-            .into_iter()
-            .map(|(mean, sd)| expected_improvement(lowest, mean, sd))
-            .collect()
+        predict(candidates).into_iter().map(|(mean, sd)| expected_improvement(lowest, mean, sd * exp::exp("WIDE", 1.0))).collect()
     };
     let mut promises = promise(&pool.candidates);
     let mut climbed = 0;

@@ -1,0 +1,51 @@
+//! Grid: every candidate in turn, from a start that the seed decides.
+
+use super::draw::Draw;
+use super::objective::Objective;
+use super::propose::{Proposal, Propose};
+use crate::space::Space;
+
+/// Goes through a space in the order of its levels.
+pub(super) struct Grid {
+    /// How many candidates were passed: what lies before needs no second look.
+    passed: u128,
+}
+
+impl Grid {
+    pub fn new() -> Self {
+        Self { passed: 0 }
+    }
+}
+
+/// Says why a grid over `space` makes no sense with `budget` trials, where it does not: it
+/// would look at one corner and never at the rest.
+///
+/// # Errors
+/// The sizes, and what to do instead.
+pub fn fits(space: &Space, budget: usize) -> Result<(), String> {
+    let size = space.listed.as_ref().map_or_else(|| space.raw_count(), |l| l.len() as u128);
+    if size <= budget as u128 {
+        return Ok(());
+    }
+    Err(format!(
+        "a grid over `{}` has up to {size} candidates and the budget is about {budget} trials: \
+         give more time, a smaller space, or another strategy",
+        space.name
+    ))
+}
+
+impl Propose for Grid {
+    const NAME: &'static str = "grid";
+
+    fn propose(&mut self, objective: &Objective<'_>, draw: &Draw<'_>, count: usize) -> Proposal {
+        let length = draw.len();
+        let start = u128::from(objective.seed()) % length.max(1);
+        let mut batch = Vec::new();
+        while self.passed < length && batch.len() < count {
+            let found = draw.nth((start + self.passed) % length);
+            self.passed += 1;
+            batch.extend(found.filter(|found| objective.is_new(found) && !batch.contains(found)));
+        }
+        Proposal::New(batch)
+    }
+}
