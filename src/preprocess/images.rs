@@ -19,8 +19,7 @@ pub use photographs::photographs;
 /// The folder can't be read, holds no picture, or holds one whose header is broken.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let cure = "give a folder of JPEG or PNG files to --images";
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("{}: {cure}", folder.display()))?;
+    let entries = fs::read_dir(folder).with_context(|| format!("{}: {cure}", folder.display()))?;
     let mut images = Vec::new();
     for entry in entries {
         let path = entry.with_context(|| format!("{}", folder.display()))?.path();
@@ -44,9 +43,9 @@ fn check_header(path: &Path) -> Result<()> {
         .and_then(ImageReader::with_guessed_format)
         .map_err(anyhow::Error::from)
         .and_then(|reader| Ok(reader.into_dimensions()?));
-    dimensions.map(drop).with_context(|| {
-        format!("{} is no readable picture: repair or remove it", path.display())
-    })
+    dimensions
+        .map(drop)
+        .with_context(|| format!("{} is no readable picture: repair or remove it", path.display()))
 }
 
 #[cfg(test)]

@@ -38,8 +38,7 @@ pub fn photographs(folder: &Path, count: usize) -> Result<Vec<PathBuf>> {
     for number in 0..count {
         let path = folder.join(format!("photograph-v{VERSION}-{number:03}.jpg"));
         if !path.exists() {
-            write(folder, &path, number)
-                .with_context(|| format!("{}", path.display()))?;
+            write(folder, &path, number).with_context(|| format!("{}", path.display()))?;
         }
         paths.push(path);
     }
