@@ -1,8 +1,11 @@
 //! wan22-worker: one trial of a workload, and the comparison of its models with the reference.
 
 mod check;
+mod job;
 mod models;
 mod native;
+mod scenario;
+mod usage;
 mod weights;
 
 use std::process::ExitCode;
@@ -25,9 +28,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Some(Command::Check(check)) => check.run(),
-        None => Err(anyhow::anyhow!(
-            "a job on standard input is not understood yet; try `wan22-worker check --help`"
-        )),
+        None => return job::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
