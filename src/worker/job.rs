@@ -58,12 +58,18 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+fn misapplied(error: anyhow::Error) -> Failure {
+    Failure { outcome: Outcome::Misapplied, error }
+}
+
 /// Reads one JSON value, whatever may follow it.
 fn read(input: impl Read) -> Result<Job> {
     let mut values = Deserializer::from_reader(input.take(LONGEST_JOB)).into_iter::<Value>();
     let value = values
         .next()
-        .context("job: standard input is empty; wan22-tune starts this program and writes a job to it")?
+        .context(
+            "job: standard input is empty; wan22-tune starts this program and writes a job to it",
+        )?
         .context("job: standard input holds no whole JSON object")?;
     let version = value.get("version").and_then(Value::as_u64);
     ensure!(
@@ -76,9 +82,10 @@ fn read(input: impl Read) -> Result<Job> {
 
 /// Runs the trial on a thread named for what it does: OpenMP's threads inherit its name and CPUs.
 fn on_model_thread(job: Job) -> Result<(), Failure> {
-    let work = move || catch_unwind(AssertUnwindSafe(|| do_job(&job))).unwrap_or_else(|panic| {
-        Err(anyhow!("panic: {}", panic_text(&*panic)).into())
-    });
+    let work = move || {
+        catch_unwind(AssertUnwindSafe(|| do_job(&job)))
+            .unwrap_or_else(|panic| Err(anyhow!("panic: {}", panic_text(&*panic)).into()))
+    };
     let thread = thread::Builder::new().name("wan-model".to_owned()).spawn(work);
     let result = thread.context("starting the model's thread")?.join();
     result.unwrap_or_else(|_| Err(anyhow!("the model's thread ended without a word").into()))
@@ -87,13 +94,15 @@ fn on_model_thread(job: Job) -> Result<(), Failure> {
 fn do_job(job: &Job) -> Result<(), Failure> {
     check(job).map_err(|error| Failure { outcome: Outcome::Illegal, error })?;
     let trial = Trial::set_up(job)?;
+    // One batch shows every shape to libtorch and touches every buffer.
+    let batch = job.workload.clips.min(job.settings.batch_size);
     for _ in 0..job.warmup {
-        trial.repeat()?;
+        trial.run(batch)?;
     }
     let effect = Box::new(Effect::default());
     say(&Message::Ready { trial: job.trial, setup_s: usage::age_s()?, effect })?;
     for _ in 0..job.repetitions {
-        let sample = trial.repeat()?;
+        let sample = trial.run(job.workload.clips)?;
         say(&Message::Sample { trial: job.trial, sample })?;
     }
     let peak_rss_bytes = usage::peak_rss_bytes()?;
@@ -129,27 +138,35 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn set_up(job: &'a Job) -> Result<Self> {
+    fn set_up(job: &'a Job) -> Result<Self, Failure> {
         let settings = &job.settings;
-        bind(&settings.placement.model)
-            .with_context(|| format!("binding the model to CPUs {}", settings.placement.model))?;
-        let pools = Pools::start(settings.workers, &settings.placement, |cpus| Ok(bind(cpus)?))?;
+        let placement = &settings.placement;
+        bind(&placement.model)
+            .with_context(|| format!("binding the model to CPUs {}", placement.model))
+            .map_err(misapplied)?;
+        let pools = Pools::start(settings.workers, placement, |cpus| Ok(bind(cpus)?))
+            .map_err(misapplied)?;
         tch::set_num_interop_threads(settings.inter_op_threads as i32);
         // One thread makes each weight: what OpenMP's threads touched would lie where they do,
         // and those that start under the weights' memory policy would keep it.
         tch::set_num_threads(1);
-        settings.weights_memory.apply().context("the weights' memory policy")?;
+        settings
+            .weights_memory
+            .apply()
+            .context("the weights' memory policy")
+            .map_err(misapplied)?;
         let scenario = Scenario::build(&job.workload, settings, job.seed)?;
-        settings.memory.apply().context("the memory policy")?;
+        settings.memory.apply().context("the memory policy").map_err(misapplied)?;
         tch::set_num_threads(settings.intra_op_threads as i32);
         Ok(Self { job, pools, scenario })
     }
 
-    fn repeat(&self) -> Result<Sample> {
+    /// Makes `clips` clips.
+    fn run(&self, clips: u32) -> Result<Sample> {
         let job = self.job;
         let plan = Plan {
             images: &job.images,
-            clips: job.workload.clips as usize,
+            clips: clips as usize,
             batch_size: job.settings.batch_size as usize,
             width: job.workload.width,
             height: job.workload.height,
@@ -161,7 +178,7 @@ impl<'a> Trial<'a> {
         run_pipeline(&self.pools, &plan, &clock, |batch| self.scenario.run(batch, &clock))?;
         let wall_s = start.elapsed().as_secs_f64();
         let after = Usage::now()?;
-        let clips = f64::from(job.workload.clips);
+        let clips = f64::from(clips);
         let waited = after.run_queue.saturating_sub(before.run_queue);
         Ok(Sample {
             seconds: wall_s / clips,

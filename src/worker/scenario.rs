@@ -90,7 +90,8 @@ impl Scenario {
         let prompts = || prompts(text.as_ref(), 1);
         Ok(Self {
             encode_tiling: tiled(settings.tile_size).then(|| encode_tiling(settings.tile_size)),
-            decode_tiling: tiled(settings.vae_tile_size).then(|| decode_tiling(settings.vae_tile_size)),
+            decode_tiling: tiled(settings.vae_tile_size)
+                .then(|| decode_tiling(settings.vae_tile_size)),
             prompt: prompts()?,
             negative: prompts()?,
             workload: workload.clone(),
@@ -150,7 +151,8 @@ impl Scenario {
     }
 
     fn denoise(&self, noise: &Tensor, first: &Tensor, prompts: &Tensor) -> Result<Tensor> {
-        let mut scheduler = Scheduler::new(&SchedulerConfig::default(), self.workload.steps as usize)?;
+        let mut scheduler =
+            Scheduler::new(&SchedulerConfig::default(), self.workload.steps as usize)?;
         let steps = scheduler.timesteps().to_vec();
         let negative = self.negative.expand_as(prompts);
         let mut latent = noise.shallow_clone();

@@ -41,7 +41,8 @@ impl Usage {
 pub fn age_s() -> Result<f64> {
     let started: u64 = stat_field(&read("/proc/self/stat")?, 22)?;
     let uptime = read("/proc/uptime")?;
-    let now: f64 = uptime.split_whitespace().next().unwrap_or_default().parse().context("/proc/uptime")?;
+    let now: f64 =
+        uptime.split_whitespace().next().unwrap_or_default().parse().context("/proc/uptime")?;
     Ok((now - started as f64 / TICKS).max(0.0))
 }
 
@@ -65,7 +66,9 @@ fn stat_field(stat: &str, number: usize) -> Result<u64> {
     // The second field is a name in brackets that may hold blanks and brackets.
     let (_, rest) = stat.rsplit_once(')').context("/proc/self/stat has no name")?;
     let field = rest.split_whitespace().nth(number - 3);
-    field.and_then(|text| text.parse().ok()).with_context(|| format!("/proc/self/stat: field {number}"))
+    field
+        .and_then(|text| text.parse().ok())
+        .with_context(|| format!("/proc/self/stat: field {number}"))
 }
 
 #[cfg(test)]
