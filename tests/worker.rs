@@ -136,7 +136,8 @@ fn what_is_no_job_is_refused() {
 
 #[test]
 fn what_no_worker_can_run_is_illegal_and_named() {
-    let changes: [(&str, fn(&mut Job)); 7] = [
+    type Change = fn(&mut Job);
+    let changes: [(&str, Change); 7] = [
         ("frames is 4", |job| job.workload.frames = 4),
         ("width is 40", |job| job.workload.width = 40),
         ("layers is 31", |job| job.workload.layers = 31),
