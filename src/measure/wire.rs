@@ -29,7 +29,7 @@ pub struct Job {
     pub settings: Settings,
     /// Repetitions after the warm-up.
     pub repetitions: u32,
-    /// Repetitions before, not reported.
+    /// Single batches before, not reported.
     pub warmup: u32,
     /// Input pictures, JPEG or PNG.
     pub images: Vec<PathBuf>,

@@ -28,6 +28,15 @@ pub struct NotFinite {
     of: usize,
 }
 
+impl NotFinite {
+    /// # Errors
+    /// [`NotFinite`] when one of `values` is infinite or not a number.
+    pub fn check(values: &[f32]) -> Result<(), Self> {
+        let count = values.iter().filter(|value| !value.is_finite()).count();
+        if count == 0 { Ok(()) } else { Err(Self { count, of: values.len() }) }
+    }
+}
+
 impl Frames {
     /// How many frames.
     pub fn len(&self) -> usize {
@@ -45,10 +54,7 @@ impl Frames {
     /// [`NotFinite`] when a value is; the encoder's own when the size is none that JPEG has.
     pub fn jpeg(&self, index: usize) -> Result<Vec<u8>> {
         let planes = &self.planes[index * self.frame_len()..][..self.frame_len()];
-        let count = planes.iter().filter(|value| !value.is_finite()).count();
-        if count > 0 {
-            return Err(NotFinite { count, of: planes.len() }.into());
-        }
+        NotFinite::check(planes)?;
         let mut bytes = Vec::new();
         let encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
         encoder.write_image(

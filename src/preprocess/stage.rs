@@ -120,7 +120,8 @@ impl StageClock {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+/// What a caught panic says.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }

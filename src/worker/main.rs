@@ -3,8 +3,11 @@
 mod bench;
 mod case;
 mod check;
+mod job;
 mod models;
 mod native;
+mod scenario;
+mod usage;
 mod weights;
 
 use std::process::ExitCode;
@@ -29,9 +32,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Some(Command::Check(check)) => check.run(),
         Some(Command::Bench(bench)) => bench.run(),
-        None => Err(anyhow::anyhow!(
-            "a job on standard input is not understood yet; try `wan22-worker check --help`"
-        )),
+        None => return job::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

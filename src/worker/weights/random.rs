@@ -1,7 +1,7 @@
 //! Seeded random weights at memory speed: one block of random numbers, laid out again and again.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+use rand_xoshiro::rand_core::{RngCore as _, SeedableRng};
 use tch::{Kind, Tensor};
 
 use super::{Init, filled};
