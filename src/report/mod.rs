@@ -28,11 +28,14 @@ use plot::Picture;
 pub use profile::profile;
 pub use summary::summary;
 
-/// Writes `plots/*.svg`, `plots/*.png` and `report.html`.
+/// Writes all that derives from results: `profile.json`, `plots/*.svg`, `plots/*.png` and
+/// `report.html`.
 ///
 /// # Errors
-/// The file that can't be written, or the time in the journal that is none.
+/// The file that can't be written, the time in the journal that is none, or why the machine can't
+/// run the profile.
 pub fn write(folder: &Folder, results: &Results) -> Result<()> {
+    profile(results)?.write(&folder.profile())?;
     let pictures = pictures(results)?;
     let plots = folder.plots();
     fs::create_dir_all(&plots).with_context(|| format!("creating {}", plots.display()))?;
@@ -66,14 +69,13 @@ mod tests {
         let made = simulated(60);
         let folder = tempfile::tempdir().unwrap();
         let folder = Folder::new(folder.path());
-        std::fs::create_dir_all(folder.path()).unwrap();
         made.write(&folder);
         let results = Results::open(&folder).unwrap();
         write(&folder, &results).unwrap();
         if let Ok(to) = std::env::var("SHOW") {
             std::process::Command::new("cp").args(["-r", folder.path().to_str().unwrap(), &to]).status().unwrap();
         }
-        println!("{}", summary(&results));
+        println!("{}", summary(&results, &folder));
         println!("{}", serde_json::to_string_pretty(&profile(&results).unwrap()).unwrap());
     }
 }

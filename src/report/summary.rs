@@ -1,16 +1,18 @@
 //! What a terminal shows of a tune.
 
+use std::path::Path;
+
 use super::account::Account;
 use super::contender::{self, Contender};
 use super::number::digits;
 use super::table::Table;
 use super::verdict;
-use crate::results::Results;
+use crate::results::{Folder, Results};
 use crate::space::Value;
 
-/// The verdict in one sentence, baseline against best knob by knob, what the trials came to and
-/// where the time went.
-pub fn summary(results: &Results) -> String {
+/// The verdict in one sentence, baseline against best knob by knob, what the trials came to,
+/// where the time went, and where the files are.
+pub fn summary(results: &Results, folder: &Folder) -> String {
     let account = Account::of(results);
     let mut text = format!("{}\n\n", verdict::sentence(results));
     if let Some(contender) = Contender::of(results) {
@@ -28,6 +30,12 @@ pub fn summary(results: &Results) -> String {
     if !idle.is_empty() {
         text.push_str(&format!("Without a choice on this machine: {}\n", idle.join(", ")));
     }
+    text.push_str(&format!(
+        "\nReport   {}\nProfile  {}\nUse it   wan22-tune exec --profile {} -- COMMAND\n",
+        folder.report().display(),
+        folder.profile().display(),
+        quoted(&folder.profile())
+    ));
     text
 }
 
@@ -67,4 +75,11 @@ fn values<'a>(
 pub fn idle(results: &Results) -> Vec<&str> {
     let single = results.space.knobs.iter().filter(|knob| knob.levels.len() < 2);
     single.map(|knob| knob.name.as_str()).collect()
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let safe = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | ':' | '+');
+    if text.chars().all(safe) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
