@@ -56,6 +56,12 @@ fn pictures(results: &Results) -> Result<Vec<Picture>> {
     if let Some(stages) = plot::stages::Stages::of(results) {
         pictures.push(Picture::new("stages", &stages)?);
     }
+    if let Some(response) = plot::response::Response::of(results) {
+        pictures.push(Picture::new("knobs", &response)?);
+    }
+    if let Some(drift) = plot::drift::Drift::of(results)? {
+        pictures.push(Picture::new("drift", &drift)?);
+    }
     Ok(pictures)
 }
 
