@@ -6,12 +6,15 @@
 pub mod account;
 pub mod clock;
 pub mod contender;
+pub mod facts;
 pub mod number;
 mod page;
 pub mod plot;
 mod profile;
 mod summary;
 pub mod table;
+pub mod trials;
+pub mod usage;
 pub mod verdict;
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
 //! What a terminal shows of a tune.
 
-use std::path::Path;
-
 use super::account::Account;
 use super::contender::{self, Contender};
 use super::number::digits;
 use super::table::Table;
-use super::verdict;
+use super::{usage, verdict};
 use crate::results::{Folder, Results};
 use crate::space::Value;
 
@@ -31,10 +29,10 @@ pub fn summary(results: &Results, folder: &Folder) -> String {
         text.push_str(&format!("Without a choice on this machine: {}\n", idle.join(", ")));
     }
     text.push_str(&format!(
-        "\nReport   {}\nProfile  {}\nUse it   wan22-tune exec --profile {} -- COMMAND\n",
+        "\nReport   {}\nProfile  {}\nUse it   {}\n",
         folder.report().display(),
         folder.profile().display(),
-        quoted(&folder.profile())
+        usage::with_tool(&folder.profile())
     ));
     text
 }
@@ -75,11 +73,4 @@ fn values<'a>(
 pub fn idle(results: &Results) -> Vec<&str> {
     let single = results.space.knobs.iter().filter(|knob| knob.levels.len() < 2);
     single.map(|knob| knob.name.as_str()).collect()
-}
-
-/// A path as a shell reads it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let safe = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | ':' | '+');
-    if text.chars().all(safe) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

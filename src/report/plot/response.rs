@@ -116,6 +116,7 @@ impl Plot for Response {
             (Mark::Dot, palette::TRIAL, "candidate with this value"),
             (Mark::Bar, palette::INK, "their median"),
             (Mark::Bar, palette::BEST, "the lowest median"),
+            (Mark::Square, palette::BASELINE, "the baseline's value"),
         ]
     }
 
@@ -128,29 +129,37 @@ impl Plot for Response {
         B::ErrorType: 'static,
     {
         let columns = columns(canvas.width());
+        let words = canvas.style(TEXT, palette::INK, Anchor::Right);
+        let mut widest = 0.0_f64;
+        for row in self.panels.iter().flat_map(|panel| &panel.rows) {
+            widest = widest.max(canvas.text_width(&row.value.to_string(), &words)?);
+        }
         let (places, _) = arrange(&self.panels, columns, canvas.width());
         for (panel, (left, top)) in self.panels.iter().zip(places) {
             let part = canvas.part(left, top, canvas.width() / columns as f64, panel.height());
-            panel.draw(&part, self.shown)?;
+            panel.draw(&part, widest, self.shown)?;
         }
         Ok(())
     }
 }
 
 impl Panel {
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, shown: (f64, f64)) -> Result<()>
+    fn draw<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        widest: f64,
+        shown: (f64, f64),
+    ) -> Result<()>
     where
         B::ErrorType: 'static,
     {
         canvas.bold(&self.knob, (12.0, 20.0), TEXT)?;
         let name = canvas.style(TEXT, palette::INK, Anchor::Right);
         let muted = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
-        let widest = self.rows.iter().map(|row| canvas.text_width(&row.label(), &name));
-        let widest = widest.collect::<Result<Vec<f64>>>()?.into_iter().fold(40.0, f64::max);
-        let places = (12.0 + widest + 10.0, canvas.width() - 56.0);
+        let places = (30.0 + widest + 10.0, canvas.width() - 56.0);
         let x = Scale { values: shown, places };
         let bottom = HEAD + ROW * self.rows.len() as f64;
-        for (value, word) in x.ticks(((places.1 - places.0) / 60.0) as usize) {
+        for (value, word) in x.ticks(((places.1 - places.0) / 45.0) as usize) {
             let x = x.place(value);
             canvas.line(&[(x, HEAD - 4.0), (x, bottom)], palette::GRID, 1.0)?;
             canvas.text(&word, (x, bottom + 11.0), &muted)?;
@@ -158,7 +167,10 @@ impl Panel {
         let fastest = self.rows.iter().map(|row| row.median_s).fold(f64::INFINITY, f64::min);
         for (i, row) in self.rows.iter().enumerate() {
             let y = HEAD + ROW * (i as f64 + 0.5);
-            canvas.text(&row.label(), (places.0 - 10.0, y), &name)?;
+            canvas.text(&row.value.to_string(), (places.0 - 10.0, y), &name)?;
+            if row.baseline {
+                canvas.mark(Mark::Square, (16.0, y), palette::BASELINE)?;
+            }
             row.draw(canvas, x, y, row.median_s == fastest)?;
         }
         Ok(())
@@ -166,10 +178,6 @@ impl Panel {
 }
 
 impl Row {
-    fn label(&self) -> String {
-        format!("{}{}", self.value, if self.baseline { " (baseline)" } else { "" })
-    }
-
     fn draw<B: DrawingBackend>(
         &self,
         canvas: &Canvas<B>,
