@@ -32,12 +32,7 @@ impl Account {
         let clock = Clock::of(results);
         let end_s = |trial| clock.as_ref().ok()?.end_s(trial).ok();
         let last_s = results.trials.iter().filter_map(end_s).fold(0.0, f64::max);
-        Self {
-            outcomes,
-            spent_s: last_s.max(wall_s),
-            measured_s: wall_s - overhead_s,
-            overhead_s,
-        }
+        Self { outcomes, spent_s: last_s.max(wall_s), measured_s: wall_s - overhead_s, overhead_s }
     }
 
     /// How many trials.

@@ -56,9 +56,11 @@ pub fn trials_of<'a>(
     knobs: &'a BTreeMap<String, Value>,
 ) -> impl Iterator<Item = &'a Trial> {
     let counts = |trial: &&Trial| trial.phase != crate::trial::Phase::Calibration;
-    results.trials.iter().filter(counts).filter(move |trial| {
-        trial.knobs == *knobs && trial.score_s().is_some()
-    })
+    results
+        .trials
+        .iter()
+        .filter(counts)
+        .filter(move |trial| trial.knobs == *knobs && trial.score_s().is_some())
 }
 
 fn median(confirmation: &Confirmation, side: fn(&Pair) -> f64) -> Option<f64> {

@@ -19,16 +19,25 @@ pub fn machine(machine: &Machine) -> Table {
     }
     fact("packages", machine.packages.len().to_string());
     let groups = machine.l3_groups.len();
-    fact("L3 groups", match machine.l3_bytes {
-        0 => groups.to_string(),
-        size => format!("{groups}, the largest of {}", bytes(size)),
-    });
-    let node = |node: &Node| format!("{}: CPUs {}, {}", node.number, node.cpus, bytes(node.memory_bytes));
+    fact(
+        "L3 groups",
+        match machine.l3_bytes {
+            0 => groups.to_string(),
+            size => format!("{groups}, the largest of {}", bytes(size)),
+        },
+    );
+    let node =
+        |node: &Node| format!("{}: CPUs {}, {}", node.number, node.cpus, bytes(node.memory_bytes));
     fact("NUMA nodes", machine.nodes.iter().map(node).collect::<Vec<_>>().join("; "));
-    fact("memory used", match machine.limits.memory_bytes {
-        Some(limit) => format!("{} (limit of {})", bytes(machine.usable_memory_bytes()), bytes(limit)),
-        None => bytes(machine.memory_bytes),
-    });
+    fact(
+        "memory used",
+        match machine.limits.memory_bytes {
+            Some(limit) => {
+                format!("{} (limit of {})", bytes(machine.usable_memory_bytes()), bytes(limit))
+            }
+            None => bytes(machine.memory_bytes),
+        },
+    );
     fact("instruction sets", machine.cpu.isa.join(" "));
     for gpu in &machine.gpus {
         fact("GPU", format!("{}, {}, driver {}", gpu.model, bytes(gpu.memory_bytes), gpu.driver));
@@ -54,16 +63,19 @@ pub fn tune(results: &Results) -> Table {
     fact("seed", tune.seed.to_string());
     fact("baseline", tune.preset.to_string());
     fact("space", format!("{}, {} combinations of values", space.name, space.raw_count()));
-    fact("workload", format!(
-        "{}: {} of {} x {} pixels and {}, {}, {}",
-        workload.name,
-        count(workload.clips as usize, "clip"),
-        workload.width,
-        workload.height,
-        count(workload.frames as usize, "frame"),
-        count(workload.layers as usize, "transformer block"),
-        count(workload.steps as usize, "denoising step")
-    ));
+    fact(
+        "workload",
+        format!(
+            "{}: {} of {} x {} pixels and {}, {}, {}",
+            workload.name,
+            count(workload.clips as usize, "clip"),
+            workload.width,
+            workload.height,
+            count(workload.frames as usize, "frame"),
+            count(workload.layers as usize, "transformer block"),
+            count(workload.steps as usize, "denoising step")
+        ),
+    );
     fact("a trial", format!("{} after a warm-up", count(tune.repetitions as usize, "repetition")));
     if let Some(peak) = trials::peak_memory(results) {
         fact("peak memory", peak);

@@ -56,7 +56,7 @@ values = ["baseline"]
 "#;
 
 impl Made {
-    /// Without a trial; eight cores, a budget of two minutes.
+    /// Without a trial; eight cores, a budget of four minutes.
     pub fn new() -> Self {
         let machine = machine();
         let preset = Preset::Threadripper5995wx;
@@ -75,9 +75,9 @@ impl Made {
         };
         let tune = Tune {
             tool: "wan22-tune 0.1.0".to_owned(),
-            command: "wan22-tune --budget 2m".to_owned(),
+            command: "wan22-tune --budget 4m".to_owned(),
             started: "2026-11-22T20:00:00Z".to_owned(),
-            budget_s: 120.0,
+            budget_s: 240.0,
             seed: 7,
             strategy: "annealing".to_owned(),
             preset,
@@ -124,8 +124,9 @@ impl Made {
         let mut knobs = self.results.space.given.baseline.clone();
         knobs.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let (outcome, detail) = end.err().unwrap_or((Outcome::Ok, ""));
-        let samples: Vec<Sample> =
-            end.map(|score| [0.99, 1.0, 1.02].map(|x| sample(x * score)).to_vec()).unwrap_or_default();
+        let samples: Vec<Sample> = end
+            .map(|score| [0.99, 1.0, 1.02].map(|x| sample(x * score)).to_vec())
+            .unwrap_or_default();
         let wall_s = 2.0 + samples.iter().map(|sample| sample.seconds).sum::<f64>();
         let start: jiff::Timestamp = self.results.tune.started.parse().unwrap();
         let started = start + jiff::SignedDuration::from_secs_f64(self.clock_s);

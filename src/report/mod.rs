@@ -1,12 +1,15 @@
 //! Report: what people read of a tune, as pure functions of its [`Results`].
 //!
-//! [`summary`] is for the terminal, [`write`] makes the page and the plots, [`profile`] the
-//! settings to ship. The same results give the same bytes.
+//! [`summary`] is for the terminal, [`write`](fn@write) makes the page and the plots, [`profile()`]
+//! the settings to ship; [`markdown()`], [`json`] and [`csv`] are for other documents and programs.
+//! The same results give the same bytes.
 
 pub mod account;
 pub mod clock;
 pub mod contender;
+mod data;
 pub mod facts;
+mod markdown;
 pub mod number;
 mod page;
 pub mod plot;
@@ -19,6 +22,8 @@ pub mod verdict;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 
@@ -28,6 +33,8 @@ use crate::durable;
 use crate::results::{Folder, Results};
 use plot::Picture;
 
+pub use data::{csv, json};
+pub use markdown::{BEGIN, END, markdown, splice};
 pub use profile::profile;
 pub use summary::summary;
 
@@ -66,25 +73,4 @@ fn pictures(results: &Results) -> Result<Vec<Picture>> {
         pictures.push(Picture::new("drift", &drift)?);
     }
     Ok(pictures)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fixture::*;
-    use super::*;
-
-    #[test]
-    fn the_same_files_give_the_same_bytes() {
-        let made = simulated(60);
-        let folder = tempfile::tempdir().unwrap();
-        let folder = Folder::new(folder.path());
-        made.write(&folder);
-        let results = Results::open(&folder).unwrap();
-        write(&folder, &results).unwrap();
-        if let Ok(to) = std::env::var("SHOW") {
-            std::process::Command::new("cp").args(["-r", folder.path().to_str().unwrap(), &to]).status().unwrap();
-        }
-        println!("{}", summary(&results, &folder));
-        println!("{}", serde_json::to_string_pretty(&profile(&results).unwrap()).unwrap());
-    }
 }

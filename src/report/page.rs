@@ -107,49 +107,62 @@ fn knobs(results: &Results) -> Markup {
     let Some(contender) = Contender::of(results) else { return html! {} };
     let rows = table(&summary::knobs(results, &contender, true), false);
     let idle = summary::idle(results);
-    section("Baseline against best", &html! {
-        (rows)
-        @if !idle.is_empty() { p { "With a single value on this machine: " (idle.join(", ")) "." } }
-    })
+    section(
+        "Baseline against best",
+        &html! {
+            (rows)
+            @if !idle.is_empty() { p { "With a single value on this machine: " (idle.join(", ")) "." } }
+        },
+    )
 }
 
 fn commands(results: &Results) -> Result<Markup> {
     let profile = super::profile(results)?;
-    Ok(section("Use it", &html! {
-        p { "In this folder:" }
-        pre tabindex="0" { code { (usage::with_tool(Path::new("profile.json"))) } }
-        p { "The same without wan22-tune:" }
-        pre tabindex="0" { code { (usage::without_tool(&profile)) } }
-        p { "Tile sizes, batch size and worker counts are the program's own to set: " code { "optimal_settings" } " and " code { "workers" } " in profile.json hold them." }
-    }))
+    Ok(section(
+        "Use it",
+        &html! {
+            p { "In this folder:" }
+            pre tabindex="0" { code { (usage::with_tool(Path::new("profile.json"))) } }
+            p { "The same without wan22-tune:" }
+            pre tabindex="0" { code { (usage::without_tool(&profile)) } }
+            p { "Tile sizes, batch size and worker counts are the program's own to set: " code { "optimal_settings" } " and " code { "workers" } " in profile.json hold them." }
+        },
+    ))
 }
 
 fn stages(results: &Results, figure: &Markup) -> Markup {
     let Some(stages) = Stages::of(results) else { return html! {} };
     let (baseline, best) = stages.overlap();
-    let overlap = |name: &str, times: f64| format!("{name}: {} busy seconds a second", digits(times));
+    let overlap =
+        |name: &str, times: f64| format!("{name}: {} busy seconds a second", digits(times));
     let overlaps = [baseline.map(|o| overlap("baseline", o)), best.map(|o| overlap("best", o))];
     let scaling = trials::scaling(results);
-    section("Where the time goes", &html! {
-        (figure)
-        p { "Stages run side by side, so their busy times don't add up to the clip's (" (overlaps.into_iter().flatten().collect::<Vec<_>>().join("; ")) ")." }
-        @if !scaling.rows.is_empty() {
-            h3 { "Stages by number of threads" }
-            p { "Median busy seconds a clip over all successful trials; their other knobs vary." }
-            (table(&scaling, true))
-        }
-    })
+    section(
+        "Where the time goes",
+        &html! {
+            (figure)
+            p { "Stages run side by side, so their busy times don't add up to the clip's (" (overlaps.into_iter().flatten().collect::<Vec<_>>().join("; ")) ")." }
+            @if !scaling.rows.is_empty() {
+                h3 { "Stages by number of threads" }
+                p { "Median busy seconds a clip over all successful trials; their other knobs vary." }
+                (table(&scaling, true))
+            }
+        },
+    )
 }
 
 fn responses(_results: &Results, knobs: &Markup, pairs: &Markup) -> Markup {
     if knobs.0.is_empty() {
         return html! {};
     }
-    section("What each knob does", &html! {
-        (knobs)
-        p { "Each dot is a candidate; its other knobs vary too, and a search looks longer where it is fast. So a low median shows good company as well as a good value." }
-        (pairs)
-    })
+    section(
+        "What each knob does",
+        &html! {
+            (knobs)
+            p { "Each dot is a candidate; its other knobs vary too, and a search looks longer where it is fast. So a low median shows good company as well as a good value." }
+            (pairs)
+        },
+    )
 }
 
 fn drift(results: &Results, figure: &Markup) -> Result<Markup> {
@@ -158,20 +171,26 @@ fn drift(results: &Results, figure: &Markup) -> Result<Markup> {
         let way = if share < 0.0 { "faster" } else { "slower" };
         format!(", and by the end it ran {} {way} than at the start", percent(share.abs()))
     });
-    Ok(section("Noise and drift", &html! {
-        (figure)
-        @if let Some(spread) = drift.spread() {
-            p { "The baseline ran " (drift.repeats.len()) " times with a standard deviation of " (percent(spread)) (slowdown.unwrap_or_default()) "." }
-        }
-    }))
+    Ok(section(
+        "Noise and drift",
+        &html! {
+            (figure)
+            @if let Some(spread) = drift.spread() {
+                p { "The baseline ran " (drift.repeats.len()) " times with a standard deviation of " (percent(spread)) (slowdown.unwrap_or_default()) "." }
+            }
+        },
+    ))
 }
 
 fn failures(results: &Results) -> Markup {
     let failures = trials::failures(results);
-    section("Failures", &html! {
-        p { (Account::of(results).trials_line()) "." }
-        @if !failures.rows.is_empty() { (table(&failures, true)) }
-    })
+    section(
+        "Failures",
+        &html! {
+            p { (Account::of(results).trials_line()) "." }
+            @if !failures.rows.is_empty() { (table(&failures, true)) }
+        },
+    )
 }
 
 fn figure(picture: Option<&Picture>) -> Markup {

@@ -42,10 +42,15 @@ impl Table {
             (0..self.columns.len()).map(|i| width(i).unwrap_or_default()).collect();
         let mut text = String::new();
         for row in lines {
-            let cells = row.iter().zip(&self.columns).zip(&widths).map(|((cell, column), width)| {
-                let cell = plain(cell);
-                if column.numbers { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-            });
+            let cells =
+                row.iter().zip(&self.columns).zip(&widths).map(|((cell, column), width)| {
+                    let cell = plain(cell);
+                    if column.numbers {
+                        format!("{cell:>width$}")
+                    } else {
+                        format!("{cell:<width$}")
+                    }
+                });
             let line = cells.collect::<Vec<_>>().join("  ");
             text.push_str(line.trim_end());
             text.push('\n');

@@ -65,18 +65,21 @@ fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Failures grouped by outcome and by what they say, the most frequent first.
+/// Failures grouped by outcome and by what they say but for the numbers in it, the most frequent
+/// first.
 pub fn failures(results: &Results) -> Table {
-    let mut causes: BTreeMap<(Outcome, String), Vec<u64>> = BTreeMap::new();
+    let mut causes: BTreeMap<(Outcome, String), Vec<&Trial>> = BTreeMap::new();
     for trial in results.trials.iter().filter(|trial| trial.outcome != Outcome::Ok) {
         let cause = (trial.outcome, without_numbers(&trial.detail));
-        causes.entry(cause).or_default().push(trial.number);
+        causes.entry(cause).or_default().push(trial);
     }
-    let mut causes: Vec<((Outcome, String), Vec<u64>)> = causes.into_iter().collect();
+    let mut causes: Vec<((Outcome, String), Vec<&Trial>)> = causes.into_iter().collect();
     causes.sort_by_key(|(_, trials)| std::cmp::Reverse(trials.len()));
     let mut table = Table::new(["#times", "outcome", "cause", "trials"]);
     for ((outcome, cause), trials) in causes {
-        let numbers: Vec<String> = trials.iter().map(u64::to_string).collect();
+        let numbers: Vec<String> = trials.iter().map(|trial| trial.number.to_string()).collect();
+        let same = trials.iter().all(|trial| trial.detail == trials[0].detail);
+        let cause = if same { trials[0].detail.clone() } else { cause };
         let times = trials.len().to_string();
         table.row([times, outcome.to_string(), cause, shortened(&numbers)]);
     }

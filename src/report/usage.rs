@@ -13,9 +13,9 @@ pub fn with_tool(path: &Path) -> String {
 /// The same on a machine that lacks this program; numactl does the binding.
 pub fn without_tool(profile: &Profile) -> String {
     let launch = &profile.launch;
-    let mut words = vec!["env".to_owned()];
-    words.extend(launch.environment.iter().map(|(name, value)| quoted(&format!("{name}={value}"))));
-    words.push(format!("numactl --physcpubind={}", launch.cpus));
+    let mut lines = vec!["env".to_owned()];
+    lines.extend(launch.environment.iter().map(|(name, value)| quoted(&format!("{name}={value}"))));
+    let mut binding = format!("numactl --physcpubind={}", launch.cpus);
     let policy = match &launch.memory {
         MemoryPolicy::Default => None,
         MemoryPolicy::Bind(nodes) => Some(("membind", nodes)),
@@ -23,9 +23,11 @@ pub fn without_tool(profile: &Profile) -> String {
         MemoryPolicy::Interleave(nodes) => Some(("interleave", nodes)),
         MemoryPolicy::WeightedInterleave(nodes) => Some(("weighted-interleave", nodes)),
     };
-    words.extend(policy.map(|(name, nodes)| format!("--{name}={nodes}")));
-    words.push("COMMAND".to_owned());
-    words.join(" ")
+    if let Some((name, nodes)) = policy {
+        binding.push_str(&format!(" --{name}={nodes}"));
+    }
+    lines.extend([binding, "COMMAND".to_owned()]);
+    lines.join(" \\\n  ")
 }
 
 /// A word as a shell reads it.

@@ -54,7 +54,6 @@ impl Medium {
     }
 }
 
-
 /// The shape that stands for one kind of thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
@@ -121,10 +120,10 @@ where
 
     /// A part of the canvas, from the left and the top, in pixels of a page.
     pub fn part(&self, left: f64, top: f64, width: f64, height: f64) -> Self {
-        let area = self.area.clone().shrink(
-            (self.px(left), self.px(top)),
-            (self.px(width).max(1), self.px(height).max(1)),
-        );
+        let area = self
+            .area
+            .clone()
+            .shrink((self.px(left), self.px(top)), (self.px(width).max(1), self.px(height).max(1)));
         Self { area, medium: self.medium }
     }
 
@@ -197,7 +196,9 @@ where
         match mark {
             Mark::Dot => self.area.draw(&Circle::new((x, y), r, fill))?,
             Mark::SmallDot => self.area.draw(&Circle::new((x, y), self.px(2.6), fill))?,
-            Mark::Square => self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], fill))?,
+            Mark::Square => {
+                self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], fill))?
+            }
             Mark::Diamond => {
                 let d = self.px(4.8);
                 let corners = vec![(x, y - d), (x + d, y), (x, y + d), (x - d, y)];

@@ -129,8 +129,11 @@ impl Plot for Drift {
     }
 
     fn legend(&self) -> Legend {
-        let mut legend =
-            vec![(Mark::Square, palette::BASELINE, "baseline, with its fastest and slowest repetition")];
+        let mut legend = vec![(
+            Mark::Square,
+            palette::BASELINE,
+            "baseline, with its fastest and slowest repetition",
+        )];
         legend.extend(self.signals.iter().map(|s| (Mark::Line, s.colour, s.name)));
         legend
     }

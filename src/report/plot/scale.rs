@@ -27,7 +27,8 @@ impl Scale {
         // 2.5 needs a digit more than its power of ten says.
         let finer = usize::from((step / power - 2.5).abs() < 1e-9);
         let places = (-step.log10().floor()).max(0.0) as usize + finer;
-        let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
+        let (first, last) =
+            ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
         let tick = |n: i64| (n as f64 * step, format!("{:.places$}", n as f64 * step));
         (first..=last).map(tick).collect()
     }
