@@ -4,6 +4,7 @@ mod bench;
 pub mod exec;
 pub mod machine;
 pub mod measure;
+pub mod report;
 mod progress;
 pub mod space;
 pub mod tune;

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::journal::Journal;
-use crate::machine::{Core, CoreKind, Cpu, CpuSet, Limits, Machine, Node, Source};
+use crate::machine::Machine;
 use crate::results::{Folder, Results};
 use crate::settings::{Baseline, Preset};
 use crate::space::{Given, Space, SpaceFile, Tune, Value};
@@ -21,39 +21,14 @@ pub struct Made {
     clock_s: f64,
 }
 
-/// A machine with one node, one L3 group and no SMT.
-pub fn machine(cores: u32) -> Machine {
-    let all: CpuSet = (0..cores).collect();
-    let core = |cpu| Core {
-        cpus: [cpu].into_iter().collect(),
-        package: 0,
-        node: 0,
-        l3_group: 0,
-        kind: CoreKind::Uniform,
-    };
-    Machine {
-        source: Source::Synthetic,
-        host: "host".to_owned(),
-        host_key: String::new(),
-        cpu: Cpu { model: "Test CPU".to_owned(), ..Cpu::default() },
-        packages: vec![all.clone()],
-        nodes: vec![Node {
-            number: 0,
-            cpus: all.clone(),
-            memory_bytes: 16 << 30,
-            allowed: true,
-            distances: vec![10],
-        }],
-        l3_groups: vec![all.clone()],
-        l3_bytes: 0,
-        cores: (0..cores).map(core).collect(),
-        allowed: all,
-        limits: Limits::default(),
-        memory_bytes: 16 << 30,
-        gpus: Vec::new(),
-        kernel: "6.1.0".to_owned(),
-        notes: Vec::new(),
-    }
+/// Eight cores with one node and one L3, and no SMT.
+fn machine() -> Machine {
+    let mut machine = Machine::from_synthetic("package:1 l3:1 core:8 pu:1").unwrap();
+    "host".clone_into(&mut machine.host);
+    "Test CPU".clone_into(&mut machine.cpu.model);
+    "6.1.0".clone_into(&mut machine.kernel);
+    machine.memory_bytes = 16 << 30;
+    machine
 }
 
 const SPACE: &str = r#"
@@ -81,9 +56,9 @@ values = ["baseline"]
 "#;
 
 impl Made {
-    /// Without a trial; eight cores, a budget of two minutes.
+    /// Without a trial; eight cores, a budget of four minutes.
     pub fn new() -> Self {
-        let machine = machine(8);
+        let machine = machine();
         let preset = Preset::Threadripper5995wx;
         let baseline = Baseline::fit(preset, &machine).knobs.values();
         let given = Given { facts: BTreeMap::from([("cores".to_owned(), 8)]), baseline };
@@ -100,9 +75,9 @@ impl Made {
         };
         let tune = Tune {
             tool: "wan22-tune 0.1.0".to_owned(),
-            command: "wan22-tune --budget 2m".to_owned(),
+            command: "wan22-tune --budget 4m".to_owned(),
             started: "2026-11-22T20:00:00Z".to_owned(),
-            budget_s: 120.0,
+            budget_s: 240.0,
             seed: 7,
             strategy: "annealing".to_owned(),
             preset,

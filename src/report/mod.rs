@@ -1,21 +1,29 @@
 //! Report: what people read of a tune, as pure functions of its [`Results`].
 //!
-//! [`summary`] is for the terminal, [`write`] makes the page and the plots, [`profile`] the
-//! settings to ship. The same results give the same bytes.
+//! [`summary`] is for the terminal, [`write`](fn@write) makes the page and the plots, [`profile()`]
+//! the settings to ship; [`markdown()`], [`json`] and [`csv`] are for other documents and programs.
+//! The same results give the same bytes.
 
 pub mod account;
 pub mod clock;
 pub mod contender;
+mod data;
+pub mod facts;
+mod markdown;
 pub mod number;
 mod page;
 pub mod plot;
 mod profile;
 mod summary;
 pub mod table;
+pub mod trials;
+pub mod usage;
 pub mod verdict;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 
@@ -25,14 +33,19 @@ use crate::durable;
 use crate::results::{Folder, Results};
 use plot::Picture;
 
+pub use data::{csv, json};
+pub use markdown::{BEGIN, END, markdown, splice};
 pub use profile::profile;
 pub use summary::summary;
 
-/// Writes `plots/*.svg`, `plots/*.png` and `report.html`.
+/// Writes all that derives from results: `profile.json`, `plots/*.svg`, `plots/*.png` and
+/// `report.html`.
 ///
 /// # Errors
-/// The file that can't be written, or the time in the journal that is none.
+/// The file that can't be written, the time in the journal that is none, or why the machine can't
+/// run the profile.
 pub fn write(folder: &Folder, results: &Results) -> Result<()> {
+    profile(results)?.write(&folder.profile())?;
     let pictures = pictures(results)?;
     let plots = folder.plots();
     fs::create_dir_all(&plots).with_context(|| format!("creating {}", plots.display()))?;
@@ -53,30 +66,11 @@ fn pictures(results: &Results) -> Result<Vec<Picture>> {
     if let Some(stages) = plot::stages::Stages::of(results) {
         pictures.push(Picture::new("stages", &stages)?);
     }
-    Ok(pictures)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fixture::*;
-    use super::*;
-
-    #[test]
-    fn the_same_files_give_the_same_bytes() {
-        let made = simulated(60);
-        let folder = tempfile::tempdir().unwrap();
-        let folder = Folder::new(folder.path());
-        std::fs::create_dir_all(folder.path()).unwrap();
-        made.write(&folder);
-        let results = Results::open(&folder).unwrap();
-        write(&folder, &results).unwrap();
-        if let Ok(to) = std::env::var("SHOW") {
-            std::process::Command::new("cp")
-                .args(["-r", folder.path().to_str().unwrap(), &to])
-                .status()
-                .unwrap();
-        }
-        println!("{}", summary(&results));
-        println!("{}", serde_json::to_string_pretty(&profile(&results).unwrap()).unwrap());
+    if let Some(response) = plot::response::Response::of(results) {
+        pictures.push(Picture::new("knobs", &response)?);
     }
+    if let Some(drift) = plot::drift::Drift::of(results)? {
+        pictures.push(Picture::new("drift", &drift)?);
+    }
+    Ok(pictures)
 }

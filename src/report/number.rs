@@ -8,7 +8,7 @@ pub fn seconds(value: f64) -> String {
 /// A quantity with three digits that matter, at most four behind the point.
 pub fn digits(value: f64) -> String {
     let places = match value.abs() {
-        v if v >= 99.95 => 0,
+        v if v >= 99.95 || v == 0.0 => 0,
         v if v >= 9.995 => 1,
         v if v >= 0.9995 => 2,
         v if v >= 0.09995 => 3,
@@ -71,10 +71,10 @@ mod tests {
 
     #[test]
     fn three_digits_matter() {
-        let written = [0.01234, 0.5, 0.99951, 3.2149, 12.34, 99.97, 1234.5, -2.0].map(digits);
+        let written = [0.0, 0.01234, 0.5, 0.99951, 3.2149, 12.34, 99.97, 1234.5, -2.0].map(digits);
         assert_eq!(
             written,
-            ["0.0123", "0.500", "1.00", "3.21", "12.3", "100", "1234", "\u{2212}2.00"]
+            ["0", "0.0123", "0.500", "1.00", "3.21", "12.3", "100", "1234", "\u{2212}2.00"]
         );
     }
 

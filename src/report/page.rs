@@ -1,13 +1,22 @@
 //! The page: one file that needs nothing else, in a light and a dark scheme.
+//!
+//! maud escapes whatever stands in parentheses; only this program's own style sheet and script,
+//! and SVG that plotters has escaped, go in as they are.
+
+use std::path::Path;
 
 use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::account::Account;
-use super::contender::Contender;
+use super::contender::{self, Contender};
+use super::number::{count, digits, percent};
+use super::plot::drift::Drift;
+use super::plot::stages::Stages;
 use super::plot::{Elements, Picture, font, palette};
 use super::table::{Table, plain};
-use super::{summary, verdict};
+use super::{facts, summary, trials, usage, verdict};
+use crate::confirm::Verdict;
 use crate::results::Results;
 
 const STYLE: &str = include_str!("page.css");
@@ -16,28 +25,31 @@ const SORT: &str = include_str!("sort.js");
 /// The page of a tune with its pictures.
 ///
 /// # Errors
-/// The profile can't be made.
+/// The profile can't be made, or a time is none.
 pub fn page(results: &Results, pictures: &[Picture]) -> Result<String> {
-    let account = Account::of(results);
-    let machine = &results.machine;
-    let title = format!("wan22-tune on {}", plain(&machine.host));
+    let drawn = |name: &str| figure(pictures.iter().find(|picture| picture.name == name));
     let body = html! {
         main {
-            header {
-                p.kind { "wan22-tune report" }
-                h1 { (verdict::sentence(results)) }
-                p { (plain(&machine.cpu.model)) " (" (plain(&machine.host)) "), " (results.tune.started) }
-            }
+            (head(results))
             (knobs(results))
-            @for picture in pictures { (figure(picture)) }
-            section {
-                h2 { "Trials" }
-                p { (account.trials_line()) "." }
-                p { (account.time_line(results.tune.budget_s)) "." }
-            }
+            (commands(results)?)
+            (section("Best so far against time", &html! {
+                (drawn("progress"))
+                p { (Account::of(results).time_line(results.tune.budget_s)) "." }
+            }))
+            (stages(results, &drawn("stages")))
+            (responses(results, &drawn("knobs"), &drawn("pairs")))
+            (drift(results, &drawn("drift"))?)
+            (failures(results))
+            (section("Every trial", &table(&trials::all(results), true)))
+            (section("The machine", &table(&facts::machine(&results.machine), false)))
+            (section("How it was run", &html! {
+                (table(&facts::tune(results), false))
+                p { "This page is made from machine.json, space.toml and trials.csv alone: " code { "wan22-tune report DIR" } " makes it again." }
+            }))
         }
     };
-    Ok(document(&title, &body).into_string())
+    Ok(document(&format!("wan22-tune: {}", plain(&results.machine.host)), &body).into_string())
 }
 
 fn document(title: &str, body: &Markup) -> Markup {
@@ -48,6 +60,8 @@ fn document(title: &str, body: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width,initial-scale=1";
                 meta name="color-scheme" content="light dark";
+                // No icon: a browser would ask a server for one.
+                link rel="icon" href="data:,";
                 title { (title) }
                 style { (PreEscaped(font::css())) (PreEscaped(STYLE)) (PreEscaped(palette::dark_css("figure svg"))) }
             }
@@ -56,21 +70,132 @@ fn document(title: &str, body: &Markup) -> Markup {
     }
 }
 
-fn knobs(results: &Results) -> Markup {
+fn section(title: &str, content: &Markup) -> Markup {
+    html! { section { h2 { (title) } (content) } }
+}
+
+fn head(results: &Results) -> Markup {
+    let machine = &results.machine;
+    let account = Account::of(results);
+    let contender = Contender::of(results);
+    let verdict = results.verdict();
+    let class = if matches!(verdict, Verdict::Gain(_)) { "gain" } else { "none" };
     html! {
-        @if let Some(contender) = Contender::of(results) {
-            section {
-                h2 { "Baseline against best" }
-                (table(&summary::knobs(results, &contender, true)))
+        header {
+            p.kind { "wan22-tune report" }
+            h1 class=(class) { (plain(&verdict::sentence(results))) }
+            p { (plain(&machine.cpu.model)) ", " (count(machine.core_count(), "core")) ", host " (plain(&machine.host)) ", " (plain(&results.tune.started)) }
+            dl {
+                @if let Some(baseline_s) = contender::baseline_s(results) { (tile("baseline", &digits(baseline_s), "s a clip")) }
+                @if let Some(best) = &contender {
+                    (tile(if best.confirmed { "finalist" } else { "best, not confirmed" }, &digits(best.score_s), "s a clip"))
+                }
+                @if let Verdict::Gain(gain) = verdict {
+                    (tile("clips in the same time", &format!("{}\u{d7}", digits(1.0 / (1.0 - gain.mean))), "as many"))
+                }
+                (tile("trials", &account.trials().to_string(), &format!("{} failed", account.failed())))
             }
         }
     }
 }
 
-fn figure(picture: &Picture) -> Markup {
+fn tile(name: &str, value: &str, unit: &str) -> Markup {
+    html! { div { dt { (name) } dd { strong { (value) } " " (unit) } } }
+}
+
+fn knobs(results: &Results) -> Markup {
+    let Some(contender) = Contender::of(results) else { return html! {} };
+    let rows = table(&summary::knobs(results, &contender, true), false);
+    let idle = summary::idle(results);
+    section(
+        "Baseline against best",
+        &html! {
+            (rows)
+            @if !idle.is_empty() { p { "With a single value on this machine: " (idle.join(", ")) "." } }
+        },
+    )
+}
+
+fn commands(results: &Results) -> Result<Markup> {
+    let profile = super::profile(results)?;
+    Ok(section(
+        "Use it",
+        &html! {
+            p { "In this folder:" }
+            pre tabindex="0" { code { (usage::with_tool(Path::new("profile.json"))) } }
+            p { "The same without wan22-tune:" }
+            pre tabindex="0" { code { (usage::without_tool(&profile)) } }
+            p { "Tile sizes, batch size and worker counts are the program's own to set: " code { "optimal_settings" } " and " code { "workers" } " in profile.json hold them." }
+        },
+    ))
+}
+
+fn stages(results: &Results, figure: &Markup) -> Markup {
+    let Some(stages) = Stages::of(results) else { return html! {} };
+    let (baseline, best) = stages.overlap();
+    let overlap =
+        |name: &str, times: f64| format!("{name}: {} busy seconds a second", digits(times));
+    let overlaps = [baseline.map(|o| overlap("baseline", o)), best.map(|o| overlap("best", o))];
+    let scaling = trials::scaling(results);
+    section(
+        "Where the time goes",
+        &html! {
+            (figure)
+            p { "Stages run side by side, so their busy times don't add up to the clip's (" (overlaps.into_iter().flatten().collect::<Vec<_>>().join("; ")) ")." }
+            @if !scaling.rows.is_empty() {
+                h3 { "Stages by number of threads" }
+                p { "Median busy seconds a clip over all successful trials; their other knobs vary." }
+                (table(&scaling, true))
+            }
+        },
+    )
+}
+
+fn responses(_results: &Results, knobs: &Markup, pairs: &Markup) -> Markup {
+    if knobs.0.is_empty() {
+        return html! {};
+    }
+    section(
+        "What each knob does",
+        &html! {
+            (knobs)
+            p { "Each dot is a candidate; its other knobs vary too, and a search looks longer where it is fast. So a low median shows good company as well as a good value." }
+            (pairs)
+        },
+    )
+}
+
+fn drift(results: &Results, figure: &Markup) -> Result<Markup> {
+    let Some(drift) = Drift::of(results)? else { return Ok(html! {}) };
+    let slowdown = drift.slowdown().map(|share| {
+        let way = if share < 0.0 { "faster" } else { "slower" };
+        format!(", and by the end it ran {} {way} than at the start", percent(share.abs()))
+    });
+    Ok(section(
+        "Noise and drift",
+        &html! {
+            (figure)
+            @if let Some(spread) = drift.spread() {
+                p { "The baseline ran " (drift.repeats.len()) " times with a standard deviation of " (percent(spread)) (slowdown.unwrap_or_default()) "." }
+            }
+        },
+    ))
+}
+
+fn failures(results: &Results) -> Markup {
+    let failures = trials::failures(results);
+    section(
+        "Failures",
+        &html! {
+            p { (Account::of(results).trials_line()) "." }
+            @if !failures.rows.is_empty() { (table(&failures, true)) }
+        },
+    )
+}
+
+fn figure(picture: Option<&Picture>) -> Markup {
     html! {
-        section {
-            h2 { (picture.title) }
+        @if let Some(picture) = picture {
             figure {
                 (svg(picture, &picture.wide, "wide"))
                 (svg(picture, &picture.narrow, "narrow"))
@@ -88,19 +213,23 @@ fn svg(picture: &Picture, elements: &Elements, class: &str) -> Markup {
     }
 }
 
-/// A table in a box of its own that scrolls where the window is too narrow.
-pub fn table(table: &Table) -> Markup {
+/// A table in a box of its own that scrolls where the window is too narrow. The first cell of
+/// each row names it; a head without words is left out.
+fn table(table: &Table, sortable: bool) -> Markup {
+    let headed = table.columns.iter().any(|column| !column.title.is_empty());
+    let number = |i: usize| table.columns[i].numbers.then_some("number");
     html! {
         div.scroll tabindex="0" {
-            table {
-                thead {
-                    tr { @for column in &table.columns {
-                        th scope="col" class=[column.numbers.then_some("number")] { (plain(&column.title)) }
-                    } }
+            table class=[sortable.then_some("sortable")] {
+                @if headed {
+                    thead { tr { @for (i, column) in table.columns.iter().enumerate() {
+                        th scope="col" class=[number(i)] { (plain(&column.title)) }
+                    } } }
                 }
                 tbody { @for row in &table.rows {
-                    tr { @for (cell, column) in row.iter().zip(&table.columns) {
-                        td class=[column.numbers.then_some("number")] { (plain(cell)) }
+                    tr { @for (i, cell) in row.iter().enumerate() {
+                        @if i == 0 && !sortable { th scope="row" { (plain(cell)) } }
+                        @else { td class=[number(i)] { (plain(cell)) } }
                     } }
                 } }
             }

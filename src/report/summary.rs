@@ -3,24 +3,24 @@
 use super::account::Account;
 use super::contender::{self, Contender};
 use super::number::digits;
-use super::table::Table;
-use super::verdict;
-use crate::results::Results;
+use super::table::{Table, plain};
+use super::{usage, verdict};
+use crate::results::{Folder, Results};
 use crate::space::Value;
 
-/// The verdict in one sentence, baseline against best knob by knob, what the trials came to and
-/// where the time went.
-pub fn summary(results: &Results) -> String {
+/// The verdict in one sentence, baseline against best knob by knob, what the trials came to,
+/// where the time went, and where the files are.
+pub fn summary(results: &Results, folder: &Folder) -> String {
     let account = Account::of(results);
-    let mut text = format!("{}\n\n", verdict::sentence(results));
+    let mut text = format!("{}\n", verdict::sentence(results));
     if let Some(contender) = Contender::of(results) {
-        text.push_str(&knobs(results, &contender, false).to_terminal());
+        text.push_str(&format!("\n{}", knobs(results, &contender, false).to_terminal()));
         let same = unchanged(results, &contender);
         if !same.is_empty() {
             text.push_str(&format!("As in the baseline: {}\n", same.join(", ")));
         }
     } else if let Some(baseline_s) = contender::baseline_s(results) {
-        text.push_str(&format!("The baseline takes {} s a clip.\n", digits(baseline_s)));
+        text.push_str(&format!("\nThe baseline takes {} s a clip.\n", digits(baseline_s)));
     }
     text.push_str(&format!("\n{}\n", account.trials_line()));
     text.push_str(&format!("{}\n", account.time_line(results.tune.budget_s)));
@@ -28,7 +28,14 @@ pub fn summary(results: &Results) -> String {
     if !idle.is_empty() {
         text.push_str(&format!("Without a choice on this machine: {}\n", idle.join(", ")));
     }
-    text
+    text.push_str(&format!(
+        "\nReport   {}\nProfile  {}\nUse it   {}\n",
+        folder.report().display(),
+        folder.profile().display(),
+        usage::with_tool(&folder.profile())
+    ));
+    // Names from files must not steer the terminal.
+    text.lines().map(|line| format!("{}\n", plain(line))).collect()
 }
 
 /// Baseline against best, knob by knob: those that differ, or `all` that are tuned.

@@ -7,6 +7,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::font::FAMILY;
 use super::palette::{self, Colour};
+use crate::report::table::plain;
 
 /// A drawing area with a scale: 2 pixels of a bitmap for each of a page.
 pub struct Canvas<B: DrawingBackend> {
@@ -58,8 +59,8 @@ impl Medium {
 pub enum Mark {
     /// A filled circle.
     Dot,
-    /// A circle's outline.
-    Ring,
+    /// A smaller one, for crowds.
+    SmallDot,
     /// A filled square.
     Square,
     /// A filled rhombus.
@@ -68,10 +69,12 @@ pub enum Mark {
     Cross,
     /// A triangle that points up: off the scale.
     Above,
+    /// A triangle that points to the right: off the scale.
+    Beyond,
+    /// An upright bar.
+    Bar,
     /// A line.
     Line,
-    /// A dashed line.
-    Dashes,
 }
 
 /// Where words stand relative to their position.
@@ -154,7 +157,15 @@ where
     pub fn text(&self, text: &str, at: (f64, f64), style: &TextStyle<'_>) -> Result<()> {
         let em = style.font.get_size() / self.medium.font_size(1.0);
         let y = at.1 + em * self.medium.drop();
-        Ok(self.area.draw_text(text, style, (self.px(at.0), self.px(y)))?)
+        Ok(self.area.draw_text(&plain(text), style, (self.px(at.0), self.px(y)))?)
+    }
+
+    /// Bold words that start at a place, around its height.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn bold(&self, text: &str, at: (f64, f64), em: f64) -> Result<()> {
+        self.text(text, at, &self.font(em, FontStyle::Bold, palette::INK, Anchor::Left))
     }
 
     /// The width of words in pixels of a page.
@@ -184,7 +195,7 @@ where
         let r = self.px(3.5);
         match mark {
             Mark::Dot => self.area.draw(&Circle::new((x, y), r, fill))?,
-            Mark::Ring => self.area.draw(&Circle::new((x, y), r, line))?,
+            Mark::SmallDot => self.area.draw(&Circle::new((x, y), self.px(2.6), fill))?,
             Mark::Square => {
                 self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], fill))?
             }
@@ -201,8 +212,12 @@ where
                 let corners = vec![(x, y - r), (x + r, y + r), (x - r, y + r)];
                 self.area.draw(&Polygon::new(corners, fill))?;
             }
+            Mark::Beyond => {
+                let corners = vec![(x + r, y), (x - r, y + r), (x - r, y - r)];
+                self.area.draw(&Polygon::new(corners, fill))?;
+            }
+            Mark::Bar => self.bar((at.0 - 1.5, at.1 - 8.0), (at.0 + 1.5, at.1 + 8.0), fill)?,
             Mark::Line => self.line(&[(at.0 - 9.0, at.1), (at.0 + 9.0, at.1)], colour, 2.2)?,
-            Mark::Dashes => self.dashes((at.0 - 9.0, at.1), (at.0 + 9.0, at.1), colour)?,
         }
         Ok(())
     }
@@ -239,8 +254,7 @@ where
     pub fn head(&self, title: Option<&str>, legend: &[(Mark, Colour, &str)]) -> Result<Self> {
         let mut top = 4.0;
         if let Some(title) = title {
-            let bold = self.font(15.0, FontStyle::Bold, palette::INK, Anchor::Left);
-            self.text(title, (12.0, top + 14.0), &bold)?;
+            self.bold(title, (12.0, top + 14.0), 15.0)?;
             top += 30.0;
         }
         let style = self.style(TEXT, palette::MUTED, Anchor::Left);

@@ -1,10 +1,12 @@
 //! Plots: each is made from results as plain data, and drawn the same as SVG and as PNG.
 
 pub mod canvas;
+pub mod drift;
 pub mod font;
 mod frame;
 pub mod palette;
 pub mod progress;
+pub mod response;
 mod scale;
 pub mod stages;
 
@@ -15,6 +17,8 @@ use plotters::prelude::*;
 
 use canvas::{Canvas, Mark, Medium};
 use palette::Colour;
+
+use crate::stats;
 
 /// What marks mean.
 pub type Legend = Vec<(Mark, Colour, &'static str)>;
@@ -147,6 +151,20 @@ fn full_height(plot: &impl Plot, width: f64, titled: bool) -> Result<f64> {
     let canvas = Canvas::new(backend.into_drawing_area(), Medium::Svg)?;
     let rest = canvas.head(titled.then(|| plot.title()), &plot.legend())?;
     Ok(SCRAP - rest.height() + plot.height(width))
+}
+
+/// The scores that an axis shows: a trial far slower than the baseline is marked at the axis's
+/// end instead, so that the differences that matter can be seen.
+fn shown_scores(scores: &[f64], baseline_s: Option<f64>) -> (f64, f64) {
+    let low = scores.iter().copied().reduce(f64::min);
+    let high = scores.iter().copied().reduce(f64::max);
+    let (Some(low), Some(high)) = (low, high) else {
+        return (0.0, 1.0);
+    };
+    let middle = baseline_s.into_iter().chain(stats::median(scores)).fold(low, f64::max);
+    let high = high.min(1.6 * middle);
+    let margin = 0.12 * (high - low).max(0.05 * high);
+    ((low - margin).max(0.0), high + margin)
 }
 
 /// The unit of a time axis.

@@ -8,7 +8,7 @@ use plotters::prelude::*;
 use super::canvas::{Anchor, Canvas, Mark, TEXT};
 use super::frame::Frame;
 use super::palette::{self, Colour};
-use super::{Legend, Plot, TimeUnit};
+use super::{Legend, Plot, TimeUnit, shown_scores};
 use crate::report::clock::Clock;
 use crate::report::contender;
 use crate::results::Results;
@@ -75,19 +75,10 @@ impl Progress {
         Ok((!progress.points.is_empty()).then_some(progress))
     }
 
-    /// The scores that the axis shows: a trial far slower than the baseline is marked at its top
-    /// instead, so that the differences that matter can be seen.
-    fn scores(&self) -> (f64, f64) {
+    /// The seconds a clip that the axis shows.
+    fn shown(&self) -> (f64, f64) {
         let scores: Vec<f64> = self.points.iter().filter_map(|point| point.score_s).collect();
-        let (Some(low), Some(high)) =
-            (scores.iter().copied().reduce(f64::min), scores.iter().copied().reduce(f64::max))
-        else {
-            return (0.0, 1.0);
-        };
-        let middle = self.baseline_s.into_iter().chain(stats::median(&scores)).fold(low, f64::max);
-        let high = high.min(1.6 * middle);
-        let margin = 0.12 * (high - low).max(0.05 * high);
-        ((low - margin).max(0.0), high + margin)
+        shown_scores(&scores, self.baseline_s)
     }
 }
 
@@ -163,7 +154,7 @@ impl Plot for Progress {
         if self.points.iter().any(|point| point.score_s.is_none()) {
             legend.push((Mark::Cross, palette::FAILED, "failed"));
         }
-        if self.points.iter().any(|point| point.score_s.is_some_and(|s| s > self.scores().1)) {
+        if self.points.iter().any(|point| point.score_s.is_some_and(|s| s > self.shown().1)) {
             legend.push((Mark::Above, palette::TRIAL, "slower than the scale"));
         }
         legend
@@ -178,7 +169,7 @@ impl Plot for Progress {
         B::ErrorType: 'static,
     {
         let unit = TimeUnit::fitting(self.end_s);
-        let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.scores());
+        let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
         // A lane above the scale for what has no place on it, and one for the phases' names.
         let top = frame.y.places.1 + 4.0;
         frame.y.places.1 += 34.0;

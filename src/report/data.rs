@@ -1,0 +1,102 @@
+//! The report for programs: JSON of what was found, CSV of the ranking.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::account::Account;
+use super::contender::{self, Contender};
+use super::plot::drift::Drift;
+use super::plot::stages::{Row, Stages};
+use super::verdict;
+use crate::confirm::{Confirmation, Verdict};
+use crate::ranking::ranking;
+use crate::results::Results;
+use crate::stats::Interval;
+
+/// The version of the JSON's form.
+pub const SCHEMA: u32 = 1;
+
+/// What was found, as JSON; seconds and shares, `null` where something is not known.
+///
+/// # Errors
+/// A time that is none.
+pub fn json(results: &Results) -> Result<String> {
+    let account = Account::of(results);
+    let drift = Drift::of(results)?;
+    let confirmation = Confirmation::of(results);
+    let gain = confirmation.as_ref().and_then(Confirmation::gain);
+    let value = json!({
+        "schema": SCHEMA,
+        "verdict": {
+            "claim": matches!(results.verdict(), Verdict::Gain(_)),
+            "sentence": verdict::sentence(results),
+            "gain": gain.filter(|gain| gain.low.is_finite()).map(interval),
+            "pairs": confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len()),
+            "failures": confirmation.as_ref().map_or(0, |confirmation| confirmation.failures),
+        },
+        "baseline": {
+            "score_s": contender::baseline_s(results),
+            "knobs": results.space.given.baseline,
+        },
+        "best": Contender::of(results).map(|best| json!({
+            "score_s": best.score_s,
+            "confirmed": best.confirmed,
+            "knobs": best.knobs,
+        })),
+        "stages": Stages::of(results).map(|stages| stages.rows.iter().map(stage).collect::<Vec<_>>()),
+        "trials": {
+            "total": account.trials(),
+            "failed": account.failed(),
+            "outcomes": account.outcomes,
+        },
+        "time": {
+            "budget_s": results.tune.budget_s,
+            "spent_s": account.spent_s,
+            "measured_s": account.measured_s,
+            "overhead_s": account.overhead_s,
+        },
+        "noise": {
+            "baseline_repeats": drift.as_ref().map_or(0, |drift| drift.repeats.len()),
+            "deviation": drift.as_ref().and_then(Drift::spread),
+            "slowdown": drift.as_ref().and_then(Drift::slowdown),
+        },
+        "machine": { "host": results.machine.host, "fingerprint": results.machine.fingerprint() },
+        "workload": results.workload,
+        "tune": results.tune,
+    });
+    Ok(format!("{}\n", serde_json::to_string_pretty(&value)?))
+}
+
+fn interval(gain: Interval) -> Value {
+    json!({ "mean": gain.mean, "low": gain.low, "high": gain.high })
+}
+
+fn stage(row: &Row) -> Value {
+    json!({ "stage": row.name, "baseline_s": row.baseline_s, "best_s": row.best_s })
+}
+
+/// The ranking, one row a candidate, best first; columns named as in the journal.
+///
+/// # Errors
+/// None that can be met: the text is made in memory.
+pub fn csv(results: &Results) -> Result<String> {
+    let names: Vec<&String> = results.space.given.baseline.keys().collect();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let fixed = ["rank", "score_s", "trials", "baseline"].map(str::to_owned);
+    writer
+        .write_record(fixed.into_iter().chain(names.iter().map(|name| format!("knob.{name}"))))?;
+    for (i, ranked) in ranking(results).into_iter().enumerate() {
+        let is_baseline = ranked.knobs == results.space.given.baseline;
+        let head = [
+            (i + 1).to_string(),
+            ranked.score_s.to_string(),
+            ranked.trials.to_string(),
+            is_baseline.to_string(),
+        ];
+        let value = |name: &&String| ranked.knobs.get(*name).map(ToString::to_string);
+        writer.write_record(
+            head.into_iter().chain(names.iter().map(|n| value(n).unwrap_or_default())),
+        )?;
+    }
+    String::from_utf8(writer.into_inner().context("the ranking")?).context("the ranking")
+}

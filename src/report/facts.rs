@@ -1,0 +1,84 @@
+//! The machine, and how the tune was run, as tables of two columns.
+
+use super::number::{bytes, count, span};
+use super::table::Table;
+use super::trials;
+use crate::machine::{Machine, Node};
+use crate::results::Results;
+
+/// What the tuned process could use of the machine.
+pub fn machine(machine: &Machine) -> Table {
+    let mut table = Table::new(["", ""]);
+    let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
+    fact("host", machine.host.clone());
+    fact("processor", machine.cpu.model.clone());
+    fact("cores used", format!("{} of {}", machine.core_count(), machine.cores.len()));
+    fact("CPUs used", format!("{} ({})", machine.allowed.len(), machine.allowed));
+    if let Some(quota) = machine.limits.cpu_quota {
+        fact("CPU quota", format!("{quota} CPUs"));
+    }
+    fact("packages", machine.packages.len().to_string());
+    let groups = machine.l3_groups.len();
+    fact(
+        "L3 groups",
+        match machine.l3_bytes {
+            0 => groups.to_string(),
+            size => format!("{groups}, the largest of {}", bytes(size)),
+        },
+    );
+    let node =
+        |node: &Node| format!("{}: CPUs {}, {}", node.number, node.cpus, bytes(node.memory_bytes));
+    fact("NUMA nodes", machine.nodes.iter().map(node).collect::<Vec<_>>().join("; "));
+    fact(
+        "memory used",
+        match machine.limits.memory_bytes {
+            Some(limit) => {
+                format!("{} (limit of {})", bytes(machine.usable_memory_bytes()), bytes(limit))
+            }
+            None => bytes(machine.memory_bytes),
+        },
+    );
+    fact("instruction sets", machine.cpu.isa.join(" "));
+    for gpu in &machine.gpus {
+        fact("GPU", format!("{}, {}, driver {}", gpu.model, bytes(gpu.memory_bytes), gpu.driver));
+    }
+    fact("kernel", machine.kernel.clone());
+    for note in &machine.notes {
+        fact("note", note.clone());
+    }
+    table.rows.retain(|row| row.iter().all(|cell| !cell.is_empty()));
+    table
+}
+
+/// How the tune was run, in all that it takes to run it again.
+pub fn tune(results: &Results) -> Table {
+    let Results { tune, workload, space, .. } = results;
+    let mut table = Table::new(["", ""]);
+    let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
+    fact("command", tune.command.clone());
+    fact("program", tune.tool.clone());
+    fact("started", tune.started.clone());
+    fact("budget", span(tune.budget_s));
+    fact("strategy", tune.strategy.clone());
+    fact("seed", tune.seed.to_string());
+    fact("baseline", tune.preset.to_string());
+    fact("space", format!("{}, {} combinations of values", space.name, space.raw_count()));
+    fact(
+        "workload",
+        format!(
+            "{}: {} of {} x {} pixels and {}, {}, {}",
+            workload.name,
+            count(workload.clips as usize, "clip"),
+            workload.width,
+            workload.height,
+            count(workload.frames as usize, "frame"),
+            count(workload.layers as usize, "transformer block"),
+            count(workload.steps as usize, "denoising step")
+        ),
+    );
+    fact("a trial", format!("{} after a warm-up", count(tune.repetitions as usize, "repetition")));
+    if let Some(peak) = trials::peak_memory(results) {
+        fact("peak memory", peak);
+    }
+    table
+}

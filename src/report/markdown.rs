@@ -1,0 +1,124 @@
+//! The report as Markdown, and splicing it into a file.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::account::Account;
+use super::contender::Contender;
+use super::number::count;
+use super::plot::stages::Stages;
+use super::table::{Table, escape};
+use super::{number, summary, verdict};
+use crate::durable;
+use crate::results::Results;
+
+/// The line after which [`splice`] puts its text.
+pub const BEGIN: &str = "<!-- wan22-tune report: begin -->";
+/// The line before which it ends.
+pub const END: &str = "<!-- wan22-tune report: end -->";
+
+/// The verdict, baseline against best, and the stages, with the command and the machine that
+/// they come from.
+pub fn markdown(results: &Results) -> String {
+    let machine = &results.machine;
+    let account = Account::of(results);
+    let mut parts = vec![
+        format!(
+            "{} on {}, {}:",
+            code(&results.tune.command),
+            escape(&machine.cpu.model),
+            count(machine.core_count(), "core")
+        ),
+        format!("**{}**", escape(&verdict::sentence(results))),
+    ];
+    if let Some(contender) = Contender::of(results) {
+        parts.push(summary::knobs(results, &contender, true).to_markdown());
+    }
+    if let Some(stages) = Stages::of(results) {
+        parts.push(stage_table(&stages).to_markdown());
+    }
+    parts.push(format!("{}. {}.", account.trials_line(), account.time_line(results.tune.budget_s)));
+    parts.iter().map(|part| format!("{}\n", part.trim_end())).collect::<Vec<_>>().join("\n")
+}
+
+/// Busy seconds a clip of every stage.
+fn stage_table(stages: &Stages) -> Table {
+    let mut table = Table::new(["busy seconds a clip", "#baseline", "#best"]);
+    let digits = |value: Option<f64>| value.map(number::digits).unwrap_or_default();
+    for row in &stages.rows {
+        table.row([row.name.to_owned(), digits(row.baseline_s), digits(row.best_s)]);
+    }
+    table
+}
+
+/// Text between backticks: as many as it takes.
+fn code(text: &str) -> String {
+    let text = super::table::plain(text);
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest + 1);
+    let blank = if longest > 0 { " " } else { "" };
+    format!("{fence}{blank}{text}{blank}{fence}")
+}
+
+/// Puts the report between [`BEGIN`] and [`END`] of a Markdown file, each a line of its own; all
+/// else in the file stays as it is.
+///
+/// # Errors
+/// The file can't be read or written, or does not hold each marker once, in this order.
+pub fn splice(path: &Path, results: &Results) -> Result<()> {
+    let place = || path.display().to_string();
+    let old = std::fs::read_to_string(path).with_context(place)?;
+    let new = spliced(&old, &markdown(results)).with_context(place)?;
+    if new == old { Ok(()) } else { durable::replace(path, new.as_bytes()) }
+}
+
+fn spliced(old: &str, text: &str) -> Result<String> {
+    let line_of = |marker: &str| -> Result<usize> {
+        let lines: Vec<usize> = old
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| line.trim() == marker)
+            .map(|(number, _)| number)
+            .collect();
+        match lines.as_slice() {
+            [line] => Ok(*line),
+            [] => bail!("no line `{marker}`: the report goes between `{BEGIN}` and `{END}`"),
+            [_, again, ..] => bail!("line {}: `{marker}` stands there again", again + 1),
+        }
+    };
+    let (begin, end) = (line_of(BEGIN)?, line_of(END)?);
+    if begin > end {
+        bail!("line {}: `{END}` stands before `{BEGIN}`", end + 1);
+    }
+    let lines: Vec<&str> = old.split_inclusive('\n').collect();
+    Ok(format!("{}\n{text}\n{}", lines[..=begin].concat(), lines[end..].concat()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_markers_changes() {
+        let file = format!("a\n{BEGIN}\nold\n{END}\nb");
+        let once = spliced(&file, "new\n").unwrap();
+        assert_eq!(once, format!("a\n{BEGIN}\n\nnew\n\n{END}\nb"));
+        assert_eq!(spliced(&once, "new\n").unwrap(), once);
+    }
+
+    #[test]
+    fn a_file_without_its_markers_is_refused() {
+        let refused = |file: &str| spliced(file, "new").unwrap_err().to_string();
+        assert!(refused("a").starts_with(&format!("no line `{BEGIN}`")));
+        assert!(refused(BEGIN).starts_with(&format!("no line `{END}`")));
+        assert!(refused(&format!("{END}\n{BEGIN}\n")).starts_with("line 1:"));
+        assert!(refused(&format!("{BEGIN}\n{END}\n{BEGIN}\n")).starts_with("line 3:"));
+    }
+
+    #[test]
+    fn code_with_backticks_stays_code() {
+        assert_eq!(code("a b"), "`a b`");
+        assert_eq!(code("a `b`"), "`` a `b` ``");
+    }
+}

@@ -1,0 +1,459 @@
+//! What people read of tunes that went well, badly, or nowhere.
+
+use std::path::Path;
+
+use insta::assert_snapshot;
+
+use super::fixture::{Made, number, simulated, word};
+use super::plot::drift::Drift;
+use super::plot::progress::{Kind, Progress};
+use super::plot::response::Response;
+use super::plot::stages::Stages;
+use super::*;
+use crate::trial::{Outcome, Phase};
+
+fn summary_of(made: &Made) -> String {
+    summary(&made.results, &Folder::new("results/2026-11-22-host"))
+}
+
+/// The verdict alone.
+fn verdict_of(made: &Made) -> String {
+    verdict::sentence(&made.results)
+}
+
+/// Five equal pairs of 4 s and 3 s: a saving of 1 - 3/4.
+fn gain() -> Made {
+    Made::new()
+        .baseline(&[4.0])
+        .search(&[("vae_tile_size", number(192))], 3.0)
+        .search(&[("affinity", word("l3")), ("batch_size", number(4))], 3.5)
+        .fails(&[("intra_op_threads", number(1))], Outcome::Timeout, "killed after 30 s")
+        .pairs(&[("vae_tile_size", number(192))], &[(4.0, 3.0); 5])
+}
+
+#[test]
+fn the_summary_of_a_gain() {
+    assert_snapshot!(summary_of(&gain()), @r#"
+    Gain: 25.0% less time a clip than the baseline (95% interval 24.8% to 25.2%, 5 pairs).
+
+                    baseline  finalist
+    seconds a clip      4.00      3.00
+    vae_tile_size        384       192
+    As in the baseline: intra_op_threads 8, preprocess_workers 2, batch_size 2, affinity none
+
+    14 trials: 13 ok, 1 timeout
+    Budget 4 min: 2 min 17 s measured, 28 s (11.7% of the budget) to start and warm up workers, 14 s between trials
+    Without a choice on this machine: memory_mode
+
+    Report   results/2026-11-22-host/report.html
+    Profile  results/2026-11-22-host/profile.json
+    Use it   wan22-tune exec --profile results/2026-11-22-host/profile.json -- COMMAND
+    "#);
+}
+
+#[test]
+fn the_summary_without_a_trial() {
+    assert_snapshot!(summary_of(&Made::new()), @r#"
+    No significant gain: no trial succeeded; the profile keeps the baseline.
+
+    No trial was made
+    Budget 4 min: 0 s measured, 0 s (0.0% of the budget) to start and warm up workers, 0 s between trials
+    Without a choice on this machine: memory_mode
+
+    Report   results/2026-11-22-host/report.html
+    Profile  results/2026-11-22-host/profile.json
+    Use it   wan22-tune exec --profile results/2026-11-22-host/profile.json -- COMMAND
+    "#);
+}
+
+#[test]
+fn the_summary_of_the_baseline_alone() {
+    assert_snapshot!(summary_of(&Made::new().baseline(&[4.0, 4.2])), @r#"
+    No significant gain: no candidate was faster than the baseline; the profile keeps the baseline.
+
+    The baseline takes 4.10 s a clip.
+
+    2 trials: 2 ok
+    Budget 4 min: 25 s measured, 4.00 s (1.7% of the budget) to start and warm up workers, 2.00 s between trials
+    Without a choice on this machine: memory_mode
+
+    Report   results/2026-11-22-host/report.html
+    Profile  results/2026-11-22-host/profile.json
+    Use it   wan22-tune exec --profile results/2026-11-22-host/profile.json -- COMMAND
+    "#);
+}
+
+#[test]
+fn the_summary_of_failures_alone() {
+    let made = Made::new().trial(Phase::Baseline, &[], Err((Outcome::Crashed, "signal 9"))).fails(
+        &[("batch_size", number(1))],
+        Outcome::OutOfMemory,
+        "12 GiB",
+    );
+    assert_snapshot!(summary_of(&made), @r#"
+    No significant gain: no trial succeeded; the profile keeps the baseline.
+
+    2 trials: 1 out-of-memory, 1 crashed
+    Budget 4 min: 0 s measured, 4.00 s (1.7% of the budget) to start and warm up workers, 2.00 s between trials
+    Without a choice on this machine: memory_mode
+
+    Report   results/2026-11-22-host/report.html
+    Profile  results/2026-11-22-host/profile.json
+    Use it   wan22-tune exec --profile results/2026-11-22-host/profile.json -- COMMAND
+    "#);
+}
+
+#[test]
+fn verdicts_say_why_there_is_no_gain() {
+    let change: &[(&str, crate::space::Value)] = &[("batch_size", number(1))];
+    let searched = || Made::new().baseline(&[4.0]).search(change, 3.0);
+    let failing = searched().pairs(change, &[(4.0, 3.0); 5]).trial(
+        Phase::Confirmation,
+        change,
+        Err((Outcome::Crashed, "signal 9")),
+    );
+    let verdicts = [
+        searched(),
+        searched().pairs(change, &[(4.0, 3.0)]),
+        searched().pairs(change, &[(4.0, 3.0), (3.0, 4.0), (4.0, 3.9), (3.9, 4.0)]),
+        searched().pairs(change, &[(3.0, 4.0); 5]),
+        failing,
+    ];
+    assert_snapshot!(verdicts.map(|made| verdict_of(&made)).join("\n"), @r#"
+    No significant gain: the best candidate was not confirmed; the profile keeps the baseline.
+    No significant gain: 1 pair of confirmation can prove nothing; the profile keeps the baseline.
+    No significant gain: the finalist took 0.0% less time a clip than the baseline, which is within the noise (95% interval of the saving −116.4% to 53.8%, 4 pairs); the profile keeps the baseline.
+    No gain: the finalist took 33.3% more time a clip than the baseline (95% interval 33.0% to 33.7%, 5 pairs); the profile keeps the baseline.
+    No gain: the finalist failed once in its confirmation; the profile keeps the baseline.
+    "#);
+}
+
+#[test]
+fn a_gain_ships_the_finalist_and_anything_else_the_baseline() {
+    let made = gain();
+    let profile = profile(&made.results).unwrap();
+    assert_eq!(profile.candidate["vae_tile_size"], number(192));
+    assert_eq!(profile.timestamp, made.results.trials.last().unwrap().started);
+    let evidence = profile.evidence.unwrap();
+    assert_eq!(evidence.verdict, "gain");
+    assert!((evidence.gain_percent.unwrap() - 25.0).abs() < 1e-9);
+    // By hand: n = 5, r = 1/46, k = (20 sqrt 46)^(2/5), V = 4e-6, half width 0.0024086 in logs.
+    let [low, high] = evidence.interval_percent.unwrap();
+    assert!((low - 24.819).abs() < 1e-3 && (high - 25.180).abs() < 1e-3, "{low} {high}");
+    assert_eq!((evidence.pairs, evidence.baseline_s, evidence.score_s), (5, Some(4.0), Some(3.0)));
+
+    for made in [Made::new(), Made::new().baseline(&[4.0]), {
+        Made::new().baseline(&[4.0]).search(&[("vae_tile_size", number(192))], 3.0)
+    }] {
+        let profile = super::profile(&made.results).unwrap();
+        assert_eq!(profile.candidate, made.results.space.given.baseline);
+        let evidence = profile.evidence.unwrap();
+        assert_eq!(evidence.verdict, "no significant gain");
+        assert_eq!((evidence.gain_percent, evidence.pairs), (None, 0));
+    }
+    assert_eq!(super::profile(&Made::new().results).unwrap().timestamp, "2026-11-22T20:00:00Z");
+}
+
+/// Trials start a second after the one before and last 2 s plus 3.01 times their score.
+#[test]
+fn progress_by_hand() {
+    let made = Made::new()
+        .trial(Phase::Calibration, &[], Ok(1.0))
+        .baseline(&[4.0])
+        .search(&[("batch_size", number(1))], 5.0)
+        .fails(&[("batch_size", number(4))], Outcome::Crashed, "")
+        .search(&[("vae_tile_size", number(192))], 3.0);
+    let progress = Progress::of(&made.results).unwrap().unwrap();
+    let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} {b}");
+    let expected = [
+        (7.01 + 14.04, Some(4.0), Kind::Baseline),
+        (22.05 + 17.05, Some(5.0), Kind::Search),
+        (40.10 + 2.0, None, Kind::Search),
+        (43.10 + 11.03, Some(3.0), Kind::Search),
+    ];
+    assert_eq!(progress.points.len(), expected.len());
+    for (point, (end_s, score_s, kind)) in progress.points.iter().zip(expected) {
+        near(point.end_s, end_s);
+        assert_eq!((point.score_s, point.kind), (score_s, kind));
+    }
+    assert_eq!(progress.best.iter().map(|best| best.1).collect::<Vec<_>>(), [4.0, 3.0]);
+    near(progress.best[1].0, 54.13);
+    let phases: Vec<Phase> = progress.phases.iter().map(|phase| phase.0).collect();
+    assert_eq!(phases, [Phase::Calibration, Phase::Baseline, Phase::Search]);
+    let ends = progress.phases.iter().map(|phase| phase.2);
+    ends.zip([7.01, 22.05, 54.13]).for_each(|(a, b)| near(a, b));
+}
+
+#[test]
+fn a_best_that_is_measured_again_and_slower_is_no_longer_the_best_so_far() {
+    let lucky: &[(&str, crate::space::Value)] = &[("batch_size", number(1))];
+    let made = Made::new().baseline(&[4.0]).search(lucky, 3.0).search(lucky, 4.0);
+    let progress = Progress::of(&made.results).unwrap().unwrap();
+    assert_eq!(progress.best.iter().map(|best| best.1).collect::<Vec<_>>(), [4.0, 3.0, 3.5]);
+}
+
+#[test]
+fn a_time_that_is_none_is_refused_by_name() {
+    let mut made = gain();
+    made.results.trials[2].started = "yesterday".to_owned();
+    let refused = format!("{:#}", Progress::of(&made.results).unwrap_err());
+    assert!(refused.starts_with("trials.csv: trial 3: started: `yesterday`"), "{refused}");
+}
+
+#[test]
+fn the_response_of_a_knob_by_hand() {
+    let tile = |side| ("vae_tile_size", number(side));
+    let made = Made::new()
+        .baseline(&[4.0, 4.2])
+        .search(&[tile(192)], 3.0)
+        .search(&[tile(192), ("batch_size", number(1))], 3.4)
+        .search(&[("batch_size", number(1))], 4.5);
+    let response = Response::of(&made.results).unwrap();
+    let panels: Vec<&str> = response.panels.iter().map(|panel| panel.knob.as_str()).collect();
+    assert_eq!(panels, ["vae_tile_size", "batch_size"]);
+    let rows = &response.panels[0].rows;
+    assert_eq!((&rows[0].value, &rows[1].value), (&number(192), &number(384)));
+    assert_eq!((rows[0].baseline, rows[1].baseline), (false, true));
+    assert_eq!(rows[0].scores, [3.0, 3.4]);
+    assert_eq!((rows[0].median_s, rows[1].median_s), (3.2, 4.3));
+    assert_eq!(Response::of(&Made::new().baseline(&[4.0]).results), None);
+}
+
+#[test]
+fn stages_by_hand() {
+    let stages = Stages::of(&gain().results).unwrap();
+    let names: Vec<&str> = stages.rows.iter().map(|row| row.name).collect();
+    assert_eq!(names, ["read", "preprocess", "pack", "encode", "denoise", "decode", "write"]);
+    // Half of a clip's time, and six tenths in the others: 1.1 busy seconds a second.
+    assert_eq!((stages.rows[4].baseline_s, stages.rows[4].best_s), (Some(2.0), Some(1.5)));
+    assert!(stages.overlap().0.is_some_and(|overlap| (overlap - 1.1).abs() < 1e-9));
+    let alone = Stages::of(&Made::new().baseline(&[4.0]).results).unwrap();
+    assert_eq!((alone.clip.baseline_s, alone.clip.best_s), (Some(4.0), None));
+    assert_eq!(Stages::of(&Made::new().results), None);
+}
+
+#[test]
+fn drift_by_hand() {
+    let drift = |scores: &[f64]| Drift::of(&Made::new().baseline(scores).results).unwrap();
+    let steady = drift(&[4.0; 5]).unwrap();
+    assert_eq!((steady.spread(), steady.slowdown()), (Some(0.0), Some(0.0)));
+    let two = drift(&[3.0, 5.0]).unwrap();
+    assert_eq!(two.slowdown(), None);
+    assert!((two.spread().unwrap() - 2.0_f64.sqrt() / 4.0).abs() < 1e-12);
+    assert!(drift(&[4.0, 4.1, 4.2, 4.3, 4.4]).unwrap().slowdown().unwrap() > 0.08);
+    assert_eq!(drift(&[4.0]), None);
+}
+
+#[test]
+fn failures_are_grouped_by_what_they_say() {
+    let made = Made::new()
+        .fails(&[], Outcome::Timeout, "killed after 30 s")
+        .fails(&[], Outcome::Crashed, "fp32: no kernel at 0x7f")
+        .fails(&[], Outcome::Timeout, "killed after 31.5 s")
+        .fails(&[], Outcome::Crashed, "signal 9");
+    assert_snapshot!(trials::failures(&made.results).to_terminal(), @r#"
+    times  outcome  cause                    trials
+        2  timeout  killed after # s         1, 3
+        1  crashed  fp32: no kernel at 0x7f  2
+        1  crashed  signal 9                 4
+    "#);
+}
+
+#[test]
+fn the_markdown_of_a_gain() {
+    assert_snapshot!(markdown(&gain().results), @r#"
+    `wan22-tune --budget 4m` on Test CPU, 8 cores:
+
+    **Gain: 25.0% less time a clip than the baseline (95% interval 24.8% to 25.2%, 5 pairs).**
+
+    |  | baseline | finalist |
+    | --- | ---: | ---: |
+    | seconds a clip | 4.00 | 3.00 |
+    | intra_op_threads | 8 | 8 |
+    | preprocess_workers | 2 | 2 |
+    | vae_tile_size | 384 | 192 |
+    | batch_size | 2 | 2 |
+    | affinity | none | none |
+
+    | busy seconds a clip | baseline | best |
+    | --- | ---: | ---: |
+    | read | 0.400 | 0.300 |
+    | preprocess | 0.400 | 0.300 |
+    | pack | 0.400 | 0.300 |
+    | encode | 0.400 | 0.300 |
+    | denoise | 2.00 | 1.50 |
+    | decode | 0.400 | 0.300 |
+    | write | 0.400 | 0.300 |
+
+    14 trials: 13 ok, 1 timeout. Budget 4 min: 2 min 17 s measured, 28 s (11.7% of the budget) to start and warm up workers, 14 s between trials.
+    "#);
+}
+
+#[test]
+fn the_ranking_as_csv() {
+    assert_snapshot!(csv(&gain().results).unwrap(), @r#"
+    rank,score_s,trials,baseline,knob.affinity,knob.batch_size,knob.batch_workers,knob.inter_op_threads,knob.intra_op_threads,knob.io_workers,knob.memory_mode,knob.preprocess_workers,knob.tile_size,knob.vae_tile_size
+    1,3,1,false,none,2,1,2,8,1,baseline,2,512,192
+    2,3.5,1,false,l3,4,1,2,8,1,baseline,2,512,384
+    3,4,1,true,none,2,1,2,8,1,baseline,2,512,384
+    "#);
+}
+
+#[test]
+fn the_json_says_what_the_summary_says() {
+    let value: serde_json::Value = serde_json::from_str(&json(&gain().results).unwrap()).unwrap();
+    assert_eq!(value["verdict"]["claim"], true);
+    assert_eq!(value["best"]["knobs"]["vae_tile_size"], 192);
+    assert_eq!(value["trials"]["outcomes"]["timeout"], 1);
+    let empty: serde_json::Value =
+        serde_json::from_str(&json(&Made::new().results).unwrap()).unwrap();
+    assert_eq!(empty["verdict"]["claim"], false);
+    assert!(empty["best"].is_null() && empty["stages"].is_null());
+}
+
+/// Every file below a folder, by name.
+fn files(folder: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path.display().to_string(), fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn machine_space_and_journal_alone_give_the_same_bytes_again() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = Folder::new(place.path());
+    simulated(40).write(&folder);
+    let make = || {
+        write(&folder, &Results::open(&folder).unwrap()).unwrap();
+        files(folder.path())
+    };
+    let first = make();
+    let endings = |ending: &str| first.keys().filter(|name| name.ends_with(ending)).count();
+    assert!(endings(".svg") >= 4 && endings(".svg") == endings(".png"));
+    fs::remove_file(folder.profile()).unwrap();
+    fs::remove_file(folder.report()).unwrap();
+    fs::remove_dir_all(folder.plots()).unwrap();
+    assert!(make() == first);
+    crate::profile::Profile::read(&folder.profile()).unwrap();
+}
+
+#[test]
+fn every_kind_of_tune_has_a_page() {
+    let mut single = gain();
+    single.results.workload.clips = 1;
+    let tunes = [
+        Made::new(),
+        Made::new().baseline(&[4.0]),
+        Made::new().fails(&[], Outcome::Crashed, "signal 9"),
+        Made::new().baseline(&[4.0]).search(&[("batch_size", number(1))], 3.0),
+        single,
+    ];
+    for made in tunes {
+        let pictures = pictures(&made.results).unwrap();
+        let page = page::page(&made.results, &pictures).unwrap();
+        assert!(page.contains(&verdict_of(&made).replace('<', "&lt;")));
+    }
+}
+
+#[test]
+fn strings_from_files_stay_strings() {
+    let evil = "<script>alert(1)</script>\"'&|\u{1b}[31m";
+    let mut made = gain().fails(&[], Outcome::Crashed, evil);
+    let Results { machine, tune, workload, .. } = &mut made.results;
+    let strings = [&mut machine.host, &mut machine.cpu.model, &mut machine.kernel];
+    for string in strings.into_iter().chain([&mut tune.command, &mut tune.tool, &mut workload.name])
+    {
+        evil.clone_into(string);
+    }
+    machine.notes.push(evil.to_owned());
+    let knob = &mut made.results.space.knobs[3].name;
+    evil.clone_into(knob);
+    for trial in &mut made.results.trials {
+        trial.knobs.insert(evil.to_owned(), number(i64::from(trial.number == 2)));
+    }
+    made.results.space.given.baseline.insert(evil.to_owned(), number(0));
+    made.results.space.knobs[3].levels = vec![number(0), number(1)];
+    let pictures = pictures(&made.results).unwrap();
+    let page = page::page(&made.results, &pictures);
+    // The profile refuses a knob that there is not; all else is drawn.
+    assert!(page.is_err());
+    for picture in &pictures {
+        assert!(!picture.svg.contains("<script") && !picture.svg.contains('\u{1b}'));
+    }
+    for text in [markdown(&made.results), summary_of(&made)] {
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+    assert!(!markdown(&made.results).replace("`", "").contains("| <script"));
+}
+
+#[test]
+fn a_page_needs_nothing_else() {
+    let mut made = gain();
+    "<script>alert(1)</script>".clone_into(&mut made.results.machine.host);
+    let pictures = pictures(&made.results).unwrap();
+    let page = page::page(&made.results, &pictures).unwrap();
+    assert_eq!(page.matches("<script").count(), 1, "the sorting of tables");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(!page.contains("http:") && !page.contains("https:"));
+}
+
+#[test]
+fn plots_use_the_embedded_font_and_colours_that_the_dark_scheme_knows() {
+    for picture in pictures(&simulated(30).results).unwrap() {
+        assert!(picture.svg.contains("@font-face{font-family:\"DejaVu Sans\""));
+        let families = picture.wide.text.matches("font-family=").count();
+        assert!(families > 0);
+        assert_eq!(picture.wide.text.matches("font-family=\"DejaVu Sans\"").count(), families);
+        let known = plot::palette::ALL.map(|colour| format!("{:06X}", colour.light));
+        for part in picture.wide.text.split("=\"#").skip(1) {
+            assert!(known.contains(&part[..6].to_owned()), "#{} in {}", &part[..6], picture.name);
+        }
+    }
+}
+
+/// A plot of words alone.
+struct Words(&'static str);
+
+impl plot::Plot for Words {
+    fn title(&self) -> &'static str {
+        self.0
+    }
+
+    fn legend(&self) -> plot::Legend {
+        Vec::new()
+    }
+
+    fn height(&self, _width: f64) -> f64 {
+        10.0
+    }
+
+    fn draw<B: plotters::prelude::DrawingBackend>(
+        &self,
+        _canvas: &plot::canvas::Canvas<B>,
+    ) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        Ok(())
+    }
+}
+
+#[test]
+fn bitmaps_hold_the_words() {
+    let dark_dots = |words| {
+        let picture = Picture::new("words", &Words(words)).unwrap();
+        let image = image::load_from_memory(&picture.png).unwrap().to_luma8();
+        image.pixels().filter(|pixel| pixel.0[0] < 128).count()
+    };
+    assert_eq!(dark_dots(""), 0);
+    let (one, two) = (dark_dots("baseline"), dark_dots("baseline baseline"));
+    // Glyphs fall on whole pixels, so twice the words are about twice the ink.
+    assert!(one > 200 && two.abs_diff(2 * one) < one / 4, "{one} {two}");
+}
