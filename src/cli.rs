@@ -40,6 +40,8 @@ pub enum Command {
     Machine(cmd::machine::MachineArgs),
     /// Shows the search space as resolved on this machine, and how many candidates it has.
     Space(SpaceArgs),
+    /// Makes a results folder's profile, plots and report again, or prints its tables.
+    Report(cmd::report::ReportArgs),
     /// Runs one trial and prints it.
     Measure(cmd::measure::MeasureArgs),
     /// Becomes a command, bound and with the environment of a profile.

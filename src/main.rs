@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         None => cmd::tune::run(&cli.tune),
         Some(Command::Machine(args)) => cmd::machine::run(&args),
         Some(Command::Space(args)) => cmd::space::run(&args),
+        Some(Command::Report(args)) => cmd::report::run(&args),
         Some(Command::Measure(args)) => cmd::measure::run(&args),
         Some(Command::Exec(args)) => return cmd::exec::run(&args),
     };

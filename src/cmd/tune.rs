@@ -57,9 +57,8 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     drop(scratch);
     finished?;
     let results = Results::open(&folder)?;
-    report::profile(&results)?.write(&folder.profile())?;
     report::write(&folder, &results)?;
-    super::print(&format!("{}\nfiles: {}\n", report::summary(&results).trim_end(), folder.path().display()))
+    super::print(&report::summary(&results, &folder))
 }
 
 /// Everything that takes trials.
