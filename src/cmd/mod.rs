@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod bench;
+pub mod doctor;
 pub mod exec;
 pub mod machine;
 pub mod measure;

@@ -24,7 +24,7 @@ pub use foreign::BadMachine;
 pub(crate) use nodes::kibibytes;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 pub use roots::Roots;
-pub(crate) use roots::field;
+pub(crate) use roots::{field, line};
 
 /// A machine as this process sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
