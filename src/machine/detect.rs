@@ -10,6 +10,7 @@ use hwlocality::topology::export::xml::XMLExportFlags;
 use super::cgroup::Cgroup;
 use super::fingerprint;
 use super::nodes;
+use super::rehearsal;
 use super::roots::{Roots, field, line};
 use super::topology::{Structure, load};
 use super::{CpuSet, Machine, Node, NodeSet, Source, gpus, processor};
@@ -20,7 +21,10 @@ impl Machine {
     /// # Errors
     /// When hwloc can't read the topology, or environment variables make it read another one.
     pub fn detect() -> Result<Self> {
-        let structure = Structure::of(&live()?).map_err(|problem| anyhow!("hwloc: {problem}"))?;
+        let structure = {
+            let _alone = rehearsal::alone();
+            Structure::of(&live()?).map_err(|problem| anyhow!("hwloc: {problem}"))?
+        };
         let mut machine = within(structure, &Roots::live());
         machine.gpus = gpus::read();
         Ok(machine)
@@ -32,6 +36,7 @@ impl Machine {
 /// # Errors
 /// As [`Machine::detect`].
 pub fn live_xml() -> Result<String> {
+    let _alone = rehearsal::alone();
     Ok(live()?.export_xml(XMLExportFlags::empty())?.as_str().to_owned())
 }
 
@@ -188,6 +193,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
+        let _alone = rehearsal::alone();
         let topology = load(BuildFlags::empty(), |builder| {
             let text = "package:2 [numa(memory=8GB)] l3:1 core:4 pu:2";
             builder.from_synthetic(text).map_err(|error| error.to_string())

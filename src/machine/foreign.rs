@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use hwlocality::topology::builder::BuildFlags;
+use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
 
 use super::processor::squeezed;
+use super::rehearsal::rehearsed;
 use super::topology::{Structure, load};
 use super::{Cpu, CpuSet, HIGHEST_INDEX, Limits, Machine, Source};
 
@@ -56,9 +57,12 @@ impl Machine {
                 .to_owned()
         };
         let xml = &as_version_2(xml);
-        let topology = load(BuildFlags::empty(), |b| b.from_xml(xml).map_err(|_| refused()));
-        let topology = topology.map_err(|_| bad(refused()))?;
-        let structure = Structure::of(&topology).map_err(bad)?;
+        let read = || {
+            let describe = |builder: TopologyBuilder| builder.from_xml(xml).map_err(|_| refused());
+            let topology = load(BuildFlags::empty(), describe).map_err(|_| refused())?;
+            Structure::of(&topology)
+        };
+        let structure = rehearsed(read).and_then(|read| read).map_err(bad)?;
         Ok(assemble(structure, Source::Xml))
     }
 
@@ -77,16 +81,15 @@ impl Machine {
         if synthetic_cpus(description) > u64::from(HIGHEST_INDEX) {
             return Err(bad(format!("more than {HIGHEST_INDEX} CPUs")));
         }
-        let describe = |builder: hwlocality::topology::builder::TopologyBuilder| {
-            builder.from_synthetic(description).map_err(|_| refused())
+        let read = || {
+            let describe = |builder: TopologyBuilder| {
+                builder.from_synthetic(description).map_err(|_| refused())
+            };
+            let topology = load(BuildFlags::empty(), describe).map_err(|_| refused())?;
+            Structure::of(&topology)
         };
-        match load(BuildFlags::empty(), describe)
-            .map_err(|_| refused())
-            .and_then(|t| Structure::of(&t))
-        {
-            Ok(structure) => Ok(assemble(structure, Source::Synthetic)),
-            Err(problem) => Err(bad(problem)),
-        }
+        let structure = rehearsed(read).and_then(|read| read).map_err(bad)?;
+        Ok(assemble(structure, Source::Synthetic))
     }
 }
 

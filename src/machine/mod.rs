@@ -13,6 +13,7 @@ mod nodes;
 mod os_set;
 mod picture;
 mod processor;
+mod rehearsal;
 mod roots;
 mod topology;
 

@@ -1,7 +1,6 @@
 //! From hwloc's tree to the flat sets that a [`Machine`](super::Machine) is made of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hwlocality::Topology;
 use hwlocality::object::TopologyObject;
@@ -12,6 +11,9 @@ use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
 
 use super::kinds::{self, Kinds};
 use super::{Core, CpuSet, HIGHEST_INDEX, Node};
+
+/// A file that gives a node more (1 PiB) is damaged; such memory counts as unknown.
+const MOST_NODE_BYTES: u64 = 1 << 50;
 
 /// What a topology says about a machine, before limits.
 #[derive(Debug)]
@@ -44,25 +46,18 @@ pub fn load(
     flags: BuildFlags,
     describe: impl FnOnce(TopologyBuilder) -> Result<TopologyBuilder, String>,
 ) -> Result<Topology, String> {
-    // The binding panics on answers of hwloc's that it did not expect.
-    let load = || {
-        let flags = flags | BuildFlags::INCLUDE_DISALLOWED;
-        let builder = Topology::builder().with_flags(flags).map_err(|error| error.to_string())?;
-        describe(builder)?.build().map_err(|error| error.to_string())
-    };
-    let loaded = catch_unwind(AssertUnwindSafe(load));
-    loaded.unwrap_or_else(|_| Err("hwloc gave an answer that makes no sense".to_owned()))
+    let flags = flags | BuildFlags::INCLUDE_DISALLOWED;
+    let builder = Topology::builder().with_flags(flags).map_err(|error| error.to_string())?;
+    describe(builder)?.build().map_err(|error| error.to_string())
 }
 
 impl Structure {
     /// Flattens `topology`.
     ///
     /// # Errors
-    /// When it has no CPUs, or hwloc contradicts itself.
+    /// When it has no CPUs.
     pub fn of(topology: &Topology) -> Result<Self, String> {
-        let flatten = || Survey::of(topology).flatten(topology);
-        catch_unwind(AssertUnwindSafe(flatten))
-            .unwrap_or_else(|_| Err("hwloc's description contradicts itself".to_owned()))
+        Survey::of(topology).flatten(topology)
     }
 }
 
@@ -225,7 +220,10 @@ fn nodes(topology: &Topology, cpus: &CpuSet) -> Vec<Node> {
         let around = object.cpuset().map(|cpus| set(cpus.iter_set().map(usize::from)));
         near.insert(number, around.unwrap_or_default().intersection(cpus));
         let memory_bytes = match object.attributes() {
-            Some(ObjectAttributes::NUMANode(node)) => node.local_memory().map_or(0, u64::from),
+            Some(ObjectAttributes::NUMANode(node)) => {
+                let bytes = node.local_memory().map_or(0, u64::from);
+                if bytes <= MOST_NODE_BYTES { bytes } else { 0 }
+            }
             _ => 0,
         };
         let allowed = allowed.contains(number);
