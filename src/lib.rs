@@ -1,5 +1,6 @@
 //! wan22-tune finds, proves and ships the settings that run the Wan 2.2 video model fastest.
 
+pub mod cmd;
 pub mod launch;
 pub mod machine;
 pub mod measure;
