@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 
 use wan22_tune::measure::replay::{Recorded, Replay};
-use wan22_tune::search::{
-    End, Ended, Measure, Observation, Plan, Stop, StrategyName, choose, run,
-};
+use wan22_tune::search::{End, Ended, Measure, Observation, Plan, Stop, StrategyName, choose, run};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
 
 /// 6 x 4 x 3 candidates less the corner where the first two are both highest; the cheapest is
@@ -142,9 +140,7 @@ fn a_search_goes_on_from_what_is_known_as_it_would_have() {
 #[test]
 fn model_based_strategies_find_the_optimum_in_less_than_half_the_space() {
     let recorded = bowl();
-    for strategy in
-        [StrategyName::Portfolio, StrategyName::GaussianProcess, StrategyName::Forest]
-    {
+    for strategy in [StrategyName::Portfolio, StrategyName::GaussianProcess, StrategyName::Forest] {
         for seed in 0..5 {
             let ended = search(&recorded, &plan(strategy, seed), 35);
             let chosen = choose(&recorded.space, &ended.observations).unwrap();

@@ -106,11 +106,16 @@ impl Recorded {
 
 fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
     let last = header.len() - 1;
-    ensure!(&header[last] == "value", "the last column of a table is `value`, not `{}`", &header[last]);
+    ensure!(
+        &header[last] == "value",
+        "the last column of a table is `value`, not `{}`",
+        &header[last]
+    );
     let mut knobs = Vec::new();
     for (place, cell) in header.iter().enumerate().take(last) {
         let kind = cell.rsplit_once(':').filter(|(_, kind)| ["ord", "cat"].contains(kind));
-        let (name, kind) = kind.with_context(|| format!("column `{cell}`: end it in :ord or :cat"))?;
+        let (name, kind) =
+            kind.with_context(|| format!("column `{cell}`: end it in :ord or :cat"))?;
         knobs.push((name.to_owned(), kind == "ord", place));
     }
     let cost = |row: &StringRecord| row[last].parse::<f64>().ok().filter(|cost| cost.is_finite());

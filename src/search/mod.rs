@@ -14,6 +14,7 @@ mod point;
 mod propose;
 mod random;
 pub mod regret;
+mod rules;
 mod simplex;
 mod strategy;
 mod swarm;

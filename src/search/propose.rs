@@ -1,8 +1,6 @@
 //! Strategies of our own: a proposal is a function of what was observed.
 
-use argmin::core::{
-    Error, Executor, IterState, KV, Problem, Solver, State, TerminationReason,
-};
+use argmin::core::{Error, Executor, IterState, KV, Problem, Solver, State, TerminationReason};
 
 use super::draw::Draw;
 use super::objective::Objective;

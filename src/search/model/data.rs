@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::search::objective::log_like;
 use crate::search::Observation;
+use crate::search::objective::log_like;
 use crate::space::Candidate;
 
 /// Observations of the same candidate put together, costs on a scale that models can bear.
@@ -36,7 +36,8 @@ impl Data {
             order[place].1.extend(observation.cost.map(log_like));
         }
         let (good, failed): (Vec<_>, Vec<_>) = order.into_iter().partition(|(_, c)| !c.is_empty());
-        let (targets, deviation) = standardised(good.iter().map(|(_, costs)| mean(costs)).collect());
+        let (targets, deviation) =
+            standardised(good.iter().map(|(_, costs)| mean(costs)).collect());
         let variance = variance_of_repeats(good.iter().map(|(_, costs)| costs.as_slice()));
         Self {
             candidates: good.iter().map(|(candidate, _)| (*candidate).clone()).collect(),

@@ -9,7 +9,7 @@ use rand::Rng;
 use super::data::Data;
 use crate::space::{Candidate, Space};
 
-const TREES: usize = 30;
+const TREES: usize = 24;
 /// Samples that are not split further.
 const SMALLEST: usize = 3;
 
@@ -21,8 +21,16 @@ pub(super) struct Forest {
 enum Node {
     /// Goes to the next node where the level is at most (ordered) or exactly (not) `level`,
     /// else to `other`.
-    Split { knob: usize, ordered: bool, level: usize, other: usize },
-    Leaf { mean: f64, variance: f64 },
+    Split {
+        knob: usize,
+        ordered: bool,
+        level: usize,
+        other: usize,
+    },
+    Leaf {
+        mean: f64,
+        variance: f64,
+    },
 }
 
 impl Forest {
@@ -75,7 +83,13 @@ fn goes_on(candidate: &Candidate, knob: usize, ordered: bool, level: usize) -> b
     if ordered { candidate.level(knob) <= level } else { candidate.level(knob) == level }
 }
 
-fn grow(space: &Space, data: &Data, sample: &mut [usize], nodes: &mut Vec<Node>, rng: &mut impl Rng) {
+fn grow(
+    space: &Space,
+    data: &Data,
+    sample: &mut [usize],
+    nodes: &mut Vec<Node>,
+    rng: &mut impl Rng,
+) {
     let split = if sample.len() > SMALLEST { best_split(space, data, sample, rng) } else { None };
     let Some((knob, level)) = split else {
         let (mean, variance) = spread(data, sample);
@@ -132,7 +146,9 @@ fn remaining(data: &Data, sample: &[usize], knob: usize, ordered: bool, level: u
         sums[side] += data.targets[i];
         counts[side] += 1.0;
     }
-    -(0..2).map(|side| if counts[side] > 0.0 { sums[side] * sums[side] / counts[side] } else { 0.0 }).sum::<f64>()
+    -(0..2)
+        .map(|side| if counts[side] > 0.0 { sums[side] * sums[side] / counts[side] } else { 0.0 })
+        .sum::<f64>()
 }
 
 fn spread(data: &Data, sample: &[usize]) -> (f64, f64) {

@@ -45,7 +45,10 @@ impl Scales {
     /// What is expected before there is data: the more knobs, the less each says by itself.
     pub fn usual(space: &Space) -> Self {
         let knobs = space.knobs.len();
-        Self { lengths: space.knobs.iter().map(|knob| usual_length(knobs, knob.ordered)).collect(), noise: USUAL_NOISE.ln() }
+        Self {
+            lengths: space.knobs.iter().map(|knob| usual_length(knobs, knob.ordered)).collect(),
+            noise: USUAL_NOISE.ln(),
+        }
     }
 
     /// Scales near these, by chance. One set that fits best is too sure of itself as long as
@@ -89,7 +92,8 @@ impl Kernel {
             let mut table = Table { levels, covariance: Vec::new(), slope: Vec::new() };
             for pair in 0..levels * levels {
                 let (a, b) = (pair / levels, pair % levels);
-                let apart = if knob.ordered { a.abs_diff(b) as f64 / reach } else { f64::from(a != b) };
+                let apart =
+                    if knob.ordered { a.abs_diff(b) as f64 / reach } else { f64::from(a != b) };
                 let (covariance, slope) = matern(apart * (-length).exp());
                 table.covariance.push(covariance);
                 table.slope.push(slope);
@@ -193,7 +197,13 @@ pub(super) fn fit(space: &Space, data: &Data, start: &Scales, steps: usize) -> S
         }
         for (i, slope) in gradient.into_iter().enumerate() {
             let turn = slope * last[i];
-            let change: f64 = if turn > 0.0 { 1.3 } else if turn < 0.0 { 0.5 } else { 1.0 };
+            let change: f64 = if turn > 0.0 {
+                1.3
+            } else if turn < 0.0 {
+                0.5
+            } else {
+                1.0
+            };
             stride[i] = (stride[i] * change).clamp(0.005, 0.8);
             last[i] = if turn < 0.0 { 0.0 } else { slope };
             let step = stride[i] * last[i].signum() * f64::from(last[i] != 0.0);

@@ -29,6 +29,8 @@ pub(super) enum Voice {
     Forest,
     /// One of the best, changed a little.
     Mutation,
+    /// A candidate drawn evenly: no model knows what it has no inkling of.
+    Any,
 }
 
 /// Proposes by voices in turn.
@@ -43,9 +45,6 @@ pub(super) struct Modelled {
 const DESIGN: usize = 20;
 /// Every so many proposals one may be spent on measuring a candidate again.
 const REPEAT: usize = 5;
-/// Every so many proposals one is drawn evenly: no model knows what it has no inkling of.
-const EXPLORE: usize = 8;
-
 impl Modelled {
     pub fn new(voices: &'static [Voice]) -> Self {
         Self { voices, fits: Vec::new() }
@@ -74,22 +73,23 @@ impl Propose for Modelled {
             return Proposal::New(Vec::new());
         }
         let voice = self.voices[observed % self.voices.len()];
-        if observed.is_multiple_of(EXPLORE) {
-            let any = draw.wanted(rng, |found| objective.is_new(found));
-            return Proposal::New(any.into_iter().collect());
-        }
         let success = (!data.failed.is_empty()).then(|| Forest::new(space, &data.successes(), rng));
         let chosen = match voice {
+            Voice::Any => vec![pool.any(rng)],
             Voice::Mutation => vec![mutant(&pool, draw, &data, rng)],
             Voice::Forest => {
                 let forest = Forest::new(space, &data, rng);
-                most_promising(pool, &data, success.as_ref(), count, |candidates| forest.predict(candidates))
+                most_promising(pool, &data, success.as_ref(), count, |candidates| {
+                    forest.predict(candidates)
+                })
             }
             Voice::Process => {
                 let scales = self.scales(objective, observed).varied(rng);
                 match Process::new(space, &data, &scales) {
                     Some(process) => {
-                        most_promising(pool, &data, success.as_ref(), count, |candidates| process.predict(candidates))
+                        most_promising(pool, &data, success.as_ref(), count, |candidates| {
+                            process.predict(candidates)
+                        })
                     }
                     None => vec![mutant(&pool, draw, &data, rng)],
                 }
@@ -118,7 +118,9 @@ impl Modelled {
     }
 }
 
-/// An unseen mutant of one of the best candidates, or of the pool.
+/// An unseen mutant of one of the best candidates, or of the pool: every other time the best
+/// itself with one knob changed, each knob as likely as any other however many levels it has,
+/// since what the models miss is mostly a category that was seen in bad company only.
 fn mutant(
     pool: &Pool<'_, '_, '_>,
     draw: &Draw<'_>,
@@ -126,15 +128,16 @@ fn mutant(
     rng: &mut Xoshiro256PlusPlus,
 ) -> Candidate {
     let best = data.best(5);
+    let step = rng.random_bool(0.5);
     for _ in 0..50 {
-        let parent = best[rng.random_range(0..best.len()).min(rng.random_range(0..best.len()))];
-        if let Some(mutant) = draw.mutated(&data.candidates[parent], rng)
-            && pool.is_new(&mutant)
-        {
+        let rank = rng.random_range(0..best.len()).min(rng.random_range(0..best.len()));
+        let parent = &data.candidates[best[if step { 0 } else { rank }]];
+        let mutant = if step { draw.stepped(parent, rng) } else { draw.mutated(parent, rng) };
+        if let Some(mutant) = mutant.filter(|mutant| pool.is_new(mutant)) {
             return mutant;
         }
     }
-    pool.candidates[rng.random_range(0..pool.candidates.len())].clone()
+    pool.any(rng)
 }
 
 /// The least chance of success that a candidate is given: the forest may be wrong.
@@ -150,7 +153,8 @@ fn most_promising(
     count: usize,
     predict: impl Fn(&[Candidate]) -> Vec<(f64, f64)>,
 ) -> Vec<Candidate> {
-    let seen = predict(&data.best(10).iter().map(|&i| data.candidates[i].clone()).collect::<Vec<_>>());
+    let seen =
+        predict(&data.best(10).iter().map(|&i| data.candidates[i].clone()).collect::<Vec<_>>());
     let lowest = seen.iter().map(|(mean, _)| *mean).fold(f64::INFINITY, f64::min);
     let promise = |candidates: &[Candidate]| -> Vec<f64> {
         let gain = |(mean, sd)| expected_improvement(lowest, mean, sd);
