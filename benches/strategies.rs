@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rayon::prelude::*;
 use wan22_tune::measure::replay::Recorded;
-use wan22_tune::search::StrategyName;
 use wan22_tune::search::regret::{Run, random_draws, replay};
+use wan22_tune::search::{Measure, Observation, Plan, Stop, StrategyName, run};
+use wan22_tune::space::{Candidate, Space, SpaceFile};
 
 /// Evaluations after which regret is printed.
 const AT: [usize; 4] = [30, 60, 120, 240];
@@ -24,8 +26,9 @@ fn main() -> anyhow::Result<()> {
     let each = setting("EACH", 0) == 1;
     let tables = tables(Path::new(&folder))?;
     anyhow::ensure!(!tables.is_empty(), "no recorded space under {folder}: TABLES=DIR names some");
+    println!("{:16} | regret at {AT:?} | share within 5% | score | chosen", "mean in %");
     for strategy in strategies()? {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let jobs: Vec<(usize, u64)> =
             (0..tables.len()).flat_map(|table| (0..seeds).map(move |seed| (table, seed))).collect();
         let budget = AT[AT.len() - 1];
@@ -45,6 +48,73 @@ fn main() -> anyhow::Result<()> {
         }
         Row::mean(&rows).print(strategy.word());
         eprintln!("  {:.1} s", started.elapsed().as_secs_f64());
+    }
+    proposal_times()
+}
+
+/// A made-up space of over a million candidates with conditions and constraints.
+const LARGE: &str = r#"
+schema = 1
+name = "large"
+why = "how long a proposal takes"
+given = { cores = 64 }
+baseline = { threads = 1, interop = 1, workers = 1, io = 1, batch = 1, tile = 128, layout = "a", memory = "a", nodes = 1, pages = "a" }
+[knob]
+threads = { why = "", range = { min = 1, max = "cores" } }
+interop = { why = "", values = [1, 2, 4, 8] }
+workers = { why = "", values = [1, 2, 4, 8, 12, 16] }
+io = { why = "", values = [1, 2, 4, 8] }
+batch = { why = "", values = [1, 2, 4, 8] }
+tile = { why = "", values = [128, 192, 256, 384, 512] }
+layout = { why = "", values = ["a", "b", "c", "d", "e"] }
+memory = { why = "", values = ["a", "b", "c"] }
+nodes = { why = "", values = [1, 2, 4], when = "memory == \"b\"" }
+pages = { why = "", values = ["a", "b"] }
+[[constraint]]
+holds = "threads + workers + io <= 2 * cores"
+why = ""
+[[constraint]]
+holds = "threads * batch >= workers || layout != \"c\""
+why = ""
+"#;
+
+/// Measures nothing, and notes when it was asked.
+#[derive(Default)]
+struct Clock {
+    asked: Vec<Instant>,
+}
+
+impl Measure for Clock {
+    fn identity(&self, candidate: &Candidate) -> Option<u64> {
+        Some(candidate.levels().fold(0, |sum, level| sum * 100 + level as u64))
+    }
+
+    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
+        self.asked.push(Instant::now());
+        let slope = |(knob, level): (usize, usize)| (level as f64 - knob as f64 / 3.0).powi(2);
+        let cost = 10.0 + candidate.levels().enumerate().map(slope).sum::<f64>();
+        let cost = Some(cost).filter(|_| candidate.level(6) != 3);
+        if self.asked.len() > 330 {
+            Err(Stop::Budget)
+        } else {
+            Ok(Observation { candidate: candidate.clone(), cost })
+        }
+    }
+}
+
+/// Prints what choosing costs after 300 trials.
+fn proposal_times() -> anyhow::Result<()> {
+    let file = SpaceFile::parse(LARGE).map_err(anyhow::Error::msg)?;
+    let space = Space::reopen(&file)?;
+    println!("choosing after 300 trials, {} candidates before constraints:", space.raw_count());
+    for strategy in strategies()?.into_iter().filter(|name| *name != StrategyName::Grid) {
+        let mut clock = Clock::default();
+        run(&space, &Plan { strategy, ..Plan::default() }, &mut clock);
+        let waits = clock.asked[300..].windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64());
+        let mut waits: Vec<f64> = waits.map(|seconds| seconds * 1e3).collect();
+        waits.sort_by(f64::total_cmp);
+        let (middle, most) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+        println!("{:16} | median {middle:6.2} ms | most {most:6.2} ms", strategy.word());
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod exec;
 pub mod machine;
 pub mod measure;
+pub mod replay;
 pub mod report;
 mod progress;
 pub mod space;

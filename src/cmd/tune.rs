@@ -27,13 +27,14 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
         return space::show(&args.space, &machine, &calibrate::rung(0));
     };
-    let budget = Budget::start(budget);
     let started = jiff::Timestamp::now().to_string();
     let baseline = space::baseline(&args.space, &machine);
     // Every mistake that can be seen now is seen before the first trial.
     space::resolve(&args.space, &machine, &baseline, &calibrate::rung(0))?;
     let programs = bench::programs(&args.bench)?;
+    // Generated pictures are made once for ever: no tune pays for them.
     let images = bench::pictures(&args.bench)?;
+    let budget = Budget::start(budget);
     let folder = Folder::new(new_folder(&args.results, &machine.host)?);
     let scratch = bench::scratch(folder.path())?;
     let bench = Bench {

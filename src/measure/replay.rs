@@ -9,7 +9,7 @@ use csv::StringRecord;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::search::{Measure, Observation, Stop};
+use crate::search::{Measure, Observation, Stop, normal};
 use crate::space::{Candidate, Given, Knob, Space, Value};
 use crate::trial::{Outcome, Phase};
 
@@ -210,10 +210,4 @@ impl Measure for Replay<'_> {
         };
         Ok(Observation { candidate: candidate.clone(), cost })
     }
-}
-
-/// A standard normal number (Box and Muller).
-fn normal(rng: &mut impl Rng) -> f64 {
-    let (radius, angle): (f64, f64) = (rng.random(), rng.random());
-    (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
 }

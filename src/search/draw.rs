@@ -2,6 +2,7 @@
 
 use rand::Rng;
 
+use super::rules::Rules;
 use crate::space::{Candidate, Space};
 
 /// Draws this many at random before looking for the last few in turn.
@@ -12,6 +13,7 @@ const MOST_IN_TURN: u128 = 200_000;
 /// Draws canonical, legal candidates of a space.
 pub(super) struct Draw<'a> {
     space: &'a Space,
+    rules: Rules<'a>,
     /// The candidates of a recorded space, in order.
     listed: Option<Vec<&'a Candidate>>,
 }
@@ -23,7 +25,7 @@ impl<'a> Draw<'a> {
             listed.sort_unstable();
             listed
         });
-        Self { space, listed }
+        Self { space, rules: Rules::new(space), listed }
     }
 
     pub fn space(&self) -> &'a Space {
@@ -51,8 +53,8 @@ impl<'a> Draw<'a> {
 
     /// The canonical form of `candidate`, if it is legal.
     pub fn legal(&self, candidate: &Candidate) -> Option<Candidate> {
-        let canonical = self.space.canonical(candidate);
-        self.space.is_legal(&canonical).then_some(canonical)
+        let canonical = self.rules.canonical(candidate);
+        self.rules.is_legal(&canonical).then_some(canonical)
     }
 
     /// A legal candidate by chance; `None` where chance finds none.
@@ -94,4 +96,10 @@ impl<'a> Draw<'a> {
         found.retain(|neighbour| neighbour != candidate);
         found
     }
+}
+
+/// A standard normal number (Box and Muller).
+pub(crate) fn normal(rng: &mut impl Rng) -> f64 {
+    let (radius, angle): (f64, f64) = (rng.random(), rng.random());
+    (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
 }

@@ -14,12 +14,14 @@ mod point;
 mod propose;
 mod random;
 pub mod regret;
+mod rules;
 mod simplex;
 mod strategy;
 mod swarm;
 
 use crate::space::{Candidate, Space};
 
+pub(crate) use draw::normal;
 pub use objective::Objective;
 pub use strategy::StrategyName;
 
@@ -108,9 +110,10 @@ pub fn run(space: &Space, plan: &Plan, measure: &mut dyn Measure) -> Ended {
     Ended { observations: objective.into_observations(), why }
 }
 
-/// The candidate to keep after a search: the cheapest by its mean measured cost.
-pub fn choose(_space: &Space, observations: &[Observation]) -> Option<Candidate> {
-    let measured = observations.iter().filter(|observation| observation.cost.is_some());
-    let best = measured.min_by(|a, b| a.cost.unwrap().total_cmp(&b.cost.unwrap()));
-    best.map(|observation| observation.candidate.clone())
+/// The candidate to keep after a search; `None` where nothing succeeded.
+///
+/// Where candidates that were measured more than once show noise, the lowest number is a lucky
+/// one, and the choice is the lowest posterior mean of a Gaussian process.
+pub fn choose(space: &Space, observations: &[Observation]) -> Option<Candidate> {
+    model::choose(space, observations)
 }

@@ -1,6 +1,6 @@
 //! Nelder and Mead's simplex: argmin's, over points, begun again where it has converged.
 
-use argmin::core::{CostFunction, Error, Executor};
+use argmin::core::{Error, Executor};
 use argmin::solver::neldermead::NelderMead;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;

@@ -10,6 +10,14 @@ use super::model::{Modelled, Voice};
 use super::objective::Objective;
 use super::{annealing, propose, random, simplex, swarm};
 
+use Voice::{Any, Forest as Trees, Mutation, Process};
+
+const PROCESS: [Voice; 8] = [Process, Process, Process, Process, Process, Process, Process, Any];
+const FOREST: [Voice; 8] = [Trees, Trees, Trees, Trees, Trees, Trees, Trees, Any];
+/// Models whose errors differ, and steps that trust none of them, in turn.
+const PORTFOLIO: [Voice; 9] =
+    [Process, Trees, Mutation, Process, Trees, Mutation, Process, Mutation, Any];
+
 /// A strategy's name on the command line and in the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StrategyName {
@@ -70,12 +78,9 @@ impl StrategyName {
             Self::Grid => propose::search(objective, Grid::new()),
             Self::ParticleSwarm => swarm::search(objective),
             Self::NelderMead => simplex::search(objective),
-            Self::GaussianProcess => propose::search(objective, Modelled::new(&[Voice::Process])),
-            Self::Forest => propose::search(objective, Modelled::new(&[Voice::Forest])),
-            Self::Portfolio => {
-                let voices = &[Voice::Process, Voice::Forest, Voice::Mutation];
-                propose::search(objective, Modelled::new(voices))
-            }
+            Self::GaussianProcess => propose::search(objective, Modelled::new(&PROCESS)),
+            Self::Forest => propose::search(objective, Modelled::new(&FOREST)),
+            Self::Portfolio => propose::search(objective, Modelled::new(&PORTFOLIO)),
         }
     }
 }

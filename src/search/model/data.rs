@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::search::Observation;
 use crate::search::objective::log_like;
-use crate::space::{Candidate, Space};
+use crate::space::Candidate;
 
 /// Observations of the same candidate put together, costs on a scale that models can bear.
 #[derive(Clone, Debug)]
@@ -17,17 +17,15 @@ pub(super) struct Data {
     pub counts: Vec<f64>,
     /// Candidates that failed every time.
     pub failed: Vec<Candidate>,
-    /// Log cost of a target: `mean + deviation * target`.
-    pub mean: f64,
-    pub deviation: f64,
+    /// Variance of one measurement around its candidate's mean, in units of the targets;
+    /// `None` while nothing was measured twice.
+    pub noise: Option<f64>,
+    /// Its root in log cost, so about a share of the cost.
+    pub relative_noise: Option<f64>,
 }
 
-/// Costs further above the median than this many times the median's distance from the best
-/// are clipped: how bad a bad candidate is says little about where the best lies.
-const CLIP: f64 = 2.0;
-
 impl Data {
-    pub fn new(_space: &Space, observations: &[Observation]) -> Self {
+    pub fn new(observations: &[Observation]) -> Self {
         let mut places: HashMap<&Candidate, usize> = HashMap::new();
         let mut order: Vec<(&Candidate, Vec<f64>)> = Vec::new();
         for observation in observations {
@@ -38,15 +36,29 @@ impl Data {
             order[place].1.extend(observation.cost.map(log_like));
         }
         let (good, failed): (Vec<_>, Vec<_>) = order.into_iter().partition(|(_, c)| !c.is_empty());
-        let means = good.iter().map(|(_, costs)| costs.iter().sum::<f64>() / costs.len() as f64);
-        let (targets, mean, deviation) = standardised(means.collect());
+        let (targets, deviation) =
+            standardised(good.iter().map(|(_, costs)| mean(costs)).collect());
+        let variance = variance_of_repeats(good.iter().map(|(_, costs)| costs.as_slice()));
         Self {
             candidates: good.iter().map(|(candidate, _)| (*candidate).clone()).collect(),
             targets,
             counts: good.iter().map(|(_, costs)| costs.len() as f64).collect(),
             failed: failed.into_iter().map(|(candidate, _)| candidate.clone()).collect(),
-            mean,
-            deviation,
+            noise: variance.map(|variance| variance / (deviation * deviation)),
+            relative_noise: variance.map(f64::sqrt),
+        }
+    }
+
+    /// Everything that was tried, with 1 for targets where it succeeded and 0 where it failed.
+    pub fn successes(&self) -> Self {
+        let all = || self.candidates.iter().chain(&self.failed);
+        Self {
+            candidates: all().cloned().collect(),
+            targets: all().enumerate().map(|(i, _)| f64::from(i < self.len())).collect(),
+            counts: all().map(|_| 1.0).collect(),
+            failed: Vec::new(),
+            noise: None,
+            relative_noise: None,
         }
     }
 
@@ -63,21 +75,35 @@ impl Data {
     }
 }
 
-fn standardised(mut costs: Vec<f64>) -> (Vec<f64>, f64, f64) {
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The variance within candidates that were measured more than once, pooled.
+fn variance_of_repeats<'a>(costs: impl Iterator<Item = &'a [f64]>) -> Option<f64> {
+    let (mut squares, mut degrees) = (0.0, 0.0);
+    for costs in costs.filter(|costs| costs.len() > 1) {
+        let mean = mean(costs);
+        squares += costs.iter().map(|cost| (cost - mean).powi(2)).sum::<f64>();
+        degrees += costs.len() as f64 - 1.0;
+    }
+    (degrees > 0.0).then(|| squares / degrees)
+}
+
+/// Costs clipped above, with zero mean and unit variance, and the deviation they had.
+fn standardised(mut costs: Vec<f64>) -> (Vec<f64>, f64) {
     if costs.is_empty() {
-        return (costs, 0.0, 1.0);
+        return (costs, 1.0);
     }
     let mut sorted = costs.clone();
     sorted.sort_by(f64::total_cmp);
-    let (best, median) = (sorted[0], sorted[sorted.len() / 2]);
-    let ceiling = median + super::exp::exp("CLIP", 2.0) * (median - best);
-    if ceiling > best {
-        costs.iter_mut().for_each(|cost| *cost = cost.min(ceiling));
-    }
-    let n = costs.len() as f64;
-    let mean = costs.iter().sum::<f64>() / n;
-    let variance = costs.iter().map(|cost| (cost - mean).powi(2)).sum::<f64>() / n;
+    // How bad the worse half is says little about where the best lies, and misleads about it:
+    // the category that holds the best may hold the worst too.
+    let median = sorted[sorted.len() / 2];
+    costs.iter_mut().for_each(|cost| *cost = cost.min(median));
+    let mean = mean(&costs);
+    let variance = costs.iter().map(|cost| (cost - mean).powi(2)).sum::<f64>() / costs.len() as f64;
     let deviation = if variance > 1e-24 { variance.sqrt() } else { 1.0 };
     costs.iter_mut().for_each(|cost| *cost = (*cost - mean) / deviation);
-    (costs, mean, deviation)
+    (costs, deviation)
 }

@@ -9,7 +9,7 @@ use rand::Rng;
 use super::data::Data;
 use crate::space::{Candidate, Space};
 
-const TREES: usize = 30;
+const TREES: usize = 24;
 /// Samples that are not split further.
 const SMALLEST: usize = 3;
 

@@ -5,9 +5,11 @@
 //! *Gaussian Processes for Machine Learning*, chapters 2 (prediction), 4 (covariances) and 5
 //! (likelihood and its gradient).
 
+use rand::Rng;
+
 use super::cholesky::Factor;
 use super::data::Data;
-use super::exp::exp;
+use crate::search::draw::normal;
 use crate::space::{Candidate, Space};
 
 /// Predicts log cost in the units of [`Data::targets`].
@@ -29,6 +31,12 @@ pub(super) struct Scales {
     pub noise: f64,
 }
 
+/// Of an ordered knob, times the root of the number of knobs.
+const USUAL_LENGTH: f64 = 0.5;
+/// Logarithm of how much shorter it is between categories, which need have nothing in common.
+const CATEGORY_SHRINK: f64 = 1.0;
+/// Standard deviation of [`Scales::varied`], in logarithms.
+const VARIATION: f64 = 0.4;
 const LENGTH_SPREAD: f64 = 1.0;
 const USUAL_NOISE: f64 = 1e-3;
 const NOISE_SPREAD: f64 = 1.5;
@@ -37,17 +45,18 @@ impl Scales {
     /// What is expected before there is data: the more knobs, the less each says by itself.
     pub fn usual(space: &Space) -> Self {
         let knobs = space.knobs.len();
-        Self { lengths: space.knobs.iter().map(|knob| usual_length(knobs, knob.ordered)).collect(), noise: USUAL_NOISE.ln() }
+        Self {
+            lengths: space.knobs.iter().map(|knob| usual_length(knobs, knob.ordered)).collect(),
+            noise: USUAL_NOISE.ln(),
+        }
     }
 
-    /// Jittered.
-    pub fn jittered(&self, rng: &mut impl rand::Rng) -> Self {
-        let jit = exp("JIT", 0.0);
+    /// Scales near these, by chance. One set that fits best is too sure of itself as long as
+    /// there are few points; varying it from proposal to proposal stands in for integrating
+    /// over all that are likely.
+    pub fn varied(&self, rng: &mut impl Rng) -> Self {
         let mut scales = self.clone();
-        for l in &mut scales.lengths {
-            let (radius, angle): (f64, f64) = (rng.random(), rng.random());
-            *l += jit * (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
-        }
+        scales.lengths.iter_mut().for_each(|length| *length += VARIATION * normal(rng));
         scales.clamp();
         scales
     }
@@ -59,7 +68,8 @@ impl Scales {
 }
 
 fn usual_length(knobs: usize, ordered: bool) -> f64 {
-    (exp("LEN", 0.5) * (knobs as f64).sqrt()).ln() + if ordered { 0.0 } else { exp("CAT", 0.0) }
+    let shrink = if ordered { 0.0 } else { CATEGORY_SHRINK };
+    (USUAL_LENGTH * (knobs as f64).sqrt()).ln() - shrink
 }
 
 /// Covariances of any two levels of each knob.
@@ -85,8 +95,7 @@ impl Kernel {
                 let apart =
                     if knob.ordered { a.abs_diff(b) as f64 / reach } else { f64::from(a != b) };
                 let (covariance, slope) = matern(apart * (-length).exp());
-                let own = if knob.ordered && a != b { 1.0 - exp("HAM", 0.0) } else { 1.0 };
-                table.covariance.push(covariance * own);
+                table.covariance.push(covariance);
                 table.slope.push(slope);
             }
             table
@@ -118,6 +127,19 @@ impl<'a> Process<'a> {
         let fit: f64 = weights.iter().zip(&data.targets).map(|(w, y)| w * y).sum();
         let variance = (fit / n as f64).max(1e-6);
         Some(Self { data, kernel, factor, weights, variance })
+    }
+
+    /// Conditions the process on `data`, with the variance of measurements known to be `noise`.
+    pub fn with_noise(
+        space: &Space,
+        data: &'a Data,
+        scales: &Scales,
+        noise: Option<f64>,
+    ) -> Option<Self> {
+        let process = Self::new(space, data, scales)?;
+        let Some(noise) = noise else { return Some(process) };
+        let noise = (noise / process.variance).max(1e-6).ln();
+        Self::new(space, data, &Scales { noise, ..scales.clone() })
     }
 
     /// Mean and standard deviation of each candidate's true log cost.

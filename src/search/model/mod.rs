@@ -2,10 +2,10 @@
 
 mod cholesky;
 mod data;
-pub(super) mod exp;
 mod forest;
 mod gp;
 mod pool;
+mod repeat;
 
 use rand::Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -14,10 +14,11 @@ use self::data::Data;
 use self::forest::Forest;
 use self::gp::{Process, Scales, fit};
 use self::pool::Pool;
+pub(super) use self::repeat::choose;
 use super::draw::Draw;
 use super::objective::Objective;
 use super::propose::{Proposal, Propose};
-use crate::space::{Candidate, Space};
+use crate::space::Candidate;
 
 /// What makes one proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(super) enum Voice {
     Forest,
     /// One of the best, changed a little.
     Mutation,
+    /// A candidate drawn evenly: no model knows what it has no inkling of.
+    Any,
 }
 
 /// Proposes by voices in turn.
@@ -37,11 +40,11 @@ pub(super) struct Modelled {
     fits: Vec<(usize, Scales)>,
 }
 
-/// Space-filling candidates before the first model.
+/// Candidates drawn evenly before the first model. Drawing them far apart was worse: they end up
+/// in the corners, where knobs at their extremes hide what the others do.
 const DESIGN: usize = 20;
-/// Random candidates of which the one furthest from all others joins the design.
-const DESIGN_CHOICES: usize = 1;
-
+/// Every so many proposals one may be spent on measuring a candidate again.
+const REPEAT: usize = 5;
 impl Modelled {
     pub fn new(voices: &'static [Voice]) -> Self {
         Self { voices, fits: Vec::new() }
@@ -55,30 +58,38 @@ impl Propose for Modelled {
         let rng = &mut objective.rng();
         let space = objective.space();
         let observed = objective.observations().len();
-        let data = Data::new(space, &objective.observations());
-        if data.len() + data.failed.len() < exp::exp("DESIGN", 20.0) as usize || data.len() < 3 {
-            return Proposal::New(far_from_all(objective, draw, &data, rng).into_iter().collect());
+        let data = Data::new(&objective.observations());
+        if data.len() + data.failed.len() < DESIGN || data.len() < 3 {
+            let any = draw.wanted(rng, |found| objective.is_new(found));
+            return Proposal::New(any.into_iter().collect());
+        }
+        if observed % REPEAT == REPEAT - 1
+            && let Some(doubtful) = repeat::doubtful(space, &data)
+        {
+            return Proposal::Again(doubtful);
         }
         let pool = Pool::new(objective, draw, &data, rng);
         if pool.candidates.is_empty() {
             return Proposal::New(Vec::new());
         }
         let voice = self.voices[observed % self.voices.len()];
-        let every = exp::exp("EXPLORE", 0.0) as usize;
-        if every > 0 && observed % every == 0 {
-            return Proposal::New(draw.wanted(rng, |found| objective.is_new(found)).into_iter().collect());
-        }
+        let success = (!data.failed.is_empty()).then(|| Forest::new(space, &data.successes(), rng));
         let chosen = match voice {
+            Voice::Any => vec![pool.any(rng)],
             Voice::Mutation => vec![mutant(&pool, draw, &data, rng)],
             Voice::Forest => {
                 let forest = Forest::new(space, &data, rng);
-                most_promising(pool, &data, count, |candidates| forest.predict(candidates))
+                most_promising(pool, &data, success.as_ref(), count, |candidates| {
+                    forest.predict(candidates)
+                })
             }
             Voice::Process => {
-                let scales = self.scales(objective, observed).jittered(rng);
+                let scales = self.scales(objective, observed).varied(rng);
                 match Process::new(space, &data, &scales) {
                     Some(process) => {
-                        most_promising(pool, &data, count, |candidates| process.predict(candidates))
+                        most_promising(pool, &data, success.as_ref(), count, |candidates| {
+                            process.predict(candidates)
+                        })
                     }
                     None => vec![mutant(&pool, draw, &data, rng)],
                 }
@@ -99,7 +110,7 @@ impl Modelled {
             if next > observed {
                 return last.map_or_else(|| Scales::usual(space), |(_, scales)| scales.clone());
             }
-            let data = Data::new(space, &objective.observations()[..next]);
+            let data = Data::new(&objective.observations()[..next]);
             let start = last.map_or_else(|| Scales::usual(space), |(_, scales)| scales.clone());
             let steps = if last.is_none() { 30 } else { 8 };
             self.fits.push((next, fit(space, &data, &start, steps)));
@@ -107,40 +118,9 @@ impl Modelled {
     }
 }
 
-/// The unseen candidate, of a few random ones, that lies furthest from all seen ones.
-fn far_from_all(
-    objective: &Objective<'_>,
-    draw: &Draw<'_>,
-    data: &Data,
-    rng: &mut Xoshiro256PlusPlus,
-) -> Option<Candidate> {
-    let space = objective.space();
-    let seen = || data.candidates.iter().chain(&data.failed);
-    let gap = |candidate: &Candidate| {
-        seen().map(|other| distance(space, candidate, other)).fold(f64::INFINITY, f64::min)
-    };
-    let mut best: Option<(f64, Candidate)> = None;
-    for _ in 0..DESIGN_CHOICES {
-        let Some(found) = draw.wanted(rng, |found| objective.is_new(found)) else { break };
-        let gap = gap(&found);
-        if best.as_ref().is_none_or(|(widest, _)| gap > *widest) {
-            best = Some((gap, found));
-        }
-    }
-    best.map(|(_, candidate)| candidate)
-}
-
-/// Sum over the knobs: the share of the range between ordered levels, 1 between categories.
-fn distance(space: &Space, a: &Candidate, b: &Candidate) -> f64 {
-    let apart = |(position, knob): (usize, &crate::space::Knob)| {
-        let (a, b) = (a.level(position), b.level(position));
-        let reach = knob.levels.len().saturating_sub(1).max(1) as f64;
-        if knob.ordered { a.abs_diff(b) as f64 / reach } else { f64::from(a != b) }
-    };
-    space.knobs.iter().enumerate().map(apart).sum()
-}
-
-/// An unseen mutant of one of the best candidates, or of the pool.
+/// An unseen mutant of one of the best candidates, or of the pool: every other time the best
+/// itself with one knob changed, each knob as likely as any other however many levels it has,
+/// since what the models miss is mostly a category that was seen in bad company only.
 fn mutant(
     pool: &Pool<'_, '_, '_>,
     draw: &Draw<'_>,
@@ -148,17 +128,20 @@ fn mutant(
     rng: &mut Xoshiro256PlusPlus,
 ) -> Candidate {
     let best = data.best(5);
+    let step = rng.random_bool(0.5);
     for _ in 0..50 {
-        let parent = best[rng.random_range(0..best.len()).min(rng.random_range(0..best.len()))];
-        if let Some(mutant) = draw.mutated(&data.candidates[parent], rng)
-            && pool.is_new(&mutant)
-        {
+        let rank = rng.random_range(0..best.len()).min(rng.random_range(0..best.len()));
+        let parent = &data.candidates[best[if step { 0 } else { rank }]];
+        let mutant = if step { draw.stepped(parent, rng) } else { draw.mutated(parent, rng) };
+        if let Some(mutant) = mutant.filter(|mutant| pool.is_new(mutant)) {
             return mutant;
         }
     }
-    pool.candidates[rng.random_range(0..pool.candidates.len())].clone()
+    pool.any(rng)
 }
 
+/// The least chance of success that a candidate is given: the forest may be wrong.
+const LEAST_CHANCE: f64 = 0.02;
 /// Steps from a promising candidate to a neighbour that promises more.
 const CLIMBS: usize = 6;
 
@@ -166,13 +149,22 @@ const CLIMBS: usize = 6;
 fn most_promising(
     mut pool: Pool<'_, '_, '_>,
     data: &Data,
+    success: Option<&Forest>,
     count: usize,
     predict: impl Fn(&[Candidate]) -> Vec<(f64, f64)>,
 ) -> Vec<Candidate> {
-    let seen = predict(&data.best(10).iter().map(|&i| data.candidates[i].clone()).collect::<Vec<_>>());
+    let seen =
+        predict(&data.best(10).iter().map(|&i| data.candidates[i].clone()).collect::<Vec<_>>());
     let lowest = seen.iter().map(|(mean, _)| *mean).fold(f64::INFINITY, f64::min);
     let promise = |candidates: &[Candidate]| -> Vec<f64> {
-        predict(candidates).into_iter().map(|(mean, sd)| expected_improvement(lowest, mean, sd * exp::exp("WIDE", 1.0))).collect()
+        let gain = |(mean, sd)| expected_improvement(lowest, mean, sd);
+        let mut promises: Vec<f64> = predict(candidates).into_iter().map(gain).collect();
+        if let Some(forest) = success {
+            let chances = forest.predict(candidates);
+            let chance = |(chance, _): (f64, f64)| chance.max(LEAST_CHANCE).ln();
+            promises.iter_mut().zip(chances).for_each(|(promise, c)| *promise += chance(c));
+        }
+        promises
     };
     let mut promises = promise(&pool.candidates);
     let mut climbed = 0;

@@ -25,6 +25,8 @@ pub(super) struct Pool<'p, 'o, 'd> {
     seen: HashSet<Candidate>,
     /// What may be proposed.
     pub candidates: Vec<Candidate>,
+    /// How many of them, from the first, were drawn evenly.
+    even: usize,
 }
 
 impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
@@ -36,11 +38,12 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
         rng: &mut Xoshiro256PlusPlus,
     ) -> Self {
         let seen = data.candidates.iter().chain(&data.failed).cloned().collect();
-        let mut pool = Self { objective, draw, seen, candidates: Vec::new() };
+        let mut pool = Self { objective, draw, seen, candidates: Vec::new(), even: 0 };
         for _ in 0..ANYWHERE {
             let found = draw.any(rng);
             pool.add(found);
         }
+        pool.even = pool.candidates.len();
         let best = data.best(PARENTS);
         for &parent in &best {
             for _ in 0..MUTATIONS {
@@ -69,6 +72,12 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
         }
     }
 
+    /// One drawn evenly, where chance found one.
+    pub fn any(&self, rng: &mut impl Rng) -> Candidate {
+        let among = if self.even > 0 { self.even } else { self.candidates.len() };
+        self.candidates[rng.random_range(0..among)].clone()
+    }
+
     /// Whether `candidate` was never measured.
     pub fn is_new(&self, candidate: &Candidate) -> bool {
         self.objective.is_new(candidate)
@@ -85,6 +94,13 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
 }
 
 impl Draw<'_> {
+    /// `candidate` with one knob at another level, where that is legal.
+    pub fn stepped(&self, candidate: &Candidate, rng: &mut impl Rng) -> Option<Candidate> {
+        let position = rng.random_range(0..self.space().knobs.len());
+        let level = rng.random_range(0..self.space().knobs[position].levels.len());
+        self.legal(&candidate.with(position, level)).filter(|stepped| stepped != candidate)
+    }
+
     /// `candidate` with each knob changed with probability 1/knobs, at least one; `None` where
     /// chance finds no legal one.
     pub fn mutated(&self, candidate: &Candidate, rng: &mut impl Rng) -> Option<Candidate> {

@@ -1,0 +1,62 @@
+//! Repeat: what to measure again, and what to choose, when measurements are noisy.
+
+use super::data::Data;
+use super::gp::{Process, Scales, fit};
+use crate::search::Observation;
+use crate::space::{Candidate, Space};
+
+/// Measurements of the best made again before there is an idea of the noise.
+const TO_LEARN: f64 = 2.0;
+/// Noise, as a share of the cost, that is not worth another measurement.
+const NEGLIGIBLE: f64 = 0.004;
+/// Candidates in question, and measurements of each at most.
+const FINALISTS: usize = 4;
+const ENOUGH: f64 = 6.0;
+/// Steps of the fit before the last choice.
+const STEPS: usize = 25;
+
+/// The candidate that is worth measuring again: of those that are best by the model's word,
+/// the one measured least. `None` where noise does not matter.
+pub(super) fn doubtful(space: &Space, data: &Data) -> Option<Candidate> {
+    let repeats: f64 = data.counts.iter().map(|count| count - 1.0).sum();
+    if repeats < TO_LEARN {
+        return data.best(1).first().map(|&best| data.candidates[best].clone());
+    }
+    if data.relative_noise.unwrap_or(0.0) < NEGLIGIBLE {
+        return None;
+    }
+    let finalists = ranked(space, data, &Scales::usual(space), FINALISTS);
+    let least = |a: &&usize, b: &&usize| data.counts[**a].total_cmp(&data.counts[**b]);
+    let least = *finalists.iter().min_by(least)?;
+    (data.counts[least] < ENOUGH).then(|| data.candidates[least].clone())
+}
+
+/// The candidate to keep after a search: the best by the posterior mean of its cost where
+/// repeated measurements show noise, the cheapest where they show none.
+pub(in crate::search) fn choose(space: &Space, observations: &[Observation]) -> Option<Candidate> {
+    let data = Data::new(observations);
+    let best = *data.best(1).first()?;
+    let noisy = data.relative_noise.is_some_and(|noise| noise >= NEGLIGIBLE);
+    if !noisy || data.len() < 3 {
+        return Some(data.candidates[best].clone());
+    }
+    let scales = fit(space, &data, &Scales::usual(space), STEPS);
+    let ranked = ranked(space, &data, &scales, 1);
+    Some(data.candidates[ranked.first().copied().unwrap_or(best)].clone())
+}
+
+/// Positions of the measured candidates with the lowest posterior means, the lowest first.
+fn ranked(space: &Space, data: &Data, scales: &Scales, count: usize) -> Vec<usize> {
+    // Only measured candidates near the top can end there.
+    let mut top = data.best(40);
+    let Some(process) = Process::with_noise(space, data, scales, data.noise) else {
+        top.truncate(count);
+        return top;
+    };
+    let candidates: Vec<Candidate> = top.iter().map(|&i| data.candidates[i].clone()).collect();
+    let means: Vec<f64> = process.predict(&candidates).into_iter().map(|(mean, _)| mean).collect();
+    let mut order: Vec<usize> = (0..top.len()).collect();
+    order.sort_by(|&a, &b| means[a].total_cmp(&means[b]));
+    order.truncate(count);
+    order.into_iter().map(|i| top[i]).collect()
+}
