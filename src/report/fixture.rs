@@ -49,7 +49,7 @@ why = "d"
 values = [1, 2, 4]
 [knob.affinity]
 why = "e"
-values = ["none", "baseline"]
+values = ["none", "compact"]
 [knob.memory_mode]
 why = "one value on this machine"
 values = ["baseline"]

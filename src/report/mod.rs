@@ -69,6 +69,9 @@ fn pictures(results: &Results) -> Result<Vec<Picture>> {
     if let Some(response) = plot::response::Response::of(results) {
         pictures.push(Picture::new("knobs", &response)?);
     }
+    if let Some(pairs) = plot::pairs::Pairs::of(results) {
+        pictures.push(Picture::new("pairs", &pairs)?);
+    }
     if let Some(drift) = plot::drift::Drift::of(results)? {
         pictures.push(Picture::new("drift", &drift)?);
     }

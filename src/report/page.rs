@@ -223,7 +223,8 @@ fn table(table: &Table, sortable: bool) -> Markup {
             table class=[sortable.then_some("sortable")] {
                 @if headed {
                     thead { tr { @for (i, column) in table.columns.iter().enumerate() {
-                        th scope="col" class=[number(i)] { (plain(&column.title)) }
+                        @if column.title.is_empty() { td {} }
+                        @else { th scope="col" class=[number(i)] { (plain(&column.title)) } }
                     } } }
                 }
                 tbody { @for row in &table.rows {

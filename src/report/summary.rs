@@ -38,16 +38,18 @@ pub fn summary(results: &Results, folder: &Folder) -> String {
     text.lines().map(|line| format!("{}\n", plain(line))).collect()
 }
 
-/// Baseline against best, knob by knob: those that differ, or `all` that are tuned.
+/// Baseline against best, knob by knob: those that differ, then, if `all` are asked for, those
+/// that are the same.
 pub fn knobs(results: &Results, contender: &Contender, all: bool) -> Table {
     let best = if contender.confirmed { "#finalist" } else { "#best" };
     let mut table = Table::new(["", "#baseline", best]);
     let baseline_s = contender::baseline_s(results).map_or("?".to_owned(), digits);
     table.row(["seconds a clip".to_owned(), baseline_s, digits(contender.score_s)]);
-    for (name, old, new) in values(results, contender) {
-        if all || old != new {
-            table.row([name.to_owned(), old.to_string(), new.to_string()]);
-        }
+    for (name, old, new) in values(results, contender).filter(|(_, old, new)| old != new) {
+        table.row([name.to_owned(), old.to_string(), new.to_string()]);
+    }
+    for (name, old, _) in values(results, contender).filter(|(_, old, new)| all && old == new) {
+        table.row([name.to_owned(), old.to_string(), "same".to_owned()]);
     }
     table
 }

@@ -6,6 +6,7 @@ use insta::assert_snapshot;
 
 use super::fixture::{Made, number, simulated, word};
 use super::plot::drift::Drift;
+use super::plot::pairs::Pairs;
 use super::plot::progress::{Kind, Progress};
 use super::plot::response::Response;
 use super::plot::stages::Stages;
@@ -26,7 +27,7 @@ fn gain() -> Made {
     Made::new()
         .baseline(&[4.0])
         .search(&[("vae_tile_size", number(192))], 3.0)
-        .search(&[("affinity", word("l3")), ("batch_size", number(4))], 3.5)
+        .search(&[("affinity", word("compact")), ("batch_size", number(4))], 3.5)
         .fails(&[("intra_op_threads", number(1))], Outcome::Timeout, "killed after 30 s")
         .pairs(&[("vae_tile_size", number(192))], &[(4.0, 3.0); 5])
 }
@@ -220,6 +221,25 @@ fn the_response_of_a_knob_by_hand() {
 }
 
 #[test]
+fn pairs_by_hand() {
+    let at =
+        |batch, threads| [("batch_size", number(batch)), ("intra_op_threads", number(threads))];
+    let made = Made::new().baseline(&[4.0]).search(&at(4, 8), 3.0).search(&at(4, 4), 2.0);
+    let more = [at(4, 4).as_slice(), &[("io_workers", number(2))]].concat();
+    let Pairs(grids) = Pairs::of(&made.clone().search(&more, 5.0).results).unwrap();
+    let names: Vec<[&str; 2]> =
+        grids.iter().map(|grid| [grid.across.as_str(), grid.down.as_str()]).collect();
+    assert_eq!(names, [["batch_size", "intra_op_threads"]]);
+    assert_eq!(grids[0].columns, [number(2), number(4)]);
+    let row = |threads, cells: [Option<f64>; 2]| (number(threads), cells.to_vec());
+    assert_eq!(grids[0].rows, [row(4, [None, Some(3.5)]), row(8, [Some(4.0), Some(3.0)])]);
+    // Four of six cells are enough.
+    let third = made.search(&at(4, 1), 9.0);
+    assert_eq!(Pairs::of(&third.results).unwrap().0[0].rows.len(), 3);
+    assert_eq!(Pairs::of(&Made::new().baseline(&[4.0]).results), None);
+}
+
+#[test]
 fn stages_by_hand() {
     let stages = Stages::of(&gain().results).unwrap();
     let names: Vec<&str> = stages.rows.iter().map(|row| row.name).collect();
@@ -269,11 +289,11 @@ fn the_markdown_of_a_gain() {
     |  | baseline | finalist |
     | --- | ---: | ---: |
     | seconds a clip | 4.00 | 3.00 |
-    | intra_op_threads | 8 | 8 |
-    | preprocess_workers | 2 | 2 |
     | vae_tile_size | 384 | 192 |
-    | batch_size | 2 | 2 |
-    | affinity | none | none |
+    | intra_op_threads | 8 | same |
+    | preprocess_workers | 2 | same |
+    | batch_size | 2 | same |
+    | affinity | none | same |
 
     | busy seconds a clip | baseline | best |
     | --- | ---: | ---: |
@@ -294,7 +314,7 @@ fn the_ranking_as_csv() {
     assert_snapshot!(csv(&gain().results).unwrap(), @r#"
     rank,score_s,trials,baseline,knob.affinity,knob.batch_size,knob.batch_workers,knob.inter_op_threads,knob.intra_op_threads,knob.io_workers,knob.memory_mode,knob.preprocess_workers,knob.tile_size,knob.vae_tile_size
     1,3,1,false,none,2,1,2,8,1,baseline,2,512,192
-    2,3.5,1,false,l3,4,1,2,8,1,baseline,2,512,384
+    2,3.5,1,false,compact,4,1,2,8,1,baseline,2,512,384
     3,4,1,true,none,2,1,2,8,1,baseline,2,512,384
     "#);
 }
@@ -411,7 +431,8 @@ fn plots_use_the_embedded_font_and_colours_that_the_dark_scheme_knows() {
         let families = picture.wide.text.matches("font-family=").count();
         assert!(families > 0);
         assert_eq!(picture.wide.text.matches("font-family=\"DejaVu Sans\"").count(), families);
-        let known = plot::palette::ALL.map(|colour| format!("{:06X}", colour.light));
+        let known: Vec<String> =
+            plot::palette::all().map(|colour| format!("{:06X}", colour.light)).collect();
         for part in picture.wide.text.split("=\"#").skip(1) {
             assert!(known.contains(&part[..6].to_owned()), "#{} in {}", &part[..6], picture.name);
         }

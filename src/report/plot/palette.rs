@@ -32,9 +32,20 @@ pub const CONFIRMED: Colour = Colour { light: 0x00795F, dark: 0x2CC79F };
 /// Failures.
 pub const FAILED: Colour = Colour { light: 0xC2500A, dark: 0xFF9350 };
 
+/// Grounds for words, from slow to fast.
+pub const HEAT: [Colour; 5] = [
+    Colour { light: 0xEEF3F9, dark: 0x1E2530 },
+    Colour { light: 0xD5E4F2, dark: 0x22354A },
+    Colour { light: 0xBBD5EB, dark: 0x264565 },
+    Colour { light: 0xA0C6E4, dark: 0x295580 },
+    Colour { light: 0x84B6DC, dark: 0x2C669B },
+];
+
 /// Every colour.
-pub const ALL: [Colour; 10] =
-    [PAPER, INK, MUTED, GRID, BAND, BEST, TRIAL, BASELINE, CONFIRMED, FAILED];
+pub fn all() -> impl Iterator<Item = Colour> {
+    let single = [PAPER, INK, MUTED, GRID, BAND, BEST, TRIAL, BASELINE, CONFIRMED, FAILED];
+    single.into_iter().chain(HEAT)
+}
 
 impl Colour {
     /// The light tone, for plotters.
@@ -47,10 +58,10 @@ impl Colour {
 /// Style-sheet rules that turn the light tones of plots inside `scope` into the dark ones where
 /// the reader prefers that.
 pub fn dark_css(scope: &str) -> String {
-    let rule = |property: &str, colour: &Colour| {
+    let rule = |property: &str, colour: Colour| {
         let Colour { light, dark } = colour;
         format!("{scope} [{property}=\"#{light:06X}\"]{{{property}:#{dark:06X}}}\n")
     };
-    let rules = ALL.iter().flat_map(|colour| [rule("fill", colour), rule("stroke", colour)]);
+    let rules = all().flat_map(|colour| [rule("fill", colour), rule("stroke", colour)]);
     format!("@media (prefers-color-scheme:dark){{\n{}}}\n", rules.collect::<String>())
 }

@@ -1,0 +1,186 @@
+//! Pairs of knobs: the median score for every two values, where enough of them were measured.
+
+use anyhow::Result;
+use plotters::prelude::*;
+
+use super::canvas::{Anchor, Canvas, Mark, TEXT};
+use super::palette::{self, Colour};
+use super::{Legend, Plot};
+use crate::ranking::{Ranked, ranking};
+use crate::report::number::digits;
+use crate::results::Results;
+use crate::space::{Knob, Value};
+use crate::stats;
+
+/// The pairs that are known to interact on some machine, the likeliest first.
+const LIKELY: [(&str, &str); 6] = [
+    ("intra_op_threads", "affinity"),
+    ("intra_op_threads", "preprocess_workers"),
+    ("intra_op_threads", "memory_mode"),
+    ("affinity", "memory_mode"),
+    ("batch_size", "intra_op_threads"),
+    ("vae_tile_size", "batch_size"),
+];
+
+/// The pairs that the data allow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pairs(pub Vec<Grid>);
+
+/// One pair.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// The knob whose values are columns.
+    pub across: String,
+    /// The knob whose values are rows.
+    pub down: String,
+    /// The columns' values.
+    pub columns: Vec<Value>,
+    /// The rows' values, each with the median seconds a clip in every column.
+    pub rows: Vec<(Value, Vec<Option<f64>>)>,
+}
+
+impl Pairs {
+    /// The likely pairs of which at least half of all cells were measured; `None` without any.
+    pub fn of(results: &Results) -> Option<Self> {
+        let ranking = ranking(results);
+        let grid = |(across, down): (&str, &str)| {
+            let (_, across) = results.space.knob(across)?;
+            let (_, down) = results.space.knob(down)?;
+            Grid::of(&ranking, across, down)
+        };
+        let grids: Vec<Grid> = LIKELY.into_iter().filter_map(grid).collect();
+        (!grids.is_empty()).then_some(Self(grids))
+    }
+}
+
+impl Grid {
+    fn of(ranking: &[Ranked], across: &Knob, down: &Knob) -> Option<Self> {
+        let columns = measured(ranking, across);
+        let cell = |row: &Value, column: &Value| {
+            let here = ranking.iter().filter(|ranked| {
+                ranked.knobs.get(&across.name) == Some(column)
+                    && ranked.knobs.get(&down.name) == Some(row)
+            });
+            stats::median(&here.map(|ranked| ranked.score_s).collect::<Vec<_>>())
+        };
+        let row = |value: Value| {
+            let cells = columns.iter().map(|column| cell(&value, column)).collect();
+            (value, cells)
+        };
+        let rows: Vec<(Value, Vec<Option<f64>>)> =
+            measured(ranking, down).into_iter().map(row).collect();
+        let all = columns.len() * rows.len();
+        let filled = rows.iter().flat_map(|row| &row.1).flatten().count();
+        (columns.len() > 1 && rows.len() > 1 && 2 * filled >= all).then(|| Self {
+            across: across.name.clone(),
+            down: down.name.clone(),
+            columns,
+            rows,
+        })
+    }
+
+    fn height(&self) -> f64 {
+        HEAD + CELL * self.rows.len() as f64 + FOOT
+    }
+
+    /// How fast a score is among the grid's: 0 the slowest, 1 the fastest.
+    fn speed(&self, score: f64) -> f64 {
+        let scores = || self.rows.iter().flat_map(|row| &row.1).flatten().copied();
+        let (low, high) = (scores().fold(score, f64::min), scores().fold(score, f64::max));
+        if high > low { (high - score) / (high - low) } else { 0.5 }
+    }
+}
+
+/// The values of a knob that some candidate had, in the order of its levels.
+fn measured(ranking: &[Ranked], knob: &Knob) -> Vec<Value> {
+    let had = |value: &&Value| ranking.iter().any(|r| r.knobs.get(&knob.name) == Some(*value));
+    knob.levels.iter().filter(had).cloned().collect()
+}
+
+/// Height of a grid's head.
+const HEAD: f64 = 58.0;
+/// Height of a cell.
+const CELL: f64 = 24.0;
+/// Height below the cells.
+const FOOT: f64 = 20.0;
+/// A grid no narrower than this stands beside another.
+const NARROWEST: f64 = 400.0;
+
+/// Two beside each other where there is room.
+fn columns(width: f64) -> usize {
+    ((width / NARROWEST) as usize).clamp(1, 2)
+}
+
+/// The colour of a cell, by its speed.
+fn shade(speed: f64) -> Colour {
+    let steps = palette::HEAT.len();
+    palette::HEAT[((speed * steps as f64) as usize).min(steps - 1)]
+}
+
+impl Plot for Pairs {
+    fn title(&self) -> &'static str {
+        "Pairs of knobs, median seconds a clip"
+    }
+
+    fn legend(&self) -> Legend {
+        vec![
+            (Mark::Square, palette::HEAT[palette::HEAT.len() - 1], "fast"),
+            (Mark::Square, palette::HEAT[0], "slow"),
+        ]
+    }
+
+    fn height(&self, width: f64) -> f64 {
+        let heights = |row: &[Grid]| row.iter().map(Grid::height).fold(0.0, f64::max);
+        self.0.chunks(columns(width)).map(heights).sum()
+    }
+
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        let columns = columns(canvas.width());
+        let width = canvas.width() / columns as f64;
+        let mut top = 0.0;
+        for row in self.0.chunks(columns) {
+            for (i, grid) in row.iter().enumerate() {
+                grid.draw(&canvas.part(i as f64 * width, top, width, grid.height()))?;
+            }
+            top += row.iter().map(Grid::height).fold(0.0, f64::max);
+        }
+        Ok(())
+    }
+}
+
+impl Grid {
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        canvas.bold(&format!("{} by {}", self.down, self.across), (12.0, 18.0), TEXT)?;
+        let ends = canvas.style(TEXT, palette::INK, Anchor::Right);
+        let middle = canvas.style(TEXT, palette::INK, Anchor::Middle);
+        let mut left = 0.0_f64;
+        for (value, _) in &self.rows {
+            left = left.max(22.0 + canvas.text_width(&value.to_string(), &ends)?);
+        }
+        let width = (canvas.width() - 14.0 - left) / self.columns.len() as f64;
+        for (i, value) in self.columns.iter().enumerate() {
+            canvas.text(&value.to_string(), (left + width * (i as f64 + 0.5), 44.0), &middle)?;
+        }
+        for (i, (value, cells)) in self.rows.iter().enumerate() {
+            let top = HEAD + CELL * i as f64;
+            canvas.text(&value.to_string(), (left - 8.0, top + CELL / 2.0), &ends)?;
+            for (j, score) in cells.iter().enumerate() {
+                let Some(score) = *score else { continue };
+                let x = left + width * j as f64;
+                let fill = shade(self.speed(score)).rgb().filled();
+                canvas.bar((x + 1.0, top + 1.0), (x + width - 1.0, top + CELL - 1.0), fill)?;
+                let number = digits(score);
+                if canvas.text_width(&number, &middle)? < width {
+                    canvas.text(&number, (x + width / 2.0, top + CELL / 2.0), &middle)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
