@@ -41,7 +41,7 @@ pub struct Job {
 
 /// One line from the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "message", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Message {
     /// Set up and warm.
     Ready {

@@ -14,6 +14,7 @@ use wan22_tune::measure::wire::{Job, Message, VERSION};
 use wan22_tune::preprocess::{NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline};
 use wan22_tune::trial::{Outcome, Sample};
 
+use crate::native;
 use crate::scenario::Scenario;
 use crate::usage::{self, Usage};
 
@@ -99,7 +100,7 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     for _ in 0..job.warmup {
         trial.run(batch)?;
     }
-    let effect = Box::new(Effect::default());
+    let effect = Box::new(effect());
     say(&Message::Ready { trial: job.trial, setup_s: usage::age_s()?, effect })?;
     for _ in 0..job.repetitions {
         let sample = trial.run(job.workload.clips)?;
@@ -107,6 +108,18 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     }
     let peak_rss_bytes = usage::peak_rss_bytes()?;
     Ok(say(&Message::Done { trial: job.trial, peak_rss_bytes })?)
+}
+
+/// What holds now; called on the model's thread, whose memory policy counts.
+fn effect() -> Effect {
+    let count = |threads: i32| usize::try_from(threads).ok();
+    Effect {
+        intra_op_threads: count(tch::get_num_threads()),
+        inter_op_threads: count(tch::get_num_interop_threads()),
+        parallel_info: native::parallel_info(),
+        cpu_capability: native::cpu_capability(),
+        ..Effect::read()
+    }
 }
 
 /// Refuses what can't be run, naming the key.

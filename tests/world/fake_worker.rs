@@ -121,7 +121,7 @@ fn raw(job: &Job, seconds: &str) {
     say(&ready(job));
     let trial = job.trial;
     println!(
-        r#"{{"message":"sample","trial":{trial},"sample":{{"seconds":{seconds},"stages":{{}},"minor_faults":0,"run_queue_share":0}}}}"#
+        r#"{{"sample":{{"trial":{trial},"sample":{{"seconds":{seconds},"stages":{{}},"minor_faults":0,"run_queue_share":0}}}}}}"#
     );
     exit(0);
 }
