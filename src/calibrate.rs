@@ -6,49 +6,46 @@ use crate::workload::Workload;
 pub const TARGET_S: f64 = 2.5;
 
 /// What a real TI2V-5B job is: 1280 x 704 pixels, 121 frames, 30 layers, 50 steps.
-pub const FULL: Sizes = (1280, 704, 121, 30, 50);
+const FULL: Sizes = Sizes(8, 1280, 704, 121, 30, 50);
 
-/// Width, height, frames, layers, steps.
-pub type Sizes = (u32, u32, u32, u32, u32);
+/// Clips, width, height, frames, layers, steps.
+#[derive(Clone, Copy, Debug)]
+struct Sizes(u32, u32, u32, u32, u32, u32);
 
-/// From the smallest to the whole job; each a few times the one before.
-const LADDER: [Sizes; 10] = [
-    (64, 64, 1, 1, 1),
-    (96, 96, 1, 1, 1),
-    (128, 128, 1, 1, 2),
-    (192, 192, 1, 1, 2),
-    (256, 256, 1, 1, 2),
-    (256, 256, 5, 1, 4),
-    (448, 256, 9, 2, 4),
-    (832, 480, 9, 2, 4),
-    (1280, 704, 17, 2, 4),
+/// From the smallest repetition to one of whole jobs; each a few times the one before.
+const LADDER: [Sizes; 11] = [
+    Sizes(2, 64, 64, 1, 1, 1),
+    Sizes(4, 64, 64, 1, 1, 1),
+    Sizes(4, 96, 96, 1, 1, 1),
+    Sizes(4, 128, 128, 1, 1, 2),
+    Sizes(4, 128, 128, 5, 1, 2),
+    Sizes(8, 192, 192, 5, 1, 2),
+    Sizes(8, 256, 256, 5, 1, 4),
+    Sizes(8, 448, 256, 9, 2, 4),
+    Sizes(8, 832, 480, 9, 2, 4),
+    Sizes(8, 1280, 704, 17, 2, 4),
     FULL,
 ];
 
-/// Clips a repetition: every batch size of the default space divides it.
-const CLIPS: u32 = 4;
+/// How many rungs the ladder has.
+pub const RUNGS: usize = LADDER.len();
 
-/// The rung of the ladder with this number.
-pub fn rung(number: usize) -> Workload {
-    let (width, height, frames, layers, steps) = LADDER[number.min(LADDER.len() - 1)];
-    Workload {
-        name: "i2v".to_owned(),
-        clips: CLIPS,
-        width,
-        height,
-        frames,
-        layers,
-        steps,
-        text_layers: 0,
-    }
+/// The rung of the ladder with this number, with clips enough for a batch of the baseline's size.
+pub fn rung(number: usize, batch: u32) -> Workload {
+    let Sizes(clips, width, height, frames, layers, steps) = LADDER[number.min(RUNGS - 1)];
+    let clips = clips.max(batch);
+    Workload { name: "i2v".to_owned(), clips, width, height, frames, layers, steps, text_layers: 0 }
 }
 
-/// The largest rung that should take no more than [`TARGET_S`], when the smallest took
-/// `smallest_s` seconds a repetition.
-pub fn fit(smallest_s: f64) -> Workload {
-    let smallest = gigaflop(&rung(0));
-    let fits = |number: &usize| smallest_s * gigaflop(&rung(*number)) / smallest <= TARGET_S;
-    rung((0..LADDER.len()).rev().find(fits).unwrap_or(0))
+/// The largest rung of which a repetition should take no more than [`TARGET_S`], when a clip of
+/// the smallest took `clip_s` seconds.
+pub fn fit(clip_s: f64, batch: u32) -> Workload {
+    let smallest = gigaflop(&rung(0, batch));
+    let seconds = |workload: &Workload| {
+        f64::from(workload.clips) * clip_s * gigaflop(workload) / smallest
+    };
+    let fits = |number: &usize| seconds(&rung(*number, batch)) <= TARGET_S;
+    rung((0..RUNGS).rev().find(fits).unwrap_or(0), batch)
 }
 
 /// Work of one clip's models, in 10^9 floating-point operations, from the matrix products and
@@ -76,20 +73,26 @@ mod tests {
 
     #[test]
     fn the_ladder_rises() {
-        let work: Vec<f64> = (0..LADDER.len()).map(|n| gigaflop(&rung(n))).collect();
-        assert!(work.windows(2).all(|pair| pair[0] < pair[1]), "{work:?}");
+        let work = |n| f64::from(rung(n, 2).clips) * gigaflop(&rung(n, 2));
+        assert!((1..RUNGS).all(|n| work(n - 1) < work(n)));
     }
 
     #[test]
     fn a_slow_machine_stays_on_the_first_rung_and_a_fast_one_climbs() {
-        assert_eq!(fit(10.0), rung(0));
-        assert!(gigaflop(&fit(0.05)) > 10.0 * gigaflop(&rung(0)));
+        assert_eq!(fit(10.0, 2), rung(0, 2));
+        assert!(gigaflop(&fit(0.05, 2)) > 10.0 * gigaflop(&rung(0, 2)));
+        assert_eq!(fit(1e-9, 2), rung(RUNGS - 1, 2));
+    }
+
+    #[test]
+    fn every_rung_holds_a_batch_of_the_baseline() {
+        assert!((0..RUNGS).all(|n| rung(n, 4).clips >= 4));
     }
 
     /// One block over 512 tokens takes 172 GFLOP (measured by counting products).
     #[test]
     fn a_blocks_work_is_what_was_counted() {
-        let base = rung(0);
+        let base = rung(0, 2);
         let one = Workload { width: 512, height: 512, frames: 5, layers: 1, steps: 1, ..base };
         let none = Workload { steps: 0, ..one.clone() };
         let block = (gigaflop(&one) - gigaflop(&none)) / 2.0;

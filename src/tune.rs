@@ -10,6 +10,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::budget::Budget;
+use crate::calibrate;
 use crate::confirm::{Confirmation, Verdict};
 use crate::journal::Journal;
 use crate::machine::Machine;
@@ -82,7 +83,7 @@ impl Bench {
             pair: order.pair,
             strategy: order.strategy.to_owned(),
             seed: self.seed,
-            workload: order.workload.name.clone(),
+            workload: order.workload.to_string(),
             knobs: order.knobs.values(),
             overhead_s: (answer.wall_s - measured * f64::from(order.workload.clips)).max(0.0),
             outcome: answer.outcome,
@@ -172,9 +173,17 @@ impl<'a> Session<'a> {
     }
 
     fn run(&mut self, order: &Order<'_>) -> Result<Trial> {
+        let trial = self.measure(order)?;
+        self.record(trial)
+    }
+
+    fn measure(&self, order: &Order<'_>) -> Result<Trial> {
         self.watch.started(order);
         let order = Order { time: order.time.min(self.budget.left()), ..order.clone() };
-        let trial = self.bench.run(self.journal.next_number(), &order)?;
+        self.bench.run(self.journal.next_number(), &order)
+    }
+
+    fn record(&mut self, trial: Trial) -> Result<Trial> {
         self.journal.append(&trial)?;
         self.trials.push(trial.clone());
         self.watch.finished(&self.trials);
@@ -190,35 +199,34 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The baseline does not run here: nothing can be compared with it.
     pub fn calibrate(&mut self) -> Result<Workload> {
-        let smallest = crate::calibrate::rung(0);
         let knobs = self.bench.baseline.knobs.clone();
-        let trial = self.run(&Order {
-            phase: Phase::Calibration,
-            pair: None,
-            strategy: "",
-            workload: &smallest,
-            knobs: &knobs,
-            time: self.budget.left(),
-        })?;
-        let seconds = self.needed(&trial)?;
-        Ok(crate::calibrate::fit(seconds * f64::from(smallest.clips)))
+        let smallest = calibrate::rung(0, knobs.batch_size);
+        let mut trial = self.measure(&self.of_baseline(Phase::Calibration, &smallest, &knobs))?;
+        let fitted = trial.score_s().map(|score| calibrate::fit(score, knobs.batch_size));
+        if fitted.as_ref() == Some(&smallest) {
+            // This was the baseline's trial already: a small budget can't pay for it twice.
+            trial.phase = Phase::Baseline;
+        }
+        let trial = self.record(trial)?;
+        self.needed(&trial)?;
+        Ok(fitted.unwrap_or(smallest))
     }
 
-    /// Measures the baseline.
+    /// Measures the baseline, unless the calibration came to the same.
     ///
     /// # Errors
     /// As [`Session::calibrate`].
     pub fn baseline(&mut self, workload: &Workload) -> Result<()> {
+        if self.trials.iter().any(|trial| trial.phase == Phase::Baseline) {
+            return Ok(());
+        }
         let knobs = self.bench.baseline.knobs.clone();
-        let trial = self.run(&Order {
-            phase: Phase::Baseline,
-            pair: None,
-            strategy: "",
-            workload,
-            knobs: &knobs,
-            time: self.budget.left(),
-        })?;
+        let trial = self.run(&self.of_baseline(Phase::Baseline, workload, &knobs))?;
         self.needed(&trial).map(|_| ())
+    }
+
+    fn of_baseline<'o>(&self, phase: Phase, workload: &'o Workload, knobs: &'o Knobs) -> Order<'o> {
+        Order { phase, pair: None, strategy: "", workload, knobs, time: self.budget.left() }
     }
 
     /// The score of a trial without which the tune makes no sense.
@@ -311,12 +319,30 @@ impl Searching<'_, '_> {
     fn knobs(&self, candidate: &Candidate) -> Result<Knobs, String> {
         self.session.bench.baseline.knobs.with(self.space.named(candidate))
     }
+
+    fn identity_of(&self, knobs: &Knobs) -> Option<u64> {
+        let settings = knobs.resolve(&self.session.bench.machine).ok()?;
+        Some(settings.identity(self.workload.width, self.workload.height))
+    }
+
+    /// The same settings with as many knobs as can be at the baseline's value: a tile larger than
+    /// the picture, say, is no change that anybody should ship.
+    fn plainest(&self, mut knobs: Knobs) -> Knobs {
+        let identity = self.identity_of(&knobs);
+        for (name, usual) in self.session.bench.baseline.knobs.values() {
+            if let Ok(plainer) = knobs.with([(name.as_str(), &usual)])
+                && self.identity_of(&plainer) == identity
+            {
+                knobs = plainer;
+            }
+        }
+        knobs
+    }
 }
 
 impl Measure for Searching<'_, '_> {
     fn identity(&self, candidate: &Candidate) -> Option<u64> {
-        let settings = self.knobs(candidate).ok()?.resolve(&self.session.bench.machine).ok()?;
-        Some(settings.identity(self.workload.width, self.workload.height))
+        self.identity_of(&self.knobs(candidate).ok()?)
     }
 
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
@@ -327,7 +353,7 @@ impl Measure for Searching<'_, '_> {
         if self.session.budget.left_for_search(trial) < trial {
             return Err(Stop::Budget);
         }
-        let knobs = self.knobs(candidate).map_err(anyhow::Error::msg)?;
+        let knobs = self.plainest(self.knobs(candidate).map_err(anyhow::Error::msg)?);
         let order = Order {
             phase: Phase::Search,
             pair: None,

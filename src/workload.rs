@@ -26,6 +26,14 @@ pub struct Workload {
     pub text_layers: u32,
 }
 
+impl std::fmt::Display for Workload {
+    /// Name and sizes: `i2v 2x64x64x1 layers=1 steps=1` (clips, width, height, frames).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, clips, width, height, frames, layers, steps, .. } = self;
+        write!(f, "{name} {clips}x{width}x{height}x{frames} layers={layers} steps={steps}")
+    }
+}
+
 /// The parts of a clip's work that are timed, in the order of the pipeline.
 pub const STAGES: [&str; 8] =
     ["read", "preprocess", "pack", "text", "encode", "denoise", "decode", "write"];

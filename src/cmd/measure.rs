@@ -69,7 +69,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         machine,
         baseline,
     };
-    let workload = calibrate::rung(args.size);
+    let workload = calibrate::rung(args.size, bench.baseline.knobs.batch_size);
     let order = Order {
         phase: Phase::Baseline,
         pair: None,

@@ -22,14 +22,14 @@ const COUNTED: u128 = 2_000_000;
 
 /// Prints the space.
 pub fn run(args: &SpaceArgs) -> Result<()> {
-    let machine = Machine::detect()?;
-    show(args, &machine, &calibrate::rung(0))
+    show(args, &Machine::detect()?)
 }
 
-/// Prints the space that a tune on `machine` with `workload` would search.
-pub fn show(args: &SpaceArgs, machine: &Machine, workload: &Workload) -> Result<()> {
+/// Prints the space that a tune on `machine` would search with the smallest workload.
+pub fn show(args: &SpaceArgs, machine: &Machine) -> Result<()> {
     let baseline = baseline(args, machine);
-    let space = resolve(args, machine, &baseline, workload)?;
+    let workload = calibrate::rung(0, baseline.knobs.batch_size);
+    let space = resolve(args, machine, &baseline, &workload)?;
     super::print(&text(&space, &baseline))
 }
 

@@ -25,12 +25,13 @@ use crate::workload::Workload;
 pub fn run(args: &TuneArgs) -> Result<()> {
     let machine = Machine::detect()?;
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
-        return space::show(&args.space, &machine, &calibrate::rung(0));
+        return space::show(&args.space, &machine);
     };
     let started = jiff::Timestamp::now().to_string();
     let baseline = space::baseline(&args.space, &machine);
     // Every mistake that can be seen now is seen before the first trial.
-    space::resolve(&args.space, &machine, &baseline, &calibrate::rung(0))?;
+    let smallest = calibrate::rung(0, baseline.knobs.batch_size);
+    space::resolve(&args.space, &machine, &baseline, &smallest)?;
     let programs = bench::programs(&args.bench)?;
     // Generated pictures are made once for ever: no tune pays for them.
     let images = bench::pictures(&args.bench)?;
