@@ -41,9 +41,8 @@ pub fn rung(number: usize, batch: u32) -> Workload {
 /// the smallest took `clip_s` seconds.
 pub fn fit(clip_s: f64, batch: u32) -> Workload {
     let smallest = gigaflop(&rung(0, batch));
-    let seconds = |workload: &Workload| {
-        f64::from(workload.clips) * clip_s * gigaflop(workload) / smallest
-    };
+    let seconds =
+        |workload: &Workload| f64::from(workload.clips) * clip_s * gigaflop(workload) / smallest;
     let fits = |number: &usize| seconds(&rung(*number, batch)) <= TARGET_S;
     rung((0..RUNGS).rev().find(fits).unwrap_or(0), batch)
 }

@@ -38,10 +38,14 @@ pub struct Cli {
 pub enum Command {
     /// Shows what this process may use of the machine.
     Machine(cmd::machine::MachineArgs),
+    /// Gives read-only advice before a run, each line with its cure.
+    Doctor(cmd::doctor::DoctorArgs),
     /// Shows the search space as resolved on this machine, and how many candidates it has.
     Space(SpaceArgs),
     /// Makes a results folder's profile, plots and report again, or prints its tables.
     Report(cmd::report::ReportArgs),
+    /// Replays strategies over recorded trials, in milliseconds.
+    Replay(cmd::replay::ReplayArgs),
     /// Runs one trial and prints it.
     Measure(cmd::measure::MeasureArgs),
     /// Becomes a command, bound and with the environment of a profile.

@@ -11,8 +11,10 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => cmd::tune::run(&cli.tune),
         Some(Command::Machine(args)) => cmd::machine::run(&args),
+        Some(Command::Doctor(args)) => cmd::doctor::run(&args),
         Some(Command::Space(args)) => cmd::space::run(&args),
         Some(Command::Report(args)) => cmd::report::run(&args),
+        Some(Command::Replay(args)) => args.run(&mut std::io::stdout().lock()),
         Some(Command::Measure(args)) => cmd::measure::run(&args),
         Some(Command::Exec(args)) => return cmd::exec::run(&args),
     };

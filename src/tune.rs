@@ -242,11 +242,20 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// What a trial takes, from the slowest ok one of this workload so far.
-    fn usual_trial(&self) -> Duration {
-        let of_workload = self.trials.iter().filter(|trial| trial.phase != Phase::Calibration);
-        let walls = of_workload.filter(|t| t.score_s().is_some()).map(|trial| trial.wall_s);
-        Duration::from_secs_f64(walls.reduce(f64::max).unwrap_or(1.0))
+    /// What is left for the search: all while the baseline leads, since there is nothing to
+    /// confirm then.
+    fn left_for_search(&self) -> Duration {
+        let leads = ranking::rank(&self.trials).first().map(|best| best.knobs.clone());
+        if leads == Some(self.bench.baseline.knobs.values()) {
+            self.budget.left()
+        } else {
+            self.budget.left_for_search(self.baseline_trial())
+        }
+    }
+
+    /// What a confirmation pair takes: finalists are no slower than the baseline.
+    fn pair(&self) -> Duration {
+        self.baseline_trial().mul_f64(2.1)
     }
 
     fn baseline_trial(&self) -> Duration {
@@ -277,7 +286,7 @@ impl<'a> Session<'a> {
                 let clear = matches!(confirmation.verdict(), Verdict::Gain(_));
                 clear || confirmation.failures > 0 || confirmation.is_hopeless()
             });
-            if is_decided || self.is_stopped() || self.budget.left() < self.usual_trial() * 2 {
+            if is_decided || self.is_stopped() || self.budget.left() < self.pair() {
                 return Ok(());
             }
             let mut turns = [&baseline, &finalist];
@@ -349,8 +358,8 @@ impl Measure for Searching<'_, '_> {
         if self.session.is_stopped() {
             return Err(Stop::Interrupted);
         }
-        let trial = self.session.baseline_trial();
-        if self.session.budget.left_for_search(trial) < trial {
+        let left = self.session.left_for_search();
+        if left < self.session.baseline_trial() {
             return Err(Stop::Budget);
         }
         let knobs = self.plainest(self.knobs(candidate).map_err(anyhow::Error::msg)?);
@@ -360,7 +369,7 @@ impl Measure for Searching<'_, '_> {
             strategy: self.strategy,
             workload: self.workload,
             knobs: &knobs,
-            time: self.session.limit().min(self.session.budget.left_for_search(trial)),
+            time: self.session.limit().min(left),
         };
         let trial = self.session.run(&order)?;
         Ok(Observation { candidate: candidate.clone(), cost: trial.score_s() })

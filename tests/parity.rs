@@ -61,20 +61,11 @@ impl Golden {
     /// The relative L2 difference of the golden's only output.
     fn difference_with(&self, environment: &[(&str, &str)]) -> f64 {
         let output = check_with(&self.config, &self.weights, &self.io, environment);
-        assert!(
-            output.status.success(),
-            "{}: {}",
-            self.name,
-            stderr(&output)
-        );
+        assert!(output.status.success(), "{}: {}", self.name, stderr(&output));
         let report: Value = serde_json::from_slice(&output.stdout).expect("check prints JSON");
         let outputs = report["outputs"].as_object().expect("outputs by name");
         assert_eq!(outputs.len(), 1, "{report}");
-        outputs
-            .values()
-            .next()
-            .and_then(|output| output["rel_l2"].as_f64())
-            .expect("a number")
+        outputs.values().next().and_then(|output| output["rel_l2"].as_f64()).expect("a number")
     }
 }
 
@@ -108,11 +99,7 @@ fn all(models: &[&str]) -> Vec<Golden> {
         .expect("the goldens are committed")
         .filter_map(|entry| entry.expect("readable").file_name().into_string().ok())
         .filter_map(|file| file.strip_suffix(".json").map(str::to_owned))
-        .filter(|name| {
-            models
-                .iter()
-                .any(|model| name.starts_with(&format!("{model}.")))
-        })
+        .filter(|name| models.iter().any(|model| name.starts_with(&format!("{model}."))))
         .collect();
     names.sort();
     names.iter().map(|name| Golden::new(name)).collect()
@@ -120,11 +107,7 @@ fn all(models: &[&str]) -> Vec<Golden> {
 
 fn assert_near(models: &[&str], dtype: &str, tolerance: f64, at_least: usize) {
     let goldens = all(models);
-    assert!(
-        goldens.len() >= at_least,
-        "only {} goldens of {models:?}",
-        goldens.len()
-    );
+    assert!(goldens.len() >= at_least, "only {} goldens of {models:?}", goldens.len());
     for mut golden in goldens {
         golden.config["dtype"] = json!(dtype);
         let difference = golden.difference();
@@ -167,11 +150,7 @@ fn the_vaes_are_the_references() {
 fn the_portable_kernels_stay_within_their_bound() {
     for golden in all(&["transformer", "text_encoder", "vae21", "vae22"]) {
         let difference = golden.difference_with(&[("ATEN_CPU_CAPABILITY", "default")]);
-        assert!(
-            difference <= FLOAT32_ANYWHERE,
-            "{}: {difference:e}",
-            golden.name
-        );
+        assert!(difference <= FLOAT32_ANYWHERE, "{}: {difference:e}", golden.name);
     }
 }
 
@@ -181,28 +160,17 @@ fn a_decode_does_without_the_encoder() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let golden = Golden::new("vae21.decode");
     let half = folder.path().join("half.safetensors");
-    rewrite(
-        &golden.weights.join("diffusion_pytorch_model.safetensors"),
-        &half,
-        |name, shape| {
-            let needed = name.starts_with("decoder.") || name.starts_with("post_quant_conv.");
-            needed.then_some((name.to_owned(), shape))
-        },
-    );
+    rewrite(&golden.weights.join("diffusion_pytorch_model.safetensors"), &half, |name, shape| {
+        let needed = name.starts_with("decoder.") || name.starts_with("post_quant_conv.");
+        needed.then_some((name.to_owned(), shape))
+    });
     let output = check(&golden.config, &half, &golden.io);
     assert!(output.status.success(), "{}", stderr(&output));
 
-    let output = check(
-        &Golden::new("vae21.encode").config,
-        &half,
-        &Golden::new("vae21.encode").io,
-    );
+    let output = check(&Golden::new("vae21.encode").config, &half, &Golden::new("vae21.encode").io);
     let error = stderr(&output);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        error.contains("missing") && error.contains("encoder.conv_in.weight"),
-        "{error}"
-    );
+    assert!(error.contains("missing") && error.contains("encoder.conv_in.weight"), "{error}");
     assert!(!error.contains("decoder."), "{error}");
 }
 
@@ -211,45 +179,26 @@ fn missing_surplus_and_misshapen_tensors_are_all_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let golden = Golden::new("text_encoder.bare");
     let broken = folder.path().join("broken.safetensors");
-    rewrite(
-        &golden.weights.join("model.safetensors"),
-        &broken,
-        |name, shape| match name {
-            "encoder.final_layer_norm.weight" => {
-                Some(("encoder.last_norm.weight".to_owned(), shape))
-            }
-            "encoder.block.1.layer.1.DenseReluDense.wo.weight" => {
-                Some((name.to_owned(), shape.into_iter().rev().collect()))
-            }
-            _ => Some((name.to_owned(), shape)),
-        },
-    );
+    rewrite(&golden.weights.join("model.safetensors"), &broken, |name, shape| match name {
+        "encoder.final_layer_norm.weight" => Some(("encoder.last_norm.weight".to_owned(), shape)),
+        "encoder.block.1.layer.1.DenseReluDense.wo.weight" => {
+            Some((name.to_owned(), shape.into_iter().rev().collect()))
+        }
+        _ => Some((name.to_owned(), shape)),
+    });
     let output = check(&golden.config, &broken, &golden.io);
     let error = stderr(&output);
     assert_eq!(output.status.code(), Some(1));
     let parts: Vec<&str> = ["missing (1):", "misshapen (1):", "surplus (1):"]
         .iter()
         .map(|heading| {
-            error
-                .split(heading)
-                .nth(1)
-                .unwrap_or_else(|| panic!("no {heading} in {error}"))
+            error.split(heading).nth(1).unwrap_or_else(|| panic!("no {heading} in {error}"))
         })
         .collect();
-    assert!(
-        parts[0]
-            .trim_start()
-            .starts_with("encoder.final_layer_norm.weight [40]"),
-        "{error}"
-    );
+    assert!(parts[0].trim_start().starts_with("encoder.final_layer_norm.weight [40]"), "{error}");
     let wo = "encoder.block.1.layer.1.DenseReluDense.wo.weight is [64, 40], should be [40, 64]";
     assert!(parts[1].trim_start().starts_with(wo), "{error}");
-    assert!(
-        parts[2]
-            .trim_start()
-            .starts_with("encoder.last_norm.weight"),
-        "{error}"
-    );
+    assert!(parts[2].trim_start().starts_with("encoder.last_norm.weight"), "{error}");
 }
 
 /// float16 and float32 files hold the same weights as the bfloat16 ones they were made from.
@@ -265,11 +214,7 @@ fn stored_kinds_are_cast() {
         .into_iter()
         .map(|(name, view)| {
             // A bfloat16 is the upper half of a float32.
-            let data = view
-                .data()
-                .chunks(2)
-                .flat_map(|half| [0, 0, half[0], half[1]])
-                .collect();
+            let data = view.data().chunks(2).flat_map(|half| [0, 0, half[0], half[1]]).collect();
             (name, view.shape().to_vec(), data)
         })
         .collect();
@@ -292,25 +237,14 @@ fn an_output_of_another_shape_fails_and_shows_its_own() {
     let golden = Golden::new("text_encoder.bare");
     let io = folder.path().join("io.safetensors");
     rewrite(&golden.io, &io, |name, shape| {
-        let shape = if name == "out.last_hidden_state" {
-            vec![1, 40, 9]
-        } else {
-            shape
-        };
+        let shape = if name == "out.last_hidden_state" { vec![1, 40, 9] } else { shape };
         Some((name.to_owned(), shape))
     });
     let output = check(&golden.config, &golden.weights, &io);
     let report: Value = serde_json::from_slice(&output.stdout).expect("check prints JSON");
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        report["outputs"]["last_hidden_state"]["shape"],
-        json!([1, 9, 40])
-    );
-    assert!(
-        stderr(&output).contains("expected [1, 40, 9]"),
-        "{}",
-        stderr(&output)
-    );
+    assert_eq!(report["outputs"]["last_hidden_state"]["shape"], json!([1, 9, 40]));
+    assert!(stderr(&output).contains("expected [1, 40, 9]"), "{}", stderr(&output));
 }
 
 #[test]
@@ -322,35 +256,19 @@ fn what_no_model_can_be_is_refused_by_name() {
         let error = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{}: {error}", golden.config);
         for word in told {
-            assert!(
-                error.contains(word),
-                "{}: {word:?} is not in {error}",
-                golden.config
-            );
+            assert!(error.contains(word), "{}: {word:?} is not in {error}", golden.config);
         }
         assert!(!error.contains("panicked"), "{error}");
     };
     let transformer = "transformer.per-item";
-    refused(
-        transformer,
-        &|case| case["model"] = json!("Wan"),
-        &["Wan", "WanTransformer3DModel"],
-    );
+    refused(transformer, &|case| case["model"] = json!("Wan"), &["Wan", "WanTransformer3DModel"]);
     refused(
         transformer,
         &|case| case["op"] = json!("encode"),
         &["WanTransformer3DModel", "Encode"],
     );
-    refused(
-        transformer,
-        &|case| case["dtype"] = json!("int8"),
-        &["int8", "bfloat16"],
-    );
-    refused(
-        transformer,
-        &|case| case["config"]["image_dim"] = json!(1280),
-        &["image_dim"],
-    );
+    refused(transformer, &|case| case["dtype"] = json!("int8"), &["int8", "bfloat16"]);
+    refused(transformer, &|case| case["config"]["image_dim"] = json!(1280), &["image_dim"]);
     refused(
         transformer,
         &|case| case["config"]["attention_head_dim"] = json!(15),
@@ -368,43 +286,27 @@ fn what_no_model_can_be_is_refused_by_name() {
     );
     let vae = "vae22.decode";
     refused(vae, &|case| case["op"] = json!(null), &["op is missing"]);
-    refused(
-        vae,
-        &|case| case["config"]["dim_mult"] = json!([]),
-        &["dim_mult"],
-    );
+    refused(vae, &|case| case["config"]["dim_mult"] = json!([]), &["dim_mult"]);
     refused(
         vae,
         &|case| case["config"]["temperal_downsample"] = json!([true]),
         &["temperal_downsample"],
     );
-    refused(
-        vae,
-        &|case| case["config"]["z_dim"] = json!(-1),
-        &["z_dim", "-1"],
-    );
+    refused(vae, &|case| case["config"]["z_dim"] = json!(-1), &["z_dim", "-1"]);
     let text = "text_encoder.bare";
     refused(
         text,
         &|case| case["config"]["feed_forward_proj"] = json!("gated-bell"),
         &["gated-bell"],
     );
-    refused(
-        text,
-        &|case| case["config"]["vocab_size"] = json!("many"),
-        &["many"],
-    );
+    refused(text, &|case| case["config"]["vocab_size"] = json!("many"), &["many"]);
     let tiled = "vae21.decode_tiled";
     refused(
         tiled,
         &|case| case["tiling"]["tile_sample_stride_height"] = json!(4),
         &["tiling", "8 pixels"],
     );
-    refused(
-        tiled,
-        &|case| case["tiling"]["tile_size"] = json!(4),
-        &["tile_size"],
-    );
+    refused(tiled, &|case| case["tiling"]["tile_size"] = json!(4), &["tile_size"]);
 }
 
 #[test]
@@ -415,17 +317,11 @@ fn inputs_that_do_not_fit_are_refused_by_name() {
     let mut encode = Golden::new("vae22.encode");
     encode.io = Golden::new("vae21.encode.odd-size").io;
     let error = stderr(&encode.check());
-    assert!(
-        error.contains("19 x 13") && error.contains("patch_size 2"),
-        "{error}"
-    );
+    assert!(error.contains("19 x 13") && error.contains("patch_size 2"), "{error}");
     let mut decode = Golden::new("vae21.decode");
     decode.weights = goldens().join("cases");
     let error = stderr(&decode.check());
-    assert!(
-        error.contains("cases holds no weights") && error.contains("index.json"),
-        "{error}"
-    );
+    assert!(error.contains("cases holds no weights") && error.contains("index.json"), "{error}");
 }
 
 /// Copies a safetensors file, renaming, reshaping or leaving out tensors as `edit` says.

@@ -83,8 +83,11 @@ fn a_trial_says_ready_then_its_samples_then_done_and_leaves_frames() {
     image::RgbImage::from_pixel(40, 50, image::Rgb([10, 200, 90])).save(&image).unwrap();
     let (messages, success) = answer(&text(&job(vec![image], folder.path())));
     assert!(success, "{messages:?}");
-    let [Message::Ready { trial: 3, setup_s, .. }, samples @ .., Message::Done { trial: 3, peak_rss_bytes }] =
-        &messages[..]
+    let [
+        Message::Ready { trial: 3, setup_s, .. },
+        samples @ ..,
+        Message::Done { trial: 3, peak_rss_bytes },
+    ] = &messages[..]
     else {
         panic!("{messages:?}");
     };

@@ -5,9 +5,9 @@ pub mod doctor;
 pub mod exec;
 pub mod machine;
 pub mod measure;
+mod progress;
 pub mod replay;
 pub mod report;
-mod progress;
 pub mod space;
 pub mod tune;
 

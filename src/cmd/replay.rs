@@ -16,7 +16,7 @@ const AT: [usize; 5] = [10, 30, 60, 120, 240];
 
 /// What to replay.
 #[derive(Args, Debug)]
-pub struct Replay {
+pub struct ReplayArgs {
     /// A journal (trials.csv) or a table (`knob:kind,…,value`).
     record: PathBuf,
     /// Strategies; all but the grid where none is named.
@@ -33,7 +33,7 @@ pub struct Replay {
     noise: f64,
 }
 
-impl Replay {
+impl ReplayArgs {
     /// Replays, and prints how far above the recorded optimum each strategy stays on average.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ mod tests {
         let record = folder.path().join("small.csv");
         std::fs::write(&record, "a:ord,value\n1,3.0\n2,2.0\n4,nan\n").unwrap();
         let strategy = vec![StrategyName::Grid];
-        let mut replay = Replay { record, strategy, seeds: 2, budget: 2, noise: 0.0 };
+        let mut replay = ReplayArgs { record, strategy, seeds: 2, budget: 2, noise: 0.0 };
         let refused = replay.run(&mut Vec::new()).unwrap_err().to_string();
         assert!(refused.starts_with("a grid over `small` has up to 3 candidates"), "{refused}");
         replay.budget = 3;

@@ -112,11 +112,7 @@ impl Case {
     }
 
     fn config<T: DeserializeOwned>(&self) -> Result<T> {
-        let value = if self.config.is_null() {
-            json!({})
-        } else {
-            self.config.clone()
-        };
+        let value = if self.config.is_null() { json!({}) } else { self.config.clone() };
         serde_json::from_value(value).with_context(|| format!("config of {:?}", self.model))
     }
 }
@@ -133,17 +129,11 @@ impl Part {
         Ok(match self {
             Self::Transformer(model) => {
                 let (latent, timestep) = (input("hidden_states")?, input("timestep")?);
-                (
-                    "sample",
-                    model.forward(latent, timestep, input("encoder_hidden_states")?)?,
-                )
+                ("sample", model.forward(latent, timestep, input("encoder_hidden_states")?)?)
             }
             Self::TextEncoder(model) => {
                 let mask = input("attention_mask").ok();
-                (
-                    "last_hidden_state",
-                    model.forward(input("input_ids")?, mask)?,
-                )
+                ("last_hidden_state", model.forward(input("input_ids")?, mask)?)
             }
             Self::Encoder(model, tiling) => {
                 ("moments", model.encode(input("x")?, tiling.as_ref())?)

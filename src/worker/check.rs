@@ -86,17 +86,12 @@ impl Io {
             unknown.join(", "),
             NAMES.join(", ")
         );
-        Ok(Self {
-            path: path.to_owned(),
-            tensors,
-        })
+        Ok(Self { path: path.to_owned(), tensors })
     }
 
     fn input(&self, name: &str) -> Result<&Tensor> {
         let key = format!("in.{name}");
-        self.tensors
-            .get(&key)
-            .with_context(|| format!("{} has no {key}", self.path.display()))
+        self.tensors.get(&key).with_context(|| format!("{} has no {key}", self.path.display()))
     }
 
     /// Prints how far `output` is from what the file expects.
@@ -108,11 +103,7 @@ impl Io {
             .with_context(|| format!("{} has no {key}", self.path.display()))?;
         let (shape, wanted) = (output.size(), expected.size());
         let fits = shape == wanted;
-        let [max_abs, rel_l2] = if fits {
-            distance(output, expected).map(Some)
-        } else {
-            [None; 2]
-        };
+        let [max_abs, rel_l2] = if fits { distance(output, expected).map(Some) } else { [None; 2] };
         println!(
             "{}",
             json!({"outputs": {name: {"max_abs": max_abs, "rel_l2": rel_l2, "shape": shape}}})

@@ -265,10 +265,7 @@ mod tests {
     fn golden() -> HashMap<String, Tensor> {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/scheduler.safetensors");
-        Tensor::read_safetensors(path)
-            .expect("the goldens are committed")
-            .into_iter()
-            .collect()
+        Tensor::read_safetensors(path).expect("the goldens are committed").into_iter().collect()
     }
 
     #[test]
@@ -293,14 +290,8 @@ mod tests {
 
     #[test]
     fn other_samplers_are_refused() {
-        let config = SchedulerConfig {
-            use_flow_sigmas: false,
-            ..SchedulerConfig::default()
-        };
-        let error = Scheduler::new(&config, 4)
-            .err()
-            .expect("refused")
-            .to_string();
+        let config = SchedulerConfig { use_flow_sigmas: false, ..SchedulerConfig::default() };
+        let error = Scheduler::new(&config, 4).err().expect("refused").to_string();
         assert!(error.contains("use_flow_sigmas"), "{error}");
     }
 
@@ -308,9 +299,6 @@ mod tests {
     fn guidance_goes_beyond_the_condition() {
         let [with, without] =
             [[3.0_f32, 0.0], [1.0, 2.0]].map(|values| Tensor::from_slice(&values));
-        assert_eq!(
-            guide(&with, &without, 5.0),
-            Tensor::from_slice(&[11.0_f32, -8.0])
-        );
+        assert_eq!(guide(&with, &without, 5.0), Tensor::from_slice(&[11.0_f32, -8.0]));
     }
 }

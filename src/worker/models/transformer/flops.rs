@@ -50,13 +50,7 @@ mod tests {
             ..TransformerConfig::default()
         };
         let attention = 2.0 * 2.0 * 1_271_808.0;
-        assert_eq!(
-            config.flops(2, 2, [3, 8, 12], 20, 1),
-            15_965_184.0 + attention
-        );
-        assert_eq!(
-            config.flops(2, 2, [3, 8, 12], 20, 72),
-            20_981_760.0 + attention
-        );
+        assert_eq!(config.flops(2, 2, [3, 8, 12], 20, 1), 15_965_184.0 + attention);
+        assert_eq!(config.flops(2, 2, [3, 8, 12], 20, 72), 20_981_760.0 + attention);
     }
 }

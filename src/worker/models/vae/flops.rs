@@ -119,12 +119,7 @@ mod tests {
     use super::*;
 
     fn tiny(config: VaeConfig) -> VaeConfig {
-        VaeConfig {
-            base_dim: 4,
-            decoder_base_dim: None,
-            z_dim: 6,
-            ..config
-        }
+        VaeConfig { base_dim: 4, decoder_base_dim: None, z_dim: 6, ..config }
     }
 
     /// torch.utils.flop_counter's counts for the golden VAEs, plus attention, which it leaves out
@@ -136,14 +131,8 @@ mod tests {
         let decode = |config: &VaeConfig| config.decode_flops(2, [3, 2, 3], None).unwrap();
         assert_eq!(decode(&old), 108_870_432.0 + whole);
         assert_eq!(decode(&new), 145_249_056.0 + whole);
-        assert_eq!(
-            old.encode_flops(2, [10, 16, 24], None).unwrap(),
-            66_873_984.0 + whole
-        );
-        assert_eq!(
-            new.encode_flops(2, [10, 32, 48], None).unwrap(),
-            80_310_912.0 + whole
-        );
+        assert_eq!(old.encode_flops(2, [10, 16, 24], None).unwrap(), 66_873_984.0 + whole);
+        assert_eq!(new.encode_flops(2, [10, 32, 48], None).unwrap(), 80_310_912.0 + whole);
     }
 
     #[test]
@@ -157,9 +146,7 @@ mod tests {
         assert_eq!(decode(&old), 247_468_800.0 + attention(26.0, 20.0));
         assert_eq!(decode(&new), 431_408_880.0 + attention(17.0, 13.0));
         let encode = |config: &VaeConfig, side| {
-            config
-                .encode_flops(1, [5, side, side], tiling.as_ref())
-                .unwrap()
+            config.encode_flops(1, [5, side, side], tiling.as_ref()).unwrap()
         };
         assert_eq!(encode(&old, 40), 203_575_296.0 + attention(26.0, 26.0));
         assert_eq!(encode(&new, 80), 243_388_416.0 + attention(26.0, 26.0));

@@ -29,19 +29,12 @@ mod tests {
     use crate::weights::Weights;
 
     fn tiny(config: VaeConfig) -> VaeConfig {
-        VaeConfig {
-            base_dim: 8,
-            decoder_base_dim: None,
-            z_dim: 4,
-            ..config
-        }
+        VaeConfig { base_dim: 8, decoder_base_dim: None, z_dim: 4, ..config }
     }
 
     fn noise(shape: &[i64]) -> Tensor {
         let count = shape.iter().product::<i64>();
-        (Tensor::arange(count, (Kind::Float, Device::Cpu)) * 12.9898)
-            .sin()
-            .view(shape)
+        (Tensor::arange(count, (Kind::Float, Device::Cpu)) * 12.9898).sin().view(shape)
     }
 
     fn assert_same(one: &Tensor, other: &Tensor) {
@@ -55,10 +48,7 @@ mod tests {
     fn options_are_neutral() {
         for config in [tiny(VaeConfig::wan21()), tiny(VaeConfig::wan22())] {
             let run = |backend, channels_last| {
-                let options = VaeOptions {
-                    backend,
-                    channels_last,
-                };
+                let options = VaeOptions { backend, channels_last };
                 let weights = Weights::random(7);
                 let decoder =
                     Decoder::new(&weights, &config, options, Kind::Float, Device::Cpu).unwrap();
@@ -69,11 +59,7 @@ mod tests {
                 (pictures, moments)
             };
             let (pictures, moments) = run(ConvBackend::Auto, false);
-            for backend in [
-                ConvBackend::Auto,
-                ConvBackend::SlowConv3d,
-                ConvBackend::Mkldnn,
-            ] {
+            for backend in [ConvBackend::Auto, ConvBackend::SlowConv3d, ConvBackend::Mkldnn] {
                 for channels_last in [false, true] {
                     let (other_pictures, other_moments) = run(backend, channels_last);
                     assert_same(&pictures, &other_pictures);
@@ -95,10 +81,7 @@ mod tests {
         let normal = config.normalise(&latent).unwrap();
         assert_eq!(normal.view(-1), Tensor::from_slice(&[2.0_f32, 2.0]));
         assert_eq!(config.denormalise(&normal).unwrap(), latent);
-        let error = VaeConfig { z_dim: 3, ..config }
-            .normalise(&latent)
-            .unwrap_err()
-            .to_string();
+        let error = VaeConfig { z_dim: 3, ..config }.normalise(&latent).unwrap_err().to_string();
         assert_eq!(error, "latents_mean has 2 values: z_dim is 3");
     }
 }

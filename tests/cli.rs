@@ -1,0 +1,169 @@
+//! The command line through the real program: what a person types and gets.
+
+mod world;
+
+use std::process::Command;
+
+use world::World;
+
+#[test]
+fn wrong_usage_exits_2_and_says_what_to_type() {
+    let world = World::new();
+    for (args, expected) in [
+        (vec!["--budget", "abc"], "such as 90s, 30m or 1h30m"),
+        (vec!["--budget", "0s"], "such as 90s, 30m or 1h30m"),
+        (vec![], "--budget"),
+        (vec!["--budget", "9s", "--space", "nowhere"], "nor a name that is built in (pipeline)"),
+        (vec!["--budget", "9s", "--strategy", "luck"], "possible values: "),
+        (vec!["--budget", "9s", "--repetitions", "2"], "3..=9"),
+        (vec!["--budget", "9s", "--images", "nowhere"], "nowhere"),
+        (vec!["--budget", "9s", "--worker", "nowhere"], "nowhere: no such program"),
+        (vec!["measure"], "--profile"),
+    ] {
+        let run = world.tune(&args).run();
+        assert_eq!(run.status, Some(2), "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(expected), "{args:?}: {}", run.stderr);
+        assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
+    }
+    assert!(!world.path().join("results").exists(), "a mistake leaves nothing behind");
+}
+
+#[test]
+fn a_mistake_in_a_space_file_is_named_with_file_and_key() {
+    let world = World::new();
+    let file = world.path().join("mine.toml");
+    let text = "schema = 1\nname = \"x\"\nwhy = \"x\"\n[knob.thraeds]\nwhy = \"x\"\nvalues = [1]\n";
+    std::fs::write(&file, text).unwrap();
+    let run = world.tune(&["--budget", "9s", "--space", "mine.toml"]).run();
+    assert_eq!(run.status, Some(2));
+    assert!(run.stderr.contains("space mine.toml: knob.thraeds: no such knob"), "{}", run.stderr);
+}
+
+#[test]
+fn a_dry_run_shows_the_space_and_starts_nothing() {
+    let world = World::new();
+    let run = world.tune(&["--dry-run"]).env("WAN22_WORKER", "/nowhere").run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stdout.contains("intra_op_threads"), "{}", run.stdout);
+    assert!(run.stdout.contains("candidates"), "{}", run.stdout);
+    assert!(!world.path().join("results").exists());
+}
+
+#[test]
+fn the_machine_as_json_is_read_back_by_any_json_reader() {
+    let world = World::new();
+    let run = world.tuner(&["machine", "--json"]).run();
+    let machine: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert!(machine["cores"].as_array().is_some_and(|cores| !cores.is_empty()));
+}
+
+#[test]
+fn a_tune_leaves_everything_behind_and_a_report_makes_it_again() {
+    let world = World::new();
+    let run = world.tune(&["--budget", "10s", "--seed", "3"]).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stdout.starts_with("Gain: "), "{}", run.stdout);
+    let folder = world.folder();
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap_or_else(|_| panic!("{name}"));
+    let profile: serde_json::Value = serde_json::from_slice(&read("profile.json")).unwrap();
+    assert_eq!(profile["evidence"]["verdict"], "gain");
+    // The fake worker is fastest with the largest batch that the repetition holds.
+    assert_eq!(profile["optimal_settings"]["batch_size"], world.results().workload.clips);
+    assert_eq!(profile["optimal_settings"].as_object().unwrap().len(), 19);
+    assert_eq!(profile["hardware_profile"].as_object().unwrap().len(), 9);
+    let derived = ["profile.json", "report.html", "plots/progress.svg", "plots/stages.png"];
+    let before = derived.map(read);
+    for name in ["profile.json", "report.html"] {
+        std::fs::remove_file(folder.join(name)).unwrap();
+    }
+    std::fs::remove_dir_all(folder.join("plots")).unwrap();
+    let again = world.tuner(&["report", folder.to_str().unwrap()]).run();
+    assert_eq!(again.status, Some(0), "{}", again.stderr);
+    assert_eq!(derived.map(read), before);
+}
+
+#[test]
+fn the_same_seed_proposes_the_same_trials() {
+    let proposals = || {
+        let world = World::new();
+        world.tune(&["--budget", "6s", "--seed", "5", "--strategy", "annealing"]).run();
+        let of_search = |trial: &wan22_tune::trial::Trial| trial.strategy == "annealing";
+        let results = world.results();
+        let trials: Vec<_> =
+            results.trials.into_iter().filter(of_search).map(|t| t.knobs).collect();
+        trials.into_iter().take(5).collect::<Vec<_>>()
+    };
+    let first = proposals();
+    assert_eq!(first.len(), 5);
+    assert_eq!(first, proposals());
+}
+
+#[test]
+fn the_budget_holds_when_every_trial_hangs() {
+    let world = World::new();
+    let started = std::time::Instant::now();
+    let run = world.tune(&["--budget", "3s"]).env("FAKE_WORKER", "always-hang").run();
+    assert_eq!(run.status, Some(1));
+    assert!(run.stderr.contains("the baseline does not run here (timeout)"), "{}", run.stderr);
+    // A hang that nobody cuts lasts an hour; any machine ends a tune of 3 s within a minute.
+    assert!(started.elapsed().as_secs() < 60);
+}
+
+#[test]
+fn the_first_signal_finishes_with_what_there_is() {
+    let world = World::new();
+    let tuner = world.tune(&["--budget", "10m"]).env("FAKE_WORKER", "hang");
+    let child = tuner.command().stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let journal = wait_for_rows(&world, 2);
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(journal.with_file_name("profile.json").exists());
+    assert!(world.results().trials.len() >= 2);
+}
+
+/// Waits until the journal has so many trials.
+fn wait_for_rows(world: &World, rows: usize) -> std::path::PathBuf {
+    for _ in 0..600 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let Ok(mut folders) = std::fs::read_dir(world.path().join("results")) else { continue };
+        let Some(Ok(folder)) = folders.next() else { continue };
+        let journal = folder.path().join("trials.csv");
+        let text = std::fs::read_to_string(&journal).unwrap_or_default();
+        if text.lines().count() > rows {
+            return journal;
+        }
+    }
+    panic!("no {rows} trials within a minute");
+}
+
+#[test]
+fn exec_becomes_the_command_with_its_exit_status() {
+    let world = World::new();
+    world.tune(&["--budget", "6s"]).run();
+    let profile = world.folder().join("profile.json");
+    let exec = |command: &[&str]| {
+        let head = ["exec", "--profile", profile.to_str().unwrap(), "--"];
+        world.tuner(&[&head[..], command].concat()).env("OMP_NUM_THREADS", "77").run()
+    };
+    let threads = exec(&["sh", "-c", "echo $OMP_NUM_THREADS"]).stdout;
+    let profile: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&profile).unwrap()).unwrap();
+    assert_eq!(threads.trim(), profile["launch"]["environment"]["OMP_NUM_THREADS"]);
+    assert_eq!(exec(&["sh", "-c", "exit 7"]).status, Some(7));
+    assert_eq!(exec(&["/nowhere/to/be/found"]).status, Some(127));
+    assert_eq!(exec(&["/etc/passwd"]).status, Some(126));
+    assert_eq!(
+        world.tuner(&["exec", "--profile", "/nowhere", "--", "true"]).run().status,
+        Some(125)
+    );
+}
+
+#[test]
+fn the_tuner_does_not_link_libtorch() {
+    let output = Command::new("ldd").arg(env!("CARGO_BIN_EXE_wan22-tune")).output().unwrap();
+    let libraries = String::from_utf8(output.stdout).unwrap();
+    assert!(libraries.contains("libc.so"), "{libraries}");
+    assert!(!libraries.contains("torch") && !libraries.contains("gomp"), "{libraries}");
+}
