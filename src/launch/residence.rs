@@ -121,7 +121,8 @@ mod tests {
     fn resident_memory_of_this_process_is_found() {
         let block = vec![7_u8; 8 << 20];
         let start = block.as_ptr() as usize;
-        let residence = match of(&[start..start + block.len()]) {
+        let range = start..start + block.len();
+        let residence = match of(std::slice::from_ref(&range)) {
             Ok(residence) => residence,
             Err(error) => {
                 let known = [Some(libc::EPERM), Some(libc::ENOSYS)];
