@@ -8,6 +8,7 @@
 mod annealing;
 mod draw;
 pub mod grid;
+pub mod importance;
 mod model;
 mod objective;
 mod point;

@@ -4,7 +4,6 @@ use super::draw::Draw;
 use super::objective::Objective;
 use super::propose::{Proposal, Propose};
 
-#[derive(Default)]
 pub(super) struct Random;
 
 impl Propose for Random {

@@ -15,8 +15,8 @@ use Voice::{Any, Forest as Trees, Mutation, Process};
 const PROCESS: [Voice; 8] = [Process, Process, Process, Process, Process, Process, Process, Any];
 const FOREST: [Voice; 8] = [Trees, Trees, Trees, Trees, Trees, Trees, Trees, Any];
 /// Models whose errors differ, and steps that trust none of them, in turn.
-const PORTFOLIO: [Voice; 9] =
-    [Process, Trees, Mutation, Process, Trees, Mutation, Process, Mutation, Any];
+const PORTFOLIO: [Voice; 10] =
+    [Process, Trees, Process, Mutation, Trees, Process, Mutation, Trees, Mutation, Any];
 
 /// A strategy's name on the command line and in the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +73,7 @@ impl StrategyName {
     /// [`super::Stop`], to be recognised by downcast, or what broke inside argmin.
     pub(super) fn search(self, objective: &Objective<'_>) -> Result<(), Error> {
         match self {
-            Self::Random => propose::search(objective, random::Random::default()),
+            Self::Random => propose::search(objective, random::Random),
             Self::Annealing => annealing::search(objective),
             Self::Grid => propose::search(objective, Grid::new()),
             Self::ParticleSwarm => swarm::search(objective),

@@ -14,7 +14,7 @@ const TREES: usize = 24;
 const SMALLEST: usize = 3;
 
 /// Predicts log cost in the units of [`Data::targets`].
-pub(super) struct Forest {
+pub(in crate::search) struct Forest {
     trees: Vec<Vec<Node>>,
 }
 
@@ -49,6 +49,11 @@ impl Forest {
     /// Mean and standard deviation of each candidate's log cost.
     pub fn predict(&self, candidates: &[Candidate]) -> Vec<(f64, f64)> {
         candidates.iter().map(|candidate| self.predict_one(candidate)).collect()
+    }
+
+    /// Each tree's mean log cost of a candidate.
+    pub fn by_tree<'a>(&'a self, candidate: &'a Candidate) -> impl Iterator<Item = f64> + 'a {
+        self.trees.iter().map(|tree| leaf(tree, candidate).0)
     }
 
     fn predict_one(&self, candidate: &Candidate) -> (f64, f64) {

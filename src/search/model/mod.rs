@@ -10,8 +10,8 @@ mod repeat;
 use rand::Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use self::data::Data;
-use self::forest::Forest;
+pub(super) use self::data::Data;
+pub(super) use self::forest::Forest;
 use self::gp::{Process, Scales, fit};
 use self::pool::Pool;
 pub(super) use self::repeat::choose;
@@ -44,7 +44,12 @@ pub(super) struct Modelled {
 /// in the corners, where knobs at their extremes hide what the others do.
 const DESIGN: usize = 20;
 /// Every so many proposals one may be spent on measuring a candidate again.
-const REPEAT: usize = 5;
+const REPEAT: usize = 6;
+/// Before that, what is best is too far from the end to be in doubt.
+const REPEAT_FROM: usize = 30;
+/// Points that scales are fitted to: likelihoods of more cost more than they tell.
+const FITTED_TO: usize = 110;
+
 impl Modelled {
     pub fn new(voices: &'static [Voice]) -> Self {
         Self { voices, fits: Vec::new() }
@@ -63,7 +68,8 @@ impl Propose for Modelled {
             let any = draw.wanted(rng, |found| objective.is_new(found));
             return Proposal::New(any.into_iter().collect());
         }
-        if observed % REPEAT == REPEAT - 1
+        if observed > REPEAT_FROM
+            && observed.is_multiple_of(REPEAT)
             && let Some(doubtful) = repeat::doubtful(space, &data)
         {
             return Proposal::Again(doubtful);
@@ -72,7 +78,7 @@ impl Propose for Modelled {
         if pool.candidates.is_empty() {
             return Proposal::New(Vec::new());
         }
-        let voice = self.voices[observed % self.voices.len()];
+        let voice = self.voices[observed.saturating_sub(DESIGN) % self.voices.len()];
         let success = (!data.failed.is_empty()).then(|| Forest::new(space, &data.successes(), rng));
         let chosen = match voice {
             Voice::Any => vec![pool.any(rng)],
@@ -110,7 +116,7 @@ impl Modelled {
             if next > observed {
                 return last.map_or_else(|| Scales::usual(space), |(_, scales)| scales.clone());
             }
-            let data = Data::new(&objective.observations()[..next]);
+            let data = Data::new(&objective.observations()[..next]).thinned(FITTED_TO);
             let start = last.map_or_else(|| Scales::usual(space), |(_, scales)| scales.clone());
             let steps = if last.is_none() { 30 } else { 8 };
             self.fits.push((next, fit(space, &data, &start, steps)));
