@@ -38,7 +38,7 @@ pub fn page(results: &Results, pictures: &[Picture]) -> Result<String> {
                 p { (Account::of(results).time_line(results.tune.budget_s)) "." }
             }))
             (stages(results, &drawn("stages")))
-            (responses(results, &drawn("knobs"), &drawn("pairs")))
+            (responses(&drawn("knobs"), &drawn("pairs")))
             (drift(results, &drawn("drift"))?)
             (failures(results))
             (section("Every trial", &table(&trials::all(results), true)))
@@ -151,7 +151,7 @@ fn stages(results: &Results, figure: &Markup) -> Markup {
     )
 }
 
-fn responses(_results: &Results, knobs: &Markup, pairs: &Markup) -> Markup {
+fn responses(knobs: &Markup, pairs: &Markup) -> Markup {
     if knobs.0.is_empty() {
         return html! {};
     }

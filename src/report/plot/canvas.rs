@@ -197,7 +197,7 @@ where
             Mark::Dot => self.area.draw(&Circle::new((x, y), r, fill))?,
             Mark::SmallDot => self.area.draw(&Circle::new((x, y), self.px(2.6), fill))?,
             Mark::Square => {
-                self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], fill))?
+                self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], fill))?;
             }
             Mark::Diamond => {
                 let d = self.px(4.8);

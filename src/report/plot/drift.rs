@@ -45,6 +45,9 @@ pub struct Signal {
     pub points: Vec<(f64, f64)>,
 }
 
+/// Name, colour and share of a signal.
+type Kind = (&'static str, Colour, fn(&Trial) -> Option<f64>);
+
 impl Drift {
     /// The drift of a tune; `None` where the baseline ran less than twice.
     ///
@@ -60,7 +63,7 @@ impl Drift {
                 repeats.extend(repeat(trial, trial_end_s));
             }
         }
-        let kinds: [(&'static str, Colour, fn(&Trial) -> Option<f64>); 3] = [
+        let kinds: [Kind; 3] = [
             ("tasks waiting for a CPU", palette::BEST, |trial| trial.noise.pressure_share),
             ("own threads waiting", palette::CONFIRMED, Trial::run_queue_share),
             ("stolen by the hypervisor", palette::FAILED, |trial| trial.noise.steal_share),

@@ -111,7 +111,7 @@ fn elements(plot: &impl Plot, width: f64, titled: bool) -> Result<Elements> {
     let height = full_height(plot, width, titled)?;
     let mut text = String::new();
     let backend = SVGBackend::with_string(&mut text, (width as u32, height as u32));
-    draw(plot, backend.into_drawing_area(), Medium::Svg, titled)?;
+    draw(plot, &backend.into_drawing_area(), Medium::Svg, titled)?;
     // The outer tag is written by whoever knows what the document is for.
     let inside = text.split_once(">\n").and_then(|(_, rest)| rest.rsplit_once("</svg>"));
     let (inside, _) = inside.context("an SVG document has an outer tag")?;
@@ -123,7 +123,7 @@ fn png(plot: &impl Plot) -> Result<Vec<u8>> {
     let (width, height) = (size(WIDE), size(full_height(plot, WIDE, true)?));
     let mut pixels = vec![0; (3 * width * height) as usize];
     let backend = BitMapBackend::with_buffer(&mut pixels, (width, height));
-    draw(plot, backend.into_drawing_area(), Medium::Bitmap, true)?;
+    draw(plot, &backend.into_drawing_area(), Medium::Bitmap, true)?;
     let mut file = Vec::new();
     let encoder = PngEncoder::new(&mut file);
     encoder.write_image(&pixels, width, height, image::ExtendedColorType::Rgb8)?;
@@ -132,7 +132,7 @@ fn png(plot: &impl Plot) -> Result<Vec<u8>> {
 
 fn draw<B: DrawingBackend>(
     plot: &impl Plot,
-    area: DrawingArea<B, plotters::coord::Shift>,
+    area: &DrawingArea<B, plotters::coord::Shift>,
     medium: Medium,
     titled: bool,
 ) -> Result<()>

@@ -83,11 +83,10 @@ impl Grid {
         HEAD + CELL * self.rows.len() as f64 + FOOT
     }
 
-    /// How fast a score is among the grid's: 0 the slowest, 1 the fastest.
-    fn speed(&self, score: f64) -> f64 {
-        let scores = || self.rows.iter().flat_map(|row| &row.1).flatten().copied();
-        let (low, high) = (scores().fold(score, f64::min), scores().fold(score, f64::max));
-        if high > low { (high - score) / (high - low) } else { 0.5 }
+    /// The median of the fastest cell.
+    fn fastest(&self) -> f64 {
+        let scores = self.rows.iter().flat_map(|row| &row.1).flatten().copied();
+        scores.fold(f64::INFINITY, f64::min)
     }
 }
 
@@ -111,10 +110,20 @@ fn columns(width: f64) -> usize {
     ((width / NARROWEST) as usize).clamp(1, 2)
 }
 
-/// The colour of a cell, by its speed.
-fn shade(speed: f64) -> Colour {
-    let steps = palette::HEAT.len();
-    palette::HEAT[((speed * steps as f64) as usize).min(steps - 1)]
+/// The colours of cells: each up to so much slower than the grid's fastest.
+const SHADES: [(f64, &str); 5] = [
+    (0.02, "at most 2% slower than the fastest"),
+    (0.05, "5%"),
+    (0.1, "10%"),
+    (0.25, "25%"),
+    (f64::INFINITY, "more"),
+];
+
+/// The colour of a cell with this score.
+fn shade(score: f64, fastest: f64) -> Colour {
+    let slower = score / fastest - 1.0;
+    let step = SHADES.iter().position(|&(most, _)| slower <= most).unwrap_or_default();
+    palette::HEAT[step]
 }
 
 impl Plot for Pairs {
@@ -123,10 +132,8 @@ impl Plot for Pairs {
     }
 
     fn legend(&self) -> Legend {
-        vec![
-            (Mark::Square, palette::HEAT[palette::HEAT.len() - 1], "fast"),
-            (Mark::Square, palette::HEAT[0], "slow"),
-        ]
+        let entry = |(colour, (_, words))| (Mark::Square, colour, words);
+        palette::HEAT.into_iter().zip(SHADES).map(entry).collect()
     }
 
     fn height(&self, width: f64) -> f64 {
@@ -159,6 +166,7 @@ impl Grid {
         canvas.bold(&format!("{} by {}", self.down, self.across), (12.0, 18.0), TEXT)?;
         let ends = canvas.style(TEXT, palette::INK, Anchor::Right);
         let middle = canvas.style(TEXT, palette::INK, Anchor::Middle);
+        let fastest = self.fastest();
         let mut left = 0.0_f64;
         for (value, _) in &self.rows {
             left = left.max(22.0 + canvas.text_width(&value.to_string(), &ends)?);
@@ -173,7 +181,7 @@ impl Grid {
             for (j, score) in cells.iter().enumerate() {
                 let Some(score) = *score else { continue };
                 let x = left + width * j as f64;
-                let fill = shade(self.speed(score)).rgb().filled();
+                let fill = shade(score, fastest).rgb().filled();
                 canvas.bar((x + 1.0, top + 1.0), (x + width - 1.0, top + CELL - 1.0), fill)?;
                 let number = digits(score);
                 if canvas.text_width(&number, &middle)? < width {

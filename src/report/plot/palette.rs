@@ -32,13 +32,13 @@ pub const CONFIRMED: Colour = Colour { light: 0x00795F, dark: 0x2CC79F };
 /// Failures.
 pub const FAILED: Colour = Colour { light: 0xC2500A, dark: 0xFF9350 };
 
-/// Grounds for words, from slow to fast.
+/// Grounds for words, from fast to slow.
 pub const HEAT: [Colour; 5] = [
+    Colour { light: 0x7FB2DA, dark: 0x2C6CA4 },
+    Colour { light: 0x9FC5E4, dark: 0x295681 },
+    Colour { light: 0xBDD7EC, dark: 0x264563 },
+    Colour { light: 0xD9E7F3, dark: 0x223448 },
     Colour { light: 0xEEF3F9, dark: 0x1E2530 },
-    Colour { light: 0xD5E4F2, dark: 0x22354A },
-    Colour { light: 0xBBD5EB, dark: 0x264565 },
-    Colour { light: 0xA0C6E4, dark: 0x295580 },
-    Colour { light: 0x84B6DC, dark: 0x2C669B },
 ];
 
 /// Every colour.
