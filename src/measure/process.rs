@@ -124,6 +124,8 @@ fn watch(
             }
             Ok(Err(problem)) => return Some((Outcome::WrongOutput, problem)),
             Err(RecvTimeoutError::Disconnected) => break,
+            // A grandchild may hold the pipe open for ever.
+            Err(RecvTimeoutError::Timeout) if !is_running(child) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
         if let Some(reason) = overstepped(child, limit, started, stop) {
