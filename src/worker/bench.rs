@@ -43,7 +43,7 @@ impl Bench {
         for line in lines {
             line?;
             let start = Instant::now();
-            part.run(|name| {
+            let _output = part.run(|name| {
                 inputs
                     .get(name)
                     .with_context(|| format!("inputs has no {name}"))

@@ -3,7 +3,13 @@
 mod bench;
 mod case;
 mod check;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the scenario uses what check and bench don't"
+)]
 mod models;
+#[allow(dead_code, reason = "a trial's settings set and read these")]
 mod native;
 mod weights;
 

@@ -43,9 +43,9 @@ impl Files {
             tensors: BTreeMap::new(),
         };
         if path.is_dir() {
-            files.open_folder(path)?
+            files.open_folder(path)?;
         } else {
-            files.add(path, None)?
+            files.add(path, None)?;
         }
         Ok(files)
     }

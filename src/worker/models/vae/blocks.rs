@@ -9,7 +9,9 @@ use crate::weights::{Init, Scope};
 /// Scales each pixel's channels to a length of sqrt(channels), then by a gain (`WanRMS_norm`).
 pub struct RmsNorm {
     gamma: Tensor,
-    scale: f64,
+    /// A tensor without dimensions: libtorch rounds a plain number to `x`'s kind first, where it
+    /// multiplies in place.
+    scale: Tensor,
 }
 
 impl RmsNorm {
@@ -19,7 +21,7 @@ impl RmsNorm {
         shape[0] = channels;
         Self {
             gamma: scope.tensor("gamma", &shape, Init::Gain),
-            scale: (channels as f64).sqrt(),
+            scale: Tensor::from((channels as f64).sqrt()),
         }
     }
 
@@ -28,7 +30,7 @@ impl RmsNorm {
         let wide = x.to_kind(Kind::Float);
         let length = wide.norm_scalaropt_dim(2.0, [1], true).clamp_min_(1e-12);
         let mut unit = (wide / length).to_kind(x.kind());
-        unit.g_mul_scalar_(self.scale).g_mul_(&self.gamma)
+        unit.g_mul_(&self.scale).g_mul_(&self.gamma)
     }
 }
 
