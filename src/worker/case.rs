@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::models::text_encoder::{TextEncoder, TextEncoderConfig};
 use crate::models::transformer::{Transformer, TransformerConfig};
-use crate::models::vae::{Decoder, Encoder, Tiling, VaeConfig, VaeOptions};
+use crate::models::vae::{Decoder, Encoder, Tiling, VaeOptions};
 use crate::weights::Weights;
 
 /// Which model, of what configuration, does what, in which kind of numbers.
@@ -26,6 +26,7 @@ pub struct Case {
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[expect(clippy::enum_variant_names, reason = "the reference's own class names")]
 enum Model {
     WanTransformer3DModel,
     AutoencoderKLWan,

@@ -46,9 +46,28 @@ impl Check {
             .with_context(|| format!("{} is not a check's configuration", self.config.display()))?;
         let tensors = Io::read(&self.io)?;
         let weights = Weights::open(&self.weights)?;
-        let (name, output) = case.build(&weights)?.run(|name| tensors.input(name))?;
+        let part = case.build(&weights)?;
+        let (name, output) = caught(|| part.run(|name| tensors.input(name)))?;
         tensors.compare(name, &output)
     }
+}
+
+/// What `call` returns, or libtorch's complaint where it panics: shapes that only a configuration
+/// at odds with itself has.
+fn caught<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+    std::panic::set_hook(hook);
+    outcome.unwrap_or_else(|payload| {
+        let said = payload
+            .downcast_ref::<String>()
+            .map_or("no reason given", String::as_str);
+        Err(anyhow!(
+            "libtorch refused: {}",
+            said.lines().next().unwrap_or(said)
+        ))
+    })
 }
 
 /// The inputs and expected outputs of one file.

@@ -67,3 +67,48 @@ fn text(source: unsafe extern "C" fn(*mut c_char, usize) -> usize) -> String {
     buffer.truncate(again.min(length));
     String::from_utf8_lossy(&buffer).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libtorch_tells_of_itself() {
+        assert!(
+            parallel_info().contains("at::get_num_threads"),
+            "{}",
+            parallel_info()
+        );
+        assert!(
+            build_info().contains("Math Kernel Library"),
+            "{}",
+            build_info()
+        );
+        assert!(
+            ["DEFAULT", "AVX2", "AVX512"]
+                .iter()
+                .any(|name| cpu_capability().starts_with(name))
+        );
+    }
+
+    /// The only switch that is a thread's own; the others would disturb the tests beside this one.
+    #[test]
+    fn denormals_are_flushed_on_request() {
+        let product = || {
+            let tiny = tch::Tensor::from_slice(&[1e-30_f32]);
+            (&tiny * 1e-9).double_value(&[0])
+        };
+        assert!(product() > 0.0);
+        assert!(set_flush_denormal(true));
+        assert_eq!(product(), 0.0);
+        assert!(set_flush_denormal(false));
+    }
+
+    #[test]
+    fn the_defaults_can_be_set_again() {
+        set_float32_matmul_precision(MatmulPrecision::Highest);
+        set_onednn(true);
+        let ones = tch::Tensor::ones([64, 64], (tch::Kind::Float, tch::Device::Cpu));
+        assert_eq!(ones.matmul(&ones), &ones * 64.0);
+    }
+}

@@ -40,9 +40,9 @@ impl Files {
     pub fn open(path: &Path) -> Result<Self> {
         let mut files = Self { path: path.to_owned(), tensors: BTreeMap::new() };
         if path.is_dir() {
-            files.open_folder(path)?
+            files.open_folder(path)?;
         } else {
-            files.add(path, None)?
+            files.add(path, None)?;
         }
         Ok(files)
     }

@@ -189,11 +189,6 @@ impl Scope<'_> {
         self.kind
     }
 
-    /// Whether the tensor `name` exists here.
-    pub fn has(&self, name: &str) -> bool {
-        self.weights.has(&format!("{}{name}", self.prefix))
-    }
-
     /// The tensor `name` of this scope, contiguous. What is wrong with it [`Weights::finish`] tells.
     pub fn tensor(&self, name: &str, shape: &[i64], init: Init) -> Tensor {
         let name = format!("{}{name}", self.prefix);

@@ -178,3 +178,39 @@ fn modulated(x: &Tensor, shift: &Tensor, scale: &Tensor, eps: f64) -> Tensor {
     let normed = x.to_kind(Kind::Float).layer_norm([width], none, none, eps, false);
     shift.addcmul(&normed, &(scale + 1.0)).to_kind(x.kind())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A whole model's folder serves a trial of fewer layers; its other layers are no surplus.
+    #[test]
+    fn some_layers_of_a_whole_model_can_be_built() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/wan/transformer");
+        let config = std::fs::read(folder.join("config.json")).expect("the goldens are committed");
+        let config: TransformerConfig =
+            serde_json::from_slice(&config).expect("diffusers' own JSON");
+        let build = |layers| {
+            let weights = Weights::open(&folder)?;
+            Transformer::new(&weights, &config, layers, Kind::BFloat16, Device::Cpu)
+        };
+        let noise = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
+        let sample = |model: &Transformer| {
+            model
+                .forward(&noise(&[1, 6, 1, 4, 4]), &noise(&[1]), &noise(&[1, 3, 40]))
+                .unwrap()
+        };
+        let [one, two] = [1, 2].map(|layers| sample(&build(layers).unwrap()));
+        assert_eq!(one.size(), [1, 6, 1, 4, 4]);
+        assert_ne!(one, two);
+        assert!(
+            build(3)
+                .err()
+                .expect("refused")
+                .to_string()
+                .contains("3 layers")
+        );
+    }
+}

@@ -9,7 +9,9 @@ use crate::weights::{Init, Scope};
 /// Scales each pixel's channels to a length of sqrt(channels), then by a gain (`WanRMS_norm`).
 pub struct RmsNorm {
     gamma: Tensor,
-    scale: f64,
+    /// A tensor without dimensions: libtorch rounds a plain number to `x`'s kind first, where it
+    /// multiplies in place.
+    scale: Tensor,
 }
 
 impl RmsNorm {
@@ -17,7 +19,10 @@ impl RmsNorm {
     pub fn new(scope: &Scope, channels: i64, rank: usize) -> Self {
         let mut shape = vec![1; rank - 1];
         shape[0] = channels;
-        Self { gamma: scope.tensor("gamma", &shape, Init::Gain), scale: (channels as f64).sqrt() }
+        Self {
+            gamma: scope.tensor("gamma", &shape, Init::Gain),
+            scale: Tensor::from((channels as f64).sqrt()),
+        }
     }
 
     /// The lengths are float32 at least; the result is new and has `x`'s kind.
@@ -25,7 +30,7 @@ impl RmsNorm {
         let wide = x.to_kind(Kind::Float);
         let length = wide.norm_scalaropt_dim(2.0, [1], true).clamp_min_(1e-12);
         let mut unit = (wide / length).to_kind(x.kind());
-        unit.g_mul_scalar_(self.scale).g_mul_(&self.gamma)
+        unit.g_mul_(&self.scale).g_mul_(&self.gamma)
     }
 }
 
@@ -53,8 +58,12 @@ impl ResidualBlock {
     }
 
     pub fn forward(&self, x: &Tensor, cache: &mut FeatureCache) -> Tensor {
-        let hidden = self.conv1.causal(&self.norm1.forward(x).silu_(), cache.slot());
-        let mut hidden = self.conv2.causal(&self.norm2.forward(&hidden).silu_(), cache.slot());
+        let hidden = self
+            .conv1
+            .causal(&self.norm1.forward(x).silu_(), cache.slot());
+        let mut hidden = self
+            .conv2
+            .causal(&self.norm2.forward(&hidden).silu_(), cache.slot());
         match &self.shortcut {
             Some(shortcut) => hidden.g_add_(&shortcut.forward(x)),
             None => hidden.g_add_(x),
@@ -98,13 +107,19 @@ impl FrameAttention {
         let frames = frames_of(x);
         let (count, channels, height, width) = frames.size4().expect("frames have four dimensions");
         let qkv = self.to_qkv.forward(&self.norm.forward(&frames));
-        let qkv = qkv.reshape([count, 1, channels * 3, -1]).permute([0, 1, 3, 2]).contiguous();
+        let qkv = qkv
+            .reshape([count, 1, channels * 3, -1])
+            .permute([0, 1, 3, 2])
+            .contiguous();
         let qkv = qkv.chunk(3, -1);
         let none = None::<&Tensor>;
         let seen = Tensor::scaled_dot_product_attention(
             &qkv[0], &qkv[1], &qkv[2], none, 0.0, false, None, false,
         );
-        let seen = seen.squeeze_dim(1).permute([0, 2, 1]).reshape([count, channels, height, width]);
+        let seen = seen
+            .squeeze_dim(1)
+            .permute([0, 2, 1])
+            .reshape([count, channels, height, width]);
         video_of(&self.proj.forward(&seen), size[0]) + x
     }
 }
@@ -147,14 +162,17 @@ impl Head {
     }
 
     pub fn forward(&self, x: &Tensor, cache: &mut FeatureCache) -> Tensor {
-        self.conv.causal(&self.norm.forward(x).silu_(), cache.slot())
+        self.conv
+            .causal(&self.norm.forward(x).silu_(), cache.slot())
     }
 }
 
 /// `[batch, channels, frames, height, width]` as `[batch * frames, channels, height, width]`.
 pub fn frames_of(video: &Tensor) -> Tensor {
     let size = video.size();
-    video.permute([0, 2, 1, 3, 4]).reshape([size[0] * size[2], size[1], size[3], size[4]])
+    video
+        .permute([0, 2, 1, 3, 4])
+        .reshape([size[0] * size[2], size[1], size[3], size[4]])
 }
 
 /// The inverse of [`frames_of`].
