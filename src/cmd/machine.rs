@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{Usage, print};
 use crate::launch::{Layout, MemoryMode};
-use crate::machine::Machine;
+use crate::machine::{Machine, rehearsed};
 use crate::profile::Profile;
 use crate::settings::{Baseline, Preset};
 
@@ -46,11 +46,11 @@ impl MachineChoice {
     /// [`Usage`] with what is wrong with the file or description; detection's failure.
     pub fn machine(&self) -> Result<Machine> {
         let chosen = match (&self.xml, &self.synthetic) {
-            (Some(path), _) => Machine::from_xml_file(path),
-            (_, Some(description)) => Machine::from_synthetic(description),
+            (Some(path), _) => rehearsed(|| Machine::from_xml_file(path)),
+            (_, Some(description)) => rehearsed(|| Machine::from_synthetic(description)),
             (None, None) => return Machine::detect(),
         };
-        Ok(chosen.map_err(|error| Usage(error.to_string()))?)
+        Ok(chosen.map_err(Usage)?.map_err(|error| Usage(error.to_string()))?)
     }
 }
 

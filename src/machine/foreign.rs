@@ -8,7 +8,7 @@ use std::path::Path;
 use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
 
 use super::processor::squeezed;
-use super::rehearsal::rehearsed;
+use super::rehearsal;
 use super::topology::{Structure, load};
 use super::{Cpu, CpuSet, HIGHEST_INDEX, Limits, Machine, Source};
 
@@ -62,7 +62,8 @@ impl Machine {
             let topology = load(BuildFlags::empty(), describe).map_err(|_| refused())?;
             Structure::of(&topology)
         };
-        let structure = rehearsed(read).and_then(|read| read).map_err(bad)?;
+        let _alone = rehearsal::alone();
+        let structure = read().map_err(bad)?;
         Ok(assemble(structure, Source::Xml))
     }
 
@@ -88,7 +89,8 @@ impl Machine {
             let topology = load(BuildFlags::empty(), describe).map_err(|_| refused())?;
             Structure::of(&topology)
         };
-        let structure = rehearsed(read).and_then(|read| read).map_err(bad)?;
+        let _alone = rehearsal::alone();
+        let structure = read().map_err(bad)?;
         Ok(assemble(structure, Source::Synthetic))
     }
 }

@@ -24,6 +24,7 @@ pub use fingerprint::{Fingerprint, Likeness};
 pub use foreign::BadMachine;
 pub(crate) use nodes::kibibytes;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
+pub use rehearsal::rehearsed;
 pub use roots::Roots;
 pub(crate) use roots::{field, line};
 

@@ -26,28 +26,21 @@ impl Bench {
     /// Where the first line is not such an object, or the model can't run.
     pub fn run(&self) -> Result<()> {
         let mut lines = stdin().lock().lines();
-        let first = lines
-            .next()
-            .context("a first line with the case is missing")??;
+        let first = lines.next().context("a first line with the case is missing")??;
         let mut job: Value = serde_json::from_str(&first).context("the first line is no JSON")?;
         let shapes: BTreeMap<String, Vec<i64>> =
             serde_json::from_value(job["inputs"].take()).context("inputs: shapes by name")?;
         let case: Case = serde_json::from_value(job["case"].take()).context("case")?;
         let part = case.build(&Weights::random(SEED))?;
         tch::manual_seed(SEED as i64);
-        let inputs = shapes
-            .iter()
-            .map(|(name, shape)| Ok((name.as_str(), input(name, shape)?)));
+        let inputs = shapes.iter().map(|(name, shape)| Ok((name.as_str(), input(name, shape)?)));
         let inputs: BTreeMap<&str, Tensor> = inputs.collect::<Result<_>>()?;
         say(&json!({"ready": true}))?;
         for line in lines {
             line?;
             let start = Instant::now();
-            let _output = part.run(|name| {
-                inputs
-                    .get(name)
-                    .with_context(|| format!("inputs has no {name}"))
-            })?;
+            let _output =
+                part.run(|name| inputs.get(name).with_context(|| format!("inputs has no {name}")))?;
             say(&json!({"seconds": start.elapsed().as_secs_f64()}))?;
         }
         Ok(())

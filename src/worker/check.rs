@@ -60,13 +60,8 @@ fn caught<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
     std::panic::set_hook(hook);
     outcome.unwrap_or_else(|payload| {
-        let said = payload
-            .downcast_ref::<String>()
-            .map_or("no reason given", String::as_str);
-        Err(anyhow!(
-            "libtorch refused: {}",
-            said.lines().next().unwrap_or(said)
-        ))
+        let said = payload.downcast_ref::<String>().map_or("no reason given", String::as_str);
+        Err(anyhow!("libtorch refused: {}", said.lines().next().unwrap_or(said)))
     })
 }
 

@@ -4,11 +4,7 @@ mod bench;
 mod case;
 mod check;
 mod job;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the scenario uses what check and bench don't"
-)]
+#[allow(dead_code, unused_imports, reason = "the scenario uses what check and bench don't")]
 mod models;
 #[allow(dead_code, reason = "a trial's settings set and read these")]
 mod native;

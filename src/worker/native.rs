@@ -74,20 +74,10 @@ mod tests {
 
     #[test]
     fn libtorch_tells_of_itself() {
+        assert!(parallel_info().contains("at::get_num_threads"), "{}", parallel_info());
+        assert!(build_info().contains("Math Kernel Library"), "{}", build_info());
         assert!(
-            parallel_info().contains("at::get_num_threads"),
-            "{}",
-            parallel_info()
-        );
-        assert!(
-            build_info().contains("Math Kernel Library"),
-            "{}",
-            build_info()
-        );
-        assert!(
-            ["DEFAULT", "AVX2", "AVX512"]
-                .iter()
-                .any(|name| cpu_capability().starts_with(name))
+            ["DEFAULT", "AVX2", "AVX512"].iter().any(|name| cpu_capability().starts_with(name))
         );
     }
 

@@ -41,10 +41,7 @@ impl Block {
     }
 
     /// `x` is `[batch, tokens, width]`; it may be changed in place.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the caller's is no longer what it was"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "the caller's is no longer what it was")]
     pub fn forward(&self, x: Tensor, condition: &Condition, rope: &Tensor) -> Tensor {
         let part = |index| &condition.modulation.select(2, index) + self.table.select(1, index);
         let normed = modulated(&x, &part(0), &part(1), self.eps);

@@ -198,19 +198,11 @@ mod tests {
         };
         let noise = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
         let sample = |model: &Transformer| {
-            model
-                .forward(&noise(&[1, 6, 1, 4, 4]), &noise(&[1]), &noise(&[1, 3, 40]))
-                .unwrap()
+            model.forward(&noise(&[1, 6, 1, 4, 4]), &noise(&[1]), &noise(&[1, 3, 40])).unwrap()
         };
         let [one, two] = [1, 2].map(|layers| sample(&build(layers).unwrap()));
         assert_eq!(one.size(), [1, 6, 1, 4, 4]);
         assert_ne!(one, two);
-        assert!(
-            build(3)
-                .err()
-                .expect("refused")
-                .to_string()
-                .contains("3 layers")
-        );
+        assert!(build(3).err().expect("refused").to_string().contains("3 layers"));
     }
 }

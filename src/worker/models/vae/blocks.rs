@@ -58,12 +58,8 @@ impl ResidualBlock {
     }
 
     pub fn forward(&self, x: &Tensor, cache: &mut FeatureCache) -> Tensor {
-        let hidden = self
-            .conv1
-            .causal(&self.norm1.forward(x).silu_(), cache.slot());
-        let mut hidden = self
-            .conv2
-            .causal(&self.norm2.forward(&hidden).silu_(), cache.slot());
+        let hidden = self.conv1.causal(&self.norm1.forward(x).silu_(), cache.slot());
+        let mut hidden = self.conv2.causal(&self.norm2.forward(&hidden).silu_(), cache.slot());
         match &self.shortcut {
             Some(shortcut) => hidden.g_add_(&shortcut.forward(x)),
             None => hidden.g_add_(x),
@@ -107,19 +103,13 @@ impl FrameAttention {
         let frames = frames_of(x);
         let (count, channels, height, width) = frames.size4().expect("frames have four dimensions");
         let qkv = self.to_qkv.forward(&self.norm.forward(&frames));
-        let qkv = qkv
-            .reshape([count, 1, channels * 3, -1])
-            .permute([0, 1, 3, 2])
-            .contiguous();
+        let qkv = qkv.reshape([count, 1, channels * 3, -1]).permute([0, 1, 3, 2]).contiguous();
         let qkv = qkv.chunk(3, -1);
         let none = None::<&Tensor>;
         let seen = Tensor::scaled_dot_product_attention(
             &qkv[0], &qkv[1], &qkv[2], none, 0.0, false, None, false,
         );
-        let seen = seen
-            .squeeze_dim(1)
-            .permute([0, 2, 1])
-            .reshape([count, channels, height, width]);
+        let seen = seen.squeeze_dim(1).permute([0, 2, 1]).reshape([count, channels, height, width]);
         video_of(&self.proj.forward(&seen), size[0]) + x
     }
 }
@@ -162,17 +152,14 @@ impl Head {
     }
 
     pub fn forward(&self, x: &Tensor, cache: &mut FeatureCache) -> Tensor {
-        self.conv
-            .causal(&self.norm.forward(x).silu_(), cache.slot())
+        self.conv.causal(&self.norm.forward(x).silu_(), cache.slot())
     }
 }
 
 /// `[batch, channels, frames, height, width]` as `[batch * frames, channels, height, width]`.
 pub fn frames_of(video: &Tensor) -> Tensor {
     let size = video.size();
-    video
-        .permute([0, 2, 1, 3, 4])
-        .reshape([size[0] * size[2], size[1], size[3], size[4]])
+    video.permute([0, 2, 1, 3, 4]).reshape([size[0] * size[2], size[1], size[3], size[4]])
 }
 
 /// The inverse of [`frames_of`].
