@@ -156,7 +156,7 @@ fn mutant(
 }
 
 /// The least chance of success that a candidate is given: the forest may be wrong.
-const LEAST_CHANCE: f64 = 0.02;
+const LEAST_CHANCE: f64 = 0.1;
 /// Steps from a promising candidate to a neighbour that promises more.
 const CLIMBS: usize = 6;
 
