@@ -1,7 +1,7 @@
 //! Replays every strategy over recorded spaces and prints how far from the optimum it ends.
 //!
 //! `cargo bench --bench strategies`, with `TABLES=DIR` for a folder of tables, `SEEDS=30`,
-//! `STRATEGIES=portfolio,random`, `NOISE=0.05`, `EACH=1` for every table by itself.
+//! `STRATEGIES=portfolio,random`, `NOISE=0.05`, `BUDGET=120`, `EACH=1` for every table by itself.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -31,7 +31,7 @@ fn main() -> anyhow::Result<()> {
         let started = Instant::now();
         let jobs: Vec<(usize, u64)> =
             (0..tables.len()).flat_map(|table| (0..seeds).map(move |seed| (table, seed))).collect();
-        let budget = AT[AT.len() - 1];
+        let budget = setting("BUDGET", AT[AT.len() - 1]);
         let runs: Vec<(usize, Run)> = jobs
             .into_par_iter()
             .map(|(table, seed)| (table, replay(&tables[table], strategy, seed, budget, noise)))
@@ -140,9 +140,10 @@ impl Row {
             .map(|n| if random[n - 1] > 1e-9 { 1.0 - mean(n) / random[n - 1] } else { 1.0 });
         let scored = budget + 1 - SCORED_FROM;
         Self {
-            regret: AT.map(mean),
-            near: AT
-                .map(|n| runs.iter().filter(|r| r.regret[n - 1] <= 0.05).count() as f64 / count),
+            regret: AT.map(|n| mean(n.min(budget))),
+            near: AT.map(|n| {
+                runs.iter().filter(|r| r.regret[n.min(budget) - 1] <= 0.05).count() as f64 / count
+            }),
             score: scores.sum::<f64>() / scored as f64,
             chosen: runs.iter().map(|r| r.chosen.min(worst)).sum::<f64>() / count,
         }

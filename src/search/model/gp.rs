@@ -37,6 +37,8 @@ const USUAL_LENGTH: f64 = 0.5;
 const CATEGORY_SHRINK: f64 = 1.0;
 /// Standard deviation of [`Scales::varied`], in logarithms.
 const VARIATION: f64 = 0.4;
+/// The least variance of what is a candidate's own, relative to the signal's.
+const LEAST_OWN: f64 = 0.01;
 const LENGTH_SPREAD: f64 = 1.0;
 const USUAL_NOISE: f64 = 1e-3;
 const NOISE_SPREAD: f64 = 1.5;
@@ -129,19 +131,6 @@ impl<'a> Process<'a> {
         Some(Self { data, kernel, factor, weights, variance })
     }
 
-    /// Conditions the process on `data`, with the variance of measurements known to be `noise`.
-    pub fn with_noise(
-        space: &Space,
-        data: &'a Data,
-        scales: &Scales,
-        noise: Option<f64>,
-    ) -> Option<Self> {
-        let process = Self::new(space, data, scales)?;
-        let Some(noise) = noise else { return Some(process) };
-        let noise = (noise / process.variance).max(1e-6).ln();
-        Self::new(space, data, &Scales { noise, ..scales.clone() })
-    }
-
     /// Mean and standard deviation of each candidate's true log cost.
     pub fn predict(&self, candidates: &[Candidate]) -> Vec<(f64, f64)> {
         candidates.chunks(64).flat_map(|chunk| self.predict_chunk(chunk)).collect()
@@ -169,6 +158,23 @@ impl<'a> Process<'a> {
         let deviation = |known: f64| (self.variance * (1.0 - known).max(1e-9)).sqrt();
         means.into_iter().zip(known).map(|(mean, known)| (mean, deviation(known))).collect()
     }
+}
+
+/// The posterior means of the true targets of `data`, when a measurement's variance is known to be
+/// `noise`. What `scales` call noise beyond that is a candidate's own: smoothing must not take
+/// it away. `None` where rounding errors make that impossible.
+pub(super) fn truths(space: &Space, data: &Data, scales: &Scales, noise: f64) -> Option<Vec<f64>> {
+    let variance = Process::new(space, data, scales)?.variance;
+    let noise = noise / variance;
+    let own = (scales.noise.exp() - noise).max(LEAST_OWN);
+    let n = data.len();
+    let mut matrix = covariances(&Kernel::new(space, scales), data, 0.0);
+    for (i, count) in data.counts.iter().enumerate() {
+        matrix[i * n + i] += own + noise / count;
+    }
+    let weights = Factor::new(n, matrix)?.solve(&data.targets);
+    let truth = |i: usize| data.targets[i] - noise / data.counts[i] * weights[i];
+    Some((0..n).map(truth).collect())
 }
 
 fn covariances(kernel: &Kernel, data: &Data, noise: f64) -> Vec<f64> {

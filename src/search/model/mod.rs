@@ -8,6 +8,7 @@ mod pool;
 mod repeat;
 
 use rand::Rng;
+use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 pub(super) use self::data::Data;
@@ -68,11 +69,11 @@ impl Propose for Modelled {
             let any = draw.wanted(rng, |found| objective.is_new(found));
             return Proposal::New(any.into_iter().collect());
         }
-        if observed > REPEAT_FROM
-            && observed.is_multiple_of(REPEAT)
-            && let Some(doubtful) = repeat::doubtful(space, &data)
-        {
-            return Proposal::Again(doubtful);
+        if observed > REPEAT_FROM && observed.is_multiple_of(REPEAT) {
+            let scales = self.scales(objective, observed);
+            if let Some(doubtful) = repeat::doubtful(space, &data, &scales) {
+                return Proposal::Again(doubtful);
+            }
         }
         let pool = Pool::new(objective, draw, &data, rng);
         if pool.candidates.is_empty() {
@@ -124,9 +125,9 @@ impl Modelled {
     }
 }
 
-/// An unseen mutant of one of the best candidates, or of the pool: every other time the best
-/// itself with one knob changed, each knob as likely as any other however many levels it has,
-/// since what the models miss is mostly a category that was seen in bad company only.
+/// An unseen mutant of one of the best candidates, or of the pool. Every other time it is the
+/// best itself in another category or, where none is left, one knob away: what models miss is
+/// mostly a category that they have seen in bad company only.
 fn mutant(
     pool: &Pool<'_, '_, '_>,
     draw: &Draw<'_>,
@@ -134,11 +135,19 @@ fn mutant(
     rng: &mut Xoshiro256PlusPlus,
 ) -> Candidate {
     let best = data.best(5);
+    let first = &data.candidates[best[0]];
     let step = rng.random_bool(0.5);
+    if step {
+        let mut switched = draw.switched(first);
+        switched.retain(|candidate| pool.is_new(candidate));
+        if let Some(switched) = switched.choose(rng) {
+            return switched.clone();
+        }
+    }
     for _ in 0..50 {
         let rank = rng.random_range(0..best.len()).min(rng.random_range(0..best.len()));
-        let parent = &data.candidates[best[if step { 0 } else { rank }]];
-        let mutant = if step { draw.stepped(parent, rng) } else { draw.mutated(parent, rng) };
+        let parent = &data.candidates[best[rank]];
+        let mutant = if step { draw.stepped(first, rng) } else { draw.mutated(parent, rng) };
         if let Some(mutant) = mutant.filter(|mutant| pool.is_new(mutant)) {
             return mutant;
         }
@@ -147,7 +156,7 @@ fn mutant(
 }
 
 /// The least chance of success that a candidate is given: the forest may be wrong.
-const LEAST_CHANCE: f64 = 0.02;
+const LEAST_CHANCE: f64 = 0.1;
 /// Steps from a promising candidate to a neighbour that promises more.
 const CLIMBS: usize = 6;
 

@@ -101,6 +101,17 @@ impl Draw<'_> {
         self.legal(&candidate.with(position, level)).filter(|stepped| stepped != candidate)
     }
 
+    /// The legal candidates that differ from `candidate` in one category.
+    pub fn switched(&self, candidate: &Candidate) -> Vec<Candidate> {
+        let knobs = self.space().knobs.iter().enumerate();
+        let switches = knobs.filter(|(_, knob)| !knob.ordered);
+        let others = switches.flat_map(|(position, knob)| {
+            (0..knob.levels.len())
+                .filter_map(move |level| self.legal(&candidate.with(position, level)))
+        });
+        others.filter(|other| other != candidate).collect()
+    }
+
     /// `candidate` with each knob changed with probability 1/knobs, at least one; `None` where
     /// chance finds no legal one.
     pub fn mutated(&self, candidate: &Candidate, rng: &mut impl Rng) -> Option<Candidate> {

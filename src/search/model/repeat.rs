@@ -1,7 +1,7 @@
 //! Repeat: what to measure again, and what to choose, when measurements are noisy.
 
 use super::data::Data;
-use super::gp::{Process, Scales, fit};
+use super::gp::{Scales, fit, truths};
 use crate::search::Observation;
 use crate::space::{Candidate, Space};
 
@@ -17,7 +17,7 @@ const STEPS: usize = 25;
 
 /// The candidate that is worth measuring again: of those that are best by the model's word,
 /// the one measured least. `None` where noise does not matter.
-pub(super) fn doubtful(space: &Space, data: &Data) -> Option<Candidate> {
+pub(super) fn doubtful(space: &Space, data: &Data, scales: &Scales) -> Option<Candidate> {
     let repeats: f64 = data.counts.iter().map(|count| count - 1.0).sum();
     if repeats < TO_LEARN {
         return data.best(1).first().map(|&best| data.candidates[best].clone());
@@ -25,7 +25,7 @@ pub(super) fn doubtful(space: &Space, data: &Data) -> Option<Candidate> {
     if data.relative_noise.unwrap_or(0.0) < NEGLIGIBLE {
         return None;
     }
-    let finalists = ranked(space, data, &Scales::usual(space), FINALISTS);
+    let finalists = ranked(space, data, scales, FINALISTS);
     let least = |a: &&usize, b: &&usize| data.counts[**a].total_cmp(&data.counts[**b]);
     let least = *finalists.iter().min_by(least)?;
     (data.counts[least] < ENOUGH).then(|| data.candidates[least].clone())
@@ -45,18 +45,12 @@ pub(in crate::search) fn choose(space: &Space, observations: &[Observation]) -> 
     Some(data.candidates[ranked.first().copied().unwrap_or(best)].clone())
 }
 
-/// Positions of the measured candidates with the lowest posterior means, the lowest first.
+/// Positions of the candidates with the lowest posterior means, the lowest first.
 fn ranked(space: &Space, data: &Data, scales: &Scales, count: usize) -> Vec<usize> {
-    // Only measured candidates near the top can end there.
-    let mut top = data.best(40);
-    let Some(process) = Process::with_noise(space, data, scales, data.noise) else {
-        top.truncate(count);
-        return top;
-    };
-    let candidates: Vec<Candidate> = top.iter().map(|&i| data.candidates[i].clone()).collect();
-    let means: Vec<f64> = process.predict(&candidates).into_iter().map(|(mean, _)| mean).collect();
-    let mut order: Vec<usize> = (0..top.len()).collect();
-    order.sort_by(|&a, &b| means[a].total_cmp(&means[b]));
+    let noise = data.noise.unwrap_or(0.0);
+    let Some(truths) = truths(space, data, scales, noise) else { return data.best(count) };
+    let mut order: Vec<usize> = (0..data.len()).collect();
+    order.sort_by(|&a, &b| truths[a].total_cmp(&truths[b]));
     order.truncate(count);
-    order.into_iter().map(|i| top[i]).collect()
+    order
 }
