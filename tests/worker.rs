@@ -1,10 +1,10 @@
 //! The worker as its tuner sees it: a job on stdin, messages on stdout.
 #![cfg(feature = "torch")]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use assert_cmd::Command;
-use assert_cmd::cargo::cargo_bin_cmd;
 use wan22_tune::launch::{MemoryPolicy, Placement, bound};
 use wan22_tune::measure::wire::{Job, Message, VERSION};
 use wan22_tune::settings::{Settings, Workers};
@@ -55,8 +55,13 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
 
 /// Everything that the worker says to `input`, and whether it exited with 0.
 fn answer(input: &str) -> (Vec<Message>, bool) {
-    let mut worker: Command = cargo_bin_cmd!("wan22-worker");
-    let output = worker.write_stdin(input).output().unwrap();
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_wan22-worker"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    worker.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = worker.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let parse = |line| serde_json::from_str(line).unwrap();
     (text.lines().map(parse).collect(), output.status.success())
@@ -81,10 +86,11 @@ fn a_trial_says_ready_then_its_samples_then_done_and_leaves_frames() {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("picture.png");
     image::RgbImage::from_pixel(40, 50, image::Rgb([10, 200, 90])).save(&image).unwrap();
-    let (messages, success) = answer(&text(&job(vec![image], folder.path())));
+    let job = job(vec![image], folder.path());
+    let (messages, success) = answer(&text(&job));
     assert!(success, "{messages:?}");
     let [
-        Message::Ready { trial: 3, setup_s, .. },
+        Message::Ready { trial: 3, setup_s, effect },
         samples @ ..,
         Message::Done { trial: 3, peak_rss_bytes },
     ] = &messages[..]
@@ -92,6 +98,10 @@ fn a_trial_says_ready_then_its_samples_then_done_and_leaves_frames() {
         panic!("{messages:?}");
     };
     assert!(*setup_s > 0.0);
+    // Whatever of the environment the test itself was started with is not the worker's doing.
+    let asked = Settings { environment: effect.environment.clone(), ..job.settings };
+    assert_eq!(effect.mismatches(&asked), [""; 0]);
+    assert!(effect.weights_bytes.values().sum::<u64>() > 1 << 30);
     // The decoder alone has 555 million weights of 4 bytes.
     assert!(*peak_rss_bytes > 2_220_000_000);
     assert_eq!(samples.len(), 2);

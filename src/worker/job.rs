@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 use serde_json::{Deserializer, Value};
-use wan22_tune::launch::{Effect, bind};
+use wan22_tune::launch::{Effect, bind, residence};
 use wan22_tune::measure::wire::{Job, Message, VERSION};
 use wan22_tune::preprocess::{NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline};
 use wan22_tune::trial::{Outcome, Sample};
@@ -100,7 +100,7 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     for _ in 0..job.warmup {
         trial.run(batch)?;
     }
-    let effect = Box::new(effect());
+    let effect = Box::new(trial.effect());
     say(&Message::Ready { trial: job.trial, setup_s: usage::age_s()?, effect })?;
     for _ in 0..job.repetitions {
         let sample = trial.run(job.workload.clips)?;
@@ -108,18 +108,6 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     }
     let peak_rss_bytes = usage::peak_rss_bytes()?;
     Ok(say(&Message::Done { trial: job.trial, peak_rss_bytes })?)
-}
-
-/// What holds now; called on the model's thread, whose memory policy counts.
-fn effect() -> Effect {
-    let count = |threads: i32| usize::try_from(threads).ok();
-    Effect {
-        intra_op_threads: count(tch::get_num_threads()),
-        inter_op_threads: count(tch::get_num_interop_threads()),
-        parallel_info: native::parallel_info(),
-        cpu_capability: native::cpu_capability(),
-        ..Effect::read()
-    }
 }
 
 /// Refuses what can't be run, naming the key.
@@ -172,6 +160,20 @@ impl<'a> Trial<'a> {
         settings.memory.apply().context("the memory policy").map_err(misapplied)?;
         tch::set_num_threads(settings.intra_op_threads as i32);
         Ok(Self { job, pools, scenario })
+    }
+
+    /// What holds now; called on the model's thread, whose memory policy counts.
+    fn effect(&self) -> Effect {
+        let count = |threads: i32| usize::try_from(threads).ok();
+        Effect {
+            // Empty where the kernel does not tell.
+            weights_bytes: residence::of(self.scenario.places()).unwrap_or_default(),
+            intra_op_threads: count(tch::get_num_threads()),
+            inter_op_threads: count(tch::get_num_interop_threads()),
+            parallel_info: native::parallel_info(),
+            cpu_capability: native::cpu_capability(),
+            ..Effect::read()
+        }
     }
 
     /// Makes `clips` clips.

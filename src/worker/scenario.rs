@@ -3,6 +3,8 @@
 //! It follows diffusers' `WanImageToVideoPipeline` with `expand_timesteps`: the picture becomes
 //! the first latent frame and stays fixed while the others are denoised around it.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result, ensure};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::preprocess::{Batch, Frames, NotFinite, Stage, StageClock, StageError};
@@ -49,6 +51,7 @@ pub struct Scenario {
     negative: Tensor,
     encode_tiling: Option<Tiling>,
     decode_tiling: Option<Tiling>,
+    places: Vec<Range<usize>>,
 }
 
 impl Scenario {
@@ -83,7 +86,8 @@ impl Scenario {
     /// The models' own.
     pub fn build(workload: &Workload, settings: &Settings, seed: u64) -> Result<Self> {
         let vae = VaeConfig::wan22();
-        let (transformer, text, encoder, decoder) = build_models(workload, &vae, seed)?;
+        let Models { transformer, text, encoder, decoder, places } =
+            Models::build(workload, &vae, seed)?;
         let (width, height) = (workload.width, workload.height);
         let tiled = |tile: u32| width > tile || height > tile;
         tch::manual_seed(seed as i64);
@@ -101,7 +105,13 @@ impl Scenario {
             transformer,
             decoder,
             text,
+            places,
         })
+    }
+
+    /// The addresses of the large weights.
+    pub fn places(&self) -> &[Range<usize>] {
+        &self.places
     }
 
     /// Turns a batch of pictures into the frames of its clips.
@@ -188,28 +198,45 @@ impl Scenario {
     }
 }
 
-type Models = (Transformer, Option<TextEncoder>, Encoder, Decoder);
+/// All models, and where their large weights lie.
+struct Models {
+    transformer: Transformer,
+    text: Option<TextEncoder>,
+    encoder: Encoder,
+    decoder: Decoder,
+    places: Vec<Range<usize>>,
+}
 
-/// Each model on a thread of its own: filling memory takes longer than anything else here.
-fn build_models(workload: &Workload, vae: &VaeConfig, seed: u64) -> Result<Models> {
-    let options = VaeOptions::default();
-    let weights = || Weights::random(seed);
-    let text = TextEncoderConfig { vocab_size: VOCABULARY, ..TextEncoderConfig::umt5_xxl() };
-    let (layers, text_layers) = (i64::from(workload.layers), i64::from(workload.text_layers));
-    std::thread::scope(|scope| {
-        let decoder = scope.spawn(|| Decoder::new(&weights(), vae, options, KIND, Device::Cpu));
-        let others = scope.spawn(|| {
-            let config = TransformerConfig::ti2v_5b();
-            let transformer = Transformer::new(&weights(), &config, layers, KIND, Device::Cpu)?;
-            let text = (text_layers > 0)
-                .then(|| TextEncoder::new(&weights(), &text, text_layers, KIND, Device::Cpu))
-                .transpose()?;
-            let encoder = Encoder::new(&weights(), vae, options, KIND, Device::Cpu)?;
-            anyhow::Ok((transformer, text, encoder))
-        });
-        let (transformer, text, encoder) = joined(others.join())?;
-        Ok((transformer, text, encoder, joined(decoder.join())?))
-    })
+impl Models {
+    /// Builds the decoder on one thread and all others on another: filling memory takes longer
+    /// than anything else here, and these are about half of it each.
+    fn build(workload: &Workload, vae: &VaeConfig, seed: u64) -> Result<Self> {
+        let options = VaeOptions::default();
+        let (layers, text_layers) = (workload.layers.into(), i64::from(workload.text_layers));
+        std::thread::scope(|scope| {
+            let decoder = scope.spawn(|| {
+                let weights = Weights::random(seed);
+                let decoder = Decoder::new(&weights, vae, options, KIND, Device::Cpu)?;
+                anyhow::Ok((decoder, weights.places()))
+            });
+            let others = scope.spawn(|| {
+                let weights = Weights::random(seed);
+                let config = TransformerConfig::ti2v_5b();
+                let transformer = Transformer::new(&weights, &config, layers, KIND, Device::Cpu)?;
+                let config =
+                    TextEncoderConfig { vocab_size: VOCABULARY, ..TextEncoderConfig::umt5_xxl() };
+                let text = (text_layers > 0)
+                    .then(|| TextEncoder::new(&weights, &config, text_layers, KIND, Device::Cpu))
+                    .transpose()?;
+                let encoder = Encoder::new(&weights, vae, options, KIND, Device::Cpu)?;
+                anyhow::Ok((transformer, text, encoder, weights.places()))
+            });
+            let (transformer, text, encoder, mut places) = joined(others.join())?;
+            let (decoder, more) = joined(decoder.join())?;
+            places.extend(more);
+            Ok(Self { transformer, text, encoder, decoder, places })
+        })
+    }
 }
 
 /// A panic goes on in this thread.

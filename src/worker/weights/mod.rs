@@ -13,6 +13,7 @@ mod random;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -24,6 +25,9 @@ use random::Block;
 /// How many elements are copied at a time: below ATen's grain (32768), above which it would hand
 /// a part to its pool and another thread would touch the pages first.
 const CHUNK: i64 = 16_384;
+
+/// Bytes from which a tensor counts as large.
+const LARGE: usize = 64 << 20;
 
 /// A source of weights, and the account of what a model asked of it.
 pub struct Weights {
@@ -43,6 +47,7 @@ struct Account {
     asked: BTreeSet<String>,
     missing: Vec<String>,
     misshapen: Vec<String>,
+    places: Vec<Range<usize>>,
 }
 
 /// What random weights should look like, so that activations stay finite at any depth.
@@ -99,6 +104,11 @@ impl Weights {
         self.account.borrow().asked.clone()
     }
 
+    /// The addresses of the large tensors given so far: nearly all bytes, in few ranges.
+    pub fn places(&self) -> Vec<Range<usize>> {
+        self.account.borrow().places.clone()
+    }
+
     /// Settles the account after a model was built.
     ///
     /// `spare` are names that belong to the model although this build had no use for them (deeper
@@ -134,6 +144,7 @@ impl Weights {
             Source::Names => Err(files::Unfit::Unwanted),
         };
         let mut account = self.account.borrow_mut();
+        account.places.extend(tensor.as_ref().ok().and_then(place));
         let tensor = tensor.unwrap_or_else(|unfit| {
             match unfit {
                 files::Unfit::Missing => account.missing.push(format!("{name} {shape:?}")),
@@ -150,6 +161,13 @@ impl Weights {
         account.asked.insert(name);
         tensor
     }
+}
+
+/// Where a tensor lies, if it is large.
+fn place(tensor: &Tensor) -> Option<Range<usize>> {
+    let bytes = tensor.numel() * tensor.kind().elt_size_in_bytes();
+    let start = tensor.data_ptr() as usize;
+    (bytes >= LARGE).then(|| start..start + bytes)
 }
 
 fn list(report: &mut String, what: &str, names: &[String]) {
