@@ -84,7 +84,7 @@ fn colour(user: User) -> Colour {
 }
 
 /// Width of a core.
-const CORE: f64 = 34.0;
+const CORE: f64 = 33.0;
 /// Height of a hardware thread.
 const THREAD: f64 = 22.0;
 /// Height of a group's name.
