@@ -75,5 +75,9 @@ fn pictures(results: &Results) -> Result<Vec<Picture>> {
     if let Some(drift) = plot::drift::Drift::of(results)? {
         pictures.push(Picture::new("drift", &drift)?);
     }
+    let placement = profile::placement(results)?;
+    if let Some(places) = plot::placement::Places::of(&results.machine, &placement) {
+        pictures.push(Picture::new("placement", &places)?);
+    }
     Ok(pictures)
 }

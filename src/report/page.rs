@@ -42,7 +42,10 @@ pub fn page(results: &Results, pictures: &[Picture]) -> Result<String> {
             (drift(results, &drawn("drift"))?)
             (failures(results))
             (section("Every trial", &table(&trials::all(results), true)))
-            (section("The machine", &table(&facts::machine(&results.machine), false)))
+            (section("The machine", &html! {
+                (drawn("placement"))
+                (table(&facts::machine(&results.machine), false))
+            }))
             (section("How it was run", &html! {
                 (table(&facts::tune(results), false))
                 p { "This page is made from machine.json, space.toml and trials.csv alone: " code { "wan22-tune report DIR" } " makes it again." }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 
 use super::contender;
 use crate::confirm::{Confirmation, Verdict};
+use crate::launch::Placement;
 use crate::profile::{Evidence, Profile};
 use crate::results::Results;
 
@@ -32,6 +33,15 @@ pub fn profile(results: &Results) -> Result<Profile> {
     profile.tool.clone_from(&results.tune.tool);
     profile.evidence = Some(evidence(results, verdict));
     Ok(profile)
+}
+
+/// The CPUs of the profile's pools.
+///
+/// # Errors
+/// As [`profile`].
+pub fn placement(results: &Results) -> Result<Placement> {
+    let settings = profile(results)?.settings(&results.machine, &results.baseline().knobs);
+    Ok(settings.map_err(anyhow::Error::msg).context("the profile's settings")?.placement)
 }
 
 fn evidence(results: &Results, verdict: Verdict) -> Evidence {

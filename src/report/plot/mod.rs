@@ -6,6 +6,7 @@ pub mod font;
 mod frame;
 pub mod pairs;
 pub mod palette;
+pub mod placement;
 pub mod progress;
 pub mod response;
 mod scale;

@@ -32,6 +32,9 @@ pub const CONFIRMED: Colour = Colour { light: 0x00795F, dark: 0x2CC79F };
 /// Failures.
 pub const FAILED: Colour = Colour { light: 0xC2500A, dark: 0xFF9350 };
 
+/// The ground of CPUs that only workers use.
+pub const WORKERS: Colour = Colour { light: 0x9AD3BC, dark: 0x1F6B55 };
+
 /// Grounds for words, from fast to slow.
 pub const HEAT: [Colour; 5] = [
     Colour { light: 0x7FB2DA, dark: 0x2C6CA4 },
@@ -43,7 +46,7 @@ pub const HEAT: [Colour; 5] = [
 
 /// Every colour.
 pub fn all() -> impl Iterator<Item = Colour> {
-    let single = [PAPER, INK, MUTED, GRID, BAND, BEST, TRIAL, BASELINE, CONFIRMED, FAILED];
+    let single = [PAPER, INK, MUTED, GRID, BAND, BEST, TRIAL, BASELINE, CONFIRMED, FAILED, WORKERS];
     single.into_iter().chain(HEAT)
 }
 
