@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use proptest::prelude::*;
-use wan22_tune::launch::{Demand, Layout, MemoryMode, MemoryPolicy, Place, Placement, bind, bound};
+use wan22_tune::launch::{
+    Demand, Layout, MemoryMode, MemoryPolicy, Place, Placement, bind, bound, residence,
+};
 use wan22_tune::machine::{CoreKind, CpuSet, Machine};
 
 fn from_file(name: &str) -> Machine {
@@ -206,6 +208,47 @@ fn a_policy_for_an_absent_node_does_not_pass_the_probe() {
     ] {
         let problem = policy.probe().unwrap_err();
         assert!(problem.starts_with(&format!("{policy} does not work here: ")), "{problem}");
+    }
+}
+
+/// On a machine with one node this has little to do; a machine with several puts it to the test.
+#[test]
+fn whatever_is_offered_here_works_here() {
+    let machine = Machine::detect().unwrap();
+    for (layout, placement) in Layout::distinct(&machine, demand(2, 1, 2, 1)) {
+        for mode in MemoryMode::of(&machine) {
+            let Some((weights, rest)) = mode.policies(&machine, &placement) else { continue };
+            let cpus = placement.process.clone();
+            let tried = move || {
+                bind(&cpus).unwrap();
+                for policy in [weights, rest] {
+                    match policy.probe() {
+                        Ok(()) => assert_spread(&policy),
+                        Err(problem) => assert!(problem.contains("kernel forbids"), "{problem}"),
+                    }
+                }
+            };
+            let tried = std::thread::spawn(tried).join();
+            assert!(tried.is_ok(), "layout {layout}, memory mode {mode}");
+        }
+    }
+}
+
+/// Memory that this thread touches under `policy` lies where it says, evenly where it says so.
+fn assert_spread(policy: &MemoryPolicy) {
+    const BYTES: usize = 32 << 20;
+    let Some(nodes) = policy.nodes().cloned() else { return };
+    policy.apply().unwrap();
+    let block = vec![1_u8; BYTES];
+    MemoryPolicy::Default.apply().unwrap();
+    let start = block.as_ptr() as usize;
+    let range = start..start + BYTES;
+    let found = residence::of(std::slice::from_ref(&range)).unwrap();
+    assert!(found.keys().all(|&node| nodes.contains(node)), "{policy}: {found:?}");
+    if matches!(policy, MemoryPolicy::Interleave(_)) {
+        let share = (BYTES / nodes.len()) as f64;
+        let even = |&bytes: &u64| (bytes as f64 / share - 1.0).abs() < 0.1;
+        assert!(found.len() == nodes.len() && found.values().all(even), "{policy}: {found:?}");
     }
 }
 

@@ -46,9 +46,9 @@ fn rehearse<T>(work: impl Fn() -> T) -> Option<libc::c_int> {
     let child = unsafe { libc::fork() };
     match child {
         0 => {
-            silence();
             // SAFETY: kills this child only.
             unsafe { libc::alarm(PATIENCE_S) };
+            silence();
             let done = catch_unwind(AssertUnwindSafe(|| drop(work()))).is_ok();
             // SAFETY: ends this child without running what the parent registered for its exit.
             unsafe { libc::_exit(if done { DONE } else { PANICKED }) }
@@ -72,7 +72,8 @@ fn wait(child: libc::pid_t) -> Option<libc::c_int> {
     }
 }
 
-/// Sends what the child says nowhere: the parent will say it, or something better.
+/// Sends what the child says nowhere: the parent will say it, or something better. (A panic hook
+/// of its own would want std's lock, which a panicking thread may have held at the fork.)
 fn silence() {
     // SAFETY: opens and duplicates descriptors of this child.
     unsafe {
@@ -82,5 +83,4 @@ fn silence() {
             libc::dup2(nowhere, libc::STDERR_FILENO);
         }
     }
-    std::panic::set_hook(Box::new(|_| {}));
 }
