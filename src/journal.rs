@@ -95,7 +95,7 @@ fn columns<'a>(knobs: impl Iterator<Item = &'a String>, samples: usize) -> Vec<S
 fn line<S: AsRef<[u8]>>(cells: &[S]) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(cells)?;
-    Ok(writer.into_inner().context("a CSV line")?)
+    writer.into_inner().context("a CSV line")
 }
 
 fn cell(trial: &Trial, column: &str) -> String {

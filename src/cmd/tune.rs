@@ -54,7 +54,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let journal = Journal::create(&folder.journal(), knobs.keys(), args.repetitions as usize)?;
     let mut session = Session::new(&bench, &progress, budget, journal);
     let tune = describe(args, &bench, budget, started);
-    let finished = measure(args, &mut session, &bench, &folder, tune);
+    let finished = measure(args, &mut session, &bench, &folder, &tune);
     progress.end();
     drop(scratch);
     finished?;
@@ -69,7 +69,7 @@ fn measure(
     session: &mut Session<'_>,
     bench: &Bench,
     folder: &Folder,
-    tune: Tune,
+    tune: &Tune,
 ) -> Result<()> {
     let workload = session.calibrate()?;
     let space = space::resolve(&args.space, &bench.machine, &bench.baseline, &workload)?;
