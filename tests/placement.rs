@@ -33,9 +33,9 @@ fn plan(machine: &Machine, demand: Demand) -> String {
         demand.model, demand.io, demand.preprocess, demand.batch
     )
     .unwrap();
+    let distinct = Layout::distinct(machine, demand);
     for layout in Layout::of(machine) {
         let placement = layout.place(machine, demand).unwrap();
-        let distinct = Layout::distinct(machine, demand);
         let (first, _) = distinct.iter().find(|(_, known)| *known == placement).unwrap();
         writeln!(text, "{}", line(layout, &placement, *first)).unwrap();
     }
@@ -247,7 +247,8 @@ fn assert_spread(policy: &MemoryPolicy) {
     assert!(found.keys().all(|&node| nodes.contains(node)), "{policy}: {found:?}");
     if matches!(policy, MemoryPolicy::Interleave(_)) {
         let share = (BYTES / nodes.len()) as f64;
-        let even = |&bytes: &u64| (bytes as f64 / share - 1.0).abs() < 0.1;
+        // The kernel deals huge pages, of which there are only sixteen here.
+        let even = |&bytes: &u64| (bytes as f64 / share - 1.0).abs() < 0.5;
         assert!(found.len() == nodes.len() && found.values().all(even), "{policy}: {found:?}");
     }
 }
@@ -288,7 +289,7 @@ fn machines() -> impl Strategy<Value = Machine> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 50, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_layout_is_legal_on_every_machine(
