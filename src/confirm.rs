@@ -11,7 +11,7 @@ use crate::trial::{Outcome, Phase, Trial};
 const ALPHA: f64 = 0.05;
 
 /// The smallest share of time that is worth a change of settings.
-const WORTH_HAVING: f64 = 0.01;
+pub const WORTH_HAVING: f64 = 0.01;
 
 /// What the confirmation pairs of a journal say. Only these samples enter a claim, never those
 /// that selected the finalist.

@@ -11,7 +11,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::budget::Budget;
 use crate::calibrate;
-use crate::confirm::{Confirmation, Verdict};
+use crate::confirm::{Confirmation, Verdict, WORTH_HAVING};
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::measure::answer::Answer;
@@ -242,14 +242,11 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// What is left for the search: all while the baseline leads, since there is nothing to
-    /// confirm then.
+    /// What is left for the search: all of it while there is nothing to confirm.
     fn left_for_search(&self) -> Duration {
-        let leads = ranking::rank(&self.trials).first().map(|best| best.knobs.clone());
-        if leads == Some(self.bench.baseline.knobs.values()) {
-            self.budget.left()
-        } else {
-            self.budget.left_for_search(self.baseline_trial())
+        match self.finalist() {
+            None => self.budget.left(),
+            Some(_) => self.budget.left_for_search(self.baseline_trial()),
         }
     }
 
@@ -278,7 +275,7 @@ impl<'a> Session<'a> {
         workload: &Workload,
         verdict: &dyn Fn(&[Trial]) -> Option<Confirmation>,
     ) -> Result<()> {
-        let Some(finalist) = self.finalist()? else { return Ok(()) };
+        let Some(finalist) = self.finalist() else { return Ok(()) };
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.bench.seed);
         let baseline = self.bench.baseline.knobs.clone();
         for pair in 1.. {
@@ -302,13 +299,16 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The best ranked knobs, unless the baseline itself leads.
-    fn finalist(&self) -> Result<Option<Knobs>> {
+    /// The best ranked knobs, if they promise more than the baseline.
+    fn finalist(&self) -> Option<Knobs> {
+        let baseline = &self.bench.baseline.knobs;
         let ranking = ranking::rank(&self.trials);
-        let Some(best) = ranking.first() else { return Ok(None) };
+        let usual = ranking.iter().find(|ranked| ranked.knobs == baseline.values())?;
+        let best = ranking.first()?;
         let values = best.knobs.iter().map(|(name, value)| (name.as_str(), value));
-        let knobs = self.bench.baseline.knobs.with(values).map_err(anyhow::Error::msg)?;
-        Ok((knobs != self.bench.baseline.knobs).then_some(knobs))
+        let promises = best.score_s < usual.score_s * (1.0 - WORTH_HAVING);
+        // What is in the journal was knobs before.
+        baseline.with(values).ok().filter(|_| promises)
     }
 }
 
