@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
 
 use anyhow::Result;
 use clap::Args;
 
 use super::print;
+use crate::launch::Allocator;
 use crate::launch::MemoryPolicy;
 use crate::machine::{CpuSet, Machine, Roots, line};
 
@@ -233,26 +233,11 @@ fn steal(roots: &Roots) -> Finding {
     }
 }
 
-/// Allocators that can be tried, by library and by Debian's package.
-const ALLOCATORS: [(&str, &str); 3] = [
-    ("libjemalloc.so", "libjemalloc2"),
-    ("libtcmalloc_minimal.so", "libtcmalloc-minimal4"),
-    ("libmimalloc.so", "libmimalloc2.0"),
-];
-
 fn allocators(roots: &Roots) -> Finding {
-    let folders =
-        ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
-    let entries = folders.iter().flat_map(|folder| fs::read_dir(roots.mounted(folder)));
-    let names: Vec<String> = entries
-        .flatten()
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    let here = |(library, _): &&(&str, &str)| names.iter().any(|name| name.starts_with(library));
+    let known = || Allocator::ALL.into_iter().filter(|allocator| allocator.library().is_some());
     let missing: Vec<&str> =
-        ALLOCATORS.iter().filter(|a| !here(a)).map(|(_, package)| *package).collect();
-    let found = format!("{} of {} installed", ALLOCATORS.len() - missing.len(), ALLOCATORS.len());
+        known().filter(|a| !a.is_installed(roots)).filter_map(Allocator::package).collect();
+    let found = format!("{} of {} installed", known().count() - missing.len(), known().count());
     if missing.is_empty() {
         return Finding::fine("allocators", found);
     }
@@ -276,6 +261,7 @@ fn memory_policy(machine: &Machine) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn found(description: &str, files: &[(&str, &str)]) -> Vec<Finding> {
         let tree = tempfile::tempdir().unwrap();

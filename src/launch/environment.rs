@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use super::Allocator;
+use super::allocator::{GLIBC_KEEP, JEMALLOC_KEEP};
+
 /// Names with these beginnings decide how OpenMP, MKL, libtorch or the allocator run. A parent
 /// may have set them for itself (Dask and Ray export OMP_NUM_THREADS=1), so none is inherited.
-const NOT_INHERITED: [&str; 18] = [
+const NOT_INHERITED: [&str; 20] = [
     "OMP_",
     "KMP_",
     "GOMP_",
@@ -22,13 +25,15 @@ const NOT_INHERITED: [&str; 18] = [
     "NUMEXPR_",
     "NUMA_",
     "MALLOC_",
+    "MIMALLOC_",
+    "TCMALLOC_",
     "GLIBC_TUNABLES",
     "THP_MEM_ALLOC_ENABLE",
     "LD_PRELOAD",
 ];
 
 /// What a profile may set, each name with the form of its value.
-const ALLOWED: [(&str, Form); 8] = [
+const ALLOWED: [(&str, Form); 11] = [
     ("OMP_NUM_THREADS", Form::Count),
     ("MKL_NUM_THREADS", Form::Count),
     ("NUMEXPR_NUM_THREADS", Form::Count),
@@ -37,6 +42,9 @@ const ALLOWED: [(&str, Form); 8] = [
     ("NUMA_PREFERRED_NODE", Form::Index),
     ("NUMA_INTERLEAVE_NODES", Form::Indexes),
     ("PYTORCH_CUDA_ALLOC_CONF", Form::SplitSize),
+    ("GLIBC_TUNABLES", Form::Exactly(GLIBC_KEEP)),
+    ("MALLOC_CONF", Form::Exactly(JEMALLOC_KEEP)),
+    ("LD_PRELOAD", Form::Allocator),
 ];
 
 /// The form of an environment variable's value.
@@ -50,6 +58,10 @@ enum Form {
     Indexes,
     /// `max_split_size_mb:` and a count.
     SplitSize,
+    /// The one value that this program writes.
+    Exactly(&'static str),
+    /// The library of an [`Allocator`], by name and never by path.
+    Allocator,
 }
 
 impl Form {
@@ -62,6 +74,8 @@ impl Form {
             Self::Count => number(value).is_some_and(|count| count > 0),
             Self::Index => number(value).is_some(),
             Self::Indexes => value.split(',').all(|part| number(part).is_some()),
+            Self::Exactly(only) => value == only,
+            Self::Allocator => Allocator::ALL.iter().any(|a| a.library() == Some(value)),
             Self::SplitSize => value
                 .strip_prefix("max_split_size_mb:")
                 .is_some_and(|size| number(size).is_some_and(|mb| mb > 0)),
@@ -74,6 +88,8 @@ impl Form {
             Self::Index => "an index from 0 to 65535",
             Self::Indexes => "indexes with commas between, like 0,1",
             Self::SplitSize => "max_split_size_mb:N",
+            Self::Exactly(_) => "the value that this program writes",
+            Self::Allocator => "the library of an allocator that this program knows",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! allocators read their surroundings once, when they are loaded.
 
 mod affinity;
+mod allocator;
 mod domains;
 mod effect;
 pub mod environment;
@@ -23,6 +24,7 @@ use crate::machine::CpuSet;
 use crate::settings::Settings;
 
 pub use affinity::{Demand, Layout, Placement, bind, bound};
+pub use allocator::Allocator;
 pub use effect::{Effect, Pool};
 pub use exec::{NotStarted, Supervision, exec};
 pub use memory::{MemoryMode, MemoryPolicy};

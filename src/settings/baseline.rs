@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Knobs, OptimalSettings};
-use crate::launch::{Layout, MemoryMode};
+use crate::launch::{Allocator, Layout, MemoryMode};
 use crate::machine::Machine;
 
 /// A preset that people copy, before it is fitted to a machine.
@@ -111,6 +111,7 @@ fn pipeline(cores: usize) -> Knobs {
         inter_op_threads: cores,
         affinity: Layout::None,
         memory_mode: MemoryMode::Default,
+        allocator: Allocator::Glibc,
         io_workers: (preprocess / 2).clamp(1, 4),
         preprocess_workers: preprocess,
         batch_workers: (preprocess / 4).clamp(1, 2),

@@ -16,6 +16,7 @@ pub fn of(knobs: &Knobs, machine: &Machine) -> BTreeMap<String, String> {
     environment.insert("MALLOC_ARENA_MAX".to_owned(), "4".to_owned());
     let split = if Preset::detect(machine) == Preset::Rtx4080 { 512 } else { 1024 };
     environment.insert("PYTORCH_CUDA_ALLOC_CONF".to_owned(), format!("max_split_size_mb:{split}"));
+    environment.extend(knobs.allocator.environment());
     if knobs.memory_mode == MemoryMode::Baseline {
         let nodes: Vec<String> = machine.memory_nodes().iter().map(|n| n.to_string()).collect();
         if let Some(first) = nodes.first() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Settings, Workers, environment};
-use crate::launch::{Demand, Layout, MemoryMode};
+use crate::launch::{Allocator, Demand, Layout, MemoryMode};
 use crate::machine::Machine;
 use crate::space::Value;
 
@@ -23,6 +23,8 @@ pub struct Knobs {
     pub affinity: Layout,
     /// NUMA memory mode.
     pub memory_mode: MemoryMode,
+    /// Which malloc.
+    pub allocator: Allocator,
     /// Threads that read files and write frames.
     pub io_workers: usize,
     /// Threads that decode, resize and normalise.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::resolve::SpaceError;
 use super::{Given, Space, SpaceFile, Value};
 use crate::launch::{Layout, MemoryMode};
-use crate::machine::{CoreKind, Machine};
+use crate::machine::{CoreKind, Machine, Roots};
 use crate::settings::{Baseline, Knobs};
 use crate::workload::Workload;
 
@@ -80,5 +80,6 @@ fn is_offered(machine: &Machine, usual: &Knobs, name: &str, value: &Value) -> Re
     let knobs = usual.with([(name, value)])?;
     let layout = knobs.affinity == usual.affinity || Layout::of(machine).contains(&knobs.affinity);
     let mode = MemoryMode::of(machine).contains(&knobs.memory_mode);
-    Ok(layout && mode)
+    let allocator = knobs.allocator.is_installed(&Roots::live());
+    Ok(layout && mode && allocator)
 }

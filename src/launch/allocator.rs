@@ -1,0 +1,104 @@
+//! Allocators: which `malloc` a process runs on, chosen when it starts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Roots;
+
+/// A `malloc`, and how it treats memory that was given back to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Allocator {
+    /// glibc's, which maps and unmaps every large block: each use faults its pages in again.
+    Glibc,
+    /// glibc's, keeping what it once had.
+    GlibcKeep,
+    /// jemalloc, keeping what it once had.
+    Jemalloc,
+    /// tcmalloc (the minimal one).
+    Tcmalloc,
+    /// mimalloc.
+    Mimalloc,
+}
+
+/// Where distributions put libraries; the dynamic linker searches the same folders by itself.
+const FOLDERS: [&str; 5] = [
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/usr/local/lib",
+];
+
+/// Never map a block on its own, and trim or grow the heap only in large steps.
+pub const GLIBC_KEEP: &str = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:\
+                              glibc.malloc.top_pad=268435456";
+
+/// Never give pages back.
+pub const JEMALLOC_KEEP: &str = "dirty_decay_ms:-1,muzzy_decay_ms:-1";
+
+impl Allocator {
+    /// Every allocator.
+    pub const ALL: [Self; 5] =
+        [Self::Glibc, Self::GlibcKeep, Self::Jemalloc, Self::Tcmalloc, Self::Mimalloc];
+
+    /// The word in files and columns.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Glibc => "glibc",
+            Self::GlibcKeep => "glibc-keep",
+            Self::Jemalloc => "jemalloc",
+            Self::Tcmalloc => "tcmalloc",
+            Self::Mimalloc => "mimalloc",
+        }
+    }
+
+    /// Its library's name, for the dynamic linker to find in the system's folders; `None` for
+    /// glibc's own.
+    pub fn library(self) -> Option<&'static str> {
+        match self {
+            Self::Glibc | Self::GlibcKeep => None,
+            Self::Jemalloc => Some("libjemalloc.so.2"),
+            Self::Tcmalloc => Some("libtcmalloc_minimal.so.4"),
+            Self::Mimalloc => Some("libmimalloc.so.2"),
+        }
+    }
+
+    /// The Debian package that brings it.
+    pub fn package(self) -> Option<&'static str> {
+        match self {
+            Self::Glibc | Self::GlibcKeep => None,
+            Self::Jemalloc => Some("libjemalloc2"),
+            Self::Tcmalloc => Some("libtcmalloc-minimal4"),
+            Self::Mimalloc => Some("libmimalloc2.0"),
+        }
+    }
+
+    /// Whether the system has it.
+    pub fn is_installed(self, roots: &Roots) -> bool {
+        self.library().is_none_or(|library| {
+            FOLDERS.iter().any(|folder| fs::metadata(roots.mounted(folder).join(library)).is_ok())
+        })
+    }
+
+    /// The variables that choose it.
+    pub fn environment(self) -> BTreeMap<String, String> {
+        let keep = match self {
+            Self::GlibcKeep => Some(("GLIBC_TUNABLES", GLIBC_KEEP)),
+            Self::Jemalloc => Some(("MALLOC_CONF", JEMALLOC_KEEP)),
+            _ => None,
+        };
+        let preload = self.library().map(|library| ("LD_PRELOAD", library));
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        keep.into_iter().chain(preload).map(owned).collect()
+    }
+}
+
+impl fmt::Display for Allocator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
