@@ -113,29 +113,10 @@ fn the_budget_holds_when_every_trial_hangs() {
 fn the_first_signal_finishes_with_what_there_is() {
     let world = World::new();
     let tuner = world.tune(&["--budget", "10m"]).env("FAKE_WORKER", "hang");
-    let child = tuner.command().stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let journal = wait_for_rows(&world, 2);
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(journal.with_file_name("profile.json").exists());
+    let run = tuner.run_until(&world, 2);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(world.folder().join("profile.json").exists());
     assert!(world.results().trials.len() >= 2);
-}
-
-/// Waits until the journal has so many trials.
-fn wait_for_rows(world: &World, rows: usize) -> std::path::PathBuf {
-    for _ in 0..600 {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        let Ok(mut folders) = std::fs::read_dir(world.path().join("results")) else { continue };
-        let Some(Ok(folder)) = folders.next() else { continue };
-        let journal = folder.path().join("trials.csv");
-        let text = std::fs::read_to_string(&journal).unwrap_or_default();
-        if text.lines().count() > rows {
-            return journal;
-        }
-    }
-    panic!("no {rows} trials within a minute");
 }
 
 #[test]

@@ -13,6 +13,16 @@ pub struct Run {
     pub stderr: String,
 }
 
+impl Run {
+    fn of(output: std::process::Output) -> Self {
+        Self {
+            status: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
 pub struct World {
     root: tempfile::TempDir,
 }
@@ -58,27 +68,46 @@ impl World {
     pub fn path(&self) -> &std::path::Path {
         self.root.path()
     }
+
+    /// Waits until the journal of the tune under way has so many trials.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn wait_for_trials(&self, trials: usize) {
+        for _ in 0..6000 {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let Ok(mut folders) = std::fs::read_dir(self.root.path().join("results")) else {
+                continue;
+            };
+            let Some(Ok(folder)) = folders.next() else { continue };
+            let journal = folder.path().join("trials.csv");
+            if std::fs::read_to_string(&journal).unwrap_or_default().lines().count() > trials {
+                return;
+            }
+        }
+        panic!("no {trials} trials within ten minutes");
+    }
 }
 
 impl Tuner {
+    /// Runs until so many trials are in the journal, then asks it to finish with what it has.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn run_until(mut self, world: &World, trials: usize) -> Run {
+        let pipes = self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = pipes.spawn().unwrap();
+        world.wait_for_trials(trials);
+        let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        Run::of(child.wait_with_output().unwrap())
+    }
+
     #[allow(dead_code, reason = "not every test needs it")]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
         self
     }
 
-    pub fn run(mut self) -> Run {
-        let output = self.0.stdin(Stdio::null()).output().unwrap();
-        Run {
-            status: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
     #[allow(dead_code, reason = "not every test needs it")]
-    pub fn command(self) -> Command {
-        self.0
+    pub fn run(mut self) -> Run {
+        Run::of(self.0.stdin(Stdio::null()).output().unwrap())
     }
 }
 
