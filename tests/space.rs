@@ -239,3 +239,29 @@ fn a_knob_that_does_nothing_rests_at_the_baseline() {
     let busy = wan22_tune::space::Candidate::new([1, 1]);
     assert_eq!(space.canonical(&busy), busy);
 }
+
+#[test]
+fn experts_are_taken_as_far_as_the_machine_has_their_words() {
+    let text = one_knob(
+        "[knob.intra_op_threads]\nwhy = \"x\"\nrange = { min = 1, max = \"cpus\" }\n\
+         [knob.affinity]\nwhy = \"x\"\nvalues = [\"none\", \"compact\", \"one-l3\"]\n\
+         [[expert]]\nwhy = \"x\"\nknobs = { intra_op_threads = \"cores / 2\", affinity = \"compact\" }\n\
+         [[expert]]\nwhy = \"x\"\nknobs = { affinity = \"one-l3\" }\n\
+         [[expert]]\nwhy = \"x\"\nknobs = { intra_op_threads = 5, batch_size = 4 }",
+    );
+    let experts = |description| {
+        let file = SpaceFile::parse(&text).unwrap();
+        let space = space_of(&text, &machine(description)).unwrap();
+        let words = |candidate: wan22_tune::space::Candidate| {
+            space.named(&candidate).map(|(_, v)| v.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        space.experts(&file).unwrap().into_iter().map(words).collect::<Vec<_>>()
+    };
+    assert_eq!(experts(TWO_CORES), ["1 compact", "2 none"]);
+    // Of 4 and 6 threads, as near to 5, the fewer.
+    assert_eq!(experts(WORKSTATION), ["32 compact", "32 one-l3", "4 baseline"]);
+    let bad = text.replace("intra_op_threads = 5", "intra_op_threads = \"coers\"");
+    let space = space_of(&bad, &machine(TWO_CORES)).unwrap();
+    let error = space.experts(&SpaceFile::parse(&bad).unwrap()).unwrap_err().to_string();
+    assert!(error.starts_with("expert[2].knobs.intra_op_threads: "), "{error}");
+}

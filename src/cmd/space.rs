@@ -10,7 +10,7 @@ use crate::calibrate;
 use crate::cli::SpaceArgs;
 use crate::machine::Machine;
 use crate::settings::{Baseline, Preset};
-use crate::space::{Space, SpaceFile};
+use crate::space::{Candidate, Space, SpaceFile};
 use crate::workload::Workload;
 
 /// The spaces that come with the program, by name.
@@ -29,7 +29,7 @@ pub fn run(args: &SpaceArgs) -> Result<()> {
 pub fn show(args: &SpaceArgs, machine: &Machine) -> Result<()> {
     let baseline = baseline(args, machine);
     let workload = calibrate::rung(0, baseline.knobs.batch_size);
-    let space = resolve(args, machine, &baseline, &workload)?;
+    let (space, _) = resolve(args, machine, &baseline, &workload)?;
     super::print(&text(&space, &baseline))
 }
 
@@ -38,7 +38,7 @@ pub fn baseline(args: &SpaceArgs, machine: &Machine) -> Baseline {
     Baseline::fit(args.baseline.unwrap_or_else(|| Preset::detect(machine)), machine)
 }
 
-/// The space that was asked for, on this machine.
+/// The space that was asked for, on this machine, with its expert candidates.
 ///
 /// # Errors
 /// [`Usage`] that names the file, the key and the cure.
@@ -47,12 +47,14 @@ pub fn resolve(
     machine: &Machine,
     baseline: &Baseline,
     workload: &Workload,
-) -> Result<Space> {
+) -> Result<(Space, Vec<Candidate>)> {
     let text = read(&args.space)?;
     let usage = |problem: String| Usage(format!("space {}: {problem}", args.space));
     let file = SpaceFile::parse(&text).map_err(usage)?;
-    let space = Space::for_machine(&file, machine, baseline, workload, args.expert);
-    Ok(space.map_err(|error| usage(error.to_string()))?)
+    let space = Space::for_machine(&file, machine, baseline, workload, args.expert)
+        .map_err(|error| usage(error.to_string()))?;
+    let experts = space.experts(&file).map_err(|error| usage(error.to_string()))?;
+    Ok((space, experts))
 }
 
 fn read(name: &str) -> Result<String> {

@@ -72,16 +72,11 @@ fn measure(
     tune: &Tune,
 ) -> Result<()> {
     let workload = session.calibrate()?;
-    let space = space::resolve(&args.space, &bench.machine, &bench.baseline, &workload)?;
+    let (space, first) = space::resolve(&args.space, &bench.machine, &bench.baseline, &workload)?;
     write_space(folder, &space, &workload, tune.clone())?;
     session.baseline(&workload)?;
     let known = session.trials().iter().filter_map(|trial| observation(&space, trial));
-    let plan = Plan {
-        strategy: args.strategy,
-        seed: args.seed,
-        known: known.collect(),
-        ..Plan::default()
-    };
+    let plan = Plan { strategy: args.strategy, seed: args.seed, first, known: known.collect() };
     let strategy = args.strategy.to_string();
     let mut searching =
         Searching { session, space: &space, workload: &workload, strategy: &strategy };

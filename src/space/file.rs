@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Value;
+use super::{ExpertEntry, Value};
 use crate::settings::Preset;
 use crate::workload::Workload;
 
@@ -27,6 +27,9 @@ pub struct SpaceFile {
     /// Written by resolution: the baseline's value of every knob that the tool has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub baseline: BTreeMap<String, Value>,
+    /// Candidates to try first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expert: Vec<ExpertEntry>,
     /// Written by a tune: what was measured, sizes fixed for all its trials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,

@@ -4,6 +4,7 @@
 //! it into levels on one machine. A [`Candidate`] names one level a knob.
 
 mod candidate;
+mod expert;
 mod expression;
 mod file;
 mod given;
@@ -15,6 +16,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use candidate::Candidate;
+pub use expert::ExpertEntry;
 pub use expression::{Expression, Given};
 pub use file::{ConstraintEntry, KnobEntry, SpaceFile, Tune};
 pub use resolve::SpaceError;

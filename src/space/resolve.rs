@@ -18,7 +18,8 @@ pub struct SpaceError {
     pub problem: String,
 }
 
-fn at<T>(place: &str, result: Result<T, String>) -> Result<T, SpaceError> {
+/// Names the place of a problem.
+pub(super) fn at<T>(place: &str, result: Result<T, String>) -> Result<T, SpaceError> {
     result.map_err(|problem| SpaceError { place: place.to_owned(), problem })
 }
 
@@ -103,6 +104,7 @@ impl Space {
             why: self.why.clone(),
             given: self.given.facts.clone(),
             baseline: self.given.baseline.clone(),
+            expert: Vec::new(),
             workload: None,
             tune: None,
             knob: self.knobs.iter().map(|knob| (knob.name.clone(), table(knob))).collect(),

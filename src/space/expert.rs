@@ -1,0 +1,60 @@
+//! Expert candidates: what a person who knows the field would try first.
+
+use serde::{Deserialize, Serialize};
+
+use super::resolve::{SpaceError, at};
+use super::{Candidate, Expression, Knob, Space, SpaceFile, Value};
+
+/// One `[[expert]]`: the baseline with some knobs set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpertEntry {
+    /// Why it may be good.
+    pub why: String,
+    /// Values by knob: a word for a knob of words, for a count a number or an expression over the
+    /// machine, of which the nearest legal value is taken.
+    pub knobs: toml::Table,
+}
+
+impl Space {
+    /// The file's expert candidates, in its order, as far as this machine has their words and they
+    /// keep the constraints.
+    ///
+    /// # Errors
+    /// The entry's key and what is wrong with it.
+    pub fn experts(&self, file: &SpaceFile) -> Result<Vec<Candidate>, SpaceError> {
+        let mut experts = Vec::new();
+        for (number, entry) in file.expert.iter().enumerate() {
+            let mut candidate = Some(self.baseline());
+            for (name, value) in &entry.knobs {
+                let place = format!("expert[{number}].knobs.{name}");
+                // A knob that this space leaves alone rests at the baseline.
+                let Some((position, knob)) = self.knob(name) else { continue };
+                let level = at(&place, self.expert_level(knob, value))?;
+                candidate = candidate.zip(level).map(|(c, level)| c.with(position, level));
+            }
+            experts.extend(candidate.filter(|candidate| self.is_legal(candidate)));
+        }
+        Ok(experts)
+    }
+
+    /// The level that an expert's value means; `None` for a word that this machine lacks.
+    fn expert_level(&self, knob: &Knob, value: &toml::Value) -> Result<Option<usize>, String> {
+        if !knob.ordered {
+            let word = value.as_str().ok_or("takes a word")?;
+            let is_word = |level: &Value| *level == Value::Word(word.to_owned());
+            return Ok(knob.levels.iter().position(is_word));
+        }
+        let wanted = match value {
+            toml::Value::Integer(number) => *number,
+            toml::Value::String(text) => Expression::new(text)?.number(&self.given)?,
+            _ => return Err("takes a whole number or an expression".to_owned()),
+        };
+        let distance = |level: &Value| match level {
+            Value::Number(number) => number.abs_diff(wanted),
+            Value::Word(_) => u64::MAX,
+        };
+        let nearest = knob.levels.iter().enumerate().min_by_key(|(_, level)| distance(level));
+        Ok(nearest.map(|(position, _)| position))
+    }
+}
