@@ -295,7 +295,8 @@ fn huge_page_bytes(rollup: &str) -> u64 {
 /// From `/proc/PID/environ`, which is what the process was started with: libraries add to their
 /// own environment later.
 fn deciding(environ: &[u8]) -> BTreeMap<String, String> {
-    let text = String::from_utf8_lossy(environ);
+    // glibc ends each tunable with a NUL where it stands, instead of the colon that was there.
+    let text = String::from_utf8_lossy(environ).replace("\0glibc.", ":glibc.");
     let variables = text.split('\0').filter_map(|variable| variable.split_once('='));
     let deciding = variables.filter(|(name, _)| environment::decides(name));
     deciding.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

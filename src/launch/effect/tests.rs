@@ -175,3 +175,12 @@ fn the_digest_follows_what_holds_and_not_where_threads_happened_to_run() {
     effect.memory = Some(MemoryPolicy::Default);
     assert_ne!(effect.digest(), first);
 }
+
+#[test]
+fn tunables_that_glibc_took_apart_are_read_as_they_were_set() {
+    let environ =
+        b"A=1\0GLIBC_TUNABLES=glibc.malloc.mmap_max=0\0glibc.malloc.top_pad=7\0OMP_NUM_THREADS=2\0";
+    let read = deciding(environ);
+    assert_eq!(read["GLIBC_TUNABLES"], "glibc.malloc.mmap_max=0:glibc.malloc.top_pad=7");
+    assert_eq!(read["OMP_NUM_THREADS"], "2");
+}
