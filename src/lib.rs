@@ -1,4 +1,23 @@
 //! wan22-tune finds, proves and ships the settings that run the Wan 2.2 video model fastest.
+//!
+//! A [`machine::Machine`] resolves a [`space::Space`] of knobs; a strategy ([`search`]) proposes each
+//! [`space::Candidate`], which becomes [`settings::Settings`]; a [`launch::Launch`] starts it as a
+//! worker process ([`measure`]), whose measured [`trial::Trial`] enters the [`journal`]; the
+//! [`ranking`] picks the finalist; a [`confirm::Confirmation`] against the baseline turns the winner
+//! into a [`profile::Profile`]; `exec` ([`launch::exec`]) launches production with it, the same way.
+//!
+//! ```text
+//! machine ─▶ space ─▶ search ─▶ settings ─▶ launch ─▶ worker process
+//!                       ▲                                  │ samples, stages, effect
+//!                       └────── observations ◀── trial ◀───┘
+//!                                                  │
+//!                                               journal ─▶ ranking ─▶ confirm ─▶ profile, report
+//! ```
+//!
+//! Two programs share this library: the tuner, which never links libtorch, and the worker
+//! (`src/worker`), which runs one trial and exits. [`tune`] holds one tune from calibration to
+//! confirmation, [`results`] the folder that it leaves behind; everything but the machine, the
+//! space and the journal in that folder is derived from these three. The README has the glossary.
 
 pub mod budget;
 pub mod calibrate;
