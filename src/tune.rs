@@ -250,9 +250,15 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What a confirmation pair takes: finalists are no slower than the baseline.
+    /// What a confirmation pair takes: as long as the one before; before the first, as two trials
+    /// of the baseline, since finalists are no slower.
     fn pair(&self) -> Duration {
-        self.baseline_trial().mul_f64(2.1)
+        let confirming = self.trials.iter().rev().filter(|t| t.phase == Phase::Confirmation);
+        let walls: Vec<f64> = confirming.take(2).map(|trial| trial.wall_s).collect();
+        match walls[..] {
+            [finalist, baseline] => Duration::from_secs_f64(1.1 * (finalist + baseline)),
+            _ => self.baseline_trial() * 2,
+        }
     }
 
     fn baseline_trial(&self) -> Duration {

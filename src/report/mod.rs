@@ -1,7 +1,7 @@
 //! Report: what people read of a tune, as pure functions of its [`Results`].
 //!
 //! [`summary`] is for the terminal, [`write`](fn@write) makes the page and the plots, [`profile()`]
-//! the settings to ship; [`markdown()`], [`json`] and [`csv`] are for other documents and programs.
+//! the settings to ship; [`markdown()`], [`json()`] and [`csv()`] are for other documents and programs.
 //! The same results give the same bytes.
 
 pub mod account;

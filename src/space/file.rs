@@ -15,7 +15,7 @@ pub const SCHEMA: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpaceFile {
-    /// [`SCHEMA`].
+    /// The format's version: 1.
     pub schema: u32,
     /// What the space is called.
     pub name: String,
