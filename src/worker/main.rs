@@ -6,6 +6,8 @@ mod check;
 mod job;
 mod models;
 mod native;
+#[cfg(test)]
+mod quality;
 mod scenario;
 mod usage;
 mod weights;
