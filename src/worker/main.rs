@@ -8,6 +8,8 @@ mod job;
 mod models;
 #[allow(dead_code, reason = "a trial's settings set and read these")]
 mod native;
+#[cfg(test)]
+mod quality;
 mod scenario;
 mod usage;
 mod weights;
