@@ -1,13 +1,16 @@
 //! What a person sees while a tune runs: one live line, or plain lines without a terminal.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::budget::Budget;
 use crate::ranking;
+use crate::space::Value;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::{Bench, Order, Watch};
 
@@ -15,8 +18,10 @@ use crate::tune::{Bench, Order, Watch};
 pub struct Progress {
     line: Option<ProgressBar>,
     budget: Budget,
-    /// Words for the line: the phase and what is being tried.
-    current: Cell<u64>,
+    /// The baseline's knobs.
+    baseline: BTreeMap<String, Value>,
+    /// How far the tune is, after the last trial.
+    standing: RefCell<String>,
 }
 
 impl Progress {
@@ -38,12 +43,16 @@ impl Progress {
         }
         let line = std::io::stderr().is_terminal().then(|| {
             let line = ProgressBar::new(budget.total().as_secs());
-            let style = ProgressStyle::with_template("{spinner} {prefix} {wide_msg}");
-            line.set_style(style.expect("the template is well formed"));
+            let left = move |_: &ProgressState, to: &mut dyn fmt::Write| {
+                let _ = write!(to, "{}", clock(budget.left()));
+            };
+            let style = ProgressStyle::with_template("{spinner} {left} left · {wide_msg}");
+            line.set_style(style.expect("the template is well formed").with_key("left", left));
             line.enable_steady_tick(Duration::from_millis(250));
             line
         });
-        Self { line, budget, current: Cell::new(0) }
+        let baseline = bench.baseline.knobs.values();
+        Self { line, budget, baseline, standing: RefCell::default() }
     }
 
     /// Takes the line away.
@@ -56,22 +65,25 @@ impl Progress {
 
 impl Watch for Progress {
     fn started(&self, order: &Order<'_>) {
-        self.current.set(self.current.get() + 1);
         if let Some(line) = &self.line {
-            line.set_prefix(format!("{} left", clock(self.budget.left())));
-            line.set_message(format!("{} · trying {}", order.phase, tried(order)));
+            let standing = self.standing.borrow();
+            line.set_message(format!(
+                "{standing}{} · trying {}",
+                order.phase,
+                tried(order, &self.baseline)
+            ));
         }
     }
 
     fn finished(&self, trials: &[Trial]) {
         let Some(last) = trials.last() else { return };
         let failed = trials.iter().filter(|trial| trial.outcome != Outcome::Ok).count();
-        let done = format!("{} trials, {failed} failed", trials.len());
-        let text = format!("{} left · {done} · {}", clock(self.budget.left()), standing(trials));
+        let standing = format!("{} trials, {failed} failed · {}", trials.len(), standing(trials));
         match &self.line {
-            Some(line) => line.println(format!("{} · {text}", ended(last))),
-            None => eprintln!("{} · {text}", ended(last)),
+            Some(line) => line.println(ended(last)),
+            None => eprintln!("{} · {} left · {standing}", ended(last), clock(self.budget.left())),
         }
+        self.standing.replace(format!("{standing} · "));
     }
 }
 
@@ -97,10 +109,11 @@ fn standing(trials: &[Trial]) -> String {
     }
 }
 
-/// The candidate in short.
-fn tried(order: &Order<'_>) -> String {
-    let words: Vec<String> = order.knobs.values().iter().map(|(k, v)| format!("{k}={v}")).collect();
-    words.join(" ")
+/// The candidate in short: what differs from the baseline.
+fn tried(order: &Order<'_>, usual: &BTreeMap<String, Value>) -> String {
+    let changed = order.knobs.values().into_iter().filter(|(name, value)| usual[name] != *value);
+    let words: Vec<String> = changed.map(|(name, value)| format!("{name}={value}")).collect();
+    if words.is_empty() { "the baseline".to_owned() } else { words.join(" ") }
 }
 
 fn clock(duration: Duration) -> String {
