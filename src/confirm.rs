@@ -44,16 +44,16 @@ pub enum Verdict {
 }
 
 impl Confirmation {
-    /// The confirmation that a journal holds, if it came to one.
-    pub fn of(results: &Results) -> Option<Self> {
+    /// The confirmation that these trials hold, if they came to one; `baseline` is its knobs.
+    pub fn of(trials: &[Trial], baseline: &BTreeMap<String, Value>) -> Option<Self> {
         let of_phase = |trial: &&Trial| trial.phase == Phase::Confirmation;
-        let trials: Vec<&Trial> = results.trials.iter().filter(of_phase).collect();
-        let finalist = trials.iter().find(|trial| !results.is_baseline(trial))?.knobs.clone();
+        let trials: Vec<&Trial> = trials.iter().filter(of_phase).collect();
+        let finalist = trials.iter().find(|trial| trial.knobs != *baseline)?.knobs.clone();
         let mut scores: BTreeMap<u64, (Option<f64>, Option<f64>)> = BTreeMap::new();
         let mut failures = 0;
         for trial in trials {
             let pair = scores.entry(trial.pair.unwrap_or_default()).or_default();
-            if results.is_baseline(trial) {
+            if trial.knobs == *baseline {
                 pair.0 = trial.score_s();
             } else {
                 pair.1 = trial.score_s();
@@ -76,9 +76,11 @@ impl Confirmation {
         Some(Interval { low: saved(logs.low), mean: saved(logs.mean), high: saved(logs.high) })
     }
 
-    /// Whether more pairs could only show a gain that nobody would notice.
-    pub fn is_hopeless(&self) -> bool {
-        self.gain().is_some_and(|gain| gain.high < WORTH_HAVING)
+    /// Whether more pairs would change nothing: the gain is proven, the finalist fails, or more
+    /// could only show a gain that nobody would notice.
+    pub fn is_decided(&self) -> bool {
+        let is_hopeless = || self.gain().is_some_and(|gain| gain.high < WORTH_HAVING);
+        matches!(self.verdict(), Verdict::Gain(_)) || self.failures > 0 || is_hopeless()
     }
 
     /// What may be claimed.
@@ -91,8 +93,13 @@ impl Confirmation {
 }
 
 impl Results {
+    /// The tune's confirmation, if it came to one.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        Confirmation::of(&self.trials, &self.space.given.baseline)
+    }
+
     /// What the tune may claim.
     pub fn verdict(&self) -> Verdict {
-        Confirmation::of(self).map_or(Verdict::NoGain(None), |confirmation| confirmation.verdict())
+        self.confirmation().map_or(Verdict::NoGain(None), |confirmation| confirmation.verdict())
     }
 }

@@ -11,7 +11,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::budget::Budget;
 use crate::calibrate;
-use crate::confirm::{Confirmation, Verdict, WORTH_HAVING};
+use crate::confirm::{Confirmation, WORTH_HAVING};
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::measure::answer::Answer;
@@ -272,24 +272,20 @@ impl<'a> Session<'a> {
     }
 
     /// Runs the best candidate against the baseline, in pairs of random order, until the answer
-    /// is clear or the budget spent. `results` reads the journal so far.
+    /// is clear or the budget spent.
     ///
     /// # Errors
     /// The tuner itself can't go on.
-    pub fn confirm(
-        &mut self,
-        workload: &Workload,
-        verdict: &dyn Fn(&[Trial]) -> Option<Confirmation>,
-    ) -> Result<()> {
+    pub fn confirm(&mut self, workload: &Workload) -> Result<()> {
         let Some(finalist) = self.finalist() else { return Ok(()) };
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.bench.seed);
         let baseline = self.bench.baseline.knobs.clone();
         for pair in 1.. {
-            let is_decided = verdict(&self.trials).is_some_and(|confirmation| {
-                let clear = matches!(confirmation.verdict(), Verdict::Gain(_));
-                clear || confirmation.failures > 0 || confirmation.is_hopeless()
-            });
-            if is_decided || self.is_stopped() || self.budget.left() < self.pair() {
+            let confirmation = Confirmation::of(&self.trials, &baseline.values());
+            if confirmation.is_some_and(|confirmation| confirmation.is_decided())
+                || self.is_stopped()
+                || self.budget.left() < self.pair()
+            {
                 return Ok(());
             }
             let mut turns = [&baseline, &finalist];

@@ -9,7 +9,6 @@ use super::{bench, space};
 use crate::budget::Budget;
 use crate::calibrate;
 use crate::cli::TuneArgs;
-use crate::confirm::Confirmation;
 use crate::durable;
 use crate::journal::Journal;
 use crate::machine::{self, Machine};
@@ -54,7 +53,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let journal = Journal::create(&folder.journal(), knobs.keys(), args.repetitions as usize)?;
     let mut session = Session::new(&bench, &progress, budget, journal);
     let tune = describe(args, &bench, budget, started);
-    let finished = measure(args, &mut session, &bench, &folder, &tune);
+    let finished = measure(args, &mut session, &bench, &folder, tune);
     progress.end();
     drop(scratch);
     finished?;
@@ -69,11 +68,11 @@ fn measure(
     session: &mut Session<'_>,
     bench: &Bench,
     folder: &Folder,
-    tune: &Tune,
+    tune: Tune,
 ) -> Result<()> {
     let workload = session.calibrate()?;
     let (space, first) = space::resolve(&args.space, &bench.machine, &bench.baseline, &workload)?;
-    write_space(folder, &space, &workload, tune.clone())?;
+    write_space(folder, &space, &workload, tune)?;
     session.baseline(&workload)?;
     let known = session.trials().iter().filter_map(|trial| observation(&space, trial));
     let plan = Plan { strategy: args.strategy, seed: args.seed, first, known: known.collect() };
@@ -85,16 +84,7 @@ fn measure(
     {
         return Err(error);
     }
-    let read = |trials: &[Trial]| {
-        Confirmation::of(&Results {
-            machine: bench.machine.clone(),
-            space: space.clone(),
-            workload: workload.clone(),
-            tune: tune.clone(),
-            trials: trials.to_vec(),
-        })
-    };
-    session.confirm(&workload, &read)
+    session.confirm(&workload)
 }
 
 /// What the search is told of a trial that was measured before it began.

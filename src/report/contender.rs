@@ -24,7 +24,7 @@ impl Contender {
     /// The contender of a tune; `None` where nothing beat the baseline or nothing was measured.
     pub fn of(results: &Results) -> Option<Self> {
         let ranking = ranking(results);
-        let Some(confirmation) = Confirmation::of(results) else {
+        let Some(confirmation) = results.confirmation() else {
             let best = ranking.into_iter().next()?;
             let is_baseline = best.knobs == results.space.given.baseline;
             let Ranked { knobs, score_s, .. } = best;
@@ -43,7 +43,7 @@ impl Contender {
 /// Seconds a clip of the baseline: the median over its confirmation trials, else over all its
 /// trials.
 pub fn baseline_s(results: &Results) -> Option<f64> {
-    let confirmed = Confirmation::of(results).and_then(|c| median(&c, |pair| pair.baseline_s));
+    let confirmed = results.confirmation().and_then(|c| median(&c, |pair| pair.baseline_s));
     confirmed.or_else(|| {
         let of_baseline = |ranked: &Ranked| ranked.knobs == results.space.given.baseline;
         Some(ranking(results).into_iter().find(of_baseline)?.score_s)

@@ -23,7 +23,7 @@ pub const SCHEMA: u32 = 1;
 pub fn json(results: &Results) -> Result<String> {
     let account = Account::of(results);
     let drift = Drift::of(results)?;
-    let confirmation = Confirmation::of(results);
+    let confirmation = results.confirmation();
     let gain = confirmation.as_ref().and_then(Confirmation::gain);
     let value = json!({
         "schema": SCHEMA,

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::contender;
-use crate::confirm::{Confirmation, Verdict};
+use crate::confirm::Verdict;
 use crate::launch::Placement;
 use crate::profile::{Evidence, Profile};
 use crate::results::Results;
@@ -16,7 +16,7 @@ use crate::results::Results;
 /// The machine can't run the settings.
 pub fn profile(results: &Results) -> Result<Profile> {
     let baseline = results.baseline();
-    let confirmation = Confirmation::of(results);
+    let confirmation = results.confirmation();
     let verdict = results.verdict();
     let finalist = confirmation.as_ref().filter(|_| matches!(verdict, Verdict::Gain(_)));
     let knobs = match finalist {
@@ -57,7 +57,7 @@ fn evidence(results: &Results, verdict: Verdict) -> Evidence {
         verdict: word.to_owned(),
         gain_percent: gain.map(|gain| 100.0 * gain.mean),
         interval_percent: gain.map(|gain| [100.0 * gain.low, 100.0 * gain.high]),
-        pairs: Confirmation::of(results).map_or(0, |confirmation| confirmation.pairs.len()),
+        pairs: results.confirmation().map_or(0, |confirmation| confirmation.pairs.len()),
         baseline_s,
         score_s,
         workload: results.workload.clone(),

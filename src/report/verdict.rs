@@ -2,13 +2,13 @@
 
 use super::contender::Contender;
 use super::number::{count, percent};
-use crate::confirm::{Confirmation, Verdict};
+use crate::confirm::Verdict;
 use crate::results::Results;
 use crate::stats::Interval;
 
 /// What a tune may claim, in one sentence.
 pub fn sentence(results: &Results) -> String {
-    let Some(confirmation) = Confirmation::of(results) else {
+    let Some(confirmation) = results.confirmation() else {
         return unconfirmed(results);
     };
     let pairs = count(confirmation.pairs.len(), "pair");
