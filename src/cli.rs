@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use strum::VariantArray;
 
 use crate::budget;
 use crate::cmd;
@@ -108,7 +109,7 @@ pub struct BenchArgs {
 
 fn strategy() -> impl clap::builder::TypedValueParser<Value = StrategyName> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
-    let words = StrategyName::ALL.map(StrategyName::word);
+    let words = StrategyName::VARIANTS.iter().map(<&str>::from);
     PossibleValuesParser::new(words)
         .map(|word| word.parse().expect("a possible value is a strategy's name"))
 }

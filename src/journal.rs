@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::space::Value;
 use crate::trial::{Noise, Outcome, Phase, Sample, Trial};
-use crate::workload::STAGES;
+use crate::workload;
 
 /// Columns before and after those of knobs, samples and stages.
 const IDENTITY: [&str; 7] = ["trial", "started", "phase", "pair", "strategy", "seed", "workload"];
@@ -86,7 +86,7 @@ fn columns<'a>(knobs: impl Iterator<Item = &'a String>, samples: usize) -> Vec<S
     columns.extend(knobs.map(|knob| format!("knob.{knob}")));
     columns.extend(fixed(&RESULT));
     columns.extend((1..=samples).map(|n| format!("sample.{n}_s")));
-    columns.extend(STAGES.iter().map(|stage| format!("stage.{stage}_s")));
+    columns.extend(workload::stages().map(|stage| format!("stage.{stage}_s")));
     columns.extend(fixed(&EVIDENCE));
     columns
 }
@@ -224,7 +224,7 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
     Ok(Trial {
         number: row.needed("trial")?,
         started: row.text("started").to_owned(),
-        phase: Phase::from_word(row.text("phase")).context("phase: no such word")?,
+        phase: row.text("phase").parse::<Phase>().ok().context("phase: no such word")?,
         pair: row.maybe("pair")?,
         strategy: row.text("strategy").to_owned(),
         seed: row.needed("seed")?,
@@ -234,7 +234,7 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
             .into_iter()
             .map(|(name, cell)| (name.to_owned(), value(cell)))
             .collect(),
-        outcome: Outcome::from_word(row.text("outcome")).context("outcome: no such word")?,
+        outcome: row.text("outcome").parse::<Outcome>().ok().context("outcome: no such word")?,
         detail: row.text("detail").to_owned(),
         samples: samples(row)?,
         peak_rss_bytes: row.maybe("peak_rss_bytes")?,

@@ -1,7 +1,6 @@
 //! Trial: one measured candidate.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +8,24 @@ use crate::space::Value;
 use crate::stats;
 
 /// How a trial ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Outcome {
     /// Measured, and everything read back as asked.
     Ok,
@@ -32,50 +47,23 @@ pub enum Outcome {
     Interrupted,
 }
 
-impl Outcome {
-    /// Every outcome, in the order of the glossary.
-    pub const ALL: [Self; 9] = [
-        Self::Ok,
-        Self::Illegal,
-        Self::Misapplied,
-        Self::Timeout,
-        Self::OutOfMemory,
-        Self::Crashed,
-        Self::WrongOutput,
-        Self::PoorQuality,
-        Self::Interrupted,
-    ];
-
-    /// The word that stands in the journal.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Illegal => "illegal",
-            Self::Misapplied => "misapplied",
-            Self::Timeout => "timeout",
-            Self::OutOfMemory => "out-of-memory",
-            Self::Crashed => "crashed",
-            Self::WrongOutput => "wrong-output",
-            Self::PoorQuality => "poor-quality",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    /// The outcome that `word` names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.word() == word)
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
-
 /// The part of a tune that a trial belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Phase {
     /// Fits the workload to the machine.
     Calibration,
@@ -85,33 +73,6 @@ pub enum Phase {
     Search,
     /// Interleaved pairs, finalist against baseline.
     Confirmation,
-}
-
-impl Phase {
-    /// Every phase, in the order in which a tune goes through them.
-    pub const ALL: [Self; 4] =
-        [Self::Calibration, Self::Baseline, Self::Search, Self::Confirmation];
-
-    /// The word that stands in the journal.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Calibration => "calibration",
-            Self::Baseline => "baseline",
-            Self::Search => "search",
-            Self::Confirmation => "confirmation",
-        }
-    }
-
-    /// The phase that `word` names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|phase| phase.word() == word)
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
 }
 
 /// One repetition inside a trial's process.

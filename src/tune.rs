@@ -20,7 +20,7 @@ use crate::measure::{NoiseWatch, wire};
 use crate::profile::Profile;
 use crate::ranking;
 use crate::search::{Measure, Observation, Stop};
-use crate::settings::{Baseline, Knobs};
+use crate::settings::{Baseline, Knobs, Settings};
 use crate::space::{Candidate, Space};
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
@@ -62,8 +62,10 @@ pub struct Order<'a> {
     pub workload: &'a Workload,
     /// How to run it.
     pub knobs: &'a Knobs,
-    /// When to give up.
-    pub time: Duration,
+    /// What it may take before it counts as too slow.
+    pub limit: Duration,
+    /// What is left of the budget for it; when this ends first, nothing was learnt of it.
+    pub left: Duration,
 }
 
 impl Bench {
@@ -99,22 +101,28 @@ impl Bench {
     }
 
     fn answer(&self, number: u64, order: &Order<'_>) -> Result<Answer> {
-        let mut job = self.job(number, order)?;
         let settings = match order.knobs.resolve(&self.machine) {
             Ok(settings) => settings,
             Err(problem) => {
-                let mut answer = Answer::new(&job);
+                let mut answer = Answer::new(number, self.repetitions);
                 answer.fail(Outcome::Illegal, problem);
                 return Ok(answer);
             }
         };
-        job.settings = settings;
+        let job = self.job(number, order, settings)?;
         let launch = self.scratch.join("launch.json");
         let profile = Profile::new(&self.machine, &self.baseline, order.knobs, String::new());
         profile.map_err(anyhow::Error::msg)?.write(&launch)?;
-        let limit = Limit { time: order.time, memory_bytes: self.machine.usable_memory_bytes() };
+        let limit = Limit {
+            time: order.limit.min(order.left),
+            memory_bytes: self.machine.usable_memory_bytes(),
+        };
         let stop = || self.stop.load(Ordering::Relaxed);
         let mut answer = process::run(&self.programs, &launch, &job, limit, &stop)?;
+        if answer.outcome == Outcome::Timeout && order.left < order.limit {
+            answer.outcome = Outcome::Interrupted;
+            answer.detail = "its share of the budget was over".to_owned();
+        }
         if let Some(effect) = &answer.effect {
             let differences = effect.mismatches(&job.settings);
             if !differences.is_empty() && !answer.is_failed() {
@@ -124,7 +132,7 @@ impl Bench {
         Ok(answer)
     }
 
-    fn job(&self, number: u64, order: &Order<'_>) -> Result<wire::Job> {
+    fn job(&self, number: u64, order: &Order<'_>, settings: Settings) -> Result<wire::Job> {
         let output = self.scratch.join("frames");
         if output.exists() {
             std::fs::remove_dir_all(&output).context("emptying the frames folder")?;
@@ -134,7 +142,7 @@ impl Bench {
             version: wire::VERSION,
             trial: number,
             workload: order.workload.clone(),
-            settings: self.baseline.knobs.resolve(&self.machine).map_err(anyhow::Error::msg)?,
+            settings,
             repetitions: self.repetitions,
             warmup: 1,
             images: self.images.clone(),
@@ -179,8 +187,7 @@ impl<'a> Session<'a> {
 
     fn measure(&self, order: &Order<'_>) -> Result<Trial> {
         self.watch.started(order);
-        let order = Order { time: order.time.min(self.budget.left()), ..order.clone() };
-        self.bench.run(self.journal.next_number(), &order)
+        self.bench.run(self.journal.next_number(), order)
     }
 
     fn record(&mut self, trial: Trial) -> Result<Trial> {
@@ -226,7 +233,8 @@ impl<'a> Session<'a> {
     }
 
     fn of_baseline<'o>(&self, phase: Phase, workload: &'o Workload, knobs: &'o Knobs) -> Order<'o> {
-        Order { phase, pair: None, strategy: "", workload, knobs, time: self.budget.left() }
+        let left = self.budget.left();
+        Order { phase, pair: None, strategy: "", workload, knobs, limit: left, left }
     }
 
     /// The score of a trial without which the tune makes no sense.
@@ -293,9 +301,15 @@ impl<'a> Session<'a> {
                 turns.reverse();
             }
             for knobs in turns {
-                let time = self.limit();
-                let phase = Phase::Confirmation;
-                self.run(&Order { phase, pair: Some(pair), strategy: "", workload, knobs, time })?;
+                self.run(&Order {
+                    phase: Phase::Confirmation,
+                    pair: Some(pair),
+                    strategy: "",
+                    workload,
+                    knobs,
+                    limit: self.limit(),
+                    left: self.budget.left(),
+                })?;
             }
         }
         Ok(())
@@ -371,7 +385,8 @@ impl Measure for Searching<'_, '_> {
             strategy: self.strategy,
             workload: self.workload,
             knobs: &knobs,
-            time: self.session.limit().min(left),
+            limit: self.session.limit(),
+            left,
         };
         let trial = self.session.run(&order)?;
         Ok(Observation { candidate: candidate.clone(), cost: trial.score_s() })

@@ -1,6 +1,7 @@
 //! Workload: the real job that is measured.
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 /// The sizes of one repetition, fixed for the whole tune.
 ///
@@ -34,6 +35,39 @@ impl std::fmt::Display for Workload {
     }
 }
 
-/// The parts of a clip's work that are timed, in the order of the pipeline.
-pub const STAGES: [&str; 8] =
-    ["read", "preprocess", "pack", "text", "encode", "denoise", "decode", "write"];
+/// A named part of the workload.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Stage {
+    /// An image file into memory.
+    Read,
+    /// Decoded, resized, normalised.
+    Preprocess,
+    /// Pictures into one batch.
+    Pack,
+    /// The prompt through the text encoder.
+    Text,
+    /// The conditioning picture through the VAE encoder.
+    Encode,
+    /// The transformer's steps.
+    Denoise,
+    /// Latents through the VAE decoder.
+    Decode,
+    /// Frames into picture files.
+    Write,
+}
+
+/// The words of all stages, in the order in which a clip goes through them.
+pub fn stages() -> impl Iterator<Item = &'static str> {
+    Stage::VARIANTS.iter().map(Into::into)
+}

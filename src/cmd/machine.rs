@@ -63,8 +63,8 @@ pub fn run(args: &MachineArgs) -> Result<()> {
     if args.json {
         return print(&format!("{}\n", serde_json::to_string_pretty(&machine)?));
     }
-    let layouts = words(Layout::of(&machine), Layout::word);
-    let modes = words(MemoryMode::of(&machine), MemoryMode::word);
+    let layouts = words(Layout::of(&machine), Into::into);
+    let modes = words(MemoryMode::of(&machine), Into::into);
     let options = format!("Affinity layouts: {layouts}\nMemory modes: {modes}\n");
     let runs = args.profile.as_deref().map(|path| who_runs_where(path, &machine)).transpose()?;
     print(&format!("{}{options}{}", machine.picture(), runs.unwrap_or_default()))

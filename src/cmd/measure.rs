@@ -9,13 +9,13 @@ use clap::Args;
 use super::{bench, space};
 use crate::budget;
 use crate::calibrate;
-use crate::cli::{BenchArgs, SpaceArgs};
+use crate::cli::BenchArgs;
 use crate::machine::Machine;
 use crate::profile::Profile;
 use crate::settings::Preset;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::{Bench, Order};
-use crate::workload::STAGES;
+use crate::workload;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -51,9 +51,7 @@ pub struct MeasureArgs {
 /// Measures once.
 pub fn run(args: &MeasureArgs) -> Result<()> {
     let machine = Machine::detect()?;
-    let preset = args.baseline.flatten();
-    let space = SpaceArgs { space: String::new(), baseline: preset, expert: false };
-    let baseline = space::baseline(&space, &machine);
+    let baseline = space::baseline(args.baseline.flatten(), &machine);
     let knobs = match &args.profile {
         Some(path) => Profile::read(path)?.knobs(&baseline.knobs).map_err(anyhow::Error::msg)?,
         None => baseline.knobs.clone(),
@@ -76,7 +74,8 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         strategy: "",
         workload: &workload,
         knobs: &knobs,
-        time: args.timeout,
+        limit: args.timeout,
+        left: args.timeout,
     };
     let trial = bench.run(1, &order)?;
     if trial.outcome != Outcome::Ok {
@@ -98,7 +97,7 @@ fn text(trial: &Trial) -> String {
         trial.score_s().unwrap_or(f64::NAN),
         samples.join(", ")
     ));
-    for stage in STAGES {
+    for stage in workload::stages() {
         if let Some(seconds) = trial.stage_s(stage) {
             lines.push(format!("{:20} {seconds:.4} s", format!("  {stage}")));
         }

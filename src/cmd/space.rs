@@ -27,33 +27,41 @@ pub fn run(args: &SpaceArgs) -> Result<()> {
 
 /// Prints the space that a tune on `machine` would search with the smallest workload.
 pub fn show(args: &SpaceArgs, machine: &Machine) -> Result<()> {
-    let baseline = baseline(args, machine);
+    let baseline = baseline(args.baseline, machine);
     let workload = calibrate::rung(0, baseline.knobs.batch_size);
-    let (space, _) = resolve(args, machine, &baseline, &workload)?;
+    let (space, _) = resolve(&open(&args.space)?, args, machine, &baseline, &workload)?;
     super::print(&text(&space, &baseline))
 }
 
 /// The baseline that was asked for, or the one that people would copy for this machine.
-pub fn baseline(args: &SpaceArgs, machine: &Machine) -> Baseline {
-    Baseline::fit(args.baseline.unwrap_or_else(|| Preset::detect(machine)), machine)
+pub fn baseline(preset: Option<Preset>, machine: &Machine) -> Baseline {
+    Baseline::fit(preset.unwrap_or_else(|| Preset::detect(machine)), machine)
 }
 
-/// The space that was asked for, on this machine, with its expert candidates.
+/// The space file that was asked for.
+///
+/// # Errors
+/// [`Usage`] that names the file, the key and the cure.
+pub fn open(name: &str) -> Result<SpaceFile> {
+    SpaceFile::parse(&read(name)?)
+        .map_err(|problem| Usage(format!("space {name}: {problem}")).into())
+}
+
+/// The space of `file` on this machine, with its expert candidates.
 ///
 /// # Errors
 /// [`Usage`] that names the file, the key and the cure.
 pub fn resolve(
+    file: &SpaceFile,
     args: &SpaceArgs,
     machine: &Machine,
     baseline: &Baseline,
     workload: &Workload,
 ) -> Result<(Space, Vec<Candidate>)> {
-    let text = read(&args.space)?;
     let usage = |problem: String| Usage(format!("space {}: {problem}", args.space));
-    let file = SpaceFile::parse(&text).map_err(usage)?;
-    let space = Space::for_machine(&file, machine, baseline, workload, args.expert)
+    let space = Space::for_machine(file, machine, baseline, workload, args.expert)
         .map_err(|error| usage(error.to_string()))?;
-    let experts = space.experts(&file).map_err(|error| usage(error.to_string()))?;
+    let experts = space.experts(file).map_err(|error| usage(error.to_string()))?;
     Ok((space, experts))
 }
 

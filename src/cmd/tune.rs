@@ -15,7 +15,7 @@ use crate::machine::{self, Machine};
 use crate::report;
 use crate::results::{Folder, Results};
 use crate::search::{self, Observation, Plan};
-use crate::space::{Space, Tune};
+use crate::space::{Space, SpaceFile, Tune};
 use crate::trial::Trial;
 use crate::tune::{Bench, Searching, Session, new_folder};
 use crate::workload::Workload;
@@ -27,10 +27,11 @@ pub fn run(args: &TuneArgs) -> Result<()> {
         return space::show(&args.space, &machine);
     };
     let started = jiff::Timestamp::now().to_string();
-    let baseline = space::baseline(&args.space, &machine);
+    let baseline = space::baseline(args.space.baseline, &machine);
     // Every mistake that can be seen now is seen before the first trial.
     let smallest = calibrate::rung(0, baseline.knobs.batch_size);
-    space::resolve(&args.space, &machine, &baseline, &smallest)?;
+    let file = space::open(&args.space.space)?;
+    space::resolve(&file, &args.space, &machine, &baseline, &smallest)?;
     let programs = bench::programs(&args.bench)?;
     // Generated pictures are made once for ever: no tune pays for them.
     let images = bench::pictures(&args.bench)?;
@@ -53,7 +54,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let journal = Journal::create(&folder.journal(), knobs.keys(), args.repetitions as usize)?;
     let mut session = Session::new(&bench, &progress, budget, journal);
     let tune = describe(args, &bench, budget, started);
-    let finished = measure(args, &mut session, &bench, &folder, tune);
+    let finished = measure(args, &file, &mut session, &bench, &folder, tune);
     progress.end();
     drop(scratch);
     finished?;
@@ -65,13 +66,15 @@ pub fn run(args: &TuneArgs) -> Result<()> {
 /// Everything that takes trials.
 fn measure(
     args: &TuneArgs,
+    file: &SpaceFile,
     session: &mut Session<'_>,
     bench: &Bench,
     folder: &Folder,
     tune: Tune,
 ) -> Result<()> {
     let workload = session.calibrate()?;
-    let (space, first) = space::resolve(&args.space, &bench.machine, &bench.baseline, &workload)?;
+    let (space, first) =
+        space::resolve(file, &args.space, &bench.machine, &bench.baseline, &workload)?;
     write_space(folder, &space, &workload, tune)?;
     session.baseline(&workload)?;
     let known = session.trials().iter().filter_map(|trial| observation(&space, trial));

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use strum::VariantArray;
+
 use super::Allocator;
 use super::allocator::{GLIBC_KEEP, JEMALLOC_KEEP};
 
@@ -75,7 +77,7 @@ impl Form {
             Self::Index => number(value).is_some(),
             Self::Indexes => value.split(',').all(|part| number(part).is_some()),
             Self::Exactly(only) => value == only,
-            Self::Allocator => Allocator::ALL.iter().any(|a| a.library() == Some(value)),
+            Self::Allocator => Allocator::VARIANTS.iter().any(|a| a.library() == Some(value)),
             Self::SplitSize => value
                 .strip_prefix("max_split_size_mb:")
                 .is_some_and(|size| number(size).is_some_and(|mb| mb > 0)),

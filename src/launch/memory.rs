@@ -6,6 +6,7 @@ use std::io;
 use std::thread;
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use super::Placement;
 use super::syscalls;
@@ -151,8 +152,22 @@ impl fmt::Display for MemoryPolicy {
 }
 
 /// A named rule that gives a process its policies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum MemoryMode {
     /// The kernel's default everywhere.
     Default,
@@ -169,33 +184,6 @@ pub enum MemoryMode {
 }
 
 impl MemoryMode {
-    /// Every mode.
-    pub const ALL: [Self; 6] = [
-        Self::Default,
-        Self::Baseline,
-        Self::Bind,
-        Self::Preferred,
-        Self::Interleave,
-        Self::WeightedInterleave,
-    ];
-
-    /// The word in files and columns.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Baseline => "baseline",
-            Self::Bind => "bind",
-            Self::Preferred => "preferred",
-            Self::Interleave => "interleave",
-            Self::WeightedInterleave => "weighted-interleave",
-        }
-    }
-
-    /// The mode that `word` names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.word() == word)
-    }
-
     /// The policies `(weights, rest)` for threads on the placement's CPUs, or `None` where the
     /// mode could not differ from the default: one node to choose from, or a kernel without it.
     ///
@@ -236,13 +224,7 @@ impl MemoryMode {
         let placements: Vec<Placement> =
             [whole].into_iter().chain(machine.nodes.iter().filter_map(on_node)).collect();
         let exists = |mode: &Self| placements.iter().any(|p| mode.policies(machine, p).is_some());
-        Self::ALL.into_iter().filter(exists).collect()
-    }
-}
-
-impl fmt::Display for MemoryMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
+        Self::VARIANTS.iter().copied().filter(exists).collect()
     }
 }
 

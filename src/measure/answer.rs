@@ -1,7 +1,7 @@
 //! What a worker answered to one job, checked message by message.
 
 use super::lines::shortened;
-use super::wire::{Job, Message};
+use super::wire::Message;
 use crate::launch::Effect;
 use crate::trial::{Outcome, Sample};
 
@@ -32,10 +32,10 @@ pub struct Answer {
 
 impl Answer {
     /// Nothing heard yet.
-    pub fn new(job: &Job) -> Self {
+    pub fn new(trial: u64, repetitions: u32) -> Self {
         Self {
-            trial: job.trial,
-            repetitions: job.repetitions as usize,
+            trial,
+            repetitions: repetitions as usize,
             is_done: false,
             outcome: Outcome::Ok,
             detail: String::new(),

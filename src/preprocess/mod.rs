@@ -20,4 +20,4 @@ pub use frames::{Frames, NotFinite};
 pub use picture::Picture;
 pub use pipeline::{Batch, Plan, run};
 pub use pools::Pools;
-pub use stage::{Stage, StageClock, StageError, panic_text};
+pub use stage::{StageClock, StageError, panic_text};

@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex};
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
 use rayon::Scope;
 
-use super::{Frames, Picture, Pools, Stage, StageClock, StageError};
+use super::{Frames, Picture, Pools, StageClock, StageError};
+use crate::workload::Stage;
 
 /// Batches that the pools prepare while the model works on one, and batches of frames that may
 /// wait to be written.

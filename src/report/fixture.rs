@@ -11,7 +11,7 @@ use crate::results::{Folder, Results};
 use crate::settings::{Baseline, Preset};
 use crate::space::{Given, Space, SpaceFile, Tune, Value};
 use crate::trial::{Noise, Outcome, Phase, Sample, Trial};
-use crate::workload::{STAGES, Workload};
+use crate::workload::{self, Workload};
 
 /// A tune under construction. Every trial starts a second after the one before has ended, and
 /// has two seconds of overhead.
@@ -170,10 +170,10 @@ impl Made {
 /// A tenth of the clip's time in each stage, and half of it in denoise.
 fn sample(seconds: f64) -> Sample {
     let share = |stage: &str| if stage == "denoise" { 0.5 } else { 0.1 };
-    let stages = STAGES.iter().filter(|stage| **stage != "text");
+    let stages = workload::stages().filter(|stage| *stage != "text");
     Sample {
         seconds,
-        stages: stages.map(|&stage| (stage.to_owned(), share(stage) * seconds)).collect(),
+        stages: stages.map(|stage| (stage.to_owned(), share(stage) * seconds)).collect(),
         minor_faults: 1000,
         run_queue_share: 0.01,
     }

@@ -1,7 +1,5 @@
 //! Baseline: the settings that a search starts from and must beat.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::{Knobs, OptimalSettings};
@@ -9,12 +7,16 @@ use crate::launch::{Allocator, Layout, MemoryMode};
 use crate::machine::Machine;
 
 /// A preset that people copy, before it is fitted to a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, strum::Display,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Preset {
     /// The WAN22 optimizer's for the Threadripper PRO 5995WX.
     #[value(name = "5995wx")]
     #[serde(rename = "5995wx")]
+    #[strum(serialize = "5995wx")]
     Threadripper5995wx,
     /// The WAN22 optimizer's for the GeForce RTX 4080.
     #[value(name = "rtx4080")]
@@ -32,21 +34,6 @@ impl Preset {
         } else {
             Self::Threadripper5995wx
         }
-    }
-
-    /// The word on the command line and in files.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Threadripper5995wx => "5995wx",
-            Self::Rtx4080 => "rtx4080",
-            Self::Generic => "generic",
-        }
-    }
-}
-
-impl fmt::Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
     }
 }
 

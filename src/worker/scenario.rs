@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::preprocess::{Batch, Frames, NotFinite, Stage, StageClock, StageError};
+use wan22_tune::preprocess::{Batch, Frames, NotFinite, StageClock, StageError};
 use wan22_tune::settings::Settings;
+use wan22_tune::workload::Stage;
 use wan22_tune::workload::Workload;
 
 use crate::models::scheduler::{Scheduler, SchedulerConfig, guide};
