@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::space::Value;
-use crate::trial::{Noise, Outcome, Phase, Sample, Trial};
+use crate::trial::{Noise, Outcome, Peak, Phase, Quality, Sample, Trial};
 use crate::workload;
 
 /// Columns before and after those of knobs, samples and stages.
@@ -29,6 +29,9 @@ const EVIDENCE: [&str; 10] = [
     "effect",
     "tool",
 ];
+
+/// Columns that journals of older versions lack.
+const LATER: [&str; 5] = ["psnr_db", "ssim", "seam_psnr_db", "peak_gflops", "peak_gb_s"];
 
 /// The most repetitions that a journal has columns for.
 pub const MOST_SAMPLES: usize = 9;
@@ -87,6 +90,8 @@ fn columns<'a>(knobs: impl Iterator<Item = &'a String>, samples: usize) -> Vec<S
     columns.extend(fixed(&RESULT));
     columns.extend((1..=samples).map(|n| format!("sample.{n}_s")));
     columns.extend(workload::stages().map(|stage| format!("stage.{stage}_s")));
+    columns.extend(workload::stages().map(|stage| format!("rss.{stage}_bytes")));
+    columns.extend(fixed(&LATER));
     columns.extend(fixed(&EVIDENCE));
     columns
 }
@@ -108,6 +113,10 @@ fn cell(trial: &Trial, column: &str) -> String {
             text(sample.map(|sample| sample.seconds))
         }
         "stage" => text(trial.stage_s(name)),
+        "rss" => {
+            let stage = rest.strip_suffix("_bytes").unwrap_or(rest);
+            text(trial.stage_rss_bytes.get(stage))
+        }
         _ => fixed_cell(trial, column),
     }
 }
@@ -133,6 +142,11 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "run_queue_share" => text(trial.run_queue_share()),
         "steal_share" => text(trial.noise.steal_share),
         "pressure_share" => text(trial.noise.pressure_share),
+        "psnr_db" => text(trial.quality.map(|quality| quality.psnr_db)),
+        "ssim" => text(trial.quality.map(|quality| quality.ssim)),
+        "seam_psnr_db" => text(trial.quality.and_then(|quality| quality.seam_psnr_db)),
+        "peak_gflops" => text(trial.peak.map(|peak| peak.gflops)),
+        "peak_gb_s" => text(trial.peak.map(|peak| peak.gb_s)),
         "effect" => trial.effect.clone(),
         "tool" => trial.tool.clone(),
         other => unreachable!("no column {other}"),
@@ -238,6 +252,7 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
         detail: row.text("detail").to_owned(),
         samples: samples(row)?,
         peak_rss_bytes: row.maybe("peak_rss_bytes")?,
+        stage_rss_bytes: row.family("rss").into_iter().filter_map(stage_rss).collect(),
         setup_s: row.quantity("setup_s")?,
         overhead_s: row.quantity("overhead_s")?.unwrap_or_default(),
         wall_s: row.quantity("wall_s")?.unwrap_or_default(),
@@ -245,9 +260,27 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
             steal_share: row.quantity("steal_share")?,
             pressure_share: row.quantity("pressure_share")?,
         },
+        quality: quality(row)?,
+        peak: peak(row)?,
         effect: row.text("effect").to_owned(),
         tool: row.text("tool").to_owned(),
     })
+}
+
+fn stage_rss((name, cell): (&str, &str)) -> Option<(String, u64)> {
+    Some((name.strip_suffix("_bytes")?.to_owned(), cell.parse().ok()?))
+}
+
+fn quality(row: &Row<'_>) -> Result<Option<Quality>> {
+    let (Some(psnr_db), Some(ssim)) = (row.maybe("psnr_db")?, row.maybe("ssim")?) else {
+        return Ok(None);
+    };
+    Ok(Some(Quality { psnr_db, ssim, seam_psnr_db: row.maybe("seam_psnr_db")? }))
+}
+
+fn peak(row: &Row<'_>) -> Result<Option<Peak>> {
+    let (gflops, gb_s) = (row.quantity("peak_gflops")?, row.quantity("peak_gb_s")?);
+    Ok(gflops.zip(gb_s).map(|(gflops, gb_s)| Peak { gflops, gb_s }))
 }
 
 fn value(cell: &str) -> Value {

@@ -115,6 +115,8 @@ pub struct Trial {
     pub samples: Vec<Sample>,
     /// Peak resident memory.
     pub peak_rss_bytes: Option<u64>,
+    /// Peak resident memory of each of the models' stages, in the warm-up.
+    pub stage_rss_bytes: BTreeMap<String, u64>,
     /// Seconds from the worker's start to its first repetition.
     pub setup_s: Option<f64>,
     /// Seconds of [`Trial::wall_s`] outside the measured repetitions.
@@ -123,10 +125,46 @@ pub struct Trial {
     pub wall_s: f64,
     /// What disturbed it.
     pub noise: Noise,
+    /// How good the picture was; `None` where the job makes none, or it did not get that far.
+    pub quality: Option<Quality>,
+    /// What the process could do at the most; of the trial that made the reference only.
+    pub peak: Option<Peak>,
     /// Digest of what the process read back; empty where it did not get that far.
     pub effect: String,
     /// Name and version of the tuner.
     pub tool: String,
+}
+
+/// How alike a trial's picture and the reference's are: the same latent decoded whole in float32
+/// (or the same picture encoded), once a tune.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Peak signal-to-noise ratio in dB, at most [`Quality::EQUAL_DB`], which equal pictures have.
+    pub psnr_db: f64,
+    /// Mean structural similarity, 1 for equal ones (Wang et al., "Image Quality Assessment: From
+    /// Error Visibility to Structural Similarity", 2004), of each colour by itself.
+    pub ssim: f64,
+    /// The ratio where tiles were blended; `None` without tiles.
+    pub seam_psnr_db: Option<f64>,
+}
+
+impl Quality {
+    /// The ratio of equal pictures, which has no other bound.
+    pub const EQUAL_DB: f64 = 200.0;
+
+    /// The lowest of the ratios.
+    pub fn worst_db(&self) -> f64 {
+        self.seam_psnr_db.map_or(self.psnr_db, |seam| seam.min(self.psnr_db))
+    }
+}
+
+/// The most that the process could do, measured beside the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Peak {
+    /// 10^9 operations a second of a product of large float32 matrices.
+    pub gflops: f64,
+    /// 10^9 bytes a second of copying a large tensor, read and written bytes counted.
+    pub gb_s: f64,
 }
 
 /// What the kernel says of disturbances during a trial; `None` where it does not say.

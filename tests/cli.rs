@@ -13,7 +13,12 @@ fn wrong_usage_exits_2_and_says_what_to_type() {
         (vec!["--budget", "abc"], "such as 90s, 30m or 1h30m"),
         (vec!["--budget", "0s"], "such as 90s, 30m or 1h30m"),
         (vec![], "--budget"),
-        (vec!["--budget", "9s", "--space", "nowhere"], "nor a name that is built in (pipeline)"),
+        (vec!["--budget", "9s", "--space", "nowhere"], "nor a built-in name (pipeline)"),
+        (vec!["--budget", "9s", "--workload", "v2i"], "nor a built-in name (i2v, t2v, "),
+        (vec!["--budget", "9s", "--precision", "fp8"], "possible values: fp32, bf16, bf16-vae"),
+        (vec!["--budget", "9s", "--weights", "nowhere"], "nowhere/transformer/config.json"),
+        (vec!["--budget", "9s", "--max-memory", "1GB"], "--max-memory is 1.0 GB"),
+        (vec!["--budget", "9s", "--max-memory", "lots"], "lots"),
         (vec!["--budget", "9s", "--strategy", "luck"], "possible values: "),
         (vec!["--budget", "9s", "--repetitions", "2"], "3..=9"),
         (vec!["--budget", "9s", "--images", "nowhere"], "nowhere"),
@@ -68,7 +73,7 @@ fn a_tune_leaves_everything_behind_and_a_report_makes_it_again() {
     let profile: serde_json::Value = serde_json::from_slice(&read("profile.json")).unwrap();
     assert_eq!(profile["evidence"]["verdict"], "gain");
     // The fake worker is fastest with the largest batch that the repetition holds.
-    assert_eq!(profile["optimal_settings"]["batch_size"], world.results().workload.clips);
+    assert_eq!(profile["optimal_settings"]["batch_size"], world.results().workload.sizes.clips);
     assert_eq!(profile["optimal_settings"].as_object().unwrap().len(), 19);
     assert_eq!(profile["hardware_profile"].as_object().unwrap().len(), 9);
     let derived = ["profile.json", "report.html", "plots/progress.svg", "plots/stages.png"];

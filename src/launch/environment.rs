@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use strum::VariantArray;
 
-use super::Allocator;
+use super::{Allocator, OnednnIsa};
 use super::allocator::{GLIBC_KEEP, JEMALLOC_KEEP};
 
 /// Names with these beginnings decide how OpenMP, MKL, libtorch or the allocator run. A parent
@@ -35,7 +35,7 @@ const NOT_INHERITED: [&str; 20] = [
 ];
 
 /// What a profile may set, each name with the form of its value.
-const ALLOWED: [(&str, Form); 11] = [
+const ALLOWED: [(&str, Form); 12] = [
     ("OMP_NUM_THREADS", Form::Count),
     ("MKL_NUM_THREADS", Form::Count),
     ("NUMEXPR_NUM_THREADS", Form::Count),
@@ -47,6 +47,7 @@ const ALLOWED: [(&str, Form); 11] = [
     ("GLIBC_TUNABLES", Form::Exactly(GLIBC_KEEP)),
     ("MALLOC_CONF", Form::Exactly(JEMALLOC_KEEP)),
     ("LD_PRELOAD", Form::Allocator),
+    ("ONEDNN_MAX_CPU_ISA", Form::Isa),
 ];
 
 /// The form of an environment variable's value.
@@ -64,6 +65,8 @@ enum Form {
     Exactly(&'static str),
     /// The library of an [`Allocator`], by name and never by path.
     Allocator,
+    /// An [`OnednnIsa`].
+    Isa,
 }
 
 impl Form {
@@ -78,6 +81,7 @@ impl Form {
             Self::Indexes => value.split(',').all(|part| number(part).is_some()),
             Self::Exactly(only) => value == only,
             Self::Allocator => Allocator::VARIANTS.iter().any(|a| a.library() == Some(value)),
+            Self::Isa => OnednnIsa::VARIANTS.iter().any(|isa| isa.value() == Some(value)),
             Self::SplitSize => value
                 .strip_prefix("max_split_size_mb:")
                 .is_some_and(|size| number(size).is_some_and(|mb| mb > 0)),
@@ -92,6 +96,7 @@ impl Form {
             Self::SplitSize => "max_split_size_mb:N",
             Self::Exactly(_) => "the value that this program writes",
             Self::Allocator => "the library of an allocator that this program knows",
+            Self::Isa => "an instruction set that this program knows",
         }
     }
 }

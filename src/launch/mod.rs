@@ -10,6 +10,7 @@ mod domains;
 mod effect;
 pub mod environment;
 mod exec;
+mod isa;
 mod memory;
 mod partition;
 mod places;
@@ -27,6 +28,7 @@ pub use affinity::{Demand, Layout, Placement, bind, bound};
 pub use allocator::Allocator;
 pub use effect::{Effect, Pool};
 pub use exec::{NotStarted, Supervision, exec};
+pub use isa::OnednnIsa;
 pub use memory::{MemoryMode, MemoryPolicy};
 pub use places::Place;
 

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Precision};
 use super::{Knobs, OptimalSettings};
-use crate::launch::{Allocator, Layout, MemoryMode};
+use crate::launch::{Allocator, Layout, MemoryMode, OnednnIsa};
 use crate::machine::Machine;
 
 /// A preset that people copy, before it is fitted to a machine.
@@ -105,6 +106,21 @@ fn pipeline(cores: usize) -> Knobs {
         tile_size: 512,
         vae_tile_size: 384,
         batch_size: 1,
+        precision: Precision::default(),
+        matmul_precision: MatmulPrecision::default(),
+        conv_backend: ConvBackend::default(),
+        memory_format: MemoryFormat::default(),
+        onednn_isa: OnednnIsa::Newest,
+    }
+}
+
+impl Baseline {
+    /// The same preset with other knobs: what a tune's flags fix.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Knobs)) -> Self {
+        change(&mut self.knobs);
+        self.optimal.batch_size = self.knobs.batch_size;
+        self
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::TextEncoderConfig;
+use wan22_tune::architecture::TextEncoderConfig;
 use crate::models::linear::Linear;
 use crate::weights::{Init, Scope};
 

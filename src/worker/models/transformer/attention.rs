@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::TransformerConfig;
+use wan22_tune::architecture::TransformerConfig;
 use super::rope::rotate;
 use crate::models::linear::Linear;
 use crate::weights::{Init, Scope};

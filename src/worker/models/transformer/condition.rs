@@ -3,7 +3,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::TransformerConfig;
+use wan22_tune::architecture::TransformerConfig;
 use crate::models::linear::Linear;
 use crate::weights::Scope;
 
