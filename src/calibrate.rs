@@ -46,7 +46,8 @@ mod tests {
         let middle = fitted(0.05, |_| true);
         assert!(middle != file.rung(0) && middle != file.full());
         // What is chosen takes no longer than asked for: 0.05 s is what the smallest clip's work took.
-        let work = |job: &Workload| f64::from(job.sizes.clips) * job.work(&Model::Ti2v5b.architecture());
+        let work =
+            |job: &Workload| f64::from(job.sizes.clips) * job.work(&Model::Ti2v5b.architecture());
         let clip = file.rung(0).work(&Model::Ti2v5b.architecture());
         assert!(work(&middle) / clip * 0.05 <= 2.5);
     }

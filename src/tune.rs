@@ -269,9 +269,8 @@ impl<'a> Session<'a> {
         let bench = self.bench;
         let fits = |workload: &Workload| bench.bytes(workload, &knobs) <= bench.memory_bytes;
         let target_s = calibrate::target_s(self.budget.total());
-        let fitted = trial
-            .score_s()
-            .map(|score| calibrate::fit(job, &bench.parts, score, target_s, fits));
+        let fitted =
+            trial.score_s().map(|score| calibrate::fit(job, &bench.parts, score, target_s, fits));
         if fitted.as_ref() == Some(&smallest) {
             // This was the baseline's trial already: a small budget can't pay for it twice.
             trial.phase = Phase::Baseline;

@@ -19,8 +19,7 @@ fn machine(description: &str) -> Machine {
 fn space_of(text: &str, machine: &Machine) -> Result<Space, String> {
     let baseline = Baseline::fit(Preset::Threadripper5995wx, machine);
     let file = SpaceFile::parse(text)?;
-    Space::for_machine(&file, machine, &baseline, &workload(), false)
-        .map_err(|e| e.to_string())
+    Space::for_machine(&file, machine, &baseline, &workload(), false).map_err(|e| e.to_string())
 }
 
 fn workload() -> Workload {

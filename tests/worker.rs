@@ -213,7 +213,8 @@ fn random_weights_have_their_true_size_and_are_found_where_they_lie() {
 fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made() {
     let folder = tempfile::tempdir().unwrap();
     let mut job = job(vec![picture(folder.path())], folder.path());
-    let sizes = Sizes { width: 64, height: 96, window_width: 64, window_height: 96, ..job.workload.sizes };
+    let sizes =
+        Sizes { width: 64, height: 96, window_width: 64, window_height: 96, ..job.workload.sizes };
     job.workload.sizes = sizes;
     (job.repetitions, job.settings.vae_tile_size) = (1, 32);
     let tiled = told(&job);

@@ -23,7 +23,8 @@ impl VaeConfig {
                 Some(tiling) => tiling.decoding(self)?.tiles([height, width]),
                 None => vec![[height, width]],
             };
-        let one: f64 = tiles.into_iter().map(|[h, w]| self.decoding([frames, h, w]).multiply_adds).sum();
+        let one: f64 =
+            tiles.into_iter().map(|[h, w]| self.decoding([frames, h, w]).multiply_adds).sum();
         Ok(2.0 * batch as f64 * one)
     }
 
@@ -43,7 +44,8 @@ impl VaeConfig {
             Some(tiling) => tiling.encoding(self)?.tiles(patched),
             None => vec![patched],
         };
-        let one: f64 = tiles.into_iter().map(|[h, w]| self.encoding([frames, h, w]).multiply_adds).sum();
+        let one: f64 =
+            tiles.into_iter().map(|[h, w]| self.encoding([frames, h, w]).multiply_adds).sum();
         Ok(2.0 * batch as f64 * one)
     }
 
@@ -183,9 +185,8 @@ mod tests {
     #[test]
     fn weighs_what_the_reference_weighs() {
         let millions = |weights: f64| (weights / 1e5).round() / 10.0;
-        let both = |config: VaeConfig| {
-            [config.encoder_weights(), config.decoder_weights()].map(millions)
-        };
+        let both =
+            |config: VaeConfig| [config.encoder_weights(), config.decoder_weights()].map(millions);
         let near = |found: [f64; 2], said: [f64; 2]| {
             found.iter().zip(said).all(|(found, said)| (found / said - 1.0).abs() < 2e-3)
         };

@@ -36,7 +36,8 @@ pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile,
         let parts = job.rung(0).model.architecture();
         return Ok((job, parts));
     };
-    let parts = Architecture::open(folder).map_err(|error| Usage(format!("--weights {error:#}")))?;
+    let parts =
+        Architecture::open(folder).map_err(|error| Usage(format!("--weights {error:#}")))?;
     let job = job.cut_to(&parts).map_err(|problem| Usage(format!("--weights: {problem}")))?;
     Ok((job, parts))
 }

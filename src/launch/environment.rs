@@ -6,8 +6,8 @@ use std::ffi::OsString;
 
 use strum::VariantArray;
 
-use super::{Allocator, OnednnIsa};
 use super::allocator::{GLIBC_KEEP, JEMALLOC_KEEP};
+use super::{Allocator, OnednnIsa};
 
 /// Names with these beginnings decide how OpenMP, MKL, libtorch or the allocator run. A parent
 /// may have set them for itself (Dask and Ray export OMP_NUM_THREADS=1), so none is inherited.

@@ -5,8 +5,19 @@ use serde::{Deserialize, Serialize};
 use crate::machine::Machine;
 
 /// A limit for oneDNN (`ONEDNN_MAX_CPU_ISA`): older instructions clock higher on some machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[derive(strum::Display, strum::EnumString, strum::VariantArray)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum OnednnIsa {

@@ -87,7 +87,9 @@ fn described(workload: &Workload) -> String {
     let is_whole = (window_width, window_height, window_frames) == (width, height, frames);
     if !is_whole && workload.has(Stage::Decode) {
         let frames = count(*window_frames as usize, "frame");
-        words.push(format!("of which the VAE works on {window_width} x {window_height} and {frames}"));
+        words.push(format!(
+            "of which the VAE works on {window_width} x {window_height} and {frames}"
+        ));
     }
     if workload.has(Stage::Denoise) {
         words.push(count(*layers as usize, "transformer block"));

@@ -193,7 +193,10 @@ impl<'a> Trial<'a> {
     /// What the models hold and libtorch has been told; `None` where it has another level.
     fn numerics(&self) -> Option<Numerics> {
         let matmul_precision = native::float32_matmul_precision()?;
-        Some(Numerics { matmul_precision, ..self.scenario.parts.numerics(self.job.settings.numerics) })
+        Some(Numerics {
+            matmul_precision,
+            ..self.scenario.parts.numerics(self.job.settings.numerics)
+        })
     }
 
     /// How good the picture is, and what this process could do where it made the reference.

@@ -111,7 +111,8 @@ impl Comparison<'_> {
     fn encode_subject(&self, picture: &Tensor) -> Result<Subject> {
         let candidate = self.encoded(picture, false)?;
         let tiling = self.scenario.tilings.encode;
-        let grid = tiling.map(|tiling| tiling.encoding(&self.scenario.architecture.vae)).transpose()?;
+        let grid =
+            tiling.map(|tiling| tiling.encoding(&self.scenario.architecture.vae)).transpose()?;
         let size = candidate.size();
         let seams = grid.map(|grid| seams(&grid, [size[3], size[4]], 1));
         Ok(Subject { file: name("encoded", &size), candidate, seams, range: None })

@@ -107,10 +107,9 @@ impl Scenario {
         let first = run(Stage::Encode, &|| self.encode(&batch.planes, count))?;
         let noise = self.noise(batch);
         let latent = run(Stage::Denoise, &|| {
-            let prompts = prompts.as_ref().map_or_else(
-                || self.prompt.expand([count, -1, -1], false),
-                Tensor::shallow_clone,
-            );
+            let prompts = prompts
+                .as_ref()
+                .map_or_else(|| self.prompt.expand([count, -1, -1], false), Tensor::shallow_clone);
             self.denoise(&noise, first.as_ref(), &prompts)
         })?;
         if self.workload.has(Stage::Decode) {
@@ -120,7 +119,11 @@ impl Scenario {
             });
         }
         let kept = || kept([first.as_ref(), prompts.as_ref(), latent.as_ref()], count);
-        if self.workload.has(Stage::Write) { clock.run(Stage::Write, &subject, kept) } else { Ok(Made::Nothing) }
+        if self.workload.has(Stage::Write) {
+            clock.run(Stage::Write, &subject, kept)
+        } else {
+            Ok(Made::Nothing)
+        }
     }
 
     /// Does `work`, and notes the most memory that was resident meanwhile, if that is being watched.

@@ -156,7 +156,10 @@ impl Workload {
             return Err(format!("{key} is {count}: give 1, 5, 9, …"));
         }
         if sizes.window_frames > sizes.frames {
-            return Err(format!("window_frames is {}: frames is {}", sizes.window_frames, sizes.frames));
+            return Err(format!(
+                "window_frames is {}: frames is {}",
+                sizes.window_frames, sizes.frames
+            ));
         }
         self.check_depths(parts)
     }
@@ -223,7 +226,11 @@ mod tests {
             ("frames = 1\n", "frames = 2\n", "frames is 2: give 1, 5, 9"),
             ("\"encode\", ", "\"encode\", \"encode\", ", "stages: give at least one, each once"),
             ("\"read\", ", "", "stages: preprocess needs read"),
-            ("window_width = 64", "window_width = 60", "size[0].window_width is 60: give a multiple of 16"),
+            (
+                "window_width = 64",
+                "window_width = 60",
+                "size[0].window_width is 60: give a multiple of 16",
+            ),
             ("layers = 1\n", "layers = 31\n", "size[0].layers is 31: give 1 to 30"),
             ("clips = 2", "clip = 2", "unknown field `clip`"),
         ];

@@ -2,7 +2,6 @@
 
 mod attention;
 
-
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
 

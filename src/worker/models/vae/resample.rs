@@ -4,9 +4,9 @@ use tch::Tensor;
 
 use super::blocks::{frames_of, video_of};
 use super::cache::{FeatureCache, Slot};
-use wan22_tune::architecture::Scale;
 use super::conv::{CausalConv3d, Conv2d, VaeOptions};
 use crate::weights::Scope;
+use wan22_tune::architecture::Scale;
 
 /// Doubles rows and columns, and frames where it has a convolution in time (`WanResample`,
 /// `upsample2d` and `upsample3d`). The first chunk's single frame stays single.

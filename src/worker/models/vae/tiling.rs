@@ -9,7 +9,11 @@ use wan22_tune::architecture::Grid;
 ///
 /// # Errors
 /// As `part`'s.
-pub fn assemble(grid: &Grid, x: &Tensor, part: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+pub fn assemble(
+    grid: &Grid,
+    x: &Tensor,
+    part: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
     let [height, width] = [x.size()[3], x.size()[4]];
     let mut above: Vec<Tensor> = Vec::new();
     let mut rows = Vec::new();
