@@ -168,16 +168,18 @@ impl Workload {
         let sizes = &self.sizes;
         let most = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
         let (denoises, reads_text) = (self.has(Stage::Denoise), self.has(Stage::Text));
+        let (blocks, text) = (parts.transformer.num_layers, parts.text_encoder.num_layers);
         let limits = [
-            ("clips", sizes.clips, true, u32::MAX),
-            ("layers", sizes.layers, denoises, most(parts.transformer.num_layers)),
-            ("steps", sizes.steps, denoises, 1000),
-            ("text_layers", sizes.text_layers, reads_text, most(parts.text_encoder.num_layers)),
-            ("text_tokens", sizes.text_tokens, reads_text, 512),
+            ("clips", sizes.clips, true, 1..=u32::MAX),
+            ("layers", sizes.layers, denoises, 1..=most(blocks)),
+            ("steps", sizes.steps, denoises, 1..=1000),
+            ("text_layers", sizes.text_layers, reads_text, 0..=most(text)),
+            ("text_tokens", sizes.text_tokens, reads_text, 1..=512),
         ];
-        for (key, count, is_used, most) in limits {
-            if is_used && (count == 0 || count > most) {
-                return Err(format!("{key} is {count}: give 1{}", up_to(most)));
+        for (key, count, is_used, range) in limits {
+            if is_used && !range.contains(&count) {
+                let (least, most) = (range.start(), up_to(*range.end()));
+                return Err(format!("{key} is {count}: give {least}{most}"));
             }
         }
         Ok(())
@@ -227,9 +229,9 @@ mod tests {
             ("\"encode\", ", "\"encode\", \"encode\", ", "stages: give at least one, each once"),
             ("\"read\", ", "", "stages: preprocess needs read"),
             (
-                "window_width = 64",
-                "window_width = 60",
-                "size[0].window_width is 60: give a multiple of 16",
+                "window_width = 32",
+                "window_width = 30",
+                "size[0].window_width is 30: give a multiple of 16",
             ),
             ("layers = 1\n", "layers = 31\n", "size[0].layers is 31: give 1 to 30"),
             ("clips = 2", "clip = 2", "unknown field `clip`"),

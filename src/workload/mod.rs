@@ -54,7 +54,7 @@ pub struct Sizes {
     /// Denoising steps, each of two forwards (guidance).
     #[serde(default = "one")]
     pub steps: u32,
-    /// Text encoder layers.
+    /// Text encoder layers; 0 leaves its embedding and last norm.
     #[serde(default = "one")]
     pub text_layers: u32,
     /// Tokens that go through the text encoder.
@@ -74,7 +74,7 @@ impl Workload {
 }
 
 impl std::fmt::Display for Workload {
-    /// Job and sizes: `i2v 2x256x256x1 window=64x64x1 layers=1 steps=1 text=1x64`.
+    /// Job and sizes: `i2v 2x128x128x1 window=32x32x1 layers=1 steps=1 text=0x16`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Sizes { clips, width, height, frames, .. } = &self.sizes;
         write!(f, "{} {clips}x{width}x{height}x{frames}", self.name)?;
