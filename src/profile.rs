@@ -92,6 +92,10 @@ pub struct Evidence {
     pub baseline_s: Option<f64>,
     /// Median seconds a clip of these settings' confirmation trials.
     pub score_s: Option<f64>,
+    /// The worst picture that these settings made, against the same latent decoded whole in
+    /// float32.
+    #[serde(default)]
+    pub quality: Option<crate::trial::Quality>,
     /// The workload that was measured.
     pub workload: crate::workload::Workload,
 }

@@ -19,6 +19,7 @@ pub mod table;
 pub mod trials;
 pub mod usage;
 pub mod verdict;
+mod work;
 
 #[cfg(test)]
 mod fixture;

@@ -15,7 +15,7 @@ use super::plot::drift::Drift;
 use super::plot::stages::Stages;
 use super::plot::{Elements, Picture, font, palette};
 use super::table::{Table, plain};
-use super::{facts, summary, trials, usage, verdict};
+use super::{facts, summary, trials, usage, verdict, work};
 use crate::confirm::Verdict;
 use crate::results::Results;
 
@@ -38,6 +38,7 @@ pub fn page(results: &Results, pictures: &[Picture]) -> Result<String> {
                 p { (Account::of(results).time_line(results.tune.budget_s)) "." }
             }))
             (stages(results, &drawn("stages")))
+            (work(results))
             (responses(&drawn("knobs"), &drawn("pairs")))
             (drift(results, &drawn("drift"))?)
             (failures(results))
@@ -150,6 +151,20 @@ fn stages(results: &Results, figure: &Markup) -> Markup {
                 p { "Median busy seconds a clip over all successful trials; their other knobs vary." }
                 (table(&scaling, true))
             }
+        },
+    )
+}
+
+fn work(results: &Results) -> Markup {
+    let stages = work::table(results);
+    if stages.rows.is_empty() {
+        return html! {};
+    }
+    section(
+        "How near to the machine's peak",
+        &html! {
+            (table(&stages, false))
+            @for sentence in work::sentences(results) { p { (sentence) } }
         },
     )
 }

@@ -1,12 +1,15 @@
 //! The profile as a function of the results.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 
-use super::contender;
+use super::{contender, work};
 use crate::confirm::Verdict;
 use crate::launch::Placement;
 use crate::profile::{Evidence, Profile};
 use crate::results::Results;
+use crate::space::Value;
 
 /// The profile that a tune ships: the finalist's settings for a proven gain, else the baseline's.
 ///
@@ -31,7 +34,7 @@ pub fn profile(results: &Results) -> Result<Profile> {
     let profile = Profile::new(&results.machine, &baseline, &knobs, made.clone());
     let mut profile = profile.map_err(anyhow::Error::msg).context("the profile's settings")?;
     profile.tool.clone_from(&results.tune.tool);
-    profile.evidence = Some(evidence(results, verdict));
+    profile.evidence = Some(evidence(results, verdict, &knobs.values()));
     Ok(profile)
 }
 
@@ -44,7 +47,7 @@ pub fn placement(results: &Results) -> Result<Placement> {
     Ok(settings.map_err(anyhow::Error::msg).context("the profile's settings")?.placement)
 }
 
-fn evidence(results: &Results, verdict: Verdict) -> Evidence {
+fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>) -> Evidence {
     let baseline_s = contender::baseline_s(results);
     let (word, gain, score_s) = match verdict {
         Verdict::Gain(gain) => {
@@ -60,6 +63,7 @@ fn evidence(results: &Results, verdict: Verdict) -> Evidence {
         pairs: results.confirmation().map_or(0, |confirmation| confirmation.pairs.len()),
         baseline_s,
         score_s,
+        quality: work::quality(results, knobs),
         workload: results.workload.clone(),
     }
 }

@@ -4,7 +4,7 @@ use super::account::Account;
 use super::contender::{self, Contender};
 use super::number::digits;
 use super::table::{Table, plain};
-use super::{usage, verdict};
+use super::{usage, verdict, work};
 use crate::results::{Folder, Results};
 use crate::space::Value;
 
@@ -45,6 +45,11 @@ pub fn knobs(results: &Results, contender: &Contender, all: bool) -> Table {
     let mut table = Table::new(["", "#baseline", best]);
     let baseline_s = contender::baseline_s(results).map_or("?".to_owned(), digits);
     table.row(["seconds a clip".to_owned(), baseline_s, digits(contender.score_s)]);
+    let quality = |knobs| work::quality(results, knobs).map(work::in_words);
+    let pictures = (quality(&results.space.given.baseline), quality(&contender.knobs));
+    if let (Some(old), Some(new)) = pictures {
+        table.row(["picture against float32's".to_owned(), old, new]);
+    }
     for (name, old, new) in values(results, contender).filter(|(_, old, new)| old != new) {
         table.row([name.to_owned(), old.to_string(), new.to_string()]);
     }

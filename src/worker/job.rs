@@ -102,9 +102,8 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     let illegal = |error| Failure { outcome: Outcome::Illegal, error };
     let architecture = check(job).map_err(illegal)?;
     let mut trial = Trial::set_up(job, architecture)?;
-    // Half a repetition at the most touches every weight and buffer. What the first call at a new
-    // shape costs falls into the first sample, which the median passes over.
-    let batch = job.workload.sizes.clips.div_ceil(2).min(job.settings.batch_size);
+    // One batch shows every shape to libtorch and touches every buffer.
+    let batch = job.workload.sizes.clips.min(job.settings.batch_size);
     for _ in 0..job.warmup {
         trial.run(batch)?;
     }
