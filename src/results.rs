@@ -73,6 +73,21 @@ impl Folder {
         self.0.join("report.html")
     }
 
+    /// What the reference's picture looks like.
+    pub fn reference_view(&self) -> PathBuf {
+        self.views().join("reference.png")
+    }
+
+    /// What the same picture looks like as a trial made it; kept where it differs.
+    pub fn trial_view(&self, number: u64) -> PathBuf {
+        self.views().join(format!("trial-{number:04}.png"))
+    }
+
+    /// The pictures that trials made.
+    pub fn views(&self) -> PathBuf {
+        self.0.join("views")
+    }
+
     /// The plots.
     pub fn plots(&self) -> PathBuf {
         self.0.join("plots")

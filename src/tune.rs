@@ -21,6 +21,7 @@ use crate::measure::process::{self, Limit, Programs};
 use crate::measure::{NoiseWatch, wire};
 use crate::profile::Profile;
 use crate::ranking;
+use crate::results::Folder;
 use crate::search::{Measure, Observation, Stop};
 use crate::settings::{Baseline, Knobs, Settings};
 use crate::space::{Candidate, Space};
@@ -33,6 +34,9 @@ const SLOWEST: f64 = 3.0;
 /// What rounding leaves of two pictures that should be equal: float32 keeps 120 dB, another order
 /// of sums takes some 20.
 const NEUTRAL_DB: f64 = 80.0;
+
+/// Above this a picture of 8 bits a colour is the very same.
+const VISIBLE_DB: f64 = 80.0;
 
 /// What one trial runs besides knobs: the same for all trials of a tune.
 #[derive(Clone, Debug)]
@@ -217,14 +221,21 @@ pub struct Session<'a> {
     bench: &'a Bench,
     watch: &'a dyn Watch,
     budget: Budget,
+    folder: &'a Folder,
     journal: Journal,
     trials: Vec<Trial>,
 }
 
 impl<'a> Session<'a> {
-    /// A session that writes to `journal`.
-    pub fn new(bench: &'a Bench, watch: &'a dyn Watch, budget: Budget, journal: Journal) -> Self {
-        Self { bench, watch, budget, journal, trials: Vec::new() }
+    /// A session that writes to `journal` in `folder`.
+    pub fn new(
+        bench: &'a Bench,
+        watch: &'a dyn Watch,
+        budget: Budget,
+        folder: &'a Folder,
+        journal: Journal,
+    ) -> Self {
+        Self { bench, watch, budget, folder, journal, trials: Vec::new() }
     }
 
     /// What its trials run with.
@@ -249,9 +260,25 @@ impl<'a> Session<'a> {
 
     fn record(&mut self, trial: Trial) -> Result<Trial> {
         self.journal.append(&trial)?;
+        self.keep_view(&trial)?;
         self.trials.push(trial.clone());
         self.watch.finished(&self.trials);
         Ok(trial)
+    }
+
+    /// Keeps the picture of a trial that differs from the reference's, and the reference's.
+    fn keep_view(&self, trial: &Trial) -> Result<()> {
+        let differs = trial.quality.is_some_and(|quality| quality.psnr_db < VISIBLE_DB);
+        let view = self.bench.scratch.join(wire::TRIAL_VIEW);
+        if !differs || !view.exists() {
+            return Ok(());
+        }
+        let place = || self.folder.views().display().to_string();
+        std::fs::create_dir_all(self.folder.views()).with_context(place)?;
+        let reference = self.bench.scratch.join(wire::REFERENCE_VIEW);
+        std::fs::copy(reference, self.folder.reference_view()).with_context(place)?;
+        std::fs::copy(view, self.folder.trial_view(trial.number)).with_context(place)?;
+        Ok(())
     }
 
     fn is_stopped(&self) -> bool {

@@ -3,7 +3,9 @@
 
 mod world;
 
-use wan22_tune::trial::Outcome;
+use std::path::Path;
+
+use wan22_tune::trial::{Outcome, Phase};
 use world::World;
 
 #[test]
@@ -31,4 +33,51 @@ fn a_short_tune_measures_real_work_and_leaves_a_profile() {
             .unwrap()
             .any(|entry| { entry.unwrap().file_name().to_string_lossy().starts_with(".trial") })
     );
+}
+
+/// A user's own model in diffusers layout: the goldens' tiny one, as diffusers saved it.
+#[test]
+fn every_job_of_a_users_own_weights_is_tuned() {
+    let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/wan");
+    let jobs = [
+        ("i2v", "decode denoise encode pack preprocess read text write"),
+        ("encode", "encode pack preprocess read text write"),
+        ("vae-decode", "decode write"),
+    ];
+    for (job, stages) in jobs {
+        let world = World::new();
+        let flags = ["--budget", "2m", "--workload", job, "--weights", weights];
+        let run = world.tuner(&flags).run_until(&world, 3);
+        assert_eq!(run.status, Some(0), "{job}: {}", run.stderr);
+        let results = world.results();
+        let trial = results.trials.iter().find(|trial| trial.phase == Phase::Baseline).unwrap();
+        assert_eq!(trial.outcome, Outcome::Ok, "{job}: {}", trial.detail);
+        let measured = trial.samples[0].stages.keys().map(String::as_str);
+        assert_eq!(measured.collect::<Vec<_>>().join(" "), stages);
+        assert!(trial.quality.is_some_and(|quality| quality.psnr_db > 80.0), "{job}");
+        assert_eq!(results.tune.weights.as_deref(), Some(weights));
+        assert!(world.folder().join("profile.json").exists());
+    }
+}
+
+#[test]
+fn weights_that_do_not_fit_are_named_tensor_by_tensor() {
+    let world = World::new();
+    let folder = world.path().join("model");
+    for part in ["transformer", "vae", "text_encoder"] {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/wan").join(part);
+        std::fs::create_dir_all(folder.join(part)).unwrap();
+        for file in std::fs::read_dir(source).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), folder.join(part).join(file.file_name())).unwrap();
+        }
+    }
+    let config = folder.join("transformer/config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains("\"ffn_dim\": 112"), "{text}");
+    std::fs::write(&config, text.replace("\"ffn_dim\": 112", "\"ffn_dim\": 96")).unwrap();
+    let flags = ["--budget", "2m", "--weights", folder.to_str().unwrap()];
+    let run = world.tuner(&flags).run();
+    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let tensor = "blocks.0.ffn.net.0.proj.weight is [112, 48], should be [96, 48]";
+    assert!(run.stderr.contains("misshapen") && run.stderr.contains(tensor), "{}", run.stderr);
 }

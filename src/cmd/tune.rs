@@ -42,7 +42,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     write_machine(&folder, &bench.machine)?;
     let knobs = bench.baseline.knobs.values();
     let journal = Journal::create(&folder.journal(), knobs.keys(), args.repetitions as usize)?;
-    let mut session = Session::new(&bench, &progress, budget, journal);
+    let mut session = Session::new(&bench, &progress, budget, &folder, journal);
     let tune = describe(args, &bench, &job, budget, started);
     let finished = measure(args, (&file, &job), &mut session, &folder, tune);
     progress.end();

@@ -17,6 +17,12 @@ use crate::workload::Workload;
 /// The version of this protocol; a worker refuses another one.
 pub const VERSION: u32 = 1;
 
+/// The file in a job's `references` that shows the reference picture.
+pub const REFERENCE_VIEW: &str = "reference.png";
+
+/// The file in a job's `references` that shows the same picture as the last trial made it.
+pub const TRIAL_VIEW: &str = "trial.png";
+
 /// One trial's work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
 /// Frames are kept as pictures of this JPEG quality.
@@ -121,6 +122,19 @@ impl Frames {
         Ok(bytes)
     }
 
+    /// Frame `index` as a PNG file's bytes.
+    ///
+    /// # Errors
+    /// As [`Frames::jpeg`].
+    pub fn png(&self, index: usize) -> Result<Vec<u8>> {
+        let planes = &self.planes[index * self.frame_len()..][..self.frame_len()];
+        NotFinite::check(planes)?;
+        let mut bytes = Vec::new();
+        let (pixels, colour) = (interleaved(planes), ExtendedColorType::Rgb8);
+        PngEncoder::new(&mut bytes).write_image(&pixels, self.width, self.height, colour)?;
+        Ok(bytes)
+    }
+
     fn frame_len(&self) -> usize {
         3 * self.width as usize * self.height as usize
     }
@@ -154,6 +168,8 @@ mod tests {
         assert_eq!(frames.len(), 2);
         let picture = image::load_from_memory(&frames.jpeg(1).unwrap()).unwrap().into_rgb8();
         assert_eq!(picture.dimensions(), (16, 8));
+        let exact = image::load_from_memory(&frames.png(1).unwrap()).unwrap().into_rgb8();
+        assert_eq!(exact.get_pixel(8, 4).0, [255, 128, 128]);
         let [red, green, blue] = picture.get_pixel(8, 4).0;
         assert!(
             red > 250 && green.abs_diff(128) < 5 && blue.abs_diff(128) < 5,

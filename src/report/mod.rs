@@ -19,6 +19,7 @@ pub mod table;
 pub mod trials;
 pub mod usage;
 pub mod verdict;
+mod views;
 mod work;
 
 #[cfg(test)]
@@ -55,7 +56,8 @@ pub fn write(folder: &Folder, results: &Results) -> Result<()> {
         durable::replace(&file("svg"), picture.svg.as_bytes())?;
         durable::replace(&file("png"), &picture.png)?;
     }
-    durable::replace(&folder.report(), page::page(results, &pictures)?.as_bytes())
+    let views = views::Views::of(results, folder);
+    durable::replace(&folder.report(), page::page(results, &pictures, views.as_ref())?.as_bytes())
 }
 
 /// Every plot that the results have data for.

@@ -15,6 +15,7 @@ use super::plot::drift::Drift;
 use super::plot::stages::Stages;
 use super::plot::{Elements, Picture, font, palette};
 use super::table::{Table, plain};
+use super::views::Views;
 use super::{facts, summary, trials, usage, verdict, work};
 use crate::confirm::Verdict;
 use crate::results::Results;
@@ -26,7 +27,7 @@ const SORT: &str = include_str!("sort.js");
 ///
 /// # Errors
 /// The profile can't be made, or a time is none.
-pub fn page(results: &Results, pictures: &[Picture]) -> Result<String> {
+pub fn page(results: &Results, pictures: &[Picture], views: Option<&Views>) -> Result<String> {
     let drawn = |name: &str| figure(pictures.iter().find(|picture| picture.name == name));
     let body = html! {
         main {
@@ -39,6 +40,7 @@ pub fn page(results: &Results, pictures: &[Picture]) -> Result<String> {
             }))
             (stages(results, &drawn("stages")))
             (work(results))
+            (quality(views))
             (responses(&drawn("knobs"), &drawn("pairs")))
             (drift(results, &drawn("drift"))?)
             (failures(results))
@@ -49,7 +51,7 @@ pub fn page(results: &Results, pictures: &[Picture]) -> Result<String> {
             }))
             (section("How it was run", &html! {
                 (table(&facts::tune(results), false))
-                p { "This page is made from machine.json, space.toml and trials.csv alone: " code { "wan22-tune report DIR" } " makes it again." }
+                p { "This page is made from machine.json, space.toml, trials.csv and views alone: " code { "wan22-tune report DIR" } " makes it again." }
             }))
         }
     };
@@ -165,6 +167,21 @@ fn work(results: &Results) -> Markup {
         &html! {
             (table(&stages, false))
             @for sentence in work::sentences(results) { p { (sentence) } }
+        },
+    )
+}
+
+fn quality(views: Option<&Views>) -> Markup {
+    let Some(views) = views else { return html! {} };
+    section(
+        "What the picture looks like",
+        &html! {
+            div.views {
+                @for (name, url) in &views.pictures {
+                    figure { img src=(url) alt=(name); figcaption { (name) } }
+                }
+            }
+            p { "The first frame of one fixed latent, " (work::in_words(views.quality)) " off." }
         },
     )
 }

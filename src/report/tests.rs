@@ -392,7 +392,7 @@ fn every_kind_of_tune_has_a_page() {
     ];
     for made in tunes {
         let pictures = pictures(&made.results).unwrap();
-        let page = page::page(&made.results, &pictures).unwrap();
+        let page = page::page(&made.results, &pictures, None).unwrap();
         assert!(page.contains(&verdict_of(&made).replace('<', "&lt;")));
     }
 }
@@ -412,7 +412,7 @@ fn strings_from_files_stay_strings() {
     machine.notes.push(evil.to_owned());
     space.knobs[4].levels.push(word(evil));
     let pictures = pictures(&made.results).unwrap();
-    let page = page::page(&made.results, &pictures).unwrap();
+    let page = page::page(&made.results, &pictures, None).unwrap();
     assert!(page.matches("&lt;script&gt;alert(1)").count() > 10);
     assert_eq!(page.matches("<script").count(), 1, "the sorting of tables");
     let svgs = pictures.into_iter().map(|picture| picture.svg);
@@ -427,7 +427,7 @@ fn strings_from_files_stay_strings() {
 fn a_page_needs_nothing_else() {
     let made = gain();
     let pictures = pictures(&made.results).unwrap();
-    let page = page::page(&made.results, &pictures).unwrap();
+    let page = page::page(&made.results, &pictures, None).unwrap();
     assert!(!page.contains("http:") && !page.contains("https:"));
 }
 

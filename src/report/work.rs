@@ -10,7 +10,7 @@ use crate::results::Results;
 use crate::space::Value;
 use crate::stats;
 use crate::trial::{Peak, Quality, Trial};
-use crate::workload::Stage;
+use crate::workload::{Cost, Stage};
 
 /// The rates of the models' stages under some knobs, in 10^9 operations a second.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Rates(BTreeMap<Stage, f64>);
 impl Rates {
     /// The median over the ok trials of `knobs`.
     pub fn of(results: &Results, knobs: &BTreeMap<String, Value>) -> Self {
-        let rate = |(stage, cost): (&Stage, &crate::workload::Cost)| {
+        let rate = |(stage, cost): (&Stage, &Cost)| {
             let seconds = |trial: &Trial| trial.stage_s((*stage).into());
             let times: Vec<f64> =
                 contender::trials_of(results, knobs).filter_map(seconds).collect();
@@ -30,14 +30,14 @@ impl Rates {
     }
 
     /// Seconds that one clip of the whole job would take at these rates, its models' stages one
-    /// after the other; `None` where a stage was not measured.
+    /// after the other; `None` where none was measured. A stage that the small job has too little
+    /// of (the text encoder of the smallest) is taken to be as slow as the slowest.
     pub fn whole_job_s(&self, results: &Results) -> Option<f64> {
-        let costs = &results.tune.full_costs;
-        let second = |(stage, cost): (&Stage, &crate::workload::Cost)| {
-            Some(cost.flops / (self.0.get(stage)? * 1e9))
+        let slowest = self.0.values().copied().reduce(f64::min)?;
+        let second = |(stage, cost): (&Stage, &Cost)| {
+            cost.flops / (self.0.get(stage).unwrap_or(&slowest) * 1e9)
         };
-        let seconds: Option<Vec<f64>> = costs.iter().map(second).collect();
-        seconds.filter(|seconds| !seconds.is_empty()).map(|seconds| seconds.iter().sum())
+        Some(results.tune.full_costs.iter().map(second).sum())
     }
 }
 
@@ -60,9 +60,8 @@ pub fn table(results: &Results) -> Table {
     ];
     titles.extend(best.as_ref().map(|_| "#best, GFLOP/s"));
     let mut table = Table::new(titles);
-    let total = |costs: &BTreeMap<Stage, crate::workload::Cost>| {
-        costs.values().map(|cost| cost.flops).sum::<f64>().max(1.0)
-    };
+    let total =
+        |costs: &BTreeMap<Stage, Cost>| costs.values().map(|cost| cost.flops).sum::<f64>().max(1.0);
     let (here, whole) = (&results.tune.costs, &results.tune.full_costs);
     for (stage, cost) in here {
         let of_whole = whole.get(stage).map_or(0.0, |cost| cost.flops) / total(whole);
@@ -131,4 +130,38 @@ pub fn in_words(quality: Quality) -> String {
     }
     let seams = quality.seam_psnr_db.map(|db| format!(", {db:.1} dB at seams")).unwrap_or_default();
     format!("{:.1} dB{seams}, SSIM {:.4}", quality.psnr_db, quality.ssim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::Made;
+
+    /// The fixture's clip of 3 s spends half of it in denoise and a tenth in every other stage.
+    #[test]
+    fn rates_are_operations_over_busy_time() {
+        let results = Made::new().baseline(&[3.0]).results;
+        let rates = Rates::of(&results, &results.space.given.baseline);
+        let [denoise, decode] =
+            [Stage::Denoise, Stage::Decode].map(|s| results.tune.costs[&s].flops);
+        assert!((rates.0[&Stage::Denoise] / (denoise / 1.5 / 1e9) - 1.0).abs() < 1e-9);
+        assert!((rates.0[&Stage::Decode] / (decode / 0.3 / 1e9) - 1.0).abs() < 1e-9);
+        assert!(!rates.0.contains_key(&Stage::Text), "the fixture has no time of it");
+        let whole = &results.tune.full_costs;
+        let mut expected = 0.0;
+        for (stage, busy) in [(Stage::Denoise, 1.5), (Stage::Decode, 0.3), (Stage::Encode, 0.3)] {
+            expected += whole[&stage].flops / results.tune.costs[&stage].flops * busy;
+        }
+        let encode = results.tune.costs[&Stage::Encode].flops / 0.3;
+        expected += whole[&Stage::Text].flops / encode;
+        assert!((rates.whole_job_s(&results).unwrap() / expected - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_picture_is_equal_or_so_many_decibels_off() {
+        let quality = |psnr_db, seam_psnr_db| Quality { psnr_db, ssim: 0.98765, seam_psnr_db };
+        assert_eq!(in_words(quality(200.0, None)), "equal");
+        let tiled = in_words(quality(41.26, Some(33.0)));
+        assert_eq!(tiled, "41.3 dB, 33.0 dB at seams, SSIM 0.9877");
+    }
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::Grid;
+use wan22_tune::measure::wire::{REFERENCE_VIEW, TRIAL_VIEW};
+use wan22_tune::preprocess::Frames;
 use wan22_tune::settings::{MatmulPrecision, Numerics};
 use wan22_tune::trial::Quality;
 use wan22_tune::workload::{Sizes, Stage, Workload};
@@ -53,8 +55,14 @@ impl Comparison<'_> {
         let mut is_new = false;
         if self.workload.has(Stage::Decode) {
             let latent = self.latent();
-            let made = |plain| self.decoded(&latent, plain);
-            let (quality, made) = self.compare(self.decode_subject(&latent)?, made)?;
+            let subject = self.decode_subject(&latent)?;
+            self.show(&subject.candidate, TRIAL_VIEW)?;
+            let made = |plain| {
+                let pictures = self.decoded(&latent, plain)?;
+                self.show(&pictures, REFERENCE_VIEW)?;
+                Ok(pictures)
+            };
+            let (quality, made) = self.compare(subject, made)?;
             (worst, is_new) = (Some(quality), made);
         }
         let tiled = self.scenario.tilings.encode.is_some();
@@ -67,6 +75,16 @@ impl Comparison<'_> {
             is_new |= made;
         }
         Ok(worst.map(|worst| (worst, is_new)))
+    }
+
+    /// Writes the first frame of `pictures` for people to look at.
+    fn show(&self, pictures: &Tensor, name: &str) -> Result<()> {
+        let frame = pictures.narrow(0, 0, 1).narrow(2, 0, 1).to_kind(Kind::Float);
+        let planes = Vec::try_from(&frame.contiguous().view(-1)).context("a picture's values")?;
+        let [height, width] = [3, 4].map(|axis| pictures.size()[axis] as u32);
+        let png = Frames { per_clip: 1, width, height, planes }.png(0)?;
+        let path = self.folder.join(name);
+        std::fs::write(&path, png).with_context(|| path.display().to_string())
     }
 
     fn compare(
