@@ -125,6 +125,46 @@ fn the_first_signal_finishes_with_what_there_is() {
 }
 
 #[test]
+fn latency_is_one_clip_at_a_time() {
+    let world = World::new();
+    let run = world.tune(&["--budget", "4s", "--objective", "latency"]).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let results = world.results();
+    assert_eq!(results.workload.sizes.clips, 1);
+    assert!(results.trials.iter().all(|trial| trial.knobs["batch_size"].to_string() == "1"));
+}
+
+#[test]
+fn a_fixed_precision_is_the_baselines_and_no_knob() {
+    let world = World::new();
+    let run = world.tune(&["--budget", "4s", "--precision", "bf16"]).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let results = world.results();
+    assert!(results.space.knobs.iter().all(|knob| knob.name != "precision"));
+    assert!(results.trials.iter().all(|trial| trial.knobs["precision"].to_string() == "bf16"));
+    assert_eq!(results.baseline().knobs.precision.to_string(), "bf16");
+    let shown = world.tuner(&["space", "--precision", "fp32"]).run().stdout;
+    assert!(!shown.contains("precision"), "{shown}");
+}
+
+#[test]
+fn a_job_of_ones_own_is_a_file() {
+    let world = World::new();
+    let text = include_str!("../search-spaces/workloads/vae-decode.toml");
+    let mine = text.replace("name = \"vae-decode\"", "name = \"mine\"");
+    std::fs::write(world.path().join("mine.toml"), &mine).unwrap();
+    let run = world.tune(&["--budget", "4s", "--workload", "mine.toml"]).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert_eq!(world.results().workload.name, "mine");
+    std::fs::write(world.path().join("mine.toml"), mine.replace("frames = 1", "frames = 2"))
+        .unwrap();
+    let run = world.tune(&["--budget", "4s", "--workload", "mine.toml"]).run();
+    assert_eq!(run.status, Some(2));
+    let says = "workload mine.toml: size[0].frames is 2: give 1, 5, 9";
+    assert!(run.stderr.contains(says), "{}", run.stderr);
+}
+
+#[test]
 fn exec_becomes_the_command_with_its_exit_status() {
     let world = World::new();
     world.tune(&["--budget", "6s"]).run();

@@ -7,9 +7,13 @@ use world::World;
 
 /// Runs a tune in which candidates of batch size 1 suffer `fault`; what their trials say.
 fn outcome_of(fault: &str) -> (Outcome, String) {
+    outcome_under(fault, "fp32")
+}
+
+fn outcome_under(fault: &str, precision: &str) -> (Outcome, String) {
     let world = World::new();
-    let run =
-        world.tune(&["--budget", "8s", "--strategy", "random"]).env("FAKE_WORKER", fault).run();
+    let flags = ["--budget", "8s", "--strategy", "random", "--precision", precision];
+    let run = world.tune(&flags).env("FAKE_WORKER", fault).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let results = world.results();
     let of_one = |trial: &&Trial| trial.knobs["batch_size"].to_string() == "1";
@@ -73,6 +77,20 @@ fn a_worker_that_dies_has_crashed_and_its_last_words_are_kept() {
 #[test]
 fn what_a_worker_admits_is_believed() {
     assert_eq!(outcome_of("poor"), (Outcome::PoorQuality, "PSNR 12 dB".to_owned()));
+}
+
+#[test]
+fn a_fast_and_ugly_picture_does_not_win() {
+    let (outcome, detail) = outcome_under("ugly", "bf16-vae");
+    assert_eq!(outcome, Outcome::PoorQuality);
+    assert_eq!(detail, "PSNR 12.0 dB against the reference; it takes 30.0");
+}
+
+#[test]
+fn what_should_be_neutral_and_moves_the_picture_is_wrong_output() {
+    let (outcome, detail) = outcome_under("moved", "fp32");
+    assert_eq!(outcome, Outcome::WrongOutput);
+    assert_eq!(detail, "PSNR 60.0 dB although no knob that was set may change it");
 }
 
 #[test]

@@ -19,8 +19,8 @@ pub fn measure() -> Peak {
     let _guard = tch::no_grad_guard();
     let options = (Kind::Float, Device::Cpu);
     let (a, b) = (Tensor::rand([SIDE, SIDE], options), Tensor::rand([SIDE, SIDE], options));
-    let mut product = Tensor::zeros([SIDE, SIDE], options);
-    let multiplied = best(|| drop(a.matmul_out(&mut product, &b)));
+    let product = Tensor::zeros([SIDE, SIDE], options);
+    let multiplied = best(|| drop(a.matmul_out(&product, &b)));
     let source = Tensor::zeros([NUMBERS], options);
     let mut copy = Tensor::ones([NUMBERS], options);
     let copied = best(|| copy.copy_(&source));

@@ -112,7 +112,7 @@ impl Decoder {
     }
 
     fn tiled(&self, z: &Tensor, grid: &Grid) -> Result<Tensor> {
-        tiling::assemble(&grid, z, |tile| Ok(self.whole(tile)))
+        tiling::assemble(grid, z, |tile| Ok(self.whole(tile)))
     }
 
     /// Patched pictures, one latent frame at a time.

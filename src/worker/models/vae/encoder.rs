@@ -117,7 +117,7 @@ impl Encoder {
     }
 
     fn tiled(&self, x: &Tensor, grid: &Grid) -> Result<Tensor> {
-        tiling::assemble(&grid, x, |tile| self.whole(tile))
+        tiling::assemble(grid, x, |tile| self.whole(tile))
     }
 
     fn whole(&self, x: &Tensor) -> Result<Tensor> {
