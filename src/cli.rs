@@ -139,7 +139,8 @@ pub struct BenchArgs {
     #[arg(long, value_name = "SIZE")]
     pub max_memory: Option<ByteSize>,
     /// The worst picture that may win, in dB against the same latent decoded whole in float32;
-    /// above 30 dB a picture is hard to tell from the original.
+    /// above 30 dB a picture is hard to tell from the original. As good as the baseline is good
+    /// enough in any case.
     #[arg(long, value_name = "DB", default_value_t = 30.0)]
     pub min_psnr: f64,
     /// The program that runs a trial; by default wan22-worker beside this program.

@@ -35,6 +35,9 @@ const SLOWEST: f64 = 3.0;
 /// of sums takes some 20.
 const NEUTRAL_DB: f64 = 80.0;
 
+/// What rounding may change in a ratio.
+const ROUNDING_DB: f64 = 0.5;
+
 /// Above this a picture of 8 bits a colour is the very same.
 const VISIBLE_DB: f64 = 80.0;
 
@@ -80,6 +83,8 @@ pub struct Order<'a> {
     pub workload: &'a Workload,
     /// How to run it.
     pub knobs: &'a Knobs,
+    /// The worst picture that it may make, dB.
+    pub min_psnr_db: f64,
     /// What it may take before it counts as too slow.
     pub limit: Duration,
     /// What is left of the budget for it; when this ends first, nothing was learnt of it.
@@ -142,7 +147,7 @@ impl Bench {
             answer.outcome = Outcome::Interrupted;
             answer.detail = "its share of the budget was over".to_owned();
         }
-        self.judge(&mut answer, &job.settings);
+        self.judge(&mut answer, &job.settings, order.min_psnr_db);
         Ok(answer)
     }
 
@@ -167,7 +172,7 @@ impl Bench {
     }
 
     /// Fails an answer whose settings did not take, or whose picture is not good enough.
-    fn judge(&self, answer: &mut Answer, settings: &Settings) {
+    fn judge(&self, answer: &mut Answer, settings: &Settings, least: f64) {
         let mismatches = answer.effect.as_ref().map(|effect| effect.mismatches(settings));
         let differences = mismatches.unwrap_or_default();
         if !differences.is_empty() {
@@ -179,8 +184,7 @@ impl Bench {
         if is_neutral && worst < NEUTRAL_DB {
             let detail = format!("PSNR {worst:.1} dB although no knob that was set may change it");
             answer.fail(Outcome::WrongOutput, detail);
-        } else if worst < self.min_psnr_db {
-            let least = self.min_psnr_db;
+        } else if worst < least {
             let detail = format!("PSNR {worst:.1} dB against the reference; it takes {least:.1}");
             answer.fail(Outcome::PoorQuality, detail);
         }
@@ -322,7 +326,21 @@ impl<'a> Session<'a> {
 
     fn of_baseline<'o>(&self, phase: Phase, workload: &'o Workload, knobs: &'o Knobs) -> Order<'o> {
         let left = self.budget.left();
-        Order { phase, pair: None, strategy: "", workload, knobs, limit: left, left }
+        let min_psnr_db = self.min_psnr_db(knobs);
+        let (pair, limit, strategy) = (None, left, "");
+        Order { phase, pair, strategy, workload, knobs, min_psnr_db, limit, left }
+    }
+
+    /// The worst picture that `knobs` may make: as bad as the user allows, or as the baseline's own
+    /// tiles make it, which is what they would ship.
+    fn min_psnr_db(&self, knobs: &Knobs) -> f64 {
+        if *knobs == self.bench.baseline.knobs {
+            return 0.0;
+        }
+        let baseline = self.trials.iter().find(|trial| trial.phase == Phase::Baseline);
+        let quality = baseline.and_then(|trial| trial.quality);
+        let usual = quality.map_or(f64::INFINITY, |quality| quality.worst_db() - ROUNDING_DB);
+        usual.min(self.bench.min_psnr_db)
     }
 
     /// The score of a trial without which the tune makes no sense.
@@ -395,6 +413,7 @@ impl<'a> Session<'a> {
                     strategy: "",
                     workload,
                     knobs,
+                    min_psnr_db: self.min_psnr_db(knobs),
                     limit: self.limit(),
                     left: self.budget.left(),
                 })?;
@@ -473,6 +492,7 @@ impl Measure for Searching<'_, '_> {
             strategy: self.strategy,
             workload: self.workload,
             knobs: &knobs,
+            min_psnr_db: self.session.min_psnr_db(&knobs),
             limit: self.session.limit(),
             left,
         };

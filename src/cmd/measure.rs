@@ -70,6 +70,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         strategy: "",
         workload: &workload,
         knobs: &knobs,
+        min_psnr_db: bench.min_psnr_db,
         limit: args.timeout,
         left: args.timeout,
     };

@@ -55,6 +55,10 @@ struct Account {
 pub enum Init {
     /// A matrix or convolution kernel: standard deviation 1/sqrt(inputs of one output).
     Kernel,
+    /// The last kernel of a branch beside a shortcut: a tenth of that, as trained ones are. At
+    /// full spread a decoder would mix distant pixels, and tiles would look far worse than they do
+    /// with a real one.
+    FaintKernel,
     /// Small offsets.
     Bias,
     /// A norm's gain, near 1.
@@ -88,7 +92,7 @@ impl Weights {
 
     /// The scope in which a model's names are whole; tensors become `kind` on `device`.
     pub fn root(&self, kind: Kind, device: Device) -> Scope<'_> {
-        Scope { weights: self, prefix: String::new(), kind, device }
+        Scope { weights: self, prefix: String::new(), kind, device, is_faint: false }
     }
 
     /// Whether a tensor of this full name exists; random weights have every name.
@@ -187,6 +191,7 @@ pub struct Scope<'a> {
     prefix: String,
     kind: Kind,
     device: Device,
+    is_faint: bool,
 }
 
 impl Scope<'_> {
@@ -202,6 +207,12 @@ impl Scope<'_> {
         Self { kind: Kind::Float, ..self.clone() }
     }
 
+    /// The same place; random kernels below it are [`Init::FaintKernel`]s.
+    #[must_use]
+    pub fn faint(&self) -> Self {
+        Self { is_faint: true, ..self.clone() }
+    }
+
     /// The kind of this scope's tensors.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -210,6 +221,8 @@ impl Scope<'_> {
     /// The tensor `name` of this scope, contiguous. What is wrong with it [`Weights::finish`] tells.
     pub fn tensor(&self, name: &str, shape: &[i64], init: Init) -> Tensor {
         let name = format!("{}{name}", self.prefix);
+        let is_faint = self.is_faint && matches!(init, Init::Kernel);
+        let init = if is_faint { Init::FaintKernel } else { init };
         self.weights.tensor(name, shape, init, self.kind).to_device(self.device)
     }
 }

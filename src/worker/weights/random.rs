@@ -41,14 +41,17 @@ impl Block {
 
 fn moments(shape: &[i64], init: Init) -> (f64, f64) {
     match init {
-        Init::Kernel => {
-            let inputs: i64 = shape[1..].iter().product();
-            (0.0, 1.0 / (inputs as f64).sqrt())
-        }
+        Init::Kernel => (0.0, kernel_spread(shape)),
+        Init::FaintKernel => (0.0, 0.1 * kernel_spread(shape)),
         Init::Bias => (0.0, 0.02),
         Init::Gain => (1.0, 0.05),
         Init::Spread(spread) => (0.0, spread),
     }
+}
+
+fn kernel_spread(shape: &[i64]) -> f64 {
+    let inputs: i64 = shape[1..].iter().product();
+    1.0 / (inputs as f64).sqrt()
 }
 
 /// FNV-1a.

@@ -45,15 +45,15 @@ pub struct ResidualBlock {
 
 impl ResidualBlock {
     pub fn new(scope: &Scope, inputs: i64, outputs: i64, options: VaeOptions) -> Self {
-        let conv = |name, inputs, kernel| {
-            CausalConv3d::new(&scope.sub(name), inputs, outputs, kernel, options)
+        let conv = |scope: Scope, inputs, kernel| {
+            CausalConv3d::new(&scope, inputs, outputs, kernel, options)
         };
         Self {
             norm1: RmsNorm::new(&scope.sub("norm1"), inputs, 5),
-            conv1: conv("conv1", inputs, [3; 3]),
+            conv1: conv(scope.sub("conv1"), inputs, [3; 3]),
             norm2: RmsNorm::new(&scope.sub("norm2"), outputs, 5),
-            conv2: conv("conv2", outputs, [3; 3]),
-            shortcut: (inputs != outputs).then(|| conv("conv_shortcut", inputs, [1; 3])),
+            conv2: conv(scope.sub("conv2").faint(), outputs, [3; 3]),
+            shortcut: (inputs != outputs).then(|| conv(scope.sub("conv_shortcut"), inputs, [1; 3])),
         }
     }
 
@@ -94,7 +94,7 @@ impl FrameAttention {
         Self {
             norm: RmsNorm::new(&scope.sub("norm"), channels, 4),
             to_qkv: Conv2d::new(&scope.sub("to_qkv"), channels, 3 * channels, 1, options),
-            proj: Conv2d::new(&scope.sub("proj"), channels, channels, 1, options),
+            proj: Conv2d::new(&scope.sub("proj").faint(), channels, channels, 1, options),
         }
     }
 
