@@ -17,6 +17,8 @@ use crate::workload::STAGES;
 /// Columns before and after those of knobs, samples and stages.
 const IDENTITY: [&str; 7] = ["trial", "started", "phase", "pair", "strategy", "seed", "workload"];
 const RESULT: [&str; 3] = ["outcome", "detail", "score_s"];
+/// What older journals lack.
+const LATER: [&str; 2] = ["throttled_periods", "cpu_quota"];
 const EVIDENCE: [&str; 10] = [
     "peak_rss_bytes",
     "setup_s",
@@ -88,6 +90,7 @@ fn columns<'a>(knobs: impl Iterator<Item = &'a String>, samples: usize) -> Vec<S
     columns.extend((1..=samples).map(|n| format!("sample.{n}_s")));
     columns.extend(STAGES.iter().map(|stage| format!("stage.{stage}_s")));
     columns.extend(fixed(&EVIDENCE));
+    columns.extend(fixed(&LATER));
     columns
 }
 
@@ -133,6 +136,8 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "run_queue_share" => text(trial.run_queue_share()),
         "steal_share" => text(trial.noise.steal_share),
         "pressure_share" => text(trial.noise.pressure_share),
+        "throttled_periods" => text(trial.noise.throttled_periods),
+        "cpu_quota" => text(trial.noise.cpu_quota),
         "effect" => trial.effect.clone(),
         "tool" => trial.tool.clone(),
         other => unreachable!("no column {other}"),
@@ -244,6 +249,8 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
         noise: Noise {
             steal_share: row.quantity("steal_share")?,
             pressure_share: row.quantity("pressure_share")?,
+            throttled_periods: row.maybe("throttled_periods")?,
+            cpu_quota: row.quantity("cpu_quota")?,
         },
         effect: row.text("effect").to_owned(),
         tool: row.text("tool").to_owned(),

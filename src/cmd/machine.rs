@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{Usage, print};
-use crate::launch::{Layout, MemoryMode};
+use crate::launch::{self, Layout, MemoryMode};
 use crate::machine::{Machine, rehearsed};
 use crate::profile::Profile;
 use crate::settings::{Baseline, Preset};
@@ -43,15 +43,27 @@ impl MachineChoice {
     /// The machine that was chosen; this one where none was.
     ///
     /// # Errors
-    /// [`Usage`] with what is wrong with the file or description; detection's failure.
+    /// [`Usage`] with what is wrong with the file or description; as [`here`].
     pub fn machine(&self) -> Result<Machine> {
         let chosen = match (&self.xml, &self.synthetic) {
             (Some(path), _) => rehearsed(|| Machine::from_xml_file(path)),
             (_, Some(description)) => rehearsed(|| Machine::from_synthetic(description)),
-            (None, None) => return Machine::detect(),
+            (None, None) => return here(),
         };
         Ok(chosen.map_err(Usage)?.map_err(|error| Usage(error.to_string()))?)
     }
+}
+
+/// This machine, with the memory modes that work on it; of the others it warns.
+///
+/// # Errors
+/// The machine can't be detected.
+pub fn here() -> Result<Machine> {
+    let machine = launch::proven(Machine::detect()?);
+    if let Some(warning) = launch::refusals(&machine) {
+        eprintln!("wan22-tune: {warning}");
+    }
+    Ok(machine)
 }
 
 /// Prints the machine.

@@ -10,7 +10,6 @@ use super::{bench, space};
 use crate::budget;
 use crate::calibrate;
 use crate::cli::{BenchArgs, SpaceArgs};
-use crate::machine::Machine;
 use crate::profile::Profile;
 use crate::settings::Preset;
 use crate::trial::{Outcome, Phase, Trial};
@@ -50,7 +49,7 @@ pub struct MeasureArgs {
 
 /// Measures once.
 pub fn run(args: &MeasureArgs) -> Result<()> {
-    let machine = Machine::detect()?;
+    let machine = super::machine::here()?;
     let preset = args.baseline.flatten();
     let space = SpaceArgs { space: String::new(), baseline: preset, expert: false };
     let baseline = space::baseline(&space, &machine);

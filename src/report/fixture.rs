@@ -147,7 +147,11 @@ impl Made {
             samples,
             overhead_s: 2.0,
             wall_s,
-            noise: Noise { steal_share: Some(0.01), pressure_share: Some(0.02) },
+            noise: Noise {
+                steal_share: Some(0.01),
+                pressure_share: Some(0.02),
+                ..Noise::default()
+            },
             effect: "e".to_owned(),
             tool: self.results.tune.tool.clone(),
         });

@@ -17,7 +17,8 @@ pub fn of(knobs: &Knobs, machine: &Machine) -> BTreeMap<String, String> {
     let split = if Preset::detect(machine) == Preset::Rtx4080 { 512 } else { 1024 };
     environment.insert("PYTORCH_CUDA_ALLOC_CONF".to_owned(), format!("max_split_size_mb:{split}"));
     environment.extend(knobs.allocator.environment());
-    if knobs.memory_mode == MemoryMode::Baseline {
+    let works = !machine.refused_modes.contains_key(knobs.memory_mode.word());
+    if knobs.memory_mode == MemoryMode::Baseline && works {
         let nodes: Vec<String> = machine.memory_nodes().iter().map(|n| n.to_string()).collect();
         if let Some(first) = nodes.first() {
             environment.insert("NUMA_PREFERRED_NODE".to_owned(), first.clone());

@@ -54,12 +54,13 @@ pub struct Workers {
 
 impl Settings {
     /// What makes two settings the same for a picture of `width` x `height` pixels: a tile no
-    /// smaller than the picture is no tile.
+    /// smaller than the picture is no tile, and the NUMA_ variables are labels that nothing reads.
     pub fn identity(&self, width: u32, height: u32) -> u64 {
         let whole = width.max(height);
         let mut same = self.clone();
         same.tile_size = same.tile_size.min(whole);
         same.vae_tile_size = same.vae_tile_size.min(whole);
+        same.environment.retain(|name, _| !name.starts_with("NUMA_"));
         let text = serde_json::to_string(&same).expect("settings are plain data");
         let digest = Sha256::digest(text.as_bytes());
         u64::from_be_bytes(digest[..8].try_into().expect("a digest is longer than 8 bytes"))

@@ -1,10 +1,11 @@
 //! What every guest has to pass.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use wan22_tune::calibrate;
-use wan22_tune::launch::{Demand, Layout, MemoryMode};
+use wan22_tune::launch::{Demand, Layout, MemoryMode, proven};
 use wan22_tune::machine::Machine;
 use wan22_tune::measure::process::Programs;
 use wan22_tune::settings::{Baseline, Knobs, Preset};
@@ -37,8 +38,17 @@ pub fn every_setting_holds() -> usize {
     trials
 }
 
+/// What the tuner prints and what it warns of.
+pub fn tuner(arguments: &[&str]) -> (String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_wan22-tune")).args(arguments).output().unwrap();
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "{stderr}");
+    (stdout, stderr)
+}
+
 fn bench(scratch: PathBuf) -> Bench {
-    let machine = Machine::detect().unwrap();
+    let machine = proven(Machine::detect().unwrap());
     let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
     let tuner = PathBuf::from(env!("CARGO_BIN_EXE_wan22-tune"));
     let worker = tuner.with_file_name("examples").join("touching-worker");

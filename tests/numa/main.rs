@@ -1,10 +1,10 @@
 //! The NUMA suite: on real Linux kernels with several nodes, whatever is offered does what it
 //! says. Each test boots a guest and goes on inside of it; `make numa-test` runs them.
 
+mod cgroup;
 mod check;
 mod guest;
-
-use std::fs;
+mod seccomp;
 
 use guest::Guest;
 use wan22_tune::launch::{Layout, MemoryMode};
@@ -66,31 +66,33 @@ in_guest!(smt_switched_off, SMT_OFF, || {
 });
 
 in_guest!(a_cpuset_and_a_quota, TWO_NODES, || {
-    fs::write(CGROUPS.to_owned() + "/cgroup.subtree_control", "+cpuset +cpu").unwrap();
-    enter_cgroup("one-node", "5-7", "1", "max");
+    cgroup::enter("one-node", "5-7", "1", "max");
     let machine = Machine::detect().unwrap();
     assert_eq!(machine.memory_nodes().to_string(), "1");
     assert_eq!(MemoryMode::of(&machine), [MemoryMode::Default, MemoryMode::Baseline]);
-    enter_cgroup("half", "1-2,5-6", "0-1", "150000");
+    cgroup::enter("half", "1-2,5-6", "0-1", "150000");
     let machine = Machine::detect().unwrap();
     assert_eq!(machine.allowed.to_string(), "1-2,5-6");
     assert_eq!((machine.limits.cpu_quota, machine.thread_limit()), (Some(1.5), 1));
     assert!(check::every_setting_holds() >= 11);
+    let noise = cgroup::noise_of_four_busy_threads();
+    assert_eq!(noise.cpu_quota, Some(1.5));
+    assert!(noise.throttled_periods.unwrap() > 2, "{noise:?}");
 });
 
-const CGROUPS: &str = "/sys/fs/cgroup";
-
-/// Moves this process into a cgroup of its own, with so many microseconds of 100000 to run.
-fn enter_cgroup(name: &str, cpus: &str, nodes: &str, quota: &str) {
-    let folder = format!("{CGROUPS}/{name}");
-    fs::create_dir(&folder).unwrap();
-    let me = std::process::id().to_string();
-    for (file, text) in [
-        ("cpuset.cpus", cpus),
-        ("cpuset.mems", nodes),
-        ("cpu.max", quota),
-        ("cgroup.procs", me.as_str()),
-    ] {
-        fs::write(format!("{folder}/{file}"), text).unwrap();
+in_guest!(a_container_that_forbids_memory_policies, TWO_NODES, || {
+    let modes = "memory_mode         default bind preferred interleave [baseline]";
+    let (space, warnings) = check::tuner(&["space"]);
+    let offered =
+        |space: &str| space.lines().find(|line| line.contains("memory_mode")).unwrap().to_owned();
+    assert_eq!((offered(&space).trim(), warnings.as_str()), (modes, ""));
+    seccomp::forbid_memory_policies();
+    for arguments in [["space"], ["--dry-run"]] {
+        let (space, warnings) = check::tuner(&arguments);
+        assert_eq!(offered(&space).trim(), "memory_mode         default [baseline]");
+        assert_eq!(warnings.lines().count(), 1, "{warnings}");
+        assert!(warnings.contains("baseline, bind, interleave, preferred: "), "{warnings}");
+        assert!(warnings.contains("--cap-add SYS_NICE"), "{warnings}");
     }
-}
+    assert!(check::every_setting_holds() >= 8);
+});

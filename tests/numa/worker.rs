@@ -60,8 +60,9 @@ fn effect(settings: &Settings) -> Result<Effect, String> {
     meeting.wait();
     let looked_at = threads_inside(settings);
     let start = weights.as_ptr() as usize;
+    let range = start..start + weights.len();
     let effect = Effect {
-        weights_bytes: residence::of(&[start..start + weights.len()]).unwrap(),
+        weights_bytes: residence::of(std::slice::from_ref(&range)).unwrap_or_default(),
         intra_op_threads: Some(threads),
         inter_op_threads: Some(settings.inter_op_threads),
         ..Effect::read()
