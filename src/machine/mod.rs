@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod detect;
+mod drawing;
 mod fingerprint;
 mod foreign;
 mod gpus;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use detect::live_xml;
+pub use drawing::Occupant;
 pub use fingerprint::{Fingerprint, Likeness};
 pub use foreign::BadMachine;
 pub(crate) use nodes::kibibytes;
