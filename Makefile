@@ -36,4 +36,5 @@ libtorch/build-version: scripts/libtorch.py
 lint: setup ## what CI asks besides the tests
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
+	cargo clippy --test numa --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rayon::prelude::*;
+use strum::VariantArray;
+
 use wan22_tune::measure::replay::Recorded;
 use wan22_tune::search::regret::{Run, random_draws, replay};
 use wan22_tune::search::{Measure, Observation, Plan, Stop, StrategyName, run};
@@ -46,7 +48,7 @@ fn main() -> anyhow::Result<()> {
                 row.print(&table.space.name);
             }
         }
-        Row::mean(&rows).print(strategy.word());
+        Row::mean(&rows).print(strategy.into());
         eprintln!("  {:.1} s", started.elapsed().as_secs_f64());
     }
     proposal_times()
@@ -114,7 +116,7 @@ fn proposal_times() -> anyhow::Result<()> {
         let mut waits: Vec<f64> = waits.map(|seconds| seconds * 1e3).collect();
         waits.sort_by(f64::total_cmp);
         let (middle, most) = (waits[waits.len() / 2], waits[waits.len() - 1]);
-        println!("{:16} | median {middle:6.2} ms | most {most:6.2} ms", strategy.word());
+        println!("{:16} | median {middle:6.2} ms | most {most:6.2} ms", <&str>::from(strategy));
     }
     Ok(())
 }
@@ -173,7 +175,7 @@ impl Row {
 }
 
 fn strategies() -> anyhow::Result<Vec<StrategyName>> {
-    let Ok(words) = env::var("STRATEGIES") else { return Ok(StrategyName::ALL.to_vec()) };
+    let Ok(words) = env::var("STRATEGIES") else { return Ok(StrategyName::VARIANTS.to_vec()) };
     words.split(',').map(|word| word.parse().map_err(anyhow::Error::msg)).collect()
 }
 

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use strum::VariantArray;
 
 use crate::budget;
 use crate::cmd;
 use crate::search::StrategyName;
-use crate::settings::Preset;
+use crate::settings::{Precision, Preset};
 
 /// Finds, proves and ships the settings that run the Wan 2.2 video model fastest on this machine.
 ///
@@ -93,6 +95,33 @@ pub struct SpaceArgs {
     /// Takes in the knobs that only experts should turn.
     #[arg(long)]
     pub expert: bool,
+    /// The job.
+    #[command(flatten)]
+    pub job: JobArgs,
+}
+
+/// Which job.
+#[derive(Clone, Debug, Args)]
+pub struct JobArgs {
+    /// A job that comes with the program (i2v, t2v, encode, vae-decode, preprocess), or a TOML file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "i2v")]
+    pub workload: String,
+    /// Seconds a clip of many at once, or of one alone.
+    #[arg(long, value_enum, default_value_t)]
+    pub objective: Objective,
+    /// Fixes the numbers that the models compute in, and leaves them out of the search.
+    #[arg(long, value_enum)]
+    pub precision: Option<Precision>,
+}
+
+/// What is to be short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Objective {
+    /// The time of many clips, batched and overlapped.
+    #[default]
+    Throughput,
+    /// The time of one clip that somebody waits for.
+    Latency,
 }
 
 /// What trials run with.
@@ -101,6 +130,18 @@ pub struct BenchArgs {
     /// Your own JPEG and PNG pictures instead of generated ones.
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
+    /// Your own model in diffusers layout instead of random weights: a folder with transformer/,
+    /// vae/ and text_encoder/.
+    #[arg(long, value_name = "DIR")]
+    pub weights: Option<PathBuf>,
+    /// The most memory that a trial may take, such as 16GiB; by default nine tenths of what this
+    /// process may use.
+    #[arg(long, value_name = "SIZE")]
+    pub max_memory: Option<ByteSize>,
+    /// The worst picture that may win, in dB against the same latent decoded whole in float32;
+    /// above 30 dB a picture is hard to tell from the original.
+    #[arg(long, value_name = "DB", default_value_t = 30.0)]
+    pub min_psnr: f64,
     /// The program that runs a trial; by default wan22-worker beside this program.
     #[arg(long, value_name = "FILE", env = "WAN22_WORKER", hide_env_values = true)]
     pub worker: Option<PathBuf>,
@@ -108,7 +149,7 @@ pub struct BenchArgs {
 
 fn strategy() -> impl clap::builder::TypedValueParser<Value = StrategyName> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
-    let words = StrategyName::ALL.map(StrategyName::word);
+    let words = StrategyName::VARIANTS.iter().map(<&str>::from);
     PossibleValuesParser::new(words)
         .map(|word| word.parse().expect("a possible value is a strategy's name"))
 }

@@ -11,14 +11,12 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::space::Value;
-use crate::trial::{Noise, Outcome, Phase, Sample, Trial};
-use crate::workload::STAGES;
+use crate::trial::{Noise, Outcome, Peak, Phase, Quality, Sample, Trial};
+use crate::workload;
 
 /// Columns before and after those of knobs, samples and stages.
 const IDENTITY: [&str; 7] = ["trial", "started", "phase", "pair", "strategy", "seed", "workload"];
 const RESULT: [&str; 3] = ["outcome", "detail", "score_s"];
-/// What older journals lack.
-const LATER: [&str; 2] = ["throttled_periods", "cpu_quota"];
 const EVIDENCE: [&str; 10] = [
     "peak_rss_bytes",
     "setup_s",
@@ -30,6 +28,17 @@ const EVIDENCE: [&str; 10] = [
     "pressure_share",
     "effect",
     "tool",
+];
+
+/// Columns that journals of older versions lack.
+const LATER: [&str; 7] = [
+    "throttled_periods",
+    "cpu_quota",
+    "psnr_db",
+    "ssim",
+    "seam_psnr_db",
+    "peak_gflops",
+    "peak_gb_s",
 ];
 
 /// The most repetitions that a journal has columns for.
@@ -88,9 +97,10 @@ fn columns<'a>(knobs: impl Iterator<Item = &'a String>, samples: usize) -> Vec<S
     columns.extend(knobs.map(|knob| format!("knob.{knob}")));
     columns.extend(fixed(&RESULT));
     columns.extend((1..=samples).map(|n| format!("sample.{n}_s")));
-    columns.extend(STAGES.iter().map(|stage| format!("stage.{stage}_s")));
-    columns.extend(fixed(&EVIDENCE));
+    columns.extend(workload::stages().map(|stage| format!("stage.{stage}_s")));
+    columns.extend(workload::stages().map(|stage| format!("rss.{stage}_bytes")));
     columns.extend(fixed(&LATER));
+    columns.extend(fixed(&EVIDENCE));
     columns
 }
 
@@ -111,6 +121,10 @@ fn cell(trial: &Trial, column: &str) -> String {
             text(sample.map(|sample| sample.seconds))
         }
         "stage" => text(trial.stage_s(name)),
+        "rss" => {
+            let stage = rest.strip_suffix("_bytes").unwrap_or(rest);
+            text(trial.stage_rss_bytes.get(stage))
+        }
         _ => fixed_cell(trial, column),
     }
 }
@@ -138,6 +152,11 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "pressure_share" => text(trial.noise.pressure_share),
         "throttled_periods" => text(trial.noise.throttled_periods),
         "cpu_quota" => text(trial.noise.cpu_quota),
+        "psnr_db" => text(trial.quality.map(|quality| quality.psnr_db)),
+        "ssim" => text(trial.quality.map(|quality| quality.ssim)),
+        "seam_psnr_db" => text(trial.quality.and_then(|quality| quality.seam_psnr_db)),
+        "peak_gflops" => text(trial.peak.map(|peak| peak.gflops)),
+        "peak_gb_s" => text(trial.peak.map(|peak| peak.gb_s)),
         "effect" => trial.effect.clone(),
         "tool" => trial.tool.clone(),
         other => unreachable!("no column {other}"),
@@ -229,7 +248,7 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
     Ok(Trial {
         number: row.needed("trial")?,
         started: row.text("started").to_owned(),
-        phase: Phase::from_word(row.text("phase")).context("phase: no such word")?,
+        phase: row.text("phase").parse::<Phase>().ok().context("phase: no such word")?,
         pair: row.maybe("pair")?,
         strategy: row.text("strategy").to_owned(),
         seed: row.needed("seed")?,
@@ -239,10 +258,11 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
             .into_iter()
             .map(|(name, cell)| (name.to_owned(), value(cell)))
             .collect(),
-        outcome: Outcome::from_word(row.text("outcome")).context("outcome: no such word")?,
+        outcome: row.text("outcome").parse::<Outcome>().ok().context("outcome: no such word")?,
         detail: row.text("detail").to_owned(),
         samples: samples(row)?,
         peak_rss_bytes: row.maybe("peak_rss_bytes")?,
+        stage_rss_bytes: row.family("rss").into_iter().filter_map(stage_rss).collect(),
         setup_s: row.quantity("setup_s")?,
         overhead_s: row.quantity("overhead_s")?.unwrap_or_default(),
         wall_s: row.quantity("wall_s")?.unwrap_or_default(),
@@ -252,9 +272,27 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
             throttled_periods: row.maybe("throttled_periods")?,
             cpu_quota: row.quantity("cpu_quota")?,
         },
+        quality: quality(row)?,
+        peak: peak(row)?,
         effect: row.text("effect").to_owned(),
         tool: row.text("tool").to_owned(),
     })
+}
+
+fn stage_rss((name, cell): (&str, &str)) -> Option<(String, u64)> {
+    Some((name.strip_suffix("_bytes")?.to_owned(), cell.parse().ok()?))
+}
+
+fn quality(row: &Row<'_>) -> Result<Option<Quality>> {
+    let (Some(psnr_db), Some(ssim)) = (row.maybe("psnr_db")?, row.maybe("ssim")?) else {
+        return Ok(None);
+    };
+    Ok(Some(Quality { psnr_db, ssim, seam_psnr_db: row.maybe("seam_psnr_db")? }))
+}
+
+fn peak(row: &Row<'_>) -> Result<Option<Peak>> {
+    let (gflops, gb_s) = (row.quantity("peak_gflops")?, row.quantity("peak_gb_s")?);
+    Ok(gflops.zip(gb_s).map(|(gflops, gb_s)| Peak { gflops, gb_s }))
 }
 
 fn value(cell: &str) -> Value {

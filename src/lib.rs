@@ -19,6 +19,7 @@
 //! confirmation, [`results`] the folder that it leaves behind; everything but the machine, the
 //! space and the journal in that folder is derived from these three. The README has the glossary.
 
+pub mod architecture;
 pub mod budget;
 pub mod calibrate;
 pub mod cli;

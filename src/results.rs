@@ -104,7 +104,11 @@ impl Results {
 
     /// The baseline of this tune.
     pub fn baseline(&self) -> Baseline {
-        Baseline::fit(self.tune.preset, &self.machine)
+        let fitted = Baseline::fit(self.tune.preset, &self.machine);
+        let given = self.space.given.baseline.iter();
+        // A folder of an older version may lack knobs; what it has was knobs before.
+        let knobs = fitted.knobs.with(given.map(|(name, value)| (name.as_str(), value)));
+        fitted.with(|fitted| *fitted = knobs.unwrap_or_else(|_| fitted.clone()))
     }
 
     /// The knobs of a trial.

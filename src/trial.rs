@@ -1,7 +1,6 @@
 //! Trial: one measured candidate.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +8,24 @@ use crate::space::Value;
 use crate::stats;
 
 /// How a trial ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Outcome {
     /// Measured, and everything read back as asked.
     Ok,
@@ -32,50 +47,23 @@ pub enum Outcome {
     Interrupted,
 }
 
-impl Outcome {
-    /// Every outcome, in the order of the glossary.
-    pub const ALL: [Self; 9] = [
-        Self::Ok,
-        Self::Illegal,
-        Self::Misapplied,
-        Self::Timeout,
-        Self::OutOfMemory,
-        Self::Crashed,
-        Self::WrongOutput,
-        Self::PoorQuality,
-        Self::Interrupted,
-    ];
-
-    /// The word that stands in the journal.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Illegal => "illegal",
-            Self::Misapplied => "misapplied",
-            Self::Timeout => "timeout",
-            Self::OutOfMemory => "out-of-memory",
-            Self::Crashed => "crashed",
-            Self::WrongOutput => "wrong-output",
-            Self::PoorQuality => "poor-quality",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    /// The outcome that `word` names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.word() == word)
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
-
 /// The part of a tune that a trial belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Phase {
     /// Fits the workload to the machine.
     Calibration,
@@ -85,33 +73,6 @@ pub enum Phase {
     Search,
     /// Interleaved pairs, finalist against baseline.
     Confirmation,
-}
-
-impl Phase {
-    /// Every phase, in the order in which a tune goes through them.
-    pub const ALL: [Self; 4] =
-        [Self::Calibration, Self::Baseline, Self::Search, Self::Confirmation];
-
-    /// The word that stands in the journal.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Calibration => "calibration",
-            Self::Baseline => "baseline",
-            Self::Search => "search",
-            Self::Confirmation => "confirmation",
-        }
-    }
-
-    /// The phase that `word` names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|phase| phase.word() == word)
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
 }
 
 /// One repetition inside a trial's process.
@@ -154,6 +115,8 @@ pub struct Trial {
     pub samples: Vec<Sample>,
     /// Peak resident memory.
     pub peak_rss_bytes: Option<u64>,
+    /// Peak resident memory of each of the models' stages, in the warm-up.
+    pub stage_rss_bytes: BTreeMap<String, u64>,
     /// Seconds from the worker's start to its first repetition.
     pub setup_s: Option<f64>,
     /// Seconds of [`Trial::wall_s`] outside the measured repetitions.
@@ -162,10 +125,46 @@ pub struct Trial {
     pub wall_s: f64,
     /// What disturbed it.
     pub noise: Noise,
+    /// How good the picture was; `None` where the job makes none, or it did not get that far.
+    pub quality: Option<Quality>,
+    /// What the process could do at the most; of the trial that made the reference only.
+    pub peak: Option<Peak>,
     /// Digest of what the process read back; empty where it did not get that far.
     pub effect: String,
     /// Name and version of the tuner.
     pub tool: String,
+}
+
+/// How alike a trial's picture and the reference's are: the same latent decoded whole in float32
+/// (or the same picture encoded), once a tune.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Peak signal-to-noise ratio in dB, at most [`Quality::EQUAL_DB`], which equal pictures have.
+    pub psnr_db: f64,
+    /// Mean structural similarity, 1 for equal ones (Wang et al., "Image Quality Assessment: From
+    /// Error Visibility to Structural Similarity", 2004), of each colour by itself.
+    pub ssim: f64,
+    /// The ratio where tiles were blended; `None` without tiles.
+    pub seam_psnr_db: Option<f64>,
+}
+
+impl Quality {
+    /// The ratio of equal pictures, which has no other bound.
+    pub const EQUAL_DB: f64 = 200.0;
+
+    /// The lowest of the ratios.
+    pub fn worst_db(&self) -> f64 {
+        self.seam_psnr_db.map_or(self.psnr_db, |seam| seam.min(self.psnr_db))
+    }
+}
+
+/// The most that the process could do, measured beside the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Peak {
+    /// 10^9 operations a second of a product of large float32 matrices.
+    pub gflops: f64,
+    /// 10^9 bytes a second of copying a large tensor, read and written bytes counted.
+    pub gb_s: f64,
 }
 
 /// What the kernel says of disturbances during a trial; `None` where it does not say.

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use bytesize::ByteSize;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use crate::architecture::Architecture;
 use crate::budget::Budget;
 use crate::calibrate;
 use crate::confirm::{Confirmation, WORTH_HAVING};
@@ -20,13 +22,17 @@ use crate::measure::{NoiseWatch, wire};
 use crate::profile::Profile;
 use crate::ranking;
 use crate::search::{Measure, Observation, Stop};
-use crate::settings::{Baseline, Knobs};
+use crate::settings::{Baseline, Knobs, Settings};
 use crate::space::{Candidate, Space};
 use crate::trial::{Outcome, Phase, Trial};
-use crate::workload::Workload;
+use crate::workload::{Stage, Workload, WorkloadFile};
 
 /// How much slower than the baseline a candidate may be before its trial is cut.
 const SLOWEST: f64 = 3.0;
+
+/// What rounding leaves of two pictures that should be equal: float32 keeps 120 dB, another order
+/// of sums takes some 20.
+const NEUTRAL_DB: f64 = 80.0;
 
 /// What one trial runs besides knobs: the same for all trials of a tune.
 #[derive(Clone, Debug)]
@@ -37,6 +43,14 @@ pub struct Bench {
     pub baseline: Baseline,
     /// The programs.
     pub programs: Programs,
+    /// How the models are built.
+    pub parts: Architecture,
+    /// The user's own weights, in diffusers layout.
+    pub weights: Option<PathBuf>,
+    /// Memory that a trial may take.
+    pub memory_bytes: u64,
+    /// The worst picture that may win, in dB.
+    pub min_psnr_db: f64,
     /// Input pictures.
     pub images: Vec<PathBuf>,
     /// Where a trial's launch file and frames go.
@@ -62,8 +76,10 @@ pub struct Order<'a> {
     pub workload: &'a Workload,
     /// How to run it.
     pub knobs: &'a Knobs,
-    /// When to give up.
-    pub time: Duration,
+    /// What it may take before it counts as too slow.
+    pub limit: Duration,
+    /// What is left of the budget for it; when this ends first, nothing was learnt of it.
+    pub left: Duration,
 }
 
 impl Bench {
@@ -85,7 +101,7 @@ impl Bench {
             seed: self.seed,
             workload: order.workload.to_string(),
             knobs: order.knobs.values(),
-            overhead_s: (answer.wall_s - measured * f64::from(order.workload.clips)).max(0.0),
+            overhead_s: (answer.wall_s - measured * f64::from(order.workload.sizes.clips)).max(0.0),
             outcome: answer.outcome,
             detail: answer.detail,
             samples: answer.samples,
@@ -93,38 +109,80 @@ impl Bench {
             setup_s: answer.setup_s,
             wall_s: answer.wall_s,
             noise: noise.finish(),
+            stage_rss_bytes: answer.stage_rss_bytes,
+            quality: answer.quality,
+            peak: answer.peak,
             effect: answer.effect.map(|effect| effect.digest()).unwrap_or_default(),
             tool: crate::TOOL.to_owned(),
         })
     }
 
     fn answer(&self, number: u64, order: &Order<'_>) -> Result<Answer> {
-        let mut job = self.job(number, order)?;
-        let settings = match order.knobs.resolve(&self.machine) {
+        let settings = match self.settings(order.workload, order.knobs) {
             Ok(settings) => settings,
             Err(problem) => {
-                let mut answer = Answer::new(&job);
+                let mut answer = Answer::new(number, self.repetitions);
                 answer.fail(Outcome::Illegal, problem);
                 return Ok(answer);
             }
         };
-        job.settings = settings;
+        let job = self.job(number, order, settings)?;
         let launch = self.scratch.join("launch.json");
         let profile = Profile::new(&self.machine, &self.baseline, order.knobs, String::new());
         profile.map_err(anyhow::Error::msg)?.write(&launch)?;
-        let limit = Limit { time: order.time, memory_bytes: self.machine.usable_memory_bytes() };
+        let time = order.limit.min(order.left);
+        let limit = Limit { time, memory_bytes: self.memory_bytes };
         let stop = || self.stop.load(Ordering::Relaxed);
         let mut answer = process::run(&self.programs, &launch, &job, limit, &stop)?;
-        if let Some(effect) = &answer.effect {
-            let differences = effect.mismatches(&job.settings);
-            if !differences.is_empty() && !answer.is_failed() {
-                answer.fail(Outcome::Misapplied, differences.join("; "));
-            }
+        if answer.outcome == Outcome::Timeout && order.left < order.limit {
+            answer.outcome = Outcome::Interrupted;
+            answer.detail = "its share of the budget was over".to_owned();
         }
+        self.judge(&mut answer, &job.settings);
         Ok(answer)
     }
 
-    fn job(&self, number: u64, order: &Order<'_>) -> Result<wire::Job> {
+    /// What `knobs` come to here.
+    ///
+    /// # Errors
+    /// Why the machine can't run them, or has too little memory for the job under them.
+    pub fn settings(&self, workload: &Workload, knobs: &Knobs) -> Result<Settings, String> {
+        let settings = knobs.resolve(&self.machine)?;
+        let bytes = self.bytes(workload, knobs);
+        if bytes > self.memory_bytes {
+            let (bytes, most) = (ByteSize(bytes), ByteSize(self.memory_bytes));
+            return Err(format!("it needs about {bytes} of memory; --max-memory is {most}"));
+        }
+        Ok(settings)
+    }
+
+    fn bytes(&self, workload: &Workload, knobs: &Knobs) -> u64 {
+        let number = knobs.precision.bytes();
+        let batch = knobs.batch_size.min(workload.sizes.clips);
+        workload.memory_bytes(&self.parts, number, batch, knobs.vae_tile_size)
+    }
+
+    /// Fails an answer whose settings did not take, or whose picture is not good enough.
+    fn judge(&self, answer: &mut Answer, settings: &Settings) {
+        let mismatches = answer.effect.as_ref().map(|effect| effect.mismatches(settings));
+        let differences = mismatches.unwrap_or_default();
+        if !differences.is_empty() {
+            answer.fail(Outcome::Misapplied, differences.join("; "));
+        }
+        let Some(quality) = answer.quality else { return };
+        let worst = quality.worst_db();
+        let is_neutral = settings.numerics.is_neutral() && quality.seam_psnr_db.is_none();
+        if is_neutral && worst < NEUTRAL_DB {
+            let detail = format!("PSNR {worst:.1} dB although no knob that was set may change it");
+            answer.fail(Outcome::WrongOutput, detail);
+        } else if worst < self.min_psnr_db {
+            let least = self.min_psnr_db;
+            let detail = format!("PSNR {worst:.1} dB against the reference; it takes {least:.1}");
+            answer.fail(Outcome::PoorQuality, detail);
+        }
+    }
+
+    fn job(&self, number: u64, order: &Order<'_>, settings: Settings) -> Result<wire::Job> {
         let output = self.scratch.join("frames");
         if output.exists() {
             std::fs::remove_dir_all(&output).context("emptying the frames folder")?;
@@ -134,11 +192,13 @@ impl Bench {
             version: wire::VERSION,
             trial: number,
             workload: order.workload.clone(),
-            settings: self.baseline.knobs.resolve(&self.machine).map_err(anyhow::Error::msg)?,
+            settings,
             repetitions: self.repetitions,
             warmup: 1,
-            images: self.images.clone(),
+            images: if order.workload.has(Stage::Read) { self.images.clone() } else { Vec::new() },
             output,
+            weights: self.weights.clone(),
+            references: self.scratch.clone(),
             seed: self.seed,
         })
     }
@@ -167,6 +227,11 @@ impl<'a> Session<'a> {
         Self { bench, watch, budget, journal, trials: Vec::new() }
     }
 
+    /// What its trials run with.
+    pub fn bench(&self) -> &'a Bench {
+        self.bench
+    }
+
     /// All trials so far.
     pub fn trials(&self) -> &[Trial] {
         &self.trials
@@ -179,8 +244,7 @@ impl<'a> Session<'a> {
 
     fn measure(&self, order: &Order<'_>) -> Result<Trial> {
         self.watch.started(order);
-        let order = Order { time: order.time.min(self.budget.left()), ..order.clone() };
-        self.bench.run(self.journal.next_number(), &order)
+        self.bench.run(self.journal.next_number(), order)
     }
 
     fn record(&mut self, trial: Trial) -> Result<Trial> {
@@ -194,15 +258,19 @@ impl<'a> Session<'a> {
         self.bench.stop.load(Ordering::Relaxed)
     }
 
-    /// Runs the baseline on the smallest workload and says which one fits the machine.
+    /// Runs the baseline on the smallest size of `job` and says which one fits the machine.
     ///
     /// # Errors
     /// The baseline does not run here: nothing can be compared with it.
-    pub fn calibrate(&mut self) -> Result<Workload> {
+    pub fn calibrate(&mut self, job: &WorkloadFile) -> Result<Workload> {
         let knobs = self.bench.baseline.knobs.clone();
-        let smallest = calibrate::rung(0, knobs.batch_size);
+        let smallest = job.rung(0);
         let mut trial = self.measure(&self.of_baseline(Phase::Calibration, &smallest, &knobs))?;
-        let fitted = trial.score_s().map(|score| calibrate::fit(score, knobs.batch_size));
+        let bench = self.bench;
+        let fits = |workload: &Workload| bench.bytes(workload, &knobs) <= bench.memory_bytes;
+        let target_s = calibrate::target_s(self.budget.total());
+        let fitted =
+            trial.score_s().map(|score| calibrate::fit(job, &bench.parts, score, target_s, fits));
         if fitted.as_ref() == Some(&smallest) {
             // This was the baseline's trial already: a small budget can't pay for it twice.
             trial.phase = Phase::Baseline;
@@ -226,7 +294,8 @@ impl<'a> Session<'a> {
     }
 
     fn of_baseline<'o>(&self, phase: Phase, workload: &'o Workload, knobs: &'o Knobs) -> Order<'o> {
-        Order { phase, pair: None, strategy: "", workload, knobs, time: self.budget.left() }
+        let left = self.budget.left();
+        Order { phase, pair: None, strategy: "", workload, knobs, limit: left, left }
     }
 
     /// The score of a trial without which the tune makes no sense.
@@ -293,9 +362,15 @@ impl<'a> Session<'a> {
                 turns.reverse();
             }
             for knobs in turns {
-                let time = self.limit();
-                let phase = Phase::Confirmation;
-                self.run(&Order { phase, pair: Some(pair), strategy: "", workload, knobs, time })?;
+                self.run(&Order {
+                    phase: Phase::Confirmation,
+                    pair: Some(pair),
+                    strategy: "",
+                    workload,
+                    knobs,
+                    limit: self.limit(),
+                    left: self.budget.left(),
+                })?;
             }
         }
         Ok(())
@@ -333,7 +408,7 @@ impl Searching<'_, '_> {
 
     fn identity_of(&self, knobs: &Knobs) -> Option<u64> {
         let settings = knobs.resolve(&self.session.bench.machine).ok()?;
-        Some(settings.identity(self.workload.width, self.workload.height))
+        Some(settings.identity(self.workload))
     }
 
     /// The same settings with as many knobs as can be at the baseline's value: a tile larger than
@@ -371,7 +446,8 @@ impl Measure for Searching<'_, '_> {
             strategy: self.strategy,
             workload: self.workload,
             knobs: &knobs,
-            time: self.session.limit().min(left),
+            limit: self.session.limit(),
+            left,
         };
         let trial = self.session.run(&order)?;
         Ok(Observation { candidate: candidate.clone(), cost: trial.score_s() })

@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use proptest::prelude::*;
+use strum::VariantArray;
+
 use wan22_tune::launch::{
     Demand, Layout, MemoryMode, MemoryPolicy, Place, Placement, bind, bound, residence,
 };
@@ -172,13 +174,13 @@ fn weighted_interleave_needs_a_kernel_that_has_it() {
 
 #[test]
 fn every_word_reads_back() {
-    assert!(Layout::ALL.iter().all(|&layout| Layout::from_word(layout.word()) == Some(layout)));
-    assert!(MemoryMode::ALL.iter().all(|&mode| MemoryMode::from_word(mode.word()) == Some(mode)));
-    for layout in Layout::ALL {
-        assert_eq!(serde_json::to_value(layout).unwrap(), layout.word());
+    assert!(Layout::VARIANTS.iter().all(|layout| layout.to_string().parse() == Ok(*layout)));
+    assert!(MemoryMode::VARIANTS.iter().all(|mode| mode.to_string().parse() == Ok(*mode)));
+    for &layout in Layout::VARIANTS {
+        assert_eq!(serde_json::to_value(layout).unwrap(), layout.to_string());
     }
-    for mode in MemoryMode::ALL {
-        assert_eq!(serde_json::to_value(mode).unwrap(), mode.word());
+    for &mode in MemoryMode::VARIANTS {
+        assert_eq!(serde_json::to_value(mode).unwrap(), mode.to_string());
     }
 }
 
@@ -300,18 +302,18 @@ proptest! {
         prop_assert!(Layout::None.place(&machine, demand).is_some());
         let baseline = Layout::Baseline.place(&machine, demand);
         prop_assert_eq!(baseline.is_some(), machine.core_count() >= 32);
-        for layout in Layout::ALL {
+        for &layout in Layout::VARIANTS {
             let Some(placement) = layout.place(&machine, demand) else { continue };
             let pools = placement.pools();
             let union = pools.iter().fold(CpuSet::empty(), |all, (_, cpus)| all.union(cpus));
             prop_assert_eq!(&union, &placement.process);
             prop_assert!(placement.process.is_subset(&machine.allowed), "{layout}");
             prop_assert!(pools.iter().all(|(_, cpus)| !cpus.is_empty()), "{layout}");
-            if layout.word().starts_with("partitioned") {
+            if layout.to_string().starts_with("partitioned") {
                 let total: usize = pools.iter().map(|(_, cpus)| cpus.len()).sum();
                 prop_assert_eq!(total, union.len(), "{} overlaps", layout);
             }
-            for mode in MemoryMode::ALL {
+            for &mode in MemoryMode::VARIANTS {
                 if let Some((weights, rest)) = mode.policies(&machine, &placement) {
                     for policy in [weights, rest] {
                         let nodes = policy.nodes().cloned();
@@ -330,7 +332,7 @@ proptest! {
     ) {
         let demand = demand(model, pool, pool, pool);
         let places = |layout: &Layout| layout.place(&machine, demand).is_some();
-        let placed: Vec<Layout> = Layout::ALL.into_iter().filter(places).collect();
+        let placed: Vec<Layout> = Layout::VARIANTS.iter().copied().filter(places).collect();
         prop_assert_eq!(placed, Layout::of(&machine));
     }
 

@@ -3,10 +3,10 @@
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use wan22_tune::calibrate;
 use wan22_tune::machine::{Gpu, Machine};
 use wan22_tune::settings::{Baseline, Preset};
 use wan22_tune::space::{Candidate, Knob, Space, SpaceFile, Value};
+use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 const FILE: &str = include_str!("../search-spaces/pipeline.toml");
 const WORKSTATION: &str = "package:1 numa:1 l3:8 core:8 pu:2";
@@ -21,8 +21,11 @@ fn machine(description: &str) -> Machine {
 fn space_of(text: &str, machine: &Machine) -> Result<Space, String> {
     let baseline = Baseline::fit(Preset::Threadripper5995wx, machine);
     let file = SpaceFile::parse(text)?;
-    Space::for_machine(&file, machine, &baseline, &calibrate::rung(0, 2), false)
-        .map_err(|e| e.to_string())
+    Space::for_machine(&file, machine, &baseline, &workload(), false).map_err(|e| e.to_string())
+}
+
+fn workload() -> Workload {
+    WorkloadFile::parse(BUILT_IN[0].1).unwrap().rung(0)
 }
 
 /// All threads that a candidate has.

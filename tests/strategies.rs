@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use strum::VariantArray;
+
 use wan22_tune::measure::replay::{Recorded, Replay};
 use wan22_tune::search::{End, Ended, Measure, Observation, Plan, Stop, StrategyName, choose, run};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
@@ -87,7 +89,7 @@ fn different(observations: &[Observation]) -> usize {
 #[test]
 fn only_legal_candidates_within_budget_and_hardly_any_twice() {
     let recorded = bowl();
-    for strategy in StrategyName::ALL {
+    for &strategy in StrategyName::VARIANTS {
         let ended = search(&recorded, &plan(strategy, 1), 40);
         assert_eq!(ended.observations.len(), 40, "{strategy}");
         assert!(matches!(ended.why, End::Stopped(Stop::Budget)), "{strategy}: {:?}", ended.why);
@@ -102,7 +104,7 @@ fn only_legal_candidates_within_budget_and_hardly_any_twice() {
 #[test]
 fn every_candidate_of_a_small_space_is_measured_once_and_then_it_ends() {
     let recorded = bowl();
-    for strategy in StrategyName::ALL {
+    for &strategy in StrategyName::VARIANTS {
         let ended = search(&recorded, &plan(strategy, 2), 1_000);
         assert!(matches!(ended.why, End::Exhausted), "{strategy}: {:?}", ended.why);
         assert_eq!(different(&ended.observations), recorded.costs.len(), "{strategy}");
@@ -114,7 +116,7 @@ fn every_candidate_of_a_small_space_is_measured_once_and_then_it_ends() {
 #[test]
 fn the_same_seed_proposes_the_same_and_another_does_not() {
     let recorded = bowl();
-    for strategy in StrategyName::ALL {
+    for &strategy in StrategyName::VARIANTS {
         let first = search(&recorded, &plan(strategy, 3), 30).observations;
         assert_eq!(first, search(&recorded, &plan(strategy, 3), 30).observations, "{strategy}");
         assert_ne!(first, search(&recorded, &plan(strategy, 4), 30).observations, "{strategy}");
@@ -124,7 +126,7 @@ fn the_same_seed_proposes_the_same_and_another_does_not() {
 #[test]
 fn a_search_goes_on_from_what_is_known_as_it_would_have() {
     let recorded = bowl();
-    for strategy in StrategyName::ALL {
+    for &strategy in StrategyName::VARIANTS {
         let first = vec![recorded.space.baseline()];
         let whole = Plan { first, ..plan(strategy, 5) };
         let uninterrupted = search(&recorded, &whole, 45).observations;
@@ -152,7 +154,7 @@ fn model_based_strategies_find_the_optimum_in_less_than_half_the_space() {
 #[test]
 fn a_space_where_all_fails_is_searched_to_its_end() {
     let recorded = bowl();
-    for strategy in StrategyName::ALL {
+    for &strategy in StrategyName::VARIANTS {
         let mut failing = Failing { left: 1_000, ..Failing::default() };
         let ended = run(&recorded.space, &plan(strategy, 6), &mut failing);
         assert!(matches!(ended.why, End::Exhausted), "{strategy}: {:?}", ended.why);
@@ -164,7 +166,7 @@ fn a_space_where_all_fails_is_searched_to_its_end() {
 #[test]
 fn a_space_of_one_candidate_is_searched() {
     let recorded = Recorded::parse("one", "threads:ord,layout:cat,value\n4,a,2.5\n").unwrap();
-    for strategy in StrategyName::ALL {
+    for &strategy in StrategyName::VARIANTS {
         let ended = search(&recorded, &plan(strategy, 7), 10);
         assert!(matches!(ended.why, End::Exhausted), "{strategy}: {:?}", ended.why);
         assert_eq!(ended.observations.len(), 1, "{strategy}");
@@ -177,7 +179,7 @@ fn knobs_that_do_nothing_make_no_second_candidate() {
     // threads 1, 2, 4, 8 with local memory; the same with interleaving over one node; and with
     // interleaving over two nodes, where 8 threads break the constraint: 4 + 4 + 3.
     let space = conditional();
-    for strategy in StrategyName::ALL {
+    for &strategy in StrategyName::VARIANTS {
         let mut failing = Failing { left: 1_000, ..Failing::default() };
         run(&space, &plan(strategy, 8), &mut failing);
         assert_eq!(failing.asked.len(), 11, "{strategy}");
@@ -193,7 +195,7 @@ fn experts_candidates_come_first_and_illegal_ones_are_left_out() {
     let recorded = bowl();
     let good = Candidate::new([3, 1, 1]);
     let illegal = Candidate::new([5, 3, 0]);
-    for strategy in StrategyName::ALL {
+    for &strategy in StrategyName::VARIANTS {
         let plan = Plan { first: vec![illegal.clone(), good.clone()], ..plan(strategy, 9) };
         let ended = search(&recorded, &plan, 5);
         assert_eq!(ended.observations[0].candidate, good, "{strategy}");
@@ -215,7 +217,7 @@ fn a_broken_journal_ends_the_search_and_keeps_what_was_observed() {
             Ok(Observation { candidate: candidate.clone(), cost: Some(self.0 as f64) })
         }
     }
-    for strategy in StrategyName::ALL {
+    for &strategy in StrategyName::VARIANTS {
         let ended = run(&bowl().space, &plan(strategy, 10), &mut Breaking(0));
         let End::Stopped(Stop::Broken(error)) = ended.why else { panic!("{strategy}") };
         assert_eq!(error.to_string(), "no space left on device");

@@ -1,15 +1,18 @@
 //! The worker as its tuner sees it: a job on stdin, messages on stdout.
 #![cfg(feature = "torch")]
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use wan22_tune::launch::{MemoryPolicy, Placement, bound};
+use wan22_tune::launch::{Effect, MemoryPolicy, Placement, bound};
 use wan22_tune::measure::wire::{Job, Message, VERSION};
-use wan22_tune::settings::{Settings, Workers};
-use wan22_tune::trial::Outcome;
-use wan22_tune::workload::Workload;
+use wan22_tune::settings::{
+    ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision, Settings, Workers,
+};
+use wan22_tune::trial::{Outcome, Peak, Quality, Sample};
+use wan22_tune::workload::{BUILT_IN, Sizes, Stage, Workload, WorkloadFile};
 
 /// The least work that goes through every stage.
 fn job(images: Vec<PathBuf>, output: &Path) -> Job {
@@ -18,14 +21,20 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
         version: VERSION,
         trial: 3,
         workload: Workload {
-            name: "i2v".to_owned(),
-            clips: 2,
-            width: 32,
-            height: 32,
-            frames: 1,
-            layers: 0,
-            steps: 1,
-            text_layers: 0,
+            sizes: Sizes {
+                clips: 2,
+                width: 64,
+                height: 64,
+                frames: 5,
+                window_width: 32,
+                window_height: 32,
+                window_frames: 1,
+                layers: 1,
+                steps: 1,
+                text_layers: 1,
+                text_tokens: 8,
+            },
+            ..WorkloadFile::parse(BUILT_IN[0].1).unwrap().rung(0)
         },
         settings: Settings {
             intra_op_threads: 1,
@@ -43,14 +52,21 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
             tile_size: 512,
             vae_tile_size: 384,
             batch_size: 2,
+            numerics: Numerics::default(),
             environment: [].into(),
         },
         repetitions: 2,
         warmup: 0,
         images,
         output: output.to_owned(),
+        weights: Some(goldens("wan")),
+        references: output.to_owned(),
         seed: 1,
     }
+}
+
+fn goldens(part: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(part)
 }
 
 /// Everything that the worker says to `input`, and whether it exited with 0.
@@ -81,42 +97,164 @@ fn text(job: &Job) -> String {
     serde_json::to_string(job).unwrap()
 }
 
+/// What a good trial says: its samples, between `ready` and `done`.
+struct Told {
+    effect: Effect,
+    samples: Vec<Sample>,
+    peak_rss_bytes: u64,
+    stage_rss_bytes: BTreeMap<String, u64>,
+    quality: Option<Quality>,
+    peak: Option<Peak>,
+}
+
+fn told(job: &Job) -> Told {
+    let (mut messages, success) = answer(&text(job));
+    assert!(success, "{messages:?}");
+    let last = messages.pop();
+    let Some(Message::Done { trial: 3, peak_rss_bytes, stage_rss_bytes, quality, peak }) = last
+    else {
+        panic!("{last:?}");
+    };
+    let Message::Ready { trial: 3, setup_s, effect } = messages.remove(0) else {
+        panic!("{messages:?}");
+    };
+    assert!(setup_s > 0.0);
+    let sample = |message| match message {
+        Message::Sample { trial: 3, sample } => sample,
+        other => panic!("{other:?}"),
+    };
+    let samples: Vec<Sample> = messages.into_iter().map(sample).collect();
+    assert_eq!(samples.len(), job.repetitions as usize);
+    Told { effect: *effect, samples, peak_rss_bytes, stage_rss_bytes, quality, peak }
+}
+
+fn picture(folder: &Path) -> PathBuf {
+    let image = folder.join("picture.png");
+    image::RgbImage::from_pixel(40, 50, image::Rgb([10, 200, 90])).save(&image).unwrap();
+    image
+}
+
+fn assert_as_asked(effect: &Effect, job: &Job) {
+    // Whatever of the environment the test itself was started with is not the worker's doing.
+    let environment = effect.environment.clone();
+    let asked = Settings { environment, ..job.settings.clone() };
+    assert_eq!(effect.mismatches(&asked), [""; 0]);
+}
+
 #[test]
 fn a_trial_says_ready_then_its_samples_then_done_and_leaves_frames() {
     let folder = tempfile::tempdir().unwrap();
-    let image = folder.path().join("picture.png");
-    image::RgbImage::from_pixel(40, 50, image::Rgb([10, 200, 90])).save(&image).unwrap();
-    let job = job(vec![image], folder.path());
-    let (messages, success) = answer(&text(&job));
-    assert!(success, "{messages:?}");
-    let [
-        Message::Ready { trial: 3, setup_s, effect },
-        samples @ ..,
-        Message::Done { trial: 3, peak_rss_bytes },
-    ] = &messages[..]
-    else {
-        panic!("{messages:?}");
-    };
-    assert!(*setup_s > 0.0);
-    // Whatever of the environment the test itself was started with is not the worker's doing.
-    let asked = Settings { environment: effect.environment.clone(), ..job.settings };
-    assert_eq!(effect.mismatches(&asked), [""; 0]);
-    assert!(effect.weights_bytes.values().sum::<u64>() > 1 << 30);
-    // The decoder alone has 555 million weights of 4 bytes.
-    assert!(*peak_rss_bytes > 2_220_000_000);
-    assert_eq!(samples.len(), 2);
-    for message in samples {
-        let Message::Sample { trial: 3, sample } = message else { panic!("{message:?}") };
+    let job = job(vec![picture(folder.path())], folder.path());
+    let told = told(&job);
+    assert_as_asked(&told.effect, &job);
+    for sample in told.samples {
         let stages: Vec<_> = sample.stages.keys().map(String::as_str).collect();
-        let expected = ["decode", "denoise", "encode", "pack", "preprocess", "read", "write"];
+        let models = ["decode", "denoise", "encode", "text"];
+        let mut expected = [&models[..], &["pack", "preprocess", "read", "write"]].concat();
+        expected.sort();
         assert_eq!(stages, expected);
-        let model = ["encode", "denoise", "decode"].map(|stage| sample.stages[stage]);
-        assert!(model.iter().sum::<f64>() <= sample.seconds, "{sample:?}");
+        let busy: f64 = models.iter().map(|stage| sample.stages[*stage]).sum();
+        assert!(busy <= sample.seconds, "{sample:?}");
     }
+    let stages: Vec<_> = told.stage_rss_bytes.keys().map(String::as_str).collect();
+    assert_eq!(stages, Vec::<&str>::new(), "without a warm-up nothing is watched");
     for clip in ["0000", "0001"] {
         let frame = folder.path().join(format!("clip-{clip}-frame-000.jpg"));
         assert_eq!(image::open(frame).unwrap().into_rgb8().dimensions(), (32, 32));
     }
+}
+
+#[test]
+fn every_job_runs_its_own_stages_and_keeps_what_it_makes() {
+    let kept = [
+        ("i2v", "clip-0001-frame-000.jpg"),
+        ("t2v", "clip-0001-frame-000.jpg"),
+        ("encode", "clip-0001.f32"),
+        ("vae-decode", "clip-0001-frame-000.jpg"),
+        ("preprocess", ""),
+    ];
+    for ((name, text), (_, file)) in BUILT_IN.iter().zip(kept) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut job = job(vec![picture(folder.path())], folder.path());
+        let stages = WorkloadFile::parse(text).unwrap().rung(0).stages;
+        job.workload = Workload { name: (*name).to_owned(), stages, ..job.workload };
+        job.images.truncate(job.workload.has(Stage::Read).into());
+        (job.repetitions, job.warmup) = (1, 1);
+        let told = told(&job);
+        let mut expected: Vec<String> = job.workload.stages.iter().map(Stage::to_string).collect();
+        expected.sort();
+        let ran: Vec<String> = told.samples[0].stages.keys().cloned().collect();
+        assert_eq!(ran, expected, "{name}");
+        let models = [Stage::Text, Stage::Encode, Stage::Denoise, Stage::Decode];
+        let watched = models.iter().filter(|stage| job.workload.has(**stage)).count();
+        assert_eq!(told.stage_rss_bytes.len(), watched, "{name}");
+        assert!(told.stage_rss_bytes.values().all(|&bytes| bytes <= told.peak_rss_bytes));
+        assert!(file.is_empty() || folder.path().join(file).exists(), "{name}");
+        assert_eq!(told.quality.is_some(), *name != "preprocess", "{name}");
+    }
+}
+
+/// The decoder alone has 555 million weights of 4 bytes.
+#[test]
+fn random_weights_have_their_true_size_and_are_found_where_they_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(Vec::new(), folder.path());
+    let stages = vec![Stage::Decode, Stage::Write];
+    job.workload = Workload { name: "vae-decode".to_owned(), stages, ..job.workload };
+    job.weights = None;
+    (job.repetitions, job.warmup) = (1, 1);
+    let told = told(&job);
+    assert!(told.effect.weights_bytes.values().sum::<u64>() > 1 << 30);
+    assert!(told.peak_rss_bytes > 2_220_000_000);
+    assert!(told.stage_rss_bytes["decode"] > 2_220_000_000);
+}
+
+#[test]
+fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(vec![picture(folder.path())], folder.path());
+    let sizes =
+        Sizes { width: 64, height: 96, window_width: 64, window_height: 96, ..job.workload.sizes };
+    job.workload.sizes = sizes;
+    (job.repetitions, job.settings.vae_tile_size) = (1, 32);
+    let tiled = told(&job);
+    let peak = tiled.peak.expect("who makes the reference measures the peak");
+    assert!(peak.gflops > 1.0 && peak.gb_s > 0.1, "{peak:?}");
+    let quality = tiled.quality.unwrap();
+    assert!(quality.seam_psnr_db.unwrap() <= quality.psnr_db && quality.psnr_db < 60.0);
+    // The same once more: the reference is there.
+    assert_eq!((told(&job).peak, told(&job).quality.unwrap()), (None, quality));
+    job.settings.vae_tile_size = 384;
+    let whole = told(&job).quality.unwrap();
+    assert!(whole.psnr_db > 80.0 && whole.seam_psnr_db.is_none(), "{whole:?}");
+    let halves = Numerics { precision: Precision::Bf16Vae, ..Numerics::default() };
+    job.settings.numerics = halves;
+    let half = told(&job);
+    assert_as_asked(&half.effect, &job);
+    let quality = half.quality.unwrap();
+    assert!((20.0..70.0).contains(&quality.psnr_db), "{quality:?}");
+    job.settings.numerics = Numerics {
+        precision: Precision::Bf16,
+        memory_format: MemoryFormat::ChannelsLast,
+        conv_backend: ConvBackend::SlowConv3d,
+        matmul_precision: MatmulPrecision::Medium,
+    };
+    let mixed = told(&job);
+    assert_as_asked(&mixed.effect, &job);
+    assert!(mixed.quality.unwrap().psnr_db > 80.0, "the VAE stays in float32");
+}
+
+#[test]
+fn a_hundred_repetitions_take_no_more_memory_than_ten() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(vec![picture(folder.path())], folder.path());
+    job.warmup = 1;
+    let mut peak = |repetitions| {
+        job.repetitions = repetitions;
+        told(&job).peak_rss_bytes as f64
+    };
+    let (ten, hundred) = (peak(10), peak(100));
+    assert!(hundred < 1.02 * ten, "{ten} bytes grew to {hundred}");
 }
 
 #[test]
@@ -151,10 +289,10 @@ fn what_is_no_job_is_refused() {
 fn what_no_worker_can_run_is_illegal_and_named() {
     type Change = fn(&mut Job);
     let changes: [(&str, Change); 7] = [
-        ("frames is 4", |job| job.workload.frames = 4),
-        ("width is 40", |job| job.workload.width = 40),
-        ("layers is 31", |job| job.workload.layers = 31),
-        ("`t3v`", |job| job.workload.name = "t3v".to_owned()),
+        ("frames is 4", |job| job.workload.sizes.frames = 4),
+        ("width is 40", |job| job.workload.sizes.width = 40),
+        ("layers is 3", |job| job.workload.sizes.layers = 3),
+        ("/no/such/transformer/config.json", |job| job.weights = Some("/no/such".into())),
         ("batch_size is 0", |job| job.settings.batch_size = 0),
         ("workers.io is 0", |job| job.settings.workers.io = 0),
         ("images is empty", |job| job.images.clear()),

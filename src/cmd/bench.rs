@@ -8,19 +8,62 @@ use anyhow::{Context, Result};
 use rustix::process::{getpid, set_child_subreaper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::Usage;
+use super::{Usage, job};
 use crate::cli::BenchArgs;
+use crate::machine::Machine;
 use crate::measure::process::Programs;
 use crate::preprocess;
+use crate::settings::Baseline;
+use crate::tune::Bench;
+use crate::workload::WorkloadFile;
 
 /// How many pictures are generated when none are given.
 const PICTURES: usize = 8;
+
+/// Everything that trials run with, but for seed, repetitions and a folder of their own; and the
+/// job, cut to the depth of the user's own weights.
+///
+/// # Errors
+/// [`Usage`] for a file or folder that can't be used, or a job that memory has no room for.
+pub fn set_up(
+    args: &BenchArgs,
+    job: WorkloadFile,
+    machine: Machine,
+    baseline: Baseline,
+) -> Result<(Bench, WorkloadFile)> {
+    let (job, parts) = job::parts(job, args.weights.as_deref())?;
+    let bench = Bench {
+        programs: programs(args)?,
+        // Generated pictures are made once for ever: no tune pays for them.
+        images: pictures(args)?,
+        parts,
+        weights: args.weights.as_ref().map(std::path::absolute).transpose()?,
+        memory_bytes: memory_bytes(args, &machine),
+        min_psnr_db: args.min_psnr,
+        scratch: std::env::temp_dir(),
+        seed: 1,
+        repetitions: 3,
+        stop: watch_signals()?,
+        machine,
+        baseline,
+    };
+    let smallest = job.rung(0);
+    bench.settings(&smallest, &bench.baseline.knobs).map_err(|problem| {
+        Usage(format!("{smallest}, the smallest size of this job: {problem}; try --precision bf16"))
+    })?;
+    Ok((bench, job))
+}
+
+fn memory_bytes(args: &BenchArgs, machine: &Machine) -> u64 {
+    let usable = machine.usable_memory_bytes();
+    args.max_memory.map_or(usable / 10 * 9, |most| most.as_u64().min(usable))
+}
 
 /// The programs that trials need.
 ///
 /// # Errors
 /// [`Usage`] when there is no worker.
-pub fn programs(args: &BenchArgs) -> Result<Programs> {
+fn programs(args: &BenchArgs) -> Result<Programs> {
     let tuner = std::env::current_exe().context("finding this program")?;
     let worker = args.worker.clone().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
     if worker.is_file() {
@@ -34,7 +77,7 @@ pub fn programs(args: &BenchArgs) -> Result<Programs> {
 ///
 /// # Errors
 /// [`Usage`] for a folder without pictures; what can't be written.
-pub fn pictures(args: &BenchArgs) -> Result<Vec<PathBuf>> {
+fn pictures(args: &BenchArgs) -> Result<Vec<PathBuf>> {
     match &args.images {
         Some(folder) => {
             let pictures = preprocess::images::list(folder)
@@ -60,7 +103,7 @@ fn cache() -> Result<PathBuf> {
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn watch_signals() -> Result<Arc<AtomicBool>> {
+fn watch_signals() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // This order: the second signal finds the flag set by the first.

@@ -5,11 +5,13 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use clap::Args;
+use strum::VariantArray;
 
 use super::print;
 use crate::launch::Allocator;
 use crate::launch::MemoryPolicy;
 use crate::machine::{CpuSet, Machine, Roots, line};
+use crate::measure::ticks;
 
 /// Looks for what makes measurements noisy or settings useless on this machine, and names cures.
 /// Changes nothing.
@@ -218,13 +220,10 @@ fn steal(roots: &Roots) -> Finding {
     const STOLEN_PERCENT: f64 = 1.0;
     let topic = "steal";
     let text = line(&roots.proc.join("stat")).unwrap_or_default();
-    let ticks = text.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
-    let ticks: Vec<f64> = ticks.split_whitespace().filter_map(|tick| tick.parse().ok()).collect();
-    let total: f64 = ticks.iter().take(8).sum();
-    let Some(stolen) = ticks.get(7).filter(|_| total > 0.0) else {
+    let Some((total, stolen)) = ticks(&text).filter(|(total, _)| *total > 0) else {
         return Finding::unknown(topic);
     };
-    let percent = 100.0 * stolen / total;
+    let percent = 100.0 * stolen as f64 / total as f64;
     let found = format!("the hypervisor took {percent:.1}% of the CPUs' time since boot");
     if percent < STOLEN_PERCENT {
         Finding::fine(topic, found)
@@ -234,7 +233,8 @@ fn steal(roots: &Roots) -> Finding {
 }
 
 fn allocators(roots: &Roots) -> Finding {
-    let known = || Allocator::ALL.into_iter().filter(|allocator| allocator.library().is_some());
+    let known =
+        || Allocator::VARIANTS.iter().copied().filter(|allocator| allocator.library().is_some());
     let missing: Vec<&str> =
         known().filter(|a| !a.is_installed(roots)).filter_map(Allocator::package).collect();
     let found = format!("{} of {} installed", known().count() - missing.len(), known().count());

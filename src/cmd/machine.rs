@@ -83,8 +83,8 @@ pub fn run(args: &MachineArgs) -> Result<()> {
         let drawing = machine.drawing(&settings.as_ref().map(occupants).unwrap_or_default());
         return std::fs::write(path, drawing).with_context(|| path.display().to_string());
     }
-    let layouts = words(Layout::of(&machine), Layout::word);
-    let modes = words(MemoryMode::of(&machine), MemoryMode::word);
+    let layouts = words(Layout::of(&machine), Into::into);
+    let modes = words(MemoryMode::of(&machine), Into::into);
     let options = format!("Affinity layouts: {layouts}\nMemory modes: {modes}\n");
     let runs = settings.as_ref().map(who_runs_where).unwrap_or_default();
     print(&format!("{}{options}{runs}", machine.picture()))

@@ -6,15 +6,14 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::{bench, space};
+use super::{bench, job};
 use crate::budget;
-use crate::calibrate;
-use crate::cli::{BenchArgs, SpaceArgs};
+use crate::cli::{BenchArgs, JobArgs};
 use crate::profile::Profile;
 use crate::settings::Preset;
 use crate::trial::{Outcome, Phase, Trial};
-use crate::tune::{Bench, Order};
-use crate::workload::STAGES;
+use crate::tune::Order;
+use crate::workload;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -36,13 +35,16 @@ pub struct MeasureArgs {
     /// When to give up.
     #[arg(long, default_value = "5m", value_parser = budget::parse)]
     timeout: Duration,
-    /// Rung of the workload ladder: 0 is the smallest.
+    /// Which size of the job: 0 is the smallest.
     #[arg(long, default_value_t = 0)]
     size: usize,
     /// Seeds weights and noise.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Input pictures and the program that runs trials.
+    /// The job.
+    #[command(flatten)]
+    job: JobArgs,
+    /// What trials run with.
     #[command(flatten)]
     bench: BenchArgs,
 }
@@ -50,32 +52,25 @@ pub struct MeasureArgs {
 /// Measures once.
 pub fn run(args: &MeasureArgs) -> Result<()> {
     let machine = super::machine::here()?;
-    let preset = args.baseline.flatten();
-    let space = SpaceArgs { space: String::new(), baseline: preset, expert: false };
-    let baseline = space::baseline(&space, &machine);
+    let baseline = job::baseline(args.baseline.flatten(), &args.job, &machine);
     let knobs = match &args.profile {
         Some(path) => Profile::read(path)?.knobs(&baseline.knobs).map_err(anyhow::Error::msg)?,
         None => baseline.knobs.clone(),
     };
     let scratch = bench::scratch(&std::env::temp_dir())?;
-    let bench = Bench {
-        programs: bench::programs(&args.bench)?,
-        images: bench::pictures(&args.bench)?,
-        scratch: scratch.path().to_owned(),
-        seed: args.seed,
-        repetitions: args.repetitions,
-        stop: bench::watch_signals()?,
-        machine,
-        baseline,
-    };
-    let workload = calibrate::rung(args.size, bench.baseline.knobs.batch_size);
+    let job = job::open(&args.job, &baseline)?;
+    let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
+    bench.scratch = scratch.path().to_owned();
+    (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
+    let workload = job.rung(args.size);
     let order = Order {
         phase: Phase::Baseline,
         pair: None,
         strategy: "",
         workload: &workload,
         knobs: &knobs,
-        time: args.timeout,
+        limit: args.timeout,
+        left: args.timeout,
     };
     let trial = bench.run(1, &order)?;
     if trial.outcome != Outcome::Ok {
@@ -97,7 +92,7 @@ fn text(trial: &Trial) -> String {
         trial.score_s().unwrap_or(f64::NAN),
         samples.join(", ")
     ));
-    for stage in STAGES {
+    for stage in workload::stages() {
         if let Some(seconds) = trial.stage_s(stage) {
             lines.push(format!("{:20} {seconds:.4} s", format!("  {stage}")));
         }

@@ -3,6 +3,7 @@
 mod bench;
 pub mod doctor;
 pub mod exec;
+mod job;
 pub mod machine;
 pub mod measure;
 mod progress;
@@ -17,6 +18,20 @@ use std::process::ExitCode;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
+
+/// The text of `name`: one of the `kind`s that come with the program, or a file.
+fn built_in_or_file(kind: &str, name: &str, built_in: &[(&str, &str)]) -> anyhow::Result<String> {
+    if let Some((_, text)) = built_in.iter().find(|(known, _)| *known == name) {
+        return Ok((*text).to_owned());
+    }
+    let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
+    let names = names.join(", ");
+    let text = std::fs::read_to_string(name);
+    text.map_err(|error| {
+        let neither = format!("no file that can be read ({error}), nor a built-in name ({names})");
+        Usage(format!("{kind} {name}: {neither}")).into()
+    })
+}
 
 /// Says what went wrong and which status follows from it.
 pub fn fail(error: &anyhow::Error) -> ExitCode {

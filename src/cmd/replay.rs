@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Args;
 use rayon::prelude::*;
+use strum::VariantArray;
 
 use crate::measure::replay::Recorded;
 use crate::search::regret::{Run, replay};
@@ -44,7 +45,8 @@ impl ReplayArgs {
         ensure!((0.0..1.0).contains(&self.noise), "--noise {}: not from 0 to 1", self.noise);
         let recorded = Recorded::read(&self.record)?;
         let named = self.strategy.is_empty();
-        let usual = || StrategyName::ALL.into_iter().filter(|name| *name != StrategyName::Grid);
+        let usual =
+            || StrategyName::VARIANTS.iter().copied().filter(|name| *name != StrategyName::Grid);
         let strategies = if named { usual().collect() } else { self.strategy.clone() };
         if strategies.contains(&StrategyName::Grid) {
             grid::fits(&recorded.space, self.budget).map_err(anyhow::Error::msg)?;

@@ -1,17 +1,15 @@
 //! `space`: the search space as resolved on this machine.
 
 use std::fmt::Write;
-use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
-use super::Usage;
 use super::machine::MachineChoice;
-use crate::calibrate;
+use super::{Usage, job};
 use crate::cli::SpaceArgs;
 use crate::machine::Machine;
-use crate::settings::{Baseline, Preset};
+use crate::settings::Baseline;
 use crate::space::{Candidate, Space, SpaceFile};
 use crate::workload::Workload;
 
@@ -43,44 +41,41 @@ pub fn run(args: &SpaceCommand) -> Result<()> {
 
 /// Prints the space that a tune on `machine` would search with the smallest workload.
 pub fn show(args: &SpaceArgs, machine: &Machine) -> Result<()> {
-    let baseline = baseline(args, machine);
-    let workload = calibrate::rung(0, baseline.knobs.batch_size);
-    let (space, _) = resolve(args, machine, &baseline, &workload)?;
+    let baseline = job::baseline(args.baseline, &args.job, machine);
+    let workload = job::open(&args.job, &baseline)?.rung(0);
+    let (space, _) = resolve(&open(args)?, args, machine, &baseline, &workload)?;
     super::print(&text(&space, &baseline))
 }
 
-/// The baseline that was asked for, or the one that people would copy for this machine.
-pub fn baseline(args: &SpaceArgs, machine: &Machine) -> Baseline {
-    Baseline::fit(args.baseline.unwrap_or_else(|| Preset::detect(machine)), machine)
+/// The space file that was asked for.
+///
+/// # Errors
+/// [`Usage`] that names the file, the key and the cure.
+pub fn open(args: &SpaceArgs) -> Result<SpaceFile> {
+    let name = &args.space;
+    let text = super::built_in_or_file("space", name, &BUILT_IN)?;
+    let file = SpaceFile::parse(&text);
+    let mut file = file.map_err(|problem| Usage(format!("space {name}: {problem}")))?;
+    job::fix(&mut file, &args.job);
+    Ok(file)
 }
 
-/// The space that was asked for, on this machine, with its expert candidates.
+/// The space of `file` on this machine, with its expert candidates.
 ///
 /// # Errors
 /// [`Usage`] that names the file, the key and the cure.
 pub fn resolve(
+    file: &SpaceFile,
     args: &SpaceArgs,
     machine: &Machine,
     baseline: &Baseline,
     workload: &Workload,
 ) -> Result<(Space, Vec<Candidate>)> {
-    let text = read(&args.space)?;
     let usage = |problem: String| Usage(format!("space {}: {problem}", args.space));
-    let file = SpaceFile::parse(&text).map_err(usage)?;
-    let space = Space::for_machine(&file, machine, baseline, workload, args.expert)
+    let space = Space::for_machine(file, machine, baseline, workload, args.expert)
         .map_err(|error| usage(error.to_string()))?;
-    let experts = space.experts(&file).map_err(|error| usage(error.to_string()))?;
+    let experts = space.experts(file).map_err(|error| usage(error.to_string()))?;
     Ok((space, experts))
-}
-
-fn read(name: &str) -> Result<String> {
-    if let Some((_, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
-        return Ok((*text).to_owned());
-    }
-    let names = BUILT_IN.map(|(name, _)| name).join(", ");
-    let cure =
-        || Usage(format!("space {name}: no such file, nor a name that is built in ({names})"));
-    std::fs::read_to_string(Path::new(name)).with_context(cure)
 }
 
 fn text(space: &Space, baseline: &Baseline) -> String {

@@ -1,13 +1,13 @@
 //! The main job: tunes this machine.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
 
 use super::progress::Progress;
-use super::{bench, space};
+use super::{bench, job, space};
 use crate::budget::Budget;
-use crate::calibrate;
 use crate::cli::TuneArgs;
 use crate::durable;
 use crate::journal::Journal;
@@ -15,10 +15,10 @@ use crate::machine::{self, Machine};
 use crate::report;
 use crate::results::{Folder, Results};
 use crate::search::{self, Observation, Plan};
-use crate::space::{Space, Tune};
+use crate::space::{Space, SpaceFile, Tune};
 use crate::trial::Trial;
 use crate::tune::{Bench, Searching, Session, new_folder};
-use crate::workload::Workload;
+use crate::workload::{Workload, WorkloadFile};
 
 /// Tunes.
 pub fn run(args: &TuneArgs) -> Result<()> {
@@ -27,33 +27,24 @@ pub fn run(args: &TuneArgs) -> Result<()> {
         return space::show(&args.space, &machine);
     };
     let started = jiff::Timestamp::now().to_string();
-    let baseline = space::baseline(&args.space, &machine);
+    let baseline = job::baseline(args.space.baseline, &args.space.job, &machine);
     // Every mistake that can be seen now is seen before the first trial.
-    let smallest = calibrate::rung(0, baseline.knobs.batch_size);
-    space::resolve(&args.space, &machine, &baseline, &smallest)?;
-    let programs = bench::programs(&args.bench)?;
-    // Generated pictures are made once for ever: no tune pays for them.
-    let images = bench::pictures(&args.bench)?;
+    let job = job::open(&args.space.job, &baseline)?;
+    let file = space::open(&args.space)?;
+    space::resolve(&file, &args.space, &machine, &baseline, &job.rung(0))?;
+    let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
+    (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
     let budget = Budget::start(budget);
-    let folder = Folder::new(new_folder(&args.results, &machine.host)?);
+    let folder = Folder::new(new_folder(&args.results, &bench.machine.host)?);
     let scratch = bench::scratch(folder.path())?;
-    let bench = Bench {
-        programs,
-        images,
-        scratch: std::path::absolute(scratch.path())?,
-        seed: args.seed,
-        repetitions: args.repetitions,
-        stop: bench::watch_signals()?,
-        machine,
-        baseline,
-    };
+    bench.scratch = std::path::absolute(scratch.path())?;
     let progress = Progress::new(&bench, budget);
     write_machine(&folder, &bench.machine)?;
     let knobs = bench.baseline.knobs.values();
     let journal = Journal::create(&folder.journal(), knobs.keys(), args.repetitions as usize)?;
     let mut session = Session::new(&bench, &progress, budget, journal);
-    let tune = describe(args, &bench, budget, started);
-    let finished = measure(args, &mut session, &bench, &folder, tune);
+    let tune = describe(args, &bench, &job, budget, started);
+    let finished = measure(args, (&file, &job), &mut session, &folder, tune);
     progress.end();
     drop(scratch);
     finished?;
@@ -65,13 +56,16 @@ pub fn run(args: &TuneArgs) -> Result<()> {
 /// Everything that takes trials.
 fn measure(
     args: &TuneArgs,
+    (file, job): (&SpaceFile, &WorkloadFile),
     session: &mut Session<'_>,
-    bench: &Bench,
     folder: &Folder,
-    tune: Tune,
+    mut tune: Tune,
 ) -> Result<()> {
-    let workload = session.calibrate()?;
-    let (space, first) = space::resolve(&args.space, &bench.machine, &bench.baseline, &workload)?;
+    let bench = session.bench();
+    let workload = session.calibrate(job)?;
+    tune.costs = workload.costs(&bench.parts, None);
+    let (space, first) =
+        space::resolve(file, &args.space, &bench.machine, &bench.baseline, &workload)?;
     write_space(folder, &space, &workload, tune)?;
     session.baseline(&workload)?;
     let known = session.trials().iter().filter_map(|trial| observation(&space, trial));
@@ -93,7 +87,14 @@ fn observation(space: &Space, trial: &Trial) -> Option<Observation> {
     is_baseline.then(|| Observation { candidate: space.baseline(), cost: trial.score_s() })
 }
 
-fn describe(args: &TuneArgs, bench: &Bench, budget: Budget, started: String) -> Tune {
+fn describe(
+    args: &TuneArgs,
+    bench: &Bench,
+    job: &WorkloadFile,
+    budget: Budget,
+    started: String,
+) -> Tune {
+    let full = job.full();
     let words: Vec<String> = std::env::args().collect();
     Tune {
         tool: crate::TOOL.to_owned(),
@@ -104,6 +105,11 @@ fn describe(args: &TuneArgs, bench: &Bench, budget: Budget, started: String) -> 
         strategy: args.strategy.to_string(),
         preset: bench.baseline.preset,
         repetitions: args.repetitions,
+        weights: bench.weights.as_ref().map(|folder| folder.display().to_string()),
+        min_psnr_db: bench.min_psnr_db,
+        costs: BTreeMap::new(),
+        full_costs: full.costs(&bench.parts, None),
+        full: Some(full),
     }
 }
 

@@ -3,10 +3,10 @@
 //! A layout gives sets and never pins a thread to one CPU: the kernel balances inside a set, and
 //! a pinned thread whose CPU is taken by somebody else holds up a whole barrier.
 
-use std::fmt;
 use std::io;
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use super::domains::{self, Domain};
 use super::partition::partition;
@@ -80,8 +80,22 @@ pub struct Demand {
 }
 
 /// A named rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Layout {
     /// Every allowed CPU for everybody.
     None,
@@ -113,47 +127,6 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Every layout.
-    pub const ALL: [Self; 13] = [
-        Self::None,
-        Self::Baseline,
-        Self::PhysicalCores,
-        Self::SmtSiblings,
-        Self::Compact,
-        Self::SpreadL3,
-        Self::SpreadNodes,
-        Self::OneL3,
-        Self::OneNode,
-        Self::PerformanceCores,
-        Self::PartitionedL3,
-        Self::PartitionedNodes,
-        Self::PartitionedKinds,
-    ];
-
-    /// The word in files and columns.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Baseline => "baseline",
-            Self::PhysicalCores => "physical-cores",
-            Self::SmtSiblings => "smt-siblings",
-            Self::Compact => "compact",
-            Self::SpreadL3 => "spread-l3",
-            Self::SpreadNodes => "spread-nodes",
-            Self::OneL3 => "one-l3",
-            Self::OneNode => "one-node",
-            Self::PerformanceCores => "performance-cores",
-            Self::PartitionedL3 => "partitioned-l3",
-            Self::PartitionedNodes => "partitioned-nodes",
-            Self::PartitionedKinds => "partitioned-kinds",
-        }
-    }
-
-    /// The layout that `word` names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|layout| layout.word() == word)
-    }
-
     /// Where everything goes on this machine, or `None` where the machine can't have it: whether
     /// it can depends on the machine alone, not on the demand.
     pub fn place(self, machine: &Machine, demand: Demand) -> Option<Placement> {
@@ -195,7 +168,7 @@ impl Layout {
     /// come to the same sets only the first.
     pub fn distinct(machine: &Machine, demand: Demand) -> Vec<(Self, Placement)> {
         let mut distinct: Vec<(Self, Placement)> = Vec::new();
-        for layout in Self::ALL {
+        for &layout in Self::VARIANTS {
             let Some(placement) = layout.place(machine, demand) else { continue };
             if distinct.iter().all(|(_, known)| *known != placement) {
                 distinct.push((layout, placement));
@@ -207,13 +180,11 @@ impl Layout {
     /// The layouts that this machine can have.
     pub fn of(machine: &Machine) -> Vec<Self> {
         let any = Demand { model: 1, io: 1, preprocess: 1, batch: 1 };
-        Self::ALL.into_iter().filter(|layout| layout.place(machine, any).is_some()).collect()
-    }
-}
-
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
+        Self::VARIANTS
+            .iter()
+            .copied()
+            .filter(|layout| layout.place(machine, any).is_some())
+            .collect()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Allocators: which `malloc` a process runs on, chosen when it starts.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 
 use serde::{Deserialize, Serialize};
@@ -9,8 +8,22 @@ use serde::{Deserialize, Serialize};
 use crate::machine::Roots;
 
 /// A `malloc`, and how it treats memory that was given back to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Allocator {
     /// glibc's, which maps and unmaps every large block: each use faults its pages in again.
     Glibc,
@@ -41,21 +54,6 @@ pub const GLIBC_KEEP: &str = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshol
 pub const JEMALLOC_KEEP: &str = "dirty_decay_ms:-1,muzzy_decay_ms:-1";
 
 impl Allocator {
-    /// Every allocator.
-    pub const ALL: [Self; 5] =
-        [Self::Glibc, Self::GlibcKeep, Self::Jemalloc, Self::Tcmalloc, Self::Mimalloc];
-
-    /// The word in files and columns.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Glibc => "glibc",
-            Self::GlibcKeep => "glibc-keep",
-            Self::Jemalloc => "jemalloc",
-            Self::Tcmalloc => "tcmalloc",
-            Self::Mimalloc => "mimalloc",
-        }
-    }
-
     /// Its library's name, for the dynamic linker to find in the system's folders; `None` for
     /// glibc's own.
     pub fn library(self) -> Option<&'static str> {
@@ -94,11 +92,5 @@ impl Allocator {
         let preload = self.library().map(|library| ("LD_PRELOAD", library));
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         keep.into_iter().chain(preload).map(owned).collect()
-    }
-}
-
-impl fmt::Display for Allocator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
     }
 }

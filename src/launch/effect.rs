@@ -13,7 +13,7 @@ use super::MemoryPolicy;
 use super::environment;
 use super::residence;
 use crate::machine::{CpuSet, Roots};
-use crate::settings::Settings;
+use crate::settings::{Numerics, Settings};
 
 /// What holds in a process after warm-up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub struct Effect {
     pub intra_op_threads: Option<usize>,
     /// libtorch's threads across operators, as it says itself; filled in by the worker.
     pub inter_op_threads: Option<usize>,
+    /// Numbers and kernels, as the models and libtorch hold them; filled in by the worker.
+    pub numerics: Option<Numerics>,
     /// libtorch's own account of its parallelism; filled in by the worker.
     pub parallel_info: String,
     /// The instruction set that libtorch chose its kernels for; filled in by the worker.
@@ -90,7 +92,7 @@ impl Effect {
         let masks: Vec<_> = pools.map(|(name, pool)| (name, pool.threads, &pool.allowed)).collect();
         let stable = (
             (masks, &self.memory, &self.allocator, &self.openmp, &self.environment),
-            (self.intra_op_threads, self.inter_op_threads, &self.cpu_capability),
+            (self.intra_op_threads, self.inter_op_threads, &self.cpu_capability, self.numerics),
         );
         let text = serde_json::to_string(&stable).expect("an effect is plain data");
         Sha256::digest(text)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
@@ -113,6 +115,7 @@ impl Effect {
             environment: settings.environment.clone(),
             intra_op_threads: Some(settings.intra_op_threads),
             inter_op_threads: Some(settings.inter_op_threads),
+            numerics: Some(settings.numerics),
             ..Self::default()
         }
     }
@@ -126,6 +129,12 @@ impl Effect {
         found.extend(self.environment_mismatches(&asked));
         if self.allocator != asked.allocator {
             found.push(differs("allocator", &asked.allocator, &self.allocator));
+        }
+        if self.numerics != asked.numerics {
+            let words = |numerics: Option<Numerics>| {
+                serde_json::to_string(&numerics).expect("numerics are plain data")
+            };
+            found.push(differs("numerics", &words(asked.numerics), &words(self.numerics)));
         }
         for library in &asked.openmp {
             if !self.openmp.contains(library) {

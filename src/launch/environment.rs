@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::Allocator;
+use strum::VariantArray;
+
 use super::allocator::{GLIBC_KEEP, JEMALLOC_KEEP};
+use super::{Allocator, OnednnIsa};
 
 /// Names with these beginnings decide how OpenMP, MKL, libtorch or the allocator run. A parent
 /// may have set them for itself (Dask and Ray export OMP_NUM_THREADS=1), so none is inherited.
@@ -33,7 +35,7 @@ const NOT_INHERITED: [&str; 20] = [
 ];
 
 /// What a profile may set, each name with the form of its value.
-const ALLOWED: [(&str, Form); 11] = [
+const ALLOWED: [(&str, Form); 12] = [
     ("OMP_NUM_THREADS", Form::Count),
     ("MKL_NUM_THREADS", Form::Count),
     ("NUMEXPR_NUM_THREADS", Form::Count),
@@ -45,6 +47,7 @@ const ALLOWED: [(&str, Form); 11] = [
     ("GLIBC_TUNABLES", Form::Exactly(GLIBC_KEEP)),
     ("MALLOC_CONF", Form::Exactly(JEMALLOC_KEEP)),
     ("LD_PRELOAD", Form::Allocator),
+    ("ONEDNN_MAX_CPU_ISA", Form::Isa),
 ];
 
 /// The form of an environment variable's value.
@@ -62,6 +65,8 @@ enum Form {
     Exactly(&'static str),
     /// The library of an [`Allocator`], by name and never by path.
     Allocator,
+    /// An [`OnednnIsa`].
+    Isa,
 }
 
 impl Form {
@@ -75,7 +80,8 @@ impl Form {
             Self::Index => number(value).is_some(),
             Self::Indexes => value.split(',').all(|part| number(part).is_some()),
             Self::Exactly(only) => value == only,
-            Self::Allocator => Allocator::ALL.iter().any(|a| a.library() == Some(value)),
+            Self::Allocator => Allocator::VARIANTS.iter().any(|a| a.library() == Some(value)),
+            Self::Isa => OnednnIsa::VARIANTS.iter().any(|isa| isa.value() == Some(value)),
             Self::SplitSize => value
                 .strip_prefix("max_split_size_mb:")
                 .is_some_and(|size| number(size).is_some_and(|mb| mb > 0)),
@@ -90,6 +96,7 @@ impl Form {
             Self::SplitSize => "max_split_size_mb:N",
             Self::Exactly(_) => "the value that this program writes",
             Self::Allocator => "the library of an allocator that this program knows",
+            Self::Isa => "an instruction set that this program knows",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use super::Placement;
 use super::syscalls;
@@ -116,8 +117,22 @@ impl fmt::Display for MemoryPolicy {
 }
 
 /// A named rule that gives a process its policies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum MemoryMode {
     /// The kernel's default everywhere.
     Default,
@@ -134,33 +149,6 @@ pub enum MemoryMode {
 }
 
 impl MemoryMode {
-    /// Every mode.
-    pub const ALL: [Self; 6] = [
-        Self::Default,
-        Self::Baseline,
-        Self::Bind,
-        Self::Preferred,
-        Self::Interleave,
-        Self::WeightedInterleave,
-    ];
-
-    /// The word in files and columns.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Baseline => "baseline",
-            Self::Bind => "bind",
-            Self::Preferred => "preferred",
-            Self::Interleave => "interleave",
-            Self::WeightedInterleave => "weighted-interleave",
-        }
-    }
-
-    /// The mode that `word` names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.word() == word)
-    }
-
     /// The policies `(weights, rest)` for threads on the placement's CPUs, or `None` where the
     /// mode could not differ from the default: one node to choose from, or a kernel without it.
     ///
@@ -175,7 +163,7 @@ impl MemoryMode {
         let near = near(machine, placement);
         let both = |policy: MemoryPolicy| Some((policy.clone(), policy));
         let first = |nodes: &NodeSet| MemoryPolicy::Preferred(nodes.first().into_iter().collect());
-        let refused = machine.refused_modes.contains_key(self.word());
+        let refused = machine.refused_modes.contains_key::<str>(self.into());
         match self {
             Self::Default => both(MemoryPolicy::Default),
             Self::Baseline if refused => both(MemoryPolicy::Default),
@@ -198,7 +186,7 @@ impl MemoryMode {
     pub fn of(machine: &Machine) -> Vec<Self> {
         let places = placements(machine);
         let exists = |mode: &Self| places.iter().any(|p| mode.policies(machine, p).is_some());
-        Self::ALL.into_iter().filter(exists).collect()
+        Self::VARIANTS.iter().copied().filter(exists).collect()
     }
 
     /// The policies that the mode comes to on the whole machine and on each node.
@@ -212,12 +200,6 @@ impl MemoryMode {
             }
         }
         variants
-    }
-}
-
-impl fmt::Display for MemoryMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a worker answered to one job, checked message by message.
 
+use std::collections::BTreeMap;
+
 use super::lines::shortened;
-use super::wire::{Job, Message};
+use super::wire::Message;
 use crate::launch::Effect;
-use crate::trial::{Outcome, Sample};
+use crate::trial::{Outcome, Peak, Quality, Sample};
 
 /// The longest repetition that is believed.
 const LONGEST_S: f64 = 1e6;
@@ -24,6 +26,12 @@ pub struct Answer {
     pub setup_s: Option<f64>,
     /// Peak resident memory.
     pub peak_rss_bytes: Option<u64>,
+    /// Peak resident memory of each of the models' stages.
+    pub stage_rss_bytes: BTreeMap<String, u64>,
+    /// How good the picture was.
+    pub quality: Option<Quality>,
+    /// What the process could do at the most.
+    pub peak: Option<Peak>,
     /// What the process read back.
     pub effect: Option<Effect>,
     /// Seconds from spawn to end.
@@ -32,16 +40,19 @@ pub struct Answer {
 
 impl Answer {
     /// Nothing heard yet.
-    pub fn new(job: &Job) -> Self {
+    pub fn new(trial: u64, repetitions: u32) -> Self {
         Self {
-            trial: job.trial,
-            repetitions: job.repetitions as usize,
+            trial,
+            repetitions: repetitions as usize,
             is_done: false,
             outcome: Outcome::Ok,
             detail: String::new(),
             samples: Vec::new(),
             setup_s: None,
             peak_rss_bytes: None,
+            stage_rss_bytes: BTreeMap::new(),
+            quality: None,
+            peak: None,
             effect: None,
             wall_s: 0.0,
         }
@@ -91,8 +102,10 @@ impl Answer {
                 self.effect = Some(*effect);
             }
             Message::Sample { sample, .. } => self.take_sample(sample)?,
-            Message::Done { peak_rss_bytes, .. } => {
+            Message::Done { peak_rss_bytes, stage_rss_bytes, quality, peak, .. } => {
                 self.peak_rss_bytes = Some(peak_rss_bytes);
+                (self.quality, self.peak) = (quality, peak);
+                self.stage_rss_bytes = stage_rss_bytes;
                 self.is_done = true;
             }
             Message::Failed { outcome: Outcome::Ok, .. } => {

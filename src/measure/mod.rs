@@ -7,4 +7,4 @@ pub mod process;
 pub mod replay;
 pub mod wire;
 
-pub use noise::NoiseWatch;
+pub use noise::{NoiseWatch, ticks};

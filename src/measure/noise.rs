@@ -61,8 +61,9 @@ impl Counters {
     }
 }
 
+/// All ticks since boot and those that the hypervisor gave to others, from /proc/stat:
 /// `cpu user nice system idle iowait irq softirq steal …`, proc(5).
-fn ticks(stat: &str) -> Option<(u64, u64)> {
+pub fn ticks(stat: &str) -> Option<(u64, u64)> {
     let fields = stat.lines().next()?.strip_prefix("cpu ")?;
     let ticks: Vec<u64> =
         fields.split_whitespace().take(8).filter_map(|f| f.parse().ok()).collect();

@@ -57,7 +57,7 @@ pub fn run(
     let started = Instant::now();
     let mut child = spawn(programs, profile)?;
     let messages = talk(&mut child, job);
-    let mut answer = Answer::new(job);
+    let mut answer = Answer::new(job.trial, job.repetitions);
     let verdict = watch(&child, &messages.lines, &mut answer, limit, started, stop);
     let status = end(&mut child);
     let errors = messages.errors.recv_timeout(GRACE).unwrap_or_default();

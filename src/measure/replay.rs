@@ -132,8 +132,8 @@ fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
     let (phase, outcome, score) = (column("phase")?, column("outcome")?, column("score_s")?);
     let mut kept = Vec::new();
     for row in rows {
-        let phase = Phase::from_word(&row[phase]).context(format!("phase `{}`", &row[phase]))?;
-        let how = Outcome::from_word(&row[outcome]);
+        let phase = row[phase].parse::<Phase>().ok().context(format!("phase `{}`", &row[phase]))?;
+        let how = row[outcome].parse::<Outcome>().ok();
         let how = how.with_context(|| format!("outcome `{}`", &row[outcome]))?;
         let says_nothing = matches!(how, Outcome::Interrupted | Outcome::Illegal);
         if phase != Phase::Calibration && !says_nothing {

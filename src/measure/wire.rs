@@ -4,13 +4,14 @@
 //! object a line: `ready` once everything is set up and warm, a `sample` for each repetition,
 //! then `done`; or `failed` at any point. stderr is free text for people.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::launch::Effect;
 use crate::settings::Settings;
-use crate::trial::{Outcome, Sample};
+use crate::trial::{Outcome, Peak, Quality, Sample};
 use crate::workload::Workload;
 
 /// The version of this protocol; a worker refuses another one.
@@ -35,6 +36,10 @@ pub struct Job {
     pub images: Vec<PathBuf>,
     /// Where frames are written; emptied by the tuner.
     pub output: PathBuf,
+    /// A model in diffusers layout; random weights without it.
+    pub weights: Option<PathBuf>,
+    /// Where the tune's reference pictures lie; a trial that misses one makes it.
+    pub references: PathBuf,
     /// Seeds weights and noise.
     pub seed: u64,
 }
@@ -65,6 +70,15 @@ pub enum Message {
         trial: u64,
         /// Peak resident memory.
         peak_rss_bytes: u64,
+        /// Peak resident memory of each of the models' stages, in the warm-up.
+        #[serde(default)]
+        stage_rss_bytes: BTreeMap<String, u64>,
+        /// How good the picture is.
+        #[serde(default)]
+        quality: Option<Quality>,
+        /// What this process could do at the most, where it made the reference.
+        #[serde(default)]
+        peak: Option<Peak>,
     },
     /// The end of a bad one.
     Failed {

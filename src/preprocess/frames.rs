@@ -1,4 +1,4 @@
-//! Frames: what a model makes, and the files that they become.
+//! What a model makes, and the files that it becomes.
 
 use anyhow::Result;
 use image::codecs::jpeg::JpegEncoder;
@@ -18,6 +18,61 @@ pub struct Frames {
     pub height: u32,
     /// Clips x frames x 3 planes x height x width values, each from -1 to 1.
     pub planes: Vec<f32>,
+}
+
+/// Numbers of a batch of clips that are kept as they are: latents, embeddings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Numbers {
+    /// Values a clip.
+    pub per_clip: usize,
+    /// Clips x values.
+    pub values: Vec<f32>,
+}
+
+/// What a model makes of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Made {
+    /// Pictures, a JPEG file each.
+    Frames(Frames),
+    /// Numbers, a file of little-endian float32 a clip.
+    Numbers(Numbers),
+    /// Nothing that is kept.
+    Nothing,
+}
+
+impl Made {
+    /// Files a clip.
+    pub fn per_clip(&self) -> usize {
+        match self {
+            Self::Frames(frames) => frames.per_clip,
+            Self::Numbers(_) => 1,
+            Self::Nothing => 0,
+        }
+    }
+
+    /// The name of a clip's file number `index`.
+    pub fn file_name(&self, clip: usize, index: usize) -> String {
+        match self {
+            Self::Numbers(_) => format!("clip-{clip:04}.f32"),
+            _ => format!("clip-{clip:04}-frame-{index:03}.jpg"),
+        }
+    }
+
+    /// The bytes of file `index`, counted over all clips of the batch.
+    ///
+    /// # Errors
+    /// [`NotFinite`] when a value is; the encoder's own when the size is none that JPEG has.
+    pub fn file(&self, index: usize) -> Result<Vec<u8>> {
+        match self {
+            Self::Frames(frames) => frames.jpeg(index),
+            Self::Numbers(Numbers { per_clip, values }) => {
+                let values = &values[index * per_clip..][..*per_clip];
+                NotFinite::check(values)?;
+                Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            }
+            Self::Nothing => Ok(Vec::new()),
+        }
+    }
 }
 
 /// The model's numbers make no sense.
@@ -104,6 +159,14 @@ mod tests {
             red > 250 && green.abs_diff(128) < 5 && blue.abs_diff(128) < 5,
             "{red} {green} {blue}"
         );
+    }
+
+    #[test]
+    fn numbers_are_kept_as_they_are() {
+        let made = Made::Numbers(Numbers { per_clip: 2, values: vec![1.0, 2.0, -0.5, f32::NAN] });
+        assert_eq!(made.file(0).unwrap(), [0, 0, 128, 63, 0, 0, 0, 64]);
+        assert_eq!(made.file_name(7, 0), "clip-0007.f32");
+        assert!(made.file(1).unwrap_err().is::<NotFinite>());
     }
 
     #[test]

@@ -16,8 +16,8 @@ mod pipeline;
 mod pools;
 mod stage;
 
-pub use frames::{Frames, NotFinite};
+pub use frames::{Frames, Made, NotFinite, Numbers};
 pub use picture::Picture;
 pub use pipeline::{Batch, Plan, run};
 pub use pools::Pools;
-pub use stage::{Stage, StageClock, StageError, panic_text};
+pub use stage::{StageClock, StageError, panic_text};

@@ -11,20 +11,26 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
 use rayon::Scope;
 
-use super::{Frames, Picture, Pools, Stage, StageClock, StageError};
+use super::{Made, Picture, Pools, StageClock, StageError};
+use crate::workload::Stage;
 
 /// Batches that the pools prepare while the model works on one, and batches of frames that may
 /// wait to be written.
 const AHEAD: usize = 2;
 
+/// Longer than any picture takes to be read.
+const FOR_EVER: Duration = Duration::from_secs(1 << 32);
+
 /// What one repetition does.
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
-    /// JPEG or PNG files, at least one; clip `i` takes number `i` modulo their count.
+    /// JPEG or PNG files; clip `i` takes number `i` modulo their count. Without any, batches have
+    /// no planes: the job reads no pictures.
     pub images: &'a [PathBuf],
     /// Clips to make.
     pub clips: usize,
@@ -34,7 +40,7 @@ pub struct Plan<'a> {
     pub width: u32,
     /// Rows of the model's input.
     pub height: u32,
-    /// An existing folder for `clip-0000-frame-000.jpg`, …
+    /// An existing folder for the files of what is made ([`Made::file_name`]).
     pub output: &'a Path,
 }
 
@@ -43,7 +49,8 @@ pub struct Plan<'a> {
 pub struct Batch {
     /// The clips, counted from 0 within the repetition.
     pub clips: Range<usize>,
-    /// Clips x 3 planes x height x width values, each from -1 to 1.
+    /// Clips x 3 planes x height x width values, each from -1 to 1; empty where the job reads no
+    /// pictures.
     pub planes: Vec<f32>,
 }
 
@@ -60,15 +67,11 @@ impl Plan<'_> {
         let first = batch * self.batch_size;
         first..(first + self.batch_size).min(self.clips)
     }
-
-    fn output_file(&self, clip: usize, frame: usize) -> PathBuf {
-        self.output.join(format!("clip-{clip:04}-frame-{frame:03}.jpg"))
-    }
 }
 
-/// One frame on its way out.
-struct Frame {
-    frames: Arc<Frames>,
+/// One file's content on its way out.
+struct Piece {
+    made: Arc<Made>,
     index: usize,
     path: PathBuf,
 }
@@ -80,21 +83,21 @@ struct Frame {
 /// The first failure of any stage; all threads have left the pipeline by then.
 ///
 /// # Panics
-/// A plan without images or with a batch size of 0.
+/// A plan with a batch size of 0.
 pub fn run(
     pools: &Pools,
     plan: &Plan<'_>,
     clock: &StageClock,
-    model: impl FnMut(&Batch) -> Result<Frames, StageError>,
+    model: impl FnMut(&Batch) -> Result<Made, StageError>,
 ) -> Result<(), StageError> {
-    assert!(!plan.images.is_empty() && plan.batch_size > 0, "a plan needs images and a batch size");
+    assert!(plan.batch_size > 0, "a plan needs a batch size");
     let (faults, fault) = bounded(1);
     let work = Work { plan, clock, faults, unpacked: Mutex::default() };
     pools.io.in_place_scope(|io| {
         pools.preprocess.in_place_scope(|preprocess| {
             pools.batch.in_place_scope(|batch| {
-                let (batches, frames) = spawn(&work, pools, [io, preprocess, batch]);
-                drive(plan, &fault, batches, &frames, model)
+                let (batches, pieces) = spawn(&work, pools, [io, preprocess, batch]);
+                drive(plan, &fault, batches, &pieces, model)
             })
         })
     })?;
@@ -112,13 +115,13 @@ fn spawn<'scope>(
     work: &'scope Work<'_>,
     pools: &Pools,
     [io, preprocess, batch]: [&Scope<'scope>; 3],
-) -> (Batches, Sender<Frame>) {
+) -> (Batches, Sender<Piece>) {
     let clips = AHEAD * work.plan.batch_size;
     let (requests, requested) = bounded(clips);
     let (files, read) = bounded(clips);
     let (groups, grouped) = bounded(AHEAD);
     let (batches, packed) = bounded(AHEAD);
-    let (frames, made) = bounded(clips);
+    let (pieces, made) = bounded(clips);
     let (encoded, unwritten) = bounded(clips);
     for _ in 0..pools.io.current_num_threads() {
         let (requested, files, unwritten) = (requested.clone(), files.clone(), unwritten.clone());
@@ -129,14 +132,14 @@ fn spawn<'scope>(
         let (read, groups) = (read.clone(), groups.clone());
         let (made, encoded) = (made.clone(), encoded.clone());
         let preprocess_one = move |file| work.preprocess(&file, &groups);
-        let encode_one = move |frame| work.encode(&frame, &encoded);
+        let encode_one = move |piece| work.encode(&piece, &encoded);
         preprocess.spawn(move |_| serve(&read, &made, preprocess_one, encode_one));
     }
     for _ in 0..pools.batch.current_num_threads() {
         let (grouped, batches) = (grouped.clone(), batches.clone());
         batch.spawn(move |_| grouped.iter().for_each(|group| work.pack(&group, &batches)));
     }
-    (Batches { requests, packed }, frames)
+    (Batches { requests, packed }, pieces)
 }
 
 /// Works off two queues, the first one first, until both are closed. What serves the first is
@@ -164,29 +167,36 @@ fn serve<A, B>(
     }
 }
 
-/// The model's thread: asks for clips, runs batches, hands their frames out.
+/// The model's thread: asks for clips, runs batches, hands out what they make.
 fn drive(
     plan: &Plan<'_>,
     fault: &Receiver<StageError>,
     Batches { requests, packed }: Batches,
-    frames: &Sender<Frame>,
-    mut model: impl FnMut(&Batch) -> Result<Frames, StageError>,
+    pieces: &Sender<Piece>,
+    mut model: impl FnMut(&Batch) -> Result<Made, StageError>,
 ) -> Result<(), StageError> {
-    let request = |batch| plan.clips_of(batch).for_each(|clip| _ = requests.send(clip));
+    let reads = !plan.images.is_empty();
+    let request = |batch| {
+        plan.clips_of(batch).filter(|_| reads).for_each(|clip| _ = requests.send(clip));
+    };
     (0..AHEAD).for_each(request);
     for number in 0..plan.batches() {
+        let unread = || Batch { clips: plan.clips_of(number), planes: Vec::new() };
         let batch = select_biased! {
             recv(fault) -> error => return Err(error.expect("the other end outlives this thread")),
             recv(packed) -> batch => batch,
+            default(if reads { FOR_EVER } else { Duration::ZERO }) => Ok(unread()),
         };
         // Closed early: a worker panicked outside of any stage, and its scope passes that on.
         let Ok(batch) = batch else { return Ok(()) };
         request(number + AHEAD);
         let made = Arc::new(model(&batch)?);
-        for index in 0..made.len() {
-            let clip = batch.clips.start + index / made.per_clip;
-            let path = plan.output_file(clip, index % made.per_clip);
-            _ = frames.send(Frame { frames: Arc::clone(&made), index, path });
+        for (at, clip) in batch.clips.enumerate() {
+            for index in 0..made.per_clip() {
+                let path = plan.output.join(made.file_name(clip, index));
+                let index = at * made.per_clip() + index;
+                _ = pieces.send(Piece { made: Arc::clone(&made), index, path });
+            }
         }
     }
     Ok(())
@@ -213,8 +223,8 @@ struct Group {
     pictures: Vec<Picture>,
 }
 
-/// A frame's file in memory.
-struct FrameFile {
+/// A file to be written.
+struct OutputFile {
     path: PathBuf,
     bytes: Vec<u8>,
 }
@@ -259,14 +269,14 @@ impl Work<'_> {
         self.hand_over(batch, batches);
     }
 
-    fn encode(&self, frame: &Frame, encoded: &Sender<FrameFile>) {
-        let bytes =
-            self.clock.run(Stage::Write, frame.path.display(), || frame.frames.jpeg(frame.index));
-        self.hand_over(bytes.map(|bytes| FrameFile { path: frame.path.clone(), bytes }), encoded);
+    fn encode(&self, piece: &Piece, encoded: &Sender<OutputFile>) {
+        let Piece { made, index, path } = piece;
+        let bytes = self.clock.run(Stage::Write, path.display(), || made.file(*index));
+        self.hand_over(bytes.map(|bytes| OutputFile { path: path.clone(), bytes }), encoded);
     }
 
-    fn write(&self, file: &FrameFile) {
-        let FrameFile { path, bytes } = file;
+    fn write(&self, file: &OutputFile) {
+        let OutputFile { path, bytes } = file;
         let written = self.clock.run(Stage::Write, path.display(), || fs::write(path, bytes));
         written.unwrap_or_else(|error| self.fail(error));
     }
@@ -288,11 +298,11 @@ impl Work<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preprocess::Frames;
     use crate::preprocess::pools::tests::unbound;
     use proptest::prelude::*;
     use std::sync::mpsc;
     use std::thread;
-    use std::time::Duration;
 
     const SIDE: u32 = 16;
     const AREA: usize = (SIDE * SIDE) as usize;
@@ -334,7 +344,7 @@ mod tests {
     }
 
     /// Repeats each clip's picture `per_clip` times, or fails as the case asks.
-    fn model(case: &Case, batch: &Batch) -> anyhow::Result<Frames> {
+    fn model(case: &Case, batch: &Batch) -> anyhow::Result<Made> {
         let mut clips: Vec<_> = batch.planes.chunks(3 * AREA).map(<[f32]>::to_vec).collect();
         assert_eq!(clips.len(), batch.clips.len());
         if let Some((fault, clip)) = case.fault.filter(|(_, clip)| batch.clips.contains(clip)) {
@@ -346,7 +356,7 @@ mod tests {
             }
         }
         let planes = clips.iter().flat_map(|clip| clip.repeat(case.per_clip)).collect();
-        Ok(Frames { per_clip: case.per_clip, width: SIDE, height: SIDE, planes })
+        Ok(Made::Frames(Frames { per_clip: case.per_clip, width: SIDE, height: SIDE, planes }))
     }
 
     fn run_case(case: &Case, folder: &Path, output: &Path) -> Result<StageClock, StageError> {
@@ -430,6 +440,23 @@ mod tests {
         fn every_clip_is_written_or_the_first_failure_is_named(case in case()) {
             check(case);
         }
+    }
+
+    #[test]
+    fn a_job_without_pictures_makes_every_batch_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (images, output) = (&[], folder.path());
+        let plan = Plan { images, clips: 3, batch_size: 2, width: SIDE, height: SIDE, output };
+        let mut seen = Vec::new();
+        run(&unbound(1, 1, 1), &plan, &StageClock::default(), |batch| {
+            assert!(batch.planes.is_empty());
+            seen.push(batch.clips.clone());
+            let values = batch.clips.clone().map(|clip| clip as f32).collect();
+            Ok(Made::Numbers(crate::preprocess::Numbers { per_clip: 1, values }))
+        })
+        .unwrap();
+        assert_eq!(seen, [0..2, 2..3]);
+        assert_eq!(fs::read(folder.path().join("clip-0002.f32")).unwrap(), 2.0_f32.to_le_bytes());
     }
 
     #[test]

@@ -7,60 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A named part of the workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// An image file into memory.
-    Read,
-    /// Decoded, resized, normalised.
-    Preprocess,
-    /// Pictures into one batch.
-    Pack,
-    /// The prompt through the text encoder.
-    Text,
-    /// The conditioning picture through the VAE encoder.
-    Encode,
-    /// The transformer's steps.
-    Denoise,
-    /// Latents through the VAE decoder.
-    Decode,
-    /// Frames into picture files.
-    Write,
-}
+use strum::VariantArray;
 
-impl Stage {
-    /// Every stage, in the order in which a clip goes through them.
-    pub const ALL: [Self; 8] = [
-        Self::Read,
-        Self::Preprocess,
-        Self::Pack,
-        Self::Text,
-        Self::Encode,
-        Self::Denoise,
-        Self::Decode,
-        Self::Write,
-    ];
-
-    /// The word in messages and columns.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Preprocess => "preprocess",
-            Self::Pack => "pack",
-            Self::Text => "text",
-            Self::Encode => "encode",
-            Self::Denoise => "denoise",
-            Self::Decode => "decode",
-            Self::Write => "write",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
+use crate::workload::Stage;
 
 /// What went wrong, in which stage, with which file or clip.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +27,7 @@ pub struct StageError {
 /// Busy time of every stage, summed over the threads that work for it.
 #[derive(Debug, Default)]
 pub struct StageClock {
-    nanoseconds: [AtomicU64; Stage::ALL.len()],
+    nanoseconds: [AtomicU64; Stage::VARIANTS.len()],
 }
 
 impl StageClock {
@@ -108,9 +57,9 @@ impl StageClock {
     pub fn seconds(&self) -> BTreeMap<String, f64> {
         let seconds = |stage: Stage| {
             let total = self.nanoseconds[stage as usize].load(Ordering::Relaxed);
-            (stage.word().to_owned(), Duration::from_nanos(total).as_secs_f64())
+            (stage.to_string(), Duration::from_nanos(total).as_secs_f64())
         };
-        Stage::ALL.into_iter().map(seconds).filter(|(_, seconds)| *seconds > 0.0).collect()
+        Stage::VARIANTS.iter().copied().map(seconds).filter(|(_, seconds)| *seconds > 0.0).collect()
     }
 
     fn add(&self, stage: Stage, time: Duration) {

@@ -5,6 +5,7 @@ use super::table::Table;
 use super::trials;
 use crate::machine::{Machine, Node};
 use crate::results::Results;
+use crate::workload::{Sizes, Stage, Workload};
 
 /// What the tuned process could use of the machine.
 pub fn machine(machine: &Machine) -> Table {
@@ -63,22 +64,39 @@ pub fn tune(results: &Results) -> Table {
     fact("seed", tune.seed.to_string());
     fact("baseline", tune.preset.to_string());
     fact("space", format!("{}, {} combinations of values", space.name, space.raw_count()));
-    fact(
-        "workload",
-        format!(
-            "{}: {} of {} x {} pixels and {}, {}, {}",
-            workload.name,
-            count(workload.clips as usize, "clip"),
-            workload.width,
-            workload.height,
-            count(workload.frames as usize, "frame"),
-            count(workload.layers as usize, "transformer block"),
-            count(workload.steps as usize, "denoising step")
-        ),
-    );
+    fact("workload", described(workload));
+    if let Some(full) = &tune.full {
+        fact("a whole job", described(full));
+    }
     fact("a trial", format!("{} after a warm-up", count(tune.repetitions as usize, "repetition")));
     if let Some(peak) = trials::peak_memory(results) {
         fact("peak memory", peak);
     }
     table
+}
+
+/// A job and its sizes in words.
+fn described(workload: &Workload) -> String {
+    let Sizes { clips, width, height, frames, layers, steps, .. } = &workload.sizes;
+    let mut words = vec![
+        format!("{}: {}", workload.name, count(*clips as usize, "clip")),
+        format!("{width} x {height} pixels"),
+        count(*frames as usize, "frame"),
+    ];
+    let Sizes { window_width, window_height, window_frames, .. } = &workload.sizes;
+    let is_whole = (window_width, window_height, window_frames) == (width, height, frames);
+    if !is_whole && workload.has(Stage::Decode) {
+        let frames = count(*window_frames as usize, "frame");
+        words.push(format!(
+            "of which the VAE works on {window_width} x {window_height} and {frames}"
+        ));
+    }
+    if workload.has(Stage::Denoise) {
+        words.push(count(*layers as usize, "transformer block"));
+        words.push(count(*steps as usize, "denoising step"));
+    }
+    if workload.has(Stage::Text) {
+        words.push(count(workload.sizes.text_layers as usize, "text encoder layer"));
+    }
+    words.join(", ")
 }

@@ -11,7 +11,7 @@ use crate::results::{Folder, Results};
 use crate::settings::{Baseline, Preset};
 use crate::space::{Given, Space, SpaceFile, Tune, Value};
 use crate::trial::{Noise, Outcome, Phase, Sample, Trial};
-use crate::workload::{STAGES, Workload};
+use crate::workload::{self, BUILT_IN, WorkloadFile};
 
 /// A tune under construction. Every trial starts a second after the one before has ended, and
 /// has two seconds of overhead.
@@ -63,16 +63,9 @@ impl Made {
         let baseline = Baseline::fit(preset, &machine).knobs.values();
         let given = Given { facts: BTreeMap::from([("cores".to_owned(), 8)]), baseline };
         let space = Space::resolve(&SpaceFile::parse(SPACE).unwrap(), given, true).unwrap();
-        let workload = Workload {
-            name: "i2v".to_owned(),
-            clips: 4,
-            width: 256,
-            height: 256,
-            frames: 5,
-            layers: 1,
-            steps: 1,
-            text_layers: 0,
-        };
+        let job = WorkloadFile::parse(BUILT_IN[0].1).unwrap();
+        let (workload, full) = (job.rung(2), job.full());
+        let parts = workload.model.architecture();
         let tune = Tune {
             tool: "wan22-tune 0.1.0".to_owned(),
             command: "wan22-tune --budget 4m".to_owned(),
@@ -82,6 +75,11 @@ impl Made {
             strategy: "annealing".to_owned(),
             preset,
             repetitions: 3,
+            weights: None,
+            min_psnr_db: 30.0,
+            costs: workload.costs(&parts, None),
+            full_costs: full.costs(&parts, None),
+            full: Some(full),
         };
         Self { results: Results { machine, space, workload, tune, trials: vec![] }, clock_s: 1.0 }
     }
@@ -152,6 +150,9 @@ impl Made {
                 pressure_share: Some(0.02),
                 ..Noise::default()
             },
+            stage_rss_bytes: BTreeMap::new(),
+            quality: None,
+            peak: None,
             effect: "e".to_owned(),
             tool: self.results.tune.tool.clone(),
         });
@@ -174,10 +175,10 @@ impl Made {
 /// A tenth of the clip's time in each stage, and half of it in denoise.
 fn sample(seconds: f64) -> Sample {
     let share = |stage: &str| if stage == "denoise" { 0.5 } else { 0.1 };
-    let stages = STAGES.iter().filter(|stage| **stage != "text");
+    let stages = workload::stages().filter(|stage| *stage != "text");
     Sample {
         seconds,
-        stages: stages.map(|&stage| (stage.to_owned(), share(stage) * seconds)).collect(),
+        stages: stages.map(|stage| (stage.to_owned(), share(stage) * seconds)).collect(),
         minor_faults: 1000,
         run_queue_share: 0.01,
     }

@@ -327,10 +327,10 @@ fn the_markdown_of_a_gain() {
 #[test]
 fn the_ranking_as_csv() {
     assert_snapshot!(csv(&gain().results).unwrap(), @r#"
-    rank,score_s,trials,baseline,knob.affinity,knob.allocator,knob.batch_size,knob.batch_workers,knob.inter_op_threads,knob.intra_op_threads,knob.io_workers,knob.memory_mode,knob.preprocess_workers,knob.tile_size,knob.vae_tile_size
-    1,3,1,false,none,glibc,2,1,2,8,1,baseline,2,512,192
-    2,3.5,1,false,compact,glibc,4,1,2,8,1,baseline,2,512,384
-    3,4,1,true,none,glibc,2,1,2,8,1,baseline,2,512,384
+    rank,score_s,trials,baseline,knob.affinity,knob.allocator,knob.batch_size,knob.batch_workers,knob.conv_backend,knob.inter_op_threads,knob.intra_op_threads,knob.io_workers,knob.matmul_precision,knob.memory_format,knob.memory_mode,knob.onednn_isa,knob.precision,knob.preprocess_workers,knob.tile_size,knob.vae_tile_size
+    1,3,1,false,none,glibc,2,1,auto,2,8,1,highest,contiguous,baseline,newest,fp32,2,512,192
+    2,3.5,1,false,compact,glibc,4,1,auto,2,8,1,highest,contiguous,baseline,newest,fp32,2,512,384
+    3,4,1,true,none,glibc,2,1,auto,2,8,1,highest,contiguous,baseline,newest,fp32,2,512,384
     "#);
 }
 
@@ -382,7 +382,7 @@ fn machine_space_and_journal_alone_give_the_same_bytes_again() {
 #[test]
 fn every_kind_of_tune_has_a_page() {
     let mut single = gain();
-    single.results.workload.clips = 1;
+    single.results.workload.sizes.clips = 1;
     let tunes = [
         Made::new(),
         Made::new().baseline(&[4.0]),

@@ -115,7 +115,7 @@ fn without_numbers(detail: &str) -> String {
 /// Median busy seconds a clip of every stage, by the number of intra-op threads, over all ok
 /// trials; without rows where only one number was measured.
 pub fn scaling(results: &Results) -> Table {
-    let mut stages: Vec<&str> = crate::workload::STAGES.to_vec();
+    let mut stages: Vec<&str> = crate::workload::stages().collect();
     stages.retain(|stage| results.trials.iter().any(|trial| trial.stage_s(stage).is_some()));
     let titles: Vec<String> =
         ["intra_op_threads", "trials"].iter().chain(&stages).map(|t| format!("#{t}")).collect();

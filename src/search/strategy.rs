@@ -1,8 +1,5 @@
 //! The strategies by name: the one place where they are listed.
 
-use std::fmt;
-use std::str::FromStr;
-
 use argmin::core::Error;
 
 use super::grid::Grid;
@@ -19,7 +16,22 @@ const PORTFOLIO: [Voice; 10] =
     [Process, Trees, Process, Mutation, Trees, Process, Mutation, Trees, Mutation, Any];
 
 /// A strategy's name on the command line and in the journal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub enum StrategyName {
     /// Legal candidates drawn evenly, none twice.
     Random,
@@ -41,32 +53,6 @@ pub enum StrategyName {
 }
 
 impl StrategyName {
-    /// Every strategy.
-    pub const ALL: [Self; 8] = [
-        Self::Portfolio,
-        Self::GaussianProcess,
-        Self::Forest,
-        Self::Annealing,
-        Self::ParticleSwarm,
-        Self::NelderMead,
-        Self::Random,
-        Self::Grid,
-    ];
-
-    /// The name on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Random => "random",
-            Self::Annealing => "annealing",
-            Self::Grid => "grid",
-            Self::ParticleSwarm => "particle-swarm",
-            Self::NelderMead => "nelder-mead",
-            Self::GaussianProcess => "gaussian-process",
-            Self::Forest => "forest",
-            Self::Portfolio => "portfolio",
-        }
-    }
-
     /// Searches until nothing is left to propose.
     ///
     /// # Errors
@@ -82,22 +68,5 @@ impl StrategyName {
             Self::Forest => propose::search(objective, Modelled::new(&FOREST)),
             Self::Portfolio => propose::search(objective, Modelled::new(&PORTFOLIO)),
         }
-    }
-}
-
-impl fmt::Display for StrategyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-impl FromStr for StrategyName {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|name| name.word() == word).ok_or_else(|| {
-            let known: Vec<&str> = Self::ALL.iter().map(|name| name.word()).collect();
-            format!("no strategy `{word}`; there are {}", known.join(", "))
-        })
     }
 }

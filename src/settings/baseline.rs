@@ -1,20 +1,23 @@
 //! Baseline: the settings that a search starts from and must beat.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
+use super::numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Precision};
 use super::{Knobs, OptimalSettings};
-use crate::launch::{Allocator, Layout, MemoryMode};
+use crate::launch::{Allocator, Layout, MemoryMode, OnednnIsa};
 use crate::machine::Machine;
 
 /// A preset that people copy, before it is fitted to a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, strum::Display,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Preset {
     /// The WAN22 optimizer's for the Threadripper PRO 5995WX.
     #[value(name = "5995wx")]
     #[serde(rename = "5995wx")]
+    #[strum(serialize = "5995wx")]
     Threadripper5995wx,
     /// The WAN22 optimizer's for the GeForce RTX 4080.
     #[value(name = "rtx4080")]
@@ -32,21 +35,6 @@ impl Preset {
         } else {
             Self::Threadripper5995wx
         }
-    }
-
-    /// The word on the command line and in files.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Threadripper5995wx => "5995wx",
-            Self::Rtx4080 => "rtx4080",
-            Self::Generic => "generic",
-        }
-    }
-}
-
-impl fmt::Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
     }
 }
 
@@ -119,6 +107,21 @@ fn pipeline(cores: usize) -> Knobs {
         tile_size: 512,
         vae_tile_size: 384,
         batch_size: 1,
+        precision: Precision::default(),
+        matmul_precision: MatmulPrecision::default(),
+        conv_backend: ConvBackend::default(),
+        memory_format: MemoryFormat::default(),
+        onednn_isa: OnednnIsa::Newest,
+    }
+}
+
+impl Baseline {
+    /// The same preset with other knobs: what a tune's flags fix.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Knobs)) -> Self {
+        change(&mut self.knobs);
+        self.optimal.batch_size = self.knobs.batch_size;
+        self
     }
 }
 

@@ -17,7 +17,10 @@ pub fn of(knobs: &Knobs, machine: &Machine) -> BTreeMap<String, String> {
     let split = if Preset::detect(machine) == Preset::Rtx4080 { 512 } else { 1024 };
     environment.insert("PYTORCH_CUDA_ALLOC_CONF".to_owned(), format!("max_split_size_mb:{split}"));
     environment.extend(knobs.allocator.environment());
-    let works = !machine.refused_modes.contains_key(knobs.memory_mode.word());
+    if let Some(isa) = knobs.onednn_isa.value() {
+        environment.insert("ONEDNN_MAX_CPU_ISA".to_owned(), isa.to_owned());
+    }
+    let works = !machine.refused_modes.contains_key::<str>(knobs.memory_mode.into());
     if knobs.memory_mode == MemoryMode::Baseline && works {
         let nodes: Vec<String> = machine.memory_nodes().iter().map(|n| n.to_string()).collect();
         if let Some(first) = nodes.first() {

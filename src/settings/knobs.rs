@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision};
 use super::{Settings, Workers, environment};
-use crate::launch::{Allocator, Demand, Layout, MemoryMode};
+use crate::launch::{Allocator, Demand, Layout, MemoryMode, OnednnIsa};
 use crate::machine::Machine;
 use crate::space::Value;
 
@@ -37,6 +38,16 @@ pub struct Knobs {
     pub vae_tile_size: u32,
     /// Clips that go through the models together.
     pub batch_size: u32,
+    /// Numbers of weights and activations.
+    pub precision: Precision,
+    /// How exactly float32 matrices are multiplied.
+    pub matmul_precision: MatmulPrecision,
+    /// Kernels of the VAE's convolutions.
+    pub conv_backend: ConvBackend,
+    /// Order of the VAE's tensors in memory.
+    pub memory_format: MemoryFormat,
+    /// The newest instructions that oneDNN may use.
+    pub onednn_isa: OnednnIsa,
 }
 
 impl Knobs {
@@ -74,7 +85,7 @@ impl Knobs {
         })?;
         let (weights_memory, memory) =
             self.memory_mode.policies(machine, &placement).ok_or_else(|| {
-                let reason = machine.refused_modes.get(self.memory_mode.word());
+                let reason = machine.refused_modes.get::<str>(self.memory_mode.into());
                 let reason = reason.map_or("this machine has no such mode", String::as_str);
                 format!("memory_mode = {}: {reason}", self.memory_mode)
             })?;
@@ -93,6 +104,12 @@ impl Knobs {
             tile_size: self.tile_size,
             vae_tile_size: self.vae_tile_size,
             batch_size: self.batch_size,
+            numerics: Numerics {
+                precision: self.precision,
+                matmul_precision: self.matmul_precision,
+                conv_backend: self.conv_backend,
+                memory_format: self.memory_format,
+            },
         })
     }
 

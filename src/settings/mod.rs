@@ -3,6 +3,7 @@
 mod baseline;
 mod environment;
 mod knobs;
+mod numerics;
 mod optimal;
 
 use std::collections::BTreeMap;
@@ -11,9 +12,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::launch::{MemoryPolicy, Placement};
+use crate::workload::Workload;
 
 pub use baseline::{Baseline, Preset};
 pub use knobs::Knobs;
+pub use numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision};
 pub use optimal::{HardwareProfile, OptimalSettings};
 
 /// Everything that decides how one process runs.
@@ -37,6 +40,8 @@ pub struct Settings {
     pub vae_tile_size: u32,
     /// Clips that go through the models together.
     pub batch_size: u32,
+    /// Numbers and kernels.
+    pub numerics: Numerics,
     /// The whole environment that tuning adds to the process.
     pub environment: BTreeMap<String, String>,
 }
@@ -53,13 +58,16 @@ pub struct Workers {
 }
 
 impl Settings {
-    /// What makes two settings the same for a picture of `width` x `height` pixels: a tile no
-    /// smaller than the picture is no tile, and the NUMA_ variables are labels that nothing reads.
-    pub fn identity(&self, width: u32, height: u32) -> u64 {
-        let whole = width.max(height);
+    /// What makes two settings the same for a job: a tile no smaller than the VAE's window is no
+    /// tile, a batch of more clips than there are is one of all,
+    /// and the NUMA_ variables are labels that nothing reads.
+    pub fn identity(&self, workload: &Workload) -> u64 {
+        let sizes = &workload.sizes;
+        let whole = sizes.window_width.max(sizes.window_height);
         let mut same = self.clone();
         same.tile_size = same.tile_size.min(whole);
         same.vae_tile_size = same.vae_tile_size.min(whole);
+        same.batch_size = same.batch_size.min(sizes.clips);
         same.environment.retain(|name, _| !name.starts_with("NUMA_"));
         let text = serde_json::to_string(&same).expect("settings are plain data");
         let digest = Sha256::digest(text.as_bytes());

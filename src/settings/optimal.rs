@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::baseline::{Baseline, Preset, vram_gb};
+use super::numerics::Precision;
 use super::{Knobs, Settings};
 use crate::machine::Machine;
 
@@ -85,6 +86,10 @@ impl OptimalSettings {
         tuned.vae_tile_size = [knobs.vae_tile_size; 2];
         tuned.batch_size = knobs.batch_size;
         tuned.num_threads = knobs.intra_op_threads;
+        if knobs.precision != old.precision {
+            tuned.use_bf16 = knobs.precision != Precision::Fp32;
+            tuned.use_fp16 = false;
+        }
         if knobs.inter_op_threads != old.inter_op_threads {
             // The WAN22 optimizer hands this number to set_num_interop_threads.
             tuned.preprocessing_threads = knobs.inter_op_threads;

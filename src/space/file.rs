@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ExpertEntry, Value};
 use crate::settings::Preset;
-use crate::workload::Workload;
+use crate::workload::{Cost, Stage, Workload};
 
 /// The format's version.
 pub const SCHEMA: u32 = 1;
@@ -64,6 +64,21 @@ pub struct Tune {
     pub preset: Preset,
     /// Repetitions a trial.
     pub repetitions: u32,
+    /// The user's own weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// The worst picture that may win, dB.
+    #[serde(default)]
+    pub min_psnr_db: f64,
+    /// The whole job that the workload stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<Workload>,
+    /// What each of the models' stages takes for one clip of the workload.
+    #[serde(default)]
+    pub costs: BTreeMap<Stage, Cost>,
+    /// The same for one clip of the whole job.
+    #[serde(default)]
+    pub full_costs: BTreeMap<Stage, Cost>,
 }
 
 /// One `[knob.NAME]`. Exactly one of `values` and `range` is given.

@@ -25,10 +25,10 @@ impl Given {
             ("efficiency_cores", efficient.count()),
             ("memory_gib", (machine.usable_memory_bytes() >> 30) as usize),
             ("gpus", machine.gpus.len()),
-            ("clips", workload.clips as usize),
-            ("width", workload.width as usize),
-            ("height", workload.height as usize),
-            ("frames", workload.frames as usize),
+            ("clips", workload.sizes.clips as usize),
+            ("width", workload.sizes.width as usize),
+            ("height", workload.sizes.height as usize),
+            ("frames", workload.sizes.frames as usize),
         ];
         let facts: BTreeMap<String, i64> =
             facts.into_iter().map(|(name, fact)| (name.to_owned(), fact as i64)).collect();
@@ -83,5 +83,6 @@ fn is_offered(machine: &Machine, usual: &Knobs, name: &str, value: &Value) -> Re
     // What a machine that is only planned for has installed, nobody knows.
     let planned = machine.source != Source::Live;
     let allocator = planned || knobs.allocator.is_installed(&Roots::live());
-    Ok(layout && mode && allocator)
+    let isa = knobs.onednn_isa.limits(machine);
+    Ok(layout && mode && allocator && isa)
 }

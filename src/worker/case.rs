@@ -5,10 +5,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
+use wan22_tune::architecture::{TextEncoderConfig, Tiling, TransformerConfig};
 
-use crate::models::text_encoder::{TextEncoder, TextEncoderConfig};
-use crate::models::transformer::{Transformer, TransformerConfig};
-use crate::models::vae::{Decoder, Encoder, Tiling, VaeOptions};
+use crate::models::text_encoder::TextEncoder;
+use crate::models::transformer::Transformer;
+use crate::models::vae::{Decoder, Encoder, VaeOptions};
 use crate::weights::Weights;
 
 /// Which model, of what configuration, does what, in which kind of numbers.

@@ -9,13 +9,19 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 use serde_json::{Deserializer, Value};
+use wan22_tune::architecture::Architecture;
 use wan22_tune::launch::{Effect, bind, residence};
 use wan22_tune::measure::wire::{Job, Message, VERSION};
 use wan22_tune::preprocess::{NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline};
-use wan22_tune::trial::{Outcome, Sample};
+use wan22_tune::settings::Numerics;
+use wan22_tune::trial::{Outcome, Peak, Quality, Sample};
+use wan22_tune::workload::Stage;
 
 use crate::native;
-use crate::scenario::Scenario;
+use crate::parts::Origin;
+use crate::peak;
+use crate::reference::Comparison;
+use crate::scenario::{self, Scenario};
 use crate::usage::{self, Usage};
 
 /// No job is longer: a guard against endless input, at some 100 bytes an image's path.
@@ -93,25 +99,29 @@ fn on_model_thread(job: Job) -> Result<(), Failure> {
 }
 
 fn do_job(job: &Job) -> Result<(), Failure> {
-    check(job).map_err(|error| Failure { outcome: Outcome::Illegal, error })?;
-    let trial = Trial::set_up(job)?;
+    let illegal = |error| Failure { outcome: Outcome::Illegal, error };
+    let architecture = check(job).map_err(illegal)?;
+    let mut trial = Trial::set_up(job, architecture)?;
     // One batch shows every shape to libtorch and touches every buffer.
-    let batch = job.workload.clips.min(job.settings.batch_size);
+    let batch = job.workload.sizes.clips.min(job.settings.batch_size);
     for _ in 0..job.warmup {
         trial.run(batch)?;
     }
+    let stage_rss_bytes = trial.scenario.take_peaks();
     let effect = Box::new(trial.effect());
     say(&Message::Ready { trial: job.trial, setup_s: usage::age_s()?, effect })?;
     for _ in 0..job.repetitions {
-        let sample = trial.run(job.workload.clips)?;
+        let sample = trial.run(job.workload.sizes.clips)?;
         say(&Message::Sample { trial: job.trial, sample })?;
     }
-    let peak_rss_bytes = usage::peak_rss_bytes()?;
-    Ok(say(&Message::Done { trial: job.trial, peak_rss_bytes })?)
+    let peak_rss_bytes = stage_rss_bytes.values().fold(usage::peak_rss_bytes()?, |a, b| a.max(*b));
+    let (quality, peak) = trial.compare()?;
+    let trial = job.trial;
+    Ok(say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, peak })?)
 }
 
-/// Refuses what can't be run, naming the key.
-fn check(job: &Job) -> Result<()> {
+/// The models' sizes; refuses what can't be run, naming the key.
+fn check(job: &Job) -> Result<Architecture> {
     let Job { workload, settings, .. } = job;
     let workers = settings.workers;
     let threads = [
@@ -126,9 +136,10 @@ fn check(job: &Job) -> Result<()> {
         ensure!((1..=most).contains(&count), "settings.{key} is {count}: give 1 to {most}");
     }
     ensure!(settings.batch_size > 0, "settings.batch_size is 0: give at least 1");
-    ensure!(!job.images.is_empty(), "job.images is empty: give at least one picture");
+    let reads = workload.has(Stage::Read);
+    ensure!(!reads || !job.images.is_empty(), "job.images is empty: give at least one picture");
     ensure!(job.repetitions > 0, "job.repetitions is 0: give at least 1");
-    Scenario::check(workload)
+    scenario::architecture(workload, job.weights.as_deref())
 }
 
 /// Everything that lives as long as the trial.
@@ -139,7 +150,7 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn set_up(job: &'a Job) -> Result<Self, Failure> {
+    fn set_up(job: &'a Job, architecture: Architecture) -> Result<Self, Failure> {
         let settings = &job.settings;
         let placement = &settings.placement;
         bind(&placement.model)
@@ -156,9 +167,11 @@ impl<'a> Trial<'a> {
             .apply()
             .context("the weights' memory policy")
             .map_err(misapplied)?;
-        let scenario = Scenario::build(&job.workload, settings, job.seed)?;
+        let origin = origin(job);
+        let scenario = Scenario::build(architecture, &job.workload, settings, origin, job.seed)?;
         settings.memory.apply().context("the memory policy").map_err(misapplied)?;
         tch::set_num_threads(settings.intra_op_threads as i32);
+        native::set_float32_matmul_precision(settings.numerics.matmul_precision);
         Ok(Self { job, pools, scenario })
     }
 
@@ -167,13 +180,39 @@ impl<'a> Trial<'a> {
         let count = |threads: i32| usize::try_from(threads).ok();
         Effect {
             // Empty where the kernel does not tell.
-            weights_bytes: residence::of(self.scenario.places()).unwrap_or_default(),
+            weights_bytes: residence::of(&self.scenario.parts.places).unwrap_or_default(),
             intra_op_threads: count(tch::get_num_threads()),
             inter_op_threads: count(tch::get_num_interop_threads()),
+            numerics: self.numerics(),
             parallel_info: native::parallel_info(),
             cpu_capability: native::cpu_capability(),
             ..Effect::read()
         }
+    }
+
+    /// What the models hold and libtorch has been told; `None` where it has another level.
+    fn numerics(&self) -> Option<Numerics> {
+        let matmul_precision = native::float32_matmul_precision()?;
+        Some(Numerics {
+            matmul_precision,
+            ..self.scenario.parts.numerics(self.job.settings.numerics)
+        })
+    }
+
+    /// How good the picture is, and what this process could do where it made the reference.
+    fn compare(&self) -> Result<(Option<Quality>, Option<Peak>)> {
+        let job = self.job;
+        let comparison = Comparison {
+            scenario: &self.scenario,
+            workload: &job.workload,
+            numerics: job.settings.numerics,
+            origin: origin(job),
+            seed: job.seed,
+            folder: &job.references,
+        };
+        let compared = comparison.run()?;
+        let is_first = compared.is_some_and(|(_, is_new)| is_new);
+        Ok((compared.map(|(quality, _)| quality), is_first.then(peak::measure)))
     }
 
     /// Makes `clips` clips.
@@ -183,8 +222,8 @@ impl<'a> Trial<'a> {
             images: &job.images,
             clips: clips as usize,
             batch_size: job.settings.batch_size as usize,
-            width: job.workload.width,
-            height: job.workload.height,
+            width: job.workload.sizes.width,
+            height: job.workload.sizes.height,
             output: &job.output,
         };
         let clock = StageClock::default();
@@ -202,6 +241,10 @@ impl<'a> Trial<'a> {
             run_queue_share: waited.as_secs_f64() / wall_s,
         })
     }
+}
+
+fn origin(job: &Job) -> Origin<'_> {
+    job.weights.as_deref().map_or(Origin::Random(job.seed), Origin::Folder)
 }
 
 /// Writes one line, whole and at once.

@@ -4,12 +4,12 @@ mod bench;
 mod case;
 mod check;
 mod job;
-#[allow(dead_code, unused_imports, reason = "the scenario uses what check and bench don't")]
 mod models;
-#[allow(dead_code, reason = "a trial's settings set and read these")]
 mod native;
-#[cfg(test)]
+mod parts;
+mod peak;
 mod quality;
+mod reference;
 mod scenario;
 mod usage;
 mod weights;

@@ -1,41 +1,55 @@
-//! Quality: how far a candidate's picture is from the reference's.
+//! How far a candidate's picture is from the reference's.
 //!
-//! Tiles and precision change the picture, and a fast ugly one must not win. The reference is the
-//! same latent decoded whole in float32.
+//! Tiles and precision change the picture, and a fast ugly one must not win.
 
 use anyhow::{Result, ensure};
-use tch::{Kind, Tensor};
-
-/// From the darkest to the brightest value, -1 to 1.
-const RANGE: f64 = 2.0;
+use tch::{Device, Kind, Tensor};
+use wan22_tune::trial::Quality;
 
 /// Side of SSIM's window and deviation of its weights, as its authors chose them.
 const WINDOW: (i64, f64) = (11, 1.5);
 
-/// How alike two videos are.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Quality {
-    /// Peak signal-to-noise ratio in dB; infinite for equal ones.
-    pub psnr_db: f64,
-    /// Mean structural similarity, 1 for equal ones (Wang et al., "Image Quality Assessment: From
-    /// Error Visibility to Structural Similarity", 2004), of each colour by itself.
-    pub ssim: f64,
+/// Compares videos or latents `[clips, channels, frames, rows, columns]`, whose values span `range`;
+/// `seams` are the rows and columns of the strips in which tiles were blended.
+///
+/// # Errors
+/// Other shapes, or different ones.
+pub fn compare(
+    candidate: &Tensor,
+    reference: &Tensor,
+    range: f64,
+    seams: Option<&Seams>,
+) -> Result<Quality> {
+    let (size, wanted) = (candidate.size(), reference.size());
+    ensure!(size == wanted && size.len() == 5, "a picture is {size:?}, the reference {wanted:?}");
+    let (x, y) = (planes(candidate), planes(reference));
+    let squares = (&x - &y).square();
+    Ok(Quality {
+        psnr_db: psnr(squares.mean(Kind::Double).double_value(&[]), range),
+        ssim: ssim(&x, &y, range),
+        seam_psnr_db: seams.map(|seams| psnr(seams.mean(&squares), range)),
+    })
 }
 
-impl Quality {
-    /// Compares videos `[clips, 3, frames, height, width]` of values from -1 to 1.
-    ///
-    /// # Errors
-    /// Other shapes, or different ones.
-    pub fn of(candidate: &Tensor, reference: &Tensor) -> Result<Self> {
-        let (size, wanted) = (candidate.size(), reference.size());
-        ensure!(
-            size == wanted && size.len() == 5,
-            "a picture is {size:?}, the reference {wanted:?}"
-        );
-        let (x, y) = (planes(candidate), planes(reference));
-        let error = (&x - &y).square().mean(Kind::Double).double_value(&[]);
-        Ok(Self { psnr_db: 10.0 * (RANGE * RANGE / error).log10(), ssim: ssim(&x, &y) })
+fn psnr(mean_square: f64, range: f64) -> f64 {
+    (10.0 * (range * range / mean_square).log10()).min(Quality::EQUAL_DB)
+}
+
+/// Rows and columns in which a tile was blended with the one before.
+pub struct Seams {
+    pub rows: Vec<bool>,
+    pub columns: Vec<bool>,
+}
+
+impl Seams {
+    /// Mean over the seams of pictures `[.., rows, columns]`.
+    fn mean(&self, values: &Tensor) -> f64 {
+        let line = |flags: &[bool]| Tensor::from_slice(flags);
+        let mask = line(&self.rows).unsqueeze(1).logical_or(&line(&self.columns).unsqueeze(0));
+        let count = mask.sum(Kind::Double).double_value(&[]).max(1.0);
+        let mask = mask.to_kind(Kind::Float).to_device(Device::Cpu);
+        let pictures = values.size()[0] as f64;
+        (values * mask).sum(Kind::Double).double_value(&[]) / (count * pictures)
     }
 }
 
@@ -45,7 +59,7 @@ fn planes(video: &Tensor) -> Tensor {
     video.to_kind(Kind::Float).reshape([-1, 1, size[3], size[4]])
 }
 
-fn ssim(x: &Tensor, y: &Tensor) -> f64 {
+fn ssim(x: &Tensor, y: &Tensor, range: f64) -> f64 {
     let window = window(x.size()[2].min(x.size()[3]));
     let local =
         |values: &Tensor| values.conv2d(&window, None::<&Tensor>, [1, 1], [0, 0], [1, 1], 1);
@@ -53,7 +67,7 @@ fn ssim(x: &Tensor, y: &Tensor) -> f64 {
     let variance_x = local(&x.square()) - mean_x.square();
     let variance_y = local(&y.square()) - mean_y.square();
     let covariance = local(&(x * y)) - &mean_x * &mean_y;
-    let [c1, c2] = [0.01 * RANGE, 0.03 * RANGE].map(|c| c * c);
+    let [c1, c2] = [0.01 * range, 0.03 * range].map(|c| c * c);
     let over = (&mean_x * &mean_y * 2.0 + c1) * (covariance * 2.0 + c2);
     let under = (mean_x.square() + mean_y.square() + c1) * (variance_x + variance_y + c2);
     (over / under).mean(Kind::Double).double_value(&[])
@@ -81,14 +95,14 @@ mod tests {
 
     #[test]
     fn equal_pictures_are_perfect() {
-        let equal = Quality::of(&video(0.3), &video(0.3)).unwrap();
-        assert_eq!(equal.psnr_db, f64::INFINITY);
+        let equal = compare(&video(0.3), &video(0.3), 2.0, None).unwrap();
+        assert_eq!(equal.psnr_db, Quality::EQUAL_DB);
         assert!((equal.ssim - 1.0).abs() < 1e-5, "{equal:?}");
     }
 
     #[test]
     fn a_flat_difference_is_as_the_formulas_say() {
-        let quality = Quality::of(&video(0.5), &video(0.3)).unwrap();
+        let quality = compare(&video(0.5), &video(0.3), 2.0, None).unwrap();
         // 10 log10(2² / 0.2²) = 20 dB; no variance leaves (2·0.5·0.3 + c1) / (0.5² + 0.3² + c1)
         // with c1 = 0.02².
         assert!((quality.psnr_db - 20.0).abs() < 1e-3, "{quality:?}");
@@ -100,8 +114,20 @@ mod tests {
         tch::manual_seed(1);
         let noise = Tensor::rand([1, 3, 1, 32, 32], (Kind::Float, Device::Cpu)) - 0.5;
         // Of equal brightness, so that structure alone differs.
-        let quality = Quality::of(&(0.5 - &noise), &(0.5 + &noise)).unwrap();
+        let quality = compare(&(0.5 - &noise), &(0.5 + &noise), 2.0, None).unwrap();
         assert!(quality.ssim < -0.8, "{quality:?}");
-        assert!(Quality::of(&noise, &video(0.0)).is_err());
+        assert!(compare(&noise, &video(0.0), 2.0, None).is_err());
+    }
+
+    #[test]
+    fn a_fault_at_a_seam_is_seen_there() {
+        let spoilt = video(0.3);
+        _ = spoilt.narrow(3, 4, 1).fill_(0.5);
+        let flags = |at: Option<usize>| (0..16).map(|place| Some(place) == at).collect();
+        let seams = Seams { rows: flags(Some(4)), columns: flags(None) };
+        let quality = compare(&spoilt, &video(0.3), 2.0, Some(&seams)).unwrap();
+        // One row of 16 is off by 0.2: 20 dB there, 10 log10(16) more over the whole.
+        assert!((quality.seam_psnr_db.unwrap() - 20.0).abs() < 1e-3, "{quality:?}");
+        assert!((quality.psnr_db - 32.0412).abs() < 1e-3, "{quality:?}");
     }
 }

@@ -1,265 +1,304 @@
-//! The scenario: a Wan 2.2 TI2V-5B image-to-video job, as far as the workload goes.
+//! The scenario: a Wan 2.2 job, stage by stage, as far as the workload goes.
 //!
-//! It follows diffusers' `WanImageToVideoPipeline` with `expand_timesteps`: the picture becomes
-//! the first latent frame and stays fixed while the others are denoised around it.
+//! With a picture it follows diffusers' `WanImageToVideoPipeline` with `expand_timesteps`: the
+//! picture becomes the first latent frame and stays fixed while the others are denoised around it.
+//! Without one it is `WanPipeline`. Where the workload's window is smaller than the picture, the VAE
+//! encodes and decodes the middle of it, and the transformer still works on all.
 
-use std::ops::Range;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::preprocess::{Batch, Frames, NotFinite, Stage, StageClock, StageError};
+use wan22_tune::architecture::{Architecture, Tiling};
+use wan22_tune::preprocess::{Batch, Frames, Made, NotFinite, Numbers, StageClock, StageError};
 use wan22_tune::settings::Settings;
-use wan22_tune::workload::Workload;
+use wan22_tune::workload::{Sizes, Stage, Workload};
 
 use crate::models::scheduler::{Scheduler, SchedulerConfig, guide};
-use crate::models::text_encoder::{TextEncoder, TextEncoderConfig};
-use crate::models::transformer::{Transformer, TransformerConfig};
-use crate::models::vae::{Decoder, Encoder, Tiling, VaeConfig, VaeOptions};
-use crate::weights::Weights;
+use crate::models::vae::{Decoder, Encoder, denormalise, normalise};
+use crate::parts::{Origin, Parts};
+use crate::usage;
 
-/// Precision of all weights and activations.
-const KIND: Kind = Kind::Float;
-
-/// Tokens of a prompt, padding included.
+/// Tokens of a prompt as the transformer sees it, padding included.
 const TEXT_TOKENS: i64 = 512;
-
-/// Tokens of a prompt that are words; a long prompt, as Wan's prompt extension writes them.
-const WORDS: i64 = 200;
-
-/// Entries of the token embedding. The real one has 256384, which costs 4 GB and no time: a
-/// token looks up one row.
-const VOCABULARY: i64 = 4096;
 
 /// How much the prompt is followed: TI2V-5B's default.
 const GUIDANCE: f64 = 5.0;
 
-/// Pixels to a latent pixel, of VAE 2.2.
-const RATIO: u32 = 16;
-
 /// The models, built as deep as the workload asks, and the sizes they run at.
 pub struct Scenario {
+    pub architecture: Architecture,
+    pub parts: Parts,
+    pub tilings: Tilings,
     workload: Workload,
     seed: u64,
-    vae: VaeConfig,
-    encoder: Encoder,
-    transformer: Transformer,
-    decoder: Decoder,
-    text: Option<TextEncoder>,
-    /// `[1, 512, 4096]`: stands in for every clip's prompt where there is no text encoder.
+    /// `[1, 512, text width]`: stands in for every clip's prompt where none is encoded.
     prompt: Tensor,
-    /// `[1, 512, 4096]`: what guidance leads away from. One for all clips, made once.
+    /// `[1, 512, text width]`: what guidance leads away from. One for all clips, made once.
     negative: Tensor,
-    encode_tiling: Option<Tiling>,
-    decode_tiling: Option<Tiling>,
-    places: Vec<Range<usize>>,
+    /// Peak resident memory by stage, while it is being watched.
+    peaks: Option<RefCell<BTreeMap<String, u64>>>,
+}
+
+/// How the VAE's work is cut; `None` where the window is no larger than a tile.
+#[derive(Clone, Copy, Default)]
+pub struct Tilings {
+    pub encode: Option<Tiling>,
+    pub decode: Option<Tiling>,
+}
+
+/// The models' sizes: the workload's own, or those of the user's weights.
+///
+/// # Errors
+/// The folder's own, and the key of a workload that these models can't run.
+pub fn architecture(workload: &Workload, weights: Option<&Path>) -> Result<Architecture> {
+    let architecture = match weights {
+        Some(folder) => Architecture::open(folder).context("weights")?,
+        None => workload.model.architecture(),
+    };
+    workload.check(&architecture).map_err(|problem| anyhow!("workload.{problem}"))?;
+    Ok(architecture)
 }
 
 impl Scenario {
-    /// Refuses a workload that can't be run.
-    ///
-    /// # Errors
-    /// Names the key, its value and what it may be.
-    pub fn check(workload: &Workload) -> Result<()> {
-        let Workload { name, clips, width, height, frames, layers, steps, text_layers } = workload;
-        let depth = TransformerConfig::ti2v_5b().num_layers;
-        let text_depth = TextEncoderConfig::umt5_xxl().num_layers;
-        ensure!(name == "i2v", "workload.name is `{name}`: this worker knows i2v");
-        for (key, pixels) in [("width", width), ("height", height)] {
-            let fits = *pixels > 0 && pixels % 32 == 0;
-            ensure!(fits, "workload.{key} is {pixels}: give a multiple of 32");
-        }
-        ensure!(frames % 4 == 1, "workload.frames is {frames}: give 1, 5, 9, …");
-        ensure!(*clips > 0, "workload.clips is 0: give at least 1");
-        ensure!(*steps > 0, "workload.steps is 0: give at least 1");
-        ensure!(i64::from(*layers) <= depth, "workload.layers is {layers}: the model has {depth}");
-        ensure!(
-            i64::from(*text_layers) <= text_depth,
-            "workload.text_layers is {text_layers}: the text encoder has {text_depth}"
-        );
-        Ok(())
-    }
-
-    /// Builds the models with random weights. Their pages are touched by threads that the calling
-    /// one starts, under its memory policy, and that end here.
+    /// Builds the models. Their pages are touched by threads that the calling one starts, under
+    /// its memory policy, and that end here.
     ///
     /// # Errors
     /// The models' own.
-    pub fn build(workload: &Workload, settings: &Settings, seed: u64) -> Result<Self> {
-        let vae = VaeConfig::wan22();
-        let Models { transformer, text, encoder, decoder, places } =
-            Models::build(workload, &vae, seed)?;
-        let (width, height) = (workload.width, workload.height);
-        let tiled = |tile: u32| width > tile || height > tile;
+    pub fn build(
+        architecture: Architecture,
+        workload: &Workload,
+        settings: &Settings,
+        origin: Origin<'_>,
+        seed: u64,
+    ) -> Result<Self> {
+        let parts = Parts::build(&architecture, workload, settings.numerics, origin)?;
         tch::manual_seed(seed as i64);
-        let prompts = || prompts(text.as_ref(), 1);
+        let width = architecture.transformer.text_dim;
+        let prompt = || Tensor::randn([1, TEXT_TOKENS, width], (Kind::Float, Device::Cpu));
         Ok(Self {
-            encode_tiling: tiled(settings.tile_size).then(|| encode_tiling(settings.tile_size)),
-            decode_tiling: tiled(settings.vae_tile_size)
-                .then(|| decode_tiling(settings.vae_tile_size)),
-            prompt: prompts()?,
-            negative: prompts()?,
+            tilings: Tilings::new(&architecture, workload, settings),
+            prompt: prompt(),
+            negative: prompt(),
+            peaks: Some(RefCell::default()),
             workload: workload.clone(),
             seed,
-            vae,
-            encoder,
-            transformer,
-            decoder,
-            text,
-            places,
+            architecture,
+            parts,
         })
     }
 
-    /// The addresses of the large weights.
-    pub fn places(&self) -> &[Range<usize>] {
-        &self.places
-    }
-
-    /// Turns a batch of pictures into the frames of its clips.
+    /// Does what the job does with a batch of pictures.
     ///
     /// # Errors
     /// The stage that failed, with libtorch's own words.
-    pub fn run(&self, batch: &Batch, clock: &StageClock) -> Result<Frames, StageError> {
+    pub fn run(&self, batch: &Batch, clock: &StageClock) -> Result<Made, StageError> {
         let _guard = tch::no_grad_guard();
         let subject = format!("clips {}..{}", batch.clips.start, batch.clips.end);
-        let run = |stage, work: &dyn Fn() -> Result<Tensor>| clock.run(stage, &subject, work);
-        let count = batch.clips.len() as i64;
-        let noise = self.noise(batch);
-        let prompts = match &self.text {
-            Some(text) => run(Stage::Text, &|| prompts(Some(text), count))?,
-            None => self.prompt.expand([count, -1, -1], false),
+        let run = |stage: Stage, work: &dyn Fn() -> Result<Tensor>| {
+            let has = self.workload.has(stage);
+            has.then(|| clock.run(stage, &subject, || self.watched(stage, work))).transpose()
         };
+        let count = batch.clips.len() as i64;
+        let prompts = run(Stage::Text, &|| self.prompts(count))?;
         let first = run(Stage::Encode, &|| self.encode(&batch.planes, count))?;
-        let latent = run(Stage::Denoise, &|| self.denoise(&noise, &first, &prompts))?;
-        clock.run(Stage::Decode, &subject, || self.decode(&latent))
+        let noise = self.noise(batch);
+        let latent = run(Stage::Denoise, &|| {
+            let prompts = prompts
+                .as_ref()
+                .map_or_else(|| self.prompt.expand([count, -1, -1], false), Tensor::shallow_clone);
+            self.denoise(&noise, first.as_ref(), &prompts)
+        })?;
+        if self.workload.has(Stage::Decode) {
+            let latent = latent.unwrap_or(noise);
+            return clock.run(Stage::Decode, &subject, || {
+                self.watched(Stage::Decode, || self.decode(&latent))
+            });
+        }
+        let kept = || kept([first.as_ref(), prompts.as_ref(), latent.as_ref()], count);
+        if self.workload.has(Stage::Write) {
+            clock.run(Stage::Write, &subject, kept)
+        } else {
+            Ok(Made::Nothing)
+        }
     }
 
-    /// Normal noise, `[clips, 48, latent frames, height / 16, width / 16]`: the same for a clip in
-    /// whatever batch it is.
+    /// Does `work`, and notes the most memory that was resident meanwhile, if that is being watched.
+    fn watched<T>(&self, stage: Stage, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let Some(peaks) = &self.peaks else { return work() };
+        usage::forget_peak();
+        let result = work();
+        let peak = usage::peak_rss_bytes()?;
+        let mut peaks = peaks.borrow_mut();
+        let known = peaks.entry(stage.to_string()).or_default();
+        *known = peak.max(*known);
+        result
+    }
+
+    /// The peaks of all stages so far; they are not watched any more.
+    pub fn take_peaks(&mut self) -> BTreeMap<String, u64> {
+        self.peaks.take().map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    /// Normal noise, `[clips, z, latent frames, rows, columns]`: the same for a clip in whatever
+    /// batch it is.
     fn noise(&self, batch: &Batch) -> Tensor {
-        let [frames, height, width] = self.latent_size();
+        let [frames, height, width] = self.workload.latent(&self.architecture);
         let clip = |clip: usize| {
             tch::manual_seed(self.seed.wrapping_add(clip as u64) as i64);
-            Tensor::randn([1, self.vae.z_dim, frames, height, width], (Kind::Float, Device::Cpu))
+            let size = [1, self.architecture.vae.z_dim, frames, height, width];
+            Tensor::randn(size, (Kind::Float, Device::Cpu))
         };
         let clips: Vec<Tensor> = batch.clips.clone().map(clip).collect();
         Tensor::cat(&clips, 0)
     }
 
-    fn latent_size(&self) -> [i64; 3] {
-        let Workload { frames, width, height, .. } = self.workload;
-        [(frames - 1) / 4 + 1, height / RATIO, width / RATIO].map(i64::from)
+    /// Prompt embeddings, `[count, 512, width]`; zero after the last token, as the pipeline has them.
+    fn prompts(&self, count: i64) -> Result<Tensor> {
+        let encoder = self.parts.text.as_ref().context("the job has no text encoder")?;
+        let (vocabulary, tokens) = (encoder.vocabulary(), self.workload.sizes.text_tokens.into());
+        let ids = Tensor::randint(vocabulary, [count, tokens], (Kind::Int64, Device::Cpu));
+        let embeddings = encoder.forward(&ids, None)?.to_kind(Kind::Float);
+        Ok(embeddings.constant_pad_nd([0, 0, 0, TEXT_TOKENS - tokens]))
     }
 
-    /// The pictures as normalised latents of one frame.
+    /// The middle of the pictures as normalised latents of one frame.
     fn encode(&self, planes: &[f32], count: i64) -> Result<Tensor> {
-        let (height, width) = (i64::from(self.workload.height), i64::from(self.workload.width));
+        let Sizes { width, height, window_width, window_height, .. } = self.workload.sizes;
+        let [height, width] = [height, width].map(i64::from);
         let pictures = Tensor::from_slice(planes).reshape([count, 3, 1, height, width]);
-        let moments = self.encoder.encode(&pictures.to_kind(KIND), self.encode_tiling.as_ref())?;
-        // The pipeline takes the distribution's mode, its mean.
-        let mean = moments.narrow(1, 0, self.vae.z_dim).to_kind(Kind::Float);
-        self.vae.normalise(&mean)
+        let encoder = self.parts.encoder.as_ref().context("the job has no encoder")?;
+        let window = middle(&pictures, [window_height, window_width].map(i64::from));
+        self.latents(encoder, &window, self.tilings.encode.as_ref())
     }
 
-    fn denoise(&self, noise: &Tensor, first: &Tensor, prompts: &Tensor) -> Result<Tensor> {
-        let mut scheduler =
-            Scheduler::new(&SchedulerConfig::default(), self.workload.steps as usize)?;
+    /// The normalised latents of pictures `[clips, 3, 1, rows, columns]`.
+    ///
+    /// # Errors
+    /// The encoder's own.
+    pub fn latents(
+        &self,
+        encoder: &Encoder,
+        pictures: &Tensor,
+        tiling: Option<&Tiling>,
+    ) -> Result<Tensor> {
+        let moments = encoder.encode(pictures, tiling)?;
+        // The pipeline takes the distribution's mode, its mean.
+        let mean = moments.narrow(1, 0, self.architecture.vae.z_dim).to_kind(Kind::Float);
+        normalise(&self.architecture.vae, &mean)
+    }
+
+    fn denoise(&self, noise: &Tensor, first: Option<&Tensor>, prompts: &Tensor) -> Result<Tensor> {
+        let transformer = self.parts.transformer.as_ref().context("the job has no transformer")?;
+        let config = SchedulerConfig::default();
+        let mut scheduler = Scheduler::new(&config, self.workload.sizes.steps as usize)?;
         let steps = scheduler.timesteps().to_vec();
         let negative = self.negative.expand_as(prompts);
         let mut latent = noise.shallow_clone();
         for step in steps {
             let input = with_first(&latent, first);
-            let time = self.timestep(step, noise.size()[0]);
-            let conditioned = self.transformer.forward(&input, &time, prompts)?;
-            let unconditioned = self.transformer.forward(&input, &time, &negative)?;
+            let time = self.timestep(step, noise.size()[0], first.is_some());
+            let conditioned = transformer.forward(&input, &time, prompts)?;
+            let unconditioned = transformer.forward(&input, &time, &negative)?;
             latent = scheduler.step(&guide(&conditioned, &unconditioned, GUIDANCE), &latent)?;
         }
         NotFinite::check(&values(&latent)?)?;
         Ok(with_first(&latent, first))
     }
 
-    /// `[clips, tokens]`: 0 for the tokens of the first latent frame, `step` for all others.
-    fn timestep(&self, step: i64, count: i64) -> Tensor {
-        let [frames, height, width] = self.latent_size();
-        let each = height * width / 4;
-        let time = Tensor::full([count, frames * each], step, (Kind::Int64, Device::Cpu));
-        _ = time.narrow(1, 0, each).fill_(0);
+    /// `[clips]`, or `[clips, tokens]` where tokens have timesteps of their own: 0 for those of a
+    /// picture, `step` for all others.
+    fn timestep(&self, step: i64, count: i64, has_first: bool) -> Tensor {
+        let options = (Kind::Int64, Device::Cpu);
+        if !self.architecture.expands_timesteps() {
+            return Tensor::full([count], step, options);
+        }
+        let [frames, height, width] = self.workload.latent(&self.architecture);
+        let [frames, rows, columns] = self.architecture.transformer.grid(frames, height, width);
+        let time = Tensor::full([count, frames * rows * columns], step, options);
+        if has_first {
+            _ = time.narrow(1, 0, rows * columns).fill_(0);
+        }
         time
     }
 
-    fn decode(&self, latent: &Tensor) -> Result<Frames> {
-        let latent = self.vae.denormalise(latent)?.to_kind(KIND);
-        let video = self.decoder.decode(&latent, self.decode_tiling.as_ref())?;
-        Ok(Frames {
-            per_clip: self.workload.frames as usize,
-            width: self.workload.width,
-            height: self.workload.height,
+    fn decode(&self, latent: &Tensor) -> Result<Made> {
+        let [frames, height, width] = self.workload.window(&self.architecture);
+        let window = middle(&latent.narrow(2, 0, frames), [height, width]);
+        let decoder = self.parts.decoder.as_ref().context("the job has no decoder")?;
+        let video = self.pictures(decoder, &window, self.tilings.decode.as_ref())?;
+        let Sizes { window_width, window_height, window_frames, .. } = self.workload.sizes;
+        Ok(Made::Frames(Frames {
+            per_clip: window_frames as usize,
+            width: window_width,
+            height: window_height,
             planes: values(&video.transpose(1, 2))?,
-        })
+        }))
+    }
+
+    /// The pictures `[clips, 3, frames, rows, columns]` of a normalised latent.
+    ///
+    /// # Errors
+    /// The decoder's own.
+    pub fn pictures(
+        &self,
+        decoder: &Decoder,
+        latent: &Tensor,
+        tiling: Option<&Tiling>,
+    ) -> Result<Tensor> {
+        decoder.decode(&denormalise(&self.architecture.vae, latent)?, tiling)
     }
 }
 
-/// All models, and where their large weights lie.
-struct Models {
-    transformer: Transformer,
-    text: Option<TextEncoder>,
-    encoder: Encoder,
-    decoder: Decoder,
-    places: Vec<Range<usize>>,
-}
-
-impl Models {
-    /// Builds the decoder on one thread and all others on another: filling memory takes longer
-    /// than anything else here, and these are about half of it each.
-    fn build(workload: &Workload, vae: &VaeConfig, seed: u64) -> Result<Self> {
-        let options = VaeOptions::default();
-        let (layers, text_layers) = (workload.layers.into(), i64::from(workload.text_layers));
-        std::thread::scope(|scope| {
-            let decoder = scope.spawn(|| {
-                let weights = Weights::random(seed);
-                let decoder = Decoder::new(&weights, vae, options, KIND, Device::Cpu)?;
-                anyhow::Ok((decoder, weights.places()))
-            });
-            let others = scope.spawn(|| {
-                let weights = Weights::random(seed);
-                let config = TransformerConfig::ti2v_5b();
-                let transformer = Transformer::new(&weights, &config, layers, KIND, Device::Cpu)?;
-                let config =
-                    TextEncoderConfig { vocab_size: VOCABULARY, ..TextEncoderConfig::umt5_xxl() };
-                let text = (text_layers > 0)
-                    .then(|| TextEncoder::new(&weights, &config, text_layers, KIND, Device::Cpu))
-                    .transpose()?;
-                let encoder = Encoder::new(&weights, vae, options, KIND, Device::Cpu)?;
-                anyhow::Ok((transformer, text, encoder, weights.places()))
-            });
-            let (transformer, text, encoder, mut places) = joined(others.join())?;
-            let (decoder, more) = joined(decoder.join())?;
-            places.extend(more);
-            Ok(Self { transformer, text, encoder, decoder, places })
-        })
+impl Tilings {
+    fn new(architecture: &Architecture, workload: &Workload, settings: &Settings) -> Self {
+        let Sizes { window_width, window_height, .. } = workload.sizes;
+        let tiled = |tile: u32| window_width > tile || window_height > tile;
+        let (ratio, patch) = (architecture.vae.ratio(), architecture.vae.patch());
+        let square = |side: u32, patch: i64| {
+            let [tile, stride] = tile_and_stride(side.into(), ratio);
+            Tiling::square(tile / patch, stride / patch)
+        };
+        Self {
+            // [`Tiling`] counts an encoder's pixels after patching, as the reference does.
+            encode: tiled(settings.tile_size).then(|| square(settings.tile_size, patch)),
+            decode: tiled(settings.vae_tile_size).then(|| square(settings.vae_tile_size, 1)),
+        }
     }
 }
 
-/// A panic goes on in this thread.
-fn joined<T>(result: std::thread::Result<T>) -> T {
-    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+/// Tiles of whole latent pixels, a quarter of each overlapping the next as in the reference.
+fn tile_and_stride(side: i64, ratio: i64) -> [i64; 2] {
+    let whole = |pixels: i64| (pixels / ratio).max(1) * ratio;
+    [whole(side), whole(whole(side) / 4 * 3)]
 }
 
-/// Prompt embeddings, `[count, 512, 4096]`; zero after the last word, as the pipeline has them.
-fn prompts(text: Option<&TextEncoder>, count: i64) -> Result<Tensor> {
-    let options = (Kind::Int64, Device::Cpu);
-    let words = Tensor::arange(TEXT_TOKENS, options).lt(WORDS).to_kind(Kind::Int64);
-    let mask = words.unsqueeze(0).expand([count, -1], false);
-    let embeddings = match text {
-        Some(text) => {
-            let ids = Tensor::randint(VOCABULARY, [count, TEXT_TOKENS], options) * &mask;
-            text.forward(&ids, Some(&mask))?
-        }
-        None => {
-            let width = TextEncoderConfig::umt5_xxl().d_model;
-            Tensor::randn([count, TEXT_TOKENS, width], (KIND, Device::Cpu))
-        }
-    };
-    Ok(embeddings * mask.unsqueeze(-1).to_kind(KIND))
+/// The middle `[rows, columns]` of the last two axes, which have `ratio` of one more or less.
+fn middle(x: &Tensor, [rows, columns]: [i64; 2]) -> Tensor {
+    let size = x.size();
+    let (height, width) = (size[size.len() - 2], size[size.len() - 1]);
+    x.narrow(-2, (height - rows) / 2, rows).narrow(-1, (width - columns) / 2, columns)
+}
+
+/// The first latent frame replaced by the picture's, as far as the picture's window goes.
+fn with_first(latent: &Tensor, first: Option<&Tensor>) -> Tensor {
+    let Some(first) = first else { return latent.shallow_clone() };
+    let size = first.size();
+    let whole = latent.copy();
+    let mut window = middle(&whole.narrow(2, 0, 1), [size[3], size[4]]);
+    window.copy_(first);
+    whole
+}
+
+/// All values of what a job keeps that makes no pictures, clip by clip.
+fn kept(tensors: [Option<&Tensor>; 3], count: i64) -> Result<Made> {
+    let flat: Vec<Tensor> =
+        tensors.into_iter().flatten().map(|tensor| tensor.reshape([count, -1])).collect();
+    let all = Tensor::cat(&flat, 1);
+    Ok(Made::Numbers(Numbers { per_clip: all.size()[1] as usize, values: values(&all)? }))
 }
 
 /// All values, in the order of the tensor's axes.
@@ -268,48 +307,36 @@ fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     Vec::try_from(&flat).context("a tensor's values")
 }
 
-/// The first latent frame replaced by the picture's.
-fn with_first(latent: &Tensor, first: &Tensor) -> Tensor {
-    let frames = latent.size()[2];
-    Tensor::cat(&[first.shallow_clone(), latent.narrow(2, 1, frames - 1)], 2)
-}
-
-/// Tiles of whole latent pixels, a quarter of each overlapping the next as in the reference.
-fn tile_and_stride(side: u32) -> [i64; 2] {
-    let whole = |pixels: u32| i64::from((pixels / RATIO).max(1) * RATIO);
-    [whole(side), whole(whole(side) as u32 / 4 * 3)]
-}
-
-/// Encoder tiles of `side` pixels. [`Tiling`] counts an encoder's in pairs of pixels, as the
-/// reference does.
-fn encode_tiling(side: u32) -> Tiling {
-    let [tile, stride] = tile_and_stride(side);
-    Tiling::square(tile / 2, stride / 2)
-}
-
-/// Decoder tiles of `side` pixels.
-fn decode_tiling(side: u32) -> Tiling {
-    let [tile, stride] = tile_and_stride(side);
-    Tiling::square(tile, stride)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn tiles_are_whole_latent_pixels_with_a_quarter_of_overlap() {
-        assert_eq!(tile_and_stride(256), [256, 192]);
-        assert_eq!(tile_and_stride(100), [96, 64]);
-        assert_eq!(tile_and_stride(16), [16, 16]);
-        assert_eq!(tile_and_stride(1), [16, 16]);
+        assert_eq!(tile_and_stride(256, 16), [256, 192]);
+        assert_eq!(tile_and_stride(100, 16), [96, 64]);
+        assert_eq!(tile_and_stride(16, 16), [16, 16]);
+        assert_eq!(tile_and_stride(1, 16), [16, 16]);
+        assert_eq!(tile_and_stride(100, 8), [96, 72]);
     }
 
     #[test]
-    fn the_picture_replaces_the_first_latent_frame() {
-        let latent = Tensor::from_slice(&[1.0_f32, 2.0, 3.0]).view([1, 1, 3, 1, 1]);
-        let first = Tensor::from_slice(&[9.0_f32]).view([1, 1, 1, 1, 1]);
-        let whole = with_first(&latent, &first).view(-1);
-        assert_eq!(Vec::<f32>::try_from(&whole).unwrap(), [9.0, 2.0, 3.0]);
+    fn the_picture_replaces_the_middle_of_the_first_latent_frame() {
+        let latent = Tensor::arange(32, (Kind::Float, Device::Cpu)).view([1, 1, 2, 4, 4]);
+        let first = Tensor::full([1, 1, 1, 2, 2], -1.0, (Kind::Float, Device::Cpu));
+        let whole = with_first(&latent, Some(&first));
+        let found = Vec::<f32>::try_from(&whole.view(-1)).unwrap();
+        let mut wanted: Vec<f32> = (0..32).map(|value| value as f32).collect();
+        [5, 6, 9, 10].into_iter().for_each(|place: usize| wanted[place] = -1.0);
+        assert_eq!(found, wanted);
+        assert_eq!(with_first(&latent, None), latent);
+    }
+
+    #[test]
+    fn what_is_kept_goes_clip_by_clip() {
+        let clips = |values: &[f32]| Tensor::from_slice(values).view([2, 1, -1]);
+        let made = kept([Some(&clips(&[1.0, 2.0])), None, Some(&clips(&[3.0, 4.0, 5.0, 6.0]))], 2);
+        let values = vec![1.0, 3.0, 4.0, 2.0, 5.0, 6.0];
+        assert_eq!(made.unwrap(), Made::Numbers(Numbers { per_clip: 3, values }));
     }
 }

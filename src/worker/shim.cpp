@@ -14,14 +14,19 @@ size_t copy(const std::string& text, char* buffer, size_t size) {
 }  // namespace
 
 extern "C" {
-void wan22_set_onednn(bool on) { at::globalContext().setUserEnabledMkldnn(on); }
-bool wan22_set_flush_denormal(bool on) { return at::globalContext().setFlushDenormal(on); }
 // 0 highest, 1 high, 2 medium.
 void wan22_set_float32_matmul_precision(int level) {
   static const char* const names[] = {"highest", "high", "medium"};
   at::globalContext().setFloat32MatmulPrecision(names[level]);
 }
+int wan22_float32_matmul_precision() {
+  switch (at::globalContext().float32MatmulPrecision()) {
+    case at::Float32MatmulPrecision::HIGHEST: return 0;
+    case at::Float32MatmulPrecision::HIGH: return 1;
+    case at::Float32MatmulPrecision::MEDIUM: return 2;
+  }
+  return -1;
+}
 size_t wan22_parallel_info(char* buffer, size_t size) { return copy(at::get_parallel_info(), buffer, size); }
 size_t wan22_cpu_capability(char* buffer, size_t size) { return copy(at::get_cpu_capability(), buffer, size); }
-size_t wan22_build_info(char* buffer, size_t size) { return copy(at::show_config(), buffer, size); }
 }

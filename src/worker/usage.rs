@@ -46,7 +46,12 @@ pub fn age_s() -> Result<f64> {
     Ok((now - started as f64 / TICKS).max(0.0))
 }
 
-/// Most memory that was ever resident, in bytes.
+/// Starts [`peak_rss_bytes`] anew where the kernel allows (`proc(5)`, clear_refs).
+pub fn forget_peak() {
+    _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Most memory that was ever resident, in bytes, or since [`forget_peak`].
 ///
 /// # Errors
 /// As [`Usage::now`].

@@ -61,15 +61,15 @@ pub fn run(guest: Guest, name: &str, check: fn()) {
 
 /// What the guest runs, as a shell script: this program with this one test.
 fn command(name: &str) -> String {
-    let program = std::env::current_exe().unwrap();
-    let [program, folder] = [program, std::env::current_dir().unwrap()].map(quoted);
+    let program = quoted(&std::env::current_exe().unwrap());
+    let folder = quoted(&std::env::current_dir().unwrap());
     format!(
         "export PATH=/usr/sbin:/usr/bin:/sbin:/bin TMPDIR=/dev/shm {INSIDE}=1\n\
          cd {folder}\nexec {program} --exact {name} --nocapture\n"
     )
 }
 
-fn quoted(path: PathBuf) -> String {
+fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_str().expect("a path in UTF-8").replace('\'', r"'\''"))
 }
 

@@ -38,7 +38,13 @@ fn work(job: &Job) -> Vec<Message> {
             let samples = (0..job.repetitions)
                 .map(|_| Message::Sample { trial, sample: sample.clone() })
                 .collect::<Vec<_>>();
-            let done = Message::Done { trial, peak_rss_bytes: 1 };
+            let done = Message::Done {
+                trial,
+                peak_rss_bytes: 1,
+                stage_rss_bytes: BTreeMap::new(),
+                quality: None,
+                peak: None,
+            };
             [ready].into_iter().chain(samples).chain([done]).collect()
         }
         Err(detail) => vec![Message::Failed { trial, outcome: Outcome::Misapplied, detail }],
@@ -65,6 +71,7 @@ fn effect(settings: &Settings) -> Result<Effect, String> {
         weights_bytes: residence::of(std::slice::from_ref(&range)).unwrap_or_default(),
         intra_op_threads: Some(threads),
         inter_op_threads: Some(settings.inter_op_threads),
+        numerics: Some(settings.numerics),
         ..Effect::read()
     };
     meeting.wait();

@@ -34,7 +34,7 @@ fn answer(job: &Job) {
         let noise = 1.0 + 0.001 * f64::from((job.trial as u32 * 7 + n * 3) % 5);
         sample(job, seconds(job) * noise);
     }
-    say(&Message::Done { trial: job.trial, peak_rss_bytes: 1 << 30 });
+    done(job, 1 << 30);
 }
 
 fn ready(job: &Job) -> Message {
@@ -43,6 +43,7 @@ fn ready(job: &Job) -> Message {
     effect.inter_op_threads = Some(job.settings.inter_op_threads);
     // It has no pools; the rest is really read back.
     effect.pools = Effect::as_asked(&job.settings).pools;
+    effect.numerics = Some(job.settings.numerics);
     Message::Ready { trial: job.trial, setup_s: 0.01, effect: Box::new(effect) }
 }
 
@@ -51,6 +52,12 @@ fn sample(job: &Job, seconds: f64) {
     let stages = stages.into_iter().map(|(name, s)| (name.to_owned(), s)).collect();
     let sample = Sample { seconds, stages, minor_faults: 10, run_queue_share: 0.0 };
     say(&Message::Sample { trial: job.trial, sample });
+}
+
+fn done(job: &Job, peak_rss_bytes: u64) {
+    let stage_rss_bytes = [].into();
+    let (quality, peak) = (None, None);
+    say(&Message::Done { trial: job.trial, peak_rss_bytes, stage_rss_bytes, quality, peak });
 }
 
 fn say(message: &Message) {
@@ -112,7 +119,7 @@ fn misapplied(job: &Job) {
     for _ in 0..job.repetitions {
         sample(job, 0.001);
     }
-    say(&Message::Done { trial: job.trial, peak_rss_bytes: 1 });
+    done(job, 1);
     exit(0);
 }
 

@@ -17,6 +17,7 @@ fn settings() -> Settings {
         tile_size: 512,
         vae_tile_size: 384,
         batch_size: 2,
+        numerics: Numerics::default(),
         environment: [("OMP_NUM_THREADS".to_owned(), "8".to_owned())].into(),
     }
 }

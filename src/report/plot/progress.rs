@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use plotters::prelude::*;
+use strum::VariantArray;
 
 use super::canvas::{Anchor, Canvas, Mark, TEXT};
 use super::frame::Frame;
@@ -123,7 +124,7 @@ impl<'a> BestSoFar<'a> {
 
 fn phases(results: &Results, clock: &Clock, end_s: f64) -> Result<Vec<(Phase, f64, f64)>> {
     let mut starts: Vec<(Phase, f64)> = Vec::new();
-    for phase in Phase::ALL {
+    for &phase in Phase::VARIANTS {
         if let Some(first) = results.trials.iter().find(|trial| trial.phase == phase) {
             starts.push((phase, clock.start_s(first)?));
         }
@@ -216,10 +217,10 @@ impl Progress {
                 let bottom = frame.y.places.0;
                 canvas.bar((left, top), (right, bottom), palette::BAND.rgb().filled())?;
             }
-            let half = canvas.text_width(phase.word(), &style)? / 2.0;
+            let half = canvas.text_width(phase.into(), &style)? / 2.0;
             let middle = f64::midpoint(left, right).min(frame.x.places.1 - half);
             if middle - half > free && right - left > 1.2 * half {
-                canvas.text(phase.word(), (middle, top + 8.0), &style)?;
+                canvas.text(phase.into(), (middle, top + 8.0), &style)?;
                 free = middle + half + 6.0;
             }
         }

@@ -10,7 +10,7 @@ use crate::report::number::digits;
 use crate::results::Results;
 use crate::stats;
 use crate::trial::Trial;
-use crate::workload::STAGES;
+use crate::workload;
 
 /// Seconds a clip of every stage that was timed.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ impl Stages {
                 .and_then(|best| median(contender::trials_of(results, &best.knobs), of)),
         };
         let timed = |row: &Row| row.baseline_s.is_some() || row.best_s.is_some();
-        let stages = STAGES.into_iter().map(|stage| row(stage, &|trial| trial.stage_s(stage)));
+        let stages = workload::stages().map(|stage| row(stage, &|trial| trial.stage_s(stage)));
         let rows: Vec<Row> = stages.filter(timed).collect();
         let clip = Row {
             name: "whole clip",

@@ -23,11 +23,3 @@ fn expect_rank(tensor: &Tensor, name: &str, layout: &[&str]) -> Result<()> {
     );
     Ok(())
 }
-
-/// Refuses a configuration value that is not positive.
-fn expect_positive(values: &[(&str, i64)]) -> Result<()> {
-    for (key, value) in values {
-        ensure!(*value > 0, "{key} is {value}: it must be at least 1");
-    }
-    Ok(())
-}

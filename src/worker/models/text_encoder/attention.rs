@@ -2,9 +2,9 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::TextEncoderConfig;
 use crate::models::linear::Linear;
 use crate::weights::{Init, Scope};
+use wan22_tune::architecture::TextEncoderConfig;
 
 /// Unscaled attention; every layer has its own bias table.
 pub struct Attention {

@@ -1,9 +1,6 @@
 //! The text encoder (`UMT5EncoderModel`): relative bias in every layer, gated feed-forward.
 
 mod attention;
-mod config;
-
-pub use config::TextEncoderConfig;
 
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
@@ -12,7 +9,7 @@ use super::expect_rank;
 use super::linear::Linear;
 use crate::weights::{Init, Scope, Weights};
 use attention::{Attention, Sight};
-use config::Activation;
+use wan22_tune::architecture::{Activation, TextEncoderConfig};
 
 /// The two names under which files hold the token embedding; they share their memory.
 const EMBEDDING: [&str; 2] = ["shared", "encoder.embed_tokens"];
@@ -26,6 +23,16 @@ pub struct TextEncoder {
 }
 
 impl TextEncoder {
+    /// The kind of its weights.
+    pub fn kind(&self) -> Kind {
+        self.embedding.kind()
+    }
+
+    /// Tokens that it knows.
+    pub fn vocabulary(&self) -> i64 {
+        self.config.vocab_size
+    }
+
     /// Builds the first `layers` layers (at most `num_layers`), the embedding and the last norm.
     ///
     /// # Errors

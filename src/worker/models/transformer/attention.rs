@@ -2,10 +2,10 @@
 
 use tch::Tensor;
 
-use super::TransformerConfig;
 use super::rope::rotate;
 use crate::models::linear::Linear;
 use crate::weights::{Init, Scope};
+use wan22_tune::architecture::TransformerConfig;
 
 /// Multi-head attention with queries and keys RMS-normed over the whole width.
 pub struct Attention {

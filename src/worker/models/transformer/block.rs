@@ -4,7 +4,9 @@ use tch::{Kind, Tensor};
 
 use super::attention::Attention;
 use super::condition::Condition;
-use super::{TransformerConfig, modulated};
+use wan22_tune::architecture::TransformerConfig;
+
+use super::modulated;
 use crate::models::linear::Linear;
 use crate::weights::{Init, Scope};
 

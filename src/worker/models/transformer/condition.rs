@@ -3,9 +3,9 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::TransformerConfig;
 use crate::models::linear::Linear;
 use crate::weights::Scope;
+use wan22_tune::architecture::TransformerConfig;
 
 const MAX_PERIOD: f64 = 10_000.0;
 

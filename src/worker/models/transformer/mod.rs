@@ -4,11 +4,9 @@
 mod attention;
 mod block;
 mod condition;
-mod config;
-mod flops;
 mod rope;
 
-pub use config::TransformerConfig;
+use wan22_tune::architecture::TransformerConfig;
 
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
@@ -35,6 +33,11 @@ pub struct Transformer {
 }
 
 impl Transformer {
+    /// The kind of its weights.
+    pub fn kind(&self) -> Kind {
+        self.patch_weight.kind()
+    }
+
     /// Builds the first `layers` blocks (at most `num_layers`) and everything around them.
     ///
     /// # Errors

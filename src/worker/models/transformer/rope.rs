@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
-use super::TransformerConfig;
+use wan22_tune::architecture::TransformerConfig;
 
 const THETA: f64 = 10_000.0;
 

@@ -1,24 +1,10 @@
 //! The VAE's convolutions: causal in time, plain in space, with a choice of kernels.
 
-use serde::{Deserialize, Serialize};
 use tch::Tensor;
+use wan22_tune::settings::ConvBackend;
 
 use super::cache::Slot;
 use crate::weights::{Init, Scope};
-
-/// Which of libtorch's kernels a VAE's convolutions use. ATen's own choice is a cliff: in fp32 at
-/// batch 1 it depends on the padded size, and is up to twice as slow as the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConvBackend {
-    /// ATen's choice.
-    #[default]
-    Auto,
-    /// im2col and a matrix product, for 3-D convolutions.
-    SlowConv3d,
-    /// oneDNN.
-    Mkldnn,
-}
 
 /// How a VAE is laid out and computed; neutral for its results but for rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +50,11 @@ impl CausalConv3d {
         Self { stride: [stride, 1, 1], ..self }
     }
 
+    /// `[outputs, inputs, frames, rows, columns]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
     /// Convolves `[batch, channels, frames, height, width]` without any context in time.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let bias = Some(&self.bias);
@@ -74,7 +65,7 @@ impl CausalConv3d {
             ConvBackend::SlowConv3d => {
                 x.slow_conv3d(&self.weight, self.kernel, bias, self.stride, padding)
             }
-            ConvBackend::Mkldnn => {
+            ConvBackend::Onednn => {
                 x.mkldnn_convolution(&self.weight, bias, padding, self.stride, [1, 1, 1], 1)
             }
         }
@@ -125,7 +116,7 @@ impl Conv2d {
         let bias = Some(&self.bias);
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         match self.backend {
-            ConvBackend::Mkldnn => {
+            ConvBackend::Onednn => {
                 x.mkldnn_convolution(&self.weight, bias, padding, stride, [1, 1], 1)
             }
             _ => x.conv2d(&self.weight, bias, stride, padding, [1, 1], 1),

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
+use wan22_tune::architecture::{Grid, Scale, Tiling, VaeConfig};
 
 use super::blocks::{Head, MidBlock, ResidualBlock, residual_blocks};
 use super::cache::FeatureCache;
-use super::config::{Stage, VaeConfig};
 use super::conv::{CausalConv3d, VaeOptions};
 use super::encoder::Encoder;
 use super::patch::unpatchify;
 use super::resample::{Upsample, repeated};
-use super::tiling::{Grid, Tiling};
+use super::tiling;
 use crate::models::expect_rank;
 use crate::weights::{Scope, Weights};
 
@@ -30,7 +30,7 @@ pub struct Decoder {
 
 /// `WanUpBlock`, and with a shortcut `WanResidualUpBlock`.
 struct UpStage {
-    stage: Stage,
+    stage: Scale,
     blocks: Vec<ResidualBlock>,
     up: Option<Upsample>,
     shortcut: bool,
@@ -59,6 +59,11 @@ impl Decoder {
         let names = Weights::names();
         Self::build(&names.root(Kind::Float, Device::Cpu), config, VaeOptions::default());
         names.asked()
+    }
+
+    /// The weight of its first convolution.
+    pub fn kernel(&self) -> &Tensor {
+        self.conv_in.weight()
     }
 
     fn build(root: &Scope, config: &VaeConfig, options: VaeOptions) -> Self {
@@ -107,7 +112,7 @@ impl Decoder {
     }
 
     fn tiled(&self, z: &Tensor, grid: &Grid) -> Result<Tensor> {
-        grid.assemble(z, |tile| Ok(self.whole(tile)))
+        tiling::assemble(&grid, z, |tile| Ok(self.whole(tile)))
     }
 
     /// Patched pictures, one latent frame at a time.
@@ -130,8 +135,8 @@ impl Decoder {
 }
 
 impl UpStage {
-    fn new(scope: &Scope, config: &VaeConfig, stage: Stage, options: VaeOptions) -> Self {
-        let Stage { inputs, outputs, space, time } = stage;
+    fn new(scope: &Scope, config: &VaeConfig, stage: Scale, options: VaeOptions) -> Self {
+        let Scale { inputs, outputs, space, time } = stage;
         let (name, narrowed) =
             if config.is_residual { ("upsampler", outputs) } else { ("upsamplers.0", outputs / 2) };
         Self {

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
+use wan22_tune::architecture::{Grid, Scale, Tiling, VaeConfig};
 
 use super::blocks::{Head, MidBlock, ResidualBlock, residual_blocks};
 use super::cache::FeatureCache;
-use super::config::{Stage, VaeConfig};
 use super::conv::{CausalConv3d, VaeOptions};
 use super::decoder::Decoder;
 use super::patch::patchify;
 use super::resample::{Downsample, averaged};
-use super::tiling::{Grid, Tiling};
+use super::tiling;
 use crate::models::expect_rank;
 use crate::weights::{Scope, Weights};
 
@@ -35,7 +35,7 @@ enum Layer {
     Residual(ResidualBlock),
     Down(Downsample),
     /// VAE 2.2's stage with its shortcut (`WanResidualDownBlock`).
-    Stage(Stage, Vec<ResidualBlock>, Option<Downsample>),
+    Scale(Scale, Vec<ResidualBlock>, Option<Downsample>),
 }
 
 impl Encoder {
@@ -61,6 +61,11 @@ impl Encoder {
         let names = Weights::names();
         Self::build(&names.root(Kind::Float, Device::Cpu), config, VaeOptions::default());
         names.asked()
+    }
+
+    /// The weight of its first convolution.
+    pub fn kernel(&self) -> &Tensor {
+        self.conv_in.weight()
     }
 
     fn build(root: &Scope, config: &VaeConfig, options: VaeOptions) -> Self {
@@ -112,7 +117,7 @@ impl Encoder {
     }
 
     fn tiled(&self, x: &Tensor, grid: &Grid) -> Result<Tensor> {
-        grid.assemble(x, |tile| self.whole(tile))
+        tiling::assemble(&grid, x, |tile| self.whole(tile))
     }
 
     fn whole(&self, x: &Tensor) -> Result<Tensor> {
@@ -161,16 +166,16 @@ impl Encoder {
 }
 
 /// The stages' layers: one a stage in VAE 2.2, a flat list in VAE 2.1.
-fn layers(scope: &Scope, config: &VaeConfig, stages: &[Stage], options: VaeOptions) -> Vec<Layer> {
+fn layers(scope: &Scope, config: &VaeConfig, stages: &[Scale], options: VaeOptions) -> Vec<Layer> {
     let mut layers = Vec::new();
     for &stage in stages {
-        let Stage { inputs, outputs, space, time } = stage;
+        let Scale { inputs, outputs, space, time } = stage;
         if config.is_residual {
             let scope = scope.sub(layers.len());
             let blocks = residual_blocks(&scope, config.num_res_blocks, inputs, outputs, options);
             let down =
                 space.then(|| Downsample::new(&scope.sub("downsampler"), outputs, time, options));
-            layers.push(Layer::Stage(stage, blocks, down));
+            layers.push(Layer::Scale(stage, blocks, down));
             continue;
         }
         for index in 0..config.num_res_blocks {
@@ -195,7 +200,7 @@ impl Layer {
         match self {
             Self::Residual(block) => block.forward(x, cache),
             Self::Down(down) => down.forward(x, cache),
-            Self::Stage(stage, blocks, down) => {
+            Self::Scale(stage, blocks, down) => {
                 let main =
                     blocks.iter().fold(x.shallow_clone(), |x, block| block.forward(&x, cache));
                 let main = down.iter().fold(main, |x, down| down.forward(&x, cache));

@@ -6,24 +6,24 @@
 
 mod blocks;
 mod cache;
-mod config;
 mod conv;
 mod decoder;
 mod encoder;
-mod flops;
+mod latent;
 mod patch;
 mod resample;
 mod tiling;
 
-pub use config::VaeConfig;
-pub use conv::{ConvBackend, VaeOptions};
+pub use conv::VaeOptions;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
-pub use tiling::Tiling;
+pub use latent::{denormalise, normalise};
 
 #[cfg(test)]
 mod tests {
     use tch::{Device, Kind, Tensor};
+    use wan22_tune::architecture::VaeConfig;
+    use wan22_tune::settings::ConvBackend;
 
     use super::*;
     use crate::weights::Weights;
@@ -59,7 +59,7 @@ mod tests {
                 (pictures, moments)
             };
             let (pictures, moments) = run(ConvBackend::Auto, false);
-            for backend in [ConvBackend::Auto, ConvBackend::SlowConv3d, ConvBackend::Mkldnn] {
+            for backend in [ConvBackend::Auto, ConvBackend::SlowConv3d, ConvBackend::Onednn] {
                 for channels_last in [false, true] {
                     let (other_pictures, other_moments) = run(backend, channels_last);
                     assert_same(&pictures, &other_pictures);
@@ -67,21 +67,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn latents_are_normalised_by_channel() {
-        let config = VaeConfig {
-            z_dim: 2,
-            latents_mean: vec![1.0, -2.0],
-            latents_std: vec![2.0, 4.0],
-            ..VaeConfig::default()
-        };
-        let latent = Tensor::from_slice(&[5.0_f32, 6.0]).view([1, 2, 1, 1, 1]);
-        let normal = config.normalise(&latent).unwrap();
-        assert_eq!(normal.view(-1), Tensor::from_slice(&[2.0_f32, 2.0]));
-        assert_eq!(config.denormalise(&normal).unwrap(), latent);
-        let error = VaeConfig { z_dim: 3, ..config }.normalise(&latent).unwrap_err().to_string();
-        assert_eq!(error, "latents_mean has 2 values: z_dim is 3");
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::models::expect_positive;
+use super::expect_positive;
 
 /// `UMT5EncoderModel`'s `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -131,6 +131,15 @@ impl TextEncoderConfig {
         let attention = 4.0 * model * inner + 2.0 * tokens * inner;
         let one = tokens * (attention + projections * model * self.d_ff as f64);
         2.0 * (batch * layers) as f64 * one
+    }
+}
+
+impl TextEncoderConfig {
+    /// Numbers in the weights of `layers` layers and the token embedding.
+    pub fn weights(&self, layers: i64) -> f64 {
+        let projections = if matches!(self.feed_forward(), Ok((_, true))) { 3 } else { 2 };
+        let layer = 4 * self.d_model * self.inner() + projections * self.d_model * self.d_ff;
+        (layers * layer + self.vocab_size * self.d_model) as f64
     }
 }
 

@@ -2,9 +2,8 @@
 
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
-use tch::{Kind, Tensor};
 
-use crate::models::expect_positive;
+use super::expect_positive;
 
 /// `AutoencoderKLWan`'s `config.json`. The defaults are VAE 2.1's.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,7 +58,7 @@ impl Default for VaeConfig {
 
 /// What one stage of the encoder or decoder does to its input's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stage {
+pub struct Scale {
     /// Channels in and out.
     pub inputs: i64,
     pub outputs: i64,
@@ -107,21 +106,21 @@ impl VaeConfig {
     }
 
     /// The encoder's stages, first to last.
-    pub fn encoder_stages(&self) -> Vec<Stage> {
+    pub fn encoder_stages(&self) -> Vec<Scale> {
         let last = self.dim_mult.len() - 1;
         let mut inputs = self.base_dim;
         let stage = |(index, &multiple): (usize, &i64)| {
             let outputs = self.base_dim * multiple;
             let space = index < last;
             let time = space && self.temperal_downsample[index];
-            Stage { inputs: std::mem::replace(&mut inputs, outputs), outputs, space, time }
+            Scale { inputs: std::mem::replace(&mut inputs, outputs), outputs, space, time }
         };
         self.dim_mult.iter().enumerate().map(stage).collect()
     }
 
     /// The decoder's stages, first to last: the encoder's backwards. VAE 2.1 halves the channels
     /// as it doubles rows and columns, so the next stage starts with half.
-    pub fn decoder_stages(&self) -> Vec<Stage> {
+    pub fn decoder_stages(&self) -> Vec<Scale> {
         let base = self.decoder_base_dim.unwrap_or(self.base_dim);
         let last = self.dim_mult.len() - 1;
         let mut inputs = base * self.dim_mult[last];
@@ -131,44 +130,9 @@ impl VaeConfig {
             let space = index < last;
             let time = *up.next().unwrap_or(&false) && space;
             let next = if self.is_residual { outputs } else { outputs / 2 };
-            Stage { inputs: std::mem::replace(&mut inputs, next), outputs, space, time }
+            Scale { inputs: std::mem::replace(&mut inputs, next), outputs, space, time }
         };
         self.dim_mult.iter().rev().enumerate().map(stage).collect()
-    }
-
-    /// A normalised latent, as the transformer works on it, from the VAE's own.
-    ///
-    /// # Errors
-    /// Where the configuration has no mean and deviation for each latent channel.
-    pub fn normalise(&self, latent: &Tensor) -> Result<Tensor> {
-        let (mean, std) = self.moments(latent)?;
-        Ok((latent - mean) * std.reciprocal())
-    }
-
-    /// The VAE's own latent from a normalised one.
-    ///
-    /// # Errors
-    /// As [`VaeConfig::normalise`].
-    pub fn denormalise(&self, latent: &Tensor) -> Result<Tensor> {
-        let (mean, std) = self.moments(latent)?;
-        Ok(latent * std + mean)
-    }
-
-    fn moments(&self, latent: &Tensor) -> Result<(Tensor, Tensor)> {
-        let channel = |key: &str, values: &[f64]| {
-            ensure!(
-                values.len() as i64 == self.z_dim,
-                "{key} has {} values: z_dim is {}",
-                values.len(),
-                self.z_dim
-            );
-            let values = Tensor::from_slice(values).to_kind(Kind::Float).to_device(latent.device());
-            Ok(values.to_kind(latent.kind()).view([1, -1, 1, 1, 1]))
-        };
-        Ok((
-            channel("latents_mean", &self.latents_mean)?,
-            channel("latents_std", &self.latents_std)?,
-        ))
     }
 
     /// # Errors
@@ -240,7 +204,7 @@ impl VaeConfig {
     }
 }
 
-impl Stage {
+impl Scale {
     /// How many pixels a resampled one stands for.
     pub fn factor(self) -> i64 {
         self.time_factor() * self.space_factor() * self.space_factor()

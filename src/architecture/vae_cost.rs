@@ -1,12 +1,11 @@
-//! The arithmetic of encoding and decoding, from the configuration alone.
+//! The arithmetic and the weights of encoding and decoding, from the configuration alone.
 //!
 //! Operations are two a multiply-add, of convolutions and attention; `frames` are latent frames of
 //! one video. The first chunk runs without the convolutions in time.
 
 use anyhow::Result;
 
-use super::config::Stage;
-use super::{Tiling, VaeConfig};
+use super::{Scale, Tiling, VaeConfig};
 
 /// Frames, rows and columns of an activation.
 type Extent = [i64; 3];
@@ -24,7 +23,8 @@ impl VaeConfig {
                 Some(tiling) => tiling.decoding(self)?.tiles([height, width]),
                 None => vec![[height, width]],
             };
-        let one: f64 = tiles.into_iter().map(|[h, w]| self.decoding([frames, h, w])).sum();
+        let one: f64 =
+            tiles.into_iter().map(|[h, w]| self.decoding([frames, h, w]).multiply_adds).sum();
         Ok(2.0 * batch as f64 * one)
     }
 
@@ -44,74 +44,103 @@ impl VaeConfig {
             Some(tiling) => tiling.encoding(self)?.tiles(patched),
             None => vec![patched],
         };
-        let one: f64 = tiles.into_iter().map(|[h, w]| self.encoding([frames, h, w])).sum();
+        let one: f64 =
+            tiles.into_iter().map(|[h, w]| self.encoding([frames, h, w]).multiply_adds).sum();
         Ok(2.0 * batch as f64 * one)
     }
 
-    fn decoding(&self, latent: Extent) -> f64 {
+    /// Numbers in the decoder's weights; biases and norms, a thousandth of that, left out.
+    pub fn decoder_weights(&self) -> f64 {
+        self.decoding([1, 1, 1]).weights
+    }
+
+    /// Numbers in the encoder's weights.
+    pub fn encoder_weights(&self) -> f64 {
+        self.encoding([1, 1, 1]).weights
+    }
+
+    fn decoding(&self, latent: Extent) -> Cost {
         let stages = self.decoder_stages();
         let mut extent = latent;
-        let mut sum = conv(self.z_dim, self.z_dim, 1, extent)
-            + conv(self.z_dim, stages[0].inputs, 27, extent);
-        sum += middle(stages[0].inputs, extent);
+        let mut cost = Cost::default();
+        cost.conv(self.z_dim, self.z_dim, 1, extent);
+        cost.conv(self.z_dim, stages[0].inputs, 27, extent);
+        cost.middle(stages[0].inputs, extent);
         for stage in &stages {
-            let Stage { inputs, outputs, space, time } = *stage;
-            sum += residual(inputs, outputs, self.num_res_blocks + 1, extent);
+            let Scale { inputs, outputs, space, time } = *stage;
+            cost.residual(inputs, outputs, self.num_res_blocks + 1, extent);
             let [frames, height, width] = extent;
             if time {
-                sum += conv(outputs, 2 * outputs, 3, [frames - 1, height, width]);
+                cost.conv(outputs, 2 * outputs, 3, [frames - 1, height, width]);
                 extent[0] = 1 + 2 * (frames - 1);
             }
             if space {
                 extent = [extent[0], 2 * height, 2 * width];
                 let narrowed = if self.is_residual { outputs } else { outputs / 2 };
-                sum += conv(outputs, narrowed, 9, extent);
+                cost.conv(outputs, narrowed, 9, extent);
             }
         }
-        sum + conv(stages[stages.len() - 1].outputs, self.out_channels, 27, extent)
+        cost.conv(stages[stages.len() - 1].outputs, self.out_channels, 27, extent);
+        cost
     }
 
-    fn encoding(&self, patched: Extent) -> f64 {
+    fn encoding(&self, patched: Extent) -> Cost {
         let [frames, height, width] = patched;
         let mut extent = [1 + (frames - 1) / 4 * 4, height, width];
-        let mut sum = conv(self.in_channels, self.base_dim, 27, extent);
+        let mut cost = Cost::default();
+        cost.conv(self.in_channels, self.base_dim, 27, extent);
         let mut width = self.base_dim;
-        for Stage { inputs, outputs, space, time } in self.encoder_stages() {
+        for Scale { inputs, outputs, space, time } in self.encoder_stages() {
             width = outputs;
-            sum += residual(inputs, outputs, self.num_res_blocks, extent);
+            cost.residual(inputs, outputs, self.num_res_blocks, extent);
             if space {
                 extent = [extent[0], extent[1] / 2, extent[2] / 2];
-                sum += conv(outputs, outputs, 9, extent);
+                cost.conv(outputs, outputs, 9, extent);
             }
             if time {
                 let halved = (extent[0] - 1) / 2;
-                sum += conv(outputs, outputs, 3, [halved, extent[1], extent[2]]);
+                cost.conv(outputs, outputs, 3, [halved, extent[1], extent[2]]);
                 extent[0] = 1 + halved;
             }
         }
         let moments = 2 * self.z_dim;
-        sum + middle(width, extent)
-            + conv(width, moments, 27, extent)
-            + conv(moments, moments, 1, extent)
+        cost.middle(width, extent);
+        cost.conv(width, moments, 27, extent);
+        cost.conv(moments, moments, 1, extent);
+        cost
     }
 }
 
-/// Multiply-adds of a convolution with `taps` positions in its kernel.
-fn conv(inputs: i64, outputs: i64, taps: i64, extent: Extent) -> f64 {
-    (inputs * outputs * taps) as f64 * extent.iter().product::<i64>() as f64
+/// What layers take, summed up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    multiply_adds: f64,
+    weights: f64,
 }
 
-fn residual(inputs: i64, outputs: i64, count: i64, extent: Extent) -> f64 {
-    let shortcut = if inputs == outputs { 0.0 } else { conv(inputs, outputs, 1, extent) };
-    let inner = conv(outputs, outputs, 27, extent) * (2 * count - 1) as f64;
-    shortcut + conv(inputs, outputs, 27, extent) + inner
-}
+impl Cost {
+    /// A convolution with `taps` positions in its kernel.
+    fn conv(&mut self, inputs: i64, outputs: i64, taps: i64, extent: Extent) {
+        let weights = (inputs * outputs * taps) as f64;
+        self.weights += weights;
+        self.multiply_adds += weights * extent.iter().product::<i64>() as f64;
+    }
 
-fn middle(channels: i64, extent: Extent) -> f64 {
-    let [frames, height, width] = extent;
-    let pixels = height * width;
-    let attention = (2 * frames * channels) as f64 * (pixels * pixels) as f64;
-    residual(channels, channels, 2, extent) + conv(channels, 4 * channels, 1, extent) + attention
+    fn residual(&mut self, inputs: i64, outputs: i64, count: i64, extent: Extent) {
+        if inputs != outputs {
+            self.conv(inputs, outputs, 1, extent);
+        }
+        self.conv(inputs, outputs, 27, extent);
+        (1..2 * count).for_each(|_| self.conv(outputs, outputs, 27, extent));
+    }
+
+    fn middle(&mut self, channels: i64, extent: Extent) {
+        let [frames, height, width] = extent;
+        let pixels = height * width;
+        self.residual(channels, channels, 2, extent);
+        self.conv(channels, 4 * channels, 1, extent);
+        self.multiply_adds += (2 * frames * channels) as f64 * (pixels * pixels) as f64;
+    }
 }
 
 #[cfg(test)]
@@ -150,6 +179,19 @@ mod tests {
         };
         assert_eq!(encode(&old, 40), 203_575_296.0 + attention(26.0, 26.0));
         assert_eq!(encode(&new, 80), 243_388_416.0 + attention(26.0, 26.0));
+    }
+
+    /// The numbers that diffusers counts: 149.6 and 555.0 million; 53.6 and 73.3.
+    #[test]
+    fn weighs_what_the_reference_weighs() {
+        let millions = |weights: f64| (weights / 1e5).round() / 10.0;
+        let both =
+            |config: VaeConfig| [config.encoder_weights(), config.decoder_weights()].map(millions);
+        let near = |found: [f64; 2], said: [f64; 2]| {
+            found.iter().zip(said).all(|(found, said)| (found / said - 1.0).abs() < 2e-3)
+        };
+        assert!(near(both(VaeConfig::wan22()), [149.6, 555.0]), "{:?}", both(VaeConfig::wan22()));
+        assert!(near(both(VaeConfig::wan21()), [53.6, 73.3]), "{:?}", both(VaeConfig::wan21()));
     }
 
     /// The shares of one decoded frame of 64 x 64 pixels in the project's measurements.

@@ -1,0 +1,153 @@
+//! Tiles: which parts of a picture or latent are computed apart.
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+
+use super::VaeConfig;
+
+/// Tile sizes and strides in pixels, as `enable_tiling` takes them: absent, null or 0 means the
+/// reference's default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tiling {
+    /// Pixels of a tile.
+    pub tile_sample_min_height: Option<i64>,
+    pub tile_sample_min_width: Option<i64>,
+    /// Pixels from one tile to the next; the rest of a tile overlaps and is blended.
+    pub tile_sample_stride_height: Option<i64>,
+    pub tile_sample_stride_width: Option<i64>,
+}
+
+const TILE: i64 = 256;
+const STRIDE: i64 = 192;
+
+impl Tiling {
+    /// Square tiles.
+    pub fn square(tile: i64, stride: i64) -> Self {
+        Self {
+            tile_sample_min_height: Some(tile),
+            tile_sample_min_width: Some(tile),
+            tile_sample_stride_height: Some(stride),
+            tile_sample_stride_width: Some(stride),
+        }
+    }
+
+    fn tile(&self) -> [i64; 2] {
+        [self.tile_sample_min_height, self.tile_sample_min_width].map(|size| or_default(size, TILE))
+    }
+
+    fn stride(&self) -> [i64; 2] {
+        [self.tile_sample_stride_height, self.tile_sample_stride_width]
+            .map(|size| or_default(size, STRIDE))
+    }
+
+    /// Whether pictures of this many pixels are tiled at all.
+    pub fn applies(&self, height: i64, width: i64) -> bool {
+        let [tile_height, tile_width] = self.tile();
+        height > tile_height || width > tile_width
+    }
+
+    /// Whether latents of this size are, at `ratio` pixels to a latent pixel.
+    pub fn applies_to_latent(&self, height: i64, width: i64, ratio: i64) -> bool {
+        let [tile_height, tile_width] = self.tile();
+        height > tile_height / ratio || width > tile_width / ratio
+    }
+
+    /// The tiles of an encoder's input. The reference takes tile and stride for patched pixels
+    /// here, so that VAE 2.2's tiles are `patch_size` times as large as asked for.
+    ///
+    /// # Errors
+    /// Where a stride is less than a latent pixel.
+    pub fn encoding(&self, config: &VaeConfig) -> Result<Grid> {
+        let ratio = config.ratio() / config.patch();
+        let crop = self.stride().map(|stride| stride / ratio);
+        let grid = Grid {
+            tile: self.tile(),
+            stride: self.stride(),
+            crop,
+            blend: difference(self.tile().map(|tile| tile / ratio), crop),
+            scale: Zoom::Down(ratio),
+        };
+        grid.checked(ratio)
+    }
+
+    /// The tiles of a decoder's input.
+    ///
+    /// # Errors
+    /// Where a tile or stride is less than a latent pixel.
+    pub fn decoding(&self, config: &VaeConfig) -> Result<Grid> {
+        let (ratio, patch) = (config.ratio(), config.patch());
+        let crop = self.stride().map(|stride| stride / patch);
+        let grid = Grid {
+            tile: self.tile().map(|tile| tile / ratio),
+            stride: self.stride().map(|stride| stride / ratio),
+            crop,
+            blend: difference(self.tile().map(|tile| tile / patch), crop),
+            scale: Zoom::Up(ratio / patch),
+        };
+        grid.checked(ratio)
+    }
+}
+
+fn or_default(size: Option<i64>, default: i64) -> i64 {
+    size.filter(|&size| size != 0).unwrap_or(default)
+}
+
+fn difference(left: [i64; 2], right: [i64; 2]) -> [i64; 2] {
+    [left[0] - right[0], left[1] - right[1]]
+}
+
+/// Tiles over rows and columns: sizes and strides in input pixels, crop and blend in output pixels.
+#[derive(Debug)]
+pub struct Grid {
+    tile: [i64; 2],
+    stride: [i64; 2],
+    /// What is kept of a tile.
+    pub crop: [i64; 2],
+    /// What is blended with the tile before.
+    pub blend: [i64; 2],
+    scale: Zoom,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Zoom {
+    Up(i64),
+    Down(i64),
+}
+
+impl Grid {
+    fn checked(self, ratio: i64) -> Result<Self> {
+        let smallest = self.tile.into_iter().chain(self.stride).chain(self.crop).min().unwrap_or(0);
+        ensure!(
+            smallest > 0,
+            "tiling: a tile or stride is less than a latent pixel; give at least {ratio} pixels"
+        );
+        Ok(self)
+    }
+
+    /// Input sizes of the tiles of `[height, width]`, row by row: those at the end can be smaller.
+    pub fn tiles(&self, size: [i64; 2]) -> Vec<[i64; 2]> {
+        let [rows, columns] = [0, 1].map(|axis| self.spans(axis, size[axis]));
+        rows.iter().flat_map(|row| columns.iter().map(|column| [row.1, column.1])).collect()
+    }
+
+    /// Output pixels of `size` input pixels.
+    pub fn scaled(&self, size: i64) -> i64 {
+        self.scale.of(size)
+    }
+
+    /// Start and length of each tile along one axis.
+    pub fn spans(&self, axis: usize, size: i64) -> Vec<(i64, i64)> {
+        let starts = (0..size).step_by(self.stride[axis] as usize);
+        starts.map(|start| (start, self.tile[axis].min(size - start))).collect()
+    }
+}
+
+impl Zoom {
+    fn of(self, size: i64) -> i64 {
+        match self {
+            Self::Up(factor) => size * factor,
+            Self::Down(factor) => size / factor,
+        }
+    }
+}

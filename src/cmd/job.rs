@@ -1,0 +1,65 @@
+//! The job that trials run, as the flags and its file describe it.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::Usage;
+use crate::architecture::Architecture;
+use crate::cli::{JobArgs, Objective};
+use crate::machine::Machine;
+use crate::settings::{Baseline, Precision, Preset};
+use crate::space::SpaceFile;
+use crate::workload::{BUILT_IN, WorkloadFile};
+
+/// The job that was asked for, with clips enough for a batch of the baseline's size.
+///
+/// # Errors
+/// [`Usage`] that names the file, the key and the cure.
+pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
+    let name = &args.workload;
+    let text = super::built_in_or_file("workload", name, &BUILT_IN)?;
+    let file = WorkloadFile::parse(&text);
+    let file = file.map_err(|problem| Usage(format!("workload {name}: {problem}")))?;
+    Ok(match args.objective {
+        Objective::Throughput => file.at_least(baseline.knobs.batch_size),
+        Objective::Latency => file.one_clip(),
+    })
+}
+
+/// The models' sizes: the job's, or those of the user's own weights, to whose depth the job is cut.
+///
+/// # Errors
+/// [`Usage`] for a folder that holds no such models.
+pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile, Architecture)> {
+    let Some(folder) = weights else {
+        let parts = job.rung(0).model.architecture();
+        return Ok((job, parts));
+    };
+    let parts =
+        Architecture::open(folder).map_err(|error| Usage(format!("--weights {error:#}")))?;
+    let job = job.cut_to(&parts).map_err(|problem| Usage(format!("--weights: {problem}")))?;
+    Ok((job, parts))
+}
+
+/// The baseline that was asked for, or the one that people would copy for this machine, as far as
+/// the job's flags leave it.
+pub fn baseline(preset: Option<Preset>, args: &JobArgs, machine: &Machine) -> Baseline {
+    let preset = preset.unwrap_or_else(|| Preset::detect(machine));
+    Baseline::fit(preset, machine).with(|knobs| {
+        if args.objective == Objective::Latency {
+            knobs.batch_size = 1;
+        }
+        knobs.precision = args.precision.unwrap_or(knobs.precision);
+    })
+}
+
+/// Leaves out of the search what the flags fix.
+pub fn fix(file: &mut SpaceFile, args: &JobArgs) {
+    let fixed: &[&str] = match args.precision {
+        None => &[],
+        Some(Precision::Fp32) => &["precision", "matmul_precision"],
+        Some(_) => &["precision"],
+    };
+    fixed.iter().for_each(|knob| drop(file.knob.remove(*knob)));
+}

@@ -1,0 +1,141 @@
+//! What a clip takes: the arithmetic and the weights of every stage, from the sizes alone.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Sizes, Stage, Workload};
+use crate::architecture::{Architecture, Tiling};
+
+/// Operations that a machine does in the time in which it reads a byte: of weights that are read
+/// for few tokens, reading decides. Between 10 (2 cores) and 13 (64) on machines that were measured.
+const FLOPS_A_BYTE: f64 = 12.0;
+
+/// Operations that stand for a pixel of a picture read, decoded, resized or written: some 20 ns of
+/// one core.
+const FLOPS_A_PIXEL: f64 = 2000.0;
+
+/// Memory of a process with libtorch before any model, and what activations take at the least.
+const PROCESS_BYTES: f64 = 0.6e9;
+
+/// Float32 copies of its widest activation that a VAE's decoder holds at once, im2col included.
+const COPIES: f64 = 12.0;
+
+/// What one stage takes for one clip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Floating-point operations (two a multiply-add) of products, convolutions and attention.
+    pub flops: f64,
+    /// Numbers in the weights that one pass reads.
+    pub weights: f64,
+    /// Passes over the weights.
+    pub passes: f64,
+}
+
+impl Workload {
+    /// The models' stages, for one clip; `tilings` are the encoder's and the decoder's.
+    pub fn costs(
+        &self,
+        parts: &Architecture,
+        tilings: Option<[Option<Tiling>; 2]>,
+    ) -> BTreeMap<Stage, Cost> {
+        let [encoder, decoder] = tilings.unwrap_or_default();
+        let cost = |stage: &Stage| match stage {
+            Stage::Text => Some(self.text(parts)),
+            Stage::Encode => Some(self.encode(parts, encoder)),
+            Stage::Denoise => Some(self.denoise(parts)),
+            Stage::Decode => Some(self.decode(parts, decoder)),
+            _ => None,
+        };
+        self.stages.iter().filter_map(|stage| Some((*stage, cost(stage)?))).collect()
+    }
+
+    /// Work of one clip in operations, reading of weights and pixels counted as what could be
+    /// computed meanwhile: what calibration scales times by.
+    pub fn work(&self, parts: &Architecture) -> f64 {
+        let models = self.costs(parts, None).into_values().map(|cost| {
+            // Weights are counted as float32.
+            cost.flops.max(4.0 * cost.weights * cost.passes * FLOPS_A_BYTE)
+        });
+        let Sizes { width, height, window_width, window_height, window_frames, .. } = self.sizes;
+        let area = |width, height| f64::from(width) * f64::from(height) * FLOPS_A_PIXEL;
+        let read = if self.has(Stage::Read) { area(width, height) } else { 0.0 };
+        let written = f64::from(window_frames) * area(window_width, window_height);
+        let written = if self.has(Stage::Decode) { written } else { 0.0 };
+        models.sum::<f64>() + read + written
+    }
+
+    /// Numbers in all weights that the job holds.
+    pub fn weights(&self, parts: &Architecture) -> f64 {
+        self.costs(parts, None).into_values().map(|cost| cost.weights).sum()
+    }
+
+    /// Bytes that a process needs at the most, roughly, at `bytes` a number and `batch` clips at
+    /// a time; the decoder works on tiles of `tile` pixels a side.
+    pub fn memory_bytes(&self, parts: &Architecture, bytes: f64, batch: u32, tile: u32) -> u64 {
+        let Sizes { window_width, window_height, window_frames, .. } = self.sizes;
+        let tiled = |side: u32| f64::from(side.min(tile));
+        let frames = f64::from(window_frames.min(4));
+        let pixels = f64::from(batch) * frames * tiled(window_width) * tiled(window_height);
+        let patch = (parts.vae.patch() * parts.vae.patch()) as f64;
+        let widest = parts.vae.decoder_base_dim.unwrap_or(parts.vae.base_dim) as f64;
+        let decoding = if self.has(Stage::Decode) { pixels / patch * widest * COPIES } else { 0.0 };
+        let tokens: f64 = self.latent(parts).iter().map(|&side| side as f64).product::<f64>() / 4.0;
+        let wide = (4 * parts.transformer.width() + parts.transformer.ffn_dim) as f64;
+        let denoising = f64::from(batch) * tokens * wide;
+        let numbers = self.weights(parts) + decoding.max(denoising);
+        (PROCESS_BYTES + bytes * numbers) as u64
+    }
+
+    /// Latent frames, rows and columns of the whole clip.
+    pub fn latent(&self, parts: &Architecture) -> [i64; 3] {
+        latent(parts, [self.sizes.frames, self.sizes.height, self.sizes.width])
+    }
+
+    /// The same of the window that the VAE works on.
+    pub fn window(&self, parts: &Architecture) -> [i64; 3] {
+        let Sizes { window_width, window_height, window_frames, .. } = self.sizes;
+        latent(parts, [window_frames, window_height, window_width])
+    }
+
+    fn text(&self, parts: &Architecture) -> Cost {
+        let (layers, tokens) = (self.sizes.text_layers.into(), self.sizes.text_tokens.into());
+        let encoder = &parts.text_encoder;
+        // A token looks up one row of the embedding.
+        let embedding = (encoder.vocab_size * encoder.d_model) as f64;
+        let weights = encoder.weights(layers) - embedding;
+        Cost { flops: encoder.flops(layers, 1, tokens), weights, passes: 1.0 }
+    }
+
+    fn encode(&self, parts: &Architecture, tiling: Option<Tiling>) -> Cost {
+        let [height, width] = [self.sizes.window_height, self.sizes.window_width].map(i64::from);
+        let flops = parts.vae.encode_flops(1, [1, height, width], tiling.as_ref());
+        Cost { flops: flops.unwrap_or(0.0), weights: parts.vae.encoder_weights(), passes: 1.0 }
+    }
+
+    fn denoise(&self, parts: &Architecture) -> Cost {
+        let (layers, latent) = (self.sizes.layers.into(), self.latent(parts));
+        let forwards = f64::from(2 * self.sizes.steps);
+        let [frames, height, width] = latent;
+        let times = if parts.expands_timesteps() {
+            parts.transformer.grid(frames, height, width).iter().product()
+        } else {
+            1
+        };
+        let one = parts.transformer.flops(layers, 1, latent, 512, times);
+        let weights = parts.transformer.weights(layers);
+        Cost { flops: forwards * one, weights, passes: forwards }
+    }
+
+    fn decode(&self, parts: &Architecture, tiling: Option<Tiling>) -> Cost {
+        let window = self.window(parts);
+        let flops = parts.vae.decode_flops(1, window, tiling.as_ref()).unwrap_or(0.0);
+        // One latent frame at a time.
+        Cost { flops, weights: parts.vae.decoder_weights(), passes: window[0] as f64 }
+    }
+}
+
+fn latent(parts: &Architecture, [frames, height, width]: [u32; 3]) -> [i64; 3] {
+    let ratio = parts.vae.ratio();
+    [(i64::from(frames) - 1) / 4 + 1, i64::from(height) / ratio, i64::from(width) / ratio]
+}

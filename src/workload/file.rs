@@ -1,0 +1,243 @@
+//! Workload files: jobs as data, from the smallest repetition that means something to a whole job.
+
+use serde::Deserialize;
+
+use super::{Sizes, Stage, Workload};
+use crate::architecture::{Architecture, Model};
+
+/// The version of the format.
+const SCHEMA: u32 = 1;
+
+/// The jobs that come with the program, by name.
+pub const BUILT_IN: [(&str, &str); 5] = [
+    ("i2v", include_str!("../../search-spaces/workloads/i2v.toml")),
+    ("t2v", include_str!("../../search-spaces/workloads/t2v.toml")),
+    ("encode", include_str!("../../search-spaces/workloads/encode.toml")),
+    ("vae-decode", include_str!("../../search-spaces/workloads/vae-decode.toml")),
+    ("preprocess", include_str!("../../search-spaces/workloads/preprocess.toml")),
+];
+
+/// A job and the sizes that a repetition of it may have.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadFile {
+    schema: u32,
+    /// The job's name.
+    pub name: String,
+    /// What it stands for, and why its sizes are what they are.
+    pub why: String,
+    /// Whose sizes the models have.
+    #[serde(default)]
+    model: Model,
+    stages: Vec<Stage>,
+    /// From the smallest to a whole job.
+    size: Vec<Sizes>,
+}
+
+impl WorkloadFile {
+    /// Reads TOML.
+    ///
+    /// # Errors
+    /// The parser's message with line and column, or the key that makes no sense.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let file: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        if file.schema != SCHEMA {
+            return Err(format!(
+                "schema: this program reads version {SCHEMA}, the file has {}",
+                file.schema
+            ));
+        }
+        file.check_stages()?;
+        if file.size.is_empty() {
+            return Err("size: give at least one [[size]]".to_owned());
+        }
+        let parts = file.model.architecture();
+        for (number, sizes) in file.size.iter().enumerate() {
+            let workload = file.rung(number);
+            workload.check(&parts).map_err(|problem| format!("size[{number}].{problem}"))?;
+            debug_assert_eq!(&workload.sizes, sizes);
+        }
+        Ok(file)
+    }
+
+    /// How many sizes there are.
+    pub fn rungs(&self) -> usize {
+        self.size.len()
+    }
+
+    /// The job at size `number`, or at the largest where there are fewer.
+    pub fn rung(&self, number: usize) -> Workload {
+        Workload {
+            name: self.name.clone(),
+            model: self.model,
+            stages: self.stages.clone(),
+            sizes: self.size[number.min(self.size.len() - 1)].clone(),
+        }
+    }
+
+    /// The whole job: the largest size.
+    pub fn full(&self) -> Workload {
+        self.rung(self.size.len())
+    }
+
+    /// The job with at least this many clips a repetition.
+    #[must_use]
+    pub fn at_least(mut self, clips: u32) -> Self {
+        self.size.iter_mut().for_each(|sizes| sizes.clips = sizes.clips.max(clips));
+        self
+    }
+
+    /// The job one clip at a time.
+    #[must_use]
+    pub fn one_clip(mut self) -> Self {
+        self.size.iter_mut().for_each(|sizes| sizes.clips = 1);
+        self
+    }
+
+    /// The job no deeper than these models are.
+    ///
+    /// # Errors
+    /// The size that they can't run all the same.
+    pub fn cut_to(mut self, parts: &Architecture) -> Result<Self, String> {
+        let depth = |layers: i64| u32::try_from(layers).unwrap_or(u32::MAX);
+        for sizes in &mut self.size {
+            sizes.layers = sizes.layers.min(depth(parts.transformer.num_layers));
+            sizes.text_layers = sizes.text_layers.min(depth(parts.text_encoder.num_layers));
+        }
+        for number in 0..self.size.len() {
+            self.rung(number).check(parts)?;
+        }
+        Ok(self)
+    }
+
+    fn check_stages(&self) -> Result<(), String> {
+        let is_ordered = self.stages.windows(2).all(|pair| pair[0] < pair[1]);
+        let has = |stage| self.stages.contains(&stage);
+        let goes = |stage, before| !has(stage) || has(before);
+        if self.stages.is_empty() || !is_ordered {
+            return Err("stages: give at least one, each once, in the pipeline's order".to_owned());
+        }
+        let needs = [
+            (Stage::Preprocess, Stage::Read),
+            (Stage::Read, Stage::Preprocess),
+            (Stage::Pack, Stage::Preprocess),
+            (Stage::Preprocess, Stage::Pack),
+            (Stage::Encode, Stage::Pack),
+        ];
+        match needs.into_iter().find(|&(stage, before)| !goes(stage, before)) {
+            Some((stage, before)) => Err(format!("stages: {stage} needs {before}")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Workload {
+    /// Refuses sizes that these models can't run.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
+    pub fn check(&self, parts: &Architecture) -> Result<(), String> {
+        let sizes = &self.sizes;
+        let step = parts.pixel_step();
+        let ratio = u32::try_from(parts.vae.ratio()).unwrap_or(u32::MAX);
+        let sides = [
+            ("width", sizes.width, step, u32::MAX),
+            ("height", sizes.height, step, u32::MAX),
+            ("window_width", sizes.window_width, ratio, sizes.width),
+            ("window_height", sizes.window_height, ratio, sizes.height),
+        ];
+        for (key, side, step, most) in sides {
+            if side == 0 || side % step != 0 || side > most {
+                return Err(format!("{key} is {side}: give a multiple of {step}{}", up_to(most)));
+            }
+        }
+        let counts = [("frames", sizes.frames), ("window_frames", sizes.window_frames)];
+        if let Some((key, count)) = counts.into_iter().find(|(_, count)| count % 4 != 1) {
+            return Err(format!("{key} is {count}: give 1, 5, 9, …"));
+        }
+        if sizes.window_frames > sizes.frames {
+            return Err(format!(
+                "window_frames is {}: frames is {}",
+                sizes.window_frames, sizes.frames
+            ));
+        }
+        self.check_depths(parts)
+    }
+
+    fn check_depths(&self, parts: &Architecture) -> Result<(), String> {
+        let sizes = &self.sizes;
+        let most = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        let (denoises, reads_text) = (self.has(Stage::Denoise), self.has(Stage::Text));
+        let limits = [
+            ("clips", sizes.clips, true, u32::MAX),
+            ("layers", sizes.layers, denoises, most(parts.transformer.num_layers)),
+            ("steps", sizes.steps, denoises, 1000),
+            ("text_layers", sizes.text_layers, reads_text, most(parts.text_encoder.num_layers)),
+            ("text_tokens", sizes.text_tokens, reads_text, 512),
+        ];
+        for (key, count, is_used, most) in limits {
+            if is_used && (count == 0 || count > most) {
+                return Err(format!("{key} is {count}: give 1{}", up_to(most)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn up_to(most: u32) -> String {
+    if most == u32::MAX { " or more".to_owned() } else { format!(" to {most}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built_in(name: &str) -> WorkloadFile {
+        let (_, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name).unwrap();
+        WorkloadFile::parse(text).unwrap()
+    }
+
+    #[test]
+    fn every_built_in_job_rises_from_small_to_whole() {
+        for (name, _) in BUILT_IN {
+            let file = built_in(name);
+            assert_eq!(file.name, name);
+            let parts = file.model.architecture();
+            let work = |n| f64::from(file.rung(n).sizes.clips) * file.rung(n).work(&parts);
+            assert!((1..file.rungs()).all(|n| work(n - 1) < work(n)), "{name}");
+        }
+    }
+
+    /// 1280 x 704, 121 frames, 50 steps of 30 blocks: some 52 of 54 PFLOP are denoising.
+    #[test]
+    fn a_whole_job_is_mostly_denoising() {
+        let full = built_in("i2v").full();
+        let costs = full.costs(&Model::Ti2v5b.architecture(), None);
+        let all: f64 = costs.values().map(|cost| cost.flops).sum();
+        let share = costs[&Stage::Denoise].flops / all;
+        assert!((0.95..0.97).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn mistakes_are_named_by_key() {
+        let (_, text) = BUILT_IN[0];
+        let mistakes = [
+            ("schema = 1", "schema = 9", "schema: this program reads version 1"),
+            ("frames = 1\n", "frames = 2\n", "frames is 2: give 1, 5, 9"),
+            ("\"encode\", ", "\"encode\", \"encode\", ", "stages: give at least one, each once"),
+            ("\"read\", ", "", "stages: preprocess needs read"),
+            (
+                "window_width = 64",
+                "window_width = 60",
+                "size[0].window_width is 60: give a multiple of 16",
+            ),
+            ("layers = 1\n", "layers = 31\n", "size[0].layers is 31: give 1 to 30"),
+            ("clips = 2", "clip = 2", "unknown field `clip`"),
+        ];
+        for (right, wrong, says) in mistakes {
+            assert!(text.contains(right), "{right}");
+            let error = WorkloadFile::parse(&text.replacen(right, wrong, 1)).unwrap_err();
+            assert!(error.contains(says), "{wrong}: {error}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Workload: the real job that is measured.
+
+mod cost;
+mod file;
+
+use serde::{Deserialize, Serialize};
+use strum::VariantArray;
+
+use crate::architecture::Model;
+
+pub use cost::Cost;
+pub use file::{BUILT_IN, WorkloadFile};
+
+/// A job of Wan 2.2 at the sizes of one repetition, fixed for the whole tune.
+///
+/// A clip is one video of `frames` pictures of `width` x `height`, or what the stages make of one
+/// picture where they make no video.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    /// The job: `i2v`, …
+    pub name: String,
+    /// Whose sizes the models have; a user's own weights overrule it.
+    #[serde(default)]
+    pub model: Model,
+    /// What is done, in this order.
+    pub stages: Vec<Stage>,
+    /// How much of it.
+    #[serde(flatten)]
+    pub sizes: Sizes,
+}
+
+/// How much one repetition does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    /// Clips a repetition.
+    pub clips: u32,
+    /// Pixels a row; the transformer works on all of them.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Pictures a clip: 1 + 4n, since the VAE makes one latent frame of four pictures.
+    pub frames: u32,
+    /// Pixels a row of the part that the VAE encodes and decodes: on a machine that can't do a
+    /// whole picture in seconds, the part keeps the VAE's share near that of a real job.
+    pub window_width: u32,
+    /// Rows of that part.
+    pub window_height: u32,
+    /// Pictures of that part: 1 + 4n.
+    pub window_frames: u32,
+    /// Transformer blocks.
+    #[serde(default = "one")]
+    pub layers: u32,
+    /// Denoising steps, each of two forwards (guidance).
+    #[serde(default = "one")]
+    pub steps: u32,
+    /// Text encoder layers.
+    #[serde(default = "one")]
+    pub text_layers: u32,
+    /// Tokens that go through the text encoder.
+    #[serde(default = "one")]
+    pub text_tokens: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Workload {
+    /// Whether `stage` is part of the job.
+    pub fn has(&self, stage: Stage) -> bool {
+        self.stages.contains(&stage)
+    }
+}
+
+impl std::fmt::Display for Workload {
+    /// Job and sizes: `i2v 2x256x256x1 window=64x64x1 layers=1 steps=1 text=1x64`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Sizes { clips, width, height, frames, .. } = &self.sizes;
+        write!(f, "{} {clips}x{width}x{height}x{frames}", self.name)?;
+        let Sizes { window_width, window_height, window_frames, .. } = &self.sizes;
+        if self.has(Stage::Encode) || self.has(Stage::Decode) {
+            write!(f, " window={window_width}x{window_height}x{window_frames}")?;
+        }
+        if self.has(Stage::Denoise) {
+            write!(f, " layers={} steps={}", self.sizes.layers, self.sizes.steps)?;
+        }
+        if self.has(Stage::Text) {
+            write!(f, " text={}x{}", self.sizes.text_layers, self.sizes.text_tokens)?;
+        }
+        Ok(())
+    }
+}
+
+/// A named part of the workload.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Stage {
+    /// An image file into memory.
+    Read,
+    /// Decoded, resized, normalised.
+    Preprocess,
+    /// Pictures into one batch.
+    Pack,
+    /// The prompt through the text encoder.
+    Text,
+    /// The conditioning picture through the VAE encoder.
+    Encode,
+    /// The transformer's steps.
+    Denoise,
+    /// Latents through the VAE decoder.
+    Decode,
+    /// Frames into picture files.
+    Write,
+}
+
+/// The words of all stages, in the order in which a clip goes through them.
+pub fn stages() -> impl Iterator<Item = &'static str> {
+    Stage::VARIANTS.iter().map(Into::into)
+}
