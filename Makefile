@@ -8,13 +8,18 @@ else
 LIBTORCH_READY := libtorch/build-version
 endif
 
-.PHONY: tune test build setup packages lint
+.PHONY: tune test numa-test build setup packages lint
 
 tune: build ## sets up, builds, and tunes this machine for BUDGET
 	target/release/wan22-tune --budget $(BUDGET)
 
 test: setup ## sets up and passes the tests
 	cargo test --quiet
+
+numa-test: setup ## the same binaries on emulated machines with several NUMA nodes
+	@scripts/packages.sh qemu-system-x86 cpio
+	cargo build --quiet --bin wan22-tune --example touching-worker
+	cargo test --quiet --test numa
 
 build: setup
 	cargo build --release --quiet
@@ -31,4 +36,5 @@ libtorch/build-version: scripts/libtorch.py
 lint: setup ## what CI asks besides the tests
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
+	cargo clippy --test numa --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet

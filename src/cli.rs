@@ -43,7 +43,7 @@ pub enum Command {
     /// Gives read-only advice before a run, each line with its cure.
     Doctor(cmd::doctor::DoctorArgs),
     /// Shows the search space as resolved on this machine, and how many candidates it has.
-    Space(SpaceArgs),
+    Space(cmd::space::SpaceCommand),
     /// Makes a results folder's profile, plots and report again, or prints its tables.
     Report(cmd::report::ReportArgs),
     /// Replays strategies over recorded trials, in milliseconds.

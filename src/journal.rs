@@ -31,7 +31,15 @@ const EVIDENCE: [&str; 10] = [
 ];
 
 /// Columns that journals of older versions lack.
-const LATER: [&str; 5] = ["psnr_db", "ssim", "seam_psnr_db", "peak_gflops", "peak_gb_s"];
+const LATER: [&str; 7] = [
+    "throttled_periods",
+    "cpu_quota",
+    "psnr_db",
+    "ssim",
+    "seam_psnr_db",
+    "peak_gflops",
+    "peak_gb_s",
+];
 
 /// The most repetitions that a journal has columns for.
 pub const MOST_SAMPLES: usize = 9;
@@ -142,6 +150,8 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "run_queue_share" => text(trial.run_queue_share()),
         "steal_share" => text(trial.noise.steal_share),
         "pressure_share" => text(trial.noise.pressure_share),
+        "throttled_periods" => text(trial.noise.throttled_periods),
+        "cpu_quota" => text(trial.noise.cpu_quota),
         "psnr_db" => text(trial.quality.map(|quality| quality.psnr_db)),
         "ssim" => text(trial.quality.map(|quality| quality.ssim)),
         "seam_psnr_db" => text(trial.quality.and_then(|quality| quality.seam_psnr_db)),
@@ -259,6 +269,8 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
         noise: Noise {
             steal_share: row.quantity("steal_share")?,
             pressure_share: row.quantity("pressure_share")?,
+            throttled_periods: row.maybe("throttled_periods")?,
+            cpu_quota: row.quantity("cpu_quota")?,
         },
         quality: quality(row)?,
         peak: peak(row)?,

@@ -174,6 +174,10 @@ pub struct Noise {
     pub steal_share: Option<f64>,
     /// Share of wall time in which some task waited for a CPU.
     pub pressure_share: Option<f64>,
+    /// Scheduler periods in which the cgroup was stopped for want of quota.
+    pub throttled_periods: Option<u64>,
+    /// The cgroup's quota at the trial's end, CPU seconds a second.
+    pub cpu_quota: Option<f64>,
 }
 
 impl Trial {

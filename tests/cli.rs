@@ -55,6 +55,33 @@ fn a_dry_run_shows_the_space_and_starts_nothing() {
 }
 
 #[test]
+fn a_space_is_planned_for_a_machine_that_one_does_not_have() {
+    let world = World::new();
+    let run = world.tuner(&["space", "--synthetic", "package:2 [numa(memory=8GB)] core:4 pu:1"]);
+    let run = run.run();
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    assert!(run.stdout.contains("intra_op_threads    1 2 3 4 6 [8]\n"), "{}", run.stdout);
+    assert!(run.stdout.contains("interleave"), "{}", run.stdout);
+    let xml = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machines/core-i9-hybrid.xml");
+    let run = world.tuner(&["space", "--xml", xml]).run();
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    assert!(run.stdout.contains("performance-cores"), "{}", run.stdout);
+}
+
+#[test]
+fn a_file_that_is_no_machine_is_wrong_usage() {
+    let world = World::new();
+    std::fs::write(world.path().join("bad.xml"), "<topology version=\"2.0\"><object").unwrap();
+    for verb in ["machine", "space"] {
+        for choice in [["--xml", "bad.xml"], ["--xml", "absent.xml"], ["--synthetic", "core:0"]] {
+            let run = world.tuner(&[&[verb], &choice[..]].concat()).run();
+            assert_eq!(run.status, Some(2), "{verb} {choice:?}: {}", run.stderr);
+            assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
+        }
+    }
+}
+
+#[test]
 fn the_machine_as_json_is_read_back_by_any_json_reader() {
     let world = World::new();
     let run = world.tuner(&["machine", "--json"]).run();

@@ -1,9 +1,11 @@
 //! Baselines and spaces on machines that nobody here has. Expected numbers are worked out by
 //! hand from the formulas of the WAN22 system optimizer.
 
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::machine::{Gpu, Machine};
 use wan22_tune::settings::{Baseline, Preset};
-use wan22_tune::space::{Space, SpaceFile, Value};
+use wan22_tune::space::{Candidate, Knob, Space, SpaceFile, Value};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 const FILE: &str = include_str!("../search-spaces/pipeline.toml");
@@ -24,6 +26,38 @@ fn space_of(text: &str, machine: &Machine) -> Result<Space, String> {
 
 fn workload() -> Workload {
     WorkloadFile::parse(BUILT_IN[0].1).unwrap().rung(0)
+}
+
+/// All threads that a candidate has.
+fn threads(space: &Space, candidate: &Candidate) -> i64 {
+    let pools = ["intra_op_threads", "io_workers", "preprocess_workers", "batch_workers"];
+    let number = |name: &str| match space.value(candidate, space.knob(name).unwrap().0) {
+        Value::Number(number) => *number,
+        Value::Word(_) => 0,
+    };
+    pools.into_iter().map(number).sum()
+}
+
+#[test]
+fn a_quota_is_the_ceiling_of_all_threads() {
+    let mut limited = machine("package:1 numa:1 l3:2 core:8 pu:2");
+    limited.limits.cpu_quota = Some(5.5);
+    let space = space_of(FILE, &limited).unwrap();
+    assert_eq!(words(&space, "intra_op_threads"), "1 2 3 4 5");
+    assert_eq!(words(&space, "inter_op_threads"), "1 2 3 4 5");
+    // The baseline has 5 model threads and each pool its fewest: 5 + 1 + 2 + 1.
+    assert_eq!(threads(&space, &space.baseline()), 9);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+    let mut legal = 0;
+    for _ in 0..500 {
+        let level = |knob: &Knob| rng.random_range(0..knob.levels.len());
+        let candidate = Candidate::new(space.knobs.iter().map(level).collect::<Vec<_>>());
+        if space.is_legal(&candidate) {
+            legal += 1;
+            assert!(threads(&space, &candidate) <= 9);
+        }
+    }
+    assert!(legal > 50, "{legal}");
 }
 
 fn words(space: &Space, knob: &str) -> String {
@@ -237,9 +271,9 @@ fn a_knob_that_does_nothing_rests_at_the_baseline() {
          [knob.batch_workers]\nwhy = \"x\"\nvalues = [1, 2]\nwhen = \"batch_size > 1\"",
     );
     let space = space_of(&text, &machine(TWO_CORES)).unwrap();
-    let idle = wan22_tune::space::Candidate::new([0, 1]);
-    assert_eq!(space.canonical(&idle), wan22_tune::space::Candidate::new([0, 0]));
-    let busy = wan22_tune::space::Candidate::new([1, 1]);
+    let idle = Candidate::new([0, 1]);
+    assert_eq!(space.canonical(&idle), Candidate::new([0, 0]));
+    let busy = Candidate::new([1, 1]);
     assert_eq!(space.canonical(&busy), busy);
 }
 
@@ -255,7 +289,7 @@ fn experts_are_taken_as_far_as_the_machine_has_their_words() {
     let experts = |description| {
         let file = SpaceFile::parse(&text).unwrap();
         let space = space_of(&text, &machine(description)).unwrap();
-        let words = |candidate: wan22_tune::space::Candidate| {
+        let words = |candidate: Candidate| {
             space.named(&candidate).map(|(_, v)| v.to_string()).collect::<Vec<_>>().join(" ")
         };
         space.experts(&file).unwrap().into_iter().map(words).collect::<Vec<_>>()

@@ -3,14 +3,14 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
 use super::{Usage, print};
-use crate::launch::{Layout, MemoryMode};
-use crate::machine::{Machine, rehearsed};
+use crate::launch::{self, Layout, MemoryMode};
+use crate::machine::{Machine, Occupant, rehearsed};
 use crate::profile::Profile;
-use crate::settings::{Baseline, Preset};
+use crate::settings::{Baseline, Preset, Settings};
 
 /// Shows what this process may use of the machine.
 #[derive(Debug, Args)]
@@ -18,6 +18,9 @@ pub struct MachineArgs {
     /// Prints everything as JSON, as results folders keep it in machine.json.
     #[arg(long)]
     json: bool,
+    /// Draws the machine into an SVG file instead.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    svg: Option<PathBuf>,
     /// Adds who would run where under a profile.
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     profile: Option<PathBuf>,
@@ -43,15 +46,27 @@ impl MachineChoice {
     /// The machine that was chosen; this one where none was.
     ///
     /// # Errors
-    /// [`Usage`] with what is wrong with the file or description; detection's failure.
+    /// [`Usage`] with what is wrong with the file or description; as [`here`].
     pub fn machine(&self) -> Result<Machine> {
         let chosen = match (&self.xml, &self.synthetic) {
             (Some(path), _) => rehearsed(|| Machine::from_xml_file(path)),
             (_, Some(description)) => rehearsed(|| Machine::from_synthetic(description)),
-            (None, None) => return Machine::detect(),
+            (None, None) => return here(),
         };
         Ok(chosen.map_err(Usage)?.map_err(|error| Usage(error.to_string()))?)
     }
+}
+
+/// This machine, with the memory modes that work on it; of the others it warns.
+///
+/// # Errors
+/// The machine can't be detected.
+pub fn here() -> Result<Machine> {
+    let machine = launch::proven(Machine::detect()?);
+    if let Some(warning) = launch::refusals(&machine) {
+        eprintln!("wan22-tune: {warning}");
+    }
+    Ok(machine)
 }
 
 /// Prints the machine.
@@ -63,28 +78,41 @@ pub fn run(args: &MachineArgs) -> Result<()> {
     if args.json {
         return print(&format!("{}\n", serde_json::to_string_pretty(&machine)?));
     }
+    let settings = args.profile.as_deref().map(|path| settings(path, &machine)).transpose()?;
+    if let Some(path) = &args.svg {
+        let drawing = machine.drawing(&settings.as_ref().map(occupants).unwrap_or_default());
+        return std::fs::write(path, drawing).with_context(|| path.display().to_string());
+    }
     let layouts = words(Layout::of(&machine), Into::into);
     let modes = words(MemoryMode::of(&machine), Into::into);
     let options = format!("Affinity layouts: {layouts}\nMemory modes: {modes}\n");
-    let runs = args.profile.as_deref().map(|path| who_runs_where(path, &machine)).transpose()?;
-    print(&format!("{}{options}{}", machine.picture(), runs.unwrap_or_default()))
+    let runs = settings.as_ref().map(who_runs_where).unwrap_or_default();
+    print(&format!("{}{options}{runs}", machine.picture()))
 }
 
-fn who_runs_where(path: &Path, machine: &Machine) -> Result<String> {
+/// What a profile's settings come to on the machine.
+fn settings(path: &Path, machine: &Machine) -> Result<Settings> {
     let profile = Profile::read(path)?;
     let baseline = Baseline::fit(Preset::detect(machine), machine);
-    let settings = profile
-        .settings(machine, &baseline.knobs)
-        .map_err(|problem| Usage(format!("profile {}: {problem}", path.display())))?;
+    let settings = profile.settings(machine, &baseline.knobs);
+    Ok(settings.map_err(|problem| Usage(format!("profile {}: {problem}", path.display())))?)
+}
+
+fn occupants(settings: &Settings) -> Vec<Occupant> {
     let workers = settings.workers;
     let threads = [settings.intra_op_threads, workers.io, workers.preprocess, workers.batch];
-    let mut text = format!("\nUnder {}:\n", path.display());
-    for ((pool, cpus), threads) in settings.placement.pools().into_iter().zip(threads) {
+    let pools = settings.placement.pools().into_iter().zip(threads);
+    pools.map(|((pool, cpus), threads)| Occupant { pool, threads, cpus: cpus.clone() }).collect()
+}
+
+fn who_runs_where(settings: &Settings) -> String {
+    let mut text = "\nUnder the profile:\n".to_owned();
+    for Occupant { pool, threads, cpus } in occupants(settings) {
         let _ = writeln!(text, "  {pool:<12}{threads:>4} threads on CPUs {cpus}");
     }
     let _ = writeln!(text, "  {:<12}{}", "weights", settings.weights_memory);
     let _ = writeln!(text, "  {:<12}{}", "memory", settings.memory);
-    Ok(text)
+    text
 }
 
 fn words<T>(options: Vec<T>, word: impl Fn(T) -> &'static str) -> String {

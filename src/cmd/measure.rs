@@ -9,7 +9,6 @@ use clap::Args;
 use super::{bench, job};
 use crate::budget;
 use crate::cli::{BenchArgs, JobArgs};
-use crate::machine::Machine;
 use crate::profile::Profile;
 use crate::settings::Preset;
 use crate::trial::{Outcome, Phase, Trial};
@@ -52,7 +51,7 @@ pub struct MeasureArgs {
 
 /// Measures once.
 pub fn run(args: &MeasureArgs) -> Result<()> {
-    let machine = Machine::detect()?;
+    let machine = super::machine::here()?;
     let baseline = job::baseline(args.baseline.flatten(), &args.job, &machine);
     let knobs = match &args.profile {
         Some(path) => Profile::read(path)?.knobs(&baseline.knobs).map_err(anyhow::Error::msg)?,

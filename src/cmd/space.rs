@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use clap::Args;
 
+use super::machine::MachineChoice;
 use super::{Usage, job};
 use crate::cli::SpaceArgs;
 use crate::machine::Machine;
@@ -16,11 +18,25 @@ const BUILT_IN: [(&str, &str); 1] =
     [("pipeline", include_str!("../../search-spaces/pipeline.toml"))];
 
 /// A raw space no larger than this is counted one by one.
-const COUNTED: u128 = 2_000_000;
+const COUNTED: u128 = 200_000;
+
+/// Shows the search space as resolved on this machine, or on one that you don't have.
+#[derive(Debug, Args)]
+pub struct SpaceCommand {
+    /// Which space.
+    #[command(flatten)]
+    space: SpaceArgs,
+    /// On which machine.
+    #[command(flatten)]
+    which: MachineChoice,
+}
 
 /// Prints the space.
-pub fn run(args: &SpaceArgs) -> Result<()> {
-    show(args, &Machine::detect()?)
+///
+/// # Errors
+/// As [`MachineChoice::machine`] and [`resolve`].
+pub fn run(args: &SpaceCommand) -> Result<()> {
+    show(&args.space, &args.which.machine()?)
 }
 
 /// Prints the space that a tune on `machine` would search with the smallest workload.

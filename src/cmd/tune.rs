@@ -22,7 +22,7 @@ use crate::workload::{Workload, WorkloadFile};
 
 /// Tunes.
 pub fn run(args: &TuneArgs) -> Result<()> {
-    let machine = Machine::detect()?;
+    let machine = super::machine::here()?;
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
         return space::show(&args.space, &machine);
     };

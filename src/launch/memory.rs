@@ -1,9 +1,7 @@
 //! Memory modes and the kernel's memory policies.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::thread;
 
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
@@ -59,7 +57,8 @@ impl MemoryPolicy {
     /// # Errors
     /// The kernel's refusal: EPERM in a container without SYS_NICE, EINVAL for a node that is
     /// absent or a mode that the kernel lacks. Success is no proof: nodes that don't exist are
-    /// dropped from a set silently; [`MemoryPolicy::read`] tells.
+    /// dropped from a set silently; [`MemoryPolicy::read`] tells. The default can't fail where
+    /// policies are forbidden or the kernel has none: nothing else can hold there.
     pub fn apply(&self) -> io::Result<()> {
         let mode = match self {
             Self::Default => mode::DEFAULT,
@@ -70,7 +69,10 @@ impl MemoryPolicy {
             Self::WeightedInterleave(_) => mode::WEIGHTED_INTERLEAVE,
         };
         match self.nodes() {
-            None => syscalls::set_policy(mode, &NodeSet::empty()),
+            None => match syscalls::set_policy(mode, &NodeSet::empty()) {
+                Err(error) if is_out_of_reach(&error) => Ok(()),
+                set => set,
+            },
             // The kernel takes "preferred, no node" for the default.
             Some(nodes) if nodes.is_empty() => {
                 Err(io::Error::new(io::ErrorKind::InvalidInput, "a memory policy without nodes"))
@@ -94,48 +96,11 @@ impl MemoryPolicy {
             other => Err(io::Error::other(format!("memory policy mode {other} is unknown"))),
         }
     }
-
-    /// Tries the policy out in a thread of its own: sets it, reads it back and looks where fresh
-    /// pages come to lie.
-    ///
-    /// # Errors
-    /// What does not work here, and the cure where there is one.
-    pub fn probe(&self) -> Result<(), String> {
-        let policy = self.clone();
-        let tried = thread::spawn(move || policy.try_out()).join();
-        tried.unwrap_or_else(|_| Err("the probe itself failed".to_owned()))
-    }
-
-    fn try_out(&self) -> Result<(), String> {
-        let refused = |error: io::Error| format!("{self} does not work here: {}", cure(&error));
-        self.apply().map_err(refused)?;
-        let got = Self::read().map_err(refused)?;
-        if got != *self {
-            return Err(format!("{self} does not work here: the kernel made it {got}"));
-        }
-        const PAGES: usize = 64;
-        let (Self::Bind(nodes) | Self::Interleave(nodes)) = self else { return Ok(()) };
-        // Where the kernel does not say where pages are, the policy read back has to do.
-        let Ok(pages) = syscalls::touch_fresh_pages(PAGES) else { return Ok(()) };
-        let found: BTreeSet<u32> = pages.into_iter().flatten().collect();
-        match found.iter().find(|&&node| !nodes.contains(node)) {
-            Some(node) => Err(format!("{self} does not work here: pages went to node {node}")),
-            None => Ok(()),
-        }
-    }
 }
 
-fn cure(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::EPERM) => {
-            "the kernel forbids it; in a container, start it with `--cap-add SYS_NICE`".to_owned()
-        }
-        Some(libc::EINVAL) => "the kernel lacks the mode, or a node is absent or not allowed \
-                               (see Mems_allowed_list in /proc/self/status)"
-            .to_owned(),
-        Some(libc::ENOSYS) => "the kernel was built without NUMA (CONFIG_NUMA)".to_owned(),
-        _ => error.to_string(),
-    }
+/// A container that forbids the call, or a kernel without NUMA.
+fn is_out_of_reach(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS))
 }
 
 impl fmt::Display for MemoryPolicy {
@@ -188,7 +153,7 @@ impl MemoryMode {
     /// mode could not differ from the default: one node to choose from, or a kernel without it.
     ///
     /// The default always exists, and so does the baseline, which comes to the default where
-    /// there is one node.
+    /// there is one node or its policies don't work.
     pub fn policies(
         self,
         machine: &Machine,
@@ -198,8 +163,11 @@ impl MemoryMode {
         let near = near(machine, placement);
         let both = |policy: MemoryPolicy| Some((policy.clone(), policy));
         let first = |nodes: &NodeSet| MemoryPolicy::Preferred(nodes.first().into_iter().collect());
+        let refused = machine.refused_modes.contains_key::<str>(self.into());
         match self {
             Self::Default => both(MemoryPolicy::Default),
+            Self::Baseline if refused => both(MemoryPolicy::Default),
+            _ if refused => None,
             Self::Baseline if all.len() < 2 => both(MemoryPolicy::Default),
             Self::Baseline => Some((MemoryPolicy::Interleave(all.clone()), first(&all))),
             Self::Bind if near.len() < all.len() => both(MemoryPolicy::Bind(near)),
@@ -216,16 +184,30 @@ impl MemoryMode {
 
     /// The modes that this machine can have under some layout.
     pub fn of(machine: &Machine) -> Vec<Self> {
-        let whole = Placement::shared(machine.allowed.clone());
-        let on_node = |node: &crate::machine::Node| {
-            let cpus = node.cpus.intersection(&machine.allowed);
-            (!cpus.is_empty()).then(|| Placement::shared(cpus))
-        };
-        let placements: Vec<Placement> =
-            [whole].into_iter().chain(machine.nodes.iter().filter_map(on_node)).collect();
-        let exists = |mode: &Self| placements.iter().any(|p| mode.policies(machine, p).is_some());
+        let places = placements(machine);
+        let exists = |mode: &Self| places.iter().any(|p| mode.policies(machine, p).is_some());
         Self::VARIANTS.iter().copied().filter(exists).collect()
     }
+
+    /// The policies that the mode comes to on the whole machine and on each node.
+    pub(super) fn variants(self, machine: &Machine) -> Vec<MemoryPolicy> {
+        let places = placements(machine);
+        let pairs = places.iter().filter_map(|place| self.policies(machine, place));
+        let mut variants: Vec<MemoryPolicy> = Vec::new();
+        for policy in pairs.flat_map(|(weights, rest)| [weights, rest]) {
+            if !variants.contains(&policy) {
+                variants.push(policy);
+            }
+        }
+        variants
+    }
+}
+
+/// Everybody on the whole machine, and everybody on each node.
+fn placements(machine: &Machine) -> Vec<Placement> {
+    let on_nodes = machine.nodes.iter().map(|node| node.cpus.intersection(&machine.allowed));
+    let sets = [machine.allowed.clone()].into_iter().chain(on_nodes);
+    sets.filter(|cpus| !cpus.is_empty()).map(Placement::shared).collect()
 }
 
 /// The nodes with memory that have CPUs of the placement; all where those have no memory.

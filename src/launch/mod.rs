@@ -14,6 +14,7 @@ mod isa;
 mod memory;
 mod partition;
 mod places;
+mod probe;
 pub mod residence;
 mod syscalls;
 
@@ -31,6 +32,7 @@ pub use exec::{NotStarted, Supervision, exec};
 pub use isa::OnednnIsa;
 pub use memory::{MemoryMode, MemoryPolicy};
 pub use places::Place;
+pub use probe::{proven, refusals};
 
 /// Exit status of `wan22-tune exec` when the launch could not be applied, as `env` has it;
 /// 126 and 127 say that the command can't be run or was not found.

@@ -93,7 +93,7 @@ fn ratio(quota: f64, period: f64) -> Option<f64> {
 }
 
 /// One mounted hierarchy and this process's place in it.
-struct Hierarchy {
+pub(super) struct Hierarchy {
     /// Version 2.
     unified: bool,
     controllers: Vec<String>,
@@ -108,7 +108,7 @@ impl Hierarchy {
     }
 
     /// The process's group and every one above it, as far as they can be seen.
-    fn folders(&self) -> impl Iterator<Item = PathBuf> + '_ {
+    pub(super) fn folders(&self) -> impl Iterator<Item = PathBuf> + '_ {
         (0..=self.path.len()).rev().map(|depth| {
             let below: PathBuf = self.path[..depth].iter().collect();
             self.mount.join(below)
@@ -116,7 +116,7 @@ impl Hierarchy {
     }
 }
 
-fn hierarchies(roots: &Roots) -> Vec<Hierarchy> {
+pub(super) fn hierarchies(roots: &Roots) -> Vec<Hierarchy> {
     let groups = line(&roots.proc.join("self/cgroup")).unwrap_or_default();
     let mounts = line(&roots.proc.join("self/mountinfo")).unwrap_or_default();
     let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();

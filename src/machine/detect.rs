@@ -1,5 +1,6 @@
 //! Detecting the machine that this process runs on.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Result, anyhow, bail};
@@ -93,6 +94,7 @@ fn within(structure: Structure, roots: &Roots) -> Machine {
         memory_bytes: if memory > 0 { memory } else { on_nodes },
         gpus: Vec::new(),
         kernel: kernel("osrelease"),
+        refused_modes: BTreeMap::new(),
         notes,
     }
 }

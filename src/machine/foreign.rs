@@ -1,6 +1,7 @@
 //! Machines that one doesn't have: from hwloc XML, and from a synthetic description.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -160,6 +161,7 @@ fn assemble(structure: Structure, source: Source) -> Machine {
         memory_bytes,
         gpus: Vec::new(),
         kernel: info("OSRelease").unwrap_or_default(),
+        refused_modes: BTreeMap::new(),
         notes,
     }
 }

@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod detect;
+mod drawing;
 mod fingerprint;
 mod foreign;
 mod gpus;
@@ -15,11 +16,15 @@ mod picture;
 mod processor;
 mod rehearsal;
 mod roots;
+mod throttling;
 mod topology;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use detect::live_xml;
+pub use drawing::Occupant;
 pub use fingerprint::{Fingerprint, Likeness};
 pub use foreign::BadMachine;
 pub(crate) use nodes::kibibytes;
@@ -27,6 +32,7 @@ pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 pub use rehearsal::rehearsed;
 pub use roots::Roots;
 pub(crate) use roots::{field, line};
+pub use throttling::throttled_periods;
 
 /// A machine as this process sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +66,9 @@ pub struct Machine {
     pub gpus: Vec<Gpu>,
     /// Kernel release.
     pub kernel: String,
+    /// Memory modes that were tried here and don't work, by their word, each with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused_modes: BTreeMap<String, String>,
     /// Facts that a reader should know, such as a guess.
     pub notes: Vec<String>,
 }
@@ -167,8 +176,22 @@ impl Machine {
 
     /// How many threads can run at once: the allowed CPUs, under the quota's whole part, at least 1.
     pub fn thread_limit(&self) -> usize {
-        let quota = self.limits.cpu_quota.map_or(usize::MAX, |quota| quota.max(1.0) as usize);
-        self.allowed.len().min(quota)
+        self.allowed.len().min(self.quota())
+    }
+
+    /// The quota of the process's cgroup as it is now, in CPU seconds a second; `None` without.
+    pub fn quota_now(roots: &Roots) -> Option<f64> {
+        cgroup::Cgroup::read(roots).limits.cpu_quota
+    }
+
+    /// How many cores can be busy at once: those that this process may use, under the quota's
+    /// whole part, at least 1.
+    pub fn core_limit(&self) -> usize {
+        self.core_count().min(self.quota()).max(1)
+    }
+
+    fn quota(&self) -> usize {
+        self.limits.cpu_quota.map_or(usize::MAX, |quota| quota.max(1.0) as usize)
     }
 
     /// Nodes on which this process may allocate; where a description tells no memory sizes, those

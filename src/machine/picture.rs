@@ -8,7 +8,7 @@ use super::{Core, CoreKind, CpuSet, Machine, Node, Source};
 const WIDEST: usize = 108;
 
 /// What a description without a model says.
-const UNKNOWN: &str = "unknown";
+pub(super) const UNKNOWN: &str = "unknown";
 
 /// Above this many L3 groups each node gets one line.
 const MOST_GROUPS: usize = 32;
@@ -189,12 +189,12 @@ impl Machine {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Bytes in the largest binary unit that keeps at least two digits or is whole.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     if bytes == 0 {
         return "unknown memory".to_owned();

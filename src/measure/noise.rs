@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
+use crate::machine::{Machine, Roots, throttled_periods};
 use crate::trial::Noise;
 
 /// A look at the kernel's counters, to be compared with a later one.
@@ -18,17 +19,19 @@ struct Counters {
     ticks: Option<(u64, u64)>,
     /// /proc/pressure/cpu: microseconds in which some task waited.
     waited_us: Option<u64>,
+    /// The cgroups' cpu.stat: periods in which they were stopped.
+    throttled: Option<u64>,
 }
 
 impl NoiseWatch {
     /// Starts watching.
     pub fn start() -> Self {
-        Self { started: Instant::now(), counters: Counters::read() }
+        Self { started: Instant::now(), counters: Counters::read(&Roots::live()) }
     }
 
     /// What happened since.
     pub fn finish(self) -> Noise {
-        let now = Counters::read();
+        let now = Counters::read(&Roots::live());
         let steal = self.counters.ticks.zip(now.ticks).and_then(|(old, new)| {
             let (ticks, stolen) = (new.0.checked_sub(old.0)?, new.1.checked_sub(old.1)?);
             (ticks > 0).then(|| stolen as f64 / ticks as f64)
@@ -37,15 +40,24 @@ impl NoiseWatch {
             let wall = self.started.elapsed().as_secs_f64();
             Some((new.checked_sub(old)? as f64 / 1e6 / wall).min(1.0))
         });
-        Noise { steal_share: steal, pressure_share: pressure }
+        let throttled = self.counters.throttled.zip(now.throttled);
+        Noise {
+            steal_share: steal,
+            pressure_share: pressure,
+            throttled_periods: throttled.and_then(|(old, new)| new.checked_sub(old)),
+            cpu_quota: Machine::quota_now(&Roots::live()),
+        }
     }
 }
 
 impl Counters {
-    fn read() -> Self {
-        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-        let pressure = fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
-        Self { ticks: ticks(&stat), waited_us: waited_us(&pressure) }
+    fn read(roots: &Roots) -> Self {
+        let text = |name: &str| fs::read_to_string(roots.proc.join(name)).unwrap_or_default();
+        Self {
+            ticks: ticks(&text("stat")),
+            waited_us: waited_us(&text("pressure/cpu")),
+            throttled: throttled_periods(roots),
+        }
     }
 }
 

@@ -145,7 +145,11 @@ impl Made {
             samples,
             overhead_s: 2.0,
             wall_s,
-            noise: Noise { steal_share: Some(0.01), pressure_share: Some(0.02) },
+            noise: Noise {
+                steal_share: Some(0.01),
+                pressure_share: Some(0.02),
+                ..Noise::default()
+            },
             stage_rss_bytes: BTreeMap::new(),
             quality: None,
             peak: None,

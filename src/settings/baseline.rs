@@ -41,7 +41,7 @@ impl Preset {
 /// A preset fitted to a machine.
 ///
 /// Source of every formula: the WAN22 system optimizer's hardware optimizer, where C is the
-/// number of physical cores. Its integer divisions give zero on small machines; ours at least 1.
+/// number of physical cores (that a CPU quota lets run). Its integer divisions give zero on small machines; ours at least 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Baseline {
     /// The preset.
@@ -55,7 +55,8 @@ pub struct Baseline {
 impl Baseline {
     /// Fits `preset` to `machine`.
     pub fn fit(preset: Preset, machine: &Machine) -> Self {
-        let cores = machine.core_count().max(1);
+        // A quota's threads beyond its CPUs are stopped in turn: to it, more cores don't exist.
+        let cores = machine.core_limit();
         let knobs = match preset {
             Preset::Threadripper5995wx => threadripper(machine, cores),
             Preset::Rtx4080 => desktop(cores, 8, 512, 256, 2),

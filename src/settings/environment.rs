@@ -20,7 +20,8 @@ pub fn of(knobs: &Knobs, machine: &Machine) -> BTreeMap<String, String> {
     if let Some(isa) = knobs.onednn_isa.value() {
         environment.insert("ONEDNN_MAX_CPU_ISA".to_owned(), isa.to_owned());
     }
-    if knobs.memory_mode == MemoryMode::Baseline {
+    let works = !machine.refused_modes.contains_key::<str>(knobs.memory_mode.into());
+    if knobs.memory_mode == MemoryMode::Baseline && works {
         let nodes: Vec<String> = machine.memory_nodes().iter().map(|n| n.to_string()).collect();
         if let Some(first) = nodes.first() {
             environment.insert("NUMA_PREFERRED_NODE".to_owned(), first.clone());

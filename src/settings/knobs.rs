@@ -85,7 +85,9 @@ impl Knobs {
         })?;
         let (weights_memory, memory) =
             self.memory_mode.policies(machine, &placement).ok_or_else(|| {
-                format!("memory_mode = {}: this machine has no such mode", self.memory_mode)
+                let reason = machine.refused_modes.get::<str>(self.memory_mode.into());
+                let reason = reason.map_or("this machine has no such mode", String::as_str);
+                format!("memory_mode = {}: {reason}", self.memory_mode)
             })?;
         Ok(Settings {
             intra_op_threads: self.intra_op_threads,

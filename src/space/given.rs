@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::resolve::SpaceError;
 use super::{Given, Space, SpaceFile, Value};
 use crate::launch::{Layout, MemoryMode};
-use crate::machine::{CoreKind, Machine, Roots};
+use crate::machine::{CoreKind, Machine, Roots, Source};
 use crate::settings::{Baseline, Knobs};
 use crate::workload::Workload;
 
@@ -16,7 +16,7 @@ impl Given {
         let shared = machine.l3_groups.iter().filter(|group| !group.is_disjoint(&machine.allowed));
         let efficient = machine.usable_cores().filter(|core| core.kind == CoreKind::Efficiency);
         let facts = [
-            ("cores", machine.core_count()),
+            ("cores", machine.core_limit()),
             ("cpus", machine.thread_limit()),
             ("nodes", machine.memory_nodes().len()),
             ("l3_groups", shared.count()),
@@ -80,7 +80,9 @@ fn is_offered(machine: &Machine, usual: &Knobs, name: &str, value: &Value) -> Re
     let knobs = usual.with([(name, value)])?;
     let layout = knobs.affinity == usual.affinity || Layout::of(machine).contains(&knobs.affinity);
     let mode = MemoryMode::of(machine).contains(&knobs.memory_mode);
-    let allocator = knobs.allocator.is_installed(&Roots::live());
+    // What a machine that is only planned for has installed, nobody knows.
+    let planned = machine.source != Source::Live;
+    let allocator = planned || knobs.allocator.is_installed(&Roots::live());
     let isa = knobs.onednn_isa.limits(machine);
     Ok(layout && mode && allocator && isa)
 }

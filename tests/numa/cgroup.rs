@@ -1,0 +1,36 @@
+//! Control groups of version 2, as a container's engine sets them up.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use wan22_tune::measure::NoiseWatch;
+use wan22_tune::trial::Noise;
+
+const ROOT: &str = "/sys/fs/cgroup";
+
+/// Moves this process into a group of its own with these CPUs and nodes, and so many microseconds
+/// of CPU time each tenth of a second.
+pub fn enter(name: &str, cpus: &str, nodes: &str, quota: &str) {
+    fs::write(format!("{ROOT}/cgroup.subtree_control"), "+cpuset +cpu").unwrap();
+    let folder = format!("{ROOT}/{name}");
+    fs::create_dir(&folder).unwrap();
+    let me = std::process::id().to_string();
+    for (file, text) in [
+        ("cpuset.cpus", cpus),
+        ("cpuset.mems", nodes),
+        ("cpu.max", quota),
+        ("cgroup.procs", me.as_str()),
+    ] {
+        fs::write(format!("{folder}/{file}"), text).unwrap();
+    }
+}
+
+/// What a trial's row would say of two seconds in which four threads want a CPU each.
+pub fn noise_of_four_busy_threads() -> Noise {
+    let watch = NoiseWatch::start();
+    let started = Instant::now();
+    let busy = move || while started.elapsed() < Duration::from_secs(2) {};
+    let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(busy)).collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    watch.finish()
+}

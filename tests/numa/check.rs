@@ -1,0 +1,99 @@
+//! What every guest has to pass.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use wan22_tune::architecture::Architecture;
+use wan22_tune::launch::{Demand, Layout, MemoryMode, proven};
+use wan22_tune::machine::Machine;
+use wan22_tune::measure::process::Programs;
+use wan22_tune::settings::{Baseline, Knobs, Preset};
+use wan22_tune::space::Value;
+use wan22_tune::trial::{Outcome, Phase};
+use wan22_tune::tune::{Bench, Order};
+use wan22_tune::workload::{BUILT_IN, WorkloadFile};
+
+/// Starts a trial in every layout with every memory mode that this machine is said to have, and
+/// wants each to be read back as asked. Says how many there were.
+pub fn every_setting_holds() -> usize {
+    let scratch = tempfile::tempdir().unwrap();
+    let workload = WorkloadFile::parse(BUILT_IN[0].1).unwrap().rung(0);
+    let bench = bench(scratch.path().to_owned(), workload.model.architecture());
+    let mut trials = 0;
+    for knobs in settings(&bench.machine, &bench.baseline.knobs) {
+        let order = Order {
+            phase: Phase::Search,
+            pair: None,
+            strategy: "",
+            workload: &workload,
+            knobs: &knobs,
+            limit: Duration::from_secs(60),
+            left: Duration::from_secs(60),
+        };
+        let trial = bench.run(1, &order).unwrap();
+        let words = format!("layout {}, memory mode {}", knobs.affinity, knobs.memory_mode);
+        assert_eq!(trial.outcome, Outcome::Ok, "{words}: {}", trial.detail);
+        println!("{words}: as asked, in {:.1} s", trial.wall_s);
+        trials += 1;
+    }
+    trials
+}
+
+/// What the tuner prints and what it warns of.
+pub fn tuner(arguments: &[&str]) -> (String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_wan22-tune")).args(arguments).output().unwrap();
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "{stderr}");
+    (stdout, stderr)
+}
+
+fn bench(scratch: PathBuf, parts: Architecture) -> Bench {
+    let machine = proven(Machine::detect().unwrap());
+    let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
+    let tuner = PathBuf::from(env!("CARGO_BIN_EXE_wan22-tune"));
+    let worker = tuner.with_file_name("examples").join("touching-worker");
+    Bench {
+        programs: Programs { tuner, worker },
+        parts,
+        weights: None,
+        // What the models would need: the stand-in has none.
+        memory_bytes: 1 << 40,
+        min_psnr_db: 0.0,
+        images: Vec::new(),
+        scratch,
+        seed: 1,
+        repetitions: 1,
+        stop: Default::default(),
+        machine,
+        baseline,
+    }
+}
+
+/// The baseline in each layout and memory mode; the model on a third of the CPUs, so that spread
+/// and compact layouts differ and partitions have room.
+fn settings(machine: &Machine, baseline: &Knobs) -> Vec<Knobs> {
+    let model = (machine.thread_limit() / 3).max(1);
+    let demand = Demand {
+        model,
+        io: baseline.io_workers,
+        preprocess: baseline.preprocess_workers,
+        batch: baseline.batch_workers,
+    };
+    let word = |word: &str| Value::Word(word.to_owned());
+    let mut settings = Vec::new();
+    for (layout, _) in Layout::distinct(machine, demand) {
+        for mode in MemoryMode::of(machine) {
+            let values = [
+                ("intra_op_threads", Value::Number(model as i64)),
+                ("affinity", word(layout.into())),
+                ("memory_mode", word(mode.into())),
+            ];
+            let knobs = baseline.with(values.iter().map(|(name, value)| (*name, value))).unwrap();
+            // Some modes exist on some layouts only.
+            settings.extend(knobs.resolve(machine).is_ok().then_some(knobs));
+        }
+    }
+    settings
+}
