@@ -28,6 +28,7 @@ pub fn every_setting_holds() -> usize {
             strategy: "",
             workload: &workload,
             knobs: &knobs,
+            min_psnr_db: 0.0,
             limit: Duration::from_secs(60),
             left: Duration::from_secs(60),
         };
