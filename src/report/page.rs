@@ -181,7 +181,7 @@ fn quality(views: Option<&Views>) -> Markup {
                     figure { img src=(url) alt=(name); figcaption { (name) } }
                 }
             }
-            p { "The first frame of one fixed latent, " (work::in_words(views.quality)) " off." }
+            p { "The first frame of one fixed latent. Against the reference: " (work::in_words(views.quality)) "." }
         },
     )
 }
