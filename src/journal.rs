@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::space::Value;
-use crate::trial::{Noise, Outcome, Peak, Phase, Quality, Sample, Trial};
+use crate::trial::{Noise, Peak, Quality, Sample, Trial};
 use crate::workload;
 
 /// Columns before and after those of knobs, samples and stages.
@@ -248,7 +248,7 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
     Ok(Trial {
         number: row.needed("trial")?,
         started: row.text("started").to_owned(),
-        phase: row.text("phase").parse::<Phase>().ok().context("phase: no such word")?,
+        phase: row.needed("phase")?,
         pair: row.maybe("pair")?,
         strategy: row.text("strategy").to_owned(),
         seed: row.needed("seed")?,
@@ -258,7 +258,7 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
             .into_iter()
             .map(|(name, cell)| (name.to_owned(), value(cell)))
             .collect(),
-        outcome: row.text("outcome").parse::<Outcome>().ok().context("outcome: no such word")?,
+        outcome: row.needed("outcome")?,
         detail: row.text("detail").to_owned(),
         samples: samples(row)?,
         peak_rss_bytes: row.maybe("peak_rss_bytes")?,

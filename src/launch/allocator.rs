@@ -18,8 +18,6 @@ use crate::machine::Roots;
     Serialize,
     Deserialize,
     strum::Display,
-    strum::EnumString,
-    strum::IntoStaticStr,
     strum::VariantArray,
 )]
 #[serde(rename_all = "kebab-case")]

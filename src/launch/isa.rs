@@ -5,21 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::machine::Machine;
 
 /// A limit for oneDNN (`ONEDNN_MAX_CPU_ISA`): older instructions clock higher on some machines.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::VariantArray,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::VariantArray)]
 #[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
 pub enum OnednnIsa {
     /// Whatever the processor has.
     Newest,

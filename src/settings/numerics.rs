@@ -15,8 +15,6 @@ use serde::{Deserialize, Serialize};
     Serialize,
     Deserialize,
     strum::Display,
-    strum::EnumString,
-    strum::VariantArray,
     clap::ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
@@ -33,21 +31,9 @@ pub enum Precision {
 
 /// How exactly libtorch multiplies float32 matrices (`torch.set_float32_matmul_precision`).
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::VariantArray,
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::VariantArray,
 )]
 #[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
 pub enum MatmulPrecision {
     /// float32 throughout, by MKL on a CPU.
     #[default]
@@ -60,22 +46,8 @@ pub enum MatmulPrecision {
 
 /// Which of libtorch's kernels a VAE's convolutions use. ATen's own choice is a cliff: in fp32 at
 /// batch 1 it depends on the padded size, and is up to twice as slow as the other.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::VariantArray,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
 pub enum ConvBackend {
     /// ATen's choice.
     #[default]
@@ -87,22 +59,8 @@ pub enum ConvBackend {
 }
 
 /// Where the channels of the VAE's tensors lie in memory.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::VariantArray,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
 pub enum MemoryFormat {
     /// A plane a channel (`torch.contiguous_format`).
     #[default]

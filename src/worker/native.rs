@@ -3,6 +3,7 @@
 
 use std::ffi::{c_char, c_int};
 
+use strum::VariantArray;
 use wan22_tune::settings::MatmulPrecision;
 
 unsafe extern "C" {
@@ -22,9 +23,7 @@ pub fn set_float32_matmul_precision(precision: MatmulPrecision) {
 pub fn float32_matmul_precision() -> Option<MatmulPrecision> {
     // SAFETY: reads a flag of libtorch's global context; no pointers cross.
     let level = unsafe { wan22_float32_matmul_precision() };
-    [MatmulPrecision::Highest, MatmulPrecision::High, MatmulPrecision::Medium]
-        .into_iter()
-        .find(|precision| *precision as c_int == level)
+    MatmulPrecision::VARIANTS.iter().copied().find(|precision| *precision as c_int == level)
 }
 
 /// libtorch's account of its threads: OpenMP and MKL versions, pool sizes, environment.

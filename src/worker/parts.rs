@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::architecture::Architecture;
+use wan22_tune::architecture::{Architecture, VaeConfig};
 use wan22_tune::settings::{MemoryFormat, Numerics, Precision};
 use wan22_tune::workload::{Stage, Workload};
 
@@ -63,7 +63,8 @@ impl Parts {
         std::thread::scope(|scope| {
             let decoder = scope.spawn(|| {
                 let has = workload.has(Stage::Decode);
-                let built = has.then(|| decoder(architecture, numerics, origin)).transpose()?;
+                let built =
+                    has.then(|| half(Decoder::new, architecture, numerics, origin)).transpose()?;
                 anyhow::Ok(built.map_or((None, Vec::new()), |(one, places)| (Some(one), places)))
             });
             let others = scope.spawn(|| Self::others(architecture, workload, numerics, origin));
@@ -126,7 +127,7 @@ impl Parts {
             parts.places.extend(weights.places());
         }
         if workload.has(Stage::Encode) {
-            let (encoder, places) = encoder(architecture, numerics, origin)?;
+            let (encoder, places) = half(Encoder::new, architecture, numerics, origin)?;
             parts.encoder = Some(encoder);
             parts.places.extend(places);
         }
@@ -134,33 +135,22 @@ impl Parts {
     }
 }
 
-/// A VAE's encoder, and where its large weights lie.
-///
-/// # Errors
-/// The model's own.
-pub fn encoder(
-    architecture: &Architecture,
-    numerics: Numerics,
-    origin: Origin<'_>,
-) -> Result<(Encoder, Vec<Range<usize>>)> {
-    let weights = origin.weights("vae")?;
-    let kind = kind(numerics.precision, true);
-    let built = Encoder::new(&weights, &architecture.vae, options(numerics), kind, Device::Cpu);
-    Ok((built.context("vae")?, weights.places()))
-}
+/// How a half of the VAE is built: `Encoder::new` or `Decoder::new`.
+pub type BuildHalf<H> = fn(&Weights, &VaeConfig, VaeOptions, Kind, Device) -> Result<H>;
 
-/// A VAE's decoder, and where its large weights lie.
+/// A half of the VAE, and where its large weights lie.
 ///
 /// # Errors
 /// The model's own.
-pub fn decoder(
+pub fn half<H>(
+    build: BuildHalf<H>,
     architecture: &Architecture,
     numerics: Numerics,
     origin: Origin<'_>,
-) -> Result<(Decoder, Vec<Range<usize>>)> {
+) -> Result<(H, Vec<Range<usize>>)> {
     let weights = origin.weights("vae")?;
     let kind = kind(numerics.precision, true);
-    let built = Decoder::new(&weights, &architecture.vae, options(numerics), kind, Device::Cpu);
+    let built = build(&weights, &architecture.vae, options(numerics), kind, Device::Cpu);
     Ok((built.context("vae")?, weights.places()))
 }
 

@@ -6,15 +6,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::architecture::Grid;
+use wan22_tune::architecture::{Grid, Tiling};
 use wan22_tune::measure::wire::{REFERENCE_VIEW, TRIAL_VIEW};
 use wan22_tune::preprocess::Frames;
 use wan22_tune::settings::{MatmulPrecision, Numerics};
 use wan22_tune::trial::Quality;
 use wan22_tune::workload::{Sizes, Stage, Workload};
 
+use crate::models::vae::{Decoder, Encoder};
 use crate::native;
-use crate::parts::{self, Origin};
+use crate::parts::{self, BuildHalf, Origin};
 use crate::quality::{self, Seams};
 use crate::scenario::Scenario;
 
@@ -136,35 +137,42 @@ impl Comparison<'_> {
         Ok(Subject { file: name("encoded", &size), candidate, seams, range: None })
     }
 
-    /// The latent's pictures, by the trial's own decoder or plainly: whole, in float32, by
-    /// libtorch's own choice of kernels.
+    /// The latent's pictures; plainly as [`Comparison::made`] says.
     fn decoded(&self, latent: &Tensor, plain: bool) -> Result<Tensor> {
-        let scenario = self.scenario;
-        let own = scenario.parts.decoder.as_ref().context("the job has no decoder")?;
-        if !plain {
-            return scenario.pictures(own, latent, scenario.tilings.decode.as_ref());
-        }
-        if self.numerics == Numerics::default() {
-            return scenario.pictures(own, latent, None);
-        }
-        let (decoder, _) =
-            parts::decoder(&scenario.architecture, Numerics::default(), self.origin)?;
-        scenario.pictures(&decoder, latent, None)
+        let own = self.scenario.parts.decoder.as_ref().context("the job has no decoder")?;
+        let run = |decoder: &Decoder, tiling: Option<&Tiling>| {
+            self.scenario.pictures(decoder, latent, tiling)
+        };
+        self.made(plain, (own, Decoder::new), self.scenario.tilings.decode.as_ref(), run)
     }
 
-    /// As [`Comparison::decoded`], the picture's latents.
+    /// The picture's latents; plainly as [`Comparison::made`] says.
     fn encoded(&self, picture: &Tensor, plain: bool) -> Result<Tensor> {
-        let scenario = self.scenario;
-        let own = scenario.parts.encoder.as_ref().context("the job has no encoder")?;
+        let own = self.scenario.parts.encoder.as_ref().context("the job has no encoder")?;
+        let run = |encoder: &Encoder, tiling: Option<&Tiling>| {
+            self.scenario.latents(encoder, picture, tiling)
+        };
+        self.made(plain, (own, Encoder::new), self.scenario.tilings.encode.as_ref(), run)
+    }
+
+    /// What a half of the VAE makes: the trial's own, or plainly: whole, in float32, by libtorch's
+    /// own choice of kernels.
+    fn made<H>(
+        &self,
+        plain: bool,
+        (own, build): (&H, BuildHalf<H>),
+        tiling: Option<&Tiling>,
+        run: impl Fn(&H, Option<&Tiling>) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         if !plain {
-            return scenario.latents(own, picture, scenario.tilings.encode.as_ref());
+            return run(own, tiling);
         }
         if self.numerics == Numerics::default() {
-            return scenario.latents(own, picture, None);
+            return run(own, None);
         }
-        let (encoder, _) =
-            parts::encoder(&scenario.architecture, Numerics::default(), self.origin)?;
-        scenario.latents(&encoder, picture, None)
+        let architecture = &self.scenario.architecture;
+        let (half, _) = parts::half(build, architecture, Numerics::default(), self.origin)?;
+        run(&half, None)
     }
 
     /// Normal noise; of the whole window where it is decoded in tiles.
@@ -220,7 +228,7 @@ fn seams(grid: &Grid, size: [i64; 2], patch: i64) -> Seams {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wan22_tune::architecture::{Tiling, VaeConfig};
+    use wan22_tune::architecture::VaeConfig;
 
     #[test]
     fn seams_are_where_the_reference_blends() {

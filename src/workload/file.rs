@@ -52,11 +52,7 @@ impl WorkloadFile {
             return Err("size: give at least one [[size]]".to_owned());
         }
         let parts = file.model.architecture();
-        for (number, sizes) in file.size.iter().enumerate() {
-            let workload = file.rung(number);
-            workload.check(&parts).map_err(|problem| format!("size[{number}].{problem}"))?;
-            debug_assert_eq!(&workload.sizes, sizes);
-        }
+        file.check_sizes(&parts)?;
         Ok(file)
     }
 
@@ -104,10 +100,15 @@ impl WorkloadFile {
             sizes.layers = sizes.layers.min(depth(parts.transformer.num_layers));
             sizes.text_layers = sizes.text_layers.min(depth(parts.text_encoder.num_layers));
         }
-        for number in 0..self.size.len() {
-            self.rung(number).check(parts)?;
-        }
+        self.check_sizes(parts)?;
         Ok(self)
+    }
+
+    fn check_sizes(&self, parts: &Architecture) -> Result<(), String> {
+        (0..self.size.len()).try_for_each(|number| {
+            let checked = self.rung(number).check(parts);
+            checked.map_err(|problem| format!("size[{number}].{problem}"))
+        })
     }
 
     fn check_stages(&self) -> Result<(), String> {
