@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::journal;
 use crate::machine::Machine;
@@ -36,6 +36,33 @@ impl Folder {
     /// The results folder at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
+    }
+
+    /// Makes a results folder: `<date>-<machine>`, numbered when taken.
+    ///
+    /// # Errors
+    /// The folder can't be made.
+    pub fn create(parent: &Path, host: &str) -> Result<Self> {
+        let today = jiff::Zoned::now().date();
+        let host: String = host
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .take(40)
+            .collect();
+        fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+        for number in 1..1000 {
+            let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+            let folder = parent.join(format!("{today}-{host}{suffix}"));
+            match fs::create_dir(&folder) {
+                Ok(()) => return Ok(Self(folder)),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error).with_context(|| folder.display().to_string()),
+            }
+        }
+        bail!(
+            "{}: a thousand results of today; name another folder with --results",
+            parent.display()
+        )
     }
 
     /// The folder itself.

@@ -17,7 +17,7 @@ use crate::results::{Folder, Results};
 use crate::search::{self, Observation, Plan};
 use crate::space::{Space, SpaceFile, Tune};
 use crate::trial::Trial;
-use crate::tune::{Bench, Searching, Session, new_folder};
+use crate::tune::{Bench, Searching, Session};
 use crate::workload::{Workload, WorkloadFile};
 
 /// Tunes.
@@ -35,7 +35,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
     (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
     let budget = Budget::start(budget);
-    let folder = Folder::new(new_folder(&args.results, &bench.machine.host)?);
+    let folder = Folder::create(&args.results, &bench.machine.host)?;
     let scratch = bench::scratch(folder.path())?;
     bench.scratch = std::path::absolute(scratch.path())?;
     let progress = Progress::new(&bench, budget);

@@ -1,0 +1,194 @@
+//! Bench: what every trial of a tune has in common, and how one is run and judged.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bytesize::ByteSize;
+
+use crate::architecture::Architecture;
+use crate::machine::Machine;
+use crate::measure::answer::Answer;
+use crate::measure::process::{self, Limit, Programs};
+use crate::measure::{NoiseWatch, wire};
+use crate::profile::Profile;
+use crate::settings::{Baseline, Knobs, Settings};
+use crate::trial::{Outcome, Phase, Trial};
+use crate::workload::{Stage, Workload};
+
+/// What rounding leaves of two pictures that should be equal: float32 keeps 120 dB, another order
+/// of sums takes some 20.
+const NEUTRAL_DB: f64 = 80.0;
+
+/// What one trial runs besides knobs: the same for all trials of a tune.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// The machine.
+    pub machine: Machine,
+    /// The baseline fitted to it.
+    pub baseline: Baseline,
+    /// The programs.
+    pub programs: Programs,
+    /// How the models are built.
+    pub parts: Architecture,
+    /// The user's own weights, in diffusers layout.
+    pub weights: Option<PathBuf>,
+    /// Memory that a trial may take.
+    pub memory_bytes: u64,
+    /// The worst picture that may win, in dB.
+    pub min_psnr_db: f64,
+    /// Input pictures.
+    pub images: Vec<PathBuf>,
+    /// Where a trial's launch file and frames go.
+    pub scratch: PathBuf,
+    /// Seeds everything.
+    pub seed: u64,
+    /// Repetitions a trial.
+    pub repetitions: u32,
+    /// Set when somebody wants the tuner to finish.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What one trial is asked to do.
+#[derive(Clone, Debug)]
+pub struct Order<'a> {
+    /// The part of the tune.
+    pub phase: Phase,
+    /// Confirmation pair.
+    pub pair: Option<u64>,
+    /// Who proposed it.
+    pub strategy: &'a str,
+    /// What to run.
+    pub workload: &'a Workload,
+    /// How to run it.
+    pub knobs: &'a Knobs,
+    /// The worst picture that it may make, dB.
+    pub min_psnr_db: f64,
+    /// What it may take before it counts as too slow.
+    pub limit: Duration,
+    /// What is left of the budget for it; when this ends first, nothing was learnt of it.
+    pub left: Duration,
+}
+
+impl Bench {
+    /// Runs one trial; whatever goes wrong in it is its outcome.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on: no process can be started, no file written.
+    pub fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
+        let started = jiff::Timestamp::now().to_string();
+        let noise = NoiseWatch::start();
+        let answer = self.answer(number, order)?;
+        let measured: f64 = answer.samples.iter().map(|sample| sample.seconds).sum();
+        Ok(Trial {
+            number,
+            started,
+            phase: order.phase,
+            pair: order.pair,
+            strategy: order.strategy.to_owned(),
+            seed: self.seed,
+            workload: order.workload.to_string(),
+            knobs: order.knobs.values(),
+            overhead_s: (answer.wall_s - measured * f64::from(order.workload.sizes.clips)).max(0.0),
+            outcome: answer.outcome,
+            detail: answer.detail,
+            samples: answer.samples,
+            peak_rss_bytes: answer.peak_rss_bytes,
+            setup_s: answer.setup_s,
+            wall_s: answer.wall_s,
+            noise: noise.finish(),
+            stage_rss_bytes: answer.stage_rss_bytes,
+            quality: answer.quality,
+            peak: answer.peak,
+            effect: answer.effect.map(|effect| effect.digest()).unwrap_or_default(),
+            tool: crate::TOOL.to_owned(),
+        })
+    }
+
+    fn answer(&self, number: u64, order: &Order<'_>) -> Result<Answer> {
+        let settings = match self.settings(order.workload, order.knobs) {
+            Ok(settings) => settings,
+            Err(problem) => {
+                let mut answer = Answer::new(number, self.repetitions);
+                answer.fail(Outcome::Illegal, problem);
+                return Ok(answer);
+            }
+        };
+        let job = self.job(number, order, settings)?;
+        let launch = self.scratch.join("launch.json");
+        let profile = Profile::new(&self.machine, &self.baseline, order.knobs, String::new());
+        profile.map_err(anyhow::Error::msg)?.write(&launch)?;
+        let time = order.limit.min(order.left);
+        let limit = Limit { time, memory_bytes: self.memory_bytes };
+        let stop = || self.stop.load(Ordering::Relaxed);
+        let mut answer = process::run(&self.programs, &launch, &job, limit, &stop)?;
+        if answer.outcome == Outcome::Timeout && order.left < order.limit {
+            answer.outcome = Outcome::Interrupted;
+            answer.detail = "its share of the budget was over".to_owned();
+        }
+        self.judge(&mut answer, &job.settings, order.min_psnr_db);
+        Ok(answer)
+    }
+
+    /// What `knobs` come to here.
+    ///
+    /// # Errors
+    /// Why the machine can't run them, or has too little memory for the job under them.
+    pub fn settings(&self, workload: &Workload, knobs: &Knobs) -> Result<Settings, String> {
+        let settings = knobs.resolve(&self.machine)?;
+        let bytes = self.bytes(workload, knobs);
+        if bytes > self.memory_bytes {
+            let (bytes, most) = (ByteSize(bytes), ByteSize(self.memory_bytes));
+            return Err(format!("it needs about {bytes} of memory; --max-memory is {most}"));
+        }
+        Ok(settings)
+    }
+
+    pub(super) fn bytes(&self, workload: &Workload, knobs: &Knobs) -> u64 {
+        let number = knobs.precision.bytes();
+        let batch = knobs.batch_size.min(workload.sizes.clips);
+        workload.memory_bytes(&self.parts, number, batch, knobs.vae_tile_size)
+    }
+
+    /// Fails an answer whose settings did not take, or whose picture is not good enough.
+    fn judge(&self, answer: &mut Answer, settings: &Settings, least: f64) {
+        let mismatches = answer.effect.as_ref().map(|effect| effect.mismatches(settings));
+        let differences = mismatches.unwrap_or_default();
+        if !differences.is_empty() {
+            answer.fail(Outcome::Misapplied, differences.join("; "));
+        }
+        let Some(quality) = answer.quality else { return };
+        let worst = quality.worst_db();
+        let is_neutral = settings.numerics.is_neutral() && quality.seam_psnr_db.is_none();
+        if is_neutral && worst < NEUTRAL_DB {
+            let detail = format!("PSNR {worst:.1} dB although no knob that was set may change it");
+            answer.fail(Outcome::WrongOutput, detail);
+        } else if worst < least {
+            let detail = format!("PSNR {worst:.1} dB against the reference; it takes {least:.1}");
+            answer.fail(Outcome::PoorQuality, detail);
+        }
+    }
+
+    fn job(&self, number: u64, order: &Order<'_>, settings: Settings) -> Result<wire::Job> {
+        let output = self.scratch.join("frames");
+        if output.exists() {
+            std::fs::remove_dir_all(&output).context("emptying the frames folder")?;
+        }
+        std::fs::create_dir_all(&output).context("making the frames folder")?;
+        Ok(wire::Job {
+            version: wire::VERSION,
+            trial: number,
+            workload: order.workload.clone(),
+            settings,
+            repetitions: self.repetitions,
+            warmup: 1,
+            images: if order.workload.has(Stage::Read) { self.images.clone() } else { Vec::new() },
+            output,
+            weights: self.weights.clone(),
+            references: self.scratch.clone(),
+            seed: self.seed,
+        })
+    }
+}
