@@ -1,5 +1,6 @@
 //! Budget: the wall time that a tune may take, and who pays what.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// Share of the budget kept for the confirmation.
@@ -15,17 +16,40 @@ const LARGEST_SHARE: f64 = 0.6;
 /// Time for writing the report.
 const CLOSING: Duration = Duration::from_secs(2);
 
+/// Tells the time since some moment in the past.
+pub type Now = fn() -> Duration;
+
+/// The time since this program started, which no change of the host's clock touches.
+pub fn wall() -> Duration {
+    static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    STARTED.elapsed()
+}
+
 /// The wall time of one tune.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    started: Instant,
+    now: Now,
+    started: Duration,
     total: Duration,
+    /// What was spent of it before a break.
+    spent: Duration,
 }
 
 impl Budget {
     /// A budget that starts now.
     pub fn start(total: Duration) -> Self {
-        Self { started: Instant::now(), total }
+        Self::on(wall, total)
+    }
+
+    /// A budget that starts now, by a clock of one's own.
+    pub fn on(now: Now, total: Duration) -> Self {
+        Self { now, started: now(), total, spent: Duration::ZERO }
+    }
+
+    /// The same budget, of which some was spent before a break.
+    #[must_use]
+    pub fn after(self, spent: Duration) -> Self {
+        Self { spent, ..self }
     }
 
     /// All of it.
@@ -36,7 +60,7 @@ impl Budget {
     /// What is left for trials.
     pub fn left(&self) -> Duration {
         self.total
-            .saturating_sub(self.started.elapsed())
+            .saturating_sub((self.now)().saturating_sub(self.started) + self.spent)
             .saturating_sub(CLOSING.min(self.total / 20))
     }
 

@@ -1,14 +1,12 @@
 //! Calibration: how much of the real job one repetition does on this machine.
 
-use std::time::Duration;
-
 use crate::architecture::Architecture;
 use crate::workload::{Workload, WorkloadFile};
 
 /// What a repetition should take under the baseline, in seconds: 2.5 in a tune of two minutes, 4 in
 /// a long one, which can afford sizes nearer to a real job's.
-pub fn target_s(budget: Duration) -> f64 {
-    (budget.as_secs_f64() / 60.0).clamp(2.5, 4.0)
+pub fn target_s(budget_s: f64) -> f64 {
+    (budget_s / 60.0).clamp(2.5, 4.0)
 }
 
 /// The largest size of `file` of which a repetition should take no more than `target_s`, when a
@@ -60,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_long_tune_affords_longer_repetitions() {
-        let minutes = |n: u64| target_s(Duration::from_secs(60 * n));
-        assert_eq!([minutes(1), minutes(2), minutes(3), minutes(30)], [2.5, 2.5, 3.0, 4.0]);
+        let minutes = |n: f64| target_s(60.0 * n);
+        assert_eq!([minutes(1.0), minutes(2.0), minutes(3.0), minutes(30.0)], [2.5, 2.5, 3.0, 4.0]);
     }
 }

@@ -23,7 +23,8 @@ use crate::settings::{Precision, Preset};
     version,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "Exit status: 0 done (a gain, or honestly none); 1 failure; 2 wrong usage; 125 to 127 from \
+    after_help = "Exit status: 0 done (a gain, or honestly none); 1 failure; 2 wrong usage; 75 another run \
+                  measures on this machine; 125 to 127 from \
                   exec, as env has them; 130 stopped at once by a second Ctrl-C."
 )]
 pub struct Cli {
@@ -44,6 +45,8 @@ pub enum Command {
     Doctor(cmd::doctor::DoctorArgs),
     /// Shows the search space as resolved on this machine, and how many candidates it has.
     Space(cmd::space::SpaceCommand),
+    /// Goes on with a tune that was cut short, or gives it more time.
+    Resume(cmd::resume::ResumeArgs),
     /// Makes a results folder's profile, plots and report again, or prints its tables.
     Report(cmd::report::ReportArgs),
     /// Replays strategies over recorded trials, in milliseconds.
@@ -143,6 +146,9 @@ pub struct BenchArgs {
     /// enough in any case.
     #[arg(long, value_name = "DB", default_value_t = 30.0)]
     pub min_psnr: f64,
+    /// Waits while another tune runs on this machine, instead of giving up with status 75.
+    #[arg(long)]
+    pub wait: bool,
     /// The program that runs a trial; by default wan22-worker beside this program.
     #[arg(long, value_name = "FILE", env = "WAN22_WORKER", hide_env_values = true)]
     pub worker: Option<PathBuf>,

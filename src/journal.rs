@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::durable::{Disk, Live};
 use crate::space::Value;
 use crate::trial::{Noise, Peak, Quality, Sample, Trial};
 use crate::workload;
@@ -48,6 +49,7 @@ pub const MOST_SAMPLES: usize = 9;
 #[derive(Debug)]
 pub struct Journal {
     file: File,
+    disk: Box<dyn Disk>,
     columns: Vec<String>,
     samples: usize,
     next: u64,
@@ -64,12 +66,50 @@ impl Journal {
         samples: usize,
     ) -> Result<Self> {
         let place = || format!("journal {}", path.display());
-        let mut file =
+        let file =
             OpenOptions::new().append(true).create_new(true).open(path).with_context(place)?;
         let columns = columns(knobs, samples);
-        file.write_all(&line(&columns)?).with_context(place)?;
-        file.sync_all().with_context(place)?;
-        Ok(Self { file, columns, samples, next: 1 })
+        let mut journal = Self { file, disk: Box::new(Live), columns, samples, next: 1 };
+        journal.write(&line(&journal.columns)?).with_context(place)?;
+        Ok(journal)
+    }
+
+    /// Opens a journal to go on: every whole row is kept, a torn last line is cut off.
+    ///
+    /// # Errors
+    /// The file can't be read or written, a whole row makes no sense, or the columns are others.
+    pub fn reopen<'a>(
+        path: &Path,
+        knobs: impl Iterator<Item = &'a String>,
+        samples: usize,
+    ) -> Result<(Self, Vec<Trial>)> {
+        let place = || format!("journal {}", path.display());
+        let open = OpenOptions::new().read(true).append(true).create(true).open(path);
+        let mut file = open.with_context(place)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).with_context(place)?;
+        let trials = parse(&bytes).with_context(place)?;
+        let columns = columns(knobs, samples);
+        let whole = whole(&bytes);
+        file.set_len(whole as u64).with_context(place)?;
+        let next = trials.last().map_or(1, |trial| trial.number + 1);
+        let mut journal = Self { file, disk: Box::new(Live), columns, samples, next };
+        let header = line(&journal.columns)?;
+        if whole == 0 {
+            journal.write(&header).with_context(place)?;
+        }
+        ensure!(
+            whole == 0 || bytes.starts_with(&header),
+            "{}: its columns are not those that this program writes",
+            place()
+        );
+        Ok((journal, trials))
+    }
+
+    /// The same journal on another disk.
+    #[must_use]
+    pub fn on(self, disk: Box<dyn Disk>) -> Self {
+        Self { disk, ..self }
     }
 
     /// The number for the next trial.
@@ -84,10 +124,20 @@ impl Journal {
     pub fn append(&mut self, trial: &Trial) -> Result<()> {
         ensure!(trial.samples.len() <= self.samples, "more repetitions than columns");
         let cells: Vec<String> = self.columns.iter().map(|column| cell(trial, column)).collect();
-        self.file.write_all(&line(&cells)?).context("writing the journal")?;
-        self.file.sync_data().context("syncing the journal")?;
+        self.write(&line(&cells)?)?;
         self.next = trial.number + 1;
         Ok(())
+    }
+
+    /// Adds a line; one that could not be written whole is taken back.
+    fn write(&mut self, line: &[u8]) -> Result<()> {
+        let before = self.file.metadata().context("looking at the journal")?.len();
+        if let Err(error) = self.disk.write(&mut self.file, line) {
+            // If this fails too, readers know a torn line.
+            let _ = self.file.set_len(before);
+            return Err(error).context("writing the journal");
+        }
+        self.disk.sync(&self.file).context("syncing the journal")
     }
 }
 
@@ -178,12 +228,17 @@ pub fn read(path: &Path) -> Result<Vec<Trial>> {
     parse(&bytes).with_context(place)
 }
 
+/// How many bytes whole lines take.
+fn whole(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1)
+}
+
 /// As [`read`], from bytes.
 ///
 /// # Errors
 /// As [`read`].
 pub fn parse(bytes: &[u8]) -> Result<Vec<Trial>> {
-    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let whole = whole(bytes);
     let mut reader = csv::ReaderBuilder::new().from_reader(&bytes[..whole]);
     let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
     let needed = IDENTITY.iter().chain(&RESULT).chain(&EVIDENCE);

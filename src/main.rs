@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Some(Command::Machine(args)) => cmd::machine::run(&args),
         Some(Command::Doctor(args)) => cmd::doctor::run(&args),
         Some(Command::Space(args)) => cmd::space::run(&args),
+        Some(Command::Resume(args)) => cmd::resume::run(&args),
         Some(Command::Report(args)) => cmd::report::run(&args),
         Some(Command::Replay(args)) => args.run(&mut std::io::stdout().lock()),
         Some(Command::Measure(args)) => cmd::measure::run(&args),

@@ -17,6 +17,7 @@ use crate::stats;
     PartialOrd,
     Ord,
     Hash,
+    Default,
     Serialize,
     Deserialize,
     strum::Display,
@@ -26,6 +27,7 @@ use crate::stats;
 #[strum(serialize_all = "kebab-case")]
 pub enum Outcome {
     /// Measured, and everything read back as asked.
+    #[default]
     Ok,
     /// The machine or the space does not allow it; nothing was started.
     Illegal,
@@ -50,6 +52,7 @@ pub enum Outcome {
     Clone,
     Copy,
     Debug,
+    Default,
     PartialEq,
     Eq,
     Hash,
@@ -65,9 +68,10 @@ pub enum Outcome {
 pub enum Phase {
     /// Fits the workload to the machine.
     Calibration,
-    /// The baseline, measured first and again now and then.
+    /// The baseline, measured first.
     Baseline,
     /// Proposed by the strategy.
+    #[default]
     Search,
     /// Interleaved pairs, finalist against baseline.
     Confirmation,
@@ -87,7 +91,7 @@ pub struct Sample {
 }
 
 /// One measured candidate: a row of the journal.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trial {
     /// Counts from 1 within a journal.
     pub number: u64,

@@ -17,6 +17,9 @@ use crate::settings::Baseline;
 use crate::tune::Bench;
 use crate::workload::WorkloadFile;
 
+/// How the names of trials' folders begin.
+pub const SCRATCH: &str = ".trial-";
+
 /// How many pictures are generated when none are given.
 const PICTURES: usize = 8;
 
@@ -119,6 +122,6 @@ fn watch_signals() -> Result<Arc<AtomicBool>> {
 /// # Errors
 /// It can't be made.
 pub fn scratch(parent: &Path) -> Result<tempfile::TempDir> {
-    let folder = tempfile::Builder::new().prefix(".trial-").tempdir_in(parent);
+    let folder = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(parent);
     folder.with_context(|| format!("making a folder in {}", parent.display()))
 }

@@ -9,10 +9,11 @@ use clap::Args;
 use super::{bench, job};
 use crate::budget;
 use crate::cli::{BenchArgs, JobArgs};
+use crate::lock::Lock;
 use crate::profile::Profile;
 use crate::settings::Preset;
 use crate::trial::{Outcome, Phase, Trial};
-use crate::tune::Order;
+use crate::tune::{Order, Rig};
 use crate::workload;
 
 /// What to measure.
@@ -62,13 +63,14 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
     bench.scratch = scratch.path().to_owned();
     (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
+    let _lock = Lock::take(args.bench.wait)?;
     let workload = job.rung(args.size);
     let order = Order {
         phase: Phase::Baseline,
         pair: None,
         strategy: "",
         workload: &workload,
-        knobs: &knobs,
+        values: &knobs.values(),
         min_psnr_db: bench.min_psnr_db,
         limit: args.timeout,
         left: args.timeout,

@@ -9,10 +9,16 @@ pub mod measure;
 mod progress;
 pub mod replay;
 pub mod report;
+pub mod resume;
 pub mod space;
 pub mod tune;
 
 use std::process::ExitCode;
+
+use crate::lock::Locked;
+
+/// Another run holds the machine: a temporary failure (EX_TEMPFAIL of sysexits.h).
+const EXIT_LOCKED: u8 = 75;
 
 /// A mistake of the caller's rather than a failure: exit status 2.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +42,13 @@ fn built_in_or_file(kind: &str, name: &str, built_in: &[(&str, &str)]) -> anyhow
 /// Says what went wrong and which status follows from it.
 pub fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("wan22-tune: {error:#}");
-    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if error.is::<Usage>() {
+        ExitCode::from(2)
+    } else if error.is::<Locked>() {
+        ExitCode::from(EXIT_LOCKED)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Prints to stdout; a reader that has gone away (`| head`) ends the program quietly.

@@ -111,7 +111,7 @@ fn standing(trials: &[Trial]) -> String {
 
 /// The candidate in short: what differs from the baseline.
 fn tried(order: &Order<'_>, usual: &BTreeMap<String, Value>) -> String {
-    let changed = order.knobs.values().into_iter().filter(|(name, value)| usual[name] != *value);
+    let changed = order.values.iter().filter(|(name, value)| usual.get(*name) != Some(*value));
     let words: Vec<String> = changed.map(|(name, value)| format!("{name}={value}")).collect();
     if words.is_empty() { "the baseline".to_owned() } else { words.join(" ") }
 }

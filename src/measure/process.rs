@@ -1,7 +1,7 @@
 //! One trial's process: started by `wan22-tune exec`, watched, and surely gone afterwards.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -23,6 +23,12 @@ const WATCH: Duration = Duration::from_millis(20);
 /// How long a worker that has said its last word may take to exit.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a worker may take to tell its version.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bytes of a version that are looked at.
+const LONGEST_VERSION: u64 = 4096;
+
 /// The programs that a trial needs.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -30,6 +36,25 @@ pub struct Programs {
     pub tuner: PathBuf,
     /// `wan22-worker`, or what stands in for it.
     pub worker: PathBuf,
+}
+
+impl Programs {
+    /// What the worker says of itself and of its libtorch; `None` for one that does not say.
+    pub fn version(&self) -> Option<String> {
+        let quiet = || Stdio::null();
+        let mut command = Command::new(&self.worker);
+        command.arg("--version").stdin(quiet()).stdout(Stdio::piped()).stderr(quiet());
+        let mut child = command.process_group(0).spawn().ok()?;
+        let asked = Instant::now();
+        while is_running(&child) && asked.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let output = child.stdout.take();
+        let status = end(&mut child).ok()?;
+        let mut text = String::new();
+        output?.take(LONGEST_VERSION).read_to_string(&mut text).ok()?;
+        status.success().then(|| text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
 }
 
 /// What a trial may use.
@@ -58,8 +83,11 @@ pub fn run(
     let mut child = spawn(programs, profile)?;
     let messages = talk(&mut child, job);
     let mut answer = Answer::new(job.trial, job.repetitions);
-    let verdict = watch(&child, &messages.lines, &mut answer, limit, started, stop);
+    let mut verdict = watch(&child, &messages.lines, &mut answer, limit, started, stop);
     let status = end(&mut child);
+    if verdict.is_none() {
+        verdict = hear_out(&messages.lines, &mut answer);
+    }
     let errors = messages.errors.recv_timeout(GRACE).unwrap_or_default();
     match verdict {
         Some((outcome, detail)) => answer.fail(outcome, detail),
@@ -124,7 +152,7 @@ fn watch(
             }
             Ok(Err(problem)) => return Some((Outcome::WrongOutput, problem)),
             Err(RecvTimeoutError::Disconnected) => break,
-            // A grandchild may hold the pipe open for ever.
+            // A grandchild may hold the pipe open for ever; what else was said is heard at the end.
             Err(RecvTimeoutError::Timeout) if !is_running(child) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -133,6 +161,19 @@ fn watch(
         }
     }
     wait_for_exit(child, limit, started, stop)
+}
+
+/// What was said and not yet heard when all processes of the trial are gone.
+fn hear_out(
+    lines: &Receiver<Result<String, String>>,
+    answer: &mut Answer,
+) -> Option<(Outcome, String)> {
+    while let Ok(line) = lines.recv_timeout(GRACE) {
+        if let Err(problem) = line.and_then(|line| answer.hear(&line)) {
+            return Some((Outcome::WrongOutput, problem));
+        }
+    }
+    None
 }
 
 /// Output is closed; the exit has to follow.

@@ -70,6 +70,16 @@ pub struct Tune {
     /// The worst picture that may win, dB.
     #[serde(default)]
     pub min_psnr_db: f64,
+    /// The command line's words after the program's name, from which a tune that goes on reads
+    /// its flags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+    /// What the worker says of itself and of its libtorch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// When and for how long it went on after a break.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed: Vec<Resumed>,
     /// The whole job that the workload stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<Workload>,
@@ -79,6 +89,17 @@ pub struct Tune {
     /// The same for one clip of the whole job.
     #[serde(default)]
     pub full_costs: BTreeMap<Stage, Cost>,
+}
+
+/// A tune went on after a break.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resumed {
+    /// When, ISO 8601.
+    pub started: String,
+    /// Wall seconds that it was given; without, what was left of those before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_s: Option<f64>,
 }
 
 /// One `[knob.NAME]`. Exactly one of `values` and `range` is given.

@@ -10,7 +10,7 @@ mod file;
 mod given;
 mod resolve;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,11 @@ use serde::{Deserialize, Serialize};
 pub use candidate::Candidate;
 pub use expert::ExpertEntry;
 pub use expression::{Expression, Given};
-pub use file::{ConstraintEntry, KnobEntry, SpaceFile, Tune};
+pub use file::{ConstraintEntry, KnobEntry, Resumed, SpaceFile, Tune};
 pub use resolve::SpaceError;
+
+/// The value of every knob, by name: a candidate as journals and profiles hold it.
+pub type Values = BTreeMap<String, Value>;
 
 /// One value of a knob.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -128,6 +131,15 @@ impl Space {
     /// Candidates before conditions and constraints.
     pub fn raw_count(&self) -> u128 {
         self.knobs.iter().map(|knob| knob.levels.len() as u128).product()
+    }
+
+    /// The candidate with these values; `None` where a knob has no such level.
+    pub fn candidate(&self, values: &Values) -> Option<Candidate> {
+        let level = |knob: &Knob| {
+            let value = values.get(&knob.name)?;
+            knob.levels.iter().position(|level| level == value)
+        };
+        self.knobs.iter().map(level).collect::<Option<Vec<_>>>().map(Candidate::new)
     }
 
     /// The candidate's values by knob name.

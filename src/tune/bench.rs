@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
+use super::Rig;
 use crate::architecture::Architecture;
 use crate::machine::Machine;
 use crate::measure::answer::Answer;
@@ -15,6 +16,7 @@ use crate::measure::process::{self, Limit, Programs};
 use crate::measure::{NoiseWatch, wire};
 use crate::profile::Profile;
 use crate::settings::{Baseline, Knobs, Settings};
+use crate::space::Values;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::{Stage, Workload};
 
@@ -62,8 +64,8 @@ pub struct Order<'a> {
     pub strategy: &'a str,
     /// What to run.
     pub workload: &'a Workload,
-    /// How to run it.
-    pub knobs: &'a Knobs,
+    /// The value of every knob.
+    pub values: &'a Values,
     /// The worst picture that it may make, dB.
     pub min_psnr_db: f64,
     /// What it may take before it counts as too slow.
@@ -72,12 +74,8 @@ pub struct Order<'a> {
     pub left: Duration,
 }
 
-impl Bench {
-    /// Runs one trial; whatever goes wrong in it is its outcome.
-    ///
-    /// # Errors
-    /// The tuner itself can't go on: no process can be started, no file written.
-    pub fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
+impl Rig for Bench {
+    fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
         let started = jiff::Timestamp::now().to_string();
         let noise = NoiseWatch::start();
         let answer = self.answer(number, order)?;
@@ -90,7 +88,7 @@ impl Bench {
             strategy: order.strategy.to_owned(),
             seed: self.seed,
             workload: order.workload.to_string(),
-            knobs: order.knobs.values(),
+            knobs: order.values.clone(),
             overhead_s: (answer.wall_s - measured * f64::from(order.workload.sizes.clips)).max(0.0),
             outcome: answer.outcome,
             detail: answer.detail,
@@ -107,9 +105,28 @@ impl Bench {
         })
     }
 
+    fn identity(&self, workload: &Workload, values: &Values) -> Option<u64> {
+        let settings = self.knobs(values).ok()?.resolve(&self.machine).ok()?;
+        Some(settings.identity(workload))
+    }
+
+    fn baseline(&self) -> Values {
+        self.baseline.knobs.values()
+    }
+}
+
+impl Bench {
+    /// The knobs that `values` stand for.
+    fn knobs(&self, values: &Values) -> Result<Knobs, String> {
+        self.baseline.knobs.with(values.iter().map(|(name, value)| (name.as_str(), value)))
+    }
+
     fn answer(&self, number: u64, order: &Order<'_>) -> Result<Answer> {
-        let settings = match self.settings(order.workload, order.knobs) {
-            Ok(settings) => settings,
+        let resolved = self.knobs(order.values);
+        let resolved =
+            resolved.and_then(|knobs| Ok((self.settings(order.workload, &knobs)?, knobs)));
+        let (settings, knobs) = match resolved {
+            Ok(resolved) => resolved,
             Err(problem) => {
                 let mut answer = Answer::new(number, self.repetitions);
                 answer.fail(Outcome::Illegal, problem);
@@ -118,7 +135,7 @@ impl Bench {
         };
         let job = self.job(number, order, settings)?;
         let launch = self.scratch.join("launch.json");
-        let profile = Profile::new(&self.machine, &self.baseline, order.knobs, String::new());
+        let profile = Profile::new(&self.machine, &self.baseline, &knobs, String::new());
         profile.map_err(anyhow::Error::msg)?.write(&launch)?;
         let time = order.limit.min(order.left);
         let limit = Limit { time, memory_bytes: self.memory_bytes };

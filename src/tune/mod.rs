@@ -1,7 +1,9 @@
 //! One tune: calibration, baseline, search, confirmation, in one journal.
 
 mod bench;
+pub mod interruption;
 mod proof;
+mod rig;
 mod searching;
 
 use std::sync::atomic::Ordering;
@@ -14,11 +16,13 @@ use crate::calibrate;
 use crate::journal::Journal;
 use crate::measure::wire;
 use crate::results::Folder;
-use crate::settings::Knobs;
-use crate::trial::{Phase, Trial};
+use crate::search::Observation;
+use crate::space::{Space, Values};
+use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::{Workload, WorkloadFile};
 
 pub use bench::{Bench, Order};
+pub use rig::Rig;
 pub use searching::Searching;
 
 /// How much slower than the baseline a candidate may be before its trial is cut.
@@ -41,6 +45,7 @@ pub trait Watch {
 /// A tune under way.
 pub struct Session<'a> {
     bench: &'a Bench,
+    rig: &'a dyn Rig,
     watch: &'a dyn Watch,
     budget: Budget,
     folder: &'a Folder,
@@ -57,17 +62,47 @@ impl<'a> Session<'a> {
         folder: &'a Folder,
         journal: Journal,
     ) -> Self {
-        Self { bench, watch, budget, folder, journal, trials: Vec::new() }
+        Self { bench, rig: bench, watch, budget, folder, journal, trials: Vec::new() }
     }
 
-    /// What its trials run with.
-    pub fn bench(&self) -> &'a Bench {
-        self.bench
+    /// The same session with trials that `rig` runs instead of the bench.
+    #[must_use]
+    pub fn on(self, rig: &'a dyn Rig) -> Self {
+        Self { rig, ..self }
+    }
+
+    /// The same session after a break: these trials are in the journal.
+    #[must_use]
+    pub fn after(self, trials: Vec<Trial>) -> Self {
+        Self { trials, ..self }
     }
 
     /// All trials so far.
     pub fn trials(&self) -> &[Trial] {
         &self.trials
+    }
+
+    /// What the search has observed, in order: as it would have learnt it without a break. Of a
+    /// trial that was interrupted nothing was learnt, and it is repeated; what was interrupted
+    /// twice may have brought the tuner down, and counts as a failure.
+    pub fn known(&self, space: &Space) -> Vec<Observation> {
+        let mut interrupted: Vec<&Values> = Vec::new();
+        let mut known = Vec::new();
+        for trial in &self.trials {
+            let of_search = matches!(trial.phase, Phase::Baseline | Phase::Search);
+            let Some(candidate) = space.candidate(&trial.knobs).filter(|_| of_search) else {
+                continue;
+            };
+            if trial.outcome == Outcome::Interrupted {
+                let before = interrupted.contains(&&trial.knobs);
+                interrupted.push(&trial.knobs);
+                if !before {
+                    continue;
+                }
+            }
+            known.push(Observation { candidate, cost: trial.score_s() });
+        }
+        known
     }
 
     fn run(&mut self, order: &Order<'_>) -> Result<Trial> {
@@ -77,11 +112,14 @@ impl<'a> Session<'a> {
 
     fn measure(&self, order: &Order<'_>) -> Result<Trial> {
         self.watch.started(order);
-        self.bench.run(self.journal.next_number(), order)
+        let number = self.journal.next_number();
+        interruption::note(self.folder, number, self.bench.seed, order)?;
+        self.rig.run(number, order)
     }
 
     fn record(&mut self, trial: Trial) -> Result<Trial> {
         self.journal.append(&trial)?;
+        interruption::clear(self.folder);
         self.keep_view(&trial)?;
         self.trials.push(trial.clone());
         self.watch.finished(&self.trials);
@@ -107,19 +145,30 @@ impl<'a> Session<'a> {
         self.bench.stop.load(Ordering::Relaxed)
     }
 
-    /// Runs the baseline on the smallest size of `job` and says which one fits the machine.
+    /// Runs the baseline on the smallest size of `job` and says which one fits the machine and a
+    /// tune of `budget_s` seconds; after a break, which one was found to.
     ///
     /// # Errors
     /// The baseline does not run here: nothing can be compared with it.
-    pub fn calibrate(&mut self, job: &WorkloadFile) -> Result<Workload> {
-        let knobs = self.bench.baseline.knobs.clone();
+    pub fn calibrate(&mut self, job: &WorkloadFile, budget_s: f64) -> Result<Workload> {
+        if let Some(baseline) = self.first(Phase::Baseline) {
+            let mut sizes = (0..job.rungs()).map(|number| job.rung(number));
+            let found = sizes.find(|size| size.to_string() == baseline.workload);
+            return found.with_context(|| format!("the job lost its size {}", baseline.workload));
+        }
+        let usual = self.rig.baseline();
         let smallest = job.rung(0);
-        let mut trial = self.measure(&self.of_baseline(Phase::Calibration, &smallest, &knobs))?;
-        let bench = self.bench;
-        let fits = |workload: &Workload| bench.bytes(workload, &knobs) <= bench.memory_bytes;
-        let target_s = calibrate::target_s(self.budget.total());
-        let fitted =
-            trial.score_s().map(|score| calibrate::fit(job, &bench.parts, score, target_s, fits));
+        let fit = |score_s| {
+            let bench = self.bench;
+            let knobs = &bench.baseline.knobs;
+            let fits = |workload: &Workload| bench.bytes(workload, knobs) <= bench.memory_bytes;
+            calibrate::fit(job, &bench.parts, score_s, calibrate::target_s(budget_s), fits)
+        };
+        if let Some(score_s) = self.first(Phase::Calibration).and_then(Trial::score_s) {
+            return Ok(fit(score_s));
+        }
+        let mut trial = self.measure(&self.of_baseline(Phase::Calibration, &smallest, &usual))?;
+        let fitted = trial.score_s().map(fit);
         if fitted.as_ref() == Some(&smallest) {
             // This was the baseline's trial already: a small budget can't pay for it twice.
             trial.phase = Phase::Baseline;
@@ -134,28 +183,38 @@ impl<'a> Session<'a> {
     /// # Errors
     /// As [`Session::calibrate`].
     pub fn baseline(&mut self, workload: &Workload) -> Result<()> {
-        if self.trials.iter().any(|trial| trial.phase == Phase::Baseline) {
+        if self.first(Phase::Baseline).is_some() {
             return Ok(());
         }
-        let knobs = self.bench.baseline.knobs.clone();
-        let trial = self.run(&self.of_baseline(Phase::Baseline, workload, &knobs))?;
+        let usual = self.rig.baseline();
+        let trial = self.run(&self.of_baseline(Phase::Baseline, workload, &usual))?;
         self.needed(&trial).map(|_| ())
     }
 
-    fn of_baseline<'o>(&self, phase: Phase, workload: &'o Workload, knobs: &'o Knobs) -> Order<'o> {
-        let left = self.budget.left();
-        let min_psnr_db = self.min_psnr_db(knobs);
-        let (pair, limit, strategy) = (None, left, "");
-        Order { phase, pair, strategy, workload, knobs, min_psnr_db, limit, left }
+    /// The first ok trial of a phase.
+    fn first(&self, phase: Phase) -> Option<&Trial> {
+        self.trials.iter().find(|trial| trial.phase == phase && trial.outcome == Outcome::Ok)
     }
 
-    /// The worst picture that `knobs` may make: as bad as the user allows, or as the baseline's own
+    fn of_baseline<'o>(
+        &self,
+        phase: Phase,
+        workload: &'o Workload,
+        values: &'o Values,
+    ) -> Order<'o> {
+        let left = self.budget.left();
+        let min_psnr_db = self.min_psnr_db(values);
+        let (pair, limit, strategy) = (None, left, "");
+        Order { phase, pair, strategy, workload, values, min_psnr_db, limit, left }
+    }
+
+    /// The worst picture that `values` may make: as bad as the user allows, or as the baseline's own
     /// tiles make it, which is what they would ship.
-    fn min_psnr_db(&self, knobs: &Knobs) -> f64 {
-        if *knobs == self.bench.baseline.knobs {
+    fn min_psnr_db(&self, values: &Values) -> f64 {
+        if *values == self.rig.baseline() {
             return 0.0;
         }
-        let baseline = self.trials.iter().find(|trial| trial.phase == Phase::Baseline);
+        let baseline = self.first(Phase::Baseline);
         let quality = baseline.and_then(|trial| trial.quality);
         let usual = quality.map_or(f64::INFINITY, |quality| quality.worst_db() - ROUNDING_DB);
         usual.min(self.bench.min_psnr_db)
@@ -183,7 +242,7 @@ impl<'a> Session<'a> {
     }
 
     fn baseline_trial(&self) -> Duration {
-        let trial = self.trials.iter().find(|trial| trial.phase == Phase::Baseline);
+        let trial = self.first(Phase::Baseline);
         Duration::from_secs_f64(trial.map_or(1.0, |trial| trial.wall_s))
     }
 

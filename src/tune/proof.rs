@@ -9,7 +9,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::{Order, Session};
 use crate::confirm::{Confirmation, WORTH_HAVING};
 use crate::ranking;
-use crate::settings::Knobs;
+use crate::space::Values;
 use crate::trial::Phase;
 use crate::workload::Workload;
 
@@ -21,10 +21,11 @@ impl Session<'_> {
     /// The tuner itself can't go on.
     pub fn confirm(&mut self, workload: &Workload) -> Result<()> {
         let Some(finalist) = self.finalist() else { return Ok(()) };
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.bench.seed);
-        let baseline = self.bench.baseline.knobs.clone();
-        for pair in 1.. {
-            let confirmation = Confirmation::of(&self.trials, &baseline.values());
+        let finalist = self.rig.plainest(workload, finalist);
+        let baseline = self.rig.baseline();
+        let first = self.trials.iter().filter_map(|trial| trial.pair).max().unwrap_or(0) + 1;
+        for pair in first.. {
+            let confirmation = Confirmation::of(&self.trials, &baseline);
             if confirmation.is_some_and(|confirmation| confirmation.is_decided())
                 || self.is_stopped()
                 || self.budget.left() < self.pair()
@@ -32,17 +33,17 @@ impl Session<'_> {
                 return Ok(());
             }
             let mut turns = [&baseline, &finalist];
-            if rng.random() {
+            if Xoshiro256PlusPlus::seed_from_u64(self.bench.seed ^ pair << 32).random() {
                 turns.reverse();
             }
-            for knobs in turns {
+            for values in turns {
                 self.run(&Order {
                     phase: Phase::Confirmation,
                     pair: Some(pair),
                     strategy: "",
                     workload,
-                    knobs,
-                    min_psnr_db: self.min_psnr_db(knobs),
+                    values,
+                    min_psnr_db: self.min_psnr_db(values),
                     limit: self.limit(),
                     left: self.budget.left(),
                 })?;
@@ -51,16 +52,14 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The best ranked knobs, if they promise more than the baseline.
-    pub(super) fn finalist(&self) -> Option<Knobs> {
-        let baseline = &self.bench.baseline.knobs;
+    /// The best ranked candidate, if it promises more than the baseline.
+    pub(super) fn finalist(&self) -> Option<Values> {
+        let baseline = self.rig.baseline();
         let ranking = ranking::rank(&self.trials);
-        let usual = ranking.iter().find(|ranked| ranked.knobs == baseline.values())?;
+        let usual = ranking.iter().find(|ranked| ranked.knobs == baseline)?;
         let best = ranking.first()?;
-        let values = best.knobs.iter().map(|(name, value)| (name.as_str(), value));
         let promises = best.score_s < usual.score_s * (1.0 - WORTH_HAVING);
-        // What is in the journal was knobs before.
-        baseline.with(values).ok().filter(|_| promises)
+        promises.then(|| best.knobs.clone())
     }
 
     /// What a confirmation pair takes: as long as the one before; before the first, as two trials

@@ -1,11 +1,8 @@
 //! The search's eyes: candidates become trials of a session.
 
-use anyhow::Result;
-
 use super::{Order, Session};
 use crate::search::{Measure, Observation, Stop};
-use crate::settings::Knobs;
-use crate::space::{Candidate, Space};
+use crate::space::{Candidate, Space, Values};
 use crate::trial::Phase;
 use crate::workload::Workload;
 
@@ -22,33 +19,17 @@ pub struct Searching<'s, 'a> {
 }
 
 impl Searching<'_, '_> {
-    fn knobs(&self, candidate: &Candidate) -> Result<Knobs, String> {
-        self.session.bench.baseline.knobs.with(self.space.named(candidate))
-    }
-
-    fn identity_of(&self, knobs: &Knobs) -> Option<u64> {
-        let settings = knobs.resolve(&self.session.bench.machine).ok()?;
-        Some(settings.identity(self.workload))
-    }
-
-    /// The same settings with as many knobs as can be at the baseline's value: a tile larger than
-    /// the picture, say, is no change that anybody should ship.
-    fn plainest(&self, mut knobs: Knobs) -> Knobs {
-        let identity = self.identity_of(&knobs);
-        for (name, usual) in self.session.bench.baseline.knobs.values() {
-            if let Ok(plainer) = knobs.with([(name.as_str(), &usual)])
-                && self.identity_of(&plainer) == identity
-            {
-                knobs = plainer;
-            }
-        }
-        knobs
+    fn values(&self, candidate: &Candidate) -> Values {
+        let mut values = self.session.rig.baseline();
+        let named = self.space.named(candidate);
+        values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
+        values
     }
 }
 
 impl Measure for Searching<'_, '_> {
     fn identity(&self, candidate: &Candidate) -> Option<u64> {
-        self.identity_of(&self.knobs(candidate).ok()?)
+        self.session.rig.identity(self.workload, &self.values(candidate))
     }
 
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
@@ -59,14 +40,14 @@ impl Measure for Searching<'_, '_> {
         if left < self.session.baseline_trial() {
             return Err(Stop::Budget);
         }
-        let knobs = self.plainest(self.knobs(candidate).map_err(anyhow::Error::msg)?);
+        let values = self.values(candidate);
         let order = Order {
             phase: Phase::Search,
             pair: None,
             strategy: self.strategy,
             workload: self.workload,
-            knobs: &knobs,
-            min_psnr_db: self.session.min_psnr_db(&knobs),
+            values: &values,
+            min_psnr_db: self.session.min_psnr_db(&values),
             limit: self.session.limit(),
             left,
         };

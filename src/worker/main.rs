@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 
 /// Runs what wan22-tune measures; started by it, with a job on standard input.
 #[derive(Debug, Parser)]
-#[command(name = "wan22-worker", version)]
+#[command(name = "wan22-worker", version = version())]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -30,6 +30,12 @@ struct Cli {
 enum Command {
     Check(check::Check),
     Bench(bench::Bench),
+}
+
+/// Its own version and that of the libtorch that it found when it was loaded.
+fn version() -> String {
+    let libtorch = native::libtorch_version().unwrap_or_else(|| "unknown".to_owned());
+    format!("{}, libtorch {libtorch}", env!("CARGO_PKG_VERSION"))
 }
 
 fn main() -> ExitCode {

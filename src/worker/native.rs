@@ -11,6 +11,7 @@ unsafe extern "C" {
     fn wan22_float32_matmul_precision() -> c_int;
     fn wan22_parallel_info(buffer: *mut c_char, size: usize) -> usize;
     fn wan22_cpu_capability(buffer: *mut c_char, size: usize) -> usize;
+    fn wan22_show_config(buffer: *mut c_char, size: usize) -> usize;
 }
 
 /// Sets how exactly float32 matrices are multiplied from now on in this process.
@@ -36,6 +37,13 @@ pub fn cpu_capability() -> String {
     text(wan22_cpu_capability)
 }
 
+/// The version of the libtorch that is loaded, from its account of how it was built.
+pub fn libtorch_version() -> Option<String> {
+    let config = text(wan22_show_config);
+    let version = config.split("TORCH_VERSION=").nth(1)?.split([',', ' ', '\n']).next()?;
+    Some(version.to_owned())
+}
+
 fn text(source: unsafe extern "C" fn(*mut c_char, usize) -> usize) -> String {
     // SAFETY: with size 0 the shim writes nothing and returns the length.
     let length = unsafe { source(std::ptr::null_mut(), 0) };
@@ -56,6 +64,12 @@ mod tests {
         assert!(
             ["DEFAULT", "AVX2", "AVX512"].iter().any(|name| cpu_capability().starts_with(name))
         );
+    }
+
+    #[test]
+    fn libtorch_knows_its_version() {
+        let version = libtorch_version().unwrap();
+        assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{version}");
     }
 
     #[test]

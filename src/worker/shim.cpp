@@ -28,5 +28,6 @@ int wan22_float32_matmul_precision() {
   return -1;
 }
 size_t wan22_parallel_info(char* buffer, size_t size) { return copy(at::get_parallel_info(), buffer, size); }
+size_t wan22_show_config(char* buffer, size_t size) { return copy(at::show_config(), buffer, size); }
 size_t wan22_cpu_capability(char* buffer, size_t size) { return copy(at::get_cpu_capability(), buffer, size); }
 }

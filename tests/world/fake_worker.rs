@@ -10,6 +10,11 @@ use wan22_tune::measure::wire::{Job, Message};
 use wan22_tune::trial::{Outcome, Quality, Sample};
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("--version") {
+        let libtorch = std::env::var("FAKE_LIBTORCH").unwrap_or_else(|_| "none".to_owned());
+        println!("fake-worker 1, libtorch {libtorch}");
+        return;
+    }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).unwrap();
     let job: Job = serde_json::from_str(&text).unwrap();

@@ -1,7 +1,7 @@
 //! A temporary results folder and the real tuner, with the fake worker behind it.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use wan22_tune::results::{Folder, Results};
 
@@ -40,6 +40,8 @@ impl World {
     pub fn tuner(&self, args: &[&str]) -> Tuner {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wan22-tune"));
         command.args(args).current_dir(self.root.path());
+        // Tests run side by side.
+        command.env("WAN22_LOCK_DIR", self.root.path());
         command.env("XDG_CACHE_HOME", std::env::temp_dir().join("wan22-tune-tests"));
         Tuner(command)
     }
@@ -84,6 +86,62 @@ impl World {
             }
         }
         panic!("no {trials} trials within ten minutes");
+    }
+}
+
+/// A tuner that runs.
+pub struct Running(Child);
+
+#[allow(dead_code, reason = "not every test needs it")]
+impl Running {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub fn end(self) -> Run {
+        Run::of(self.0.wait_with_output().unwrap())
+    }
+
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[allow(dead_code, reason = "not every test needs it")]
+impl World {
+    /// Whether the note of the trial under way has this text.
+    pub fn is_running(&self, text: &str) -> bool {
+        let note = self.folder().join(".running.json");
+        std::fs::read_to_string(note).is_ok_and(|note| note.contains(text))
+    }
+}
+
+#[allow(dead_code, reason = "not every test needs it")]
+impl Tuner {
+    pub fn start(mut self) -> Running {
+        let pipes = self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running(pipes.spawn().unwrap())
+    }
+
+    /// Runs until so many trials are in the journal, then kills it.
+    pub fn kill_after(self, world: &World, trials: usize) {
+        let running = self.start();
+        world.wait_for_trials(trials);
+        running.kill();
+    }
+
+    /// Runs until the journal and the note of the trial under way are as wanted, then kills it.
+    pub fn kill_in(self, world: &World, wanted: impl Fn(&[wan22_tune::trial::Trial]) -> bool) {
+        let running = self.start();
+        world.wait_for_trials(1);
+        for _ in 0..60_000 {
+            if wanted(&world.results().trials) {
+                return running.kill();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("it never came to that");
     }
 }
 

@@ -1,0 +1,189 @@
+//! `resume`: goes on with a tune that was cut short, or gives it more time.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser};
+use serde_json::Value;
+
+use super::Usage;
+use super::tune::{self, Prepared};
+use crate::budget::{self, Budget};
+use crate::cli::{Cli, TuneArgs};
+use crate::journal::Journal;
+use crate::machine::Machine;
+use crate::results::{Folder, Results};
+use crate::space::Resumed;
+use crate::tune::interruption;
+
+/// Which tune.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Its results folder.
+    dir: PathBuf,
+    /// More wall time; by default what is left of the tune's own.
+    #[arg(long, value_parser = budget::parse)]
+    budget: Option<Duration>,
+    /// Waits while another tune runs on this machine, instead of giving up with status 75.
+    #[arg(long)]
+    wait: bool,
+}
+
+/// Goes on with the same search: same flags, seed and journal.
+///
+/// # Errors
+/// What differs from the tune that was cut short, or no time is left.
+pub fn run(args: &ResumeArgs) -> Result<()> {
+    let folder = Folder::new(&args.dir);
+    let mut results = Results::open(&folder).context(
+        "not a tune that can go on: one that was cut before its first trial starts anew",
+    )?;
+    let mut flags = flags(&results)?;
+    flags.bench.wait |= args.wait;
+    let tool = &results.tune.tool;
+    same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
+    let prepared = Prepared::new(&flags)?;
+    compare(&results, &flags, &prepared)?;
+    sweep(&folder)?;
+    let knobs = prepared.bench.baseline.knobs.values();
+    let repetitions = flags.repetitions as usize;
+    let (mut journal, mut trials) = Journal::reopen(&folder.journal(), knobs.keys(), repetitions)?;
+    if let Some(trial) = interruption::take(&folder, journal.next_number())? {
+        journal.append(&trial)?;
+        trials.push(trial);
+    }
+    results.trials.clone_from(&trials);
+    let budget = budget(&mut results, args.budget)?;
+    tune::write_space(&folder, &results.space, &results.workload, &results.tune)?;
+    tune::carry_on(&flags, prepared, budget, &folder, results.tune, (journal, trials))
+}
+
+/// The flags of the tune's own command line.
+fn flags(results: &Results) -> Result<TuneArgs> {
+    let words = &results.tune.arguments;
+    if words.is_empty() {
+        bail!("space.toml: tune.arguments is missing: a version that could not go on made it");
+    }
+    let cli = Cli::try_parse_from([&["wan22-tune".to_owned()], words.as_slice()].concat());
+    Ok(cli.context("space.toml: tune.arguments")?.tune)
+}
+
+/// The budget to go on with, noted in `results.tune`.
+fn budget(results: &mut Results, more: Option<Duration>) -> Result<Budget> {
+    let spending = results.spending()?;
+    let started = jiff::Timestamp::now().to_string();
+    let budget = match more {
+        Some(more) => {
+            results.tune.budget_s = results.spent_s()? + more.as_secs_f64();
+            Budget::start(more)
+        }
+        None => Budget::start(spending.budget).after(spending.spent),
+    };
+    if budget.left().is_zero() {
+        let spent = results.spent_s()?;
+        let cure = "give it more time, such as --budget 30m";
+        bail!(Usage(format!("its budget is spent ({spent:.0} s): {cure}")));
+    }
+    let budget_s = more.map(|more| more.as_secs_f64());
+    results.tune.resumed.push(Resumed { started, budget_s });
+    Ok(budget)
+}
+
+/// Takes away the folders of trials that died with their tuner, but for their notes.
+fn sweep(folder: &Folder) -> Result<()> {
+    for entry in fs::read_dir(folder.path()).with_context(|| folder.path().display().to_string())? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(super::bench::SCRATCH) {
+            fs::remove_dir_all(entry.path()).with_context(|| entry.path().display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to go on where anything that decides what a trial measures has changed.
+fn compare(results: &Results, flags: &TuneArgs, now: &Prepared) -> Result<()> {
+    machine(&results.machine, &now.bench.machine)?;
+    let worker = |version: Option<String>| Value::from(version.unwrap_or_default());
+    same("worker", &worker(results.tune.worker.clone()), &worker(now.bench.programs.version()))?;
+    let Results { workload, tune, .. } = results;
+    same("workload", &json(&tune.full), &json(&Some(now.job.full())))?;
+    let sizes: Vec<_> = (0..now.job.rungs()).map(|number| now.job.rung(number)).collect();
+    if !sizes.contains(workload) {
+        let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
+        bail!("workload differs: the tune ran {workload}, the job now has {}", sizes.join(", "));
+    }
+    let (space, _) = now.space(flags, workload)?;
+    same("space", &json(&results.space.to_file()), &json(&space.to_file()))
+}
+
+/// What of a machine decides which settings are fast and which can be had: not names, kernels and
+/// notes, which change without changing that.
+fn machine(then: &Machine, now: &Machine) -> Result<()> {
+    const DECIDING: [&str; 8] =
+        ["host_key", "cpu", "packages", "l3_groups", "cores", "allowed", "limits", "gpus"];
+    let (old, new) = (json(then), json(now));
+    for field in DECIDING {
+        same(&format!("machine.{field}"), &old[field], &new[field])?;
+    }
+    if then.fingerprint() != now.fingerprint() {
+        same("machine.memory_bytes", &old["memory_bytes"], &new["memory_bytes"])?;
+        same("machine.nodes", &old["nodes"], &new["nodes"])?;
+    }
+    Ok(())
+}
+
+fn json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).expect("plain data")
+}
+
+/// Refuses two values that differ, with the path of the first difference.
+fn same(path: &str, then: &Value, now: &Value) -> Result<()> {
+    let Some((path, then, now)) = difference(path, then, now) else { return Ok(()) };
+    bail!(
+        "{path} differs: the tune ran with {then}, now it is {now}; what was measured under the one \
+         says nothing of the other, so start a new tune"
+    )
+}
+
+/// The first place where two values differ.
+fn difference(path: &str, then: &Value, now: &Value) -> Option<(String, String, String)> {
+    let inner = |key: &str, then: Option<&Value>, now: Option<&Value>| {
+        let null = Value::Null;
+        difference(&format!("{path}.{key}"), then.unwrap_or(&null), now.unwrap_or(&null))
+    };
+    match (then, now) {
+        (Value::Object(old), Value::Object(new)) => {
+            let keys = old.keys().chain(new.keys());
+            keys.into_iter().find_map(|key| inner(key, old.get(key), new.get(key)))
+        }
+        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+            let pairs = old.iter().zip(new).enumerate();
+            pairs.into_iter().find_map(|(i, (a, b))| inner(&i.to_string(), Some(a), Some(b)))
+        }
+        _ => (then != now).then(|| (path.to_owned(), then.to_string(), now.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_named_with_both_values() {
+        let then = json!({"cpu": {"model": "A", "isa": ["avx2"]}, "cores": [1, 2]});
+        let now = json!({"cpu": {"model": "A", "isa": ["avx512f"]}, "cores": [1, 2]});
+        let refused = same("machine", &then, &now).unwrap_err().to_string();
+        assert!(
+            refused.starts_with(
+                "machine.cpu.isa.0 differs: the tune ran with \"avx2\", now it is \"avx512f\""
+            ),
+            "{refused}"
+        );
+        assert!(same("machine", &then, &then).is_ok());
+        assert!(same("machine", &then, &json!({"cpu": {}})).is_err());
+    }
+}

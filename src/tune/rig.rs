@@ -1,0 +1,38 @@
+//! Rig: what runs the trials of a session, be it worker processes or a stand-in for them.
+
+use anyhow::Result;
+
+use super::Order;
+use crate::space::Values;
+use crate::trial::Trial;
+use crate::workload::Workload;
+
+/// Runs trials.
+pub trait Rig {
+    /// Runs one trial; whatever goes wrong in it is its outcome.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on: no process can be started, no file written.
+    fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial>;
+
+    /// What makes two candidates the same on this machine (a digest of the settings that they
+    /// resolve to), or `None` where the machine can't run the candidate.
+    fn identity(&self, workload: &Workload, values: &Values) -> Option<u64>;
+
+    /// The value of every knob under the baseline.
+    fn baseline(&self) -> Values;
+
+    /// The same settings with as many knobs as can be at the baseline's value: a tile larger than
+    /// the picture, say, is no change that anybody should ship.
+    fn plainest(&self, workload: &Workload, mut values: Values) -> Values {
+        let identity = self.identity(workload, &values);
+        for (name, usual) in self.baseline() {
+            let mut plainer = values.clone();
+            plainer.insert(name, usual);
+            if self.identity(workload, &plainer) == identity {
+                values = plainer;
+            }
+        }
+        values
+    }
+}
