@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use strum::VariantArray;
 
 use wan22_tune::launch::{
-    Demand, Layout, MemoryMode, MemoryPolicy, Place, Placement, bind, bound, residence,
+    Demand, Layout, MemoryMode, MemoryPolicy, OmpPlaces, Placement, bind, bound, residence,
 };
 use wan22_tune::machine::{CoreKind, CpuSet, Machine};
 
@@ -151,14 +151,25 @@ snapshot!(hwloc_1, from_file("hwloc-1.xml"), demand(4, 1, 2, 1));
 #[test]
 fn openmp_places_follow_the_models_cpus() {
     let machine = described("package:1 [numa] l3:2 core:2 pu:2(indexes=2*4:4*1)");
-    let placement = Layout::None.place(&machine, demand(4, 1, 1, 1)).unwrap();
-    assert_eq!(
-        placement.omp_places(&machine, Place::Core),
-        "{0:1,4:1},{1:1,5:1},{2:1,6:1},{3:1,7:1}"
-    );
-    assert_eq!(placement.omp_places(&machine, Place::L3), "{0:2,4:2},{2:2,6:2}");
+    let all = Layout::None.place(&machine, demand(4, 1, 1, 1)).unwrap();
+    let of = |places: OmpPlaces, placement: &Placement| {
+        let variables = places.variables(placement, &machine)?;
+        Some(variables.map(|(name, value)| format!("{name}={value}")).join(" "))
+    };
+    assert_eq!(of(OmpPlaces::None, &all), None);
+    let cores = "OMP_PLACES={0:1,4:1},{1:1,5:1},{2:1,6:1},{3:1,7:1}";
+    let close = of(OmpPlaces::CoresClose, &all).unwrap();
+    assert_eq!(close, format!("{cores} OMP_PROC_BIND=close"));
+    let spread = of(OmpPlaces::CoresSpread, &all).unwrap();
+    assert_eq!(spread, format!("{cores} OMP_PROC_BIND=spread"));
+    let l3 = "OMP_PLACES={0:2,4:2},{2:2,6:2} OMP_PROC_BIND=spread";
+    assert_eq!(of(OmpPlaces::L3, &all).unwrap(), l3);
     let spread = Layout::SpreadL3.place(&machine, demand(2, 1, 1, 1)).unwrap();
-    assert_eq!(spread.omp_places(&machine, Place::L3), "{0:1},{2:1}");
+    let l3 = "OMP_PLACES={0:1},{2:1} OMP_PROC_BIND=spread";
+    assert_eq!(of(OmpPlaces::L3, &spread).unwrap(), l3);
+    // Inside one L3 group all share one place, which binds nothing that the layout does not.
+    let one = Layout::OneL3.place(&machine, demand(2, 1, 1, 1)).unwrap();
+    assert_eq!(of(OmpPlaces::L3, &one), None);
 }
 
 #[test]

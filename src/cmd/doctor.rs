@@ -8,8 +8,7 @@ use clap::Args;
 use strum::VariantArray;
 
 use super::print;
-use crate::launch::Allocator;
-use crate::launch::MemoryPolicy;
+use crate::launch::{Allocator, HugePages, MemoryPolicy};
 use crate::machine::{CpuSet, Machine, Roots, line};
 use crate::measure::ticks;
 
@@ -153,14 +152,11 @@ fn smt(roots: &Roots) -> Finding {
 
 fn huge_pages(roots: &Roots) -> Finding {
     let topic = "huge pages";
-    let folder = "kernel/mm/transparent_hugepage/enabled";
-    let Some(text) = line(&roots.sys.join(folder)) else { return Finding::unknown(topic) };
-    let chosen = text.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
-    match chosen {
+    match HugePages::switch(roots).as_deref() {
         Some("never") => Finding::bad(
             topic,
             "never: libtorch and glibc can't ask for them",
-            format!("echo madvise | sudo tee /sys/{folder}"),
+            format!("echo madvise | sudo tee /sys/{}", HugePages::SWITCH),
         ),
         Some(chosen) => Finding::fine(topic, chosen),
         None => Finding::unknown(topic),
@@ -236,7 +232,7 @@ fn allocators(roots: &Roots) -> Finding {
     let known =
         || Allocator::VARIANTS.iter().copied().filter(|allocator| allocator.library().is_some());
     let missing: Vec<&str> =
-        known().filter(|a| !a.is_installed(roots)).filter_map(Allocator::package).collect();
+        known().filter(|a| a.refusal(roots).is_some()).filter_map(Allocator::package).collect();
     let found = format!("{} of {} installed", known().count() - missing.len(), known().count());
     if missing.is_empty() {
         return Finding::fine("allocators", found);

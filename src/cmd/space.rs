@@ -1,5 +1,6 @@
 //! `space`: the search space as resolved on this machine.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::Result;
@@ -88,11 +89,27 @@ fn text(space: &Space, baseline: &Baseline) -> String {
         let levels: Vec<String> = levels.collect();
         let _ = writeln!(text, "  {:width$}  {}", knob.name, levels.join(" "));
     }
+    text += &absences(space);
     for constraint in &space.constraints {
         let _ = writeln!(text, "\n  {}\n    {}", constraint.holds.text(), constraint.why);
     }
     let _ = writeln!(text, "\n{} ([baseline])", count(space));
     text
+}
+
+/// What this machine can't have, values with the same reason together.
+fn absences(space: &Space) -> String {
+    let mut text = String::new();
+    for knob in &space.knobs {
+        let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (value, reason) in &knob.absent {
+            by_reason.entry(reason).or_default().push(value);
+        }
+        for (reason, values) in by_reason {
+            let _ = writeln!(text, "  without {} {}: {reason}", knob.name, values.join(", "));
+        }
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
 }
 
 fn count(space: &Space) -> String {

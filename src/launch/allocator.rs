@@ -1,10 +1,8 @@
 //! Allocators: which `malloc` a process runs on, chosen when it starts.
 
-use std::collections::BTreeMap;
-use std::fs;
-
 use serde::{Deserialize, Serialize};
 
+use super::library;
 use crate::machine::Roots;
 
 /// A `malloc`, and how it treats memory that was given back to it.
@@ -35,15 +33,6 @@ pub enum Allocator {
     Mimalloc,
 }
 
-/// Where distributions put libraries; the dynamic linker searches the same folders by itself.
-const FOLDERS: [&str; 5] = [
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/usr/lib64",
-    "/usr/lib",
-    "/usr/local/lib",
-];
-
 /// Never map a block on its own, and trim or grow the heap only in large steps.
 pub const GLIBC_KEEP: &str = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:\
                               glibc.malloc.top_pad=268435456";
@@ -73,22 +62,20 @@ impl Allocator {
         }
     }
 
-    /// Whether the system has it.
-    pub fn is_installed(self, roots: &Roots) -> bool {
-        self.library().is_none_or(|library| {
-            FOLDERS.iter().any(|folder| fs::metadata(roots.mounted(folder).join(library)).is_ok())
-        })
+    /// Why it can't be chosen on this system; `None` where it can.
+    pub fn refusal(self, roots: &Roots) -> Option<String> {
+        let (library, package) = self.library().zip(self.package())?;
+        library::missing(library, package, roots)
     }
 
     /// The variables that choose it.
-    pub fn environment(self) -> BTreeMap<String, String> {
+    pub fn variables(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let keep = match self {
             Self::GlibcKeep => Some(("GLIBC_TUNABLES", GLIBC_KEEP)),
             Self::Jemalloc => Some(("MALLOC_CONF", JEMALLOC_KEEP)),
             _ => None,
         };
         let preload = self.library().map(|library| ("LD_PRELOAD", library));
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        keep.into_iter().chain(preload).map(owned).collect()
+        keep.into_iter().chain(preload)
     }
 }

@@ -8,10 +8,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use strum::VariantArray;
 
-use super::MemoryPolicy;
 use super::environment;
+use super::places::Places;
 use super::residence;
+use super::syscalls;
+use super::{HugePages, MemoryPolicy};
 use crate::machine::{CpuSet, Roots};
 use crate::settings::{Numerics, Settings};
 
@@ -30,6 +33,8 @@ pub struct Effect {
     pub allocator: String,
     /// File names of the OpenMP libraries that are loaded.
     pub openmp: Vec<String>,
+    /// The file name of the one among them that answers; `None` where none is loaded.
+    pub openmp_in_use: Option<String>,
     /// Anonymous memory in huge pages.
     pub huge_page_bytes: u64,
     /// The variables that decide how libraries run, as the process was started with them.
@@ -60,14 +65,23 @@ pub struct Pool {
 /// Allocators by what their library's file is called.
 const ALLOCATORS: [&str; 3] = ["jemalloc", "tcmalloc", "mimalloc"];
 
+/// libtorch's own OpenMP library.
+const GOMP: &str = "libgomp";
+
 /// OpenMP libraries by how their file's name begins: GCC's, Intel's, LLVM's.
-const OPENMP: [&str; 3] = ["libgomp", "libiomp5", "libomp"];
+const OPENMP: [&str; 3] = [GOMP, "libiomp5", "libomp"];
 
 impl Effect {
     /// Reads what holds in this process; best called by the model's own thread, whose memory
     /// policy counts. What can't be read stays empty.
     pub fn read() -> Self {
-        Self { memory: MemoryPolicy::read().ok(), ..Self::of_files(&Roots::live()) }
+        // What GCC's compiler calls for a parallel region, whoever answers.
+        let answering = syscalls::library_of(c"GOMP_parallel");
+        Self {
+            memory: MemoryPolicy::read().ok(),
+            openmp_in_use: answering.as_deref().map(|path| file_name(path).to_owned()),
+            ..Self::of_files(&Roots::live())
+        }
     }
 
     /// The part that the kernel shows as files.
@@ -91,7 +105,7 @@ impl Effect {
         let pools = self.pools.iter().filter(|(name, _)| *name != OTHER);
         let masks: Vec<_> = pools.map(|(name, pool)| (name, pool.threads, &pool.allowed)).collect();
         let stable = (
-            (masks, &self.memory, &self.allocator, &self.openmp, &self.environment),
+            (masks, &self.memory, &self.allocator, &self.openmp_in_use, &self.environment),
             (self.intra_op_threads, self.inter_op_threads, &self.cpu_capability, self.numerics),
         );
         let text = serde_json::to_string(&stable).expect("an effect is plain data");
@@ -107,11 +121,19 @@ impl Effect {
             let allowed = [cpus.clone()].into_iter().collect();
             (name.to_owned(), Pool { threads, allowed, ran_on: CpuSet::empty() })
         };
+        let mut pools: BTreeMap<String, Pool> =
+            settings.placement.pools().into_iter().zip(threads).map(pool).collect();
+        if let Some(Places(places)) = places(settings) {
+            let taken = places.into_iter().take(settings.intra_op_threads).collect();
+            pools.entry(MODEL.to_owned()).or_default().allowed = taken;
+        }
+        let openmp = preloaded(settings).find(|name| is_openmp(name)).map(ToOwned::to_owned);
         Self {
-            pools: settings.placement.pools().into_iter().zip(threads).map(pool).collect(),
+            pools,
             memory: Some(settings.memory.clone()),
             allocator: allocator(preloaded(settings)).to_owned(),
-            openmp: preloaded(settings).filter(|name| is_openmp(name)).map(Into::into).collect(),
+            openmp: openmp.iter().cloned().collect(),
+            openmp_in_use: openmp,
             environment: settings.environment.clone(),
             intra_op_threads: Some(settings.intra_op_threads),
             inter_op_threads: Some(settings.inter_op_threads),
@@ -124,7 +146,7 @@ impl Effect {
     pub fn mismatches(&self, settings: &Settings) -> Vec<String> {
         let asked = Self::as_asked(settings);
         let mut found = self.count_mismatches(&asked);
-        found.extend(self.pool_mismatches(&asked, &settings.placement.process));
+        found.extend(self.pool_mismatches(&asked, settings));
         found.extend(self.memory_mismatches(settings));
         found.extend(self.environment_mismatches(&asked));
         if self.allocator != asked.allocator {
@@ -136,12 +158,34 @@ impl Effect {
             };
             found.push(differs("numerics", &words(asked.numerics), &words(self.numerics)));
         }
-        for library in &asked.openmp {
-            if !self.openmp.contains(library) {
-                found.push(differs("OpenMP library", library, &self.openmp.join(", ")));
-            }
-        }
+        found.extend(self.openmp_mismatch(&asked));
+        found.extend(self.huge_page_mismatch(settings));
         found
+    }
+
+    /// The runtime that was asked for answers; where none was, libtorch's own does.
+    fn openmp_mismatch(&self, asked: &Self) -> Option<String> {
+        let runtime = |file: &str| OPENMP.into_iter().find(|name| file.starts_with(name));
+        let wanted = asked.openmp_in_use.as_deref();
+        let wanted = wanted.and_then(runtime).unwrap_or(GOMP);
+        let got = self.openmp_in_use.as_deref().and_then(runtime);
+        // A process without OpenMP has not put another in the place of libtorch's.
+        let is_right = got.map_or(asked.openmp_in_use.is_none(), |got| got == wanted);
+        (!is_right).then(|| differs("OpenMP library", wanted, got.unwrap_or("none")))
+    }
+
+    /// Large memory of which nothing came in huge pages although it was asked for.
+    fn huge_page_mismatch(&self, settings: &Settings) -> Option<String> {
+        let is_set = |(name, value): (&str, &str)| {
+            settings.environment.get(name).is_some_and(|got| got.contains(value))
+        };
+        let asked = HugePages::VARIANTS.iter().filter_map(|who| who.variable()).any(is_set);
+        let anonymous: u64 = self.anonymous_bytes.values().sum();
+        let is_wrong = asked && anonymous >= residence::LEAST_BYTES && self.huge_page_bytes == 0;
+        is_wrong.then(|| {
+            let got = format!("none in {} MiB", anonymous >> 20);
+            differs("huge pages", "some", &got)
+        })
     }
 
     fn count_mismatches(&self, asked: &Self) -> Vec<String> {
@@ -154,8 +198,10 @@ impl Effect {
         wrong.map(|(what, asked, got)| differs(what, &word(asked), &word(got))).collect()
     }
 
-    fn pool_mismatches(&self, asked: &Self, process: &CpuSet) -> Vec<String> {
+    fn pool_mismatches(&self, asked: &Self, settings: &Settings) -> Vec<String> {
         let mut found = Vec::new();
+        let process = &settings.placement.process;
+        let places = places(settings);
         for (name, asked) in &asked.pools {
             let Some(pool) = self.pools.get(name) else {
                 found.push(format!(
@@ -169,7 +215,10 @@ impl Effect {
                 let what = format!("{name} pool's threads");
                 found.push(differs(&what, &asked.threads.to_string(), &pool.threads.to_string()));
             }
-            if pool.allowed != asked.allowed {
+            if let Some(Places(places)) = places.as_ref().filter(|_| name == MODEL) {
+                let model = &settings.placement.model;
+                found.extend(place_mismatch(pool, places, asked.allowed.len(), model));
+            } else if pool.allowed != asked.allowed {
                 found.push(differs(&format!("{name} pool's CPUs"), &masks(asked), &masks(pool)));
             }
         }
@@ -227,6 +276,23 @@ fn differs(what: &str, asked: &str, got: &str) -> String {
 
 fn masks(pool: &Pool) -> String {
     pool.allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+/// OpenMP's threads are in their places: as many places are taken as there are threads for, and
+/// what is in none (a thread that OpenMP did not start) is at least among the model's CPUs.
+fn place_mismatch(pool: &Pool, places: &[CpuSet], least: usize, model: &CpuSet) -> Option<String> {
+    let taken = pool.allowed.iter().filter(|mask| places.contains(mask)).count();
+    let astray = pool.allowed.iter().any(|mask| !places.contains(mask) && mask != model);
+    (taken < least || astray).then(|| {
+        let asked = format!("{least} places of OMP_PLACES");
+        differs("model pool's CPUs", &asked, &format!("{taken} in {}", masks(pool)))
+    })
+}
+
+/// The places that OpenMP was told to bind its threads to.
+fn places(settings: &Settings) -> Option<Places> {
+    let bound = settings.environment.contains_key("OMP_PROC_BIND");
+    settings.environment.get("OMP_PLACES").filter(|_| bound)?.parse().ok()
 }
 
 const MODEL: &str = "model";
@@ -293,7 +359,11 @@ fn is_openmp(library: &str) -> bool {
 fn preloaded(settings: &Settings) -> impl Iterator<Item = &str> {
     let list = settings.environment.get("LD_PRELOAD").map_or("", String::as_str);
     let files = list.split([':', ' ']).filter(|file| !file.is_empty());
-    files.map(|file| file.rsplit('/').next().unwrap_or(file))
+    files.map(file_name)
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 fn huge_page_bytes(rollup: &str) -> u64 {

@@ -7,7 +7,9 @@ use std::ffi::OsString;
 use strum::VariantArray;
 
 use super::allocator::{GLIBC_KEEP, JEMALLOC_KEEP};
-use super::{Allocator, OnednnIsa};
+use super::huge_pages::GLIBC_HUGE;
+use super::places::Places;
+use super::{Allocator, OmpRuntime, OnednnIsa};
 
 /// Names with these beginnings decide how OpenMP, MKL, libtorch or the allocator run. A parent
 /// may have set them for itself (Dask and Ray export OMP_NUM_THREADS=1), so none is inherited.
@@ -35,7 +37,7 @@ const NOT_INHERITED: [&str; 20] = [
 ];
 
 /// What a profile may set, each name with the form of its value.
-const ALLOWED: [(&str, Form); 12] = [
+const ALLOWED: [(&str, Form); 16] = [
     ("OMP_NUM_THREADS", Form::Count),
     ("MKL_NUM_THREADS", Form::Count),
     ("NUMEXPR_NUM_THREADS", Form::Count),
@@ -44,10 +46,14 @@ const ALLOWED: [(&str, Form); 12] = [
     ("NUMA_PREFERRED_NODE", Form::Index),
     ("NUMA_INTERLEAVE_NODES", Form::Indexes),
     ("PYTORCH_CUDA_ALLOC_CONF", Form::SplitSize),
-    ("GLIBC_TUNABLES", Form::Exactly(GLIBC_KEEP)),
-    ("MALLOC_CONF", Form::Exactly(JEMALLOC_KEEP)),
-    ("LD_PRELOAD", Form::Allocator),
+    ("GLIBC_TUNABLES", Form::Tunables),
+    ("MALLOC_CONF", Form::Word(&[JEMALLOC_KEEP])),
+    ("LD_PRELOAD", Form::Preload),
     ("ONEDNN_MAX_CPU_ISA", Form::Isa),
+    ("OMP_PLACES", Form::Places),
+    ("OMP_PROC_BIND", Form::Word(&["close", "spread"])),
+    ("OMP_WAIT_POLICY", Form::Word(&["active", "passive"])),
+    ("THP_MEM_ALLOC_ENABLE", Form::Word(&["1"])),
 ];
 
 /// The form of an environment variable's value.
@@ -61,10 +67,14 @@ enum Form {
     Indexes,
     /// `max_split_size_mb:` and a count.
     SplitSize,
-    /// The one value that this program writes.
-    Exactly(&'static str),
-    /// The library of an [`Allocator`], by name and never by path.
-    Allocator,
+    /// One of the values that this program writes.
+    Word(&'static [&'static str]),
+    /// Those of glibc's tunables that this program writes.
+    Tunables,
+    /// The libraries of an [`Allocator`] and an [`OmpRuntime`], by name and never by path.
+    Preload,
+    /// What [`Places`] writes.
+    Places,
     /// An [`OnednnIsa`].
     Isa,
 }
@@ -79,8 +89,14 @@ impl Form {
             Self::Count => number(value).is_some_and(|count| count > 0),
             Self::Index => number(value).is_some(),
             Self::Indexes => value.split(',').all(|part| number(part).is_some()),
-            Self::Exactly(only) => value == only,
-            Self::Allocator => Allocator::VARIANTS.iter().any(|a| a.library() == Some(value)),
+            Self::Word(words) => words.contains(&value),
+            Self::Tunables => is_list(value, &[GLIBC_KEEP], &[GLIBC_HUGE]),
+            Self::Preload => {
+                let allocators = Allocator::VARIANTS.iter().filter_map(|a| a.library());
+                let runtimes = OmpRuntime::VARIANTS.iter().filter_map(|r| r.library());
+                is_list(value, &allocators.collect::<Vec<_>>(), &runtimes.collect::<Vec<_>>())
+            }
+            Self::Places => value.parse::<Places>().is_ok(),
             Self::Isa => OnednnIsa::VARIANTS.iter().any(|isa| isa.value() == Some(value)),
             Self::SplitSize => value
                 .strip_prefix("max_split_size_mb:")
@@ -94,11 +110,22 @@ impl Form {
             Self::Index => "an index from 0 to 65535",
             Self::Indexes => "indexes with commas between, like 0,1",
             Self::SplitSize => "max_split_size_mb:N",
-            Self::Exactly(_) => "the value that this program writes",
-            Self::Allocator => "the library of an allocator that this program knows",
+            Self::Word(_) | Self::Tunables => "a value that this program writes",
+            Self::Preload => {
+                "libraries of an allocator and an OpenMP runtime that this program knows"
+            }
+            Self::Places => "places like {0:2},{2:2}",
             Self::Isa => "an instruction set that this program knows",
         }
     }
+}
+
+/// Whether `value` is one of `first`, one of `second`, or one of each with a colon between.
+fn is_list(value: &str, first: &[&str], second: &[&str]) -> bool {
+    let rest = |head: &&str| value.strip_prefix(head)?.strip_prefix(':');
+    first.contains(&value)
+        || second.contains(&value)
+        || first.iter().filter_map(rest).any(|rest| second.contains(&rest))
 }
 
 /// Whether a variable decides how OpenMP, MKL, libtorch or the allocator run.
@@ -158,6 +185,24 @@ mod tests {
     }
 
     #[test]
+    fn what_knobs_write_together_is_allowed() {
+        let both = format!("{GLIBC_KEEP}:{GLIBC_HUGE}");
+        for (name, value) in [
+            ("LD_PRELOAD", "libjemalloc.so.2"),
+            ("LD_PRELOAD", "libomp.so.5"),
+            ("LD_PRELOAD", "libtcmalloc_minimal.so.4:libiomp5.so"),
+            ("GLIBC_TUNABLES", GLIBC_HUGE),
+            ("GLIBC_TUNABLES", both.as_str()),
+            ("OMP_PLACES", "{0:1,64:1},{1:1,65:1}"),
+            ("OMP_PROC_BIND", "spread"),
+            ("OMP_WAIT_POLICY", "passive"),
+            ("THP_MEM_ALLOC_ENABLE", "1"),
+        ] {
+            assert_eq!(check(&map(&[(name, value)])), Ok(()), "{name}={value}");
+        }
+    }
+
+    #[test]
     fn only_known_names_with_well_formed_values_are_allowed() {
         assert_eq!(
             check(&map(&[("OMP_NUM_THREADS", "8"), ("NUMA_INTERLEAVE_NODES", "0,1")])),
@@ -170,6 +215,17 @@ mod tests {
             ("OMP_NUM_THREADS", "+8"),
             ("NUMA_INTERLEAVE_NODES", "0,"),
             ("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:"),
+            ("LD_PRELOAD", "libtcmalloc_minimal.so.4:/tmp/libomp.so.5"),
+            ("LD_PRELOAD", "libomp.so.5:libomp.so.5"),
+            ("LD_PRELOAD", "libomp.so.5:libtcmalloc_minimal.so.4"),
+            ("LD_PRELOAD", "libtcmalloc_minimal.so.4:"),
+            ("LD_PRELOAD", ""),
+            ("GLIBC_TUNABLES", "glibc.malloc.check=3"),
+            ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=2"),
+            ("OMP_PLACES", "cores"),
+            ("OMP_PROC_BIND", "true"),
+            ("OMP_WAIT_POLICY", "ACTIVE"),
+            ("THP_MEM_ALLOC_ENABLE", "0"),
         ] {
             assert!(check(&map(&[(name, value)])).unwrap_err().contains(name), "{name}={value}");
         }

@@ -16,7 +16,7 @@ const MOST_PAGES: usize = 4096;
 const STRAY_SHARE: f64 = 0.1;
 
 /// Memory below this says nothing about a policy.
-const LEAST_BYTES: u64 = 64 << 20;
+pub(super) const LEAST_BYTES: u64 = 64 << 20;
 
 /// Where the memory at these addresses lies, estimated from pages evenly spread over each range;
 /// pages that are not resident don't count.

@@ -2,6 +2,7 @@
 //! where pages lie.
 #![allow(unsafe_code, reason = "raw system calls; each takes buffers that outlive it")]
 
+use std::ffi::CStr;
 use std::io;
 use std::ptr;
 
@@ -115,6 +116,27 @@ pub fn page_nodes(addresses: &[usize]) -> io::Result<Vec<Option<u32>>> {
     };
     checked(result)?;
     Ok(status.into_iter().map(|node| u32::try_from(node).ok()).collect())
+}
+
+/// glibc's version, like `2.36`.
+pub fn glibc_version() -> String {
+    // SAFETY: glibc returns a string of its own that lives as long as the process.
+    unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) }.to_string_lossy().into_owned()
+}
+
+/// The file of the library that answers calls of `symbol` in this process; `None` where none does.
+pub fn library_of(symbol: &CStr) -> Option<String> {
+    // SAFETY: looks a name up in what is loaded.
+    let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()) };
+    if address.is_null() {
+        return None;
+    }
+    // SAFETY: a plain structure of pointers and numbers.
+    let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: `address` lies in a loaded library, and `found` has room for the answer.
+    let known = unsafe { libc::dladdr(address, &raw mut found) } != 0 && !found.dli_fname.is_null();
+    // SAFETY: the linker's own name of the library, which stays loaded.
+    known.then(|| unsafe { CStr::from_ptr(found.dli_fname) }.to_string_lossy().into_owned())
 }
 
 /// Bytes of a page.

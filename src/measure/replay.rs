@@ -1,6 +1,6 @@
 //! Replay: recorded measurements answer instead of a machine.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
@@ -172,7 +172,15 @@ fn knob(name: &str, ordered: bool, texts: &[String]) -> Knob {
         Some(numbers) => numbers.into_iter().map(Value::Number).collect(),
         None => texts.iter().cloned().map(Value::Word).collect(),
     };
-    Knob { name: name.to_owned(), why: String::new(), levels, ordered, when: None, baseline: 0 }
+    Knob {
+        name: name.to_owned(),
+        why: String::new(),
+        levels,
+        ordered,
+        when: None,
+        baseline: 0,
+        absent: BTreeMap::new(),
+    }
 }
 
 /// Answers from a record until a number of measurements is spent.

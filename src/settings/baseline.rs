@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Precision};
 use super::{Knobs, OptimalSettings};
-use crate::launch::{Allocator, Layout, MemoryMode, OnednnIsa};
+use crate::launch::{
+    Allocator, HugePages, Layout, MemoryMode, OmpPlaces, OmpRuntime, OmpWait, OnednnIsa,
+};
 use crate::machine::Machine;
 
 /// A preset that people copy, before it is fitted to a machine.
@@ -112,6 +114,11 @@ fn pipeline(cores: usize) -> Knobs {
         conv_backend: ConvBackend::default(),
         memory_format: MemoryFormat::default(),
         onednn_isa: OnednnIsa::Newest,
+        huge_pages: HugePages::default(),
+        malloc_arenas: 4,
+        omp_places: OmpPlaces::default(),
+        omp_wait: OmpWait::default(),
+        omp_runtime: OmpRuntime::default(),
     }
 }
 

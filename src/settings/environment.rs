@@ -3,20 +3,27 @@
 use std::collections::BTreeMap;
 
 use super::{Knobs, Preset};
-use crate::launch::MemoryMode;
+use crate::launch::{MemoryMode, Placement};
 use crate::machine::Machine;
 
 /// Variables and values, as the WAN22 optimizer sets them for the 5995WX, from the knobs.
-pub fn of(knobs: &Knobs, machine: &Machine) -> BTreeMap<String, String> {
+pub fn of(knobs: &Knobs, placement: &Placement, machine: &Machine) -> BTreeMap<String, String> {
     let threads = knobs.intra_op_threads.to_string();
     let mut environment: BTreeMap<String, String> = BTreeMap::new();
     for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "TORCH_NUM_THREADS"] {
         environment.insert(name.to_owned(), threads.clone());
     }
-    environment.insert("MALLOC_ARENA_MAX".to_owned(), "4".to_owned());
+    environment.insert("MALLOC_ARENA_MAX".to_owned(), knobs.malloc_arenas.to_string());
     let split = if Preset::detect(machine) == Preset::Rtx4080 { 512 } else { 1024 };
     environment.insert("PYTORCH_CUDA_ALLOC_CONF".to_owned(), format!("max_split_size_mb:{split}"));
-    environment.extend(knobs.allocator.environment());
+    for (name, value) in chosen_at_start(knobs) {
+        // LD_PRELOAD and GLIBC_TUNABLES are lists that two knobs may add to.
+        let list = environment.entry(name.to_owned()).or_default();
+        *list += if list.is_empty() { "" } else { ":" };
+        *list += value;
+    }
+    let dealt = knobs.omp_places.variables(placement, machine).into_iter().flatten();
+    environment.extend(dealt.map(|(name, value)| (name.to_owned(), value)));
     if let Some(isa) = knobs.onednn_isa.value() {
         environment.insert("ONEDNN_MAX_CPU_ISA".to_owned(), isa.to_owned());
     }
@@ -31,4 +38,12 @@ pub fn of(knobs: &Knobs, machine: &Machine) -> BTreeMap<String, String> {
         }
     }
     environment
+}
+
+/// What libraries read when they are loaded. The allocator comes first in LD_PRELOAD: what is
+/// preloaded after it allocates from it.
+fn chosen_at_start(knobs: &Knobs) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let others =
+        [knobs.omp_runtime.variable(), knobs.omp_wait.variable(), knobs.huge_pages.variable()];
+    knobs.allocator.variables().chain(others.into_iter().flatten())
 }

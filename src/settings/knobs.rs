@@ -6,9 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision};
 use super::{Settings, Workers, environment};
-use crate::launch::{Allocator, Demand, Layout, MemoryMode, OnednnIsa};
-use crate::machine::Machine;
+use crate::launch::{
+    Allocator, Demand, HugePages, Layout, MemoryMode, OmpPlaces, OmpRuntime, OmpWait, OnednnIsa,
+};
+use crate::machine::{Machine, Roots};
 use crate::space::Value;
+
+/// More of glibc's arenas than any machine has threads.
+const MOST_ARENAS: u32 = 65535;
 
 /// One value a knob: the baseline's, overwritten by a candidate's where the space tunes it.
 ///
@@ -48,6 +53,16 @@ pub struct Knobs {
     pub memory_format: MemoryFormat,
     /// The newest instructions that oneDNN may use.
     pub onednn_isa: OnednnIsa,
+    /// Who asks the kernel for huge pages.
+    pub huge_pages: HugePages,
+    /// Arenas of glibc's malloc.
+    pub malloc_arenas: u32,
+    /// Places of OpenMP's threads.
+    pub omp_places: OmpPlaces,
+    /// How OpenMP's threads wait.
+    pub omp_wait: OmpWait,
+    /// Which OpenMP runtime.
+    pub omp_runtime: OmpRuntime,
 }
 
 impl Knobs {
@@ -89,10 +104,16 @@ impl Knobs {
                 let reason = reason.map_or("this machine has no such mode", String::as_str);
                 format!("memory_mode = {}: {reason}", self.memory_mode)
             })?;
+        if !self.huge_pages.goes_with(self.allocator) {
+            return Err(format!(
+                "huge_pages = {}: not with allocator = {}",
+                self.huge_pages, self.allocator
+            ));
+        }
         Ok(Settings {
             intra_op_threads: self.intra_op_threads,
             inter_op_threads: self.inter_op_threads,
-            environment: environment::of(self, machine),
+            environment: environment::of(self, &placement, machine),
             placement,
             memory,
             weights_memory,
@@ -111,6 +132,13 @@ impl Knobs {
                 memory_format: self.memory_format,
             },
         })
+    }
+
+    /// What of them the system at `roots` can't give, in words.
+    pub fn refusal(&self, roots: &Roots) -> Option<String> {
+        let of_libraries =
+            self.allocator.refusal(roots).or_else(|| self.omp_runtime.refusal(roots));
+        of_libraries.or_else(|| self.huge_pages.refusal(roots))
     }
 
     fn demand(&self) -> Demand {
@@ -145,6 +173,10 @@ impl Knobs {
         }
         if self.batch_size == 0 || self.batch_size > 1024 {
             return Err(format!("batch_size = {}: it takes 1 to 1024 clips", self.batch_size));
+        }
+        if self.malloc_arenas == 0 || self.malloc_arenas > MOST_ARENAS {
+            let count = self.malloc_arenas;
+            return Err(format!("malloc_arenas = {count}: it takes 1 to {MOST_ARENAS}"));
         }
         Ok(())
     }

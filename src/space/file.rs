@@ -123,6 +123,9 @@ pub struct KnobEntry {
     /// Left out of the space unless experts' knobs are asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expert: bool,
+    /// Written by resolution: values that the machine can't have, each with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub absent: BTreeMap<String, String>,
 }
 
 /// Whole numbers from `min` to `max`, both numbers or expressions over the machine.

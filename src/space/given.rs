@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::resolve::SpaceError;
-use super::{Given, Space, SpaceFile, Value};
+use super::{Given, Knob, Space, SpaceFile, Value};
 use crate::launch::{Layout, MemoryMode};
 use crate::machine::{CoreKind, Machine, Roots, Source};
 use crate::settings::{Baseline, Knobs};
@@ -48,41 +48,57 @@ impl Space {
         workload: &Workload,
         experts: bool,
     ) -> Result<Self, SpaceError> {
-        let mut space = Self::resolve(file, Given::of(machine, baseline, workload), experts)?;
+        let mut given = Given::of(machine, baseline, workload);
+        given.facts.insert("expert".to_owned(), experts.into());
+        let mut space = Self::resolve(file, given, experts)?;
         for knob in &mut space.knobs {
-            let usual = knob.levels[knob.baseline].clone();
-            let mut offered = Vec::new();
-            for level in std::mem::take(&mut knob.levels) {
-                let place = || format!("knob.{}", knob.name);
-                if is_offered(machine, &baseline.knobs, &knob.name, &level)
-                    .map_err(|problem| SpaceError { place: place(), problem })?
-                {
-                    offered.push(level);
-                }
-            }
-            if !offered.contains(&usual) {
-                let problem = format!("this machine can't run the baseline's value {usual}");
-                return Err(SpaceError { place: format!("knob.{}", knob.name), problem });
-            }
-            knob.baseline = offered.iter().position(|level| *level == usual).unwrap_or(0);
-            knob.levels = offered;
+            leave_out(knob, machine, &baseline.knobs)
+                .map_err(|problem| SpaceError { place: format!("knob.{}", knob.name), problem })?;
         }
         Ok(space)
     }
 }
 
-/// Whether the machine has the value at all; whether it goes together with the others is a
+/// Moves the levels that the machine can't have from [`Knob::levels`] to [`Knob::absent`].
+fn leave_out(knob: &mut Knob, machine: &Machine, usual: &Knobs) -> Result<(), String> {
+    let resting = knob.levels[knob.baseline].clone();
+    for level in std::mem::take(&mut knob.levels) {
+        match refusal(machine, usual, &knob.name, &level)? {
+            None => knob.levels.push(level),
+            Some(reason) if level == resting => {
+                return Err(format!(
+                    "this machine can't run the baseline's value {level}: {reason}"
+                ));
+            }
+            Some(reason) => drop(knob.absent.insert(level.to_string(), reason)),
+        }
+    }
+    knob.baseline = knob.levels.iter().position(|level| *level == resting).unwrap_or(0);
+    Ok(())
+}
+
+/// Why the machine can't have the value at all; whether it goes together with the others is a
 /// question for each candidate.
 ///
 /// # Errors
 /// The value is none of the knob's.
-fn is_offered(machine: &Machine, usual: &Knobs, name: &str, value: &Value) -> Result<bool, String> {
+fn refusal(
+    machine: &Machine,
+    usual: &Knobs,
+    name: &str,
+    value: &Value,
+) -> Result<Option<String>, String> {
     let knobs = usual.with([(name, value)])?;
+    let unless = |exists: bool, reason: &str| (!exists).then(|| reason.to_owned());
     let layout = knobs.affinity == usual.affinity || Layout::of(machine).contains(&knobs.affinity);
     let mode = MemoryMode::of(machine).contains(&knobs.memory_mode);
+    let refused_mode = machine.refused_modes.get::<str>(knobs.memory_mode.into());
+    let refused_mode = refused_mode.map_or("this machine has no such mode", String::as_str);
+    let by_machine = unless(layout, "this machine has no such layout")
+        .or_else(|| unless(mode, refused_mode))
+        .or_else(|| unless(knobs.omp_places.exists(machine), "it would be a single place here"))
+        .or_else(|| unless(knobs.onednn_isa.limits(machine), "no limit on this processor"));
     // What a machine that is only planned for has installed, nobody knows.
-    let planned = machine.source != Source::Live;
-    let allocator = planned || knobs.allocator.is_installed(&Roots::live());
-    let isa = knobs.onednn_isa.limits(machine);
-    Ok(layout && mode && allocator && isa)
+    let is_here = machine.source == Source::Live;
+    Ok(by_machine.or_else(|| knobs.refusal(&Roots::live()).filter(|_| is_here)))
 }

@@ -58,6 +58,8 @@ pub struct Knob {
     pub when: Option<Expression>,
     /// The baseline's level.
     pub baseline: usize,
+    /// Values of the file that this machine can't have, each with the reason.
+    pub absent: BTreeMap<String, String>,
 }
 
 /// A relation between knobs that every legal candidate keeps.

@@ -92,6 +92,7 @@ impl Space {
             only_if: std::collections::BTreeMap::new(),
             when: knob.when.as_ref().map(|when| when.text().to_owned()),
             expert: false,
+            absent: knob.absent.clone(),
         };
         let table = |knob| toml::Value::try_from(entry(knob)).expect("an entry is a table");
         let constraint = |c: &Constraint| super::ConstraintEntry {
@@ -151,7 +152,15 @@ fn knob(name: &str, entry: &KnobEntry, given: &Given, place: &str) -> Result<Kno
     let baseline = levels.iter().position(|level| level == usual).unwrap_or(0);
     let when = entry.when.as_deref().map(Expression::new).transpose();
     let when = at(&format!("{place}.when"), when)?;
-    Ok(Knob { name: name.to_owned(), why: entry.why.clone(), levels, ordered, when, baseline })
+    Ok(Knob {
+        name: name.to_owned(),
+        why: entry.why.clone(),
+        levels,
+        ordered,
+        when,
+        baseline,
+        absent: entry.absent.clone(),
+    })
 }
 
 fn levels(entry: &KnobEntry, given: &Given, place: &str) -> Result<Vec<Value>, SpaceError> {

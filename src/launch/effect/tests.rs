@@ -107,9 +107,71 @@ fn a_preloaded_library_must_be_there() {
         (effect.allocator.as_str(), &effect.openmp[..]),
         ("jemalloc", &["libiomp5.so".to_owned()][..])
     );
-    effect.openmp = vec!["libgomp.so.1".to_owned()];
+    effect.openmp_in_use = Some("libgomp.so.1".to_owned());
     let found = effect.mismatches(&settings);
-    assert_eq!(found, ["OpenMP library: asked for libiomp5.so, got libgomp.so.1"]);
+    assert_eq!(found, ["OpenMP library: asked for libiomp5, got libgomp"]);
+    effect.openmp_in_use = None;
+    let found = effect.mismatches(&settings);
+    assert_eq!(found, ["OpenMP library: asked for libiomp5, got none"]);
+}
+
+#[test]
+fn another_openmp_in_the_place_of_libtorchs_is_found() {
+    let runtime = |file: &str| mismatches_with(|effect| effect.openmp_in_use = Some(file.into()));
+    assert_eq!(runtime("libgomp-a34b3233.so.1"), Vec::<String>::new());
+    assert_eq!(runtime("libomp.so.5"), ["OpenMP library: asked for libgomp, got libomp"]);
+}
+
+/// The mismatches of an effect that is as asked but for `change`.
+fn mismatches_with(change: impl FnOnce(&mut Effect)) -> Vec<String> {
+    let settings = settings();
+    let mut effect = Effect::as_asked(&settings);
+    change(&mut effect);
+    effect.mismatches(&settings)
+}
+
+#[test]
+fn huge_pages_that_were_asked_for_must_be_there() {
+    for (name, value) in [
+        ("THP_MEM_ALLOC_ENABLE", "1"),
+        ("GLIBC_TUNABLES", "glibc.malloc.mmap_max=0:glibc.malloc.hugetlb=1"),
+    ] {
+        let mut settings = settings();
+        settings.environment.insert(name.to_owned(), value.to_owned());
+        let mut effect = Effect::as_asked(&settings);
+        effect.anonymous_bytes = [(0, 63 << 20)].into();
+        assert_eq!(effect.mismatches(&settings), Vec::<String>::new());
+        effect.anonymous_bytes = [(0, 3 << 30)].into();
+        let words = "huge pages: asked for some, got none in 3072 MiB";
+        assert_eq!(effect.mismatches(&settings), [words]);
+        effect.huge_page_bytes = 2 << 20;
+        assert_eq!(effect.mismatches(&settings), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn threads_are_held_to_openmps_places() {
+    let set = |text: &str| text.parse::<CpuSet>().unwrap();
+    let masks = |texts: &[&str]| texts.iter().map(|text| set(text)).collect::<BTreeSet<_>>();
+    let mut settings = settings();
+    settings.intra_op_threads = 3;
+    settings.environment.insert("OMP_PLACES".to_owned(), "{0:2},{2:2},{4:2},{6:2}".to_owned());
+    settings.environment.insert("OMP_PROC_BIND".to_owned(), "spread".to_owned());
+    let mut effect = Effect::as_asked(&settings);
+    assert_eq!(effect.mismatches(&settings), Vec::<String>::new());
+    let mut with = |texts: &[&str]| {
+        effect.pools.get_mut("model").unwrap().allowed = masks(texts);
+        effect.mismatches(&settings)
+    };
+    // Whichever places, and a thread that OpenMP did not start.
+    assert_eq!(with(&["0-1", "4-5", "6-7", "0-7"]), Vec::<String>::new());
+    let words = "model pool's CPUs: asked for 3 places of OMP_PLACES, got ";
+    assert_eq!(with(&["0-7"]), [format!("{words}0 in 0-7")]);
+    assert_eq!(with(&["0-1", "2-3"]), [format!("{words}2 in 0-1 and 2-3")]);
+    assert_eq!(
+        with(&["0-1", "2-3", "4-5", "6"]),
+        [format!("{words}3 in 0-1 and 2-3 and 4-5 and 6")]
+    );
 }
 
 #[test]
