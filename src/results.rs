@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::dropped::Dropped;
 use crate::journal;
 use crate::machine::Machine;
 use crate::settings::{Baseline, Knobs};
@@ -160,6 +161,11 @@ impl Results {
     pub fn knobs(&self, trial: &Trial) -> Result<Knobs, String> {
         let values = trial.knobs.iter().map(|(name, value)| (name.as_str(), value));
         self.baseline().knobs.with(values)
+    }
+
+    /// What the search went on without.
+    pub fn dropped(&self) -> Dropped {
+        Dropped::of(&self.space, &self.trials)
     }
 
     /// Whether the trial ran the baseline.

@@ -95,7 +95,56 @@ fn what_should_be_neutral_and_moves_the_picture_is_wrong_output() {
 
 #[test]
 fn settings_that_did_not_take_are_misapplied_however_fast() {
-    let (outcome, detail) = outcome_of("misapplied");
-    assert_eq!(outcome, Outcome::Misapplied);
-    assert!(detail.contains("intra"), "{detail}");
+    let tries = [
+        ("wrong-mask", "model pool's CPUs: asked for "),
+        ("wrong-pool-mask", "io pool's CPUs: asked for "),
+        ("wrong-policy", "memory policy: asked for "),
+        ("wrong-threads", "intra-op threads: asked for "),
+        ("wrong-pool-size", "preprocess pool's threads: asked for "),
+        ("wrong-allocator", "allocator: asked for glibc, got mimalloc"),
+        ("wrong-openmp", "OpenMP library: asked for libgomp, got libiomp5"),
+        ("wrong-environment", "MALLOC_ARENA_MAX: asked for 4, got not set"),
+        ("wrong-numerics", "numerics: asked for "),
+    ];
+    let world = World::new();
+    for (fault, words) in tries {
+        let measure = world.tune(&["measure", "--baseline", "--repetitions", "1"]);
+        let run = measure.env("FAKE_WORKER", &format!("always-{fault}")).run();
+        assert_eq!(run.status, Some(1), "{fault}: {}", run.stdout);
+        assert!(run.stderr.contains(&format!("misapplied: {words}")), "{fault}: {}", run.stderr);
+    }
+}
+
+/// Runs a tune with a worker on which `fault` befalls every candidate with `knob` at `value`: it
+/// is tried once, and everybody is told. The trial's detail; `None` where the value does not exist.
+fn struck(fault: &str, knob: &str, value: &str) -> Option<String> {
+    let world = World::new();
+    let flags = ["--budget", "8s", "--strategy", "random", "--precision", "fp32"];
+    let run = world.tune(&flags).env("FAKE_WORKER", fault).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let results = world.results();
+    let (_, levels) = results.space.knob(knob).unwrap();
+    levels.levels.iter().find(|level| level.to_string() == value)?;
+    let has = |trial: &&Trial| {
+        trial.outcome == Outcome::Misapplied && trial.knobs[knob].to_string() == value
+    };
+    let tried: Vec<&Trial> = results.trials.iter().filter(has).collect();
+    let [only] = tried[..] else { panic!("{} trials of {knob} = {value}", tried.len()) };
+    assert!(results.trials.last().unwrap().number > only.number + 5, "the search went on");
+    let words = format!("{knob} = {value} could not be applied in trial {}", only.number);
+    assert_eq!(run.stderr.matches(&words).count(), 1, "{}", run.stderr);
+    assert_eq!(run.stdout.matches(&words).count(), 1, "{}", run.stdout);
+    let page = std::fs::read_to_string(world.folder().join("report.html")).unwrap();
+    assert!(page.contains(&words));
+    Some(only.detail.clone())
+}
+
+#[test]
+fn the_search_goes_on_without_a_value_that_did_not_take() {
+    let detail = struck("always-keep-not-taken", "allocator", "glibc-keep").unwrap();
+    assert!(detail.contains("GLIBC_TUNABLES: asked for glibc.malloc.mmap_max=0:"), "{detail}");
+    // Not every kernel has them.
+    if let Some(detail) = struck("always-no-huge-pages", "huge_pages", "libtorch") {
+        assert_eq!(detail, "huge pages: asked for some, got none in 1024 MiB");
+    }
 }

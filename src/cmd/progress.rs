@@ -85,6 +85,13 @@ impl Watch for Progress {
         }
         self.standing.replace(format!("{standing} · "));
     }
+
+    fn noted(&self, sentence: &str) {
+        match &self.line {
+            Some(line) => line.println(format!("note: {sentence}")),
+            None => eprintln!("note: {sentence}"),
+        }
+    }
 }
 
 fn ended(trial: &Trial) -> String {

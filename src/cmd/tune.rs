@@ -142,12 +142,7 @@ fn measure(
     session.baseline(&workload)?;
     let (strategy, known) = (args.strategy.to_string(), session.known(&space));
     let plan = Plan { strategy: args.strategy, seed: args.seed, first, known };
-    let mut searching = Searching {
-        session: &mut session,
-        space: &space,
-        workload: &workload,
-        strategy: &strategy,
-    };
+    let mut searching = Searching::new(&mut session, &space, &workload, &strategy);
     if let search::End::Stopped(search::Stop::Broken(error)) =
         search::run(&space, &plan, &mut searching).why
     {

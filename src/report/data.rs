@@ -49,6 +49,7 @@ pub fn json(results: &Results) -> Result<String> {
             "failed": account.failed(),
             "outcomes": account.outcomes,
         },
+        "dropped": results.dropped().sentences(),
         "time": {
             "budget_s": results.tune.budget_s,
             "spent_s": account.spent_s,

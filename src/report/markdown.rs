@@ -38,6 +38,9 @@ pub fn markdown(results: &Results) -> String {
     if let Some(stages) = Stages::of(results) {
         parts.push(stage_table(&stages).to_markdown());
     }
+    parts.extend(
+        results.dropped().sentences().iter().map(|sentence| format!("{}.", escape(sentence))),
+    );
     parts.push(format!("{}. {}.", account.trials_line(), account.time_line(results.tune.budget_s)));
     parts.iter().map(|part| format!("{}\n", part.trim_end())).collect::<Vec<_>>().join("\n")
 }

@@ -223,6 +223,7 @@ fn failures(results: &Results) -> Markup {
         "Failures",
         &html! {
             p { (Account::of(results).trials_line()) "." }
+            @for sentence in results.dropped().sentences() { p { (sentence) "." } }
             @if !failures.rows.is_empty() { (table(&failures, true)) }
         },
     )

@@ -28,6 +28,9 @@ pub fn summary(results: &Results, folder: &Folder) -> String {
     if !idle.is_empty() {
         text.push_str(&format!("Without a choice on this machine: {}\n", idle.join(", ")));
     }
+    for sentence in results.dropped().sentences() {
+        text.push_str(&format!("{sentence}\n"));
+    }
     text.push_str(&format!(
         "\nReport   {}\nProfile  {}\nUse it   {}\n",
         folder.report().display(),

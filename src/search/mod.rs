@@ -23,6 +23,7 @@ mod swarm;
 use crate::space::{Candidate, Space};
 
 pub(crate) use draw::normal;
+pub(crate) use model::Factor;
 pub use objective::Objective;
 pub use strategy::StrategyName;
 
@@ -61,6 +62,11 @@ pub trait Measure {
     /// # Errors
     /// [`Stop`] when no more may be measured. A failed trial is no error.
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop>;
+
+    /// How often it changed what the search goes on without; when that changes, so may identities.
+    fn dropped(&self) -> usize {
+        0
+    }
 }
 
 /// What to search with and from.

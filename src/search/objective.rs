@@ -153,9 +153,23 @@ impl Memory<'_> {
     }
 
     fn observe(&mut self, candidate: &Candidate) -> Result<(), super::Stop> {
+        let dropped = self.measure.dropped();
         let cost = self.measure.measure(candidate)?.cost;
+        if self.measure.dropped() != dropped {
+            self.forget_identities();
+        }
         self.learn(Observation { candidate: candidate.clone(), cost });
         Ok(())
+    }
+
+    /// Learns all again under the identities that candidates have now.
+    fn forget_identities(&mut self) {
+        self.identities.clear();
+        self.costs.clear();
+        self.worst = None;
+        for observation in std::mem::take(&mut self.observations) {
+            self.learn(observation);
+        }
     }
 
     fn learn(&mut self, mut observation: Observation) {

@@ -40,6 +40,8 @@ pub trait Watch {
     fn started(&self, order: &Order<'_>);
     /// A trial ended and is in the journal; all so far.
     fn finished(&self, trials: &[Trial]);
+    /// The search learnt something that a person should know.
+    fn noted(&self, sentence: &str);
 }
 
 /// A tune under way.

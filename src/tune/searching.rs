@@ -1,6 +1,7 @@
 //! The search's eyes: candidates become trials of a session.
 
 use super::{Order, Session};
+use crate::dropped::Dropped;
 use crate::search::{Measure, Observation, Stop};
 use crate::space::{Candidate, Space, Values};
 use crate::trial::Phase;
@@ -8,28 +9,51 @@ use crate::workload::Workload;
 
 /// The search's eyes: candidates become trials of the session.
 pub struct Searching<'s, 'a> {
-    /// The session.
-    pub session: &'s mut Session<'a>,
-    /// The space.
-    pub space: &'s Space,
-    /// The workload.
-    pub workload: &'s Workload,
-    /// The strategy's name.
-    pub strategy: &'s str,
+    session: &'s mut Session<'a>,
+    space: &'s Space,
+    workload: &'s Workload,
+    strategy: &'s str,
+    dropped: Dropped,
+    /// How often `dropped` changed.
+    changes: usize,
 }
 
-impl Searching<'_, '_> {
+impl<'s, 'a> Searching<'s, 'a> {
+    /// Eyes that turn candidates of `space` into trials of `session`, proposed by the strategy
+    /// of this name.
+    pub fn new(
+        session: &'s mut Session<'a>,
+        space: &'s Space,
+        workload: &'s Workload,
+        strategy: &'s str,
+    ) -> Self {
+        let dropped = Dropped::of(space, session.trials());
+        Self { session, space, workload, strategy, dropped, changes: 0 }
+    }
+
     fn values(&self, candidate: &Candidate) -> Values {
         let mut values = self.session.rig.baseline();
         let named = self.space.named(candidate);
         values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
         values
     }
+
+    /// Looks again what the search goes on without, and tells what is new.
+    fn drop_what_the_trials_show(&mut self) {
+        let dropped = Dropped::of(self.space, &self.session.trials);
+        let news = dropped.news(&self.dropped);
+        if !news.is_empty() || !self.dropped.news(&dropped).is_empty() {
+            self.changes += 1;
+        }
+        news.iter().for_each(|sentence| self.session.watch.noted(sentence));
+        self.dropped = dropped;
+    }
 }
 
 impl Measure for Searching<'_, '_> {
     fn identity(&self, candidate: &Candidate) -> Option<u64> {
-        self.session.rig.identity(self.workload, &self.values(candidate))
+        let plain = self.dropped.plain(self.space, candidate)?;
+        self.session.rig.identity(self.workload, &self.values(&plain))
     }
 
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
@@ -40,7 +64,8 @@ impl Measure for Searching<'_, '_> {
         if left < self.session.baseline_trial() {
             return Err(Stop::Budget);
         }
-        let values = self.values(candidate);
+        let plain = self.dropped.plain(self.space, candidate);
+        let values = self.values(plain.as_ref().unwrap_or(candidate));
         let order = Order {
             phase: Phase::Search,
             pair: None,
@@ -52,6 +77,11 @@ impl Measure for Searching<'_, '_> {
             left,
         };
         let trial = self.session.run(&order)?;
+        self.drop_what_the_trials_show();
         Ok(Observation { candidate: candidate.clone(), cost: trial.score_s() })
+    }
+
+    fn dropped(&self) -> usize {
+        self.changes
     }
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::process::{Command, exit};
 use std::time::Duration;
 
-use wan22_tune::launch::Effect;
+use wan22_tune::launch::{Effect, MemoryPolicy};
 use wan22_tune::measure::wire::{Job, Message};
 use wan22_tune::trial::{Outcome, Quality, Sample};
 
@@ -112,7 +112,12 @@ fn misbehave(fault: &str, job: &Job) {
         }
         "ugly" => pictured(job, 12.0),
         "moved" => pictured(job, 60.0),
-        "misapplied" => misapplied(job),
+        "keep-not-taken" if is_set(job, "GLIBC_TUNABLES") => misapplied(job, "wrong-environment"),
+        "no-huge-pages" if is_set(job, "THP_MEM_ALLOC_ENABLE") => {
+            misapplied(job, "wrong-huge-pages");
+        }
+        "keep-not-taken" | "no-huge-pages" => {}
+        wrong if wrong.starts_with("wrong-") => misapplied(job, wrong),
         "devour" => {
             let mut hoard: Vec<Vec<u8>> = Vec::new();
             loop {
@@ -123,6 +128,10 @@ fn misbehave(fault: &str, job: &Job) {
     }
 }
 
+fn is_set(job: &Job, name: &str) -> bool {
+    job.settings.environment.contains_key(name)
+}
+
 /// A good trial but for its picture.
 fn pictured(job: &Job, psnr_db: f64) {
     measured(job);
@@ -131,15 +140,36 @@ fn pictured(job: &Job, psnr_db: f64) {
 }
 
 /// The best numbers of all, under settings that were not asked for.
-fn misapplied(job: &Job) {
+fn misapplied(job: &Job, wrong: &str) {
     let Message::Ready { trial, setup_s, mut effect } = ready(job) else { unreachable!() };
-    effect.intra_op_threads = Some(job.settings.intra_op_threads + 7);
+    distort(&mut effect, wrong);
     say(&Message::Ready { trial, setup_s, effect });
     for _ in 0..job.repetitions {
         sample(job, 0.001);
     }
     done(job, None);
     exit(0);
+}
+
+/// Makes the effect another one than was asked for, in one respect.
+fn distort(effect: &mut Effect, wrong: &str) {
+    let elsewhere = || ["4000".parse().unwrap()].into();
+    match wrong {
+        "wrong-mask" => effect.pools.get_mut("model").unwrap().allowed = elsewhere(),
+        "wrong-pool-mask" => effect.pools.get_mut("io").unwrap().allowed = elsewhere(),
+        "wrong-policy" => effect.memory = Some(MemoryPolicy::Bind([7].into_iter().collect())),
+        "wrong-threads" => effect.intra_op_threads = effect.intra_op_threads.map(|n| n + 7),
+        "wrong-pool-size" => effect.pools.get_mut("preprocess").unwrap().threads += 1,
+        "wrong-allocator" => effect.allocator = "mimalloc".to_owned(),
+        "wrong-openmp" => effect.openmp_in_use = Some("libiomp5.so".to_owned()),
+        "wrong-huge-pages" => {
+            effect.anonymous_bytes = [(0, 1 << 30)].into();
+            effect.huge_page_bytes = 0;
+        }
+        "wrong-environment" => effect.environment.clear(),
+        "wrong-numerics" => effect.numerics = None,
+        other => panic!("no fault called {other}"),
+    }
 }
 
 /// A sample whose seconds no honest serialiser writes.

@@ -11,6 +11,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+pub(crate) use self::cholesky::Factor;
 pub(super) use self::data::Data;
 pub(super) use self::forest::Forest;
 use self::gp::{Process, Scales, fit};

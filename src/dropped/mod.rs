@@ -1,0 +1,130 @@
+//! Dropped: what the search goes on without, as the journal shows: values that could not be
+//! applied here, and knobs that change nothing.
+
+mod inert;
+mod struck;
+
+use std::collections::BTreeMap;
+
+pub use inert::Inert;
+pub use struck::Struck;
+
+use crate::space::{Candidate, Space, Value};
+use crate::trial::Trial;
+
+/// A pure function of the space and the journal: who reads both again drops the same.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dropped {
+    /// Values that could not be applied.
+    pub struck: Vec<Struck>,
+    /// Knobs that change nothing.
+    pub inert: Vec<Inert>,
+}
+
+impl Dropped {
+    /// What `trials` give reason to drop.
+    pub fn of(space: &Space, trials: &[Trial]) -> Self {
+        Self {
+            struck: struck::struck(&space.given.baseline, trials),
+            inert: inert::of(space, trials),
+        }
+    }
+
+    /// The candidate as far as the search still tells it from others: with inert knobs at the
+    /// baseline's values; `None` where a value of it was struck out.
+    pub fn plain(&self, space: &Space, candidate: &Candidate) -> Option<Candidate> {
+        let is_struck = |(name, value): (&str, &Value)| {
+            self.struck.iter().any(|struck| struck.knob == name && struck.value == *value)
+        };
+        if space.named(candidate).any(is_struck) {
+            return None;
+        }
+        let knobs = self.inert.iter().filter_map(|inert| space.knob(&inert.knob));
+        Some(
+            knobs.fold(candidate.clone(), |plain, (position, knob)| {
+                plain.with(position, knob.baseline)
+            }),
+        )
+    }
+
+    /// Sentences for what `known` lacks.
+    pub fn news(&self, known: &Self) -> Vec<String> {
+        let struck = |new: &&Struck| {
+            !known.struck.iter().any(|old| old.knob == new.knob && old.value == new.value)
+        };
+        let inert = |new: &&Inert| !known.inert.iter().any(|old| old.knob == new.knob);
+        let struck = self.struck.iter().filter(struck).map(Struck::sentence);
+        struck.chain(self.inert.iter().filter(inert).map(Inert::sentence)).collect()
+    }
+
+    /// A sentence for each thing dropped, for the terminal and the report.
+    pub fn sentences(&self) -> Vec<String> {
+        self.news(&Self::default())
+    }
+}
+
+/// The trial's candidate; `None` where the space lacks one of its values.
+fn candidate(space: &Space, knobs: &BTreeMap<String, Value>) -> Option<Candidate> {
+    let level = |knob: &crate::space::Knob| {
+        let value = knobs.get(&knob.name)?;
+        knob.levels.iter().position(|level| level == value)
+    };
+    Some(Candidate::new(space.knobs.iter().map(level).collect::<Option<Vec<_>>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::{Noise, Outcome, Phase};
+
+    /// An ok trial of the search with one sample.
+    pub(super) fn trial(number: u64, knobs: BTreeMap<String, Value>, seconds: f64) -> Trial {
+        Trial {
+            number,
+            started: "2026-11-24T12:00:00Z".to_owned(),
+            phase: Phase::Search,
+            pair: None,
+            strategy: String::new(),
+            seed: 1,
+            workload: String::new(),
+            knobs,
+            outcome: Outcome::Ok,
+            detail: String::new(),
+            samples: vec![crate::trial::Sample { seconds, ..Default::default() }],
+            peak_rss_bytes: None,
+            stage_rss_bytes: BTreeMap::new(),
+            setup_s: None,
+            overhead_s: 0.0,
+            wall_s: 1.0,
+            noise: Noise::default(),
+            quality: None,
+            peak: None,
+            effect: String::new(),
+            tool: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_struck_value_ends_a_candidate_and_an_inert_knob_rests() {
+        let text = "threads:ord,pages:cat,value\n1,none,1\n2,none,1\n1,huge,1\n2,huge,1\n";
+        let space = crate::measure::replay::Recorded::parse("made", text).unwrap().space;
+        let candidate = |threads, pages| Candidate::new([threads, pages]);
+        let struck = Struck {
+            knob: "pages".to_owned(),
+            value: Value::Word("huge".to_owned()),
+            trial: 3,
+            detail: "huge pages: asked for some, got none".to_owned(),
+        };
+        let inert = Inert { knob: "threads".to_owned(), at_most: 0.012, trials: 40, values: 2 };
+        let dropped = Dropped { struck: vec![struck], inert: vec![inert] };
+        let (_, pages) = space.knob("pages").unwrap();
+        let level = |word: &str| pages.levels.iter().position(|l| l.to_string() == word).unwrap();
+        let (none, huge) = (level("none"), level("huge"));
+        assert_eq!(dropped.plain(&space, &candidate(0, huge)), None);
+        assert_eq!(dropped.plain(&space, &candidate(1, none)), Some(candidate(0, none)));
+        insta::assert_snapshot!(dropped.sentences().join("\n"), @r"
+        pages = huge could not be applied in trial 3 and was tried no more: huge pages: asked for some, got none
+        threads changes nothing here: 2 values in 40 trials differ by at most 1.2% and no more were tried
+        ");
+    }
+}
