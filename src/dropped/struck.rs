@@ -104,14 +104,16 @@ mod tests {
         all.map(|(name, word)| ((*name).to_owned(), Value::Word((*word).to_owned()))).collect()
     }
 
-    /// Trials of changes to the baseline, each with its mismatch, if any.
-    fn found(trials: &[(&[(&str, &str)], &str)]) -> Vec<String> {
-        let trial = |(number, (changes, detail)): (usize, &(&[(&str, &str)], &str))| Trial {
+    /// Changes to the baseline, and the mismatch, if any.
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str);
+
+    fn found(cases: &[Case<'_>]) -> Vec<String> {
+        let trial = |(number, (changes, detail)): (usize, &Case<'_>)| Trial {
             outcome: if detail.is_empty() { Outcome::Ok } else { Outcome::Misapplied },
             detail: (*detail).to_owned(),
             ..super::super::tests::trial(number as u64 + 1, knobs(changes), 1.0)
         };
-        let trials: Vec<Trial> = trials.iter().enumerate().map(trial).collect();
+        let trials: Vec<Trial> = cases.iter().enumerate().map(trial).collect();
         let struck = struck(&knobs(&[]), &trials);
         struck.iter().map(|s| format!("{}={} #{}", s.knob, s.value, s.trial)).collect()
     }
