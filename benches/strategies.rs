@@ -99,7 +99,7 @@ impl Measure for Clock {
         if self.asked.len() > 330 {
             Err(Stop::Budget)
         } else {
-            Ok(Observation { candidate: candidate.clone(), cost })
+            Ok(Observation::new(candidate.clone(), cost.into()))
         }
     }
 }

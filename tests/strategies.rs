@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use strum::VariantArray;
 
 use wan22_tune::measure::replay::{Recorded, Replay};
-use wan22_tune::search::{End, Ended, Measure, Observation, Plan, Stop, StrategyName, choose, run};
+use wan22_tune::search::{
+    End, Ended, Finding, Measure, Observation, Plan, Stop, StrategyName, choose, run,
+};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
 
 /// 6 x 4 x 3 candidates less the corner where the first two are both highest; the cheapest is
@@ -70,7 +72,7 @@ impl Measure for Failing {
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
         self.left = self.left.checked_sub(1).ok_or(Stop::Budget)?;
         self.asked.push(candidate.clone());
-        Ok(Observation { candidate: candidate.clone(), cost: None })
+        Ok(Observation::new(candidate.clone(), Finding::Failed))
     }
 }
 
@@ -170,7 +172,7 @@ fn a_space_of_one_candidate_is_searched() {
         let ended = search(&recorded, &plan(strategy, 7), 10);
         assert!(matches!(ended.why, End::Exhausted), "{strategy}: {:?}", ended.why);
         assert_eq!(ended.observations.len(), 1, "{strategy}");
-        assert_eq!(ended.observations[0].cost, Some(2.5), "{strategy}");
+        assert_eq!(ended.observations[0].cost(), Some(2.5), "{strategy}");
     }
 }
 
@@ -214,7 +216,7 @@ fn a_broken_journal_ends_the_search_and_keeps_what_was_observed() {
             if self.0 == 4 {
                 return Err(anyhow::anyhow!("no space left on device").into());
             }
-            Ok(Observation { candidate: candidate.clone(), cost: Some(self.0 as f64) })
+            Ok(Observation::new(candidate.clone(), Finding::Cost(self.0 as f64)))
         }
     }
     for &strategy in StrategyName::VARIANTS {

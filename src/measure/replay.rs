@@ -216,6 +216,6 @@ impl Measure for Replay<'_> {
             [only] => Some(only * (self.noise * normal(&mut self.rng)).exp()),
             several => Some(several[self.rng.random_range(0..several.len())]),
         };
-        Ok(Observation { candidate: candidate.clone(), cost })
+        Ok(Observation::new(candidate.clone(), cost.into()))
     }
 }

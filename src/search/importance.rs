@@ -66,8 +66,8 @@ fn of_knob(space: &Space, data: &Data, forest: &Forest, position: usize) -> Impo
         let (mean, deviation) = mean_and_deviation(&curves[level]);
         Response {
             value: value.clone(),
-            ratio: (mean * data.deviation).exp(),
-            error: deviation * data.deviation,
+            ratio: (mean * data.scale.deviation).exp(),
+            error: deviation * data.scale.deviation,
             observed: seen(level),
         }
     };
@@ -120,7 +120,7 @@ mod tests {
         all.sort();
         let observed = |candidate: Candidate| {
             let cost = recorded.cost(&candidate);
-            Observation { candidate, cost }
+            Observation::new(candidate, cost.into())
         };
         let observations: Vec<_> = all.into_iter().map(observed).collect();
         let found = importance(&recorded.space, &observations);

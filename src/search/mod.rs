@@ -16,11 +16,16 @@ mod propose;
 mod random;
 pub mod regret;
 mod rules;
+pub mod scaling;
 mod simplex;
 mod strategy;
 mod swarm;
 
+use std::collections::BTreeMap;
+
+use self::scaling::Timed;
 use crate::space::{Candidate, Space};
+use crate::trial::{Outcome, Trial};
 
 pub(crate) use draw::normal;
 pub(crate) use model::Factor;
@@ -32,8 +37,54 @@ pub use strategy::StrategyName;
 pub struct Observation {
     /// What was measured.
     pub candidate: Candidate,
-    /// Its cost, to be minimised (seconds a clip); `None` where the trial failed.
-    pub cost: Option<f64>,
+    /// What came of it.
+    pub finding: Finding,
+    /// Busy seconds a clip by stage, where the measurement has stages.
+    pub stages: BTreeMap<String, f64>,
+}
+
+/// What came of a measurement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Finding {
+    /// The cost, to be minimised (seconds a clip).
+    Cost(f64),
+    /// The cost is at least this: the trial was cut when it had taken too long. It is never chosen.
+    AtLeast(f64),
+    /// It crashed, ran out of memory, made a bad picture: what is like it may do so too.
+    Failed,
+}
+
+impl Observation {
+    /// An observation without stages.
+    pub fn new(candidate: Candidate, finding: Finding) -> Self {
+        Self { candidate, finding, stages: BTreeMap::new() }
+    }
+
+    /// What `trial` says of `candidate`; one that ran past its time limit costs `too_slow` at
+    /// least.
+    pub fn of(candidate: Candidate, trial: &Trial, too_slow: Option<f64>) -> Self {
+        let finding = match (trial.outcome, too_slow) {
+            (Outcome::Timeout, Some(cost)) => Finding::AtLeast(cost),
+            _ => trial.score_s().into(),
+        };
+        let timed = Timed::of(trial).unwrap_or_default();
+        Self { candidate, finding, stages: timed.stages }
+    }
+
+    /// The measured cost, to be minimised; `None` where the trial failed or was cut.
+    pub fn cost(&self) -> Option<f64> {
+        match self.finding {
+            Finding::Cost(cost) => Some(cost),
+            _ => None,
+        }
+    }
+}
+
+impl From<Option<f64>> for Finding {
+    /// A cost or a failure.
+    fn from(cost: Option<f64>) -> Self {
+        cost.map_or(Self::Failed, Self::Cost)
+    }
 }
 
 /// Why a search has to end.

@@ -7,7 +7,7 @@ use argmin::core::{CostFunction, Error};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::{Measure, Observation, Plan};
+use super::{Finding, Measure, Observation, Plan};
 use crate::space::{Candidate, Space};
 
 /// argmin's cost function over candidates.
@@ -58,7 +58,7 @@ impl<'a> Objective<'a> {
         };
         for observation in &plan.known {
             let candidate = space.canonical(&observation.candidate);
-            memory.learn(Observation { candidate, cost: observation.cost });
+            memory.learn(Observation { candidate, ..observation.clone() });
         }
         Self { space, seed: plan.seed, memory: RefCell::new(memory) }
     }
@@ -154,11 +154,11 @@ impl Memory<'_> {
 
     fn observe(&mut self, candidate: &Candidate) -> Result<(), super::Stop> {
         let dropped = self.measure.dropped();
-        let cost = self.measure.measure(candidate)?.cost;
+        let observation = self.measure.measure(candidate)?;
         if self.measure.dropped() != dropped {
             self.forget_identities();
         }
-        self.learn(Observation { candidate: candidate.clone(), cost });
+        self.learn(Observation { candidate: candidate.clone(), ..observation });
         Ok(())
     }
 
@@ -173,11 +173,15 @@ impl Memory<'_> {
     }
 
     fn learn(&mut self, mut observation: Observation) {
-        observation.cost = observation.cost.filter(|cost| cost.is_finite());
-        if let Some(cost) = observation.cost {
-            self.worst = Some(self.worst.map_or(cost, |worst| worst.max(cost)));
+        let cost = match observation.finding {
+            Finding::Cost(cost) | Finding::AtLeast(cost) if cost.is_finite() => Some(cost),
+            _ => None,
+        };
+        match cost {
+            Some(cost) => self.worst = Some(self.worst.map_or(cost, |worst| worst.max(cost))),
+            None => observation.finding = Finding::Failed,
         }
-        let cost = observation.cost.unwrap_or_else(|| self.penalty());
+        let cost = cost.unwrap_or_else(|| self.penalty());
         if let Some(identity) = self.identity(&observation.candidate) {
             let mean = self.costs.entry(identity).or_default();
             *mean = Mean { sum: mean.sum + cost, count: mean.count + 1.0 };

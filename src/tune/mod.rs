@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
                     continue;
                 }
             }
-            known.push(Observation { candidate, cost: trial.score_s() });
+            known.push(Observation::of(candidate, trial, self.too_slow()));
         }
         known
     }
@@ -246,6 +246,12 @@ impl<'a> Session<'a> {
     fn baseline_trial(&self) -> Duration {
         let trial = self.first(Phase::Baseline);
         Duration::from_secs_f64(trial.map_or(1.0, |trial| trial.wall_s))
+    }
+
+    /// The cost that a candidate has at least whose trial ran past its limit.
+    fn too_slow(&self) -> Option<f64> {
+        let baseline = self.trials.iter().find(|trial| trial.phase == Phase::Baseline);
+        baseline.and_then(|trial| Some(SLOWEST * trial.score_s()?))
     }
 
     /// The time limit of a trial, from the baseline's.

@@ -78,7 +78,7 @@ impl Measure for Searching<'_, '_> {
         };
         let trial = self.session.run(&order)?;
         self.drop_what_the_trials_show();
-        Ok(Observation { candidate: candidate.clone(), cost: trial.score_s() })
+        Ok(Observation::of(candidate.clone(), &trial, self.session.too_slow()))
     }
 
     fn dropped(&self) -> usize {

@@ -2,26 +2,28 @@
 
 use std::collections::HashMap;
 
-use crate::search::Observation;
+use crate::search::{Finding, Observation};
 use crate::search::objective::log_like;
 use crate::space::Candidate;
 
 /// Observations of the same candidate put together, costs on a scale that models can bear.
 #[derive(Clone, Debug)]
 pub(in crate::search) struct Data {
-    /// Candidates that succeeded, in the order in which they were first measured.
+    /// Candidates that succeeded or were cut, in the order in which they were first measured.
     pub candidates: Vec<Candidate>,
     /// Their log costs: clipped above, zero mean, unit variance.
     pub targets: Vec<f64>,
     /// How many measurements each target is the mean of.
     pub counts: Vec<f64>,
+    /// Whether the target is only what the candidate costs at least.
+    pub cut: Vec<bool>,
     /// Candidates that failed every time.
     pub failed: Vec<Candidate>,
     /// Variance of one measurement around its candidate's mean, in units of the targets;
     /// `None` while nothing was measured twice.
     pub noise: Option<f64>,
-    /// A target's worth in log cost.
-    pub deviation: f64,
+    /// Where the targets come from.
+    pub scale: Scale,
     /// The root of the noise in log cost, so about a share of the cost.
     pub relative_noise: Option<f64>,
 }
@@ -39,26 +41,26 @@ impl Data {
 
     fn gather(observations: &[Observation], clip: bool) -> Self {
         let mut places: HashMap<&Candidate, usize> = HashMap::new();
-        let mut order: Vec<(&Candidate, Vec<f64>)> = Vec::new();
+        let mut order: Vec<(&Candidate, Costs)> = Vec::new();
         for observation in observations {
             let place = *places.entry(&observation.candidate).or_insert_with(|| {
-                order.push((&observation.candidate, Vec::new()));
+                order.push((&observation.candidate, Costs::default()));
                 order.len() - 1
             });
-            order[place].1.extend(observation.cost.map(log_like));
+            order[place].1.add(observation.finding);
         }
         let (good, failed): (Vec<_>, Vec<_>) = order.into_iter().partition(|(_, c)| !c.is_empty());
-        let (targets, deviation) =
-            standardised(good.iter().map(|(_, costs)| mean(costs)).collect(), clip);
-        let variance = variance_of_repeats(good.iter().map(|(_, costs)| costs.as_slice()));
+        let scale = Scale::of(good.iter().map(|(_, costs)| costs.mean()), clip);
+        let variance = variance_of_repeats(good.iter().map(|(_, costs)| costs.measured.as_slice()));
         Self {
             candidates: good.iter().map(|(candidate, _)| (*candidate).clone()).collect(),
-            targets,
-            counts: good.iter().map(|(_, costs)| costs.len() as f64).collect(),
+            targets: good.iter().map(|(_, costs)| scale.target(costs.mean())).collect(),
+            counts: good.iter().map(|(_, c)| c.measured.len().max(1) as f64).collect(),
+            cut: good.iter().map(|(_, costs)| costs.measured.is_empty()).collect(),
             failed: failed.into_iter().map(|(candidate, _)| candidate.clone()).collect(),
-            deviation,
-            noise: variance.map(|variance| variance / (deviation * deviation)),
+            noise: variance.map(|variance| variance / (scale.deviation * scale.deviation)),
             relative_noise: variance.map(f64::sqrt),
+            scale,
         }
     }
 
@@ -69,8 +71,9 @@ impl Data {
             candidates: all().cloned().collect(),
             targets: all().enumerate().map(|(i, _)| f64::from(i < self.len())).collect(),
             counts: all().map(|_| 1.0).collect(),
+            cut: all().map(|_| false).collect(),
             failed: Vec::new(),
-            deviation: 1.0,
+            scale: Scale::default(),
             noise: None,
             relative_noise: None,
         }
@@ -89,6 +92,7 @@ impl Data {
         self.candidates = kept.iter().map(|&i| self.candidates[i].clone()).collect();
         self.targets = kept.iter().map(|&i| self.targets[i]).collect();
         self.counts = kept.iter().map(|&i| self.counts[i]).collect();
+        self.cut = kept.iter().map(|&i| self.cut[i]).collect();
         self
     }
 
@@ -99,9 +103,82 @@ impl Data {
     /// Positions of the cheapest, the best first.
     pub fn best(&self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.len()).collect();
-        order.sort_by(|&a, &b| self.targets[a].total_cmp(&self.targets[b]));
+        let cost = |i: usize| (self.cut[i], self.targets[i]);
+        order.sort_by(|&a, &b| {
+            let ((cut, a), (other_cut, b)) = (cost(a), cost(b));
+            cut.cmp(&other_cut).then(a.total_cmp(&b))
+        });
         order.truncate(count);
         order
+    }
+}
+
+/// Log costs of one candidate.
+#[derive(Default)]
+struct Costs {
+    measured: Vec<f64>,
+    /// The most that it is known to cost at least.
+    at_least: Option<f64>,
+}
+
+impl Costs {
+    fn add(&mut self, finding: Finding) {
+        match finding {
+            Finding::Cost(cost) => self.measured.push(log_like(cost)),
+            Finding::AtLeast(cost) => {
+                let cost = log_like(cost);
+                self.at_least = Some(self.at_least.map_or(cost, |least| least.max(cost)));
+            }
+            Finding::Failed => {}
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.measured.is_empty() && self.at_least.is_none()
+    }
+
+    fn mean(&self) -> f64 {
+        if self.measured.is_empty() { self.at_least.unwrap_or(0.0) } else { mean(&self.measured) }
+    }
+}
+
+/// From log costs to targets.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::search) struct Scale {
+    mean: f64,
+    /// A target's worth in log cost.
+    pub deviation: f64,
+    /// Log costs above are as good as this one.
+    ceiling: f64,
+}
+
+impl Default for Scale {
+    fn default() -> Self {
+        Self { mean: 0.0, deviation: 1.0, ceiling: f64::INFINITY }
+    }
+}
+
+impl Scale {
+    /// The scale on which `costs`, clipped above if asked, have zero mean and unit variance.
+    fn of(costs: impl Iterator<Item = f64>, clip: bool) -> Self {
+        let mut costs: Vec<f64> = costs.collect();
+        costs.sort_by(f64::total_cmp);
+        if costs.is_empty() {
+            return Self::default();
+        }
+        // How bad the worse half is says little about where the best lies, and misleads about
+        // it: the category that holds the best may hold the worst too.
+        let ceiling = if clip { costs[costs.len() / 2] } else { f64::INFINITY };
+        costs.iter_mut().for_each(|cost| *cost = cost.min(ceiling));
+        let mean = mean(&costs);
+        let squares = costs.iter().map(|cost| (cost - mean).powi(2)).sum::<f64>();
+        let variance = squares / costs.len() as f64;
+        let deviation = if variance > 1e-24 { variance.sqrt() } else { 1.0 };
+        Self { mean, deviation, ceiling }
+    }
+
+    pub fn target(&self, log_cost: f64) -> f64 {
+        (log_cost.min(self.ceiling) - self.mean) / self.deviation
     }
 }
 
@@ -118,24 +195,4 @@ fn variance_of_repeats<'a>(costs: impl Iterator<Item = &'a [f64]>) -> Option<f64
         degrees += costs.len() as f64 - 1.0;
     }
     (degrees > 0.0).then(|| squares / degrees)
-}
-
-/// Costs, clipped above if asked, with zero mean and unit variance, and the deviation they had.
-fn standardised(mut costs: Vec<f64>, clip: bool) -> (Vec<f64>, f64) {
-    if costs.is_empty() {
-        return (costs, 1.0);
-    }
-    if clip {
-        // How bad the worse half is says little about where the best lies, and misleads about
-        // it: the category that holds the best may hold the worst too.
-        let mut sorted = costs.clone();
-        sorted.sort_by(f64::total_cmp);
-        let median = sorted[sorted.len() / 2];
-        costs.iter_mut().for_each(|cost| *cost = cost.min(median));
-    }
-    let mean = mean(&costs);
-    let variance = costs.iter().map(|cost| (cost - mean).powi(2)).sum::<f64>() / costs.len() as f64;
-    let deviation = if variance > 1e-24 { variance.sqrt() } else { 1.0 };
-    costs.iter_mut().for_each(|cost| *cost = (*cost - mean) / deviation);
-    (costs, deviation)
 }

@@ -35,7 +35,7 @@ pub(super) fn doubtful(space: &Space, data: &Data, scales: &Scales) -> Option<Ca
 /// repeated measurements show noise, the cheapest where they show none.
 pub(in crate::search) fn choose(space: &Space, observations: &[Observation]) -> Option<Candidate> {
     let data = Data::new(observations);
-    let best = *data.best(1).first()?;
+    let best = *data.best(1).first().filter(|&&best| !data.cut[best])?;
     let noisy = data.relative_noise.is_some_and(|noise| noise >= NEGLIGIBLE);
     if !noisy || data.len() < 3 {
         return Some(data.candidates[best].clone());
@@ -49,7 +49,7 @@ pub(in crate::search) fn choose(space: &Space, observations: &[Observation]) -> 
 fn ranked(space: &Space, data: &Data, scales: &Scales, count: usize) -> Vec<usize> {
     let noise = data.noise.unwrap_or(0.0);
     let Some(truths) = truths(space, data, scales, noise) else { return data.best(count) };
-    let mut order: Vec<usize> = (0..data.len()).collect();
+    let mut order: Vec<usize> = (0..data.len()).filter(|&i| !data.cut[i]).collect();
     order.sort_by(|&a, &b| truths[a].total_cmp(&truths[b]));
     order.truncate(count);
     order
