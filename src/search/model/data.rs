@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::search::{Finding, Observation};
 use crate::search::objective::log_like;
+use crate::search::{Finding, Observation};
 use crate::space::Candidate;
 
 /// Observations of the same candidate put together, costs on a scale that models can bear.
