@@ -55,6 +55,8 @@ pub enum Command {
     Measure(cmd::measure::MeasureArgs),
     /// Becomes a command, bound and with the environment of a profile.
     Exec(cmd::exec::ExecArgs),
+    /// Writes a profile in the words of systemd, docker, Slurm, Python and others.
+    Export(cmd::export::ExportArgs),
 }
 
 /// How to tune.

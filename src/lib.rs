@@ -27,6 +27,7 @@ pub mod cmd;
 pub mod confirm;
 pub mod dropped;
 pub mod durable;
+pub mod export;
 pub mod journal;
 pub mod launch;
 pub mod lock;

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Some(Command::Replay(args)) => args.run(&mut std::io::stdout().lock()),
         Some(Command::Measure(args)) => cmd::measure::run(&args),
         Some(Command::Exec(args)) => return cmd::exec::run(&args),
+        Some(Command::Export(args)) => cmd::export::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

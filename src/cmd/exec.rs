@@ -1,12 +1,14 @@
 //! `exec`: becomes a command, launched as a profile says.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use crate::launch::{self, EXIT_NOT_APPLIED, Supervision};
+use crate::launch::{self, EXIT_NOT_APPLIED, Launch, Supervision};
 use crate::machine::{Likeness, Machine};
 use crate::profile::Profile;
 
@@ -16,9 +18,12 @@ pub struct ExecArgs {
     /// The profile to launch with.
     #[arg(long, value_name = "FILE")]
     profile: PathBuf,
-    /// Launches even if the profile was made on a machine of another shape.
+    /// Applies the profile as it stands, even if it was made on a machine of another shape.
     #[arg(long)]
     force: bool,
+    /// Leaves the memory policy as it is, for containers that forbid to set one.
+    #[arg(long)]
+    without_memory_policy: bool,
     /// Does not say what was applied.
     #[arg(long)]
     quiet: bool,
@@ -42,20 +47,37 @@ pub fn run(args: &ExecArgs) -> ExitCode {
     }
 }
 
-fn launch(args: &ExecArgs) -> anyhow::Result<std::convert::Infallible> {
+fn launch(args: &ExecArgs) -> Result<Infallible> {
+    if let Some(parent) = args.supervisor {
+        launch::supervise(Supervision { parent })?;
+    }
+    let chosen = choose(args)?;
+    let applied = launch::apply(&chosen.launch, !args.without_memory_policy)?;
+    if !args.quiet {
+        eprintln!("wan22-tune exec: {}: {applied}", chosen.source);
+    }
+    launch::exec(&applied, &args.command)
+}
+
+/// What to launch with, and where it comes from.
+struct Chosen {
+    launch: Launch,
+    source: String,
+}
+
+fn choose(args: &ExecArgs) -> Result<Chosen> {
+    let file = args.profile.display();
     let profile = Profile::read(&args.profile)?;
-    let machine = Machine::detect()?;
+    let machine = Machine::detect_host()?;
     let likeness = machine.fingerprint().compare(&profile.machine.fingerprint);
-    anyhow::ensure!(
+    ensure!(
         likeness != Likeness::Different || args.force,
-        "{} was made on {}, a machine of another shape: tune here, or add --force",
-        args.profile.display(),
+        "{file} was made on {}, a machine of another shape: tune here, or add --force to apply it \
+         as it stands",
         profile.machine.host
     );
-    if !args.quiet {
-        let launch = &profile.launch;
-        eprintln!("wan22-tune exec: cpus {}, memory {}", launch.cpus, launch.memory);
+    if likeness != Likeness::Different {
+        profile.agrees(&machine).with_context(|| format!("profile {file}"))?;
     }
-    let supervision = args.supervisor.map(|parent| Supervision { parent });
-    launch::exec(&profile.launch, &args.command, supervision)
+    Ok(Chosen { launch: profile.launch, source: format!("{file} ({likeness})") })
 }

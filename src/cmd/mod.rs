@@ -3,6 +3,7 @@
 mod bench;
 pub mod doctor;
 pub mod exec;
+pub mod export;
 mod job;
 pub mod machine;
 pub mod measure;

@@ -41,8 +41,7 @@ pub const GLIBC_KEEP: &str = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshol
 pub const JEMALLOC_KEEP: &str = "dirty_decay_ms:-1,muzzy_decay_ms:-1";
 
 impl Allocator {
-    /// Its library's name, for the dynamic linker to find in the system's folders; `None` for
-    /// glibc's own.
+    /// Its library's name; `None` for glibc's own. Which file that is, [`library::find`] says.
     pub fn library(self) -> Option<&'static str> {
         match self {
             Self::Glibc | Self::GlibcKeep => None,
@@ -54,18 +53,12 @@ impl Allocator {
 
     /// The Debian package that brings it.
     pub fn package(self) -> Option<&'static str> {
-        match self {
-            Self::Glibc | Self::GlibcKeep => None,
-            Self::Jemalloc => Some("libjemalloc2"),
-            Self::Tcmalloc => Some("libtcmalloc-minimal4"),
-            Self::Mimalloc => Some("libmimalloc2.0"),
-        }
+        self.library().and_then(library::package)
     }
 
     /// Why it can't be chosen on this system; `None` where it can.
     pub fn refusal(self, roots: &Roots) -> Option<String> {
-        let (library, package) = self.library().zip(self.package())?;
-        library::missing(library, package, roots)
+        library::refusal(self.library()?, roots)
     }
 
     /// The variables that choose it.

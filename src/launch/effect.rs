@@ -357,7 +357,12 @@ fn is_openmp(library: &str) -> bool {
 
 /// File names that the settings load before all others.
 fn preloaded(settings: &Settings) -> impl Iterator<Item = &str> {
-    let list = settings.environment.get("LD_PRELOAD").map_or("", String::as_str);
+    let list = settings.environment.get(environment::PRELOAD).map_or("", String::as_str);
+    file_names(list)
+}
+
+/// The file names in a list of libraries: settings name libraries, a launch the system's files.
+fn file_names(list: &str) -> impl Iterator<Item = &str> {
     let files = list.split([':', ' ']).filter(|file| !file.is_empty());
     files.map(file_name)
 }
@@ -378,7 +383,11 @@ fn deciding(environ: &[u8]) -> BTreeMap<String, String> {
     let text = String::from_utf8_lossy(environ).replace("\0glibc.", ":glibc.");
     let variables = text.split('\0').filter_map(|variable| variable.split_once('='));
     let deciding = variables.filter(|(name, _)| environment::decides(name));
-    deciding.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let by_name = |name: &str, value: &str| match name {
+        environment::PRELOAD => file_names(value).collect::<Vec<_>>().join(":"),
+        _ => value.to_owned(),
+    };
+    deciding.map(|(name, value)| (name.to_owned(), by_name(name, value))).collect()
 }
 
 #[cfg(test)]

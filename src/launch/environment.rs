@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::LazyLock;
 
+use regex_lite::Regex;
 use strum::VariantArray;
 
 use super::allocator::{GLIBC_KEEP, JEMALLOC_KEEP};
 use super::huge_pages::GLIBC_HUGE;
-use super::places::Places;
-use super::{Allocator, OmpRuntime, OnednnIsa};
-
+use super::{Allocator, OmpRuntime, OnednnIsa, library};
+use crate::machine::Roots;
 /// Names with these beginnings decide how OpenMP, MKL, libtorch or the allocator run. A parent
 /// may have set them for itself (Dask and Ray export OMP_NUM_THREADS=1), so none is inherited.
 const NOT_INHERITED: [&str; 20] = [
@@ -36,118 +37,101 @@ const NOT_INHERITED: [&str; 20] = [
     "LD_PRELOAD",
 ];
 
-/// What a profile may set, each name with the form of its value.
-const ALLOWED: [(&str, Form); 16] = [
-    ("OMP_NUM_THREADS", Form::Count),
-    ("MKL_NUM_THREADS", Form::Count),
-    ("NUMEXPR_NUM_THREADS", Form::Count),
-    ("TORCH_NUM_THREADS", Form::Count),
-    ("MALLOC_ARENA_MAX", Form::Count),
-    ("NUMA_PREFERRED_NODE", Form::Index),
-    ("NUMA_INTERLEAVE_NODES", Form::Indexes),
-    ("PYTORCH_CUDA_ALLOC_CONF", Form::SplitSize),
-    ("GLIBC_TUNABLES", Form::Tunables),
-    ("MALLOC_CONF", Form::Word(&[JEMALLOC_KEEP])),
-    ("LD_PRELOAD", Form::Preload),
-    ("ONEDNN_MAX_CPU_ISA", Form::Isa),
-    ("OMP_PLACES", Form::Places),
-    ("OMP_PROC_BIND", Form::Word(&["close", "spread"])),
-    ("OMP_WAIT_POLICY", Form::Word(&["active", "passive"])),
-    ("THP_MEM_ALLOC_ENABLE", Form::Word(&["1"])),
-];
+/// What a profile may set, each name with the form of its value: a regular expression that Rust,
+/// Python and `grep -E` read alike, so that there is one list for all that writes or reads profiles.
+static ALLOWED: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
+    const COUNT: &str = "[1-9][0-9]{0,4}";
+    const INDEX: &str = "(0|[1-9][0-9]{0,4})";
+    let allocator = one_of(Allocator::VARIANTS.iter().filter_map(|allocator| allocator.library()));
+    let openmp = one_of(OmpRuntime::VARIANTS.iter().filter_map(|runtime| runtime.library()));
+    let (keep, huge) = (one_of([GLIBC_KEEP]), one_of([GLIBC_HUGE]));
+    let interval = format!("{INDEX}:{COUNT}");
+    let place = format!("\\{{{interval}(,{interval})*\\}}");
+    vec![
+        ("OMP_NUM_THREADS", COUNT.to_owned()),
+        ("MKL_NUM_THREADS", COUNT.to_owned()),
+        ("NUMEXPR_NUM_THREADS", COUNT.to_owned()),
+        ("TORCH_NUM_THREADS", COUNT.to_owned()),
+        ("MALLOC_ARENA_MAX", COUNT.to_owned()),
+        ("NUMA_PREFERRED_NODE", INDEX.to_owned()),
+        ("NUMA_INTERLEAVE_NODES", format!("{INDEX}(,{INDEX})*")),
+        ("PYTORCH_CUDA_ALLOC_CONF", format!("max_split_size_mb:{COUNT}")),
+        ("GLIBC_TUNABLES", format!("{keep}(:{huge})?|{huge}")),
+        ("MALLOC_CONF", one_of([JEMALLOC_KEEP])),
+        // By name and never by path: which file that is, the launch finds out.
+        ("LD_PRELOAD", format!("{allocator}(:{openmp})?|{openmp}")),
+        ("ONEDNN_MAX_CPU_ISA", one_of(OnednnIsa::VARIANTS.iter().filter_map(|isa| isa.value()))),
+        ("OMP_PLACES", format!("{place}(,{place})*")),
+        ("OMP_PROC_BIND", one_of(["close", "spread"])),
+        ("OMP_WAIT_POLICY", one_of(["active", "passive"])),
+        ("THP_MEM_ALLOC_ENABLE", one_of(["1"])),
+    ]
+});
 
-/// The form of an environment variable's value.
-#[derive(Clone, Copy)]
-enum Form {
-    /// 1 to 65535.
-    Count,
-    /// 0 to 65535.
-    Index,
-    /// Indexes with commas between.
-    Indexes,
-    /// `max_split_size_mb:` and a count.
-    SplitSize,
-    /// One of the values that this program writes.
-    Word(&'static [&'static str]),
-    /// Those of glibc's tunables that this program writes.
-    Tunables,
-    /// The libraries of an [`Allocator`] and an [`OmpRuntime`], by name and never by path.
-    Preload,
-    /// What [`Places`] writes.
-    Places,
-    /// An [`OnednnIsa`].
-    Isa,
+static FORMS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    let whole = |form: &str| Regex::new(&format!("^({form})$")).expect("a form is a valid pattern");
+    ALLOWED.iter().map(|(_, form)| whole(form)).collect()
+});
+
+/// A pattern of these texts and no other.
+fn one_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let texts: Vec<String> = texts.into_iter().map(regex_lite::escape).collect();
+    format!("({})", texts.join("|"))
 }
 
-impl Form {
-    fn fits(self, value: &str) -> bool {
-        let number = |text: &str| {
-            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| text.parse::<u16>().ok()).flatten()
-        };
-        match self {
-            Self::Count => number(value).is_some_and(|count| count > 0),
-            Self::Index => number(value).is_some(),
-            Self::Indexes => value.split(',').all(|part| number(part).is_some()),
-            Self::Word(words) => words.contains(&value),
-            Self::Tunables => is_list(value, &[GLIBC_KEEP], &[GLIBC_HUGE]),
-            Self::Preload => {
-                let allocators = Allocator::VARIANTS.iter().filter_map(|a| a.library());
-                let runtimes = OmpRuntime::VARIANTS.iter().filter_map(|r| r.library());
-                is_list(value, &allocators.collect::<Vec<_>>(), &runtimes.collect::<Vec<_>>())
-            }
-            Self::Places => value.parse::<Places>().is_ok(),
-            Self::Isa => OnednnIsa::VARIANTS.iter().any(|isa| isa.value() == Some(value)),
-            Self::SplitSize => value
-                .strip_prefix("max_split_size_mb:")
-                .is_some_and(|size| number(size).is_some_and(|mb| mb > 0)),
-        }
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Count => "a count from 1 to 65535",
-            Self::Index => "an index from 0 to 65535",
-            Self::Indexes => "indexes with commas between, like 0,1",
-            Self::SplitSize => "max_split_size_mb:N",
-            Self::Word(_) | Self::Tunables => "a value that this program writes",
-            Self::Preload => {
-                "libraries of an allocator and an OpenMP runtime that this program knows"
-            }
-            Self::Places => "places like {0:2},{2:2}",
-            Self::Isa => "an instruction set that this program knows",
-        }
-    }
+/// Every variable that a profile may set, with the form of its value as a regular expression.
+pub fn allowed() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ALLOWED.iter().map(|(name, form)| (*name, form.as_str()))
 }
 
-/// Whether `value` is one of `first`, one of `second`, or one of each with a colon between.
-fn is_list(value: &str, first: &[&str], second: &[&str]) -> bool {
-    let rest = |head: &&str| value.strip_prefix(head)?.strip_prefix(':');
-    first.contains(&value)
-        || second.contains(&value)
-        || first.iter().filter_map(rest).any(|rest| second.contains(&rest))
+/// The beginnings of the names that a launched process does not inherit.
+pub fn not_inherited() -> &'static [&'static str] {
+    &NOT_INHERITED
 }
+
+/// Whether the variable's value follows from the machine and not from the candidate alone.
+pub fn depends_on_the_machine(name: &str) -> bool {
+    name.starts_with("NUMA_") || [CUDA_ALLOCATOR, "OMP_PLACES", "OMP_PROC_BIND"].contains(&name)
+}
+
+/// libtorch's allocator on GPUs: its value follows from the GPU, for which a launch does not look.
+pub const CUDA_ALLOCATOR: &str = "PYTORCH_CUDA_ALLOC_CONF";
 
 /// Whether a variable decides how OpenMP, MKL, libtorch or the allocator run.
 pub fn decides(name: &str) -> bool {
     NOT_INHERITED.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Checks every variable against the allow-list.
+/// Checks a variable against the allow-list.
 ///
 /// # Errors
-/// The first name that is not allowed, or whose value has the wrong form.
-pub fn check(environment: &BTreeMap<String, String>) -> Result<(), String> {
-    for (name, value) in environment {
-        let Some((_, form)) = ALLOWED.iter().find(|(allowed, _)| allowed == name) else {
-            return Err(format!("environment.{name}: a profile may not set this variable"));
-        };
-        if !form.fits(value) {
-            return Err(format!("environment.{name}: `{value}` is not {}", form.words()));
-        }
+/// The name is not allowed, or the value has another form.
+pub fn check(name: &str, value: &str) -> Result<(), String> {
+    let Some(position) = ALLOWED.iter().position(|(allowed, _)| *allowed == name) else {
+        return Err("a profile may not set this variable".to_owned());
+    };
+    // `$` of other readers also stands before a last line break.
+    if FORMS[position].is_match(value) && !value.ends_with('\n') {
+        return Ok(());
     }
-    Ok(())
+    Err(format!("`{value}` is not of the form {}", ALLOWED[position].1))
 }
+
+/// The variables as a process gets them: libraries are the system's own files.
+///
+/// # Errors
+/// The library that is missing, or that somebody else could have put there.
+pub fn resolved(settings: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
+    let mut resolved = settings.clone();
+    if let Some(libraries) = resolved.get_mut(PRELOAD) {
+        let file = |name: &str| library::find(name, &Roots::live()).map_err(|e| e.to_string());
+        *libraries = libraries.split(':').map(file).collect::<Result<Vec<_>, _>>()?.join(":");
+    }
+    Ok(resolved)
+}
+
+/// The variable that names libraries to load before all others.
+pub const PRELOAD: &str = "LD_PRELOAD";
 
 /// The caller's variables that are handed on, and those of `settings` on top.
 pub fn build(
@@ -198,20 +182,28 @@ mod tests {
             ("OMP_WAIT_POLICY", "passive"),
             ("THP_MEM_ALLOC_ENABLE", "1"),
         ] {
-            assert_eq!(check(&map(&[(name, value)])), Ok(()), "{name}={value}");
+            assert_eq!(check(name, value), Ok(()), "{name}={value}");
         }
     }
 
     #[test]
     fn only_known_names_with_well_formed_values_are_allowed() {
-        assert_eq!(
-            check(&map(&[("OMP_NUM_THREADS", "8"), ("NUMA_INTERLEAVE_NODES", "0,1")])),
-            Ok(())
-        );
         for (name, value) in [
+            ("OMP_NUM_THREADS", "8"),
+            ("NUMA_INTERLEAVE_NODES", "0,1"),
+            ("LD_PRELOAD", "libjemalloc.so.2"),
+            ("GLIBC_TUNABLES", GLIBC_KEEP),
+        ] {
+            assert_eq!(check(name, value), Ok(()), "{name}={value}");
+        }
+        for (name, value) in [
+            ("LD_LIBRARY_PATH", "/tmp"),
             ("LD_PRELOAD", "x.so"),
+            ("LD_PRELOAD", "./libjemalloc.so.2"),
+            ("LD_PRELOAD", "libjemallocXso.2"),
             ("OMP_NUM_THREADS", "0"),
             ("OMP_NUM_THREADS", "8; rm"),
+            ("OMP_NUM_THREADS", "8\n"),
             ("OMP_NUM_THREADS", "+8"),
             ("NUMA_INTERLEAVE_NODES", "0,"),
             ("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:"),
@@ -227,7 +219,12 @@ mod tests {
             ("OMP_WAIT_POLICY", "ACTIVE"),
             ("THP_MEM_ALLOC_ENABLE", "0"),
         ] {
-            assert!(check(&map(&[(name, value)])).unwrap_err().contains(name), "{name}={value}");
+            assert!(check(name, value).is_err(), "{name}={value}");
         }
+    }
+
+    #[test]
+    fn whatever_a_profile_may_set_is_not_inherited() {
+        assert!(allowed().all(|(name, _)| decides(name)));
     }
 }

@@ -1,16 +1,19 @@
 //! Becoming the launched command.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
-use super::{Launch, affinity, environment};
+use super::{Launch, MemoryPolicy, affinity, environment, probe};
+use crate::machine::CpuSet;
 
 /// Everything was applied, but the command can't be run.
 #[derive(Debug, thiserror::Error)]
@@ -29,34 +32,87 @@ pub struct Supervision {
     pub parent: i32,
 }
 
-/// Binds this process to what `launch` says and replaces it by `command`.
+/// What holds in this process, read back from the kernel, and what the command will be given.
+#[derive(Debug)]
+pub struct Applied {
+    cpus: CpuSet,
+    /// What was asked for; `None` where the caller wanted no policy set.
+    asked: Option<MemoryPolicy>,
+    /// What the kernel says; `None` where it does not.
+    memory: Option<MemoryPolicy>,
+    environment: BTreeMap<String, String>,
+}
+
+impl fmt::Display for Applied {
+    /// One line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let got = self.memory.as_ref().map_or("not readable".to_owned(), ToString::to_string);
+        write!(f, "CPUs {0} (read back {0}), memory ", self.cpus)?;
+        match &self.asked {
+            Some(asked) => write!(f, "{asked} (read back {got})")?,
+            None => write!(f, "as inherited (read back {got})")?,
+        }
+        self.environment.iter().try_for_each(|(name, value)| write!(f, ", {name}={value}"))
+    }
+}
+
+/// Binds this process to what `launch` says, and reads back whether it holds.
+///
+/// Without `memory` the memory policy stays what was inherited.
 ///
 /// # Errors
-/// What could not be applied, or why the command can't start. Never returns otherwise.
-pub fn exec(
-    launch: &Launch,
-    command: &[OsString],
-    supervision: Option<Supervision>,
-) -> Result<Infallible> {
+/// What could not be applied, with the cure.
+pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
+    let environment = environment::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
+    affinity::bind(&launch.cpus).with_context(|| {
+        let within = "the cgroup's cpuset decides which CPUs there are; --adapt finds others";
+        format!("binding to CPUs {} ({within})", launch.cpus)
+    })?;
+    if memory {
+        set_policy(&launch.memory)?;
+    }
+    Ok(Applied {
+        cpus: affinity::bound().context("reading the CPUs back")?,
+        asked: memory.then(|| launch.memory.clone()),
+        memory: MemoryPolicy::read().ok(),
+        environment,
+    })
+}
+
+fn set_policy(policy: &MemoryPolicy) -> Result<()> {
+    let without = "or go on without it: --without-memory-policy";
+    let refused =
+        |error: io::Error| format!("memory policy {policy}: {}; {without}", probe::cure(&error));
+    policy.apply().map_err(refused).map_err(anyhow::Error::msg)?;
+    if *policy == MemoryPolicy::Default {
+        return Ok(());
+    }
+    let got = MemoryPolicy::read().map_err(refused).map_err(anyhow::Error::msg)?;
+    ensure!(got == *policy, "memory policy {policy}: the kernel made it {got}; {without}");
+    Ok(())
+}
+
+/// Replaces this process by `command`.
+///
+/// # Errors
+/// Why the command can't start. Never returns otherwise.
+pub fn exec(applied: &Applied, command: &[OsString]) -> Result<Infallible> {
     let Some((program, arguments)) = command.split_first() else {
         bail!("no command: type it after `--`");
     };
-    if let Some(supervision) = supervision {
-        supervise(supervision)?;
-    }
-    affinity::bind(&launch.cpus).with_context(|| format!("binding to CPUs {}", launch.cpus))?;
-    launch.memory.apply().with_context(|| {
-        format!("memory policy {:?} (in a container, add --cap-add SYS_NICE)", launch.memory)
-    })?;
     let error = Command::new(program)
         .args(arguments)
         .env_clear()
-        .envs(environment::build(std::env::vars_os(), &launch.environment))
+        .envs(environment::build(std::env::vars_os(), &applied.environment))
         .exec();
     Err(NotStarted { program: program.display().to_string(), source: error }.into())
 }
 
-fn supervise(supervision: Supervision) -> Result<()> {
+/// Ties this process to the tuner that started it.
+///
+/// # Errors
+/// The tuner is gone, or the kernel refuses.
+pub fn supervise(supervision: Supervision) -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL)).context("asking to die with the tuner")?;
     // The tuner may have died before the line above.
     if getppid().map(Pid::as_raw_pid) != Some(supervision.parent) {

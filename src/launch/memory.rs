@@ -52,6 +52,18 @@ impl MemoryPolicy {
         }
     }
 
+    /// The kernel's number for it.
+    pub fn mode(&self) -> i32 {
+        match self {
+            Self::Default => mode::DEFAULT,
+            Self::Bind(_) => mode::BIND,
+            Self::Preferred(nodes) if nodes.len() == 1 => mode::PREFERRED,
+            Self::Preferred(_) => mode::PREFERRED_MANY,
+            Self::Interleave(_) => mode::INTERLEAVE,
+            Self::WeightedInterleave(_) => mode::WEIGHTED_INTERLEAVE,
+        }
+    }
+
     /// Makes it the policy of the calling thread and of whatever that starts from now on.
     ///
     /// # Errors
@@ -60,14 +72,7 @@ impl MemoryPolicy {
     /// dropped from a set silently; [`MemoryPolicy::read`] tells. The default can't fail where
     /// policies are forbidden or the kernel has none: nothing else can hold there.
     pub fn apply(&self) -> io::Result<()> {
-        let mode = match self {
-            Self::Default => mode::DEFAULT,
-            Self::Bind(_) => mode::BIND,
-            Self::Preferred(nodes) if nodes.len() == 1 => mode::PREFERRED,
-            Self::Preferred(_) => mode::PREFERRED_MANY,
-            Self::Interleave(_) => mode::INTERLEAVE,
-            Self::WeightedInterleave(_) => mode::WEIGHTED_INTERLEAVE,
-        };
+        let mode = self.mode();
         match self.nodes() {
             None => match syscalls::set_policy(mode, &NodeSet::empty()) {
                 Err(error) if is_out_of_reach(&error) => Ok(()),

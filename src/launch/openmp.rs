@@ -43,23 +43,14 @@ impl OmpRuntime {
         }
     }
 
-    /// The Debian package that brings it.
-    pub fn package(self) -> Option<&'static str> {
-        match self {
-            Self::Libgomp => None,
-            Self::Libiomp5 => Some("libomp-dev"),
-            Self::Libomp => Some("libomp5"),
-        }
-    }
-
     /// Why it can't be chosen on this system; `None` where it can.
     pub fn refusal(self, roots: &Roots) -> Option<String> {
-        let (library, package) = self.library().zip(self.package())?;
+        let library = self.library()?;
         let intel = (self == Self::Libomp).then(|| Self::Libiomp5.library()).flatten();
         if intel.is_some_and(|intel| library::are_one(library, intel, roots)) {
             return Some(format!("it is the file that {} is a link to", Self::Libiomp5));
         }
-        library::missing(library, package, roots)
+        library::refusal(library, roots)
     }
 
     /// The variable that chooses it.

@@ -49,7 +49,7 @@ impl MemoryPolicy {
     }
 }
 
-fn cure(error: &io::Error) -> String {
+pub(super) fn cure(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EPERM) => {
             "the kernel forbids it; in a container, start it with `--cap-add SYS_NICE`".to_owned()

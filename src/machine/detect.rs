@@ -22,13 +22,20 @@ impl Machine {
     /// # Errors
     /// When hwloc can't read the topology, or environment variables make it read another one.
     pub fn detect() -> Result<Self> {
+        Ok(Self { gpus: gpus::read(), ..Self::detect_host()? })
+    }
+
+    /// Detects this machine without its GPUs, for which their driver's program would have to be
+    /// started.
+    ///
+    /// # Errors
+    /// As [`Machine::detect`].
+    pub fn detect_host() -> Result<Self> {
         let structure = {
             let _alone = rehearsal::alone();
             Structure::of(&live()?).map_err(|problem| anyhow!("hwloc: {problem}"))?
         };
-        let mut machine = within(structure, &Roots::live());
-        machine.gpus = gpus::read();
-        Ok(machine)
+        Ok(within(structure, &Roots::live()))
     }
 }
 

@@ -16,13 +16,16 @@ pub struct Fingerprint {
 }
 
 /// How much two machines have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::Display)]
 pub enum Likeness {
     /// The very same machine.
+    #[strum(to_string = "same machine")]
     Same,
     /// Another machine on which the same settings mean the same.
+    #[strum(to_string = "same shape")]
     SameShape,
     /// Settings of the one mean nothing on the other.
+    #[strum(to_string = "different")]
     Different,
 }
 

@@ -122,6 +122,13 @@ fn pipeline(cores: usize) -> Knobs {
     }
 }
 
+impl Knobs {
+    /// Knobs that fit any machine: one thread, nothing bound, nothing chosen.
+    pub fn neutral() -> Self {
+        pipeline(1)
+    }
+}
+
 impl Baseline {
     /// The same preset with other knobs: what a tune's flags fix.
     #[must_use]

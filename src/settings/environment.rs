@@ -3,30 +3,42 @@
 use std::collections::BTreeMap;
 
 use super::{Knobs, Preset};
+use crate::launch::environment::CUDA_ALLOCATOR;
 use crate::launch::{MemoryMode, Placement};
 use crate::machine::Machine;
 
-/// Variables and values, as the WAN22 optimizer sets them for the 5995WX, from the knobs.
+impl Knobs {
+    /// The variables that follow from the knobs alone, as the WAN22 optimizer sets them for the
+    /// 5995WX.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let threads = self.intra_op_threads.to_string();
+        let mut environment: BTreeMap<String, String> = BTreeMap::new();
+        for name in
+            ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "TORCH_NUM_THREADS"]
+        {
+            environment.insert(name.to_owned(), threads.clone());
+        }
+        environment.insert("MALLOC_ARENA_MAX".to_owned(), self.malloc_arenas.to_string());
+        for (name, value) in chosen_at_start(self) {
+            // LD_PRELOAD and GLIBC_TUNABLES are lists that two knobs may add to.
+            let list = environment.entry(name.to_owned()).or_default();
+            *list += if list.is_empty() { "" } else { ":" };
+            *list += value;
+        }
+        if let Some(isa) = self.onednn_isa.value() {
+            environment.insert("ONEDNN_MAX_CPU_ISA".to_owned(), isa.to_owned());
+        }
+        environment
+    }
+}
+
+/// Variables and values: those of the knobs, and those that follow from the machine.
 pub fn of(knobs: &Knobs, placement: &Placement, machine: &Machine) -> BTreeMap<String, String> {
-    let threads = knobs.intra_op_threads.to_string();
-    let mut environment: BTreeMap<String, String> = BTreeMap::new();
-    for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "TORCH_NUM_THREADS"] {
-        environment.insert(name.to_owned(), threads.clone());
-    }
-    environment.insert("MALLOC_ARENA_MAX".to_owned(), knobs.malloc_arenas.to_string());
+    let mut environment = knobs.environment();
     let split = if Preset::detect(machine) == Preset::Rtx4080 { 512 } else { 1024 };
-    environment.insert("PYTORCH_CUDA_ALLOC_CONF".to_owned(), format!("max_split_size_mb:{split}"));
-    for (name, value) in chosen_at_start(knobs) {
-        // LD_PRELOAD and GLIBC_TUNABLES are lists that two knobs may add to.
-        let list = environment.entry(name.to_owned()).or_default();
-        *list += if list.is_empty() { "" } else { ":" };
-        *list += value;
-    }
+    environment.insert(CUDA_ALLOCATOR.to_owned(), format!("max_split_size_mb:{split}"));
     let dealt = knobs.omp_places.variables(placement, machine).into_iter().flatten();
     environment.extend(dealt.map(|(name, value)| (name.to_owned(), value)));
-    if let Some(isa) = knobs.onednn_isa.value() {
-        environment.insert("ONEDNN_MAX_CPU_ISA".to_owned(), isa.to_owned());
-    }
     let works = !machine.refused_modes.contains_key::<str>(knobs.memory_mode.into());
     if knobs.memory_mode == MemoryMode::Baseline && works {
         let nodes: Vec<String> = machine.memory_nodes().iter().map(|n| n.to_string()).collect();

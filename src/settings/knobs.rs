@@ -117,11 +117,7 @@ impl Knobs {
             placement,
             memory,
             weights_memory,
-            workers: Workers {
-                io: self.io_workers,
-                preprocess: self.preprocess_workers,
-                batch: self.batch_workers,
-            },
+            workers: self.workers(),
             tile_size: self.tile_size,
             vae_tile_size: self.vae_tile_size,
             batch_size: self.batch_size,
@@ -141,6 +137,15 @@ impl Knobs {
         of_libraries.or_else(|| self.huge_pages.refusal(roots))
     }
 
+    /// Pool sizes of the image pipeline.
+    pub fn workers(&self) -> Workers {
+        Workers {
+            io: self.io_workers,
+            preprocess: self.preprocess_workers,
+            batch: self.batch_workers,
+        }
+    }
+
     fn demand(&self) -> Demand {
         Demand {
             model: self.intra_op_threads,
@@ -153,6 +158,16 @@ impl Knobs {
     /// Far more threads than CPUs can't be meant; the baseline itself needs a few more.
     fn check_counts(&self, machine: &Machine) -> Result<(), String> {
         let most = 4 * machine.thread_limit() + 64;
+        self.check_ranges(most).map_err(|(name, reason)| {
+            format!("{name} = {}: {reason} on this machine", self.values()[name])
+        })
+    }
+
+    /// Whether every number is one that can be meant, with at most so many threads in a pool.
+    ///
+    /// # Errors
+    /// The knob, and what it takes.
+    pub fn check_ranges(&self, most: usize) -> Result<(), (&'static str, String)> {
         let counts = [
             ("intra_op_threads", self.intra_op_threads),
             ("inter_op_threads", self.inter_op_threads),
@@ -160,23 +175,19 @@ impl Knobs {
             ("preprocess_workers", self.preprocess_workers),
             ("batch_workers", self.batch_workers),
         ];
-        if let Some((name, count)) = counts.into_iter().find(|&(_, n)| n == 0 || n > most) {
-            return Err(format!("{name} = {count}: it takes 1 to {most} on this machine"));
+        if let Some((name, _)) = counts.into_iter().find(|&(_, n)| n == 0 || n > most) {
+            return Err((name, format!("it takes 1 to {most}")));
         }
         let sides = [("tile_size", self.tile_size), ("vae_tile_size", self.vae_tile_size)];
-        if let Some((name, side)) =
-            sides.into_iter().find(|&(_, s)| s < 32 || s % 16 != 0 || s > 8192)
-        {
-            return Err(format!(
-                "{name} = {side}: it takes a multiple of 16 from 32 to 8192 pixels"
-            ));
+        let odd = |&(_, side): &(_, u32)| side < 32 || side % 16 != 0 || side > 8192;
+        if let Some((name, _)) = sides.into_iter().find(odd) {
+            return Err((name, "it takes a multiple of 16 from 32 to 8192 pixels".to_owned()));
         }
         if self.batch_size == 0 || self.batch_size > 1024 {
-            return Err(format!("batch_size = {}: it takes 1 to 1024 clips", self.batch_size));
+            return Err(("batch_size", "it takes 1 to 1024 clips".to_owned()));
         }
         if self.malloc_arenas == 0 || self.malloc_arenas > MOST_ARENAS {
-            let count = self.malloc_arenas;
-            return Err(format!("malloc_arenas = {count}: it takes 1 to {MOST_ARENAS}"));
+            return Err(("malloc_arenas", format!("it takes 1 to {MOST_ARENAS}")));
         }
         Ok(())
     }

@@ -135,7 +135,8 @@ impl Bench {
         };
         let job = self.job(number, order, settings)?;
         let launch = self.scratch.join("launch.json");
-        let profile = Profile::new(&self.machine, &self.baseline, &knobs, String::new());
+        let now = jiff::Timestamp::now().to_string();
+        let profile = Profile::new(&self.machine, &self.baseline, &knobs, now);
         profile.map_err(anyhow::Error::msg)?.write(&launch)?;
         let time = order.limit.min(order.left);
         let limit = Limit { time, memory_bytes: self.memory_bytes };

@@ -1,24 +1,29 @@
 //! Profile: the settings to ship, with their evidence and the machine's fingerprint.
 
+mod agreement;
+mod check;
+mod read;
+mod refusal;
+mod scan;
+
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::durable;
-use crate::launch::{self, Launch};
-use crate::machine::{Fingerprint, Machine};
+use crate::launch::Launch;
+use crate::machine::{CpuSet, Fingerprint, Machine};
 use crate::settings::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
 use crate::space::Value;
 
 /// The format's version.
 pub const SCHEMA: u32 = 1;
 
-/// A profile is a page of text; whatever is larger is none.
-const LARGEST_BYTES: u64 = 1 << 20;
+pub use read::text;
+pub use refusal::Refusal;
+use scan::scan;
 
 /// The settings to ship. The first three keys are the WAN22 system optimizer's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +79,24 @@ pub struct MachineMark {
     pub host: String,
     /// What tells it from others.
     pub fingerprint: Fingerprint,
+    /// The CPUs that the tune was allowed to use; all of the machine's in profiles that do not
+    /// tell.
+    #[serde(default, skip_serializing_if = "CpuSet::is_empty")]
+    pub allowed: CpuSet,
+}
+
+impl MachineMark {
+    fn of(machine: &Machine) -> Self {
+        // Whatever the kernel calls a host, what is shipped is a plain word.
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+        let host: String = machine.host.chars().map(plain).collect();
+        let host = host.replace("..", "-").trim_matches(['.', '-']).chars().take(255).collect();
+        Self {
+            host: if machine.host.is_empty() { "unknown".to_owned() } else { host },
+            fingerprint: machine.fingerprint(),
+            allowed: machine.allowed.clone(),
+        }
+    }
 }
 
 /// What proves a profile.
@@ -121,7 +144,7 @@ impl Profile {
             workers: settings.workers.into(),
             candidate: knobs.values(),
             evidence: None,
-            machine: MachineMark { host: machine.host.clone(), fingerprint: machine.fingerprint() },
+            machine: MachineMark::of(machine),
             tool: crate::TOOL.to_owned(),
         })
     }
@@ -144,27 +167,6 @@ impl Profile {
     /// Why the machine can't run it.
     pub fn settings(&self, machine: &Machine, baseline: &Knobs) -> Result<Settings, String> {
         self.knobs(baseline)?.resolve(machine)
-    }
-
-    /// Reads a profile and checks whatever it would do to a process.
-    ///
-    /// # Errors
-    /// The file, where in it, and what is wrong.
-    pub fn read(path: &Path) -> Result<Self> {
-        let place = || format!("profile {}", path.display());
-        let file = File::open(path).with_context(place)?;
-        let metadata = file.metadata().with_context(place)?;
-        ensure!(metadata.is_file(), "{}: not a regular file", place());
-        ensure!(metadata.len() <= LARGEST_BYTES, "{}: larger than 1 MiB", place());
-        let mut text = String::new();
-        file.take(LARGEST_BYTES).read_to_string(&mut text).with_context(place)?;
-        let profile: Self = serde_json::from_str(&text).with_context(place)?;
-        if profile.schema != SCHEMA {
-            bail!("{}: /schema: this program reads {SCHEMA}, not {}", place(), profile.schema);
-        }
-        launch::environment::check(&profile.launch.environment)
-            .map_err(|problem| anyhow::anyhow!("{}: /launch/{problem}", place()))?;
-        Ok(profile)
     }
 
     /// Replaces the file, so that a reader sees the old profile or the new one.

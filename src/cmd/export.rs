@@ -1,0 +1,42 @@
+//! `export`: a profile in the words of other programs.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::Usage;
+use crate::durable;
+use crate::export::{Dialect, Export};
+use crate::profile::Profile;
+
+/// What to write.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The form.
+    #[arg(long, value_enum)]
+    format: Dialect,
+    /// Writes to a file instead of stdout; it is replaced at once, as a textfile collector wants.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The profile.
+    #[arg(value_name = "PROFILE")]
+    profile: PathBuf,
+    /// The command that the exported file starts, for systemd, k8s, slurm and numactl.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Writes it.
+///
+/// # Errors
+/// The profile is refused, the dialect can't say what it asks for, or the file can't be written.
+pub fn run(args: &ExportArgs) -> Result<()> {
+    let profile = Profile::read(&args.profile)?;
+    let text = Export { profile: &profile, command: &args.command }.text(args.format);
+    let text = text.map_err(Usage)?;
+    match &args.output {
+        Some(file) => durable::replace(file, text.as_bytes()),
+        None => super::print(&text),
+    }
+}

@@ -1,0 +1,58 @@
+//! Whether a profile's launch is what its candidate comes to on this machine.
+
+use super::{Profile, Refusal};
+use crate::launch::environment::CUDA_ALLOCATOR;
+use crate::machine::{CpuSet, Machine};
+use crate::settings::{Baseline, Preset, Settings};
+
+impl Profile {
+    /// Checks the launch against the candidate, resolved on a machine of the profile's shape.
+    ///
+    /// # Errors
+    /// What differs: somebody changed the one without the other, or this machine has changed.
+    pub fn agrees(&self, machine: &Machine) -> Result<(), Refusal> {
+        let baseline = Baseline::fit(Preset::detect(machine), machine);
+        let knobs = self.knobs(&baseline.knobs);
+        let knobs = knobs.map_err(|reason| Refusal::at(["candidate"], reason))?;
+        let there = self.as_tuned(machine);
+        let settings = knobs.resolve(&there);
+        let settings = settings.map_err(|reason| Refusal::at(["candidate"], reason))?;
+        let Some(refusal) = self.differs(&settings) else { return Ok(()) };
+        // Where the tune ran, the kernel may have forbidden the policy, so that it came to none.
+        let mut forbidding = there;
+        forbidding.refused_modes.insert(knobs.memory_mode.to_string(), String::new());
+        match knobs.resolve(&forbidding) {
+            Ok(settings) if self.differs(&settings).is_none() => Ok(()),
+            _ => Err(refusal),
+        }
+    }
+
+    /// The machine as the tune was allowed to use it: a mask or quota that this process happens to
+    /// have says nothing of the profile.
+    fn as_tuned(&self, machine: &Machine) -> Machine {
+        let all: CpuSet = machine.cores.iter().flat_map(|core| core.cpus.iter()).collect();
+        let allowed = self.machine.allowed.intersection(&all);
+        let mut there = machine.clone();
+        there.allowed = if allowed.is_empty() { all } else { allowed };
+        there.limits.cpu_quota = None;
+        there
+    }
+
+    fn differs(&self, settings: &Settings) -> Option<Refusal> {
+        let launch = &self.launch;
+        let comes_to = |what: &dyn std::fmt::Display| format!("the candidate comes to {what} here");
+        if launch.cpus != settings.placement.process {
+            let reason = comes_to(&settings.placement.process);
+            return Some(Refusal::at(["launch", "cpus"], reason));
+        }
+        if launch.memory != settings.memory {
+            return Some(Refusal::at(["launch", "memory"], comes_to(&settings.memory)));
+        }
+        let names = launch.environment.keys().chain(settings.environment.keys());
+        let mut names = names.filter(|name| *name != CUDA_ALLOCATOR);
+        let odd =
+            names.find(|name| launch.environment.get(*name) != settings.environment.get(*name))?;
+        let value = settings.environment.get(odd).map_or("unset", String::as_str);
+        Some(Refusal::at(["launch", "environment", odd], comes_to(&value)))
+    }
+}

@@ -1,0 +1,112 @@
+//! Reading a profile that somebody else may have written.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::{Profile, Refusal, SCHEMA, check, scan};
+
+/// A profile is a page of text; whatever is larger is none.
+const LARGEST_BYTES: u64 = 1 << 20;
+
+/// What the WAN22 system optimizer writes, and nothing else.
+const WAN22_KEYS: [&str; 3] = ["hardware_profile", "optimal_settings", "timestamp"];
+
+impl Profile {
+    /// Reads a profile and checks whatever it would do to a process.
+    ///
+    /// # Errors
+    /// The file, where in it, and what is wrong.
+    pub fn read(path: &Path) -> Result<Self> {
+        let place = || format!("profile {}", path.display());
+        let text = text(path).with_context(place)?;
+        Self::parse(&text).with_context(place)
+    }
+
+    /// The profile of a text.
+    ///
+    /// # Errors
+    /// Where it is wrong, and why.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let scanned = scan(text)?;
+        format(&scanned)?;
+        let profile: Self = serde_path_to_error::deserialize(&scanned).map_err(|error| {
+            let path = error.path().to_string();
+            let segments = path.split('.').filter(|segment| !matches!(*segment, "." | "?" | ""));
+            Refusal::at(segments, error.inner())
+        })?;
+        let known = serde_json::to_value(&profile).expect("a profile is plain data");
+        if let Some(path) = unknown(&scanned, &known) {
+            return Err(Refusal::at(path, "there is no such key"));
+        }
+        check::check(&profile)?;
+        Ok(profile)
+    }
+}
+
+/// The text of a regular file of at most 1 MiB.
+///
+/// A symbolic link is followed: orchestrators mount their files as links. What it leads to must
+/// be a regular file; a pipe or a device is neither waited for nor read.
+///
+/// # Errors
+/// It is something else, or can't be read.
+pub fn text(path: &Path) -> Result<String> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let file: File = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    ensure!(metadata.is_file(), "not a regular file");
+    let mut bytes = Vec::new();
+    // A file may grow while it is read.
+    file.take(LARGEST_BYTES + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= LARGEST_BYTES, "larger than 1 MiB");
+    String::from_utf8(bytes).context("not a text in UTF-8")
+}
+
+/// Says what the file is before its keys are looked at one by one.
+fn format(scanned: &Value) -> Result<(), Refusal> {
+    let whole = |reason: String| Err(Refusal { pointer: String::new(), reason });
+    let Some(members) = scanned.as_object() else {
+        return whole("a profile is a JSON object".to_owned());
+    };
+    if members.keys().all(|key| WAN22_KEYS.contains(&key.as_str())) && !members.is_empty() {
+        return whole(
+            "this is a profile of the WAN22 system optimizer: start a tune from it with --baseline"
+                .to_owned(),
+        );
+    }
+    match members.get("schema") {
+        Some(schema) if *schema == SCHEMA => Ok(()),
+        Some(schema) => Err(Refusal::at(
+            ["schema"],
+            format!("this program reads {SCHEMA}, not {schema}; a newer one may read it"),
+        )),
+        None => Err(Refusal::at(["schema"], "the key is missing: this is no profile")),
+    }
+}
+
+/// The way to the first key of `given` that `known` lacks: serde passes over keys it does not know
+/// where a struct is flattened.
+fn unknown(given: &Value, known: &Value) -> Option<Vec<String>> {
+    let below = |segment: String, given: &Value, known: Option<&Value>| {
+        let mut path = known.map_or(Some(Vec::new()), |known| unknown(given, known))?;
+        path.insert(0, segment);
+        Some(path)
+    };
+    match (given, known) {
+        (Value::Object(given), Value::Object(known)) => {
+            given.iter().find_map(|(key, value)| below(key.clone(), value, known.get(key)))
+        }
+        (Value::Array(given), Value::Array(known)) => {
+            let pairs = given.iter().zip(known).enumerate();
+            pairs
+                .into_iter()
+                .find_map(|(i, (given, known))| below(i.to_string(), given, Some(known)))
+        }
+        _ => None,
+    }
+}
