@@ -9,6 +9,7 @@ use strum::VariantArray;
 
 use crate::budget;
 use crate::cmd;
+pub use crate::cmd::own::OwnArgs;
 use crate::search::StrategyName;
 use crate::settings::{Precision, Preset};
 
@@ -60,7 +61,7 @@ pub enum Command {
 }
 
 /// How to tune.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct TuneArgs {
     /// Wall time for everything, such as 90s, 30m or 1h30m.
     #[arg(long, value_parser = budget::parse, required_unless_present = "dry_run")]
@@ -74,8 +75,14 @@ pub struct TuneArgs {
     /// Decides every choice left to chance.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Measured repetitions a trial, after one to warm up.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=9))]
+    /// Measured repetitions a trial, after one to warm up: 3 to 9; of a command of your own, whose
+    /// repetitions are whole runs, 1 to 9.
+    #[arg(
+        long,
+        visible_alias = "runs",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u32).range(1..=9)
+    )]
     pub repetitions: u32,
     /// Where results folders go.
     #[arg(long, value_name = "DIR", default_value = "results")]
@@ -86,14 +93,18 @@ pub struct TuneArgs {
     /// Input pictures and the program that runs trials.
     #[command(flatten)]
     pub bench: BenchArgs,
+    /// Your own job.
+    #[command(flatten)]
+    pub own: OwnArgs,
 }
 
 /// Which space.
 #[derive(Clone, Debug, Args)]
 pub struct SpaceArgs {
-    /// A space that comes with the program, or a TOML file.
-    #[arg(long, value_name = "NAME|FILE", default_value = "pipeline")]
-    pub space: String,
+    /// A space that comes with the program (pipeline, command), or a TOML file; by default the one
+    /// for the job.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub space: Option<String>,
     /// The preset to start from and to beat; by default what people would copy for this machine.
     #[arg(long, value_enum)]
     pub baseline: Option<Preset>,
@@ -103,6 +114,13 @@ pub struct SpaceArgs {
     /// The job.
     #[command(flatten)]
     pub job: JobArgs,
+}
+
+impl SpaceArgs {
+    /// The space that was asked for, or the pipeline's.
+    pub fn name(&self) -> &str {
+        self.space.as_deref().unwrap_or("pipeline")
+    }
 }
 
 /// Which job.

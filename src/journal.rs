@@ -11,9 +11,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::durable::{Disk, Live};
+use crate::metric::{Goal, Metric};
 use crate::space::Value;
 use crate::trial::{Noise, Peak, Quality, Sample, Trial};
-use crate::workload;
+use crate::{stats, workload};
 
 /// Columns before and after those of knobs, samples and stages.
 const IDENTITY: [&str; 7] = ["trial", "started", "phase", "pair", "strategy", "seed", "workload"];
@@ -32,7 +33,9 @@ const EVIDENCE: [&str; 10] = [
 ];
 
 /// Columns that journals of older versions lack.
-const LATER: [&str; 7] = [
+const LATER: [&str; 9] = [
+    "metric",
+    "goal",
     "throttled_periods",
     "cpu_quota",
     "psnr_db",
@@ -147,6 +150,7 @@ fn columns<'a>(knobs: impl Iterator<Item = &'a String>, samples: usize) -> Vec<S
     columns.extend(knobs.map(|knob| format!("knob.{knob}")));
     columns.extend(fixed(&RESULT));
     columns.extend((1..=samples).map(|n| format!("sample.{n}_s")));
+    columns.extend((1..=samples).map(|n| format!("metric.{n}")));
     columns.extend(workload::stages().map(|stage| format!("stage.{stage}_s")));
     columns.extend(workload::stages().map(|stage| format!("rss.{stage}_bytes")));
     columns.extend(fixed(&LATER));
@@ -166,9 +170,9 @@ fn cell(trial: &Trial, column: &str) -> String {
     let name = rest.strip_suffix("_s").unwrap_or(rest);
     match family {
         "knob" => text(trial.knobs.get(rest)),
-        "sample" => {
-            let sample = name.parse::<usize>().ok().and_then(|n| trial.samples.get(n - 1));
-            text(sample.map(|sample| sample.seconds))
+        "sample" => text(nth(trial, name).map(|sample| sample.seconds)),
+        "metric" if !rest.is_empty() => {
+            text(nth(trial, name).and_then(|sample| sample.metric).map(|metric| metric.value))
         }
         "stage" => text(trial.stage_s(name)),
         "rss" => {
@@ -177,6 +181,16 @@ fn cell(trial: &Trial, column: &str) -> String {
         }
         _ => fixed_cell(trial, column),
     }
+}
+
+fn nth<'a>(trial: &'a Trial, number: &str) -> Option<&'a Sample> {
+    number.parse::<usize>().ok().and_then(|n| trial.samples.get(n - 1))
+}
+
+/// The median over an ok trial's samples.
+fn median(trial: &Trial, of: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
+    trial.score_s()?;
+    stats::median(&trial.samples.iter().filter_map(of).collect::<Vec<_>>())
 }
 
 fn fixed_cell(trial: &Trial, column: &str) -> String {
@@ -191,7 +205,10 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "outcome" => trial.outcome.to_string(),
         // One row is one line, so that a torn row can be told from a whole one.
         "detail" => trial.detail.split_whitespace().collect::<Vec<_>>().join(" "),
-        "score_s" => text(trial.score_s()),
+        // What is measured, in seconds, whatever it is that the trial is ranked by.
+        "score_s" => text(median(trial, |sample| Some(sample.seconds))),
+        "metric" => text(median(trial, |sample| sample.metric.map(|metric| metric.value))),
+        "goal" => text(trial.samples.iter().find_map(|s| s.metric).map(|metric| metric.goal)),
         "peak_rss_bytes" => text(trial.peak_rss_bytes),
         "setup_s" => text(trial.setup_s),
         "overhead_s" => trial.overhead_s.to_string(),
@@ -363,10 +380,14 @@ fn samples(row: &Row<'_>) -> Result<Vec<Sample>> {
     let stages: BTreeMap<String, f64> = row.family("stage").into_iter().filter_map(stage).collect();
     let minor_faults = row.quantity("minor_faults")?.unwrap_or_default() as u64;
     let run_queue_share = row.quantity("run_queue_share")?.unwrap_or_default();
+    let goal: Option<Goal> = row.maybe("goal")?;
     let mut samples = Vec::new();
     for n in 1..=MOST_SAMPLES {
+        let metric = row.quantity(&format!("metric.{n}"))?.zip(goal);
+        let metric = metric.map(|(value, goal)| Metric { value, goal });
         if let Some(seconds) = row.quantity(&format!("sample.{n}_s"))? {
-            samples.push(Sample { seconds, stages: stages.clone(), minor_faults, run_queue_share });
+            let stages = stages.clone();
+            samples.push(Sample { seconds, metric, stages, minor_faults, run_queue_share });
         }
     }
     Ok(samples)

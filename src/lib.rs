@@ -33,6 +33,8 @@ pub mod launch;
 pub mod lock;
 pub mod machine;
 pub mod measure;
+pub mod metric;
+pub mod own;
 pub mod preprocess;
 pub mod profile;
 pub mod ranking;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::dropped::Dropped;
 use crate::journal;
 use crate::machine::Machine;
+use crate::own::Yardstick;
 use crate::settings::{Baseline, Knobs};
 use crate::space::{Space, SpaceFile, Tune, Value};
 use crate::trial::Trial;
@@ -143,6 +144,11 @@ impl Results {
             tune: file.tune.context("[tune] is missing").with_context(place)?,
             trials: journal::read(&folder.journal())?,
         })
+    }
+
+    /// What the scores of this tune count.
+    pub fn yardstick(&self) -> Yardstick {
+        Yardstick::of(self.tune.own.as_ref())
     }
 
     /// The baseline of this tune.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::metric::Metric;
 use crate::space::Value;
 use crate::stats;
 
@@ -80,14 +81,24 @@ pub enum Phase {
 /// One repetition inside a trial's process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// Wall seconds a clip.
+    /// Wall seconds a clip; of a user's own job, a run.
     pub seconds: f64,
+    /// The number by which the run of a user's own command is scored instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
     /// Busy seconds a clip of each stage; stages overlap, so these don't add up to `seconds`.
     pub stages: BTreeMap<String, f64>,
     /// Pages faulted in without I/O during the repetition; explains allocators' two speeds.
     pub minor_faults: u64,
     /// Seconds that this process's threads waited for a CPU, as a share of wall time.
     pub run_queue_share: f64,
+}
+
+impl Sample {
+    /// What is to be small: the seconds, unless a metric is asked for.
+    pub fn cost(&self) -> f64 {
+        self.metric.map_or(self.seconds, |metric| metric.goal.cost(metric.value))
+    }
 }
 
 /// One measured candidate: a row of the journal.
@@ -183,10 +194,11 @@ pub struct Noise {
 }
 
 impl Trial {
-    /// Seconds a clip: the median of the samples of an ok trial, `None` for a failure.
+    /// What is to be small: the median of the samples of an ok trial, `None` for a failure. Seconds
+    /// a clip, or what [`Sample::cost`] makes of a user's own job.
     pub fn score_s(&self) -> Option<f64> {
-        let seconds: Vec<f64> = self.samples.iter().map(|sample| sample.seconds).collect();
-        (self.outcome == Outcome::Ok).then(|| stats::median(&seconds)).flatten()
+        let costs: Vec<f64> = self.samples.iter().map(Sample::cost).collect();
+        (self.outcome == Outcome::Ok).then(|| stats::median(&costs)).flatten()
     }
 
     /// Median busy seconds a clip of one stage.

@@ -8,14 +8,16 @@ use anyhow::{Context, Result};
 use rustix::process::{getpid, set_child_subreaper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::job::Job;
 use super::{Usage, job};
+use crate::architecture::Model;
 use crate::cli::BenchArgs;
 use crate::machine::Machine;
 use crate::measure::process::Programs;
+use crate::own::Own;
 use crate::preprocess;
 use crate::settings::Baseline;
 use crate::tune::Bench;
-use crate::workload::WorkloadFile;
 
 /// How the names of trials' folders begin.
 pub const SCRATCH: &str = ".trial-";
@@ -30,15 +32,22 @@ const PICTURES: usize = 8;
 /// [`Usage`] for a file or folder that can't be used, or a job that memory has no room for.
 pub fn set_up(
     args: &BenchArgs,
-    job: WorkloadFile,
+    job: Job,
     machine: Machine,
     baseline: Baseline,
-) -> Result<(Bench, WorkloadFile)> {
-    let (job, parts) = job::parts(job, args.weights.as_deref())?;
+) -> Result<(Bench, Job)> {
+    let (job, parts, own) = match job {
+        Job::Pipeline(file) => {
+            let (file, parts) = job::parts(file, args.weights.as_deref())?;
+            (Job::Pipeline(file), parts, None)
+        }
+        Job::Own(own) => (Job::Own(own.clone()), Model::default().architecture(), Some(own)),
+    };
     let bench = Bench {
-        programs: programs(args)?,
+        programs: programs(args, own.as_ref())?,
         // Generated pictures are made once for ever: no tune pays for them.
-        images: pictures(args)?,
+        images: if own.is_none() { pictures(args)? } else { Vec::new() },
+        own,
         parts,
         weights: args.weights.as_ref().map(std::path::absolute).transpose()?,
         memory_bytes: memory_bytes(args, &machine),
@@ -50,7 +59,7 @@ pub fn set_up(
         machine,
         baseline,
     };
-    let smallest = job.rung(0);
+    let smallest = job.smallest();
     bench.settings(&smallest, &bench.baseline.knobs).map_err(|problem| {
         Usage(format!("{smallest}, the smallest size of this job: {problem}; try --precision bf16"))
     })?;
@@ -65,11 +74,11 @@ fn memory_bytes(args: &BenchArgs, machine: &Machine) -> u64 {
 /// The programs that trials need.
 ///
 /// # Errors
-/// [`Usage`] when there is no worker.
-fn programs(args: &BenchArgs) -> Result<Programs> {
+/// [`Usage`] when there is no worker, unless a command of the user's own does without.
+fn programs(args: &BenchArgs, own: Option<&Own>) -> Result<Programs> {
     let tuner = std::env::current_exe().context("finding this program")?;
     let worker = args.worker.clone().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
-    if worker.is_file() {
+    if worker.is_file() || matches!(own, Some(Own::Command(_))) {
         return Ok(Programs { tuner, worker });
     }
     let cure = "build it with `make build`, or name it with --worker FILE";

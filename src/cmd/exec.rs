@@ -1,5 +1,6 @@
 //! `exec`: becomes a command, launched as a profile says.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use crate::launch::{self, EXIT_NOT_APPLIED, Launch, Supervision};
+use crate::launch::{self, EXIT_NOT_APPLIED, Launch, Supervision, handover};
 use crate::machine::{Likeness, Machine};
 use crate::profile::Profile;
 
@@ -24,6 +25,10 @@ pub struct ExecArgs {
     /// Leaves the memory policy as it is, for containers that forbid to set one.
     #[arg(long)]
     without_memory_policy: bool,
+    /// The variable in which the command finds the profile's path; its knobs' values are in
+    /// WAN22_ and their names in capitals, such as WAN22_BATCH_SIZE.
+    #[arg(long, value_name = "NAME", default_value = handover::PROFILE, value_parser = handover::profile_name)]
+    profile_env: String,
     /// Does not say what was applied.
     #[arg(long)]
     quiet: bool,
@@ -56,12 +61,13 @@ fn launch(args: &ExecArgs) -> Result<Infallible> {
     if !args.quiet {
         eprintln!("wan22-tune exec: {}: {applied}", chosen.source);
     }
-    launch::exec(&applied, &args.command)
+    launch::exec(&applied, &chosen.handed, &args.command)
 }
 
 /// What to launch with, and where it comes from.
 struct Chosen {
     launch: Launch,
+    handed: BTreeMap<String, String>,
     source: String,
 }
 
@@ -79,5 +85,6 @@ fn choose(args: &ExecArgs) -> Result<Chosen> {
     if likeness != Likeness::Different {
         profile.agrees(&machine).with_context(|| format!("profile {file}"))?;
     }
-    Ok(Chosen { launch: profile.launch, source: format!("{file} ({likeness})") })
+    let handed = handover::variables(&profile.candidate, &args.profile, &args.profile_env)?;
+    Ok(Chosen { launch: profile.launch, handed, source: format!("{file} ({likeness})") })
 }

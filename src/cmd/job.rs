@@ -8,9 +8,45 @@ use super::Usage;
 use crate::architecture::Architecture;
 use crate::cli::{JobArgs, Objective};
 use crate::machine::Machine;
+use crate::own::Own;
 use crate::settings::{Baseline, Precision, Preset};
 use crate::space::SpaceFile;
-use crate::workload::{BUILT_IN, WorkloadFile};
+use crate::workload::{BUILT_IN, Workload, WorkloadFile};
+
+/// What a tune measures.
+#[derive(Clone, Debug)]
+pub enum Job {
+    /// The pipeline, at one of several sizes.
+    Pipeline(WorkloadFile),
+    /// The user's own, as it is.
+    Own(Own),
+}
+
+impl Job {
+    /// The smallest repetition of it.
+    pub fn smallest(&self) -> Workload {
+        match self {
+            Self::Pipeline(file) => file.rung(0),
+            Self::Own(own) => Workload::own(own.space()),
+        }
+    }
+
+    /// All its sizes.
+    pub fn sizes(&self) -> Vec<Workload> {
+        match self {
+            Self::Pipeline(file) => (0..file.rungs()).map(|number| file.rung(number)).collect(),
+            Self::Own(_) => vec![self.smallest()],
+        }
+    }
+
+    /// The whole job, where a repetition is a small one that stands for it.
+    pub fn full(&self) -> Option<Workload> {
+        match self {
+            Self::Pipeline(file) => Some(file.full()),
+            Self::Own(_) => None,
+        }
+    }
+}
 
 /// The job that was asked for, with clips enough for a batch of the baseline's size.
 ///

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::job::Job;
 use super::{bench, job};
 use crate::budget;
 use crate::cli::{BenchArgs, JobArgs};
@@ -59,12 +60,15 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         None => baseline.knobs.clone(),
     };
     let scratch = bench::scratch(&std::env::temp_dir())?;
-    let job = job::open(&args.job, &baseline)?;
+    let job = Job::Pipeline(job::open(&args.job, &baseline)?);
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
     bench.scratch = scratch.path().to_owned();
     (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
     let _lock = Lock::take(args.bench.wait)?;
-    let workload = job.rung(args.size);
+    let workload = match &job {
+        Job::Pipeline(file) => file.rung(args.size),
+        Job::Own(_) => job.smallest(),
+    };
     let order = Order {
         phase: Phase::Baseline,
         pair: None,

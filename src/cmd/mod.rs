@@ -7,6 +7,7 @@ pub mod export;
 mod job;
 pub mod machine;
 pub mod measure;
+pub mod own;
 mod progress;
 pub mod replay;
 pub mod report;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::budget::Budget;
+use crate::own::Yardstick;
 use crate::ranking;
 use crate::space::Value;
 use crate::trial::{Outcome, Phase, Trial};
@@ -20,6 +21,7 @@ pub struct Progress {
     budget: Budget,
     /// The baseline's knobs.
     baseline: BTreeMap<String, Value>,
+    yardstick: Yardstick,
     /// How far the tune is, after the last trial.
     standing: RefCell<String>,
 }
@@ -52,7 +54,8 @@ impl Progress {
             line
         });
         let baseline = bench.baseline.knobs.values();
-        Self { line, budget, baseline, standing: RefCell::default() }
+        let yardstick = Yardstick::of(bench.own.as_ref());
+        Self { line, budget, baseline, yardstick, standing: RefCell::default() }
     }
 
     /// Takes the line away.
@@ -78,10 +81,17 @@ impl Watch for Progress {
     fn finished(&self, trials: &[Trial]) {
         let Some(last) = trials.last() else { return };
         let failed = trials.iter().filter(|trial| trial.outcome != Outcome::Ok).count();
-        let standing = format!("{} trials, {failed} failed · {}", trials.len(), standing(trials));
+        let standing = format!(
+            "{} trials, {failed} failed · {}",
+            trials.len(),
+            standing(trials, self.yardstick)
+        );
         match &self.line {
-            Some(line) => line.println(ended(last)),
-            None => eprintln!("{} · {} left · {standing}", ended(last), clock(self.budget.left())),
+            Some(line) => line.println(ended(last, self.yardstick)),
+            None => {
+                let ended = ended(last, self.yardstick);
+                eprintln!("{ended} · {} left · {standing}", clock(self.budget.left()));
+            }
         }
         self.standing.replace(format!("{standing} · "));
     }
@@ -94,23 +104,28 @@ impl Watch for Progress {
     }
 }
 
-fn ended(trial: &Trial) -> String {
+fn ended(trial: &Trial, yardstick: Yardstick) -> String {
     let result = match trial.score_s() {
-        Some(score) => format!("{score:.3} s a clip"),
+        Some(score) => format!("{:.3} {}", yardstick.shown(score), yardstick.unit()),
         None => format!("{}: {}", trial.outcome, trial.detail),
     };
     format!("#{} {} {result}", trial.number, trial.phase)
 }
 
 /// Baseline, best and its gain so far.
-fn standing(trials: &[Trial]) -> String {
+fn standing(trials: &[Trial], yardstick: Yardstick) -> String {
     let baseline =
         trials.iter().find(|trial| trial.phase == Phase::Baseline).and_then(Trial::score_s);
     let best = ranking::rank(trials).first().map(|ranked| ranked.score_s);
     match (baseline, best) {
         (Some(baseline), Some(best)) => {
-            let gain = 100.0 * (1.0 - best / baseline);
-            format!("baseline {baseline:.3} s, best so far {best:.3} s ({gain:.1}% less, unproven)")
+            let gain = 100.0 * yardstick.share(1.0 - best / baseline);
+            let [better, _] = yardstick.better();
+            let [baseline, best] = [baseline, best].map(|cost| yardstick.shown(cost));
+            let s = if yardstick.goal().is_some() { "" } else { " s" };
+            format!(
+                "baseline {baseline:.3}{s}, best so far {best:.3}{s} ({gain:.1}% {better}, unproven)"
+            )
         }
         _ => "nothing to compare yet".to_owned(),
     }

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser};
 use serde_json::Value;
 
-use super::Usage;
 use super::tune::{self, Prepared};
+use super::{Usage, own};
 use crate::budget::{self, Budget};
 use crate::cli::{Cli, TuneArgs};
 use crate::journal::Journal;
@@ -42,6 +42,7 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     )?;
     let mut flags = flags(&results)?;
     flags.bench.wait |= args.wait;
+    let flags = own::suit(&flags)?.at(results.tune.own.as_ref());
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
     let prepared = Prepared::new(&flags)?;
@@ -106,10 +107,11 @@ fn sweep(folder: &Folder) -> Result<()> {
 fn compare(results: &Results, flags: &TuneArgs, now: &Prepared) -> Result<()> {
     machine(&results.machine, &now.bench.machine)?;
     let worker = |version: Option<String>| Value::from(version.unwrap_or_default());
-    same("worker", &worker(results.tune.worker.clone()), &worker(now.bench.programs.version()))?;
+    same("worker", &worker(results.tune.worker.clone()), &worker(now.worker()))?;
     let Results { workload, tune, .. } = results;
-    same("workload", &json(&tune.full), &json(&Some(now.job.full())))?;
-    let sizes: Vec<_> = (0..now.job.rungs()).map(|number| now.job.rung(number)).collect();
+    same("own", &json(&tune.own), &json(&now.bench.own))?;
+    same("workload", &json(&tune.full), &json(&now.job.full()))?;
+    let sizes = now.job.sizes();
     if !sizes.contains(workload) {
         let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
         bail!("workload differs: the tune ran {workload}, the job now has {}", sizes.join(", "));

@@ -15,8 +15,10 @@ use crate::space::{Candidate, Space, SpaceFile};
 use crate::workload::Workload;
 
 /// The spaces that come with the program, by name.
-const BUILT_IN: [(&str, &str); 1] =
-    [("pipeline", include_str!("../../search-spaces/pipeline.toml"))];
+const BUILT_IN: [(&str, &str); 2] = [
+    ("pipeline", include_str!("../../search-spaces/pipeline.toml")),
+    ("command", include_str!("../../search-spaces/command.toml")),
+];
 
 /// A raw space no larger than this is counted one by one.
 const COUNTED: u128 = 200_000;
@@ -37,15 +39,24 @@ pub struct SpaceCommand {
 /// # Errors
 /// As [`MachineChoice::machine`] and [`resolve`].
 pub fn run(args: &SpaceCommand) -> Result<()> {
-    show(&args.space, &args.which.machine()?)
+    let machine = args.which.machine()?;
+    let baseline = job::baseline(args.space.baseline, &args.space.job, &machine);
+    let workload = job::open(&args.space.job, &baseline)?.rung(0);
+    show(&args.space, &machine, &baseline, &workload)
 }
 
-/// Prints the space that a tune on `machine` would search with the smallest workload.
-pub fn show(args: &SpaceArgs, machine: &Machine) -> Result<()> {
-    let baseline = job::baseline(args.baseline, &args.job, machine);
-    let workload = job::open(&args.job, &baseline)?.rung(0);
-    let (space, _) = resolve(&open(args)?, args, machine, &baseline, &workload)?;
-    super::print(&text(&space, &baseline))
+/// Prints the space that a tune of `workload` on `machine` would search.
+///
+/// # Errors
+/// As [`open`] and [`resolve`].
+pub fn show(
+    args: &SpaceArgs,
+    machine: &Machine,
+    baseline: &Baseline,
+    workload: &Workload,
+) -> Result<()> {
+    let (space, _) = resolve(&open(args)?, args, machine, baseline, workload)?;
+    super::print(&text(&space, baseline))
 }
 
 /// The space file that was asked for.
@@ -53,7 +64,7 @@ pub fn show(args: &SpaceArgs, machine: &Machine) -> Result<()> {
 /// # Errors
 /// [`Usage`] that names the file, the key and the cure.
 pub fn open(args: &SpaceArgs) -> Result<SpaceFile> {
-    let name = &args.space;
+    let name = args.name();
     let text = super::built_in_or_file("space", name, &BUILT_IN)?;
     let file = SpaceFile::parse(&text);
     let mut file = file.map_err(|problem| Usage(format!("space {name}: {problem}")))?;
@@ -72,7 +83,7 @@ pub fn resolve(
     baseline: &Baseline,
     workload: &Workload,
 ) -> Result<(Space, Vec<Candidate>)> {
-    let usage = |problem: String| Usage(format!("space {}: {problem}", args.space));
+    let usage = |problem: String| Usage(format!("space {}: {problem}", args.name()));
     let space = Space::for_machine(file, machine, baseline, workload, args.expert)
         .map_err(|error| usage(error.to_string()))?;
     let experts = space.experts(file).map_err(|error| usage(error.to_string()))?;

@@ -5,26 +5,32 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
+use super::job::Job;
 use super::progress::Progress;
-use super::{bench, job, space};
+use super::{bench, job, own, space};
 use crate::budget::Budget;
 use crate::cli::TuneArgs;
 use crate::durable;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::{self, Machine};
+use crate::own::Own;
 use crate::report;
 use crate::results::{Folder, Results};
 use crate::search::{self, Plan};
+use crate::settings::Baseline;
 use crate::space::{Candidate, Space, SpaceFile, Tune};
 use crate::trial::Trial;
 use crate::tune::{Bench, Searching, Session};
-use crate::workload::{Workload, WorkloadFile};
+use crate::workload::Workload;
 
 /// Tunes.
 pub fn run(args: &TuneArgs) -> Result<()> {
+    let args = &own::suit(args)?;
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
-        return space::show(&args.space, &super::machine::here()?);
+        let machine = super::machine::here()?;
+        let (baseline, job) = job(args, &machine)?;
+        return space::show(&args.space, &machine, &baseline, &job.smallest());
     };
     let started = jiff::Timestamp::now().to_string();
     let prepared = Prepared::new(args)?;
@@ -33,7 +39,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     write_machine(&folder, &prepared.bench.machine)?;
     // Before the first trial, so that a tune that is cut short at any moment can go on.
     let tune = prepared.describe(args, budget, started);
-    let smallest = prepared.job.rung(0);
+    let smallest = prepared.job.smallest();
     write_space(&folder, &prepared.space(args, &smallest)?.0, &smallest, &tune)?;
     let knobs = prepared.bench.baseline.knobs.values();
     let journal = Journal::create(&folder.journal(), knobs.keys(), args.repetitions as usize)?;
@@ -45,7 +51,7 @@ pub struct Prepared {
     /// What trials run with.
     pub bench: Bench,
     /// The job, in all its sizes.
-    pub job: WorkloadFile,
+    pub job: Job,
     /// The space before it is resolved.
     pub file: SpaceFile,
     _lock: Lock,
@@ -59,10 +65,9 @@ impl Prepared {
     /// [`super::Usage`] that says what to type instead; another run measures here.
     pub fn new(args: &TuneArgs) -> Result<Self> {
         let machine = super::machine::here()?;
-        let baseline = job::baseline(args.space.baseline, &args.space.job, &machine);
-        let job = job::open(&args.space.job, &baseline)?;
+        let (baseline, job) = job(args, &machine)?;
         let file = space::open(&args.space)?;
-        space::resolve(&file, &args.space, &machine, &baseline, &job.rung(0))?;
+        space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
         let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
         (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
         let lock = Lock::take(args.bench.wait)?;
@@ -76,6 +81,12 @@ impl Prepared {
     pub fn space(&self, args: &TuneArgs, workload: &Workload) -> Result<(Space, Vec<Candidate>)> {
         let Self { bench, file, .. } = self;
         space::resolve(file, &args.space, &bench.machine, &bench.baseline, workload)
+    }
+
+    /// What the worker says of itself and of its libtorch, where there is one.
+    pub fn worker(&self) -> Option<String> {
+        let needed = !matches!(self.bench.own, Some(Own::Command(_)));
+        needed.then(|| self.bench.programs.version()).flatten()
     }
 
     fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
@@ -94,13 +105,24 @@ impl Prepared {
             weights: bench.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: bench.min_psnr_db,
             arguments: words.into_iter().skip(1).collect(),
-            worker: bench.programs.version(),
+            worker: self.worker(),
+            own: bench.own.clone(),
             resumed: Vec::new(),
             costs: BTreeMap::new(),
-            full_costs: full.costs(&bench.parts, None),
-            full: Some(full),
+            full_costs: full.as_ref().map(|f| f.costs(&bench.parts, None)).unwrap_or_default(),
+            full,
         }
     }
+}
+
+/// The baseline, and what it is to be measured on.
+fn job(args: &TuneArgs, machine: &Machine) -> Result<(Baseline, Job)> {
+    let baseline = job::baseline(args.space.baseline, &args.space.job, machine);
+    let job = match own::open(&args.own)? {
+        None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
+        Some(own) => Job::Own(own),
+    };
+    Ok((baseline, job))
 }
 
 /// Everything that takes trials, then the report; `trials` were made before a break.
@@ -135,7 +157,10 @@ fn measure(
     folder: &Folder,
     mut tune: Tune,
 ) -> Result<()> {
-    let workload = session.calibrate(&prepared.job, tune.budget_s)?;
+    let workload = match &prepared.job {
+        Job::Pipeline(file) => session.calibrate(file, tune.budget_s)?,
+        Job::Own(_) => prepared.job.smallest(),
+    };
     tune.costs = workload.costs(&prepared.bench.parts, None);
     let (space, first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;

@@ -62,6 +62,14 @@ pub struct Pool {
     pub ran_on: CpuSet,
 }
 
+impl Pool {
+    fn join(&mut self, other: Self) {
+        self.threads += other.threads;
+        self.allowed.extend(other.allowed);
+        self.ran_on = self.ran_on.union(&other.ran_on);
+    }
+}
+
 /// Allocators by what their library's file is called.
 const ALLOCATORS: [&str; 3] = ["jemalloc", "tcmalloc", "mimalloc"];
 
@@ -86,18 +94,7 @@ impl Effect {
 
     /// The part that the kernel shows as files.
     fn of_files(roots: &Roots) -> Self {
-        let of_self = |name: &str| roots.proc.join("self").join(name);
-        let text = |name: &str| fs::read_to_string(of_self(name)).unwrap_or_default();
-        let libraries = libraries(&text("maps"));
-        Self {
-            pools: pools(&of_self("task")),
-            anonymous_bytes: residence::anonymous(&text("numa_maps")),
-            allocator: allocator(libraries.iter().map(String::as_str)).to_owned(),
-            openmp: libraries.iter().filter(|name| is_openmp(name)).cloned().collect(),
-            huge_page_bytes: huge_page_bytes(&text("smaps_rollup")),
-            environment: deciding(&fs::read(of_self("environ")).unwrap_or_default()),
-            ..Self::default()
-        }
+        of_folder(&roots.proc.join("self"), true)
     }
 
     /// A digest of what should not change from one trial to the next under the same settings.
@@ -270,6 +267,22 @@ impl Effect {
     }
 }
 
+/// What a process' folder in /proc shows, and with `memory` where its pages lie.
+fn of_folder(process: &Path, memory: bool) -> Effect {
+    let text = |name: &str| fs::read_to_string(process.join(name)).unwrap_or_default();
+    let memory = |name: &str| if memory { text(name) } else { String::new() };
+    let libraries = libraries(&text("maps"));
+    Effect {
+        pools: pools(&process.join("task")),
+        anonymous_bytes: residence::anonymous(&memory("numa_maps")),
+        allocator: allocator(libraries.iter().map(String::as_str)).to_owned(),
+        openmp: libraries.iter().filter(|name| is_openmp(name)).cloned().collect(),
+        huge_page_bytes: huge_page_bytes(&memory("smaps_rollup")),
+        environment: deciding(&fs::read(process.join("environ")).unwrap_or_default()),
+        ..Effect::default()
+    }
+}
+
 fn differs(what: &str, asked: &str, got: &str) -> String {
     format!("{what}: asked for {asked}, got {got}")
 }
@@ -390,5 +403,6 @@ fn deciding(environ: &[u8]) -> BTreeMap<String, String> {
     deciding.map(|(name, value)| (name.to_owned(), by_name(name, value))).collect()
 }
 
+mod foreign;
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,9 @@ const NOT_INHERITED: [&str; 20] = [
     "LD_PRELOAD",
 ];
 
+/// Names that begin so and only say where files lie.
+const INHERITED: [&str; 2] = ["TORCH_HOME", "TORCH_EXTENSIONS_DIR"];
+
 /// What a profile may set, each name with the form of its value: a regular expression that Rust,
 /// Python and `grep -E` read alike, so that there is one list for all that writes or reads profiles.
 static ALLOWED: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
@@ -99,7 +102,7 @@ pub const CUDA_ALLOCATOR: &str = "PYTORCH_CUDA_ALLOC_CONF";
 
 /// Whether a variable decides how OpenMP, MKL, libtorch or the allocator run.
 pub fn decides(name: &str) -> bool {
-    NOT_INHERITED.iter().any(|prefix| name.starts_with(prefix))
+    !INHERITED.contains(&name) && NOT_INHERITED.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Checks a variable against the allow-list.
@@ -158,6 +161,7 @@ mod tests {
             ("LD_PRELOAD", "evil.so"),
             ("PATH", "/bin"),
             ("TORCHELASTIC", "kept"),
+            ("TORCH_HOME", "/models"),
         ]);
         let parent = parent.iter().map(|(name, value)| (name.into(), value.into()));
         let built = build(parent, &map(&[("OMP_NUM_THREADS", "8")]));
@@ -165,7 +169,8 @@ mod tests {
             .iter()
             .map(|(n, v)| format!("{}={}", n.to_string_lossy(), v.to_string_lossy()))
             .collect();
-        assert_eq!(text, ["PATH=/bin", "TORCHELASTIC=kept", "OMP_NUM_THREADS=8"]);
+        let kept = ["PATH=/bin", "TORCHELASTIC=kept", "TORCH_HOME=/models", "OMP_NUM_THREADS=8"];
+        assert_eq!(text, kept);
     }
 
     #[test]

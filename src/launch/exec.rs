@@ -92,11 +92,16 @@ fn set_policy(policy: &MemoryPolicy) -> Result<()> {
     Ok(())
 }
 
-/// Replaces this process by `command`.
+/// Replaces this process by `command`, which finds the variables of `handed` (see
+/// [`super::handover`]) in its environment too.
 ///
 /// # Errors
 /// Why the command can't start. Never returns otherwise.
-pub fn exec(applied: &Applied, command: &[OsString]) -> Result<Infallible> {
+pub fn exec(
+    applied: &Applied,
+    handed: &BTreeMap<String, String>,
+    command: &[OsString],
+) -> Result<Infallible> {
     let Some((program, arguments)) = command.split_first() else {
         bail!("no command: type it after `--`");
     };
@@ -104,6 +109,7 @@ pub fn exec(applied: &Applied, command: &[OsString]) -> Result<Infallible> {
         .args(arguments)
         .env_clear()
         .envs(environment::build(std::env::vars_os(), &applied.environment))
+        .envs(handed)
         .exec();
     Err(NotStarted { program: program.display().to_string(), source: error }.into())
 }

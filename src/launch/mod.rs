@@ -10,6 +10,7 @@ mod domains;
 mod effect;
 pub mod environment;
 mod exec;
+pub mod handover;
 mod huge_pages;
 mod isa;
 pub mod library;

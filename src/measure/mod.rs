@@ -1,6 +1,7 @@
 //! How a candidate becomes a trial: a worker process, watched while it runs.
 
 pub mod answer;
+pub mod command;
 mod lines;
 mod noise;
 pub mod process;

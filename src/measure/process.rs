@@ -1,5 +1,6 @@
 //! One trial's process: started by `wan22-tune exec`, watched, and surely gone afterwards.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -18,10 +19,10 @@ use crate::launch::EXIT_NOT_APPLIED;
 use crate::trial::Outcome;
 
 /// How often the watch looks at time, memory and signals.
-const WATCH: Duration = Duration::from_millis(20);
+pub(super) const WATCH: Duration = Duration::from_millis(20);
 
 /// How long a worker that has said its last word may take to exit.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// How long a worker may take to tell its version.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -80,7 +81,8 @@ pub fn run(
     stop: &dyn Fn() -> bool,
 ) -> Result<Answer> {
     let started = Instant::now();
-    let mut child = spawn(programs, profile)?;
+    let start = Start { tuner: &programs.tuner, profile, flags: &[], folder: None, stdin: true };
+    let mut child = start.spawn([programs.worker.as_os_str()])?;
     let messages = talk(&mut child, job);
     let mut answer = Answer::new(job.trial, job.repetitions);
     let mut verdict = watch(&child, &messages.lines, &mut answer, limit, started, stop);
@@ -97,18 +99,39 @@ pub fn run(
     Ok(answer)
 }
 
-fn spawn(programs: &Programs, profile: &Path) -> Result<Child> {
-    Command::new(&programs.tuner)
-        .args(["exec", "--quiet", "--supervisor", &std::process::id().to_string(), "--profile"])
-        .arg(profile)
-        .arg("--")
-        .arg(&programs.worker)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .with_context(|| format!("starting {}", programs.tuner.display()))
+/// How a trial's process is started.
+pub(super) struct Start<'a> {
+    /// `wan22-tune`, for its `exec`.
+    pub tuner: &'a Path,
+    /// The trial's profile.
+    pub profile: &'a Path,
+    /// More of exec's flags.
+    pub flags: &'a [&'a str],
+    /// Where it runs, if not here.
+    pub folder: Option<&'a Path>,
+    /// Whether somebody will write to its standard input, which is empty otherwise.
+    pub stdin: bool,
+}
+
+impl Start<'_> {
+    /// Starts `command` in a group of its own.
+    pub fn spawn<S: AsRef<OsStr>>(&self, command: impl IntoIterator<Item = S>) -> Result<Child> {
+        let mut exec = Command::new(self.tuner);
+        exec.args(["exec", "--quiet", "--supervisor", &std::process::id().to_string()])
+            .args(self.flags)
+            .arg("--profile")
+            .arg(self.profile)
+            .arg("--")
+            .args(command)
+            .stdin(if self.stdin { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        if let Some(folder) = self.folder {
+            exec.current_dir(folder);
+        }
+        exec.spawn().with_context(|| format!("starting {}", self.tuner.display()))
+    }
 }
 
 /// The worker's two outputs, read by threads of their own so that none of them can block it.
@@ -222,13 +245,13 @@ fn resident_bytes(pid: u32) -> Option<u64> {
 }
 
 /// Whether the process has not exited; a zombie has.
-fn is_running(child: &Child) -> bool {
+pub(super) fn is_running(child: &Child) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", child.id())) else { return false };
     stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
 /// Kills what is left of the trial and collects its status.
-fn end(child: &mut Child) -> Result<ExitStatus> {
+pub(super) fn end(child: &mut Child) -> Result<ExitStatus> {
     if let Some(group) = Pid::from_raw(child.id() as i32) {
         // Whatever is gone already can't be killed: nothing to report.
         let _ = kill_process_group(group, Signal::KILL);

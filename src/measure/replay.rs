@@ -9,6 +9,7 @@ use csv::StringRecord;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use crate::metric::Goal;
 use crate::search::{Measure, Observation, Stop, normal};
 use crate::space::{Candidate, Given, Knob, Space, Value};
 use crate::trial::{Outcome, Phase};
@@ -123,13 +124,23 @@ fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
     Ok(Sheet { knobs, rows: rows.collect() })
 }
 
-/// The columns of `trials.csv` that a replay needs: `knob.*`, `phase`, `outcome`, `score_s`.
+/// The columns of `trials.csv` that a replay needs: `knob.*`, `phase`, `outcome`, `score_s`, and
+/// the metric and its direction where one was scored.
 fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
     let column = |name: &str| {
         let place = header.iter().position(|cell| cell == name);
         place.with_context(|| format!("a journal has a column `{name}`"))
     };
     let (phase, outcome, score) = (column("phase")?, column("outcome")?, column("score_s")?);
+    let place = |name: &str| header.iter().position(|cell| cell == name);
+    let metric = place("metric").zip(place("goal"));
+    let cost = |row: &StringRecord| match metric {
+        Some((metric, goal)) if !row[metric].is_empty() => {
+            let goal = row[goal].parse::<Goal>().with_context(|| format!("goal `{}`", &row[goal]));
+            Ok(goal?.cost(row[metric].parse()?))
+        }
+        _ => Ok::<f64, anyhow::Error>(row[score].parse()?),
+    };
     let mut kept = Vec::new();
     for row in rows {
         let phase = row[phase].parse::<Phase>().ok().context(format!("phase `{}`", &row[phase]))?;
@@ -137,7 +148,7 @@ fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
         let how = how.with_context(|| format!("outcome `{}`", &row[outcome]))?;
         let says_nothing = matches!(how, Outcome::Interrupted | Outcome::Illegal);
         if phase != Phase::Calibration && !says_nothing {
-            let cost = if how == Outcome::Ok { Some(row[score].parse()?) } else { None };
+            let cost = if how == Outcome::Ok { Some(cost(&row)?) } else { None };
             kept.push((row, cost));
         }
     }

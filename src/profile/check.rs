@@ -4,6 +4,7 @@ use super::refusal::require;
 use super::{Evidence, MachineMark, Profile, Refusal};
 use crate::launch::{Launch, MemoryPolicy, environment};
 use crate::machine::HIGHEST_INDEX;
+use crate::metric::Goal;
 use crate::settings::{HardwareProfile, Knobs, OptimalSettings};
 
 /// Checks everything that needs no machine.
@@ -164,12 +165,22 @@ fn evidence(evidence: &Evidence) -> Result<(), Refusal> {
     let proven = evidence.gain_percent.is_some() && evidence.interval_percent.is_some();
     require(proven == gained, &place("gain_percent"), "the verdict says otherwise")?;
     let gain = evidence.gain_percent.unwrap_or(0.0);
-    require((-1000.0..100.0).contains(&gain), &place("gain_percent"), "no such gain exists")?;
+    // There is no more than all of the time to save, but any number of frames a second to win.
+    let is_won = evidence.metric.as_ref().is_some_and(|metric| metric.goal == Goal::Max);
+    let most = if is_won { 1e9 } else { 100.0 };
+    require((-1000.0..most).contains(&gain), &place("gain_percent"), "no such gain exists")?;
     let [low, high] = evidence.interval_percent.unwrap_or([gain, gain]);
     require(low <= gain && gain <= high, &place("interval_percent"), "not around the gain")?;
     for (key, seconds) in [("baseline_s", evidence.baseline_s), ("score_s", evidence.score_s)] {
         let real = seconds.is_none_or(|seconds| seconds > 0.0 && seconds < 1e9);
         require(real, &place(key), "no time that a clip can take")?;
+    }
+    let metric = evidence.metric.as_ref();
+    for (key, value) in
+        [("baseline", metric.and_then(|m| m.baseline)), ("score", metric.and_then(|m| m.score))]
+    {
+        let real = value.is_none_or(|value| value > 0.0 && value.is_finite());
+        require(real, &place(&format!("metric/{key}")), "not a number above 0")?;
     }
     require(evidence.pairs <= 1_000_000, &place("pairs"), "more pairs than a life has time for")?;
     let workload = &evidence.workload;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::durable;
 use crate::launch::Launch;
 use crate::machine::{CpuSet, Fingerprint, Machine};
+use crate::metric::Goal;
 use crate::settings::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
 use crate::space::Value;
 
@@ -115,12 +116,27 @@ pub struct Evidence {
     pub baseline_s: Option<f64>,
     /// Median seconds a clip of these settings' confirmation trials.
     pub score_s: Option<f64>,
+    /// The same of a number that the user's own command printed, where that was scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<MetricEvidence>,
     /// The worst picture that these settings made, against the same latent decoded whole in
     /// float32.
     #[serde(default)]
     pub quality: Option<crate::trial::Quality>,
     /// The workload that was measured.
     pub workload: crate::workload::Workload,
+}
+
+/// What proves a profile where a number was scored instead of time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricEvidence {
+    /// Whether little or much of it is good; [`Evidence::gain_percent`] is so much less or more.
+    pub goal: Goal,
+    /// Median of the baseline's confirmation trials.
+    pub baseline: Option<f64>,
+    /// Median of these settings' confirmation trials.
+    pub score: Option<f64>,
 }
 
 impl Profile {

@@ -4,6 +4,7 @@ use super::number::{bytes, count, span};
 use super::table::Table;
 use super::trials;
 use crate::machine::{Machine, Node};
+use crate::own::Own;
 use crate::results::Results;
 use crate::workload::{Sizes, Stage, Workload};
 
@@ -64,7 +65,10 @@ pub fn tune(results: &Results) -> Table {
     fact("seed", tune.seed.to_string());
     fact("baseline", tune.preset.to_string());
     fact("space", format!("{}, {} combinations of values", space.name, space.raw_count()));
-    fact("workload", described(workload));
+    fact("workload", tune.own.as_ref().map_or_else(|| described(workload), Own::describe));
+    for (name, value) in tune.own.iter().flat_map(Own::facts) {
+        fact(name, value);
+    }
     if let Some(full) = &tune.full {
         fact("a whole job", described(full));
     }

@@ -83,6 +83,7 @@ impl Made {
             costs: workload.costs(&parts, None),
             full_costs: full.costs(&parts, None),
             full: Some(full),
+            own: None,
         };
         Self { results: Results { machine, space, workload, tune, trials: vec![] }, clock_s: 1.0 }
     }
@@ -181,6 +182,7 @@ fn sample(seconds: f64) -> Sample {
     let stages = workload::stages().filter(|stage| *stage != "text");
     Sample {
         seconds,
+        metric: None,
         stages: stages.map(|stage| (stage.to_owned(), share(stage) * seconds)).collect(),
         minor_faults: 1000,
         run_queue_share: 0.01,

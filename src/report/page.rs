@@ -85,6 +85,7 @@ fn head(results: &Results) -> Markup {
     let account = Account::of(results);
     let contender = Contender::of(results);
     let verdict = results.verdict();
+    let yardstick = results.yardstick();
     let class = if matches!(verdict, Verdict::Gain(_)) { "gain" } else { "none" };
     html! {
         header {
@@ -92,12 +93,12 @@ fn head(results: &Results) -> Markup {
             h1 class=(class) { (plain(&verdict::sentence(results))) }
             p { (plain(&machine.cpu.model)) ", " (count(machine.core_count(), "core")) ", host " (plain(&machine.host)) ", " (plain(&results.tune.started)) }
             dl {
-                @if let Some(baseline_s) = contender::baseline_s(results) { (tile("baseline", &digits(baseline_s), "s a clip")) }
+                @if let Some(baseline_s) = contender::baseline_s(results) { (tile("baseline", &digits(yardstick.shown(baseline_s)), yardstick.unit())) }
                 @if let Some(best) = &contender {
-                    (tile(if best.confirmed { "finalist" } else { "best, not confirmed" }, &digits(best.score_s), "s a clip"))
+                    (tile(if best.confirmed { "finalist" } else { "best, not confirmed" }, &digits(yardstick.shown(best.score_s)), yardstick.unit()))
                 }
                 @if let Verdict::Gain(gain) = verdict {
-                    (tile("clips in the same time", &format!("{}\u{d7}", digits(1.0 / (1.0 - gain.mean))), "as many"))
+                    (tile(yardstick.factor(), &format!("{}\u{d7}", digits(1.0 / (1.0 - gain.mean))), "as many"))
                 }
                 (tile("trials", &account.trials().to_string(), &format!("{} failed", account.failed())))
             }

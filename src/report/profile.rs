@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::{contender, work};
 use crate::confirm::Verdict;
 use crate::launch::Placement;
-use crate::profile::{Evidence, Profile};
+use crate::profile::{Evidence, MetricEvidence, Profile};
 use crate::results::Results;
 use crate::space::Value;
 
@@ -56,13 +56,21 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
         }
         Verdict::NoGain(_) => ("no significant gain", None, baseline_s),
     };
+    let yardstick = results.yardstick();
+    let percent = |saving: f64| 100.0 * yardstick.share(saving);
+    let goal = yardstick.goal();
     Evidence {
         verdict: word.to_owned(),
-        gain_percent: gain.map(|gain| 100.0 * gain.mean),
-        interval_percent: gain.map(|gain| [100.0 * gain.low, 100.0 * gain.high]),
+        gain_percent: gain.map(|gain| percent(gain.mean)),
+        interval_percent: gain.map(|gain| [percent(gain.low), percent(gain.high)]),
         pairs: results.confirmation().map_or(0, |confirmation| confirmation.pairs.len()),
-        baseline_s,
-        score_s,
+        baseline_s: baseline_s.filter(|_| goal.is_none()),
+        score_s: score_s.filter(|_| goal.is_none()),
+        metric: goal.map(|goal| MetricEvidence {
+            goal,
+            baseline: baseline_s.map(|cost| goal.cost(cost)),
+            score: score_s.map(|cost| goal.cost(cost)),
+        }),
         quality: work::quality(results, knobs),
         workload: results.workload.clone(),
     }

@@ -20,7 +20,9 @@ pub fn summary(results: &Results, folder: &Folder) -> String {
             text.push_str(&format!("As in the baseline: {}\n", same.join(", ")));
         }
     } else if let Some(baseline_s) = contender::baseline_s(results) {
-        text.push_str(&format!("\nThe baseline takes {} s a clip.\n", digits(baseline_s)));
+        let yardstick = results.yardstick();
+        let baseline = digits(yardstick.shown(baseline_s));
+        text.push_str(&format!("\nThe baseline takes {baseline} {}.\n", yardstick.unit()));
     }
     text.push_str(&format!("\n{}\n", account.trials_line()));
     text.push_str(&format!("{}\n", account.time_line(results.tune.budget_s)));
@@ -46,8 +48,10 @@ pub fn summary(results: &Results, folder: &Folder) -> String {
 pub fn knobs(results: &Results, contender: &Contender, all: bool) -> Table {
     let best = if contender.confirmed { "#finalist" } else { "#best" };
     let mut table = Table::new(["", "#baseline", best]);
-    let baseline_s = contender::baseline_s(results).map_or("?".to_owned(), digits);
-    table.row(["seconds a clip".to_owned(), baseline_s, digits(contender.score_s)]);
+    let yardstick = results.yardstick();
+    let shown = |cost: f64| digits(yardstick.shown(cost));
+    let baseline = contender::baseline_s(results).map_or("?".to_owned(), shown);
+    table.row([yardstick.heading().to_owned(), baseline, shown(contender.score_s)]);
     let quality = |knobs| work::quality(results, knobs).map(work::in_words);
     let pictures = (quality(&results.space.given.baseline), quality(&contender.knobs));
     if let (Some(old), Some(new)) = pictures {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::clock::Clock;
 use super::number::{bytes, digits};
 use super::table::Table;
+use crate::own::Yardstick;
 use crate::results::Results;
-use crate::trial::{Outcome, Trial};
+use crate::trial::{Outcome, Sample, Trial};
 
 /// Every trial with what differs between trials: the knobs that have a choice, and results.
 pub fn all(results: &Results) -> Table {
@@ -15,7 +16,9 @@ pub fn all(results: &Results) -> Table {
     let title = |(name, ordered): &(&str, bool)| {
         if *ordered { format!("#{name}") } else { (*name).to_owned() }
     };
-    let fixed = ["#trial", "#start, s", "phase", "outcome", "#s a clip", "#fastest", "#slowest"];
+    let yardstick = results.yardstick();
+    let score = format!("#{}", yardstick.column());
+    let fixed = ["#trial", "#start, s", "phase", "outcome", &score, "#fastest", "#slowest"];
     let rest = ["#peak memory, GiB", "#trial, s", "#overhead, s", "#waiting, %", "detail"];
     let mut titles: Vec<String> = fixed.map(str::to_owned).to_vec();
     titles.extend(knobs.iter().map(title));
@@ -23,7 +26,7 @@ pub fn all(results: &Results) -> Table {
     let mut table = Table::new(titles.iter().map(String::as_str));
     let clock = Clock::of(results).ok();
     for trial in &results.trials {
-        let mut cells = identity(trial, clock);
+        let mut cells = identity(trial, clock, yardstick);
         let value = |(name, _): &(&str, bool)| text(trial.knobs.get(*name));
         cells.extend(knobs.iter().map(value));
         cells.extend(measured(trial));
@@ -32,9 +35,10 @@ pub fn all(results: &Results) -> Table {
     table
 }
 
-fn identity(trial: &Trial, clock: Option<Clock>) -> Vec<String> {
+fn identity(trial: &Trial, clock: Option<Clock>, yardstick: Yardstick) -> Vec<String> {
     let start_s = clock.and_then(|clock| clock.start_s(trial).ok());
-    let ok = trial.samples.iter().map(|s| s.seconds).filter(|_| trial.outcome == Outcome::Ok);
+    let ok = trial.samples.iter().map(Sample::cost).filter(|_| trial.outcome == Outcome::Ok);
+    let shown = |cost: f64| digits(yardstick.shown(cost));
     let phase = match trial.pair {
         Some(pair) => format!("{} {pair}", trial.phase),
         None => trial.phase.to_string(),
@@ -44,9 +48,9 @@ fn identity(trial: &Trial, clock: Option<Clock>) -> Vec<String> {
         text(start_s.map(|start_s| format!("{start_s:.1}"))),
         phase,
         trial.outcome.to_string(),
-        text(trial.score_s().map(digits)),
-        text(ok.clone().reduce(f64::min).map(digits)),
-        text(ok.reduce(f64::max).map(digits)),
+        text(trial.score_s().map(shown)),
+        text(ok.clone().reduce(f64::min).map(shown)),
+        text(ok.reduce(f64::max).map(shown)),
     ]
 }
 

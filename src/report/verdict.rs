@@ -3,6 +3,7 @@
 use super::contender::Contender;
 use super::number::{count, percent};
 use crate::confirm::Verdict;
+use crate::own::Yardstick;
 use crate::results::Results;
 use crate::stats::Interval;
 
@@ -12,34 +13,50 @@ pub fn sentence(results: &Results) -> String {
         return unconfirmed(results);
     };
     let pairs = count(confirmation.pairs.len(), "pair");
+    let yardstick = results.yardstick();
+    let [better, worse] = yardstick.better();
+    let noun = yardstick.noun();
     match confirmation.verdict() {
         Verdict::Gain(gain) => format!(
-            "Gain: {} less time a clip than the baseline (95% interval {}, {pairs}).",
-            percent(gain.mean),
-            range(gain)
+            "Gain: {} {better} {noun} than the baseline (95% interval {}, {pairs}).",
+            percent(yardstick.share(gain.mean)),
+            range(shared(yardstick, gain))
         ),
         Verdict::NoGain(_) if confirmation.failures > 0 => format!(
             "No gain: the finalist failed {} in its confirmation; the profile keeps the baseline.",
             times(confirmation.failures)
         ),
-        Verdict::NoGain(Some(gain)) if gain.high < 0.0 => format!(
-            "No gain: the finalist took {} more time a clip than the baseline (95% interval {}, \
-             {pairs}); the profile keeps the baseline.",
-            percent(-gain.mean),
-            range(Interval { low: -gain.high, mean: -gain.mean, high: -gain.low })
-        ),
-        Verdict::NoGain(Some(gain)) => format!(
-            "No significant gain: the finalist took {} time a clip than the baseline, which is \
-             within the noise (95% interval of the saving {}, {pairs}); the profile keeps the \
-             baseline.",
-            difference(gain.mean),
-            range(gain)
-        ),
+        Verdict::NoGain(Some(gain)) if gain.high < 0.0 => {
+            let gain = shared(yardstick, gain);
+            format!(
+                "No gain: the finalist took {} {worse} {noun} than the baseline (95% interval {}, \
+                 {pairs}); the profile keeps the baseline.",
+                percent(-gain.mean),
+                range(Interval { low: -gain.high, mean: -gain.mean, high: -gain.low })
+            )
+        }
+        Verdict::NoGain(Some(gain)) => {
+            let gain = shared(yardstick, gain);
+            let word = if gain.mean < 0.0 { worse } else { better };
+            format!(
+                "No significant gain: the finalist took {} {word} {noun} than the baseline, which \
+                 is within the noise (95% interval of the saving {}, {pairs}); the profile keeps \
+                 the baseline.",
+                percent(gain.mean.abs()),
+                range(gain)
+            )
+        }
         Verdict::NoGain(None) => format!(
             "No significant gain: {pairs} of confirmation can prove nothing; the profile keeps \
              the baseline."
         ),
     }
+}
+
+/// A saving of cost as a share of what a person knows.
+fn shared(yardstick: Yardstick, gain: Interval) -> Interval {
+    let share = |saving| yardstick.share(saving);
+    Interval { low: share(gain.low), mean: share(gain.mean), high: share(gain.high) }
 }
 
 fn unconfirmed(results: &Results) -> String {
@@ -56,11 +73,6 @@ fn unconfirmed(results: &Results) -> String {
 
 fn range(gain: Interval) -> String {
     format!("{} to {}", percent(gain.low), percent(gain.high))
-}
-
-fn difference(saving: f64) -> String {
-    let word = if saving < 0.0 { "more" } else { "less" };
-    format!("{} {word}", percent(saving.abs()))
 }
 
 fn times(number: usize) -> String {

@@ -65,9 +65,12 @@ impl Settings {
         let sizes = &workload.sizes;
         let whole = sizes.window_width.max(sizes.window_height);
         let mut same = self.clone();
-        same.tile_size = same.tile_size.min(whole);
-        same.vae_tile_size = same.vae_tile_size.min(whole);
-        same.batch_size = same.batch_size.min(sizes.clips);
+        // What a user's own job does with them, nobody knows.
+        if !workload.is_own() {
+            same.tile_size = same.tile_size.min(whole);
+            same.vae_tile_size = same.vae_tile_size.min(whole);
+            same.batch_size = same.batch_size.min(sizes.clips);
+        }
         same.environment.retain(|name, _| !name.starts_with("NUMA_"));
         let text = serde_json::to_string(&same).expect("settings are plain data");
         let digest = Sha256::digest(text.as_bytes());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{ExpertEntry, Value};
+use crate::own::Own;
 use crate::settings::Preset;
 use crate::workload::{Cost, Stage, Workload};
 
@@ -80,6 +81,9 @@ pub struct Tune {
     /// When and for how long it went on after a break.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resumed: Vec<Resumed>,
+    /// The user's own job, instead of the pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Own>,
     /// The whole job that the workload stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<Workload>,

@@ -1,6 +1,6 @@
 //! Bench: what every trial of a tune has in common, and how one is run and judged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,8 +12,10 @@ use super::Rig;
 use crate::architecture::Architecture;
 use crate::machine::Machine;
 use crate::measure::answer::Answer;
+use crate::measure::command::Runs;
 use crate::measure::process::{self, Limit, Programs};
 use crate::measure::{NoiseWatch, wire};
+use crate::own::{Own, OwnCommand};
 use crate::profile::Profile;
 use crate::settings::{Baseline, Knobs, Settings};
 use crate::space::Values;
@@ -33,6 +35,8 @@ pub struct Bench {
     pub baseline: Baseline,
     /// The programs.
     pub programs: Programs,
+    /// The user's own job, if it is not the pipeline that runs.
+    pub own: Option<Own>,
     /// How the models are built.
     pub parts: Architecture,
     /// The user's own weights, in diffusers layout.
@@ -133,19 +137,50 @@ impl Bench {
                 return Ok(answer);
             }
         };
-        let job = self.job(number, order, settings)?;
         let launch = self.scratch.join("launch.json");
         let now = jiff::Timestamp::now().to_string();
         let profile = Profile::new(&self.machine, &self.baseline, &knobs, now);
         profile.map_err(anyhow::Error::msg)?.write(&launch)?;
         let time = order.limit.min(order.left);
         let limit = Limit { time, memory_bytes: self.memory_bytes };
-        let stop = || self.stop.load(Ordering::Relaxed);
-        let mut answer = process::run(&self.programs, &launch, &job, limit, &stop)?;
+        let mut answer = match &self.own {
+            Some(Own::Command(command)) => {
+                self.run_command(command, number, &settings, &launch, limit)?
+            }
+            None => self.run_worker(number, order, settings, &launch, limit)?,
+        };
         if answer.outcome == Outcome::Timeout && order.left < order.limit {
             answer.outcome = Outcome::Interrupted;
             answer.detail = "its share of the budget was over".to_owned();
         }
+        Ok(answer)
+    }
+
+    fn run_command(
+        &self,
+        command: &OwnCommand,
+        number: u64,
+        settings: &Settings,
+        profile: &Path,
+        limit: Limit,
+    ) -> Result<Answer> {
+        let stop = || self.stop.load(Ordering::Relaxed);
+        let (tuner, repetitions) = (&*self.programs.tuner, self.repetitions);
+        let runs = Runs { command, tuner, profile, settings, repetitions, limit, stop: &stop };
+        runs.answer(number)
+    }
+
+    fn run_worker(
+        &self,
+        number: u64,
+        order: &Order<'_>,
+        settings: Settings,
+        profile: &Path,
+        limit: Limit,
+    ) -> Result<Answer> {
+        let stop = || self.stop.load(Ordering::Relaxed);
+        let job = self.job(number, order, settings)?;
+        let mut answer = process::run(&self.programs, profile, &job, limit, &stop)?;
         self.judge(&mut answer, &job.settings, order.min_psnr_db);
         Ok(answer)
     }
@@ -165,6 +200,10 @@ impl Bench {
     }
 
     pub(super) fn bytes(&self, workload: &Workload, knobs: &Knobs) -> u64 {
+        if workload.is_own() {
+            // Nobody knows; the watch on the process does.
+            return 0;
+        }
         let number = knobs.precision.bytes();
         let batch = knobs.batch_size.min(workload.sizes.clips);
         workload.memory_bytes(&self.parts, number, batch, knobs.vae_tile_size)

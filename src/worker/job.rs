@@ -236,6 +236,7 @@ impl<'a> Trial<'a> {
         let waited = after.run_queue.saturating_sub(before.run_queue);
         Ok(Sample {
             seconds: wall_s / clips,
+            metric: None,
             stages: clock.seconds().into_iter().map(|(stage, s)| (stage, s / clips)).collect(),
             minor_faults: after.minor_faults - before.minor_faults,
             run_queue_share: waited.as_secs_f64() / wall_s,

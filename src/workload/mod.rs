@@ -30,7 +30,7 @@ pub struct Workload {
 }
 
 /// How much one repetition does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
     /// Clips a repetition.
@@ -67,6 +67,17 @@ fn one() -> u32 {
 }
 
 impl Workload {
+    /// A job that is not made of these stages: the user's own, one run of which counts as a clip.
+    pub fn own(name: &str) -> Self {
+        let sizes = Sizes { clips: 1, ..Sizes::default() };
+        Self { name: name.to_owned(), model: Model::default(), stages: Vec::new(), sizes }
+    }
+
+    /// Whether it is the user's own, of which only its time is known.
+    pub fn is_own(&self) -> bool {
+        self.stages.is_empty()
+    }
+
     /// Whether `stage` is part of the job.
     pub fn has(&self, stage: Stage) -> bool {
         self.stages.contains(&stage)
@@ -74,8 +85,12 @@ impl Workload {
 }
 
 impl std::fmt::Display for Workload {
-    /// Job and sizes: `i2v 2x128x128x1 window=32x32x1 layers=1 steps=1 text=0x16`.
+    /// Job and sizes: `i2v 2x128x128x1 window=32x32x1 layers=1 steps=1 text=0x16`;
+    /// of the user's own job the name.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_own() {
+            return f.write_str(&self.name);
+        }
         let Sizes { clips, width, height, frames, .. } = &self.sizes;
         write!(f, "{} {clips}x{width}x{height}x{frames}", self.name)?;
         let Sizes { window_width, window_height, window_frames, .. } = &self.sizes;

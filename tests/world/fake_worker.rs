@@ -59,7 +59,7 @@ fn ready(job: &Job) -> Message {
 fn sample(job: &Job, seconds: f64) {
     let stages = [("read", 0.01), ("decode", seconds * 0.7)];
     let stages = stages.into_iter().map(|(name, s)| (name.to_owned(), s)).collect();
-    let sample = Sample { seconds, stages, minor_faults: 10, run_queue_share: 0.0 };
+    let sample = Sample { seconds, stages, minor_faults: 10, ..Sample::default() };
     say(&Message::Sample { trial: job.trial, sample });
 }
 

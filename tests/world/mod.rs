@@ -164,6 +164,12 @@ impl Tuner {
     }
 
     #[allow(dead_code, reason = "not every test needs it")]
+    pub fn run_in(mut self, folder: &std::path::Path) -> Run {
+        self.0.current_dir(folder);
+        self.run()
+    }
+
+    #[allow(dead_code, reason = "not every test needs it")]
     pub fn run(mut self) -> Run {
         Run::of(self.0.stdin(Stdio::null()).output().unwrap())
     }

@@ -1,0 +1,138 @@
+//! A job of the user's own, as the flags describe it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::Usage;
+use crate::budget;
+use crate::cli::TuneArgs;
+use crate::launch::handover;
+use crate::metric::{Goal, Source};
+use crate::own::{Own, OwnCommand};
+
+/// Your own job instead of the pipeline.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Your own job")]
+pub struct OwnArgs {
+    /// The variable in which the command finds the path of its profile; its knobs' values are in
+    /// WAN22_ and their names in capitals, such as WAN22_BATCH_SIZE.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = handover::PROFILE,
+        requires = "words",
+        value_parser = handover::profile_name
+    )]
+    profile_env: String,
+    /// Scores a number that the command prints instead of its time: the first group of the last
+    /// match of a regular expression, or json:/POINTER into its last line of JSON.
+    #[arg(long, value_name = "REGEX|json:/POINTER", requires = "words", value_parser = metric)]
+    metric: Option<String>,
+    /// Whether little or much of the metric is good; little unless said otherwise.
+    #[arg(long, value_enum, requires = "metric")]
+    goal: Option<Goal>,
+    /// Runs before the measured ones of each trial, not reported.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "words", value_parser = clap::value_parser!(u32).range(0..=100))]
+    warmup: u32,
+    /// The longest that one run may take, such as 90s; by default three times the baseline.
+    #[arg(long, value_name = "TIME", requires = "words", value_parser = budget::parse)]
+    timeout: Option<Duration>,
+    /// A shell command that reads what a run printed on its standard input, and exits with another
+    /// status than 0 where that, or a file that the run wrote, is wrong.
+    #[arg(long, value_name = "COMMAND", requires = "words")]
+    check: Option<String>,
+    /// The command to tune, and its arguments.
+    #[arg(
+        last = true,
+        value_name = "COMMAND",
+        conflicts_with_all = ["workload", "objective", "precision", "images", "weights", "min_psnr"]
+    )]
+    words: Vec<String>,
+    /// Where the command runs, if not here.
+    #[arg(skip)]
+    folder: Option<String>,
+}
+
+fn here() -> Result<String> {
+    let folder = std::env::current_dir().context("the working folder")?;
+    let folder = folder.into_os_string().into_string();
+    Ok(folder.map_err(|folder| Usage(format!("{}: not UTF-8", folder.display())))?)
+}
+
+fn metric(text: &str) -> Result<String, String> {
+    Source::parse(text).map(|_| text.to_owned())
+}
+
+/// The user's own job, if one was asked for.
+///
+/// # Errors
+/// [`Usage`] for a command that is missing or can't be run.
+pub fn open(args: &OwnArgs) -> Result<Option<Own>> {
+    let Some(program) = args.words.first() else {
+        if std::env::args_os().next_back().is_some_and(|last| last == "--") {
+            let cure = "no command after `--`: type what to tune, such as python generate.py";
+            return Err(Usage(cure.to_owned()).into());
+        }
+        return Ok(None);
+    };
+    let folder = match &args.folder {
+        Some(folder) => folder.clone(),
+        None => here()?,
+    };
+    check_program(program, Path::new(&folder))?;
+    Ok(Some(Own::Command(OwnCommand {
+        words: args.words.clone(),
+        folder,
+        profile_env: args.profile_env.clone(),
+        warmup: args.warmup,
+        timeout_s: args.timeout.map(|timeout| timeout.as_secs_f64()),
+        metric: args.metric.clone(),
+        goal: args.goal.unwrap_or_default(),
+        check: args.check.clone(),
+    })))
+}
+
+/// The flags of a tune, with the space that suits the user's own job where none is named.
+///
+/// # Errors
+/// [`Usage`] for fewer repetitions than the pipeline takes.
+pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
+    let mut args = args.clone();
+    if !args.own.words.is_empty() {
+        args.space.space.get_or_insert("command".to_owned());
+    } else if args.repetitions < 3 {
+        return Err(Usage(format!("--repetitions {}: give 3 to 9", args.repetitions)).into());
+    }
+    Ok(args)
+}
+
+impl TuneArgs {
+    /// The same flags for a job that was begun in its own folder.
+    #[must_use]
+    pub fn at(mut self, own: Option<&Own>) -> Self {
+        self.own.folder = own.map(|Own::Command(command)| command.folder.clone());
+        self
+    }
+}
+
+/// Finds the program as a shell would, so that a slip of the pen does not end in a failed trial.
+fn check_program(program: &str, folder: &Path) -> Result<()> {
+    let runs = |path: &Path| {
+        path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    let found = if program.contains('/') {
+        runs(&folder.join(program))
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder: PathBuf| runs(&folder.join(program)))
+    };
+    if found {
+        return Ok(());
+    }
+    let cure = "type a program in PATH or the path of one that may be executed";
+    Err(Usage(format!("`{program}`: no such command; {cure}")).into())
+}

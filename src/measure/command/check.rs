@@ -1,0 +1,56 @@
+//! The check of a run's output, by a command of the user's.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::output::Output;
+use super::run::Run;
+use super::{Failure, Runs};
+use crate::measure::process;
+use crate::trial::Outcome;
+
+impl Runs<'_> {
+    /// Runs the check, which finds the output of `run` on its standard input; how it failed.
+    pub(super) fn check(&self, run: &Run, started: Instant) -> Result<Option<Failure>> {
+        let Some(check) = &self.command.check else { return Ok(None) };
+        let mut child = Command::new("sh")
+            .args(["-c", check])
+            .current_dir(&self.command.folder)
+            .env(&self.command.profile_env, self.profile)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .context("starting the --check command with sh")?;
+        let begun = Instant::now();
+        if let Some(mut stdin) = child.stdin.take() {
+            let text = run.stdout.bytes().to_vec();
+            // A check that reads none of it is none the worse.
+            std::thread::spawn(move || stdin.write_all(&text));
+        }
+        let said = child.stderr.take().map(|pipe| std::thread::spawn(move || Output::of(pipe)));
+        let (limit, _) = self.limit(started, begun);
+        while process::is_running(&child) && begun.elapsed() < limit && !(self.stop)() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        let is_late = process::is_running(&child);
+        let status = process::end(&mut child)?;
+        let said = said.and_then(|said| said.join().ok()).unwrap_or_default().last_words();
+        Ok(match status.code() {
+            _ if is_late && (self.stop)() => {
+                Some((Outcome::Interrupted, "the tuner was asked to stop".to_owned()))
+            }
+            _ if is_late => Some((Outcome::Timeout, "the check did not end".to_owned())),
+            Some(0) => None,
+            Some(code) => {
+                Some((Outcome::WrongOutput, format!("the check exited with {code}: {said}")))
+            }
+            None => Some((Outcome::WrongOutput, format!("the check was killed: {said}"))),
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! One run of a command: started by `wan22-tune exec`, watched, and surely gone afterwards.
+
+use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+
+use super::look::{self, Look};
+use super::output::Output;
+use super::{Failure, Runs};
+use crate::launch::EXIT_NOT_APPLIED;
+use crate::measure::process::{self, GRACE, Start, WATCH};
+use crate::metric::Source;
+use crate::trial::Outcome;
+
+/// The first look; each next one comes after twice the time.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+
+/// How `exec` begins what it says, to be told from a command that exits as it does.
+const EXEC_SAYS: &str = "wan22-tune exec:";
+
+/// One run, over.
+pub(super) struct Run {
+    /// Seconds from the launch to the exit of the command itself.
+    pub wall_s: f64,
+    /// The last look at it; `None` for one that ended before.
+    pub look: Option<Look>,
+    /// Peak resident memory of all its processes, as far as the watch saw it.
+    pub peak_rss_bytes: Option<u64>,
+    /// What it printed.
+    pub stdout: Output,
+    stderr: Output,
+    status: ExitStatus,
+    /// Why it was killed.
+    killed: Option<Failure>,
+}
+
+impl Runs<'_> {
+    /// Runs the command once, in a trial that began at `started`.
+    pub(super) fn run(&self, started: Instant) -> Result<Run> {
+        let start = Start {
+            tuner: self.tuner,
+            profile: self.profile,
+            flags: &["--profile-env", &self.command.profile_env],
+            folder: Some(self.command.folder.as_ref()),
+            stdin: false,
+        };
+        let launched = Instant::now();
+        let mut child = start.spawn(self.command.words.iter().map(OsStr::new))?;
+        let printed = Printed::of(&mut child);
+        let exited = exit_of(&child);
+        let mut watch = Watch { runs: self, started, launched, look: None, peak_rss_bytes: None };
+        let end = watch.follow(child.id(), &exited);
+        let status = process::end(&mut child)?;
+        let Watch { look, peak_rss_bytes, .. } = watch;
+        let (stdout, stderr) = printed.read();
+        let wall_s = end.as_ref().map_or_else(|_| launched.elapsed(), |&at| at - launched);
+        let wall_s = wall_s.as_secs_f64();
+        Ok(Run { wall_s, look, peak_rss_bytes, stdout, stderr, status, killed: end.err() })
+    }
+
+    /// The longest that one run may take, and what to say when it took longer.
+    pub(super) fn limit(&self, started: Instant, launched: Instant) -> (Duration, String) {
+        let left = self.limit.time.saturating_sub(launched - started);
+        let timeout = self.command.timeout_s.map(Duration::from_secs_f64);
+        match timeout {
+            Some(timeout) if timeout < left => {
+                (timeout, format!("killed after {:.1} s, its --timeout", timeout.as_secs_f64()))
+            }
+            _ => (left, format!("killed after {:.1} s", self.limit.time.as_secs_f64())),
+        }
+    }
+}
+
+/// The eyes on one run.
+struct Watch<'a> {
+    runs: &'a Runs<'a>,
+    started: Instant,
+    launched: Instant,
+    look: Option<Look>,
+    peak_rss_bytes: Option<u64>,
+}
+
+impl Watch<'_> {
+    /// Follows process `pid` to its exit, whose time it returns, or until it has to be killed.
+    fn follow(&mut self, pid: u32, exited: &Receiver<Instant>) -> Result<Instant, Failure> {
+        let (limit, too_long) = self.runs.limit(self.started, self.launched);
+        let with_memory = self.runs.settings.memory.nodes().is_some();
+        let mut next_look = FIRST_LOOK;
+        loop {
+            match exited.recv_timeout(WATCH) {
+                Ok(at) => return Ok(at),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Instant::now()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if (self.runs.stop)() {
+                return Err((Outcome::Interrupted, "the tuner was asked to stop".to_owned()));
+            }
+            let elapsed = self.launched.elapsed();
+            if elapsed > limit {
+                return Err((Outcome::Timeout, too_long));
+            }
+            self.watch_memory(pid)?;
+            if elapsed >= next_look {
+                self.look = Look::at(pid, self.runs.tuner, with_memory).or(self.look.take());
+                next_look = elapsed * 2;
+            }
+        }
+    }
+
+    fn watch_memory(&mut self, pid: u32) -> Result<(), Failure> {
+        let resident = look::resident_bytes(pid);
+        self.peak_rss_bytes = self.peak_rss_bytes.max(Some(resident));
+        let most = self.runs.limit.memory_bytes;
+        if resident <= most {
+            return Ok(());
+        }
+        let detail = format!("killed at {resident} bytes; the limit is {most}");
+        Err((Outcome::OutOfMemory, detail))
+    }
+}
+
+/// The moment of the child's exit, from a thread that only waits for it: a poll would round every
+/// time up.
+fn exit_of(child: &Child) -> Receiver<Instant> {
+    let (exit, exited) = sync_channel(1);
+    if let Some(pid) = Pid::from_raw(child.id() as i32) {
+        std::thread::spawn(move || {
+            // Leaves the status to whoever reaps the process.
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
+            exit.send(Instant::now())
+        });
+    }
+    exited
+}
+
+/// The command's two outputs, read by threads of their own so that none of them can block it.
+struct Printed([Receiver<Output>; 2]);
+
+impl Printed {
+    fn of(child: &mut Child) -> Self {
+        let (out, stdout) = sync_channel(1);
+        let (err, stderr) = sync_channel(1);
+        if let Some(pipe) = child.stdout.take() {
+            std::thread::spawn(move || out.send(Output::of(pipe)));
+        }
+        if let Some(pipe) = child.stderr.take() {
+            std::thread::spawn(move || err.send(Output::of(pipe)));
+        }
+        Self([stdout, stderr])
+    }
+
+    /// Standard output and standard error.
+    fn read(self) -> (Output, Output) {
+        let [stdout, stderr] = self.0.map(|output| output.recv_timeout(GRACE).unwrap_or_default());
+        (stdout, stderr)
+    }
+}
+
+impl Run {
+    /// How it failed, if it did.
+    pub fn failure(&self) -> Option<Failure> {
+        if let Some(killed) = &self.killed {
+            return Some(killed.clone());
+        }
+        let last_words = self.last_words();
+        if let Some(signal) = self.status.signal() {
+            let name = Signal::from_named_raw(signal).map(|signal| format!(" ({signal:?})"));
+            let name = name.unwrap_or_default();
+            return Some((
+                Outcome::Crashed,
+                format!("killed by signal {signal}{name}: {last_words}"),
+            ));
+        }
+        match self.status.code() {
+            Some(0) => None,
+            Some(EXIT_NOT_APPLIED) if last_words.starts_with(EXEC_SAYS) => {
+                Some((Outcome::Misapplied, last_words))
+            }
+            code => {
+                let code = code.unwrap_or_default();
+                Some((Outcome::Crashed, format!("exit status {code}: {last_words}")))
+            }
+        }
+    }
+
+    /// The number that it printed, on standard output or else on standard error.
+    ///
+    /// # Errors
+    /// What is wrong with it, and the command's last words.
+    pub fn metric(&self, source: &Source) -> Result<f64, String> {
+        let read = source.read(&self.stdout.text());
+        let read = read.or_else(|problem| source.read(&self.stderr.text()).map_err(|_| problem));
+        read.map_err(|problem| format!("{problem}; its last words: {}", self.last_words()))
+    }
+
+    /// The end of standard error, or of standard output where that is empty.
+    fn last_words(&self) -> String {
+        let words = [&self.stderr, &self.stdout].map(Output::last_words);
+        let said = words.into_iter().find(|words| !words.is_empty());
+        said.unwrap_or_else(|| "it said nothing".to_owned())
+    }
+}

@@ -1,0 +1,174 @@
+//! Metric: a number that a command prints, by which it is scored instead of by its time.
+
+use regex_lite::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+
+/// What begins the form of [`Source`] that points into JSON.
+const JSON: &str = "json:";
+
+/// Whether little or much of it is good.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Goal {
+    /// The less the better, such as seconds a step.
+    #[default]
+    Min,
+    /// The more the better, such as frames a second.
+    Max,
+}
+
+/// One value that was printed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// The number as printed, above zero.
+    pub value: f64,
+    /// Its direction.
+    pub goal: Goal,
+}
+
+impl Goal {
+    /// What is to be small: the value, or what is left of one divided by it. Its own inverse, so
+    /// that it turns costs back into values too.
+    pub fn cost(self, value: f64) -> f64 {
+        match self {
+            Self::Min => value,
+            Self::Max => 1.0 / value,
+        }
+    }
+}
+
+/// Where in the output the number stands.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The first group of the last match.
+    Pattern(Regex),
+    /// A JSON pointer (RFC 6901) into the last line that is JSON, or into the whole output.
+    Pointer(String),
+}
+
+impl Source {
+    /// Reads `json:/path`, or a regular expression.
+    ///
+    /// # Errors
+    /// What is wrong, and what to type instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(pointer) = text.strip_prefix(JSON) {
+            let is_pointer = pointer.is_empty() || pointer.starts_with('/');
+            return is_pointer.then(|| Self::Pointer(pointer.to_owned())).ok_or_else(|| {
+                format!("`{text}`: a JSON pointer begins with a slash: json:/{pointer}")
+            });
+        }
+        let pattern = RegexBuilder::new(text).multi_line(true).build();
+        let pattern = pattern.map_err(|error| format!("`{text}` is no expression: {error}"))?;
+        if pattern.captures_len() < 2 {
+            return Err(format!("`{text}` has no group around the number: 'fps: ([0-9.]+)' has"));
+        }
+        Ok(Self::Pattern(pattern))
+    }
+
+    /// The number in `output`.
+    ///
+    /// # Errors
+    /// There is none, or one of which nothing can be a share.
+    pub fn read(&self, output: &str) -> Result<f64, String> {
+        let text = match self {
+            Self::Pattern(pattern) => pattern
+                .captures_iter(output)
+                .last()
+                .and_then(|groups| Some(groups.get(1)?.as_str().to_owned())),
+            Self::Pointer(pointer) => pointed(output, pointer),
+        };
+        let text = text.ok_or_else(|| format!("it printed no {}", self.words()))?;
+        let number = text.trim().parse::<f64>().map_err(|_| format!("`{text}` is no number"))?;
+        if number.is_finite() && number > 0.0 {
+            Ok(number)
+        } else {
+            Err(format!("the metric is {number}: it takes a number above 0"))
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Pattern(pattern) => format!("match of `{pattern}`"),
+            Self::Pointer(pointer) => format!("JSON with a number at `{pointer}`"),
+        }
+    }
+}
+
+/// What stands at `pointer`: in the last line that is a JSON object or list and has it, or in the
+/// whole.
+fn pointed(output: &str, pointer: &str) -> Option<String> {
+    let at = |text: &str| {
+        let value: serde_json::Value = serde_json::from_str(text).ok()?;
+        match value.pointer(pointer)? {
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            serde_json::Value::String(text) => Some(text.clone()),
+            _ => None,
+        }
+    };
+    output.lines().rev().find_map(at).or_else(|| at(output))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(source: &str, output: &str) -> Result<f64, String> {
+        Source::parse(source).unwrap().read(output)
+    }
+
+    #[test]
+    fn the_last_match_counts() {
+        let output = "step 1: 3.5 it/s\nstep 2: 4.25 it/s\ndone";
+        assert_eq!(read(r"([0-9.]+) it/s", output), Ok(4.25));
+        assert_eq!(read(r"^step (\d+)", output), Ok(2.0));
+        assert_eq!(read(r"fps=([-0-9.e+a-z]+)", "fps=1e-3"), Ok(0.001));
+    }
+
+    #[test]
+    fn json_is_the_last_line_or_the_whole() {
+        let lines = "loading\n{\"t\": {\"s\": 1}}\n{\"t\": {\"s\": \"2.5\"}}\nbye";
+        assert_eq!(read("json:/t/s", lines), Ok(2.5));
+        assert_eq!(read("json:/t/0", "{\n \"t\": [\n 7 ]\n}\n"), Ok(7.0));
+        assert_eq!(read("json:", "42"), Ok(42.0));
+    }
+
+    #[test]
+    fn what_is_no_positive_number_is_refused() {
+        for output in ["fps=0", "fps=-1", "fps=nan", "fps=inf", "fps=x", "nothing", ""] {
+            assert!(read(r"fps=(\S+)", output).is_err(), "{output}");
+            assert!(read("json:/fps", output).is_err(), "{output}");
+        }
+        let none = read("json:/fps", "{\"fps\": null}").unwrap_err();
+        assert_eq!(none, "it printed no JSON with a number at `/fps`");
+        assert_eq!(read("fps=(.+)", "").unwrap_err(), "it printed no match of `fps=(.+)`");
+    }
+
+    #[test]
+    fn a_source_without_a_number_is_refused_with_a_cure() {
+        let refused = |text: &str| Source::parse(text).unwrap_err();
+        assert!(refused("fps=[0-9]+").contains("'fps: ([0-9.]+)'"));
+        assert!(refused("fps=(").contains("is no expression"));
+        assert!(refused("json:fps").contains("json:/fps"));
+    }
+
+    #[test]
+    fn much_is_as_good_as_the_inverse_is_little() {
+        assert_eq!(Goal::Max.cost(4.0), 0.25);
+        assert_eq!(Goal::Max.cost(Goal::Max.cost(3.0)), 3.0);
+        assert_eq!(Goal::Min.cost(4.0), 4.0);
+    }
+}

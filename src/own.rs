@@ -1,0 +1,216 @@
+//! Own: a job of the user's, measured instead of the pipeline.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::{Goal, Source};
+
+/// A job of the user's, as `space.toml` keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Own {
+    /// Any program, one fresh process a repetition.
+    Command(OwnCommand),
+}
+
+/// A command that is run as production would run it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnCommand {
+    /// The program and its arguments.
+    pub words: Vec<String>,
+    /// The folder in which it runs.
+    pub folder: String,
+    /// The variable in which it finds the path of its profile.
+    pub profile_env: String,
+    /// Runs before the measured ones of each trial, not reported.
+    pub warmup: u32,
+    /// The longest that one run may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<f64>,
+    /// What to score instead of wall time, as [`Source::parse`] reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// The metric's direction.
+    #[serde(default)]
+    pub goal: Goal,
+    /// A shell command that is given each run's output and fails where it is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+}
+
+impl OwnCommand {
+    /// Where its metric stands.
+    ///
+    /// # Errors
+    /// As [`Source::parse`]: never for a command whose flags were accepted.
+    pub fn source(&self) -> Result<Option<Source>, String> {
+        self.metric.as_deref().map(Source::parse).transpose()
+    }
+}
+
+impl Own {
+    /// What its score counts.
+    pub fn yardstick(&self) -> Yardstick {
+        match self {
+            Self::Command(OwnCommand { metric: None, .. }) => Yardstick::SecondsARun,
+            Self::Command(OwnCommand { goal, .. }) => Yardstick::Metric(*goal),
+        }
+    }
+
+    /// The space that comes with the program for such jobs, which is also what its workload is
+    /// called.
+    pub fn space(&self) -> &'static str {
+        match self {
+            Self::Command(_) => "command",
+        }
+    }
+
+    /// The job in words.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Command(command) => command.words.join(" "),
+        }
+    }
+}
+
+impl Own {
+    /// How it is measured, beside [`Own::describe`], by name.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let Self::Command(command) = self;
+        let OwnCommand { folder, profile_env, warmup, timeout_s, metric, goal, check, .. } =
+            command;
+        let scored = match metric {
+            None => "seconds from launch to exit".to_owned(),
+            Some(metric) => format!("{metric}, goal {goal}"),
+        };
+        let mut facts = vec![
+            ("its folder", folder.clone()),
+            ("profile handed over in", profile_env.clone()),
+            ("scored", scored),
+        ];
+        facts.extend((*warmup > 0).then(|| ("warm-up runs", warmup.to_string())));
+        facts.extend(timeout_s.map(|seconds| ("timeout", format!("{seconds} s a run"))));
+        facts.extend(check.clone().map(|check| ("check", check)));
+        facts
+    }
+}
+
+/// What a score counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Yardstick {
+    /// The pipeline's time, by clip.
+    SecondsAClip,
+    /// A command's time from start to end.
+    SecondsARun,
+    /// A number that the command prints.
+    Metric(Goal),
+}
+
+impl Yardstick {
+    /// The yardstick of a tune: the pipeline's, or that of the user's own job.
+    pub fn of(own: Option<&Own>) -> Self {
+        own.map_or(Self::SecondsAClip, Own::yardstick)
+    }
+
+    /// The direction of a metric.
+    pub fn goal(self) -> Option<Goal> {
+        match self {
+            Self::Metric(goal) => Some(goal),
+            _ => None,
+        }
+    }
+
+    /// The number that a person knows, from a cost, which is what is to be small.
+    pub fn shown(self, cost: f64) -> f64 {
+        match self {
+            Self::Metric(goal) => goal.cost(cost),
+            _ => cost,
+        }
+    }
+
+    /// What the number counts, as a heading.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::SecondsAClip => "seconds a clip",
+            Self::SecondsARun => "seconds a run",
+            Self::Metric(Goal::Min) => "metric (less is better)",
+            Self::Metric(Goal::Max) => "metric (more is better)",
+        }
+    }
+
+    /// The same, short, after a number.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::SecondsAClip => "s a clip",
+            Self::SecondsARun => "s a run",
+            Self::Metric(_) => "(metric)",
+        }
+    }
+
+    /// The same, as the heading of a column.
+    pub fn column(self) -> &'static str {
+        match self {
+            Self::Metric(_) => "metric",
+            _ => self.unit(),
+        }
+    }
+
+    /// What there is as many times as much of with a gain.
+    pub fn factor(self) -> &'static str {
+        match self {
+            Self::SecondsAClip => "clips in the same time",
+            Self::SecondsARun => "runs in the same time",
+            Self::Metric(_) => "times as good",
+        }
+    }
+
+    /// What is measured where only little of it is good, as on an axis.
+    pub fn cost_heading(self) -> &'static str {
+        match self {
+            Self::Metric(Goal::Max) => "1 / metric",
+            Self::Metric(Goal::Min) => "metric",
+            _ => self.heading(),
+        }
+    }
+
+    /// What there is less or more of, after a share.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::SecondsAClip => "time a clip",
+            Self::SecondsARun => "time a run",
+            Self::Metric(_) => "of the metric",
+        }
+    }
+
+    /// A saving of cost as a share of the baseline's number: of time or of a metric to be small
+    /// the very saving, of one to be large what is won.
+    pub fn share(self, saving: f64) -> f64 {
+        match self {
+            Self::Metric(Goal::Max) => 1.0 / (1.0 - saving) - 1.0,
+            _ => saving,
+        }
+    }
+
+    /// The word for a change for the better, and the one for the worse.
+    pub fn better(self) -> [&'static str; 2] {
+        match self {
+            Self::Metric(Goal::Max) => ["more", "less"],
+            _ => ["less", "more"],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_to_be_large_is_shown_as_printed_and_won_as_a_share_of_the_baselines() {
+        let fps = Yardstick::Metric(Goal::Max);
+        // 20 frames a second instead of 16 are a quarter more, in a fifth less time.
+        assert_eq!(fps.shown(1.0 / 16.0), 16.0);
+        assert!((fps.share(1.0 - 16.0 / 20.0) - 0.25).abs() < 1e-12);
+        assert_eq!(Yardstick::SecondsARun.share(0.2), 0.2);
+        assert_eq!(Yardstick::SecondsARun.shown(2.0), 2.0);
+    }
+}

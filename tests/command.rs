@@ -1,0 +1,187 @@
+//! Somebody's own program as the job, through the real tuner: small shell scripts stand for it.
+
+mod world;
+
+use std::os::unix::fs::PermissionsExt;
+
+use wan22_tune::trial::{Outcome, Phase, Trial};
+use world::{Run, World};
+
+/// A world with an executable script in its folder.
+fn world(script: &str) -> World {
+    let world = World::new();
+    let path = world.path().join("job.sh");
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    world
+}
+
+fn tune(world: &World, flags: &[&str]) -> Run {
+    let run = [flags, &["--", "./job.sh", "an argument"]].concat();
+    world.tuner(&run).run()
+}
+
+fn of_batch(trials: &[Trial], size: &str) -> Vec<Trial> {
+    let has = |trial: &&Trial| trial.knobs["batch_size"].to_string() == size;
+    trials.iter().filter(has).cloned().collect()
+}
+
+#[test]
+fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
+    let world = world("echo step 1: 1 it/s; echo step 2: $((WAN22_BATCH_SIZE * 2)).5 it/s");
+    let flags = ["--budget", "12s", "--metric", r"([0-9.]+) it/s", "--goal", "max"];
+    let run = tune(&world, &flags);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    // 16.5 instead of 4.5 iterations a second: 267% more.
+    assert!(run.stdout.starts_with("Gain: 266.7% more of the metric"), "{}", run.stdout);
+    assert!(run.stdout.contains("metric (more is better)"), "{}", run.stdout);
+    let results = world.results();
+    let mut largest = of_batch(&results.trials, "8");
+    // A busy machine may cut one.
+    largest.retain(|trial| trial.outcome == Outcome::Ok);
+    assert!(largest.iter().all(|trial| trial.samples[0].metric.unwrap().value == 16.5));
+    let journal = std::fs::read_to_string(world.folder().join("trials.csv")).unwrap();
+    assert!(journal.lines().next().unwrap().contains("metric.1"), "{journal}");
+    assert!(largest[0].samples[0].seconds < 5.0, "seconds stay seconds");
+    let profile = std::fs::read(world.folder().join("profile.json")).unwrap();
+    let profile: serde_json::Value = serde_json::from_slice(&profile).unwrap();
+    assert_eq!(profile["optimal_settings"]["batch_size"], 8);
+    assert_eq!(profile["evidence"]["metric"]["score"], 16.5);
+    assert_eq!(profile["evidence"]["score_s"], serde_json::Value::Null);
+}
+
+#[test]
+fn production_finds_the_environment_of_the_trials() {
+    let world = world("echo \"$@\" > args; env | sort > trial.env; echo 1");
+    let flags = ["--budget", "4s", "--metric", "^([0-9]+)$"];
+    assert_eq!(tune(&world, &flags).status, Some(0));
+    let read = |name: &str| std::fs::read_to_string(world.path().join(name)).unwrap();
+    assert_eq!(read("args"), "an argument\n");
+    let profile = world.folder().join("profile.json");
+    let exec = ["exec", "--profile", profile.to_str().unwrap(), "--", "sh", "-c"];
+    let run =
+        world.tuner(&[&exec[..], &["env | sort"]].concat()).env("OMP_NUM_THREADS", "77").run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    // Names: values differ with the candidate that ran last.
+    let names = |text: &str| {
+        let names = text.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
+        let ours = |name: &&str| name.starts_with("WAN22_") || name.contains("THREADS");
+        names.filter(ours).map(str::to_owned).collect::<Vec<String>>()
+    };
+    assert_eq!(names(&run.stdout), names(&read("trial.env")));
+    assert!(run.stdout.contains("WAN22_TILE_SIZE=512\n"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains(&format!("WAN22_PROFILE={}\n", profile.display())),
+        "{}",
+        run.stdout
+    );
+    assert!(!run.stdout.contains("=77\n"), "{}", run.stdout);
+}
+
+#[test]
+fn each_way_to_fail_has_its_own_outcome() {
+    let script = "case $WAN22_BATCH_SIZE in
+        1) echo loading; echo no such device >&2; exit 3;;
+        4) kill -SEGV $$;;
+        8) exec sleep 60;;
+    esac
+    yes rubbish | head -c 3000000 >&2
+    echo '{\"fps\": 2}'";
+    let world = world(script);
+    let flags =
+        ["--budget", "20s", "--strategy", "random", "--metric", "json:/fps", "--timeout", "1s"];
+    let run = tune(&world, &flags);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let trials = world.results().trials;
+    let says = |size: &str| {
+        let trial = of_batch(&trials, size).into_iter().next().expect("it was tried");
+        (trial.outcome, trial.detail)
+    };
+    assert_eq!(says("1"), (Outcome::Crashed, "exit status 3: no such device".to_owned()));
+    assert_eq!(says("2"), (Outcome::Ok, String::new()));
+    assert!(says("4").1.starts_with("killed by signal 11"), "{:?}", says("4"));
+    assert_eq!(says("8"), (Outcome::Timeout, "killed after 1.0 s, its --timeout".to_owned()));
+}
+
+#[test]
+fn the_check_reads_the_output_and_a_run_without_its_metric_has_failed() {
+    let script =
+        "case $WAN22_BATCH_SIZE in 1) echo fps=9 ugly;; 4) echo none;; *) echo fps=2;; esac";
+    let world = world(script);
+    let check = "if grep -q ugly; then echo 'a poor picture' >&2; exit 1; fi";
+    let flags = [
+        &["--budget", "12s", "--strategy", "random", "--check", check][..],
+        &["--metric", "fps=([0-9]+)", "--goal", "max", "--warmup", "1"],
+    ]
+    .concat();
+    let run = tune(&world, &flags);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stdout.starts_with("No significant gain"), "{}", run.stdout);
+    let trials = world.results().trials;
+    let of = |size: &str| of_batch(&trials, size).into_iter().next().expect("it was tried");
+    let checked = (Outcome::WrongOutput, "the check exited with 1: a poor picture".to_owned());
+    assert_eq!((of("1").outcome, of("1").detail), checked);
+    let nothing = "it printed no match of `fps=([0-9]+)`; its last words: none".to_owned();
+    assert_eq!((of("4").outcome, of("4").detail), (Outcome::WrongOutput, nothing));
+}
+
+#[test]
+fn wrong_usage_is_said_before_anything_runs() {
+    let world = world("touch ran");
+    let wrong = [
+        (&["--budget", "9s", "--"][..], "no command after `--`"),
+        (&["--", "./job.sh"], "--budget"),
+        (&["--budget", "9s", "--metric", "fps=(", "--", "./job.sh"], "is no expression"),
+        (&["--budget", "9s", "--metric", "fps", "--", "./job.sh"], "has no group"),
+        (&["--budget", "9s", "--metric", "json:fps", "--", "./job.sh"], "json:/fps"),
+        (&["--budget", "9s", "--goal", "max", "--", "./job.sh"], "--metric"),
+        (&["--budget", "9s", "--metric", "(x)"], "COMMAND"),
+        (&["--budget", "9s", "--profile-env", "LD_PRELOAD", "--", "./job.sh"], "type another"),
+        (&["--budget", "9s", "--images", "x", "--", "./job.sh"], "--images"),
+        (&["--budget", "9s", "--timeout", "x", "--", "./job.sh"], "such as 90s"),
+        (&["--budget", "9s", "--", "./absent.sh"], "`./absent.sh`: no such command"),
+        (&["--budget", "9s", "--", "no-such-program"], "`no-such-program`: no such command"),
+        (&["--budget", "9s", "--repetitions", "2"], "give 3 to 9"),
+    ];
+    for (args, says) in wrong {
+        let run = world.tuner(args).run();
+        assert_eq!(run.status, Some(2), "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(says), "{args:?}: {}", run.stderr);
+    }
+    assert!(!world.path().join("ran").exists() && !world.path().join("results").exists());
+}
+
+#[test]
+fn a_command_that_never_works_is_a_failure_with_its_words() {
+    let world = world("echo no model >&2; exit 9");
+    let run = tune(&world, &["--budget", "9s"]);
+    assert_eq!(run.status, Some(1));
+    assert!(run.stderr.contains("(crashed): exit status 9: no model"), "{}", run.stderr);
+}
+
+#[test]
+fn a_signal_finishes_with_what_there_is_and_no_process_is_left() {
+    let world = world("echo $$ > pid; sleep 0.2; [ -e slow ] && sleep 600; touch slow; true");
+    let tuner = world.tuner(&["--budget", "10m", "--repetitions", "1", "--", "./job.sh"]);
+    let run = tuner.run_until(&world, 1);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let results = world.results();
+    assert_eq!(results.trials[0].phase, Phase::Baseline);
+    assert_eq!(results.trials[0].samples.len(), 1);
+    let pid = std::fs::read_to_string(world.path().join("pid")).unwrap();
+    assert!(!std::path::Path::new("/proc").join(pid.trim()).exists());
+}
+
+#[test]
+fn a_killed_tune_of_a_command_goes_on_in_its_folder() {
+    let world = world("sleep 0.05; echo ran >> log");
+    world.tuner(&["--budget", "10m", "--", "./job.sh"]).kill_after(&world, 3);
+    let before = world.results().trials;
+    let folder = world.folder();
+    let resume = ["resume", folder.to_str().unwrap(), "--budget", "4s"];
+    let run = world.tuner(&resume).run_in(std::path::Path::new("/"));
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let after = world.results().trials;
+    assert_eq!(after[..before.len()], before);
+    assert!(after.len() > before.len() + 1);
+}
