@@ -51,6 +51,11 @@ pub enum Activation {
     Gelu,
     GeluTanh,
     Silu,
+    Tanh,
+    Sigmoid,
+    Mish,
+    Relu6,
+    QuickGelu,
 }
 
 impl TextEncoderConfig {
@@ -84,10 +89,16 @@ impl TextEncoderConfig {
         let activation = match name {
             "relu" => Activation::Relu,
             "gelu" => Activation::Gelu,
-            "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Activation::GeluTanh,
             "silu" | "swish" => Activation::Silu,
+            "tanh" => Activation::Tanh,
+            "sigmoid" => Activation::Sigmoid,
+            "mish" => Activation::Mish,
+            "relu6" => Activation::Relu6,
+            "quick_gelu" => Activation::QuickGelu,
             _ => bail!(
-                "feed_forward_proj is {:?}: known are relu, gelu, gelu_new and silu, and each with gated- before",
+                "feed_forward_proj is {:?}: known are relu, gelu, gelu_new, quick_gelu, silu, \
+                 tanh, sigmoid, mish and relu6, and each with gated- before",
                 self.feed_forward_proj
             ),
         };

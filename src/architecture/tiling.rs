@@ -59,6 +59,12 @@ impl Tiling {
     /// # Errors
     /// Where a stride is less than a latent pixel.
     pub fn encoding(&self, config: &VaeConfig) -> Result<Grid> {
+        ensure!(
+            config.ratio() % config.patch() == 0,
+            "scale_factor_spatial {} is no multiple of patch_size {}: tiles can't be encoded",
+            config.ratio(),
+            config.patch()
+        );
         let ratio = config.ratio() / config.patch();
         let crop = self.stride().map(|stride| stride / ratio);
         let grid = Grid {
@@ -66,7 +72,7 @@ impl Tiling {
             stride: self.stride(),
             crop,
             blend: difference(self.tile().map(|tile| tile / ratio), crop),
-            scale: Zoom::Down(ratio),
+            scale: [1, ratio],
         };
         grid.checked(ratio)
     }
@@ -83,7 +89,7 @@ impl Tiling {
             stride: self.stride().map(|stride| stride / ratio),
             crop,
             blend: difference(self.tile().map(|tile| tile / patch), crop),
-            scale: Zoom::Up(ratio / patch),
+            scale: [ratio, patch],
         };
         grid.checked(ratio)
     }
@@ -106,13 +112,8 @@ pub struct Grid {
     pub crop: [i64; 2],
     /// What is blended with the tile before.
     pub blend: [i64; 2],
-    scale: Zoom,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Zoom {
-    Up(i64),
-    Down(i64),
+    /// Output pixels by input pixels.
+    scale: [i64; 2],
 }
 
 impl Grid {
@@ -133,21 +134,12 @@ impl Grid {
 
     /// Output pixels of `size` input pixels.
     pub fn scaled(&self, size: i64) -> i64 {
-        self.scale.of(size)
+        size * self.scale[0] / self.scale[1]
     }
 
     /// Start and length of each tile along one axis.
     pub fn spans(&self, axis: usize, size: i64) -> Vec<(i64, i64)> {
         let starts = (0..size).step_by(self.stride[axis] as usize);
         starts.map(|start| (start, self.tile[axis].min(size - start))).collect()
-    }
-}
-
-impl Zoom {
-    fn of(self, size: i64) -> i64 {
-        match self {
-            Self::Up(factor) => size * factor,
-            Self::Down(factor) => size / factor,
-        }
     }
 }

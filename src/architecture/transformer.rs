@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::expect_positive;
 
 /// `WanTransformer3DModel`'s `config.json`. The defaults are A14B's.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct TransformerConfig {
     /// Latent frames, rows and columns that make one token.
@@ -27,10 +27,12 @@ pub struct TransformerConfig {
     /// Not looked at, as in the reference: queries and keys are always RMS-normed across heads.
     pub qk_norm: Option<String>,
     pub eps: f64,
-    /// Wan 2.1's image embedding; must be null.
+    /// Width of an image's embedding: Wan 2.1 and Animate condition on CLIP's, Wan 2.2 does not.
     pub image_dim: Option<i64>,
-    /// Wan 2.1's image keys and values; must be null.
+    /// Width of what the image's own keys and values are made of.
     pub added_kv_proj_dim: Option<i64>,
+    /// Image tokens that have a learned place: those of a first and a last frame together.
+    pub pos_embed_seq_len: Option<i64>,
     /// The longest axis, in tokens, that the rotary embedding covers.
     pub rope_max_seq_len: i64,
 }
@@ -52,6 +54,7 @@ impl Default for TransformerConfig {
             eps: 1e-6,
             image_dim: None,
             added_kv_proj_dim: None,
+            pos_embed_seq_len: None,
             rope_max_seq_len: 1024,
         }
     }
@@ -117,16 +120,13 @@ impl TransformerConfig {
             self.attention_head_dim
         );
         ensure!(self.eps >= 0.0, "eps is {}: it can't be negative", self.eps);
-        for (key, value) in
-            [("image_dim", self.image_dim), ("added_kv_proj_dim", self.added_kv_proj_dim)]
-        {
-            ensure!(
-                value.is_none(),
-                "{key} is set: that is Wan 2.1's image branch, which Wan 2.2 does not have; \
-                 give a Wan 2.2 model, where it is null"
-            );
-        }
-        Ok(())
+        let optional = [
+            ("image_dim", self.image_dim),
+            ("added_kv_proj_dim", self.added_kv_proj_dim),
+            ("pos_embed_seq_len", self.pos_embed_seq_len),
+        ];
+        let given = optional.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        expect_positive(&given.collect::<Vec<_>>())
     }
 
     /// Floating-point operations (two a multiply-add) of the matrix products, attention and patch

@@ -156,12 +156,6 @@ impl VaeConfig {
             "temperal_downsample has {flags} values: {stages} stages in dim_mult need {}",
             stages - 1
         );
-        ensure!(
-            self.ratio() % self.patch() == 0,
-            "scale_factor_spatial {} is no multiple of patch_size {}",
-            self.ratio(),
-            self.patch()
-        );
         for (key, channels) in
             [("in_channels", self.in_channels), ("out_channels", self.out_channels)]
         {
@@ -171,19 +165,26 @@ impl VaeConfig {
                 "{key} {channels} is no multiple of patch_size squared, {patch}"
             );
         }
-        self.validate_stages()
+        if self.is_residual { self.validate_shortcuts() } else { Ok(()) }
     }
 
-    fn validate_stages(&self) -> Result<()> {
-        if !self.is_residual {
-            let scales = (0..self.dim_mult.len()).map(|stage| 0.5_f64.powi(stage as i32));
-            if let Some(scale) = scales.into_iter().find(|scale| self.attn_scales.contains(scale)) {
-                bail!(
-                    "attn_scales has {scale}: the reference can't run attention there either; give []"
-                );
-            }
-            return Ok(());
+    /// What only the encoder minds.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn validate_encoder(&self) -> Result<()> {
+        let scales = (0..self.dim_mult.len()).map(|stage| 0.5_f64.powi(stage as i32));
+        let attends = scales.into_iter().find(|scale| self.attn_scales.contains(scale));
+        match attends.filter(|_| !self.is_residual) {
+            Some(scale) => bail!(
+                "attn_scales has {scale}: the reference's encoder can't run attention there either; \
+                 give []"
+            ),
+            None => Ok(()),
         }
+    }
+
+    fn validate_shortcuts(&self) -> Result<()> {
         for stage in self.encoder_stages() {
             let grown = stage.inputs * stage.factor();
             ensure!(

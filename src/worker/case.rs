@@ -1,5 +1,7 @@
 //! One call of one model, as the JSON of `check` and `bench` describes it.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +16,6 @@ use crate::weights::Weights;
 
 /// Which model, of what configuration, does what, in which kind of numbers.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Case {
     model: Model,
     op: Option<Op>,
@@ -24,6 +25,9 @@ pub struct Case {
     #[serde(default)]
     config: Value,
     tiling: Option<Tiling>,
+    /// What else the JSON says: notes of whoever wrote it, or a key misspelt.
+    #[serde(flatten)]
+    unknown: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -103,6 +107,11 @@ impl Case {
         })
     }
 
+    /// The keys that mean nothing here.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.unknown.keys().map(String::as_str)
+    }
+
     fn op(&self) -> Result<Op> {
         match (self.op, self.model) {
             (Some(op), _) => Ok(op),
@@ -131,7 +140,9 @@ impl Part {
         Ok(match self {
             Self::Transformer(model) => {
                 let (latent, timestep) = (input("hidden_states")?, input("timestep")?);
-                ("sample", model.forward(latent, timestep, input("encoder_hidden_states")?)?)
+                let text = input("encoder_hidden_states")?;
+                let image = input("encoder_hidden_states_image").ok();
+                ("sample", model.forward(latent, timestep, text, image)?)
             }
             Self::TextEncoder(model) => {
                 let mask = input("attention_mask").ok();

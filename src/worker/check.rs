@@ -1,9 +1,9 @@
 //! `wan22-worker check`: runs one model on given inputs and compares with expected outputs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
 use serde_json::json;
 use tch::{Kind, Tensor};
@@ -30,7 +30,8 @@ pub struct Check {
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
     /// A safetensors file with in.NAME for each argument (hidden_states, timestep,
-    /// encoder_hidden_states; x; z; input_ids, attention_mask) and out.NAME for each expected
+    /// encoder_hidden_states and, where the model has an image_dim, encoder_hidden_states_image;
+    /// x; z; input_ids, attention_mask) and out.NAME for each expected
     /// output (sample; moments for an encode; last_hidden_state)
     #[arg(long, value_name = "FILE")]
     io: PathBuf,
@@ -44,6 +45,7 @@ impl Check {
             .with_context(|| format!("cannot read {}", self.config.display()))?;
         let case: Case = serde_json::from_str(&text)
             .with_context(|| format!("{} is not a check's configuration", self.config.display()))?;
+        pass_over(&self.config, case.unknown());
         let tensors = Io::read(&self.io)?;
         let weights = Weights::open(&self.weights)?;
         let part = case.build(&weights)?;
@@ -72,34 +74,40 @@ struct Io {
 }
 
 /// Every argument and output that a model of this program has.
-const NAMES: [&str; 10] = [
+const INPUTS: [&str; 8] = [
     "in.hidden_states",
     "in.timestep",
     "in.encoder_hidden_states",
+    "in.encoder_hidden_states_image",
     "in.x",
     "in.z",
     "in.input_ids",
     "in.attention_mask",
-    "out.sample",
-    "out.moments",
-    "out.last_hidden_state",
 ];
+const OUTPUTS: [&str; 3] = ["out.sample", "out.moments", "out.last_hidden_state"];
+
+/// Says that `names` in `path` mean nothing here: spelt wrong, or somebody's notes.
+fn pass_over<'a>(path: &Path, names: impl Iterator<Item = &'a str>) {
+    for name in names {
+        eprintln!("warning: {}: {name} means nothing here and is passed over", path.display());
+    }
+}
 
 impl Io {
     fn read(path: &Path) -> Result<Self> {
         let tensors = Tensor::read_safetensors(path)
             .map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();
-        let names: BTreeSet<&str> = tensors.keys().map(String::as_str).collect();
-        let known = BTreeSet::from(NAMES);
-        let unknown: Vec<&str> = names.difference(&known).copied().collect();
-        ensure!(
-            unknown.is_empty(),
-            "{} has tensors that mean nothing here: {}; known are {}",
-            path.display(),
-            unknown.join(", "),
-            NAMES.join(", ")
-        );
+        let unknown = |name: &&str| !INPUTS.contains(name) && !OUTPUTS.contains(name);
+        let unknown: Vec<&str> = tensors.keys().map(String::as_str).filter(unknown).collect();
+        if let Some(name) = unknown.iter().find(|name| name.starts_with("out.")) {
+            bail!(
+                "{} expects {name}, which no model makes; they make {}",
+                path.display(),
+                OUTPUTS.join(", ")
+            );
+        }
+        pass_over(path, unknown.into_iter());
         Ok(Self { path: path.to_owned(), tensors })
     }
 

@@ -115,17 +115,17 @@ impl Weights {
 
     /// Settles the account after a model was built.
     ///
-    /// `spare` are names that belong to the model although this build had no use for them (deeper
-    /// layers, a VAE's other half): they may be there or not.
+    /// `is_spare` says which names belong to the model although this build had no use for them
+    /// (deeper layers, a VAE's other half): they may be there or not.
     ///
     /// # Errors
     /// Lists every missing, misshapen and surplus tensor by name.
-    pub fn finish(&self, spare: &BTreeSet<String>) -> Result<()> {
+    pub fn finish(&self, is_spare: impl Fn(&str) -> bool) -> Result<()> {
         let Source::Files(files) = &self.source else {
             return Ok(());
         };
         let account = self.account.borrow();
-        let known = |name: &String| account.asked.contains(name) || spare.contains(name);
+        let known = |name: &String| account.asked.contains(name) || is_spare(name);
         let surplus: Vec<String> = files.names().filter(|name| !known(name)).cloned().collect();
         let mut report = String::new();
         list(&mut report, "missing", &account.missing);

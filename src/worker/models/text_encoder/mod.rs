@@ -70,9 +70,9 @@ impl TextEncoder {
             let blocks = whole.root(kind, Device::Cpu).sub("encoder.block");
             Layer::new(&blocks.sub(layer).sub("layer"), config)?;
         }
-        let mut spare = whole.asked();
-        spare.extend(EMBEDDING.map(|name| format!("{name}.weight")));
-        weights.finish(&spare)?;
+        let deeper = whole.asked();
+        let is_embedding = |name: &str| EMBEDDING.iter().any(|e| name == format!("{e}.weight"));
+        weights.finish(|name| deeper.contains(name) || is_embedding(name))?;
         Ok(model)
     }
 
@@ -207,6 +207,11 @@ impl FeedForward {
             Activation::Gelu => hidden.gelu_("none"),
             Activation::GeluTanh => hidden.gelu_("tanh"),
             Activation::Silu => hidden.silu_(),
+            Activation::Tanh => hidden.tanh_(),
+            Activation::Sigmoid => hidden.sigmoid_(),
+            Activation::Mish => hidden.mish_(),
+            Activation::Relu6 => hidden.relu6_(),
+            Activation::QuickGelu => (&hidden * 1.702).sigmoid_() * hidden,
         };
         if let Some(gate) = self.inputs.get(1) {
             hidden = hidden.g_mul_(&gate.forward(x));

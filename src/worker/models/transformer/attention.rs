@@ -15,9 +15,20 @@ pub struct Attention {
     to_out: Linear,
     norm_q: Tensor,
     norm_k: Tensor,
+    image: Option<ImageKeys>,
     heads: i64,
     eps: f64,
 }
+
+/// Keys and values that the image's tokens have of their own (Wan 2.1).
+struct ImageKeys {
+    to_k: Linear,
+    to_v: Linear,
+    norm_k: Tensor,
+}
+
+/// Tokens of text at the end of a context, as the reference counts them; before them are the image's.
+const TEXT_TOKENS: i64 = 512;
 
 impl Attention {
     pub fn new(scope: &Scope, config: &TransformerConfig) -> Self {
@@ -31,29 +42,53 @@ impl Attention {
             to_out: linear("to_out.0"),
             norm_q: norm("norm_q"),
             norm_k: norm("norm_k"),
+            image: None,
             heads: config.num_attention_heads,
             eps: config.eps,
         }
+    }
+
+    /// The same, with keys and values for an image where the configuration has them.
+    pub fn cross(scope: &Scope, config: &TransformerConfig) -> Self {
+        let keys = |dim| {
+            let linear = |name| Linear::new(&scope.sub(name), dim, config.width());
+            let norm_k = scope.sub("norm_added_k").tensor("weight", &[config.width()], Init::Gain);
+            ImageKeys { to_k: linear("add_k_proj"), to_v: linear("add_v_proj"), norm_k }
+        };
+        Self { image: config.added_kv_proj_dim.map(keys), ..Self::new(scope, config) }
     }
 
     /// Queries from `x`, keys and values from `context`, both `[batch, tokens, width]`; `rope`
     /// turns queries and keys.
     pub fn forward(&self, x: &Tensor, context: &Tensor, rope: Option<&Tensor>) -> Tensor {
         let query = self.placed(&self.to_q.forward(x), &self.norm_q, rope);
+        let Some(image) = &self.image else {
+            return self.to_out.forward(&self.seen(&query, context, rope));
+        };
+        let [pictures, text] = parted(context);
+        let key = self.placed(&image.to_k.forward(&pictures), &image.norm_k, None);
+        let shown = self.attend(&query, &key, &image.to_v.forward(&pictures));
+        self.to_out.forward(&(self.seen(&query, &text, rope) + shown))
+    }
+
+    fn seen(&self, query: &Tensor, context: &Tensor, rope: Option<&Tensor>) -> Tensor {
         let key = self.placed(&self.to_k.forward(context), &self.norm_k, rope);
-        let value = self.split(&self.to_v.forward(context));
+        self.attend(query, &key, &self.to_v.forward(context))
+    }
+
+    fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor) -> Tensor {
         let none = None::<&Tensor>;
         let heads = Tensor::scaled_dot_product_attention(
             &query.transpose(1, 2),
             &key.transpose(1, 2),
-            &value.transpose(1, 2),
+            &self.split(value).transpose(1, 2),
             none,
             0.0,
             false,
             None,
             false,
         );
-        self.to_out.forward(&heads.transpose(1, 2).flatten(2, 3))
+        heads.transpose(1, 2).flatten(2, 3)
     }
 
     fn placed(&self, projected: &Tensor, gain: &Tensor, rope: Option<&Tensor>) -> Tensor {
@@ -67,4 +102,13 @@ impl Attention {
     fn split(&self, x: &Tensor) -> Tensor {
         x.unflatten(2, [self.heads, -1])
     }
+}
+
+/// The image's tokens and the text's. A context shorter than [`TEXT_TOKENS`] is parted where the
+/// reference's slices part it, counted from its end.
+fn parted(context: &Tensor) -> [Tensor; 2] {
+    let tokens = context.size()[1];
+    let image = tokens - TEXT_TOKENS;
+    let image = if image < 0 { (tokens + image).max(0) } else { image };
+    [context.narrow(1, 0, image), context.narrow(1, image, tokens - image)]
 }

@@ -33,7 +33,7 @@ impl Block {
         let spread = Init::Spread(1.0 / (width as f64).sqrt());
         Self {
             self_attention: Attention::new(&scope.sub("attn1"), config),
-            cross_attention: Attention::new(&scope.sub("attn2"), config),
+            cross_attention: Attention::cross(&scope.sub("attn2"), config),
             cross_norm: config.cross_attn_norm.then(affine),
             ffn_in: Linear::new(&scope.sub("ffn.net.0.proj"), width, config.ffn_dim),
             ffn_out: Linear::new(&scope.sub("ffn.net.2"), config.ffn_dim, width),
@@ -55,9 +55,9 @@ impl Block {
                 let wide = x.to_kind(Kind::Float);
                 let normed =
                     wide.layer_norm(weight.size(), Some(weight), Some(bias), self.eps, false);
-                self.cross_attention.forward(&normed.to_kind(x.kind()), &condition.text, None)
+                self.cross_attention.forward(&normed.to_kind(x.kind()), &condition.context, None)
             }
-            None => self.cross_attention.forward(&x, &condition.text, None),
+            None => self.cross_attention.forward(&x, &condition.context, None),
         };
         let x = x.g_add_(&update);
 

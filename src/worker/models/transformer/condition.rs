@@ -1,21 +1,24 @@
 //! What the transformer is told besides the latent: when, and what to show
-//! (`WanTimeTextImageEmbedding` without the image).
+//! (`WanTimeTextImageEmbedding`).
 
+use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
 
+use super::image::ImageEmbedder;
 use crate::models::linear::Linear;
 use crate::weights::Scope;
 use wan22_tune::architecture::TransformerConfig;
 
 const MAX_PERIOD: f64 = 10_000.0;
 
-/// Embeds timesteps and text.
+/// Embeds timesteps, text and images.
 pub struct ConditionEmbedder {
     time_1: Linear,
     time_2: Linear,
     time_proj: Linear,
     text_1: Linear,
     text_2: Linear,
+    image: Option<ImageEmbedder>,
     freq_dim: i64,
 }
 
@@ -25,8 +28,8 @@ pub struct Condition {
     pub time: Tensor,
     /// Shift, scale and gate of both halves of a block, `[batch, steps, 6, width]`.
     pub modulation: Tensor,
-    /// `[batch, text tokens, width]`.
-    pub text: Tensor,
+    /// The image's tokens, where there is one, then the text's: `[batch, tokens, width]`.
+    pub context: Tensor,
 }
 
 impl ConditionEmbedder {
@@ -40,19 +43,48 @@ impl ConditionEmbedder {
             time_proj: Linear::new(&scope.sub("time_proj"), width, 6 * width),
             text_1: Linear::new(&text.sub("linear_1"), config.text_dim, width),
             text_2: Linear::new(&text.sub("linear_2"), width, width),
+            image: config
+                .image_dim
+                .map(|dim| ImageEmbedder::new(&scope.sub("image_embedder"), dim, config)),
             freq_dim: config.freq_dim,
         }
     }
 
-    /// `timestep` is `[batch]` or `[batch, tokens]` of any kind, `text` `[batch, tokens, text_dim]`.
-    pub fn forward(&self, timestep: &Tensor, text: &Tensor) -> Condition {
+    /// `timestep` is `[batch]` or `[batch, tokens]` of any kind, `text` `[batch, tokens, text_dim]`,
+    /// `image` `[batch, tokens, image_dim]`.
+    ///
+    /// # Errors
+    /// An image that the model has no use for, or whose shape doesn't fit.
+    pub fn forward(
+        &self,
+        timestep: &Tensor,
+        text: &Tensor,
+        image: Option<&Tensor>,
+    ) -> Result<Condition> {
         let steps =
             if timestep.dim() == 1 { timestep.unsqueeze(1) } else { timestep.shallow_clone() };
         let hidden = self.time_1.forward(&sinusoid(&steps, self.freq_dim)).silu_();
         let time = self.time_2.forward(&hidden).to_kind(text.kind());
         let modulation = self.time_proj.forward(&time.silu()).unflatten(2, [6, -1]);
         let text = self.text_2.forward(&self.text_1.forward(text).gelu_("tanh"));
-        Condition { time, modulation, text }
+        let context = match image {
+            Some(image) => self.with_image(image, &text)?,
+            None => text,
+        };
+        Ok(Condition { time, modulation, context })
+    }
+
+    fn with_image(&self, image: &Tensor, text: &Tensor) -> Result<Tensor> {
+        let embedder = self.image.as_ref().context(
+            "encoder_hidden_states_image is given, but the config has no image_dim to embed it",
+        )?;
+        let image = embedder.forward(image)?;
+        let [images, texts] = [&image, text].map(|tokens| tokens.size()[0]);
+        ensure!(
+            images == texts,
+            "encoder_hidden_states_image makes a batch of {images}, encoder_hidden_states {texts}"
+        );
+        Ok(Tensor::cat(&[&image, text], 1))
     }
 }
 

@@ -4,6 +4,7 @@
 mod attention;
 mod block;
 mod condition;
+mod image;
 mod rope;
 
 use wan22_tune::architecture::TransformerConfig;
@@ -60,7 +61,9 @@ impl Transformer {
         for layer in layers..config.num_layers {
             Block::new(&whole.root(kind, Device::Cpu).sub("blocks").sub(layer), config);
         }
-        weights.finish(&whole.asked())?;
+        let deeper = whole.asked();
+        // Older files have a norm that the reference, too, passes over.
+        weights.finish(|name| deeper.contains(name) || name.contains("norm_added_q"))?;
         Ok(model)
     }
 
@@ -93,7 +96,8 @@ impl Transformer {
     ///
     /// * `hidden_states`: `[batch, in_channels, frames, height, width]`;
     /// * `timestep`: `[batch]`, or `[batch, tokens]` as TI2V-5B has it, of any kind;
-    /// * `encoder_hidden_states`: `[batch, text tokens, text_dim]`.
+    /// * `encoder_hidden_states`: `[batch, text tokens, text_dim]`;
+    /// * `image`, the reference's `encoder_hidden_states_image`: `[batch, tokens, image_dim]`.
     ///
     /// Returns `[batch, out_channels, frames, height, width]`, of whole patches.
     ///
@@ -104,12 +108,13 @@ impl Transformer {
         hidden_states: &Tensor,
         timestep: &Tensor,
         encoder_hidden_states: &Tensor,
+        image: Option<&Tensor>,
     ) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let grid = self.accept(hidden_states, timestep, encoder_hidden_states)?;
         let rope = self.rope.grid(grid)?;
         let text = encoder_hidden_states.to_kind(self.kind);
-        let condition = self.condition.forward(timestep, &text);
+        let condition = self.condition.forward(timestep, &text, image)?;
         let patches = hidden_states.to_kind(self.kind).conv3d(
             &self.patch_weight,
             Some(&self.patch_bias),
@@ -201,7 +206,9 @@ mod tests {
         };
         let noise = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
         let sample = |model: &Transformer| {
-            model.forward(&noise(&[1, 6, 1, 4, 4]), &noise(&[1]), &noise(&[1, 3, 40])).unwrap()
+            model
+                .forward(&noise(&[1, 6, 1, 4, 4]), &noise(&[1]), &noise(&[1, 3, 40]), None)
+                .unwrap()
         };
         let [one, two] = [1, 2].map(|layers| sample(&build(layers).unwrap()));
         assert_eq!(one.size(), [1, 6, 1, 4, 4]);

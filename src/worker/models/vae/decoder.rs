@@ -1,7 +1,5 @@
 //! The VAE's decoder (`WanDecoder3d` with `post_quant_conv`).
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::{Grid, Scale, Tiling, VaeConfig};
@@ -50,15 +48,13 @@ impl Decoder {
     ) -> Result<Self> {
         config.validate().context("AutoencoderKLWan's config")?;
         let decoder = Self::build(&weights.root(kind, device), config, options);
-        weights.finish(&Encoder::names(config))?;
+        weights.finish(Encoder::owns)?;
         Ok(decoder)
     }
 
-    /// The names of the decoder's tensors.
-    pub fn names(config: &VaeConfig) -> BTreeSet<String> {
-        let names = Weights::names();
-        Self::build(&names.root(Kind::Float, Device::Cpu), config, VaeOptions::default());
-        names.asked()
+    /// Whether a tensor of this name is the decoder's.
+    pub fn owns(name: &str) -> bool {
+        ["decoder.", "post_quant_conv."].iter().any(|prefix| name.starts_with(prefix))
     }
 
     /// The weight of its first convolution.

@@ -1,7 +1,5 @@
 //! The VAE's encoder (`WanEncoder3d` with `quant_conv`).
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::{Grid, Scale, Tiling, VaeConfig};
@@ -50,17 +48,18 @@ impl Encoder {
         kind: Kind,
         device: Device,
     ) -> Result<Self> {
-        config.validate().context("AutoencoderKLWan's config")?;
+        config
+            .validate()
+            .and_then(|()| config.validate_encoder())
+            .context("AutoencoderKLWan's config")?;
         let encoder = Self::build(&weights.root(kind, device), config, options);
-        weights.finish(&Decoder::names(config))?;
+        weights.finish(Decoder::owns)?;
         Ok(encoder)
     }
 
-    /// The names of the encoder's tensors.
-    pub fn names(config: &VaeConfig) -> BTreeSet<String> {
-        let names = Weights::names();
-        Self::build(&names.root(Kind::Float, Device::Cpu), config, VaeOptions::default());
-        names.asked()
+    /// Whether a tensor of this name is the encoder's.
+    pub fn owns(name: &str) -> bool {
+        ["encoder.", "quant_conv."].iter().any(|prefix| name.starts_with(prefix))
     }
 
     /// The weight of its first convolution.
