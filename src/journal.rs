@@ -33,7 +33,7 @@ const EVIDENCE: [&str; 10] = [
 ];
 
 /// Columns that journals of older versions lack.
-const LATER: [&str; 9] = [
+const LATER: [&str; 10] = [
     "metric",
     "goal",
     "throttled_periods",
@@ -41,6 +41,7 @@ const LATER: [&str; 9] = [
     "psnr_db",
     "ssim",
     "seam_psnr_db",
+    "prediction_db",
     "peak_gflops",
     "peak_gb_s",
 ];
@@ -222,6 +223,7 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "psnr_db" => text(trial.quality.map(|quality| quality.psnr_db)),
         "ssim" => text(trial.quality.map(|quality| quality.ssim)),
         "seam_psnr_db" => text(trial.quality.and_then(|quality| quality.seam_psnr_db)),
+        "prediction_db" => text(trial.quality.and_then(|quality| quality.prediction_db)),
         "peak_gflops" => text(trial.peak.map(|peak| peak.gflops)),
         "peak_gb_s" => text(trial.peak.map(|peak| peak.gb_s)),
         "effect" => trial.effect.clone(),
@@ -359,7 +361,8 @@ fn quality(row: &Row<'_>) -> Result<Option<Quality>> {
     let (Some(psnr_db), Some(ssim)) = (row.maybe("psnr_db")?, row.maybe("ssim")?) else {
         return Ok(None);
     };
-    Ok(Some(Quality { psnr_db, ssim, seam_psnr_db: row.maybe("seam_psnr_db")? }))
+    let (seam_psnr_db, prediction_db) = (row.maybe("seam_psnr_db")?, row.maybe("prediction_db")?);
+    Ok(Some(Quality { psnr_db, ssim, seam_psnr_db, prediction_db }))
 }
 
 fn peak(row: &Row<'_>) -> Result<Option<Peak>> {

@@ -159,6 +159,10 @@ pub struct Quality {
     pub ssim: f64,
     /// The ratio where tiles were blended; `None` without tiles.
     pub seam_psnr_db: Option<f64>,
+    /// Of the transformer's first velocity, at fixed noise: its power by that of the difference
+    /// from float32's, in dB; `None` where the job does not denoise.
+    #[serde(default)]
+    pub prediction_db: Option<f64>,
 }
 
 impl Quality {
@@ -167,7 +171,8 @@ impl Quality {
 
     /// The lowest of the ratios.
     pub fn worst_db(&self) -> f64 {
-        self.seam_psnr_db.map_or(self.psnr_db, |seam| seam.min(self.psnr_db))
+        let others = [self.seam_psnr_db, self.prediction_db];
+        others.into_iter().flatten().fold(self.psnr_db, f64::min)
     }
 }
 

@@ -6,6 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use wan22_tune::architecture::EXPERTS;
 use wan22_tune::launch::{Effect, MemoryPolicy, Placement, bound};
 use wan22_tune::measure::wire::{Job, Message, VERSION};
 use wan22_tune::settings::{
@@ -169,6 +172,8 @@ fn every_job_runs_its_own_stages_and_keeps_what_it_makes() {
     let kept = [
         ("i2v", "clip-0001-frame-000.jpg"),
         ("t2v", "clip-0001-frame-000.jpg"),
+        ("i2v-a14b", "clip-0001-frame-000.jpg"),
+        ("t2v-a14b", "clip-0001-frame-000.jpg"),
         ("encode", "clip-0001.f32"),
         ("vae-decode", "clip-0001-frame-000.jpg"),
         ("preprocess", ""),
@@ -216,7 +221,7 @@ fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made()
     let sizes =
         Sizes { width: 64, height: 96, window_width: 64, window_height: 96, ..job.workload.sizes };
     job.workload.sizes = sizes;
-    (job.repetitions, job.settings.vae_tile_size) = (1, 32);
+    (job.warmup, job.repetitions, job.settings.vae_tile_size) = (1, 1, 32);
     let tiled = told(&job);
     let peak = tiled.peak.expect("who makes the reference measures the peak");
     assert!(peak.gflops > 1.0 && peak.gb_s > 0.1, "{peak:?}");
@@ -233,6 +238,7 @@ fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made()
     assert_as_asked(&half.effect, &job);
     let quality = half.quality.unwrap();
     assert!((20.0..70.0).contains(&quality.psnr_db), "{quality:?}");
+    assert!((30.0..60.0).contains(&quality.prediction_db.unwrap()), "{quality:?}");
     job.settings.numerics = Numerics {
         precision: Precision::Bf16,
         memory_format: MemoryFormat::ChannelsLast,
@@ -241,7 +247,80 @@ fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made()
     };
     let mixed = told(&job);
     assert_as_asked(&mixed.effect, &job);
-    assert!(mixed.quality.unwrap().psnr_db > 80.0, "the VAE stays in float32");
+    let quality = mixed.quality.unwrap();
+    assert!(quality.psnr_db > 80.0, "the VAE stays in float32");
+    assert!((30.0..60.0).contains(&quality.prediction_db.unwrap()), "{quality:?}");
+    assert_eq!(quality.worst_db(), quality.prediction_db.unwrap());
+}
+
+/// I2V-A14B's shape, made of the goldens: 2 * 6 + 4 channels in, two experts, VAE 2.1.
+fn a14b(folder: &Path) -> PathBuf {
+    let copy = |from: &str, to: &str| {
+        std::fs::create_dir_all(folder.join(to)).unwrap();
+        for file in std::fs::read_dir(goldens(from)).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), folder.join(to).join(file.file_name())).unwrap();
+        }
+    };
+    copy("vae21", "vae");
+    copy("wan/text_encoder", "text_encoder");
+    std::fs::write(folder.join("model_index.json"), "{\"boundary_ratio\": 0.9}").unwrap();
+    for expert in EXPERTS {
+        copy("wan/transformer", expert);
+        let config = folder.join(expert).join("config.json");
+        let text = std::fs::read_to_string(&config).unwrap();
+        assert!(text.contains("\"in_channels\": 6"), "{text}");
+        std::fs::write(&config, text.replace("\"in_channels\": 6", "\"in_channels\": 16")).unwrap();
+        for shard in
+            std::fs::read_dir(folder.join(expert)).unwrap().map(|file| file.unwrap().path())
+        {
+            if shard.extension().is_some_and(|extension| extension == "safetensors") {
+                widen(&shard);
+            }
+        }
+    }
+    folder.to_owned()
+}
+
+/// Gives a patch embedding 16 channels instead of 6, the same again and again.
+fn widen(shard: &Path) {
+    const CHANNEL: usize = 4 * 2;
+    let bytes = std::fs::read(shard).unwrap();
+    let views = SafeTensors::deserialize(&bytes).unwrap();
+    let mut data = BTreeMap::new();
+    for (name, view) in views.iter() {
+        let (mut shape, mut values) = (view.shape().to_vec(), view.data().to_vec());
+        if name == "patch_embedding.weight" {
+            shape[1] = 16;
+            let rows = view.data().chunks(6 * CHANNEL);
+            values = rows.flat_map(|row| row.iter().cycle().take(16 * CHANNEL).copied()).collect();
+        }
+        data.insert(name.to_owned(), (view.dtype(), shape, values));
+    }
+    let tensors = data.iter().map(|(name, (dtype, shape, values))| {
+        (name.clone(), TensorView::new(*dtype, shape.clone(), values).unwrap())
+    });
+    std::fs::write(shard, safetensors::serialize(tensors, None).unwrap()).unwrap();
+}
+
+#[test]
+fn two_experts_denoise_around_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(vec![picture(folder.path())], folder.path());
+    job.weights = Some(a14b(&folder.path().join("a14b")));
+    let sizes = Sizes { window_frames: 5, steps: 2, ..job.workload.sizes };
+    job.workload.sizes = sizes;
+    (job.warmup, job.repetitions) = (1, 1);
+    let told = told(&job);
+    assert_as_asked(&told.effect, &job);
+    assert!(folder.path().join("clip-0001-frame-004.jpg").exists());
+    assert!(told.quality.unwrap().worst_db() > 80.0);
+    let reference = folder.path().join("reference-predicted-2x8x8.safetensors");
+    let bytes = std::fs::read(reference).expect("two frames of 8 x 8 latents");
+    let (_, predicted) = SafeTensors::deserialize(&bytes).unwrap().tensors().remove(0);
+    assert_eq!(predicted.shape()[..2], [2, 6], "a velocity from each expert");
+    // Without the picture there is nothing to denoise around.
+    job.workload.stages = vec![Stage::Denoise, Stage::Decode, Stage::Write];
+    assert!(refusal(&text(&job)).2.contains("give encode too"));
 }
 
 #[test]

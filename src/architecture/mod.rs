@@ -6,6 +6,7 @@
 
 #![allow(missing_docs, reason = "fields and variants have the reference's own names")]
 
+mod sampling;
 mod text_encoder;
 mod tiling;
 mod transformer;
@@ -17,6 +18,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
+pub use sampling::{Sampling, sigmas};
 pub use text_encoder::{Activation, TextEncoderConfig};
 pub use tiling::{Grid, Tiling};
 pub use transformer::TransformerConfig;
@@ -31,7 +33,15 @@ pub struct Architecture {
     pub vae: VaeConfig,
     /// The text encoder.
     pub text_encoder: TextEncoderConfig,
+    /// How they denoise.
+    pub sampling: Sampling,
 }
+
+/// Channels of a mask: one for each picture of a latent frame.
+pub const MASK_CHANNELS: i64 = 4;
+
+/// The folders of the experts' weights, in diffusers layout: of high noise, and of low.
+pub const EXPERTS: [&str; 2] = ["transformer", "transformer_2"];
 
 /// A released model.
 #[derive(
@@ -49,31 +59,59 @@ pub enum Model {
     #[serde(rename = "t2v-a14b")]
     #[strum(serialize = "t2v-a14b")]
     T2vA14b,
+    /// An image to video: the same, with the image's latents beside the noise.
+    #[serde(rename = "i2v-a14b")]
+    #[strum(serialize = "i2v-a14b")]
+    I2vA14b,
 }
 
 impl Model {
     /// Its parts at their true sizes.
     pub fn architecture(self) -> Architecture {
-        let (transformer, vae) = match self {
-            Self::Ti2v5b => (TransformerConfig::ti2v_5b(), VaeConfig::wan22()),
-            Self::T2vA14b => (TransformerConfig::t2v_a14b(), VaeConfig::wan21()),
+        let text_encoder = TextEncoderConfig::umt5_xxl();
+        let (transformer, vae, sampling) = match self {
+            Self::Ti2v5b => (TransformerConfig::ti2v_5b(), VaeConfig::wan22(), Sampling::ti2v_5b()),
+            Self::T2vA14b => {
+                (TransformerConfig::t2v_a14b(), VaeConfig::wan21(), Sampling::t2v_a14b())
+            }
+            Self::I2vA14b => {
+                (TransformerConfig::i2v_a14b(), VaeConfig::wan21(), Sampling::i2v_a14b())
+            }
         };
-        Architecture { transformer, vae, text_encoder: TextEncoderConfig::umt5_xxl() }
+        Architecture { transformer, vae, text_encoder, sampling }
     }
 }
 
 impl Architecture {
     /// A pipeline's folder in diffusers layout: `transformer/`, `vae/` and `text_encoder/`, each
-    /// with its `config.json`.
+    /// with its `config.json`, and `transformer_2/` where `model_index.json` has a boundary.
     ///
     /// # Errors
     /// The file that is missing or broken, or the two parts that don't go together.
     pub fn open(folder: &Path) -> Result<Self> {
+        let transformer: TransformerConfig = read(&folder.join(EXPERTS[0]))?;
+        let vae: VaeConfig = read(&folder.join("vae"))?;
+        let usual = match (vae.ratio(), transformer.in_channels == vae.z_dim) {
+            (16, _) => Sampling::ti2v_5b(),
+            (_, true) => Sampling::t2v_a14b(),
+            (_, false) => Sampling::i2v_a14b(),
+        };
         let architecture = Self {
-            transformer: read(&folder.join("transformer"))?,
-            vae: read(&folder.join("vae"))?,
+            sampling: Sampling::open(folder, &usual)?,
+            transformer,
+            vae,
             text_encoder: read(&folder.join("text_encoder"))?,
         };
+        if architecture.sampling.boundary_ratio.is_some() {
+            let second: TransformerConfig = read(&folder.join(EXPERTS[1]))?;
+            ensure!(
+                second == architecture.transformer,
+                "{}: its two experts, {} and {}, have different configurations",
+                folder.display(),
+                EXPERTS[0],
+                EXPERTS[1]
+            );
+        }
         architecture.validate().with_context(|| folder.display().to_string())?;
         Ok(architecture)
     }
@@ -81,20 +119,28 @@ impl Architecture {
     /// # Errors
     /// Names the first value that no model can have, or that two parts don't agree on.
     pub fn validate(&self) -> Result<()> {
-        let Self { transformer, vae, text_encoder } = self;
+        let Self { transformer, vae, text_encoder, .. } = self;
         transformer.validate().context("transformer/config.json")?;
         vae.validate().context("vae/config.json")?;
         text_encoder.validate().context("text_encoder/config.json")?;
-        for (key, channels) in
-            [("in_channels", transformer.in_channels), ("out_channels", transformer.outputs())]
-        {
-            ensure!(
-                channels == vae.z_dim,
-                "transformer/config.json: {key} is {channels}, but the VAE's z_dim is {}; \
-                 TI2V-5B and T2V-A14B can be run",
-                vae.z_dim
-            );
-        }
+        let z = vae.z_dim;
+        ensure!(
+            transformer.outputs() == z,
+            "transformer/config.json: out_channels is {}, but the VAE's z_dim is {z}",
+            transformer.outputs()
+        );
+        ensure!(
+            transformer.in_channels == z || self.takes_condition(),
+            "transformer/config.json: in_channels is {}: with the VAE's z_dim of {z} it is {z}, or \
+             {} where mask and image stand beside the noise",
+            transformer.in_channels,
+            2 * z + MASK_CHANNELS
+        );
+        ensure!(
+            transformer.image_dim.is_none() && transformer.added_kv_proj_dim.is_none(),
+            "transformer/config.json: image_dim and added_kv_proj_dim are Wan 2.1's image \
+             condition, for which no job here has an encoder; TI2V-5B and both A14B can be run"
+        );
         ensure!(
             transformer.text_dim == text_encoder.d_model,
             "transformer/config.json: text_dim is {}, but the text encoder's d_model is {}",
@@ -102,6 +148,11 @@ impl Architecture {
             text_encoder.d_model
         );
         Ok(())
+    }
+
+    /// Whether a mask and the image's latents stand beside the noise, as in I2V-A14B.
+    pub fn takes_condition(&self) -> bool {
+        self.transformer.in_channels == 2 * self.vae.z_dim + MASK_CHANNELS
     }
 
     /// Whether each token has a timestep of its own: the image's tokens are never noise. So it is

@@ -125,11 +125,13 @@ pub fn quality(results: &Results, knobs: &BTreeMap<String, Value>) -> Option<Qua
 
 /// A quality in words.
 pub fn in_words(quality: Quality) -> String {
-    if quality.psnr_db >= Quality::EQUAL_DB {
+    if quality.worst_db() >= Quality::EQUAL_DB {
         return "equal".to_owned();
     }
-    let seams = quality.seam_psnr_db.map(|db| format!(", {db:.1} dB at seams")).unwrap_or_default();
-    format!("{:.1} dB{seams}, SSIM {:.4}", quality.psnr_db, quality.ssim)
+    let ratio = |db: Option<f64>, what| db.map(|db| format!(", {db:.1} dB {what}"));
+    let seams = ratio(quality.seam_psnr_db, "at seams").unwrap_or_default();
+    let prediction = ratio(quality.prediction_db, "in a step").unwrap_or_default();
+    format!("{:.1} dB{seams}{prediction}, SSIM {:.4}", quality.psnr_db, quality.ssim)
 }
 
 #[cfg(test)]
@@ -159,9 +161,12 @@ mod tests {
 
     #[test]
     fn a_picture_is_equal_or_so_many_decibels_off() {
-        let quality = |psnr_db, seam_psnr_db| Quality { psnr_db, ssim: 0.98765, seam_psnr_db };
+        let quality = |psnr_db, seam_psnr_db: Option<f64>| {
+            let prediction_db = seam_psnr_db.map(|_| 44.04);
+            Quality { psnr_db, ssim: 0.98765, seam_psnr_db, prediction_db }
+        };
         assert_eq!(in_words(quality(200.0, None)), "equal");
         let tiled = in_words(quality(41.26, Some(33.0)));
-        assert_eq!(tiled, "41.3 dB, 33.0 dB at seams, SSIM 0.9877");
+        assert_eq!(tiled, "41.3 dB, 33.0 dB at seams, 44.0 dB in a step, SSIM 0.9877");
     }
 }

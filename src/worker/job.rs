@@ -21,7 +21,7 @@ use crate::native;
 use crate::parts::Origin;
 use crate::peak;
 use crate::reference::Comparison;
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, Rehearsed, Scenario};
 use crate::usage::{self, Usage};
 
 /// No job is longer: a guard against endless input, at some 100 bytes an image's path.
@@ -102,20 +102,19 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     let illegal = |error| Failure { outcome: Outcome::Illegal, error };
     let architecture = check(job).map_err(illegal)?;
     let mut trial = Trial::set_up(job, architecture)?;
-    // One batch shows every shape to libtorch and touches every buffer.
-    let batch = job.workload.sizes.clips.min(job.settings.batch_size);
+    let mut rehearsed = Rehearsed::default();
     for _ in 0..job.warmup {
-        trial.run(batch)?;
+        rehearsed = trial.rehearse()?;
     }
     let stage_rss_bytes = trial.scenario.take_peaks();
     let effect = Box::new(trial.effect());
     say(&Message::Ready { trial: job.trial, setup_s: usage::age_s()?, effect })?;
     for _ in 0..job.repetitions {
-        let sample = trial.run(job.workload.sizes.clips)?;
+        let sample = trial.run()?;
         say(&Message::Sample { trial: job.trial, sample })?;
     }
     let peak_rss_bytes = stage_rss_bytes.values().fold(usage::peak_rss_bytes()?, |a, b| a.max(*b));
-    let (quality, peak) = trial.compare()?;
+    let (quality, peak) = trial.compare(&rehearsed)?;
     let trial = job.trial;
     Ok(say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, peak })?)
 }
@@ -200,33 +199,35 @@ impl<'a> Trial<'a> {
     }
 
     /// How good the picture is, and what this process could do where it made the reference.
-    fn compare(&self) -> Result<(Option<Quality>, Option<Peak>)> {
+    fn compare(&self, rehearsed: &Rehearsed) -> Result<(Option<Quality>, Option<Peak>)> {
         let job = self.job;
         let comparison = Comparison {
             scenario: &self.scenario,
             workload: &job.workload,
             numerics: job.settings.numerics,
             origin: origin(job),
-            seed: job.seed,
             folder: &job.references,
         };
-        let compared = comparison.run()?;
+        let compared = comparison.run(rehearsed)?;
         let is_first = compared.is_some_and(|(_, is_new)| is_new);
         Ok((compared.map(|(quality, _)| quality), is_first.then(peak::measure)))
     }
 
-    /// Makes `clips` clips.
-    fn run(&self, clips: u32) -> Result<Sample> {
-        let job = self.job;
-        let plan = Plan {
-            images: &job.images,
-            clips: clips as usize,
-            batch_size: job.settings.batch_size as usize,
-            width: job.workload.sizes.width,
-            height: job.workload.sizes.height,
-            output: &job.output,
-        };
-        let clock = StageClock::default();
+    /// Warms everything up, with one batch.
+    fn rehearse(&self) -> Result<Rehearsed> {
+        let (job, clock) = (self.job, StageClock::default());
+        let plan = self.plan(job.workload.sizes.clips.min(job.settings.batch_size));
+        let mut rehearsed = Rehearsed::default();
+        run_pipeline(&self.pools, &plan, &clock, |batch| {
+            self.scenario.rehearse(batch, &clock, &mut rehearsed)
+        })?;
+        Ok(rehearsed)
+    }
+
+    /// One repetition.
+    fn run(&self) -> Result<Sample> {
+        let clips = self.job.workload.sizes.clips;
+        let (plan, clock) = (self.plan(clips), StageClock::default());
         let before = Usage::now()?;
         let start = Instant::now();
         run_pipeline(&self.pools, &plan, &clock, |batch| self.scenario.run(batch, &clock))?;
@@ -241,6 +242,19 @@ impl<'a> Trial<'a> {
             minor_faults: after.minor_faults - before.minor_faults,
             run_queue_share: waited.as_secs_f64() / wall_s,
         })
+    }
+
+    /// How `clips` clips are made.
+    fn plan(&self, clips: u32) -> Plan<'_> {
+        let job = self.job;
+        Plan {
+            images: &job.images,
+            clips: clips as usize,
+            batch_size: job.settings.batch_size as usize,
+            width: job.workload.sizes.width,
+            height: job.workload.sizes.height,
+            output: &job.output,
+        }
     }
 }
 

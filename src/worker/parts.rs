@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::architecture::{Architecture, VaeConfig};
+use wan22_tune::architecture::{Architecture, EXPERTS, VaeConfig};
 use wan22_tune::settings::{MemoryFormat, Numerics, Precision};
 use wan22_tune::workload::{Stage, Workload};
 
@@ -27,12 +27,15 @@ pub enum Origin<'a> {
     Folder(&'a Path),
 }
 
+/// The transformer that denoises at high noise, and the one at low noise where there are two.
+pub type Experts = [Option<Transformer>; 2];
+
 /// What a job's stages run on; `None` for what it has no stage for.
 #[derive(Default)]
 pub struct Parts {
     pub text: Option<TextEncoder>,
     pub encoder: Option<Encoder>,
-    pub transformer: Option<Transformer>,
+    pub experts: Experts,
     pub decoder: Option<Decoder>,
     /// The addresses of the large weights.
     pub places: Vec<Range<usize>>,
@@ -42,45 +45,121 @@ impl Origin<'_> {
     /// The weights of one part.
     pub fn weights(self, part: &str) -> Result<Weights> {
         match self {
-            Self::Random(seed) => Ok(Weights::random(seed)),
+            // Two experts are as unlike as any two models.
+            Self::Random(seed) => {
+                Ok(Weights::random(seed.wrapping_add(u64::from(part == EXPERTS[1]))))
+            }
             Self::Folder(folder) => Weights::open(&folder.join(part)),
         }
     }
 }
 
-impl Parts {
-    /// Builds the decoder on one thread and all others on another: filling memory takes longer
-    /// than anything else here, and these are about half of it each.
+/// Of what, and as what, parts are built.
+#[derive(Clone, Copy)]
+pub struct Blueprint<'a> {
+    pub architecture: &'a Architecture,
+    pub workload: &'a Workload,
+    pub numerics: Numerics,
+    pub origin: Origin<'a>,
+}
+
+/// How a half of the VAE is built: `Encoder::new` or `Decoder::new`.
+pub type BuildHalf<H> = fn(&Weights, &VaeConfig, VaeOptions, Kind, Device) -> Result<H>;
+
+/// A model, and where its large weights lie.
+type Built<M> = (M, Vec<Range<usize>>);
+
+impl Blueprint<'_> {
+    /// Builds the decoder and the second expert on one thread and all others on another: filling
+    /// memory takes longer than anything else here, and these are about half of it each.
     ///
     /// # Errors
     /// The models' own, with the part's name.
-    pub fn build(
-        architecture: &Architecture,
-        workload: &Workload,
-        numerics: Numerics,
-        origin: Origin<'_>,
-    ) -> Result<Self> {
-        std::thread::scope(|scope| {
-            let decoder = scope.spawn(|| {
-                let has = workload.has(Stage::Decode);
-                let built =
-                    has.then(|| half(Decoder::new, architecture, numerics, origin)).transpose()?;
-                anyhow::Ok(built.map_or((None, Vec::new()), |(one, places)| (Some(one), places)))
-            });
-            let others = scope.spawn(|| Self::others(architecture, workload, numerics, origin));
-            let mut parts = joined(others.join())?;
-            let (decoder, places) = joined(decoder.join())?;
-            parts.decoder = decoder;
-            parts.places.extend(places);
-            Ok(parts)
-        })
+    pub fn build(self) -> Result<Parts> {
+        let (late, early) = std::thread::scope(|scope| {
+            let late = scope.spawn(move || self.late());
+            let early = scope.spawn(move || self.early());
+            (joined(late.join()), joined(early.join()))
+        });
+        let (late, mut parts) = (late?, early?);
+        let [_, second] = late.experts;
+        (parts.decoder, parts.experts[1]) = (late.decoder, second);
+        parts.places.extend(late.places);
+        Ok(parts)
+    }
+
+    fn late(self) -> Result<Parts> {
+        let mut parts = Parts::default();
+        let has = self.workload.has(Stage::Decode);
+        parts.decoder = parts.place(has.then(|| self.half(Decoder::new)))?;
+        parts.experts[1] = parts.place(self.meets(1).then(|| self.expert(1)))?;
+        Ok(parts)
+    }
+
+    fn early(self) -> Result<Parts> {
+        let mut parts = Parts::default();
+        let has = |stage| self.workload.has(stage);
+        parts.experts[0] = parts.place(self.meets(0).then(|| self.expert(0)))?;
+        parts.text = parts.place(has(Stage::Text).then(|| self.text_encoder()))?;
+        parts.encoder = parts.place(has(Stage::Encode).then(|| self.half(Encoder::new)))?;
+        Ok(parts)
+    }
+
+    /// Whether the job denoises, and meets an expert meanwhile.
+    fn meets(self, number: usize) -> bool {
+        let met = self.architecture.sampling.experts(self.workload.sizes.steps);
+        self.workload.has(Stage::Denoise) && met.iter().any(|&(expert, _)| expert == number)
+    }
+
+    /// An expert as deep as the job asks.
+    ///
+    /// # Errors
+    /// The model's own.
+    pub fn expert(self, number: usize) -> Result<Built<Transformer>> {
+        let weights = self.origin.weights(EXPERTS[number])?;
+        let (config, layers) = (&self.architecture.transformer, self.workload.sizes.layers.into());
+        let kind = kind(self.numerics.precision, false);
+        let built = Transformer::new(&weights, config, layers, kind, Device::Cpu);
+        Ok((built.context(EXPERTS[number])?, weights.places()))
+    }
+
+    fn text_encoder(self) -> Result<Built<TextEncoder>> {
+        let weights = self.origin.weights("text_encoder")?;
+        let mut config = self.architecture.text_encoder.clone();
+        if matches!(self.origin, Origin::Random(_)) {
+            config.vocab_size = config.vocab_size.min(VOCABULARY);
+        }
+        let (layers, kind) =
+            (self.workload.sizes.text_layers.into(), kind(self.numerics.precision, false));
+        let built = TextEncoder::new(&weights, &config, layers, kind, Device::Cpu);
+        Ok((built.context("text_encoder")?, weights.places()))
+    }
+
+    /// A half of the VAE.
+    ///
+    /// # Errors
+    /// The model's own.
+    pub fn half<H>(self, build: BuildHalf<H>) -> Result<Built<H>> {
+        let weights = self.origin.weights("vae")?;
+        let (kind, options) = (kind(self.numerics.precision, true), options(self.numerics));
+        let built = build(&weights, &self.architecture.vae, options, kind, Device::Cpu);
+        Ok((built.context("vae")?, weights.places()))
+    }
+}
+
+impl Parts {
+    /// Notes where a part lies.
+    fn place<M>(&mut self, built: Option<Result<Built<M>>>) -> Result<Option<M>> {
+        let Some((model, places)) = built.transpose()? else { return Ok(None) };
+        self.places.extend(places);
+        Ok(Some(model))
     }
 
     /// What the parts hold, as their own tensors say. Of what a job has no part of, and of what
     /// no tensor tells (the kernels), it is what was `asked` for.
     pub fn numerics(&self, asked: Numerics) -> Numerics {
         let text = self.text.as_ref().map(TextEncoder::kind);
-        let model = self.transformer.as_ref().map(Transformer::kind).or(text);
+        let model = self.experts.iter().flatten().map(Transformer::kind).next().or(text);
         let kernel = self.decoder.as_ref().map(Decoder::kernel);
         let kernel = kernel.or_else(|| self.encoder.as_ref().map(Encoder::kernel));
         let is_half = |kind: Option<Kind>, asked: Precision, is_vae| {
@@ -99,59 +178,6 @@ impl Parts {
         };
         Numerics { precision, memory_format, ..asked }
     }
-
-    fn others(
-        architecture: &Architecture,
-        workload: &Workload,
-        numerics: Numerics,
-        origin: Origin<'_>,
-    ) -> Result<Self> {
-        let mut parts = Self::default();
-        let kind = kind(numerics.precision, false);
-        if workload.has(Stage::Denoise) {
-            let weights = origin.weights("transformer")?;
-            let (config, layers) = (&architecture.transformer, workload.sizes.layers.into());
-            let built = Transformer::new(&weights, config, layers, kind, Device::Cpu);
-            parts.transformer = Some(built.context("transformer")?);
-            parts.places.extend(weights.places());
-        }
-        if workload.has(Stage::Text) {
-            let weights = origin.weights("text_encoder")?;
-            let mut config = architecture.text_encoder.clone();
-            if matches!(origin, Origin::Random(_)) {
-                config.vocab_size = config.vocab_size.min(VOCABULARY);
-            }
-            let layers = workload.sizes.text_layers.into();
-            let built = TextEncoder::new(&weights, &config, layers, kind, Device::Cpu);
-            parts.text = Some(built.context("text_encoder")?);
-            parts.places.extend(weights.places());
-        }
-        if workload.has(Stage::Encode) {
-            let (encoder, places) = half(Encoder::new, architecture, numerics, origin)?;
-            parts.encoder = Some(encoder);
-            parts.places.extend(places);
-        }
-        Ok(parts)
-    }
-}
-
-/// How a half of the VAE is built: `Encoder::new` or `Decoder::new`.
-pub type BuildHalf<H> = fn(&Weights, &VaeConfig, VaeOptions, Kind, Device) -> Result<H>;
-
-/// A half of the VAE, and where its large weights lie.
-///
-/// # Errors
-/// The model's own.
-pub fn half<H>(
-    build: BuildHalf<H>,
-    architecture: &Architecture,
-    numerics: Numerics,
-    origin: Origin<'_>,
-) -> Result<(H, Vec<Range<usize>>)> {
-    let weights = origin.weights("vae")?;
-    let kind = kind(numerics.precision, true);
-    let built = build(&weights, &architecture.vae, options(numerics), kind, Device::Cpu);
-    Ok((built.context("vae")?, weights.places()))
 }
 
 fn kind(precision: Precision, is_vae: bool) -> Kind {

@@ -28,6 +28,7 @@ pub fn compare(
         psnr_db: psnr(squares.mean(Kind::Double).double_value(&[]), range),
         ssim: ssim(&x, &y, range),
         seam_psnr_db: seams.map(|seams| psnr(seams.mean(&squares), range)),
+        prediction_db: None,
     })
 }
 

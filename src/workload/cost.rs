@@ -109,8 +109,11 @@ impl Workload {
 
     fn encode(&self, parts: &Architecture, tiling: Option<Tiling>) -> Cost {
         let [height, width] = [self.sizes.window_height, self.sizes.window_width].map(i64::from);
-        let flops = parts.vae.encode_flops(1, [1, height, width], tiling.as_ref());
-        Cost { flops: flops.unwrap_or(0.0), weights: parts.vae.encoder_weights(), passes: 1.0 }
+        // A condition is a video whose first picture is the image and whose others are grey.
+        let frames = if parts.takes_condition() { self.sizes.window_frames.into() } else { 1 };
+        let flops = parts.vae.encode_flops(1, [frames, height, width], tiling.as_ref());
+        let passes = ((frames - 1) / 4 + 1) as f64;
+        Cost { flops: flops.unwrap_or(0.0), weights: parts.vae.encoder_weights(), passes }
     }
 
     fn denoise(&self, parts: &Architecture) -> Cost {
@@ -123,8 +126,10 @@ impl Workload {
             1
         };
         let one = parts.transformer.flops(layers, 1, latent, 512, times);
-        let weights = parts.transformer.weights(layers);
-        Cost { flops: forwards * one, weights, passes: forwards }
+        let experts = parts.sampling.experts(self.sizes.steps).len() as f64;
+        let weights = experts * parts.transformer.weights(layers);
+        // Each forward reads the weights of one expert.
+        Cost { flops: forwards * one, weights, passes: forwards / experts }
     }
 
     fn decode(&self, parts: &Architecture, tiling: Option<Tiling>) -> Cost {

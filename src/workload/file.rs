@@ -9,9 +9,11 @@ use crate::architecture::{Architecture, Model};
 const SCHEMA: u32 = 1;
 
 /// The jobs that come with the program, by name.
-pub const BUILT_IN: [(&str, &str); 5] = [
+pub const BUILT_IN: [(&str, &str); 7] = [
     ("i2v", include_str!("../../search-spaces/workloads/i2v.toml")),
     ("t2v", include_str!("../../search-spaces/workloads/t2v.toml")),
+    ("i2v-a14b", include_str!("../../search-spaces/workloads/i2v-a14b.toml")),
+    ("t2v-a14b", include_str!("../../search-spaces/workloads/t2v-a14b.toml")),
     ("encode", include_str!("../../search-spaces/workloads/encode.toml")),
     ("vae-decode", include_str!("../../search-spaces/workloads/vae-decode.toml")),
     ("preprocess", include_str!("../../search-spaces/workloads/preprocess.toml")),
@@ -162,7 +164,16 @@ impl Workload {
                 sizes.window_frames, sizes.frames
             ));
         }
+        self.check_condition(parts)?;
         self.check_depths(parts)
+    }
+
+    fn check_condition(&self, parts: &Architecture) -> Result<(), String> {
+        let lacks = parts.takes_condition() && !self.has(Stage::Encode);
+        if self.has(Stage::Denoise) && lacks {
+            return Err("stages: this model denoises around an image: give encode too".to_owned());
+        }
+        Ok(())
     }
 
     fn check_depths(&self, parts: &Architecture) -> Result<(), String> {

@@ -7,6 +7,7 @@
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
+use wan22_tune::architecture::sigmas;
 
 /// `scheduler_config.json`, as far as Wan 2.2 sets it.
 #[derive(Debug, Clone, Deserialize)]
@@ -94,15 +95,9 @@ impl Scheduler {
     pub fn new(config: &SchedulerConfig, steps: usize) -> Result<Self> {
         config.validate()?;
         ensure!(steps > 0, "a denoising run needs at least one step");
-        let (train, shift) = (config.num_train_timesteps as f64, config.flow_shift);
-        let mut sigmas: Vec<f64> = (0..steps)
-            .map(|step| 1.0 + (1.0 / train - 1.0) * step as f64 / steps as f64)
-            .map(|sigma| shift * sigma / (1.0 + (shift - 1.0) * sigma))
-            .collect();
-        if (sigmas[0] - 1.0).abs() < 1e-6 {
-            sigmas[0] -= 1e-6; // Its signal, 1 - sigma, has a logarithm.
-        }
-        let timesteps = sigmas.iter().map(|sigma| (sigma * train) as i64).collect();
+        let train = config.num_train_timesteps;
+        let mut sigmas = sigmas(config.flow_shift, train, steps);
+        let timesteps = sigmas.iter().map(|sigma| (sigma * train as f64) as i64).collect();
         sigmas.push(0.0);
         Ok(Self {
             config: config.clone(),

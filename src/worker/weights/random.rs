@@ -29,12 +29,20 @@ impl Block {
 
     /// A tensor of the block's numbers, from a place that depends on the tensor's name.
     pub fn tensor(&self, name: &str, shape: &[i64], init: Init, kind: Kind) -> Tensor {
-        let (mean, spread) = moments(shape, init);
-        let scaled = (&self.numbers * spread + mean).to_kind(kind);
         let offset = (hash(name) % LENGTH as u64) as i64;
-        filled(shape, kind, |start, length| {
-            let place = (offset + start) % LENGTH;
-            scaled.narrow(0, place, length.min(LENGTH - place))
+        let total = shape.iter().product::<i64>();
+        // Of a small tensor's block only what it takes is scaled.
+        let (numbers, offset) = if offset + total <= LENGTH {
+            (self.numbers.narrow(0, offset, total), 0)
+        } else {
+            (self.numbers.shallow_clone(), offset)
+        };
+        let (mean, spread) = moments(shape, init);
+        let scaled = (numbers * spread).g_add_scalar_(mean).to_kind(kind);
+        let length = scaled.numel() as i64;
+        filled(shape, kind, |start, most| {
+            let place = (offset + start) % length;
+            scaled.narrow(0, place, most.min(length - place))
         })
     }
 }

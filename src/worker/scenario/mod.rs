@@ -1,12 +1,17 @@
 //! The scenario: a Wan 2.2 job, stage by stage, as far as the workload goes.
 //!
-//! With a picture it follows diffusers' `WanImageToVideoPipeline` with `expand_timesteps`: the
-//! picture becomes the first latent frame and stays fixed while the others are denoised around it.
-//! Without one it is `WanPipeline`. Where the workload's window is smaller than the picture, the VAE
-//! encodes and decodes the middle of it, and the transformer still works on all.
+//! With a picture it follows diffusers' `WanImageToVideoPipeline`: with TI2V-5B the picture becomes
+//! the first latent frame and stays fixed while the others are denoised around it
+//! (`expand_timesteps`), with I2V-A14B its latents and a mask stand beside the noise. Without one it
+//! is `WanPipeline`. Where the workload's window is smaller than the picture, the VAE encodes and
+//! decodes the middle of it, and the transformer still works on all.
+
+mod condition;
+mod rehearsal;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
@@ -18,14 +23,14 @@ use wan22_tune::workload::{Sizes, Stage, Workload};
 
 use crate::models::scheduler::{Scheduler, SchedulerConfig, guide};
 use crate::models::vae::{Decoder, Encoder, denormalise, normalise};
-use crate::parts::{Origin, Parts};
+use crate::parts::{Blueprint, Origin, Parts};
 use crate::usage;
+use condition::View;
+
+pub use rehearsal::Rehearsed;
 
 /// Tokens of a prompt as the transformer sees it, padding included.
 const TEXT_TOKENS: i64 = 512;
-
-/// How much the prompt is followed: TI2V-5B's default.
-const GUIDANCE: f64 = 5.0;
 
 /// The models, built as deep as the workload asks, and the sizes they run at.
 pub struct Scenario {
@@ -75,7 +80,9 @@ impl Scenario {
         origin: Origin<'_>,
         seed: u64,
     ) -> Result<Self> {
-        let parts = Parts::build(&architecture, workload, settings.numerics, origin)?;
+        let numerics = settings.numerics;
+        let blueprint = Blueprint { architecture: &architecture, workload, numerics, origin };
+        let parts = blueprint.build()?;
         tch::manual_seed(seed as i64);
         let width = architecture.transformer.text_dim;
         let prompt = || Tensor::randn([1, TEXT_TOKENS, width], (Kind::Float, Device::Cpu));
@@ -97,33 +104,52 @@ impl Scenario {
     /// The stage that failed, with libtorch's own words.
     pub fn run(&self, batch: &Batch, clock: &StageClock) -> Result<Made, StageError> {
         let _guard = tch::no_grad_guard();
-        let subject = format!("clips {}..{}", batch.clips.start, batch.clips.end);
-        let run = |stage: Stage, work: &dyn Fn() -> Result<Tensor>| {
-            let has = self.workload.has(stage);
-            has.then(|| clock.run(stage, &subject, || self.watched(stage, work))).transpose()
-        };
+        let run = self.runner(batch, clock);
         let count = batch.clips.len() as i64;
         let prompts = run(Stage::Text, &|| self.prompts(count))?;
-        let first = run(Stage::Encode, &|| self.encode(&batch.planes, count))?;
-        let noise = self.noise(batch);
+        let first = run(Stage::Encode, &|| self.encode(&self.pictures(&batch.planes, count)))?;
+        let noise = self.noise(batch.clips.clone());
         let latent = run(Stage::Denoise, &|| {
-            let prompts = prompts
-                .as_ref()
-                .map_or_else(|| self.prompt.expand([count, -1, -1], false), Tensor::shallow_clone);
+            let prompts =
+                prompts.as_ref().map_or_else(|| self.prompt(count), Tensor::shallow_clone);
             self.denoise(&noise, first.as_ref(), &prompts)
         })?;
-        if self.workload.has(Stage::Decode) {
-            let latent = latent.unwrap_or(noise);
-            return clock.run(Stage::Decode, &subject, || {
-                self.watched(Stage::Decode, || self.decode(&latent))
-            });
+        let video = run(Stage::Decode, &|| self.decode(latent.as_ref().unwrap_or(&noise)))?;
+        let latents = [first.as_ref(), prompts.as_ref(), latent.as_ref()];
+        self.write(batch, clock, latents, video.as_ref())
+    }
+
+    /// What does a stage's work, where the job has the stage.
+    fn runner<'a>(
+        &'a self,
+        batch: &Batch,
+        clock: &'a StageClock,
+    ) -> impl Fn(Stage, &dyn Fn() -> Result<Tensor>) -> Result<Option<Tensor>, StageError> + 'a
+    {
+        let subject = format!("clips {}..{}", batch.clips.start, batch.clips.end);
+        move |stage, work| {
+            let has = self.workload.has(stage);
+            has.then(|| clock.run(stage, &subject, || self.watched(stage, work))).transpose()
         }
-        let kept = || kept([first.as_ref(), prompts.as_ref(), latent.as_ref()], count);
-        if self.workload.has(Stage::Write) {
-            clock.run(Stage::Write, &subject, kept)
-        } else {
-            Ok(Made::Nothing)
-        }
+    }
+
+    /// What is to be written of what a batch's stages made.
+    fn write(
+        &self,
+        batch: &Batch,
+        clock: &StageClock,
+        latents: [Option<&Tensor>; 3],
+        video: Option<&Tensor>,
+    ) -> Result<Made, StageError> {
+        let (stage, subject) = match video {
+            Some(_) => (Stage::Decode, "frames"),
+            None if self.workload.has(Stage::Write) => (Stage::Write, "latents"),
+            None => return Ok(Made::Nothing),
+        };
+        clock.run(stage, subject, || match video {
+            Some(video) => self.frames(video),
+            None => kept(latents, batch.clips.len() as i64),
+        })
     }
 
     /// Does `work`, and notes the most memory that was resident meanwhile, if that is being watched.
@@ -145,15 +171,20 @@ impl Scenario {
 
     /// Normal noise, `[clips, z, latent frames, rows, columns]`: the same for a clip in whatever
     /// batch it is.
-    fn noise(&self, batch: &Batch) -> Tensor {
+    pub fn noise(&self, clips: Range<usize>) -> Tensor {
         let [frames, height, width] = self.workload.latent(&self.architecture);
         let clip = |clip: usize| {
             tch::manual_seed(self.seed.wrapping_add(clip as u64) as i64);
             let size = [1, self.architecture.vae.z_dim, frames, height, width];
             Tensor::randn(size, (Kind::Float, Device::Cpu))
         };
-        let clips: Vec<Tensor> = batch.clips.clone().map(clip).collect();
+        let clips: Vec<Tensor> = clips.map(clip).collect();
         Tensor::cat(&clips, 0)
+    }
+
+    /// The prompt of every clip where none is encoded, `[count, 512, width]`.
+    fn prompt(&self, count: i64) -> Tensor {
+        self.prompt.expand([count, -1, -1], false)
     }
 
     /// Prompt embeddings, `[count, 512, width]`; zero after the last token, as the pipeline has them.
@@ -165,17 +196,22 @@ impl Scenario {
         Ok(embeddings.constant_pad_nd([0, 0, 0, TEXT_TOKENS - tokens]))
     }
 
-    /// The middle of the pictures as normalised latents of one frame.
-    fn encode(&self, planes: &[f32], count: i64) -> Result<Tensor> {
+    /// The middle of each of a batch's pictures, `[count, 3, 1, rows, columns]`.
+    fn pictures(&self, planes: &[f32], count: i64) -> Tensor {
         let Sizes { width, height, window_width, window_height, .. } = self.workload.sizes;
         let [height, width] = [height, width].map(i64::from);
         let pictures = Tensor::from_slice(planes).reshape([count, 3, 1, height, width]);
-        let encoder = self.parts.encoder.as_ref().context("the job has no encoder")?;
-        let window = middle(&pictures, [window_height, window_width].map(i64::from));
-        self.latents(encoder, &window, self.tilings.encode.as_ref())
+        middle(&pictures, [window_height, window_width].map(i64::from))
     }
 
-    /// The normalised latents of pictures `[clips, 3, 1, rows, columns]`.
+    fn encode(&self, pictures: &Tensor) -> Result<Tensor> {
+        let encoder = self.parts.encoder.as_ref().context("the job has no encoder")?;
+        self.latents(encoder, pictures, self.tilings.encode.as_ref())
+    }
+
+    /// The normalised latents of pictures `[clips, 3, 1, rows, columns]`: of a single frame, or
+    /// of the video that begins with the picture and is grey after it, where the transformer takes
+    /// that for a condition.
     ///
     /// # Errors
     /// The encoder's own.
@@ -185,28 +221,49 @@ impl Scenario {
         pictures: &Tensor,
         tiling: Option<&Tiling>,
     ) -> Result<Tensor> {
-        let moments = encoder.encode(pictures, tiling)?;
+        let after = match self.architecture.takes_condition() {
+            true => i64::from(self.workload.sizes.window_frames) - 1,
+            false => 0,
+        };
+        let video = pictures.constant_pad_nd([0, 0, 0, 0, 0, after]);
+        let moments = encoder.encode(&video, tiling)?;
         // The pipeline takes the distribution's mode, its mean.
         let mean = moments.narrow(1, 0, self.architecture.vae.z_dim).to_kind(Kind::Float);
         normalise(&self.architecture.vae, &mean)
     }
 
     fn denoise(&self, noise: &Tensor, first: Option<&Tensor>, prompts: &Tensor) -> Result<Tensor> {
-        let transformer = self.parts.transformer.as_ref().context("the job has no transformer")?;
-        let config = SchedulerConfig::default();
+        let sampling = &self.architecture.sampling;
+        let config = SchedulerConfig { flow_shift: sampling.flow_shift, ..Default::default() };
         let mut scheduler = Scheduler::new(&config, self.workload.sizes.steps as usize)?;
         let steps = scheduler.timesteps().to_vec();
         let negative = self.negative.expand_as(prompts);
+        let view = self.view(noise, first);
         let mut latent = noise.shallow_clone();
         for step in steps {
-            let input = with_first(&latent, first);
+            let expert = sampling.expert(step);
+            let model = self.parts.experts[expert].as_ref().context("the job lacks an expert")?;
+            let input = view.of(&latent);
             let time = self.timestep(step, noise.size()[0], first.is_some());
-            let conditioned = transformer.forward(&input, &time, prompts)?;
-            let unconditioned = transformer.forward(&input, &time, &negative)?;
-            latent = scheduler.step(&guide(&conditioned, &unconditioned, GUIDANCE), &latent)?;
+            let conditioned = model.forward(&input, &time, prompts, None)?;
+            let unconditioned = model.forward(&input, &time, &negative, None)?;
+            let velocity = guide(&conditioned, &unconditioned, sampling.guidance[expert]);
+            latent = scheduler.step(&velocity, &latent)?;
         }
         NotFinite::check(&values(&latent)?)?;
-        Ok(with_first(&latent, first))
+        Ok(match view {
+            View::FirstFrame(_) => view.of(&latent),
+            View::Condition(_) => latent,
+        })
+    }
+
+    /// How the transformer sees the picture's latents, if there are any.
+    fn view<'a>(&self, noise: &Tensor, first: Option<&'a Tensor>) -> View<'a> {
+        if self.architecture.takes_condition() {
+            View::condition(&noise.size(), first)
+        } else {
+            View::FirstFrame(first)
+        }
     }
 
     /// `[clips]`, or `[clips, tokens]` where tokens have timesteps of their own: 0 for those of a
@@ -225,11 +282,18 @@ impl Scenario {
         time
     }
 
-    fn decode(&self, latent: &Tensor) -> Result<Made> {
-        let [frames, height, width] = self.workload.window(&self.architecture);
-        let window = middle(&latent.narrow(2, 0, frames), [height, width]);
+    fn decode(&self, latent: &Tensor) -> Result<Tensor> {
         let decoder = self.parts.decoder.as_ref().context("the job has no decoder")?;
-        let video = self.pictures(decoder, &window, self.tilings.decode.as_ref())?;
+        self.video(decoder, &self.window(latent), self.tilings.decode.as_ref())
+    }
+
+    /// The part of a latent that the VAE decodes.
+    fn window(&self, latent: &Tensor) -> Tensor {
+        let [frames, height, width] = self.workload.window(&self.architecture);
+        middle(&latent.narrow(2, 0, frames), [height, width])
+    }
+
+    fn frames(&self, video: &Tensor) -> Result<Made> {
         let Sizes { window_width, window_height, window_frames, .. } = self.workload.sizes;
         Ok(Made::Frames(Frames {
             per_clip: window_frames as usize,
@@ -243,7 +307,7 @@ impl Scenario {
     ///
     /// # Errors
     /// The decoder's own.
-    pub fn pictures(
+    pub fn video(
         &self,
         decoder: &Decoder,
         latent: &Tensor,
@@ -283,16 +347,6 @@ fn middle(x: &Tensor, [rows, columns]: [i64; 2]) -> Tensor {
     x.narrow(-2, (height - rows) / 2, rows).narrow(-1, (width - columns) / 2, columns)
 }
 
-/// The first latent frame replaced by the picture's, as far as the picture's window goes.
-fn with_first(latent: &Tensor, first: Option<&Tensor>) -> Tensor {
-    let Some(first) = first else { return latent.shallow_clone() };
-    let size = first.size();
-    let whole = latent.copy();
-    let mut window = middle(&whole.narrow(2, 0, 1), [size[3], size[4]]);
-    window.copy_(first);
-    whole
-}
-
 /// All values of what a job keeps that makes no pictures, clip by clip.
 fn kept(tensors: [Option<&Tensor>; 3], count: i64) -> Result<Made> {
     let flat: Vec<Tensor> =
@@ -318,18 +372,6 @@ mod tests {
         assert_eq!(tile_and_stride(16, 16), [16, 16]);
         assert_eq!(tile_and_stride(1, 16), [16, 16]);
         assert_eq!(tile_and_stride(100, 8), [96, 72]);
-    }
-
-    #[test]
-    fn the_picture_replaces_the_middle_of_the_first_latent_frame() {
-        let latent = Tensor::arange(32, (Kind::Float, Device::Cpu)).view([1, 1, 2, 4, 4]);
-        let first = Tensor::full([1, 1, 1, 2, 2], -1.0, (Kind::Float, Device::Cpu));
-        let whole = with_first(&latent, Some(&first));
-        let found = Vec::<f32>::try_from(&whole.view(-1)).unwrap();
-        let mut wanted: Vec<f32> = (0..32).map(|value| value as f32).collect();
-        [5, 6, 9, 10].into_iter().for_each(|place: usize| wanted[place] = -1.0);
-        assert_eq!(found, wanted);
-        assert_eq!(with_first(&latent, None), latent);
     }
 
     #[test]

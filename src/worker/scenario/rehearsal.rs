@@ -1,0 +1,99 @@
+//! The rehearsal: the warm-up of a trial, and what its models are judged by.
+
+use anyhow::{Context, Result};
+use tch::{Device, Kind, Tensor};
+use wan22_tune::preprocess::{Batch, Made, StageClock, StageError};
+use wan22_tune::workload::{Sizes, Stage};
+
+use super::Scenario;
+use crate::parts::Experts;
+
+/// Latent frames of a clip that are compared with the reference's: the first ones see no others.
+const COMPARED: i64 = 2;
+
+/// What the models made of fixed inputs, for the first clip of a rehearsal's batch.
+#[derive(Default)]
+pub struct Rehearsed {
+    /// The latents of [`Scenario::picture`].
+    pub encoded: Option<Tensor>,
+    /// The first velocity of each expert, at the clip's noise.
+    pub predicted: Option<Tensor>,
+    /// The first pictures of the clip's noise.
+    pub decoded: Option<Tensor>,
+}
+
+impl Scenario {
+    /// Does each stage once at a batch's shapes, which is all that libraries and allocators need to
+    /// see before they are measured, on inputs that never change, so that `rehearsed` can be
+    /// compared with the reference's.
+    ///
+    /// # Errors
+    /// As [`Scenario::run`].
+    pub fn rehearse(
+        &self,
+        batch: &Batch,
+        clock: &StageClock,
+        rehearsed: &mut Rehearsed,
+    ) -> Result<Made, StageError> {
+        let _guard = tch::no_grad_guard();
+        let run = self.runner(batch, clock);
+        let count = batch.clips.len() as i64;
+        let prompts = run(Stage::Text, &|| self.prompts(count))?;
+        let picture = || self.picture().expand([count, -1, -1, -1, -1], false);
+        let first = run(Stage::Encode, &|| self.encode(&picture()))?;
+        let noise = self.noise(batch.clips.clone());
+        let latent = run(Stage::Denoise, &|| self.predict(&self.parts.experts, &noise))?;
+        let video = run(Stage::Decode, &|| self.decode(&noise))?;
+        let one = |made: &Tensor| made.narrow(0, 0, 1).copy();
+        rehearsed.encoded = first.as_ref().map(one);
+        rehearsed.predicted = latent.as_ref().map(|latent| latent.narrow(1, 0, 1).copy());
+        rehearsed.decoded = video.as_ref().map(|video| one(&compared(video)));
+        let predicted = latent.map(|latent| latent.get(0));
+        let latents = [first.as_ref(), prompts.as_ref(), predicted.as_ref()];
+        self.write(batch, clock, latents, video.as_ref())
+    }
+
+    /// The first velocity of each of `experts` that the job meets, at `noise`:
+    /// `[experts, clips, z, latent frames, rows, columns]`.
+    ///
+    /// # Errors
+    /// The models' own.
+    pub fn predict(&self, experts: &Experts, noise: &Tensor) -> Result<Tensor> {
+        let count = noise.size()[0];
+        let input = self.view(noise, None).of(noise);
+        let met = self.architecture.sampling.experts(self.workload.sizes.steps);
+        let predicted = met.into_iter().map(|(expert, step)| {
+            let model = experts[expert].as_ref().context("the job lacks an expert")?;
+            let time = self.timestep(step, count, self.workload.has(Stage::Encode));
+            Ok(model.forward(&input, &time, &self.prompt(count), None)?.to_kind(Kind::Float))
+        });
+        let predicted: Vec<Tensor> = predicted.collect::<Result<_>>()?;
+        Ok(Tensor::stack(&predicted, 0))
+    }
+
+    /// Soft colours with an edge here and there, `[1, 3, 1, rows, columns]`.
+    pub fn picture(&self) -> Tensor {
+        let Sizes { window_width, window_height, .. } = self.workload.sizes;
+        let line = |pixels: u32, waves: f64| {
+            let places = Tensor::arange(i64::from(pixels), (Kind::Float, Device::Cpu));
+            (places * (waves / f64::from(pixels))).sin()
+        };
+        let plane = |waves: f64| {
+            let soft = line(window_height, waves).outer(&line(window_width, 2.0 * waves));
+            let edges = line(window_height, 9.0 * waves).outer(&line(window_width, 7.0)).sign();
+            (soft * 0.8 + edges * 0.2).view([1, 1, 1, window_height.into(), window_width.into()])
+        };
+        Tensor::cat(&[plane(5.0), plane(8.0), plane(13.0)], 1)
+    }
+
+    /// What of the first clip's noise is compared: the window's first frames.
+    pub fn sample(&self) -> Tensor {
+        let window = self.window(&self.noise(0..1));
+        window.narrow(2, 0, window.size()[2].min(COMPARED))
+    }
+}
+
+/// The pictures that [`COMPARED`] latent frames make.
+fn compared(video: &Tensor) -> Tensor {
+    video.narrow(2, 0, video.size()[2].min(1 + 4 * (COMPARED - 1)))
+}
