@@ -8,7 +8,7 @@ else
 LIBTORCH_READY := libtorch/build-version
 endif
 
-.PHONY: tune test numa-test build setup packages lint
+.PHONY: tune test numa-test page-test build setup packages lint
 
 tune: build ## sets up, builds, and tunes this machine for BUDGET
 	target/release/wan22-tune --budget $(BUDGET)
@@ -20,6 +20,9 @@ numa-test: setup ## the same binaries on emulated machines with several NUMA nod
 	@scripts/packages.sh qemu-system-x86 cpio
 	cargo build --quiet --bin wan22-tune --example touching-worker
 	cargo test --quiet --test numa
+
+page-test: setup ## the pages in a real browser
+	tests/pages/run
 
 build: setup
 	cargo build --release --quiet

@@ -57,11 +57,14 @@ impl Budget {
         self.total
     }
 
+    /// What is gone of it.
+    pub fn gone(&self) -> Duration {
+        (self.now)().saturating_sub(self.started) + self.spent
+    }
+
     /// What is left for trials.
     pub fn left(&self) -> Duration {
-        self.total
-            .saturating_sub((self.now)().saturating_sub(self.started) + self.spent)
-            .saturating_sub(CLOSING.min(self.total / 20))
+        self.total.saturating_sub(self.gone()).saturating_sub(CLOSING.min(self.total / 20))
     }
 
     /// What the confirmation keeps when one trial takes `trial`.

@@ -50,6 +50,10 @@ pub enum Command {
     Resume(cmd::resume::ResumeArgs),
     /// Makes a results folder's profile, plots and report again, or prints its tables.
     Report(cmd::report::ReportArgs),
+    /// Compares results folders: machines, gains, best settings, how far each profile carries.
+    Compare(cmd::compare::CompareArgs),
+    /// Shows what differs between two profiles.
+    Diff(cmd::diff::DiffArgs),
     /// Replays strategies over recorded trials, in milliseconds.
     Replay(cmd::replay::ReplayArgs),
     /// Runs one trial and prints it.
@@ -96,6 +100,9 @@ pub struct TuneArgs {
     /// Your own job.
     #[command(flatten)]
     pub own: OwnArgs,
+    /// How much to show.
+    #[command(flatten)]
+    pub view: cmd::progress::ViewArgs,
 }
 
 /// Which space.

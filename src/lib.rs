@@ -28,6 +28,7 @@ pub mod confirm;
 pub mod dropped;
 pub mod durable;
 pub mod export;
+pub mod fleet;
 pub mod journal;
 pub mod launch;
 pub mod lock;

@@ -15,6 +15,8 @@ fn main() -> ExitCode {
         Some(Command::Space(args)) => cmd::space::run(&args),
         Some(Command::Resume(args)) => cmd::resume::run(&args),
         Some(Command::Report(args)) => cmd::report::run(&args),
+        Some(Command::Compare(args)) => cmd::compare::run(&args),
+        Some(Command::Diff(args)) => cmd::diff::run(&args),
         Some(Command::Replay(args)) => args.run(&mut std::io::stdout().lock()),
         Some(Command::Measure(args)) => cmd::measure::run(&args),
         Some(Command::Exec(args)) => return cmd::exec::run(&args),

@@ -12,7 +12,7 @@ use crate::machine::Machine;
 use crate::own::Yardstick;
 use crate::settings::{Baseline, Knobs};
 use crate::space::{Space, SpaceFile, Tune, Value};
-use crate::trial::Trial;
+use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
 
 /// What one tune left behind, read back.
@@ -172,6 +172,11 @@ impl Results {
     /// What the search went on without.
     pub fn dropped(&self) -> Dropped {
         Dropped::of(&self.space, &self.trials)
+    }
+
+    /// Whether the trial is one of those that candidates are ranked by.
+    pub fn is_ranked(&self, trial: &Trial) -> bool {
+        matches!(trial.phase, Phase::Baseline | Phase::Search)
     }
 
     /// Whether the trial ran the baseline.

@@ -1,5 +1,7 @@
 //! Statistics: medians for single trials, and an interval that stays valid however often one looks.
 
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
 /// The middle value, or the mean of the two middle ones.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
@@ -70,6 +72,35 @@ pub fn confidence_sequence(values: &[f64], alpha: f64) -> Option<Interval> {
     Some(Interval { low: mean - half, mean, high: mean + half })
 }
 
+/// The mean of `values` minus the mean of `others`, with its 95% interval by Student's
+/// distribution, where one value has this variance, known to so many degrees of freedom; `None`
+/// without a value on either side. Unlike [`confidence_sequence`], for values that were not paired
+/// and a number of them that was not chosen by looking.
+pub fn difference(
+    values: &[f64],
+    others: &[f64],
+    variance: f64,
+    freedom: usize,
+) -> Option<Interval> {
+    let mean = mean(values)? - mean(others)?;
+    let scale = (variance / values.len() as f64 + variance / others.len() as f64).sqrt();
+    let student = StudentsT::new(0.0, 1.0, freedom as f64).ok();
+    let half = student.map_or(f64::INFINITY, |student| scale * student.inverse_cdf(0.975));
+    Some(Interval { low: mean - half, mean, high: mean + half })
+}
+
+/// The variance within groups of values, pooled over the groups, with its degrees of freedom;
+/// `None` where no group has two values.
+pub fn pooled_variance<'a>(groups: impl IntoIterator<Item = &'a [f64]>) -> Option<(f64, usize)> {
+    let (mut sum, mut freedom) = (0.0, 0);
+    for group in groups {
+        let Some(mean) = mean(group) else { continue };
+        sum += scatter(group, mean);
+        freedom += group.len() - 1;
+    }
+    (freedom > 0).then(|| (sum / freedom as f64, freedom))
+}
+
 #[cfg(test)]
 mod tests {
     use rand::{Rng, SeedableRng};
@@ -97,6 +128,21 @@ mod tests {
             let e = r.sqrt() * ((1.0 + t) / (1.0 + r * t)).powf(n / 2.0);
             assert!((e - 20.0).abs() < 1e-6, "{e}");
         }
+    }
+
+    /// By hand: groups {1, 3} and {2, 4, 6} scatter 2 and 8 with 1 and 2 degrees of freedom;
+    /// t(0.975, 3) = 3.182446 (a table).
+    #[test]
+    fn differences_by_hand() {
+        let groups: [&[f64]; 3] = [&[1.0, 3.0], &[2.0, 4.0, 6.0], &[9.0]];
+        let (variance, freedom) = pooled_variance(groups).unwrap();
+        assert!((variance - 10.0 / 3.0).abs() < 1e-12 && freedom == 3);
+        let interval = difference(&[1.0, 3.0], &[9.0], variance, freedom).unwrap();
+        let half = 3.182_446 * (10.0 / 3.0 * 1.5_f64).sqrt();
+        assert!((interval.mean + 7.0).abs() < 1e-12);
+        assert!((interval.high - (half - 7.0)).abs() < 1e-5, "{interval:?}");
+        assert_eq!(pooled_variance([&[1.0][..]]), None);
+        assert_eq!(difference(&[], &[1.0], 1.0, 3), None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! One file a verb.
 
 mod bench;
+pub mod compare;
+pub mod diff;
 pub mod doctor;
 pub mod exec;
 pub mod export;
@@ -8,7 +10,7 @@ mod job;
 pub mod machine;
 pub mod measure;
 pub mod own;
-mod progress;
+pub mod progress;
 pub mod replay;
 pub mod report;
 pub mod resume;

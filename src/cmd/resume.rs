@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser};
 use serde_json::Value;
 
+use super::progress::ViewArgs;
 use super::tune::{self, Prepared};
 use super::{Usage, own};
 use crate::budget::{self, Budget};
@@ -29,6 +30,9 @@ pub struct ResumeArgs {
     /// Waits while another tune runs on this machine, instead of giving up with status 75.
     #[arg(long)]
     wait: bool,
+    /// How much to show.
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 /// Goes on with the same search: same flags, seed and journal.
@@ -42,6 +46,7 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     )?;
     let mut flags = flags(&results)?;
     flags.bench.wait |= args.wait;
+    flags.view = args.view;
     let flags = own::suit(&flags)?.at(results.tune.own.as_ref());
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;

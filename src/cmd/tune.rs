@@ -139,7 +139,7 @@ pub fn carry_on(
 ) -> Result<()> {
     let scratch = bench::scratch(folder.path())?;
     prepared.bench.scratch = std::path::absolute(scratch.path())?;
-    let progress = Progress::new(&prepared.bench, budget);
+    let mut progress = Progress::new(&prepared.bench, budget, args.view);
     let session = Session::new(&prepared.bench, &progress, budget, folder, journal);
     let finished = measure(args, &prepared, session.after(trials), folder, tune);
     progress.end();
@@ -147,7 +147,7 @@ pub fn carry_on(
     finished?;
     let results = Results::open(folder)?;
     report::write(folder, &results)?;
-    super::print(&report::summary(&results, folder))
+    progress.conclude(&results, folder)
 }
 
 fn measure(

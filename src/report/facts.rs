@@ -59,6 +59,9 @@ pub fn tune(results: &Results) -> Table {
     let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
     fact("command", tune.command.clone());
     fact("program", tune.tool.clone());
+    if let Some(worker) = &tune.worker {
+        fact("worker", worker.clone());
+    }
     fact("started", tune.started.clone());
     fact("budget", span(tune.budget_s));
     fact("strategy", tune.strategy.clone());

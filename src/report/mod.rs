@@ -11,7 +11,7 @@ mod data;
 pub mod facts;
 mod markdown;
 pub mod number;
-mod page;
+pub(crate) mod page;
 pub mod plot;
 mod profile;
 mod summary;
@@ -23,7 +23,7 @@ mod views;
 mod work;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
@@ -68,6 +68,12 @@ fn pictures(results: &Results) -> Result<Vec<Picture>> {
     }
     if let Some(stages) = plot::stages::Stages::of(results) {
         pictures.push(Picture::new("stages", &stages)?);
+    }
+    if let Some(laws) = plot::scaling::Laws::of(results) {
+        pictures.push(Picture::new("scaling", &laws)?);
+    }
+    if let Some(shares) = plot::importance::Shares::of(results) {
+        pictures.push(Picture::new("importance", &shares)?);
     }
     if let Some(response) = plot::response::Response::of(results) {
         pictures.push(Picture::new("knobs", &response)?);

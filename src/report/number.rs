@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use crate::stats::Interval;
+
 /// Seconds with three digits that matter and their unit.
 pub fn seconds(value: f64) -> String {
     format!("{} s", digits(value))
@@ -20,6 +22,15 @@ pub fn digits(value: f64) -> String {
 /// A share as a percentage with one digit behind the point.
 pub fn percent(share: f64) -> String {
     format!("{}%", signed(format!("{:.1}", 100.0 * share)))
+}
+
+/// A saving with its 95% interval, percent: `25.0% [24.8, 25.2]`; `?` for an end that is not known.
+pub fn gain(saved: Interval) -> String {
+    let end = |end: f64| match end.is_finite() {
+        true => signed(format!("{:.1}", 100.0 * end)),
+        false => "?".to_owned(),
+    };
+    format!("{} [{}, {}]", percent(saved.mean), end(saved.low), end(saved.high))
 }
 
 /// A span of time in the two largest units that it has.

@@ -12,6 +12,7 @@ use super::account::Account;
 use super::contender::{self, Contender};
 use super::number::{count, digits, percent};
 use super::plot::drift::Drift;
+use super::plot::scaling::Laws;
 use super::plot::stages::Stages;
 use super::plot::{Elements, Picture, font, palette};
 use super::table::{Table, plain};
@@ -38,10 +39,10 @@ pub fn page(results: &Results, pictures: &[Picture], views: Option<&Views>) -> R
                 (drawn("progress"))
                 p { (Account::of(results).time_line(results.tune.budget_s)) "." }
             }))
-            (stages(results, &drawn("stages")))
+            (stages(results, &drawn("stages"), &drawn("scaling")))
             (work(results))
-            (quality(views))
-            (responses(&drawn("knobs"), &drawn("pairs")))
+            (quality(results, views))
+            (responses(results, &drawn("importance"), &drawn("knobs"), &drawn("pairs")))
             (drift(results, &drawn("drift"))?)
             (failures(results))
             (section("Every trial", &table(&trials::all(results), true)))
@@ -58,7 +59,7 @@ pub fn page(results: &Results, pictures: &[Picture], views: Option<&Views>) -> R
     Ok(document(&format!("wan22-tune: {}", plain(&results.machine.host)), &body).into_string())
 }
 
-fn document(title: &str, body: &Markup) -> Markup {
+pub(crate) fn document(title: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -76,7 +77,7 @@ fn document(title: &str, body: &Markup) -> Markup {
     }
 }
 
-fn section(title: &str, content: &Markup) -> Markup {
+pub(crate) fn section(title: &str, content: &Markup) -> Markup {
     html! { section { h2 { (title) } (content) } }
 }
 
@@ -130,6 +131,8 @@ fn commands(results: &Results) -> Result<Markup> {
         &html! {
             p { "In this folder:" }
             pre tabindex="0" { code { (usage::with_tool(Path::new("profile.json"))) } }
+            p { "Prove it again on this machine, in minutes; write it as a unit for systemd (or " code { "env" } ", " code { "sh" } ", " code { "docker" } ", " code { "k8s" } ", " code { "slurm" } ", " code { "python" } "):" }
+            pre tabindex="0" { code { (usage::verify(Path::new("profile.json"))) "\n" (usage::export(Path::new("profile.json"))) } }
             p { "The same without wan22-tune:" }
             pre tabindex="0" { code { (usage::without_tool(&profile)) } }
             p { "Tile sizes, batch size and worker counts are the program's own to set: " code { "optimal_settings" } " and " code { "workers" } " in profile.json hold them." }
@@ -137,7 +140,7 @@ fn commands(results: &Results) -> Result<Markup> {
     ))
 }
 
-fn stages(results: &Results, figure: &Markup) -> Markup {
+fn stages(results: &Results, figure: &Markup, laws: &Markup) -> Markup {
     let Some(stages) = Stages::of(results) else { return html! {} };
     let (baseline, best) = stages.overlap();
     let overlap =
@@ -148,10 +151,16 @@ fn stages(results: &Results, figure: &Markup) -> Markup {
         "Where the time goes",
         &html! {
             (figure)
-            p { "Stages run side by side, so their busy times don't add up to the clip's (" (overlaps.into_iter().flatten().collect::<Vec<_>>().join("; ")) ")." }
+            p { "Stages run side by side, so their busy times don't add up to the clip's (" (overlaps.into_iter().flatten().collect::<Vec<_>>().join("; ")) ")." @if let Some(sentence) = stages.busiest() { " " (sentence) } }
+            (table(&stages.shares(), false))
+            @if let Some(found) = Laws::of(results) {
+                h3 { "How stages scale with their threads" }
+                (laws)
+                p { (found.sentence()) }
+            }
             @if !scaling.rows.is_empty() {
                 h3 { "Stages by number of threads" }
-                p { "Median busy seconds a clip over all successful trials; their other knobs vary." }
+                p { "Median busy seconds a clip over all successful trials, as they were measured: their other knobs vary." }
                 (table(&scaling, true))
             }
         },
@@ -172,10 +181,20 @@ fn work(results: &Results) -> Markup {
     )
 }
 
-fn quality(views: Option<&Views>) -> Markup {
-    let Some(views) = views else { return html! {} };
+fn quality(results: &Results, views: Option<&Views>) -> Markup {
+    const TITLE: &str = "What the picture looks like";
+    let Some(views) = views else {
+        let best = Contender::of(results).and_then(|best| work::quality(results, &best.knobs));
+        return html! {
+            @if let Some(quality) = best {
+                (section(TITLE, &html! {
+                    p { "With the best settings the first frame of one fixed latent is, to the eye, that of the reference, which was decoded whole in float32: " (work::in_words(quality)) "." }
+                }))
+            }
+        };
+    };
     section(
-        "What the picture looks like",
+        TITLE,
         &html! {
             div.views {
                 @for (name, url) in &views.pictures {
@@ -187,14 +206,19 @@ fn quality(views: Option<&Views>) -> Markup {
     )
 }
 
-fn responses(knobs: &Markup, pairs: &Markup) -> Markup {
+fn responses(results: &Results, importance: &Markup, knobs: &Markup, pairs: &Markup) -> Markup {
     if knobs.0.is_empty() {
         return html! {};
     }
     section(
         "What each knob does",
         &html! {
+            @if !importance.0.is_empty() {
+                (importance)
+                p { "What a random forest, fitted to all candidates, says of each knob by itself; what knobs do together is in none of the shares." }
+            }
             (knobs)
+            @for inert in results.dropped().inert { p { (inert.sentence()) "." } }
             p { "Each dot is a candidate; its other knobs vary too, and a search looks longer where it is fast. So a low median shows good company as well as a good value." }
             (pairs)
         },
@@ -224,7 +248,7 @@ fn failures(results: &Results) -> Markup {
         "Failures",
         &html! {
             p { (Account::of(results).trials_line()) "." }
-            @for sentence in results.dropped().sentences() { p { (sentence) "." } }
+            @for struck in results.dropped().struck { p { (struck.sentence()) "." } }
             @if !failures.rows.is_empty() { (table(&failures, true)) }
         },
     )
@@ -252,7 +276,7 @@ fn svg(picture: &Picture, elements: &Elements, class: &str) -> Markup {
 
 /// A table in a box of its own that scrolls where the window is too narrow. The first cell of
 /// each row names it; a head without words is left out.
-fn table(table: &Table, sortable: bool) -> Markup {
+pub(crate) fn table(table: &Table, sortable: bool) -> Markup {
     let headed = table.columns.iter().any(|column| !column.title.is_empty());
     let number = |i: usize| table.columns[i].numbers.then_some("number");
     html! {

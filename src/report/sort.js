@@ -3,7 +3,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const key = (row, column) => {
     const text = row.cells[column].textContent;
-    const number = parseFloat(text.replace("\u2212", "-"));
+    // A tilde before a number says how sure it is.
+    const number = parseFloat(text.replace(/^[~\s]+/, "").replace("\u2212", "-"));
     return table.tHead.rows[0].cells[column].className === "number" ? number : text;
   };
   const order = (a, b) => {

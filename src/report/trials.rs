@@ -91,7 +91,7 @@ pub fn failures(results: &Results) -> Table {
 }
 
 /// The first twelve of a list, and how many more there are.
-fn shortened(words: &[String]) -> String {
+pub(crate) fn shortened(words: &[String]) -> String {
     const MOST: usize = 12;
     match words.len() {
         n if n > MOST => format!("{} and {} more", words[..MOST].join(", "), n - MOST),

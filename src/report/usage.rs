@@ -10,6 +10,17 @@ pub fn with_tool(path: &Path) -> String {
     format!("wan22-tune exec --profile {} -- COMMAND", quoted(&path.display().to_string()))
 }
 
+/// Proves the profile at `path` again.
+pub fn verify(path: &Path) -> String {
+    format!("wan22-tune verify {}", quoted(&path.display().to_string()))
+}
+
+/// Writes the profile at `path` as a unit of systemd.
+pub fn export(path: &Path) -> String {
+    let profile = quoted(&path.display().to_string());
+    format!("wan22-tune export --format systemd {profile} -- COMMAND")
+}
+
 /// The same on a machine that lacks this program; numactl does the binding.
 pub fn without_tool(profile: &Profile) -> String {
     let launch = &profile.launch;

@@ -19,6 +19,7 @@ mod rules;
 pub mod scaling;
 mod simplex;
 mod strategy;
+mod surrogate;
 mod swarm;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub(crate) use draw::normal;
 pub(crate) use model::Factor;
 pub use objective::Objective;
 pub use strategy::StrategyName;
+pub use surrogate::Surrogate;
 
 /// What one measurement says to a strategy.
 #[derive(Clone, Debug, PartialEq)]

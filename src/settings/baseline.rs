@@ -139,6 +139,24 @@ impl Baseline {
     }
 }
 
+impl Baseline {
+    /// What libtorch does when nobody sets anything: a thread a core, nothing bound, glibc's
+    /// malloc. What is no question to libtorch (workers, tiles, batches) is as in the preset.
+    pub fn libtorch_defaults(&self, machine: &Machine) -> Knobs {
+        let Knobs { io_workers, preprocess_workers, batch_workers, .. } = self.knobs;
+        let Knobs { tile_size, vae_tile_size, batch_size, .. } = self.knobs;
+        Knobs {
+            io_workers,
+            preprocess_workers,
+            batch_workers,
+            tile_size,
+            vae_tile_size,
+            batch_size,
+            ..pipeline(machine.core_limit())
+        }
+    }
+}
+
 /// Whole GiB, rounded as the WAN22 optimizer rounds.
 pub fn vram_gb(bytes: u64) -> u64 {
     (bytes as f64 / f64::from(1 << 30)).round() as u64

@@ -41,20 +41,13 @@ impl Space {
     /// The level that an expert's value means; `None` for a word that this machine lacks.
     fn expert_level(&self, knob: &Knob, value: &toml::Value) -> Result<Option<usize>, String> {
         if !knob.ordered {
-            let word = value.as_str().ok_or("takes a word")?;
-            let is_word = |level: &Value| *level == Value::Word(word.to_owned());
-            return Ok(knob.levels.iter().position(is_word));
+            return Ok(knob.nearest(&Value::Word(value.as_str().ok_or("takes a word")?.to_owned())));
         }
         let wanted = match value {
             toml::Value::Integer(number) => *number,
             toml::Value::String(text) => Expression::new(text)?.number(&self.given)?,
             _ => return Err("takes a whole number or an expression".to_owned()),
         };
-        let distance = |level: &Value| match level {
-            Value::Number(number) => number.abs_diff(wanted),
-            Value::Word(_) => u64::MAX,
-        };
-        let nearest = knob.levels.iter().enumerate().min_by_key(|(_, level)| distance(level));
-        Ok(nearest.map(|(position, _)| position))
+        Ok(knob.nearest(&Value::Number(wanted)))
     }
 }

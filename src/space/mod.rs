@@ -62,6 +62,19 @@ pub struct Knob {
     pub absent: BTreeMap<String, String>,
 }
 
+impl Knob {
+    /// The level of a word, or that nearest to a number; `None` for a word that it has not.
+    pub fn nearest(&self, value: &Value) -> Option<usize> {
+        let distance = |level: &Value| match (level, value) {
+            (Value::Number(level), Value::Number(wanted)) => Some(level.abs_diff(*wanted)),
+            _ => (level == value).then_some(0),
+        };
+        let levels = self.levels.iter().enumerate();
+        let distances = levels.filter_map(|(position, level)| Some((distance(level)?, position)));
+        distances.min().map(|(_, position)| position)
+    }
+}
+
 /// A relation between knobs that every legal candidate keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Constraint {

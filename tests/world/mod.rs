@@ -55,6 +55,7 @@ impl World {
     }
 
     /// The only results folder.
+    #[allow(dead_code, reason = "not every test needs it")]
     pub fn folder(&self) -> PathBuf {
         let results = std::fs::read_dir(self.root.path().join("results")).unwrap();
         let folders: Vec<PathBuf> = results.map(|entry| entry.unwrap().path()).collect();
@@ -62,6 +63,7 @@ impl World {
         folders[0].clone()
     }
 
+    #[allow(dead_code, reason = "not every test needs it")]
     pub fn results(&self) -> Results {
         Results::open(&Folder::new(self.folder())).unwrap()
     }

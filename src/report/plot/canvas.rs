@@ -59,6 +59,8 @@ impl Medium {
 pub enum Mark {
     /// A filled circle.
     Dot,
+    /// An open circle.
+    Ring,
     /// A smaller one, for crowds.
     SmallDot,
     /// A filled square.
@@ -195,6 +197,7 @@ where
         let r = self.px(3.5);
         match mark {
             Mark::Dot => self.area.draw(&Circle::new((x, y), r, fill))?,
+            Mark::Ring => self.area.draw(&Circle::new((x, y), self.px(4.2), line))?,
             Mark::SmallDot => self.area.draw(&Circle::new((x, y), self.px(2.6), fill))?,
             Mark::Square => {
                 self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], fill))?;

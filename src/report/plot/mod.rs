@@ -4,12 +4,14 @@ pub mod canvas;
 pub mod drift;
 pub mod font;
 mod frame;
+pub mod importance;
 pub mod pairs;
 pub mod palette;
 pub mod placement;
 pub mod progress;
 pub mod response;
 mod scale;
+pub mod scaling;
 pub mod stages;
 
 use anyhow::{Context, Result};
@@ -157,7 +159,7 @@ fn full_height(plot: &impl Plot, width: f64, titled: bool) -> Result<f64> {
 
 /// The scores that an axis shows: a trial far slower than the baseline is marked at the axis's
 /// end instead, so that the differences that matter can be seen.
-fn shown_scores(scores: &[f64], baseline_s: Option<f64>) -> (f64, f64) {
+pub(crate) fn shown_scores(scores: &[f64], baseline_s: Option<f64>) -> (f64, f64) {
     let low = scores.iter().copied().reduce(f64::min);
     let high = scores.iter().copied().reduce(f64::max);
     let (Some(low), Some(high)) = (low, high) else {

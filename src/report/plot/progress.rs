@@ -1,6 +1,6 @@
 //! Best so far against time, with every trial.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use plotters::prelude::*;
@@ -48,6 +48,8 @@ pub struct Point {
 pub enum Kind {
     /// A candidate of the search.
     Search,
+    /// A candidate of the search that was measured before.
+    Again,
     /// The baseline.
     Baseline,
     /// The finalist in a confirmation pair.
@@ -61,12 +63,13 @@ impl Progress {
     /// A time that is none.
     pub fn of(results: &Results) -> Result<Option<Self>> {
         let clock = Clock::of(results)?;
-        let mut points = Vec::new();
+        let (mut points, mut seen) = (Vec::new(), BTreeSet::new());
         let mut best = BestSoFar::default();
         for trial in counted(results) {
             let end_s = clock.end_s(trial)?;
             let score_s = trial.score_s();
-            points.push(Point { end_s, score_s, kind: kind(results, trial) });
+            let seen = !seen.insert(&trial.knobs);
+            points.push(Point { end_s, score_s, kind: kind(results, trial, seen) });
             best.see(trial, end_s);
         }
         let end_s = points.iter().map(|point| point.end_s).fold(0.0, f64::max);
@@ -87,24 +90,27 @@ fn counted(results: &Results) -> impl Iterator<Item = &Trial> {
     results.trials.iter().filter(|trial| trial.phase != Phase::Calibration)
 }
 
-fn kind(results: &Results, trial: &Trial) -> Kind {
+fn kind(results: &Results, trial: &Trial, seen: bool) -> Kind {
     match trial.phase {
         _ if results.is_baseline(trial) => Kind::Baseline,
         Phase::Confirmation => Kind::Finalist,
+        _ if seen => Kind::Again,
         _ => Kind::Search,
     }
 }
 
 /// The ranking's first, as trials come in.
 #[derive(Default)]
-struct BestSoFar<'a> {
+pub(crate) struct BestSoFar<'a> {
     scores: BTreeMap<&'a BTreeMap<String, Value>, Vec<f64>>,
     medians: BTreeMap<&'a BTreeMap<String, Value>, f64>,
-    changes: Vec<(f64, f64)>,
+    /// When the best changed, and to how many seconds a clip.
+    pub changes: Vec<(f64, f64)>,
 }
 
 impl<'a> BestSoFar<'a> {
-    fn see(&mut self, trial: &'a Trial, end_s: f64) {
+    /// A trial that ended.
+    pub fn see(&mut self, trial: &'a Trial, end_s: f64) {
         let (Phase::Baseline | Phase::Search, Some(score)) = (trial.phase, trial.score_s()) else {
             return;
         };
@@ -143,6 +149,7 @@ impl Plot for Progress {
         let mut legend = vec![(Mark::Line, palette::BEST, "best so far")];
         let kinds = [
             (Kind::Search, "candidate"),
+            (Kind::Again, "candidate, measured again"),
             (Kind::Baseline, "baseline"),
             (Kind::Finalist, "finalist, measured again"),
         ];
@@ -193,6 +200,7 @@ impl Plot for Progress {
 fn look(kind: Kind) -> (Mark, Colour) {
     match kind {
         Kind::Search => (Mark::Dot, palette::TRIAL),
+        Kind::Again => (Mark::Ring, palette::BEST),
         Kind::Baseline => (Mark::Square, palette::BASELINE),
         Kind::Finalist => (Mark::Diamond, palette::CONFIRMED),
     }

@@ -6,7 +6,8 @@ use plotters::prelude::*;
 use super::canvas::{Anchor, Canvas, Mark, TEXT};
 use super::{Legend, Plot, palette};
 use crate::report::contender::{self, Contender};
-use crate::report::number::digits;
+use crate::report::number::{digits, percent};
+use crate::report::table::Table;
 use crate::results::Results;
 use crate::stats;
 use crate::trial::Trial;
@@ -60,6 +61,40 @@ impl Stages {
             Some(self.rows.iter().filter_map(side).sum::<f64>() / side(&self.clip)?)
         };
         (busy(|row| row.baseline_s), busy(|row| row.best_s))
+    }
+
+    /// The stage that is busy most of the time, which the others wait for.
+    pub fn busiest(&self) -> Option<String> {
+        let share = |side: fn(&Row) -> Option<f64>| {
+            let whole = side(&self.clip)?;
+            let shares = self.rows.iter().filter_map(|row| Some((side(row)? / whole, row.name)));
+            shares.max_by(|a, b| a.0.total_cmp(&b.0))
+        };
+        let (baseline, best) = (share(|row| row.baseline_s)?, share(|row| row.best_s));
+        let words = |(share, name): (f64, &str)| format!("{name} ({})", percent(share));
+        let best = best.map(|best| format!(", with the best {}", words(best)));
+        Some(format!(
+            "The busiest stage with the baseline is {}{}.",
+            words(baseline),
+            best.unwrap_or_default()
+        ))
+    }
+
+    /// How much of a clip's time every stage is busy: they overlap where these come to more than
+    /// the whole.
+    pub fn shares(&self) -> Table {
+        let mut table = Table::new(["busy share of a clip's time", "#baseline", "#best"]);
+        let share = |busy: Option<f64>, whole: Option<f64>| {
+            busy.zip(whole).map(|(busy, whole)| percent(busy / whole)).unwrap_or_default()
+        };
+        for row in &self.rows {
+            let baseline = share(row.baseline_s, self.clip.baseline_s);
+            table.row([row.name.to_owned(), baseline, share(row.best_s, self.clip.best_s)]);
+        }
+        let (baseline, best) = self.overlap();
+        let all = |overlap: Option<f64>| overlap.map(percent).unwrap_or_default();
+        table.row(["all together".to_owned(), all(baseline), all(best)]);
+        table
     }
 
     fn longest(&self) -> f64 {

@@ -1,0 +1,47 @@
+//! Compares results folders: machines, gains, best settings, and how far each profile carries.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::durable;
+use crate::fleet::{self, Fleet};
+
+/// What to compare, and in which form.
+#[derive(Debug, clap::Args)]
+pub struct CompareArgs {
+    /// Results folders, or folders that hold results folders. What can't be read is named and
+    /// skipped.
+    #[arg(value_name = "DIR", required = true)]
+    folders: Vec<PathBuf>,
+    /// Writes the comparison as a self-contained page too.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Prints all that was found as JSON.
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Prints one row a run as CSV.
+    #[arg(long)]
+    csv: bool,
+}
+
+/// Compares and prints.
+pub fn run(args: &CompareArgs) -> Result<()> {
+    let fleet = Fleet::open(&args.folders);
+    for (_, why) in &fleet.skipped {
+        eprintln!("warning: {why}; skipped");
+    }
+    if fleet.members.is_empty() {
+        bail!(
+            "none of these is a results folder, which holds machine.json, space.toml and trials.csv"
+        );
+    }
+    if let Some(path) = &args.html {
+        durable::replace(path, fleet::page(&fleet).as_bytes())?;
+    }
+    super::print(&match (args.json, args.csv) {
+        (true, _) => fleet::json(&fleet)?,
+        (_, true) => fleet::csv(&fleet)?,
+        _ => fleet::text(&fleet),
+    })
+}
