@@ -1,23 +1,30 @@
 """Replays Python peers over recorded spaces, as `cargo bench --bench strategies` replays ours.
 
-    python3 -m venv peers && peers/bin/pip install optuna
-    peers/bin/python benches/peers.py DIR [--seeds 30] [--peers optuna]
+    python3 -m venv peers
+    peers/bin/pip install optuna==5.0.0 smac==2.4.1 kernel_tuner==1.5.0
+    peers/bin/python benches/peers.py DIR [--seeds 30] [--peers optuna,smac,greedy_ils]
 
-DIR holds tables (`knob:kind,...,value`; kind ord or cat; a row a candidate that exists). A
-candidate that is not in the table is illegal: an evaluation of it costs nothing, is told to the
-peer as a failure, and does not count, up to ILLEGAL_LIMIT in a row. A candidate asked for twice
-is answered from memory and does not count either. So each peer is judged as ours are, by
-different legal evaluations.
+(smac builds a forest in C++ and needs swig: `pip install swig` first where there is none.)
+
+DIR holds tables (`knob:kind,...,value`; kind ord or cat; a row a candidate that exists). Optuna
+and SMAC can't be told which candidates exist: one that is not in the table costs nothing, is told
+to the peer as a failure, and does not count, up to IDLE_LIMIT in a row. Kernel Tuner gets
+the list of candidates, as its own search spaces do. A candidate asked for twice is answered
+from memory and does not count either. So each peer is judged as ours are, by different legal
+evaluations; a peer that gives up keeps its best to the end.
 """
 
 import argparse
 import csv
+import logging
 import math
 import pathlib
+import random
+import tempfile
 import warnings
 
 AT = (30, 60, 120, 240)
-ILLEGAL_LIMIT = 2_000
+IDLE_LIMIT = 2_000
 
 
 class Spent(Exception):
@@ -39,6 +46,7 @@ class Table:
             self.levels.append(sorted(cells, key=float if kind == "ord" else str))
         finite = [cost for cost in self.costs.values() if math.isfinite(cost)]
         self.optimum, self.worst = min(finite), max(finite)
+        self.kernel_tuner = None
 
     def start(self):
         self.seen, self.best, self.idle, self.curve = {}, math.inf, 0, []
@@ -47,7 +55,7 @@ class Table:
         """The cost; None for illegal or failed."""
         new = candidate in self.costs and candidate not in self.seen
         self.idle = 0 if new else self.idle + 1
-        if self.idle > ILLEGAL_LIMIT or len(self.curve) >= AT[-1]:
+        if self.idle > IDLE_LIMIT or len(self.curve) >= AT[-1]:
             raise Spent
         if candidate not in self.costs:
             return None
@@ -78,7 +86,99 @@ def optuna_tpe(table, seed):
     study.optimize(objective, n_trials=100_000)
 
 
-PEERS = {"optuna": optuna_tpe}
+def smac_forest(table, seed):
+    from ConfigSpace import Categorical, ConfigurationSpace, Integer
+    from smac import HyperparameterOptimizationFacade, Scenario
+    from smac.runhistory.dataclasses import TrialValue
+
+    names = [f"k{place}" for place in range(len(table.knobs))]
+    space = ConfigurationSpace(seed=seed)
+    for name, (_, kind), levels in zip(names, table.knobs, table.levels):
+        if len(levels) == 1 or kind == "cat":
+            space.add(Categorical(name, list(range(len(levels)))))
+        else:
+            space.add(Integer(name, (0, len(levels) - 1)))
+
+    def objective(config, seed=0):
+        cost = table.ask(tuple(levels[config[n]] for n, levels in zip(names, table.levels)))
+        return table.worst if cost is None else cost
+
+    with tempfile.TemporaryDirectory() as folder:
+        scenario = Scenario(
+            space, deterministic=True, n_trials=20_000, seed=seed, output_directory=folder
+        )
+        smac = HyperparameterOptimizationFacade(
+            scenario, objective, logging_level=logging.CRITICAL, overwrite=True
+        )
+        # SMAC takes an exception of the objective for a failed trial, so it is asked step by step.
+        while True:
+            trial = smac.ask()
+            smac.tell(trial, TrialValue(cost=objective(trial.config)))
+
+
+def kernel_tuner(strategy):
+    """One of Kernel Tuner's strategies, over the table's candidates as its search space."""
+
+    def peer(table, seed):
+        import importlib
+
+        import numpy
+        from kernel_tuner import util
+        from kernel_tuner.interface import _STRATEGY_IMPORTS, Options
+        from kernel_tuner.searchspace import Searchspace
+
+        numpy.random.seed(seed)
+        random.seed(seed)
+        names = [f"k{place}" for place in range(len(table.knobs))]
+        if table.kernel_tuner is None:
+            to_number = [{cell: place for place, cell in enumerate(ls)} for ls in table.levels]
+            table.numbers = {
+                tuple(number[cell] for number, cell in zip(to_number, candidate)): candidate
+                for candidate in table.costs
+            }
+            cache = {
+                "tune_params": {n: list(range(len(ls))) for n, ls in zip(names, table.levels)},
+                "cache": {str(c): dict(zip(names, c)) for c in table.numbers},
+            }
+            table.kernel_tuner = Searchspace(None, None, None, from_cache=cache)
+        space = table.kernel_tuner
+        budget = util.TuningBudget(None, AT[-1])
+
+        class Runner:
+            def add_strategy_time(self, seconds):
+                pass
+
+            def available_parallelism(self):
+                return 1
+
+            def run(self, configurations, options):
+                results = []
+                for configuration in configurations:
+                    before = len(table.curve)
+                    cost = table.ask(table.numbers[tuple(configuration)])
+                    budget.add_evaluations(len(table.curve) - before)
+                    result = dict(zip(names, configuration), time=cost)
+                    if cost is None:
+                        result["__error__"] = util.RuntimeFailedConfig()
+                    results.append(result)
+                return results
+
+        options = Options(
+            strategy_options=Options(max_fevals=AT[-1]), objective=["time"],
+            objective_higher_is_better=[False], budget=budget, verbose=False, eps=1,
+            tune_params=space.tune_params, cache={}, restrictions=None,
+        )
+        importlib.import_module(_STRATEGY_IMPORTS[strategy]).tune(space, Runner(), options)
+
+    return peer
+
+
+KERNEL_TUNER = (
+    "adaptive_tabu_greywolf", "hybrid_vndx", "genetic_algorithm", "simulated_annealing", "pso",
+    "dual_annealing", "diff_evo", "greedy_ils",
+)
+PEERS = {"optuna": optuna_tpe, "smac": smac_forest}
+PEERS |= {name: kernel_tuner(name) for name in KERNEL_TUNER}
 
 
 def main():
@@ -88,6 +188,7 @@ def main():
     parser.add_argument("--peers", default=",".join(PEERS))
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
+    logging.disable(logging.CRITICAL)
     tables = [Table(path) for path in sorted(arguments.folder.glob("*.csv"))]
     for peer in arguments.peers.split(","):
         means = []

@@ -15,8 +15,9 @@ pub use self::law::{Law, Point};
 use crate::space::Value;
 use crate::trial::{Phase, Trial};
 
-/// How often a stage must have been measured.
+/// How often a stage must have been measured, and on how many different numbers of threads.
 const LEAST: usize = 5;
+const DIFFERENT: usize = 3;
 /// The share of the variance of log cost that a law must explain in trials that it did not see.
 const GOOD: f64 = 0.6;
 /// Parts that trials are divided into to see how well the others foretell each.
@@ -74,8 +75,6 @@ pub struct StageLaw {
     pub knob: &'static str,
     /// Seconds a clip over that knob, other knobs as in the first trial (the baseline).
     pub law: Law,
-    /// Relative error at numbers of threads that the law was not fitted to (root mean square).
-    pub error: f64,
     /// What was measured, a point a number of threads, brought to the baseline's other knobs.
     pub points: Vec<Point>,
     effects: Effects,
@@ -170,6 +169,11 @@ fn explained(timed: &[Timed]) -> f64 {
 }
 
 impl StageLaw {
+    /// The relative error at numbers of threads that the law is not fitted to (root mean square).
+    pub fn error(&self) -> f64 {
+        Law::error(&self.points).unwrap_or(f64::INFINITY)
+    }
+
     fn fit(
         timed: &[Timed],
         (stage, knob, is_pool): (&'static str, &'static str, bool),
@@ -185,8 +189,8 @@ impl StageLaw {
             return None;
         }
         let (effects, points) = Effects::of(knob, &rows);
-        let (law, error) = Law::fit(&points).filter(|(_, error)| error.is_finite())?;
-        Some(Self { stage, knob, law, error, points, effects, is_pool })
+        let law = Law::fit(&points).filter(|_| points.len() >= DIFFERENT)?;
+        Some(Self { stage, knob, law, points, effects, is_pool })
     }
 
     /// Seconds a clip that the pipeline waits for this stage.

@@ -1,0 +1,108 @@
+//! Prior: what is believed of a candidate before anything like it was measured.
+//!
+//! Either the laws of scaling, where they hold, or what earlier searches found, whichever has
+//! foretold this search's own observations better. The Gaussian process models what is left.
+
+use std::rc::Rc;
+
+use super::data::Data;
+use crate::search::Observation;
+use crate::search::earlier::{Belief, Earlier};
+use crate::search::objective::log_like;
+use crate::search::scaling::{Scaling, Timed};
+use crate::space::{Candidate, Space};
+
+/// Trials' worth of belief in what earlier searches found.
+const TRUST: f64 = 4.0;
+/// A belief with less of a slope is given up.
+const LEAST: f64 = 0.05;
+
+/// Tells the log cost of a candidate.
+#[derive(Clone)]
+pub(super) enum Prior {
+    /// By how its stages scale.
+    Laws(Rc<Scaling>),
+    /// By earlier searches: log cost is `offset` and `slope` times what each says.
+    Earlier { beliefs: Rc<Vec<Belief>>, slope: f64, offset: f64 },
+}
+
+impl Prior {
+    /// The best prior in the light of `observations`; `None` where none is worth anything.
+    pub fn new(space: &Space, observations: &[Observation], beliefs: &Rc<Vec<Belief>>) -> Option<Self> {
+        let laws = laws(space, observations);
+        let earlier = Self::earlier(observations, beliefs);
+        match (laws, earlier) {
+            (Some(laws), Some((_, explained))) if laws.explained >= explained => {
+                Some(Self::Laws(Rc::new(laws)))
+            }
+            (_, Some((earlier, _))) => Some(earlier),
+            (Some(laws), None) => Some(Self::Laws(Rc::new(laws))),
+            (None, None) => None,
+        }
+    }
+
+    /// What can be believed of earlier searches before this one.
+    pub fn beliefs(space: &Space, earlier: &[Earlier]) -> Rc<Vec<Belief>> {
+        Rc::new(earlier.iter().filter_map(|earlier| Belief::new(space, earlier)).collect())
+    }
+
+    /// A ridge regression of log cost on what is believed, with the slope drawn to the weight, and
+    /// the share of the variance that it explains.
+    fn earlier(observations: &[Observation], beliefs: &Rc<Vec<Belief>>) -> Option<(Self, f64)> {
+        let data = Data::new(observations);
+        if beliefs.is_empty() || data.len() < 3 {
+            return None;
+        }
+        let told: Vec<f64> = data.candidates.iter().map(|c| sum(beliefs, c)).collect();
+        let costs: Vec<f64> = data.targets.iter().map(|t| data.scale.log_cost(*t)).collect();
+        let n = told.len() as f64;
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / n;
+        let (mean_told, mean_cost) = (mean(&told), mean(&costs));
+        let (mut product, mut square, mut all) = (0.0, 0.0, 0.0);
+        for (told, cost) in told.iter().zip(&costs) {
+            product += (told - mean_told) * (cost - mean_cost);
+            square += (told - mean_told).powi(2);
+            all += (cost - mean_cost).powi(2);
+        }
+        let ridge = TRUST * square / n;
+        let slope = ((product + ridge) / (square + ridge).max(1e-12)).clamp(0.0, 1.0);
+        let missed = all - 2.0 * slope * product + slope * slope * square;
+        let offset = mean_cost - slope * mean_told;
+        let prior = Self::Earlier { beliefs: Rc::clone(beliefs), slope, offset };
+        (slope >= LEAST && missed < all).then(|| (prior, 1.0 - missed / all))
+    }
+
+    /// Log cost; `None` where nothing is known.
+    pub fn log_cost(&self, space: &Space, candidate: &Candidate) -> Option<f64> {
+        match self {
+            Self::Laws(laws) => {
+                let values = space.all_named(candidate);
+                let values = values.map(|(name, value)| (name.to_owned(), value.clone()));
+                laws.seconds(&values.collect()).map(log_like)
+            }
+            Self::Earlier { beliefs, slope, offset } => {
+                Some(offset + slope * sum(beliefs, candidate))
+            }
+        }
+    }
+}
+
+/// The weighted mean of what each belief says, on the scale of the one that weighs most.
+fn sum(beliefs: &[Belief], candidate: &Candidate) -> f64 {
+    let total: f64 = beliefs.iter().map(|belief| belief.weight).sum();
+    let most = beliefs.iter().map(|belief| belief.weight).fold(0.0, f64::max);
+    let one = |belief: &Belief| belief.weight * belief.log_cost(candidate);
+    most * beliefs.iter().map(one).sum::<f64>() / total
+}
+
+/// The laws that hold; nothing where observations have no stages.
+fn laws(space: &Space, observations: &[Observation]) -> Option<Scaling> {
+    let timed = |observation: &Observation| {
+        let values = space.all_named(&observation.candidate);
+        let stages = observation.stages.clone();
+        (!stages.is_empty()).then_some(())?;
+        let knobs = values.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        Some(Timed { knobs, seconds: observation.cost()?, stages })
+    };
+    Scaling::of(&observations.iter().filter_map(timed).collect::<Vec<_>>()).filter(Scaling::holds)
+}
