@@ -88,6 +88,7 @@ fn level(knob: &Knob, values: &Values, cores: f64) -> Option<usize> {
 }
 
 /// What earlier searches say of any candidate.
+#[derive(Debug)]
 pub(super) struct Belief {
     forest: Forest,
     /// Log cost a unit of the forest.

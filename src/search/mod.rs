@@ -7,6 +7,7 @@
 
 mod annealing;
 mod draw;
+pub mod earlier;
 pub mod grid;
 pub mod importance;
 mod model;
@@ -29,6 +30,7 @@ use crate::space::{Candidate, Space};
 use crate::trial::{Outcome, Trial};
 
 pub(crate) use draw::normal;
+pub use earlier::Earlier;
 pub(crate) use model::Factor;
 pub use objective::Objective;
 pub use strategy::StrategyName;
@@ -134,6 +136,9 @@ pub struct Plan {
     /// What was observed before in this search, in that order: a run that is given what an
     /// earlier one observed goes on as that one would have.
     pub known: Vec<Observation>,
+    /// What earlier searches found: the best of them are measured after [`Plan::first`], and the
+    /// rest is believed as far as it proves right.
+    pub earlier: Vec<Earlier>,
 }
 
 /// Why a search ended.
@@ -162,7 +167,8 @@ pub struct Ended {
 /// Searches until the space is exhausted or [`Measure`] stops it.
 pub fn run(space: &Space, plan: &Plan, measure: &mut dyn Measure) -> Ended {
     let objective = Objective::new(space, plan, measure);
-    let why = match objective.begin(&plan.first).and_then(|()| plan.strategy.search(&objective)) {
+    let first = [plan.first.clone(), Earlier::best(&plan.earlier)].concat();
+    let why = match objective.begin(&first).and_then(|()| plan.strategy.search(&objective)) {
         Ok(()) => End::Exhausted,
         Err(error) if error.is::<Exhausted>() => End::Exhausted,
         Err(error) => End::Stopped(error.downcast().unwrap_or_else(Stop::Broken)),

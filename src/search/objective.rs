@@ -7,7 +7,7 @@ use argmin::core::{CostFunction, Error};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::{Finding, Measure, Observation, Plan};
+use super::{Earlier, Finding, Measure, Observation, Plan};
 use crate::space::{Candidate, Space};
 
 /// argmin's cost function over candidates.
@@ -17,6 +17,7 @@ use crate::space::{Candidate, Space};
 pub struct Objective<'a> {
     space: &'a Space,
     seed: u64,
+    earlier: Vec<Earlier>,
     memory: RefCell<Memory<'a>>,
 }
 
@@ -60,7 +61,8 @@ impl<'a> Objective<'a> {
             let candidate = space.canonical(&observation.candidate);
             memory.learn(Observation { candidate, ..observation.clone() });
         }
-        Self { space, seed: plan.seed, memory: RefCell::new(memory) }
+        let earlier = plan.earlier.clone();
+        Self { space, seed: plan.seed, earlier, memory: RefCell::new(memory) }
     }
 
     /// Measures what is to come before the strategy's own proposals. Illegal candidates are
@@ -79,6 +81,11 @@ impl<'a> Objective<'a> {
         self.space
     }
 
+    /// What earlier searches found.
+    pub(super) fn earlier(&self) -> &[Earlier] {
+        &self.earlier
+    }
+
     /// Everything observed so far, in order.
     pub fn observations(&self) -> Ref<'_, [Observation]> {
         Ref::map(self.memory.borrow(), |memory| memory.observations.as_slice())
@@ -88,10 +95,10 @@ impl<'a> Objective<'a> {
         self.memory.into_inner().observations
     }
 
-    /// A generator that is a function of the seed and of how much was observed, so that a
-    /// search that goes on from a journal proposes what it would have proposed.
-    pub(super) fn rng(&self) -> Xoshiro256PlusPlus {
-        let observed = self.memory.borrow().observations.len() as u64;
+    /// A generator that is a function of the seed and of how much was observed or `asked` for
+    /// since, so that a search that goes on from a journal proposes what it would have proposed.
+    pub(super) fn rng(&self, asked: usize) -> Xoshiro256PlusPlus {
+        let observed = (self.memory.borrow().observations.len() + asked) as u64;
         Xoshiro256PlusPlus::seed_from_u64(self.seed ^ observed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 

@@ -10,7 +10,7 @@ impl Propose for Random {
     const NAME: &'static str = "random";
 
     fn propose(&mut self, objective: &Objective<'_>, draw: &Draw<'_>, count: usize) -> Proposal {
-        let rng = &mut objective.rng();
+        let rng = &mut objective.rng(0);
         let mut batch = Vec::new();
         while batch.len() < count {
             let wanted = |found: &_| objective.is_new(found) && !batch.contains(found);

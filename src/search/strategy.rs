@@ -7,13 +7,13 @@ use super::model::{Modelled, Voice};
 use super::objective::Objective;
 use super::{annealing, propose, random, simplex, swarm};
 
-use Voice::{Any, Forest as Trees, Mutation, Process};
+use Voice::{Any, Both, Elsewhere, Forest as Trees, Mutation, Process};
 
 const PROCESS: [Voice; 8] = [Process, Process, Process, Process, Process, Process, Process, Any];
 const FOREST: [Voice; 8] = [Trees, Trees, Trees, Trees, Trees, Trees, Trees, Any];
 /// Models whose errors differ, and steps that trust none of them, in turn.
 const PORTFOLIO: [Voice; 10] =
-    [Process, Trees, Process, Mutation, Trees, Process, Mutation, Trees, Mutation, Any];
+    [Both, Mutation, Both, Elsewhere, Process, Mutation, Trees, Elsewhere, Both, Any];
 
 /// A strategy's name on the command line and in the journal.
 #[derive(
@@ -47,7 +47,7 @@ pub enum StrategyName {
     GaussianProcess,
     /// Expected improvement under a random forest.
     Forest,
-    /// Gaussian process, forest and mutation of the best, in turn.
+    /// Gaussian process, forest, both together, and steps that trust neither, in turn.
     #[default]
     Portfolio,
 }

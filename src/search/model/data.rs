@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::prior::Prior;
 use crate::search::objective::log_like;
 use crate::search::{Finding, Observation};
-use crate::space::Candidate;
+use crate::space::{Candidate, Space};
 
 /// Observations of the same candidate put together, costs on a scale that models can bear.
 #[derive(Clone, Debug)]
@@ -13,6 +14,9 @@ pub(in crate::search) struct Data {
     pub candidates: Vec<Candidate>,
     /// Their log costs: clipped above, zero mean, unit variance.
     pub targets: Vec<f64>,
+    /// What was expected of each candidate before anything was measured; zero without a prior.
+    pub expected: Vec<f64>,
+    prior: Option<Prior>,
     /// How many measurements each target is the mean of.
     pub counts: Vec<f64>,
     /// Whether the target is only what the candidate costs at least.
@@ -55,6 +59,8 @@ impl Data {
         Self {
             candidates: good.iter().map(|(candidate, _)| (*candidate).clone()).collect(),
             targets: good.iter().map(|(_, costs)| scale.target(costs.mean())).collect(),
+            expected: vec![0.0; good.len()],
+            prior: None,
             counts: good.iter().map(|(_, c)| c.measured.len().max(1) as f64).collect(),
             cut: good.iter().map(|(_, costs)| costs.measured.is_empty()).collect(),
             failed: failed.into_iter().map(|(candidate, _)| candidate.clone()).collect(),
@@ -64,12 +70,48 @@ impl Data {
         }
     }
 
+    /// Lets a process model only what `prior` does not tell.
+    pub fn expect(&mut self, space: &Space, prior: Option<&Prior>) {
+        self.prior = prior.cloned();
+        self.expected = self.expectations(space, &self.candidates);
+    }
+
+    /// The targets that are expected of `candidates` without any measurement.
+    pub fn expectations(&self, space: &Space, candidates: &[Candidate]) -> Vec<f64> {
+        let Some(prior) = &self.prior else { return vec![0.0; candidates.len()] };
+        let target = |candidate| prior.log_cost(space, candidate).map(|c| self.scale.target(c));
+        candidates.iter().map(|candidate| target(candidate).unwrap_or(0.0)).collect()
+    }
+
+    /// What measurements said beyond what was expected.
+    pub fn surprises(&self) -> Vec<f64> {
+        self.targets.iter().zip(&self.expected).map(|(target, told)| target - told).collect()
+    }
+
+    /// Takes `asked` for as good as the best until it is known better.
+    pub fn lie(&mut self, asked: &[Candidate]) {
+        let lowest = self.targets.iter().copied().fold(f64::INFINITY, f64::min);
+        for candidate in asked {
+            self.candidates.push(candidate.clone());
+            self.targets.push(lowest);
+            self.expected.push(0.0);
+            self.counts.push(1.0);
+            self.cut.push(false);
+        }
+    }
+
+    fn is_measured(&self, position: usize) -> bool {
+        self.cut.get(position).is_some_and(|cut| !cut)
+    }
+
     /// Everything that was tried, with 1 for targets where it succeeded and 0 where it failed.
     pub fn successes(&self) -> Self {
         let all = || self.candidates.iter().chain(&self.failed);
         Self {
             candidates: all().cloned().collect(),
-            targets: all().enumerate().map(|(i, _)| f64::from(i < self.len())).collect(),
+            targets: all().enumerate().map(|(i, _)| f64::from(self.is_measured(i))).collect(),
+            expected: vec![0.0; all().count()],
+            prior: None,
             counts: all().map(|_| 1.0).collect(),
             cut: all().map(|_| false).collect(),
             failed: Vec::new(),
@@ -93,6 +135,7 @@ impl Data {
         self.targets = kept.iter().map(|&i| self.targets[i]).collect();
         self.counts = kept.iter().map(|&i| self.counts[i]).collect();
         self.cut = kept.iter().map(|&i| self.cut[i]).collect();
+        self.expected = kept.iter().map(|&i| self.expected[i]).collect();
         self
     }
 
@@ -177,8 +220,14 @@ impl Scale {
         Self { mean, deviation, ceiling }
     }
 
+    /// The target that a log cost is worth.
     pub fn target(&self, log_cost: f64) -> f64 {
         (log_cost.min(self.ceiling) - self.mean) / self.deviation
+    }
+
+    /// The log cost that a target stands for.
+    pub fn log_cost(&self, target: f64) -> f64 {
+        self.mean + target * self.deviation
     }
 }
 

@@ -14,10 +14,12 @@ const TREES: usize = 24;
 const SMALLEST: usize = 3;
 
 /// Predicts log cost in the units of [`Data::targets`].
+#[derive(Debug)]
 pub(in crate::search) struct Forest {
     trees: Vec<Vec<Node>>,
 }
 
+#[derive(Debug)]
 enum Node {
     /// Goes to the next node where the level is at most (ordered) or exactly (not) `level`,
     /// else to `other`.

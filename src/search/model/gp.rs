@@ -14,6 +14,7 @@ use crate::space::{Candidate, Space};
 
 /// Predicts log cost in the units of [`Data::targets`].
 pub(super) struct Process<'a> {
+    space: &'a Space,
     data: &'a Data,
     kernel: Kernel,
     factor: Factor,
@@ -121,14 +122,15 @@ fn matern(distance: f64) -> (f64, f64) {
 
 impl<'a> Process<'a> {
     /// Conditions the process on `data`; `None` where rounding errors make that impossible.
-    pub fn new(space: &Space, data: &'a Data, scales: &Scales) -> Option<Self> {
+    pub fn new(space: &'a Space, data: &'a Data, scales: &Scales) -> Option<Self> {
         let kernel = Kernel::new(space, scales);
         let n = data.len();
         let factor = Factor::new(n, covariances(&kernel, data, scales.noise.exp()))?;
-        let weights = factor.solve(&data.targets);
-        let fit: f64 = weights.iter().zip(&data.targets).map(|(w, y)| w * y).sum();
+        let surprises = data.surprises();
+        let weights = factor.solve(&surprises);
+        let fit: f64 = weights.iter().zip(&surprises).map(|(w, y)| w * y).sum();
         let variance = (fit / n as f64).max(1e-6);
-        Some(Self { data, kernel, factor, weights, variance })
+        Some(Self { space, data, kernel, factor, weights, variance })
     }
 
     /// Mean and standard deviation of each candidate's true log cost.
@@ -146,7 +148,7 @@ impl<'a> Process<'a> {
                 row.iter_mut().zip(&levels).for_each(|(cell, &level)| *cell *= from[level]);
             }
         }
-        let mut means = vec![0.0; m];
+        let mut means = self.data.expectations(self.space, chunk);
         for (row, weight) in cross.chunks(m).zip(&self.weights) {
             means.iter_mut().zip(row).for_each(|(mean, cell)| *mean += weight * cell);
         }
@@ -172,7 +174,7 @@ pub(super) fn truths(space: &Space, data: &Data, scales: &Scales, noise: f64) ->
     for (i, count) in data.counts.iter().enumerate() {
         matrix[i * n + i] += own + noise / count;
     }
-    let weights = Factor::new(n, matrix)?.solve(&data.targets);
+    let weights = Factor::new(n, matrix)?.solve(&data.surprises());
     let truth = |i: usize| data.targets[i] - noise / data.counts[i] * weights[i];
     Some((0..n).map(truth).collect())
 }
@@ -226,8 +228,9 @@ fn climb(space: &Space, data: &Data, scales: &Scales) -> Option<(f64, Vec<f64>)>
     let (n, noise) = (data.len(), scales.noise.exp());
     let matrix = covariances(&kernel, data, noise);
     let factor = Factor::new(n, matrix.clone())?;
-    let weights = factor.solve(&data.targets);
-    let fit: f64 = weights.iter().zip(&data.targets).map(|(w, y)| w * y).sum();
+    let surprises = data.surprises();
+    let weights = factor.solve(&surprises);
+    let fit: f64 = weights.iter().zip(&surprises).map(|(w, y)| w * y).sum();
     let variance = (fit / n as f64).max(1e-6);
     let inverse = factor.inverse();
     let mut gradient = vec![0.0; scales.lengths.len() + 1];

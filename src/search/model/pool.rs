@@ -22,6 +22,9 @@ const CENTRES: usize = 5;
 pub(super) struct Pool<'p, 'o, 'd> {
     objective: &'p Objective<'o>,
     draw: &'p Draw<'d>,
+    /// What was measured or asked for.
+    known: HashSet<Candidate>,
+    /// What is in the pool or known.
     seen: HashSet<Candidate>,
     /// What may be proposed.
     pub candidates: Vec<Candidate>,
@@ -37,8 +40,10 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
         data: &Data,
         rng: &mut Xoshiro256PlusPlus,
     ) -> Self {
-        let seen = data.candidates.iter().chain(&data.failed).cloned().collect();
-        let mut pool = Self { objective, draw, seen, candidates: Vec::new(), even: 0 };
+        let known: HashSet<Candidate> =
+            data.candidates.iter().chain(&data.failed).cloned().collect();
+        let seen = known.clone();
+        let mut pool = Self { objective, draw, known, seen, candidates: Vec::new(), even: 0 };
         for _ in 0..ANYWHERE {
             let found = draw.any(rng);
             pool.add(found);
@@ -52,10 +57,10 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
             }
         }
         for &centre in best.iter().take(CENTRES) {
-            pool.add_neighbours(&data.candidates[centre], usize::MAX);
+            pool.add_neighbours(&data.candidates[centre], usize::MAX, |_| true);
         }
         if pool.candidates.is_empty() {
-            let last = draw.wanted(rng, |found| objective.is_new(found));
+            let last = draw.wanted(rng, |found| pool.is_new(found));
             pool.add(last);
         }
         pool
@@ -74,22 +79,44 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
 
     /// One drawn evenly, where chance found one.
     pub fn any(&self, rng: &mut impl Rng) -> Candidate {
-        let among = if self.even > 0 { self.even } else { self.candidates.len() };
+        let even = self.even.min(self.candidates.len());
+        let among = if even > 0 { even } else { self.candidates.len() };
         self.candidates[rng.random_range(0..among)].clone()
     }
 
-    /// Whether `candidate` was never measured.
+    /// Whether `candidate` was never measured, nor asked for just now.
     pub fn is_new(&self, candidate: &Candidate) -> bool {
-        self.objective.is_new(candidate)
+        !self.known.contains(candidate) && self.objective.is_new(candidate)
     }
 
-    /// Adds the unseen neighbours of `candidate`, and says from where on they stand.
-    pub fn add_neighbours(&mut self, candidate: &Candidate, reach: usize) -> usize {
+    /// Adds the unseen neighbours of `candidate` that are allowed, and says from where on they
+    /// stand.
+    pub fn add_neighbours(
+        &mut self,
+        candidate: &Candidate,
+        reach: usize,
+        allowed: impl Fn(&Candidate) -> bool,
+    ) -> usize {
         let from = self.candidates.len();
-        for neighbour in self.draw.neighbours(candidate, reach) {
+        for neighbour in self.draw.neighbours(candidate, reach).into_iter().filter(allowed) {
             self.add(Some(neighbour));
         }
         from
+    }
+
+    /// Puts those of `others` that are unseen in the place of all candidates; says whether there
+    /// are any, and leaves the pool as it is where there are none.
+    pub fn restrict_to(&mut self, mut others: Vec<Candidate>) -> bool {
+        others.sort_unstable();
+        others.dedup();
+        others.retain(|other| self.is_new(other));
+        if others.is_empty() {
+            return false;
+        }
+        self.seen.extend(others.iter().cloned());
+        self.even = 0;
+        self.candidates = others;
+        true
     }
 }
 

@@ -18,8 +18,8 @@ const TRUST: f64 = 4.0;
 const LEAST: f64 = 0.05;
 
 /// Tells the log cost of a candidate.
-#[derive(Clone)]
-pub(super) enum Prior {
+#[derive(Clone, Debug)]
+pub(in crate::search) enum Prior {
     /// By how its stages scale.
     Laws(Rc<Scaling>),
     /// By earlier searches: log cost is `offset` and `slope` times what each says.
@@ -28,7 +28,11 @@ pub(super) enum Prior {
 
 impl Prior {
     /// The best prior in the light of `observations`; `None` where none is worth anything.
-    pub fn new(space: &Space, observations: &[Observation], beliefs: &Rc<Vec<Belief>>) -> Option<Self> {
+    pub fn new(
+        space: &Space,
+        observations: &[Observation],
+        beliefs: &Rc<Vec<Belief>>,
+    ) -> Option<Self> {
         let laws = laws(space, observations);
         let earlier = Self::earlier(observations, beliefs);
         match (laws, earlier) {
