@@ -76,6 +76,10 @@ pub struct TuneArgs {
     /// Who proposes candidates.
     #[arg(long, default_value_t, value_parser = strategy())]
     pub strategy: StrategyName,
+    /// Results folders or profiles of earlier tunes, of this machine or others like it: the best of
+    /// them is tried first, the rest is believed as far as it proves right here.
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub warm_start: Vec<PathBuf>,
     /// Decides every choice left to chance.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -6,9 +6,9 @@ use strum::VariantArray;
 
 use wan22_tune::measure::replay::{Recorded, Replay};
 use wan22_tune::search::{
-    End, Ended, Finding, Measure, Observation, Plan, Stop, StrategyName, choose, run,
+    Earlier, End, Ended, Finding, Measure, Observation, Plan, Stop, StrategyName, choose, run,
 };
-use wan22_tune::space::{Candidate, Space, SpaceFile};
+use wan22_tune::space::{Candidate, Space, SpaceFile, Value, Values};
 
 /// 6 x 4 x 3 candidates less the corner where the first two are both highest; the cheapest is
 /// (3, 1, b), at 1, and cost grows by a tenth with every level away from it, and half in other
@@ -225,4 +225,125 @@ fn a_broken_journal_ends_the_search_and_keeps_what_was_observed() {
         assert_eq!(error.to_string(), "no space left on device");
         assert_eq!(ended.observations.len(), 3, "{strategy}");
     }
+}
+
+/// 8 x 6 x 4 candidates; all with layout c and more than 3 threads fail, as if out of memory, and
+/// those with layout d take longer than anybody waits.
+fn treacherous() -> Recorded {
+    let mut text = "threads:ord,workers:ord,layout:cat,value\n".to_owned();
+    for (threads, workers) in (0..48_i32).map(|i| (i % 8, i / 8)) {
+        for (layout, extra) in [("a", 0.5), ("b", 0.0), ("c", 0.0), ("d", 9.0)] {
+            let fails = layout == "c" && threads > 3;
+            let away = (threads - 5).abs() + (workers - 2).abs();
+            let cost = 1.0 + 0.1 * f64::from(away) + extra;
+            let cost = if fails { "inf".to_owned() } else { cost.to_string() };
+            text += &format!("{threads},{workers},{layout},{cost}\n");
+        }
+    }
+    Recorded::parse("treacherous", &text).unwrap()
+}
+
+/// Answers from a record, and cuts what costs more than 4.
+struct Cutting<'a>(Replay<'a>);
+
+impl Measure for Cutting<'_> {
+    fn identity(&self, candidate: &Candidate) -> Option<u64> {
+        self.0.identity(candidate)
+    }
+
+    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
+        let mut observation = self.0.measure(candidate)?;
+        if observation.cost().is_some_and(|cost| cost > 4.0) {
+            observation.finding = Finding::AtLeast(4.0);
+        }
+        Ok(observation)
+    }
+}
+
+#[test]
+fn what_fails_and_what_takes_too_long_is_soon_not_proposed_any_more() {
+    let recorded = treacherous();
+    for strategy in [StrategyName::Portfolio, StrategyName::GaussianProcess, StrategyName::Forest] {
+        let (mut early, mut late) = (0, 0);
+        for seed in 0..5 {
+            let mut measure = Cutting(Replay::new(&recorded, 80, 0.0, seed));
+            let observations =
+                run(&recorded.space, &plan(strategy, seed), &mut measure).observations;
+            let bad = |some: &[Observation]| some.iter().filter(|o| o.cost().is_none()).count();
+            early += bad(&observations[..15]);
+            late += bad(&observations[40..]);
+            let chosen = choose(&recorded.space, &observations).unwrap();
+            assert_eq!(recorded.cost(&chosen), Some(1.0), "{strategy} seed {seed}");
+        }
+        // 68 of 192 candidates are bad: 26 of 75 drawn, and 71 of 200.
+        assert!(early > 12, "{strategy}: {early} of 75");
+        assert!(late < 20, "{strategy}: {late} of 200");
+    }
+}
+
+#[test]
+fn what_was_cut_is_never_chosen() {
+    let (cut, slow) = (Candidate::new([3, 1, 1]), Candidate::new([0, 0, 0]));
+    let observations = [
+        Observation::new(cut.clone(), Finding::AtLeast(0.5)),
+        Observation::new(slow.clone(), Finding::Cost(2.0)),
+    ];
+    assert_eq!(choose(&bowl().space, &observations), Some(slow));
+    assert_eq!(choose(&bowl().space, &observations[..1]), None);
+}
+
+/// What a search on another machine found: the same costs, or the worst for the best.
+fn earlier(recorded: &Recorded, misleading: bool) -> Vec<Earlier> {
+    let mut all: Vec<&Candidate> = recorded.costs.keys().collect();
+    all.sort();
+    let told = |candidate: &Candidate| {
+        let cost = recorded.cost(candidate)?;
+        Some(if misleading { 1.0 / cost } else { cost })
+    };
+    let observed =
+        |candidate: &&Candidate| Observation::new((*candidate).clone(), told(candidate).into());
+    let observations = all.iter().step_by(3).map(observed).collect();
+    vec![Earlier { weight: 0.9, observations }]
+}
+
+/// Trials until something costs less than 3% above the optimum of `recorded`, over 8 seeds.
+fn trials_to_good(recorded: &Recorded, earlier: &[Earlier]) -> f64 {
+    let needed = |seed| {
+        let plan = Plan { earlier: earlier.to_vec(), ..plan(StrategyName::Portfolio, seed) };
+        let observations = search(recorded, &plan, 50).observations;
+        let good = |o: &Observation| o.cost().is_some_and(|cost| cost < 1.03);
+        observations.iter().position(good).unwrap_or(50) as f64
+    };
+    (0..8).map(needed).sum::<f64>() / 8.0
+}
+
+#[test]
+fn an_earlier_search_helps_and_a_misleading_one_costs_a_few_trials() {
+    let recorded = treacherous();
+    let cold = trials_to_good(&recorded, &[]);
+    let warm = trials_to_good(&recorded, &earlier(&recorded, false));
+    let misled = trials_to_good(&recorded, &earlier(&recorded, true));
+    assert!(warm < 0.6 * cold, "{warm} against {cold}");
+    assert!(misled < cold + 6.0, "{misled} against {cold}");
+}
+
+#[test]
+fn what_was_found_elsewhere_is_translated() {
+    let space = conditional();
+    let values = |threads: i64, memory: &str| -> Values {
+        let threads = ("threads".to_owned(), Value::Number(threads));
+        let memory = ("memory".to_owned(), Value::Word(memory.to_owned()));
+        let unknown = ("unknown".to_owned(), Value::Number(7));
+        [threads, memory, unknown].into()
+    };
+    let found =
+        [(values(60, "local"), 2.0), (values(17, "interleave"), 1.0), (values(8, "bind"), 0.5)];
+    let observed = found
+        .iter()
+        .map(|(values, cost)| (values, Observation::new(Candidate::new([]), Finding::Cost(*cost))));
+    // Knobs called threads, not intra_op_threads, are no counts of threads: nearest level.
+    let earlier = Earlier::of(&space, 1.0, 1.0, observed);
+    let candidates: Vec<&Candidate> = earlier.observations.iter().map(|o| &o.candidate).collect();
+    assert_eq!(candidates, [&Candidate::new([3, 0, 0]), &Candidate::new([3, 1, 0])]);
+    assert_eq!(Earlier::best(&[earlier]), [Candidate::new([3, 1, 0]), Candidate::new([3, 0, 0])]);
 }

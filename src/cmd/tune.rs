@@ -21,7 +21,7 @@ use crate::search::{self, Plan};
 use crate::settings::Baseline;
 use crate::space::{Candidate, Space, SpaceFile, Tune};
 use crate::trial::Trial;
-use crate::tune::{Bench, Searching, Session};
+use crate::tune::{Bench, Found, Searching, Session};
 use crate::workload::Workload;
 
 /// Tunes.
@@ -54,6 +54,8 @@ pub struct Prepared {
     pub job: Job,
     /// The space before it is resolved.
     pub file: SpaceFile,
+    /// What earlier tunes found.
+    pub found: Vec<Found>,
     _lock: Lock,
 }
 
@@ -70,8 +72,9 @@ impl Prepared {
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
         let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
         (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
+        let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
         let lock = Lock::take(args.bench.wait)?;
-        Ok(Self { bench, job, file, _lock: lock })
+        Ok(Self { bench, job, file, found, _lock: lock })
     }
 
     /// The space for a workload, and its expert candidates.
@@ -166,7 +169,10 @@ fn measure(
     write_space(folder, &space, &workload, &tune)?;
     session.baseline(&workload)?;
     let (strategy, known) = (args.strategy.to_string(), session.known(&space));
-    let plan = Plan { strategy: args.strategy, seed: args.seed, first, known };
+    let machine = &prepared.bench.machine;
+    let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
+    let earlier = earlier.collect();
+    let plan = Plan { strategy: args.strategy, seed: args.seed, first, known, earlier };
     let mut searching = Searching::new(&mut session, &space, &workload, &strategy);
     if let search::End::Stopped(search::Stop::Broken(error)) =
         search::run(&space, &plan, &mut searching).why

@@ -68,3 +68,58 @@ impl<'o, 'a, P: Propose> Solver<&'o Objective<'a>, Progress> for Proposing<'a, P
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Modelled, Voice};
+    use super::super::random::Random;
+    use super::super::{Measure, Observation, Plan, Stop};
+    use super::*;
+    use crate::measure::replay::{Recorded, Replay};
+    use crate::search::grid::Grid;
+
+    fn batch(proposer: &mut dyn FnMut(&Objective<'_>, &Draw<'_>) -> Proposal, observed: usize) {
+        let cells = (0..200).map(|i| (i % 10, i / 10));
+        let rows = cells.map(|(a, b)| format!("{a},{b},{}\n", (a - 3) * (a - 3) + b + 1));
+        let text = format!("a:ord,b:ord,value\n{}", rows.collect::<String>());
+        let recorded = Recorded::parse("made", &text).unwrap();
+        let mut replay = Replay::new(&recorded, observed, 0.0, 1);
+        let plan = Plan { strategy: crate::search::StrategyName::Random, ..Plan::default() };
+        let known = crate::search::run(&recorded.space, &plan, &mut replay).observations;
+        let mut nothing = Nothing;
+        let objective =
+            Objective::new(&recorded.space, &Plan { known: known.clone(), ..plan }, &mut nothing);
+        let Proposal::New(batch) = proposer(&objective, &Draw::new(&recorded.space)) else {
+            panic!("nothing is in doubt without noise")
+        };
+        let mut different = batch.clone();
+        different.sort();
+        different.dedup();
+        assert_eq!((batch.len(), different.len()), (6, 6));
+        assert!(known.iter().all(|observation| !batch.contains(&observation.candidate)));
+    }
+
+    struct Nothing;
+
+    impl Measure for Nothing {
+        fn identity(&self, candidate: &Candidate) -> Option<u64> {
+            Some(candidate.levels().fold(0, |sum, level| 100 * sum + level as u64))
+        }
+        fn measure(&mut self, _: &Candidate) -> Result<Observation, Stop> {
+            Err(Stop::Budget)
+        }
+    }
+
+    #[test]
+    fn candidates_proposed_together_are_new_and_differ() {
+        const VOICES: [Voice; 3] = [Voice::Both, Voice::Mutation, Voice::Elsewhere];
+        for observed in [4, 25, 40] {
+            batch(&mut |objective, draw| Random.propose(objective, draw, 6), observed);
+            batch(&mut |objective, draw| Grid::new().propose(objective, draw, 6), observed);
+            let modelled = |objective: &Objective<'_>, draw: &Draw<'_>| {
+                Modelled::new(&VOICES).propose(objective, draw, 6)
+            };
+            batch(&mut { modelled }, observed);
+        }
+    }
+}

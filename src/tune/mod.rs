@@ -5,6 +5,7 @@ pub mod interruption;
 mod proof;
 mod rig;
 mod searching;
+mod warm_start;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::workload::{Workload, WorkloadFile};
 pub use bench::{Bench, Order};
 pub use rig::Rig;
 pub use searching::Searching;
+pub use warm_start::Found;
 
 /// How much slower than the baseline a candidate may be before its trial is cut.
 const SLOWEST: f64 = 3.0;

@@ -84,7 +84,7 @@ where
 {
     canvas.bold(stage.stage, (12.0, 12.0), TEXT)?;
     let error = canvas.style(TEXT, palette::MUTED, Anchor::Right);
-    let words = format!("error {} on unseen points", percent(stage.error));
+    let words = format!("error {} on unseen points", percent(stage.error()));
     canvas.text(&words, (canvas.width() - 14.0, 12.0), &error)?;
     let canvas = canvas.part(0.0, TITLE, canvas.width(), canvas.height() - TITLE);
     let threads = |all: fn(f64, f64) -> f64| stage.points.iter().map(|p| p.threads).reduce(all);

@@ -13,8 +13,6 @@ mod voice;
 
 use std::rc::Rc;
 
-use rand_xoshiro::Xoshiro256PlusPlus;
-
 pub(crate) use self::cholesky::Factor;
 pub(super) use self::data::Data;
 pub(super) use self::forest::Forest;

@@ -17,8 +17,10 @@ pub(super) struct Success {
 /// The least chance that a candidate is given: the forest may be wrong.
 const LEAST: f64 = 0.05;
 /// What is enough of a chance, where most candidates succeed, and where few do as a share of them.
-const ENOUGH: f64 = 0.35;
-const SHARE: f64 = 0.5;
+const ENOUGH: f64 = 0.5;
+const SHARE: f64 = 0.6;
+/// What no expected improvement makes up for, in logarithms.
+const REFUSED: f64 = 100.0;
 
 impl Success {
     /// `None` while nothing has failed.
@@ -33,10 +35,12 @@ impl Success {
         Some(Self { forest, enough: ENOUGH.min(SHARE * share) })
     }
 
-    /// The logarithm of each candidate's chance.
+    /// The logarithm of each candidate's chance; far lower where it is not enough.
     pub fn log_chances(&self, candidates: &[Candidate]) -> Vec<f64> {
-        let chances = self.forest.predict(candidates).into_iter();
-        chances.map(|(chance, _)| chance.max(LEAST).ln()).collect()
+        let log = |(chance, _): (f64, f64)| {
+            chance.max(LEAST).ln() - if chance < self.enough { REFUSED } else { 0.0 }
+        };
+        self.forest.predict(candidates).into_iter().map(log).collect()
     }
 
     /// Leaves only what has enough of a chance, if anything has.

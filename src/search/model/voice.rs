@@ -49,7 +49,7 @@ impl Choice<'_, '_> {
         mut pool: Pool<'_, '_, '_>,
         rng: &mut Xoshiro256PlusPlus,
     ) -> Candidate {
-        if let Some(success) = self.success.as_ref().filter(|_| voice != Voice::Any) {
+        if let Some(success) = &self.success {
             success.sift(&mut pool.candidates);
         }
         match voice {
@@ -105,7 +105,7 @@ impl Choice<'_, '_> {
         let moved = moved.filter_map(|c| self.draw.legal(&c.with(knob, level))).filter(there);
         let mut moved: Vec<Candidate> = moved.collect();
         if let Some(success) = &self.success {
-            success.sift(&mut moved);
+            moved.retain(|candidate| success.allows(candidate));
         }
         if pool.restrict_to(moved) {
             self.modelled(&mut pool, (true, false), rng, there)

@@ -1,0 +1,132 @@
+//! Warm start: what other tunes found, weighted by how alike their machines and jobs are.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::machine::{Fingerprint, Likeness, Machine};
+use crate::profile::Profile;
+use crate::results::{Folder, Results};
+use crate::search::{Earlier, Finding, Observation};
+use crate::space::{Candidate, Space};
+use crate::trial::{Phase, Trial};
+use crate::workload::Workload;
+
+/// What another tune left behind.
+#[derive(Debug)]
+pub enum Found {
+    /// A results folder.
+    Results(Box<Results>),
+    /// A profile by itself: one candidate.
+    Profile(Box<Profile>),
+}
+
+/// Belief in what was found on a machine of the same shape, and at the most on another.
+const SAME_SHAPE: f64 = 0.9;
+const ELSEWHERE: f64 = 0.6;
+/// Belief in what was found for another job, as a share.
+const OTHER_JOB: f64 = 0.5;
+
+impl Found {
+    /// Opens a results folder or a profile.
+    ///
+    /// # Errors
+    /// The path, and what is wrong there.
+    pub fn open(path: &Path) -> Result<Self> {
+        let place = || format!("--warm-start {}", path.display());
+        let folder = Folder::new(path);
+        if folder.journal().exists() {
+            return Ok(Self::Results(Box::new(Results::open(&folder).with_context(place)?)));
+        }
+        let file = if path.is_dir() { folder.profile() } else { path.to_owned() };
+        let profile = Profile::read(&file)
+            .with_context(|| format!("{}: neither a results folder nor a profile", place()))?;
+        Ok(Self::Profile(Box::new(profile)))
+    }
+
+    /// What it means for a tune of `workload` on `machine`.
+    pub fn earlier(&self, space: &Space, machine: &Machine, workload: &Workload) -> Earlier {
+        match self {
+            Self::Results(results) => {
+                let same_job = results.workload.name == workload.name;
+                let job = if same_job { 1.0 } else { OTHER_JOB };
+                let weight = job * alike(&results.machine, machine);
+                let cores = cores(machine) / cores(&results.machine);
+                let counts = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Search);
+                let trials = results
+                    .trials
+                    .iter()
+                    .filter(counts)
+                    .map(|trial| (&trial.knobs, Observation::of(nowhere(), trial, None)));
+                Earlier::of(space, weight, cores, trials)
+            }
+            Self::Profile(profile) => {
+                let weight =
+                    by_mark(&profile.machine.fingerprint, machine).unwrap_or(ELSEWHERE / 2.0);
+                let best = Observation::new(nowhere(), Finding::Cost(1.0));
+                Earlier::of(space, weight, 1.0, std::iter::once((&profile.candidate, best)))
+            }
+        }
+    }
+}
+
+/// [`Earlier::of`] puts each observation in its place.
+fn nowhere() -> Candidate {
+    Candidate::new([])
+}
+
+fn cores(machine: &Machine) -> f64 {
+    machine.core_limit() as f64
+}
+
+/// 1 for the same machine, less the less two machines have in common.
+fn alike(there: &Machine, here: &Machine) -> f64 {
+    by_mark(&there.fingerprint(), here).unwrap_or_else(|| {
+        let ratio = |a: usize, b: usize| {
+            let (a, b) = (a.max(1) as f64, b.max(1) as f64);
+            (a / b).min(b / a).sqrt()
+        };
+        let instructions = there.cpu.isa.iter().filter(|one| here.cpu.isa.contains(one)).count();
+        let most = there.cpu.isa.len().max(here.cpu.isa.len());
+        ELSEWHERE
+            * ratio(there.core_limit(), here.core_limit())
+            * ratio(there.memory_nodes().len(), here.memory_nodes().len())
+            * ratio(there.l3_groups.len(), here.l3_groups.len())
+            * ratio(instructions + 1, most + 1)
+    })
+}
+
+fn by_mark(there: &Fingerprint, here: &Machine) -> Option<f64> {
+    match there.compare(&here.fingerprint()) {
+        Likeness::Same => Some(1.0),
+        Likeness::SameShape => Some(SAME_SHAPE),
+        Likeness::Different => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(text: &str) -> Machine {
+        Machine::from_synthetic(text).unwrap()
+    }
+
+    #[test]
+    fn the_more_machines_have_in_common_the_more_is_believed() {
+        let here = machine("package:2 [numa(memory=8GB)] l3:4 core:4 pu:2");
+        assert_eq!(alike(&here, &here), 1.0);
+        let half = machine("package:1 [numa(memory=16GB)] l3:4 core:4 pu:2");
+        let small = machine("package:1 [numa(memory=16GB)] l3:1 core:2 pu:1");
+        assert!(alike(&half, &here) > alike(&small, &here), "{}", alike(&half, &here));
+        assert!(alike(&half, &here) < ELSEWHERE && alike(&small, &here) > 0.0);
+    }
+
+    #[test]
+    fn what_is_no_result_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = format!("{:#}", Found::open(folder.path()).unwrap_err());
+        assert!(error.contains("neither a results folder nor a profile"), "{error}");
+        assert!(error.contains("--warm-start"), "{error}");
+    }
+}
