@@ -2,19 +2,26 @@
 # there is neither downloaded nor built twice.
 BUDGET ?= 2m
 PACKAGES := libhwloc-dev libudev-dev pkg-config
+# Readers of what is exported, and what watches over the files that are opened.
+TEST_PACKAGES := openssh-client strace systemd
 ifneq ($(LIBTORCH)$(LIBTORCH_USE_PYTORCH),)
 LIBTORCH_READY :=
 else
 LIBTORCH_READY := libtorch/build-version
 endif
 
-.PHONY: tune test numa-test page-test build setup packages lint
+.PHONY: tune test dist numa-test page-test build setup packages lint
 
 tune: build ## sets up, builds, and tunes this machine for BUDGET
 	target/release/wan22-tune --budget $(BUDGET)
 
 test: setup ## sets up and passes the tests
+	@scripts/packages.sh $(TEST_PACKAGES)
 	cargo test --quiet
+
+dist: build ## packs a release into dist/ and runs it as on a machine without Rust
+	@scripts/packages.sh patchelf binutils
+	scripts/dist.sh
 
 numa-test: setup ## the same binaries on emulated machines with several NUMA nodes
 	@scripts/packages.sh qemu-system-x86 cpio

@@ -60,6 +60,12 @@ pub enum Command {
     Measure(cmd::measure::MeasureArgs),
     /// Becomes a command, bound and with the environment of a profile.
     Exec(cmd::exec::ExecArgs),
+    /// Lists, shows, installs and checks the profiles that this host keeps.
+    Profiles(cmd::profiles::ProfilesArgs),
+    /// Prints what a shell needs to complete commands and flags.
+    Completions(cmd::completions::CompletionsArgs),
+    /// Writes manual pages.
+    Man(cmd::completions::ManArgs),
     /// Writes a profile in the words of systemd, docker, Slurm, Python and others.
     Export(cmd::export::ExportArgs),
 }
@@ -116,9 +122,11 @@ pub struct SpaceArgs {
     /// for the job.
     #[arg(long, value_name = "NAME|FILE")]
     pub space: Option<String>,
-    /// The preset to start from and to beat; by default what people would copy for this machine.
-    #[arg(long, value_enum)]
-    pub baseline: Option<Preset>,
+    /// What to start from and to beat: a preset (5995wx, rtx4080, generic), or a file, a profile of
+    /// this program's or of the WAN22 system optimizer's; by default the preset that people would
+    /// copy for this machine.
+    #[arg(long, value_name = "PRESET|FILE")]
+    pub baseline: Option<BaselineChoice>,
     /// Takes in the knobs that only experts should turn.
     #[arg(long)]
     pub expert: bool,
@@ -131,6 +139,22 @@ impl SpaceArgs {
     /// The space that was asked for, or the pipeline's.
     pub fn name(&self) -> &str {
         self.space.as_deref().unwrap_or("pipeline")
+    }
+}
+
+/// Where a search starts.
+#[derive(Clone, Debug)]
+pub enum BaselineChoice {
+    /// A preset, fitted to the machine.
+    Preset(Preset),
+    /// A profile, of this program or of the WAN22 system optimizer.
+    File(PathBuf),
+}
+
+impl From<&str> for BaselineChoice {
+    fn from(text: &str) -> Self {
+        let preset = <Preset as clap::ValueEnum>::from_str(text, false);
+        preset.map_or_else(|_| Self::File(text.into()), Self::Preset)
     }
 }
 

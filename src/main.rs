@@ -21,6 +21,9 @@ fn main() -> ExitCode {
         Some(Command::Measure(args)) => cmd::measure::run(&args),
         Some(Command::Exec(args)) => return cmd::exec::run(&args),
         Some(Command::Export(args)) => cmd::export::run(&args),
+        Some(Command::Profiles(args)) => cmd::profiles::run(&args),
+        Some(Command::Completions(args)) => cmd::completions::run(&args),
+        Some(Command::Man(args)) => cmd::completions::man(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,22 +3,35 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
+use super::profiles::PlaceArgs;
 use crate::launch::{self, EXIT_NOT_APPLIED, Launch, Supervision, handover};
 use crate::machine::{Likeness, Machine};
-use crate::profile::Profile;
+use crate::profile::{Profile, Store};
+use crate::settings::{Baseline, Preset};
+use crate::space::Value;
 
 /// Which profile, and which command.
 #[derive(Debug, Args)]
 pub struct ExecArgs {
     /// The profile to launch with.
-    #[arg(long, value_name = "FILE")]
-    profile: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "auto", conflicts_with = "auto")]
+    profile: Option<PathBuf>,
+    /// Takes the profile of this machine that `wan22-tune profiles list` marks; where there is none
+    /// it warns and takes the baseline.
+    #[arg(long)]
+    auto: bool,
+    /// Where --auto looks.
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Fits a profile of another machine to this one by topology, and says how.
+    #[arg(long, conflicts_with = "force")]
+    adapt: bool,
     /// Applies the profile as it stands, even if it was made on a machine of another shape.
     #[arg(long)]
     force: bool,
@@ -72,19 +85,86 @@ struct Chosen {
 }
 
 fn choose(args: &ExecArgs) -> Result<Chosen> {
-    let file = args.profile.display();
-    let profile = Profile::read(&args.profile)?;
     let machine = Machine::detect_host()?;
+    if let Some(file) = &args.profile {
+        return from_profile(args, file, Profile::read(file)?, &machine);
+    }
+    let store = args.place.store();
+    // Who is refused is told of: the fleet's image is then not what somebody thinks.
+    for entry in store.entries()? {
+        if let Err(problem) = entry.profile {
+            eprintln!("wan22-tune exec: {problem:#}");
+        }
+    }
+    match store.pick(&machine.fingerprint())? {
+        Some((path, profile)) => from_profile(args, &path, profile, &machine),
+        None => baseline(args, &store),
+    }
+}
+
+fn from_profile(
+    args: &ExecArgs,
+    file: &Path,
+    profile: Profile,
+    machine: &Machine,
+) -> Result<Chosen> {
     let likeness = machine.fingerprint().compare(&profile.machine.fingerprint);
+    if args.adapt && (likeness == Likeness::Different || profile.agrees(machine).is_err()) {
+        return adapted(args, file, &profile, machine);
+    }
     ensure!(
         likeness != Likeness::Different || args.force,
-        "{file} was made on {}, a machine of another shape: tune here, or add --force to apply it \
-         as it stands",
+        "{} was made on {}, a machine of another shape: tune here, add --adapt to fit it to \
+         this one, or --force to apply it as it stands",
+        file.display(),
         profile.machine.host
     );
     if likeness != Likeness::Different {
-        profile.agrees(&machine).with_context(|| format!("profile {file}"))?;
+        profile.agrees(machine).with_context(|| format!("profile {}", file.display()))?;
     }
-    let handed = handover::variables(&profile.candidate, &args.profile, &args.profile_env)?;
-    Ok(Chosen { launch: profile.launch, handed, source: format!("{file} ({likeness})") })
+    let handed = handed(args, &profile.candidate, Some(file))?;
+    let source = format!("{} ({likeness})", file.display());
+    Ok(Chosen { launch: profile.launch, handed, source })
+}
+
+/// What the command finds in its environment besides the launch.
+fn handed(
+    args: &ExecArgs,
+    candidate: &BTreeMap<String, Value>,
+    file: Option<&Path>,
+) -> Result<BTreeMap<String, String>> {
+    let mut handed = handover::variables(candidate);
+    if let Some(file) = file {
+        handed.insert(args.profile_env.clone(), handover::path(file)?);
+    }
+    Ok(handed)
+}
+
+fn adapted(args: &ExecArgs, file: &Path, profile: &Profile, machine: &Machine) -> Result<Chosen> {
+    let proven = launch::proven(machine.clone());
+    let adapted = profile.adapt(&proven).map_err(anyhow::Error::msg);
+    let adapted =
+        adapted.with_context(|| format!("profile {} does not fit this machine", file.display()))?;
+    for change in &adapted.changes {
+        eprintln!("wan22-tune exec: adapted {change}");
+    }
+    let host = &profile.machine.host;
+    let source = format!("{} (of {host}, adapted, never measured here)", file.display());
+    let handed = handed(args, &adapted.knobs.values(), Some(file))?;
+    Ok(Chosen { launch: Launch::of(&adapted.settings), handed, source })
+}
+
+fn baseline(args: &ExecArgs, store: &Store) -> Result<Chosen> {
+    let folders: Vec<String> = store.folders().iter().map(|f| f.display().to_string()).collect();
+    eprintln!(
+        "wan22-tune exec: warning: no profile for this machine in {}; launching with the baseline. \
+         Tune here, then `wan22-tune profiles use FILE`",
+        folders.join(", ")
+    );
+    let machine = launch::proven(Machine::detect()?);
+    let baseline = Baseline::fit(Preset::detect(&machine), &machine);
+    let settings = baseline.knobs.resolve(&machine).map_err(anyhow::Error::msg)?;
+    let source = format!("the baseline {}", baseline.preset);
+    let handed = handed(args, &baseline.knobs.values(), None)?;
+    Ok(Chosen { launch: Launch::of(&settings), handed, source })
 }

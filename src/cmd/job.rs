@@ -6,9 +6,10 @@ use anyhow::Result;
 
 use super::Usage;
 use crate::architecture::Architecture;
-use crate::cli::{JobArgs, Objective};
+use crate::cli::{BaselineChoice, JobArgs, Objective};
 use crate::machine::Machine;
 use crate::own::Own;
+use crate::profile;
 use crate::settings::{Baseline, Precision, Preset};
 use crate::space::SpaceFile;
 use crate::workload::{BUILT_IN, Workload, WorkloadFile};
@@ -80,14 +81,39 @@ pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile,
 
 /// The baseline that was asked for, or the one that people would copy for this machine, as far as
 /// the job's flags leave it.
-pub fn baseline(preset: Option<Preset>, args: &JobArgs, machine: &Machine) -> Baseline {
-    let preset = preset.unwrap_or_else(|| Preset::detect(machine));
-    Baseline::fit(preset, machine).with(|knobs| {
+///
+/// # Errors
+/// [`Usage`] for a file that is none, or whose settings this machine can't run.
+pub fn baseline(
+    choice: Option<&BaselineChoice>,
+    args: &JobArgs,
+    machine: &Machine,
+) -> Result<Baseline> {
+    let fit = |preset| Baseline::fit(preset, machine);
+    let chosen = match choice {
+        None => fit(Preset::detect(machine)),
+        Some(BaselineChoice::Preset(preset)) => fit(*preset),
+        Some(BaselineChoice::File(path)) => from_file(fit(Preset::detect(machine)), path, machine)
+            .map_err(|problem| Usage(format!("--baseline {}: {problem}", path.display())))?,
+    };
+    Ok(chosen.with(|knobs| {
         if args.objective == Objective::Latency {
             knobs.batch_size = 1;
         }
         knobs.precision = args.precision.unwrap_or(knobs.precision);
-    })
+    }))
+}
+
+fn from_file(fitted: Baseline, path: &Path, machine: &Machine) -> Result<Baseline, String> {
+    let presets = "no preset (5995wx, rtx4080, generic), and as a file";
+    let text = profile::text(path).map_err(|problem| format!("{presets}: {problem:#}"))?;
+    let (baseline, notes) =
+        fitted.from_file(&text, machine).map_err(|refusal| refusal.to_string())?;
+    for note in notes {
+        eprintln!("wan22-tune: --baseline {}: {note}", path.display());
+    }
+    baseline.knobs.resolve(machine)?;
+    Ok(baseline)
 }
 
 /// Leaves out of the search what the flags fix.

@@ -9,10 +9,9 @@ use clap::Args;
 use super::job::Job;
 use super::{bench, job};
 use crate::budget;
-use crate::cli::{BenchArgs, JobArgs};
+use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
 use crate::lock::Lock;
 use crate::profile::Profile;
-use crate::settings::Preset;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::{Order, Rig};
 use crate::workload;
@@ -28,9 +27,10 @@ pub struct MeasureArgs {
         conflicts_with = "baseline"
     )]
     profile: Option<PathBuf>,
-    /// Measures a preset; the one for this machine when none is named.
-    #[arg(long, value_enum, num_args = 0..=1, value_name = "PRESET")]
-    baseline: Option<Option<Preset>>,
+    /// Measures a preset or the WAN22 system optimizer's profile; the preset for this machine when
+    /// none is named.
+    #[arg(long, num_args = 0..=1, value_name = "PRESET|FILE")]
+    baseline: Option<Option<BaselineChoice>>,
     /// Measured repetitions, after one to warm up.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
     repetitions: u32,
@@ -54,7 +54,8 @@ pub struct MeasureArgs {
 /// Measures once.
 pub fn run(args: &MeasureArgs) -> Result<()> {
     let machine = super::machine::here()?;
-    let baseline = job::baseline(args.baseline.flatten(), &args.job, &machine);
+    let baseline =
+        job::baseline(args.baseline.as_ref().and_then(Option::as_ref), &args.job, &machine)?;
     let knobs = match &args.profile {
         Some(path) => Profile::read(path)?.knobs(&baseline.knobs).map_err(anyhow::Error::msg)?,
         None => baseline.knobs.clone(),

@@ -2,6 +2,7 @@
 
 mod bench;
 pub mod compare;
+pub mod completions;
 pub mod diff;
 pub mod doctor;
 pub mod exec;
@@ -10,6 +11,7 @@ mod job;
 pub mod machine;
 pub mod measure;
 pub mod own;
+pub mod profiles;
 pub mod progress;
 pub mod replay;
 pub mod report;

@@ -40,7 +40,7 @@ pub struct SpaceCommand {
 /// As [`MachineChoice::machine`] and [`resolve`].
 pub fn run(args: &SpaceCommand) -> Result<()> {
     let machine = args.which.machine()?;
-    let baseline = job::baseline(args.space.baseline, &args.space.job, &machine);
+    let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine)?;
     let workload = job::open(&args.space.job, &baseline)?.rung(0);
     show(&args.space, &machine, &baseline, &workload)
 }

@@ -120,7 +120,7 @@ impl Prepared {
 
 /// The baseline, and what it is to be measured on.
 fn job(args: &TuneArgs, machine: &Machine) -> Result<(Baseline, Job)> {
-    let baseline = job::baseline(args.space.baseline, &args.space.job, machine);
+    let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
     let job = match own::open(&args.own)? {
         None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
         Some(own) => Job::Own(own),

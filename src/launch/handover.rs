@@ -19,21 +19,19 @@ pub fn variable(knob: &str) -> String {
     format!("WAN22_{}", knob.to_ascii_uppercase())
 }
 
-/// The variables that hand over `candidate`, whose names are those of knobs, and the absolute path
-/// of the profile that holds it, in the variable `name`.
+/// The variables that hand over `candidate`, whose names are those of knobs.
+pub fn variables(candidate: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    candidate.iter().map(|(knob, value)| (variable(knob), value.to_string())).collect()
+}
+
+/// The profile's path as a command finds it, whatever its working folder.
 ///
 /// # Errors
 /// The working folder is gone, so that the path has no absolute form.
-pub fn variables(
-    candidate: &BTreeMap<String, Value>,
-    profile: &Path,
-    name: &str,
-) -> Result<BTreeMap<String, String>> {
+pub fn path(profile: &Path) -> Result<String> {
     let path = std::path::absolute(profile).context("the profile's path")?;
     let path = path.into_os_string().into_string();
-    let path = path.map_err(|path| anyhow::anyhow!("{}: not UTF-8", path.display()))?;
-    let knobs = candidate.iter().map(|(knob, value)| (variable(knob), value.to_string()));
-    Ok(knobs.chain([(name.to_owned(), path)]).collect())
+    path.map_err(|path| anyhow::anyhow!("{}: not UTF-8", path.display()))
 }
 
 /// A name for the variable with the profile's path.
@@ -63,11 +61,10 @@ mod tests {
             ("tile_size".to_owned(), Value::Number(512)),
             ("precision".to_owned(), Value::Word("bf16-vae".to_owned())),
         ];
-        let handed = variables(&candidate.into(), Path::new("/a/profile.json"), PROFILE).unwrap();
+        let handed = variables(&candidate.into());
         let text: Vec<String> = handed.iter().map(|(n, v)| format!("{n}={v}")).collect();
-        let expected =
-            ["WAN22_PRECISION=bf16-vae", "WAN22_PROFILE=/a/profile.json", "WAN22_TILE_SIZE=512"];
-        assert_eq!(text, expected);
+        assert_eq!(text, ["WAN22_PRECISION=bf16-vae", "WAN22_TILE_SIZE=512"]);
+        assert_eq!(path(Path::new("/a/profile.json")).unwrap(), "/a/profile.json");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Profile: the settings to ship, with their evidence and the machine's fingerprint.
 
+mod adapt;
 mod agreement;
 mod check;
 mod read;
 mod refusal;
 mod scan;
+pub mod signature;
+mod store;
+mod wan22;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,9 +26,11 @@ use crate::space::Value;
 /// The format's version.
 pub const SCHEMA: u32 = 1;
 
+pub use adapt::Adapted;
 pub use read::text;
 pub use refusal::Refusal;
 use scan::scan;
+pub use store::{Entry, Store, likeness, name as file_name};
 
 /// The settings to ship. The first three keys are the WAN22 system optimizer's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

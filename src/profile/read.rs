@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Profile, Refusal, SCHEMA, check, scan};
@@ -34,11 +35,7 @@ impl Profile {
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         let scanned = scan(text)?;
         format(&scanned)?;
-        let profile: Self = serde_path_to_error::deserialize(&scanned).map_err(|error| {
-            let path = error.path().to_string();
-            let segments = path.split('.').filter(|segment| !matches!(*segment, "." | "?" | ""));
-            Refusal::at(segments, error.inner())
-        })?;
+        let profile: Self = typed(&scanned)?;
         let known = serde_json::to_value(&profile).expect("a profile is plain data");
         if let Some(path) = unknown(&scanned, &known) {
             return Err(Refusal::at(path, "there is no such key"));
@@ -46,6 +43,19 @@ impl Profile {
         check::check(&profile)?;
         Ok(profile)
     }
+}
+
+/// The value that a document stands for, or where it stands for none.
+pub(super) fn typed<T: DeserializeOwned>(scanned: &Value) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(scanned).map_err(|error| {
+        use serde_path_to_error::Segment;
+        let segments = error.path().iter().filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(index.to_string()),
+            Segment::Map { key } => Some(key.clone()),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        });
+        Refusal::at(segments.collect::<Vec<_>>(), error.inner())
+    })
 }
 
 /// The text of a regular file of at most 1 MiB.

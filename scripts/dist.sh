@@ -1,0 +1,48 @@
+#!/bin/sh
+# Packs a release into dist/: stripped programs, the one library that not every Debian has,
+# completions, manual pages, licences and checksums. `make dist` builds it first.
+set -eu
+cd "$(dirname "$0")/.."
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+name=wan22-tune-$version-$(rustc -vV | sed -n 's/^host: //p')
+stage=target/dist/$name
+rm -rf "$stage"
+mkdir -p "$stage/bin" "$stage/libexec" "$stage/lib" "$stage/share/doc" dist
+
+install -m 755 target/release/wan22-tune "$stage/bin/"
+install -m 755 target/release/wan22-worker "$stage/libexec/"
+strip "$stage/bin/wan22-tune" "$stage/libexec/wan22-worker"
+hwloc=$(ldd target/release/wan22-tune | sed -n 's/.*libhwloc.* => \(.*\) (.*/\1/p')
+install -m 644 "$hwloc" "$stage/lib/"
+# No path of the machine that built it stays behind.
+patchelf --set-rpath '$ORIGIN/../lib' "$stage/bin/wan22-tune"
+patchelf --set-rpath '$ORIGIN/../libtorch/lib:$ORIGIN/../lib' "$stage/libexec/wan22-worker"
+cat >"$stage/bin/wan22-worker" <<'END'
+#!/bin/sh
+# libtorch is looked for where LIBTORCH says, else in the folder libtorch beside bin.
+here=$(dirname "$(readlink -f "$0")")
+if [ -n "${LIBTORCH:-}" ]; then
+    LD_LIBRARY_PATH=$LIBTORCH/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    export LD_LIBRARY_PATH
+fi
+exec "$here/../libexec/wan22-worker" "$@"
+END
+chmod 755 "$stage/bin/wan22-worker"
+
+target/release/wan22-tune man --output "$stage/share/man/man1"
+for shell in bash zsh fish; do
+    mkdir -p "$stage/share/completions"
+    target/release/wan22-tune completions $shell >"$stage/share/completions/wan22-tune.$shell"
+done
+cp README.md LICENSE-MIT LICENSE-APACHE scripts/libtorch.py "$stage/"
+cp schema/profile.schema.json "$stage/share/"
+python3 scripts/licences.py >"$stage/share/doc/licences-of-crates.txt"
+cp src/report/fonts/LICENSE "$stage/share/doc/licence-of-fonts.txt"
+cp /usr/share/doc/libhwloc15/copyright "$stage/share/doc/licence-of-hwloc.txt"
+
+(cd "$stage" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
+tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct)" \
+    -C target/dist -cf - "$name" | gzip -9n >"dist/$name.tar.gz"
+(cd dist && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")
+scripts/dist-test.sh "dist/$name.tar.gz"
+echo "dist/$name.tar.gz"

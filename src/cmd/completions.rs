@@ -1,0 +1,50 @@
+//! `completions` and `man`: what shells and `man` know of the flags, generated from the flags.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::print;
+use crate::cli::Cli;
+
+/// For which shell.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Prints the shell's script.
+///
+/// # Errors
+/// It can't be printed.
+pub fn run(args: &CompletionsArgs) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "wan22-tune", &mut script);
+    print(&String::from_utf8(script)?)
+}
+
+/// Where manual pages go.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// A folder for the pages of all commands; without it the main page is printed.
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+/// Writes manual pages.
+///
+/// # Errors
+/// They can't be written.
+pub fn man(args: &ManArgs) -> Result<()> {
+    let Some(folder) = &args.output else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+        return print(&String::from_utf8(page)?);
+    };
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    clap_mangen::generate_to(Cli::command(), folder).with_context(|| folder.display().to_string())
+}

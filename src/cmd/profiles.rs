@@ -1,0 +1,222 @@
+//! `profiles`: the profiles that a host keeps.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+
+use super::{Usage, print};
+use crate::launch::environment;
+use crate::machine::{Fingerprint, Likeness, Machine};
+use crate::profile::{Entry, Profile, Store, likeness};
+
+/// Which profiles.
+#[derive(Debug, Args)]
+pub struct ProfilesArgs {
+    /// What to do.
+    #[command(subcommand)]
+    verb: Verb,
+    /// Where they are.
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// Where profiles are kept.
+#[derive(Debug, Args)]
+pub struct PlaceArgs {
+    /// A folder of profiles, instead of $XDG_DATA_HOME/wan22-tune/profiles and
+    /// /etc/wan22-tune/profiles.d; may be given again, and the first one wins.
+    #[arg(long = "folder", value_name = "DIR", global = true)]
+    folders: Vec<PathBuf>,
+}
+
+impl PlaceArgs {
+    /// The folders.
+    pub fn store(&self) -> Store {
+        if self.folders.is_empty() { Store::standard() } else { Store::new(self.folders.clone()) }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Lists them, those that fit this machine first.
+    List,
+    /// Shows one: the one for this machine unless a file or name is given.
+    Show {
+        /// A file, or the beginning of a name in the list.
+        profile: Option<String>,
+    },
+    /// Copies a profile into the first folder, named by its machine's fingerprint.
+    Use {
+        /// The profile.
+        profile: PathBuf,
+    },
+    /// Checks each file, and whether those of this machine can be launched here.
+    Verify,
+}
+
+/// Does it.
+///
+/// # Errors
+/// What can't be read or written, or does not hold.
+pub fn run(args: &ProfilesArgs) -> Result<()> {
+    let store = args.place.store();
+    match &args.verb {
+        Verb::List => list(&store),
+        Verb::Show { profile } => show(&store, profile.as_deref()),
+        Verb::Use { profile } => {
+            let path = store.put(&Profile::read(profile)?)?;
+            print(&format!("{}\n", path.display()))
+        }
+        Verb::Verify => verify(&store),
+    }
+}
+
+fn list(store: &Store) -> Result<()> {
+    let here = Machine::detect_host()?.fingerprint();
+    let picked = store.pick(&here)?.map(|(path, _)| path);
+    let mut entries = store.entries()?;
+    let order =
+        |entry: &Entry| entry.profile.as_ref().map_or(Likeness::Different, |p| likeness(p, &here));
+    entries.sort_by_key(order);
+    let mut text = String::new();
+    if entries.is_empty() {
+        let folders = store.folders().iter().map(|folder| folder.display().to_string());
+        let folders = folders.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(
+            text,
+            "No profiles in {folders}: `wan22-tune profiles use FILE` puts one there."
+        );
+    }
+    for entry in &entries {
+        let mark = if Some(&entry.path) == picked.as_ref() { "*" } else { " " };
+        let _ = writeln!(text, "{mark} {}", line(entry, &here));
+    }
+    if picked.is_some() {
+        text += "* is what `wan22-tune exec --auto` takes here.\n";
+    }
+    print(&text)
+}
+
+fn line(entry: &Entry, here: &Fingerprint) -> String {
+    let name = stem(&entry.path);
+    match &entry.profile {
+        Err(problem) => format!("{name:33}  refused: {problem:#}"),
+        Ok(profile) => {
+            let what = likeness(profile, here);
+            let host = &profile.machine.host;
+            let made = profile.timestamp.get(..10).unwrap_or_default();
+            let cpu = &profile.hardware_profile.cpu_model;
+            let cores = profile.hardware_profile.cpu_cores;
+            format!(
+                "{name:33}  {what:12}  {made}  {:>6}  {host} ({cpu}, {cores} cores)",
+                gain(profile)
+            )
+        }
+    }
+}
+
+fn gain(profile: &Profile) -> String {
+    let gain = profile.evidence.as_ref().and_then(|evidence| evidence.gain_percent);
+    gain.map_or_else(|| "-".to_owned(), |gain| format!("{gain:.1}%"))
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn show(store: &Store, wanted: Option<&str>) -> Result<()> {
+    let here = Machine::detect_host()?.fingerprint();
+    let (path, profile) = match wanted {
+        Some(file) if Path::new(file).exists() => (file.into(), Profile::read(file.as_ref())?),
+        Some(name) => named(store, name)?,
+        None => store
+            .pick(&here)?
+            .context("no profile for this machine: tune, then `wan22-tune profiles use FILE`")?,
+    };
+    print(&text(&path, &profile, &here))
+}
+
+fn named(store: &Store, name: &str) -> Result<(PathBuf, Profile)> {
+    let entries = store.entries()?;
+    let mut fitting: Vec<Entry> =
+        entries.into_iter().filter(|entry| stem(&entry.path).starts_with(name)).collect();
+    match (fitting.pop(), fitting.pop()) {
+        (Some(entry), None) => Ok((entry.path, entry.profile?)),
+        (None, _) => Err(Usage(format!("{name}: no such file, nor a name in the list")).into()),
+        _ => Err(Usage(format!("{name}: several names begin so; give more of it")).into()),
+    }
+}
+
+fn text(path: &Path, profile: &Profile, here: &Fingerprint) -> String {
+    let launch = &profile.launch;
+    let hardware = &profile.hardware_profile;
+    let evidence = profile.evidence.as_ref();
+    let verdict = evidence.map_or("never measured".to_owned(), |evidence| {
+        format!("{}, {} pairs of {}", evidence.verdict, evidence.pairs, evidence.workload)
+    });
+    let mut text = String::new();
+    for (what, words) in [
+        ("file", path.display().to_string()),
+        ("machine", format!("{} ({})", profile.machine.host, likeness(profile, here))),
+        ("processor", format!("{}, {} cores", hardware.cpu_model, hardware.cpu_cores)),
+        ("made", format!("{} by {}", profile.timestamp, profile.tool)),
+        ("verdict", verdict),
+        ("gain", gain(profile)),
+        ("CPUs", launch.cpus.to_string()),
+        ("memory", launch.memory.to_string()),
+    ] {
+        let _ = writeln!(text, "{what:10} {words}");
+    }
+    let rows = |text: &mut String, title: &str, rows: Vec<(&str, String)>| {
+        let _ = writeln!(text, "\n{title}");
+        for (name, value) in rows {
+            let _ = writeln!(text, "  {name:24} {value}");
+        }
+    };
+    let environment = launch.environment.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    rows(&mut text, "environment", environment.collect());
+    let knobs = profile.candidate.iter().map(|(name, value)| (name.as_str(), value.to_string()));
+    rows(&mut text, "knobs", knobs.collect());
+    text
+}
+
+fn verify(store: &Store) -> Result<()> {
+    let machine = Machine::detect_host()?;
+    let here = machine.fingerprint();
+    let (mut text, mut bad) = (String::new(), 0);
+    let entries = store.entries()?;
+    for entry in &entries {
+        let checked = entry.profile.as_ref().map_err(|error| format!("{error:#}"));
+        let checked = checked.and_then(|profile| launchable(profile, &entry.path, &machine, &here));
+        bad += usize::from(checked.is_err());
+        let words = checked.unwrap_or_else(|problem| format!("refused: {problem}"));
+        let _ = writeln!(text, "{:33}  {words}", stem(&entry.path));
+    }
+    print(&text)?;
+    if bad > 0 {
+        bail!("{bad} of {} profiles can't be used", entries.len());
+    }
+    Ok(())
+}
+
+/// Whether a good profile would start here, in words.
+fn launchable(
+    profile: &Profile,
+    path: &Path,
+    machine: &Machine,
+    here: &Fingerprint,
+) -> Result<String, String> {
+    let expected = crate::profile::file_name(&profile.machine.fingerprint);
+    if path.file_name().is_some_and(|name| *name != *expected) {
+        return Err(format!("it is called otherwise than its machine: {expected}"));
+    }
+    let what = likeness(profile, here);
+    if what == Likeness::Different {
+        return Ok("good, for another machine".to_owned());
+    }
+    profile.agrees(machine).map_err(|refusal| refusal.to_string())?;
+    environment::resolved(&profile.launch.environment)?;
+    Ok(format!("good, {what}"))
+}

@@ -1,0 +1,131 @@
+//! The folders in which a host keeps its profiles, each file named by its machine's fingerprint,
+//! so that one image can carry those of a whole fleet.
+
+use std::cmp::Reverse;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::Profile;
+use crate::machine::{Fingerprint, Likeness};
+
+/// Folders of profiles, the ones that win first.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folders: Vec<PathBuf>,
+}
+
+/// A file in such a folder.
+#[derive(Debug)]
+pub struct Entry {
+    /// The file.
+    pub path: PathBuf,
+    /// The profile, or why it is refused.
+    pub profile: Result<Profile>,
+}
+
+/// What the system's administrator provides.
+pub const SYSTEM: &str = "/etc/wan22-tune/profiles.d";
+
+impl Store {
+    /// The user's folder and the system's.
+    pub fn standard() -> Self {
+        Self { folders: user().into_iter().chain([SYSTEM.into()]).collect() }
+    }
+
+    /// Only these folders.
+    pub fn new(folders: Vec<PathBuf>) -> Self {
+        Self { folders }
+    }
+
+    /// The folders.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// Every `.json` file, those of the first folder first.
+    ///
+    /// # Errors
+    /// A folder that exists and can't be read.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for folder in &self.folders {
+            let listed = match fs::read_dir(folder) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                listed => listed.with_context(|| folder.display().to_string())?,
+            };
+            let mut paths = listed
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<Vec<_>, _>>()?;
+            paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+            paths.sort();
+            entries.extend(paths.into_iter().map(|path| {
+                let profile = trusted(folder)
+                    .and_then(|()| trusted(&path))
+                    .and_then(|()| Profile::read(&path));
+                Entry { path, profile }
+            }));
+        }
+        Ok(entries)
+    }
+
+    /// The profile for a machine: of the very machine before one of its shape, then of the first
+    /// folder, then the newest.
+    ///
+    /// # Errors
+    /// As [`Store::entries`].
+    pub fn pick(&self, here: &Fingerprint) -> Result<Option<(PathBuf, Profile)>> {
+        let entries = self.entries()?.into_iter();
+        let good =
+            entries.filter_map(|entry| entry.profile.ok().map(|profile| (entry.path, profile)));
+        let fitting = good.filter(|(_, profile)| likeness(profile, here) != Likeness::Different);
+        Ok(fitting.min_by_key(|(path, profile)| {
+            let folder = self.folders.iter().position(|folder| path.starts_with(folder));
+            (likeness(profile, here), folder, Reverse(profile.timestamp.clone()))
+        }))
+    }
+
+    /// Puts a profile into the first folder, in the place of an older one of the same machine.
+    ///
+    /// # Errors
+    /// The folder can't be made or written to.
+    pub fn put(&self, profile: &Profile) -> Result<PathBuf> {
+        let folder = self.folders.first().context("no folder: set HOME or XDG_DATA_HOME")?;
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let path = folder.join(name(&profile.machine.fingerprint));
+        profile.write(&path)?;
+        Ok(path)
+    }
+}
+
+/// How much a profile's machine has in common with this one.
+pub fn likeness(profile: &Profile, here: &Fingerprint) -> Likeness {
+    here.compare(&profile.machine.fingerprint)
+}
+
+/// A profile's file name.
+pub fn name(fingerprint: &Fingerprint) -> String {
+    format!("{}-{}.json", fingerprint.shape, fingerprint.identity)
+}
+
+/// `$XDG_DATA_HOME/wan22-tune/profiles`.
+fn user() -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let xdg = named("XDG_DATA_HOME").filter(|folder| folder.is_absolute());
+    let home = || named("HOME").map(|home| home.join(".local/share"));
+    Some(xdg.or_else(home)?.join("wan22-tune/profiles"))
+}
+
+/// Nobody but root and the user may have a say in what `exec --auto` takes.
+fn trusted(path: &Path) -> Result<()> {
+    let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
+    let own = [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid());
+    anyhow::ensure!(
+        own && metadata.mode() & 0o022 == 0,
+        "{}: others may write to it, so it is not used: chmod go-w, chown root",
+        path.display()
+    );
+    Ok(())
+}

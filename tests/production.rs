@@ -1,0 +1,314 @@
+//! Profiles in production: exec, the folders that a host keeps, and what the WAN22 system optimizer
+//! reads and writes.
+
+mod world;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use wan22_tune::machine::Machine;
+use wan22_tune::profile::Profile;
+use wan22_tune::settings::{Baseline, Preset};
+use world::World;
+
+/// The baseline's profile, as a tune on this machine would have made it.
+fn profile() -> Profile {
+    let machine = Machine::detect_host().unwrap();
+    let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
+    let made = "2026-11-24T10:00:00Z".to_owned();
+    Profile::new(&machine, &baseline, &baseline.knobs, made).unwrap()
+}
+
+/// The same from a machine of another shape, with more of everything.
+fn foreign() -> Profile {
+    let machine = "package:2 [numa(memory=8GB)] l3:4 core:8 pu:2";
+    let machine = Machine::from_synthetic(machine).unwrap();
+    let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
+    let made = "2026-11-24T10:00:00Z".to_owned();
+    Profile::new(&machine, &baseline, &baseline.knobs, made).unwrap()
+}
+
+fn write(world: &World, name: &str, profile: &Profile) -> PathBuf {
+    let path = world.path().join(name);
+    profile.write(&path).unwrap();
+    path
+}
+
+#[test]
+fn exec_is_the_command_with_its_process_signals_and_descriptors() {
+    let world = World::new();
+    write(&world, "p.json", &profile());
+    let exec = |words: &[&str]| {
+        world.tuner(&[&["exec", "--profile", "p.json", "--"], words].concat()).run()
+    };
+    // A wrapper that stayed would be the parent, and would turn a signal into a status.
+    let run = exec(&["sh", "-c", "kill -TERM $$"]);
+    assert_eq!(run.status, None, "ended by the signal itself: {}", run.stderr);
+    // Whatever descriptors this test was started with, and no more.
+    let list = ["sh", "-c", "ls /proc/$$/fd; exit 42"];
+    let plain = Command::new(list[0]).args(&list[1..]).output().unwrap().stdout;
+    let run = exec(&list);
+    assert_eq!((run.status, run.stdout), (Some(42), String::from_utf8(plain).unwrap()));
+    let run = exec(&["sh", "-c", "yes | head -n 1"]);
+    assert_eq!((run.status, run.stdout.as_str()), (Some(0), "y\n"), "a broken pipe ends a writer");
+    assert_eq!(exec(&["printf", "%s|", "a b", "", "*"]).stdout, "a b||*|");
+    let mut plain = Command::new(env!("CARGO_BIN_EXE_wan22-tune"));
+    plain.args(["exec", "--profile", "p.json", "--", "sh", "-c", "echo $$"]);
+    let child = plain.current_dir(world.path()).stdout(std::process::Stdio::piped()).spawn();
+    let child = child.unwrap();
+    let pid = child.id();
+    let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!(said.trim(), pid.to_string(), "it is the same process");
+}
+
+#[test]
+fn exec_logs_in_one_line_what_was_applied_and_read_back() {
+    let world = World::new();
+    let profile = profile();
+    write(&world, "p.json", &profile);
+    let run = world.tuner(&["exec", "--profile", "p.json", "--", "true"]).run();
+    let cpus = &profile.launch.cpus;
+    assert_eq!((run.status, run.stderr.lines().count()), (Some(0), 1), "{}", run.stderr);
+    let line = format!("p.json (same machine): CPUs {cpus} (read back {cpus}), memory ");
+    assert!(run.stderr.contains(&line), "{}", run.stderr);
+    assert!(run.stderr.contains("MALLOC_ARENA_MAX=4"), "{}", run.stderr);
+    let run = world.tuner(&["exec", "--quiet", "--profile", "p.json", "--", "true"]).run();
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_narrower_mask_of_the_caller_does_not_change_what_the_profile_says() {
+    let world = World::new();
+    let profile = profile();
+    write(&world, "p.json", &profile);
+    let first = profile.launch.cpus.first().unwrap().to_string();
+    let output = Command::new("taskset")
+        .args(["-c", &first, env!("CARGO_BIN_EXE_wan22-tune"), "exec", "--profile", "p.json"])
+        .args(["--", "sh", "-c", "grep Cpus_allowed_list /proc/self/status"])
+        .current_dir(world.path())
+        .output()
+        .unwrap();
+    let got = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(got.split_whitespace().last().unwrap(), profile.launch.cpus.to_string());
+}
+
+#[test]
+fn a_profile_of_another_machine_is_refused_adapted_or_forced() {
+    let world = World::new();
+    write(&world, "p.json", &foreign());
+    let exec = |flags: &[&str]| {
+        let words = [&["exec", "--profile", "p.json"], flags, &["--", "sh", "-c"]].concat();
+        world.tuner(&[&words[..], &["echo $OMP_NUM_THREADS"]].concat()).run()
+    };
+    let run = exec(&[]);
+    assert_eq!((run.status, run.stdout.as_str()), (Some(125), ""));
+    assert!(run.stderr.contains("--adapt") && run.stderr.contains("--force"), "{}", run.stderr);
+    let run = exec(&["--adapt"]);
+    let cores = Machine::detect_host().unwrap().core_limit();
+    let expected = (32 * cores + 32) / 64;
+    assert_eq!(run.stdout.trim(), expected.max(1).to_string(), "{}", run.stderr);
+    assert!(run.stderr.contains("adapted intra_op_threads 32 -> "), "{}", run.stderr);
+    assert!(run.stderr.contains("adapted, never measured here"), "{}", run.stderr);
+    // As it stands it names CPUs that few machines have.
+    let run = exec(&["--force"]);
+    match run.status {
+        Some(0) => assert_eq!(run.stdout.trim(), "32"),
+        status => {
+            assert_eq!(status, Some(125));
+            assert!(run.stderr.contains("binding to CPUs"), "{}", run.stderr);
+        }
+    }
+    let run = exec(&["--force", "--adapt"]);
+    assert_eq!(run.status, Some(2));
+}
+
+#[test]
+fn auto_takes_this_machines_profile_before_one_of_its_shape_or_else_the_baseline() {
+    let world = World::new();
+    let auto = || {
+        let words = ["exec", "--auto", "--folder", "user", "--folder", "system", "--", "true"];
+        let run = world.tuner(&words).run();
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        run.stderr
+    };
+    let profiles = |words: &[&str]| {
+        let folders = ["profiles", "--folder", "user", "--folder", "system"];
+        world.tuner(&[&folders, words].concat()).run()
+    };
+    let said = auto();
+    assert!(said.contains("warning: no profile for this machine in user, system"), "{said}");
+    assert!(said.contains("the baseline "), "{said}");
+    assert!(profiles(&["list"]).stdout.starts_with("No profiles in user, system"));
+
+    let mut sibling = profile();
+    sibling.machine.fingerprint.identity = "0123456789abcdef".to_owned();
+    let path = write(&world, "sibling.json", &sibling);
+    fs::create_dir(world.path().join("system")).unwrap();
+    let name = wan22_tune::profile::file_name(&sibling.machine.fingerprint);
+    fs::copy(path, world.path().join("system").join(&name)).unwrap();
+    assert!(auto().contains(&format!("system/{name} (same shape)")));
+
+    write(&world, "own.json", &profile());
+    write(&world, "foreign.json", &foreign());
+    let own = wan22_tune::profile::file_name(&profile().machine.fingerprint);
+    assert_eq!(profiles(&["use", "own.json"]).stdout, format!("user/{own}\n"));
+    assert_eq!(profiles(&["use", "foreign.json"]).status, Some(0));
+    assert!(auto().contains(&format!("user/{own} (same machine)")));
+
+    let list = profiles(&["list"]).stdout;
+    let lines: Vec<&str> = list.lines().collect();
+    assert_eq!(lines.len(), 4, "{list}");
+    assert!(lines[0].starts_with("* ") && lines[0].contains("same machine"), "{list}");
+    assert!(lines[1].contains("same shape") && lines[2].contains("different"), "{list}");
+    let run = profiles(&["verify"]);
+    assert_eq!(run.status, Some(0), "{}", run.stdout);
+    assert!(run.stdout.contains("good, for another machine"), "{}", run.stdout);
+    let shown = profiles(&["show"]).stdout;
+    assert!(shown.contains(&own) && shown.contains("intra_op_threads"), "{shown}");
+
+    fs::write(world.path().join("user").join(&own), "{}").unwrap();
+    let said = auto();
+    assert!(
+        said.contains("/schema: the key is missing") && said.contains("(same shape)"),
+        "{said}"
+    );
+    let run = profiles(&["verify"]);
+    assert_eq!(run.status, Some(1));
+    assert!(run.stdout.contains("refused: ") && run.stderr.contains("1 of 3"), "{}", run.stdout);
+}
+
+#[test]
+fn auto_does_not_take_what_others_could_have_put_there() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    write(&world, "own.json", &profile());
+    let folder = world.path().join("user");
+    world.tuner(&["profiles", "--folder", "user", "use", "own.json"]).run();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let run = world.tuner(&["exec", "--auto", "--folder", "user", "--", "true"]).run();
+    assert_eq!(run.status, Some(0));
+    assert!(run.stderr.contains("user: others may write to it"), "{}", run.stderr);
+    assert!(run.stderr.contains("the baseline "), "{}", run.stderr);
+}
+
+/// The loader of the WAN22 system optimizer: each object's keys go straight to a dataclass.
+const LOADER: &str = r#"
+import json, sys
+from dataclasses import dataclass
+from datetime import datetime
+from typing import List, Optional, Tuple
+
+@dataclass
+class HardwareProfile:
+    cpu_model: str
+    cpu_cores: int
+    total_memory_gb: int
+    gpu_model: str
+    vram_gb: int
+    cuda_version: str = ""
+    driver_version: str = ""
+    is_rtx_4080: bool = False
+    is_threadripper_pro: bool = False
+
+@dataclass
+class OptimalSettings:
+    tile_size: Tuple[int, int]
+    batch_size: int
+    enable_cpu_offload: bool
+    enable_tensor_cores: bool
+    memory_fraction: float
+    num_threads: int
+    enable_xformers: bool
+    vae_tile_size: Tuple[int, int]
+    text_encoder_offload: bool
+    vae_offload: bool
+    use_fp16: bool
+    use_bf16: bool
+    gradient_checkpointing: bool
+    numa_nodes: Optional[List[int]] = None
+    cpu_affinity: Optional[List[int]] = None
+    parallel_workers: int = 1
+    enable_numa_optimization: bool = False
+    preprocessing_threads: int = 1
+    io_threads: int = 1
+
+data = json.load(open(sys.argv[1]))
+hardware = HardwareProfile(**data["hardware_profile"])
+optimal = OptimalSettings(**data["optimal_settings"])
+datetime.fromisoformat(data["timestamp"].replace("Z", "+00:00"))
+assert len(optimal.tile_size) == len(optimal.vae_tile_size) == 2
+print(optimal.num_threads, optimal.batch_size, hardware.cpu_cores)
+"#;
+
+#[test]
+fn the_wan22_optimizers_loader_reads_our_profile_as_it_is() {
+    let world = World::new();
+    let profile = profile();
+    let path = write(&world, "p.json", &profile);
+    let output = Command::new("python3").args(["-c", LOADER]).arg(path).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let (settings, hardware) = (&profile.optimal_settings, &profile.hardware_profile);
+    let expected =
+        format!("{} {} {}\n", settings.num_threads, settings.batch_size, hardware.cpu_cores);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+}
+
+#[test]
+fn a_tune_starts_from_the_wan22_optimizers_profile_and_from_ours() {
+    let world = World::new();
+    let ours = serde_json::to_value(profile()).unwrap();
+    let mut theirs = json!({});
+    for key in ["hardware_profile", "optimal_settings", "timestamp"] {
+        theirs[key] = ours[key].clone();
+    }
+    theirs["optimal_settings"]["tile_size"] = json!([256, 256]);
+    theirs["optimal_settings"]["cpu_affinity"] = json!([4000, 4001]);
+    fs::write(world.path().join("theirs.json"), theirs.to_string()).unwrap();
+    let run = world.tune(&["--budget", "4s", "--baseline", "theirs.json"]).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("cpu_affinity 4000-4001: the nearest layout"), "{}", run.stderr);
+    let results = world.results();
+    assert_eq!(results.baseline().knobs.tile_size, 256);
+    assert!(results.trials.iter().all(|trial| trial.outcome.to_string() != "illegal"));
+
+    write(&world, "ours.json", &profile());
+    let space = world.tuner(&["space", "--baseline", "ours.json"]).run();
+    assert_eq!(space.status, Some(0), "{}", space.stderr);
+    assert!(space.stdout.contains("[512]"), "{}", space.stdout);
+    let mut odd: Value = theirs;
+    odd["optimal_settings"]["hook"] = json!("/bin/sh");
+    fs::write(world.path().join("odd.json"), odd.to_string()).unwrap();
+    for (file, expected) in [
+        ("odd.json", "/optimal_settings/hook"),
+        ("nowhere", "no preset (5995wx, rtx4080, generic)"),
+    ] {
+        let run = world.tuner(&["space", "--baseline", file]).run();
+        assert_eq!(run.status, Some(2));
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+    }
+    let run = world.tuner(&["exec", "--profile", "theirs.json", "--", "true"]).run();
+    assert!(run.stderr.contains("start a tune from it with --baseline"), "{}", run.stderr);
+}
+
+#[test]
+fn shells_and_man_know_every_command() {
+    let world = World::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = world.tuner(&["completions", shell]).run();
+        assert!(script.stdout.contains("export"), "{shell}: {}", script.stderr);
+    }
+    let script = world.tuner(&["completions", "bash"]).run().stdout;
+    fs::write(world.path().join("completion"), script).unwrap();
+    let ask = "source ./completion; COMP_WORDS=(wan22-tune ex); COMP_CWORD=1; \
+               function=$(complete -p wan22-tune | grep -o '\\-F [^ ]*' | cut -c 4-); \
+               $function wan22-tune ex ''; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let output = Command::new("bash").args(["-c", ask]).current_dir(world.path()).output().unwrap();
+    let words = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(words.split_whitespace().collect::<Vec<_>>(), ["exec", "export"]);
+    assert_eq!(world.tuner(&["man", "--output", "pages"]).run().status, Some(0));
+    let page = fs::read_to_string(world.path().join("pages/wan22-tune-exec.1")).unwrap();
+    assert!(page.contains("\\-\\-adapt"), "{page}");
+}
