@@ -1,33 +1,45 @@
-//! Confirmation: interleaved pairs, finalist against baseline, ending in a verdict.
+//! Confirmation: interleaved runs, finalists against baseline, ending in a verdict.
 
 use std::collections::BTreeMap;
 
 use crate::results::Results;
-use crate::space::Value;
+use crate::space::{Value, Values};
 use crate::stats::{self, Interval};
 use crate::trial::{Outcome, Phase, Trial};
 
-/// The chance of a false claim that is accepted.
+/// The chance of a false claim that is accepted, whatever the number of finalists.
 const ALPHA: f64 = 0.05;
 
 /// The smallest share of time that is worth a change of settings.
 pub const WORTH_HAVING: f64 = 0.01;
 
-/// What the confirmation pairs of a journal say. Only these samples enter a claim, never those
-/// that selected the finalist.
+/// Half the width of an interval that no more pairs are needed for.
+const PRECISE: f64 = 0.02;
+
+/// Finalists whose times differ by no more than this share, and not significantly, are equal.
+const EQUAL: f64 = 0.02;
+
+/// What the confirmation of one finalist in a journal says. Only these samples enter a claim, never
+/// those that selected the finalist.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Confirmation {
     /// The knobs that ran against the baseline.
-    pub finalist: BTreeMap<String, Value>,
+    pub finalist: Values,
     /// Complete pairs.
     pub pairs: Vec<Pair>,
     /// Failures of the finalist in its pairs.
     pub failures: usize,
+    /// The most memory that the finalist took.
+    peak_rss_bytes: u64,
+    /// The chance of a false claim that is left to this finalist.
+    alpha: f64,
 }
 
-/// One pair of fresh processes.
+/// One pair of fresh processes, neighbours in time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair {
+    /// Counts from 1; finalists that ran in the same round have it in common.
+    pub number: u64,
     /// Seconds a clip.
     pub baseline_s: f64,
     /// Seconds a clip.
@@ -44,43 +56,79 @@ pub enum Verdict {
 }
 
 impl Confirmation {
-    /// The confirmation that these trials hold, if they came to one; `baseline` is its knobs.
-    pub fn of(trials: &[Trial], baseline: &BTreeMap<String, Value>) -> Option<Self> {
+    /// The confirmation that speaks for these trials, if they came to one: of the finalists whose
+    /// gain is proven the fastest or, where nothing tells some of them from it, of these the one
+    /// that uses least; without proof the most promising one. `baseline` is its knobs.
+    pub fn of(trials: &[Trial], baseline: &Values) -> Option<Self> {
+        let mut all = Self::all(trials, baseline);
+        if all.iter().any(Self::is_proven) {
+            all.retain(Self::is_proven);
+        }
+        let mean = |one: &Self| one.gain().map_or(f64::NEG_INFINITY, |gain| gain.mean);
+        let best = all.iter().max_by(|a, b| mean(a).total_cmp(&mean(b)))?.clone();
+        let equal = |one: &Self| best.is_proven() && one.is_equal(&best);
+        let equals = all.into_iter().filter(|one| *one == best || equal(one));
+        equals.min_by_key(Self::usage)
+    }
+
+    /// The confirmation of each finalist, in the order in which they came up.
+    pub fn all(trials: &[Trial], baseline: &Values) -> Vec<Self> {
         let of_phase = |trial: &&Trial| trial.phase == Phase::Confirmation;
         let trials: Vec<&Trial> = trials.iter().filter(of_phase).collect();
-        let finalist = trials.iter().find(|trial| trial.knobs != *baseline)?.knobs.clone();
+        let mut finalists: Vec<&Values> = Vec::new();
+        for trial in trials.iter().filter(|trial| trial.knobs != *baseline) {
+            if !finalists.contains(&&trial.knobs) {
+                finalists.push(&trial.knobs);
+            }
+        }
+        // Shared out, so that one more finalist is not one more chance of a false claim.
+        let alpha = ALPHA / finalists.len().max(1) as f64;
+        finalists.iter().map(|finalist| Self::gather(finalist, &trials, baseline, alpha)).collect()
+    }
+
+    fn gather(finalist: &Values, trials: &[&Trial], baseline: &Values, alpha: f64) -> Self {
         let mut scores: BTreeMap<u64, (Option<f64>, Option<f64>)> = BTreeMap::new();
-        let mut failures = 0;
+        let (mut failures, mut peak_rss_bytes) = (0, 0);
         for trial in trials {
             let pair = scores.entry(trial.pair.unwrap_or_default()).or_default();
             if trial.knobs == *baseline {
                 pair.0 = trial.score_s();
-            } else {
+            } else if trial.knobs == *finalist {
                 pair.1 = trial.score_s();
+                peak_rss_bytes = peak_rss_bytes.max(trial.peak_rss_bytes.unwrap_or(0));
                 failures +=
                     usize::from(!matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted));
             }
         }
-        let pair = |(baseline, finalist): (Option<f64>, Option<f64>)| {
-            Some(Pair { baseline_s: baseline?, finalist_s: finalist? })
+        let pair = |(number, (baseline_s, finalist_s)): (u64, (Option<f64>, Option<f64>))| {
+            Some(Pair { number, baseline_s: baseline_s?, finalist_s: finalist_s? })
         };
-        Some(Self { finalist, pairs: scores.into_values().filter_map(pair).collect(), failures })
+        let pairs = scores.into_iter().filter_map(pair).collect();
+        Self { finalist: finalist.clone(), pairs, failures, peak_rss_bytes, alpha }
     }
 
     /// The share of time a clip that the finalist saves, with its interval.
+    ///
+    /// Pairs of which one side was disturbed are left out, by a rule that treats both sides alike
+    /// and so favours none.
     pub fn gain(&self) -> Option<Interval> {
-        let ratio = |pair: &Pair| (pair.baseline_s / pair.finalist_s).ln();
-        let ratios: Vec<f64> = self.pairs.iter().map(ratio).collect();
-        let logs = stats::confidence_sequence(&ratios, ALPHA)?;
+        let side = |of: fn(&Pair) -> f64| self.pairs.iter().map(of).collect::<Vec<_>>();
+        let logs =
+            log_ratio(&side(|pair| pair.baseline_s), &side(|pair| pair.finalist_s), self.alpha)?;
         let saved = |log: f64| 1.0 - (-log).exp();
         Some(Interval { low: saved(logs.low), mean: saved(logs.mean), high: saved(logs.high) })
     }
 
-    /// Whether more pairs would change nothing: the gain is proven, the finalist fails, or more
-    /// could only show a gain that nobody would notice.
+    fn is_proven(&self) -> bool {
+        matches!(self.verdict(), Verdict::Gain(_))
+    }
+
+    /// Whether more pairs would change nothing: the gain is proven and known well enough, the
+    /// finalist fails, or more could only show a gain that nobody would notice.
     pub fn is_decided(&self) -> bool {
-        let is_hopeless = || self.gain().is_some_and(|gain| gain.high < WORTH_HAVING);
-        matches!(self.verdict(), Verdict::Gain(_)) || self.failures > 0 || is_hopeless()
+        let Some(gain) = self.gain() else { return self.failures > 0 };
+        let is_precise = self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE;
+        self.failures > 0 || is_precise || gain.high < WORTH_HAVING
     }
 
     /// What may be claimed.
@@ -90,6 +138,50 @@ impl Confirmation {
             gain => Verdict::NoGain(gain.filter(|gain| gain.low.is_finite())),
         }
     }
+
+    /// How much more time it takes than `other`, in logs, from the rounds that both ran in.
+    fn excess(&self, other: &Self) -> Option<Interval> {
+        let both = |pair: &Pair| {
+            let same = other.pairs.iter().find(|theirs| theirs.number == pair.number)?;
+            Some((pair.finalist_s, same.finalist_s))
+        };
+        let (own, others): (Vec<f64>, Vec<f64>) = self.pairs.iter().filter_map(both).unzip();
+        log_ratio(&own, &others, self.alpha)
+    }
+
+    /// Whether nothing tells it from `other`.
+    fn is_equal(&self, other: &Self) -> bool {
+        self.excess(other).is_some_and(|excess| {
+            excess.low <= 0.0 && excess.high >= 0.0 && excess.mean.abs() <= EQUAL
+        })
+    }
+
+    /// Whether it is known to be slower than `other`.
+    pub fn is_beaten_by(&self, other: &Self) -> bool {
+        self.excess(other).is_some_and(|excess| excess.low > 0.0)
+    }
+
+    /// Threads, then memory.
+    fn usage(&self) -> (i64, u64) {
+        let counts = |name: &str| name.ends_with("_threads") || name.ends_with("_workers");
+        let number = |(name, value): (&String, &Value)| match value {
+            Value::Number(number) if counts(name) => Some(*number),
+            _ => None,
+        };
+        (self.finalist.iter().filter_map(number).sum(), self.peak_rss_bytes)
+    }
+}
+
+/// ln(a / b) over neighbours in time, with its interval at confidence 1 - `alpha`.
+fn log_ratio(a: &[f64], b: &[f64], alpha: f64) -> Option<Interval> {
+    let logs = |values: &[f64]| values.iter().map(|value| value.ln()).collect::<Vec<_>>();
+    let (a, b) = (logs(a), logs(b));
+    let quiet = stats::undisturbed(&a).into_iter().zip(stats::undisturbed(&b));
+    let ratios = a.iter().zip(&b).map(|(a, b)| a - b);
+    let kept: Vec<f64> =
+        ratios.clone().zip(quiet).filter(|(_, (a, b))| *a && *b).map(|(ratio, _)| ratio).collect();
+    let all = || ratios.collect::<Vec<_>>();
+    stats::confidence_sequence(&if kept.len() < 2 { all() } else { kept }, alpha)
 }
 
 impl Results {
@@ -101,5 +193,81 @@ impl Results {
     /// What the tune may claim.
     pub fn verdict(&self) -> Verdict {
         self.confirmation().map_or(Verdict::NoGain(None), |confirmation| confirmation.verdict())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn knobs(threads: i64) -> Values {
+        [("intra_op_threads".to_owned(), Value::Number(threads))].into()
+    }
+
+    /// Rounds of the baseline (9 threads) and of finalists, each with its threads and its times.
+    fn rounds(baseline: &[f64], finalists: &[(i64, &[f64])]) -> Vec<Trial> {
+        let mut trials = Vec::new();
+        for (round, &baseline_s) in baseline.iter().enumerate() {
+            let times = finalists.iter().map(|(threads, times)| (*threads, times[round]));
+            for (threads, seconds) in [(9, baseline_s)].into_iter().chain(times) {
+                let sample = crate::trial::Sample { seconds, ..Default::default() };
+                trials.push(Trial {
+                    phase: Phase::Confirmation,
+                    pair: Some(round as u64 + 1),
+                    knobs: knobs(threads),
+                    samples: vec![sample],
+                    ..Trial::default()
+                });
+            }
+        }
+        trials
+    }
+
+    const STEADY: [f64; 8] = [1.0, 1.003, 0.998, 1.001, 1.002, 0.999, 1.0, 1.001];
+
+    #[test]
+    fn of_equal_finalists_the_one_that_uses_less_wins() {
+        let fast: Vec<f64> = STEADY.iter().map(|s| 0.8 * s).collect();
+        let mut other = fast.clone();
+        other.swap(1, 2);
+        let trials = rounds(&STEADY, &[(8, &other), (4, &fast)]);
+        let all = Confirmation::all(&trials, &knobs(9));
+        assert_eq!(all.len(), 2);
+        assert!(all.iter().all(|one| one.alpha == 0.025 && one.is_decided()));
+        assert_eq!(Confirmation::of(&trials, &knobs(9)).unwrap().finalist, knobs(4));
+    }
+
+    #[test]
+    fn a_finalist_that_is_clearly_faster_wins_whatever_it_uses() {
+        let (fast, slow): (Vec<f64>, Vec<f64>) =
+            STEADY.iter().map(|s| (0.7 * s, 0.8 * s * s)).unzip();
+        let trials = rounds(&STEADY, &[(4, &slow), (8, &fast)]);
+        let all = Confirmation::all(&trials, &knobs(9));
+        assert!(all[0].is_beaten_by(&all[1]) && !all[1].is_beaten_by(&all[0]));
+        let won = Confirmation::of(&trials, &knobs(9)).unwrap();
+        assert_eq!(won.finalist, knobs(8));
+        let Verdict::Gain(gain) = won.verdict() else { panic!("{won:?}") };
+        assert!((gain.mean - 0.3).abs() < 1e-9, "{gain:?}");
+    }
+
+    #[test]
+    fn disturbed_pairs_do_not_move_the_claim() {
+        let mut fast: Vec<f64> = STEADY.iter().map(|s| 0.9 * s).collect();
+        fast[3] *= 1.6;
+        let mut baseline = STEADY;
+        baseline[6] *= 2.0;
+        let trials = rounds(&baseline, &[(8, &fast)]);
+        let gain = Confirmation::of(&trials, &knobs(9)).unwrap().gain().unwrap();
+        assert!((gain.mean - 0.1).abs() < 1e-9 && gain.low > 0.08, "{gain:?}");
+    }
+
+    #[test]
+    fn a_finalist_that_fails_is_never_claimed() {
+        let fast: Vec<f64> = STEADY.iter().map(|s| 0.5 * s).collect();
+        let mut trials = rounds(&STEADY, &[(8, &fast)]);
+        trials[1].outcome = Outcome::Crashed;
+        let confirmation = Confirmation::of(&trials, &knobs(9)).unwrap();
+        assert!(confirmation.is_decided());
+        assert!(matches!(confirmation.verdict(), Verdict::NoGain(_)));
     }
 }

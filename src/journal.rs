@@ -33,11 +33,13 @@ const EVIDENCE: [&str; 10] = [
 ];
 
 /// Columns that journals of older versions lack.
-const LATER: [&str; 10] = [
+const LATER: [&str; 12] = [
     "metric",
     "goal",
     "throttled_periods",
     "cpu_quota",
+    "frequency_mhz",
+    "temperature_c",
     "psnr_db",
     "ssim",
     "seam_psnr_db",
@@ -220,6 +222,8 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "pressure_share" => text(trial.noise.pressure_share),
         "throttled_periods" => text(trial.noise.throttled_periods),
         "cpu_quota" => text(trial.noise.cpu_quota),
+        "frequency_mhz" => text(trial.noise.frequency_mhz),
+        "temperature_c" => text(trial.noise.temperature_c),
         "psnr_db" => text(trial.quality.map(|quality| quality.psnr_db)),
         "ssim" => text(trial.quality.map(|quality| quality.ssim)),
         "seam_psnr_db" => text(trial.quality.and_then(|quality| quality.seam_psnr_db)),
@@ -345,6 +349,8 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
             pressure_share: row.quantity("pressure_share")?,
             throttled_periods: row.maybe("throttled_periods")?,
             cpu_quota: row.quantity("cpu_quota")?,
+            frequency_mhz: row.quantity("frequency_mhz")?,
+            temperature_c: row.maybe("temperature_c")?,
         },
         quality: quality(row)?,
         peak: peak(row)?,

@@ -25,6 +25,7 @@ pub mod calibrate;
 pub mod cli;
 pub mod cmd;
 pub mod confirm;
+pub mod drift;
 pub mod dropped;
 pub mod durable;
 pub mod export;

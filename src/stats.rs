@@ -19,6 +19,27 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
+/// The mean without the slowest third: disturbances slow a run down and never speed it up.
+pub fn undisturbed_mean(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    mean(&sorted[..sorted.len() - sorted.len() / 3])
+}
+
+/// Which of repeated measurements were not disturbed: those that lie no further above the middle
+/// one than the middle one lies above the fastest. Of fewer than five all count, since there is
+/// no telling.
+pub fn undisturbed(values: &[f64]) -> Vec<bool> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len().div_ceil(2).saturating_sub(1);
+    if values.len() < 5 {
+        return vec![true; values.len()];
+    }
+    let limit = 2.0 * sorted[middle] - sorted[0];
+    values.iter().map(|&value| value <= limit).collect()
+}
+
 /// Sum of squared differences from the mean.
 fn scatter(values: &[f64], mean: f64) -> f64 {
     values.iter().map(|value| (value - mean).powi(2)).sum()
@@ -114,6 +135,18 @@ mod tests {
         assert_eq!(median(&[3.0]), Some(3.0));
         assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
+    }
+
+    #[test]
+    fn disturbed_measurements_are_left_out_on_the_slow_side_only() {
+        assert_eq!(undisturbed_mean(&[]), None);
+        assert_eq!(undisturbed_mean(&[2.0, 1.0]), Some(1.5));
+        assert_eq!(undisturbed_mean(&[1.0, 9.0, 2.0]), Some(1.5));
+        // The middle is 1.2, the fastest 1.0: up to 1.4 counts.
+        let values = [1.5, 1.0, 1.2, 1.39, 1.1];
+        assert_eq!(undisturbed(&values), [false, true, true, true, true]);
+        assert_eq!(undisturbed(&[1.0, 5.0, 9.0]), [true; 3]);
+        assert_eq!(undisturbed(&[]), [false; 0]);
     }
 
     #[test]

@@ -74,6 +74,10 @@ pub enum Phase {
     /// Proposed by the strategy.
     #[default]
     Search,
+    /// The baseline again, to see the machine drift.
+    Sentinel,
+    /// A promising candidate again, because noise makes its first measurement doubtful.
+    Repeat,
     /// Interleaved pairs, finalist against baseline.
     Confirmation,
 }
@@ -196,6 +200,10 @@ pub struct Noise {
     pub throttled_periods: Option<u64>,
     /// The cgroup's quota at the trial's end, CPU seconds a second.
     pub cpu_quota: Option<f64>,
+    /// Mean clock rate of the machine's CPUs at the trial's end.
+    pub frequency_mhz: Option<f64>,
+    /// The processor's temperature at the trial's end.
+    pub temperature_c: Option<f64>,
 }
 
 impl Trial {

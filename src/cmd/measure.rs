@@ -79,6 +79,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         min_psnr_db: bench.min_psnr_db,
         limit: args.timeout,
         left: args.timeout,
+        hopeless_s: None,
     };
     let trial = bench.run(1, &order)?;
     if trial.outcome != Outcome::Ok {

@@ -11,11 +11,13 @@ mod foreign;
 mod gpus;
 mod kinds;
 mod nodes;
+mod oom;
 mod os_set;
 mod picture;
 mod processor;
 mod rehearsal;
 mod roots;
+mod sensors;
 mod throttling;
 mod topology;
 
@@ -28,10 +30,12 @@ pub use drawing::Occupant;
 pub use fingerprint::{Fingerprint, Likeness};
 pub use foreign::BadMachine;
 pub(crate) use nodes::kibibytes;
+pub use oom::oom_kills;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 pub use rehearsal::rehearsed;
 pub use roots::Roots;
 pub(crate) use roots::{field, line};
+pub use sensors::{frequency_mhz, temperature_c};
 pub use throttling::throttled_periods;
 
 /// A machine as this process sees it.

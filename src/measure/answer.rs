@@ -16,6 +16,7 @@ pub struct Answer {
     trial: u64,
     repetitions: usize,
     is_done: bool,
+    is_cut: bool,
     /// How it ended.
     pub outcome: Outcome,
     /// The outcome in words; empty for ok.
@@ -45,6 +46,7 @@ impl Answer {
             trial,
             repetitions: repetitions as usize,
             is_done: false,
+            is_cut: false,
             outcome: Outcome::Ok,
             detail: String::new(),
             samples: Vec::new(),
@@ -68,6 +70,23 @@ impl Answer {
         if !self.is_failed() {
             (self.outcome, self.detail) = (outcome, detail);
         }
+    }
+
+    /// Gives the trial up if its first repetition took longer than `limit_s` seconds a clip: it is
+    /// ok with fewer samples than others, and its detail says so.
+    pub fn cut_above(&mut self, limit_s: Option<f64>) -> bool {
+        let ([sample], Some(limit_s)) = (&self.samples[..], limit_s) else { return false };
+        self.is_cut = !self.is_failed() && self.repetitions > 1 && sample.seconds > limit_s;
+        if self.is_cut {
+            let seconds = sample.seconds;
+            self.detail = format!("cut after {seconds:.3} s a clip: hopeless above {limit_s:.3} s");
+        }
+        self.is_cut
+    }
+
+    /// Whether it was given up.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Takes one line of the worker.

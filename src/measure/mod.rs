@@ -6,6 +6,7 @@ mod lines;
 mod noise;
 pub mod process;
 pub mod replay;
+mod tree;
 pub mod wire;
 
 pub use noise::{NoiseWatch, ticks};

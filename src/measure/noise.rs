@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::machine::{Machine, Roots, throttled_periods};
+use crate::machine::{CpuSet, Machine, Roots, frequency_mhz, temperature_c, throttled_periods};
 use crate::trial::Noise;
 
 /// A look at the kernel's counters, to be compared with a later one.
@@ -29,8 +29,8 @@ impl NoiseWatch {
         Self { started: Instant::now(), counters: Counters::read(&Roots::live()) }
     }
 
-    /// What happened since.
-    pub fn finish(self) -> Noise {
+    /// What happened since, on a machine that uses `cpus`.
+    pub fn finish(self, cpus: &CpuSet) -> Noise {
         let now = Counters::read(&Roots::live());
         let steal = self.counters.ticks.zip(now.ticks).and_then(|(old, new)| {
             let (ticks, stolen) = (new.0.checked_sub(old.0)?, new.1.checked_sub(old.1)?);
@@ -46,6 +46,8 @@ impl NoiseWatch {
             pressure_share: pressure,
             throttled_periods: throttled.and_then(|(old, new)| new.checked_sub(old)),
             cpu_quota: Machine::quota_now(&Roots::live()),
+            frequency_mhz: frequency_mhz(&Roots::live(), cpus),
+            temperature_c: temperature_c(&Roots::live()),
         }
     }
 }

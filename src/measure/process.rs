@@ -14,12 +14,17 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group
 
 use super::answer::Answer;
 use super::lines::{self, Tail};
+use super::tree;
 use super::wire::Job;
 use crate::launch::EXIT_NOT_APPLIED;
+use crate::machine::{Roots, oom_kills};
 use crate::trial::Outcome;
 
 /// How often the watch looks at time, memory and signals.
 pub(super) const WATCH: Duration = Duration::from_millis(20);
+
+/// How often, in milliseconds, it looks at the memory of other processes than the worker.
+const WALK: u128 = 200;
 
 /// How long a worker that has said its last word may take to exit.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
@@ -65,6 +70,8 @@ pub struct Limit {
     pub time: Duration,
     /// Resident memory.
     pub memory_bytes: u64,
+    /// Seconds a clip of the first repetition; a slower one is the last.
+    pub sample_s: Option<f64>,
 }
 
 /// Runs one trial to its end.
@@ -81,19 +88,21 @@ pub fn run(
     stop: &dyn Fn() -> bool,
 ) -> Result<Answer> {
     let started = Instant::now();
+    let kills = oom_kills(&Roots::live());
     let start = Start { tuner: &programs.tuner, profile, flags: &[], folder: None, stdin: true };
     let mut child = start.spawn([programs.worker.as_os_str()])?;
     let messages = talk(&mut child, job);
     let mut answer = Answer::new(job.trial, job.repetitions);
     let mut verdict = watch(&child, &messages.lines, &mut answer, limit, started, stop);
     let status = end(&mut child);
-    if verdict.is_none() {
+    if verdict.is_none() && !answer.is_cut() {
         verdict = hear_out(&messages.lines, &mut answer);
     }
     let errors = messages.errors.recv_timeout(GRACE).unwrap_or_default();
     match verdict {
         Some((outcome, detail)) => answer.fail(outcome, detail),
-        None => conclude(&mut answer, status?, &errors),
+        None if answer.is_cut() => {}
+        None => conclude(&mut answer, status?, &errors, kills),
     }
     answer.wall_s = started.elapsed().as_secs_f64();
     Ok(answer)
@@ -172,6 +181,9 @@ fn watch(
                 if let Err(problem) = answer.hear(&line) {
                     return Some((Outcome::WrongOutput, problem));
                 }
+                if answer.cut_above(limit.sample_s) {
+                    return None;
+                }
             }
             Ok(Err(problem)) => return Some((Outcome::WrongOutput, problem)),
             Err(RecvTimeoutError::Disconnected) => break,
@@ -231,17 +243,14 @@ fn overstepped(
     if started.elapsed() > limit.time {
         return Some((Outcome::Timeout, format!("killed after {:.1} s", limit.time.as_secs_f64())));
     }
-    let resident = resident_bytes(child.id())?;
+    // A walk through all threads costs more than the look at one process.
+    let walks = started.elapsed().as_millis() % WALK < WATCH.as_millis();
+    let resident =
+        if walks { tree::resident_bytes(child.id()) } else { tree::own_bytes(child.id()) };
     (resident > limit.memory_bytes).then(|| {
         let detail = format!("killed at {resident} bytes; the limit is {}", limit.memory_bytes);
         (Outcome::OutOfMemory, detail)
     })
-}
-
-fn resident_bytes(pid: u32) -> Option<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
 }
 
 /// Whether the process has not exited; a zombie has.
@@ -264,8 +273,8 @@ pub(super) fn end(child: &mut Child) -> Result<ExitStatus> {
 /// Kills grandchildren that left the group; as subreaper, the tuner has become their parent.
 fn sweep() {
     for _ in 0..100 {
-        let orphans = children();
-        for &orphan in &orphans {
+        let orphans = tree::children(std::process::id());
+        for orphan in orphans.iter().filter_map(|&pid| Pid::from_raw(pid as i32)) {
             let _ = kill_process(orphan, Signal::KILL);
         }
         while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
@@ -276,22 +285,24 @@ fn sweep() {
     }
 }
 
-fn children() -> Vec<Pid> {
-    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return Vec::new() };
-    let of_task = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).ok();
-    let text: Vec<String> = tasks.flatten().filter_map(of_task).collect();
-    let number = |word: &str| word.parse().ok().and_then(Pid::from_raw);
-    text.iter().flat_map(|line| line.split_whitespace()).filter_map(number).collect()
+/// The kernel's own word that memory ran out: a SIGKILL alone may have come from anybody.
+fn starved(status: ExitStatus, before: Option<u64>) -> Option<String> {
+    let (before, now) = before.zip(oom_kills(&Roots::live()))?;
+    let is_killed = status.signal() == Some(Signal::KILL.as_raw());
+    let detail = || format!("killed by the kernel for want of memory (oom_kill {before} to {now})");
+    (is_killed && now > before).then(detail)
 }
 
 /// What the exit says of an answer that was not cut short.
-fn conclude(answer: &mut Answer, status: ExitStatus, errors: &Tail) {
+fn conclude(answer: &mut Answer, status: ExitStatus, errors: &Tail, kills: Option<u64>) {
     if answer.is_failed() {
         return;
     }
     let last_words = errors.to_string();
     if status.code() == Some(EXIT_NOT_APPLIED) {
         answer.fail(Outcome::Misapplied, last_words);
+    } else if let Some(detail) = starved(status, kills) {
+        answer.fail(Outcome::OutOfMemory, detail);
     } else if let Some(signal) = status.signal() {
         let name = Signal::from_named_raw(signal).map_or_else(String::new, |s| format!(" ({s:?})"));
         answer.fail(Outcome::Crashed, format!("killed by signal {signal}{name}: {last_words}"));

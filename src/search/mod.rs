@@ -84,6 +84,18 @@ impl Observation {
     }
 }
 
+impl Finding {
+    /// The same finding on a machine on which everything takes `factor` times as long.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        match self {
+            Self::Cost(cost) => Self::Cost(cost * factor),
+            Self::AtLeast(cost) => Self::AtLeast(cost * factor),
+            Self::Failed => Self::Failed,
+        }
+    }
+}
+
 impl From<Option<f64>> for Finding {
     /// A cost or a failure.
     fn from(cost: Option<f64>) -> Self {

@@ -76,6 +76,8 @@ pub struct Order<'a> {
     pub limit: Duration,
     /// What is left of the budget for it; when this ends first, nothing was learnt of it.
     pub left: Duration,
+    /// Seconds a clip above which its first repetition is enough to give it up.
+    pub hopeless_s: Option<f64>,
 }
 
 impl Rig for Bench {
@@ -100,7 +102,7 @@ impl Rig for Bench {
             peak_rss_bytes: answer.peak_rss_bytes,
             setup_s: answer.setup_s,
             wall_s: answer.wall_s,
-            noise: noise.finish(),
+            noise: noise.finish(&self.machine.allowed),
             stage_rss_bytes: answer.stage_rss_bytes,
             quality: answer.quality,
             peak: answer.peak,
@@ -142,7 +144,8 @@ impl Bench {
         let profile = Profile::new(&self.machine, &self.baseline, &knobs, now);
         profile.map_err(anyhow::Error::msg)?.write(&launch)?;
         let time = order.limit.min(order.left);
-        let limit = Limit { time, memory_bytes: self.memory_bytes };
+        let memory_bytes = self.memory_bytes;
+        let limit = Limit { time, memory_bytes, sample_s: order.hopeless_s };
         let mut answer = match &self.own {
             Some(Own::Command(command)) => {
                 self.run_command(command, number, &settings, &launch, limit)?

@@ -5,6 +5,7 @@ pub mod interruption;
 mod proof;
 mod rig;
 mod searching;
+mod upkeep;
 mod warm_start;
 
 use std::sync::atomic::Ordering;
@@ -14,11 +15,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::budget::Budget;
 use crate::calibrate;
+use crate::drift::Drift;
 use crate::journal::Journal;
 use crate::measure::wire;
 use crate::results::Folder;
 use crate::search::Observation;
-use crate::space::{Space, Values};
+use crate::space::{Candidate, Space, Values};
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::{Workload, WorkloadFile};
 
@@ -35,6 +37,14 @@ const ROUNDING_DB: f64 = 0.5;
 
 /// Above this a picture of 8 bits a colour is the very same.
 const VISIBLE_DB: f64 = 80.0;
+
+/// What the search learns of the last trial: its score, as if the machine had stayed as it was.
+fn observation(candidate: Candidate, trials: &[Trial], too_slow: Option<f64>) -> Observation {
+    let trial = trials.last().expect("a trial was made");
+    let seen = Observation::of(candidate, trial, too_slow);
+    let factor = Drift::of(trials).factor(trial);
+    Observation { finding: seen.finding.times(1.0 / factor), ..seen }
+}
 
 /// Told what happens, as it happens.
 pub trait Watch {
@@ -55,6 +65,9 @@ pub struct Session<'a> {
     folder: &'a Folder,
     journal: Journal,
     trials: Vec<Trial>,
+    /// How many trials there were when it came back from a break, if it did.
+    before: usize,
+    is_back: bool,
 }
 
 impl<'a> Session<'a> {
@@ -66,7 +79,8 @@ impl<'a> Session<'a> {
         folder: &'a Folder,
         journal: Journal,
     ) -> Self {
-        Self { bench, rig: bench, watch, budget, folder, journal, trials: Vec::new() }
+        let (trials, before, is_back) = (Vec::new(), 0, false);
+        Self { bench, rig: bench, watch, budget, folder, journal, trials, before, is_back }
     }
 
     /// The same session with trials that `rig` runs instead of the bench.
@@ -78,7 +92,7 @@ impl<'a> Session<'a> {
     /// The same session after a break: these trials are in the journal.
     #[must_use]
     pub fn after(self, trials: Vec<Trial>) -> Self {
-        Self { trials, ..self }
+        Self { before: trials.len(), is_back: !trials.is_empty(), trials, ..self }
     }
 
     /// All trials so far.
@@ -92,7 +106,7 @@ impl<'a> Session<'a> {
     pub fn known(&self, space: &Space) -> Vec<Observation> {
         let mut interrupted: Vec<&Values> = Vec::new();
         let mut known = Vec::new();
-        for trial in &self.trials {
+        for (i, trial) in self.trials.iter().enumerate() {
             let of_search = matches!(trial.phase, Phase::Baseline | Phase::Search);
             let Some(candidate) = space.candidate(&trial.knobs).filter(|_| of_search) else {
                 continue;
@@ -104,7 +118,7 @@ impl<'a> Session<'a> {
                     continue;
                 }
             }
-            known.push(Observation::of(candidate, trial, self.too_slow()));
+            known.push(observation(candidate, &self.trials[..=i], self.too_slow()));
         }
         known
     }
@@ -208,8 +222,8 @@ impl<'a> Session<'a> {
     ) -> Order<'o> {
         let left = self.budget.left();
         let min_psnr_db = self.min_psnr_db(values);
-        let (pair, limit, strategy) = (None, left, "");
-        Order { phase, pair, strategy, workload, values, min_psnr_db, limit, left }
+        let (pair, limit, strategy, hopeless_s) = (None, left, "", None);
+        Order { phase, pair, strategy, workload, values, min_psnr_db, limit, left, hopeless_s }
     }
 
     /// The worst picture that `values` may make: as bad as the user allows, or as the baseline's own
@@ -235,14 +249,6 @@ impl<'a> Session<'a> {
                 trial.outcome, trial.detail
             )
         })
-    }
-
-    /// What is left for the search: all of it while there is nothing to confirm.
-    fn left_for_search(&self) -> Duration {
-        match self.finalist() {
-            None => self.budget.left(),
-            Some(_) => self.budget.left_for_search(self.baseline_trial()),
-        }
     }
 
     fn baseline_trial(&self) -> Duration {

@@ -1,9 +1,10 @@
-//! The proof: the finalist against the baseline, in pairs of fresh processes.
+//! The proof: the finalists against the baseline, in rounds of fresh processes.
 
 use std::time::Duration;
 
 use anyhow::Result;
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::{Order, Session};
@@ -13,63 +14,96 @@ use crate::space::Values;
 use crate::trial::Phase;
 use crate::workload::Workload;
 
+/// Finalists at the most.
+const FINALISTS: usize = 3;
+
+/// Rounds that the time has to suffice for before it is shared with one more finalist.
+const ROUNDS: u32 = 8;
+
 impl Session<'_> {
-    /// Runs the best candidate against the baseline, in pairs of random order, until the answer
-    /// is clear or the budget spent.
+    /// Runs the best candidates against the baseline, in rounds of random order, until the answer
+    /// is clear for each or the budget spent.
     ///
     /// # Errors
     /// The tuner itself can't go on.
     pub fn confirm(&mut self, workload: &Workload) -> Result<()> {
-        let Some(finalist) = self.finalist() else { return Ok(()) };
-        let finalist = self.rig.plainest(workload, finalist);
-        let baseline = self.rig.baseline();
+        let finalists = self.finalists(workload);
         let first = self.trials.iter().filter_map(|trial| trial.pair).max().unwrap_or(0) + 1;
-        for pair in first.. {
-            let confirmation = Confirmation::of(&self.trials, &baseline);
-            if confirmation.is_some_and(|confirmation| confirmation.is_decided())
-                || self.is_stopped()
-                || self.budget.left() < self.pair()
-            {
+        for round in first.. {
+            let mut turns = self.open(&finalists);
+            if turns.is_empty() || self.is_stopped() || self.budget.left() < self.round(&turns) {
                 return Ok(());
             }
-            let mut turns = [&baseline, &finalist];
-            if Xoshiro256PlusPlus::seed_from_u64(self.bench.seed ^ pair << 32).random() {
-                turns.reverse();
-            }
-            for values in turns {
+            turns.push(self.rig.baseline());
+            let seed = self.bench.seed ^ round << 32;
+            turns.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
+            for values in &turns {
                 self.run(&Order {
                     phase: Phase::Confirmation,
-                    pair: Some(pair),
+                    pair: Some(round),
                     strategy: "",
                     workload,
                     values,
                     min_psnr_db: self.min_psnr_db(values),
                     limit: self.limit(),
                     left: self.budget.left(),
+                    hopeless_s: None,
                 })?;
             }
         }
         Ok(())
     }
 
-    /// The best ranked candidate, if it promises more than the baseline.
-    pub(super) fn finalist(&self) -> Option<Values> {
-        let baseline = self.rig.baseline();
-        let ranking = ranking::rank(&self.trials);
-        let usual = ranking.iter().find(|ranked| ranked.knobs == baseline)?;
-        let best = ranking.first()?;
-        let promises = best.score_s < usual.score_s * (1.0 - WORTH_HAVING);
-        promises.then(|| best.knobs.clone())
+    /// The finalists of whom more rounds could tell something.
+    fn open(&self, finalists: &[Values]) -> Vec<Values> {
+        let all = Confirmation::all(&self.trials, &self.rig.baseline());
+        let is_open = |finalist: &&Values| {
+            let Some(own) = all.iter().find(|one| one.finalist == **finalist) else { return true };
+            !own.is_decided() && !all.iter().any(|other| own.is_beaten_by(other))
+        };
+        finalists.iter().filter(is_open).cloned().collect()
     }
 
-    /// What a confirmation pair takes: as long as the one before; before the first, as two trials
-    /// of the baseline, since finalists are no slower.
-    fn pair(&self) -> Duration {
-        let confirming = self.trials.iter().rev().filter(|t| t.phase == Phase::Confirmation);
-        let walls: Vec<f64> = confirming.take(2).map(|trial| trial.wall_s).collect();
-        match walls[..] {
-            [finalist, baseline] => Duration::from_secs_f64(1.1 * (finalist + baseline)),
-            _ => self.baseline_trial() * 2,
+    /// The candidates that promise more than the baseline and that the search could not tell from
+    /// the best, as many as there is time for; the most promising first.
+    fn finalists(&self, workload: &Workload) -> Vec<Values> {
+        let mut finalists = Vec::new();
+        for (place, values) in self.promising().into_iter().take(FINALISTS).enumerate() {
+            let values = self.rig.plainest(workload, values);
+            let is_known = self
+                .trials
+                .iter()
+                .any(|trial| trial.phase == Phase::Confirmation && trial.knobs == values);
+            let rounds = self.baseline_trial() * (place as u32 + 2) * ROUNDS;
+            if place == 0 || is_known || rounds <= self.budget.left() {
+                finalists.push(values);
+            }
         }
+        finalists
+    }
+
+    /// The candidates in question for the confirmation, the best first.
+    pub(super) fn promising(&self) -> Vec<Values> {
+        let baseline = self.rig.baseline();
+        let ranking = ranking::rank(&self.trials);
+        let usual = ranking.iter().find(|ranked| ranked.knobs == baseline);
+        let Some(usual_s) = usual.map(|ranked| ranked.score_s) else { return Vec::new() };
+        let mut contenders = ranking::contenders(&self.trials);
+        contenders.retain(|ranked| ranked.score_s < usual_s * (1.0 - WORTH_HAVING));
+        contenders.into_iter().map(|ranked| ranked.knobs).collect()
+    }
+
+    /// What a round of the baseline and these finalists takes: as long as the one before did for
+    /// each; before the first, as a trial of the baseline for each, since finalists are no slower.
+    fn round(&self, finalists: &[Values]) -> Duration {
+        let confirming = self.trials.iter().rev().filter(|t| t.phase == Phase::Confirmation);
+        let last = confirming.clone().next().and_then(|trial| trial.pair);
+        let walls: Vec<f64> =
+            confirming.take_while(|trial| trial.pair == last).map(|trial| trial.wall_s).collect();
+        let one = match walls.len() {
+            0 | 1 => self.baseline_trial(),
+            count => Duration::from_secs_f64(1.1 * walls.iter().sum::<f64>() / count as f64),
+        };
+        one * (finalists.len() as u32 + 1)
     }
 }

@@ -57,6 +57,7 @@ impl Measure for Searching<'_, '_> {
     }
 
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
+        self.session.upkeep(self.workload)?;
         if self.session.is_stopped() {
             return Err(Stop::Interrupted);
         }
@@ -75,10 +76,14 @@ impl Measure for Searching<'_, '_> {
             min_psnr_db: self.session.min_psnr_db(&values),
             limit: self.session.limit(),
             left,
+            hopeless_s: self.session.hopeless_s(),
         };
-        let trial = self.session.run(&order)?;
+        self.session.run(&order)?;
+        let session = &*self.session;
+        let observation =
+            super::observation(candidate.clone(), &session.trials, session.too_slow());
         self.drop_what_the_trials_show();
-        Ok(Observation::of(candidate.clone(), &trial, self.session.too_slow()))
+        Ok(observation)
     }
 
     fn dropped(&self) -> usize {

@@ -1,0 +1,140 @@
+//! Upkeep: what keeps a noisy search honest between a strategy's own trials. The baseline comes
+//! back as sentinel, and promising candidates are measured again, both spread over time.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Order, Session};
+use crate::drift::Drift;
+use crate::ranking;
+use crate::space::Values;
+use crate::trial::{Outcome, Phase, Trial};
+use crate::workload::Workload;
+
+/// A sentinel is due when other trials took so many times as long as one of the baseline.
+const SENTINEL_EVERY: f64 = 8.0;
+
+/// Trials of the search before anything is measured again: a short tune spends its time on looking
+/// further.
+const FIRST: usize = 6;
+
+/// Of so many trials one may be a repetition.
+const REPEAT_EVERY: usize = 4;
+
+/// Measurements of a candidate that are enough for the search.
+const ENOUGH: usize = 5;
+
+/// A void trial this much slower than the best is not worth repeating.
+const PROMISING: f64 = 1.1;
+
+/// Sentinels and repetitions leave room for so many trials of the baseline's length.
+const ROOM: u32 = 3;
+
+impl Session<'_> {
+    /// Runs what is due before the strategy's next trial.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on.
+    pub(super) fn upkeep(&mut self, workload: &Workload) -> Result<()> {
+        while let Some((phase, values)) = self.due(workload) {
+            self.run(&Order {
+                phase,
+                pair: None,
+                strategy: "",
+                workload,
+                values: &values,
+                min_psnr_db: self.min_psnr_db(&values),
+                limit: self.limit(),
+                left: self.left_for_search(),
+                hopeless_s: None,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn due(&self, workload: &Workload) -> Option<(Phase, Values)> {
+        if self.is_stopped() || self.left_for_search() < self.baseline_trial() * ROOM {
+            return None;
+        }
+        let drift = Drift::of(&self.trials);
+        if self.is_sentinel_due(&drift) {
+            return Some((Phase::Sentinel, self.rig.baseline()));
+        }
+        let values = self.doubtful(&drift)?;
+        self.rig.identity(workload, &values)?;
+        Some((Phase::Repeat, values))
+    }
+
+    /// Whether the baseline has to come back: after a while, after a break, and when its last
+    /// return was so odd that another one has to explain it.
+    fn is_sentinel_due(&self, drift: &Drift) -> bool {
+        let baseline = self.rig.baseline();
+        let own = |trial: &&Trial| trial.knobs == baseline;
+        let others: f64 =
+            self.trials.iter().rev().take_while(|t| !own(t)).map(|trial| trial.wall_s).sum();
+        let mut last = self.trials.iter().rev();
+        let of_sentinel = |trial: Option<&Trial>| trial.is_some_and(|t| t.phase == Phase::Sentinel);
+        let odd = of_sentinel(last.next()) && !of_sentinel(last.next()) && drift.is_in_doubt();
+        let is_back = self.is_back && self.trials.len() == self.before;
+        odd || is_back || others > SENTINEL_EVERY * self.baseline_trial().as_secs_f64()
+    }
+
+    /// The candidate that is most worth measuring again: one that looked good while the machine
+    /// changed, or the least measured of those that the noise can't tell apart.
+    fn doubtful(&self, drift: &Drift) -> Option<Values> {
+        let searched = |t: &&Trial| matches!(t.phase, Phase::Search | Phase::Repeat);
+        let since = self.trials.iter().rev().take_while(|t| t.phase != Phase::Repeat);
+        let search = self.trials.iter().filter(|trial| trial.phase == Phase::Search).count();
+        if search < FIRST || since.filter(searched).count() + 1 < REPEAT_EVERY {
+            return None;
+        }
+        let ranking = ranking::rank_with(&self.trials, drift);
+        let best_s = ranking.first()?.score_s;
+        let is_ranked = |trial: &&Trial| ranking.iter().any(|ranked| ranked.knobs == trial.knobs);
+        let is_promising = |trial: &&Trial| {
+            drift.score_s(trial).is_some_and(|score_s| score_s < PROMISING * best_s)
+        };
+        let mut void = self.trials.iter().filter(searched).filter(|trial| drift.is_void(trial));
+        if let Some(trial) = void.find(|trial| is_promising(trial) && !is_ranked(trial)) {
+            return Some(trial.knobs.clone());
+        }
+        let contenders = ranking::contenders(&self.trials);
+        let doubtful = contenders.iter().filter(|ranked| ranked.trials < ENOUGH);
+        // What failed in a repetition is no contender, whatever its first time was.
+        let failed = |values: &Values| {
+            self.trials.iter().any(|trial| {
+                trial.knobs == *values
+                    && !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted)
+            })
+        };
+        let mut doubtful = doubtful.filter(|ranked| !failed(&ranked.knobs));
+        let first = doubtful.next()?;
+        let least = doubtful.fold(first, |a, b| if b.trials < a.trials { b } else { a });
+        Some(least.knobs.clone())
+    }
+
+    /// Seconds a clip above which a candidate is given up after its first repetition: far from the
+    /// best so far, however noisy the machine.
+    pub(super) fn hopeless_s(&self) -> Option<f64> {
+        let drift = Drift::of(&self.trials);
+        let best_s = ranking::rank_with(&self.trials, &drift).first()?.score_s;
+        let now = self.trials.last().map_or(1.0, |trial| drift.factor(trial));
+        Some(best_s * now * (HOPELESS * drift.deviation()).exp().max(FAR))
+    }
+
+    /// What is left for the search: all of it while there is nothing to confirm.
+    pub(super) fn left_for_search(&self) -> Duration {
+        if self.promising().is_empty() {
+            self.budget.left()
+        } else {
+            self.budget.left_for_search(self.baseline_trial())
+        }
+    }
+}
+
+/// A candidate is hopeless when its first repetition is so many deviations off,
+const HOPELESS: f64 = 6.0;
+
+/// and so many times as slow as the best.
+const FAR: f64 = 1.5;
