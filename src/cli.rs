@@ -24,7 +24,8 @@ use crate::settings::{Precision, Preset};
     version,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "Exit status: 0 done (a gain, or honestly none); 1 failure; 2 wrong usage; 75 another run \
+    after_help = "Exit status: 0 done (a gain, or honestly none); 1 failure; 2 wrong usage; 5 a profile that no longer holds \
+                  (verify); 75 another run \
                   measures on this machine; 125 to 127 from \
                   exec, as env has them; 130 stopped at once by a second Ctrl-C."
 )]
@@ -58,6 +59,8 @@ pub enum Command {
     Replay(cmd::replay::ReplayArgs),
     /// Runs one trial and prints it.
     Measure(cmd::measure::MeasureArgs),
+    /// Proves a profile again on this machine, in minutes.
+    Verify(cmd::verify::VerifyArgs),
     /// Becomes a command, bound and with the environment of a profile.
     Exec(cmd::exec::ExecArgs),
     /// Lists, shows, installs and checks the profiles that this host keeps.
@@ -104,6 +107,9 @@ pub struct TuneArgs {
     /// Shows the resolved space and starts nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Tunes copies of the baseline instead of a space: a gain claimed there is a false one.
+    #[arg(long)]
+    pub self_test: bool,
     /// Input pictures and the program that runs trials.
     #[command(flatten)]
     pub bench: BenchArgs,

@@ -49,6 +49,7 @@ pub mod space;
 pub mod stats;
 pub mod trial;
 pub mod tune;
+pub mod verification;
 pub mod workload;
 
 /// Name and version, as profiles and journals carry them.

@@ -19,6 +19,10 @@ fn main() -> ExitCode {
         Some(Command::Diff(args)) => cmd::diff::run(&args),
         Some(Command::Replay(args)) => args.run(&mut std::io::stdout().lock()),
         Some(Command::Measure(args)) => cmd::measure::run(&args),
+        Some(Command::Verify(args)) => match cmd::verify::run(&args) {
+            Ok(status) => return status,
+            Err(error) => Err(error),
+        },
         Some(Command::Exec(args)) => return cmd::exec::run(&args),
         Some(Command::Export(args)) => cmd::export::run(&args),
         Some(Command::Profiles(args)) => cmd::profiles::run(&args),

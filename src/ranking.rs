@@ -14,7 +14,7 @@ const DOUBT: f64 = 2.0;
 
 /// However noisy the machine, a candidate that looks slower than the best by more than this share
 /// is no finalist.
-const FAR: f64 = 0.15;
+const FAR: f64 = 0.4;
 
 /// All ok trials of one candidate outside the confirmation.
 #[derive(Clone, Debug, PartialEq)]

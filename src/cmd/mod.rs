@@ -16,8 +16,10 @@ pub mod progress;
 pub mod replay;
 pub mod report;
 pub mod resume;
+mod self_test;
 pub mod space;
 pub mod tune;
+pub mod verify;
 
 use std::process::ExitCode;
 

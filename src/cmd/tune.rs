@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::job::Job;
 use super::progress::Progress;
-use super::{bench, job, own, space};
+use super::{bench, job, own, self_test, space};
 use crate::budget::Budget;
 use crate::cli::TuneArgs;
 use crate::durable;
@@ -17,11 +17,11 @@ use crate::machine::{self, Machine};
 use crate::own::Own;
 use crate::report;
 use crate::results::{Folder, Results};
-use crate::search::{self, Plan};
+use crate::search::Plan;
 use crate::settings::Baseline;
 use crate::space::{Candidate, Space, SpaceFile, Tune};
 use crate::trial::Trial;
-use crate::tune::{Bench, Found, Searching, Session};
+use crate::tune::{Bench, Found, Session};
 use crate::workload::Workload;
 
 /// Tunes.
@@ -35,6 +35,9 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let started = jiff::Timestamp::now().to_string();
     let prepared = Prepared::new(args)?;
     let budget = Budget::start(budget);
+    if args.self_test {
+        return self_test::run(args, prepared, budget);
+    }
     let folder = Folder::create(&args.results, &prepared.bench.machine.host)?;
     write_machine(&folder, &prepared.bench.machine)?;
     // Before the first trial, so that a tune that is cut short at any moment can go on.
@@ -160,26 +163,26 @@ fn measure(
     folder: &Folder,
     mut tune: Tune,
 ) -> Result<()> {
-    let workload = match &prepared.job {
-        Job::Pipeline(file) => session.calibrate(file, tune.budget_s)?,
-        Job::Own(_) => prepared.job.smallest(),
-    };
+    let workload = workload(&prepared.job, &mut session, tune.budget_s)?;
     tune.costs = workload.costs(&prepared.bench.parts, None);
     let (space, first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
-    session.baseline(&workload)?;
-    let (strategy, known) = (args.strategy.to_string(), session.known(&space));
     let machine = &prepared.bench.machine;
     let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
     let earlier = earlier.collect();
-    let plan = Plan { strategy: args.strategy, seed: args.seed, first, known, earlier };
-    let mut searching = Searching::new(&mut session, &space, &workload, &strategy);
-    if let search::End::Stopped(search::Stop::Broken(error)) =
-        search::run(&space, &plan, &mut searching).why
-    {
-        return Err(error);
+    let plan = Plan { strategy: args.strategy, seed: args.seed, first, known: Vec::new(), earlier };
+    session.compete(&space, &workload, plan)
+}
+
+/// The size of the job that fits the machine and a tune of `budget_s` seconds.
+///
+/// # Errors
+/// As [`Session::calibrate`].
+pub fn workload(job: &Job, session: &mut Session<'_>, budget_s: f64) -> Result<Workload> {
+    match job {
+        Job::Pipeline(file) => session.calibrate(file, budget_s),
+        Job::Own(_) => Ok(job.smallest()),
     }
-    session.confirm(&workload)
 }
 
 fn write_machine(folder: &Folder, machine: &Machine) -> Result<()> {

@@ -1,6 +1,7 @@
 //! One tune: calibration, baseline, search, confirmation, in one journal.
 
 mod bench;
+mod copies;
 pub mod interruption;
 mod proof;
 mod rig;
@@ -19,12 +20,13 @@ use crate::drift::Drift;
 use crate::journal::Journal;
 use crate::measure::wire;
 use crate::results::Folder;
-use crate::search::Observation;
+use crate::search::{self, Observation, Plan};
 use crate::space::{Candidate, Space, Values};
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::{Workload, WorkloadFile};
 
 pub use bench::{Bench, Order};
+pub use copies::Copies;
 pub use rig::Rig;
 pub use searching::Searching;
 pub use warm_start::Found;
@@ -163,6 +165,24 @@ impl<'a> Session<'a> {
         self.bench.stop.load(Ordering::Relaxed)
     }
 
+    /// Measures the baseline, searches, and proves what was found.
+    ///
+    /// # Errors
+    /// The baseline does not run, or the tuner itself can't go on.
+    pub fn compete(&mut self, space: &Space, workload: &Workload, plan: Plan) -> Result<()> {
+        self.baseline(workload)?;
+        let plan = Plan { known: [plan.known, self.known(space)].concat(), ..plan };
+        let strategy = &plan.strategy.to_string();
+        let mut searching = Searching::new(&mut *self, space, workload, strategy);
+        if let search::End::Stopped(search::Stop::Broken(error)) =
+            search::run(space, &plan, &mut searching).why
+        {
+            return Err(error);
+        }
+        self.settle(workload)?;
+        self.confirm(workload)
+    }
+
     /// Runs the baseline on the smallest size of `job` and says which one fits the machine and a
     /// tune of `budget_s` seconds; after a break, which one was found to.
     ///
@@ -262,8 +282,9 @@ impl<'a> Session<'a> {
         baseline.and_then(|trial| Some(SLOWEST * trial.score_s()?))
     }
 
-    /// The time limit of a trial, from the baseline's.
-    fn limit(&self) -> Duration {
-        self.baseline_trial().mul_f64(SLOWEST) + Duration::from_secs(2)
+    /// The time limit of a trial, from the baseline's; none before that was measured.
+    fn limit(&self) -> Option<Duration> {
+        self.first(Phase::Baseline)?;
+        Some(self.baseline_trial().mul_f64(SLOWEST) + Duration::from_secs(2))
     }
 }

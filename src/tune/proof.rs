@@ -11,11 +11,14 @@ use super::{Order, Session};
 use crate::confirm::{Confirmation, WORTH_HAVING};
 use crate::ranking;
 use crate::space::Values;
-use crate::trial::Phase;
+use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
 
 /// Finalists at the most.
 const FINALISTS: usize = 3;
+
+/// Runs of a profile that is the baseline itself.
+const AGAIN: u64 = 6;
 
 /// Rounds that the time has to suffice for before it is shared with one more finalist.
 const ROUNDS: u32 = 8;
@@ -28,9 +31,31 @@ impl Session<'_> {
     /// The tuner itself can't go on.
     pub fn confirm(&mut self, workload: &Workload) -> Result<()> {
         let finalists = self.finalists(workload);
+        self.prove(workload, &finalists)
+    }
+
+    /// Runs `values` against the baseline until the answer is clear or the budget spent; the
+    /// baseline itself, a few times.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on.
+    pub fn verify(&mut self, workload: &Workload, values: &Values) -> Result<()> {
+        if *values != self.rig.baseline() {
+            return self.prove(workload, std::slice::from_ref(values));
+        }
+        for pair in 1..=AGAIN {
+            if self.is_stopped() || self.budget.left() < self.baseline_trial() {
+                return Ok(());
+            }
+            self.prove_once(workload, values, pair)?;
+        }
+        Ok(())
+    }
+
+    fn prove(&mut self, workload: &Workload, finalists: &[Values]) -> Result<()> {
         let first = self.trials.iter().filter_map(|trial| trial.pair).max().unwrap_or(0) + 1;
         for round in first.. {
-            let mut turns = self.open(&finalists);
+            let mut turns = self.open(finalists);
             if turns.is_empty() || self.is_stopped() || self.budget.left() < self.round(&turns) {
                 return Ok(());
             }
@@ -38,20 +63,25 @@ impl Session<'_> {
             let seed = self.bench.seed ^ round << 32;
             turns.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
             for values in &turns {
-                self.run(&Order {
-                    phase: Phase::Confirmation,
-                    pair: Some(round),
-                    strategy: "",
-                    workload,
-                    values,
-                    min_psnr_db: self.min_psnr_db(values),
-                    limit: self.limit(),
-                    left: self.budget.left(),
-                    hopeless_s: None,
-                })?;
+                self.prove_once(workload, values, round)?;
             }
         }
         Ok(())
+    }
+
+    fn prove_once(&mut self, workload: &Workload, values: &Values, pair: u64) -> Result<Trial> {
+        let left = self.budget.left();
+        self.run(&Order {
+            phase: Phase::Confirmation,
+            pair: Some(pair),
+            strategy: "",
+            workload,
+            values,
+            min_psnr_db: self.min_psnr_db(values),
+            limit: self.limit().unwrap_or(left),
+            left,
+            hopeless_s: None,
+        })
     }
 
     /// The finalists of whom more rounds could tell something.

@@ -74,7 +74,7 @@ impl Measure for Searching<'_, '_> {
             workload: self.workload,
             values: &values,
             min_psnr_db: self.session.min_psnr_db(&values),
-            limit: self.session.limit(),
+            limit: self.session.limit().unwrap_or(left),
             left,
             hopeless_s: self.session.hopeless_s(),
         };

@@ -37,7 +37,21 @@ impl Session<'_> {
     /// # Errors
     /// The tuner itself can't go on.
     pub(super) fn upkeep(&mut self, workload: &Workload) -> Result<()> {
-        while let Some((phase, values)) = self.due(workload) {
+        self.catch_up(workload, false)
+    }
+
+    /// When the strategy has nothing left to try: measures again what the noise can't tell from
+    /// the best, while there is time.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on.
+    pub(super) fn settle(&mut self, workload: &Workload) -> Result<()> {
+        self.catch_up(workload, true)
+    }
+
+    fn catch_up(&mut self, workload: &Workload, settles: bool) -> Result<()> {
+        while let Some((phase, values)) = self.due(workload, settles) {
+            let left = self.left_for_search();
             self.run(&Order {
                 phase,
                 pair: None,
@@ -45,21 +59,24 @@ impl Session<'_> {
                 workload,
                 values: &values,
                 min_psnr_db: self.min_psnr_db(&values),
-                limit: self.limit(),
-                left: self.left_for_search(),
+                limit: self.limit().unwrap_or(left),
+                left,
                 hopeless_s: None,
             })?;
         }
         Ok(())
     }
 
-    fn due(&self, workload: &Workload) -> Option<(Phase, Values)> {
+    fn due(&self, workload: &Workload, settles: bool) -> Option<(Phase, Values)> {
         if self.is_stopped() || self.left_for_search() < self.baseline_trial() * ROOM {
             return None;
         }
         let drift = Drift::of(&self.trials);
         if self.is_sentinel_due(&drift) {
             return Some((Phase::Sentinel, self.rig.baseline()));
+        }
+        if !settles && !self.is_repeat_due() {
+            return None;
         }
         let values = self.doubtful(&drift)?;
         self.rig.identity(workload, &values)?;
@@ -80,15 +97,18 @@ impl Session<'_> {
         odd || is_back || others > SENTINEL_EVERY * self.baseline_trial().as_secs_f64()
     }
 
+    /// Whether the search has looked far enough since the last repetition.
+    fn is_repeat_due(&self) -> bool {
+        let searched = |t: &&Trial| matches!(t.phase, Phase::Search | Phase::Repeat);
+        let since = self.trials.iter().rev().take_while(|t| t.phase != Phase::Repeat);
+        let search = self.trials.iter().filter(|trial| trial.phase == Phase::Search).count();
+        search >= FIRST && since.filter(searched).count() + 1 >= REPEAT_EVERY
+    }
+
     /// The candidate that is most worth measuring again: one that looked good while the machine
     /// changed, or the least measured of those that the noise can't tell apart.
     fn doubtful(&self, drift: &Drift) -> Option<Values> {
         let searched = |t: &&Trial| matches!(t.phase, Phase::Search | Phase::Repeat);
-        let since = self.trials.iter().rev().take_while(|t| t.phase != Phase::Repeat);
-        let search = self.trials.iter().filter(|trial| trial.phase == Phase::Search).count();
-        if search < FIRST || since.filter(searched).count() + 1 < REPEAT_EVERY {
-            return None;
-        }
         let ranking = ranking::rank_with(&self.trials, drift);
         let best_s = ranking.first()?.score_s;
         let is_ranked = |trial: &&Trial| ranking.iter().any(|ranked| ranked.knobs == trial.knobs);
@@ -100,7 +120,8 @@ impl Session<'_> {
             return Some(trial.knobs.clone());
         }
         let contenders = ranking::contenders(&self.trials);
-        let doubtful = contenders.iter().filter(|ranked| ranked.trials < ENOUGH);
+        let enough = if contenders.len() > 1 { ENOUGH } else { 2 };
+        let doubtful = contenders.iter().filter(|ranked| ranked.trials < enough);
         // What failed in a repetition is no contender, whatever its first time was.
         let failed = |values: &Values| {
             self.trials.iter().any(|trial| {

@@ -1,0 +1,50 @@
+//! `--self-test`: a tune of copies of the baseline, which must claim nothing.
+
+use anyhow::{Result, bail};
+
+use super::bench;
+use super::progress::Progress;
+use super::tune::{Prepared, workload};
+use crate::budget::Budget;
+use crate::cli::TuneArgs;
+use crate::confirm::{Confirmation, Verdict};
+use crate::journal::Journal;
+use crate::report::number::percent;
+use crate::results::Folder;
+use crate::search::Plan;
+use crate::tune::{Copies, Rig, Session};
+
+/// Tunes copies of the baseline and says what it found.
+///
+/// # Errors
+/// A gain was claimed, or the baseline does not run.
+pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()> {
+    let scratch = bench::scratch(&std::env::temp_dir())?;
+    prepared.bench.scratch = scratch.path().to_owned();
+    let Prepared { bench, job, .. } = &prepared;
+    let (copies, folder) = (Copies(bench), Folder::new(scratch.path()));
+    let usual = copies.baseline();
+    let journal = Journal::create(&folder.journal(), usual.keys(), args.repetitions as usize)?;
+    let progress = Progress::new(bench, budget);
+    let mut session = Session::new(bench, &progress, budget, &folder, journal).on(&copies);
+    let workload = workload(job, &mut session, budget.total().as_secs_f64())?;
+    let plan = Plan { strategy: args.strategy, seed: args.seed, ..Plan::default() };
+    let competed = session.compete(&copies.space(), &workload, plan);
+    progress.end();
+    competed?;
+    let confirmation = Confirmation::of(session.trials(), &usual);
+    let trials = session.trials().len();
+    let pairs = confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len());
+    let made = format!("{trials} trials of the baseline under other names, {pairs} pairs");
+    match confirmation.map(|confirmation| confirmation.verdict()) {
+        Some(Verdict::Gain(gain)) => bail!(
+            "self-test failed: {made}, and a gain of {} (95% interval {} to {}) was claimed where \
+             there is none; with this machine's noise one self-test in twenty may do so, two in \
+             a row may not",
+            percent(gain.mean),
+            percent(gain.low),
+            percent(gain.high)
+        ),
+        _ => super::print(&format!("Self-test passed: {made}, and no gain was claimed.\n")),
+    }
+}

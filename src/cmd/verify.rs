@@ -1,0 +1,154 @@
+//! `verify`: proves a profile again, on this machine, in minutes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::json;
+
+use super::job::Job;
+use super::progress::Progress;
+use super::{Usage, bench, job};
+use crate::budget::{self, Budget};
+use crate::cli::{BenchArgs, JobArgs};
+use crate::journal::Journal;
+use crate::lock::Lock;
+use crate::machine::Likeness;
+use crate::profile::Profile;
+use crate::report::number::percent;
+use crate::results::Folder;
+use crate::settings::Preset;
+use crate::tune::{Rig, Session};
+use crate::verification::{Finding, Verification};
+use crate::workload::Workload;
+
+/// Exit status of a profile that no longer holds.
+const EXIT_DRIFT: u8 = 5;
+
+/// What to verify.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The profile.
+    profile: PathBuf,
+    /// Wall time for everything.
+    #[arg(long, value_parser = budget::parse, default_value = "5m")]
+    budget: Duration,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+    /// The preset to compare with; by default the one for this machine.
+    #[arg(long, value_enum)]
+    baseline: Option<Preset>,
+    /// Measured repetitions a trial, after one to warm up.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
+    repetitions: u32,
+    /// Decides the order of runs.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The job; its sizes are those that the profile was proven with.
+    #[command(flatten)]
+    job: JobArgs,
+    /// What trials run with.
+    #[command(flatten)]
+    bench: BenchArgs,
+}
+
+/// Runs the profile against the baseline and its own past.
+///
+/// # Errors
+/// The profile can't be read or does not run here.
+pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
+    let profile = Profile::read(&args.profile)?;
+    let machine = super::machine::here()?;
+    let likeness = profile.machine.fingerprint.compare(&machine.fingerprint());
+    let baseline = job::baseline(args.baseline, &args.job, &machine);
+    let place = || format!("profile {}", args.profile.display());
+    let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
+    let job = Job::Pipeline(job::open(&args.job, &baseline)?);
+    let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
+    let proven = profile.evidence.as_ref().map(|evidence| evidence.workload.clone());
+    let workload = proven.unwrap_or_else(|| job.smallest());
+    if workload.is_own() {
+        bail!(Usage(format!(
+            "{}: tuned for a command of its own, which it does not name",
+            place()
+        )));
+    }
+    bench.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
+    let _lock = Lock::take(args.bench.wait)?;
+    let scratch = bench::scratch(&std::env::temp_dir())?;
+    bench.scratch = scratch.path().to_owned();
+    (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
+    let budget = Budget::start(args.budget);
+    let progress = Progress::new(&bench, budget);
+    let folder = Folder::new(scratch.path());
+    let usual = bench.baseline();
+    let journal = Journal::create(&folder.journal(), usual.keys(), args.repetitions as usize)?;
+    let mut session = Session::new(&bench, &progress, budget, &folder, journal);
+    let measured = session.verify(&workload, &knobs.values());
+    progress.end();
+    measured?;
+    // What was measured elsewhere may have taken any time.
+    let recorded = profile.evidence.as_ref().filter(|_| likeness != Likeness::Different);
+    let verification = Verification::of(session.trials(), &usual, &knobs.values(), recorded);
+    let elsewhere = (likeness == Likeness::Different).then_some(profile.machine.host.as_str());
+    finish(args, &verification, &workload, elsewhere)
+}
+
+fn finish(
+    args: &VerifyArgs,
+    verification: &Verification,
+    workload: &Workload,
+    elsewhere: Option<&str>,
+) -> Result<ExitCode> {
+    if let Finding::Failed(problem) = &verification.finding {
+        bail!("the profile fails here: {problem}");
+    }
+    let drifted = matches!(verification.finding, Finding::Drifted(_));
+    if args.json {
+        let interval =
+            |i: crate::stats::Interval| json!({"mean": i.mean, "low": i.low, "high": i.high});
+        let finite =
+            |i: Option<crate::stats::Interval>| i.filter(|i| i.low.is_finite()).map(interval);
+        let value = json!({
+            "schema": 1,
+            "holds": !drifted,
+            "finding": verification.finding.to_string(),
+            "pairs": verification.pairs,
+            "gain": finite(verification.gain),
+            "slowdown": finite(verification.slowdown),
+            "score_s": verification.score_s,
+            "recorded_s": verification.recorded_s,
+            "same_machine": elsewhere.is_none(),
+            "workload": workload,
+        });
+        super::print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+    } else {
+        super::print(&text(verification, elsewhere))?;
+    }
+    Ok(if drifted { ExitCode::from(EXIT_DRIFT) } else { ExitCode::SUCCESS })
+}
+
+fn text(verification: &Verification, elsewhere: Option<&str>) -> String {
+    let mut lines = vec![format!("{}.", verification.finding)];
+    if let Some(gain) = verification.gain.filter(|gain| gain.low.is_finite()) {
+        lines.push(format!(
+            "{} less time a clip than the baseline (95% interval {} to {}, {} pairs).",
+            percent(gain.mean),
+            percent(gain.low),
+            percent(gain.high),
+            verification.pairs
+        ));
+    }
+    if let Some((now, then)) = verification.score_s.zip(verification.recorded_s) {
+        lines.push(format!("{now:.3} s a clip; the profile was made with {then:.3} s."));
+    }
+    if let Some(host) = elsewhere {
+        lines.push(format!(
+            "The profile was made on another machine ({host}), so its times are not compared."
+        ));
+    }
+    lines.join("\n") + "\n"
+}
