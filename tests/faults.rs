@@ -11,8 +11,12 @@ fn outcome_of(fault: &str) -> (Outcome, String) {
 }
 
 fn outcome_under(fault: &str, precision: &str) -> (Outcome, String) {
+    outcome_with(fault, &["--precision", precision])
+}
+
+fn outcome_with(fault: &str, more: &[&str]) -> (Outcome, String) {
     let world = World::new();
-    let flags = ["--budget", "8s", "--strategy", "random", "--precision", precision];
+    let flags = [&["--budget", "8s", "--strategy", "random"], more].concat();
     let run = world.tune(&flags).env("FAKE_WORKER", fault).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let results = world.results();
@@ -53,7 +57,7 @@ fn a_worker_that_floods_or_prints_rubbish_is_cut_off() {
 
 #[test]
 fn numbers_that_make_no_sense_are_wrong_output() {
-    for fault in ["nan", "negative"] {
+    for fault in ["nan", "negative", "missing", "infinite"] {
         assert_eq!(outcome_of(fault).0, Outcome::WrongOutput, "{fault}");
     }
 }
@@ -72,6 +76,36 @@ fn a_worker_that_dies_has_crashed_and_its_last_words_are_kept() {
     let (outcome, detail) = outcome_of("abort");
     assert_eq!(outcome, Outcome::Crashed);
     assert!(detail.starts_with("killed by signal 6"), "{detail}");
+    // A SIGKILL that the kernel did not count as a lack of memory is a crash.
+    let (outcome, detail) = outcome_of("killed");
+    assert_eq!(outcome, Outcome::Crashed);
+    assert!(detail.starts_with("killed by signal 9"), "{detail}");
+    let (outcome, detail) = outcome_of("segfault");
+    assert_eq!(outcome, Outcome::Crashed);
+    assert!(detail.starts_with("killed by signal 11"), "{detail}");
+}
+
+#[test]
+fn a_worker_that_takes_too_much_memory_is_stopped_wherever_it_hides_it() {
+    for fault in ["devour", "devour-in-a-child"] {
+        let limits = ["--workload", "preprocess", "--max-memory", "500MiB"];
+        let (outcome, detail) = outcome_with(fault, &limits);
+        assert_eq!(outcome, Outcome::OutOfMemory, "{fault}: {detail}");
+        assert!(detail.ends_with("the limit is 524288000"), "{detail}");
+    }
+}
+
+#[test]
+fn a_hopeless_candidate_is_cut_after_its_first_repetition() {
+    let world = World::new();
+    let flags = ["--budget", "8s", "--strategy", "random"];
+    assert_eq!(world.tune(&flags).env("FAKE_WORKER", "slow").run().status, Some(0));
+    let results = world.results();
+    let of_one = |trial: &&Trial| trial.knobs["batch_size"].to_string() == "1";
+    let slow = results.trials.iter().find(of_one).expect("batch size 1 was tried");
+    assert_eq!((slow.outcome, slow.samples.len()), (Outcome::Ok, 1), "{}", slow.detail);
+    assert!(slow.detail.starts_with("cut after 9.000 s a clip: hopeless above"), "{}", slow.detail);
+    assert_eq!(slow.score_s(), Some(9.0));
 }
 
 #[test]

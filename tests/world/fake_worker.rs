@@ -2,7 +2,7 @@
 //! misbehaves as `FAKE_WORKER` says when the candidate's batch size is 1.
 
 use std::io::{Read, Write};
-use std::process::{Command, exit};
+use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
 use wan22_tune::launch::{Effect, MemoryPolicy};
@@ -28,8 +28,9 @@ fn main() {
 /// Seconds a clip: half of it shrinks with the threads, larger batches save a fifth each doubling.
 fn seconds(job: &Job) -> f64 {
     let threads = job.settings.intra_op_threads as f64;
+    let slower = std::env::var("FAKE_WORKER_SLOWER").map_or(1.0, |text| text.parse().unwrap());
     let doublings = f64::from(job.settings.batch_size).log2();
-    (0.5 + 0.5 / threads) * 0.8_f64.powf(doublings)
+    slower * (0.5 + 0.5 / threads) * 0.8_f64.powf(doublings)
 }
 
 fn answer(job: &Job) {
@@ -103,6 +104,24 @@ fn misbehave(fault: &str, job: &Job) {
         }
         "abort" => std::process::abort(),
         "nan" => raw(job, "null"),
+        "infinite" => raw(job, "1e999"),
+        "missing" => {
+            say(&ready(job));
+            println!(r#"{{"sample":{{"trial":{},"sample":{{"stages":{{}}}}}}}}"#, job.trial);
+        }
+        "killed" => signal("KILL"),
+        "segfault" => signal("SEGV"),
+        "slow" => {
+            say(&ready(job));
+            sample(job, 9.0);
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+        "devour-in-a-child" => {
+            // `tail` keeps a line until it has seen its end.
+            let script = "head -c 3G /dev/zero | tail";
+            let _ = Command::new("sh").args(["-c", script]).stdout(Stdio::null()).status();
+            std::thread::sleep(Duration::from_secs(3600));
+        }
         "negative" => raw(job, "-1.0"),
         "other-job" => answer(&Job { trial: job.trial + 1, ..job.clone() }),
         "short" => {
@@ -135,6 +154,13 @@ fn misbehave(fault: &str, job: &Job) {
 
 fn is_set(job: &Job, name: &str) -> bool {
     job.settings.environment.contains_key(name)
+}
+
+/// Ends by a signal of one's own.
+fn signal(name: &str) {
+    let _ =
+        Command::new("kill").args([&format!("-{name}"), &std::process::id().to_string()]).status();
+    std::thread::sleep(Duration::from_secs(60));
 }
 
 /// The best trial of all but for its picture.

@@ -1,0 +1,53 @@
+//! A profile is proven again, and copies of the baseline prove nothing.
+
+mod world;
+
+use world::World;
+
+/// A tune that has found something, and its profile.
+fn profile(world: &World) -> String {
+    let run = world.tune(&["--budget", "10s", "--seed", "3", "--workload", "encode"]).run();
+    assert!(run.stdout.starts_with("Gain: "), "{}", run.stdout);
+    world.folder().join("profile.json").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_profile_holds_until_it_is_no_longer_what_it_was() {
+    let world = World::new();
+    let profile = profile(&world);
+    let verify = ["verify", profile.as_str(), "--budget", "8s", "--workload", "encode"];
+    let run = world.tune(&verify).run();
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    assert!(
+        run.stdout.starts_with("The profile holds: its gain is proven again."),
+        "{}",
+        run.stdout
+    );
+    let run = world.tune(&[&verify[..], &["--json"]].concat()).run();
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((json["holds"].as_bool(), json["same_machine"].as_bool()), (Some(true), Some(true)));
+    assert!(json["gain"]["low"].as_f64().unwrap() > 0.0, "{json}");
+    // The same settings on a machine that has become half as fast.
+    let run = world.tune(&verify).env("FAKE_WORKER_SLOWER", "2").run();
+    assert_eq!(run.status, Some(5), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.starts_with("The profile has drifted: it takes "), "{}", run.stdout);
+    // Nothing can be said of settings that do not run.
+    let run = world.tune(&verify).env("FAKE_WORKER", "always-status").run();
+    assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
+    assert!(
+        run.stderr.contains("the profile fails here: crashed: exit status 3"),
+        "{}",
+        run.stderr
+    );
+    let run = world.tune(&["verify", "/nowhere.json"]).run();
+    assert_eq!(run.status, Some(1), "{}", run.stderr);
+}
+
+#[test]
+fn copies_of_the_baseline_prove_nothing() {
+    let world = World::new();
+    let run = world.tune(&["--budget", "8s", "--self-test"]).run();
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.starts_with("Self-test passed: "), "{}", run.stdout);
+    assert!(!world.path().join("results").exists(), "a self-test leaves no results");
+}
