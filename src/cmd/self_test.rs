@@ -25,15 +25,16 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
     let (copies, folder) = (Copies(bench), Folder::new(scratch.path()));
     let usual = copies.baseline();
     let journal = Journal::create(&folder.journal(), usual.keys(), args.repetitions as usize)?;
-    let progress = Progress::new(bench, budget);
+    let mut progress = Progress::new(bench, budget, args.view);
     let mut session = Session::new(bench, &progress, budget, &folder, journal).on(&copies);
     let workload = workload(job, &mut session, budget.total().as_secs_f64())?;
     let plan = Plan { strategy: args.strategy, seed: args.seed, ..Plan::default() };
     let competed = session.compete(&copies.space(), &workload, plan);
+    let made = session.trials().to_vec();
     progress.end();
     competed?;
-    let confirmation = Confirmation::of(session.trials(), &usual);
-    let trials = session.trials().len();
+    let confirmation = Confirmation::of(&made, &usual);
+    let trials = made.len();
     let pairs = confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len());
     let made = format!("{trials} trials of the baseline under other names, {pairs} pairs");
     match confirmation.map(|confirmation| confirmation.verdict()) {

@@ -9,17 +9,16 @@ use clap::Args;
 use serde_json::json;
 
 use super::job::Job;
-use super::progress::Progress;
+use super::progress::{Progress, ViewArgs};
 use super::{Usage, bench, job};
 use crate::budget::{self, Budget};
-use crate::cli::{BenchArgs, JobArgs};
+use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::Likeness;
 use crate::profile::Profile;
 use crate::report::number::percent;
 use crate::results::Folder;
-use crate::settings::Preset;
 use crate::tune::{Rig, Session};
 use crate::verification::{Finding, Verification};
 use crate::workload::Workload;
@@ -38,9 +37,10 @@ pub struct VerifyArgs {
     /// Prints JSON.
     #[arg(long)]
     json: bool,
-    /// The preset to compare with; by default the one for this machine.
-    #[arg(long, value_enum)]
-    baseline: Option<Preset>,
+    /// The preset or the WAN22 system optimizer's profile to compare with; by default the preset
+    /// for this machine.
+    #[arg(long, value_name = "PRESET|FILE")]
+    baseline: Option<BaselineChoice>,
     /// Measured repetitions a trial, after one to warm up.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
     repetitions: u32,
@@ -63,7 +63,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let profile = Profile::read(&args.profile)?;
     let machine = super::machine::here()?;
     let likeness = profile.machine.fingerprint.compare(&machine.fingerprint());
-    let baseline = job::baseline(args.baseline, &args.job, &machine);
+    let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
     let job = Job::Pipeline(job::open(&args.job, &baseline)?);
@@ -82,17 +82,18 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     bench.scratch = scratch.path().to_owned();
     (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
     let budget = Budget::start(args.budget);
-    let progress = Progress::new(&bench, budget);
+    let mut progress = Progress::new(&bench, budget, ViewArgs::default());
     let folder = Folder::new(scratch.path());
     let usual = bench.baseline();
     let journal = Journal::create(&folder.journal(), usual.keys(), args.repetitions as usize)?;
     let mut session = Session::new(&bench, &progress, budget, &folder, journal);
     let measured = session.verify(&workload, &knobs.values());
+    let trials = session.trials().to_vec();
     progress.end();
     measured?;
     // What was measured elsewhere may have taken any time.
     let recorded = profile.evidence.as_ref().filter(|_| likeness != Likeness::Different);
-    let verification = Verification::of(session.trials(), &usual, &knobs.values(), recorded);
+    let verification = Verification::of(&trials, &usual, &knobs.values(), recorded);
     let elsewhere = (likeness == Likeness::Different).then_some(profile.machine.host.as_str());
     finish(args, &verification, &workload, elsewhere)
 }
