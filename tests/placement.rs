@@ -52,6 +52,13 @@ fn plan(machine: &Machine, demand: Demand) -> String {
         });
         writeln!(text, "memory {mode}: {policies}").unwrap();
     }
+    let everywhere = Placement::shared(machine.allowed.clone());
+    for places in OmpPlaces::VARIANTS {
+        if let Some([(_, list), (_, bind)]) = places.variables(&everywhere, machine) {
+            let count = list.matches('{').count();
+            writeln!(text, "OpenMP {places}: {bind} over {count} places").unwrap();
+        }
+    }
     for note in &machine.notes {
         writeln!(text, "note: {note}").unwrap();
     }

@@ -1,10 +1,13 @@
 //! Baselines and spaces on machines that nobody here has. Expected numbers are worked out by
 //! hand from the formulas of the WAN22 system optimizer.
 
+use std::collections::HashSet;
+
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::machine::{Gpu, Machine};
-use wan22_tune::settings::{Baseline, Preset};
+use wan22_tune::search::{self, Measure, Observation, Plan, Stop, StrategyName};
+use wan22_tune::settings::{Baseline, Preset, quota_warning};
 use wan22_tune::space::{Candidate, Knob, Space, SpaceFile, Value};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
@@ -45,8 +48,10 @@ fn a_quota_is_the_ceiling_of_all_threads() {
     let space = space_of(FILE, &limited).unwrap();
     assert_eq!(words(&space, "intra_op_threads"), "1 2 3 4 5");
     assert_eq!(words(&space, "inter_op_threads"), "1 2 3 4 5");
-    // The baseline has 5 model threads and each pool its fewest: 5 + 1 + 2 + 1.
-    assert_eq!(threads(&space, &space.baseline()), 9);
+    // The baseline keeps within it: each pool has one worker, the model what is left of five.
+    assert_eq!(threads(&space, &space.baseline()), 5);
+    assert_eq!(space.given.baseline["intra_op_threads"], Value::Number(2));
+    assert_eq!(quota_warning(&limited), None);
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut legal = 0;
     for _ in 0..500 {
@@ -54,10 +59,23 @@ fn a_quota_is_the_ceiling_of_all_threads() {
         let candidate = Candidate::new(space.knobs.iter().map(level).collect::<Vec<_>>());
         if space.is_legal(&candidate) {
             legal += 1;
-            assert!(threads(&space, &candidate) <= 9);
+            assert!(threads(&space, &candidate) <= 5);
         }
     }
-    assert!(legal > 50, "{legal}");
+    assert!(legal > 10, "{legal}");
+}
+
+#[test]
+fn a_quota_below_one_thread_a_pool_is_warned_of() {
+    let mut limited = machine("package:1 numa:1 l3:2 core:8 pu:2");
+    limited.limits.cpu_quota = Some(1.5);
+    let space = space_of(FILE, &limited).unwrap();
+    assert_eq!(threads(&space, &space.baseline()), 4);
+    let warning = quota_warning(&limited).unwrap();
+    assert!(warning.starts_with("a quota of 1.5 CPUs' time for at least 4 threads"), "{warning}");
+    // A quota of no less than the CPUs is none.
+    limited.limits.cpu_quota = Some(64.0);
+    assert_eq!(quota_warning(&limited), None);
 }
 
 fn words(space: &Space, knob: &str) -> String {
@@ -301,4 +319,42 @@ fn experts_are_taken_as_far_as_the_machine_has_their_words() {
     let space = space_of(&bad, &machine(TWO_CORES)).unwrap();
     let error = space.experts(&SpaceFile::parse(&bad).unwrap()).unwrap_err().to_string();
     assert!(error.starts_with("expert[2].knobs.intra_op_threads: "), "{error}");
+}
+
+/// Resolves candidates on a machine and measures nothing.
+struct Resolving<'a> {
+    machine: &'a Machine,
+    baseline: &'a Baseline,
+    space: &'a Space,
+    measured: Vec<u64>,
+}
+
+impl Measure for Resolving<'_> {
+    fn identity(&self, candidate: &Candidate) -> Option<u64> {
+        let knobs = self.baseline.knobs.with(self.space.named(candidate)).unwrap();
+        Some(knobs.resolve(self.machine).ok()?.identity(&workload()))
+    }
+
+    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
+        if self.measured.len() == 60 {
+            return Err(Stop::Budget);
+        }
+        self.measured.push(self.identity(candidate).expect("a candidate that can run"));
+        Ok(Observation::new(candidate.clone(), Some(1.0).into()))
+    }
+}
+
+#[test]
+fn no_two_measured_candidates_come_to_the_same_settings() {
+    for description in [TWO_CORES, WORKSTATION, TWO_SOCKETS] {
+        let machine = machine(description);
+        let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
+        let space = space_of(FILE, &machine).unwrap();
+        let (machine, baseline, space) = (&machine, &baseline, &space);
+        let mut resolving = Resolving { machine, baseline, space, measured: Vec::new() };
+        let plan = Plan { strategy: StrategyName::Random, seed: 3, ..Plan::default() };
+        search::run(space, &plan, &mut resolving);
+        let different: HashSet<&u64> = resolving.measured.iter().collect();
+        assert_eq!((different.len(), resolving.measured.len()), (60, 60), "{description}");
+    }
 }

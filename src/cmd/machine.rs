@@ -10,7 +10,7 @@ use super::{Usage, print};
 use crate::launch::{self, Layout, MemoryMode};
 use crate::machine::{Machine, Occupant, rehearsed};
 use crate::profile::Profile;
-use crate::settings::{Baseline, Preset, Settings};
+use crate::settings::{Baseline, Preset, Settings, quota_warning};
 
 /// Shows what this process may use of the machine.
 #[derive(Debug, Args)]
@@ -63,7 +63,7 @@ impl MachineChoice {
 /// The machine can't be detected.
 pub fn here() -> Result<Machine> {
     let machine = launch::proven(Machine::detect()?);
-    if let Some(warning) = launch::refusals(&machine) {
+    for warning in launch::refusals(&machine).into_iter().chain(quota_warning(&machine)) {
         eprintln!("wan22-tune: {warning}");
     }
     Ok(machine)
@@ -80,7 +80,8 @@ pub fn run(args: &MachineArgs) -> Result<()> {
     }
     let settings = args.profile.as_deref().map(|path| settings(path, &machine)).transpose()?;
     if let Some(path) = &args.svg {
-        let drawing = machine.drawing(&settings.as_ref().map(occupants).unwrap_or_default());
+        let pools = settings.as_ref().map(occupants).unwrap_or_default();
+        let drawing = machine.drawing(&pools, &settings.as_ref().map(memory).unwrap_or_default());
         return std::fs::write(path, drawing).with_context(|| path.display().to_string());
     }
     let layouts = words(Layout::of(&machine), Into::into);
@@ -110,9 +111,15 @@ fn who_runs_where(settings: &Settings) -> String {
     for Occupant { pool, threads, cpus } in occupants(settings) {
         let _ = writeln!(text, "  {pool:<12}{threads:>4} threads on CPUs {cpus}");
     }
-    let _ = writeln!(text, "  {:<12}{}", "weights", settings.weights_memory);
-    let _ = writeln!(text, "  {:<12}{}", "memory", settings.memory);
+    for line in memory(settings) {
+        let _ = writeln!(text, "  {line}");
+    }
     text
+}
+
+fn memory(settings: &Settings) -> Vec<String> {
+    let policies = [("weights", &settings.weights_memory), ("memory", &settings.memory)];
+    policies.iter().map(|(what, policy)| format!("{what:<12}{policy}")).collect()
 }
 
 fn words<T>(options: Vec<T>, word: impl Fn(T) -> &'static str) -> String {

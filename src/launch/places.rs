@@ -12,9 +12,20 @@ use crate::machine::{CpuSet, HIGHEST_INDEX, Machine};
 /// Which places the model's threads are dealt to, inside the CPUs that the layout gives the
 /// model, and how.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::VariantArray,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::VariantArray,
 )]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum OmpPlaces {
     /// None: the kernel moves threads over all the model's CPUs.
     #[default]

@@ -1,6 +1,8 @@
 //! A machine drawn as SVG, in the manner of lstopo: packages hold nodes, nodes L3 groups, those
 //! cores, and cores their siblings.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::picture::{UNKNOWN, counted, size};
@@ -23,8 +25,9 @@ const LINE: usize = 17;
 const LETTER: usize = 7;
 const CPU: (usize, usize) = (36, 20);
 
-/// Boxes beside each other in a box.
-const ACROSS: usize = 4;
+/// Width over height that boxes in a box are arranged for, and cores beside each other.
+const SHAPE: f64 = 1.6;
+const CORES_ACROSS: [usize; 2] = [8, 16];
 
 const STYLE: &str = "text{font:12px sans-serif;fill:#222}rect{stroke:#666;fill:#fff}\
     .package{fill:#f3f3f3}.node{fill:#efe9d9}.l3{fill:#fff}.core{fill:#e4e4e4}\
@@ -41,8 +44,25 @@ struct Frame {
 }
 
 impl Frame {
+    /// As many boxes beside each other as make it neither a tower nor a ribbon, with few gaps.
     fn new(class: &'static str, text: Vec<String>, inside: Vec<Frame>) -> Self {
-        Self { class, text, inside, across: ACROSS }
+        let mut frame = Self { class, text, inside, across: 1 };
+        let boxes = frame.inside.len();
+        let mut ugliness = |across: usize| {
+            frame.across = across;
+            let (width, height) = frame.extent();
+            let gaps = (boxes.div_ceil(across) * across - boxes) as f64 / boxes as f64;
+            (width as f64 / height as f64 / SHAPE).ln().abs() + gaps
+        };
+        let best = (1..=boxes).map(|across| (ugliness(across), across));
+        let best = best.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(1, |(_, across)| across);
+        frame.across = best;
+        frame
+    }
+
+    /// Boxes in rows of `across`.
+    fn rows(class: &'static str, text: Vec<String>, inside: Vec<Frame>, across: usize) -> Self {
+        Self { class, text, inside, across }
     }
 
     fn leaf(class: &'static str, text: String) -> Self {
@@ -89,15 +109,20 @@ impl Frame {
 }
 
 impl Machine {
-    /// The topology with what this process may use of it, and with who runs where, as SVG.
-    pub fn drawing(&self, occupants: &[Occupant]) -> String {
-        let mut inside: Vec<Frame> =
-            (0..self.packages.len()).map(|number| self.package_frame(number, occupants)).collect();
+    /// The topology with what this process may use of it, and with who runs where, as SVG;
+    /// `remarks` stand below.
+    pub fn drawing(&self, occupants: &[Occupant], remarks: &[String]) -> String {
+        let packages = 0..self.packages.len();
+        let mut parts: Vec<Frame> =
+            packages.map(|number| self.package_frame(number, occupants)).collect();
         let memory_only = self.nodes.iter().filter(|node| node.cpus.is_empty());
-        inside.extend(memory_only.map(|node| Frame::new("node", node_lines(node), Vec::new())));
-        inside.push(self.legend_frame(occupants));
-        let mut all = Frame::new("plain", self.heading_lines(), inside);
-        all.across = 1;
+        parts.extend(memory_only.map(|node| Frame::new("node", node_lines(node), Vec::new())));
+        let machine = Frame::new("plain", self.heading_lines(), parts);
+        let mut inside = vec![machine, self.legend_frame(occupants)];
+        if !remarks.is_empty() {
+            inside.push(Frame::new("plain", remarks.to_vec(), Vec::new()));
+        }
+        let all = Frame::rows("plain", Vec::new(), inside, 1);
         let (width, height) = all.extent();
         let drawn = all.draw(0, 0);
         html! {
@@ -144,11 +169,10 @@ impl Machine {
             let cpus = group.intersection(here);
             let inside = |core: &&Core| !core.cpus.is_disjoint(&cpus);
             let cores = self.cores.iter().filter(inside);
-            let cores = cores.map(|core| self.core_frame(core, occupants)).collect();
+            let cores: Vec<Frame> = cores.map(|core| self.core_frame(core, occupants)).collect();
             let bytes = if self.l3_bytes > 0 { size(self.l3_bytes) } else { String::new() };
-            let mut frame = Frame::new("l3", vec![format!("L3 {number} {bytes}")], cores);
-            frame.across = 2 * ACROSS;
-            frame
+            let across = CORES_ACROSS[usize::from(cores.len() > 4 * CORES_ACROSS[0])];
+            Frame::rows("l3", vec![format!("L3 {number} {bytes}")], cores, across)
         };
         groups.map(frame).collect()
     }
@@ -156,9 +180,7 @@ impl Machine {
     fn core_frame(&self, core: &Core, occupants: &[Occupant]) -> Frame {
         let class = if core.kind == CoreKind::Efficiency { "thrifty" } else { "core" };
         let cpu = |cpu| Frame::leaf(self.class_of(cpu, occupants), cpu.to_string());
-        let mut frame = Frame::new(class, Vec::new(), core.cpus.iter().map(cpu).collect());
-        frame.across = 1;
-        frame
+        Frame::rows(class, Vec::new(), core.cpus.iter().map(cpu).collect(), 1)
     }
 
     fn class_of(&self, cpu: u32, occupants: &[Occupant]) -> &'static str {
@@ -175,31 +197,30 @@ impl Machine {
 
     /// What the colours say: those that there are.
     fn legend_frame(&self, occupants: &[Occupant]) -> Frame {
-        let all = self.cores.iter().flat_map(|core| core.cpus.iter());
-        let used: Vec<&str> = all.map(|cpu| self.class_of(cpu, occupants)).collect();
-        let entry = |class: &'static str, text: &str| {
-            used.contains(&class).then(|| Frame::leaf(class, text.to_owned()))
-        };
-        let threads = |o: &Occupant| {
-            Frame::leaf("plain", format!("{}: {}", o.pool, counted(o.threads, "thread")))
-        };
-        let kinds = self.cores.iter().any(|core| core.kind == CoreKind::Efficiency);
-        let thrifty = kinds.then(|| Frame::leaf("thrifty", "thrifty core".to_owned()));
-        let signs = [
-            entry("denied", "not allowed"),
-            entry("all", "all pools"),
-            entry("pools", "io, preprocess, batch"),
-            entry("model", "model"),
-            entry("io", "io pool"),
-            entry("preprocess", "preprocess pool"),
-            entry("batch", "batch pool"),
-            thrifty,
-        ];
-        let mut frame = Frame::new("plain", Vec::new(), signs.into_iter().flatten().collect());
-        frame.inside.extend(occupants.iter().map(threads));
-        frame.across = 2 * ACROSS;
-        frame
+        let mut meaning: BTreeMap<&str, String> = BTreeMap::new();
+        for cpu in self.cores.iter().flat_map(|core| core.cpus.iter()) {
+            let class = self.class_of(cpu, occupants);
+            meaning.entry(class).or_insert_with(|| match class {
+                "denied" => "not allowed".to_owned(),
+                "cpu" => "nobody".to_owned(),
+                _ => who(occupants.iter().filter(|occupant| occupant.cpus.contains(cpu))),
+            });
+        }
+        if occupants.is_empty() {
+            meaning.remove("cpu");
+        }
+        if self.cores.iter().any(|core| core.kind == CoreKind::Efficiency) {
+            meaning.insert("thrifty", "thrifty core".to_owned());
+        }
+        let signs = meaning.into_iter().map(|(class, text)| Frame::leaf(class, text)).collect();
+        Frame::rows("plain", Vec::new(), signs, 1)
     }
+}
+
+/// `model: 8 threads` or `io: 1 thread, batch: 1 thread`.
+fn who<'a>(here: impl Iterator<Item = &'a Occupant>) -> String {
+    let each = here.map(|o| format!("{}: {}", o.pool, counted(o.threads, "thread")));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 fn node_lines(node: &Node) -> Vec<String> {
@@ -224,7 +245,7 @@ mod tests {
         let mut machine = Machine::from_synthetic(text).unwrap();
         machine.allowed = "0-13".parse().unwrap();
         machine.cores[3].kind = CoreKind::Efficiency;
-        let svg = machine.drawing(&[]);
+        let svg = machine.drawing(&[], &[]);
         let drawn = ["package", "node", "core", "thrifty", "cpu", "denied"].map(|c| boxes(&svg, c));
         // The last sign is the legend's.
         assert_eq!(drawn, [2, 2, 7, 2, 14, 3]);
@@ -236,8 +257,28 @@ mod tests {
         let mut machine = Machine::from_synthetic("package:1 [numa] l3:1 core:4 pu:1").unwrap();
         machine.cpu.model = "A <b> & C".to_owned();
         let on = |pool, cpus: &str| Occupant { pool, threads: 2, cpus: cpus.parse().unwrap() };
-        let svg = machine.drawing(&[on("model", "0-1,3"), on("io", "2-3")]);
+        let remarks = ["weights bind 0".to_owned()];
+        let svg = machine.drawing(&[on("model", "0-1,3"), on("io", "2-3")], &remarks);
+        // Those of the machine, and one of the legend each.
         assert_eq!(["model", "io", "all", "cpu"].map(|class| boxes(&svg, class)), [3, 2, 2, 0]);
-        assert!(svg.contains("model: 2 threads") && svg.contains("A &lt;b&gt; &amp; C"), "{svg}");
+        assert!(svg.contains(">model: 2 threads, io: 2 threads<"), "{svg}");
+        assert!(svg.contains("A &lt;b&gt; &amp; C") && svg.contains("weights bind 0"), "{svg}");
+    }
+
+    #[test]
+    fn a_drawing_is_neither_a_tower_nor_a_ribbon() {
+        for text in [
+            "package:1 group:4 [numa] l3:2 core:8 pu:2",
+            "package:16 [numa] l3:8 core:8 pu:2",
+            "package:1 [numa] l2:80 core:1 pu:1",
+        ] {
+            let svg = Machine::from_synthetic(text).unwrap().drawing(&[], &[]);
+            let side = |name: &str| -> f64 {
+                let from = svg.find(&format!("{name}=\"")).unwrap() + name.len() + 2;
+                svg[from..].split('"').next().unwrap().parse().unwrap()
+            };
+            let shape = side("width") / side("height");
+            assert!((0.5..4.0).contains(&shape), "{text}: {shape}");
+        }
     }
 }

@@ -183,6 +183,11 @@ impl Machine {
         self.allowed.len().min(self.quota())
     }
 
+    /// The threads that a quota lets run at once, at least 1, where it allows fewer than the CPUs.
+    pub fn quota_ceiling(&self) -> Option<usize> {
+        Some(self.quota()).filter(|&threads| threads < self.allowed.len())
+    }
+
     /// The quota of the process's cgroup as it is now, in CPU seconds a second; `None` without.
     pub fn quota_now(roots: &Roots) -> Option<f64> {
         cgroup::Cgroup::read(roots).limits.cpu_quota

@@ -64,6 +64,7 @@ impl Baseline {
             Preset::Rtx4080 => desktop(cores, 8, 512, 256, 2),
             Preset::Generic => desktop(cores, 4, 384, 192, 1),
         };
+        let knobs = within_quota(knobs, machine);
         let optimal = OptimalSettings::of_preset(preset, machine, &knobs, cores);
         Self { preset, knobs, optimal }
     }
@@ -127,6 +128,35 @@ impl Knobs {
     pub fn neutral() -> Self {
         pipeline(1)
     }
+}
+
+/// A quota is the ceiling of all threads together, as far as each pool can do with fewer: the
+/// workers first, down to one each, then the model.
+fn within_quota(mut knobs: Knobs, machine: &Machine) -> Knobs {
+    let ceiling = machine.quota_ceiling().unwrap_or(usize::MAX);
+    while knobs.threads() > ceiling.max(LEAST_THREADS) {
+        let Knobs { intra_op_threads, preprocess_workers, io_workers, batch_workers, .. } =
+            &mut knobs;
+        let pools = [preprocess_workers, io_workers, batch_workers, intra_op_threads];
+        if let Some(threads) = pools.into_iter().find(|threads| **threads > 1) {
+            *threads -= 1;
+        }
+    }
+    knobs
+}
+
+/// The threads of a trial that has one in each pool.
+const LEAST_THREADS: usize = 4;
+
+/// That the quota allows fewer threads than a trial has at the least, and the cure.
+pub fn quota_warning(machine: &Machine) -> Option<String> {
+    machine.quota_ceiling().filter(|&ceiling| ceiling < LEAST_THREADS)?;
+    let quota = machine.limits.cpu_quota?;
+    Some(format!(
+        "a quota of {quota} CPUs' time for at least {LEAST_THREADS} threads (the model's and one for \
+         each pool): the kernel will stop them in turn; give {LEAST_THREADS} CPUs or more (docker \
+         run --cpus {LEAST_THREADS})"
+    ))
 }
 
 impl Baseline {

@@ -146,6 +146,12 @@ impl Knobs {
         }
     }
 
+    /// The model's threads and all workers.
+    pub fn threads(&self) -> usize {
+        let workers = self.io_workers + self.preprocess_workers + self.batch_workers;
+        self.intra_op_threads + workers
+    }
+
     fn demand(&self) -> Demand {
         Demand {
             model: self.intra_op_threads,

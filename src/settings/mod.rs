@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::launch::{MemoryPolicy, Placement};
 use crate::workload::Workload;
 
-pub use baseline::{Baseline, Preset};
+pub use baseline::{Baseline, Preset, quota_warning};
 pub use knobs::Knobs;
 pub use numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision};
 pub use optimal::{HardwareProfile, OptimalSettings};
