@@ -32,10 +32,10 @@ enum Command {
     Bench(bench::Bench),
 }
 
-/// Its own version and that of the libtorch that it found when it was loaded.
-fn version() -> String {
+/// Its own version and that of the libtorch that it found when it was loaded; made once, for good.
+fn version() -> &'static str {
     let libtorch = native::libtorch_version().unwrap_or_else(|| "unknown".to_owned());
-    format!("{}, libtorch {libtorch}", env!("CARGO_PKG_VERSION"))
+    format!("{}, libtorch {libtorch}", env!("CARGO_PKG_VERSION")).leak()
 }
 
 fn main() -> ExitCode {
