@@ -19,6 +19,20 @@ mod torch {
         // $ORIGIN first: a release archive carries libtorch beside the worker.
         println!("{worker}=-Wl,-rpath,$ORIGIN/libtorch/lib:{libraries}");
         shim(&libraries);
+        answer_for_mkl();
+    }
+
+    /// A library of one function, which `exec` loads from beside the programs where a profile asks.
+    fn answer_for_mkl() {
+        const SOURCE: &str = "src/launch/mkl.c";
+        println!("cargo::rerun-if-changed={SOURCE}");
+        let out = std::path::PathBuf::from(var("OUT_DIR").expect("cargo sets OUT_DIR"));
+        // OUT_DIR is build/PACKAGE/out below the folder of the programs.
+        let programs = out.ancestors().nth(3).expect("cargo's layout");
+        let mut compiler = cc::Build::new().get_compiler().to_command();
+        let command = compiler.args(["-shared", "-fPIC", "-nostdlib", "-O2", "-o"]);
+        let status = command.arg(programs.join("libwan22-mkl.so")).arg(SOURCE).status();
+        assert!(status.is_ok_and(|status| status.success()), "the C compiler failed on {SOURCE}");
     }
 
     fn shim(libraries: &str) {

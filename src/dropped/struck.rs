@@ -29,7 +29,7 @@ impl Struck {
 }
 
 /// Knobs that a difference may come from, by how its words begin; any changed knob where none fits.
-const CAUSES: [(&str, &[&str]); 25] = [
+const CAUSES: [(&str, &[&str]); 26] = [
     ("intra-op threads", &["intra_op_threads"]),
     ("inter-op threads", &["inter_op_threads"]),
     ("io pool's CPUs", &["affinity"]),
@@ -52,7 +52,8 @@ const CAUSES: [(&str, &[&str]); 25] = [
     ("huge pages", &["huge_pages"]),
     ("THP_MEM_ALLOC_ENABLE", &["huge_pages"]),
     ("GLIBC_TUNABLES", &["allocator", "huge_pages"]),
-    ("LD_PRELOAD", &["allocator", "omp_runtime"]),
+    ("LD_PRELOAD", &["allocator", "omp_runtime", "mkl_dispatch"]),
+    ("MKL's dispatch", &["mkl_dispatch"]),
     ("OMP_WAIT_POLICY", &["omp_wait"]),
     ("ONEDNN_MAX_CPU_ISA", &["onednn_isa"]),
 ];

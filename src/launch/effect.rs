@@ -14,7 +14,7 @@ use super::environment;
 use super::places::Places;
 use super::residence;
 use super::syscalls;
-use super::{HugePages, MemoryPolicy};
+use super::{HugePages, MemoryPolicy, MklDispatch};
 use crate::machine::{CpuSet, Roots};
 use crate::settings::{Numerics, Settings};
 
@@ -45,6 +45,8 @@ pub struct Effect {
     pub inter_op_threads: Option<usize>,
     /// Numbers and kernels, as the models and libtorch hold them; filled in by the worker.
     pub numerics: Option<Numerics>,
+    /// Which kernels MKL takes, as it says itself; filled in by the worker.
+    pub mkl_dispatch: Option<MklDispatch>,
     /// libtorch's own account of its parallelism; filled in by the worker.
     pub parallel_info: String,
     /// The instruction set that libtorch chose its kernels for; filled in by the worker.
@@ -135,6 +137,10 @@ impl Effect {
             intra_op_threads: Some(settings.intra_op_threads),
             inter_op_threads: Some(settings.inter_op_threads),
             numerics: Some(settings.numerics),
+            // An Intel processor's MKL gives Intel's answer without being asked.
+            mkl_dispatch: preloaded(settings)
+                .any(|name| MklDispatch::Intel.library() == Some(name))
+                .then_some(MklDispatch::Intel),
             ..Self::default()
         }
     }
@@ -148,6 +154,13 @@ impl Effect {
         found.extend(self.environment_mismatches(&asked));
         if self.allocator != asked.allocator {
             found.push(differs("allocator", &asked.allocator, &self.allocator));
+        }
+        if asked.mkl_dispatch.is_some() && self.mkl_dispatch != asked.mkl_dispatch {
+            let word = |dispatch: Option<MklDispatch>| {
+                dispatch.map_or("not reported".to_owned(), |dispatch| dispatch.to_string())
+            };
+            let (asked, got) = (word(asked.mkl_dispatch), word(self.mkl_dispatch));
+            found.push(differs("MKL's dispatch", &asked, &got));
         }
         if self.numerics != asked.numerics {
             let words = |numerics: Option<Numerics>| {

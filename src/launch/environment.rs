@@ -10,7 +10,7 @@ use strum::VariantArray;
 
 use super::allocator::{GLIBC_KEEP, JEMALLOC_KEEP};
 use super::huge_pages::GLIBC_HUGE;
-use super::{Allocator, OmpRuntime, OnednnIsa, library};
+use super::{Allocator, MklDispatch, OmpRuntime, OnednnIsa, library};
 use crate::machine::Roots;
 /// Names with these beginnings decide how OpenMP, MKL, libtorch or the allocator run. A parent
 /// may have set them for itself (Dask and Ray export OMP_NUM_THREADS=1), so none is inherited.
@@ -47,6 +47,7 @@ static ALLOWED: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
     const INDEX: &str = "(0|[1-9][0-9]{0,4})";
     let allocator = one_of(Allocator::VARIANTS.iter().filter_map(|allocator| allocator.library()));
     let openmp = one_of(OmpRuntime::VARIANTS.iter().filter_map(|runtime| runtime.library()));
+    let mkl = one_of(MklDispatch::VARIANTS.iter().filter_map(|dispatch| dispatch.library()));
     let (keep, huge) = (one_of([GLIBC_KEEP]), one_of([GLIBC_HUGE]));
     let interval = format!("{INDEX}:{COUNT}");
     let place = format!("\\{{{interval}(,{interval})*\\}}");
@@ -62,7 +63,7 @@ static ALLOWED: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
         ("GLIBC_TUNABLES", format!("{keep}(:{huge})?|{huge}")),
         ("MALLOC_CONF", one_of([JEMALLOC_KEEP])),
         // By name and never by path: which file that is, the launch finds out.
-        ("LD_PRELOAD", format!("{allocator}(:{openmp})?|{openmp}")),
+        ("LD_PRELOAD", format!("{allocator}(:{openmp})?(:{mkl})?|{openmp}(:{mkl})?|{mkl}")),
         ("ONEDNN_MAX_CPU_ISA", one_of(OnednnIsa::VARIANTS.iter().filter_map(|isa| isa.value()))),
         ("OMP_PLACES", format!("{place}(,{place})*")),
         ("OMP_PROC_BIND", one_of(["close", "spread"])),
@@ -180,6 +181,9 @@ mod tests {
             ("LD_PRELOAD", "libjemalloc.so.2"),
             ("LD_PRELOAD", "libomp.so.5"),
             ("LD_PRELOAD", "libtcmalloc_minimal.so.4:libiomp5.so"),
+            ("LD_PRELOAD", "libtcmalloc_minimal.so.4:libiomp5.so:libwan22-mkl.so"),
+            ("LD_PRELOAD", "libomp.so.5:libwan22-mkl.so"),
+            ("LD_PRELOAD", "libwan22-mkl.so"),
             ("GLIBC_TUNABLES", GLIBC_HUGE),
             ("GLIBC_TUNABLES", both.as_str()),
             ("OMP_PLACES", "{0:1,64:1},{1:1,65:1}"),
@@ -205,6 +209,8 @@ mod tests {
             ("LD_LIBRARY_PATH", "/tmp"),
             ("LD_PRELOAD", "x.so"),
             ("LD_PRELOAD", "./libjemalloc.so.2"),
+            ("LD_PRELOAD", "/tmp/libwan22-mkl.so"),
+            ("LD_PRELOAD", "libwan22-mkl.so:libomp.so.5"),
             ("LD_PRELOAD", "libjemallocXso.2"),
             ("OMP_NUM_THREADS", "0"),
             ("OMP_NUM_THREADS", "8; rm"),

@@ -24,6 +24,9 @@ pub const KNOWN: [Library; 5] = [
     Library { file: "libomp.so.5", package: "libomp5" },
 ];
 
+/// This program's own, which lies beside it and makes MKL take its fast kernels on AMD's processors.
+pub const MKL: &str = "libwan22-mkl.so";
+
 /// Where distributions put libraries; the dynamic linker searches the same folders by itself.
 pub const FOLDERS: [&str; 5] = [
     "/usr/lib/x86_64-linux-gnu",
@@ -49,11 +52,14 @@ pub enum NotFound {
     Untrusted(String),
 }
 
-/// The system's file of that name: a path that nobody but root could have put there.
+/// The system's file of that name, a path that nobody but root could have put there; or our own.
 ///
 /// # Errors
 /// There is none, with the package to install; or others may write to it.
 pub fn find(name: &str, roots: &Roots) -> Result<String, NotFound> {
+    if name == MKL {
+        return beside_this_program(name);
+    }
     let package = package(name)
         .ok_or_else(|| NotFound::Untrusted(format!("{name}: no library that may be loaded")))?;
     let mut places = FOLDERS.iter().map(|folder| roots.mounted(folder).join(name));
@@ -71,6 +77,15 @@ pub fn find(name: &str, roots: &Roots) -> Result<String, NotFound> {
         only_of(owner, part)?;
     }
     Ok(place.display().to_string())
+}
+
+/// Whoever could put another file there could as well put another program in this one's place.
+fn beside_this_program(name: &str) -> Result<String, NotFound> {
+    let place = std::env::current_exe().map(|program| program.with_file_name(name));
+    match place {
+        Ok(place) if place.exists() => Ok(place.display().to_string()),
+        _ => Err(NotFound::Absent(format!("no {name} beside this program; `make build` makes it"))),
+    }
 }
 
 /// Why a known library can't be chosen on this system, in words; `None` where it can.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Precision};
 use super::{Knobs, OptimalSettings};
 use crate::launch::{
-    Allocator, HugePages, Layout, MemoryMode, OmpPlaces, OmpRuntime, OmpWait, OnednnIsa,
+    Allocator, HugePages, Layout, MemoryMode, MklDispatch, OmpPlaces, OmpRuntime, OmpWait,
+    OnednnIsa,
 };
 use crate::machine::Machine;
 
@@ -115,6 +116,7 @@ fn pipeline(cores: usize) -> Knobs {
         conv_backend: ConvBackend::default(),
         memory_format: MemoryFormat::default(),
         onednn_isa: OnednnIsa::Newest,
+        mkl_dispatch: MklDispatch::default(),
         huge_pages: HugePages::default(),
         malloc_arenas: 4,
         omp_places: OmpPlaces::default(),

@@ -55,7 +55,11 @@ pub fn of(knobs: &Knobs, placement: &Placement, machine: &Machine) -> BTreeMap<S
 /// What libraries read when they are loaded. The allocator comes first in LD_PRELOAD: what is
 /// preloaded after it allocates from it.
 fn chosen_at_start(knobs: &Knobs) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let others =
-        [knobs.omp_runtime.variable(), knobs.omp_wait.variable(), knobs.huge_pages.variable()];
+    let others = [
+        knobs.omp_runtime.variable(),
+        knobs.omp_wait.variable(),
+        knobs.huge_pages.variable(),
+        knobs.mkl_dispatch.variable(),
+    ];
     knobs.allocator.variables().chain(others.into_iter().flatten())
 }

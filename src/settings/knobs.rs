@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision};
 use super::{Settings, Workers, environment};
 use crate::launch::{
-    Allocator, Demand, HugePages, Layout, MemoryMode, OmpPlaces, OmpRuntime, OmpWait, OnednnIsa,
+    Allocator, Demand, HugePages, Layout, MemoryMode, MklDispatch, OmpPlaces, OmpRuntime, OmpWait,
+    OnednnIsa,
 };
 use crate::machine::{Machine, Roots};
 use crate::space::Value;
@@ -53,6 +54,8 @@ pub struct Knobs {
     pub memory_format: MemoryFormat,
     /// The newest instructions that oneDNN may use.
     pub onednn_isa: OnednnIsa,
+    /// Which kernels MKL takes.
+    pub mkl_dispatch: MklDispatch,
     /// Who asks the kernel for huge pages.
     pub huge_pages: HugePages,
     /// Arenas of glibc's malloc.
@@ -134,7 +137,9 @@ impl Knobs {
     pub fn refusal(&self, roots: &Roots) -> Option<String> {
         let of_libraries =
             self.allocator.refusal(roots).or_else(|| self.omp_runtime.refusal(roots));
-        of_libraries.or_else(|| self.huge_pages.refusal(roots))
+        of_libraries
+            .or_else(|| self.mkl_dispatch.refusal(roots))
+            .or_else(|| self.huge_pages.refusal(roots))
     }
 
     /// Pool sizes of the image pipeline.

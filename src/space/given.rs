@@ -97,7 +97,8 @@ fn refusal(
     let by_machine = unless(layout, "this machine has no such layout")
         .or_else(|| unless(mode, refused_mode))
         .or_else(|| unless(knobs.omp_places.exists(machine), "it would be a single place here"))
-        .or_else(|| unless(knobs.onednn_isa.limits(machine), "no limit on this processor"));
+        .or_else(|| unless(knobs.onednn_isa.limits(machine), "no limit on this processor"))
+        .or_else(|| unless(knobs.mkl_dispatch.is_choice(machine), "not an AMD processor"));
     // What a machine that is only planned for has installed, nobody knows.
     let is_here = machine.source == Source::Live;
     Ok(by_machine.or_else(|| knobs.refusal(&Roots::live()).filter(|_| is_here)))

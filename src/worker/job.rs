@@ -183,6 +183,7 @@ impl<'a> Trial<'a> {
             intra_op_threads: count(tch::get_num_threads()),
             inter_op_threads: count(tch::get_num_interop_threads()),
             numerics: self.numerics(),
+            mkl_dispatch: native::mkl_dispatch(),
             parallel_info: native::parallel_info(),
             cpu_capability: native::cpu_capability(),
             ..Effect::read()

@@ -4,11 +4,13 @@
 use std::ffi::{c_char, c_int};
 
 use strum::VariantArray;
+use wan22_tune::launch::MklDispatch;
 use wan22_tune::settings::MatmulPrecision;
 
 unsafe extern "C" {
     fn wan22_set_float32_matmul_precision(level: c_int);
     fn wan22_float32_matmul_precision() -> c_int;
+    fn wan22_mkl_takes_intel() -> c_int;
     fn wan22_parallel_info(buffer: *mut c_char, size: usize) -> usize;
     fn wan22_cpu_capability(buffer: *mut c_char, size: usize) -> usize;
     fn wan22_show_config(buffer: *mut c_char, size: usize) -> usize;
@@ -25,6 +27,16 @@ pub fn float32_matmul_precision() -> Option<MatmulPrecision> {
     // SAFETY: reads a flag of libtorch's global context; no pointers cross.
     let level = unsafe { wan22_float32_matmul_precision() };
     MatmulPrecision::VARIANTS.iter().copied().find(|precision| *precision as c_int == level)
+}
+
+/// Which kernels MKL takes here; `None` where libtorch has no MKL.
+pub fn mkl_dispatch() -> Option<MklDispatch> {
+    // SAFETY: asks a function of MKL without arguments, if there is one.
+    match unsafe { wan22_mkl_takes_intel() } {
+        0 => Some(MklDispatch::Own),
+        1.. => Some(MklDispatch::Intel),
+        _ => None,
+    }
 }
 
 /// libtorch's account of its threads: OpenMP and MKL versions, pool sizes, environment.

@@ -14,6 +14,10 @@ size_t copy(const std::string& text, char* buffer, size_t size) {
 }  // namespace
 
 extern "C" {
+// MKL's own question about the processor, inside libtorch: a library that was loaded before may
+// answer it instead. Weak, since a libtorch without MKL has none.
+int mkl_serv_intel_cpu_true(void) __attribute__((weak));
+int wan22_mkl_takes_intel() { return mkl_serv_intel_cpu_true ? mkl_serv_intel_cpu_true() : -1; }
 // 0 highest, 1 high, 2 medium.
 void wan22_set_float32_matmul_precision(int level) {
   static const char* const names[] = {"highest", "high", "medium"};
