@@ -166,3 +166,28 @@ impl Entry {
         unsafe { MmapOptions::new().offset(self.offset).len(self.bytes).map(&file) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file's own pages lie where the page cache has them, whatever the trial's memory policy.
+    #[test]
+    fn weights_lie_in_memory_of_their_own() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/wan/text_encoder");
+        let files = Files::open(&folder).unwrap();
+        let shape = files.shape("shared.weight").unwrap().to_vec();
+        // Stored as bfloat16: no cast makes the copy.
+        let tensor = files.tensor("shared.weight", &shape, Kind::BFloat16).ok().unwrap();
+        let address = tensor.data_ptr() as usize;
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let holds = |line: &&str| {
+            let (range, _) = line.split_once(' ').unwrap();
+            let (start, end) = range.split_once('-').unwrap();
+            let [start, end] = [start, end].map(|text| usize::from_str_radix(text, 16).unwrap());
+            (start..end).contains(&address)
+        };
+        let line = maps.lines().find(holds).unwrap();
+        assert!(!line.contains("safetensors"), "{line}");
+    }
+}
