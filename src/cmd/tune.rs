@@ -17,7 +17,7 @@ use crate::machine::{self, Machine};
 use crate::own::Own;
 use crate::report;
 use crate::results::{Folder, Results};
-use crate::search::Plan;
+use crate::search::{Plan, StrategyName, grid};
 use crate::settings::Baseline;
 use crate::space::{Candidate, Space, SpaceFile, Tune};
 use crate::trial::Trial;
@@ -171,6 +171,11 @@ fn measure(
     let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
     let earlier = earlier.collect();
     let plan = Plan { strategy: args.strategy, seed: args.seed, first, known: Vec::new(), earlier };
+    if args.strategy == StrategyName::Grid {
+        session.baseline(&workload)?;
+        let trials = session.trials().len() + session.trials_left();
+        grid::fits(&space, trials).map_err(super::Usage)?;
+    }
     session.compete(&space, &workload, plan)
 }
 

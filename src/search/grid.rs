@@ -3,7 +3,10 @@
 use super::draw::Draw;
 use super::objective::Objective;
 use super::propose::{Proposal, Propose};
-use crate::space::Space;
+use crate::space::{Candidate, Space};
+
+/// Raw candidates that are counted one by one.
+const COUNTED: u128 = 20_000;
 
 /// Goes through a space in the order of its levels.
 pub(super) struct Grid {
@@ -23,7 +26,7 @@ impl Grid {
 /// # Errors
 /// The sizes, and what to do instead.
 pub fn fits(space: &Space, budget: usize) -> Result<(), String> {
-    let size = space.listed.as_ref().map_or_else(|| space.raw_count(), |l| l.len() as u128);
+    let size = space.listed.as_ref().map_or_else(|| legal_count(space), |l| l.len() as u128);
     if size <= budget as u128 {
         return Ok(());
     }
@@ -32,6 +35,15 @@ pub fn fits(space: &Space, budget: usize) -> Result<(), String> {
          give more time, a smaller space, or another strategy",
         space.name
     ))
+}
+
+/// Legal candidates, counted one by one where a space is small; else those before constraints.
+fn legal_count(space: &Space) -> u128 {
+    if space.raw_count() > COUNTED {
+        return space.raw_count();
+    }
+    let legal = |c: &Candidate| space.canonical(c) == *c && space.is_legal(c);
+    space.candidates().filter(legal).count() as u128
 }
 
 impl Propose for Grid {

@@ -271,6 +271,11 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// About how many trials the search can still pay for, if they take as long as the baseline's.
+    pub fn trials_left(&self) -> usize {
+        self.left_for_search().div_duration_f64(self.baseline_trial()) as usize
+    }
+
     fn baseline_trial(&self) -> Duration {
         let trial = self.first(Phase::Baseline);
         Duration::from_secs_f64(trial.map_or(1.0, |trial| trial.wall_s))
