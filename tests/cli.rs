@@ -220,3 +220,24 @@ fn the_tuner_does_not_link_libtorch() {
     assert!(libraries.contains("libc.so"), "{libraries}");
     assert!(!libraries.contains("torch") && !libraries.contains("gomp"), "{libraries}");
 }
+
+#[test]
+fn a_grid_that_the_budget_does_not_cover_is_refused() {
+    let world = World::new();
+    let run = world.tune(&["--budget", "60s", "--strategy", "grid"]).run();
+    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("a grid over `pipeline` has up to"), "{}", run.stderr);
+}
+
+#[test]
+fn a_replay_is_the_same_in_another_process() {
+    let world = World::new();
+    let rows = (0..60).map(|i| format!("{},{},{}\n", i % 6, i / 6, (i * 37) % 61 + 1));
+    let table = world.path().join("made.csv");
+    std::fs::write(&table, format!("a:ord,b:cat,value\n{}", rows.collect::<String>())).unwrap();
+    let table = table.to_str().unwrap();
+    let args = ["replay", table, "--seeds", "2", "--budget", "25", "--noise", "0.05"];
+    let first = world.tuner(&args).run();
+    assert_eq!(first.status, Some(0), "{}", first.stderr);
+    assert_eq!(first.stdout, world.tuner(&args).run().stdout);
+}

@@ -12,6 +12,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use crate::metric::Goal;
 use crate::search::{Measure, Observation, Stop, normal};
 use crate::space::{Candidate, Given, Knob, Space, Value};
+use crate::stats;
 use crate::trial::{Outcome, Phase};
 
 /// A space of which every candidate was measured.
@@ -21,15 +22,28 @@ pub struct Recorded {
     pub space: Space,
     /// Each candidate's recorded costs; empty where every trial of it failed.
     pub costs: HashMap<Candidate, Vec<f64>>,
+    /// The repetitions of each of its trials, where the record has them.
+    samples: HashMap<Candidate, Vec<Vec<f64>>>,
 }
 
 /// What a file says, before its cells are levels.
 struct Sheet {
     /// Name, whether its levels are ordered, and place in the row.
     knobs: Vec<(String, bool, usize)>,
-    /// Rows that measured something, with their cost.
-    rows: Vec<(StringRecord, Option<f64>)>,
+    /// Rows that measured something.
+    rows: Vec<Row>,
 }
+
+struct Row {
+    cells: StringRecord,
+    /// `None` where it failed.
+    cost: Option<f64>,
+    /// What the cost is the median of.
+    samples: Vec<f64>,
+}
+
+/// Different values of a knob at the most.
+const MOST_LEVELS: usize = 1 << 16;
 
 impl Recorded {
     /// Reads a table (`knob:kind,…,value`; kind `ord` or `cat`; a failed candidate's value is
@@ -61,6 +75,7 @@ impl Recorded {
         }
         let odd = rows.iter().position(|row| row.len() != header.len());
         ensure!(odd.is_none(), "row {}: not {} cells", odd.unwrap_or(0) + 1, header.len());
+        ensure!(header.len() > 1, "neither a table nor a journal: it has no knobs");
         let is_journal = header.iter().any(|cell| cell.starts_with("knob."));
         let sheet = if is_journal { journal(&header, rows)? } else { table(&header, rows)? };
         Self::from_sheet(name, &sheet)
@@ -70,24 +85,30 @@ impl Recorded {
         let mut knobs = Vec::new();
         let mut levels = Vec::new();
         for (name, ordered, place) in &sheet.knobs {
-            let cells = sheet.rows.iter().map(|(row, _)| &row[*place]);
+            let cells = sheet.rows.iter().map(|row| &row.cells[*place]);
             let texts = distinct(cells, *ordered).with_context(|| format!("knob {name}"))?;
+            ensure!(texts.len() <= MOST_LEVELS, "knob {name}: {} different values", texts.len());
             knobs.push(knob(name, *ordered, &texts));
             let level = texts.into_iter().enumerate().map(|(level, text)| (text, level));
             levels.push(level.collect::<HashMap<String, usize>>());
         }
         let mut costs: HashMap<Candidate, Vec<f64>> = HashMap::new();
-        for (row, cost) in &sheet.rows {
-            let level = |(knob, levels): (&(_, _, usize), &HashMap<_, _>)| levels[&row[knob.2]];
+        let mut samples: HashMap<Candidate, Vec<Vec<f64>>> = HashMap::new();
+        for row in &sheet.rows {
+            let level =
+                |(knob, levels): (&(_, _, usize), &HashMap<_, _>)| levels[&row.cells[knob.2]];
             let candidate = Candidate::new(sheet.knobs.iter().zip(&levels).map(level));
-            costs.entry(candidate).or_default().extend(cost);
+            if row.cost.is_some() && row.samples.len() > 1 {
+                samples.entry(candidate.clone()).or_default().push(row.samples.clone());
+            }
+            costs.entry(candidate).or_default().extend(row.cost);
         }
         ensure!(costs.values().any(|costs| !costs.is_empty()), "no trial in it succeeded");
         let listed: HashSet<Candidate> = costs.keys().cloned().collect();
         let (name, why) = (name.to_owned(), "recorded".to_owned());
         let (constraints, given) = (Vec::new(), Given::default());
         let space = Space { name, why, knobs, constraints, given, listed: Some(listed) };
-        Ok(Self { space, costs })
+        Ok(Self { space, costs, samples })
     }
 
     /// The candidate's mean recorded cost; `None` where it failed or does not exist.
@@ -120,8 +141,8 @@ fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
         knobs.push((name.to_owned(), kind == "ord", place));
     }
     let cost = |row: &StringRecord| row[last].parse::<f64>().ok().filter(|cost| cost.is_finite());
-    let rows = rows.into_iter().map(|row| (cost(&row), row)).map(|(cost, row)| (row, cost));
-    Ok(Sheet { knobs, rows: rows.collect() })
+    let row = |cells| Row { cost: cost(&cells), cells, samples: Vec::new() };
+    Ok(Sheet { knobs, rows: rows.into_iter().map(row).collect() })
 }
 
 /// The columns of `trials.csv` that a replay needs: `knob.*`, `phase`, `outcome`, `score_s`, and
@@ -141,23 +162,32 @@ fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
         }
         _ => Ok::<f64, anyhow::Error>(row[score].parse()?),
     };
+    let samples: Vec<usize> = header.iter().enumerate().filter_map(sample_column).collect();
     let mut kept = Vec::new();
-    for row in rows {
+    for (number, row) in rows.into_iter().enumerate() {
         let phase = row[phase].parse::<Phase>().ok().context(format!("phase `{}`", &row[phase]))?;
         let how = row[outcome].parse::<Outcome>().ok();
         let how = how.with_context(|| format!("outcome `{}`", &row[outcome]))?;
         let says_nothing = matches!(how, Outcome::Interrupted | Outcome::Illegal);
         if phase != Phase::Calibration && !says_nothing {
-            let cost = if how == Outcome::Ok { Some(cost(&row)?) } else { None };
-            kept.push((row, cost));
+            let scored = || cost(&row).with_context(|| format!("row {}: its score", number + 1));
+            let cost = (how == Outcome::Ok).then(scored).transpose()?;
+            let own = metric.is_none_or(|(metric, _)| row[metric].is_empty());
+            let cells = samples.iter().filter(|_| own).filter_map(|&at| row[at].parse().ok());
+            kept.push(Row { cost, samples: cells.collect(), cells: row });
         }
     }
     let named = header.iter().enumerate().filter_map(|(place, cell)| {
         let name = cell.strip_prefix("knob.")?;
-        let ordered = kept.iter().all(|(row, _)| row[place].parse::<f64>().is_ok());
+        let ordered = kept.iter().all(|row| row.cells[place].parse::<f64>().is_ok());
         Some((name.to_owned(), ordered, place))
     });
     Ok(Sheet { knobs: named.collect(), rows: kept })
+}
+
+/// The place of a repetition's column, `sample.N_s`.
+fn sample_column((place, cell): (usize, &str)) -> Option<usize> {
+    cell.starts_with("sample.").then_some(place)
 }
 
 /// The different texts of a column, in the order of their levels.
@@ -204,9 +234,10 @@ pub struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    /// Allows `budget` measurements. Where a candidate was recorded more than once, each
-    /// measurement is one of its records; where it was recorded once, it is that record times a
-    /// log-normal factor of standard deviation `noise` (0.05 for 5%).
+    /// Allows `budget` measurements. Where a candidate was recorded with its repetitions, each
+    /// measurement is the median of as many, drawn from those of one of its trials; where it was
+    /// recorded more than once without, one of its records; where it was recorded once, that record
+    /// times a log-normal factor of standard deviation `noise` (0.05 for 5%).
     pub fn new(recorded: &'a Recorded, budget: usize, noise: f64, seed: u64) -> Self {
         Self { recorded, left: budget, noise, rng: Xoshiro256PlusPlus::seed_from_u64(!seed) }
     }
@@ -222,11 +253,56 @@ impl Measure for Replay<'_> {
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
         self.left = self.left.checked_sub(1).ok_or(Stop::Budget)?;
         let records = self.recorded.costs.get(candidate).map_or(&[][..], Vec::as_slice);
+        let trials = self.recorded.samples.get(candidate).map_or(&[][..], Vec::as_slice);
+        if !trials.is_empty() {
+            let samples = &trials[self.rng.random_range(0..trials.len())];
+            let drawn = samples.iter().map(|_| samples[self.rng.random_range(0..samples.len())]);
+            let cost = stats::median(&drawn.collect::<Vec<_>>());
+            return Ok(Observation::new(candidate.clone(), cost.into()));
+        }
         let cost = match records {
             [] => None,
             [only] => Some(only * (self.noise * normal(&mut self.rng)).exp()),
             several => Some(several[self.rng.random_range(0..several.len())]),
         };
         Ok(Observation::new(candidate.clone(), cost.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rubbish_is_refused_with_its_place() {
+        for (text, expected) in [
+            ("", "no knobs"),
+            ("value\n3\n", "no knobs"),
+            ("a:ord,b,value\n1,2,3\n", "column `b`: end it in :ord or :cat"),
+            ("a:ord,value\nx,3\n", "knob a: `x` is no number"),
+            ("a:ord,value\n1,inf\n", "no trial in it succeeded"),
+            ("a:ord,value\n1,2,3\n1,2\n", "row 1: not 2 cells"),
+            ("phase,outcome,score_s,knob.a\nsearch,ok,,1\n", "row 1: its score"),
+            ("phase,outcome,score_s,knob.a\nlunch,ok,3,1\n", "phase `lunch`"),
+        ] {
+            let error = format!("{:#}", Recorded::parse("made", text).unwrap_err());
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_journals_noise_is_replayed() {
+        let text = "phase,outcome,score_s,sample.1_s,sample.2_s,sample.3_s,knob.a\n\
+                    search,ok,2,1,2,3,1\nsearch,ok,5,5,5,5,2\nsearch,crashed,,,,,3\n";
+        let recorded = Recorded::parse("made", text).unwrap();
+        let mut replay = Replay::new(&recorded, 400, 0.0, 1);
+        let mut draw = |level| replay.measure(&Candidate::new([level])).unwrap().cost();
+        let drawn: Vec<f64> = (0..300).filter_map(|_| draw(0)).collect();
+        // Of three draws the median is 2 in 13 of 27 cases, 1 and 3 in 7 each.
+        let twos = drawn.iter().filter(|cost| **cost == 2.0).count();
+        assert!((110..180).contains(&twos), "{twos}");
+        assert_eq!(drawn.iter().filter(|cost| [1.0, 3.0].contains(*cost)).count(), 300 - twos);
+        assert_eq!((draw(1), draw(2)), (Some(5.0), None));
+        assert_eq!(recorded.cost(&Candidate::new([0])), Some(2.0));
     }
 }

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Records the two spaces of benches/spaces exhaustively on this machine, into results/: tables of the
+# project's own for `cargo bench --bench strategies`. About 20 minutes each; cut short, the next
+# run of this script goes on where it stopped.
+#
+#   scripts/record.sh [preprocess|decode] [BUDGET]
+set -eu
+cd "$(dirname "$0")/.."
+budget=${2:-25m}
+run() {
+    name=$1; shift
+    folder=$(ls -d "results/recorded-$name/"*/ 2>/dev/null | head -n 1 || true)
+    if [ -n "$folder" ]; then
+        target/release/wan22-tune resume "$folder" --budget "$budget"
+    else
+        target/release/wan22-tune --budget "$budget" --strategy grid --seed 0 \
+            --space "benches/spaces/$name.toml" --results "results/recorded-$name" "$@"
+    fi
+}
+case ${1:-both} in
+preprocess) run preprocess --workload preprocess ;;
+decode) run decode --workload vae-decode --weights tests/goldens/wan ;;
+both) run preprocess --workload preprocess; run decode --workload vae-decode --weights tests/goldens/wan ;;
+*) echo "scripts/record.sh [preprocess|decode] [BUDGET]" >&2; exit 2 ;;
+esac
