@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::prior::Prior;
 use crate::search::objective::log_like;
 use crate::search::{Finding, Observation};
-use crate::space::{Candidate, Space};
+use crate::space::Candidate;
 
 /// Observations of the same candidate put together, costs on a scale that models can bear.
 #[derive(Clone, Debug)]
@@ -71,16 +71,15 @@ impl Data {
     }
 
     /// Lets a process model only what `prior` does not tell.
-    pub fn expect(&mut self, space: &Space, prior: Option<&Prior>) {
+    pub fn expect(&mut self, prior: Option<&Prior>) {
         self.prior = prior.cloned();
-        self.expected = self.expectations(space, &self.candidates);
+        self.expected = self.expectations(&self.candidates);
     }
 
     /// The targets that are expected of `candidates` without any measurement.
-    pub fn expectations(&self, space: &Space, candidates: &[Candidate]) -> Vec<f64> {
+    pub fn expectations(&self, candidates: &[Candidate]) -> Vec<f64> {
         let Some(prior) = &self.prior else { return vec![0.0; candidates.len()] };
-        let target = |candidate| prior.log_cost(space, candidate).map(|c| self.scale.target(c));
-        candidates.iter().map(|candidate| target(candidate).unwrap_or(0.0)).collect()
+        candidates.iter().map(|candidate| self.scale.target(prior.log_cost(candidate))).collect()
     }
 
     /// What measurements said beyond what was expected.

@@ -14,7 +14,6 @@ use crate::space::{Candidate, Space};
 
 /// Predicts log cost in the units of [`Data::targets`].
 pub(super) struct Process<'a> {
-    space: &'a Space,
     data: &'a Data,
     kernel: Kernel,
     factor: Factor,
@@ -122,7 +121,7 @@ fn matern(distance: f64) -> (f64, f64) {
 
 impl<'a> Process<'a> {
     /// Conditions the process on `data`; `None` where rounding errors make that impossible.
-    pub fn new(space: &'a Space, data: &'a Data, scales: &Scales) -> Option<Self> {
+    pub fn new(space: &Space, data: &'a Data, scales: &Scales) -> Option<Self> {
         let kernel = Kernel::new(space, scales);
         let n = data.len();
         let factor = Factor::new(n, covariances(&kernel, data, scales.noise.exp()))?;
@@ -130,7 +129,7 @@ impl<'a> Process<'a> {
         let weights = factor.solve(&surprises);
         let fit: f64 = weights.iter().zip(&surprises).map(|(w, y)| w * y).sum();
         let variance = (fit / n as f64).max(1e-6);
-        Some(Self { space, data, kernel, factor, weights, variance })
+        Some(Self { data, kernel, factor, weights, variance })
     }
 
     /// Mean and standard deviation of each candidate's true log cost.
@@ -148,7 +147,7 @@ impl<'a> Process<'a> {
                 row.iter_mut().zip(&levels).for_each(|(cell, &level)| *cell *= from[level]);
             }
         }
-        let mut means = self.data.expectations(self.space, chunk);
+        let mut means = self.data.expectations(chunk);
         for (row, weight) in cross.chunks(m).zip(&self.weights) {
             means.iter_mut().zip(row).for_each(|(mean, cell)| *mean += weight * cell);
         }

@@ -102,7 +102,7 @@ impl Modelled {
             return draw.wanted(rng, wanted).map(Next::New);
         }
         let lesson = self.lesson(objective, observed);
-        data.expect(objective.space(), lesson.prior.as_ref());
+        data.expect(lesson.prior.as_ref());
         if asked.is_empty() && observed > REPEAT_FROM && observed.is_multiple_of(REPEAT) {
             let doubtful = repeat::doubtful(objective.space(), &data, &lesson.scales);
             if let Some(doubtful) = doubtful {
@@ -138,7 +138,7 @@ impl Modelled {
             let known = &objective.observations()[..next];
             let prior = Prior::new(space, known, beliefs);
             let mut data = Data::new(known);
-            data.expect(space, prior.as_ref());
+            data.expect(prior.as_ref());
             let scales = fit(space, &data.thinned(FITTED_TO), &start, steps);
             self.lessons.push((next, Lesson { scales, prior }));
         }

@@ -9,7 +9,7 @@ use super::data::Data;
 use crate::search::Observation;
 use crate::search::earlier::{Belief, Earlier};
 use crate::search::objective::log_like;
-use crate::search::scaling::{Scaling, Timed};
+use crate::search::scaling::{Scaling, Table, Timed};
 use crate::space::{Candidate, Space};
 
 /// Trials' worth of belief in what earlier searches found.
@@ -21,7 +21,7 @@ const LEAST: f64 = 0.05;
 #[derive(Clone, Debug)]
 pub(in crate::search) enum Prior {
     /// By how its stages scale.
-    Laws(Rc<Scaling>),
+    Laws(Rc<Table>),
     /// By earlier searches: log cost is `offset` and `slope` times what each says.
     Earlier { beliefs: Rc<Vec<Belief>>, slope: f64, offset: f64 },
 }
@@ -36,12 +36,9 @@ impl Prior {
         let laws = laws(space, observations);
         let earlier = Self::earlier(observations, beliefs);
         match (laws, earlier) {
-            (Some(laws), Some((_, explained))) if laws.explained >= explained => {
-                Some(Self::Laws(Rc::new(laws)))
-            }
+            (Some((laws, by_laws)), Some((_, explained))) if by_laws >= explained => Some(laws),
             (_, Some((earlier, _))) => Some(earlier),
-            (Some(laws), None) => Some(Self::Laws(Rc::new(laws))),
-            (None, None) => None,
+            (laws, None) => laws.map(|(laws, _)| laws),
         }
     }
 
@@ -76,17 +73,11 @@ impl Prior {
         (slope >= LEAST && missed < all).then(|| (prior, 1.0 - missed / all))
     }
 
-    /// Log cost; `None` where nothing is known.
-    pub fn log_cost(&self, space: &Space, candidate: &Candidate) -> Option<f64> {
+    /// Log cost.
+    pub fn log_cost(&self, candidate: &Candidate) -> f64 {
         match self {
-            Self::Laws(laws) => {
-                let values = space.all_named(candidate);
-                let values = values.map(|(name, value)| (name.to_owned(), value.clone()));
-                laws.seconds(&values.collect()).map(log_like)
-            }
-            Self::Earlier { beliefs, slope, offset } => {
-                Some(offset + slope * sum(beliefs, candidate))
-            }
+            Self::Laws(table) => log_like(table.log_seconds(candidate).exp()),
+            Self::Earlier { beliefs, slope, offset } => offset + slope * sum(beliefs, candidate),
         }
     }
 }
@@ -99,8 +90,8 @@ fn sum(beliefs: &[Belief], candidate: &Candidate) -> f64 {
     most * beliefs.iter().map(one).sum::<f64>() / total
 }
 
-/// The laws that hold; nothing where observations have no stages.
-fn laws(space: &Space, observations: &[Observation]) -> Option<Scaling> {
+/// The laws, if they hold, and what they explain; nothing where observations have no stages.
+fn laws(space: &Space, observations: &[Observation]) -> Option<(Prior, f64)> {
     let timed = |observation: &Observation| {
         let values = space.all_named(&observation.candidate);
         let stages = observation.stages.clone();
@@ -108,5 +99,8 @@ fn laws(space: &Space, observations: &[Observation]) -> Option<Scaling> {
         let knobs = values.map(|(name, value)| (name.to_owned(), value.clone())).collect();
         Some(Timed { knobs, seconds: observation.cost()?, stages })
     };
-    Scaling::of(&observations.iter().filter_map(timed).collect::<Vec<_>>()).filter(Scaling::holds)
+    let timed: Vec<Timed> = observations.iter().filter_map(timed).collect();
+    let scaling = Scaling::of(&timed).filter(Scaling::holds)?;
+    let table = Table::new(&scaling, space)?;
+    Some((Prior::Laws(Rc::new(table)), scaling.explained))
 }

@@ -18,7 +18,7 @@ pub(super) struct Effects(BTreeMap<String, BTreeMap<Value, f64>>);
 impl Effects {
     /// The effects of all knobs but the one called `threads`, from the first row's values, and the
     /// times without them: a point a number of threads, in rising order.
-    pub fn of(threads: &str, rows: &[(&Timed, Point)]) -> (Self, Vec<Point>) {
+    pub fn apart_from(threads: &str, rows: &[(&Timed, Point)]) -> (Self, Vec<Point>) {
         let names = rows[0].0.knobs.keys().filter(|name| *name != threads);
         let names: Vec<&String> = names.collect();
         let mut effects = Self::default();
@@ -45,6 +45,11 @@ impl Effects {
     /// What `knobs` do to the time, as a factor; values never seen do nothing.
     pub fn factor(&self, knobs: &BTreeMap<String, Value>) -> f64 {
         self.log(knobs).exp()
+    }
+
+    /// ln of what a knob's value does to the time; nothing for one never seen.
+    pub fn of(&self, knob: &str, value: &Value) -> f64 {
+        self.0.get(knob).and_then(|values| values.get(value)).copied().unwrap_or(0.0)
     }
 
     fn log(&self, knobs: &BTreeMap<String, Value>) -> f64 {

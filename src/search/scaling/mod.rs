@@ -7,11 +7,13 @@
 
 mod effects;
 mod law;
+mod table;
 
 use std::collections::BTreeMap;
 
 use self::effects::Effects;
 pub use self::law::{Law, Point};
+pub use self::table::Table;
 use crate::space::Value;
 use crate::trial::{Phase, Trial};
 
@@ -188,7 +190,7 @@ impl StageLaw {
         if rows.len() < LEAST {
             return None;
         }
-        let (effects, points) = Effects::of(knob, &rows);
+        let (effects, points) = Effects::apart_from(knob, &rows);
         let law = Law::fit(&points).filter(|_| points.len() >= DIFFERENT)?;
         Some(Self { stage, knob, law, points, effects, is_pool })
     }
@@ -231,6 +233,15 @@ mod tests {
         some.flat_map(both).collect()
     }
 
+    fn space() -> crate::space::Space {
+        let text = "schema = 1\nname = 'x'\nwhy = 'x'\nbaseline = { intra_op_threads = 2, \
+                    preprocess_workers = 8, precision = 'fp32' }\n[knob]\n\
+                    intra_op_threads = { why = '', values = [2, 8, 64] }\n\
+                    preprocess_workers = { why = '', values = [1, 8] }\n\
+                    precision = { why = '', values = ['fp32', 'bf16'] }\n";
+        crate::space::Space::reopen(&crate::space::SpaceFile::parse(text).unwrap()).unwrap()
+    }
+
     #[test]
     fn laws_foretell_candidates_that_were_not_measured() {
         let scaling = Scaling::of(&trials()).unwrap();
@@ -243,6 +254,9 @@ mod tests {
             let wanted = truth(threads, workers, precision);
             let told = scaling.seconds(&wanted.knobs).unwrap();
             assert!((told / wanted.seconds - 1.0).abs() < 0.15, "{told} {wanted:?}");
+            let table = Table::new(&scaling, &space()).unwrap();
+            let candidate = space().candidate(&wanted.knobs).unwrap();
+            assert!((table.log_seconds(&candidate) - told.ln()).abs() < 1e-9);
         }
     }
 
