@@ -1,7 +1,7 @@
 //! SIMULATION, not a measurement: how surely the default strategy finds the best settings of a
 //! 64-core machine that nobody here has.
 //!
-//! `cargo bench --bench simulation`, with `SEEDS=100`, `TRIALS=60`, `NOISE=0.0`. The space is the
+//! `cargo bench --bench simulation`, with `SEEDS=100`, `TRIALS=60`, `NOISE=0.0`, `CLIMBS=60`. The space is the
 //! product's own `pipeline.toml`, resolved for a Threadripper PRO 5995WX described in NPS1 and in
 //! NPS4; candidates are resolved to settings as in a tune, experts' candidates come first as in a
 //! tune, and [`Model`] says what each would take.
@@ -31,7 +31,7 @@ const CORES: &str = "core:8 pu:2(indexes=2*64:64*1)";
 /// A choice this near to the optimum counts as found.
 const NEAR: f64 = 0.02;
 /// Climbs from random candidates that look for the optimum.
-const CLIMBS: u64 = 60;
+const CLIMBS: f64 = 60.0;
 
 fn main() -> anyhow::Result<()> {
     let (seeds, trials) = (setting("SEEDS", 100.0) as u64, setting("TRIALS", 60.0) as usize);
@@ -116,7 +116,8 @@ impl Simulated {
     /// The cheapest found by climbing, one and two knobs at a time, from many starts.
     fn optimum(&self) -> (f64, Candidate) {
         let climb = |seed| self.climb(self.start(seed));
-        let found: Vec<(f64, Candidate)> = (0..CLIMBS).into_par_iter().map(climb).collect();
+        let found: Vec<(f64, Candidate)> =
+            (0..setting("CLIMBS", CLIMBS) as u64).into_par_iter().map(climb).collect();
         found.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are climbs")
     }
 
