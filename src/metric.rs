@@ -19,6 +19,7 @@ const JSON: &str = "json:";
     strum::Display,
     strum::EnumString,
     clap::ValueEnum,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]

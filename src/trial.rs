@@ -154,7 +154,7 @@ pub struct Trial {
 
 /// How alike a trial's picture and the reference's are: the same latent decoded whole in float32
 /// (or the same picture encoded), once a tune.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Quality {
     /// Peak signal-to-noise ratio in dB, at most [`Quality::EQUAL_DB`], which equal pictures have.
     pub psnr_db: f64,

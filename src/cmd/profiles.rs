@@ -52,6 +52,8 @@ enum Verb {
         /// The profile.
         profile: PathBuf,
     },
+    /// Prints the JSON schema of a profile.
+    Schema,
     /// Checks each file, and whether those of this machine can be launched here.
     Verify,
 }
@@ -69,6 +71,7 @@ pub fn run(args: &ProfilesArgs) -> Result<()> {
             let path = store.put(&Profile::read(profile)?)?;
             print(&format!("{}\n", path.display()))
         }
+        Verb::Schema => print(&Profile::schema()),
         Verb::Verify => verify(&store),
     }
 }

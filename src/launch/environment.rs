@@ -88,6 +88,20 @@ pub fn allowed() -> impl Iterator<Item = (&'static str, &'static str)> {
     ALLOWED.iter().map(|(name, form)| (*name, form.as_str()))
 }
 
+/// The allow-list as a JSON schema.
+pub fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let member = |(name, form): (&str, &str)| {
+        let form = serde_json::json!({"type": "string", "pattern": format!("^({form})$")});
+        (name.to_owned(), form)
+    };
+    let members: serde_json::Map<String, serde_json::Value> = allowed().map(member).collect();
+    schemars::json_schema!({
+        "type": "object",
+        "properties": members,
+        "additionalProperties": false,
+    })
+}
+
 /// The beginnings of the names that a launched process does not inherit.
 pub fn not_inherited() -> &'static [&'static str] {
     &NOT_INHERITED

@@ -11,7 +11,7 @@ use super::syscalls;
 use crate::machine::{Machine, NodeSet};
 
 /// One kernel memory policy (`set_mempolicy(2)`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "policy", content = "nodes", rename_all = "kebab-case")]
 pub enum MemoryPolicy {
     /// The node of the CPU that touches a page first.

@@ -47,10 +47,11 @@ pub use probe::{proven, refusals};
 pub const EXIT_NOT_APPLIED: i32 = 125;
 
 /// How a process starts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Launch {
     /// Added to what the process inherits; only names on the allow-list.
+    #[schemars(schema_with = "environment::schema")]
     pub environment: BTreeMap<String, String>,
     /// The CPUs that it may use.
     pub cpus: CpuSet,

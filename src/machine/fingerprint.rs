@@ -7,7 +7,7 @@ use super::roots::{Roots, line};
 use super::{CoreKind, CpuSet, Machine};
 
 /// Two digests that tell machines apart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Fingerprint {
     /// The same for machines on which the same settings mean the same.
     pub shape: String,

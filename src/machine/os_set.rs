@@ -170,6 +170,20 @@ impl<'de> Deserialize<'de> for OsSet {
     }
 }
 
+impl schemars::JsonSchema for OsSet {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OsSet".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Numbers of CPUs or NUMA nodes in the kernel's list format.",
+            "type": "string",
+            "pattern": "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,7 +33,7 @@ use scan::scan;
 pub use store::{Entry, Store, likeness, name as file_name};
 
 /// The settings to ship. The first three keys are the WAN22 system optimizer's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// The machine, as the WAN22 optimizer describes it.
@@ -59,7 +59,7 @@ pub struct Profile {
 }
 
 /// Pool sizes by the WAN22 optimizer's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the WAN22 system optimizer's names")]
 pub struct WorkerSplit {
@@ -79,7 +79,7 @@ impl From<Workers> for WorkerSplit {
 }
 
 /// Which machine a profile was made on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MachineMark {
     /// Host name, for people.
@@ -97,9 +97,10 @@ impl MachineMark {
         // Whatever the kernel calls a host, what is shipped is a plain word.
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
         let host: String = machine.host.chars().map(plain).collect();
-        let host = host.replace("..", "-").trim_matches(['.', '-']).chars().take(255).collect();
+        let host: String =
+            host.replace("..", "-").trim_matches(['.', '-']).chars().take(255).collect();
         Self {
-            host: if machine.host.is_empty() { "unknown".to_owned() } else { host },
+            host: if host.is_empty() { "unknown".to_owned() } else { host },
             fingerprint: machine.fingerprint(),
             allowed: machine.allowed.clone(),
         }
@@ -107,7 +108,7 @@ impl MachineMark {
 }
 
 /// What proves a profile.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// `gain` or `no significant gain`.
@@ -134,7 +135,7 @@ pub struct Evidence {
 }
 
 /// What proves a profile where a number was scored instead of time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MetricEvidence {
     /// Whether little or much of it is good; [`Evidence::gain_percent`] is so much less or more.
@@ -189,6 +190,13 @@ impl Profile {
     /// Why the machine can't run it.
     pub fn settings(&self, machine: &Machine, baseline: &Knobs) -> Result<Settings, String> {
         self.knobs(baseline)?.resolve(machine)
+    }
+
+    /// The format as a JSON schema, generated from these types.
+    pub fn schema() -> String {
+        let schema = schemars::schema_for!(Self);
+        let text = serde_json::to_string_pretty(&schema).expect("a schema is plain data");
+        text + "\n"
     }
 
     /// Replaces the file, so that a reader sees the old profile or the new one.

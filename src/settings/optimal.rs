@@ -9,7 +9,7 @@ use crate::machine::Machine;
 
 /// The dataclass of the WAN22 system optimizer, key for key: its loader passes the object's
 /// keys straight to the constructor, so one more or fewer makes the profile unreadable there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the WAN22 system optimizer's names; it documents them")]
 pub struct OptimalSettings {
@@ -119,7 +119,7 @@ fn affinity(knobs: &Knobs, machine: &Machine) -> Option<Vec<u32>> {
 }
 
 /// The WAN22 optimizer's description of a machine, key for key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the WAN22 system optimizer's names; it documents them")]
 pub struct HardwareProfile {

@@ -25,7 +25,9 @@ pub use resolve::SpaceError;
 pub type Values = BTreeMap<String, Value>;
 
 /// One value of a knob.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(untagged)]
 pub enum Value {
     /// A count or a size.

@@ -15,7 +15,7 @@ pub use file::{BUILT_IN, WorkloadFile};
 ///
 /// A clip is one video of `frames` pictures of `width` x `height`, or what the stages make of one
 /// picture where they make no video.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Workload {
     /// The job: `i2v`, …
     pub name: String,
@@ -30,7 +30,7 @@ pub struct Workload {
 }
 
 /// How much one repetition does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
     /// Clips a repetition.
@@ -121,6 +121,7 @@ impl std::fmt::Display for Workload {
     strum::Display,
     strum::IntoStaticStr,
     strum::VariantArray,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
