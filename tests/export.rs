@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 use strum::VariantArray;
 use wan22_tune::export::{Dialect, Export};
-use wan22_tune::launch::{Layout, MemoryMode, MemoryPolicy, environment};
+use wan22_tune::launch::{Layout, MemoryMode, MemoryPolicy, environment, handover};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::Profile;
 use wan22_tune::settings::{Baseline, Knobs, Preset};
@@ -114,6 +114,9 @@ fn environment_of(profile: &Profile, got: &BTreeMap<String, String>) -> BTreeMap
 
 fn assert_environment(profile: &Profile, got: &BTreeMap<String, String>) {
     assert_eq!(environment_of(profile, got), profile.launch.environment);
+    for (knob, value) in &profile.candidate {
+        assert_eq!(got[&handover::variable(knob)], value.to_string());
+    }
 }
 
 const POLLUTED: [(&str, &str); 3] =
@@ -271,7 +274,7 @@ fn a_yaml_parser_reads_the_pod() {
         let variables = container["env"].as_array().unwrap().iter();
         let got: BTreeMap<String, String> =
             variables.map(|pair| (text(&pair["name"]), text(&pair["value"]))).collect();
-        assert_eq!(got, profile.launch.environment);
+        assert_environment(profile, &got);
         let command: Vec<String> =
             container["command"].as_array().unwrap().iter().map(text).collect();
         assert!(command.ends_with(&odd.map(ToOwned::to_owned)), "{command:?}");

@@ -294,6 +294,50 @@ fn a_tune_starts_from_the_wan22_optimizers_profile_and_from_ours() {
 }
 
 #[test]
+fn a_signature_holds_for_these_very_bytes_and_these_signers_only() {
+    let world = World::new();
+    write(&world, "p.json", &profile());
+    let keygen = |words: &[&str]| {
+        let mut command = Command::new("ssh-keygen");
+        let output = command.args(words).current_dir(world.path()).output();
+        let output = output.expect("ssh-keygen is needed: `make test` installs it");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    for key in ["key", "other"] {
+        keygen(&["-q", "-t", "ed25519", "-N", "", "-f", key]);
+        let public = fs::read_to_string(world.path().join(format!("{key}.pub"))).unwrap();
+        let allowed = format!("{key}@example.org {public}");
+        fs::write(world.path().join(format!("{key}.allowed")), allowed).unwrap();
+    }
+    keygen(&["-q", "-Y", "sign", "-n", "wan22-tune", "-f", "key", "p.json"]);
+    let verify = |signers: &str| {
+        let flags = ["--signature", "p.json.sig", "--allowed-signers", signers];
+        world.tuner(&[&["profiles", "verify", "p.json"], &flags[..]].concat()).run()
+    };
+    let run = verify("key.allowed");
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("signed by key@example.org"), "{}", run.stderr);
+    assert_eq!(verify("other.allowed").status, Some(1));
+    let mut changed = profile();
+    changed.timestamp = "2026-11-24T10:00:01Z".to_owned();
+    write(&world, "p.json", &changed);
+    let run = verify("key.allowed");
+    assert_eq!(run.status, Some(1));
+    assert!(run.stderr.contains("the signature does not hold"), "{}", run.stderr);
+    // Signed by the right key, but something else.
+    keygen(&["-q", "-Y", "sign", "-n", "file", "-f", "key", "key.pub"]);
+    let words = ["exec", "--profile", "p.json", "--signature", "key.pub.sig"];
+    let words = [&words[..], &["--allowed-signers", "key.allowed", "--", "true"]].concat();
+    assert_eq!(world.tuner(&words).run().status, Some(125));
+}
+
+#[test]
+fn the_committed_schema_is_the_one_of_the_types() {
+    let made = "cargo run -- profiles schema > schema/profile.schema.json";
+    assert!(include_str!("../schema/profile.schema.json") == Profile::schema(), "drifted: {made}");
+}
+
+#[test]
 fn shells_and_man_know_every_command() {
     let world = World::new();
     for shell in ["bash", "zsh", "fish"] {

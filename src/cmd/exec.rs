@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::profiles::PlaceArgs;
+use super::signature::SignatureArgs;
 use crate::launch::{self, EXIT_NOT_APPLIED, Launch, Supervision, handover};
 use crate::machine::{Likeness, Machine};
 use crate::profile::{Profile, Store};
@@ -26,6 +27,9 @@ pub struct ExecArgs {
     /// it warns and takes the baseline.
     #[arg(long)]
     auto: bool,
+    /// Who has to have signed it.
+    #[command(flatten)]
+    signature: SignatureArgs,
     /// Where --auto looks.
     #[command(flatten)]
     place: PlaceArgs,
@@ -87,7 +91,7 @@ struct Chosen {
 fn choose(args: &ExecArgs) -> Result<Chosen> {
     let machine = Machine::detect_host()?;
     if let Some(file) = &args.profile {
-        return from_profile(args, file, Profile::read(file)?, &machine);
+        return from_profile(args, file, args.signature.read(file)?, &machine);
     }
     let store = args.place.store();
     // Who is refused is told of: the fleet's image is then not what somebody thinks.

@@ -17,6 +17,7 @@ pub mod replay;
 pub mod report;
 pub mod resume;
 mod self_test;
+pub mod signature;
 pub mod space;
 pub mod tune;
 pub mod verify;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use super::signature::SignatureArgs;
 use super::{Usage, print};
 use crate::launch::environment;
 use crate::machine::{Fingerprint, Likeness, Machine};
@@ -54,8 +55,14 @@ enum Verb {
     },
     /// Prints the JSON schema of a profile.
     Schema,
-    /// Checks each file, and whether those of this machine can be launched here.
-    Verify,
+    /// Checks each file, and whether those of this machine can be launched here; or one file.
+    Verify {
+        /// The profile; all that are kept without it.
+        profile: Option<PathBuf>,
+        /// Who has to have signed it.
+        #[command(flatten)]
+        signature: SignatureArgs,
+    },
 }
 
 /// Does it.
@@ -72,7 +79,8 @@ pub fn run(args: &ProfilesArgs) -> Result<()> {
             print(&format!("{}\n", path.display()))
         }
         Verb::Schema => print(&Profile::schema()),
-        Verb::Verify => verify(&store),
+        Verb::Verify { profile: None, .. } => verify(&store),
+        Verb::Verify { profile: Some(path), signature } => verify_one(path, signature),
     }
 }
 
@@ -192,7 +200,10 @@ fn verify(store: &Store) -> Result<()> {
     let entries = store.entries()?;
     for entry in &entries {
         let checked = entry.profile.as_ref().map_err(|error| format!("{error:#}"));
-        let checked = checked.and_then(|profile| launchable(profile, &entry.path, &machine, &here));
+        let checked = checked.and_then(|profile| {
+            well_named(profile, &entry.path)?;
+            launchable(profile, &machine, &here)
+        });
         bad += usize::from(checked.is_err());
         let words = checked.unwrap_or_else(|problem| format!("refused: {problem}"));
         let _ = writeln!(text, "{:33}  {words}", stem(&entry.path));
@@ -204,17 +215,25 @@ fn verify(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Whether a good profile would start here, in words.
-fn launchable(
-    profile: &Profile,
-    path: &Path,
-    machine: &Machine,
-    here: &Fingerprint,
-) -> Result<String, String> {
+fn verify_one(path: &Path, signature: &SignatureArgs) -> Result<()> {
+    let profile = signature.read(path)?;
+    let machine = Machine::detect_host()?;
+    let words = launchable(&profile, &machine, &machine.fingerprint()).map_err(anyhow::Error::msg);
+    let words = words.with_context(|| format!("profile {}", path.display()))?;
+    print(&format!("{}: {words}\n", path.display()))
+}
+
+/// Whether a kept file is called as its machine.
+fn well_named(profile: &Profile, path: &Path) -> Result<(), String> {
     let expected = crate::profile::file_name(&profile.machine.fingerprint);
     if path.file_name().is_some_and(|name| *name != *expected) {
         return Err(format!("it is called otherwise than its machine: {expected}"));
     }
+    Ok(())
+}
+
+/// Whether a good profile would start here, in words.
+fn launchable(profile: &Profile, machine: &Machine, here: &Fingerprint) -> Result<String, String> {
     let what = likeness(profile, here);
     if what == Likeness::Different {
         return Ok("good, for another machine".to_owned());

@@ -24,5 +24,5 @@ pub(super) fn text(export: &Export<'_>, engine: &str) -> String {
     }
     notes.insert(0, format!("{engine} run {flags} IMAGE COMMAND"));
     notes.extend(export.packages().map(|packages| format!("{packages} in the image.")));
-    export.preamble(&notes) + env::lines(&launch.environment).as_str()
+    export.preamble(&notes) + env::lines(&export.environment()).as_str()
 }

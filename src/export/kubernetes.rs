@@ -35,7 +35,7 @@ pub(super) fn text(export: &Export<'_>) -> String {
         text += &format!("      command: [{}]\n", words.collect::<Vec<_>>().join(", "));
     }
     text += "      env:\n";
-    for (name, value) in &launch.environment {
+    for (name, value) in &export.environment() {
         text += &format!("        - name: {name}\n          value: {}\n", string(value));
     }
     text += &format!(

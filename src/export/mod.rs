@@ -18,7 +18,7 @@ mod systemd;
 use std::collections::BTreeMap;
 
 use crate::launch::environment::PRELOAD;
-use crate::launch::{Launch, library};
+use crate::launch::{Launch, handover, library};
 use crate::machine::Roots;
 use crate::profile::Profile;
 
@@ -88,9 +88,16 @@ impl Export<'_> {
         &self.profile.launch
     }
 
+    /// The launch's environment, and what hands each knob's value to the command as trials had it.
+    fn environment(&self) -> BTreeMap<String, String> {
+        let mut environment = self.launch().environment.clone();
+        environment.extend(handover::variables(&self.profile.candidate));
+        environment
+    }
+
     /// The environment for processes of this host: libraries are the system's own files.
     fn host_environment(&self) -> Result<BTreeMap<String, String>, String> {
-        let mut environment = self.launch().environment.clone();
+        let mut environment = self.environment();
         if let Some(list) = environment.get_mut(PRELOAD) {
             let file = |name: &str| match library::find(name, &Roots::live()) {
                 // The host that it is for may have it: its linker looks in the same folders.

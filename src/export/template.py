@@ -114,6 +114,8 @@ def _change(environment):
     for name in [name for name in environment if name.startswith(tuple(NOT_INHERITED))]:
         del environment[name]
     environment.update(ENVIRONMENT)
+    # How programs learn of knobs that only they can apply.
+    environment.update({"WAN22_" + knob.upper(): str(value) for knob, value in KNOBS.items()})
 
 
 def _note_what_is_too_late():
