@@ -113,7 +113,9 @@ fn from_profile(
     machine: &Machine,
 ) -> Result<Chosen> {
     let likeness = machine.fingerprint().compare(&profile.machine.fingerprint);
-    if args.adapt && (likeness == Likeness::Different || profile.agrees(machine).is_err()) {
+    // A cpuset may have fewer CPUs than the machine on which the same profile was made.
+    let fits = || profile.agrees(machine).is_ok() && launch::bind(&profile.launch.cpus).is_ok();
+    if args.adapt && (likeness == Likeness::Different || !fits()) {
         return adapted(args, file, &profile, machine);
     }
     ensure!(
