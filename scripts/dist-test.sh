@@ -13,7 +13,7 @@ alone() { env -i PATH=/usr/bin:/bin HOME="$folder" "$@"; }
 fail() { echo "dist-test: $1" >&2; exit 1; }
 
 for program in bin/wan22-tune libexec/wan22-worker; do
-    readelf -S "$program" | grep -q '\.debug_' && fail "$program is not stripped"
+    readelf -S "$program" | grep -q '\.debug_info' && fail "$program is not stripped"
     readelf -d "$program" | grep -E 'R(UN)?PATH' | grep -qE 'work|home|root|build' && fail "$program knows where it was built"
 done
 alone ldd bin/wan22-tune | grep -q "$PWD/lib/libhwloc" || alone ldd bin/wan22-tune | grep -q '/../lib/libhwloc' || fail "libhwloc is not the archive's"

@@ -10,13 +10,14 @@ use serde_json::json;
 
 use super::job::Job;
 use super::progress::{Progress, ViewArgs};
+use super::signature::SignatureArgs;
 use super::{Usage, bench, job};
 use crate::budget::{self, Budget};
 use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
+use crate::durable;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::Likeness;
-use crate::profile::Profile;
 use crate::report::number::percent;
 use crate::results::Folder;
 use crate::tune::{Rig, Session};
@@ -37,6 +38,12 @@ pub struct VerifyArgs {
     /// Prints JSON.
     #[arg(long)]
     json: bool,
+    /// Also writes the finding for the node exporter's textfile collector.
+    #[arg(long, value_name = "FILE")]
+    prometheus: Option<PathBuf>,
+    /// Who has to have signed it.
+    #[command(flatten)]
+    signature: SignatureArgs,
     /// The preset or the WAN22 system optimizer's profile to compare with; by default the preset
     /// for this machine.
     #[arg(long, value_name = "PRESET|FILE")]
@@ -60,7 +67,7 @@ pub struct VerifyArgs {
 /// # Errors
 /// The profile can't be read or does not run here.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
-    let profile = Profile::read(&args.profile)?;
+    let profile = args.signature.read(&args.profile)?;
     let machine = super::machine::here()?;
     let likeness = profile.machine.fingerprint.compare(&machine.fingerprint());
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
@@ -108,6 +115,9 @@ fn finish(
         bail!("the profile fails here: {problem}");
     }
     let drifted = matches!(verification.finding, Finding::Drifted(_));
+    if let Some(file) = &args.prometheus {
+        durable::replace(file, metrics(verification, drifted).as_bytes())?;
+    }
     if args.json {
         let interval =
             |i: crate::stats::Interval| json!({"mean": i.mean, "low": i.low, "high": i.high});
@@ -130,6 +140,23 @@ fn finish(
         super::print(&text(verification, elsewhere))?;
     }
     Ok(if drifted { ExitCode::from(EXIT_DRIFT) } else { ExitCode::SUCCESS })
+}
+
+/// What monitoring wants to know, in Prometheus' text format.
+fn metrics(verification: &Verification, drifted: bool) -> String {
+    let now = jiff::Timestamp::now().as_second();
+    let gauges = [
+        ("holds", "Whether the profile still holds.", Some(f64::from(u8::from(!drifted)))),
+        ("pairs", "Pairs of runs against the baseline.", Some(verification.pairs as f64)),
+        ("clip_seconds", "Seconds a clip now.", verification.score_s),
+        ("recorded_clip_seconds", "Seconds a clip when it was made.", verification.recorded_s),
+        ("timestamp_seconds", "When it was verified.", Some(now as f64)),
+    ];
+    let text = |(name, help, value): (&str, &str, Option<f64>)| {
+        let name = format!("wan22_verify_{name}");
+        value.map(|value| format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"))
+    };
+    gauges.into_iter().filter_map(text).collect()
 }
 
 fn text(verification: &Verification, elsewhere: Option<&str>) -> String {
