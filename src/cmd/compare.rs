@@ -37,7 +37,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         );
     }
     if let Some(path) = &args.html {
-        durable::replace(path, fleet::page(&fleet).as_bytes())?;
+        durable::replace(path, fleet::page(&fleet)?.as_bytes())?;
     }
     super::print(&match (args.json, args.csv) {
         (true, _) => fleet::json(&fleet)?,

@@ -15,9 +15,9 @@ pub fn over_defaults(results: &Results, profile: &Values) -> Option<Interval> {
     let logs = |knobs| -> Vec<f64> {
         contender::trials_of(results, knobs).filter_map(|t| t.score_s()).map(f64::ln).collect()
     };
-    let usual = defaults(results)?;
+    let (usual, profile) = (defaults(results)?, recorded(results, profile.clone()));
     let (variance, freedom) = noise(results).unwrap_or((f64::INFINITY, 1));
-    let logs = stats::difference(&logs(profile), &logs(&usual), variance, freedom)?;
+    let logs = stats::difference(&logs(&profile), &logs(&usual), variance, freedom)?;
     let saved = |log: f64| 1.0 - log.exp();
     Some(Interval { low: saved(logs.high), mean: saved(logs.mean), high: saved(logs.low) })
 }
@@ -33,12 +33,17 @@ fn defaults(results: &Results) -> Option<Values> {
         levels.push((knob.name.as_str(), &knob.levels[level]));
     }
     let wanted = baseline.knobs.with(levels).ok()?;
-    let is_known = |knobs: &Knobs| contender::trials_of(results, &knobs.values()).next().is_some();
-    let found = if is_known(&wanted) { wanted } else { plainest(results, &baseline, wanted)? };
-    // A journal of an older version may lack knobs.
-    let mut values = found.values();
+    let values = recorded(results, wanted.values());
+    if contender::trials_of(results, &values).next().is_some() {
+        return Some(values);
+    }
+    Some(recorded(results, plainest(results, &baseline, wanted)?.values()))
+}
+
+/// Without the knobs that the journal of an older version lacks.
+fn recorded(results: &Results, mut values: Values) -> Values {
     values.retain(|name, _| results.space.given.baseline.contains_key(name));
-    Some(values)
+    values
 }
 
 /// The same settings with as many of the changed knobs as can be at the baseline's value.

@@ -100,7 +100,10 @@ fn name(path: &Path) -> String {
 /// The candidate of `space` with these values; `None` where one of them is not the space's.
 pub(super) fn candidate(space: &Space, baseline: &Values, knobs: &Values) -> Option<Candidate> {
     let tuned = |name: &String| space.knob(name).is_some();
-    let rests = |(name, value): (&String, &Value)| tuned(name) || baseline.get(name) == Some(value);
+    // What an older version's folder does not know of it left as it was.
+    let rests = |(name, value): (&String, &Value)| {
+        tuned(name) || baseline.get(name).is_none_or(|usual| usual == value)
+    };
     knobs.iter().all(rests).then(|| space.candidate(knobs)).flatten()
 }
 

@@ -1,19 +1,31 @@
 //! The comparison as one self-contained page.
 
+use anyhow::Result;
 use maud::{Markup, html};
 
 use super::portability::MOST_PROFILES;
-use super::{Fleet, relation, tables, text};
+use super::{Fleet, Member, relation, tables, text};
 use crate::report::number::count;
-use crate::report::page::{document, section, table};
+use crate::report::page::{document, figure, section, table};
+use crate::report::plot::Picture;
+use crate::report::plot::gains::{Gains, Row};
 use crate::report::table::{Table, plain};
 
+/// More runs than this are too many for a plot.
+const MOST_DRAWN: usize = 40;
+
 /// The page of a comparison.
-pub fn page(fleet: &Fleet) -> String {
+///
+/// # Errors
+/// The plot can't be drawn.
+pub fn page(fleet: &Fleet) -> Result<String> {
+    let picture = Picture::new("gains", &gains(fleet))?;
     let body = html! {
         main {
             (head(fleet))
             (section("Gains", &html! {
+                (figure(Some(&picture)))
+                @if fleet.members.len() > MOST_DRAWN { p { "The " (MOST_DRAWN) " largest." } }
                 (table(&tables::gains(fleet), true))
                 p { "Share of time saved with its 95% interval. " code { "~" } " marks a gain that can't be told from nothing, and a place that can't be told from another. The means count what is not proven as nothing." }
             }))
@@ -24,7 +36,16 @@ pub fn page(fleet: &Fleet) -> String {
             (skipped(fleet))
         }
     };
-    document("wan22-tune: many runs compared", &body).into_string()
+    Ok(document("wan22-tune: many runs compared", &body).into_string())
+}
+
+fn gains(fleet: &Fleet) -> Gains {
+    let row = |member: &Member| Row {
+        name: member.name.clone(),
+        over_baseline: member.gain,
+        over_defaults: member.over_defaults,
+    };
+    Gains(fleet.members.iter().take(MOST_DRAWN).map(row).collect())
 }
 
 fn head(fleet: &Fleet) -> Markup {

@@ -254,7 +254,7 @@ fn failures(results: &Results) -> Markup {
     )
 }
 
-fn figure(picture: Option<&Picture>) -> Markup {
+pub(crate) fn figure(picture: Option<&Picture>) -> Markup {
     html! {
         @if let Some(picture) = picture {
             figure {

@@ -22,6 +22,8 @@ function check(name, problems) {
 
 async function open(browser, path, { scheme, width }) {
   const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height: 900 } });
+  // A busy machine is slow and not wrong.
+  context.setDefaultTimeout(120_000);
   const page = await context.newPage();
   const [errors, requests] = [[], []];
   page.on("console", message => message.type() === "error" && errors.push(message.text()));
@@ -86,7 +88,7 @@ async function sorting(page) {
 }
 
 mkdirSync(shots, { recursive: true });
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"], timeout: 120_000 });
 for (const path of pages.map(page => resolve(page))) {
   const short = `${basename(dirname(path))}-${basename(path, ".html")}`;
   for (const view of views) {

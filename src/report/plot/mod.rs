@@ -4,6 +4,7 @@ pub mod canvas;
 pub mod drift;
 pub mod font;
 mod frame;
+pub mod gains;
 pub mod importance;
 pub mod pairs;
 pub mod palette;

@@ -56,8 +56,12 @@ impl Places {
             let cores: Vec<_> =
                 machine.cores.iter().filter(|core| core.l3_group == number).collect();
             let node = cores.first()?.node;
+            let package = match machine.packages.len() {
+                1 => String::new(),
+                _ => format!(", package {}", cores.first()?.package),
+            };
             Some(Group {
-                name: format!("L3 group {number}, node {node}"),
+                name: format!("L3 group {number}, node {node}{package}"),
                 cores: cores
                     .iter()
                     .map(|core| core.cpus.iter().map(|cpu| (cpu, user(cpu))).collect())
@@ -105,8 +109,8 @@ impl Group {
 
     fn size(&self, room: f64) -> (f64, f64) {
         let (columns, lines) = self.shape(room);
-        // The name needs as much room as five cores.
-        let width = CORE * columns.max(5) as f64;
+        // The name needs as much room as seven cores.
+        let width = CORE * columns.max(7) as f64;
         (width, NAME + lines as f64 * (THREAD * self.threads() as f64 + 6.0))
     }
 }
