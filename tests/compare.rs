@@ -210,6 +210,7 @@ fn what_differs_between_two_profiles() {
     evidence.interval_percent               [17.810073813256423,22.022414050879135]  [19.121892922438743,20.93662579400799]
     evidence.score_s                        1.5996502618880621                       1.199224215032149
     hardware_profile.cpu_cores              8                                        16
+    machine.allowed                         0-7                                      0-15
     machine.fingerprint.identity            4b55e8b0b65e6b3b                         54f299859e9c4957
     machine.fingerprint.shape               39c66edc5b0c49d2                         ebfced764f07b085
     machine.host                            small                                    large
