@@ -50,17 +50,19 @@ pub fn baseline_s(results: &Results) -> Option<f64> {
     })
 }
 
-/// The ok trials of some knobs, in any phase but calibration's.
+/// The ok trials of some knobs, in any phase but calibration's. Knobs that the journal of an older
+/// version lacks are left out.
 pub fn trials_of<'a>(
     results: &'a Results,
     knobs: &'a BTreeMap<String, Value>,
 ) -> impl Iterator<Item = &'a Trial> {
     let counts = |trial: &&Trial| trial.phase != crate::trial::Phase::Calibration;
+    let has = |(name, value): (&String, &Value)| knobs.get(name) == Some(value);
     results
         .trials
         .iter()
         .filter(counts)
-        .filter(move |trial| trial.knobs == *knobs && trial.score_s().is_some())
+        .filter(move |trial| trial.knobs.iter().all(has) && trial.score_s().is_some())
 }
 
 fn median(confirmation: &Confirmation, side: fn(&Pair) -> f64) -> Option<f64> {
