@@ -34,7 +34,7 @@ fn three_machines_in_a_terminal() {
     assert_snapshot!(fleet::text(&fleet), @r#"
     3 runs on 3 different machines
 
-       run             place   over its baseline  over libtorch's defaults  trials
+    #  run             place   over its baseline  over libtorch's defaults  trials
     1  fast                1  58.4% [57.9, 58.8]        58.4% [58.3, 58.5]      50
     2  large              ~2  20.0% [19.1, 20.9]        20.1% [19.9, 20.3]      50
     3  small              ~2  19.9% [17.8, 22.0]        20.0% [19.7, 20.2]      50

@@ -15,7 +15,7 @@ use crate::stats::Interval;
 /// Each machine's gains, with its place among them.
 pub fn gains(fleet: &Fleet) -> Table {
     let titles =
-        ["#", "run", "#place", "#over its baseline", "#over libtorch's defaults", "#trials"];
+        ["##", "run", "#place", "#over its baseline", "#over libtorch's defaults", "#trials"];
     let mut table = Table::new(titles);
     let members = &fleet.members;
     let places = places(&members.iter().map(|member| member.gain).collect::<Vec<_>>());
