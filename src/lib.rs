@@ -36,6 +36,7 @@ pub mod lock;
 pub mod machine;
 pub mod measure;
 pub mod metric;
+pub mod module;
 pub mod own;
 pub mod preprocess;
 pub mod profile;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::metric::{Goal, Source};
+use crate::module::OwnModule;
 
 /// A job of the user's, as `space.toml` keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -10,6 +11,8 @@ use crate::metric::{Goal, Source};
 pub enum Own {
     /// Any program, one fresh process a repetition.
     Command(OwnCommand),
+    /// A TorchScript module that the worker calls.
+    Module(OwnModule),
 }
 
 /// A command that is run as production would run it.
@@ -54,6 +57,7 @@ impl Own {
         match self {
             Self::Command(OwnCommand { metric: None, .. }) => Yardstick::SecondsARun,
             Self::Command(OwnCommand { goal, .. }) => Yardstick::Metric(*goal),
+            Self::Module(_) => Yardstick::SecondsACall,
         }
     }
 
@@ -62,6 +66,7 @@ impl Own {
     pub fn space(&self) -> &'static str {
         match self {
             Self::Command(_) => "command",
+            Self::Module(_) => "module",
         }
     }
 
@@ -69,6 +74,7 @@ impl Own {
     pub fn describe(&self) -> String {
         match self {
             Self::Command(command) => command.words.join(" "),
+            Self::Module(module) => format!("{} of {}", module.file, module.inputs),
         }
     }
 }
@@ -76,7 +82,7 @@ impl Own {
 impl Own {
     /// How it is measured, beside [`Own::describe`], by name.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
-        let Self::Command(command) = self;
+        let Self::Command(command) = self else { return Vec::new() };
         let OwnCommand { folder, profile_env, warmup, timeout_s, metric, goal, check, .. } =
             command;
         let scored = match metric {
@@ -102,6 +108,8 @@ pub enum Yardstick {
     SecondsAClip,
     /// A command's time from start to end.
     SecondsARun,
+    /// A module's time from call to return.
+    SecondsACall,
     /// A number that the command prints.
     Metric(Goal),
 }
@@ -133,6 +141,7 @@ impl Yardstick {
         match self {
             Self::SecondsAClip => "seconds a clip",
             Self::SecondsARun => "seconds a run",
+            Self::SecondsACall => "seconds a call",
             Self::Metric(Goal::Min) => "metric (less is better)",
             Self::Metric(Goal::Max) => "metric (more is better)",
         }
@@ -143,6 +152,7 @@ impl Yardstick {
         match self {
             Self::SecondsAClip => "s a clip",
             Self::SecondsARun => "s a run",
+            Self::SecondsACall => "s a call",
             Self::Metric(_) => "(metric)",
         }
     }
@@ -160,6 +170,7 @@ impl Yardstick {
         match self {
             Self::SecondsAClip => "clips in the same time",
             Self::SecondsARun => "runs in the same time",
+            Self::SecondsACall => "calls in the same time",
             Self::Metric(_) => "times as good",
         }
     }
@@ -178,6 +189,7 @@ impl Yardstick {
         match self {
             Self::SecondsAClip => "time a clip",
             Self::SecondsARun => "time a run",
+            Self::SecondsACall => "time a call",
             Self::Metric(_) => "of the metric",
         }
     }

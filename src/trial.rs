@@ -126,7 +126,7 @@ pub struct Trial {
     pub knobs: BTreeMap<String, Value>,
     /// How it ended.
     pub outcome: Outcome,
-    /// The outcome in words, one line; empty for ok.
+    /// The outcome in words, one line; for ok empty, but for what a command did to its own CPUs.
     pub detail: String,
     /// Every repetition after the warm-up, in order.
     pub samples: Vec<Sample>,

@@ -152,6 +152,19 @@ fn wrong_usage_is_said_before_anything_runs() {
 }
 
 #[test]
+fn a_command_that_binds_itself_is_reported() {
+    let first = "first=$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')";
+    let world = world(&format!("{first}; taskset -cp $first $$ >/dev/null; sleep 0.5"));
+    let run = tune(&world, &["--budget", "6s", "--repetitions", "1"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let baseline = world.results().trials.remove(0);
+    assert_eq!(baseline.outcome, Outcome::Ok, "{}", baseline.detail);
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let reported = baseline.detail.starts_with("the command bound itself to CPUs ");
+    assert!(reported || cpus == 1, "{}", baseline.detail);
+}
+
+#[test]
 fn a_command_that_never_works_is_a_failure_with_its_words() {
     let world = world("echo no model >&2; exit 9");
     let run = tune(&world, &["--budget", "9s"]);
@@ -184,4 +197,24 @@ fn a_killed_tune_of_a_command_goes_on_in_its_folder() {
     let after = world.results().trials;
     assert_eq!(after[..before.len()], before);
     assert!(after.len() > before.len() + 1);
+}
+
+#[test]
+fn what_the_command_reads_is_found_and_what_it_does_not_read_is_dropped() {
+    // Quiet seconds don't matter to a number that is printed.
+    let world = world("echo t=$((16 / WAN22_BATCH_SIZE)).25");
+    let run = tune(&world, &["--budget", "25s", "--metric", "t=(.+)", "--repetitions", "1"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let profile = std::fs::read_to_string(world.folder().join("profile.json")).unwrap();
+    assert!(profile.contains("\"batch_size\": 8,"), "{profile}");
+    let unread = "tile_size is not read by the command";
+    assert!(run.stderr.contains(unread) && run.stdout.contains(unread), "{}", run.stdout);
+    assert!(!run.stdout.contains("batch_size is not read"), "{}", run.stdout);
+    let deaf = self::world("echo t=3.5");
+    let run = tune(&deaf, &["--budget", "5s", "--metric", "t=(.+)", "--repetitions", "1"]);
+    let unread = "tile_size, vae_tile_size, batch_size, precision, matmul_precision are not read";
+    assert!(run.stdout.contains(unread), "{}", run.stdout);
+    let tiles = |trial: &Trial| trial.knobs["tile_size"].to_string();
+    let trials = deaf.results().trials;
+    assert!(trials.iter().skip(3).all(|trial| tiles(trial) == tiles(&trials[0])));
 }

@@ -65,6 +65,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
         weights: Some(goldens("wan")),
         references: output.to_owned(),
         seed: 1,
+        module: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! A job of the user's own, as the flags describe it.
 
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use crate::budget;
 use crate::cli::TuneArgs;
 use crate::launch::handover;
 use crate::metric::{Goal, Source};
+use crate::module::{Inputs, OwnModule};
 use crate::own::{Own, OwnCommand};
 
 /// Your own job instead of the pipeline.
@@ -45,6 +48,19 @@ pub struct OwnArgs {
     /// status than 0 where that, or a file that the run wrote, is wrong.
     #[arg(long, value_name = "COMMAND", requires = "words")]
     check: Option<String>,
+    /// Tunes a TorchScript module of your own, which the worker calls, instead of a command.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "inputs",
+        conflicts_with_all = ["words", "workload", "objective", "precision", "images", "weights"]
+    )]
+    module: Option<PathBuf>,
+    /// What goes into the module: shapes and kinds of seeded random tensors, such as
+    /// 1x16x8x8:f32,1x512x64:bf16, or a safetensors file, whose tensors are taken in the order of
+    /// their names.
+    #[arg(long, value_name = "SHAPES|FILE", requires = "module", value_parser = inputs)]
+    inputs: Option<String>,
     /// The command to tune, and its arguments.
     #[arg(
         last = true,
@@ -67,11 +83,18 @@ fn metric(text: &str) -> Result<String, String> {
     Source::parse(text).map(|_| text.to_owned())
 }
 
+fn inputs(text: &str) -> Result<String, String> {
+    Inputs::parse(text).map(|_| text.to_owned())
+}
+
 /// The user's own job, if one was asked for.
 ///
 /// # Errors
-/// [`Usage`] for a command that is missing or can't be run.
+/// [`Usage`] for a command that is missing or can't be run, or a module that is none.
 pub fn open(args: &OwnArgs) -> Result<Option<Own>> {
+    if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
+        return Ok(Some(Own::Module(module(file, inputs)?)));
+    }
     let Some(program) = args.words.first() else {
         if std::env::args_os().next_back().is_some_and(|last| last == "--") {
             let cure = "no command after `--`: type what to tune, such as python generate.py";
@@ -104,6 +127,8 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     let mut args = args.clone();
     if !args.own.words.is_empty() {
         args.space.space.get_or_insert("command".to_owned());
+    } else if args.own.module.is_some() {
+        args.space.space.get_or_insert("module".to_owned());
     } else if args.repetitions < 3 {
         return Err(Usage(format!("--repetitions {}: give 3 to 9", args.repetitions)).into());
     }
@@ -114,9 +139,35 @@ impl TuneArgs {
     /// The same flags for a job that was begun in its own folder.
     #[must_use]
     pub fn at(mut self, own: Option<&Own>) -> Self {
-        self.own.folder = own.map(|Own::Command(command)| command.folder.clone());
+        if let Some(Own::Command(command)) = own {
+            self.own.folder = Some(command.folder.clone());
+        }
         self
     }
+}
+
+/// The module, with absolute paths: the worker has a folder of its own.
+fn module(file: &Path, inputs: &str) -> Result<OwnModule> {
+    let mut begin = [0; 4];
+    let opened = File::open(file).and_then(|mut file| file.read_exact(&mut begin));
+    opened.map_err(|error| Usage(format!("--module {}: {error}", file.display())))?;
+    if begin != *b"PK\x03\x04" {
+        let cure = "no TorchScript module; torch.jit.save writes one";
+        return Err(Usage(format!("--module {}: {cure}", file.display())).into());
+    }
+    let inputs = match Inputs::parse(inputs) {
+        Ok(Inputs::File(inputs)) => {
+            File::open(&inputs).map_err(|error| Usage(format!("--inputs {inputs}: {error}")))?;
+            absolute(Path::new(&inputs))?
+        }
+        _ => inputs.to_owned(),
+    };
+    Ok(OwnModule { file: absolute(file)?, inputs })
+}
+
+fn absolute(path: &Path) -> Result<String> {
+    let path = std::path::absolute(path)?.into_os_string().into_string();
+    Ok(path.map_err(|path| Usage(format!("{}: not UTF-8", path.display())))?)
 }
 
 /// Finds the program as a shell would, so that a slip of the pen does not end in a failed trial.

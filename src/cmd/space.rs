@@ -15,9 +15,10 @@ use crate::space::{Candidate, Space, SpaceFile};
 use crate::workload::Workload;
 
 /// The spaces that come with the program, by name.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 3] = [
     ("pipeline", include_str!("../../search-spaces/pipeline.toml")),
     ("command", include_str!("../../search-spaces/command.toml")),
+    ("module", include_str!("../../search-spaces/module.toml")),
 ];
 
 /// A raw space no larger than this is counted one by one.

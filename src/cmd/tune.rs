@@ -165,8 +165,13 @@ fn measure(
 ) -> Result<()> {
     let workload = workload(&prepared.job, &mut session, tune.budget_s)?;
     tune.costs = workload.costs(&prepared.bench.parts, None);
-    let (space, first) = prepared.space(args, &workload)?;
+    let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
+    if let Job::Own(Own::Command(_)) = &prepared.job {
+        session.baseline(&workload)?;
+        space = session.probe(&space, &workload)?;
+        first = space.experts(&prepared.file)?;
+    }
     let machine = &prepared.bench.machine;
     let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
     let earlier = earlier.collect();

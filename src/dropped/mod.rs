@@ -3,11 +3,13 @@
 
 mod inert;
 mod struck;
+mod unread;
 
 use std::collections::BTreeMap;
 
 pub use inert::Inert;
 pub use struck::Struck;
+pub use unread::{PROBE, Unread, next as next_probe};
 
 use crate::space::{Candidate, Space, Value};
 use crate::trial::Trial;
@@ -19,15 +21,17 @@ pub struct Dropped {
     pub struck: Vec<Struck>,
     /// Knobs that change nothing.
     pub inert: Vec<Inert>,
+    /// Knobs that the user's own job does not read.
+    pub unread: Vec<Unread>,
 }
 
 impl Dropped {
     /// What `trials` give reason to drop.
     pub fn of(space: &Space, trials: &[Trial]) -> Self {
-        Self {
-            struck: struck::struck(&space.given.baseline, trials),
-            inert: inert::of(space, trials),
-        }
+        let unread = unread::of(space, trials);
+        let mut inert = inert::of(space, trials);
+        inert.retain(|inert| unread.iter().all(|unread| !unread.knobs.contains(&inert.knob)));
+        Self { struck: struck::struck(&space.given.baseline, trials), inert, unread }
     }
 
     /// The candidate as far as the search still tells it from others: with inert knobs at the
@@ -39,7 +43,9 @@ impl Dropped {
         if space.named(candidate).any(is_struck) {
             return None;
         }
-        let knobs = self.inert.iter().filter_map(|inert| space.knob(&inert.knob));
+        let unread = self.unread.iter().flat_map(|unread| &unread.knobs);
+        let idle = self.inert.iter().map(|inert| &inert.knob).chain(unread);
+        let knobs = idle.filter_map(|knob| space.knob(knob));
         Some(
             knobs.fold(candidate.clone(), |plain, (position, knob)| {
                 plain.with(position, knob.baseline)
@@ -53,8 +59,11 @@ impl Dropped {
             !known.struck.iter().any(|old| old.knob == new.knob && old.value == new.value)
         };
         let inert = |new: &&Inert| !known.inert.iter().any(|old| old.knob == new.knob);
+        let unread = |new: &&Unread| !known.unread.iter().any(|old| old.knobs == new.knobs);
+        let unread = self.unread.iter().filter(unread).map(Unread::sentence);
         let struck = self.struck.iter().filter(struck).map(Struck::sentence);
-        struck.chain(self.inert.iter().filter(inert).map(Inert::sentence)).collect()
+        let inert = self.inert.iter().filter(inert).map(Inert::sentence);
+        struck.chain(inert).chain(unread).collect()
     }
 
     /// A sentence for each thing dropped, for the terminal and the report.
@@ -116,7 +125,7 @@ mod tests {
             detail: "huge pages: asked for some, got none".to_owned(),
         };
         let inert = Inert { knob: "threads".to_owned(), at_most: 0.012, trials: 40, values: 2 };
-        let dropped = Dropped { struck: vec![struck], inert: vec![inert] };
+        let dropped = Dropped { struck: vec![struck], inert: vec![inert], unread: Vec::new() };
         let (_, pages) = space.knob("pages").unwrap();
         let level = |word: &str| pages.levels.iter().position(|l| l.to_string() == word).unwrap();
         let (none, huge) = (level("none"), level("huge"));

@@ -14,6 +14,21 @@ use crate::space::Value;
 /// The variable with the profile's path, unless another is asked for.
 pub const PROFILE: &str = "WAN22_PROFILE";
 
+/// Knobs that nothing outside a program can set for it: it is told them, and reads them or not.
+pub const HANDED: [&str; 11] = [
+    "inter_op_threads",
+    "io_workers",
+    "preprocess_workers",
+    "batch_workers",
+    "tile_size",
+    "vae_tile_size",
+    "batch_size",
+    "precision",
+    "matmul_precision",
+    "conv_backend",
+    "memory_format",
+];
+
 /// The variable that holds a knob's value: `WAN22_TILE_SIZE` for `tile_size`.
 pub fn variable(knob: &str) -> String {
     format!("WAN22_{}", knob.to_ascii_uppercase())

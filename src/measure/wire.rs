@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::launch::Effect;
+use crate::module::OwnModule;
 use crate::settings::Settings;
 use crate::trial::{Outcome, Peak, Quality, Sample};
 use crate::workload::Workload;
@@ -48,6 +49,9 @@ pub struct Job {
     pub references: PathBuf,
     /// Seeds weights and noise.
     pub seed: u64,
+    /// A module of the user's own, to be called instead of the pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<OwnModule>,
 }
 
 /// One line from the worker.

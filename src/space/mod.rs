@@ -131,6 +131,18 @@ impl Space {
         canonical
     }
 
+    /// The same space with some knobs at the baseline's value and no other.
+    #[must_use]
+    pub fn resting(&self, names: impl IntoIterator<Item = String>) -> Self {
+        let mut space = self.clone();
+        let names: HashSet<String> = names.into_iter().collect();
+        for knob in space.knobs.iter_mut().filter(|knob| names.contains(&knob.name)) {
+            knob.levels = vec![knob.levels[knob.baseline].clone()];
+            knob.baseline = 0;
+        }
+        space
+    }
+
     /// Whether the candidate keeps every constraint and, in a recorded space, exists.
     pub fn is_legal(&self, candidate: &Candidate) -> bool {
         match &self.listed {

@@ -150,7 +150,9 @@ impl Bench {
             Some(Own::Command(command)) => {
                 self.run_command(command, number, &settings, &launch, limit)?
             }
-            None => self.run_worker(number, order, settings, &launch, limit)?,
+            Some(Own::Module(_)) | None => {
+                self.run_worker(number, order, settings, &launch, limit)?
+            }
         };
         if answer.outcome == Outcome::Timeout && order.left < order.limit {
             answer.outcome = Outcome::Interrupted;
@@ -249,6 +251,10 @@ impl Bench {
             weights: self.weights.clone(),
             references: self.scratch.clone(),
             seed: self.seed,
+            module: match &self.own {
+                Some(Own::Module(module)) => Some(module.clone()),
+                _ => None,
+            },
         })
     }
 }

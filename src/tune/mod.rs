@@ -3,6 +3,7 @@
 mod bench;
 mod copies;
 pub mod interruption;
+mod probing;
 mod proof;
 mod rig;
 mod searching;

@@ -17,6 +17,7 @@ use wan22_tune::settings::Numerics;
 use wan22_tune::trial::{Outcome, Peak, Quality, Sample};
 use wan22_tune::workload::Stage;
 
+use crate::module;
 use crate::native;
 use crate::parts::Origin;
 use crate::peak;
@@ -44,9 +45,9 @@ pub fn run() -> ExitCode {
 }
 
 /// How a trial failed, and why.
-struct Failure {
-    outcome: Outcome,
-    error: anyhow::Error,
+pub struct Failure {
+    pub outcome: Outcome,
+    pub error: anyhow::Error,
 }
 
 impl From<anyhow::Error> for Failure {
@@ -65,7 +66,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-fn misapplied(error: anyhow::Error) -> Failure {
+pub fn misapplied(error: anyhow::Error) -> Failure {
     Failure { outcome: Outcome::Misapplied, error }
 }
 
@@ -100,6 +101,9 @@ fn on_model_thread(job: Job) -> Result<(), Failure> {
 
 fn do_job(job: &Job) -> Result<(), Failure> {
     let illegal = |error| Failure { outcome: Outcome::Illegal, error };
+    if let Some(module) = &job.module {
+        return module::do_job(job, module);
+    }
     let architecture = check(job).map_err(illegal)?;
     let mut trial = Trial::set_up(job, architecture)?;
     let mut rehearsed = Rehearsed::default();
@@ -264,7 +268,7 @@ fn origin(job: &Job) -> Origin<'_> {
 }
 
 /// Writes one line, whole and at once.
-fn say(message: &Message) -> Result<()> {
+pub fn say(message: &Message) -> Result<()> {
     let mut line = serde_json::to_vec(message).context("a message as JSON")?;
     line.push(b'\n');
     let mut out = stdout().lock();

@@ -5,6 +5,7 @@ mod case;
 mod check;
 mod job;
 mod models;
+mod module;
 mod native;
 mod parts;
 mod peak;

@@ -46,7 +46,10 @@ impl Effect {
     /// launch alone decides. What a command does to itself inside that is no mismatch.
     pub fn foreign_mismatches(&self, settings: &Settings) -> Vec<String> {
         let asked = Self::as_asked(settings);
-        let mut found = self.environment_mismatches(&asked);
+        // What the command adds for itself, as by `env NAME=VALUE …`, is its own affair.
+        let mut shown = self.clone();
+        shown.environment.retain(|name, _| asked.environment.contains_key(name));
+        let mut found = shown.environment_mismatches(&asked);
         if let Some(all) = self.pools.get(OTHER)
             && !all.allowed.iter().all(|mask| mask.is_subset(&settings.placement.process))
         {
@@ -64,8 +67,12 @@ impl Effect {
         found
     }
 
-    /// In words, what the command did to its own CPUs inside those that it was given.
+    /// In words, what the command did to its own CPUs inside those that it was given; nothing is
+    /// known where OpenMP was asked to bind its threads.
     pub fn own_binding(&self, settings: &Settings) -> Option<String> {
+        if settings.environment.contains_key("OMP_PLACES") {
+            return None;
+        }
         let given = &settings.placement.process;
         let all = self.pools.get(OTHER)?;
         let narrower = all.allowed.iter().any(|mask| mask != given && mask.is_subset(given));

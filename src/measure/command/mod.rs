@@ -64,6 +64,10 @@ impl Runs<'_> {
             }
             answer.effect = run.look.map(|look| look.effect);
         }
+        let binding = answer.effect.as_ref().and_then(|e| e.own_binding(self.settings));
+        if let Some(binding) = binding.filter(|_| !answer.is_failed()) {
+            answer.detail = binding;
+        }
         answer.wall_s = started.elapsed().as_secs_f64();
         Ok(answer)
     }

@@ -1,0 +1,267 @@
+//! A trial of a TorchScript module of the user's own.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use tch::{CModule, Device, IValue, Kind as Number, Tensor};
+use wan22_tune::launch::{Effect, bind};
+use wan22_tune::measure::wire::{Job, Message};
+use wan22_tune::module::{Input, Inputs, Kind, OwnModule};
+use wan22_tune::preprocess::Pools;
+use wan22_tune::settings::{MatmulPrecision, Numerics};
+use wan22_tune::trial::{Outcome, Sample};
+
+use crate::job::{Failure, misapplied, say};
+use crate::native;
+use crate::usage::{self, Usage};
+
+/// A repetition calls the module until this is over: one call may take a moment only.
+const REPETITION_S: f64 = 1.0;
+
+/// The most calls of a repetition.
+const MOST_CALLS: f64 = 10_000.0;
+
+/// How far the outputs may be from the reference's, relative to its norm: by rounding, where no
+/// knob that was set may change them.
+const NEUTRAL: f64 = 1e-3;
+
+/// The same where one may: 30 dB.
+const POOR: f64 = 0.0316;
+
+/// Where a job's references lie.
+const REFERENCE: &str = "module.safetensors";
+
+/// Does a job with `module` instead of the pipeline.
+pub fn do_job(job: &Job, module: &OwnModule) -> Result<(), Failure> {
+    let mut trial = Trial::set_up(job, module)?;
+    let reference = trial.reference()?;
+    for _ in 0..job.warmup {
+        trial.call()?;
+    }
+    let begun = Instant::now();
+    trial.call()?;
+    let call_s = begun.elapsed().as_secs_f64().max(1e-9);
+    let calls = (REPETITION_S / call_s).clamp(1.0, MOST_CALLS) as u32;
+    let effect = Box::new(trial.effect());
+    say(&Message::Ready { trial: job.trial, setup_s: usage::age_s()?, effect })?;
+    for _ in 0..job.repetitions {
+        let sample = trial.repeat(calls)?;
+        say(&Message::Sample { trial: job.trial, sample })?;
+    }
+    let peak_rss_bytes = usage::peak_rss_bytes()?;
+    trial.compare(&reference)?;
+    let (trial, stage_rss_bytes) = (job.trial, [].into());
+    let (quality, peak) = (None, None);
+    Ok(say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, peak })?)
+}
+
+/// Everything that lives as long as the trial.
+struct Trial<'a> {
+    job: &'a Job,
+    _pools: Pools,
+    module: CModule,
+    inputs: Vec<IValue>,
+}
+
+impl<'a> Trial<'a> {
+    fn set_up(job: &'a Job, module: &OwnModule) -> Result<Self, Failure> {
+        let settings = &job.settings;
+        let placement = &settings.placement;
+        bind(&placement.model)
+            .with_context(|| format!("binding the model to CPUs {}", placement.model))
+            .map_err(misapplied)?;
+        // Idle here, but part of the settings, and of what is read back.
+        let pools = Pools::start(settings.workers, placement, |cpus| Ok(bind(cpus)?))
+            .map_err(misapplied)?;
+        tch::set_num_interop_threads(settings.inter_op_threads as i32);
+        tch::set_num_threads(1);
+        let policy = settings.weights_memory.apply();
+        policy.context("the weights' memory policy").map_err(misapplied)?;
+        let loaded = load(&module.file)?;
+        settings.memory.apply().context("the memory policy").map_err(misapplied)?;
+        tch::set_num_threads(settings.intra_op_threads as i32);
+        native::set_float32_matmul_precision(settings.numerics.matmul_precision);
+        let inputs = inputs(&module.inputs, job.seed)?;
+        Ok(Self { job, _pools: pools, module: loaded, inputs })
+    }
+
+    fn call(&self) -> Result<IValue> {
+        let _guard = tch::no_grad_guard();
+        let output = self.module.forward_is(&self.inputs);
+        output.map_err(|error| anyhow!("the module: {}", core(&error.to_string())))
+    }
+
+    fn repeat(&self, calls: u32) -> Result<Sample> {
+        let before = Usage::now()?;
+        let begun = Instant::now();
+        for _ in 0..calls {
+            self.call()?;
+        }
+        let wall_s = begun.elapsed().as_secs_f64();
+        let after = Usage::now()?;
+        let waited = after.run_queue.saturating_sub(before.run_queue);
+        Ok(Sample {
+            seconds: wall_s / f64::from(calls),
+            minor_faults: after.minor_faults - before.minor_faults,
+            run_queue_share: waited.as_secs_f64() / wall_s,
+            ..Sample::default()
+        })
+    }
+
+    /// The outputs at libtorch's own precision, of this tune's first trial; empty where the module
+    /// does not give the same twice.
+    fn reference(&mut self) -> Result<Vec<Tensor>> {
+        let path = self.job.references.join(REFERENCE);
+        if path.exists() {
+            return read(&path);
+        }
+        native::set_float32_matmul_precision(MatmulPrecision::Highest);
+        let (first, second) = (tensors(self.call()?)?, tensors(self.call()?)?);
+        native::set_float32_matmul_precision(self.job.settings.numerics.matmul_precision);
+        let kept = if distance(&first, &second)? <= NEUTRAL { first } else { Vec::new() };
+        if kept.is_empty() {
+            eprintln!("the module's outputs differ from call to call: they are not compared");
+        }
+        write(&path, &kept)?;
+        Ok(kept)
+    }
+
+    /// Fails outputs that are too far from the reference's.
+    fn compare(&self, reference: &[Tensor]) -> Result<(), Failure> {
+        if reference.is_empty() {
+            return Ok(());
+        }
+        let distance = distance(reference, &tensors(self.call()?)?)?;
+        let (outcome, most) = match self.job.settings.numerics.is_neutral() {
+            true => (Outcome::WrongOutput, NEUTRAL),
+            false => (Outcome::PoorQuality, POOR),
+        };
+        // Not a number is never near.
+        if distance <= most {
+            return Ok(());
+        }
+        let error = anyhow!("outputs are {distance:.2e} of their norm off; it may be {most:.2e}");
+        Err(Failure { outcome, error })
+    }
+
+    fn effect(&self) -> Effect {
+        let count = |threads: i32| usize::try_from(threads).ok();
+        let matmul_precision = native::float32_matmul_precision();
+        let numerics =
+            |matmul_precision| Numerics { matmul_precision, ..self.job.settings.numerics };
+        Effect {
+            intra_op_threads: count(tch::get_num_threads()),
+            inter_op_threads: count(tch::get_num_interop_threads()),
+            numerics: matmul_precision.map(numerics),
+            parallel_info: native::parallel_info(),
+            cpu_capability: native::cpu_capability(),
+            ..Effect::read()
+        }
+    }
+}
+
+fn load(file: &str) -> Result<CModule> {
+    let loaded = CModule::load_on_device(file, Device::Cpu);
+    let mut module = loaded.map_err(|error| {
+        let words = core(&error.to_string());
+        anyhow!("{file} can't be loaded (torch.jit.save writes such files): {words}")
+    })?;
+    module.set_eval();
+    Ok(module)
+}
+
+/// The core of what libtorch says, without its stack traces: the interpreter puts the module's code
+/// before the error itself.
+fn core(error: &str) -> String {
+    let is_error =
+        |line: &&str| line.split(' ').next().is_some_and(|word| word.ends_with("Error:"));
+    let lines: Vec<&str> = error.lines().collect();
+    let begin = lines.iter().rposition(is_error).unwrap_or(0);
+    let said = lines[begin..].iter().take_while(|line| !line.starts_with("Exception raised"));
+    let words: Vec<&str> = said.flat_map(|line| line.split_whitespace()).collect();
+    words.join(" ").chars().take(400).collect()
+}
+
+fn inputs(description: &str, seed: u64) -> Result<Vec<IValue>> {
+    let parsed = Inputs::parse(description).map_err(|problem| anyhow!("inputs: {problem}"))?;
+    let tensors = match parsed {
+        Inputs::File(file) => read(Path::new(&file)).with_context(|| format!("inputs {file}"))?,
+        Inputs::Random(inputs) => {
+            tch::manual_seed(seed as i64);
+            inputs.iter().map(random).collect()
+        }
+    };
+    ensure!(!tensors.is_empty(), "inputs {description}: no tensors");
+    Ok(tensors.into_iter().map(IValue::Tensor).collect())
+}
+
+fn random(input: &Input) -> Tensor {
+    let floats = |kind| Tensor::randn(&input.shape, (Number::Float, Device::Cpu)).to_kind(kind);
+    // Small, so that they may be places in a table.
+    let counts = |kind| Tensor::randint(2, &input.shape, (kind, Device::Cpu));
+    match input.kind {
+        Kind::F32 => floats(Number::Float),
+        Kind::F16 => floats(Number::Half),
+        Kind::BF16 => floats(Number::BFloat16),
+        Kind::F64 => floats(Number::Double),
+        Kind::I64 => counts(Number::Int64),
+        Kind::I32 => counts(Number::Int),
+        Kind::Bool => counts(Number::Bool),
+    }
+}
+
+/// All tensors of an output, in order.
+fn tensors(output: IValue) -> Result<Vec<Tensor>> {
+    Ok(match output {
+        IValue::Tensor(tensor) => vec![tensor],
+        IValue::TensorList(list) => list,
+        IValue::Tuple(values) | IValue::GenericList(values) => {
+            let nested = values.into_iter().map(tensors).collect::<Result<Vec<_>>>()?;
+            nested.into_iter().flatten().collect()
+        }
+        IValue::GenericDict(pairs) => {
+            let values = pairs.into_iter().map(|(_, value)| tensors(value));
+            values.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
+        }
+        IValue::None | IValue::Bool(_) | IValue::Int(_) | IValue::Double(_) => Vec::new(),
+        other => bail!("an output that is no tensor: {other:?}"),
+    })
+}
+
+/// The norm of the difference over the reference's, of all tensors together.
+fn distance(reference: &[Tensor], candidate: &[Tensor]) -> Result<f64> {
+    let shapes = |all: &[Tensor]| all.iter().map(Tensor::size).collect::<Vec<_>>();
+    let (wanted, got) = (shapes(reference), shapes(candidate));
+    ensure!(wanted == got, "outputs of shapes {got:?}, the reference's are {wanted:?}");
+    let double = |tensor: &Tensor| tensor.to_kind(Number::Double);
+    let square = |tensor: Tensor| tensor.square().sum(Number::Double).double_value(&[]);
+    let pairs = reference.iter().zip(candidate);
+    let off: f64 = pairs.map(|(a, b)| square(double(a) - double(b))).sum();
+    let norm: f64 = reference.iter().map(|a| square(double(a))).sum();
+    Ok((off / norm.max(f64::MIN_POSITIVE)).sqrt())
+}
+
+fn name(number: usize) -> String {
+    format!("{number:04}")
+}
+
+/// The tensors of a file, in the order of their names.
+fn read(path: &Path) -> Result<Vec<Tensor>> {
+    let read = Tensor::read_safetensors(path);
+    let mut named = read.map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    named.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(named.into_iter().map(|(_, tensor)| tensor).collect())
+}
+
+/// Written beside and renamed, so that what exists is whole.
+fn write(path: &Path, tensors: &[Tensor]) -> Result<()> {
+    let part = PathBuf::from(format!("{}.part", path.display()));
+    let named: Vec<(String, Tensor)> = tensors
+        .iter()
+        .enumerate()
+        .map(|(number, tensor)| (name(number), tensor.contiguous()))
+        .collect();
+    Tensor::write_safetensors(&named, &part)?;
+    std::fs::rename(&part, path).with_context(|| path.display().to_string())
+}
