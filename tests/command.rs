@@ -216,5 +216,7 @@ fn what_the_command_reads_is_found_and_what_it_does_not_read_is_dropped() {
     assert!(run.stdout.contains(unread), "{}", run.stdout);
     let tiles = |trial: &Trial| trial.knobs["tile_size"].to_string();
     let trials = deaf.results().trials;
-    assert!(trials.iter().skip(3).all(|trial| tiles(trial) == tiles(&trials[0])));
+    // Probes themselves may be repeated, as any candidate.
+    let proposed = |trial: &&Trial| trial.phase == Phase::Search && trial.strategy != "probe";
+    assert!(trials.iter().filter(proposed).all(|trial| tiles(trial) == tiles(&trials[0])));
 }
