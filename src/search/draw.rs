@@ -7,8 +7,9 @@ use crate::space::{Candidate, Space};
 
 /// Draws this many at random before looking for the last few in turn.
 const RANDOM_TRIES: usize = 2_000;
-/// Candidates looked at in turn at most, where a space is too large to walk through.
-const MOST_IN_TURN: u128 = 200_000;
+/// Candidates looked at in turn at most, where each has to be resolved on the machine to be told
+/// from others: a second or two of the budget.
+const MOST_IN_TURN: u128 = 20_000;
 
 /// Draws canonical, legal candidates of a space.
 pub(super) struct Draw<'a> {
@@ -74,8 +75,9 @@ impl<'a> Draw<'a> {
         let by_chance = (0..tries)
             .find_map(|_| self.nth(rng.random_range(0..length)).filter(|found| wanted(found)));
         let start = rng.random_range(0..length.max(1));
+        let most = if self.listed.is_some() { length } else { length.min(MOST_IN_TURN) };
         by_chance.or_else(|| {
-            (0..length.min(MOST_IN_TURN))
+            (0..most)
                 .find_map(|step| self.nth((start + step) % length).filter(|found| wanted(found)))
         })
     }
