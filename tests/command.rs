@@ -29,7 +29,7 @@ fn of_batch(trials: &[Trial], size: &str) -> Vec<Trial> {
 #[test]
 fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
     let world = world("echo step 1: 1 it/s; echo step 2: $((WAN22_BATCH_SIZE * 2)).5 it/s");
-    let flags = ["--budget", "12s", "--metric", r"([0-9.]+) it/s", "--goal", "max"];
+    let flags = ["--budget", "20s", "--metric", r"([0-9.]+) it/s", "--goal", "max"];
     let run = tune(&world, &flags);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     // 16.5 instead of 4.5 iterations a second: 267% more.
@@ -53,7 +53,7 @@ fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
 #[test]
 fn production_finds_the_environment_of_the_trials() {
     let world = world("echo \"$@\" > args; env | sort > trial.env; echo 1");
-    let flags = ["--budget", "4s", "--metric", "^([0-9]+)$"];
+    let flags = ["--budget", "8s", "--metric", "^([0-9]+)$"];
     assert_eq!(tune(&world, &flags).status, Some(0));
     let read = |name: &str| std::fs::read_to_string(world.path().join(name)).unwrap();
     assert_eq!(read("args"), "an argument\n");
@@ -110,7 +110,7 @@ fn the_check_reads_the_output_and_a_run_without_its_metric_has_failed() {
     let world = world(script);
     let check = "if grep -q ugly; then echo 'a poor picture' >&2; exit 1; fi";
     let flags = [
-        &["--budget", "12s", "--strategy", "random", "--check", check][..],
+        &["--budget", "20s", "--strategy", "random", "--check", check][..],
         &["--metric", "fps=([0-9]+)", "--goal", "max", "--warmup", "1"],
     ]
     .concat();
@@ -191,7 +191,7 @@ fn a_killed_tune_of_a_command_goes_on_in_its_folder() {
     world.tuner(&["--budget", "10m", "--", "./job.sh"]).kill_after(&world, 3);
     let before = world.results().trials;
     let folder = world.folder();
-    let resume = ["resume", folder.to_str().unwrap(), "--budget", "4s"];
+    let resume = ["resume", folder.to_str().unwrap(), "--budget", "8s"];
     let run = world.tuner(&resume).run_in(std::path::Path::new("/"));
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let after = world.results().trials;

@@ -268,7 +268,11 @@ fn what_no_model_can_be_is_refused_by_name() {
         &["WanTransformer3DModel", "Encode"],
     );
     refused(transformer, &|case| case["dtype"] = json!("int8"), &["int8", "bfloat16"]);
-    refused(transformer, &|case| case["config"]["image_dim"] = json!(1280), &["image_dim"]);
+    refused(
+        transformer,
+        &|case| case["config"]["image_dim"] = json!(1280),
+        &["missing", "image_embedder"],
+    );
     refused(
         transformer,
         &|case| case["config"]["attention_head_dim"] = json!(15),
