@@ -88,10 +88,10 @@ fn a_worker_that_dies_has_crashed_and_its_last_words_are_kept() {
 #[test]
 fn a_worker_that_takes_too_much_memory_is_stopped_wherever_it_hides_it() {
     for fault in ["devour", "devour-in-a-child"] {
-        let limits = ["--workload", "preprocess", "--max-memory", "1GiB"];
+        let limits = ["--workload", "preprocess", "--max-memory", "768MiB"];
         let (outcome, detail) = outcome_with(fault, &limits);
         assert_eq!(outcome, Outcome::OutOfMemory, "{fault}: {detail}");
-        assert!(detail.ends_with("the limit is 1073741824"), "{detail}");
+        assert!(detail.ends_with("the limit is 805306368"), "{detail}");
     }
 }
 
