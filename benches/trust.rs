@@ -280,8 +280,9 @@ struct End {
     claimed: bool,
     /// The profile is the truly fastest candidate.
     found: bool,
-    /// The truly fastest one was among those measured at all.
+    /// The truly fastest one was among those measured at all, and among the finalists.
     measured: bool,
+    finalist: bool,
     /// The estimated saving of the one that the profile speaks of, and the true one.
     saving: Option<(f64, f64)>,
     covered: Option<bool>,
@@ -328,6 +329,7 @@ fn end(rig: &Simulated<'_>, trials: &[Trial]) -> End {
         claimed,
         found: confirmation.as_ref().is_some_and(|c| claimed && c.finalist == *fastest),
         measured: trials.iter().any(|t| t.phase == Phase::Search && t.knobs == *fastest),
+        finalist: trials.iter().any(|t| t.phase == Phase::Confirmation && t.knobs == *fastest),
         saving: both.filter(|_| claimed).map(|(gain, truth)| (gain.mean, truth)),
         covered: both.map(|(gain, truth)| gain.low <= truth && truth <= gain.high),
         pairs: confirmation.map_or(0, |confirmation| confirmation.pairs.len()),
@@ -394,7 +396,11 @@ fn report(scenario: Scenario, ends: &[End]) {
     println!("{name}: {claims} of {runs} claim a gain, after {pairs:.1} pairs on average");
     if scenario.differs {
         let (found, measured) = (count(&|end| end.found), count(&|end| end.measured));
-        println!("  true best in the profile {found} of {runs} (measured at all: {measured})");
+        let finalists = count(&|end| end.finalist);
+        println!(
+            "  true best in the profile {found} of {runs} (measured: {measured}, finalist: \
+             {finalists})"
+        );
     }
     let errors: Vec<f64> = ends
         .iter()

@@ -22,7 +22,7 @@ pub struct Ranked {
     /// The value of every knob.
     pub knobs: Values,
     /// Seconds a clip at the speed that the machine had at the start: the mean of its trials'
-    /// scores, of which the slowest third is left out, since disturbances never speed up a trial.
+    /// scores, of which the slower half is left out, since disturbances never speed up a trial.
     pub score_s: f64,
     /// How many trials.
     pub trials: usize,

@@ -119,10 +119,7 @@ impl Verification {
 /// How much longer these times are than the recorded one.
 fn slowdown(scores: &[f64], recorded_s: f64) -> Option<Interval> {
     let logs: Vec<f64> = scores.iter().map(|score| (score / recorded_s).ln()).collect();
-    let kept = stats::undisturbed(&logs);
-    let quiet: Vec<f64> =
-        logs.iter().zip(kept).filter(|(_, kept)| *kept).map(|(log, _)| *log).collect();
     let more = |log: f64| log.exp() - 1.0;
-    let logs = stats::confidence_sequence(&quiet, ALPHA)?;
+    let logs = stats::paired_interval(&logs, ALPHA)?;
     Some(Interval { low: more(logs.low), mean: more(logs.mean), high: more(logs.high) })
 }

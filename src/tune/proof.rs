@@ -15,7 +15,7 @@ use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
 
 /// Finalists at the most.
-const FINALISTS: usize = 3;
+const FINALISTS: usize = 4;
 
 /// Runs of a profile that is the baseline itself.
 const AGAIN: u64 = 6;

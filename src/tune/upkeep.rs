@@ -23,7 +23,7 @@ const FIRST: usize = 6;
 const REPEAT_EVERY: usize = 4;
 
 /// Measurements of a candidate that are enough for the search.
-const ENOUGH: usize = 5;
+const ENOUGH: usize = 6;
 
 /// A void trial this much slower than the best is not worth repeating.
 const PROMISING: f64 = 1.1;
