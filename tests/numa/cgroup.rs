@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use wan22_tune::machine::Machine;
 use wan22_tune::measure::NoiseWatch;
 use wan22_tune::trial::Noise;
 
@@ -32,5 +33,5 @@ pub fn noise_of_four_busy_threads() -> Noise {
     let busy = move || while started.elapsed() < Duration::from_secs(2) {};
     let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(busy)).collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    watch.finish()
+    watch.finish(&Machine::detect().unwrap().allowed)
 }

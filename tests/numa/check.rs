@@ -11,7 +11,7 @@ use wan22_tune::measure::process::Programs;
 use wan22_tune::settings::{Baseline, Knobs, Preset};
 use wan22_tune::space::Value;
 use wan22_tune::trial::{Outcome, Phase};
-use wan22_tune::tune::{Bench, Order};
+use wan22_tune::tune::{Bench, Order, Rig};
 use wan22_tune::workload::{BUILT_IN, WorkloadFile};
 
 /// Starts a trial in every layout with every memory mode that this machine is said to have, and
@@ -22,15 +22,17 @@ pub fn every_setting_holds() -> usize {
     let bench = bench(scratch.path().to_owned(), workload.model.architecture());
     let mut trials = 0;
     for knobs in settings(&bench.machine, &bench.baseline.knobs) {
+        let values = knobs.values();
         let order = Order {
             phase: Phase::Search,
             pair: None,
             strategy: "",
             workload: &workload,
-            knobs: &knobs,
+            values: &values,
             min_psnr_db: 0.0,
             limit: Duration::from_secs(60),
             left: Duration::from_secs(60),
+            hopeless_s: None,
         };
         let trial = bench.run(1, &order).unwrap();
         let words = format!("layout {}, memory mode {}", knobs.affinity, knobs.memory_mode);
@@ -57,6 +59,7 @@ fn bench(scratch: PathBuf, parts: Architecture) -> Bench {
     let worker = tuner.with_file_name("examples").join("touching-worker");
     Bench {
         programs: Programs { tuner, worker },
+        own: None,
         parts,
         weights: None,
         // What the models would need: the stand-in has none.
