@@ -17,7 +17,7 @@ tune: build ## sets up, builds, and tunes this machine for BUDGET
 
 test: setup ## sets up and passes the tests
 	@scripts/packages.sh $(TEST_PACKAGES)
-	cargo test --quiet
+	cargo test --quiet --no-fail-fast
 
 dist: build ## packs a release into dist/ and runs it as on a machine without Rust
 	@scripts/packages.sh patchelf binutils
