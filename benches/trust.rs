@@ -225,10 +225,10 @@ impl Rig for Simulated<'_> {
                 break;
             }
         }
-        let limit_s = order.limit.min(order.left).as_secs_f64();
+        let limit_s = order.time().as_secs_f64();
         let outcome = match wall_s > limit_s {
             false => Outcome::Ok,
-            true if order.left < order.limit => Outcome::Interrupted,
+            true if order.ends_with_the_budget() => Outcome::Interrupted,
             true => Outcome::Timeout,
         };
         wall_s = wall_s.min(limit_s);

@@ -45,6 +45,8 @@ pub enum Finding {
     Drifted(String),
     /// It does not run; in words.
     Failed(String),
+    /// None of its runs ended before the budget did.
+    Unknown,
 }
 
 impl fmt::Display for Finding {
@@ -58,6 +60,9 @@ impl fmt::Display for Finding {
             Self::Baseline => f.write_str("The profile holds: it is the baseline"),
             Self::Drifted(why) => write!(f, "The profile has drifted: {why}"),
             Self::Failed(why) => write!(f, "The profile fails: {why}"),
+            Self::Unknown => f.write_str(
+                "Nothing can be said of the profile: the budget was over before one run of it ended",
+            ),
         }
     }
 }
@@ -86,10 +91,19 @@ impl Verification {
             own.iter().find(|trial| !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted));
         verification.finding = match failure {
             Some(trial) => Finding::Failed(format!("{}: {}", trial.outcome, trial.detail)),
-            None if scores.is_empty() => Finding::Failed("no run of it ended in this time".into()),
+            None if scores.is_empty() => Finding::Unknown,
             None => verification.judge(knobs == baseline, recorded),
         };
         verification
+    }
+
+    /// Whether the profile may stay in production, where anything can be said.
+    pub fn holds(&self) -> Option<bool> {
+        match self.finding {
+            Finding::Proven | Finding::Undisputed | Finding::Baseline => Some(true),
+            Finding::Drifted(_) | Finding::Failed(_) => Some(false),
+            Finding::Unknown => None,
+        }
     }
 
     fn judge(&self, is_baseline: bool, recorded: Option<&Evidence>) -> Finding {

@@ -6,7 +6,7 @@ use world::World;
 
 /// A tune that has found something, and its profile.
 fn profile(world: &World) -> String {
-    let run = world.tune(&["--budget", "10s", "--seed", "3", "--workload", "encode"]).run();
+    let run = world.tune(&["--budget", "20s", "--seed", "3", "--workload", "encode"]).run();
     assert!(run.stdout.starts_with("Gain: "), "{}", run.stdout);
     world.folder().join("profile.json").to_str().unwrap().to_owned()
 }
@@ -39,8 +39,31 @@ fn a_profile_holds_until_it_is_no_longer_what_it_was() {
         "{}",
         run.stderr
     );
+    // A budget that ends inside the first runs is no fault of the profile.
+    let run = world.tune(&verify).env("FAKE_WORKER", "always-hang").run();
+    assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("the budget was over before one run of it ended; give more"));
     let run = world.tune(&["verify", "/nowhere.json"]).run();
     assert_eq!(run.status, Some(1), "{}", run.stderr);
+}
+
+#[test]
+fn monitoring_sees_what_was_found() {
+    let world = World::new();
+    let profile = profile(&world);
+    let verify = ["verify", &profile, "--budget", "8s", "--workload", "encode"];
+    let verify = [&verify[..], &["--prometheus", "wan22.prom"]].concat();
+    let holds = |fault: &str| {
+        let _ = std::fs::remove_file(world.path().join("wan22.prom"));
+        world.tune(&verify).env("FAKE_WORKER", fault).run();
+        let text = std::fs::read_to_string(world.path().join("wan22.prom")).unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix("wan22_verify_holds "));
+        assert!(text.contains("# TYPE wan22_verify_timestamp_seconds gauge"), "{text}");
+        value.map(str::to_owned)
+    };
+    assert_eq!(holds("").as_deref(), Some("1"));
+    assert_eq!(holds("always-status").as_deref(), Some("0"));
+    assert_eq!(holds("always-hang"), None);
 }
 
 #[test]

@@ -29,8 +29,32 @@ const PICTURES: usize = 8;
 /// job, cut to the depth of the user's own weights.
 ///
 /// # Errors
-/// [`Usage`] for a file or folder that can't be used, or a job that memory has no room for.
+/// As [`plan`]; [`Usage`] where there is no worker.
 pub fn set_up(
+    args: &BenchArgs,
+    job: Job,
+    machine: Machine,
+    baseline: Baseline,
+) -> Result<(Bench, Job)> {
+    let (mut bench, job) = plan(args, job, machine, baseline)?;
+    let worker = &bench.programs.worker;
+    if !worker.is_file() && !matches!(bench.own, Some(Own::Command(_))) {
+        let cure = "build it with `make build`, or name it with --worker FILE";
+        return Err(Usage(format!("{}: no such program; {cure}", worker.display())).into());
+    }
+    if bench.own.is_none() && args.images.is_none() {
+        // Generated pictures are made once for ever: no tune pays for them.
+        bench.images = preprocess::images::photographs(&cache()?, PICTURES)?;
+    }
+    bench.stop = watch_signals()?;
+    Ok((bench, job))
+}
+
+/// The same as far as it goes without starting or writing anything.
+///
+/// # Errors
+/// [`Usage`] for a file or folder that can't be used, or a job that memory has no room for.
+pub fn plan(
     args: &BenchArgs,
     job: Job,
     machine: Machine,
@@ -44,8 +68,7 @@ pub fn set_up(
         Job::Own(own) => (Job::Own(own.clone()), Model::default().architecture(), Some(own)),
     };
     let bench = Bench {
-        programs: programs(args, own.as_ref())?,
-        // Generated pictures are made once for ever: no tune pays for them.
+        programs: programs(args)?,
         images: if own.is_none() { pictures(args)? } else { Vec::new() },
         own,
         parts,
@@ -55,7 +78,7 @@ pub fn set_up(
         scratch: std::env::temp_dir(),
         seed: 1,
         repetitions: 3,
-        stop: watch_signals()?,
+        stop: Arc::default(),
         machine,
         baseline,
     };
@@ -71,34 +94,22 @@ fn memory_bytes(args: &BenchArgs, machine: &Machine) -> u64 {
     args.max_memory.map_or(usable / 10 * 9, |most| most.as_u64().min(usable))
 }
 
-/// The programs that trials need.
-///
-/// # Errors
-/// [`Usage`] when there is no worker, unless a command of the user's own does without.
-fn programs(args: &BenchArgs, own: Option<&Own>) -> Result<Programs> {
+fn programs(args: &BenchArgs) -> Result<Programs> {
     let tuner = std::env::current_exe().context("finding this program")?;
     let worker = args.worker.clone().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
-    if worker.is_file() || matches!(own, Some(Own::Command(_))) {
-        return Ok(Programs { tuner, worker });
-    }
-    let cure = "build it with `make build`, or name it with --worker FILE";
-    Err(Usage(format!("{}: no such program; {cure}", worker.display())).into())
+    Ok(Programs { tuner, worker })
 }
 
-/// The user's pictures, or generated ones from the cache folder.
+/// The user's own pictures.
 ///
 /// # Errors
-/// [`Usage`] for a folder without pictures; what can't be written.
+/// [`Usage`] for a folder without pictures.
 fn pictures(args: &BenchArgs) -> Result<Vec<PathBuf>> {
-    match &args.images {
-        Some(folder) => {
-            let pictures = preprocess::images::list(folder)
-                .map_err(|error| Usage(format!("--images {error:#}")))?;
-            // The worker has a working folder of its own.
-            Ok(pictures.iter().map(std::path::absolute).collect::<Result<_, _>>()?)
-        }
-        None => preprocess::images::photographs(&cache()?, PICTURES),
-    }
+    let Some(folder) = &args.images else { return Ok(Vec::new()) };
+    let pictures =
+        preprocess::images::list(folder).map_err(|error| Usage(format!("--images {error:#}")))?;
+    // The worker has a working folder of its own.
+    Ok(pictures.iter().map(std::path::absolute).collect::<Result<_, _>>()?)
 }
 
 /// The folder for things that can be made again (XDG base directories).

@@ -30,7 +30,8 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
         let machine = super::machine::here()?;
         let (baseline, job) = job(args, &machine)?;
-        return space::show(&args.space, &machine, &baseline, &job.smallest());
+        let (bench, job) = bench::plan(&args.bench, job, machine, baseline)?;
+        return space::show(&args.space, &bench.machine, &bench.baseline, &job.smallest());
     };
     let started = jiff::Timestamp::now().to_string();
     let prepared = Prepared::new(args)?;

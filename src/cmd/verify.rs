@@ -111,13 +111,15 @@ fn finish(
     workload: &Workload,
     elsewhere: Option<&str>,
 ) -> Result<ExitCode> {
-    if let Finding::Failed(problem) = &verification.finding {
-        bail!("the profile fails here: {problem}");
-    }
-    let drifted = matches!(verification.finding, Finding::Drifted(_));
     if let Some(file) = &args.prometheus {
-        durable::replace(file, metrics(verification, drifted).as_bytes())?;
+        durable::replace(file, metrics(verification).as_bytes())?;
     }
+    match &verification.finding {
+        Finding::Failed(problem) => bail!("the profile fails here: {problem}"),
+        Finding::Unknown => bail!("{}; give more with --budget", verification.finding),
+        _ => {}
+    }
+    let drifted = verification.holds() == Some(false);
     if args.json {
         let interval =
             |i: crate::stats::Interval| json!({"mean": i.mean, "low": i.low, "high": i.high});
@@ -143,10 +145,10 @@ fn finish(
 }
 
 /// What monitoring wants to know, in Prometheus' text format.
-fn metrics(verification: &Verification, drifted: bool) -> String {
+fn metrics(verification: &Verification) -> String {
     let now = jiff::Timestamp::now().as_second();
     let gauges = [
-        ("holds", "Whether the profile still holds.", Some(f64::from(u8::from(!drifted)))),
+        ("holds", "Whether the profile still holds.", verification.holds().map(f64::from)),
         ("pairs", "Pairs of runs against the baseline.", Some(verification.pairs as f64)),
         ("clip_seconds", "Seconds a clip now.", verification.score_s),
         ("recorded_clip_seconds", "Seconds a clip when it was made.", verification.recorded_s),

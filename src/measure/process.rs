@@ -35,6 +35,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of a version that are looked at.
 const LONGEST_VERSION: u64 = 4096;
 
+/// What the dynamic loader says of a library that it does not find or can't use.
+const NOT_LOADED: &str = "error while loading shared libraries";
+
+/// What to do then: the worker has no other library that could be missing.
+const NO_LIBTORCH: &str = "; the worker needs libtorch 2.13 where it lay when it was built, or in a \
+    folder `libtorch` beside it: `make build` sees to that, and in a release `python3 libtorch.py \
+    libtorch` or LIBTORCH=/its/folder";
+
 /// The programs that a trial needs.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -308,7 +316,8 @@ fn conclude(answer: &mut Answer, status: ExitStatus, errors: &Tail, kills: Optio
         answer.fail(Outcome::Crashed, format!("killed by signal {signal}{name}: {last_words}"));
     } else if !status.success() {
         let code = status.code().unwrap_or_default();
-        answer.fail(Outcome::Crashed, format!("exit status {code}: {last_words}"));
+        let cure = if last_words.contains(NOT_LOADED) { NO_LIBTORCH } else { "" };
+        answer.fail(Outcome::Crashed, format!("exit status {code}: {last_words}{cure}"));
     } else if let Err(problem) = answer.complete() {
         answer.fail(Outcome::WrongOutput, format!("{problem} {last_words}"));
     }

@@ -80,6 +80,19 @@ pub struct Order<'a> {
     pub hopeless_s: Option<f64>,
 }
 
+impl Order<'_> {
+    /// How long it may run.
+    pub fn time(&self) -> Duration {
+        self.limit.min(self.left)
+    }
+
+    /// Whether it is the budget that ends it when its time is up. Where nothing is known yet that
+    /// would make a limit, the limit is the budget.
+    pub fn ends_with_the_budget(&self) -> bool {
+        self.left <= self.limit
+    }
+}
+
 impl Rig for Bench {
     fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
         let started = jiff::Timestamp::now().to_string();
@@ -143,7 +156,7 @@ impl Bench {
         let now = jiff::Timestamp::now().to_string();
         let profile = Profile::new(&self.machine, &self.baseline, &knobs, now);
         profile.map_err(anyhow::Error::msg)?.write(&launch)?;
-        let time = order.limit.min(order.left);
+        let time = order.time();
         let memory_bytes = self.memory_bytes;
         let limit = Limit { time, memory_bytes, sample_s: order.hopeless_s };
         let mut answer = match &self.own {
@@ -154,7 +167,7 @@ impl Bench {
                 self.run_worker(number, order, settings, &launch, limit)?
             }
         };
-        if answer.outcome == Outcome::Timeout && order.left < order.limit {
+        if answer.outcome == Outcome::Timeout && order.ends_with_the_budget() {
             answer.outcome = Outcome::Interrupted;
             answer.detail = "its share of the budget was over".to_owned();
         }

@@ -261,10 +261,15 @@ impl<'a> Session<'a> {
 
     /// The score of a trial without which the tune makes no sense.
     fn needed(&self, trial: &Trial) -> Result<f64> {
-        if self.is_stopped() {
+        if trial.score_s().is_none() && self.is_stopped() {
             bail!("stopped before the baseline was measured; nothing can be said");
         }
         trial.score_s().with_context(|| {
+            if trial.outcome == Outcome::Interrupted {
+                return "the budget was over before one run of the baseline ended: give more with \
+                        --budget, or see how long it takes with `wan22-tune measure --baseline`"
+                    .to_owned();
+            }
             format!(
                 "the baseline does not run here ({}): {}; see `wan22-tune measure --baseline`",
                 trial.outcome, trial.detail
