@@ -6,7 +6,8 @@
     python scripts/compare.py [--cases 40] [--seed 1] [--only transformer,vae,text] [--worker FILE]
 
 A case that the reference can't run must be refused by the worker too, with exit status 1 and an
-error that says something. Prints every case that is out of tolerance, and a summary; exits with 1
+error that says something. Where a tiny model makes much of rounding, a float32 answer may be as far from
+the reference's as that is from its own in float64. Prints every case that is out of tolerance, and a summary; exits with 1
 where there was one.
 """
 
@@ -159,6 +160,13 @@ def expected(model, dtype, op, inputs, tiling):
         return None, f"{type(error).__name__}: {error}"
 
 
+def rounding(model, op, inputs, tiling, outputs):
+    """How far the reference's float32 answer is from its own in float64, as rel_l2."""
+    exact = run(model.double(), op, {name: value.double() if value.is_floating_point() else value
+                                     for name, value in inputs.items()}, tiling)
+    return max(float((value.double() - exact[name]).norm() / exact[name].norm()) for name, value in outputs.items())
+
+
 def worker(options, folder, case, weights, inputs, outputs):
     (folder / "case.json").write_text(json.dumps(case))
     save_file(weights, folder / "weights.safetensors")
@@ -204,7 +212,10 @@ def one(options, number, folder):
     if found.returncode:
         return False, f"{words}: {found.stderr}", True
     distance = json.loads(found.stdout)["outputs"][name]["rel_l2"]
-    return distance <= TOLERANCE[dtype][kind.__name__], f"{words}: {distance:e}", True
+    right = distance <= TOLERANCE[dtype][kind.__name__]
+    if not right and dtype == "float32":
+        right = distance <= rounding(model, op, inputs, tiling, outputs)
+    return right, f"{words}: {distance:e}", True
 
 
 def main():
