@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{Effect, GLIBC, OTHER, differs, masks, of_folder};
+use super::mismatch::{differs, masks};
+use super::read::of_folder;
+use super::{Effect, GLIBC, OTHER};
 use crate::launch::residence;
 use crate::machine::Roots;
 use crate::settings::Settings;

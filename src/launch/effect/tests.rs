@@ -1,3 +1,7 @@
+use std::fs;
+
+use super::mismatch::masks;
+use super::read::deciding;
 use super::*;
 use crate::launch::{Demand, Layout, Placement};
 use crate::machine::Machine;
