@@ -120,6 +120,11 @@ impl Yardstick {
         own.map_or(Self::SecondsAClip, Own::yardstick)
     }
 
+    /// How costs turn into the numbers that a person knows, and back.
+    pub fn direction(self) -> Goal {
+        self.goal().unwrap_or_default()
+    }
+
     /// The direction of a metric.
     pub fn goal(self) -> Option<Goal> {
         match self {
@@ -130,10 +135,7 @@ impl Yardstick {
 
     /// The number that a person knows, from a cost, which is what is to be small.
     pub fn shown(self, cost: f64) -> f64 {
-        match self {
-            Self::Metric(goal) => goal.cost(cost),
-            _ => cost,
-        }
+        self.direction().cost(cost)
     }
 
     /// What the number counts, as a heading.
@@ -172,15 +174,6 @@ impl Yardstick {
             Self::SecondsARun => "runs in the same time",
             Self::SecondsACall => "calls in the same time",
             Self::Metric(_) => "times as good",
-        }
-    }
-
-    /// What is measured where only little of it is good, as on an axis.
-    pub fn cost_heading(self) -> &'static str {
-        match self {
-            Self::Metric(Goal::Max) => "1 / metric",
-            Self::Metric(Goal::Min) => "metric",
-            _ => self.heading(),
         }
     }
 
