@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::durable::{Disk, Live};
-use crate::metric::{Goal, Metric};
+use crate::own::metric::{Goal, Metric};
 use crate::space::Value;
 use crate::trial::{Noise, Peak, Quality, Sample, Trial};
 use crate::{stats, workload};

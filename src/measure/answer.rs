@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::lines::shortened;
 use super::wire::Message;
 use crate::launch::Effect;
-use crate::metric::{Goal, Metric};
+use crate::own::metric::{Goal, Metric};
 use crate::trial::{Outcome, Peak, Quality, Sample};
 
 /// The longest repetition that is believed.

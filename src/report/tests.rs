@@ -12,7 +12,7 @@ use super::plot::progress::{Kind, Progress};
 use super::plot::response::Response;
 use super::plot::stages::Stages;
 use super::*;
-use crate::metric::{Goal, Metric};
+use crate::own::metric::{Goal, Metric};
 use crate::own::{Own, OwnCommand};
 use crate::trial::{Outcome, Phase};
 

@@ -6,8 +6,8 @@ use console::{Style, measure_text_width, truncate_str};
 
 use super::chart::Chart;
 use super::state::{Ended, Spread, Standing, State};
-use crate::metric::Goal;
 use crate::own::Yardstick;
+use crate::own::metric::Goal;
 use crate::report::number::{count, gain, percent};
 use crate::report::plot::shown_scores;
 use crate::report::table::plain;

@@ -12,8 +12,8 @@ use anyhow::Result;
 
 use super::answer::Answer;
 use super::process::Limit;
-use crate::metric::{Metric, Source};
 use crate::own::OwnCommand;
+use crate::own::metric::{Metric, Source};
 use crate::settings::Settings;
 use crate::trial::{Outcome, Sample};
 use run::Run;

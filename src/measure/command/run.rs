@@ -15,7 +15,7 @@ use super::{Failure, Runs};
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::{Roots, oom_kills};
 use crate::measure::process::{self, GRACE, Start, WATCH};
-use crate::metric::Source;
+use crate::own::metric::Source;
 use crate::trial::Outcome;
 
 /// The first look; each next one comes after twice the time.

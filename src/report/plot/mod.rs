@@ -23,7 +23,7 @@ use plotters::prelude::*;
 use canvas::{Canvas, Mark, Medium};
 use palette::Colour;
 
-use crate::metric::Goal;
+use crate::own::metric::Goal;
 use crate::stats;
 
 /// What marks mean.

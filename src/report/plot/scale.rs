@@ -1,6 +1,6 @@
 //! Scale: from values to places along an axis, with round ticks.
 
-use crate::metric::Goal;
+use crate::own::metric::Goal;
 
 /// An axis, linear in the numbers that stand at it.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,9 +1,12 @@
 //! Own: a job of the user's, measured instead of the pipeline.
 
+pub mod metric;
+pub mod module;
+
 use serde::{Deserialize, Serialize};
 
-use crate::metric::{Goal, Source};
-use crate::module::OwnModule;
+use metric::{Goal, Source};
+use module::OwnModule;
 
 /// A job of the user's, as `space.toml` keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
