@@ -207,7 +207,8 @@ fn quality(results: &Results, views: Option<&Views>) -> Markup {
 }
 
 fn responses(results: &Results, importance: &Markup, knobs: &Markup, pairs: &Markup) -> Markup {
-    if knobs.0.is_empty() {
+    let dropped = results.dropped();
+    if knobs.0.is_empty() && dropped.unread.is_empty() {
         return html! {};
     }
     section(
@@ -218,8 +219,11 @@ fn responses(results: &Results, importance: &Markup, knobs: &Markup, pairs: &Mar
                 p { "What a random forest, fitted to all candidates, says of each knob by itself; what knobs do together is in none of the shares." }
             }
             (knobs)
-            @for inert in results.dropped().inert { p { (inert.sentence()) "." } }
-            p { "Each dot is a candidate; its other knobs vary too, and a search looks longer where it is fast. So a low median shows good company as well as a good value." }
+            @for inert in dropped.inert { p { (inert.sentence()) "." } }
+            @for unread in dropped.unread { p { (unread.sentence()) "." } }
+            @if !knobs.0.is_empty() {
+                p { "Each dot is a candidate; its other knobs vary too, and a search looks longer where it is fast. So a good median shows good company as well as a good value." }
+            }
             (pairs)
         },
     )

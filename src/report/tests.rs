@@ -279,6 +279,8 @@ fn sentinels_and_void_trials_are_told_from_others() {
     // The baseline takes half as long again, twice: the trial before it can't be judged.
     let made = sentinel(sentinel(made, 6.0), 6.0).search(&[("batch_size", number(4))], 5.0);
     let progress = Progress::of(&made.results).unwrap().unwrap();
+    let phases: Vec<Phase> = progress.phases.iter().map(|phase| phase.0).collect();
+    assert_eq!(phases, [Phase::Baseline, Phase::Search]);
     let kinds: Vec<Kind> = progress.points.iter().map(|point| point.kind).collect();
     use Kind::{Baseline, Search, Sentinel, Void};
     assert_eq!(kinds, [Baseline, Baseline, Void, Sentinel, Sentinel, Search]);

@@ -147,7 +147,9 @@ impl<'a> BestSoFar<'a> {
 
 fn phases(results: &Results, clock: &Clock, end_s: f64) -> Result<Vec<(Phase, f64, f64)>> {
     let mut starts: Vec<(Phase, f64)> = Vec::new();
-    for &phase in Phase::VARIANTS {
+    // Sentinels and repeats come in between, and are a part of what they interrupt.
+    let between = |phase: &&Phase| matches!(phase, Phase::Sentinel | Phase::Repeat);
+    for &phase in Phase::VARIANTS.iter().filter(|phase| !between(phase)) {
         if let Some(first) = results.trials.iter().find(|trial| trial.phase == phase) {
             starts.push((phase, clock.start_s(first)?));
         }
