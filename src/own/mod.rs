@@ -170,13 +170,13 @@ impl Yardstick {
         }
     }
 
-    /// What there is as many times as much of with a gain.
-    pub fn factor(self) -> &'static str {
+    /// What there is so many times more of with a gain, and the words after that number.
+    pub fn factor(self) -> [&'static str; 2] {
         match self {
-            Self::SecondsAClip => "clips in the same time",
-            Self::SecondsARun => "runs in the same time",
-            Self::SecondsACall => "calls in the same time",
-            Self::Metric(_) => "times as good",
+            Self::SecondsAClip => ["clips in the same time", "as many"],
+            Self::SecondsARun => ["runs in the same time", "as many"],
+            Self::SecondsACall => ["calls in the same time", "as many"],
+            Self::Metric(_) => ["metric", "as good"],
         }
     }
 

@@ -87,6 +87,7 @@ fn head(results: &Results) -> Markup {
     let contender = Contender::of(results);
     let verdict = results.verdict();
     let yardstick = results.yardstick();
+    let [factor, times] = yardstick.factor();
     let class = if matches!(verdict, Verdict::Gain(_)) { "gain" } else { "none" };
     html! {
         header {
@@ -99,7 +100,7 @@ fn head(results: &Results) -> Markup {
                     (tile(if best.confirmed { "finalist" } else { "best, not confirmed" }, &digits(yardstick.shown(best.score_s)), yardstick.unit()))
                 }
                 @if let Verdict::Gain(gain) = verdict {
-                    (tile(yardstick.factor(), &format!("{}\u{d7}", digits(1.0 / (1.0 - gain.mean))), "as many"))
+                    (tile(factor, &format!("{}\u{d7}", digits(1.0 / (1.0 - gain.mean))), times))
                 }
                 (tile("trials", &account.trials().to_string(), &format!("{} failed", account.failed())))
             }

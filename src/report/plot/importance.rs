@@ -41,7 +41,7 @@ impl Plot for Shares {
 
     fn legend(&self) -> Legend {
         vec![
-            (Mark::Square, palette::TRIAL, "share of the variance of the log of what is measured"),
+            (Mark::Square, palette::TRIAL, "share of the variance, of logarithms"),
             (Mark::Line, palette::INK, "its error, a standard deviation each way"),
         ]
     }
