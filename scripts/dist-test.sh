@@ -18,9 +18,11 @@ for program in bin/wan22-tune libexec/wan22-worker; do
 done
 alone ldd bin/wan22-tune | grep -q "$PWD/lib/libhwloc" || alone ldd bin/wan22-tune | grep -q '/../lib/libhwloc' || fail "libhwloc is not the archive's"
 alone ldd bin/wan22-tune | grep -q 'not found' && fail "the tuner lacks a library"
+[ -z "$(alone LD_PRELOAD="$PWD/bin/libwan22-mkl.so" true 2>&1)" ] || fail "libwan22-mkl.so does not load"
 alone bin/wan22-tune --version >/dev/null
 alone bin/wan22-tune machine >/dev/null
 alone bin/wan22-tune space >/dev/null
+alone bin/wan22-tune doctor >/dev/null
 alone bin/wan22-worker --help >/dev/null 2>&1 && fail "the worker runs without libtorch: which one has it found?"
 alone LIBTORCH="$libtorch" bin/wan22-worker --help >/dev/null || fail "the worker does not find libtorch by LIBTORCH"
 ln -s "$libtorch" libtorch

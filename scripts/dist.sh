@@ -11,10 +11,12 @@ mkdir -p "$stage/bin" "$stage/libexec" "$stage/lib" "$stage/share/doc" dist
 
 install -m 755 target/release/wan22-tune "$stage/bin/"
 install -m 755 target/release/wan22-worker "$stage/libexec/"
-strip "$stage/bin/wan22-tune" "$stage/libexec/wan22-worker"
+# Looked for beside the tuner, which has it loaded where a profile asks.
+install -m 644 target/release/libwan22-mkl.so "$stage/bin/"
+strip "$stage/bin/wan22-tune" "$stage/bin/libwan22-mkl.so" "$stage/libexec/wan22-worker"
 hwloc=$(ldd target/release/wan22-tune | sed -n 's/.*libhwloc.* => \(.*\) (.*/\1/p')
 install -m 644 "$hwloc" "$stage/lib/"
-# No path of the machine that built it stays behind.
+# No library is looked for where it was built.
 patchelf --set-rpath '$ORIGIN/../lib' "$stage/bin/wan22-tune"
 patchelf --set-rpath '$ORIGIN/../libtorch/lib:$ORIGIN/../lib' "$stage/libexec/wan22-worker"
 cat >"$stage/bin/wan22-worker" <<'END'

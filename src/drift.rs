@@ -70,7 +70,7 @@ impl Drift {
         let mut logs: Vec<f64> = points.iter().zip(&curve).map(|(p, c)| p.log_s - c).collect();
         if logs.len() < PROCESSES {
             let ok = trials.iter().filter(|trial| trial.score_s().is_some());
-            logs = ok.flat_map(|trial| &trial.samples).map(|s| s.seconds.ln()).collect();
+            logs = ok.flat_map(|trial| &trial.samples).map(|s| s.cost().ln()).collect();
         }
         let deviation = stats::deviation(&logs).unwrap_or(0.0).max(LEAST);
         Self { points, curve, deviation }

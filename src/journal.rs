@@ -3,7 +3,7 @@
 //! One row a trial, one line a row, written in one write and synced before the next trial
 //! starts. Units stand in the header (`_s` seconds, `_bytes`); an empty cell is "not known".
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::durable::{Disk, Live};
-use crate::metric::{Goal, Metric};
+use crate::own::metric::{Goal, Metric};
 use crate::space::Value;
 use crate::trial::{Noise, Peak, Quality, Sample, Trial};
 use crate::{stats, workload};
@@ -268,22 +268,27 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Trial>> {
     for &column in needed.clone().take(if whole == 0 { 0 } else { usize::MAX }) {
         ensure!(header.iter().any(|name| name == column), "the column `{column}` is missing");
     }
-    let mut trials = Vec::new();
-    for record in reader.records() {
-        let record = record?;
+    // The last of two columns of one name counts.
+    let places = header.iter().enumerate().map(|(place, name)| (name.as_str(), place));
+    let places: BTreeMap<&str, usize> = places.collect();
+    let (mut trials, mut record) = (Vec::new(), csv::StringRecord::new());
+    while reader.read_record(&mut record)? {
         let line = record.position().map_or(0, csv::Position::line);
-        let cells = header.iter().map(String::as_str).zip(record.iter()).collect();
-        trials.push(trial(&Row(cells)).with_context(|| format!("line {line}"))?);
+        let row = Row { places: &places, cells: &record };
+        trials.push(trial(&row).with_context(|| format!("line {line}"))?);
     }
     Ok(trials)
 }
 
 /// One row by column.
-struct Row<'a>(HashMap<&'a str, &'a str>);
+struct Row<'a> {
+    places: &'a BTreeMap<&'a str, usize>,
+    cells: &'a csv::StringRecord,
+}
 
 impl Row<'_> {
     fn text(&self, column: &str) -> &str {
-        self.0.get(column).copied().unwrap_or_default()
+        self.places.get(column).and_then(|&place| self.cells.get(place)).unwrap_or_default()
     }
 
     fn maybe<T: std::str::FromStr>(&self, column: &str) -> Result<Option<T>> {
@@ -307,18 +312,13 @@ impl Row<'_> {
         self.maybe(column)?.with_context(|| format!("{column}: empty"))
     }
 
-    /// The cells of columns `FAMILY.NAME` that hold something, by name.
-    fn family(&self, family: &str) -> BTreeMap<&str, &str> {
-        let mut cells = BTreeMap::new();
-        for (column, cell) in &self.0 {
-            if let Some((of, name)) = column.split_once('.')
-                && of == family
-                && !cell.is_empty()
-            {
-                cells.insert(name, *cell);
-            }
-        }
-        cells
+    /// The cells that hold something of columns with this beginning, by the rest of their names.
+    fn family(&self, beginning: &'static str) -> BTreeMap<&str, &str> {
+        let columns = self.places.range(beginning..);
+        let names = columns.map_while(|(column, &place)| {
+            Some((column.strip_prefix(beginning)?, self.cells.get(place)?))
+        });
+        names.filter(|(_, cell)| !cell.is_empty()).collect()
     }
 }
 
@@ -332,7 +332,7 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
         seed: row.needed("seed")?,
         workload: row.text("workload").to_owned(),
         knobs: row
-            .family("knob")
+            .family("knob.")
             .into_iter()
             .map(|(name, cell)| (name.to_owned(), value(cell)))
             .collect(),
@@ -340,7 +340,7 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
         detail: row.text("detail").to_owned(),
         samples: samples(row)?,
         peak_rss_bytes: row.maybe("peak_rss_bytes")?,
-        stage_rss_bytes: row.family("rss").into_iter().filter_map(stage_rss).collect(),
+        stage_rss_bytes: row.family("rss.").into_iter().filter_map(stage_rss).collect(),
         setup_s: row.quantity("setup_s")?,
         overhead_s: row.quantity("overhead_s")?.unwrap_or_default(),
         wall_s: row.quantity("wall_s")?.unwrap_or_default(),
@@ -386,7 +386,8 @@ fn samples(row: &Row<'_>) -> Result<Vec<Sample>> {
         let name = name.strip_suffix("_s")?;
         Some((name.to_owned(), cell.parse::<f64>().ok()?))
     };
-    let stages: BTreeMap<String, f64> = row.family("stage").into_iter().filter_map(stage).collect();
+    let stages: BTreeMap<String, f64> =
+        row.family("stage.").into_iter().filter_map(stage).collect();
     let minor_faults = row.quantity("minor_faults")?.unwrap_or_default() as u64;
     let run_queue_share = row.quantity("run_queue_share")?.unwrap_or_default();
     let goal: Option<Goal> = row.maybe("goal")?;

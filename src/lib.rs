@@ -35,8 +35,6 @@ pub mod launch;
 pub mod lock;
 pub mod machine;
 pub mod measure;
-pub mod metric;
-pub mod module;
 pub mod own;
 pub mod preprocess;
 pub mod profile;
@@ -45,12 +43,10 @@ pub mod report;
 pub mod results;
 pub mod search;
 pub mod settings;
-pub mod sittings;
 pub mod space;
 pub mod stats;
 pub mod trial;
 pub mod tune;
-pub mod verification;
 pub mod workload;
 
 /// Name and version, as profiles and journals carry them.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::Metric;
+use crate::own::metric::Metric;
 use crate::space::Value;
 use crate::stats;
 

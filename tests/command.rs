@@ -51,6 +51,36 @@ fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
 }
 
 #[test]
+fn a_hopeless_command_is_not_run_again() {
+    let world = world("echo $((1000 / WAN22_BATCH_SIZE))");
+    let flags = ["--budget", "20s", "--strategy", "random", "--metric", "^([0-9]+)$"];
+    let run = tune(&world, &[&flags[..], &["--goal", "max"]].concat());
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let results = world.results();
+    let searched = |trial: &Trial| trial.phase == Phase::Search && trial.outcome == Outcome::Ok;
+    let mut worst = of_batch(&results.trials, "8");
+    worst.retain(searched);
+    assert!(!worst.is_empty(), "batch size 8 was tried");
+    for trial in worst {
+        assert_eq!(trial.samples.len(), 1, "{}", trial.detail);
+        let beginning = "cut at a metric of 125.000: hopeless below ";
+        assert!(trial.detail.starts_with(beginning), "{}", trial.detail);
+    }
+}
+
+#[test]
+fn one_trial_of_a_command_is_measured() {
+    let world = world("echo $((WAN22_BATCH_SIZE * 2))");
+    let measure = ["measure", "--baseline", "--metric", "^([0-9]+)$", "--goal", "max", "--"];
+    let run = world.tuner(&[&measure[..], &["./job.sh"]].concat()).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let line = "metric (more is better) 4.0000 (of 4.0000, 4.0000, 4.0000)";
+    assert!(run.stdout.contains(line), "{}", run.stdout);
+    let run = world.tuner(&["measure", "--baseline", "--", "./job.sh"]).run();
+    assert!(run.stdout.contains("seconds a run        0."), "{}", run.stdout);
+}
+
+#[test]
 fn production_finds_the_environment_of_the_trials() {
     let world = world("echo \"$@\" > args; env | sort > new.env; mv new.env trial.env; echo 1");
     let flags = ["--budget", "8s", "--metric", "^([0-9]+)$"];

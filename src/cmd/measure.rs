@@ -7,10 +7,11 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::job::Job;
-use super::{bench, job};
+use super::{bench, job, own};
 use crate::budget;
-use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
+use crate::cli::{BaselineChoice, BenchArgs, JobArgs, OwnArgs};
 use crate::lock::Lock;
+use crate::own::Yardstick;
 use crate::profile::Profile;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::{Order, Rig};
@@ -35,8 +36,8 @@ pub struct MeasureArgs {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
     repetitions: u32,
     /// When to give up.
-    #[arg(long, default_value = "5m", value_parser = budget::parse)]
-    timeout: Duration,
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = budget::parse)]
+    limit: Duration,
     /// Which size of the job: 0 is the smallest.
     #[arg(long, default_value_t = 0)]
     size: usize,
@@ -49,6 +50,9 @@ pub struct MeasureArgs {
     /// What trials run with.
     #[command(flatten)]
     bench: BenchArgs,
+    /// Your own job.
+    #[command(flatten)]
+    own: OwnArgs,
 }
 
 /// Measures once.
@@ -61,7 +65,10 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         None => baseline.knobs.clone(),
     };
     let scratch = bench::scratch(&std::env::temp_dir())?;
-    let job = Job::Pipeline(job::open(&args.job, &baseline)?);
+    let job = match own::open(&args.own)? {
+        Some(own) => Job::Own(own),
+        None => Job::Pipeline(job::open(&args.job, &baseline)?),
+    };
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
     bench.scratch = scratch.path().to_owned();
     (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
@@ -77,28 +84,29 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         workload: &workload,
         values: &knobs.values(),
         min_psnr_db: bench.min_psnr_db,
-        limit: args.timeout,
-        left: args.timeout,
+        limit: args.limit,
+        left: args.limit,
         hopeless_s: None,
     };
     let trial = bench.run(1, &order)?;
     if trial.outcome != Outcome::Ok {
         bail!("{}: {}", trial.outcome, trial.detail);
     }
-    super::print(&text(&trial))
+    super::print(&text(&trial, Yardstick::of(bench.own.as_ref())))
 }
 
-fn text(trial: &Trial) -> String {
+fn text(trial: &Trial, yardstick: Yardstick) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (name, value) in &trial.knobs {
         lines.push(format!("{name:20} {value}"));
     }
     lines.push(String::new());
-    let samples: Vec<String> = trial.samples.iter().map(|s| format!("{:.4}", s.seconds)).collect();
+    let shown = |cost: f64| format!("{:.4}", yardstick.shown(cost));
+    let samples: Vec<String> = trial.samples.iter().map(|s| shown(s.cost())).collect();
     lines.push(format!(
-        "{:20} {:.4} s  (of {})",
-        "a clip",
-        trial.score_s().unwrap_or(f64::NAN),
+        "{:20} {} (of {})",
+        yardstick.heading(),
+        trial.score_s().map(shown).unwrap_or_default(),
         samples.join(", ")
     ));
     for stage in workload::stages() {

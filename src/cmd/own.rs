@@ -13,8 +13,8 @@ use super::Usage;
 use crate::budget;
 use crate::cli::TuneArgs;
 use crate::launch::handover;
-use crate::metric::{Goal, Source};
-use crate::module::{Inputs, OwnModule};
+use crate::own::metric::{Goal, Source};
+use crate::own::module::{Inputs, OwnModule};
 use crate::own::{Own, OwnCommand};
 
 /// Your own job instead of the pipeline.

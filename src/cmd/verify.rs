@@ -18,10 +18,10 @@ use crate::durable;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::Likeness;
+use crate::profile::verification::{Finding, Verification};
 use crate::report::number::percent;
 use crate::results::Folder;
 use crate::tune::{Rig, Session};
-use crate::verification::{Finding, Verification};
 use crate::workload::Workload;
 
 /// Exit status of a profile that no longer holds.

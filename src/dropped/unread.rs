@@ -38,9 +38,10 @@ impl Unread {
     pub fn sentence(&self) -> String {
         let Self { knobs, at_most, trials } = self;
         let (are, values) = if knobs.len() == 1 { ("is", "its") } else { ("are", "their") };
+        let trial = if trials.len() == 1 { "trial" } else { "trials" };
         let trials: Vec<String> = trials.iter().map(u64::to_string).collect();
         format!(
-            "{} {are} not read by the command: {values} lowest and highest values (trial {}) made a \
+            "{} {are} not read by the command: {values} lowest and highest values ({trial} {}) made a \
              difference of at most {:.1}% and no more were tried",
             knobs.join(", "),
             trials.join(" and "),

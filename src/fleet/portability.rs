@@ -126,11 +126,11 @@ impl Portability {
         Self { profiles, different }
     }
 
-    /// The profile with the least worst-case regret for each job, where one can be judged on all
-    /// of the job's machines.
+    /// The profile with the least worst-case regret for each job of several runs, where one can be
+    /// judged on all of the job's machines.
     pub fn safest(&self) -> Vec<&Carried> {
         let mut jobs = BTreeSet::new();
-        let known = self.profiles.iter().filter(|profile| profile.missing() == 0);
+        let known = self.profiles.iter().filter(|p| p.missing() == 0 && p.machines() > 1);
         known.filter(|profile| jobs.insert(&profile.job)).collect()
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::lines::shortened;
 use super::wire::Message;
 use crate::launch::Effect;
+use crate::own::metric::{Goal, Metric};
 use crate::trial::{Outcome, Peak, Quality, Sample};
 
 /// The longest repetition that is believed.
@@ -72,14 +73,23 @@ impl Answer {
         }
     }
 
-    /// Gives the trial up if its first repetition took longer than `limit_s` seconds a clip: it is
-    /// ok with fewer samples than others, and its detail says so.
-    pub fn cut_above(&mut self, limit_s: Option<f64>) -> bool {
-        let ([sample], Some(limit_s)) = (&self.samples[..], limit_s) else { return false };
-        self.is_cut = !self.is_failed() && self.repetitions > 1 && sample.seconds > limit_s;
+    /// Gives the trial up if its first repetition cost more than `limit`: it is ok with fewer samples
+    /// than others, and its detail says so.
+    pub fn cut_above(&mut self, limit: Option<f64>) -> bool {
+        let ([sample], Some(limit)) = (&self.samples[..], limit) else { return false };
+        self.is_cut = !self.is_failed() && self.repetitions > 1 && sample.cost() > limit;
         if self.is_cut {
-            let seconds = sample.seconds;
-            self.detail = format!("cut after {seconds:.3} s a clip: hopeless above {limit_s:.3} s");
+            self.detail = match sample.metric {
+                None => {
+                    let seconds = sample.seconds;
+                    format!("cut after {seconds:.3} s: hopeless above {limit:.3} s")
+                }
+                Some(Metric { value, goal }) => {
+                    let beyond = if goal == Goal::Min { "above" } else { "below" };
+                    let limit = goal.cost(limit);
+                    format!("cut at a metric of {value:.3}: hopeless {beyond} {limit:.3}")
+                }
+            };
         }
         self.is_cut
     }

@@ -78,7 +78,8 @@ pub struct Limit {
     pub time: Duration,
     /// Resident memory.
     pub memory_bytes: u64,
-    /// Seconds a clip of the first repetition; a slower one is the last.
+    /// What the first repetition may cost, in seconds a clip unless a metric is scored; one that
+    /// costs more is the last.
     pub sample_s: Option<f64>,
 }
 
@@ -294,9 +295,11 @@ fn sweep() {
 }
 
 /// The kernel's own word that memory ran out: a SIGKILL alone may have come from anybody.
-fn starved(status: ExitStatus, before: Option<u64>) -> Option<String> {
+pub(super) fn starved(status: ExitStatus, before: Option<u64>) -> Option<String> {
     let (before, now) = before.zip(oom_kills(&Roots::live()))?;
-    let is_killed = status.signal() == Some(Signal::KILL.as_raw());
+    let kill = Signal::KILL.as_raw();
+    // A shell exits with 128 more than the signal that its last child died of.
+    let is_killed = status.signal() == Some(kill) || status.code() == Some(128 + kill);
     let detail = || format!("killed by the kernel for want of memory (oom_kill {before} to {now})");
     (is_killed && now > before).then(detail)
 }

@@ -9,7 +9,7 @@ use csv::StringRecord;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::metric::Goal;
+use crate::own::metric::Goal;
 use crate::search::{Measure, Observation, Stop, normal};
 use crate::space::{Candidate, Given, Knob, Space, Value};
 use crate::stats;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::launch::Effect;
-use crate::module::OwnModule;
+use crate::own::module::OwnModule;
 use crate::settings::Settings;
 use crate::trial::{Outcome, Peak, Quality, Sample};
 use crate::workload::Workload;

@@ -4,7 +4,7 @@ use super::refusal::require;
 use super::{Evidence, MachineMark, Profile, Refusal};
 use crate::launch::{Launch, MemoryPolicy, environment};
 use crate::machine::HIGHEST_INDEX;
-use crate::metric::Goal;
+use crate::own::metric::Goal;
 use crate::settings::{HardwareProfile, Knobs, OptimalSettings};
 
 /// Checks everything that needs no machine.

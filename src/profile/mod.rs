@@ -8,6 +8,7 @@ mod refusal;
 mod scan;
 pub mod signature;
 mod store;
+pub mod verification;
 mod wan22;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::durable;
 use crate::launch::Launch;
 use crate::machine::{CpuSet, Fingerprint, Machine};
-use crate::metric::Goal;
+use crate::own::metric::Goal;
 use crate::settings::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
 use crate::space::Value;
 

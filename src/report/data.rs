@@ -16,7 +16,8 @@ use crate::stats::Interval;
 /// The version of the JSON's form.
 pub const SCHEMA: u32 = 1;
 
-/// What was found, as JSON; seconds and shares, `null` where something is not known.
+/// What was found, as JSON; seconds and shares, `null` where something is not known. Where a metric
+/// is scored instead of seconds, `score_s` is `null` and `metric` the number as it is printed.
 ///
 /// # Errors
 /// A time that is none.
@@ -25,6 +26,8 @@ pub fn json(results: &Results) -> Result<String> {
     let drift = Drift::of(results)?;
     let confirmation = results.confirmation();
     let gain = confirmation.as_ref().and_then(Confirmation::gain);
+    let (yardstick, baseline_s) = (results.yardstick(), contender::baseline_s(results));
+    let (is_time, shown) = (yardstick.goal().is_none(), |cost| yardstick.shown(cost));
     let value = json!({
         "schema": SCHEMA,
         "verdict": {
@@ -34,12 +37,15 @@ pub fn json(results: &Results) -> Result<String> {
             "pairs": confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len()),
             "failures": confirmation.as_ref().map_or(0, |confirmation| confirmation.failures),
         },
+        "goal": yardstick.goal(),
         "baseline": {
-            "score_s": contender::baseline_s(results),
+            "score_s": baseline_s.filter(|_| is_time),
+            "metric": baseline_s.filter(|_| !is_time).map(shown),
             "knobs": results.space.given.baseline,
         },
         "best": Contender::of(results).map(|best| json!({
-            "score_s": best.score_s,
+            "score_s": is_time.then_some(best.score_s),
+            "metric": (!is_time).then(|| shown(best.score_s)),
             "confirmed": best.confirmed,
             "knobs": best.knobs,
         })),
@@ -76,21 +82,24 @@ fn stage(row: &Row) -> Value {
     json!({ "stage": row.name, "baseline_s": row.baseline_s, "best_s": row.best_s })
 }
 
-/// The ranking, one row a candidate, best first; columns named as in the journal.
+/// The ranking, one row a candidate, best first; columns named as in the journal, which has
+/// `metric` where that is scored.
 ///
 /// # Errors
 /// None that can be met: the text is made in memory.
 pub fn csv(results: &Results) -> Result<String> {
     let names: Vec<&String> = results.space.given.baseline.keys().collect();
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let fixed = ["rank", "score_s", "trials", "baseline"].map(str::to_owned);
+    let yardstick = results.yardstick();
+    let score = if yardstick.goal().is_some() { "metric" } else { "score_s" };
+    let fixed = ["rank", score, "trials", "baseline"].map(str::to_owned);
     writer
         .write_record(fixed.into_iter().chain(names.iter().map(|name| format!("knob.{name}"))))?;
     for (i, ranked) in ranking(results).into_iter().enumerate() {
         let is_baseline = ranked.knobs == results.space.given.baseline;
         let head = [
             (i + 1).to_string(),
-            ranked.score_s.to_string(),
+            yardstick.shown(ranked.score_s).to_string(),
             ranked.trials.to_string(),
             is_baseline.to_string(),
         ];

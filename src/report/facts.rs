@@ -75,7 +75,10 @@ pub fn tune(results: &Results) -> Table {
     if let Some(full) = &tune.full {
         fact("a whole job", described(full));
     }
-    fact("a trial", format!("{} after a warm-up", count(tune.repetitions as usize, "repetition")));
+    // A command's own warm-up runs are among its facts.
+    let is_command = matches!(tune.own, Some(Own::Command(_)));
+    let (one, warmup) = if is_command { ("run", "") } else { ("repetition", " after a warm-up") };
+    fact("a trial", format!("{}{warmup}", count(tune.repetitions as usize, one)));
     if let Some(peak) = trials::peak_memory(results) {
         fact("peak memory", peak);
     }

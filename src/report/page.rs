@@ -87,6 +87,7 @@ fn head(results: &Results) -> Markup {
     let contender = Contender::of(results);
     let verdict = results.verdict();
     let yardstick = results.yardstick();
+    let [factor, times] = yardstick.factor();
     let class = if matches!(verdict, Verdict::Gain(_)) { "gain" } else { "none" };
     html! {
         header {
@@ -99,7 +100,7 @@ fn head(results: &Results) -> Markup {
                     (tile(if best.confirmed { "finalist" } else { "best, not confirmed" }, &digits(yardstick.shown(best.score_s)), yardstick.unit()))
                 }
                 @if let Verdict::Gain(gain) = verdict {
-                    (tile(yardstick.factor(), &format!("{}\u{d7}", digits(1.0 / (1.0 - gain.mean))), "as many"))
+                    (tile(factor, &format!("{}\u{d7}", digits(1.0 / (1.0 - gain.mean))), times))
                 }
                 (tile("trials", &account.trials().to_string(), &format!("{} failed", account.failed())))
             }
@@ -207,7 +208,8 @@ fn quality(results: &Results, views: Option<&Views>) -> Markup {
 }
 
 fn responses(results: &Results, importance: &Markup, knobs: &Markup, pairs: &Markup) -> Markup {
-    if knobs.0.is_empty() {
+    let dropped = results.dropped();
+    if knobs.0.is_empty() && dropped.unread.is_empty() {
         return html! {};
     }
     section(
@@ -218,8 +220,11 @@ fn responses(results: &Results, importance: &Markup, knobs: &Markup, pairs: &Mar
                 p { "What a random forest, fitted to all candidates, says of each knob by itself; what knobs do together is in none of the shares." }
             }
             (knobs)
-            @for inert in results.dropped().inert { p { (inert.sentence()) "." } }
-            p { "Each dot is a candidate; its other knobs vary too, and a search looks longer where it is fast. So a low median shows good company as well as a good value." }
+            @for inert in dropped.inert { p { (inert.sentence()) "." } }
+            @for unread in dropped.unread { p { (unread.sentence()) "." } }
+            @if !knobs.0.is_empty() {
+                p { "Each dot is a candidate; its other knobs vary too, and a search looks longer where it is fast. So a good median shows good company as well as a good value." }
+            }
             (pairs)
         },
     )

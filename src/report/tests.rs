@@ -12,6 +12,8 @@ use super::plot::progress::{Kind, Progress};
 use super::plot::response::Response;
 use super::plot::stages::Stages;
 use super::*;
+use crate::own::metric::{Goal, Metric};
+use crate::own::{Own, OwnCommand};
 use crate::trial::{Outcome, Phase};
 
 fn summary_of(made: &Made) -> String {
@@ -222,13 +224,78 @@ fn the_response_of_a_knob_by_hand() {
     assert_eq!(Response::of(&Made::new().baseline(&[4.0]).results), None);
 }
 
+/// Frames a second, forty for each second that a trial of it takes: 10 and then 20 with five pairs.
+fn frames_a_second() -> Made {
+    let small: &[(&str, crate::space::Value)] = &[("vae_tile_size", number(192))];
+    let made = Made::new().baseline(&[4.0]).search(small, 2.0);
+    let mut made = made.trial(Phase::Sentinel, &[], Ok(4.0)).pairs(small, &[(4.0, 2.0); 5]);
+    for sample in made.results.trials.iter_mut().flat_map(|trial| &mut trial.samples) {
+        sample.metric = Some(Metric { value: 40.0 / sample.seconds, goal: Goal::Max });
+        sample.stages.clear();
+    }
+    made.results.tune.own = Some(Own::Command(OwnCommand {
+        words: vec!["./job".to_owned()],
+        folder: "/".to_owned(),
+        profile_env: "WAN22_PROFILE".to_owned(),
+        warmup: 0,
+        timeout_s: None,
+        metric: Some("json:/fps".to_owned()),
+        goal: Goal::Max,
+        check: None,
+    }));
+    made
+}
+
+#[test]
+fn a_metric_to_be_large_is_itself_in_plots_and_data() {
+    let Made { results, .. } = frames_a_second();
+    let value: serde_json::Value = serde_json::from_str(&json(&results).unwrap()).unwrap();
+    assert_eq!(value["goal"], "max");
+    for (who, metric) in [("baseline", 10.0), ("best", 20.0)] {
+        assert_eq!((&value[who]["score_s"], &value[who]["metric"]), (&().into(), &metric.into()));
+    }
+    let ranked = csv(&results).unwrap();
+    let rows: Vec<Vec<&str>> = ranked.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0][..2], ["rank", "metric"]);
+    assert_eq!((rows[1][1], rows[2][1]), ("20", "10"));
+    for picture in pictures(&results).unwrap().iter().filter(|picture| picture.name != "placement")
+    {
+        let text = &picture.wide.text;
+        let words: Vec<&str> = text.lines().filter(|line| !line.starts_with('<')).collect();
+        let said = [picture.title.as_str(), text].join(" ");
+        assert!(said.contains("metric (more is better)"), "{}: {words:?}", picture.name);
+        assert!(!said.contains("seconds a clip"), "{}: {words:?}", picture.name);
+        if picture.name == "progress" {
+            assert!(words.contains(&"10.0") && words.contains(&"20.0"), "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn sentinels_and_void_trials_are_told_from_others() {
+    let one: &[(&str, crate::space::Value)] = &[("batch_size", number(1))];
+    let sentinel = |made: Made, score| made.trial(Phase::Sentinel, &[], Ok(score));
+    let made = Made::new().baseline(&[4.0, 4.0]).search(one, 3.0);
+    // The baseline takes half as long again, twice: the trial before it can't be judged.
+    let made = sentinel(sentinel(made, 6.0), 6.0).search(&[("batch_size", number(4))], 5.0);
+    let progress = Progress::of(&made.results).unwrap().unwrap();
+    let phases: Vec<Phase> = progress.phases.iter().map(|phase| phase.0).collect();
+    assert_eq!(phases, [Phase::Baseline, Phase::Search]);
+    let kinds: Vec<Kind> = progress.points.iter().map(|point| point.kind).collect();
+    use Kind::{Baseline, Search, Sentinel, Void};
+    assert_eq!(kinds, [Baseline, Baseline, Void, Sentinel, Sentinel, Search]);
+    assert_eq!(progress.best.iter().map(|best| best.1).collect::<Vec<_>>(), [4.0]);
+    let text = Picture::new("progress", &progress).unwrap().wide.text;
+    assert!(text.contains("baseline again, as sentinel") && text.contains("void"), "{text}");
+}
+
 #[test]
 fn pairs_by_hand() {
     let at =
         |batch, threads| [("batch_size", number(batch)), ("intra_op_threads", number(threads))];
     let made = Made::new().baseline(&[4.0]).search(&at(4, 8), 3.0).search(&at(4, 4), 2.0);
     let more = [at(4, 4).as_slice(), &[("io_workers", number(2))]].concat();
-    let Pairs(grids) = Pairs::of(&made.clone().search(&more, 5.0).results).unwrap();
+    let Pairs { grids, .. } = Pairs::of(&made.clone().search(&more, 5.0).results).unwrap();
     let names: Vec<[&str; 2]> =
         grids.iter().map(|grid| [grid.across.as_str(), grid.down.as_str()]).collect();
     assert_eq!(names, [["batch_size", "intra_op_threads"]]);
@@ -237,7 +304,7 @@ fn pairs_by_hand() {
     assert_eq!(grids[0].rows, [row(4, [None, Some(3.5)]), row(8, [Some(4.0), Some(3.0)])]);
     // Four of six cells are enough.
     let third = made.search(&at(4, 1), 9.0);
-    assert_eq!(Pairs::of(&third.results).unwrap().0[0].rows.len(), 3);
+    assert_eq!(Pairs::of(&third.results).unwrap().grids[0].rows.len(), 3);
     assert_eq!(Pairs::of(&Made::new().baseline(&[4.0]).results), None);
 }
 
@@ -451,8 +518,8 @@ fn plots_use_the_embedded_font_and_colours_that_the_dark_scheme_knows() {
 struct Words(&'static str);
 
 impl plot::Plot for Words {
-    fn title(&self) -> &'static str {
-        self.0
+    fn title(&self) -> String {
+        self.0.to_owned()
     }
 
     fn legend(&self) -> plot::Legend {

@@ -76,7 +76,7 @@ pub struct Order<'a> {
     pub limit: Duration,
     /// What is left of the budget for it; when this ends first, nothing was learnt of it.
     pub left: Duration,
-    /// Seconds a clip above which its first repetition is enough to give it up.
+    /// The cost above which its first repetition is enough to give it up.
     pub hopeless_s: Option<f64>,
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use tch::{CModule, Device, IValue, Kind as Number, Tensor};
 use wan22_tune::launch::{Effect, bind};
 use wan22_tune::measure::wire::{Job, Message};
-use wan22_tune::module::{Input, Inputs, Kind, OwnModule};
+use wan22_tune::own::module::{Input, Inputs, Kind, OwnModule};
 use wan22_tune::preprocess::Pools;
 use wan22_tune::settings::{MatmulPrecision, Numerics};
 use wan22_tune::trial::{Outcome, Sample};

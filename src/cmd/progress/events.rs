@@ -60,6 +60,14 @@ impl Watch for Events {
         let mut state = self.0.borrow_mut();
         state.finish(trials);
         let (Some(trial), standing) = (trials.last(), &state.standing) else { return };
+        // Seconds where these are scored, else the metric as it was printed.
+        let yardstick = state.yardstick;
+        let seconds = |cost: Option<f64>| cost.filter(|_| yardstick.goal().is_none());
+        let metric = |cost: Option<f64>| {
+            cost.filter(|_| yardstick.goal().is_some()).map(|cost| yardstick.shown(cost))
+        };
+        let baseline = standing.baseline.map(|baseline| baseline.score_s);
+        let best = standing.best.map(|best| best.score_s);
         emit(event(
             "trial",
             json!({
@@ -68,14 +76,17 @@ impl Watch for Events {
                 "pair": trial.pair,
                 "outcome": trial.outcome,
                 "detail": trial.detail,
-                "score_s": trial.score_s(),
+                "score_s": seconds(trial.score_s()),
+                "metric": metric(trial.score_s()),
                 "samples_s": trial.samples.iter().map(|sample| sample.seconds).collect::<Vec<_>>(),
                 "wall_s": trial.wall_s,
                 "knobs": trial.knobs,
                 "trials": standing.trials,
                 "failed": standing.failed,
-                "baseline_s": standing.baseline.map(|baseline| baseline.score_s),
-                "best_s": standing.best.map(|best| best.score_s),
+                "baseline_s": seconds(baseline),
+                "baseline_metric": metric(baseline),
+                "best_s": seconds(best),
+                "best_metric": metric(best),
                 "left_s": state.budget.left().as_secs_f64(),
             }),
         ));

@@ -7,6 +7,7 @@ use console::{Style, measure_text_width, truncate_str};
 use super::chart::Chart;
 use super::state::{Ended, Spread, Standing, State};
 use crate::own::Yardstick;
+use crate::own::metric::Goal;
 use crate::report::number::{count, gain, percent};
 use crate::report::plot::shown_scores;
 use crate::report::table::plain;
@@ -219,7 +220,8 @@ fn noise(state: &State, look: &Look) -> String {
 fn chart(state: &State, elapsed: Duration, size: (usize, usize), look: &Look) -> Vec<String> {
     let standing = &state.standing;
     let scores: Vec<f64> = standing.points.iter().filter_map(|point| point.1).collect();
-    let (low, high) = shown_scores(&scores, standing.baseline.map(|baseline| baseline.score_s));
+    let (low, high) =
+        shown_scores(&scores, standing.baseline.map(|baseline| baseline.score_s), Goal::Min);
     let end = state.budget.total().as_secs_f64();
     let last = standing.points.iter().map(|point| point.0).fold(end, f64::max);
     let axis = [high, low].map(|cost| format!("{:.2}", state.yardstick.shown(cost)));

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::state::{Ended, State};
 use crate::own::Yardstick;
-use crate::report::number::{percent, span};
+use crate::report::number::{count, percent, span};
 use crate::report::table::plain;
 use crate::trial::Trial;
 use crate::tune::{Order, Watch};
@@ -62,7 +62,7 @@ fn line(state: &State) -> String {
         ),
         _ => "nothing to compare yet".to_owned(),
     };
-    let counts = format!("{} trials, {} failed", standing.trials, standing.failed);
+    let counts = format!("{}, {} failed", count(standing.trials, "trial"), standing.failed);
     format!("{ended} · {left} left · {counts} · {best}")
 }
 

@@ -9,7 +9,7 @@ use crate::ranking;
 use crate::report::plot::progress::BestSoFar;
 use crate::space::Values;
 use crate::stats::Interval;
-use crate::trial::{Outcome, Phase, Trial};
+use crate::trial::{Outcome, Phase, Sample, Trial};
 use crate::tune::{Bench, Order};
 
 /// How far a tune is.
@@ -78,7 +78,7 @@ pub struct Standing {
 pub struct Spread {
     /// Seconds a clip, the median.
     pub score_s: f64,
-    /// Its fastest and its slowest repetition.
+    /// Its best and its worst repetition.
     pub range_s: (f64, f64),
     /// How many trials.
     pub trials: usize,
@@ -201,9 +201,9 @@ impl Spread {
         let ok: Vec<&Trial> =
             trials.iter().filter(counts).filter(|trial| trial.score_s().is_some()).collect();
         let scores: Vec<f64> = ok.iter().filter_map(|trial| trial.score_s()).collect();
-        let seconds = || ok.iter().flat_map(|trial| &trial.samples).map(|sample| sample.seconds);
+        let costs = || ok.iter().flat_map(|trial| &trial.samples).map(Sample::cost);
         let score_s = crate::stats::median(&scores)?;
-        let range_s = (seconds().fold(score_s, f64::min), seconds().fold(score_s, f64::max));
+        let range_s = (costs().fold(score_s, f64::min), costs().fold(score_s, f64::max));
         Some(Self { score_s, range_s, trials: ok.len() })
     }
 }

@@ -25,7 +25,8 @@ impl Effect {
             all
         });
         effect.pools.extend(all.map(|all| (OTHER.to_owned(), all)));
-        (!effect.pools.is_empty()).then_some(effect)
+        // It may have become another program meanwhile.
+        (!effect.pools.is_empty() && !is_loading(&folder)).then_some(effect)
     }
 
     /// Takes in what holds in another process of the same command.
@@ -82,12 +83,14 @@ impl Effect {
     }
 }
 
-/// Whether the dynamic linker is at work: it is mapped, and the C library is not yet.
+/// Whether the kernel or the dynamic linker is at work: the one has not written the environment yet,
+/// or the other is mapped, and in both cases the C library is not.
 fn is_loading(folder: &Path) -> bool {
     let maps = std::fs::read_to_string(folder.join("maps")).unwrap_or_default();
     let mapped = |name: &str| {
         let files = maps.lines().filter_map(|line| line.rsplit_once('/'));
         files.into_iter().any(|(_, file)| file.starts_with(name))
     };
-    mapped("ld-linux") && !mapped("libc.so")
+    let environment = std::fs::read(folder.join("environ")).unwrap_or_default();
+    !mapped("libc.so") && (mapped("ld-linux") || environment.is_empty())
 }

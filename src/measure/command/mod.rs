@@ -12,8 +12,8 @@ use anyhow::Result;
 
 use super::answer::Answer;
 use super::process::Limit;
-use crate::metric::{Metric, Source};
 use crate::own::OwnCommand;
+use crate::own::metric::{Metric, Source};
 use crate::settings::Settings;
 use crate::trial::{Outcome, Sample};
 use run::Run;
@@ -63,9 +63,12 @@ impl Runs<'_> {
                 }
             }
             answer.effect = run.look.map(|look| look.effect);
+            if answer.cut_above(self.limit.sample_s) {
+                break;
+            }
         }
         let binding = answer.effect.as_ref().and_then(|e| e.own_binding(self.settings));
-        if let Some(binding) = binding.filter(|_| !answer.is_failed()) {
+        if let Some(binding) = binding.filter(|_| answer.detail.is_empty()) {
             answer.detail = binding;
         }
         answer.wall_s = started.elapsed().as_secs_f64();

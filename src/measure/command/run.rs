@@ -13,8 +13,9 @@ use super::look::{self, Look};
 use super::output::Output;
 use super::{Failure, Runs};
 use crate::launch::EXIT_NOT_APPLIED;
+use crate::machine::{Roots, oom_kills};
 use crate::measure::process::{self, GRACE, Start, WATCH};
-use crate::metric::Source;
+use crate::own::metric::Source;
 use crate::trial::Outcome;
 
 /// The first look; each next one comes after twice the time.
@@ -35,6 +36,8 @@ pub(super) struct Run {
     pub stdout: Output,
     stderr: Output,
     status: ExitStatus,
+    /// The kernel's word that memory ran out, where it gave one.
+    starved: Option<String>,
     /// Why it was killed.
     killed: Option<Failure>,
 }
@@ -49,6 +52,7 @@ impl Runs<'_> {
             folder: Some(self.command.folder.as_ref()),
             stdin: false,
         };
+        let kills = oom_kills(&Roots::live());
         let launched = Instant::now();
         let mut child = start.spawn(self.command.words.iter().map(OsStr::new))?;
         let printed = Printed::of(&mut child);
@@ -56,11 +60,12 @@ impl Runs<'_> {
         let mut watch = Watch { runs: self, started, launched, look: None, peak_rss_bytes: None };
         let end = watch.follow(child.id(), &exited);
         let status = process::end(&mut child)?;
+        let starved = process::starved(status, kills);
         let Watch { look, peak_rss_bytes, .. } = watch;
         let (stdout, stderr) = printed.read();
         let wall_s = end.as_ref().map_or_else(|_| launched.elapsed(), |&at| at - launched);
         let wall_s = wall_s.as_secs_f64();
-        Ok(Run { wall_s, look, peak_rss_bytes, stdout, stderr, status, killed: end.err() })
+        Ok(Run { wall_s, look, peak_rss_bytes, stdout, stderr, status, starved, killed: end.err() })
     }
 
     /// The longest that one run may take, and what to say when it took longer.
@@ -167,6 +172,9 @@ impl Run {
     pub fn failure(&self) -> Option<Failure> {
         if let Some(killed) = &self.killed {
             return Some(killed.clone());
+        }
+        if let Some(starved) = &self.starved {
+            return Some((Outcome::OutOfMemory, starved.clone()));
         }
         let last_words = self.last_words();
         if let Some(signal) = self.status.signal() {

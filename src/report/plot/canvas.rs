@@ -65,6 +65,8 @@ pub enum Mark {
     SmallDot,
     /// A filled square.
     Square,
+    /// An open square.
+    OpenSquare,
     /// A filled rhombus.
     Diamond,
     /// A cross.
@@ -73,6 +75,8 @@ pub enum Mark {
     Above,
     /// A triangle that points to the right: off the scale.
     Beyond,
+    /// A triangle that points to the left: off the scale.
+    Before,
     /// An upright bar.
     Bar,
     /// A line.
@@ -202,6 +206,9 @@ where
             Mark::Square => {
                 self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], fill))?;
             }
+            Mark::OpenSquare => {
+                self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], line))?;
+            }
             Mark::Diamond => {
                 let d = self.px(4.8);
                 let corners = vec![(x, y - d), (x + d, y), (x, y + d), (x - d, y)];
@@ -217,6 +224,10 @@ where
             }
             Mark::Beyond => {
                 let corners = vec![(x + r, y), (x - r, y + r), (x - r, y - r)];
+                self.area.draw(&Polygon::new(corners, fill))?;
+            }
+            Mark::Before => {
+                let corners = vec![(x - r, y), (x + r, y + r), (x + r, y - r)];
                 self.area.draw(&Polygon::new(corners, fill))?;
             }
             Mark::Bar => self.bar((at.0 - 1.5, at.1 - 8.0), (at.0 + 1.5, at.1 + 8.0), fill)?,

@@ -6,11 +6,12 @@ use plotters::prelude::*;
 use super::canvas::{Canvas, Mark};
 use super::frame::Frame;
 use super::palette::{self, Colour};
-use super::{Legend, Plot, TimeUnit};
+use super::{Legend, Plot, TimeUnit, with_margin};
+use crate::own::Yardstick;
 use crate::report::clock::Clock;
 use crate::results::Results;
 use crate::stats;
-use crate::trial::{Phase, Trial};
+use crate::trial::{Phase, Sample, Trial};
 
 /// The baseline over time, and disturbances.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Drift {
     pub signals: Vec<Signal>,
     /// The end of the last trial, seconds since the start.
     pub end_s: f64,
+    /// What scores count.
+    pub yardstick: Yardstick,
 }
 
 /// One trial of the baseline.
@@ -28,9 +31,9 @@ pub struct Drift {
 pub struct Repeat {
     /// Its end, seconds since the tune's start.
     pub end_s: f64,
-    /// Seconds a clip.
+    /// Seconds a clip, or what else the cost is.
     pub score_s: f64,
-    /// The fastest and the slowest repetition inside it.
+    /// The best and the worst repetition inside it.
     pub samples_s: (f64, f64),
 }
 
@@ -79,7 +82,8 @@ impl Drift {
                 signals.push(Signal { name, colour, points });
             }
         }
-        Ok((repeats.len() > 1).then_some(Self { repeats, signals, end_s }))
+        let yardstick = results.yardstick();
+        Ok((repeats.len() > 1).then_some(Self { repeats, signals, end_s, yardstick }))
     }
 
     /// The repeats' scores.
@@ -105,19 +109,18 @@ impl Drift {
         enough.then(|| products / squares * (last - first) / score)
     }
 
-    /// The seconds a clip that the axis shows.
+    /// The costs that the axis shows.
     fn shown(&self) -> (f64, f64) {
         let low = self.repeats.iter().map(|r| r.samples_s.0).fold(f64::INFINITY, f64::min);
         let high = self.repeats.iter().map(|r| r.samples_s.1).fold(0.0, f64::max);
-        let margin = 0.1 * (high - low).max(0.02 * high);
-        (low - margin, high + margin)
+        with_margin((low, high), 0.1, 0.02, self.yardstick.direction())
     }
 }
 
 fn repeat(trial: &Trial, end_s: f64) -> Option<Repeat> {
     let score_s = trial.score_s()?;
-    let seconds = || trial.samples.iter().map(|sample| sample.seconds);
-    let samples_s = (seconds().fold(score_s, f64::min), seconds().fold(score_s, f64::max));
+    let costs = || trial.samples.iter().map(Sample::cost);
+    let samples_s = (costs().fold(score_s, f64::min), costs().fold(score_s, f64::max));
     Some(Repeat { end_s, score_s, samples_s })
 }
 
@@ -127,16 +130,16 @@ const REPEATS: f64 = 230.0;
 const SIGNALS: f64 = 180.0;
 
 impl Plot for Drift {
-    fn title(&self) -> &'static str {
-        "Noise and drift: the baseline over time"
+    fn title(&self) -> String {
+        "Noise and drift: the baseline over time".to_owned()
     }
 
     fn legend(&self) -> Legend {
-        let mut legend = vec![(
-            Mark::Square,
-            palette::BASELINE,
-            "baseline, with its fastest and slowest repetition",
-        )];
+        let words = match self.yardstick {
+            Yardstick::Metric(_) => "baseline, with its best and worst repetition",
+            _ => "baseline, with its fastest and slowest repetition",
+        };
+        let mut legend = vec![(Mark::Square, palette::BASELINE, words)];
         legend.extend(self.signals.iter().map(|s| (Mark::Line, s.colour, s.name)));
         legend
     }
@@ -163,8 +166,9 @@ impl Drift {
     where
         B::ErrorType: 'static,
     {
-        let frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
-        frame.draw_rows(canvas, "seconds a clip")?;
+        let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
+        frame.y.goal = self.yardstick.direction();
+        frame.draw_rows(canvas, self.yardstick.heading())?;
         frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
         let line: Vec<(f64, f64)> =
             self.repeats.iter().map(|r| frame.place(unit.of(r.end_s), r.score_s)).collect();

@@ -28,8 +28,8 @@ impl Frame {
         B::ErrorType: 'static,
     {
         Self {
-            x: Scale { values: x, places: (LEFT, canvas.width() - 14.0) },
-            y: Scale { values: y, places: (canvas.height() - BELOW, 26.0) },
+            x: Scale::new(x, (LEFT, canvas.width() - 14.0)),
+            y: Scale::new(y, (canvas.height() - BELOW, 26.0)),
         }
     }
 

@@ -68,8 +68,8 @@ impl Gains {
 }
 
 impl Plot for Gains {
-    fn title(&self) -> &'static str {
-        "Share of time saved, by run"
+    fn title(&self) -> String {
+        "Share of time saved, by run".to_owned()
     }
 
     fn legend(&self) -> Legend {
@@ -95,8 +95,7 @@ impl Plot for Gains {
         }
         let left = names.min(NAMES * canvas.width());
         let (low, high) = self.shown();
-        let x =
-            Scale { values: (100.0 * low, 100.0 * high), places: (left, canvas.width() - 16.0) };
+        let x = Scale::new((100.0 * low, 100.0 * high), (left, canvas.width() - 16.0));
         let bottom = PITCH * self.0.len() as f64;
         let muted = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
         for (value, word) in x.ticks(((x.places.1 - x.places.0) / 60.0) as usize) {

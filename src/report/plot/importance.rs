@@ -35,13 +35,13 @@ impl Shares {
 const PITCH: f64 = 22.0;
 
 impl Plot for Shares {
-    fn title(&self) -> &'static str {
-        "How much of the difference each knob explains"
+    fn title(&self) -> String {
+        "How much of the difference each knob explains".to_owned()
     }
 
     fn legend(&self) -> Legend {
         vec![
-            (Mark::Square, palette::TRIAL, "share of the variance of log time"),
+            (Mark::Square, palette::TRIAL, "share of the variance, of logarithms"),
             (Mark::Line, palette::INK, "its error, a standard deviation each way"),
         ]
     }

@@ -23,6 +23,7 @@ use plotters::prelude::*;
 use canvas::{Canvas, Mark, Medium};
 use palette::Colour;
 
+use crate::own::metric::Goal;
 use crate::stats;
 
 /// What marks mean.
@@ -31,7 +32,7 @@ pub type Legend = Vec<(Mark, Colour, &'static str)>;
 /// Something to draw.
 pub trait Plot {
     /// What it shows.
-    fn title(&self) -> &'static str;
+    fn title(&self) -> String;
 
     /// What its marks mean.
     fn legend(&self) -> Legend;
@@ -59,7 +60,7 @@ pub struct Picture {
     /// The files' name.
     pub name: &'static str,
     /// What it shows.
-    pub title: &'static str,
+    pub title: String,
     /// A stand-alone file.
     pub svg: String,
     /// The same as a bitmap.
@@ -144,7 +145,7 @@ where
     B::ErrorType: 'static,
 {
     let canvas = Canvas::new(area.clone(), medium)?;
-    plot.draw(&canvas.head(titled.then(|| plot.title()), &plot.legend())?)?;
+    plot.draw(&canvas.head(titled.then(|| plot.title()).as_deref(), &plot.legend())?)?;
     Ok(area.present()?)
 }
 
@@ -154,13 +155,13 @@ fn full_height(plot: &impl Plot, width: f64, titled: bool) -> Result<f64> {
     let mut scrap = String::new();
     let backend = SVGBackend::with_string(&mut scrap, (width as u32, SCRAP as u32));
     let canvas = Canvas::new(backend.into_drawing_area(), Medium::Svg)?;
-    let rest = canvas.head(titled.then(|| plot.title()), &plot.legend())?;
+    let rest = canvas.head(titled.then(|| plot.title()).as_deref(), &plot.legend())?;
     Ok(SCRAP - rest.height() + plot.height(width))
 }
 
 /// The scores that an axis shows: a trial far slower than the baseline is marked at the axis's
 /// end instead, so that the differences that matter can be seen.
-pub(crate) fn shown_scores(scores: &[f64], baseline_s: Option<f64>) -> (f64, f64) {
+pub(crate) fn shown_scores(scores: &[f64], baseline_s: Option<f64>, goal: Goal) -> (f64, f64) {
     let low = scores.iter().copied().reduce(f64::min);
     let high = scores.iter().copied().reduce(f64::max);
     let (Some(low), Some(high)) = (low, high) else {
@@ -168,8 +169,23 @@ pub(crate) fn shown_scores(scores: &[f64], baseline_s: Option<f64>) -> (f64, f64
     };
     let middle = baseline_s.into_iter().chain(stats::median(scores)).fold(low, f64::max);
     let high = high.min(1.6 * middle);
-    let margin = 0.12 * (high - low).max(0.05 * high);
-    ((low - margin).max(0.0), high + margin)
+    with_margin((low, high), 0.12, 0.05, goal)
+}
+
+/// Costs a little beyond these, by a share of the difference of their numbers; where these hardly
+/// differ, of a share of the larger.
+fn with_margin((low, high): (f64, f64), share: f64, least: f64, goal: Goal) -> (f64, f64) {
+    let widened = |low: f64, high: f64| {
+        let margin = share * (high - low).max(least * high);
+        ((low - margin).max(0.0), high + margin)
+    };
+    match goal {
+        Goal::Min => widened(low, high),
+        Goal::Max => {
+            let (less, more) = widened(goal.cost(high), goal.cost(low));
+            (goal.cost(more), goal.cost(less))
+        }
+    }
 }
 
 /// The unit of a time axis.

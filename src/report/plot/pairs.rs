@@ -6,6 +6,7 @@ use plotters::prelude::*;
 use super::canvas::{Anchor, Canvas, Mark, TEXT};
 use super::palette::{self, Colour};
 use super::{Legend, Plot};
+use crate::own::Yardstick;
 use crate::ranking::{Ranked, ranking};
 use crate::report::number::digits;
 use crate::results::Results;
@@ -24,7 +25,12 @@ const LIKELY: [(&str, &str); 6] = [
 
 /// The pairs that the data allow.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pairs(pub Vec<Grid>);
+pub struct Pairs {
+    /// One a pair.
+    pub grids: Vec<Grid>,
+    /// What scores count.
+    pub yardstick: Yardstick,
+}
 
 /// One pair.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +41,7 @@ pub struct Grid {
     pub down: String,
     /// The columns' values.
     pub columns: Vec<Value>,
-    /// The rows' values, each with the median seconds a clip in every column.
+    /// The rows' values, each with the median cost in every column.
     pub rows: Vec<(Value, Vec<Option<f64>>)>,
 }
 
@@ -49,7 +55,8 @@ impl Pairs {
             Grid::of(&ranking, across, down)
         };
         let grids: Vec<Grid> = LIKELY.into_iter().filter_map(grid).collect();
-        (!grids.is_empty()).then_some(Self(grids))
+        let yardstick = results.yardstick();
+        (!grids.is_empty()).then_some(Self { grids, yardstick })
     }
 }
 
@@ -110,9 +117,9 @@ fn columns(width: f64) -> usize {
     ((width / NARROWEST) as usize).clamp(1, 2)
 }
 
-/// The colours of cells: each up to so much slower than the grid's fastest.
+/// The colours of cells: each up to so much worse than the grid's best.
 const SHADES: [(f64, &str); 5] = [
-    (0.02, "at most 2% slower than the fastest"),
+    (0.02, "at most 2% worse than the best"),
     (0.05, "5%"),
     (0.1, "10%"),
     (0.25, "25%"),
@@ -127,8 +134,8 @@ fn shade(score: f64, fastest: f64) -> Colour {
 }
 
 impl Plot for Pairs {
-    fn title(&self) -> &'static str {
-        "Pairs of knobs, median seconds a clip"
+    fn title(&self) -> String {
+        format!("Pairs of knobs, median {}", self.yardstick.heading())
     }
 
     fn legend(&self) -> Legend {
@@ -138,7 +145,7 @@ impl Plot for Pairs {
 
     fn height(&self, width: f64) -> f64 {
         let heights = |row: &[Grid]| row.iter().map(Grid::height).fold(0.0, f64::max);
-        self.0.chunks(columns(width)).map(heights).sum()
+        self.grids.chunks(columns(width)).map(heights).sum()
     }
 
     fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
@@ -148,9 +155,10 @@ impl Plot for Pairs {
         let columns = columns(canvas.width());
         let width = canvas.width() / columns as f64;
         let mut top = 0.0;
-        for row in self.0.chunks(columns) {
+        for row in self.grids.chunks(columns) {
             for (i, grid) in row.iter().enumerate() {
-                grid.draw(&canvas.part(i as f64 * width, top, width, grid.height()))?;
+                let part = canvas.part(i as f64 * width, top, width, grid.height());
+                grid.draw(&part, self.yardstick)?;
             }
             top += row.iter().map(Grid::height).fold(0.0, f64::max);
         }
@@ -159,7 +167,7 @@ impl Plot for Pairs {
 }
 
 impl Grid {
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, yardstick: Yardstick) -> Result<()>
     where
         B::ErrorType: 'static,
     {
@@ -183,7 +191,7 @@ impl Grid {
                 let x = left + width * j as f64;
                 let fill = shade(score, fastest).rgb().filled();
                 canvas.bar((x + 1.0, top + 1.0), (x + width - 1.0, top + CELL - 1.0), fill)?;
-                let number = digits(score);
+                let number = digits(yardstick.shown(score));
                 if canvas.text_width(&number, &middle)? < width {
                     canvas.text(&number, (x + width / 2.0, top + CELL / 2.0), &middle)?;
                 }

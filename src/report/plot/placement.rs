@@ -132,8 +132,8 @@ fn arrange(groups: &[Group], width: f64) -> (Vec<(f64, f64)>, f64) {
 }
 
 impl Plot for Places {
-    fn title(&self) -> &'static str {
-        "Where the profile's threads may run"
+    fn title(&self) -> String {
+        "Where the profile's threads may run".to_owned()
     }
 
     fn legend(&self) -> Legend {

@@ -10,6 +10,8 @@ use super::canvas::{Anchor, Canvas, Mark, TEXT};
 use super::frame::Frame;
 use super::palette::{self, Colour};
 use super::{Legend, Plot, TimeUnit, shown_scores};
+use crate::drift::Drift;
+use crate::own::Yardstick;
 use crate::report::clock::Clock;
 use crate::report::contender;
 use crate::results::Results;
@@ -22,14 +24,16 @@ use crate::trial::{Phase, Trial};
 pub struct Progress {
     /// Every trial, at its end.
     pub points: Vec<Point>,
-    /// When the best so far changed, and to how many seconds a clip.
+    /// When the best so far changed, and to which cost.
     pub best: Vec<(f64, f64)>,
-    /// Seconds a clip of the baseline.
+    /// The baseline's cost.
     pub baseline_s: Option<f64>,
     /// The phases in order, each from its first trial on, to the next one's start.
     pub phases: Vec<(Phase, f64, f64)>,
     /// The end of the last trial, seconds since the start.
     pub end_s: f64,
+    /// What scores count.
+    pub yardstick: Yardstick,
 }
 
 /// One trial.
@@ -37,7 +41,7 @@ pub struct Progress {
 pub struct Point {
     /// Its end, seconds since the tune's start.
     pub end_s: f64,
-    /// Seconds a clip, if it succeeded.
+    /// Seconds a clip, or what else its cost is, if it succeeded.
     pub score_s: Option<f64>,
     /// What it was for.
     pub kind: Kind,
@@ -52,6 +56,10 @@ pub enum Kind {
     Again,
     /// The baseline.
     Baseline,
+    /// The baseline again, to see the machine drift.
+    Sentinel,
+    /// Of no account: the machine's speed jumped around it.
+    Void,
     /// The finalist in a confirmation pair.
     Finalist,
 }
@@ -65,24 +73,32 @@ impl Progress {
         let clock = Clock::of(results)?;
         let (mut points, mut seen) = (Vec::new(), BTreeSet::new());
         let mut best = BestSoFar::default();
+        let drift = Drift::of(&results.trials);
         for trial in counted(results) {
             let end_s = clock.end_s(trial)?;
             let score_s = trial.score_s();
             let seen = !seen.insert(&trial.knobs);
-            points.push(Point { end_s, score_s, kind: kind(results, trial, seen) });
-            best.see(trial, end_s);
+            let kind = match kind(results, trial, seen) {
+                Kind::Search | Kind::Again if drift.is_void(trial) => Kind::Void,
+                kind => kind,
+            };
+            points.push(Point { end_s, score_s, kind });
+            if kind != Kind::Void {
+                best.see(trial, end_s);
+            }
         }
         let end_s = points.iter().map(|point| point.end_s).fold(0.0, f64::max);
         let phases = phases(results, &clock, end_s)?;
         let baseline_s = contender::baseline_s(results);
-        let progress = Self { points, best: best.changes, baseline_s, phases, end_s };
+        let (best, yardstick) = (best.changes, results.yardstick());
+        let progress = Self { points, best, baseline_s, phases, end_s, yardstick };
         Ok((!progress.points.is_empty()).then_some(progress))
     }
 
-    /// The seconds a clip that the axis shows.
+    /// The costs that the axis shows.
     fn shown(&self) -> (f64, f64) {
         let scores: Vec<f64> = self.points.iter().filter_map(|point| point.score_s).collect();
-        shown_scores(&scores, self.baseline_s)
+        shown_scores(&scores, self.baseline_s, self.yardstick.direction())
     }
 }
 
@@ -92,6 +108,7 @@ fn counted(results: &Results) -> impl Iterator<Item = &Trial> {
 
 fn kind(results: &Results, trial: &Trial, seen: bool) -> Kind {
     match trial.phase {
+        Phase::Sentinel => Kind::Sentinel,
         _ if results.is_baseline(trial) => Kind::Baseline,
         Phase::Confirmation => Kind::Finalist,
         _ if seen => Kind::Again,
@@ -104,7 +121,7 @@ fn kind(results: &Results, trial: &Trial, seen: bool) -> Kind {
 pub(crate) struct BestSoFar<'a> {
     scores: BTreeMap<&'a BTreeMap<String, Value>, Vec<f64>>,
     medians: BTreeMap<&'a BTreeMap<String, Value>, f64>,
-    /// When the best changed, and to how many seconds a clip.
+    /// When the best changed, and to which cost.
     pub changes: Vec<(f64, f64)>,
 }
 
@@ -130,7 +147,9 @@ impl<'a> BestSoFar<'a> {
 
 fn phases(results: &Results, clock: &Clock, end_s: f64) -> Result<Vec<(Phase, f64, f64)>> {
     let mut starts: Vec<(Phase, f64)> = Vec::new();
-    for &phase in Phase::VARIANTS {
+    // Sentinels and repeats come in between, and are a part of what they interrupt.
+    let between = |phase: &&Phase| matches!(phase, Phase::Sentinel | Phase::Repeat);
+    for &phase in Phase::VARIANTS.iter().filter(|phase| !between(phase)) {
         if let Some(first) = results.trials.iter().find(|trial| trial.phase == phase) {
             starts.push((phase, clock.start_s(first)?));
         }
@@ -141,8 +160,8 @@ fn phases(results: &Results, clock: &Clock, end_s: f64) -> Result<Vec<(Phase, f6
 }
 
 impl Plot for Progress {
-    fn title(&self) -> &'static str {
-        "Best so far against time"
+    fn title(&self) -> String {
+        "Best so far against time".to_owned()
     }
 
     fn legend(&self) -> Legend {
@@ -150,7 +169,9 @@ impl Plot for Progress {
         let kinds = [
             (Kind::Search, "candidate"),
             (Kind::Again, "candidate, measured again"),
+            (Kind::Void, "void: the machine's speed jumped"),
             (Kind::Baseline, "baseline"),
+            (Kind::Sentinel, "baseline again, as sentinel"),
             (Kind::Finalist, "finalist, measured again"),
         ];
         for (kind, words) in kinds {
@@ -163,7 +184,11 @@ impl Plot for Progress {
             legend.push((Mark::Cross, palette::FAILED, "failed"));
         }
         if self.points.iter().any(|point| point.score_s.is_some_and(|s| s > self.shown().1)) {
-            legend.push((Mark::Above, palette::TRIAL, "slower than the scale"));
+            let words = match self.yardstick {
+                Yardstick::Metric(_) => "worse than the scale",
+                _ => "slower than the scale",
+            };
+            legend.push((Mark::Above, palette::TRIAL, words));
         }
         legend
     }
@@ -179,12 +204,13 @@ impl Plot for Progress {
         let unit = TimeUnit::fitting(self.end_s);
         let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
         // A lane above the scale for what has no place on it, and one for the phases' names.
+        frame.y.goal = self.yardstick.direction();
         let top = frame.y.places.1 + 4.0;
         frame.y.places.1 += 34.0;
         self.draw_phases(canvas, &frame, unit, top)?;
         frame.draw_rows(canvas, "")?;
         let style = canvas.style(TEXT, palette::MUTED, Anchor::Left);
-        canvas.text("seconds a clip", (12.0, top - 16.0), &style)?;
+        canvas.text(self.yardstick.heading(), (12.0, top - 16.0), &style)?;
         frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
         if let Some(baseline_s) = self.baseline_s {
             let (left, right) = frame.x.places;
@@ -201,7 +227,9 @@ fn look(kind: Kind) -> (Mark, Colour) {
     match kind {
         Kind::Search => (Mark::Dot, palette::TRIAL),
         Kind::Again => (Mark::Ring, palette::BEST),
+        Kind::Void => (Mark::Ring, palette::FAILED),
         Kind::Baseline => (Mark::Square, palette::BASELINE),
+        Kind::Sentinel => (Mark::OpenSquare, palette::BASELINE),
         Kind::Finalist => (Mark::Diamond, palette::CONFIRMED),
     }
 }

@@ -8,6 +8,8 @@ use plotters::prelude::*;
 use super::canvas::{Anchor, Canvas, Mark, TEXT};
 use super::scale::Scale;
 use super::{Legend, Plot, palette, shown_scores};
+use crate::own::Yardstick;
+use crate::own::metric::Goal;
 use crate::ranking::ranking;
 use crate::report::contender;
 use crate::report::number::digits;
@@ -20,8 +22,10 @@ use crate::stats;
 pub struct Response {
     /// The panels, in the space's order.
     pub panels: Vec<Panel>,
-    /// The seconds a clip that the axis shows.
+    /// The costs that the axis shows.
     pub shown: (f64, f64),
+    /// What scores count.
+    pub yardstick: Yardstick,
 }
 
 /// One knob.
@@ -55,8 +59,9 @@ impl Response {
         let panels = results.space.knobs.iter().map(panel).filter(|panel| panel.rows.len() > 1);
         let panels: Vec<Panel> = panels.collect();
         let scores: Vec<f64> = candidates.iter().map(|candidate| candidate.1).collect();
-        let shown = shown_scores(&scores, contender::baseline_s(results));
-        (!panels.is_empty()).then_some(Self { panels, shown })
+        let yardstick = results.yardstick();
+        let shown = shown_scores(&scores, contender::baseline_s(results), yardstick.direction());
+        (!panels.is_empty()).then_some(Self { panels, shown, yardstick })
     }
 }
 
@@ -107,15 +112,15 @@ fn columns(width: f64) -> usize {
 }
 
 impl Plot for Response {
-    fn title(&self) -> &'static str {
-        "What each knob does, seconds a clip by value"
+    fn title(&self) -> String {
+        format!("What each knob does, {} by value", self.yardstick.heading())
     }
 
     fn legend(&self) -> Legend {
         vec![
             (Mark::Dot, palette::TRIAL, "candidate with this value"),
             (Mark::Bar, palette::INK, "their median"),
-            (Mark::Bar, palette::BEST, "the lowest median"),
+            (Mark::Bar, palette::BEST, "the best median"),
             (Mark::Square, palette::BASELINE, "the baseline's value"),
         ]
     }
@@ -137,19 +142,14 @@ impl Plot for Response {
         let (places, _) = arrange(&self.panels, columns, canvas.width());
         for (panel, (left, top)) in self.panels.iter().zip(places) {
             let part = canvas.part(left, top, canvas.width() / columns as f64, panel.height());
-            panel.draw(&part, widest, self.shown)?;
+            panel.draw(&part, widest, self)?;
         }
         Ok(())
     }
 }
 
 impl Panel {
-    fn draw<B: DrawingBackend>(
-        &self,
-        canvas: &Canvas<B>,
-        widest: f64,
-        shown: (f64, f64),
-    ) -> Result<()>
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, widest: f64, all: &Response) -> Result<()>
     where
         B::ErrorType: 'static,
     {
@@ -157,7 +157,7 @@ impl Panel {
         let name = canvas.style(TEXT, palette::INK, Anchor::Right);
         let muted = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
         let places = (30.0 + widest + 10.0, canvas.width() - 56.0);
-        let x = Scale { values: shown, places };
+        let x = Scale { values: all.shown, places, goal: all.yardstick.direction() };
         let bottom = HEAD + ROW * self.rows.len() as f64;
         for (value, word) in x.ticks(((places.1 - places.0) / 45.0) as usize) {
             let x = x.place(value);
@@ -189,12 +189,16 @@ impl Row {
         B::ErrorType: 'static,
     {
         for &score in &self.scores {
-            let mark = if score > x.values.1 { Mark::Beyond } else { Mark::SmallDot };
+            let mark = match x.goal {
+                _ if score <= x.values.1 => Mark::SmallDot,
+                Goal::Min => Mark::Beyond,
+                Goal::Max => Mark::Before,
+            };
             canvas.mark(mark, (x.place(score), y), palette::TRIAL)?;
         }
         let colour = if fastest { palette::BEST } else { palette::INK };
         canvas.mark(Mark::Bar, (x.place(self.median_s), y), colour)?;
         let number = canvas.style(TEXT, colour, Anchor::Right);
-        canvas.text(&digits(self.median_s), (canvas.width() - 12.0, y), &number)
+        canvas.text(&digits(x.goal.cost(self.median_s)), (canvas.width() - 12.0, y), &number)
     }
 }

@@ -49,8 +49,8 @@ fn columns(width: f64) -> usize {
 }
 
 impl Plot for Laws {
-    fn title(&self) -> &'static str {
-        "How each stage scales with its threads"
+    fn title(&self) -> String {
+        "How each stage scales with its threads".to_owned()
     }
 
     fn legend(&self) -> Legend {

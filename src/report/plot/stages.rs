@@ -115,8 +115,8 @@ fn median<'a>(
 const PITCH: f64 = 40.0;
 
 impl Plot for Stages {
-    fn title(&self) -> &'static str {
-        "Stage times, busy seconds a clip"
+    fn title(&self) -> String {
+        "Stage times, busy seconds a clip".to_owned()
     }
 
     fn legend(&self) -> Legend {

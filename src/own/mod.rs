@@ -1,9 +1,12 @@
 //! Own: a job of the user's, measured instead of the pipeline.
 
+pub mod metric;
+pub mod module;
+
 use serde::{Deserialize, Serialize};
 
-use crate::metric::{Goal, Source};
-use crate::module::OwnModule;
+use metric::{Goal, Source};
+use module::OwnModule;
 
 /// A job of the user's, as `space.toml` keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,6 +123,11 @@ impl Yardstick {
         own.map_or(Self::SecondsAClip, Own::yardstick)
     }
 
+    /// How costs turn into the numbers that a person knows, and back.
+    pub fn direction(self) -> Goal {
+        self.goal().unwrap_or_default()
+    }
+
     /// The direction of a metric.
     pub fn goal(self) -> Option<Goal> {
         match self {
@@ -130,10 +138,7 @@ impl Yardstick {
 
     /// The number that a person knows, from a cost, which is what is to be small.
     pub fn shown(self, cost: f64) -> f64 {
-        match self {
-            Self::Metric(goal) => goal.cost(cost),
-            _ => cost,
-        }
+        self.direction().cost(cost)
     }
 
     /// What the number counts, as a heading.
@@ -165,22 +170,13 @@ impl Yardstick {
         }
     }
 
-    /// What there is as many times as much of with a gain.
-    pub fn factor(self) -> &'static str {
+    /// What there is so many times more of with a gain, and the words after that number.
+    pub fn factor(self) -> [&'static str; 2] {
         match self {
-            Self::SecondsAClip => "clips in the same time",
-            Self::SecondsARun => "runs in the same time",
-            Self::SecondsACall => "calls in the same time",
-            Self::Metric(_) => "times as good",
-        }
-    }
-
-    /// What is measured where only little of it is good, as on an axis.
-    pub fn cost_heading(self) -> &'static str {
-        match self {
-            Self::Metric(Goal::Max) => "1 / metric",
-            Self::Metric(Goal::Min) => "metric",
-            _ => self.heading(),
+            Self::SecondsAClip => ["clips in the same time", "as many"],
+            Self::SecondsARun => ["runs in the same time", "as many"],
+            Self::SecondsACall => ["calls in the same time", "as many"],
+            Self::Metric(_) => ["metric", "as good"],
         }
     }
 

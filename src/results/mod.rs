@@ -1,6 +1,8 @@
 //! A results folder: `machine.json`, `machine.xml`, `space.toml`, `trials.csv`, and what is
 //! derived from them: `profile.json`, `report.html`, `plots/`.
 
+mod sittings;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,8 @@ use crate::settings::{Baseline, Knobs};
 use crate::space::{Space, SpaceFile, Tune, Value};
 use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
+
+pub use sittings::Spending;
 
 /// What one tune left behind, read back.
 #[derive(Clone, Debug)]
