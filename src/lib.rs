@@ -37,6 +37,7 @@ pub mod machine;
 pub mod measure;
 pub mod metric;
 pub mod module;
+pub mod odds;
 pub mod own;
 pub mod preprocess;
 pub mod profile;
