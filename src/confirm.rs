@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::drift::Drift;
 use crate::results::Results;
 use crate::space::{Value, Values};
 use crate::stats::{self, Interval};
@@ -58,10 +59,11 @@ pub enum Verdict {
     NoGain(Option<Interval>),
 }
 
-/// About how many pairs it takes to know a gain well enough where single trials deviate by this
-/// share.
-pub fn pairs_for(deviation: f64) -> f64 {
-    STEADY_PAIRS * (1.0 + (deviation / PRECISE).powi(2))
+/// About how many pairs it takes to know a gain well enough under this noise; none where a short
+/// tune does not know its noise.
+pub fn pairs_for(drift: &Drift) -> f64 {
+    let pairs = |deviation: f64| STEADY_PAIRS * (1.0 + (deviation / PRECISE).powi(2));
+    drift.between_processes().map_or(0.0, pairs)
 }
 
 impl Confirmation {

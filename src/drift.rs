@@ -98,6 +98,11 @@ impl Drift {
         self.deviation
     }
 
+    /// The same where it is known across processes.
+    pub fn between_processes(&self) -> Option<f64> {
+        (self.points.len() >= PROCESSES).then_some(self.deviation)
+    }
+
     /// How many times as long as the fastest the most disturbed of the baseline's trials took.
     pub fn worst(&self) -> f64 {
         self.worst.exp()

@@ -177,8 +177,8 @@ impl Session<'_> {
     }
 
     fn left_beside_reserve(&self) -> Duration {
-        let deviation = Drift::of(&self.trials).deviation();
-        self.budget.left_for_search(self.baseline_trial(), pairs_for(deviation))
+        let pairs = pairs_for(&Drift::of(&self.trials));
+        self.budget.left_for_search(self.baseline_trial(), pairs)
     }
 }
 

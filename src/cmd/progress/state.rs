@@ -172,7 +172,7 @@ impl Standing {
             noise: trials.iter().rev().find_map(Disturbance::of),
             last: trials.iter().rev().take(LAST).map(|t| Ended::of(t, baseline)).collect(),
             trial: first.map(|trial| Duration::from_secs_f64(trial.wall_s)),
-            pairs: pairs_for(Drift::of(trials).deviation()),
+            pairs: pairs_for(&Drift::of(trials)),
             confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),
             ..Self::default()
         };
