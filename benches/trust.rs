@@ -280,13 +280,40 @@ struct End {
     claimed: bool,
     /// The profile is the truly fastest candidate.
     found: bool,
-    /// The truly fastest one was among those measured at all, and among the finalists.
-    measured: bool,
-    finalist: bool,
+    /// What became of the truly fastest one.
+    fate: Fate,
     /// The estimated saving of the one that the profile speaks of, and the true one.
     saving: Option<(f64, f64)>,
     covered: Option<bool>,
     pairs: usize,
+    /// Trials of the search, repetitions and trials of the confirmation.
+    trials: [usize; 3],
+}
+
+/// Where the truly fastest candidate was lost, or that it was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Shipped,
+    /// It was never measured.
+    Unseen,
+    /// It was measured and did not get into the confirmation.
+    Overlooked,
+    /// Its gain was not proven.
+    Unproven,
+    /// Its gain was proven, and another one was shipped.
+    PassedOver,
+}
+
+impl std::fmt::Display for Fate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Shipped => "shipped",
+            Self::Unseen => "never measured",
+            Self::Overlooked => "no finalist",
+            Self::Unproven => "not proven",
+            Self::PassedOver => "another one shipped",
+        })
+    }
 }
 
 fn tune(
@@ -328,11 +355,25 @@ fn end(rig: &Simulated<'_>, trials: &[Trial]) -> End {
     End {
         claimed,
         found: confirmation.as_ref().is_some_and(|c| claimed && c.finalist == *fastest),
-        measured: trials.iter().any(|t| t.phase == Phase::Search && t.knobs == *fastest),
-        finalist: trials.iter().any(|t| t.phase == Phase::Confirmation && t.knobs == *fastest),
+        fate: fate(rig, trials, fastest),
         saving: both.filter(|_| claimed).map(|(gain, truth)| (gain.mean, truth)),
         covered: both.map(|(gain, truth)| gain.low <= truth && truth <= gain.high),
         pairs: confirmation.map_or(0, |confirmation| confirmation.pairs.len()),
+        trials: [Phase::Search, Phase::Repeat, Phase::Confirmation]
+            .map(|phase| trials.iter().filter(|trial| trial.phase == phase).count()),
+    }
+}
+
+fn fate(rig: &Simulated<'_>, trials: &[Trial], fastest: &Values) -> Fate {
+    let all = Confirmation::all(trials, &rig.baseline);
+    let is_gain = |one: &Confirmation| matches!(one.verdict(), Verdict::Gain(_));
+    let chosen = Confirmation::of(trials, &rig.baseline).filter(is_gain);
+    match all.iter().find(|one| one.finalist == *fastest) {
+        None if trials.iter().any(|trial| trial.knobs == *fastest) => Fate::Overlooked,
+        None => Fate::Unseen,
+        Some(_) if chosen.is_some_and(|chosen| chosen.finalist == *fastest) => Fate::Shipped,
+        Some(own) if is_gain(own) => Fate::PassedOver,
+        Some(_) => Fate::Unproven,
     }
 }
 
@@ -394,13 +435,18 @@ fn report(scenario: Scenario, ends: &[End]) {
     let claims = count(&|end| end.claimed);
     let pairs = ends.iter().map(|end| end.pairs as f64).sum::<f64>() / runs as f64;
     println!("{name}: {claims} of {runs} claim a gain, after {pairs:.1} pairs on average");
+    let [search, repeat, confirmation] = [0, 1, 2]
+        .map(|phase| ends.iter().map(|end| end.trials[phase]).sum::<usize>() as f64 / runs as f64);
+    println!(
+        "  trials on average: search {search:.0}, repeats {repeat:.0}, confirmation \
+         {confirmation:.0}"
+    );
     if scenario.differs {
-        let (found, measured) = (count(&|end| end.found), count(&|end| end.measured));
-        let finalists = count(&|end| end.finalist);
-        println!(
-            "  true best in the profile {found} of {runs} (measured: {measured}, finalist: \
-             {finalists})"
-        );
+        let found = count(&|end| end.found);
+        let mut fates: BTreeMap<Fate, usize> = BTreeMap::new();
+        ends.iter().for_each(|end| *fates.entry(end.fate).or_default() += 1);
+        let fates: Vec<String> = fates.iter().map(|(fate, n)| format!("{fate} {n}")).collect();
+        println!("  true best in the profile {found} of {runs} ({})", fates.join(", "));
     }
     let errors: Vec<f64> = ends
         .iter()

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// Share of the budget kept for the confirmation.
 const CONFIRMATION_SHARE: f64 = 0.25;
 
+/// The same where noise asks for many pairs.
+const NOISY_SHARE: f64 = 0.4;
+
 /// Pairs that the confirmation needs before it can prove anything; a small budget keeps at
 /// least these, at the price of the search.
 const FEWEST_PAIRS: u32 = 3;
@@ -67,16 +70,17 @@ impl Budget {
         self.total.saturating_sub(self.gone()).saturating_sub(CLOSING.min(self.total / 20))
     }
 
-    /// What the confirmation keeps when one trial takes `trial`.
-    pub fn reserve(&self, trial: Duration) -> Duration {
-        let pairs = trial * (2 * FEWEST_PAIRS);
-        let share = self.total.mul_f64(CONFIRMATION_SHARE);
-        pairs.max(share).min(self.total.mul_f64(LARGEST_SHARE))
+    /// What the confirmation keeps when one trial takes `trial` and the noise asks for so many
+    /// `pairs`.
+    pub fn reserve(&self, trial: Duration, pairs: f64) -> Duration {
+        let share = (trial * 2).mul_f64(pairs).min(self.total.mul_f64(NOISY_SHARE));
+        let share = share.max(self.total.mul_f64(CONFIRMATION_SHARE));
+        (trial * (2 * FEWEST_PAIRS)).max(share).min(self.total.mul_f64(LARGEST_SHARE))
     }
 
-    /// What is left for the search when one trial takes `trial`.
-    pub fn left_for_search(&self, trial: Duration) -> Duration {
-        self.left().saturating_sub(self.reserve(trial))
+    /// What is left for the search beside that.
+    pub fn left_for_search(&self, trial: Duration, pairs: f64) -> Duration {
+        self.left().saturating_sub(self.reserve(trial, pairs))
     }
 }
 
@@ -112,10 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn a_small_budget_keeps_three_pairs_and_a_large_one_a_quarter() {
+    fn a_small_budget_keeps_three_pairs_and_a_large_one_a_quarter_or_what_noise_asks_for() {
         let seconds = Duration::from_secs;
-        assert_eq!(Budget::start(seconds(120)).reserve(seconds(9)), seconds(54));
-        assert_eq!(Budget::start(seconds(120)).reserve(seconds(30)), seconds(72));
-        assert_eq!(Budget::start(seconds(1800)).reserve(seconds(9)), seconds(450));
+        let reserve = |total, trial, pairs| Budget::start(seconds(total)).reserve(trial, pairs);
+        assert_eq!(reserve(120, seconds(9), 100.0), seconds(54));
+        assert_eq!(reserve(120, seconds(30), 100.0), seconds(72));
+        assert_eq!(reserve(1800, seconds(9), 10.0), seconds(450));
+        assert_eq!(reserve(1800, seconds(9), 30.0), seconds(540));
+        assert_eq!(reserve(1800, seconds(9), 100.0), seconds(720));
     }
 }

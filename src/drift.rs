@@ -2,8 +2,11 @@
 //!
 //! The baseline is measured first and comes back as sentinel. Where its times follow a curve
 //! better than they stay in place, the curve is taken out of every other trial's time: a machine
-//! that gets slower must not make late candidates look bad. Where they jump, the trials between
-//! the two sides of the jump can't be attributed to either, and are void.
+//! that gets slower must not make late candidates look bad. What other candidates' repetitions have
+//! in common with it tells a steady trend sooner than the baseline alone. Where the baseline's times
+//! jump, the trials between the two sides of the jump can't be attributed to either, and are void.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -21,6 +24,9 @@ const JUMP: f64 = 4.0;
 /// foretold by the others.
 const CONVINCING: f64 = 0.7;
 
+/// A trend has to be so many deviations away from what chance makes.
+const TREND: f64 = 2.5;
+
 /// Fewer points than this show no curve.
 const FEWEST: usize = 4;
 
@@ -34,9 +40,12 @@ const LEAST: f64 = 0.002;
 #[derive(Clone, Debug, Default)]
 pub struct Drift {
     points: Vec<Point>,
-    /// The curve at each of the points; the constant 0 where there is none.
+    /// The steady trend, in logs a second, from the first point on.
+    trend: f64,
+    /// What the curve at each of the points adds to that; the constant 0 where there is none.
     curve: Vec<f64>,
     deviation: f64,
+    worst: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,24 +71,41 @@ impl Drift {
     /// neighbours in time.
     pub fn of(trials: &[Trial]) -> Self {
         let returns = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel);
+        let trend = trend(trials);
         let point =
             |trial: &Trial| Some(Point { time_s: time_s(trial)?, log_s: trial.score_s()?.ln() });
         let trials: Vec<&Trial> = trials.iter().filter(returns).collect();
         let points: Vec<Point> = trials.iter().filter_map(|trial| point(trial)).collect();
-        let curve = curve(&points).unwrap_or_else(|| vec![0.0; points.len()]);
-        let mut logs: Vec<f64> = points.iter().zip(&curve).map(|(p, c)| p.log_s - c).collect();
+        let start_s = points.first().map_or(0.0, |point| point.time_s);
+        let level = |point: &Point| point.log_s - trend * (point.time_s - start_s);
+        let flat: Vec<Point> =
+            points.iter().map(|point| Point { log_s: level(point), ..*point }).collect();
+        let curve = curve(&flat).unwrap_or_else(|| vec![0.0; points.len()]);
+        let mut logs: Vec<f64> = flat.iter().zip(&curve).map(|(p, c)| p.log_s - c).collect();
         if logs.len() < PROCESSES {
             let ok = trials.iter().filter(|trial| trial.score_s().is_some());
             logs = ok.flat_map(|trial| &trial.samples).map(|s| s.cost().ln()).collect();
         }
         let deviation = stats::deviation(&logs).unwrap_or(0.0).max(LEAST);
-        Self { points, curve, deviation }
+        let least = logs.iter().copied().fold(f64::INFINITY, f64::min);
+        let worst = logs.iter().fold(0.0, |worst, log| (log - least).max(worst));
+        Self { points, trend, curve, deviation, worst }
     }
 
     /// The spread of one trial around the machine's speed at its time, as a share: the baseline's
     /// own, across its processes where there are enough, else across its repetitions.
     pub fn deviation(&self) -> f64 {
         self.deviation
+    }
+
+    /// The same where it is known across processes.
+    pub fn between_processes(&self) -> Option<f64> {
+        (self.points.len() >= PROCESSES).then_some(self.deviation)
+    }
+
+    /// How many times as long as the fastest the most disturbed of the baseline's trials took.
+    pub fn worst(&self) -> f64 {
+        self.worst.exp()
     }
 
     /// How much slower the machine was during `trial` than at the start: 1.1 for a tenth.
@@ -93,8 +119,14 @@ impl Drift {
         Some(trial.score_s()? / self.factor(trial))
     }
 
-    /// The curve at a time: straight between points, flat before and after them.
+    /// How much slower than at the first point, in logs. The curve is straight between points, flat
+    /// before and after them.
     fn level(&self, time_s: f64) -> f64 {
+        let start_s = self.points.first().map_or(time_s, |point| point.time_s);
+        self.trend * (time_s - start_s) + self.bend(time_s)
+    }
+
+    fn bend(&self, time_s: f64) -> f64 {
         let next = self.points.partition_point(|point| point.time_s <= time_s);
         let (Some(before), Some(after)) = (next.checked_sub(1), self.points.get(next)) else {
             let end = if next == 0 { self.curve.first() } else { self.curve.last() };
@@ -141,6 +173,34 @@ impl Drift {
         let usual = stats::median(&steps.collect::<Vec<_>>()).unwrap_or(0.0);
         (1.0 + MILD).ln().max(JUMP * usual)
     }
+}
+
+/// The trend that the repetitions of all candidates have in common, in logs a second: the median of
+/// the slopes between any two of the same candidate, if more of them rise or fall than chance makes
+/// (Hirsch and Slack 1984, "A nonparametric trend test for seasonal data"; candidates are the
+/// seasons). What the search measured once is left out: it was chosen for being fast.
+fn trend(trials: &[Trial]) -> f64 {
+    let counts = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel | Phase::Repeat);
+    let mut all: BTreeMap<&Values, Vec<Point>> = BTreeMap::new();
+    for trial in trials.iter().filter(counts) {
+        if let (Some(time_s), Some(score_s)) = (time_s(trial), trial.score_s()) {
+            all.entry(&trial.knobs).or_default().push(Point { time_s, log_s: score_s.ln() });
+        }
+    }
+    let (mut slopes, mut rising, mut variance) = (Vec::new(), 0.0, 0.0);
+    for points in all.values() {
+        for (i, one) in points.iter().enumerate() {
+            let later = points[i + 1..].iter().filter(|other| other.time_s > one.time_s);
+            slopes.extend(later.map(|o| (o.log_s - one.log_s) / (o.time_s - one.time_s)));
+        }
+        let n = points.len() as f64;
+        variance += n * (n - 1.0) * (2.0 * n + 5.0) / 18.0;
+    }
+    slopes.iter().for_each(|slope: &f64| {
+        rising += if *slope == 0.0 { 0.0 } else { slope.signum() };
+    });
+    let convinces = rising.abs() > TREND * variance.sqrt();
+    stats::median(&slopes).filter(|_| convinces).unwrap_or(0.0)
 }
 
 /// A smooth curve at each point, if it foretells points clearly better than a constant does.
@@ -222,6 +282,7 @@ fn weighted_line(points: &[Point], weights: &[f64], time_s: f64) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::space::Value;
 
     fn trial(phase: Phase, second: i64, score_s: f64) -> Trial {
         let started = Timestamp::from_second(1_800_000_000 + second).unwrap();
@@ -256,6 +317,33 @@ mod tests {
             assert!((score - 0.5).abs() < 0.002, "{second}: {score}");
         }
         assert!(drift.deviation() < 0.005 && !drift.is_in_doubt());
+    }
+
+    /// The baseline alone, back four times under noise, shows no trend; with what was measured again
+    /// beside it it does.
+    #[test]
+    fn repetitions_of_others_tell_a_trend_that_the_baseline_hides() {
+        let slow = |second: i64| 1.2_f64.powf(second as f64 / 800.0);
+        let noise = [1.0, 1.04, 1.01, 1.05, 1.0, 1.03, 1.02, 1.0];
+        let mut trials: Vec<Trial> = [0, 350, 500, 800]
+            .iter()
+            .zip([1.05, 1.0, 1.05, 1.0])
+            .map(|(second, noise)| trial(Phase::Sentinel, *second, slow(*second) * noise))
+            .collect();
+        let alone = Drift::of(&trials);
+        for threads in 1..4 {
+            let repeat = |(i, noise): (i64, &f64)| {
+                let second = 100 * i + 10 * threads;
+                let score_s = 0.2 * threads as f64 * slow(second) * noise;
+                let knobs = [("threads".to_owned(), Value::Number(threads))].into();
+                Trial { knobs, ..trial(Phase::Repeat, second, score_s) }
+            };
+            trials.extend((0..8).zip(&noise).map(repeat));
+        }
+        let together = Drift::of(&trials);
+        let late = trial(Phase::Search, 700, slow(700));
+        assert_eq!(alone.factor(&late), 1.0);
+        assert!((together.score_s(&late).unwrap() - 1.0).abs() < 0.04, "{together:?}");
     }
 
     #[test]

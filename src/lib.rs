@@ -35,6 +35,7 @@ pub mod launch;
 pub mod lock;
 pub mod machine;
 pub mod measure;
+pub mod odds;
 pub mod own;
 pub mod preprocess;
 pub mod profile;

@@ -1,20 +1,12 @@
-//! Ranking: the measured candidates, best first; picks the finalists.
+//! Ranking: the measured candidates, best first.
 
 use std::collections::BTreeMap;
 
-use crate::drift::{self, Drift};
+use crate::drift::Drift;
 use crate::results::Results;
 use crate::space::Values;
 use crate::stats;
 use crate::trial::{Phase, Trial};
-
-/// What two candidates may differ by, in deviations of that difference, and still be taken as
-/// equal.
-const DOUBT: f64 = 2.0;
-
-/// However noisy the machine, a candidate that looks slower than the best by more than this share
-/// is no finalist.
-const FAR: f64 = 0.4;
 
 /// All ok trials of one candidate outside the confirmation.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,21 +47,5 @@ pub fn rank_with(trials: &[Trial], drift: &Drift) -> Vec<Ranked> {
     };
     let mut ranking: Vec<Ranked> = scores.into_iter().filter_map(ranked).collect();
     ranking.sort_by(|a, b| a.score_s.total_cmp(&b.score_s));
-    ranking
-}
-
-/// The best of a ranking, and those that the machine's noise can't tell from it; never the
-/// baseline.
-pub fn contenders(trials: &[Trial]) -> Vec<Ranked> {
-    let drift = Drift::of(trials);
-    let baseline = drift::baseline(trials);
-    let mut ranking = rank_with(trials, &drift);
-    ranking.retain(|ranked| Some(&ranked.knobs) != baseline);
-    let Some(best) = ranking.first().cloned() else { return ranking };
-    ranking.retain(|ranked| {
-        let counts = 1.0 / ranked.trials as f64 + 1.0 / best.trials as f64;
-        let doubt = DOUBT * drift.deviation() * counts.sqrt();
-        (ranked.score_s / best.score_s).ln() <= doubt.min(FAR)
-    });
     ranking
 }

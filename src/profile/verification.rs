@@ -134,6 +134,7 @@ impl Verification {
 fn slowdown(scores: &[f64], recorded_s: f64) -> Option<Interval> {
     let logs: Vec<f64> = scores.iter().map(|score| (score / recorded_s).ln()).collect();
     let more = |log: f64| log.exp() - 1.0;
-    let logs = stats::paired_interval(&logs, ALPHA)?;
-    Some(Interval { low: more(logs.low), mean: more(logs.mean), high: more(logs.high) })
+    let Interval { low, high, .. } = stats::confidence_sequence(&logs, ALPHA)?;
+    let middle = stats::median(&logs)?.clamp(low, high);
+    Some(Interval { low: more(low), mean: more(middle), high: more(high) })
 }

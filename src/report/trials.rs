@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::clock::Clock;
 use super::number::{bytes, digits};
 use super::table::Table;
+use crate::drift::Drift;
 use crate::own::Yardstick;
 use crate::results::Results;
-use crate::trial::{Outcome, Sample, Trial};
+use crate::trial::{Outcome, Phase, Sample, Trial};
 
 /// Every trial with what differs between trials: the knobs that have a choice, and results.
 pub fn all(results: &Results) -> Table {
@@ -25,14 +26,23 @@ pub fn all(results: &Results) -> Table {
     titles.extend(rest.map(str::to_owned));
     let mut table = Table::new(titles.iter().map(String::as_str));
     let clock = Clock::of(results).ok();
+    let drift = Drift::of(&results.trials);
     for trial in &results.trials {
         let mut cells = identity(trial, clock, yardstick);
+        if is_void(trial, &drift) {
+            cells[2].push_str(", void");
+        }
         let value = |(name, _): &(&str, bool)| text(trial.knobs.get(*name));
         cells.extend(knobs.iter().map(value));
         cells.extend(measured(trial));
         table.row(cells);
     }
     table
+}
+
+/// Whether the machine changed too much around a trial of the search to say what it was worth.
+fn is_void(trial: &Trial, drift: &Drift) -> bool {
+    matches!(trial.phase, Phase::Search | Phase::Repeat) && drift.is_void(trial)
 }
 
 fn identity(trial: &Trial, clock: Option<Clock>, yardstick: Yardstick) -> Vec<String> {

@@ -8,14 +8,21 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::{Order, Session};
-use crate::confirm::{Confirmation, WORTH_HAVING};
-use crate::ranking;
+use crate::confirm::Confirmation;
+use crate::drift::Drift;
+use crate::odds;
 use crate::space::Values;
 use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
 
 /// Finalists at the most.
 const FINALISTS: usize = 4;
+
+/// Candidates this much less likely to be the fastest than the likeliest are no finalists.
+const UNLIKELY: f64 = 0.02;
+
+/// The probability of a gain worth having from which a candidate may be a finalist.
+const PROMISING: f64 = 0.25;
 
 /// Runs of a profile that is the baseline itself.
 const AGAIN: u64 = 6;
@@ -87,7 +94,17 @@ impl Session<'_> {
     /// The finalists of whom more rounds could tell something.
     fn open(&self, finalists: &[Values]) -> Vec<Values> {
         let all = Confirmation::all(&self.trials, &self.rig.baseline());
+        // Which one to go on with may be learnt from all trials; what is claimed of it may not.
+        let counts = |t: &&Trial| t.phase != Phase::Calibration && finalists.contains(&t.knobs);
+        let trials = self.trials.iter().filter(counts);
+        let odds = odds::odds(trials, None, &Drift::of(&self.trials));
+        let is_out = |finalist: &Values| {
+            odds.iter().any(|one| one.knobs == *finalist && one.chance < UNLIKELY)
+        };
         let is_open = |finalist: &&Values| {
+            if is_out(finalist) {
+                return false;
+            }
             let Some(own) = all.iter().find(|one| one.finalist == **finalist) else { return true };
             !own.is_decided() && !all.iter().any(|other| own.is_beaten_by(other))
         };
@@ -112,15 +129,12 @@ impl Session<'_> {
         finalists
     }
 
-    /// The candidates in question for the confirmation, the best first.
+    /// The candidates in question for the confirmation, the likeliest to be the fastest first.
     pub(super) fn promising(&self) -> Vec<Values> {
-        let baseline = self.rig.baseline();
-        let ranking = ranking::rank(&self.trials);
-        let usual = ranking.iter().find(|ranked| ranked.knobs == baseline);
-        let Some(usual_s) = usual.map(|ranked| ranked.score_s) else { return Vec::new() };
-        let mut contenders = ranking::contenders(&self.trials);
-        contenders.retain(|ranked| ranked.score_s < usual_s * (1.0 - WORTH_HAVING));
-        contenders.into_iter().map(|ranked| ranked.knobs).collect()
+        let mut odds = odds::of_search(&self.trials, &Drift::of(&self.trials));
+        let likeliest = odds.first().map_or(0.0, |odds| odds.chance);
+        odds.retain(|odds| odds.chance >= UNLIKELY * likeliest && odds.gains >= PROMISING);
+        odds.into_iter().map(|odds| odds.knobs).collect()
     }
 
     /// What a round of the baseline and these finalists takes: as long as the one before did for

@@ -6,8 +6,10 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Order, Session};
+use crate::confirm::pairs_for;
 use crate::drift::Drift;
-use crate::ranking;
+use crate::odds::{self, Odds};
+use crate::ranking::{self, Ranked};
 use crate::space::Values;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
@@ -22,8 +24,12 @@ const FIRST: usize = 6;
 /// Of so many trials one may be a repetition.
 const REPEAT_EVERY: usize = 4;
 
-/// Measurements of a candidate that are enough for the search.
-const ENOUGH: usize = 6;
+/// The probability of being the fastest from which a candidate needs no more repetitions.
+const SURE: f64 = 0.99;
+
+/// Measurements of the best before that is believed: while there is something new to look at, and
+/// when there is not.
+const ENOUGH: (usize, usize) = (2, 6);
 
 /// A void trial this much slower than the best is not worth repeating.
 const PROMISING: f64 = 1.1;
@@ -51,7 +57,7 @@ impl Session<'_> {
 
     fn catch_up(&mut self, workload: &Workload, settles: bool) -> Result<()> {
         while let Some((phase, values)) = self.due(workload, settles) {
-            let left = self.left_for_search();
+            let left = self.left_for_upkeep(settles);
             self.run(&Order {
                 phase,
                 pair: None,
@@ -68,7 +74,7 @@ impl Session<'_> {
     }
 
     fn due(&self, workload: &Workload, settles: bool) -> Option<(Phase, Values)> {
-        if self.is_stopped() || self.left_for_search() < self.baseline_trial() * ROOM {
+        if self.is_stopped() || self.left_for_upkeep(settles) < self.baseline_trial() * ROOM {
             return None;
         }
         let drift = Drift::of(&self.trials);
@@ -78,7 +84,7 @@ impl Session<'_> {
         if !settles && !self.is_repeat_due() {
             return None;
         }
-        let values = self.doubtful(&drift)?;
+        let values = self.doubtful(&drift, settles)?;
         self.rig.identity(workload, &values)?;
         Some((Phase::Repeat, values))
     }
@@ -106,8 +112,8 @@ impl Session<'_> {
     }
 
     /// The candidate that is most worth measuring again: one that looked good while the machine
-    /// changed, or the least measured of those that the noise can't tell apart.
-    fn doubtful(&self, drift: &Drift) -> Option<Values> {
+    /// changed, or the likeliest to be the fastest, or the one that it is in doubt with.
+    fn doubtful(&self, drift: &Drift, settles: bool) -> Option<Values> {
         let searched = |t: &&Trial| matches!(t.phase, Phase::Search | Phase::Repeat);
         let ranking = ranking::rank_with(&self.trials, drift);
         let best_s = ranking.first()?.score_s;
@@ -119,9 +125,6 @@ impl Session<'_> {
         if let Some(trial) = void.find(|trial| is_promising(trial) && !is_ranked(trial)) {
             return Some(trial.knobs.clone());
         }
-        let contenders = ranking::contenders(&self.trials);
-        let enough = if contenders.len() > 1 { ENOUGH } else { 2 };
-        let doubtful = contenders.iter().filter(|ranked| ranked.trials < enough);
         // What failed in a repetition is no contender, whatever its first time was.
         let failed = |values: &Values| {
             self.trials.iter().any(|trial| {
@@ -129,10 +132,29 @@ impl Session<'_> {
                     && !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted)
             })
         };
-        let mut doubtful = doubtful.filter(|ranked| !failed(&ranked.knobs));
-        let first = doubtful.next()?;
-        let least = doubtful.fold(first, |a, b| if b.trials < a.trials { b } else { a });
-        Some(least.knobs.clone())
+        let mut odds = odds::of_search(&self.trials, drift);
+        odds.retain(|one| !failed(&one.knobs));
+        let (leader, others) = odds.split_first()?;
+        if settles {
+            // A single time speaks against a candidate only if no disturbance explains it.
+            let explained = |ranked: &&Ranked| {
+                let is_other = odds.iter().any(|one| one.knobs == ranked.knobs);
+                ranked.trials == 1 && is_other && ranked.score_s < leader.level_s * drift.worst()
+            };
+            if let Some(single) = ranking.iter().find(explained) {
+                return Some(single.knobs.clone());
+            }
+        }
+        let enough = if settles { ENOUGH.1 } else { ENOUGH.0 };
+        if leader.chance >= SURE && leader.trials >= enough {
+            return None;
+        }
+        // Of the others the one that is most likely to be better, for as often as it was looked at;
+        // and the leader as often as that one, since it is their difference that counts.
+        let worth = |one: &Odds| one.chance / one.trials as f64;
+        let other = others.iter().max_by(|a, b| worth(a).total_cmp(&worth(b)));
+        let other = other.filter(|other| other.trials < leader.trials);
+        Some(other.unwrap_or(leader).knobs.clone())
     }
 
     /// Seconds a clip above which a candidate is given up after its first repetition: far from the
@@ -146,11 +168,17 @@ impl Session<'_> {
 
     /// What is left for the search: all of it while there is nothing to confirm.
     pub(super) fn left_for_search(&self) -> Duration {
-        if self.promising().is_empty() {
-            self.budget.left()
-        } else {
-            self.budget.left_for_search(self.baseline_trial())
-        }
+        if self.promising().is_empty() { self.budget.left() } else { self.left_beside_reserve() }
+    }
+
+    fn left_for_upkeep(&self, settles: bool) -> Duration {
+        // What has to be settled may turn out to be worth confirming.
+        if settles { self.left_beside_reserve() } else { self.left_for_search() }
+    }
+
+    fn left_beside_reserve(&self) -> Duration {
+        let pairs = pairs_for(&Drift::of(&self.trials));
+        self.budget.left_for_search(self.baseline_trial(), pairs)
     }
 }
 

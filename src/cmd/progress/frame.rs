@@ -132,7 +132,7 @@ fn phases(state: &State, elapsed: Duration, width: usize, look: &Look) -> [Strin
     let kept = standing
         .trial
         .filter(|_| !confirming)
-        .map_or(0.0, |trial| state.budget.reserve(trial).as_secs_f64());
+        .map_or(0.0, |trial| state.budget.reserve(trial, standing.pairs).as_secs_f64());
     let (mut names, mut bar, mut used) = (String::new(), String::new(), 0);
     for (i, (name, seconds)) in segments.iter().enumerate() {
         let length = cells(*seconds).max(1).min(width.saturating_sub(used));

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
-use crate::confirm::Confirmation;
+use crate::confirm::{Confirmation, pairs_for};
+use crate::drift::Drift;
 use crate::own::Yardstick;
 use crate::ranking;
 use crate::report::plot::progress::BestSoFar;
@@ -71,6 +72,8 @@ pub struct Standing {
     pub last: Vec<Ended>,
     /// Wall time of a trial of the baseline.
     pub trial: Option<Duration>,
+    /// About how many pairs the confirmation takes.
+    pub pairs: f64,
 }
 
 /// Times of one candidate.
@@ -169,6 +172,7 @@ impl Standing {
             noise: trials.iter().rev().find_map(Disturbance::of),
             last: trials.iter().rev().take(LAST).map(|t| Ended::of(t, baseline)).collect(),
             trial: first.map(|trial| Duration::from_secs_f64(trial.wall_s)),
+            pairs: pairs_for(&Drift::of(trials)),
             confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),
             ..Self::default()
         };

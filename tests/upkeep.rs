@@ -1,0 +1,242 @@
+//! What keeps a search honest: when the baseline comes back, and what is measured again. The rig
+//! and the clock are made up.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use wan22_tune::architecture::Architecture;
+use wan22_tune::budget::Budget;
+use wan22_tune::drift::Drift;
+use wan22_tune::journal::{self, Journal};
+use wan22_tune::machine::Machine;
+use wan22_tune::measure::process::Programs;
+use wan22_tune::results::Folder;
+use wan22_tune::search::{Plan, StrategyName};
+use wan22_tune::settings::{Baseline, Preset};
+use wan22_tune::space::{Space, SpaceFile, Value, Values};
+use wan22_tune::trial::{Phase, Sample, Trial};
+use wan22_tune::tune::{Bench, Order, Rig, Session, Watch};
+use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
+
+/// A trial of the baseline, in simulated seconds; the search's other trials take as long.
+const TRIAL_S: f64 = 10.0;
+
+/// Trials of the baseline's length after which it comes back.
+const EVERY: f64 = 8.0;
+
+thread_local! {
+    static CLOCK: Cell<f64> = const { Cell::new(0.0) };
+}
+
+fn now() -> Duration {
+    Duration::from_secs_f64(CLOCK.get())
+}
+
+/// Seconds a clip of a candidate, of its `a` and `b`, at a time.
+type Truth = fn(i64, i64, f64) -> f64;
+
+struct MadeUp {
+    truth: Truth,
+    orders: RefCell<Vec<Phase>>,
+}
+
+fn level(values: &Values, name: &str) -> i64 {
+    match values.get(name) {
+        Some(Value::Number(number)) => *number,
+        _ => 0,
+    }
+}
+
+impl Rig for MadeUp {
+    fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
+        self.orders.borrow_mut().push(order.phase);
+        let started_s = CLOCK.get();
+        let (a, b) = (level(order.values, "a"), level(order.values, "b"));
+        let seconds = (self.truth)(a, b, started_s);
+        CLOCK.set(started_s + TRIAL_S);
+        let started = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(started_s);
+        Ok(Trial {
+            number,
+            started: started.to_string(),
+            phase: order.phase,
+            pair: order.pair,
+            knobs: order.values.clone(),
+            samples: vec![Sample { seconds, ..Sample::default() }; 3],
+            wall_s: TRIAL_S,
+            ..Trial::default()
+        })
+    }
+
+    fn identity(&self, _: &Workload, values: &Values) -> Option<u64> {
+        u64::try_from(100 * level(values, "a") + level(values, "b")).ok()
+    }
+
+    fn baseline(&self) -> Values {
+        ["a", "b"].map(|name| (name.to_owned(), Value::Number(0))).into()
+    }
+}
+
+struct Blind;
+
+impl Watch for Blind {
+    fn started(&self, _: &Order<'_>) {}
+    fn finished(&self, _: &[Trial]) {}
+    fn noted(&self, _: &str) {}
+}
+
+fn space() -> Space {
+    let text = r#"
+        schema = 1
+        name = "made up"
+        why = "a test"
+        baseline = { a = 0, b = 0 }
+        [knob]
+        a = { why = "", values = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] }
+        b = { why = "", values = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] }
+    "#;
+    Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap()
+}
+
+fn bench(scratch: &Path) -> Bench {
+    let machine = Machine::from_synthetic("package:1 l3:1 core:8 pu:1").unwrap();
+    Bench {
+        baseline: Baseline::fit(Preset::Generic, &machine),
+        machine,
+        programs: Programs { tuner: PathBuf::new(), worker: PathBuf::new() },
+        parts: parts(),
+        weights: None,
+        memory_bytes: u64::MAX,
+        min_psnr_db: 0.0,
+        images: Vec::new(),
+        scratch: scratch.to_owned(),
+        seed: 1,
+        repetitions: 3,
+        stop: Arc::default(),
+        own: None,
+    }
+}
+
+fn job() -> WorkloadFile {
+    WorkloadFile::parse(BUILT_IN[0].1).unwrap()
+}
+
+fn parts() -> Architecture {
+    job().rung(0).model.architecture()
+}
+
+/// The trials of a tune of so many trials of the baseline's length, after `before`.
+fn tune(truth: Truth, trials: u32, before: &[Trial]) -> Vec<Trial> {
+    CLOCK.set(before.len() as f64 * TRIAL_S);
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = Folder::new(scratch.path());
+    let bench = bench(scratch.path());
+    let rig = MadeUp { truth, orders: RefCell::default() };
+    let mut journal = Journal::create(&folder.journal(), rig.baseline().keys(), 3).unwrap();
+    before.iter().for_each(|trial| journal.append(trial).unwrap());
+    let budget = Budget::on(now, Duration::from_secs_f64(TRIAL_S) * trials);
+    let session = Session::new(&bench, &Blind, budget, &folder, journal).on(&rig);
+    let mut session = session.after(before.to_vec());
+    let plan = Plan { strategy: StrategyName::Random, seed: 1, ..Plan::default() };
+    session.compete(&space(), &job().rung(0), plan).unwrap();
+    let made = session.trials().to_vec();
+    let kept = journal::read(&folder.journal()).unwrap();
+    let (drift, again) = (Drift::of(&made), Drift::of(&kept));
+    for (trial, row) in made.iter().zip(&kept) {
+        assert_eq!((trial.phase, &trial.knobs), (row.phase, &row.knobs));
+        assert_eq!(drift.is_void(trial), again.is_void(row), "the journal tells what is void");
+    }
+    made
+}
+
+/// Rises with `a` and `b` by a tenth each: the baseline is the best.
+fn steady(a: i64, b: i64, _: f64) -> f64 {
+    1.0 + 0.1 * (a + b) as f64
+}
+
+fn phases(trials: &[Trial]) -> Vec<Phase> {
+    trials.iter().map(|trial| trial.phase).collect()
+}
+
+fn count(trials: &[Trial], phase: Phase) -> usize {
+    trials.iter().filter(|trial| trial.phase == phase).count()
+}
+
+#[test]
+fn the_baseline_comes_back_after_eight_of_its_lengths() {
+    let trials = tune(steady, 90, &[]);
+    let is_baseline = |trial: &Trial| matches!(trial.phase, Phase::Baseline | Phase::Sentinel);
+    let search: Vec<&Trial> = trials.iter().filter(|t| t.phase != Phase::Confirmation).collect();
+    let gaps: Vec<usize> =
+        search.split(|trial| is_baseline(trial)).skip(1).map(<[&Trial]>::len).collect();
+    let (last, gaps) = gaps.split_last().unwrap();
+    assert!(gaps.len() > 6, "{gaps:?}");
+    assert!(gaps.iter().all(|gap| *gap == EVERY as usize + 1), "{gaps:?}");
+    assert!(*last <= EVERY as usize + 3, "it comes back to the end: {last}");
+}
+
+#[test]
+fn an_odd_return_is_looked_at_twice_and_what_lies_before_a_jump_is_void() {
+    // From the 30th trial on a third slower.
+    let jump = |a: i64, b: i64, time_s: f64| {
+        let slow = if time_s < 30.0 * TRIAL_S { 1.0 } else { 1.33 };
+        slow * (2.0 - 0.1 * ((a + b) as f64).min(8.0))
+    };
+    let trials = tune(jump, 120, &[]);
+    let of = phases(&trials);
+    let twice: Vec<usize> =
+        (1..of.len()).filter(|&i| of[i - 1..=i] == [Phase::Sentinel, Phase::Sentinel]).collect();
+    assert_eq!(twice.len(), 1, "{of:?}");
+    assert!((30..=41).contains(&twice[0]), "{of:?}");
+    let drift = Drift::of(&trials);
+    let void: Vec<usize> = (0..trials.len()).filter(|&i| drift.is_void(&trials[i])).collect();
+    assert!(!void.is_empty() && void.iter().all(|i| (20..twice[0]).contains(i)), "{void:?}");
+    // The void trials that looked good are repeated at once.
+    let best = |trial: &Trial| level(&trial.knobs, "a") + level(&trial.knobs, "b") >= 8;
+    for i in void.into_iter().filter(|&i| trials[i].phase == Phase::Search && best(&trials[i])) {
+        let again = |trial: &Trial| trial.phase == Phase::Repeat && trial.knobs == trials[i].knobs;
+        assert!(trials[twice[0]..].iter().any(again), "{:?}", trials[i].knobs);
+    }
+}
+
+#[test]
+fn a_short_tune_only_looks_further() {
+    let trials = tune(steady, 12, &[]);
+    assert_eq!((count(&trials, Phase::Sentinel), count(&trials, Phase::Repeat)), (0, 1));
+    let improves = |a: i64, b: i64, _: f64| 2.0 - 0.05 * (a + b) as f64;
+    let trials = tune(improves, 12, &[]);
+    let of = [Phase::Baseline, Phase::Search, Phase::Sentinel, Phase::Repeat];
+    let counts = of.map(|phase| count(&trials, phase));
+    assert_eq!((counts[0], counts[2], counts[3]), (1, 0, 0), "{counts:?}");
+    assert!(counts[1] >= 4 && count(&trials, Phase::Confirmation) >= 6, "{counts:?}");
+}
+
+#[test]
+fn at_most_every_fourth_trial_of_the_search_is_a_repetition_and_none_of_the_first() {
+    let noisy = |a: i64, b: i64, time_s: f64| {
+        let disturbed = (time_s / TRIAL_S * 7.0) % 5.0 < 1.0;
+        (2.0 - 0.05 * (a + b) as f64) * if disturbed { 1.3 } else { 1.0 }
+    };
+    let trials = tune(noisy, 90, &[]);
+    let of: Vec<Phase> = phases(&trials)
+        .into_iter()
+        .filter(|phase| matches!(phase, Phase::Search | Phase::Repeat))
+        .collect();
+    let first = of.iter().position(|phase| *phase == Phase::Repeat).unwrap();
+    assert!(first >= 6, "{of:?}");
+    let searched = of.iter().rposition(|phase| *phase == Phase::Search).unwrap();
+    let many = |window: &[Phase]| window.iter().filter(|p| **p == Phase::Repeat).count() > 1;
+    assert!(!of[..=searched].windows(4).any(many), "{of:?}");
+}
+
+#[test]
+fn after_a_break_the_baseline_comes_first() {
+    let before = tune(steady, 40, &[]);
+    let before = &before[..12];
+    let trials = tune(steady, 40, before);
+    assert_eq!(trials[..12], *before);
+    assert_eq!(trials[12].phase, Phase::Sentinel);
+    assert_ne!(trials[13].phase, Phase::Sentinel);
+}
