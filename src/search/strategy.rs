@@ -13,7 +13,7 @@ const PROCESS: [Voice; 8] = [Process, Process, Process, Process, Process, Proces
 const FOREST: [Voice; 8] = [Trees, Trees, Trees, Trees, Trees, Trees, Trees, Any];
 /// Models whose errors differ, and steps that trust none of them, in turn.
 const PORTFOLIO: [Voice; 10] =
-    [Both, Mutation, Both, Elsewhere, Process, Mutation, Trees, Elsewhere, Both, Any];
+    [Both, Mutation, Both, Any, Process, Mutation, Trees, Elsewhere, Both, Any];
 
 /// A strategy's name on the command line and in the journal.
 #[derive(

@@ -33,7 +33,7 @@ pub(in crate::search) struct Data {
 }
 
 impl Data {
-    /// For choosing: costs above the median are clipped.
+    /// For choosing: the highest costs are clipped.
     pub fn new(observations: &[Observation]) -> Self {
         Self::gather(observations, true)
     }
@@ -200,6 +200,9 @@ impl Default for Scale {
     }
 }
 
+/// The share of the costs that are told apart.
+const CLIPPED_FROM: f64 = 0.9;
+
 impl Scale {
     /// The scale on which `costs`, clipped above if asked, have zero mean and unit variance.
     fn of(costs: impl Iterator<Item = f64>, clip: bool) -> Self {
@@ -208,9 +211,11 @@ impl Scale {
         if costs.is_empty() {
             return Self::default();
         }
-        // How bad the worse half is says little about where the best lies, and misleads about
-        // it: the category that holds the best may hold the worst too.
-        let ceiling = if clip { costs[costs.len() / 2] } else { f64::INFINITY };
+        // How bad the worst are says little about where the best lies, and misleads about it: the
+        // category that holds the best may hold the worst too. Clipping more than that hides the
+        // knobs whose wrong levels cost so much that the others' effects can't be seen.
+        let place = ((costs.len() as f64 * CLIPPED_FROM) as usize).min(costs.len() - 1);
+        let ceiling = if clip { costs[place] } else { f64::INFINITY };
         costs.iter_mut().for_each(|cost| *cost = cost.min(ceiling));
         let mean = mean(&costs);
         let squares = costs.iter().map(|cost| (cost - mean).powi(2)).sum::<f64>();

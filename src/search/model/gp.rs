@@ -1,7 +1,8 @@
 //! Gaussian process over candidates of mixed knobs.
 //!
-//! Covariance is a product over the knobs, Matérn 5/2 along ordered knobs and a constant for
-//! any two different categories, with one length scale a knob; Rasmussen and Williams,
+//! Covariance is a product over the knobs, Matérn 3/2 along ordered knobs and a constant for
+//! any two different categories, with one length scale a knob (costs have kinks where caches
+//! overflow and cores run out: 5/2 is too smooth for them, an exponential too rough); Rasmussen and Williams,
 //! *Gaussian Processes for Machine Learning*, chapters 2 (prediction), 4 (covariances) and 5
 //! (likelihood and its gradient).
 
@@ -36,7 +37,7 @@ const USUAL_LENGTH: f64 = 0.5;
 /// Logarithm of how much shorter it is between categories, which need have nothing in common.
 const CATEGORY_SHRINK: f64 = 1.0;
 /// Standard deviation of [`Scales::varied`], in logarithms.
-const VARIATION: f64 = 0.4;
+const VARIATION: f64 = 0.8;
 /// The least variance of what is a candidate's own, relative to the signal's.
 const LEAST_OWN: f64 = 0.01;
 const LENGTH_SPREAD: f64 = 1.0;
@@ -111,12 +112,11 @@ impl Kernel {
     }
 }
 
-/// Matérn 5/2 at `distance` in length scales, and its logarithm's derivative by the logarithm
+/// Matérn 3/2 at `distance` in length scales, and its logarithm's derivative by the logarithm
 /// of the length scale.
 fn matern(distance: f64) -> (f64, f64) {
-    let r = 5.0_f64.sqrt() * distance;
-    let polynomial = 1.0 + r + r * r / 3.0;
-    (polynomial * (-r).exp(), r * r * (1.0 + r) / (3.0 * polynomial))
+    let r = 3.0_f64.sqrt() * distance;
+    ((1.0 + r) * (-r).exp(), r * r / (1.0 + r))
 }
 
 impl<'a> Process<'a> {

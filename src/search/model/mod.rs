@@ -47,13 +47,15 @@ struct Lesson {
 
 /// Candidates drawn evenly before the first model. Drawing them far apart was worse: they end up
 /// in the corners, where knobs at their extremes hide what the others do.
-const DESIGN: usize = 10;
+const DESIGN: usize = 15;
 /// Every so many proposals one may be spent on measuring a candidate again.
 const REPEAT: usize = 6;
 /// Before that, what is best is too far from the end to be in doubt.
 const REPEAT_FROM: usize = 30;
 /// Points that scales are fitted to: likelihoods of more cost more than they tell.
 const FITTED_TO: usize = 110;
+/// Points that a process is conditioned on: the time of a proposal grows with their square.
+const CONDITIONED_ON: usize = 220;
 
 impl Modelled {
     pub fn new(voices: &'static [Voice]) -> Self {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use rand::Rng;
+use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::data::Data;
@@ -11,12 +12,17 @@ use crate::search::objective::Objective;
 use crate::space::Candidate;
 
 /// Candidates drawn from the whole space.
-const ANYWHERE: usize = 300;
+const ANYWHERE: usize = 500;
 /// The best candidates that mutations start from, and how many from each.
 const PARENTS: usize = 10;
 const MUTATIONS: usize = 20;
+/// Mixtures of two of them.
+const CROSSED: usize = 100;
 /// The best candidates whose neighbours are all looked at.
 const CENTRES: usize = 5;
+/// The best candidates that are looked at with two knobs elsewhere, and how many of those.
+const LEADERS: usize = 2;
+const PAIRS: usize = 100;
 
 /// Different unseen, legal candidates.
 pub(super) struct Pool<'p, 'o, 'd> {
@@ -55,6 +61,18 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
                 let mutant = draw.mutated(&data.candidates[parent], rng);
                 pool.add(mutant);
             }
+        }
+        let any_of = |among: &[usize], rng: &mut Xoshiro256PlusPlus| {
+            among.choose(rng).map(|&place| &data.candidates[place])
+        };
+        for _ in 0..CROSSED {
+            let parents = any_of(&best, rng).zip(any_of(&best, rng));
+            pool.add(parents.and_then(|(one, other)| draw.crossed(one, other, rng)));
+        }
+        let leaders = &best[..best.len().min(LEADERS)];
+        for _ in 0..PAIRS {
+            let leader = any_of(leaders, rng);
+            pool.add(leader.and_then(|leader| draw.moved_twice(leader, rng)));
         }
         for &centre in best.iter().take(CENTRES) {
             pool.add_neighbours(&data.candidates[centre], usize::MAX, |_| true);
@@ -126,6 +144,24 @@ impl Draw<'_> {
         let position = rng.random_range(0..self.space().knobs.len());
         let level = rng.random_range(0..self.space().knobs[position].levels.len());
         self.legal(&candidate.with(position, level)).filter(|stepped| stepped != candidate)
+    }
+
+    /// Each knob from one or the other, where that is legal.
+    fn crossed(&self, one: &Candidate, other: &Candidate, rng: &mut impl Rng) -> Option<Candidate> {
+        let parents = one.levels().zip(other.levels());
+        let levels = parents.map(|(one, other)| if rng.random_bool(0.5) { one } else { other });
+        self.legal(&Candidate::new(levels))
+    }
+
+    /// `candidate` with two knobs at levels by chance, where that is legal: what only pays
+    /// together is out of the reach of single steps.
+    fn moved_twice(&self, candidate: &Candidate, rng: &mut impl Rng) -> Option<Candidate> {
+        let knobs = &self.space().knobs;
+        let moved = (0..2).fold(candidate.clone(), |moved, _| {
+            let position = rng.random_range(0..knobs.len());
+            moved.with(position, rng.random_range(0..knobs[position].levels.len()))
+        });
+        self.legal(&moved)
     }
 
     /// The legal candidates that differ from `candidate` in one category.

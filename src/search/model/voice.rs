@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::data::Data;
-use super::{Forest, Lesson, Pool, Process, Promise, Success};
+use super::{CONDITIONED_ON, Forest, Lesson, Pool, Process, Promise, Success};
 use crate::search::draw::Draw;
 use crate::space::Candidate;
 
@@ -72,7 +72,8 @@ impl Choice<'_, '_> {
     ) -> Candidate {
         let space = self.draw.space();
         let scales = self.lesson.scales.varied(rng);
-        let process = with_process.then(|| Process::new(space, self.data, &scales)).flatten();
+        let told = with_process.then(|| self.data.clone().thinned(CONDITIONED_ON));
+        let process = told.as_ref().and_then(|told| Process::new(space, told, &scales));
         let forest = (with_forest || process.is_none()).then(|| Forest::new(space, self.data, rng));
         let predict = |candidates: &[Candidate]| match (&process, &forest) {
             (Some(process), Some(forest)) => {
