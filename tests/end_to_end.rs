@@ -46,7 +46,7 @@ fn every_job_of_a_users_own_weights_is_tuned() {
     ];
     for (job, stages) in jobs {
         let world = World::new();
-        let flags = ["--budget", "2m", "--workload", job, "--weights", weights];
+        let flags = ["--budget", "20m", "--workload", job, "--weights", weights];
         let run = world.tuner(&flags).run_until(&world, 3);
         assert_eq!(run.status, Some(0), "{job}: {}", run.stderr);
         let results = world.results();

@@ -153,8 +153,8 @@ fn a_folder_that_can_not_go_on_says_why() {
 #[test]
 fn a_second_tune_on_the_machine_is_told_who_is_there_or_waits() {
     let world = World::new();
-    let first = world.tune(&["--budget", "4s", "--seed", "41"]).start();
-    world.wait_for_trials(1);
+    let mut first = world.tune(&["--budget", "4s", "--seed", "41"]).start();
+    first.wait_for_trials(&world, 1);
     let second = World::new();
     let at = world.path().to_str().unwrap();
     let refused = second.tune(&["--budget", "3s"]).env("WAN22_LOCK_DIR", at).run();

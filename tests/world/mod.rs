@@ -73,21 +73,15 @@ impl World {
         self.root.path()
     }
 
-    /// Waits until the journal of the tune under way has so many trials.
+    /// Whether the journal of the tune under way has so many trials.
     #[allow(dead_code, reason = "not every test needs it")]
-    pub fn wait_for_trials(&self, trials: usize) {
-        for _ in 0..6000 {
-            std::thread::sleep(std::time::Duration::from_millis(100));
-            let Ok(mut folders) = std::fs::read_dir(self.root.path().join("results")) else {
-                continue;
-            };
-            let Some(Ok(folder)) = folders.next() else { continue };
-            let journal = folder.path().join("trials.csv");
-            if std::fs::read_to_string(&journal).unwrap_or_default().lines().count() > trials {
-                return;
-            }
-        }
-        panic!("no {trials} trials within ten minutes");
+    pub fn has_trials(&self, trials: usize) -> bool {
+        let Ok(mut folders) = std::fs::read_dir(self.root.path().join("results")) else {
+            return false;
+        };
+        let Some(Ok(folder)) = folders.next() else { return false };
+        let journal = std::fs::read_to_string(folder.path().join("trials.csv"));
+        journal.unwrap_or_default().lines().count() > trials
     }
 }
 
@@ -98,6 +92,17 @@ pub struct Running(Child);
 impl Running {
     pub fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Waits until its journal has so many trials, or it has ended.
+    pub fn wait_for_trials(&mut self, world: &World, trials: usize) {
+        for _ in 0..6000 {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            if self.0.try_wait().unwrap().is_some() || world.has_trials(trials) {
+                return;
+            }
+        }
+        panic!("no {trials} trials within ten minutes");
     }
 
     pub fn end(self) -> Run {
@@ -128,15 +133,15 @@ impl Tuner {
 
     /// Runs until so many trials are in the journal, then kills it.
     pub fn kill_after(self, world: &World, trials: usize) {
-        let running = self.start();
-        world.wait_for_trials(trials);
+        let mut running = self.start();
+        running.wait_for_trials(world, trials);
         running.kill();
     }
 
     /// Runs until the journal and the note of the trial under way are as wanted, then kills it.
     pub fn kill_in(self, world: &World, wanted: impl Fn(&[wan22_tune::trial::Trial]) -> bool) {
-        let running = self.start();
-        world.wait_for_trials(1);
+        let mut running = self.start();
+        running.wait_for_trials(world, 1);
         for _ in 0..60_000 {
             if wanted(&world.results().trials) {
                 return running.kill();
@@ -150,13 +155,12 @@ impl Tuner {
 impl Tuner {
     /// Runs until so many trials are in the journal, then asks it to finish with what it has.
     #[allow(dead_code, reason = "not every test needs it")]
-    pub fn run_until(mut self, world: &World, trials: usize) -> Run {
-        let pipes = self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = pipes.spawn().unwrap();
-        world.wait_for_trials(trials);
-        let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-        assert!(kill.success());
-        Run::of(child.wait_with_output().unwrap())
+    pub fn run_until(self, world: &World, trials: usize) -> Run {
+        let mut running = self.start();
+        running.wait_for_trials(world, trials);
+        // One that has ended by itself can't be asked.
+        let _ = Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+        running.end()
     }
 
     #[allow(dead_code, reason = "not every test needs it")]
