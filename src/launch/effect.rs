@@ -29,7 +29,7 @@ pub struct Effect {
     pub memory: Option<MemoryPolicy>,
     /// Resident anonymous bytes by node; empty where the kernel does not tell.
     pub anonymous_bytes: BTreeMap<u32, u64>,
-    /// Resident bytes of the weights by node, filled in by the worker from [`residence::of`].
+    /// Resident bytes of the weights by node; filled in by the worker.
     pub weights_bytes: BTreeMap<u32, u64>,
     /// `glibc`, `jemalloc`, `tcmalloc` or `mimalloc`.
     pub allocator: String,
