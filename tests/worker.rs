@@ -254,6 +254,20 @@ fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made()
     assert_eq!(quality.worst_db(), quality.prediction_db.unwrap());
 }
 
+/// Calibration goes from one size to another, of which the VAE may see as much.
+#[test]
+fn another_size_of_the_job_has_a_reference_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(vec![picture(folder.path())], folder.path());
+    (job.warmup, job.repetitions) = (1, 1);
+    let small = told(&job).quality.unwrap();
+    job.workload.sizes = Sizes { width: 96, height: 96, ..job.workload.sizes };
+    let large = told(&job).quality.unwrap();
+    for quality in [small, large] {
+        assert!(quality.worst_db() > 80.0, "{quality:?}");
+    }
+}
+
 /// I2V-A14B's shape, made of the goldens: 2 * 6 + 4 channels in, two experts, VAE 2.1.
 fn a14b(folder: &Path) -> PathBuf {
     let copy = |from: &str, to: &str| {
@@ -315,8 +329,9 @@ fn two_experts_denoise_around_an_image() {
     assert_as_asked(&told.effect, &job);
     assert!(folder.path().join("clip-0001-frame-004.jpg").exists());
     assert!(told.quality.unwrap().worst_db() > 80.0);
-    let reference = folder.path().join("reference-predicted-2x8x8.safetensors");
-    let bytes = std::fs::read(reference).expect("two frames of 8 x 8 latents");
+    let mut files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
+    let of_velocity = |path: &PathBuf| path.to_string_lossy().contains("reference-predicted-");
+    let bytes = std::fs::read(files.find(of_velocity).expect("two frames of latents")).unwrap();
     let (_, predicted) = SafeTensors::deserialize(&bytes).unwrap().tensors().remove(0);
     assert_eq!(predicted.shape()[..2], [2, 6], "a velocity from each expert");
     // Without the picture there is nothing to denoise around.

@@ -94,7 +94,7 @@ impl Comparison<'_> {
         subject: &Subject<'_>,
         make: impl FnOnce() -> Result<Tensor>,
     ) -> Result<(Quality, bool)> {
-        let path = self.folder.join(name(subject.what, &subject.candidate.size()));
+        let path = self.folder.join(name(subject.what, self.workload));
         let is_missing = !path.exists();
         if is_missing {
             let is_plain = self.numerics == Numerics::default() && subject.tiling.is_none();
@@ -195,8 +195,12 @@ fn root_mean_square(values: &Tensor) -> f64 {
     values.to_kind(Kind::Double).square().mean(Kind::Double).sqrt().double_value(&[])
 }
 
-fn name(what: &str, size: &[i64]) -> String {
-    format!("reference-{what}-{}x{}x{}.safetensors", size[2], size[3], size[4])
+/// The file of a reference: another size of the job has another one, though its pictures may be as
+/// large.
+fn name(what: &str, workload: &Workload) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+    let job: String = workload.to_string().chars().map(plain).collect();
+    format!("reference-{what}-{job}.safetensors")
 }
 
 /// Writes it whole or not at all: the next trial must not read half of it.
