@@ -14,7 +14,7 @@ const NOISY_SHARE: f64 = 0.4;
 const FEWEST_PAIRS: u32 = 3;
 
 /// The most of a small budget that the confirmation may keep.
-const LARGEST_SHARE: f64 = 0.6;
+const LARGEST_SHARE: f64 = 0.7;
 
 /// Time for writing the report.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -120,7 +120,7 @@ mod tests {
         let seconds = Duration::from_secs;
         let reserve = |total, trial, pairs| Budget::start(seconds(total)).reserve(trial, pairs);
         assert_eq!(reserve(120, seconds(9), 100.0), seconds(54));
-        assert_eq!(reserve(120, seconds(30), 100.0), seconds(72));
+        assert_eq!(reserve(120, seconds(30), 100.0), seconds(84));
         assert_eq!(reserve(1800, seconds(9), 10.0), seconds(450));
         assert_eq!(reserve(1800, seconds(9), 30.0), seconds(540));
         assert_eq!(reserve(1800, seconds(9), 100.0), seconds(720));

@@ -9,7 +9,7 @@ use rustix::process::{getpid, set_child_subreaper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::job::Job;
-use super::{Usage, job};
+use super::{Usage, job, own};
 use crate::architecture::Model;
 use crate::cli::BenchArgs;
 use crate::machine::Machine;
@@ -77,7 +77,7 @@ pub fn plan(
         min_psnr_db: args.min_psnr,
         scratch: std::env::temp_dir(),
         seed: 1,
-        repetitions: 3,
+        repetitions: own::REPETITIONS,
         stop: Arc::default(),
         machine,
         baseline,

@@ -32,9 +32,10 @@ pub struct MeasureArgs {
     /// none is named.
     #[arg(long, num_args = 0..=1, value_name = "PRESET|FILE")]
     baseline: Option<Option<BaselineChoice>>,
-    /// Measured repetitions, after one to warm up.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
-    repetitions: u32,
+    /// Measured repetitions, after one to warm up: 4 unless said otherwise, and 3 whole runs of a
+    /// command of your own.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
+    repetitions: Option<u32>,
     /// When to give up.
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = budget::parse)]
     limit: Duration,
@@ -71,7 +72,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     };
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
     bench.scratch = scratch.path().to_owned();
-    (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
+    (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
     let _lock = Lock::take(args.bench.wait)?;
     let workload = match &job {
         Job::Pipeline(file) => file.rung(args.size),

@@ -17,6 +17,13 @@ use crate::own::metric::{Goal, Source};
 use crate::own::module::{Inputs, OwnModule};
 use crate::own::{Own, OwnCommand};
 
+/// Repetitions of the pipeline in a trial: the fewest that keep what a trial spends before them
+/// under 35% of it, where weights are made at a gigabyte a second.
+pub const REPETITIONS: u32 = 4;
+
+/// Runs of a command in a trial, which pays for all that it does anew each time.
+const RUNS: u32 = 3;
+
 /// Your own job instead of the pipeline.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Your own job")]
@@ -129,13 +136,26 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
         args.space.space.get_or_insert("command".to_owned());
     } else if args.own.module.is_some() {
         args.space.space.get_or_insert("module".to_owned());
-    } else if args.repetitions < 3 {
-        return Err(Usage(format!("--repetitions {}: give 3 to 9", args.repetitions)).into());
+    } else if args.repetitions() < 3 {
+        return Err(Usage(format!("--repetitions {}: give 3 to 9", args.repetitions())).into());
     }
     Ok(args)
 }
 
+impl OwnArgs {
+    /// How often a trial is measured; `given` where a flag says so.
+    pub fn repetitions(&self, given: Option<u32>) -> u32 {
+        let usual = if self.words.is_empty() { REPETITIONS } else { RUNS };
+        given.unwrap_or(usual)
+    }
+}
+
 impl TuneArgs {
+    /// How often a trial is measured.
+    pub fn repetitions(&self) -> u32 {
+        self.own.repetitions(self.repetitions)
+    }
+
     /// The same flags for a job that was begun in its own folder.
     #[must_use]
     pub fn at(mut self, own: Option<&Own>) -> Self {

@@ -46,7 +46,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let smallest = prepared.job.smallest();
     write_space(&folder, &prepared.space(args, &smallest)?.0, &smallest, &tune)?;
     let knobs = prepared.bench.baseline.knobs.values();
-    let journal = Journal::create(&folder.journal(), knobs.keys(), args.repetitions as usize)?;
+    let journal = Journal::create(&folder.journal(), knobs.keys(), args.repetitions() as usize)?;
     carry_on(args, prepared, budget, &folder, tune, (journal, Vec::new()))
 }
 
@@ -75,7 +75,7 @@ impl Prepared {
         let file = space::open(&args.space)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
         let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
-        (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
+        (bench.seed, bench.repetitions) = (args.seed, args.repetitions());
         let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
         let lock = Lock::take(args.bench.wait)?;
         Ok(Self { bench, job, file, found, _lock: lock })
@@ -108,7 +108,7 @@ impl Prepared {
             seed: args.seed,
             strategy: args.strategy.to_string(),
             preset: bench.baseline.preset,
-            repetitions: args.repetitions,
+            repetitions: args.repetitions(),
             weights: bench.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: bench.min_psnr_db,
             arguments: words.into_iter().skip(1).collect(),

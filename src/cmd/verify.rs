@@ -11,7 +11,7 @@ use serde_json::json;
 use super::job::Job;
 use super::progress::{Progress, ViewArgs};
 use super::signature::SignatureArgs;
-use super::{Usage, bench, job};
+use super::{Usage, bench, job, own};
 use crate::budget::{self, Budget};
 use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
 use crate::durable;
@@ -49,7 +49,11 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "PRESET|FILE")]
     baseline: Option<BaselineChoice>,
     /// Measured repetitions a trial, after one to warm up.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
+    #[arg(
+        long,
+        default_value_t = own::REPETITIONS,
+        value_parser = clap::value_parser!(u32).range(1..=9)
+    )]
     repetitions: u32,
     /// Decides the order of runs.
     #[arg(long, default_value_t = 1)]
