@@ -227,7 +227,7 @@ mod tests {
         let interval = confidence_sequence(&values, 0.05).unwrap();
         let (n, mean) = (5.0, 0.116);
         let scatter: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-        let r: f64 = 1.0 / 46.0;
+        let r: f64 = 1.0 / 81.0;
         for end in [interval.low, interval.high] {
             let t = n * (mean - end) * (mean - end) / scatter;
             let e = r.sqrt() * ((1.0 + t) / (1.0 + r * t)).powf(n / 2.0);

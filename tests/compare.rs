@@ -42,9 +42,9 @@ fn three_machines_in_a_terminal() {
     3 runs on 3 different machines
 
     #  run             place   over its baseline  over libtorch's defaults  trials
-    1  fast                1  58.4% [57.5, 59.2]        58.4% [58.3, 58.5]      50
-    2  large              ~2  20.0% [18.4, 21.6]        20.1% [19.9, 20.3]      50
-    3  small              ~2  19.9% [16.1, 23.6]        20.0% [19.7, 20.2]      50
+    1  fast                1  58.4% [57.9, 58.8]        58.4% [58.3, 58.5]      50
+    2  large              ~2  20.0% [19.2, 20.8]        20.1% [19.9, 20.3]      50
+    3  small              ~2  19.9% [18.1, 21.8]        20.0% [19.7, 20.2]      50
        geometric mean                      35.6%                     35.7%
     share of time saved [95% interval]; ~: not told apart from nothing, or in place from another
     means of all runs count what is not proven as nothing
