@@ -23,6 +23,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use wan22_tune::budget::{self, Budget};
+use wan22_tune::cmd::own::REPETITIONS;
 use wan22_tune::confirm::{Confirmation, Verdict};
 use wan22_tune::durable::Disk;
 use wan22_tune::journal::{self, Journal};
@@ -40,7 +41,7 @@ use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 /// Seconds of a trial outside repetitions.
 const OVERHEAD_S: f64 = 5.0;
 
-/// Seconds that pass in a trial for each second a clip: two clips, a warm-up and three repetitions.
+/// Seconds that pass in a repetition for each second a clip: two clips, as in its warm-up.
 const CLIPS: f64 = 2.0;
 
 /// The best candidate is faster than the next by at least this share.
@@ -217,7 +218,7 @@ impl Rig for Simulated<'_> {
         let truth = self.times[order.values] * slow * self.noise_of(&self.noise.processes);
         let mut samples = Vec::new();
         let mut wall_s = OVERHEAD_S + CLIPS * truth;
-        for _ in 0..3 {
+        for _ in 0..REPETITIONS {
             let seconds = truth * self.noise_of(&self.noise.repetitions);
             wall_s += CLIPS * seconds;
             samples.push(Sample { seconds, ..Sample::default() });
@@ -334,7 +335,7 @@ fn tune(
     let scratch = tempfile::tempdir_in(shared_memory())?;
     let folder = Folder::new(scratch.path());
     let bench = bench(scratch.path(), seed)?;
-    let journal = Journal::create(&folder.journal(), rig.baseline.keys(), 3)?;
+    let journal = Journal::create(&folder.journal(), rig.baseline.keys(), REPETITIONS as usize)?;
     let journal = journal.on(Box::new(Careless));
     let budget = Budget::on(now, total);
     let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.rung(0);
@@ -422,7 +423,7 @@ fn bench(scratch: &Path, seed: u64) -> Result<Bench> {
         images: Vec::new(),
         scratch: scratch.to_owned(),
         seed,
-        repetitions: 3,
+        repetitions: REPETITIONS,
         stop: Arc::default(),
         own: None,
     })
