@@ -11,7 +11,6 @@ use crate::own::metric::Goal;
 use crate::report::number::{count, gain, percent};
 use crate::report::plot::shown_scores;
 use crate::report::table::plain;
-use crate::stats::Interval;
 use crate::trial::{Outcome, Phase};
 
 /// The chart's lines, where there is room.
@@ -168,9 +167,7 @@ fn best(state: &State, width: usize, look: &Look) -> String {
     let proof = match confirmation {
         Some((pairs, Some(saved))) if saved.low.is_finite() => {
             let style = if saved.low > 0.0 { &look.good } else { &look.doubtful };
-            let share = |end| yardstick.share(end);
-            let (low, mean, high) = (share(saved.low), share(saved.mean), share(saved.high));
-            let gain = gain(Interval { low, mean, high });
+            let gain = gain(yardstick.shares(*saved));
             format!("{} {better} in {pairs} pairs", style.apply_to(gain))
         }
         Some((pairs, _)) => format!("{} {better} in {pairs} pairs, no proof yet", percent(saved)),
