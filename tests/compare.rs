@@ -136,6 +136,87 @@ fn seven_machines_show_that_threads_move_with_cores() {
     assert_eq!(range(bf16.unwrap(), "avx512_bf16"), Some((1.0, 1.0)));
 }
 
+/// Both take four fifths of their baseline's time, without noise: frames a second grow by a quarter.
+fn clips_and_frames(world: &World) -> [PathBuf; 2] {
+    let quiet = |name| MadeUp { noise: 0.0, ..MadeUp::new(name, "package:1 l3:1 core:8 pu:1") };
+    let (clips, frames) = (quiet("clips"), MadeUp { frames: true, ..quiet("frames") });
+    [clips.write(world.path()), frames.write(world.path())]
+}
+
+fn near(value: &serde_json::Value, expected: f64) {
+    let value = value.as_f64().unwrap();
+    assert!((value - expected).abs() < 1e-9, "{value} {expected}");
+}
+
+#[test]
+fn a_metric_to_be_large_grows() {
+    let world = World::new();
+    clips_and_frames(&world);
+    let read = |args: &[&str]| world.tuner(&[&["compare"], args].concat()).run().stdout;
+    let value: serde_json::Value = serde_json::from_str(&read(&["frames", "--json"])).unwrap();
+    let run = &value["runs"][0];
+    assert_eq!((&run["goal"], &value["geometric_mean"]["goal"]), (&"max".into(), &"max".into()));
+    near(&run["over_baseline"]["mean"], 0.25);
+    near(&run["over_defaults"]["mean"], 0.25);
+    near(&value["geometric_mean"]["over_baseline"], 0.25);
+    let csv = read(&["frames", "--csv"]);
+    let mut rows = csv::Reader::from_reader(csv.as_bytes());
+    let row: std::collections::HashMap<String, String> =
+        rows.deserialize().next().unwrap().unwrap();
+    assert_eq!(row["goal"], "max");
+    assert!((row["over_baseline"].parse::<f64>().unwrap() - 0.25).abs() < 1e-9);
+    let text = read(&["frames", "--html", "frames.html"]);
+    assert!(text.contains("\ngrowth of the metric [95% interval]"), "{text}");
+    let page = std::fs::read_to_string(world.path().join("frames.html")).unwrap();
+    assert!(page.contains("Growth of the metric, by run"));
+    assert!(!text.contains("time saved") && !page.contains("time saved"));
+}
+
+#[test]
+fn growth_and_saving_have_one_mean() {
+    let world = World::new();
+    let fleet = Fleet::open(&clips_and_frames(&world));
+    let value: serde_json::Value = serde_json::from_str(&fleet::json(&fleet).unwrap()).unwrap();
+    // Four fifths of either cost are left, so four fifths in the mean; the ends of the growth are
+    // 1 / (1 - 0.188) - 1 and 1 / (1 - 0.212) - 1.
+    assert_eq!(value["geometric_mean"]["goal"], "min");
+    near(&value["geometric_mean"]["over_baseline"], 0.2);
+    let text = fleet::text(&fleet);
+    assert_snapshot!(text.lines().skip(2).take(7).collect::<Vec<_>>().join("\n"), @r#"
+    #  run             place        over its baseline  over libtorch's defaults  trials
+    1  clips              ~1  20.0% [18.8, 21.2] less   20.0% [20.0, 20.0] less      50
+    2  frames             ~1  25.0% [23.1, 26.9] more   25.0% [25.0, 25.0] more      50
+       geometric mean                      20.0% less                20.0% less
+    share of time saved or growth of the metric [95% interval]; ~: not told apart from nothing, or in place from another
+    means of all runs count what is not proven as nothing
+    the geometric mean is of costs: a metric that is to grow costs its reciprocal, so that twice as much of it is half the cost
+    "#);
+}
+
+/// At a quarter more time a fifth of the frames is lost, 1 - 1 / 1.25.
+#[test]
+fn regret_of_a_metric_is_what_is_lost_of_it() {
+    let world = World::new();
+    let made = |name, topology| MadeUp { frames: true, ..MadeUp::new(name, topology) };
+    let small = made("small", "package:1 l3:1 core:8 pu:1").write(world.path());
+    let large = made("large", "package:1 l3:2 core:8 pu:1").write(world.path());
+    let fleet = Fleet::open(&[small, large]);
+    let at = |name: &str| fleet.members.iter().position(|m| m.name == name).unwrap();
+    let carried = fleet.portability.profiles.iter().find(|p| p.from == [at("small")]).unwrap();
+    let cost = carried.cells[at("large")].regret().unwrap();
+    let value: serde_json::Value = serde_json::from_str(&fleet::json(&fleet).unwrap()).unwrap();
+    let profiles = value["portability"]["profiles"].as_array().unwrap();
+    let of_small = profiles.iter().find(|p| p["of"][0] == "small").unwrap();
+    near(&of_small["on"]["large"]["regret"], 1.0 - 1.0 / (1.0 + cost));
+    assert_eq!(
+        (&of_small["goal"], &of_small["job"]),
+        (&"max".into(), &"./job (json:/fps, goal max)".into())
+    );
+    let text = fleet::text(&fleet);
+    assert!(text.contains("regret: metric less than with the machine's own profile"), "{text}");
+    assert!(text.contains(" less of the metric, on large ("), "{text}");
+}
+
 #[test]
 fn broken_folders_are_named_and_the_others_compared() {
     let world = World::new();

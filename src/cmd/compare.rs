@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use super::terminal;
 use crate::durable;
 use crate::fleet::{self, Fleet};
 
@@ -29,7 +30,7 @@ pub struct CompareArgs {
 pub fn run(args: &CompareArgs) -> Result<()> {
     let fleet = Fleet::open(&args.folders);
     for (_, why) in &fleet.skipped {
-        eprintln!("warning: {why}; skipped");
+        terminal::tell(&format!("warning: {why}; skipped"));
     }
     if fleet.members.is_empty() {
         bail!(
@@ -39,9 +40,9 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     if let Some(path) = &args.html {
         durable::replace(path, fleet::page(&fleet)?.as_bytes())?;
     }
-    super::print(&match (args.json, args.csv) {
-        (true, _) => fleet::json(&fleet)?,
-        (_, true) => fleet::csv(&fleet)?,
-        _ => fleet::text(&fleet),
-    })
+    match (args.json, args.csv) {
+        (true, _) => super::print(&fleet::json(&fleet)?),
+        (_, true) => super::print(&fleet::csv(&fleet)?),
+        _ => terminal::show(&fleet::text(&fleet)),
+    }
 }

@@ -34,7 +34,7 @@ pub fn run(args: &DiffArgs) -> Result<()> {
         let entries: Vec<Value> = differences.iter().map(entry).collect();
         return super::print(&format!("{}\n", serde_json::to_string_pretty(&entries)?));
     }
-    super::print(&text(&differences))
+    super::terminal::show(&text(&differences))
 }
 
 fn text(differences: &[Difference]) -> String {

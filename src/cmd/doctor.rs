@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use strum::VariantArray;
 
-use super::print;
+use super::{print, terminal};
 use crate::launch::{Allocator, HugePages, MemoryPolicy};
 use crate::machine::{CpuSet, Machine, Roots, line};
 use crate::measure::ticks;
@@ -32,7 +32,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     if args.json {
         return print(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
     }
-    print(&text(&findings))
+    terminal::show(&text(&findings))
 }
 
 /// One thing looked at.

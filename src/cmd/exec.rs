@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::profiles::PlaceArgs;
 use super::signature::SignatureArgs;
+use super::terminal;
 use crate::launch::{self, EXIT_NOT_APPLIED, Launch, Supervision, handover};
 use crate::machine::{Likeness, Machine};
 use crate::profile::{Profile, Store};
@@ -60,7 +61,7 @@ pub struct ExecArgs {
 /// Never returns when all goes well.
 pub fn run(args: &ExecArgs) -> ExitCode {
     let Err(error) = launch(args);
-    eprintln!("wan22-tune exec: {error:#}");
+    terminal::tell(&format!("wan22-tune exec: {error:#}"));
     let not_found = |e: &std::io::Error| e.kind() == std::io::ErrorKind::NotFound;
     match error.downcast_ref::<launch::NotStarted>() {
         Some(launch::NotStarted { source, .. }) if not_found(source) => ExitCode::from(127),
@@ -76,7 +77,7 @@ fn launch(args: &ExecArgs) -> Result<Infallible> {
     let chosen = choose(args)?;
     let applied = launch::apply(&chosen.launch, !args.without_memory_policy)?;
     if !args.quiet {
-        eprintln!("wan22-tune exec: {}: {applied}", chosen.source);
+        terminal::tell(&format!("wan22-tune exec: {}: {applied}", chosen.source));
     }
     launch::exec(&applied, &chosen.handed, &args.command)
 }
@@ -97,7 +98,7 @@ fn choose(args: &ExecArgs) -> Result<Chosen> {
     // Who is refused is told of: the fleet's image is then not what somebody thinks.
     for entry in store.entries()? {
         if let Err(problem) = entry.profile {
-            eprintln!("wan22-tune exec: {problem:#}");
+            terminal::tell(&format!("wan22-tune exec: {problem:#}"));
         }
     }
     match store.pick(&machine.fingerprint())? {
@@ -152,7 +153,7 @@ fn adapted(args: &ExecArgs, file: &Path, profile: &Profile, machine: &Machine) -
     let adapted =
         adapted.with_context(|| format!("profile {} does not fit this machine", file.display()))?;
     for change in &adapted.changes {
-        eprintln!("wan22-tune exec: adapted {change}");
+        terminal::tell(&format!("wan22-tune exec: adapted {change}"));
     }
     let host = &profile.machine.host;
     let source = format!("{} (of {host}, adapted, never measured here)", file.display());
@@ -162,11 +163,11 @@ fn adapted(args: &ExecArgs, file: &Path, profile: &Profile, machine: &Machine) -
 
 fn baseline(args: &ExecArgs, store: &Store) -> Result<Chosen> {
     let folders: Vec<String> = store.folders().iter().map(|f| f.display().to_string()).collect();
-    eprintln!(
+    terminal::tell(&format!(
         "wan22-tune exec: warning: no profile for this machine in {}; launching with the baseline. \
          Tune here, then `wan22-tune profiles use FILE`",
         folders.join(", ")
-    );
+    ));
     let machine = launch::proven(Machine::detect()?);
     let baseline = Baseline::fit(Preset::detect(&machine), &machine);
     let settings = baseline.knobs.resolve(&machine).map_err(anyhow::Error::msg)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Usage;
+use super::{Usage, terminal};
 use crate::architecture::Architecture;
 use crate::cli::{BaselineChoice, JobArgs, Objective};
 use crate::machine::Machine;
@@ -110,7 +110,7 @@ fn from_file(fitted: Baseline, path: &Path, machine: &Machine) -> Result<Baselin
     let (baseline, notes) =
         fitted.from_file(&text, machine).map_err(|refusal| refusal.to_string())?;
     for note in notes {
-        eprintln!("wan22-tune: --baseline {}: {note}", path.display());
+        terminal::tell(&format!("wan22-tune: --baseline {}: {note}", path.display()));
     }
     baseline.knobs.resolve(machine)?;
     Ok(baseline)

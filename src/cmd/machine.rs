@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{Usage, print};
+use super::{Usage, print, terminal};
 use crate::launch::{self, Layout, MemoryMode};
 use crate::machine::{Machine, Occupant, rehearsed};
 use crate::profile::Profile;
@@ -64,7 +64,7 @@ impl MachineChoice {
 pub fn here() -> Result<Machine> {
     let machine = launch::proven(Machine::detect()?);
     for warning in launch::refusals(&machine).into_iter().chain(quota_warning(&machine)) {
-        eprintln!("wan22-tune: {warning}");
+        terminal::tell(&format!("wan22-tune: {warning}"));
     }
     Ok(machine)
 }
@@ -88,7 +88,9 @@ pub fn run(args: &MachineArgs) -> Result<()> {
     let modes = words(MemoryMode::of(&machine), Into::into);
     let options = format!("Affinity layouts: {layouts}\nMemory modes: {modes}\n");
     let runs = settings.as_ref().map(who_runs_where).unwrap_or_default();
-    print(&format!("{}{options}{runs}", machine.picture()))
+    // The picture is drawn; the options are words.
+    print(&machine.picture())?;
+    terminal::show(&format!("{options}{runs}"))
 }
 
 /// What a profile's settings come to on the machine.

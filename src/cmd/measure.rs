@@ -93,7 +93,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     if trial.outcome != Outcome::Ok {
         bail!("{}: {}", trial.outcome, trial.detail);
     }
-    super::print(&text(&trial, Yardstick::of(bench.own.as_ref())))
+    super::terminal::show(&text(&trial, Yardstick::of(bench.own.as_ref())))
 }
 
 fn text(trial: &Trial, yardstick: Yardstick) -> String {

@@ -19,6 +19,7 @@ pub mod resume;
 mod self_test;
 pub mod signature;
 pub mod space;
+pub mod terminal;
 pub mod tune;
 pub mod verify;
 
@@ -50,7 +51,7 @@ fn built_in_or_file(kind: &str, name: &str, built_in: &[(&str, &str)]) -> anyhow
 
 /// Says what went wrong and which status follows from it.
 pub fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("wan22-tune: {error:#}");
+    terminal::tell(&format!("wan22-tune: {error:#}"));
     if error.is::<Usage>() {
         ExitCode::from(2)
     } else if error.is::<Locked>() {
@@ -60,7 +61,7 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// Prints to stdout; a reader that has gone away (`| head`) ends the program quietly.
+/// Prints to stdout, as it is; a reader that has gone away (`| head`) ends the program quietly.
 pub fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     match std::io::stdout().lock().write_all(text.as_bytes()) {

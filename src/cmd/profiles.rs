@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
 use super::signature::SignatureArgs;
-use super::{Usage, print};
+use super::{Usage, print, terminal};
 use crate::launch::environment;
 use crate::machine::{Fingerprint, Likeness, Machine};
 use crate::profile::{Entry, Profile, Store, likeness};
@@ -107,7 +107,7 @@ fn list(store: &Store) -> Result<()> {
     if picked.is_some() {
         text += "* is what `wan22-tune exec --auto` takes here.\n";
     }
-    print(&text)
+    terminal::show(&text)
 }
 
 fn line(entry: &Entry, here: &Fingerprint) -> String {
@@ -146,7 +146,7 @@ fn show(store: &Store, wanted: Option<&str>) -> Result<()> {
             .pick(&here)?
             .context("no profile for this machine: tune, then `wan22-tune profiles use FILE`")?,
     };
-    print(&text(&path, &profile, &here))
+    terminal::show(&text(&path, &profile, &here))
 }
 
 fn named(store: &Store, name: &str) -> Result<(PathBuf, Profile)> {
@@ -208,7 +208,7 @@ fn verify(store: &Store) -> Result<()> {
         let words = checked.unwrap_or_else(|problem| format!("refused: {problem}"));
         let _ = writeln!(text, "{:33}  {words}", stem(&entry.path));
     }
-    print(&text)?;
+    terminal::show(&text)?;
     if bad > 0 {
         bail!("{bad} of {} profiles can't be used", entries.len());
     }
@@ -220,7 +220,7 @@ fn verify_one(path: &Path, signature: &SignatureArgs) -> Result<()> {
     let machine = Machine::detect_host()?;
     let words = launchable(&profile, &machine, &machine.fingerprint()).map_err(anyhow::Error::msg);
     let words = words.with_context(|| format!("profile {}", path.display()))?;
-    print(&format!("{}: {words}\n", path.display()))
+    terminal::show(&format!("{}: {words}\n", path.display()))
 }
 
 /// Whether a kept file is called as its machine.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::terminal;
 use crate::report;
 use crate::results::{Folder, Results};
 
@@ -43,13 +44,13 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     if let Some(path) = &args.splice {
         return report::splice(path, &results);
     }
-    super::print(&match args.format {
+    match args.format {
         Format::Html => {
             report::write(&folder, &results)?;
-            report::summary(&results, &folder)
+            terminal::show(&report::summary(&results, &folder))
         }
-        Format::Markdown => report::markdown(&results),
-        Format::Json => report::json(&results)?,
-        Format::Csv => report::csv(&results)?,
-    })
+        Format::Markdown => super::print(&report::markdown(&results)),
+        Format::Json => super::print(&report::json(&results)?),
+        Format::Csv => super::print(&report::csv(&results)?),
+    }
 }

@@ -46,6 +46,8 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
             percent(gain.low),
             percent(gain.high)
         ),
-        _ => super::print(&format!("Self-test passed: {made}, and no gain was claimed.\n")),
+        _ => {
+            super::terminal::show(&format!("Self-test passed: {made}, and no gain was claimed.\n"))
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::terminal;
 use crate::profile::{self, Profile, signature};
 
 /// A signature that a profile has to have.
@@ -29,7 +30,7 @@ impl SignatureArgs {
         if let Some((signed, signers)) = self.signature.as_ref().zip(self.allowed_signers.as_ref())
         {
             let who = signature::signer(&text, signed, signers).with_context(place)?;
-            eprintln!("wan22-tune: {} is signed by {who}", path.display());
+            terminal::tell(&format!("wan22-tune: {} is signed by {who}", path.display()));
         }
         Profile::parse(&text).with_context(place)
     }

@@ -57,7 +57,7 @@ pub fn show(
     workload: &Workload,
 ) -> Result<()> {
     let (space, _) = resolve(&open(args)?, args, machine, baseline, workload)?;
-    super::print(&text(&space, baseline))
+    super::terminal::show(&text(&space, baseline))
 }
 
 /// The space file that was asked for.

@@ -143,7 +143,7 @@ fn finish(
         });
         super::print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
     } else {
-        super::print(&text(verification, elsewhere))?;
+        super::terminal::show(&text(verification, elsewhere))?;
     }
     Ok(if drifted { ExitCode::from(EXIT_DRIFT) } else { ExitCode::SUCCESS })
 }

@@ -8,25 +8,30 @@ use serde_json::{Value, json};
 use super::gain::{Place, places};
 use super::portability::{Carried, Cell};
 use super::relation::{self, Relation, Wording};
-use super::{Fleet, Member, geometric_mean};
+use super::{Fleet, Member};
 use crate::stats::Interval;
 
 /// The version of the JSON's form.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
-/// All that was found, as JSON; shares, `null` where something is not known.
+/// All that was found, as JSON; shares, `null` where something is not known. With the goal `max`
+/// gains are growth of the metric and regrets what is lost of it; else they are cost saved, and cost
+/// more.
 ///
 /// # Errors
 /// None that can be met: the text is made in memory.
 pub fn json(fleet: &Fleet) -> Result<String> {
-    let over = fleet.members.iter().filter_map(|member| Some(member.over_defaults?.mean));
+    let common = fleet.common();
+    let [over_baseline, over_defaults] =
+        fleet.means().map(|mean| mean.map(|saved| common.share(saved)));
     let skipped = fleet.skipped.iter().map(|(path, why)| json!({ "path": path, "why": why }));
     let value = json!({
         "schema": SCHEMA,
         "runs": fleet.members.iter().map(member).collect::<Vec<_>>(),
         "geometric_mean": {
-            "over_baseline": geometric_mean(fleet.members.iter().map(Member::shipped_gain)),
-            "over_defaults": geometric_mean(over),
+            "goal": common.goal(),
+            "over_baseline": over_baseline,
+            "over_defaults": over_defaults,
         },
         "relations": relation::relations(&fleet.members).iter().map(relation).collect::<Vec<_>>(),
         "wordings": relation::wordings(&fleet.members).iter().map(wording).collect::<Vec<_>>(),
@@ -41,18 +46,20 @@ pub fn json(fleet: &Fleet) -> Result<String> {
 }
 
 fn member(member: &Member) -> Value {
+    let [over_baseline, over_defaults] = member.shown_gains();
     json!({
         "run": member.name,
         "path": member.path,
         "machine": member.traits,
         "job": member.job,
         "workload": member.workload,
+        "goal": member.yardstick.goal(),
         "started": member.started,
         "trials": member.trials.0,
         "failed": member.trials.1,
         "proven": member.proven,
-        "over_baseline": member.gain.map(interval),
-        "over_defaults": member.over_defaults.map(interval),
+        "over_baseline": over_baseline.map(interval),
+        "over_defaults": over_defaults.map(interval),
         "profile": member.profile,
     })
 }
@@ -82,23 +89,25 @@ fn carried(fleet: &Fleet, profile: &Carried) -> Value {
     let names =
         |of: &[usize]| of.iter().map(|&i| fleet.members[i].name.clone()).collect::<Vec<_>>();
     let on = fleet.members.iter().zip(&profile.cells);
+    let lost = |regret| fleet.lost(profile, regret);
     json!({
         "job": profile.job,
+        "goal": fleet.yardstick(profile).goal(),
         "of": names(&profile.from),
         "knobs": profile.knobs,
         "missing": profile.missing(),
-        "worst_regret": profile.worst().0,
-        "on": on.filter_map(|(member, c)| Some((member.name.clone(), cell(c)?)))
+        "worst_regret": lost(profile.worst().0),
+        "on": on.filter_map(|(member, c)| Some((member.name.clone(), cell(c, lost)?)))
             .collect::<serde_json::Map<_, _>>(),
     })
 }
 
-fn cell(cell: &Cell) -> Option<Value> {
+fn cell(cell: &Cell, lost: impl Fn(f64) -> f64) -> Option<Value> {
     Some(match cell {
         Cell::Own => json!({ "basis": "own", "regret": 0.0 }),
-        Cell::Measured(regret) => json!({ "basis": "measured", "regret": regret }),
+        Cell::Measured(regret) => json!({ "basis": "measured", "regret": lost(*regret) }),
         Cell::Predicted { regret, deviation, fitted } => json!({
-            "basis": "predicted", "regret": regret, "ln_deviation": deviation, "fitted": fitted,
+            "basis": "predicted", "regret": lost(*regret), "ln_deviation": deviation, "fitted": fitted,
         }),
         Cell::Impossible(why) => json!({ "basis": "impossible", "why": why }),
         Cell::Unknown(why) => json!({ "basis": "unknown", "why": why }),
@@ -111,7 +120,7 @@ fn safest(fleet: &Fleet, profile: &Carried) -> Value {
     json!({
         "job": profile.job,
         "of": fleet.members[profile.from[0]].name,
-        "worst_regret": worst,
+        "worst_regret": fleet.lost(profile, worst),
         "on": fleet.members[at].name,
         "knobs": profile.knobs,
     })
@@ -147,12 +156,12 @@ pub fn csv(fleet: &Fleet) -> Result<String> {
 }
 
 /// The columns that every comparison has.
-fn fixed(member: &Member, place: Option<Place>) -> [(&'static str, String); 26] {
+fn fixed(member: &Member, place: Option<Place>) -> [(&'static str, String); 27] {
     let traits = &member.traits;
     let end = |gain: Option<Interval>, end: fn(Interval) -> f64| {
         text(gain.map(end).filter(|end| end.is_finite()))
     };
-    let (gain, over) = (member.gain, member.over_defaults);
+    let [gain, over] = member.shown_gains();
     [
         ("run", member.name.clone()),
         ("path", member.path.clone()),
@@ -169,6 +178,7 @@ fn fixed(member: &Member, place: Option<Place>) -> [(&'static str, String); 26] 
         ("kernel", traits.kernel.clone()),
         ("job", member.job.clone()),
         ("workload", member.workload.clone()),
+        ("goal", text(member.yardstick.goal())),
         ("started", member.started.clone()),
         ("trials", member.trials.0.to_string()),
         ("failed", member.trials.1.to_string()),

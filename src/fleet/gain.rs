@@ -1,4 +1,4 @@
-//! Gain: how much time settings save, and which gains can be told apart.
+//! Gain: how much settings save, and which gains can be told apart.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::space::Values;
 use crate::stats::{self, Interval};
 use crate::trial::Phase;
 
-/// The share of time that `profile` saves over libtorch's own defaults, where the tune measured
+/// The share of cost that `profile` saves over libtorch's own defaults, where the tune measured
 /// both. Its trials are no pairs, so the noise is that of everything that was measured twice.
 pub fn over_defaults(results: &Results, profile: &Values) -> Option<Interval> {
     let logs = |knobs| -> Vec<f64> {
@@ -76,7 +76,7 @@ fn noise(results: &Results) -> Option<(f64, usize)> {
     stats::pooled_variance(groups.values().map(Vec::as_slice))
 }
 
-/// The geometric mean of what is left of the time, as a share that is saved.
+/// The geometric mean of what is left of the costs, as a share that is saved.
 pub fn geometric_mean(gains: impl Iterator<Item = f64>) -> Option<f64> {
     let logs: Vec<f64> = gains.map(|gain| (1.0 - gain).ln()).collect();
     Some(1.0 - stats::mean(&logs)?.exp())

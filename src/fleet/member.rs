@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::Traits;
 use super::gain;
 use crate::confirm::{Confirmation, Verdict};
-use crate::own::Own;
+use crate::own::{Own, OwnCommand, Yardstick};
 use crate::report;
 use crate::results::{Folder, Results};
 use crate::space::{Candidate, Space, Value, Values};
@@ -28,15 +28,18 @@ pub struct Member {
     pub job: String,
     /// What was measured, with its sizes.
     pub workload: String,
+    /// What its scores count.
+    pub yardstick: Yardstick,
     /// When the tune started.
     pub started: String,
     /// Trials, and how many of them failed.
     pub trials: (usize, usize),
     /// Whether a gain may be claimed; if not, the profile is the baseline.
     pub proven: bool,
-    /// Share of time that the finalist saves over the baseline, by the confirmation's pairs.
+    /// Share of cost (time, or what a metric comes to as a cost) that the finalist saves over the
+    /// baseline, by the confirmation's pairs.
     pub gain: Option<Interval>,
-    /// Share of time that the profile saves over libtorch's own defaults; infinite ends where
+    /// Share of cost that the profile saves over libtorch's own defaults; infinite ends where
     /// nothing says how noisy the machine is.
     pub over_defaults: Option<Interval>,
     /// The profile's value of every knob.
@@ -45,7 +48,7 @@ pub struct Member {
     pub baseline: Values,
     /// The space as resolved there.
     pub space: Space,
-    /// Median seconds a clip of every candidate that succeeded, confirmation included.
+    /// Median cost of every candidate that succeeded, confirmation included.
     pub measured: HashMap<Candidate, f64>,
 }
 
@@ -70,6 +73,7 @@ impl Member {
             traits: Traits::of(&results.machine),
             job: job(&results),
             workload: results.workload.to_string(),
+            yardstick: results.yardstick(),
             started: results.tune.started.clone(),
             trials: (results.trials.len(), failed),
             proven: matches!(results.verdict(), Verdict::Gain(_)),
@@ -82,14 +86,27 @@ impl Member {
         })
     }
 
-    /// The share of time that the profile saves over the baseline: none without proof.
+    /// The share of cost that the profile saves over the baseline: none without proof.
     pub fn shipped_gain(&self) -> f64 {
         self.gain.filter(|_| self.proven).map_or(0.0, |gain| gain.mean)
+    }
+
+    /// What the finalist saves over the baseline and the profile over libtorch's defaults, as
+    /// shares of the number that the run is known by.
+    pub fn shown_gains(&self) -> [Option<Interval>; 2] {
+        [self.gain, self.over_defaults].map(|gain| gain.map(|gain| self.yardstick.shares(gain)))
     }
 }
 
 fn job(results: &Results) -> String {
-    results.tune.own.as_ref().map_or_else(|| results.workload.name.clone(), Own::describe)
+    match &results.tune.own {
+        None => results.workload.name.clone(),
+        // One command can be scored by several of the numbers that it prints.
+        Some(own @ Own::Command(OwnCommand { metric: Some(metric), goal, .. })) => {
+            format!("{} ({metric}, goal {goal})", own.describe())
+        }
+        Some(own) => own.describe(),
+    }
 }
 
 fn name(path: &Path) -> String {

@@ -10,6 +10,7 @@ mod member;
 mod page;
 pub mod portability;
 pub mod relation;
+mod scale;
 mod tables;
 mod text;
 mod traits;

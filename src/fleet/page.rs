@@ -10,6 +10,7 @@ use crate::report::page::{document, figure, section, table};
 use crate::report::plot::Picture;
 use crate::report::plot::gains::{Gains, Row};
 use crate::report::table::{Table, plain};
+use crate::stats::Interval;
 
 /// More runs than this are too many for a plot.
 const MOST_DRAWN: usize = 40;
@@ -27,7 +28,7 @@ pub fn page(fleet: &Fleet) -> Result<String> {
                 (figure(Some(&picture)))
                 @if fleet.members.len() > MOST_DRAWN { p { "The " (MOST_DRAWN) " largest." } }
                 (table(&tables::gains(fleet), true))
-                p { "Share of time saved with its 95% interval. " code { "~" } " marks a gain that can't be told from nothing, and a place that can't be told from another. The means count what is not proven as nothing." }
+                p { "Gain: " (fleet.gain_is()) ", with its 95% interval. " code { "~" } " marks a gain that can't be told from nothing, and a place that can't be told from another. The means count what is not proven as nothing." @if let Some(words) = fleet.mean_is() { " Here " (words) "." } }
             }))
             (differences("The machines", tables::machines(fleet)))
             (differences("Their best settings", tables::settings(fleet)))
@@ -40,12 +41,16 @@ pub fn page(fleet: &Fleet) -> Result<String> {
 }
 
 fn gains(fleet: &Fleet) -> Gains {
+    let common = fleet.common();
+    // All on one axis, which takes one way to count.
+    let shown = |gain: Option<Interval>| gain.map(|gain| common.shares(gain));
     let row = |member: &Member| Row {
         name: member.name.clone(),
-        over_baseline: member.gain,
-        over_defaults: member.over_defaults,
+        over_baseline: shown(member.gain),
+        over_defaults: shown(member.over_defaults),
     };
-    Gains(fleet.members.iter().take(MOST_DRAWN).map(row).collect())
+    let rows = fleet.members.iter().take(MOST_DRAWN).map(row).collect();
+    Gains { rows, title: format!("{}, by run", fleet.axis_is()) }
 }
 
 fn head(fleet: &Fleet) -> Markup {
@@ -103,7 +108,7 @@ fn portability(fleet: &Fleet) -> Markup {
             }
             h3 { "On each machine" }
             (table(&tables::matrix(fleet), true))
-            p { (tables::MARKS) "." }
+            p { (tables::marks(fleet)) "." }
             @let reasons = tables::reasons(fleet);
             @if !reasons.is_empty() { ul { @for reason in &reasons { li { (plain(reason)) } } } }
         },

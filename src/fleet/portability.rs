@@ -34,7 +34,7 @@ pub struct Carried {
     pub cells: Vec<Cell>,
 }
 
-/// How a profile does on a machine. Regret is the share of time that it takes more than the
+/// How a profile does on a machine. Regret is the share of cost that it has more than the
 /// machine's own profile.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
@@ -155,13 +155,13 @@ fn different(members: &[Member]) -> Vec<Shipped<'_>> {
     profiles
 }
 
-/// What makes trials of two folders trials of one machine and one workload.
-fn machine(member: &Member) -> (&str, &str) {
-    (&member.traits.fingerprint.identity, &member.workload)
+/// What makes trials of two folders trials of one machine, one job and one size of it.
+fn machine(member: &Member) -> [&str; 3] {
+    [&member.traits.fingerprint.identity, &member.job, &member.workload]
 }
 
-fn same_machines(members: &[Member]) -> BTreeMap<(&str, &str), Vec<usize>> {
-    let mut same: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+fn same_machines(members: &[Member]) -> BTreeMap<[&str; 3], Vec<usize>> {
+    let mut same: BTreeMap<[&str; 3], Vec<usize>> = BTreeMap::new();
     for (i, member) in members.iter().enumerate() {
         same.entry(machine(member)).or_default().push(i);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::gain::{Place, geometric_mean, places};
+use super::gain::{Place, places};
 use super::portability::{Carried, Cell};
 use super::relation::{Relation, Wording};
 use super::{Fleet, Member};
@@ -22,28 +22,29 @@ pub fn gains(fleet: &Fleet) -> Table {
     for (i, (member, place)) in members.iter().zip(places).enumerate() {
         let (trials, failed) = member.trials;
         let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        let [over_baseline, over_defaults] = member.shown_gains();
+        let shown = |gain| format!("{}{}", told_apart(gain), fleet.word(member.yardstick));
         table.row([
             number(i),
             member.name.clone(),
             place.map(self::place).unwrap_or_default(),
-            member.gain.map_or("not confirmed".to_owned(), told_apart),
-            member.over_defaults.map_or("not measured".to_owned(), told_apart),
+            over_baseline.map_or("not confirmed".to_owned(), shown),
+            over_defaults.map_or("not measured".to_owned(), shown),
             format!("{trials}{failed}"),
         ]);
     }
     if members.len() > 1 {
-        let mean = |gains: Vec<f64>| geometric_mean(gains.into_iter()).map(percent);
-        let over = members.iter().filter_map(|member| Some(member.over_defaults?.mean)).collect();
-        table.row([
-            String::new(),
-            "geometric mean".to_owned(),
-            String::new(),
-            mean(members.iter().map(Member::shipped_gain).collect()).unwrap_or_default(),
-            mean(over).unwrap_or_default(),
-            String::new(),
-        ]);
+        table.row(means(fleet));
     }
     table
+}
+
+/// The row of geometric means.
+fn means(fleet: &Fleet) -> [String; 6] {
+    let (common, blank) = (fleet.common(), String::new);
+    let shown = |mean| format!("{}{}", percent(common.share(mean)), fleet.word(common));
+    let [baseline, defaults] = fleet.means().map(|mean| mean.map(shown).unwrap_or_default());
+    [blank(), "geometric mean".to_owned(), blank(), baseline, defaults, blank()]
 }
 
 /// What a run is called where its name is too long.
@@ -121,7 +122,7 @@ pub fn profiles(fleet: &Fleet) -> Table {
         let (worst, at) = profile.worst();
         table.row([
             shippers(fleet, profile),
-            percent(worst.max(0.0)),
+            percent(fleet.lost(profile, worst.max(0.0))),
             if worst > 0.0 { number(at) } else { String::new() },
             profile.measured().to_string(),
             profile.predicted().to_string(),
@@ -148,15 +149,21 @@ pub fn matrix(fleet: &Fleet) -> Table {
     let titles: Vec<String> = ["profile of".to_owned()].into_iter().chain(titles).collect();
     let mut table = Table::new(titles.iter().map(String::as_str));
     for profile in &fleet.portability.profiles {
-        table.row([shippers(fleet, profile)].into_iter().chain(profile.cells.iter().map(regret)));
+        let cell = |cell| regret(cell, |regret| fleet.lost(profile, regret));
+        table.row([shippers(fleet, profile)].into_iter().chain(profile.cells.iter().map(cell)));
     }
     table
 }
 
 /// What the marks of [`matrix`] mean.
-pub const MARKS: &str = "regret: time more than with the machine's own profile. No mark: measured. \
-    *: predicted from the machine's own trials. ≈: predicted, counts fitted to the machine. \
-    -: the machine can't run it. ?: nothing to predict from";
+pub fn marks(fleet: &Fleet) -> String {
+    format!(
+        "regret: {} than with the machine's own profile. No mark: measured. *: predicted from the \
+         machine's own trials. ≈: predicted, counts fitted to the machine. -: the machine can't \
+         run it. ?: nothing to predict from",
+        fleet.regret_is()
+    )
+}
 
 /// Why machines can't run profiles, a line for each reason.
 pub fn reasons(fleet: &Fleet) -> Vec<String> {
@@ -172,12 +179,12 @@ pub fn reasons(fleet: &Fleet) -> Vec<String> {
     reasons.into_iter().map(|(why, pairs)| format!("- {why}: {}", shortened(&pairs))).collect()
 }
 
-fn regret(cell: &Cell) -> String {
+fn regret(cell: &Cell, lost: impl Fn(f64) -> f64) -> String {
     match cell {
         Cell::Own => "own".to_owned(),
-        Cell::Measured(regret) => percent(*regret),
+        Cell::Measured(regret) => percent(lost(*regret)),
         Cell::Predicted { regret, fitted, .. } => {
-            format!("{}{}", percent(*regret), if *fitted { "\u{2248}" } else { "*" })
+            format!("{}{}", percent(lost(*regret)), if *fitted { "\u{2248}" } else { "*" })
         }
         Cell::Impossible(_) => "-".to_owned(),
         Cell::Unknown(_) => "?".to_owned(),

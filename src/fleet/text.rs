@@ -21,8 +21,12 @@ pub fn text(fleet: &Fleet) -> String {
         count(relation::shapes(&fleet.members), "different machine")
     ));
     text.push_str(&section("", &tables::gains(fleet)));
-    text.push_str("share of time saved [95% interval]; ~: not told apart from nothing, or in place from another\n");
+    text.push_str(&format!(
+        "{} [95% interval]; ~: not told apart from nothing, or in place from another\n",
+        fleet.gain_is()
+    ));
     text.push_str("means of all runs count what is not proven as nothing\n");
+    text.extend(fleet.mean_is().map(|words| format!("{words}\n")));
     for (title, (table, same)) in [
         ("The machines", tables::machines(fleet)),
         ("Their best settings", tables::settings(fleet)),
@@ -94,7 +98,7 @@ fn portability(fleet: &Fleet) -> String {
     }
     if fleet.members.len() <= MOST_COLUMNS {
         text.push_str(&section("Each profile on each machine", &tables::matrix(fleet)));
-        text.push_str(&format!("{}\n", tables::MARKS));
+        text.push_str(&format!("{}\n", tables::marks(fleet)));
         tables::reasons(fleet).iter().take(MOST_ROWS).for_each(|line| {
             text.push_str(&format!("{line}\n"));
         });
@@ -118,10 +122,13 @@ pub fn safest_line(fleet: &Fleet, profile: &Carried) -> String {
         n => format!("{n} of them predicted"),
     };
     let machines = count(profile.machines(), "run");
+    let yardstick = fleet.yardstick(profile);
+    let (lost, [_, worse]) = (percent(yardstick.lost(worst)), yardstick.better());
+    let of = if yardstick.goal().is_some() { "of the metric" } else { "time" };
     let worst = if worst <= 0.0 {
-        "it costs none of them time".to_owned()
+        "none of them loses by it".to_owned()
     } else {
-        format!("at worst {} more time, on {}", percent(worst), fleet.members[at].name)
+        format!("at worst {lost} {worse} {of}, on {}", fleet.members[at].name)
     };
     format!(
         "If one {} profile has to do for all {machines}, take that of {whose}: {worst} ({basis}).",

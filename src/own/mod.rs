@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use metric::{Goal, Source};
 use module::OwnModule;
 
+use crate::stats::Interval;
+
 /// A job of the user's, as `space.toml` keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -199,6 +201,21 @@ impl Yardstick {
         }
     }
 
+    /// The same of a saving with its interval.
+    pub fn shares(self, saved: Interval) -> Interval {
+        let share = |saving| self.share(saving);
+        Interval { low: share(saved.low), mean: share(saved.mean), high: share(saved.high) }
+    }
+
+    /// What costs a share more than something else, as a share of that one's number: how much more
+    /// of time or of a metric to be small, or how much less of one to be large.
+    pub fn lost(self, regret: f64) -> f64 {
+        match self {
+            Self::Metric(Goal::Max) => 1.0 - 1.0 / (1.0 + regret),
+            _ => regret,
+        }
+    }
+
     /// The word for a change for the better, and the one for the worse.
     pub fn better(self) -> [&'static str; 2] {
         match self {
@@ -218,6 +235,9 @@ mod tests {
         // 20 frames a second instead of 16 are a quarter more, in a fifth less time.
         assert_eq!(fps.shown(1.0 / 16.0), 16.0);
         assert!((fps.share(1.0 - 16.0 / 20.0) - 0.25).abs() < 1e-12);
+        // At a quarter more cost 16 are left of 20: a fifth less.
+        assert!((fps.lost(0.25) - 0.2).abs() < 1e-12);
+        assert_eq!(Yardstick::SecondsARun.lost(0.25), 0.25);
         assert_eq!(Yardstick::SecondsARun.share(0.2), 0.2);
         assert_eq!(Yardstick::SecondsARun.shown(2.0), 2.0);
     }

@@ -10,6 +10,7 @@ use super::plot::pairs::Pairs;
 use super::plot::placement::{Places, User};
 use super::plot::progress::{Kind, Progress};
 use super::plot::response::Response;
+use super::plot::scaling::Laws;
 use super::plot::stages::Stages;
 use super::*;
 use crate::own::metric::{Goal, Metric};
@@ -222,6 +223,23 @@ fn the_response_of_a_knob_by_hand() {
     assert_eq!(rows[0].scores, [3.0, 3.4]);
     assert_eq!((rows[0].median_s, rows[1].median_s), (3.2, 4.25));
     assert_eq!(Response::of(&Made::new().baseline(&[4.0]).results), None);
+}
+
+#[test]
+fn threads_are_counted_at_what_was_measured() {
+    let threads = |count| [("intra_op_threads", number(count))];
+    let made = Made::new().baseline(&[1.0, 1.0]);
+    let made = [(2, 2.0), (4, 1.4), (5, 1.2)].into_iter().fold(made, |made, (count, score)| {
+        made.search(&threads(count), score).search(&threads(count), score)
+    });
+    let laws = Laws::of(&made.results).unwrap();
+    let counts: Vec<f64> = laws.0.stages[0].points.iter().map(|point| point.threads).collect();
+    assert_eq!(counts, [2.0, 4.0, 5.0, 8.0]);
+    let text = Picture::new("scaling", &laws).unwrap().wide.text;
+    // Below the axis stand its numbers, from left to right, and then what they are of.
+    let words: Vec<&str> = text.lines().filter(|line| !line.starts_with('<')).collect();
+    let end = words.iter().position(|word| *word == "intra_op_threads").unwrap();
+    assert_eq!(words[end - 4..end], ["2", "4", "5", "8"]);
 }
 
 /// Frames a second, forty for each second that a trial of it takes: 10 and then 20 with five pairs.

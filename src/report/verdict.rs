@@ -3,7 +3,6 @@
 use super::contender::Contender;
 use super::number::{count, percent};
 use crate::confirm::Verdict;
-use crate::own::Yardstick;
 use crate::results::Results;
 use crate::stats::Interval;
 
@@ -20,14 +19,14 @@ pub fn sentence(results: &Results) -> String {
         Verdict::Gain(gain) => format!(
             "Gain: {} {better} {noun} than the baseline (95% interval {}, {pairs}).",
             percent(yardstick.share(gain.mean)),
-            range(shared(yardstick, gain))
+            range(yardstick.shares(gain))
         ),
         Verdict::NoGain(_) if confirmation.failures > 0 => format!(
             "No gain: the finalist failed {} in its confirmation; the profile keeps the baseline.",
             times(confirmation.failures)
         ),
         Verdict::NoGain(Some(gain)) if gain.high < 0.0 => {
-            let gain = shared(yardstick, gain);
+            let gain = yardstick.shares(gain);
             format!(
                 "No gain: the finalist took {} {worse} {noun} than the baseline (95% interval {}, \
                  {pairs}); the profile keeps the baseline.",
@@ -36,7 +35,7 @@ pub fn sentence(results: &Results) -> String {
             )
         }
         Verdict::NoGain(Some(gain)) => {
-            let gain = shared(yardstick, gain);
+            let gain = yardstick.shares(gain);
             let word = if gain.mean < 0.0 { worse } else { better };
             format!(
                 "No significant gain: the finalist took {} {word} {noun} than the baseline, which \
@@ -51,12 +50,6 @@ pub fn sentence(results: &Results) -> String {
              the baseline."
         ),
     }
-}
-
-/// A saving of cost as a share of what a person knows.
-fn shared(yardstick: Yardstick, gain: Interval) -> Interval {
-    let share = |saving| yardstick.share(saving);
-    Interval { low: share(gain.low), mean: share(gain.mean), high: share(gain.high) }
 }
 
 fn unconfirmed(results: &Results) -> String {

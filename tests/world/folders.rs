@@ -9,6 +9,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use wan22_tune::journal::Journal;
 use wan22_tune::machine::Machine;
+use wan22_tune::own::metric::{Goal, Metric};
+use wan22_tune::own::{Own, OwnCommand};
 use wan22_tune::results::Folder;
 use wan22_tune::settings::{Baseline, Preset};
 use wan22_tune::space::{Candidate, Space, SpaceFile, Tune, Value};
@@ -36,7 +38,12 @@ pub struct MadeUp {
     pub noise: f64,
     /// Whether bfloat16 is fast there, and the best number of threads as a share of the cores.
     pub model: (bool, f64),
+    /// Whether it is a command that is scored by its frames a second, [`FRAMES`] in all.
+    pub frames: bool,
 }
+
+/// Frames that a made-up command makes.
+const FRAMES: f64 = 40.0;
 
 impl MadeUp {
     /// A tune of forty candidates without bfloat16, best with a thread a core.
@@ -50,6 +57,7 @@ impl MadeUp {
             candidates: 40,
             noise: 0.002,
             model: (false, 1.0),
+            frames: false,
         }
     }
 
@@ -99,6 +107,7 @@ impl MadeUp {
         std::fs::write(folder.machine(), serde_json::to_string(&machine).unwrap()).unwrap();
         let mut file = space.to_file();
         (file.workload, file.tune) = (Some(workload.clone()), Some(tune()));
+        file.tune.as_mut().unwrap().own = self.frames.then(command);
         std::fs::write(folder.space(), file.to_toml()).unwrap();
         self.journal(&folder, &machine, &baseline, &space, &workload);
         path
@@ -133,7 +142,12 @@ impl MadeUp {
         for (i, (phase, knobs)) in trials.into_iter().enumerate() {
             let noise = 1.0 + self.noise * (2.0 * rng.random::<f64>() - 1.0);
             let seconds = self.cost(machine, &knobs) * noise;
-            text.push(trial(i as u64 + 1, phase, knobs, seconds, workload));
+            let mut trial = trial(i as u64 + 1, phase, knobs, seconds, workload);
+            for sample in trial.samples.iter_mut().filter(|_| self.frames) {
+                let value = FRAMES / sample.seconds;
+                sample.metric = Some(Metric { value, goal: Goal::Max });
+            }
+            text.push(trial);
         }
         text.iter().for_each(|trial| journal.append(trial).unwrap());
     }
@@ -172,6 +186,19 @@ fn tune() -> Tune {
         costs: BTreeMap::new(),
         full_costs: BTreeMap::new(),
     }
+}
+
+fn command() -> Own {
+    Own::Command(OwnCommand {
+        words: vec!["./job".to_owned()],
+        folder: "/".to_owned(),
+        profile_env: "WAN22_PROFILE".to_owned(),
+        warmup: 0,
+        timeout_s: None,
+        metric: Some("json:/fps".to_owned()),
+        goal: Goal::Max,
+        check: None,
+    })
 }
 
 fn trial(

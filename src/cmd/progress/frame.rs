@@ -11,7 +11,6 @@ use crate::own::metric::Goal;
 use crate::report::number::{count, gain, percent};
 use crate::report::plot::shown_scores;
 use crate::report::table::plain;
-use crate::stats::Interval;
 use crate::trial::{Outcome, Phase};
 
 /// The chart's lines, where there is room.
@@ -57,7 +56,7 @@ pub fn frame(state: &State, elapsed: Duration, size: (usize, usize), look: &Look
     let (head, now) = (head(state, elapsed, width, look), now(state, look));
     let [names, bar] = phases(state, elapsed, width, look);
     let parts = [Some(head), Some(bar), Some(best(state, width, look)), Some(now)];
-    let minor = [names, baseline(state, width, look), noise(state, look)];
+    let minor = [names, baseline(state, width, look), noise(state, width, look)];
     let spare = height.saturating_sub(parts.len());
     let minor: Vec<Option<String>> =
         minor.into_iter().enumerate().map(|(i, line)| (i < spare).then_some(line)).collect();
@@ -168,9 +167,7 @@ fn best(state: &State, width: usize, look: &Look) -> String {
     let proof = match confirmation {
         Some((pairs, Some(saved))) if saved.low.is_finite() => {
             let style = if saved.low > 0.0 { &look.good } else { &look.doubtful };
-            let share = |end| yardstick.share(end);
-            let (low, mean, high) = (share(saved.low), share(saved.mean), share(saved.high));
-            let gain = gain(Interval { low, mean, high });
+            let gain = gain(yardstick.shares(*saved));
             format!("{} {better} in {pairs} pairs", style.apply_to(gain))
         }
         Some((pairs, _)) => format!("{} {better} in {pairs} pairs, no proof yet", percent(saved)),
@@ -178,7 +175,9 @@ fn best(state: &State, width: usize, look: &Look) -> String {
         None => "the baseline itself".to_owned(),
     };
     let time = look.best.apply_to(time(*best, yardstick, width));
-    format!("{:<LABEL$}{time}, {proof}; {}", "best", look.faint.apply_to(range(*best, yardstick)))
+    let range = look.faint.apply_to(range(*best, yardstick));
+    let time = format!("{:<LABEL$}{time}", "best");
+    fitting([time, format!(", {proof}"), format!("; {range}")], width)
 }
 
 fn baseline(state: &State, width: usize, look: &Look) -> String {
@@ -187,7 +186,22 @@ fn baseline(state: &State, width: usize, look: &Look) -> String {
     };
     let time = time(spread, state.yardstick, width);
     let range = look.faint.apply_to(range(spread, state.yardstick));
-    format!("{:<LABEL$}{time}, {}; {range}", "baseline", state.preset)
+    let time = format!("{:<LABEL$}{time}", "baseline");
+    fitting([time, format!(", {}", state.preset), format!("; {range}")], width)
+}
+
+/// As many of a line's parts, the first of which says most, as there is room for: half a number
+/// would be another number.
+fn fitting(parts: impl IntoIterator<Item = String>, width: usize) -> String {
+    let mut line = String::new();
+    for part in parts {
+        let wide = measure_text_width(&line) + measure_text_width(&part);
+        if wide > width && !line.is_empty() {
+            break;
+        }
+        line.push_str(&part);
+    }
+    line
 }
 
 fn time(spread: Spread, yardstick: Yardstick, width: usize) -> String {
@@ -205,7 +219,7 @@ fn range(spread: Spread, yardstick: Yardstick) -> String {
 }
 
 /// The noise light: green while others take less than 3% of a trial's time, red from 10% on.
-fn noise(state: &State, look: &Look) -> String {
+fn noise(state: &State, width: usize, look: &Look) -> String {
     let Some(noise) = state.standing.noise else { return format!("{:<LABEL$}", "noise") };
     let (style, word) = match noise.waited.max(noise.stolen) {
         most if most < 0.03 => (&look.good, "quiet"),
@@ -214,7 +228,8 @@ fn noise(state: &State, look: &Look) -> String {
     };
     let light = style.apply_to(format!("\u{25cf} {word}"));
     let (waited, stolen) = (percent(noise.waited), percent(noise.stolen));
-    format!("{:<LABEL$}{light}: threads waited {waited}, {stolen} stolen", "noise")
+    let light = format!("{:<LABEL$}{light}", "noise");
+    fitting([light, format!(": threads waited {waited}"), format!(", {stolen} stolen")], width)
 }
 
 fn chart(state: &State, elapsed: Duration, size: (usize, usize), look: &Look) -> Vec<String> {
@@ -359,9 +374,9 @@ mod tests {
         1:00 of 4:00 · 4 trials, 1 failed
           search                 confirmation
         ██▓▓▓▓▓▓▓▓░░░░░░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒▒▒▒▒
-        best      3.000 s, 25.0% less, unprove…
-        baseline  4.000 s, 5995wx; 3.960 to 4.…
-        noise     ● quiet: threads waited 1.0%…
+        best      3.000 s, 25.0% less, unproven
+        baseline  4.000 s, 5995wx
+        noise     ● quiet: threads waited 1.0%
 
         #1   baseline         4.000 s  the bas…
         #2   search           3.000 s  vae_til…
@@ -372,7 +387,7 @@ mod tests {
         assert_snapshot!(shown(&state, (30, 4)), @r#"
         1:00 of 4:00 · 4 trials, 1 fa…
         ██▓▓▓▓▓▓░░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒▒
-        best      3.000 s, 25.0% less…
+        best      3.000 s
         now       search 0 s: batch_s…
         "#);
     }

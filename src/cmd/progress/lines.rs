@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use super::state::{Ended, State};
+use crate::cmd::terminal::tell;
 use crate::own::Yardstick;
 use crate::report::number::{count, percent, span};
 use crate::report::table::plain;
@@ -16,7 +17,7 @@ impl Lines {
     /// Says what will be used.
     pub fn start(state: State) -> Self {
         for line in opening(&state) {
-            eprintln!("{}", plain(&line));
+            tell(&plain(&line));
         }
         Self(RefCell::new(state))
     }
@@ -30,11 +31,11 @@ impl Watch for Lines {
     fn finished(&self, trials: &[Trial]) {
         let mut state = self.0.borrow_mut();
         state.finish(trials);
-        eprintln!("{}", plain(&line(&state)));
+        tell(&plain(&line(&state)));
     }
 
     fn noted(&self, sentence: &str) {
-        eprintln!("note: {}", plain(sentence));
+        tell(&format!("note: {}", plain(sentence)));
     }
 }
 

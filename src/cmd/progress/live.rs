@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::frame::{Look, frame};
 use super::lines::opening;
 use super::state::State;
+use crate::cmd::terminal::{fitted, tell};
 use crate::report::table::plain;
 use crate::trial::Trial;
 use crate::tune::{Order, Watch};
@@ -31,7 +32,7 @@ impl Live {
     pub fn start(state: State) -> Self {
         // The machine and the budget are in the view.
         for note in opening(&state).iter().skip(1) {
-            eprintln!("{}", plain(note));
+            tell(&plain(note));
         }
         let state = Arc::new(Mutex::new(state));
         let (stop, stopped) = channel();
@@ -69,7 +70,7 @@ impl Watch for Live {
 
     /// Stands above the view, and stays there.
     fn noted(&self, sentence: &str) {
-        self.bar.println(format!("note: {}", plain(sentence)));
+        self.bar.println(fitted(&format!("note: {}", plain(sentence)), &Term::stderr()));
     }
 }
 

@@ -15,6 +15,7 @@ use std::io::IsTerminal;
 
 use anyhow::Result;
 
+use super::terminal;
 use crate::budget::Budget;
 use crate::report;
 use crate::results::{Folder, Results};
@@ -69,11 +70,11 @@ impl Progress {
     /// # Errors
     /// A time in the journal that is none; stdout can't be written.
     pub fn conclude(&self, results: &Results, folder: &Folder) -> Result<()> {
-        super::print(&if self.view.json {
-            events::finished(results, folder)?
+        if self.view.json {
+            super::print(&events::finished(results, folder)?)
         } else {
-            report::summary(results, folder)
-        })
+            terminal::show(&report::summary(results, folder))
+        }
     }
 }
 

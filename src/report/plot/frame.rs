@@ -20,6 +20,8 @@ pub struct Frame {
 pub const LEFT: f64 = 52.0;
 /// Room for the words below.
 pub const BELOW: f64 = 42.0;
+/// Between the words of two counts.
+const GAP: f64 = 8.0;
 
 impl Frame {
     /// A frame that fills a canvas but for the words.
@@ -66,13 +68,47 @@ impl Frame {
         B::ErrorType: 'static,
     {
         let (left, right) = self.x.places;
+        let ticks = self.x.ticks(((right - left) / 80.0) as usize);
+        self.draw_ticks(canvas, &ticks, meaning)
+    }
+
+    /// The same for counts, of which there are no parts: at `counts`, which ascend, as far as
+    /// there is room.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn draw_counts<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        counts: &[f64],
+        meaning: &str,
+    ) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        let style = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
+        let longest = format!("{:.0}", counts.last().copied().unwrap_or_default());
+        let room = canvas.text_width(&longest, &style)? + GAP;
+        self.draw_ticks(canvas, &self.x.ticks_at(counts, room), meaning)
+    }
+
+    fn draw_ticks<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        ticks: &[(f64, String)],
+        meaning: &str,
+    ) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        let (left, right) = self.x.places;
         let bottom = self.y.places.0;
         canvas.line(&[(left, bottom), (right, bottom)], palette::MUTED, 1.0)?;
         let style = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
-        for (value, word) in self.x.ticks(((right - left) / 80.0) as usize) {
-            let x = self.x.place(value);
+        for (value, word) in ticks {
+            let x = self.x.place(*value);
             canvas.line(&[(x, bottom), (x, bottom + 4.0)], palette::MUTED, 1.0)?;
-            canvas.text(&word, (x, bottom + 13.0), &style)?;
+            canvas.text(word, (x, bottom + 13.0), &style)?;
         }
         let style = canvas.style(TEXT, palette::MUTED, Anchor::Right);
         canvas.text(meaning, (right, bottom + 31.0), &style)

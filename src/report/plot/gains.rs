@@ -11,7 +11,12 @@ use crate::stats::Interval;
 
 /// One row a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Gains(pub Vec<Row>);
+pub struct Gains {
+    /// The runs.
+    pub rows: Vec<Row>,
+    /// What their gains are.
+    pub title: String,
+}
 
 /// One run.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +62,7 @@ impl Row {
 impl Gains {
     /// The shares that the axis shows, zero among them.
     fn shown(&self) -> (f64, f64) {
-        let all = self.0.iter().flat_map(Row::gains).filter_map(|(gain, ..)| gain);
+        let all = self.rows.iter().flat_map(Row::gains).filter_map(|(gain, ..)| gain);
         let ends = all.flat_map(|gain| [gain.low, gain.mean, gain.high]);
         // An interval that reaches far below nothing says no more than that it does.
         let ends: Vec<f64> = ends.filter(|end| end.is_finite()).map(|end| end.max(-1.0)).collect();
@@ -69,7 +74,7 @@ impl Gains {
 
 impl Plot for Gains {
     fn title(&self) -> String {
-        "Share of time saved, by run".to_owned()
+        self.title.clone()
     }
 
     fn legend(&self) -> Legend {
@@ -81,7 +86,7 @@ impl Plot for Gains {
     }
 
     fn height(&self, _width: f64) -> f64 {
-        PITCH * self.0.len() as f64 + FOOT
+        PITCH * self.rows.len() as f64 + FOOT
     }
 
     fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
@@ -90,13 +95,13 @@ impl Plot for Gains {
     {
         let style = canvas.style(TEXT, palette::INK, Anchor::Right);
         let mut names = 0.0_f64;
-        for row in &self.0 {
+        for row in &self.rows {
             names = names.max(canvas.text_width(&row.name, &style)? + 24.0);
         }
         let left = names.min(NAMES * canvas.width());
         let (low, high) = self.shown();
         let x = Scale::new((100.0 * low, 100.0 * high), (left, canvas.width() - 16.0));
-        let bottom = PITCH * self.0.len() as f64;
+        let bottom = PITCH * self.rows.len() as f64;
         let muted = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
         for (value, word) in x.ticks(((x.places.1 - x.places.0) / 60.0) as usize) {
             let at = x.place(value);
@@ -104,7 +109,7 @@ impl Plot for Gains {
             canvas.line(&[(at, 0.0), (at, bottom)], colour, 1.0)?;
             canvas.text(&format!("{word}%"), (at, bottom + 13.0), &muted)?;
         }
-        for (i, row) in self.0.iter().enumerate() {
+        for (i, row) in self.rows.iter().enumerate() {
             let y = PITCH * (i as f64 + 0.5);
             row.draw_name(canvas, left, y)?;
             for (offset, (gain, mark, colour)) in [-5.0, 5.0].into_iter().zip(row.gains()) {

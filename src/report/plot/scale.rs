@@ -54,6 +54,19 @@ impl Scale {
         };
         (first..=last).map(tick).collect()
     }
+
+    /// Ticks at `values`, whole numbers that ascend, but for those nearer than `room` pixels to the
+    /// tick before.
+    pub fn ticks_at(&self, values: &[f64], room: f64) -> Vec<(f64, String)> {
+        let mut ticks: Vec<(f64, String)> = Vec::new();
+        for &value in values {
+            let is_free = |last: &(f64, String)| self.place(value) - self.place(last.0) >= room;
+            if ticks.last().is_none_or(is_free) {
+                ticks.push((value, format!("{value:.0}")));
+            }
+        }
+        ticks
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +83,15 @@ mod tests {
         assert_eq!(words(0.0, 10.0, 5), ["0", "2", "4", "6", "8", "10"]);
         assert_eq!(words(2.31, 3.4, 5), ["2.50", "2.75", "3.00", "3.25"]);
         assert_eq!(words(0.93, 1.11, 4), ["0.95", "1.00", "1.05", "1.10"]);
+    }
+
+    #[test]
+    fn ticks_at_counts_leave_each_other_room() {
+        // A pixel a thread and a half: 2 is 1.5 pixels from 1, 16 is 12 from 8, 21 is 7.5 from 16.
+        let scale = Scale::new((1.0, 33.0), (0.0, 48.0));
+        let ticks = scale.ticks_at(&[1.0, 2.0, 8.0, 16.0, 21.0, 33.0], 10.0);
+        let words: Vec<&str> = ticks.iter().map(|(_, word)| word.as_str()).collect();
+        assert_eq!(words, ["1", "8", "16", "33"]);
     }
 
     #[test]

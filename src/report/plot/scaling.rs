@@ -87,9 +87,9 @@ where
     let words = format!("error {} on unseen points", percent(stage.error()));
     canvas.text(&words, (canvas.width() - 14.0, 12.0), &error)?;
     let canvas = canvas.part(0.0, TITLE, canvas.width(), canvas.height() - TITLE);
-    let threads = |all: fn(f64, f64) -> f64| stage.points.iter().map(|p| p.threads).reduce(all);
-    let first = threads(f64::min).unwrap_or(1.0);
-    let last = threads(f64::max).unwrap_or(1.0).max(first + 1.0);
+    let counts = counts(stage);
+    let first = counts.first().copied().unwrap_or(1.0);
+    let last = counts.last().copied().unwrap_or(1.0).max(first + 1.0);
     let at = |step: usize| first + (last - first) * step as f64 / STEPS as f64;
     let curve: Vec<(f64, f64)> =
         (0..=STEPS).map(|step| (at(step), stage.law.seconds(at(step)))).collect();
@@ -97,11 +97,19 @@ where
     let most = curve.iter().map(|point| point.1).chain(measured).fold(0.0, f64::max);
     let frame = Frame::new(&canvas, (first, last), (0.0, 1.08 * most));
     frame.draw_rows(&canvas, "seconds a clip")?;
-    frame.draw_columns(&canvas, stage.knob)?;
+    frame.draw_counts(&canvas, &counts, stage.knob)?;
     let line: Vec<(f64, f64)> = curve.iter().map(|&(x, y)| frame.place(x, y.max(0.0))).collect();
     canvas.line(&line, palette::BEST, 2.0)?;
     for point in &stage.points {
         canvas.mark(Mark::Dot, frame.place(point.threads, point.seconds), palette::TRIAL)?;
     }
     Ok(())
+}
+
+/// The numbers of threads that were measured, upwards.
+fn counts(stage: &StageLaw) -> Vec<f64> {
+    let mut counts: Vec<f64> = stage.points.iter().map(|point| point.threads).collect();
+    counts.sort_by(f64::total_cmp);
+    counts.dedup();
+    counts
 }
