@@ -184,8 +184,8 @@ fn growth_and_saving_have_one_mean() {
     let text = fleet::text(&fleet);
     assert_snapshot!(text.lines().skip(2).take(7).collect::<Vec<_>>().join("\n"), @r#"
     #  run             place        over its baseline  over libtorch's defaults  trials
-    1  clips              ~1  20.0% [18.8, 21.2] less   20.0% [20.0, 20.0] less      50
-    2  frames             ~1  25.0% [23.1, 26.9] more   25.0% [25.0, 25.0] more      50
+    1  clips              ~1  20.0% [19.4, 20.6] less   20.0% [20.0, 20.0] less      50
+    2  frames             ~1  25.0% [24.1, 25.9] more   25.0% [25.0, 25.0] more      50
        geometric mean                      20.0% less                20.0% less
     share of time saved or growth of the metric [95% interval]; ~: not told apart from nothing, or in place from another
     means of all runs count what is not proven as nothing
