@@ -19,7 +19,7 @@ test: setup ## sets up and passes the tests
 	@scripts/packages.sh $(TEST_PACKAGES)
 	cargo test --quiet --no-fail-fast
 
-dist: build ## packs a release into dist/ and runs it as on a machine without Rust
+dist: setup ## builds and packs a release into dist/ and runs it as on a machine without Rust
 	@scripts/packages.sh patchelf binutils
 	scripts/dist.sh
 

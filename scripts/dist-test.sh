@@ -2,7 +2,9 @@
 # Unpacks a release and runs it as on a machine without Rust: dist-test.sh ARCHIVE
 set -eu
 archive=$(readlink -f "$1")
-libtorch=${LIBTORCH:-$(cd "$(dirname "$0")/.." && pwd)/libtorch}
+repository=$(cd "$(dirname "$0")/.." && pwd)
+cargo=${CARGO_HOME:-$HOME/.cargo}
+libtorch=${LIBTORCH:-$repository/libtorch}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 (cd "$(dirname "$archive")" && sha256sum --quiet -c "$(basename "$archive").sha256")
@@ -15,6 +17,12 @@ fail() { echo "dist-test: $1" >&2; exit 1; }
 for program in bin/wan22-tune libexec/wan22-worker; do
     readelf -S "$program" | grep -q '\.debug_info' && fail "$program is not stripped"
     readelf -d "$program" | grep -E 'R(UN)?PATH' | grep -qE 'work|home|root|build' && fail "$program knows where it was built"
+done
+for program in bin/wan22-tune bin/libwan22-mkl.so libexec/wan22-worker; do
+    for path in "$cargo" "$repository" "$libtorch/include"; do
+        found=$(strings -a "$program" | grep -F "$path/" | head -1 | cut -c 1-200)
+        [ -z "$found" ] || fail "$program tells of $path ($found): dist.sh has the flags that map it"
+    done
 done
 alone ldd bin/wan22-tune | grep -q "$PWD/lib/libhwloc" || alone ldd bin/wan22-tune | grep -q '/../lib/libhwloc' || fail "libhwloc is not the archive's"
 alone ldd bin/wan22-tune | grep -q 'not found' && fail "the tuner lacks a library"

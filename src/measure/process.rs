@@ -23,8 +23,9 @@ use crate::trial::Outcome;
 /// How often the watch looks at time, memory and signals.
 pub(super) const WATCH: Duration = Duration::from_millis(20);
 
-/// How often, in milliseconds, it looks at the memory of other processes than the worker.
-const WALK: u128 = 200;
+/// How often it looks at the memory of other processes than the worker, too: a walk through all
+/// threads costs more than the look at one process.
+const WALK: Duration = Duration::from_millis(200);
 
 /// How long a worker that has said its last word may take to exit.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
@@ -102,7 +103,8 @@ pub fn run(
     let mut child = start.spawn([programs.worker.as_os_str()])?;
     let messages = talk(&mut child, job);
     let mut answer = Answer::new(job.trial, job.repetitions);
-    let mut verdict = watch(&child, &messages.lines, &mut answer, limit, started, stop);
+    let mut watch = Watch { child: &child, limit, started, stop, walked: None };
+    let mut verdict = watch.follow(&messages.lines, &mut answer);
     let status = end(&mut child);
     if verdict.is_none() && !answer.is_cut() {
         verdict = hear_out(&messages.lines, &mut answer);
@@ -175,36 +177,84 @@ fn talk(child: &mut Child, job: &Job) -> Messages {
     Messages { lines, errors }
 }
 
-/// Follows the worker until it closes its output (`None`) or has to be killed, and why.
-fn watch(
-    child: &Child,
-    lines: &Receiver<Result<String, String>>,
-    answer: &mut Answer,
+/// The eyes on one worker.
+struct Watch<'a> {
+    child: &'a Child,
     limit: Limit,
     started: Instant,
-    stop: &dyn Fn() -> bool,
-) -> Option<(Outcome, String)> {
-    loop {
-        match lines.recv_timeout(WATCH) {
-            Ok(Ok(line)) => {
-                if let Err(problem) = answer.hear(&line) {
-                    return Some((Outcome::WrongOutput, problem));
+    stop: &'a dyn Fn() -> bool,
+    /// When the memory of all its processes was last looked at.
+    walked: Option<Instant>,
+}
+
+impl Watch<'_> {
+    /// Follows the worker until it closes its output (`None`) or has to be killed, and why.
+    fn follow(
+        &mut self,
+        lines: &Receiver<Result<String, String>>,
+        answer: &mut Answer,
+    ) -> Option<(Outcome, String)> {
+        loop {
+            match lines.recv_timeout(WATCH) {
+                Ok(Ok(line)) => {
+                    if let Err(problem) = answer.hear(&line) {
+                        return Some((Outcome::WrongOutput, problem));
+                    }
+                    if answer.cut_above(self.limit.sample_s) {
+                        return None;
+                    }
                 }
-                if answer.cut_above(limit.sample_s) {
-                    return None;
-                }
+                Ok(Err(problem)) => return Some((Outcome::WrongOutput, problem)),
+                Err(RecvTimeoutError::Disconnected) => break,
+                // A grandchild may hold the pipe open for ever; what else was said is heard at the end.
+                Err(RecvTimeoutError::Timeout) if !is_running(self.child) => break,
+                Err(RecvTimeoutError::Timeout) => {}
             }
-            Ok(Err(problem)) => return Some((Outcome::WrongOutput, problem)),
-            Err(RecvTimeoutError::Disconnected) => break,
-            // A grandchild may hold the pipe open for ever; what else was said is heard at the end.
-            Err(RecvTimeoutError::Timeout) if !is_running(child) => break,
-            Err(RecvTimeoutError::Timeout) => {}
+            if let Some(reason) = self.overstepped() {
+                return Some(reason);
+            }
         }
-        if let Some(reason) = overstepped(child, limit, started, stop) {
-            return Some(reason);
-        }
+        self.wait_for_exit()
     }
-    wait_for_exit(child, limit, started, stop)
+
+    /// Output is closed; the exit has to follow.
+    fn wait_for_exit(&mut self) -> Option<(Outcome, String)> {
+        let closed = Instant::now();
+        while is_running(self.child) {
+            if let Some(reason) = self.overstepped() {
+                return Some(reason);
+            }
+            if closed.elapsed() > GRACE {
+                return Some((Outcome::Timeout, "closed its output but did not exit".to_owned()));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        None
+    }
+
+    fn overstepped(&mut self) -> Option<(Outcome, String)> {
+        let Limit { time, memory_bytes: most, .. } = self.limit;
+        if (self.stop)() {
+            return Some((Outcome::Interrupted, "the tuner was asked to stop".to_owned()));
+        }
+        if self.started.elapsed() > time {
+            return Some((Outcome::Timeout, format!("killed after {:.1} s", time.as_secs_f64())));
+        }
+        let resident = self.resident_bytes();
+        (resident > most).then(|| {
+            let detail = format!("killed at {resident} bytes; the limit is {most}");
+            (Outcome::OutOfMemory, detail)
+        })
+    }
+
+    /// Memory of all processes where it is time to look at it, else of the worker alone.
+    fn resident_bytes(&mut self) -> u64 {
+        if self.walked.is_some_and(|at| at.elapsed() < WALK) {
+            return tree::own_bytes(self.child.id());
+        }
+        self.walked = Some(Instant::now());
+        tree::resident_bytes(self.child.id())
+    }
 }
 
 /// What was said and not yet heard when all processes of the trial are gone.
@@ -218,48 +268,6 @@ fn hear_out(
         }
     }
     None
-}
-
-/// Output is closed; the exit has to follow.
-fn wait_for_exit(
-    child: &Child,
-    limit: Limit,
-    started: Instant,
-    stop: &dyn Fn() -> bool,
-) -> Option<(Outcome, String)> {
-    let closed = Instant::now();
-    while is_running(child) {
-        if let Some(reason) = overstepped(child, limit, started, stop) {
-            return Some(reason);
-        }
-        if closed.elapsed() > GRACE {
-            return Some((Outcome::Timeout, "closed its output but did not exit".to_owned()));
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    None
-}
-
-fn overstepped(
-    child: &Child,
-    limit: Limit,
-    started: Instant,
-    stop: &dyn Fn() -> bool,
-) -> Option<(Outcome, String)> {
-    if stop() {
-        return Some((Outcome::Interrupted, "the tuner was asked to stop".to_owned()));
-    }
-    if started.elapsed() > limit.time {
-        return Some((Outcome::Timeout, format!("killed after {:.1} s", limit.time.as_secs_f64())));
-    }
-    // A walk through all threads costs more than the look at one process.
-    let walks = started.elapsed().as_millis() % WALK < WATCH.as_millis();
-    let resident =
-        if walks { tree::resident_bytes(child.id()) } else { tree::own_bytes(child.id()) };
-    (resident > limit.memory_bytes).then(|| {
-        let detail = format!("killed at {resident} bytes; the limit is {}", limit.memory_bytes);
-        (Outcome::OutOfMemory, detail)
-    })
 }
 
 /// Whether the process has not exited; a zombie has.
@@ -297,6 +305,10 @@ fn sweep() {
 /// The kernel's own word that memory ran out: a SIGKILL alone may have come from anybody.
 pub(super) fn starved(status: ExitStatus, before: Option<u64>) -> Option<String> {
     let (before, now) = before.zip(oom_kills(&Roots::live()))?;
+    starved_between(status, before, now)
+}
+
+fn starved_between(status: ExitStatus, before: u64, now: u64) -> Option<String> {
     let kill = Signal::KILL.as_raw();
     // A shell exits with 128 more than the signal that its last child died of.
     let is_killed = status.signal() == Some(kill) || status.code() == Some(128 + kill);
@@ -323,5 +335,24 @@ fn conclude(answer: &mut Answer, status: ExitStatus, errors: &Tail, kills: Optio
         answer.fail(Outcome::Crashed, format!("exit status {code}: {last_words}{cure}"));
     } else if let Err(problem) = answer.complete() {
         answer.fail(Outcome::WrongOutput, format!("{problem} {last_words}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_that_the_kernel_counted_is_a_want_of_memory_and_any_other_end_is_not() {
+        // Signals are in the low byte of a status, what a process exits with in the next one.
+        let [killed, shell, segfault, failed] = [9, 137 << 8, 11, 1 << 8].map(ExitStatus::from_raw);
+        let detail = "killed by the kernel for want of memory (oom_kill 3 to 4)".to_owned();
+        assert_eq!(starved_between(killed, 3, 4), Some(detail.clone()));
+        assert_eq!(starved_between(shell, 3, 4), Some(detail));
+        // Somebody else's kill.
+        assert_eq!(starved_between(killed, 4, 4), None);
+        // Somebody else's want of memory.
+        assert_eq!(starved_between(segfault, 3, 4), None);
+        assert_eq!(starved_between(failed, 3, 4), None);
     }
 }

@@ -1,5 +1,6 @@
 //! Stands in for wan22-worker: answers at once with numbers that follow from the settings, or
-//! misbehaves as `FAKE_WORKER` says when the candidate's batch size is 1.
+//! misbehaves as `FAKE_WORKER` says when the candidate's batch size is 1. With `FAKE_WORKER_FIRST_S`
+//! the first trial, the baseline's, takes so many seconds more, after which others may take long.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio, exit};
@@ -19,6 +20,9 @@ fn main() {
     std::io::stdin().read_to_string(&mut text).unwrap();
     let job: Job = serde_json::from_str(&text).unwrap();
     let fault = std::env::var("FAKE_WORKER").unwrap_or_default();
+    if job.trial == 1 {
+        std::thread::sleep(Duration::from_secs(from_environment("FAKE_WORKER_FIRST_S", 0)));
+    }
     if job.settings.batch_size == 1 || fault.starts_with("always-") {
         misbehave(fault.trim_start_matches("always-"), &job);
     }
@@ -28,9 +32,14 @@ fn main() {
 /// Seconds a clip: half of it shrinks with the threads, larger batches save a fifth each doubling.
 fn seconds(job: &Job) -> f64 {
     let threads = job.settings.intra_op_threads as f64;
-    let slower = std::env::var("FAKE_WORKER_SLOWER").map_or(1.0, |text| text.parse().unwrap());
+    let slower: f64 = from_environment("FAKE_WORKER_SLOWER", 1.0);
     let doublings = f64::from(job.settings.batch_size).log2();
     slower * (0.5 + 0.5 / threads) * 0.8_f64.powf(doublings)
+}
+
+fn from_environment<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
+    let said = std::env::var(name).ok();
+    said.map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name} = {text}")))
 }
 
 fn answer(job: &Job) {
