@@ -14,7 +14,7 @@ run() {
         target/release/wan22-tune resume "$folder" --budget "$budget"
     else
         target/release/wan22-tune --budget "$budget" --strategy grid --seed 0 \
-            --space "benches/spaces/$name.toml" --results "results/recorded-$name" "$@"
+            --repetitions 3 --space "benches/spaces/$name.toml" --results "results/recorded-$name" "$@"
     fi
 }
 case ${1:-both} in
