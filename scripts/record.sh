@@ -1,12 +1,12 @@
 #!/bin/sh
 # Records the two spaces of benches/spaces exhaustively on this machine, into results/: tables of the
-# project's own for `cargo bench --bench strategies`. About 20 minutes each; cut short, the next
+# project's own for `cargo bench --bench strategies`. At most 45 minutes each; cut short, the next
 # run of this script goes on where it stopped.
 #
 #   scripts/record.sh [preprocess|decode] [BUDGET]
 set -eu
 cd "$(dirname "$0")/.."
-budget=${2:-25m}
+budget=${2:-45m}
 run() {
     name=$1; shift
     folder=$(ls -d "results/recorded-$name/"*/ 2>/dev/null | head -n 1 || true)
