@@ -48,7 +48,7 @@ exec "$here/../libexec/wan22-worker" "$@"
 END
 chmod 755 "$stage/bin/wan22-worker"
 
-"$built/wan22-tune" man --output "$stage/share/man/man1"
+$built/wan22-tune man --output "$stage/share/man/man1"
 for shell in bash zsh fish; do
     mkdir -p "$stage/share/completions"
     $built/wan22-tune completions $shell >"$stage/share/completions/wan22-tune.$shell"

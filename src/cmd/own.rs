@@ -17,8 +17,8 @@ use crate::own::metric::{Goal, Source};
 use crate::own::module::{Inputs, OwnModule};
 use crate::own::{Own, OwnCommand};
 
-/// Repetitions of the pipeline in a trial: the fewest that keep what a trial spends before them
-/// under 35% of it, where weights are made at a gigabyte a second.
+/// Repetitions of the pipeline in a trial: more cost trials, and with fewer most of the smallest
+/// job's trials under the baseline spend over a third of their time before the first one.
 pub const REPETITIONS: u32 = 4;
 
 /// Runs of a command in a trial, which pays for all that it does anew each time.

@@ -21,15 +21,13 @@ pub const SCHEMA: u32 = 2;
 /// # Errors
 /// None that can be met: the text is made in memory.
 pub fn json(fleet: &Fleet) -> Result<String> {
-    let common = fleet.common();
-    let [over_baseline, over_defaults] =
-        fleet.means().map(|mean| mean.map(|saved| common.share(saved)));
+    let [over_baseline, over_defaults] = fleet.means();
     let skipped = fleet.skipped.iter().map(|(path, why)| json!({ "path": path, "why": why }));
     let value = json!({
         "schema": SCHEMA,
         "runs": fleet.members.iter().map(member).collect::<Vec<_>>(),
         "geometric_mean": {
-            "goal": common.goal(),
+            "goal": fleet.common().goal(),
             "over_baseline": over_baseline,
             "over_defaults": over_defaults,
         },

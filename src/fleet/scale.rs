@@ -65,11 +65,12 @@ impl Fleet {
     }
 
     /// The geometric means of what the runs save over their baselines, where what is not proven
-    /// counts as nothing, and over libtorch's defaults.
+    /// counts as nothing, and over libtorch's defaults, as shares of what [`Self::common`] counts.
     pub fn means(&self) -> [Option<f64>; 2] {
         let members = self.members.iter();
         let over = members.clone().filter_map(|member| Some(member.over_defaults?.mean));
-        [geometric_mean(members.map(Member::shipped_gain)), geometric_mean(over)]
+        let means = [geometric_mean(members.map(Member::shipped_gain)), geometric_mean(over)];
+        means.map(|mean| mean.map(|saved| self.common().share(saved)))
     }
 
     /// A regret of a profile as a share of the number that its job is known by.

@@ -41,8 +41,8 @@ pub fn gains(fleet: &Fleet) -> Table {
 
 /// The row of geometric means.
 fn means(fleet: &Fleet) -> [String; 6] {
-    let (common, blank) = (fleet.common(), String::new);
-    let shown = |mean| format!("{}{}", percent(common.share(mean)), fleet.word(common));
+    let (word, blank) = (fleet.word(fleet.common()), String::new);
+    let shown = |mean| format!("{}{word}", percent(mean));
     let [baseline, defaults] = fleet.means().map(|mean| mean.map(shown).unwrap_or_default());
     [blank(), "geometric mean".to_owned(), blank(), baseline, defaults, blank()]
 }
