@@ -196,15 +196,22 @@ fn setting<T: std::str::FromStr>(name: &str, usual: T) -> T {
     env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
+/// The tables and journals of a folder and of those in it.
 fn tables(folder: &Path) -> anyhow::Result<Vec<Recorded>> {
-    let mut paths: Vec<PathBuf> = Vec::new();
+    let mut paths = Vec::new();
+    list(folder, &mut paths)?;
+    paths.sort();
+    paths.iter().map(|path| Recorded::read(path)).collect()
+}
+
+fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let path = if path.is_dir() { path.join("trials.csv") } else { path };
-        if path.extension().is_some_and(|end| end == "csv") && path.is_file() {
+        if path.is_dir() {
+            list(&path, paths)?;
+        } else if path.extension().is_some_and(|end| end == "csv") {
             paths.push(path);
         }
     }
-    paths.sort();
-    paths.iter().map(|path| Recorded::read(path)).collect()
+    Ok(())
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Records the two spaces of benches/spaces exhaustively on this machine, into results/: tables of the
-# project's own for `cargo bench --bench strategies`. At most 45 minutes each; cut short, the next
+# project's own for `cargo bench --bench strategies`. A quarter of an hour each; cut short, the next
 # run of this script goes on where it stopped.
 #
 #   scripts/record.sh [preprocess|decode] [BUDGET]
@@ -13,13 +13,14 @@ run() {
     if [ -n "$folder" ]; then
         target/release/wan22-tune resume "$folder" --budget "$budget"
     else
-        target/release/wan22-tune --budget "$budget" --strategy grid --seed 0 \
-            --repetitions 3 --space "benches/spaces/$name.toml" --results "results/recorded-$name" "$@"
+        target/release/wan22-tune --budget "$budget" --strategy grid --seed 0 --repetitions 3 \
+            --space "benches/spaces/$name.toml" --workload "benches/jobs/$name.toml" \
+            --results "results/recorded-$name" "$@"
     fi
 }
 case ${1:-both} in
-preprocess) run preprocess --workload preprocess ;;
-decode) run decode --workload vae-decode --weights tests/goldens/wan ;;
-both) run preprocess --workload preprocess; run decode --workload vae-decode --weights tests/goldens/wan ;;
+preprocess) run preprocess ;;
+decode) run decode --weights tests/goldens/wan ;;
+both) run preprocess; run decode --weights tests/goldens/wan ;;
 *) echo "scripts/record.sh [preprocess|decode] [BUDGET]" >&2; exit 2 ;;
 esac

@@ -6,6 +6,7 @@
 //! [`Factor::halve`] over many candidates at once, whose inner loop runs along them.
 
 /// The lower triangle L of A = L Lᵀ.
+#[derive(Debug)]
 pub(crate) struct Factor {
     n: usize,
     lower: Vec<f64>,

@@ -17,6 +17,8 @@ pub(in crate::search) struct Data {
     /// What was expected of each candidate before anything was measured; zero without a prior.
     pub expected: Vec<f64>,
     prior: Option<Prior>,
+    /// What everything costs more than the prior says.
+    offset: f64,
     /// How many measurements each target is the mean of.
     pub counts: Vec<f64>,
     /// Whether the target is only what the candidate costs at least.
@@ -61,6 +63,7 @@ impl Data {
             targets: good.iter().map(|(_, costs)| scale.target(costs.mean())).collect(),
             expected: vec![0.0; good.len()],
             prior: None,
+            offset: 0.0,
             counts: good.iter().map(|(_, c)| c.measured.len().max(1) as f64).collect(),
             cut: good.iter().map(|(_, costs)| costs.measured.is_empty()).collect(),
             failed: failed.into_iter().map(|(candidate, _)| candidate.clone()).collect(),
@@ -73,13 +76,21 @@ impl Data {
     /// Lets a process model only what `prior` does not tell.
     pub fn expect(&mut self, prior: Option<&Prior>) {
         self.prior = prior.cloned();
-        self.expected = self.expectations(&self.candidates);
+        self.offset = 0.0;
+        let told = self.expectations(&self.candidates).into_iter();
+        self.expected = told.map(|(mean, _)| mean).collect();
+        if prior.is_some() {
+            self.offset = mean(&self.surprises());
+            self.expected.iter_mut().for_each(|expected| *expected += self.offset);
+        }
     }
 
-    /// The targets that are expected of `candidates` without any measurement.
-    pub fn expectations(&self, candidates: &[Candidate]) -> Vec<f64> {
-        let Some(prior) = &self.prior else { return vec![0.0; candidates.len()] };
-        candidates.iter().map(|candidate| self.scale.target(prior.log_cost(candidate))).collect()
+    /// The targets that are expected of `candidates` without any measurement, and the deviations.
+    pub fn expectations(&self, candidates: &[Candidate]) -> Vec<(f64, f64)> {
+        let Some(prior) = &self.prior else { return vec![(0.0, 0.0); candidates.len()] };
+        let told = prior.log_costs(candidates).into_iter();
+        let target = |log_cost| self.offset + self.scale.target(log_cost);
+        told.map(|(mean, doubt)| (target(mean), doubt / self.scale.deviation)).collect()
     }
 
     /// What measurements said beyond what was expected.
@@ -111,6 +122,7 @@ impl Data {
             targets: all().enumerate().map(|(i, _)| f64::from(self.is_measured(i))).collect(),
             expected: vec![0.0; all().count()],
             prior: None,
+            offset: 0.0,
             counts: all().map(|_| 1.0).collect(),
             cut: all().map(|_| false).collect(),
             failed: Vec::new(),

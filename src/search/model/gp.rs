@@ -11,11 +11,12 @@ use rand::Rng;
 use super::cholesky::Factor;
 use super::data::Data;
 use crate::search::draw::normal;
-use crate::space::{Candidate, Space};
+use crate::space::{Candidate, Knob, Space, Value};
 
 /// Predicts log cost in the units of [`Data::targets`].
-pub(super) struct Process<'a> {
-    data: &'a Data,
+#[derive(Debug)]
+pub(super) struct Process {
+    data: Data,
     kernel: Kernel,
     factor: Factor,
     weights: Vec<f64>,
@@ -76,10 +77,12 @@ fn usual_length(knobs: usize, ordered: bool) -> f64 {
 }
 
 /// Covariances of any two levels of each knob.
+#[derive(Debug)]
 struct Kernel {
     tables: Vec<Table>,
 }
 
+#[derive(Debug)]
 struct Table {
     levels: usize,
     covariance: Vec<f64>,
@@ -91,12 +94,16 @@ impl Kernel {
     fn new(space: &Space, scales: &Scales) -> Self {
         let tables = space.knobs.iter().zip(&scales.lengths).map(|(knob, length)| {
             let levels = knob.levels.len();
-            let reach = levels.saturating_sub(1).max(1) as f64;
+            let places = places(knob);
+            let reach = (places[levels - 1] - places[0]).max(f64::MIN_POSITIVE);
             let mut table = Table { levels, covariance: Vec::new(), slope: Vec::new() };
             for pair in 0..levels * levels {
                 let (a, b) = (pair / levels, pair % levels);
-                let apart =
-                    if knob.ordered { a.abs_diff(b) as f64 / reach } else { f64::from(a != b) };
+                let apart = if knob.ordered {
+                    (places[a] - places[b]).abs() / reach
+                } else {
+                    f64::from(a != b)
+                };
                 let (covariance, slope) = matern(apart * (-length).exp());
                 table.covariance.push(covariance);
                 table.slope.push(slope);
@@ -112,6 +119,22 @@ impl Kernel {
     }
 }
 
+/// Where an ordered knob's levels lie: one step apart, but counts that leave none out by their
+/// logarithms, since one thread more is much to one thread and little to sixty.
+fn places(knob: &Knob) -> Vec<f64> {
+    let counts = knob.levels.iter().map(|level| match level {
+        Value::Number(count) if *count > 0 => Some(*count as f64),
+        _ => None,
+    });
+    let counts: Vec<f64> = counts.map_while(|count| count).collect();
+    let dense = counts.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
+    if dense && counts.len() == knob.levels.len() {
+        counts.into_iter().map(f64::ln).collect()
+    } else {
+        (0..knob.levels.len()).map(|level| level as f64).collect()
+    }
+}
+
 /// Matérn 3/2 at `distance` in length scales, and its logarithm's derivative by the logarithm
 /// of the length scale.
 fn matern(distance: f64) -> (f64, f64) {
@@ -119,17 +142,27 @@ fn matern(distance: f64) -> (f64, f64) {
     ((1.0 + r) * (-r).exp(), r * r / (1.0 + r))
 }
 
-impl<'a> Process<'a> {
+impl Process {
     /// Conditions the process on `data`; `None` where rounding errors make that impossible.
-    pub fn new(space: &Space, data: &'a Data, scales: &Scales) -> Option<Self> {
+    pub fn new(space: &Space, data: Data, scales: &Scales) -> Option<Self> {
         let kernel = Kernel::new(space, scales);
         let n = data.len();
-        let factor = Factor::new(n, covariances(&kernel, data, scales.noise.exp()))?;
+        let factor = Factor::new(n, covariances(&kernel, &data, scales.noise.exp()))?;
         let surprises = data.surprises();
         let weights = factor.solve(&surprises);
         let fit: f64 = weights.iter().zip(&surprises).map(|(w, y)| w * y).sum();
         let variance = (fit / n as f64).max(1e-6);
         Some(Self { data, kernel, factor, weights, variance })
+    }
+
+    /// The log cost that a target of this process stands for.
+    pub fn log_cost(&self, target: f64) -> f64 {
+        self.data.scale.log_cost(target)
+    }
+
+    /// The log cost that a target's deviation stands for.
+    pub fn log_deviation(&self, deviation: f64) -> f64 {
+        self.data.scale.deviation * deviation
     }
 
     /// Mean and standard deviation of each candidate's true log cost.
@@ -147,7 +180,8 @@ impl<'a> Process<'a> {
                 row.iter_mut().zip(&levels).for_each(|(cell, &level)| *cell *= from[level]);
             }
         }
-        let mut means = self.data.expectations(chunk);
+        let (mut means, doubts): (Vec<f64>, Vec<f64>) =
+            self.data.expectations(chunk).into_iter().unzip();
         for (row, weight) in cross.chunks(m).zip(&self.weights) {
             means.iter_mut().zip(row).for_each(|(mean, cell)| *mean += weight * cell);
         }
@@ -156,8 +190,10 @@ impl<'a> Process<'a> {
         for row in cross.chunks(m) {
             known.iter_mut().zip(row).for_each(|(sum, cell)| *sum += cell * cell);
         }
-        let deviation = |known: f64| (self.variance * (1.0 - known).max(1e-9)).sqrt();
-        means.into_iter().zip(known).map(|(mean, known)| (mean, deviation(known))).collect()
+        let own = |known: f64| (self.variance * (1.0 - known).max(1e-9)).sqrt();
+        let deviations =
+            known.into_iter().zip(doubts).map(|(known, doubt)| own(known).hypot(doubt));
+        means.into_iter().zip(deviations).collect()
     }
 }
 
@@ -165,7 +201,7 @@ impl<'a> Process<'a> {
 /// `noise`. What `scales` call noise beyond that is a candidate's own: smoothing must not take
 /// it away. `None` where rounding errors make that impossible.
 pub(super) fn truths(space: &Space, data: &Data, scales: &Scales, noise: f64) -> Option<Vec<f64>> {
-    let variance = Process::new(space, data, scales)?.variance;
+    let variance = Process::new(space, data.clone(), scales)?.variance;
     let noise = noise / variance;
     let own = (scales.noise.exp() - noise).max(LEAST_OWN);
     let n = data.len();

@@ -8,6 +8,7 @@ mod pool;
 mod prior;
 mod promise;
 mod repeat;
+mod stages;
 mod success;
 mod voice;
 
@@ -21,13 +22,15 @@ use self::pool::Pool;
 use self::prior::Prior;
 use self::promise::Promise;
 pub(super) use self::repeat::choose;
+use self::stages::{Stages, Taught};
 use self::success::Success;
 pub(super) use self::voice::Voice;
 use super::draw::Draw;
 use super::earlier::Belief;
 use super::objective::Objective;
 use super::propose::{Proposal, Propose};
-use crate::space::Candidate;
+use crate::search::Observation;
+use crate::space::{Candidate, Space};
 
 /// Proposes by voices in turn.
 pub(super) struct Modelled {
@@ -43,6 +46,18 @@ pub(super) struct Modelled {
 struct Lesson {
     scales: Scales,
     prior: Option<Prior>,
+    stages: Taught,
+}
+
+impl Lesson {
+    /// What is believed in the light of `observations`.
+    fn prior(&self, space: &Space, observations: &[Observation]) -> Option<Prior> {
+        if self.prior.as_ref().is_some_and(Prior::is_earlier) {
+            return self.prior.clone();
+        }
+        let stages = Stages::new(space, observations, &self.stages);
+        stages.map(|stages| Prior::Stages(Rc::new(stages))).or_else(|| self.prior.clone())
+    }
 }
 
 /// Candidates drawn evenly before the first model. Drawing them far apart was worse: they end up
@@ -104,7 +119,7 @@ impl Modelled {
             return draw.wanted(rng, wanted).map(Next::New);
         }
         let lesson = self.lesson(objective, observed);
-        data.expect(lesson.prior.as_ref());
+        data.expect(lesson.prior(objective.space(), &objective.observations()).as_ref());
         if asked.is_empty() && observed > REPEAT_FROM && observed.is_multiple_of(REPEAT) {
             let doubtful = repeat::doubtful(objective.space(), &data, &lesson.scales);
             if let Some(doubtful) = doubtful {
@@ -134,15 +149,21 @@ impl Modelled {
             let start =
                 last.map_or_else(|| Scales::usual(space), |(_, lesson)| lesson.scales.clone());
             if next > observed {
-                return last.map_or(Lesson { scales: start, prior: None }, |(_, l)| l.clone());
+                return last.map_or(
+                    Lesson { scales: start, prior: None, stages: Taught::default() },
+                    |(_, l)| l.clone(),
+                );
             }
             let steps = if last.is_none() { 30 } else { 8 };
             let known = &objective.observations()[..next];
             let prior = Prior::new(space, known, beliefs);
+            let before = last.map(|(_, lesson)| &lesson.stages);
+            let stages = Taught::by(space, known, before, steps);
+            let mut lesson = Lesson { scales: start, prior, stages };
             let mut data = Data::new(known);
-            data.expect(prior.as_ref());
-            let scales = fit(space, &data.thinned(FITTED_TO), &start, steps);
-            self.lessons.push((next, Lesson { scales, prior }));
+            data.expect(lesson.prior(space, known).as_ref());
+            lesson.scales = fit(space, &data.thinned(FITTED_TO), &lesson.scales, steps);
+            self.lessons.push((next, lesson));
         }
     }
 }

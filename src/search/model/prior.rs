@@ -1,15 +1,17 @@
 //! Prior: what is believed of a candidate before anything like it was measured.
 //!
 //! Either the laws of scaling, where they hold, or what earlier searches found, whichever has
-//! foretold this search's own observations better. The Gaussian process models what is left.
+//! foretold this search's own observations better. Where nothing earlier does, and stages were
+//! timed, each stage has a process of its own, which needs no law. The last process models the rest.
 
 use std::rc::Rc;
 
 use super::data::Data;
+use super::stages::Stages;
 use crate::search::Observation;
 use crate::search::earlier::{Belief, Earlier};
 use crate::search::objective::log_like;
-use crate::search::scaling::{Scaling, Table, Timed};
+use crate::search::scaling::{Row, Scaling, Table, Timed};
 use crate::space::{Candidate, Space};
 
 /// Trials' worth of belief in what earlier searches found.
@@ -22,6 +24,10 @@ const LEAST: f64 = 0.05;
 pub(in crate::search) enum Prior {
     /// By how its stages scale.
     Laws(Rc<Table>),
+    /// That the workers of a pool share a stage, and no more.
+    Shared(Rc<Row>),
+    /// By what is known of each stage.
+    Stages(Rc<Stages>),
     /// By earlier searches: log cost is `offset` and `slope` times what each says.
     Earlier { beliefs: Rc<Vec<Belief>>, slope: f64, offset: f64 },
 }
@@ -73,11 +79,22 @@ impl Prior {
         (slope >= LEAST && missed < all).then(|| (prior, 1.0 - missed / all))
     }
 
-    /// Log cost.
-    pub fn log_cost(&self, candidate: &Candidate) -> f64 {
+    /// Whether it is what earlier searches found.
+    pub fn is_earlier(&self) -> bool {
+        matches!(self, Self::Earlier { .. })
+    }
+
+    /// Log costs, and how far off they may be (standard deviation; none where nobody knows).
+    pub fn log_costs(&self, candidates: &[Candidate]) -> Vec<(f64, f64)> {
+        let each =
+            |log: &dyn Fn(&Candidate) -> f64| candidates.iter().map(|c| (log(c), 0.0)).collect();
         match self {
-            Self::Laws(table) => log_like(table.log_seconds(candidate).exp()),
-            Self::Earlier { beliefs, slope, offset } => offset + slope * sum(beliefs, candidate),
+            Self::Laws(table) => each(&|candidate| log_like(table.log_seconds(candidate).exp())),
+            Self::Shared(row) => each(&|candidate| log_like(row.log_seconds(candidate).exp())),
+            Self::Stages(stages) => stages.log_costs(candidates),
+            Self::Earlier { beliefs, slope, offset } => {
+                each(&|candidate| offset + slope * sum(beliefs, candidate))
+            }
         }
     }
 }

@@ -73,7 +73,7 @@ impl Choice<'_, '_> {
         let space = self.draw.space();
         let scales = self.lesson.scales.varied(rng);
         let told = with_process.then(|| self.data.clone().thinned(CONDITIONED_ON));
-        let process = told.as_ref().and_then(|told| Process::new(space, told, &scales));
+        let process = told.and_then(|told| Process::new(space, told, &scales));
         let forest = (with_forest || process.is_none()).then(|| Forest::new(space, self.data, rng));
         let predict = |candidates: &[Candidate]| match (&process, &forest) {
             (Some(process), Some(forest)) => {

@@ -3,7 +3,7 @@
 //! Each stage's time follows a [`Law`] of its threads, times what the other knobs do to it; the
 //! pipeline is as slow as the slowest of its parts that work side by side: the models' stages one
 //! after another, and each pool. The report draws [`Scaling::stages`]; the Gaussian process takes
-//! [`Scaling::seconds`] for its mean where [`Scaling::holds`].
+//! [`Scaling::seconds`] for its mean where [`Scaling::holds`] and stages tell nothing better.
 
 mod effects;
 mod law;
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use self::effects::Effects;
 pub use self::law::{Law, Point};
+pub(in crate::search) use self::table::Row;
 pub use self::table::Table;
 use crate::space::Value;
 use crate::trial::{Phase, Trial};
@@ -21,13 +22,13 @@ use crate::trial::{Phase, Trial};
 const LEAST: usize = 5;
 const DIFFERENT: usize = 3;
 /// The share of the variance of log cost that a law must explain in trials that it did not see.
-const GOOD: f64 = 0.6;
+pub(in crate::search) const GOOD: f64 = 0.6;
 /// Parts that trials are divided into to see how well the others foretell each.
 const PARTS: usize = 5;
 
 /// The knob that gives a stage its threads, and whether they are a pool of which each takes a
 /// clip of its own.
-const THREADS: [(&str, &str, bool); 8] = [
+pub(in crate::search) const THREADS: [(&str, &str, bool); 8] = [
     ("read", "io_workers", true),
     ("preprocess", "preprocess_workers", true),
     ("pack", "batch_workers", true),
