@@ -112,8 +112,9 @@ impl Stages {
         let known = known.filter_map(|o| Some((o.candidate.clone(), log_like(o.cost()?))));
         let (candidates, costs): (Vec<Candidate>, Vec<f64>) = known.unzip();
         let told = self.log_costs(&candidates);
-        let missed = costs.iter().zip(told).map(|(cost, (told, _))| cost - told).collect();
-        1.0 - variance(missed) / variance(costs).max(f64::MIN_POSITIVE)
+        let missed = costs.iter().zip(told).map(|(cost, (told, _))| cost - told);
+        let missed: Vec<f64> = missed.collect();
+        1.0 - variance(&missed) / variance(&costs).max(f64::MIN_POSITIVE)
     }
 
     /// Log cost and its standard deviation, to first order and as if what is unknown of one
@@ -150,7 +151,7 @@ fn seconds(process: &Process, candidates: &[Candidate]) -> impl Iterator<Item = 
     })
 }
 
-fn variance(values: Vec<f64>) -> f64 {
+fn variance(values: &[f64]) -> f64 {
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
     values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count
