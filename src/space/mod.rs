@@ -36,6 +36,16 @@ pub enum Value {
     Word(String),
 }
 
+impl Value {
+    /// What it counts; `None` for a word and for what is no count of anything.
+    pub fn count(&self) -> Option<f64> {
+        match self {
+            Self::Number(count) if *count > 0 => Some(*count as f64),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -122,16 +122,11 @@ impl Kernel {
 /// Where an ordered knob's levels lie: one step apart, but counts that leave none out by their
 /// logarithms, since one thread more is much to one thread and little to sixty.
 fn places(knob: &Knob) -> Vec<f64> {
-    let counts = knob.levels.iter().map(|level| match level {
-        Value::Number(count) if *count > 0 => Some(*count as f64),
-        _ => None,
-    });
-    let counts: Vec<f64> = counts.map_while(|count| count).collect();
-    let dense = counts.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
-    if dense && counts.len() == knob.levels.len() {
-        counts.into_iter().map(f64::ln).collect()
-    } else {
-        (0..knob.levels.len()).map(|level| level as f64).collect()
+    let counts: Option<Vec<f64>> = knob.levels.iter().map(Value::count).collect();
+    let dense = |counts: &Vec<f64>| counts.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
+    match counts.filter(dense) {
+        Some(counts) => counts.into_iter().map(f64::ln).collect(),
+        None => (0..knob.levels.len()).map(|level| level as f64).collect(),
     }
 }
 

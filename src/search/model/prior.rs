@@ -11,7 +11,7 @@ use super::stages::Stages;
 use crate::search::Observation;
 use crate::search::earlier::{Belief, Earlier};
 use crate::search::objective::log_like;
-use crate::search::scaling::{Row, Scaling, Table, Timed};
+use crate::search::scaling::{Scaling, Table, Timed};
 use crate::space::{Candidate, Space};
 
 /// Trials' worth of belief in what earlier searches found.
@@ -24,8 +24,6 @@ const LEAST: f64 = 0.05;
 pub(in crate::search) enum Prior {
     /// By how its stages scale.
     Laws(Rc<Table>),
-    /// That the workers of a pool share a stage, and no more.
-    Shared(Rc<Row>),
     /// By what is known of each stage.
     Stages(Rc<Stages>),
     /// By earlier searches: log cost is `offset` and `slope` times what each says.
@@ -90,7 +88,6 @@ impl Prior {
             |log: &dyn Fn(&Candidate) -> f64| candidates.iter().map(|c| (log(c), 0.0)).collect();
         match self {
             Self::Laws(table) => each(&|candidate| log_like(table.log_seconds(candidate).exp())),
-            Self::Shared(row) => each(&|candidate| log_like(row.log_seconds(candidate).exp())),
             Self::Stages(stages) => stages.log_costs(candidates),
             Self::Earlier { beliefs, slope, offset } => {
                 each(&|candidate| offset + slope * sum(beliefs, candidate))

@@ -4,14 +4,11 @@
 //! how stages add up is known (Astudillo and Frazier, *Bayesian optimization of composite
 //! functions*, 2019): the models' one after another, each pool beside them.
 
-use std::rc::Rc;
-
 use super::FITTED_TO;
 use super::data::Data;
 use super::gp::{Process, Scales, fit};
-use super::prior::Prior;
 use crate::search::objective::log_like;
-use crate::search::scaling::{GOOD, Row, THREADS};
+use crate::search::scaling::{GOOD, THREADS};
 use crate::search::{Finding, Observation};
 use crate::space::{Candidate, Space, Value};
 
@@ -25,10 +22,16 @@ pub(super) struct Taught(Vec<Lesson>);
 #[derive(Clone)]
 struct Lesson {
     stage: &'static str,
-    /// The pool's knob, where it is one.
-    workers: Option<&'static str>,
-    shared: Rc<Row>,
+    /// Those of the pool, where it is one.
+    workers: Option<Workers>,
     scales: Scales,
+}
+
+/// How many workers share a stage, by the level of a knob.
+#[derive(Clone, Debug)]
+struct Workers {
+    position: usize,
+    counts: Vec<f64>,
 }
 
 impl Taught {
@@ -41,51 +44,45 @@ impl Taught {
         steps: usize,
     ) -> Self {
         let lesson = |(stage, knob, is_pool): (&'static str, &'static str, bool)| {
-            let workers = is_pool.then_some(knob);
-            let shared = Rc::new(Row::shared(space, workers)?);
+            let workers = if is_pool { Some(Workers::of(space, knob)?) } else { None };
+            let data = Some(timed(observations, stage)).filter(|data| data.len() >= LEAST)?;
             let last = before.and_then(|b| b.0.iter().find(|lesson| lesson.stage == stage));
-            let scales = last.map_or_else(|| Scales::usual(space), |last| last.scales.clone());
-            let mut lesson = Lesson { stage, workers, shared, scales };
-            let data = lesson.data(space, observations).filter(|data| data.len() >= LEAST)?;
-            lesson.scales = fit(space, &data.thinned(FITTED_TO), &lesson.scales, steps);
-            Some(lesson)
+            let start = last.map_or_else(|| Scales::usual(space), |last| last.scales.clone());
+            let scales = fit(space, &data.thinned(FITTED_TO), &start, steps);
+            Some(Lesson { stage, workers, scales })
         };
         Self(THREADS.into_iter().filter_map(lesson).collect())
     }
 }
 
-impl Lesson {
-    /// The seconds a clip that the pipeline waits for this stage; `None` where its workers are
-    /// not counted.
-    fn data(&self, space: &Space, observations: &[Observation]) -> Option<Data> {
-        let position = self.workers.map(|knob| space.knob(knob));
-        let position = match position {
-            Some(None) => return None,
-            position => position.flatten().map(|(position, _)| position),
-        };
-        let timed = |observation: &Observation| {
-            observation.cost()?;
-            let busy = observation.stages.get(self.stage).filter(|busy| **busy > 0.0)?;
-            let workers = match position.map(|p| space.value(&observation.candidate, p)) {
-                Some(Value::Number(workers)) => *workers as f64,
-                Some(Value::Word(_)) => return None,
-                None => 1.0,
-            };
-            let finding = Finding::Cost(busy / workers);
-            Some(Observation::new(observation.candidate.clone(), finding))
-        };
-        let timed: Vec<Observation> = observations.iter().filter_map(timed).collect();
-        let mut data = Data::unclipped(&timed);
-        data.expect(Some(&Prior::Shared(Rc::clone(&self.shared))));
-        Some(data)
+impl Workers {
+    /// Those that `knob` counts; `None` where it is no knob of the space, or counts nothing.
+    fn of(space: &Space, knob: &str) -> Option<Self> {
+        let (position, knob) = space.knob(knob)?;
+        let counts = knob.levels.iter().map(Value::count).collect::<Option<_>>()?;
+        Some(Self { position, counts })
     }
+
+    fn count(&self, candidate: &Candidate) -> f64 {
+        self.counts[candidate.level(self.position)]
+    }
+}
+
+/// The busy seconds a clip of `stage`.
+fn timed(observations: &[Observation], stage: &str) -> Data {
+    let timed = observations.iter().filter_map(|observation| {
+        observation.cost()?;
+        let busy = observation.stages.get(stage).filter(|busy| **busy > 0.0)?;
+        Some(Observation::new(observation.candidate.clone(), Finding::Cost(*busy)))
+    });
+    Data::unclipped(&timed.collect::<Vec<_>>())
 }
 
 /// What is known of every stage.
 #[derive(Debug)]
 pub(in crate::search) struct Stages {
     models: Vec<Process>,
-    pools: Vec<Process>,
+    pools: Vec<(Process, Workers)>,
 }
 
 impl Stages {
@@ -97,11 +94,12 @@ impl Stages {
     ) -> Option<Self> {
         let mut stages = Self { models: Vec::new(), pools: Vec::new() };
         for lesson in &taught.0 {
-            let data = lesson.data(space, observations)?.thinned(FITTED_TO);
+            let data = timed(observations, lesson.stage).thinned(FITTED_TO);
             let process = Process::new(space, data, &lesson.scales)?;
-            let side =
-                if lesson.workers.is_some() { &mut stages.pools } else { &mut stages.models };
-            side.push(process);
+            match &lesson.workers {
+                Some(workers) => stages.pools.push((process, workers.clone())),
+                None => stages.models.push(process),
+            }
         }
         (!taught.0.is_empty() && stages.explained(observations) >= GOOD).then_some(stages)
     }
@@ -127,11 +125,12 @@ impl Stages {
             }
         }
         let mut slowest = models;
-        for process in &self.pools {
-            for (most, (seconds, deviation)) in slowest.iter_mut().zip(seconds(process, candidates))
-            {
-                if seconds > most.0 {
-                    *most = (seconds, deviation);
+        for (process, workers) in &self.pools {
+            let busy = seconds(process, candidates).zip(candidates);
+            for (most, ((seconds, deviation), candidate)) in slowest.iter_mut().zip(busy) {
+                let count = workers.count(candidate);
+                if seconds / count > most.0 {
+                    *most = (seconds / count, deviation / count);
                 }
             }
         }
@@ -143,7 +142,7 @@ impl Stages {
     }
 }
 
-/// Seconds of one stage and their standard deviation.
+/// Busy seconds of one stage and their standard deviation.
 fn seconds(process: &Process, candidates: &[Candidate]) -> impl Iterator<Item = (f64, f64)> {
     process.predict(candidates).into_iter().map(|(mean, deviation)| {
         let seconds = process.log_cost(mean).exp();

@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 
 use self::effects::Effects;
 pub use self::law::{Law, Point};
-pub(in crate::search) use self::table::Row;
 pub use self::table::Table;
 use crate::space::Value;
 use crate::trial::{Phase, Trial};
@@ -62,10 +61,7 @@ impl Timed {
     }
 
     fn threads(&self, knob: &str) -> Option<f64> {
-        match self.knobs.get(knob)? {
-            Value::Number(threads) if *threads > 0 => Some(*threads as f64),
-            _ => None,
-        }
+        self.knobs.get(knob)?.count()
     }
 }
 

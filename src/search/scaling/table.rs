@@ -12,9 +12,8 @@ pub struct Table {
     overlap: f64,
 }
 
-/// ln seconds a clip of one stage, a sum over the knobs.
 #[derive(Clone, Debug)]
-pub(in crate::search) struct Row {
+struct Row {
     is_pool: bool,
     /// ln seconds by what the space leaves alone.
     fixed: f64,
@@ -34,7 +33,8 @@ impl Table {
     pub fn log_seconds(&self, candidate: &Candidate) -> f64 {
         let (mut models, mut pools) = (0.0, 0.0_f64);
         for row in &self.stages {
-            let seconds = row.log_seconds(candidate).exp();
+            let levels = candidate.levels().zip(&row.levels).map(|(level, logs)| logs[level]);
+            let seconds = (row.fixed + levels.sum::<f64>()).exp();
             if row.is_pool {
                 pools = pools.max(seconds);
             } else {
@@ -46,28 +46,6 @@ impl Table {
 }
 
 impl Row {
-    /// Of a stage without a law: no more than that the workers of a pool, the knob called `threads`,
-    /// each take a clip of their own. `None` where their number is no number.
-    pub fn shared(space: &Space, threads: Option<&str>) -> Option<Self> {
-        let log = |value: &Value| match value {
-            Value::Number(count) => Some(-(*count.max(&1) as f64).ln()),
-            Value::Word(_) => None,
-        };
-        let levels = |knob: &crate::space::Knob| {
-            let is_shared = threads == Some(knob.name.as_str());
-            let level = |value| if is_shared { log(value) } else { Some(0.0) };
-            knob.levels.iter().map(level).collect::<Option<Vec<f64>>>()
-        };
-        let levels = space.knobs.iter().map(levels).collect::<Option<_>>()?;
-        Some(Self { is_pool: threads.is_some(), fixed: 0.0, levels })
-    }
-
-    /// ln seconds a clip.
-    pub fn log_seconds(&self, candidate: &Candidate) -> f64 {
-        let levels = candidate.levels().zip(&self.levels).map(|(level, logs)| logs[level]);
-        self.fixed + levels.sum::<f64>()
-    }
-
     fn new(law: &StageLaw, space: &Space) -> Option<Self> {
         let log = |knob: &str, value: &Value| match value {
             Value::Number(threads) if knob == law.knob => {
