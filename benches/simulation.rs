@@ -362,9 +362,9 @@ impl<'a> Model<'a> {
             .collect();
         let model: f64 = stages.values().sum();
         let slowest = pools.iter().map(|(_, busy, n)| busy / *n as f64).fold(model, f64::max);
-        // The first batch waits for its pictures, the last for its files.
+        // The first batch waits for its pictures, the last for its files; each worker has a clip.
         let batch = f64::from(self.knobs.batch_size);
-        let ends = batch * (0.9 / workers.preprocess as f64 + 0.25 / workers.io as f64);
+        let ends: f64 = pools.iter().map(|(_, busy, n)| busy * (batch / *n as f64).max(1.0)).sum();
         stages.extend(pools.map(|(name, busy, _)| (name.to_owned(), busy)));
         (slowest + ends / self.clips, stages)
     }

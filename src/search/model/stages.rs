@@ -2,7 +2,8 @@
 //!
 //! A knob that matters to one stage stands out in that stage's time and is lost in the whole's, and
 //! how stages add up is known (Astudillo and Frazier, *Bayesian optimization of composite
-//! functions*, 2019): the models' one after another, each pool beside them.
+//! functions*, 2019): the models' one after another, each pool beside them, and at both ends of a
+//! repetition the pools alone, since the first batch has to be prepared and the last to be written.
 
 use super::FITTED_TO;
 use super::data::Data;
@@ -23,15 +24,37 @@ pub(super) struct Taught(Vec<Lesson>);
 struct Lesson {
     stage: &'static str,
     /// Those of the pool, where it is one.
-    workers: Option<Workers>,
+    workers: Option<Count>,
     scales: Scales,
 }
 
-/// How many workers share a stage, by the level of a knob.
+/// What a knob counts, by its level.
 #[derive(Clone, Debug)]
-struct Workers {
+struct Count {
     position: usize,
     counts: Vec<f64>,
+}
+
+/// How much of a repetition the pools work alone.
+#[derive(Clone, Debug)]
+struct Ends {
+    batch_size: Count,
+    /// Clips of a repetition.
+    clips: f64,
+}
+
+impl Ends {
+    /// `None` where batches have one size, or nobody says how many clips there are.
+    fn of(space: &Space) -> Option<Self> {
+        let clips = *space.given.facts.get("clips")? as f64;
+        Some(Self { batch_size: Count::of(space, "batch_size")?, clips })
+    }
+
+    /// Seconds a clip that a pool's `workers`, each of which takes a clip of its own, are waited
+    /// for if each works on it for a second.
+    fn share(&self, candidate: &Candidate, workers: f64) -> f64 {
+        (self.batch_size.of_candidate(candidate) / workers).max(1.0) / self.clips
+    }
 }
 
 impl Taught {
@@ -44,7 +67,7 @@ impl Taught {
         steps: usize,
     ) -> Self {
         let lesson = |(stage, knob, is_pool): (&'static str, &'static str, bool)| {
-            let workers = if is_pool { Some(Workers::of(space, knob)?) } else { None };
+            let workers = if is_pool { Some(Count::of(space, knob)?) } else { None };
             let data = Some(timed(observations, stage)).filter(|data| data.len() >= LEAST)?;
             let last = before.and_then(|b| b.0.iter().find(|lesson| lesson.stage == stage));
             let start = last.map_or_else(|| Scales::usual(space), |last| last.scales.clone());
@@ -55,7 +78,7 @@ impl Taught {
     }
 }
 
-impl Workers {
+impl Count {
     /// Those that `knob` counts; `None` where it is no knob of the space, or counts nothing.
     fn of(space: &Space, knob: &str) -> Option<Self> {
         let (position, knob) = space.knob(knob)?;
@@ -63,7 +86,7 @@ impl Workers {
         Some(Self { position, counts })
     }
 
-    fn count(&self, candidate: &Candidate) -> f64 {
+    fn of_candidate(&self, candidate: &Candidate) -> f64 {
         self.counts[candidate.level(self.position)]
     }
 }
@@ -82,7 +105,8 @@ fn timed(observations: &[Observation], stage: &str) -> Data {
 #[derive(Debug)]
 pub(in crate::search) struct Stages {
     models: Vec<Process>,
-    pools: Vec<(Process, Workers)>,
+    pools: Vec<(Process, Count)>,
+    ends: Option<Ends>,
 }
 
 impl Stages {
@@ -92,7 +116,7 @@ impl Stages {
         observations: &[Observation],
         taught: &Taught,
     ) -> Option<Self> {
-        let mut stages = Self { models: Vec::new(), pools: Vec::new() };
+        let mut stages = Self { models: Vec::new(), pools: Vec::new(), ends: Ends::of(space) };
         for lesson in &taught.0 {
             let data = timed(observations, lesson.stage).thinned(FITTED_TO);
             let process = Process::new(space, data, &lesson.scales)?;
@@ -125,20 +149,24 @@ impl Stages {
             }
         }
         let mut slowest = models;
+        let mut ends = vec![0.0; candidates.len()];
         for (process, workers) in &self.pools {
             let busy = seconds(process, candidates).zip(candidates);
-            for (most, ((seconds, deviation), candidate)) in slowest.iter_mut().zip(busy) {
-                let count = workers.count(candidate);
+            let parts = slowest.iter_mut().zip(&mut ends).zip(busy);
+            for ((most, end), ((seconds, deviation), candidate)) in parts {
+                let count = workers.of_candidate(candidate);
                 if seconds / count > most.0 {
                     *most = (seconds / count, deviation / count);
                 }
+                *end +=
+                    self.ends.as_ref().map_or(0.0, |ends| seconds * ends.share(candidate, count));
             }
         }
         let log = |(seconds, deviation): (f64, f64)| {
             let seconds = seconds.max(f64::MIN_POSITIVE);
             (seconds.ln(), deviation / seconds)
         };
-        slowest.into_iter().map(log).collect()
+        slowest.into_iter().zip(ends).map(|((s, d), end)| log((s + end, d))).collect()
     }
 }
 
@@ -201,6 +229,34 @@ mod tests {
             let off = log_cost - log_like(truth);
             assert!(off.abs() < 0.1, "{candidate:?} {log_cost} {truth}");
             assert!(doubt > 0.0 && doubt < 0.3, "{doubt}");
+        }
+    }
+
+    #[test]
+    fn the_first_batch_is_waited_for_as_long_as_its_size_takes_the_workers() {
+        let text = "schema = 1\nname = 'x'\nwhy = 'x'\ngiven = { clips = 8 }\nbaseline = { \
+                    batch_size = 1, preprocess_workers = 1 }\n[knob]\n\
+                    batch_size = { why = '', values = [1, 2, 4, 8] }\n\
+                    preprocess_workers = { why = '', values = [1, 2, 4, 8] }\n";
+        let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
+        // A clip takes the model 1 s and a worker 2 s, whatever the batch.
+        let seconds = |candidate: &Candidate| {
+            let counts = [1.0, 2.0, 4.0, 8.0];
+            let (batch, workers) = (counts[candidate.level(0)], counts[candidate.level(1)]);
+            f64::max(1.0, 2.0 / workers) + 2.0 * f64::max(batch / workers, 1.0) / 8.0
+        };
+        let observed = |candidate: Candidate| Observation {
+            finding: Finding::Cost(seconds(&candidate)),
+            candidate,
+            stages: [("denoise".to_owned(), 1.0), ("preprocess".to_owned(), 2.0)].into(),
+        };
+        let at = |batch| (0..4).map(move |workers| Candidate::new([batch, workers]));
+        let seen: Vec<Observation> = at(0).chain(at(1)).map(observed).collect();
+        let taught = Taught::by(&space, &seen, None, 30);
+        let unseen: Vec<Candidate> = at(3).collect();
+        let told = Stages::new(&space, &seen, &taught).unwrap().log_costs(&unseen);
+        for (candidate, (log_cost, _)) in unseen.iter().zip(told) {
+            assert!((log_cost - log_like(seconds(candidate))).abs() < 0.01, "{candidate:?} {log_cost}");
         }
     }
 
