@@ -23,11 +23,11 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use wan22_tune::budget::{self, Budget};
-use wan22_tune::cmd::own::REPETITIONS;
 use wan22_tune::confirm::{Confirmation, Verdict};
 use wan22_tune::durable::Disk;
 use wan22_tune::journal::{self, Journal};
 use wan22_tune::machine::Machine;
+use wan22_tune::measure::Repetitions;
 use wan22_tune::measure::process::Programs;
 use wan22_tune::results::Folder;
 use wan22_tune::search::{Plan, StrategyName};
@@ -217,11 +217,15 @@ impl Rig for Simulated<'_> {
         let slow = 1.0 + self.drift * started_s / self.total_s;
         let truth = self.times[order.values] * slow * self.noise_of(&self.noise.processes);
         let mut samples = Vec::new();
-        let mut wall_s = OVERHEAD_S + CLIPS * truth;
-        for _ in 0..REPETITIONS {
+        let setup_s = OVERHEAD_S + CLIPS * truth;
+        let (mut wall_s, mut count) = (setup_s, 1);
+        while samples.len() < count {
             let seconds = truth * self.noise_of(&self.noise.repetitions);
             wall_s += CLIPS * seconds;
             samples.push(Sample { seconds, ..Sample::default() });
+            if samples.len() == 1 {
+                count = Repetitions::USUAL.count(setup_s, CLIPS * seconds) as usize;
+            }
             if order.hopeless_s.is_some_and(|limit| seconds > limit) {
                 break;
             }
@@ -335,7 +339,8 @@ fn tune(
     let scratch = tempfile::tempdir_in(shared_memory())?;
     let folder = Folder::new(scratch.path());
     let bench = bench(scratch.path(), seed)?;
-    let journal = Journal::create(&folder.journal(), rig.baseline.keys(), REPETITIONS as usize)?;
+    let journal =
+        Journal::create(&folder.journal(), rig.baseline.keys(), Repetitions::USUAL.most as usize)?;
     let journal = journal.on(Box::new(Careless));
     let budget = Budget::on(now, total);
     let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.rung(0);
@@ -423,7 +428,7 @@ fn bench(scratch: &Path, seed: u64) -> Result<Bench> {
         images: Vec::new(),
         scratch: scratch.to_owned(),
         seed,
-        repetitions: REPETITIONS,
+        repetitions: Repetitions::USUAL,
         stop: Arc::default(),
         own: None,
     })

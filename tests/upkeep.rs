@@ -12,6 +12,7 @@ use wan22_tune::budget::Budget;
 use wan22_tune::drift::Drift;
 use wan22_tune::journal::{self, Journal};
 use wan22_tune::machine::Machine;
+use wan22_tune::measure::Repetitions;
 use wan22_tune::measure::process::Programs;
 use wan22_tune::results::Folder;
 use wan22_tune::search::{Plan, StrategyName};
@@ -113,7 +114,7 @@ fn bench(scratch: &Path) -> Bench {
         images: Vec::new(),
         scratch: scratch.to_owned(),
         seed: 1,
-        repetitions: 3,
+        repetitions: Repetitions::exactly(3),
         stop: Arc::default(),
         own: None,
     }

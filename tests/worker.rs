@@ -10,6 +10,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use wan22_tune::architecture::EXPERTS;
 use wan22_tune::launch::{Effect, MemoryPolicy, Placement, bound};
+use wan22_tune::measure::Repetitions;
 use wan22_tune::measure::wire::{Job, Message, VERSION};
 use wan22_tune::settings::{
     ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision, Settings, Workers,
@@ -58,7 +59,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
             numerics: Numerics::default(),
             environment: [].into(),
         },
-        repetitions: 2,
+        repetitions: Repetitions::exactly(2),
         warmup: 0,
         images,
         output: output.to_owned(),
@@ -128,7 +129,7 @@ fn told(job: &Job) -> Told {
         other => panic!("{other:?}"),
     };
     let samples: Vec<Sample> = messages.into_iter().map(sample).collect();
-    assert_eq!(samples.len(), job.repetitions as usize);
+    assert_eq!(samples.len(), job.repetitions.least as usize);
     Told { effect: *effect, samples, peak_rss_bytes, stage_rss_bytes, quality, peak }
 }
 
@@ -185,7 +186,7 @@ fn every_job_runs_its_own_stages_and_keeps_what_it_makes() {
         let stages = WorkloadFile::parse(text).unwrap().rung(0).stages;
         job.workload = Workload { name: (*name).to_owned(), stages, ..job.workload };
         job.images.truncate(job.workload.has(Stage::Read).into());
-        (job.repetitions, job.warmup) = (1, 1);
+        (job.repetitions, job.warmup) = (Repetitions::exactly(1), 1);
         let told = told(&job);
         let mut expected: Vec<String> = job.workload.stages.iter().map(Stage::to_string).collect();
         expected.sort();
@@ -208,7 +209,7 @@ fn random_weights_have_their_true_size_and_are_found_where_they_lie() {
     let stages = vec![Stage::Decode, Stage::Write];
     job.workload = Workload { name: "vae-decode".to_owned(), stages, ..job.workload };
     job.weights = None;
-    (job.repetitions, job.warmup) = (1, 1);
+    (job.repetitions, job.warmup) = (Repetitions::exactly(1), 1);
     let told = told(&job);
     assert!(told.effect.weights_bytes.values().sum::<u64>() > 1 << 30);
     assert!(told.peak_rss_bytes > 2_220_000_000);
@@ -222,7 +223,7 @@ fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made()
     let sizes =
         Sizes { width: 64, height: 96, window_width: 64, window_height: 96, ..job.workload.sizes };
     job.workload.sizes = sizes;
-    (job.warmup, job.repetitions, job.settings.vae_tile_size) = (1, 1, 32);
+    (job.warmup, job.repetitions, job.settings.vae_tile_size) = (1, Repetitions::exactly(1), 32);
     let tiled = told(&job);
     let peak = tiled.peak.expect("who makes the reference measures the peak");
     assert!(peak.gflops > 1.0 && peak.gb_s > 0.1, "{peak:?}");
@@ -259,7 +260,7 @@ fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made()
 fn another_size_of_the_job_has_a_reference_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let mut job = job(vec![picture(folder.path())], folder.path());
-    (job.warmup, job.repetitions) = (1, 1);
+    (job.warmup, job.repetitions) = (1, Repetitions::exactly(1));
     let small = told(&job).quality.unwrap();
     job.workload.sizes = Sizes { width: 96, height: 96, ..job.workload.sizes };
     let large = told(&job).quality.unwrap();
@@ -324,7 +325,7 @@ fn two_experts_denoise_around_an_image() {
     job.weights = Some(a14b(&folder.path().join("a14b")));
     let sizes = Sizes { window_frames: 5, steps: 2, ..job.workload.sizes };
     job.workload.sizes = sizes;
-    (job.warmup, job.repetitions) = (1, 1);
+    (job.warmup, job.repetitions) = (1, Repetitions::exactly(1));
     let told = told(&job);
     assert_as_asked(&told.effect, &job);
     assert!(folder.path().join("clip-0001-frame-004.jpg").exists());
@@ -345,7 +346,7 @@ fn a_hundred_repetitions_take_no_more_memory_than_ten() {
     let mut job = job(vec![picture(folder.path())], folder.path());
     job.warmup = 1;
     let mut peak = |repetitions| {
-        job.repetitions = repetitions;
+        job.repetitions = Repetitions::exactly(repetitions);
         told(&job).peak_rss_bytes as f64
     };
     let (ten, hundred) = (peak(10), peak(100));

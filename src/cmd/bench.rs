@@ -9,10 +9,11 @@ use rustix::process::{getpid, set_child_subreaper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::job::Job;
-use super::{Usage, job, own};
+use super::{Usage, job};
 use crate::architecture::Model;
 use crate::cli::BenchArgs;
 use crate::machine::Machine;
+use crate::measure::Repetitions;
 use crate::measure::process::Programs;
 use crate::own::Own;
 use crate::preprocess;
@@ -77,7 +78,7 @@ pub fn plan(
         min_psnr_db: args.min_psnr,
         scratch: std::env::temp_dir(),
         seed: 1,
-        repetitions: own::REPETITIONS,
+        repetitions: Repetitions::USUAL,
         stop: Arc::default(),
         machine,
         baseline,

@@ -32,8 +32,7 @@ pub struct MeasureArgs {
     /// none is named.
     #[arg(long, num_args = 0..=1, value_name = "PRESET|FILE")]
     baseline: Option<Option<BaselineChoice>>,
-    /// Measured repetitions, after one to warm up: 4 unless said otherwise, and 3 whole runs of a
-    /// command of your own.
+    /// Measured repetitions, after one to warm up: unless said otherwise as in a tune.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
     repetitions: Option<u32>,
     /// When to give up.

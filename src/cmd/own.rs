@@ -13,16 +13,10 @@ use super::Usage;
 use crate::budget;
 use crate::cli::TuneArgs;
 use crate::launch::handover;
+use crate::measure::Repetitions;
 use crate::own::metric::{Goal, Source};
 use crate::own::module::{Inputs, OwnModule};
 use crate::own::{Own, OwnCommand};
-
-/// Repetitions of the pipeline in a trial: more cost trials, and with fewer most of the smallest
-/// job's trials under the baseline spend over a third of their time before the first one.
-pub const REPETITIONS: u32 = 4;
-
-/// Runs of a command in a trial, which pays for all that it does anew each time.
-const RUNS: u32 = 3;
 
 /// Your own job instead of the pipeline.
 #[derive(Clone, Debug, Args)]
@@ -136,23 +130,22 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
         args.space.space.get_or_insert("command".to_owned());
     } else if args.own.module.is_some() {
         args.space.space.get_or_insert("module".to_owned());
-    } else if args.repetitions() < 3 {
-        return Err(Usage(format!("--repetitions {}: give 3 to 9", args.repetitions())).into());
+    } else if let Some(few) = args.repetitions.filter(|&given| given < Repetitions::USUAL.least) {
+        return Err(Usage(format!("--repetitions {few}: give 3 to 9")).into());
     }
     Ok(args)
 }
 
 impl OwnArgs {
     /// How often a trial is measured; `given` where a flag says so.
-    pub fn repetitions(&self, given: Option<u32>) -> u32 {
-        let usual = if self.words.is_empty() { REPETITIONS } else { RUNS };
-        given.unwrap_or(usual)
+    pub fn repetitions(&self, given: Option<u32>) -> Repetitions {
+        Repetitions::of(!self.words.is_empty(), given)
     }
 }
 
 impl TuneArgs {
     /// How often a trial is measured.
-    pub fn repetitions(&self) -> u32 {
+    pub fn repetitions(&self) -> Repetitions {
         self.own.repetitions(self.repetitions)
     }
 

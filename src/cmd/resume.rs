@@ -45,7 +45,7 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
         "not a tune that can go on: one that was cut before its first trial starts anew",
     )?;
     let mut flags = flags(&results)?;
-    flags.repetitions = Some(results.tune.repetitions);
+    flags.repetitions = results.tune.repetitions;
     flags.bench.wait |= args.wait;
     flags.view = args.view;
     let flags = own::suit(&flags)?.at(results.tune.own.as_ref());
@@ -55,7 +55,7 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     compare(&results, &flags, &prepared)?;
     sweep(&folder)?;
     let knobs = prepared.bench.baseline.knobs.values();
-    let repetitions = flags.repetitions() as usize;
+    let repetitions = flags.repetitions().most as usize;
     let (mut journal, mut trials) = Journal::reopen(&folder.journal(), knobs.keys(), repetitions)?;
     if let Some(trial) = interruption::take(&folder, journal.next_number())? {
         journal.append(&trial)?;

@@ -24,7 +24,8 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
     let Prepared { bench, job, .. } = &prepared;
     let (copies, folder) = (Copies(bench), Folder::new(scratch.path()));
     let usual = copies.baseline();
-    let journal = Journal::create(&folder.journal(), usual.keys(), args.repetitions() as usize)?;
+    let journal =
+        Journal::create(&folder.journal(), usual.keys(), args.repetitions().most as usize)?;
     let mut progress = Progress::new(bench, budget, args.view);
     let mut session = Session::new(bench, &progress, budget, &folder, journal).on(&copies);
     let workload = workload(job, &mut session, budget.total().as_secs_f64())?;

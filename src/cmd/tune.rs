@@ -46,7 +46,8 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let smallest = prepared.job.smallest();
     write_space(&folder, &prepared.space(args, &smallest)?.0, &smallest, &tune)?;
     let knobs = prepared.bench.baseline.knobs.values();
-    let journal = Journal::create(&folder.journal(), knobs.keys(), args.repetitions() as usize)?;
+    let journal =
+        Journal::create(&folder.journal(), knobs.keys(), args.repetitions().most as usize)?;
     carry_on(args, prepared, budget, &folder, tune, (journal, Vec::new()))
 }
 
@@ -108,7 +109,7 @@ impl Prepared {
             seed: args.seed,
             strategy: args.strategy.to_string(),
             preset: bench.baseline.preset,
-            repetitions: args.repetitions(),
+            repetitions: args.repetitions,
             weights: bench.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: bench.min_psnr_db,
             arguments: words.into_iter().skip(1).collect(),

@@ -11,13 +11,14 @@ use serde_json::json;
 use super::job::Job;
 use super::progress::{Progress, ViewArgs};
 use super::signature::SignatureArgs;
-use super::{Usage, bench, job, own};
+use super::{Usage, bench, job};
 use crate::budget::{self, Budget};
 use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
 use crate::durable;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::Likeness;
+use crate::measure::Repetitions;
 use crate::profile::verification::{Finding, Verification};
 use crate::report::number::percent;
 use crate::results::Folder;
@@ -48,13 +49,9 @@ pub struct VerifyArgs {
     /// for this machine.
     #[arg(long, value_name = "PRESET|FILE")]
     baseline: Option<BaselineChoice>,
-    /// Measured repetitions a trial, after one to warm up.
-    #[arg(
-        long,
-        default_value_t = own::REPETITIONS,
-        value_parser = clap::value_parser!(u32).range(1..=9)
-    )]
-    repetitions: u32,
+    /// Measured repetitions a trial, after one to warm up: unless said otherwise as in a tune.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
+    repetitions: Option<u32>,
     /// Decides the order of runs.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -91,12 +88,13 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let _lock = Lock::take(args.bench.wait)?;
     let scratch = bench::scratch(&std::env::temp_dir())?;
     bench.scratch = scratch.path().to_owned();
-    (bench.seed, bench.repetitions) = (args.seed, args.repetitions);
+    (bench.seed, bench.repetitions) = (args.seed, Repetitions::of(false, args.repetitions));
     let budget = Budget::start(args.budget);
     let mut progress = Progress::new(&bench, budget, ViewArgs::default());
     let folder = Folder::new(scratch.path());
     let usual = bench.baseline();
-    let journal = Journal::create(&folder.journal(), usual.keys(), args.repetitions as usize)?;
+    let journal =
+        Journal::create(&folder.journal(), usual.keys(), bench.repetitions.most as usize)?;
     let mut session = Session::new(&bench, &progress, budget, &folder, journal);
     let measured = session.verify(&workload, &knobs.values());
     let trials = session.trials().to_vec();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Repetitions;
 use super::lines::shortened;
 use super::wire::Message;
 use crate::launch::Effect;
@@ -15,7 +16,7 @@ const LONGEST_S: f64 = 1e6;
 #[derive(Clone, Debug)]
 pub struct Answer {
     trial: u64,
-    repetitions: usize,
+    repetitions: Repetitions,
     is_done: bool,
     is_cut: bool,
     /// How it ended.
@@ -42,10 +43,10 @@ pub struct Answer {
 
 impl Answer {
     /// Nothing heard yet.
-    pub fn new(trial: u64, repetitions: u32) -> Self {
+    pub fn new(trial: u64, repetitions: Repetitions) -> Self {
         Self {
             trial,
-            repetitions: repetitions as usize,
+            repetitions,
             is_done: false,
             is_cut: false,
             outcome: Outcome::Ok,
@@ -77,7 +78,7 @@ impl Answer {
     /// than others, and its detail says so.
     pub fn cut_above(&mut self, limit: Option<f64>) -> bool {
         let ([sample], Some(limit)) = (&self.samples[..], limit) else { return false };
-        self.is_cut = !self.is_failed() && self.repetitions > 1 && sample.cost() > limit;
+        self.is_cut = !self.is_failed() && self.repetitions.most > 1 && sample.cost() > limit;
         if self.is_cut {
             self.detail = match sample.metric {
                 None => {
@@ -149,8 +150,9 @@ impl Answer {
         if self.setup_s.is_none() {
             return Err("a sample before `ready`".to_owned());
         }
-        if self.samples.len() == self.repetitions {
-            return Err(format!("more than {} samples", self.repetitions));
+        let most = self.repetitions.most;
+        if self.samples.len() == most as usize {
+            return Err(format!("more than {most} samples"));
         }
         is_duration("seconds", sample.seconds)?;
         if sample.seconds == 0.0 {
@@ -169,9 +171,9 @@ impl Answer {
     /// # Errors
     /// What is missing.
     pub fn complete(&self) -> Result<(), String> {
-        let said = self.samples.len();
-        if !self.is_done || said != self.repetitions {
-            return Err(format!("ended early, after {said} of {} samples:", self.repetitions));
+        let (said, least) = (self.samples.len(), self.repetitions.least);
+        if !self.is_done || said < least as usize {
+            return Err(format!("ended early, after {said} of {least} samples:"));
         }
         Ok(())
     }

@@ -5,8 +5,10 @@ pub mod command;
 mod lines;
 mod noise;
 pub mod process;
+mod repetitions;
 pub mod replay;
 mod tree;
 pub mod wire;
 
 pub use noise::{NoiseWatch, ticks};
+pub use repetitions::Repetitions;

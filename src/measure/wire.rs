@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Repetitions;
 use crate::launch::Effect;
 use crate::own::module::OwnModule;
 use crate::settings::Settings;
@@ -16,7 +17,7 @@ use crate::trial::{Outcome, Peak, Quality, Sample};
 use crate::workload::Workload;
 
 /// The version of this protocol; a worker refuses another one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The file in a job's `references` that shows the reference picture.
 pub const REFERENCE_VIEW: &str = "reference.png";
@@ -35,8 +36,8 @@ pub struct Job {
     pub workload: Workload,
     /// How to run it.
     pub settings: Settings,
-    /// Repetitions after the warm-up.
-    pub repetitions: u32,
+    /// How often it is measured after the warm-up.
+    pub repetitions: Repetitions,
     /// Single batches before, not reported.
     pub warmup: u32,
     /// Input pictures, JPEG or PNG.

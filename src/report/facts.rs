@@ -4,6 +4,7 @@ use super::number::{bytes, count, span};
 use super::table::Table;
 use super::trials;
 use crate::machine::{Machine, Node};
+use crate::measure::Repetitions;
 use crate::own::Own;
 use crate::results::Results;
 use crate::workload::{Sizes, Stage, Workload};
@@ -78,7 +79,9 @@ pub fn tune(results: &Results) -> Table {
     // A command's own warm-up runs are among its facts.
     let is_command = matches!(tune.own, Some(Own::Command(_)));
     let (one, warmup) = if is_command { ("run", "") } else { ("repetition", " after a warm-up") };
-    fact("a trial", format!("{}{warmup}", count(tune.repetitions as usize, one)));
+    let Repetitions { least, most } = Repetitions::of(is_command, tune.repetitions);
+    let few = if least < most { format!("{least} to ") } else { String::new() };
+    fact("a trial", format!("{few}{}{warmup}", count(most as usize, one)));
     if let Some(peak) = trials::peak_memory(results) {
         fact("peak memory", peak);
     }

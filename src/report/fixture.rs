@@ -74,7 +74,7 @@ impl Made {
             seed: 7,
             strategy: "annealing".to_owned(),
             preset,
-            repetitions: 3,
+            repetitions: Some(3),
             weights: None,
             min_psnr_db: 30.0,
             arguments: Vec::new(),

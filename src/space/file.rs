@@ -63,8 +63,9 @@ pub struct Tune {
     pub strategy: String,
     /// The baseline's preset.
     pub preset: Preset,
-    /// Repetitions a trial.
-    pub repetitions: u32,
+    /// Repetitions a trial, where the user wanted so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repetitions: Option<u32>,
     /// The user's own weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,

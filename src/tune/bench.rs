@@ -14,7 +14,7 @@ use crate::machine::Machine;
 use crate::measure::answer::Answer;
 use crate::measure::command::Runs;
 use crate::measure::process::{self, Limit, Programs};
-use crate::measure::{NoiseWatch, wire};
+use crate::measure::{NoiseWatch, Repetitions, wire};
 use crate::own::{Own, OwnCommand};
 use crate::profile::Profile;
 use crate::settings::{Baseline, Knobs, Settings};
@@ -51,8 +51,8 @@ pub struct Bench {
     pub scratch: PathBuf,
     /// Seeds everything.
     pub seed: u64,
-    /// Repetitions a trial.
-    pub repetitions: u32,
+    /// How often a trial measures; a command runs the least of it.
+    pub repetitions: Repetitions,
     /// Set when somebody wants the tuner to finish.
     pub stop: Arc<AtomicBool>,
 }
@@ -183,7 +183,7 @@ impl Bench {
         limit: Limit,
     ) -> Result<Answer> {
         let stop = || self.stop.load(Ordering::Relaxed);
-        let (tuner, repetitions) = (&*self.programs.tuner, self.repetitions);
+        let (tuner, repetitions) = (&*self.programs.tuner, self.repetitions.least);
         let runs = Runs { command, tuner, profile, settings, repetitions, limit, stop: &stop };
         runs.answer(number)
     }

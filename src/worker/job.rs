@@ -112,15 +112,26 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     }
     let stage_rss_bytes = trial.scenario.take_peaks();
     let effect = Box::new(trial.effect());
-    say(&Message::Ready { trial: job.trial, setup_s: usage::age_s()?, effect })?;
-    for _ in 0..job.repetitions {
-        let sample = trial.run()?;
-        say(&Message::Sample { trial: job.trial, sample })?;
-    }
+    repeat(job, effect, || trial.run())?;
     let peak_rss_bytes = stage_rss_bytes.values().fold(usage::peak_rss_bytes()?, |a, b| a.max(*b));
     let (quality, peak) = trial.compare(&rehearsed)?;
     let trial = job.trial;
     Ok(say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, peak })?)
+}
+
+/// Says that all is ready, and measures as often as the preparation is worth it.
+pub fn repeat(
+    job: &Job,
+    effect: Box<Effect>,
+    mut measure: impl FnMut() -> Result<Sample>,
+) -> Result<()> {
+    let (trial, setup_s) = (job.trial, usage::age_s()?);
+    say(&Message::Ready { trial, setup_s, effect })?;
+    let begun = Instant::now();
+    let mut say_sample = || say(&Message::Sample { trial, sample: measure()? });
+    say_sample()?;
+    let count = job.repetitions.count(setup_s, begun.elapsed().as_secs_f64());
+    (1..count).try_for_each(|_| say_sample())
 }
 
 /// The models' sizes; refuses what can't be run, naming the key.
@@ -141,7 +152,7 @@ fn check(job: &Job) -> Result<Architecture> {
     ensure!(settings.batch_size > 0, "settings.batch_size is 0: give at least 1");
     let reads = workload.has(Stage::Read);
     ensure!(!reads || !job.images.is_empty(), "job.images is empty: give at least one picture");
-    ensure!(job.repetitions > 0, "job.repetitions is 0: give at least 1");
+    ensure!(job.repetitions.least > 0, "job.repetitions.least is 0: give at least 1");
     scenario::architecture(workload, job.weights.as_deref())
 }
 

@@ -12,7 +12,7 @@ use wan22_tune::preprocess::Pools;
 use wan22_tune::settings::{MatmulPrecision, Numerics};
 use wan22_tune::trial::{Outcome, Sample};
 
-use crate::job::{Failure, misapplied, say};
+use crate::job::{Failure, misapplied, repeat, say};
 use crate::native;
 use crate::usage::{self, Usage};
 
@@ -44,11 +44,7 @@ pub fn do_job(job: &Job, module: &OwnModule) -> Result<(), Failure> {
     let call_s = begun.elapsed().as_secs_f64().max(1e-9);
     let calls = (REPETITION_S / call_s).clamp(1.0, MOST_CALLS) as u32;
     let effect = Box::new(trial.effect());
-    say(&Message::Ready { trial: job.trial, setup_s: usage::age_s()?, effect })?;
-    for _ in 0..job.repetitions {
-        let sample = trial.repeat(calls)?;
-        say(&Message::Sample { trial: job.trial, sample })?;
-    }
+    repeat(job, effect, || trial.repeat(calls))?;
     let peak_rss_bytes = usage::peak_rss_bytes()?;
     trial.compare(&reference)?;
     let (trial, stage_rss_bytes) = (job.trial, [].into());

@@ -49,7 +49,7 @@ fn answer(job: &Job) {
 
 fn measured(job: &Job) {
     say(&ready(job));
-    for n in 0..job.repetitions {
+    for n in 0..job.repetitions.least {
         // A little noise that differs between trials, so that nothing is measured exactly.
         let noise = 1.0 + 0.001 * f64::from((job.trial as u32 * 7 + n * 3) % 5);
         sample(job, seconds(job) * noise);
@@ -178,7 +178,7 @@ fn signal(name: &str) {
 /// The best trial of all but for its picture.
 fn pictured(job: &Job, psnr_db: f64) {
     say(&ready(job));
-    for _ in 0..job.repetitions {
+    for _ in 0..job.repetitions.least {
         sample(job, 0.001);
     }
     done(job, Some(psnr_db));
@@ -190,7 +190,7 @@ fn misapplied(job: &Job, wrong: &str) {
     let Message::Ready { trial, setup_s, mut effect } = ready(job) else { unreachable!() };
     distort(&mut effect, wrong);
     say(&Message::Ready { trial, setup_s, effect });
-    for _ in 0..job.repetitions {
+    for _ in 0..job.repetitions.least {
         sample(job, 0.001);
     }
     done(job, None);

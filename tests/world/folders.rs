@@ -175,7 +175,7 @@ fn tune() -> Tune {
         seed: 1,
         strategy: "random".to_owned(),
         preset: Preset::Threadripper5995wx,
-        repetitions: 3,
+        repetitions: Some(3),
         weights: None,
         arguments: Vec::new(),
         worker: None,

@@ -12,6 +12,7 @@ use anyhow::Result;
 
 use super::answer::Answer;
 use super::process::Limit;
+use crate::measure::Repetitions;
 use crate::own::OwnCommand;
 use crate::own::metric::{Metric, Source};
 use crate::settings::Settings;
@@ -47,7 +48,7 @@ impl Runs<'_> {
     pub fn answer(&self, number: u64) -> Result<Answer> {
         let started = Instant::now();
         let source = self.command.source().map_err(anyhow::Error::msg)?;
-        let mut answer = Answer::new(number, self.repetitions);
+        let mut answer = Answer::new(number, Repetitions::exactly(self.repetitions));
         for round in 0..self.command.warmup + self.repetitions {
             if round == self.command.warmup {
                 answer.setup_s = Some(started.elapsed().as_secs_f64());
