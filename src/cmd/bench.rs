@@ -78,7 +78,7 @@ pub fn plan(
         min_psnr_db: args.min_psnr,
         scratch: std::env::temp_dir(),
         seed: 1,
-        repetitions: Repetitions::USUAL,
+        repetitions: Repetitions::OF_COMMAND,
         stop: Arc::default(),
         machine,
         baseline,

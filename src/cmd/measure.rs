@@ -71,7 +71,8 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     };
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
     bench.scratch = scratch.path().to_owned();
-    (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
+    (bench.seed, bench.repetitions) =
+        (args.seed, args.own.repetitions(args.repetitions, args.limit));
     let _lock = Lock::take(args.bench.wait)?;
     let workload = match &job {
         Job::Pipeline(file) => file.rung(args.size),

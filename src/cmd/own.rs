@@ -13,7 +13,7 @@ use super::Usage;
 use crate::budget;
 use crate::cli::TuneArgs;
 use crate::launch::handover;
-use crate::measure::Repetitions;
+use crate::measure::repetitions::{self, Repetitions};
 use crate::own::metric::{Goal, Source};
 use crate::own::module::{Inputs, OwnModule};
 use crate::own::{Own, OwnCommand};
@@ -130,7 +130,7 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
         args.space.space.get_or_insert("command".to_owned());
     } else if args.own.module.is_some() {
         args.space.space.get_or_insert("module".to_owned());
-    } else if let Some(few) = args.repetitions.filter(|&given| given < Repetitions::USUAL.least) {
+    } else if let Some(few) = args.repetitions.filter(|&given| given < repetitions::LEAST) {
         return Err(Usage(format!("--repetitions {few}: give 3 to 9")).into());
     }
     Ok(args)
@@ -138,15 +138,17 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
 
 impl OwnArgs {
     /// How often a trial is measured; `given` where a flag says so.
-    pub fn repetitions(&self, given: Option<u32>) -> Repetitions {
-        Repetitions::of(!self.words.is_empty(), given)
+    pub fn repetitions(&self, given: Option<u32>, budget: Duration) -> Repetitions {
+        let is_command = !self.words.is_empty();
+        let usual = if is_command { Repetitions::OF_COMMAND } else { Repetitions::within(budget) };
+        given.map_or(usual, Repetitions::exactly)
     }
 }
 
 impl TuneArgs {
     /// How often a trial is measured.
     pub fn repetitions(&self) -> Repetitions {
-        self.own.repetitions(self.repetitions)
+        self.own.repetitions(self.repetitions, self.budget.unwrap_or_default())
     }
 
     /// The same flags for a job that was begun in its own folder.

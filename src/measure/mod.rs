@@ -5,7 +5,7 @@ pub mod command;
 mod lines;
 mod noise;
 pub mod process;
-mod repetitions;
+pub mod repetitions;
 pub mod replay;
 mod tree;
 pub mod wire;

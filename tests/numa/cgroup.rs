@@ -12,16 +12,20 @@ const ROOT: &str = "/sys/fs/cgroup";
 /// Moves this process into a group of its own with these CPUs and nodes, and so many microseconds
 /// of CPU time each tenth of a second.
 pub fn enter(name: &str, cpus: &str, nodes: &str, quota: &str) {
-    fs::write(format!("{ROOT}/cgroup.subtree_control"), "+cpuset +cpu").unwrap();
+    enter_with(name, &[("cpuset.cpus", cpus), ("cpuset.mems", nodes), ("cpu.max", quota)]);
+}
+
+/// Moves this process into a group of its own with so much memory.
+pub fn enter_with_memory(name: &str, bytes: u64) {
+    enter_with(name, &[("memory.max", &bytes.to_string())]);
+}
+
+fn enter_with(name: &str, limits: &[(&str, &str)]) {
+    fs::write(format!("{ROOT}/cgroup.subtree_control"), "+cpuset +cpu +memory").unwrap();
     let folder = format!("{ROOT}/{name}");
     fs::create_dir(&folder).unwrap();
     let me = std::process::id().to_string();
-    for (file, text) in [
-        ("cpuset.cpus", cpus),
-        ("cpuset.mems", nodes),
-        ("cpu.max", quota),
-        ("cgroup.procs", me.as_str()),
-    ] {
+    for (file, text) in limits.iter().chain(&[("cgroup.procs", me.as_str())]) {
         fs::write(format!("{folder}/{file}"), text).unwrap();
     }
 }

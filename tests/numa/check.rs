@@ -1,5 +1,7 @@
 //! What every guest has to pass.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -7,12 +9,13 @@ use std::time::Duration;
 use wan22_tune::architecture::Architecture;
 use wan22_tune::launch::{Demand, Layout, MemoryMode, proven};
 use wan22_tune::machine::Machine;
+use wan22_tune::measure::Repetitions;
 use wan22_tune::measure::process::Programs;
 use wan22_tune::settings::{Baseline, Knobs, Preset};
 use wan22_tune::space::Value;
-use wan22_tune::trial::{Outcome, Phase};
+use wan22_tune::trial::{Outcome, Phase, Trial};
 use wan22_tune::tune::{Bench, Order, Rig};
-use wan22_tune::workload::{BUILT_IN, WorkloadFile};
+use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 /// Starts a trial in every layout with every memory mode that this machine is said to have, and
 /// wants each to be read back as asked. Says how many there were.
@@ -22,25 +25,41 @@ pub fn every_setting_holds() -> usize {
     let bench = bench(scratch.path().to_owned(), workload.model.architecture());
     let mut trials = 0;
     for knobs in settings(&bench.machine, &bench.baseline.knobs) {
-        let values = knobs.values();
-        let order = Order {
-            phase: Phase::Search,
-            pair: None,
-            strategy: "",
-            workload: &workload,
-            values: &values,
-            min_psnr_db: 0.0,
-            limit: Duration::from_secs(60),
-            left: Duration::from_secs(60),
-            hopeless_s: None,
-        };
-        let trial = bench.run(1, &order).unwrap();
+        let trial = trial(&bench, &workload, &knobs);
         let words = format!("layout {}, memory mode {}", knobs.affinity, knobs.memory_mode);
         assert_eq!(trial.outcome, Outcome::Ok, "{words}: {}", trial.detail);
         println!("{words}: as asked, in {:.1} s", trial.wall_s);
         trials += 1;
     }
     trials
+}
+
+/// A trial of the baseline whose worker takes memory until somebody stops it. The tuner does not:
+/// it is told that there is more than the machine has.
+pub fn trial_of_a_devourer() -> Trial {
+    let scratch = tempfile::tempdir().unwrap();
+    let workload = WorkloadFile::parse(BUILT_IN[0].1).unwrap().rung(0);
+    let mut bench = bench(scratch.path().to_owned(), workload.model.architecture());
+    bench.programs.worker = scratch.path().join("devourer");
+    // `tail` keeps a line until it has seen its end.
+    fs::write(&bench.programs.worker, "#!/bin/sh\nexec tail /dev/zero\n").unwrap();
+    fs::set_permissions(&bench.programs.worker, fs::Permissions::from_mode(0o755)).unwrap();
+    trial(&bench, &workload, &bench.baseline.knobs)
+}
+
+fn trial(bench: &Bench, workload: &Workload, knobs: &Knobs) -> Trial {
+    let order = Order {
+        phase: Phase::Search,
+        pair: None,
+        strategy: "",
+        workload,
+        values: &knobs.values(),
+        min_psnr_db: 0.0,
+        limit: Duration::from_secs(60),
+        left: Duration::from_secs(60),
+        hopeless_s: None,
+    };
+    bench.run(1, &order).unwrap()
 }
 
 /// What the tuner prints and what it warns of.
@@ -68,7 +87,7 @@ fn bench(scratch: PathBuf, parts: Architecture) -> Bench {
         images: Vec::new(),
         scratch,
         seed: 1,
-        repetitions: 1,
+        repetitions: Repetitions::exactly(1),
         stop: Default::default(),
         machine,
         baseline,

@@ -35,7 +35,7 @@ fn work(job: &Job) -> Vec<Message> {
         Ok(effect) => {
             let ready = Message::Ready { trial, setup_s: 0.01, effect: Box::new(effect) };
             let sample = Sample { seconds: 0.01, ..Sample::default() };
-            let samples = (0..job.repetitions)
+            let samples = (0..job.repetitions.least)
                 .map(|_| Message::Sample { trial, sample: sample.clone() })
                 .collect::<Vec<_>>();
             let done = Message::Done {

@@ -256,7 +256,10 @@ mod tests {
         let unseen: Vec<Candidate> = at(3).collect();
         let told = Stages::new(&space, &seen, &taught).unwrap().log_costs(&unseen);
         for (candidate, (log_cost, _)) in unseen.iter().zip(told) {
-            assert!((log_cost - log_like(seconds(candidate))).abs() < 0.01, "{candidate:?} {log_cost}");
+            assert!(
+                (log_cost - log_like(seconds(candidate))).abs() < 0.01,
+                "{candidate:?} {log_cost}"
+            );
         }
     }
 
