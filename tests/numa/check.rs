@@ -11,6 +11,8 @@ use wan22_tune::launch::{Demand, Layout, MemoryMode, proven};
 use wan22_tune::machine::Machine;
 use wan22_tune::measure::Repetitions;
 use wan22_tune::measure::process::Programs;
+use wan22_tune::own::metric::Goal;
+use wan22_tune::own::{Own, OwnCommand};
 use wan22_tune::settings::{Baseline, Knobs, Preset};
 use wan22_tune::space::Value;
 use wan22_tune::trial::{Outcome, Phase, Trial};
@@ -34,17 +36,29 @@ pub fn every_setting_holds() -> usize {
     trials
 }
 
-/// A trial of the baseline whose worker takes memory until somebody stops it. The tuner does not:
-/// it is told that there is more than the machine has.
-pub fn trial_of_a_devourer() -> Trial {
+/// Trials of a worker and of a command that take memory until somebody stops them. The tuner does
+/// not: it is told that there is more than the machine has.
+pub fn trials_of_devourers() -> [Trial; 2] {
     let scratch = tempfile::tempdir().unwrap();
     let workload = WorkloadFile::parse(BUILT_IN[0].1).unwrap().rung(0);
     let mut bench = bench(scratch.path().to_owned(), workload.model.architecture());
-    bench.programs.worker = scratch.path().join("devourer");
+    let knobs = bench.baseline.knobs.clone();
     // `tail` keeps a line until it has seen its end.
+    bench.programs.worker = scratch.path().join("devourer");
     fs::write(&bench.programs.worker, "#!/bin/sh\nexec tail /dev/zero\n").unwrap();
     fs::set_permissions(&bench.programs.worker, fs::Permissions::from_mode(0o755)).unwrap();
-    trial(&bench, &workload, &bench.baseline.knobs)
+    let of_worker = trial(&bench, &workload, &knobs);
+    bench.own = Some(Own::Command(OwnCommand {
+        words: ["tail", "/dev/zero"].map(str::to_owned).to_vec(),
+        folder: "/".to_owned(),
+        profile_env: "WAN22_PROFILE".to_owned(),
+        warmup: 0,
+        timeout_s: None,
+        metric: None,
+        goal: Goal::default(),
+        check: None,
+    }));
+    [of_worker, trial(&bench, &workload, &knobs)]
 }
 
 fn trial(bench: &Bench, workload: &Workload, knobs: &Knobs) -> Trial {

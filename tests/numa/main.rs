@@ -9,8 +9,7 @@ mod seccomp;
 use guest::Guest;
 use wan22_tune::launch::{Layout, MemoryMode};
 use wan22_tune::machine::Machine;
-use wan22_tune::results::{Folder, Results};
-use wan22_tune::trial::{Outcome, Trial};
+use wan22_tune::trial::Outcome;
 
 /// Two packages of a node each.
 const TWO_NODES: Guest =
@@ -82,29 +81,11 @@ in_guest!(a_cpuset_and_a_quota, TWO_NODES, || {
     assert!(noise.throttled_periods.unwrap() > 2, "{noise:?}");
 });
 
-/// Kept in a file without a name: of no process's own memory, so that no watch over processes sees it.
-const HOARD: &str =
-    "import os\nfile = os.memfd_create('hoard')\nwhile os.write(file, bytes(1 << 20)): pass";
-
 in_guest!(memory_that_the_kernel_runs_out_of, TWO_NODES, || {
-    let by_the_kernel = "killed by the kernel for want of memory (oom_kill ";
     cgroup::enter_with_memory("small", 320 << 20);
-    let trial = check::trial_of_a_devourer();
-    assert_eq!(trial.outcome, Outcome::OutOfMemory, "{}", trial.detail);
-    assert!(trial.detail.starts_with(by_the_kernel), "{}", trial.detail);
-
-    let scratch = tempfile::tempdir().unwrap();
-    std::env::set_current_dir(scratch.path()).unwrap();
-    let job = format!("[ $WAN22_BATCH_SIZE = 1 ] && exec python3 -c \"{HOARD}\"; echo t=2");
-    let metric = ["--metric", "t=([0-9])"];
-    check::tuner(&[&["--budget", "60s"], &metric[..], &["--", "sh", "-c", &job]].concat());
-    let folder = std::fs::read_dir("results").unwrap().next().unwrap().unwrap().path();
-    let trials = Results::open(&Folder::new(folder)).unwrap().trials;
-    let devours = |trial: &Trial| trial.knobs["batch_size"].to_string() == "1";
-    let (devourers, others): (Vec<Trial>, Vec<Trial>) = trials.into_iter().partition(devours);
-    assert!(devourers.first().unwrap().number < others.last().unwrap().number, "it went on");
-    for trial in devourers {
+    for trial in check::trials_of_devourers() {
         assert_eq!(trial.outcome, Outcome::OutOfMemory, "{}", trial.detail);
+        let by_the_kernel = "killed by the kernel for want of memory (oom_kill ";
         assert!(trial.detail.starts_with(by_the_kernel), "{}", trial.detail);
     }
 });
