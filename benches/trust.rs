@@ -38,8 +38,6 @@ use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
 use wan22_tune::tune::{Bench, Order, Rig, Session, Watch};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
-/// How often a trial measures, as in a long tune.
-const REPETITIONS: Repetitions = Repetitions { least: 3, most: 9 };
 /// Seconds of a trial outside repetitions.
 const OVERHEAD_S: f64 = 5.0;
 
@@ -226,7 +224,7 @@ impl Rig for Simulated<'_> {
             wall_s += CLIPS * seconds;
             samples.push(Sample { seconds, ..Sample::default() });
             if samples.len() == 1 {
-                count = REPETITIONS.count(setup_s, CLIPS * seconds) as usize;
+                count = Repetitions::USUAL.count(setup_s, CLIPS * seconds) as usize;
             }
             if order.hopeless_s.is_some_and(|limit| seconds > limit) {
                 break;
@@ -342,7 +340,7 @@ fn tune(
     let folder = Folder::new(scratch.path());
     let bench = bench(scratch.path(), seed)?;
     let journal =
-        Journal::create(&folder.journal(), rig.baseline.keys(), REPETITIONS.most as usize)?;
+        Journal::create(&folder.journal(), rig.baseline.keys(), Repetitions::USUAL.most as usize)?;
     let journal = journal.on(Box::new(Careless));
     let budget = Budget::on(now, total);
     let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.rung(0);
@@ -430,7 +428,7 @@ fn bench(scratch: &Path, seed: u64) -> Result<Bench> {
         images: Vec::new(),
         scratch: scratch.to_owned(),
         seed,
-        repetitions: REPETITIONS,
+        repetitions: Repetitions::USUAL,
         stop: Arc::default(),
         own: None,
     })

@@ -78,7 +78,7 @@ pub fn plan(
         min_psnr_db: args.min_psnr,
         scratch: std::env::temp_dir(),
         seed: 1,
-        repetitions: Repetitions::OF_COMMAND,
+        repetitions: Repetitions::USUAL,
         stop: Arc::default(),
         machine,
         baseline,

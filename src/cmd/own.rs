@@ -138,9 +138,9 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
 
 impl OwnArgs {
     /// How often a trial is measured; `given` where a flag says so.
-    pub fn repetitions(&self, given: Option<u32>, budget: Duration) -> Repetitions {
+    pub fn repetitions(&self, given: Option<u32>) -> Repetitions {
         let is_command = !self.words.is_empty();
-        let usual = if is_command { Repetitions::OF_COMMAND } else { Repetitions::within(budget) };
+        let usual = if is_command { Repetitions::OF_COMMAND } else { Repetitions::USUAL };
         given.map_or(usual, Repetitions::exactly)
     }
 }
@@ -148,7 +148,7 @@ impl OwnArgs {
 impl TuneArgs {
     /// How often a trial is measured.
     pub fn repetitions(&self) -> Repetitions {
-        self.own.repetitions(self.repetitions, self.budget.unwrap_or_default())
+        self.own.repetitions(self.repetitions)
     }
 
     /// The same flags for a job that was begun in its own folder.

@@ -88,8 +88,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let _lock = Lock::take(args.bench.wait)?;
     let scratch = bench::scratch(&std::env::temp_dir())?;
     bench.scratch = scratch.path().to_owned();
-    let usual = || Repetitions::within(args.budget);
-    let repetitions = args.repetitions.map_or_else(usual, Repetitions::exactly);
+    let repetitions = args.repetitions.map_or(Repetitions::USUAL, Repetitions::exactly);
     (bench.seed, bench.repetitions) = (args.seed, repetitions);
     let budget = Budget::start(args.budget);
     let mut progress = Progress::new(&bench, budget, ViewArgs::default());

@@ -1,10 +1,6 @@
 //! Repetitions: how often a trial measures.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
-
-use crate::journal::MOST_SAMPLES;
 
 /// The share of a trial that its preparation may take. Closing takes a hundredth or two more, so that
 /// what is not measured stays under 35%.
@@ -12,12 +8,6 @@ const PREPARATION: f64 = 0.33;
 
 /// What it takes to tell noise.
 pub const LEAST: u32 = 3;
-
-/// So many are always possible.
-const FEW: u32 = 5;
-
-/// Budget for each that is possible.
-const A_REPETITION: Duration = Duration::from_secs(30);
 
 /// Bounds of how often a trial measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,11 +22,9 @@ impl Repetitions {
     /// Runs of a command, which pays for all that it does anew each time.
     pub const OF_COMMAND: Self = Self::exactly(LEAST);
 
-    /// Those of a job in the worker, of whose trials a small budget must have room for some.
-    pub fn within(budget: Duration) -> Self {
-        let most = budget.div_duration_f64(A_REPETITION) as u32;
-        Self { least: LEAST, most: most.clamp(FEW, MOST_SAMPLES as u32) }
-    }
+    /// Those of a job in the worker. More than five make simulated tunes find less: trials in
+    /// processes of their own tell more than repetitions in one.
+    pub const USUAL: Self = Self { least: LEAST, most: 5 };
 
     /// No fewer and no more.
     pub const fn exactly(count: u32) -> Self {
@@ -60,12 +48,9 @@ mod tests {
     #[test]
     fn the_longer_the_preparation_the_more_is_measured() {
         // 3.3 s of 10 s are 33%.
-        let long = Repetitions::within(Duration::from_secs(1800));
-        let usual = |setup_s, first_s| long.count(setup_s, first_s);
+        let usual = |setup_s, first_s| Repetitions::USUAL.count(setup_s, first_s);
         assert_eq!([usual(3.3, 6.71 / 4.0), usual(3.3, 6.69 / 4.0)], [4, 5]);
-        assert_eq!([usual(0.1, 2.0), usual(60.0, 2.0), usual(1.0, 0.0)], [3, 9, 9]);
-        assert_eq!(Repetitions::exactly(5).count(60.0, 2.0), 5);
-        let most = |budget_s| Repetitions::within(Duration::from_secs(budget_s)).count(60.0, 2.0);
-        assert_eq!([most(9), most(120), most(180), most(3600)], [5, 5, 6, 9]);
+        assert_eq!([usual(0.1, 2.0), usual(60.0, 2.0), usual(1.0, 0.0)], [3, 5, 5]);
+        assert_eq!(Repetitions::exactly(7).count(0.1, 2.0), 7);
     }
 }
