@@ -361,12 +361,32 @@ impl<'a> Model<'a> {
             .map(|work| (work.stage.to_owned(), self.seconds(work) * disturbed))
             .collect();
         let model: f64 = stages.values().sum();
-        let slowest = pools.iter().map(|(_, busy, n)| busy / *n as f64).fold(model, f64::max);
-        // The first batch waits for its pictures, the last for its files; each worker has a clip.
-        let batch = f64::from(self.knobs.batch_size);
-        let ends: f64 = pools.iter().map(|(_, busy, n)| busy * (batch / *n as f64).max(1.0)).sum();
         stages.extend(pools.map(|(name, busy, _)| (name.to_owned(), busy)));
-        (slowest + ends / self.clips, stages)
+        (self.whole(model, &pools) / self.clips, stages)
+    }
+
+    /// Seconds of a repetition, event by event: pictures are read and prepared one a worker,
+    /// batches packed one a worker, then the models take them in turn, and all write the files.
+    fn whole(&self, model: f64, pools: &[(&str, f64, usize); 4]) -> f64 {
+        let (clips, size) = (self.clips as usize, self.knobs.batch_size as usize);
+        let [(_, read, io), (_, prepare, preparers), (_, pack, packers), (_, write, _)] = *pools;
+        let (mut reads, mut prepared, mut packed) = (Vec::new(), Vec::new(), Vec::new());
+        let after = |times: &Vec<f64>, workers: usize| {
+            times.len().checked_sub(workers).map_or(0.0, |before| times[before])
+        };
+        let (mut modelled, mut written) = (0.0_f64, 0.0_f64);
+        for clip in 0..clips {
+            reads.push(after(&reads, io) + read);
+            prepared.push(after(&prepared, preparers).max(reads[clip]) + prepare);
+            let is_last = (clip + 1) % size == 0 || clip + 1 == clips;
+            if is_last {
+                let batch = (clip % size + 1) as f64;
+                packed.push(after(&packed, packers).max(prepared[clip]) + batch * pack);
+                modelled = modelled.max(packed[packed.len() - 1]) + batch * model;
+                written = written.max(modelled) + batch * write / io as f64;
+            }
+        }
+        written
     }
 
     fn disturbance(&self, busy: f64) -> f64 {

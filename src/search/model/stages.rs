@@ -2,8 +2,8 @@
 //!
 //! A knob that matters to one stage stands out in that stage's time and is lost in the whole's, and
 //! how stages add up is known (Astudillo and Frazier, *Bayesian optimization of composite
-//! functions*, 2019): the models' one after another, each pool beside them, and at both ends of a
-//! repetition the pools alone, since the first batch has to be prepared and the last to be written.
+//! functions*, 2019): the models' one after another, or the slowest pool beside them, and at both ends
+//! of a repetition what works alone: the first batch has to be prepared and the last to be written.
 
 use super::FITTED_TO;
 use super::data::Data;
@@ -50,10 +50,22 @@ impl Ends {
         Some(Self { batch_size: Count::of(space, "batch_size")?, clips })
     }
 
-    /// Seconds a clip that a pool's `workers`, each of which takes a clip of its own, are waited
-    /// for if each works on it for a second.
-    fn share(&self, candidate: &Candidate, workers: f64) -> f64 {
-        (self.batch_size.of_candidate(candidate) / workers).max(1.0) / self.clips
+    /// Clips of a batch.
+    fn batch(&self, candidate: &Candidate) -> f64 {
+        self.batch_size.of_candidate(candidate).min(self.clips)
+    }
+
+    /// Seconds a clip that one batch takes the pool which does `stage` with so many `workers`, if a
+    /// worker takes a second for a clip: each has a clip of its own, but to pack a batch, and
+    /// all share the frames that are written.
+    fn share(&self, stage: &str, candidate: &Candidate, workers: f64) -> f64 {
+        let batch = self.batch(candidate);
+        let turns = match stage {
+            "pack" => batch,
+            "write" => batch / workers,
+            _ => (batch / workers).max(1.0),
+        };
+        turns / self.clips
     }
 }
 
@@ -101,11 +113,19 @@ fn timed(observations: &[Observation], stage: &str) -> Data {
     Data::unclipped(&timed.collect::<Vec<_>>())
 }
 
+/// What is known of a stage that a pool does.
+#[derive(Debug)]
+struct Pool {
+    stage: &'static str,
+    process: Process,
+    workers: Count,
+}
+
 /// What is known of every stage.
 #[derive(Debug)]
 pub(in crate::search) struct Stages {
     models: Vec<Process>,
-    pools: Vec<(Process, Count)>,
+    pools: Vec<Pool>,
     ends: Option<Ends>,
 }
 
@@ -121,7 +141,10 @@ impl Stages {
             let data = timed(observations, lesson.stage).thinned(FITTED_TO);
             let process = Process::new(space, data, &lesson.scales)?;
             match &lesson.workers {
-                Some(workers) => stages.pools.push((process, workers.clone())),
+                Some(workers) => {
+                    let (stage, workers) = (lesson.stage, workers.clone());
+                    stages.pools.push(Pool { stage, process, workers });
+                }
                 None => stages.models.push(process),
             }
         }
@@ -148,26 +171,44 @@ impl Stages {
                 *sum = (sum.0 + seconds, deviation.hypot(sum.1));
             }
         }
-        let mut slowest = models;
-        let mut ends = vec![0.0; candidates.len()];
-        for (process, workers) in &self.pools {
-            let busy = seconds(process, candidates).zip(candidates);
-            let parts = slowest.iter_mut().zip(&mut ends).zip(busy);
-            for ((most, end), ((seconds, deviation), candidate)) in parts {
-                let count = workers.of_candidate(candidate);
-                if seconds / count > most.0 {
-                    *most = (seconds / count, deviation / count);
+        let pools: Vec<Vec<Part>> = self.pools.iter().map(|p| self.parts(p, candidates)).collect();
+        let whole = |(i, (models, candidate)): (usize, (&(f64, f64), &Candidate))| {
+            let ends: f64 = pools.iter().map(|parts| parts[i].end).sum();
+            let one_batch = self.ends.as_ref().map_or(0.0, |e| e.batch(candidate) / e.clips);
+            // The models wait for the first batch, or for every one of the slowest pool's.
+            let mut most = (models.0 + ends, models.1);
+            for Part { rate, deviation, end } in pools.iter().map(|parts| parts[i]) {
+                let seconds = rate + ends - end + models.0 * one_batch;
+                if seconds > most.0 {
+                    most = (seconds, deviation);
                 }
-                *end +=
-                    self.ends.as_ref().map_or(0.0, |ends| seconds * ends.share(candidate, count));
             }
-        }
-        let log = |(seconds, deviation): (f64, f64)| {
-            let seconds = seconds.max(f64::MIN_POSITIVE);
-            (seconds.ln(), deviation / seconds)
+            let seconds = most.0.max(f64::MIN_POSITIVE);
+            (seconds.ln(), most.1 / seconds)
         };
-        slowest.into_iter().zip(ends).map(|((s, d), end)| log((s + end, d))).collect()
+        models.iter().zip(candidates).enumerate().map(whole).collect()
     }
+
+    /// What a pool contributes to each candidate.
+    fn parts(&self, pool: &Pool, candidates: &[Candidate]) -> Vec<Part> {
+        let busy = seconds(&pool.process, candidates).zip(candidates);
+        let part = |((seconds, deviation), candidate): ((f64, f64), &Candidate)| {
+            let workers = pool.workers.of_candidate(candidate);
+            let share = |ends: &Ends| ends.share(pool.stage, candidate, workers);
+            let end = seconds * self.ends.as_ref().map_or(0.0, share);
+            Part { rate: seconds / workers, deviation: deviation / workers, end }
+        };
+        busy.map(part).collect()
+    }
+}
+
+/// Seconds a clip that a pool takes while it always has work, their standard deviation, and what one
+/// batch alone is waited for.
+#[derive(Clone, Copy)]
+struct Part {
+    rate: f64,
+    deviation: f64,
+    end: f64,
 }
 
 /// Busy seconds of one stage and their standard deviation.
@@ -239,11 +280,16 @@ mod tests {
                     batch_size = { why = '', values = [1, 2, 4, 8] }\n\
                     preprocess_workers = { why = '', values = [1, 2, 4, 8] }\n";
         let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
-        // A clip takes the model 1 s and a worker 2 s, whatever the batch.
+        // A clip takes the model 1 s and a worker 2 s, whatever the batch: event by event.
         let seconds = |candidate: &Candidate| {
-            let counts = [1.0, 2.0, 4.0, 8.0];
+            let counts = [1, 2, 4, 8];
             let (batch, workers) = (counts[candidate.level(0)], counts[candidate.level(1)]);
-            f64::max(1.0, 2.0 / workers) + 2.0 * f64::max(batch / workers, 1.0) / 8.0
+            let mut done = 0;
+            for last in (1..=8 / batch).map(|batches| batches * batch - 1) {
+                let prepared = 2 * (last / workers + 1);
+                done = done.max(prepared) + batch;
+            }
+            f64::from(done) / 8.0
         };
         let observed = |candidate: Candidate| Observation {
             finding: Finding::Cost(seconds(&candidate)),
