@@ -38,7 +38,7 @@ use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
 use wan22_tune::tune::{Bench, Order, Rig, Session, Watch};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
-/// Seconds of a trial outside repetitions.
+/// Seconds of a trial before it warms up.
 const OVERHEAD_S: f64 = 5.0;
 
 /// Seconds that pass in a repetition for each second a clip: two clips, as in its warm-up.
@@ -217,6 +217,7 @@ impl Rig for Simulated<'_> {
         let slow = 1.0 + self.drift * started_s / self.total_s;
         let truth = self.times[order.values] * slow * self.noise_of(&self.noise.processes);
         let mut samples = Vec::new();
+        let repetitions = Repetitions::USUAL.in_phase(order.phase);
         let setup_s = OVERHEAD_S + CLIPS * truth;
         let (mut wall_s, mut count) = (setup_s, 1);
         while samples.len() < count {
@@ -224,9 +225,10 @@ impl Rig for Simulated<'_> {
             wall_s += CLIPS * seconds;
             samples.push(Sample { seconds, ..Sample::default() });
             if samples.len() == 1 {
-                count = Repetitions::USUAL.count(setup_s, CLIPS * seconds) as usize;
+                count = repetitions.count(setup_s, CLIPS * seconds) as usize;
             }
-            if order.hopeless_s.is_some_and(|limit| seconds > limit) {
+            let is_first = samples.len() == 1;
+            if is_first && order.hopeless_s.is_some_and(|limit| seconds > limit) {
                 break;
             }
         }

@@ -12,6 +12,7 @@ use clap::Args;
 use super::Usage;
 use crate::budget;
 use crate::cli::TuneArgs;
+use crate::journal::MOST_SAMPLES;
 use crate::launch::handover;
 use crate::measure::repetitions::{self, Repetitions};
 use crate::own::metric::{Goal, Source};
@@ -131,7 +132,8 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     } else if args.own.module.is_some() {
         args.space.space.get_or_insert("module".to_owned());
     } else if let Some(few) = args.repetitions.filter(|&given| given < repetitions::LEAST) {
-        return Err(Usage(format!("--repetitions {few}: give 3 to 9")).into());
+        let (least, most) = (repetitions::LEAST, MOST_SAMPLES);
+        return Err(Usage(format!("--repetitions {few}: give {least} to {most}")).into());
     }
     Ok(args)
 }
@@ -139,9 +141,7 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
 impl OwnArgs {
     /// How often a trial is measured; `given` where a flag says so.
     pub fn repetitions(&self, given: Option<u32>) -> Repetitions {
-        let is_command = !self.words.is_empty();
-        let usual = if is_command { Repetitions::OF_COMMAND } else { Repetitions::USUAL };
-        given.map_or(usual, Repetitions::exactly)
+        Repetitions::of(!self.words.is_empty(), given)
     }
 }
 

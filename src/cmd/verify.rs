@@ -88,7 +88,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let _lock = Lock::take(args.bench.wait)?;
     let scratch = bench::scratch(&std::env::temp_dir())?;
     bench.scratch = scratch.path().to_owned();
-    let repetitions = args.repetitions.map_or(Repetitions::USUAL, Repetitions::exactly);
+    let repetitions = Repetitions::of(false, args.repetitions);
     (bench.seed, bench.repetitions) = (args.seed, repetitions);
     let budget = Budget::start(args.budget);
     let mut progress = Progress::new(&bench, budget, ViewArgs::default());

@@ -183,3 +183,26 @@ fn is_duration(name: &str, seconds: f64) -> Result<(), String> {
     let sane = seconds.is_finite() && (0.0..LONGEST_S).contains(&seconds);
     if sane { Ok(()) } else { Err(format!("{name} = {seconds} is no duration")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_may_say_any_number_of_samples_within_the_bounds() {
+        let heard = |samples: usize| {
+            let mut answer = Answer::new(1, Repetitions { least: 2, most: 4 });
+            let ready = Message::Ready { trial: 1, setup_s: 0.5, effect: Box::default() };
+            answer.take(ready).unwrap();
+            for _ in 0..samples {
+                let sample = Sample { seconds: 1.5, ..Sample::default() };
+                answer.take(Message::Sample { trial: 1, sample })?;
+            }
+            answer.is_done = true;
+            answer.complete()
+        };
+        assert_eq!([2, 3, 4].map(heard), [Ok(()), Ok(()), Ok(())]);
+        assert_eq!(heard(1).unwrap_err(), "ended early, after 1 of 2 samples:");
+        assert_eq!(heard(5).unwrap_err(), "more than 4 samples");
+    }
+}

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The share of a trial that its preparation may take. Closing takes a hundredth or two more, so that
-/// what is not measured stays under 35%.
-const PREPARATION: f64 = 0.33;
+use crate::trial::Phase;
+
+/// The share of a trial that setting up should take at most; what follows the last repetition takes
+/// a few hundredths more.
+const SETUP_SHARE: f64 = 0.32;
 
 /// What it takes to tell noise.
 pub const LEAST: u32 = 3;
@@ -12,15 +14,15 @@ pub const LEAST: u32 = 3;
 /// Bounds of how often a trial measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repetitions {
-    /// Whatever preparing takes.
+    /// However fast the process is ready.
     pub least: u32,
-    /// However long preparing takes.
+    /// However slow it is.
     pub most: u32,
 }
 
 impl Repetitions {
     /// Runs of a command, which pays for all that it does anew each time.
-    pub const OF_COMMAND: Self = Self::exactly(LEAST);
+    const OF_COMMAND: Self = Self::exactly(LEAST);
 
     /// Those of a job in the worker. More than five make simulated tunes find less: trials in
     /// processes of their own tell more than repetitions in one.
@@ -31,10 +33,22 @@ impl Repetitions {
         Self { least: count, most: count }
     }
 
-    /// How many, when preparing took `setup_s` seconds and the first of them `first_s`: a candidate
-    /// that is fast is measured more often for the same preparation.
+    /// Those of a job, `given` where the user wants so many.
+    pub fn of(is_command: bool, given: Option<u32>) -> Self {
+        let usual = if is_command { Self::OF_COMMAND } else { Self::USUAL };
+        given.map_or(usual, Self::exactly)
+    }
+
+    /// Those of a trial in `phase`: the two sides of a pair are measured equally often, since the
+    /// median of few repetitions depends a little on how many they are.
+    pub fn in_phase(self, phase: Phase) -> Self {
+        let middle = self.least.midpoint(self.most);
+        if phase == Phase::Confirmation { Self::exactly(middle) } else { self }
+    }
+
+    /// How many, when setting up took `setup_s` seconds and the first of them `first_s`.
     pub fn count(self, setup_s: f64, first_s: f64) -> u32 {
-        let measured_s = setup_s * (1.0 - PREPARATION) / PREPARATION;
+        let measured_s = setup_s * (1.0 - SETUP_SHARE) / SETUP_SHARE;
         let wanted = (measured_s / first_s).ceil();
         // A saturating cast.
         (wanted as u32).clamp(self.least, self.most)
@@ -46,11 +60,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longer_the_preparation_the_more_is_measured() {
-        // 3.3 s of 10 s are 33%.
+    fn the_longer_it_takes_to_set_up_the_more_is_measured() {
+        // 3.2 s of 10 s are 32%.
         let usual = |setup_s, first_s| Repetitions::USUAL.count(setup_s, first_s);
-        assert_eq!([usual(3.3, 6.71 / 4.0), usual(3.3, 6.69 / 4.0)], [4, 5]);
+        assert_eq!([usual(3.2, 6.81 / 4.0), usual(3.2, 6.79 / 4.0)], [4, 5]);
         assert_eq!([usual(0.1, 2.0), usual(60.0, 2.0), usual(1.0, 0.0)], [3, 5, 5]);
+        let of_pairs = Repetitions::USUAL.in_phase(Phase::Confirmation);
+        assert_eq!([of_pairs.count(0.1, 2.0), of_pairs.count(60.0, 2.0)], [4, 4]);
         assert_eq!(Repetitions::exactly(7).count(0.1, 2.0), 7);
     }
 }

@@ -4,7 +4,7 @@ use super::number::{bytes, count, span};
 use super::table::Table;
 use super::trials;
 use crate::machine::{Machine, Node};
-use crate::measure::repetitions::LEAST;
+use crate::measure::Repetitions;
 use crate::own::Own;
 use crate::results::Results;
 use crate::workload::{Sizes, Stage, Workload};
@@ -79,9 +79,9 @@ pub fn tune(results: &Results) -> Table {
     // A command's own warm-up runs are among its facts.
     let is_command = matches!(tune.own, Some(Own::Command(_)));
     let (one, warmup) = if is_command { ("run", "") } else { ("repetition", " after a warm-up") };
-    let least = count(tune.repetitions.unwrap_or(LEAST) as usize, one);
-    let more = if tune.repetitions.is_none() && !is_command { " or more" } else { "" };
-    fact("a trial", format!("{least}{more}{warmup}"));
+    let Repetitions { least, most } = Repetitions::of(is_command, tune.repetitions);
+    let from = if least < most { format!("{least} to ") } else { String::new() };
+    fact("a trial", format!("{from}{}{warmup}", count(most as usize, one)));
     if let Some(peak) = trials::peak_memory(results) {
         fact("peak memory", peak);
     }

@@ -63,7 +63,7 @@ pub struct Tune {
     pub strategy: String,
     /// The baseline's preset.
     pub preset: Preset,
-    /// Repetitions a trial, where the user wanted so many.
+    /// Repetitions a trial, where the user wanted so many, or an older program knew but one number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repetitions: Option<u32>,
     /// The user's own weights.

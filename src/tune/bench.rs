@@ -51,7 +51,7 @@ pub struct Bench {
     pub scratch: PathBuf,
     /// Seeds everything.
     pub seed: u64,
-    /// How often a trial measures; a command runs the least of it.
+    /// How often a trial measures.
     pub repetitions: Repetitions,
     /// Set when somebody wants the tuner to finish.
     pub stop: Arc<AtomicBool>,
@@ -257,7 +257,7 @@ impl Bench {
             trial: number,
             workload: order.workload.clone(),
             settings,
-            repetitions: self.repetitions,
+            repetitions: self.repetitions.in_phase(order.phase),
             warmup: 1,
             images: if order.workload.has(Stage::Read) { self.images.clone() } else { Vec::new() },
             output,

@@ -1,7 +1,7 @@
 //! The search's eyes: candidates become trials of a session.
 
 use super::{Order, Session};
-use crate::dropped::{Dropped, PROBE};
+use crate::dropped::Dropped;
 use crate::search::{Measure, Observation, Stop};
 use crate::space::{Candidate, Space, Values};
 use crate::trial::Phase;
@@ -76,8 +76,7 @@ impl Measure for Searching<'_, '_> {
             min_psnr_db: self.session.min_psnr_db(&values),
             limit: self.session.limit().unwrap_or(left),
             left,
-            // A probe compares: one slow run must not stand for it.
-            hopeless_s: self.session.hopeless_s().filter(|_| self.strategy != PROBE),
+            hopeless_s: self.session.hopeless_s(),
         };
         self.session.run(&order)?;
         let session = &*self.session;

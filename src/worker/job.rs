@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Deserializer, Value};
 use wan22_tune::architecture::Architecture;
 use wan22_tune::launch::{Effect, bind, residence};
+use wan22_tune::measure::Repetitions;
 use wan22_tune::measure::wire::{Job, Message, VERSION};
 use wan22_tune::preprocess::{NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline};
 use wan22_tune::settings::Numerics;
@@ -101,6 +102,7 @@ fn on_model_thread(job: Job) -> Result<(), Failure> {
 
 fn do_job(job: &Job) -> Result<(), Failure> {
     let illegal = |error| Failure { outcome: Outcome::Illegal, error };
+    check_repetitions(job.repetitions).map_err(illegal)?;
     if let Some(module) = &job.module {
         return module::do_job(job, module);
     }
@@ -119,7 +121,7 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     Ok(say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, peak })?)
 }
 
-/// Says that all is ready, and measures as often as the preparation is worth it.
+/// Says that all is ready, and measures as often as [`Repetitions::count`] says after the first.
 pub fn repeat(
     job: &Job,
     effect: Box<Effect>,
@@ -132,6 +134,12 @@ pub fn repeat(
     say_sample()?;
     let count = job.repetitions.count(setup_s, begun.elapsed().as_secs_f64());
     (1..count).try_for_each(|_| say_sample())
+}
+
+fn check_repetitions(Repetitions { least, most }: Repetitions) -> Result<()> {
+    let is_range = least > 0 && least <= most;
+    ensure!(is_range, "job.repetitions is {least} to {most}: give at least 1 and no fewer at most");
+    Ok(())
 }
 
 /// The models' sizes; refuses what can't be run, naming the key.
@@ -152,7 +160,6 @@ fn check(job: &Job) -> Result<Architecture> {
     ensure!(settings.batch_size > 0, "settings.batch_size is 0: give at least 1");
     let reads = workload.has(Stage::Read);
     ensure!(!reads || !job.images.is_empty(), "job.images is empty: give at least one picture");
-    ensure!(job.repetitions.least > 0, "job.repetitions.least is 0: give at least 1");
     scenario::architecture(workload, job.weights.as_deref())
 }
 
