@@ -388,7 +388,7 @@ fn what_is_no_job_is_refused() {
         ("", "standard input is empty"),
         ("rubbish", "no whole JSON"),
         ("{\"version\": 1,", "no whole JSON"),
-        ("{\"version\": 1}", "missing field"),
+        (&format!("{{\"version\": {VERSION}}}"), "missing field"),
         (&other_version, "version 99"),
     ];
     for (input, expected) in cases {
