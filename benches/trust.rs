@@ -224,10 +224,10 @@ impl Rig for Simulated<'_> {
             let seconds = truth * self.noise_of(&self.noise.repetitions);
             wall_s += CLIPS * seconds;
             samples.push(Sample { seconds, ..Sample::default() });
-            if samples.len() == 1 {
+            let is_first = samples.len() == 1;
+            if is_first {
                 count = repetitions.count(setup_s, CLIPS * seconds) as usize;
             }
-            let is_first = samples.len() == 1;
             if is_first && order.hopeless_s.is_some_and(|limit| seconds > limit) {
                 break;
             }
