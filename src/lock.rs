@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail};
 /// Names the folder for the lock, for those who want one of their own.
 pub const FOLDER: &str = "WAN22_LOCK_DIR";
 
-/// Folders that all users of a host share, in the order of preference.
+/// Folders that all users of a host share where everybody may write, in the order of preference: some
+/// systems keep the first ones for root.
 const SHARED: [&str; 4] = ["/run/lock", "/var/lock", "/dev/shm", "/tmp"];
 
 /// The file in such a folder.
@@ -40,8 +41,9 @@ impl Lock {
     /// [`Locked`] names the holder; or no folder can hold a lock.
     pub fn take(wait: bool) -> Result<Self> {
         let own = std::env::var_os(FOLDER).map(PathBuf::from);
-        let shared = || SHARED.iter().map(PathBuf::from).find(|folder| folder.is_dir());
-        let folder = own.or_else(shared).unwrap_or_else(std::env::temp_dir);
+        let folder = own
+            .or_else(|| SHARED.iter().map(PathBuf::from).find(|f| is_everybodys(f)))
+            .unwrap_or_else(std::env::temp_dir);
         Self::take_in(&folder, wait)
     }
 
@@ -68,6 +70,11 @@ impl Lock {
         let _ = sign(&mut file);
         Ok(Self { _file: file })
     }
+}
+
+/// Whether it is a folder in which every user may make files.
+fn is_everybodys(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|found| found.is_dir() && found.mode() & 0o002 != 0)
 }
 
 /// Opens the lock's file, or makes it for all users. The folder is everybody's: what is no plain

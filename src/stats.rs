@@ -27,7 +27,7 @@ pub fn undisturbed_mean(values: &[f64]) -> Option<f64> {
 }
 
 /// Sum of squared differences from the mean.
-fn scatter(values: &[f64], mean: f64) -> f64 {
+pub fn scatter(values: &[f64], mean: f64) -> f64 {
     values.iter().map(|value| (value - mean).powi(2)).sum()
 }
 

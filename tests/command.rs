@@ -69,6 +69,27 @@ fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
     assert_eq!(profile["optimal_settings"]["batch_size"], 8);
     assert_eq!(profile["evidence"]["metric"]["score"], 16.5);
     assert_eq!(profile["evidence"]["score_s"], serde_json::Value::Null);
+    verified_with_its_command_alone(&world, &flags[2..]);
+}
+
+/// The profile of [`world`]'s tune, scored by `metric`'s flags, is proven again with the very command.
+fn verified_with_its_command_alone(world: &World, metric: &[&str]) {
+    let profile = world.folder().join("profile.json");
+    let verify = ["verify", profile.to_str().unwrap(), "--budget", "10s"];
+    let command = ["--", "./job.sh", "an argument"];
+    let run = world.tuner(&[&verify[..], metric, &command].concat()).run();
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("266.7% more of the metric than the baseline"), "{}", run.stdout);
+    assert!(run.stdout.contains("16.500 (metric); the profile was made with 16.500"));
+    let run = world.tuner(&verify).run();
+    assert_eq!(run.status, Some(2), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("give it as in the tune, -- COMMAND"), "{}", run.stderr);
+    // In seconds a run there is nothing to be compared with what was printed.
+    let run = world.tuner(&[&verify[..], &["--json"], &command].concat()).run();
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&json["recorded"], json["unit"].as_str()), (&().into(), Some("seconds a run")));
+    let export = world.tuner(&["export", "--format", "prometheus", verify[1]]).run();
+    assert!(export.stdout.contains("\nwan22_profile_metric 16.5\n"), "{}", export.stdout);
 }
 
 #[test]

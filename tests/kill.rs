@@ -1,5 +1,5 @@
 //! kill -9 of the tuner at random moments, again and again: no finished trial is lost, no process
-//! is left, and going on ends in a valid profile. `KILLS=100` for a long night.
+//! is left, and going on ends in a valid profile. `KILLS=20` for a short look.
 
 mod world;
 
@@ -15,7 +15,7 @@ use wan22_tune::trial::{Outcome, Trial};
 use world::{Tuner, World};
 
 /// Kills when nobody asks for more.
-const KILLS: u32 = 20;
+const KILLS: u32 = 100;
 
 /// The longest that a tuner lives before it is killed.
 const LONGEST: Duration = Duration::from_millis(1500);
@@ -53,7 +53,7 @@ fn journaled(world: &World) -> Vec<Trial> {
 
 #[test]
 fn no_kill_at_any_moment_loses_a_trial_or_leaves_a_process() {
-    let kills = std::env::var("KILLS").map_or(KILLS, |text| text.parse().expect("KILLS=100"));
+    let kills = std::env::var("KILLS").map_or(KILLS, |text| text.parse().expect("KILLS=20"));
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(6);
     let world = World::new();
     let mut before: Vec<Trial> = Vec::new();

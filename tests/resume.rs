@@ -120,7 +120,7 @@ fn what_has_changed_is_named_with_both_values() {
         }
     };
     let again = || resume(&world, &["--budget", "3s"]);
-    refused(again().env("FAKE_LIBTORCH", "2.14.0"), &["worker differs", "none", "2.14.0"]);
+    refused(again().env("FAKE_LIBTORCH", "2.14.0"), &["libtorch differs", "none", "2.14.0"]);
     let whole = std::fs::read_to_string(world.folder().join("machine.json")).unwrap();
     let machine: serde_json::Value = serde_json::from_str(&whole).unwrap();
     let model = machine["cpu"]["model"].to_string();

@@ -37,6 +37,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
                 steps: 1,
                 text_layers: 1,
                 text_tokens: 8,
+                context_tokens: 16,
             },
             ..WorkloadFile::parse(BUILT_IN[0].1).unwrap().rung(0)
         },

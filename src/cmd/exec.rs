@@ -25,8 +25,8 @@ pub struct ExecArgs {
     #[arg(long, value_name = "FILE", required_unless_present = "auto", conflicts_with = "auto")]
     profile: Option<PathBuf>,
     /// Takes the profile of this machine that `wan22-tune profiles list` marks; where there is none
-    /// it warns and takes the baseline.
-    #[arg(long)]
+    /// it warns and takes the baseline. A signature is of one file: it needs --profile.
+    #[arg(long, conflicts_with = "signature")]
     auto: bool,
     /// Who has to have signed it.
     #[command(flatten)]

@@ -33,8 +33,8 @@ pub struct OwnArgs {
         value_parser = handover::profile_name
     )]
     profile_env: String,
-    /// Scores a number that the command prints instead of its time: the first group of the last
-    /// match of a regular expression, or json:/POINTER into its last line of JSON.
+    /// Scores a number that the command prints instead of its time: the last match of a regular
+    /// expression, or its first group where it has one, or json:/POINTER into the last JSON.
     #[arg(long, value_name = "REGEX|json:/POINTER", requires = "words", value_parser = metric)]
     metric: Option<String>,
     /// Whether little or much of the metric is good; little unless said otherwise.

@@ -112,8 +112,10 @@ fn sweep(folder: &Folder) -> Result<()> {
 /// Refuses to go on where anything that decides what a trial measures has changed.
 fn compare(results: &Results, flags: &TuneArgs, now: &Prepared) -> Result<()> {
     machine(&results.machine, &now.bench.machine)?;
-    let worker = |version: Option<String>| Value::from(version.unwrap_or_default());
-    same("worker", &worker(results.tune.worker.clone()), &worker(now.worker()))?;
+    let then = versions(results.tune.worker.clone());
+    for ((field, then), (_, now)) in then.iter().zip(versions(now.worker())) {
+        same(field, then, &now)?;
+    }
     let Results { workload, tune, .. } = results;
     same("own", &json(&tune.own), &json(&now.bench.own))?;
     same("workload", &json(&tune.full), &json(&now.job.full()))?;
@@ -124,6 +126,13 @@ fn compare(results: &Results, flags: &TuneArgs, now: &Prepared) -> Result<()> {
     }
     let (space, _) = now.space(flags, workload)?;
     same("space", &json(&results.space.to_file()), &json(&space.to_file()))
+}
+
+/// The worker's version and its libtorch's, as [`Prepared::worker`] has both.
+fn versions(worker: Option<String>) -> [(&'static str, Value); 2] {
+    let worker = worker.unwrap_or_default();
+    let (tool, libtorch) = worker.split_once(", libtorch ").unwrap_or((&worker, ""));
+    [("worker", tool.into()), ("libtorch", libtorch.into())]
 }
 
 /// What of a machine decides which settings are fast and which can be had: not names, kernels and

@@ -11,17 +11,19 @@ use serde_json::json;
 use super::job::Job;
 use super::progress::{Progress, ViewArgs};
 use super::signature::SignatureArgs;
-use super::{Usage, bench, job};
+use super::{Usage, bench, job, own};
 use crate::budget::{self, Budget};
-use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
+use crate::cli::{BaselineChoice, BenchArgs, JobArgs, OwnArgs};
 use crate::durable;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::Likeness;
-use crate::measure::Repetitions;
+use crate::own::Yardstick;
+use crate::profile::Profile;
 use crate::profile::verification::{Finding, Verification};
 use crate::report::number::percent;
 use crate::results::Folder;
+use crate::stats::Interval;
 use crate::tune::{Rig, Session};
 use crate::workload::Workload;
 
@@ -61,6 +63,9 @@ pub struct VerifyArgs {
     /// What trials run with.
     #[command(flatten)]
     bench: BenchArgs,
+    /// Your own job, where the profile was tuned for it.
+    #[command(flatten)]
+    own: OwnArgs,
 }
 
 /// Runs the profile against the baseline and its own past.
@@ -74,22 +79,18 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let job = Job::Pipeline(job::open(&args.job, &baseline)?);
-    let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
-    let proven = profile.evidence.as_ref().map(|evidence| evidence.workload.clone());
-    let workload = proven.unwrap_or_else(|| job.smallest());
-    if workload.is_own() {
-        bail!(Usage(format!(
-            "{}: tuned for a command of its own, which it does not name",
-            place()
-        )));
-    }
+    let job = match own::open(&args.own)? {
+        Some(own) => Job::Own(own),
+        None => Job::Pipeline(job::open(&args.job, &baseline)?),
+    };
+    let workload =
+        workload(&profile, &job).map_err(|cure| Usage(format!("{}: {cure}", place())))?;
+    let (mut bench, _) = bench::set_up(&args.bench, job, machine, baseline)?;
     bench.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
     let _lock = Lock::take(args.bench.wait)?;
     let scratch = bench::scratch(&std::env::temp_dir())?;
     bench.scratch = scratch.path().to_owned();
-    let repetitions = Repetitions::of(false, args.repetitions);
-    (bench.seed, bench.repetitions) = (args.seed, repetitions);
+    (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
     let budget = Budget::start(args.budget);
     let mut progress = Progress::new(&bench, budget, ViewArgs::default());
     let folder = Folder::new(scratch.path());
@@ -103,7 +104,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     measured?;
     // What was measured elsewhere may have taken any time.
     let recorded = profile.evidence.as_ref().filter(|_| likeness != Likeness::Different);
-    let verification = Verification::of(&trials, &usual, &knobs.values(), recorded);
+    let yardstick = Yardstick::of(bench.own.as_ref());
+    let verification = Verification::of(&trials, &usual, &knobs.values(), yardstick, recorded);
     let elsewhere = (likeness == Likeness::Different).then_some(profile.machine.host.as_str());
     finish(args, &verification, &workload, elsewhere)
 }
@@ -117,44 +119,72 @@ fn finish(
     if let Some(file) = &args.prometheus {
         durable::replace(file, metrics(verification).as_bytes())?;
     }
+    if args.json {
+        let value = value(verification, workload, elsewhere.is_none());
+        super::print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+    }
     match &verification.finding {
         Finding::Failed(problem) => bail!("the profile fails here: {problem}"),
         Finding::Unknown => bail!("{}; give more with --budget", verification.finding),
+        _ if !args.json => super::terminal::show(&text(verification, elsewhere))?,
         _ => {}
     }
     let drifted = verification.holds() == Some(false);
-    if args.json {
-        let interval =
-            |i: crate::stats::Interval| json!({"mean": i.mean, "low": i.low, "high": i.high});
-        let finite =
-            |i: Option<crate::stats::Interval>| i.filter(|i| i.low.is_finite()).map(interval);
-        let value = json!({
-            "schema": 1,
-            "holds": !drifted,
-            "finding": verification.finding.to_string(),
-            "pairs": verification.pairs,
-            "gain": finite(verification.gain),
-            "slowdown": finite(verification.slowdown),
-            "score_s": verification.score_s,
-            "recorded_s": verification.recorded_s,
-            "same_machine": elsewhere.is_none(),
-            "workload": workload,
-        });
-        super::print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
-    } else {
-        super::terminal::show(&text(verification, elsewhere))?;
-    }
     Ok(if drifted { ExitCode::from(EXIT_DRIFT) } else { ExitCode::SUCCESS })
+}
+
+/// What was found, for programs.
+fn value(verification: &Verification, workload: &Workload, is_here: bool) -> serde_json::Value {
+    let interval = |i: Interval| json!({"mean": i.mean, "low": i.low, "high": i.high});
+    let finite = |i: Option<Interval>| i.filter(|i| i.low.is_finite()).map(interval);
+    json!({
+        "schema": 2,
+        "holds": verification.holds(),
+        "finding": verification.finding.to_string(),
+        "pairs": verification.pairs,
+        "gain": finite(verification.gain),
+        "slowdown": finite(verification.slowdown),
+        "unit": verification.yardstick.heading(),
+        "score": verification.score,
+        "recorded": verification.recorded,
+        "same_machine": is_here,
+        "workload": workload,
+    })
+}
+
+/// What to measure: the profile's own job, at the size at which it was proven.
+///
+/// # Errors
+/// What to type where the flags give another job.
+fn workload(profile: &Profile, job: &Job) -> Result<Workload, String> {
+    let smallest = job.smallest();
+    let Some(evidence) = &profile.evidence else { return Ok(smallest) };
+    let proven = &evidence.workload;
+    match (proven.is_own(), smallest.is_own()) {
+        (false, false) => Ok(proven.clone()),
+        (true, true) if proven.name == smallest.name => Ok(smallest),
+        (true, _) => Err(format!(
+            "tuned for a {} of its own, which it does not name: give it as in the tune, {}",
+            proven.name,
+            if proven.name == "module" { "--module FILE --inputs SPEC" } else { "-- COMMAND…" }
+        )),
+        (false, true) => Err(format!("tuned for the job {}, not for one of yours", proven.name)),
+    }
 }
 
 /// What monitoring wants to know, in Prometheus' text format.
 fn metrics(verification: &Verification) -> String {
     let now = jiff::Timestamp::now().as_second();
+    let Verification { yardstick, score, recorded, .. } = verification;
+    let heading = yardstick.heading();
+    let (is_now, was) = (format!("Now: {heading}."), format!("When it was made: {heading}."));
+    let name = yardstick.gauge();
+    let before = format!("recorded_{name}");
     let gauges = [
         ("holds", "Whether the profile still holds.", verification.holds().map(f64::from)),
         ("pairs", "Pairs of runs against the baseline.", Some(verification.pairs as f64)),
-        ("clip_seconds", "Seconds a clip now.", verification.score_s),
-        ("recorded_clip_seconds", "Seconds a clip when it was made.", verification.recorded_s),
+        (name, &is_now, *score),
+        (&before, &was, *recorded),
         ("timestamp_seconds", "When it was verified.", Some(now as f64)),
     ];
     let text = |(name, help, value): (&str, &str, Option<f64>)| {
@@ -166,17 +196,20 @@ fn metrics(verification: &Verification) -> String {
 
 fn text(verification: &Verification, elsewhere: Option<&str>) -> String {
     let mut lines = vec![format!("{}.", verification.finding)];
+    let (yardstick, unit) = (verification.yardstick, verification.yardstick.unit());
     if let Some(gain) = verification.gain.filter(|gain| gain.low.is_finite()) {
         lines.push(format!(
-            "{} less time a clip than the baseline (95% interval {} to {}, {} pairs).",
+            "{} {} {} than the baseline (95% interval {} to {}, {} pairs).",
             percent(gain.mean),
+            yardstick.better()[0],
+            yardstick.noun(),
             percent(gain.low),
             percent(gain.high),
             verification.pairs
         ));
     }
-    if let Some((now, then)) = verification.score_s.zip(verification.recorded_s) {
-        lines.push(format!("{now:.3} s a clip; the profile was made with {then:.3} s."));
+    if let Some((now, then)) = verification.score.zip(verification.recorded) {
+        lines.push(format!("{now:.3} {unit}; the profile was made with {then:.3}."));
     }
     if let Some(host) = elsewhere {
         lines.push(format!(

@@ -27,13 +27,16 @@ pub(super) fn text(profile: &Profile) -> String {
     }
     let Some(evidence) = evidence else { return text };
     let gain = evidence.gain_percent.map(|percent| percent / 100.0);
+    let (yardstick, [baseline, score]) = (evidence.yardstick(), evidence.scores());
+    let (heading, name) = (yardstick.heading(), yardstick.gauge());
+    let gained = format!("By what share: {} {}.", yardstick.better()[0], yardstick.noun());
     for (name, help, value) in [
-        ("gain_ratio", "Less time a clip than the baseline.", gain),
-        ("clip_seconds", "Seconds a clip when it was tuned.", evidence.score_s),
-        ("baseline_clip_seconds", "Seconds a clip of the baseline then.", evidence.baseline_s),
+        ("gain_ratio", gained, gain),
+        (name, format!("When it was tuned: {heading}."), score),
+        (&format!("baseline_{name}"), format!("The baseline's then: {heading}."), baseline),
     ] {
         if let Some(value) = value {
-            gauge(&mut text, name, help, "", value);
+            gauge(&mut text, name, &help, "", value);
         }
     }
     text

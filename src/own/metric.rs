@@ -2,6 +2,7 @@
 
 use regex_lite::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What begins the form of [`Source`] that points into JSON.
 const JSON: &str = "json:";
@@ -54,9 +55,10 @@ impl Goal {
 /// Where in the output the number stands.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// The first group of the last match.
+    /// The first group that took part in the last match, or all of it where it has no groups.
     Pattern(Regex),
-    /// A JSON pointer (RFC 6901) into the last line that is JSON, or into the whole output.
+    /// A JSON pointer (RFC 6901) into the last JSON that is printed and has it: a line, or an object
+    /// or list that begins with one.
     Pointer(String),
 }
 
@@ -74,9 +76,6 @@ impl Source {
         }
         let pattern = RegexBuilder::new(text).multi_line(true).build();
         let pattern = pattern.map_err(|error| format!("`{text}` is no expression: {error}"))?;
-        if pattern.captures_len() < 2 {
-            return Err(format!("`{text}` has no group around the number: 'fps: ([0-9.]+)' has"));
-        }
         Ok(Self::Pattern(pattern))
     }
 
@@ -86,10 +85,10 @@ impl Source {
     /// There is none, or one of which nothing can be a share.
     pub fn read(&self, output: &str) -> Result<f64, String> {
         let text = match self {
-            Self::Pattern(pattern) => pattern
-                .captures_iter(output)
-                .last()
-                .and_then(|groups| Some(groups.get(1)?.as_str().to_owned())),
+            Self::Pattern(pattern) => pattern.captures_iter(output).last().and_then(|groups| {
+                let group = groups.iter().skip(1).flatten().next();
+                Some(group.or_else(|| groups.get(0))?.as_str().to_owned())
+            }),
             Self::Pointer(pointer) => pointed(output, pointer),
         };
         let text = text.ok_or_else(|| format!("it printed no {}", self.words()))?;
@@ -109,18 +108,33 @@ impl Source {
     }
 }
 
-/// What stands at `pointer`: in the last line that is a JSON object or list and has it, or in the
-/// whole.
+/// What stands at `pointer` in the last JSON that has it: a line of its own, or what begins with a
+/// line and goes over many.
 fn pointed(output: &str, pointer: &str) -> Option<String> {
-    let at = |text: &str| {
-        let value: serde_json::Value = serde_json::from_str(text).ok()?;
-        match value.pointer(pointer)? {
-            serde_json::Value::Number(number) => Some(number.to_string()),
-            serde_json::Value::String(text) => Some(text.clone()),
-            _ => None,
-        }
+    let at = |value: Value| match value.pointer(pointer)? {
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
     };
-    output.lines().rev().find_map(at).or_else(|| at(output))
+    let alone = |line: &str| at(serde_json::from_str(line).ok()?);
+    output.lines().rev().find_map(alone).or_else(|| spread(output).filter_map(at).last())
+}
+
+/// The objects and lists that begin with a line of `output`, but for those within one.
+fn spread(output: &str) -> impl Iterator<Item = Value> {
+    let (mut begin, mut done) = (0, 0);
+    output.split_inclusive('\n').filter_map(move |line| {
+        let text = &output[begin..];
+        begin += line.len();
+        let is_within = begin - line.len() < done;
+        if is_within || !line.trim_start().starts_with(['{', '[']) {
+            return None;
+        }
+        let mut values = serde_json::Deserializer::from_str(text).into_iter();
+        let value = values.next()?.ok()?;
+        done = begin - line.len() + values.byte_offset();
+        Some(value)
+    })
 }
 
 #[cfg(test)]
@@ -137,6 +151,8 @@ mod tests {
         assert_eq!(read(r"([0-9.]+) it/s", output), Ok(4.25));
         assert_eq!(read(r"^step (\d+)", output), Ok(2.0));
         assert_eq!(read(r"fps=([-0-9.e+a-z]+)", "fps=1e-3"), Ok(0.001));
+        assert_eq!(read(r"[0-9.]+$", "took 3.5\ntook 2.5"), Ok(2.5));
+        assert_eq!(read(r"fps=(\d+)|rate: (\d+)", "fps=3\nrate: 4"), Ok(4.0));
     }
 
     #[test]
@@ -145,6 +161,8 @@ mod tests {
         assert_eq!(read("json:/t/s", lines), Ok(2.5));
         assert_eq!(read("json:/t/0", "{\n \"t\": [\n 7 ]\n}\n"), Ok(7.0));
         assert_eq!(read("json:", "42"), Ok(42.0));
+        let after = "loading {model}\n[1 of 2]\n{\n \"t\":\n {\n \"s\": 1.5\n }\n}\nbye\n";
+        assert_eq!(read("json:/t/s", after), Ok(1.5));
     }
 
     #[test]
@@ -159,9 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn a_source_without_a_number_is_refused_with_a_cure() {
+    fn what_is_no_source_is_refused_with_a_cure() {
         let refused = |text: &str| Source::parse(text).unwrap_err();
-        assert!(refused("fps=[0-9]+").contains("'fps: ([0-9.]+)'"));
         assert!(refused("fps=(").contains("is no expression"));
         assert!(refused("json:fps").contains("json:/fps"));
     }

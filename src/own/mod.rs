@@ -75,6 +75,11 @@ impl Own {
         }
     }
 
+    /// How long a run takes of what was not said to be scored otherwise, by [`Own::space`].
+    pub fn timed(space: &str) -> Yardstick {
+        if space == "module" { Yardstick::SecondsACall } else { Yardstick::SecondsARun }
+    }
+
     /// The job in words.
     pub fn describe(&self) -> String {
         match self {
@@ -151,6 +156,16 @@ impl Yardstick {
             Self::SecondsACall => "seconds a call",
             Self::Metric(Goal::Min) => "metric (less is better)",
             Self::Metric(Goal::Max) => "metric (more is better)",
+        }
+    }
+
+    /// The same, as monitoring names it.
+    pub fn gauge(self) -> &'static str {
+        match self {
+            Self::SecondsAClip => "clip_seconds",
+            Self::SecondsARun => "run_seconds",
+            Self::SecondsACall => "call_seconds",
+            Self::Metric(_) => "metric",
         }
     }
 

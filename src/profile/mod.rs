@@ -21,6 +21,7 @@ use crate::durable;
 use crate::launch::Launch;
 use crate::machine::{CpuSet, Fingerprint, Machine};
 use crate::own::metric::Goal;
+use crate::own::{Own, Yardstick};
 use crate::settings::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
 use crate::space::Value;
 
@@ -114,7 +115,8 @@ impl MachineMark {
 pub struct Evidence {
     /// `gain` or `no significant gain`.
     pub verdict: String,
-    /// Less time a clip than the baseline, percent, measured by confirmation pairs only.
+    /// Less time (or less or more of a metric) than the baseline, percent, measured by confirmation
+    /// pairs only.
     pub gain_percent: Option<f64>,
     /// 95% confidence interval of the gain, valid at whichever pair the test stopped.
     pub interval_percent: Option<[f64; 2]>,
@@ -145,6 +147,25 @@ pub struct MetricEvidence {
     pub baseline: Option<f64>,
     /// Median of these settings' confirmation trials.
     pub score: Option<f64>,
+}
+
+impl Evidence {
+    /// What was scored.
+    pub fn yardstick(&self) -> Yardstick {
+        match &self.metric {
+            Some(metric) => Yardstick::Metric(metric.goal),
+            None if self.workload.is_own() => Own::timed(&self.workload.name),
+            None => Yardstick::SecondsAClip,
+        }
+    }
+
+    /// The baseline's and these settings' scores, as a person knows them.
+    pub fn scores(&self) -> [Option<f64>; 2] {
+        match &self.metric {
+            Some(metric) => [metric.baseline, metric.score],
+            None => [self.baseline_s, self.score_s],
+        }
+    }
 }
 
 impl Profile {

@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -93,7 +93,9 @@ impl Store {
     /// The folder can't be made or written to.
     pub fn put(&self, profile: &Profile) -> Result<PathBuf> {
         let folder = self.folders.first().context("no folder: set HOME or XDG_DATA_HOME")?;
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        // Whatever the umask: a folder that others may write to is not trusted.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
+        made.with_context(|| folder.display().to_string())?;
         let path = folder.join(name(&profile.machine.fingerprint));
         profile.write(&path)?;
         Ok(path)

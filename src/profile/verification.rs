@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::confirm::{Confirmation, WORTH_HAVING};
+use crate::own::Yardstick;
 use crate::profile::Evidence;
 use crate::space::Values;
 use crate::stats::{self, Interval};
@@ -22,14 +23,16 @@ pub struct Verification {
     pub finding: Finding,
     /// Complete pairs.
     pub pairs: usize,
-    /// Time saved against the baseline; `None` where the profile is the baseline.
+    /// What the scores count.
+    pub yardstick: Yardstick,
+    /// Better than the baseline by so much of its score; `None` where the profile is the baseline.
     pub gain: Option<Interval>,
-    /// How much longer than recorded it takes, as a share.
+    /// How much longer than recorded it takes (or what it costs), as a share.
     pub slowdown: Option<Interval>,
-    /// Seconds a clip now.
-    pub score_s: Option<f64>,
-    /// Seconds a clip when it was made.
-    pub recorded_s: Option<f64>,
+    /// The score now.
+    pub score: Option<f64>,
+    /// The score when it was made.
+    pub recorded: Option<f64>,
 }
 
 /// Whether the profile holds.
@@ -68,24 +71,30 @@ impl fmt::Display for Finding {
 }
 
 impl Verification {
-    /// What `trials` of the baseline and of the profile's knobs say, and against what was recorded.
+    /// What `trials` of the baseline and of the profile's knobs say, scored by `yardstick`, and against
+    /// what was recorded.
     pub fn of(
         trials: &[Trial],
         baseline: &Values,
         knobs: &Values,
+        yardstick: Yardstick,
         recorded: Option<&Evidence>,
     ) -> Self {
         let own: Vec<&Trial> = trials.iter().filter(|trial| trial.knobs == *knobs).collect();
         let scores: Vec<f64> = own.iter().filter_map(|trial| trial.score_s()).collect();
         let confirmation = Confirmation::of(trials, baseline);
-        let recorded_s = recorded.and_then(|evidence| evidence.score_s);
+        // Another number than the one that is scored now says nothing of it.
+        let recorded = recorded.filter(|evidence| evidence.yardstick() == yardstick);
+        let before = recorded.and_then(|evidence| evidence.scores()[1]);
+        let cost = before.map(|score| yardstick.direction().cost(score));
         let mut verification = Self {
             finding: Finding::Undisputed,
             pairs: confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len()),
-            gain: confirmation.as_ref().and_then(Confirmation::gain),
-            slowdown: recorded_s.and_then(|recorded_s| slowdown(&scores, recorded_s)),
-            score_s: stats::median(&scores),
-            recorded_s,
+            yardstick,
+            gain: confirmation.as_ref().and_then(Confirmation::gain).map(|g| yardstick.shares(g)),
+            slowdown: cost.and_then(|cost| slowdown(&scores, cost)),
+            score: stats::median(&scores).map(|cost| yardstick.shown(cost)),
+            recorded: before,
         };
         let failure =
             own.iter().find(|trial| !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted));
@@ -109,9 +118,11 @@ impl Verification {
     fn judge(&self, is_baseline: bool, recorded: Option<&Evidence>) -> Finding {
         let claimed = recorded.and_then(|evidence| evidence.interval_percent);
         if let Some(slowdown) = self.slowdown.filter(|slowdown| slowdown.low > TOLERANCE) {
-            let (low, now) = (100.0 * slowdown.low, 100.0 * slowdown.mean);
+            let lost = |share: f64| 100.0 * self.yardstick.lost(share);
+            let (low, now) = (lost(slowdown.low), lost(slowdown.mean));
+            let ([_, worse], noun) = (self.yardstick.better(), self.yardstick.noun());
             return Finding::Drifted(format!(
-                "it takes {now:.1}% more time than when it was made, at least {low:.1}% more"
+                "{now:.1}% {worse} {noun} than when it was made, at least {low:.1}% {worse}"
             ));
         }
         if is_baseline {
@@ -121,7 +132,10 @@ impl Verification {
         let least = claimed.map_or(0.0, |claimed| claimed[0] / 100.0).max(WORTH_HAVING);
         if gain.high < least {
             let (most, then) = (100.0 * gain.high, 100.0 * least);
-            Finding::Drifted(format!("it saves {most:.1}% at the most; it was {then:.1}% or more"))
+            let ([better, _], noun) = (self.yardstick.better(), self.yardstick.noun());
+            Finding::Drifted(format!(
+                "{most:.1}% {better} {noun} than the baseline at the most; it was {then:.1}% or more"
+            ))
         } else if gain.low > 0.0 {
             Finding::Proven
         } else {

@@ -111,5 +111,9 @@ fn described(workload: &Workload) -> String {
     if workload.has(Stage::Text) {
         words.push(count(workload.sizes.text_layers as usize, "text encoder layer"));
     }
+    if workload.has(Stage::Denoise) {
+        let tokens = count(workload.sizes.context_tokens as usize, "token");
+        words.push(format!("a prompt of {tokens}"));
+    }
     words.join(", ")
 }

@@ -6,6 +6,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::Observation;
 use super::model::{Data, Forest};
 use crate::space::{Candidate, Space, Value};
+use crate::stats::{mean, scatter};
 
 /// What a random forest, fitted to everything observed, says about one knob.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,9 +98,8 @@ fn weighted_variance(values: impl Iterator<Item = f64> + Clone, weights: &[f64])
 }
 
 fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt())
+    let mean = mean(values).unwrap_or_default();
+    (mean, (scatter(values, mean) / values.len() as f64).sqrt())
 }
 
 #[cfg(test)]

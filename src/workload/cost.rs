@@ -125,7 +125,8 @@ impl Workload {
         } else {
             1
         };
-        let one = parts.transformer.flops(layers, 1, latent, 512, times);
+        let one =
+            parts.transformer.flops(layers, 1, latent, self.sizes.context_tokens.into(), times);
         let experts = parts.sampling.experts(self.sizes.steps).len() as f64;
         let weights = experts * parts.transformer.weights(layers);
         // Each forward reads the weights of one expert.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Sizes, Stage, Workload};
+use super::{Sizes, Stage, WHOLE_CONTEXT, Workload};
 use crate::architecture::{Architecture, Model};
 
 /// The version of the format.
@@ -186,7 +186,8 @@ impl Workload {
             ("layers", sizes.layers, denoises, 1..=most(blocks)),
             ("steps", sizes.steps, denoises, 1..=1000),
             ("text_layers", sizes.text_layers, reads_text, 0..=most(text)),
-            ("text_tokens", sizes.text_tokens, reads_text, 1..=512),
+            ("context_tokens", sizes.context_tokens, denoises || reads_text, 1..=WHOLE_CONTEXT),
+            ("text_tokens", sizes.text_tokens, reads_text, 1..=sizes.context_tokens),
         ];
         for (key, count, is_used, range) in limits {
             if is_used && !range.contains(&count) {
@@ -246,6 +247,7 @@ mod tests {
                 "size[0].window_width is 30: give a multiple of 16",
             ),
             ("layers = 1\n", "layers = 31\n", "size[0].layers is 31: give 1 to 30"),
+            ("text_tokens = 16", "text_tokens = 17", "size[0].text_tokens is 17: give 1 to 16"),
             ("clips = 2", "clip = 2", "unknown field `clip`"),
         ];
         for (right, wrong, says) in mistakes {

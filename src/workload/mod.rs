@@ -60,6 +60,17 @@ pub struct Sizes {
     /// Tokens that go through the text encoder.
     #[serde(default = "one")]
     pub text_tokens: u32,
+    /// Tokens of the prompt as the transformer sees it, zeros after the last one included. With few
+    /// pixels those of a real job would take far longer than the pictures.
+    #[serde(default = "whole_context")]
+    pub context_tokens: u32,
+}
+
+/// What Wan's pipelines fill a prompt up to.
+const WHOLE_CONTEXT: u32 = 512;
+
+fn whole_context() -> u32 {
+    WHOLE_CONTEXT
 }
 
 fn one() -> u32 {
@@ -85,7 +96,7 @@ impl Workload {
 }
 
 impl std::fmt::Display for Workload {
-    /// Job and sizes: `i2v 2x128x128x1 window=32x32x1 layers=1 steps=1 text=0x16`;
+    /// Job and sizes: `i2v 2x128x128x1 window=32x32x1 layers=1 steps=1 text=0x16 context=16`;
     /// of the user's own job the name.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.is_own() {
@@ -102,6 +113,9 @@ impl std::fmt::Display for Workload {
         }
         if self.has(Stage::Text) {
             write!(f, " text={}x{}", self.sizes.text_layers, self.sizes.text_tokens)?;
+        }
+        if self.has(Stage::Denoise) && self.sizes.context_tokens != WHOLE_CONTEXT {
+            write!(f, " context={}", self.sizes.context_tokens)?;
         }
         Ok(())
     }

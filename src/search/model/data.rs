@@ -6,6 +6,7 @@ use super::prior::Prior;
 use crate::search::objective::log_like;
 use crate::search::{Finding, Observation};
 use crate::space::Candidate;
+use crate::stats::{mean, pooled_variance, scatter};
 
 /// Observations of the same candidate put together, costs on a scale that models can bear.
 #[derive(Clone, Debug)]
@@ -57,7 +58,8 @@ impl Data {
         }
         let (good, failed): (Vec<_>, Vec<_>) = order.into_iter().partition(|(_, c)| !c.is_empty());
         let scale = Scale::of(good.iter().map(|(_, costs)| costs.mean()), clip);
-        let variance = variance_of_repeats(good.iter().map(|(_, costs)| costs.measured.as_slice()));
+        let variance = pooled_variance(good.iter().map(|(_, costs)| costs.measured.as_slice()));
+        let variance = variance.map(|(variance, _)| variance);
         Self {
             candidates: good.iter().map(|(candidate, _)| (*candidate).clone()).collect(),
             targets: good.iter().map(|(_, costs)| scale.target(costs.mean())).collect(),
@@ -80,7 +82,7 @@ impl Data {
         let told = self.expectations(&self.candidates).into_iter();
         self.expected = told.map(|(mean, _)| mean).collect();
         if prior.is_some() {
-            self.offset = mean(&self.surprises());
+            self.offset = mean(&self.surprises()).unwrap_or(0.0);
             self.expected.iter_mut().for_each(|expected| *expected += self.offset);
         }
     }
@@ -192,7 +194,7 @@ impl Costs {
     }
 
     fn mean(&self) -> f64 {
-        if self.measured.is_empty() { self.at_least.unwrap_or(0.0) } else { mean(&self.measured) }
+        mean(&self.measured).or(self.at_least).unwrap_or(0.0)
     }
 }
 
@@ -229,9 +231,8 @@ impl Scale {
         let place = ((costs.len() as f64 * CLIPPED_FROM) as usize).min(costs.len() - 1);
         let ceiling = if clip { costs[place] } else { f64::INFINITY };
         costs.iter_mut().for_each(|cost| *cost = cost.min(ceiling));
-        let mean = mean(&costs);
-        let squares = costs.iter().map(|cost| (cost - mean).powi(2)).sum::<f64>();
-        let variance = squares / costs.len() as f64;
+        let mean = mean(&costs).unwrap_or_default();
+        let variance = scatter(&costs, mean) / costs.len() as f64;
         let deviation = if variance > 1e-24 { variance.sqrt() } else { 1.0 };
         Self { mean, deviation, ceiling }
     }
@@ -245,19 +246,4 @@ impl Scale {
     pub fn log_cost(&self, target: f64) -> f64 {
         self.mean + target * self.deviation
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// The variance within candidates that were measured more than once, pooled.
-fn variance_of_repeats<'a>(costs: impl Iterator<Item = &'a [f64]>) -> Option<f64> {
-    let (mut squares, mut degrees) = (0.0, 0.0);
-    for costs in costs.filter(|costs| costs.len() > 1) {
-        let mean = mean(costs);
-        squares += costs.iter().map(|cost| (cost - mean).powi(2)).sum::<f64>();
-        degrees += costs.len() as f64 - 1.0;
-    }
-    (degrees > 0.0).then(|| squares / degrees)
 }

@@ -12,6 +12,7 @@ use crate::search::objective::log_like;
 use crate::search::scaling::{GOOD, THREADS};
 use crate::search::{Finding, Observation};
 use crate::space::{Candidate, Space, Value};
+use crate::stats::{mean, scatter};
 
 /// A stage that was timed less often is left out.
 const LEAST: usize = 8;
@@ -159,7 +160,8 @@ impl Stages {
         let told = self.log_costs(&candidates);
         let missed = costs.iter().zip(told).map(|(cost, (told, _))| cost - told);
         let missed: Vec<f64> = missed.collect();
-        1.0 - variance(&missed) / variance(&costs).max(f64::MIN_POSITIVE)
+        let all = |values: &[f64]| mean(values).map_or(0.0, |mean| scatter(values, mean));
+        1.0 - all(&missed) / all(&costs).max(f64::MIN_POSITIVE)
     }
 
     /// Log cost and its standard deviation, to first order and as if what is unknown of one
@@ -217,12 +219,6 @@ fn seconds(process: &Process, candidates: &[Candidate]) -> impl Iterator<Item = 
         let seconds = process.log_cost(mean).exp();
         (seconds, seconds * process.log_deviation(deviation))
     })
-}
-
-fn variance(values: &[f64]) -> f64 {
-    let count = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count
 }
 
 #[cfg(test)]

@@ -29,9 +29,6 @@ use condition::View;
 
 pub use rehearsal::Rehearsed;
 
-/// Tokens of a prompt as the transformer sees it, padding included.
-const TEXT_TOKENS: i64 = 512;
-
 /// The models, built as deep as the workload asks, and the sizes they run at.
 pub struct Scenario {
     pub architecture: Architecture,
@@ -39,9 +36,9 @@ pub struct Scenario {
     pub tilings: Tilings,
     workload: Workload,
     seed: u64,
-    /// `[1, 512, text width]`: stands in for every clip's prompt where none is encoded.
+    /// `[1, context tokens, text width]`: stands in for every clip's prompt where none is encoded.
     prompt: Tensor,
-    /// `[1, 512, text width]`: what guidance leads away from. One for all clips, made once.
+    /// `[1, context tokens, text width]`: what guidance leads away from. One for all clips, made once.
     negative: Tensor,
     /// Peak resident memory by stage, while it is being watched.
     peaks: Option<RefCell<BTreeMap<String, u64>>>,
@@ -84,8 +81,9 @@ impl Scenario {
         let blueprint = Blueprint { architecture: &architecture, workload, numerics, origin };
         let parts = blueprint.build()?;
         tch::manual_seed(seed as i64);
-        let width = architecture.transformer.text_dim;
-        let prompt = || Tensor::randn([1, TEXT_TOKENS, width], (Kind::Float, Device::Cpu));
+        let (tokens, width) =
+            (workload.sizes.context_tokens.into(), architecture.transformer.text_dim);
+        let prompt = || Tensor::randn([1, tokens, width], (Kind::Float, Device::Cpu));
         Ok(Self {
             tilings: Tilings::new(&architecture, workload, settings),
             prompt: prompt(),
@@ -182,18 +180,20 @@ impl Scenario {
         Tensor::cat(&clips, 0)
     }
 
-    /// The prompt of every clip where none is encoded, `[count, 512, width]`.
+    /// The prompt of every clip where none is encoded, `[count, context tokens, width]`.
     fn prompt(&self, count: i64) -> Tensor {
         self.prompt.expand([count, -1, -1], false)
     }
 
-    /// Prompt embeddings, `[count, 512, width]`; zero after the last token, as the pipeline has them.
+    /// Prompt embeddings, `[count, context tokens, width]`; zero after the last token, as the pipeline has them.
     fn prompts(&self, count: i64) -> Result<Tensor> {
         let encoder = self.parts.text.as_ref().context("the job has no text encoder")?;
-        let (vocabulary, tokens) = (encoder.vocabulary(), self.workload.sizes.text_tokens.into());
+        let Sizes { text_tokens, context_tokens, .. } = self.workload.sizes;
+        let (vocabulary, tokens) = (encoder.vocabulary(), i64::from(text_tokens));
         let ids = Tensor::randint(vocabulary, [count, tokens], (Kind::Int64, Device::Cpu));
         let embeddings = encoder.forward(&ids, None)?.to_kind(Kind::Float);
-        Ok(embeddings.constant_pad_nd([0, 0, 0, TEXT_TOKENS - tokens]))
+        let zeros = i64::from(context_tokens) - tokens;
+        Ok(embeddings.constant_pad_nd([0, 0, 0, zeros]))
     }
 
     /// The middle of each of a batch's pictures, `[count, 3, 1, rows, columns]`.
