@@ -233,7 +233,6 @@ fn wrong_usage_is_said_before_anything_runs() {
         (&["--budget", "9s", "--"][..], "no command after `--`"),
         (&["--", "./job.sh"], "--budget"),
         (&["--budget", "9s", "--metric", "fps=(", "--", "./job.sh"], "is no expression"),
-        (&["--budget", "9s", "--metric", "fps", "--", "./job.sh"], "has no group"),
         (&["--budget", "9s", "--metric", "json:fps", "--", "./job.sh"], "json:/fps"),
         (&["--budget", "9s", "--goal", "max", "--", "./job.sh"], "--metric"),
         (&["--budget", "9s", "--metric", "(x)"], "COMMAND"),
