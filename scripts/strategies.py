@@ -4,6 +4,7 @@
     scripts/strategies.py [--budget 4m] [--seeds 5] [--strategies portfolio,random,annealing]
                           [--results results/strategies] [-- more flags of wan22-tune]
 
+Strategies differ where a budget holds many trials: benches/jobs/pipeline.toml is a job for that.
 The tunes take turns (seed by seed, strategy by strategy), so that a drifting machine is fair to
 all. What is there is not tuned again: cut short, it goes on. A gain that was not
 proved counts as none.
