@@ -55,10 +55,10 @@ impl Goal {
 /// Where in the output the number stands.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// The first group that took part in the last match, or all of it where it has no groups.
+    /// The first group that took part in the last match, or the whole of it without groups.
     Pattern(Regex),
-    /// A JSON pointer (RFC 6901) into the last JSON that is printed and has it: a line, or an object
-    /// or list that begins with one.
+    /// A JSON pointer (RFC 6901) into the last JSON that is printed and has it: an object or list
+    /// that begins with a line, or else a line.
     Pointer(String),
 }
 
@@ -86,8 +86,8 @@ impl Source {
     pub fn read(&self, output: &str) -> Result<f64, String> {
         let text = match self {
             Self::Pattern(pattern) => pattern.captures_iter(output).last().and_then(|groups| {
-                let group = groups.iter().skip(1).flatten().next();
-                Some(group.or_else(|| groups.get(0))?.as_str().to_owned())
+                let first = usize::from(groups.len() > 1);
+                Some(groups.iter().skip(first).flatten().next()?.as_str().to_owned())
             }),
             Self::Pointer(pointer) => pointed(output, pointer),
         };
@@ -108,8 +108,7 @@ impl Source {
     }
 }
 
-/// What stands at `pointer` in the last JSON that has it: a line of its own, or what begins with a
-/// line and goes over many.
+/// What stands at `pointer` in the last object or list that has it, or else in a line.
 fn pointed(output: &str, pointer: &str) -> Option<String> {
     let at = |value: Value| match value.pointer(pointer)? {
         Value::Number(number) => Some(number.to_string()),
@@ -117,7 +116,7 @@ fn pointed(output: &str, pointer: &str) -> Option<String> {
         _ => None,
     };
     let alone = |line: &str| at(serde_json::from_str(line).ok()?);
-    output.lines().rev().find_map(alone).or_else(|| spread(output).filter_map(at).last())
+    spread(output).filter_map(at).last().or_else(|| output.lines().rev().find_map(alone))
 }
 
 /// The objects and lists that begin with a line of `output`, but for those within one.
@@ -163,6 +162,8 @@ mod tests {
         assert_eq!(read("json:", "42"), Ok(42.0));
         let after = "loading {model}\n[1 of 2]\n{\n \"t\":\n {\n \"s\": 1.5\n }\n}\nbye\n";
         assert_eq!(read("json:/t/s", after), Ok(1.5));
+        let inner = "{\"s\": 1}\n{\n \"all\": [\n  {\"s\": 2}\n ],\n \"s\": 3\n}\n";
+        assert_eq!(read("json:/s", inner), Ok(3.0));
     }
 
     #[test]
