@@ -23,8 +23,10 @@ use crate::profile::Profile;
 use crate::profile::verification::{Finding, Verification};
 use crate::report::number::percent;
 use crate::results::Folder;
+use crate::space::Values;
 use crate::stats::Interval;
-use crate::tune::{Rig, Session};
+use crate::trial::Trial;
+use crate::tune::{Bench, Rig, Session};
 use crate::workload::Workload;
 
 /// Exit status of a profile that no longer holds.
@@ -83,31 +85,41 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         Some(own) => Job::Own(own),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
-    let workload =
-        workload(&profile, &job).map_err(|cure| Usage(format!("{}: {cure}", place())))?;
-    let (mut bench, _) = bench::set_up(&args.bench, job, machine, baseline)?;
+    let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
+    let yardstick = Yardstick::of(bench.own.as_ref());
+    let workload = workload(&profile, &job, yardstick);
+    let workload = workload.map_err(|cure| Usage(format!("{}: {cure}", place())))?;
     bench.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
     let _lock = Lock::take(args.bench.wait)?;
     let scratch = bench::scratch(&std::env::temp_dir())?;
     bench.scratch = scratch.path().to_owned();
     (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
-    let budget = Budget::start(args.budget);
-    let mut progress = Progress::new(&bench, budget, ViewArgs::default());
-    let folder = Folder::new(scratch.path());
-    let usual = bench.baseline();
-    let journal =
-        Journal::create(&folder.journal(), usual.keys(), bench.repetitions.most as usize)?;
-    let mut session = Session::new(&bench, &progress, budget, &folder, journal);
-    let measured = session.verify(&workload, &knobs.values());
-    let trials = session.trials().to_vec();
-    progress.end();
-    measured?;
+    let trials = trials(args.budget, &bench, &workload, &knobs.values())?;
     // What was measured elsewhere may have taken any time.
     let recorded = profile.evidence.as_ref().filter(|_| likeness != Likeness::Different);
-    let yardstick = Yardstick::of(bench.own.as_ref());
-    let verification = Verification::of(&trials, &usual, &knobs.values(), yardstick, recorded);
+    let (usual, values) = (bench.baseline(), knobs.values());
+    let verification = Verification::of(&trials, &usual, &values, yardstick, recorded);
     let elsewhere = (likeness == Likeness::Different).then_some(profile.machine.host.as_str());
     finish(args, &verification, &workload, elsewhere)
+}
+
+/// Runs of `values` and of the baseline, as many as it takes or as the budget pays for.
+fn trials(
+    budget: Duration,
+    bench: &Bench,
+    workload: &Workload,
+    values: &Values,
+) -> Result<Vec<Trial>> {
+    let budget = Budget::start(budget);
+    let mut progress = Progress::new(bench, budget, ViewArgs::default());
+    let folder = Folder::new(&bench.scratch);
+    let most = bench.repetitions.most as usize;
+    let journal = Journal::create(&folder.journal(), bench.baseline().keys(), most)?;
+    let mut session = Session::new(bench, &progress, budget, &folder, journal);
+    let measured = session.verify(workload, values);
+    let trials = session.trials().to_vec();
+    progress.end();
+    measured.map(|()| trials)
 }
 
 fn finish(
@@ -136,14 +148,15 @@ fn finish(
 /// What was found, for programs.
 fn value(verification: &Verification, workload: &Workload, is_here: bool) -> serde_json::Value {
     let interval = |i: Interval| json!({"mean": i.mean, "low": i.low, "high": i.high});
-    let finite = |i: Option<Interval>| i.filter(|i| i.low.is_finite()).map(interval);
+    let lost = |share| verification.yardstick.lost(share);
+    let lost = |i: Interval| Interval { low: lost(i.low), mean: lost(i.mean), high: lost(i.high) };
     json!({
         "schema": 2,
         "holds": verification.holds(),
         "finding": verification.finding.to_string(),
         "pairs": verification.pairs,
-        "gain": finite(verification.gain),
-        "slowdown": finite(verification.slowdown),
+        "gain": verification.gain.map(interval),
+        "loss": verification.slowdown.filter(|i| i.low.is_finite()).map(lost).map(interval),
         "unit": verification.yardstick.heading(),
         "score": verification.score,
         "recorded": verification.recorded,
@@ -156,13 +169,18 @@ fn value(verification: &Verification, workload: &Workload, is_here: bool) -> ser
 ///
 /// # Errors
 /// What to type where the flags give another job.
-fn workload(profile: &Profile, job: &Job) -> Result<Workload, String> {
+fn workload(profile: &Profile, job: &Job, yardstick: Yardstick) -> Result<Workload, String> {
     let smallest = job.smallest();
     let Some(evidence) = &profile.evidence else { return Ok(smallest) };
     let proven = &evidence.workload;
     match (proven.is_own(), smallest.is_own()) {
         (false, false) => Ok(proven.clone()),
-        (true, true) if proven.name == smallest.name => Ok(smallest),
+        (true, true) if evidence.yardstick() == yardstick => Ok(smallest),
+        (true, true) => Err(format!(
+            "tuned by {}, not by {}: give --metric, --goal or --module as in the tune",
+            evidence.yardstick().heading(),
+            yardstick.heading()
+        )),
         (true, _) => Err(format!(
             "tuned for a {} of its own, which it does not name: give it as in the tune, {}",
             proven.name,
@@ -197,7 +215,7 @@ fn metrics(verification: &Verification) -> String {
 fn text(verification: &Verification, elsewhere: Option<&str>) -> String {
     let mut lines = vec![format!("{}.", verification.finding)];
     let (yardstick, unit) = (verification.yardstick, verification.yardstick.unit());
-    if let Some(gain) = verification.gain.filter(|gain| gain.low.is_finite()) {
+    if let Some(gain) = verification.gain {
         lines.push(format!(
             "{} {} {} than the baseline (95% interval {} to {}, {} pairs).",
             percent(gain.mean),

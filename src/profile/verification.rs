@@ -71,8 +71,8 @@ impl fmt::Display for Finding {
 }
 
 impl Verification {
-    /// What `trials` of the baseline and of the profile's knobs say, scored by `yardstick`, and against
-    /// what was recorded.
+    /// What `trials` of the baseline and of the profile's knobs say, scored by `yardstick`, and
+    /// against what was recorded by the same.
     pub fn of(
         trials: &[Trial],
         baseline: &Values,
@@ -83,23 +83,19 @@ impl Verification {
         let own: Vec<&Trial> = trials.iter().filter(|trial| trial.knobs == *knobs).collect();
         let scores: Vec<f64> = own.iter().filter_map(|trial| trial.score_s()).collect();
         let confirmation = Confirmation::of(trials, baseline);
-        // Another number than the one that is scored now says nothing of it.
-        let recorded = recorded.filter(|evidence| evidence.yardstick() == yardstick);
         let before = recorded.and_then(|evidence| evidence.scores()[1]);
         let cost = before.map(|score| yardstick.direction().cost(score));
         let mut verification = Self {
             finding: Finding::Undisputed,
             pairs: confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len()),
             yardstick,
-            gain: confirmation.as_ref().and_then(Confirmation::gain).map(|g| yardstick.shares(g)),
+            gain: gain(confirmation.as_ref()).map(|saved| yardstick.shares(saved)),
             slowdown: cost.and_then(|cost| slowdown(&scores, cost)),
             score: stats::median(&scores).map(|cost| yardstick.shown(cost)),
             recorded: before,
         };
-        let failure =
-            own.iter().find(|trial| !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted));
-        verification.finding = match failure {
-            Some(trial) => Finding::Failed(format!("{}: {}", trial.outcome, trial.detail)),
+        verification.finding = match own.iter().find_map(|trial| failure(trial)) {
+            Some(failure) => failure,
             None if scores.is_empty() => Finding::Unknown,
             None => verification.judge(knobs == baseline, recorded),
         };
@@ -118,12 +114,7 @@ impl Verification {
     fn judge(&self, is_baseline: bool, recorded: Option<&Evidence>) -> Finding {
         let claimed = recorded.and_then(|evidence| evidence.interval_percent);
         if let Some(slowdown) = self.slowdown.filter(|slowdown| slowdown.low > TOLERANCE) {
-            let lost = |share: f64| 100.0 * self.yardstick.lost(share);
-            let (low, now) = (lost(slowdown.low), lost(slowdown.mean));
-            let ([_, worse], noun) = (self.yardstick.better(), self.yardstick.noun());
-            return Finding::Drifted(format!(
-                "{now:.1}% {worse} {noun} than when it was made, at least {low:.1}% {worse}"
-            ));
+            return self.slower(slowdown);
         }
         if is_baseline {
             return Finding::Baseline;
@@ -131,22 +122,45 @@ impl Verification {
         let Some(gain) = self.gain else { return Finding::Undisputed };
         let least = claimed.map_or(0.0, |claimed| claimed[0] / 100.0).max(WORTH_HAVING);
         if gain.high < least {
-            let (most, then) = (100.0 * gain.high, 100.0 * least);
-            let ([better, _], noun) = (self.yardstick.better(), self.yardstick.noun());
-            Finding::Drifted(format!(
-                "{most:.1}% {better} {noun} than the baseline at the most; it was {then:.1}% or more"
-            ))
+            self.worth_less(gain.high, least)
         } else if gain.low > 0.0 {
             Finding::Proven
         } else {
             Finding::Undisputed
         }
     }
+
+    fn slower(&self, slowdown: Interval) -> Finding {
+        let lost = |share: f64| 100.0 * self.yardstick.lost(share);
+        let (low, now) = (lost(slowdown.low), lost(slowdown.mean));
+        let ([_, worse], noun) = (self.yardstick.better(), self.yardstick.noun());
+        Finding::Drifted(format!(
+            "{now:.1}% {worse} {noun} than when it was made, at least {low:.1}% {worse}"
+        ))
+    }
+
+    fn worth_less(&self, most: f64, least: f64) -> Finding {
+        let (most, then) = (100.0 * most, 100.0 * least);
+        let ([better, _], noun) = (self.yardstick.better(), self.yardstick.noun());
+        Finding::Drifted(format!(
+            "{most:.1}% {better} {noun} than the baseline at the most; it was {then:.1}% or more"
+        ))
+    }
 }
 
-/// How much longer these times are than the recorded one.
-fn slowdown(scores: &[f64], recorded_s: f64) -> Option<Interval> {
-    let logs: Vec<f64> = scores.iter().map(|score| (score / recorded_s).ln()).collect();
+/// The saving, where there are pairs enough to bound it.
+fn gain(confirmation: Option<&Confirmation>) -> Option<Interval> {
+    confirmation.and_then(Confirmation::gain).filter(|gain| gain.low.is_finite())
+}
+
+fn failure(trial: &Trial) -> Option<Finding> {
+    let is_failure = !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted);
+    is_failure.then(|| Finding::Failed(format!("{}: {}", trial.outcome, trial.detail)))
+}
+
+/// How much more these costs are than the recorded one.
+fn slowdown(costs: &[f64], recorded: f64) -> Option<Interval> {
+    let logs: Vec<f64> = costs.iter().map(|cost| (cost / recorded).ln()).collect();
     let more = |log: f64| log.exp() - 1.0;
     let Interval { low, high, .. } = stats::confidence_sequence(&logs, ALPHA)?;
     let middle = stats::median(&logs)?.clamp(low, high);
