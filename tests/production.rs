@@ -168,6 +168,14 @@ fn auto_takes_this_machines_profile_before_one_of_its_shape_or_else_the_baseline
     let shown = profiles(&["show"]).stdout;
     assert!(shown.contains(&own) && shown.contains("intra_op_threads"), "{shown}");
 
+    let mut tampered = profile();
+    tampered.launch.cpus = "1000".parse().unwrap();
+    write(&world, &format!("user/{own}"), &tampered);
+    let said = auto();
+    assert!(said.contains("/launch/cpus") && said.contains("(same shape)"), "{said}");
+    let signed = ["exec", "--auto", "--signature", "a", "--allowed-signers", "b", "--", "true"];
+    assert_eq!(world.tuner(&signed).run().status, Some(2), "of which file?");
+
     fs::write(world.path().join("user").join(&own), "{}").unwrap();
     let said = auto();
     assert!(

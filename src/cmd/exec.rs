@@ -24,8 +24,9 @@ pub struct ExecArgs {
     /// The profile to launch with.
     #[arg(long, value_name = "FILE", required_unless_present = "auto", conflicts_with = "auto")]
     profile: Option<PathBuf>,
-    /// Takes the profile of this machine that `wan22-tune profiles list` marks; where there is none
-    /// it warns and takes the baseline. A signature is of one file: it needs --profile.
+    /// Takes the profile of this machine that `wan22-tune profiles list` marks; where there is none,
+    /// or none that is not refused, it warns and takes the baseline. A signature is of one file: it
+    /// needs --profile.
     #[arg(long, conflicts_with = "signature")]
     auto: bool,
     /// Who has to have signed it.
@@ -96,12 +97,12 @@ fn choose(args: &ExecArgs) -> Result<Chosen> {
     }
     let store = args.place.store();
     // Who is refused is told of: the fleet's image is then not what somebody thinks.
-    for entry in store.entries()? {
+    for entry in store.entries(&machine) {
         if let Err(problem) = entry.profile {
             terminal::tell(&format!("wan22-tune exec: {problem:#}"));
         }
     }
-    match store.pick(&machine.fingerprint())? {
+    match store.pick(&machine) {
         Some((path, profile)) => from_profile(args, &path, profile, &machine),
         None => baseline(args, &store),
     }

@@ -85,9 +85,10 @@ pub fn run(args: &ProfilesArgs) -> Result<()> {
 }
 
 fn list(store: &Store) -> Result<()> {
-    let here = Machine::detect_host()?.fingerprint();
-    let picked = store.pick(&here)?.map(|(path, _)| path);
-    let mut entries = store.entries()?;
+    let machine = Machine::detect_host()?;
+    let here = machine.fingerprint();
+    let picked = store.pick(&machine).map(|(path, _)| path);
+    let mut entries = store.entries(&machine);
     let order =
         |entry: &Entry| entry.profile.as_ref().map_or(Likeness::Different, |p| likeness(p, &here));
     entries.sort_by_key(order);
@@ -138,19 +139,19 @@ fn stem(path: &Path) -> String {
 }
 
 fn show(store: &Store, wanted: Option<&str>) -> Result<()> {
-    let here = Machine::detect_host()?.fingerprint();
+    let machine = Machine::detect_host()?;
     let (path, profile) = match wanted {
         Some(file) if Path::new(file).exists() => (file.into(), Profile::read(file.as_ref())?),
-        Some(name) => named(store, name)?,
+        Some(name) => named(store, name, &machine)?,
         None => store
-            .pick(&here)?
+            .pick(&machine)
             .context("no profile for this machine: tune, then `wan22-tune profiles use FILE`")?,
     };
-    terminal::show(&text(&path, &profile, &here))
+    terminal::show(&text(&path, &profile, &machine.fingerprint()))
 }
 
-fn named(store: &Store, name: &str) -> Result<(PathBuf, Profile)> {
-    let entries = store.entries()?;
+fn named(store: &Store, name: &str, here: &Machine) -> Result<(PathBuf, Profile)> {
+    let entries = store.entries(here);
     let mut fitting: Vec<Entry> =
         entries.into_iter().filter(|entry| stem(&entry.path).starts_with(name)).collect();
     match (fitting.pop(), fitting.pop()) {
@@ -197,7 +198,7 @@ fn verify(store: &Store) -> Result<()> {
     let machine = Machine::detect_host()?;
     let here = machine.fingerprint();
     let (mut text, mut bad) = (String::new(), 0);
-    let entries = store.entries()?;
+    let entries = store.entries(&machine);
     for entry in &entries {
         let checked = entry.profile.as_ref().map_err(|error| format!("{error:#}"));
         let checked = checked.and_then(|profile| {

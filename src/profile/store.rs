@@ -2,14 +2,14 @@
 //! so that one image can carry those of a whole fleet.
 
 use std::cmp::Reverse;
-use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context, Result};
 
 use super::Profile;
-use crate::machine::{Fingerprint, Likeness};
+use crate::machine::{Fingerprint, Likeness, Machine};
 
 /// Folders of profiles, the ones that win first.
 #[derive(Clone, Debug)]
@@ -45,46 +45,32 @@ impl Store {
         &self.folders
     }
 
-    /// Every `.json` file, those of the first folder first.
-    ///
-    /// # Errors
-    /// A folder that exists and can't be read.
-    pub fn entries(&self) -> Result<Vec<Entry>> {
-        let mut entries = Vec::new();
-        for folder in &self.folders {
-            let listed = match fs::read_dir(folder) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                listed => listed.with_context(|| folder.display().to_string())?,
-            };
-            let mut paths = listed
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<Result<Vec<_>, _>>()?;
-            paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-            paths.sort();
-            entries.extend(paths.into_iter().map(|path| {
-                let profile = trusted(folder)
-                    .and_then(|()| trusted(&path))
-                    .and_then(|()| Profile::read(&path));
-                Entry { path, profile }
-            }));
-        }
-        Ok(entries)
+    /// Every `.json` file, those of the first folder first; a folder that exists and can't be read
+    /// stands for its files.
+    pub fn entries(&self, here: &Machine) -> Vec<Entry> {
+        let of_folder = |folder: &PathBuf| match listed(folder) {
+            Ok(paths) => paths.into_iter().map(|path| Entry::read(folder, path, here)).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                let profile = Err(error).with_context(|| folder.display().to_string());
+                vec![Entry { path: folder.clone(), profile }]
+            }
+        };
+        self.folders.iter().flat_map(of_folder).collect()
     }
 
     /// The profile for a machine: of the very machine before one of its shape, then of the first
     /// folder, then the newest.
-    ///
-    /// # Errors
-    /// As [`Store::entries`].
-    pub fn pick(&self, here: &Fingerprint) -> Result<Option<(PathBuf, Profile)>> {
-        let entries = self.entries()?.into_iter();
+    pub fn pick(&self, here: &Machine) -> Option<(PathBuf, Profile)> {
+        let entries = self.entries(here).into_iter();
+        let here = &here.fingerprint();
         let good =
             entries.filter_map(|entry| entry.profile.ok().map(|profile| (entry.path, profile)));
         let fitting = good.filter(|(_, profile)| likeness(profile, here) != Likeness::Different);
-        Ok(fitting.min_by_key(|(path, profile)| {
+        fitting.min_by_key(|(path, profile)| {
             let folder = self.folders.iter().position(|folder| path.starts_with(folder));
             (likeness(profile, here), folder, Reverse(profile.timestamp.clone()))
-        }))
+        })
     }
 
     /// Puts a profile into the first folder, in the place of an older one of the same machine.
@@ -100,6 +86,28 @@ impl Store {
         profile.write(&path)?;
         Ok(path)
     }
+}
+
+impl Entry {
+    fn read(folder: &Path, path: PathBuf, here: &Machine) -> Self {
+        let safe = trusted(folder).and_then(|()| trusted(&path));
+        let profile = safe.and_then(|()| Profile::read(&path)).and_then(|profile| {
+            if likeness(&profile, &here.fingerprint()) != Likeness::Different {
+                profile.agrees(here).with_context(|| format!("profile {}", path.display()))?;
+            }
+            Ok(profile)
+        });
+        Self { path, profile }
+    }
+}
+
+/// The `.json` files of a folder, in order.
+fn listed(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths = paths.collect::<Result<Vec<_>, _>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    Ok(paths)
 }
 
 /// How much a profile's machine has in common with this one.
