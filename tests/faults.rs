@@ -54,7 +54,9 @@ fn first_of_one(trials: &[Trial]) -> Option<&Trial> {
 
 #[test]
 fn a_worker_that_hangs_times_out() {
-    assert_eq!(outcome_of("hang").0, Outcome::Timeout);
+    let (outcome, detail) = outcome_of("hang");
+    assert_eq!(outcome, Outcome::Timeout);
+    assert!(detail.ends_with("in which it was not ready to measure"), "{detail}");
 }
 
 #[test]

@@ -86,6 +86,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         min_psnr_db: bench.min_psnr_db,
         limit: args.limit,
         left: args.limit,
+        ready_s: None,
         hopeless_s: None,
     };
     let trial = bench.run(1, &order)?;

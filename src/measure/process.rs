@@ -77,6 +77,8 @@ impl Programs {
 pub struct Limit {
     /// Wall time from start to end.
     pub time: Duration,
+    /// Seconds from start until it is ready to measure, where that is less.
+    pub ready_s: Option<f64>,
     /// Resident memory.
     pub memory_bytes: u64,
     /// What the first repetition may cost, in seconds a clip unless a metric is scored; one that
@@ -210,7 +212,7 @@ impl Watch<'_> {
                 Err(RecvTimeoutError::Timeout) if !is_running(self.child) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if let Some(reason) = self.overstepped() {
+            if let Some(reason) = self.too_late_to_be_ready(answer).or_else(|| self.overstepped()) {
                 return Some(reason);
             }
         }
@@ -230,6 +232,15 @@ impl Watch<'_> {
             std::thread::sleep(Duration::from_millis(2));
         }
         None
+    }
+
+    fn too_late_to_be_ready(&self, answer: &Answer) -> Option<(Outcome, String)> {
+        let limit = self.limit.ready_s.filter(|_| answer.setup_s.is_none())?;
+        let is_late = self.started.elapsed().as_secs_f64() > limit;
+        is_late.then(|| {
+            let detail = format!("killed after {limit:.1} s, in which it was not ready to measure");
+            (Outcome::Timeout, detail)
+        })
     }
 
     fn overstepped(&mut self) -> Option<(Outcome, String)> {

@@ -74,6 +74,8 @@ pub struct Order<'a> {
     pub min_psnr_db: f64,
     /// What it may take before it counts as too slow.
     pub limit: Duration,
+    /// Seconds after which it counts as too slow unless it is ready to measure.
+    pub ready_s: Option<f64>,
     /// What is left of the budget for it; when this ends first, nothing was learnt of it.
     pub left: Duration,
     /// The cost above which its first repetition is enough to give it up.
@@ -158,7 +160,8 @@ impl Bench {
         profile.map_err(anyhow::Error::msg)?.write(&launch)?;
         let time = order.time();
         let memory_bytes = self.memory_bytes;
-        let limit = Limit { time, memory_bytes, sample_s: order.hopeless_s };
+        let Order { ready_s, hopeless_s: sample_s, .. } = *order;
+        let limit = Limit { time, ready_s, memory_bytes, sample_s };
         let mut answer = match &self.own {
             Some(Own::Command(command)) => {
                 self.run_command(command, number, &settings, &launch, limit)?

@@ -35,6 +35,9 @@ pub use warm_start::Found;
 /// How much slower than the baseline a candidate may be before its trial is cut.
 const SLOWEST: f64 = 3.0;
 
+/// What starting a process may take longer on a busy machine.
+const MARGIN: Duration = Duration::from_secs(2);
+
 /// What rounding may change in a ratio.
 const ROUNDING_DB: f64 = 0.5;
 
@@ -242,9 +245,18 @@ impl<'a> Session<'a> {
         values: &'o Values,
     ) -> Order<'o> {
         let left = self.budget.left();
-        let min_psnr_db = self.min_psnr_db(values);
-        let (pair, limit, strategy, hopeless_s) = (None, left, "", None);
-        Order { phase, pair, strategy, workload, values, min_psnr_db, limit, left, hopeless_s }
+        Order {
+            phase,
+            pair: None,
+            strategy: "",
+            workload,
+            values,
+            min_psnr_db: self.min_psnr_db(values),
+            limit: left,
+            ready_s: None,
+            left,
+            hopeless_s: None,
+        }
     }
 
     /// The worst picture that `values` may make: as bad as the user allows, or as the baseline's own
@@ -293,9 +305,16 @@ impl<'a> Session<'a> {
         baseline.and_then(|trial| Some(SLOWEST * trial.score_s()?))
     }
 
+    /// The seconds in which a candidate has to be ready: warming up is much like measuring, and what
+    /// takes so much longer at that has no hope.
+    fn ready_s(&self) -> Option<f64> {
+        let setup_s = self.first(Phase::Baseline)?.setup_s?;
+        Some(SLOWEST * setup_s + MARGIN.as_secs_f64())
+    }
+
     /// The time limit of a trial, from the baseline's; none before that was measured.
     fn limit(&self) -> Option<Duration> {
         self.first(Phase::Baseline)?;
-        Some(self.baseline_trial().mul_f64(SLOWEST) + Duration::from_secs(2))
+        Some(self.baseline_trial().mul_f64(SLOWEST) + MARGIN)
     }
 }

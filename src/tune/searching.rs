@@ -76,6 +76,7 @@ impl Measure for Searching<'_, '_> {
             min_psnr_db: self.session.min_psnr_db(&values),
             limit: self.session.limit().unwrap_or(left),
             left,
+            ready_s: self.session.ready_s(),
             hopeless_s: self.session.hopeless_s(),
         };
         self.session.run(&order)?;

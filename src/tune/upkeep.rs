@@ -67,6 +67,7 @@ impl Session<'_> {
                 min_psnr_db: self.min_psnr_db(&values),
                 limit: self.limit().unwrap_or(left),
                 left,
+                ready_s: None,
                 hopeless_s: None,
             })?;
         }

@@ -71,6 +71,7 @@ fn trial(bench: &Bench, workload: &Workload, knobs: &Knobs) -> Trial {
         min_psnr_db: 0.0,
         limit: Duration::from_secs(60),
         left: Duration::from_secs(60),
+        ready_s: None,
         hopeless_s: None,
     };
     bench.run(1, &order).unwrap()
