@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail};
 /// Names the folder for the lock, for those who want one of their own.
 pub const FOLDER: &str = "WAN22_LOCK_DIR";
 
-/// Folders that all users of a host share where everybody may write, in the order of preference: some
-/// systems keep the first ones for root.
+/// Folders that all users of a host may share, in the order of preference; some systems keep the
+/// first ones for root.
 const SHARED: [&str; 4] = ["/run/lock", "/var/lock", "/dev/shm", "/tmp"];
 
 /// The file in such a folder.

@@ -39,10 +39,19 @@ pub fn run() -> ExitCode {
         Err(error) => (0, Err(Failure { outcome: Outcome::WrongOutput, error })),
     };
     let Err(Failure { outcome, error }) = result else { return ExitCode::SUCCESS };
-    let failed = Message::Failed { trial, outcome, detail: format!("{error:#}") };
+    let detail = without_backtrace(&format!("{error:#}")).to_owned();
+    let failed = Message::Failed { trial, outcome, detail };
     // Where nobody listens any more there is nobody to tell.
     _ = say(&failed);
     ExitCode::FAILURE
+}
+
+/// What libtorch says before it lists where its own code was, which fills a page and names the
+/// places of libraries.
+fn without_backtrace(text: &str) -> &str {
+    let end = text.find("Exception raised from").unwrap_or(text.len());
+    // A panic shows its message as Rust would write it: with `\n` for a new line.
+    text[..end].trim_end().trim_end_matches("\\n").trim_end()
 }
 
 /// How a trial failed, and why.
@@ -291,4 +300,18 @@ pub fn say(message: &Message) -> Result<()> {
     line.push(b'\n');
     let mut out = stdout().lock();
     out.write_all(&line).and_then(|()| out.flush()).context("standard output is closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_without_the_places_of_libtorchs_own_code() {
+        let panic =
+            r#"panic: Torch("bad weight\nException raised from f at x.cpp:1 (most recent")"#;
+        assert_eq!(without_backtrace(panic), r#"panic: Torch("bad weight"#);
+        assert_eq!(without_backtrace("no\nException raised from f"), "no");
+        assert_eq!(without_backtrace("out of memory"), "out of memory");
+    }
 }

@@ -11,8 +11,10 @@ const SIDE: i64 = 2048;
 /// Numbers that are copied: 256 MiB, more than caches hold.
 const NUMBERS: i64 = 64 << 20;
 
-/// Tries, of which the best counts: two at least, and more while they take no longer than this.
+/// Tries, of which the best counts.
 const TRIES: usize = 4;
+
+/// After so long two of them are enough.
 const LONG: Duration = Duration::from_millis(200);
 
 /// Measures it, in about a second on two cores.

@@ -149,10 +149,13 @@ fn phases(state: &State, elapsed: Duration, width: usize, look: &Look) -> [Strin
     [look.faint.apply_to(names.trim_end()).to_string(), bar]
 }
 
-/// A name in exactly so many columns; cut, or left out where less than three letters fit.
+/// A name in exactly so many columns; cut, or left out where less than three letters of it fit.
 fn label(name: &str, width: usize) -> String {
-    let cut: String = name.chars().take(width.saturating_sub(1)).collect();
-    let shown = if cut.chars().count() < 3.min(name.chars().count()) { "" } else { &cut };
+    let shown = match width {
+        _ if name.len() < width => name.to_owned(),
+        5.. => format!("{}\u{2026}", &name[..width - 2]),
+        _ => String::new(),
+    };
     format!("{shown:<width$}")
 }
 

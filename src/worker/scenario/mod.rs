@@ -38,7 +38,8 @@ pub struct Scenario {
     seed: u64,
     /// `[1, context tokens, text width]`: stands in for every clip's prompt where none is encoded.
     prompt: Tensor,
-    /// `[1, context tokens, text width]`: what guidance leads away from. One for all clips, made once.
+    /// `[1, context tokens, text width]`: what guidance leads away from. One for all clips, made
+    /// once.
     negative: Tensor,
     /// Peak resident memory by stage, while it is being watched.
     peaks: Option<RefCell<BTreeMap<String, u64>>>,
@@ -185,7 +186,8 @@ impl Scenario {
         self.prompt.expand([count, -1, -1], false)
     }
 
-    /// Prompt embeddings, `[count, context tokens, width]`; zero after the last token, as the pipeline has them.
+    /// Prompt embeddings, `[count, context tokens, width]`; zero after the last token, as the pipeline
+    /// has them.
     fn prompts(&self, count: i64) -> Result<Tensor> {
         let encoder = self.parts.text.as_ref().context("the job has no text encoder")?;
         let Sizes { text_tokens, context_tokens, .. } = self.workload.sizes;
