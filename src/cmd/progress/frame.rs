@@ -353,7 +353,7 @@ mod tests {
         });
         assert_snapshot!(shown(&state, (79, 23)), @r#"
         Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 gro…  1:00 of 4:00 · 4 trials, 1 failed
-        base search                                        confirmation
+        bas… search                                        confirmation
         █████▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
         best      3.000 s a clip, 25.0% less, unproven; 2.970 to 3.060
         baseline  4.000 s a clip, 5995wx; 3.960 to 4.080
@@ -403,7 +403,7 @@ mod tests {
         let text = shown(&state(&made, 150), (79, 8));
         assert_snapshot!(text, @r#"
         Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 group          2:30 of 4:00 · 12 trials
-        base sea confirmation
+        bas…     confirmation
         █████▓▓▓▓██████████████████████████████████████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░
         best      3.000 s a clip, 25.0% [24.8, 25.2] less in 5 pairs; 2.970 to 3.060
         baseline  4.000 s a clip, 5995wx; 3.960 to 4.080
