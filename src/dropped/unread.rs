@@ -37,12 +37,12 @@ impl Unread {
     /// What was found, in words.
     pub fn sentence(&self) -> String {
         let Self { knobs, at_most, trials } = self;
-        let (are, values) = if knobs.len() == 1 { ("is", "its") } else { ("are", "their") };
+        let (make, values) = if knobs.len() == 1 { ("makes", "its") } else { ("make", "their") };
         let trial = if trials.len() == 1 { "trial" } else { "trials" };
         let trials: Vec<String> = trials.iter().map(u64::to_string).collect();
         format!(
-            "{} {are} not read by the command: {values} lowest and highest values ({trial} {}) made a \
-             difference of at most {:.1}% and no more were tried",
+            "{} {make} no difference to the command: {values} lowest and highest values ({trial} {}) \
+             differ from the baseline by at most {:.1}% and no more were tried",
             knobs.join(", "),
             trials.join(" and "),
             100.0 * at_most
@@ -214,7 +214,7 @@ mod tests {
         // The baseline is the lowest of each, so both ends are the highest.
         let (unread, probes) = probed(|_, _| 1.004, true);
         assert_eq!((names(&unread), probes), (vec!["batch_size".into(), "tile_size".into()], 1));
-        insta::assert_snapshot!(unread[0].sentence(), @"batch_size, tile_size are not read by the command: their lowest and highest values (trial 2) made a difference of at most 0.4% and no more were tried");
+        insta::assert_snapshot!(unread[0].sentence(), @"batch_size, tile_size make no difference to the command: their lowest and highest values (trial 2) differ from the baseline by at most 0.4% and no more were tried");
     }
 
     #[test]
