@@ -97,13 +97,14 @@ fn choose(args: &ExecArgs) -> Result<Chosen> {
     }
     let store = args.place.store();
     // Who is refused is told of: the fleet's image is then not what somebody thinks.
-    for entry in store.entries(&machine) {
-        if let Err(problem) = entry.profile {
+    let entries = store.entries(&machine);
+    for entry in &entries {
+        if let Err(problem) = &entry.profile {
             terminal::tell(&format!("wan22-tune exec: {problem:#}"));
         }
     }
-    match store.pick(&machine) {
-        Some((path, profile)) => from_profile(args, &path, profile, &machine),
+    match store.pick(&entries, &machine.fingerprint()) {
+        Some((path, profile)) => from_profile(args, path, profile.clone(), &machine),
         None => baseline(args, &store),
     }
 }

@@ -87,8 +87,8 @@ pub fn run(args: &ProfilesArgs) -> Result<()> {
 fn list(store: &Store) -> Result<()> {
     let machine = Machine::detect_host()?;
     let here = machine.fingerprint();
-    let picked = store.pick(&machine).map(|(path, _)| path);
     let mut entries = store.entries(&machine);
+    let picked = store.pick(&entries, &here).map(|(path, _)| path.to_owned());
     let order =
         |entry: &Entry| entry.profile.as_ref().map_or(Likeness::Different, |p| likeness(p, &here));
     entries.sort_by_key(order);
@@ -143,9 +143,13 @@ fn show(store: &Store, wanted: Option<&str>) -> Result<()> {
     let (path, profile) = match wanted {
         Some(file) if Path::new(file).exists() => (file.into(), Profile::read(file.as_ref())?),
         Some(name) => named(store, name, &machine)?,
-        None => store
-            .pick(&machine)
-            .context("no profile for this machine: tune, then `wan22-tune profiles use FILE`")?,
+        None => {
+            let entries = store.entries(&machine);
+            let picked = store.pick(&entries, &machine.fingerprint());
+            let cure = "no profile for this machine: tune, then `wan22-tune profiles use FILE`";
+            let (path, profile) = picked.context(cure)?;
+            (path.to_owned(), profile.clone())
+        }
     };
     terminal::show(&text(&path, &profile, &machine.fingerprint()))
 }

@@ -48,8 +48,10 @@ impl Store {
     /// Every `.json` file, those of the first folder first; a folder that exists and can't be read
     /// stands for its files.
     pub fn entries(&self, here: &Machine) -> Vec<Entry> {
+        let mark = here.fingerprint();
+        let read = |folder: &Path, path| Entry::read(folder, path, here, &mark);
         let of_folder = |folder: &PathBuf| match listed(folder) {
-            Ok(paths) => paths.into_iter().map(|path| Entry::read(folder, path, here)).collect(),
+            Ok(paths) => paths.into_iter().map(|path| read(folder, path)).collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
                 let profile = Err(error).with_context(|| folder.display().to_string());
@@ -59,17 +61,20 @@ impl Store {
         self.folders.iter().flat_map(of_folder).collect()
     }
 
-    /// The profile for a machine: of the very machine before one of its shape, then of the first
-    /// folder, then the newest.
-    pub fn pick(&self, here: &Machine) -> Option<(PathBuf, Profile)> {
-        let entries = self.entries(here).into_iter();
-        let here = &here.fingerprint();
-        let good =
-            entries.filter_map(|entry| entry.profile.ok().map(|profile| (entry.path, profile)));
+    /// The one of [`Store::entries`] for a machine: of the very machine before one of its shape, then
+    /// of the first folder, then the newest.
+    pub fn pick<'e>(
+        &self,
+        entries: &'e [Entry],
+        here: &Fingerprint,
+    ) -> Option<(&'e Path, &'e Profile)> {
+        let good = entries
+            .iter()
+            .filter_map(|entry| Some((entry.path.as_path(), entry.profile.as_ref().ok()?)));
         let fitting = good.filter(|(_, profile)| likeness(profile, here) != Likeness::Different);
         fitting.min_by_key(|(path, profile)| {
             let folder = self.folders.iter().position(|folder| path.starts_with(folder));
-            (likeness(profile, here), folder, Reverse(profile.timestamp.clone()))
+            (likeness(profile, here), folder, Reverse(&profile.timestamp))
         })
     }
 
@@ -89,10 +94,10 @@ impl Store {
 }
 
 impl Entry {
-    fn read(folder: &Path, path: PathBuf, here: &Machine) -> Self {
+    fn read(folder: &Path, path: PathBuf, here: &Machine, mark: &Fingerprint) -> Self {
         let safe = trusted(folder).and_then(|()| trusted(&path));
         let profile = safe.and_then(|()| Profile::read(&path)).and_then(|profile| {
-            if likeness(&profile, &here.fingerprint()) != Likeness::Different {
+            if likeness(&profile, mark) != Likeness::Different {
                 profile.agrees(here).with_context(|| format!("profile {}", path.display()))?;
             }
             Ok(profile)
