@@ -7,13 +7,16 @@ use super::model::{Modelled, Voice};
 use super::objective::Objective;
 use super::{annealing, propose, random, simplex, swarm};
 
-use Voice::{Any, Both, Elsewhere, Forest as Trees, Mutation, Process};
+use Voice::{Any, Both, Elsewhere, Forest as Trees, Guess, Mutation, Process};
 
 const PROCESS: [Voice; 8] = [Process, Process, Process, Process, Process, Process, Process, Any];
 const FOREST: [Voice; 8] = [Trees, Trees, Trees, Trees, Trees, Trees, Trees, Any];
 /// Models whose errors differ, and steps that trust none of them, in turn.
 const PORTFOLIO: [Voice; 10] =
     [Both, Mutation, Both, Any, Process, Mutation, Trees, Elsewhere, Both, Any];
+/// Where stages tell what the whole costs: models that know so much may be believed more.
+const WITH_STAGES: [Voice; 10] =
+    [Both, Mutation, Both, Any, Process, Mutation, Guess, Elsewhere, Both, Guess];
 
 /// A strategy's name on the command line and in the journal.
 #[derive(
@@ -66,7 +69,9 @@ impl StrategyName {
             Self::NelderMead => simplex::search(objective),
             Self::GaussianProcess => propose::search(objective, Modelled::new(&PROCESS)),
             Self::Forest => propose::search(objective, Modelled::new(&FOREST)),
-            Self::Portfolio => propose::search(objective, Modelled::new(&PORTFOLIO)),
+            Self::Portfolio => {
+                propose::search(objective, Modelled::new(&PORTFOLIO).with_stages(&WITH_STAGES))
+            }
         }
     }
 }

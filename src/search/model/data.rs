@@ -87,6 +87,11 @@ impl Data {
         }
     }
 
+    /// Whether what is expected is told by stages.
+    pub fn is_told_by_stages(&self) -> bool {
+        matches!(self.prior, Some(Prior::Stages(_)))
+    }
+
     /// The targets that are expected of `candidates` without any measurement, and the deviations.
     pub fn expectations(&self, candidates: &[Candidate]) -> Vec<(f64, f64)> {
         let Some(prior) = &self.prior else { return vec![(0.0, 0.0); candidates.len()] };

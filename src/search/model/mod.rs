@@ -4,6 +4,7 @@ mod cholesky;
 mod data;
 mod forest;
 mod gp;
+mod kernel;
 mod pool;
 mod prior;
 mod promise;
@@ -17,7 +18,8 @@ use std::rc::Rc;
 pub(crate) use self::cholesky::Factor;
 pub(super) use self::data::Data;
 pub(super) use self::forest::Forest;
-use self::gp::{Process, Scales, fit};
+use self::gp::{Process, fit};
+use self::kernel::{STAGE, Scales, WHOLE};
 use self::pool::Pool;
 use self::prior::Prior;
 use self::promise::Promise;
@@ -35,6 +37,8 @@ use crate::space::{Candidate, Space};
 /// Proposes by voices in turn.
 pub(super) struct Modelled {
     voices: &'static [Voice],
+    /// Those instead where stages tell what the whole costs.
+    with_stages: &'static [Voice],
     /// What was learnt now and then, with how many observations it was learnt from.
     lessons: Vec<(usize, Lesson)>,
     /// What earlier searches found; read from the objective at the first proposal.
@@ -74,7 +78,12 @@ const CONDITIONED_ON: usize = 220;
 
 impl Modelled {
     pub fn new(voices: &'static [Voice]) -> Self {
-        Self { voices, lessons: Vec::new(), beliefs: None }
+        Self { voices, with_stages: voices, lessons: Vec::new(), beliefs: None }
+    }
+
+    /// With other voices where stages tell what the whole costs.
+    pub fn with_stages(self, voices: &'static [Voice]) -> Self {
+        Self { with_stages: voices, ..self }
     }
 }
 
@@ -131,10 +140,11 @@ impl Modelled {
         if pool.candidates.is_empty() {
             return None;
         }
-        let turn = (observed + asked.len()).saturating_sub(DESIGN) % self.voices.len();
+        let voices = if data.is_told_by_stages() { self.with_stages } else { self.voices };
+        let turn = (observed + asked.len()).saturating_sub(DESIGN) % voices.len();
         let success = Success::new(objective.space(), &data, rng);
         let choice = voice::Choice { data: &data, draw, success, lesson: &lesson };
-        Some(Next::New(choice.by(self.voices[turn], pool, rng)))
+        Some(Next::New(choice.by(voices[turn], pool, rng)))
     }
 
     /// What the first so many observations teach: a chain of lessons, each from the last, so that
@@ -146,8 +156,8 @@ impl Modelled {
         loop {
             let last = self.lessons.last();
             let next = last.map_or(DESIGN, |(at, _)| at + (at / 8).max(4));
-            let start =
-                last.map_or_else(|| Scales::usual(space), |(_, lesson)| lesson.scales.clone());
+            let start = last
+                .map_or_else(|| Scales::usual(space, &WHOLE), |(_, lesson)| lesson.scales.clone());
             if next > observed {
                 return last.map_or(
                     Lesson { scales: start, prior: None, stages: Taught::default() },
@@ -162,7 +172,8 @@ impl Modelled {
             let mut lesson = Lesson { scales: start, prior, stages };
             let mut data = Data::new(known);
             data.expect(lesson.prior(space, known).as_ref());
-            lesson.scales = fit(space, &data.thinned(FITTED_TO), &lesson.scales, steps);
+            let usual = if data.is_told_by_stages() { &STAGE } else { &WHOLE };
+            lesson.scales = fit(space, usual, &data.thinned(FITTED_TO), &lesson.scales, steps);
             self.lessons.push((next, lesson));
         }
     }

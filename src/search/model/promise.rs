@@ -5,12 +5,13 @@ use super::pool::Pool;
 use super::success::Success;
 use crate::space::Candidate;
 
-/// Expected improvement times the chance of success, in logarithms.
+/// Expected improvement times the chance of success, in logarithms; or what is expected alone.
 pub(super) struct Promise<'m, P> {
     predict: P,
     success: Option<&'m Success>,
-    /// The lowest of what the model says of the best that were measured.
-    lowest: f64,
+    /// The lowest of what the model says of the best that were measured; `None` where doubt is
+    /// worth nothing.
+    lowest: Option<f64>,
 }
 
 /// The best of a pool from which steps to more promising neighbours start, and how many at most.
@@ -25,11 +26,18 @@ impl<'m, P: Fn(&[Candidate]) -> Vec<(f64, f64)>> Promise<'m, P> {
         let best = data.best(10).into_iter().map(|i| data.candidates[i].clone());
         let means = predict(&best.collect::<Vec<_>>()).into_iter().map(|(mean, _)| mean);
         let lowest = means.fold(f64::INFINITY, f64::min);
-        Self { predict, success, lowest }
+        Self { predict, success, lowest: Some(lowest) }
+    }
+
+    /// Where only what is expected counts.
+    pub fn expected(predict: P, success: Option<&'m Success>) -> Self {
+        Self { predict, success, lowest: None }
     }
 
     fn of(&self, candidates: &[Candidate]) -> Vec<f64> {
-        let gain = |(mean, deviation)| expected_improvement(self.lowest, mean, deviation);
+        let gain = |(mean, deviation): (f64, f64)| {
+            self.lowest.map_or(-mean, |lowest| expected_improvement(lowest, mean, deviation))
+        };
         let mut promises: Vec<f64> = (self.predict)(candidates).into_iter().map(gain).collect();
         if let Some(success) = self.success {
             let chances = success.log_chances(candidates);

@@ -1,7 +1,8 @@
 //! Repeat: what to measure again, and what to choose, when measurements are noisy.
 
 use super::data::Data;
-use super::gp::{Scales, fit, truths};
+use super::gp::{fit, truths};
+use super::kernel::{Scales, WHOLE};
 use crate::search::Observation;
 use crate::space::{Candidate, Space};
 
@@ -40,7 +41,7 @@ pub(in crate::search) fn choose(space: &Space, observations: &[Observation]) -> 
     if !noisy || data.len() < 3 {
         return Some(data.candidates[best].clone());
     }
-    let scales = fit(space, &data, &Scales::usual(space), STEPS);
+    let scales = fit(space, &WHOLE, &data, &Scales::usual(space, &WHOLE), STEPS);
     let ranked = ranked(space, &data, &scales, 1);
     Some(data.candidates[ranked.first().copied().unwrap_or(best)].clone())
 }

@@ -7,7 +7,8 @@
 
 use super::FITTED_TO;
 use super::data::Data;
-use super::gp::{Process, Scales, fit};
+use super::gp::{Process, fit};
+use super::kernel::{STAGE, Scales};
 use crate::search::objective::log_like;
 use crate::search::scaling::{GOOD, THREADS};
 use crate::search::{Finding, Observation};
@@ -83,8 +84,9 @@ impl Taught {
             let workers = if is_pool { Some(Count::of(space, knob)?) } else { None };
             let data = Some(timed(observations, stage)).filter(|data| data.len() >= LEAST)?;
             let last = before.and_then(|b| b.0.iter().find(|lesson| lesson.stage == stage));
-            let start = last.map_or_else(|| Scales::usual(space), |last| last.scales.clone());
-            let scales = fit(space, &data.thinned(FITTED_TO), &start, steps);
+            let start =
+                last.map_or_else(|| Scales::usual(space, &STAGE), |last| last.scales.clone());
+            let scales = fit(space, &STAGE, &data.thinned(FITTED_TO), &start, steps);
             Some(Lesson { stage, workers, scales })
         };
         Self(THREADS.into_iter().filter_map(lesson).collect())

@@ -14,6 +14,8 @@ use crate::space::Candidate;
 pub(in crate::search) enum Voice {
     /// Expected improvement under a Gaussian process.
     Process,
+    /// What a Gaussian process expects to be best, whatever may be better.
+    Guess,
     /// Expected improvement under a random forest.
     Forest,
     /// Expected improvement under both: the mean of what they say, and their disagreement counts
@@ -56,6 +58,7 @@ impl Choice<'_, '_> {
             Voice::Any => pool.any(rng),
             Voice::Mutation => self.mutant(&pool, rng),
             Voice::Process => self.modelled(&mut pool, (true, false), rng, |_| true),
+            Voice::Guess => self.guess(&mut pool),
             Voice::Forest => self.modelled(&mut pool, (false, true), rng, |_| true),
             Voice::Both => self.modelled(&mut pool, (true, true), rng, |_| true),
             Voice::Elsewhere => self.elsewhere(pool, rng),
@@ -85,6 +88,17 @@ impl Choice<'_, '_> {
             (None, None) => vec![(0.0, 1.0); candidates.len()],
         };
         Promise::new(predict, self.data, self.success.as_ref()).most(pool, allowed)
+    }
+
+    /// The cheapest by a Gaussian process.
+    fn guess(&self, pool: &mut Pool<'_, '_, '_>) -> Candidate {
+        let told = self.data.clone().thinned(CONDITIONED_ON);
+        let process = Process::new(self.draw.space(), told, &self.lesson.scales);
+        let predict = |candidates: &[Candidate]| match &process {
+            Some(process) => process.predict(candidates),
+            None => vec![(0.0, 1.0); candidates.len()],
+        };
+        Promise::expected(predict, self.success.as_ref()).most(pool, |_| true)
     }
 
     /// The most promising with one knob at a level that it does not have in the best.

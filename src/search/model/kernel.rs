@@ -1,0 +1,261 @@
+//! Kernel: how alike any two candidates are, knob by knob.
+//!
+//! What knobs do together is a product over them, Matérn 3/2 along ordered knobs and a constant for
+//! any two different categories, with one length scale a knob (costs have kinks where caches
+//! overflow and cores run out: 5/2 is too smooth for them, an exponential too rough). What each
+//! does alone is the same again, added up (Duvenaud, Nickisch and Rasmussen, *Additive Gaussian
+//! processes*, 2011): a category that was better in one company is then expected to be so in
+//! another, where the product by itself falls back to the mean of all.
+
+use rand::Rng;
+
+use crate::search::draw::normal;
+use crate::space::{Candidate, Knob, Space, Value};
+
+/// The logarithms of what the likelihood decides.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Scales {
+    /// A length scale a knob, in units of the whole range of levels.
+    pub lengths: Vec<f64>,
+    /// The variance of what each knob does alone, relative to that of what all do together.
+    pub alone: Vec<f64>,
+    /// Variance of noise and of what the model can't explain, relative to the signal's.
+    pub noise: f64,
+}
+
+/// What scales are expected before there is data.
+pub(super) struct Usual {
+    /// Of an ordered knob, times the root of the number of knobs: the more there are, the less
+    /// each says by itself.
+    length: f64,
+    /// Logarithm of how much shorter it is between categories, which need have nothing in common.
+    category_shrink: f64,
+    /// Variance of noise, relative to the signal's.
+    noise: f64,
+}
+
+/// Of what a whole costs.
+pub(super) const WHOLE: Usual = Usual { length: 0.5, category_shrink: 1.0, noise: 1e-3 };
+/// Of what a stage takes, and of what stages leave of the whole: most knobs are nothing to one
+/// stage, the others act by factors, and a stage that waits for nobody has less noise.
+pub(super) const STAGE: Usual = Usual { length: 2.0, category_shrink: 0.0, noise: 1e-4 };
+
+/// Of what each knob does alone.
+const USUAL_ALONE: f64 = 3.0;
+/// Standard deviations of what is expected, in logarithms.
+const LENGTH_SPREAD: f64 = 1.0;
+const ALONE_SPREAD: f64 = 1.5;
+const NOISE_SPREAD: f64 = 1.5;
+/// Standard deviation of [`Scales::varied`], in logarithms.
+const VARIATION: f64 = 0.4;
+
+impl Usual {
+    fn log_length(&self, space: &Space, knob: &Knob) -> f64 {
+        let shrink = if knob.ordered { 0.0 } else { self.category_shrink };
+        (self.length * (space.knobs.len() as f64).sqrt()).ln() - shrink
+    }
+
+    /// The log density of `scales` before there is data, added to `height`, and its gradient to
+    /// `gradient`, in the order of [`Scales::at`].
+    pub fn weigh(&self, space: &Space, scales: &Scales, height: &mut f64, gradient: &mut [f64]) {
+        let lengths = space.knobs.iter().map(|knob| (self.log_length(space, knob), LENGTH_SPREAD));
+        let alone = space.knobs.iter().map(|_| (USUAL_ALONE.ln(), ALONE_SPREAD));
+        let all = lengths.chain(alone).chain([(self.noise.ln(), NOISE_SPREAD)]);
+        for (((usual, spread), value), slope) in all.zip(scales.all()).zip(gradient) {
+            let off = (value - usual) / spread;
+            *height -= 0.5 * off * off;
+            *slope -= off / spread;
+        }
+    }
+}
+
+impl Scales {
+    /// What is expected before there is data.
+    pub fn usual(space: &Space, usual: &Usual) -> Self {
+        Self {
+            lengths: space.knobs.iter().map(|knob| usual.log_length(space, knob)).collect(),
+            alone: vec![USUAL_ALONE.ln(); space.knobs.len()],
+            noise: usual.noise.ln(),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        2 * self.lengths.len() + 1
+    }
+
+    fn all(&self) -> impl Iterator<Item = f64> {
+        self.lengths.iter().chain(&self.alone).copied().chain([self.noise])
+    }
+
+    /// The one at `place`: the lengths, what knobs do alone, the noise.
+    pub fn at(&mut self, place: usize) -> &mut f64 {
+        let knobs = self.lengths.len();
+        match place / knobs {
+            0 => &mut self.lengths[place],
+            1 => &mut self.alone[place - knobs],
+            _ => &mut self.noise,
+        }
+    }
+
+    /// Scales near these, by chance. One set that fits best is too sure of itself as long as
+    /// there are few points; varying it from proposal to proposal stands in for integrating
+    /// over all that are likely.
+    pub fn varied(&self, rng: &mut impl Rng) -> Self {
+        let mut scales = self.clone();
+        scales.lengths.iter_mut().for_each(|length| *length += VARIATION * normal(rng));
+        scales.clamp();
+        scales
+    }
+
+    /// Keeps them where numbers stay sound.
+    pub fn clamp(&mut self) {
+        self.lengths.iter_mut().for_each(|length| *length = length.clamp(-3.0, 5.0));
+        self.alone.iter_mut().for_each(|alone| *alone = alone.clamp(-12.0, 6.0));
+        self.noise = self.noise.clamp(-12.0, 1.0);
+    }
+}
+
+/// Correlations of any two candidates.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    /// The share of the variance that is what knobs do together.
+    pub together: f64,
+    /// A table a knob.
+    pub tables: Vec<Table>,
+}
+
+/// Correlations of any two levels of a knob.
+#[derive(Debug)]
+pub(super) struct Table {
+    levels: usize,
+    /// The share of the variance that is what the knob does alone.
+    pub alone: f64,
+    correlation: Vec<f64>,
+    /// The derivative of ln correlation by the logarithm of the length scale.
+    slope: Vec<f64>,
+}
+
+impl Kernel {
+    pub fn new(space: &Space, scales: &Scales) -> Self {
+        let together = 1.0 / (1.0 + scales.alone.iter().map(|alone| alone.exp()).sum::<f64>());
+        let scales = scales.lengths.iter().zip(&scales.alone);
+        let table = |(knob, (length, alone)): (&Knob, (&f64, &f64))| {
+            Table::new(knob, *length, together * alone.exp())
+        };
+        Self { together, tables: space.knobs.iter().zip(scales).map(table).collect() }
+    }
+
+    pub fn between(&self, a: &Candidate, b: &Candidate) -> f64 {
+        let (together, alone) = self.parts(a, b);
+        together + alone
+    }
+
+    /// What is due to what knobs do together, and to what each does alone.
+    fn parts(&self, a: &Candidate, b: &Candidate) -> (f64, f64) {
+        self.tables.iter().enumerate().fold((self.together, 0.0), |(product, sum), (k, table)| {
+            let correlation = table.correlation[table.place(a.level(k), b.level(k))];
+            (product * correlation, sum + table.alone * correlation)
+        })
+    }
+
+    /// Adds `pull` times the derivatives of [`Kernel::between`] by the scales, but for the
+    /// noise's, to `gradient`.
+    pub fn climb(&self, a: &Candidate, b: &Candidate, pull: f64, gradient: &mut [f64]) {
+        let (together, alone) = self.parts(a, b);
+        let (by_length, by_alone) = gradient.split_at_mut(self.tables.len());
+        for (k, table) in self.tables.iter().enumerate() {
+            let place = table.place(a.level(k), b.level(k));
+            let own = table.correlation[place];
+            by_length[k] += pull * table.slope[place] * (together + table.alone * own);
+            by_alone[k] += pull * table.alone * (own - together - alone);
+        }
+    }
+}
+
+impl Table {
+    fn new(knob: &Knob, log_length: f64, alone: f64) -> Self {
+        let levels = knob.levels.len();
+        let places = places(knob);
+        let reach = (places[levels - 1] - places[0]).max(f64::MIN_POSITIVE);
+        let apart = |pair: usize| {
+            let (a, b) = (pair / levels, pair % levels);
+            if knob.ordered { (places[a] - places[b]).abs() / reach } else { f64::from(a != b) }
+        };
+        let pairs = (0..levels * levels).map(|pair| matern(apart(pair) * (-log_length).exp()));
+        let (correlation, slope) = pairs.unzip();
+        Self { levels, alone, correlation, slope }
+    }
+
+    fn place(&self, a: usize, b: usize) -> usize {
+        a * self.levels + b
+    }
+
+    /// The correlations of `level` with every other.
+    pub fn from(&self, level: usize) -> &[f64] {
+        &self.correlation[level * self.levels..][..self.levels]
+    }
+}
+
+/// Where an ordered knob's levels lie: one step apart, but counts that leave none out by their
+/// logarithms, since one thread more is much to one thread and little to sixty.
+fn places(knob: &Knob) -> Vec<f64> {
+    let counts: Option<Vec<f64>> = knob.levels.iter().map(Value::count).collect();
+    let dense = |counts: &Vec<f64>| counts.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
+    match counts.filter(dense) {
+        Some(counts) => counts.into_iter().map(f64::ln).collect(),
+        None => (0..knob.levels.len()).map(|level| level as f64).collect(),
+    }
+}
+
+/// Matérn 3/2 at `distance` in length scales, and its logarithm's derivative by the logarithm
+/// of the length scale.
+fn matern(distance: f64) -> (f64, f64) {
+    let r = 3.0_f64.sqrt() * distance;
+    ((1.0 + r) * (-r).exp(), r * r / (1.0 + r))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::SpaceFile;
+
+    #[test]
+    fn a_category_that_was_better_in_one_company_is_alike_in_another() {
+        let text = "schema = 1\nname = 'x'\nwhy = 'x'\nbaseline = { allocator = 'a', affinity = \
+                    'a' }\n[knob]\nallocator = { why = '', values = ['a', 'b'] }\naffinity = { \
+                    why = '', values = ['a', 'b'] }\n";
+        let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
+        let mut scales = Scales::usual(&space, &WHOLE);
+        // Alone each knob has the variance of both together, and categories have nothing in common.
+        scales.alone = vec![0.0; 2];
+        scales.lengths = vec![-3.0; 2];
+        let kernel = Kernel::new(&space, &scales);
+        let [aa, ab, bb] = [[0, 0], [0, 1], [1, 1]].map(Candidate::new);
+        let third = 1.0 / 3.0;
+        for (a, b, expected) in [(&aa, &aa, 1.0), (&aa, &ab, third), (&aa, &bb, 0.0)] {
+            assert!((kernel.between(a, b) - expected).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn the_slope_of_the_covariance_is_what_a_small_step_changes() {
+        let text = "schema = 1\nname = 'x'\nwhy = 'x'\nbaseline = { allocator = 'a', \
+                    preprocess_workers = 1 }\n[knob]\nallocator = { why = '', values = ['a', 'b'] }\n\
+                    preprocess_workers = { why = '', values = [1, 2, 4, 8] }\n";
+        let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
+        let scales = Scales::usual(&space, &STAGE);
+        let (a, b) = (Candidate::new([0, 0]), Candidate::new([1, 2]));
+        let mut gradient = vec![0.0; scales.len()];
+        Kernel::new(&space, &scales).climb(&a, &b, 1.0, &mut gradient);
+        for (place, slope) in gradient[..scales.len() - 1].iter().enumerate() {
+            let moved = |step: f64| {
+                let mut scales = scales.clone();
+                *scales.at(place) += step;
+                Kernel::new(&space, &scales).between(&a, &b)
+            };
+            let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            assert!((slope - expected).abs() < 1e-7, "{place}: {slope} {expected}");
+        }
+    }
+}
