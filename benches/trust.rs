@@ -250,6 +250,7 @@ impl Rig for Simulated<'_> {
             outcome,
             samples,
             wall_s,
+            overhead_s: setup_s.min(wall_s),
             ..Trial::default()
         })
     }

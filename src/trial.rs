@@ -207,6 +207,13 @@ pub struct Noise {
 }
 
 impl Trial {
+    /// Seconds that it would have taken with no more than so many repetitions.
+    pub fn wall_with_s(&self, repetitions: u32) -> f64 {
+        let taken = self.samples.len() as f64;
+        let surplus = (taken - f64::from(repetitions)).max(0.0);
+        self.wall_s - surplus / taken.max(1.0) * (self.wall_s - self.overhead_s)
+    }
+
     /// What is to be small: the median of the samples of an ok trial, `None` for a failure. Seconds
     /// a clip, or what [`Sample::cost`] makes of a user's own job.
     pub fn score_s(&self) -> Option<f64> {
@@ -228,5 +235,21 @@ impl Trial {
     /// The worst repetition's share of time spent waiting for a CPU.
     pub fn run_queue_share(&self) -> Option<f64> {
         self.samples.iter().map(|sample| sample.run_queue_share).reduce(f64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_repetitions_take_their_part_of_the_measured_time() {
+        // Four repetitions of 2 s after 5 s of setting up.
+        let samples = vec![Sample { seconds: 1.0, ..Sample::default() }; 4];
+        let trial = Trial { wall_s: 13.0, overhead_s: 5.0, samples, ..Trial::default() };
+        let walls = [1, 3, 4, 9].map(|repetitions| trial.wall_with_s(repetitions));
+        assert_eq!(walls, [7.0, 11.0, 13.0, 13.0]);
+        let failed = Trial { wall_s: 2.0, overhead_s: 2.0, ..Trial::default() };
+        assert_eq!(failed.wall_with_s(3), 2.0);
     }
 }

@@ -299,6 +299,13 @@ impl<'a> Session<'a> {
         Duration::from_secs_f64(trial.map_or(1.0, |trial| trial.wall_s))
     }
 
+    /// The same where it measures as often as in a pair.
+    fn baseline_in_pair(&self) -> Duration {
+        let repetitions = self.bench.repetitions.in_phase(Phase::Confirmation).most;
+        let trial = self.first(Phase::Baseline);
+        Duration::from_secs_f64(trial.map_or(1.0, |trial| trial.wall_with_s(repetitions)))
+    }
+
     /// The cost that a candidate has at least whose trial ran past its limit.
     fn too_slow(&self) -> Option<f64> {
         let baseline = self.trials.iter().find(|trial| trial.phase == Phase::Baseline);

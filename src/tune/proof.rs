@@ -122,7 +122,7 @@ impl Session<'_> {
                 .trials
                 .iter()
                 .any(|trial| trial.phase == Phase::Confirmation && trial.knobs == values);
-            let rounds = self.baseline_trial() * (place as u32 + 2) * ROUNDS;
+            let rounds = self.baseline_in_pair() * (place as u32 + 2) * ROUNDS;
             if place == 0 || is_known || rounds <= self.budget.left() {
                 finalists.push(values);
             }
@@ -146,7 +146,7 @@ impl Session<'_> {
         let walls: Vec<f64> =
             confirming.take_while(|trial| trial.pair == last).map(|trial| trial.wall_s).collect();
         let one = match walls.len() {
-            0 | 1 => self.baseline_trial(),
+            0 | 1 => self.baseline_in_pair(),
             count => Duration::from_secs_f64(1.1 * walls.iter().sum::<f64>() / count as f64),
         };
         one * (finalists.len() as u32 + 1)

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::budget::Budget;
 use crate::confirm::{Confirmation, pairs_for};
 use crate::drift::Drift;
+use crate::measure::repetitions::LEAST;
 use crate::own::Yardstick;
 use crate::ranking;
 use crate::report::plot::progress::BestSoFar;
@@ -70,7 +71,7 @@ pub struct Standing {
     pub noise: Option<Disturbance>,
     /// The last trials, the latest first.
     pub last: Vec<Ended>,
-    /// Wall time of a trial of the baseline.
+    /// Wall time of a trial of the baseline in a pair.
     pub trial: Option<Duration>,
     /// About how many pairs the confirmation takes.
     pub pairs: f64,
@@ -171,7 +172,7 @@ impl Standing {
             spent: spent(trials),
             noise: trials.iter().rev().find_map(Disturbance::of),
             last: trials.iter().rev().take(LAST).map(|t| Ended::of(t, baseline)).collect(),
-            trial: first.map(|trial| Duration::from_secs_f64(trial.wall_s)),
+            trial: first.map(|trial| Duration::from_secs_f64(trial.wall_with_s(LEAST))),
             pairs: pairs_for(&Drift::of(trials)),
             confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),
             ..Self::default()
