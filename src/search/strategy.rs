@@ -50,7 +50,8 @@ pub enum StrategyName {
     GaussianProcess,
     /// Expected improvement under a random forest.
     Forest,
-    /// Gaussian process, forest, both together, and steps that trust neither, in turn.
+    /// Gaussian process, forest, both together, and steps that trust neither, in turn; the
+    /// process's best guess where it knows the stages.
     #[default]
     Portfolio,
 }

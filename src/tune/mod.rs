@@ -23,6 +23,7 @@ use crate::measure::wire;
 use crate::results::Folder;
 use crate::search::{self, Observation, Plan};
 use crate::space::{Candidate, Space, Values};
+use crate::stats;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::{Workload, WorkloadFile};
 
@@ -299,7 +300,15 @@ impl<'a> Session<'a> {
         Duration::from_secs_f64(trial.map_or(1.0, |trial| trial.wall_s))
     }
 
-    /// The same where it measures as often as in a pair.
+    /// What a trial of the search takes: the shorter of the baseline's and of their median.
+    fn usual_trial(&self) -> Duration {
+        let searched = self.trials.iter().filter(|trial| trial.phase == Phase::Search);
+        let walls: Vec<f64> = searched.map(|trial| trial.wall_s).collect();
+        let median = stats::median(&walls).map(Duration::from_secs_f64);
+        median.map_or(self.baseline_trial(), |median| median.min(self.baseline_trial()))
+    }
+
+    /// The baseline's where it measures as often as in a pair.
     fn baseline_in_pair(&self) -> Duration {
         let repetitions = self.bench.repetitions.in_phase(Phase::Confirmation).most;
         let trial = self.first(Phase::Baseline);

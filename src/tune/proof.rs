@@ -51,7 +51,7 @@ impl Session<'_> {
             return self.prove(workload, std::slice::from_ref(values));
         }
         for pair in 1..=AGAIN {
-            if self.is_stopped() || self.budget.left() < self.baseline_trial() {
+            if self.is_stopped() || self.budget.left() < self.baseline_in_pair() {
                 return Ok(());
             }
             self.prove_once(workload, values, pair)?;

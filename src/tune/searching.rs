@@ -62,8 +62,7 @@ impl Measure for Searching<'_, '_> {
             return Err(Stop::Interrupted);
         }
         let left = self.session.left_for_search();
-        // What takes longer than that, and so is cut short, is hardly a winner.
-        if left < self.session.baseline_in_pair() {
+        if left < self.session.usual_trial() {
             return Err(Stop::Budget);
         }
         let plain = self.dropped.plain(self.space, candidate);

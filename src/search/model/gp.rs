@@ -118,15 +118,21 @@ fn covariances(kernel: &Kernel, data: &Data, noise: f64) -> Vec<f64> {
     matrix
 }
 
+/// Steps of a first fit, and of one that goes on from the last lesson's scales.
+const FIRST_STEPS: usize = 30;
+const MORE_STEPS: usize = 8;
+
+/// The scales that `data` makes likeliest, looked for from `last` or, without, from the usual.
+pub(super) fn learn(space: &Space, usual: &Usual, data: &Data, last: Option<&Scales>) -> Scales {
+    match last {
+        Some(last) => fit(space, usual, data, last, MORE_STEPS),
+        None => fit(space, usual, data, &Scales::usual(space, usual), FIRST_STEPS),
+    }
+}
+
 /// Climbs the posterior of the scales, from `start`, by signs of its gradient (Rprop: Riedmiller
 /// and Braun, 1993).
-pub(super) fn fit(
-    space: &Space,
-    usual: &Usual,
-    data: &Data,
-    start: &Scales,
-    steps: usize,
-) -> Scales {
+fn fit(space: &Space, usual: &Usual, data: &Data, start: &Scales, steps: usize) -> Scales {
     let mut scales = start.clone();
     let count = scales.len();
     let (mut stride, mut last) = (vec![0.2; count], vec![0.0; count]);
@@ -136,7 +142,7 @@ pub(super) fn fit(
         if height > best_height {
             (best, best_height) = (scales.clone(), height);
         }
-        for (i, slope) in gradient.into_iter().enumerate() {
+        for (i, (slope, scale)) in gradient.into_iter().zip(scales.all_mut()).enumerate() {
             let turn = slope * last[i];
             let change: f64 = if turn > 0.0 {
                 1.3
@@ -147,7 +153,7 @@ pub(super) fn fit(
             };
             stride[i] = (stride[i] * change).clamp(0.005, 0.8);
             last[i] = if turn < 0.0 { 0.0 } else { slope };
-            *scales.at(i) += stride[i] * last[i].signum() * f64::from(last[i] != 0.0);
+            *scale += stride[i] * last[i].signum() * f64::from(last[i] != 0.0);
         }
         scales.clamp();
     }
@@ -168,7 +174,7 @@ fn climb(space: &Space, usual: &Usual, data: &Data, scales: &Scales) -> Option<(
     for i in 0..n {
         for j in 0..i {
             let pull = weights[i] * weights[j] / variance - inverse[i * n + j];
-            kernel.climb(&data.candidates[i], &data.candidates[j], pull, &mut gradient);
+            kernel.add_slopes(&data.candidates[i], &data.candidates[j], pull, &mut gradient);
         }
         let pull = weights[i] * weights[i] / variance - inverse[i * n + i];
         *gradient.last_mut()? += 0.5 * pull * noise / data.counts[i];

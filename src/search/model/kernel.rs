@@ -24,6 +24,7 @@ pub(super) struct Scales {
 }
 
 /// What scales are expected before there is data.
+#[derive(Debug, PartialEq)]
 pub(super) struct Usual {
     /// Of an ordered knob, times the root of the number of knobs: the more there are, the less
     /// each says by itself.
@@ -40,7 +41,8 @@ pub(super) const WHOLE: Usual = Usual { length: 0.5, category_shrink: 1.0, noise
 /// stage, the others act by factors, and a stage that waits for nobody has less noise.
 pub(super) const STAGE: Usual = Usual { length: 2.0, category_shrink: 0.0, noise: 1e-4 };
 
-/// Of what each knob does alone.
+/// The variance of what each knob does alone, relative to that of what all do together: knobs are
+/// expected to act mostly by themselves.
 const USUAL_ALONE: f64 = 3.0;
 /// Standard deviations of what is expected, in logarithms.
 const LENGTH_SPREAD: f64 = 1.0;
@@ -56,7 +58,7 @@ impl Usual {
     }
 
     /// The log density of `scales` before there is data, added to `height`, and its gradient to
-    /// `gradient`, in the order of [`Scales::at`].
+    /// `gradient`, in the order of [`Scales::all_mut`].
     pub fn weigh(&self, space: &Space, scales: &Scales, height: &mut f64, gradient: &mut [f64]) {
         let lengths = space.knobs.iter().map(|knob| (self.log_length(space, knob), LENGTH_SPREAD));
         let alone = space.knobs.iter().map(|_| (USUAL_ALONE.ln(), ALONE_SPREAD));
@@ -88,19 +90,14 @@ impl Scales {
         self.lengths.iter().chain(&self.alone).copied().chain([self.noise])
     }
 
-    /// The one at `place`: the lengths, what knobs do alone, the noise.
-    pub fn at(&mut self, place: usize) -> &mut f64 {
-        let knobs = self.lengths.len();
-        match place / knobs {
-            0 => &mut self.lengths[place],
-            1 => &mut self.alone[place - knobs],
-            _ => &mut self.noise,
-        }
+    /// The lengths, what knobs do alone, the noise.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut f64> {
+        self.lengths.iter_mut().chain(&mut self.alone).chain([&mut self.noise])
     }
 
-    /// Scales near these, by chance. One set that fits best is too sure of itself as long as
-    /// there are few points; varying it from proposal to proposal stands in for integrating
-    /// over all that are likely.
+    /// Scales with lengths near these, by chance. One set that fits best is too sure of itself as
+    /// long as there are few points; varying it from proposal to proposal stands in for
+    /// integrating over all that are likely.
     pub fn varied(&self, rng: &mut impl Rng) -> Self {
         let mut scales = self.clone();
         scales.lengths.iter_mut().for_each(|length| *length += VARIATION * normal(rng));
@@ -161,7 +158,7 @@ impl Kernel {
 
     /// Adds `pull` times the derivatives of [`Kernel::between`] by the scales, but for the
     /// noise's, to `gradient`.
-    pub fn climb(&self, a: &Candidate, b: &Candidate, pull: f64, gradient: &mut [f64]) {
+    pub fn add_slopes(&self, a: &Candidate, b: &Candidate, pull: f64, gradient: &mut [f64]) {
         let (together, alone) = self.parts(a, b);
         let (by_length, by_alone) = gradient.split_at_mut(self.tables.len());
         for (k, table) in self.tables.iter().enumerate() {
@@ -247,11 +244,11 @@ mod tests {
         let scales = Scales::usual(&space, &STAGE);
         let (a, b) = (Candidate::new([0, 0]), Candidate::new([1, 2]));
         let mut gradient = vec![0.0; scales.len()];
-        Kernel::new(&space, &scales).climb(&a, &b, 1.0, &mut gradient);
+        Kernel::new(&space, &scales).add_slopes(&a, &b, 1.0, &mut gradient);
         for (place, slope) in gradient[..scales.len() - 1].iter().enumerate() {
             let moved = |step: f64| {
                 let mut scales = scales.clone();
-                *scales.at(place) += step;
+                *scales.all_mut().nth(place).unwrap() += step;
                 Kernel::new(&space, &scales).between(&a, &b)
             };
             let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;

@@ -18,8 +18,8 @@ use std::rc::Rc;
 pub(crate) use self::cholesky::Factor;
 pub(super) use self::data::Data;
 pub(super) use self::forest::Forest;
-use self::gp::{Process, fit};
-use self::kernel::{STAGE, Scales, WHOLE};
+use self::gp::{Process, learn};
+use self::kernel::{STAGE, Scales, Usual, WHOLE};
 use self::pool::Pool;
 use self::prior::Prior;
 use self::promise::Promise;
@@ -48,12 +48,38 @@ pub(super) struct Modelled {
 /// What takes too long to be learnt anew for each proposal.
 #[derive(Clone)]
 struct Lesson {
+    /// What the scales were expected to be.
+    usual: &'static Usual,
     scales: Scales,
     prior: Option<Prior>,
     stages: Taught,
 }
 
 impl Lesson {
+    /// Before there is anything to learn from.
+    fn before(space: &Space) -> Self {
+        let (stages, usual) = (Taught::default(), &WHOLE);
+        Self { usual, scales: Scales::usual(space, usual), prior: None, stages }
+    }
+
+    /// What `known` teaches after the lesson `last`.
+    fn of(
+        space: &Space,
+        known: &[Observation],
+        beliefs: &Rc<Vec<Belief>>,
+        last: Option<&Self>,
+    ) -> Self {
+        let prior = Prior::new(space, known, beliefs);
+        let stages = Taught::by(space, known, last.map(|lesson| &lesson.stages));
+        let mut lesson = Self { prior, stages, ..Self::before(space) };
+        let mut data = Data::new(known);
+        data.expect(lesson.prior(space, known).as_ref());
+        lesson.usual = if data.is_told_by_stages() { &STAGE } else { &WHOLE };
+        let start = last.filter(|last| last.usual == lesson.usual).map(|last| &last.scales);
+        lesson.scales = learn(space, lesson.usual, &data.thinned(FITTED_TO), start);
+        lesson
+    }
+
     /// What is believed in the light of `observations`.
     fn prior(&self, space: &Space, observations: &[Observation]) -> Option<Prior> {
         if self.prior.as_ref().is_some_and(Prior::is_earlier) {
@@ -156,24 +182,11 @@ impl Modelled {
         loop {
             let last = self.lessons.last();
             let next = last.map_or(DESIGN, |(at, _)| at + (at / 8).max(4));
-            let start = last
-                .map_or_else(|| Scales::usual(space, &WHOLE), |(_, lesson)| lesson.scales.clone());
             if next > observed {
-                return last.map_or(
-                    Lesson { scales: start, prior: None, stages: Taught::default() },
-                    |(_, l)| l.clone(),
-                );
+                return last.map_or_else(|| Lesson::before(space), |(_, lesson)| lesson.clone());
             }
-            let steps = if last.is_none() { 30 } else { 8 };
-            let known = &objective.observations()[..next];
-            let prior = Prior::new(space, known, beliefs);
-            let before = last.map(|(_, lesson)| &lesson.stages);
-            let stages = Taught::by(space, known, before, steps);
-            let mut lesson = Lesson { scales: start, prior, stages };
-            let mut data = Data::new(known);
-            data.expect(lesson.prior(space, known).as_ref());
-            let usual = if data.is_told_by_stages() { &STAGE } else { &WHOLE };
-            lesson.scales = fit(space, usual, &data.thinned(FITTED_TO), &lesson.scales, steps);
+            let last = last.map(|(_, lesson)| lesson);
+            let lesson = Lesson::of(space, &objective.observations()[..next], beliefs, last);
             self.lessons.push((next, lesson));
         }
     }

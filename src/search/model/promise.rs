@@ -5,12 +5,12 @@ use super::pool::Pool;
 use super::success::Success;
 use crate::space::Candidate;
 
-/// Expected improvement times the chance of success, in logarithms; or what is expected alone.
+/// Expected improvement times the chance of success, in logarithms; or how low the expected cost is.
 pub(super) struct Promise<'m, P> {
     predict: P,
     success: Option<&'m Success>,
-    /// The lowest of what the model says of the best that were measured; `None` where doubt is
-    /// worth nothing.
+    /// The lowest of what the model says of the best that were measured; `None` where the least
+    /// that is expected is wanted, whatever the doubt.
     lowest: Option<f64>,
 }
 
@@ -30,8 +30,8 @@ impl<'m, P: Fn(&[Candidate]) -> Vec<(f64, f64)>> Promise<'m, P> {
     }
 
     /// Where only what is expected counts.
-    pub fn expected(predict: P, success: Option<&'m Success>) -> Self {
-        Self { predict, success, lowest: None }
+    pub fn expected(predict: P) -> Self {
+        Self { predict, success: None, lowest: None }
     }
 
     fn of(&self, candidates: &[Candidate]) -> Vec<f64> {

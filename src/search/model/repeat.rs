@@ -1,7 +1,7 @@
 //! Repeat: what to measure again, and what to choose, when measurements are noisy.
 
 use super::data::Data;
-use super::gp::{fit, truths};
+use super::gp::{learn, truths};
 use super::kernel::{Scales, WHOLE};
 use crate::search::Observation;
 use crate::space::{Candidate, Space};
@@ -13,8 +13,6 @@ const NEGLIGIBLE: f64 = 0.004;
 /// Candidates in question, and measurements of each at most.
 const FINALISTS: usize = 4;
 const ENOUGH: f64 = 6.0;
-/// Steps of the fit before the last choice.
-const STEPS: usize = 25;
 
 /// The candidate that is worth measuring again: of those that are best by the model's word,
 /// the one measured least. `None` where noise does not matter.
@@ -41,7 +39,7 @@ pub(in crate::search) fn choose(space: &Space, observations: &[Observation]) -> 
     if !noisy || data.len() < 3 {
         return Some(data.candidates[best].clone());
     }
-    let scales = fit(space, &WHOLE, &data, &Scales::usual(space, &WHOLE), STEPS);
+    let scales = learn(space, &WHOLE, &data, None);
     let ranked = ranked(space, &data, &scales, 1);
     Some(data.candidates[ranked.first().copied().unwrap_or(best)].clone())
 }

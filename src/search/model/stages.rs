@@ -7,7 +7,7 @@
 
 use super::FITTED_TO;
 use super::data::Data;
-use super::gp::{Process, fit};
+use super::gp::{Process, learn};
 use super::kernel::{STAGE, Scales};
 use crate::search::objective::log_like;
 use crate::search::scaling::{GOOD, THREADS};
@@ -74,19 +74,13 @@ impl Ends {
 impl Taught {
     /// By `observations`, from the scales of the lessons `before`. Laws for the processes' means were
     /// worse: they are too sure of the other knobs' effects.
-    pub fn by(
-        space: &Space,
-        observations: &[Observation],
-        before: Option<&Self>,
-        steps: usize,
-    ) -> Self {
+    pub fn by(space: &Space, observations: &[Observation], before: Option<&Self>) -> Self {
         let lesson = |(stage, knob, is_pool): (&'static str, &'static str, bool)| {
             let workers = if is_pool { Some(Count::of(space, knob)?) } else { None };
             let data = Some(timed(observations, stage)).filter(|data| data.len() >= LEAST)?;
             let last = before.and_then(|b| b.0.iter().find(|lesson| lesson.stage == stage));
-            let start =
-                last.map_or_else(|| Scales::usual(space, &STAGE), |last| last.scales.clone());
-            let scales = fit(space, &STAGE, &data.thinned(FITTED_TO), &start, steps);
+            let start = last.map(|last| &last.scales);
+            let scales = learn(space, &STAGE, &data.thinned(FITTED_TO), start);
             Some(Lesson { stage, workers, scales })
         };
         Self(THREADS.into_iter().filter_map(lesson).collect())
@@ -248,7 +242,7 @@ mod tests {
 
     fn told(observations: &[Observation], candidates: &[Candidate]) -> Option<Vec<(f64, f64)>> {
         let space = Space::reopen(&SpaceFile::parse(SPACE).unwrap()).unwrap();
-        let taught = Taught::by(&space, observations, None, 30);
+        let taught = Taught::by(&space, observations, None);
         Stages::new(&space, observations, &taught).map(|stages| stages.log_costs(candidates))
     }
 
@@ -296,7 +290,7 @@ mod tests {
         };
         let at = |batch| (0..4).map(move |workers| Candidate::new([batch, workers]));
         let seen: Vec<Observation> = at(0).chain(at(1)).map(observed).collect();
-        let taught = Taught::by(&space, &seen, None, 30);
+        let taught = Taught::by(&space, &seen, None);
         let unseen: Vec<Candidate> = at(3).collect();
         let told = Stages::new(&space, &seen, &taught).unwrap().log_costs(&unseen);
         for (candidate, (log_cost, _)) in unseen.iter().zip(told) {

@@ -58,7 +58,7 @@ impl Choice<'_, '_> {
             Voice::Any => pool.any(rng),
             Voice::Mutation => self.mutant(&pool, rng),
             Voice::Process => self.modelled(&mut pool, (true, false), rng, |_| true),
-            Voice::Guess => self.guess(&mut pool),
+            Voice::Guess => self.guess(&mut pool, rng),
             Voice::Forest => self.modelled(&mut pool, (false, true), rng, |_| true),
             Voice::Both => self.modelled(&mut pool, (true, true), rng, |_| true),
             Voice::Elsewhere => self.elsewhere(pool, rng),
@@ -90,15 +90,18 @@ impl Choice<'_, '_> {
         Promise::new(predict, self.data, self.success.as_ref()).most(pool, allowed)
     }
 
-    /// The cheapest by a Gaussian process.
-    fn guess(&self, pool: &mut Pool<'_, '_, '_>) -> Candidate {
+    /// What a Gaussian process expects to be the cheapest; the forest, where there is no process.
+    fn guess(&self, pool: &mut Pool<'_, '_, '_>, rng: &mut Xoshiro256PlusPlus) -> Candidate {
+        let space = self.draw.space();
         let told = self.data.clone().thinned(CONDITIONED_ON);
-        let process = Process::new(self.draw.space(), told, &self.lesson.scales);
-        let predict = |candidates: &[Candidate]| match &process {
-            Some(process) => process.predict(candidates),
-            None => vec![(0.0, 1.0); candidates.len()],
+        let Some(process) = Process::new(space, told, &self.lesson.scales) else {
+            return self.modelled(pool, (false, true), rng, |_| true);
         };
-        Promise::expected(predict, self.success.as_ref()).most(pool, |_| true)
+        let allowed = |candidate: &Candidate| {
+            self.success.as_ref().is_none_or(|success| success.allows(candidate))
+        };
+        Promise::expected(|candidates: &[Candidate]| process.predict(candidates))
+            .most(pool, allowed)
     }
 
     /// The most promising with one knob at a level that it does not have in the best.
