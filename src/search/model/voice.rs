@@ -97,11 +97,13 @@ impl Choice<'_, '_> {
         let Some(process) = Process::new(space, told, &self.lesson.scales) else {
             return self.modelled(pool, (false, true), rng, |_| true);
         };
-        let allowed = |candidate: &Candidate| {
-            self.success.as_ref().is_none_or(|success| success.allows(candidate))
-        };
         Promise::expected(|candidates: &[Candidate]| process.predict(candidates))
-            .most(pool, allowed)
+            .most(pool, |candidate| self.allows(candidate))
+    }
+
+    /// Whether the candidate has enough of a chance to succeed.
+    fn allows(&self, candidate: &Candidate) -> bool {
+        self.success.as_ref().is_none_or(|success| success.allows(candidate))
     }
 
     /// The most promising with one knob at a level that it does not have in the best.
@@ -122,9 +124,7 @@ impl Choice<'_, '_> {
         let moved = pool.candidates.iter().chain(known);
         let moved = moved.filter_map(|c| self.draw.legal(&c.with(knob, level))).filter(there);
         let mut moved: Vec<Candidate> = moved.collect();
-        if let Some(success) = &self.success {
-            moved.retain(|candidate| success.allows(candidate));
-        }
+        moved.retain(|candidate| self.allows(candidate));
         if pool.restrict_to(moved) {
             self.modelled(&mut pool, (true, false), rng, there)
         } else {
@@ -138,9 +138,7 @@ impl Choice<'_, '_> {
     fn mutant(&self, pool: &Pool<'_, '_, '_>, rng: &mut Xoshiro256PlusPlus) -> Candidate {
         let best = self.data.best(5);
         let first = &self.data.candidates[best[0]];
-        let allowed = |candidate: &Candidate| {
-            pool.is_new(candidate) && self.success.as_ref().is_none_or(|s| s.allows(candidate))
-        };
+        let allowed = |candidate: &Candidate| pool.is_new(candidate) && self.allows(candidate);
         let step = rng.random_bool(0.5);
         if step {
             let mut switched = self.draw.switched(first);
