@@ -302,7 +302,8 @@ fn experts_are_taken_as_far_as_the_machine_has_their_words() {
          [knob.affinity]\nwhy = \"x\"\nvalues = [\"none\", \"compact\", \"one-l3\"]\n\
          [[expert]]\nwhy = \"x\"\nknobs = { intra_op_threads = \"cores / 2\", affinity = \"compact\" }\n\
          [[expert]]\nwhy = \"x\"\nknobs = { affinity = \"one-l3\" }\n\
-         [[expert]]\nwhy = \"x\"\nknobs = { intra_op_threads = 5, batch_size = 4 }",
+         [[expert]]\nwhy = \"x\"\nknobs = { intra_op_threads = 5, batch_size = 4 }\n\
+         [[expert]]\nwhy = \"x\"\nwhen = \"l3_groups > 1\"\nknobs = { affinity = \"one-l3\", intra_op_threads = 3 }",
     );
     let experts = |description| {
         let file = SpaceFile::parse(&text).unwrap();
@@ -314,11 +315,14 @@ fn experts_are_taken_as_far_as_the_machine_has_their_words() {
     };
     assert_eq!(experts(TWO_CORES), ["1 compact", "2 none"]);
     // Of 4 and 6 threads, as near to 5, the fewer.
-    assert_eq!(experts(WORKSTATION), ["32 compact", "32 one-l3", "4 baseline"]);
+    assert_eq!(experts(WORKSTATION), ["32 compact", "32 one-l3", "4 baseline", "3 one-l3"]);
     let bad = text.replace("intra_op_threads = 5", "intra_op_threads = \"coers\"");
     let space = space_of(&bad, &machine(TWO_CORES)).unwrap();
     let error = space.experts(&SpaceFile::parse(&bad).unwrap()).unwrap_err().to_string();
     assert!(error.starts_with("expert[2].knobs.intra_op_threads: "), "{error}");
+    let bad = text.replace("l3_groups > 1", "l3_groups");
+    let error = space.experts(&SpaceFile::parse(&bad).unwrap()).unwrap_err().to_string();
+    assert!(error.starts_with("expert[3].when: "), "{error}");
 }
 
 /// Resolves candidates on a machine and measures nothing.

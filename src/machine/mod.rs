@@ -102,6 +102,13 @@ pub struct Cpu {
     pub isa: Vec<String>,
 }
 
+impl Cpu {
+    /// Whether it has instructions for products of bfloat16 numbers.
+    pub fn multiplies_bf16(&self) -> bool {
+        self.isa.iter().any(|name| matches!(name.as_str(), "avx512_bf16" | "amx_bf16" | "bf16"))
+    }
+}
+
 /// A NUMA node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {

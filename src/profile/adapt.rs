@@ -86,8 +86,7 @@ fn replace_libraries(knobs: &mut Knobs, roots: &Roots) -> Vec<Reason> {
 
 fn replace_numbers(knobs: &mut Knobs, machine: &Machine) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let has = |flags: &[&str]| machine.cpu.isa.iter().any(|flag| flags.contains(&flag.as_str()));
-    if !has(&["avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"]) {
+    if !machine.cpu.multiplies_bf16() {
         knobs.precision = Precision::Fp32;
         let reason = "this processor has no instructions for bfloat16, which is far slower without";
         reasons.push(("precision", reason.to_owned()));

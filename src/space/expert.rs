@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::resolve::{SpaceError, at};
-use super::{Candidate, Expression, Knob, Space, SpaceFile, Value};
+use super::{Candidate, Expression, Given, Knob, Space, SpaceFile, Value};
 
 /// One `[[expert]]`: the baseline with some knobs set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,20 +11,34 @@ use super::{Candidate, Expression, Knob, Space, SpaceFile, Value};
 pub struct ExpertEntry {
     /// Why it may be good.
     pub why: String,
+    /// An expression over the machine: the candidate counts only where it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// Values by knob: a word for a knob of words, for a count a number or an expression over the
     /// machine, of which the nearest legal value is taken.
     pub knobs: toml::Table,
 }
 
+impl ExpertEntry {
+    fn holds(&self, given: &Given) -> Result<bool, String> {
+        let Some(when) = &self.when else { return Ok(true) };
+        Expression::new(when)?.truth(given, std::iter::empty())
+    }
+}
+
 impl Space {
-    /// The file's expert candidates, in its order, as far as this machine has their words and they
-    /// keep the constraints.
+    /// The file's expert candidates, in its order, as far as this machine has their words, and they
+    /// hold there and keep the constraints.
     ///
     /// # Errors
     /// The entry's key and what is wrong with it.
     pub fn experts(&self, file: &SpaceFile) -> Result<Vec<Candidate>, SpaceError> {
         let mut experts = Vec::new();
         for (number, entry) in file.expert.iter().enumerate() {
+            let place = format!("expert[{number}].when");
+            if !at(&place, entry.holds(&self.given))? {
+                continue;
+            }
             let mut candidate = Some(self.baseline());
             for (name, value) in &entry.knobs {
                 let place = format!("expert[{number}].knobs.{name}");

@@ -25,6 +25,7 @@ impl Given {
             ("efficiency_cores", efficient.count()),
             ("memory_gib", (machine.usable_memory_bytes() >> 30) as usize),
             ("gpus", machine.gpus.len()),
+            ("bf16", machine.cpu.multiplies_bf16().into()),
             ("clips", workload.sizes.clips as usize),
             ("width", workload.sizes.width as usize),
             ("height", workload.sizes.height as usize),
