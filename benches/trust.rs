@@ -427,7 +427,7 @@ fn bench(scratch: &Path, seed: u64) -> Result<Bench> {
         parts: file.rung(0).model.architecture(),
         weights: None,
         memory_bytes: u64::MAX,
-        min_psnr_db: 0.0,
+        min_psnr_db: Some(0.0),
         images: Vec::new(),
         scratch: scratch.to_owned(),
         seed,

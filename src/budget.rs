@@ -3,6 +3,10 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use crate::measure::Repetitions;
+use crate::stats;
+use crate::trial::{Phase, Trial};
+
 /// Share of the budget kept for the confirmation.
 const CONFIRMATION_SHARE: f64 = 0.25;
 
@@ -11,7 +15,10 @@ const NOISY_SHARE: f64 = 0.4;
 
 /// Pairs that the confirmation needs before it can prove anything; a small budget keeps at
 /// least these, at the price of the search.
-const FEWEST_PAIRS: u32 = 3;
+const FEWEST_PAIRS: u32 = 4;
+
+/// What pairs may take longer than the trials before them.
+pub const SLACK: f64 = 1.1;
 
 /// The most of a small budget that the confirmation may keep.
 const LARGEST_SHARE: f64 = 0.7;
@@ -75,13 +82,35 @@ impl Budget {
     pub fn reserve(&self, trial: Duration, pairs: f64) -> Duration {
         let share = (trial * 2).mul_f64(pairs).min(self.total.mul_f64(NOISY_SHARE));
         let share = share.max(self.total.mul_f64(CONFIRMATION_SHARE));
-        (trial * (2 * FEWEST_PAIRS)).max(share).min(self.total.mul_f64(LARGEST_SHARE))
+        (trial * (2 * FEWEST_PAIRS))
+            .mul_f64(SLACK)
+            .max(share)
+            .min(self.total.mul_f64(LARGEST_SHARE))
     }
 
     /// What is left for the search beside that.
     pub fn left_for_search(&self, trial: Duration, pairs: f64) -> Duration {
         self.left().saturating_sub(self.reserve(trial, pairs))
     }
+}
+
+/// What a trial of a pair takes, the mean of the baseline's and of the best candidate's so far: it
+/// measures as often as a pair does, and finds the reference made, so that starting takes as long as
+/// it takes others. `None` before the baseline was measured.
+pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
+    let measured = || trials.iter().filter(|trial| trial.score_s().is_some());
+    let baseline = measured().find(|trial| trial.phase == Phase::Baseline)?;
+    let searched = measured().filter(|trial| trial.phase == Phase::Search);
+    let fastest = searched.chain([baseline]).min_by(|a, b| {
+        let [a, b] = [a, b].map(|trial| trial.score_s().unwrap_or(f64::INFINITY));
+        a.total_cmp(&b)
+    })?;
+    let others = measured().filter(|trial| trial.peak.is_none());
+    let overheads: Vec<f64> = others.map(|trial| trial.overhead_s).collect();
+    let overhead_s = stats::median(&overheads).unwrap_or(f64::INFINITY).min(baseline.overhead_s);
+    let repetitions = repetitions.in_phase(Phase::Confirmation).most;
+    let measuring_s = [baseline, fastest].map(|trial| trial.measuring_s(repetitions));
+    Some(Duration::from_secs_f64(overhead_s + measuring_s.iter().sum::<f64>() / 2.0))
 }
 
 /// Reads `30m`, `1h30m`, `90s`.
@@ -104,6 +133,28 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::{Outcome, Peak, Sample};
+
+    /// Five repetitions of 2 s after 9 s, of which the reference took some: in a pair four, after
+    /// the 3 s that it takes others; beside a candidate of 1 s a repetition.
+    #[test]
+    fn a_pair_pays_for_no_reference() {
+        let trial = |phase, overhead_s, peak, seconds| {
+            let samples = vec![Sample { seconds, ..Sample::default() }; 5];
+            let wall_s = overhead_s + 5.0 * seconds;
+            let outcome = Outcome::Ok;
+            Trial { phase, outcome, samples, overhead_s, wall_s, peak, ..Trial::default() }
+        };
+        let peak = Peak { gflops: 1.0, bf16_gflops: None, gb_s: 1.0 };
+        let mut trials = vec![trial(Phase::Baseline, 9.0, Some(peak), 2.0)];
+        let seconds = |trials: &[Trial]| Some(in_pair(trials, Repetitions::USUAL)?.as_secs_f64());
+        assert_eq!(seconds(&trials), Some(17.0));
+        trials.push(trial(Phase::Search, 3.0, None, 3.0));
+        assert_eq!(seconds(&trials), Some(11.0), "a slower candidate is no finalist");
+        trials.push(trial(Phase::Search, 3.0, None, 1.0));
+        assert_eq!(seconds(&trials), Some(9.0));
+        assert_eq!(seconds(&[]), None);
+    }
 
     #[test]
     fn lengths_of_time_are_read_or_refused_with_a_cure() {
@@ -116,10 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn a_small_budget_keeps_three_pairs_and_a_large_one_a_quarter_or_what_noise_asks_for() {
+    fn a_small_budget_keeps_four_pairs_and_a_large_one_a_quarter_or_what_noise_asks_for() {
         let seconds = Duration::from_secs;
         let reserve = |total, trial, pairs| Budget::start(seconds(total)).reserve(trial, pairs);
-        assert_eq!(reserve(120, seconds(9), 100.0), seconds(54));
+        // Eight trials, and a tenth more.
+        assert_eq!(reserve(120, seconds(7), 100.0), Duration::from_millis(61_600));
         assert_eq!(reserve(120, seconds(30), 100.0), seconds(84));
         assert_eq!(reserve(1800, seconds(9), 10.0), seconds(450));
         assert_eq!(reserve(1800, seconds(9), 30.0), seconds(540));

@@ -190,19 +190,19 @@ pub struct BenchArgs {
     /// Your own JPEG and PNG pictures instead of generated ones.
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
-    /// Your own model in diffusers layout instead of random weights: a folder with transformer/,
-    /// vae/ and text_encoder/.
+    /// Your own model in diffusers layout instead of random weights: a folder with vae/ and, where
+    /// the job denoises or reads prompts, transformer/ and text_encoder/.
     #[arg(long, value_name = "DIR")]
     pub weights: Option<PathBuf>,
     /// The most memory that a trial may take, such as 16GiB; by default nine tenths of what this
     /// process may use.
     #[arg(long, value_name = "SIZE")]
     pub max_memory: Option<ByteSize>,
-    /// The worst picture that may win, in dB against the same latent decoded whole in float32;
-    /// above 30 dB a picture is hard to tell from the original. As good as the baseline is good
-    /// enough in any case.
-    #[arg(long, value_name = "DB", default_value_t = 30.0)]
-    pub min_psnr: f64,
+    /// The worst picture that may win, in dB against the same made whole in float32; by default 30,
+    /// above which a picture is hard to tell from the original, or what the baseline's own comes to
+    /// if that is less.
+    #[arg(long, value_name = "DB")]
+    pub min_psnr: Option<f64>,
     /// Waits while another tune runs on this machine, instead of giving up with status 75.
     #[arg(long)]
     pub wait: bool,

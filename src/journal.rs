@@ -33,7 +33,7 @@ const EVIDENCE: [&str; 10] = [
 ];
 
 /// Columns that journals of older versions lack.
-const LATER: [&str; 12] = [
+const LATER: [&str; 15] = [
     "metric",
     "goal",
     "throttled_periods",
@@ -43,8 +43,11 @@ const LATER: [&str; 12] = [
     "psnr_db",
     "ssim",
     "seam_psnr_db",
+    "seam_ssim",
     "prediction_db",
+    "embedding_db",
     "peak_gflops",
+    "peak_bf16_gflops",
     "peak_gb_s",
 ];
 
@@ -227,8 +230,11 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "psnr_db" => text(trial.quality.map(|quality| quality.psnr_db)),
         "ssim" => text(trial.quality.map(|quality| quality.ssim)),
         "seam_psnr_db" => text(trial.quality.and_then(|quality| quality.seam_psnr_db)),
+        "seam_ssim" => text(trial.quality.and_then(|quality| quality.seam_ssim)),
         "prediction_db" => text(trial.quality.and_then(|quality| quality.prediction_db)),
+        "embedding_db" => text(trial.quality.and_then(|quality| quality.embedding_db)),
         "peak_gflops" => text(trial.peak.map(|peak| peak.gflops)),
+        "peak_bf16_gflops" => text(trial.peak.and_then(|peak| peak.bf16_gflops)),
         "peak_gb_s" => text(trial.peak.map(|peak| peak.gb_s)),
         "effect" => trial.effect.clone(),
         "tool" => trial.tool.clone(),
@@ -367,13 +373,20 @@ fn quality(row: &Row<'_>) -> Result<Option<Quality>> {
     let (Some(psnr_db), Some(ssim)) = (row.maybe("psnr_db")?, row.maybe("ssim")?) else {
         return Ok(None);
     };
-    let (seam_psnr_db, prediction_db) = (row.maybe("seam_psnr_db")?, row.maybe("prediction_db")?);
-    Ok(Some(Quality { psnr_db, ssim, seam_psnr_db, prediction_db }))
+    Ok(Some(Quality {
+        psnr_db,
+        ssim,
+        seam_psnr_db: row.maybe("seam_psnr_db")?,
+        seam_ssim: row.maybe("seam_ssim")?,
+        prediction_db: row.maybe("prediction_db")?,
+        embedding_db: row.maybe("embedding_db")?,
+    }))
 }
 
 fn peak(row: &Row<'_>) -> Result<Option<Peak>> {
     let (gflops, gb_s) = (row.quantity("peak_gflops")?, row.quantity("peak_gb_s")?);
-    Ok(gflops.zip(gb_s).map(|(gflops, gb_s)| Peak { gflops, gb_s }))
+    let bf16_gflops = row.quantity("peak_bf16_gflops")?;
+    Ok(gflops.zip(gb_s).map(|(gflops, gb_s)| Peak { gflops, bf16_gflops, gb_s }))
 }
 
 fn value(cell: &str) -> Value {

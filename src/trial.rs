@@ -132,7 +132,7 @@ pub struct Trial {
     pub samples: Vec<Sample>,
     /// Peak resident memory.
     pub peak_rss_bytes: Option<u64>,
-    /// Peak resident memory of each of the models' stages, in the warm-up.
+    /// Most memory that was resident in each stage, in the warm-up.
     pub stage_rss_bytes: BTreeMap<String, u64>,
     /// Seconds from the worker's start to its first repetition.
     pub setup_s: Option<f64>,
@@ -154,7 +154,7 @@ pub struct Trial {
 
 /// How alike a trial's picture and the reference's are: the same latent decoded whole in float32
 /// (or the same picture encoded), once a tune.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Quality {
     /// Peak signal-to-noise ratio in dB, at most [`Quality::EQUAL_DB`], which equal pictures have.
     pub psnr_db: f64,
@@ -163,10 +163,16 @@ pub struct Quality {
     pub ssim: f64,
     /// The ratio where tiles were blended; `None` without tiles.
     pub seam_psnr_db: Option<f64>,
+    /// Mean structural similarity there.
+    #[serde(default)]
+    pub seam_ssim: Option<f64>,
     /// Of the transformer's first velocity, at fixed noise: its power by that of the difference
     /// from float32's, in dB; `None` where the job does not denoise.
     #[serde(default)]
     pub prediction_db: Option<f64>,
+    /// The same of the text encoder's output for fixed tokens; `None` where the job has none.
+    #[serde(default)]
+    pub embedding_db: Option<f64>,
 }
 
 impl Quality {
@@ -175,7 +181,7 @@ impl Quality {
 
     /// The lowest of the ratios.
     pub fn worst_db(&self) -> f64 {
-        let others = [self.seam_psnr_db, self.prediction_db];
+        let others = [self.seam_psnr_db, self.prediction_db, self.embedding_db];
         others.into_iter().flatten().fold(self.psnr_db, f64::min)
     }
 }
@@ -185,6 +191,9 @@ impl Quality {
 pub struct Peak {
     /// 10^9 operations a second of a product of large float32 matrices.
     pub gflops: f64,
+    /// The same of bfloat16 matrices; `None` in journals of older versions.
+    #[serde(default)]
+    pub bf16_gflops: Option<f64>,
     /// 10^9 bytes a second of copying a large tensor, read and written bytes counted.
     pub gb_s: f64,
 }
@@ -207,11 +216,10 @@ pub struct Noise {
 }
 
 impl Trial {
-    /// Seconds that it would have taken with no more than so many repetitions.
-    pub fn wall_with_s(&self, repetitions: u32) -> f64 {
-        let taken = self.samples.len() as f64;
-        let surplus = (taken - f64::from(repetitions)).max(0.0);
-        self.wall_s - surplus / taken.max(1.0) * (self.wall_s - self.overhead_s)
+    /// Seconds that so many repetitions of it take.
+    pub fn measuring_s(&self, repetitions: u32) -> f64 {
+        let taken = self.samples.len().max(1) as f64;
+        f64::from(repetitions) / taken * (self.wall_s - self.overhead_s)
     }
 
     /// What is to be small: the median of the samples of an ok trial, `None` for a failure. Seconds
@@ -243,13 +251,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fewer_repetitions_take_their_part_of_the_measured_time() {
+    fn repetitions_take_their_part_of_the_measured_time() {
         // Four repetitions of 2 s after 5 s of setting up.
         let samples = vec![Sample { seconds: 1.0, ..Sample::default() }; 4];
         let trial = Trial { wall_s: 13.0, overhead_s: 5.0, samples, ..Trial::default() };
-        let walls = [1, 3, 4, 9].map(|repetitions| trial.wall_with_s(repetitions));
-        assert_eq!(walls, [7.0, 11.0, 13.0, 13.0]);
+        assert_eq!([1, 3, 4, 9].map(|count| trial.measuring_s(count)), [2.0, 6.0, 8.0, 18.0]);
         let failed = Trial { wall_s: 2.0, overhead_s: 2.0, ..Trial::default() };
-        assert_eq!(failed.wall_with_s(3), 2.0);
+        assert_eq!(failed.measuring_s(3), 0.0);
     }
 }

@@ -149,6 +149,21 @@ fn a_fast_and_ugly_picture_does_not_win() {
     assert_eq!(detail, "PSNR 12.0 dB against the reference; it takes 30.0");
 }
 
+/// The baseline's own picture is good enough, whatever it is, unless the user says otherwise.
+#[test]
+fn a_threshold_that_is_given_holds_for_every_picture() {
+    let world = World::new();
+    let measure = |more: &[&str]| {
+        let words = ["measure", "--baseline", "--repetitions", "1", "--precision", "bf16-vae"];
+        world.tune(&[&words[..], more].concat()).env("FAKE_WORKER", "always-moved").run()
+    };
+    let usual = measure(&[]);
+    assert_eq!(usual.status, Some(0), "{}", usual.stderr);
+    let strict = measure(&["--min-psnr", "70"]);
+    let wanted = "poor-quality: PSNR 60.0 dB against the reference; it takes 70.0";
+    assert!(strict.status == Some(1) && strict.stderr.contains(wanted), "{}", strict.stderr);
+}
+
 #[test]
 fn what_should_be_neutral_and_moves_the_picture_is_wrong_output() {
     let (outcome, detail) = outcome_under("moved", "fp32");

@@ -110,7 +110,7 @@ fn bench(scratch: &Path) -> Bench {
         parts: parts(),
         weights: None,
         memory_bytes: u64::MAX,
-        min_psnr_db: 0.0,
+        min_psnr_db: Some(0.0),
         images: Vec::new(),
         scratch: scratch.to_owned(),
         seed: 1,
@@ -211,7 +211,7 @@ fn a_short_tune_only_looks_further() {
     let of = [Phase::Baseline, Phase::Search, Phase::Sentinel, Phase::Repeat];
     let counts = of.map(|phase| count(&trials, phase));
     assert_eq!((counts[0], counts[2], counts[3]), (1, 0, 0), "{counts:?}");
-    assert!(counts[1] >= 4 && count(&trials, Phase::Confirmation) >= 6, "{counts:?}");
+    assert!(counts[1] >= 2 && count(&trials, Phase::Confirmation) >= 6, "{counts:?}");
 }
 
 #[test]

@@ -194,9 +194,8 @@ fn every_job_runs_its_own_stages_and_keeps_what_it_makes() {
         expected.sort();
         let ran: Vec<String> = told.samples[0].stages.keys().cloned().collect();
         assert_eq!(ran, expected, "{name}");
-        let models = [Stage::Text, Stage::Encode, Stage::Denoise, Stage::Decode];
-        let watched = models.iter().filter(|stage| job.workload.has(**stage)).count();
-        assert_eq!(told.stage_rss_bytes.len(), watched, "{name}");
+        let watched: Vec<String> = told.stage_rss_bytes.keys().cloned().collect();
+        assert_eq!(watched, expected, "{name}");
         assert!(told.stage_rss_bytes.values().all(|&bytes| bytes <= told.peak_rss_bytes));
         assert!(file.is_empty() || folder.path().join(file).exists(), "{name}");
         assert_eq!(told.quality.is_some(), *name != "preprocess", "{name}");
@@ -232,6 +231,7 @@ fn random_weights_have_their_true_size_and_are_found_where_they_lie() {
     assert!(told.effect.weights_bytes.values().sum::<u64>() > 1 << 30);
     assert!(told.peak_rss_bytes > 2_220_000_000);
     assert!(told.stage_rss_bytes["decode"] > 2_220_000_000);
+    assert!(told.stage_rss_bytes["write"] > 2_220_000_000, "its weights lie there meanwhile");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made()
     (job.warmup, job.repetitions, job.settings.vae_tile_size) = (1, Repetitions::exactly(1), 32);
     let tiled = told(&job);
     let peak = tiled.peak.expect("who makes the reference measures the peak");
-    assert!(peak.gflops > 1.0 && peak.gb_s > 0.1, "{peak:?}");
+    assert!(peak.gflops > 1.0 && peak.bf16_gflops > Some(0.1) && peak.gb_s > 0.1, "{peak:?}");
     let quality = tiled.quality.unwrap();
     assert!(quality.seam_psnr_db.unwrap() <= quality.psnr_db && quality.psnr_db < 60.0);
     // The same once more: the reference is there.
@@ -252,6 +252,7 @@ fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made()
     job.settings.vae_tile_size = 384;
     let whole = told(&job).quality.unwrap();
     assert!(whole.psnr_db > 80.0 && whole.seam_psnr_db.is_none(), "{whole:?}");
+    assert!(quality.seam_ssim.unwrap() < quality.ssim && whole.seam_ssim.is_none(), "{quality:?}");
     let halves = Numerics { precision: Precision::Bf16Vae, ..Numerics::default() };
     job.settings.numerics = halves;
     let half = told(&job);
@@ -276,7 +277,9 @@ fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made()
     let quality = mixed.quality.unwrap();
     assert!(quality.psnr_db > 40.0, "{quality:?}");
     assert!((30.0..60.0).contains(&quality.prediction_db.unwrap()), "{quality:?}");
-    assert_eq!(quality.worst_db(), quality.prediction_db.unwrap());
+    assert!((30.0..60.0).contains(&quality.embedding_db.unwrap()), "{quality:?}");
+    let numbers = [quality.prediction_db, quality.embedding_db].map(Option::unwrap);
+    assert_eq!(quality.worst_db(), numbers[0].min(numbers[1]));
 }
 
 /// Calibration goes from one size to another, of which the VAE may see as much.
@@ -412,7 +415,7 @@ fn what_no_worker_can_run_is_illegal_and_named() {
         ("frames is 4", |job| job.workload.sizes.frames = 4),
         ("width is 40", |job| job.workload.sizes.width = 40),
         ("layers is 3", |job| job.workload.sizes.layers = 3),
-        ("/no/such/transformer/config.json", |job| job.weights = Some("/no/such".into())),
+        ("/no/such/vae/config.json", |job| job.weights = Some("/no/such".into())),
         ("batch_size is 0", |job| job.settings.batch_size = 0),
         ("workers.io is 0", |job| job.settings.workers.io = 0),
         ("images is empty", |job| job.images.clear()),

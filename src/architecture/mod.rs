@@ -43,6 +43,12 @@ pub const MASK_CHANNELS: i64 = 4;
 /// The folders of the experts' weights, in diffusers layout: of high noise, and of low.
 pub const EXPERTS: [&str; 2] = ["transformer", "transformer_2"];
 
+/// The folder of the VAE's weights.
+pub const VAE: &str = "vae";
+
+/// The folder of the text encoder's.
+pub const TEXT_ENCODER: &str = "text_encoder";
+
 /// A released model.
 #[derive(
     Clone,
@@ -93,25 +99,33 @@ impl Model {
 
 impl Architecture {
     /// A pipeline's folder in diffusers layout: `transformer/`, `vae/` and `text_encoder/`, each
-    /// with its `config.json`, and `transformer_2/` where `model_index.json` has a boundary.
+    /// with its `config.json`, and `transformer_2/` where `model_index.json` has a boundary. Of the
+    /// transformer and the text encoder those may be missing that are not `wanted`: one of `model`'s
+    /// that fits the others stands in.
     ///
     /// # Errors
     /// The file that is missing or broken, or the two parts that don't go together.
-    pub fn open(folder: &Path) -> Result<Self> {
-        let transformer: TransformerConfig = read(&folder.join(EXPERTS[0]))?;
-        let vae: VaeConfig = read(&folder.join("vae"))?;
+    pub fn open(folder: &Path, wanted: &[&str], model: Model) -> Result<Self> {
+        let is_there = |part: &str| wanted.contains(&part) || folder.join(part).exists();
+        let vae: VaeConfig = read(&folder.join(VAE))?;
+        let text_encoder = is_there(TEXT_ENCODER).then(|| read(&folder.join(TEXT_ENCODER)));
+        let text_encoder: Option<TextEncoderConfig> = text_encoder.transpose()?;
+        let transformer = match is_there(EXPERTS[0]) {
+            true => read(&folder.join(EXPERTS[0]))?,
+            false => model.architecture().beside(&vae, text_encoder.as_ref()),
+        };
+        let text_encoder = text_encoder.unwrap_or_else(|| TextEncoderConfig {
+            d_model: transformer.text_dim,
+            ..TextEncoderConfig::umt5_xxl()
+        });
         let usual = match (vae.ratio(), transformer.in_channels == vae.z_dim) {
             (16, _) => Sampling::ti2v_5b(),
             (_, true) => Sampling::t2v_a14b(),
             (_, false) => Sampling::i2v_a14b(),
         };
-        let architecture = Self {
-            sampling: Sampling::open(folder, &usual)?,
-            transformer,
-            vae,
-            text_encoder: read(&folder.join("text_encoder"))?,
-        };
-        if architecture.sampling.boundary_ratio.is_some() {
+        let architecture =
+            Self { sampling: Sampling::open(folder, &usual)?, transformer, vae, text_encoder };
+        if architecture.sampling.boundary_ratio.is_some() && wanted.contains(&EXPERTS[0]) {
             let second: TransformerConfig = read(&folder.join(EXPERTS[1]))?;
             ensure!(
                 second == architecture.transformer,
@@ -159,6 +173,22 @@ impl Architecture {
         Ok(())
     }
 
+    /// A transformer like this one's that goes with these other parts, for a job that runs none: how
+    /// pictures are encoded and cut depends on it all the same.
+    fn beside(
+        &self,
+        vae: &VaeConfig,
+        text_encoder: Option<&TextEncoderConfig>,
+    ) -> TransformerConfig {
+        let z = vae.z_dim;
+        TransformerConfig {
+            in_channels: if self.takes_condition() { 2 * z + MASK_CHANNELS } else { z },
+            out_channels: Some(z),
+            text_dim: text_encoder.map_or(self.transformer.text_dim, |encoder| encoder.d_model),
+            ..self.transformer.clone()
+        }
+    }
+
     /// Whether a mask and the image's latents stand beside the noise, as in I2V-A14B.
     pub fn takes_condition(&self) -> bool {
         self.transformer.in_channels == 2 * self.vae.z_dim + MASK_CHANNELS
@@ -180,7 +210,8 @@ impl Architecture {
 fn read<T: DeserializeOwned>(part: &Path) -> Result<T> {
     let path = part.join("config.json");
     let place = || path.display().to_string();
-    let cure = "give a folder in diffusers layout, with transformer/, vae/ and text_encoder/";
+    let cure = "give a folder in diffusers layout, with vae/ and, where the job denoises or reads \
+                prompts, transformer/ and text_encoder/";
     let text = std::fs::read(&path).with_context(|| format!("{}: {cure}", place()))?;
     serde_json::from_slice(&text).with_context(place)
 }
@@ -191,4 +222,40 @@ fn expect_positive(values: &[(&str, i64)]) -> Result<()> {
         ensure!(*value > 0, "{key} is {value}: it must be at least 1");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The goldens' folder with some of its parts only.
+    fn folder(parts: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/wan");
+        for part in parts {
+            let file = format!("{part}/config.json");
+            std::fs::create_dir(folder.path().join(part)).unwrap();
+            std::fs::copy(goldens.join(&file), folder.path().join(&file)).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_job_needs_the_parts_that_it_runs() {
+        let whole = folder(&[VAE, TEXT_ENCODER, EXPERTS[0]]);
+        let all = Architecture::open(whole.path(), &[VAE], Model::Ti2v5b).unwrap();
+        let vae_alone = folder(&[VAE]);
+        let alone = Architecture::open(vae_alone.path(), &[VAE], Model::Ti2v5b).unwrap();
+        assert_eq!((alone.vae.z_dim, alone.pixel_step()), (all.vae.z_dim, all.pixel_step()));
+        assert!(!alone.takes_condition());
+        let condition = Architecture::open(vae_alone.path(), &[VAE], Model::I2vA14b).unwrap();
+        assert!(condition.takes_condition());
+        let without = folder(&[VAE, EXPERTS[0]]);
+        let error = Architecture::open(without.path(), &[VAE, TEXT_ENCODER], Model::Ti2v5b);
+        let error = format!("{:#}", error.unwrap_err());
+        assert!(
+            error.contains("text_encoder/config.json: give a folder in diffusers layout"),
+            "{error}"
+        );
+    }
 }

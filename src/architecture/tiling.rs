@@ -1,7 +1,8 @@
 //! Tiles: which parts of a picture or latent are computed apart.
 
 use anyhow::{Result, ensure};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::VaeConfig;
 
@@ -11,11 +12,25 @@ use super::VaeConfig;
 #[serde(default, deny_unknown_fields)]
 pub struct Tiling {
     /// Pixels of a tile.
+    #[serde(deserialize_with = "whole")]
     pub tile_sample_min_height: Option<i64>,
+    #[serde(deserialize_with = "whole")]
     pub tile_sample_min_width: Option<i64>,
     /// Pixels from one tile to the next; the rest of a tile overlaps and is blended.
+    #[serde(deserialize_with = "whole")]
     pub tile_sample_stride_height: Option<i64>,
+    #[serde(deserialize_with = "whole")]
     pub tile_sample_stride_width: Option<i64>,
+}
+
+/// Pixels, which the reference takes as floats too.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let Some(pixels) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
+    // Far below what a float can't count.
+    let is_whole = pixels.fract() == 0.0 && pixels.abs() < f64::from(u32::MAX);
+    is_whole.then_some(Some(pixels as i64)).ok_or_else(|| {
+        D::Error::custom(format!("a size or stride of {pixels}: give a whole number of pixels"))
+    })
 }
 
 const TILE: i64 = 256;
@@ -141,5 +156,24 @@ impl Grid {
     pub fn spans(&self, axis: usize, size: i64) -> Vec<(i64, i64)> {
         let starts = (0..size).step_by(self.stride[axis] as usize);
         starts.map(|start| (start, self.tile[axis].min(size - start))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(stride: &str) -> Result<Tiling, serde_json::Error> {
+        serde_json::from_str(&format!(r#"{{"tile_sample_stride_height": {stride}}}"#))
+    }
+
+    /// `enable_tiling` says that strides are floats, and then takes them for counts of pixels.
+    #[test]
+    fn pixels_may_be_written_as_floats() {
+        for (written, pixels) in [("48", Some(48)), ("48.0", Some(48)), ("null", None)] {
+            assert_eq!(read(written).unwrap().tile_sample_stride_height, pixels);
+        }
+        let refusal = read("48.5").unwrap_err().to_string();
+        assert!(refusal.starts_with("a size or stride of 48.5: give a whole number"), "{refusal}");
     }
 }

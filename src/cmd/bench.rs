@@ -85,7 +85,8 @@ pub fn plan(
     };
     let smallest = job.smallest();
     bench.settings(&smallest, &bench.baseline.knobs).map_err(|problem| {
-        Usage(format!("{smallest}, the smallest size of this job: {problem}; try --precision bf16"))
+        let cure = "give more, or another job with --workload (vae-decode and encode need less)";
+        Usage(format!("{smallest}, the smallest size of this job: {problem}; {cure}"))
     })?;
     Ok((bench, job))
 }

@@ -10,7 +10,7 @@ use crate::cli::{BaselineChoice, JobArgs, Objective};
 use crate::machine::Machine;
 use crate::own::Own;
 use crate::profile;
-use crate::settings::{Baseline, Precision, Preset};
+use crate::settings::{Baseline, MatmulPrecision, Precision, Preset};
 use crate::space::SpaceFile;
 use crate::workload::{BUILT_IN, Workload, WorkloadFile};
 
@@ -73,8 +73,8 @@ pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile,
         let parts = job.rung(0).model.architecture();
         return Ok((job, parts));
     };
-    let parts =
-        Architecture::open(folder).map_err(|error| Usage(format!("--weights {error:#}")))?;
+    let parts = Architecture::open(folder, &job.rung(0).models(), job.rung(0).model);
+    let parts = parts.map_err(|error| Usage(format!("--weights {error:#}")))?;
     let job = job.cut_to(&parts).map_err(|problem| Usage(format!("--weights: {problem}")))?;
     Ok((job, parts))
 }
@@ -101,6 +101,9 @@ pub fn baseline(
             knobs.batch_size = 1;
         }
         knobs.precision = args.precision.unwrap_or(knobs.precision);
+        if args.precision == Some(Precision::Fp32) {
+            knobs.matmul_precision = MatmulPrecision::Highest;
+        }
     }))
 }
 
@@ -118,10 +121,7 @@ fn from_file(fitted: Baseline, path: &Path, machine: &Machine) -> Result<Baselin
 
 /// Leaves out of the search what the flags fix.
 pub fn fix(file: &mut SpaceFile, args: &JobArgs) {
-    let fixed: &[&str] = match args.precision {
-        None => &[],
-        Some(Precision::Fp32) => &["precision", "matmul_precision"],
-        Some(_) => &["precision"],
-    };
+    let numbers = ["precision", "matmul_precision"];
+    let fixed = if args.precision.is_some() { &numbers[..] } else { &[] };
     fixed.iter().for_each(|knob| drop(file.knob.remove(*knob)));
 }

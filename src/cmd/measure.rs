@@ -14,7 +14,7 @@ use crate::lock::Lock;
 use crate::own::Yardstick;
 use crate::profile::Profile;
 use crate::trial::{Outcome, Phase, Trial};
-use crate::tune::{Order, Rig};
+use crate::tune::{MIN_PSNR_DB, Order, Rig};
 use crate::workload;
 
 /// What to measure.
@@ -77,13 +77,14 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         Job::Pipeline(file) => file.rung(args.size),
         Job::Own(_) => job.smallest(),
     };
+    let is_baseline = knobs == bench.baseline.knobs;
     let order = Order {
         phase: Phase::Baseline,
         pair: None,
         strategy: "",
         workload: &workload,
         values: &knobs.values(),
-        min_psnr_db: bench.min_psnr_db,
+        min_psnr_db: bench.min_psnr_db.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),
         limit: args.limit,
         left: args.limit,
         ready_s: None,

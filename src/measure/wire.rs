@@ -19,6 +19,23 @@ use crate::workload::Workload;
 /// The version of this protocol; a worker refuses another one.
 pub const VERSION: u32 = 2;
 
+/// What a reference is made of: pictures of a fixed latent,
+pub const DECODED: &str = "decoded";
+/// latents of a fixed picture,
+pub const ENCODED: &str = "encoded";
+/// a first velocity at fixed noise,
+pub const PREDICTED: &str = "predicted";
+/// embeddings of a fixed prompt.
+pub const EMBEDDED: &str = "embedded";
+
+/// The file of a reference: another size of the job has another one, though its pictures may be as
+/// large.
+pub fn reference(what: &str, workload: &Workload) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+    let job: String = workload.to_string().chars().map(plain).collect();
+    format!("reference-{what}-{job}.safetensors")
+}
+
 /// The file in a job's `references` that shows the reference picture.
 pub const REFERENCE_VIEW: &str = "reference.png";
 

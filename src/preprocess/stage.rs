@@ -28,9 +28,16 @@ pub struct StageError {
 #[derive(Debug, Default)]
 pub struct StageClock {
     nanoseconds: [AtomicU64; Stage::VARIANTS.len()],
+    /// The most memory that was resident when a stage had done some of its work, if that is watched.
+    resident: Option<[AtomicU64; Stage::VARIANTS.len()]>,
 }
 
 impl StageClock {
+    /// One that watches the process's memory too, which takes some microseconds a piece of work.
+    pub fn watching() -> Self {
+        Self { resident: Some(Default::default()), ..Self::default() }
+    }
+
     /// Does `work` for `stage` on `subject` and adds its time, whether it succeeds or not.
     ///
     /// # Errors
@@ -45,6 +52,9 @@ impl StageClock {
         let start = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(work));
         self.add(stage, start.elapsed());
+        if let Some(most) = &self.resident {
+            most[stage as usize].fetch_max(resident_bytes().unwrap_or(0), Ordering::Relaxed);
+        }
         let cause = match result {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => error.into(),
@@ -55,11 +65,13 @@ impl StageClock {
 
     /// Busy seconds of each stage that did something.
     pub fn seconds(&self) -> BTreeMap<String, f64> {
-        let seconds = |stage: Stage| {
-            let total = self.nanoseconds[stage as usize].load(Ordering::Relaxed);
-            (stage.to_string(), Duration::from_nanos(total).as_secs_f64())
-        };
-        Stage::VARIANTS.iter().copied().map(seconds).filter(|(_, seconds)| *seconds > 0.0).collect()
+        let seconds = |nanoseconds: u64| Duration::from_nanos(nanoseconds).as_secs_f64();
+        known(&self.nanoseconds).map(|(stage, total)| (stage, seconds(total))).collect()
+    }
+
+    /// The most bytes that were resident in each stage that did something; empty if nobody watched.
+    pub fn resident_bytes(&self) -> BTreeMap<String, u64> {
+        self.resident.iter().flat_map(|most| known(most)).collect()
     }
 
     fn add(&self, stage: Stage, time: Duration) {
@@ -67,6 +79,20 @@ impl StageClock {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
         self.nanoseconds[stage as usize].fetch_add(nanoseconds, Ordering::Relaxed);
     }
+}
+
+/// The numbers that are not 0, with the names of their stages.
+fn known(numbers: &[AtomicU64]) -> impl Iterator<Item = (String, u64)> {
+    let named =
+        |stage: &Stage| (stage.to_string(), numbers[*stage as usize].load(Ordering::Relaxed));
+    Stage::VARIANTS.iter().map(named).filter(|(_, number)| *number > 0)
+}
+
+/// Memory of this process that is resident now; `None` where the kernel does not tell.
+fn resident_bytes() -> Option<u64> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = pages.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
 }
 
 /// What a caught panic says.
@@ -91,6 +117,19 @@ mod tests {
         let seconds = clock.seconds();
         assert_eq!(seconds.keys().collect::<Vec<_>>(), ["encode"]);
         assert!(seconds["encode"] >= pause.as_secs_f64());
+    }
+
+    #[test]
+    fn memory_is_accounted_to_the_stage_that_held_it() {
+        let clock = StageClock::watching();
+        let held = |bytes: usize| vec![1_u8; bytes];
+        clock.run(Stage::Read, "a.jpg", || anyhow::Ok(held(1))).unwrap();
+        let kept = clock.run(Stage::Pack, "clip 0", || anyhow::Ok(held(64 << 20))).unwrap();
+        let most = clock.resident_bytes();
+        assert_eq!(most.keys().collect::<Vec<_>>(), ["pack", "read"]);
+        // What other tests hold comes on top.
+        assert!(most["pack"] >= kept.len() as u64 && most["read"] > 0, "{most:?}");
+        assert!(StageClock::default().resident_bytes().is_empty());
     }
 
     #[test]

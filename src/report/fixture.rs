@@ -76,7 +76,7 @@ impl Made {
             preset,
             repetitions: Some(3),
             weights: None,
-            min_psnr_db: 30.0,
+            min_psnr_db: None,
             arguments: Vec::new(),
             worker: None,
             resumed: Vec::new(),

@@ -189,7 +189,7 @@ fn quality(results: &Results, views: Option<&Views>) -> Markup {
         return html! {
             @if let Some(quality) = best {
                 (section(TITLE, &html! {
-                    p { "With the best settings the first frame of one fixed latent is, to the eye, that of the reference, which was decoded whole in float32: " (work::in_words(quality)) "." }
+                    p { "With the best settings what the VAE makes of a fixed latent and of a fixed picture is, to the eye, what the reference has, which was made whole in float32. The worse of the two: " (work::in_words(quality)) "." }
                 }))
             }
         };
@@ -202,7 +202,7 @@ fn quality(results: &Results, views: Option<&Views>) -> Markup {
                     figure { img src=(url) alt=(name); figcaption { (name) } }
                 }
             }
-            p { "The first frame of one fixed latent. Against the reference: " (work::in_words(views.quality)) "." }
+            p { "The first frame of one fixed latent. Of it and of a fixed picture's latents, the worse against the reference: " (work::in_words(views.quality)) "." }
         },
     )
 }

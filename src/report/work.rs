@@ -7,24 +7,44 @@ use super::contender::{self, Contender};
 use super::number::{bytes, digits, percent, span};
 use super::table::Table;
 use crate::results::Results;
+use crate::settings::{Knobs, MatmulPrecision, Precision};
 use crate::space::Value;
 use crate::stats;
 use crate::trial::{Peak, Quality, Trial};
 use crate::workload::{Cost, Stage};
 
-/// The rates of the models' stages under some knobs, in 10^9 operations a second.
+/// How fast a stage of the models runs, and how fast it could.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rate {
+    /// 10^9 operations a second.
+    gflops: f64,
+    /// 10^9 bytes of weights read a second; a batch reads them once.
+    gb_s: f64,
+    /// What large products in the stage's kind of numbers reached, where that was measured.
+    peak_gflops: Option<f64>,
+}
+
+/// The rates of the models' stages under some knobs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rates(BTreeMap<Stage, f64>);
+pub struct Rates(BTreeMap<Stage, Rate>);
 
 impl Rates {
     /// The median over the ok trials of `knobs`.
     pub fn of(results: &Results, knobs: &BTreeMap<String, Value>) -> Self {
+        let trials = || contender::trials_of(results, knobs);
+        let Some(knobs) = trials().next().and_then(|trial| results.knobs(trial).ok()) else {
+            return Self(BTreeMap::new());
+        };
         let rate = |(stage, cost): (&Stage, &Cost)| {
             let seconds = |trial: &Trial| trial.stage_s((*stage).into());
-            let times: Vec<f64> =
-                contender::trials_of(results, knobs).filter_map(seconds).collect();
+            let times: Vec<f64> = trials().filter_map(seconds).collect();
             let time = stats::median(&times).filter(|time| *time > 0.0)?;
-            (cost.flops > 0.0).then_some((*stage, cost.flops / time / 1e9))
+            let rate = Rate {
+                gflops: cost.flops / time / 1e9,
+                gb_s: weights_bytes(results, &knobs, *stage, cost) / time / 1e9,
+                peak_gflops: peak(results).and_then(|peak| peak_gflops(peak, &knobs, *stage)),
+            };
+            (cost.flops > 0.0).then_some((*stage, rate))
         };
         Self(results.tune.costs.iter().filter_map(rate).collect())
     }
@@ -33,12 +53,30 @@ impl Rates {
     /// after the other; `None` where none was measured. A stage that the small job has too little
     /// of (the text encoder of the smallest) is taken to be as slow as the slowest.
     pub fn whole_job_s(&self, results: &Results) -> Option<f64> {
-        let slowest = self.0.values().copied().reduce(f64::min)?;
+        let slowest = self.0.values().map(|rate| rate.gflops).reduce(f64::min)?;
         let second = |(stage, cost): (&Stage, &Cost)| {
-            cost.flops / (self.0.get(stage).unwrap_or(&slowest) * 1e9)
+            cost.flops / (self.0.get(stage).map_or(slowest, |rate| rate.gflops) * 1e9)
         };
         Some(results.tune.full_costs.iter().map(second).sum())
     }
+}
+
+/// Bytes of weights that a stage reads for one clip.
+fn weights_bytes(results: &Results, knobs: &Knobs, stage: Stage, cost: &Cost) -> f64 {
+    let clips = results.workload.sizes.clips.max(1);
+    let batches = f64::from(clips.div_ceil(knobs.batch_size.max(1))) / f64::from(clips);
+    batches * cost.weights * cost.passes * knobs.precision.bytes_in(stage)
+}
+
+/// The peak of the numbers that a stage multiplies.
+fn peak_gflops(peak: Peak, knobs: &Knobs, stage: Stage) -> Option<f64> {
+    if knobs.precision.bytes_in(stage) < Precision::Fp32.bytes_in(stage) {
+        return peak.bf16_gflops;
+    }
+    // bfloat16 products where the processor has them, float32 ones where it has not.
+    let medium = knobs.matmul_precision == MatmulPrecision::Medium;
+    let halves = peak.bf16_gflops.filter(|_| medium);
+    Some(halves.unwrap_or(0.0).max(peak.gflops))
 }
 
 /// What the trial that made the reference measured as the machine's peak.
@@ -46,7 +84,8 @@ pub fn peak(results: &Results) -> Option<Peak> {
     results.trials.iter().find_map(|trial| trial.peak)
 }
 
-/// One row a stage: its arithmetic, its share here and in a whole job, and how fast it runs.
+/// One row a stage: its arithmetic, its share here and in a whole job, the weights that it reads and
+/// how fast it runs.
 pub fn table(results: &Results) -> Table {
     let best = Contender::of(results).map(|best| Rates::of(results, &best.knobs));
     let baseline = Rates::of(results, &results.space.given.baseline);
@@ -55,10 +94,12 @@ pub fn table(results: &Results) -> Table {
         "#GFLOP a clip",
         "#share",
         "#of a whole job",
+        "#weights",
         "#peak memory",
         "#baseline, GFLOP/s",
+        "#baseline, GB/s",
     ];
-    titles.extend(best.as_ref().map(|_| "#best, GFLOP/s"));
+    titles.extend(best.iter().flat_map(|_| ["#best, GFLOP/s", "#best, GB/s"]));
     let mut table = Table::new(titles);
     let total =
         |costs: &BTreeMap<Stage, Cost>| costs.values().map(|cost| cost.flops).sum::<f64>().max(1.0);
@@ -70,20 +111,26 @@ pub fn table(results: &Results) -> Table {
             digits(cost.flops / 1e9),
             percent(cost.flops / total(here)),
             percent(of_whole),
+            bytes((4.0 * cost.weights) as u64),
             memory(results, *stage),
-            rate(results, &baseline, *stage),
         ];
-        row.extend(best.as_ref().map(|best| rate(results, best, *stage)));
+        for rates in [Some(&baseline), best.as_ref()].into_iter().flatten() {
+            row.extend(rates.cells(*stage, peak(results)));
+        }
         table.row(row);
     }
     table
 }
 
-fn rate(results: &Results, rates: &Rates, stage: Stage) -> String {
-    let Some(rate) = rates.0.get(&stage) else { return String::new() };
-    match peak(results) {
-        Some(peak) => format!("{} ({})", digits(*rate), percent(rate / peak.gflops)),
-        None => digits(*rate),
+impl Rates {
+    /// Operations and bytes a second, each with its share of the peak.
+    fn cells(&self, stage: Stage, peak: Option<Peak>) -> [String; 2] {
+        let Some(rate) = self.0.get(&stage) else { return Default::default() };
+        let cell = |value: f64, peak: Option<f64>| match peak {
+            Some(peak) => format!("{} ({})", digits(value), percent(value / peak)),
+            None => digits(value),
+        };
+        [cell(rate.gflops, rate.peak_gflops), cell(rate.gb_s, peak.map(|peak| peak.gb_s))]
     }
 }
 
@@ -99,9 +146,13 @@ pub fn sentences(results: &Results) -> Vec<String> {
     let mut sentences = Vec::new();
     if let Some(peak) = peak(results) {
         let (gflops, gb_s) = (digits(peak.gflops), digits(peak.gb_s));
+        let halves = peak.bf16_gflops.map(|halves| format!(" ({} in bfloat16)", digits(halves)));
         sentences.push(format!(
-            "In brackets the share of {gflops} GFLOP/s, which a product of large float32 matrices \
-             reached on this machine under the baseline; it copied {gb_s} GB/s."
+            "In brackets the share of {gflops} GFLOP/s{}, which a product of large float32 matrices \
+             reached on this machine under the baseline, and of the {gb_s} GB/s at which it copied. \
+             Weights are what float32 takes; a batch reads them once for all its clips. No stage can \
+             do much better than the one or the other lets it; what stays in caches can.",
+            halves.unwrap_or_default()
         ));
     }
     let whole = |knobs: &BTreeMap<String, Value>| Rates::of(results, knobs).whole_job_s(results);
@@ -131,13 +182,20 @@ pub fn in_words(quality: Quality) -> String {
     let ratio = |db: Option<f64>, what| db.map(|db| format!(", {db:.1} dB {what}"));
     let seams = ratio(quality.seam_psnr_db, "at seams").unwrap_or_default();
     let prediction = ratio(quality.prediction_db, "in a step").unwrap_or_default();
-    format!("{:.1} dB{seams}{prediction}, SSIM {:.4}", quality.psnr_db, quality.ssim)
+    let embedding = ratio(quality.embedding_db, "in a prompt").unwrap_or_default();
+    let seam_ssim = quality.seam_ssim.map(|ssim| format!(" ({ssim:.4} at seams)"));
+    format!(
+        "{:.1} dB{seams}{prediction}{embedding}, SSIM {:.4}{}",
+        quality.psnr_db,
+        quality.ssim,
+        seam_ssim.unwrap_or_default()
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::Made;
+    use crate::report::fixture::{Made, number, word};
 
     /// The fixture's clip of 3 s spends half of it in denoise and a tenth in every other stage.
     #[test]
@@ -146,8 +204,8 @@ mod tests {
         let rates = Rates::of(&results, &results.space.given.baseline);
         let [denoise, decode] =
             [Stage::Denoise, Stage::Decode].map(|s| results.tune.costs[&s].flops);
-        assert!((rates.0[&Stage::Denoise] / (denoise / 1.5 / 1e9) - 1.0).abs() < 1e-9);
-        assert!((rates.0[&Stage::Decode] / (decode / 0.3 / 1e9) - 1.0).abs() < 1e-9);
+        assert!((rates.0[&Stage::Denoise].gflops / (denoise / 1.5 / 1e9) - 1.0).abs() < 1e-9);
+        assert!((rates.0[&Stage::Decode].gflops / (decode / 0.3 / 1e9) - 1.0).abs() < 1e-9);
         assert!(!rates.0.contains_key(&Stage::Text), "the fixture has no time of it");
         let whole = &results.tune.full_costs;
         let mut expected = 0.0;
@@ -159,14 +217,49 @@ mod tests {
         assert!((rates.whole_job_s(&results).unwrap() / expected - 1.0).abs() < 1e-9);
     }
 
+    /// Five clips in batches of 4 read the weights twice; halves are half as many bytes, and are
+    /// held against products of halves.
+    #[test]
+    fn weights_are_read_once_a_batch_and_measured_against_their_own_peak() {
+        let mut results = Made::new().baseline(&[3.0]).results;
+        results.workload.sizes.clips = 5;
+        let set = |results: &mut Results, name: &str, value: Value| {
+            results.space.given.baseline.insert(name.to_owned(), value.clone());
+            results.trials[0].knobs.insert(name.to_owned(), value);
+        };
+        set(&mut results, "batch_size", number(4));
+        let peak = Peak { gflops: 100.0, bf16_gflops: Some(800.0), gb_s: 10.0 };
+        results.trials[0].peak = Some(peak);
+        let cost = results.tune.costs[&Stage::Denoise];
+        let rates = |results: &Results| Rates::of(results, &results.space.given.baseline);
+        let plain = rates(&results).0[&Stage::Denoise];
+        let read = 4.0 * cost.weights * cost.passes * 2.0 / 5.0;
+        assert!((plain.gb_s / (read / 1.5 / 1e9) - 1.0).abs() < 1e-9);
+        assert_eq!(plain.peak_gflops, Some(100.0));
+        set(&mut results, "precision", word("bf16"));
+        let halved = rates(&results);
+        assert!((halved.0[&Stage::Denoise].gb_s / plain.gb_s - 0.5).abs() < 1e-9);
+        assert_eq!(halved.0[&Stage::Denoise].peak_gflops, Some(800.0));
+        assert_eq!(halved.0[&Stage::Decode].peak_gflops, Some(100.0), "the VAE stays in float32");
+        let cells = Rates(BTreeMap::from([(
+            Stage::Text,
+            Rate { gflops: 50.0, gb_s: 5.0, peak_gflops: Some(100.0) },
+        )]));
+        assert_eq!(cells.cells(Stage::Text, Some(peak)), ["50.0 (50.0%)", "5.00 (50.0%)"]);
+    }
+
     #[test]
     fn a_picture_is_equal_or_so_many_decibels_off() {
         let quality = |psnr_db, seam_psnr_db: Option<f64>| {
-            let prediction_db = seam_psnr_db.map(|_| 44.04);
-            Quality { psnr_db, ssim: 0.98765, seam_psnr_db, prediction_db }
+            let (prediction_db, embedding_db) = (seam_psnr_db.map(|_| 44.04), Some(50.0));
+            let seam_ssim = seam_psnr_db.map(|_| 0.91234);
+            Quality { psnr_db, ssim: 0.98765, seam_psnr_db, seam_ssim, prediction_db, embedding_db }
         };
-        assert_eq!(in_words(quality(200.0, None)), "equal");
+        let equal = Quality { psnr_db: 200.0, ssim: 1.0, ..Quality::default() };
+        assert_eq!(in_words(equal), "equal");
         let tiled = in_words(quality(41.26, Some(33.0)));
-        assert_eq!(tiled, "41.3 dB, 33.0 dB at seams, 44.0 dB in a step, SSIM 0.9877");
+        let wanted = "41.3 dB, 33.0 dB at seams, 44.0 dB in a step, 50.0 dB in a prompt, \
+                      SSIM 0.9877 (0.9123 at seams)";
+        assert_eq!(tiled, wanted);
     }
 }

@@ -124,13 +124,18 @@ impl Knobs {
             tile_size: self.tile_size,
             vae_tile_size: self.vae_tile_size,
             batch_size: self.batch_size,
-            numerics: Numerics {
-                precision: self.precision,
-                matmul_precision: self.matmul_precision,
-                conv_backend: self.conv_backend,
-                memory_format: self.memory_format,
-            },
+            numerics: self.numerics(),
         })
+    }
+
+    /// What of them may change a picture beside its tiles.
+    pub fn numerics(&self) -> Numerics {
+        Numerics {
+            precision: self.precision,
+            matmul_precision: self.matmul_precision,
+            conv_backend: self.conv_backend,
+            memory_format: self.memory_format,
+        }
     }
 
     /// What of them the system at `roots` can't give, in words.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::workload::Stage;
+
 /// Which numbers the models hold and compute in. What the reference keeps in float32 (norms,
 /// modulation, timesteps) stays so in all of them.
 #[derive(
@@ -83,15 +85,36 @@ pub struct Numerics {
 }
 
 impl Numerics {
+    /// Whether they are what a reference is made with: float32, and libtorch's own choice of kernels.
+    pub fn is_plain(self) -> bool {
+        self == Self::default()
+    }
+
+    /// The same for the VAE, which has no halves under bf16.
+    pub fn vae_is_plain(self) -> bool {
+        let halves = self.precision == Precision::Bf16Vae;
+        !halves && Self { precision: Precision::Fp32, ..self }.is_plain()
+    }
+
     /// Whether they change nothing but the order of float32 sums.
     pub fn is_neutral(self) -> bool {
         self.precision == Precision::Fp32 && self.matmul_precision != MatmulPrecision::Medium
     }
+
+    /// Whether they change nothing but the order of float32 sums in the VAE.
+    pub fn vae_is_neutral(self) -> bool {
+        self.precision != Precision::Bf16Vae && self.matmul_precision != MatmulPrecision::Medium
+    }
 }
 
 impl Precision {
-    /// Bytes of a weight of the transformer and the text encoder.
-    pub fn bytes(self) -> f64 {
-        if self == Self::Fp32 { 4.0 } else { 2.0 }
+    /// Bytes of a number in the models of `stage`.
+    pub fn bytes_in(self, stage: Stage) -> f64 {
+        let is_vae = matches!(stage, Stage::Encode | Stage::Decode);
+        match self {
+            Self::Fp32 => 4.0,
+            Self::Bf16 if is_vae => 4.0,
+            Self::Bf16 | Self::Bf16Vae => 2.0,
+        }
     }
 }

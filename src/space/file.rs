@@ -69,9 +69,9 @@ pub struct Tune {
     /// The user's own weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
-    /// The worst picture that may win, dB.
-    #[serde(default)]
-    pub min_psnr_db: f64,
+    /// The worst picture that may win, dB, where the user said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_psnr_db: Option<f64>,
     /// The command line's words after the program's name, from which a tune that goes on reads
     /// its flags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

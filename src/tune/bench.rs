@@ -17,14 +17,18 @@ use crate::measure::process::{self, Limit, Programs};
 use crate::measure::{NoiseWatch, Repetitions, wire};
 use crate::own::{Own, OwnCommand};
 use crate::profile::Profile;
-use crate::settings::{Baseline, Knobs, Settings};
+use crate::settings::{Baseline, Knobs, Numerics, Settings};
 use crate::space::Values;
-use crate::trial::{Outcome, Phase, Trial};
-use crate::workload::{Stage, Workload};
+use crate::trial::{Outcome, Phase, Quality, Trial};
+use crate::workload::{Stage, Tenant, Workload};
 
 /// What rounding leaves of two pictures that should be equal: float32 keeps 120 dB, another order
 /// of sums takes some 20.
 const NEUTRAL_DB: f64 = 80.0;
+
+/// The worst picture that may win, in dB, unless the user or the baseline's own picture says
+/// another: above it a picture is hard to tell from the original.
+pub const MIN_PSNR_DB: f64 = 30.0;
 
 /// What one trial runs besides knobs: the same for all trials of a tune.
 #[derive(Clone, Debug)]
@@ -43,8 +47,8 @@ pub struct Bench {
     pub weights: Option<PathBuf>,
     /// Memory that a trial may take.
     pub memory_bytes: u64,
-    /// The worst picture that may win, in dB.
-    pub min_psnr_db: f64,
+    /// The worst picture that may win, in dB, where the user says so.
+    pub min_psnr_db: Option<f64>,
     /// Input pictures.
     pub images: Vec<PathBuf>,
     /// Where a trial's launch file and frames go.
@@ -225,9 +229,16 @@ impl Bench {
             // Nobody knows; the watch on the process does.
             return 0;
         }
-        let number = knobs.precision.bytes();
-        let batch = knobs.batch_size.min(workload.sizes.clips);
-        workload.memory_bytes(&self.parts, number, batch, knobs.vae_tile_size)
+        let has_own_weights = self.weights.is_some();
+        let tenant =
+            Tenant { knobs, makes_reference: !self.has_reference(workload), has_own_weights };
+        workload.memory_bytes(&self.parts, tenant)
+    }
+
+    /// Whether some trial made the reference for this size of the job.
+    fn has_reference(&self, workload: &Workload) -> bool {
+        let subjects = [wire::DECODED, wire::ENCODED, wire::PREDICTED, wire::EMBEDDED];
+        subjects.iter().any(|what| self.scratch.join(wire::reference(what, workload)).exists())
     }
 
     /// Fails an answer whose settings did not take, or whose picture is not good enough.
@@ -238,10 +249,10 @@ impl Bench {
             answer.fail(Outcome::Misapplied, differences.join("; "));
         }
         let Some(quality) = answer.quality else { return };
-        let worst = quality.worst_db();
-        let is_neutral = settings.numerics.is_neutral() && quality.seam_psnr_db.is_none();
-        if is_neutral && worst < NEUTRAL_DB {
-            let detail = format!("PSNR {worst:.1} dB although no knob that was set may change it");
+        let (worst, neutral) = (quality.worst_db(), neutral_db(settings.numerics, quality));
+        if neutral < NEUTRAL_DB {
+            let detail =
+                format!("PSNR {neutral:.1} dB although no knob that was set may change it");
             answer.fail(Outcome::WrongOutput, detail);
         } else if worst < least {
             let detail = format!("PSNR {worst:.1} dB against the reference; it takes {least:.1}");
@@ -272,5 +283,41 @@ impl Bench {
                 _ => None,
             },
         })
+    }
+}
+
+/// The lowest ratio of what `numerics` and tiles leave as it is; infinite where they change all.
+fn neutral_db(numerics: Numerics, quality: Quality) -> f64 {
+    let Quality { psnr_db, seam_psnr_db, prediction_db, embedding_db, .. } = quality;
+    let is_whole = numerics.vae_is_neutral() && seam_psnr_db.is_none();
+    let picture = is_whole.then_some(psnr_db);
+    let others = [prediction_db, embedding_db].map(|db| db.filter(|_| numerics.is_neutral()));
+    [picture, others[0], others[1]].into_iter().flatten().fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{MatmulPrecision, Precision};
+
+    /// Halves of the transformer leave the VAE alone, and tiles leave the transformer alone.
+    #[test]
+    fn what_no_knob_may_change_is_held_to_rounding() {
+        let whole = Quality {
+            psnr_db: 70.0,
+            prediction_db: Some(60.0),
+            embedding_db: Some(50.0),
+            ..Quality::default()
+        };
+        let tiled = Quality { seam_psnr_db: Some(40.0), ..whole };
+        let of = |precision| Numerics { precision, ..Numerics::default() };
+        let neutral = |precision, quality| neutral_db(of(precision), quality);
+        assert_eq!(neutral(Precision::Fp32, whole), 50.0);
+        assert_eq!(neutral(Precision::Bf16, whole), 70.0);
+        assert_eq!(neutral(Precision::Bf16Vae, whole), f64::INFINITY);
+        assert_eq!(neutral(Precision::Fp32, tiled), 50.0);
+        assert_eq!(neutral(Precision::Bf16, tiled), f64::INFINITY);
+        let medium = Numerics { matmul_precision: MatmulPrecision::Medium, ..Numerics::default() };
+        assert_eq!(neutral_db(medium, whole), f64::INFINITY);
     }
 }

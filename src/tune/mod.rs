@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::budget::Budget;
+use crate::budget::{self, Budget};
 use crate::calibrate;
 use crate::drift::Drift;
 use crate::journal::Journal;
@@ -27,7 +27,7 @@ use crate::stats;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::{Workload, WorkloadFile};
 
-pub use bench::{Bench, Order};
+pub use bench::{Bench, MIN_PSNR_DB, Order};
 pub use copies::Copies;
 pub use rig::Rig;
 pub use searching::Searching;
@@ -260,16 +260,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The worst picture that `values` may make: as bad as the user allows, or as the baseline's own
-    /// tiles make it, which is what they would ship.
+    /// The worst picture that `values` may make: as bad as the user allows, or else as usual, or as
+    /// the baseline's own tiles make it, which is what they would ship.
     fn min_psnr_db(&self, values: &Values) -> f64 {
         if *values == self.rig.baseline() {
             return 0.0;
         }
-        let baseline = self.first(Phase::Baseline);
+        let usual = self.rig.baseline();
+        let baseline = self.trials.iter().find(|t| t.outcome == Outcome::Ok && t.knobs == usual);
         let quality = baseline.and_then(|trial| trial.quality);
         let usual = quality.map_or(f64::INFINITY, |quality| quality.worst_db() - ROUNDING_DB);
-        usual.min(self.bench.min_psnr_db)
+        self.bench.min_psnr_db.unwrap_or(usual.min(MIN_PSNR_DB))
     }
 
     /// The score of a trial without which the tune makes no sense.
@@ -308,11 +309,9 @@ impl<'a> Session<'a> {
         median.map_or(self.baseline_trial(), |median| median.min(self.baseline_trial()))
     }
 
-    /// The baseline's where it measures as often as in a pair.
-    fn baseline_in_pair(&self) -> Duration {
-        let repetitions = self.bench.repetitions.in_phase(Phase::Confirmation).most;
-        let trial = self.first(Phase::Baseline);
-        Duration::from_secs_f64(trial.map_or(1.0, |trial| trial.wall_with_s(repetitions)))
+    /// One of a pair's two.
+    fn trial_in_pair(&self) -> Duration {
+        budget::in_pair(&self.trials, self.bench.repetitions).unwrap_or(Duration::from_secs(1))
     }
 
     /// The cost that a candidate has at least whose trial ran past its limit.

@@ -8,6 +8,7 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::{Order, Session};
+use crate::budget::SLACK;
 use crate::confirm::Confirmation;
 use crate::drift::Drift;
 use crate::odds;
@@ -51,7 +52,7 @@ impl Session<'_> {
             return self.prove(workload, std::slice::from_ref(values));
         }
         for pair in 1..=AGAIN {
-            if self.is_stopped() || self.budget.left() < self.baseline_in_pair() {
+            if self.is_stopped() || self.budget.left() < self.trial_in_pair() {
                 return Ok(());
             }
             self.prove_once(workload, values, pair)?;
@@ -122,7 +123,7 @@ impl Session<'_> {
                 .trials
                 .iter()
                 .any(|trial| trial.phase == Phase::Confirmation && trial.knobs == values);
-            let rounds = self.baseline_in_pair() * (place as u32 + 2) * ROUNDS;
+            let rounds = self.trial_in_pair() * (place as u32 + 2) * ROUNDS;
             if place == 0 || is_known || rounds <= self.budget.left() {
                 finalists.push(values);
             }
@@ -139,15 +140,15 @@ impl Session<'_> {
     }
 
     /// What a round of the baseline and these finalists takes: as long as the one before did for
-    /// each; before the first, as a trial of the baseline for each, since finalists are no slower.
+    /// each; before the first, as [`crate::budget::in_pair`] has it.
     fn round(&self, finalists: &[Values]) -> Duration {
         let confirming = self.trials.iter().rev().filter(|t| t.phase == Phase::Confirmation);
         let last = confirming.clone().next().and_then(|trial| trial.pair);
         let walls: Vec<f64> =
             confirming.take_while(|trial| trial.pair == last).map(|trial| trial.wall_s).collect();
         let one = match walls.len() {
-            0 | 1 => self.baseline_in_pair(),
-            count => Duration::from_secs_f64(1.1 * walls.iter().sum::<f64>() / count as f64),
+            0 | 1 => self.trial_in_pair(),
+            count => Duration::from_secs_f64(SLACK * walls.iter().sum::<f64>() / count as f64),
         };
         one * (finalists.len() as u32 + 1)
     }

@@ -179,7 +179,7 @@ impl Session<'_> {
 
     fn left_beside_reserve(&self) -> Duration {
         let pairs = pairs_for(&Drift::of(&self.trials));
-        self.budget.left_for_search(self.baseline_in_pair(), pairs)
+        self.budget.left_for_search(self.trial_in_pair(), pairs)
     }
 }
 

@@ -247,12 +247,13 @@ impl<'a> Trial<'a> {
 
     /// Warms everything up, with one batch.
     fn rehearse(&self) -> Result<Rehearsed> {
-        let (job, clock) = (self.job, StageClock::default());
+        let (job, clock) = (self.job, StageClock::watching());
         let plan = self.plan(job.workload.sizes.clips.min(job.settings.batch_size));
         let mut rehearsed = Rehearsed::default();
         run_pipeline(&self.pools, &plan, &clock, |batch| {
             self.scenario.rehearse(batch, &clock, &mut rehearsed)
         })?;
+        self.scenario.note_peaks(clock.resident_bytes());
         Ok(rehearsed)
     }
 

@@ -5,18 +5,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::architecture::{Architecture, EXPERTS, VaeConfig};
+use wan22_tune::architecture::{Architecture, EXPERTS, TEXT_ENCODER, VAE, VaeConfig};
 use wan22_tune::settings::{MemoryFormat, Numerics, Precision};
-use wan22_tune::workload::{Stage, Workload};
+use wan22_tune::workload::{Stage, VOCABULARY, Workload};
 
 use crate::models::text_encoder::TextEncoder;
 use crate::models::transformer::Transformer;
 use crate::models::vae::{Decoder, Encoder, VaeOptions};
 use crate::weights::Weights;
-
-/// Rows of a random token embedding. The real one has 256384, which costs 4 GB and no time: a
-/// token looks up one row.
-const VOCABULARY: i64 = 4096;
 
 /// Where the models' numbers come from.
 #[derive(Clone, Copy)]
@@ -123,8 +119,12 @@ impl Blueprint<'_> {
         Ok((built.context(EXPERTS[number])?, weights.places()))
     }
 
-    fn text_encoder(self) -> Result<Built<TextEncoder>> {
-        let weights = self.origin.weights("text_encoder")?;
+    /// The text encoder as deep as the job asks.
+    ///
+    /// # Errors
+    /// The model's own.
+    pub fn text_encoder(self) -> Result<Built<TextEncoder>> {
+        let weights = self.origin.weights(TEXT_ENCODER)?;
         let mut config = self.architecture.text_encoder.clone();
         if matches!(self.origin, Origin::Random(_)) {
             config.vocab_size = config.vocab_size.min(VOCABULARY);
@@ -132,7 +132,7 @@ impl Blueprint<'_> {
         let (layers, kind) =
             (self.workload.sizes.text_layers.into(), kind(self.numerics.precision, false));
         let built = TextEncoder::new(&weights, &config, layers, kind, Device::Cpu);
-        Ok((built.context("text_encoder")?, weights.places()))
+        Ok((built.context(TEXT_ENCODER)?, weights.places()))
     }
 
     /// A half of the VAE.
@@ -140,10 +140,10 @@ impl Blueprint<'_> {
     /// # Errors
     /// The model's own.
     pub fn half<H>(self, build: BuildHalf<H>) -> Result<Built<H>> {
-        let weights = self.origin.weights("vae")?;
+        let weights = self.origin.weights(VAE)?;
         let (kind, options) = (kind(self.numerics.precision, true), options(self.numerics));
         let built = build(&weights, &self.architecture.vae, options, kind, Device::Cpu);
-        Ok((built.context("vae")?, weights.places()))
+        Ok((built.context(VAE)?, weights.places()))
     }
 }
 

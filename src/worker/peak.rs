@@ -4,31 +4,51 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
 use wan22_tune::trial::Peak;
+use wan22_tune::workload::PEAK_BYTES;
 
-/// Side of the matrices: large enough that nothing but the product counts.
+/// Side of the matrices: large enough that nothing but the product counts,
 const SIDE: i64 = 2048;
 
-/// Numbers that are copied: 256 MiB, more than caches hold.
-const NUMBERS: i64 = 64 << 20;
+/// and where a product of these takes [`LONG`], as of halves that the processor can't multiply.
+const SHORTER_SIDE: i64 = 1024;
+
+/// Numbers that are copied: [`PEAK_BYTES`] from one place to another, more than caches hold.
+const NUMBERS: i64 = (PEAK_BYTES / 8) as i64;
 
 /// Tries, of which the best counts.
 const TRIES: usize = 4;
 
-/// After so long two of them are enough.
+/// After so long two tries are enough.
 const LONG: Duration = Duration::from_millis(200);
 
 /// Measures it, in about a second on two cores.
 pub fn measure() -> Peak {
     let _guard = tch::no_grad_guard();
     let options = (Kind::Float, Device::Cpu);
-    let (a, b) = (Tensor::rand([SIDE, SIDE], options), Tensor::rand([SIDE, SIDE], options));
-    let product = Tensor::zeros([SIDE, SIDE], options);
-    let multiplied = best(|| drop(a.matmul_out(&product, &b)));
     let source = Tensor::zeros([NUMBERS], options);
     let mut copy = Tensor::ones([NUMBERS], options);
     let copied = best(|| copy.copy_(&source));
-    let (operations, bytes) = (2.0 * (SIDE as f64).powi(3), 2.0 * 4.0 * NUMBERS as f64);
-    Peak { gflops: operations / multiplied / 1e9, gb_s: bytes / copied / 1e9 }
+    let bytes = 2.0 * 4.0 * NUMBERS as f64;
+    Peak {
+        gflops: product_gflops(Kind::Float),
+        bf16_gflops: Some(product_gflops(Kind::BFloat16)),
+        gb_s: bytes / copied / 1e9,
+    }
+}
+
+/// 10^9 operations a second of a product of matrices of `kind`.
+fn product_gflops(kind: Kind) -> f64 {
+    let seconds = |side: i64| {
+        let options = (Kind::Float, Device::Cpu);
+        let matrix = || Tensor::rand([side, side], options).to_kind(kind);
+        let (a, b, product) = (matrix(), matrix(), matrix());
+        best(|| drop(a.matmul_out(&product, &b)))
+    };
+    let (mut side, mut multiplied) = (SHORTER_SIDE, seconds(SHORTER_SIDE));
+    if multiplied < LONG.as_secs_f64() {
+        (side, multiplied) = (SIDE, seconds(SIDE));
+    }
+    2.0 * (side as f64).powi(3) / multiplied / 1e9
 }
 
 fn best(mut work: impl FnMut()) -> f64 {

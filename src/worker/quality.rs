@@ -23,12 +23,14 @@ pub fn compare(
     let (size, wanted) = (candidate.size(), reference.size());
     ensure!(size == wanted && size.len() == 5, "a picture is {size:?}, the reference {wanted:?}");
     let (x, y) = (planes(candidate), planes(reference));
-    let squares = (&x - &y).square();
+    let (squares, similarity) = ((&x - &y).square(), similarity(&x, &y, range));
+    let mean = |values: &Tensor| values.mean(Kind::Double).double_value(&[]);
     Ok(Quality {
-        psnr_db: psnr(squares.mean(Kind::Double).double_value(&[]), range),
-        ssim: ssim(&x, &y, range),
+        psnr_db: psnr(mean(&squares), range),
+        ssim: mean(&similarity),
         seam_psnr_db: seams.map(|seams| psnr(seams.mean(&squares), range)),
-        prediction_db: None,
+        seam_ssim: seams.map(|seams| seams.mean(&similarity)),
+        ..Quality::default()
     })
 }
 
@@ -43,10 +45,17 @@ pub struct Seams {
 }
 
 impl Seams {
-    /// Mean over the seams of pictures `[.., rows, columns]`.
+    /// Mean over the seams of the values of pictures, `[pictures, 1, rows, columns]`; values of the
+    /// middle only where windows around each pixel leave out a margin.
     fn mean(&self, values: &Tensor) -> f64 {
-        let line = |flags: &[bool]| Tensor::from_slice(flags);
-        let mask = line(&self.rows).unsqueeze(1).logical_or(&line(&self.columns).unsqueeze(0));
+        let line = |flags: &[bool], count: i64| {
+            let flags = Tensor::from_slice(flags);
+            let margin = flags.numel() as i64 - count;
+            flags.narrow(0, margin / 2, count)
+        };
+        let size = values.size();
+        let (rows, columns) = (line(&self.rows, size[2]), line(&self.columns, size[3]));
+        let mask = rows.unsqueeze(1).logical_or(&columns.unsqueeze(0));
         let count = mask.sum(Kind::Double).double_value(&[]).max(1.0);
         let mask = mask.to_kind(Kind::Float).to_device(Device::Cpu);
         let pictures = values.size()[0] as f64;
@@ -60,7 +69,8 @@ fn planes(video: &Tensor) -> Tensor {
     video.to_kind(Kind::Float).reshape([-1, 1, size[3], size[4]])
 }
 
-fn ssim(x: &Tensor, y: &Tensor, range: f64) -> f64 {
+/// Structural similarity around each pixel that has a whole window around it.
+fn similarity(x: &Tensor, y: &Tensor, range: f64) -> Tensor {
     let window = window(x.size()[2].min(x.size()[3]));
     let local =
         |values: &Tensor| values.conv2d(&window, None::<&Tensor>, [1, 1], [0, 0], [1, 1], 1);
@@ -71,7 +81,7 @@ fn ssim(x: &Tensor, y: &Tensor, range: f64) -> f64 {
     let [c1, c2] = [0.01 * range, 0.03 * range].map(|c| c * c);
     let over = (&mean_x * &mean_y * 2.0 + c1) * (covariance * 2.0 + c2);
     let under = (mean_x.square() + mean_y.square() + c1) * (variance_x + variance_y + c2);
-    (over / under).mean(Kind::Double).double_value(&[])
+    over / under
 }
 
 /// Gaussian weights that sum to 1, `[1, 1, side, side]`; small pictures get a small window.
@@ -130,5 +140,16 @@ mod tests {
         // One row of 16 is off by 0.2: 20 dB there, 10 log10(16) more over the whole.
         assert!((quality.seam_psnr_db.unwrap() - 20.0).abs() < 1e-3, "{quality:?}");
         assert!((quality.psnr_db - 32.0412).abs() < 1e-3, "{quality:?}");
+        // Windows of 11 rows leave the middle 6, from row 5 to row 10. Around row 5 the spoilt one
+        // has one row's weight of the Gaussian's: w = exp(-1/4.5) / sum(exp(-i²/4.5)) = 0.21301. So
+        // the means are 0.3 and 0.3 + 0.2 w, the variance of the spoilt one 0.2² w (1 - w).
+        let seams = Seams { rows: flags(Some(5)), columns: flags(None) };
+        let quality = compare(&spoilt, &video(0.3), 2.0, Some(&seams)).unwrap();
+        let (w, c1, c2) = (0.21301, 0.0004, 0.0036);
+        let (mean, variance) = (0.3 + 0.2 * w, 0.04 * w * (1.0 - w));
+        let brightness = (2.0 * 0.3 * mean + c1) / (0.09 + mean * mean + c1);
+        let expected = brightness * c2 / (variance + c2);
+        assert!((quality.seam_ssim.unwrap() - expected).abs() < 1e-4, "{quality:?} {expected}");
+        assert!(quality.ssim > expected);
     }
 }

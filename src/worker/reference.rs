@@ -1,5 +1,5 @@
-//! The reference: fixed noise decoded, a fixed picture encoded and a first velocity predicted, whole
-//! and in float32.
+//! The reference: fixed noise decoded, a fixed picture and a fixed prompt encoded and a first velocity
+//! predicted, whole and in float32.
 //!
 //! Made once a tune, by the first trial that misses it, and kept in files for the others. A trial
 //! that computes so itself has made it already, in its rehearsal.
@@ -9,7 +9,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tch::{Kind, Tensor};
 use wan22_tune::architecture::{Grid, Tiling};
-use wan22_tune::measure::wire::{REFERENCE_VIEW, TRIAL_VIEW};
+use wan22_tune::measure::wire::{
+    DECODED, EMBEDDED, ENCODED, PREDICTED, REFERENCE_VIEW, TRIAL_VIEW, reference,
+};
 use wan22_tune::preprocess::Frames;
 use wan22_tune::settings::{MatmulPrecision, Numerics};
 use wan22_tune::trial::Quality;
@@ -19,7 +21,7 @@ use crate::models::vae::{Decoder, Encoder};
 use crate::native;
 use crate::parts::{Blueprint, Experts, Origin};
 use crate::quality::{self, Seams};
-use crate::scenario::{Rehearsed, Scenario};
+use crate::scenario::{Rehearsed, Scenario, as_video};
 
 /// What is compared, and with what it is made.
 pub struct Comparison<'a> {
@@ -35,6 +37,8 @@ pub struct Comparison<'a> {
 struct Subject<'a> {
     what: &'static str,
     candidate: &'a Tensor,
+    /// Whether the candidate's own models compute as the reference's do.
+    is_plain: bool,
     tiling: Option<Tiling>,
     seams: Option<Seams>,
     /// What a reference's values span, against which the noise is measured.
@@ -44,8 +48,18 @@ struct Subject<'a> {
 /// What has been compared so far.
 #[derive(Default)]
 struct Findings {
+    /// Of the pictures.
     worst: Option<Quality>,
+    prediction_db: Option<f64>,
+    embedding_db: Option<f64>,
     is_new: bool,
+}
+
+impl<'a> Subject<'a> {
+    /// Numbers that are no picture: their noise is measured against their power.
+    fn of_numbers(what: &'static str, candidate: &'a Tensor, is_plain: bool) -> Self {
+        Self { what, candidate, is_plain, tiling: None, seams: None, range: root_mean_square }
+    }
 }
 
 impl Comparison<'_> {
@@ -62,20 +76,19 @@ impl Comparison<'_> {
             let subject = self.decoded(candidate)?;
             findings.add(self.compare(&subject, || self.decode())?);
         }
-        let tiled = self.scenario.tilings.encode.is_some();
-        if let Some(candidate) = &rehearsed.encoded
-            && (tiled || findings.worst.is_none())
-        {
+        if let Some(candidate) = &rehearsed.encoded {
             let subject = self.encoded(candidate)?;
             findings.add(self.compare(&subject, || self.encode())?);
         }
         if let Some(candidate) = &rehearsed.predicted {
-            let candidate = candidate.flatten(0, 1);
-            let (what, range) = ("predicted", root_mean_square as fn(&Tensor) -> f64);
-            let subject = Subject { what, candidate: &candidate, tiling: None, seams: None, range };
-            findings.add_prediction(self.compare(&subject, || self.predict())?);
+            let subject = Subject::of_numbers(PREDICTED, candidate, self.numerics.is_plain());
+            findings.prediction_db = findings.ratio(self.compare(&subject, || self.predict())?);
         }
-        Ok(findings.worst.map(|worst| (worst, findings.is_new)))
+        if let Some(candidate) = &rehearsed.embedded {
+            let subject = Subject::of_numbers(EMBEDDED, candidate, self.numerics.is_plain());
+            findings.embedding_db = findings.ratio(self.compare(&subject, || self.embed())?);
+        }
+        Ok(findings.quality().map(|quality| (quality, findings.is_new)))
     }
 
     /// Writes the first frame of `pictures` for people to look at.
@@ -94,10 +107,10 @@ impl Comparison<'_> {
         subject: &Subject<'_>,
         make: impl FnOnce() -> Result<Tensor>,
     ) -> Result<(Quality, bool)> {
-        let path = self.folder.join(name(subject.what, self.workload));
+        let path = self.folder.join(reference(subject.what, self.workload));
         let is_missing = !path.exists();
         if is_missing {
-            let is_plain = self.numerics == Numerics::default() && subject.tiling.is_none();
+            let is_plain = subject.is_plain && subject.tiling.is_none();
             let made = if is_plain { subject.candidate.copy() } else { self.plainly(make)? };
             keep(&made, &path).with_context(|| path.display().to_string())?;
         }
@@ -124,7 +137,8 @@ impl Comparison<'_> {
         let vae = &self.scenario.architecture.vae;
         let grid = tiling.map(|tiling| tiling.decoding(vae)).transpose()?;
         let seams = grid.map(|grid| seams(&grid, candidate, vae.patch()));
-        Ok(Subject { what: DECODED, candidate, tiling, seams, range: |_| PICTURE_RANGE })
+        let is_plain = self.numerics.vae_is_plain();
+        Ok(Subject { what: DECODED, candidate, is_plain, tiling, seams, range: |_| PICTURE_RANGE })
     }
 
     fn encoded<'a>(&self, candidate: &'a Tensor) -> Result<Subject<'a>> {
@@ -133,19 +147,26 @@ impl Comparison<'_> {
         let grid = tiling.map(|tiling| tiling.encoding(vae)).transpose()?;
         let seams = grid.map(|grid| seams(&grid, candidate, 1));
         let range = |reference: &Tensor| (reference.max() - reference.min()).double_value(&[]);
-        Ok(Subject { what: "encoded", candidate, tiling, seams, range })
+        let is_plain = self.numerics.vae_is_plain();
+        Ok(Subject { what: ENCODED, candidate, is_plain, tiling, seams, range })
     }
 
     /// The pictures of the first clip's noise.
     fn decode(&self) -> Result<Tensor> {
-        let (decoder, _) = self.plain().half(Decoder::new)?;
-        self.scenario.video(&decoder, &self.scenario.sample(), None)
+        let sample = self.scenario.sample();
+        match self.scenario.parts.decoder.as_ref().filter(|_| self.numerics.vae_is_plain()) {
+            Some(own) => self.scenario.video(own, &sample, None),
+            None => self.scenario.video(&self.plain().half(Decoder::new)?.0, &sample, None),
+        }
     }
 
     /// The latents of the fixed picture.
     fn encode(&self) -> Result<Tensor> {
-        let (encoder, _) = self.plain().half(Encoder::new)?;
-        self.scenario.latents(&encoder, &self.scenario.picture(), None)
+        let picture = self.scenario.picture();
+        match self.scenario.parts.encoder.as_ref().filter(|_| self.numerics.vae_is_plain()) {
+            Some(own) => self.scenario.latents(own, &picture, None),
+            None => self.scenario.latents(&self.plain().half(Encoder::new)?.0, &picture, None),
+        }
     }
 
     /// The experts' first velocities at the first clip's noise.
@@ -156,6 +177,12 @@ impl Comparison<'_> {
             experts[number] = Some(self.plain().expert(number)?.0);
         }
         Ok(self.scenario.predict(&experts, &self.scenario.noise(0..1))?.flatten(0, 1))
+    }
+
+    /// The embeddings of the fixed prompt.
+    fn embed(&self) -> Result<Tensor> {
+        let (encoder, _) = self.plain().text_encoder()?;
+        Ok(as_video(&self.scenario.embeddings(&encoder, &self.scenario.tokens(&encoder))?))
     }
 
     /// Models in float32, with libtorch's own choice of kernels.
@@ -178,29 +205,26 @@ impl Findings {
         self.is_new |= is_new;
     }
 
-    /// A prediction is no picture: it stands beside the worst of those.
-    fn add_prediction(&mut self, (quality, is_new): (Quality, bool)) {
-        let worst = self.worst.get_or_insert(quality);
-        worst.prediction_db = Some(quality.psnr_db);
+    /// The ratio of what is no picture.
+    fn ratio(&mut self, (quality, is_new): (Quality, bool)) -> Option<f64> {
         self.is_new |= is_new;
+        Some(quality.psnr_db)
+    }
+
+    /// The worst picture, and what stands beside it; where there is none, nothing is wrong with it.
+    fn quality(&self) -> Option<Quality> {
+        let Self { worst, prediction_db, embedding_db, .. } = *self;
+        let none = Quality { psnr_db: Quality::EQUAL_DB, ssim: 1.0, ..Quality::default() };
+        let worst = worst.or_else(|| prediction_db.or(embedding_db).map(|_| none));
+        worst.map(|worst| Quality { prediction_db, embedding_db, ..worst })
     }
 }
-
-const DECODED: &str = "decoded";
 
 /// Values of a picture go from -1 to 1.
 const PICTURE_RANGE: f64 = 2.0;
 
 fn root_mean_square(values: &Tensor) -> f64 {
     values.to_kind(Kind::Double).square().mean(Kind::Double).sqrt().double_value(&[])
-}
-
-/// The file of a reference: another size of the job has another one, though its pictures may be as
-/// large.
-fn name(what: &str, workload: &Workload) -> String {
-    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
-    let job: String = workload.to_string().chars().map(plain).collect();
-    format!("reference-{what}-{job}.safetensors")
 }
 
 /// Writes it whole or not at all: the next trial must not read half of it.
@@ -229,6 +253,21 @@ mod tests {
 
     fn pictures(rows: i64, columns: i64) -> Tensor {
         Tensor::zeros([1, 3, 1, rows, columns], (Kind::Float, Device::Cpu))
+    }
+
+    /// Text and denoising alone make no picture with which anything could be wrong.
+    #[test]
+    fn numbers_stand_beside_the_worst_picture() {
+        let of = |psnr_db| (Quality { psnr_db, ..Quality::default() }, false);
+        let mut findings = Findings::default();
+        assert_eq!(findings.quality(), None);
+        findings.prediction_db = findings.ratio(of(45.0));
+        let numbers = findings.quality().unwrap();
+        assert_eq!((numbers.psnr_db, numbers.worst_db()), (Quality::EQUAL_DB, 45.0));
+        findings.add(of(70.0));
+        findings.add(of(60.0));
+        let both = findings.quality().unwrap();
+        assert_eq!((both.psnr_db, both.prediction_db, both.worst_db()), (60.0, Some(45.0), 45.0));
     }
 
     #[test]

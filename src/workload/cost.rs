@@ -15,12 +15,6 @@ const FLOPS_A_BYTE: f64 = 12.0;
 /// one core.
 const FLOPS_A_PIXEL: f64 = 2000.0;
 
-/// Memory of a process with libtorch before any model, and what activations take at the least.
-const PROCESS_BYTES: f64 = 0.6e9;
-
-/// Float32 copies of its widest activation that a VAE's decoder holds at once, im2col included.
-const COPIES: f64 = 12.0;
-
 /// What one stage takes for one clip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
@@ -65,26 +59,10 @@ impl Workload {
         models.sum::<f64>() + read + written
     }
 
-    /// Numbers in all weights that the job holds.
-    pub fn weights(&self, parts: &Architecture) -> f64 {
-        self.costs(parts, None).into_values().map(|cost| cost.weights).sum()
-    }
-
-    /// Bytes that a process needs at the most, roughly, at `bytes` a number and `batch` clips at
-    /// a time; the decoder works on tiles of `tile` pixels a side.
-    pub fn memory_bytes(&self, parts: &Architecture, bytes: f64, batch: u32, tile: u32) -> u64 {
-        let Sizes { window_width, window_height, window_frames, .. } = self.sizes;
-        let tiled = |side: u32| f64::from(side.min(tile));
-        let frames = f64::from(window_frames.min(4));
-        let pixels = f64::from(batch) * frames * tiled(window_width) * tiled(window_height);
-        let patch = (parts.vae.patch() * parts.vae.patch()) as f64;
-        let widest = parts.vae.decoder_base_dim.unwrap_or(parts.vae.base_dim) as f64;
-        let decoding = if self.has(Stage::Decode) { pixels / patch * widest * COPIES } else { 0.0 };
-        let tokens: f64 = self.latent(parts).iter().map(|&side| side as f64).product::<f64>() / 4.0;
-        let wide = (4 * parts.transformer.width() + parts.transformer.ffn_dim) as f64;
-        let denoising = f64::from(batch) * tokens * wide;
-        let numbers = self.weights(parts) + decoding.max(denoising);
-        (PROCESS_BYTES + bytes * numbers) as u64
+    /// Pictures that the VAE encodes: the image, or where the transformer takes a condition, a video
+    /// whose first picture is the image and whose others are grey.
+    pub fn encoded_frames(&self, parts: &Architecture) -> u32 {
+        if parts.takes_condition() { self.sizes.window_frames } else { 1 }
     }
 
     /// Latent frames, rows and columns of the whole clip.
@@ -109,8 +87,7 @@ impl Workload {
 
     fn encode(&self, parts: &Architecture, tiling: Option<Tiling>) -> Cost {
         let [height, width] = [self.sizes.window_height, self.sizes.window_width].map(i64::from);
-        // A condition is a video whose first picture is the image and whose others are grey.
-        let frames = if parts.takes_condition() { self.sizes.window_frames.into() } else { 1 };
+        let frames = self.encoded_frames(parts).into();
         let flops = parts.vae.encode_flops(1, [frames, height, width], tiling.as_ref());
         let passes = ((frames - 1) / 4 + 1) as f64;
         Cost { flops: flops.unwrap_or(0.0), weights: parts.vae.encoder_weights(), passes }

@@ -2,14 +2,16 @@
 
 mod cost;
 mod file;
+mod memory;
 
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
-use crate::architecture::Model;
+use crate::architecture::{EXPERTS, Model, TEXT_ENCODER, VAE};
 
 pub use cost::Cost;
 pub use file::{BUILT_IN, WorkloadFile};
+pub use memory::{PEAK_BYTES, Tenant, VOCABULARY};
 
 /// A job of Wan 2.2 at the sizes of one repetition, fixed for the whole tune.
 ///
@@ -88,6 +90,17 @@ impl Workload {
     /// Whether it is the user's own, of which only its time is known.
     pub fn is_own(&self) -> bool {
         self.stages.is_empty()
+    }
+
+    /// The folders of the models that its stages run, as diffusers names them.
+    pub fn models(&self) -> Vec<&'static str> {
+        let of = |stage: &Stage| match stage {
+            Stage::Text => Some(TEXT_ENCODER),
+            Stage::Encode | Stage::Decode => Some(VAE),
+            Stage::Denoise => Some(EXPERTS[0]),
+            _ => None,
+        };
+        self.stages.iter().filter_map(of).collect()
     }
 
     /// Whether `stage` is part of the job.

@@ -98,7 +98,7 @@ fn bench(scratch: PathBuf, parts: Architecture) -> Bench {
         weights: None,
         // What the models would need: the stand-in has none.
         memory_bytes: 1 << 40,
-        min_psnr_db: 0.0,
+        min_psnr_db: Some(0.0),
         images: Vec::new(),
         scratch,
         seed: 1,

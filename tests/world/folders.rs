@@ -181,7 +181,7 @@ fn tune() -> Tune {
         worker: None,
         own: None,
         resumed: Vec::new(),
-        min_psnr_db: 30.0,
+        min_psnr_db: None,
         full: None,
         costs: BTreeMap::new(),
         full_costs: BTreeMap::new(),

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::budget::Budget;
+use crate::budget::{self, Budget};
 use crate::confirm::{Confirmation, pairs_for};
 use crate::drift::Drift;
-use crate::measure::repetitions::LEAST;
+use crate::measure::Repetitions;
 use crate::own::Yardstick;
 use crate::ranking;
 use crate::report::plot::progress::BestSoFar;
@@ -29,6 +29,8 @@ pub struct State {
     pub budget: Budget,
     /// The baseline's knobs.
     pub baseline: Values,
+    /// How often a trial measures.
+    pub repetitions: Repetitions,
     /// What runs now.
     pub current: Option<Current>,
     /// What the trials so far come to.
@@ -71,7 +73,7 @@ pub struct Standing {
     pub noise: Option<Disturbance>,
     /// The last trials, the latest first.
     pub last: Vec<Ended>,
-    /// Wall time of a trial of the baseline in a pair.
+    /// Wall time of one of a pair's trials.
     pub trial: Option<Duration>,
     /// About how many pairs the confirmation takes.
     pub pairs: f64,
@@ -133,6 +135,7 @@ impl State {
             notes: machine.notes.clone(),
             budget,
             baseline: bench.baseline.knobs.values(),
+            repetitions: bench.repetitions,
             current: None,
             standing: Standing::default(),
         }
@@ -151,17 +154,16 @@ impl State {
     /// A trial ended; all so far.
     pub fn finish(&mut self, trials: &[Trial]) {
         self.current = None;
-        self.standing = Standing::of(trials, &self.baseline);
+        self.standing = Standing::of(trials, &self.baseline, self.repetitions);
     }
 }
 
 impl Standing {
-    /// What these trials come to; `baseline` is its knobs.
-    pub fn of(trials: &[Trial], baseline: &Values) -> Self {
+    /// What these trials come to; `baseline` is its knobs, `repetitions` those of a trial.
+    pub fn of(trials: &[Trial], baseline: &Values, repetitions: Repetitions) -> Self {
         let best = ranking::rank(trials).into_iter().next();
         let confirmation = Confirmation::of(trials, baseline);
         let finalist = confirmation.as_ref().map(|confirmation| &confirmation.finalist);
-        let first = trials.iter().find(|t| t.knobs == *baseline && t.phase != Phase::Calibration);
         let mut standing = Self {
             trials: trials.len(),
             failed: trials.iter().filter(|trial| trial.outcome != Outcome::Ok).count(),
@@ -172,7 +174,7 @@ impl Standing {
             spent: spent(trials),
             noise: trials.iter().rev().find_map(Disturbance::of),
             last: trials.iter().rev().take(LAST).map(|t| Ended::of(t, baseline)).collect(),
-            trial: first.map(|trial| Duration::from_secs_f64(trial.wall_with_s(LEAST))),
+            trial: budget::in_pair(trials, repetitions),
             pairs: pairs_for(&Drift::of(trials)),
             confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),
             ..Self::default()

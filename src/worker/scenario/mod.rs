@@ -22,12 +22,13 @@ use wan22_tune::settings::Settings;
 use wan22_tune::workload::{Sizes, Stage, Workload};
 
 use crate::models::scheduler::{Scheduler, SchedulerConfig, guide};
+use crate::models::text_encoder::TextEncoder;
 use crate::models::vae::{Decoder, Encoder, denormalise, normalise};
 use crate::parts::{Blueprint, Origin, Parts};
 use crate::usage;
 use condition::View;
 
-pub use rehearsal::Rehearsed;
+pub use rehearsal::{Rehearsed, as_video};
 
 /// The models, built as deep as the workload asks, and the sizes they run at.
 pub struct Scenario {
@@ -58,7 +59,9 @@ pub struct Tilings {
 /// The folder's own, and the key of a workload that these models can't run.
 pub fn architecture(workload: &Workload, weights: Option<&Path>) -> Result<Architecture> {
     let architecture = match weights {
-        Some(folder) => Architecture::open(folder).context("weights")?,
+        Some(folder) => {
+            Architecture::open(folder, &workload.models(), workload.model).context("weights")?
+        }
         None => workload.model.architecture(),
     };
     workload.check(&architecture).map_err(|problem| anyhow!("workload.{problem}"))?;
@@ -157,10 +160,15 @@ impl Scenario {
         usage::forget_peak();
         let result = work();
         let peak = usage::peak_rss_bytes()?;
-        let mut peaks = peaks.borrow_mut();
-        let known = peaks.entry(stage.to_string()).or_default();
-        *known = peak.max(*known);
+        raise(&mut peaks.borrow_mut(), stage.to_string(), peak);
         result
+    }
+
+    /// Notes what was resident in each stage, if that is being watched.
+    pub fn note_peaks(&self, resident: BTreeMap<String, u64>) {
+        let Some(peaks) = &self.peaks else { return };
+        let mut peaks = peaks.borrow_mut();
+        resident.into_iter().for_each(|(stage, bytes)| raise(&mut peaks, stage, bytes));
     }
 
     /// The peaks of all stages so far; they are not watched any more.
@@ -190,11 +198,22 @@ impl Scenario {
     /// has them.
     fn prompts(&self, count: i64) -> Result<Tensor> {
         let encoder = self.parts.text.as_ref().context("the job has no text encoder")?;
-        let Sizes { text_tokens, context_tokens, .. } = self.workload.sizes;
-        let (vocabulary, tokens) = (encoder.vocabulary(), i64::from(text_tokens));
-        let ids = Tensor::randint(vocabulary, [count, tokens], (Kind::Int64, Device::Cpu));
-        let embeddings = encoder.forward(&ids, None)?.to_kind(Kind::Float);
-        let zeros = i64::from(context_tokens) - tokens;
+        self.embeddings(encoder, &self.random_tokens(encoder, count))
+    }
+
+    /// Prompts of any tokens, `[count, text tokens]`.
+    fn random_tokens(&self, encoder: &TextEncoder, count: i64) -> Tensor {
+        let size = [count, self.workload.sizes.text_tokens.into()];
+        Tensor::randint(encoder.vocabulary(), size, (Kind::Int64, Device::Cpu))
+    }
+
+    /// The embeddings of prompts `[count, text tokens]`.
+    ///
+    /// # Errors
+    /// The encoder's own.
+    pub fn embeddings(&self, encoder: &TextEncoder, ids: &Tensor) -> Result<Tensor> {
+        let embeddings = encoder.forward(ids, None)?.to_kind(Kind::Float);
+        let zeros = i64::from(self.workload.sizes.context_tokens) - ids.size()[1];
         Ok(embeddings.constant_pad_nd([0, 0, 0, zeros]))
     }
 
@@ -223,10 +242,7 @@ impl Scenario {
         pictures: &Tensor,
         tiling: Option<&Tiling>,
     ) -> Result<Tensor> {
-        let after = match self.architecture.takes_condition() {
-            true => i64::from(self.workload.sizes.window_frames) - 1,
-            false => 0,
-        };
+        let after = i64::from(self.workload.encoded_frames(&self.architecture)) - 1;
         let video = pictures.constant_pad_nd([0, 0, 0, 0, 0, after]);
         let moments = encoder.encode(&video, tiling)?;
         // The pipeline takes the distribution's mode, its mean.
@@ -334,6 +350,12 @@ impl Tilings {
             decode: tiled(settings.vae_tile_size).then(|| square(settings.vae_tile_size, 1)),
         }
     }
+}
+
+/// Notes `bytes` for `stage` where less is known.
+fn raise(peaks: &mut BTreeMap<String, u64>, stage: String, bytes: u64) {
+    let known = peaks.entry(stage).or_default();
+    *known = bytes.max(*known);
 }
 
 /// Tiles of whole latent pixels, a quarter of each overlapping the next as in the reference.

@@ -6,6 +6,7 @@ use wan22_tune::preprocess::{Batch, Made, StageClock, StageError};
 use wan22_tune::workload::{Sizes, Stage};
 
 use super::Scenario;
+use crate::models::text_encoder::TextEncoder;
 use crate::parts::Experts;
 
 /// Latent frames of a clip that are compared with the reference's: the first ones see no others.
@@ -18,6 +19,8 @@ pub struct Rehearsed {
     pub encoded: Option<Tensor>,
     /// The first velocity of each expert, at the clip's noise.
     pub predicted: Option<Tensor>,
+    /// What the text encoder makes of [`Scenario::tokens`], as a picture of a single frame.
+    pub embedded: Option<Tensor>,
     /// The first pictures of the clip's noise.
     pub decoded: Option<Tensor>,
 }
@@ -38,7 +41,7 @@ impl Scenario {
         let _guard = tch::no_grad_guard();
         let run = self.runner(batch, clock);
         let count = batch.clips.len() as i64;
-        let prompts = run(Stage::Text, &|| self.prompts(count))?;
+        let prompts = run(Stage::Text, &|| self.rehearse_prompts(count))?;
         let picture = || self.picture().expand([count, -1, -1, -1, -1], false);
         let first = run(Stage::Encode, &|| self.encode(&picture()))?;
         let noise = self.noise(batch.clips.clone());
@@ -46,7 +49,9 @@ impl Scenario {
         let video = run(Stage::Decode, &|| self.decode(&noise))?;
         let one = |made: &Tensor| made.narrow(0, 0, 1).copy();
         rehearsed.encoded = first.as_ref().map(one);
-        rehearsed.predicted = latent.as_ref().map(|latent| latent.narrow(1, 0, 1).copy());
+        rehearsed.predicted =
+            latent.as_ref().map(|latent| latent.narrow(1, 0, 1).flatten(0, 1).copy());
+        rehearsed.embedded = prompts.as_ref().map(|prompts| as_video(&one(prompts)));
         rehearsed.decoded = video.as_ref().map(|video| one(&compared(video)));
         let predicted = latent.map(|latent| latent.get(0));
         let latents = [first.as_ref(), prompts.as_ref(), predicted.as_ref()];
@@ -71,6 +76,18 @@ impl Scenario {
         Ok(Tensor::stack(&predicted, 0))
     }
 
+    /// The embeddings of `count` times the fixed prompt.
+    fn rehearse_prompts(&self, count: i64) -> Result<Tensor> {
+        let encoder = self.parts.text.as_ref().context("the job has no text encoder")?;
+        self.embeddings(encoder, &self.tokens(encoder).expand([count, -1], false))
+    }
+
+    /// A fixed prompt, `[1, text tokens]`.
+    pub fn tokens(&self, encoder: &TextEncoder) -> Tensor {
+        tch::manual_seed(self.seed as i64);
+        self.random_tokens(encoder, 1)
+    }
+
     /// Soft colours with an edge here and there, `[1, 3, 1, rows, columns]`.
     pub fn picture(&self) -> Tensor {
         let Sizes { window_width, window_height, .. } = self.workload.sizes;
@@ -91,6 +108,11 @@ impl Scenario {
         let window = self.window(&self.noise(0..1));
         window.narrow(2, 0, window.size()[2].min(COMPARED))
     }
+}
+
+/// Embeddings `[clips, tokens, width]` in the shape of pictures, `[clips, 1, 1, tokens, width]`.
+pub fn as_video(embeddings: &Tensor) -> Tensor {
+    embeddings.unsqueeze(1).unsqueeze(1)
 }
 
 /// The pictures that [`COMPARED`] latent frames make.
