@@ -40,11 +40,10 @@ impl Repetitions {
     }
 
     /// Those of a trial in `phase`. The two sides of a pair are measured equally often, since the
-    /// median of few repetitions depends a little on how many they are: the middle, since fewer
-    /// leave most of a trial to setting up, and with more there is time for fewer pairs.
+    /// median of few repetitions depends a little on how many they are, and no more than it takes:
+    /// one pair more says more. (With four, simulated tunes prove one gain in a hundred fewer.)
     pub fn in_phase(self, phase: Phase) -> Self {
-        let middle = self.least.midpoint(self.most);
-        if phase == Phase::Confirmation { Self::exactly(middle) } else { self }
+        if phase == Phase::Confirmation { Self::exactly(self.least) } else { self }
     }
 
     /// How many, when setting up took `setup_s` seconds and the first of them `first_s`.
@@ -67,7 +66,7 @@ mod tests {
         assert_eq!([usual(3.2, 6.81 / 4.0), usual(3.2, 6.79 / 4.0)], [4, 5]);
         assert_eq!([usual(0.1, 2.0), usual(60.0, 2.0), usual(1.0, 0.0)], [3, 5, 5]);
         let of_pairs = Repetitions::USUAL.in_phase(Phase::Confirmation);
-        assert_eq!([of_pairs.count(0.1, 2.0), of_pairs.count(60.0, 2.0)], [4, 4]);
+        assert_eq!([of_pairs.count(0.1, 2.0), of_pairs.count(60.0, 2.0)], [3, 3]);
         let seven = Repetitions::exactly(7);
         assert_eq!([seven, seven.in_phase(Phase::Confirmation)].map(|r| r.count(0.1, 2.0)), [7, 7]);
     }

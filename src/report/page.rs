@@ -169,14 +169,16 @@ fn stages(results: &Results, figure: &Markup, laws: &Markup) -> Markup {
 }
 
 fn work(results: &Results) -> Markup {
-    let stages = work::table(results);
-    if stages.rows.is_empty() {
+    let sizes = work::sizes(results);
+    if sizes.rows.is_empty() {
         return html! {};
     }
     section(
         "How near to the machine's peak",
         &html! {
-            (table(&stages, false))
+            (table(&sizes, false))
+            p { "Operations, and bytes of weights read, a second:" }
+            (table(&work::speeds(results), false))
             @for sentence in work::sentences(results) { p { (sentence) } }
         },
     )

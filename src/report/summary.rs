@@ -19,6 +19,7 @@ pub fn summary(results: &Results, folder: &Folder) -> String {
         if !same.is_empty() {
             text.push_str(&format!("As in the baseline: {}\n", same.join(", ")));
         }
+        text.extend(work::doubt(results).map(|doubt| format!("{doubt}\n")));
     } else if let Some(baseline_s) = contender::baseline_s(results) {
         let yardstick = results.yardstick();
         let baseline = digits(yardstick.shown(baseline_s));

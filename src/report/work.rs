@@ -84,36 +84,42 @@ pub fn peak(results: &Results) -> Option<Peak> {
     results.trials.iter().find_map(|trial| trial.peak)
 }
 
-/// One row a stage: its arithmetic, its share here and in a whole job, the weights that it reads and
-/// how fast it runs.
-pub fn table(results: &Results) -> Table {
-    let best = Contender::of(results).map(|best| Rates::of(results, &best.knobs));
-    let baseline = Rates::of(results, &results.space.given.baseline);
-    let mut titles = vec![
+/// One row a stage: its arithmetic, its share here and in a whole job, its weights and memory.
+pub fn sizes(results: &Results) -> Table {
+    let mut table = Table::new([
         "stage",
         "#GFLOP a clip",
         "#share",
         "#of a whole job",
         "#weights",
         "#peak memory",
-        "#baseline, GFLOP/s",
-        "#baseline, GB/s",
-    ];
-    titles.extend(best.iter().flat_map(|_| ["#best, GFLOP/s", "#best, GB/s"]));
-    let mut table = Table::new(titles);
+    ]);
     let total =
         |costs: &BTreeMap<Stage, Cost>| costs.values().map(|cost| cost.flops).sum::<f64>().max(1.0);
     let (here, whole) = (&results.tune.costs, &results.tune.full_costs);
     for (stage, cost) in here {
         let of_whole = whole.get(stage).map_or(0.0, |cost| cost.flops) / total(whole);
-        let mut row = vec![
+        table.row([
             stage.to_string(),
             digits(cost.flops / 1e9),
             percent(cost.flops / total(here)),
             percent(of_whole),
             bytes((4.0 * cost.weights) as u64),
             memory(results, *stage),
-        ];
+        ]);
+    }
+    table
+}
+
+/// One row a stage: how fast it computes and reads its weights, with the baseline and the best.
+pub fn speeds(results: &Results) -> Table {
+    let best = Contender::of(results).map(|best| Rates::of(results, &best.knobs));
+    let baseline = Rates::of(results, &results.space.given.baseline);
+    let mut titles = vec!["stage", "#baseline, GFLOP/s", "#GB/s"];
+    titles.extend(best.iter().flat_map(|_| ["#best, GFLOP/s", "#GB/s"]));
+    let mut table = Table::new(titles);
+    for stage in baseline.0.keys() {
+        let mut row = vec![stage.to_string()];
         for rates in [Some(&baseline), best.as_ref()].into_iter().flatten() {
             row.extend(rates.cells(*stage, peak(results)));
         }
@@ -155,17 +161,38 @@ pub fn sentences(results: &Results) -> Vec<String> {
             halves.unwrap_or_default()
         ));
     }
-    let whole = |knobs: &BTreeMap<String, Value>| Rates::of(results, knobs).whole_job_s(results);
-    if let Some(baseline_s) = whole(&results.space.given.baseline) {
-        let best = Contender::of(results).and_then(|best| whole(&best.knobs));
-        let best = best.map(|best| format!(", {} with the best", span(best))).unwrap_or_default();
+    if let Some((baseline_s, best_s)) = whole_job_s(results) {
+        let best = best_s.map(|best_s| format!(", {} with the best", span(best_s)));
         sentences.push(format!(
-            "At these rates a clip of the whole job would take {} with the baseline{best}: an \
+            "At these rates a clip of the whole job would take {} with the baseline{}: an \
              estimate from small sizes, not a measurement.",
-            span(baseline_s)
+            span(baseline_s),
+            best.unwrap_or_default()
         ));
     }
+    sentences.extend(doubt(results));
     sentences
+}
+
+/// Seconds that a clip of the whole job would take at the stages' rates, with the baseline and with
+/// the best.
+fn whole_job_s(results: &Results) -> Option<(f64, Option<f64>)> {
+    let whole = |knobs: &BTreeMap<String, Value>| Rates::of(results, knobs).whole_job_s(results);
+    let baseline_s = whole(&results.space.given.baseline)?;
+    Some((baseline_s, Contender::of(results).and_then(|best| whole(&best.knobs))))
+}
+
+/// That what is better for the small job may be worse for the whole one, whose stages have other
+/// shares.
+pub fn doubt(results: &Results) -> Option<String> {
+    let (baseline_s, best_s) = whole_job_s(results)?;
+    let best_s = best_s.filter(|best_s| *best_s > baseline_s)?;
+    Some(format!(
+        "Mind that this is the small job's: by its stages' rates a clip of the whole job would take \
+         {} with the best and {} with the baseline. A longer --budget measures sizes nearer to it.",
+        span(best_s),
+        span(baseline_s)
+    ))
 }
 
 /// The worst picture that any ok trial of `knobs` made.
@@ -179,7 +206,8 @@ pub fn in_words(quality: Quality) -> String {
     if quality.worst_db() >= Quality::EQUAL_DB {
         return "equal".to_owned();
     }
-    let ratio = |db: Option<f64>, what| db.map(|db| format!(", {db:.1} dB {what}"));
+    let other = |db: &f64| *db < Quality::EQUAL_DB;
+    let ratio = |db: Option<f64>, what| db.filter(other).map(|db| format!(", {db:.1} dB {what}"));
     let seams = ratio(quality.seam_psnr_db, "at seams").unwrap_or_default();
     let prediction = ratio(quality.prediction_db, "in a step").unwrap_or_default();
     let embedding = ratio(quality.embedding_db, "in a prompt").unwrap_or_default();
@@ -246,6 +274,25 @@ mod tests {
             Rate { gflops: 50.0, gb_s: 5.0, peak_gflops: Some(100.0) },
         )]));
         assert_eq!(cells.cells(Stage::Text, Some(peak)), ["50.0 (50.0%)", "5.00 (50.0%)"]);
+    }
+
+    /// The best decodes three times as fast and denoises at half the speed: a gain for the small
+    /// job, a loss for the whole one, of which 96% is denoising.
+    #[test]
+    fn a_gain_that_is_the_small_jobs_alone_is_doubted() {
+        let change = [("vae_tile_size", number(192))];
+        let mut results = Made::new().baseline(&[3.0]).search(&change, 2.9).results;
+        let set = |trial: &mut Trial, stage: &str, seconds: f64| {
+            for sample in &mut trial.samples {
+                sample.stages.insert(stage.to_owned(), seconds);
+            }
+        };
+        set(&mut results.trials[1], "decode", 0.1);
+        assert_eq!(doubt(&results), None);
+        set(&mut results.trials[1], "denoise", 3.0);
+        let doubt = doubt(&results).unwrap();
+        assert!(doubt.starts_with("Mind that this is the small job's: "), "{doubt}");
+        assert!(sentences(&results).contains(&doubt));
     }
 
     #[test]
