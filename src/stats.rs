@@ -49,9 +49,9 @@ pub struct Interval {
 }
 
 /// How large an effect the test is tuned to see best, in standard deviations: a small budget pays
-/// for three or four pairs, which can only tell what beats the noise of one by about four. At that width
-/// three pairs give half the interval that they would give at three deviations, and thirty give
-/// one that is 2% wider.
+/// for three or four pairs, which can only tell what beats the noise of one by about four. At that
+/// width three pairs give half the interval that they would give at three deviations, and thirty
+/// give one that is 2% wider.
 const PRIOR_VARIANCE: f64 = 16.0;
 
 /// The smallest spread that is believed, relative to the size of the numbers (a log ratio): two

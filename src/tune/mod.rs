@@ -263,12 +263,12 @@ impl<'a> Session<'a> {
     /// The worst picture that `values` may make: as bad as the user allows, or else as usual, or as
     /// the baseline's own tiles make it, which is what they would ship.
     fn min_psnr_db(&self, values: &Values) -> f64 {
-        if *values == self.rig.baseline() {
+        let baseline = self.rig.baseline();
+        if *values == baseline {
             return 0.0;
         }
-        let usual = self.rig.baseline();
-        let baseline = self.trials.iter().find(|t| t.outcome == Outcome::Ok && t.knobs == usual);
-        let quality = baseline.and_then(|trial| trial.quality);
+        let trial = self.trials.iter().find(|t| t.outcome == Outcome::Ok && t.knobs == baseline);
+        let quality = trial.and_then(|trial| trial.quality);
         let usual = quality.map_or(f64::INFINITY, |quality| quality.worst_db() - ROUNDING_DB);
         self.bench.min_psnr_db.unwrap_or(usual.min(MIN_PSNR_DB))
     }

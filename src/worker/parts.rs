@@ -114,7 +114,7 @@ impl Blueprint<'_> {
     pub fn expert(self, number: usize) -> Result<Built<Transformer>> {
         let weights = self.origin.weights(EXPERTS[number])?;
         let (config, layers) = (&self.architecture.transformer, self.workload.sizes.layers.into());
-        let kind = kind(self.numerics.precision, false);
+        let kind = kind(self.numerics.precision, Stage::Denoise);
         let built = Transformer::new(&weights, config, layers, kind, Device::Cpu);
         Ok((built.context(EXPERTS[number])?, weights.places()))
     }
@@ -130,7 +130,7 @@ impl Blueprint<'_> {
             config.vocab_size = config.vocab_size.min(VOCABULARY);
         }
         let (layers, kind) =
-            (self.workload.sizes.text_layers.into(), kind(self.numerics.precision, false));
+            (self.workload.sizes.text_layers.into(), kind(self.numerics.precision, Stage::Text));
         let built = TextEncoder::new(&weights, &config, layers, kind, Device::Cpu);
         Ok((built.context(TEXT_ENCODER)?, weights.places()))
     }
@@ -141,7 +141,8 @@ impl Blueprint<'_> {
     /// The model's own.
     pub fn half<H>(self, build: BuildHalf<H>) -> Result<Built<H>> {
         let weights = self.origin.weights(VAE)?;
-        let (kind, options) = (kind(self.numerics.precision, true), options(self.numerics));
+        let (kind, options) =
+            (kind(self.numerics.precision, Stage::Decode), options(self.numerics));
         let built = build(&weights, &self.architecture.vae, options, kind, Device::Cpu);
         Ok((built.context(VAE)?, weights.places()))
     }
@@ -162,11 +163,11 @@ impl Parts {
         let model = self.experts.iter().flatten().map(Transformer::kind).next().or(text);
         let kernel = self.decoder.as_ref().map(Decoder::kernel);
         let kernel = kernel.or_else(|| self.encoder.as_ref().map(Encoder::kernel));
-        let is_half = |kind: Option<Kind>, asked: Precision, is_vae| {
-            kind.unwrap_or_else(|| self::kind(asked, is_vae)) != Kind::Float
+        let is_half = |kind: Option<Kind>, stage| {
+            kind.unwrap_or_else(|| self::kind(asked.precision, stage)) != Kind::Float
         };
-        let vae = is_half(kernel.map(Tensor::kind), asked.precision, true);
-        let precision = match (is_half(model, asked.precision, false), vae) {
+        let vae = is_half(kernel.map(Tensor::kind), Stage::Decode);
+        let precision = match (is_half(model, Stage::Denoise), vae) {
             (false, false) => Precision::Fp32,
             (true, false) => Precision::Bf16,
             (_, true) => Precision::Bf16Vae,
@@ -180,11 +181,10 @@ impl Parts {
     }
 }
 
-fn kind(precision: Precision, is_vae: bool) -> Kind {
-    match (precision, is_vae) {
-        (Precision::Fp32, _) | (Precision::Bf16, true) => Kind::Float,
-        _ => Kind::BFloat16,
-    }
+/// The kind of numbers in the models of `stage`.
+fn kind(precision: Precision, stage: Stage) -> Kind {
+    let plain = Precision::Fp32.bytes_in(stage);
+    if precision.bytes_in(stage) < plain { Kind::BFloat16 } else { Kind::Float }
 }
 
 fn options(numerics: Numerics) -> VaeOptions {
