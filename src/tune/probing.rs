@@ -9,10 +9,13 @@ use crate::space::Space;
 use crate::workload::Workload;
 
 /// A search shorter than so many trials can't pay for probes.
-const SHORTEST: u32 = 8;
+const SHORTEST: usize = 8;
 
 /// A search of so many trials can pay for a probe of each knob.
-const THOROUGH: u32 = 40;
+const THOROUGH: usize = 40;
+
+/// Of so many trials of the search one may be a probe.
+const PROBE_EVERY: usize = 3;
 
 impl Session<'_> {
     /// Tries knobs that are handed over at both ends, as far as the search can pay for it, and
@@ -22,16 +25,11 @@ impl Session<'_> {
     /// # Errors
     /// The tuner itself can't go on.
     pub fn probe(&mut self, space: &Space, workload: &Workload) -> Result<Space> {
-        let affords = |session: &Self, trials: u32| {
-            session.left_for_search() > session.baseline_trial() * trials
-        };
-        let thorough = affords(self, THOROUGH);
-        // Two of all knobs, and two of each.
-        for _ in 0..2 * (1 + space.knobs.len()) {
-            let Some(candidate) = next_probe(space, &self.trials, thorough) else { break };
-            if !affords(self, SHORTEST) {
-                break;
-            }
+        let affords = self.trials_left();
+        let most = if affords < SHORTEST { 0 } else { affords / PROBE_EVERY };
+        for _ in 0..most {
+            let next = next_probe(space, &self.trials, affords >= THOROUGH);
+            let Some(candidate) = next else { break };
             match Searching::new(self, space, workload, PROBE).measure(&candidate) {
                 Err(Stop::Broken(error)) => return Err(error),
                 Err(_) => break,
