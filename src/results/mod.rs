@@ -55,6 +55,8 @@ impl Folder {
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
             .take(40)
             .collect();
+        // A kernel that was given no name says `(none)`.
+        let host = host.trim_matches('-');
         fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
         for number in 1..1000 {
             let suffix = if number == 1 { String::new() } else { format!("-{number}") };

@@ -14,9 +14,9 @@ const FOREST: [Voice; 8] = [Trees, Trees, Trees, Trees, Trees, Trees, Trees, Any
 /// Models whose errors differ, and steps that trust none of them, in turn.
 const PORTFOLIO: [Voice; 10] =
     [Both, Mutation, Both, Any, Process, Mutation, Trees, Elsewhere, Both, Any];
-/// Where stages tell what the whole costs: models that know so much may be believed more.
+/// Where stages tell what the whole costs: what knows so much may be believed.
 const WITH_STAGES: [Voice; 10] =
-    [Both, Mutation, Both, Any, Process, Mutation, Guess, Elsewhere, Both, Guess];
+    [Guess, Process, Guess, Process, Guess, Elsewhere, Guess, Process, Guess, Elsewhere];
 
 /// A strategy's name on the command line and in the journal.
 #[derive(

@@ -72,19 +72,16 @@ impl Process {
     /// Correlations of what is known, a row each, with `chunk`.
     fn cross(&self, chunk: &[Candidate]) -> Vec<f64> {
         let (n, m) = (self.data.len(), chunk.len());
-        let (mut cross, mut alone) = (vec![self.kernel.together; n * m], vec![0.0; n * m]);
+        let mut cross = vec![1.0; n * m];
         for (k, table) in self.kernel.tables.iter().enumerate() {
             let levels: Vec<usize> = chunk.iter().map(|candidate| candidate.level(k)).collect();
-            let rows = cross.chunks_mut(m).zip(alone.chunks_mut(m));
-            for (known, (row, alone)) in self.data.candidates.iter().zip(rows) {
+            for (known, row) in self.data.candidates.iter().zip(cross.chunks_mut(m)) {
                 let from = table.from(known.level(k));
-                for ((cell, sum), &level) in row.iter_mut().zip(alone).zip(&levels) {
+                for (cell, &level) in row.iter_mut().zip(&levels) {
                     *cell *= from[level];
-                    *sum += table.alone * from[level];
                 }
             }
         }
-        cross.iter_mut().zip(alone).for_each(|(cell, alone)| *cell += alone);
         cross
     }
 }

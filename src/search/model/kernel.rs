@@ -1,11 +1,13 @@
 //! Kernel: how alike any two candidates are, knob by knob.
 //!
-//! What knobs do together is a product over them, Matérn 3/2 along ordered knobs and a constant for
-//! any two different categories, with one length scale a knob (costs have kinks where caches
-//! overflow and cores run out: 5/2 is too smooth for them, an exponential too rough). What each
-//! does alone is the same again, added up (Duvenaud, Nickisch and Rasmussen, *Additive Gaussian
-//! processes*, 2011): a category that was better in one company is then expected to be so in
-//! another, where the product by itself falls back to the mean of all.
+//! A product over knobs of one plus what the knob explains, Matérn 3/2 along ordered knobs and a
+//! constant for any two different categories, with one length scale a knob (costs have kinks where
+//! caches overflow and cores run out: 5/2 is too smooth for them, an exponential too rough). Written
+//! out it is the sum of what each knob does alone, each two together, and so on, the less the more
+//! of them (smoothing-spline ANOVA: Gu, *Smoothing spline ANOVA models*, 2013; Duvenaud, Nickisch and
+//! Rasmussen, *Additive Gaussian processes*, 2011): a category that was better in one company is then
+//! expected to be so in another, and an unknown one costs no more than that knob may, where a
+//! product of correlations falls back to the mean of all.
 
 use rand::Rng;
 
@@ -17,7 +19,7 @@ use crate::space::{Candidate, Knob, Space, Value};
 pub(super) struct Scales {
     /// A length scale a knob, in units of the whole range of levels.
     pub lengths: Vec<f64>,
-    /// The variance of what each knob does alone, relative to that of what all do together.
+    /// The variance of what each knob does alone, relative to that of what all have in common.
     pub alone: Vec<f64>,
     /// Variance of noise and of what the model can't explain, relative to the signal's.
     pub noise: f64,
@@ -31,19 +33,21 @@ pub(super) struct Usual {
     length: f64,
     /// Logarithm of how much shorter it is between categories, which need have nothing in common.
     category_shrink: f64,
+    /// The variance of what a knob does alone, relative to that of what all have in common: the
+    /// more, the more depends on what knobs do together.
+    alone: f64,
     /// Variance of noise, relative to the signal's.
     noise: f64,
 }
 
 /// Of what a whole costs.
-pub(super) const WHOLE: Usual = Usual { length: 0.5, category_shrink: 1.0, noise: 1e-3 };
+pub(super) const WHOLE: Usual =
+    Usual { length: 0.3, category_shrink: 1.0, alone: 0.3, noise: 1e-3 };
 /// Of what a stage takes, and of what stages leave of the whole: most knobs are nothing to one
 /// stage, the others act by factors, and a stage that waits for nobody has less noise.
-pub(super) const STAGE: Usual = Usual { length: 2.0, category_shrink: 0.0, noise: 1e-4 };
+pub(super) const STAGE: Usual =
+    Usual { length: 2.0, category_shrink: 0.0, alone: 0.1, noise: 1e-4 };
 
-/// The variance of what each knob does alone, relative to that of what all do together: knobs are
-/// expected to act mostly by themselves.
-const USUAL_ALONE: f64 = 3.0;
 /// Standard deviations of what is expected, in logarithms.
 const LENGTH_SPREAD: f64 = 1.0;
 const ALONE_SPREAD: f64 = 1.5;
@@ -61,7 +65,7 @@ impl Usual {
     /// `gradient`, in the order of [`Scales::all_mut`].
     pub fn weigh(&self, space: &Space, scales: &Scales, height: &mut f64, gradient: &mut [f64]) {
         let lengths = space.knobs.iter().map(|knob| (self.log_length(space, knob), LENGTH_SPREAD));
-        let alone = space.knobs.iter().map(|_| (USUAL_ALONE.ln(), ALONE_SPREAD));
+        let alone = space.knobs.iter().map(|_| (self.alone.ln(), ALONE_SPREAD));
         let all = lengths.chain(alone).chain([(self.noise.ln(), NOISE_SPREAD)]);
         for (((usual, spread), value), slope) in all.zip(scales.all()).zip(gradient) {
             let off = (value - usual) / spread;
@@ -76,7 +80,7 @@ impl Scales {
     pub fn usual(space: &Space, usual: &Usual) -> Self {
         Self {
             lengths: space.knobs.iter().map(|knob| usual.log_length(space, knob)).collect(),
-            alone: vec![USUAL_ALONE.ln(); space.knobs.len()],
+            alone: vec![usual.alone.ln(); space.knobs.len()],
             noise: usual.noise.ln(),
         }
     }
@@ -116,56 +120,52 @@ impl Scales {
 /// Correlations of any two candidates.
 #[derive(Debug)]
 pub(super) struct Kernel {
-    /// The share of the variance that is what knobs do together.
-    pub together: f64,
     /// A table a knob.
     pub tables: Vec<Table>,
 }
 
-/// Correlations of any two levels of a knob.
+/// Factors of any two levels of a knob.
 #[derive(Debug)]
 pub(super) struct Table {
     levels: usize,
-    /// The share of the variance that is what the knob does alone.
-    pub alone: f64,
-    correlation: Vec<f64>,
-    /// The derivative of ln correlation by the logarithm of the length scale.
-    slope: Vec<f64>,
+    factor: Vec<f64>,
+    /// The derivatives of ln factor.
+    slope: Vec<Slope>,
+}
+
+/// By the logarithms of a knob's length scale and of what it does alone.
+#[derive(Clone, Copy, Debug)]
+struct Slope {
+    length: f64,
+    alone: f64,
 }
 
 impl Kernel {
     pub fn new(space: &Space, scales: &Scales) -> Self {
-        let together = 1.0 / (1.0 + scales.alone.iter().map(|alone| alone.exp()).sum::<f64>());
         let scales = scales.lengths.iter().zip(&scales.alone);
-        let table = |(knob, (length, alone)): (&Knob, (&f64, &f64))| {
-            Table::new(knob, *length, together * alone.exp())
-        };
-        Self { together, tables: space.knobs.iter().zip(scales).map(table).collect() }
+        let table =
+            |(knob, (length, alone)): (&Knob, (&f64, &f64))| Table::new(knob, *length, alone.exp());
+        Self { tables: space.knobs.iter().zip(scales).map(table).collect() }
     }
 
     pub fn between(&self, a: &Candidate, b: &Candidate) -> f64 {
-        let (together, alone) = self.parts(a, b);
-        together + alone
-    }
-
-    /// What is due to what knobs do together, and to what each does alone.
-    fn parts(&self, a: &Candidate, b: &Candidate) -> (f64, f64) {
-        self.tables.iter().enumerate().fold((self.together, 0.0), |(product, sum), (k, table)| {
-            let correlation = table.correlation[table.place(a.level(k), b.level(k))];
-            (product * correlation, sum + table.alone * correlation)
-        })
+        let levels = a.levels().zip(b.levels());
+        self.tables
+            .iter()
+            .zip(levels)
+            .map(|(table, (a, b))| table.factor[table.place(a, b)])
+            .product()
     }
 
     /// Adds `pull` times the derivatives of [`Kernel::between`] by the scales, but for the
     /// noise's, to `gradient`.
     pub fn add_slopes(&self, a: &Candidate, b: &Candidate, pull: f64, gradient: &mut [f64]) {
-        let (together, alone) = self.parts(a, b);
+        let pull = pull * self.between(a, b);
         let (by_length, by_alone) = gradient.split_at_mut(self.tables.len());
         for (k, table) in self.tables.iter().enumerate() {
-            let place = table.place(a.level(k), b.level(k));
-            let own = table.correlation[place];
-            by_length[k] += pull * table.slope[place] * (together + table.alone * own);
-            by_alone[k] += pull * table.alone * (own - together - alone);
+            let slope = table.slope[table.place(a.level(k), b.level(k))];
+            by_length[k] += pull * slope.length;
+            by_alone[k] += pull * slope.alone;
         }
     }
 }
@@ -179,18 +179,23 @@ impl Table {
             let (a, b) = (pair / levels, pair % levels);
             if knob.ordered { (places[a] - places[b]).abs() / reach } else { f64::from(a != b) }
         };
-        let pairs = (0..levels * levels).map(|pair| matern(apart(pair) * (-log_length).exp()));
-        let (correlation, slope) = pairs.unzip();
-        Self { levels, alone, correlation, slope }
+        let of_pair = |pair: usize| {
+            let (alike, by_length) = matern(apart(pair) * (-log_length).exp());
+            let share = alone * alike / (1.0 + alone * alike);
+            let slope = Slope { length: share * by_length, alone: share - alone / (1.0 + alone) };
+            ((1.0 + alone * alike) / (1.0 + alone), slope)
+        };
+        let (factor, slope) = (0..levels * levels).map(of_pair).unzip();
+        Self { levels, factor, slope }
     }
 
     fn place(&self, a: usize, b: usize) -> usize {
         a * self.levels + b
     }
 
-    /// The correlations of `level` with every other.
+    /// The factors of `level` and every other.
     pub fn from(&self, level: usize) -> &[f64] {
-        &self.correlation[level * self.levels..][..self.levels]
+        &self.factor[level * self.levels..][..self.levels]
     }
 }
 
@@ -224,13 +229,13 @@ mod tests {
                     why = '', values = ['a', 'b'] }\n";
         let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
         let mut scales = Scales::usual(&space, &WHOLE);
-        // Alone each knob has the variance of both together, and categories have nothing in common.
+        // What a knob does alone varies as much as what all have in common, and categories have
+        // nothing in common: a factor of (1 + 1) / 2 or of 1 / 2.
         scales.alone = vec![0.0; 2];
         scales.lengths = vec![-3.0; 2];
         let kernel = Kernel::new(&space, &scales);
         let [aa, ab, bb] = [[0, 0], [0, 1], [1, 1]].map(Candidate::new);
-        let third = 1.0 / 3.0;
-        for (a, b, expected) in [(&aa, &aa, 1.0), (&aa, &ab, third), (&aa, &bb, 0.0)] {
+        for (a, b, expected) in [(&aa, &aa, 1.0), (&aa, &ab, 0.5), (&aa, &bb, 0.25)] {
             assert!((kernel.between(a, b) - expected).abs() < 1e-6);
         }
     }

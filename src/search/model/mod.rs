@@ -93,6 +93,9 @@ impl Lesson {
 /// Candidates drawn evenly before the first model. Drawing them far apart was worse: they end up
 /// in the corners, where knobs at their extremes hide what the others do.
 const DESIGN: usize = 15;
+/// The same where trials tell their stages: experts' candidates are far better than drawn ones, near
+/// to which the knobs that matter most hide what the others do.
+const STAGED_DESIGN: usize = 9;
 /// Every so many proposals one may be spent on measuring a candidate again.
 const REPEAT: usize = 6;
 /// Before that, what is best is too far from the end to be in doubt.
@@ -133,6 +136,12 @@ impl Propose for Modelled {
     }
 }
 
+/// Candidates to be known before the first model.
+fn design(observations: &[Observation]) -> usize {
+    let mut first = observations.iter().take(STAGED_DESIGN);
+    if first.any(|one| !one.stages.is_empty()) { STAGED_DESIGN } else { DESIGN }
+}
+
 enum Next {
     New(Candidate),
     Again(Candidate),
@@ -149,7 +158,8 @@ impl Modelled {
         let rng = &mut objective.rng(asked.len());
         let observed = objective.observations().len();
         let mut data = Data::new(&objective.observations());
-        if data.len() + data.failed.len() + asked.len() < DESIGN || data.len() < 3 {
+        let design = design(&objective.observations());
+        if data.len() + data.failed.len() + asked.len() < design || data.len() < 3 {
             let wanted = |found: &Candidate| objective.is_new(found) && !asked.contains(found);
             return draw.wanted(rng, wanted).map(Next::New);
         }
@@ -167,7 +177,7 @@ impl Modelled {
             return None;
         }
         let voices = if data.is_told_by_stages() { self.with_stages } else { self.voices };
-        let turn = (observed + asked.len()).saturating_sub(DESIGN) % voices.len();
+        let turn = (observed + asked.len()).saturating_sub(design) % voices.len();
         let success = Success::new(objective.space(), &data, rng);
         let choice = voice::Choice { data: &data, draw, success, lesson: &lesson };
         Some(Next::New(choice.by(voices[turn], pool, rng)))
@@ -179,9 +189,10 @@ impl Modelled {
         let space = objective.space();
         let beliefs =
             self.beliefs.get_or_insert_with(|| Prior::beliefs(space, objective.earlier()));
+        let design = design(&objective.observations());
         loop {
             let last = self.lessons.last();
-            let next = last.map_or(DESIGN, |(at, _)| at + (at / 8).max(4));
+            let next = last.map_or(design, |(at, _)| at + (at / 8).max(4));
             if next > observed {
                 return last.map_or_else(|| Lesson::before(space), |(_, lesson)| lesson.clone());
             }

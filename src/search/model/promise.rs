@@ -46,6 +46,11 @@ impl<'m, P: Fn(&[Candidate]) -> Vec<(f64, f64)>> Promise<'m, P> {
         promises
     }
 
+    /// The most promising of these.
+    pub fn best_of(&self, candidates: &[Candidate]) -> Candidate {
+        candidates[highest(&self.of(candidates)).unwrap_or(0)].clone()
+    }
+
     /// The most promising of the pool and of what can be reached from its best by steps that
     /// promise more; only what is `allowed` is looked at.
     pub fn most(

@@ -14,7 +14,7 @@ use crate::space::Candidate;
 pub(in crate::search) enum Voice {
     /// Expected improvement under a Gaussian process.
     Process,
-    /// What a Gaussian process expects to be best, whatever may be better.
+    /// What a Gaussian process expects to be best, as long as it expects to gain.
     Guess,
     /// Expected improvement under a random forest.
     Forest,
@@ -32,6 +32,8 @@ pub(in crate::search) enum Voice {
 
 /// How often a knob of categories is held away from the best's, where there are any.
 const CATEGORIES_FIRST: f64 = 0.7;
+/// A gain over the best, in logs, that makes a guess worth a trial.
+const NOTICED: f64 = 0.002;
 /// Mutants tried for one that is new and may succeed.
 const TRIES: usize = 50;
 
@@ -90,15 +92,23 @@ impl Choice<'_, '_> {
         Promise::new(predict, self.data, self.success.as_ref()).most(pool, allowed)
     }
 
-    /// What a Gaussian process expects to be the cheapest; the forest, where there is no process.
+    /// What a Gaussian process expects to be the cheapest; where that is the best again in all but
+    /// what changes nothing, the most promising. The forest's choice, where there is no process.
     fn guess(&self, pool: &mut Pool<'_, '_, '_>, rng: &mut Xoshiro256PlusPlus) -> Candidate {
         let space = self.draw.space();
         let told = self.data.clone().thinned(CONDITIONED_ON);
         let Some(process) = Process::new(space, told, &self.lesson.scales) else {
             return self.modelled(pool, (false, true), rng, |_| true);
         };
-        Promise::expected(|candidates: &[Candidate]| process.predict(candidates))
-            .most(pool, |candidate| self.allows(candidate))
+        let predict = |candidates: &[Candidate]| process.predict(candidates);
+        let allowed = |candidate: &Candidate| self.allows(candidate);
+        let guess = Promise::expected(predict).most(pool, allowed);
+        let best = self.data.candidates[self.data.best(1)[0]].clone();
+        let [guessed, known] = [&guess, &best].map(|one| predict(std::slice::from_ref(one))[0].0);
+        if process.log_deviation(known - guessed) > NOTICED {
+            return guess;
+        }
+        Promise::new(predict, self.data, self.success.as_ref()).best_of(&pool.candidates)
     }
 
     /// Whether the candidate has enough of a chance to succeed.
