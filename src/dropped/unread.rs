@@ -1,8 +1,9 @@
 //! Unread knobs: values that are only handed over, and that the user's own job does not read.
 //!
 //! All of them are put at their lowest and at their highest at once; where neither makes a
-//! difference none is read, for the price of two trials. Otherwise, where there is time, each is
-//! tried by itself. A small difference may be the machine's, and is looked at again.
+//! difference none is read, for the price of two trials or, on a noisy machine, a few more: a small
+//! difference may be the machine's, and is looked at again. Otherwise, where there is time, each is
+//! tried by itself.
 
 use super::candidate;
 use crate::launch::handover::HANDED;
@@ -53,7 +54,7 @@ impl Unread {
         let trials: Vec<String> = trials.iter().map(u64::to_string).collect();
         format!(
             "{} {make} no difference to the command: {values} lowest and highest values ({trial} {}) \
-             differ from the baseline by at most {:.1}% and no more were tried",
+             differ from the baseline by at most {:.1}% in the median and no more were tried",
             knobs.join(", "),
             trials.join(" and "),
             100.0 * at_most
@@ -75,12 +76,15 @@ pub fn of(space: &Space, trials: &[Trial]) -> Vec<Unread> {
 pub fn next(space: &Space, trials: &[Trial], thorough: bool) -> Option<Candidate> {
     let groups = groups(space);
     let (all, each) = groups.split_first()?;
-    let usual = Usual::of(trials);
-    let is_open = |end: &Candidate| {
-        let probes = tried(space, trials, end);
-        probes.is_empty() || usual.as_ref().is_some_and(|usual| usual.is_in_doubt(&probes))
+    let wanted = |group: &Vec<usize>| {
+        let mut looks: Vec<(Look, Candidate)> = ends(space, group)
+            .into_iter()
+            .map(|end| (Look::at(space, trials, &end), end))
+            .collect();
+        let is_read = looks.iter().any(|(look, _)| *look == Look::Other);
+        looks.retain(|(look, _)| *look == Look::Open && !is_read);
+        looks.into_iter().map(|(_, end)| end).next()
     };
-    let wanted = |group: &Vec<usize>| ends(space, group).into_iter().find(is_open);
     let is_tried = |group: &Vec<usize>| {
         ends(space, group).iter().any(|end| !tried(space, trials, end).is_empty())
     };
@@ -103,9 +107,10 @@ fn groups(space: &Space) -> Vec<Vec<usize>> {
 }
 
 /// The baseline with these knobs at their lowest values, and at their highest, as far as that
-/// makes legal candidates that differ from it.
+/// makes legal candidates that differ from it. Of words, which have no order, the first and the last
+/// other one.
 fn ends(space: &Space, group: &[usize]) -> Vec<Candidate> {
-    let at = |end: fn(&Knob) -> [usize; 2]| {
+    let at = |end: fn(&Knob) -> Vec<usize>| {
         let level = |knob: &Knob| end(knob).into_iter().find(|&level| level != knob.baseline);
         let moved = group.iter().fold(space.baseline(), |candidate, &position| {
             let knob = &space.knobs[position];
@@ -113,8 +118,15 @@ fn ends(space: &Space, group: &[usize]) -> Vec<Candidate> {
         });
         space.canonical(&moved)
     };
-    let lowest = at(|knob| [0, knob.levels.len() - 1]);
-    let highest = at(|knob| [knob.levels.len() - 1, 0]);
+    let upwards = |knob: &Knob| {
+        let last = knob.levels.len() - 1;
+        if knob.ordered { vec![0, last] } else { (0..=last).collect() }
+    };
+    let downwards = |knob: &Knob| {
+        let last = knob.levels.len() - 1;
+        if knob.ordered { vec![last, 0] } else { (0..=last).rev().collect() }
+    };
+    let (lowest, highest) = (at(upwards), at(downwards));
     let mut ends = vec![lowest, highest];
     ends.dedup();
     ends.retain(|end| *end != space.baseline() && space.is_legal(end));
@@ -131,22 +143,50 @@ fn tried<'a>(space: &Space, trials: &'a [Trial], end: &Candidate) -> Vec<&'a Tri
     trials.iter().filter(counts).collect()
 }
 
-/// Whether both ends of a group were tried and made no difference.
-fn unread(space: &Space, trials: &[Trial], group: &[usize]) -> Option<Unread> {
-    let usual = Usual::of(trials)?;
-    let (mut at_most, mut numbers) = (0.0_f64, Vec::new());
-    for end in ends(space, group) {
-        let probes = tried(space, trials, &end);
-        let difference = usual.difference(&probes).filter(|d| *d <= usual.chance(&probes))?;
-        at_most = at_most.max(difference.exp_m1());
-        numbers.extend(probes.iter().map(|probe| probe.number));
-    }
-    let names = || group.iter().map(|&position| space.knobs[position].name.clone()).collect();
-    (!numbers.is_empty()).then(|| Unread { knobs: names(), at_most, trials: numbers })
+/// What the probes of one end show.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Look {
+    /// Nothing yet, or a difference that one more may show to be chance.
+    Open,
+    /// A difference, in logs, that may be chance.
+    Same(f64),
+    /// Another cost, or a failure.
+    Other,
+    /// The baseline itself is too unsteady to say.
+    Unknown,
 }
 
-/// The baseline's runs up to the last probe (what the machine does later says nothing of that): the
-/// median of their log costs, and how far they lie apart, which a few disturbed ones hardly change.
+impl Look {
+    fn at(space: &Space, trials: &[Trial], end: &Candidate) -> Self {
+        let probes = tried(space, trials, end);
+        let Some(last) = probes.last() else { return Self::Open };
+        let Some(usual) = Usual::of(trials, last.number) else { return Self::Unknown };
+        match usual.difference(&probes) {
+            Some(difference) if difference <= usual.chance(&probes) => Self::Same(difference),
+            Some(difference) if difference < PLAIN && probes.len() < TRIES => Self::Open,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The knobs of a group whose ends were tried and made no difference.
+fn unread(space: &Space, trials: &[Trial], group: &[usize]) -> Option<Unread> {
+    let (ends, mut at_most, mut numbers) = (ends(space, group), 0.0_f64, Vec::new());
+    for end in &ends {
+        let Look::Same(difference) = Look::at(space, trials, end) else { return None };
+        at_most = at_most.max(difference.exp_m1());
+        numbers.extend(tried(space, trials, end).iter().map(|probe| probe.number));
+    }
+    let is_moved = |&position: &usize| {
+        ends.iter().any(|end| end.level(position) != space.knobs[position].baseline)
+    };
+    let moved = group.iter().copied().filter(is_moved);
+    let knobs: Vec<String> = moved.map(|position| space.knobs[position].name.clone()).collect();
+    (!knobs.is_empty()).then_some(Unread { knobs, at_most, trials: numbers })
+}
+
+/// The baseline's runs up to a probe (what the machine does later says nothing of that): the median
+/// of their log costs, and how far they lie apart, which a few disturbed ones hardly change.
 struct Usual {
     level: f64,
     deviation: f64,
@@ -154,10 +194,9 @@ struct Usual {
 }
 
 impl Usual {
-    fn of(trials: &[Trial]) -> Option<Self> {
-        let last = trials.iter().rposition(|trial| trial.strategy == PROBE)?;
+    fn of(trials: &[Trial], until: u64) -> Option<Self> {
         let is_baseline = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel);
-        let baseline = trials[..last].iter().filter(is_baseline);
+        let baseline = trials.iter().filter(is_baseline).filter(|trial| trial.number < until);
         let logs = logs(baseline.filter(|trial| trial.score_s().is_some()));
         let level = stats::median(&logs)?;
         let off: Vec<f64> = logs.iter().map(|log| (log - level).abs()).collect();
@@ -179,12 +218,6 @@ impl Usual {
         let runs: usize = probes.iter().map(|probe| probe.samples.len()).sum();
         let error = OF_MEDIAN * (1.0 / self.runs + 1.0 / runs.max(1) as f64).sqrt();
         (CERTAINTY * self.deviation * error).clamp(INDIFFERENT, NOISY)
-    }
-
-    /// Whether one probe more could show that the difference was chance.
-    fn is_in_doubt(&self, probes: &[&Trial]) -> bool {
-        let is_small = |d: f64| d > self.chance(probes) && d < PLAIN;
-        probes.len() < TRIES && self.difference(probes).is_some_and(is_small)
     }
 }
 
@@ -250,7 +283,7 @@ mod tests {
         // The baseline is the lowest of each, so both ends are the highest.
         let (unread, probes) = probed(|_, _| 1.004, true);
         assert_eq!((names(&unread), probes), (vec!["batch_size".into(), "tile_size".into()], 1));
-        insta::assert_snapshot!(unread[0].sentence(), @"batch_size, tile_size make no difference to the command: their lowest and highest values (trial 2) differ from the baseline by at most 0.4% and no more were tried");
+        insta::assert_snapshot!(unread[0].sentence(), @"batch_size, tile_size make no difference to the command: their lowest and highest values (trial 2) differ from the baseline by at most 0.4% in the median and no more were tried");
     }
 
     #[test]
@@ -277,7 +310,8 @@ mod tests {
             ..trial(number, named(&space.baseline()), seconds)
         };
         let probe = trial(2, named(&next(&space, &[], true).unwrap()), 1.0);
-        let trials = [sentinel(1, 1.0), probe, sentinel(3, 1.5), sentinel(4, 0.7)];
+        let other = trial(5, named(&space.baseline().with(0, 1)), 1.0);
+        let trials = [sentinel(1, 1.0), probe, sentinel(3, 1.5), sentinel(4, 0.7), other];
         assert_eq!(of(&space, &trials).len(), 1);
         assert_eq!(of(&space, &[sentinel(1, 1.5), trials[1].clone()]), Vec::new());
     }

@@ -56,7 +56,10 @@ impl Folder {
             .take(40)
             .collect();
         // A kernel that was given no name says `(none)`.
-        let host = host.trim_matches('-');
+        let host = match host.trim_matches('-') {
+            "" => "unknown",
+            host => host,
+        };
         fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
         for number in 1..1000 {
             let suffix = if number == 1 { String::new() } else { format!("-{number}") };

@@ -51,7 +51,7 @@ pub enum StrategyName {
     /// Expected improvement under a random forest.
     Forest,
     /// Gaussian process, forest, both together, and steps that trust neither, in turn; the
-    /// process's best guess where it knows the stages.
+    /// process alone, and its best guess, where it knows the stages.
     #[default]
     Portfolio,
 }

@@ -6,12 +6,13 @@ use super::{Searching, Session};
 use crate::dropped::{Dropped, PROBE, next_probe};
 use crate::search::{Measure, Stop};
 use crate::space::Space;
+use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
 
 /// A search shorter than so many trials can't pay for probes.
 const SHORTEST: usize = 8;
 
-/// A search of so many trials can pay for a probe of each knob.
+/// A search of so many trials can pay for probes of single knobs.
 const THOROUGH: usize = 40;
 
 /// Of so many trials of the search one may be a probe.
@@ -25,9 +26,15 @@ impl Session<'_> {
     /// # Errors
     /// The tuner itself can't go on.
     pub fn probe(&mut self, space: &Space, workload: &Workload) -> Result<Space> {
-        let affords = self.trials_left();
-        let most = if affords < SHORTEST { 0 } else { affords / PROBE_EVERY };
-        for _ in 0..most {
+        let is_probe = |trial: &Trial| trial.strategy == PROBE;
+        let is_begun = |trial: &Trial| trial.phase == Phase::Search && !is_probe(trial);
+        let done = self.trials.iter().filter(|trial| is_probe(trial)).count();
+        // After a break: as many as without.
+        let affords = self.trials_left() + done;
+        for _ in done..affords / PROBE_EVERY {
+            if self.trials_left() < SHORTEST || self.trials.iter().any(is_begun) {
+                break;
+            }
             let next = next_probe(space, &self.trials, affords >= THOROUGH);
             let Some(candidate) = next else { break };
             match Searching::new(self, space, workload, PROBE).measure(&candidate) {

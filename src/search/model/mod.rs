@@ -93,8 +93,8 @@ impl Lesson {
 /// Candidates drawn evenly before the first model. Drawing them far apart was worse: they end up
 /// in the corners, where knobs at their extremes hide what the others do.
 const DESIGN: usize = 15;
-/// The same where trials tell their stages: experts' candidates are far better than drawn ones, near
-/// to which the knobs that matter most hide what the others do.
+/// Candidates that told their stages, where those suffice: experts' are far better than drawn ones,
+/// in which the knobs that matter most hide what the others do.
 const STAGED_DESIGN: usize = 9;
 /// Every so many proposals one may be spent on measuring a candidate again.
 const REPEAT: usize = 6;
@@ -136,10 +136,11 @@ impl Propose for Modelled {
     }
 }
 
-/// Candidates to be known before the first model.
+/// Candidates to be known before the first model: a function of the first of them alone.
 fn design(observations: &[Observation]) -> usize {
-    let mut first = observations.iter().take(STAGED_DESIGN);
-    if first.any(|one| !one.stages.is_empty()) { STAGED_DESIGN } else { DESIGN }
+    let first = observations.iter().take(DESIGN).enumerate();
+    let mut staged = first.filter(|(_, observation)| !observation.stages.is_empty());
+    staged.nth(STAGED_DESIGN - 1).map_or(DESIGN, |(position, _)| position + 1)
 }
 
 enum Next {
