@@ -77,13 +77,10 @@ pub fn next(space: &Space, trials: &[Trial], thorough: bool) -> Option<Candidate
     let groups = groups(space);
     let (all, each) = groups.split_first()?;
     let wanted = |group: &Vec<usize>| {
-        let mut looks: Vec<(Look, Candidate)> = ends(space, group)
-            .into_iter()
-            .map(|end| (Look::at(space, trials, &end), end))
-            .collect();
-        let is_read = looks.iter().any(|(look, _)| *look == Look::Other);
-        looks.retain(|(look, _)| *look == Look::Open && !is_read);
-        looks.into_iter().map(|(_, end)| end).next()
+        let look = |end: &Candidate| Look::at(space, trials, end);
+        let ends = ends(space, group);
+        let is_read = ends.iter().any(|end| look(end) == Look::Other);
+        if is_read { None } else { ends.into_iter().find(|end| look(end) == Look::Open) }
     };
     let is_tried = |group: &Vec<usize>| {
         ends(space, group).iter().any(|end| !tried(space, trials, end).is_empty())
@@ -110,23 +107,21 @@ fn groups(space: &Space) -> Vec<Vec<usize>> {
 /// makes legal candidates that differ from it. Of words, which have no order, the first and the last
 /// other one.
 fn ends(space: &Space, group: &[usize]) -> Vec<Candidate> {
-    let at = |end: fn(&Knob) -> Vec<usize>| {
-        let level = |knob: &Knob| end(knob).into_iter().find(|&level| level != knob.baseline);
-        let moved = group.iter().fold(space.baseline(), |candidate, &position| {
-            let knob = &space.knobs[position];
-            candidate.with(position, level(knob).unwrap_or(knob.baseline))
-        });
-        space.canonical(&moved)
-    };
-    let upwards = |knob: &Knob| {
+    let order = |knob: &Knob| {
         let last = knob.levels.len() - 1;
         if knob.ordered { vec![0, last] } else { (0..=last).collect() }
     };
-    let downwards = |knob: &Knob| {
-        let last = knob.levels.len() - 1;
-        if knob.ordered { vec![last, 0] } else { (0..=last).rev().collect() }
+    let at = |is_highest: bool| {
+        let moved = group.iter().fold(space.baseline(), |candidate, &position| {
+            let knob = &space.knobs[position];
+            let mut others = order(knob);
+            others.retain(|&level| level != knob.baseline);
+            let other = if is_highest { others.last() } else { others.first() };
+            candidate.with(position, other.copied().unwrap_or(knob.baseline))
+        });
+        space.canonical(&moved)
     };
-    let (lowest, highest) = (at(upwards), at(downwards));
+    let (lowest, highest) = (at(false), at(true));
     let mut ends = vec![lowest, highest];
     ends.dedup();
     ends.retain(|end| *end != space.baseline() && space.is_legal(end));

@@ -164,7 +164,7 @@ impl Modelled {
             let wanted = |found: &Candidate| objective.is_new(found) && !asked.contains(found);
             return draw.wanted(rng, wanted).map(Next::New);
         }
-        let lesson = self.lesson(objective, observed);
+        let lesson = self.lesson(objective, observed, design);
         data.expect(lesson.prior(objective.space(), &objective.observations()).as_ref());
         if asked.is_empty() && observed > REPEAT_FROM && observed.is_multiple_of(REPEAT) {
             let doubtful = repeat::doubtful(objective.space(), &data, &lesson.scales);
@@ -184,13 +184,12 @@ impl Modelled {
         Some(Next::New(choice.by(voices[turn], pool, rng)))
     }
 
-    /// What the first so many observations teach: a chain of lessons, each from the last, so that
+    /// What the first so many observations teach, the first `design` of them at once: a chain of lessons, each from the last, so that
     /// they depend on the observations alone.
-    fn lesson(&mut self, objective: &Objective<'_>, observed: usize) -> Lesson {
+    fn lesson(&mut self, objective: &Objective<'_>, observed: usize, design: usize) -> Lesson {
         let space = objective.space();
         let beliefs =
             self.beliefs.get_or_insert_with(|| Prior::beliefs(space, objective.earlier()));
-        let design = design(&objective.observations());
         loop {
             let last = self.lessons.last();
             let next = last.map_or(design, |(at, _)| at + (at / 8).max(4));
