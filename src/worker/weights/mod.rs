@@ -8,6 +8,7 @@
 //! pages lie where that thread's memory policy puts them, and never where a mapped file does.
 
 mod files;
+mod pages;
 mod random;
 
 use std::cell::RefCell;
@@ -169,9 +170,13 @@ impl Weights {
 
 /// Where a tensor lies, if it is large.
 fn place(tensor: &Tensor) -> Option<Range<usize>> {
-    let bytes = tensor.numel() * tensor.kind().elt_size_in_bytes();
+    Some(addresses(tensor)).filter(|addresses| addresses.len() >= LARGE)
+}
+
+/// Where a contiguous tensor lies.
+fn addresses(tensor: &Tensor) -> Range<usize> {
     let start = tensor.data_ptr() as usize;
-    (bytes >= LARGE).then(|| start..start + bytes)
+    start..start + tensor.numel() * tensor.kind().elt_size_in_bytes()
 }
 
 fn list(report: &mut String, what: &str, names: &[String]) {
@@ -231,6 +236,7 @@ impl Scope<'_> {
 /// as many as it likes up to `length`.
 fn filled(shape: &[i64], kind: Kind, mut chunk: impl FnMut(i64, i64) -> Tensor) -> Tensor {
     let tensor = Tensor::empty(shape, (kind, Device::Cpu));
+    pages::populate(addresses(&tensor));
     let (flat, total) = (tensor.view(-1), tensor.numel() as i64);
     let mut start = 0;
     while start < total {
