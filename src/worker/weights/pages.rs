@@ -19,3 +19,27 @@ pub fn populate(Range { start, end }: Range<usize>) {
     // SAFETY: the caller's own memory, whose contents stay as they are.
     let _ = unsafe { madvise(start as *mut _, end - start, Advice::LinuxPopulateWrite) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resident_pages(memory: &memmap2::MmapMut) -> usize {
+        let mut pages = vec![0u8; memory.len() / page_size()];
+        // SAFETY: a byte a page is written.
+        let status =
+            unsafe { libc::mincore(memory.as_ptr() as *mut _, memory.len(), pages.as_mut_ptr()) };
+        assert_eq!(status, 0);
+        pages.into_iter().filter(|page| page & 1 == 1).count()
+    }
+
+    #[test]
+    fn memory_that_nobody_touched_becomes_resident() {
+        let memory = memmap2::MmapMut::map_anon(64 << 20).unwrap();
+        assert_eq!(resident_pages(&memory), 0);
+        let start = memory.as_ptr() as usize;
+        populate(start..start + memory.len());
+        assert_eq!(resident_pages(&memory), memory.len() / page_size());
+        assert!(memory.iter().all(|&byte| byte == 0));
+    }
+}
