@@ -121,8 +121,7 @@ fn ends(space: &Space, group: &[usize]) -> Vec<Candidate> {
         });
         space.canonical(&moved)
     };
-    let (lowest, highest) = (at(false), at(true));
-    let mut ends = vec![lowest, highest];
+    let mut ends = vec![at(false), at(true)];
     ends.dedup();
     ends.retain(|end| *end != space.baseline() && space.is_legal(end));
     ends

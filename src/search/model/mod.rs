@@ -184,8 +184,8 @@ impl Modelled {
         Some(Next::New(choice.by(voices[turn], pool, rng)))
     }
 
-    /// What the first so many observations teach, the first `design` of them at once: a chain of lessons, each from the last, so that
-    /// they depend on the observations alone.
+    /// What the first so many observations teach, the first `design` of them at once: a chain of
+    /// lessons, each from the last, so that they depend on the observations alone.
     fn lesson(&mut self, objective: &Objective<'_>, observed: usize, design: usize) -> Lesson {
         let space = objective.space();
         let beliefs =
