@@ -11,6 +11,10 @@ const SETUP_SHARE: f64 = 0.32;
 /// What it takes to tell noise.
 pub const LEAST: u32 = 3;
 
+/// What a trial of a pair measures: with three, a process of the baseline that is slow to set up
+/// spends more than [`SETUP_SHARE`] on that; with more, pairs are fewer and prove less.
+const OF_PAIR: u32 = 4;
+
 /// Bounds of how often a trial measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repetitions {
@@ -40,10 +44,10 @@ impl Repetitions {
     }
 
     /// Those of a trial in `phase`. The two sides of a pair are measured equally often, since the
-    /// median of few repetitions depends a little on how many they are, and no more than it takes:
-    /// one pair more says more. (With four, simulated tunes prove one gain in a hundred fewer.)
+    /// median of few repetitions depends a little on how many they are.
     pub fn in_phase(self, phase: Phase) -> Self {
-        if phase == Phase::Confirmation { Self::exactly(self.least) } else { self }
+        let of_pair = OF_PAIR.clamp(self.least, self.most);
+        if phase == Phase::Confirmation { Self::exactly(of_pair) } else { self }
     }
 
     /// How many, when setting up took `setup_s` seconds and the first of them `first_s`.
@@ -66,7 +70,7 @@ mod tests {
         assert_eq!([usual(3.2, 6.81 / 4.0), usual(3.2, 6.79 / 4.0)], [4, 5]);
         assert_eq!([usual(0.1, 2.0), usual(60.0, 2.0), usual(1.0, 0.0)], [3, 5, 5]);
         let of_pairs = Repetitions::USUAL.in_phase(Phase::Confirmation);
-        assert_eq!([of_pairs.count(0.1, 2.0), of_pairs.count(60.0, 2.0)], [3, 3]);
+        assert_eq!([of_pairs.count(0.1, 2.0), of_pairs.count(60.0, 2.0)], [4, 4]);
         let seven = Repetitions::exactly(7);
         assert_eq!([seven, seven.in_phase(Phase::Confirmation)].map(|r| r.count(0.1, 2.0)), [7, 7]);
     }

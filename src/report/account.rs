@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::clock::Clock;
 use super::number::{count, percent, span};
+use crate::measure::repetitions::LEAST;
 use crate::results::Results;
+use crate::stats;
 use crate::trial::{Outcome, Trial};
 
 /// Counts and times of a whole tune.
@@ -18,6 +20,9 @@ pub struct Account {
     pub measured_s: f64,
     /// Seconds of trials outside the repetitions: start, libtorch, weights, warm-up.
     pub overhead_s: f64,
+    /// The median share of it in trials that measured as often as was asked, the first one, which
+    /// also makes the reference, left out; `None` without one.
+    pub overhead_share: Option<f64>,
 }
 
 impl Account {
@@ -32,7 +37,13 @@ impl Account {
         let clock = Clock::of(results);
         let end_s = |trial| clock.as_ref().ok()?.end_s(trial).ok();
         let last_s = results.trials.iter().filter_map(end_s).fold(0.0, f64::max);
-        Self { outcomes, spent_s: last_s.max(wall_s), measured_s: wall_s - overhead_s, overhead_s }
+        Self {
+            outcomes,
+            spent_s: last_s.max(wall_s),
+            measured_s: wall_s - overhead_s,
+            overhead_s,
+            overhead_share: overhead_share(&results.trials),
+        }
     }
 
     /// How many trials.
@@ -59,14 +70,27 @@ impl Account {
     pub fn time_line(&self, budget_s: f64) -> String {
         let share = |seconds: f64| percent(seconds / budget_s);
         let between_s = (self.spent_s - self.measured_s - self.overhead_s).max(0.0);
+        let of_a_trial = self
+            .overhead_share
+            .map(percent)
+            .map(|share| format!(", {share} of a trial measured in full"));
         format!(
-            "Budget {}: {} measured, {} ({} of the budget) to start and warm up workers, {} \
+            "Budget {}: {} measured, {} ({} of the budget{}) to start and warm up workers, {} \
              between trials",
             span(budget_s),
             span(self.measured_s),
             span(self.overhead_s),
             share(self.overhead_s),
+            of_a_trial.unwrap_or_default(),
             span(between_s)
         )
     }
+}
+
+fn overhead_share(trials: &[Trial]) -> Option<f64> {
+    let in_full = |trial: &&Trial| {
+        trial.peak.is_none() && trial.samples.len() >= LEAST as usize && trial.wall_s > 0.0
+    };
+    let shares = trials.iter().filter(in_full).map(|trial| trial.overhead_s / trial.wall_s);
+    stats::median(&shares.collect::<Vec<f64>>())
 }
