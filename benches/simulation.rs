@@ -211,6 +211,10 @@ impl Measure for Clock<'_> {
         let stages = stages.into_iter().map(|(name, s)| (name, s * factor)).collect();
         Ok(Observation { candidate: candidate.clone(), finding, stages })
     }
+
+    fn left(&self) -> Option<usize> {
+        Some(self.left)
+    }
 }
 
 /// What a candidate would take.

@@ -267,6 +267,10 @@ impl Measure for Replay<'_> {
         };
         Ok(Observation::new(candidate.clone(), cost.into()))
     }
+
+    fn left(&self) -> Option<usize> {
+        Some(self.left)
+    }
 }
 
 #[cfg(test)]

@@ -130,6 +130,12 @@ pub trait Measure {
     /// [`Stop`] when no more may be measured. A failed trial is no error.
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop>;
 
+    /// How many more it will measure, where noise is the strategy's own affair; `None` where it is
+    /// not, and no candidate needs to be measured twice.
+    fn left(&self) -> Option<usize> {
+        None
+    }
+
     /// How often it changed what the search goes on without; when that changes, so may identities.
     fn dropped(&self) -> usize {
         0

@@ -143,6 +143,14 @@ impl<'a> Objective<'a> {
         self.memory.borrow().best_asked.as_ref().map(|(_, candidate)| candidate.clone())
     }
 
+    /// The share of the search that is left, where repeats are the strategy's affair: 1 at its
+    /// beginning, 0 at its end.
+    pub(super) fn left(&self) -> Option<f64> {
+        let memory = self.memory.borrow();
+        let left = memory.measure.left()? as f64;
+        Some(left / (left + memory.observations.len() as f64))
+    }
+
     /// Measures a candidate that was observed before: under noise that is data, not a copy.
     pub(super) fn ask_again(&self, candidate: &Candidate) -> Result<(), Error> {
         Ok(self.memory.borrow_mut().observe(candidate)?)

@@ -391,7 +391,7 @@ mod tests {
         "#);
         assert_snapshot!(shown(&state, (30, 4)), @r#"
         1:00 of 4:00 · 4 trials, 1 fa…
-        ██▓▓▓▓▓▓░░░░░░░░▒▒▒▒▒▒▒▒▒▒▒▒▒▒
+        ██▓▓▓▓▓▓░░░░▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
         best      3.000 s
         now       search 0 s: batch_s…
         "#);

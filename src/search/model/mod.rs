@@ -97,9 +97,10 @@ const DESIGN: usize = 15;
 /// in which the knobs that matter most hide what the others do.
 const STAGED_DESIGN: usize = 9;
 /// Every so many proposals one may be spent on measuring a candidate again.
-const REPEAT: usize = 6;
-/// Before that, what is best is too far from the end to be in doubt.
-const REPEAT_FROM: usize = 30;
+const REPEAT: usize = 2;
+/// The share of the search that is left when that begins: before, what is best is too far from the
+/// end to be in doubt.
+const REPEAT_FROM: f64 = 0.25;
 /// Points that scales are fitted to: likelihoods of more cost more than they tell.
 const FITTED_TO: usize = 110;
 /// Points that a process is conditioned on: the time of a proposal grows with their square.
@@ -166,7 +167,8 @@ impl Modelled {
         }
         let lesson = self.lesson(objective, observed, design);
         data.expect(lesson.prior(objective.space(), &objective.observations()).as_ref());
-        if asked.is_empty() && observed > REPEAT_FROM && observed.is_multiple_of(REPEAT) {
+        let is_late = objective.left().is_some_and(|left| left <= REPEAT_FROM);
+        if is_late && asked.is_empty() && observed.is_multiple_of(REPEAT) {
             let doubtful = repeat::doubtful(objective.space(), &data, &lesson.scales);
             if let Some(doubtful) = doubtful {
                 return Some(Next::Again(doubtful));
