@@ -128,7 +128,7 @@ fn cpu_lists() {
 fn messages_of_workers() {
     let ready = r#"{"ready":{"trial":3,"setup_s":0.5,"effect":EFFECT}}"#;
     let effect = serde_json::to_string(&wan22_tune::launch::Effect::default()).unwrap();
-    let sample = r#"{"sample":{"trial":3,"sample":{"seconds":1.5,"stages":{"decode":0.5},"minor_faults":7,"run_queue_share":0.1}}}"#;
+    let sample = r#"{"sample":{"trial":3,"sample":{"seconds":1.5,"stages":{"decode":0.5},"minor_faults":7,"run_queue_share":0.1},"wall_s":3.0}}"#;
     let done = r#"{"done":{"trial":3,"peak_rss_bytes":1073741824}}"#;
     let said = [&ready.replace("EFFECT", &effect), sample, sample, done].join("\n");
     feed(said.as_bytes(), |bytes| {

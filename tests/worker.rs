@@ -126,7 +126,7 @@ fn told(job: &Job) -> Told {
     };
     assert!(setup_s > 0.0);
     let sample = |message| match message {
-        Message::Sample { trial: 3, sample } => sample,
+        Message::Sample { trial: 3, sample, .. } => sample,
         other => panic!("{other:?}"),
     };
     let samples: Vec<Sample> = messages.into_iter().map(sample).collect();

@@ -37,6 +37,8 @@ pub struct Answer {
     pub peak: Option<Peak>,
     /// What the process read back.
     pub effect: Option<Effect>,
+    /// Seconds inside its repetitions.
+    pub measured_s: f64,
     /// Seconds from spawn to end.
     pub wall_s: f64,
 }
@@ -58,6 +60,7 @@ impl Answer {
             quality: None,
             peak: None,
             effect: None,
+            measured_s: 0.0,
             wall_s: 0.0,
         }
     }
@@ -131,7 +134,7 @@ impl Answer {
                 }
                 self.effect = Some(*effect);
             }
-            Message::Sample { sample, .. } => self.take_sample(sample)?,
+            Message::Sample { sample, wall_s, .. } => self.take_sample(sample, wall_s)?,
             Message::Done { peak_rss_bytes, stage_rss_bytes, quality, peak, .. } => {
                 self.peak_rss_bytes = Some(peak_rss_bytes);
                 (self.quality, self.peak) = (quality, peak);
@@ -146,7 +149,7 @@ impl Answer {
         Ok(())
     }
 
-    fn take_sample(&mut self, sample: Sample) -> Result<(), String> {
+    fn take_sample(&mut self, sample: Sample, wall_s: f64) -> Result<(), String> {
         if self.setup_s.is_none() {
             return Err("a sample before `ready`".to_owned());
         }
@@ -162,6 +165,8 @@ impl Answer {
             is_duration(stage, seconds)?;
         }
         is_duration("run_queue_share", sample.run_queue_share)?;
+        is_duration("wall_s", wall_s)?;
+        self.measured_s += wall_s;
         self.samples.push(sample);
         Ok(())
     }
@@ -196,12 +201,12 @@ mod tests {
             answer.take(ready).unwrap();
             for _ in 0..samples {
                 let sample = Sample { seconds: 1.5, ..Sample::default() };
-                answer.take(Message::Sample { trial: 1, sample })?;
+                answer.take(Message::Sample { trial: 1, sample, wall_s: 3.0 })?;
             }
             answer.is_done = true;
-            answer.complete()
+            answer.complete().map(|()| answer.measured_s)
         };
-        assert_eq!([2, 3, 4].map(heard), [Ok(()), Ok(()), Ok(())]);
+        assert_eq!([2, 3, 4].map(heard), [Ok(6.0), Ok(9.0), Ok(12.0)]);
         assert_eq!(heard(1).unwrap_err(), "ended early, after 1 of 2 samples:");
         assert_eq!(heard(5).unwrap_err(), "more than 4 samples");
     }

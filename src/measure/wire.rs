@@ -17,7 +17,7 @@ use crate::trial::{Outcome, Peak, Quality, Sample};
 use crate::workload::Workload;
 
 /// The version of this protocol; a worker refuses another one.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What a reference is made of: pictures of a fixed latent,
 pub const DECODED: &str = "decoded";
@@ -91,6 +91,8 @@ pub enum Message {
         trial: u64,
         /// The repetition.
         sample: Sample,
+        /// Seconds of all of it, whatever the sample's are the seconds of.
+        wall_s: f64,
     },
     /// The end of a good trial.
     Done {

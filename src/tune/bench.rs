@@ -104,7 +104,6 @@ impl Rig for Bench {
         let started = jiff::Timestamp::now().to_string();
         let noise = NoiseWatch::start();
         let answer = self.answer(number, order)?;
-        let measured: f64 = answer.samples.iter().map(|sample| sample.seconds).sum();
         Ok(Trial {
             number,
             started,
@@ -114,7 +113,7 @@ impl Rig for Bench {
             seed: self.seed,
             workload: order.workload.to_string(),
             knobs: order.values.clone(),
-            overhead_s: (answer.wall_s - measured * f64::from(order.workload.sizes.clips)).max(0.0),
+            overhead_s: (answer.wall_s - answer.measured_s).max(0.0),
             outcome: answer.outcome,
             detail: answer.detail,
             samples: answer.samples,

@@ -138,11 +138,15 @@ pub fn repeat(
 ) -> Result<()> {
     let (trial, setup_s) = (job.trial, usage::age_s()?);
     say(&Message::Ready { trial, setup_s, effect })?;
-    let begun = Instant::now();
-    let mut say_sample = || say(&Message::Sample { trial, sample: measure()? });
-    say_sample()?;
-    let count = job.repetitions.count(setup_s, begun.elapsed().as_secs_f64());
-    (1..count).try_for_each(|_| say_sample())
+    let mut say_sample = || {
+        let begun = Instant::now();
+        let sample = measure()?;
+        let wall_s = begun.elapsed().as_secs_f64();
+        say(&Message::Sample { trial, sample, wall_s })?;
+        anyhow::Ok(wall_s)
+    };
+    let count = job.repetitions.count(setup_s, say_sample()?);
+    (1..count).try_for_each(|_| say_sample().map(drop))
 }
 
 fn check_repetitions(Repetitions { least, most }: Repetitions) -> Result<()> {

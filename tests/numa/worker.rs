@@ -36,7 +36,7 @@ fn work(job: &Job) -> Vec<Message> {
             let ready = Message::Ready { trial, setup_s: 0.01, effect: Box::new(effect) };
             let sample = Sample { seconds: 0.01, ..Sample::default() };
             let samples = (0..job.repetitions.least)
-                .map(|_| Message::Sample { trial, sample: sample.clone() })
+                .map(|_| Message::Sample { trial, sample: sample.clone(), wall_s: 0.01 })
                 .collect::<Vec<_>>();
             let done = Message::Done {
                 trial,

@@ -70,7 +70,8 @@ fn sample(job: &Job, seconds: f64) {
     let stages = [("read", 0.01), ("decode", seconds * 0.7)];
     let stages = stages.into_iter().map(|(name, s)| (name.to_owned(), s)).collect();
     let sample = Sample { seconds, stages, minor_faults: 10, ..Sample::default() };
-    say(&Message::Sample { trial: job.trial, sample });
+    let wall_s = seconds * f64::from(job.workload.sizes.clips);
+    say(&Message::Sample { trial: job.trial, sample, wall_s });
 }
 
 fn done(job: &Job, psnr_db: Option<f64>) {
@@ -111,7 +112,10 @@ fn misbehave(fault: &str, job: &Job) {
         "infinite" => raw(job, "1e999"),
         "missing" => {
             say(&ready(job));
-            println!(r#"{{"sample":{{"trial":{},"sample":{{"stages":{{}}}}}}}}"#, job.trial);
+            println!(
+                r#"{{"sample":{{"trial":{},"sample":{{"stages":{{}}}},"wall_s":1}}}}"#,
+                job.trial
+            );
         }
         "killed" => signal("KILL"),
         "segfault" => signal("SEGV"),
@@ -218,7 +222,7 @@ fn raw(job: &Job, seconds: &str) {
     say(&ready(job));
     let trial = job.trial;
     println!(
-        r#"{{"sample":{{"trial":{trial},"sample":{{"seconds":{seconds},"stages":{{}},"minor_faults":0,"run_queue_share":0}}}}}}"#
+        r#"{{"sample":{{"trial":{trial},"sample":{{"seconds":{seconds},"stages":{{}},"minor_faults":0,"run_queue_share":0}},"wall_s":1}}}}"#
     );
     exit(0);
 }

@@ -56,7 +56,10 @@ impl Runs<'_> {
             let run = self.run(started)?;
             answer.peak_rss_bytes = answer.peak_rss_bytes.max(run.peak_rss_bytes);
             match self.judge(&run, source.as_ref(), started)? {
-                Ok(sample) if round >= self.command.warmup => answer.samples.push(sample),
+                Ok(sample) if round >= self.command.warmup => {
+                    answer.measured_s += sample.seconds;
+                    answer.samples.push(sample);
+                }
                 Ok(_) => {}
                 Err((outcome, detail)) => {
                     answer.fail(outcome, detail);
