@@ -180,7 +180,8 @@ impl Modelled {
             return None;
         }
         let voices = if data.is_told_by_stages() { self.with_stages } else { self.voices };
-        let turn = (observed + asked.len()).saturating_sub(design) % voices.len();
+        // Candidates, not observations: repeats must not decide whose turn comes.
+        let turn = (data.len() + data.failed.len()).saturating_sub(design) % voices.len();
         let success = Success::new(objective.space(), &data, rng);
         let choice = voice::Choice { data: &data, draw, success, lesson: &lesson };
         Some(Next::New(choice.by(voices[turn], pool, rng)))
