@@ -282,6 +282,23 @@ fn what_fails_and_what_takes_too_long_is_soon_not_proposed_any_more() {
 }
 
 #[test]
+fn what_noise_leaves_in_doubt_is_measured_again_near_the_end_if_that_is_known() {
+    let recorded = treacherous();
+    let again = |measure: &mut dyn Measure| -> Vec<usize> {
+        let plan = plan(StrategyName::Portfolio, 4);
+        let observed = run(&recorded.space, &plan, measure).observations;
+        let mut seen = HashSet::new();
+        let is_again = |(_, one): &(usize, &Observation)| !seen.insert(one.candidate.clone());
+        observed.iter().enumerate().filter(is_again).map(|(at, _)| at).collect()
+    };
+    let noisy = || Replay::new(&recorded, 80, 0.05, 4);
+    let late = again(&mut noisy());
+    assert!(late.len() >= 5 && late.iter().all(|&at| at >= 60), "{late:?}");
+    // `Cutting` does not say what is left.
+    assert_eq!(again(&mut Cutting(noisy())), [0; 0]);
+}
+
+#[test]
 fn what_was_cut_is_never_chosen() {
     let (cut, slow) = (Candidate::new([3, 1, 1]), Candidate::new([0, 0, 0]));
     let observations = [
