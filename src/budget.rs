@@ -21,7 +21,7 @@ const FEWEST_PAIRS: u32 = 4;
 pub const SLACK: f64 = 1.1;
 
 /// The most of a small budget that the confirmation may keep.
-const LARGEST_SHARE: f64 = 0.7;
+const LARGEST_SHARE: f64 = 0.65;
 
 /// Time for writing the report.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -172,7 +172,7 @@ mod tests {
         let reserve = |total, trial, pairs| Budget::start(seconds(total)).reserve(trial, pairs);
         // Eight trials, and a tenth more.
         assert_eq!(reserve(120, seconds(7), 100.0), Duration::from_millis(61_600));
-        assert_eq!(reserve(120, seconds(30), 100.0), seconds(84));
+        assert_eq!(reserve(120, seconds(30), 100.0), seconds(78));
         assert_eq!(reserve(1800, seconds(9), 10.0), seconds(450));
         assert_eq!(reserve(1800, seconds(9), 30.0), seconds(540));
         assert_eq!(reserve(1800, seconds(9), 100.0), seconds(720));

@@ -11,9 +11,10 @@ const SETUP_SHARE: f64 = 0.32;
 /// What it takes to tell noise.
 pub const LEAST: u32 = 3;
 
-/// What a trial of a pair measures: with three, a process of the baseline that is slow to set up
-/// spends more than [`SETUP_SHARE`] on that; with more, pairs are fewer and prove less.
-const OF_PAIR: u32 = 4;
+/// What the first trial and those of pairs measure: with three, a process of the baseline that is
+/// slow to set up spends more than [`SETUP_SHARE`] on that; with more, pairs are fewer and prove
+/// less.
+const FIXED: u32 = 4;
 
 /// Bounds of how often a trial measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,10 +45,11 @@ impl Repetitions {
     }
 
     /// Those of a trial in `phase`. The two sides of a pair are measured equally often, since the
-    /// median of few repetitions depends a little on how many they are.
+    /// median of few repetitions depends a little on how many they are; the first trial takes long
+    /// to set up because it makes the reference.
     pub fn in_phase(self, phase: Phase) -> Self {
-        let of_pair = OF_PAIR.clamp(self.least, self.most);
-        if phase == Phase::Confirmation { Self::exactly(of_pair) } else { self }
+        let fixed = Self::exactly(FIXED.clamp(self.least, self.most));
+        if matches!(phase, Phase::Baseline | Phase::Confirmation) { fixed } else { self }
     }
 
     /// How many, when setting up took `setup_s` seconds and the first of them `first_s`.
