@@ -19,7 +19,7 @@ pub struct Attention {
 
 /// Which distances and which tokens a forward's attention sees; the same in every layer.
 pub struct Sight {
-    /// The bucket of each pair, `[tokens * tokens]`.
+    /// The bucket of each distance, `[2 tokens - 1]`, the farthest behind first.
     buckets: Tensor,
     /// True where a token is padding, `[batch, 1, 1, tokens]`; none where nothing is.
     padding: Option<Tensor>,
@@ -61,9 +61,12 @@ impl Attention {
 
     /// What is added to the scores, `[1 or batch, heads, tokens, tokens]`.
     fn mask(&self, sight: &Sight) -> Tensor {
-        let shape = [1, self.heads, sight.tokens, sight.tokens];
-        let bias = self.bias.index_select(1, &sight.buckets).view(shape);
+        let line = self.bias.index_select(1, &sight.buckets);
+        // The row of token q holds the distances from -q on: windows of the line, the last one first.
+        let mut bias = line.unfold(1, sight.tokens, 1).flip([1]).unsqueeze(0);
         match &sight.padding {
+            // Of one text the copy can be spared.
+            Some(one) if one.size()[0] == 1 => bias.masked_fill_(one, lowest(bias.kind())),
             Some(padding) => bias.masked_fill(padding, lowest(bias.kind())),
             None => bias,
         }
@@ -87,19 +90,18 @@ impl Sight {
     }
 }
 
-/// The bucket of each pair of positions, `[tokens * tokens]`: half of them for tokens behind, half
-/// for tokens ahead, exact for small distances and logarithmic in float32 above.
+/// The bucket of each distance from `1 - tokens` to `tokens - 1`: half of them for tokens behind,
+/// half for tokens ahead, exact for small distances and logarithmic in float32 above.
 fn buckets(config: &TextEncoderConfig, tokens: i64) -> Tensor {
     let side = config.relative_attention_num_buckets / 2;
     let exact = side / 2;
-    let positions = Tensor::arange(tokens, (Kind::Int64, Device::Cpu));
-    let distance = positions.unsqueeze(0) - positions.unsqueeze(1);
+    let distance = Tensor::arange_start(1 - tokens, tokens, (Kind::Int64, Device::Cpu));
     let ahead = distance.gt(0).to_kind(Kind::Int64) * side;
     let distance = distance.abs();
     let reach = (config.relative_attention_max_distance as f64 / exact as f64).ln();
     let log = (distance.to_kind(Kind::Float) / exact as f64).log() / reach * (side - exact) as f64;
     let far = (log.to_kind(Kind::Int64) + exact).clamp_max(side - 1);
-    (ahead + distance.where_self(&distance.lt(exact), &far)).view(-1)
+    ahead + distance.where_self(&distance.lt(exact), &far)
 }
 
 /// The lowest finite number of a kind.
