@@ -119,6 +119,7 @@ class Worker:
 
 
 def measure(name, dtype, options):
+    torch.set_num_threads(options.threads)
     kind, op, config, shapes = CASES[name]
     case = dict(model=kind.__name__, op=op, dtype=dtype, config=config)
     worker = Worker(options.worker, dict(case=case, inputs=shapes), options.threads)
@@ -155,10 +156,9 @@ def main():
     parser.add_argument("--dtypes", default=",".join(DTYPES))
     parser.add_argument("--worker", default=str(root / "target/release/wan22-worker"))
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {options.threads} threads, {options.pairs} pairs")
     print("| model | dtype | Python s | worker s | Python / worker | range |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| --- | --- | --- | --- | --- | --- |", flush=True)
     for name in options.only.split(","):
         for dtype in options.dtypes.split(","):
             # Each in processes of its own: an allocator that has seen other models is faster.

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::trial::{Outcome, Peak, Sample};
 
-    /// Five repetitions of 2 s after 9 s, of which the reference took some: in a pair three, after
+    /// Five repetitions of 2 s after 9 s, of which the reference took some: in a pair four, after
     /// the 3 s that it takes others; beside a candidate of 1 s a repetition.
     #[test]
     fn a_pair_pays_for_no_reference() {

@@ -64,6 +64,8 @@ fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
     let journal = std::fs::read_to_string(world.folder().join("trials.csv")).unwrap();
     assert!(journal.lines().next().unwrap().contains("metric.1"), "{journal}");
     assert!(largest[0].samples[0].seconds < 5.0, "seconds stay seconds");
+    let measured_s: f64 = largest[0].samples.iter().map(|sample| sample.seconds).sum();
+    assert!((largest[0].wall_s - largest[0].overhead_s - measured_s).abs() < 1e-6);
     let profile = std::fs::read(world.folder().join("profile.json")).unwrap();
     let profile: serde_json::Value = serde_json::from_slice(&profile).unwrap();
     assert_eq!(profile["optimal_settings"]["batch_size"], 8);

@@ -18,7 +18,9 @@ fn a_module_is_tuned_and_its_outputs_compared() {
     let baseline = &results.trials[0];
     assert_eq!((baseline.phase, baseline.outcome), (Phase::Baseline, Outcome::Ok), "{baseline:?}");
     assert_eq!(baseline.workload, "module");
-    assert!(!baseline.effect.is_empty() && (3..=5).contains(&baseline.samples.len()));
+    assert!(!baseline.effect.is_empty() && baseline.samples.len() == 4);
+    // Each repetition calls the module for about a second, whatever one call takes.
+    assert!(baseline.wall_s - baseline.overhead_s > 2.0, "{baseline:?}");
     // A machine that does other things may make any trial late.
     let failed = |trial: &&wan22_tune::trial::Trial| {
         !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted | Outcome::Timeout)

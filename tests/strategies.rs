@@ -132,7 +132,7 @@ fn a_search_goes_on_from_what_is_known_as_it_would_have() {
         let first = vec![recorded.space.baseline()];
         let whole = Plan { first, ..plan(strategy, 5) };
         let uninterrupted = search(&recorded, &whole, 45).observations;
-        for cut in [1, 7, 25, 33] {
+        for cut in [1, 7, 25, 33, 38, 41] {
             let known = uninterrupted[..cut].to_vec();
             let resumed = Plan { known, ..whole.clone() };
             let resumed = search(&recorded, &resumed, 45 - cut).observations;

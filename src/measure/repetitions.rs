@@ -45,11 +45,15 @@ impl Repetitions {
     }
 
     /// Those of a trial in `phase`. The two sides of a pair are measured equally often, since the
-    /// median of few repetitions depends a little on how many they are; the first trial takes long
-    /// to set up because it makes the reference.
+    /// median of few repetitions depends a little on how many they are; and a tune's first process
+    /// is slow to set up, so that it would always measure the most.
     pub fn in_phase(self, phase: Phase) -> Self {
         let fixed = Self::exactly(FIXED.clamp(self.least, self.most));
-        if matches!(phase, Phase::Baseline | Phase::Confirmation) { fixed } else { self }
+        if matches!(phase, Phase::Calibration | Phase::Baseline | Phase::Confirmation) {
+            fixed
+        } else {
+            self
+        }
     }
 
     /// How many, when setting up took `setup_s` seconds and the first of them `first_s`.
@@ -71,8 +75,10 @@ mod tests {
         let usual = |setup_s, first_s| Repetitions::USUAL.count(setup_s, first_s);
         assert_eq!([usual(3.2, 6.81 / 4.0), usual(3.2, 6.79 / 4.0)], [4, 5]);
         assert_eq!([usual(0.1, 2.0), usual(60.0, 2.0), usual(1.0, 0.0)], [3, 5, 5]);
-        let of_pairs = Repetitions::USUAL.in_phase(Phase::Confirmation);
-        assert_eq!([of_pairs.count(0.1, 2.0), of_pairs.count(60.0, 2.0)], [4, 4]);
+        for phase in [Phase::Calibration, Phase::Baseline, Phase::Confirmation] {
+            let fixed = Repetitions::USUAL.in_phase(phase);
+            assert_eq!([fixed.count(0.1, 2.0), fixed.count(60.0, 2.0)], [4, 4], "{phase}");
+        }
         let seven = Repetitions::exactly(7);
         assert_eq!([seven, seven.in_phase(Phase::Confirmation)].map(|r| r.count(0.1, 2.0)), [7, 7]);
     }

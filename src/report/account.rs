@@ -20,8 +20,8 @@ pub struct Account {
     pub measured_s: f64,
     /// Seconds of trials outside the repetitions: start, libtorch, weights, warm-up.
     pub overhead_s: f64,
-    /// The median share of it in trials that measured as often as was asked, the first one, which
-    /// also makes the reference, left out; `None` without one.
+    /// The median share of it in good trials of [`LEAST`] repetitions and more, without the one
+    /// that also measured the machine's peak; `None` without any.
     pub overhead_share: Option<f64>,
 }
 
@@ -89,7 +89,8 @@ impl Account {
 
 fn overhead_share(trials: &[Trial]) -> Option<f64> {
     let in_full = |trial: &&Trial| {
-        trial.peak.is_none() && trial.samples.len() >= LEAST as usize && trial.wall_s > 0.0
+        let is_whole = trial.outcome == Outcome::Ok && trial.samples.len() >= LEAST as usize;
+        is_whole && trial.peak.is_none() && trial.wall_s > 0.0
     };
     let shares = trials.iter().filter(in_full).map(|trial| trial.overhead_s / trial.wall_s);
     stats::median(&shares.collect::<Vec<f64>>())

@@ -61,6 +61,7 @@ pub fn json(results: &Results) -> Result<String> {
             "spent_s": account.spent_s,
             "measured_s": account.measured_s,
             "overhead_s": account.overhead_s,
+            "overhead_share": account.overhead_share,
         },
         "noise": {
             "baseline_repeats": drift.as_ref().map_or(0, |drift| drift.repeats.len()),
