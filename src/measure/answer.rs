@@ -166,9 +166,14 @@ impl Answer {
         }
         is_duration("run_queue_share", sample.run_queue_share)?;
         is_duration("wall_s", wall_s)?;
+        self.keep(sample, wall_s);
+        Ok(())
+    }
+
+    /// Keeps a repetition that took `wall_s` seconds in all.
+    pub fn keep(&mut self, sample: Sample, wall_s: f64) {
         self.measured_s += wall_s;
         self.samples.push(sample);
-        Ok(())
     }
 
     /// Whether everything that a good trial says was said.

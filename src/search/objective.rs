@@ -145,7 +145,7 @@ impl<'a> Objective<'a> {
 
     /// The share of the search that is left, where repeats are the strategy's affair: 1 at its
     /// beginning, 0 at its end.
-    pub(super) fn left(&self) -> Option<f64> {
+    pub(super) fn share_left(&self) -> Option<f64> {
         let memory = self.memory.borrow();
         let left = memory.measure.left()? as f64;
         Some(left / (left + memory.observations.len() as f64))

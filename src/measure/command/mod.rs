@@ -57,8 +57,8 @@ impl Runs<'_> {
             answer.peak_rss_bytes = answer.peak_rss_bytes.max(run.peak_rss_bytes);
             match self.judge(&run, source.as_ref(), started)? {
                 Ok(sample) if round >= self.command.warmup => {
-                    answer.measured_s += sample.seconds;
-                    answer.samples.push(sample);
+                    let wall_s = sample.seconds;
+                    answer.keep(sample, wall_s);
                 }
                 Ok(_) => {}
                 Err((outcome, detail)) => {

@@ -167,7 +167,7 @@ impl Modelled {
         }
         let lesson = self.lesson(objective, observed, design);
         data.expect(lesson.prior(objective.space(), &objective.observations()).as_ref());
-        let is_late = objective.left().is_some_and(|left| left <= REPEAT_FROM);
+        let is_late = objective.share_left().is_some_and(|share| share <= REPEAT_FROM);
         if is_late && asked.is_empty() && observed.is_multiple_of(REPEAT) {
             let doubtful = repeat::doubtful(objective.space(), &data, &lesson.scales);
             if let Some(doubtful) = doubtful {
