@@ -13,15 +13,21 @@ const CONFIRMATION_SHARE: f64 = 0.25;
 /// The same where noise asks for many pairs.
 const NOISY_SHARE: f64 = 0.4;
 
-/// Pairs that the confirmation needs before it can prove anything; a small budget keeps at
-/// least these, at the price of the search.
-const FEWEST_PAIRS: u32 = 4;
+/// Pairs that the confirmation needs before it can prove anything: a small budget keeps these
+/// whatever they leave the search,
+const FEWEST_PAIRS: u32 = 3;
+
+/// and one more where that leaves the search enough.
+const SOUND_PAIRS: u32 = 4;
 
 /// What pairs may take longer than the trials before them.
 pub const SLACK: f64 = 1.1;
 
-/// The most of a small budget that the confirmation may keep.
+/// The most of a small budget that the confirmation may keep for that one more,
 const LARGEST_SHARE: f64 = 0.65;
+
+/// and for the fewest: beyond, nothing is left to be proven.
+const WHOLE_SHARE: f64 = 0.8;
 
 /// Time for writing the report.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -82,10 +88,9 @@ impl Budget {
     pub fn reserve(&self, trial: Duration, pairs: f64) -> Duration {
         let share = (trial * 2).mul_f64(pairs).min(self.total.mul_f64(NOISY_SHARE));
         let share = share.max(self.total.mul_f64(CONFIRMATION_SHARE));
-        (trial * (2 * FEWEST_PAIRS))
-            .mul_f64(SLACK)
-            .max(share)
-            .min(self.total.mul_f64(LARGEST_SHARE))
+        let least =
+            |pairs: u32, most| (trial * (2 * pairs)).mul_f64(SLACK).min(self.total.mul_f64(most));
+        share.max(least(FEWEST_PAIRS, WHOLE_SHARE)).max(least(SOUND_PAIRS, LARGEST_SHARE))
     }
 
     /// What is left for the search beside that.
@@ -172,7 +177,10 @@ mod tests {
         let reserve = |total, trial, pairs| Budget::start(seconds(total)).reserve(trial, pairs);
         // Eight trials, and a tenth more.
         assert_eq!(reserve(120, seconds(7), 100.0), Duration::from_millis(61_600));
-        assert_eq!(reserve(120, seconds(30), 100.0), seconds(78));
+        // Three of them, and a tenth more.
+        assert_eq!(reserve(120, seconds(13), 100.0), Duration::from_millis(85_800));
+        assert_eq!(reserve(120, seconds(11), 100.0), seconds(78));
+        assert_eq!(reserve(120, seconds(30), 100.0), seconds(96));
         assert_eq!(reserve(1800, seconds(9), 10.0), seconds(450));
         assert_eq!(reserve(1800, seconds(9), 30.0), seconds(540));
         assert_eq!(reserve(1800, seconds(9), 100.0), seconds(720));
