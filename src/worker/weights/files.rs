@@ -10,7 +10,7 @@ use memmap2::{Mmap, MmapOptions};
 use safetensors::{Dtype, SafeTensors};
 use tch::{Kind, Tensor};
 
-use super::filled;
+use super::fresh::Form;
 
 /// The file names, without extension, under which diffusers and transformers save a model.
 const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
@@ -132,8 +132,10 @@ impl Files {
         self.tensors.get(name).map(|entry| entry.shape.as_slice())
     }
 
-    /// The tensor, cast to `kind`. Only its own bytes are mapped, and only while they are copied.
-    pub fn tensor(&self, name: &str, shape: &[i64], kind: Kind) -> Result<Tensor, Unfit> {
+    /// The tensor, cast to its `form`'s kind. Only its own bytes are mapped, and only while they are
+    /// copied.
+    pub fn tensor(&self, name: &str, form: Form<'_>) -> Result<Tensor, Unfit> {
+        let Form { shape, kind, .. } = form;
         let entry = self.tensors.get(name).ok_or(Unfit::Missing)?;
         if entry.shape != shape {
             return Err(Unfit::Misshapen(format!("{:?}", entry.shape)));
@@ -152,7 +154,7 @@ impl Files {
             return Ok(Tensor::empty(shape, (kind, tch::Device::Cpu)));
         }
         let map = entry.map().map_err(|error| Unfit::Misshapen(format!("unreadable ({error})")))?;
-        Ok(filled(shape, kind, |start, length| {
+        Ok(form.filled(|start, length| {
             let bytes = &map[start as usize * size..(start + length) as usize * size];
             Tensor::from_data_size(bytes, &[length], stored)
         }))
@@ -178,7 +180,8 @@ mod tests {
         let files = Files::open(&folder).unwrap();
         let shape = files.shape("shared.weight").unwrap().to_vec();
         // Stored as bfloat16: no cast makes the copy.
-        let tensor = files.tensor("shared.weight", &shape, Kind::BFloat16).ok().unwrap();
+        let form = Form { shape: &shape, strides: None, kind: Kind::BFloat16 };
+        let tensor = files.tensor("shared.weight", form).ok().unwrap();
         let address = tensor.data_ptr() as usize;
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let holds = |line: &&str| {

@@ -8,6 +8,7 @@
 //! pages lie where that thread's memory policy puts them, and never where a mapped file does.
 
 mod files;
+mod fresh;
 mod pages;
 mod random;
 
@@ -21,11 +22,8 @@ use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
 
 use files::Files;
+use fresh::{Form, addresses};
 use random::Block;
-
-/// How many elements are copied at a time: below ATen's grain (32768), above which it would hand
-/// a part to its pool and another thread would touch the pages first.
-const CHUNK: i64 = 16_384;
 
 /// Bytes from which a tensor counts as large.
 const LARGE: usize = 64 << 20;
@@ -142,10 +140,11 @@ impl Weights {
         )
     }
 
-    fn tensor(&self, name: String, shape: &[i64], init: Init, kind: Kind) -> Tensor {
+    fn tensor(&self, name: String, form: Form<'_>, init: Init) -> Tensor {
+        let Form { shape, kind, .. } = form;
         let tensor = match &self.source {
-            Source::Random(block) => Ok(block.tensor(&name, shape, init, kind)),
-            Source::Files(files) => files.tensor(&name, shape, kind),
+            Source::Random(block) => Ok(block.tensor(&name, form, init)),
+            Source::Files(files) => files.tensor(&name, form),
             Source::Names => Err(files::Unfit::Unwanted),
         };
         let mut account = self.account.borrow_mut();
@@ -171,12 +170,6 @@ impl Weights {
 /// Where a tensor lies, if it is large.
 fn place(tensor: &Tensor) -> Option<Range<usize>> {
     Some(addresses(tensor)).filter(|addresses| addresses.len() >= LARGE)
-}
-
-/// Where a contiguous tensor lies.
-fn addresses(tensor: &Tensor) -> Range<usize> {
-    let start = tensor.data_ptr() as usize;
-    start..start + tensor.numel() * tensor.kind().elt_size_in_bytes()
 }
 
 fn list(report: &mut String, what: &str, names: &[String]) {
@@ -225,25 +218,21 @@ impl Scope<'_> {
 
     /// The tensor `name` of this scope, contiguous. What is wrong with it [`Weights::finish`] tells.
     pub fn tensor(&self, name: &str, shape: &[i64], init: Init) -> Tensor {
+        self.strided(name, shape, None, init)
+    }
+
+    /// The same with these strides, which leave no gaps, instead of a contiguous tensor's.
+    pub fn strided(
+        &self,
+        name: &str,
+        shape: &[i64],
+        strides: Option<&[i64]>,
+        init: Init,
+    ) -> Tensor {
         let name = format!("{}{name}", self.prefix);
         let is_faint = self.is_faint && matches!(init, Init::Kernel);
         let init = if is_faint { Init::FaintKernel } else { init };
-        self.weights.tensor(name, shape, init, self.kind).to_device(self.device)
+        let form = Form { shape, strides, kind: self.kind };
+        self.weights.tensor(name, form, init).to_device(self.device)
     }
-}
-
-/// A new tensor filled by the calling thread alone: `chunk` gives the flat elements from `start`,
-/// as many as it likes up to `length`.
-fn filled(shape: &[i64], kind: Kind, mut chunk: impl FnMut(i64, i64) -> Tensor) -> Tensor {
-    let tensor = Tensor::empty(shape, (kind, Device::Cpu));
-    pages::populate(addresses(&tensor));
-    let (flat, total) = (tensor.view(-1), tensor.numel() as i64);
-    let mut start = 0;
-    while start < total {
-        let piece = chunk(start, CHUNK.min(total - start));
-        let length = piece.numel() as i64;
-        flat.narrow(0, start, length).copy_(&piece);
-        start += length;
-    }
-    tensor
 }

@@ -2,9 +2,10 @@
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore as _, SeedableRng};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use super::{Init, filled};
+use super::Init;
+use super::fresh::Form;
 
 /// A prime, so that no matrix sees the same row twice in a row's reach.
 const LENGTH: i64 = 1_000_003;
@@ -28,7 +29,8 @@ impl Block {
     }
 
     /// A tensor of the block's numbers, from a place that depends on the tensor's name.
-    pub fn tensor(&self, name: &str, shape: &[i64], init: Init, kind: Kind) -> Tensor {
+    pub fn tensor(&self, name: &str, form: Form<'_>, init: Init) -> Tensor {
+        let Form { shape, kind, .. } = form;
         let offset = (hash(name) % LENGTH as u64) as i64;
         let total = shape.iter().product::<i64>();
         // Of a small tensor's block only what it takes is scaled.
@@ -40,7 +42,7 @@ impl Block {
         let (mean, spread) = moments(shape, init);
         let scaled = (numbers * spread).g_add_scalar_(mean).to_kind(kind);
         let length = scaled.numel() as i64;
-        filled(shape, kind, |start, most| {
+        form.filled(|start, most| {
             let place = (offset + start) % length;
             scaled.narrow(0, place, most.min(length - place))
         })
@@ -72,11 +74,16 @@ fn hash(name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Kind;
+
+    fn contiguous(shape: &[i64], kind: Kind) -> Form<'_> {
+        Form { shape, strides: None, kind }
+    }
 
     #[test]
     fn weights_depend_on_seed_and_name_alone() {
-        let tensor =
-            |seed, name| Block::new(seed).tensor(name, &[30, 50], Init::Kernel, Kind::Float);
+        let form = contiguous(&[30, 50], Kind::Float);
+        let tensor = |seed, name| Block::new(seed).tensor(name, form, Init::Kernel);
         assert_eq!(tensor(1, "a.weight"), tensor(1, "a.weight"));
         assert_ne!(tensor(1, "a.weight"), tensor(2, "a.weight"));
         assert_ne!(tensor(1, "a.weight"), tensor(1, "b.weight"));
@@ -85,12 +92,13 @@ mod tests {
     /// A tensor longer than the block is filled to its end, at the spread asked for.
     #[test]
     fn long_tensors_wrap_around_the_block() {
-        let tensor = Block::new(3).tensor("w", &[1500, 1000], Init::Kernel, Kind::Float);
+        let tensor =
+            Block::new(3).tensor("w", contiguous(&[1500, 1000], Kind::Float), Init::Kernel);
         let flat = tensor.view(-1);
         assert_eq!(flat.narrow(0, 0, 1000), flat.narrow(0, LENGTH, 1000));
         let spread = tensor.std(true).double_value(&[]) * 1000.0_f64.sqrt();
         assert!((spread - 1.0).abs() < 0.01, "{spread}");
-        let gains = Block::new(3).tensor("g", &[1000], Init::Gain, Kind::BFloat16);
+        let gains = Block::new(3).tensor("g", contiguous(&[1000], Kind::BFloat16), Init::Gain);
         assert!((gains.mean(Kind::Float).double_value(&[]) - 1.0).abs() < 0.01);
     }
 }

@@ -34,9 +34,8 @@ impl CausalConv3d {
         options: VaeOptions,
     ) -> Self {
         let [t, h, w] = kernel;
-        let weight = scope.tensor("weight", &[outputs, inputs, t, h, w], Init::Kernel);
         Self {
-            weight: options.lay_out(weight),
+            weight: options.kernel(scope, &[outputs, inputs, t, h, w]),
             bias: scope.tensor("bias", &[outputs], Init::Bias),
             kernel,
             stride: [1, 1, 1],
@@ -95,9 +94,8 @@ pub struct Conv2d {
 impl Conv2d {
     /// A square kernel, padded by half.
     pub fn new(scope: &Scope, inputs: i64, outputs: i64, kernel: i64, options: VaeOptions) -> Self {
-        let weight = scope.tensor("weight", &[outputs, inputs, kernel, kernel], Init::Kernel);
         Self {
-            weight: options.lay_out(weight),
+            weight: options.kernel(scope, &[outputs, inputs, kernel, kernel]),
             bias: scope.tensor("bias", &[outputs], Init::Bias),
             stride: 1,
             padding: kernel / 2,
@@ -125,21 +123,32 @@ impl Conv2d {
 }
 
 impl VaeOptions {
+    fn kernel(self, scope: &Scope, shape: &[i64]) -> Tensor {
+        let strides = self.channels_last.then(|| channels_last(shape));
+        scope.strided("weight", shape, strides.as_deref(), Init::Kernel)
+    }
+
     /// The tensor, its channels innermost where that is asked for.
     pub fn lay_out(self, tensor: Tensor) -> Tensor {
         if !self.channels_last {
             return tensor;
         }
         let size = tensor.size();
-        let mut stride = vec![0; size.len()];
-        stride[1] = 1;
-        let mut step = size[1];
-        for axis in (0..size.len()).rev().filter(|&axis| axis != 1) {
-            stride[axis] = step;
-            step *= size[axis];
-        }
-        let mut laid = Tensor::empty_strided(&size, &stride, (tensor.kind(), tensor.device()));
+        let options = (tensor.kind(), tensor.device());
+        let mut laid = Tensor::empty_strided(&size, &channels_last(&size), options);
         laid.copy_(&tensor);
         laid
     }
+}
+
+/// The strides of a tensor of this shape whose second axis is innermost.
+fn channels_last(shape: &[i64]) -> Vec<i64> {
+    let mut strides = vec![0; shape.len()];
+    strides[1] = 1;
+    let mut step = shape[1];
+    for axis in (0..shape.len()).rev().filter(|&axis| axis != 1) {
+        strides[axis] = step;
+        step *= shape[axis];
+    }
+    strides
 }
