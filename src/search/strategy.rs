@@ -7,16 +7,17 @@ use super::model::{Modelled, Voice};
 use super::objective::Objective;
 use super::{annealing, propose, random, simplex, swarm};
 
-use Voice::{Any, Both, Elsewhere, Forest as Trees, Guess, Mutation, Process};
+use Voice::{Any, Both, Elsewhere, Forest as Trees, Guess, Mutation, Process, Switch};
 
 const PROCESS: [Voice; 8] = [Process, Process, Process, Process, Process, Process, Process, Any];
 const FOREST: [Voice; 8] = [Trees, Trees, Trees, Trees, Trees, Trees, Trees, Any];
 /// Models whose errors differ, and steps that trust none of them, in turn.
 const PORTFOLIO: [Voice; 10] =
     [Both, Mutation, Both, Any, Process, Mutation, Trees, Elsewhere, Both, Any];
-/// Where stages tell what the whole costs: what knows so much may be believed.
+/// Where stages tell what the whole costs: what knows so much may be believed, but for categories
+/// that it has seen in bad company only.
 const WITH_STAGES: [Voice; 10] =
-    [Guess, Process, Guess, Process, Guess, Elsewhere, Guess, Process, Guess, Elsewhere];
+    [Guess, Process, Guess, Switch, Guess, Elsewhere, Guess, Process, Guess, Switch];
 
 /// A strategy's name on the command line and in the journal.
 #[derive(
@@ -51,7 +52,7 @@ pub enum StrategyName {
     /// Expected improvement under a random forest.
     Forest,
     /// Gaussian process, forest, both together, and steps that trust neither, in turn; the
-    /// process alone, and its best guess, where it knows the stages.
+    /// process alone, its best guess, and other categories of the best, where it knows the stages.
     #[default]
     Portfolio,
 }

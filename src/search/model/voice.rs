@@ -5,6 +5,7 @@ use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::data::Data;
+use super::kernel::Scales;
 use super::{CONDITIONED_ON, Forest, Lesson, Pool, Process, Promise, Success};
 use crate::search::draw::Draw;
 use crate::space::Candidate;
@@ -24,6 +25,9 @@ pub(in crate::search) enum Voice {
     /// The same with one knob held away from where it is in the best: good values of the others
     /// hide from a search that has settled in another category.
     Elsewhere,
+    /// The best in another category, the one that may cost least with the doubt in its favour: what
+    /// models miss is mostly a category that they have seen in bad company only.
+    Switch,
     /// One of the best, changed a little.
     Mutation,
     /// A candidate drawn evenly: no model knows what it has no inkling of.
@@ -32,6 +36,8 @@ pub(in crate::search) enum Voice {
 
 /// How often a knob of categories is held away from the best's, where there are any.
 const CATEGORIES_FIRST: f64 = 0.7;
+/// Deviations below its mean that a category may lie.
+const HOPE: f64 = 2.0;
 /// A gain over the best, in logs, that makes a guess worth a trial.
 const NOTICED: f64 = 0.002;
 /// Mutants tried for one that is new and may succeed.
@@ -59,6 +65,7 @@ impl Choice<'_, '_> {
         match voice {
             Voice::Any => pool.any(rng),
             Voice::Mutation => self.mutant(&pool, rng),
+            Voice::Switch => self.switch(&mut pool, rng),
             Voice::Process => self.modelled(&mut pool, (true, false), rng, |_| true),
             Voice::Guess => self.guess(&mut pool, rng),
             Voice::Forest => self.modelled(&mut pool, (false, true), rng, |_| true),
@@ -77,8 +84,7 @@ impl Choice<'_, '_> {
     ) -> Candidate {
         let space = self.draw.space();
         let scales = self.lesson.scales.varied(rng);
-        let told = with_process.then(|| self.data.clone().thinned(CONDITIONED_ON));
-        let process = told.and_then(|told| Process::new(space, told, &scales));
+        let process = with_process.then(|| self.process(&scales)).flatten();
         let forest = (with_forest || process.is_none()).then(|| Forest::new(space, self.data, rng));
         let predict = |candidates: &[Candidate]| match (&process, &forest) {
             (Some(process), Some(forest)) => {
@@ -95,9 +101,7 @@ impl Choice<'_, '_> {
     /// What a Gaussian process expects to be the cheapest; where that is the best again in all but
     /// what changes nothing, the most promising. The forest's choice, where there is no process.
     fn guess(&self, pool: &mut Pool<'_, '_, '_>, rng: &mut Xoshiro256PlusPlus) -> Candidate {
-        let space = self.draw.space();
-        let told = self.data.clone().thinned(CONDITIONED_ON);
-        let Some(process) = Process::new(space, told, &self.lesson.scales) else {
+        let Some(process) = self.process(&self.lesson.scales) else {
             return self.modelled(pool, (false, true), rng, |_| true);
         };
         let predict = |candidates: &[Candidate]| process.predict(candidates);
@@ -109,6 +113,24 @@ impl Choice<'_, '_> {
             return guess;
         }
         Promise::new(predict, self.data, self.success.as_ref()).best_of(&pool.candidates)
+    }
+
+    /// The process of what was observed; `None` where it can't be had.
+    fn process(&self, scales: &Scales) -> Option<Process> {
+        Process::new(self.draw.space(), self.data.clone().thinned(CONDITIONED_ON), scales)
+    }
+
+    /// A guess, where no other category is left to be tried.
+    fn switch(&self, pool: &mut Pool<'_, '_, '_>, rng: &mut Xoshiro256PlusPlus) -> Candidate {
+        let best = &self.data.candidates[self.data.best(1)[0]];
+        let mut switched = self.draw.switched(best);
+        switched.retain(|other| pool.is_new(other) && self.allows(other));
+        let process = self.process(&self.lesson.scales).filter(|_| !switched.is_empty());
+        let Some(process) = process else { return self.guess(pool, rng) };
+        let told = process.predict(&switched).into_iter();
+        let hopes = told.map(|(mean, deviation)| mean - HOPE * deviation).zip(&switched);
+        let least = hopes.min_by(|(a, _), (b, _)| a.total_cmp(b));
+        least.map_or_else(|| pool.any(rng), |(_, other)| other.clone())
     }
 
     /// Whether the candidate has enough of a chance to succeed.

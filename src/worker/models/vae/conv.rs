@@ -135,7 +135,7 @@ impl VaeOptions {
         }
         let size = tensor.size();
         let options = (tensor.kind(), tensor.device());
-        let mut laid = Tensor::empty_strided(&size, &channels_last(&size), options);
+        let mut laid = Tensor::empty_strided(&size, channels_last(&size), options);
         laid.copy_(&tensor);
         laid
     }
