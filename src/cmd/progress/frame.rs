@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use console::{Style, measure_text_width, truncate_str};
+use console::{measure_text_width, truncate_str};
 
+use super::bar::phases;
 use super::chart::Chart;
+use super::look::Look;
 use super::state::{Ended, Spread, Standing, State};
 use crate::own::Yardstick;
 use crate::own::metric::Goal;
 use crate::report::number::{count, gain, percent};
 use crate::report::plot::shown_scores;
 use crate::report::table::plain;
-use crate::trial::{Outcome, Phase};
+use crate::trial::Outcome;
 
 /// The chart's lines, where there is room.
 const CHART: (usize, usize) = (4, 12);
@@ -21,32 +23,6 @@ const WIDE: usize = 60;
 const NAME: usize = 12;
 /// The width of a line of trials before the candidate.
 const LABEL: usize = 10;
-
-/// How the parts of a view look.
-#[derive(Clone, Debug)]
-pub struct Look {
-    strong: Style,
-    faint: Style,
-    best: Style,
-    good: Style,
-    doubtful: Style,
-    bad: Style,
-}
-
-impl Look {
-    /// With colours, or without as `NO_COLOR` asks.
-    pub fn new(colours: bool) -> Self {
-        let style = || Style::new().for_stderr().force_styling(colours);
-        Self {
-            strong: style().bold(),
-            faint: style().dim(),
-            best: style().cyan(),
-            good: style().green(),
-            doubtful: style().yellow(),
-            bad: style().red(),
-        }
-    }
-}
 
 /// The view in at most `height` lines of at most `width` columns.
 pub fn frame(state: &State, elapsed: Duration, size: (usize, usize), look: &Look) -> Vec<String> {
@@ -107,56 +83,6 @@ fn head(state: &State, elapsed: Duration, width: usize, look: &Look) -> String {
     let left = truncate_str(&plain(&state.machine), room, "\u{2026}").into_owned();
     let gap = " ".repeat(room + 2 - measure_text_width(&left));
     format!("{}{gap}{right}", look.strong.apply_to(left))
-}
-
-/// The budget by phase: names, and a bar of what was spent in each, what is left, and what is kept
-/// for the confirmation.
-fn phases(state: &State, elapsed: Duration, width: usize, look: &Look) -> [String; 2] {
-    let standing = &state.standing;
-    let mut segments: Vec<(String, f64)> =
-        standing.spent.iter().map(|(phase, seconds)| (phase.to_string(), *seconds)).collect();
-    let known: f64 = segments.iter().map(|segment| segment.1).sum();
-    if let Some(current) = &state.current {
-        let running = (elapsed.as_secs_f64() - known).max(0.0);
-        match segments.iter_mut().find(|segment| segment.0 == current.phase.to_string()) {
-            Some(segment) => segment.1 += running,
-            None => segments.push((current.phase.to_string(), running)),
-        }
-    }
-    // What is left is all that it can still take, whatever breaks there were before.
-    let gone: f64 = segments.iter().map(|segment| segment.1).sum();
-    let whole = gone.max(elapsed.as_secs_f64()) + state.budget.left().as_secs_f64();
-    let cells = |seconds: f64| (seconds / whole.max(1e-9) * width as f64).round() as usize;
-    let confirming = segments.iter().any(|s| s.0 == Phase::Confirmation.to_string());
-    let kept = standing
-        .trial
-        .filter(|_| !confirming)
-        .map_or(0.0, |trial| state.budget.reserve(trial, standing.pairs).as_secs_f64());
-    let (mut names, mut bar, mut used) = (String::new(), String::new(), 0);
-    for (i, (name, seconds)) in segments.iter().enumerate() {
-        let length = cells(*seconds).max(1).min(width.saturating_sub(used));
-        let fill = if i % 2 == 0 { "\u{2588}" } else { "\u{2593}" };
-        bar.push_str(&look.best.apply_to(fill.repeat(length)).to_string());
-        names.push_str(&label(name, length));
-        used += length;
-    }
-    let kept = cells(kept).min(width.saturating_sub(used));
-    let open = width.saturating_sub(used + kept);
-    bar.push_str(&look.faint.apply_to("\u{2591}".repeat(open)).to_string());
-    bar.push_str(&look.faint.apply_to("\u{2592}".repeat(kept)).to_string());
-    names.push_str(&label("", open));
-    names.push_str(&label(if kept > 12 { "confirmation" } else { "" }, kept));
-    [look.faint.apply_to(names.trim_end()).to_string(), bar]
-}
-
-/// A name in exactly so many columns; cut, or left out where less than three letters of it fit.
-fn label(name: &str, width: usize) -> String {
-    let shown = match width {
-        _ if name.len() < width => name.to_owned(),
-        5.. => format!("{}\u{2026}", &name[..width - 2]),
-        _ => String::new(),
-    };
-    format!("{shown:<width$}")
 }
 
 fn best(state: &State, width: usize, look: &Look) -> String {
@@ -318,6 +244,7 @@ mod tests {
     use crate::budget::Budget;
     use crate::measure::Repetitions;
     use crate::report::fixture::{Made, number, simulated};
+    use crate::trial::Phase;
 
     fn state(made: &Made, gone: u64) -> State {
         let budget = Budget::on(|| Duration::from_secs(5), Duration::from_secs(240));

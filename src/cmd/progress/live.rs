@@ -9,8 +9,9 @@ use std::time::Duration;
 use console::{Term, colors_enabled_stderr, measure_text_width};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::frame::{Look, frame};
+use super::frame::frame;
 use super::lines::opening;
+use super::look::Look;
 use super::state::State;
 use crate::cmd::terminal::{fitted, tell};
 use crate::report::table::plain;

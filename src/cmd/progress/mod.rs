@@ -4,11 +4,13 @@
 //! for programs (`events`); nothing with `--quiet`. Progress goes to stderr, results and events
 //! to stdout.
 
+mod bar;
 mod chart;
 mod events;
 mod frame;
 mod lines;
 mod live;
+mod look;
 mod state;
 
 use std::io::IsTerminal;
