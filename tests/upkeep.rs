@@ -212,6 +212,10 @@ fn a_short_tune_only_looks_further() {
     let counts = of.map(|phase| count(&trials, phase));
     assert_eq!((counts[0], counts[2], counts[3]), (1, 0, 0), "{counts:?}");
     assert!(counts[1] >= 2 && count(&trials, Phase::Confirmation) >= 6, "{counts:?}");
+    // Three pairs, without which nothing is proven, rather than a third candidate.
+    let trials = tune(improves, 9, &[]);
+    let counts = of.map(|phase| count(&trials, phase));
+    assert_eq!((counts[0], count(&trials, Phase::Confirmation)), (1, 6), "{counts:?}");
 }
 
 #[test]

@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn candidates_proposed_together_are_new_and_differ() {
-        const VOICES: [Voice; 3] = [Voice::Both, Voice::Mutation, Voice::Elsewhere];
+        const VOICES: [Voice; 5] =
+            [Voice::Both, Voice::Mutation, Voice::Elsewhere, Voice::Switch, Voice::Guess];
         for observed in [4, 25, 40] {
             batch(&mut |objective, draw| Random.propose(objective, draw, 6), observed);
             batch(&mut |objective, draw| Grid::new().propose(objective, draw, 6), observed);

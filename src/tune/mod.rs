@@ -291,9 +291,10 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// About how many trials the search can still pay for, if they take as long as the baseline's.
+    /// About how many trials the search can still pay for, if they take as long as the baseline's
+    /// and find something to confirm.
     pub fn trials_left(&self) -> usize {
-        self.left_for_search().div_duration_f64(self.baseline_trial()) as usize
+        self.left_beside_reserve().div_duration_f64(self.baseline_trial()) as usize
     }
 
     fn baseline_trial(&self) -> Duration {

@@ -177,7 +177,7 @@ impl Session<'_> {
         if settles { self.left_beside_reserve() } else { self.left_for_search() }
     }
 
-    fn left_beside_reserve(&self) -> Duration {
+    pub(super) fn left_beside_reserve(&self) -> Duration {
         let pairs = pairs_for(&Drift::of(&self.trials));
         self.budget.left_for_search(self.trial_in_pair(), pairs)
     }

@@ -41,6 +41,8 @@ impl Form<'_> {
         pages::populate(addresses(&tensor));
         let stage = self.stage();
         fill(&stage, chunk);
+        // One call, so by this thread only as long as ATen has a single one, as while a trial's
+        // models are built; pages are there already.
         tensor.copy_(&stage.view(self.shape));
         tensor
     }
@@ -51,6 +53,7 @@ impl Form<'_> {
         let needed = elements * self.kind.elt_size_in_bytes() as i64;
         STAGE.with_borrow_mut(|stage| {
             if stage.size1().unwrap_or(0) < needed {
+                *stage = bytes(0);
                 *stage = bytes(needed);
             }
             stage.narrow(0, 0, needed).view_dtype(self.kind)
@@ -94,9 +97,12 @@ mod tests {
         let laid = scope.strided("weight", &shape, Some(&strides), Init::Kernel);
         assert_eq!(laid.stride(), strides);
         assert_eq!(weights.places(), [addresses(&laid)]);
-        let bytes = residence::of(&weights.places()).unwrap_or_default().values().sum::<u64>();
-        let whole = 4 * shape.iter().product::<i64>() as u64;
-        assert!(bytes == 0 || bytes.abs_diff(whole) < whole / 100, "{bytes} of {whole}");
+        // Some kernels and containers do not tell.
+        if let Ok(residence) = residence::of(&weights.places()) {
+            let bytes = residence.values().sum::<u64>();
+            let whole = 4 * shape.iter().product::<i64>() as u64;
+            assert!(bytes.abs_diff(whole) < whole / 100, "{bytes} of {whole}");
+        }
         let plain = scope.tensor("weight", &shape, Init::Kernel);
         assert!(plain.is_contiguous() && plain == laid);
     }
