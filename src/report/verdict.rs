@@ -46,8 +46,8 @@ pub fn sentence(results: &Results) -> String {
             )
         }
         Verdict::NoGain(None) => format!(
-            "No significant gain: {pairs} of confirmation can prove nothing; the profile keeps \
-             the baseline."
+            "No significant gain: {pairs} of confirmation can prove nothing, a longer tune has time \
+             for more; the profile keeps the baseline."
         ),
     }
 }
