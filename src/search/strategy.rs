@@ -12,8 +12,7 @@ use Voice::{Any, Both, Elsewhere, Forest as Trees, Guess, Mutation, Process, Swi
 const PROCESS: [Voice; 8] = [Process, Process, Process, Process, Process, Process, Process, Any];
 const FOREST: [Voice; 8] = [Trees, Trees, Trees, Trees, Trees, Trees, Trees, Any];
 /// Models whose errors differ, and steps that trust none of them, in turn.
-const PORTFOLIO: [Voice; 10] =
-    [Both, Mutation, Both, Any, Process, Mutation, Trees, Elsewhere, Both, Any];
+const PORTFOLIO: [Voice; 6] = [Process, Both, Mutation, Guess, Both, Elsewhere];
 /// Where stages tell what the whole costs: what knows so much may be believed, but for categories
 /// that it has seen in bad company only.
 const WITH_STAGES: [Voice; 10] =

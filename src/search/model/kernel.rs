@@ -8,6 +8,13 @@
 //! Rasmussen, *Additive Gaussian processes*, 2011): a category that was better in one company is then
 //! expected to be so in another, and an unknown one costs no more than that knob may, where a
 //! product of correlations falls back to the mean of all.
+//!
+//! Along counts in steps (block sizes, tiles, threads) it is not only nearness that makes alike:
+//! vectors, caches and banks want numbers that can be divided, so that 64 may be more like 192 than
+//! like 80. Those with as many factors of two are kin, and the likelihood decides how much that
+//! matters.
+
+use std::collections::HashSet;
 
 use rand::Rng;
 
@@ -21,6 +28,9 @@ pub(super) struct Scales {
     pub lengths: Vec<f64>,
     /// The variance of what each knob does alone, relative to that of what all have in common.
     pub alone: Vec<f64>,
+    /// What kin have in common, relative to what near levels have, a knob; without effect where a
+    /// knob has no kin, and empty where none are looked for.
+    pub kin: Vec<f64>,
     /// Variance of noise and of what the model can't explain, relative to the signal's.
     pub noise: f64,
 }
@@ -36,22 +46,27 @@ pub(super) struct Usual {
     /// The variance of what a knob does alone, relative to that of what all have in common: the
     /// more, the more depends on what knobs do together.
     alone: f64,
+    /// What kin have in common, relative to what near levels have; `None` where they are not looked for.
+    kin: Option<f64>,
     /// Variance of noise, relative to the signal's.
     noise: f64,
 }
 
 /// Of what a whole costs.
 pub(super) const WHOLE: Usual =
-    Usual { length: 0.3, category_shrink: 1.0, alone: 0.3, noise: 1e-3 };
+    Usual { length: 0.3, category_shrink: 1.0, alone: 0.3, kin: Some(0.1), noise: 1e-3 };
 /// Of what a stage takes, and of what stages leave of the whole: most knobs are nothing to one
 /// stage, the others act by factors, and a stage that waits for nobody has less noise.
 pub(super) const STAGE: Usual =
-    Usual { length: 2.0, category_shrink: 0.0, alone: 0.1, noise: 1e-4 };
+    Usual { length: 2.0, category_shrink: 0.0, alone: 0.1, kin: None, noise: 1e-4 };
 
 /// Standard deviations of what is expected, in logarithms.
 const LENGTH_SPREAD: f64 = 1.0;
 const ALONE_SPREAD: f64 = 1.5;
+const KIN_SPREAD: f64 = 1.5;
 const NOISE_SPREAD: f64 = 1.5;
+/// The fewest levels among which kin are looked for.
+const FEWEST_KIN: usize = 4;
 /// Standard deviation of [`Scales::varied`], in logarithms.
 const VARIATION: f64 = 0.4;
 
@@ -64,9 +79,11 @@ impl Usual {
     /// The log density of `scales` before there is data, added to `height`, and its gradient to
     /// `gradient`, in the order of [`Scales::all_mut`].
     pub fn weigh(&self, space: &Space, scales: &Scales, height: &mut f64, gradient: &mut [f64]) {
+        let knobs = space.knobs.len();
         let lengths = space.knobs.iter().map(|knob| (self.log_length(space, knob), LENGTH_SPREAD));
-        let alone = space.knobs.iter().map(|_| (self.alone.ln(), ALONE_SPREAD));
-        let all = lengths.chain(alone).chain([(self.noise.ln(), NOISE_SPREAD)]);
+        let alone = vec![(self.alone.ln(), ALONE_SPREAD); knobs];
+        let kin = self.kin.into_iter().flat_map(|kin| vec![(kin.ln(), KIN_SPREAD); knobs]);
+        let all = lengths.chain(alone).chain(kin).chain([(self.noise.ln(), NOISE_SPREAD)]);
         for (((usual, spread), value), slope) in all.zip(scales.all()).zip(gradient) {
             let off = (value - usual) / spread;
             *height -= 0.5 * off * off;
@@ -81,22 +98,24 @@ impl Scales {
         Self {
             lengths: space.knobs.iter().map(|knob| usual.log_length(space, knob)).collect(),
             alone: vec![usual.alone.ln(); space.knobs.len()],
+            kin: usual.kin.map_or_else(Vec::new, |kin| vec![kin.ln(); space.knobs.len()]),
             noise: usual.noise.ln(),
         }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        2 * self.lengths.len() + 1
+        self.lengths.len() + self.alone.len() + self.kin.len() + 1
     }
 
     fn all(&self) -> impl Iterator<Item = f64> {
-        self.lengths.iter().chain(&self.alone).copied().chain([self.noise])
+        self.lengths.iter().chain(&self.alone).chain(&self.kin).copied().chain([self.noise])
     }
 
-    /// The lengths, what knobs do alone, the noise.
+    /// The lengths, what knobs do alone, what kin have in common, the noise.
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut f64> {
-        self.lengths.iter_mut().chain(&mut self.alone).chain([&mut self.noise])
+        let of_knobs = self.lengths.iter_mut().chain(&mut self.alone).chain(&mut self.kin);
+        of_knobs.chain([&mut self.noise])
     }
 
     /// Scales with lengths near these, by chance. One set that fits best is too sure of itself as
@@ -112,7 +131,8 @@ impl Scales {
     /// Keeps them where numbers stay sound.
     pub fn clamp(&mut self) {
         self.lengths.iter_mut().for_each(|length| *length = length.clamp(-3.0, 5.0));
-        self.alone.iter_mut().for_each(|alone| *alone = alone.clamp(-12.0, 6.0));
+        let relative = self.alone.iter_mut().chain(&mut self.kin);
+        relative.for_each(|relative| *relative = relative.clamp(-12.0, 6.0));
         self.noise = self.noise.clamp(-12.0, 1.0);
     }
 }
@@ -133,19 +153,21 @@ pub(super) struct Table {
     slope: Vec<Slope>,
 }
 
-/// By the logarithms of a knob's length scale and of what it does alone.
+/// By the logarithms of a knob's length scale, of what it does alone and of what kin have in common.
 #[derive(Clone, Copy, Debug)]
 struct Slope {
     length: f64,
     alone: f64,
+    kin: f64,
 }
 
 impl Kernel {
     pub fn new(space: &Space, scales: &Scales) -> Self {
-        let scales = scales.lengths.iter().zip(&scales.alone);
-        let table =
-            |(knob, (length, alone)): (&Knob, (&f64, &f64))| Table::new(knob, *length, alone.exp());
-        Self { tables: space.knobs.iter().zip(scales).map(table).collect() }
+        let table = |(k, knob): (usize, &Knob)| {
+            let kin = scales.kin.get(k).map_or(0.0, |kin| kin.exp());
+            Table::new(knob, scales.lengths[k], scales.alone[k].exp(), kin)
+        };
+        Self { tables: space.knobs.iter().enumerate().map(table).collect() }
     }
 
     pub fn between(&self, a: &Candidate, b: &Candidate) -> f64 {
@@ -161,18 +183,24 @@ impl Kernel {
     /// noise's, to `gradient`.
     pub fn add_slopes(&self, a: &Candidate, b: &Candidate, pull: f64, gradient: &mut [f64]) {
         let pull = pull * self.between(a, b);
-        let (by_length, by_alone) = gradient.split_at_mut(self.tables.len());
+        let (by_length, others) = gradient.split_at_mut(self.tables.len());
+        let (by_alone, others) = others.split_at_mut(self.tables.len());
+        let by_kin = others.split_last_mut().map_or(&mut [][..], |(_noise, by_kin)| by_kin);
         for (k, table) in self.tables.iter().enumerate() {
             let slope = table.slope[table.place(a.level(k), b.level(k))];
             by_length[k] += pull * slope.length;
             by_alone[k] += pull * slope.alone;
+            if let Some(by_kin) = by_kin.get_mut(k) {
+                *by_kin += pull * slope.kin;
+            }
         }
     }
 }
 
 impl Table {
-    fn new(knob: &Knob, log_length: f64, alone: f64) -> Self {
+    fn new(knob: &Knob, log_length: f64, alone: f64, kin: f64) -> Self {
         let levels = knob.levels.len();
+        let families = families(knob);
         let places = places(knob);
         let reach = (places[levels - 1] - places[0]).max(f64::MIN_POSITIVE);
         let apart = |pair: usize| {
@@ -180,9 +208,15 @@ impl Table {
             if knob.ordered { (places[a] - places[b]).abs() / reach } else { f64::from(a != b) }
         };
         let of_pair = |pair: usize| {
-            let (alike, by_length) = matern(apart(pair) * (-log_length).exp());
+            let near = matern(apart(pair) * (-log_length).exp());
+            let same = |families: &Vec<u32>| families[pair / levels] == families[pair % levels];
+            let (alike, by_length, by_kin) = match &families {
+                Some(families) => related(near, f64::from(same(families)), kin),
+                None => (near.0, near.1, 0.0),
+            };
             let share = alone * alike / (1.0 + alone * alike);
-            let slope = Slope { length: share * by_length, alone: share - alone / (1.0 + alone) };
+            let by_alone = share - alone / (1.0 + alone);
+            let slope = Slope { length: share * by_length, alone: by_alone, kin: share * by_kin };
             ((1.0 + alone * alike) / (1.0 + alone), slope)
         };
         let (factor, slope) = (0..levels * levels).map(of_pair).unzip();
@@ -208,6 +242,27 @@ fn places(knob: &Knob) -> Vec<f64> {
         Some(counts) => counts.into_iter().map(f64::ln).collect(),
         None => (0..knob.levels.len()).map(|level| level as f64).collect(),
     }
+}
+
+/// The factors of two in each level of a knob that counts in steps: where there are enough levels
+/// for that to be told from nearness, and it neither is the same everywhere nor tells all apart.
+fn families(knob: &Knob) -> Option<Vec<u32>> {
+    let twos = |value: &Value| match value {
+        Value::Number(number) if *number > 0 => Some(number.trailing_zeros()),
+        _ => None,
+    };
+    let families: Vec<u32> = knob.levels.iter().map(twos).collect::<Option<_>>()?;
+    let different = families.iter().collect::<HashSet<_>>().len();
+    let tells = knob.ordered && families.len() >= FEWEST_KIN;
+    (tells && different > 1 && different < families.len()).then_some(families)
+}
+
+/// How alike two levels are that are `near` to each other as [`matern`] says, and of the `same`
+/// family (1) or not (0), and its logarithm's derivatives by the logarithms of the length scale and
+/// of `kin`, which weighs kinship against nearness.
+fn related((near, by_length): (f64, f64), same: f64, kin: f64) -> (f64, f64, f64) {
+    let sum = near + kin * same;
+    (sum / (1.0 + kin), by_length * near / sum, kin * same / sum - kin / (1.0 + kin))
 }
 
 /// Matérn 3/2 at `distance` in length scales, and its logarithm's derivative by the logarithm
@@ -241,12 +296,32 @@ mod tests {
     }
 
     #[test]
+    fn counts_with_as_many_factors_of_two_are_kin() {
+        let text = "schema = 1\nname = 'x'\nwhy = 'x'\nbaseline = { preprocess_workers = 16 }\n[knob]\n\
+                    preprocess_workers = { why = '', values = [16, 32, 48, 80] }\n";
+        let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
+        // Nearness says nothing, and kinship as much: half of the factor's half.
+        let mut scales = Scales::usual(&space, &WHOLE);
+        (scales.lengths, scales.alone, scales.kin) = (vec![-6.0], vec![0.0], vec![0.0]);
+        let kernel = Kernel::new(&space, &scales);
+        for (level, expected) in [(0, 1.0), (1, 0.5), (2, 0.75), (3, 0.75)] {
+            let alike = kernel.between(&Candidate::new([0]), &Candidate::new([level]));
+            assert!((alike - expected).abs() < 1e-6, "{level}: {alike}");
+        }
+        let numbers = |levels: &[i64]| levels.iter().copied().map(Value::Number).collect();
+        for levels in [&[1, 2, 4, 8, 16][..], &[16, 32, 48], &[1, 3, 5, 7], &[0, 1, 2, 3]] {
+            let knob = Knob { levels: numbers(levels), ..space.knobs[0].clone() };
+            assert_eq!(families(&knob), None, "{levels:?}");
+        }
+    }
+
+    #[test]
     fn the_slope_of_the_covariance_is_what_a_small_step_changes() {
         let text = "schema = 1\nname = 'x'\nwhy = 'x'\nbaseline = { allocator = 'a', \
                     preprocess_workers = 1 }\n[knob]\nallocator = { why = '', values = ['a', 'b'] }\n\
-                    preprocess_workers = { why = '', values = [1, 2, 4, 8] }\n";
+                    preprocess_workers = { why = '', values = [1, 2, 3, 4, 6] }\n";
         let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
-        let scales = Scales::usual(&space, &STAGE);
+        let scales = Scales::usual(&space, &WHOLE);
         let (a, b) = (Candidate::new([0, 0]), Candidate::new([1, 2]));
         let mut gradient = vec![0.0; scales.len()];
         Kernel::new(&space, &scales).add_slopes(&a, &b, 1.0, &mut gradient);

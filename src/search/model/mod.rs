@@ -100,7 +100,10 @@ const STAGED_DESIGN: usize = 9;
 const REPEAT: usize = 2;
 /// The share of the search that is left when that begins: before, what is best is too far from the
 /// end to be in doubt.
-const REPEAT_FROM: f64 = 0.25;
+const REPEAT_FROM: f64 = 0.2;
+/// Candidates measured since the best was: then every other proposal goes elsewhere. What the models
+/// know best is where they settled, and a plateau that noise makes rough holds them for ever.
+const STALE: usize = 30;
 /// Points that scales are fitted to: likelihoods of more cost more than they tell.
 const FITTED_TO: usize = 110;
 /// Points that a process is conditioned on: the time of a proposal grows with their square.
@@ -179,12 +182,22 @@ impl Modelled {
         if pool.candidates.is_empty() {
             return None;
         }
-        let voices = if data.is_told_by_stages() { self.with_stages } else { self.voices };
-        // Candidates, not observations: repeats must not decide whose turn comes.
-        let turn = (data.len() + data.failed.len()).saturating_sub(design) % voices.len();
+        let voice = self.voice(&data, (data.len() + data.failed.len()).saturating_sub(design));
         let success = Success::new(objective.space(), &data, rng);
         let choice = voice::Choice { data: &data, draw, success, lesson: &lesson };
-        Some(Next::New(choice.by(voices[turn], pool, rng)))
+        Some(Next::New(choice.by(voice, pool, rng)))
+    }
+
+    /// Whose turn it is after so many candidates beyond the design: candidates, not observations, since
+    /// repeats must not decide it.
+    fn voice(&self, data: &Data, turn: usize) -> Voice {
+        if data.is_told_by_stages() {
+            return self.with_stages[turn % self.with_stages.len()];
+        }
+        let since = data.best(1).first().map_or(0, |best| data.len() - 1 - best);
+        let elsewhere = self.voices.iter().find(|voice| **voice == Voice::Elsewhere);
+        let elsewhere = elsewhere.filter(|_| since >= STALE && turn % 2 == 1);
+        *elsewhere.unwrap_or(&self.voices[turn % self.voices.len()])
     }
 
     /// What the first so many observations teach, the first `design` of them at once: a chain of

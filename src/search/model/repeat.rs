@@ -11,7 +11,7 @@ const TO_LEARN: f64 = 2.0;
 /// Noise, as a share of the cost, that is not worth another measurement.
 const NEGLIGIBLE: f64 = 0.004;
 /// Candidates in question, and measurements of each at most.
-const FINALISTS: usize = 4;
+const FINALISTS: usize = 2;
 const ENOUGH: f64 = 6.0;
 
 /// The candidate that is worth measuring again: of those that are best by the model's word,
