@@ -50,8 +50,9 @@ pub enum StrategyName {
     GaussianProcess,
     /// Expected improvement under a random forest.
     Forest,
-    /// Gaussian process, forest, both together, and steps that trust neither, in turn; the
-    /// process alone, its best guess, and other categories of the best, where it knows the stages.
+    /// Gaussian process, its best guess, process and forest together, mutations and the best
+    /// elsewhere, in turn; the process alone, its best guess, and other categories of the best,
+    /// where it knows the stages.
     #[default]
     Portfolio,
 }

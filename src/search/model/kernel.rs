@@ -15,6 +15,7 @@
 //! matters.
 
 use std::collections::HashSet;
+use std::iter::repeat_n;
 
 use rand::Rng;
 
@@ -46,7 +47,8 @@ pub(super) struct Usual {
     /// The variance of what a knob does alone, relative to that of what all have in common: the
     /// more, the more depends on what knobs do together.
     alone: f64,
-    /// What kin have in common, relative to what near levels have; `None` where they are not looked for.
+    /// What kin have in common, relative to what near levels have; `None` where none are
+    /// looked for.
     kin: Option<f64>,
     /// Variance of noise, relative to the signal's.
     noise: f64,
@@ -79,10 +81,10 @@ impl Usual {
     /// The log density of `scales` before there is data, added to `height`, and its gradient to
     /// `gradient`, in the order of [`Scales::all_mut`].
     pub fn weigh(&self, space: &Space, scales: &Scales, height: &mut f64, gradient: &mut [f64]) {
-        let knobs = space.knobs.len();
+        let each_knob = |usual: f64, spread| repeat_n((usual.ln(), spread), space.knobs.len());
         let lengths = space.knobs.iter().map(|knob| (self.log_length(space, knob), LENGTH_SPREAD));
-        let alone = vec![(self.alone.ln(), ALONE_SPREAD); knobs];
-        let kin = self.kin.into_iter().flat_map(|kin| vec![(kin.ln(), KIN_SPREAD); knobs]);
+        let alone = each_knob(self.alone, ALONE_SPREAD);
+        let kin = self.kin.into_iter().flat_map(|kin| each_knob(kin, KIN_SPREAD));
         let all = lengths.chain(alone).chain(kin).chain([(self.noise.ln(), NOISE_SPREAD)]);
         for (((usual, spread), value), slope) in all.zip(scales.all()).zip(gradient) {
             let off = (value - usual) / spread;
@@ -153,7 +155,8 @@ pub(super) struct Table {
     slope: Vec<Slope>,
 }
 
-/// By the logarithms of a knob's length scale, of what it does alone and of what kin have in common.
+/// By the logarithms of a knob's length scale, of what it does alone and of what kin have in
+/// common.
 #[derive(Clone, Copy, Debug)]
 struct Slope {
     length: f64,
@@ -164,7 +167,7 @@ struct Slope {
 impl Kernel {
     pub fn new(space: &Space, scales: &Scales) -> Self {
         let table = |(k, knob): (usize, &Knob)| {
-            let kin = scales.kin.get(k).map_or(0.0, |kin| kin.exp());
+            let kin = scales.kin.get(k).map(|kin| kin.exp());
             Table::new(knob, scales.lengths[k], scales.alone[k].exp(), kin)
         };
         Self { tables: space.knobs.iter().enumerate().map(table).collect() }
@@ -198,9 +201,9 @@ impl Kernel {
 }
 
 impl Table {
-    fn new(knob: &Knob, log_length: f64, alone: f64, kin: f64) -> Self {
+    fn new(knob: &Knob, log_length: f64, alone: f64, kin: Option<f64>) -> Self {
         let levels = knob.levels.len();
-        let families = families(knob);
+        let kin = kin.and_then(|kin| Some((families(knob)?, kin)));
         let places = places(knob);
         let reach = (places[levels - 1] - places[0]).max(f64::MIN_POSITIVE);
         let apart = |pair: usize| {
@@ -209,9 +212,11 @@ impl Table {
         };
         let of_pair = |pair: usize| {
             let near = matern(apart(pair) * (-log_length).exp());
-            let same = |families: &Vec<u32>| families[pair / levels] == families[pair % levels];
-            let (alike, by_length, by_kin) = match &families {
-                Some(families) => related(near, f64::from(same(families)), kin),
+            let (alike, by_length, by_kin) = match &kin {
+                Some((families, kin)) => {
+                    let same = families[pair / levels] == families[pair % levels];
+                    related(near, f64::from(same), *kin)
+                }
                 None => (near.0, near.1, 0.0),
             };
             let share = alone * alike / (1.0 + alone * alike);

@@ -195,9 +195,11 @@ impl Modelled {
             return self.with_stages[turn % self.with_stages.len()];
         }
         let since = data.best(1).first().map_or(0, |best| data.len() - 1 - best);
-        let elsewhere = self.voices.iter().find(|voice| **voice == Voice::Elsewhere);
-        let elsewhere = elsewhere.filter(|_| since >= STALE && turn % 2 == 1);
-        *elsewhere.unwrap_or(&self.voices[turn % self.voices.len()])
+        let is_stale = since >= STALE && self.voices.contains(&Voice::Elsewhere);
+        if is_stale && turn % 2 == 1 {
+            return Voice::Elsewhere;
+        }
+        self.voices[turn % self.voices.len()]
     }
 
     /// What the first so many observations teach, the first `design` of them at once: a chain of
