@@ -301,6 +301,7 @@ mod tests {
     use crate::preprocess::Frames;
     use crate::preprocess::pools::tests::unbound;
     use proptest::prelude::*;
+    use std::process::Command;
     use std::sync::mpsc;
     use std::thread;
 
@@ -464,16 +465,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let case = Case { pools: [1, 1, 1], clips: 3, batch_size: 1, per_clip: 1, fault: None };
         let images = images(folder.path(), &case);
+        let mut late = Some(fs::read(&images[2]).unwrap());
+        fs::remove_file(&images[2]).unwrap();
+        assert!(Command::new("mkfifo").arg(&images[2]).status().unwrap().success());
         let (width, height, output) = (SIDE, SIDE, folder.path());
         let plan = Plan { images: &images, clips: 3, batch_size: 1, width, height, output };
         let clock = StageClock::default();
         let packed = || clock.seconds().get("pack").copied().unwrap_or_default();
-        let mut first = true;
         run(&unbound(1, 1, 1), &plan, &clock, |batch| {
-            // With the model held here, the second and the third batch are packed all the same.
-            let before = packed();
-            while std::mem::take(&mut first) || packed() == before && batch.clips.start == 0 {
-                thread::yield_now();
+            // The third picture arrives while the model is held at the first, and is packed.
+            if let Some(picture) = late.take() {
+                let before = packed();
+                fs::write(&images[2], picture).unwrap();
+                while packed() == before {
+                    thread::yield_now();
+                }
             }
             clock.run(Stage::Decode, "", || model(&case, batch))
         })
