@@ -83,13 +83,21 @@ impl Knobs {
         &self,
         values: impl IntoIterator<Item = (&'a str, &'a Value)>,
     ) -> Result<Self, String> {
-        let mut fields = serde_json::to_value(self).expect("knobs are plain data");
-        for (name, value) in values {
-            fields[name] = serde_json::to_value(value).expect("a value is plain data");
-            // One at a time, so that the message can name the knob.
-            Self::deserialize(&fields).map_err(|error| format!("{name} = {value}: {error}"))?;
-        }
-        Self::deserialize(&fields).map_err(|error| error.to_string())
+        let usual = serde_json::to_value(self).expect("knobs are plain data");
+        let field = |value: &Value| serde_json::to_value(value).expect("a value is plain data");
+        let values: Vec<(&str, &Value)> = values.into_iter().collect();
+        let mut fields = usual.clone();
+        values.iter().for_each(|(name, value)| fields[*name] = field(value));
+        Self::deserialize(&fields).map_err(|problem| {
+            // Each alone, so that the message can name the knob.
+            let blamed = values.iter().find_map(|(name, value)| {
+                let mut fields = usual.clone();
+                fields[*name] = field(value);
+                let error = Self::deserialize(&fields).err()?;
+                Some(format!("{name} = {value}: {error}"))
+            });
+            blamed.unwrap_or_else(|| problem.to_string())
+        })
     }
 
     /// What these knobs mean on a machine.
