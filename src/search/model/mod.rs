@@ -69,9 +69,12 @@ impl Lesson {
         beliefs: &Rc<Vec<Belief>>,
         last: Option<&Self>,
     ) -> Self {
-        let prior = Prior::new(space, known, beliefs);
         let stages = Taught::by(space, known, last.map(|lesson| &lesson.stages));
-        let mut lesson = Self { prior, stages, ..Self::before(space) };
+        let mut lesson = Self { stages, ..Self::before(space) };
+        // Laws take long to fit, and are not asked where stages tell.
+        if !beliefs.is_empty() || lesson.prior(space, known).is_none() {
+            lesson.prior = Prior::new(space, known, beliefs);
+        }
         let mut data = Data::new(known);
         data.expect(lesson.prior(space, known).as_ref());
         lesson.usual = if data.is_told_by_stages() { &STAGE } else { &WHOLE };
@@ -162,10 +165,10 @@ impl Modelled {
     ) -> Option<Next> {
         let rng = &mut objective.rng(asked.len());
         let observed = objective.observations().len();
+        let wanted = |found: &Candidate| objective.is_new(found) && !asked.contains(found);
         let mut data = Data::new(&objective.observations());
         let design = design(&objective.observations());
         if data.len() + data.failed.len() + asked.len() < design || data.len() < 3 {
-            let wanted = |found: &Candidate| objective.is_new(found) && !asked.contains(found);
             return draw.wanted(rng, wanted).map(Next::New);
         }
         let lesson = self.lesson(objective, observed, design);
@@ -179,13 +182,11 @@ impl Modelled {
         }
         data.lie(asked);
         let pool = Pool::new(objective, draw, &data, rng);
-        if pool.candidates.is_empty() {
-            return None;
-        }
         let voice = self.voice(&data, (data.len() + data.failed.len()).saturating_sub(design));
         let success = Success::new(objective.space(), &data, rng);
         let choice = voice::Choice { data: &data, draw, success, lesson: &lesson };
-        Some(Next::New(choice.by(voice, pool, rng)))
+        let chosen = choice.by(voice, pool, rng);
+        chosen.or_else(|| draw.wanted(rng, wanted)).map(Next::New)
     }
 
     /// Whose turn it is after so many candidates beyond the design: candidates, not observations, since

@@ -1,4 +1,7 @@
 //! Pool: the unseen candidates among which an acquisition chooses.
+//!
+//! Whether one is something known under another name takes a machine to tell, and far longer than a
+//! prediction: that is asked of what is about to be chosen, not of a thousand others.
 
 use std::collections::HashSet;
 
@@ -24,7 +27,7 @@ const CENTRES: usize = 5;
 const LEADERS: usize = 2;
 const PAIRS: usize = 100;
 
-/// Different unseen, legal candidates.
+/// Different unseen, legal candidates; [`Pool::is_new`] says whether one may be proposed.
 pub(super) struct Pool<'p, 'o, 'd> {
     objective: &'p Objective<'o>,
     draw: &'p Draw<'d>,
@@ -32,7 +35,7 @@ pub(super) struct Pool<'p, 'o, 'd> {
     known: HashSet<Candidate>,
     /// What is in the pool or known.
     seen: HashSet<Candidate>,
-    /// What may be proposed.
+    /// What is chosen from.
     pub candidates: Vec<Candidate>,
     /// How many of them, from the first, were drawn evenly.
     even: usize,
@@ -77,10 +80,6 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
         for &centre in best.iter().take(CENTRES) {
             pool.add_neighbours(&data.candidates[centre], usize::MAX, |_| true);
         }
-        if pool.candidates.is_empty() {
-            let last = draw.wanted(rng, |found| pool.is_new(found));
-            pool.add(last);
-        }
         pool
     }
 
@@ -89,17 +88,21 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
             && !self.seen.contains(&candidate)
         {
             self.seen.insert(candidate.clone());
-            if self.objective.is_new(&candidate) {
-                self.candidates.push(candidate);
-            }
+            self.candidates.push(candidate);
         }
     }
 
-    /// One drawn evenly, where chance found one.
-    pub fn any(&self, rng: &mut impl Rng) -> Candidate {
+    /// One drawn evenly, where chance found one; `None` where what it finds is not new.
+    pub fn any(&self, rng: &mut impl Rng) -> Option<Candidate> {
         let even = self.even.min(self.candidates.len());
         let among = if even > 0 { even } else { self.candidates.len() };
-        self.candidates[rng.random_range(0..among)].clone()
+        let mut drawn = (0..among).map(|_| &self.candidates[rng.random_range(0..among)]);
+        drawn.find(|candidate| self.is_new(candidate)).cloned()
+    }
+
+    /// Whether the candidate at `place` is new.
+    pub fn has_new(&self, place: usize) -> bool {
+        self.is_new(&self.candidates[place])
     }
 
     /// Whether `candidate` was never measured, nor asked for just now.
@@ -127,7 +130,7 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
     pub fn restrict_to(&mut self, mut others: Vec<Candidate>) -> bool {
         others.sort_unstable();
         others.dedup();
-        others.retain(|other| self.is_new(other));
+        others.retain(|other| !self.known.contains(other));
         if others.is_empty() {
             return false;
         }

@@ -46,41 +46,45 @@ impl<'m, P: Fn(&[Candidate]) -> Vec<(f64, f64)>> Promise<'m, P> {
         promises
     }
 
-    /// The most promising of these.
-    pub fn best_of(&self, candidates: &[Candidate]) -> Candidate {
-        candidates[highest(&self.of(candidates)).unwrap_or(0)].clone()
+    /// The most promising of the pool that is new, if anything is.
+    pub fn best_of(&self, pool: &Pool<'_, '_, '_>) -> Option<Candidate> {
+        let best = highest(pool, &self.of(&pool.candidates), 0);
+        best.map(|best| pool.candidates[best].clone())
     }
 
-    /// The most promising of the pool and of what can be reached from its best by steps that
-    /// promise more; only what is `allowed` is looked at.
+    /// The most promising of the pool that is new and of what can be reached from its best by steps
+    /// that promise more, if anything is; only what is `allowed` is looked at.
     pub fn most(
         &self,
         pool: &mut Pool<'_, '_, '_>,
         allowed: impl Fn(&Candidate) -> bool,
-    ) -> Candidate {
+    ) -> Option<Candidate> {
         let mut promises = self.of(&pool.candidates);
         let mut order: Vec<usize> = (0..promises.len()).collect();
         order.sort_by(|&a, &b| promises[b].total_cmp(&promises[a]));
-        order.truncate(STARTS);
-        for start in order {
+        let starts = order.into_iter().filter(|&place| pool.has_new(place)).take(STARTS);
+        for start in starts.collect::<Vec<_>>() {
             let mut at = start;
             for _ in 0..STEPS {
                 let centre = pool.candidates[at].clone();
                 let from = pool.add_neighbours(&centre, REACH, &allowed);
                 promises.extend(self.of(&pool.candidates[from..]));
-                let best = highest(&promises[from..]).map(|best| from + best);
+                let best = highest(pool, &promises, from);
                 match best.filter(|&best| promises[best] > promises[at]) {
                     Some(best) => at = best,
                     None => break,
                 }
             }
         }
-        pool.candidates[highest(&promises).unwrap_or(0)].clone()
+        highest(pool, &promises, 0).map(|best| pool.candidates[best].clone())
     }
 }
 
-fn highest(promises: &[f64]) -> Option<usize> {
-    (0..promises.len()).max_by(|&a, &b| promises[a].total_cmp(&promises[b]))
+/// The place of what promises most, from one place on, and is new.
+fn highest(pool: &Pool<'_, '_, '_>, promises: &[f64], from: usize) -> Option<usize> {
+    let mut order: Vec<usize> = (from..promises.len()).collect();
+    order.sort_by(|&a, &b| promises[a].total_cmp(&promises[b]));
+    order.into_iter().rev().find(|&place| pool.has_new(place))
 }
 
 /// ln E[max(lowest - y, 0)] for a normal y: in logarithms, since far from the best it underflows

@@ -52,13 +52,13 @@ pub(super) struct Choice<'c, 'd> {
 }
 
 impl Choice<'_, '_> {
-    /// The candidate that a voice wants most.
+    /// The candidate that a voice wants most; `None` where nothing in its reach is new.
     pub fn by(
         &self,
         voice: Voice,
         mut pool: Pool<'_, '_, '_>,
         rng: &mut Xoshiro256PlusPlus,
-    ) -> Candidate {
+    ) -> Option<Candidate> {
         if let Some(success) = &self.success {
             success.sift(&mut pool.candidates);
         }
@@ -81,7 +81,7 @@ impl Choice<'_, '_> {
         (with_process, with_forest): (bool, bool),
         rng: &mut Xoshiro256PlusPlus,
         allowed: impl Fn(&Candidate) -> bool,
-    ) -> Candidate {
+    ) -> Option<Candidate> {
         let space = self.draw.space();
         let scales = self.lesson.scales.varied(rng);
         let process = with_process.then(|| self.process(&scales)).flatten();
@@ -100,19 +100,23 @@ impl Choice<'_, '_> {
 
     /// What a Gaussian process expects to be the cheapest; where that is the best again in all but
     /// what changes nothing, the most promising. The forest's choice, where there is no process.
-    fn guess(&self, pool: &mut Pool<'_, '_, '_>, rng: &mut Xoshiro256PlusPlus) -> Candidate {
+    fn guess(
+        &self,
+        pool: &mut Pool<'_, '_, '_>,
+        rng: &mut Xoshiro256PlusPlus,
+    ) -> Option<Candidate> {
         let Some(process) = self.process(&self.lesson.scales) else {
             return self.modelled(pool, (false, true), rng, |_| true);
         };
         let predict = |candidates: &[Candidate]| process.predict(candidates);
         let allowed = |candidate: &Candidate| self.allows(candidate);
-        let guess = Promise::expected(predict).most(pool, allowed);
+        let guess = Promise::expected(predict).most(pool, allowed)?;
         let best = self.data.candidates[self.data.best(1)[0]].clone();
         let [guessed, known] = [&guess, &best].map(|one| predict(std::slice::from_ref(one))[0].0);
         if process.log_deviation(known - guessed) > NOTICED {
-            return guess;
+            return Some(guess);
         }
-        Promise::new(predict, self.data, self.success.as_ref()).best_of(&pool.candidates)
+        Promise::new(predict, self.data, self.success.as_ref()).best_of(pool)
     }
 
     /// The process of what was observed; `None` where it can't be had.
@@ -121,7 +125,11 @@ impl Choice<'_, '_> {
     }
 
     /// A guess, where no other category is left to be tried.
-    fn switch(&self, pool: &mut Pool<'_, '_, '_>, rng: &mut Xoshiro256PlusPlus) -> Candidate {
+    fn switch(
+        &self,
+        pool: &mut Pool<'_, '_, '_>,
+        rng: &mut Xoshiro256PlusPlus,
+    ) -> Option<Candidate> {
         let best = &self.data.candidates[self.data.best(1)[0]];
         let mut switched = self.draw.switched(best);
         switched.retain(|other| pool.is_new(other) && self.allows(other));
@@ -130,7 +138,7 @@ impl Choice<'_, '_> {
         let told = process.predict(&switched).into_iter();
         let hopes = told.map(|(mean, deviation)| mean - HOPE * deviation).zip(&switched);
         let least = hopes.min_by(|(a, _), (b, _)| a.total_cmp(b));
-        least.map_or_else(|| pool.any(rng), |(_, other)| other.clone())
+        least.map(|(_, other)| other.clone()).or_else(|| pool.any(rng))
     }
 
     /// Whether the candidate has enough of a chance to succeed.
@@ -139,7 +147,11 @@ impl Choice<'_, '_> {
     }
 
     /// The most promising with one knob at a level that it does not have in the best.
-    fn elsewhere(&self, mut pool: Pool<'_, '_, '_>, rng: &mut Xoshiro256PlusPlus) -> Candidate {
+    fn elsewhere(
+        &self,
+        mut pool: Pool<'_, '_, '_>,
+        rng: &mut Xoshiro256PlusPlus,
+    ) -> Option<Candidate> {
         let space = self.draw.space();
         let best = &self.data.candidates[self.data.best(1)[0]];
         let varies = |&k: &usize| space.knobs[k].levels.len() > 1;
@@ -157,17 +169,15 @@ impl Choice<'_, '_> {
         let moved = moved.filter_map(|c| self.draw.legal(&c.with(knob, level))).filter(there);
         let mut moved: Vec<Candidate> = moved.collect();
         moved.retain(|candidate| self.allows(candidate));
-        if pool.restrict_to(moved) {
-            self.modelled(&mut pool, (true, false), rng, there)
-        } else {
-            self.mutant(&pool, rng)
-        }
+        let moved = pool.restrict_to(moved);
+        let found = moved.then(|| self.modelled(&mut pool, (true, false), rng, there)).flatten();
+        found.or_else(|| self.mutant(&pool, rng))
     }
 
     /// An unseen mutant of one of the best candidates, or of the pool. Every other time it is the
     /// best itself in another category or, where none is left, one knob away: what models miss is
     /// mostly a category that they have seen in bad company only.
-    fn mutant(&self, pool: &Pool<'_, '_, '_>, rng: &mut Xoshiro256PlusPlus) -> Candidate {
+    fn mutant(&self, pool: &Pool<'_, '_, '_>, rng: &mut Xoshiro256PlusPlus) -> Option<Candidate> {
         let best = self.data.best(5);
         let first = &self.data.candidates[best[0]];
         let allowed = |candidate: &Candidate| pool.is_new(candidate) && self.allows(candidate);
@@ -176,7 +186,7 @@ impl Choice<'_, '_> {
             let mut switched = self.draw.switched(first);
             switched.retain(allowed);
             if let Some(switched) = switched.choose(rng) {
-                return switched.clone();
+                return Some(switched.clone());
             }
         }
         for _ in 0..TRIES {
@@ -185,7 +195,7 @@ impl Choice<'_, '_> {
             let mutant =
                 if step { self.draw.stepped(first, rng) } else { self.draw.mutated(parent, rng) };
             if let Some(mutant) = mutant.filter(allowed) {
-                return mutant;
+                return Some(mutant);
             }
         }
         pool.any(rng)
