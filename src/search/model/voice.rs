@@ -133,7 +133,8 @@ impl Choice<'_, '_> {
         let best = &self.data.candidates[self.data.best(1)[0]];
         let mut switched = self.draw.switched(best);
         switched.retain(|other| pool.is_new(other) && self.allows(other));
-        let process = self.process(&self.lesson.scales).filter(|_| !switched.is_empty());
+        let scales = self.lesson.scales.varied(rng);
+        let process = self.process(&scales).filter(|_| !switched.is_empty());
         let Some(process) = process else { return self.guess(pool, rng) };
         let told = process.predict(&switched).into_iter();
         let hopes = told.map(|(mean, deviation)| mean - HOPE * deviation).zip(&switched);
