@@ -89,7 +89,8 @@ fn without_more_time_it_spends_what_was_left() {
 #[test]
 fn more_minutes_are_more_of_the_same_search() {
     let world = World::new();
-    world.tune(&["--budget", "5s"]).run();
+    // Short enough to leave something to search: here most knobs change nothing, and are dropped.
+    world.tune(&["--budget", "2s"]).run();
     let before = world.results();
     let run = resume(&world, &["--budget", "5s"]).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
@@ -97,7 +98,7 @@ fn more_minutes_are_more_of_the_same_search() {
     assert_eq!(after.trials[..before.trials.len()], before.trials);
     assert!(searched(&after.trials).len() > searched(&before.trials).len());
     let granted = after.tune.budget_s;
-    assert!((before.tune.budget_s..=11.0).contains(&granted), "{granted}");
+    assert!((before.tune.budget_s..=8.0).contains(&granted), "{granted}");
 }
 
 /// Changes a file of the results folder.
