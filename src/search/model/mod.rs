@@ -71,12 +71,14 @@ impl Lesson {
     ) -> Self {
         let stages = Taught::by(space, known, last.map(|lesson| &lesson.stages));
         let mut lesson = Self { stages, ..Self::before(space) };
+        let mut prior = lesson.prior(space, known);
         // Laws take long to fit, and are not asked where stages tell.
-        if !beliefs.is_empty() || lesson.prior(space, known).is_none() {
+        if !beliefs.is_empty() || prior.is_none() {
             lesson.prior = Prior::new(space, known, beliefs);
+            prior = lesson.prior(space, known);
         }
         let mut data = Data::new(known);
-        data.expect(lesson.prior(space, known).as_ref());
+        data.expect(prior.as_ref());
         lesson.usual = if data.is_told_by_stages() { &STAGE } else { &WHOLE };
         let start = last.filter(|last| last.usual == lesson.usual).map(|last| &last.scales);
         lesson.scales = learn(space, lesson.usual, &data.thinned(FITTED_TO), start);

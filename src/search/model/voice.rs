@@ -170,8 +170,9 @@ impl Choice<'_, '_> {
         let moved = moved.filter_map(|c| self.draw.legal(&c.with(knob, level))).filter(there);
         let mut moved: Vec<Candidate> = moved.collect();
         moved.retain(|candidate| self.allows(candidate));
-        let moved = pool.restrict_to(moved);
-        let found = moved.then(|| self.modelled(&mut pool, (true, false), rng, there)).flatten();
+        let is_unseen = pool.restrict_to(moved);
+        let found =
+            is_unseen.then(|| self.modelled(&mut pool, (true, false), rng, there)).flatten();
         found.or_else(|| self.mutant(&pool, rng))
     }
 
