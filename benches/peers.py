@@ -200,7 +200,8 @@ def main():
                     PEERS[peer](table, seed)
                 except Spent:
                     pass
-                curves.append(table.curve + table.curve[-1:] * (AT[-1] - len(table.curve)))
+                found = table.curve or [table.worst / table.optimum - 1]
+                curves.append(found + found[-1:] * (AT[-1] - len(found)))
             means.append([100 * sum(c[at - 1] for c in curves) / len(curves) for at in AT])
             show(f"{peer} {table.name}", means[-1])
         show(f"{peer} mean", [sum(column) / len(means) for column in zip(*means)])

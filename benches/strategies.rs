@@ -25,11 +25,14 @@ const NOISY_AT: usize = 120;
 const SCORED_FROM: usize = 10;
 
 fn main() -> anyhow::Result<()> {
-    let folder = env::var("TABLES").unwrap_or_else(|_| "results".to_owned());
+    let named = env::var("TABLES");
+    let folder = named.as_deref().unwrap_or("results");
     let seeds = setting("SEEDS", 30);
     let noise = setting("NOISE", 0.05);
     let each = setting("EACH", 0) == 1;
-    let tables = tables(Path::new(&folder))?;
+    // Without a name those of our own that were measured whole: other journals are what tunes left.
+    let is_wanted = |path: &Path| named.is_ok() || path.to_string_lossy().contains("/recorded-");
+    let tables = tables(Path::new(folder), is_wanted)?;
     anyhow::ensure!(!tables.is_empty(), "no recorded space under {folder}: TABLES=DIR names some");
     println!("{:16} | regret at {AT:?} | share within 5% | score | noisy", "mean in %");
     for strategy in strategies()? {
@@ -215,9 +218,10 @@ fn setting<T: std::str::FromStr>(name: &str, usual: T) -> T {
 }
 
 /// The tables and journals of a folder and of those in it.
-fn tables(folder: &Path) -> anyhow::Result<Vec<Recorded>> {
+fn tables(folder: &Path, wanted: impl Fn(&Path) -> bool) -> anyhow::Result<Vec<Recorded>> {
     let mut paths = Vec::new();
     list(folder, &mut paths)?;
+    paths.retain(|path| wanted(path));
     paths.sort();
     paths.iter().map(|path| Recorded::read(path)).collect()
 }

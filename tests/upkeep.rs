@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use strum::VariantArray;
 use wan22_tune::architecture::Architecture;
 use wan22_tune::budget::Budget;
 use wan22_tune::drift::Drift;
+use wan22_tune::dropped::Dropped;
 use wan22_tune::journal::{self, Journal};
 use wan22_tune::machine::Machine;
 use wan22_tune::measure::Repetitions;
@@ -17,7 +19,7 @@ use wan22_tune::measure::process::Programs;
 use wan22_tune::results::Folder;
 use wan22_tune::search::{Plan, StrategyName};
 use wan22_tune::settings::{Baseline, Preset};
-use wan22_tune::space::{Space, SpaceFile, Value, Values};
+use wan22_tune::space::{Knob, Space, SpaceFile, Value, Values};
 use wan22_tune::trial::{Phase, Sample, Trial};
 use wan22_tune::tune::{Bench, Order, Rig, Session, Watch};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
@@ -41,6 +43,7 @@ type Truth = fn(i64, i64, f64) -> f64;
 
 struct MadeUp {
     truth: Truth,
+    space: Space,
     orders: RefCell<Vec<Phase>>,
 }
 
@@ -72,11 +75,13 @@ impl Rig for MadeUp {
     }
 
     fn identity(&self, _: &Workload, values: &Values) -> Option<u64> {
-        u64::try_from(100 * level(values, "a") + level(values, "b")).ok()
+        let levels = values.keys().map(|name| level(values, name));
+        u64::try_from(levels.fold(0, |number, level| 10 * number + level)).ok()
     }
 
     fn baseline(&self) -> Values {
-        ["a", "b"].map(|name| (name.to_owned(), Value::Number(0))).into()
+        let named = |knob: &Knob| (knob.name.clone(), Value::Number(0));
+        self.space.knobs.iter().map(named).collect()
     }
 }
 
@@ -88,17 +93,14 @@ impl Watch for Blind {
     fn noted(&self, _: &str) {}
 }
 
-fn space() -> Space {
-    let text = r#"
-        schema = 1
-        name = "made up"
-        why = "a test"
-        baseline = { a = 0, b = 0 }
-        [knob]
-        a = { why = "", values = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] }
-        b = { why = "", values = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] }
-    "#;
-    Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap()
+/// Of knobs with these names, each a digit.
+fn space(names: &str) -> Space {
+    let knob = |name| format!("{name} = {{ why = '', values = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] }}\n");
+    let (knobs, zeros): (String, Vec<String>) =
+        names.chars().map(|name| (knob(name), format!("{name} = 0"))).unzip();
+    let head = "schema = 1\nname = 'made up'\nwhy = 'a test'\n";
+    let text = format!("{head}baseline = {{ {} }}\n[knob]\n{knobs}", zeros.join(", "));
+    Space::reopen(&SpaceFile::parse(&text).unwrap()).unwrap()
 }
 
 fn bench(scratch: &Path) -> Bench {
@@ -130,18 +132,29 @@ fn parts() -> Architecture {
 
 /// The trials of a tune of so many trials of the baseline's length, after `before`.
 fn tune(truth: Truth, trials: u32, before: &[Trial]) -> Vec<Trial> {
+    tune_by(StrategyName::Random, "ab", truth, trials, before)
+}
+
+/// The same by another strategy and with knobs of these names.
+fn tune_by(
+    strategy: StrategyName,
+    knobs: &str,
+    truth: Truth,
+    trials: u32,
+    before: &[Trial],
+) -> Vec<Trial> {
     CLOCK.set(before.len() as f64 * TRIAL_S);
     let scratch = tempfile::tempdir().unwrap();
     let folder = Folder::new(scratch.path());
     let bench = bench(scratch.path());
-    let rig = MadeUp { truth, orders: RefCell::default() };
+    let rig = MadeUp { truth, space: space(knobs), orders: RefCell::default() };
     let mut journal = Journal::create(&folder.journal(), rig.baseline().keys(), 3).unwrap();
     before.iter().for_each(|trial| journal.append(trial).unwrap());
     let budget = Budget::on(now, Duration::from_secs_f64(TRIAL_S) * trials);
     let session = Session::new(&bench, &Blind, budget, &folder, journal).on(&rig);
     let mut session = session.after(before.to_vec());
-    let plan = Plan { strategy: StrategyName::Random, seed: 1, ..Plan::default() };
-    session.compete(&space(), &job().rung(0), plan).unwrap();
+    let plan = Plan { strategy, seed: 1, ..Plan::default() };
+    session.compete(&rig.space, &job().rung(0), plan).unwrap();
     let made = session.trials().to_vec();
     let kept = journal::read(&folder.journal()).unwrap();
     let (drift, again) = (Drift::of(&made), Drift::of(&kept));
@@ -244,4 +257,28 @@ fn after_a_break_the_baseline_comes_first() {
     assert_eq!(trials[..12], *before);
     assert_eq!(trials[12].phase, Phase::Sentinel);
     assert_ne!(trials[13].phase, Phase::Sentinel);
+}
+
+/// Whatever was measured again meanwhile, and went out of the search: `c` changes nothing.
+#[test]
+fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
+    let bowl = |a: i64, b: i64, _: f64| (0.03 * ((a - 6).pow(2) + (b - 3).pow(2)) as f64).exp();
+    let searched = |trials: &[Trial]| -> Vec<Values> {
+        let of_search = trials.iter().filter(|trial| trial.phase == Phase::Search);
+        of_search.map(|trial| trial.knobs.clone()).collect()
+    };
+    let mut dropping = Vec::new();
+    for &strategy in StrategyName::VARIANTS {
+        let whole = tune_by(strategy, "abc", bowl, 80, &[]);
+        let before = &whole[..50];
+        assert!(count(before, Phase::Repeat) > 3, "{strategy}");
+        let inert = Dropped::of(&space("abc"), before).inert;
+        dropping.extend(inert.iter().any(|inert| inert.knob == "c").then_some(strategy));
+        let again = searched(&tune_by(strategy, "abc", bowl, 80, before));
+        let whole = searched(&whole);
+        let common = whole.len().min(again.len());
+        assert!(common > searched(before).len() + 5, "{strategy}: {common}");
+        assert_eq!(again[..common], whole[..common], "{strategy}");
+    }
+    assert!(dropping.contains(&StrategyName::Portfolio), "{dropping:?}");
 }

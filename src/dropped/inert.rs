@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use super::candidate;
 use crate::search::Factor;
 use crate::space::{Candidate, Knob, Space};
 use crate::stats;
@@ -53,7 +52,7 @@ impl Inert {
 /// The inert knobs of a space; none while there are too few trials to say so.
 pub fn of(space: &Space, trials: &[Trial]) -> Vec<Inert> {
     let counts = |trial: &&Trial| matches!(trial.phase, Phase::Baseline | Phase::Search);
-    let scored = |trial: &Trial| Some((candidate(space, &trial.knobs)?, trial.score_s()?.ln()));
+    let scored = |trial: &Trial| Some((space.candidate(&trial.knobs)?, trial.score_s()?.ln()));
     let scores: Vec<(Candidate, f64)> =
         trials.iter().filter(counts).filter_map(scored).filter(|(_, y)| y.is_finite()).collect();
     let knobs: Vec<Effect> = (0..space.knobs.len())

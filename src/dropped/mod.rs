@@ -5,8 +5,6 @@ mod inert;
 mod struck;
 mod unread;
 
-use std::collections::BTreeMap;
-
 pub use inert::Inert;
 pub use struck::Struck;
 pub use unread::{PROBE, Unread, next as next_probe};
@@ -72,17 +70,10 @@ impl Dropped {
     }
 }
 
-/// The trial's candidate; `None` where the space lacks one of its values.
-fn candidate(space: &Space, knobs: &BTreeMap<String, Value>) -> Option<Candidate> {
-    let level = |knob: &crate::space::Knob| {
-        let value = knobs.get(&knob.name)?;
-        knob.levels.iter().position(|level| level == value)
-    };
-    Some(Candidate::new(space.knobs.iter().map(level).collect::<Option<Vec<_>>>()?))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::trial::{Noise, Outcome, Phase};
 

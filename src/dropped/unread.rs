@@ -5,7 +5,6 @@
 //! difference may be the machine's, and is looked at again. Otherwise, where there is time, each is
 //! tried by itself.
 
-use super::candidate;
 use crate::launch::handover::HANDED;
 use crate::space::{Candidate, Knob, Space};
 use crate::stats;
@@ -132,7 +131,7 @@ fn tried<'a>(space: &Space, trials: &'a [Trial], end: &Candidate) -> Vec<&'a Tri
     let counts = |trial: &&Trial| {
         trial.strategy == PROBE
             && trial.outcome != Outcome::Interrupted
-            && candidate(space, &trial.knobs).as_ref() == Some(end)
+            && space.candidate(&trial.knobs).as_ref() == Some(end)
     };
     trials.iter().filter(counts).collect()
 }

@@ -47,7 +47,7 @@ const MOST_LEVELS: usize = 1 << 16;
 
 impl Recorded {
     /// Reads a table (`knob:kind,…,value`; kind `ord` or `cat`; a failed candidate's value is
-    /// `inf` or `nan`) or a journal (`trials.csv`).
+    /// `inf`, `nan` or empty) or a journal (`trials.csv`).
     ///
     /// # Errors
     /// The file, the line and what is wrong there, or that nothing in the file succeeded.
@@ -140,9 +140,15 @@ fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
             kind.with_context(|| format!("column `{cell}`: end it in :ord or :cat"))?;
         knobs.push((name.to_owned(), kind == "ord", place));
     }
-    let cost = |row: &StringRecord| row[last].parse::<f64>().ok().filter(|cost| cost.is_finite());
-    let row = |cells| Row { cost: cost(&cells), cells, samples: Vec::new() };
-    Ok(Sheet { knobs, rows: rows.into_iter().map(row).collect() })
+    let mut kept = Vec::new();
+    for (number, cells) in rows.into_iter().enumerate() {
+        let text = cells[last].trim();
+        let refusal = || format!("row {}: value `{text}` is no number, inf or nan", number + 1);
+        let value = if text.is_empty() { f64::NAN } else { text.parse().with_context(refusal)? };
+        let cost = Some(value).filter(|cost| cost.is_finite());
+        kept.push(Row { cost, cells, samples: Vec::new() });
+    }
+    Ok(Sheet { knobs, rows: kept })
 }
 
 /// The columns of `trials.csv` that a replay needs: `knob.*`, `phase`, `outcome`, `score_s`, and
@@ -285,6 +291,7 @@ mod tests {
             ("a:ord,b,value\n1,2,3\n", "column `b`: end it in :ord or :cat"),
             ("a:ord,value\nx,3\n", "knob a: `x` is no number"),
             ("a:ord,value\n1,inf\n", "no trial in it succeeded"),
+            ("a:ord,value\n1,2\n2,abc\n", "row 2: value `abc` is no number"),
             ("a:ord,value\n1,2,3\n1,2\n", "row 1: not 2 cells"),
             ("phase,outcome,score_s,knob.a\nsearch,ok,,1\n", "row 1: its score"),
             ("phase,outcome,score_s,knob.a\nlunch,ok,3,1\n", "phase `lunch`"),

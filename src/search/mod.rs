@@ -130,6 +130,12 @@ pub trait Measure {
     /// [`Stop`] when no more may be measured. A failed trial is no error.
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop>;
 
+    /// What it measured besides since it was asked last, in order: repetitions that are not the
+    /// strategy's affair.
+    fn besides(&mut self) -> Vec<Observation> {
+        Vec::new()
+    }
+
     /// How many more it will measure, where noise is the strategy's own affair; `None` where it is
     /// not, and no candidate needs to be measured twice.
     fn left(&self) -> Option<usize> {
@@ -152,7 +158,8 @@ pub struct Plan {
     /// Measured before the strategy's own proposals, unless known: experts' candidates.
     pub first: Vec<Candidate>,
     /// What was observed before in this search, in that order: a run that is given what an
-    /// earlier one observed, and has left what it had left, goes on as that one would have.
+    /// earlier one observed of candidates, and has left what it had left, goes on as that one would
+    /// have.
     pub known: Vec<Observation>,
     /// What earlier searches found: the best of them are measured after [`Plan::first`], and the
     /// rest is believed as far as it proves right.

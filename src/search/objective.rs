@@ -24,6 +24,8 @@ pub struct Objective<'a> {
 struct Memory<'a> {
     measure: &'a mut dyn Measure,
     observations: Vec<Observation>,
+    /// How many of them were asked for, now or before.
+    measured: usize,
     /// What each candidate is on this machine; `None` where it can't run.
     identities: HashMap<Candidate, Option<u64>>,
     /// Mean cost, or penalty, of everything observed.
@@ -51,6 +53,7 @@ impl<'a> Objective<'a> {
         let mut memory = Memory {
             measure,
             observations: Vec::new(),
+            measured: plan.known.len(),
             identities: HashMap::new(),
             costs: HashMap::new(),
             asked: HashSet::new(),
@@ -95,11 +98,11 @@ impl<'a> Objective<'a> {
         self.memory.into_inner().observations
     }
 
-    /// A generator that is a function of the seed and of how much was observed or `asked` for
-    /// since, so that a search that goes on from a journal proposes what it would have proposed.
+    /// A generator that is a function of the seed and of how much was measured or `asked` for
+    /// since, so that a search that goes on proposes what it would have proposed.
     pub(super) fn rng(&self, asked: usize) -> Xoshiro256PlusPlus {
-        let observed = (self.memory.borrow().observations.len() + asked) as u64;
-        Xoshiro256PlusPlus::seed_from_u64(self.seed ^ observed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        let measured = (self.memory.borrow().measured + asked) as u64;
+        Xoshiro256PlusPlus::seed_from_u64(self.seed ^ measured.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
     /// The run's seed, for strategies that keep a generator of their own.
@@ -170,10 +173,12 @@ impl Memory<'_> {
     fn observe(&mut self, candidate: &Candidate) -> Result<(), super::Stop> {
         let dropped = self.measure.dropped();
         let observation = self.measure.measure(candidate)?;
+        self.measured += 1;
         if self.measure.dropped() != dropped {
             self.forget_identities();
         }
         self.learn(Observation { candidate: candidate.clone(), ..observation });
+        self.measure.besides().into_iter().for_each(|observation| self.learn(observation));
         Ok(())
     }
 

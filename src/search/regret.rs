@@ -29,7 +29,7 @@ pub fn replay(
     let ended = run(&recorded.space, &plan, &mut measure);
     let over = |cost: Option<f64>| cost.map_or(f64::INFINITY, |cost| above(cost, optimum));
     let mut best = f64::INFINITY;
-    let mut regret: Vec<f64> = Vec::with_capacity(budget);
+    let mut regret: Vec<f64> = Vec::new();
     for observation in &ended.observations {
         best = best.min(over(recorded.cost(&observation.candidate)));
         regret.push(best);

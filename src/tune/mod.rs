@@ -10,6 +10,7 @@ mod searching;
 mod upkeep;
 mod warm_start;
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -44,14 +45,6 @@ const ROUNDING_DB: f64 = 0.5;
 
 /// Above this a picture of 8 bits a colour is the very same.
 const VISIBLE_DB: f64 = 80.0;
-
-/// What the search learns of the last trial: its score, as if the machine had stayed as it was.
-fn observation(candidate: Candidate, trials: &[Trial], too_slow: Option<f64>) -> Observation {
-    let trial = trials.last().expect("a trial was made");
-    let seen = Observation::of(candidate, trial, too_slow);
-    let factor = Drift::of(trials).factor(trial);
-    Observation { finding: seen.finding.times(1.0 / factor), ..seen }
-}
 
 /// Told what happens, as it happens.
 pub trait Watch {
@@ -107,27 +100,27 @@ impl<'a> Session<'a> {
         &self.trials
     }
 
-    /// What the search has observed, in order: as it would have learnt it without a break. Of a
-    /// trial that was interrupted nothing was learnt, and it is repeated; what was interrupted
-    /// twice may have brought the tuner down, and counts as a failure.
-    pub fn known(&self, space: &Space) -> Vec<Observation> {
-        let mut interrupted: Vec<&Values> = Vec::new();
-        let mut known = Vec::new();
-        for (i, trial) in self.trials.iter().enumerate() {
-            let of_search = matches!(trial.phase, Phase::Baseline | Phase::Search);
-            let Some(candidate) = space.candidate(&trial.knobs).filter(|_| of_search) else {
-                continue;
-            };
-            if trial.outcome == Outcome::Interrupted {
-                let before = interrupted.contains(&&trial.knobs);
-                interrupted.push(&trial.knobs);
-                if !before {
-                    continue;
-                }
-            }
-            known.push(observation(candidate, &self.trials[..=i], self.too_slow()));
-        }
-        known
+    /// What the search learns of the trial at `place`: its score, as if the machine had stayed as it
+    /// was, judged by what was known then.
+    fn observation(&self, candidate: Candidate, place: usize) -> Observation {
+        let trial = &self.trials[place];
+        let seen = Observation::of(candidate, trial, self.too_slow());
+        let factor = Drift::of(&self.trials[..=place]).factor(trial);
+        Observation { finding: seen.finding.times(1.0 / factor), ..seen }
+    }
+
+    /// What the trials at `places` that are of `phase` say of candidates, in order; nothing where one
+    /// was interrupted.
+    fn observations(&self, space: &Space, phase: Phase, places: Range<usize>) -> Vec<Observation> {
+        let says = |place: &usize| {
+            let trial = &self.trials[*place];
+            trial.phase == phase && trial.outcome != Outcome::Interrupted
+        };
+        let of = |place: usize| {
+            let candidate = space.canonical(&space.candidate(&self.trials[place].knobs)?);
+            Some(self.observation(candidate, place))
+        };
+        places.filter(says).filter_map(of).collect()
     }
 
     fn run(&mut self, order: &Order<'_>) -> Result<Trial> {
@@ -176,7 +169,9 @@ impl<'a> Session<'a> {
     /// The baseline does not run, or the tuner itself can't go on.
     pub fn compete(&mut self, space: &Space, workload: &Workload, plan: Plan) -> Result<()> {
         self.baseline(workload)?;
-        let plan = Plan { known: [plan.known, self.known(space)].concat(), ..plan };
+        let known = self.observations(space, Phase::Baseline, 0..self.trials.len());
+        let plan = Plan { known: [plan.known, known].concat(), ..plan };
+        self.upkeep(workload)?;
         let strategy = &plan.strategy.to_string();
         let mut searching = Searching::new(&mut *self, space, workload, strategy);
         if let search::End::Stopped(search::Stop::Broken(error)) =

@@ -24,13 +24,13 @@ impl Laws {
     pub fn sentence(&self) -> String {
         let explained = percent(self.0.explained.clamp(0.0, 1.0));
         let use_of_it = if self.0.holds() {
-            "so the search starts from them"
+            "which the search starts from where its models of the stages can't tell the whole"
         } else {
-            "too little, so the search does without them"
+            "too little for the search to start from them"
         };
         format!(
             "Together the laws explain {explained} of the differences in trials that they were not \
-             fitted to, {use_of_it}."
+             fitted to: {use_of_it}."
         )
     }
 }

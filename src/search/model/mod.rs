@@ -87,7 +87,7 @@ impl Lesson {
 
     /// What is believed in the light of `observations`.
     fn prior(&self, space: &Space, observations: &[Observation]) -> Option<Prior> {
-        if self.prior.as_ref().is_some_and(Prior::is_earlier) {
+        if self.prior.as_ref().is_some_and(Prior::is_good_enough) {
             return self.prior.clone();
         }
         let stages = Stages::new(space, observations, &self.stages);

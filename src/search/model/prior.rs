@@ -1,8 +1,9 @@
 //! Prior: what is believed of a candidate before anything like it was measured.
 //!
-//! Either the laws of scaling, where they hold, or what earlier searches found, whichever has
-//! foretold this search's own observations better. Where nothing earlier does, and stages were
-//! timed, each stage has a process of its own, which needs no law. The last process models the rest.
+//! What earlier searches found, where it foretells this search's own observations well. Else, where
+//! stages were timed and tell the whole, each stage has a process of its own, which needs no law. Else
+//! the laws of scaling, where they hold, or what earlier searches found, whichever has foretold
+//! better. The last process models the rest.
 
 use std::rc::Rc;
 
@@ -11,7 +12,7 @@ use super::stages::Stages;
 use crate::search::Observation;
 use crate::search::earlier::{Belief, Earlier};
 use crate::search::objective::log_like;
-use crate::search::scaling::{Scaling, Table, Timed};
+use crate::search::scaling::{GOOD, Scaling, Table, Timed};
 use crate::space::{Candidate, Space};
 
 /// Trials' worth of belief in what earlier searches found.
@@ -26,8 +27,9 @@ pub(in crate::search) enum Prior {
     Laws(Rc<Table>),
     /// By what is known of each stage.
     Stages(Rc<Stages>),
-    /// By earlier searches: log cost is `offset` and `slope` times what each says.
-    Earlier { beliefs: Rc<Vec<Belief>>, slope: f64, offset: f64 },
+    /// By earlier searches: log cost is `offset` and `slope` times what each says, which explains a
+    /// share of the variance.
+    Earlier { beliefs: Rc<Vec<Belief>>, slope: f64, offset: f64, explained: f64 },
 }
 
 impl Prior {
@@ -40,9 +42,12 @@ impl Prior {
         let laws = laws(space, observations);
         let earlier = Self::earlier(observations, beliefs);
         match (laws, earlier) {
-            (Some((laws, by_laws)), Some((_, explained))) if by_laws >= explained => Some(laws),
-            (_, Some((earlier, _))) => Some(earlier),
-            (laws, None) => laws.map(|(laws, _)| laws),
+            (Some((laws, by_laws)), Some(Self::Earlier { explained, .. }))
+                if by_laws >= explained =>
+            {
+                Some(laws)
+            }
+            (laws, earlier) => earlier.or(laws.map(|(laws, _)| laws)),
         }
     }
 
@@ -51,9 +56,8 @@ impl Prior {
         Rc::new(earlier.iter().filter_map(|earlier| Belief::new(space, earlier)).collect())
     }
 
-    /// A ridge regression of log cost on what is believed, with the slope drawn to the weight, and
-    /// the share of the variance that it explains.
-    fn earlier(observations: &[Observation], beliefs: &Rc<Vec<Belief>>) -> Option<(Self, f64)> {
+    /// A ridge regression of log cost on what is believed, with the slope drawn to the weight.
+    fn earlier(observations: &[Observation], beliefs: &Rc<Vec<Belief>>) -> Option<Self> {
         let data = Data::new(observations);
         if beliefs.is_empty() || data.len() < 3 {
             return None;
@@ -73,13 +77,14 @@ impl Prior {
         let slope = ((product + ridge) / (square + ridge).max(1e-12)).clamp(0.0, 1.0);
         let missed = all - 2.0 * slope * product + slope * slope * square;
         let offset = mean_cost - slope * mean_told;
-        let prior = Self::Earlier { beliefs: Rc::clone(beliefs), slope, offset };
-        (slope >= LEAST && missed < all).then(|| (prior, 1.0 - missed / all))
+        let explained = 1.0 - missed / all;
+        let prior = Self::Earlier { beliefs: Rc::clone(beliefs), slope, offset, explained };
+        (slope >= LEAST && missed < all).then_some(prior)
     }
 
-    /// Whether it is what earlier searches found.
-    pub fn is_earlier(&self) -> bool {
-        matches!(self, Self::Earlier { .. })
+    /// Whether earlier searches tell as much as stages have to.
+    pub fn is_good_enough(&self) -> bool {
+        matches!(self, Self::Earlier { explained, .. } if *explained >= GOOD)
     }
 
     /// Log costs, and how far off they may be (standard deviation; none where nobody knows).
@@ -89,7 +94,7 @@ impl Prior {
         match self {
             Self::Laws(table) => each(&|candidate| log_like(table.log_seconds(candidate).exp())),
             Self::Stages(stages) => stages.log_costs(candidates),
-            Self::Earlier { beliefs, slope, offset } => {
+            Self::Earlier { beliefs, slope, offset, .. } => {
                 each(&|candidate| offset + slope * sum(beliefs, candidate))
             }
         }

@@ -3,7 +3,7 @@
 //! Each stage's time follows a [`Law`] of its threads, times what the other knobs do to it; the
 //! pipeline is as slow as the slowest of its parts that work side by side: the models' stages one
 //! after another, and each pool. The report draws [`Scaling::stages`]; the Gaussian process takes
-//! [`Scaling::seconds`] for its mean where [`Scaling::holds`] and stages tell nothing better.
+//! a [`Table`] of it for its mean where [`Scaling::holds`] and stages tell nothing better.
 
 mod effects;
 mod law;
