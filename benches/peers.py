@@ -39,7 +39,7 @@ class Table:
             rows = list(csv.reader(file))
         self.name = path.stem
         self.knobs = [cell.rsplit(":", 1) for cell in rows[0][:-1]]
-        self.costs = {tuple(row[:-1]): float(row[-1]) for row in rows[1:]}
+        self.costs = {tuple(row[:-1]): float(row[-1] or "nan") for row in rows[1:]}
         self.levels = []
         for place, (_, kind) in enumerate(self.knobs):
             cells = {row[place] for row in rows[1:]}

@@ -27,9 +27,11 @@ const SCORED_FROM: usize = 10;
 fn main() -> anyhow::Result<()> {
     let named = env::var("TABLES");
     let folder = named.as_deref().unwrap_or("results");
-    let seeds = setting("SEEDS", 30);
-    let noise = setting("NOISE", 0.05);
-    let each = setting("EACH", 0) == 1;
+    let seeds = setting("SEEDS", 30)?;
+    let noise = setting("NOISE", 0.05)?;
+    let each = setting("EACH", 0)? == 1;
+    let budget = setting("BUDGET", AT[AT.len() - 1])?;
+    anyhow::ensure!(budget >= SCORED_FROM, "BUDGET={budget}: {SCORED_FROM} at the least");
     // Without a name those of our own that were measured whole: other journals are what tunes left.
     let is_wanted = |path: &Path| named.is_ok() || path.to_string_lossy().contains("/recorded-");
     let tables = tables(Path::new(folder), is_wanted)?;
@@ -39,7 +41,6 @@ fn main() -> anyhow::Result<()> {
         let started = Instant::now();
         let jobs: Vec<(usize, u64)> =
             (0..tables.len()).flat_map(|table| (0..seeds).map(move |seed| (table, seed))).collect();
-        let budget = setting("BUDGET", AT[AT.len() - 1]);
         let run = |(table, seed): (usize, u64)| {
             let clean = replay(&tables[table], strategy, seed, budget, 0.0);
             let noisy = (noise > 0.0).then(|| {
@@ -213,8 +214,9 @@ fn strategies() -> anyhow::Result<Vec<StrategyName>> {
     words.split(',').map(|word| word.parse().map_err(anyhow::Error::msg)).collect()
 }
 
-fn setting<T: std::str::FromStr>(name: &str, usual: T) -> T {
-    env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+fn setting<T: std::str::FromStr>(name: &str, usual: T) -> anyhow::Result<T> {
+    let Ok(text) = env::var(name) else { return Ok(usual) };
+    text.parse().map_err(|_| anyhow::anyhow!("{name}={text}"))
 }
 
 /// The tables and journals of a folder and of those in it.

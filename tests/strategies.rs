@@ -227,6 +227,45 @@ fn a_broken_journal_ends_the_search_and_keeps_what_was_observed() {
     }
 }
 
+/// Measures each candidate again by itself, and finds it half as slow again.
+struct Repeating<'a>(Replay<'a>, Option<Observation>);
+
+impl Measure for Repeating<'_> {
+    fn identity(&self, candidate: &Candidate) -> Option<u64> {
+        self.0.identity(candidate)
+    }
+
+    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
+        let observation = self.0.measure(candidate)?;
+        let finding = observation.finding.times(1.5);
+        self.1 = Some(Observation { finding, ..observation.clone() });
+        Ok(observation)
+    }
+
+    fn besides(&mut self) -> Vec<Observation> {
+        self.1.take().into_iter().collect()
+    }
+}
+
+#[test]
+fn what_was_measured_besides_is_learnt_after_what_was_asked_for() {
+    let recorded = bowl();
+    for &strategy in StrategyName::VARIANTS {
+        let mut measure = Repeating(Replay::new(&recorded, 30, 0.0, 1), None);
+        let learnt = run(&recorded.space, &plan(strategy, 1), &mut measure).observations;
+        assert_eq!(learnt.len(), 60, "{strategy}");
+        for pair in learnt.chunks(2) {
+            assert_eq!(pair[0].candidate, pair[1].candidate, "{strategy}");
+            assert_eq!(pair[1].finding, pair[0].finding.times(1.5), "{strategy}");
+        }
+        // It is of no account for what chance proposes.
+        if strategy == StrategyName::Random {
+            let usual = search(&recorded, &plan(strategy, 1), 30).observations;
+            assert!(learnt.iter().step_by(2).eq(&usual), "{strategy}");
+        }
+    }
+}
+
 /// 8 x 6 x 4 candidates; all with layout c and more than 3 threads fail, as if out of memory, and
 /// those with layout d take longer than anybody waits.
 fn treacherous() -> Recorded {

@@ -20,7 +20,7 @@ use wan22_tune::results::Folder;
 use wan22_tune::search::{Plan, StrategyName};
 use wan22_tune::settings::{Baseline, Preset};
 use wan22_tune::space::{Knob, Space, SpaceFile, Value, Values};
-use wan22_tune::trial::{Phase, Sample, Trial};
+use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
 use wan22_tune::tune::{Bench, Order, Rig, Session, Watch};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
@@ -262,23 +262,37 @@ fn after_a_break_the_baseline_comes_first() {
 /// Whatever was measured again meanwhile, and went out of the search: `c` changes nothing.
 #[test]
 fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
-    let bowl = |a: i64, b: i64, _: f64| (0.03 * ((a - 6).pow(2) + (b - 3).pow(2)) as f64).exp();
-    let searched = |trials: &[Trial]| -> Vec<Values> {
-        let of_search = trials.iter().filter(|trial| trial.phase == Phase::Search);
-        of_search.map(|trial| trial.knobs.clone()).collect()
+    // With jitter, so that a trial says something else than another of the same values.
+    let bowl = |a: i64, b: i64, time_s: f64| {
+        let jitter = 0.002 * ((time_s / TRIAL_S * 7.0) % 5.0);
+        (0.03 * ((a - 6).pow(2) + (b - 3).pow(2)) as f64 + jitter).exp()
+    };
+    let is_search = |trial: &&Trial| trial.phase == Phase::Search;
+    let asked = |trials: &[Trial]| -> Vec<Values> {
+        trials.iter().filter(is_search).map(|trial| trial.knobs.clone()).collect()
+    };
+    let next = |trials: &[Trial], from: usize| {
+        from + trials[from..].iter().position(|trial| is_search(&trial)).unwrap()
     };
     let mut dropping = Vec::new();
     for &strategy in StrategyName::VARIANTS {
-        let whole = tune_by(strategy, "abc", bowl, 80, &[]);
-        let before = &whole[..50];
+        let go_on = |trials, before: &[Trial]| tune_by(strategy, "abc", bowl, trials, before);
+        let whole = go_on(80, &[]);
+        let before = &whole[..next(&whole, 45)];
         assert!(count(before, Phase::Repeat) > 3, "{strategy}");
         let inert = Dropped::of(&space("abc"), before).inert;
         dropping.extend(inert.iter().any(|inert| inert.knob == "c").then_some(strategy));
-        let again = searched(&tune_by(strategy, "abc", bowl, 80, before));
-        let whole = searched(&whole);
-        let common = whole.len().min(again.len());
-        assert!(common > searched(before).len() + 5, "{strategy}: {common}");
-        assert_eq!(again[..common], whole[..common], "{strategy}");
+        let once = go_on(30, before);
+        let n = asked(before).len();
+        assert_eq!(asked(&once)[..=n], asked(&whole)[..=n], "{strategy}");
+        // And again, with the last trial interrupted: it is repeated.
+        let last = next(&once, before.len() + 6);
+        let interrupted = Trial { outcome: Outcome::Interrupted, ..once[last].clone() };
+        let before = [&once[..last], &[interrupted]].concat();
+        let twice = asked(&go_on(20, &before));
+        let n = asked(&before).len();
+        assert_eq!(twice[..n], asked(&once)[..n], "{strategy}");
+        assert_eq!(twice[n], once[last].knobs, "{strategy}");
     }
     assert!(dropping.contains(&StrategyName::Portfolio), "{dropping:?}");
 }

@@ -9,7 +9,7 @@ use strum::VariantArray;
 
 use super::{print, terminal};
 use crate::launch::{Allocator, HugePages, MemoryPolicy};
-use crate::machine::{CpuSet, Machine, Roots, line};
+use crate::machine::{CpuSet, Gpu, Machine, Roots, line};
 use crate::measure::ticks;
 
 /// Looks for what makes measurements noisy or settings useless on this machine, and names cures.
@@ -92,9 +92,16 @@ fn examine(machine: &Machine, roots: &Roots) -> Vec<Finding> {
         steal(roots),
         allocators(roots),
     ];
+    findings.extend(machine.gpus.iter().map(gpu));
     let notes = machine.notes.iter();
     findings.extend(notes.map(|note| Finding::fine("note", note.clone())));
     findings
+}
+
+fn gpu(gpu: &Gpu) -> Finding {
+    let advice =
+        "the built-in jobs run on CPUs; `wan22-tune -- COMMAND` tunes a job of yours on it";
+    Finding::fine("gpu", format!("{}: {advice}", gpu.model))
 }
 
 fn governor(machine: &Machine, roots: &Roots) -> Finding {
@@ -314,6 +321,21 @@ mod tests {
         );
         assert!(findings.iter().all(|finding| finding.cure.is_none()), "{findings:#?}");
         assert!(findings.iter().all(|finding| finding.found.is_some()), "{findings:#?}");
+    }
+
+    #[test]
+    fn a_gpu_is_told_to_be_left_alone_by_the_built_in_jobs() {
+        let mut machine = Machine::from_synthetic(TWO_NODES).unwrap();
+        machine.gpus = vec![Gpu {
+            model: "NVIDIA L4".to_owned(),
+            memory_bytes: 24 << 30,
+            driver: "550.54.14".to_owned(),
+            cuda: "12.4".to_owned(),
+        }];
+        let findings = examine(&machine, &Roots::fixture(tempfile::tempdir().unwrap().path()));
+        let of_gpu = findings.iter().find(|finding| finding.topic == "gpu").unwrap();
+        let found = of_gpu.found.as_deref().unwrap();
+        assert!(found.starts_with("NVIDIA L4: the built-in jobs run on CPUs"), "{found}");
     }
 
     #[test]

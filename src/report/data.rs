@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::contender::{self, Contender};
 use super::plot::drift::Drift;
+use super::plot::importance::Shares;
 use super::plot::stages::{Row, Stages};
 use super::verdict;
 use crate::confirm::{Confirmation, Verdict};
 use crate::ranking::ranking;
 use crate::results::Results;
+use crate::search::importance::{Importance, Response};
 use crate::stats::Interval;
 
 /// The version of the JSON's form.
@@ -56,6 +58,7 @@ pub fn json(results: &Results) -> Result<String> {
             "outcomes": account.outcomes,
         },
         "dropped": results.dropped().sentences(),
+        "importance": Shares::of(results).map(|s| s.0.iter().map(importance).collect::<Vec<_>>()),
         "time": {
             "budget_s": results.tune.budget_s,
             "spent_s": account.spent_s,
@@ -81,6 +84,17 @@ fn interval(gain: Interval) -> Value {
 
 fn stage(row: &Row) -> Value {
     json!({ "stage": row.name, "baseline_s": row.baseline_s, "best_s": row.best_s })
+}
+
+/// What a knob explains and how the cost answers to it, with the errors of both.
+fn importance(one: &Importance) -> Value {
+    let response = |at: &Response| {
+        json!({
+            "value": at.value, "ratio": at.ratio, "log_error": at.error, "observed": at.observed,
+        })
+    };
+    let curve: Vec<Value> = one.curve.iter().map(response).collect();
+    json!({ "knob": one.knob, "share": one.share, "error": one.error, "curve": curve })
 }
 
 /// The ranking, one row a candidate, best first; columns named as in the journal, which has

@@ -429,7 +429,31 @@ fn the_json_says_what_the_summary_says() {
     let empty: serde_json::Value =
         serde_json::from_str(&json(&Made::new().results).unwrap()).unwrap();
     assert_eq!(empty["verdict"]["claim"], false);
-    assert!(empty["best"].is_null() && empty["stages"].is_null());
+    assert!(empty["best"].is_null() && empty["stages"].is_null() && empty["importance"].is_null());
+}
+
+/// A clip takes twice as long with each smaller tile, whatever the batch and the workers.
+#[test]
+fn the_json_tells_what_each_knob_explains_and_how_the_cost_answers() {
+    let mut made = Made::new().baseline(&[1.0]);
+    for (batch, workers) in [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2), (4, 2)] {
+        for (tile, seconds) in [(384, 1.0), (256, 2.0), (192, 4.0)] {
+            let others = [("batch_size", batch), ("preprocess_workers", workers)];
+            let values = [others[0], others[1], ("vae_tile_size", tile)];
+            made = made.search(&values.map(|(name, value)| (name, number(value))), seconds);
+        }
+    }
+    let value: serde_json::Value = serde_json::from_str(&json(&made.results).unwrap()).unwrap();
+    let first = &value["importance"][0];
+    assert_eq!(first["knob"], "vae_tile_size");
+    assert!(first["share"].as_f64().unwrap() > 0.7, "{first}");
+    assert!((0.0..0.3).contains(&first["error"].as_f64().unwrap()), "{first}");
+    let curve = first["curve"].as_array().unwrap();
+    let at = |size: i64| curve.iter().find(|at| at["value"] == size).unwrap();
+    let ratio = |size| at(size)["ratio"].as_f64().unwrap();
+    assert!(ratio(384) < ratio(256) && ratio(256) < ratio(192));
+    assert_eq!(at(192)["observed"], 6);
+    assert!(at(192)["log_error"].as_f64().unwrap() > 0.0);
 }
 
 /// Every file below a folder, by name.

@@ -128,6 +128,7 @@ mod tests {
         assert_eq!(names[0], "a");
         // Of the variance of log cost, a has ln²2 / (ln²2 + ln²1.1) = 98%.
         assert!((found[0].share - 0.98).abs() < 0.1, "{:?}", found[0].share);
+        assert!(found[0].error > 0.0 && found[0].error < 0.2, "{:?}", found[0].error);
         assert!(found[1].share < 0.1 && found[2].share < 0.1);
         let ratios: Vec<f64> = found[0].curve.iter().map(|response| response.ratio).collect();
         // The average of the logarithms lies between levels 1 and 2: 2^-1.5 … 2^1.5.

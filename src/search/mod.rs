@@ -157,9 +157,8 @@ pub struct Plan {
     pub seed: u64,
     /// Measured before the strategy's own proposals, unless known: experts' candidates.
     pub first: Vec<Candidate>,
-    /// What was observed before in this search, in that order: a run that is given what an
-    /// earlier one observed of candidates, and has left what it had left, goes on as that one would
-    /// have.
+    /// What was observed before this search, in that order: a run that is given what an earlier one
+    /// observed, and has left what it had left, goes on as that one would have.
     pub known: Vec<Observation>,
     /// What earlier searches found: the best of them are measured after [`Plan::first`], and the
     /// rest is believed as far as it proves right.

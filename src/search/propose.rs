@@ -16,8 +16,8 @@ pub(super) enum Proposal {
 
 /// Chooses what to measure from what was observed.
 ///
-/// A proposal depends on the seed, the observations and what is left alone, not on earlier calls:
-/// that is what lets a search go on from a journal.
+/// A proposal depends on the seed, the observations and what is left alone, not on earlier calls (but
+/// for what a grid has passed).
 pub(super) trait Propose {
     /// The name for argmin's observers.
     const NAME: &'static str;

@@ -10,7 +10,6 @@ mod searching;
 mod upkeep;
 mod warm_start;
 
-use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -109,18 +108,17 @@ impl<'a> Session<'a> {
         Observation { finding: seen.finding.times(1.0 / factor), ..seen }
     }
 
-    /// What the trials at `places` that are of `phase` say of candidates, in order; nothing where one
-    /// was interrupted.
-    fn observations(&self, space: &Space, phase: Phase, places: Range<usize>) -> Vec<Observation> {
-        let says = |place: &usize| {
-            let trial = &self.trials[*place];
-            trial.phase == phase && trial.outcome != Outcome::Interrupted
-        };
-        let of = |place: usize| {
-            let candidate = space.canonical(&space.candidate(&self.trials[place].knobs)?);
-            Some(self.observation(candidate, place))
-        };
-        places.filter(says).filter_map(of).collect()
+    /// What the trial at `place` says of the candidate of its values; nothing where it is none of the
+    /// space's, was interrupted, or is no news of it, as the baseline's later trials are, by which
+    /// the machine's drift is judged.
+    fn told_at(&self, space: &Space, place: usize) -> Option<Observation> {
+        let trial = &self.trials[place];
+        let tells = matches!(trial.phase, Phase::Baseline | Phase::Search | Phase::Repeat);
+        if !tells || trial.outcome == Outcome::Interrupted {
+            return None;
+        }
+        let candidate = space.canonical(&space.candidate(&trial.knobs)?);
+        Some(self.observation(candidate, place))
     }
 
     fn run(&mut self, order: &Order<'_>) -> Result<Trial> {
@@ -169,9 +167,10 @@ impl<'a> Session<'a> {
     /// The baseline does not run, or the tuner itself can't go on.
     pub fn compete(&mut self, space: &Space, workload: &Workload, plan: Plan) -> Result<()> {
         self.baseline(workload)?;
-        let known = self.observations(space, Phase::Baseline, 0..self.trials.len());
-        let plan = Plan { known: [plan.known, known].concat(), ..plan };
         self.upkeep(workload)?;
+        let before = 0..self.until_search(0);
+        let known = before.filter_map(|place| self.told_at(space, place)).collect();
+        let plan = Plan { known: [plan.known, known].concat(), ..plan };
         let strategy = &plan.strategy.to_string();
         let mut searching = Searching::new(&mut *self, space, workload, strategy);
         if let search::End::Stopped(search::Stop::Broken(error)) =

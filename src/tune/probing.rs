@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 
-use super::{Searching, Session};
+use super::Session;
+use super::searching::is_proposed;
 use crate::dropped::{Dropped, PROBE, next_probe};
-use crate::search::{Measure, Stop};
-use crate::space::Space;
-use crate::trial::{Phase, Trial};
+use crate::search::Stop;
+use crate::space::{Candidate, Space};
+use crate::trial::Trial;
 use crate::workload::Workload;
 
 /// A search shorter than so many trials can't pay for probes.
@@ -26,24 +27,40 @@ impl Session<'_> {
     /// # Errors
     /// The tuner itself can't go on.
     pub fn probe(&mut self, space: &Space, workload: &Workload) -> Result<Space> {
-        let is_probe = |trial: &Trial| trial.strategy == PROBE;
-        let is_begun = |trial: &Trial| trial.phase == Phase::Search && !is_probe(trial);
-        let done = self.trials.iter().filter(|trial| is_probe(trial)).count();
+        let is_probe = |trial: &&Trial| trial.strategy == PROBE;
+        let done = self.trials.iter().filter(is_probe).count();
         // After a break: as many as without.
         let affords = self.trials_left() + done;
         for _ in done..affords / PROBE_EVERY {
-            if self.trials_left() < SHORTEST || self.trials.iter().any(is_begun) {
+            self.upkeep(workload)?;
+            let is_begun = self.trials.iter().any(is_proposed);
+            if is_begun || self.is_stopped() || self.trials_left() < SHORTEST {
                 break;
             }
             let next = next_probe(space, &self.trials, affords >= THOROUGH);
             let Some(candidate) = next else { break };
-            match Searching::new(self, space, workload, PROBE).measure(&candidate) {
+            match self.probe_at(space, workload, &candidate) {
                 Err(Stop::Broken(error)) => return Err(error),
                 Err(_) => break,
-                Ok(_) => {}
+                Ok(()) => {}
             }
         }
         let unread = Dropped::of(space, &self.trials).unread;
         Ok(space.resting(unread.into_iter().flat_map(|unread| unread.knobs)))
+    }
+    /// Runs one probe, and says what it shows.
+    fn probe_at(
+        &mut self,
+        space: &Space,
+        workload: &Workload,
+        candidate: &Candidate,
+    ) -> Result<(), Stop> {
+        let before = Dropped::of(space, &self.trials);
+        let plain = before.plain(space, candidate);
+        let values = self.values(space, plain.as_ref().unwrap_or(candidate));
+        self.try_out(PROBE, workload, &values)?;
+        let news = Dropped::of(space, &self.trials).news(&before);
+        news.iter().for_each(|sentence| self.watch.noted(sentence));
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The search's eyes: candidates become trials of a session.
 
 use super::{Order, Session};
-use crate::dropped::Dropped;
+use crate::dropped::{Dropped, PROBE};
 use crate::search::{Measure, Observation, Stop};
 use crate::space::{Candidate, Space, Values};
 use crate::trial::{Outcome, Phase, Trial};
@@ -18,7 +18,9 @@ pub struct Searching<'s, 'a> {
     strategy: &'s str,
     /// How many of the session's trials the strategy has been told of.
     told: usize,
-    /// What was measured besides what it asked for, of which it is still to be told.
+    /// What it asked for, by the place of the trial: with knobs that rest at other values.
+    asked: Vec<(usize, Candidate)>,
+    /// What was measured besides, of which it is still to be told.
     besides: Vec<Observation>,
     /// By the trials that it was told of.
     dropped: Dropped,
@@ -37,56 +39,29 @@ impl<'s, 'a> Searching<'s, 'a> {
     ) -> Self {
         let told = session.until_search(0);
         let dropped = Dropped::of(space, &session.trials[..told]);
-        let besides = Vec::new();
-        Self { session, space, workload, strategy, told, besides, dropped, changes: 0 }
-    }
-
-    fn values(&self, candidate: &Candidate) -> Values {
-        let mut values = self.session.rig.baseline();
-        let named = self.space.named(candidate);
-        values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
-        values
+        let (asked, besides) = (Vec::new(), Vec::new());
+        Self { session, space, workload, strategy, told, asked, besides, dropped, changes: 0 }
     }
 
     /// The place of the trial that answers for `values` since before a break. Of one that was
     /// interrupted nothing was learnt, and it is repeated; what was interrupted twice may have
     /// brought the tuner down, and counts as a failure.
     fn recorded(&self, values: &Values) -> Option<usize> {
-        let trials = self.session.trials[..self.session.before].iter().enumerate();
-        let mut own = trials.filter(|(_, t)| t.phase == Phase::Search && t.knobs == *values);
-        let finished = own.clone().find(|(_, trial)| trial.outcome != Outcome::Interrupted);
-        finished.or_else(|| own.nth(1)).map(|(place, _)| place)
+        let trial = |place: usize| &self.session.trials[place];
+        let is_own = |&place: &usize| is_proposed(trial(place)) && trial(place).knobs == *values;
+        let mut own = (self.told..self.session.before).filter(is_own);
+        let finished = own.clone().find(|&place| trial(place).outcome != Outcome::Interrupted);
+        finished.or_else(|| own.nth(1))
     }
 
-    /// Runs a trial of `values`, and what is due after it; says where it stands.
-    fn run(&mut self, values: &Values) -> Result<usize, Stop> {
-        let left = self.session.left_for_search();
-        if left < self.session.usual_trial() {
-            return Err(Stop::Budget);
-        }
-        let order = Order {
-            phase: Phase::Search,
-            pair: None,
-            strategy: self.strategy,
-            workload: self.workload,
-            values,
-            min_psnr_db: self.session.min_psnr_db(values),
-            limit: self.session.limit().unwrap_or(left),
-            left,
-            ready_s: self.session.ready_s(),
-            hopeless_s: self.session.hopeless_s(),
-        };
-        self.session.run(&order)?;
-        let place = self.session.trials.len() - 1;
-        self.session.upkeep(self.workload)?;
-        Ok(place)
-    }
-
-    /// Notes that the strategy is told of all trials up to the search's next one after `place`.
-    fn tell(&mut self, place: usize) {
+    /// Notes that the strategy asked for `candidate` and is told of all trials from the last that it
+    /// was told of to the next one of its own after `place`.
+    fn tell(&mut self, candidate: &Candidate, place: usize) {
+        self.asked.push((place, candidate.clone()));
         let until = self.session.until_search(place + 1).max(self.told);
-        let new = self.told..until;
-        self.besides.extend(self.session.observations(self.space, Phase::Repeat, new));
+        let others = (self.told..until).filter(|&other| other != place);
+        let besides: Vec<Observation> = others.filter_map(|other| self.beside(other)).collect();
+        self.besides.extend(besides);
         self.told = until;
         let dropped = Dropped::of(self.space, &self.session.trials[..until]);
         let news = dropped.news(&self.dropped);
@@ -98,24 +73,77 @@ impl<'s, 'a> Searching<'s, 'a> {
         }
         self.dropped = dropped;
     }
+
+    /// What the trial at `place` says of what the strategy asked for when it got the same values.
+    fn beside(&self, place: usize) -> Option<Observation> {
+        let trials = &self.session.trials;
+        let is_same =
+            |(asked, _): &&(usize, Candidate)| trials[*asked].knobs == trials[place].knobs;
+        let observation = self.session.told_at(self.space, place)?;
+        Some(match self.asked.iter().rev().find(is_same) {
+            Some((_, candidate)) => Observation { candidate: candidate.clone(), ..observation },
+            None => observation,
+        })
+    }
 }
 
 impl Session<'_> {
-    /// The place of the search's first trial from `place` on, or else of the end.
-    fn until_search(&self, place: usize) -> usize {
-        let later = self.trials.iter().skip(place).position(is_of_search);
+    /// The values of all knobs for a candidate.
+    pub(super) fn values(&self, space: &Space, candidate: &Candidate) -> Values {
+        let mut values = self.rig.baseline();
+        let named = space.named(candidate);
+        values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
+        values
+    }
+
+    /// Runs a trial of `values`, and what is due after it; says where it stands.
+    ///
+    /// # Errors
+    /// The budget does not pay for it, or the tuner can't go on.
+    pub(super) fn try_out(
+        &mut self,
+        strategy: &str,
+        workload: &Workload,
+        values: &Values,
+    ) -> Result<usize, Stop> {
+        let left = self.left_for_search();
+        if left < self.usual_trial() {
+            return Err(Stop::Budget);
+        }
+        self.run(&Order {
+            phase: Phase::Search,
+            pair: None,
+            strategy,
+            workload,
+            values,
+            min_psnr_db: self.min_psnr_db(values),
+            limit: self.limit().unwrap_or(left),
+            left,
+            ready_s: self.ready_s(),
+            hopeless_s: self.hopeless_s(),
+        })?;
+        let place = self.trials.len() - 1;
+        self.upkeep(workload)?;
+        Ok(place)
+    }
+
+    /// The place of the first trial from `place` on that the search's strategy proposed, or else of
+    /// the end.
+    pub(super) fn until_search(&self, place: usize) -> usize {
+        let later = self.trials.iter().skip(place).position(is_proposed);
         later.map_or(self.trials.len(), |further| place + further)
     }
 }
 
-fn is_of_search(trial: &Trial) -> bool {
-    trial.phase == Phase::Search
+/// Whether the search's strategy proposed it.
+pub(super) fn is_proposed(trial: &Trial) -> bool {
+    trial.phase == Phase::Search && trial.strategy != PROBE
 }
 
 impl Measure for Searching<'_, '_> {
     fn identity(&self, candidate: &Candidate) -> Option<u64> {
         let plain = self.dropped.plain(self.space, candidate)?;
-        self.session.rig.identity(self.workload, &self.values(&plain))
+        self.session.rig.identity(self.workload, &self.session.values(self.space, &plain))
     }
 
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
@@ -123,12 +151,12 @@ impl Measure for Searching<'_, '_> {
             return Err(Stop::Interrupted);
         }
         let plain = self.dropped.plain(self.space, candidate);
-        let values = self.values(plain.as_ref().unwrap_or(candidate));
+        let values = self.session.values(self.space, plain.as_ref().unwrap_or(candidate));
         let place = match self.recorded(&values) {
             Some(place) => place,
-            None => self.run(&values)?,
+            None => self.session.try_out(self.strategy, self.workload, &values)?,
         };
-        self.tell(place);
+        self.tell(candidate, place);
         Ok(self.session.observation(candidate.clone(), place))
     }
 

@@ -61,10 +61,12 @@ impl Found {
                 Earlier::of(space, weight, cores, trials)
             }
             Self::Profile(profile) => {
-                let weight =
-                    by_mark(&profile.machine.fingerprint, machine).unwrap_or(ELSEWHERE / 2.0);
+                let known = by_mark(&profile.machine.fingerprint, machine);
+                let there = profile.hardware_profile.cpu_cores.max(1) as f64;
+                let cores = known.map_or_else(|| cores(machine) / there, |_| 1.0);
+                let weight = known.unwrap_or(ELSEWHERE / 2.0);
                 let best = Observation::new(nowhere(), Finding::Cost(1.0));
-                Earlier::of(space, weight, 1.0, std::iter::once((&profile.candidate, best)))
+                Earlier::of(space, weight, cores, std::iter::once((&profile.candidate, best)))
             }
         }
     }

@@ -108,10 +108,11 @@ impl Data {
     /// Takes `asked` for as good as the best until it is known better.
     pub fn lie(&mut self, asked: &[Candidate]) {
         let lowest = self.targets.iter().copied().fold(f64::INFINITY, f64::min);
-        for candidate in asked {
+        let told = self.expectations(asked);
+        for (candidate, (expected, _)) in asked.iter().zip(told) {
             self.candidates.push(candidate.clone());
             self.targets.push(lowest);
-            self.expected.push(0.0);
+            self.expected.push(expected);
             self.counts.push(1.0);
             self.cut.push(false);
         }

@@ -1,9 +1,9 @@
 //! Prior: what is believed of a candidate before anything like it was measured.
 //!
-//! What earlier searches found, where it foretells this search's own observations well. Else, where
-//! stages were timed and tell the whole, each stage has a process of its own, which needs no law. Else
-//! the laws of scaling, where they hold, or what earlier searches found, whichever has foretold
-//! better. The last process models the rest.
+//! The laws of scaling, where they hold, or what earlier searches found, whichever foretells this
+//! search's own observations better. But where stages were timed and tell the whole, each stage has a
+//! process of its own, which needs no law, and only an earlier search that tells as much goes before
+//! them. The last process models the rest.
 
 use std::rc::Rc;
 

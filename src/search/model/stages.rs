@@ -219,7 +219,9 @@ fn seconds(process: &Process, candidates: &[Candidate]) -> impl Iterator<Item = 
 
 #[cfg(test)]
 mod tests {
+    use super::super::prior::Prior;
     use super::*;
+    use crate::search::Earlier;
     use crate::space::SpaceFile;
 
     const SPACE: &str = "schema = 1\nname = 'x'\nwhy = 'x'\nbaseline = { precision = 'fp32', \
@@ -299,6 +301,22 @@ mod tests {
                 "{candidate:?} {log_cost}"
             );
         }
+    }
+
+    #[test]
+    fn stages_are_asked_before_an_earlier_search_that_tells_less() {
+        let space = Space::reopen(&SpaceFile::parse(SPACE).unwrap()).unwrap();
+        let seen: Vec<Observation> = all().filter(|c| c.level(1) != 2).map(observed).collect();
+        let prior = |found: &dyn Fn(&Candidate) -> f64| {
+            let one = |c: Candidate| Observation::new(c.clone(), Finding::Cost(found(&c)));
+            let earlier = Earlier { weight: 0.9, observations: all().map(one).collect() };
+            let beliefs = Prior::beliefs(&space, &[earlier]);
+            super::super::Lesson::of(&space, &seen, &beliefs, None).prior(&space, &seen)
+        };
+        let the_same = |candidate: &Candidate| observed(candidate.clone()).cost().unwrap();
+        assert!(matches!(prior(&the_same), Some(Prior::Earlier { .. })));
+        let only_precision = |candidate: &Candidate| [4.0, 2.0][candidate.level(0)];
+        assert!(matches!(prior(&only_precision), Some(Prior::Stages(_))));
     }
 
     #[test]
