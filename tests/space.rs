@@ -234,6 +234,10 @@ fn mistakes_are_named_with_their_key() {
             "[knob.batch_size]\nwhy = \"x\"\nrange = { min = 1, max = \"1 +\" }",
             "knob.batch_size.range.max: ",
         ),
+        (
+            "[knob.batch_size]\nwhy = \"x\"\nrange = { min = 1, max = 3000, spacing = \"every\" }",
+            "knob.batch_size: 3000 values: 2000 at the most",
+        ),
         ("[knob.batch_size]\nwhy = \"x\"\nvalues = []", "knob.batch_size: no value is left"),
         ("[knob.batch_size]\nwhy = \"x\"", "knob.batch_size: give either `values` or `range`"),
         ("[knob.batch_size]\nvalues = [1]", "knob.batch_size: missing field `why`"),

@@ -11,7 +11,7 @@ use strum::VariantArray;
 use wan22_tune::architecture::Architecture;
 use wan22_tune::budget::Budget;
 use wan22_tune::drift::Drift;
-use wan22_tune::dropped::Dropped;
+use wan22_tune::dropped::{Dropped, PROBE};
 use wan22_tune::journal::{self, Journal};
 use wan22_tune::machine::Machine;
 use wan22_tune::measure::Repetitions;
@@ -67,6 +67,7 @@ impl Rig for MadeUp {
             started: started.to_string(),
             phase: order.phase,
             pair: order.pair,
+            strategy: order.strategy.to_owned(),
             knobs: order.values.clone(),
             samples: vec![Sample { seconds, ..Sample::default() }; 3],
             wall_s: TRIAL_S,
@@ -95,9 +96,10 @@ impl Watch for Blind {
 
 /// Of knobs with these names, each a digit.
 fn space(names: &str) -> Space {
-    let knob = |name| format!("{name} = {{ why = '', values = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] }}\n");
+    let knob =
+        |name: &str| format!("{name} = {{ why = '', values = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] }}\n");
     let (knobs, zeros): (String, Vec<String>) =
-        names.chars().map(|name| (knob(name), format!("{name} = 0"))).unzip();
+        names.split(' ').map(|name| (knob(name), format!("{name} = 0"))).unzip();
     let head = "schema = 1\nname = 'made up'\nwhy = 'a test'\n";
     let text = format!("{head}baseline = {{ {} }}\n[knob]\n{knobs}", zeros.join(", "));
     Space::reopen(&SpaceFile::parse(&text).unwrap()).unwrap()
@@ -132,7 +134,7 @@ fn parts() -> Architecture {
 
 /// The trials of a tune of so many trials of the baseline's length, after `before`.
 fn tune(truth: Truth, trials: u32, before: &[Trial]) -> Vec<Trial> {
-    tune_by(StrategyName::Random, "ab", truth, trials, before)
+    tune_by(StrategyName::Random, "a b", truth, trials, before)
 }
 
 /// The same by another strategy and with knobs of these names.
@@ -154,7 +156,9 @@ fn tune_by(
     let session = Session::new(&bench, &Blind, budget, &folder, journal).on(&rig);
     let mut session = session.after(before.to_vec());
     let plan = Plan { strategy, seed: 1, ..Plan::default() };
-    session.compete(&rig.space, &job().rung(0), plan).unwrap();
+    let workload = job().rung(0);
+    let space = session.probe(&rig.space, &workload).unwrap();
+    session.compete(&space, &workload, plan).unwrap();
     let made = session.trials().to_vec();
     let kept = journal::read(&folder.journal()).unwrap();
     let (drift, again) = (Drift::of(&made), Drift::of(&kept));
@@ -276,11 +280,11 @@ fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
     };
     let mut dropping = Vec::new();
     for &strategy in StrategyName::VARIANTS {
-        let go_on = |trials, before: &[Trial]| tune_by(strategy, "abc", bowl, trials, before);
+        let go_on = |trials, before: &[Trial]| tune_by(strategy, "a b c", bowl, trials, before);
         let whole = go_on(80, &[]);
         let before = &whole[..next(&whole, 45)];
         assert!(count(before, Phase::Repeat) > 3, "{strategy}");
-        let inert = Dropped::of(&space("abc"), before).inert;
+        let inert = Dropped::of(&space("a b c"), before).inert;
         dropping.extend(inert.iter().any(|inert| inert.knob == "c").then_some(strategy));
         let once = go_on(30, before);
         let n = asked(before).len();
@@ -295,4 +299,24 @@ fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
         assert_eq!(twice[n], once[last].knobs, "{strategy}");
     }
     assert!(dropping.contains(&StrategyName::Portfolio), "{dropping:?}");
+}
+
+#[test]
+fn after_a_break_a_probe_gets_the_second_look_that_it_needs() {
+    // The first look is 9% slower by chance.
+    let first_is_slow = |_: i64, _: i64, time_s: f64| if time_s == TRIAL_S { 1.09 } else { 1.0 };
+    let tune = |before: &[Trial]| {
+        tune_by(StrategyName::Random, "a b batch_size", first_is_slow, 60, before)
+    };
+    let probes = |trials: &[Trial]| -> Vec<Values> {
+        let probes = trials.iter().filter(|trial| trial.strategy == PROBE);
+        probes.map(|trial| trial.knobs.clone()).collect()
+    };
+    let whole = tune(&[]);
+    let two = probes(&whole)[..2].to_vec();
+    assert_eq!(two[0], two[1]);
+    assert_eq!(whole[1].strategy, PROBE);
+    let again = tune(&whole[..2]);
+    assert_eq!(again[2].phase, Phase::Sentinel);
+    assert_eq!(probes(&again)[..2], two);
 }

@@ -15,6 +15,9 @@ use crate::search::{StrategyName, grid};
 /// Evaluations after which regret is printed, as far as the budget goes.
 const AT: [usize; 5] = [10, 30, 60, 120, 240];
 
+/// Evaluations a run and runs a strategy at the most.
+const MOST: usize = 1_000_000;
+
 /// What to replay.
 #[derive(Args, Debug)]
 pub struct ReplayArgs {
@@ -42,12 +45,14 @@ impl ReplayArgs {
     /// is no share.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         ensure!(self.seeds > 0 && self.budget > 0, "give at least one seed and one evaluation");
+        let most = self.budget.max(usize::try_from(self.seeds)?);
+        ensure!(most <= MOST, "--budget and --seeds: {MOST} at the most, not {most}");
         ensure!((0.0..1.0).contains(&self.noise), "--noise {}: not from 0 to 1", self.noise);
         let recorded = Recorded::read(&self.record)?;
-        let named = self.strategy.is_empty();
         let usual =
             || StrategyName::VARIANTS.iter().copied().filter(|name| *name != StrategyName::Grid);
-        let strategies = if named { usual().collect() } else { self.strategy.clone() };
+        let is_named = !self.strategy.is_empty();
+        let strategies = if is_named { self.strategy.clone() } else { usual().collect() };
         if strategies.contains(&StrategyName::Grid) {
             grid::fits(&recorded.space, self.budget).map_err(anyhow::Error::msg)?;
         }
@@ -97,6 +102,17 @@ fn row(strategy: StrategyName, runs: &[Run], at: &[usize], out: &mut dyn Write) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_than_anybody_waits_for_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = folder.path().join("made.csv");
+        std::fs::write(&record, "a:ord,value\n1,3\n2,4\n").unwrap();
+        let replay =
+            ReplayArgs { record, strategy: Vec::new(), seeds: 1, budget: 1 << 60, noise: 0.0 };
+        let error = replay.run(&mut Vec::new()).unwrap_err().to_string();
+        assert!(error.starts_with("--budget and --seeds: 1000000 at the most"), "{error}");
+    }
 
     #[test]
     fn a_grid_that_the_budget_does_not_cover_is_refused() {

@@ -11,7 +11,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::own::metric::Goal;
 use crate::search::{Measure, Observation, Stop, normal};
-use crate::space::{Candidate, Given, Knob, Space, Value};
+use crate::space::{Candidate, Given, Knob, MOST_LEVELS, Space, Value};
 use crate::stats;
 use crate::trial::{Outcome, Phase};
 
@@ -41,9 +41,6 @@ struct Row {
     /// What the cost is the median of.
     samples: Vec<f64>,
 }
-
-/// Different values of a knob at the most.
-const MOST_LEVELS: usize = 1 << 16;
 
 impl Recorded {
     /// Reads a table (`knob:kind,…,value`; kind `ord` or `cat`; a failed candidate's value is
@@ -87,7 +84,8 @@ impl Recorded {
         for (name, ordered, place) in &sheet.knobs {
             let cells = sheet.rows.iter().map(|row| &row.cells[*place]);
             let texts = distinct(cells, *ordered).with_context(|| format!("knob {name}"))?;
-            ensure!(texts.len() <= MOST_LEVELS, "knob {name}: {} different values", texts.len());
+            let count = texts.len();
+            ensure!(count <= MOST_LEVELS, "knob {name}: {count} values, {MOST_LEVELS} at the most");
             knobs.push(knob(name, *ordered, &texts));
             let level = texts.into_iter().enumerate().map(|(level, text)| (text, level));
             levels.push(level.collect::<HashMap<String, usize>>());

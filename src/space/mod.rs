@@ -19,7 +19,7 @@ pub use candidate::Candidate;
 pub use expert::ExpertEntry;
 pub use expression::{Expression, Given};
 pub use file::{ConstraintEntry, KnobEntry, Resumed, SpaceFile, Tune};
-pub use resolve::SpaceError;
+pub use resolve::{MOST_LEVELS, SpaceError};
 
 /// The value of every knob, by name: a candidate as journals and profiles hold it.
 pub type Values = BTreeMap<String, Value>;

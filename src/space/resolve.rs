@@ -5,8 +5,11 @@ use serde::Deserialize;
 use super::file::{KnobEntry, Range, SCHEMA, Spacing};
 use super::{Candidate, Constraint, Expression, Given, Knob, Space, SpaceFile, Value};
 
-/// More levels than this are a mistake in the file.
-const MOST_LEVELS: i64 = 10_000;
+/// Values of a knob at the most: models keep how alike any two of them are.
+pub const MOST_LEVELS: usize = 2_000;
+
+/// What a range may span.
+const WIDEST: i64 = 1_000_000;
 
 /// What is wrong with a space file, and where.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -184,14 +187,21 @@ fn levels(entry: &KnobEntry, given: &Given, place: &str) -> Result<Vec<Value>, S
     if kept.is_empty() {
         return at(place, Err("no value is left on this machine".to_owned()));
     }
+    if kept.len() > MOST_LEVELS {
+        let problem = format!(
+            "{} values: {MOST_LEVELS} at the most, as with `spacing = \"geometric\"` of a range",
+            kept.len()
+        );
+        return at(place, Err(problem));
+    }
     Ok(kept)
 }
 
 fn range_levels(range: &Range, given: &Given, place: &str) -> Result<Vec<Value>, SpaceError> {
     let min = bound(&range.min, given, &format!("{place}.range.min"))?;
     let max = bound(&range.max, given, &format!("{place}.range.max"))?;
-    if min > max || max.saturating_sub(min) > MOST_LEVELS {
-        let problem = format!("from {min} to {max} is no range (at most {MOST_LEVELS} values)");
+    if min > max || max.saturating_sub(min) > WIDEST {
+        let problem = format!("from {min} to {max} is no range that spans at most {WIDEST}");
         return at(&format!("{place}.range"), Err(problem));
     }
     let all = min..=max;

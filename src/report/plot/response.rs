@@ -156,7 +156,7 @@ impl Panel {
         canvas.bold(&self.knob, (12.0, 20.0), TEXT)?;
         let name = canvas.style(TEXT, palette::INK, Anchor::Right);
         let muted = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
-        let places = (30.0 + widest + 10.0, canvas.width() - 56.0);
+        let places = (30.0 + widest + 10.0, canvas.width() - 64.0);
         let x = Scale { values: all.shown, places, goal: all.yardstick.direction() };
         let bottom = HEAD + ROW * self.rows.len() as f64;
         for (value, word) in x.ticks(((places.1 - places.0) / 45.0) as usize) {

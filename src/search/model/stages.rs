@@ -5,7 +5,6 @@
 //! functions*, 2019): the models' one after another, or the slowest pool beside them, and at both ends
 //! of a repetition what works alone: the first batch has to be prepared and the last to be written.
 
-use super::FITTED_TO;
 use super::data::Data;
 use super::gp::{Process, learn};
 use super::kernel::{STAGE, Scales};
@@ -15,6 +14,9 @@ use crate::search::{Finding, Observation};
 use crate::space::{Candidate, Space, Value};
 use crate::stats::{mean, scatter};
 
+/// Points that a stage's process is fitted to and conditioned on: there is one for each stage, and
+/// proposals have to be quick.
+const POINTS: usize = 72;
 /// A stage that was timed less often is left out.
 const LEAST: usize = 8;
 
@@ -80,7 +82,7 @@ impl Taught {
             let data = Some(timed(observations, stage)).filter(|data| data.len() >= LEAST)?;
             let last = before.and_then(|b| b.0.iter().find(|lesson| lesson.stage == stage));
             let start = last.map(|last| &last.scales);
-            let scales = learn(space, &STAGE, &data.thinned(FITTED_TO), start);
+            let scales = learn(space, &STAGE, &data.thinned(POINTS), start);
             Some(Lesson { stage, workers, scales })
         };
         Self(THREADS.into_iter().filter_map(lesson).collect())
@@ -135,7 +137,7 @@ impl Stages {
     ) -> Option<Self> {
         let mut stages = Self { models: Vec::new(), pools: Vec::new(), ends: Ends::of(space) };
         for lesson in &taught.0 {
-            let data = timed(observations, lesson.stage).thinned(FITTED_TO);
+            let data = timed(observations, lesson.stage).thinned(POINTS);
             let process = Process::new(space, data, &lesson.scales)?;
             match &lesson.workers {
                 Some(workers) => {
