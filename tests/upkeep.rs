@@ -157,6 +157,7 @@ fn tune_by(
     let mut session = session.after(before.to_vec());
     let plan = Plan { strategy, seed: 1, ..Plan::default() };
     let workload = job().rung(0);
+    session.baseline(&workload).unwrap();
     let space = session.probe(&rig.space, &workload).unwrap();
     session.compete(&space, &workload, plan).unwrap();
     let made = session.trials().to_vec();
