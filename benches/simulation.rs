@@ -14,8 +14,9 @@
 //! beside the model, disturb it where they share its CPUs, and bound the pipeline when too small.
 //! Zen 3 has no bfloat16; allocators, layouts of tensors and kernels weigh on the VAE.
 
+mod setting;
+
 use std::collections::{BTreeMap, HashMap};
-use std::env;
 
 use rayon::prelude::*;
 
@@ -25,6 +26,8 @@ use wan22_tune::search::{Finding, Measure, Observation, Plan, Stop, StrategyName
 use wan22_tune::settings::{Baseline, Knobs, Preset, Settings};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
 use wan22_tune::workload::{BUILT_IN, WorkloadFile};
+
+use setting::setting;
 
 const SPACE: &str = include_str!("../search-spaces/pipeline.toml");
 const CORES: &str = "core:8 pu:2(indexes=2*64:64*1)";
@@ -66,11 +69,6 @@ fn main() -> anyhow::Result<()> {
         println!("  the lowest found is {optimum:.3}");
     }
     Ok(())
-}
-
-fn setting<T: std::str::FromStr>(name: &str, usual: T) -> anyhow::Result<T> {
-    let Ok(text) = env::var(name) else { return Ok(usual) };
-    text.parse().map_err(|_| anyhow::anyhow!("{name}={text}"))
 }
 
 /// The space on a machine that is only described.

@@ -4,6 +4,8 @@
 //! `STRATEGIES=portfolio,random`, `BUDGET=120`, `EACH=1` for every table by itself. `noisy` is the
 //! true regret of what is chosen after 120 evaluations with 5% noise (`NOISE=0` leaves it out).
 
+mod setting;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use wan22_tune::measure::replay::Recorded;
 use wan22_tune::search::regret::{Run, random_draws, replay};
 use wan22_tune::search::{Measure, Observation, Plan, Stop, StrategyName, run};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
+
+use setting::setting;
 
 /// Evaluations after which regret is printed.
 const AT: [usize; 4] = [30, 60, 120, 240];
@@ -212,11 +216,6 @@ impl Row {
 fn strategies() -> anyhow::Result<Vec<StrategyName>> {
     let Ok(words) = env::var("STRATEGIES") else { return Ok(StrategyName::VARIANTS.to_vec()) };
     words.split(',').map(|word| word.parse().map_err(anyhow::Error::msg)).collect()
-}
-
-fn setting<T: std::str::FromStr>(name: &str, usual: T) -> anyhow::Result<T> {
-    let Ok(text) = env::var(name) else { return Ok(usual) };
-    text.parse().map_err(|_| anyhow::anyhow!("{name}={text}"))
 }
 
 /// The tables and journals of a folder and of those in it.

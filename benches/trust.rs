@@ -9,6 +9,8 @@
 //! journal: how much longer than the fastest one each process of the same settings took, and how
 //! much each repetition in a process differs from its middle one.
 
+mod setting;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::env;
@@ -37,6 +39,8 @@ use wan22_tune::stats;
 use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
 use wan22_tune::tune::{Bench, Order, Rig, Session, Watch};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
+
+use setting::setting;
 
 /// Seconds of a trial before it warms up.
 const OVERHEAD_S: f64 = 5.0;
@@ -77,11 +81,11 @@ const SCENARIOS: [Scenario; 3] = [
 ];
 
 fn main() -> Result<()> {
-    let runs = setting("RUNS", "100")?.parse::<u64>().context("RUNS")?;
-    let seed = setting("SEED", "1")?.parse::<u64>().context("SEED")?;
-    let total = budget::parse(&setting("BUDGET", "60m")?).map_err(anyhow::Error::msg)?;
-    let strategy = setting("STRATEGY", "portfolio")?.parse::<StrategyName>()?;
-    let recorded = PathBuf::from(setting("NOISE", &newest_journal()?)?);
+    let (runs, seed) = (setting("RUNS", 100)?, setting("SEED", 1)?);
+    let total = setting("BUDGET", "60m".to_owned())?;
+    let total = budget::parse(&total).map_err(anyhow::Error::msg)?;
+    let strategy = setting("STRATEGY", StrategyName::Portfolio)?;
+    let recorded = setting("NOISE", newest_journal()?)?;
     let noise = Noise::recorded(&recorded)?;
     println!("noise of {}: {noise}", recorded.display());
     println!(
@@ -95,20 +99,15 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn setting(name: &str, usual: &str) -> Result<String> {
-    Ok(env::var(name).unwrap_or_else(|_| usual.to_owned()))
-}
-
 /// The journal of the last of the committed results.
-fn newest_journal() -> Result<String> {
+fn newest_journal() -> Result<PathBuf> {
     let mut journals = Vec::new();
     for entry in std::fs::read_dir("results").context("results: NOISE names a journal")? {
         journals.push(entry?.path().join("trials.csv"));
     }
     journals.retain(|path| path.is_file());
     journals.sort();
-    let last = journals.pop().context("results/ holds no journal: NOISE names one")?;
-    Ok(last.display().to_string())
+    journals.pop().context("results/ holds no journal: NOISE names one")
 }
 
 /// Runs all tunes, on as many threads as there are CPUs; each has a clock of its own.

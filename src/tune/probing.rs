@@ -31,8 +31,8 @@ impl Session<'_> {
         let done = self.trials.iter().filter(is_probe).count();
         // After a break: as many as without.
         let affords = self.trials_left() + done;
+        self.upkeep(workload)?;
         for _ in done..affords / PROBE_EVERY {
-            self.upkeep(workload)?;
             let is_begun = self.trials.iter().any(is_proposed);
             if is_begun || self.is_stopped() || self.trials_left() < SHORTEST {
                 break;
@@ -48,6 +48,7 @@ impl Session<'_> {
         let unread = Dropped::of(space, &self.trials).unread;
         Ok(space.resting(unread.into_iter().flat_map(|unread| unread.knobs)))
     }
+
     /// Runs one probe, and says what it shows.
     fn probe_at(
         &mut self,
