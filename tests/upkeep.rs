@@ -303,6 +303,23 @@ fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
 }
 
 #[test]
+fn a_grid_also_measures_what_changes_nothing() {
+    let measured = |strategy| {
+        let trials = tune_by(strategy, "b c", steady, 300, &[]);
+        let is_inert = !Dropped::of(&space("b c"), &trials).inert.is_empty();
+        let searched = trials.iter().filter(|trial| trial.phase == Phase::Search);
+        let mut different: Vec<&Values> = searched.map(|trial| &trial.knobs).collect();
+        different.sort();
+        different.dedup();
+        (different.len(), is_inert)
+    };
+    // All but the baseline, which comes first anyway.
+    assert_eq!(measured(StrategyName::Grid), (99, false));
+    let (few, is_inert) = measured(StrategyName::Random);
+    assert!(is_inert && few < 60, "{few}");
+}
+
+#[test]
 fn after_a_break_a_probe_gets_the_second_look_that_it_needs() {
     // The first look is 9% slower by chance.
     let first_is_slow = |_: i64, _: i64, time_s: f64| if time_s == TRIAL_S { 1.09 } else { 1.0 };

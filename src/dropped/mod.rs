@@ -9,7 +9,8 @@ pub use inert::Inert;
 pub use struck::Struck;
 pub use unread::{PROBE, Unread, next as next_probe};
 
-use crate::space::{Candidate, Space, Value};
+use crate::search::StrategyName;
+use crate::space::{Candidate, Knob, Space, Value};
 use crate::trial::Trial;
 
 /// A pure function of the space and the journal: who reads both again drops the same.
@@ -24,16 +25,19 @@ pub struct Dropped {
 }
 
 impl Dropped {
-    /// What `trials` give reason to drop.
+    /// What `trials` give reason to drop. Of a grid no knob is inert: whoever asks for every
+    /// candidate gets also those that change little.
     pub fn of(space: &Space, trials: &[Trial]) -> Self {
+        let grid: &str = StrategyName::Grid.into();
+        let is_grid = trials.iter().any(|trial| trial.strategy == grid);
         let unread = unread::of(space, trials);
-        let mut inert = inert::of(space, trials);
+        let mut inert = if is_grid { Vec::new() } else { inert::of(space, trials) };
         inert.retain(|inert| unread.iter().all(|unread| !unread.knobs.contains(&inert.knob)));
         Self { struck: struck::struck(&space.given.baseline, trials), inert, unread }
     }
 
     /// The candidate as far as the search still tells it from others: with inert knobs at the
-    /// baseline's values; `None` where a value of it was struck out.
+    /// baseline's values, where that keeps it legal; `None` where a value of it was struck out.
     pub fn plain(&self, space: &Space, candidate: &Candidate) -> Option<Candidate> {
         let is_struck = |(name, value): (&str, &Value)| {
             self.struck.iter().any(|struck| struck.knob == name && struck.value == *value)
@@ -44,11 +48,11 @@ impl Dropped {
         let unread = self.unread.iter().flat_map(|unread| &unread.knobs);
         let idle = self.inert.iter().map(|inert| &inert.knob).chain(unread);
         let knobs = idle.filter_map(|knob| space.knob(knob));
-        Some(
-            knobs.fold(candidate.clone(), |plain, (position, knob)| {
-                plain.with(position, knob.baseline)
-            }),
-        )
+        let rest = |plain: Candidate, (position, knob): (usize, &Knob)| {
+            plain.with(position, knob.baseline)
+        };
+        let plain = space.canonical(&knobs.fold(candidate.clone(), rest));
+        Some(if space.is_legal(&plain) { plain } else { candidate.clone() })
     }
 
     /// Sentences for what `known` lacks.
@@ -102,6 +106,25 @@ mod tests {
             effect: String::new(),
             tool: String::new(),
         }
+    }
+
+    #[test]
+    fn a_knob_rests_only_where_that_is_legal() {
+        let text = "schema = 1\nname = 'made'\nwhy = 'x'\nbaseline = { io_workers = 2, \
+                    batch_workers = 2 }\n[knob]\nio_workers = { why = '', values = [1, 2, 3] }\n\
+                    batch_workers = { why = '', values = [1, 2, 3] }\n\
+                    [[constraint]]\nholds = 'io_workers + batch_workers <= 4'\nwhy = ''\n";
+        let space = Space::reopen(&crate::space::SpaceFile::parse(text).unwrap()).unwrap();
+        let knob = "io_workers".to_owned();
+        let inert = Inert { knob, at_most: 0.01, trials: 40, values: 3 };
+        let dropped = Dropped { inert: vec![inert], ..Dropped::default() };
+        let (io, _) = space.knob("io_workers").unwrap();
+        let of = |io_workers: usize, batch_workers: usize| {
+            let levels = [io_workers - 1, batch_workers - 1];
+            Candidate::new([levels[io], levels[1 - io]])
+        };
+        assert_eq!(dropped.plain(&space, &of(1, 1)), Some(of(2, 1)));
+        assert_eq!(dropped.plain(&space, &of(1, 3)), Some(of(1, 3)));
     }
 
     #[test]

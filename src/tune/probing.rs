@@ -57,8 +57,7 @@ impl Session<'_> {
         candidate: &Candidate,
     ) -> Result<(), Stop> {
         let before = Dropped::of(space, &self.trials);
-        let plain = before.plain(space, candidate);
-        let values = self.values(space, plain.as_ref().unwrap_or(candidate));
+        let values = self.values(space, &before, candidate);
         self.try_out(PROBE, workload, &values)?;
         let news = Dropped::of(space, &self.trials).news(&before);
         news.iter().for_each(|sentence| self.watch.noted(sentence));

@@ -88,10 +88,11 @@ impl<'s, 'a> Searching<'s, 'a> {
 }
 
 impl Session<'_> {
-    /// The values of all knobs for a candidate.
-    pub(super) fn values(&self, space: &Space, candidate: &Candidate) -> Values {
+    /// The values of all knobs for a candidate, but that what was `dropped` rests.
+    pub(super) fn values(&self, space: &Space, dropped: &Dropped, candidate: &Candidate) -> Values {
+        let plain = dropped.plain(space, candidate);
         let mut values = self.rig.baseline();
-        let named = space.named(candidate);
+        let named = space.named(plain.as_ref().unwrap_or(candidate));
         values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
         values
     }
@@ -143,15 +144,15 @@ pub(super) fn is_proposed(trial: &Trial) -> bool {
 impl Measure for Searching<'_, '_> {
     fn identity(&self, candidate: &Candidate) -> Option<u64> {
         let plain = self.dropped.plain(self.space, candidate)?;
-        self.session.rig.identity(self.workload, &self.session.values(self.space, &plain))
+        let values = self.session.values(self.space, &self.dropped, &plain);
+        self.session.rig.identity(self.workload, &values)
     }
 
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
         if self.session.is_stopped() {
             return Err(Stop::Interrupted);
         }
-        let plain = self.dropped.plain(self.space, candidate);
-        let values = self.session.values(self.space, plain.as_ref().unwrap_or(candidate));
+        let values = self.session.values(self.space, &self.dropped, candidate);
         let place = match self.recorded(&values) {
             Some(place) => place,
             None => self.session.try_out(self.strategy, self.workload, &values)?,
