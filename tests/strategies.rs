@@ -177,6 +177,30 @@ fn a_space_of_one_candidate_is_searched() {
 }
 
 #[test]
+fn a_space_without_knobs_has_one_candidate() {
+    let space = Space { knobs: Vec::new(), listed: None, ..bowl().space };
+    for &strategy in StrategyName::VARIANTS {
+        let mut failing = Failing { left: 10, ..Failing::default() };
+        let ended = run(&space, &plan(strategy, 7), &mut failing);
+        assert!(matches!(ended.why, End::Exhausted), "{strategy}: {:?}", ended.why);
+        assert_eq!(failing.asked.len(), 1, "{strategy}");
+    }
+}
+
+#[test]
+fn the_largest_number_marks_a_failure_that_is_never_chosen() {
+    let marked = |level: usize| [3, 11, 17].contains(&level);
+    let cost = |level| if marked(level) { f64::MAX } else { 5.0 + (level as f64 - 13.0).abs() };
+    let rows: String = (0..20).map(|level| format!("{level},{}\n", cost(level))).collect();
+    let recorded = Recorded::parse("marked", &format!("a:ord,value\n{rows}")).unwrap();
+    for &strategy in StrategyName::VARIANTS {
+        let ended = search(&recorded, &plan(strategy, 8), 20);
+        let chosen = choose(&recorded.space, &ended.observations);
+        assert_eq!(chosen, Some(Candidate::new([13])), "{strategy}");
+    }
+}
+
+#[test]
 fn knobs_that_do_nothing_make_no_second_candidate() {
     // threads 1, 2, 4, 8 with local memory; the same with interleaving over one node; and with
     // interleaving over two nodes, where 8 threads break the constraint: 4 + 4 + 3.

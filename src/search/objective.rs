@@ -28,14 +28,12 @@ struct Memory<'a> {
     measured: usize,
     /// What each candidate is on this machine; `None` where it can't run.
     identities: HashMap<Candidate, Option<u64>>,
-    /// Mean cost, or penalty, of everything observed.
+    /// Mean cost of everything observed, failures charged.
     costs: HashMap<u64, Mean>,
     /// What this run's strategy asked for, whether it was known or had to be measured. Unlike
     /// `costs` it grows alike in a run that was interrupted and in one that was not.
     asked: HashSet<u64>,
     best_asked: Option<(f64, Candidate)>,
-    /// The highest cost observed, which failures are charged with.
-    worst: Option<f64>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -44,8 +42,8 @@ struct Mean {
     count: f64,
 }
 
-/// Charged for a failure before anything succeeded.
-const BLIND_PENALTY: f64 = 1.0;
+/// Charged for a failure: above any cost, of whatever comes first, and some of them can be added up.
+const FAILED: f64 = 1e100;
 
 impl<'a> Objective<'a> {
     /// An objective that knows what the plan knows.
@@ -58,7 +56,6 @@ impl<'a> Objective<'a> {
             costs: HashMap::new(),
             asked: HashSet::new(),
             best_asked: None,
-            worst: None,
         };
         for observation in &plan.known {
             let candidate = space.canonical(&observation.candidate);
@@ -129,12 +126,12 @@ impl<'a> Objective<'a> {
     /// The cost of a canonical, legal candidate: remembered where it was observed, else measured.
     pub(super) fn ask(&self, candidate: &Candidate) -> Result<f64, Error> {
         let memory = &mut *self.memory.borrow_mut();
-        let Some(identity) = memory.identity(candidate) else { return Ok(memory.penalty()) };
+        let Some(identity) = memory.identity(candidate) else { return Ok(FAILED) };
         memory.asked.insert(identity);
         if !memory.costs.contains_key(&identity) {
             memory.observe(candidate)?;
         }
-        let cost = memory.costs.get(&identity).map_or(BLIND_PENALTY, |mean| mean.sum / mean.count);
+        let cost = memory.costs.get(&identity).map_or(FAILED, |mean| mean.sum / mean.count);
         if memory.best_asked.as_ref().is_none_or(|(best, _)| cost < *best) {
             memory.best_asked = Some((cost, candidate.clone()));
         }
@@ -186,7 +183,6 @@ impl Memory<'_> {
     fn forget_identities(&mut self) {
         self.identities.clear();
         self.costs.clear();
-        self.worst = None;
         for observation in std::mem::take(&mut self.observations) {
             self.learn(observation);
         }
@@ -197,20 +193,15 @@ impl Memory<'_> {
             Finding::Cost(cost) | Finding::AtLeast(cost) if cost.is_finite() => Some(cost),
             _ => None,
         };
-        match cost {
-            Some(cost) => self.worst = Some(self.worst.map_or(cost, |worst| worst.max(cost))),
-            None => observation.finding = Finding::Failed,
+        if cost.is_none() {
+            observation.finding = Finding::Failed;
         }
-        let cost = cost.unwrap_or_else(|| self.penalty());
+        let cost = cost.unwrap_or(FAILED);
         if let Some(identity) = self.identity(&observation.candidate) {
             let mean = self.costs.entry(identity).or_default();
             *mean = Mean { sum: mean.sum + cost, count: mean.count + 1.0 };
         }
         self.observations.push(observation);
-    }
-
-    fn penalty(&self) -> f64 {
-        self.worst.unwrap_or(BLIND_PENALTY)
     }
 }
 
@@ -223,7 +214,33 @@ impl CostFunction for &Objective<'_> {
     }
 }
 
-/// ln(2e9 cost) for every cost above some nanoseconds, rising through zero and below it.
+/// ln(2e9 cost) for every cost above some nanoseconds, rising through zero and below it; finite
+/// even of the largest number that there is, by which some mark failures.
 pub(super) fn log_like(cost: f64) -> f64 {
-    (cost * 1e9).asinh()
+    (cost.clamp(-1e290, 1e290) * 1e9).asinh()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::replay::{Recorded, Replay};
+
+    #[test]
+    fn a_failure_costs_more_than_anything_that_comes_after_it() {
+        let recorded = Recorded::parse("made", "a:ord,value\n1,inf\n2,3e9\n3,4e9\n").unwrap();
+        let mut replay = Replay::new(&recorded, 3, 0.0, 0);
+        let objective = Objective::new(&recorded.space, &Plan::default(), &mut replay);
+        let [failed, good, bad] = [0, 1, 2].map(|level| Candidate::new([level]));
+        let charged = objective.ask(&failed).unwrap();
+        assert_eq!(objective.ask(&good).unwrap(), 3e9);
+        assert!(charged > objective.ask(&bad).unwrap());
+        assert_eq!(objective.best_asked(), Some(good));
+    }
+
+    #[test]
+    fn the_largest_number_is_far_and_finite() {
+        assert!(log_like(f64::MAX).is_finite() && log_like(f64::MAX) > log_like(1e200));
+        assert!((log_like(2.0) - log_like(1.0) - 2.0_f64.ln()).abs() < 1e-12);
+        assert_eq!(log_like(-3.0), -log_like(3.0));
+    }
 }

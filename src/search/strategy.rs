@@ -63,8 +63,13 @@ impl StrategyName {
     /// # Errors
     /// [`super::Stop`], to be recognised by downcast, or what broke inside argmin.
     pub(super) fn search(self, objective: &Objective<'_>) -> Result<(), Error> {
+        let is_flat = objective.space().knobs.is_empty();
         match self {
             Self::Random => propose::search(objective, random::Random),
+            // Without knobs there are no points, and one candidate.
+            Self::ParticleSwarm | Self::NelderMead if is_flat => {
+                propose::search(objective, random::Random)
+            }
             Self::Annealing => annealing::search(objective),
             Self::Grid => propose::search(objective, Grid::new()),
             Self::ParticleSwarm => swarm::search(objective),
