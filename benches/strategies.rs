@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use strum::VariantArray;
 
 use wan22_tune::measure::replay::Recorded;
-use wan22_tune::search::regret::{Run, random_draws, replay};
+use wan22_tune::search::regret::{Run, above, random_draws, replay};
 use wan22_tune::search::{Measure, Observation, Plan, Stop, StrategyName, run};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
 
@@ -173,8 +173,8 @@ impl Row {
         let count = runs.len() as f64;
         let budget = runs[0].regret.len();
         let ranked = table.ranked();
-        let worst =
-            ranked.iter().rev().find(|c| c.is_finite()).map_or(0.0, |c| c / ranked[0] - 1.0);
+        let worst = ranked.iter().rev().find(|cost| cost.is_finite());
+        let worst = worst.map_or(0.0, |worst| above(*worst, &ranked));
         let mean = |n: usize| runs.iter().map(|r| r.regret[n - 1].min(worst)).sum::<f64>() / count;
         let random = random_draws(&ranked, budget);
         let scores = (SCORED_FROM..=budget)

@@ -212,7 +212,8 @@ pub struct BenchArgs {
     pub worker: Option<PathBuf>,
 }
 
-fn strategy() -> impl clap::builder::TypedValueParser<Value = StrategyName> {
+/// Takes a strategy's name, and lists them all.
+pub(crate) fn strategy() -> impl clap::builder::TypedValueParser<Value = StrategyName> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
     let words = StrategyName::VARIANTS.iter().map(<&str>::from);
     PossibleValuesParser::new(words)

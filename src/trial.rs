@@ -23,6 +23,8 @@ use crate::stats;
     Deserialize,
     strum::Display,
     strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]

@@ -15,8 +15,8 @@ use crate::search::{StrategyName, grid};
 /// Evaluations after which regret is printed, as far as the budget goes.
 const AT: [usize; 5] = [10, 30, 60, 120, 240];
 
-/// Evaluations a run and runs a strategy at the most.
-const MOST: usize = 1_000_000;
+/// Evaluations of all runs of a strategy at the most: their regrets are kept.
+const MOST: u64 = 10_000_000;
 
 /// What to replay.
 #[derive(Args, Debug)]
@@ -24,7 +24,7 @@ pub struct ReplayArgs {
     /// A journal (trials.csv) or a table (`knob:kind,…,value`).
     record: PathBuf,
     /// Strategies; all but the grid where none is named.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = crate::cli::strategy())]
     strategy: Vec<StrategyName>,
     /// Runs a strategy, with seeds 0, 1, 2, …
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
@@ -45,8 +45,8 @@ impl ReplayArgs {
     /// is no share.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         ensure!(self.seeds > 0 && self.budget > 0, "give at least one seed and one evaluation");
-        let most = self.budget.max(usize::try_from(self.seeds)?);
-        ensure!(most <= MOST, "--budget and --seeds: {MOST} at the most, not {most}");
+        let all = self.seeds.saturating_mul(self.budget as u64);
+        ensure!(all <= MOST, "--budget times --seeds: {MOST} evaluations at the most, not {all}");
         ensure!((0.0..1.0).contains(&self.noise), "--noise {}: not from 0 to 1", self.noise);
         let recorded = Recorded::read(&self.record)?;
         let usual =
@@ -111,7 +111,7 @@ mod tests {
         let replay =
             ReplayArgs { record, strategy: Vec::new(), seeds: 1, budget: 1 << 60, noise: 0.0 };
         let error = replay.run(&mut Vec::new()).unwrap_err().to_string();
-        assert!(error.starts_with("--budget and --seeds: 1000000 at the most"), "{error}");
+        assert!(error.starts_with("--budget times --seeds: 10000000 eval"), "{error}");
     }
 
     #[test]

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::str::FromStr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use csv::StringRecord;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use strum::VariantArray;
 
 use crate::own::metric::Goal;
 use crate::search::{Measure, Observation, Stop, normal};
@@ -35,6 +37,8 @@ struct Sheet {
 }
 
 struct Row {
+    /// From 1, the header left out.
+    number: usize,
     cells: StringRecord,
     /// `None` where it failed.
     cost: Option<f64>,
@@ -64,10 +68,13 @@ impl Recorded {
     /// # Errors
     /// As [`Recorded::read`].
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new();
+        let reader = reader.flexible(true).trim(csv::Trim::All);
+        let mut reader = reader.from_reader(text.as_bytes());
         let header = reader.headers()?.clone();
         let mut rows = reader.records().collect::<Result<Vec<_>, _>>()?;
-        if rows.last().is_some_and(|last| last.len() != header.len()) {
+        let is_cut = rows.last().is_some_and(|last| last.len() != header.len());
+        if is_cut && !text.ends_with('\n') {
             rows.pop(); // the torn end of a file that was being written
         }
         let odd = rows.iter().position(|row| row.len() != header.len());
@@ -82,8 +89,13 @@ impl Recorded {
         let mut knobs = Vec::new();
         let mut levels = Vec::new();
         for (name, ordered, place) in &sheet.knobs {
-            let cells = sheet.rows.iter().map(|row| &row.cells[*place]);
-            let texts = distinct(cells, *ordered).with_context(|| format!("knob {name}"))?;
+            let odd = sheet.rows.iter().find(|row| *ordered && !is_number(&row.cells[*place]));
+            if let Some(Row { number, cells, .. }) = odd {
+                let cell = &cells[*place];
+                let remedy = format!("name the column `{name}:cat` if it holds words");
+                bail!("row {number}: knob {name}: `{cell}` is no number: {remedy}");
+            }
+            let texts = distinct(sheet.rows.iter().map(|row| &row.cells[*place]), *ordered);
             let count = texts.len();
             ensure!(count <= MOST_LEVELS, "knob {name}: {count} values, {MOST_LEVELS} at the most");
             knobs.push(knob(name, *ordered, &texts));
@@ -140,11 +152,11 @@ fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
     }
     let mut kept = Vec::new();
     for (number, cells) in rows.into_iter().enumerate() {
-        let text = cells[last].trim();
-        let refusal = || format!("row {}: value `{text}` is no number, inf or nan", number + 1);
+        let (number, text) = (number + 1, &cells[last]);
+        let refusal = || format!("row {number}: value `{text}` is no number, inf or nan");
         let value = if text.is_empty() { f64::NAN } else { text.parse().with_context(refusal)? };
         let cost = Some(value).filter(|cost| cost.is_finite());
-        kept.push(Row { cost, cells, samples: Vec::new() });
+        kept.push(Row { number, cost, cells, samples: Vec::new() });
     }
     Ok(Sheet { knobs, rows: kept })
 }
@@ -168,22 +180,24 @@ fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
     };
     let samples: Vec<usize> = header.iter().enumerate().filter_map(sample_column).collect();
     let mut kept = Vec::new();
-    for (number, row) in rows.into_iter().enumerate() {
-        let phase = row[phase].parse::<Phase>().ok().context(format!("phase `{}`", &row[phase]))?;
-        let how = row[outcome].parse::<Outcome>().ok();
-        let how = how.with_context(|| format!("outcome `{}`", &row[outcome]))?;
+    for (number, row) in (1..).zip(rows) {
+        let place = || format!("row {number}");
+        let phase: Phase = one_of(&row[phase], "phase").with_context(place)?;
+        let how: Outcome = one_of(&row[outcome], "outcome").with_context(place)?;
         let says_nothing = matches!(how, Outcome::Interrupted | Outcome::Illegal);
         if phase != Phase::Calibration && !says_nothing {
-            let scored = || cost(&row).with_context(|| format!("row {}: its score", number + 1));
+            let scored = || cost(&row).with_context(|| format!("row {number}: its score"));
             let cost = (how == Outcome::Ok).then(scored).transpose()?;
+            let cost = cost.filter(|cost| cost.is_finite());
             let own = metric.is_none_or(|(metric, _)| row[metric].is_empty());
             let cells = samples.iter().filter(|_| own).filter_map(|&at| row[at].parse().ok());
-            kept.push(Row { cost, samples: cells.collect(), cells: row });
+            let samples = cells.filter(|sample: &f64| sample.is_finite()).collect();
+            kept.push(Row { number, cost, samples, cells: row });
         }
     }
     let named = header.iter().enumerate().filter_map(|(place, cell)| {
         let name = cell.strip_prefix("knob.")?;
-        let ordered = kept.iter().all(|row| row.cells[place].parse::<f64>().is_ok());
+        let ordered = kept.iter().all(|row| is_number(&row.cells[place]));
         Some((name.to_owned(), ordered, place))
     });
     Ok(Sheet { knobs: named.collect(), rows: kept })
@@ -194,21 +208,29 @@ fn sample_column((place, cell): (usize, &str)) -> Option<usize> {
     cell.starts_with("sample.").then_some(place)
 }
 
+/// What a cell of a journal says, of the words for it.
+fn one_of<T>(cell: &str, what: &str) -> Result<T>
+where
+    T: FromStr + VariantArray + Copy + Into<&'static str>,
+{
+    let words = || T::VARIANTS.iter().map(|&word| word.into()).collect::<Vec<&str>>().join(", ");
+    cell.parse().ok().with_context(|| format!("{what} `{cell}`: none of {}", words()))
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse().is_ok_and(f64::is_finite)
+}
+
 /// The different texts of a column, in the order of their levels.
-fn distinct<'a>(cells: impl Iterator<Item = &'a str>, ordered: bool) -> Result<Vec<String>> {
+fn distinct<'a>(cells: impl Iterator<Item = &'a str>, ordered: bool) -> Vec<String> {
     let different: HashSet<&str> = cells.collect();
     let mut texts: Vec<String> = different.into_iter().map(str::to_owned).collect();
     texts.sort();
     if ordered {
-        let odd = texts.iter().find(|text| !text.parse::<f64>().is_ok_and(f64::is_finite));
-        ensure!(odd.is_none(), "`{}` is no number", odd.map_or("", String::as_str));
+        let number = |text: &str| text.parse().unwrap_or(f64::NAN);
         texts.sort_by(|a, b| number(a).total_cmp(&number(b)));
     }
-    Ok(texts)
-}
-
-fn number(text: &str) -> f64 {
-    text.parse().unwrap_or(f64::NAN)
+    texts
 }
 
 fn knob(name: &str, ordered: bool, texts: &[String]) -> Knob {
@@ -287,12 +309,18 @@ mod tests {
             ("", "no knobs"),
             ("value\n3\n", "no knobs"),
             ("a:ord,b,value\n1,2,3\n", "column `b`: end it in :ord or :cat"),
-            ("a:ord,value\nx,3\n", "knob a: `x` is no number"),
+            ("a:ord,value\n1,2\nx,3\n", "row 2: knob a: `x` is no number: name the column `a:cat`"),
+            ("a:ord,value\n1,2\n2,1,3\n", "row 2: not 2 cells"),
             ("a:ord,value\n1,inf\n", "no trial in it succeeded"),
             ("a:ord,value\n1,2\n2,abc\n", "row 2: value `abc` is no number"),
             ("a:ord,value\n1,2,3\n1,2\n", "row 1: not 2 cells"),
             ("phase,outcome,score_s,knob.a\nsearch,ok,,1\n", "row 1: its score"),
-            ("phase,outcome,score_s,knob.a\nlunch,ok,3,1\n", "phase `lunch`"),
+            (
+                "phase,outcome,score_s,knob.a\nlunch,ok,3,1\n",
+                "row 1: phase `lunch`: none of calibration, ",
+            ),
+            ("phase,outcome,score_s,knob.a\nsearch,error,,1\n", "outcome `error`: none of ok, "),
+            ("phase,outcome,score_s,knob.a\nsearch,ok,nan,1\n", "no trial in it succeeded"),
         ] {
             let error = format!("{:#}", Recorded::parse("made", text).unwrap_err());
             assert!(error.contains(expected), "{text:?}: {error}");
