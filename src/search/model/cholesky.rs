@@ -60,8 +60,13 @@ impl Factor {
         for i in 0..self.n {
             let (above, below) = b.split_at_mut(i * columns);
             let row = &mut below[..columns];
-            for (j, scale) in self.row(i)[..i].iter().enumerate() {
-                add_scaled(row, -scale, &above[j * columns..(j + 1) * columns]);
+            let (fours, rest) = self.row(i)[..i].as_chunks();
+            let (above, last) = above.split_at(4 * fours.len() * columns);
+            for (scales, rows) in fours.iter().zip(above.chunks_exact(4 * columns)) {
+                subtract_four(row, scales, rows);
+            }
+            for (scale, other) in rest.iter().zip(last.chunks_exact(columns)) {
+                add_scaled(row, -scale, other);
             }
             let pivot = 1.0 / self.row(i)[i];
             row.iter_mut().for_each(|x| *x *= pivot);
@@ -110,5 +115,83 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 fn add_scaled(to: &mut [f64], scale: f64, from: &[f64]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to += scale * from;
+    }
+}
+
+/// Four rows at once, one after another for each column: a sum is read and written once for them.
+fn subtract_four(from: &mut [f64], scales: &[f64; 4], rows: &[f64]) {
+    let columns = from.len();
+    let (ab, cd) = rows.split_at(2 * columns);
+    let ((a, b), (c, d)) = (ab.split_at(columns), cd.split_at(columns));
+    let [by_a, by_b, by_c, by_d] = scales;
+    for ((((from, a), b), c), d) in from.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        *from = *from - by_a * a - by_b * b - by_c * c - by_d * d;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// L of `n` rows, made up, and A = L Lᵀ.
+    fn made(n: usize) -> (Vec<f64>, Vec<f64>) {
+        let cell = |i: usize, j: usize| match j.cmp(&i) {
+            std::cmp::Ordering::Less => ((3 * i + 5 * j) % 7) as f64 / 4.0 - 0.75,
+            std::cmp::Ordering::Equal => 2.0 + i as f64 / 2.0,
+            std::cmp::Ordering::Greater => 0.0,
+        };
+        let cells = || (0..n * n).map(move |place| (place / n, place % n));
+        let product = |(i, j): (usize, usize)| (0..n).map(|k| cell(i, k) * cell(j, k)).sum();
+        (cells().map(|(i, j)| cell(i, j)).collect(), cells().map(product).collect())
+    }
+
+    fn assert_close(found: &[f64], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(off < 1e-12, "{found:?} {expected:?}");
+    }
+
+    #[test]
+    fn what_was_multiplied_is_factored_halved_and_solved() {
+        for n in 1..=10 {
+            let (lower, a) = made(n);
+            let factor = Factor::new(n, a.clone()).unwrap();
+            assert_close(&factor.lower, &lower);
+            // L⁻¹ A = Lᵀ, of which three columns and all.
+            let transposed: Vec<f64> = (0..n * n).map(|at| lower[at % n * n + at / n]).collect();
+            let first = |matrix: &[f64], columns: usize| -> Vec<f64> {
+                matrix.chunks(n).flat_map(|row| row[..columns].to_vec()).collect()
+            };
+            for columns in [n.min(3), n] {
+                let mut half = first(&a, columns);
+                factor.halve(&mut half, columns);
+                assert_close(&half, &first(&transposed, columns));
+            }
+            let x: Vec<f64> = (0..n).map(|i| i as f64 - 1.5).collect();
+            let b: Vec<f64> = a.chunks(n).map(|row| dot(row, &x)).collect();
+            assert_close(&factor.solve(&b), &x);
+            let diagonal: f64 = (0..n).map(|i| lower[i * n + i]).product();
+            assert_close(&[factor.log_determinant()], &[2.0 * diagonal.ln()]);
+        }
+    }
+
+    #[test]
+    fn the_inverse_times_the_matrix_is_one() {
+        let n = 9;
+        let (_, a) = made(n);
+        let lower = Factor::new(n, a.clone()).unwrap().inverse();
+        let inverse = |i: usize, j: usize| lower[i.max(j) * n + i.min(j)];
+        for i in 0..n {
+            let product = |j: usize| (0..n).map(|k| inverse(i, k) * a[k * n + j]).sum();
+            let row: Vec<f64> = (0..n).map(product).collect();
+            let one: Vec<f64> = (0..n).map(|j| f64::from(u8::from(i == j))).collect();
+            assert_close(&row, &one);
+        }
+    }
+
+    #[test]
+    fn what_is_not_positive_definite_has_no_factor() {
+        assert!(Factor::new(2, vec![1.0, 0.0, 2.0, 1.0]).is_none());
+        assert!(Factor::new(1, vec![f64::NAN]).is_none());
     }
 }

@@ -5,7 +5,7 @@
 
 use super::cholesky::Factor;
 use super::data::Data;
-use super::kernel::{Kernel, Scales, Usual};
+use super::kernel::{Kernel, Scales, Usual, levels};
 use crate::space::{Candidate, Space};
 
 /// Predicts log cost in the units of [`Data::targets`].
@@ -27,7 +27,8 @@ impl Process {
     pub fn new(space: &Space, data: Data, scales: &Scales) -> Option<Self> {
         let kernel = Kernel::new(space, scales);
         let n = data.len();
-        let factor = Factor::new(n, covariances(&kernel, &data, scales.noise.exp()))?;
+        let alike = kernel.among(&data.candidates);
+        let factor = Factor::new(n, covariances(alike, &data, scales.noise.exp()))?;
         let surprises = data.surprises();
         let weights = factor.solve(&surprises);
         let fit: f64 = weights.iter().zip(&surprises).map(|(w, y)| w * y).sum();
@@ -74,7 +75,7 @@ impl Process {
         let (n, m) = (self.data.len(), chunk.len());
         let mut cross = vec![1.0; n * m];
         for (k, table) in self.kernel.tables.iter().enumerate() {
-            let levels: Vec<usize> = chunk.iter().map(|candidate| candidate.level(k)).collect();
+            let levels = levels(chunk, k);
             for (known, row) in self.data.candidates.iter().zip(cross.chunks_mut(m)) {
                 let from = table.from(known.level(k));
                 for (cell, &level) in row.iter_mut().zip(&levels) {
@@ -94,7 +95,8 @@ pub(super) fn truths(space: &Space, data: &Data, scales: &Scales, noise: f64) ->
     let noise = noise / variance;
     let own = (scales.noise.exp() - noise).max(LEAST_OWN);
     let n = data.len();
-    let mut matrix = covariances(&Kernel::new(space, scales), data, 0.0);
+    let alike = Kernel::new(space, scales).among(&data.candidates);
+    let mut matrix = covariances(alike, data, 0.0);
     for (i, count) in data.counts.iter().enumerate() {
         matrix[i * n + i] += own + noise / count;
     }
@@ -103,16 +105,13 @@ pub(super) fn truths(space: &Space, data: &Data, scales: &Scales, noise: f64) ->
     Some((0..n).map(truth).collect())
 }
 
-fn covariances(kernel: &Kernel, data: &Data, noise: f64) -> Vec<f64> {
+/// The correlations `alike` of the candidates of `data`, with what else each measurement varies by.
+fn covariances(mut alike: Vec<f64>, data: &Data, noise: f64) -> Vec<f64> {
     let n = data.len();
-    let mut matrix = vec![0.0; n * n];
-    for i in 0..n {
-        for j in 0..i {
-            matrix[i * n + j] = kernel.between(&data.candidates[i], &data.candidates[j]);
-        }
-        matrix[i * n + i] = 1.0 + noise / data.counts[i] + 1e-8;
+    for (i, count) in data.counts.iter().enumerate() {
+        alike[i * n + i] = 1.0 + noise / count + 1e-8;
     }
-    matrix
+    alike
 }
 
 /// Steps of a first fit, and of one that goes on from the last lesson's scales.
@@ -161,21 +160,24 @@ fn fit(space: &Space, usual: &Usual, data: &Data, start: &Scales, steps: usize) 
 fn climb(space: &Space, usual: &Usual, data: &Data, scales: &Scales) -> Option<(f64, Vec<f64>)> {
     let kernel = Kernel::new(space, scales);
     let (n, noise) = (data.len(), scales.noise.exp());
-    let factor = Factor::new(n, covariances(&kernel, data, noise))?;
+    let alike = kernel.among(&data.candidates);
+    let factor = Factor::new(n, covariances(alike.clone(), data, noise))?;
     let surprises = data.surprises();
     let weights = factor.solve(&surprises);
     let fit: f64 = weights.iter().zip(&surprises).map(|(w, y)| w * y).sum();
     let variance = (fit / n as f64).max(1e-6);
-    let inverse = factor.inverse();
-    let mut gradient = vec![0.0; scales.len()];
+    let (inverse, mut pulls, mut by_noise) = (factor.inverse(), alike, 0.0);
     for i in 0..n {
         for j in 0..i {
             let pull = weights[i] * weights[j] / variance - inverse[i * n + j];
-            kernel.add_slopes(&data.candidates[i], &data.candidates[j], pull, &mut gradient);
+            pulls[i * n + j] *= pull;
         }
         let pull = weights[i] * weights[i] / variance - inverse[i * n + i];
-        *gradient.last_mut()? += 0.5 * pull * noise / data.counts[i];
+        by_noise += 0.5 * pull * noise / data.counts[i];
     }
+    let mut gradient = kernel.slopes(&data.candidates, &pulls);
+    gradient.truncate(scales.len() - 1);
+    gradient.push(by_noise);
     let mut height = -0.5 * (n as f64 * variance.ln() + factor.log_determinant());
     usual.weigh(space, scales, &mut height, &mut gradient);
     Some((height, gradient))

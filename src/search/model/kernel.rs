@@ -173,31 +173,50 @@ impl Kernel {
         Self { tables: space.knobs.iter().enumerate().map(table).collect() }
     }
 
-    pub fn between(&self, a: &Candidate, b: &Candidate) -> f64 {
-        let levels = a.levels().zip(b.levels());
-        self.tables
-            .iter()
-            .zip(levels)
-            .map(|(table, (a, b))| table.factor[table.place(a, b)])
-            .product()
-    }
-
-    /// Adds `pull` times the derivatives of [`Kernel::between`] by the scales, but for the
-    /// noise's, to `gradient`.
-    pub fn add_slopes(&self, a: &Candidate, b: &Candidate, pull: f64, gradient: &mut [f64]) {
-        let pull = pull * self.between(a, b);
-        let (by_length, others) = gradient.split_at_mut(self.tables.len());
-        let (by_alone, others) = others.split_at_mut(self.tables.len());
-        let by_kin = others.split_last_mut().map_or(&mut [][..], |(_noise, by_kin)| by_kin);
+    /// Correlations of any two of `candidates`: of a square matrix, row by row, the lower triangle,
+    /// and ones.
+    pub fn among(&self, candidates: &[Candidate]) -> Vec<f64> {
+        let n = candidates.len();
+        let mut alike = vec![1.0; n * n];
         for (k, table) in self.tables.iter().enumerate() {
-            let slope = table.slope[table.place(a.level(k), b.level(k))];
-            by_length[k] += pull * slope.length;
-            by_alone[k] += pull * slope.alone;
-            if let Some(by_kin) = by_kin.get_mut(k) {
-                *by_kin += pull * slope.kin;
+            let levels = levels(candidates, k);
+            for (i, &level) in levels.iter().enumerate() {
+                let from = table.from(level);
+                for (cell, &other) in alike[i * n..i * n + i].iter_mut().zip(&levels) {
+                    *cell *= from[other];
+                }
             }
         }
+        alike
     }
+
+    /// The sum of the derivatives of each correlation's logarithm by the scales, but for the
+    /// noise's, times its cell of `pulls`, of which the lower triangle counts; in the order of
+    /// [`Scales::all_mut`], with kin whether they are looked for or not.
+    pub fn slopes(&self, candidates: &[Candidate], pulls: &[f64]) -> Vec<f64> {
+        let (n, knobs) = (candidates.len(), self.tables.len());
+        let mut slopes = vec![0.0; 3 * knobs];
+        for (k, table) in self.tables.iter().enumerate() {
+            let levels = levels(candidates, k);
+            let (mut by_length, mut by_alone, mut by_kin) = (0.0, 0.0, 0.0);
+            for (i, &level) in levels.iter().enumerate() {
+                let row = &table.slope[level * table.levels..][..table.levels];
+                for (pull, &other) in pulls[i * n..i * n + i].iter().zip(&levels) {
+                    let slope = row[other];
+                    by_length += pull * slope.length;
+                    by_alone += pull * slope.alone;
+                    by_kin += pull * slope.kin;
+                }
+            }
+            (slopes[k], slopes[knobs + k], slopes[2 * knobs + k]) = (by_length, by_alone, by_kin);
+        }
+        slopes
+    }
+}
+
+/// The level of the knob at `position` in each candidate.
+pub(super) fn levels(candidates: &[Candidate], position: usize) -> Vec<usize> {
+    candidates.iter().map(|candidate| candidate.level(position)).collect()
 }
 
 impl Table {
@@ -226,10 +245,6 @@ impl Table {
         };
         let (factor, slope) = (0..levels * levels).map(of_pair).unzip();
         Self { levels, factor, slope }
-    }
-
-    fn place(&self, a: usize, b: usize) -> usize {
-        a * self.levels + b
     }
 
     /// The factors of `level` and every other.
@@ -282,6 +297,10 @@ mod tests {
     use super::*;
     use crate::space::SpaceFile;
 
+    fn between(kernel: &Kernel, a: &Candidate, b: &Candidate) -> f64 {
+        kernel.among(&[a.clone(), b.clone()])[2]
+    }
+
     #[test]
     fn a_category_that_was_better_in_one_company_is_alike_in_another() {
         let text = "schema = 1\nname = 'x'\nwhy = 'x'\nbaseline = { allocator = 'a', affinity = \
@@ -296,7 +315,7 @@ mod tests {
         let kernel = Kernel::new(&space, &scales);
         let [aa, ab, bb] = [[0, 0], [0, 1], [1, 1]].map(Candidate::new);
         for (a, b, expected) in [(&aa, &aa, 1.0), (&aa, &ab, 0.5), (&aa, &bb, 0.25)] {
-            assert!((kernel.between(a, b) - expected).abs() < 1e-6);
+            assert!((between(&kernel, a, b) - expected).abs() < 1e-6);
         }
     }
 
@@ -310,7 +329,7 @@ mod tests {
         (scales.lengths, scales.alone, scales.kin) = (vec![-6.0], vec![0.0], vec![0.0]);
         let kernel = Kernel::new(&space, &scales);
         for (level, expected) in [(0, 1.0), (1, 0.5), (2, 0.75), (3, 0.75)] {
-            let alike = kernel.between(&Candidate::new([0]), &Candidate::new([level]));
+            let alike = between(&kernel, &Candidate::new([0]), &Candidate::new([level]));
             assert!((alike - expected).abs() < 1e-6, "{level}: {alike}");
         }
         let numbers = |levels: &[i64]| levels.iter().copied().map(Value::Number).collect();
@@ -328,13 +347,15 @@ mod tests {
         let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
         let scales = Scales::usual(&space, &WHOLE);
         let (a, b) = (Candidate::new([0, 0]), Candidate::new([1, 2]));
-        let mut gradient = vec![0.0; scales.len()];
-        Kernel::new(&space, &scales).add_slopes(&a, &b, 1.0, &mut gradient);
-        for (place, slope) in gradient[..scales.len() - 1].iter().enumerate() {
+        let kernel = Kernel::new(&space, &scales);
+        let pull = between(&kernel, &a, &b);
+        let slopes = kernel.slopes(&[a.clone(), b.clone()], &[0.0, 0.0, pull, 0.0]);
+        assert_eq!(slopes.len(), scales.len() - 1);
+        for (place, slope) in slopes.into_iter().enumerate() {
             let moved = |step: f64| {
                 let mut scales = scales.clone();
                 *scales.all_mut().nth(place).unwrap() += step;
-                Kernel::new(&space, &scales).between(&a, &b)
+                between(&Kernel::new(&space, &scales), &a, &b)
             };
             let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             assert!((slope - expected).abs() < 1e-7, "{place}: {slope} {expected}");

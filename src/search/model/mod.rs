@@ -53,13 +53,16 @@ struct Lesson {
     scales: Scales,
     prior: Option<Prior>,
     stages: Taught,
+    /// How many observations it was learnt from, and what is believed in the light of those.
+    believed: (usize, Option<Prior>),
 }
 
 impl Lesson {
     /// Before there is anything to learn from.
     fn before(space: &Space) -> Self {
         let (stages, usual) = (Taught::default(), &WHOLE);
-        Self { usual, scales: Scales::usual(space, usual), prior: None, stages }
+        let scales = Scales::usual(space, usual);
+        Self { usual, scales, prior: None, stages, believed: (0, None) }
     }
 
     /// What `known` teaches after the lesson `last`.
@@ -82,11 +85,16 @@ impl Lesson {
         lesson.usual = if data.is_told_by_stages() { &STAGE } else { &WHOLE };
         let start = last.filter(|last| last.usual == lesson.usual).map(|last| &last.scales);
         lesson.scales = learn(space, lesson.usual, &data.thinned(FITTED_TO), start);
+        lesson.believed = (known.len(), prior);
         lesson
     }
 
     /// What is believed in the light of `observations`.
     fn prior(&self, space: &Space, observations: &[Observation]) -> Option<Prior> {
+        let (learnt_from, believed) = &self.believed;
+        if observations.len() == *learnt_from {
+            return believed.clone();
+        }
         if self.prior.as_ref().is_some_and(Prior::is_good_enough) {
             return self.prior.clone();
         }
