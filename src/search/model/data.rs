@@ -79,8 +79,7 @@ impl Data {
     pub fn expect(&mut self, prior: Option<&Prior>) {
         self.prior = prior.cloned();
         self.offset = 0.0;
-        let told = self.expectations(&self.candidates).into_iter();
-        self.expected = told.map(|(mean, _)| mean).collect();
+        self.expected = self.told(&self.candidates);
         if prior.is_some() {
             self.offset = mean(&self.surprises()).unwrap_or(0.0);
             self.expected.iter_mut().for_each(|expected| *expected += self.offset);
@@ -100,6 +99,13 @@ impl Data {
         told.map(|(mean, doubt)| (target(mean), doubt / self.scale.deviation)).collect()
     }
 
+    /// The targets of [`Data::expectations`], in a fraction of its time.
+    pub fn told(&self, candidates: &[Candidate]) -> Vec<f64> {
+        let Some(prior) = &self.prior else { return vec![0.0; candidates.len()] };
+        let told = prior.log_means(candidates).into_iter();
+        told.map(|mean| self.offset + self.scale.target(mean)).collect()
+    }
+
     /// What measurements said beyond what was expected.
     pub fn surprises(&self) -> Vec<f64> {
         self.targets.iter().zip(&self.expected).map(|(target, told)| target - told).collect()
@@ -108,8 +114,8 @@ impl Data {
     /// Takes `asked` for as good as the best until it is known better.
     pub fn lie(&mut self, asked: &[Candidate]) {
         let lowest = self.targets.iter().copied().fold(f64::INFINITY, f64::min);
-        let told = self.expectations(asked);
-        for (candidate, (expected, _)) in asked.iter().zip(told) {
+        let told = self.told(asked);
+        for (candidate, expected) in asked.iter().zip(told) {
             self.candidates.push(candidate.clone());
             self.targets.push(lowest);
             self.expected.push(expected);

@@ -51,14 +51,26 @@ impl Process {
         candidates.chunks(64).flat_map(|chunk| self.predict_chunk(chunk)).collect()
     }
 
+    /// The means of [`Process::predict`], in a fraction of its time.
+    pub fn means(&self, candidates: &[Candidate]) -> Vec<f64> {
+        let of = |chunk: &[Candidate]| self.means_of(&self.cross(chunk), self.data.told(chunk));
+        candidates.chunks(64).flat_map(of).collect()
+    }
+
+    /// What is expected with what the correlations `cross` with what is known add.
+    fn means_of(&self, cross: &[f64], mut expected: Vec<f64>) -> Vec<f64> {
+        for (row, weight) in cross.chunks(expected.len()).zip(&self.weights) {
+            expected.iter_mut().zip(row).for_each(|(mean, cell)| *mean += weight * cell);
+        }
+        expected
+    }
+
     fn predict_chunk(&self, chunk: &[Candidate]) -> Vec<(f64, f64)> {
         let m = chunk.len();
         let mut cross = self.cross(chunk);
-        let (mut means, doubts): (Vec<f64>, Vec<f64>) =
+        let (expected, doubts): (Vec<f64>, Vec<f64>) =
             self.data.expectations(chunk).into_iter().unzip();
-        for (row, weight) in cross.chunks(m).zip(&self.weights) {
-            means.iter_mut().zip(row).for_each(|(mean, cell)| *mean += weight * cell);
-        }
+        let means = self.means_of(&cross, expected);
         self.factor.halve(&mut cross, m);
         let mut known = vec![0.0; m];
         for row in cross.chunks(m) {
@@ -76,11 +88,15 @@ impl Process {
         let mut cross = vec![1.0; n * m];
         for (k, table) in self.kernel.tables.iter().enumerate() {
             let levels = levels(chunk, k);
+            // Looked up once for all that are known at a level.
+            let mut factors = vec![Vec::new(); table.levels];
             for (known, row) in self.data.candidates.iter().zip(cross.chunks_mut(m)) {
-                let from = table.from(known.level(k));
-                for (cell, &level) in row.iter_mut().zip(&levels) {
-                    *cell *= from[level];
+                let level = known.level(k);
+                let factors: &mut Vec<f64> = &mut factors[level];
+                if factors.is_empty() {
+                    factors.extend(levels.iter().map(|&other| table.from(level)[other]));
                 }
+                row.iter_mut().zip(factors).for_each(|(cell, factor)| *cell *= *factor);
             }
         }
         cross

@@ -149,7 +149,7 @@ pub(super) struct Kernel {
 /// Factors of any two levels of a knob.
 #[derive(Debug)]
 pub(super) struct Table {
-    levels: usize,
+    pub levels: usize,
     factor: Vec<f64>,
     /// The derivatives of ln factor.
     slope: Vec<Slope>,

@@ -155,8 +155,8 @@ impl Stages {
         let known = observations.iter().filter(|o| !o.stages.is_empty());
         let known = known.filter_map(|o| Some((o.candidate.clone(), log_like(o.cost()?))));
         let (candidates, costs): (Vec<Candidate>, Vec<f64>) = known.unzip();
-        let told = self.log_costs(&candidates);
-        let missed = costs.iter().zip(told).map(|(cost, (told, _))| cost - told);
+        let told = self.log_means(&candidates);
+        let missed = costs.iter().zip(told).map(|(cost, told)| cost - told);
         let missed: Vec<f64> = missed.collect();
         let all = |values: &[f64]| mean(values).map_or(0.0, |mean| scatter(values, mean));
         1.0 - all(&missed) / all(&costs).max(f64::MIN_POSITIVE)
@@ -165,13 +165,23 @@ impl Stages {
     /// Log cost and its standard deviation, to first order and as if what is unknown of one
     /// stage had nothing to do with another.
     pub fn log_costs(&self, candidates: &[Candidate]) -> Vec<(f64, f64)> {
+        self.foretell(candidates, seconds)
+    }
+
+    /// The log costs alone, in a fraction of the time.
+    pub fn log_means(&self, candidates: &[Candidate]) -> Vec<f64> {
+        self.foretell(candidates, mean_seconds).into_iter().map(|(mean, _)| mean).collect()
+    }
+
+    fn foretell(&self, candidates: &[Candidate], seconds: Seconds) -> Vec<(f64, f64)> {
         let mut models = vec![(0.0, 0.0); candidates.len()];
         for process in &self.models {
             for (sum, (seconds, deviation)) in models.iter_mut().zip(seconds(process, candidates)) {
                 *sum = (sum.0 + seconds, deviation.hypot(sum.1));
             }
         }
-        let pools: Vec<Vec<Part>> = self.pools.iter().map(|p| self.parts(p, candidates)).collect();
+        let parts = |pool: &Pool| self.parts(pool, candidates, seconds);
+        let pools: Vec<Vec<Part>> = self.pools.iter().map(parts).collect();
         let whole = |(i, (models, candidate)): (usize, (&(f64, f64), &Candidate))| {
             let ends: f64 = pools.iter().map(|parts| parts[i].end).sum();
             let one_batch = self.ends.as_ref().map_or(0.0, |e| e.batch(candidate) / e.clips);
@@ -190,8 +200,8 @@ impl Stages {
     }
 
     /// What a pool contributes to each candidate.
-    fn parts(&self, pool: &Pool, candidates: &[Candidate]) -> Vec<Part> {
-        let busy = seconds(&pool.process, candidates).zip(candidates);
+    fn parts(&self, pool: &Pool, candidates: &[Candidate], seconds: Seconds) -> Vec<Part> {
+        let busy = seconds(&pool.process, candidates).into_iter().zip(candidates);
         let part = |((seconds, deviation), candidate): ((f64, f64), &Candidate)| {
             let workers = pool.workers.of_candidate(candidate);
             let share = |ends: &Ends| ends.share(pool.stage, candidate, workers);
@@ -212,11 +222,20 @@ struct Part {
 }
 
 /// Busy seconds of one stage and their standard deviation.
-fn seconds(process: &Process, candidates: &[Candidate]) -> impl Iterator<Item = (f64, f64)> {
-    process.predict(candidates).into_iter().map(|(mean, deviation)| {
+type Seconds = fn(&Process, &[Candidate]) -> Vec<(f64, f64)>;
+
+fn seconds(process: &Process, candidates: &[Candidate]) -> Vec<(f64, f64)> {
+    let of = |(mean, deviation): (f64, f64)| {
         let seconds = process.log_cost(mean).exp();
         (seconds, seconds * process.log_deviation(deviation))
-    })
+    };
+    process.predict(candidates).into_iter().map(of).collect()
+}
+
+/// As if they were known for sure.
+fn mean_seconds(process: &Process, candidates: &[Candidate]) -> Vec<(f64, f64)> {
+    let means = process.means(candidates).into_iter();
+    means.map(|mean| (process.log_cost(mean).exp(), 0.0)).collect()
 }
 
 #[cfg(test)]
