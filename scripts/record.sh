@@ -2,6 +2,7 @@
 # Records the two spaces of benches/spaces exhaustively on this machine, into results/: tables of the
 # project's own for `cargo bench --bench strategies`. BUDGET is spent on each: half an hour or so on all
 # candidates, the rest on repetitions; cut short, the next run of this script goes on where it stopped.
+# What was recorded on another machine has to be moved away first.
 #
 #   scripts/record.sh [preprocess|decode] [BUDGET]
 set -eu
@@ -18,8 +19,8 @@ run() {
             --results "results/recorded-$name" "$@"
     fi
 }
-# Two of the allocators of preprocess.toml.
-scripts/packages.sh libjemalloc2 libtcmalloc-minimal4
+# The allocators of the spaces.
+scripts/packages.sh libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0
 # What tiles do to the picture of a tiny model with random weights says nothing about a real one's.
 decode() { run decode --weights tests/goldens/wan --min-psnr 0; }
 case ${1:-both} in

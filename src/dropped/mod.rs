@@ -37,7 +37,7 @@ impl Dropped {
     }
 
     /// The candidate as far as the search still tells it from others: with inert knobs at the
-    /// baseline's values, where that keeps it legal; `None` where a value of it was struck out.
+    /// baseline's values, as far as that keeps it legal; `None` where a value of it was struck out.
     pub fn plain(&self, space: &Space, candidate: &Candidate) -> Option<Candidate> {
         let is_struck = |(name, value): (&str, &Value)| {
             self.struck.iter().any(|struck| struck.knob == name && struck.value == *value)
@@ -47,12 +47,19 @@ impl Dropped {
         }
         let unread = self.unread.iter().flat_map(|unread| &unread.knobs);
         let idle = self.inert.iter().map(|inert| &inert.knob).chain(unread);
-        let knobs = idle.filter_map(|knob| space.knob(knob));
-        let rest = |plain: Candidate, (position, knob): (usize, &Knob)| {
-            plain.with(position, knob.baseline)
+        let knobs: Vec<(usize, &Knob)> = idle.filter_map(|knob| space.knob(knob)).collect();
+        if knobs.is_empty() {
+            return Some(candidate.clone());
+        }
+        let legal = |plain: Candidate| Some(space.canonical(&plain)).filter(|c| space.is_legal(c));
+        let rest = |plain: Candidate, (position, knob): &(usize, &Knob)| {
+            plain.with(*position, knob.baseline)
         };
-        let plain = space.canonical(&knobs.fold(candidate.clone(), rest));
-        Some(if space.is_legal(&plain) { plain } else { candidate.clone() })
+        let each = || {
+            let rest = |plain: Candidate, knob| legal(rest(plain.clone(), knob)).unwrap_or(plain);
+            knobs.iter().fold(candidate.clone(), rest)
+        };
+        Some(legal(knobs.iter().fold(candidate.clone(), rest)).unwrap_or_else(each))
     }
 
     /// Sentences for what `known` lacks.
@@ -111,20 +118,30 @@ mod tests {
     #[test]
     fn a_knob_rests_only_where_that_is_legal() {
         let text = "schema = 1\nname = 'made'\nwhy = 'x'\nbaseline = { io_workers = 2, \
-                    batch_workers = 2 }\n[knob]\nio_workers = { why = '', values = [1, 2, 3] }\n\
+                    batch_workers = 2, batch_size = 1 }\n[knob]\n\
+                    io_workers = { why = '', values = [1, 2, 3] }\n\
                     batch_workers = { why = '', values = [1, 2, 3] }\n\
+                    batch_size = { why = '', values = [1, 2, 3] }\n\
                     [[constraint]]\nholds = 'io_workers + batch_workers <= 4'\nwhy = ''\n";
         let space = Space::reopen(&crate::space::SpaceFile::parse(text).unwrap()).unwrap();
-        let knob = "io_workers".to_owned();
-        let inert = Inert { knob, at_most: 0.01, trials: 40, values: 3 };
-        let dropped = Dropped { inert: vec![inert], ..Dropped::default() };
-        let (io, _) = space.knob("io_workers").unwrap();
-        let of = |io_workers: usize, batch_workers: usize| {
-            let levels = [io_workers - 1, batch_workers - 1];
-            Candidate::new([levels[io], levels[1 - io]])
+        let inert = |knob: &str| {
+            let knob = knob.to_owned();
+            Inert { knob, at_most: 0.01, trials: 40, values: 3 }
         };
-        assert_eq!(dropped.plain(&space, &of(1, 1)), Some(of(2, 1)));
-        assert_eq!(dropped.plain(&space, &of(1, 3)), Some(of(1, 3)));
+        let inert = vec![inert("io_workers"), inert("batch_size")];
+        let dropped = Dropped { inert, ..Dropped::default() };
+        let of = |io_workers: usize, batch_workers: usize, batch_size: usize| {
+            let counts = [
+                ("io_workers", io_workers),
+                ("batch_workers", batch_workers),
+                ("batch_size", batch_size),
+            ];
+            counts.into_iter().fold(space.baseline(), |candidate, (name, count)| {
+                candidate.with(space.knob(name).unwrap().0, count - 1)
+            })
+        };
+        assert_eq!(dropped.plain(&space, &of(1, 1, 3)), Some(of(2, 1, 1)));
+        assert_eq!(dropped.plain(&space, &of(1, 3, 3)), Some(of(1, 3, 1)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use strum::VariantArray;
 
 use crate::own::metric::Goal;
-use crate::search::{Measure, Observation, Stop, normal};
+use crate::search::{FAILED, Measure, Observation, Stop, normal};
 use crate::space::{Candidate, Given, Knob, MOST_LEVELS, Space, Value};
 use crate::stats;
 use crate::trial::{Outcome, Phase};
@@ -48,7 +48,7 @@ struct Row {
 
 impl Recorded {
     /// Reads a table (`knob:kind,…,value`; kind `ord` or `cat`; a failed candidate's value is
-    /// `inf`, `nan` or empty) or a journal (`trials.csv`).
+    /// `inf`, `nan`, empty or beyond 1e100) or a journal (`trials.csv`).
     ///
     /// # Errors
     /// The file, the line and what is wrong there, or that nothing in the file succeeded.
@@ -73,7 +73,7 @@ impl Recorded {
         let mut reader = reader.from_reader(text.as_bytes());
         let header = reader.headers()?.clone();
         let mut rows = reader.records().collect::<Result<Vec<_>, _>>()?;
-        let is_cut = rows.last().is_some_and(|last| last.len() != header.len());
+        let is_cut = rows.last().is_some_and(|last| last.len() < header.len());
         if is_cut && !text.ends_with('\n') {
             rows.pop(); // the torn end of a file that was being written
         }
@@ -155,7 +155,7 @@ fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
         let (number, text) = (number + 1, &cells[last]);
         let refusal = || format!("row {number}: value `{text}` is no number, inf or nan");
         let value = if text.is_empty() { f64::NAN } else { text.parse().with_context(refusal)? };
-        let cost = Some(value).filter(|cost| cost.is_finite());
+        let cost = Some(value).filter(|cost| cost.abs() < FAILED);
         kept.push(Row { number, cost, cells, samples: Vec::new() });
     }
     Ok(Sheet { knobs, rows: kept })
@@ -188,7 +188,7 @@ fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
         if phase != Phase::Calibration && !says_nothing {
             let scored = || cost(&row).with_context(|| format!("row {number}: its score"));
             let cost = (how == Outcome::Ok).then(scored).transpose()?;
-            let cost = cost.filter(|cost| cost.is_finite());
+            let cost = cost.filter(|cost| cost.abs() < FAILED);
             let own = metric.is_none_or(|(metric, _)| row[metric].is_empty());
             let cells = samples.iter().filter(|_| own).filter_map(|&at| row[at].parse().ok());
             let samples = cells.filter(|sample: &f64| sample.is_finite()).collect();
@@ -310,7 +310,8 @@ mod tests {
             ("value\n3\n", "no knobs"),
             ("a:ord,b,value\n1,2,3\n", "column `b`: end it in :ord or :cat"),
             ("a:ord,value\n1,2\nx,3\n", "row 2: knob a: `x` is no number: name the column `a:cat`"),
-            ("a:ord,value\n1,2\n2,1,3\n", "row 2: not 2 cells"),
+            ("a:ord,value\n1,2\n2,1,3", "row 2: not 2 cells"),
+            ("a:ord,value\n1,2\n2\n", "row 2: not 2 cells"),
             ("a:ord,value\n1,inf\n", "no trial in it succeeded"),
             ("a:ord,value\n1,2\n2,abc\n", "row 2: value `abc` is no number"),
             ("a:ord,value\n1,2,3\n1,2\n", "row 1: not 2 cells"),

@@ -32,6 +32,7 @@ use crate::trial::{Outcome, Trial};
 pub(crate) use draw::normal;
 pub use earlier::Earlier;
 pub(crate) use model::Factor;
+pub(crate) use objective::FAILED;
 pub use objective::Objective;
 pub use strategy::StrategyName;
 pub use surrogate::Surrogate;

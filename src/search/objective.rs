@@ -42,8 +42,9 @@ struct Mean {
     count: f64,
 }
 
-/// Charged for a failure: above any cost, of whatever comes first, and some of them can be added up.
-const FAILED: f64 = 1e100;
+/// Charged for a failure, whatever comes first, and some of them can be added up. What costs as much
+/// has failed: the largest numbers are often its marks.
+pub(crate) const FAILED: f64 = 1e100;
 
 impl<'a> Objective<'a> {
     /// An objective that knows what the plan knows.
@@ -131,7 +132,11 @@ impl<'a> Objective<'a> {
         if !memory.costs.contains_key(&identity) {
             memory.observe(candidate)?;
         }
-        let cost = memory.costs.get(&identity).map_or(FAILED, |mean| mean.sum / mean.count);
+        // It may be another's now: its own trial may show that a knob of it changes nothing.
+        let identity = memory.identity(candidate);
+        memory.asked.extend(identity);
+        let mean = identity.and_then(|identity| memory.costs.get(&identity));
+        let cost = mean.map_or(FAILED, |mean| mean.sum / mean.count);
         if memory.best_asked.as_ref().is_none_or(|(best, _)| cost < *best) {
             memory.best_asked = Some((cost, candidate.clone()));
         }
@@ -190,7 +195,7 @@ impl Memory<'_> {
 
     fn learn(&mut self, mut observation: Observation) {
         let cost = match observation.finding {
-            Finding::Cost(cost) | Finding::AtLeast(cost) if cost.is_finite() => Some(cost),
+            Finding::Cost(cost) | Finding::AtLeast(cost) if cost.abs() < FAILED => Some(cost),
             _ => None,
         };
         if cost.is_none() {
@@ -214,10 +219,9 @@ impl CostFunction for &Objective<'_> {
     }
 }
 
-/// ln(2e9 cost) for every cost above some nanoseconds, rising through zero and below it; finite
-/// even of the largest number that there is, by which some mark failures.
+/// ln(2e9 cost) for every cost above some nanoseconds, rising through zero and below it.
 pub(super) fn log_like(cost: f64) -> f64 {
-    (cost.clamp(-1e290, 1e290) * 1e9).asinh()
+    (cost * 1e9).asinh()
 }
 
 #[cfg(test)]
@@ -237,9 +241,39 @@ mod tests {
         assert_eq!(objective.best_asked(), Some(good));
     }
 
+    /// What is the same is known after one trial: levels are nothing.
+    #[derive(Default)]
+    struct Levelled(usize);
+
+    impl Measure for Levelled {
+        fn identity(&self, candidate: &Candidate) -> Option<u64> {
+            Some(if self.0 == 0 { candidate.level(0) as u64 } else { 7 })
+        }
+
+        fn measure(&mut self, candidate: &Candidate) -> Result<Observation, super::super::Stop> {
+            self.0 += 1;
+            Ok(Observation::new(candidate.clone(), Finding::Cost(5.0)))
+        }
+
+        fn dropped(&self) -> usize {
+            self.0.min(1)
+        }
+    }
+
     #[test]
-    fn the_largest_number_is_far_and_finite() {
-        assert!(log_like(f64::MAX).is_finite() && log_like(f64::MAX) > log_like(1e200));
+    fn what_becomes_another_by_its_own_trial_costs_what_it_was_measured_at() {
+        let space = Recorded::parse("made", "a:ord,value\n1,3\n2,3\n").unwrap().space;
+        let mut measure = Levelled::default();
+        let objective = Objective::new(&space, &Plan::default(), &mut measure);
+        let [one, other] = [0, 1].map(|level| Candidate::new([level]));
+        assert_eq!(objective.ask(&one).unwrap(), 5.0);
+        assert!(!objective.is_unasked(&other));
+        assert_eq!(objective.ask(&other).unwrap(), 5.0);
+        assert_eq!(objective.observations().len(), 1);
+    }
+
+    #[test]
+    fn costs_are_on_a_scale_of_shares_through_zero() {
         assert!((log_like(2.0) - log_like(1.0) - 2.0_f64.ln()).abs() < 1e-12);
         assert_eq!(log_like(-3.0), -log_like(3.0));
     }
