@@ -37,29 +37,34 @@ impl Dropped {
     }
 
     /// The candidate as far as the search still tells it from others: with inert knobs at the
-    /// baseline's values, as far as that keeps it legal; `None` where a value of it was struck out.
+    /// baseline's values, legal or not; `None` where a value of it was struck out. Searches ask this
+    /// of thousands of candidates for a proposal.
     pub fn plain(&self, space: &Space, candidate: &Candidate) -> Option<Candidate> {
         let is_struck = |(name, value): (&str, &Value)| {
             self.struck.iter().any(|struck| struck.knob == name && struck.value == *value)
         };
-        if space.named(candidate).any(is_struck) {
-            return None;
-        }
+        let is_out = space.named(candidate).any(is_struck);
+        (!is_out)
+            .then(|| self.idle(space).fold(candidate.clone(), |plain, knob| rest(&plain, knob)))
+    }
+
+    /// The candidate as it is to be measured: plain as far as that is legal, and as it is where a
+    /// value of it was struck out.
+    pub fn at_rest(&self, space: &Space, candidate: &Candidate) -> Candidate {
+        let Some(plain) = self.plain(space, candidate) else { return candidate.clone() };
+        let legal = |plain: Candidate| Some(space.canonical(&plain)).filter(|c| space.is_legal(c));
+        let each = || {
+            let rest = |plain: Candidate, knob| legal(rest(&plain, knob)).unwrap_or(plain);
+            self.idle(space).fold(candidate.clone(), rest)
+        };
+        legal(plain).unwrap_or_else(each)
+    }
+
+    /// The knobs that rest, with their places.
+    fn idle<'s>(&self, space: &'s Space) -> impl Iterator<Item = (usize, &'s Knob)> {
         let unread = self.unread.iter().flat_map(|unread| &unread.knobs);
         let idle = self.inert.iter().map(|inert| &inert.knob).chain(unread);
-        let knobs: Vec<(usize, &Knob)> = idle.filter_map(|knob| space.knob(knob)).collect();
-        if knobs.is_empty() {
-            return Some(candidate.clone());
-        }
-        let legal = |plain: Candidate| Some(space.canonical(&plain)).filter(|c| space.is_legal(c));
-        let rest = |plain: Candidate, (position, knob): &(usize, &Knob)| {
-            plain.with(*position, knob.baseline)
-        };
-        let each = || {
-            let rest = |plain: Candidate, knob| legal(rest(plain.clone(), knob)).unwrap_or(plain);
-            knobs.iter().fold(candidate.clone(), rest)
-        };
-        Some(legal(knobs.iter().fold(candidate.clone(), rest)).unwrap_or_else(each))
+        idle.filter_map(|knob| space.knob(knob))
     }
 
     /// Sentences for what `known` lacks.
@@ -79,6 +84,10 @@ impl Dropped {
     pub fn sentences(&self) -> Vec<String> {
         self.news(&Self::default())
     }
+}
+
+fn rest(candidate: &Candidate, (position, knob): (usize, &Knob)) -> Candidate {
+    candidate.with(position, knob.baseline)
 }
 
 #[cfg(test)]
@@ -140,8 +149,8 @@ mod tests {
                 candidate.with(space.knob(name).unwrap().0, count - 1)
             })
         };
-        assert_eq!(dropped.plain(&space, &of(1, 1, 3)), Some(of(2, 1, 1)));
-        assert_eq!(dropped.plain(&space, &of(1, 3, 3)), Some(of(1, 3, 1)));
+        assert_eq!(dropped.at_rest(&space, &of(1, 1, 3)), of(2, 1, 1));
+        assert_eq!(dropped.at_rest(&space, &of(1, 3, 3)), of(1, 3, 1));
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Session<'_> {
         candidate: &Candidate,
     ) -> Result<(), Stop> {
         let before = Dropped::of(space, &self.trials);
-        let values = self.values(space, &before, candidate);
+        let values = self.values(space, &before.at_rest(space, candidate));
         self.try_out(PROBE, workload, &values)?;
         let news = Dropped::of(space, &self.trials).news(&before);
         news.iter().for_each(|sentence| self.watch.noted(sentence));

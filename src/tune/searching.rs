@@ -88,11 +88,10 @@ impl<'s, 'a> Searching<'s, 'a> {
 }
 
 impl Session<'_> {
-    /// The values of all knobs for a candidate, but that what was `dropped` rests.
-    pub(super) fn values(&self, space: &Space, dropped: &Dropped, candidate: &Candidate) -> Values {
-        let plain = dropped.plain(space, candidate);
+    /// The values of all knobs for a candidate.
+    pub(super) fn values(&self, space: &Space, candidate: &Candidate) -> Values {
         let mut values = self.rig.baseline();
-        let named = space.named(plain.as_ref().unwrap_or(candidate));
+        let named = space.named(candidate);
         values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
         values
     }
@@ -144,15 +143,14 @@ pub(super) fn is_proposed(trial: &Trial) -> bool {
 impl Measure for Searching<'_, '_> {
     fn identity(&self, candidate: &Candidate) -> Option<u64> {
         let plain = self.dropped.plain(self.space, candidate)?;
-        let values = self.session.values(self.space, &self.dropped, &plain);
-        self.session.rig.identity(self.workload, &values)
+        self.session.rig.identity(self.workload, &self.session.values(self.space, &plain))
     }
 
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
         if self.session.is_stopped() {
             return Err(Stop::Interrupted);
         }
-        let values = self.session.values(self.space, &self.dropped, candidate);
+        let values = self.session.values(self.space, &self.dropped.at_rest(self.space, candidate));
         let place = match self.recorded(&values) {
             Some(place) => place,
             None => self.session.try_out(self.strategy, self.workload, &values)?,
