@@ -10,7 +10,6 @@ use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::data::Data;
-use super::success::Success;
 use crate::search::draw::Draw;
 use crate::search::objective::Objective;
 use crate::space::Candidate;
@@ -93,17 +92,10 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
         }
     }
 
-    /// Leaves only what has enough of a chance to succeed, if anything has.
-    pub fn sift(&mut self, success: &Success) {
-        let kept = success.sifted(&self.candidates);
-        self.even = kept.iter().take(self.even).filter(|kept| **kept).count();
-        let mut kept = kept.into_iter();
-        self.candidates.retain(|_| kept.next().unwrap_or(true));
-    }
-
     /// One drawn evenly, where chance found one; `None` where what it finds is not new.
     pub fn any(&self, rng: &mut impl Rng) -> Option<Candidate> {
-        let among = if self.even > 0 { self.even } else { self.candidates.len() };
+        let even = self.even.min(self.candidates.len());
+        let among = if even > 0 { even } else { self.candidates.len() };
         let mut drawn = (0..among).map(|_| &self.candidates[rng.random_range(0..among)]);
         drawn.find(|candidate| self.is_new(candidate)).cloned()
     }

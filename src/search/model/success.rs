@@ -43,11 +43,13 @@ impl Success {
         self.forest.predict(candidates).into_iter().map(log).collect()
     }
 
-    /// Which of `candidates` have enough of a chance; all, if none has.
-    pub fn sifted(&self, candidates: &[Candidate]) -> Vec<bool> {
-        let chances = self.forest.predict(candidates).into_iter();
-        let enough: Vec<bool> = chances.map(|(chance, _)| chance >= self.enough).collect();
-        if enough.contains(&true) { enough } else { vec![true; candidates.len()] }
+    /// Leaves only what has enough of a chance, if anything has.
+    pub fn sift(&self, candidates: &mut Vec<Candidate>) {
+        let chances = self.forest.predict(candidates);
+        if chances.iter().any(|(chance, _)| *chance >= self.enough) {
+            let mut chances = chances.into_iter();
+            candidates.retain(|_| chances.next().is_some_and(|(chance, _)| chance >= self.enough));
+        }
     }
 
     /// Whether the candidate has enough of a chance.

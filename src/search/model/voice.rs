@@ -60,7 +60,7 @@ impl Choice<'_, '_> {
         rng: &mut Xoshiro256PlusPlus,
     ) -> Option<Candidate> {
         if let Some(success) = &self.success {
-            pool.sift(success);
+            success.sift(&mut pool.candidates);
         }
         match voice {
             Voice::Any => pool.any(rng),
