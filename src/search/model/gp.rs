@@ -5,7 +5,7 @@
 
 use super::cholesky::Factor;
 use super::data::Data;
-use super::kernel::{Kernel, Scales, Usual, levels};
+use super::kernel::{Kernel, Scales, Usual};
 use crate::space::{Candidate, Space};
 
 /// Predicts log cost in the units of [`Data::targets`].
@@ -27,7 +27,7 @@ impl Process {
     pub fn new(space: &Space, data: Data, scales: &Scales) -> Option<Self> {
         let kernel = Kernel::new(space, scales);
         let n = data.len();
-        let alike = kernel.among(&data.candidates);
+        let alike = kernel.cross(&data.candidates, &data.candidates);
         let factor = Factor::new(n, covariances(alike, &data, scales.noise.exp()))?;
         let surprises = data.surprises();
         let weights = factor.solve(&surprises);
@@ -53,7 +53,9 @@ impl Process {
 
     /// The means of [`Process::predict`], in a fraction of its time.
     pub fn means(&self, candidates: &[Candidate]) -> Vec<f64> {
-        let of = |chunk: &[Candidate]| self.means_of(&self.cross(chunk), self.data.told(chunk));
+        let of = |chunk: &[Candidate]| {
+            self.means_of(&self.kernel.cross(&self.data.candidates, chunk), self.data.told(chunk))
+        };
         candidates.chunks(64).flat_map(of).collect()
     }
 
@@ -67,7 +69,7 @@ impl Process {
 
     fn predict_chunk(&self, chunk: &[Candidate]) -> Vec<(f64, f64)> {
         let m = chunk.len();
-        let mut cross = self.cross(chunk);
+        let mut cross = self.kernel.cross(&self.data.candidates, chunk);
         let (expected, doubts): (Vec<f64>, Vec<f64>) =
             self.data.expectations(chunk).into_iter().unzip();
         let means = self.means_of(&cross, expected);
@@ -81,26 +83,6 @@ impl Process {
             known.into_iter().zip(doubts).map(|(known, doubt)| own(known).hypot(doubt));
         means.into_iter().zip(deviations).collect()
     }
-
-    /// Correlations of what is known, a row each, with `chunk`.
-    fn cross(&self, chunk: &[Candidate]) -> Vec<f64> {
-        let (n, m) = (self.data.len(), chunk.len());
-        let mut cross = vec![1.0; n * m];
-        for (k, table) in self.kernel.tables.iter().enumerate() {
-            let levels = levels(chunk, k);
-            // Looked up once for all that are known at a level.
-            let mut factors = vec![Vec::new(); table.levels];
-            for (known, row) in self.data.candidates.iter().zip(cross.chunks_mut(m)) {
-                let level = known.level(k);
-                let factors: &mut Vec<f64> = &mut factors[level];
-                if factors.is_empty() {
-                    factors.extend(levels.iter().map(|&other| table.from(level)[other]));
-                }
-                row.iter_mut().zip(factors).for_each(|(cell, factor)| *cell *= *factor);
-            }
-        }
-        cross
-    }
 }
 
 /// The posterior means of the true targets of `data`, when a measurement's variance is known to be
@@ -111,7 +93,7 @@ pub(super) fn truths(space: &Space, data: &Data, scales: &Scales, noise: f64) ->
     let noise = noise / variance;
     let own = (scales.noise.exp() - noise).max(LEAST_OWN);
     let n = data.len();
-    let alike = Kernel::new(space, scales).among(&data.candidates);
+    let alike = Kernel::new(space, scales).cross(&data.candidates, &data.candidates);
     let mut matrix = covariances(alike, data, 0.0);
     for (i, count) in data.counts.iter().enumerate() {
         matrix[i * n + i] += own + noise / count;
@@ -176,7 +158,7 @@ fn fit(space: &Space, usual: &Usual, data: &Data, start: &Scales, steps: usize) 
 fn climb(space: &Space, usual: &Usual, data: &Data, scales: &Scales) -> Option<(f64, Vec<f64>)> {
     let kernel = Kernel::new(space, scales);
     let (n, noise) = (data.len(), scales.noise.exp());
-    let alike = kernel.among(&data.candidates);
+    let alike = kernel.cross(&data.candidates, &data.candidates);
     let factor = Factor::new(n, covariances(alike.clone(), data, noise))?;
     let surprises = data.surprises();
     let weights = factor.solve(&surprises);

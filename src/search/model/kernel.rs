@@ -143,13 +143,13 @@ impl Scales {
 #[derive(Debug)]
 pub(super) struct Kernel {
     /// A table a knob.
-    pub tables: Vec<Table>,
+    tables: Vec<Table>,
 }
 
 /// Factors of any two levels of a knob.
 #[derive(Debug)]
 pub(super) struct Table {
-    pub levels: usize,
+    levels: usize,
     factor: Vec<f64>,
     /// The derivatives of ln factor.
     slope: Vec<Slope>,
@@ -173,21 +173,24 @@ impl Kernel {
         Self { tables: space.knobs.iter().enumerate().map(table).collect() }
     }
 
-    /// Correlations of any two of `candidates`: of a square matrix, row by row, the lower triangle,
-    /// and ones.
-    pub fn among(&self, candidates: &[Candidate]) -> Vec<f64> {
-        let n = candidates.len();
-        let mut alike = vec![1.0; n * n];
+    /// Correlations of each of `rows`, a row each, with `columns`.
+    pub fn cross(&self, rows: &[Candidate], columns: &[Candidate]) -> Vec<f64> {
+        let m = columns.len();
+        let mut cross = vec![1.0; rows.len() * m];
         for (k, table) in self.tables.iter().enumerate() {
-            let levels = levels(candidates, k);
-            for (i, &level) in levels.iter().enumerate() {
-                let from = table.from(level);
-                for (cell, &other) in alike[i * n..i * n + i].iter_mut().zip(&levels) {
-                    *cell *= from[other];
+            let levels = levels(columns, k);
+            // Looked up once for all rows at a level.
+            let mut factors = vec![Vec::new(); table.levels];
+            for (row, cells) in rows.iter().zip(cross.chunks_mut(m.max(1))) {
+                let from = table.from(row.level(k));
+                let factors: &mut Vec<f64> = &mut factors[row.level(k)];
+                if factors.is_empty() {
+                    factors.extend(levels.iter().map(|&level| from[level]));
                 }
+                cells.iter_mut().zip(factors).for_each(|(cell, factor)| *cell *= *factor);
             }
         }
-        alike
+        cross
     }
 
     /// The sum of the derivatives of each correlation's logarithm by the scales, but for the
@@ -215,7 +218,7 @@ impl Kernel {
 }
 
 /// The level of the knob at `position` in each candidate.
-pub(super) fn levels(candidates: &[Candidate], position: usize) -> Vec<usize> {
+fn levels(candidates: &[Candidate], position: usize) -> Vec<usize> {
     candidates.iter().map(|candidate| candidate.level(position)).collect()
 }
 
@@ -248,7 +251,7 @@ impl Table {
     }
 
     /// The factors of `level` and every other.
-    pub fn from(&self, level: usize) -> &[f64] {
+    fn from(&self, level: usize) -> &[f64] {
         &self.factor[level * self.levels..][..self.levels]
     }
 }
@@ -298,7 +301,7 @@ mod tests {
     use crate::space::SpaceFile;
 
     fn between(kernel: &Kernel, a: &Candidate, b: &Candidate) -> f64 {
-        kernel.among(&[a.clone(), b.clone()])[2]
+        kernel.cross(std::slice::from_ref(a), std::slice::from_ref(b))[0]
     }
 
     #[test]
