@@ -30,6 +30,7 @@ pub mod dropped;
 pub mod durable;
 pub mod export;
 pub mod fleet;
+pub mod input;
 pub mod journal;
 pub mod launch;
 pub mod lock;

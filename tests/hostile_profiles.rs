@@ -304,7 +304,7 @@ fn only_regular_files_of_at_most_a_mebibyte_are_read() {
         ("folder", "not a regular file"),
         ("pipe", "not a regular file"),
         ("link-to-pipe", "not a regular file"),
-        ("large", "larger than 1 MiB"),
+        ("large", "larger than 1.0 MiB"),
         ("binary", "not a text in UTF-8"),
         ("absent", "No such file"),
     ] {

@@ -1,15 +1,13 @@
 //! Reading a profile that somebody else may have written.
 
-use std::fs::{File, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Profile, Refusal, SCHEMA, check, scan};
+use crate::input;
 
 /// A profile is a page of text; whatever is larger is none.
 const LARGEST_BYTES: u64 = 1 << 20;
@@ -58,23 +56,12 @@ pub(super) fn typed<T: DeserializeOwned>(scanned: &Value) -> Result<T, Refusal> 
     })
 }
 
-/// The text of a regular file of at most 1 MiB.
-///
-/// A symbolic link is followed: orchestrators mount their files as links. What it leads to must
-/// be a regular file; a pipe or a device is neither waited for nor read.
+/// The text of a profile, or of what stands beside one: a regular file of at most 1 MiB.
 ///
 /// # Errors
-/// It is something else, or can't be read.
+/// As [`input::text`].
 pub fn text(path: &Path) -> Result<String> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let file: File = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let metadata = file.metadata()?;
-    ensure!(metadata.is_file(), "not a regular file");
-    let mut bytes = Vec::new();
-    // A file may grow while it is read.
-    file.take(LARGEST_BYTES + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= LARGEST_BYTES, "larger than 1 MiB");
-    String::from_utf8(bytes).context("not a text in UTF-8")
+    input::text(path, LARGEST_BYTES)
 }
 
 /// Says what the file is before its keys are looked at one by one.
