@@ -20,6 +20,7 @@ mod roots;
 mod sensors;
 mod throttling;
 mod topology;
+mod xml;
 
 use std::collections::BTreeMap;
 
