@@ -29,7 +29,7 @@ pub type Values = BTreeMap<String, Value>;
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a value is a whole number or a word")]
 pub enum Value {
     /// A count or a size.
     Number(i64),
