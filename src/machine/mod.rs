@@ -4,6 +4,7 @@
 //! it is written to `machine.json` beside the results and read back by every report.
 
 mod cgroup;
+mod claimed;
 mod detect;
 mod drawing;
 mod fingerprint;

@@ -3,7 +3,7 @@
 //! Space files and results folders come from anybody, so an expression can do nothing else: the
 //! engine has no functions but those of [`FUNCTIONS`], and neither loops nor blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -26,6 +26,8 @@ pub struct Given {
 #[derive(Clone)]
 pub struct Expression {
     text: String,
+    /// Every word of the text: what it names is among them.
+    words: BTreeSet<String>,
     ast: Arc<AST>,
 }
 
@@ -80,7 +82,8 @@ impl Expression {
             return Err(no_function(name));
         }
         let ast = ENGINE.compile_expression(text).map_err(|error| error.to_string())?;
-        Ok(Self { text: text.to_owned(), ast: Arc::new(ast) })
+        let words = text.split(|c| !is_word(c)).map(str::to_owned).collect();
+        Ok(Self { text: text.to_owned(), words, ast: Arc::new(ast) })
     }
 
     /// The text it was made from.
@@ -127,7 +130,7 @@ impl Expression {
     ) -> Result<Dynamic, String> {
         let mut scope = Scope::new();
         // Most expressions name two or three of some forty names.
-        let is_named = |name: &str| self.text.contains(name);
+        let is_named = |name: &str| self.words.contains(name);
         for (name, fact) in given.facts.iter().filter(|(name, _)| is_named(name)) {
             scope.push(name.as_str(), *fact);
         }
@@ -146,6 +149,10 @@ impl Expression {
     }
 }
 
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
 fn no_function(name: &str) -> String {
     let functions = FUNCTIONS.join(", ");
     format!(
@@ -157,7 +164,6 @@ fn no_function(name: &str) -> String {
 /// The names in `text` that an opening parenthesis follows, but for those in string literals.
 /// Evaluation would refuse unknown ones too, but only where it comes to them.
 fn called(text: &str) -> impl Iterator<Item = &str> {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices('(').filter_map(move |(at, _)| {
         let before = text[..at].trim_end();
         let start = before
