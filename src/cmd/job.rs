@@ -57,7 +57,7 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let name = &args.workload;
     let text = super::built_in_or_file("workload", name, &BUILT_IN)?;
     let file = WorkloadFile::parse(&text);
-    let file = file.map_err(|problem| Usage(format!("workload {name}: {problem}")))?;
+    let file = file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
     Ok(match args.objective {
         Objective::Throughput => file.at_least(baseline.knobs.batch_size),
         Objective::Latency => file.one_clip(),
