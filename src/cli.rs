@@ -79,6 +79,9 @@ pub struct TuneArgs {
     /// Wall time for everything, such as 90s, 30m or 1h30m.
     #[arg(long, value_parser = budget::parse, required_unless_present = "dry_run")]
     pub budget: Option<Duration>,
+    /// The most trials of the search, before the budget ends it; the confirmation comes on top.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: Option<u32>,
     /// The space, the baseline and the workload.
     #[command(flatten)]
     pub space: SpaceArgs,

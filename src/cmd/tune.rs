@@ -149,7 +149,8 @@ pub fn carry_on(
     prepared.bench.scratch = std::path::absolute(scratch.path())?;
     let mut progress = Progress::new(&prepared.bench, budget, args.view);
     let session = Session::new(&prepared.bench, &progress, budget, folder, journal);
-    let finished = measure(args, &prepared, session.after(trials), folder, tune);
+    let session = session.at_most(args.trials).after(trials);
+    let finished = measure(args, &prepared, session, folder, tune);
     progress.end();
     drop(scratch);
     finished?;

@@ -64,6 +64,8 @@ pub struct Session<'a> {
     folder: &'a Folder,
     journal: Journal,
     trials: Vec<Trial>,
+    /// The most trials of the search.
+    most_trials: usize,
     /// How many trials there were when it came back from a break, if it did.
     before: usize,
     is_back: bool,
@@ -78,8 +80,25 @@ impl<'a> Session<'a> {
         folder: &'a Folder,
         journal: Journal,
     ) -> Self {
-        let (trials, before, is_back) = (Vec::new(), 0, false);
-        Self { bench, rig: bench, watch, budget, folder, journal, trials, before, is_back }
+        let (trials, most_trials, before, is_back) = (Vec::new(), usize::MAX, 0, false);
+        Self {
+            bench,
+            rig: bench,
+            watch,
+            budget,
+            folder,
+            journal,
+            trials,
+            most_trials,
+            before,
+            is_back,
+        }
+    }
+
+    /// The same session with at most so many trials of the search.
+    #[must_use]
+    pub fn at_most(self, trials: Option<u32>) -> Self {
+        Self { most_trials: trials.map_or(usize::MAX, |most| most as usize), ..self }
     }
 
     /// The same session with trials that `rig` runs instead of the bench.
@@ -288,7 +307,8 @@ impl<'a> Session<'a> {
     /// About how many trials the search can still pay for, if they take as long as the baseline's
     /// and find something to confirm.
     pub fn trials_left(&self) -> usize {
-        self.left_beside_reserve().div_duration_f64(self.baseline_trial()) as usize
+        let affords = self.left_beside_reserve().div_duration_f64(self.baseline_trial()) as usize;
+        affords.min(self.most_trials.saturating_sub(self.searched()))
     }
 
     fn baseline_trial(&self) -> Duration {

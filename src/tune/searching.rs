@@ -107,7 +107,7 @@ impl Session<'_> {
         values: &Values,
     ) -> Result<usize, Stop> {
         let left = self.left_for_search();
-        if left < self.usual_trial() {
+        if left < self.usual_trial() || self.searched() >= self.most_trials {
             return Err(Stop::Budget);
         }
         self.run(&Order {
@@ -125,6 +125,12 @@ impl Session<'_> {
         let place = self.trials.len() - 1;
         self.upkeep(workload)?;
         Ok(place)
+    }
+
+    /// How many trials of the search came to an end.
+    pub(super) fn searched(&self) -> usize {
+        let ended = |t: &&Trial| t.phase == Phase::Search && t.outcome != Outcome::Interrupted;
+        self.trials.iter().filter(ended).count()
     }
 
     /// The place of the first trial from `place` on that the search's strategy proposed, or else of

@@ -82,7 +82,8 @@ impl Session<'_> {
         if self.is_sentinel_due(&drift) {
             return Some((Phase::Sentinel, self.rig.baseline()));
         }
-        if !settles && !self.is_repeat_due() {
+        let is_done = if settles { self.has_repeated_enough() } else { !self.is_repeat_due() };
+        if is_done {
             return None;
         }
         let values = self.doubtful(&drift, settles)?;
@@ -102,6 +103,13 @@ impl Session<'_> {
         let odd = of_sentinel(last.next()) && !of_sentinel(last.next()) && drift.is_in_doubt();
         let is_back = self.is_back && self.trials.len() == self.before;
         odd || is_back || others > SENTINEL_EVERY * self.baseline_trial().as_secs_f64()
+    }
+
+    /// Whether a search of a given number of trials has repeated as many: equal candidates would
+    /// otherwise be measured again until the budget is spent.
+    fn has_repeated_enough(&self) -> bool {
+        let repeats = self.trials.iter().filter(|trial| trial.phase == Phase::Repeat).count();
+        repeats >= self.most_trials
     }
 
     /// Whether the search has looked far enough since the last repetition.
