@@ -197,7 +197,8 @@ fn settings_that_did_not_take_are_misapplied_however_fast() {
 /// is tried once, and everybody is told. The trial's detail; `None` where the value does not exist.
 fn struck(fault: &str, knob: &str, value: &str) -> Option<String> {
     let world = World::new();
-    let flags = ["--budget", "8s", "--strategy", "random", "--precision", "fp32"];
+    let flags =
+        ["--budget", "10m", "--trials", "40", "--strategy", "random", "--precision", "fp32"];
     let run = world.tune(&flags).env("FAKE_WORKER", fault).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let results = world.results();

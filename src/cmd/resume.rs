@@ -27,6 +27,9 @@ pub struct ResumeArgs {
     /// More wall time; by default what is left of the tune's own.
     #[arg(long, value_parser = budget::parse)]
     budget: Option<Duration>,
+    /// The most trials of the search, those before the break among them; by default the tune's own.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    trials: Option<u32>,
     /// Waits while another tune runs on this machine, instead of giving up with status 75.
     #[arg(long)]
     wait: bool,
@@ -48,6 +51,7 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     flags.repetitions = results.tune.repetitions;
     flags.bench.wait |= args.wait;
     flags.view = args.view;
+    flags.trials = args.trials.or(flags.trials);
     let flags = own::suit(&flags)?.at(results.tune.own.as_ref());
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
