@@ -9,7 +9,7 @@ use rustix::process::{getpid, set_child_subreaper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::job::Job;
-use super::{Usage, job};
+use super::{Usage, job, own};
 use crate::architecture::Model;
 use crate::cli::BenchArgs;
 use crate::machine::Machine;
@@ -83,6 +83,7 @@ pub fn plan(
         machine,
         baseline,
     };
+    own::fits(bench.own.as_ref(), bench.memory_bytes).map_err(Usage)?;
     let smallest = job.smallest();
     bench.settings(&smallest, &bench.baseline.knobs).map_err(|problem| {
         let cure = "give more, or another job with --workload (vae-decode and encode need less)";

@@ -25,6 +25,7 @@ pub mod verify;
 
 use std::process::ExitCode;
 
+use crate::input;
 use crate::lock::Locked;
 
 /// Another run holds the machine: a temporary failure (EX_TEMPFAIL of sysexits.h).
@@ -35,6 +36,9 @@ const EXIT_LOCKED: u8 = 75;
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// Jobs and spaces are pages of text; whatever is larger is none.
+const LARGEST_BYTES: u64 = 4 << 20;
+
 /// The text of `name`: one of the `kind`s that come with the program, or a file.
 fn built_in_or_file(kind: &str, name: &str, built_in: &[(&str, &str)]) -> anyhow::Result<String> {
     if let Some((_, text)) = built_in.iter().find(|(known, _)| *known == name) {
@@ -42,9 +46,10 @@ fn built_in_or_file(kind: &str, name: &str, built_in: &[(&str, &str)]) -> anyhow
     }
     let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
     let names = names.join(", ");
-    let text = std::fs::read_to_string(name);
+    let text = input::given_text(std::path::Path::new(name), LARGEST_BYTES);
     text.map_err(|error| {
-        let neither = format!("no file that can be read ({error}), nor a built-in name ({names})");
+        let neither =
+            format!("no file that can be read ({error:#}), nor a built-in name ({names})");
         Usage(format!("{kind} {name}: {neither}")).into()
     })
 }

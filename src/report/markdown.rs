@@ -11,12 +11,16 @@ use super::plot::stages::Stages;
 use super::table::{Table, escape};
 use super::{number, summary, verdict};
 use crate::durable;
+use crate::input;
 use crate::results::Results;
 
 /// The line after which [`splice`] puts its text.
 pub const BEGIN: &str = "<!-- wan22-tune report: begin -->";
 /// The line before which it ends.
 pub const END: &str = "<!-- wan22-tune report: end -->";
+
+/// A page that people read has less.
+const LARGEST_BYTES: u64 = 64 << 20;
 
 /// The verdict, baseline against best, and the stages, with the command and the machine that
 /// they come from.
@@ -71,7 +75,7 @@ fn code(text: &str) -> String {
 /// The file can't be read or written, or does not hold each marker once, in this order.
 pub fn splice(path: &Path, results: &Results) -> Result<()> {
     let place = || path.display().to_string();
-    let old = std::fs::read_to_string(path).with_context(place)?;
+    let old = input::text(path, LARGEST_BYTES).with_context(place)?;
     let new = spliced(&old, &markdown(results)).with_context(place)?;
     if new == old { Ok(()) } else { durable::replace(path, new.as_bytes()) }
 }
