@@ -22,6 +22,7 @@ pub mod space;
 pub mod terminal;
 pub mod tune;
 pub mod verify;
+mod weights;
 
 use std::process::ExitCode;
 
