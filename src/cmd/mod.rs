@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod bench;
+mod cache;
 pub mod compare;
 pub mod completions;
 pub mod diff;
