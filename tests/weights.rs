@@ -39,7 +39,8 @@ impl Model {
     }
 
     fn edit(&self, name: &str, key: &str, value: Value) {
-        let mut config: Value = serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap();
+        let mut config: Value =
+            serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap();
         config[key] = value;
         fs::write(self.path(name), config.to_string()).unwrap();
     }

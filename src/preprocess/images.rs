@@ -44,7 +44,11 @@ impl Pictures {
             pictures.sort_in(entry.with_context(place)?.path());
         }
         let others = pictures.others();
-        ensure!(!pictures.paths.is_empty(), "{} holds no JPEG or PNG file{others}: {cure}", place());
+        ensure!(
+            !pictures.paths.is_empty(),
+            "{} holds no JPEG or PNG file{others}: {cure}",
+            place()
+        );
         pictures.paths.sort();
         pictures.check(folder)?;
         Ok(pictures)
@@ -138,7 +142,10 @@ mod tests {
         write("pointer.png", b"version https://git-lfs.github.com/spec/v1\n");
         write("z.png", b"GIF89a");
         let error = told(folder.path());
-        assert!(error.contains("4 of 4 pictures can't be used: broken.jpg is cut short"), "{error}");
+        assert!(
+            error.contains("4 of 4 pictures can't be used: broken.jpg is cut short"),
+            "{error}"
+        );
         assert!(error.contains("; empty.png is empty: download it again; "), "{error}");
         assert!(error.contains("pointer.png is a Git LFS pointer"), "{error}");
         assert!(error.contains("; …; repair or remove them") && !error.contains('\n'), "{error}");

@@ -58,7 +58,8 @@ pub fn check(path: &Path) -> Result<()> {
 fn dimensions<R: std::io::BufRead + Seek>(mut reader: ImageReader<R>) -> Result<()> {
     reader.limits(limits());
     // The crate's errors say everything again in their sources.
-    let (width, height) = reader.into_dimensions().map_err(|error| anyhow!("is broken: {error}"))?;
+    let (width, height) =
+        reader.into_dimensions().map_err(|error| anyhow!("is broken: {error}"))?;
     expect_pixels(width, height)
 }
 

@@ -159,7 +159,9 @@ mod tests {
         for spoil in breaks {
             spoil();
             assert_eq!(photographs(folder.path(), 1).unwrap(), [path.clone()]);
-            assert!(fs::read(&path).unwrap() == whole && path.symlink_metadata().unwrap().is_file());
+            assert!(
+                fs::read(&path).unwrap() == whole && path.symlink_metadata().unwrap().is_file()
+            );
         }
         assert_eq!(fs::read(&elsewhere).unwrap(), torn, "what the link led to is left alone");
         let noted = fs::read_to_string(digest_file(&path)).unwrap();

@@ -234,20 +234,24 @@ mod tests {
     fn models_ask_for_the_tensors_of_their_configuration() {
         let (kind, device) = PLACE;
         for config in [TransformerConfig::ti2v_5b(), TransformerConfig::i2v_a14b()] {
-            let built = |names: &Weights| Transformer::new(names, &config, 2, kind, device).map(drop);
+            let built =
+                |names: &Weights| Transformer::new(names, &config, 2, kind, device).map(drop);
             assert_eq!(asked(built), config.tensors(2));
         }
         let gated = TextEncoderConfig::umt5_xxl();
         let plain = TextEncoderConfig { feed_forward_proj: "relu".to_owned(), ..gated.clone() };
         for config in [gated, plain] {
-            let built = |names: &Weights| TextEncoder::new(names, &config, 2, kind, device).map(drop);
+            let built =
+                |names: &Weights| TextEncoder::new(names, &config, 2, kind, device).map(drop);
             assert_eq!(asked(built), config.tensors(2, "shared.weight"));
         }
         let options = VaeOptions::default();
         for config in [VaeConfig::wan21(), VaeConfig::wan22()] {
-            let built = |names: &Weights| Encoder::new(names, &config, options, kind, device).map(drop);
+            let built =
+                |names: &Weights| Encoder::new(names, &config, options, kind, device).map(drop);
             assert_eq!(asked(built), config.encoder_tensors());
-            let built = |names: &Weights| Decoder::new(names, &config, options, kind, device).map(drop);
+            let built =
+                |names: &Weights| Decoder::new(names, &config, options, kind, device).map(drop);
             assert_eq!(asked(built), config.decoder_tensors());
         }
     }
