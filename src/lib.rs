@@ -22,6 +22,7 @@
 pub mod architecture;
 pub mod budget;
 pub mod calibrate;
+pub mod checkpoint;
 pub mod cli;
 pub mod cmd;
 pub mod confirm;

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod bench;
+mod cache;
 pub mod compare;
 pub mod completions;
 pub mod diff;
@@ -22,6 +23,7 @@ pub mod space;
 pub mod terminal;
 pub mod tune;
 pub mod verify;
+mod weights;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod command;
 mod lines;
 mod noise;
+mod paths;
 pub mod process;
 pub mod repetitions;
 pub mod replay;
