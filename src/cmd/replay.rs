@@ -8,6 +8,7 @@ use clap::Args;
 use rayon::prelude::*;
 use strum::VariantArray;
 
+use super::terminal;
 use crate::measure::replay::Recorded;
 use crate::search::regret::{Run, replay};
 use crate::search::{StrategyName, grid};
@@ -49,6 +50,7 @@ impl ReplayArgs {
         ensure!(all <= MOST, "--budget times --seeds: {MOST} evaluations at the most, not {all}");
         ensure!((0.0..1.0).contains(&self.noise), "--noise {}: not from 0 to 1", self.noise);
         let recorded = Recorded::read(&self.record)?;
+        recorded.lost.iter().for_each(|lost| terminal::tell(&format!("warning: {lost}")));
         let usual =
             || StrategyName::VARIANTS.iter().copied().filter(|name| *name != StrategyName::Grid);
         let is_named = !self.strategy.is_empty();
