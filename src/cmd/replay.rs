@@ -8,6 +8,7 @@ use clap::Args;
 use rayon::prelude::*;
 use strum::VariantArray;
 
+use super::terminal;
 use crate::measure::replay::Recorded;
 use crate::search::regret::{Run, replay};
 use crate::search::{StrategyName, grid};
@@ -47,6 +48,7 @@ impl ReplayArgs {
         let all = self.seeds.saturating_mul(self.budget as u64);
         ensure!(all <= MOST, "--budget times --seeds: {MOST} evaluations at the most, not {all}");
         let recorded = Recorded::read(&self.record)?;
+        recorded.lost.iter().for_each(|lost| terminal::tell(&format!("warning: {lost}")));
         let usual =
             || StrategyName::VARIANTS.iter().copied().filter(|name| *name != StrategyName::Grid);
         let is_named = !self.strategy.is_empty();

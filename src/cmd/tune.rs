@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::job::Job;
 use super::progress::Progress;
-use super::{bench, job, own, self_test, space};
+use super::{bench, job, own, self_test, space, terminal};
 use crate::budget::Budget;
 use crate::cli::TuneArgs;
 use crate::durable;
@@ -116,6 +116,8 @@ impl Prepared {
             worker: self.worker(),
             own: bench.own.clone(),
             resumed: Vec::new(),
+            ended: None,
+            trials: None,
             costs: BTreeMap::new(),
             full_costs: full.as_ref().map(|f| f.costs(&bench.parts, None)).unwrap_or_default(),
             full,
@@ -148,15 +150,18 @@ pub fn carry_on(
     let scratch = bench::scratch(folder.path())?;
     prepared.bench.scratch = std::path::absolute(scratch.path())?;
     let mut progress = Progress::new(&prepared.bench, budget, args.view);
+    let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
     let session = Session::new(&prepared.bench, &progress, budget, folder, journal);
-    let session = session.at_most(args.trials).after(trials);
+    let session = session.at_most(args.trials).after(trials).spent(spent_s);
     let finished = measure(args, &prepared, session, folder, tune);
     progress.end();
     drop(scratch);
     finished?;
     let results = Results::open(folder)?;
-    report::write(folder, &results)?;
-    progress.conclude(&results, folder)
+    let kept = report::write(folder, &results, false)?;
+    progress.conclude(&results, folder)?;
+    kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
+    Ok(())
 }
 
 fn measure(
@@ -184,7 +189,9 @@ fn measure(
         let trials = session.trials().len() + session.trials_left();
         grid::fits(&space, trials).map_err(super::Usage)?;
     }
-    session.compete(&space, &workload, plan)
+    session.compete(&space, &workload, plan)?;
+    (tune.ended, tune.trials) = (Some(session.ended()), Some(session.trials().len()));
+    write_space(folder, &space, &workload, &tune)
 }
 
 /// The size of the job that fits the machine and a tune of `budget_s` seconds.

@@ -116,6 +116,7 @@ mod tests {
             setup_s: None,
             overhead_s: 0.0,
             wall_s: 1.0,
+            spent_s: None,
             noise: Noise::default(),
             quality: None,
             peak: None,

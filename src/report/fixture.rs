@@ -80,12 +80,14 @@ impl Made {
             arguments: Vec::new(),
             worker: None,
             resumed: Vec::new(),
+            ended: None,
+            trials: None,
             costs: workload.costs(&parts, None),
             full_costs: full.costs(&parts, None),
             full: Some(full),
             own: None,
         };
-        Self { results: Results { machine, space, workload, tune, trials: vec![] }, clock_s: 1.0 }
+        Self { results: Results::new(machine, space, workload, tune), clock_s: 1.0 }
     }
 
     /// Baseline trials with these scores.
@@ -149,6 +151,7 @@ impl Made {
             samples,
             overhead_s: 2.0,
             wall_s,
+            spent_s: None,
             noise: Noise {
                 steal_share: Some(0.01),
                 pressure_share: Some(0.02),
@@ -165,7 +168,7 @@ impl Made {
 
     /// Writes the folder that a tune would have left.
     pub fn write(&self, folder: &Folder) {
-        let Results { machine, space, workload, tune, trials } = &self.results;
+        let Results { machine, space, workload, tune, trials, .. } = &self.results;
         std::fs::write(folder.machine(), serde_json::to_string(machine).unwrap()).unwrap();
         let mut file = space.to_file();
         (file.workload, file.tune) = (Some(workload.clone()), Some(tune.clone()));

@@ -33,22 +33,25 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// Text with aligned columns, one line a row, two blanks between columns.
+    /// Text with aligned columns, one line per row, two blanks between columns; what is longer than
+    /// any sensible cell is cut.
     pub fn to_terminal(&self) -> String {
         let titles: Vec<String> = self.columns.iter().map(|column| column.title.clone()).collect();
-        let lines = std::iter::once(&titles).chain(&self.rows);
-        let width = |i: usize| lines.clone().map(|row| plain(&row[i]).chars().count()).max();
+        let rows = std::iter::once(&titles).chain(&self.rows);
+        let rows: Vec<Vec<String>> =
+            rows.map(|row| row.iter().map(|cell| clipped(&plain(cell))).collect()).collect();
+        let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max();
         let widths: Vec<usize> =
             (0..self.columns.len()).map(|i| width(i).unwrap_or_default()).collect();
         let mut text = String::new();
-        for row in lines {
+        for row in &rows {
             let cells =
                 row.iter().zip(&self.columns).zip(&widths).map(|((cell, column), width)| {
-                    let cell = plain(cell);
+                    let blanks = " ".repeat(width - cell.chars().count());
                     if column.numbers {
-                        format!("{cell:>width$}")
+                        format!("{blanks}{cell}")
                     } else {
-                        format!("{cell:<width$}")
+                        format!("{cell}{blanks}")
                     }
                 });
             let line = cells.collect::<Vec<_>>().join("  ");
@@ -76,10 +79,24 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// As Markdown that shows `text` as it is.
+/// The most characters of a cell on a terminal.
+const LONGEST: usize = 200;
+
+fn clipped(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some(_) => text.chars().take(LONGEST - 1).chain(['\u{2026}']).collect(),
+        None => text.to_owned(),
+    }
+}
+
+/// As Markdown that shows `text` as it is: names, addresses and numbers in it become no links.
 pub fn escape(text: &str) -> String {
+    /// Nothing, but it parts what stands before and after it.
+    const NOTHING: &str = "<!-- -->";
+    let text = plain(text);
     let mut escaped = String::new();
-    for c in plain(text).chars() {
+    for (place, c) in text.char_indices() {
+        let after = &text[place + c.len_utf8()..];
         match c {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
@@ -87,6 +104,40 @@ pub fn escape(text: &str) -> String {
             '|' | '\\' | '`' | '*' | '[' | ']' => escaped.extend(['\\', c]),
             _ => escaped.push(c),
         }
+        let is_number = after.starts_with(|next: char| next.is_ascii_digit());
+        let is_address = c == ':' && after.starts_with("//") || c == '@' || c == '#' && is_number;
+        let is_site = c == '.' && escaped.to_ascii_lowercase().ends_with("www.");
+        if is_address || is_site {
+            escaped.push_str(NOTHING);
+        }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markdown_links_nothing_that_others_wrote() {
+        let text = "ask @root, see https://example.org/a|b or WWW.example.org and #12, x@y.z";
+        assert_eq!(
+            escape(text),
+            "ask @<!-- -->root, see https:<!-- -->//example.org/a\\|b or WWW.<!-- -->example.org \
+             and #<!-- -->12, x@<!-- -->y.z"
+        );
+        assert_eq!(escape("4 cores: 2 # 3"), "4 cores: 2 # 3");
+    }
+
+    #[test]
+    fn a_cell_of_any_length_has_room() {
+        let mut table = Table::new(["name", "#number"]);
+        table.row(["é".repeat(70_000), "1".to_owned()]);
+        table.row(["b".to_owned(), "23".to_owned()]);
+        let text = table.to_terminal();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= 208), "{text}");
+        assert!(lines[1].ends_with("\u{e9}\u{2026}       1"), "{text}");
+        assert!(lines[2].ends_with("  23"), "{text}");
+    }
 }

@@ -120,6 +120,7 @@ impl Rig for Bench {
             peak_rss_bytes: answer.peak_rss_bytes,
             setup_s: answer.setup_s,
             wall_s: answer.wall_s,
+            spent_s: None,
             noise: noise.finish(&self.machine.allowed),
             stage_rss_bytes: answer.stage_rss_bytes,
             quality: answer.quality,

@@ -69,6 +69,9 @@ pub struct Session<'a> {
     /// How many trials there were when it came back from a break, if it did.
     before: usize,
     is_back: bool,
+    is_exhausted: bool,
+    /// Seconds that it ran before the budget of now was given.
+    earlier_s: f64,
 }
 
 impl<'a> Session<'a> {
@@ -80,7 +83,6 @@ impl<'a> Session<'a> {
         folder: &'a Folder,
         journal: Journal,
     ) -> Self {
-        let (trials, most_trials, before, is_back) = (Vec::new(), usize::MAX, 0, false);
         Self {
             bench,
             rig: bench,
@@ -88,10 +90,12 @@ impl<'a> Session<'a> {
             budget,
             folder,
             journal,
-            trials,
-            most_trials,
-            before,
-            is_back,
+            trials: Vec::new(),
+            most_trials: usize::MAX,
+            before: 0,
+            is_back: false,
+            is_exhausted: false,
+            earlier_s: 0.0,
         }
     }
 
@@ -111,6 +115,13 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn after(self, trials: Vec<Trial>) -> Self {
         Self { before: trials.len(), is_back: !trials.is_empty(), trials, ..self }
+    }
+
+    /// The same session, which had run for `spent_s` seconds before it came back.
+    #[must_use]
+    pub fn spent(self, spent_s: f64) -> Self {
+        let earlier_s = spent_s - self.budget.gone().as_secs_f64();
+        Self { earlier_s: earlier_s.max(0.0), ..self }
     }
 
     /// All trials so far.
@@ -153,6 +164,8 @@ impl<'a> Session<'a> {
     }
 
     fn record(&mut self, trial: Trial) -> Result<Trial> {
+        let spent_s = Some(self.earlier_s + self.budget.gone().as_secs_f64());
+        let trial = Trial { spent_s, ..trial };
         self.journal.append(&trial)?;
         interruption::clear(self.folder);
         self.keep_view(&trial)?;
@@ -192,10 +205,10 @@ impl<'a> Session<'a> {
         let plan = Plan { known: [plan.known, known].concat(), ..plan };
         let strategy = &plan.strategy.to_string();
         let mut searching = Searching::new(&mut *self, space, workload, strategy);
-        if let search::End::Stopped(search::Stop::Broken(error)) =
-            search::run(space, &plan, &mut searching).why
-        {
-            return Err(error);
+        match search::run(space, &plan, &mut searching).why {
+            search::End::Stopped(search::Stop::Broken(error)) => return Err(error),
+            search::End::Stopped(_) => {}
+            search::End::Exhausted => self.is_exhausted = true,
         }
         self.settle(workload)?;
         self.confirm(workload)

@@ -12,7 +12,7 @@ use crate::budget::SLACK;
 use crate::confirm::Confirmation;
 use crate::drift::Drift;
 use crate::odds;
-use crate::space::Values;
+use crate::space::{Ended, Values};
 use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
 
@@ -75,6 +75,21 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How the tune ended, once [`Session::compete`] is over.
+    pub fn ended(&self) -> Ended {
+        let confirmed = Confirmation::all(&self.trials, &self.rig.baseline());
+        let finalists: Vec<Values> = confirmed.into_iter().map(|one| one.finalist).collect();
+        if self.is_stopped() {
+            Ended::Stopped
+        } else if !finalists.is_empty() && self.open(&finalists).is_empty() {
+            Ended::Decided
+        } else if self.is_exhausted && finalists.is_empty() && self.promising().is_empty() {
+            Ended::Exhausted
+        } else {
+            Ended::Budget
+        }
     }
 
     fn prove_once(&mut self, workload: &Workload, values: &Values, pair: u64) -> Result<Trial> {
