@@ -21,7 +21,7 @@ use crate::search::{Plan, StrategyName, grid};
 use crate::settings::Baseline;
 use crate::space::{Candidate, Space, SpaceFile, Tune};
 use crate::trial::Trial;
-use crate::tune::{Bench, Found, Session};
+use crate::tune::{BaselineFails, Bench, Found, Session};
 use crate::workload::Workload;
 
 /// Tunes.
@@ -152,10 +152,22 @@ pub fn carry_on(
     let finished = measure(args, &prepared, session.after(trials), folder, tune);
     progress.end();
     drop(scratch);
-    finished?;
+    finished.map_err(|error| unfinished(error, folder))?;
     let results = Results::open(folder)?;
     report::write(folder, &results)?;
     progress.conclude(&results, folder)
+}
+
+/// What to type once the cause of `error` is gone, where the tune can go on.
+fn unfinished(error: anyhow::Error, folder: &Folder) -> anyhow::Error {
+    if !error.is::<BaselineFails>() {
+        return error;
+    }
+    let folder = folder.path().display();
+    anyhow::anyhow!(
+        "{error}; nothing is lost: once the baseline runs again, go on with \
+         `wan22-tune resume {folder}`"
+    )
 }
 
 fn measure(

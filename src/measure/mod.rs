@@ -2,9 +2,12 @@
 
 pub mod answer;
 pub mod command;
+mod death;
 mod lines;
 mod noise;
+pub mod orphans;
 pub mod process;
+mod pulse;
 pub mod repetitions;
 pub mod replay;
 mod tree;
