@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::measure::process::STOPPED;
+use crate::measure::process::{OVER, STOPPED};
 use crate::space::Values;
 use crate::trial::{Outcome, Phase, Trial};
 
@@ -25,6 +25,11 @@ fn is_sound(trial: &Trial) -> bool {
 /// Whether it failed, by whoever's fault.
 fn is_failure(trial: &Trial) -> bool {
     !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted)
+}
+
+/// Whether the tuner itself ended it.
+fn is_cut(trial: &Trial) -> bool {
+    trial.outcome == Outcome::Interrupted && [OVER, STOPPED].contains(&trial.detail.as_str())
 }
 
 /// By place, the failures that are not held against their candidates: those between two sound trials
@@ -73,18 +78,18 @@ pub fn silent(trials: &[Trial], baseline: &Values) -> Vec<bool> {
 }
 
 /// Whether a candidate's last trials all said nothing, so often that no more are worth their time.
-/// What somebody stopped together with the tuner does not count.
+/// What the tuner itself ended, because it was stopped or had no more time, does not count.
 pub fn is_given_up(trials: &[Trial], baseline: &Values, values: &Values) -> bool {
     let own = trials.iter().zip(silent(trials, baseline));
-    let own = own.rev().filter(|(trial, _)| trial.knobs == *values && trial.detail != STOPPED);
+    let own = own.rev().filter(|(trial, _)| trial.knobs == *values && !is_cut(trial));
     own.take_while(|(_, silent)| *silent).count() >= TRIES
 }
 
 /// Whether the machine may be at fault for the last failures: the baseline failed last, or others
-/// failed one after another. Trials that ended by a signal count, those that were stopped together
-/// with the tuner don't.
+/// failed one after another. Trials that ended by a signal count, those that the tuner itself ended
+/// don't.
 pub fn is_machine_in_doubt(trials: &[Trial], baseline: &Values) -> bool {
-    let counts = |t: &&Trial| t.outcome != Outcome::Illegal && t.detail != STOPPED;
+    let counts = |t: &&Trial| t.outcome != Outcome::Illegal && !is_cut(t);
     let last = || trials.iter().rev().filter(counts).take_while(|trial| !is_sound(trial));
     let fails = |trial: &Trial| is_failure(trial) && trial.knobs == *baseline;
     last().next().is_some_and(fails) || last().count() >= IN_A_ROW

@@ -31,6 +31,7 @@ pub mod dropped;
 pub mod durable;
 pub mod export;
 pub mod fleet;
+pub mod held;
 pub mod input;
 pub mod journal;
 pub mod launch;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 use super::job::Job;
 use super::progress::Progress;
@@ -11,6 +12,7 @@ use super::{bench, job, own, self_test, space};
 use crate::budget::Budget;
 use crate::cli::TuneArgs;
 use crate::durable;
+use crate::held;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::{self, Machine};
@@ -145,17 +147,28 @@ pub fn carry_on(
     tune: Tune,
     (journal, trials): (Journal, Vec<Trial>),
 ) -> Result<()> {
+    held::hold(folder.path())?;
     let scratch = bench::scratch(folder.path())?;
     prepared.bench.scratch = std::path::absolute(scratch.path())?;
     let mut progress = Progress::new(&prepared.bench, budget, args.view);
     let session = Session::new(&prepared.bench, &progress, budget, folder, journal);
     let finished = measure(args, &prepared, session.after(trials), folder, tune);
     progress.end();
-    drop(scratch);
+    remove(scratch);
     finished.map_err(|error| unfinished(error, folder))?;
     let results = Results::open(folder)?;
     report::write(folder, &results)?;
     progress.conclude(&results, folder)
+}
+
+/// Takes the trials' folder away, wherever it went meanwhile.
+fn remove(scratch: TempDir) {
+    let place = held::now(scratch.path());
+    if place != scratch.path() {
+        // It is empty of everything that matters, and `resume` takes it away, too.
+        let _ = fs::remove_dir_all(place);
+    }
+    drop(scratch);
 }
 
 /// What to type once the cause of `error` is gone, where the tune can go on.
@@ -163,7 +176,8 @@ fn unfinished(error: anyhow::Error, folder: &Folder) -> anyhow::Error {
     if !error.is::<BaselineFails>() {
         return error;
     }
-    let folder = folder.path().display();
+    let folder = folder.now();
+    let folder = folder.display();
     anyhow::anyhow!(
         "{error}; nothing is lost: once the baseline runs again, go on with \
          `wan22-tune resume {folder}`"

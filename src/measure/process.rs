@@ -17,6 +17,7 @@ use super::lines::{self, Tail};
 use super::pulse::Pulse;
 use super::{death, orphans, tree};
 use super::wire::Job;
+use crate::held;
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::{Roots, oom_kills};
 use crate::trial::Outcome;
@@ -33,6 +34,9 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// What a trial says that was ended because somebody wants the tuner to stop.
 pub const STOPPED: &str = "the tuner was asked to stop";
+
+/// What a trial says that was ended because the budget had no more time for it.
+pub const OVER: &str = "its share of the budget was over";
 
 /// How long a worker may take to tell its version.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,7 +65,7 @@ impl Programs {
     /// What the worker says of itself and of its libtorch; `None` for one that does not say.
     pub fn version(&self) -> Option<String> {
         let quiet = || Stdio::null();
-        let mut command = Command::new(&self.worker);
+        let mut command = Command::new(held::program(&self.worker).ok()?);
         command.arg("--version").stdin(quiet()).stdout(Stdio::piped()).stderr(quiet());
         let mut child = command.process_group(0).spawn().ok()?;
         let asked = Instant::now();
@@ -106,7 +110,7 @@ pub fn run(
     let started = Instant::now();
     let kills = oom_kills(&Roots::live());
     let start = Start { tuner: &programs.tuner, profile, flags: &[], folder: None, stdin: true };
-    let mut child = start.spawn([programs.worker.as_os_str()])?;
+    let mut child = start.spawn([held::program(&programs.worker)?])?;
     let messages = talk(&mut child, job);
     let mut answer = Answer::new(job.trial, job.repetitions);
     let pulse = Pulse::start();
@@ -154,7 +158,7 @@ pub(super) struct Start<'a> {
 impl Start<'_> {
     /// Starts `command` in a group of its own.
     pub fn spawn<S: AsRef<OsStr>>(&self, command: impl IntoIterator<Item = S>) -> Result<Child> {
-        let mut exec = Command::new(self.tuner);
+        let mut exec = Command::new(held::program(self.tuner)?);
         exec.args(["exec", "--quiet", "--supervisor", &std::process::id().to_string()])
             .args(self.flags)
             .arg("--profile")

@@ -27,7 +27,7 @@ struct Note {
 }
 
 fn path(folder: &Folder) -> PathBuf {
-    folder.path().join(".running.json")
+    folder.now().join(".running.json")
 }
 
 /// Notes that a trial starts.

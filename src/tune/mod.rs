@@ -20,6 +20,7 @@ use crate::blame;
 use crate::budget::{self, Budget};
 use crate::calibrate;
 use crate::drift::Drift;
+use crate::held;
 use crate::journal::Journal;
 use crate::own::Own;
 use crate::measure::wire;
@@ -164,13 +165,14 @@ impl<'a> Session<'a> {
     /// Keeps the picture of a trial that differs from the reference's, and the reference's.
     fn keep_view(&self, trial: &Trial) -> Result<()> {
         let differs = trial.quality.is_some_and(|quality| quality.psnr_db < VISIBLE_DB);
-        let view = self.bench.scratch.join(wire::TRIAL_VIEW);
+        let scratch = held::now(&self.bench.scratch);
+        let view = scratch.join(wire::TRIAL_VIEW);
         if !differs || !view.exists() {
             return Ok(());
         }
         let place = || self.folder.views().display().to_string();
         std::fs::create_dir_all(self.folder.views()).with_context(place)?;
-        let reference = self.bench.scratch.join(wire::REFERENCE_VIEW);
+        let reference = scratch.join(wire::REFERENCE_VIEW);
         std::fs::copy(reference, self.folder.reference_view()).with_context(place)?;
         std::fs::copy(view, self.folder.trial_view(trial.number)).with_context(place)?;
         Ok(())
