@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::blame;
 use crate::drift::Drift;
 use crate::results::Results;
 use crate::space::{Value, Values};
 use crate::stats::{self, Interval};
-use crate::trial::{Outcome, Phase, Trial};
+use crate::trial::{Phase, Trial};
 
 /// The chance of a false claim that is accepted, whatever the number of finalists.
 const ALPHA: f64 = 0.05;
@@ -31,7 +32,7 @@ pub struct Confirmation {
     pub finalist: Values,
     /// Complete pairs.
     pub pairs: Vec<Pair>,
-    /// Failures of the finalist in its pairs.
+    /// Failures of the finalist in its pairs that are not the machine's.
     pub failures: usize,
     /// The most memory that the finalist took.
     peak_rss_bytes: u64,
@@ -85,6 +86,7 @@ impl Confirmation {
     /// The confirmation of each finalist, in the order in which they came up.
     pub fn all(trials: &[Trial], baseline: &Values) -> Vec<Self> {
         let of_phase = |trial: &&Trial| trial.phase == Phase::Confirmation;
+        let failures = blame::failures(trials, baseline);
         let trials: Vec<&Trial> = trials.iter().filter(of_phase).collect();
         let mut finalists: Vec<&Values> = Vec::new();
         for trial in trials.iter().filter(|trial| trial.knobs != *baseline) {
@@ -94,12 +96,19 @@ impl Confirmation {
         }
         // Shared out, so that one more finalist is not one more chance of a false claim.
         let alpha = ALPHA / finalists.len().max(1) as f64;
-        finalists.iter().map(|finalist| Self::gather(finalist, &trials, baseline, alpha)).collect()
+        let failures = |finalist: &Values| {
+            failures.iter().filter(|t| of_phase(t) && t.knobs == *finalist).count()
+        };
+        let gather = |finalist: &&Values| Self {
+            failures: failures(finalist),
+            ..Self::gather(finalist, &trials, baseline, alpha)
+        };
+        finalists.iter().map(gather).collect()
     }
 
     fn gather(finalist: &Values, trials: &[&Trial], baseline: &Values, alpha: f64) -> Self {
         let mut scores: BTreeMap<u64, (Option<f64>, Option<f64>)> = BTreeMap::new();
-        let (mut failures, mut peak_rss_bytes) = (0, 0);
+        let mut peak_rss_bytes = 0;
         for trial in trials {
             let pair = scores.entry(trial.pair.unwrap_or_default()).or_default();
             if trial.knobs == *baseline {
@@ -107,15 +116,13 @@ impl Confirmation {
             } else if trial.knobs == *finalist {
                 pair.1 = trial.score_s();
                 peak_rss_bytes = peak_rss_bytes.max(trial.peak_rss_bytes.unwrap_or(0));
-                failures +=
-                    usize::from(!matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted));
             }
         }
         let pair = |(number, (baseline_s, finalist_s)): (u64, (Option<f64>, Option<f64>))| {
             Some(Pair { number, baseline_s: baseline_s?, finalist_s: finalist_s? })
         };
         let pairs = scores.into_iter().filter_map(pair).collect();
-        Self { finalist: finalist.clone(), pairs, failures, peak_rss_bytes, alpha }
+        Self { finalist: finalist.clone(), pairs, failures: 0, peak_rss_bytes, alpha }
     }
 
     /// The share of time a clip that the finalist saves, with its interval; a disturbed pair hardly
@@ -202,6 +209,7 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::Outcome;
 
     fn knobs(threads: i64) -> Values {
         [("intra_op_threads".to_owned(), Value::Number(threads))].into()
@@ -275,5 +283,17 @@ mod tests {
         let confirmation = Confirmation::of(&trials, &knobs(9)).unwrap();
         assert!(confirmation.is_decided());
         assert!(matches!(confirmation.verdict(), Verdict::NoGain(_)));
+    }
+    #[test]
+    fn what_strikes_the_baseline_in_the_same_round_is_not_held_against_a_finalist() {
+        let fast: Vec<f64> = STEADY.iter().map(|s| 0.5 * s).collect();
+        let mut trials = rounds(&STEADY, &[(8, &fast), (7, &fast)]);
+        // Of the third round a finalist and the baseline crash; the other finalist is lucky.
+        (trials[6].outcome, trials[7].outcome) = (Outcome::Crashed, Outcome::Crashed);
+        let all = Confirmation::all(&trials, &knobs(9));
+        let seen: Vec<(usize, usize)> =
+            all.iter().map(|one| (one.failures, one.pairs.len())).collect();
+        assert_eq!(seen, [(0, 7), (0, 7)]);
+        assert!(matches!(all[0].verdict(), Verdict::Gain(_)));
     }
 }

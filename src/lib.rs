@@ -20,6 +20,7 @@
 //! space and the journal in that folder is derived from these three. The README has the glossary.
 
 pub mod architecture;
+pub mod blame;
 pub mod budget;
 pub mod calibrate;
 pub mod checkpoint;
@@ -31,6 +32,7 @@ pub mod dropped;
 pub mod durable;
 pub mod export;
 pub mod fleet;
+pub mod held;
 pub mod input;
 pub mod journal;
 pub mod launch;

@@ -12,6 +12,7 @@ use super::job::Job;
 use super::{Usage, cache, job, own, terminal};
 use crate::architecture::Model;
 use crate::cli::BenchArgs;
+use crate::held;
 use crate::machine::Machine;
 use crate::measure::Repetitions;
 use crate::measure::process::Programs;
@@ -46,6 +47,9 @@ pub fn set_up(
     if bench.own.is_none() && args.images.is_none() {
         // Generated pictures are made once for ever: no tune pays for them.
         bench.images = photographs(&cache::folder()?, PICTURES)?;
+    }
+    if bench.programs.worker.is_file() {
+        held::hold(&bench.programs.worker)?;
     }
     bench.stop = watch_signals()?;
     Ok((bench, job))
@@ -99,6 +103,7 @@ fn memory_bytes(args: &BenchArgs, machine: &Machine) -> u64 {
 
 fn programs(args: &BenchArgs) -> Result<Programs> {
     let tuner = std::env::current_exe().context("finding this program")?;
+    held::hold_this_program(&tuner)?;
     let worker = args.worker.clone().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
     Ok(Programs { tuner, worker })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 use super::job::Job;
 use super::progress::Progress;
@@ -11,6 +12,7 @@ use super::{bench, job, own, self_test, space, terminal};
 use crate::budget::Budget;
 use crate::cli::TuneArgs;
 use crate::durable;
+use crate::held;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::{self, Machine};
@@ -21,7 +23,7 @@ use crate::search::{Plan, StrategyName, grid};
 use crate::settings::Baseline;
 use crate::space::{Candidate, Space, SpaceFile, Tune};
 use crate::trial::Trial;
-use crate::tune::{Bench, Found, Session};
+use crate::tune::{BaselineFails, Bench, Found, Session};
 use crate::workload::Workload;
 
 /// Tunes.
@@ -147,6 +149,7 @@ pub fn carry_on(
     tune: Tune,
     (journal, trials): (Journal, Vec<Trial>),
 ) -> Result<()> {
+    held::hold(folder.path())?;
     let scratch = bench::scratch(folder.path())?;
     prepared.bench.scratch = std::path::absolute(scratch.path())?;
     let mut progress = Progress::new(&prepared.bench, budget, args.view);
@@ -155,13 +158,36 @@ pub fn carry_on(
     let session = session.at_most(args.trials).after(trials).spent(spent_s);
     let finished = measure(args, &prepared, session, folder, tune);
     progress.end();
-    drop(scratch);
-    finished?;
+    remove(scratch);
+    finished.map_err(|error| unfinished(error, folder))?;
     let results = Results::open(folder)?;
     let kept = report::write(folder, &results, false)?;
     progress.conclude(&results, folder)?;
     kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
     Ok(())
+}
+
+/// Takes the trials' folder away, wherever it went meanwhile.
+fn remove(scratch: TempDir) {
+    let place = held::now(scratch.path());
+    if place != scratch.path() {
+        // It is empty of everything that matters, and `resume` takes it away, too.
+        let _ = fs::remove_dir_all(place);
+    }
+    drop(scratch);
+}
+
+/// What to type once the cause of `error` is gone, where the tune can go on.
+fn unfinished(error: anyhow::Error, folder: &Folder) -> anyhow::Error {
+    if !error.is::<BaselineFails>() {
+        return error;
+    }
+    let folder = folder.now();
+    let folder = folder.display();
+    anyhow::anyhow!(
+        "{error}; nothing is lost: once the baseline runs again, go on with \
+         `wan22-tune resume {folder}`"
+    )
 }
 
 fn measure(

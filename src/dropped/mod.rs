@@ -7,7 +7,7 @@ mod unread;
 
 pub use inert::Inert;
 pub use struck::Struck;
-pub use unread::{PROBE, Unread, next as next_probe};
+pub use unread::{PROBE, Unread, fewest as fewest_probes, next as next_probe};
 
 use crate::search::StrategyName;
 use crate::space::{Candidate, Knob, Space, Value};

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::dropped::Dropped;
+use crate::held;
 use crate::machine::Machine;
 use crate::own::Yardstick;
 use crate::settings::{Baseline, Knobs};
@@ -85,39 +86,44 @@ impl Folder {
         )
     }
 
-    /// The folder itself.
+    /// Where it is, though it may have been moved since it was held.
+    pub fn now(&self) -> PathBuf {
+        held::now(&self.0)
+    }
+
+    /// The folder itself, as it was named.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
     /// The machine, as JSON.
     pub fn machine(&self) -> PathBuf {
-        self.0.join("machine.json")
+        self.now().join("machine.json")
     }
 
     /// The machine's topology, as hwloc's XML.
     pub fn topology(&self) -> PathBuf {
-        self.0.join("machine.xml")
+        self.now().join("machine.xml")
     }
 
     /// The space as resolved.
     pub fn space(&self) -> PathBuf {
-        self.0.join("space.toml")
+        self.now().join("space.toml")
     }
 
     /// The journal.
     pub fn journal(&self) -> PathBuf {
-        self.0.join("trials.csv")
+        self.now().join("trials.csv")
     }
 
     /// The profile.
     pub fn profile(&self) -> PathBuf {
-        self.0.join("profile.json")
+        self.now().join("profile.json")
     }
 
     /// The report.
     pub fn report(&self) -> PathBuf {
-        self.0.join("report.html")
+        self.now().join("report.html")
     }
 
     /// What the reference's picture looks like.
@@ -132,12 +138,12 @@ impl Folder {
 
     /// The pictures that trials made.
     pub fn views(&self) -> PathBuf {
-        self.0.join("views")
+        self.now().join("views")
     }
 
     /// The plots.
     pub fn plots(&self) -> PathBuf {
-        self.0.join("plots")
+        self.now().join("plots")
     }
 }
 

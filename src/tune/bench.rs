@@ -10,6 +10,7 @@ use bytesize::ByteSize;
 
 use super::Rig;
 use crate::architecture::Architecture;
+use crate::held;
 use crate::machine::Machine;
 use crate::measure::answer::Answer;
 use crate::measure::command::Runs;
@@ -158,7 +159,8 @@ impl Bench {
                 return Ok(answer);
             }
         };
-        let launch = self.scratch.join("launch.json");
+        let scratch = held::now(&self.scratch);
+        let launch = scratch.join("launch.json");
         let now = jiff::Timestamp::now().to_string();
         let profile = Profile::new(&self.machine, &self.baseline, &knobs, now);
         profile.map_err(anyhow::Error::msg)?.write(&launch)?;
@@ -174,9 +176,13 @@ impl Bench {
                 self.run_worker(number, order, settings, &launch, limit)?
             }
         };
+        if answer.is_failed() && held::now(&self.scratch) != scratch {
+            answer.outcome = Outcome::Interrupted;
+            answer.detail = "its folder was moved while it ran".to_owned();
+        }
         if answer.outcome == Outcome::Timeout && order.ends_with_the_budget() {
             answer.outcome = Outcome::Interrupted;
-            answer.detail = "its share of the budget was over".to_owned();
+            answer.detail = process::OVER.to_owned();
         }
         Ok(answer)
     }
@@ -238,7 +244,8 @@ impl Bench {
     /// Whether some trial made the reference for this size of the job.
     fn has_reference(&self, workload: &Workload) -> bool {
         let subjects = [wire::DECODED, wire::ENCODED, wire::PREDICTED, wire::EMBEDDED];
-        subjects.iter().any(|what| self.scratch.join(wire::reference(what, workload)).exists())
+        let scratch = held::now(&self.scratch);
+        subjects.iter().any(|what| scratch.join(wire::reference(what, workload)).exists())
     }
 
     /// Fails an answer whose settings did not take, or whose picture is not good enough.
@@ -261,7 +268,8 @@ impl Bench {
     }
 
     fn job(&self, number: u64, order: &Order<'_>, settings: Settings) -> Result<wire::Job> {
-        let output = self.scratch.join("frames");
+        let scratch = held::now(&self.scratch);
+        let output = scratch.join("frames");
         if output.exists() {
             std::fs::remove_dir_all(&output).context("emptying the frames folder")?;
         }
@@ -276,7 +284,7 @@ impl Bench {
             images: if order.workload.has(Stage::Read) { self.images.clone() } else { Vec::new() },
             output,
             weights: self.weights.clone(),
-            references: self.scratch.clone(),
+            references: scratch,
             seed: self.seed,
             module: match &self.own {
                 Some(Own::Module(module)) => Some(module.clone()),

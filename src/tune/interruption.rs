@@ -33,7 +33,7 @@ struct Note {
 const LARGEST_BYTES: u64 = 1 << 20;
 
 fn path(folder: &Folder) -> PathBuf {
-    folder.path().join(".running.json")
+    folder.now().join(".running.json")
 }
 
 /// Notes that a trial starts.

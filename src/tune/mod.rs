@@ -5,6 +5,7 @@ mod copies;
 pub mod interruption;
 mod probing;
 mod proof;
+mod recovery;
 mod rig;
 mod searching;
 mod upkeep;
@@ -15,10 +16,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::blame;
 use crate::budget::{self, Budget};
 use crate::calibrate;
 use crate::drift::Drift;
+use crate::held;
 use crate::journal::Journal;
+use crate::own::Own;
 use crate::measure::wire;
 use crate::results::Folder;
 use crate::search::{self, Observation, Plan};
@@ -29,6 +33,7 @@ use crate::workload::{Workload, WorkloadFile};
 
 pub use bench::{Bench, MIN_PSNR_DB, Order};
 pub use copies::Copies;
+pub use recovery::BaselineFails;
 pub use rig::Rig;
 pub use searching::Searching;
 pub use warm_start::Found;
@@ -139,21 +144,36 @@ impl<'a> Session<'a> {
     }
 
     /// What the trial at `place` says of the candidate of its values; nothing where it is none of the
-    /// space's, was interrupted, or is no news of it, as the baseline's later trials are, by which
+    /// space's, was interrupted, failed by the machine's fault, or is no news of it, as the baseline's later trials are, by which
     /// the machine's drift is judged.
     fn told_at(&self, space: &Space, place: usize) -> Option<Observation> {
         let trial = &self.trials[place];
         let tells = matches!(trial.phase, Phase::Baseline | Phase::Search | Phase::Repeat);
-        if !tells || trial.outcome == Outcome::Interrupted {
+        if !tells || self.is_silent(place) {
             return None;
         }
         let candidate = space.canonical(&space.candidate(&trial.knobs)?);
         Some(self.observation(candidate, place))
     }
 
+    /// Whether the trial at `place` says nothing of its candidate.
+    fn is_silent(&self, place: usize) -> bool {
+        blame::silent(&self.trials, &self.rig.baseline())[place]
+    }
+
+    /// Whether no more trials of `values` are worth their time: something always ends them.
+    fn is_given_up(&self, values: &Values) -> bool {
+        blame::is_given_up(&self.trials, &self.rig.baseline(), values)
+    }
+
+    /// Runs a trial, and sees to it that the machine is in order after a failure.
     fn run(&mut self, order: &Order<'_>) -> Result<Trial> {
         let trial = self.measure(order)?;
-        self.record(trial)
+        let trial = self.record(trial)?;
+        if !matches!(order.phase, Phase::Calibration | Phase::Baseline) {
+            self.recover(order.workload)?;
+        }
+        Ok(trial)
     }
 
     fn measure(&self, order: &Order<'_>) -> Result<Trial> {
@@ -177,13 +197,14 @@ impl<'a> Session<'a> {
     /// Keeps the picture of a trial that differs from the reference's, and the reference's.
     fn keep_view(&self, trial: &Trial) -> Result<()> {
         let differs = trial.quality.is_some_and(|quality| quality.psnr_db < VISIBLE_DB);
-        let view = self.bench.scratch.join(wire::TRIAL_VIEW);
+        let scratch = held::now(&self.bench.scratch);
+        let view = scratch.join(wire::TRIAL_VIEW);
         if !differs || !view.exists() {
             return Ok(());
         }
         let place = || self.folder.views().display().to_string();
         std::fs::create_dir_all(self.folder.views()).with_context(place)?;
-        let reference = self.bench.scratch.join(wire::REFERENCE_VIEW);
+        let reference = scratch.join(wire::REFERENCE_VIEW);
         std::fs::copy(reference, self.folder.reference_view()).with_context(place)?;
         std::fs::copy(view, self.folder.trial_view(trial.number)).with_context(place)?;
         Ok(())
@@ -307,14 +328,28 @@ impl<'a> Session<'a> {
         trial.score_s().with_context(|| {
             if trial.outcome == Outcome::Interrupted {
                 return "the budget was over before one run of the baseline ended: give more with \
-                        --budget, or see how long it takes with `wan22-tune measure --baseline`"
-                    .to_owned();
+                        --budget, or see how long it takes with "
+                    .to_owned()
+                    + self.how_to_measure();
             }
             format!(
-                "the baseline does not run here ({}): {}; see `wan22-tune measure --baseline`",
-                trial.outcome, trial.detail
+                "the baseline does not run here ({}): {}; see {}",
+                trial.outcome,
+                trial.detail,
+                self.how_to_measure()
             )
         })
+    }
+
+    /// What to type to see one trial of this job's baseline.
+    fn how_to_measure(&self) -> &'static str {
+        match &self.bench.own {
+            None => "`wan22-tune measure --baseline`",
+            Some(Own::Command(_)) => "`wan22-tune measure --baseline -- COMMAND`",
+            Some(Own::Module(_)) => {
+                "`wan22-tune measure --baseline --module FILE --inputs SHAPES`"
+            }
+        }
     }
 
     /// About how many trials the search can still pay for, if they take as long as the baseline's

@@ -119,7 +119,7 @@ impl Session<'_> {
             odds.iter().any(|one| one.knobs == *finalist && one.chance < UNLIKELY)
         };
         let is_open = |finalist: &&Values| {
-            if is_out(finalist) {
+            if is_out(finalist) || self.is_given_up(finalist) {
                 return false;
             }
             let Some(own) = all.iter().find(|one| one.finalist == **finalist) else { return true };
