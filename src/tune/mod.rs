@@ -7,6 +7,7 @@ mod probing;
 mod proof;
 mod rig;
 mod searching;
+mod turns;
 mod upkeep;
 mod warm_start;
 
