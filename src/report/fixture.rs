@@ -105,11 +105,16 @@ impl Made {
         self.trial(Phase::Search, changes, Err((outcome, detail)))
     }
 
-    /// Confirmation pairs, `(baseline, finalist)`.
+    /// Confirmation pairs, `(baseline, finalist)`; in each second one the finalist ran first.
     pub fn pairs(mut self, changes: &[(&str, Value)], pairs: &[(f64, f64)]) -> Self {
         for (i, &(baseline, finalist)) in pairs.iter().enumerate() {
-            self = self.trial(Phase::Confirmation, &[], Ok(baseline));
-            self = self.trial(Phase::Confirmation, changes, Ok(finalist));
+            let mut turns: [(&[(&str, Value)], f64); 2] = [(&[], baseline), (changes, finalist)];
+            if i % 2 == 1 {
+                turns.reverse();
+            }
+            for (changes, score) in turns {
+                self = self.trial(Phase::Confirmation, changes, Ok(score));
+            }
             let first = self.results.trials.len() - 2;
             for trial in &mut self.results.trials[first..] {
                 trial.pair = Some(i as u64 + 1);

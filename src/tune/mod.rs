@@ -8,6 +8,7 @@ mod proof;
 mod recovery;
 mod rig;
 mod searching;
+mod turns;
 mod upkeep;
 mod warm_start;
 

@@ -1,12 +1,11 @@
 //! The proof: the finalists against the baseline, in rounds of fresh processes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_xoshiro::Xoshiro256PlusPlus;
 
+use super::turns::turns;
 use super::{Order, Session};
 use crate::budget::SLACK;
 use crate::confirm::Confirmation;
@@ -32,7 +31,7 @@ const AGAIN: u64 = 6;
 const ROUNDS: u32 = 8;
 
 impl Session<'_> {
-    /// Runs the best candidates against the baseline, in rounds of random order, until the answer
+    /// Runs the best candidates against the baseline, in rounds of balanced order, until the answer
     /// is clear for each or the budget spent.
     ///
     /// # Errors
@@ -62,16 +61,16 @@ impl Session<'_> {
 
     fn prove(&mut self, workload: &Workload, finalists: &[Values]) -> Result<()> {
         let first = self.trials.iter().filter_map(|trial| trial.pair).max().unwrap_or(0) + 1;
-        for round in first.. {
-            let mut turns = self.open(finalists);
-            if turns.is_empty() || self.is_stopped() || self.budget.left() < self.round(&turns) {
+        let candidates = [finalists, &[self.rig.baseline()]].concat();
+        for pair in first.. {
+            let open = self.open(finalists);
+            if open.is_empty() || self.is_stopped() || self.budget.left() < self.round(&open) {
                 return Ok(());
             }
-            turns.push(self.rig.baseline());
-            let seed = self.bench.seed ^ round << 32;
-            turns.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
+            let mut turns = turns(&candidates, self.bench.seed, self.rounds());
+            turns.retain(|values| open.contains(values) || *values == self.rig.baseline());
             for values in &turns {
-                self.prove_once(workload, values, round)?;
+                self.prove_once(workload, values, pair)?;
             }
         }
         Ok(())
@@ -90,6 +89,19 @@ impl Session<'_> {
         } else {
             Ended::Budget
         }
+    }
+
+    /// The rounds that can be compared: one that a stop cut short, or in which the baseline failed,
+    /// is run again in the same order.
+    fn rounds(&self) -> usize {
+        let baseline = self.rig.baseline();
+        let mut pairs: BTreeMap<u64, [bool; 2]> = BTreeMap::new();
+        for trial in self.trials.iter().filter(|trial| trial.score_s().is_some()) {
+            if let Some(pair) = trial.pair {
+                pairs.entry(pair).or_default()[usize::from(trial.knobs == baseline)] = true;
+            }
+        }
+        pairs.into_values().filter(|seen| *seen == [true; 2]).count()
     }
 
     fn prove_once(&mut self, workload: &Workload, values: &Values, pair: u64) -> Result<Trial> {
