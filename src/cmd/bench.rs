@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use rustix::process::{getpid, set_child_subreaper};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::job::Job;
-use super::{Usage, job};
+use super::{Usage, job, signals};
 use crate::architecture::Model;
 use crate::cli::BenchArgs;
 use crate::machine::Machine;
@@ -47,7 +45,9 @@ pub fn set_up(
         // Generated pictures are made once for ever: no tune pays for them.
         bench.images = preprocess::images::photographs(&cache()?, PICTURES)?;
     }
-    bench.stop = watch_signals()?;
+    bench.stop = signals::watch()?;
+    // Orphans of trials become children of this process, so that none survives its trial.
+    set_child_subreaper(Some(getpid())).context("becoming the reaper of trials")?;
     Ok((bench, job))
 }
 
@@ -121,22 +121,6 @@ fn cache() -> Result<PathBuf> {
     let home = || named("HOME").map(|home| home.join(".cache"));
     let base = xdg.or_else(home).unwrap_or_else(std::env::temp_dir);
     Ok(base.join("wan22-tune"))
-}
-
-/// The first SIGINT or SIGTERM sets the flag that is returned; the second ends the program.
-/// Orphans of trials become children of this process, so that none survives its trial.
-///
-/// # Errors
-/// The kernel refuses.
-fn watch_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // This order: the second signal finds the flag set by the first.
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;
-        signal_hook::flag::register(signal, stop.clone())?;
-    }
-    set_child_subreaper(Some(getpid())).context("becoming the reaper of trials")?;
-    Ok(stop)
 }
 
 /// A folder for launch files and frames that goes away with the value.

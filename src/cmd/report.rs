@@ -50,7 +50,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
             terminal::show(&report::summary(&results, &folder))
         }
         Format::Markdown => super::print(&report::markdown(&results)),
-        Format::Json => super::print(&report::json(&results)?),
+        Format::Json => super::print_json(&report::json(&results)?),
         Format::Csv => super::print(&report::csv(&results)?),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use super::job::Job;
 use super::progress::Progress;
@@ -15,7 +16,7 @@ use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::{self, Machine};
 use crate::own::Own;
-use crate::report;
+use crate::report::{self, usage::quoted};
 use crate::results::{Folder, Results};
 use crate::search::{Plan, StrategyName, grid};
 use crate::settings::Baseline;
@@ -33,8 +34,9 @@ pub fn run(args: &TuneArgs) -> Result<()> {
         let (bench, job) = bench::plan(&args.bench, job, machine, baseline)?;
         return space::show(&args.space, &bench.machine, &bench.baseline, &job.smallest());
     };
-    let started = jiff::Timestamp::now().to_string();
     let prepared = Prepared::new(args)?;
+    // The wait for the machine's lock is over: it is no part of the tune.
+    let started = jiff::Timestamp::now().to_string();
     let budget = Budget::start(budget);
     if args.self_test {
         return self_test::run(args, prepared, budget);
@@ -78,7 +80,7 @@ impl Prepared {
         let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
         (bench.seed, bench.repetitions) = (args.seed, args.repetitions());
         let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
-        let lock = Lock::take(args.bench.wait)?;
+        let lock = Lock::take(args.bench.wait, &bench.stop)?;
         Ok(Self { bench, job, file, found, _lock: lock })
     }
 
@@ -152,10 +154,42 @@ pub fn carry_on(
     let finished = measure(args, &prepared, session.after(trials), folder, tune);
     progress.end();
     drop(scratch);
-    finished?;
-    let results = Results::open(folder)?;
-    report::write(folder, &results)?;
-    progress.conclude(&results, folder)
+    conclude(folder, &progress, finished)
+}
+
+/// Writes what derives from the trials and says what came out. Where there is no room for files, or
+/// was none for the last trials, it says so, and what makes the rest.
+fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Result<()> {
+    let is_short = finished.as_ref().is_err_and(is_full);
+    if !is_short {
+        finished?;
+        let results = Results::open(folder)?;
+        let written = report::write(folder, &results);
+        let said = progress.conclude(&results, folder);
+        let rest = format!("all trials are kept: {} makes the rest", typed("report", folder));
+        return written.map_err(|error| anyhow!("{error:#}; {rest}")).and(said);
+    }
+    let results = Results::open(folder).ok().filter(|results| !results.trials.is_empty());
+    if let Some(results) = results {
+        // It may be small enough for what room there is.
+        let _ = report::write(folder, &results);
+        progress.conclude(&results, folder)?;
+    }
+    let rest = format!("make room, then {} goes on", typed("resume", folder));
+    finished.map_err(|error| anyhow!("{error:#}; {rest}"))
+}
+
+/// A command on a folder, as it is to be typed.
+fn typed(verb: &str, folder: &Folder) -> String {
+    format!("`wan22-tune {verb} {}`", quoted(&folder.path().display().to_string()))
+}
+
+/// Whether a disk had no room, or its user none left of it.
+fn is_full(error: &anyhow::Error) -> bool {
+    let is_full = |error: &std::io::Error| {
+        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    };
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(is_full)
 }
 
 fn measure(

@@ -1,5 +1,7 @@
 //! Table: rows of text, for a terminal, for Markdown and for a page.
 
+pub use crate::printable::line as plain;
+
 /// One table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
@@ -71,15 +73,14 @@ impl Table {
     }
 }
 
-/// Without control characters, which could steer a terminal or break a file.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
+/// What breaks a name or an address in Markdown, and is not shown.
+const BREAK: &str = "<!-- -->";
 
-/// As Markdown that shows `text` as it is.
+/// As Markdown that shows `text` as it is: a name in it calls nobody, an address is no link.
 pub fn escape(text: &str) -> String {
+    let text = plain(text);
     let mut escaped = String::new();
-    for c in plain(text).chars() {
+    for (at, c) in text.char_indices() {
         match c {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
@@ -87,6 +88,38 @@ pub fn escape(text: &str) -> String {
             '|' | '\\' | '`' | '*' | '[' | ']' => escaped.extend(['\\', c]),
             _ => escaped.push(c),
         }
+        if is_live(&text[..at], c, &text[at + c.len_utf8()..]) {
+            escaped.push_str(BREAK);
+        }
     }
     escaped
+}
+
+/// Whether `c` is where a mention, a reference to an issue or an address begins to be one.
+fn is_live(before: &str, c: char, after: &str) -> bool {
+    let is_www = |before: &str| {
+        let start = before.len().saturating_sub(2);
+        before.get(start..).is_some_and(|ww| ww.eq_ignore_ascii_case("ww"))
+    };
+    match c {
+        '@' => true,
+        '#' => after.starts_with(|c: char| c.is_ascii_digit()),
+        ':' => after.starts_with("//"),
+        'w' | 'W' => after.starts_with('.') && is_www(before),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_calls_somebody_or_leads_somewhere() {
+        assert_eq!(escape("@team, a@b.example"), "@<!-- -->team, a@<!-- -->b.example");
+        assert_eq!(escape("see HTTPS://x.example/a"), "see HTTPS:<!-- -->//x.example/a");
+        assert_eq!(escape("Www.x.example, ww.x"), "Www<!-- -->.x.example, ww.x");
+        assert_eq!(escape("fixes #12, knob #: a:b"), "fixes #<!-- -->12, knob #: a:b");
+        assert_eq!(escape("a|b <i> \x1b[2J"), "a\\|b &lt;i&gt;  \\[2J");
+    }
 }

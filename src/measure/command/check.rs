@@ -11,6 +11,7 @@ use super::output::Output;
 use super::run::Run;
 use super::{Failure, Runs};
 use crate::measure::process;
+use crate::threads;
 use crate::trial::Outcome;
 
 impl Runs<'_> {
@@ -31,9 +32,10 @@ impl Runs<'_> {
         if let Some(mut stdin) = child.stdin.take() {
             let text = run.stdout.bytes().to_vec();
             // A check that reads none of it is none the worse.
-            std::thread::spawn(move || stdin.write_all(&text));
+            let _ = threads::spawn(move || stdin.write_all(&text));
         }
-        let said = child.stderr.take().map(|pipe| std::thread::spawn(move || Output::of(pipe)));
+        let pipe = child.stderr.take();
+        let said = pipe.and_then(|pipe| threads::spawn(move || Output::of(pipe)).ok());
         let (limit, _) = self.limit(started, begun);
         while process::is_running(&child) && begun.elapsed() < limit && !(self.stop)() {
             std::thread::sleep(std::time::Duration::from_millis(2));
