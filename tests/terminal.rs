@@ -7,6 +7,7 @@ mod folders;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
@@ -118,6 +119,33 @@ fn signals_of_schedulers_finish_a_tune_with_what_there_is() {
             });
         }
     });
+}
+
+#[test]
+fn a_second_request_ends_it_at_once() {
+    // The same request within two seconds, and another one.
+    for (signals, status) in [(["INT", "INT"], 130), (["USR1", "INT"], 130), (["HUP", "TERM"], 143)]
+    {
+        let world = World::new();
+        // While it asks the worker for its version it can't finish.
+        let worker = world.path().join("worker");
+        fs::write(&worker, "#!/bin/sh\n: >asked\nexec sleep 60\n").unwrap();
+        fs::set_permissions(&worker, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut child = start(world.tune(&["--budget", "60s"]).env("WAN22_WORKER", "./worker"));
+        while !world.path().join("asked").exists() {
+            sleep(Duration::from_millis(20));
+        }
+        signal(&child, signals[0]);
+        // One that arrives together with the first is lost in it.
+        sleep(Duration::from_millis(100));
+        if status == 143 {
+            signal(&child, signals[1]);
+            sleep(Duration::from_millis(2100));
+            assert_eq!(child.try_wait().unwrap(), None, "the same request");
+        }
+        signal(&child, signals[1]);
+        assert_eq!(child.wait().unwrap().code(), Some(status), "{signals:?}");
+    }
 }
 
 #[test]
@@ -306,7 +334,7 @@ fn what_is_refused_is_quoted_without_what_steers_a_terminal() {
     ] {
         let run = harmless(&world, args);
         assert_ne!(run.status, Some(0), "{args:?}");
-        assert!(run.stderr.contains("owned"), "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains("31m"), "{args:?}: {}", run.stderr);
     }
     // A command's last words end up in the message about it.
     let word = "printf 'a\\033]0;owned\\007b' >&2; exit 3";
