@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use rustix::process::{getpid, set_child_subreaper};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::job::Job;
-use super::{Usage, cache, job, own, terminal};
+use super::{Usage, cache, job, own, signals, terminal};
 use crate::architecture::Model;
 use crate::cli::BenchArgs;
 use crate::held;
@@ -51,7 +49,9 @@ pub fn set_up(
     if bench.programs.worker.is_file() {
         held::hold(&bench.programs.worker)?;
     }
-    bench.stop = watch_signals()?;
+    bench.stop = signals::watch()?;
+    // Orphans of trials become children of this process, so that none survives its trial.
+    set_child_subreaper(Some(getpid())).context("becoming the reaper of trials")?;
     Ok((bench, job))
 }
 
@@ -118,22 +118,6 @@ fn pictures(args: &BenchArgs) -> Result<Vec<PathBuf>> {
     terminal::tell(&format!("--images {}: {pictures}", folder.display()));
     // The worker has a working folder of its own.
     Ok(pictures.paths.iter().map(std::path::absolute).collect::<Result<_, _>>()?)
-}
-
-/// The first SIGINT or SIGTERM sets the flag that is returned; the second ends the program.
-/// Orphans of trials become children of this process, so that none survives its trial.
-///
-/// # Errors
-/// The kernel refuses.
-fn watch_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // This order: the second signal finds the flag set by the first.
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;
-        signal_hook::flag::register(signal, stop.clone())?;
-    }
-    set_child_subreaper(Some(getpid())).context("becoming the reaper of trials")?;
-    Ok(stop)
 }
 
 /// A folder for launch files and frames that goes away with the value.

@@ -46,7 +46,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         durable::replace(path, fleet::page(&fleet)?.as_bytes())?;
     }
     match (args.json, args.csv) {
-        (true, _) => super::print(&fleet::json(&fleet)?),
+        (true, _) => super::print_json(&fleet::json(&fleet)?),
         (_, true) => super::print(&fleet::csv(&fleet)?),
         _ => terminal::show(&fleet::text(&fleet)),
     }

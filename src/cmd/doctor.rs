@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use strum::VariantArray;
 
-use super::{print, terminal};
+use super::{print_json, terminal};
 use crate::launch::{Allocator, HugePages, MemoryPolicy};
 use crate::machine::{CpuSet, Gpu, Machine, Roots, line};
 use crate::measure::ticks;
@@ -30,7 +30,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let mut findings = examine(&machine, &Roots::live());
     findings.push(memory_policy(&machine));
     if args.json {
-        return print(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
+        return print_json(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
     }
     terminal::show(&text(&findings))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{Usage, print, terminal};
+use super::{Usage, print_json, terminal};
 use crate::launch::{self, Layout, MemoryMode};
 use crate::machine::{Machine, Occupant, rehearsed};
 use crate::profile::Profile;
@@ -79,7 +79,7 @@ pub fn here() -> Result<Machine> {
 pub fn run(args: &MachineArgs) -> Result<()> {
     let machine = args.which.machine()?;
     if args.json {
-        return print(&format!("{}\n", serde_json::to_string_pretty(&machine)?));
+        return print_json(&format!("{}\n", serde_json::to_string_pretty(&machine)?));
     }
     let settings = args.profile.as_deref().map(|path| settings(path, &machine)).transpose()?;
     if let Some(path) = &args.svg {
@@ -92,7 +92,7 @@ pub fn run(args: &MachineArgs) -> Result<()> {
     let options = format!("Affinity layouts: {layouts}\nMemory modes: {modes}\n");
     let runs = settings.as_ref().map(who_runs_where).unwrap_or_default();
     // The picture is drawn; the options are words.
-    print(&machine.picture())?;
+    terminal::show(&machine.picture())?;
     terminal::show(&format!("{options}{runs}"))
 }
 

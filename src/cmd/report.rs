@@ -52,7 +52,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     match args.format {
         Format::Html => write(args, &folder, &results),
         Format::Markdown => super::print(&report::markdown(&results)),
-        Format::Json => super::print(&report::json(&results)?),
+        Format::Json => super::print_json(&report::json(&results)?),
         Format::Csv => super::print(&report::csv(&results)?),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
 
 use super::job::Job;
@@ -17,7 +18,7 @@ use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::{self, Machine};
 use crate::own::Own;
-use crate::report;
+use crate::report::{self, usage::quoted};
 use crate::results::{Folder, Results};
 use crate::search::{Plan, StrategyName, grid};
 use crate::settings::Baseline;
@@ -35,8 +36,9 @@ pub fn run(args: &TuneArgs) -> Result<()> {
         let (bench, job) = bench::plan(&args.bench, job, machine, baseline)?;
         return space::show(&args.space, &bench.machine, &bench.baseline, &job.smallest());
     };
-    let started = jiff::Timestamp::now().to_string();
     let prepared = Prepared::new(args)?;
+    // The wait for the machine's lock is over: it is no part of the tune.
+    let started = jiff::Timestamp::now().to_string();
     let budget = Budget::start(budget);
     if args.self_test {
         return self_test::run(args, prepared, budget);
@@ -80,7 +82,7 @@ impl Prepared {
         let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
         (bench.seed, bench.repetitions) = (args.seed, args.repetitions());
         let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
-        let lock = Lock::take(args.bench.wait)?;
+        let lock = Lock::take(args.bench.wait, &bench.stop)?;
         Ok(Self { bench, job, file, found, _lock: lock })
     }
 
@@ -159,12 +161,7 @@ pub fn carry_on(
     let finished = measure(args, &prepared, session, folder, tune);
     progress.end();
     remove(scratch);
-    finished.map_err(|error| unfinished(error, folder))?;
-    let results = Results::open(folder)?;
-    let kept = report::write(folder, &results, false)?;
-    progress.conclude(&results, folder)?;
-    kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
-    Ok(())
+    conclude(folder, &progress, finished.map_err(|error| unfinished(error, folder)))
 }
 
 /// Takes the trials' folder away, wherever it went meanwhile.
@@ -182,12 +179,45 @@ fn unfinished(error: anyhow::Error, folder: &Folder) -> anyhow::Error {
     if !error.is::<BaselineFails>() {
         return error;
     }
-    let folder = folder.now();
-    let folder = folder.display();
-    anyhow::anyhow!(
-        "{error}; nothing is lost: once the baseline runs again, go on with \
-         `wan22-tune resume {folder}`"
-    )
+    let go_on = typed("resume", folder);
+    anyhow!("{error}; nothing is lost: once the baseline runs again, go on with {go_on}")
+}
+
+/// Writes what derives from the trials and says what came out. Where there is no room for files, or
+/// was none for the last trials, it says so, and what makes the rest.
+fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Result<()> {
+    let is_short = finished.as_ref().is_err_and(is_full);
+    if !is_short {
+        finished?;
+        let results = Results::open(folder)?;
+        let written = report::write(folder, &results, false);
+        progress.conclude(&results, folder)?;
+        let rest = format!("all trials are kept: {} makes the rest", typed("report", folder));
+        let kept = written.map_err(|error| anyhow!("{error:#}; {rest}"))?;
+        kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
+        return Ok(());
+    }
+    let results = Results::open(folder).ok().filter(|results| !results.trials.is_empty());
+    if let Some(results) = results {
+        // It may be small enough for what room there is.
+        let _ = report::write(folder, &results, false);
+        progress.conclude(&results, folder)?;
+    }
+    let rest = format!("make room, then {} goes on", typed("resume", folder));
+    finished.map_err(|error| anyhow!("{error:#}; {rest}"))
+}
+
+/// A command on a folder, as it is to be typed.
+fn typed(verb: &str, folder: &Folder) -> String {
+    format!("`wan22-tune {verb} {}`", quoted(&folder.now().display().to_string()))
+}
+
+/// Whether a disk had no room, or its user none left of it.
+fn is_full(error: &anyhow::Error) -> bool {
+    let is_full = |error: &std::io::Error| {
+        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    };
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(is_full)
 }
 
 fn measure(

@@ -15,11 +15,12 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::answer::Answer;
 use super::lines::{self, Tail};
 use super::pulse::Pulse;
-use super::{death, orphans, tree};
 use super::wire::Job;
+use super::{death, orphans, tree};
 use crate::held;
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::{Roots, oom_kills};
+use crate::threads;
 use crate::trial::Outcome;
 
 /// How often the watch looks at time, memory and signals.
@@ -111,7 +112,13 @@ pub fn run(
     let kills = oom_kills(&Roots::live());
     let start = Start { tuner: &programs.tuner, profile, flags: &[], folder: None, stdin: true };
     let mut child = start.spawn([held::program(&programs.worker)?])?;
-    let messages = talk(&mut child, job);
+    let messages = match talk(&mut child, job) {
+        Ok(messages) => messages,
+        Err(error) => {
+            let _ = end(&mut child);
+            return Err(error);
+        }
+    };
     let mut answer = Answer::new(job.trial, job.repetitions);
     let pulse = Pulse::start();
     let mut watch = Watch { child: &child, limit, started, stop, pulse, walked: None };
@@ -182,21 +189,21 @@ struct Messages {
     errors: Receiver<Tail>,
 }
 
-fn talk(child: &mut Child, job: &Job) -> Messages {
+fn talk(child: &mut Child, job: &Job) -> Result<Messages> {
     let text = serde_json::to_vec(job).expect("a job is plain data");
     let (line, lines) = sync_channel(64);
     let (error, errors) = sync_channel(1);
     if let Some(mut stdin) = child.stdin.take() {
         // A worker that does not read its job fails by what it says, not by this write.
-        std::thread::spawn(move || stdin.write_all(&text));
+        threads::spawn(move || stdin.write_all(&text))?;
     }
     if let Some(stdout) = child.stdout.take() {
-        std::thread::spawn(move || lines::read(stdout, |text| line.send(text).is_ok()));
+        threads::spawn(move || lines::read(stdout, |text| line.send(text).is_ok()))?;
     }
     if let Some(stderr) = child.stderr.take() {
-        std::thread::spawn(move || error.send(lines::tail(stderr)));
+        threads::spawn(move || error.send(lines::tail(stderr)))?;
     }
-    Messages { lines, errors }
+    Ok(Messages { lines, errors })
 }
 
 /// The eyes on one worker.

@@ -16,8 +16,6 @@ use crate::results::Results;
 
 /// The line after which [`splice`] puts its text.
 pub const BEGIN: &str = "<!-- wan22-tune report: begin -->";
-/// The largest file to splice into.
-const LARGEST_BYTES: u64 = 64 << 20;
 /// The line before which it ends.
 pub const END: &str = "<!-- wan22-tune report: end -->";
 

@@ -1,5 +1,7 @@
 //! Table: rows of text, for a terminal, for Markdown and for a page.
 
+pub use crate::printable::line as plain;
+
 /// One table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
@@ -74,10 +76,8 @@ impl Table {
     }
 }
 
-/// Without control characters, which could steer a terminal or break a file.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
+/// What breaks a name or an address in Markdown, and is not shown.
+const BREAK: &str = "<!-- -->";
 
 /// The most characters of a cell on a terminal.
 const LONGEST: usize = 200;
@@ -89,14 +89,11 @@ fn clipped(text: &str) -> String {
     }
 }
 
-/// As Markdown that shows `text` as it is: names, addresses and numbers in it become no links.
+/// As Markdown that shows `text` as it is: a name in it calls nobody, an address is no link.
 pub fn escape(text: &str) -> String {
-    /// Nothing, but it parts what stands before and after it.
-    const NOTHING: &str = "<!-- -->";
     let text = plain(text);
     let mut escaped = String::new();
-    for (place, c) in text.char_indices() {
-        let after = &text[place + c.len_utf8()..];
+    for (at, c) in text.char_indices() {
         match c {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
@@ -104,30 +101,31 @@ pub fn escape(text: &str) -> String {
             '|' | '\\' | '`' | '*' | '[' | ']' => escaped.extend(['\\', c]),
             _ => escaped.push(c),
         }
-        let is_number = after.starts_with(|next: char| next.is_ascii_digit());
-        let is_address = c == ':' && after.starts_with("//") || c == '@' || c == '#' && is_number;
-        let is_site = c == '.' && escaped.to_ascii_lowercase().ends_with("www.");
-        if is_address || is_site {
-            escaped.push_str(NOTHING);
+        if is_live(&text[..at], c, &text[at + c.len_utf8()..]) {
+            escaped.push_str(BREAK);
         }
     }
     escaped
 }
 
+/// Whether `c` is where a mention, a reference to an issue or an address begins to be one.
+fn is_live(before: &str, c: char, after: &str) -> bool {
+    let is_www = |before: &str| {
+        let start = before.len().saturating_sub(2);
+        before.get(start..).is_some_and(|ww| ww.eq_ignore_ascii_case("ww"))
+    };
+    match c {
+        '@' => true,
+        '#' => after.starts_with(|c: char| c.is_ascii_digit()),
+        ':' => after.starts_with("//"),
+        'w' | 'W' => after.starts_with('.') && is_www(before),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn markdown_links_nothing_that_others_wrote() {
-        let text = "ask @root, see https://example.org/a|b or WWW.example.org and #12, x@y.z";
-        assert_eq!(
-            escape(text),
-            "ask @<!-- -->root, see https:<!-- -->//example.org/a\\|b or WWW.<!-- -->example.org \
-             and #<!-- -->12, x@<!-- -->y.z"
-        );
-        assert_eq!(escape("4 cores: 2 # 3"), "4 cores: 2 # 3");
-    }
 
     #[test]
     fn a_cell_of_any_length_has_room() {
@@ -139,5 +137,14 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= 208), "{text}");
         assert!(lines[1].ends_with("\u{e9}\u{2026}       1"), "{text}");
         assert!(lines[2].ends_with("  23"), "{text}");
+    }
+
+    #[test]
+    fn no_text_calls_somebody_or_leads_somewhere() {
+        assert_eq!(escape("@team, a@b.example"), "@<!-- -->team, a@<!-- -->b.example");
+        assert_eq!(escape("see HTTPS://x.example/a"), "see HTTPS:<!-- -->//x.example/a");
+        assert_eq!(escape("Www.x.example, ww.x"), "Www<!-- -->.x.example, ww.x");
+        assert_eq!(escape("fixes #12, knob #: a:b"), "fixes #<!-- -->12, knob #: a:b");
+        assert_eq!(escape("a|b <i> \x1b[2J"), "a\\|b &lt;i&gt;  \\[2J");
     }
 }

@@ -10,9 +10,10 @@ use anyhow::{Context, Result};
 use super::output::Output;
 use super::run::Run;
 use super::{Failure, Runs};
-use crate::measure::process::{self, STOPPED};
 use crate::measure::death;
+use crate::measure::process::{self, STOPPED};
 use crate::measure::pulse::Pulse;
+use crate::threads;
 use crate::trial::Outcome;
 
 impl Runs<'_> {
@@ -33,9 +34,10 @@ impl Runs<'_> {
         if let Some(mut stdin) = child.stdin.take() {
             let text = run.stdout.bytes().to_vec();
             // A check that reads none of it is none the worse.
-            std::thread::spawn(move || stdin.write_all(&text));
+            let _ = threads::spawn(move || stdin.write_all(&text));
         }
-        let said = child.stderr.take().map(|pipe| std::thread::spawn(move || Output::of(pipe)));
+        let pipe = child.stderr.take();
+        let said = pipe.and_then(|pipe| threads::spawn(move || Output::of(pipe)).ok());
         let (limit, _) = self.limit(started, begun);
         let (mut pulse, mut gap) = (Pulse::start(), None);
         while gap.is_none()

@@ -17,6 +17,7 @@ use crate::measure::process::{self, GRACE, STOPPED, Start, WATCH};
 use crate::measure::pulse::Pulse;
 use crate::measure::{death, orphans};
 use crate::own::metric::Source;
+use crate::threads;
 use crate::trial::Outcome;
 
 /// The first look; each next one comes after twice the time.
@@ -56,8 +57,14 @@ impl Runs<'_> {
         let kills = oom_kills(&Roots::live());
         let launched = Instant::now();
         let mut child = start.spawn(self.command.words.iter().map(OsStr::new))?;
-        let printed = Printed::of(&mut child);
-        let exited = exit_of(&child);
+        let followed = Printed::of(&mut child).and_then(|printed| Ok((printed, exit_of(&child)?)));
+        let (printed, exited) = match followed {
+            Ok(followed) => followed,
+            Err(error) => {
+                let _ = process::end(&mut child);
+                return Err(error);
+            }
+        };
         let pulse = Pulse::start();
         let mut watch =
             Watch { runs: self, started, launched, pulse, look: None, peak_rss_bytes: None };
@@ -148,33 +155,33 @@ impl Watch<'_> {
 
 /// The moment of the child's exit, from a thread that only waits for it: a poll would round every
 /// time up.
-fn exit_of(child: &Child) -> Receiver<Instant> {
+fn exit_of(child: &Child) -> Result<Receiver<Instant>> {
     let (exit, exited) = sync_channel(1);
     if let Some(pid) = Pid::from_raw(child.id() as i32) {
-        std::thread::spawn(move || {
+        threads::spawn(move || {
             // Leaves the status to whoever reaps the process.
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
             while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
             exit.send(Instant::now())
-        });
+        })?;
     }
-    exited
+    Ok(exited)
 }
 
 /// The command's two outputs, read by threads of their own so that none of them can block it.
 struct Printed([Receiver<Output>; 2]);
 
 impl Printed {
-    fn of(child: &mut Child) -> Self {
+    fn of(child: &mut Child) -> Result<Self> {
         let (out, stdout) = sync_channel(1);
         let (err, stderr) = sync_channel(1);
         if let Some(pipe) = child.stdout.take() {
-            std::thread::spawn(move || out.send(Output::of(pipe)));
+            threads::spawn(move || out.send(Output::of(pipe)))?;
         }
         if let Some(pipe) = child.stderr.take() {
-            std::thread::spawn(move || err.send(Output::of(pipe)));
+            threads::spawn(move || err.send(Output::of(pipe)))?;
         }
-        Self([stdout, stderr])
+        Ok(Self([stdout, stderr]))
     }
 
     /// Standard output and standard error.
