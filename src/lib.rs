@@ -30,6 +30,7 @@ pub mod dropped;
 pub mod durable;
 pub mod export;
 pub mod fleet;
+pub mod home;
 pub mod input;
 pub mod journal;
 pub mod launch;

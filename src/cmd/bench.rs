@@ -12,6 +12,7 @@ use super::job::Job;
 use super::{Usage, job};
 use crate::architecture::Model;
 use crate::cli::BenchArgs;
+use crate::home::Home;
 use crate::machine::Machine;
 use crate::measure::Repetitions;
 use crate::measure::process::Programs;
@@ -116,10 +117,7 @@ fn pictures(args: &BenchArgs) -> Result<Vec<PathBuf>> {
 
 /// The folder for things that can be made again (XDG base directories).
 fn cache() -> Result<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let xdg = named("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
-    let home = || named("HOME").map(|home| home.join(".cache"));
-    let base = xdg.or_else(home).unwrap_or_else(std::env::temp_dir);
+    let base = Home::of_user().cache.unwrap_or_else(std::env::temp_dir);
     Ok(base.join("wan22-tune"))
 }
 

@@ -9,6 +9,7 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 
 use super::Profile;
+use crate::home::Home;
 use crate::machine::{Fingerprint, Likeness, Machine};
 
 /// Folders of profiles, the ones that win first.
@@ -127,10 +128,7 @@ pub fn name(fingerprint: &Fingerprint) -> String {
 
 /// `$XDG_DATA_HOME/wan22-tune/profiles`.
 fn user() -> Option<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let xdg = named("XDG_DATA_HOME").filter(|folder| folder.is_absolute());
-    let home = || named("HOME").map(|home| home.join(".local/share"));
-    Some(xdg.or_else(home)?.join("wan22-tune/profiles"))
+    Some(Home::of_user().data?.join("wan22-tune/profiles"))
 }
 
 /// Nobody but root and the user may have a say in what `exec --auto` takes.
