@@ -11,6 +11,7 @@ use super::{print, terminal};
 use crate::launch::{Allocator, HugePages, MemoryPolicy};
 use crate::machine::{CpuSet, Gpu, Machine, Roots, line};
 use crate::measure::ticks;
+use crate::settings::quota_cure;
 
 /// Looks for what makes measurements noisy or settings useless on this machine, and names cures.
 /// Changes nothing.
@@ -190,13 +191,13 @@ fn quota(machine: &Machine) -> Finding {
     let topic = "CPU quota";
     let Some(quota) = machine.limits.cpu_quota else { return Finding::fine(topic, "none") };
     let cpus = machine.allowed.len();
-    if quota >= cpus as f64 {
+    let Some(whole) = machine.quota_ceiling() else {
         return Finding::fine(topic, format!("{quota} CPUs' time, no less than the CPUs"));
-    }
+    };
     let found = format!("{quota} CPUs' time for {cpus} CPUs: threads above it are stopped in turn");
-    let whole = quota.max(1.0) as usize;
-    let cure = format!("give whole CPUs instead: docker run --cpuset-cpus with {whole} of them");
-    Finding::bad(topic, found, cure)
+    let whole_cpus =
+        || format!("give whole CPUs instead: docker run --cpuset-cpus with {whole} of them");
+    Finding::bad(topic, found, quota_cure(machine).unwrap_or_else(whole_cpus))
 }
 
 /// Share of the last ten seconds in which some task waited for a CPU.

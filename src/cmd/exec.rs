@@ -15,7 +15,7 @@ use super::terminal;
 use crate::launch::{self, EXIT_NOT_APPLIED, Launch, Supervision, handover};
 use crate::machine::{Likeness, Machine};
 use crate::profile::{Profile, Store};
-use crate::settings::{Baseline, Preset};
+use crate::settings::{Baseline, Preset, quota_warning};
 use crate::space::Value;
 
 /// Which profile, and which command.
@@ -118,7 +118,8 @@ fn from_profile(
     let likeness = machine.fingerprint().compare(&profile.machine.fingerprint);
     // A cpuset may have fewer CPUs than the machine on which the same profile was made.
     let fits = || profile.agrees(machine).is_ok() && launch::bind(&profile.launch.cpus).is_ok();
-    if args.adapt && (likeness == Likeness::Different || !fits()) {
+    let quota = profile.quota_mismatch(machine);
+    if args.adapt && (likeness == Likeness::Different || quota.is_some() || !fits()) {
         return adapted(args, file, &profile, machine);
     }
     ensure!(
@@ -130,6 +131,10 @@ fn from_profile(
     );
     if likeness != Likeness::Different {
         profile.agrees(machine).with_context(|| format!("profile {}", file.display()))?;
+    }
+    if let Some(quota) = quota {
+        let cure = "or add --adapt, which fits the counts to this process";
+        terminal::tell(&format!("wan22-tune exec: warning: {quota}, {cure}"));
     }
     let handed = handed(args, &profile.candidate, Some(file))?;
     let source = format!("{} ({likeness})", file.display());
@@ -171,6 +176,9 @@ fn baseline(args: &ExecArgs, store: &Store) -> Result<Chosen> {
         folders.join(", ")
     ));
     let machine = launch::proven(Machine::detect()?);
+    if let Some(warning) = quota_warning(&machine) {
+        terminal::tell(&format!("wan22-tune exec: warning: {warning}"));
+    }
     let baseline = Baseline::fit(Preset::detect(&machine), &machine);
     let settings = baseline.knobs.resolve(&machine).map_err(anyhow::Error::msg)?;
     let source = format!("the baseline {}", baseline.preset);

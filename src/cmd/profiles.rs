@@ -104,11 +104,21 @@ fn list(store: &Store) -> Result<()> {
     for entry in &entries {
         let mark = if Some(&entry.path) == picked.as_ref() { "*" } else { " " };
         let _ = writeln!(text, "{mark} {}", line(entry, &here));
+        if let Some(quota) = quota_note(entry, &machine) {
+            let _ = writeln!(text, "    {quota}; `wan22-tune exec --adapt` fits the counts");
+        }
     }
     if picked.is_some() {
         text += "* is what `wan22-tune exec --auto` takes here.\n";
     }
     terminal::show(&text)
+}
+
+/// What is wrong with a profile of this machine under the quota that this process has.
+fn quota_note(entry: &Entry, machine: &Machine) -> Option<String> {
+    let profile = entry.profile.as_ref().ok()?;
+    let is_ours = likeness(profile, &machine.fingerprint()) != Likeness::Different;
+    profile.quota_mismatch(machine).filter(|_| is_ours)
 }
 
 fn line(entry: &Entry, here: &Fingerprint) -> String {
@@ -245,5 +255,7 @@ fn launchable(profile: &Profile, machine: &Machine, here: &Fingerprint) -> Resul
     }
     profile.agrees(machine).map_err(|refusal| refusal.to_string())?;
     environment::resolved(&profile.launch.environment)?;
-    Ok(format!("good, {what}"))
+    let quota = profile.quota_mismatch(machine);
+    let quota = quota.map(|quota| format!("; but {quota}, or launch it with --adapt"));
+    Ok(format!("good, {what}{}", quota.unwrap_or_default()))
 }

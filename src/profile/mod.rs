@@ -3,6 +3,7 @@
 mod adapt;
 mod agreement;
 mod check;
+mod quota;
 mod read;
 mod refusal;
 mod scan;
@@ -81,7 +82,7 @@ impl From<Workers> for WorkerSplit {
 }
 
 /// Which machine a profile was made on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MachineMark {
     /// Host name, for people.
@@ -92,6 +93,9 @@ pub struct MachineMark {
     /// tell.
     #[serde(default, skip_serializing_if = "CpuSet::is_empty")]
     pub allowed: CpuSet,
+    /// The quota that the tune ran under, CPU seconds a second, where it was less than the CPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<f64>,
 }
 
 impl MachineMark {
@@ -105,6 +109,7 @@ impl MachineMark {
             host: if host.is_empty() { "unknown".to_owned() } else { host },
             fingerprint: machine.fingerprint(),
             allowed: machine.allowed.clone(),
+            cpu_quota: machine.quota_ceiling().and(machine.limits.cpu_quota),
         }
     }
 }

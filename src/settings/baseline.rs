@@ -148,18 +148,7 @@ fn within_quota(mut knobs: Knobs, machine: &Machine) -> Knobs {
 }
 
 /// The threads of a trial that has one in each pool.
-const LEAST_THREADS: usize = 4;
-
-/// That the quota allows fewer threads than a trial has at the least, and the cure.
-pub fn quota_warning(machine: &Machine) -> Option<String> {
-    machine.quota_ceiling().filter(|&ceiling| ceiling < LEAST_THREADS)?;
-    let quota = machine.limits.cpu_quota?;
-    Some(format!(
-        "a quota of {quota} CPUs' time for at least {LEAST_THREADS} threads (the model's and one for \
-         each pool): the kernel will stop them in turn; give {LEAST_THREADS} CPUs or more (docker \
-         run --cpus {LEAST_THREADS})"
-    ))
-}
+pub(super) const LEAST_THREADS: usize = 4;
 
 impl Baseline {
     /// The same preset with other knobs: what a tune's flags fix.
