@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 pub use sampling::{Sampling, sigmas};
 pub use text_encoder::{Activation, TextEncoderConfig};
-pub use tiling::{Grid, Tiling};
+pub use tiling::{Grid, Tiling, tile_and_stride};
 pub use transformer::TransformerConfig;
 pub use vae::{Scale, VaeConfig};
 

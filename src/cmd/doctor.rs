@@ -8,7 +8,7 @@ use clap::Args;
 use strum::VariantArray;
 
 use super::{print, terminal};
-use crate::launch::{Allocator, HugePages, MemoryPolicy};
+use crate::launch::{Allocator, HugePages, MemoryPolicy, probe_binding};
 use crate::machine::{CpuSet, Gpu, Machine, Roots, line};
 use crate::measure::ticks;
 use crate::settings::quota_cure;
@@ -29,7 +29,7 @@ pub struct DoctorArgs {
 pub fn run(args: &DoctorArgs) -> Result<()> {
     let machine = Machine::detect()?;
     let mut findings = examine(&machine, &Roots::live());
-    findings.push(memory_policy(&machine));
+    findings.extend([binding(), memory_policy(&machine)]);
     if args.json {
         return print(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
     }
@@ -247,6 +247,19 @@ fn allocators(roots: &Roots) -> Finding {
     }
     let cure = format!("sudo apt install {}", missing.join(" "));
     Finding::bad("allocators", format!("{found}: one may be faster than glibc's"), cure)
+}
+
+/// Whether this process may bind itself to CPUs at all.
+fn binding() -> Finding {
+    let topic = "CPU binding";
+    match probe_binding() {
+        Ok(()) => Finding::fine(topic, "can be set"),
+        Err(problem) => {
+            let cure = "allow sched_setaffinity in the container's seccomp profile \
+                        (docker run --security-opt seccomp=FILE)";
+            Finding::bad(topic, problem, cure)
+        }
+    }
 }
 
 /// Whether this process may set a memory policy at all.

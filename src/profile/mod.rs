@@ -3,6 +3,10 @@
 mod adapt;
 mod agreement;
 mod check;
+mod entry;
+mod file_name;
+mod likeness;
+mod proof;
 mod quota;
 mod read;
 mod refusal;
@@ -30,10 +34,14 @@ use crate::space::Value;
 pub const SCHEMA: u32 = 1;
 
 pub use adapt::Adapted;
-pub use read::text;
+pub use entry::Entry;
+pub use file_name::FileName;
+pub use likeness::Here;
+pub use proof::Proof;
+pub use read::{file_argument, located, text, unmarked};
 pub use refusal::Refusal;
 use scan::scan;
-pub use store::{Entry, Store, likeness, name as file_name};
+pub use store::Store;
 
 /// The settings to ship. The first three keys are the WAN22 system optimizer's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
