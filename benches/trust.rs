@@ -8,6 +8,7 @@
 //! its candidate truly takes, times the machine's drift, times noise that is drawn from a recorded
 //! journal: how much longer than the fastest one each process of the same settings took, and how
 //! much each repetition in a process differs from its middle one.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
 mod setting;
 

@@ -1,5 +1,6 @@
 //! Every flag.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use strum::VariantArray;
 use crate::budget;
 use crate::cmd;
 pub use crate::cmd::own::OwnArgs;
+use crate::profile;
 use crate::search::StrategyName;
 use crate::settings::{Precision, Preset};
 
@@ -79,6 +81,9 @@ pub struct TuneArgs {
     /// Wall time for everything, such as 90s, 30m or 1h30m.
     #[arg(long, value_parser = budget::parse, required_unless_present = "dry_run")]
     pub budget: Option<Duration>,
+    /// The most trials of the search, before the budget ends it; the confirmation comes on top.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: Option<u32>,
     /// The space, the baseline and the workload.
     #[command(flatten)]
     pub space: SpaceArgs,
@@ -154,10 +159,16 @@ pub enum BaselineChoice {
     File(PathBuf),
 }
 
-impl From<&str> for BaselineChoice {
-    fn from(text: &str) -> Self {
-        let preset = <Preset as clap::ValueEnum>::from_str(text, false);
-        preset.map_or_else(|_| Self::File(text.into()), Self::Preset)
+impl From<OsString> for BaselineChoice {
+    fn from(word: OsString) -> Self {
+        let path = profile::located(PathBuf::from(&word));
+        match word.to_str().and_then(Preset::named) {
+            // A file of the user's own may be called like a processor.
+            Some(preset) if preset.to_string() == word.to_string_lossy() || !path.exists() => {
+                Self::Preset(preset)
+            }
+            _ => Self::File(path),
+        }
     }
 }
 

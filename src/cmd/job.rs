@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Usage, terminal};
+use super::{Usage, terminal, weights};
 use crate::architecture::{Architecture, Model};
 use crate::cli::{BaselineChoice, JobArgs, Objective};
 use crate::machine::Machine;
@@ -67,7 +67,7 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
 /// The models' sizes: the job's, or those of the user's own weights, to whose depth the job is cut.
 ///
 /// # Errors
-/// [`Usage`] for a folder that holds no such models.
+/// [`Usage`] for a folder that holds no such models, or weights that are not theirs.
 pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile, Architecture)> {
     let Some(folder) = weights else {
         let parts = job.rung(0).model.architecture();
@@ -76,6 +76,7 @@ pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile,
     let parts = Architecture::open(folder, &job.rung(0).models(), job.rung(0).model);
     let parts = parts.map_err(|error| Usage(format!("--weights {error:#}")))?;
     let job = cut(job, &parts).map_err(|problem| Usage(format!("--weights: {problem}")))?;
+    weights::check(folder, &job, &parts).map_err(|error| Usage(format!("--weights {error:#}")))?;
     Ok((job, parts))
 }
 
@@ -127,8 +128,9 @@ pub fn baseline(
 fn from_file(fitted: Baseline, path: &Path, machine: &Machine) -> Result<Baseline, String> {
     let presets = "no preset (5995wx, rtx4080, generic), and as a file";
     let text = profile::text(path).map_err(|problem| format!("{presets}: {problem:#}"))?;
-    let (baseline, notes) =
-        fitted.from_file(&text, machine).map_err(|refusal| refusal.to_string())?;
+    let (baseline, notes) = fitted
+        .from_file(profile::unmarked(&text), machine)
+        .map_err(|refusal| refusal.to_string())?;
     for note in notes {
         terminal::tell(&format!("wan22-tune: --baseline {}: {note}", path.display()));
     }

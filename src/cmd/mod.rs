@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod bench;
+mod cache;
 pub mod compare;
 pub mod completions;
 pub mod diff;
@@ -17,17 +18,20 @@ pub mod replay;
 pub mod report;
 pub mod resume;
 mod self_test;
+mod signals;
 pub mod signature;
 pub mod space;
 pub mod terminal;
 pub mod tune;
 pub mod verify;
+mod weights;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use crate::input;
 use crate::lock::Locked;
+pub use crate::output::{print, print_json};
 
 /// Another run holds the machine: a temporary failure (EX_TEMPFAIL of sysexits.h).
 const EXIT_LOCKED: u8 = 75;
@@ -64,14 +68,5 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
         ExitCode::from(EXIT_LOCKED)
     } else {
         ExitCode::FAILURE
-    }
-}
-
-/// Prints to stdout, as it is; a reader that has gone away (`| head`) ends the program quietly.
-pub fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        written => Ok(written?),
     }
 }

@@ -28,6 +28,8 @@ pub use portability::Portability;
 pub use text::text;
 pub use traits::Traits;
 
+use crate::threads;
+
 /// Many tunes.
 #[derive(Clone, Debug)]
 pub struct Fleet {
@@ -47,6 +49,10 @@ impl Fleet {
         // A folder that is named twice is still one.
         let is_new = |path: &PathBuf| seen.insert(path.canonicalize().unwrap_or(path.clone()));
         let folders: Vec<PathBuf> = folders.filter(is_new).collect();
+        threads::pooled(|| Self::read(folders))
+    }
+
+    fn read(folders: Vec<PathBuf>) -> Self {
         let read: Vec<_> = folders.par_iter().map(|path| Member::open(path)).collect();
         let (mut members, mut skipped) = (Vec::new(), Vec::new());
         for (path, member) in folders.into_iter().zip(read) {

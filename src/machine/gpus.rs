@@ -6,6 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::Gpu;
+use crate::threads;
 
 /// A driver that hangs must not hold the tuner up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,10 +30,15 @@ fn answer(arguments: &[&str]) -> Option<String> {
         .spawn()
         .ok()?;
     let mut pipe = child.stdout.take()?;
-    let reader = std::thread::spawn(move || {
+    let reader = threads::spawn(move || {
         let mut text = String::new();
         pipe.read_to_string(&mut text).ok().map(|_| text)
     });
+    let Ok(reader) = reader else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return None;
+    };
     let end = Instant::now() + PATIENCE;
     let status = loop {
         match child.try_wait() {

@@ -46,6 +46,10 @@ pub fn markdown(results: &Results) -> String {
         results.dropped().sentences().iter().map(|sentence| format!("{}.", escape(sentence))),
     );
     parts.push(format!("{}. {}.", account.trials_line(), account.time_line(results.tune.budget_s)));
+    parts.extend(summary::cut_short(results).map(|sentence| format!("{sentence}.")));
+    parts.extend(
+        results.lost.iter().map(|lost| format!("{}.", escape(&format!("trials.csv: {lost}")))),
+    );
     parts.iter().map(|part| format!("{}\n", part.trim_end())).collect::<Vec<_>>().join("\n")
 }
 
@@ -99,7 +103,10 @@ fn spliced(old: &str, text: &str) -> Result<String> {
         bail!("line {}: `{END}` stands before `{BEGIN}`", end + 1);
     }
     let lines: Vec<&str> = old.split_inclusive('\n').collect();
-    Ok(format!("{}\n{text}\n{}", lines[..=begin].concat(), lines[end..].concat()))
+    let new = format!("\n{text}\n");
+    // The file's own line ends.
+    let new = if lines[begin].ends_with("\r\n") { new.replace('\n', "\r\n") } else { new };
+    Ok(format!("{}{new}{}", lines[..=begin].concat(), lines[end..].concat()))
 }
 
 #[cfg(test)]
@@ -111,6 +118,9 @@ mod tests {
         let file = format!("a\n{BEGIN}\nold\n{END}\nb");
         let once = spliced(&file, "new\n").unwrap();
         assert_eq!(once, format!("a\n{BEGIN}\n\nnew\n\n{END}\nb"));
+        assert_eq!(spliced(&once, "new\n").unwrap(), once);
+        let [file, once] = [file, once].map(|text| text.replace('\n', "\r\n"));
+        assert_eq!(spliced(&file, "new\n").unwrap(), once);
         assert_eq!(spliced(&once, "new\n").unwrap(), once);
     }
 

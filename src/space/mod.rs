@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use candidate::Candidate;
 pub use expert::ExpertEntry;
 pub use expression::{Expression, Given};
-pub use file::{ConstraintEntry, KnobEntry, Resumed, SpaceFile, Tune};
+pub use file::{ConstraintEntry, Ended, KnobEntry, Resumed, SpaceFile, Tune};
 pub use resolve::{MOST_LEVELS, SpaceError};
 
 /// The value of every knob, by name: a candidate as journals and profiles hold it.
