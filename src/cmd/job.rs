@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{Usage, terminal, weights};
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, Model};
 use crate::cli::{BaselineChoice, JobArgs, Objective};
 use crate::machine::Machine;
 use crate::own::Own;
@@ -75,9 +75,26 @@ pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile,
     };
     let parts = Architecture::open(folder, &job.rung(0).models(), job.rung(0).model);
     let parts = parts.map_err(|error| Usage(format!("--weights {error:#}")))?;
-    let job = job.cut_to(&parts).map_err(|problem| Usage(format!("--weights: {problem}")))?;
+    let other = other_job(job.rung(0).model, &parts);
+    let job =
+        job.cut_to(&parts).map_err(|problem| Usage(format!("--weights: {problem}{other}")))?;
     weights::check(folder, &job, &parts).map_err(|error| Usage(format!("--weights {error:#}")))?;
     Ok((job, parts))
+}
+
+/// The job to give instead, where these models are not of the kind that the job is for.
+fn other_job(model: Model, parts: &Architecture) -> String {
+    let (found, jobs) = match (parts.expands_timesteps(), parts.takes_condition()) {
+        (true, _) => (Model::Ti2v5b, "i2v or t2v"),
+        (_, true) => (Model::I2vA14b, "i2v-a14b"),
+        _ => (Model::T2vA14b, "t2v-a14b"),
+    };
+    if found == model {
+        return String::new();
+    }
+    format!(
+        "; these weights are like {found}'s, and the job is for {model}: give --workload {jobs}"
+    )
 }
 
 /// The baseline that was asked for, or the one that people would copy for this machine, as far as
