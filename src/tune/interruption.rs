@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Order;
 use crate::durable;
+use crate::held;
 use crate::results::Folder;
 use crate::space::Values;
 use crate::trial::{Outcome, Phase, Trial};
@@ -43,8 +44,11 @@ pub(super) fn note(folder: &Folder, trial: u64, seed: u64, order: &Order<'_>) ->
         knobs: order.values.clone(),
     };
     // A lost note costs a row that says little: not worth waiting for the disk.
-    fs::write(path(folder), serde_json::to_vec(&note)?)
-        .with_context(|| path(folder).display().to_string())
+    let text = serde_json::to_vec(&note)?;
+    held::at(folder.path(), |_| {
+        let path = path(folder);
+        fs::write(&path, &text).with_context(|| path.display().to_string())
+    })
 }
 
 /// Takes the note away.
