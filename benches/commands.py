@@ -45,6 +45,7 @@ def tune(options, noise, seed, gain=0.0, self_test=False):
         (scratch / "lock").mkdir()
         (scratch / "state").write_text(f"{seed % 20} 0 0 {seed}")
         job = [options.bin / "examples/noisy-job", noise, scratch / "state", options.seconds, gain]
+        job.append("cost" if options.wall else "fixed")
         command = [options.bin / "wan22-tune", "--budget", options.budget, "--seed", seed, "--strategy", "random"]
         command += ["--self-test"] if self_test else []
         command += [] if options.wall else ["--metric", "cost=([0-9.]+)"]
@@ -107,7 +108,7 @@ def main():
     parser.add_argument("--bin", type=Path, default=Path("target/release"))
     parser.add_argument("--tunes", type=int, default=16)
     parser.add_argument("--budget", default="40s")
-    parser.add_argument("--seconds", default="0.15")
+    parser.add_argument("--seconds", default="0.3")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=8)
     parser.add_argument("--tables", default="nothing,power,self-test")

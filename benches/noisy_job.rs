@@ -1,8 +1,8 @@
-//! A job of known cost for the bench of real tunes: `noisy-job NOISE STATE SECONDS [GAIN]` draws what
-//! its run costs, sleeps that long and prints it.
+//! A job of known cost for the bench of real tunes: `noisy-job NOISE STATE SECONDS GAIN SLEEP` draws
+//! what its run costs, prints it, and sleeps that long where SLEEP is `cost`, else SECONDS.
 //!
 //! NOISE is a name and numbers, such as `growth:0.008` or `neighbours:0.2:0.05`; STATE is a file
-//! that remembers the runs before, at first `RUNS 0 0 SEED`. With GAIN it costs that share less where OMP_NUM_THREADS is 1.
+//! that remembers the runs before, at first `RUNS 0 0 SEED`. It costs GAIN, a share, less where OMP_NUM_THREADS is 1.
 
 use std::fs;
 use std::io::Write;
@@ -37,11 +37,10 @@ impl State {
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [noise, path, seconds, gain @ ..] = words.as_slice() else {
-        bail!("noisy-job NOISE STATE SECONDS [GAIN]")
+    let [noise, path, seconds, gain, sleep] = words.as_slice() else {
+        bail!("noisy-job NOISE STATE SECONDS GAIN SLEEP")
     };
-    let seconds: f64 = seconds.parse()?;
-    let gain: f64 = gain.first().map_or(Ok(0.0), |gain| gain.parse())?;
+    let (seconds, gain): (f64, f64) = (seconds.parse()?, gain.parse()?);
     let is_fast = std::env::var("OMP_NUM_THREADS").is_ok_and(|threads| threads == "1");
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
     let mut state = State::read(path, now_s)?;
@@ -50,7 +49,8 @@ fn main() -> Result<()> {
     let cost_s = seconds * factor.clamp(0.05, 20.0) * if is_fast { 1.0 - gain } else { 1.0 };
     let State { runs, began_s, level, seed } = state;
     fs::write(path, format!("{runs} {began_s} {level} {seed}")).context("STATE")?;
-    std::thread::sleep(Duration::from_secs_f64(cost_s));
+    let sleep_s = if sleep == "cost" { cost_s } else { seconds };
+    std::thread::sleep(Duration::from_secs_f64(sleep_s));
     writeln!(std::io::stdout(), "cost={cost_s:.9}")?;
     Ok(())
 }
