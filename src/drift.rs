@@ -68,7 +68,7 @@ fn time_s(trial: &Trial) -> Option<f64> {
 
 impl Drift {
     /// What the baseline and its returns say. Confirmation pairs need no model: they are
-    /// neighbours in time.
+    /// neighbours in time, and [`crate::paired`] knows their order.
     pub fn of(trials: &[Trial]) -> Self {
         let returns = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel);
         let trend = trend(trials);
