@@ -105,7 +105,8 @@ mod tests {
             assert_eq!(cell(number), number);
         }
         assert_eq!(cell("=HYPERLINK(\"x\")"), "'=HYPERLINK(\"x\")");
-        for formula in ["+1+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", " =1+1", "＝1", "-inf", "-nan"] {
+        for formula in ["+1+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", " =1+1", "＝1", "-inf", "-nan"]
+        {
             assert_eq!(cell(formula), format!("'{formula}"));
         }
         assert_eq!(cell("\t=1"), "' =1");

@@ -1,9 +1,9 @@
 //! What a terminal, a pipe, a signal, a lock and a full disk may do to a command: never lose what it
 //! was started for. And what the text of others may do to a terminal: nothing.
 
-mod world;
 #[path = "world/folders.rs"]
 mod folders;
+mod world;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};

@@ -67,8 +67,7 @@ mod tests {
     #[test]
     fn a_signal_soon_after_the_first_is_the_same_request() {
         let (start, mut first) = (Instant::now(), None);
-        let mut at =
-            |signal, ms| status_of(signal, &mut first, start + Duration::from_millis(ms));
+        let mut at = |signal, ms| status_of(signal, &mut first, start + Duration::from_millis(ms));
         assert_eq!(at(SIGTERM, 0), None);
         assert_eq!(at(SIGTERM, 3), None);
         assert_eq!(at(SIGHUP, 1999), None);
