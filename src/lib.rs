@@ -20,8 +20,10 @@
 //! space and the journal in that folder is derived from these three. The README has the glossary.
 
 pub mod architecture;
+pub mod blame;
 pub mod budget;
 pub mod calibrate;
+pub mod checkpoint;
 pub mod cli;
 pub mod cmd;
 pub mod confirm;
@@ -30,6 +32,7 @@ pub mod dropped;
 pub mod durable;
 pub mod export;
 pub mod fleet;
+pub mod held;
 pub mod input;
 pub mod journal;
 pub mod launch;
@@ -39,10 +42,12 @@ pub mod measure;
 pub mod odds;
 pub mod output;
 pub mod own;
+pub mod paired;
 pub mod preprocess;
 pub mod printable;
 pub mod profile;
 pub mod ranking;
+pub mod repeatability;
 pub mod report;
 pub mod results;
 pub mod search;

@@ -32,6 +32,11 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     for (_, why) in &fleet.skipped {
         terminal::tell(&format!("warning: {why}; skipped"));
     }
+    for member in &fleet.members {
+        for lost in &member.lost {
+            terminal::tell(&format!("warning: {}/trials.csv: {lost}", member.path));
+        }
+    }
     if fleet.members.is_empty() {
         bail!(
             "none of these is a results folder, which holds machine.json, space.toml and trials.csv"

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Usage, terminal};
+use super::{Usage, terminal, weights};
 use crate::architecture::Architecture;
 use crate::cli::{BaselineChoice, JobArgs, Objective};
 use crate::machine::Machine;
@@ -67,7 +67,7 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
 /// The models' sizes: the job's, or those of the user's own weights, to whose depth the job is cut.
 ///
 /// # Errors
-/// [`Usage`] for a folder that holds no such models.
+/// [`Usage`] for a folder that holds no such models, or weights that are not theirs.
 pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile, Architecture)> {
     let Some(folder) = weights else {
         let parts = job.rung(0).model.architecture();
@@ -76,6 +76,7 @@ pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile,
     let parts = Architecture::open(folder, &job.rung(0).models(), job.rung(0).model);
     let parts = parts.map_err(|error| Usage(format!("--weights {error:#}")))?;
     let job = job.cut_to(&parts).map_err(|problem| Usage(format!("--weights: {problem}")))?;
+    weights::check(folder, &job, &parts).map_err(|error| Usage(format!("--weights {error:#}")))?;
     Ok((job, parts))
 }
 

@@ -33,7 +33,8 @@ pub struct MachineArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[group(multiple = false)]
 pub struct MachineChoice {
-    /// Plans for the machine of an hwloc XML file (`lstopo FILE.xml` writes one).
+    /// Plans for the machine of an hwloc XML file (`lstopo FILE.xml` writes one); `-` reads it from
+    /// standard input.
     #[arg(long, value_name = "FILE")]
     pub xml: Option<PathBuf>,
     /// Plans for a machine that hwloc's synthetic description gives, such as
@@ -49,11 +50,13 @@ impl MachineChoice {
     /// [`Usage`] with what is wrong with the file or description; as [`here`].
     pub fn machine(&self) -> Result<Machine> {
         let chosen = match (&self.xml, &self.synthetic) {
-            (Some(path), _) => rehearsed(|| Machine::from_xml_file(path)),
-            (_, Some(description)) => rehearsed(|| Machine::from_synthetic(description)),
+            (Some(path), _) => Machine::from_stranger(path),
+            (_, Some(description)) => {
+                rehearsed(|| Machine::from_synthetic(description)).map_err(Usage)?
+            }
             (None, None) => return here(),
         };
-        Ok(chosen.map_err(Usage)?.map_err(|error| Usage(error.to_string()))?)
+        Ok(chosen.map_err(|error| Usage(error.to_string()))?)
     }
 }
 

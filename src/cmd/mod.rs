@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod bench;
+mod cache;
 pub mod compare;
 pub mod completions;
 pub mod diff;
@@ -23,9 +24,11 @@ pub mod space;
 pub mod terminal;
 pub mod tune;
 pub mod verify;
+mod weights;
 
 use std::process::ExitCode;
 
+use crate::input;
 use crate::lock::Locked;
 pub use crate::output::{print, print_json};
 
@@ -37,6 +40,9 @@ const EXIT_LOCKED: u8 = 75;
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// Jobs and spaces are pages of text; whatever is larger is none.
+const LARGEST_BYTES: u64 = 4 << 20;
+
 /// The text of `name`: one of the `kind`s that come with the program, or a file.
 fn built_in_or_file(kind: &str, name: &str, built_in: &[(&str, &str)]) -> anyhow::Result<String> {
     if let Some((_, text)) = built_in.iter().find(|(known, _)| *known == name) {
@@ -44,9 +50,10 @@ fn built_in_or_file(kind: &str, name: &str, built_in: &[(&str, &str)]) -> anyhow
     }
     let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
     let names = names.join(", ");
-    let text = std::fs::read_to_string(name);
+    let text = input::given_text(std::path::Path::new(name), LARGEST_BYTES);
     text.map_err(|error| {
-        let neither = format!("no file that can be read ({error}), nor a built-in name ({names})");
+        let neither =
+            format!("no file that can be read ({error:#}), nor a built-in name ({names})");
         Usage(format!("{kind} {name}: {neither}")).into()
     })
 }

@@ -1,17 +1,18 @@
 //! A job of the user's own, as the flags describe it.
 
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bytesize::ByteSize;
 use clap::Args;
 
 use super::Usage;
 use crate::budget;
 use crate::cli::TuneArgs;
+use crate::input;
 use crate::journal::MOST_SAMPLES;
 use crate::launch::handover;
 use crate::measure::repetitions::{self, Repetitions};
@@ -161,18 +162,35 @@ impl TuneArgs {
     }
 }
 
+/// Refuses a module's inputs that a trial's memory has no room for.
+///
+/// # Errors
+/// How large they are, and what to type instead.
+pub fn fits(own: Option<&Own>, memory_bytes: u64) -> Result<(), String> {
+    let Some(Own::Module(module)) = own else { return Ok(()) };
+    let bytes = Inputs::parse(&module.inputs)?.bytes();
+    if memory_bytes == 0 || bytes <= memory_bytes {
+        return Ok(());
+    }
+    let [bytes, most] = [bytes, memory_bytes].map(ByteSize::b);
+    Err(format!("--inputs {}: {bytes}, and a trial may take {most}: give less", module.inputs))
+}
+
 /// The module, with absolute paths: the worker has a folder of its own.
 fn module(file: &Path, inputs: &str) -> Result<OwnModule> {
+    let opened = |flag: &str, file: &Path| {
+        let place = format!("{flag} {}", file.display());
+        input::open(file).map_err(|error| Usage(format!("{place}: {error:#}")))
+    };
     let mut begin = [0; 4];
-    let opened = File::open(file).and_then(|mut file| file.read_exact(&mut begin));
-    opened.map_err(|error| Usage(format!("--module {}: {error}", file.display())))?;
-    if begin != *b"PK\x03\x04" {
+    let read = opened("--module", file)?.read_exact(&mut begin);
+    if read.is_err() || begin != *b"PK\x03\x04" {
         let cure = "no TorchScript module; torch.jit.save writes one";
         return Err(Usage(format!("--module {}: {cure}", file.display())).into());
     }
     let inputs = match Inputs::parse(inputs) {
         Ok(Inputs::File(inputs)) => {
-            File::open(&inputs).map_err(|error| Usage(format!("--inputs {inputs}: {error}")))?;
+            opened("--inputs", Path::new(&inputs))?;
             absolute(Path::new(&inputs))?
         }
         _ => inputs.to_owned(),

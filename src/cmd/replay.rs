@@ -8,6 +8,7 @@ use clap::Args;
 use rayon::prelude::*;
 use strum::VariantArray;
 
+use super::terminal;
 use crate::measure::replay::Recorded;
 use crate::search::regret::{Run, replay};
 use crate::search::{StrategyName, grid};
@@ -34,7 +35,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 120)]
     budget: usize,
     /// Noise added to measurements that were recorded once: 0.05 for 5%.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = crate::cli::share)]
     noise: f64,
 }
 
@@ -55,14 +56,13 @@ impl ReplayArgs {
     /// Replays, and prints how far above the recorded optimum each strategy stays on average.
     ///
     /// # Errors
-    /// A record that can't be read, a grid that the budget does not cover, no seed, noise that
-    /// is no share.
+    /// A record that can't be read, a grid that the budget does not cover, no seed.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         ensure!(self.seeds > 0 && self.budget > 0, "give at least one seed and one evaluation");
         let all = self.seeds.saturating_mul(self.budget as u64);
         ensure!(all <= MOST, "--budget times --seeds: {MOST} evaluations at the most, not {all}");
-        ensure!((0.0..1.0).contains(&self.noise), "--noise {}: not from 0 to 1", self.noise);
         let recorded = Recorded::read(&self.record)?;
+        recorded.lost.iter().for_each(|lost| terminal::tell(&format!("warning: {lost}")));
         let usual =
             || StrategyName::VARIANTS.iter().copied().filter(|name| *name != StrategyName::Grid);
         let is_named = !self.strategy.is_empty();

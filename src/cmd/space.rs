@@ -21,8 +21,11 @@ const BUILT_IN: [(&str, &str); 3] = [
     ("module", include_str!("../../search-spaces/module.toml")),
 ];
 
-/// A raw space no larger than this is counted one by one.
+/// A raw space no larger than this is counted one by one,
 const COUNTED: u128 = 200_000;
+
+/// unless its constraints have more bytes in all than this: working them out takes its time.
+const WORKED_OUT: u128 = 80_000_000;
 
 /// Shows the search space as resolved on this machine, or on one that you don't have.
 #[derive(Debug, Args)]
@@ -126,7 +129,9 @@ fn absences(space: &Space) -> String {
 
 fn count(space: &Space) -> String {
     let raw = space.raw_count();
-    if raw > COUNTED {
+    let constraints = space.constraints.iter().map(|constraint| constraint.holds.text().len());
+    let bytes = raw.saturating_mul(constraints.sum::<usize>() as u128);
+    if raw > COUNTED || bytes > WORKED_OUT {
         return format!("{raw} candidates before the constraints");
     }
     let legal = space.candidates().filter(|candidate| space.is_legal(candidate)).count();

@@ -5,13 +5,15 @@ use std::fs;
 use std::io::ErrorKind;
 
 use anyhow::{Context, Result, anyhow};
+use tempfile::TempDir;
 
 use super::job::Job;
 use super::progress::Progress;
-use super::{bench, job, own, self_test, space};
+use super::{bench, job, own, self_test, space, terminal};
 use crate::budget::Budget;
 use crate::cli::TuneArgs;
 use crate::durable;
+use crate::held;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::{self, Machine};
@@ -22,7 +24,7 @@ use crate::search::{Plan, StrategyName, grid};
 use crate::settings::Baseline;
 use crate::space::{Candidate, Space, SpaceFile, Tune};
 use crate::trial::Trial;
-use crate::tune::{Bench, Found, Session};
+use crate::tune::{BaselineFails, Bench, Found, Session};
 use crate::workload::Workload;
 
 /// Tunes.
@@ -118,6 +120,8 @@ impl Prepared {
             worker: self.worker(),
             own: bench.own.clone(),
             resumed: Vec::new(),
+            ended: None,
+            trials: None,
             costs: BTreeMap::new(),
             full_costs: full.as_ref().map(|f| f.costs(&bench.parts, None)).unwrap_or_default(),
             full,
@@ -147,14 +151,36 @@ pub fn carry_on(
     tune: Tune,
     (journal, trials): (Journal, Vec<Trial>),
 ) -> Result<()> {
+    held::hold(folder.path())?;
     let scratch = bench::scratch(folder.path())?;
     prepared.bench.scratch = std::path::absolute(scratch.path())?;
     let mut progress = Progress::new(&prepared.bench, budget, args.view);
+    let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
     let session = Session::new(&prepared.bench, &progress, budget, folder, journal);
-    let finished = measure(args, &prepared, session.after(trials), folder, tune);
+    let session = session.at_most(args.trials).after(trials).spent(spent_s);
+    let finished = measure(args, &prepared, session, folder, tune);
     progress.end();
+    remove(scratch);
+    conclude(folder, &progress, finished.map_err(|error| unfinished(error, folder)))
+}
+
+/// Takes the trials' folder away, wherever it went meanwhile.
+fn remove(scratch: TempDir) {
+    let place = held::now(scratch.path());
+    if place != scratch.path() {
+        // It is empty of everything that matters, and `resume` takes it away, too.
+        let _ = fs::remove_dir_all(place);
+    }
     drop(scratch);
-    conclude(folder, &progress, finished)
+}
+
+/// What to type once the cause of `error` is gone, where the tune can go on.
+fn unfinished(error: anyhow::Error, folder: &Folder) -> anyhow::Error {
+    if !error.is::<BaselineFails>() {
+        return error;
+    }
+    let go_on = typed("resume", folder);
+    anyhow!("{error}; nothing is lost: once the baseline runs again, go on with {go_on}")
 }
 
 /// Writes what derives from the trials and says what came out. Where there is no room for files, or
@@ -164,15 +190,17 @@ fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Resul
     if !is_short {
         finished?;
         let results = Results::open(folder)?;
-        let written = report::write(folder, &results);
-        let said = progress.conclude(&results, folder);
+        let written = report::write(folder, &results, false);
+        progress.conclude(&results, folder)?;
         let rest = format!("all trials are kept: {} makes the rest", typed("report", folder));
-        return written.map_err(|error| anyhow!("{error:#}; {rest}")).and(said);
+        let kept = written.map_err(|error| anyhow!("{error:#}; {rest}"))?;
+        kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
+        return Ok(());
     }
     let results = Results::open(folder).ok().filter(|results| !results.trials.is_empty());
     if let Some(results) = results {
         // It may be small enough for what room there is.
-        let _ = report::write(folder, &results);
+        let _ = report::write(folder, &results, false);
         progress.conclude(&results, folder)?;
     }
     let rest = format!("make room, then {} goes on", typed("resume", folder));
@@ -181,7 +209,7 @@ fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Resul
 
 /// A command on a folder, as it is to be typed.
 fn typed(verb: &str, folder: &Folder) -> String {
-    format!("`wan22-tune {verb} {}`", quoted(&folder.path().display().to_string()))
+    format!("`wan22-tune {verb} {}`", quoted(&folder.now().display().to_string()))
 }
 
 /// Whether a disk had no room, or its user none left of it.
@@ -217,7 +245,9 @@ fn measure(
         let trials = session.trials().len() + session.trials_left();
         grid::fits(&space, trials).map_err(super::Usage)?;
     }
-    session.compete(&space, &workload, plan)
+    session.compete(&space, &workload, plan)?;
+    (tune.ended, tune.trials) = (Some(session.ended()), Some(session.trials().len()));
+    write_space(folder, &space, &workload, &tune)
 }
 
 /// The size of the job that fits the machine and a tune of `budget_s` seconds.

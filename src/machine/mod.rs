@@ -4,6 +4,7 @@
 //! it is written to `machine.json` beside the results and read back by every report.
 
 mod cgroup;
+mod claimed;
 mod detect;
 mod drawing;
 mod fingerprint;
@@ -20,6 +21,7 @@ mod roots;
 mod sensors;
 mod throttling;
 mod topology;
+mod xml;
 
 use std::collections::BTreeMap;
 

@@ -57,7 +57,9 @@ pub fn json(results: &Results) -> Result<String> {
             "total": account.trials(),
             "failed": account.failed(),
             "outcomes": account.outcomes,
+            "lost": results.lost,
         },
+        "complete": results.is_complete(),
         "dropped": results.dropped().sentences(),
         "importance": Shares::of(results).map(|s| s.0.iter().map(importance).collect::<Vec<_>>()),
         "time": {

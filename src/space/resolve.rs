@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::file::{KnobEntry, Range, SCHEMA, Spacing};
-use super::{Candidate, Constraint, Expression, Given, Knob, Space, SpaceFile, Value};
+use super::{Candidate, Constraint, Expression, Given, Knob, Space, SpaceFile, Value, finite};
 
 /// Values of a knob at the most: models keep how alike any two of them are.
 pub const MOST_LEVELS: usize = 2_000;
@@ -30,17 +30,23 @@ impl SpaceFile {
     /// Reads TOML.
     ///
     /// # Errors
-    /// The parser's message with line and column, or an unknown version of the format.
+    /// The parser's message with line and column, an unknown version of the format, or a number
+    /// that makes no sense.
     pub fn parse(text: &str) -> Result<Self, String> {
         let file: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        if file.schema == SCHEMA {
-            Ok(file)
-        } else {
-            Err(format!(
+        if file.schema != SCHEMA {
+            return Err(format!(
                 "schema: this program reads version {SCHEMA}, the file has {}",
                 file.schema
-            ))
+            ));
         }
+        finite::check(&toml::from_str(text).map_err(|error| error.to_string())?)?;
+        let full = file.tune.as_ref().and_then(|tune| tune.full.as_ref());
+        for (key, workload) in [("workload", file.workload.as_ref()), ("tune.full", full)] {
+            let checked = workload.map(|workload| workload.sizes.check_largest());
+            checked.unwrap_or(Ok(())).map_err(|problem| format!("{key}.{problem}"))?;
+        }
+        Ok(file)
     }
 
     /// TOML that [`SpaceFile::parse`] reads back as the same file.
@@ -74,6 +80,7 @@ impl Space {
             listed: None,
         };
         space.constraints = space.read_constraints(file)?;
+        space.try_conditions()?;
         Ok(space)
     }
 
@@ -114,6 +121,16 @@ impl Space {
             knob: self.knobs.iter().map(|knob| (knob.name.clone(), table(knob))).collect(),
             constraint: self.constraints.iter().map(constraint).collect(),
         }
+    }
+
+    /// Works every condition out for the baseline: one that has no value anywhere would never hold.
+    fn try_conditions(&self) -> Result<(), SpaceError> {
+        let baseline = self.baseline();
+        self.knobs.iter().try_for_each(|knob| {
+            let tried =
+                knob.when.as_ref().map(|when| when.truth(&self.given, self.all_named(&baseline)));
+            at(&format!("knob.{}.when", knob.name), tried.transpose()).map(drop)
+        })
     }
 
     fn read_constraints(&self, file: &SpaceFile) -> Result<Vec<Constraint>, SpaceError> {

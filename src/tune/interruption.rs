@@ -1,7 +1,9 @@
 //! Interruption: the note of the trial under way, from which a tune that goes on learns what was
 //! running when it died.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -9,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Order;
 use crate::durable;
+use crate::input;
 use crate::results::Folder;
 use crate::space::Values;
 use crate::trial::{Outcome, Phase, Trial};
@@ -26,8 +29,11 @@ struct Note {
     knobs: Values,
 }
 
+/// A note is a page at the most.
+const LARGEST_BYTES: u64 = 1 << 20;
+
 fn path(folder: &Folder) -> PathBuf {
-    folder.path().join(".running.json")
+    folder.now().join(".running.json")
 }
 
 /// Notes that a trial starts.
@@ -42,9 +48,17 @@ pub(super) fn note(folder: &Folder, trial: u64, seed: u64, order: &Order<'_>) ->
         workload: order.workload.to_string(),
         knobs: order.values.clone(),
     };
+    let place = || path(folder).display().to_string();
+    // A link that somebody put there would lead to another file.
+    let _ = fs::remove_file(path(folder));
+    let new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .mode(0o644)
+        .open(path(folder));
     // A lost note costs a row that says little: not worth waiting for the disk.
-    fs::write(path(folder), serde_json::to_vec(&note)?)
-        .with_context(|| path(folder).display().to_string())
+    new.and_then(|mut file| file.write_all(&serde_json::to_vec(&note)?)).with_context(place)
 }
 
 /// Takes the note away.
@@ -53,14 +67,20 @@ pub(super) fn clear(folder: &Folder) {
     let _ = fs::remove_file(path(folder));
 }
 
-/// The trial that was under way when the tuner died, if that was the trial numbered `next`.
+/// The trial that was under way when the tuner died, if it has no row and comes after the last that
+/// has one and before the one numbered `next`, or is that.
 ///
 /// # Errors
 /// The note can't be taken away.
-pub fn take(folder: &Folder, next: u64) -> Result<Option<Trial>> {
-    let Ok(text) = fs::read(path(folder)) else { return Ok(None) };
+pub fn take(folder: &Folder, trials: &[Trial], next: u64) -> Result<Option<Trial>> {
+    if fs::symlink_metadata(path(folder)).is_err() {
+        return Ok(None);
+    }
+    let text = input::bytes(&path(folder), LARGEST_BYTES).unwrap_or_default();
     durable::remove(&path(folder))?;
-    let note = serde_json::from_slice(&text).ok().filter(|note: &Note| note.trial == next);
+    let last = trials.last().map_or(0, |trial| trial.number);
+    let is_news = |note: &Note| note.trial > last && note.trial <= next;
+    let note = serde_json::from_slice(&text).ok().filter(is_news);
     Ok(note.map(|note| Trial {
         number: note.trial,
         started: note.started,

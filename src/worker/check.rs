@@ -7,10 +7,14 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
 use serde_json::json;
 use tch::{Kind, Tensor};
+use wan22_tune::input;
 use wan22_tune::output as terminal;
 
 use crate::case::Case;
 use crate::weights::Weights;
+
+/// A case has some lines.
+const LARGEST_CONFIG: u64 = 1 << 20;
 
 /// Run one model and compare its outputs with expected ones.
 ///
@@ -42,7 +46,7 @@ impl Check {
     /// # Errors
     /// Where a file can't be read, doesn't fit the configuration, or an output's shape differs.
     pub fn run(&self) -> Result<()> {
-        let text = std::fs::read_to_string(&self.config)
+        let text = input::text(&self.config, LARGEST_CONFIG)
             .with_context(|| format!("cannot read {}", self.config.display()))?;
         let case: Case = serde_json::from_str(&text)
             .with_context(|| format!("{} is not a check's configuration", self.config.display()))?;
@@ -99,6 +103,8 @@ fn pass_over<'a>(path: &Path, names: impl Iterator<Item = &'a str>) {
 
 impl Io {
     fn read(path: &Path) -> Result<Self> {
+        // libtorch would wait for a pipe.
+        input::open(path).with_context(|| format!("cannot read {}", path.display()))?;
         let tensors = Tensor::read_safetensors(path)
             .map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();

@@ -123,6 +123,7 @@ fn misbehave(fault: &str, job: &Job) {
             );
         }
         "killed" => signal("KILL"),
+        "terminated" => signal("TERM"),
         "segfault" => signal("SEGV"),
         "slow" => {
             say(&ready(job));

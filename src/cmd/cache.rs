@@ -1,0 +1,99 @@
+//! The folder for things that can be made again: this user's alone, so that nobody else chooses
+//! what is measured.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::geteuid;
+
+const NAME: &str = "wan22-tune";
+
+/// The first of the places where it may lie that is, or can be made, private.
+///
+/// # Errors
+/// None is; names the last that was tried.
+pub fn folder() -> Result<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    first(&places(named("XDG_CACHE_HOME"), named("HOME")))
+}
+
+/// By the XDG base directories; without a home, where services keep theirs, and the folder for
+/// temporary files.
+fn places(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Vec<PathBuf> {
+    let given = |folder: Option<PathBuf>| folder.filter(|folder| folder.is_absolute());
+    let user = geteuid();
+    let home = given(home).map(|home| home.join(".cache"));
+    let system = user.is_root().then(|| PathBuf::from("/var/cache"));
+    let bases = [given(xdg), home, system].into_iter().flatten();
+    let own = std::env::temp_dir().join(format!("{NAME}-{}", user.as_raw()));
+    bases.map(|base| base.join(NAME)).chain([own]).collect()
+}
+
+fn first(places: &[PathBuf]) -> Result<PathBuf> {
+    let mut refused = Vec::new();
+    for place in places {
+        match make(place) {
+            Ok(()) => return Ok(place.clone()),
+            Err(error) => refused.push(format!("{}: {error:#}", place.display())),
+        }
+    }
+    bail!(
+        "no folder for generated pictures: name one of your own with XDG_CACHE_HOME, or give \
+         pictures with --images ({})",
+        refused.join("; ")
+    )
+}
+
+/// Makes the folder, or takes it where it is this user's; nobody else can write to it then.
+fn make(folder: &Path) -> Result<()> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let made = DirBuilder::new().mode(0o700).create(folder);
+    let data = folder.symlink_metadata().context("making it").or_else(|error| match made {
+        Ok(()) => Err(error),
+        Err(error) => Err(error.into()),
+    })?;
+    ensure!(data.is_dir(), "not a folder, or a link to one");
+    ensure!(data.uid() == geteuid().as_raw(), "it is another user's");
+    if data.mode() & 0o077 != 0 {
+        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    }
+    tempfile::tempfile_in(folder).map(drop).context("writing to it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_that_is_empty_or_relative_is_none() {
+        let plain = places(None, None);
+        for odd in ["", "relative", "."] {
+            assert_eq!(places(Some(odd.into()), Some(odd.into())), plain);
+        }
+        let given = places(Some("/x".into()), Some("/h".into()));
+        assert_eq!(given[..2], [PathBuf::from("/x/wan22-tune"), "/h/.cache/wan22-tune".into()]);
+        assert_eq!(given[2..], plain);
+        let last = plain.last().unwrap().file_name().unwrap().to_str().unwrap();
+        assert_eq!(last, format!("wan22-tune-{}", geteuid().as_raw()));
+    }
+
+    #[test]
+    fn a_folder_is_private_or_passed_over() {
+        let base = tempfile::tempdir().unwrap();
+        let [link, open, new] = ["link", "open", "new/below"].map(|name| base.path().join(name));
+        let mode = |folder: &Path| fs::metadata(folder).unwrap().mode() & 0o777;
+        std::os::unix::fs::symlink(base.path(), &link).unwrap();
+        assert_eq!(first(&[link.clone(), new.clone()]).unwrap(), new);
+        assert_eq!(mode(&new), 0o700);
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(first(&[open.clone()]).unwrap(), open);
+        assert_eq!(mode(&open), 0o700);
+        let error = first(&[link, "/proc/none/at-all".into()]).unwrap_err().to_string();
+        assert!(error.contains("XDG_CACHE_HOME") && error.contains("at-all"), "{error}");
+    }
+}
