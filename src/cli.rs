@@ -1,5 +1,6 @@
 //! Every flag.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use strum::VariantArray;
 use crate::budget;
 use crate::cmd;
 pub use crate::cmd::own::OwnArgs;
+use crate::profile;
 use crate::search::StrategyName;
 use crate::settings::{Precision, Preset};
 
@@ -157,10 +159,16 @@ pub enum BaselineChoice {
     File(PathBuf),
 }
 
-impl From<&str> for BaselineChoice {
-    fn from(text: &str) -> Self {
-        let preset = <Preset as clap::ValueEnum>::from_str(text, false);
-        preset.map_or_else(|_| Self::File(text.into()), Self::Preset)
+impl From<OsString> for BaselineChoice {
+    fn from(word: OsString) -> Self {
+        let path = profile::located(PathBuf::from(&word));
+        match word.to_str().and_then(Preset::named) {
+            // A file of the user's own may be called like a processor.
+            Some(preset) if preset.to_string() == word.to_string_lossy() || !path.exists() => {
+                Self::Preset(preset)
+            }
+            _ => Self::File(path),
+        }
     }
 }
 

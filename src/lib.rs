@@ -33,6 +33,7 @@ pub mod durable;
 pub mod export;
 pub mod fleet;
 pub mod held;
+pub mod home;
 pub mod input;
 pub mod journal;
 pub mod launch;

@@ -23,7 +23,7 @@ use anyhow::{Context, Result, ensure};
 pub use sampling::{Sampling, sigmas};
 pub use tensors::Tensors;
 pub use text_encoder::{Activation, TextEncoderConfig};
-pub use tiling::{Grid, Tiling};
+pub use tiling::{Grid, Tiling, tile_and_stride};
 pub use transformer::TransformerConfig;
 pub use vae::{Scale, VaeConfig};
 

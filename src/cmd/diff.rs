@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use crate::profile::Profile;
+use crate::profile::{self, Profile};
 use crate::report::table::{Table, plain};
 
 /// Which profiles.
 #[derive(Debug, clap::Args)]
 pub struct DiffArgs {
-    /// The one.
-    #[arg(value_name = "PROFILE")]
+    /// The one profile, or a results folder with it.
+    #[arg(value_name = "PROFILE", value_parser = profile::file_argument())]
     one: PathBuf,
-    /// The other.
-    #[arg(value_name = "PROFILE")]
+    /// The other, likewise.
+    #[arg(value_name = "PROFILE", value_parser = profile::file_argument())]
     other: PathBuf,
     /// Prints the differences as JSON.
     #[arg(long)]

@@ -8,9 +8,10 @@ use clap::Args;
 use strum::VariantArray;
 
 use super::{print_json, terminal};
-use crate::launch::{Allocator, HugePages, MemoryPolicy};
+use crate::launch::{Allocator, HugePages, MemoryPolicy, probe_binding};
 use crate::machine::{CpuSet, Gpu, Machine, Roots, line};
 use crate::measure::ticks;
+use crate::settings::quota_cure;
 
 /// Looks for what makes measurements noisy or settings useless on this machine, and names cures.
 /// Changes nothing.
@@ -28,7 +29,7 @@ pub struct DoctorArgs {
 pub fn run(args: &DoctorArgs) -> Result<()> {
     let machine = Machine::detect()?;
     let mut findings = examine(&machine, &Roots::live());
-    findings.push(memory_policy(&machine));
+    findings.extend([binding(), memory_policy(&machine)]);
     if args.json {
         return print_json(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
     }
@@ -190,13 +191,13 @@ fn quota(machine: &Machine) -> Finding {
     let topic = "CPU quota";
     let Some(quota) = machine.limits.cpu_quota else { return Finding::fine(topic, "none") };
     let cpus = machine.allowed.len();
-    if quota >= cpus as f64 {
+    let Some(whole) = machine.quota_ceiling() else {
         return Finding::fine(topic, format!("{quota} CPUs' time, no less than the CPUs"));
-    }
+    };
     let found = format!("{quota} CPUs' time for {cpus} CPUs: threads above it are stopped in turn");
-    let whole = quota.max(1.0) as usize;
-    let cure = format!("give whole CPUs instead: docker run --cpuset-cpus with {whole} of them");
-    Finding::bad(topic, found, cure)
+    let whole_cpus =
+        || format!("give whole CPUs instead: docker run --cpuset-cpus with {whole} of them");
+    Finding::bad(topic, found, quota_cure(machine).unwrap_or_else(whole_cpus))
 }
 
 /// Share of the last ten seconds in which some task waited for a CPU.
@@ -246,6 +247,19 @@ fn allocators(roots: &Roots) -> Finding {
     }
     let cure = format!("sudo apt install {}", missing.join(" "));
     Finding::bad("allocators", format!("{found}: one may be faster than glibc's"), cure)
+}
+
+/// Whether this process may bind itself to CPUs at all.
+fn binding() -> Finding {
+    let topic = "CPU binding";
+    match probe_binding() {
+        Ok(()) => Finding::fine(topic, "can be set"),
+        Err(problem) => {
+            let cure = "allow sched_setaffinity in the container's seccomp profile \
+                        (docker run --security-opt seccomp=FILE)";
+            Finding::bad(topic, problem, cure)
+        }
+    }
 }
 
 /// Whether this process may set a memory policy at all.

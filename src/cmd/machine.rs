@@ -9,7 +9,7 @@ use clap::Args;
 use super::{Usage, print_json, terminal};
 use crate::launch::{self, Layout, MemoryMode};
 use crate::machine::{Machine, Occupant, rehearsed};
-use crate::profile::Profile;
+use crate::profile::{self, Profile};
 use crate::settings::{Baseline, Preset, Settings, quota_warning};
 
 /// Shows what this process may use of the machine.
@@ -22,7 +22,7 @@ pub struct MachineArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     svg: Option<PathBuf>,
     /// Adds who would run where under a profile.
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    #[arg(long, value_name = "FILE", conflicts_with = "json", value_parser = profile::file_argument())]
     profile: Option<PathBuf>,
     /// Which machine.
     #[command(flatten)]

@@ -171,11 +171,11 @@ fn versions(worker: Option<String>) -> [(&'static str, Value); 2] {
     [("worker", tool.into()), ("libtorch", libtorch.into())]
 }
 
-/// What of a machine decides which settings are fast and which can be had: not names, kernels and
-/// notes, which change without changing that.
+/// What of a machine decides which settings are fast and which can be had: not kernels and notes,
+/// which change without changing that. The host's name tells clones of one image apart.
 fn machine(then: &Machine, now: &Machine) -> Result<()> {
-    const DECIDING: [&str; 8] =
-        ["host_key", "cpu", "packages", "l3_groups", "cores", "allowed", "limits", "gpus"];
+    const DECIDING: [&str; 9] =
+        ["host_key", "host", "cpu", "packages", "l3_groups", "cores", "allowed", "limits", "gpus"];
     let (old, new) = (json(then), json(now));
     for field in DECIDING {
         same(&format!("machine.{field}"), &old[field], &new[field])?;

@@ -19,8 +19,8 @@ use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::Likeness;
 use crate::own::Yardstick;
-use crate::profile::Profile;
 use crate::profile::verification::{Finding, Verification};
+use crate::profile::{self, Here, Profile};
 use crate::report::number::percent;
 use crate::results::Folder;
 use crate::space::Values;
@@ -35,7 +35,8 @@ const EXIT_DRIFT: u8 = 5;
 /// What to verify.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The profile.
+    /// The profile, or a results folder with one.
+    #[arg(value_parser = profile::file_argument())]
     profile: PathBuf,
     /// Wall time for everything.
     #[arg(long, value_parser = budget::parse, default_value = "5m")]
@@ -77,7 +78,7 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let profile = args.signature.read(&args.profile)?;
     let machine = super::machine::here()?;
-    let likeness = profile.machine.fingerprint.compare(&machine.fingerprint());
+    let likeness = Here::of(&machine).likeness(&profile);
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;

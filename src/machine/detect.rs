@@ -235,6 +235,25 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_of_either_cgroup_version_bounds_the_threads() {
+        let mounts = "31 23 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+        let version_1 = [
+            ("proc/self/cgroup", "1:cpu:/job\n"),
+            ("proc/self/mountinfo", mounts),
+            ("sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", "199999\n"),
+            ("sys/fs/cgroup/cpu/job/cpu.cfs_period_us", "100000\n"),
+        ];
+        let machine = seen(&version_1);
+        assert_eq!((machine.limits.cpu_quota, machine.thread_limit()), (Some(1.99999), 2));
+        let machine =
+            seen(&[&CPUSET[..], &[("sys/fs/cgroup/job/cpu.max", "50000 100000\n")]].concat());
+        assert_eq!((machine.limits.cpu_quota, machine.quota_ceiling()), (Some(0.5), Some(1)));
+        let machine =
+            seen(&[&CPUSET[..], &[("sys/fs/cgroup/job/cpu.max", "max 100000\n")]].concat());
+        assert_eq!((machine.limits.cpu_quota, machine.thread_limit()), (None, 8));
+    }
+
+    #[test]
     fn one_bound_thread_does_not_hide_the_process_mask_and_a_one_cpu_mask_is_told_of() {
         let one = ("proc/self/task/1/status", "Cpus_allowed_list:\t3\n");
         let wide = ("proc/self/task/2/status", "Cpus_allowed_list:\t0-15\n");

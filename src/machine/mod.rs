@@ -16,6 +16,7 @@ mod oom;
 mod os_set;
 mod picture;
 mod processor;
+mod quota;
 mod rehearsal;
 mod roots;
 mod sensors;
@@ -185,31 +186,6 @@ impl Machine {
     /// How many physical cores this process may use.
     pub fn core_count(&self) -> usize {
         self.usable_cores().count()
-    }
-
-    /// How many threads can run at once: the allowed CPUs, under the quota's whole part, at least 1.
-    pub fn thread_limit(&self) -> usize {
-        self.allowed.len().min(self.quota())
-    }
-
-    /// The threads that a quota lets run at once, at least 1, where it allows fewer than the CPUs.
-    pub fn quota_ceiling(&self) -> Option<usize> {
-        Some(self.quota()).filter(|&threads| threads < self.allowed.len())
-    }
-
-    /// The quota of the process's cgroup as it is now, in CPU seconds a second; `None` without.
-    pub fn quota_now(roots: &Roots) -> Option<f64> {
-        cgroup::Cgroup::read(roots).limits.cpu_quota
-    }
-
-    /// How many cores can be busy at once: those that this process may use, under the quota's
-    /// whole part, at least 1.
-    pub fn core_limit(&self) -> usize {
-        self.core_count().min(self.quota()).max(1)
-    }
-
-    fn quota(&self) -> usize {
-        self.limits.cpu_quota.map_or(usize::MAX, |quota| quota.max(1.0) as usize)
     }
 
     /// Nodes on which this process may allocate; where a description tells no memory sizes, those

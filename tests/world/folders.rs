@@ -22,8 +22,10 @@ const SPACE: &str = include_str!("../../search-spaces/pipeline.toml");
 /// One made-up tune.
 #[derive(Clone, Debug)]
 pub struct MadeUp {
-    /// The folder's name, and the host's.
+    /// The folder's name.
     pub name: String,
+    /// The host's name.
+    pub host: String,
     /// The same for folders of one machine.
     pub host_key: String,
     /// What the processor calls itself.
@@ -50,6 +52,7 @@ impl MadeUp {
     pub fn new(name: &str, topology: &str) -> Self {
         Self {
             name: name.to_owned(),
+            host: name.to_owned(),
             host_key: name.to_owned(),
             model_name: "Made-up CPU".to_owned(),
             topology: topology.to_owned(),
@@ -63,7 +66,7 @@ impl MadeUp {
 
     fn machine(&self) -> Machine {
         let mut machine = Machine::from_synthetic(&self.topology).unwrap();
-        machine.host.clone_from(&self.name);
+        machine.host.clone_from(&self.host);
         machine.host_key.clone_from(&self.host_key);
         machine.cpu.model.clone_from(&self.model_name);
         "6.1.0".clone_into(&mut machine.kernel);
