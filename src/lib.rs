@@ -39,6 +39,7 @@ pub mod machine;
 pub mod measure;
 pub mod odds;
 pub mod own;
+pub mod ownership;
 pub mod preprocess;
 pub mod profile;
 pub mod ranking;
