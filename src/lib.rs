@@ -20,6 +20,7 @@
 //! space and the journal in that folder is derived from these three. The README has the glossary.
 
 pub mod architecture;
+mod ask;
 pub mod budget;
 pub mod calibrate;
 pub mod cli;
