@@ -40,7 +40,7 @@ pub fn space() -> Result<Space> {
 
 /// A candidate's knobs by name.
 pub fn named(space: &Space, candidate: &wan22_tune::space::Candidate) -> Values {
-    space.named(candidate).map(|(name, value)| (name.to_owned(), Value::clone(value))).collect()
+    space.named(candidate).map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
 thread_local! {
