@@ -2,7 +2,7 @@
 """Real tunes of a command of known cost, several at a time: they sleep and take hardly any CPU.
 
     cargo build --release --no-default-features --bin wan22-tune --example noisy-job
-    python benches/commands.py [--tunes 16] [--budget 40s] [--jobs 8] [--wall] [--bin target/release]
+    python benches/commands/tunes.py [--tunes 16] [--budget 40s] [--jobs 8] [--wall] [--bin target/release]
                                [--tables nothing,power,self-test] [--only growth]
 
 `nothing` tunes a job whose settings change nothing, under each kind of noise, and counts false
