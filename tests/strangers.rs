@@ -52,7 +52,8 @@ fn a_pipe_that_nobody_writes_to_and_a_device_without_end_are_refused() {
     fs::write(world.path().join("m.pt"), "PK\x03\x04").unwrap();
     let zero = Path::new("/dev/zero");
     let results = committed("results/2026-11-29-vm");
-    let results = results.to_str().unwrap();
+    let profile = results.join("profile.json");
+    let [results, profile] = [&results, &profile].map(|path| path.to_str().unwrap());
     for special in [&fifo, zero] {
         let file = special.to_str().unwrap();
         for line in [
@@ -66,6 +67,7 @@ fn a_pipe_that_nobody_writes_to_and_a_device_without_end_are_refused() {
             &["--dry-run", "--module", file, "--inputs", "1"],
             &["--budget", "1s", "--warm-start", file, "--", "true"],
             &["report", results, "--splice", file],
+            &["profiles", "verify", "--signature", file, "--allowed-signers", file, profile],
         ] {
             let (status, _, said) = tuner(&world, &words(line), b"");
             assert!([1, 2].contains(&status), "{line:?}: {status} {said}");
