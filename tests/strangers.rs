@@ -52,7 +52,8 @@ fn a_pipe_that_nobody_writes_to_and_a_device_without_end_are_refused() {
     fs::write(world.path().join("m.pt"), "PK\x03\x04").unwrap();
     let zero = Path::new("/dev/zero");
     let results = committed("results/2026-11-29-vm");
-    let results = results.to_str().unwrap();
+    let profile = results.join("profile.json");
+    let [results, profile] = [&results, &profile].map(|path| path.to_str().unwrap());
     for special in [&fifo, zero] {
         let file = special.to_str().unwrap();
         for line in [
@@ -66,6 +67,7 @@ fn a_pipe_that_nobody_writes_to_and_a_device_without_end_are_refused() {
             &["--dry-run", "--module", file, "--inputs", "1"],
             &["--budget", "1s", "--warm-start", file, "--", "true"],
             &["report", results, "--splice", file],
+            &["profiles", "verify", "--signature", file, "--allowed-signers", file, profile],
         ] {
             let (status, _, said) = tuner(&world, &words(line), b"");
             assert!([1, 2].contains(&status), "{line:?}: {status} {said}");
@@ -235,4 +237,29 @@ fn names_that_are_not_utf_8_work_or_are_named() {
     let line = [word("--budget"), word("5s"), word("--"), word("cat"), folder.as_os_str()];
     let (status, _, said) = tuner(&world, &line, b"");
     assert!(status == 2 && said.contains("not UTF-8"), "{status}: {said}");
+}
+
+#[test]
+fn a_tune_in_a_folder_whose_name_is_not_utf_8_ends_and_goes_on() {
+    let world = World::new();
+    let results = OsStr::from_bytes(b"r\xe9sultats");
+    let word = OsStr::new;
+    // With nothing to choose from it has nothing to search and to confirm.
+    let space = "schema = 1\nname = \"one\"\nwhy = \"\"\n\
+                 [knob.matmul_precision]\nwhy = \"\"\nvalues = [\"highest\"]\n";
+    fs::write(world.path().join("one.toml"), space).unwrap();
+    let tail = ["--budget", "10m", "--space", "one.toml", "--", "true"].map(word);
+    let line = [&[word("--results"), results][..], &tail].concat();
+    let (status, _, said) = tuner(&world, &line, b"");
+    assert_eq!(status, 0, "{said}");
+    let folders = fs::read_dir(world.path().join(results)).unwrap();
+    let folder = folders.map(|entry| entry.unwrap().path()).next().unwrap();
+    assert!(folder.join("profile.json").is_file(), "{said}");
+    let profile = folder.join("profile.json");
+    let more = [word("resume"), folder.as_os_str()];
+    let exec = [word("exec"), word("--profile"), profile.as_os_str(), word("--"), word("true")];
+    for line in [&more[..], &exec] {
+        let (status, _, said) = tuner(&world, line, b"");
+        assert_eq!(status, 0, "{line:?}: {said}");
+    }
 }

@@ -9,14 +9,23 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::input;
+
 /// What a signature is for: one over anything else proves nothing about a profile.
 pub const NAMESPACE: &str = "wan22-tune";
+
+/// A signature, and a list of who may sign, is a page of text.
+const LARGEST_BYTES: u64 = 16 << 20;
 
 /// Who signed `text`, among those that `signers` allows.
 ///
 /// # Errors
-/// Nobody did, or ssh-keygen is missing.
+/// Nobody did, a file is none, or ssh-keygen is missing.
 pub fn signer(text: &str, signature: &Path, signers: &Path) -> Result<String> {
+    for file in [signature, signers] {
+        // ssh-keygen would wait for a pipe, and read a device without end.
+        input::bytes(file, LARGEST_BYTES).with_context(|| file.display().to_string())?;
+    }
     let files = |command: &mut Command| {
         command.arg("-s").arg(signature).arg("-f").arg(signers);
     };

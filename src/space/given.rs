@@ -41,7 +41,7 @@ impl Space {
     /// Resolves a file and leaves out the values that this machine can't have.
     ///
     /// # Errors
-    /// As [`Space::resolve`], and a word that no knob knows.
+    /// As [`Space::resolve`]; a value that no knob knows; a baseline that this machine can't run.
     pub fn for_machine(
         file: &SpaceFile,
         machine: &Machine,
@@ -49,6 +49,9 @@ impl Space {
         workload: &Workload,
         experts: bool,
     ) -> Result<Self, SpaceError> {
+        if let Some(problem) = absent(&baseline.knobs, machine) {
+            return Err(SpaceError { place: "baseline".to_owned(), problem });
+        }
         let mut given = Given::of(machine, baseline, workload);
         given.facts.insert("expert".to_owned(), experts.into());
         let mut space = Self::resolve(file, given, experts)?;
@@ -105,7 +108,12 @@ fn refusal(
         .or_else(|| unless(knobs.omp_places.exists(machine), "it would be a single place here"))
         .or_else(|| unless(knobs.onednn_isa.limits(machine), "no limit on this processor"))
         .or_else(|| unless(knobs.mkl_dispatch.is_choice(machine), "not an AMD processor"));
-    // What a machine that is only planned for has installed, nobody knows.
+    Ok(by_machine.or_else(|| absent(&knobs, machine)))
+}
+
+/// What these settings need and this machine has not installed. What a machine that is only planned
+/// for has, nobody knows.
+fn absent(knobs: &Knobs, machine: &Machine) -> Option<String> {
     let is_here = machine.source == Source::Live;
-    Ok(by_machine.or_else(|| knobs.refusal(&Roots::live()).filter(|_| is_here)))
+    is_here.then(|| knobs.refusal(&Roots::live())).flatten()
 }
