@@ -117,15 +117,68 @@ fn assert_environment(profile: &Profile, got: &BTreeMap<String, String>) {
     for (knob, value) in &profile.candidate {
         assert_eq!(got[&handover::variable(knob)], value.to_string());
     }
+    for (tile, stride) in [("TILE_SIZE", "TILE_STRIDE"), ("VAE_TILE_SIZE", "VAE_TILE_STRIDE")] {
+        let pixels = |name: &str| got[&format!("WAN22_{name}")].parse::<u32>().unwrap();
+        assert_eq!(pixels(stride), pixels(tile) / 4 * 3 / 16 * 16, "{stride}");
+    }
 }
 
 const POLLUTED: [(&str, &str); 3] =
     [("OMP_NUM_THREADS", "77"), ("OMP_PROC_BIND", "true"), ("KMP_AFFINITY", "x y")];
 
+/// Takes the test for libraries out of a script, for machines that lack them.
+fn without_library_test(exported: &Exported) {
+    let lines = exported.text.lines().filter(|line| !line.contains("is installed here"));
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    fs::write(&exported.path, text).unwrap();
+}
+
+/// A profile whose launch loads this library.
+fn with_library(library: &str) -> Profile {
+    let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:2 pu:1").unwrap();
+    let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
+    let made = "2026-11-24T10:00:00Z".to_owned();
+    let mut profile = Profile::new(&machine, &baseline, &baseline.knobs, made).unwrap();
+    profile.launch.environment.insert("LD_PRELOAD".to_owned(), library.to_owned());
+    profile
+}
+
+#[test]
+fn scripts_stop_with_a_line_where_their_library_is_absent() {
+    // What this machine has can't be told; a file of that name is in none of the folders.
+    let profile = with_library("libmimalloc.so.2");
+    for (dialect, program) in
+        [(Dialect::Slurm, "srun"), (Dialect::Numactl, "numactl"), (Dialect::Sh, "taskset")]
+    {
+        let exported = export(&profile, dialect, "job.sh", &[]);
+        let nowhere = exported.text.replace("/libmimalloc", "/absent/libmimalloc");
+        fs::write(&exported.path, nowhere).unwrap();
+        let folder = stand_in(&exported, program, "echo it ran");
+        let path = format!("{folder}:/usr/bin:/bin");
+        let script = exported.path.display().to_string();
+        let arguments = match dialect {
+            Dialect::Sh => vec!["-c".to_owned(), format!(". '{script}'")],
+            _ => vec![script, "true".to_owned()],
+        };
+        let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+        let output = run("bash", &arguments, &[("PATH", path.as_str())]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(125), "{dialect}: {said}");
+        let expected =
+            "wan22-tune: no libmimalloc.so.2 is installed here (Debian: libmimalloc2.0)\n";
+        assert_eq!((said.as_str(), output.stdout.len()), (expected, 0), "{dialect}");
+    }
+    let unit = export(&profile, Dialect::Systemd, "wan22.conf", &[]).text;
+    let asserted = unit.lines().filter(|line| line.starts_with("AssertPathExists="));
+    assert!(asserted.clone().count() > 0, "{unit}");
+    assert!(asserted.into_iter().all(|line| line.ends_with("/libmimalloc.so.2")), "{unit}");
+}
+
 #[test]
 fn bash_and_sh_source_what_the_profile_says_and_forget_the_rest() {
     for_all(|profile| {
         let exported = export(profile, Dialect::Sh, "profile.sh", &[]);
+        without_library_test(&exported);
         for shell in ["bash", "sh"] {
             // The stand-in says what it is asked for: these CPUs are another machine's.
             let folder = stand_in(&exported, "taskset", "echo \"$2\" >&2");
@@ -231,6 +284,7 @@ fn a_batch_script_and_a_numactl_script_start_the_command_as_the_profile_says() {
         for (dialect, program) in [(Dialect::Slurm, "srun"), (Dialect::Numactl, "numactl")] {
             let odd = ["printf", "%s|", "a b", "it's", "$HOME", "\"", "*", ""];
             let exported = export(profile, dialect, "job.sh", &odd);
+            without_library_test(&exported);
             // It says what it was asked for, then becomes the command, as the real one does.
             let script = "printf '%s\\0' \"$@\" > \"$0.asked\"\nenv -0 > \"$0.env\"\n\
                           while [ \"$1\" != printf ]; do shift; done\nexec \"$@\"";
@@ -324,7 +378,13 @@ fn python_reads_the_same_values_and_the_same_allow_list() {
         assert_eq!(held["ENVIRONMENT"], json!(launch.environment));
         assert_eq!(held["CPUS"], json!(cpus));
         assert_eq!(held["MEMORY"][0], launch.memory.mode());
-        assert_eq!(held["SETTINGS"], json!(profile.optimal_settings));
+        let mut settings = json!(profile.optimal_settings);
+        let sides = [profile.optimal_settings.tile_size, profile.optimal_settings.vae_tile_size];
+        let strides = sides.map(|[side, _]| [side / 4 * 3 / 16 * 16; 2]);
+        settings["tile_stride"] = json!(strides[0]);
+        settings["vae_tile_stride"] = json!(strides[1]);
+        assert_eq!(held["SETTINGS"], settings);
+        assert_eq!(held["HANDED"]["WAN22_TILE_STRIDE"], strides[0][0].to_string());
         assert_eq!(held["KNOBS"], json!(profile.candidate));
         assert_eq!(held["WORKERS"], json!(profile.workers));
         let allowed: BTreeMap<_, _> = environment::allowed().collect();

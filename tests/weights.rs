@@ -245,6 +245,6 @@ fn other_layouts_are_pointed_to_the_right_folder() {
 #[test]
 fn a_job_for_another_model_names_the_right_one() {
     let (status, error) = Model::new().plan_of("i2v-a14b");
-    let cure = "like ti2v-5b's, and the job is for i2v-a14b: give --workload i2v or t2v";
+    let cure = "the job is for i2v-a14b, and these are ti2v-5b's: --workload i2v or --workload t2v";
     assert!(status == Some(2) && error.contains(cure), "{error}");
 }

@@ -23,7 +23,7 @@ use anyhow::{Context, Result, ensure};
 pub use sampling::{Sampling, sigmas};
 pub use tensors::Tensors;
 pub use text_encoder::{Activation, TextEncoderConfig};
-pub use tiling::{Grid, Tiling};
+pub use tiling::{Grid, Tiling, tile_and_stride};
 pub use transformer::TransformerConfig;
 pub use vae::{Scale, VaeConfig};
 
@@ -100,6 +100,15 @@ impl Model {
             }
         };
         Architecture { transformer, vae, text_encoder, sampling }
+    }
+
+    /// The released model that is built as `parts` are, whatever their sizes.
+    pub fn of(parts: &Architecture) -> Self {
+        match (parts.expands_timesteps(), parts.takes_condition()) {
+            (true, _) => Self::Ti2v5b,
+            (false, true) => Self::I2vA14b,
+            (false, false) => Self::T2vA14b,
+        }
     }
 }
 

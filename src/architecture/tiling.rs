@@ -110,6 +110,14 @@ impl Tiling {
     }
 }
 
+/// The side and the stride of square tiles of `side` pixels: whole latent pixels, a quarter of each
+/// tile overlapping the next as in the reference. Another stride leaves seams or loses rows, since
+/// the reference cuts latents and pixels apart by it.
+pub fn tile_and_stride(side: i64, ratio: i64) -> [i64; 2] {
+    let whole = |pixels: i64| (pixels / ratio).max(1) * ratio;
+    [whole(side), whole(whole(side) / 4 * 3)]
+}
+
 fn or_default(size: Option<i64>, default: i64) -> i64 {
     size.filter(|&size| size != 0).unwrap_or(default)
 }
@@ -165,6 +173,39 @@ mod tests {
 
     fn read(stride: &str) -> Result<Tiling, serde_json::Error> {
         serde_json::from_str(&format!(r#"{{"tile_sample_stride_height": {stride}}}"#))
+    }
+
+    #[test]
+    fn a_stride_is_three_quarters_of_a_tile_in_whole_latent_pixels() {
+        for (side, ratio, expected) in [
+            (512, 16, [512, 384]),
+            (384, 16, [384, 288]),
+            (128, 16, [128, 96]),
+            (96, 16, [96, 64]),
+            (96, 8, [96, 72]),
+            (64, 16, [64, 48]),
+            (8, 16, [16, 16]),
+        ] {
+            assert_eq!(tile_and_stride(side, ratio), expected, "{side} of {ratio}");
+        }
+    }
+
+    /// diffusers walks over latents by `stride // ratio` and keeps `stride // patch_size` rows of
+    /// each tile: rows are lost or doubled where these are not the same part of the picture.
+    #[test]
+    fn strides_that_are_handed_over_keep_every_row_in_both_vaes() {
+        for (config, patch) in [(VaeConfig::wan21(), 1), (VaeConfig::wan22(), 2)] {
+            for side in [64, 96, 128, 192, 256, 384, 512] {
+                let [tile, stride] = tile_and_stride(side, 16);
+                let decoded = Tiling::square(tile, stride).decoding(&config).unwrap();
+                assert_eq!(decoded.scaled(decoded.stride[0]), decoded.crop[0], "{side}");
+                assert_eq!(decoded.scaled(decoded.tile[0]), tile / patch, "{side}");
+                let encoded = Tiling::square(tile / patch, stride / patch).encoding(&config);
+                let encoded = encoded.unwrap();
+                assert_eq!(encoded.scaled(encoded.stride[0]), encoded.crop[0], "{side}");
+                assert_eq!(encoded.tile[0] * patch, tile, "{side}: true pixels after patching");
+            }
+        }
     }
 
     /// `enable_tiling` says that strides are floats, and then takes them for counts of pixels.

@@ -2,20 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use rustix::process::{getpid, set_child_subreaper};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::job::Job;
-use super::{Usage, cache, job, terminal};
+use super::{Usage, cache, job, own, signals, terminal};
 use crate::architecture::Model;
 use crate::cli::BenchArgs;
+use crate::held;
 use crate::machine::Machine;
 use crate::measure::Repetitions;
 use crate::measure::process::Programs;
 use crate::own::Own;
+use crate::ownership::Owners;
 use crate::preprocess::images::{Pictures, photographs};
 use crate::settings::Baseline;
 use crate::tune::Bench;
@@ -43,11 +43,22 @@ pub fn set_up(
         let cure = "build it with `make build`, or name it with --worker FILE";
         return Err(Usage(format!("{}: no such program; {cure}", worker.display())).into());
     }
+    if args.worker.is_none() && worker.is_file() {
+        let trusted = Owners::root_and_user().alone_can_write(worker);
+        trusted.map_err(|problem| {
+            Usage(format!("{problem}: take the rights away from others, or name it with --worker"))
+        })?;
+    }
     if bench.own.is_none() && args.images.is_none() {
         // Generated pictures are made once for ever: no tune pays for them.
         bench.images = photographs(&cache::folder()?, PICTURES)?;
     }
-    bench.stop = watch_signals()?;
+    if bench.programs.worker.is_file() {
+        held::hold(&bench.programs.worker)?;
+    }
+    bench.stop = signals::watch()?;
+    // Orphans of trials become children of this process, so that none survives its trial.
+    set_child_subreaper(Some(getpid())).context("becoming the reaper of trials")?;
     Ok((bench, job))
 }
 
@@ -83,6 +94,7 @@ pub fn plan(
         machine,
         baseline,
     };
+    own::fits(bench.own.as_ref(), bench.memory_bytes).map_err(Usage)?;
     let smallest = job.smallest();
     bench.settings(&smallest, &bench.baseline.knobs).map_err(|problem| {
         let cure = "give more, or another job with --workload (vae-decode and encode need less)";
@@ -98,6 +110,7 @@ fn memory_bytes(args: &BenchArgs, machine: &Machine) -> u64 {
 
 fn programs(args: &BenchArgs) -> Result<Programs> {
     let tuner = std::env::current_exe().context("finding this program")?;
+    held::hold_this_program(&tuner)?;
     let worker = args.worker.clone().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
     Ok(Programs { tuner, worker })
 }
@@ -112,22 +125,6 @@ fn pictures(args: &BenchArgs) -> Result<Vec<PathBuf>> {
     terminal::tell(&format!("--images {}: {pictures}", folder.display()));
     // The worker has a working folder of its own.
     Ok(pictures.paths.iter().map(std::path::absolute).collect::<Result<_, _>>()?)
-}
-
-/// The first SIGINT or SIGTERM sets the flag that is returned; the second ends the program.
-/// Orphans of trials become children of this process, so that none survives its trial.
-///
-/// # Errors
-/// The kernel refuses.
-fn watch_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // This order: the second signal finds the flag set by the first.
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;
-        signal_hook::flag::register(signal, stop.clone())?;
-    }
-    set_child_subreaper(Some(getpid())).context("becoming the reaper of trials")?;
-    Ok(stop)
 }
 
 /// A folder for launch files and frames that goes away with the value.

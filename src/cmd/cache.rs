@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::geteuid;
 
+use crate::home::Home;
+
 const NAME: &str = "wan22-tune";
 
 /// The first of the places where it may lie that is, or can be made, private.
@@ -16,20 +18,15 @@ const NAME: &str = "wan22-tune";
 /// # Errors
 /// None is; names the last that was tried.
 pub fn folder() -> Result<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    first(&places(named("XDG_CACHE_HOME"), named("HOME")))
+    first(&places(Home::of_user().cache))
 }
 
-/// By the XDG base directories; without a home, where services keep theirs, and the folder for
-/// temporary files.
-fn places(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Vec<PathBuf> {
-    let given = |folder: Option<PathBuf>| folder.filter(|folder| folder.is_absolute());
+/// The user's cache; without one, where services keep theirs, and the folder for temporary files.
+fn places(cache: Option<PathBuf>) -> Vec<PathBuf> {
     let user = geteuid();
-    let home = given(home).map(|home| home.join(".cache"));
     let system = user.is_root().then(|| PathBuf::from("/var/cache"));
-    let bases = [given(xdg), home, system].into_iter().flatten();
     let own = std::env::temp_dir().join(format!("{NAME}-{}", user.as_raw()));
-    bases.map(|base| base.join(NAME)).chain([own]).collect()
+    cache.into_iter().chain(system).map(|base| base.join(NAME)).chain([own]).collect()
 }
 
 fn first(places: &[PathBuf]) -> Result<PathBuf> {
@@ -70,15 +67,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_home_that_is_empty_or_relative_is_none() {
-        let plain = places(None, None);
-        for odd in ["", "relative", "."] {
-            assert_eq!(places(Some(odd.into()), Some(odd.into())), plain);
-        }
-        let given = places(Some("/x".into()), Some("/h".into()));
-        assert_eq!(given[..2], [PathBuf::from("/x/wan22-tune"), "/h/.cache/wan22-tune".into()]);
-        assert_eq!(given[2..], plain);
-        let last = plain.last().unwrap().file_name().unwrap().to_str().unwrap();
+    fn without_a_home_it_lies_where_services_keep_theirs_or_under_a_name_of_the_user() {
+        let given = places(Some("/h/.cache".into()));
+        assert_eq!(given[0], PathBuf::from("/h/.cache/wan22-tune"));
+        assert_eq!(given[1..], places(None));
+        let last = given.last().unwrap().file_name().unwrap().to_str().unwrap();
         assert_eq!(last, format!("wan22-tune-{}", geteuid().as_raw()));
     }
 

@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use crate::profile::Profile;
+use crate::profile::{self, Profile};
 use crate::report::table::{Table, plain};
 
 /// Which profiles.
 #[derive(Debug, clap::Args)]
 pub struct DiffArgs {
-    /// The one.
-    #[arg(value_name = "PROFILE")]
+    /// The one profile, or a results folder with it.
+    #[arg(value_name = "PROFILE", value_parser = profile::file_argument())]
     one: PathBuf,
-    /// The other.
-    #[arg(value_name = "PROFILE")]
+    /// The other, likewise.
+    #[arg(value_name = "PROFILE", value_parser = profile::file_argument())]
     other: PathBuf,
     /// Prints the differences as JSON.
     #[arg(long)]
@@ -32,7 +32,7 @@ pub fn run(args: &DiffArgs) -> Result<()> {
     if args.json {
         let entry = |(at, one, other): &Difference| json!({ "at": at, "one": one, "other": other });
         let entries: Vec<Value> = differences.iter().map(entry).collect();
-        return super::print(&format!("{}\n", serde_json::to_string_pretty(&entries)?));
+        return super::print_json(&format!("{}\n", serde_json::to_string_pretty(&entries)?));
     }
     super::terminal::show(&text(&differences))
 }

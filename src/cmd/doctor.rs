@@ -1,16 +1,23 @@
 //! `doctor`: read-only advice before a run.
 
+mod allocation;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
+use allocation::Allocation;
 use anyhow::Result;
 use clap::Args;
+use jiff::Timestamp;
 use strum::VariantArray;
 
-use super::{print, terminal};
-use crate::launch::{Allocator, HugePages, MemoryPolicy};
+use super::{print_json, terminal};
+use crate::budget;
+use crate::launch::{Allocator, HugePages, MemoryPolicy, probe_binding};
 use crate::machine::{CpuSet, Gpu, Machine, Roots, line};
 use crate::measure::ticks;
+use crate::settings::quota_cure;
 
 /// Looks for what makes measurements noisy or settings useless on this machine, and names cures.
 /// Changes nothing.
@@ -19,6 +26,9 @@ pub struct DoctorArgs {
     /// Prints the findings as JSON.
     #[arg(long)]
     json: bool,
+    /// The wall time of the tune that is planned, to hold it against the end of a scheduler's job.
+    #[arg(long, value_name = "TIME", value_parser = budget::parse)]
+    budget: Option<Duration>,
 }
 
 /// Prints the findings.
@@ -28,9 +38,12 @@ pub struct DoctorArgs {
 pub fn run(args: &DoctorArgs) -> Result<()> {
     let machine = Machine::detect()?;
     let mut findings = examine(&machine, &Roots::live());
-    findings.push(memory_policy(&machine));
+    findings.extend([binding(), memory_policy(&machine)]);
+    let job = Allocation::of_process();
+    findings
+        .extend(job.iter().flat_map(|job| job.examine(&machine, args.budget, Timestamp::now())));
     if args.json {
-        return print(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
+        return print_json(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
     }
     terminal::show(&text(&findings))
 }
@@ -190,13 +203,13 @@ fn quota(machine: &Machine) -> Finding {
     let topic = "CPU quota";
     let Some(quota) = machine.limits.cpu_quota else { return Finding::fine(topic, "none") };
     let cpus = machine.allowed.len();
-    if quota >= cpus as f64 {
+    let Some(whole) = machine.quota_ceiling() else {
         return Finding::fine(topic, format!("{quota} CPUs' time, no less than the CPUs"));
-    }
+    };
     let found = format!("{quota} CPUs' time for {cpus} CPUs: threads above it are stopped in turn");
-    let whole = quota.max(1.0) as usize;
-    let cure = format!("give whole CPUs instead: docker run --cpuset-cpus with {whole} of them");
-    Finding::bad(topic, found, cure)
+    let whole_cpus =
+        || format!("give whole CPUs instead: docker run --cpuset-cpus with {whole} of them");
+    Finding::bad(topic, found, quota_cure(machine).unwrap_or_else(whole_cpus))
 }
 
 /// Share of the last ten seconds in which some task waited for a CPU.
@@ -246,6 +259,19 @@ fn allocators(roots: &Roots) -> Finding {
     }
     let cure = format!("sudo apt install {}", missing.join(" "));
     Finding::bad("allocators", format!("{found}: one may be faster than glibc's"), cure)
+}
+
+/// Whether this process may bind itself to CPUs at all.
+fn binding() -> Finding {
+    let topic = "CPU binding";
+    match probe_binding() {
+        Ok(()) => Finding::fine(topic, "can be set"),
+        Err(problem) => {
+            let cure = "allow sched_setaffinity in the container's seccomp profile \
+                        (docker run --security-opt seccomp=FILE)";
+            Finding::bad(topic, problem, cure)
+        }
+    }
 }
 
 /// Whether this process may set a memory policy at all.

@@ -1,34 +1,37 @@
 //! `exec`: becomes a command, launched as a profile says.
 
-use std::collections::BTreeMap;
+mod choice;
+
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Args;
 
-use super::profiles::PlaceArgs;
+use super::profiles::{PlaceArgs, job_name};
 use super::signature::SignatureArgs;
 use super::terminal;
-use crate::launch::{self, EXIT_NOT_APPLIED, Launch, Supervision, handover};
-use crate::machine::{Likeness, Machine};
-use crate::profile::{Profile, Store};
-use crate::settings::{Baseline, Preset};
-use crate::space::Value;
+use crate::launch::{self, EXIT_NOT_APPLIED, Supervision, handover};
+use crate::profile;
 
 /// Which profile, and which command.
 #[derive(Debug, Args)]
 pub struct ExecArgs {
     /// The profile to launch with.
     #[arg(long, value_name = "FILE", required_unless_present = "auto", conflicts_with = "auto")]
+    #[arg(value_parser = profile::file_argument())]
     profile: Option<PathBuf>,
-    /// Takes the profile of this machine that `wan22-tune profiles list` marks; where there is none,
-    /// or none that is not refused, it warns and takes the baseline. A signature is of one file: it
-    /// needs --profile.
+    /// Takes the profile of this machine that `wan22-tune profiles list` marks; where it can't be
+    /// applied, the next best; where none can, it warns and takes the baseline. A signature is of
+    /// one file: it needs --profile.
     #[arg(long, conflicts_with = "signature")]
     auto: bool,
+    /// Lets --auto take profiles of this job only, such as i2v, or the word that `wan22-tune
+    /// profiles use --job` was given.
+    #[arg(long, value_name = "NAME", requires = "auto", value_parser = job_name)]
+    job: Option<String>,
     /// Who has to have signed it.
     #[command(flatten)]
     signature: SignatureArgs,
@@ -75,105 +78,9 @@ fn launch(args: &ExecArgs) -> Result<Infallible> {
     if let Some(parent) = args.supervisor {
         launch::supervise(Supervision { parent })?;
     }
-    let chosen = choose(args)?;
-    let applied = launch::apply(&chosen.launch, !args.without_memory_policy)?;
+    let (choice, applied) = choice::apply(args)?;
     if !args.quiet {
-        terminal::tell(&format!("wan22-tune exec: {}: {applied}", chosen.source));
+        terminal::tell(&format!("wan22-tune exec: {}: {applied}", choice.source));
     }
-    launch::exec(&applied, &chosen.handed, &args.command)
-}
-
-/// What to launch with, and where it comes from.
-struct Chosen {
-    launch: Launch,
-    handed: BTreeMap<String, String>,
-    source: String,
-}
-
-fn choose(args: &ExecArgs) -> Result<Chosen> {
-    let machine = Machine::detect_host()?;
-    if let Some(file) = &args.profile {
-        return from_profile(args, file, args.signature.read(file)?, &machine);
-    }
-    let store = args.place.store();
-    // Who is refused is told of: the fleet's image is then not what somebody thinks.
-    let entries = store.entries(&machine);
-    for entry in &entries {
-        if let Err(problem) = &entry.profile {
-            terminal::tell(&format!("wan22-tune exec: {problem:#}"));
-        }
-    }
-    match store.pick(&entries, &machine.fingerprint()) {
-        Some((path, profile)) => from_profile(args, path, profile.clone(), &machine),
-        None => baseline(args, &store),
-    }
-}
-
-fn from_profile(
-    args: &ExecArgs,
-    file: &Path,
-    profile: Profile,
-    machine: &Machine,
-) -> Result<Chosen> {
-    let likeness = machine.fingerprint().compare(&profile.machine.fingerprint);
-    // A cpuset may have fewer CPUs than the machine on which the same profile was made.
-    let fits = || profile.agrees(machine).is_ok() && launch::bind(&profile.launch.cpus).is_ok();
-    if args.adapt && (likeness == Likeness::Different || !fits()) {
-        return adapted(args, file, &profile, machine);
-    }
-    ensure!(
-        likeness != Likeness::Different || args.force,
-        "{} was made on {}, a machine of another shape: tune here, add --adapt to fit it to \
-         this one, or --force to apply it as it stands",
-        file.display(),
-        profile.machine.host
-    );
-    if likeness != Likeness::Different {
-        profile.agrees(machine).with_context(|| format!("profile {}", file.display()))?;
-    }
-    let handed = handed(args, &profile.candidate, Some(file))?;
-    let source = format!("{} ({likeness})", file.display());
-    Ok(Chosen { launch: profile.launch, handed, source })
-}
-
-/// What the command finds in its environment besides the launch.
-fn handed(
-    args: &ExecArgs,
-    candidate: &BTreeMap<String, Value>,
-    file: Option<&Path>,
-) -> Result<BTreeMap<String, String>> {
-    let mut handed = handover::variables(candidate);
-    if let Some(file) = file {
-        handed.insert(args.profile_env.clone(), handover::path(file)?);
-    }
-    Ok(handed)
-}
-
-fn adapted(args: &ExecArgs, file: &Path, profile: &Profile, machine: &Machine) -> Result<Chosen> {
-    let proven = launch::proven(machine.clone());
-    let adapted = profile.adapt(&proven).map_err(anyhow::Error::msg);
-    let adapted =
-        adapted.with_context(|| format!("profile {} does not fit this machine", file.display()))?;
-    for change in &adapted.changes {
-        terminal::tell(&format!("wan22-tune exec: adapted {change}"));
-    }
-    let host = &profile.machine.host;
-    let source = format!("{} (of {host}, adapted, never measured here)", file.display());
-    let handed = handed(args, &adapted.knobs.values(), Some(file))?;
-    Ok(Chosen { launch: Launch::of(&adapted.settings), handed, source })
-}
-
-fn baseline(args: &ExecArgs, store: &Store) -> Result<Chosen> {
-    let folders: Vec<String> = store.folders().iter().map(|f| f.display().to_string()).collect();
-    terminal::tell(&format!(
-        "wan22-tune exec: warning: no profile for this machine in {}; launching with the baseline. \
-         Tune here, then `wan22-tune profiles use FILE`",
-        folders.join(", ")
-    ));
-    let machine = launch::proven(Machine::detect()?);
-    let baseline = Baseline::fit(Preset::detect(&machine), &machine);
-    let settings = baseline.knobs.resolve(&machine).map_err(anyhow::Error::msg)?;
-    let source = format!("the baseline {}", baseline.preset);
-    let handed = handed(args, &baseline.knobs.values(), None)?;
-    Ok(Chosen { launch: Launch::of(&settings), handed, source })
+    launch::exec(&applied, &choice.handed, &args.command)
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::Usage;
 use crate::durable;
 use crate::export::{Dialect, Export};
-use crate::profile::Profile;
+use crate::profile::{self, Profile};
 
 /// What to write.
 #[derive(Debug, Args)]
@@ -19,8 +19,8 @@ pub struct ExportArgs {
     /// Writes to a file instead of stdout; it is replaced at once, as a textfile collector wants.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The profile.
-    #[arg(value_name = "PROFILE")]
+    /// The profile, or a results folder with one.
+    #[arg(value_name = "PROFILE", value_parser = profile::file_argument())]
     profile: PathBuf,
     /// The command that the exported file starts, for systemd, k8s, slurm and numactl.
     #[arg(last = true, value_name = "COMMAND")]

@@ -57,7 +57,7 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let name = &args.workload;
     let text = super::built_in_or_file("workload", name, &BUILT_IN)?;
     let file = WorkloadFile::parse(&text);
-    let file = file.map_err(|problem| Usage(format!("workload {name}: {problem}")))?;
+    let file = file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
     Ok(match args.objective {
         Objective::Throughput => file.at_least(baseline.knobs.batch_size),
         Objective::Latency => file.one_clip(),
@@ -75,26 +75,26 @@ pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile,
     };
     let parts = Architecture::open(folder, &job.rung(0).models(), job.rung(0).model);
     let parts = parts.map_err(|error| Usage(format!("--weights {error:#}")))?;
-    let other = other_job(job.rung(0).model, &parts);
-    let job =
-        job.cut_to(&parts).map_err(|problem| Usage(format!("--weights: {problem}{other}")))?;
+    let job = cut(job, &parts).map_err(|problem| Usage(format!("--weights: {problem}")))?;
     weights::check(folder, &job, &parts).map_err(|error| Usage(format!("--weights {error:#}")))?;
     Ok((job, parts))
 }
 
-/// The job to give instead, where these models are not of the kind that the job is for.
-fn other_job(model: Model, parts: &Architecture) -> String {
-    let (found, jobs) = match (parts.expands_timesteps(), parts.takes_condition()) {
-        (true, _) => (Model::Ti2v5b, "i2v or t2v"),
-        (_, true) => (Model::I2vA14b, "i2v-a14b"),
-        _ => (Model::T2vA14b, "t2v-a14b"),
-    };
-    if found == model {
-        return String::new();
-    }
-    format!(
-        "; these weights are like {found}'s, and the job is for {model}: give --workload {jobs}"
-    )
+/// The job no deeper than these models are.
+///
+/// # Errors
+/// The size that they can't run, and the job for them where this one is another model's.
+fn cut(job: WorkloadFile, parts: &Architecture) -> Result<WorkloadFile, String> {
+    let (meant, theirs) = (job.rung(0).model, Model::of(parts));
+    job.cut_to(parts).map_err(|problem| {
+        let jobs = match theirs {
+            Model::Ti2v5b => "i2v or --workload t2v",
+            Model::T2vA14b => "t2v-a14b",
+            Model::I2vA14b => "i2v-a14b",
+        };
+        let cure = format!("; the job is for {meant}, and these are {theirs}'s: --workload {jobs}");
+        if meant == theirs { problem } else { problem + cure.as_str() }
+    })
 }
 
 /// The baseline that was asked for, or the one that people would copy for this machine, as far as
@@ -128,8 +128,9 @@ pub fn baseline(
 fn from_file(fitted: Baseline, path: &Path, machine: &Machine) -> Result<Baseline, String> {
     let presets = "no preset (5995wx, rtx4080, generic), and as a file";
     let text = profile::text(path).map_err(|problem| format!("{presets}: {problem:#}"))?;
-    let (baseline, notes) =
-        fitted.from_file(&text, machine).map_err(|refusal| refusal.to_string())?;
+    let (baseline, notes) = fitted
+        .from_file(profile::unmarked(&text), machine)
+        .map_err(|refusal| refusal.to_string())?;
     for note in notes {
         terminal::tell(&format!("wan22-tune: --baseline {}: {note}", path.display()));
     }
@@ -142,4 +143,30 @@ pub fn fix(file: &mut SpaceFile, args: &JobArgs) {
     let numbers = ["precision", "matmul_precision"];
     let fixed = if args.precision.is_some() { &numbers[..] } else { &[] };
     fixed.iter().for_each(|knob| drop(file.knob.remove(*knob)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(job: &str, weights: Model) -> String {
+        let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == job).unwrap();
+        let file = WorkloadFile::parse(text).unwrap();
+        cut(file, &weights.architecture()).unwrap_err()
+    }
+
+    #[test]
+    fn weights_of_another_model_than_the_jobs_name_their_own_job() {
+        let small = refused("i2v-a14b", Model::Ti2v5b);
+        assert!(small.contains("height is 720: give a multiple of 32"), "{small}");
+        assert!(
+            small.ends_with("these are ti2v-5b's: --workload i2v or --workload t2v"),
+            "{small}"
+        );
+        for job in ["t2v", "t2v-a14b"] {
+            let condition = refused(job, Model::I2vA14b);
+            assert!(condition.contains("denoises around an image"), "{condition}");
+            assert!(condition.ends_with("i2v-a14b's: --workload i2v-a14b"), "{condition}");
+        }
+    }
 }

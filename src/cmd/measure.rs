@@ -12,7 +12,7 @@ use crate::budget;
 use crate::cli::{BaselineChoice, BenchArgs, JobArgs, OwnArgs};
 use crate::lock::Lock;
 use crate::own::Yardstick;
-use crate::profile::Profile;
+use crate::profile::{self, Profile};
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::{MIN_PSNR_DB, Order, Rig};
 use crate::workload;
@@ -25,7 +25,8 @@ pub struct MeasureArgs {
         long,
         value_name = "FILE",
         required_unless_present = "baseline",
-        conflicts_with = "baseline"
+        conflicts_with = "baseline",
+        value_parser = profile::file_argument()
     )]
     profile: Option<PathBuf>,
     /// Measures a preset or the WAN22 system optimizer's profile; the preset for this machine when
@@ -72,7 +73,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
     bench.scratch = scratch.path().to_owned();
     (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
-    let _lock = Lock::take(args.bench.wait)?;
+    let _lock = Lock::take(args.bench.wait, &bench.stop)?;
     let workload = match &job {
         Job::Pipeline(file) => file.rung(args.size),
         Job::Own(_) => job.smallest(),

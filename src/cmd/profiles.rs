@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 use super::signature::SignatureArgs;
 use super::{Usage, print, terminal};
 use crate::launch::environment;
-use crate::machine::{Fingerprint, Likeness, Machine};
-use crate::profile::{Entry, Profile, Store, likeness};
+use crate::machine::{Likeness, Machine};
+use crate::profile::{self, Entry, FileName, Here, Profile, Store};
 
 /// Which profiles.
 #[derive(Debug, Args)]
@@ -48,16 +48,26 @@ enum Verb {
         /// A file, or the beginning of a name in the list.
         profile: Option<String>,
     },
-    /// Copies a profile into the first folder, named by its machine's fingerprint.
+    /// Copies a profile into the first folder, named by its machine's fingerprint and its job, in
+    /// the place of the one of the same machine and job.
     Use {
-        /// The profile.
+        /// The profile, or a results folder with one.
+        #[arg(value_parser = profile::file_argument())]
         profile: PathBuf,
+        /// The job that it is kept for, instead of the one that it was tuned for: a word of your
+        /// own, which `wan22-tune exec --auto --job` takes.
+        #[arg(long, value_name = "NAME", value_parser = job_name)]
+        job: Option<String>,
+        /// Replaces a profile that proves more.
+        #[arg(long)]
+        force: bool,
     },
     /// Prints the JSON schema of a profile.
     Schema,
     /// Checks each file, and whether those of this machine can be launched here; or one file.
     Verify {
-        /// The profile; all that are kept without it.
+        /// The profile, or a results folder with one; all that are kept without it.
+        #[arg(value_parser = profile::file_argument())]
         profile: Option<PathBuf>,
         /// Who has to have signed it.
         #[command(flatten)]
@@ -74,23 +84,59 @@ pub fn run(args: &ProfilesArgs) -> Result<()> {
     match &args.verb {
         Verb::List => list(&store),
         Verb::Show { profile } => show(&store, profile.as_deref()),
-        Verb::Use { profile } => {
-            let path = store.put(&Profile::read(profile)?)?;
-            print(&format!("{}\n", path.display()))
-        }
+        Verb::Use { profile, job, force } => keep(&store, profile, job.as_deref(), *force),
         Verb::Schema => print(&Profile::schema()),
         Verb::Verify { profile: None, .. } => verify(&store),
         Verb::Verify { profile: Some(path), signature } => verify_one(path, signature),
     }
 }
 
+/// A job's name as it can stand in a file's name.
+///
+/// # Errors
+/// It is none.
+pub fn job_name(name: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if begins && name.len() <= 64 && name.chars().all(is_plain) {
+        return Ok(name.to_owned());
+    }
+    Err("type at most 64 letters, digits, dots, dashes and underscores, such as i2v".to_owned())
+}
+
+/// Keeps a profile, unless it proves less than the one whose place it would take.
+fn keep(store: &Store, file: &Path, job: Option<&str>, force: bool) -> Result<()> {
+    let profile = Profile::read(file)?;
+    let replaced = store.replaced(&profile, job, &Machine::detect_host()?)?;
+    for old in &replaced {
+        let place = old.path.display();
+        let Ok(kept) = &old.profile else {
+            terminal::tell(&format!("wan22-tune: replaces {place}, which is refused"));
+            continue;
+        };
+        let made = kept.timestamp.get(..10).unwrap_or_default();
+        if profile.proof().is_less_than(&kept.proof()) && !force {
+            bail!(Usage(format!(
+                "{place} of {made} proves more ({}) than {} ({}): add --force to replace it, or \
+                 --job NAME to keep both",
+                kept.proof(),
+                file.display(),
+                profile.proof()
+            )));
+        }
+        terminal::tell(&format!("wan22-tune: replaces {place} of {made} ({})", kept.proof()));
+    }
+    print(&format!("{}\n", store.put(&profile, job, &replaced)?.display()))
+}
+
 fn list(store: &Store) -> Result<()> {
     let machine = Machine::detect_host()?;
-    let here = machine.fingerprint();
+    let here = Here::of(&machine);
     let mut entries = store.entries(&machine);
-    let picked = store.pick(&entries, &here).map(|(path, _)| path.to_owned());
-    let order =
-        |entry: &Entry| entry.profile.as_ref().map_or(Likeness::Different, |p| likeness(p, &here));
+    let picked = best(store, &machine).map(|(path, _)| path);
+    let order = |entry: &Entry| {
+        entry.profile.as_ref().map_or(Likeness::Different, |profile| here.likeness(profile))
+    };
     entries.sort_by_key(order);
     let mut text = String::new();
     if entries.is_empty() {
@@ -104,6 +150,9 @@ fn list(store: &Store) -> Result<()> {
     for entry in &entries {
         let mark = if Some(&entry.path) == picked.as_ref() { "*" } else { " " };
         let _ = writeln!(text, "{mark} {}", line(entry, &here));
+        if let Some(quota) = quota_note(entry, &machine, &here) {
+            let _ = writeln!(text, "    {quota}; `wan22-tune exec --adapt` fits the counts");
+        }
     }
     if picked.is_some() {
         text += "* is what `wan22-tune exec --auto` takes here.\n";
@@ -111,12 +160,24 @@ fn list(store: &Store) -> Result<()> {
     terminal::show(&text)
 }
 
-fn line(entry: &Entry, here: &Fingerprint) -> String {
+/// What `exec --auto` tries first.
+fn best(store: &Store, machine: &Machine) -> Option<(PathBuf, Profile)> {
+    store.ranked(machine, None).find_map(|entry| Some((entry.path, entry.profile.ok()?)))
+}
+
+/// What is wrong with a profile of this machine under the quota that this process has.
+fn quota_note(entry: &Entry, machine: &Machine, here: &Here) -> Option<String> {
+    let profile = entry.profile.as_ref().ok()?;
+    let is_ours = here.likeness(profile) != Likeness::Different;
+    profile.quota_mismatch(machine).filter(|_| is_ours)
+}
+
+fn line(entry: &Entry, here: &Here) -> String {
     let name = stem(&entry.path);
     match &entry.profile {
         Err(problem) => format!("{name:33}  refused: {problem:#}"),
         Ok(profile) => {
-            let what = likeness(profile, here);
+            let what = here.likeness(profile);
             let host = &profile.machine.host;
             let made = profile.timestamp.get(..10).unwrap_or_default();
             let cpu = &profile.hardware_profile.cpu_model;
@@ -141,17 +202,18 @@ fn stem(path: &Path) -> String {
 fn show(store: &Store, wanted: Option<&str>) -> Result<()> {
     let machine = Machine::detect_host()?;
     let (path, profile) = match wanted {
-        Some(file) if Path::new(file).exists() => (file.into(), Profile::read(file.as_ref())?),
+        Some(file) if Path::new(file).exists() => {
+            let file = profile::located(file.into());
+            let profile = Profile::read(&file)?;
+            (file, profile)
+        }
         Some(name) => named(store, name, &machine)?,
         None => {
-            let entries = store.entries(&machine);
-            let picked = store.pick(&entries, &machine.fingerprint());
             let cure = "no profile for this machine: tune, then `wan22-tune profiles use FILE`";
-            let (path, profile) = picked.context(cure)?;
-            (path.to_owned(), profile.clone())
+            best(store, &machine).context(cure)?
         }
     };
-    terminal::show(&text(&path, &profile, &machine.fingerprint()))
+    terminal::show(&text(&path, &profile, &Here::of(&machine)))
 }
 
 fn named(store: &Store, name: &str, here: &Machine) -> Result<(PathBuf, Profile)> {
@@ -165,7 +227,7 @@ fn named(store: &Store, name: &str, here: &Machine) -> Result<(PathBuf, Profile)
     }
 }
 
-fn text(path: &Path, profile: &Profile, here: &Fingerprint) -> String {
+fn text(path: &Path, profile: &Profile, here: &Here) -> String {
     let launch = &profile.launch;
     let hardware = &profile.hardware_profile;
     let evidence = profile.evidence.as_ref();
@@ -175,7 +237,7 @@ fn text(path: &Path, profile: &Profile, here: &Fingerprint) -> String {
     let mut text = String::new();
     for (what, words) in [
         ("file", path.display().to_string()),
-        ("machine", format!("{} ({})", profile.machine.host, likeness(profile, here))),
+        ("machine", format!("{} ({})", profile.machine.host, here.likeness(profile))),
         ("processor", format!("{}, {} cores", hardware.cpu_model, hardware.cpu_cores)),
         ("made", format!("{} by {}", profile.timestamp, profile.tool)),
         ("verdict", verdict),
@@ -200,7 +262,7 @@ fn text(path: &Path, profile: &Profile, here: &Fingerprint) -> String {
 
 fn verify(store: &Store) -> Result<()> {
     let machine = Machine::detect_host()?;
-    let here = machine.fingerprint();
+    let here = Here::of(&machine);
     let (mut text, mut bad) = (String::new(), 0);
     let entries = store.entries(&machine);
     for entry in &entries {
@@ -223,27 +285,32 @@ fn verify(store: &Store) -> Result<()> {
 fn verify_one(path: &Path, signature: &SignatureArgs) -> Result<()> {
     let profile = signature.read(path)?;
     let machine = Machine::detect_host()?;
-    let words = launchable(&profile, &machine, &machine.fingerprint()).map_err(anyhow::Error::msg);
+    let words = launchable(&profile, &machine, &Here::of(&machine)).map_err(anyhow::Error::msg);
     let words = words.with_context(|| format!("profile {}", path.display()))?;
     terminal::show(&format!("{}: {words}\n", path.display()))
 }
 
 /// Whether a kept file is called as its machine.
 fn well_named(profile: &Profile, path: &Path) -> Result<(), String> {
-    let expected = crate::profile::file_name(&profile.machine.fingerprint);
-    if path.file_name().is_some_and(|name| *name != *expected) {
-        return Err(format!("it is called otherwise than its machine: {expected}"));
-    }
-    Ok(())
+    let fingerprint = &profile.machine.fingerprint;
+    let is_named = FileName::parse(path).is_some_and(|name| {
+        name.shape == fingerprint.shape && name.identity == fingerprint.identity
+    });
+    let expected = FileName::of(profile, None);
+    is_named
+        .then_some(())
+        .ok_or_else(|| format!("it is called otherwise than its machine: {expected}"))
 }
 
 /// Whether a good profile would start here, in words.
-fn launchable(profile: &Profile, machine: &Machine, here: &Fingerprint) -> Result<String, String> {
-    let what = likeness(profile, here);
+fn launchable(profile: &Profile, machine: &Machine, here: &Here) -> Result<String, String> {
+    let what = here.likeness(profile);
     if what == Likeness::Different {
         return Ok("good, for another machine".to_owned());
     }
     profile.agrees(machine).map_err(|refusal| refusal.to_string())?;
     environment::resolved(&profile.launch.environment)?;
-    Ok(format!("good, {what}"))
+    let quota = profile.quota_mismatch(machine);
+    let quota = quota.map(|quota| format!("; but {quota}, or launch it with --adapt"));
+    Ok(format!("good, {what}{}", quota.unwrap_or_default()))
 }

@@ -32,6 +32,6 @@ impl SignatureArgs {
             let who = signature::signer(&text, signed, signers).with_context(place)?;
             terminal::tell(&format!("wan22-tune: {} is signed by {who}", path.display()));
         }
-        Profile::parse(&text).with_context(place)
+        Profile::parse(profile::unmarked(&text)).with_context(place)
     }
 }

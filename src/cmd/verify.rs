@@ -19,8 +19,8 @@ use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::Likeness;
 use crate::own::Yardstick;
-use crate::profile::Profile;
 use crate::profile::verification::{Finding, Verification};
+use crate::profile::{self, Here, Profile};
 use crate::report::number::percent;
 use crate::results::Folder;
 use crate::space::Values;
@@ -35,7 +35,8 @@ const EXIT_DRIFT: u8 = 5;
 /// What to verify.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The profile.
+    /// The profile, or a results folder with one.
+    #[arg(value_parser = profile::file_argument())]
     profile: PathBuf,
     /// Wall time for everything.
     #[arg(long, value_parser = budget::parse, default_value = "5m")]
@@ -77,7 +78,7 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let profile = args.signature.read(&args.profile)?;
     let machine = super::machine::here()?;
-    let likeness = profile.machine.fingerprint.compare(&machine.fingerprint());
+    let likeness = Here::of(&machine).likeness(&profile);
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
@@ -90,7 +91,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let workload = workload(&profile, &job, yardstick);
     let workload = workload.map_err(|cure| Usage(format!("{}: {cure}", place())))?;
     bench.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let _lock = Lock::take(args.bench.wait)?;
+    let _lock = Lock::take(args.bench.wait, &bench.stop)?;
     let scratch = bench::scratch(&std::env::temp_dir())?;
     bench.scratch = scratch.path().to_owned();
     (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
@@ -133,7 +134,7 @@ fn finish(
     }
     if args.json {
         let value = value(verification, workload, elsewhere.is_none());
-        super::print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+        super::print_json(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
     }
     match &verification.finding {
         Finding::Failed(problem) => bail!("the profile fails here: {problem}"),

@@ -7,6 +7,7 @@
 mod containers;
 mod env;
 mod kubernetes;
+mod libraries;
 mod numactl;
 mod preamble;
 mod prometheus;
@@ -91,8 +92,13 @@ impl Export<'_> {
     /// The launch's environment, and what hands each knob's value to the command as trials had it.
     fn environment(&self) -> BTreeMap<String, String> {
         let mut environment = self.launch().environment.clone();
-        environment.extend(handover::variables(&self.profile.candidate));
+        environment.extend(self.handed());
         environment
+    }
+
+    /// What hands each knob's value to the command.
+    fn handed(&self) -> BTreeMap<String, String> {
+        handover::variables(&self.profile.candidate, self.profile.latent_ratio())
     }
 
     /// The environment for processes of this host: libraries are the system's own files.

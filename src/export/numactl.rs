@@ -21,7 +21,8 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     words.extend(set.iter().map(|(name, value)| shell_word(&format!("{name}={value}"))));
     words.push(command(export));
     let (preamble, start) = (export.preamble(&notes), words.join(" \\\n    "));
-    Ok(format!("#!/bin/sh\n{preamble}{}{start} \"$@\"\n", forgetting()))
+    let test = export.library_test("exit")?;
+    Ok(format!("#!/bin/sh\n{preamble}{test}{}{start} \"$@\"\n", forgetting()))
 }
 
 /// `numactl` with its flags and the command. `--all` looks beyond a mask that this process happens

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::Export;
-use crate::launch::{MemoryPolicy, environment, library};
+use crate::launch::{MemoryPolicy, environment, handover, library};
+use crate::profile::Profile;
 
 /// The file with its data left out.
 const TEMPLATE: &str = include_str!("template.py");
@@ -25,8 +26,9 @@ pub(super) fn text(export: &Export<'_>) -> String {
         ("ENVIRONMENT", plain(&launch.environment)),
         ("CPUS", plain(&cpus)),
         ("MEMORY", plain(&(policy, nodes))),
-        ("SETTINGS", plain(&profile.optimal_settings)),
+        ("SETTINGS", settings(profile)),
         ("KNOBS", plain(&profile.candidate)),
+        ("HANDED", plain(&export.handed())),
         ("WORKERS", plain(&profile.workers)),
         ("ALLOWED", Value::Object(allowed)),
         ("NOT_INHERITED", plain(&environment::not_inherited())),
@@ -36,6 +38,15 @@ pub(super) fn text(export: &Export<'_>) -> String {
     }
     let preamble = export.preamble(&["Python 3.8 or newer; nothing else is needed.".to_owned()]);
     format!("#!/usr/bin/env python3\n{preamble}{}", TEMPLATE.replacen(DATA, &data, 1))
+}
+
+/// The optimal settings, and the strides that belong to their tiles.
+fn settings(profile: &Profile) -> Value {
+    let mut settings = plain(&profile.optimal_settings);
+    for (name, stride) in handover::strides(&profile.candidate, profile.latent_ratio()) {
+        settings[name] = plain(&[stride; 2]);
+    }
+    settings
 }
 
 fn plain(value: &impl serde::Serialize) -> Value {

@@ -15,7 +15,8 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
         notes.push("In a container that takes --cap-add SYS_NICE.".to_owned());
     }
     notes.extend(export.packages());
-    let mut text = export.preamble(&notes) + forgetting().as_str();
+    let mut text = export.preamble(&notes) + export.library_test("return")?.as_str();
+    text += forgetting().as_str();
     for (name, value) in export.host_environment()? {
         text.push_str(&format!("export {name}={}\n", shell_word(&value)));
     }

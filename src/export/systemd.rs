@@ -1,6 +1,7 @@
 //! `systemd`: a drop-in for a service, or a whole unit around a command.
 
 use super::Export;
+use super::libraries::places;
 use crate::launch::{MemoryPolicy, environment};
 
 pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
@@ -13,9 +14,7 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     let policy = policy(&export.launch().memory, &mut notes);
     notes.extend(export.packages());
     let mut text = export.preamble(&notes);
-    if !export.command.is_empty() {
-        text += "[Unit]\nDescription=Wan 2.2\n\n";
-    }
+    text += &unit(export)?;
     text += "[Service]\n";
     text += &format!("CPUAffinity=\nCPUAffinity={}\n{policy}", export.launch().cpus);
     let set = export.host_environment()?;
@@ -29,6 +28,24 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
         text += &format!("ExecStart={}\n", command(export.command)?);
     }
     Ok(text)
+}
+
+/// The unit's own section: what the service is, and the libraries without which it must not start.
+fn unit(export: &Export<'_>) -> Result<String, String> {
+    let mut lines = String::new();
+    if !export.command.is_empty() {
+        lines += "Description=Wan 2.2\n";
+    }
+    let (here, elsewhere): (Vec<String>, Vec<String>) =
+        export.libraries()?.into_iter().partition(|file| file.contains('/'));
+    for file in here {
+        lines += &format!("AssertPathExists={}\n", file.replace('%', "%%"));
+    }
+    // systemd takes one list of which one has to hold: of several libraries, for the first.
+    for place in elsewhere.first().map(|name| places(name)).unwrap_or_default() {
+        lines += &format!("AssertPathExists=|{place}\n");
+    }
+    Ok(if lines.is_empty() { lines } else { format!("[Unit]\n{lines}\n") })
 }
 
 /// The memory policy's lines; what systemd has no word for is told of in `notes`.

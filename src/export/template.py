@@ -10,9 +10,10 @@ program with this file, which becomes it:
 
     python3 wan22_profile.py generate.py --prompt …
     python3 wan22_profile.py -m my.module …
+    python3 wan22_profile.py -c "import generate" …
 
-What a program has to use by itself is in SETTINGS (tile and batch sizes, offloading), KNOBS
-(`precision`, …) and WORKERS. `read_back()` says what holds now, `NOTES` what could not be applied.
+What a program has to use by itself is in SETTINGS (tile sizes and strides in pixels, batch sizes,
+offloading), KNOBS (`precision`, …) and WORKERS. `read_back()` says what holds now, `NOTES` what could not be applied.
 """
 
 import ctypes
@@ -22,6 +23,7 @@ import platform
 import re
 import runpy
 import sys
+import types
 
 # The data: filled in by wan22-tune.
 
@@ -115,7 +117,7 @@ def _change(environment):
         del environment[name]
     environment.update(ENVIRONMENT)
     # How programs learn of knobs that only they can apply.
-    environment.update({"WAN22_" + knob.upper(): str(value) for knob, value in KNOBS.items()})
+    environment.update(HANDED)
 
 
 def _note_what_is_too_late():
@@ -180,11 +182,34 @@ def _library(name):
             while True:
                 state = os.stat(part)
                 if state.st_uid != 0 or state.st_mode & 0o022:
-                    sys.exit(f"{part}: others than root may write to it, so it is not loaded")
+                    _refuse(f"{part}: others than root may write to it, so it is not loaded", 125)
                 if part == "/":
                     return file
                 part = os.path.dirname(part)
-    sys.exit(f"{name} is not installed")
+    _refuse(f"{name} is not installed", 125)
+
+
+def _refuse(words, status=2):
+    print(f"wan22 profile: {words}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _expect_program(arguments):
+    """What can't be started is told before anything is applied, with Python's own status."""
+    first = arguments[0]
+    if first in ("-m", "-c"):
+        if len(arguments) < 2:
+            _refuse(f"{first} needs a {'module' if first == '-m' else 'command'} after it")
+    elif first.startswith("-"):
+        _refuse(f"{first}: type Python's own options before this file: python3 {first} {__file__} …")
+    elif not os.path.exists(first):
+        _refuse(f"{first}: no such file: type a script, -m MODULE or -c CODE after {__file__}")
+
+
+def _run_code(code):
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    exec(compile(code, "<string>", "exec"), main.__dict__)
 
 
 def _main(arguments):
@@ -194,6 +219,7 @@ def _main(arguments):
         sys.exit(__doc__)
     if arguments[0] != _STARTED:
         check()
+        _expect_program(arguments)
         environment = dict(os.environ)
         _change(environment)
         if "LD_PRELOAD" in environment:
@@ -207,6 +233,10 @@ def _main(arguments):
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    elif arguments[0] == "-c":
+        sys.argv = ["-c"] + arguments[2:]
+        sys.path[0] = ""
+        _run_code(arguments[1])
     else:
         sys.argv = arguments
         sys.path[0] = os.path.dirname(os.path.abspath(arguments[0]))

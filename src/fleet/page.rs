@@ -54,7 +54,7 @@ fn gains(fleet: &Fleet) -> Gains {
 }
 
 fn head(fleet: &Fleet) -> Markup {
-    let (runs, kinds) = (fleet.members.len(), relation::shapes(&fleet.members));
+    let (runs, kinds) = (fleet.members.len(), relation::machines(&fleet.members));
     html! {
         header {
             p.kind { "wan22-tune compare" }

@@ -155,13 +155,17 @@ fn different(members: &[Member]) -> Vec<Shipped<'_>> {
     profiles
 }
 
+/// A machine with its limits, a job and its size.
+type Key<'a> = [&'a str; 4];
+
 /// What makes trials of two folders trials of one machine, one job and one size of it.
-fn machine(member: &Member) -> [&str; 3] {
-    [&member.traits.fingerprint.identity, &member.job, &member.workload]
+fn machine(member: &Member) -> Key<'_> {
+    let traits = &member.traits;
+    [&traits.fingerprint.identity, &traits.class, &member.job, &member.workload]
 }
 
-fn same_machines(members: &[Member]) -> BTreeMap<[&str; 3], Vec<usize>> {
-    let mut same: BTreeMap<[&str; 3], Vec<usize>> = BTreeMap::new();
+fn same_machines(members: &[Member]) -> BTreeMap<Key<'_>, Vec<usize>> {
+    let mut same: BTreeMap<Key<'_>, Vec<usize>> = BTreeMap::new();
     for (i, member) in members.iter().enumerate() {
         same.entry(machine(member)).or_default().push(i);
     }

@@ -37,12 +37,19 @@ pub struct Wording {
 /// One member for each shape of machine: the same machine measured twice is no second witness.
 fn witnesses(members: &[Member]) -> Vec<&Member> {
     let mut seen = BTreeSet::new();
-    members.iter().filter(|m| seen.insert((&m.traits.fingerprint.shape, &m.job))).collect()
+    members.iter().filter(|m| seen.insert((&m.traits.class, &m.job))).collect()
 }
 
-/// How many machines of different shape there are.
+/// How many machines of different shape or limits there are.
 pub fn shapes(members: &[Member]) -> usize {
-    members.iter().map(|member| &member.traits.fingerprint.shape).collect::<BTreeSet<_>>().len()
+    members.iter().map(|member| &member.traits.class).collect::<BTreeSet<_>>().len()
+}
+
+/// How many machines there are; one that was measured under other limits counts as another.
+pub fn machines(members: &[Member]) -> usize {
+    let key =
+        |member: &Member| (member.traits.fingerprint.identity.clone(), member.traits.class.clone());
+    members.iter().map(key).collect::<BTreeSet<_>>().len()
 }
 
 /// The correlations of all knobs of numbers and all properties that vary, the strongest first;

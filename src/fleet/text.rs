@@ -18,7 +18,7 @@ pub fn text(fleet: &Fleet) -> String {
     let mut text = count(fleet.members.len(), "run");
     text.push_str(&format!(
         " on {}\n",
-        count(relation::shapes(&fleet.members), "different machine")
+        count(relation::machines(&fleet.members), "different machine")
     ));
     text.push_str(&section("", &tables::gains(fleet)));
     text.push_str(&format!(

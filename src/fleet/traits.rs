@@ -33,6 +33,8 @@ pub struct Traits {
     pub kernel: String,
     /// What tells it from others.
     pub fingerprint: Fingerprint,
+    /// The same for machines of one shape, allowed CPUs, quota and GPUs.
+    pub class: String,
 }
 
 impl Traits {
@@ -53,6 +55,7 @@ impl Traits {
             isa: machine.cpu.isa.clone(),
             kernel: machine.kernel.clone(),
             fingerprint: machine.fingerprint(),
+            class: machine.class(),
         }
     }
 

@@ -223,6 +223,10 @@ pub fn bind(cpus: &CpuSet) -> io::Result<()> {
     if cpus.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no CPUs"));
     }
+    // Where the call is forbidden, what holds already does.
+    if bound().is_ok_and(|bound| bound == *cpus) {
+        return Ok(());
+    }
     syscalls::set_affinity(cpus)?;
     // The kernel silently drops CPUs outside of the cgroup's cpuset.
     let granted = bound()?;
@@ -231,6 +235,29 @@ pub fn bind(cpus: &CpuSet) -> io::Result<()> {
     } else {
         Err(io::Error::other(format!("asked for CPUs {cpus}, the kernel granted {granted}")))
     }
+}
+
+/// Why binding failed and what helps, in words.
+pub(super) fn cure(error: &io::Error) -> &'static str {
+    if matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS)) {
+        "the kernel forbids the call sched_setaffinity: a seccomp profile or sandbox does so; allow \
+         it, or start the command without this program under what `wan22-tune export` writes"
+    } else {
+        "the cgroup's cpuset decides which CPUs there are; --adapt finds others"
+    }
+}
+
+/// Whether this process may bind itself at all, found out by binding a thread to the CPUs that it
+/// has.
+///
+/// # Errors
+/// What is wrong, with the cure.
+pub fn probe_binding() -> Result<(), String> {
+    let words = |error: io::Error| format!("{error}: {}", cure(&error));
+    let cpus = bound().map_err(words)?;
+    let bind = move || syscalls::set_affinity(&cpus);
+    let tried = std::thread::Builder::new().spawn(bind).map_err(words)?.join();
+    tried.unwrap_or_else(|_| Err(io::Error::other("the probe itself failed"))).map_err(words)
 }
 
 /// The CPUs on which the calling thread may run.

@@ -43,6 +43,18 @@ pub struct Applied {
     environment: BTreeMap<String, String>,
 }
 
+impl Applied {
+    /// The environment of `launch` in a process whose CPUs and memory policy stay as they are.
+    ///
+    /// # Errors
+    /// A library that is missing, or that somebody else could have put there.
+    pub fn as_inherited(launch: &Launch) -> Result<Self> {
+        let environment = environment::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
+        let cpus = affinity::bound().unwrap_or_else(|_| launch.cpus.clone());
+        Ok(Self { cpus, asked: None, memory: MemoryPolicy::read().ok(), environment })
+    }
+}
+
 impl fmt::Display for Applied {
     /// One line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,9 +76,9 @@ impl fmt::Display for Applied {
 /// What could not be applied, with the cure.
 pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
     let environment = environment::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
-    affinity::bind(&launch.cpus).with_context(|| {
-        let within = "the cgroup's cpuset decides which CPUs there are; --adapt finds others";
-        format!("binding to CPUs {} ({within})", launch.cpus)
+    affinity::bind(&launch.cpus).map_err(|error| {
+        let cure = affinity::cure(&error);
+        anyhow::Error::new(error).context(format!("binding to CPUs {} ({cure})", launch.cpus))
     })?;
     if memory {
         set_policy(&launch.memory)?;
@@ -99,7 +111,7 @@ fn set_policy(policy: &MemoryPolicy) -> Result<()> {
 /// Why the command can't start. Never returns otherwise.
 pub fn exec(
     applied: &Applied,
-    handed: &BTreeMap<String, String>,
+    handed: &BTreeMap<String, OsString>,
     command: &[OsString],
 ) -> Result<Infallible> {
     let Some((program, arguments)) = command.split_first() else {

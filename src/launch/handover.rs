@@ -4,12 +4,15 @@
 //! is launched finds the path of its profile in one variable, and each knob's value in another.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-
-use anyhow::{Context, Result};
 
 use super::environment;
+use crate::architecture::tile_and_stride;
+use crate::settings::Knobs;
 use crate::space::Value;
+
+/// Pixels a latent pixel of VAE 2.2. Its tiles and strides also are whole latent pixels of VAE 2.1,
+/// which has 8.
+pub const LARGEST_RATIO: i64 = 16;
 
 /// The variable with the profile's path, unless another is asked for.
 pub const PROFILE: &str = "WAN22_PROFILE";
@@ -34,19 +37,24 @@ pub fn variable(knob: &str) -> String {
     format!("WAN22_{}", knob.to_ascii_uppercase())
 }
 
-/// The variables that hand over `candidate`, whose names are those of knobs.
-pub fn variables(candidate: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
-    candidate.iter().map(|(knob, value)| (variable(knob), value.to_string())).collect()
+/// The variables that hand over `candidate`, whose names are those of knobs. A tile comes with its
+/// stride in pixels: `WAN22_TILE_STRIDE` beside `WAN22_TILE_SIZE`, for a VAE of `ratio` pixels a
+/// latent pixel.
+pub fn variables(candidate: &BTreeMap<String, Value>, ratio: i64) -> BTreeMap<String, String> {
+    let values = candidate.iter().map(|(knob, value)| (variable(knob), value.to_string()));
+    let strides = strides(candidate, ratio);
+    let strides = strides.into_iter().map(|(name, stride)| (variable(name), stride.to_string()));
+    values.chain(strides).collect()
 }
 
-/// The profile's path as a command finds it, whatever its working folder.
-///
-/// # Errors
-/// The working folder is gone, so that the path has no absolute form.
-pub fn path(profile: &Path) -> Result<String> {
-    let path = std::path::absolute(profile).context("the profile's path")?;
-    let path = path.into_os_string().into_string();
-    path.map_err(|path| anyhow::anyhow!("{}: not UTF-8", path.display()))
+/// The stride of each tile that `candidate` has, by the names `tile_stride`, `vae_tile_stride`.
+pub fn strides(candidate: &BTreeMap<String, Value>, ratio: i64) -> BTreeMap<&'static str, i64> {
+    let stride = |(size, stride): (&str, &'static str)| match candidate.get(size)? {
+        Value::Number(side) => Some((stride, tile_and_stride(*side, ratio)[1])),
+        Value::Word(_) => None,
+    };
+    let tiles = [("tile_size", "tile_stride"), ("vae_tile_size", "vae_tile_stride")];
+    tiles.into_iter().filter_map(stride).collect()
 }
 
 /// A name for the variable with the profile's path.
@@ -59,12 +67,105 @@ pub fn profile_name(name: &str) -> Result<String, String> {
     if !begins || !letters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Err(format!("`{name}` is no name: type letters, digits and _, such as {PROFILE}"));
     }
-    let is_taken = ["PATH", "HOME"].contains(&name) || name.starts_with("LD_");
-    if is_taken || environment::decides(name) {
+    if is_taken(name) {
         return Err(format!("`{name}` means something else: type another, such as {PROFILE}"));
     }
     Ok(name.to_owned())
 }
+
+/// Whether a shell, the dynamic linker, an interpreter or this program acts on a variable.
+fn is_taken(name: &str) -> bool {
+    let ours = || {
+        let knobs = Knobs::neutral().values();
+        variables(&knobs, LARGEST_RATIO).contains_key(name) || OURS.contains(&name)
+    };
+    let begins = |prefix: &&str| name.starts_with(*prefix);
+    ACTED_ON.contains(&name) || FAMILIES.iter().any(begins) || environment::decides(name) || ours()
+}
+
+/// Variables that this program reads.
+const OURS: [&str; 2] = ["WAN22_LOCK_DIR", "WAN22_WORKER"];
+
+/// Variables that shells, the C library and interpreters act on.
+const ACTED_ON: [&str; 43] = [
+    "BASHOPTS",
+    "CDPATH",
+    "CLASSPATH",
+    "COLUMNS",
+    "DISPLAY",
+    "EDITOR",
+    "ENV",
+    "FCEDIT",
+    "FPATH",
+    "GETCONF_DIR",
+    "GLOBIGNORE",
+    "HOME",
+    "HOSTALIASES",
+    "IFS",
+    "LANG",
+    "LANGUAGE",
+    "LINENO",
+    "LINES",
+    "LOCALDOMAIN",
+    "LOCPATH",
+    "LOGNAME",
+    "MAIL",
+    "NLSPATH",
+    "OLDPWD",
+    "OPTARG",
+    "OPTIND",
+    "PAGER",
+    "PATH",
+    "POSIXLY_CORRECT",
+    "PPID",
+    "PROMPT_COMMAND",
+    "PWD",
+    "RANDOM",
+    "SECONDS",
+    "SHELL",
+    "SHELLOPTS",
+    "SHLVL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "TZDIR",
+    "UID",
+    "USER",
+];
+
+/// Beginnings of names that belong to the linker, the C library, interpreters and tools.
+const FAMILIES: [&str; 30] = [
+    "BASH",
+    "CONDA_",
+    "CUDA_",
+    "DYLD_",
+    "GCONV_",
+    "GIT_",
+    "HF_",
+    "JAVA_",
+    "JDK_",
+    "LC_",
+    "LD_",
+    "LUA_",
+    "NCCL_",
+    "NODE_",
+    "NVIDIA_",
+    "PERL",
+    "PHP",
+    "PS1",
+    "PS2",
+    "PS4",
+    "PYTHON",
+    "RES_",
+    "RESOLV_",
+    "RUBY",
+    "SLURM_",
+    "SSH_",
+    "VIRTUAL_ENV",
+    "XDG_",
+    "ZDOTDIR",
+    "_JAVA_",
+];
 
 #[cfg(test)]
 mod tests {
@@ -76,10 +177,10 @@ mod tests {
             ("tile_size".to_owned(), Value::Number(512)),
             ("precision".to_owned(), Value::Word("bf16-vae".to_owned())),
         ];
-        let handed = variables(&candidate.into());
+        let handed = variables(&candidate.into(), 16);
         let text: Vec<String> = handed.iter().map(|(n, v)| format!("{n}={v}")).collect();
-        assert_eq!(text, ["WAN22_PRECISION=bf16-vae", "WAN22_TILE_SIZE=512"]);
-        assert_eq!(path(Path::new("/a/profile.json")).unwrap(), "/a/profile.json");
+        let expected = ["WAN22_PRECISION=bf16-vae", "WAN22_TILE_SIZE=512", "WAN22_TILE_STRIDE=384"];
+        assert_eq!(text, expected);
     }
 
     #[test]
@@ -89,6 +190,12 @@ mod tests {
         }
         for name in ["", "1X", "A B", "A=B", "Ä", "PATH", "LD_PRELOAD", "OMP_NUM_THREADS"] {
             assert!(profile_name(name).unwrap_err().contains("WAN22_PROFILE"), "{name}");
+        }
+        for acted_on in ["BASH_ENV", "ENV", "PYTHONSTARTUP", "PERL5OPT", "GCONV_PATH", "IFS"] {
+            assert!(profile_name(acted_on).is_err(), "{acted_on}");
+        }
+        for ours in ["WAN22_BATCH_SIZE", "WAN22_VAE_TILE_STRIDE", "WAN22_LOCK_DIR"] {
+            assert!(profile_name(ours).is_err(), "{ours}");
         }
     }
 }

@@ -42,8 +42,9 @@ impl Fingerprint {
     }
 }
 
-/// What decides which settings are fast: not the limits, which are checked when settings are
-/// applied, and not the kernel or host, which change without changing them.
+/// What of the hardware decides which settings are fast: not the limits, which belong to the class
+/// and are checked when settings are applied, and not the kernel or host, which change without
+/// changing them.
 #[derive(Serialize)]
 struct Shape<'a> {
     model: &'a str,
@@ -60,6 +61,26 @@ struct Shape<'a> {
 impl Machine {
     /// The machine's fingerprint.
     pub fn fingerprint(&self) -> Fingerprint {
+        let shape = self.shape();
+        // Machines that were cloned from one image have one machine-id, but names of their own.
+        let identity = digest(&format!("{shape} {} {}", self.host_key, self.host));
+        Fingerprint { shape, identity }
+    }
+
+    /// The identity as it was before the host's name belonged to it: profiles of that time carry it.
+    pub fn former_identity(&self) -> String {
+        digest(&format!("{} {}", self.shape(), self.host_key))
+    }
+
+    /// The same for machines of one shape that let a process use the same of them: the allowed
+    /// CPUs, the quota's whole part and the GPUs.
+    pub fn class(&self) -> String {
+        let gpus: Vec<&str> = self.gpus.iter().map(|gpu| gpu.model.as_str()).collect();
+        let quota = self.quota_ceiling();
+        digest(&format!("{} {} {quota:?} {gpus:?}", self.shape(), self.allowed))
+    }
+
+    fn shape(&self) -> String {
         let shape = Shape {
             model: &self.cpu.model,
             architecture: &self.cpu.architecture,
@@ -71,9 +92,7 @@ impl Machine {
             cores: self.cores.iter().map(|core| (&core.cpus, core.kind)).collect(),
             memory_quarter_octaves: quarter_octaves(self.memory_bytes),
         };
-        let shape = digest(&serde_json::to_string(&shape).expect("a shape is plain data"));
-        let identity = digest(&format!("{shape} {}", self.host_key));
-        Fingerprint { shape, identity }
+        digest(&serde_json::to_string(&shape).expect("a shape is plain data"))
     }
 }
 
@@ -106,10 +125,36 @@ mod tests {
         machine.memory_bytes -= 100 << 20;
         machine.kernel = "another".to_owned();
         assert_eq!(first.compare(&machine.fingerprint()), Likeness::Same);
-        machine.host_key = "elsewhere".to_owned();
+        let key = std::mem::replace(&mut machine.host_key, "elsewhere".to_owned());
+        assert_eq!(first.compare(&machine.fingerprint()), Likeness::SameShape);
+        machine.host_key = key;
+        assert_eq!(first.compare(&machine.fingerprint()), Likeness::Same);
+        machine.host = "clone".to_owned();
         assert_eq!(first.compare(&machine.fingerprint()), Likeness::SameShape);
         machine.cpu.isa.push("avx2".to_owned());
         assert_eq!(first.compare(&machine.fingerprint()), Likeness::Different);
+    }
+
+    #[test]
+    fn limits_and_gpus_make_another_class_of_one_shape() {
+        let whole = Machine::from_synthetic(TWO_NODES).unwrap();
+        let changes: [fn(&mut Machine); 3] = [
+            |machine| machine.allowed = "0".parse().unwrap(),
+            |machine| machine.limits.cpu_quota = Some(2.0),
+            |machine| {
+                let (model, driver, cuda) = ("L4".to_owned(), String::new(), String::new());
+                machine.gpus.push(crate::machine::Gpu { model, memory_bytes: 0, driver, cuda });
+            },
+        ];
+        for (i, change) in changes.iter().enumerate() {
+            let mut other = whole.clone();
+            change(&mut other);
+            assert_eq!(other.fingerprint(), whole.fingerprint(), "{i}");
+            assert_ne!(other.class(), whole.class(), "{i}");
+        }
+        let mut unlimited = whole.clone();
+        unlimited.limits.cpu_quota = Some(64.0);
+        assert_eq!(unlimited.class(), whole.class(), "a quota of more than the CPUs is none");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! it is written to `machine.json` beside the results and read back by every report.
 
 mod cgroup;
+mod claimed;
 mod detect;
 mod drawing;
 mod fingerprint;
@@ -15,11 +16,13 @@ mod oom;
 mod os_set;
 mod picture;
 mod processor;
+mod quota;
 mod rehearsal;
 mod roots;
 mod sensors;
 mod throttling;
 mod topology;
+mod xml;
 
 use std::collections::BTreeMap;
 
@@ -113,6 +116,7 @@ impl Cpu {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The kernel's number.
+    #[serde(deserialize_with = "os_set::believed")]
     pub number: u32,
     /// Its CPUs; empty for a memory-only node.
     pub cpus: CpuSet,
@@ -132,6 +136,7 @@ pub struct Core {
     /// Index into [`Machine::packages`].
     pub package: usize,
     /// Number of its NUMA node.
+    #[serde(deserialize_with = "os_set::believed")]
     pub node: u32,
     /// Index into [`Machine::l3_groups`].
     pub l3_group: usize,
@@ -183,31 +188,6 @@ impl Machine {
     /// How many physical cores this process may use.
     pub fn core_count(&self) -> usize {
         self.usable_cores().count()
-    }
-
-    /// How many threads can run at once: the allowed CPUs, under the quota's whole part, at least 1.
-    pub fn thread_limit(&self) -> usize {
-        self.allowed.len().min(self.quota())
-    }
-
-    /// The threads that a quota lets run at once, at least 1, where it allows fewer than the CPUs.
-    pub fn quota_ceiling(&self) -> Option<usize> {
-        Some(self.quota()).filter(|&threads| threads < self.allowed.len())
-    }
-
-    /// The quota of the process's cgroup as it is now, in CPU seconds a second; `None` without.
-    pub fn quota_now(roots: &Roots) -> Option<f64> {
-        cgroup::Cgroup::read(roots).limits.cpu_quota
-    }
-
-    /// How many cores can be busy at once: those that this process may use, under the quota's
-    /// whole part, at least 1.
-    pub fn core_limit(&self) -> usize {
-        self.core_count().min(self.quota()).max(1)
-    }
-
-    fn quota(&self) -> usize {
-        self.limits.cpu_quota.map_or(usize::MAX, |quota| quota.max(1.0) as usize)
     }
 
     /// Nodes on which this process may allocate; where a description tells no memory sizes, those

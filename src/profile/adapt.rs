@@ -28,7 +28,7 @@ impl Profile {
         let baseline = Baseline::fit(Preset::detect(machine), machine);
         let given = self.knobs(&baseline.knobs)?;
         let mut knobs = given.clone();
-        let there = self.hardware_profile.cpu_cores;
+        let there = self.hardware_profile.cpu_cores.min(self.tuned_quota().unwrap_or(usize::MAX));
         let mut reasons = scale(&mut knobs, there, machine);
         reasons.extend(replace_libraries(&mut knobs, &Roots::live()));
         reasons.extend(replace_numbers(&mut knobs, machine));
@@ -52,7 +52,9 @@ type Reason = (&'static str, String);
 
 fn scale(knobs: &mut Knobs, there: usize, machine: &Machine) -> Vec<Reason> {
     let here = machine.core_limit();
-    let scaled = |count: usize| ((count * here + there / 2) / there).max(1);
+    // Threads above a quota are stopped in turn, however many a core could have.
+    let most = machine.quota_ceiling().unwrap_or(usize::MAX);
+    let scaled = |count: usize| ((count * here + there / 2) / there).clamp(1, most);
     let counts = [
         ("intra_op_threads", &mut knobs.intra_op_threads),
         ("inter_op_threads", &mut knobs.inter_op_threads),
@@ -60,9 +62,13 @@ fn scale(knobs: &mut Knobs, there: usize, machine: &Machine) -> Vec<Reason> {
         ("preprocess_workers", &mut knobs.preprocess_workers),
         ("batch_workers", &mut knobs.batch_workers),
     ];
+    let words = match machine.limits.cpu_quota.filter(|_| machine.quota_ceiling().is_some()) {
+        Some(quota) => format!("{there} cores there, a quota of {quota} CPUs' time here"),
+        None => format!("{there} cores there, {here} here"),
+    };
     let reason = |(name, count): (&'static str, &mut usize)| {
         *count = scaled(*count);
-        (name, format!("{there} cores there, {here} here"))
+        (name, words.clone())
     };
     counts.into_iter().map(reason).collect()
 }

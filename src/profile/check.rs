@@ -66,7 +66,8 @@ fn mark(machine: &MachineMark) -> Result<(), Refusal> {
         let place = format!("/machine/fingerprint/{key}");
         require(digest(text), &place, "not 16 hexadecimal digits")?;
     }
-    Ok(())
+    let quota = machine.cpu_quota.is_none_or(|quota| quota > 0.0 && quota < 1e6);
+    require(quota, "/machine/cpu_quota", "no quota that a cgroup can set")
 }
 
 fn launch(launch: &Launch) -> Result<(), Refusal> {

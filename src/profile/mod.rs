@@ -3,6 +3,11 @@
 mod adapt;
 mod agreement;
 mod check;
+mod entry;
+mod file_name;
+mod likeness;
+mod proof;
+mod quota;
 mod read;
 mod refusal;
 mod scan;
@@ -29,10 +34,14 @@ use crate::space::Value;
 pub const SCHEMA: u32 = 1;
 
 pub use adapt::Adapted;
-pub use read::text;
+pub use entry::Entry;
+pub use file_name::FileName;
+pub use likeness::Here;
+pub use proof::Proof;
+pub use read::{file_argument, located, text, unmarked};
 pub use refusal::Refusal;
 use scan::scan;
-pub use store::{Entry, Store, likeness, name as file_name};
+pub use store::Store;
 
 /// The settings to ship. The first three keys are the WAN22 system optimizer's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -81,7 +90,7 @@ impl From<Workers> for WorkerSplit {
 }
 
 /// Which machine a profile was made on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MachineMark {
     /// Host name, for people.
@@ -92,6 +101,9 @@ pub struct MachineMark {
     /// tell.
     #[serde(default, skip_serializing_if = "CpuSet::is_empty")]
     pub allowed: CpuSet,
+    /// The quota that the tune ran under, CPU seconds a second, where it was less than the CPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<f64>,
 }
 
 impl MachineMark {
@@ -105,6 +117,7 @@ impl MachineMark {
             host: if host.is_empty() { "unknown".to_owned() } else { host },
             fingerprint: machine.fingerprint(),
             allowed: machine.allowed.clone(),
+            cpu_quota: machine.quota_ceiling().and(machine.limits.cpu_quota),
         }
     }
 }
@@ -122,6 +135,10 @@ pub struct Evidence {
     pub interval_percent: Option<[f64; 2]>,
     /// Confirmation pairs.
     pub pairs: usize,
+    /// Whether the tune went on until its end; `false` where it was cut short. Absent where nothing
+    /// says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
     /// Median seconds a clip of the baseline's confirmation trials.
     pub baseline_s: Option<f64>,
     /// Median seconds a clip of these settings' confirmation trials.

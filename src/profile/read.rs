@@ -1,6 +1,6 @@
 //! Reading a profile that somebody else may have written.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
@@ -23,7 +23,7 @@ impl Profile {
     pub fn read(path: &Path) -> Result<Self> {
         let place = || format!("profile {}", path.display());
         let text = text(path).with_context(place)?;
-        Self::parse(&text).with_context(place)
+        Self::parse(unmarked(&text)).with_context(place)
     }
 
     /// The profile of a text.
@@ -41,6 +41,17 @@ impl Profile {
         check::check(&profile)?;
         Ok(profile)
     }
+}
+
+/// A profile's file as people name it: a results folder stands for the profile in it.
+pub fn located(path: PathBuf) -> PathBuf {
+    if path.is_dir() { path.join("profile.json") } else { path }
+}
+
+/// Takes the path of a profile, or of a results folder with one.
+pub fn file_argument() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    use clap::builder::{PathBufValueParser, TypedValueParser};
+    PathBufValueParser::new().map(located)
 }
 
 /// The value that a document stands for, or where it stands for none.
@@ -62,6 +73,11 @@ pub(super) fn typed<T: DeserializeOwned>(scanned: &Value) -> Result<T, Refusal> 
 /// As [`input::text`].
 pub fn text(path: &Path) -> Result<String> {
     input::text(path, LARGEST_BYTES)
+}
+
+/// The text of a file without the byte order mark that some editors begin it with.
+pub fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{FEFF}').unwrap_or(text)
 }
 
 /// Says what the file is before its keys are looked at one by one.

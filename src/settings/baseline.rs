@@ -30,6 +30,21 @@ pub enum Preset {
 }
 
 impl Preset {
+    /// The preset that people mean by `5995WX`, `RTX 4080` or `AMD Ryzen Threadripper PRO 5995WX`.
+    pub fn named(words: &str) -> Option<Self> {
+        let plain = words.chars().filter(|c| !matches!(c, ' ' | '-' | '_'));
+        let plain: String = plain.flat_map(char::to_lowercase).collect();
+        let ends = |names: &[&str]| names.iter().any(|name| plain.ends_with(name));
+        match plain.as_str() {
+            _ if plain.contains(['/', '.']) => None,
+            "generic" => Some(Self::Generic),
+            _ if ends(&["5995wx"]) => Some(Self::Threadripper5995wx),
+            "4080" => Some(Self::Rtx4080),
+            _ if ends(&["rtx4080"]) => Some(Self::Rtx4080),
+            _ => None,
+        }
+    }
+
     /// The preset that people would copy for this machine: the 5995WX's unless it is a desktop
     /// with an RTX 4080.
     pub fn detect(machine: &Machine) -> Self {
@@ -148,18 +163,7 @@ fn within_quota(mut knobs: Knobs, machine: &Machine) -> Knobs {
 }
 
 /// The threads of a trial that has one in each pool.
-const LEAST_THREADS: usize = 4;
-
-/// That the quota allows fewer threads than a trial has at the least, and the cure.
-pub fn quota_warning(machine: &Machine) -> Option<String> {
-    machine.quota_ceiling().filter(|&ceiling| ceiling < LEAST_THREADS)?;
-    let quota = machine.limits.cpu_quota?;
-    Some(format!(
-        "a quota of {quota} CPUs' time for at least {LEAST_THREADS} threads (the model's and one for \
-         each pool): the kernel will stop them in turn; give {LEAST_THREADS} CPUs or more (docker \
-         run --cpus {LEAST_THREADS})"
-    ))
-}
+pub(super) const LEAST_THREADS: usize = 4;
 
 impl Baseline {
     /// The same preset with other knobs: what a tune's flags fix.
@@ -192,4 +196,23 @@ impl Baseline {
 /// Whole GiB, rounded as the WAN22 optimizer rounds.
 pub fn vram_gb(bytes: u64) -> u64 {
     (bytes as f64 / f64::from(1 << 30)).round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preset_is_known_by_whatever_people_call_it() {
+        for name in ["5995wx", "5995WX", "AMD 5995WX", "AMD Ryzen Threadripper PRO 5995WX"] {
+            assert_eq!(Preset::named(name), Some(Preset::Threadripper5995wx), "{name}");
+        }
+        for name in ["rtx4080", "RTX4080", "RTX 4080", "rtx-4080", "NVIDIA GeForce RTX 4080"] {
+            assert_eq!(Preset::named(name), Some(Preset::Rtx4080), "{name}");
+        }
+        assert_eq!(Preset::named("Generic"), Some(Preset::Generic));
+        for name in ["", "5975WX", "rtx4090", "old/5995wx", "5995wx.json"] {
+            assert_eq!(Preset::named(name), None, "{name}");
+        }
+    }
 }

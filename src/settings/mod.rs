@@ -5,6 +5,7 @@ mod environment;
 mod knobs;
 mod numerics;
 mod optimal;
+mod quota;
 
 use std::collections::BTreeMap;
 
@@ -14,10 +15,11 @@ use sha2::{Digest, Sha256};
 use crate::launch::{MemoryPolicy, Placement};
 use crate::workload::Workload;
 
-pub use baseline::{Baseline, Preset, quota_warning};
+pub use baseline::{Baseline, Preset};
 pub use knobs::Knobs;
 pub use numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision};
 pub use optimal::{HardwareProfile, OptimalSettings};
+pub use quota::{quota_cure, quota_for, quota_warning};
 
 /// Everything that decides how one process runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

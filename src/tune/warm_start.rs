@@ -4,8 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::machine::{Fingerprint, Likeness, Machine};
-use crate::profile::Profile;
+use crate::blame;
+use crate::machine::{Likeness, Machine};
+use crate::profile::{Here, Profile};
 use crate::results::{Folder, Results};
 use crate::search::{Earlier, Finding, Observation};
 use crate::space::{Candidate, Space};
@@ -52,16 +53,18 @@ impl Found {
                 let job = if same_job { 1.0 } else { OTHER_JOB };
                 let weight = job * alike(&results.machine, machine);
                 let cores = cores(machine) / cores(&results.machine);
-                let counts = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Search);
+                let counts = |t: &Trial| matches!(t.phase, Phase::Baseline | Phase::Search);
+                let silent = blame::silent(&results.trials, &results.space.given.baseline);
                 let trials = results
                     .trials
                     .iter()
-                    .filter(counts)
-                    .map(|trial| (&trial.knobs, Observation::of(nowhere(), trial, None)));
+                    .zip(silent)
+                    .filter(|(trial, silent)| counts(trial) && !silent)
+                    .map(|(trial, _)| (&trial.knobs, Observation::of(nowhere(), trial, None)));
                 Earlier::of(space, weight, cores, trials)
             }
             Self::Profile(profile) => {
-                let known = by_mark(&profile.machine.fingerprint, machine);
+                let known = weight(Here::of(machine).likeness(profile));
                 let there = profile.hardware_profile.cpu_cores.max(1) as f64;
                 let cores = known.map_or_else(|| cores(machine) / there, |_| 1.0);
                 let weight = known.unwrap_or(ELSEWHERE / 2.0);
@@ -83,7 +86,9 @@ fn cores(machine: &Machine) -> f64 {
 
 /// 1 for the same machine, less the less two machines have in common.
 fn alike(there: &Machine, here: &Machine) -> f64 {
-    by_mark(&there.fingerprint(), here).unwrap_or_else(|| {
+    // Under other limits it is as good as another machine.
+    let likeness = there.fingerprint().compare(&here.fingerprint());
+    weight(likeness).filter(|_| there.class() == here.class()).unwrap_or_else(|| {
         let ratio = |a: usize, b: usize| {
             let (a, b) = (a.max(1) as f64, b.max(1) as f64);
             (a / b).min(b / a).sqrt()
@@ -98,8 +103,9 @@ fn alike(there: &Machine, here: &Machine) -> f64 {
     })
 }
 
-fn by_mark(there: &Fingerprint, here: &Machine) -> Option<f64> {
-    match there.compare(&here.fingerprint()) {
+/// How much is believed of what is at least of this machine's shape.
+fn weight(likeness: Likeness) -> Option<f64> {
+    match likeness {
         Likeness::Same => Some(1.0),
         Likeness::SameShape => Some(SAME_SHAPE),
         Likeness::Different => None,

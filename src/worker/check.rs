@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 use tch::{Kind, Tensor};
 use wan22_tune::input;
+use wan22_tune::output as terminal;
 
 use crate::case::Case;
 use crate::weights::Weights;
@@ -93,7 +94,10 @@ const OUTPUTS: [&str; 3] = ["out.sample", "out.moments", "out.last_hidden_state"
 /// Says that `names` in `path` mean nothing here: spelt wrong, or somebody's notes.
 fn pass_over<'a>(path: &Path, names: impl Iterator<Item = &'a str>) {
     for name in names {
-        eprintln!("warning: {}: {name} means nothing here and is passed over", path.display());
+        terminal::say(&format!(
+            "warning: {}: {name} means nothing here and is passed over",
+            path.display()
+        ));
     }
 }
 
@@ -132,10 +136,9 @@ impl Io {
         let (shape, wanted) = (output.size(), expected.size());
         let fits = shape == wanted;
         let [max_abs, rel_l2] = if fits { distance(output, expected).map(Some) } else { [None; 2] };
-        println!(
-            "{}",
-            json!({"outputs": {name: {"max_abs": max_abs, "rel_l2": rel_l2, "shape": shape}}})
-        );
+        let found =
+            json!({"outputs": {name: {"max_abs": max_abs, "rel_l2": rel_l2, "shape": shape}}});
+        terminal::print_json(&format!("{found}\n"))?;
         ensure!(fits, "{name} is {shape:?}, expected {wanted:?}");
         ensure!(
             rel_l2.is_some_and(f64::is_finite),

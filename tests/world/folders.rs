@@ -22,8 +22,10 @@ const SPACE: &str = include_str!("../../search-spaces/pipeline.toml");
 /// One made-up tune.
 #[derive(Clone, Debug)]
 pub struct MadeUp {
-    /// The folder's name, and the host's.
+    /// The folder's name.
     pub name: String,
+    /// The host's name.
+    pub host: String,
     /// The same for folders of one machine.
     pub host_key: String,
     /// What the processor calls itself.
@@ -50,6 +52,7 @@ impl MadeUp {
     pub fn new(name: &str, topology: &str) -> Self {
         Self {
             name: name.to_owned(),
+            host: name.to_owned(),
             host_key: name.to_owned(),
             model_name: "Made-up CPU".to_owned(),
             topology: topology.to_owned(),
@@ -63,7 +66,7 @@ impl MadeUp {
 
     fn machine(&self) -> Machine {
         let mut machine = Machine::from_synthetic(&self.topology).unwrap();
-        machine.host.clone_from(&self.name);
+        machine.host.clone_from(&self.host);
         machine.host_key.clone_from(&self.host_key);
         machine.cpu.model.clone_from(&self.model_name);
         "6.1.0".clone_into(&mut machine.kernel);
@@ -132,10 +135,14 @@ impl MadeUp {
         }
         let cost = |trial: &&(Phase, BTreeMap<String, Value>)| self.cost(machine, &trial.1);
         let best = trials.iter().min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap().1.clone();
-        for _ in 0..4 {
-            trials.push((Phase::Confirmation, usual.clone()));
-            trials.push((Phase::Confirmation, best.clone()));
+        for round in 0..4 {
+            let mut turns = [usual.clone(), best.clone()];
+            if matches!(round, 1 | 2) {
+                turns.reverse();
+            }
+            trials.extend(turns.map(|knobs| (Phase::Confirmation, knobs)));
         }
+        let searched = trials.len() as u64 - 8;
         let mut text = Vec::new();
         let path = folder.journal();
         let mut journal = Journal::create(&path, usual.keys(), 3).unwrap();
@@ -143,6 +150,8 @@ impl MadeUp {
             let noise = 1.0 + self.noise * (2.0 * rng.random::<f64>() - 1.0);
             let seconds = self.cost(machine, &knobs) * noise;
             let mut trial = trial(i as u64 + 1, phase, knobs, seconds, workload);
+            let in_pair = (trial.number - 1).checked_sub(searched);
+            trial.pair = in_pair.map(|place| place / 2 + 1);
             for sample in trial.samples.iter_mut().filter(|_| self.frames) {
                 let value = FRAMES / sample.seconds;
                 sample.metric = Some(Metric { value, goal: Goal::Max });
@@ -181,6 +190,8 @@ fn tune() -> Tune {
         worker: None,
         own: None,
         resumed: Vec::new(),
+        ended: None,
+        trials: None,
         min_psnr_db: None,
         full: None,
         costs: BTreeMap::new(),
@@ -223,7 +234,7 @@ fn trial(
         number,
         started: started.to_string(),
         phase,
-        pair: (phase == Phase::Confirmation).then_some(number / 2),
+        pair: None,
         strategy: "random".to_owned(),
         seed: 1,
         workload: workload.to_string(),
@@ -236,6 +247,7 @@ fn trial(
         setup_s: Some(1.0),
         overhead_s: 2.0,
         wall_s: 9.0,
+        spent_s: None,
         noise: Noise::default(),
         quality: None,
         peak: None,

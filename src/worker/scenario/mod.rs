@@ -16,7 +16,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::architecture::{Architecture, Tiling};
+use wan22_tune::architecture::{Architecture, Tiling, tile_and_stride};
 use wan22_tune::preprocess::{Batch, Frames, Made, NotFinite, Numbers, StageClock, StageError};
 use wan22_tune::settings::Settings;
 use wan22_tune::workload::{Sizes, Stage, Workload};
@@ -356,12 +356,6 @@ impl Tilings {
 fn raise(peaks: &mut BTreeMap<String, u64>, stage: String, bytes: u64) {
     let known = peaks.entry(stage).or_default();
     *known = bytes.max(*known);
-}
-
-/// Tiles of whole latent pixels, a quarter of each overlapping the next as in the reference.
-fn tile_and_stride(side: i64, ratio: i64) -> [i64; 2] {
-    let whole = |pixels: i64| (pixels / ratio).max(1) * ratio;
-    [whole(side), whole(whole(side) / 4 * 3)]
 }
 
 /// The middle `[rows, columns]` of the last two axes, which have `ratio` of one more or less.

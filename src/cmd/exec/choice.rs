@@ -1,0 +1,176 @@
+//! What `exec` launches with: a profile as it stands, one fitted to this machine, or the baseline.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use super::ExecArgs;
+use crate::cmd::terminal;
+use crate::launch::{self, Applied, Launch, MemoryPolicy, handover};
+use crate::machine::{Likeness, Machine};
+use crate::profile::{Here, Profile, Store};
+use crate::settings::{Baseline, Preset, quota_warning};
+use crate::space::Value;
+
+/// What to launch with.
+pub struct Choice {
+    launch: Launch,
+    /// The variables that the command finds besides the launch's.
+    pub handed: BTreeMap<String, OsString>,
+    /// Where it comes from.
+    pub source: String,
+    /// What is said once it is applied.
+    warning: Option<String>,
+}
+
+/// Chooses, and applies the choice to this process.
+///
+/// # Errors
+/// What can't be applied, with the cure.
+pub fn apply(args: &ExecArgs) -> Result<(Choice, Applied)> {
+    let machine = Machine::detect_host()?;
+    match &args.profile {
+        Some(file) => {
+            let choice = from_profile(args, file, args.signature.read(file)?, &machine)?;
+            choice.applied(args)
+        }
+        None => best_of(args, &args.place.store(), &machine),
+    }
+}
+
+impl Choice {
+    fn applied(self, args: &ExecArgs) -> Result<(Self, Applied)> {
+        let applied = launch::apply(&self.launch, !args.without_memory_policy)?;
+        if let Some(warning) = &self.warning {
+            warn(warning);
+        }
+        Ok((self, applied))
+    }
+}
+
+fn warn(words: &str) {
+    terminal::tell(&format!("wan22-tune exec: warning: {words}"));
+}
+
+/// The best of the kept profiles that can be applied here, or the baseline.
+fn best_of(args: &ExecArgs, store: &Store, machine: &Machine) -> Result<(Choice, Applied)> {
+    let mut failed = 0;
+    for entry in store.ranked(machine, args.job.as_deref()) {
+        // Who is refused is told of: the fleet's image is then not what somebody thinks.
+        let profile = match entry.profile {
+            Ok(profile) => profile,
+            Err(problem) => {
+                terminal::tell(&format!("wan22-tune exec: {problem:#}"));
+                continue;
+            }
+        };
+        let choice = from_profile(args, &entry.path, profile, machine);
+        match choice.and_then(|choice| choice.applied(args)) {
+            Ok(applied) => return Ok(applied),
+            Err(problem) => warn(&format!("{} is passed over: {problem:#}", entry.path.display())),
+        }
+        failed += 1;
+    }
+    let folders: Vec<String> = store.folders().iter().map(|f| f.display().to_string()).collect();
+    let (folders, for_job) =
+        (folders.join(", "), args.job.as_ref().map(|job| format!(" and {job}")));
+    let for_job = for_job.unwrap_or_default();
+    let what = if failed > 0 { "can be applied" } else { "exists" };
+    warn(&format!(
+        "no profile for this machine{for_job} in {folders} {what}; launching with the baseline. \
+         Tune here, then `wan22-tune profiles use FILE`"
+    ));
+    baseline(args)
+}
+
+fn from_profile(
+    args: &ExecArgs,
+    file: &Path,
+    profile: Profile,
+    machine: &Machine,
+) -> Result<Choice> {
+    let likeness = Here::of(machine).likeness(&profile);
+    // A cpuset may have fewer CPUs than the machine on which the same profile was made.
+    let fits = || profile.agrees(machine).is_ok() && launch::bind(&profile.launch.cpus).is_ok();
+    let quota = profile.quota_mismatch(machine);
+    if args.adapt && (likeness == Likeness::Different || quota.is_some() || !fits()) {
+        return adapted(args, file, &profile, machine);
+    }
+    ensure!(
+        likeness != Likeness::Different || args.force,
+        "{} was made on {}, a machine of another shape: tune here, add --adapt to fit it to this \
+         one, or --force to apply it as it stands",
+        file.display(),
+        profile.machine.host
+    );
+    if likeness != Likeness::Different {
+        profile.agrees(machine).with_context(|| format!("profile {}", file.display()))?;
+    }
+    let cure = "or add --adapt, which fits the counts to this process";
+    let ratio = profile.latent_ratio();
+    Ok(Choice {
+        handed: handed(args, &profile.candidate, ratio, Some(file))?,
+        source: format!("{} ({likeness})", file.display()),
+        warning: quota.map(|quota| format!("{quota}, {cure}")),
+        launch: profile.launch,
+    })
+}
+
+/// What the command finds in its environment besides the launch; `ratio` is
+/// [`Profile::latent_ratio`].
+fn handed(
+    args: &ExecArgs,
+    candidate: &BTreeMap<String, Value>,
+    ratio: i64,
+    file: Option<&Path>,
+) -> Result<BTreeMap<String, OsString>> {
+    let variables = handover::variables(candidate, ratio);
+    let mut handed: BTreeMap<String, OsString> =
+        variables.into_iter().map(|(name, value)| (name, value.into())).collect();
+    if let Some(file) = file {
+        let path = std::path::absolute(file).context("the profile's path")?;
+        handed.insert(args.profile_env.clone(), path.into());
+    }
+    Ok(handed)
+}
+
+fn adapted(args: &ExecArgs, file: &Path, profile: &Profile, machine: &Machine) -> Result<Choice> {
+    let proven = launch::proven(machine.clone());
+    let adapted = profile.adapt(&proven).map_err(anyhow::Error::msg);
+    let adapted =
+        adapted.with_context(|| format!("profile {} does not fit this machine", file.display()))?;
+    for change in &adapted.changes {
+        terminal::tell(&format!("wan22-tune exec: adapted {change}"));
+    }
+    let host = &profile.machine.host;
+    Ok(Choice {
+        handed: handed(args, &adapted.knobs.values(), profile.latent_ratio(), Some(file))?,
+        source: format!("{} (of {host}, adapted, never measured here)", file.display()),
+        warning: None,
+        launch: Launch::of(&adapted.settings),
+    })
+}
+
+fn baseline(args: &ExecArgs) -> Result<(Choice, Applied)> {
+    let machine = launch::proven(Machine::detect()?);
+    let baseline = Baseline::fit(Preset::detect(&machine), &machine);
+    let settings = baseline.knobs.resolve(&machine).map_err(anyhow::Error::msg)?;
+    let choice = |launch: Launch, warning| -> Result<Choice> {
+        let handed = handed(args, &baseline.knobs.values(), handover::LARGEST_RATIO, None)?;
+        Ok(Choice { launch, handed, source: format!("the baseline {}", baseline.preset), warning })
+    };
+    let launch = Launch::of(&settings);
+    let bound = choice(launch.clone(), quota_warning(&machine))?.applied(args);
+    bound.or_else(|problem| {
+        // Where nothing may be bound at all, threads and environment are still the baseline's.
+        let words = format!("the baseline's CPUs and memory stay as inherited: {problem:#}");
+        let cpus = launch::bound().unwrap_or_else(|_| launch.cpus.clone());
+        let unbound = Launch { cpus, memory: MemoryPolicy::Default, ..launch };
+        let choice = choice(unbound, Some(words))?;
+        let applied = Applied::as_inherited(&choice.launch)?;
+        choice.warning.iter().for_each(|warning| warn(warning));
+        Ok((choice, applied))
+    })
+}
