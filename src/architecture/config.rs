@@ -97,17 +97,20 @@ pub fn is_of(part: &str, config: &Value) -> Result<()> {
     if let Some(kind) = kind.filter(|kind| part == TEXT_ENCODER && *kind != "umt5") {
         bail!("model_type is {kind:?}, and only \"umt5\" can be run: {WAN}");
     }
+    is_plain(config)
+}
+
+/// Whether the weights are numbers as they are.
+fn is_plain(config: &Value) -> Result<()> {
     let quantized = QUANTIZED.iter().find(|key| config.get(key).is_some_and(|v| !v.is_null()));
-    if let Some(key) = quantized {
-        let how = ["quant_method", "quant_type", "format"];
-        let how = how.iter().find_map(|name| config[key].get(name)?.as_str());
-        bail!(
-            "{key} ({}): quantized weights can't be run; give the model in float32, float16 or \
-             bfloat16",
-            how.unwrap_or("of some kind")
-        );
-    }
-    Ok(())
+    let Some(key) = quantized else { return Ok(()) };
+    let how = ["quant_method", "quant_type", "format"];
+    let how = how.iter().find_map(|name| config[key].get(name)?.as_str());
+    bail!(
+        "{key} ({}): quantized weights can't be run; give the model in float32, float16 or \
+         bfloat16",
+        how.unwrap_or("of some kind")
+    )
 }
 
 /// Whether `model_index.json` names the classes that the `parts` have to be, or none.

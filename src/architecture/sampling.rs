@@ -3,8 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::bounds::expect_number;
@@ -49,29 +47,20 @@ impl Sampling {
     /// # Errors
     /// The file that is no JSON of that kind, or names a class that can't be run.
     pub fn open(folder: &Path, wanted: &[&str], usual: &Self) -> Result<Self> {
-        #[derive(Default, Deserialize)]
-        struct Index {
-            boundary_ratio: Option<f64>,
-        }
-        #[derive(Default, Deserialize)]
-        struct Scheduler {
-            flow_shift: Option<f64>,
-        }
-        let index = folder.join("model_index.json");
-        let scheduler = folder.join(SCHEDULER).join("scheduler_config.json");
         let denoises = wanted.contains(&EXPERTS[0]);
         let needed = [VAE].iter().chain(wanted).chain(denoises.then_some(&SCHEDULER));
         let needed: Vec<&str> = needed.copied().collect();
-        let Index { boundary_ratio } = read_if_there(&index, |value| is_index_of(&needed, value))?;
-        let Scheduler { flow_shift } = read_if_there(&scheduler, |value| match denoises {
-            true => is_of(SCHEDULER, value).and_then(|()| is_flow(value)),
-            false => Ok(()),
-        })?;
+        let boundary_ratio =
+            number(&folder.join("model_index.json"), "boundary_ratio", [0.0, 1.0], |value| {
+                is_index_of(&needed, value)
+            })?;
+        let flow_shift = number(
+            &folder.join(SCHEDULER).join("scheduler_config.json"),
+            "flow_shift",
+            [0.001, 1000.0],
+            |value| if denoises { is_flow(value) } else { Ok(()) },
+        )?;
         let flow_shift = flow_shift.unwrap_or(usual.flow_shift);
-        expect_number("flow_shift", flow_shift, 0.001, 1000.0)
-            .with_context(|| scheduler.display().to_string())?;
-        expect_number("boundary_ratio", boundary_ratio.unwrap_or(0.5), 0.0, 1.0)
-            .with_context(|| index.display().to_string())?;
         Ok(Self { flow_shift, boundary_ratio, guidance: usual.guidance })
     }
 
@@ -108,20 +97,32 @@ pub fn sigmas(flow_shift: f64, trained: i64, steps: usize) -> Vec<f64> {
     sigmas
 }
 
+/// Whether a scheduler's configuration is that of Wan 2.2's, or doesn't say.
 fn is_flow(scheduler: &Value) -> Result<()> {
+    is_of(SCHEDULER, scheduler)?;
     let prediction = scheduler.get("prediction_type").and_then(Value::as_str);
-    let is_wans = prediction.is_none_or(|prediction| prediction == "flow_prediction");
+    let prediction = prediction.unwrap_or("flow_prediction");
+    let is_wans = prediction == "flow_prediction";
     ensure!(is_wans, "prediction_type is {prediction:?}: Wan 2.2's is flow_prediction");
     Ok(())
 }
 
-fn read_if_there<T: DeserializeOwned>(
+/// The number under `key` in a JSON file that needn't be there, from the least to the most.
+fn number(
     path: &Path,
+    key: &str,
+    [least, most]: [f64; 2],
     check: impl Fn(&Value) -> Result<()>,
-) -> Result<T> {
+) -> Result<Option<f64>> {
     let value = optional(path)?;
-    let read = check(&value).and_then(|()| Ok(serde_path_to_error::deserialize(value)?));
-    read.with_context(|| path.display().to_string())
+    let read = || -> Result<Option<f64>> {
+        check(&value)?;
+        let Some(found) = value.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
+        let number = found.as_f64().with_context(|| format!("{key} is {found}: give a number"))?;
+        expect_number(key, number, least, most)?;
+        Ok(Some(number))
+    };
+    read().with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]

@@ -102,19 +102,11 @@ fn shards(folder: &Path, path: &Path) -> Result<BTreeMap<String, Stored>> {
     if let Some(disguise) = disguise(&text[..text.len().min(512)]) {
         bail!("{} {disguise}", place());
     }
-    let index: Index = serde_json::from_slice(&text)
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    let index: Index = serde_json::from_slice(text)
         .with_context(|| format!("{} is not an index of shards", place()))?;
     let shards = names(&index, path)?;
-    let missing = shards.iter().filter(|shard| !folder.join(shard).exists());
-    let missing: Vec<&str> = missing.copied().collect();
-    if let Some(first) = missing.first() {
-        let (lost, all) = (missing.len(), shards.len());
-        bail!(
-            "{lost} of {all} shards that {} names are missing (first: {first}); download the \
-             folder again",
-            place()
-        );
-    }
+    expect_all(&shards, folder, path)?;
     let mut tensors: BTreeMap<String, Stored> = BTreeMap::new();
     for shard in shards {
         let file = folder.join(shard);
@@ -127,6 +119,19 @@ fn shards(folder: &Path, path: &Path) -> Result<BTreeMap<String, Stored>> {
         }
     }
     Ok(tensors)
+}
+
+/// Refuses a folder that lacks some of the `shards` that the index at `path` names.
+fn expect_all(shards: &BTreeSet<&str>, folder: &Path, path: &Path) -> Result<()> {
+    let missing = shards.iter().filter(|shard| !folder.join(shard).exists());
+    let missing: Vec<&str> = missing.copied().collect();
+    let Some(first) = missing.first() else { return Ok(()) };
+    let (lost, all) = (missing.len(), shards.len());
+    bail!(
+        "{lost} of {all} shards that {} names are missing (first: {first}); download the folder \
+         again",
+        path.display()
+    )
 }
 
 /// Each shard once.

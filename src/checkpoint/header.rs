@@ -35,21 +35,23 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Stored>> {
     let (length, header) = header(&file, &start, size)?;
     let metadata: Metadata = serde_json::from_slice(&header)
         .context("is not a safetensors file, or its header is broken: download it again")?;
-    let (end, whole) = (size - LENGTH - length, metadata.data_len() as u64);
-    ensure!(
-        end >= whole,
-        "is not a whole safetensors file: {} of {} bytes are there; download it again",
-        size,
-        size - end + whole
-    );
-    ensure!(
-        end == whole,
-        "is not a safetensors file: {} bytes follow its last tensor; download it again",
-        end - whole
-    );
+    expect_whole(size, LENGTH + length + metadata.data_len() as u64)?;
     let data = LENGTH + length;
     let tensors = metadata.tensors().into_iter();
     tensors.map(|(name, info)| Ok((checked(name)?, stored(path, data, info)))).collect()
+}
+
+fn expect_whole(size: u64, whole: u64) -> Result<()> {
+    ensure!(
+        size >= whole,
+        "is not a whole safetensors file: {size} of {whole} bytes are there; download it again"
+    );
+    ensure!(
+        size == whole,
+        "is not a safetensors file: {} bytes follow its last tensor; download it again",
+        size - whole
+    );
+    Ok(())
 }
 
 /// The header's length and text.

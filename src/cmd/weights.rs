@@ -4,7 +4,10 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use crate::architecture::{Architecture, EXPERTS, TEXT_ENCODER, Tensors, TextEncoderConfig, VAE};
+use crate::architecture::{
+    Architecture, EXPERTS, TEXT_ENCODER, Tensors, TextEncoderConfig, TransformerConfig, VAE,
+    VaeConfig,
+};
 use crate::checkpoint::{Checkpoint, Misfit};
 use crate::workload::{Stage, Workload, WorkloadFile};
 
@@ -60,35 +63,45 @@ impl Depth {
         parts: &Architecture,
         checkpoint: &Checkpoint,
     ) -> Misfit {
-        let Architecture { transformer, vae, text_encoder, .. } = parts;
-        let within = |whole: Tensors| move |name: &str| whole.contains_key(name);
         match part {
-            VAE => {
-                let halves = [
-                    (Stage::Encode, vae.encoder_tensors(), ["encoder.", "quant_conv."]),
-                    (Stage::Decode, vae.decoder_tensors(), ["decoder.", "post_quant_conv."]),
-                ];
-                let (mut needed, mut spare) = (Tensors::new(), Vec::new());
-                for (stage, tensors, prefixes) in halves {
-                    if job.has(stage) { needed.extend(tensors) } else { spare.extend(prefixes) }
-                }
-                checkpoint.misfit(&needed, |name| spare.iter().any(|start| name.starts_with(start)))
-            }
-            TEXT_ENCODER => {
-                let names = TextEncoderConfig::EMBEDDINGS;
-                let is_there = |name: &&str| checkpoint.get(name).is_some();
-                let embedding = names.into_iter().find(is_there).unwrap_or(names[0]);
-                let whole = within(text_encoder.tensors(text_encoder.num_layers, embedding));
-                let needed = text_encoder.tensors(self.text, embedding);
-                checkpoint.misfit(&needed, |name| names.contains(&name) || whole(name))
-            }
-            _ => {
-                let whole = within(transformer.tensors(transformer.num_layers));
-                let needed = transformer.tensors(self.blocks);
-                // Older files have a norm that the reference, too, passes over.
-                let is_spare = |name: &str| name.contains("norm_added_q") || whole(name);
-                checkpoint.misfit(&needed, is_spare)
-            }
+            VAE => vae(&parts.vae, job, checkpoint),
+            TEXT_ENCODER => self.text_encoder(&parts.text_encoder, checkpoint),
+            _ => self.transformer(&parts.transformer, checkpoint),
         }
     }
+
+    /// Its embedding has two names; one of them is enough.
+    fn text_encoder(&self, config: &TextEncoderConfig, checkpoint: &Checkpoint) -> Misfit {
+        let names = TextEncoderConfig::EMBEDDINGS;
+        let is_there = |name: &&str| checkpoint.get(name).is_some();
+        let embedding = names.into_iter().find(is_there).unwrap_or(names[0]);
+        let whole = config.tensors(config.num_layers, embedding);
+        let needed = config.tensors(self.text, embedding);
+        checkpoint.misfit(&needed, |name| names.contains(&name) || whole.contains_key(name))
+    }
+
+    /// Older files have a norm that the reference, too, passes over.
+    fn transformer(&self, config: &TransformerConfig, checkpoint: &Checkpoint) -> Misfit {
+        let whole = config.tensors(config.num_layers);
+        let needed = config.tensors(self.blocks);
+        let is_spare = |name: &str| name.contains("norm_added_q") || whole.contains_key(name);
+        checkpoint.misfit(&needed, is_spare)
+    }
+}
+
+/// Of a half that the job doesn't run anything may be there, or nothing.
+fn vae(config: &VaeConfig, job: &Workload, checkpoint: &Checkpoint) -> Misfit {
+    let halves = [
+        (Stage::Encode, config.encoder_tensors(), ["encoder.", "quant_conv."]),
+        (Stage::Decode, config.decoder_tensors(), ["decoder.", "post_quant_conv."]),
+    ];
+    let (mut needed, mut spare) = (Tensors::new(), Vec::new());
+    for (stage, tensors, prefixes) in halves {
+        if job.has(stage) {
+            needed.extend(tensors);
+        } else {
+            spare.extend(prefixes);
+        }
+    }
+    checkpoint.misfit(&needed, |name| spare.iter().any(|start| name.starts_with(start)))
 }

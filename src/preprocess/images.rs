@@ -78,7 +78,7 @@ impl Pictures {
     fn check(&self, folder: &Path) -> Result<()> {
         let broken = |path: &PathBuf| {
             let problem = check::check(path).err()?;
-            Some(format!("{} {problem:#}", path.file_name()?.display()))
+            Some(format!("{} {problem:#}", on_one_line(&path.file_name()?.to_string_lossy())))
         };
         let broken: Vec<String> = self.paths.iter().filter_map(broken).collect();
         if broken.is_empty() {
@@ -93,6 +93,15 @@ impl Pictures {
             self.paths.len()
         )
     }
+}
+
+/// A name as it is, but for characters that move the cursor.
+fn on_one_line(name: &str) -> String {
+    let shown = |letter: char| match letter {
+        letter if letter.is_control() => letter.escape_default().to_string(),
+        letter => letter.to_string(),
+    };
+    name.chars().map(shown).collect()
 }
 
 impl Display for Pictures {
@@ -140,7 +149,7 @@ mod tests {
         write("broken.jpg", b"\xff\xd8\xff nonsense");
         write("empty.png", b"");
         write("pointer.png", b"version https://git-lfs.github.com/spec/v1\n");
-        write("z.png", b"GIF89a");
+        write("z\n.png", b"GIF89a");
         let error = told(folder.path());
         assert!(
             error.contains("4 of 4 pictures can't be used: broken.jpg is cut short"),
