@@ -143,3 +143,15 @@ fn a_table_with_semicolons_is_named_as_such() {
     assert_eq!(run.status, Some(1));
     assert!(run.stderr.contains("separated by semicolons; save it with commas"), "{}", run.stderr);
 }
+
+#[test]
+fn a_metric_of_which_nothing_can_be_a_share_is_refused() {
+    let world = World::new();
+    let metric = ["--budget", "2s", "--metric", "fps=(.+)", "--goal", "max"];
+    let run = world.tune(&[&metric[..], &["--", "echo", "fps=4e-310"]].concat()).run();
+    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    assert!(run.stderr.contains("as good as 0"), "{}", run.stderr);
+    // The largest number whose inverse is one.
+    let run = world.tune(&[&metric[..], &["--quiet", "--", "echo", "fps=6e-309"]].concat()).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+}
