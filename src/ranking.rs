@@ -1,5 +1,6 @@
 //! Ranking: the measured candidates, best first.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::drift::Drift;
@@ -22,7 +23,18 @@ pub struct Ranked {
 
 /// The measured candidates of `results`, best first.
 pub fn ranking(results: &Results) -> Vec<Ranked> {
-    rank(&results.trials)
+    results.ranked().to_vec()
+}
+
+impl Results {
+    /// The same, worked out once: a report asks for it at every turn.
+    fn ranked(&self) -> Cow<'_, [Ranked]> {
+        let (trials, ranked) = self.ranked.get_or_init(|| (self.trials.len(), rank(&self.trials)));
+        match *trials == self.trials.len() {
+            true => Cow::Borrowed(ranked),
+            false => Cow::Owned(rank(&self.trials)),
+        }
+    }
 }
 
 /// As [`ranking`], of any trials.

@@ -122,11 +122,20 @@ fn a_zeroed_or_torn_row_costs_that_row() {
         for words in ["line 7: ", why, "trial 6 is missing"] {
             assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
         }
-        for command in ["compare", "replay"] {
-            let at = if command == "replay" { &journal } else { &folder };
-            let run = world.tuner(&[command, at.to_str().unwrap()]).run();
-            assert_eq!(run.status, Some(0), "{command}: {}", run.stderr);
-            assert!(run.stderr.contains(why), "{command}: {}", run.stderr);
+        let replay = [
+            "replay",
+            journal.to_str().unwrap(),
+            "--strategy",
+            "random",
+            "--seeds",
+            "1",
+            "--budget",
+            "3",
+        ];
+        for args in [&["compare", folder.to_str().unwrap()][..], &replay] {
+            let run = world.tuner(args).run();
+            assert_eq!(run.status, Some(0), "{args:?}: {}", run.stderr);
+            assert!(run.stderr.contains(why), "{args:?}: {}", run.stderr);
         }
     }
 }

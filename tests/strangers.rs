@@ -263,3 +263,15 @@ fn a_tune_in_a_folder_whose_name_is_not_utf_8_ends_and_goes_on() {
         assert_eq!(status, 0, "{line:?}: {said}");
     }
 }
+
+#[test]
+fn a_metric_of_which_nothing_can_be_a_share_is_refused() {
+    let world = World::new();
+    let metric = ["--budget", "2s", "--metric", "fps=(.+)", "--goal", "max"];
+    let run = world.tune(&[&metric[..], &["--", "echo", "fps=4e-310"]].concat()).run();
+    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    assert!(run.stderr.contains("as good as 0"), "{}", run.stderr);
+    // The largest number whose inverse is one.
+    let run = world.tune(&[&metric[..], &["--quiet", "--", "echo", "fps=6e-309"]].concat()).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+}

@@ -7,6 +7,7 @@ mod sittings;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -14,6 +15,7 @@ use crate::dropped::Dropped;
 use crate::held;
 use crate::machine::{HIGHEST_INDEX, Machine};
 use crate::own::Yardstick;
+use crate::ranking::Ranked;
 use crate::settings::{Baseline, Knobs};
 use crate::space::{Ended, Space, SpaceFile, Tune, Value};
 use crate::trial::{Phase, Trial};
@@ -42,6 +44,8 @@ pub struct Results {
     pub lost: Vec<String>,
     /// Whether the journal's rows have checksums, as those of older versions have not.
     pub is_checked: bool,
+    /// The ranking of so many trials.
+    pub(crate) ranked: OnceLock<(usize, Vec<Ranked>)>,
 }
 
 /// The names of the files in a results folder.
@@ -151,7 +155,8 @@ impl Results {
     /// A tune that has made no trial yet.
     pub fn new(machine: Machine, space: Space, workload: Workload, tune: Tune) -> Self {
         let (trials, lost, is_checked) = (Vec::new(), Vec::new(), false);
-        Self { machine, space, workload, tune, trials, lost, is_checked }
+        let ranked = OnceLock::new();
+        Self { machine, space, workload, tune, trials, lost, is_checked, ranked }
     }
 
     /// Reads a results folder. Rows of the journal that can't be used are passed over and noted in

@@ -67,13 +67,12 @@ impl Results {
     /// A time that is none.
     pub fn spent(&self) -> Result<Vec<f64>> {
         let resumed = self.tune.resumed.iter().map(|resumed| time(&resumed.started));
-        let starts: Vec<Timestamp> =
-            std::iter::once(time(&self.tune.started)).chain(resumed).collect::<Result<_>>()?;
-        let (mut spent_s, mut last) = (0.0_f64, starts[0]);
+        let resumed: Vec<Timestamp> = resumed.collect::<Result<_>>()?;
+        let (mut spent_s, mut last) = (0.0_f64, time(&self.tune.started)?);
         let mut all = Vec::new();
         for trial in &self.trials {
             let start = time(&trial.started)?;
-            let later = starts.iter().filter(|mark| **mark > last && **mark <= start).max();
+            let later = resumed.iter().filter(|mark| **mark > last && **mark <= start).max();
             let pause_s = start.duration_since(*later.unwrap_or(&last)).as_secs_f64();
             let pause_s = Some(pause_s).filter(|pause_s| (0.0..=LONGEST_PAUSE_S).contains(pause_s));
             spent_s = match trial.spent_s {

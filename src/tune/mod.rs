@@ -203,6 +203,10 @@ impl<'a> Session<'a> {
         if !differs || !view.exists() {
             return Ok(());
         }
+        // A link that somebody put there would lead out of the folder.
+        if self.folder.views().is_symlink() {
+            return Ok(());
+        }
         let place = || self.folder.views().display().to_string();
         std::fs::create_dir_all(self.folder.views()).with_context(place)?;
         let reference = scratch.join(wire::REFERENCE_VIEW);
