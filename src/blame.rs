@@ -73,7 +73,8 @@ pub fn failures<'t>(trials: &'t [Trial], baseline: &Values) -> Vec<&'t Trial> {
 /// By place, the trials that say nothing of their candidates: interrupted, or excused.
 pub fn silent(trials: &[Trial], baseline: &Values) -> Vec<bool> {
     let excused = excused(trials, baseline);
-    let silent = |(trial, excused): (&Trial, bool)| excused || trial.outcome == Outcome::Interrupted;
+    let silent =
+        |(trial, excused): (&Trial, bool)| excused || trial.outcome == Outcome::Interrupted;
     trials.iter().zip(excused).map(silent).collect()
 }
 
@@ -149,14 +150,8 @@ mod tests {
 
     #[test]
     fn a_round_in_which_the_baseline_failed_is_nobodys() {
-        let mut rows = trials(&[
-            (3, Crashed),
-            (1, Ok),
-            (0, Crashed),
-            (1, Ok),
-            (3, Crashed),
-            (0, Ok),
-        ]);
+        let mut rows =
+            trials(&[(3, Crashed), (1, Ok), (0, Crashed), (1, Ok), (3, Crashed), (0, Ok)]);
         for (row, pair) in rows.iter_mut().zip([1, 1, 1, 2, 2, 2]) {
             (row.phase, row.pair) = (Phase::Confirmation, Some(pair));
         }

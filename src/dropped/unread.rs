@@ -84,9 +84,8 @@ pub fn next(space: &Space, trials: &[Trial], thorough: bool) -> Option<Candidate
         let is_read = points.iter().any(|point| probes.look(point) == Look::Other);
         if is_read { None } else { points.into_iter().find(|p| probes.look(p) == Look::Open) }
     };
-    let is_tried = |group: &Vec<usize>| {
-        points(space, group).iter().any(|point| !probes.at(point).is_empty())
-    };
+    let is_tried =
+        |group: &Vec<usize>| points(space, group).iter().any(|point| !probes.at(point).is_empty());
     // All together are not gone back to: what one by one was dropped rests.
     let together = if each.iter().any(is_tried) { None } else { wanted(all) };
     let is_done = !thorough || probes.unread(all).is_some();

@@ -51,7 +51,8 @@ pub fn by_others(status: ExitStatus) -> Option<i32> {
 /// How a failed process ended, in words.
 pub fn described(status: ExitStatus, last_words: &str) -> String {
     let not_ours = if by_others(status).is_some() { ", which the tuner did not send" } else { "" };
-    let name = |signal| Signal::from_named_raw(signal).map_or_else(String::new, |s| format!(" ({s:?})"));
+    let name =
+        |signal| Signal::from_named_raw(signal).map_or_else(String::new, |s| format!(" ({s:?})"));
     match (status.signal(), by_others(status)) {
         (Some(signal), _) => {
             format!("killed by signal {signal}{}{not_ours}: {last_words}", name(signal))

@@ -22,8 +22,8 @@ use crate::calibrate;
 use crate::drift::Drift;
 use crate::held;
 use crate::journal::Journal;
-use crate::own::Own;
 use crate::measure::wire;
+use crate::own::Own;
 use crate::results::Folder;
 use crate::search::{self, Observation, Plan};
 use crate::space::{Candidate, Space, Values};
@@ -314,9 +314,7 @@ impl<'a> Session<'a> {
         match &self.bench.own {
             None => "`wan22-tune measure --baseline`",
             Some(Own::Command(_)) => "`wan22-tune measure --baseline -- COMMAND`",
-            Some(Own::Module(_)) => {
-                "`wan22-tune measure --baseline --module FILE --inputs SHAPES`"
-            }
+            Some(Own::Module(_)) => "`wan22-tune measure --baseline --module FILE --inputs SHAPES`",
         }
     }
 

@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use super::output::Output;
 use super::run::Run;
 use super::{Failure, Runs};
-use crate::measure::process::{self, STOPPED};
 use crate::measure::death;
+use crate::measure::process::{self, STOPPED};
 use crate::measure::pulse::Pulse;
 use crate::trial::Outcome;
 
