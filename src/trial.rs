@@ -46,7 +46,7 @@ pub enum Outcome {
     WrongOutput,
     /// Fast, but the picture is worse than allowed.
     PoorQuality,
-    /// The tuner was stopped while it ran.
+    /// Somebody else ended it, or it was not watched all the time: it says nothing of its candidate.
     Interrupted,
 }
 

@@ -81,5 +81,5 @@ fn orphan(pid: u32, own_group: Pid) -> Option<Orphan> {
     let state = fields.next()?;
     let group: i32 = fields.nth(1)?.parse().ok()?;
     let pid = Pid::from_raw(pid as i32)?;
-    (group != own_group.as_raw_pid()).then(|| Orphan { pid, is_dead: matches!(state, "Z" | "X") })
+    (group != own_group.as_raw_pid()).then_some(Orphan { pid, is_dead: matches!(state, "Z" | "X") })
 }

@@ -122,27 +122,21 @@ pub fn run(
     let mut answer = Answer::new(job.trial, job.repetitions);
     let pulse = Pulse::start();
     let mut watch = Watch { child: &child, limit, started, stop, pulse, walked: None };
-    let mut verdict = watch.follow(&messages.lines, &mut answer);
+    let verdict = watch.follow(&messages.lines, &mut answer);
     let is_dead = !is_running(&child);
-    let status = end(&mut child);
-    if is_dead && is_torn(verdict.as_ref(), status.as_ref().ok().copied()) {
-        verdict = None;
-    }
-    if verdict.is_none() && !answer.is_cut() {
-        let heard = hear_out(&messages.lines, &mut answer);
-        verdict = heard.filter(|heard| !is_torn(Some(heard), status.as_ref().ok().copied()));
-    }
+    let status = end(&mut child)?;
+    let verdict = match verdict.filter(|verdict| !(is_dead && is_torn(verdict, status))) {
+        None if !answer.is_cut() => hear_out(&messages.lines, &mut answer),
+        verdict => verdict,
+    };
     let errors = messages.errors.recv_timeout(GRACE).unwrap_or_default();
-    match verdict {
+    match verdict.filter(|verdict| !(is_dead && is_torn(verdict, status))) {
         Some((outcome, detail)) => answer.fail(outcome, detail),
         None if answer.is_cut() => {}
-        None => {
-            let status = status?;
-            if death::is_stop(status, stop) {
-                answer.fail(Outcome::Interrupted, STOPPED.to_owned());
-            }
-            conclude(&mut answer, status, &errors, kills);
+        None if death::is_stop(status, stop) => {
+            answer.fail(Outcome::Interrupted, STOPPED.to_owned());
         }
+        None => conclude(&mut answer, status, &errors, kills),
     }
     answer.wall_s = started.elapsed().as_secs_f64();
     Ok(answer)
@@ -319,9 +313,8 @@ fn hear_out(
 
 /// Whether a verdict on what was printed comes from a line that the process, which somebody else
 /// ended, could not finish.
-fn is_torn(verdict: Option<&(Outcome, String)>, status: Option<ExitStatus>) -> bool {
-    let is_output = verdict.is_some_and(|(outcome, _)| *outcome == Outcome::WrongOutput);
-    is_output && status.and_then(death::by_others).is_some()
+fn is_torn((outcome, _): &(Outcome, String), status: ExitStatus) -> bool {
+    *outcome == Outcome::WrongOutput && death::by_others(status).is_some()
 }
 
 /// Whether the process has not exited; a zombie has.

@@ -64,7 +64,7 @@ impl<'s, 'a> Searching<'s, 'a> {
         let is_own = |&place: &usize| is_proposed(trial(place)) && trial(place).knobs == *values;
         let own = || (self.told..self.session.before).filter(is_own);
         let finished = own().find(|&place| !self.session.is_silent(place));
-        finished.or_else(|| own().last().filter(|_| self.session.is_given_up(values)))
+        finished.or_else(|| own().next_back().filter(|_| self.session.is_given_up(values)))
     }
 
     /// Runs a trial of `values`, again where nothing was learnt of it, and of the candidates before
