@@ -15,7 +15,7 @@ const IN_A_ROW: usize = 3;
 
 /// Trials of one candidate in a row that say nothing, after which it is given up: it may be what
 /// ends them.
-const TRIES: usize = 3;
+pub const TRIES: usize = 3;
 
 /// Whether it ran to an end that is no failure of its surroundings.
 fn is_sound(trial: &Trial) -> bool {
@@ -28,7 +28,7 @@ fn is_failure(trial: &Trial) -> bool {
 }
 
 /// Whether the tuner itself ended it.
-fn is_cut(trial: &Trial) -> bool {
+pub fn is_cut(trial: &Trial) -> bool {
     trial.outcome == Outcome::Interrupted && [OVER, STOPPED].contains(&trial.detail.as_str())
 }
 

@@ -1,7 +1,7 @@
 //! Every flag.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -129,7 +129,7 @@ pub struct SpaceArgs {
     /// A space that comes with the program (pipeline, command, module), or a TOML file; by default the one
     /// for the job.
     #[arg(long, value_name = "NAME|FILE")]
-    pub space: Option<String>,
+    pub space: Option<PathBuf>,
     /// What to start from and to beat: a preset (5995wx, rtx4080, generic), or a file, a profile of
     /// this program's or of the WAN22 system optimizer's; by default the preset that people would
     /// copy for this machine.
@@ -145,8 +145,8 @@ pub struct SpaceArgs {
 
 impl SpaceArgs {
     /// The space that was asked for, or the pipeline's.
-    pub fn name(&self) -> &str {
-        self.space.as_deref().unwrap_or("pipeline")
+    pub fn name(&self) -> &Path {
+        self.space.as_deref().unwrap_or(Path::new("pipeline"))
     }
 }
 
@@ -177,7 +177,7 @@ impl From<OsString> for BaselineChoice {
 pub struct JobArgs {
     /// A job that comes with the program (i2v, t2v, encode, vae-decode, preprocess), or a TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "i2v")]
-    pub workload: String,
+    pub workload: PathBuf,
     /// Seconds a clip of many at once, or of one alone.
     #[arg(long, value_enum, default_value_t)]
     pub objective: Objective,

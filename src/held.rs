@@ -97,6 +97,21 @@ pub fn now(path: &Path) -> PathBuf {
     found.unwrap_or_else(|| path.to_owned())
 }
 
+/// What `work` comes to with the place where that is now; tried again where it was moved while it
+/// was worked with.
+///
+/// # Errors
+/// Those of `work`.
+pub fn at<T>(path: &Path, work: impl Fn(&Path) -> Result<T>) -> Result<T> {
+    loop {
+        let place = now(path);
+        let done = work(&place);
+        if done.is_ok() || now(path) == place {
+            return done;
+        }
+    }
+}
+
 /// As [`now`], of a program, which must not have been written over.
 ///
 /// # Errors
@@ -144,6 +159,22 @@ mod tests {
         assert_eq!(fs::read_to_string(program(&at("program")).unwrap()).unwrap(), "old");
         fs::remove_file(at("program")).unwrap();
         assert_eq!(fs::read_to_string(now(&at("program"))).unwrap(), "old");
+    }
+
+    #[test]
+    fn what_fails_for_a_move_is_done_again_and_what_fails_without_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let (old, new) = (root.path().join("old"), root.path().join("new"));
+        fs::create_dir(&old).unwrap();
+        hold(&old).unwrap();
+        let made = at(&old, |place| {
+            if place == old {
+                fs::rename(&old, &new)?;
+            }
+            Ok(fs::write(place.join("file"), "text")?)
+        });
+        assert!(made.is_ok() && new.join("file").exists(), "{made:?}");
+        assert!(at(&old, |place| Ok(fs::read(place.join("none"))?)).is_err());
     }
 
     #[test]

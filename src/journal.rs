@@ -435,6 +435,8 @@ fn samples(row: &Row<'_>) -> Result<Vec<Sample>> {
     for n in 1..=MOST_SAMPLES {
         let metric = row.quantity(&format!("metric.{n}"))?.zip(goal);
         let metric = metric.map(|(value, goal)| Metric { value, goal });
+        let is_cost = metric.is_none_or(|m| m.goal.cost(m.value).is_finite() && m.value > 0.0);
+        ensure!(is_cost, "metric.{n}: not a number above 0 that can be compared");
         if let Some(seconds) = row.quantity(&format!("sample.{n}_s"))? {
             let stages = stages.clone();
             samples.push(Sample { seconds, metric, stages, minor_faults, run_queue_share });

@@ -20,6 +20,7 @@
 //! space and the journal in that folder is derived from these three. The README has the glossary.
 
 pub mod architecture;
+mod ask;
 pub mod blame;
 pub mod budget;
 pub mod calibrate;
@@ -43,6 +44,7 @@ pub mod measure;
 pub mod odds;
 pub mod output;
 pub mod own;
+pub mod ownership;
 pub mod paired;
 pub mod preprocess;
 pub mod printable;

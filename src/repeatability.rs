@@ -7,6 +7,10 @@ use crate::space::Values;
 use crate::stats;
 use crate::trial::{Phase, Trial};
 
+/// Trials of the search that tell it, the last ones: the machine may have been another before, and
+/// the drift of thousands takes long to find.
+const RECENT: usize = 300;
+
 /// Fewer deviations than this say nothing.
 const FEWEST: usize = 4;
 
@@ -21,10 +25,11 @@ const NORMAL: f64 = 1.150;
 /// candidate again, the machine's drift taken out; `None` where too few did. Trials of the
 /// confirmation don't count: what they say is in their own scatter.
 pub fn repeatability(trials: &[Trial]) -> Option<f64> {
+    let searches = |t: &Trial| !matches!(t.phase, Phase::Calibration | Phase::Confirmation);
+    let last = trials.iter().enumerate().rev().filter(|(_, trial)| searches(trial));
+    let trials = &trials[last.take(RECENT).last()?.0..];
     let drift = Drift::of(trials);
-    let counts = |t: &&Trial| {
-        !matches!(t.phase, Phase::Calibration | Phase::Confirmation) && !drift.is_void(t)
-    };
+    let counts = |trial: &&Trial| searches(trial) && !drift.is_void(trial);
     let mut logs: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
     for trial in trials.iter().filter(counts) {
         if let Some(score_s) = drift.score_s(trial) {

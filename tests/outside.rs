@@ -51,30 +51,42 @@ fn tune(world: &World, budget: &str) -> Run {
     world.tuner(&flags(budget)).run()
 }
 
+/// What a tune of the job says and leaves that finds the best batch size: a busy machine may not
+/// come to it within the first budget.
+fn tune_well(first: &str) -> (Run, Vec<Trial>) {
+    for budget in ["15s", "60s", "240s"] {
+        let world = world(first);
+        let run = tune(&world, budget);
+        assert!(matches!(run.status, Some(0 | 1)), "{}", run.stderr);
+        if run.stdout.starts_with("Gain: 75.0% less of the metric") {
+            return (run, world.results().trials);
+        }
+    }
+    panic!("it never came to that");
+}
+
 /// The candidates whose rows are like this.
 fn candidates(trials: &[Trial], wanted: impl Fn(&Trial) -> bool) -> Vec<Values> {
     trials.iter().filter(|trial| wanted(trial)).map(|trial| trial.knobs.clone()).collect()
 }
 
-/// Fails its runs from `first` to `last`, counted from 0.
-fn failing(first: u32, last: u32) -> String {
+/// Fails so many runs in a row, of whatever candidate, from the first of batch size 4 on.
+fn failing(runs: u32) -> String {
     format!(
-        "n=$(cat runs 2>/dev/null | wc -c); printf x >> runs\n\
-         if [ $n -ge {first} ] && [ $n -le {last} ]; then echo no network >&2; exit 1; fi"
+        "[ \"$WAN22_BATCH_SIZE\" != 4 ] || touch down\n\
+         if [ -e down ] && [ $(cat fails 2>/dev/null | wc -c) -lt {runs} ]; then\n\
+             printf x >> fails; echo no network >&2; exit 1\n\
+         fi"
     )
 }
 
 #[test]
 fn what_strikes_the_baseline_too_costs_no_candidate_its_chance() {
-    let world = world(&failing(30, 36));
-    let run = tune(&world, "20s");
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
-    assert!(run.stdout.starts_with("Gain: 50.0% less of the metric"), "{}", run.stdout);
+    let (run, trials) = tune_well(&failing(5));
     assert!(run.stderr.contains("the baseline fails too (crashed: exit status 1: no network)"));
-    let trials = world.results().trials;
     let baseline = trials[0].knobs.clone();
     let failed = candidates(&trials, |trial| trial.outcome == Outcome::Crashed);
-    assert_eq!(failed.len(), 7, "{failed:?}");
+    assert_eq!(failed.len(), 5, "{failed:?}");
     assert!(failed.contains(&baseline), "the baseline was asked");
     let ran = candidates(&trials, |trial| trial.outcome == Outcome::Ok);
     assert!(failed.iter().all(|values| ran.contains(values)), "all of them had another chance");
@@ -82,8 +94,12 @@ fn what_strikes_the_baseline_too_costs_no_candidate_its_chance() {
 
 #[test]
 fn a_machine_that_stays_broken_ends_the_tune_without_a_verdict() {
-    let world = world(&failing(20, 1_000_000));
-    let run = tune(&world, "8s");
+    let broken = |budget| {
+        let world = world(&failing(1_000_000));
+        let run = tune(&world, budget);
+        world.path().join("down").exists().then_some((world, run))
+    };
+    let (world, run) = ["8s", "32s", "128s"].into_iter().find_map(broken).expect("a fault");
     assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
     let folder = world.folder();
     let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
@@ -93,21 +109,19 @@ fn a_machine_that_stays_broken_ends_the_tune_without_a_verdict() {
     assert!(!folder.join("profile.json").exists());
     let broken = world.results().trials;
     script(&world.path().join("job.sh"), METRIC);
-    let run = world.tuner(&["resume", folder.to_str().unwrap(), "--budget", "10s"]).run();
-    assert!(run.stdout.starts_with("Gain: 50.0% less of the metric"), "{}", run.stdout);
+    let run = world.tuner(&["resume", folder.to_str().unwrap(), "--budget", "20s"]).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
     let trials = world.results().trials;
     assert_eq!(trials[..broken.len()], broken);
-    let failed = candidates(&broken, |trial| trial.outcome == Outcome::Crashed);
+    let baseline = &trials[0].knobs;
+    let failed = candidates(&broken, |t| t.outcome == Outcome::Crashed && t.knobs != *baseline);
     let again = candidates(&trials[broken.len()..], |trial| trial.outcome == Outcome::Ok);
-    assert!(again.iter().any(|values| failed.contains(values)));
+    assert!(failed.iter().any(|values| again.contains(values)), "{failed:?}");
 }
 
 #[test]
 fn who_is_ended_by_others_is_interrupted_and_after_three_times_given_up() {
-    let world = world("[ \"$WAN22_BATCH_SIZE\" != 1 ] || kill -TERM $$");
-    let run = tune(&world, "15s");
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
-    let trials = world.results().trials;
+    let (_, trials) = tune_well("[ \"$WAN22_BATCH_SIZE\" != 1 ] || kill -TERM $$");
     let is_one = |trial: &&Trial| trial.knobs["batch_size"].to_string() == "1";
     let own: Vec<&Trial> = trials.iter().filter(is_one).collect();
     assert!(!own.is_empty());
@@ -119,7 +133,6 @@ fn who_is_ended_by_others_is_interrupted_and_after_three_times_given_up() {
         let times = own.iter().filter(|other| other.knobs == trial.knobs).count();
         assert!(times <= 3, "{times} times {:?}", trial.knobs);
     }
-    assert!(run.stdout.starts_with("Gain: 75.0% less of the metric"), "{}", run.stdout);
 }
 
 /// Processes below `parent`, itself first.

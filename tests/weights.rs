@@ -45,9 +45,12 @@ impl Model {
         fs::write(self.path(name), config.to_string()).unwrap();
     }
 
-    /// Status and stderr of a dry run.
+    /// Status and stderr of a dry run of a small job.
     fn plan(&self) -> (Option<i32>, String) {
-        let job = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/jobs/pipeline.toml");
+        self.plan_of(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/jobs/pipeline.toml"))
+    }
+
+    fn plan_of(&self, job: &str) -> (Option<i32>, String) {
         let weights = self.path("");
         let weights = weights.to_str().unwrap();
         let run = self.0.tuner(&["--dry-run", "--workload", job, "--weights", weights]).run();
@@ -237,4 +240,11 @@ fn other_layouts_are_pointed_to_the_right_folder() {
     fs::create_dir(&original).unwrap();
     fs::write(original.join("Wan2.2_VAE.pth"), "").unwrap();
     assert!(told(&original).contains("the original release"), "{}", told(&original));
+}
+
+#[test]
+fn a_job_for_another_model_names_the_right_one() {
+    let (status, error) = Model::new().plan_of("i2v-a14b");
+    let cure = "the job is for i2v-a14b, and these are ti2v-5b's: --workload i2v or --workload t2v";
+    assert!(status == Some(2) && error.contains(cure), "{error}");
 }

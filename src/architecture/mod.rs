@@ -101,6 +101,15 @@ impl Model {
         };
         Architecture { transformer, vae, text_encoder, sampling }
     }
+
+    /// The released model that is built as `parts` are, whatever their sizes.
+    pub fn of(parts: &Architecture) -> Self {
+        match (parts.expands_timesteps(), parts.takes_condition()) {
+            (true, _) => Self::Ti2v5b,
+            (false, true) => Self::I2vA14b,
+            (false, false) => Self::T2vA14b,
+        }
+    }
 }
 
 impl Architecture {

@@ -15,6 +15,7 @@ use crate::machine::Machine;
 use crate::measure::Repetitions;
 use crate::measure::process::Programs;
 use crate::own::Own;
+use crate::ownership::Owners;
 use crate::preprocess::images::{Pictures, photographs};
 use crate::settings::Baseline;
 use crate::tune::Bench;
@@ -41,6 +42,12 @@ pub fn set_up(
     if !worker.is_file() && !matches!(bench.own, Some(Own::Command(_))) {
         let cure = "build it with `make build`, or name it with --worker FILE";
         return Err(Usage(format!("{}: no such program; {cure}", worker.display())).into());
+    }
+    if args.worker.is_none() && worker.is_file() {
+        let trusted = Owners::root_and_user().alone_can_write(worker);
+        trusted.map_err(|problem| {
+            Usage(format!("{problem}: take the rights away from others, or name it with --worker"))
+        })?;
     }
     if bench.own.is_none() && args.images.is_none() {
         // Generated pictures are made once for ever: no tune pays for them.

@@ -2,6 +2,7 @@
 //! what is measured.
 
 use std::fs::{self, DirBuilder, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -48,11 +49,11 @@ fn make(folder: &Path) -> Result<()> {
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent)?;
     }
-    let made = DirBuilder::new().mode(0o700).create(folder);
-    let data = folder.symlink_metadata().context("making it").or_else(|error| match made {
-        Ok(()) => Err(error),
-        Err(error) => Err(error.into()),
-    })?;
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
+        _ => {}
+    }
+    let data = folder.symlink_metadata()?;
     ensure!(data.is_dir(), "not a folder, or a link to one");
     ensure!(data.uid() == geteuid().as_raw(), "it is another user's");
     if data.mode() & 0o077 != 0 {
@@ -84,7 +85,7 @@ mod tests {
         assert_eq!(mode(&new), 0o700);
         fs::create_dir(&open).unwrap();
         fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
-        assert_eq!(first(&[open.clone()]).unwrap(), open);
+        assert_eq!(first(std::slice::from_ref(&open)).unwrap(), open);
         assert_eq!(mode(&open), 0o700);
         let error = first(&[link, "/proc/none/at-all".into()]).unwrap_err().to_string();
         assert!(error.contains("XDG_CACHE_HOME") && error.contains("at-all"), "{error}");

@@ -1,13 +1,19 @@
 //! `doctor`: read-only advice before a run.
 
+mod allocation;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
+use allocation::Allocation;
 use anyhow::Result;
 use clap::Args;
+use jiff::Timestamp;
 use strum::VariantArray;
 
 use super::{print_json, terminal};
+use crate::budget;
 use crate::launch::{Allocator, HugePages, MemoryPolicy, probe_binding};
 use crate::machine::{CpuSet, Gpu, Machine, Roots, line};
 use crate::measure::ticks;
@@ -20,6 +26,9 @@ pub struct DoctorArgs {
     /// Prints the findings as JSON.
     #[arg(long)]
     json: bool,
+    /// The wall time of the tune that is planned, to hold it against the end of a scheduler's job.
+    #[arg(long, value_name = "TIME", value_parser = budget::parse)]
+    budget: Option<Duration>,
 }
 
 /// Prints the findings.
@@ -30,6 +39,9 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let machine = Machine::detect()?;
     let mut findings = examine(&machine, &Roots::live());
     findings.extend([binding(), memory_policy(&machine)]);
+    let job = Allocation::of_process();
+    findings
+        .extend(job.iter().flat_map(|job| job.examine(&machine, args.budget, Timestamp::now())));
     if args.json {
         return print_json(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
     }

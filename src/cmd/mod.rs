@@ -26,6 +26,7 @@ pub mod tune;
 pub mod verify;
 mod weights;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::input;
@@ -44,17 +45,17 @@ pub struct Usage(pub String);
 const LARGEST_BYTES: u64 = 4 << 20;
 
 /// The text of `name`: one of the `kind`s that come with the program, or a file.
-fn built_in_or_file(kind: &str, name: &str, built_in: &[(&str, &str)]) -> anyhow::Result<String> {
-    if let Some((_, text)) = built_in.iter().find(|(known, _)| *known == name) {
+fn built_in_or_file(kind: &str, name: &Path, built_in: &[(&str, &str)]) -> anyhow::Result<String> {
+    if let Some((_, text)) = built_in.iter().find(|(known, _)| Path::new(known) == name) {
         return Ok((*text).to_owned());
     }
     let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
     let names = names.join(", ");
-    let text = input::given_text(std::path::Path::new(name), LARGEST_BYTES);
+    let text = input::given_text(name, LARGEST_BYTES);
     text.map_err(|error| {
         let neither =
             format!("no file that can be read ({error:#}), nor a built-in name ({names})");
-        Usage(format!("{kind} {name}: {neither}")).into()
+        Usage(format!("{kind} {}: {neither}", name.display())).into()
     })
 }
 

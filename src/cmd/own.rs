@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::Usage;
 use crate::budget;
@@ -68,6 +69,7 @@ pub struct OwnArgs {
     #[arg(
         last = true,
         value_name = "COMMAND",
+        value_parser = text(),
         conflicts_with_all = ["workload", "objective", "precision", "images", "weights", "min_psnr"]
     )]
     words: Vec<String>,
@@ -80,6 +82,13 @@ fn here() -> Result<String> {
     let folder = std::env::current_dir().context("the working folder")?;
     let folder = folder.into_os_string().into_string();
     Ok(folder.map_err(|folder| Usage(format!("{}: not UTF-8", folder.display())))?)
+}
+
+/// Takes what space.toml and the worker's messages can hold, and names what they can't.
+fn text() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().try_map(|word| {
+        word.into_string().map_err(|_| "not UTF-8: rename the file, or use a link to it")
+    })
 }
 
 fn metric(text: &str) -> Result<String, String> {
@@ -129,9 +138,9 @@ pub fn open(args: &OwnArgs) -> Result<Option<Own>> {
 pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     let mut args = args.clone();
     if !args.own.words.is_empty() {
-        args.space.space.get_or_insert("command".to_owned());
+        args.space.space.get_or_insert("command".into());
     } else if args.own.module.is_some() {
-        args.space.space.get_or_insert("module".to_owned());
+        args.space.space.get_or_insert("module".into());
     } else if let Some(few) = args.repetitions.filter(|&given| given < repetitions::LEAST) {
         let (least, most) = (repetitions::LEAST, MOST_SAMPLES);
         return Err(Usage(format!("--repetitions {few}: give {least} to {most}")).into());

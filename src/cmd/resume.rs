@@ -17,7 +17,7 @@ use crate::cli::{Cli, TuneArgs};
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::results::{Folder, Results, owners};
-use crate::space::Resumed;
+use crate::space::{Resumed, arguments};
 use crate::tune::interruption;
 
 /// Which tune.
@@ -85,7 +85,9 @@ fn flags(results: &Results) -> Result<TuneArgs> {
     if words.is_empty() {
         bail!("space.toml: tune.arguments is missing: a version that could not go on made it");
     }
-    let cli = Cli::try_parse_from([&["wan22-tune".to_owned()], words.as_slice()].concat());
+    let words = words.iter().map(|word| arguments::read(word)).collect::<Result<Vec<_>, _>>();
+    let words = words.map_err(anyhow::Error::msg).context("space.toml: tune.arguments")?;
+    let cli = Cli::try_parse_from([&["wan22-tune".into()], words.as_slice()].concat());
     Ok(cli.context("space.toml: tune.arguments")?.tune)
 }
 

@@ -69,9 +69,10 @@ pub fn show(
 /// [`Usage`] that names the file, the key and the cure.
 pub fn open(args: &SpaceArgs) -> Result<SpaceFile> {
     let name = args.name();
+    let place = name.display();
     let text = super::built_in_or_file("space", name, &BUILT_IN)?;
     let file = SpaceFile::parse(&text);
-    let mut file = file.map_err(|problem| Usage(format!("space {name}: {problem}")))?;
+    let mut file = file.map_err(|problem| Usage(format!("space {place}: {problem}")))?;
     job::fix(&mut file, &args.job);
     Ok(file)
 }
@@ -87,7 +88,7 @@ pub fn resolve(
     baseline: &Baseline,
     workload: &Workload,
 ) -> Result<(Space, Vec<Candidate>)> {
-    let usage = |problem: String| Usage(format!("space {}: {problem}", args.name()));
+    let usage = |problem: String| Usage(format!("space {}: {problem}", args.name().display()));
     let space = Space::for_machine(file, machine, baseline, workload, args.expert)
         .map_err(|error| usage(error.to_string()))?;
     let experts = space.experts(file).map_err(|error| usage(error.to_string()))?;

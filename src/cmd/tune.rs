@@ -1,6 +1,7 @@
 //! The main job: tunes this machine.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 
@@ -22,7 +23,7 @@ use crate::report::{self, usage::quoted};
 use crate::results::{Folder, Results};
 use crate::search::{Plan, StrategyName, grid};
 use crate::settings::Baseline;
-use crate::space::{Candidate, Space, SpaceFile, Tune};
+use crate::space::{Candidate, Space, SpaceFile, Tune, arguments};
 use crate::trial::Trial;
 use crate::tune::{BaselineFails, Bench, Found, Session};
 use crate::workload::Workload;
@@ -104,10 +105,11 @@ impl Prepared {
     fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
         let Self { bench, job, .. } = self;
         let full = job.full();
-        let words: Vec<String> = std::env::args().collect();
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let shown: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
         Tune {
             tool: crate::TOOL.to_owned(),
-            command: words.join(" "),
+            command: shown.join(" "),
             started,
             budget_s: budget.total().as_secs_f64(),
             seed: args.seed,
@@ -116,7 +118,7 @@ impl Prepared {
             repetitions: args.repetitions,
             weights: bench.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: bench.min_psnr_db,
-            arguments: words.into_iter().skip(1).collect(),
+            arguments: words.iter().skip(1).map(|word| arguments::written(word)).collect(),
             worker: self.worker(),
             own: bench.own.clone(),
             resumed: Vec::new(),

@@ -14,7 +14,8 @@ use crate::trial::{Phase, Trial};
 /// Who proposes the trials that show it, in the journal.
 pub const PROBE: &str = "probe";
 
-/// A difference below this share does not matter, however exactly it is known.
+/// A difference below this share does not matter, however exactly it is known; a gain above it has
+/// to be looked at again, however noisy the machine.
 const INDIFFERENT: f64 = 0.03;
 
 /// A baseline whose runs differ so much says nothing.
@@ -145,7 +146,7 @@ enum Look {
     Same(f64),
     /// Another cost, or a failure.
     Other,
-    /// The baseline itself is too unsteady to say.
+    /// The baseline itself is too unsteady to say, or others end every probe.
     Unknown,
 }
 
@@ -155,15 +156,23 @@ struct Probes<'a> {
     space: &'a Space,
     trials: &'a [Trial],
     made: Vec<(Candidate, &'a Trial)>,
+    /// What those ran that others ended.
+    ended: Vec<Candidate>,
 }
 
 impl<'a> Probes<'a> {
     fn of(space: &'a Space, trials: &'a [Trial]) -> Self {
         let silent = blame::silent(trials, &space.given.baseline);
-        let counts = |(trial, silent): &(&Trial, bool)| trial.strategy == PROBE && !silent;
-        let probes = trials.iter().zip(silent).filter(counts).map(|(trial, _)| trial);
-        let made = probes.filter_map(|trial| Some((space.candidate(&trial.knobs)?, trial)));
-        Self { space, trials, made: made.collect() }
+        let probes = trials.iter().zip(silent).filter(|(trial, _)| trial.strategy == PROBE);
+        let (mut made, mut ended) = (Vec::new(), Vec::new());
+        for (trial, is_silent) in probes {
+            match space.candidate(&trial.knobs) {
+                Some(candidate) if !is_silent => made.push((candidate, trial)),
+                Some(candidate) if !blame::is_cut(trial) => ended.push(candidate),
+                _ => {}
+            }
+        }
+        Self { space, trials, made, ended }
     }
 
     /// Those that ran `point`.
@@ -174,11 +183,17 @@ impl<'a> Probes<'a> {
 
     fn look(&self, point: &Candidate) -> Look {
         let probes = self.at(point);
-        let Some(last) = probes.last() else { return Look::Open };
+        let Some(last) = probes.last() else {
+            let ended = self.ended.iter().filter(|candidate| *candidate == point).count();
+            return if ended < blame::TRIES { Look::Open } else { Look::Unknown };
+        };
         let Some(usual) = Usual::of(self.trials, last.number) else { return Look::Unknown };
-        match usual.difference(&probes) {
-            Some(difference) if difference <= usual.chance(&probes) => Look::Same(difference),
-            Some(difference) if difference < PLAIN && probes.len() < TRIES => Look::Open,
+        let Some(slower) = usual.slower(&probes) else { return Look::Other };
+        // What may be chance is let go where it is a loss, but a gain is not.
+        let chance = if slower > 0.0 { usual.chance(&probes) } else { INDIFFERENT };
+        match slower.abs() {
+            difference if difference <= chance => Look::Same(difference),
+            difference if difference < PLAIN && probes.len() < TRIES => Look::Open,
             _ => Look::Other,
         }
     }
@@ -226,12 +241,12 @@ impl Usual {
         (deviation < NOISY).then_some(Self { level, deviation, runs: logs.len() as f64 })
     }
 
-    /// How much probes of the same values differ from the baseline, in logs; `None` where there is
-    /// none, or one failed.
-    fn difference(&self, probes: &[&Trial]) -> Option<f64> {
+    /// How much slower probes of the same values are than the baseline, in logs; `None` where there
+    /// is none, or one failed.
+    fn slower(&self, probes: &[&Trial]) -> Option<f64> {
         let all_ok = probes.iter().all(|probe| probe.score_s().is_some());
         let level = stats::median(&logs(probes.iter().copied())).filter(|_| all_ok)?;
-        Some((level - self.level).abs())
+        Some(level - self.level)
     }
 
     /// The difference, in logs, that may be chance.

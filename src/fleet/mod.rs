@@ -53,7 +53,7 @@ impl Fleet {
     }
 
     fn read(folders: Vec<PathBuf>) -> Self {
-        let read: Vec<_> = folders.par_iter().map(|path| Member::open(path)).collect();
+        let read: Vec<_> = folders.par_iter().map(|path| open(path)).collect();
         let (mut members, mut skipped) = (Vec::new(), Vec::new());
         for (path, member) in folders.into_iter().zip(read) {
             match member {
@@ -72,6 +72,12 @@ impl Fleet {
         let portability = Portability::of(&members);
         Self { members, skipped, portability }
     }
+}
+
+/// Reads a folder. Whatever is wrong with one, the others are compared.
+fn open(path: &Path) -> anyhow::Result<Member> {
+    let read = std::panic::catch_unwind(|| Member::open(path));
+    read.unwrap_or_else(|_| anyhow::bail!("{}: a fault of this program", path.display()))
 }
 
 /// The folder itself, or the results folders in it where it is none.

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use crate::machine::Roots;
+use crate::ownership::Owners;
 
 /// A library that settings may choose.
 #[derive(Clone, Copy, Debug)]
@@ -66,28 +66,29 @@ pub fn find(name: &str, roots: &Roots) -> Result<String, NotFound> {
     let Some(place) = places.find(|place| place.exists()) else {
         return Err(NotFound::Absent(format!("no {name} is installed (Debian: {package})")));
     };
-    // Packages put a link beside the file of the full version.
-    let file = fs::canonicalize(&place)
-        .map_err(|error| NotFound::Untrusted(format!("{}: {error}", place.display())))?;
     // A tree that stands in for a system belongs to whoever made it.
-    let is_live = roots.mounts.as_os_str().is_empty();
-    let owner = fs::metadata(&roots.mounts).map_or(0, |tree| tree.uid());
-    let mut owners = vec![owner];
-    owners.extend(outer_root().filter(|_| is_live));
-    let folders = file.ancestors().skip(1).take_while(|_| is_live);
-    for part in std::iter::once(file.as_path()).chain(folders) {
-        only_of(&owners, part)?;
-    }
+    let trusted = if roots.mounts.as_os_str().is_empty() {
+        // Packages put a link beside the file of the full version.
+        Owners::root().alone_can_write(&place)
+    } else {
+        let owner = fs::metadata(&roots.mounts).map_or(0, |tree| tree.uid());
+        Owners::of(owner).file(&place)
+    };
+    trusted.map_err(|problem| NotFound::Untrusted(problem.to_string()))?;
     Ok(place.display().to_string())
 }
 
-/// Whoever could put another file there could as well put another program in this one's place.
+/// The file of that name in the folder of this program, if nobody else could have put it there: they
+/// may be able to add a file where they can't replace the program.
 fn beside_this_program(name: &str) -> Result<String, NotFound> {
     let place = std::env::current_exe().map(|program| program.with_file_name(name));
-    match place {
-        Ok(place) if place.exists() => Ok(place.display().to_string()),
-        _ => Err(NotFound::Absent(format!("no {name} beside this program; `make build` makes it"))),
-    }
+    let Some(place) = place.ok().filter(|place| place.exists()) else {
+        let cure = "`make build` makes it";
+        return Err(NotFound::Absent(format!("no {name} beside this program; {cure}")));
+    };
+    let trusted = Owners::root_and_user().alone_can_write(&place);
+    trusted.map_err(|problem| NotFound::Untrusted(problem.to_string()))?;
+    Ok(place.display().to_string())
 }
 
 /// Why a known library can't be chosen on this system, in words; `None` where it can.
@@ -101,46 +102,10 @@ pub fn are_one(library: &str, other: &str, roots: &Roots) -> bool {
     file(library).is_some_and(|path| file(other) == Some(path))
 }
 
-/// In a user namespace that has no number for the host's root, as rootless containers make them, the
-/// host's own files belong to the number that stands for whoever has none. Nobody in there can write
-/// to these.
-fn outer_root() -> Option<u32> {
-    let read = |path: &str| fs::read_to_string(path).ok();
-    outer_root_of(&read("/proc/self/uid_map")?, &read("/proc/sys/kernel/overflowuid")?)
-}
-
-fn outer_root_of(map: &str, overflow: &str) -> Option<u32> {
-    // Each row: the first number here, the first out there, how many.
-    let mut outside = map.lines().filter_map(|row| row.split_whitespace().nth(1));
-    let is_mapped = outside.any(|first| first == "0");
-    (!is_mapped).then(|| overflow.trim().parse().ok()).flatten()
-}
-
-/// Whoever may write to a file or to a folder above it decides what runs in every process.
-fn only_of(owners: &[u32], part: &Path) -> Result<(), NotFound> {
-    let metadata = fs::metadata(part)
-        .map_err(|error| NotFound::Untrusted(format!("{}: {error}", part.display())))?;
-    let others_may_write = metadata.mode() & 0o022 != 0;
-    if owners.contains(&metadata.uid()) && !others_may_write {
-        return Ok(());
-    }
-    let problem = "others than root may write to it, so it is not loaded";
-    Err(NotFound::Untrusted(format!("{}: {problem}", part.display())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn the_hosts_root_has_another_number_where_a_namespace_has_none_for_it() {
-        let host = "         0          0 4294967295\n";
-        assert_eq!(outer_root_of(host, "65534\n"), None);
-        assert_eq!(outer_root_of("0 1000 1\n1 100000 65536\n", "65534\n"), Some(65534));
-        assert_eq!(outer_root_of("1000 0 1\n", "65534\n"), None);
-        assert_eq!(outer_root_of("", "65534\n"), Some(65534));
-    }
 
     #[test]
     fn only_the_systems_own_files_are_loaded() {

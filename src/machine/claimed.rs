@@ -37,32 +37,31 @@ pub fn cure(variables: &[&str]) -> String {
 /// machine, in words; `None` where nothing does, or the kernel says nothing.
 pub fn difference(structure: &Structure, roots: &Roots) -> Option<String> {
     let all: CpuSet = structure.cores.iter().flat_map(|core| core.cpus.iter()).collect();
-    let cpus = roots.sys.join("devices/system/cpu");
-    let differs = |what: &str, there: &CpuSet, here: &CpuSet| {
-        (there != here).then(|| format!("{what} {there}, where this machine has {here}"))
-    };
-    let online = list(&cpus.join("online"));
+    let online = list(&roots.sys.join("devices/system/cpu/online")).or_else(|| counted(roots));
     let by_online = online.and_then(|here| differs("CPUs", &all, &here));
-    let of_cpu = |cpu: u32, names: [&str; 2]| {
-        let folder = cpus.join(format!("cpu{cpu}/topology"));
-        let set = names.iter().find_map(|name| list(&folder.join(name)))?;
-        Some(set.intersection(&all))
-    };
     let by_core = || {
-        structure.cores.iter().find_map(|core| {
-            let first = core.cpus.first()?;
-            let here = of_cpu(first, ["core_cpus_list", "thread_siblings_list"])?;
-            differs("a core of the CPUs", &core.cpus, &here)
-        })
+        let mut cores = structure.cores.iter();
+        cores.find_map(|core| by_siblings("core", &core.cpus, &all, roots))
     };
     let by_package = || {
-        structure.packages.iter().find_map(|package| {
-            let first = package.first()?;
-            let here = of_cpu(first, ["package_cpus_list", "core_siblings_list"])?;
-            differs("a package of the CPUs", package, &here)
-        })
+        let mut packages = structure.packages.iter();
+        packages.find_map(|package| by_siblings("package", package, &all, roots))
     };
     by_online.or_else(by_core).or_else(by_package).or_else(|| by_node(structure, roots))
+}
+
+fn differs(what: &str, there: &CpuSet, here: &CpuSet) -> Option<String> {
+    (there != here).then(|| format!("{what} {there}, where this machine has {here}"))
+}
+
+/// Compares the CPUs of a core or a package with what the kernel says of the first of them.
+fn by_siblings(kind: &str, there: &CpuSet, all: &CpuSet, roots: &Roots) -> Option<String> {
+    let folder = roots.sys.join(format!("devices/system/cpu/cpu{}/topology", there.first()?));
+    // Kernels before 5.5 know the other names alone.
+    let old = if kind == "core" { "thread_siblings_list" } else { "core_siblings_list" };
+    let new = format!("{kind}_cpus_list");
+    let here = [new.as_str(), old].iter().find_map(|name| list(&folder.join(name)))?;
+    differs(&format!("a {kind} of the CPUs"), there, &here.intersection(all))
 }
 
 fn by_node(structure: &Structure, roots: &Roots) -> Option<String> {
@@ -85,6 +84,14 @@ fn by_node(structure: &Structure, roots: &Roots) -> Option<String> {
             format!("node {number} with {there} of memory, which has {here} here")
         })
     })
+}
+
+/// The CPUs for which the kernel keeps statistics, where it shows no more of them.
+fn counted(roots: &Roots) -> Option<CpuSet> {
+    let text = line(&roots.proc.join("stat"))?;
+    let number = |line: &str| line.split(' ').next()?.strip_prefix("cpu")?.parse().ok();
+    let set: CpuSet = text.lines().filter_map(number).collect();
+    (!set.is_empty()).then_some(set)
 }
 
 fn list(path: &Path) -> Option<CpuSet> {
@@ -143,6 +150,16 @@ mod tests {
         assert_eq!(nodes, "NUMA nodes 0-1, where this machine has 0");
         let memory = said(&same.replace("4GB", "24GB"));
         assert!(memory.starts_with("node 0 with 22.4 GiB of memory"), "{memory}");
+    }
+
+    #[test]
+    fn statistics_tell_the_cpus_where_nothing_else_does() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir(tree.path().join("proc")).unwrap();
+        std::fs::write(tree.path().join("proc/stat"), "cpu  1 2\ncpu0 1 2\ncpu3 1 2\nintr 5\n")
+            .unwrap();
+        let set = counted(&Roots::fixture(tree.path())).unwrap();
+        assert_eq!(set.to_string(), "0,3");
     }
 
     #[test]

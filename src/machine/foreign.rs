@@ -100,7 +100,7 @@ fn xml_of(path: &Path) -> Result<String, BadMachine> {
         let cure = if is_refused { ": read a pipe from standard input with `--xml -`" } else { "" };
         BadMachine::of(path, format!("{error:#}{cure}"))
     })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(xml::decoded(&bytes))
 }
 
 impl BadMachine {

@@ -1,15 +1,7 @@
 //! GPUs, as NVIDIA's driver reports them.
 
-use std::io::Read;
-use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-
 use super::Gpu;
-use crate::threads;
-
-/// A driver that hangs must not hold the tuner up.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::ask::{PATIENCE, ask};
 
 /// What `nvidia-smi` lists; none where it is absent, fails or takes too long.
 pub fn read() -> Vec<Gpu> {
@@ -22,38 +14,7 @@ pub fn read() -> Vec<Gpu> {
 }
 
 fn answer(arguments: &[&str]) -> Option<String> {
-    let mut child = Command::new("nvidia-smi")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let mut pipe = child.stdout.take()?;
-    let reader = threads::spawn(move || {
-        let mut text = String::new();
-        pipe.read_to_string(&mut text).ok().map(|_| text)
-    });
-    let Ok(reader) = reader else {
-        let _ = child.kill();
-        let _ = child.wait();
-        return None;
-    };
-    let end = Instant::now() + PATIENCE;
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if Instant::now() < end => sleep(Duration::from_millis(5)),
-            _ => {
-                // A grandchild may hold the pipe open: the reader is left to itself.
-                let _ = child.kill();
-                let _ = child.wait();
-                return None;
-            }
-        }
-    };
-    let text = reader.join().ok()??;
-    status.success().then_some(text)
+    ask("nvidia-smi", arguments, PATIENCE)
 }
 
 fn parse(table: &str, cuda: &str) -> Vec<Gpu> {

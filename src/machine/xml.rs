@@ -7,6 +7,18 @@ const CLOSE: &str = "</topology>";
 /// Marks with which browsers show that an element can be folded.
 const FOLDS: [char; 6] = ['-', '+', '\u{25b6}', '\u{25b8}', '\u{25bc}', '\u{25be}'];
 
+/// The text of these bytes: UTF-16 where a byte order mark says so, as of what PowerShell redirects
+/// into a file, and UTF-8 otherwise.
+pub fn decoded(bytes: &[u8]) -> String {
+    let unit: fn([u8; 2]) -> u16 = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return String::from_utf8_lossy(bytes).into_owned(),
+    };
+    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+    String::from_utf16_lossy(&units)
+}
+
 /// The topology in `text`, as hwloc 2's own parser takes it, which knows no byte order mark, no
 /// carriage return, and nothing around the topology.
 ///
@@ -81,6 +93,17 @@ mod tests {
         ] {
             assert_eq!(cleaned(&text).as_deref(), Ok(PLAIN), "{text}");
         }
+    }
+
+    #[test]
+    fn both_orders_of_utf_16_are_read() {
+        let units = || std::iter::once(0xfeff).chain("<\u{e9}>\n".encode_utf16());
+        let little: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = units().flat_map(u16::to_be_bytes).collect();
+        for bytes in [&little, &big] {
+            assert_eq!(decoded(bytes), "\u{feff}<\u{e9}>\n");
+        }
+        assert_eq!(decoded(b"<a>\xff"), "<a>\u{fffd}");
     }
 
     #[test]

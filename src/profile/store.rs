@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use std::{fs, io};
 
 use anyhow::{Context, Result};
@@ -45,7 +46,8 @@ impl Store {
     /// Every `.json` file, those of the first folder first; a folder that exists and can't be read
     /// stands for its files.
     pub fn entries(&self, machine: &Machine) -> Vec<Entry> {
-        self.read(machine, &Here::of(machine), |_| true)
+        let here = Here::of(machine);
+        self.files(|_| true).into_iter().map(|file| file.read(machine, &here)).collect()
     }
 
     /// The profiles that a process on this machine may be launched with, the best first, and the
@@ -53,20 +55,30 @@ impl Store {
     /// one of a part of it, one that suits the quota, of the first folder, with a proven gain, the
     /// newest.
     ///
-    /// No more files are read than it takes: those whose names tell of another machine are not,
-    /// and those of the same shape only once all of the very machine are used up.
+    /// No more files are read than it takes: those whose names tell of another shape are not; of
+    /// the others those named by this very machine are first, and of many of its shape those that
+    /// were written last.
     pub fn ranked<'a>(
         &'a self,
         machine: &'a Machine,
         job: Option<&'a str>,
     ) -> impl Iterator<Item = Entry> + 'a {
         let here = Here::of(machine);
-        let batch = move |wanted: Nearness| {
-            let is_wanted = |path: &Path| Nearness::of(path, &here) == Some(wanted);
-            let read = self.read(machine, &here, is_wanted);
+        let of_here = here.clone();
+        let batches = Nearness::ALL.into_iter().flat_map(move |wanted| {
+            let is_wanted = |path: &Path| Nearness::of(path, &of_here) == Some(wanted);
+            let mut files = self.files(is_wanted);
+            if wanted == Nearness::Shape && files.len() > BATCH {
+                files.sort_by_cached_key(|file| Reverse(file.written()));
+            }
+            let most = if wanted == Nearness::Shape { BATCH } else { files.len().max(1) };
+            let batches = files.chunks(most).map(<[File]>::to_vec);
+            batches.collect::<Vec<_>>()
+        });
+        batches.flat_map(move |files| {
+            let read = files.into_iter().map(|file| file.read(machine, &here)).collect();
             self.in_order(read, machine, &here, job)
-        };
-        [Nearness::Machine, Nearness::Shape].into_iter().flat_map(batch)
+        })
     }
 
     /// The profiles in the first folder whose place `profile` would take: those of its machine that
@@ -125,17 +137,16 @@ impl Store {
     }
 
     /// The files of all folders that are `wanted` by their names.
-    fn read(&self, machine: &Machine, here: &Here, wanted: impl Fn(&Path) -> bool) -> Vec<Entry> {
-        let of_folder = |folder: &PathBuf| match listed(folder) {
-            Ok(paths) => {
-                let paths = paths.into_iter().filter(|path| wanted(path));
-                paths.map(|path| Entry::read(folder, path, machine, here)).collect()
+    fn files(&self, wanted: impl Fn(&Path) -> bool) -> Vec<File> {
+        let of_folder = |folder: &PathBuf| {
+            let paths = listed(folder);
+            if paths.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                return Vec::new();
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => {
-                let profile = Err(error).with_context(|| folder.display().to_string());
-                vec![Entry { path: folder.clone(), profile }]
-            }
+            // A folder that can't be read stands for its files.
+            let paths = paths.unwrap_or_else(|_| vec![folder.clone()]).into_iter();
+            let file = |path| File { folder: folder.clone(), path };
+            paths.filter(|path| wanted(path)).map(file).collect()
         };
         self.folders.iter().flat_map(of_folder).collect()
     }
@@ -174,19 +185,49 @@ impl Store {
     }
 }
 
+/// More files of one shape than these are not read at once.
+const BATCH: usize = 64;
+
+/// A file that is not read yet.
+#[derive(Clone)]
+struct File {
+    folder: PathBuf,
+    path: PathBuf,
+}
+
+impl File {
+    fn read(self, machine: &Machine, here: &Here) -> Entry {
+        if self.path == self.folder {
+            let problem = listed(&self.folder).err().map(anyhow::Error::from);
+            let problem = problem.unwrap_or_else(|| anyhow::anyhow!("it has changed meanwhile"));
+            let profile = Err(problem.context(self.folder.display().to_string()));
+            return Entry { path: self.path, profile };
+        }
+        Entry::read(&self.folder, self.path, machine, here)
+    }
+
+    fn written(&self) -> Option<SystemTime> {
+        fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok()
+    }
+}
+
 /// What a file's name says of the machine of its profile.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Nearness {
-    /// It is this machine, or the name says nothing.
+    /// It is this machine.
     Machine,
+    /// The name says nothing of it.
+    Unknown,
     /// It is one of this machine's shape.
     Shape,
 }
 
 impl Nearness {
+    const ALL: [Self; 3] = [Self::Machine, Self::Unknown, Self::Shape];
+
     /// `None` for the name of a profile of a machine of another shape.
     fn of(path: &Path, here: &Here) -> Option<Self> {
-        let Some(name) = FileName::parse(path) else { return Some(Self::Machine) };
+        let Some(name) = FileName::parse(path) else { return Some(Self::Unknown) };
         let is_of_shape = name.shape == here.mark.fingerprint.shape;
         let is_here = here.identities().contains(&name.identity.as_str());
         is_of_shape.then_some(if is_here { Self::Machine } else { Self::Shape })

@@ -1,11 +1,16 @@
 //! What the WAN22 system optimizer stores, as a baseline to start from.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::{Profile, Refusal, scan};
 use crate::launch::{Demand, Layout, MemoryMode};
 use crate::machine::{CpuSet, Machine};
 use crate::settings::{Baseline, HardwareProfile, Knobs, OptimalSettings, Precision};
+
+/// The most clips of a batch.
+const MOST_CLIPS: u32 = 1024;
 
 /// Its file: the first three keys of ours.
 #[derive(Deserialize)]
@@ -36,7 +41,8 @@ impl Baseline {
         let mut notes = Vec::new();
         let knobs = knobs(&self, &optimal, machine, &mut notes);
         // What no knob stands for goes with the profile that a tune ships.
-        Ok((Self { optimal: optimal.clone(), ..self }.with(|own| *own = knobs), notes))
+        let optimal = shippable(optimal, &knobs, self.optimal.memory_fraction, &mut notes);
+        Ok((Self { optimal, ..self }.with(|own| *own = knobs), notes))
     }
 }
 
@@ -65,10 +71,51 @@ fn knobs(
     };
     knobs.tile_size = tile("tile_size", optimal.tile_size, notes);
     knobs.vae_tile_size = tile("vae_tile_size", optimal.vae_tile_size, notes);
-    knobs.batch_size = optimal.batch_size.clamp(1, 1024);
+    knobs.batch_size = optimal.batch_size.clamp(1, MOST_CLIPS);
+    if knobs.batch_size != optimal.batch_size {
+        notes.push(format!(
+            "batch_size {}: a batch takes 1 to {MOST_CLIPS} clips; {} is used",
+            optimal.batch_size, knobs.batch_size
+        ));
+    }
     precision(&mut knobs, optimal, notes);
     places(&mut knobs, optimal, machine, notes);
     knobs
+}
+
+/// What of the optimizer's settings goes into the profile that a tune ships, which takes no number
+/// that nothing can run with.
+fn shippable(
+    optimal: OptimalSettings,
+    knobs: &Knobs,
+    usual_fraction: f64,
+    notes: &mut Vec<String>,
+) -> OptimalSettings {
+    let fraction = optimal.memory_fraction;
+    let possible = match fraction {
+        _ if fraction > 1.0 => 1.0,
+        _ if fraction > 0.0 => fraction,
+        _ => usual_fraction,
+    };
+    if possible.to_bits() != fraction.to_bits() {
+        notes.push(format!(
+            "memory_fraction {fraction}: it takes more than 0, at most 1; {possible} is used"
+        ));
+    }
+    let ascending = |numbers: Option<Vec<u32>>| {
+        let numbers: Option<BTreeSet<u32>> = numbers.map(|numbers| numbers.into_iter().collect());
+        numbers.map(|numbers| numbers.into_iter().collect())
+    };
+    OptimalSettings {
+        memory_fraction: possible,
+        num_threads: knobs.intra_op_threads,
+        preprocessing_threads: knobs.inter_op_threads,
+        parallel_workers: knobs.preprocess_workers,
+        io_threads: knobs.io_workers,
+        numa_nodes: ascending(optimal.numa_nodes),
+        cpu_affinity: ascending(optimal.cpu_affinity),
+        ..optimal
+    }
 }
 
 /// A tile's side: ours are squares of a multiple of 16 pixels.
@@ -187,6 +234,29 @@ mod tests {
         ];
         assert_eq!(notes, expected);
         assert!(knobs.resolve(&machine).is_ok());
+    }
+
+    #[test]
+    fn what_nothing_can_run_with_is_told_and_never_shipped() {
+        let machine = two_nodes();
+        let mut odd = optimal();
+        (odd["batch_size"], odd["memory_fraction"]) = (0.into(), 2.0.into());
+        (odd["io_threads"], odd["vae_tile_size"]) = (0.into(), serde_json::json!([192, 192]));
+        let fitted = Baseline::fit(Preset::Generic, &machine);
+        let (baseline, notes) = fitted.clone().from_file(&file(&odd), &machine).unwrap();
+        let expected = [
+            "io_threads 0: this machine takes 1 to 96; 1 is used",
+            "batch_size 0: a batch takes 1 to 1024 clips; 1 is used",
+            "memory_fraction 2: it takes more than 0, at most 1; 1 is used",
+        ];
+        assert_eq!(notes, expected);
+        let made = "2026-11-24T10:00:00Z".to_owned();
+        let profile = Profile::new(&machine, &baseline, &baseline.knobs, made).unwrap();
+        let shipped = Profile::parse(&serde_json::to_string(&profile).unwrap()).unwrap();
+        assert_eq!(shipped.optimal_settings.cpu_affinity, Some(vec![0, 1, 2, 3]));
+        odd["memory_fraction"] = (-0.5).into();
+        let (_, notes) = fitted.from_file(&file(&odd), &machine).unwrap();
+        assert!(notes[2].ends_with("at most 1; 0.8 is used"), "{notes:?}");
     }
 
     #[test]

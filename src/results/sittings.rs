@@ -96,3 +96,61 @@ fn time(text: &str) -> Result<Timestamp> {
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds.clamp(0.0, 1e9)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::Made;
+    use crate::space::Resumed;
+
+    /// Each trial takes 6.01 s and begins a second after the one before; 4 of them.
+    fn made() -> Results {
+        Made::new().baseline(&[2.0 / 1.5; 4]).results
+    }
+
+    fn near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+
+    #[test]
+    fn rows_that_say_how_long_it_ran_are_believed_whatever_the_clock_did() {
+        for step in ["2026-11-21T20:00:00Z", "2026-11-23T20:00:00Z", "1970-01-01T00:00:00Z"] {
+            let mut results = made();
+            for (place, trial) in results.trials.iter_mut().enumerate() {
+                trial.spent_s = Some(8.0 * (place + 1) as f64);
+            }
+            step.clone_into(&mut results.trials[2].started);
+            step.clone_into(&mut results.trials[3].started);
+            near(results.spent_s().unwrap(), 32.0);
+            let Spending { budget, spent } = results.spending().unwrap();
+            assert_eq!([budget, spent].map(|time| time.as_secs()), [240, 32]);
+            // Ten minutes more, given after 20 s: 12 s of those are gone.
+            let (started, budget_s) = (step.to_owned(), Some(600.0));
+            results.tune.resumed.push(Resumed { started, budget_s, spent_s: Some(20.0) });
+            let Spending { budget, spent } = results.spending().unwrap();
+            assert_eq!([budget, spent].map(|time| time.as_secs()), [600, 12]);
+        }
+    }
+
+    #[test]
+    fn without_that_no_step_of_the_clock_counts() {
+        let trial_s = made().trials[0].wall_s;
+        near(made().spent_s().unwrap(), 4.0 * (trial_s + 1.0));
+        for step in ["2026-11-21T20:00:00Z", "2026-11-23T20:00:00Z"] {
+            let mut results = made();
+            // The pause before this one and that before the next are lost.
+            step.clone_into(&mut results.trials[2].started);
+            near(results.spent_s().unwrap(), 4.0 * trial_s + 2.0);
+        }
+    }
+
+    #[test]
+    fn a_break_is_nothing_that_was_spent() {
+        let mut results = made();
+        let trial_s = results.trials[0].wall_s;
+        "2026-11-22T20:30:00Z".clone_into(&mut results.trials[3].started);
+        let started = "2026-11-22T20:29:58Z".to_owned();
+        results.tune.resumed.push(Resumed { started, budget_s: None, spent_s: None });
+        near(results.spent_s().unwrap(), 4.0 * trial_s + 3.0 + 2.0);
+    }
+}

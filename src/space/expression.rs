@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, LazyLock};
 
 use rhai::packages::{ArithmeticPackage, LogicPackage, Package};
@@ -52,6 +53,9 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     engine.register_fn("contains", |list: Array, word: &str| {
         list.into_iter().any(|item| item.into_string().is_ok_and(|item| item == word))
     });
+    engine.register_fn("contains", |range: Range<i64>, number: i64| range.contains(&number));
+    engine
+        .register_fn("contains", |range: RangeInclusive<i64>, number: i64| range.contains(&number));
     engine.register_fn("contains", |text: &str, part: &str| text.contains(part));
     engine.set_max_operations(MOST_OPERATIONS);
     engine.set_max_expr_depths(32, 8);
@@ -235,7 +239,7 @@ mod tests {
             "allocator == \"glibc\" || allocator == \"min(\"",
             "batch_size in [1, 2, 4] && allocator in [\"glibc\"] && !(3 in [1])",
             "cores % 3 == 2 && 2 ** 10 == 1024 && (7 & 3) == 3",
-            "cores in ([8])",
+            "cores in ([8]) && cores in 1..9 && cores in 8..=8 && !(cores in 1..8)",
         ] {
             assert_eq!(truth(text), Ok(true), "{text}");
         }

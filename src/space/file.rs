@@ -73,7 +73,7 @@ pub struct Tune {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_psnr_db: Option<f64>,
     /// The command line's words after the program's name, from which a tune that goes on reads
-    /// its flags.
+    /// its flags; each as [`arguments::written`](super::arguments::written) has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
     /// What the worker says of itself and of its libtorch.

@@ -3,6 +3,7 @@
 //! A file of `search-spaces/` speaks of any machine (`max = "cores"`); [`Space::resolve`] turns
 //! it into levels on one machine. A [`Candidate`] names one level a knob.
 
+pub mod arguments;
 mod candidate;
 mod expert;
 mod expression;

@@ -11,6 +11,11 @@ pub const MOST_LEVELS: usize = 2_000;
 /// What a range may span.
 const WIDEST: i64 = 1_000_000;
 
+/// Constraints of a space at the most, and expert candidates: each is worked out, constraints for
+/// every candidate that is looked at.
+const MOST_CONSTRAINTS: usize = 200;
+const MOST_EXPERTS: usize = 1_000;
+
 /// What is wrong with a space file, and where.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{place}: {problem}")]
@@ -41,12 +46,25 @@ impl SpaceFile {
             ));
         }
         finite::check(&toml::from_str(text).map_err(|error| error.to_string())?)?;
-        let full = file.tune.as_ref().and_then(|tune| tune.full.as_ref());
-        for (key, workload) in [("workload", file.workload.as_ref()), ("tune.full", full)] {
-            let checked = workload.map(|workload| workload.sizes.check_largest());
-            checked.unwrap_or(Ok(())).map_err(|problem| format!("{key}.{problem}"))?;
-        }
+        file.check_counts()?;
         Ok(file)
+    }
+
+    /// Refuses more of anything than a space or a job can have.
+    fn check_counts(&self) -> Result<(), String> {
+        let lists = [
+            ("constraint", self.constraint.len(), MOST_CONSTRAINTS),
+            ("expert", self.expert.len(), MOST_EXPERTS),
+        ];
+        if let Some((key, count, most)) = lists.into_iter().find(|(_, count, most)| count > most) {
+            return Err(format!("{key}: {count} of them, give {most} at the most"));
+        }
+        let full = self.tune.as_ref().and_then(|tune| tune.full.as_ref());
+        let jobs = [("workload", self.workload.as_ref()), ("tune.full", full)];
+        jobs.into_iter().try_for_each(|(key, job)| {
+            let checked = job.map_or(Ok(()), |job| job.sizes.check_largest());
+            checked.map_err(|problem| format!("{key}.{problem}"))
+        })
     }
 
     /// TOML that [`SpaceFile::parse`] reads back as the same file.

@@ -159,11 +159,13 @@ impl Bench {
                 return Ok(answer);
             }
         };
-        let scratch = held::now(&self.scratch);
-        let launch = scratch.join("launch.json");
         let now = jiff::Timestamp::now().to_string();
         let profile = Profile::new(&self.machine, &self.baseline, &knobs, now);
-        profile.map_err(anyhow::Error::msg)?.write(&launch)?;
+        let profile = profile.map_err(anyhow::Error::msg)?;
+        let scratch = held::at(&self.scratch, |scratch| {
+            profile.write(&scratch.join("launch.json")).map(|()| scratch.to_owned())
+        })?;
+        let launch = scratch.join("launch.json");
         let time = order.time();
         let memory_bytes = self.memory_bytes;
         let Order { ready_s, hopeless_s: sample_s, .. } = *order;
@@ -268,12 +270,14 @@ impl Bench {
     }
 
     fn job(&self, number: u64, order: &Order<'_>, settings: Settings) -> Result<wire::Job> {
-        let scratch = held::now(&self.scratch);
-        let output = scratch.join("frames");
-        if output.exists() {
-            std::fs::remove_dir_all(&output).context("emptying the frames folder")?;
-        }
-        std::fs::create_dir_all(&output).context("making the frames folder")?;
+        let scratch = held::at(&self.scratch, |scratch| {
+            let output = scratch.join("frames");
+            if output.exists() {
+                std::fs::remove_dir_all(&output).context("emptying the frames folder")?;
+            }
+            std::fs::create_dir_all(&output).context("making the frames folder")?;
+            Ok(scratch.to_owned())
+        })?;
         Ok(wire::Job {
             version: wire::VERSION,
             trial: number,
@@ -282,7 +286,7 @@ impl Bench {
             repetitions: self.repetitions.in_phase(order.phase),
             warmup: 1,
             images: if order.workload.has(Stage::Read) { self.images.clone() } else { Vec::new() },
-            output,
+            output: scratch.join("frames"),
             weights: self.weights.clone(),
             references: scratch,
             seed: self.seed,

@@ -2,15 +2,16 @@
 //! running when it died.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Order;
 use crate::durable;
+use crate::held;
 use crate::input;
 use crate::results::Folder;
 use crate::space::Values;
@@ -48,17 +49,24 @@ pub(super) fn note(folder: &Folder, trial: u64, seed: u64, order: &Order<'_>) ->
         workload: order.workload.to_string(),
         knobs: order.values.clone(),
     };
-    let place = || path(folder).display().to_string();
-    // A link that somebody put there would lead to another file.
-    let _ = fs::remove_file(path(folder));
+    let text = serde_json::to_vec(&note)?;
+    // A lost note costs a row that says little: not worth waiting for the disk.
+    held::at(folder.path(), |_| {
+        let path = path(folder);
+        anew(&path, &text).with_context(|| path.display().to_string())
+    })
+}
+
+/// Writes a file that was not there: a link that somebody put in its place would lead to another.
+fn anew(path: &Path, text: &[u8]) -> io::Result<()> {
+    let _ = fs::remove_file(path);
     let new = OpenOptions::new()
         .write(true)
         .create_new(true)
         .custom_flags(libc::O_NOFOLLOW)
         .mode(0o644)
-        .open(path(folder));
-    // A lost note costs a row that says little: not worth waiting for the disk.
-    new.and_then(|mut file| file.write_all(&serde_json::to_vec(&note)?)).with_context(place)
+        .open(path);
+    new?.write_all(text)
 }
 
 /// Takes the note away.

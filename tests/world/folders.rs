@@ -142,6 +142,7 @@ impl MadeUp {
             }
             trials.extend(turns.map(|knobs| (Phase::Confirmation, knobs)));
         }
+        let searched = trials.len() as u64 - 8;
         let mut text = Vec::new();
         let path = folder.journal();
         let mut journal = Journal::create(&path, usual.keys(), 3).unwrap();
@@ -149,6 +150,8 @@ impl MadeUp {
             let noise = 1.0 + self.noise * (2.0 * rng.random::<f64>() - 1.0);
             let seconds = self.cost(machine, &knobs) * noise;
             let mut trial = trial(i as u64 + 1, phase, knobs, seconds, workload);
+            let in_pair = (trial.number - 1).checked_sub(searched);
+            trial.pair = in_pair.map(|place| place / 2 + 1);
             for sample in trial.samples.iter_mut().filter(|_| self.frames) {
                 let value = FRAMES / sample.seconds;
                 sample.metric = Some(Metric { value, goal: Goal::Max });
@@ -231,7 +234,7 @@ fn trial(
         number,
         started: started.to_string(),
         phase,
-        pair: (phase == Phase::Confirmation).then_some(number / 2),
+        pair: None,
         strategy: "random".to_owned(),
         seed: 1,
         workload: workload.to_string(),

@@ -3,7 +3,7 @@
 use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use image::{ImageFormat, ImageReader, Limits};
 
 use super::whole;
@@ -27,7 +27,7 @@ const LARGEST: u64 = 2 << 30;
 /// # Errors
 /// What it is instead, in words that go on after its name.
 pub fn check(path: &Path) -> Result<()> {
-    let mut file = BufReader::new(input::open(path)?);
+    let mut file = BufReader::new(input::open(path).context("can't be read")?);
     let size = file.get_ref().metadata()?.len();
     ensure!(size <= LARGEST, "has {}: no picture is that large", bytesize::ByteSize::b(size));
     let mut start = Vec::new();
@@ -134,6 +134,7 @@ mod tests {
         let webp = told(b"RIFF\x24\0\0\0WEBPVP8 ");
         assert_eq!(webp, "is a picture of type webp: convert it to JPEG or PNG");
         assert_eq!(told(b"some words"), "is not a picture");
-        assert!(check(Path::new("/dev/zero")).unwrap_err().to_string().contains("regular file"));
+        let zero = check(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(format!("{zero:#}"), "can't be read: not a regular file");
     }
 }
