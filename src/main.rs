@@ -6,6 +6,7 @@ use wan22_tune::cli::{Cli, Command};
 use wan22_tune::{cmd, output};
 
 fn main() -> ExitCode {
+    output::outlive_file_limits();
     let cli: Cli = output::parse();
     let done = match cli.command {
         None => cmd::tune::run(&cli.tune),

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::process::exit;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::Result;
@@ -24,6 +25,13 @@ const PIPE_BUF: usize = 4096;
 
 /// Whether stderr was waited for in vain.
 static STALLED: AtomicBool = AtomicBool::new(false);
+
+/// Lets a write to a file that has reached the user's limit (`ulimit -f`) fail as one to a full disk
+/// does; otherwise the kernel ends the program. Programs that this one starts are not concerned.
+pub fn outlive_file_limits() {
+    // A handler that does nothing that matters; where there can be none, all is as before.
+    let _ = signal_hook::flag::register(libc::SIGXFSZ, Arc::default());
+}
 
 /// Says a line, or several, on stderr; what can't be written is lost.
 pub fn say(text: &str) {
@@ -55,7 +63,7 @@ pub fn print(text: &str) -> Result<()> {
     let shown = stdout.is_terminal().then(|| printable::lines(text));
     let text = shown.as_deref().unwrap_or(text);
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if has_no_reader(&error, &stdout) => Ok(()),
+        Err(error) if is_unread(&error) => Ok(()),
         written => Ok(written?),
     }
 }
@@ -68,18 +76,19 @@ pub fn print_json(text: &str) -> Result<()> {
     print(&printable::json(text))
 }
 
-/// Whether nobody reads the other end of a pipe, a socket or a terminal.
-fn has_no_reader(error: &io::Error, stream: &impl AsFd) -> bool {
+/// Whether stdout failed with `error` because nobody reads it: the other end of a pipe, a socket or
+/// a terminal is gone.
+pub fn is_unread(error: &io::Error) -> bool {
     match error.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => true,
         // A terminal that has hung up says this; of a file it would be a broken disk.
-        _ if error.raw_os_error() == Some(libc::EIO) => is_device(stream).unwrap_or(false),
+        _ if error.raw_os_error() == Some(libc::EIO) => is_stdout_a_device().unwrap_or(false),
         _ => false,
     }
 }
 
-fn is_device(stream: &impl AsFd) -> io::Result<bool> {
-    let file = File::from(stream.as_fd().try_clone_to_owned()?);
+fn is_stdout_a_device() -> io::Result<bool> {
+    let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     Ok(file.metadata()?.file_type().is_char_device())
 }
 

@@ -74,6 +74,18 @@ fn a_line_that_can_not_be_written_changes_no_status() {
 }
 
 #[test]
+fn a_log_that_has_reached_the_limit_of_files_keeps_no_command_from_starting() {
+    let world = World::new();
+    let exec = world.tuner(&["exec", "--auto", "--without-memory-policy", "--", "sh", "-c"]);
+    let mut limited = Command::new("sh");
+    let script = "ulimit -f 0; exec \"$0\" \"$@\" 'echo ran; exit 7' 2>log";
+    limited.args(["-c", script]).arg(exec.0.get_program()).args(exec.0.get_args());
+    let output = limited.current_dir(world.path()).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(7), "ran\n"), "{output:?}");
+    assert_eq!(fs::read_to_string(world.path().join("log")).unwrap(), "");
+}
+
+#[test]
 fn a_reader_that_has_gone_away_is_no_failure() {
     let world = World::new();
     fs::write(world.path().join("made.csv"), "a:ord,value\n1,3\n2,4\n").unwrap();

@@ -12,7 +12,7 @@ use super::terminal;
 use crate::measure::replay::Recorded;
 use crate::search::regret::{Run, replay};
 use crate::search::{StrategyName, grid};
-use crate::{printable, threads};
+use crate::{output, printable, threads};
 
 /// Evaluations after which regret is printed, as far as the budget goes.
 const AT: [usize; 5] = [10, 30, 60, 120, 240];
@@ -45,9 +45,8 @@ pub struct ReplayArgs {
 /// # Errors
 /// As [`ReplayArgs::run`]; stdout can't be written.
 pub fn run(args: &ReplayArgs) -> Result<()> {
-    let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     match args.run(&mut std::io::stdout().lock()) {
-        Err(error) if error.downcast_ref().is_some_and(is_gone) => Ok(()),
+        Err(error) if error.downcast_ref().is_some_and(output::is_unread) => Ok(()),
         replayed => replayed,
     }
 }

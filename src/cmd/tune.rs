@@ -214,10 +214,11 @@ fn typed(verb: &str, folder: &Folder) -> String {
     format!("`wan22-tune {verb} {}`", quoted(&folder.now().display().to_string()))
 }
 
-/// Whether a disk had no room, or its user none left of it.
+/// Whether a disk had no room, its user none left of it, or a file was as large as it may be.
 fn is_full(error: &anyhow::Error) -> bool {
     let is_full = |error: &std::io::Error| {
-        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
     };
     error.chain().filter_map(|cause| cause.downcast_ref()).any(is_full)
 }
