@@ -43,8 +43,15 @@ libtorch/build-version: scripts/libtorch.py
 	python3 scripts/libtorch.py libtorch
 	@touch $@
 
-lint: setup ## what CI asks besides the tests
+lint: setup target/ruff/bin/ruff ## what CI asks besides the tests
+	@scripts/packages.sh shellcheck
+	target/ruff/bin/ruff check --quiet
+	shellcheck --severity warning .ci/run scripts/*.sh tests/numa/*.sh tests/pages/run
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
 	cargo clippy --test numa --quiet -- -D warnings
+	cargo clippy --no-default-features --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+
+target/ruff/bin/ruff:
+	python3 -m pip install --quiet --target target/ruff ruff==0.17.6

@@ -1,5 +1,6 @@
 //! How long, and in how much memory, a thousand results folders compare:
 //! `cargo bench --no-default-features --bench compare [FOLDERS] [CANDIDATES]`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
 #[path = "../tests/world/folders.rs"]
 mod folders;

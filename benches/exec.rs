@@ -1,4 +1,5 @@
 //! What `wan22-tune exec` costs over starting the command plainly: `cargo bench --bench exec`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
 use std::process::Command;
 use std::time::{Duration, Instant};

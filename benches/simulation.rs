@@ -13,6 +13,7 @@
 //! with the L3 groups and nodes that they span. Weights are first touched by one thread. Pools work
 //! beside the model, disturb it where they share its CPUs, and bound the pipeline when too small.
 //! Zen 3 has no bfloat16; allocators, layouts of tensors and kernels weigh on the VAE.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
 mod setting;
 

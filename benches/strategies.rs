@@ -3,6 +3,7 @@
 //! `cargo bench --bench strategies`, with `TABLES=DIR` for a folder of tables, `SEEDS=30`,
 //! `STRATEGIES=portfolio,random`, `BUDGET=120`, `EACH=1` for every table by itself. `noisy` is the
 //! true regret of what is chosen after 120 evaluations with 5% noise (`NOISE=0` leaves it out).
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
 mod setting;
 

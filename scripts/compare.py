@@ -7,8 +7,8 @@
 
 A case that the reference can't run must be refused by the worker too, with exit status 1 and an
 error that says something. Where a tiny model makes much of rounding, a float32 answer may be as far from
-the reference's as that is from its own in float64. Prints every case that is out of tolerance, and a summary; exits with 1
-where there was one.
+the reference's as that is from its own in float64. Prints every case that is out of tolerance, and a summary;
+exits with 1 where there was one.
 """
 
 import argparse
@@ -52,7 +52,8 @@ def transformer(pick):
         encoder_hidden_states=torch.randn(batch, pick(1, 7, 20, 512), config["text_dim"]),
     )
     if pick(0, 0, 0, 1):
-        config |= dict(image_dim=pick(9, 16), added_kv_proj_dim=config["num_attention_heads"] * config["attention_head_dim"])
+        width = config["num_attention_heads"] * config["attention_head_dim"]
+        config |= dict(image_dim=pick(9, 16), added_kv_proj_dim=width)
         words = pick(3, 17)
         inputs["encoder_hidden_states"] = torch.randn(batch, 512, config["text_dim"])
         inputs["encoder_hidden_states_image"] = torch.randn(batch, words, config["image_dim"])
@@ -110,7 +111,8 @@ def text(pick):
         num_heads=pick(1, 2, 4), relative_attention_num_buckets=pick(4, 8, 9, 32, 64),
         relative_attention_max_distance=pick(20, 64, 128, 300), layer_norm_epsilon=pick(1e-6, 1e-5, 1e-2),
         feed_forward_proj=pick(
-            "gated-gelu", "gated-gelu", "relu", "gelu", "gelu_new", "gated-silu", "gated-relu", "silu", "gated-gelu_new",
+            "gated-gelu", "gated-gelu", "relu", "gelu", "gelu_new", "gated-silu", "gated-relu", "silu",
+            "gated-gelu_new",
             "tanh", "gated-sigmoid", "quick_gelu", "gelu_pytorch_tanh", "mish", "relu6", "gated-gelu_fast",
         ),
     )

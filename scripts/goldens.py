@@ -98,7 +98,8 @@ def write_case(folder, name, model, op, config, inputs, tiling=None):
 
 
 def save_model(model, folder, **options):
-    config = json.loads(model.config.to_json_string()) if hasattr(model.config, "to_json_string") else dict(model.config)
+    written = hasattr(model.config, "to_json_string")
+    config = json.loads(model.config.to_json_string()) if written else dict(model.config)
     model.bfloat16().save_pretrained(folder, **options)
     model.float()
     return config

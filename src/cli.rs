@@ -1,7 +1,7 @@
 //! Every flag.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -81,6 +81,9 @@ pub struct TuneArgs {
     /// Wall time for everything, such as 90s, 30m or 1h30m.
     #[arg(long, value_parser = budget::parse, required_unless_present = "dry_run")]
     pub budget: Option<Duration>,
+    /// The most trials of the search, before the budget ends it; the confirmation comes on top.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: Option<u32>,
     /// The space, the baseline and the workload.
     #[command(flatten)]
     pub space: SpaceArgs,
@@ -126,7 +129,7 @@ pub struct SpaceArgs {
     /// A space that comes with the program (pipeline, command, module), or a TOML file; by default the one
     /// for the job.
     #[arg(long, value_name = "NAME|FILE")]
-    pub space: Option<String>,
+    pub space: Option<PathBuf>,
     /// What to start from and to beat: a preset (5995wx, rtx4080, generic), or a file, a profile of
     /// this program's or of the WAN22 system optimizer's; by default the preset that people would
     /// copy for this machine.
@@ -142,8 +145,8 @@ pub struct SpaceArgs {
 
 impl SpaceArgs {
     /// The space that was asked for, or the pipeline's.
-    pub fn name(&self) -> &str {
-        self.space.as_deref().unwrap_or("pipeline")
+    pub fn name(&self) -> &Path {
+        self.space.as_deref().unwrap_or(Path::new("pipeline"))
     }
 }
 
@@ -174,7 +177,7 @@ impl From<OsString> for BaselineChoice {
 pub struct JobArgs {
     /// A job that comes with the program (i2v, t2v, encode, vae-decode, preprocess), or a TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "i2v")]
-    pub workload: String,
+    pub workload: PathBuf,
     /// Seconds a clip of many at once, or of one alone.
     #[arg(long, value_enum, default_value_t)]
     pub objective: Objective,
@@ -205,12 +208,12 @@ pub struct BenchArgs {
     pub weights: Option<PathBuf>,
     /// The most memory that a trial may take, such as 16GiB; by default nine tenths of what this
     /// process may use.
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub max_memory: Option<ByteSize>,
     /// The worst picture that may win, in dB against the same made whole in float32; by default 30,
     /// above which a picture is hard to tell from the original, or what the baseline's own comes to
     /// if that is less.
-    #[arg(long, value_name = "DB")]
+    #[arg(long, value_name = "DB", value_parser = decibels)]
     pub min_psnr: Option<f64>,
     /// Waits while another tune runs on this machine, instead of giving up with status 75.
     #[arg(long)]
@@ -218,6 +221,28 @@ pub struct BenchArgs {
     /// The program that runs a trial; by default wan22-worker beside this program.
     #[arg(long, value_name = "FILE", env = "WAN22_WORKER", hide_env_values = true)]
     pub worker: Option<PathBuf>,
+}
+
+/// Reads a ratio in dB, from 0, which any picture has, to what float32 numbers can tell apart.
+fn decibels(text: &str) -> Result<f64, String> {
+    const MOST: f64 = 200.0;
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=MOST).contains(number));
+    number.ok_or_else(|| format!("give a number from 0 to {MOST}, such as 35"))
+}
+
+/// Reads a share from 0 to 1, without 1.
+///
+/// # Errors
+/// What to type instead.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..1.0).contains(number));
+    number.ok_or_else(|| "give a share from 0 to 1, such as 0.05 for 5%".to_owned())
+}
+
+/// Reads a size of memory that a trial can be given.
+fn memory(text: &str) -> Result<ByteSize, String> {
+    let size = text.parse::<ByteSize>().ok().filter(|size| size.as_u64() > 0);
+    size.ok_or_else(|| "give a size such as 16GiB".to_owned())
 }
 
 /// Takes a strategy's name, and lists them all.

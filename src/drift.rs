@@ -68,7 +68,7 @@ fn time_s(trial: &Trial) -> Option<f64> {
 
 impl Drift {
     /// What the baseline and its returns say. Confirmation pairs need no model: they are
-    /// neighbours in time.
+    /// neighbours in time, and [`crate::paired`] knows their order.
     pub fn of(trials: &[Trial]) -> Self {
         let returns = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel);
         let trend = trend(trials);
@@ -153,7 +153,9 @@ impl Drift {
 
     /// Whether the two points from `next` on are on another level than the two before.
     fn is_jump(&self, next: usize) -> bool {
-        next + 1 < self.points.len() && self.gap(next, 2) > self.threshold()
+        let gap = if next + 1 < self.points.len() { self.gap(next, 2) } else { 0.0 };
+        // What is usual takes a look at all points.
+        gap > (1.0 + MILD).ln() && gap > self.threshold()
     }
 
     /// The distance between the means of up to `count` points from `next` on and before it. Where

@@ -1,9 +1,10 @@
 //! Input: reading files that somebody else may have written, bounded in time and memory.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -23,10 +24,13 @@ pub fn text(path: &Path, largest: u64) -> Result<String> {
 /// # Errors
 /// It is something else, is larger, or can't be read. The caller names the file.
 pub fn bytes(path: &Path, largest: u64) -> Result<Vec<u8>> {
-    let file = open(path)?;
+    bounded(open(path)?, largest)
+}
+
+fn bounded(source: impl Read, largest: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // A file may grow while it is read.
-    file.take(largest.saturating_add(1)).read_to_end(&mut bytes)?;
+    source.take(largest.saturating_add(1)).read_to_end(&mut bytes)?;
     ensure!(bytes.len() as u64 <= largest, "larger than {}", bytesize::ByteSize::b(largest));
     Ok(bytes)
 }
@@ -40,6 +44,60 @@ pub fn open(path: &Path) -> Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     ensure!(file.metadata()?.is_file(), "not a regular file");
     Ok(file)
+}
+
+/// As [`text`], of a file that the command line names, which may also be a pipe that the caller
+/// hands over: `-` and `/dev/stdin` for standard input, or a shell's `<(COMMAND)`.
+///
+/// # Errors
+/// As [`text`].
+pub fn given_text(path: &Path, largest: u64) -> Result<String> {
+    String::from_utf8(given_bytes(path, largest)?).context("not a text in UTF-8")
+}
+
+/// As [`bytes`], where [`given_text`] takes a pipe. A pipe is waited for, as any filter does, but no
+/// more than `largest` bytes are read.
+///
+/// # Errors
+/// As [`bytes`].
+pub fn given_bytes(path: &Path, largest: u64) -> Result<Vec<u8>> {
+    match handed_over(path) {
+        None => bytes(path, largest),
+        Some(0) => bounded(Patient(std::io::stdin().lock()), largest),
+        Some(number) => {
+            // Opening a named pipe again would wait for somebody to write, without this flag.
+            let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+            let again = format!("/proc/self/fd/{number}");
+            let file = OpenOptions::new().read(true).custom_flags(flags).open(again)?;
+            bounded(Patient(file), largest)
+        }
+    }
+}
+
+/// The descriptor of this process that a path names: whoever started the process has opened it.
+fn handed_over(path: &Path) -> Option<u32> {
+    let path = path.to_str()?;
+    if matches!(path, "-" | "/dev/stdin") {
+        return Some(0);
+    }
+    let folders = ["/dev/fd/", "/proc/self/fd/"];
+    folders.iter().find_map(|folder| path.strip_prefix(folder))?.parse().ok()
+}
+
+/// Waits where a reader that must not block would have to come again.
+struct Patient<R>(R);
+
+impl<R: Read> Read for Patient<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                read => return read,
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,20 +1,33 @@
 //! Journal: the append-only `trials.csv`, from which every other artefact derives.
 //!
-//! One row a trial, one line a row, written in one write and synced before the next trial
-//! starts. Units stand in the header (`_s` seconds, `_bytes`); an empty cell is "not known".
+//! One row per trial, one line per row, written in one write and synced before the next trial
+//! starts. Units stand in the header (`_s` seconds, `_bytes`); an empty cell is "not known". The
+//! last cell of a row is a checksum over the others.
+
+mod checksum;
+mod loss;
+mod reading;
+mod repair;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::durable::{Disk, Live};
+use crate::input;
 use crate::own::metric::{Goal, Metric};
 use crate::space::Value;
 use crate::trial::{Noise, Peak, Quality, Sample, Trial};
 use crate::{stats, workload};
+
+pub use reading::Reading;
+pub(crate) use reading::separated;
+
+/// A journal of a hundred thousand trials is smaller.
+pub const LARGEST_BYTES: u64 = 256 << 20;
 
 /// Columns before and after those of knobs, samples and stages.
 const IDENTITY: [&str; 7] = ["trial", "started", "phase", "pair", "strategy", "seed", "workload"];
@@ -33,7 +46,8 @@ const EVIDENCE: [&str; 10] = [
 ];
 
 /// Columns that journals of older versions lack.
-const LATER: [&str; 15] = [
+const LATER: [&str; 16] = [
+    "spent_s",
     "metric",
     "goal",
     "throttled_periods",
@@ -75,44 +89,45 @@ impl Journal {
         samples: usize,
     ) -> Result<Self> {
         let place = || format!("journal {}", path.display());
-        let file =
-            OpenOptions::new().append(true).create_new(true).open(path).with_context(place)?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(path)
+            .with_context(place)?;
         let columns = columns(knobs, samples);
         let mut journal = Self { file, disk: Box::new(Live), columns, samples, next: 1 };
         journal.write(&line(&journal.columns)?).with_context(place)?;
         Ok(journal)
     }
 
-    /// Opens a journal to go on: every whole row is kept, a torn last line is cut off.
+    /// Opens a journal to go on: every row that holds is kept. Where the file is not as this program
+    /// would have left it, it is written anew, and a copy of what was there stays beside it.
     ///
     /// # Errors
-    /// The file can't be read or written, a whole row makes no sense, or the columns are others.
+    /// The file can't be read or written, is no journal, or its columns are others.
     pub fn reopen<'a>(
         path: &Path,
         knobs: impl Iterator<Item = &'a String>,
         samples: usize,
     ) -> Result<(Self, Vec<Trial>)> {
         let place = || format!("journal {}", path.display());
-        let open = OpenOptions::new().read(true).append(true).create(true).open(path);
-        let mut file = open.with_context(place)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).with_context(place)?;
-        let trials = parse(&bytes).with_context(place)?;
+        let bytes = if path.exists() {
+            input::bytes(path, LARGEST_BYTES).with_context(place)?
+        } else {
+            Vec::new()
+        };
+        let reading = Reading::of(&bytes).with_context(place)?;
         let columns = columns(knobs, samples);
-        let whole = whole(&bytes);
-        file.set_len(whole as u64).with_context(place)?;
-        let next = trials.last().map_or(1, |trial| trial.number + 1);
-        let mut journal = Self { file, disk: Box::new(Live), columns, samples, next };
-        let header = line(&journal.columns)?;
-        if whole == 0 {
-            journal.write(&header).with_context(place)?;
-        }
         ensure!(
-            whole == 0 || bytes.starts_with(&header),
+            reading.columns.is_empty() || reading.fits(&columns),
             "{}: its columns are not those that this program writes",
             place()
         );
-        Ok((journal, trials))
+        repair::repair(path, &bytes, &reading, &columns).with_context(place)?;
+        let open = OpenOptions::new().append(true).custom_flags(libc::O_NOFOLLOW).open(path);
+        let (file, next) = (open.with_context(place)?, reading.next_number());
+        Ok((Self { file, disk: Box::new(Live), columns, samples, next }, reading.trials))
     }
 
     /// The same journal on another disk.
@@ -132,8 +147,12 @@ impl Journal {
     /// The write or the sync failed: the row may be lost, and the tune has to stop.
     pub fn append(&mut self, trial: &Trial) -> Result<()> {
         ensure!(trial.samples.len() <= self.samples, "more repetitions than columns");
-        let cells: Vec<String> = self.columns.iter().map(|column| cell(trial, column)).collect();
-        self.write(&line(&cells)?)?;
+        let cell = |column: &String| match column.as_str() {
+            checksum::COLUMN => String::new(),
+            column => cell(trial, column),
+        };
+        let cells = self.columns.iter().map(cell).collect();
+        self.write(&line(&sealed(&self.columns, cells))?)?;
         self.next = trial.number + 1;
         Ok(())
     }
@@ -161,7 +180,17 @@ fn columns<'a>(knobs: impl Iterator<Item = &'a String>, samples: usize) -> Vec<S
     columns.extend(workload::stages().map(|stage| format!("rss.{stage}_bytes")));
     columns.extend(fixed(&LATER));
     columns.extend(fixed(&EVIDENCE));
+    columns.push(checksum::COLUMN.to_owned());
     columns
+}
+
+/// The cells of a row with their checksum.
+fn sealed(columns: &[String], mut cells: Vec<String>) -> Vec<String> {
+    let named = columns.iter().map(String::as_str).zip(cells.iter().map(String::as_str));
+    let sum = checksum::of(named);
+    let place = columns.iter().position(|column| column == checksum::COLUMN);
+    place.into_iter().for_each(|place| cells[place].clone_from(&sum));
+    cells
 }
 
 /// One CSV line in memory, so that it reaches the file in one write.
@@ -219,6 +248,7 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "setup_s" => text(trial.setup_s),
         "overhead_s" => trial.overhead_s.to_string(),
         "wall_s" => trial.wall_s.to_string(),
+        "spent_s" => text(trial.spent_s),
         "minor_faults" => text(trial.minor_faults()),
         "run_queue_share" => text(trial.run_queue_share()),
         "steal_share" => text(trial.noise.steal_share),
@@ -246,20 +276,21 @@ fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Reads every whole row; a last line without its end, as a crash leaves it, is passed over.
+/// The trials of every row that holds, as [`open`] reads them.
 ///
 /// # Errors
-/// The file can't be read, lacks a column, or a whole row makes no sense: with its line.
+/// As [`open`].
 pub fn read(path: &Path) -> Result<Vec<Trial>> {
-    let place = || format!("journal {}", path.display());
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).with_context(place)?;
-    parse(&bytes).with_context(place)
+    Ok(open(path)?.trials)
 }
 
-/// How many bytes whole lines take.
-fn whole(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1)
+/// Reads every row that holds; what is damaged is passed over and noted.
+///
+/// # Errors
+/// The file can't be read, or is no journal.
+pub fn open(path: &Path) -> Result<Reading> {
+    let place = || format!("journal {}", path.display());
+    Reading::of(&input::bytes(path, LARGEST_BYTES).with_context(place)?).with_context(place)
 }
 
 /// As [`read`], from bytes.
@@ -267,23 +298,7 @@ fn whole(bytes: &[u8]) -> usize {
 /// # Errors
 /// As [`read`].
 pub fn parse(bytes: &[u8]) -> Result<Vec<Trial>> {
-    let whole = whole(bytes);
-    let mut reader = csv::ReaderBuilder::new().from_reader(&bytes[..whole]);
-    let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
-    let needed = IDENTITY.iter().chain(&RESULT).chain(&EVIDENCE);
-    for &column in needed.clone().take(if whole == 0 { 0 } else { usize::MAX }) {
-        ensure!(header.iter().any(|name| name == column), "the column `{column}` is missing");
-    }
-    // The last of two columns of one name counts.
-    let places = header.iter().enumerate().map(|(place, name)| (name.as_str(), place));
-    let places: BTreeMap<&str, usize> = places.collect();
-    let (mut trials, mut record) = (Vec::new(), csv::StringRecord::new());
-    while reader.read_record(&mut record)? {
-        let line = record.position().map_or(0, csv::Position::line);
-        let row = Row { places: &places, cells: &record };
-        trials.push(trial(&row).with_context(|| format!("line {line}"))?);
-    }
-    Ok(trials)
+    Ok(Reading::of(bytes)?.trials)
 }
 
 /// One row by column.
@@ -300,9 +315,9 @@ impl Row<'_> {
     fn maybe<T: std::str::FromStr>(&self, column: &str) -> Result<Option<T>> {
         match self.text(column) {
             "" => Ok(None),
-            text => match text.parse() {
-                Ok(value) => Ok(Some(value)),
-                Err(_) => bail!("{column}: `{text}` makes no sense"),
+            text => match text.parse().ok().or_else(|| whole_text(text)?.parse().ok()) {
+                Some(value) => Ok(Some(value)),
+                None => bail!("{column}: `{text}` makes no sense"),
             },
         }
     }
@@ -328,6 +343,17 @@ impl Row<'_> {
     }
 }
 
+/// The whole number that `number` is, where it is one and no digit of it can be lost.
+fn whole(number: f64) -> Option<i64> {
+    let exact = number.fract() == 0.0 && number.abs() < (1_u64 << 53) as f64;
+    exact.then_some(number as i64)
+}
+
+/// A whole number that another program saved with a fraction (`4330868736.0`), without it.
+fn whole_text(text: &str) -> Option<String> {
+    Some(whole(text.parse().ok()?)?.to_string())
+}
+
 fn trial(row: &Row<'_>) -> Result<Trial> {
     Ok(Trial {
         number: row.needed("trial")?,
@@ -350,6 +376,7 @@ fn trial(row: &Row<'_>) -> Result<Trial> {
         setup_s: row.quantity("setup_s")?,
         overhead_s: row.quantity("overhead_s")?.unwrap_or_default(),
         wall_s: row.quantity("wall_s")?.unwrap_or_default(),
+        spent_s: row.quantity("spent_s")?,
         noise: Noise {
             steal_share: row.quantity("steal_share")?,
             pressure_share: row.quantity("pressure_share")?,
@@ -408,6 +435,8 @@ fn samples(row: &Row<'_>) -> Result<Vec<Sample>> {
     for n in 1..=MOST_SAMPLES {
         let metric = row.quantity(&format!("metric.{n}"))?.zip(goal);
         let metric = metric.map(|(value, goal)| Metric { value, goal });
+        let is_cost = metric.is_none_or(|m| m.goal.cost(m.value).is_finite() && m.value > 0.0);
+        ensure!(is_cost, "metric.{n}: not a number above 0 that can be compared");
         if let Some(seconds) = row.quantity(&format!("sample.{n}_s"))? {
             let stages = stages.clone();
             samples.push(Sample { seconds, metric, stages, minor_faults, run_queue_share });

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use wan22_tune::cli::{Cli, Command};
-use wan22_tune::cmd;
+use wan22_tune::{cmd, output};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = output::parse();
     let done = match cli.command {
         None => cmd::tune::run(&cli.tune),
         Some(Command::Machine(args)) => cmd::machine::run(&args),
@@ -17,7 +16,7 @@ fn main() -> ExitCode {
         Some(Command::Report(args)) => cmd::report::run(&args),
         Some(Command::Compare(args)) => cmd::compare::run(&args),
         Some(Command::Diff(args)) => cmd::diff::run(&args),
-        Some(Command::Replay(args)) => args.run(&mut std::io::stdout().lock()),
+        Some(Command::Replay(args)) => cmd::replay::run(&args),
         Some(Command::Measure(args)) => cmd::measure::run(&args),
         Some(Command::Verify(args)) => match cmd::verify::run(&args) {
             Ok(status) => return status,

@@ -56,29 +56,51 @@ const PRIOR_VARIANCE: f64 = 16.0;
 
 /// The smallest spread that is believed, relative to the size of the numbers (a log ratio): two
 /// equal clock readings are luck and not certainty.
-const SMALLEST_DEVIATION: f64 = 1e-3;
+pub const SMALLEST_DEVIATION: f64 = 1e-3;
 
 /// A confidence sequence for the mean of normal values of unknown variance: at confidence
 /// 1 - `alpha` it covers the mean at every length at once, so one may look after each value
-/// and stop whenever the answer is clear.
-///
-/// It inverts the scale-invariant Bayes factor with a normal prior on the effect size (g-prior;
-/// Lai 1976; Wang and Ramdas 2023, "Anytime-valid t-tests and confidence sequences for Gaussian
-/// means with unknown variance"): with n values, mean m, scatter V, r = 1 / (1 + n g),
-/// e(x) = sqrt(r) ((1 + T) / (1 + r T))^(n/2), T = n (m - x)^2 / V, and the interval is where
-/// e(x) < 1 / alpha. Infinite while there are too few values to say anything.
+/// and stop whenever the answer is clear. Infinite while there are too few values to say anything.
 pub fn confidence_sequence(values: &[f64], alpha: f64) -> Option<Interval> {
     let mean = mean(values)?;
-    let n = values.len() as f64;
-    let r = 1.0 / (1.0 + n * PRIOR_VARIANCE);
-    let k = (1.0 / (alpha * r.sqrt())).powf(2.0 / n);
-    let scatter = scatter(values, mean).max((n - 1.0) * SMALLEST_DEVIATION.powi(2));
-    let half = if values.len() > 1 && r * k < 1.0 {
-        ((k - 1.0) / (1.0 - r * k) * scatter / n).sqrt()
-    } else {
-        f64::INFINITY
-    };
-    Some(Interval { low: mean - half, mean, high: mean + half })
+    let (n, scatter) = (values.len() as f64, scatter(values, mean));
+    let estimate = Estimate { mean, values: n, free: n, scatter };
+    Some(estimate.confidence_sequence(SMALLEST_DEVIATION, alpha))
+}
+
+/// What normal values of unknown variance say of a mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimate {
+    /// The estimate itself.
+    pub mean: f64,
+    /// How many values whose mean it were would tell as much.
+    pub values: f64,
+    /// The values, less what else was estimated from them.
+    pub free: f64,
+    /// Sum of the squared residuals.
+    pub scatter: f64,
+}
+
+impl Estimate {
+    /// The mean's confidence sequence, where one value deviates by `deviation` at least.
+    ///
+    /// It inverts the scale-invariant Bayes factor with a normal prior on the effect size (g-prior;
+    /// Lai 1976; Wang and Ramdas 2023, "Anytime-valid t-tests and confidence sequences for Gaussian
+    /// means with unknown variance"): with n values of which f are free, mean m, scatter V,
+    /// r = 1 / (1 + n g), e(x) = sqrt(r) ((1 + T) / (1 + r T))^(f/2), T = n (m - x)^2 / V, and the
+    /// interval is where e(x) < 1 / alpha.
+    pub fn confidence_sequence(self, deviation: f64, alpha: f64) -> Interval {
+        let Self { mean, values, free, scatter } = self;
+        let r = 1.0 / (1.0 + values * PRIOR_VARIANCE);
+        let k = (1.0 / (alpha * r.sqrt())).powf(2.0 / free);
+        let scatter = scatter.max((free - 1.0) * deviation.powi(2));
+        let half = if free > 1.0 && r * k < 1.0 {
+            ((k - 1.0) / (1.0 - r * k) * scatter / values).sqrt()
+        } else {
+            f64::INFINITY
+        };
+        Interval { low: mean - half, mean, high: mean + half }
+    }
 }
 
 /// The mean of `values` minus the mean of `others`, with its 95% interval by Student's
@@ -108,95 +130,6 @@ pub fn pooled_variance<'a>(groups: impl IntoIterator<Item = &'a [f64]>) -> Optio
         freedom += group.len() - 1;
     }
     (freedom > 0).then(|| (sum / freedom as f64, freedom))
-}
-
-/// Of the accepted error, the share that is spent on pairs being other than normal.
-const ROBUST_SHARE: f64 = 0.2;
-
-/// How far above the lower quartile of runs, in logs, another counts as disturbed, at least and at
-/// the most: by how much does not matter then.
-const CUT: (f64, f64) = (0.005, 0.04);
-
-/// Pairs before one that tell its level: a machine may drift.
-const RECENT: usize = 16;
-
-/// The bets of [`is_plausible`], shares of what is at stake.
-const BETS: [f64; 8] = [-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0];
-
-/// The typical log ratio within pairs of log times and its interval, valid however often one looks.
-///
-/// Two confidence sequences share `alpha`, and what both leave is the answer. The one for normal
-/// values decides after a few quiet pairs. The other asks only that either side of a pair, once it
-/// is shifted by the true ratio, is as likely as the other to be the slow one, which random order
-/// within pairs ensures however wild the machine; disturbances are cut off, and hardly count.
-pub fn paired_interval(pairs: &[(f64, f64)], alpha: f64) -> Option<Interval> {
-    let ratios: Vec<f64> = pairs.iter().map(|(a, b)| a - b).collect();
-    let normal = confidence_sequence(&ratios, (1.0 - ROBUST_SHARE) * alpha)?;
-    let centre = undisturbed_ratio(pairs, &ratios);
-    let least = ROBUST_SHARE * alpha;
-    let low = normal.low.max(edge(pairs, least, centre, -1.0));
-    let high = normal.high.min(edge(pairs, least, centre, 1.0));
-    // Disjoint sequences are one of the errors that `alpha` allows: then nothing is known.
-    if low > high {
-        return Some(Interval { low: f64::NEG_INFINITY, mean: centre, high: f64::INFINITY });
-    }
-    Some(Interval { low, mean: centre.clamp(low, high), high })
-}
-
-/// The shift from which the times of both sides balance, disturbances cut off.
-fn undisturbed_ratio(pairs: &[(f64, f64)], ratios: &[f64]) -> f64 {
-    let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let surplus = |shift: f64| {
-        let (cut, _) = cut(pairs, shift);
-        pairs.iter().map(|(a, b)| a.min(cut) - (b + shift).min(cut)).sum::<f64>()
-    };
-    bisect(least, most, |shift| surplus(shift) > 0.0)
-}
-
-/// The time above which runs count as disturbed, where the second side takes `shift` less than the
-/// first, and how far that lies above the lower quartile: twice as far as the middle does.
-fn cut(pairs: &[(f64, f64)], shift: f64) -> (f64, f64) {
-    let mut all: Vec<f64> = pairs.iter().flat_map(|(a, b)| [*a, b + shift]).collect();
-    let (middle, quartile) = (all.len() / 2, (all.len() - 1) / 4);
-    let (faster, middle, _) = all.select_nth_unstable_by(middle, f64::total_cmp);
-    let middle = *middle;
-    let quartile = *faster.select_nth_unstable_by(quartile, f64::total_cmp).1;
-    let above = (2.0 * (middle - quartile)).clamp(CUT.0, CUT.1);
-    (quartile + above, above)
-}
-
-/// Where plausible shifts end on one side of the centre; infinite where they don't.
-fn edge(pairs: &[(f64, f64)], alpha: f64, centre: f64, side: f64) -> f64 {
-    const FARTHEST: f64 = 20.0;
-    if is_plausible(pairs, alpha, centre + side * FARTHEST) {
-        return side * f64::INFINITY;
-    }
-    let distance = bisect(0.0, FARTHEST, |d| is_plausible(pairs, alpha, centre + side * d));
-    centre + side * distance
-}
-
-/// Whether pairs whose second side takes `shift` less than the first may look like these: a gambler
-/// who bets on which side is slower, and by how much, has not multiplied the stake by 1 / `alpha`
-/// (Ville; Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by
-/// betting"). What counts as disturbed is taken from earlier pairs, so that it is no news.
-fn is_plausible(pairs: &[(f64, f64)], alpha: f64, shift: f64) -> bool {
-    let mut wealth = [1.0; BETS.len()];
-    for (i, (a, b)) in pairs.iter().enumerate().skip(1) {
-        let (cut, scale) = cut(&pairs[i.saturating_sub(RECENT)..i], shift);
-        let slower = ((a.min(cut) - (b + shift).min(cut)) / scale).clamp(-1.0, 1.0);
-        wealth.iter_mut().zip(BETS).for_each(|(wealth, bet)| *wealth *= 1.0 + bet * slower);
-    }
-    wealth.iter().sum::<f64>() / (BETS.len() as f64) < 1.0 / alpha
-}
-
-/// The place between two where `holds` ceases to.
-fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
-    for _ in 0..40 {
-        let middle = f64::midpoint(low, high);
-        if holds(middle) { low = middle } else { high = middle }
-    }
-    f64::midpoint(low, high)
 }
 
 #[cfg(test)]
@@ -275,37 +208,5 @@ mod tests {
             .filter(|_| excludes_zero(&(0..40).map(|_| normal()).collect::<Vec<_>>()))
             .count();
         assert!(wrong <= runs / 20, "{wrong} of {runs}");
-    }
-
-    /// Pairs of log times, `gain` apart; a third of the runs are slower by a third.
-    fn disturbed(rng: &mut Xoshiro256PlusPlus, gain: f64) -> Vec<(f64, f64)> {
-        let mut run = || {
-            let jitter = 0.05 * rng.random::<f64>();
-            if rng.random_bool(1.0 / 3.0) { 0.3 + jitter } else { jitter }
-        };
-        (0..40).map(|_| (run(), run() - gain)).collect()
-    }
-
-    /// Looking after every pair of disturbed runs, at most 5% ever exclude the true ratio, and what
-    /// the disturbances hide from a mean is found.
-    #[test]
-    fn disturbed_pairs_keep_the_error_rate_and_tell_a_gain() {
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-        let (runs, gain) = (200, 0.08);
-        let (mut wrong, mut found, mut error) = (0, 0, 0.0);
-        for _ in 0..runs {
-            let pairs = disturbed(&mut rng, gain);
-            let excludes = |n: &usize| {
-                let interval = paired_interval(&pairs[..*n], 0.05).unwrap();
-                interval.low > gain || interval.high < gain
-            };
-            wrong += usize::from((2..=pairs.len()).filter(|n| n % 4 == 0).any(|n| excludes(&n)));
-            let last = paired_interval(&pairs, 0.05).unwrap();
-            found += usize::from(last.low > 0.0);
-            error += (last.mean - gain).abs() / f64::from(runs);
-        }
-        assert!(wrong <= runs as usize / 20, "{wrong} of {runs}");
-        assert!(found > runs as usize / 2, "{found} of {runs}");
-        assert!(error < 0.01, "{error}");
     }
 }

@@ -142,6 +142,9 @@ pub struct Trial {
     pub overhead_s: f64,
     /// Seconds from spawning the process to its end.
     pub wall_s: f64,
+    /// Seconds that the tune had run when it ended, breaks left out, by a clock that nobody sets;
+    /// `None` in journals of older versions and for what died with its tuner.
+    pub spent_s: Option<f64>,
     /// What disturbed it.
     pub noise: Noise,
     /// How good the picture was; `None` where the job makes none, or it did not get that far.

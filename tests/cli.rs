@@ -101,7 +101,9 @@ fn the_machine_as_json_is_read_back_by_any_json_reader() {
 #[test]
 fn a_tune_leaves_everything_behind_and_a_report_makes_it_again() {
     let world = World::new();
-    let run = world.tune(&["--budget", "20s", "--seed", "3", "--workload", "encode"]).run();
+    let run = world
+        .tune(&["--budget", "10m", "--trials", "16", "--seed", "3", "--workload", "encode"])
+        .run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert!(run.stdout.starts_with("Gain: "), "{}", run.stdout);
     let folder = world.folder();
@@ -127,7 +129,8 @@ fn a_tune_leaves_everything_behind_and_a_report_makes_it_again() {
 fn the_same_seed_proposes_the_same_trials() {
     let proposals = || {
         let world = World::new();
-        world.tune(&["--budget", "6s", "--seed", "5", "--strategy", "annealing"]).run();
+        let flags = ["--budget", "10m", "--trials", "6", "--seed", "5", "--strategy", "annealing"];
+        world.tune(&flags).run();
         let of_search = |trial: &wan22_tune::trial::Trial| trial.strategy == "annealing";
         let results = world.results();
         let trials: Vec<_> =
@@ -164,7 +167,7 @@ fn the_first_signal_finishes_with_what_there_is() {
 #[test]
 fn latency_is_one_clip_at_a_time() {
     let world = World::new();
-    let run = world.tune(&["--budget", "4s", "--objective", "latency"]).run();
+    let run = world.tune(&["--budget", "10m", "--trials", "4", "--objective", "latency"]).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let results = world.results();
     assert_eq!(results.workload.sizes.clips, 1);
@@ -174,7 +177,7 @@ fn latency_is_one_clip_at_a_time() {
 #[test]
 fn a_fixed_precision_is_the_baselines_and_no_knob() {
     let world = World::new();
-    let run = world.tune(&["--budget", "4s", "--precision", "bf16"]).run();
+    let run = world.tune(&["--budget", "10m", "--trials", "4", "--precision", "bf16"]).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let results = world.results();
     assert!(results.space.knobs.iter().all(|knob| !knob.name.ends_with("precision")));
@@ -190,7 +193,7 @@ fn a_job_of_ones_own_is_a_file() {
     let text = include_str!("../search-spaces/workloads/vae-decode.toml");
     let mine = text.replace("name = \"vae-decode\"", "name = \"mine\"");
     std::fs::write(world.path().join("mine.toml"), &mine).unwrap();
-    let run = world.tune(&["--budget", "4s", "--workload", "mine.toml"]).run();
+    let run = world.tune(&["--budget", "10m", "--trials", "4", "--workload", "mine.toml"]).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert_eq!(world.results().workload.name, "mine");
     std::fs::write(world.path().join("mine.toml"), mine.replace("frames = 1", "frames = 2"))
@@ -204,7 +207,7 @@ fn a_job_of_ones_own_is_a_file() {
 #[test]
 fn exec_becomes_the_command_with_its_exit_status() {
     let world = World::new();
-    world.tune(&["--budget", "6s"]).run();
+    world.tune(&["--budget", "10m", "--trials", "2"]).run();
     let profile = world.folder().join("profile.json");
     let exec = |command: &[&str]| {
         let head = ["exec", "--profile", profile.to_str().unwrap(), "--"];

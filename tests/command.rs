@@ -21,11 +21,11 @@ fn tune(world: &World, flags: &[&str]) -> Run {
     world.tuner(&run).run()
 }
 
-/// Tunes until the journal has what is `wanted`: a busy machine may not come to it within the first
-/// budget.
+/// Tunes with more and more trials until the journal has what is `wanted`.
 fn tune_until(world: &World, flags: &[&str], wanted: impl Fn(&[Trial]) -> bool) -> Run {
-    for budget in ["20s", "80s", "320s"] {
-        let run = tune(world, &[&["--budget", budget, "--strategy", "random"], flags].concat());
+    for trials in ["12", "48", "192"] {
+        let random = ["--budget", "10m", "--trials", trials, "--strategy", "random"];
+        let run = tune(world, &[&random, flags].concat());
         assert_eq!(run.status, Some(0), "{}", run.stderr);
         if wanted(&world.results().trials) {
             return run;
@@ -50,8 +50,9 @@ fn of_batch(trials: &[Trial], size: &str) -> Vec<Trial> {
 #[test]
 fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
     let world = world("echo step 1: 1 it/s; echo step 2: $((WAN22_BATCH_SIZE * 2)).5 it/s");
-    let flags = ["--budget", "20s", "--metric", r"([0-9.]+) it/s", "--goal", "max"];
-    let run = tune(&world, &flags);
+    let budget = ["--budget", "10m", "--trials", "24"];
+    let metric = ["--metric", r"([0-9.]+) it/s", "--goal", "max"];
+    let run = tune(&world, &[budget, metric].concat());
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     // 16.5 instead of 4.5 iterations a second: 267% more.
     assert!(run.stdout.starts_with("Gain: 266.7% more of the metric"), "{}", run.stdout);
@@ -71,7 +72,7 @@ fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
     assert_eq!(profile["optimal_settings"]["batch_size"], 8);
     assert_eq!(profile["evidence"]["metric"]["score"], 16.5);
     assert_eq!(profile["evidence"]["score_s"], serde_json::Value::Null);
-    verified_with_its_command_alone(&world, &flags[2..]);
+    verified_with_its_command_alone(&world, &metric);
 }
 
 /// The profile of [`world`]'s tune, scored by `metric`'s flags, is proven again with the very
@@ -129,7 +130,7 @@ fn one_trial_of_a_command_is_measured() {
 #[test]
 fn production_finds_the_environment_of_the_trials() {
     let world = world("echo \"$@\" > args; env | sort > new.env; mv new.env trial.env; echo 1");
-    let flags = ["--budget", "8s", "--metric", "^([0-9]+)$"];
+    let flags = ["--budget", "10m", "--trials", "8", "--metric", "^([0-9]+)$"];
     assert_eq!(tune(&world, &flags).status, Some(0));
     let read = |name: &str| std::fs::read_to_string(world.path().join(name)).unwrap();
     assert_eq!(read("args"), "an argument\n");
@@ -307,7 +308,8 @@ fn a_killed_tune_of_a_command_goes_on_in_its_folder() {
 fn what_the_command_reads_is_found_and_what_it_does_not_read_is_dropped() {
     // Quiet seconds don't matter to a number that is printed.
     let world = world("echo t=$((16 / WAN22_BATCH_SIZE)).25");
-    let run = tune(&world, &["--budget", "25s", "--metric", "t=(.+)", "--repetitions", "1"]);
+    let flags = ["--budget", "10m", "--metric", "t=(.+)", "--repetitions", "1", "--trials"];
+    let run = tune(&world, &[&flags[..], &["60"]].concat());
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let profile = std::fs::read_to_string(world.folder().join("profile.json")).unwrap();
     assert!(profile.contains("\"batch_size\": 8,"), "{profile}");
@@ -315,7 +317,7 @@ fn what_the_command_reads_is_found_and_what_it_does_not_read_is_dropped() {
     assert!(run.stderr.contains(unread) && run.stdout.contains(unread), "{}", run.stdout);
     assert!(!run.stdout.contains("batch_size makes no difference"), "{}", run.stdout);
     let deaf = self::world("echo t=3.5");
-    let run = tune(&deaf, &["--budget", "5s", "--metric", "t=(.+)", "--repetitions", "1"]);
+    let run = tune(&deaf, &[&flags[..], &["24"]].concat());
     let unread =
         "tile_size, vae_tile_size, batch_size, precision, matmul_precision make no difference to";
     assert!(run.stdout.contains(unread), "{}", run.stdout);

@@ -101,13 +101,24 @@ fn a_worker_that_dies_has_crashed_and_its_last_words_are_kept() {
     let (outcome, detail) = outcome_of("abort");
     assert_eq!(outcome, Outcome::Crashed);
     assert!(detail.starts_with("killed by signal 6"), "{detail}");
-    // A SIGKILL that the kernel did not count as a lack of memory is a crash.
-    let (outcome, detail) = outcome_of("killed");
-    assert_eq!(outcome, Outcome::Crashed);
-    assert!(detail.starts_with("killed by signal 9"), "{detail}");
     let (outcome, detail) = outcome_of("segfault");
     assert_eq!(outcome, Outcome::Crashed);
     assert!(detail.starts_with("killed by signal 11"), "{detail}");
+}
+
+/// Neither a SIGKILL that the kernel did not count as a lack of memory nor a scheduler's SIGTERM is
+/// the candidate's fault.
+#[test]
+fn a_worker_that_others_end_is_interrupted() {
+    for (fault, number) in [("killed", 9), ("terminated", 15)] {
+        let world = World::new();
+        let measure = world.tune(&["measure", "--baseline", "--repetitions", "1"]);
+        let run = measure.env("FAKE_WORKER", &format!("always-{fault}")).run();
+        assert_eq!(run.status, Some(1), "{fault}: {}", run.stdout);
+        let words = format!("interrupted: killed by signal {number}");
+        assert!(run.stderr.contains(&words), "{fault}: {}", run.stderr);
+        assert!(run.stderr.contains("which the tuner did not send"), "{}", run.stderr);
+    }
 }
 
 #[test]
@@ -197,7 +208,8 @@ fn settings_that_did_not_take_are_misapplied_however_fast() {
 /// is tried once, and everybody is told. The trial's detail; `None` where the value does not exist.
 fn struck(fault: &str, knob: &str, value: &str) -> Option<String> {
     let world = World::new();
-    let flags = ["--budget", "8s", "--strategy", "random", "--precision", "fp32"];
+    let flags =
+        ["--budget", "10m", "--trials", "40", "--strategy", "random", "--precision", "fp32"];
     let run = world.tune(&flags).env("FAKE_WORKER", fault).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let results = world.results();

@@ -275,7 +275,7 @@ fn a_tune_starts_from_the_wan22_optimizers_profile_and_from_ours() {
     theirs["optimal_settings"]["tile_size"] = json!([256, 256]);
     theirs["optimal_settings"]["cpu_affinity"] = json!([4000, 4001]);
     fs::write(world.path().join("theirs.json"), theirs.to_string()).unwrap();
-    let run = world.tune(&["--budget", "4s", "--baseline", "theirs.json"]).run();
+    let run = world.tune(&["--budget", "10m", "--trials", "4", "--baseline", "theirs.json"]).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert!(run.stderr.contains("cpu_affinity 4000-4001: the nearest layout"), "{}", run.stderr);
     let results = world.results();

@@ -2,6 +2,7 @@
 //! and the clock are made up.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -234,6 +235,36 @@ fn a_short_tune_only_looks_further() {
     let trials = tune(improves, 9, &[]);
     let counts = of.map(|phase| count(&trials, phase));
     assert_eq!((counts[0], count(&trials, Phase::Confirmation)), (1, 6), "{counts:?}");
+}
+
+/// The knobs of each whole round of the confirmation, in the order in which they ran.
+fn rounds(trials: &[Trial]) -> Vec<Vec<&Values>> {
+    let mut rounds: BTreeMap<u64, Vec<&Values>> = BTreeMap::new();
+    for trial in trials {
+        if let Some(pair) = trial.pair {
+            rounds.entry(pair).or_default().push(&trial.knobs);
+        }
+    }
+    rounds.into_values().filter(|round| round.len() > 1).collect()
+}
+
+#[test]
+fn each_second_round_runs_in_the_reverse_order_also_after_a_break() {
+    let noisy = |a: i64, b: i64, time_s: f64| {
+        (2.0 - 0.02 * (a + b) as f64) * (1.0 + 0.1 * (1.3 * time_s).sin())
+    };
+    let whole = tune(noisy, 120, &[]);
+    let first = whole.iter().position(|trial| trial.phase == Phase::Confirmation).unwrap();
+    // In the middle of the second round.
+    let cut = first + rounds(&whole)[0].len() + 1;
+    for trials in [tune(noisy, 120, &whole[..cut]), whole] {
+        let seen = rounds(&trials);
+        assert!(seen.len() > 3, "{seen:?}");
+        let mut second = seen[1].clone();
+        second.reverse();
+        let both: Vec<&Values> = seen[0].iter().copied().filter(|v| second.contains(v)).collect();
+        assert_eq!(both, second);
+    }
 }
 
 #[test]

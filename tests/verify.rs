@@ -6,7 +6,9 @@ use world::World;
 
 /// A tune that has found something, and its profile.
 fn profile(world: &World) -> String {
-    let run = world.tune(&["--budget", "20s", "--seed", "3", "--workload", "encode"]).run();
+    let run = world
+        .tune(&["--budget", "10m", "--trials", "16", "--seed", "3", "--workload", "encode"])
+        .run();
     assert!(run.stdout.starts_with("Gain: "), "{}", run.stdout);
     world.folder().join("profile.json").to_str().unwrap().to_owned()
 }

@@ -6,7 +6,10 @@
 
 #![allow(missing_docs, reason = "fields and variants have the reference's own names")]
 
+mod bounds;
+mod config;
 mod sampling;
+mod tensors;
 mod text_encoder;
 mod tiling;
 mod transformer;
@@ -16,9 +19,9 @@ mod vae_cost;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use serde::de::DeserializeOwned;
 
 pub use sampling::{Sampling, sigmas};
+pub use tensors::Tensors;
 pub use text_encoder::{Activation, TextEncoderConfig};
 pub use tiling::{Grid, Tiling, tile_and_stride};
 pub use transformer::TransformerConfig;
@@ -48,6 +51,9 @@ pub const VAE: &str = "vae";
 
 /// The folder of the text encoder's.
 pub const TEXT_ENCODER: &str = "text_encoder";
+
+/// The folder of the scheduler's configuration.
+pub const SCHEDULER: &str = "scheduler";
 
 /// A released model.
 #[derive(
@@ -95,6 +101,15 @@ impl Model {
         };
         Architecture { transformer, vae, text_encoder, sampling }
     }
+
+    /// The released model that is built as `parts` are, whatever their sizes.
+    pub fn of(parts: &Architecture) -> Self {
+        match (parts.expands_timesteps(), parts.takes_condition()) {
+            (true, _) => Self::Ti2v5b,
+            (false, true) => Self::I2vA14b,
+            (false, false) => Self::T2vA14b,
+        }
+    }
 }
 
 impl Architecture {
@@ -107,11 +122,12 @@ impl Architecture {
     /// The file that is missing or broken, or the two parts that don't go together.
     pub fn open(folder: &Path, wanted: &[&str], model: Model) -> Result<Self> {
         let is_there = |part: &str| wanted.contains(&part) || folder.join(part).exists();
-        let vae: VaeConfig = read(&folder.join(VAE))?;
-        let text_encoder = is_there(TEXT_ENCODER).then(|| read(&folder.join(TEXT_ENCODER)));
+        let vae: VaeConfig = config::part(folder, VAE)?;
+        vae.validate().with_context(|| config::place(folder, VAE))?;
+        let text_encoder = is_there(TEXT_ENCODER).then(|| config::part(folder, TEXT_ENCODER));
         let text_encoder: Option<TextEncoderConfig> = text_encoder.transpose()?;
         let transformer = match is_there(EXPERTS[0]) {
-            true => read(&folder.join(EXPERTS[0]))?,
+            true => config::part(folder, EXPERTS[0])?,
             false => model.architecture().beside(&vae, text_encoder.as_ref()),
         };
         let text_encoder = text_encoder.unwrap_or_else(|| TextEncoderConfig {
@@ -123,10 +139,10 @@ impl Architecture {
             (_, true) => Sampling::t2v_a14b(),
             (_, false) => Sampling::i2v_a14b(),
         };
-        let architecture =
-            Self { sampling: Sampling::open(folder, &usual)?, transformer, vae, text_encoder };
+        let sampling = Sampling::open(folder, wanted, &usual)?;
+        let architecture = Self { sampling, transformer, vae, text_encoder };
         if architecture.sampling.boundary_ratio.is_some() && wanted.contains(&EXPERTS[0]) {
-            let second: TransformerConfig = read(&folder.join(EXPERTS[1]))?;
+            let second: TransformerConfig = config::part(folder, EXPERTS[1])?;
             ensure!(
                 second == architecture.transformer,
                 "{}: its two experts, {} and {}, have different configurations",
@@ -146,6 +162,7 @@ impl Architecture {
         transformer.validate().context("transformer/config.json")?;
         vae.validate().context("vae/config.json")?;
         text_encoder.validate().context("text_encoder/config.json")?;
+        vae.validate_statistics().context("vae/config.json")?;
         let z = vae.z_dim;
         ensure!(
             transformer.outputs() == z,
@@ -205,23 +222,6 @@ impl Architecture {
         let [_, h, w] = self.transformer.patch_size;
         (self.vae.ratio() * h.max(w)).try_into().unwrap_or(u32::MAX)
     }
-}
-
-fn read<T: DeserializeOwned>(part: &Path) -> Result<T> {
-    let path = part.join("config.json");
-    let place = || path.display().to_string();
-    let cure = "give a folder in diffusers layout, with vae/ and, where the job denoises or reads \
-                prompts, transformer/ and text_encoder/";
-    let text = std::fs::read(&path).with_context(|| format!("{}: {cure}", place()))?;
-    serde_json::from_slice(&text).with_context(place)
-}
-
-/// Refuses a configuration value that is not positive.
-fn expect_positive(values: &[(&str, i64)]) -> Result<()> {
-    for (key, value) in values {
-        ensure!(*value > 0, "{key} is {value}: it must be at least 1");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

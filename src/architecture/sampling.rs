@@ -2,9 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::bounds::expect_number;
+use super::config::{is_index_of, is_of, optional};
+use super::{EXPERTS, SCHEDULER, VAE};
 
 /// Timesteps that all of Wan's models were trained with.
 const TRAINED: i64 = 1000;
@@ -38,11 +43,12 @@ impl Sampling {
     }
 
     /// What a folder's `model_index.json` and `scheduler/scheduler_config.json` say, where they
-    /// are; guidance, which no file holds, is `usual`'s.
+    /// are; guidance, which no file holds, is `usual`'s. The scheduler matters where the job
+    /// denoises, as the parts `wanted` tell.
     ///
     /// # Errors
-    /// The file that is no JSON of that kind.
-    pub fn open(folder: &Path, usual: &Self) -> Result<Self> {
+    /// The file that is no JSON of that kind, or names a class that can't be run.
+    pub fn open(folder: &Path, wanted: &[&str], usual: &Self) -> Result<Self> {
         #[derive(Default, Deserialize)]
         struct Index {
             boundary_ratio: Option<f64>,
@@ -51,13 +57,22 @@ impl Sampling {
         struct Scheduler {
             flow_shift: Option<f64>,
         }
-        let index: Index = read_if_there(&folder.join("model_index.json"))?;
-        let scheduler: Scheduler = read_if_there(&folder.join("scheduler/scheduler_config.json"))?;
-        Ok(Self {
-            flow_shift: scheduler.flow_shift.unwrap_or(usual.flow_shift),
-            boundary_ratio: index.boundary_ratio,
-            guidance: usual.guidance,
-        })
+        let index = folder.join("model_index.json");
+        let scheduler = folder.join(SCHEDULER).join("scheduler_config.json");
+        let denoises = wanted.contains(&EXPERTS[0]);
+        let needed = [VAE].iter().chain(wanted).chain(denoises.then_some(&SCHEDULER));
+        let needed: Vec<&str> = needed.copied().collect();
+        let Index { boundary_ratio } = read_if_there(&index, |value| is_index_of(&needed, value))?;
+        let Scheduler { flow_shift } = read_if_there(&scheduler, |value| match denoises {
+            true => is_of(SCHEDULER, value).and_then(|()| is_flow(value)),
+            false => Ok(()),
+        })?;
+        let flow_shift = flow_shift.unwrap_or(usual.flow_shift);
+        expect_number("flow_shift", flow_shift, 0.001, 1000.0)
+            .with_context(|| scheduler.display().to_string())?;
+        expect_number("boundary_ratio", boundary_ratio.unwrap_or(0.5), 0.0, 1.0)
+            .with_context(|| index.display().to_string())?;
+        Ok(Self { flow_shift, boundary_ratio, guidance: usual.guidance })
     }
 
     /// The timesteps of a run of `steps` steps, from noise on.
@@ -93,12 +108,20 @@ pub fn sigmas(flow_shift: f64, trained: i64, steps: usize) -> Vec<f64> {
     sigmas
 }
 
-fn read_if_there<T: DeserializeOwned + Default>(path: &Path) -> Result<T> {
-    match std::fs::read(path) {
-        Ok(text) => serde_json::from_slice(&text).with_context(|| path.display().to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
-        Err(error) => Err(error).with_context(|| path.display().to_string()),
-    }
+fn is_flow(scheduler: &Value) -> Result<()> {
+    let prediction = scheduler.get("prediction_type").and_then(Value::as_str);
+    let is_wans = prediction.is_none_or(|prediction| prediction == "flow_prediction");
+    ensure!(is_wans, "prediction_type is {prediction:?}: Wan 2.2's is flow_prediction");
+    Ok(())
+}
+
+fn read_if_there<T: DeserializeOwned>(
+    path: &Path,
+    check: impl Fn(&Value) -> Result<()>,
+) -> Result<T> {
+    let value = optional(path)?;
+    let read = check(&value).and_then(|()| Ok(serde_path_to_error::deserialize(value)?));
+    read.with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]

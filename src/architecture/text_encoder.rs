@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::expect_positive;
+use super::bounds::{expect_layers, expect_number, expect_sizes};
 
 /// `UMT5EncoderModel`'s `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -108,15 +108,18 @@ impl TextEncoderConfig {
     /// # Errors
     /// Names the first value that no model can have.
     pub fn validate(&self) -> Result<()> {
-        expect_positive(&[
-            ("vocab_size", self.vocab_size),
-            ("d_model", self.d_model),
-            ("d_kv", self.d_kv),
-            ("d_ff", self.d_ff),
-            ("num_heads", self.num_heads),
-        ])?;
-        ensure!(self.num_layers >= 0, "num_layers is {}: it can't be negative", self.num_layers);
         let buckets = self.relative_attention_num_buckets;
+        expect_sizes(&[
+            ("vocab_size", self.vocab_size, 256_384),
+            ("d_model", self.d_model, 4096),
+            ("d_kv", self.d_kv, 64),
+            ("d_ff", self.d_ff, 10_240),
+            ("num_heads", self.num_heads, 64),
+            ("relative_attention_num_buckets", buckets, 32),
+            ("relative_attention_max_distance", self.relative_attention_max_distance, 128),
+        ])?;
+        expect_layers("num_layers", self.num_layers, 24)?;
+        expect_number("layer_norm_epsilon", self.layer_norm_epsilon, 0.0, 1.0)?;
         ensure!(buckets >= 4, "relative_attention_num_buckets is {buckets}: it must be at least 4");
         let exact = buckets / 4;
         ensure!(

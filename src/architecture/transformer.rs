@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 
-use super::expect_positive;
+use super::bounds::{expect_layers, expect_number, expect_sizes};
 
 /// `WanTransformer3DModel`'s `config.json`. The defaults are A14B's.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -103,30 +103,35 @@ impl TransformerConfig {
     /// # Errors
     /// Names the first value that no model can have.
     pub fn validate(&self) -> Result<()> {
-        expect_positive(&[
-            ("num_attention_heads", self.num_attention_heads),
-            ("in_channels", self.in_channels),
-            ("out_channels", self.outputs()),
-            ("text_dim", self.text_dim),
-            ("ffn_dim", self.ffn_dim),
-            ("rope_max_seq_len", self.rope_max_seq_len),
-            ("patch_size", self.patch_size.into_iter().min().unwrap_or(0)),
+        let [t, h, w] = self.patch_size;
+        expect_sizes(&[
+            ("num_attention_heads", self.num_attention_heads, 40),
+            ("attention_head_dim", self.attention_head_dim, 128),
+            ("in_channels", self.in_channels, 48),
+            ("out_channels", self.outputs(), 48),
+            ("text_dim", self.text_dim, 4096),
+            ("freq_dim", self.freq_dim, 256),
+            ("ffn_dim", self.ffn_dim, 14_336),
+            ("rope_max_seq_len", self.rope_max_seq_len, 1024),
+            ("patch_size", t, 1),
+            ("patch_size", h, 2),
+            ("patch_size", w, 2),
         ])?;
-        ensure!(self.num_layers >= 0, "num_layers is {}: it can't be negative", self.num_layers);
+        expect_layers("num_layers", self.num_layers, 40)?;
         ensure!(self.freq_dim >= 2, "freq_dim is {}: it must be at least 2", self.freq_dim);
         ensure!(
             self.attention_head_dim >= 6 && self.attention_head_dim % 2 == 0,
             "attention_head_dim is {}: the rotary embedding needs an even number, at least 6",
             self.attention_head_dim
         );
-        ensure!(self.eps >= 0.0, "eps is {}: it can't be negative", self.eps);
+        expect_number("eps", self.eps, 0.0, 1.0)?;
         let optional = [
-            ("image_dim", self.image_dim),
-            ("added_kv_proj_dim", self.added_kv_proj_dim),
-            ("pos_embed_seq_len", self.pos_embed_seq_len),
+            ("image_dim", self.image_dim, 1280),
+            ("added_kv_proj_dim", self.added_kv_proj_dim, 5120),
+            ("pos_embed_seq_len", self.pos_embed_seq_len, 514),
         ];
-        let given = optional.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        expect_positive(&given.collect::<Vec<_>>())
+        let given = optional.into_iter().filter_map(|(key, value, most)| Some((key, value?, most)));
+        expect_sizes(&given.collect::<Vec<_>>())
     }
 
     /// Floating-point operations (two a multiply-add) of the matrix products, attention and patch

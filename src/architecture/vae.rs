@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 
-use super::expect_positive;
+use super::bounds::{expect_number, expect_sizes};
 
 /// `AutoencoderKLWan`'s `config.json`. The defaults are VAE 2.1's.
 #[derive(Debug, Clone, Deserialize)]
@@ -139,16 +139,19 @@ impl VaeConfig {
     /// Names the first value that no model can have.
     pub fn validate(&self) -> Result<()> {
         let base = self.decoder_base_dim.unwrap_or(self.base_dim);
-        expect_positive(&[
-            ("base_dim", self.base_dim),
-            ("decoder_base_dim", base),
-            ("z_dim", self.z_dim),
-            ("num_res_blocks", self.num_res_blocks),
-            ("in_channels", self.in_channels),
-            ("out_channels", self.out_channels),
-            ("patch_size", self.patch()),
-            ("scale_factor_spatial", self.ratio()),
-            ("dim_mult's smallest value", self.dim_mult.iter().copied().min().unwrap_or(0)),
+        let dim_mult = |value: Option<i64>| ("dim_mult's values", value.unwrap_or(0), 4);
+        expect_sizes(&[
+            ("base_dim", self.base_dim, 160),
+            ("decoder_base_dim", base, 256),
+            ("z_dim", self.z_dim, 48),
+            ("num_res_blocks", self.num_res_blocks, 2),
+            ("in_channels", self.in_channels, 12),
+            ("out_channels", self.out_channels, 12),
+            ("patch_size", self.patch(), 2),
+            ("scale_factor_spatial", self.ratio(), 16),
+            ("dim_mult's length", self.dim_mult.len() as i64, 1),
+            dim_mult(self.dim_mult.iter().copied().min()),
+            dim_mult(self.dim_mult.iter().copied().max()),
         ])?;
         let (stages, flags) = (self.dim_mult.len(), self.temperal_downsample.len());
         ensure!(
@@ -182,6 +185,21 @@ impl VaeConfig {
             ),
             None => Ok(()),
         }
+    }
+
+    /// What only a pipeline minds: it normalises each channel of a latent.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn validate_statistics(&self) -> Result<()> {
+        for (key, values, least) in
+            [("latents_mean", &self.latents_mean, -1e3), ("latents_std", &self.latents_std, 1e-6)]
+        {
+            let (found, z) = (values.len(), self.z_dim);
+            ensure!(found as i64 == z, "{key} has {found} values: z_dim is {z}");
+            values.iter().try_for_each(|&value| expect_number(key, value, least, 1e3))?;
+        }
+        Ok(())
     }
 
     fn validate_shortcuts(&self) -> Result<()> {

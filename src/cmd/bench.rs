@@ -2,23 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use rustix::process::{getpid, set_child_subreaper};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::job::Job;
-use super::{Usage, job};
+use super::{Usage, cache, job, own, signals, terminal};
 use crate::architecture::Model;
 use crate::cli::BenchArgs;
-use crate::home::Home;
+use crate::held;
 use crate::machine::Machine;
 use crate::measure::Repetitions;
 use crate::measure::process::Programs;
 use crate::own::Own;
 use crate::ownership::Owners;
-use crate::preprocess;
+use crate::preprocess::images::{Pictures, photographs};
 use crate::settings::Baseline;
 use crate::tune::Bench;
 
@@ -53,9 +51,14 @@ pub fn set_up(
     }
     if bench.own.is_none() && args.images.is_none() {
         // Generated pictures are made once for ever: no tune pays for them.
-        bench.images = preprocess::images::photographs(&cache()?, PICTURES)?;
+        bench.images = photographs(&cache::folder()?, PICTURES)?;
     }
-    bench.stop = watch_signals()?;
+    if bench.programs.worker.is_file() {
+        held::hold(&bench.programs.worker)?;
+    }
+    bench.stop = signals::watch()?;
+    // Orphans of trials become children of this process, so that none survives its trial.
+    set_child_subreaper(Some(getpid())).context("becoming the reaper of trials")?;
     Ok((bench, job))
 }
 
@@ -91,6 +94,7 @@ pub fn plan(
         machine,
         baseline,
     };
+    own::fits(bench.own.as_ref(), bench.memory_bytes).map_err(Usage)?;
     let smallest = job.smallest();
     bench.settings(&smallest, &bench.baseline.knobs).map_err(|problem| {
         let cure = "give more, or another job with --workload (vae-decode and encode need less)";
@@ -106,42 +110,21 @@ fn memory_bytes(args: &BenchArgs, machine: &Machine) -> u64 {
 
 fn programs(args: &BenchArgs) -> Result<Programs> {
     let tuner = std::env::current_exe().context("finding this program")?;
+    held::hold_this_program(&tuner)?;
     let worker = args.worker.clone().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
     Ok(Programs { tuner, worker })
 }
 
-/// The user's own pictures.
+/// The user's own pictures; says how many there are.
 ///
 /// # Errors
-/// [`Usage`] for a folder without pictures.
+/// [`Usage`] for a folder without pictures, or with broken ones.
 fn pictures(args: &BenchArgs) -> Result<Vec<PathBuf>> {
     let Some(folder) = &args.images else { return Ok(Vec::new()) };
-    let pictures =
-        preprocess::images::list(folder).map_err(|error| Usage(format!("--images {error:#}")))?;
+    let pictures = Pictures::list(folder).map_err(|error| Usage(format!("--images {error:#}")))?;
+    terminal::tell(&format!("--images {}: {pictures}", folder.display()));
     // The worker has a working folder of its own.
-    Ok(pictures.iter().map(std::path::absolute).collect::<Result<_, _>>()?)
-}
-
-/// The folder for things that can be made again (XDG base directories).
-fn cache() -> Result<PathBuf> {
-    let base = Home::of_user().cache.unwrap_or_else(std::env::temp_dir);
-    Ok(base.join("wan22-tune"))
-}
-
-/// The first SIGINT or SIGTERM sets the flag that is returned; the second ends the program.
-/// Orphans of trials become children of this process, so that none survives its trial.
-///
-/// # Errors
-/// The kernel refuses.
-fn watch_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // This order: the second signal finds the flag set by the first.
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;
-        signal_hook::flag::register(signal, stop.clone())?;
-    }
-    set_child_subreaper(Some(getpid())).context("becoming the reaper of trials")?;
-    Ok(stop)
+    Ok(pictures.paths.iter().map(std::path::absolute).collect::<Result<_, _>>()?)
 }
 
 /// A folder for launch files and frames that goes away with the value.

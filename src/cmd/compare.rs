@@ -32,6 +32,11 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     for (_, why) in &fleet.skipped {
         terminal::tell(&format!("warning: {why}; skipped"));
     }
+    for member in &fleet.members {
+        for lost in &member.lost {
+            terminal::tell(&format!("warning: {}/trials.csv: {lost}", member.path));
+        }
+    }
     if fleet.members.is_empty() {
         bail!(
             "none of these is a results folder, which holds machine.json, space.toml and trials.csv"
@@ -41,7 +46,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         durable::replace(path, fleet::page(&fleet)?.as_bytes())?;
     }
     match (args.json, args.csv) {
-        (true, _) => super::print(&fleet::json(&fleet)?),
+        (true, _) => super::print_json(&fleet::json(&fleet)?),
         (_, true) => super::print(&fleet::csv(&fleet)?),
         _ => terminal::show(&fleet::text(&fleet)),
     }

@@ -32,7 +32,7 @@ pub fn run(args: &DiffArgs) -> Result<()> {
     if args.json {
         let entry = |(at, one, other): &Difference| json!({ "at": at, "one": one, "other": other });
         let entries: Vec<Value> = differences.iter().map(entry).collect();
-        return super::print(&format!("{}\n", serde_json::to_string_pretty(&entries)?));
+        return super::print_json(&format!("{}\n", serde_json::to_string_pretty(&entries)?));
     }
     super::terminal::show(&text(&differences))
 }

@@ -12,7 +12,7 @@ use clap::Args;
 use jiff::Timestamp;
 use strum::VariantArray;
 
-use super::{print, terminal};
+use super::{print_json, terminal};
 use crate::budget;
 use crate::launch::{Allocator, HugePages, MemoryPolicy, probe_binding};
 use crate::machine::{CpuSet, Gpu, Machine, Roots, line};
@@ -43,7 +43,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     findings
         .extend(job.iter().flat_map(|job| job.examine(&machine, args.budget, Timestamp::now())));
     if args.json {
-        return print(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
+        return print_json(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
     }
     terminal::show(&text(&findings))
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Usage, terminal};
-use crate::architecture::Architecture;
+use super::{Usage, terminal, weights};
+use crate::architecture::{Architecture, Model};
 use crate::cli::{BaselineChoice, JobArgs, Objective};
 use crate::machine::Machine;
 use crate::own::Own;
@@ -57,7 +57,7 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let name = &args.workload;
     let text = super::built_in_or_file("workload", name, &BUILT_IN)?;
     let file = WorkloadFile::parse(&text);
-    let file = file.map_err(|problem| Usage(format!("workload {name}: {problem}")))?;
+    let file = file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
     Ok(match args.objective {
         Objective::Throughput => file.at_least(baseline.knobs.batch_size),
         Objective::Latency => file.one_clip(),
@@ -67,7 +67,7 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
 /// The models' sizes: the job's, or those of the user's own weights, to whose depth the job is cut.
 ///
 /// # Errors
-/// [`Usage`] for a folder that holds no such models.
+/// [`Usage`] for a folder that holds no such models, or weights that are not theirs.
 pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile, Architecture)> {
     let Some(folder) = weights else {
         let parts = job.rung(0).model.architecture();
@@ -75,8 +75,26 @@ pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile,
     };
     let parts = Architecture::open(folder, &job.rung(0).models(), job.rung(0).model);
     let parts = parts.map_err(|error| Usage(format!("--weights {error:#}")))?;
-    let job = job.cut_to(&parts).map_err(|problem| Usage(format!("--weights: {problem}")))?;
+    let job = cut(job, &parts).map_err(|problem| Usage(format!("--weights: {problem}")))?;
+    weights::check(folder, &job, &parts).map_err(|error| Usage(format!("--weights {error:#}")))?;
     Ok((job, parts))
+}
+
+/// The job no deeper than these models are.
+///
+/// # Errors
+/// The size that they can't run, and the job for them where this one is another model's.
+fn cut(job: WorkloadFile, parts: &Architecture) -> Result<WorkloadFile, String> {
+    let (meant, theirs) = (job.rung(0).model, Model::of(parts));
+    job.cut_to(parts).map_err(|problem| {
+        let jobs = match theirs {
+            Model::Ti2v5b => "i2v or --workload t2v",
+            Model::T2vA14b => "t2v-a14b",
+            Model::I2vA14b => "i2v-a14b",
+        };
+        let cure = format!("; the job is for {meant}, and these are {theirs}'s: --workload {jobs}");
+        if meant == theirs { problem } else { problem + cure.as_str() }
+    })
 }
 
 /// The baseline that was asked for, or the one that people would copy for this machine, as far as
@@ -125,4 +143,30 @@ pub fn fix(file: &mut SpaceFile, args: &JobArgs) {
     let numbers = ["precision", "matmul_precision"];
     let fixed = if args.precision.is_some() { &numbers[..] } else { &[] };
     fixed.iter().for_each(|knob| drop(file.knob.remove(*knob)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(job: &str, weights: Model) -> String {
+        let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == job).unwrap();
+        let file = WorkloadFile::parse(text).unwrap();
+        cut(file, &weights.architecture()).unwrap_err()
+    }
+
+    #[test]
+    fn weights_of_another_model_than_the_jobs_name_their_own_job() {
+        let small = refused("i2v-a14b", Model::Ti2v5b);
+        assert!(small.contains("height is 720: give a multiple of 32"), "{small}");
+        assert!(
+            small.ends_with("these are ti2v-5b's: --workload i2v or --workload t2v"),
+            "{small}"
+        );
+        for job in ["t2v", "t2v-a14b"] {
+            let condition = refused(job, Model::I2vA14b);
+            assert!(condition.contains("denoises around an image"), "{condition}");
+            assert!(condition.ends_with("i2v-a14b's: --workload i2v-a14b"), "{condition}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{Usage, print, terminal};
+use super::{Usage, print_json, terminal};
 use crate::launch::{self, Layout, MemoryMode};
 use crate::machine::{Machine, Occupant, rehearsed};
 use crate::profile::{self, Profile};
@@ -33,7 +33,8 @@ pub struct MachineArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[group(multiple = false)]
 pub struct MachineChoice {
-    /// Plans for the machine of an hwloc XML file (`lstopo FILE.xml` writes one).
+    /// Plans for the machine of an hwloc XML file (`lstopo FILE.xml` writes one); `-` reads it from
+    /// standard input.
     #[arg(long, value_name = "FILE")]
     pub xml: Option<PathBuf>,
     /// Plans for a machine that hwloc's synthetic description gives, such as
@@ -49,11 +50,13 @@ impl MachineChoice {
     /// [`Usage`] with what is wrong with the file or description; as [`here`].
     pub fn machine(&self) -> Result<Machine> {
         let chosen = match (&self.xml, &self.synthetic) {
-            (Some(path), _) => rehearsed(|| Machine::from_xml_file(path)),
-            (_, Some(description)) => rehearsed(|| Machine::from_synthetic(description)),
+            (Some(path), _) => Machine::from_stranger(path),
+            (_, Some(description)) => {
+                rehearsed(|| Machine::from_synthetic(description)).map_err(Usage)?
+            }
             (None, None) => return here(),
         };
-        Ok(chosen.map_err(Usage)?.map_err(|error| Usage(error.to_string()))?)
+        Ok(chosen.map_err(|error| Usage(error.to_string()))?)
     }
 }
 
@@ -76,7 +79,7 @@ pub fn here() -> Result<Machine> {
 pub fn run(args: &MachineArgs) -> Result<()> {
     let machine = args.which.machine()?;
     if args.json {
-        return print(&format!("{}\n", serde_json::to_string_pretty(&machine)?));
+        return print_json(&format!("{}\n", serde_json::to_string_pretty(&machine)?));
     }
     let settings = args.profile.as_deref().map(|path| settings(path, &machine)).transpose()?;
     if let Some(path) = &args.svg {
@@ -89,7 +92,7 @@ pub fn run(args: &MachineArgs) -> Result<()> {
     let options = format!("Affinity layouts: {layouts}\nMemory modes: {modes}\n");
     let runs = settings.as_ref().map(who_runs_where).unwrap_or_default();
     // The picture is drawn; the options are words.
-    print(&machine.picture())?;
+    terminal::show(&machine.picture())?;
     terminal::show(&format!("{options}{runs}"))
 }
 

@@ -73,7 +73,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
     bench.scratch = scratch.path().to_owned();
     (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
-    let _lock = Lock::take(args.bench.wait)?;
+    let _lock = Lock::take(args.bench.wait, &bench.stop)?;
     let workload = match &job {
         Job::Pipeline(file) => file.rung(args.size),
         Job::Own(_) => job.smallest(),

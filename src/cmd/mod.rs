@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod bench;
+mod cache;
 pub mod compare;
 pub mod completions;
 pub mod diff;
@@ -17,15 +18,20 @@ pub mod replay;
 pub mod report;
 pub mod resume;
 mod self_test;
+mod signals;
 pub mod signature;
 pub mod space;
 pub mod terminal;
 pub mod tune;
 pub mod verify;
+mod weights;
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use crate::input;
 use crate::lock::Locked;
+pub use crate::output::{print, print_json};
 
 /// Another run holds the machine: a temporary failure (EX_TEMPFAIL of sysexits.h).
 const EXIT_LOCKED: u8 = 75;
@@ -35,17 +41,21 @@ const EXIT_LOCKED: u8 = 75;
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// Jobs and spaces are pages of text; whatever is larger is none.
+const LARGEST_BYTES: u64 = 4 << 20;
+
 /// The text of `name`: one of the `kind`s that come with the program, or a file.
-fn built_in_or_file(kind: &str, name: &str, built_in: &[(&str, &str)]) -> anyhow::Result<String> {
-    if let Some((_, text)) = built_in.iter().find(|(known, _)| *known == name) {
+fn built_in_or_file(kind: &str, name: &Path, built_in: &[(&str, &str)]) -> anyhow::Result<String> {
+    if let Some((_, text)) = built_in.iter().find(|(known, _)| Path::new(known) == name) {
         return Ok((*text).to_owned());
     }
     let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
     let names = names.join(", ");
-    let text = std::fs::read_to_string(name);
+    let text = input::given_text(name, LARGEST_BYTES);
     text.map_err(|error| {
-        let neither = format!("no file that can be read ({error}), nor a built-in name ({names})");
-        Usage(format!("{kind} {name}: {neither}")).into()
+        let neither =
+            format!("no file that can be read ({error:#}), nor a built-in name ({names})");
+        Usage(format!("{kind} {}: {neither}", name.display())).into()
     })
 }
 
@@ -58,14 +68,5 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
         ExitCode::from(EXIT_LOCKED)
     } else {
         ExitCode::FAILURE
-    }
-}
-
-/// Prints to stdout, as it is; a reader that has gone away (`| head`) ends the program quietly.
-pub fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        written => Ok(written?),
     }
 }

@@ -1,17 +1,19 @@
 //! A job of the user's own, as the flags describe it.
 
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bytesize::ByteSize;
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::Usage;
 use crate::budget;
 use crate::cli::TuneArgs;
+use crate::input;
 use crate::journal::MOST_SAMPLES;
 use crate::launch::handover;
 use crate::measure::repetitions::{self, Repetitions};
@@ -67,6 +69,7 @@ pub struct OwnArgs {
     #[arg(
         last = true,
         value_name = "COMMAND",
+        value_parser = text(),
         conflicts_with_all = ["workload", "objective", "precision", "images", "weights", "min_psnr"]
     )]
     words: Vec<String>,
@@ -79,6 +82,13 @@ fn here() -> Result<String> {
     let folder = std::env::current_dir().context("the working folder")?;
     let folder = folder.into_os_string().into_string();
     Ok(folder.map_err(|folder| Usage(format!("{}: not UTF-8", folder.display())))?)
+}
+
+/// Takes what space.toml and the worker's messages can hold, and names what they can't.
+fn text() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().try_map(|word| {
+        word.into_string().map_err(|_| "not UTF-8: rename the file, or use a link to it")
+    })
 }
 
 fn metric(text: &str) -> Result<String, String> {
@@ -128,9 +138,9 @@ pub fn open(args: &OwnArgs) -> Result<Option<Own>> {
 pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     let mut args = args.clone();
     if !args.own.words.is_empty() {
-        args.space.space.get_or_insert("command".to_owned());
+        args.space.space.get_or_insert("command".into());
     } else if args.own.module.is_some() {
-        args.space.space.get_or_insert("module".to_owned());
+        args.space.space.get_or_insert("module".into());
     } else if let Some(few) = args.repetitions.filter(|&given| given < repetitions::LEAST) {
         let (least, most) = (repetitions::LEAST, MOST_SAMPLES);
         return Err(Usage(format!("--repetitions {few}: give {least} to {most}")).into());
@@ -161,18 +171,35 @@ impl TuneArgs {
     }
 }
 
+/// Refuses a module's inputs that a trial's memory has no room for.
+///
+/// # Errors
+/// How large they are, and what to type instead.
+pub fn fits(own: Option<&Own>, memory_bytes: u64) -> Result<(), String> {
+    let Some(Own::Module(module)) = own else { return Ok(()) };
+    let bytes = Inputs::parse(&module.inputs)?.bytes();
+    if memory_bytes == 0 || bytes <= memory_bytes {
+        return Ok(());
+    }
+    let [bytes, most] = [bytes, memory_bytes].map(ByteSize::b);
+    Err(format!("--inputs {}: {bytes}, and a trial may take {most}: give less", module.inputs))
+}
+
 /// The module, with absolute paths: the worker has a folder of its own.
 fn module(file: &Path, inputs: &str) -> Result<OwnModule> {
+    let opened = |flag: &str, file: &Path| {
+        let place = format!("{flag} {}", file.display());
+        input::open(file).map_err(|error| Usage(format!("{place}: {error:#}")))
+    };
     let mut begin = [0; 4];
-    let opened = File::open(file).and_then(|mut file| file.read_exact(&mut begin));
-    opened.map_err(|error| Usage(format!("--module {}: {error}", file.display())))?;
-    if begin != *b"PK\x03\x04" {
+    let read = opened("--module", file)?.read_exact(&mut begin);
+    if read.is_err() || begin != *b"PK\x03\x04" {
         let cure = "no TorchScript module; torch.jit.save writes one";
         return Err(Usage(format!("--module {}: {cure}", file.display())).into());
     }
     let inputs = match Inputs::parse(inputs) {
         Ok(Inputs::File(inputs)) => {
-            File::open(&inputs).map_err(|error| Usage(format!("--inputs {inputs}: {error}")))?;
+            opened("--inputs", Path::new(&inputs))?;
             absolute(Path::new(&inputs))?
         }
         _ => inputs.to_owned(),

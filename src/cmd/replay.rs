@@ -8,9 +8,11 @@ use clap::Args;
 use rayon::prelude::*;
 use strum::VariantArray;
 
+use super::terminal;
 use crate::measure::replay::Recorded;
 use crate::search::regret::{Run, replay};
 use crate::search::{StrategyName, grid};
+use crate::{printable, threads};
 
 /// Evaluations after which regret is printed, as far as the budget goes.
 const AT: [usize; 5] = [10, 30, 60, 120, 240];
@@ -33,22 +35,34 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 120)]
     budget: usize,
     /// Noise added to measurements that were recorded once: 0.05 for 5%.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = crate::cli::share)]
     noise: f64,
+}
+
+/// Replays, and prints every strategy's row as soon as it is known; a reader that has gone away ends
+/// the replay.
+///
+/// # Errors
+/// As [`ReplayArgs::run`]; stdout can't be written.
+pub fn run(args: &ReplayArgs) -> Result<()> {
+    let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    match args.run(&mut std::io::stdout().lock()) {
+        Err(error) if error.downcast_ref().is_some_and(is_gone) => Ok(()),
+        replayed => replayed,
+    }
 }
 
 impl ReplayArgs {
     /// Replays, and prints how far above the recorded optimum each strategy stays on average.
     ///
     /// # Errors
-    /// A record that can't be read, a grid that the budget does not cover, no seed, noise that
-    /// is no share.
+    /// A record that can't be read, a grid that the budget does not cover, no seed.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         ensure!(self.seeds > 0 && self.budget > 0, "give at least one seed and one evaluation");
         let all = self.seeds.saturating_mul(self.budget as u64);
         ensure!(all <= MOST, "--budget times --seeds: {MOST} evaluations at the most, not {all}");
-        ensure!((0.0..1.0).contains(&self.noise), "--noise {}: not from 0 to 1", self.noise);
         let recorded = Recorded::read(&self.record)?;
+        recorded.lost.iter().for_each(|lost| terminal::tell(&format!("warning: {lost}")));
         let usual =
             || StrategyName::VARIANTS.iter().copied().filter(|name| *name != StrategyName::Grid);
         let is_named = !self.strategy.is_empty();
@@ -62,7 +76,8 @@ impl ReplayArgs {
         for strategy in strategies {
             let seeds: Vec<u64> = (0..self.seeds).collect();
             let one = |seed| replay(&recorded, strategy, seed, self.budget, self.noise);
-            let runs: Vec<Run> = seeds.into_par_iter().map(one).collect();
+            let runs = || seeds.into_par_iter().map(one).collect();
+            let runs: Vec<Run> = threads::pooled(runs);
             row(strategy, &runs, &at, out)?;
         }
         Ok(())
@@ -74,7 +89,7 @@ impl ReplayArgs {
         writeln!(
             out,
             "{}: {} candidates, {failed} of them failed, optimum {}; mean regret in % of {} seeds",
-            recorded.space.name,
+            printable::line(&recorded.space.name),
             ranked.len(),
             ranked[0],
             self.seeds

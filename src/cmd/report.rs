@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Error, Result, bail};
 
 use super::terminal;
-use crate::report;
+use crate::report::{self, keep};
 use crate::results::{Folder, Results};
 
 /// What to report on, and how.
@@ -21,6 +21,10 @@ pub struct ReportArgs {
     /// `<!-- wan22-tune report: end -->` of a file, and prints nothing.
     #[arg(long, value_name = "FILE", conflicts_with = "format")]
     splice: Option<PathBuf>,
+    /// Replaces profile.json even where it proves more than the journal does; the old one is kept
+    /// as profile.old.json.
+    #[arg(long)]
+    force: bool,
 }
 
 /// The form of a report.
@@ -41,16 +45,44 @@ pub enum Format {
 pub fn run(args: &ReportArgs) -> Result<()> {
     let folder = Folder::new(&args.folder);
     let results = Results::open(&folder)?;
+    results.lost.iter().for_each(|lost| warn(&format!("trials.csv: {lost}")));
     if let Some(path) = &args.splice {
         return report::splice(path, &results);
     }
     match args.format {
-        Format::Html => {
-            report::write(&folder, &results)?;
-            terminal::show(&report::summary(&results, &folder))
-        }
+        Format::Html => write(args, &folder, &results),
         Format::Markdown => super::print(&report::markdown(&results)),
-        Format::Json => super::print(&report::json(&results)?),
+        Format::Json => super::print_json(&report::json(&results)?),
         Format::Csv => super::print(&report::csv(&results)?),
     }
+}
+
+fn write(args: &ReportArgs, folder: &Folder, results: &Results) -> Result<()> {
+    let kept = keep::kept(folder, results, &report::profile(results)?);
+    if let Some(kept) = kept.filter(|kept| kept.is_all && !args.force) {
+        bail!("{}; nothing was written, `--format markdown` shows what is left", kept.sentence);
+    }
+    let written = report::write(folder, results, args.force).map_err(|error| denied(folder, error));
+    let kept = written?;
+    terminal::show(&report::summary(results, folder))?;
+    kept.iter().for_each(|kept| warn(kept));
+    Ok(())
+}
+
+fn warn(what: &str) {
+    terminal::tell(&format!("warning: {what}"));
+}
+
+/// An error with what to do where the folder is somebody else's.
+fn denied(folder: &Folder, error: Error) -> Error {
+    let kind = error.chain().find_map(|cause| Some(cause.downcast_ref::<std::io::Error>()?.kind()));
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    if !matches!(kind, Some(PermissionDenied | ReadOnlyFilesystem)) {
+        return error;
+    }
+    anyhow::anyhow!(
+        "{}: nothing may be written there ({}); --format markdown, json or csv prints the report",
+        folder.path().display(),
+        kind.map_or(String::new(), |kind| kind.to_string())
+    )
 }

@@ -1,6 +1,7 @@
 //! `resume`: goes on with a tune that was cut short, or gives it more time.
 
 use std::fs;
+use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,13 +11,13 @@ use serde_json::Value;
 
 use super::progress::ViewArgs;
 use super::tune::{self, Prepared};
-use super::{Usage, own};
+use super::{Usage, own, terminal};
 use crate::budget::{self, Budget};
 use crate::cli::{Cli, TuneArgs};
 use crate::journal::Journal;
 use crate::machine::Machine;
-use crate::results::{Folder, Results};
-use crate::space::Resumed;
+use crate::results::{Folder, Results, owners};
+use crate::space::{Resumed, arguments};
 use crate::tune::interruption;
 
 /// Which tune.
@@ -27,9 +28,15 @@ pub struct ResumeArgs {
     /// More wall time; by default what is left of the tune's own.
     #[arg(long, value_parser = budget::parse)]
     budget: Option<Duration>,
+    /// The most trials of the search, those before the break among them; by default the tune's own.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    trials: Option<u32>,
     /// Waits while another tune runs on this machine, instead of giving up with status 75.
     #[arg(long)]
     wait: bool,
+    /// Runs what a folder says that somebody else owns or may write to, without asking.
+    #[arg(long)]
+    trust: bool,
     /// How much to show.
     #[command(flatten)]
     view: ViewArgs,
@@ -45,9 +52,14 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
         "not a tune that can go on: one that was cut before its first trial starts anew",
     )?;
     let mut flags = flags(&results)?;
+    results.lost.iter().for_each(|lost| terminal::tell(&format!("warning: trials.csv: {lost}")));
+    if let Some(others) = owners::others(&folder).filter(|_| !args.trust) {
+        agree(&results, &flags, &others)?;
+    }
     flags.repetitions = results.tune.repetitions;
     flags.bench.wait |= args.wait;
     flags.view = args.view;
+    flags.trials = args.trials.or(flags.trials);
     let flags = own::suit(&flags)?.at(results.tune.own.as_ref());
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
@@ -57,7 +69,7 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     let knobs = prepared.bench.baseline.knobs.values();
     let repetitions = flags.repetitions().most as usize;
     let (mut journal, mut trials) = Journal::reopen(&folder.journal(), knobs.keys(), repetitions)?;
-    if let Some(trial) = interruption::take(&folder, journal.next_number())? {
+    if let Some(trial) = interruption::take(&folder, &trials, journal.next_number())? {
         journal.append(&trial)?;
         trials.push(trial);
     }
@@ -73,28 +85,54 @@ fn flags(results: &Results) -> Result<TuneArgs> {
     if words.is_empty() {
         bail!("space.toml: tune.arguments is missing: a version that could not go on made it");
     }
-    let cli = Cli::try_parse_from([&["wan22-tune".to_owned()], words.as_slice()].concat());
+    let words = words.iter().map(|word| arguments::read(word)).collect::<Result<Vec<_>, _>>();
+    let words = words.map_err(anyhow::Error::msg).context("space.toml: tune.arguments")?;
+    let cli = Cli::try_parse_from([&["wan22-tune".into()], words.as_slice()].concat());
     Ok(cli.context("space.toml: tune.arguments")?.tune)
+}
+
+/// Asks whether to run what a folder says that `others` may have written.
+///
+/// # Errors
+/// [`Usage`] where nobody can be asked, or the answer is no.
+fn agree(results: &Results, flags: &TuneArgs, others: &str) -> Result<()> {
+    let command = results.tune.arguments.join(" ");
+    let worker = flags.bench.worker.as_ref();
+    let worker =
+        worker.map_or(String::new(), |path| format!(", with the worker {}", path.display()));
+    let own =
+        results.tune.own.as_ref().map_or(String::new(), |own| format!(" ({})", own.describe()));
+    let what = format!("{others}; going on would run `wan22-tune {command}`{own}{worker}");
+    let refusal = |why: &str| Usage(format!("{what}: {why}"));
+    if !std::io::stdin().is_terminal() {
+        return Err(refusal("read it and say --trust, or make the folder yours alone").into());
+    }
+    terminal::tell(&format!("{what}. Run it? [y/N]"));
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    let is_yes = ["y", "yes"].contains(&answer.trim().to_lowercase().as_str());
+    if is_yes { Ok(()) } else { Err(refusal("not run").into()) }
 }
 
 /// The budget to go on with, noted in `results.tune`.
 fn budget(results: &mut Results, more: Option<Duration>) -> Result<Budget> {
     let spending = results.spending()?;
     let started = jiff::Timestamp::now().to_string();
+    let spent_s = results.spent_s()?;
     let budget = match more {
         Some(more) => {
-            results.tune.budget_s = results.spent_s()? + more.as_secs_f64();
+            results.tune.budget_s = spent_s + more.as_secs_f64();
             Budget::start(more)
         }
         None => Budget::start(spending.budget).after(spending.spent),
     };
     if budget.left().is_zero() {
-        let spent = results.spent_s()?;
         let cure = "give it more time, such as --budget 30m";
-        bail!(Usage(format!("its budget is spent ({spent:.0} s): {cure}")));
+        bail!(Usage(format!("its budget is spent ({spent_s:.0} s): {cure}")));
     }
     let budget_s = more.map(|more| more.as_secs_f64());
-    results.tune.resumed.push(Resumed { started, budget_s });
+    results.tune.resumed.push(Resumed { started, budget_s, spent_s: Some(spent_s) });
+    (results.tune.ended, results.tune.trials) = (None, None);
     Ok(budget)
 }
 

@@ -27,7 +27,8 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
     let journal =
         Journal::create(&folder.journal(), usual.keys(), args.repetitions().most as usize)?;
     let mut progress = Progress::new(bench, budget, args.view);
-    let mut session = Session::new(bench, &progress, budget, &folder, journal).on(&copies);
+    let mut session = Session::new(bench, &progress, budget, &folder, journal);
+    session = session.at_most(args.trials).on(&copies);
     let workload = workload(job, &mut session, budget.total().as_secs_f64())?;
     let plan = Plan { strategy: args.strategy, seed: args.seed, ..Plan::default() };
     let competed = session.compete(&copies.space(), &workload, plan);

@@ -21,8 +21,11 @@ const BUILT_IN: [(&str, &str); 3] = [
     ("module", include_str!("../../search-spaces/module.toml")),
 ];
 
-/// A raw space no larger than this is counted one by one.
+/// A raw space no larger than this is counted one by one,
 const COUNTED: u128 = 200_000;
+
+/// unless its constraints have more bytes in all than this: working them out takes its time.
+const WORKED_OUT: u128 = 80_000_000;
 
 /// Shows the search space as resolved on this machine, or on one that you don't have.
 #[derive(Debug, Args)]
@@ -66,9 +69,10 @@ pub fn show(
 /// [`Usage`] that names the file, the key and the cure.
 pub fn open(args: &SpaceArgs) -> Result<SpaceFile> {
     let name = args.name();
+    let place = name.display();
     let text = super::built_in_or_file("space", name, &BUILT_IN)?;
     let file = SpaceFile::parse(&text);
-    let mut file = file.map_err(|problem| Usage(format!("space {name}: {problem}")))?;
+    let mut file = file.map_err(|problem| Usage(format!("space {place}: {problem}")))?;
     job::fix(&mut file, &args.job);
     Ok(file)
 }
@@ -84,7 +88,7 @@ pub fn resolve(
     baseline: &Baseline,
     workload: &Workload,
 ) -> Result<(Space, Vec<Candidate>)> {
-    let usage = |problem: String| Usage(format!("space {}: {problem}", args.name()));
+    let usage = |problem: String| Usage(format!("space {}: {problem}", args.name().display()));
     let space = Space::for_machine(file, machine, baseline, workload, args.expert)
         .map_err(|error| usage(error.to_string()))?;
     let experts = space.experts(file).map_err(|error| usage(error.to_string()))?;
@@ -126,7 +130,9 @@ fn absences(space: &Space) -> String {
 
 fn count(space: &Space) -> String {
     let raw = space.raw_count();
-    if raw > COUNTED {
+    let constraints = space.constraints.iter().map(|constraint| constraint.holds.text().len());
+    let bytes = raw.saturating_mul(constraints.sum::<usize>() as u128);
+    if raw > COUNTED || bytes > WORKED_OUT {
         return format!("{raw} candidates before the constraints");
     }
     let legal = space.candidates().filter(|candidate| space.is_legal(candidate)).count();

@@ -1,25 +1,28 @@
 //! Terminal: words for people, broken between words where a terminal would break them anywhere.
+//! Nothing that others wrote can steer it.
 
 use anyhow::Result;
 use console::Term;
 use textwrap::core::display_width;
 use textwrap::{Options, WordSeparator, WordSplitter, wrap};
 
+use crate::{output, printable};
+
 /// Columns that are room for words; a row of a table with less is left to the terminal.
 const LEAST: usize = 12;
 
 /// Prints words for people to stdout. What programs read, or is to be copied, goes through
-/// [`super::print`].
+/// [`output::print`] and [`output::print_json`].
 ///
 /// # Errors
-/// As [`super::print`].
+/// As [`output::print`].
 pub fn show(text: &str) -> Result<()> {
-    super::print(&fitted(text, &Term::stdout()))
+    output::print(&fitted(&printable::lines(text), &Term::stdout()))
 }
 
-/// Says a sentence on stderr.
+/// Says a sentence on stderr; where that can't be written, it is lost.
 pub fn tell(sentence: &str) {
-    eprintln!("{}", fitted(sentence, &Term::stderr()));
+    output::say(&fitted(&printable::lines(sentence), &Term::stderr()));
 }
 
 /// As wide as the terminal allows; as it is in a pipe or a file, where lines are for programs.

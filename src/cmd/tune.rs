@@ -1,27 +1,31 @@
 //! The main job: tunes this machine.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use tempfile::TempDir;
 
 use super::job::Job;
 use super::progress::Progress;
-use super::{bench, job, own, self_test, space};
+use super::{bench, job, own, self_test, space, terminal};
 use crate::budget::Budget;
 use crate::cli::TuneArgs;
 use crate::durable;
+use crate::held;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::machine::{self, Machine};
 use crate::own::Own;
-use crate::report;
+use crate::report::{self, usage::quoted};
 use crate::results::{Folder, Results};
 use crate::search::{Plan, StrategyName, grid};
 use crate::settings::Baseline;
-use crate::space::{Candidate, Space, SpaceFile, Tune};
+use crate::space::{Candidate, Space, SpaceFile, Tune, arguments};
 use crate::trial::Trial;
-use crate::tune::{Bench, Found, Session};
+use crate::tune::{BaselineFails, Bench, Found, Session};
 use crate::workload::Workload;
 
 /// Tunes.
@@ -33,8 +37,9 @@ pub fn run(args: &TuneArgs) -> Result<()> {
         let (bench, job) = bench::plan(&args.bench, job, machine, baseline)?;
         return space::show(&args.space, &bench.machine, &bench.baseline, &job.smallest());
     };
-    let started = jiff::Timestamp::now().to_string();
     let prepared = Prepared::new(args)?;
+    // The wait for the machine's lock is over: it is no part of the tune.
+    let started = jiff::Timestamp::now().to_string();
     let budget = Budget::start(budget);
     if args.self_test {
         return self_test::run(args, prepared, budget);
@@ -78,7 +83,7 @@ impl Prepared {
         let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
         (bench.seed, bench.repetitions) = (args.seed, args.repetitions());
         let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
-        let lock = Lock::take(args.bench.wait)?;
+        let lock = Lock::take(args.bench.wait, &bench.stop)?;
         Ok(Self { bench, job, file, found, _lock: lock })
     }
 
@@ -100,10 +105,11 @@ impl Prepared {
     fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
         let Self { bench, job, .. } = self;
         let full = job.full();
-        let words: Vec<String> = std::env::args().collect();
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let shown: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
         Tune {
             tool: crate::TOOL.to_owned(),
-            command: words.join(" "),
+            command: shown.join(" "),
             started,
             budget_s: budget.total().as_secs_f64(),
             seed: args.seed,
@@ -112,10 +118,12 @@ impl Prepared {
             repetitions: args.repetitions,
             weights: bench.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: bench.min_psnr_db,
-            arguments: words.into_iter().skip(1).collect(),
+            arguments: words.iter().skip(1).map(|word| arguments::written(word)).collect(),
             worker: self.worker(),
             own: bench.own.clone(),
             resumed: Vec::new(),
+            ended: None,
+            trials: None,
             costs: BTreeMap::new(),
             full_costs: full.as_ref().map(|f| f.costs(&bench.parts, None)).unwrap_or_default(),
             full,
@@ -145,17 +153,73 @@ pub fn carry_on(
     tune: Tune,
     (journal, trials): (Journal, Vec<Trial>),
 ) -> Result<()> {
+    held::hold(folder.path())?;
     let scratch = bench::scratch(folder.path())?;
     prepared.bench.scratch = std::path::absolute(scratch.path())?;
     let mut progress = Progress::new(&prepared.bench, budget, args.view);
+    let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
     let session = Session::new(&prepared.bench, &progress, budget, folder, journal);
-    let finished = measure(args, &prepared, session.after(trials), folder, tune);
+    let session = session.at_most(args.trials).after(trials).spent(spent_s);
+    let finished = measure(args, &prepared, session, folder, tune);
     progress.end();
+    remove(scratch);
+    conclude(folder, &progress, finished.map_err(|error| unfinished(error, folder)))
+}
+
+/// Takes the trials' folder away, wherever it went meanwhile.
+fn remove(scratch: TempDir) {
+    let place = held::now(scratch.path());
+    if place != scratch.path() {
+        // It is empty of everything that matters, and `resume` takes it away, too.
+        let _ = fs::remove_dir_all(place);
+    }
     drop(scratch);
-    finished?;
-    let results = Results::open(folder)?;
-    report::write(folder, &results)?;
-    progress.conclude(&results, folder)
+}
+
+/// What to type once the cause of `error` is gone, where the tune can go on.
+fn unfinished(error: anyhow::Error, folder: &Folder) -> anyhow::Error {
+    if !error.is::<BaselineFails>() {
+        return error;
+    }
+    let go_on = typed("resume", folder);
+    anyhow!("{error}; nothing is lost: once the baseline runs again, go on with {go_on}")
+}
+
+/// Writes what derives from the trials and says what came out. Where there is no room for files, or
+/// was none for the last trials, it says so, and what makes the rest.
+fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Result<()> {
+    let is_short = finished.as_ref().is_err_and(is_full);
+    if !is_short {
+        finished?;
+        let results = Results::open(folder)?;
+        let written = report::write(folder, &results, false);
+        progress.conclude(&results, folder)?;
+        let rest = format!("all trials are kept: {} makes the rest", typed("report", folder));
+        let kept = written.map_err(|error| anyhow!("{error:#}; {rest}"))?;
+        kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
+        return Ok(());
+    }
+    let results = Results::open(folder).ok().filter(|results| !results.trials.is_empty());
+    if let Some(results) = results {
+        // It may be small enough for what room there is.
+        let _ = report::write(folder, &results, false);
+        progress.conclude(&results, folder)?;
+    }
+    let rest = format!("make room, then {} goes on", typed("resume", folder));
+    finished.map_err(|error| anyhow!("{error:#}; {rest}"))
+}
+
+/// A command on a folder, as it is to be typed.
+fn typed(verb: &str, folder: &Folder) -> String {
+    format!("`wan22-tune {verb} {}`", quoted(&folder.now().display().to_string()))
+}
+
+/// Whether a disk had no room, or its user none left of it.
+fn is_full(error: &anyhow::Error) -> bool {
+    let is_full = |error: &std::io::Error| {
+        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    };
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(is_full)
 }
 
 fn measure(
@@ -183,7 +247,9 @@ fn measure(
         let trials = session.trials().len() + session.trials_left();
         grid::fits(&space, trials).map_err(super::Usage)?;
     }
-    session.compete(&space, &workload, plan)
+    session.compete(&space, &workload, plan)?;
+    (tune.ended, tune.trials) = (Some(session.ended()), Some(session.trials().len()));
+    write_space(folder, &space, &workload, &tune)
 }
 
 /// The size of the job that fits the machine and a tune of `budget_s` seconds.

@@ -91,7 +91,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let workload = workload(&profile, &job, yardstick);
     let workload = workload.map_err(|cure| Usage(format!("{}: {cure}", place())))?;
     bench.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let _lock = Lock::take(args.bench.wait)?;
+    let _lock = Lock::take(args.bench.wait, &bench.stop)?;
     let scratch = bench::scratch(&std::env::temp_dir())?;
     bench.scratch = scratch.path().to_owned();
     (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
@@ -134,7 +134,7 @@ fn finish(
     }
     if args.json {
         let value = value(verification, workload, elsewhere.is_none());
-        super::print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+        super::print_json(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
     }
     match &verification.finding {
         Finding::Failed(problem) => bail!("the profile fails here: {problem}"),

@@ -24,6 +24,9 @@ const LEAST_SPARE: usize = 10;
 /// Trials at a value, below which nothing is known of it.
 const LEAST_SEEN: usize = 2;
 
+/// Knobs of so many values may have one that is unlike its neighbours; counts of more have not.
+const FEW: usize = 8;
+
 /// A knob that changes nothing here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inert {
@@ -60,7 +63,7 @@ pub fn of(space: &Space, trials: &[Trial]) -> Vec<Inert> {
         .collect();
     let Some(fit) = Fit::new(&knobs, &scores) else { return Vec::new() };
     let inert = |(effect, column): (&Effect, &usize)| {
-        let at_most = fit.at_most(effect, *column);
+        let at_most = fit.at_most(effect, *column) + fit.off(effect, &scores);
         (effect.is_known && at_most < INDIFFERENT).then(|| Inert {
             knob: space.knobs[effect.position].name.clone(),
             at_most,
@@ -89,7 +92,8 @@ impl Effect {
             *seen.entry(candidate.level(position)).or_default() += 1;
         }
         let ends = [0, knob.levels.len() - 1];
-        let needed = |level: usize| !knob.ordered || ends.contains(&level);
+        let is_short = !knob.ordered || knob.levels.len() <= FEW;
+        let needed = |level: usize| is_short || ends.contains(&level);
         let often = |level: &usize| seen.get(level).is_some_and(|&times| times >= LEAST_SEEN);
         let is_known = (0..knob.levels.len()).filter(|&level| needed(level)).all(|l| often(&l));
         let levels: Vec<usize> = seen.into_keys().collect();
@@ -121,6 +125,8 @@ struct Fit {
     /// Covariance of `beta` over the noise's variance.
     covariance: Vec<f64>,
     noise: f64,
+    /// What it does not explain, by trial.
+    residuals: Vec<f64>,
 }
 
 impl Fit {
@@ -152,13 +158,27 @@ impl Fit {
         let factor = Factor::new(width, normal)?;
         let beta = factor.solve(&right);
         let residual = |(row, (_, y)): (&Vec<f64>, &(Candidate, f64))| y - dot(row, &beta);
-        let left: f64 = rows.iter().zip(scores).map(|pair| residual(pair).powi(2)).sum();
+        let residuals: Vec<f64> = rows.iter().zip(scores).map(residual).collect();
+        let left: f64 = residuals.iter().map(|residual| residual.powi(2)).sum();
         let noise = (left / spare as f64).sqrt().max(repetition_noise(scores));
         let mut covariance = factor.inverse();
         for i in 0..width {
             (i + 1..width).for_each(|j| covariance[i * width + j] = covariance[j * width + i]);
         }
-        Some(Self { columns, beta, covariance, noise })
+        Some(Self { columns, beta, covariance, noise, residuals })
+    }
+
+    /// How far the trials at some level of an ordered knob lie from its parabola, in the mean, as a
+    /// share.
+    fn off(&self, effect: &Effect, scores: &[(Candidate, f64)]) -> f64 {
+        let at = |level: usize| {
+            let own = scores.iter().zip(&self.residuals);
+            let own = own.filter(|((c, _), _)| c.level(effect.position) == level);
+            let own: Vec<f64> = own.map(|(_, residual)| *residual).collect();
+            stats::mean(&own).map_or(0.0, f64::abs)
+        };
+        let levels = effect.levels.iter().filter(|_| effect.ordered);
+        levels.map(|&level| at(level)).fold(0.0, f64::max).exp_m1()
     }
 
     /// The largest difference between two levels, with its uncertainty, as a share.
@@ -255,6 +275,14 @@ mod tests {
             1.0 + 0.05 / 3.0 * threads + if allocator == "jemalloc" { 0.05 } else { 0.0 }
         };
         assert_eq!(found(60, cost), ["batch"]);
+    }
+
+    #[test]
+    fn one_value_between_the_ends_that_is_5_percent_faster_matters() {
+        let cost = |batch: f64, _: f64, _: &str| if batch == 2.0 { 0.95 } else { 1.0 };
+        let found = found(90, cost);
+        assert!(!found.contains(&"batch".to_owned()), "{found:?}");
+        assert!(found.contains(&"threads".to_owned()), "{found:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod unread;
 
 pub use inert::Inert;
 pub use struck::Struck;
-pub use unread::{PROBE, Unread, next as next_probe};
+pub use unread::{PROBE, Unread, fewest as fewest_probes, next as next_probe};
 
 use crate::search::StrategyName;
 use crate::space::{Candidate, Knob, Space, Value};
@@ -116,6 +116,7 @@ mod tests {
             setup_s: None,
             overhead_s: 0.0,
             wall_s: 1.0,
+            spent_s: None,
             noise: Noise::default(),
             quality: None,
             peak: None,

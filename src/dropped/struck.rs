@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::blame;
 use crate::space::Value;
 use crate::trial::{Outcome, Trial};
 
@@ -64,7 +65,8 @@ pub fn struck(baseline: &BTreeMap<String, Value>, trials: &[Trial]) -> Vec<Struc
     let good = trials.iter().filter(|trial| trial.outcome == Outcome::Ok);
     let proven: BTreeSet<(&String, &Value)> = good.flat_map(|trial| &trial.knobs).collect();
     let mut struck: Vec<Struck> = Vec::new();
-    for trial in trials.iter().filter(|trial| trial.outcome == Outcome::Misapplied) {
+    let failures = blame::failures(trials, baseline).into_iter();
+    for trial in failures.filter(|trial| trial.outcome == Outcome::Misapplied) {
         let changed: Vec<(&String, &Value)> = trial
             .knobs
             .iter()

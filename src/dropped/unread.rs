@@ -1,19 +1,21 @@
 //! Unread knobs: values that are only handed over, and that the user's own job does not read.
 //!
-//! All of them are put at their lowest and at their highest at once; where neither makes a
-//! difference none is read, for the price of two trials or, on a noisy machine, a few more: a small
+//! All of them are moved at once, through all of their values: where none makes a difference none is
+//! read, for as many trials as the knob with the most values has others than the baseline's; a small
 //! difference may be the machine's, and is looked at again. Otherwise, where there is time, each is
-//! tried by itself.
+//! tried by itself. A knob may matter at one value only, so that its ends alone prove nothing.
 
+use crate::blame;
 use crate::launch::handover::HANDED;
 use crate::space::{Candidate, Knob, Space};
 use crate::stats;
-use crate::trial::{Outcome, Phase, Trial};
+use crate::trial::{Phase, Trial};
 
 /// Who proposes the trials that show it, in the journal.
 pub const PROBE: &str = "probe";
 
-/// A difference below this share does not matter, however exactly it is known.
+/// A difference below this share does not matter, however exactly it is known; a gain above it has
+/// to be looked at again, however noisy the machine.
 const INDIFFERENT: f64 = 0.03;
 
 /// A baseline whose runs differ so much says nothing.
@@ -52,10 +54,10 @@ impl Unread {
         let trial = if trials.len() == 1 { "trial" } else { "trials" };
         let trials: Vec<String> = trials.iter().map(u64::to_string).collect();
         format!(
-            "{} {make} no difference to the command: {values} lowest and highest values ({trial} {}) \
-             differ from the baseline by at most {:.1}% in the median and no more were tried",
+            "{} {make} no difference to the command: {values} other values ({trial} {}) differ from \
+             the baseline by at most {:.1}% in the median and are tried no more",
             knobs.join(", "),
-            trials.join(" and "),
+            trials.join(", "),
             100.0 * at_most
         )
     }
@@ -63,31 +65,36 @@ impl Unread {
 
 /// The knobs that `trials` show to be read by nobody.
 pub fn of(space: &Space, trials: &[Trial]) -> Vec<Unread> {
+    let probes = Probes::of(space, trials);
     let mut groups = groups(space).into_iter();
-    let all = groups.next().and_then(|group| unread(space, trials, &group));
+    let all = groups.next().and_then(|group| probes.unread(&group));
     match all {
         Some(all) => vec![all],
-        None => groups.filter_map(|group| unread(space, trials, &group)).collect(),
+        None => groups.filter_map(|group| probes.unread(&group)).collect(),
     }
 }
 
 /// The next candidate that could show more; knobs by themselves only if `thorough`.
 pub fn next(space: &Space, trials: &[Trial], thorough: bool) -> Option<Candidate> {
+    let probes = Probes::of(space, trials);
     let groups = groups(space);
     let (all, each) = groups.split_first()?;
     let wanted = |group: &Vec<usize>| {
-        let look = |end: &Candidate| Look::at(space, trials, end);
-        let ends = ends(space, group);
-        let is_read = ends.iter().any(|end| look(end) == Look::Other);
-        if is_read { None } else { ends.into_iter().find(|end| look(end) == Look::Open) }
+        let points = points(space, group);
+        let is_read = points.iter().any(|point| probes.look(point) == Look::Other);
+        if is_read { None } else { points.into_iter().find(|p| probes.look(p) == Look::Open) }
     };
-    let is_tried = |group: &Vec<usize>| {
-        ends(space, group).iter().any(|end| !tried(space, trials, end).is_empty())
-    };
+    let is_tried =
+        |group: &Vec<usize>| points(space, group).iter().any(|point| !probes.at(point).is_empty());
     // All together are not gone back to: what one by one was dropped rests.
     let together = if each.iter().any(is_tried) { None } else { wanted(all) };
-    let is_done = !thorough || unread(space, trials, all).is_some();
+    let is_done = !thorough || probes.unread(all).is_some();
     together.or_else(|| if is_done { None } else { each.iter().find_map(wanted) })
+}
+
+/// How many probes it takes at least to show that nothing is read.
+pub fn fewest(space: &Space) -> usize {
+    groups(space).first().map_or(0, |all| points(space, all).len())
 }
 
 /// The knobs that are handed over and have a choice: all together, then, of several, each.
@@ -102,41 +109,35 @@ fn groups(space: &Space) -> Vec<Vec<usize>> {
     }
 }
 
-/// The baseline with these knobs at their lowest values, and at their highest, as far as that
-/// makes legal candidates that differ from it. Of words, which have no order, the first and the last
-/// other one.
-fn ends(space: &Space, group: &[usize]) -> Vec<Candidate> {
-    let order = |knob: &Knob| {
-        let last = knob.levels.len() - 1;
-        if knob.ordered { vec![0, last] } else { (0..=last).collect() }
-    };
-    let at = |is_highest: bool| {
+/// The levels of a knob other than the baseline's.
+fn others(knob: &Knob) -> Vec<usize> {
+    (0..knob.levels.len()).filter(|&level| level != knob.baseline).collect()
+}
+
+/// The baseline with these knobs at their lowest other values, at their highest, and at all between
+/// them, as far as that makes legal candidates that differ from it. Words are taken in their order.
+fn points(space: &Space, group: &[usize]) -> Vec<Candidate> {
+    let most = group.iter().map(|&position| others(&space.knobs[position]).len()).max();
+    let last = most.unwrap_or(0).saturating_sub(1);
+    let at = |step: usize| {
         let moved = group.iter().fold(space.baseline(), |candidate, &position| {
-            let knob = &space.knobs[position];
-            let mut others = order(knob);
-            others.retain(|&level| level != knob.baseline);
-            let other = if is_highest { others.last() } else { others.first() };
-            candidate.with(position, other.copied().unwrap_or(knob.baseline))
+            let others = others(&space.knobs[position]);
+            // A knob with fewer values stays longer at each.
+            let place = (step * (others.len() - 1) * 2 + last) / (2 * last).max(1);
+            candidate.with(position, others[place])
         });
         space.canonical(&moved)
     };
-    let mut ends = vec![at(false), at(true)];
-    ends.dedup();
-    ends.retain(|end| *end != space.baseline() && space.is_legal(end));
-    ends
+    let mut points: Vec<Candidate> = Vec::new();
+    for step in [0, last].into_iter().chain(1..last) {
+        let point = at(step);
+        let is_new = point != space.baseline() && !points.contains(&point);
+        points.extend((is_new && space.is_legal(&point)).then_some(point));
+    }
+    points
 }
 
-/// The probes that ran `end`; one that was interrupted says nothing.
-fn tried<'a>(space: &Space, trials: &'a [Trial], end: &Candidate) -> Vec<&'a Trial> {
-    let counts = |trial: &&Trial| {
-        trial.strategy == PROBE
-            && trial.outcome != Outcome::Interrupted
-            && space.candidate(&trial.knobs).as_ref() == Some(end)
-    };
-    trials.iter().filter(counts).collect()
-}
-
-/// What the probes of one end show.
+/// What the probes of one point show.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Look {
     /// Nothing yet, or a difference that one more may show to be chance.
@@ -145,37 +146,79 @@ enum Look {
     Same(f64),
     /// Another cost, or a failure.
     Other,
-    /// The baseline itself is too unsteady to say.
+    /// The baseline itself is too unsteady to say, or others end every probe.
     Unknown,
 }
 
-impl Look {
-    fn at(space: &Space, trials: &[Trial], end: &Candidate) -> Self {
-        let probes = tried(space, trials, end);
-        let Some(last) = probes.last() else { return Self::Open };
-        let Some(usual) = Usual::of(trials, last.number) else { return Self::Unknown };
-        match usual.difference(&probes) {
-            Some(difference) if difference <= usual.chance(&probes) => Self::Same(difference),
-            Some(difference) if difference < PLAIN && probes.len() < TRIES => Self::Open,
-            _ => Self::Other,
-        }
-    }
+/// The probes among some trials; what was interrupted, or failed by the machine's fault, says
+/// nothing.
+struct Probes<'a> {
+    space: &'a Space,
+    trials: &'a [Trial],
+    made: Vec<(Candidate, &'a Trial)>,
+    /// What those ran that others ended.
+    ended: Vec<Candidate>,
 }
 
-/// The knobs of a group whose ends were tried and made no difference.
-fn unread(space: &Space, trials: &[Trial], group: &[usize]) -> Option<Unread> {
-    let (ends, mut at_most, mut numbers) = (ends(space, group), 0.0_f64, Vec::new());
-    for end in &ends {
-        let Look::Same(difference) = Look::at(space, trials, end) else { return None };
-        at_most = at_most.max(difference.exp_m1());
-        numbers.extend(tried(space, trials, end).iter().map(|probe| probe.number));
+impl<'a> Probes<'a> {
+    fn of(space: &'a Space, trials: &'a [Trial]) -> Self {
+        let silent = blame::silent(trials, &space.given.baseline);
+        let probes = trials.iter().zip(silent).filter(|(trial, _)| trial.strategy == PROBE);
+        let (mut made, mut ended) = (Vec::new(), Vec::new());
+        for (trial, is_silent) in probes {
+            match space.candidate(&trial.knobs) {
+                Some(candidate) if !is_silent => made.push((candidate, trial)),
+                Some(candidate) if !blame::is_cut(trial) => ended.push(candidate),
+                _ => {}
+            }
+        }
+        Self { space, trials, made, ended }
     }
-    let is_moved = |&position: &usize| {
-        ends.iter().any(|end| end.level(position) != space.knobs[position].baseline)
-    };
-    let moved = group.iter().copied().filter(is_moved);
-    let knobs: Vec<String> = moved.map(|position| space.knobs[position].name.clone()).collect();
-    (!knobs.is_empty()).then_some(Unread { knobs, at_most, trials: numbers })
+
+    /// Those that ran `point`.
+    fn at(&self, point: &Candidate) -> Vec<&'a Trial> {
+        let own = self.made.iter().filter(|(candidate, _)| candidate == point);
+        own.map(|(_, trial)| *trial).collect()
+    }
+
+    fn look(&self, point: &Candidate) -> Look {
+        let probes = self.at(point);
+        let Some(last) = probes.last() else {
+            let ended = self.ended.iter().filter(|candidate| *candidate == point).count();
+            return if ended < blame::TRIES { Look::Open } else { Look::Unknown };
+        };
+        let Some(usual) = Usual::of(self.trials, last.number) else { return Look::Unknown };
+        let Some(slower) = usual.slower(&probes) else { return Look::Other };
+        // What may be chance is let go where it is a loss, but a gain is not.
+        let chance = if slower > 0.0 { usual.chance(&probes) } else { INDIFFERENT };
+        match slower.abs() {
+            difference if difference <= chance => Look::Same(difference),
+            difference if difference < PLAIN && probes.len() < TRIES => Look::Open,
+            _ => Look::Other,
+        }
+    }
+
+    /// The knobs of a group whose values were all tried and made no difference.
+    fn unread(&self, group: &[usize]) -> Option<Unread> {
+        let (points, mut at_most, mut numbers) = (points(self.space, group), 0.0_f64, Vec::new());
+        for point in &points {
+            let Look::Same(difference) = self.look(point) else { return None };
+            at_most = at_most.max(difference.exp_m1());
+            numbers.extend(self.at(point).iter().map(|probe| probe.number));
+        }
+        // What is not legal alone can't be tried; what is not legal with others is tried alone.
+        let is_covered = |&position: &usize| {
+            let is_seen = |level: &usize| points.iter().any(|p| p.level(position) == *level);
+            let levels = others(&self.space.knobs[position]);
+            let seen = levels.iter().filter(|level| is_seen(level)).count();
+            seen == levels.len() || group.len() == 1 && seen > 0
+        };
+        let covered = group.iter().copied().filter(is_covered);
+        let knobs = covered.map(|position| self.space.knobs[position].name.clone());
+        let knobs: Vec<String> = knobs.collect();
+        numbers.sort_unstable();
+        (!knobs.is_empty()).then_some(Unread { knobs, at_most, trials: numbers })
+    }
 }
 
 /// The baseline's runs up to a probe (what the machine does later says nothing of that): the median
@@ -198,12 +241,12 @@ impl Usual {
         (deviation < NOISY).then_some(Self { level, deviation, runs: logs.len() as f64 })
     }
 
-    /// How much probes of the same values differ from the baseline, in logs; `None` where there is
-    /// none, or one failed.
-    fn difference(&self, probes: &[&Trial]) -> Option<f64> {
+    /// How much slower probes of the same values are than the baseline, in logs; `None` where there
+    /// is none, or one failed.
+    fn slower(&self, probes: &[&Trial]) -> Option<f64> {
         let all_ok = probes.iter().all(|probe| probe.score_s().is_some());
         let level = stats::median(&logs(probes.iter().copied())).filter(|_| all_ok)?;
-        Some((level - self.level).abs())
+        Some(level - self.level)
     }
 
     /// The difference, in logs, that may be chance.
@@ -272,19 +315,19 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_reads_nothing_is_known_after_one_probe_of_all() {
-        // The baseline is the lowest of each, so both ends are the highest.
+    fn a_job_that_reads_nothing_is_known_after_all_values_were_tried_at_once() {
+        // The baseline is the lowest of three values of each.
         let (unread, probes) = probed(|_, _| 1.004, true);
-        assert_eq!((names(&unread), probes), (vec!["batch_size".into(), "tile_size".into()], 1));
-        insta::assert_snapshot!(unread[0].sentence(), @"batch_size, tile_size make no difference to the command: their lowest and highest values (trial 2) differ from the baseline by at most 0.4% in the median and no more were tried");
+        assert_eq!((names(&unread), probes), (vec!["batch_size".into(), "tile_size".into()], 2));
+        insta::assert_snapshot!(unread[0].sentence(), @"batch_size, tile_size make no difference to the command: their other values (trials 2, 3) differ from the baseline by at most 0.4% in the median and are tried no more");
     }
 
     #[test]
     fn a_small_difference_is_looked_at_again() {
         // ln 1.08 is 0.077 and half of that 0.038; of one run 0.064 may be chance, of two 0.051.
-        let mut seconds = [1.08, 1.0].into_iter();
+        let mut seconds = [1.08, 1.0, 1.0].into_iter();
         let (unread, probes) = probed(|_, _| seconds.next().unwrap(), true);
-        assert_eq!((names(&unread), probes), (vec!["batch_size".into(), "tile_size".into()], 2));
+        assert_eq!((names(&unread), probes), (vec!["batch_size".into(), "tile_size".into()], 3));
         assert!((unread[0].at_most - 0.0392).abs() < 1e-4, "{unread:?}");
         // A sixth each time is the knobs' own.
         let (unread, probes) = probed(|_, _| 1.16, false);
@@ -302,18 +345,47 @@ mod tests {
             strategy: String::new(),
             ..trial(number, named(&space.baseline()), seconds)
         };
-        let probe = trial(2, named(&next(&space, &[], true).unwrap()), 1.0);
-        let other = trial(5, named(&space.baseline().with(0, 1)), 1.0);
-        let trials = [sentinel(1, 1.0), probe, sentinel(3, 1.5), sentinel(4, 0.7), other];
+        let first = trial(2, named(&next(&space, &[], true).unwrap()), 1.0);
+        let before = [sentinel(1, 1.0), first.clone()];
+        let second = trial(3, named(&next(&space, &before, true).unwrap()), 1.0);
+        let other = trial(6, named(&space.baseline().with(0, 1)), 1.0);
+        let [later, last] = [sentinel(4, 1.5), sentinel(5, 0.7)];
+        let trials = [sentinel(1, 1.0), first.clone(), second.clone(), later, last, other];
         assert_eq!(of(&space, &trials).len(), 1);
-        assert_eq!(of(&space, &[sentinel(1, 1.5), trials[1].clone()]), Vec::new());
+        assert_eq!(of(&space, &trials[..2]), Vec::new(), "one value of two says nothing");
+        assert_eq!(of(&space, &[sentinel(1, 1.5), first, second]), Vec::new());
     }
 
     #[test]
     fn what_is_read_is_told_from_what_is_not() {
         let (unread, probes) = probed(|batch, _| 1.0 / batch as f64, true);
-        assert_eq!((names(&unread), probes), (vec!["tile_size".to_owned()], 3));
+        // One of all, one of the batch, two of the tile.
+        assert_eq!((names(&unread), probes), (vec!["tile_size".to_owned()], 4));
         let (unread, probes) = probed(|batch, _| 1.0 / batch as f64, false);
         assert_eq!((unread, probes), (Vec::new(), 1));
+    }
+
+    #[test]
+    fn what_matters_at_one_value_between_the_ends_is_read() {
+        // The tile of 256 is 5% faster, the smallest and the largest are not.
+        let (unread, _) = probed(|_, tile| if tile == 256 { 0.95 } else { 1.0 }, true);
+        assert_eq!(names(&unread), ["batch_size"]);
+    }
+
+    #[test]
+    fn every_value_of_every_knob_is_tried() {
+        let mut text = "batch_size:ord,tile_size:ord,value\n".to_owned();
+        for n in 0..32 {
+            text += &format!("{},{},1\n", 1 << (n % 4), 64 * (1 + n / 4));
+        }
+        let space = Recorded::parse("made", &text).unwrap().space;
+        let points = points(&space, &[0, 1]);
+        assert_eq!((points.len(), fewest(&space)), (7, 7));
+        let levels = |position: usize| -> std::collections::BTreeSet<usize> {
+            points.iter().map(|point| point.level(position)).collect()
+        };
+        assert_eq!(levels(0), (1..4).collect());
+        assert_eq!(levels(1), (1..8).collect());
+        assert_eq!([points[0].level(1), points[1].level(1)], [1, 7], "the ends come first");
     }
 }

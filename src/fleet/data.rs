@@ -9,6 +9,7 @@ use super::gain::{Place, places};
 use super::portability::{Carried, Cell};
 use super::relation::{self, Relation, Wording};
 use super::{Fleet, Member};
+use crate::printable;
 use crate::stats::Interval;
 
 /// The version of the JSON's form.
@@ -146,9 +147,9 @@ pub fn csv(fleet: &Fleet) -> Result<String> {
         }
         let (header, cells): (Vec<String>, Vec<String>) = cells.into_iter().unzip();
         if number == 0 {
-            writer.write_record(header)?;
+            writer.write_record(header.iter().map(|name| printable::cell(name)))?;
         }
-        writer.write_record(cells)?;
+        writer.write_record(cells.iter().map(|text| printable::cell(text)))?;
     }
     String::from_utf8(writer.into_inner().context("the comparison")?).context("the comparison")
 }

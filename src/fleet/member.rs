@@ -34,6 +34,8 @@ pub struct Member {
     pub started: String,
     /// Trials, and how many of them failed.
     pub trials: (usize, usize),
+    /// What of the journal is missing or could not be used, and why.
+    pub lost: Vec<String>,
     /// Whether a gain may be claimed; if not, the profile is the baseline.
     pub proven: bool,
     /// Share of cost (time, or what a metric comes to as a cost) that the finalist saves over the
@@ -78,6 +80,7 @@ impl Member {
             trials: (results.trials.len(), failed),
             proven: matches!(results.verdict(), Verdict::Gain(_)),
             gain: gain.filter(|gain| gain.low.is_finite()),
+            lost: results.lost.clone(),
             over_defaults: gain::over_defaults(&results, &profile),
             measured: measured(&results),
             baseline: results.space.given.baseline.clone(),

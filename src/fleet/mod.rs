@@ -28,6 +28,8 @@ pub use portability::Portability;
 pub use text::text;
 pub use traits::Traits;
 
+use crate::threads;
+
 /// Many tunes.
 #[derive(Clone, Debug)]
 pub struct Fleet {
@@ -47,7 +49,11 @@ impl Fleet {
         // A folder that is named twice is still one.
         let is_new = |path: &PathBuf| seen.insert(path.canonicalize().unwrap_or(path.clone()));
         let folders: Vec<PathBuf> = folders.filter(is_new).collect();
-        let read: Vec<_> = folders.par_iter().map(|path| Member::open(path)).collect();
+        threads::pooled(|| Self::read(folders))
+    }
+
+    fn read(folders: Vec<PathBuf>) -> Self {
+        let read: Vec<_> = folders.par_iter().map(|path| open(path)).collect();
         let (mut members, mut skipped) = (Vec::new(), Vec::new());
         for (path, member) in folders.into_iter().zip(read) {
             match member {
@@ -66,6 +72,12 @@ impl Fleet {
         let portability = Portability::of(&members);
         Self { members, skipped, portability }
     }
+}
+
+/// Reads a folder. Whatever is wrong with one, the others are compared.
+fn open(path: &Path) -> anyhow::Result<Member> {
+    let read = std::panic::catch_unwind(|| Member::open(path));
+    read.unwrap_or_else(|_| anyhow::bail!("{}: a fault of this program", path.display()))
 }
 
 /// The folder itself, or the results folders in it where it is none.

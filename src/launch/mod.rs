@@ -41,6 +41,7 @@ pub use mkl::MklDispatch;
 pub use openmp::{OmpRuntime, OmpWait};
 pub use places::OmpPlaces;
 pub use probe::{proven, refusals};
+pub(crate) use syscalls::since_boot;
 
 /// Exit status of `wan22-tune exec` when the launch could not be applied, as `env` has it;
 /// 126 and 127 say that the command can't be run or was not found.

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::thread;
 
 use super::{MemoryMode, MemoryPolicy, syscalls};
 use crate::machine::{Machine, Source};
+use crate::threads;
 
 impl MemoryPolicy {
     /// Tries the policy out in a thread of its own: sets it, reads it back and looks where fresh
@@ -26,8 +26,8 @@ impl MemoryPolicy {
             return Ok(());
         }
         let policy = self.clone();
-        let tried = thread::spawn(move || policy.try_out()).join();
-        tried.unwrap_or_else(|_| Err("the probe itself failed".to_owned()))
+        let tried = threads::spawn(move || policy.try_out()).map_err(|error| format!("{error:#}"));
+        tried?.join().unwrap_or_else(|_| Err("the probe itself failed".to_owned()))
     }
 
     fn try_out(&self) -> Result<(), String> {

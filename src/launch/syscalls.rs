@@ -5,6 +5,7 @@
 use std::ffi::CStr;
 use std::io;
 use std::ptr;
+use std::time::Duration;
 
 use crate::machine::{CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 
@@ -137,6 +138,14 @@ pub fn library_of(symbol: &CStr) -> Option<String> {
     let known = unsafe { libc::dladdr(address, &raw mut found) } != 0 && !found.dli_fname.is_null();
     // SAFETY: the linker's own name of the library, which stays loaded.
     known.then(|| unsafe { CStr::from_ptr(found.dli_fname) }.to_string_lossy().into_owned())
+}
+
+/// The time since the machine started, suspended or not, which nobody can set.
+pub fn since_boot() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// Bytes of a page.

@@ -9,6 +9,7 @@ use hwlocality::topology::builder::BuildFlags;
 use hwlocality::topology::export::xml::XMLExportFlags;
 
 use super::cgroup::Cgroup;
+use super::claimed;
 use super::fingerprint;
 use super::nodes;
 use super::rehearsal;
@@ -33,7 +34,7 @@ impl Machine {
     pub fn detect_host() -> Result<Self> {
         let structure = {
             let _alone = rehearsal::alone();
-            Structure::of(&live()?).map_err(|problem| anyhow!("hwloc: {problem}"))?
+            live()?.1
         };
         Ok(within(structure, &Roots::live()))
     }
@@ -45,20 +46,28 @@ impl Machine {
 /// As [`Machine::detect`].
 pub fn live_xml() -> Result<String> {
     let _alone = rehearsal::alone();
-    Ok(live()?.export_xml(XMLExportFlags::empty())?.as_str().to_owned())
+    Ok(live()?.0.export_xml(XMLExportFlags::empty())?.as_str().to_owned())
 }
 
-fn live() -> Result<Topology> {
+/// This machine's topology, and what it comes to.
+fn live() -> Result<(Topology, Structure)> {
     // hwloc would otherwise bind this thread to each CPU in turn where the kernel says too little.
     let topology = load(BuildFlags::DONT_CHANGE_BINDING, Ok)
         .map_err(|problem| anyhow!("hwloc can't read this machine's topology: {problem}"))?;
+    let structure = Structure::of(&topology).map_err(|problem| anyhow!("hwloc: {problem}"))?;
+    let variables = claimed::variables();
+    let (names, cure) =
+        (format!("environment ({})", variables.join(", ")), claimed::cure(&variables));
     if !topology.is_this_system() {
-        bail!(
-            "HWLOC_XMLFILE, HWLOC_SYNTHETIC or HWLOC_FSROOT makes hwloc describe another machine: \
-             unset it, or plan for that machine with --xml"
-        );
+        bail!("the {names} makes hwloc describe another machine: {cure}");
     }
-    Ok(topology)
+    // Sites preset the topology of their machines, since reading it takes long on large ones.
+    if !variables.is_empty()
+        && let Some(difference) = claimed::difference(&structure, &Roots::live())
+    {
+        bail!("the {names} makes hwloc describe another machine, with {difference}: {cure}");
+    }
+    Ok((topology, structure))
 }
 
 /// The machine with this structure, as far as the system at `roots` lets this process use it.

@@ -1,17 +1,16 @@
 //! Machines that one doesn't have: from hwloc XML, and from a synthetic description.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
 
 use super::processor::squeezed;
-use super::rehearsal;
+use super::rehearsal::{self, rehearsed};
 use super::topology::{Structure, load};
-use super::{Cpu, CpuSet, HIGHEST_INDEX, Limits, Machine, Source};
+use super::{Cpu, CpuSet, HIGHEST_INDEX, Limits, Machine, Source, xml};
+use crate::input;
 
 /// The largest machines' files have a few megabytes.
 const LARGEST_BYTES: u64 = 64 << 20;
@@ -25,23 +24,24 @@ pub struct BadMachine {
 }
 
 impl Machine {
-    /// Reads a file that `lstopo FILE.xml` wrote (hwloc 1, 2 and 3).
+    /// Reads a file that `lstopo FILE.xml` wrote (hwloc 1, 2 and 3), or a pipe, as
+    /// [`input::given_bytes`] does.
     ///
     /// # Errors
     /// Why it can't be read, or what is wrong with it.
     pub fn from_xml_file(path: &Path) -> Result<Self, BadMachine> {
-        let what = path.display().to_string();
-        let bad = |problem: String| BadMachine { what: what.clone(), problem };
-        let read = || {
-            let mut bytes = Vec::new();
-            File::open(path)?.take(LARGEST_BYTES + 1).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|error: std::io::Error| bad(error.to_string()))?;
-        if bytes.len() as u64 > LARGEST_BYTES {
-            return Err(bad(format!("larger than {} MiB: no hwloc XML", LARGEST_BYTES >> 20)));
-        }
-        Self::from_xml(&String::from_utf8_lossy(&bytes)).map_err(|error| bad(error.problem))
+        Self::from_xml(&xml_of(path)?).map_err(|error| BadMachine::of(path, error.problem))
+    }
+
+    /// As [`Machine::from_xml_file`], in a child process first: see [`rehearsed`].
+    ///
+    /// # Errors
+    /// As [`Machine::from_xml_file`]; hwloc crashes on it, or does not come to an end.
+    pub fn from_stranger(path: &Path) -> Result<Self, BadMachine> {
+        // A pipe can be read once only, so not in the child.
+        let xml = xml_of(path)?;
+        let machine = rehearsed(|| Self::from_xml(&xml).map_err(|error| error.problem));
+        machine.and_then(|machine| machine).map_err(|problem| BadMachine::of(path, problem))
     }
 
     /// Reads hwloc XML.
@@ -50,14 +50,11 @@ impl Machine {
     /// What is wrong with it.
     pub fn from_xml(xml: &str) -> Result<Self, BadMachine> {
         let bad = |problem: String| BadMachine { what: "XML".to_owned(), problem };
-        if !xml.contains("<topology") {
-            return Err(bad("no hwloc XML: write it with `lstopo FILE.xml`".to_owned()));
-        }
         let refused = || {
             "hwloc refuses it: is it whole, and of one machine? (HWLOC_XML_VERBOSE=1 says more)"
                 .to_owned()
         };
-        let xml = &as_version_2(xml);
+        let xml = &xml::cleaned(xml).map_err(bad)?;
         let read = || {
             let describe = |builder: TopologyBuilder| builder.from_xml(xml).map_err(|_| refused());
             let topology = load(BuildFlags::empty(), describe).map_err(|_| refused())?;
@@ -96,14 +93,20 @@ impl Machine {
     }
 }
 
-/// Version 3 of the format differs from 2, which hwloc 2 reads, in what is not used here: device
-/// types, and notes about the machine outside of its object.
-fn as_version_2(xml: &str) -> Cow<'_, str> {
-    const VERSION_3: &str = "<topology version=\"3.";
-    let Some(start) = xml.find(VERSION_3) else { return Cow::Borrowed(xml) };
-    let minor = start + VERSION_3.len();
-    let rest = xml[minor..].trim_start_matches(|c: char| c.is_ascii_digit());
-    Cow::Owned(format!("{}<topology version=\"2.0{rest}", &xml[..start]))
+fn xml_of(path: &Path) -> Result<String, BadMachine> {
+    let bytes = input::given_bytes(path, LARGEST_BYTES).map_err(|error| {
+        let is_pipe = path.metadata().is_ok_and(|file| file.file_type().is_fifo());
+        let is_refused = is_pipe && error.to_string() == "not a regular file";
+        let cure = if is_refused { ": read a pipe from standard input with `--xml -`" } else { "" };
+        BadMachine::of(path, format!("{error:#}{cure}"))
+    })?;
+    Ok(xml::decoded(&bytes))
+}
+
+impl BadMachine {
+    fn of(path: &Path, problem: String) -> Self {
+        Self { what: path.display().to_string(), problem }
+    }
 }
 
 /// How many CPUs a description stands for: the product of its levels' counts. hwloc would try
@@ -190,14 +193,6 @@ mod tests {
             assert!(Machine::from_xml(text).is_err(), "{text}");
         }
         assert!(Machine::from_xml_file(Path::new("/nonexistent.xml")).is_err());
-    }
-
-    #[test]
-    fn version_3_is_read_as_version_2() {
-        let xml = "<!DOCTYPE x>\n<topology version=\"3.12\">\n  <object/></topology>";
-        let lowered = "<!DOCTYPE x>\n<topology version=\"2.0\">\n  <object/></topology>";
-        assert_eq!(as_version_2(xml), lowered);
-        assert_eq!(as_version_2(lowered), lowered);
     }
 
     #[test]

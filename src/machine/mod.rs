@@ -4,6 +4,7 @@
 //! it is written to `machine.json` beside the results and read back by every report.
 
 mod cgroup;
+mod claimed;
 mod detect;
 mod drawing;
 mod fingerprint;
@@ -21,6 +22,7 @@ mod roots;
 mod sensors;
 mod throttling;
 mod topology;
+mod xml;
 
 use std::collections::BTreeMap;
 
@@ -114,6 +116,7 @@ impl Cpu {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The kernel's number.
+    #[serde(deserialize_with = "os_set::believed")]
     pub number: u32,
     /// Its CPUs; empty for a memory-only node.
     pub cpus: CpuSet,
@@ -133,6 +136,7 @@ pub struct Core {
     /// Index into [`Machine::packages`].
     pub package: usize,
     /// Number of its NUMA node.
+    #[serde(deserialize_with = "os_set::believed")]
     pub node: u32,
     /// Index into [`Machine::l3_groups`].
     pub l3_group: usize,

@@ -10,6 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// low enough that a hostile `0-4294967295` can't fill the memory.
 pub const HIGHEST_INDEX: u32 = 65_535;
 
+/// Members that a text may name at the most, those that it names again included.
+const MOST_NAMED: u64 = 4 * (HIGHEST_INDEX as u64 + 1);
+
 /// A set of CPU or NUMA node numbers. Text form: the kernel's list format, `0-3,8,10-11`.
 ///
 /// A bit each, as the kernel has them: a search asks for the sets of a thousand candidates before
@@ -142,18 +145,36 @@ impl FromStr for OsSet {
     /// Reads the kernel's list format; blank text is the empty set.
     fn from_str(text: &str) -> Result<Self, BadOsSet> {
         let mut set = Self::empty();
+        let mut named = 0;
         for part in text.trim().split(',').filter(|_| !text.trim().is_empty()) {
             let bad = || BadOsSet { text: shortened(text), part: shortened(part) };
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             let first: u32 = index(first).ok_or_else(bad)?;
             let last: u32 = index(last).ok_or_else(bad)?;
-            if first > last {
+            // Ranges that overlap over and over would take their time.
+            named += u64::from(last.saturating_sub(first)) + 1;
+            if first > last || named > MOST_NAMED {
                 return Err(bad());
             }
             set.0.extend(first as usize..=last as usize);
         }
         Ok(set)
     }
+}
+
+/// For serde: a number that a set may hold.
+///
+/// # Errors
+/// It is none.
+pub fn believed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = u32::deserialize(deserializer)?;
+    let is_believed = number <= HIGHEST_INDEX;
+    let wrong = || {
+        serde::de::Error::custom(format_args!(
+            "number {number} of a node: there are at most {HIGHEST_INDEX}"
+        ))
+    };
+    is_believed.then_some(number).ok_or_else(wrong)
 }
 
 fn index(text: &str) -> Option<u32> {
@@ -210,5 +231,8 @@ mod tests {
         for text in ["a", "3-1", "-1", "1-", ",", "0-99999999", "1,,2", "+3", "0x1"] {
             assert!(text.parse::<OsSet>().is_err(), "{text}");
         }
+        assert!("0-65535,".repeat(3).parse::<OsSet>().is_err(), "ends with a comma");
+        assert_eq!("0-65535,0-65535".parse::<OsSet>().unwrap().len(), 65_536);
+        assert!(format!("{}0", "0-65535,".repeat(200_000)).parse::<OsSet>().is_err());
     }
 }

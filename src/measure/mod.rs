@@ -2,9 +2,13 @@
 
 pub mod answer;
 pub mod command;
+mod death;
 mod lines;
 mod noise;
+pub mod orphans;
+mod paths;
 pub mod process;
+mod pulse;
 pub mod repetitions;
 pub mod replay;
 mod tree;

@@ -10,14 +10,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, waitpid};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::answer::Answer;
 use super::lines::{self, Tail};
-use super::tree;
+use super::pulse::Pulse;
 use super::wire::Job;
+use super::{death, orphans, tree};
+use crate::held;
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::{Roots, oom_kills};
+use crate::threads;
 use crate::trial::Outcome;
 
 /// How often the watch looks at time, memory and signals.
@@ -29,6 +32,12 @@ const WALK: Duration = Duration::from_millis(200);
 
 /// How long a worker that has said its last word may take to exit.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
+
+/// What a trial says that was ended because somebody wants the tuner to stop.
+pub const STOPPED: &str = "the tuner was asked to stop";
+
+/// What a trial says that was ended because the budget had no more time for it.
+pub const OVER: &str = "its share of the budget was over";
 
 /// How long a worker may take to tell its version.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,7 +66,7 @@ impl Programs {
     /// What the worker says of itself and of its libtorch; `None` for one that does not say.
     pub fn version(&self) -> Option<String> {
         let quiet = || Stdio::null();
-        let mut command = Command::new(&self.worker);
+        let mut command = Command::new(held::program(&self.worker).ok()?);
         command.arg("--version").stdin(quiet()).stdout(Stdio::piped()).stderr(quiet());
         let mut child = command.process_group(0).spawn().ok()?;
         let asked = Instant::now();
@@ -102,20 +111,38 @@ pub fn run(
     let started = Instant::now();
     let kills = oom_kills(&Roots::live());
     let start = Start { tuner: &programs.tuner, profile, flags: &[], folder: None, stdin: true };
-    let mut child = start.spawn([programs.worker.as_os_str()])?;
-    let messages = talk(&mut child, job);
+    let mut child = start.spawn([held::program(&programs.worker)?])?;
+    let messages = match talk(&mut child, job) {
+        Ok(messages) => messages,
+        Err(error) => {
+            let _ = end(&mut child);
+            return Err(error);
+        }
+    };
     let mut answer = Answer::new(job.trial, job.repetitions);
-    let mut watch = Watch { child: &child, limit, started, stop, walked: None };
+    let pulse = Pulse::start();
+    let mut watch = Watch { child: &child, limit, started, stop, pulse, walked: None };
     let mut verdict = watch.follow(&messages.lines, &mut answer);
+    let is_dead = !is_running(&child);
     let status = end(&mut child);
+    if is_dead && is_torn(verdict.as_ref(), status.as_ref().ok().copied()) {
+        verdict = None;
+    }
     if verdict.is_none() && !answer.is_cut() {
-        verdict = hear_out(&messages.lines, &mut answer);
+        let heard = hear_out(&messages.lines, &mut answer);
+        verdict = heard.filter(|heard| !is_torn(Some(heard), status.as_ref().ok().copied()));
     }
     let errors = messages.errors.recv_timeout(GRACE).unwrap_or_default();
     match verdict {
         Some((outcome, detail)) => answer.fail(outcome, detail),
         None if answer.is_cut() => {}
-        None => conclude(&mut answer, status?, &errors, kills),
+        None => {
+            let status = status?;
+            if death::is_stop(status, stop) {
+                answer.fail(Outcome::Interrupted, STOPPED.to_owned());
+            }
+            conclude(&mut answer, status, &errors, kills);
+        }
     }
     answer.wall_s = started.elapsed().as_secs_f64();
     Ok(answer)
@@ -138,7 +165,7 @@ pub(super) struct Start<'a> {
 impl Start<'_> {
     /// Starts `command` in a group of its own.
     pub fn spawn<S: AsRef<OsStr>>(&self, command: impl IntoIterator<Item = S>) -> Result<Child> {
-        let mut exec = Command::new(self.tuner);
+        let mut exec = Command::new(held::program(self.tuner)?);
         exec.args(["exec", "--quiet", "--supervisor", &std::process::id().to_string()])
             .args(self.flags)
             .arg("--profile")
@@ -162,21 +189,21 @@ struct Messages {
     errors: Receiver<Tail>,
 }
 
-fn talk(child: &mut Child, job: &Job) -> Messages {
+fn talk(child: &mut Child, job: &Job) -> Result<Messages> {
     let text = serde_json::to_vec(job).expect("a job is plain data");
     let (line, lines) = sync_channel(64);
     let (error, errors) = sync_channel(1);
     if let Some(mut stdin) = child.stdin.take() {
         // A worker that does not read its job fails by what it says, not by this write.
-        std::thread::spawn(move || stdin.write_all(&text));
+        threads::spawn(move || stdin.write_all(&text))?;
     }
     if let Some(stdout) = child.stdout.take() {
-        std::thread::spawn(move || lines::read(stdout, |text| line.send(text).is_ok()));
+        threads::spawn(move || lines::read(stdout, |text| line.send(text).is_ok()))?;
     }
     if let Some(stderr) = child.stderr.take() {
-        std::thread::spawn(move || error.send(lines::tail(stderr)));
+        threads::spawn(move || error.send(lines::tail(stderr)))?;
     }
-    Messages { lines, errors }
+    Ok(Messages { lines, errors })
 }
 
 /// The eyes on one worker.
@@ -185,6 +212,7 @@ struct Watch<'a> {
     limit: Limit,
     started: Instant,
     stop: &'a dyn Fn() -> bool,
+    pulse: Pulse,
     /// When the memory of all its processes was last looked at.
     walked: Option<Instant>,
 }
@@ -197,7 +225,11 @@ impl Watch<'_> {
         answer: &mut Answer,
     ) -> Option<(Outcome, String)> {
         loop {
-            match lines.recv_timeout(WATCH) {
+            let heard = lines.recv_timeout(WATCH);
+            if let Some(gap) = self.pulse.beat() {
+                return Some((Outcome::Interrupted, gap));
+            }
+            match heard {
                 Ok(Ok(line)) => {
                     if let Err(problem) = answer.hear(&line) {
                         return Some((Outcome::WrongOutput, problem));
@@ -223,6 +255,9 @@ impl Watch<'_> {
     fn wait_for_exit(&mut self) -> Option<(Outcome, String)> {
         let closed = Instant::now();
         while is_running(self.child) {
+            if let Some(gap) = self.pulse.beat() {
+                return Some((Outcome::Interrupted, gap));
+            }
             if let Some(reason) = self.overstepped() {
                 return Some(reason);
             }
@@ -246,7 +281,7 @@ impl Watch<'_> {
     fn overstepped(&mut self) -> Option<(Outcome, String)> {
         let Limit { time, memory_bytes: most, .. } = self.limit;
         if (self.stop)() {
-            return Some((Outcome::Interrupted, "the tuner was asked to stop".to_owned()));
+            return Some((Outcome::Interrupted, STOPPED.to_owned()));
         }
         if self.started.elapsed() > time {
             return Some((Outcome::Timeout, format!("killed after {:.1} s", time.as_secs_f64())));
@@ -264,6 +299,7 @@ impl Watch<'_> {
             return tree::own_bytes(self.child.id());
         }
         self.walked = Some(Instant::now());
+        orphans::reap(self.child.id());
         tree::resident_bytes(self.child.id())
     }
 }
@@ -281,6 +317,13 @@ fn hear_out(
     None
 }
 
+/// Whether a verdict on what was printed comes from a line that the process, which somebody else
+/// ended, could not finish.
+fn is_torn(verdict: Option<&(Outcome, String)>, status: Option<ExitStatus>) -> bool {
+    let is_output = verdict.is_some_and(|(outcome, _)| *outcome == Outcome::WrongOutput);
+    is_output && status.and_then(death::by_others).is_some()
+}
+
 /// Whether the process has not exited; a zombie has.
 pub(super) fn is_running(child: &Child) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", child.id())) else { return false };
@@ -294,23 +337,8 @@ pub(super) fn end(child: &mut Child) -> Result<ExitStatus> {
         let _ = kill_process_group(group, Signal::KILL);
     }
     let status = child.wait().context("waiting for the worker");
-    sweep();
+    orphans::sweep();
     status
-}
-
-/// Kills grandchildren that left the group; as subreaper, the tuner has become their parent.
-fn sweep() {
-    for _ in 0..100 {
-        let orphans = tree::children(std::process::id());
-        for orphan in orphans.iter().filter_map(|&pid| Pid::from_raw(pid as i32)) {
-            let _ = kill_process(orphan, Signal::KILL);
-        }
-        while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
-        if orphans.is_empty() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// The kernel's own word that memory ran out: a SIGKILL alone may have come from anybody.
@@ -337,13 +365,11 @@ fn conclude(answer: &mut Answer, status: ExitStatus, errors: &Tail, kills: Optio
         answer.fail(Outcome::Misapplied, last_words);
     } else if let Some(detail) = starved(status, kills) {
         answer.fail(Outcome::OutOfMemory, detail);
-    } else if let Some(signal) = status.signal() {
-        let name = Signal::from_named_raw(signal).map_or_else(String::new, |s| format!(" ({s:?})"));
-        answer.fail(Outcome::Crashed, format!("killed by signal {signal}{name}: {last_words}"));
+    } else if death::by_others(status).is_some() {
+        answer.fail(Outcome::Interrupted, death::described(status, &last_words));
     } else if !status.success() {
-        let code = status.code().unwrap_or_default();
         let cure = if last_words.contains(NOT_LOADED) { NO_LIBTORCH } else { "" };
-        answer.fail(Outcome::Crashed, format!("exit status {code}: {last_words}{cure}"));
+        answer.fail(Outcome::Crashed, death::described(status, &last_words) + cure);
     } else if let Err(problem) = answer.complete() {
         answer.fail(Outcome::WrongOutput, format!("{problem} {last_words}"));
     }

@@ -11,6 +11,8 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use strum::VariantArray;
 
+use crate::input;
+use crate::journal::{LARGEST_BYTES, Reading, separated};
 use crate::own::metric::Goal;
 use crate::search::{FAILED, Measure, Observation, Stop, normal};
 use crate::space::{Candidate, Given, Knob, MOST_LEVELS, Space, Value};
@@ -24,6 +26,8 @@ pub struct Recorded {
     pub space: Space,
     /// Each candidate's recorded costs; empty where every trial of it failed.
     pub costs: HashMap<Candidate, Vec<f64>>,
+    /// What of a journal could not be used, and why.
+    pub lost: Vec<String>,
     /// The repetitions of each of its trials, where the record has them.
     samples: HashMap<Candidate, Vec<Vec<f64>>>,
 }
@@ -54,13 +58,26 @@ impl Recorded {
     /// The file, the line and what is wrong there, or that nothing in the file succeeded.
     pub fn read(path: &Path) -> Result<Self> {
         let place = || format!("reading {}", path.display());
-        let text = std::fs::read_to_string(path).with_context(place)?;
+        let bytes = input::bytes(path, LARGEST_BYTES).with_context(place)?;
         let mut named = path.with_extension("");
         if named.ends_with("trials") && named.parent().is_some_and(|folder| folder != "") {
             named.pop();
         }
         let name = named.file_name().unwrap_or_default().to_string_lossy();
+        // A journal that lacks columns is a table of one's own making.
+        if let Ok(journal) = Reading::of(&bytes)
+            && journal.columns.iter().any(|column| column.starts_with("knob."))
+        {
+            let lost = journal.notes.clone();
+            return Ok(Self { lost, ..Self::of(&name, journal).with_context(place)? });
+        }
+        let text = String::from_utf8(bytes).context("not a text in UTF-8").with_context(place)?;
         Self::parse(&name, &text).with_context(place)
+    }
+
+    fn of(name: &str, read: Reading) -> Result<Self> {
+        let header = StringRecord::from(read.columns);
+        Self::from_sheet(name, &journal(&header, read.records)?)
     }
 
     /// Reads the text of a table or a journal, for a space called `name`.
@@ -70,8 +87,12 @@ impl Recorded {
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let mut reader = csv::ReaderBuilder::new();
         let reader = reader.flexible(true).trim(csv::Trim::All);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut reader = reader.from_reader(text.as_bytes());
         let header = reader.headers()?.clone();
+        let first = text.lines().next().unwrap_or_default().as_bytes();
+        let other = separated(first);
+        ensure!(other.is_empty(), "neither a table nor a journal{other}");
         let mut rows = reader.records().collect::<Result<Vec<_>, _>>()?;
         let is_cut = rows.last().is_some_and(|last| last.len() < header.len());
         if is_cut && !text.ends_with('\n') {
@@ -118,7 +139,7 @@ impl Recorded {
         let (name, why) = (name.to_owned(), "recorded".to_owned());
         let (constraints, given) = (Vec::new(), Given::default());
         let space = Space { name, why, knobs, constraints, given, listed: Some(listed) };
-        Ok(Self { space, costs, samples })
+        Ok(Self { space, costs, lost: Vec::new(), samples })
     }
 
     /// The candidate's mean recorded cost; `None` where it failed or does not exist.

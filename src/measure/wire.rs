@@ -58,12 +58,16 @@ pub struct Job {
     /// Single batches before, not reported.
     pub warmup: u32,
     /// Input pictures, JPEG or PNG.
+    #[serde(with = "super::paths")]
     pub images: Vec<PathBuf>,
     /// Where frames are written; emptied by the tuner.
+    #[serde(with = "super::paths")]
     pub output: PathBuf,
     /// A model in diffusers layout; random weights without it.
+    #[serde(default, with = "super::paths")]
     pub weights: Option<PathBuf>,
     /// Where the tune's reference pictures lie; a trial that misses one makes it.
+    #[serde(with = "super::paths")]
     pub references: PathBuf,
     /// Seeds weights and noise.
     pub seed: u64,

@@ -70,9 +70,28 @@ impl Inputs {
         }
         Ok(Self::Random(inputs))
     }
+
+    /// Bytes of the tensors that are made up; 0 for those of a file.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Random(inputs) => inputs.iter().map(Input::bytes).sum(),
+            Self::File(_) => 0,
+        }
+    }
 }
 
 impl Input {
+    fn bytes(&self) -> u64 {
+        let each = match self.kind {
+            Kind::F64 | Kind::I64 => 8,
+            Kind::F32 | Kind::I32 => 4,
+            Kind::F16 | Kind::BF16 => 2,
+            Kind::Bool => 1,
+        };
+        // At most 64 times 2^33 numbers of 8 bytes.
+        each * self.shape.iter().product::<i64>().unsigned_abs()
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let cure = "type sides and kind, such as 1x16x8x8:f32";
         let wrong = |what: &str| format!("`{text}`: {what}; {cure}");
@@ -107,6 +126,7 @@ mod tests {
             input(&[2, 3], Kind::BF16),
             input(&[7], Kind::F32),
         ];
+        assert_eq!(inputs.bytes(), 1024 * 4 + 6 * 2 + 7 * 4);
         assert_eq!(inputs, Inputs::Random(expected));
         let file = "a/in.safetensors";
         assert_eq!(Inputs::parse(file), Ok(Inputs::File(file.to_owned())));

@@ -2,10 +2,12 @@
 
 use std::io::Cursor;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, RgbImage};
+
+use super::images;
 
 /// Red, green and blue planes of `height` rows of `width` values, each from -1 to 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,9 +34,15 @@ impl Picture {
 }
 
 fn decode(bytes: &[u8]) -> Result<RgbImage> {
-    let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()?;
-    let orientation = decoder.orientation()?;
-    let mut image = DynamicImage::from_decoder(decoder)?;
+    // The crate's errors say everything again in their sources.
+    let plain = |error: ImageError| anyhow!("{error}");
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    reader.limits(images::limits());
+    let mut decoder = reader.into_decoder().map_err(plain)?;
+    let (width, height) = decoder.dimensions();
+    images::expect_pixels(width, height)?;
+    let orientation = decoder.orientation().map_err(plain)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(plain)?;
     image.apply_orientation(orientation);
     Ok(image.into_rgb8())
 }

@@ -135,6 +135,10 @@ pub struct Evidence {
     pub interval_percent: Option<[f64; 2]>,
     /// Confirmation pairs.
     pub pairs: usize,
+    /// Whether the tune went on until its end; `false` where it was cut short. Absent where nothing
+    /// says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
     /// Median seconds a clip of the baseline's confirmation trials.
     pub baseline_s: Option<f64>,
     /// Median seconds a clip of these settings' confirmation trials.

@@ -10,6 +10,7 @@ use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::Refusal;
+use crate::printable::is_hidden;
 
 /// Nested deeper is no profile: `evidence.workload.stages` is the deepest that there is.
 const DEPTH: usize = 8;
@@ -130,13 +131,8 @@ fn plain<E: de::Error>(text: &str) -> Result<(), E> {
     if text.len() > TEXT_BYTES {
         return Err(E::custom(format!("text of more than {TEXT_BYTES} bytes")));
     }
-    let odd = text.chars().find(|&c| c.is_control() || is_invisible(c));
+    let odd = text.chars().find(|&c| is_hidden(c));
     odd.map_or(Ok(()), |odd| {
         Err(E::custom(format!("the character U+{:04X} has no place in a text", u32::from(odd))))
     })
-}
-
-/// Marks that turn the direction of writing, join or separate, without being seen.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }

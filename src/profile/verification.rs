@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::blame;
 use crate::confirm::{Confirmation, WORTH_HAVING};
 use crate::own::Yardstick;
 use crate::profile::Evidence;
@@ -94,7 +95,14 @@ impl Verification {
             score: stats::median(&scores).map(|cost| yardstick.shown(cost)),
             recorded: before,
         };
-        verification.finding = match own.iter().find_map(|trial| failure(trial)) {
+        // What strikes the baseline as well is not the profile's fault.
+        let failures = if knobs == baseline {
+            own.iter().copied().filter(|trial| is_failure(trial)).collect()
+        } else {
+            blame::failures(trials, baseline)
+        };
+        let failure = failures.into_iter().find(|trial| trial.knobs == *knobs).map(failure);
+        verification.finding = match failure {
             Some(failure) => failure,
             None if scores.is_empty() => Finding::Unknown,
             None => verification.judge(knobs == baseline, recorded),
@@ -153,9 +161,12 @@ fn gain(confirmation: Option<&Confirmation>) -> Option<Interval> {
     confirmation.and_then(Confirmation::gain).filter(|gain| gain.low.is_finite())
 }
 
-fn failure(trial: &Trial) -> Option<Finding> {
-    let is_failure = !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted);
-    is_failure.then(|| Finding::Failed(format!("{}: {}", trial.outcome, trial.detail)))
+fn is_failure(trial: &Trial) -> bool {
+    !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted)
+}
+
+fn failure(trial: &Trial) -> Finding {
+    Finding::Failed(format!("{}: {}", trial.outcome, trial.detail))
 }
 
 /// How much more these costs are than the recorded one.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::clock::Clock;
 use super::number::{count, percent, span};
 use crate::measure::repetitions::LEAST;
 use crate::results::Results;
@@ -14,7 +13,7 @@ use crate::trial::{Outcome, Trial};
 pub struct Account {
     /// Trials by outcome.
     pub outcomes: BTreeMap<Outcome, usize>,
-    /// Seconds from the tune's start to the end of its last trial.
+    /// Seconds from the tune's start to the end of its last trial, breaks left out.
     pub spent_s: f64,
     /// Seconds inside measured repetitions.
     pub measured_s: f64,
@@ -34,9 +33,7 @@ impl Account {
         }
         let total = |part: fn(&Trial) -> f64| results.trials.iter().map(part).sum::<f64>();
         let (wall_s, overhead_s) = (total(|trial| trial.wall_s), total(|trial| trial.overhead_s));
-        let clock = Clock::of(results);
-        let end_s = |trial| clock.as_ref().ok()?.end_s(trial).ok();
-        let last_s = results.trials.iter().filter_map(end_s).fold(0.0, f64::max);
+        let last_s = results.spent_s().unwrap_or_default();
         Self {
             outcomes,
             spent_s: last_s.max(wall_s),

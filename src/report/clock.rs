@@ -23,7 +23,8 @@ impl Clock {
         Ok(Self(zero))
     }
 
-    /// When a trial started; 0 for one that started before the tune, as after a change of clocks.
+    /// When a trial started: by the tune's own clock, which leaves breaks out, where its row has
+    /// that, or else by the time of day; 0 for one that started before the tune, as after a change of clocks.
     ///
     /// # Errors
     /// The trial whose start is no ISO 8601 time.
@@ -32,7 +33,8 @@ impl Clock {
         let time: Timestamp = started.parse().with_context(|| {
             format!("trials.csv: trial {number}: started: `{started}` is no ISO 8601 time")
         })?;
-        Ok(time.duration_since(self.0).as_secs_f64().max(0.0))
+        let by_day_s = time.duration_since(self.0).as_secs_f64();
+        Ok(trial.spent_s.map_or(by_day_s, |spent_s| spent_s - trial.wall_s).max(0.0))
     }
 
     /// When a trial ended.

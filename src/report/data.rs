@@ -10,6 +10,7 @@ use super::plot::importance::Shares;
 use super::plot::stages::{Row, Stages};
 use super::verdict;
 use crate::confirm::{Confirmation, Verdict};
+use crate::printable::cell;
 use crate::ranking::ranking;
 use crate::results::Results;
 use crate::search::importance::{Importance, Response};
@@ -56,7 +57,9 @@ pub fn json(results: &Results) -> Result<String> {
             "total": account.trials(),
             "failed": account.failed(),
             "outcomes": account.outcomes,
+            "lost": results.lost,
         },
+        "complete": results.is_complete(),
         "dropped": results.dropped().sentences(),
         "importance": Shares::of(results).map(|s| s.0.iter().map(importance).collect::<Vec<_>>()),
         "time": {
@@ -108,8 +111,8 @@ pub fn csv(results: &Results) -> Result<String> {
     let yardstick = results.yardstick();
     let score = if yardstick.goal().is_some() { "metric" } else { "score_s" };
     let fixed = ["rank", score, "trials", "baseline"].map(str::to_owned);
-    writer
-        .write_record(fixed.into_iter().chain(names.iter().map(|name| format!("knob.{name}"))))?;
+    let names_of_knobs = names.iter().map(|name| cell(&format!("knob.{name}")));
+    writer.write_record(fixed.into_iter().chain(names_of_knobs))?;
     for (i, ranked) in ranking(results).into_iter().enumerate() {
         let is_baseline = ranked.knobs == results.space.given.baseline;
         let head = [
@@ -118,7 +121,7 @@ pub fn csv(results: &Results) -> Result<String> {
             ranked.trials.to_string(),
             is_baseline.to_string(),
         ];
-        let value = |name: &&String| ranked.knobs.get(*name).map(ToString::to_string);
+        let value = |name: &&String| ranked.knobs.get(*name).map(|value| cell(&value.to_string()));
         writer.write_record(
             head.into_iter().chain(names.iter().map(|n| value(n).unwrap_or_default())),
         )?;

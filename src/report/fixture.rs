@@ -80,12 +80,14 @@ impl Made {
             arguments: Vec::new(),
             worker: None,
             resumed: Vec::new(),
+            ended: None,
+            trials: None,
             costs: workload.costs(&parts, None),
             full_costs: full.costs(&parts, None),
             full: Some(full),
             own: None,
         };
-        Self { results: Results { machine, space, workload, tune, trials: vec![] }, clock_s: 1.0 }
+        Self { results: Results::new(machine, space, workload, tune), clock_s: 1.0 }
     }
 
     /// Baseline trials with these scores.
@@ -103,11 +105,16 @@ impl Made {
         self.trial(Phase::Search, changes, Err((outcome, detail)))
     }
 
-    /// Confirmation pairs, `(baseline, finalist)`.
+    /// Confirmation pairs, `(baseline, finalist)`; in each second one the finalist ran first.
     pub fn pairs(mut self, changes: &[(&str, Value)], pairs: &[(f64, f64)]) -> Self {
         for (i, &(baseline, finalist)) in pairs.iter().enumerate() {
-            self = self.trial(Phase::Confirmation, &[], Ok(baseline));
-            self = self.trial(Phase::Confirmation, changes, Ok(finalist));
+            let mut turns: [(&[(&str, Value)], f64); 2] = [(&[], baseline), (changes, finalist)];
+            if i % 2 == 1 {
+                turns.reverse();
+            }
+            for (changes, score) in turns {
+                self = self.trial(Phase::Confirmation, changes, Ok(score));
+            }
             let first = self.results.trials.len() - 2;
             for trial in &mut self.results.trials[first..] {
                 trial.pair = Some(i as u64 + 1);
@@ -149,6 +156,7 @@ impl Made {
             samples,
             overhead_s: 2.0,
             wall_s,
+            spent_s: None,
             noise: Noise {
                 steal_share: Some(0.01),
                 pressure_share: Some(0.02),
@@ -165,7 +173,7 @@ impl Made {
 
     /// Writes the folder that a tune would have left.
     pub fn write(&self, folder: &Folder) {
-        let Results { machine, space, workload, tune, trials } = &self.results;
+        let Results { machine, space, workload, tune, trials, .. } = &self.results;
         std::fs::write(folder.machine(), serde_json::to_string(machine).unwrap()).unwrap();
         let mut file = space.to_file();
         (file.workload, file.tune) = (Some(workload.clone()), Some(tune.clone()));

@@ -11,12 +11,16 @@ use super::plot::stages::Stages;
 use super::table::{Table, escape};
 use super::{number, summary, verdict};
 use crate::durable;
+use crate::input;
 use crate::results::Results;
 
 /// The line after which [`splice`] puts its text.
 pub const BEGIN: &str = "<!-- wan22-tune report: begin -->";
 /// The line before which it ends.
 pub const END: &str = "<!-- wan22-tune report: end -->";
+
+/// A page that people read has less.
+const LARGEST_BYTES: u64 = 64 << 20;
 
 /// The verdict, baseline against best, and the stages, with the command and the machine that
 /// they come from.
@@ -42,6 +46,10 @@ pub fn markdown(results: &Results) -> String {
         results.dropped().sentences().iter().map(|sentence| format!("{}.", escape(sentence))),
     );
     parts.push(format!("{}. {}.", account.trials_line(), account.time_line(results.tune.budget_s)));
+    parts.extend(summary::cut_short(results).map(|sentence| format!("{sentence}.")));
+    parts.extend(
+        results.lost.iter().map(|lost| format!("{}.", escape(&format!("trials.csv: {lost}")))),
+    );
     parts.iter().map(|part| format!("{}\n", part.trim_end())).collect::<Vec<_>>().join("\n")
 }
 
@@ -71,7 +79,7 @@ fn code(text: &str) -> String {
 /// The file can't be read or written, or does not hold each marker once, in this order.
 pub fn splice(path: &Path, results: &Results) -> Result<()> {
     let place = || path.display().to_string();
-    let old = std::fs::read_to_string(path).with_context(place)?;
+    let old = input::text(path, LARGEST_BYTES).with_context(place)?;
     let new = spliced(&old, &markdown(results)).with_context(place)?;
     if new == old { Ok(()) } else { durable::replace(path, new.as_bytes()) }
 }
@@ -95,7 +103,10 @@ fn spliced(old: &str, text: &str) -> Result<String> {
         bail!("line {}: `{END}` stands before `{BEGIN}`", end + 1);
     }
     let lines: Vec<&str> = old.split_inclusive('\n').collect();
-    Ok(format!("{}\n{text}\n{}", lines[..=begin].concat(), lines[end..].concat()))
+    let new = format!("\n{text}\n");
+    // The file's own line ends.
+    let new = if lines[begin].ends_with("\r\n") { new.replace('\n', "\r\n") } else { new };
+    Ok(format!("{}{new}{}", lines[..=begin].concat(), lines[end..].concat()))
 }
 
 #[cfg(test)]
@@ -107,6 +118,9 @@ mod tests {
         let file = format!("a\n{BEGIN}\nold\n{END}\nb");
         let once = spliced(&file, "new\n").unwrap();
         assert_eq!(once, format!("a\n{BEGIN}\n\nnew\n\n{END}\nb"));
+        assert_eq!(spliced(&once, "new\n").unwrap(), once);
+        let [file, once] = [file, once].map(|text| text.replace('\n', "\r\n"));
+        assert_eq!(spliced(&file, "new\n").unwrap(), once);
         assert_eq!(spliced(&once, "new\n").unwrap(), once);
     }
 

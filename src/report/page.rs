@@ -38,6 +38,8 @@ pub fn page(results: &Results, pictures: &[Picture], views: Option<&Views>) -> R
             (section("Best so far against time", &html! {
                 (drawn("progress"))
                 p { (Account::of(results).time_line(results.tune.budget_s)) "." }
+                @if let Some(sentence) = summary::cut_short(results) { p { (sentence) "." } }
+                @for lost in &results.lost { p { "trials.csv: " (plain(lost)) "." } }
             }))
             (stages(results, &drawn("stages"), &drawn("scaling")))
             (work(results))

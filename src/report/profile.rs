@@ -64,6 +64,7 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
         gain_percent: gain.map(|gain| percent(gain.mean)),
         interval_percent: gain.map(|gain| [percent(gain.low), percent(gain.high)]),
         pairs: results.confirmation().map_or(0, |confirmation| confirmation.pairs.len()),
+        complete: results.is_complete(),
         baseline_s: baseline_s.filter(|_| goal.is_none()),
         score_s: score_s.filter(|_| goal.is_none()),
         metric: goal.map(|goal| MetricEvidence {

@@ -6,7 +6,7 @@ use super::number::digits;
 use super::table::{Table, plain};
 use super::{usage, verdict, work};
 use crate::results::{Folder, Results};
-use crate::space::Value;
+use crate::space::{Ended, Value};
 
 /// The verdict in one sentence, baseline against best knob by knob, what the trials came to,
 /// where the time went, and where the files are.
@@ -27,6 +27,7 @@ pub fn summary(results: &Results, folder: &Folder) -> String {
     }
     text.push_str(&format!("\n{}\n", account.trials_line()));
     text.push_str(&format!("{}\n", account.time_line(results.tune.budget_s)));
+    text.extend(cut_short(results).map(|sentence| format!("{sentence}\n")));
     let idle = idle(results);
     if !idle.is_empty() {
         text.push_str(&format!("Without a choice on this machine: {}\n", idle.join(", ")));
@@ -42,6 +43,15 @@ pub fn summary(results: &Results, folder: &Folder) -> String {
     ));
     // Names from files must not steer the terminal.
     text.lines().map(|line| format!("{}\n", plain(line))).collect()
+}
+
+/// Says that the tune did not go on to its end, where that is known.
+pub fn cut_short(results: &Results) -> Option<&'static str> {
+    let is_stopped = results.tune.ended == Some(Ended::Stopped);
+    is_stopped.then_some(
+        "Cut short: it was asked to stop before its budget was spent; `wan22-tune resume` with this \
+         folder goes on",
+    )
 }
 
 /// Baseline against best, knob by knob: those that differ, then, if `all` are asked for, those

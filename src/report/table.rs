@@ -1,5 +1,7 @@
 //! Table: rows of text, for a terminal, for Markdown and for a page.
 
+pub use crate::printable::line as plain;
+
 /// One table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
@@ -33,22 +35,25 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// Text with aligned columns, one line a row, two blanks between columns.
+    /// Text with aligned columns, one line per row, two blanks between columns; what is longer than
+    /// any sensible cell is cut.
     pub fn to_terminal(&self) -> String {
         let titles: Vec<String> = self.columns.iter().map(|column| column.title.clone()).collect();
-        let lines = std::iter::once(&titles).chain(&self.rows);
-        let width = |i: usize| lines.clone().map(|row| plain(&row[i]).chars().count()).max();
+        let rows = std::iter::once(&titles).chain(&self.rows);
+        let rows: Vec<Vec<String>> =
+            rows.map(|row| row.iter().map(|cell| clipped(&plain(cell))).collect()).collect();
+        let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max();
         let widths: Vec<usize> =
             (0..self.columns.len()).map(|i| width(i).unwrap_or_default()).collect();
         let mut text = String::new();
-        for row in lines {
+        for row in &rows {
             let cells =
                 row.iter().zip(&self.columns).zip(&widths).map(|((cell, column), width)| {
-                    let cell = plain(cell);
+                    let blanks = " ".repeat(width - cell.chars().count());
                     if column.numbers {
-                        format!("{cell:>width$}")
+                        format!("{blanks}{cell}")
                     } else {
-                        format!("{cell:<width$}")
+                        format!("{cell}{blanks}")
                     }
                 });
             let line = cells.collect::<Vec<_>>().join("  ");
@@ -71,15 +76,24 @@ impl Table {
     }
 }
 
-/// Without control characters, which could steer a terminal or break a file.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// What breaks a name or an address in Markdown, and is not shown.
+const BREAK: &str = "<!-- -->";
+
+/// The most characters of a cell on a terminal.
+const LONGEST: usize = 200;
+
+fn clipped(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some(_) => text.chars().take(LONGEST - 1).chain(['\u{2026}']).collect(),
+        None => text.to_owned(),
+    }
 }
 
-/// As Markdown that shows `text` as it is.
+/// As Markdown that shows `text` as it is: a name in it calls nobody, an address is no link.
 pub fn escape(text: &str) -> String {
+    let text = plain(text);
     let mut escaped = String::new();
-    for c in plain(text).chars() {
+    for (at, c) in text.char_indices() {
         match c {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
@@ -87,6 +101,50 @@ pub fn escape(text: &str) -> String {
             '|' | '\\' | '`' | '*' | '[' | ']' => escaped.extend(['\\', c]),
             _ => escaped.push(c),
         }
+        if is_live(&text[..at], c, &text[at + c.len_utf8()..]) {
+            escaped.push_str(BREAK);
+        }
     }
     escaped
+}
+
+/// Whether `c` is where a mention, a reference to an issue or an address begins to be one.
+fn is_live(before: &str, c: char, after: &str) -> bool {
+    let is_www = |before: &str| {
+        let start = before.len().saturating_sub(2);
+        before.get(start..).is_some_and(|ww| ww.eq_ignore_ascii_case("ww"))
+    };
+    match c {
+        '@' => true,
+        '#' => after.starts_with(|c: char| c.is_ascii_digit()),
+        ':' => after.starts_with("//"),
+        'w' | 'W' => after.starts_with('.') && is_www(before),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_of_any_length_has_room() {
+        let mut table = Table::new(["name", "#number"]);
+        table.row(["é".repeat(70_000), "1".to_owned()]);
+        table.row(["b".to_owned(), "23".to_owned()]);
+        let text = table.to_terminal();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= 208), "{text}");
+        assert!(lines[1].ends_with("\u{e9}\u{2026}       1"), "{text}");
+        assert!(lines[2].ends_with("  23"), "{text}");
+    }
+
+    #[test]
+    fn no_text_calls_somebody_or_leads_somewhere() {
+        assert_eq!(escape("@team, a@b.example"), "@<!-- -->team, a@<!-- -->b.example");
+        assert_eq!(escape("see HTTPS://x.example/a"), "see HTTPS:<!-- -->//x.example/a");
+        assert_eq!(escape("Www.x.example, ww.x"), "Www<!-- -->.x.example, ww.x");
+        assert_eq!(escape("fixes #12, knob #: a:b"), "fixes #<!-- -->12, knob #: a:b");
+        assert_eq!(escape("a|b <i> \x1b[2J"), "a\\|b &lt;i&gt;  \\[2J");
+    }
 }

@@ -476,7 +476,7 @@ fn machine_space_and_journal_alone_give_the_same_bytes_again() {
     let folder = Folder::new(place.path());
     simulated(40).write(&folder);
     let make = || {
-        write(&folder, &Results::open(&folder).unwrap()).unwrap();
+        write(&folder, &Results::open(&folder).unwrap(), false).unwrap();
         files(folder.path())
     };
     let first = make();

@@ -1,6 +1,5 @@
 //! Views: the reference's picture and the contender's side by side.
 
-use std::fs;
 use std::io::Cursor;
 
 use base64::Engine;
@@ -8,11 +7,15 @@ use base64::engine::general_purpose::STANDARD;
 use image::{ImageFormat, RgbImage};
 
 use super::contender::{self, Contender};
+use crate::input;
 use crate::results::{Folder, Results};
 use crate::trial::Quality;
 
 /// How much a difference is amplified, so that eyes can see it.
 const AMPLIFIED: i16 = 8;
+
+/// The largest picture of one frame.
+const LARGEST_BYTES: u64 = 64 << 20;
 
 /// The same first frame, decoded whole in float32 and by the contender, and how they differ.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +33,8 @@ impl Views {
         let trials = contender::trials_of(results, &contender.knobs);
         let shown = |number: u64| folder.trial_view(number).exists();
         let trial = trials.into_iter().find(|trial| shown(trial.number))?;
-        let reference = fs::read(folder.reference_view()).ok()?;
-        let candidate = fs::read(folder.trial_view(trial.number)).ok()?;
+        let reference = input::bytes(&folder.reference_view(), LARGEST_BYTES).ok()?;
+        let candidate = input::bytes(&folder.trial_view(trial.number), LARGEST_BYTES).ok()?;
         let difference = difference(&reference, &candidate)?;
         let named = |name: &str, png: &[u8]| (name.to_owned(), data_url(png));
         Some(Self {

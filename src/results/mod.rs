@@ -1,23 +1,29 @@
 //! A results folder: `machine.json`, `machine.xml`, `space.toml`, `trials.csv`, and what is
 //! derived from them: `profile.json`, `report.html`, `plots/`.
 
+pub mod owners;
 mod sittings;
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::dropped::Dropped;
-use crate::journal;
-use crate::machine::Machine;
+use crate::held;
+use crate::machine::{HIGHEST_INDEX, Machine};
 use crate::own::Yardstick;
 use crate::settings::{Baseline, Knobs};
-use crate::space::{Space, SpaceFile, Tune, Value};
+use crate::space::{Ended, Space, SpaceFile, Tune, Value};
 use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
+use crate::{input, journal};
 
 pub use sittings::Spending;
+
+/// The largest `machine.json` and `space.toml`: those of the largest machines take a few MiB.
+const LARGEST_BYTES: u64 = 64 << 20;
 
 /// What one tune left behind, read back.
 #[derive(Clone, Debug)]
@@ -32,6 +38,10 @@ pub struct Results {
     pub tune: Tune,
     /// The journal.
     pub trials: Vec<Trial>,
+    /// What of the journal is missing or could not be used, and why.
+    pub lost: Vec<String>,
+    /// Whether the journal's rows have checksums, as those of older versions have not.
+    pub is_checked: bool,
 }
 
 /// The names of the files in a results folder.
@@ -64,7 +74,7 @@ impl Folder {
         for number in 1..1000 {
             let suffix = if number == 1 { String::new() } else { format!("-{number}") };
             let folder = parent.join(format!("{today}-{host}{suffix}"));
-            match fs::create_dir(&folder) {
+            match fs::DirBuilder::new().mode(0o755).create(&folder) {
                 Ok(()) => return Ok(Self(folder)),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error).with_context(|| folder.display().to_string()),
@@ -76,39 +86,44 @@ impl Folder {
         )
     }
 
-    /// The folder itself.
+    /// Where it is, though it may have been moved since it was held.
+    pub fn now(&self) -> PathBuf {
+        held::now(&self.0)
+    }
+
+    /// The folder itself, as it was named.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
     /// The machine, as JSON.
     pub fn machine(&self) -> PathBuf {
-        self.0.join("machine.json")
+        self.now().join("machine.json")
     }
 
     /// The machine's topology, as hwloc's XML.
     pub fn topology(&self) -> PathBuf {
-        self.0.join("machine.xml")
+        self.now().join("machine.xml")
     }
 
     /// The space as resolved.
     pub fn space(&self) -> PathBuf {
-        self.0.join("space.toml")
+        self.now().join("space.toml")
     }
 
     /// The journal.
     pub fn journal(&self) -> PathBuf {
-        self.0.join("trials.csv")
+        self.now().join("trials.csv")
     }
 
     /// The profile.
     pub fn profile(&self) -> PathBuf {
-        self.0.join("profile.json")
+        self.now().join("profile.json")
     }
 
     /// The report.
     pub fn report(&self) -> PathBuf {
-        self.0.join("report.html")
+        self.now().join("report.html")
     }
 
     /// What the reference's picture looks like.
@@ -123,36 +138,61 @@ impl Folder {
 
     /// The pictures that trials made.
     pub fn views(&self) -> PathBuf {
-        self.0.join("views")
+        self.now().join("views")
     }
 
     /// The plots.
     pub fn plots(&self) -> PathBuf {
-        self.0.join("plots")
+        self.now().join("plots")
     }
 }
 
 impl Results {
-    /// Reads a results folder.
+    /// A tune that has made no trial yet.
+    pub fn new(machine: Machine, space: Space, workload: Workload, tune: Tune) -> Self {
+        let (trials, lost, is_checked) = (Vec::new(), Vec::new(), false);
+        Self { machine, space, workload, tune, trials, lost, is_checked }
+    }
+
+    /// Reads a results folder. Rows of the journal that can't be used are passed over and noted in
+    /// [`Results::lost`].
     ///
     /// # Errors
     /// The file that is missing or makes no sense.
     pub fn open(folder: &Folder) -> Result<Self> {
         let path = folder.machine();
         let place = || path.display().to_string();
-        let machine = serde_json::from_str(&fs::read_to_string(&path).with_context(place)?);
-        let machine: Machine = machine.with_context(place)?;
+        let text = input::text(&path, LARGEST_BYTES);
+        let text = text.with_context(place).map_err(|error| elsewhere(folder, error))?;
+        let machine: Machine = serde_json::from_str(unmarked(&text)).with_context(place)?;
+        let odd = machine.nodes.iter().find(|node| node.number > HIGHEST_INDEX);
+        if let Some(node) = odd {
+            let most = format!("at most {HIGHEST_INDEX}");
+            return Err(anyhow!("nodes: {} is no node's number ({most})", node.number))
+                .with_context(place);
+        }
         let path = folder.space();
         let place = || path.display().to_string();
-        let file = SpaceFile::parse(&fs::read_to_string(&path).with_context(place)?);
-        let file = file.map_err(anyhow::Error::msg).with_context(place)?;
-        Ok(Self {
-            machine,
-            space: Space::reopen(&file).with_context(place)?,
-            workload: file.workload.context("[workload] is missing").with_context(place)?,
-            tune: file.tune.context("[tune] is missing").with_context(place)?,
-            trials: journal::read(&folder.journal())?,
-        })
+        let text = input::text(&path, LARGEST_BYTES).with_context(place)?;
+        let file = SpaceFile::parse(unmarked(&text)).map_err(anyhow::Error::msg);
+        let file = file.with_context(place)?;
+        let space = Space::reopen(&file).with_context(place)?;
+        let workload = file.workload.context("[workload] is missing").with_context(place)?;
+        let tune = file.tune.context("[tune] is missing").with_context(place)?;
+        let journal = journal::open(&folder.journal())?;
+        let lost = [journal.notes, missing(&tune, journal.trials.len()).into_iter().collect()];
+        let (trials, is_checked) = (journal.trials, journal.is_checked);
+        let lost = lost.concat();
+        Ok(Self { trials, lost, is_checked, ..Self::new(machine, space, workload, tune) })
+    }
+
+    /// Whether the tune went on until its end; `None` for a folder of an older version, which does
+    /// not say.
+    pub fn is_complete(&self) -> Option<bool> {
+        match self.tune.ended {
+            Some(ended) => Some(ended != Ended::Stopped),
+            None => self.is_checked.then_some(false),
+        }
     }
 
     /// What the scores of this tune count.
@@ -203,4 +243,34 @@ impl Results {
             (new != old).then_some((name.as_str(), old, new))
         })
     }
+}
+
+/// A text without the mark that some editors begin one with.
+fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// What is to be said of a journal that has fewer trials than when the tune ended.
+fn missing(tune: &Tune, trials: usize) -> Option<String> {
+    let before = tune.trials.filter(|&before| before > trials)?;
+    Some(format!("{trials} of the {before} trials with which the tune ended can be used"))
+}
+
+/// An error with the folders in `folder` that hold results, where it holds none itself.
+fn elsewhere(folder: &Folder, error: anyhow::Error) -> anyhow::Error {
+    let names = || -> Option<Vec<String>> {
+        let entries = fs::read_dir(folder.path()).ok()?.flatten();
+        let results = entries.filter(|entry| entry.path().join("space.toml").exists());
+        Some(results.map(|entry| entry.path().display().to_string()).collect())
+    };
+    let mut inside = names().unwrap_or_default();
+    if inside.is_empty() || folder.space().exists() {
+        return error;
+    }
+    inside.sort();
+    let list = crate::report::trials::shortened(&inside);
+    error.context(format!(
+        "{}: not a results folder, but it holds some; name one of these: {list}",
+        folder.path().display()
+    ))
 }

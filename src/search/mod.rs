@@ -137,6 +137,12 @@ pub trait Measure {
         Vec::new()
     }
 
+    /// The candidates of whose failures it told since it was asked last and that turned out to be
+    /// nobody's fault: they are to be forgotten.
+    fn retracted(&mut self) -> Vec<Candidate> {
+        Vec::new()
+    }
+
     /// How many more it will measure, where noise is the strategy's own affair; `None` where it is
     /// not, and no candidate needs to be measured twice.
     fn left(&self) -> Option<usize> {

@@ -176,7 +176,9 @@ impl Memory<'_> {
         let dropped = self.measure.dropped();
         let observation = self.measure.measure(candidate)?;
         self.measured += 1;
-        if self.measure.dropped() != dropped {
+        let retracted = self.measure.retracted();
+        self.observations.retain(|o| o.cost().is_some() || !retracted.contains(&o.candidate));
+        if self.measure.dropped() != dropped || !retracted.is_empty() {
             self.forget_identities();
         }
         self.learn(Observation { candidate: candidate.clone(), ..observation });

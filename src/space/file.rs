@@ -73,7 +73,7 @@ pub struct Tune {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_psnr_db: Option<f64>,
     /// The command line's words after the program's name, from which a tune that goes on reads
-    /// its flags.
+    /// its flags; each as [`arguments::written`](super::arguments::written) has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
     /// What the worker says of itself and of its libtorch.
@@ -82,6 +82,12 @@ pub struct Tune {
     /// When and for how long it went on after a break.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resumed: Vec<Resumed>,
+    /// How it ended; absent while it runs, and where it was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+    /// How many trials the journal had then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trials: Option<usize>,
     /// The user's own job, instead of the pipeline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<Own>,
@@ -96,6 +102,21 @@ pub struct Tune {
     pub full_costs: BTreeMap<Stage, Cost>,
 }
 
+/// How a tune ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Ended {
+    /// Its budget was spent.
+    Budget,
+    /// More pairs could not change the verdict.
+    Decided,
+    /// Every legal candidate was measured, and none of them was worth a confirmation.
+    Exhausted,
+    /// A signal asked it to finish with what it had.
+    Stopped,
+}
+
 /// A tune went on after a break.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +126,9 @@ pub struct Resumed {
     /// Wall seconds that it was given; without, what was left of those before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_s: Option<f64>,
+    /// Seconds that the tune had run by then, breaks left out; absent in folders of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_s: Option<f64>,
 }
 
 /// One `[knob.NAME]`. Exactly one of `values` and `range` is given.

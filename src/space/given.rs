@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::resolve::SpaceError;
 use super::{Given, Knob, Space, SpaceFile, Value};
 use crate::launch::{Layout, MemoryMode};
-use crate::machine::{CoreKind, Machine, Roots, Source};
+use crate::machine::{CoreKind, HIGHEST_INDEX, Machine, Roots, Source};
 use crate::settings::{Baseline, Knobs};
 use crate::workload::Workload;
 
@@ -90,6 +90,11 @@ fn refusal(
     value: &Value,
 ) -> Result<Option<String>, String> {
     let knobs = usual.with([(name, value)])?;
+    if let Err((knob, range)) = knobs.check_ranges(HIGHEST_INDEX as usize)
+        && knob == name
+    {
+        return Err(format!("{name} = {value}: {range}"));
+    }
     let unless = |exists: bool, reason: &str| (!exists).then(|| reason.to_owned());
     let layout = knobs.affinity == usual.affinity || Layout::of(machine).contains(&knobs.affinity);
     let mode = MemoryMode::of(machine).contains(&knobs.memory_mode);

@@ -3,10 +3,12 @@
 //! A file of `search-spaces/` speaks of any machine (`max = "cores"`); [`Space::resolve`] turns
 //! it into levels on one machine. A [`Candidate`] names one level a knob.
 
+pub mod arguments;
 mod candidate;
 mod expert;
 mod expression;
 mod file;
+mod finite;
 mod given;
 mod resolve;
 
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use candidate::Candidate;
 pub use expert::ExpertEntry;
 pub use expression::{Expression, Given};
-pub use file::{ConstraintEntry, KnobEntry, Resumed, SpaceFile, Tune};
+pub use file::{ConstraintEntry, Ended, KnobEntry, Resumed, SpaceFile, Tune};
 pub use resolve::{MOST_LEVELS, SpaceError};
 
 /// The value of every knob, by name: a candidate as journals and profiles hold it.
@@ -28,7 +30,7 @@ pub type Values = BTreeMap<String, Value>;
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a value is a whole number or a word")]
 pub enum Value {
     /// A count or a size.
     Number(i64),
@@ -169,7 +171,8 @@ impl Space {
 
     /// Candidates before conditions and constraints.
     pub fn raw_count(&self) -> u128 {
-        self.knobs.iter().map(|knob| knob.levels.len() as u128).product()
+        let levels = self.knobs.iter().map(|knob| knob.levels.len() as u128);
+        levels.fold(1, u128::saturating_mul)
     }
 
     /// The candidate with these values; `None` where a knob has no such level.

@@ -3,13 +3,18 @@
 use serde::Deserialize;
 
 use super::file::{KnobEntry, Range, SCHEMA, Spacing};
-use super::{Candidate, Constraint, Expression, Given, Knob, Space, SpaceFile, Value};
+use super::{Candidate, Constraint, Expression, Given, Knob, Space, SpaceFile, Value, finite};
 
 /// Values of a knob at the most: models keep how alike any two of them are.
 pub const MOST_LEVELS: usize = 2_000;
 
 /// What a range may span.
 const WIDEST: i64 = 1_000_000;
+
+/// Constraints of a space at the most, and expert candidates: each is worked out, constraints for
+/// every candidate that is looked at.
+const MOST_CONSTRAINTS: usize = 200;
+const MOST_EXPERTS: usize = 1_000;
 
 /// What is wrong with a space file, and where.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -30,17 +35,36 @@ impl SpaceFile {
     /// Reads TOML.
     ///
     /// # Errors
-    /// The parser's message with line and column, or an unknown version of the format.
+    /// The parser's message with line and column, an unknown version of the format, or a number
+    /// that makes no sense.
     pub fn parse(text: &str) -> Result<Self, String> {
         let file: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        if file.schema == SCHEMA {
-            Ok(file)
-        } else {
-            Err(format!(
+        if file.schema != SCHEMA {
+            return Err(format!(
                 "schema: this program reads version {SCHEMA}, the file has {}",
                 file.schema
-            ))
+            ));
         }
+        finite::check(&toml::from_str(text).map_err(|error| error.to_string())?)?;
+        file.check_counts()?;
+        Ok(file)
+    }
+
+    /// Refuses more of anything than a space or a job can have.
+    fn check_counts(&self) -> Result<(), String> {
+        let lists = [
+            ("constraint", self.constraint.len(), MOST_CONSTRAINTS),
+            ("expert", self.expert.len(), MOST_EXPERTS),
+        ];
+        if let Some((key, count, most)) = lists.into_iter().find(|(_, count, most)| count > most) {
+            return Err(format!("{key}: {count} of them, give {most} at the most"));
+        }
+        let full = self.tune.as_ref().and_then(|tune| tune.full.as_ref());
+        let jobs = [("workload", self.workload.as_ref()), ("tune.full", full)];
+        jobs.into_iter().try_for_each(|(key, job)| {
+            let checked = job.map_or(Ok(()), |job| job.sizes.check_largest());
+            checked.map_err(|problem| format!("{key}.{problem}"))
+        })
     }
 
     /// TOML that [`SpaceFile::parse`] reads back as the same file.
@@ -74,6 +98,7 @@ impl Space {
             listed: None,
         };
         space.constraints = space.read_constraints(file)?;
+        space.try_conditions()?;
         Ok(space)
     }
 
@@ -114,6 +139,16 @@ impl Space {
             knob: self.knobs.iter().map(|knob| (knob.name.clone(), table(knob))).collect(),
             constraint: self.constraints.iter().map(constraint).collect(),
         }
+    }
+
+    /// Works every condition out for the baseline: one that has no value anywhere would never hold.
+    fn try_conditions(&self) -> Result<(), SpaceError> {
+        let baseline = self.baseline();
+        self.knobs.iter().try_for_each(|knob| {
+            let tried =
+                knob.when.as_ref().map(|when| when.truth(&self.given, self.all_named(&baseline)));
+            at(&format!("knob.{}.when", knob.name), tried.transpose()).map(drop)
+        })
     }
 
     fn read_constraints(&self, file: &SpaceFile) -> Result<Vec<Constraint>, SpaceError> {

@@ -10,6 +10,7 @@ use bytesize::ByteSize;
 
 use super::Rig;
 use crate::architecture::Architecture;
+use crate::held;
 use crate::machine::Machine;
 use crate::measure::answer::Answer;
 use crate::measure::command::Runs;
@@ -120,6 +121,7 @@ impl Rig for Bench {
             peak_rss_bytes: answer.peak_rss_bytes,
             setup_s: answer.setup_s,
             wall_s: answer.wall_s,
+            spent_s: None,
             noise: noise.finish(&self.machine.allowed),
             stage_rss_bytes: answer.stage_rss_bytes,
             quality: answer.quality,
@@ -157,10 +159,13 @@ impl Bench {
                 return Ok(answer);
             }
         };
-        let launch = self.scratch.join("launch.json");
         let now = jiff::Timestamp::now().to_string();
         let profile = Profile::new(&self.machine, &self.baseline, &knobs, now);
-        profile.map_err(anyhow::Error::msg)?.write(&launch)?;
+        let profile = profile.map_err(anyhow::Error::msg)?;
+        let scratch = held::at(&self.scratch, |scratch| {
+            profile.write(&scratch.join("launch.json")).map(|()| scratch.to_owned())
+        })?;
+        let launch = scratch.join("launch.json");
         let time = order.time();
         let memory_bytes = self.memory_bytes;
         let Order { ready_s, hopeless_s: sample_s, .. } = *order;
@@ -173,9 +178,13 @@ impl Bench {
                 self.run_worker(number, order, settings, &launch, limit)?
             }
         };
+        if answer.is_failed() && held::now(&self.scratch) != scratch {
+            answer.outcome = Outcome::Interrupted;
+            answer.detail = "its folder was moved while it ran".to_owned();
+        }
         if answer.outcome == Outcome::Timeout && order.ends_with_the_budget() {
             answer.outcome = Outcome::Interrupted;
-            answer.detail = "its share of the budget was over".to_owned();
+            answer.detail = process::OVER.to_owned();
         }
         Ok(answer)
     }
@@ -237,7 +246,8 @@ impl Bench {
     /// Whether some trial made the reference for this size of the job.
     fn has_reference(&self, workload: &Workload) -> bool {
         let subjects = [wire::DECODED, wire::ENCODED, wire::PREDICTED, wire::EMBEDDED];
-        subjects.iter().any(|what| self.scratch.join(wire::reference(what, workload)).exists())
+        let scratch = held::now(&self.scratch);
+        subjects.iter().any(|what| scratch.join(wire::reference(what, workload)).exists())
     }
 
     /// Fails an answer whose settings did not take, or whose picture is not good enough.
@@ -260,11 +270,14 @@ impl Bench {
     }
 
     fn job(&self, number: u64, order: &Order<'_>, settings: Settings) -> Result<wire::Job> {
-        let output = self.scratch.join("frames");
-        if output.exists() {
-            std::fs::remove_dir_all(&output).context("emptying the frames folder")?;
-        }
-        std::fs::create_dir_all(&output).context("making the frames folder")?;
+        let scratch = held::at(&self.scratch, |scratch| {
+            let output = scratch.join("frames");
+            if output.exists() {
+                std::fs::remove_dir_all(&output).context("emptying the frames folder")?;
+            }
+            std::fs::create_dir_all(&output).context("making the frames folder")?;
+            Ok(scratch.to_owned())
+        })?;
         Ok(wire::Job {
             version: wire::VERSION,
             trial: number,
@@ -273,9 +286,9 @@ impl Bench {
             repetitions: self.repetitions.in_phase(order.phase),
             warmup: 1,
             images: if order.workload.has(Stage::Read) { self.images.clone() } else { Vec::new() },
-            output,
+            output: scratch.join("frames"),
             weights: self.weights.clone(),
-            references: self.scratch.clone(),
+            references: scratch,
             seed: self.seed,
             module: match &self.own {
                 Some(Own::Module(module)) => Some(module.clone()),

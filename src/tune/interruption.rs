@@ -1,14 +1,18 @@
 //! Interruption: the note of the trial under way, from which a tune that goes on learns what was
 //! running when it died.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Order;
 use crate::durable;
+use crate::held;
+use crate::input;
 use crate::results::Folder;
 use crate::space::Values;
 use crate::trial::{Outcome, Phase, Trial};
@@ -26,8 +30,11 @@ struct Note {
     knobs: Values,
 }
 
+/// A note is a page at the most.
+const LARGEST_BYTES: u64 = 1 << 20;
+
 fn path(folder: &Folder) -> PathBuf {
-    folder.path().join(".running.json")
+    folder.now().join(".running.json")
 }
 
 /// Notes that a trial starts.
@@ -42,9 +49,24 @@ pub(super) fn note(folder: &Folder, trial: u64, seed: u64, order: &Order<'_>) ->
         workload: order.workload.to_string(),
         knobs: order.values.clone(),
     };
+    let text = serde_json::to_vec(&note)?;
     // A lost note costs a row that says little: not worth waiting for the disk.
-    fs::write(path(folder), serde_json::to_vec(&note)?)
-        .with_context(|| path(folder).display().to_string())
+    held::at(folder.path(), |_| {
+        let path = path(folder);
+        anew(&path, &text).with_context(|| path.display().to_string())
+    })
+}
+
+/// Writes a file that was not there: a link that somebody put in its place would lead to another.
+fn anew(path: &Path, text: &[u8]) -> io::Result<()> {
+    let _ = fs::remove_file(path);
+    let new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .mode(0o644)
+        .open(path);
+    new?.write_all(text)
 }
 
 /// Takes the note away.
@@ -53,14 +75,20 @@ pub(super) fn clear(folder: &Folder) {
     let _ = fs::remove_file(path(folder));
 }
 
-/// The trial that was under way when the tuner died, if that was the trial numbered `next`.
+/// The trial that was under way when the tuner died, if it has no row and comes after the last that
+/// has one and before the one numbered `next`, or is that.
 ///
 /// # Errors
 /// The note can't be taken away.
-pub fn take(folder: &Folder, next: u64) -> Result<Option<Trial>> {
-    let Ok(text) = fs::read(path(folder)) else { return Ok(None) };
+pub fn take(folder: &Folder, trials: &[Trial], next: u64) -> Result<Option<Trial>> {
+    if fs::symlink_metadata(path(folder)).is_err() {
+        return Ok(None);
+    }
+    let text = input::bytes(&path(folder), LARGEST_BYTES).unwrap_or_default();
     durable::remove(&path(folder))?;
-    let note = serde_json::from_slice(&text).ok().filter(|note: &Note| note.trial == next);
+    let last = trials.last().map_or(0, |trial| trial.number);
+    let is_news = |note: &Note| note.trial > last && note.trial <= next;
+    let note = serde_json::from_slice(&text).ok().filter(is_news);
     Ok(note.map(|note| Trial {
         number: note.trial,
         started: note.started,

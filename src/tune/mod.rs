@@ -5,8 +5,10 @@ mod copies;
 pub mod interruption;
 mod probing;
 mod proof;
+mod recovery;
 mod rig;
 mod searching;
+mod turns;
 mod upkeep;
 mod warm_start;
 
@@ -15,11 +17,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::blame;
 use crate::budget::{self, Budget};
 use crate::calibrate;
 use crate::drift::Drift;
+use crate::held;
 use crate::journal::Journal;
 use crate::measure::wire;
+use crate::own::Own;
 use crate::results::Folder;
 use crate::search::{self, Observation, Plan};
 use crate::space::{Candidate, Space, Values};
@@ -29,6 +34,7 @@ use crate::workload::{Workload, WorkloadFile};
 
 pub use bench::{Bench, MIN_PSNR_DB, Order};
 pub use copies::Copies;
+pub use recovery::BaselineFails;
 pub use rig::Rig;
 pub use searching::Searching;
 pub use warm_start::Found;
@@ -64,9 +70,14 @@ pub struct Session<'a> {
     folder: &'a Folder,
     journal: Journal,
     trials: Vec<Trial>,
+    /// The most trials of the search.
+    most_trials: usize,
     /// How many trials there were when it came back from a break, if it did.
     before: usize,
     is_back: bool,
+    is_exhausted: bool,
+    /// Seconds that it ran before the budget of now was given.
+    earlier_s: f64,
 }
 
 impl<'a> Session<'a> {
@@ -78,8 +89,26 @@ impl<'a> Session<'a> {
         folder: &'a Folder,
         journal: Journal,
     ) -> Self {
-        let (trials, before, is_back) = (Vec::new(), 0, false);
-        Self { bench, rig: bench, watch, budget, folder, journal, trials, before, is_back }
+        Self {
+            bench,
+            rig: bench,
+            watch,
+            budget,
+            folder,
+            journal,
+            trials: Vec::new(),
+            most_trials: usize::MAX,
+            before: 0,
+            is_back: false,
+            is_exhausted: false,
+            earlier_s: 0.0,
+        }
+    }
+
+    /// The same session with at most so many trials of the search.
+    #[must_use]
+    pub fn at_most(self, trials: Option<u32>) -> Self {
+        Self { most_trials: trials.map_or(usize::MAX, |most| most as usize), ..self }
     }
 
     /// The same session with trials that `rig` runs instead of the bench.
@@ -92,6 +121,13 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn after(self, trials: Vec<Trial>) -> Self {
         Self { before: trials.len(), is_back: !trials.is_empty(), trials, ..self }
+    }
+
+    /// The same session, which had run for `spent_s` seconds before it came back.
+    #[must_use]
+    pub fn spent(self, spent_s: f64) -> Self {
+        let earlier_s = spent_s - self.budget.gone().as_secs_f64();
+        Self { earlier_s: earlier_s.max(0.0), ..self }
     }
 
     /// All trials so far.
@@ -109,21 +145,36 @@ impl<'a> Session<'a> {
     }
 
     /// What the trial at `place` says of the candidate of its values; nothing where it is none of the
-    /// space's, was interrupted, or is no news of it, as the baseline's later trials are, by which
+    /// space's, was interrupted, failed by the machine's fault, or is no news of it, as the baseline's later trials are, by which
     /// the machine's drift is judged.
     fn told_at(&self, space: &Space, place: usize) -> Option<Observation> {
         let trial = &self.trials[place];
         let tells = matches!(trial.phase, Phase::Baseline | Phase::Search | Phase::Repeat);
-        if !tells || trial.outcome == Outcome::Interrupted {
+        if !tells || self.is_silent(place) {
             return None;
         }
         let candidate = space.canonical(&space.candidate(&trial.knobs)?);
         Some(self.observation(candidate, place))
     }
 
+    /// Whether the trial at `place` says nothing of its candidate.
+    fn is_silent(&self, place: usize) -> bool {
+        blame::silent(&self.trials, &self.rig.baseline())[place]
+    }
+
+    /// Whether no more trials of `values` are worth their time: something always ends them.
+    fn is_given_up(&self, values: &Values) -> bool {
+        blame::is_given_up(&self.trials, &self.rig.baseline(), values)
+    }
+
+    /// Runs a trial, and sees to it that the machine is in order after a failure.
     fn run(&mut self, order: &Order<'_>) -> Result<Trial> {
         let trial = self.measure(order)?;
-        self.record(trial)
+        let trial = self.record(trial)?;
+        if !matches!(order.phase, Phase::Calibration | Phase::Baseline) {
+            self.recover(order.workload)?;
+        }
+        Ok(trial)
     }
 
     fn measure(&self, order: &Order<'_>) -> Result<Trial> {
@@ -134,6 +185,8 @@ impl<'a> Session<'a> {
     }
 
     fn record(&mut self, trial: Trial) -> Result<Trial> {
+        let spent_s = Some(self.earlier_s + self.budget.gone().as_secs_f64());
+        let trial = Trial { spent_s, ..trial };
         self.journal.append(&trial)?;
         interruption::clear(self.folder);
         self.keep_view(&trial)?;
@@ -145,13 +198,14 @@ impl<'a> Session<'a> {
     /// Keeps the picture of a trial that differs from the reference's, and the reference's.
     fn keep_view(&self, trial: &Trial) -> Result<()> {
         let differs = trial.quality.is_some_and(|quality| quality.psnr_db < VISIBLE_DB);
-        let view = self.bench.scratch.join(wire::TRIAL_VIEW);
+        let scratch = held::now(&self.bench.scratch);
+        let view = scratch.join(wire::TRIAL_VIEW);
         if !differs || !view.exists() {
             return Ok(());
         }
         let place = || self.folder.views().display().to_string();
         std::fs::create_dir_all(self.folder.views()).with_context(place)?;
-        let reference = self.bench.scratch.join(wire::REFERENCE_VIEW);
+        let reference = scratch.join(wire::REFERENCE_VIEW);
         std::fs::copy(reference, self.folder.reference_view()).with_context(place)?;
         std::fs::copy(view, self.folder.trial_view(trial.number)).with_context(place)?;
         Ok(())
@@ -173,10 +227,10 @@ impl<'a> Session<'a> {
         let plan = Plan { known: [plan.known, known].concat(), ..plan };
         let strategy = &plan.strategy.to_string();
         let mut searching = Searching::new(&mut *self, space, workload, strategy);
-        if let search::End::Stopped(search::Stop::Broken(error)) =
-            search::run(space, &plan, &mut searching).why
-        {
-            return Err(error);
+        match search::run(space, &plan, &mut searching).why {
+            search::End::Stopped(search::Stop::Broken(error)) => return Err(error),
+            search::End::Stopped(_) => {}
+            search::End::Exhausted => self.is_exhausted = true,
         }
         self.settle(workload)?;
         self.confirm(workload)
@@ -275,20 +329,33 @@ impl<'a> Session<'a> {
         trial.score_s().with_context(|| {
             if trial.outcome == Outcome::Interrupted {
                 return "the budget was over before one run of the baseline ended: give more with \
-                        --budget, or see how long it takes with `wan22-tune measure --baseline`"
-                    .to_owned();
+                        --budget, or see how long it takes with "
+                    .to_owned()
+                    + self.how_to_measure();
             }
             format!(
-                "the baseline does not run here ({}): {}; see `wan22-tune measure --baseline`",
-                trial.outcome, trial.detail
+                "the baseline does not run here ({}): {}; see {}",
+                trial.outcome,
+                trial.detail,
+                self.how_to_measure()
             )
         })
+    }
+
+    /// What to type to see one trial of this job's baseline.
+    fn how_to_measure(&self) -> &'static str {
+        match &self.bench.own {
+            None => "`wan22-tune measure --baseline`",
+            Some(Own::Command(_)) => "`wan22-tune measure --baseline -- COMMAND`",
+            Some(Own::Module(_)) => "`wan22-tune measure --baseline --module FILE --inputs SHAPES`",
+        }
     }
 
     /// About how many trials the search can still pay for, if they take as long as the baseline's
     /// and find something to confirm.
     pub fn trials_left(&self) -> usize {
-        self.left_beside_reserve().div_duration_f64(self.baseline_trial()) as usize
+        let affords = self.left_beside_reserve().div_duration_f64(self.baseline_trial()) as usize;
+        affords.min(self.most_trials.saturating_sub(self.searched()))
     }
 
     fn baseline_trial(&self) -> Duration {

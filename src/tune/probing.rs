@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::Session;
 use super::searching::is_proposed;
-use crate::dropped::{Dropped, PROBE, next_probe};
+use crate::dropped::{Dropped, PROBE, fewest_probes, next_probe};
 use crate::search::Stop;
 use crate::space::{Candidate, Space};
 use crate::trial::Trial;
@@ -20,7 +20,7 @@ const THOROUGH: usize = 40;
 const PROBE_EVERY: usize = 3;
 
 impl Session<'_> {
-    /// Tries knobs that are handed over at both ends, as far as the search can pay for it, and
+    /// Tries knobs that are handed over at all their values, where the search can pay for it, and
     /// returns the space in which those that are not read rest. What the trials show is in the
     /// journal, for [`crate::dropped`] to read again.
     ///
@@ -32,7 +32,10 @@ impl Session<'_> {
         // After a break: as many as without.
         let affords = self.trials_left() + done;
         self.upkeep(workload)?;
-        for _ in done..affords / PROBE_EVERY {
+        let most = affords / PROBE_EVERY;
+        // Fewer show nothing.
+        let is_worth = most >= fewest_probes(space);
+        for _ in (done..most).filter(|_| is_worth) {
             let is_begun = self.trials.iter().any(is_proposed);
             if is_begun || self.is_stopped() || self.trials_left() < SHORTEST {
                 break;

@@ -1,18 +1,17 @@
 //! The proof: the finalists against the baseline, in rounds of fresh processes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_xoshiro::Xoshiro256PlusPlus;
 
+use super::turns::turns;
 use super::{Order, Session};
 use crate::budget::SLACK;
 use crate::confirm::Confirmation;
 use crate::drift::Drift;
 use crate::odds;
-use crate::space::Values;
+use crate::space::{Ended, Values};
 use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
 
@@ -32,7 +31,7 @@ const AGAIN: u64 = 6;
 const ROUNDS: u32 = 8;
 
 impl Session<'_> {
-    /// Runs the best candidates against the baseline, in rounds of random order, until the answer
+    /// Runs the best candidates against the baseline, in rounds of balanced order, until the answer
     /// is clear for each or the budget spent.
     ///
     /// # Errors
@@ -62,19 +61,47 @@ impl Session<'_> {
 
     fn prove(&mut self, workload: &Workload, finalists: &[Values]) -> Result<()> {
         let first = self.trials.iter().filter_map(|trial| trial.pair).max().unwrap_or(0) + 1;
-        for round in first.. {
-            let mut turns = self.open(finalists);
-            if turns.is_empty() || self.is_stopped() || self.budget.left() < self.round(&turns) {
+        let candidates = [finalists, &[self.rig.baseline()]].concat();
+        for pair in first.. {
+            let open = self.open(finalists);
+            if open.is_empty() || self.is_stopped() || self.budget.left() < self.round(&open) {
                 return Ok(());
             }
-            turns.push(self.rig.baseline());
-            let seed = self.bench.seed ^ round << 32;
-            turns.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
+            let mut turns = turns(&candidates, self.bench.seed, self.rounds());
+            turns.retain(|values| open.contains(values) || *values == self.rig.baseline());
             for values in &turns {
-                self.prove_once(workload, values, round)?;
+                self.prove_once(workload, values, pair)?;
             }
         }
         Ok(())
+    }
+
+    /// How the tune ended, once [`Session::compete`] is over.
+    pub fn ended(&self) -> Ended {
+        let confirmed = Confirmation::all(&self.trials, &self.rig.baseline());
+        let finalists: Vec<Values> = confirmed.into_iter().map(|one| one.finalist).collect();
+        if self.is_stopped() {
+            Ended::Stopped
+        } else if !finalists.is_empty() && self.open(&finalists).is_empty() {
+            Ended::Decided
+        } else if self.is_exhausted && finalists.is_empty() && self.promising().is_empty() {
+            Ended::Exhausted
+        } else {
+            Ended::Budget
+        }
+    }
+
+    /// The rounds that can be compared: one that a stop cut short, or in which the baseline failed,
+    /// is run again in the same order.
+    fn rounds(&self) -> usize {
+        let baseline = self.rig.baseline();
+        let mut pairs: BTreeMap<u64, [bool; 2]> = BTreeMap::new();
+        for trial in self.trials.iter().filter(|trial| trial.score_s().is_some()) {
+            if let Some(pair) = trial.pair {
+                pairs.entry(pair).or_default()[usize::from(trial.knobs == baseline)] = true;
+            }
+        }
+        pairs.into_values().filter(|seen| *seen == [true; 2]).count()
     }
 
     fn prove_once(&mut self, workload: &Workload, values: &Values, pair: u64) -> Result<Trial> {
@@ -104,7 +131,7 @@ impl Session<'_> {
             odds.iter().any(|one| one.knobs == *finalist && one.chance < UNLIKELY)
         };
         let is_open = |finalist: &&Values| {
-            if is_out(finalist) {
+            if is_out(finalist) || self.is_given_up(finalist) {
                 return false;
             }
             let Some(own) = all.iter().find(|one| one.finalist == **finalist) else { return true };

@@ -1,5 +1,7 @@
 //! Rig: what runs the trials of a session, be it worker processes or a stand-in for them.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 
 use super::Order;
@@ -18,6 +20,14 @@ pub trait Rig {
     /// What makes two candidates the same on this machine (a digest of the settings that they
     /// resolve to), or `None` where the machine can't run the candidate.
     fn identity(&self, workload: &Workload, values: &Values) -> Option<u64>;
+
+    /// Waits before the next trial; `stop` tells when nobody wants one any more.
+    fn pause(&self, time: Duration, stop: &dyn Fn() -> bool) {
+        let begun = Instant::now();
+        while begun.elapsed() < time && !stop() {
+            std::thread::sleep(Duration::from_millis(20).min(time));
+        }
+    }
 
     /// The value of every knob under the baseline.
     fn baseline(&self) -> Values;

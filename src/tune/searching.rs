@@ -22,6 +22,8 @@ pub struct Searching<'s, 'a> {
     asked: Vec<(usize, Candidate)>,
     /// What was measured besides, of which it is still to be told.
     besides: Vec<Observation>,
+    /// Candidates of whose failures it was told that turned out to be the machine's.
+    retracted: Vec<Candidate>,
     /// By the trials that it was told of.
     dropped: Dropped,
     /// How often `dropped` changed.
@@ -39,27 +41,83 @@ impl<'s, 'a> Searching<'s, 'a> {
     ) -> Self {
         let told = session.until_search(0);
         let dropped = Dropped::of(space, &session.trials[..told]);
-        let (asked, besides) = (Vec::new(), Vec::new());
-        Self { session, space, workload, strategy, told, asked, besides, dropped, changes: 0 }
+        let (asked, besides, retracted, changes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        Self {
+            session,
+            space,
+            workload,
+            strategy,
+            told,
+            asked,
+            besides,
+            retracted,
+            dropped,
+            changes,
+        }
     }
 
-    /// The place of the trial that answers for `values` since before a break. Of one that was
-    /// interrupted nothing was learnt, and it is repeated; what was interrupted twice may have
-    /// brought the tuner down, and counts as a failure.
+    /// The place of the trial that answers for `values` since before a break. One of which nothing
+    /// was learnt is repeated, unless that was done often enough: what is always interrupted may
+    /// bring the tuner down, and counts as a failure.
     fn recorded(&self, values: &Values) -> Option<usize> {
         let trial = |place: usize| &self.session.trials[place];
         let is_own = |&place: &usize| is_proposed(trial(place)) && trial(place).knobs == *values;
-        let mut own = (self.told..self.session.before).filter(is_own);
-        let finished = own.clone().find(|&place| trial(place).outcome != Outcome::Interrupted);
-        finished.or_else(|| own.nth(1))
+        let own = || (self.told..self.session.before).filter(is_own);
+        let finished = own().find(|&place| !self.session.is_silent(place));
+        finished.or_else(|| own().last().filter(|_| self.session.is_given_up(values)))
+    }
+
+    /// Runs a trial of `values`, again where nothing was learnt of it, and of the candidates before
+    /// it of which it turned out that nothing was; the place of the last trial.
+    fn try_out(&mut self, values: &Values) -> Result<usize, Stop> {
+        let place = loop {
+            let place = self.session.try_out(self.strategy, self.workload, values)?;
+            if self.session.is_stopped() && self.session.is_silent(place) {
+                return Err(Stop::Interrupted);
+            }
+            if !self.session.is_silent(place) || self.session.is_given_up(values) {
+                break place;
+            }
+        };
+        self.repeat_excused()?;
+        Ok(place)
+    }
+
+    /// Measures again what failed by the machine's fault, and takes back what the strategy was told.
+    fn repeat_excused(&mut self) -> Result<(), Stop> {
+        while let Some(index) = (0..self.asked.len()).find(|&index| self.is_excused(index)) {
+            let (place, candidate) = self.asked[index].clone();
+            let values = self.session.trials[place].knobs.clone();
+            let place = self.session.try_out(self.strategy, self.workload, &values)?;
+            self.asked[index].0 = place;
+            self.retracted.push(candidate.clone());
+            if !self.session.is_silent(place) {
+                self.besides.push(self.session.observation(candidate, place));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what the strategy asked for at this place was measured while the machine failed.
+    fn is_excused(&self, index: usize) -> bool {
+        let (place, _) = self.asked[index];
+        let trial = &self.session.trials[place];
+        trial.outcome != Outcome::Interrupted
+            && self.session.is_silent(place)
+            && !self.session.is_given_up(&trial.knobs)
     }
 
     /// Notes that the strategy asked for `candidate` and is told of all trials from the last that it
     /// was told of to the next one of its own after `place`.
     fn tell(&mut self, candidate: &Candidate, place: usize) {
         self.asked.push((place, candidate.clone()));
-        let until = self.session.until_search(place + 1).max(self.told);
-        let others = (self.told..until).filter(|&other| other != place);
+        // What was measured again after it is known already.
+        let until = match place < self.session.before {
+            true => self.session.until_search(place + 1).max(self.told),
+            false => self.session.trials.len(),
+        };
+        let is_asked = |other: &usize| self.asked.iter().any(|(place, _)| place == other);
+        let others = (self.told..until).filter(|other| !is_asked(other));
         let besides: Vec<Observation> = others.filter_map(|other| self.beside(other)).collect();
         self.besides.extend(besides);
         self.told = until;
@@ -107,9 +165,10 @@ impl Session<'_> {
         values: &Values,
     ) -> Result<usize, Stop> {
         let left = self.left_for_search();
-        if left < self.usual_trial() {
+        if left < self.usual_trial() || self.searched() >= self.most_trials {
             return Err(Stop::Budget);
         }
+        let place = self.trials.len();
         self.run(&Order {
             phase: Phase::Search,
             pair: None,
@@ -122,9 +181,14 @@ impl Session<'_> {
             ready_s: self.ready_s(),
             hopeless_s: self.hopeless_s(),
         })?;
-        let place = self.trials.len() - 1;
         self.upkeep(workload)?;
         Ok(place)
+    }
+
+    /// How many trials of the search came to an end.
+    pub(super) fn searched(&self) -> usize {
+        let ended = |t: &&Trial| t.phase == Phase::Search && t.outcome != Outcome::Interrupted;
+        self.trials.iter().filter(ended).count()
     }
 
     /// The place of the first trial from `place` on that the search's strategy proposed, or else of
@@ -153,7 +217,7 @@ impl Measure for Searching<'_, '_> {
         let values = self.session.values(self.space, &self.dropped.at_rest(self.space, candidate));
         let place = match self.recorded(&values) {
             Some(place) => place,
-            None => self.session.try_out(self.strategy, self.workload, &values)?,
+            None => self.try_out(&values)?,
         };
         self.tell(candidate, place);
         Ok(self.session.observation(candidate.clone(), place))
@@ -161,6 +225,10 @@ impl Measure for Searching<'_, '_> {
 
     fn besides(&mut self) -> Vec<Observation> {
         std::mem::take(&mut self.besides)
+    }
+
+    fn retracted(&mut self) -> Vec<Candidate> {
+        std::mem::take(&mut self.retracted)
     }
 
     fn dropped(&self) -> usize {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Order, Session};
+use crate::blame;
 use crate::confirm::pairs_for;
 use crate::drift::Drift;
 use crate::odds::{self, Odds};
 use crate::ranking::{self, Ranked};
 use crate::space::Values;
-use crate::trial::{Outcome, Phase, Trial};
+use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
 
 /// A sentinel is due when other trials took so many times as long as one of the baseline.
@@ -82,7 +83,8 @@ impl Session<'_> {
         if self.is_sentinel_due(&drift) {
             return Some((Phase::Sentinel, self.rig.baseline()));
         }
-        if !settles && !self.is_repeat_due() {
+        let is_done = if settles { self.has_repeated_enough() } else { !self.is_repeat_due() };
+        if is_done {
             return None;
         }
         let values = self.doubtful(&drift, settles)?;
@@ -104,6 +106,13 @@ impl Session<'_> {
         odd || is_back || others > SENTINEL_EVERY * self.baseline_trial().as_secs_f64()
     }
 
+    /// Whether a search of a given number of trials has repeated as many: equal candidates would
+    /// otherwise be measured again until the budget is spent.
+    fn has_repeated_enough(&self) -> bool {
+        let repeats = self.trials.iter().filter(|trial| trial.phase == Phase::Repeat).count();
+        repeats >= self.most_trials
+    }
+
     /// Whether the search has looked far enough since the last repetition.
     fn is_repeat_due(&self) -> bool {
         let searched = |t: &&Trial| matches!(t.phase, Phase::Search | Phase::Repeat);
@@ -123,15 +132,16 @@ impl Session<'_> {
             drift.score_s(trial).is_some_and(|score_s| score_s < PROMISING * best_s)
         };
         let mut void = self.trials.iter().filter(searched).filter(|trial| drift.is_void(trial));
-        if let Some(trial) = void.find(|trial| is_promising(trial) && !is_ranked(trial)) {
+        let is_wanted = |trial: &&Trial| {
+            is_promising(trial) && !is_ranked(trial) && !self.is_given_up(&trial.knobs)
+        };
+        if let Some(trial) = void.find(is_wanted) {
             return Some(trial.knobs.clone());
         }
         // What failed in a repetition is no contender, whatever its first time was.
+        let failures = blame::failures(&self.trials, &self.rig.baseline());
         let failed = |values: &Values| {
-            self.trials.iter().any(|trial| {
-                trial.knobs == *values
-                    && !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted)
-            })
+            failures.iter().any(|trial| trial.knobs == *values) || self.is_given_up(values)
         };
         let mut odds = odds::of_search(&self.trials, drift);
         odds.retain(|one| !failed(&one.knobs));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::blame;
 use crate::machine::{Likeness, Machine};
 use crate::profile::{Here, Profile};
 use crate::results::{Folder, Results};
@@ -52,12 +53,14 @@ impl Found {
                 let job = if same_job { 1.0 } else { OTHER_JOB };
                 let weight = job * alike(&results.machine, machine);
                 let cores = cores(machine) / cores(&results.machine);
-                let counts = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Search);
+                let counts = |t: &Trial| matches!(t.phase, Phase::Baseline | Phase::Search);
+                let silent = blame::silent(&results.trials, &results.space.given.baseline);
                 let trials = results
                     .trials
                     .iter()
-                    .filter(counts)
-                    .map(|trial| (&trial.knobs, Observation::of(nowhere(), trial, None)));
+                    .zip(silent)
+                    .filter(|(trial, silent)| counts(trial) && !silent)
+                    .map(|(trial, _)| (&trial.knobs, Observation::of(nowhere(), trial, None)));
                 Earlier::of(space, weight, cores, trials)
             }
             Self::Profile(profile) => {

@@ -1,7 +1,7 @@
 //! `wan22-worker bench`: times one model on demand, for `benches/models.py` to pair with Python.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write, stdin, stdout};
+use std::io::{BufRead, stdin};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -66,7 +66,5 @@ fn input(name: &str, shape: &[i64]) -> Result<Tensor> {
 }
 
 fn say(message: &Value) -> Result<()> {
-    let mut out = stdout().lock();
-    writeln!(out, "{message}")?;
-    Ok(out.flush()?)
+    wan22_tune::output::print_json(&format!("{message}\n"))
 }

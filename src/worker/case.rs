@@ -124,7 +124,8 @@ impl Case {
 
     fn config<T: DeserializeOwned>(&self) -> Result<T> {
         let value = if self.config.is_null() { json!({}) } else { self.config.clone() };
-        serde_json::from_value(value).with_context(|| format!("config of {:?}", self.model))
+        serde_path_to_error::deserialize(value)
+            .with_context(|| format!("config of {:?}", self.model))
     }
 }
 

@@ -7,9 +7,14 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
 use serde_json::json;
 use tch::{Kind, Tensor};
+use wan22_tune::input;
+use wan22_tune::output as terminal;
 
 use crate::case::Case;
 use crate::weights::Weights;
+
+/// A case has some lines.
+const LARGEST_CONFIG: u64 = 1 << 20;
 
 /// Run one model and compare its outputs with expected ones.
 ///
@@ -41,7 +46,7 @@ impl Check {
     /// # Errors
     /// Where a file can't be read, doesn't fit the configuration, or an output's shape differs.
     pub fn run(&self) -> Result<()> {
-        let text = std::fs::read_to_string(&self.config)
+        let text = input::text(&self.config, LARGEST_CONFIG)
             .with_context(|| format!("cannot read {}", self.config.display()))?;
         let case: Case = serde_json::from_str(&text)
             .with_context(|| format!("{} is not a check's configuration", self.config.display()))?;
@@ -89,12 +94,17 @@ const OUTPUTS: [&str; 3] = ["out.sample", "out.moments", "out.last_hidden_state"
 /// Says that `names` in `path` mean nothing here: spelt wrong, or somebody's notes.
 fn pass_over<'a>(path: &Path, names: impl Iterator<Item = &'a str>) {
     for name in names {
-        eprintln!("warning: {}: {name} means nothing here and is passed over", path.display());
+        terminal::say(&format!(
+            "warning: {}: {name} means nothing here and is passed over",
+            path.display()
+        ));
     }
 }
 
 impl Io {
     fn read(path: &Path) -> Result<Self> {
+        // libtorch would wait for a pipe.
+        input::open(path).with_context(|| format!("cannot read {}", path.display()))?;
         let tensors = Tensor::read_safetensors(path)
             .map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();
@@ -126,10 +136,9 @@ impl Io {
         let (shape, wanted) = (output.size(), expected.size());
         let fits = shape == wanted;
         let [max_abs, rel_l2] = if fits { distance(output, expected).map(Some) } else { [None; 2] };
-        println!(
-            "{}",
-            json!({"outputs": {name: {"max_abs": max_abs, "rel_l2": rel_l2, "shape": shape}}})
-        );
+        let found =
+            json!({"outputs": {name: {"max_abs": max_abs, "rel_l2": rel_l2, "shape": shape}}});
+        terminal::print_json(&format!("{found}\n"))?;
         ensure!(fits, "{name} is {shape:?}, expected {wanted:?}");
         ensure!(
             rel_l2.is_some_and(f64::is_finite),

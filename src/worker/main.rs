@@ -18,6 +18,7 @@ mod weights;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use wan22_tune::output;
 
 /// Runs what wan22-tune measures; started by it, with a job on standard input.
 #[derive(Debug, Parser)]
@@ -40,7 +41,7 @@ fn version() -> &'static str {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match output::parse::<Cli>().command {
         Some(Command::Check(check)) => check.run(),
         Some(Command::Bench(bench)) => bench.run(),
         None => return job::run(),
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -117,7 +117,8 @@ impl<'a> Trial<'a> {
         native::set_float32_matmul_precision(self.job.settings.numerics.matmul_precision);
         let kept = if distance(&first, &second)? <= NEUTRAL { first } else { Vec::new() };
         if kept.is_empty() {
-            eprintln!("the module's outputs differ from call to call: they are not compared");
+            let unsteady = "the module's outputs differ from call to call: they are not compared";
+            wan22_tune::output::say(unsteady);
         }
         write(&path, &kept)?;
         Ok(kept)

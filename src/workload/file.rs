@@ -8,6 +8,15 @@ use crate::architecture::{Architecture, Model};
 /// The version of the format.
 const SCHEMA: u32 = 1;
 
+/// Pixels of a side at the most: four times those of an 8K picture's rows.
+const LONGEST_SIDE: u32 = 32_768;
+
+/// Pictures of a clip at the most: an hour of them.
+const MOST_FRAMES: u32 = 86_401;
+
+/// Clips of a repetition at the most.
+const MOST_CLIPS: u32 = 65_536;
+
 /// The jobs that come with the program, by name.
 pub const BUILT_IN: [(&str, &str); 7] = [
     ("i2v", include_str!("../../search-spaces/workloads/i2v.toml")),
@@ -134,6 +143,28 @@ impl WorkloadFile {
     }
 }
 
+impl Sizes {
+    /// Refuses sizes that no model runs, whatever it is.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
+    pub fn check_largest(&self) -> Result<(), String> {
+        let all = [
+            ("clips", self.clips, MOST_CLIPS),
+            ("width", self.width, LONGEST_SIDE),
+            ("height", self.height, LONGEST_SIDE),
+            ("frames", self.frames, MOST_FRAMES),
+            ("window_width", self.window_width, LONGEST_SIDE),
+            ("window_height", self.window_height, LONGEST_SIDE),
+            ("window_frames", self.window_frames, MOST_FRAMES),
+        ];
+        match all.into_iter().find(|(_, size, most)| size > most) {
+            Some((key, size, most)) => Err(format!("{key} is {size}: give {most} at the most")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Workload {
     /// Refuses sizes that these models can't run.
     ///
@@ -141,6 +172,7 @@ impl Workload {
     /// The key, its value, and what it may be.
     pub fn check(&self, parts: &Architecture) -> Result<(), String> {
         let sizes = &self.sizes;
+        sizes.check_largest()?;
         let step = parts.pixel_step();
         let ratio = u32::try_from(parts.vae.ratio()).unwrap_or(u32::MAX);
         let sides = [
@@ -182,7 +214,7 @@ impl Workload {
         let (denoises, reads_text) = (self.has(Stage::Denoise), self.has(Stage::Text));
         let (blocks, text) = (parts.transformer.num_layers, parts.text_encoder.num_layers);
         let limits = [
-            ("clips", sizes.clips, true, 1..=u32::MAX),
+            ("clips", sizes.clips, true, 1..=MOST_CLIPS),
             ("layers", sizes.layers, denoises, 1..=most(blocks)),
             ("steps", sizes.steps, denoises, 1..=1000),
             ("text_layers", sizes.text_layers, reads_text, 0..=most(text)),
@@ -249,6 +281,10 @@ mod tests {
             ("layers = 1\n", "layers = 31\n", "size[0].layers is 31: give 1 to 30"),
             ("text_tokens = 16", "text_tokens = 17", "size[0].text_tokens is 17: give 1 to 16"),
             ("clips = 2", "clip = 2", "unknown field `clip`"),
+            ("clips = 2", "clips = 4000000000", "size[0].clips is 4000000000: give 65536 at"),
+            ("clips = 2", "clips = nan", "invalid type: floating point `NaN`, expected u32"),
+            ("frames = 1\n", "frames = 1000000001\n", "size[0].frames is 1000000001: give 86401"),
+            ("width = 128", "width = 1000000000", "size[0].width is 1000000000: give 32768"),
         ];
         for (right, wrong, says) in mistakes {
             assert!(text.contains(right), "{right}");

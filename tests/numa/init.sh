@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # A guest's first process: mounts the host's root read-only, runs the host's command in it, and
 # leaves its output and exit status in the folder that is shared both ways.
 /bin/busybox --install -s /bin

@@ -1,5 +1,6 @@
 //! The NUMA suite: on real Linux kernels with several nodes, whatever is offered does what it
 //! says. Each test boots a guest and goes on inside of it; `make numa-test` runs them.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
 mod cgroup;
 mod check;

@@ -1,6 +1,7 @@
 //! Stands in for wan22-worker in a guest: real pools, really touched memory, and no libtorch, which
 //! would take minutes under emulation. Before it reports what the product read back, it looks for
 //! itself, with readers of its own, where its threads and pages are.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
 use std::collections::BTreeMap;
 use std::fs;

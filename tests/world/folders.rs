@@ -135,9 +135,12 @@ impl MadeUp {
         }
         let cost = |trial: &&(Phase, BTreeMap<String, Value>)| self.cost(machine, &trial.1);
         let best = trials.iter().min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap().1.clone();
-        for _ in 0..4 {
-            trials.push((Phase::Confirmation, usual.clone()));
-            trials.push((Phase::Confirmation, best.clone()));
+        for round in 0..4 {
+            let mut turns = [usual.clone(), best.clone()];
+            if matches!(round, 1 | 2) {
+                turns.reverse();
+            }
+            trials.extend(turns.map(|knobs| (Phase::Confirmation, knobs)));
         }
         let mut text = Vec::new();
         let path = folder.journal();
@@ -184,6 +187,8 @@ fn tune() -> Tune {
         worker: None,
         own: None,
         resumed: Vec::new(),
+        ended: None,
+        trials: None,
         min_psnr_db: None,
         full: None,
         costs: BTreeMap::new(),
@@ -239,6 +244,7 @@ fn trial(
         setup_s: Some(1.0),
         overhead_s: 2.0,
         wall_s: 9.0,
+        spent_s: None,
         noise: Noise::default(),
         quality: None,
         peak: None,

@@ -28,7 +28,7 @@ pub struct World {
 }
 
 /// A command being put together.
-pub struct Tuner(Command);
+pub struct Tuner(pub Command);
 
 impl World {
     pub fn new() -> Self {

@@ -122,9 +122,8 @@ fn event(name: &str, mut value: Value) -> Value {
     event
 }
 
-/// A reader that has gone away ends the program quietly, as everywhere.
+/// Whatever goes wrong with stdout, the tune goes on.
 #[allow(clippy::needless_pass_by_value, reason = "it reads as a sentence")]
 fn emit(event: Value) {
-    // Whatever else goes wrong with stdout must not end a tune.
-    let _ = crate::cmd::print(&format!("{event}\n"));
+    let _ = crate::output::print_json(&format!("{event}\n"));
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use anyhow::Result;
 use console::{Term, colors_enabled_stderr, measure_text_width};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -15,6 +16,7 @@ use super::look::Look;
 use super::state::State;
 use crate::cmd::terminal::{fitted, tell};
 use crate::report::table::plain;
+use crate::threads;
 use crate::trial::Trial;
 use crate::tune::{Order, Watch};
 
@@ -30,7 +32,10 @@ pub struct Live {
 
 impl Live {
     /// Says what will be used, and starts to draw.
-    pub fn start(state: State) -> Self {
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn start(state: State) -> Result<Self> {
         // The machine and the budget are in the view.
         for note in opening(&state).iter().skip(1) {
             tell(&plain(note));
@@ -40,14 +45,14 @@ impl Live {
         let drawn = Arc::clone(&state);
         let view = View::new();
         let bar = view.bar.clone();
-        let ticker = std::thread::spawn(move || {
+        let ticker = threads::spawn(move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let state = locked(&drawn).clone();
                 view.draw(&state);
             }
             view.bar.finish_and_clear();
-        });
-        Self { state, bar, ticker: Some((stop, ticker)) }
+        })?;
+        Ok(Self { state, bar, ticker: Some((stop, ticker)) })
     }
 }
 

@@ -55,7 +55,10 @@ impl Progress {
             ViewArgs { json: true, .. } => Some(Box::new(Events::start(state, bench))),
             ViewArgs { quiet: true, .. } => None,
             _ if is_terminal && console::Term::stderr().features().is_attended() && !is_dumb() => {
-                Some(Box::new(Live::start(state)))
+                match Live::start(state.clone()) {
+                    Ok(live) => Some(Box::new(live)),
+                    Err(_) => Some(Box::new(Lines::start(state))),
+                }
             }
             _ => Some(Box::new(Lines::start(state))),
         };
@@ -73,7 +76,7 @@ impl Progress {
     /// A time in the journal that is none; stdout can't be written.
     pub fn conclude(&self, results: &Results, folder: &Folder) -> Result<()> {
         if self.view.json {
-            super::print(&events::finished(results, folder)?)
+            super::print_json(&events::finished(results, folder)?)
         } else {
             terminal::show(&report::summary(results, folder))
         }

@@ -10,7 +10,10 @@ use anyhow::{Context, Result};
 use super::output::Output;
 use super::run::Run;
 use super::{Failure, Runs};
-use crate::measure::process;
+use crate::measure::death;
+use crate::measure::process::{self, STOPPED};
+use crate::measure::pulse::Pulse;
+use crate::threads;
 use crate::trial::Outcome;
 
 impl Runs<'_> {
@@ -31,22 +34,35 @@ impl Runs<'_> {
         if let Some(mut stdin) = child.stdin.take() {
             let text = run.stdout.bytes().to_vec();
             // A check that reads none of it is none the worse.
-            std::thread::spawn(move || stdin.write_all(&text));
+            let _ = threads::spawn(move || stdin.write_all(&text));
         }
-        let said = child.stderr.take().map(|pipe| std::thread::spawn(move || Output::of(pipe)));
+        let pipe = child.stderr.take();
+        let said = pipe.and_then(|pipe| threads::spawn(move || Output::of(pipe)).ok());
         let (limit, _) = self.limit(started, begun);
-        while process::is_running(&child) && begun.elapsed() < limit && !(self.stop)() {
+        let (mut pulse, mut gap) = (Pulse::start(), None);
+        while gap.is_none()
+            && process::is_running(&child)
+            && begun.elapsed() < limit
+            && !(self.stop)()
+        {
             std::thread::sleep(std::time::Duration::from_millis(2));
+            gap = pulse.beat();
         }
         let is_late = process::is_running(&child);
         let status = process::end(&mut child)?;
         let said = said.and_then(|said| said.join().ok()).unwrap_or_default().last_words();
+        let interrupted = |why: &str| Some((Outcome::Interrupted, why.to_owned()));
+        if let Some(gap) = gap {
+            return Ok(interrupted(&gap));
+        }
         Ok(match status.code() {
-            _ if is_late && (self.stop)() => {
-                Some((Outcome::Interrupted, "the tuner was asked to stop".to_owned()))
-            }
+            _ if is_late && (self.stop)() => interrupted(STOPPED),
             _ if is_late => Some((Outcome::Timeout, "the check did not end".to_owned())),
+            _ if death::is_stop(status, self.stop) => interrupted(STOPPED),
             Some(0) => None,
+            _ if death::by_others(status).is_some() => {
+                interrupted(&format!("the check: {}", death::described(status, &said)))
+            }
             Some(code) => {
                 Some((Outcome::WrongOutput, format!("the check exited with {code}: {said}")))
             }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::held;
 use crate::launch::Effect;
 
 /// What one look saw.
@@ -20,8 +21,8 @@ impl Look {
     /// Looks at process `root` and its descendants; `None` while it is still `launcher`, or not all
     /// of its libraries are loaded.
     pub fn at(root: u32, launcher: &Path, with_memory: bool) -> Option<Self> {
-        let executable = fs::read_link(process(root).join("exe")).ok()?;
-        if executable == launcher {
+        let executable = held::identity(&process(root).join("exe"))?;
+        if Some(executable) == held::identity(&held::now(launcher)) {
             return None;
         }
         let mut look = Self { effect: Effect::of_process(root, with_memory)?, ..Self::default() };

@@ -99,13 +99,18 @@ impl Runs<'_> {
             Ok(value) => value,
             Err(problem) => return Ok(Err((Outcome::WrongOutput, problem))),
         };
+        let goal = self.command.goal;
+        if let Some(odd) = value.filter(|value| !goal.cost(*value).is_finite()) {
+            let why = format!("the metric is {odd}: as good as 0, of which nothing can be a share");
+            return Ok(Err((Outcome::WrongOutput, why)));
+        }
         if let Some(failure) = self.check(run, started)? {
             return Ok(Err(failure));
         }
         let look = run.look.as_ref();
         Ok(Ok(Sample {
             seconds: run.wall_s,
-            metric: value.map(|value| Metric { value, goal: self.command.goal }),
+            metric: value.map(|value| Metric { value, goal }),
             minor_faults: look.map_or(0, |look| look.minor_faults),
             run_queue_share: look.map_or(0.0, |look| look.waited_s / run.wall_s),
             ..Sample::default()

@@ -1,21 +1,23 @@
 //! One run of a command: started by `wan22-tune exec`, watched, and surely gone afterwards.
 
 use std::ffi::OsStr;
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::look::{self, Look};
 use super::output::Output;
 use super::{Failure, Runs};
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::{Roots, oom_kills};
-use crate::measure::process::{self, GRACE, Start, WATCH};
+use crate::measure::process::{self, GRACE, STOPPED, Start, WATCH};
+use crate::measure::pulse::Pulse;
+use crate::measure::{death, orphans};
 use crate::own::metric::Source;
+use crate::threads;
 use crate::trial::Outcome;
 
 /// The first look; each next one comes after twice the time.
@@ -55,17 +57,32 @@ impl Runs<'_> {
         let kills = oom_kills(&Roots::live());
         let launched = Instant::now();
         let mut child = start.spawn(self.command.words.iter().map(OsStr::new))?;
-        let printed = Printed::of(&mut child);
-        let exited = exit_of(&child);
-        let mut watch = Watch { runs: self, started, launched, look: None, peak_rss_bytes: None };
+        let followed = Printed::of(&mut child).and_then(|printed| Ok((printed, exit_of(&child)?)));
+        let (printed, exited) = match followed {
+            Ok(followed) => followed,
+            Err(error) => {
+                let _ = process::end(&mut child);
+                return Err(error);
+            }
+        };
+        let pulse = Pulse::start();
+        let mut watch =
+            Watch { runs: self, started, launched, pulse, look: None, peak_rss_bytes: None };
         let end = watch.follow(child.id(), &exited);
         let status = process::end(&mut child)?;
         let starved = process::starved(status, kills);
+        let end = end.and_then(|at| self.unless_stopped(status).map(|()| at));
         let Watch { look, peak_rss_bytes, .. } = watch;
         let (stdout, stderr) = printed.read();
         let wall_s = end.as_ref().map_or_else(|_| launched.elapsed(), |&at| at - launched);
         let wall_s = wall_s.as_secs_f64();
         Ok(Run { wall_s, look, peak_rss_bytes, stdout, stderr, status, starved, killed: end.err() })
+    }
+
+    /// Whoever stops the tuner may have ended the command first, well or not.
+    fn unless_stopped(&self, status: ExitStatus) -> Result<(), Failure> {
+        let is_stop = death::is_stop(status, self.stop);
+        if is_stop { Err((Outcome::Interrupted, STOPPED.to_owned())) } else { Ok(()) }
     }
 
     /// The longest that one run may take, and what to say when it took longer.
@@ -86,6 +103,7 @@ struct Watch<'a> {
     runs: &'a Runs<'a>,
     started: Instant,
     launched: Instant,
+    pulse: Pulse,
     look: Option<Look>,
     peak_rss_bytes: Option<u64>,
 }
@@ -97,13 +115,17 @@ impl Watch<'_> {
         let with_memory = self.runs.settings.memory.nodes().is_some();
         let mut next_look = FIRST_LOOK;
         loop {
-            match exited.recv_timeout(WATCH) {
+            let exit = exited.recv_timeout(WATCH);
+            if let Some(gap) = self.pulse.beat() {
+                return Err((Outcome::Interrupted, gap));
+            }
+            match exit {
                 Ok(at) => return Ok(at),
                 Err(RecvTimeoutError::Disconnected) => return Ok(Instant::now()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if (self.runs.stop)() {
-                return Err((Outcome::Interrupted, "the tuner was asked to stop".to_owned()));
+                return Err((Outcome::Interrupted, STOPPED.to_owned()));
             }
             let elapsed = self.launched.elapsed();
             if elapsed > limit {
@@ -113,6 +135,8 @@ impl Watch<'_> {
             if elapsed >= next_look {
                 self.look = Look::at(pid, self.runs.tuner, with_memory).or(self.look.take());
                 next_look = elapsed * 2;
+                orphans::reap(pid);
+                self.pulse.restart();
             }
         }
     }
@@ -131,33 +155,33 @@ impl Watch<'_> {
 
 /// The moment of the child's exit, from a thread that only waits for it: a poll would round every
 /// time up.
-fn exit_of(child: &Child) -> Receiver<Instant> {
+fn exit_of(child: &Child) -> Result<Receiver<Instant>> {
     let (exit, exited) = sync_channel(1);
     if let Some(pid) = Pid::from_raw(child.id() as i32) {
-        std::thread::spawn(move || {
+        threads::spawn(move || {
             // Leaves the status to whoever reaps the process.
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
             while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
             exit.send(Instant::now())
-        });
+        })?;
     }
-    exited
+    Ok(exited)
 }
 
 /// The command's two outputs, read by threads of their own so that none of them can block it.
 struct Printed([Receiver<Output>; 2]);
 
 impl Printed {
-    fn of(child: &mut Child) -> Self {
+    fn of(child: &mut Child) -> Result<Self> {
         let (out, stdout) = sync_channel(1);
         let (err, stderr) = sync_channel(1);
         if let Some(pipe) = child.stdout.take() {
-            std::thread::spawn(move || out.send(Output::of(pipe)));
+            threads::spawn(move || out.send(Output::of(pipe)))?;
         }
         if let Some(pipe) = child.stderr.take() {
-            std::thread::spawn(move || err.send(Output::of(pipe)));
+            threads::spawn(move || err.send(Output::of(pipe)))?;
         }
-        Self([stdout, stderr])
+        Ok(Self([stdout, stderr]))
     }
 
     /// Standard output and standard error.
@@ -177,22 +201,16 @@ impl Run {
             return Some((Outcome::OutOfMemory, starved.clone()));
         }
         let last_words = self.last_words();
-        if let Some(signal) = self.status.signal() {
-            let name = Signal::from_named_raw(signal).map(|signal| format!(" ({signal:?})"));
-            let name = name.unwrap_or_default();
-            return Some((
-                Outcome::Crashed,
-                format!("killed by signal {signal}{name}: {last_words}"),
-            ));
-        }
+        let is_exec = last_words.starts_with(EXEC_SAYS);
         match self.status.code() {
             Some(0) => None,
-            Some(EXIT_NOT_APPLIED) if last_words.starts_with(EXEC_SAYS) => {
-                Some((Outcome::Misapplied, last_words))
-            }
-            code => {
-                let code = code.unwrap_or_default();
-                Some((Outcome::Crashed, format!("exit status {code}: {last_words}")))
+            Some(EXIT_NOT_APPLIED) if is_exec => Some((Outcome::Misapplied, last_words)),
+            _ => {
+                let outcome = match death::by_others(self.status) {
+                    Some(_) => Outcome::Interrupted,
+                    None => Outcome::Crashed,
+                };
+                Some((outcome, death::described(self.status, &last_words)))
             }
         }
     }

@@ -1,15 +1,20 @@
 //! Pictures for those who give none: as hard to decode and resize as photographs.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use rustix::process::geteuid;
+use sha2::{Digest, Sha256};
+
+use crate::{durable, input};
 
 /// In every file name: raise it when the pictures change, and old files are left alone.
 const VERSION: u32 = 1;
@@ -21,6 +26,9 @@ const JPEG_QUALITY: u8 = 90;
 const SIZES: [(u32, u32); 5] =
     [(1600, 1200), (1080, 1440), (2048, 1365), (1024, 1024), (1920, 1080)];
 
+/// Several times what one of the pictures has.
+const LARGEST: u64 = 16 << 20;
+
 /// Detail of ever finer grain: points across the picture, and how far each moves its colour at
 /// most. The proportion is about the 1/f of natural pictures.
 const DETAIL: [(u32, i32); 6] = [(4, 128), (12, 60), (36, 40), (108, 30), (324, 24), (800, 20)];
@@ -28,7 +36,8 @@ const DETAIL: [(u32, i32); 6] = [(4, 128), (12, 60), (36, 40), (108, 30), (324, 
 /// Makes sure that `folder` holds the first `count` pictures of the set, and names them.
 ///
 /// Each picture depends on nothing but its number, and appears under its name only when it is
-/// whole: several processes may do this at once.
+/// whole and on the disk: several processes may do this at once. One that is not what its digest
+/// beside it says is made again.
 ///
 /// # Errors
 /// The folder can't be made or written.
@@ -37,22 +46,43 @@ pub fn photographs(folder: &Path, count: usize) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::with_capacity(count);
     for number in 0..count {
         let path = folder.join(format!("photograph-v{VERSION}-{number:03}.jpg"));
-        if !path.exists() {
-            write(folder, &path, number).with_context(|| format!("{}", path.display()))?;
+        if !is_as_made(&path) {
+            write(&path, number).with_context(|| format!("{}", path.display()))?;
         }
         paths.push(path);
     }
     Ok(paths)
 }
 
-fn write(folder: &Path, path: &Path, number: usize) -> Result<()> {
+/// Whether a picture is there, this user's, and as it was written.
+fn is_as_made(path: &Path) -> bool {
+    let content = || {
+        ensure!(fs::symlink_metadata(path)?.is_file(), "a link is somebody's");
+        ensure!(fs::metadata(path)?.uid() == geteuid().as_raw(), "another user's");
+        input::bytes(path, LARGEST)
+    };
+    let noted = input::text(&digest_file(path), LARGEST);
+    matches!((content(), noted), (Ok(content), Ok(noted)) if noted == digest(path, &content))
+}
+
+fn write(path: &Path, number: usize) -> Result<()> {
     let (width, height) = SIZES[number % SIZES.len()];
     let pixels = paint(width, height, number as u64)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    let encoder = JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY);
+    let mut content = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut content, JPEG_QUALITY);
     encoder.write_image(&pixels, width, height, ExtendedColorType::Rgb8)?;
-    file.persist(path)?;
-    Ok(())
+    durable::replace(path, &content)?;
+    durable::replace(&digest_file(path), digest(path, &content).as_bytes())
+}
+
+fn digest_file(path: &Path) -> PathBuf {
+    path.with_extension("jpg.sha256")
+}
+
+/// As `sha256sum --check` reads it.
+fn digest(path: &Path, content: &[u8]) -> String {
+    let name = path.file_name().unwrap_or_default().display();
+    format!("{:x}  {name}\n", Sha256::digest(content))
 }
 
 /// RGB pixels: smooth patches of colour, and on them texture, strong in the dark and faint in
@@ -105,7 +135,37 @@ mod tests {
             assert_eq!(fs::read(path).unwrap(), fs::read(copy).unwrap());
         }
         assert_ne!(fs::read(&both[0]).unwrap(), fs::read(&both[1]).unwrap());
-        assert_eq!(fs::read_dir(one.path()).unwrap().count(), 2, "no temporary file is left");
+        assert_eq!(fs::read_dir(one.path()).unwrap().count(), 4, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_broken_picture_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = photographs(folder.path(), 1).unwrap().remove(0);
+        let whole = fs::read(&path).unwrap();
+        let mut torn = whole.clone();
+        torn[9999..].fill(0);
+        let elsewhere = folder.path().join("elsewhere");
+        fs::write(&elsewhere, &torn).unwrap();
+        let breaks: [&dyn Fn(); 4] = [
+            &|| fs::write(&path, "").unwrap(),
+            &|| fs::write(&path, &torn).unwrap(),
+            &|| fs::remove_file(digest_file(&path)).unwrap(),
+            &|| {
+                fs::remove_file(&path).unwrap();
+                std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+            },
+        ];
+        for spoil in breaks {
+            spoil();
+            assert_eq!(photographs(folder.path(), 1).unwrap().first(), Some(&path));
+            assert!(
+                fs::read(&path).unwrap() == whole && path.symlink_metadata().unwrap().is_file()
+            );
+        }
+        assert_eq!(fs::read(&elsewhere).unwrap(), torn, "what the link led to is left alone");
+        let noted = fs::read_to_string(digest_file(&path)).unwrap();
+        assert!(noted.ends_with("  photograph-v1-000.jpg\n") && noted.len() == 88, "{noted}");
     }
 
     #[test]

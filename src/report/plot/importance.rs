@@ -4,7 +4,7 @@ use anyhow::Result;
 use plotters::prelude::*;
 
 use super::canvas::{Anchor, Canvas, Mark, TEXT};
-use super::{Legend, Plot, palette};
+use super::{Legend, MODELLED, Plot, palette, spread};
 use crate::report::number::percent;
 use crate::results::Results;
 use crate::search::Observation;
@@ -25,7 +25,7 @@ impl Shares {
         };
         let observations: Vec<Observation> =
             results.trials.iter().filter_map(observation).collect();
-        let mut found = importance(space, &observations);
+        let mut found = importance(space, &spread(&observations, MODELLED));
         found.retain(|one| one.curve.iter().filter(|response| response.observed > 0).count() > 1);
         (!found.is_empty()).then_some(Self(found))
     }

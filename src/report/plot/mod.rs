@@ -159,6 +159,15 @@ fn full_height(plot: &impl Plot, width: f64, titled: bool) -> Result<f64> {
     Ok(SCRAP - rest.height() + plot.height(width))
 }
 
+/// The most trials that models for a plot are fitted to: more take longer and say no more.
+pub(crate) const MODELLED: usize = 500;
+
+/// At most `most` of `all`, evenly spread, the first included.
+pub(crate) fn spread<T: Clone>(all: &[T], most: usize) -> Vec<T> {
+    let count = all.len().min(most);
+    (0..count).map(|i| all[i * all.len() / count].clone()).collect()
+}
+
 /// The scores that an axis shows: a trial far slower than the baseline is marked at the axis's
 /// end instead, so that the differences that matter can be seen.
 pub(crate) fn shown_scores(scores: &[f64], baseline_s: Option<f64>, goal: Goal) -> (f64, f64) {

@@ -120,7 +120,8 @@ fn kind(results: &Results, trial: &Trial, seen: bool) -> Kind {
 #[derive(Default)]
 pub(crate) struct BestSoFar<'a> {
     scores: BTreeMap<&'a BTreeMap<String, Value>, Vec<f64>>,
-    medians: BTreeMap<&'a BTreeMap<String, Value>, f64>,
+    /// By the bits of what is above zero, which are in its order; with how many have it.
+    medians: BTreeMap<u64, usize>,
     /// When the best changed, and to which cost.
     pub changes: Vec<(f64, f64)>,
 }
@@ -132,11 +133,17 @@ impl<'a> BestSoFar<'a> {
             return;
         };
         let scores = self.scores.entry(&trial.knobs).or_default();
+        if let Some(before) = stats::median(scores).map(f64::to_bits) {
+            match self.medians.get_mut(&before) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(self.medians.remove(&before)),
+            }
+        }
         scores.push(score);
         if let Some(median) = stats::median(scores) {
-            self.medians.insert(&trial.knobs, median);
+            *self.medians.entry(median.to_bits()).or_default() += 1;
         }
-        let best = self.medians.values().copied().reduce(f64::min);
+        let best = self.medians.keys().next().map(|bits| f64::from_bits(*bits));
         if let Some(best) = best
             && self.changes.last().is_none_or(|&(_, last)| last != best)
         {
@@ -183,7 +190,8 @@ impl Plot for Progress {
         if self.points.iter().any(|point| point.score_s.is_none()) {
             legend.push((Mark::Cross, palette::FAILED, "failed"));
         }
-        if self.points.iter().any(|point| point.score_s.is_some_and(|s| s > self.shown().1)) {
+        let top = self.shown().1;
+        if self.points.iter().any(|point| point.score_s.is_some_and(|score| score > top)) {
             let words = match self.yardstick {
                 Yardstick::Metric(_) => "worse than the scale",
                 _ => "slower than the scale",

@@ -5,10 +5,11 @@ use plotters::prelude::*;
 
 use super::canvas::{Anchor, Canvas, Mark, TEXT};
 use super::frame::Frame;
-use super::{Legend, Plot, palette};
+use super::{Legend, MODELLED, Plot, palette, spread};
 use crate::report::number::percent;
 use crate::results::Results;
-use crate::search::scaling::{Scaling, StageLaw};
+use crate::search::scaling::{Scaling, StageLaw, Timed};
+use crate::trial::Trial;
 
 /// One panel a stage.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +18,10 @@ pub struct Laws(pub Scaling);
 impl Laws {
     /// The laws of a tune's stages; `None` where no stage was measured on three numbers of threads.
     pub fn of(results: &Results) -> Option<Self> {
-        Scaling::of_trials(&results.trials).map(Self)
+        let trials: Vec<&Trial> = results.trials.iter().collect();
+        let timed: Vec<Timed> =
+            spread(&trials, MODELLED).into_iter().filter_map(Timed::of).collect();
+        Scaling::of(&timed).map(Self)
     }
 
     /// How well the laws foretell the whole, in a sentence.

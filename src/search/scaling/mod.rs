@@ -101,11 +101,6 @@ impl Scaling {
         Some(scaling)
     }
 
-    /// As [`Scaling::of`], of a journal's trials.
-    pub fn of_trials(trials: &[Trial]) -> Option<Self> {
-        Self::of(&trials.iter().filter_map(Timed::of).collect::<Vec<_>>())
-    }
-
     /// Whether the laws foretell well enough to be believed.
     pub fn holds(&self) -> bool {
         self.explained >= GOOD

@@ -1,8 +1,8 @@
 //! Where a model's weights come from: seeded random numbers, or the user's safetensors files.
 //!
 //! A model asks a [`Scope`] for each tensor by the reference's own name and shape, builds itself
-//! whatever it gets, and then calls [`Weights::finish`], which names everything that was missing,
-//! misshapen or surplus in one error.
+//! whatever it gets, and then calls [`Weights::finish`], which counts what was missing,
+//! misshapen or surplus in one line.
 //!
 //! Every element is written by the thread that builds the model, into freshly allocated memory:
 //! pages lie where that thread's memory policy puts them, and never where a mapped file does.
@@ -13,13 +13,14 @@ mod pages;
 mod random;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
+use wan22_tune::architecture::Tensors;
+use wan22_tune::checkpoint::Misfit;
 
 use files::Files;
 use fresh::{Form, addresses};
@@ -43,9 +44,8 @@ enum Source {
 
 #[derive(Default)]
 struct Account {
-    asked: BTreeSet<String>,
-    missing: Vec<String>,
-    misshapen: Vec<String>,
+    asked: Tensors,
+    misfit: Misfit,
     places: Vec<Range<usize>>,
 }
 
@@ -97,13 +97,13 @@ impl Weights {
     /// Whether a tensor of this full name exists; random weights have every name.
     pub fn has(&self, name: &str) -> bool {
         match &self.source {
-            Source::Files(files) => files.shape(name).is_some(),
+            Source::Files(files) => files.has(name),
             Source::Random(_) | Source::Names => true,
         }
     }
 
-    /// The full names asked for so far.
-    pub fn asked(&self) -> BTreeSet<String> {
+    /// The full names asked for so far, with their shapes.
+    pub fn asked(&self) -> Tensors {
         self.account.borrow().asked.clone()
     }
 
@@ -118,68 +118,43 @@ impl Weights {
     /// (deeper layers, a VAE's other half): they may be there or not.
     ///
     /// # Errors
-    /// Lists every missing, misshapen and surplus tensor by name.
+    /// Counts missing, misshapen and surplus tensors and names the first of them, in one line.
     pub fn finish(&self, is_spare: impl Fn(&str) -> bool) -> Result<()> {
         let Source::Files(files) = &self.source else {
             return Ok(());
         };
-        let account = self.account.borrow();
-        let known = |name: &String| account.asked.contains(name) || is_spare(name);
-        let surplus: Vec<String> = files.names().filter(|name| !known(name)).cloned().collect();
-        let mut report = String::new();
-        list(&mut report, "missing", &account.missing);
-        list(&mut report, "misshapen", &account.misshapen);
-        list(&mut report, "surplus", &surplus);
-        if report.is_empty() {
+        let mut account = self.account.borrow_mut();
+        let Account { asked, misfit, .. } = &mut *account;
+        let is_known = |name: &&String| asked.contains_key(*name) || is_spare(name);
+        files.names().filter(|name| !is_known(name)).for_each(|name| misfit.surplus(name));
+        if misfit.is_empty() {
             return Ok(());
         }
-        bail!(
-            "the weights in {} don't fit the configuration:{report}\n\
-             Check that the configuration is the one these weights were saved with.",
-            files.path().display()
-        )
+        bail!("the weights in {} don't fit the configuration: {misfit}", files.path().display())
     }
 
     fn tensor(&self, name: String, form: Form<'_>, init: Init) -> Tensor {
         let Form { shape, kind, .. } = form;
-        let tensor = match &self.source {
-            Source::Random(block) => Ok(block.tensor(&name, form, init)),
-            Source::Files(files) => files.tensor(&name, form),
-            Source::Names => Err(files::Unfit::Unwanted),
-        };
         let mut account = self.account.borrow_mut();
-        account.places.extend(tensor.as_ref().ok().and_then(place));
-        let tensor = tensor.unwrap_or_else(|unfit| {
-            match unfit {
-                files::Unfit::Missing => account.missing.push(format!("{name} {shape:?}")),
-                files::Unfit::Misshapen(found) => {
-                    account.misshapen.push(format!("{name} is {found}, should be {shape:?}"));
-                }
-                files::Unfit::Unwanted => {}
-            }
-            // A stand-in without memory, so that building goes on and finds the next fault.
+        let tensor = match &self.source {
+            Source::Random(block) => Some(block.tensor(&name, form, init)),
+            Source::Files(files) => files.tensor(&name, form, &mut account.misfit),
+            Source::Names => None,
+        };
+        account.places.extend(tensor.as_ref().and_then(place));
+        account.asked.insert(name, shape.to_vec());
+        // A stand-in without memory, so that building goes on and finds the next fault.
+        tensor.unwrap_or_else(|| {
             Tensor::zeros([1], (kind, Device::Cpu))
                 .expand(vec![1; shape.len()], false)
                 .expand(shape, false)
-        });
-        account.asked.insert(name);
-        tensor
+        })
     }
 }
 
 /// Where a tensor lies, if it is large.
 fn place(tensor: &Tensor) -> Option<Range<usize>> {
     Some(addresses(tensor)).filter(|addresses| addresses.len() >= LARGE)
-}
-
-fn list(report: &mut String, what: &str, names: &[String]) {
-    if names.is_empty() {
-        return;
-    }
-    let _ = write!(report, "\n{what} ({}):", names.len());
-    for name in names {
-        let _ = write!(report, "\n  {name}");
-    }
 }
 
 /// A place in a model's tree of names, with the kind and device its tensors get.
@@ -234,5 +209,50 @@ impl Scope<'_> {
         let init = if is_faint { Init::FaintKernel } else { init };
         let form = Form { shape, strides, kind: self.kind };
         self.weights.tensor(name, form, init).to_device(self.device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::text_encoder::TextEncoder;
+    use crate::models::transformer::Transformer;
+    use crate::models::vae::{Decoder, Encoder, VaeOptions};
+    use wan22_tune::architecture::{TextEncoderConfig, TransformerConfig, VaeConfig};
+
+    const PLACE: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+    /// Without memory for the tensors: true sizes cost nothing.
+    fn asked(build: impl Fn(&Weights) -> Result<()>) -> Tensors {
+        let names = Weights::names();
+        build(&names).unwrap();
+        names.asked()
+    }
+
+    /// What the tuner looks for in a folder is what the models are built from.
+    #[test]
+    fn models_ask_for_the_tensors_of_their_configuration() {
+        let (kind, device) = PLACE;
+        for config in [TransformerConfig::ti2v_5b(), TransformerConfig::i2v_a14b()] {
+            let built =
+                |names: &Weights| Transformer::new(names, &config, 2, kind, device).map(drop);
+            assert_eq!(asked(built), config.tensors(2));
+        }
+        let gated = TextEncoderConfig::umt5_xxl();
+        let plain = TextEncoderConfig { feed_forward_proj: "relu".to_owned(), ..gated.clone() };
+        for config in [gated, plain] {
+            let built =
+                |names: &Weights| TextEncoder::new(names, &config, 2, kind, device).map(drop);
+            assert_eq!(asked(built), config.tensors(2, "shared.weight"));
+        }
+        let options = VaeOptions::default();
+        for config in [VaeConfig::wan21(), VaeConfig::wan22()] {
+            let built =
+                |names: &Weights| Encoder::new(names, &config, options, kind, device).map(drop);
+            assert_eq!(asked(built), config.encoder_tensors());
+            let built =
+                |names: &Weights| Decoder::new(names, &config, options, kind, device).map(drop);
+            assert_eq!(asked(built), config.decoder_tensors());
+        }
     }
 }

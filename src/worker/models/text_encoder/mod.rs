@@ -72,7 +72,7 @@ impl TextEncoder {
         }
         let deeper = whole.asked();
         let is_embedding = |name: &str| EMBEDDING.iter().any(|e| name == format!("{e}.weight"));
-        weights.finish(|name| deeper.contains(name) || is_embedding(name))?;
+        weights.finish(|name| deeper.contains_key(name) || is_embedding(name))?;
         Ok(model)
     }
 

@@ -1,0 +1,89 @@
+//! A simulated command of one's own: three runs a trial, each with its noise.
+
+use std::cell::RefCell;
+
+use anyhow::Result;
+use wan22_tune::measure::Repetitions;
+use wan22_tune::space::{Value, Values};
+use wan22_tune::trial::{Outcome, Sample, Trial};
+use wan22_tune::tune::{Order, Rig};
+use wan22_tune::workload::Workload;
+
+use crate::kind::Noise;
+use crate::session::{clock_s, named, set_clock_s, space};
+
+/// Seconds of a run of the baseline, without noise.
+const RUN_S: f64 = 0.4;
+
+/// Seconds that a trial takes beside its runs.
+const OVERHEAD_S: f64 = 0.005;
+
+/// Runs of a trial.
+pub const RUNS: Repetitions = Repetitions::exactly(3);
+
+/// A command that takes less by `gain` where it has one thread.
+pub struct Command {
+    gain: f64,
+    noise: RefCell<Noise>,
+    known: Vec<Values>,
+    baseline: Values,
+}
+
+impl Command {
+    /// With this gain and this noise.
+    pub fn new(gain: f64, noise: Noise) -> Result<Self> {
+        let space = space()?;
+        let known = space.candidates().map(|candidate| named(&space, &candidate)).collect();
+        let baseline = named(&space, &space.baseline());
+        Ok(Self { gain, noise: RefCell::new(noise), known, baseline })
+    }
+
+    /// The share of the baseline's cost that these knobs truly save.
+    pub fn saving(&self, values: &Values) -> f64 {
+        let is_fast = values.get("intra_op_threads") == Some(&Value::Number(1));
+        if is_fast { self.gain } else { 0.0 }
+    }
+}
+
+impl Rig for Command {
+    fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
+        let started_s = clock_s();
+        let limit_s = order.time().as_secs_f64();
+        let mut wall_s = OVERHEAD_S;
+        let mut samples = Vec::new();
+        while samples.len() < RUNS.most as usize {
+            let factor = self.noise.borrow_mut().next(started_s + wall_s);
+            let seconds = RUN_S * factor * (1.0 - self.saving(order.values));
+            wall_s += seconds;
+            samples.push(Sample { seconds, ..Sample::default() });
+        }
+        let outcome = match wall_s > limit_s {
+            false => Outcome::Ok,
+            true if order.ends_with_the_budget() => Outcome::Interrupted,
+            true => Outcome::Timeout,
+        };
+        wall_s = wall_s.min(limit_s);
+        set_clock_s(started_s + wall_s);
+        let started = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(started_s);
+        Ok(Trial {
+            number,
+            started: started.to_string(),
+            phase: order.phase,
+            pair: order.pair,
+            knobs: order.values.clone(),
+            outcome,
+            samples,
+            wall_s,
+            overhead_s: OVERHEAD_S,
+            ..Trial::default()
+        })
+    }
+
+    fn identity(&self, _: &Workload, values: &Values) -> Option<u64> {
+        self.known.iter().position(|known| known == values).map(|place| place as u64)
+    }
+
+    fn baseline(&self) -> Values {
+        self.baseline.clone()
+    }
+}

@@ -1,0 +1,156 @@
+//! Whole tunes by the tuner's own session, on a clock of their own.
+
+use std::cell::Cell;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use wan22_tune::budget::Budget;
+use wan22_tune::durable::Disk;
+use wan22_tune::journal::Journal;
+use wan22_tune::machine::Machine;
+use wan22_tune::measure::Repetitions;
+use wan22_tune::measure::process::Programs;
+use wan22_tune::results::Folder;
+use wan22_tune::search::{Plan, StrategyName};
+use wan22_tune::settings::{Baseline, Preset};
+use wan22_tune::space::{Space, SpaceFile, Values};
+use wan22_tune::trial::Trial;
+use wan22_tune::tune::{Bench, Order, Rig, Session, Watch};
+use wan22_tune::workload::{BUILT_IN, WorkloadFile};
+
+/// Twenty-four candidates.
+const SPACE: &str = r#"
+schema = 1
+name = "simulated"
+why = "twenty-four candidates whose times are known"
+baseline = { intra_op_threads = 4, allocator = "glibc" }
+[knob]
+intra_op_threads = { why = "", values = [1, 2, 3, 4, 6, 8] }
+allocator = { why = "", values = ["glibc", "jemalloc", "tcmalloc", "mimalloc"] }
+"#;
+
+/// The space of all simulated tunes.
+pub fn space() -> Result<Space> {
+    Ok(Space::reopen(&SpaceFile::parse(SPACE).map_err(anyhow::Error::msg)?)?)
+}
+
+/// A candidate's knobs by name.
+pub fn named(space: &Space, candidate: &wan22_tune::space::Candidate) -> Values {
+    space.named(candidate).map(|(name, value)| (name.to_owned(), Value::clone(value))).collect()
+}
+
+thread_local! {
+    /// Simulated seconds on this thread.
+    static CLOCK: Cell<f64> = const { Cell::new(0.0) };
+}
+
+/// The time on it.
+fn now() -> Duration {
+    Duration::from_secs_f64(CLOCK.get())
+}
+
+/// Seconds since the tune on this thread began.
+pub fn clock_s() -> f64 {
+    CLOCK.get()
+}
+
+/// Lets time pass.
+pub fn set_clock_s(now_s: f64) {
+    CLOCK.set(now_s);
+}
+
+/// Runs all tunes, on as many threads as there are CPUs; each has a clock of its own.
+pub fn all<T: Send>(runs: u64, one: impl Fn(u64) -> Result<T> + Sync) -> Result<Vec<T>> {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut ends = Vec::new();
+        loop {
+            let run = next.fetch_add(1, Ordering::Relaxed);
+            if run >= runs {
+                return Ok(ends);
+            }
+            ends.push(one(run)?);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut ends = Vec::new();
+        for thread in threads {
+            let more: Result<Vec<T>> = thread.join().expect("no tune panics");
+            ends.extend(more?);
+        }
+        Ok(ends)
+    })
+}
+
+/// Nobody watches.
+struct Blind;
+
+impl Watch for Blind {
+    fn started(&self, _: &Order<'_>) {}
+    fn finished(&self, _: &[Trial]) {}
+    fn noted(&self, _: &str) {}
+}
+
+/// A disk that may forget: nothing here has to survive.
+#[derive(Debug)]
+struct Careless;
+
+impl Disk for Careless {
+    fn sync(&self, _: &std::fs::File) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One tune on `rig`, from the start of the clock; its trials.
+pub fn compete(
+    rig: &dyn Rig,
+    repetitions: Repetitions,
+    total: Duration,
+    (strategy, seed): (StrategyName, u64),
+) -> Result<Vec<Trial>> {
+    set_clock_s(0.0);
+    let scratch = tempfile::tempdir_in(shared_memory())?;
+    let folder = Folder::new(scratch.path());
+    let bench = bench(scratch.path(), repetitions, seed)?;
+    let baseline: Values = rig.baseline();
+    let journal = Journal::create(&folder.journal(), baseline.keys(), repetitions.most as usize)?;
+    let journal = journal.on(Box::new(Careless));
+    let budget = Budget::on(now, total);
+    let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.rung(0);
+    let mut session = Session::new(&bench, &Blind, budget, &folder, journal).on(rig);
+    let plan = Plan { strategy, seed, ..Plan::default() };
+    session.compete(&space()?, &workload, plan)?;
+    Ok(session.trials().to_vec())
+}
+
+fn shared_memory() -> PathBuf {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() { shared.to_owned() } else { env::temp_dir() }
+}
+
+/// What a session wants to know of a bench, with programs that are never started.
+fn bench(scratch: &Path, repetitions: Repetitions, seed: u64) -> Result<Bench> {
+    let machine = Machine::from_synthetic("package:1 l3:1 core:8 pu:1")?;
+    let file = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?;
+    Ok(Bench {
+        baseline: Baseline::fit(Preset::Generic, &machine),
+        machine,
+        programs: Programs { tuner: PathBuf::new(), worker: PathBuf::new() },
+        parts: file.rung(0).model.architecture(),
+        weights: None,
+        memory_bytes: u64::MAX,
+        min_psnr_db: Some(0.0),
+        images: Vec::new(),
+        scratch: scratch.to_owned(),
+        seed,
+        repetitions,
+        stop: Arc::default(),
+        own: None,
+    })
+}

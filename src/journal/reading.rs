@@ -1,0 +1,183 @@
+//! Reading: the rows of a journal that hold, and what is known of those that don't.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail, ensure};
+use csv::StringRecord;
+
+use super::{EVIDENCE, IDENTITY, RESULT, Row, checksum, loss, trial};
+use crate::trial::Trial;
+
+/// What a journal says.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// The trials of the rows that hold, by number.
+    pub trials: Vec<Trial>,
+    /// What could not be used or is missing: the line or the number, and why.
+    pub notes: Vec<String>,
+    /// Whether its rows have checksums.
+    pub is_checked: bool,
+    /// Rows after the last one that holds: trials that were made, of which nothing is known.
+    pub lost_at_end: u64,
+    /// The header.
+    pub(crate) columns: Vec<String>,
+    /// The cells of each trial.
+    pub(crate) records: Vec<StringRecord>,
+}
+
+/// A line and what became of it.
+struct Line {
+    number: usize,
+    row: Result<(StringRecord, Trial), String>,
+}
+
+impl Reading {
+    /// Reads every row that holds. Each stands on a line of its own, so that a damaged one takes
+    /// no other along.
+    ///
+    /// # Errors
+    /// The file is no journal: its header is missing or lacks a column, or no row in it holds.
+    pub fn of(bytes: &[u8]) -> Result<Self> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let mut lines = lines(bytes);
+        let Some((_, header, is_whole)) = lines.next() else { return Ok(Self::default()) };
+        if !is_whole {
+            let notes = vec!["line 1: cut off within the header".to_owned()];
+            return Ok(Self { notes, ..Self::default() });
+        }
+        let columns = columns(header)?;
+        // The last of two columns of one name counts.
+        let places: BTreeMap<&str, usize> =
+            columns.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+        let read = |(number, line, is_whole)| {
+            let row = row(line, is_whole, &places, columns.len());
+            Line { number, row }
+        };
+        let lines: Vec<Line> = lines.map(read).collect();
+        let is_checked = places.contains_key(checksum::COLUMN);
+        let reading = Self { is_checked, columns: columns.clone(), ..Self::default() };
+        reading.with(lines)
+    }
+
+    /// Sorts the lines into trials and notes.
+    fn with(mut self, lines: Vec<Line>) -> Result<Self> {
+        let mut held: BTreeMap<u64, (usize, StringRecord, Trial)> = BTreeMap::new();
+        let mut ambiguous = Vec::new();
+        let made = lines.len();
+        for Line { number, row } in lines {
+            match row {
+                Err(why) => {
+                    self.lost_at_end += u64::from(why != CUT_OFF);
+                    self.notes.push(format!("line {number}: {why}; passed over"));
+                }
+                Ok((record, trial)) => {
+                    self.lost_at_end = 0;
+                    let earlier = held.get(&trial.number).map(|(line, _, other)| (*line, other));
+                    match earlier {
+                        None => {
+                            held.insert(trial.number, (number, record, trial));
+                        }
+                        Some((line, same)) if *same == trial => self.notes.push(format!(
+                            "line {number}: trial {} again, as on line {line}; counted once",
+                            trial.number
+                        )),
+                        Some((line, _)) => {
+                            self.notes.push(format!(
+                                "line {number}: trial {} again, but not as on line {line}; neither \
+                                 counts",
+                                trial.number
+                            ));
+                            ambiguous.push(trial.number);
+                        }
+                    }
+                }
+            }
+        }
+        held.retain(|number, _| !ambiguous.contains(number));
+        if held.is_empty() && made > 0 && self.lost_at_end > 0 {
+            bail!("none of its rows can be used: {}", self.notes[0]);
+        }
+        (self.records, self.trials) =
+            held.into_values().map(|(_, record, trial)| (record, trial)).unzip();
+        loss::note(&mut self);
+        Ok(self)
+    }
+
+    /// The number for the next trial: above that of every row, damaged ones included.
+    pub fn next_number(&self) -> u64 {
+        let last = self.trials.last().map_or(0, |trial| trial.number);
+        last.saturating_add(self.lost_at_end).saturating_add(1)
+    }
+}
+
+/// What is said of a last line without its end.
+const CUT_OFF: &str = "cut off before its end";
+
+/// The lines that are not empty, from 1, without their ends; and whether each had one.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8], bool)> {
+    let lines = bytes.split_inclusive(|&byte| byte == b'\n').enumerate();
+    let plain = lines.map(|(place, line)| {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        (place + 1, text.strip_suffix(b"\r").unwrap_or(text), text.len() < line.len())
+    });
+    plain.filter(|(_, line, _)| !line.is_empty())
+}
+
+/// The cells of one line; `None` where it is not one record.
+fn cells(line: &[u8]) -> Option<StringRecord> {
+    let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
+    let mut records = reader.into_records();
+    let record = records.next()?.ok()?;
+    records.next().is_none().then_some(record)
+}
+
+fn columns(header: &[u8]) -> Result<Vec<String>> {
+    let Some(record) = cells(header) else { bail!("line 1: not a header of text") };
+    let columns: Vec<String> = record.iter().map(str::to_owned).collect();
+    for &column in IDENTITY.iter().chain(&RESULT).chain(&EVIDENCE) {
+        let is_there = columns.iter().any(|name| name == column);
+        ensure!(is_there, "the column `{column}` is missing{}", separated(header));
+    }
+    Ok(columns)
+}
+
+/// What to say of a header whose cells are separated by something else than commas.
+pub(crate) fn separated(header: &[u8]) -> String {
+    let count = |separator: u8| header.iter().filter(|&&byte| byte == separator).count();
+    let other = [(b';', "semicolons"), (b'\t', "tabs")];
+    let found = other.into_iter().find(|(byte, _)| count(*byte) > count(b','));
+    found.map_or(String::new(), |(_, word)| {
+        format!(": its cells are separated by {word}; save it with commas")
+    })
+}
+
+/// What one line says, or why it says nothing.
+fn row(
+    line: &[u8],
+    is_whole: bool,
+    places: &BTreeMap<&str, usize>,
+    width: usize,
+) -> Result<(StringRecord, Trial), String> {
+    let sum = places.get(checksum::COLUMN);
+    // Only a checksum tells that nothing but the line's end is missing.
+    if !is_whole && sum.is_none() {
+        return Err(CUT_OFF.to_owned());
+    }
+    let cut = |why: String| if is_whole { why } else { CUT_OFF.to_owned() };
+    if line.contains(&0) {
+        return Err(cut("NUL bytes".to_owned()));
+    }
+    let record = cells(line).ok_or_else(|| cut("not a row of text".to_owned()))?;
+    if record.len() != width {
+        return Err(cut(format!("{} cells instead of {width}", record.len())));
+    }
+    if let Some(&place) = sum {
+        let named = places.iter().filter_map(|(name, at)| Some((*name, record.get(*at)?)));
+        if record[place] != checksum::of(named) {
+            return Err(cut("its cells do not match its checksum".to_owned()));
+        }
+    }
+    let trial =
+        trial(&Row { places, cells: &record }).map_err(|error| cut(format!("{error:#}")))?;
+    Ok((record, trial))
+}

@@ -1,0 +1,81 @@
+//! Repeatability: how far apart two trials of the same candidate lie.
+
+use std::collections::BTreeMap;
+
+use crate::drift::Drift;
+use crate::space::Values;
+use crate::stats;
+use crate::trial::{Phase, Trial};
+
+/// Trials of the search that tell it, the last ones: the machine may have been another before, and
+/// the drift of thousands takes long to find.
+const RECENT: usize = 300;
+
+/// Fewer deviations than this say nothing.
+const FEWEST: usize = 4;
+
+/// Of the deviations, the share that lies below the one that counts: few disturbed trials don't
+/// matter, and noise of two values shows even where most trials had the same one.
+const SHARE: f64 = 0.75;
+
+/// That quantile of the size of a standard normal value.
+const NORMAL: f64 = 1.150;
+
+/// The standard deviation of one trial, in logs, by the trials of the search that ran the same
+/// candidate again, the machine's drift taken out; `None` where too few did. Trials of the
+/// confirmation don't count: what they say is in their own scatter.
+pub fn repeatability(trials: &[Trial]) -> Option<f64> {
+    let searches = |t: &Trial| !matches!(t.phase, Phase::Calibration | Phase::Confirmation);
+    let last = trials.iter().enumerate().rev().filter(|(_, trial)| searches(trial));
+    let trials = &trials[last.take(RECENT).last()?.0..];
+    let drift = Drift::of(trials);
+    let counts = |trial: &&Trial| searches(trial) && !drift.is_void(trial);
+    let mut logs: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
+    for trial in trials.iter().filter(counts) {
+        if let Some(score_s) = drift.score_s(trial) {
+            logs.entry(&trial.knobs).or_default().push(score_s.ln());
+        }
+    }
+    let mut off: Vec<f64> = logs.values().flat_map(|logs| deviations(logs)).collect();
+    off.sort_by(f64::total_cmp);
+    let place = (SHARE * off.len() as f64) as usize;
+    off.get(place).filter(|_| off.len() >= FEWEST).map(|off| off / NORMAL)
+}
+
+/// How far each lies from the mean, as if that were known; none of a single value.
+fn deviations(logs: &[f64]) -> Vec<f64> {
+    let (n, mean) = (logs.len() as f64, stats::mean(logs).unwrap_or(0.0));
+    let whole = if n > 1.0 { (n / (n - 1.0)).sqrt() } else { return Vec::new() };
+    logs.iter().map(|log| whole * (log - mean).abs()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::Value;
+    use crate::trial::Sample;
+
+    fn trial(phase: Phase, threads: i64, seconds: f64) -> Trial {
+        let knobs = [("threads".to_owned(), Value::Number(threads))].into();
+        let sample = Sample { seconds, ..Sample::default() };
+        Trial { phase, knobs, samples: vec![sample], ..Trial::default() }
+    }
+
+    /// By hand: two of one candidate that are exp(0.02) apart deviate by sqrt(2) * 0.01 each, two
+    /// others that are exp(0.04) apart by twice that, which is the fourth of four.
+    #[test]
+    fn deviations_of_the_same_candidate_count() {
+        let mut trials = vec![
+            trial(Phase::Baseline, 1, 1.0),
+            trial(Phase::Search, 2, 3.0),
+            trial(Phase::Search, 3, 7.0),
+            trial(Phase::Repeat, 2, 3.0 * 0.04_f64.exp()),
+        ];
+        assert_eq!(repeatability(&trials), None);
+        trials.push(trial(Phase::Sentinel, 1, 0.02_f64.exp()));
+        trials.push(trial(Phase::Confirmation, 1, 5.0));
+        let right = 2.0_f64.sqrt() * 0.02 / 1.15;
+        assert!((repeatability(&trials).unwrap() - right).abs() < 1e-9);
+        assert_eq!(repeatability(&[]), None);
+    }
+}
