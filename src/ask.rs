@@ -3,8 +3,10 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use crate::threads;
 
 /// How long a driver's or a scheduler's program may take to answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,7 +23,7 @@ pub fn ask(program: &str, arguments: &[&str], patience: Duration) -> Option<Stri
         .ok()?;
     let mut pipe = child.stdout.take()?;
     let (sender, text) = mpsc::channel();
-    let reader = thread::Builder::new().spawn(move || {
+    let reader = threads::spawn(move || {
         let mut bytes = Vec::new();
         if pipe.read_to_end(&mut bytes).is_ok() {
             // Nobody listens any more where the patience has ended.

@@ -167,7 +167,7 @@ mod tests {
         let file = folder.join("library.so");
         fs::write(&file, "").unwrap();
         let mode = |path: &Path, mode| {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         };
         let refused =
             || Owners::root_and_user().alone_can_write(&file).err().map(|e| e.to_string());

@@ -514,3 +514,31 @@ fn a_python_file_that_somebody_changed_is_refused_by_itself() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("PYTHONSTARTUP='4' is not what a profile may set"), "{said}");
 }
+
+#[test]
+fn the_python_file_runs_code_and_names_what_it_can_not_start() {
+    let machine = Machine::detect_host().unwrap();
+    let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
+    let made = "2026-11-24T10:00:00Z".to_owned();
+    let profile = Profile::new(&machine, &baseline, &baseline.knobs, made).unwrap();
+    let exported = export(&profile, Dialect::Python, "wan22_profile.py", &[]);
+    let python = |words: &[&str]| {
+        let words = words.iter().map(OsStr::new);
+        let arguments: Vec<&OsStr> =
+            std::iter::once(exported.path.as_os_str()).chain(words).collect();
+        run("python3", &arguments, &[])
+    };
+    let code = "import os, sys; print(sys.argv, __name__, os.environ['WAN22_TILE_STRIDE'])";
+    assert_eq!(stdout(&python(&["-c", code, "a b"])), "['-c', 'a b'] __main__ 384\n");
+    for (words, expected) in [
+        (&["nowhere.py"][..], "nowhere.py: no such file: type a script, -m MODULE or -c CODE"),
+        (&["-c"], "-c needs a command after it"),
+        (&["-m"], "-m needs a module after it"),
+        (&["-u", "x.py"], "-u: type Python's own options before this file"),
+    ] {
+        let output = python(words);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+}

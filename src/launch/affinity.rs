@@ -223,10 +223,6 @@ pub fn bind(cpus: &CpuSet) -> io::Result<()> {
     if cpus.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no CPUs"));
     }
-    // Where the call is forbidden, what holds already does.
-    if bound().is_ok_and(|bound| bound == *cpus) {
-        return Ok(());
-    }
     syscalls::set_affinity(cpus)?;
     // The kernel silently drops CPUs outside of the cgroup's cpuset.
     let granted = bound()?;
@@ -237,9 +233,28 @@ pub fn bind(cpus: &CpuSet) -> io::Result<()> {
     }
 }
 
+/// As [`bind`]; where the kernel forbids the call and the CPUs are these already, gives the
+/// kernel's refusal.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_or_keep(cpus: &CpuSet) -> io::Result<Option<io::Error>> {
+    match bind(cpus) {
+        Ok(()) => Ok(None),
+        Err(error) if is_forbidden(&error) && bound().is_ok_and(|bound| bound == *cpus) => {
+            Ok(Some(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS))
+}
+
 /// Why binding failed and what helps, in words.
 pub(super) fn cure(error: &io::Error) -> &'static str {
-    if matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS)) {
+    if is_forbidden(error) {
         "the kernel forbids the call sched_setaffinity: a seccomp profile or sandbox does so; allow \
          it, or start the command without this program under what `wan22-tune export` writes"
     } else {
@@ -266,4 +281,17 @@ pub fn probe_binding() -> Result<(), String> {
 /// What the kernel says.
 pub fn bound() -> io::Result<CpuSet> {
     syscalls::affinity()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forbidden_call_is_not_blamed_on_the_cpuset() {
+        let cure = |code| cure(&io::Error::from_raw_os_error(code));
+        assert!(cure(libc::EPERM).contains("seccomp") && !cure(libc::EPERM).contains("cpuset"));
+        assert!(cure(libc::EINVAL).contains("cpuset"));
+        assert_eq!(probe_binding(), Ok(()));
+    }
 }

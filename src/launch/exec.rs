@@ -41,6 +41,8 @@ pub struct Applied {
     /// What the kernel says; `None` where it does not.
     memory: Option<MemoryPolicy>,
     environment: BTreeMap<String, String>,
+    /// What could not be done and changes nothing for the process itself.
+    pub warning: Option<String>,
 }
 
 impl Applied {
@@ -51,7 +53,8 @@ impl Applied {
     pub fn as_inherited(launch: &Launch) -> Result<Self> {
         let environment = environment::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
         let cpus = affinity::bound().unwrap_or_else(|_| launch.cpus.clone());
-        Ok(Self { cpus, asked: None, memory: MemoryPolicy::read().ok(), environment })
+        let memory = MemoryPolicy::read().ok();
+        Ok(Self { cpus, asked: None, memory, environment, warning: None })
     }
 }
 
@@ -76,9 +79,11 @@ impl fmt::Display for Applied {
 /// What could not be applied, with the cure.
 pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
     let environment = environment::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
-    affinity::bind(&launch.cpus).map_err(|error| {
-        let cure = affinity::cure(&error);
-        anyhow::Error::new(error).context(format!("binding to CPUs {} ({cure})", launch.cpus))
+    let cpus = &launch.cpus;
+    let words = |error: &io::Error| format!("binding to CPUs {cpus} ({})", affinity::cure(error));
+    let kept = affinity::bind_or_keep(cpus).map_err(|error| {
+        let words = words(&error);
+        anyhow::Error::new(error).context(words)
     })?;
     if memory {
         set_policy(&launch.memory)?;
@@ -88,6 +93,7 @@ pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
         asked: memory.then(|| launch.memory.clone()),
         memory: MemoryPolicy::read().ok(),
         environment,
+        warning: kept.map(|error| format!("{}: {error}; it has them already", words(&error))),
     })
 }
 

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::machine::CpuSet;
 use crate::settings::Settings;
 
-pub use affinity::{Demand, Layout, Placement, bind, bound, probe_binding};
+pub use affinity::{Demand, Layout, Placement, bind, bind_or_keep, bound, probe_binding};
 pub use allocator::Allocator;
 pub use effect::{Effect, Pool};
 pub use exec::{Applied, NotStarted, Supervision, apply, exec, supervise};

@@ -49,9 +49,10 @@ def pipeline(knobs):
     vae = AutoencoderKLWan(**VAE).to(of_vae).eval()
     tile = knobs.get("vae_tile_size", 0)
     if tile:
+        stride = int(os.environ["WAN22_VAE_TILE_STRIDE"])
         vae.enable_tiling(
             tile_sample_min_height=tile, tile_sample_min_width=tile,
-            tile_sample_stride_height=tile * 3 // 4, tile_sample_stride_width=tile * 3 // 4,
+            tile_sample_stride_height=stride, tile_sample_stride_width=stride,
         )
     pipe = WanPipeline(
         tokenizer=None, text_encoder=None, vae=vae, transformer=transformer,

@@ -43,9 +43,7 @@ pub fn apply(args: &ExecArgs) -> Result<(Choice, Applied)> {
 impl Choice {
     fn applied(self, args: &ExecArgs) -> Result<(Self, Applied)> {
         let applied = launch::apply(&self.launch, !args.without_memory_policy)?;
-        if let Some(warning) = &self.warning {
-            warn(warning);
-        }
+        self.warning.iter().chain(&applied.warning).for_each(|warning| warn(warning));
         Ok((self, applied))
     }
 }
@@ -93,7 +91,8 @@ fn from_profile(
 ) -> Result<Choice> {
     let likeness = Here::of(machine).likeness(&profile);
     // A cpuset may have fewer CPUs than the machine on which the same profile was made.
-    let fits = || profile.agrees(machine).is_ok() && launch::bind(&profile.launch.cpus).is_ok();
+    let fits =
+        || profile.agrees(machine).is_ok() && launch::bind_or_keep(&profile.launch.cpus).is_ok();
     let quota = profile.quota_mismatch(machine);
     if args.adapt && (likeness == Likeness::Different || quota.is_some() || !fits()) {
         return adapted(args, file, &profile, machine);
