@@ -18,15 +18,18 @@ const NAME: &str = "wan22-tune";
 /// # Errors
 /// None is; names the last that was tried.
 pub fn folder() -> Result<PathBuf> {
-    first(&places(Home::of_user().cache))
+    first(&places(&Home::of_user()))
 }
 
-/// The user's cache; without one, where services keep theirs, and the folder for temporary files.
-fn places(cache: Option<PathBuf>) -> Vec<PathBuf> {
+/// The user's cache, then that of the home; without one, where services keep theirs, and the
+/// folder for temporary files.
+fn places(home: &Home) -> Vec<PathBuf> {
+    let usual = home.folder.as_ref().map(|folder| folder.join(".cache"));
+    let cache = home.cache.clone().into_iter().chain(usual);
     let user = geteuid();
     let system = user.is_root().then(|| PathBuf::from("/var/cache"));
     let own = std::env::temp_dir().join(format!("{NAME}-{}", user.as_raw()));
-    cache.into_iter().chain(system).map(|base| base.join(NAME)).chain([own]).collect()
+    cache.chain(system).map(|base| base.join(NAME)).chain([own]).collect()
 }
 
 fn first(places: &[PathBuf]) -> Result<PathBuf> {
@@ -68,9 +71,10 @@ mod tests {
 
     #[test]
     fn without_a_home_it_lies_where_services_keep_theirs_or_under_a_name_of_the_user() {
-        let given = places(Some("/h/.cache".into()));
-        assert_eq!(given[0], PathBuf::from("/h/.cache/wan22-tune"));
-        assert_eq!(given[1..], places(None));
+        let (folder, cache) = (Some("/h".into()), Some("/x".into()));
+        let given = places(&Home { folder, cache, ..Home::default() });
+        assert_eq!(given[..2], ["/x/wan22-tune", "/h/.cache/wan22-tune"].map(PathBuf::from));
+        assert_eq!(given[2..], places(&Home::default()));
         let last = given.last().unwrap().file_name().unwrap().to_str().unwrap();
         assert_eq!(last, format!("wan22-tune-{}", geteuid().as_raw()));
     }
