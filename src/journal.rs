@@ -27,7 +27,7 @@ pub use reading::Reading;
 pub(crate) use reading::separated;
 
 /// A journal of a hundred thousand trials is smaller.
-pub const LARGEST_BYTES: u64 = 256 << 20;
+pub const LARGEST_BYTES: u64 = 128 << 20;
 
 /// Columns before and after those of knobs, samples and stages.
 const IDENTITY: [&str; 7] = ["trial", "started", "phase", "pair", "strategy", "seed", "workload"];

@@ -1,6 +1,6 @@
 //! Reading: the rows of a journal that hold, and what is known of those that don't.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail, ensure};
 use csv::StringRecord;
@@ -61,45 +61,30 @@ impl Reading {
 
     /// Sorts the lines into trials and notes.
     fn with(mut self, lines: Vec<Line>) -> Result<Self> {
-        let mut held: BTreeMap<u64, (usize, StringRecord, Trial)> = BTreeMap::new();
-        let mut ambiguous = Vec::new();
-        let made = lines.len();
+        let (mut held, made) = (Held::default(), lines.len());
         for Line { number, row } in lines {
             match row {
+                Ok((record, trial)) => {
+                    self.lost_at_end = 0;
+                    self.notes.extend(held.add(number, record, trial));
+                }
                 Err(why) => {
                     self.lost_at_end += u64::from(why != CUT_OFF);
                     self.notes.push(format!("line {number}: {why}; passed over"));
                 }
-                Ok((record, trial)) => {
-                    self.lost_at_end = 0;
-                    let earlier = held.get(&trial.number).map(|(line, _, other)| (*line, other));
-                    match earlier {
-                        None => {
-                            held.insert(trial.number, (number, record, trial));
-                        }
-                        Some((line, same)) if *same == trial => self.notes.push(format!(
-                            "line {number}: trial {} again, as on line {line}; counted once",
-                            trial.number
-                        )),
-                        Some((line, _)) => {
-                            self.notes.push(format!(
-                                "line {number}: trial {} again, but not as on line {line}; neither \
-                                 counts",
-                                trial.number
-                            ));
-                            ambiguous.push(trial.number);
-                        }
-                    }
-                }
             }
         }
-        held.retain(|number, _| !ambiguous.contains(number));
-        if held.is_empty() && made > 0 && self.lost_at_end > 0 {
+        let rows = held.rows.into_iter().filter(|(number, _)| !held.ambiguous.contains(number));
+        (self.records, self.trials) = rows.map(|(_, row)| (row.record, row.trial)).unzip();
+        if self.trials.is_empty() && made > 0 && self.lost_at_end > 0 {
             bail!("none of its rows can be used: {}", self.notes[0]);
         }
-        (self.records, self.trials) =
-            held.into_values().map(|(_, record, trial)| (record, trial)).unzip();
         loss::note(&mut self);
+        let more = self.notes.len().saturating_sub(MOST_NOTES);
+        if more > 0 {
+            self.notes.truncate(MOST_NOTES);
+            self.notes.push(format!("and {more} more rows like these"));
+        }
         Ok(self)
     }
 
@@ -109,6 +94,45 @@ impl Reading {
         last.saturating_add(self.lost_at_end).saturating_add(1)
     }
 }
+
+/// The rows that hold, by the number of their trial.
+#[derive(Default)]
+struct Held {
+    rows: BTreeMap<u64, HeldRow>,
+    /// Numbers that two different rows have.
+    ambiguous: BTreeSet<u64>,
+}
+
+struct HeldRow {
+    line: usize,
+    record: StringRecord,
+    trial: Trial,
+}
+
+impl Held {
+    /// Takes the row on `line`; says so where another one has its number.
+    fn add(&mut self, line: usize, record: StringRecord, trial: Trial) -> Option<String> {
+        let number = trial.number;
+        let Some(earlier) = self.rows.get(&number) else {
+            self.rows.insert(number, HeldRow { line, record, trial });
+            return None;
+        };
+        let before = earlier.line;
+        if earlier.trial == trial {
+            let again = "counted once";
+            return Some(format!(
+                "line {line}: trial {number} again, as on line {before}; {again}"
+            ));
+        }
+        self.ambiguous.insert(number);
+        Some(format!(
+            "line {line}: trial {number} again, but not as on line {before}; neither counts"
+        ))
+    }
+}
+
+/// The most notes that anybody reads.
+const MOST_NOTES: usize = 20;
 
 /// What is said of a last line without its end.
 const CUT_OFF: &str = "cut off before its end";

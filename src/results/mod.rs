@@ -1,6 +1,7 @@
 //! A results folder: `machine.json`, `machine.xml`, `space.toml`, `trials.csv`, and what is
 //! derived from them: `profile.json`, `report.html`, `plots/`.
 
+mod elsewhere;
 pub mod owners;
 mod sittings;
 
@@ -168,7 +169,7 @@ impl Results {
         let path = folder.machine();
         let place = || path.display().to_string();
         let text = input::text(&path, LARGEST_BYTES);
-        let text = text.with_context(place).map_err(|error| elsewhere(folder, error))?;
+        let text = text.with_context(place).map_err(|error| elsewhere::named(folder, error))?;
         let machine: Machine = serde_json::from_str(unmarked(&text)).with_context(place)?;
         let odd = machine.nodes.iter().find(|node| node.number > HIGHEST_INDEX);
         if let Some(node) = odd {
@@ -259,23 +260,4 @@ fn unmarked(text: &str) -> &str {
 fn missing(tune: &Tune, trials: usize) -> Option<String> {
     let before = tune.trials.filter(|&before| before > trials)?;
     Some(format!("{trials} of the {before} trials with which the tune ended can be used"))
-}
-
-/// An error with the folders in `folder` that hold results, where it holds none itself.
-fn elsewhere(folder: &Folder, error: anyhow::Error) -> anyhow::Error {
-    let names = || -> Option<Vec<String>> {
-        let entries = fs::read_dir(folder.path()).ok()?.flatten();
-        let results = entries.filter(|entry| entry.path().join("space.toml").exists());
-        Some(results.map(|entry| entry.path().display().to_string()).collect())
-    };
-    let mut inside = names().unwrap_or_default();
-    if inside.is_empty() || folder.space().exists() {
-        return error;
-    }
-    inside.sort();
-    let list = crate::report::trials::shortened(&inside);
-    error.context(format!(
-        "{}: not a results folder, but it holds some; name one of these: {list}",
-        folder.path().display()
-    ))
 }
