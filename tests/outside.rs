@@ -176,10 +176,11 @@ fn a_trial_that_slept_with_its_tuner_says_nothing() {
         signal("CONT", &all);
     }
     signal("INT", &[running.id()]);
-    assert_eq!(running.end().status, Some(0));
+    let run = running.end();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
     let trials = world.results().trials;
     let slept: Vec<&Trial> = trials.iter().filter(|trial| is_told(&trial.detail)).collect();
-    assert!(!slept.is_empty());
+    assert!(!slept.is_empty(), "{}", run.stderr);
     assert!(slept.iter().all(|trial| trial.outcome == Outcome::Interrupted), "{slept:?}");
     assert!(trials.iter().all(|trial| trial.outcome != Outcome::Timeout));
 }
