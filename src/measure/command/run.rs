@@ -54,11 +54,10 @@ impl Runs<'_> {
             stdin: false,
         };
         let kills = oom_kills(&Roots::live());
-        let launched = Instant::now();
+        let (pulse, launched) = (Pulse::start(), Instant::now());
         let mut child = start.spawn(self.command.words.iter().map(OsStr::new))?;
         let printed = Printed::of(&mut child);
         let exited = exit_of(&child);
-        let pulse = Pulse::start();
         let mut watch =
             Watch { runs: self, started, launched, pulse, look: None, peak_rss_bytes: None };
         let end = watch.follow(child.id(), &exited);
