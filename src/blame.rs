@@ -34,8 +34,11 @@ pub fn is_cut(trial: &Trial) -> bool {
 
 /// By place, the failures that are not held against their candidates: those between two sound trials
 /// (or one and the end) if the baseline failed among them, and those of a round of the confirmation
-/// in which the baseline failed.
+/// in which the baseline failed. None where the baseline never ran.
 pub fn excused(trials: &[Trial], baseline: &Values) -> Vec<bool> {
+    if !trials.iter().any(|trial| trial.knobs == *baseline && trial.outcome == Outcome::Ok) {
+        return vec![false; trials.len()];
+    }
     let fails = |trial: &&Trial| is_failure(trial) && trial.knobs == *baseline;
     let rounds: BTreeSet<u64> = trials.iter().filter(fails).filter_map(round).collect();
     let mut excused: Vec<bool> = trials
@@ -144,8 +147,9 @@ mod tests {
         assert_eq!(held(&trials(&rows)), [1, 5, 7].map(knobs));
         assert_eq!(held(&trials(&rows[..5])), [1, 3, 4].map(knobs));
         // A poor picture took a machine that works.
-        let rows = [(1, Crashed), (2, PoorQuality), (3, Crashed), (4, Interrupted), (0, Crashed)];
+        let rows = [(0, Ok), (1, Crashed), (2, PoorQuality), (3, Crashed), (0, Crashed)];
         assert_eq!(held(&trials(&rows)), [1, 2].map(knobs));
+        assert_eq!(held(&trials(&rows[1..])), [1, 2, 3, 0].map(knobs), "it never ran");
     }
 
     #[test]

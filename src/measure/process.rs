@@ -111,6 +111,7 @@ pub fn run(
     let started = Instant::now();
     let kills = oom_kills(&Roots::live());
     let start = Start { tuner: &programs.tuner, profile, flags: &[], folder: None, stdin: true };
+    let pulse = Pulse::start();
     let mut child = start.spawn([held::program(&programs.worker)?])?;
     let messages = match talk(&mut child, job) {
         Ok(messages) => messages,
@@ -120,7 +121,6 @@ pub fn run(
         }
     };
     let mut answer = Answer::new(job.trial, job.repetitions);
-    let pulse = Pulse::start();
     let mut watch = Watch { child: &child, limit, started, stop, pulse, walked: None };
     let verdict = watch.follow(&messages.lines, &mut answer);
     let is_dead = !is_running(&child);

@@ -55,7 +55,7 @@ impl Runs<'_> {
             stdin: false,
         };
         let kills = oom_kills(&Roots::live());
-        let launched = Instant::now();
+        let (pulse, launched) = (Pulse::start(), Instant::now());
         let mut child = start.spawn(self.command.words.iter().map(OsStr::new))?;
         let followed = Printed::of(&mut child).and_then(|printed| Ok((printed, exit_of(&child)?)));
         let (printed, exited) = match followed {
@@ -65,7 +65,6 @@ impl Runs<'_> {
                 return Err(error);
             }
         };
-        let pulse = Pulse::start();
         let mut watch =
             Watch { runs: self, started, launched, pulse, look: None, peak_rss_bytes: None };
         let end = watch.follow(child.id(), &exited);
