@@ -51,16 +51,25 @@ fn across_trials(trials: &[Trial]) -> Option<f64> {
     off.get(place).filter(|_| off.len() >= FEWEST).map(|off| off / NORMAL)
 }
 
-/// By the range of the runs of a trial, as it is in the middle of trials.
+/// By the range of the runs of a trial, as it is in the middle of trials. What runs in the same place
+/// have in common, such as a first one that warms up, is taken out.
 fn within_trials(trials: &[Trial]) -> Option<f64> {
     let counts = |trial: &&Trial| trial.phase != Phase::Calibration && trial.samples.len() > 2;
-    let range = |trial: &Trial| {
-        let logs = || trial.samples.iter().map(|sample| sample.cost().ln());
-        trial.score_s()?;
-        Some(logs().fold(f64::NEG_INFINITY, f64::max) - logs().fold(f64::INFINITY, f64::min))
+    let runs = |trial: &Trial| {
+        let middle = trial.score_s()?.ln();
+        Some(trial.samples.iter().map(|sample| sample.cost().ln() - middle).collect::<Vec<_>>())
     };
-    let ranges = trials.iter().rev().filter(counts).take(RECENT).filter_map(range);
-    Some(OF_RANGE * stats::median(&ranges.collect::<Vec<_>>())?)
+    let last = trials.iter().rev().filter(counts).take(RECENT);
+    let trials: Vec<Vec<f64>> = last.filter_map(runs).collect();
+    let places = trials.iter().map(Vec::len).max()?;
+    let of_place = |place: usize| trials.iter().filter_map(|runs| runs.get(place).copied());
+    let usual = |place| stats::median(&of_place(place).collect::<Vec<_>>()).unwrap_or(0.0);
+    let usual: Vec<f64> = (0..places).map(usual).collect();
+    let range = |runs: &Vec<f64>| {
+        let off = || runs.iter().zip(&usual).map(|(run, usual)| run - usual);
+        off().fold(f64::NEG_INFINITY, f64::max) - off().fold(f64::INFINITY, f64::min)
+    };
+    Some(OF_RANGE * stats::median(&trials.iter().map(range).collect::<Vec<_>>())?)
 }
 
 /// How far each lies from the mean, as if that were known; none of a single value.
@@ -100,7 +109,8 @@ mod tests {
         assert_eq!(repeatability(&[]), 0.0);
     }
 
-    /// By hand: the ranges of three trials are 0, ln 2 and ln 4 in logs.
+    /// By hand: second runs lie 0, ln 2 and ln 4 above the others, ln 2 in the middle; so the ranges
+    /// are ln 2, 0 and ln 2.
     #[test]
     fn runs_within_a_trial_count_in_every_phase() {
         let trials: Vec<Trial> = [1.0, 2.0, 4.0]
