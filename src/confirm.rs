@@ -40,7 +40,7 @@ pub struct Confirmation {
     peak_rss_bytes: u64,
     /// The chance of a false claim that is left to this finalist.
     alpha: f64,
-    /// How far trials of the search deviated, in logs.
+    /// How far a trial deviates at least, in logs.
     noise: f64,
 }
 
@@ -103,7 +103,7 @@ impl Confirmation {
         }
         // Shared out, so that one more finalist is not one more chance of a false claim.
         let alpha = ALPHA / finalists.len().max(1) as f64;
-        let noise = if finalists.is_empty() { 0.0 } else { repeatability(all).unwrap_or(0.0) };
+        let noise = if finalists.is_empty() { 0.0 } else { repeatability(all) };
         let failures = |finalist: &Values| {
             failures.iter().filter(|t| of_phase(t) && t.knobs == *finalist).count()
         };

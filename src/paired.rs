@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn disturbed_pairs_keep_the_error_rate_and_tell_a_gain() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-        let (runs, gain) = (200, 0.08);
+        let (runs, gain) = (100, 0.08);
         let (mut wrong, mut found, mut error) = (0, 0, 0.0);
         for _ in 0..runs {
             let rounds = disturbed(&mut rng, gain);

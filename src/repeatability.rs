@@ -7,7 +7,7 @@ use crate::space::Values;
 use crate::stats;
 use crate::trial::{Phase, Trial};
 
-/// Trials of the search that tell it, the last ones: the machine may have been another before, and
+/// Trials that tell it, the last ones: the machine may have been another before, and
 /// the drift of thousands takes long to find.
 const RECENT: usize = 300;
 
@@ -21,10 +21,19 @@ const SHARE: f64 = 0.75;
 /// That quantile of the size of a standard normal value.
 const NORMAL: f64 = 1.150;
 
-/// The standard deviation of one trial, in logs, by the trials of the search that ran the same
-/// candidate again, the machine's drift taken out; `None` where too few did. Trials of the
-/// confirmation don't count: what they say is in their own scatter.
-pub fn repeatability(trials: &[Trial]) -> Option<f64> {
+/// The deviation of the middle one of three normal values, as a share of the range that three have
+/// in the middle of cases; of more values it is less.
+const OF_RANGE: f64 = 0.4;
+
+/// The standard deviation of one trial, in logs, at least: by the trials of the search that ran the
+/// same candidate again, or by the runs within trials, whichever says more; 0 where neither says
+/// anything. What trials of the confirmation say beyond that is in their own scatter.
+pub fn repeatability(trials: &[Trial]) -> f64 {
+    across_trials(trials).unwrap_or(0.0).max(within_trials(trials).unwrap_or(0.0))
+}
+
+/// The machine's drift is taken out.
+fn across_trials(trials: &[Trial]) -> Option<f64> {
     let searches = |t: &Trial| !matches!(t.phase, Phase::Calibration | Phase::Confirmation);
     let last = trials.iter().enumerate().rev().filter(|(_, trial)| searches(trial));
     let trials = &trials[last.take(RECENT).last()?.0..];
@@ -40,6 +49,27 @@ pub fn repeatability(trials: &[Trial]) -> Option<f64> {
     off.sort_by(f64::total_cmp);
     let place = (SHARE * off.len() as f64) as usize;
     off.get(place).filter(|_| off.len() >= FEWEST).map(|off| off / NORMAL)
+}
+
+/// By the range of the runs of a trial, as it is in the middle of trials. What runs in the same place
+/// have in common, such as a first one that warms up, is taken out.
+fn within_trials(trials: &[Trial]) -> Option<f64> {
+    let counts = |trial: &&Trial| trial.phase != Phase::Calibration && trial.samples.len() > 2;
+    let runs = |trial: &Trial| {
+        let middle = trial.score_s()?.ln();
+        Some(trial.samples.iter().map(|sample| sample.cost().ln() - middle).collect::<Vec<_>>())
+    };
+    let last = trials.iter().rev().filter(counts).take(RECENT);
+    let trials: Vec<Vec<f64>> = last.filter_map(runs).collect();
+    let places = trials.iter().map(Vec::len).max()?;
+    let of_place = |place: usize| trials.iter().filter_map(|runs| runs.get(place).copied());
+    let usual = |place| stats::median(&of_place(place).collect::<Vec<_>>()).unwrap_or(0.0);
+    let usual: Vec<f64> = (0..places).map(usual).collect();
+    let range = |runs: &Vec<f64>| {
+        let off = || runs.iter().zip(&usual).map(|(run, usual)| run - usual);
+        off().fold(f64::NEG_INFINITY, f64::max) - off().fold(f64::INFINITY, f64::min)
+    };
+    Some(OF_RANGE * stats::median(&trials.iter().map(range).collect::<Vec<_>>())?)
 }
 
 /// How far each lies from the mean, as if that were known; none of a single value.
@@ -71,11 +101,27 @@ mod tests {
             trial(Phase::Search, 3, 7.0),
             trial(Phase::Repeat, 2, 3.0 * 0.04_f64.exp()),
         ];
-        assert_eq!(repeatability(&trials), None);
+        assert_eq!(repeatability(&trials), 0.0);
         trials.push(trial(Phase::Sentinel, 1, 0.02_f64.exp()));
         trials.push(trial(Phase::Confirmation, 1, 5.0));
         let right = 2.0_f64.sqrt() * 0.02 / 1.15;
-        assert!((repeatability(&trials).unwrap() - right).abs() < 1e-9);
-        assert_eq!(repeatability(&[]), None);
+        assert!((repeatability(&trials) - right).abs() < 1e-9);
+        assert_eq!(repeatability(&[]), 0.0);
+    }
+
+    /// By hand: second runs lie 0, ln 2 and ln 4 above the others, ln 2 in the middle; so the ranges
+    /// are ln 2, 0 and ln 2.
+    #[test]
+    fn runs_within_a_trial_count_in_every_phase() {
+        let trials: Vec<Trial> = [1.0, 2.0, 4.0]
+            .into_iter()
+            .map(|slowest| {
+                let run = |seconds| Sample { seconds, ..Sample::default() };
+                let mut trial = trial(Phase::Confirmation, 1, 1.0);
+                trial.samples.extend([run(slowest), run(1.0)]);
+                trial
+            })
+            .collect();
+        assert!((repeatability(&trials) - 0.4 * 2.0_f64.ln()).abs() < 1e-9);
     }
 }

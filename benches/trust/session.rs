@@ -17,7 +17,7 @@ use wan22_tune::measure::process::Programs;
 use wan22_tune::results::Folder;
 use wan22_tune::search::{Plan, StrategyName};
 use wan22_tune::settings::{Baseline, Preset};
-use wan22_tune::space::{Space, SpaceFile, Value, Values};
+use wan22_tune::space::{Space, SpaceFile, Values};
 use wan22_tune::trial::Trial;
 use wan22_tune::tune::{Bench, Order, Rig, Session, Watch};
 use wan22_tune::workload::{BUILT_IN, WorkloadFile};
