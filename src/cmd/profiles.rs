@@ -139,6 +139,7 @@ fn list(store: &Store) -> Result<()> {
     };
     entries.sort_by_key(order);
     let mut text = String::new();
+    let width = name_width(&entries);
     if entries.is_empty() {
         let folders = store.folders().iter().map(|folder| folder.display().to_string());
         let folders = folders.collect::<Vec<_>>().join(", ");
@@ -149,7 +150,7 @@ fn list(store: &Store) -> Result<()> {
     }
     for entry in &entries {
         let mark = if Some(&entry.path) == picked.as_ref() { "*" } else { " " };
-        let _ = writeln!(text, "{mark} {}", line(entry, &here));
+        let _ = writeln!(text, "{mark} {:width$}  {}", stem(&entry.path), line(entry, &here));
         if let Some(quota) = quota_note(entry, &machine, &here) {
             let _ = writeln!(text, "    {quota}; `wan22-tune exec --adapt` fits the counts");
         }
@@ -173,19 +174,15 @@ fn quota_note(entry: &Entry, machine: &Machine, here: &Here) -> Option<String> {
 }
 
 fn line(entry: &Entry, here: &Here) -> String {
-    let name = stem(&entry.path);
     match &entry.profile {
-        Err(problem) => format!("{name:33}  refused: {problem:#}"),
+        Err(problem) => format!("refused: {problem:#}"),
         Ok(profile) => {
             let what = here.likeness(profile);
             let host = &profile.machine.host;
             let made = profile.timestamp.get(..10).unwrap_or_default();
             let cpu = &profile.hardware_profile.cpu_model;
             let cores = profile.hardware_profile.cpu_cores;
-            format!(
-                "{name:33}  {what:12}  {made}  {:>6}  {host} ({cpu}, {cores} cores)",
-                gain(profile)
-            )
+            format!("{what:12}  {made}  {:>6}  {host} ({cpu}, {cores} cores)", gain(profile))
         }
     }
 }
@@ -193,6 +190,11 @@ fn line(entry: &Entry, here: &Here) -> String {
 fn gain(profile: &Profile) -> String {
     let gain = profile.evidence.as_ref().and_then(|evidence| evidence.gain_percent);
     gain.map_or_else(|| "-".to_owned(), |gain| format!("{gain:.1}%"))
+}
+
+/// Columns of the longest name.
+fn name_width(entries: &[Entry]) -> usize {
+    entries.iter().map(|entry| stem(&entry.path).chars().count()).max().unwrap_or(0)
 }
 
 fn stem(path: &Path) -> String {
@@ -265,6 +267,7 @@ fn verify(store: &Store) -> Result<()> {
     let here = Here::of(&machine);
     let (mut text, mut bad) = (String::new(), 0);
     let entries = store.entries(&machine);
+    let width = name_width(&entries);
     for entry in &entries {
         let checked = entry.profile.as_ref().map_err(|error| format!("{error:#}"));
         let checked = checked.and_then(|profile| {
@@ -273,7 +276,7 @@ fn verify(store: &Store) -> Result<()> {
         });
         bad += usize::from(checked.is_err());
         let words = checked.unwrap_or_else(|problem| format!("refused: {problem}"));
-        let _ = writeln!(text, "{:33}  {words}", stem(&entry.path));
+        let _ = writeln!(text, "{:width$}  {words}", stem(&entry.path));
     }
     terminal::show(&text)?;
     if bad > 0 {
