@@ -234,6 +234,8 @@ fn measure(
     tune.costs = workload.costs(&prepared.bench.parts, None);
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
+    // What is probed may leave knobs out; the folder keeps the space as it was resolved.
+    let resolved = space.clone();
     if let Job::Own(Own::Command(_)) = &prepared.job {
         session.baseline(&workload)?;
         space = session.probe(&space, &workload)?;
@@ -250,7 +252,7 @@ fn measure(
     }
     session.compete(&space, &workload, plan)?;
     (tune.ended, tune.trials) = (Some(session.ended()), Some(session.trials().len()));
-    write_space(folder, &space, &workload, &tune)
+    write_space(folder, &resolved, &workload, &tune)
 }
 
 /// The size of the job that fits the machine and a tune of `budget_s` seconds.
