@@ -53,7 +53,7 @@ for shell in bash zsh fish; do
     mkdir -p "$stage/share/completions"
     $built/wan22-tune completions $shell >"$stage/share/completions/wan22-tune.$shell"
 done
-cp README.md LICENSE-MIT LICENSE-APACHE scripts/libtorch.py "$stage/"
+cp -r README.md docs LICENSE-MIT LICENSE-APACHE scripts/libtorch.py "$stage/"
 cp schema/profile.schema.json "$stage/share/"
 python3 scripts/licences.py >"$stage/share/doc/licences-of-crates.txt"
 cp src/report/fonts/LICENSE "$stage/share/doc/licence-of-fonts.txt"

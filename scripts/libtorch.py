@@ -3,7 +3,7 @@
 
 usage: libtorch.py FOLDER
 
-The wheel is built for CUDA, so three things are put right (README, "libtorch"):
+The wheel is built for CUDA, so three things are put right (docs/reference.md, "libtorch"):
 libtorch.so becomes a link to libtorch_cpu.so, libgomp.so a link to libgomp.so.1,
 and the two small CUDA runtime libraries that libtorch_cpu.so names are added.
 A folder that is already complete for this version is left alone.
