@@ -1,4 +1,4 @@
-//! Asking another program something, without waiting for it for ever.
+//! Asking another program something, without waiting for it indefinitely.
 
 use std::io::Read;
 use std::process::{Command, Stdio};

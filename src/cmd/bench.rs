@@ -38,19 +38,11 @@ pub fn set_up(
     baseline: Baseline,
 ) -> Result<(Bench, Job)> {
     let (mut bench, job) = plan(args, job, machine, baseline)?;
-    let worker = &bench.programs.worker;
-    if !worker.is_file() && !matches!(bench.own, Some(Own::Command(_))) {
-        let cure = "build it with `make build`, or name it with --worker FILE";
-        return Err(Usage(format!("{}: no such program; {cure}", worker.display())).into());
-    }
-    if args.worker.is_none() && worker.is_file() {
-        let trusted = Owners::root_and_user().alone_can_write(worker);
-        trusted.map_err(|problem| {
-            Usage(format!("{problem}: take the rights away from others, or name it with --worker"))
-        })?;
+    if !matches!(bench.own, Some(Own::Command(_))) {
+        check_worker(args, &bench.programs.worker)?;
     }
     if bench.own.is_none() && args.images.is_none() {
-        // Generated pictures are made once for ever: no tune pays for them.
+        // Generated pictures are made once: no tune pays for them.
         bench.images = photographs(&cache::folder()?, PICTURES)?;
     }
     if bench.programs.worker.is_file() {
@@ -60,6 +52,20 @@ pub fn set_up(
     // Orphans of trials become children of this process, so that none survives its trial.
     set_child_subreaper(Some(getpid())).context("becoming the reaper of trials")?;
     Ok((bench, job))
+}
+
+/// Sees that there is a worker; where the user did not name it, one that nobody else can replace.
+fn check_worker(args: &BenchArgs, worker: &Path) -> Result<(), Usage> {
+    if !worker.is_file() {
+        let cure = "build it with `make build`, or name it with --worker FILE";
+        return Err(Usage(format!("{}: no such program; {cure}", worker.display())));
+    }
+    if args.worker.is_some() {
+        return Ok(());
+    }
+    Owners::root_and_user().alone_can_write(worker).map_err(|problem| {
+        Usage(format!("{problem}: take the rights away from others, or name it with --worker"))
+    })
 }
 
 /// The same as far as it goes without starting or writing anything.
