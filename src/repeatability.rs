@@ -62,7 +62,7 @@ fn within_trials(trials: &[Trial]) -> Option<f64> {
     let last = trials.iter().rev().filter(counts).take(RECENT);
     let trials: Vec<Vec<f64>> = last.filter_map(runs).collect();
     let places = trials.iter().map(Vec::len).max()?;
-    let of_place = |place: usize| trials.iter().filter_map(|runs| runs.get(place).copied());
+    let of_place = |place: usize| trials.iter().filter_map(move |runs| runs.get(place).copied());
     let usual = |place| stats::median(&of_place(place).collect::<Vec<_>>()).unwrap_or(0.0);
     let usual: Vec<f64> = (0..places).map(usual).collect();
     let range = |runs: &Vec<f64>| {
