@@ -42,42 +42,42 @@ fn three_machines_in_a_terminal() {
     3 runs on 3 different machines
 
     #  run             place   over its baseline  over libtorch's defaults  trials
-    1  fast                1  58.3% [58.0, 58.6]        58.4% [58.3, 58.5]      50
-    2  small              ~2  20.1% [19.7, 20.4]        20.0% [19.8, 20.3]      50
-    3  large              ~2  19.9% [19.3, 20.5]        20.1% [19.8, 20.3]      50
-       geometric mean                      35.6%                     35.7%
+    1  fast                1  58.4% [58.0, 58.7]        58.4% [58.3, 58.5]      50
+    2  large              ~2  20.0% [19.4, 20.7]        20.1% [19.9, 20.3]      50
+    3  small              ~2  20.0% [19.5, 20.4]        20.0% [19.7, 20.2]      50
+       geometric mean                      35.7%                     35.7%
     share of time saved [95% interval]; ~: not told apart from nothing, or in place from another
     means of all runs count what is not proven as nothing
 
     The machines
     run    cores  CPUs  L3 groups  instruction sets
     fast      16    16          2  avx2 avx512_bf16
-    small      8     8          1  avx2
     large     16    16          2  avx2
+    small      8     8          1  avx2
 
     Their best settings
     run    affinity  allocator   batch_size  conv_backend  huge_pages  inter_op_threads  intra_op_threads  matmul_precision  memory_format  precision  preprocess_workers  tile_size  vae_tile_size
     fast   compact   tcmalloc             2  auto          libtorch                   6                12  highest           channels-last  bf16-vae                    3        512             96
-    small  compact   glibc-keep           1  slow-conv3d   glibc                      8                 8  medium            contiguous     fp32                        1        128            512
     large  one-l3    glibc-keep           1  slow-conv3d   glibc                     16                16  medium            contiguous     fp32                        1        128            512
+    small  compact   glibc-keep           1  slow-conv3d   glibc                      8                 8  medium            contiguous     fp32                        1        128            512
 
     Which knobs move with which property of the machine takes 5 different machines to see
 
     How far each profile carries
     profile of  worst regret  on  measured  predicted  neither
-    2 small            92.3%   1         1          2        0
-    1 fast            524.3%   3         2          1        0
-    3 large            91.9%   1         2          0        1
+    3 small            92.3%   1         1          2        0
+    1 fast            524.7%   2         2          1        0
+    2 large            92.1%   1         2          0        1
 
     Each profile on each machine
-    profile of       1        2       3
-    2 small     92.3%*      own  13.4%*
-    1 fast         own  476.4%≈  524.3%
-    3 large      91.9%        -     own
+    profile of       1       2        3
+    3 small     92.3%*  13.4%*      own
+    1 fast         own  524.7%  476.3%≈
+    2 large      92.1%     own        -
     regret: time more than with the machine's own profile. No mark: measured. *: predicted from the machine's own trials. ≈: predicted, counts fitted to the machine. -: the machine can't run it. ?: nothing to predict from
-    - no affinity one-l3: 3 on 2
+    - no affinity one-l3: 2 on 3
 
-    If one i2v profile has to do for all 3 runs, take that of 2 small: at worst 92.3% more time, on fast (2 of them predicted).
+    If one i2v profile has to do for all 3 runs, take that of 3 small: at worst 92.3% more time, on fast (2 of them predicted).
     "#);
 }
 
@@ -104,7 +104,6 @@ fn a_run_on_the_very_machine_is_no_prediction() {
     let mut first = MadeUp::new("first", "package:1 l3:1 core:8 pu:1");
     let mut again = MadeUp { name: "again".to_owned(), candidates: 60, ..first.clone() };
     (first.host_key, again.host_key) = ("one".to_owned(), "one".to_owned());
-    again.host.clone_from(&first.host);
     let fleet = Fleet::open(&[first.write(world.path()), again.write(world.path())]);
     // The longer search began with the same candidates, so it measured both profiles.
     let cells = fleet.portability.profiles.iter().flat_map(|profile| &profile.cells);
@@ -179,7 +178,7 @@ fn growth_and_saving_have_one_mean() {
     let fleet = Fleet::open(&clips_and_frames(&world));
     let value: serde_json::Value = serde_json::from_str(&fleet::json(&fleet).unwrap()).unwrap();
     // Four fifths of either cost are left, so four fifths in the mean; the ends of the growth are
-    // 1 / (1 - 0.197) - 1 and 1 / (1 - 0.203) - 1, but for rounding.
+    // 1 / (1 - 0.188) - 1 and 1 / (1 - 0.212) - 1.
     assert_eq!(value["geometric_mean"]["goal"], "min");
     near(&value["geometric_mean"]["over_baseline"], 0.2);
     let text = fleet::text(&fleet);
@@ -298,7 +297,7 @@ fn what_differs_between_two_profiles() {
     optimal_settings.preprocessing_threads 8 16
     hardware_profile.cpu_cores 8 16
     machine.allowed 0-7 0-15
-    machine.fingerprint.identity 46ae6af44cf2fcf6 0aab8ad1854d65c3
+    machine.fingerprint.identity 4b55e8b0b65e6b3b 54f299859e9c4957
     machine.fingerprint.shape 39c66edc5b0c49d2 ebfced764f07b085
     machine.host small large
     "#);

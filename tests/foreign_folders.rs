@@ -73,7 +73,7 @@ fn a_long_cell_and_an_impossible_node_stop_nothing() {
     .unwrap();
     let run = world.tuner(&["report", "odd"]).run();
     assert_eq!(run.status, Some(1), "{}", run.stderr);
-    assert!(run.stderr.contains("2147483647 is no node's number"), "{}", run.stderr);
+    assert!(run.stderr.contains("number 2147483647 of a node"), "{}", run.stderr);
     copied(&world, "good");
     let run = world.tuner(&["compare", "long", "odd", "good"]).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);

@@ -10,11 +10,11 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::dropped::Dropped;
 use crate::held;
-use crate::machine::{HIGHEST_INDEX, Machine};
+use crate::machine::Machine;
 use crate::own::Yardstick;
 use crate::ranking::Ranked;
 use crate::settings::{Baseline, Knobs};
@@ -171,12 +171,6 @@ impl Results {
         let text = input::text(&path, LARGEST_BYTES);
         let text = text.with_context(place).map_err(|error| elsewhere::named(folder, error))?;
         let machine: Machine = serde_json::from_str(unmarked(&text)).with_context(place)?;
-        let odd = machine.nodes.iter().find(|node| node.number > HIGHEST_INDEX);
-        if let Some(node) = odd {
-            let most = format!("at most {HIGHEST_INDEX}");
-            return Err(anyhow!("nodes: {} is no node's number ({most})", node.number))
-                .with_context(place);
-        }
         let path = folder.space();
         let place = || path.display().to_string();
         let text = input::text(&path, LARGEST_BYTES).with_context(place)?;

@@ -1,5 +1,6 @@
 //! The proof: the finalists against the baseline, in rounds of fresh processes.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ impl Session<'_> {
             if open.is_empty() || self.is_stopped() || self.budget.left() < self.round(&open) {
                 return Ok(());
             }
-            let mut turns = turns(&candidates, self.bench.seed, self.rounds());
+            let mut turns = self.turns(&candidates);
             turns.retain(|values| open.contains(values) || *values == self.rig.baseline());
             for values in &turns {
                 self.prove_once(workload, values, pair)?;
@@ -91,17 +92,29 @@ impl Session<'_> {
         }
     }
 
-    /// The rounds that can be compared: one that a stop cut short, or in which the baseline failed,
-    /// is run again in the same order.
-    fn rounds(&self) -> usize {
+    /// The order of the next round: after an odd number of them the reverse of the last, also where
+    /// a tune that was resumed has other finalists.
+    fn turns(&self, candidates: &[Values]) -> Vec<Values> {
+        let rounds = self.rounds();
+        let mut turns = turns(candidates, self.bench.seed, rounds.len());
+        if let Some(last) = rounds.last().filter(|_| rounds.len() % 2 == 1) {
+            turns.sort_by_key(|values| Reverse(last.iter().position(|before| *before == values)));
+        }
+        turns
+    }
+
+    /// Who ran in each round that can be compared, in its order. One that a stop cut short before
+    /// that, or in which the baseline failed, is run again in the same order.
+    fn rounds(&self) -> Vec<Vec<&Values>> {
         let baseline = self.rig.baseline();
-        let mut pairs: BTreeMap<u64, [bool; 2]> = BTreeMap::new();
+        let mut rounds: BTreeMap<u64, Vec<&Values>> = BTreeMap::new();
         for trial in self.trials.iter().filter(|trial| trial.score_s().is_some()) {
             if let Some(pair) = trial.pair {
-                pairs.entry(pair).or_default()[usize::from(trial.knobs == baseline)] = true;
+                rounds.entry(pair).or_default().push(&trial.knobs);
             }
         }
-        pairs.into_values().filter(|seen| *seen == [true; 2]).count()
+        let whole = |round: &Vec<&Values>| round.len() > 1 && round.contains(&&baseline);
+        rounds.into_values().filter(whole).collect()
     }
 
     fn prove_once(&mut self, workload: &Workload, values: &Values, pair: u64) -> Result<Trial> {

@@ -135,14 +135,11 @@ impl MadeUp {
         }
         let cost = |trial: &&(Phase, BTreeMap<String, Value>)| self.cost(machine, &trial.1);
         let best = trials.iter().min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap().1.clone();
-        for round in 0..4 {
-            let mut turns = [usual.clone(), best.clone()];
-            if matches!(round, 1 | 2) {
-                turns.reverse();
-            }
-            trials.extend(turns.map(|knobs| (Phase::Confirmation, knobs)));
+        let first = trials.len();
+        for _ in 0..4 {
+            trials.push((Phase::Confirmation, usual.clone()));
+            trials.push((Phase::Confirmation, best.clone()));
         }
-        let searched = trials.len() as u64 - 8;
         let mut text = Vec::new();
         let path = folder.journal();
         let mut journal = Journal::create(&path, usual.keys(), 3).unwrap();
@@ -150,13 +147,20 @@ impl MadeUp {
             let noise = 1.0 + self.noise * (2.0 * rng.random::<f64>() - 1.0);
             let seconds = self.cost(machine, &knobs) * noise;
             let mut trial = trial(i as u64 + 1, phase, knobs, seconds, workload);
-            let in_pair = (trial.number - 1).checked_sub(searched);
-            trial.pair = in_pair.map(|place| place / 2 + 1);
+            trial.pair = i.checked_sub(first).map(|place| place as u64 / 2 + 1);
             for sample in trial.samples.iter_mut().filter(|_| self.frames) {
                 let value = FRAMES / sample.seconds;
                 sample.metric = Some(Metric { value, goal: Goal::Max });
             }
             text.push(trial);
+        }
+        // The second and the third round ran in the reverse order.
+        for second in [first + 3, first + 5] {
+            let (before, after) = text.split_at_mut(second);
+            let (one, other) = (&mut before[second - 1], &mut after[0]);
+            std::mem::swap(one, other);
+            std::mem::swap(&mut one.number, &mut other.number);
+            std::mem::swap(&mut one.started, &mut other.started);
         }
         text.iter().for_each(|trial| journal.append(trial).unwrap());
     }
