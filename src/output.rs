@@ -71,7 +71,7 @@ pub fn print(text: &str) -> Result<()> {
 /// Prints JSON to stdout; what a terminal would take for a command is escaped.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(text: &str) -> Result<()> {
     print(&printable::json(text))
 }

@@ -11,7 +11,7 @@ pub fn line(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
 }
 
-/// As [`line`], but keeps line ends and tabs.
+/// As [`line()`], but keeps line ends and tabs.
 pub fn lines(text: &str) -> String {
     let hides = |c: char| is_hidden(c) && !matches!(c, '\n' | '\t');
     text.chars().map(|c| if hides(c) { ' ' } else { c }).collect()

@@ -116,7 +116,8 @@ def main():
     parser.add_argument("--wall", action="store_true")
     options = parser.parse_args()
     options.bin = options.bin.resolve()
-    print(f"{options.tunes} tunes of {options.budget} each from seed {options.seed}, {'wall time' if options.wall else 'metric'}")
+    cost = "wall time" if options.wall else "metric"
+    print(f"{options.tunes} tunes of {options.budget} each from seed {options.seed}, {cost}")
     tables = {"nothing": nothing, "power": power, "self-test": self_test}
     for table in options.tables.split(","):
         tables[table](options)
