@@ -12,8 +12,8 @@ what the job prints or, with --wall, the time that it takes. Needs Python's own 
 """
 
 import argparse
-import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -39,7 +39,7 @@ GAINS = [(0.1, 0.01), (0.1, 0.03), (0.1, 0.1), (0.2, 0.01), (0.2, 0.03)]
 
 
 def tune(options, noise, seed, gain=0.0, self_test=False):
-    """Runs one tune; its status and the evidence of its profile."""
+    """Runs one tune; its status and its verdict."""
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         (scratch / "lock").mkdir()
@@ -54,11 +54,21 @@ def tune(options, noise, seed, gain=0.0, self_test=False):
             [str(word) for word in [*command, "--", *job]],
             cwd=scratch, env=environment, capture_output=True, text=True, check=False,
         )
-        profiles = list(scratch.glob("results/*/profile.json"))
-        evidence = json.loads(profiles[0].read_text())["evidence"] if profiles else {}
         if done.returncode and not self_test:
             print(done.stderr, file=sys.stderr)
-        return done.returncode, evidence
+        return done.returncode, verdict(done.stdout)
+
+
+def verdict(text):
+    """`gain`, `loss` or `no`, and the interval of the saving in percent, from a tune's first line."""
+    line = text.partition("\n")[0].replace("\u2212", "-")
+    found = re.search(r"interval (?:of the saving )?(-?[0-9.]+)% to (-?[0-9.]+)%", line)
+    interval = [float(end) for end in found.groups()] if found else None
+    if line.startswith("Gain"):
+        return "gain", interval
+    if line.startswith("No gain: the finalist took"):
+        return "loss", [-interval[1], -interval[0]]
+    return "no", interval
 
 
 def many(options, **what):
@@ -70,8 +80,11 @@ def many(options, **what):
 
 def intervals(ends):
     """The intervals of those that came to one: how much less it costs, in percent."""
-    known = [evidence.get("interval_percent") for _, evidence in ends]
-    return [interval for interval in known if interval]
+    return [interval for _, (_, interval) in ends if interval]
+
+
+def count(ends, word):
+    return sum(verdict == word for _, (verdict, _) in ends)
 
 
 def nothing(options):
@@ -80,8 +93,7 @@ def nothing(options):
         if options.only not in name:
             continue
         ends = many(options, noise=noise)
-        gains = sum(evidence.get("verdict") == "gain" for _, evidence in ends)
-        losses = sum(high < 0 for _, high in intervals(ends))
+        gains, losses = count(ends, "gain"), count(ends, "loss")
         print(f"{name:26} {gains:11}  {losses:12}  {len(intervals(ends)):16}", flush=True)
 
 
@@ -89,10 +101,10 @@ def power(options):
     print("gain  noise  claimed  covered")
     for gain, noise in GAINS:
         ends = many(options, noise=f"normal:{noise}", gain=gain)
-        claimed = sum(evidence.get("verdict") == "gain" for _, evidence in ends)
         known = intervals(ends)
         covered = sum(low <= 100 * gain <= high for low, high in known)
-        print(f"{gain:4.0%}  {noise:5.0%}  {claimed:3} of {len(ends)}  {covered} of {len(known)}", flush=True)
+        claimed = f"{count(ends, 'gain')} of {len(ends)}"
+        print(f"{gain:4.0%}  {noise:5.0%}  {claimed:8}  {covered} of {len(known)}", flush=True)
 
 
 def self_test(options):
