@@ -297,7 +297,7 @@ fn what_differs_between_two_profiles() {
     optimal_settings.preprocessing_threads 8 16
     hardware_profile.cpu_cores 8 16
     machine.allowed 0-7 0-15
-    machine.fingerprint.identity 4b55e8b0b65e6b3b 54f299859e9c4957
+    machine.fingerprint.identity 46ae6af44cf2fcf6 0aab8ad1854d65c3
     machine.fingerprint.shape 39c66edc5b0c49d2 ebfced764f07b085
     machine.host small large
     "#);
