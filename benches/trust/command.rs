@@ -24,18 +24,20 @@ pub const RUNS: Repetitions = Repetitions::exactly(3);
 /// A command that takes less by `gain` where it has one thread.
 pub struct Command {
     gain: f64,
+    /// Whether what varies is a number that it prints, and not its time.
+    is_metric: bool,
     noise: RefCell<Noise>,
     known: Vec<Values>,
     baseline: Values,
 }
 
 impl Command {
-    /// With this gain and this noise.
-    pub fn new(gain: f64, noise: Noise) -> Result<Self> {
+    /// With this gain and this noise, of its time or of a metric.
+    pub fn new(gain: f64, noise: Noise, is_metric: bool) -> Result<Self> {
         let space = space()?;
         let known = space.candidates().map(|candidate| named(&space, &candidate)).collect();
         let baseline = named(&space, &space.baseline());
-        Ok(Self { gain, noise: RefCell::new(noise), known, baseline })
+        Ok(Self { gain, is_metric, noise: RefCell::new(noise), known, baseline })
     }
 
     /// The share of the baseline's cost that these knobs truly save.
@@ -54,7 +56,7 @@ impl Rig for Command {
         while samples.len() < RUNS.most as usize {
             let factor = self.noise.borrow_mut().next(started_s + wall_s);
             let seconds = RUN_S * factor * (1.0 - self.saving(order.values));
-            wall_s += seconds;
+            wall_s += if self.is_metric { RUN_S } else { seconds };
             samples.push(Sample { seconds, ..Sample::default() });
         }
         let outcome = match wall_s > limit_s {

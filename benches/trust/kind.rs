@@ -33,6 +33,8 @@ pub enum Kind {
     Drift(f64),
     /// Costs this share more in each run than in the one before.
     Growth(f64),
+    /// The same of a metric, while a run takes as long as ever.
+    MetricGrowth(f64),
 }
 
 /// The noise of one tune, run after run.
@@ -63,7 +65,7 @@ impl Noise {
             Kind::Normal(deviation) => return (1.0 + deviation * normal(rng)).max(0.05),
             Kind::Pareto => return (0.97 + 0.03 * rng.random::<f64>().powf(-1.0 / 1.3)).min(20.0),
             Kind::LogNormal(deviation) => return (deviation * normal(rng)).exp(),
-            Kind::Growth(share) => return (1.0 + share).powf(runs),
+            Kind::Growth(share) | Kind::MetricGrowth(share) => return (1.0 + share).powf(runs),
             Kind::Sawtooth(share, period) => {
                 return 1.0 + share * ((runs + self.state) % period) / period;
             }

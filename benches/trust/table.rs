@@ -16,7 +16,7 @@ use crate::session::{all, compete};
 use crate::setting::setting;
 
 /// What a tune may meet that has nothing to find.
-const KINDS: [(&str, Kind); 18] = [
+const KINDS: [(&str, Kind); 21] = [
     ("normal, 3%", Kind::Normal(0.03)),
     ("heavy tails (Pareto)", Kind::Pareto),
     ("log-normal, 30%", Kind::LogNormal(0.3)),
@@ -35,6 +35,9 @@ const KINDS: [(&str, Kind); 18] = [
     ("growth, 0.3% a run", Kind::Growth(0.003)),
     ("growth, 0.8% a run", Kind::Growth(0.008)),
     ("growth, 2% a run", Kind::Growth(0.02)),
+    ("growth of a metric, 0.3%", Kind::MetricGrowth(0.003)),
+    ("growth of a metric, 0.8%", Kind::MetricGrowth(0.008)),
+    ("growth of a metric, 2%", Kind::MetricGrowth(0.02)),
 ];
 
 /// Budgets of one tune after the other: from three rounds to many.
@@ -52,7 +55,7 @@ fn tune(gain: f64, kind: Kind, run: u64, seed: u64) -> Result<End> {
     let total = budget::parse(BUDGETS[run as usize % BUDGETS.len()]).map_err(anyhow::Error::msg)?;
     let strategy = setting("STRATEGY", StrategyName::Random)?;
     let noise = Noise::new(kind, Xoshiro256PlusPlus::seed_from_u64(seed + run));
-    let command = Command::new(gain, noise)?;
+    let command = Command::new(gain, noise, matches!(kind, Kind::MetricGrowth(_)))?;
     let total = total + Duration::from_secs(2);
     let trials = compete(&command, RUNS, total, (strategy, seed + run))?;
     let Some(confirmation) = Confirmation::of(&trials, &wan22_tune::tune::Rig::baseline(&command))
