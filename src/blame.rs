@@ -89,14 +89,15 @@ pub fn is_given_up(trials: &[Trial], baseline: &Values, values: &Values) -> bool
     own.take_while(|(_, silent)| *silent).count() >= TRIES
 }
 
-/// Whether the machine may be at fault for the last failures: the baseline failed last, or others
-/// failed one after another. Trials that ended by a signal count, those that the tuner itself ended
-/// don't.
+/// Whether the machine may be at fault for the last failures: the baseline failed last, or a
+/// finalist in its confirmation, where one failure costs its gain, or others failed one after
+/// another. Trials that ended by a signal count, those that the tuner itself ended don't.
 pub fn is_machine_in_doubt(trials: &[Trial], baseline: &Values) -> bool {
     let counts = |t: &&Trial| t.outcome != Outcome::Illegal && !is_cut(t);
     let last = || trials.iter().rev().filter(counts).take_while(|trial| !is_sound(trial));
-    let fails = |trial: &Trial| is_failure(trial) && trial.knobs == *baseline;
-    last().next().is_some_and(fails) || last().count() >= IN_A_ROW
+    let matters = |t: &Trial| t.phase == Phase::Confirmation || t.knobs == *baseline;
+    last().next().is_some_and(|trial| is_failure(trial) && matters(trial))
+        || last().count() >= IN_A_ROW
 }
 
 /// The last trial of the baseline, if it failed and nothing ran well since.
@@ -177,6 +178,9 @@ mod tests {
         let mut stopped = trials(&[(1, Crashed), (2, Crashed), (3, Interrupted)]);
         stopped[2].detail = STOPPED.to_owned();
         assert!(!is_machine_in_doubt(&stopped, &knobs(0)));
+        let mut confirming = trials(&[(0, Ok), (1, Crashed)]);
+        confirming[1].phase = Phase::Confirmation;
+        assert!(is_machine_in_doubt(&confirming, &knobs(0)));
     }
 
     #[test]

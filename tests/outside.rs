@@ -275,3 +275,33 @@ fn a_baseline_that_fails_names_the_command_to_look_with() {
     let hint = "see `wan22-tune measure --baseline -- COMMAND`";
     assert!(run.stderr.contains(hint), "{}", run.stderr);
 }
+
+/// The job fails for good once a row of the confirmation is there: whoever runs next, a finalist or
+/// the baseline, it is the machine's fault.
+#[test]
+fn a_fault_that_begins_in_the_confirmation_is_not_the_finalists() {
+    let down = "grep -qs ,confirmation, results/*/trials.csv && { echo no network >&2; exit 1; }";
+    let world = world(down);
+    let tuner = world.tuner(&[&["--trials", "8"], &flags("20s")[..]].concat());
+    let run = tuner.run();
+    assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("the baseline fails, which ran before"), "{}", run.stderr);
+    assert!(run.stderr.contains("`wan22-tune resume results/"), "{}", run.stderr);
+    assert!(!run.stdout.contains("No significant gain"), "{}", run.stdout);
+    assert!(!world.folder().join("profile.json").exists());
+}
+
+#[test]
+fn a_first_run_that_somebody_else_ends_is_tried_again_and_then_named() {
+    let once = world("[ -e ended ] || { touch ended; kill -TERM $$; }");
+    let run = once.tuner(&[&["--trials", "2"], &flags("60s")[..]].concat()).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let outcomes: Vec<Outcome> = once.results().trials.iter().map(|t| t.outcome).collect();
+    assert_eq!(outcomes[..2], [Outcome::Interrupted, Outcome::Ok]);
+
+    let always = world("kill -TERM $$");
+    let run = tune(&always, "60s");
+    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let says = "the baseline does not run here (interrupted): killed by signal 15";
+    assert!(run.stderr.contains(says), "{}", run.stderr);
+}

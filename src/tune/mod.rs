@@ -253,8 +253,8 @@ impl<'a> Session<'a> {
         }
         let usual = self.rig.baseline();
         let smallest = job.rung(0);
+        let bench = self.bench;
         let fit = |score_s| {
-            let bench = self.bench;
             let knobs = &bench.baseline.knobs;
             let fits = |workload: &Workload| bench.bytes(workload, knobs) <= bench.memory_bytes;
             calibrate::fit(job, &bench.parts, score_s, calibrate::target_s(budget_s), fits)
@@ -262,15 +262,16 @@ impl<'a> Session<'a> {
         if let Some(score_s) = self.first(Phase::Calibration).and_then(Trial::score_s) {
             return Ok(fit(score_s));
         }
-        let mut trial = self.measure(&self.of_baseline(Phase::Calibration, &smallest, &usual))?;
-        let fitted = trial.score_s().map(fit);
-        if fitted.as_ref() == Some(&smallest) {
-            // This was the baseline's trial already: a small budget can't pay for it twice.
-            trial.phase = Phase::Baseline;
-        }
-        let trial = self.record(trial)?;
-        self.needed(&trial)?;
-        Ok(fitted.unwrap_or(smallest))
+        let trial = self.first_of_baseline(|session| {
+            let order = session.of_baseline(Phase::Calibration, &smallest, &usual);
+            let mut trial = session.measure(&order)?;
+            if trial.score_s().map(fit).as_ref() == Some(&smallest) {
+                // This was the baseline's trial already: a small budget can't pay for it twice.
+                trial.phase = Phase::Baseline;
+            }
+            session.record(trial)
+        })?;
+        Ok(trial.score_s().map_or(smallest.clone(), fit))
     }
 
     /// Measures the baseline, unless the calibration came to the same.
@@ -282,8 +283,23 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let usual = self.rig.baseline();
-        let trial = self.run(&self.of_baseline(Phase::Baseline, workload, &usual))?;
-        self.needed(&trial).map(|_| ())
+        self.first_of_baseline(|session| {
+            session.run(&session.of_baseline(Phase::Baseline, workload, &usual))
+        })?;
+        Ok(())
+    }
+
+    /// A trial without which the tune makes no sense, run again where somebody else ended it.
+    fn first_of_baseline(&mut self, run: impl Fn(&mut Self) -> Result<Trial>) -> Result<Trial> {
+        let mut trial = run(self)?;
+        for _ in 1..blame::TRIES {
+            if trial.outcome != Outcome::Interrupted || blame::is_cut(&trial) || self.is_stopped() {
+                break;
+            }
+            trial = run(self)?;
+        }
+        self.needed(&trial)?;
+        Ok(trial)
     }
 
     /// The first ok trial of a phase.
@@ -331,7 +347,7 @@ impl<'a> Session<'a> {
             bail!("stopped before the baseline was measured; nothing can be said");
         }
         trial.score_s().with_context(|| {
-            if trial.outcome == Outcome::Interrupted {
+            if blame::is_cut(trial) {
                 return "the budget was over before one run of the baseline ended: give more with \
                         --budget, or see how long it takes with "
                     .to_owned()
