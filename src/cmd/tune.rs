@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::job::Job;
 use super::progress::Progress;
 use super::{bench, job, own, self_test, space, terminal};
+use crate::blame;
 use crate::budget::Budget;
 use crate::cli::TuneArgs;
 use crate::durable;
@@ -228,9 +229,30 @@ fn measure(
     prepared: &Prepared,
     mut session: Session<'_>,
     folder: &Folder,
+    tune: Tune,
+) -> Result<()> {
+    let measured = compete(args, prepared, &mut session, folder, tune);
+    if measured.is_err() && session.trials().last().is_some_and(blame::is_cut) {
+        note_end(folder, &session)?;
+    }
+    measured
+}
+
+/// Notes how a tune ended that was cut before there was anything to search for.
+fn note_end(folder: &Folder, session: &Session<'_>) -> Result<()> {
+    let Results { space, workload, mut tune, .. } = Results::open(folder)?;
+    (tune.ended, tune.trials) = (Some(session.ended()), Some(session.trials().len()));
+    write_space(folder, &space, &workload, &tune)
+}
+
+fn compete(
+    args: &TuneArgs,
+    prepared: &Prepared,
+    session: &mut Session<'_>,
+    folder: &Folder,
     mut tune: Tune,
 ) -> Result<()> {
-    let workload = workload(&prepared.job, &mut session, tune.budget_s)?;
+    let workload = workload(&prepared.job, session, tune.budget_s)?;
     tune.costs = workload.costs(&prepared.bench.parts, None);
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;

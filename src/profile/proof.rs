@@ -71,6 +71,11 @@ impl Profile {
     pub fn job(&self) -> Option<&str> {
         self.evidence.as_ref().map(|Evidence { workload, .. }| workload.name.as_str())
     }
+
+    /// Whether it was tuned for a command or a module of the user's own.
+    pub(super) fn is_of_own_job(&self) -> bool {
+        self.evidence.as_ref().is_some_and(|evidence| evidence.workload.is_own())
+    }
 }
 
 impl fmt::Display for Proof {

@@ -1,12 +1,12 @@
-//! Whether a profile's counts suit the CPU quota that this process has.
+//! Whether a profile's counts suit the CPU quota and the CPUs that this process has.
 
 use super::Profile;
 use crate::machine::{CpuSet, Limits, Machine};
 use crate::settings::quota_for;
 
 impl Profile {
-    /// What is wrong with launching this profile under this machine's quota, or without the one
-    /// that it was tuned under, and the cure; `None` where nothing is.
+    /// What is wrong with launching this profile under this machine's quota, or where there is more
+    /// of the machine than it was tuned with, and the cure; `None` where nothing is.
     pub fn quota_mismatch(&self, machine: &Machine) -> Option<String> {
         let here = machine.limits.whole_cpus().unwrap_or(usize::MAX);
         let there = self.tuned_quota();
@@ -20,6 +20,10 @@ impl Profile {
                  stops them in turn; {cure}"
             ));
         }
+        self.free_quota(here, there).or_else(|| self.free_cpus(machine))
+    }
+
+    fn free_quota(&self, here: usize, there: Option<usize>) -> Option<String> {
         let free = here.min(self.machine.allowed.len());
         there.filter(|&there| there < free)?;
         let quota = self.machine.cpu_quota?;
@@ -27,6 +31,17 @@ impl Profile {
             "the profile was tuned under a quota of {quota} CPUs' time, and here are {free}: tune \
              again to use them"
         ))
+    }
+
+    fn free_cpus(&self, machine: &Machine) -> Option<String> {
+        let (there, here) = (&self.machine.allowed, &machine.allowed);
+        let is_part = !there.is_empty() && there.len() < here.len();
+        (is_part && there.iter().all(|cpu| here.contains(cpu))).then(|| {
+            format!(
+                "the profile was tuned on CPUs {there} alone, and here are {here}: tune again to \
+                 use them"
+            )
+        })
     }
 
     /// The quota that the tune ran under, in whole CPUs.
@@ -37,13 +52,12 @@ impl Profile {
     /// The threads of the largest pool, as many as can run at once on the profile's CPUs.
     fn most_threads(&self) -> usize {
         let workers = self.workers;
-        let pools = [
-            self.optimal_settings.num_threads,
-            workers.io_workers,
-            workers.preprocessing_workers,
-            workers.batch_processing_workers,
-        ];
-        pools.into_iter().max().unwrap_or(1).min(self.launch.cpus.len())
+        let of_pipeline =
+            [workers.io_workers, workers.preprocessing_workers, workers.batch_processing_workers];
+        // A job of one's own has no such pools.
+        let pools = if self.is_of_own_job() { &[][..] } else { &of_pipeline };
+        let most = pools.iter().copied().fold(self.optimal_settings.num_threads, usize::max);
+        most.min(self.launch.cpus.len())
     }
 }
 
@@ -88,6 +102,22 @@ mod tests {
         assert!(said.contains("tuned under a quota of 4 CPUs' time, and here are 8"), "{said}");
         let text = serde_json::to_string(&tuned).unwrap();
         assert_eq!(Profile::parse(&text).unwrap(), tuned);
+    }
+
+    #[test]
+    fn a_profile_of_a_part_of_the_machine_is_told_on_the_whole() {
+        let mut part = profile(None);
+        part.machine.allowed = "3".parse().unwrap();
+        let said = part.quota_mismatch(&machine(None)).unwrap();
+        let expected = "the profile was tuned on CPUs 3 alone, and here are 0-7: tune again to use \
+                        them";
+        assert_eq!(said, expected);
+        let mut here = machine(None);
+        here.allowed = "3".parse().unwrap();
+        assert_eq!(part.quota_mismatch(&here), None);
+        // Profiles that do not tell.
+        part.machine.allowed = crate::machine::CpuSet::default();
+        assert_eq!(part.quota_mismatch(&machine(None)), None);
     }
 
     #[test]

@@ -166,6 +166,8 @@ impl Bench {
             profile.write(&scratch.join("launch.json")).map(|()| scratch.to_owned())
         })?;
         let launch = scratch.join("launch.json");
+        let programs = || [&self.programs.tuner, &self.programs.worker].map(|path| held::now(path));
+        let begun = programs();
         let time = order.time();
         let memory_bytes = self.memory_bytes;
         let Order { ready_s, hopeless_s: sample_s, .. } = *order;
@@ -181,6 +183,11 @@ impl Bench {
         if answer.is_failed() && held::now(&self.scratch) != scratch {
             answer.outcome = Outcome::Interrupted;
             answer.detail = "its folder was moved while it ran".to_owned();
+        }
+        // Which of the two was started can't be told.
+        if programs() != begun {
+            answer.outcome = Outcome::Interrupted;
+            answer.detail = "a program of the trial was replaced while it ran".to_owned();
         }
         if answer.outcome == Outcome::Timeout && order.ends_with_the_budget() {
             answer.outcome = Outcome::Interrupted;

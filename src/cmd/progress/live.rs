@@ -1,9 +1,8 @@
 //! Live: the view on a terminal, drawn again and again in place.
 
 use std::cell::Cell;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -23,11 +22,15 @@ use crate::tune::{Order, Watch};
 /// How often the view is drawn: clocks tick, and a new size is seen.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How long the last drawing may take; a terminal that nobody reads takes none.
+const LAST: Duration = Duration::from_secs(1);
+
 /// A view that a thread of its own keeps up to date.
 pub struct Live {
     state: Arc<Mutex<State>>,
-    bar: ProgressBar,
-    ticker: Option<(Sender<()>, JoinHandle<()>)>,
+    /// Takes notes and, once it is gone, ends the drawing; tells when that is done. Only the thread
+    /// behind it writes to the terminal, which may have stopped.
+    ticker: Option<(Sender<String>, Receiver<()>)>,
 }
 
 impl Live {
@@ -41,26 +44,35 @@ impl Live {
             tell(&plain(note));
         }
         let state = Arc::new(Mutex::new(state));
-        let (stop, stopped) = channel();
+        let (notes, noted) = channel::<String>();
         let drawn = Arc::clone(&state);
         let view = View::new();
-        let bar = view.bar.clone();
-        let ticker = threads::spawn(move || {
-            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                let state = locked(&drawn).clone();
-                view.draw(&state);
+        let (done, is_done) = channel();
+        threads::spawn(move || {
+            loop {
+                match noted.recv_timeout(TICK) {
+                    // It stands above the view, and stays there.
+                    Ok(note) => view.bar.println(note),
+                    Err(RecvTimeoutError::Timeout) => {
+                        let state = locked(&drawn).clone();
+                        view.draw(&state);
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
             }
             view.bar.finish_and_clear();
+            let _ = done.send(());
         })?;
-        Ok(Self { state, bar, ticker: Some((stop, ticker)) })
+        Ok(Self { state, ticker: Some((notes, is_done)) })
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        if let Some((stop, ticker)) = self.ticker.take() {
-            drop(stop);
-            let _ = ticker.join();
+        if let Some((notes, is_done)) = self.ticker.take() {
+            drop(notes);
+            // Where the terminal has stopped, the thread hangs in a write and ends with the program.
+            let _ = is_done.recv_timeout(LAST);
         }
     }
 }
@@ -74,9 +86,11 @@ impl Watch for Live {
         locked(&self.state).finish(trials);
     }
 
-    /// Stands above the view, and stays there.
     fn noted(&self, sentence: &str) {
-        self.bar.println(fitted(&format!("note: {}", plain(sentence)), &Term::stderr()));
+        let note = fitted(&format!("note: {}", plain(sentence)), &Term::stderr());
+        if let Some((notes, _)) = &self.ticker {
+            let _ = notes.send(note);
+        }
     }
 }
 
