@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, getpgrp, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::tree;
 
@@ -69,17 +69,23 @@ fn collect(pid: Pid) {
 /// The children of this process that it did not start itself. Trials have process groups of their
 /// own, and whatever else this program starts is in its own group: that is waited for elsewhere.
 fn orphans() -> Vec<Orphan> {
-    let own = getpgrp();
+    let Some((_, own_group)) = state_and_group(std::process::id()) else { return Vec::new() };
     let children = tree::children(std::process::id());
-    children.into_iter().filter_map(|pid| orphan(pid, own)).collect()
+    children.into_iter().filter_map(|pid| orphan(pid, own_group)).collect()
 }
 
-fn orphan(pid: u32, own_group: Pid) -> Option<Orphan> {
+fn orphan(pid: u32, own_group: i32) -> Option<Orphan> {
+    let (is_dead, group) = state_and_group(pid)?;
+    let pid = Pid::from_raw(pid as i32)?;
+    (group != own_group).then_some(Orphan { pid, is_dead })
+}
+
+/// Whether a process is dead, and its group: 0 where the group's leader is outside of this
+/// container, which getpgrp of rustix does not expect.
+fn state_and_group(pid: u32) -> Option<(bool, i32)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // State, parent, group: after the name, which may hold anything.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    let group: i32 = fields.nth(1)?.parse().ok()?;
-    let pid = Pid::from_raw(pid as i32)?;
-    (group != own_group.as_raw_pid()).then_some(Orphan { pid, is_dead: matches!(state, "Z" | "X") })
+    let is_dead = matches!(fields.next()?, "Z" | "X");
+    Some((is_dead, fields.nth(1)?.parse().ok()?))
 }
