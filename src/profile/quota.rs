@@ -116,7 +116,7 @@ mod tests {
         here.allowed = "3".parse().unwrap();
         assert_eq!(part.quota_mismatch(&here), None);
         // Profiles that do not tell.
-        part.machine.allowed = crate::machine::CpuSet::default();
+        part.machine.allowed = CpuSet::default();
         assert_eq!(part.quota_mismatch(&machine(None)), None);
     }
 
