@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use std::time::Duration;
+
 use anyhow::Result;
 use wan22_tune::measure::Repetitions;
 use wan22_tune::space::{Value, Values};
@@ -48,6 +50,10 @@ impl Command {
 }
 
 impl Rig for Command {
+    fn pause(&self, time: Duration, _: &dyn Fn() -> bool) {
+        set_clock_s(clock_s() + time.as_secs_f64());
+    }
+
     fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
         let started_s = clock_s();
         let limit_s = order.time().as_secs_f64();

@@ -4,6 +4,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use std::time::Duration;
+
 use anyhow::Result;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -50,6 +52,10 @@ impl Simulated<'_> {
 }
 
 impl Rig for Simulated<'_> {
+    fn pause(&self, time: Duration, _: &dyn Fn() -> bool) {
+        set_clock_s(clock_s() + time.as_secs_f64());
+    }
+
     fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
         let started_s = clock_s();
         let slow = 1.0 + self.drift * started_s / self.total_s;
