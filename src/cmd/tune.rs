@@ -232,13 +232,14 @@ fn measure(
     tune: Tune,
 ) -> Result<()> {
     let measured = compete(args, prepared, &mut session, folder, tune);
-    if measured.is_err() && session.trials().last().is_some_and(blame::is_cut) {
+    // Cut before there was anything to search for, it is over as well.
+    if measured.is_ok() || session.trials().last().is_some_and(blame::is_cut) {
         note_end(folder, &session)?;
     }
     measured
 }
 
-/// Notes how a tune ended that was cut before there was anything to search for.
+/// Notes how a tune ended beside the space as it was resolved.
 fn note_end(folder: &Folder, session: &Session<'_>) -> Result<()> {
     let Results { space, workload, mut tune, .. } = Results::open(folder)?;
     (tune.ended, tune.trials) = (Some(session.ended()), Some(session.trials().len()));
@@ -257,7 +258,6 @@ fn compete(
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
     // What is probed may leave knobs out; the folder keeps the space as it was resolved.
-    let resolved = space.clone();
     if let Job::Own(Own::Command(_)) = &prepared.job {
         session.baseline(&workload)?;
         space = session.probe(&space, &workload)?;
@@ -272,9 +272,7 @@ fn compete(
         let trials = session.trials().len() + session.trials_left();
         grid::fits(&space, trials).map_err(super::Usage)?;
     }
-    session.compete(&space, &workload, plan)?;
-    (tune.ended, tune.trials) = (Some(session.ended()), Some(session.trials().len()));
-    write_space(folder, &resolved, &workload, &tune)
+    session.compete(&space, &workload, plan)
 }
 
 /// The size of the job that fits the machine and a tune of `budget_s` seconds.
