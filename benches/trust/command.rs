@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::Result;
 use wan22_tune::measure::Repetitions;
 use wan22_tune::space::{Value, Values};
-use wan22_tune::trial::{Outcome, Sample, Trial};
+use wan22_tune::trial::{Sample, Trial};
 use wan22_tune::tune::{Order, Rig};
 use wan22_tune::workload::Workload;
 
 use crate::kind::Noise;
-use crate::session::{clock_s, named, set_clock_s, space};
+use crate::session::{clock_s, named, pass, set_clock_s, space};
 
 /// Seconds of a run of the baseline, without noise.
 const RUN_S: f64 = 0.4;
@@ -56,7 +56,6 @@ impl Rig for Command {
 
     fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
         let started_s = clock_s();
-        let limit_s = order.time().as_secs_f64();
         let mut wall_s = OVERHEAD_S;
         let mut samples = Vec::new();
         while samples.len() < RUNS.most as usize {
@@ -65,26 +64,7 @@ impl Rig for Command {
             wall_s += if self.is_metric { RUN_S } else { seconds };
             samples.push(Sample { seconds, ..Sample::default() });
         }
-        let outcome = match wall_s > limit_s {
-            false => Outcome::Ok,
-            true if order.ends_with_the_budget() => Outcome::Interrupted,
-            true => Outcome::Timeout,
-        };
-        wall_s = wall_s.min(limit_s);
-        set_clock_s(started_s + wall_s);
-        let started = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(started_s);
-        Ok(Trial {
-            number,
-            started: started.to_string(),
-            phase: order.phase,
-            pair: order.pair,
-            knobs: order.values.clone(),
-            outcome,
-            samples,
-            wall_s,
-            overhead_s: OVERHEAD_S,
-            ..Trial::default()
-        })
+        Ok(pass(number, order, samples, wall_s, OVERHEAD_S))
     }
 
     fn identity(&self, _: &Workload, values: &Values) -> Option<u64> {

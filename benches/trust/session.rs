@@ -18,7 +18,7 @@ use wan22_tune::results::Folder;
 use wan22_tune::search::{Plan, StrategyName};
 use wan22_tune::settings::{Baseline, Preset};
 use wan22_tune::space::{Space, SpaceFile, Values};
-use wan22_tune::trial::Trial;
+use wan22_tune::trial::{Outcome, Sample, Trial};
 use wan22_tune::tune::{BaselineFails, Bench, Order, Rig, Session, Watch};
 use wan22_tune::workload::{BUILT_IN, WorkloadFile};
 
@@ -61,6 +61,38 @@ pub fn clock_s() -> f64 {
 /// Lets time pass.
 pub fn set_clock_s(now_s: f64) {
     CLOCK.set(now_s);
+}
+
+/// The trial that `order` comes to where its samples take until `wall_s` from now, `overhead_s` of it
+/// before the first; lets that time pass, or what the order allows of it.
+pub fn pass(
+    number: u64,
+    order: &Order<'_>,
+    samples: Vec<Sample>,
+    wall_s: f64,
+    overhead_s: f64,
+) -> Trial {
+    let (started_s, limit_s) = (clock_s(), order.time().as_secs_f64());
+    let outcome = match wall_s > limit_s {
+        false => Outcome::Ok,
+        true if order.ends_with_the_budget() => Outcome::Interrupted,
+        true => Outcome::Timeout,
+    };
+    let wall_s = wall_s.min(limit_s);
+    set_clock_s(started_s + wall_s);
+    let started = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(started_s);
+    Trial {
+        number,
+        started: started.to_string(),
+        phase: order.phase,
+        pair: order.pair,
+        knobs: order.values.clone(),
+        outcome,
+        samples,
+        wall_s,
+        overhead_s: overhead_s.min(wall_s),
+        ..Trial::default()
+    }
 }
 
 /// Runs all tunes, on as many threads as there are CPUs; each has a clock of its own.

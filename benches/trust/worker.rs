@@ -12,12 +12,12 @@ use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::measure::Repetitions;
 use wan22_tune::space::{Space, Values};
-use wan22_tune::trial::{Outcome, Sample, Trial};
+use wan22_tune::trial::{Sample, Trial};
 use wan22_tune::tune::{Order, Rig};
 use wan22_tune::workload::Workload;
 
 use crate::recorded::Noise;
-use crate::session::{clock_s, named, set_clock_s};
+use crate::session::{clock_s, named, pass, set_clock_s};
 
 /// Seconds of a trial before it warms up.
 const OVERHEAD_S: f64 = 5.0;
@@ -76,27 +76,7 @@ impl Rig for Simulated<'_> {
                 break;
             }
         }
-        let limit_s = order.time().as_secs_f64();
-        let outcome = match wall_s > limit_s {
-            false => Outcome::Ok,
-            true if order.ends_with_the_budget() => Outcome::Interrupted,
-            true => Outcome::Timeout,
-        };
-        wall_s = wall_s.min(limit_s);
-        set_clock_s(started_s + wall_s);
-        let started = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(started_s);
-        Ok(Trial {
-            number,
-            started: started.to_string(),
-            phase: order.phase,
-            pair: order.pair,
-            knobs: order.values.clone(),
-            outcome,
-            samples,
-            wall_s,
-            overhead_s: setup_s.min(wall_s),
-            ..Trial::default()
-        })
+        Ok(pass(number, order, samples, wall_s, setup_s))
     }
 
     fn identity(&self, _: &Workload, values: &Values) -> Option<u64> {
