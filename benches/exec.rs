@@ -4,9 +4,9 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::Profile;
-use wan22_tune::settings::{Baseline, Preset};
 use wan22_tune::stats;
 
 const STARTS: usize = 100;

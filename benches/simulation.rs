@@ -21,10 +21,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 
-use wan22_tune::launch::{MemoryPolicy, Placement};
+use wan22_tune::knobs::affinity::Placement;
+use wan22_tune::knobs::memory::MemoryPolicy;
+use wan22_tune::knobs::{Baseline, Knobs, Preset, Settings};
 use wan22_tune::machine::Machine;
 use wan22_tune::search::{Finding, Measure, Observation, Plan, Stop, StrategyName, choose, run};
-use wan22_tune::settings::{Baseline, Knobs, Preset, Settings};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
 use wan22_tune::workload::{BUILT_IN, WorkloadFile};
 

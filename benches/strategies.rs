@@ -15,8 +15,8 @@ use std::time::Instant;
 use rayon::prelude::*;
 use strum::VariantArray;
 
-use wan22_tune::measure::replay::Recorded;
-use wan22_tune::search::regret::{Run, above, random_draws, replay};
+use wan22_tune::search::replay::Recorded;
+use wan22_tune::search::replay::regret::{Run, above, random_draws, replay};
 use wan22_tune::search::{Measure, Observation, Plan, Stop, StrategyName, run};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
 

@@ -56,7 +56,7 @@ done
 cp -r README.md docs LICENSE-MIT LICENSE-APACHE scripts/libtorch.py "$stage/"
 cp schema/profile.schema.json "$stage/share/"
 python3 scripts/licences.py >"$stage/share/doc/licences-of-crates.txt"
-cp src/report/fonts/LICENSE "$stage/share/doc/licence-of-fonts.txt"
+cp src/report/plots/fonts/LICENSE "$stage/share/doc/licence-of-fonts.txt"
 cp /usr/share/doc/libhwloc15/copyright "$stage/share/doc/licence-of-hwloc.txt"
 
 (cd "$stage" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)

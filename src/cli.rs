@@ -8,12 +8,12 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use strum::VariantArray;
 
-use crate::budget;
 use crate::cmd;
-pub use crate::cmd::own::OwnArgs;
+pub use crate::cmd::setup::custom::OwnArgs;
+use crate::knobs::{Precision, Preset};
 use crate::profile;
 use crate::search::StrategyName;
-use crate::settings::{Precision, Preset};
+use crate::tune::budget;
 
 /// Finds, proves and ships the settings that run the Wan 2.2 video model fastest on this machine.
 ///
@@ -50,13 +50,13 @@ pub enum Command {
     /// Shows the search space as resolved on this machine, and how many candidates it has.
     Space(cmd::space::SpaceCommand),
     /// Goes on with a tune that was cut short, or gives it more time.
-    Resume(cmd::resume::ResumeArgs),
+    Resume(cmd::tune::resume::ResumeArgs),
     /// Makes a results folder's profile, plots and report again, or prints its tables.
     Report(cmd::report::ReportArgs),
     /// Compares results folders: machines, gains, best settings, how far each profile carries.
     Compare(cmd::compare::CompareArgs),
     /// Shows what differs between two profiles.
-    Diff(cmd::diff::DiffArgs),
+    Diff(cmd::profiles::diff::DiffArgs),
     /// Replays strategies over recorded trials, in milliseconds.
     Replay(cmd::replay::ReplayArgs),
     /// Runs one trial and prints it.
@@ -120,7 +120,7 @@ pub struct TuneArgs {
     pub own: OwnArgs,
     /// How much to show.
     #[command(flatten)]
-    pub view: cmd::progress::ViewArgs,
+    pub view: cmd::terminal::progress::ViewArgs,
 }
 
 /// Which space.

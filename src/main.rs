@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use wan22_tune::cli::{Cli, Command};
-use wan22_tune::{cmd, output};
+use wan22_tune::cmd;
+use wan22_tune::io::output;
 
 fn main() -> ExitCode {
     output::outlive_file_limits();
@@ -13,10 +14,10 @@ fn main() -> ExitCode {
         Some(Command::Machine(args)) => cmd::machine::run(&args),
         Some(Command::Doctor(args)) => cmd::doctor::run(&args),
         Some(Command::Space(args)) => cmd::space::run(&args),
-        Some(Command::Resume(args)) => cmd::resume::run(&args),
+        Some(Command::Resume(args)) => cmd::tune::resume::run(&args),
         Some(Command::Report(args)) => cmd::report::run(&args),
         Some(Command::Compare(args)) => cmd::compare::run(&args),
-        Some(Command::Diff(args)) => cmd::diff::run(&args),
+        Some(Command::Diff(args)) => cmd::profiles::diff::run(&args),
         Some(Command::Replay(args)) => cmd::replay::run(&args),
         Some(Command::Measure(args)) => cmd::measure::run(&args),
         Some(Command::Verify(args)) => match cmd::verify::run(&args) {

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use folders::MadeUp;
 use insta::assert_snapshot;
-use wan22_tune::fleet::portability::Cell;
-use wan22_tune::fleet::{self, Fleet};
+use wan22_tune::report::fleet;
+use wan22_tune::report::fleet::Fleet;
+use wan22_tune::report::fleet::portability::Cell;
 use world::World;
 
 /// Eight, sixteen and sixteen cores, of which the last have bfloat16.

@@ -9,9 +9,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
-use wan22_tune::durable::{self, Disk};
-use wan22_tune::journal::{self, Journal};
-use wan22_tune::space::{Value, Values};
+use wan22_tune::io::atomic_write;
+use wan22_tune::io::atomic_write::Disk;
+use wan22_tune::knobs::{Value, Values};
+use wan22_tune::trial::journal;
+use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Sample, Trial};
 use world::World;
 
@@ -143,9 +145,9 @@ fn a_file_is_replaced_whole_or_not_at_all() {
     {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("profile.json");
-        durable::replace(&path, b"old").unwrap();
+        atomic_write::replace(&path, b"old").unwrap();
         let disk = Failing::new(call, after);
-        let error = durable::replace_on(&disk, &path, b"new").unwrap_err();
+        let error = atomic_write::replace_on(&disk, &path, b"new").unwrap_err();
         assert!(format!("{error:#}").contains("profile.json: the disk says no"), "{error:#}");
         assert_eq!(fs::read_to_string(&path).unwrap(), stays, "{call} {after}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{call}: nothing is left over");

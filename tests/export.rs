@@ -11,12 +11,14 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 use strum::VariantArray;
-use wan22_tune::export::{Dialect, Export};
-use wan22_tune::launch::{Layout, MemoryMode, MemoryPolicy, environment, handover};
+use wan22_tune::knobs::Value;
+use wan22_tune::knobs::affinity::Layout;
+use wan22_tune::knobs::memory::{MemoryMode, MemoryPolicy};
+use wan22_tune::knobs::{Baseline, Knobs, Preset};
+use wan22_tune::knobs::{allow_list, handover};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::Profile;
-use wan22_tune::settings::{Baseline, Knobs, Preset};
-use wan22_tune::space::Value;
+use wan22_tune::profile::export::{Dialect, Export};
 
 /// Profiles of machines with one node and with several, with whatever knobs exist on them.
 fn profiles() -> impl Strategy<Value = Profile> {
@@ -98,7 +100,7 @@ fn pairs(text: &str) -> BTreeMap<String, String> {
 
 /// The profile's variables as `got` has them: a library by its file's name, wherever that lies.
 fn environment_of(profile: &Profile, got: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let allowed: Vec<&str> = environment::allowed().map(|(name, _)| name).collect();
+    let allowed: Vec<&str> = allow_list::allowed().map(|(name, _)| name).collect();
     let ours = got.iter().filter(|(name, _)| allowed.contains(&name.as_str()));
     let by_name = |list: &str| {
         let names = list.split(':').map(|file| file.rsplit('/').next().unwrap());
@@ -387,7 +389,7 @@ fn python_reads_the_same_values_and_the_same_allow_list() {
         assert_eq!(held["HANDED"]["WAN22_TILE_STRIDE"], strides[0][0].to_string());
         assert_eq!(held["KNOBS"], json!(profile.candidate));
         assert_eq!(held["WORKERS"], json!(profile.workers));
-        let allowed: BTreeMap<_, _> = environment::allowed().collect();
+        let allowed: BTreeMap<_, _> = allow_list::allowed().collect();
         assert_eq!(held["ALLOWED"], json!(allowed));
     });
 }
@@ -424,7 +426,7 @@ fn python_and_rust_agree_on_which_values_are_allowed() {
         "close",
         "{0:2}",
     ];
-    let asked: Vec<(&str, &str, &str)> = environment::allowed()
+    let asked: Vec<(&str, &str, &str)> = allow_list::allowed()
         .flat_map(|(name, form)| values.map(|value| (name, form, value)))
         .collect();
     let script = "import json, re, sys\n\
@@ -438,7 +440,7 @@ fn python_and_rust_agree_on_which_values_are_allowed() {
     let matched: Vec<bool> = serde_json::from_slice(&output.stdout).unwrap();
     assert!(matched.contains(&true) && matched.contains(&false));
     for ((name, _, value), matched) in asked.into_iter().zip(matched) {
-        assert_eq!(environment::check(name, value).is_ok(), matched, "{name}={value:?}");
+        assert_eq!(allow_list::check(name, value).is_ok(), matched, "{name}={value:?}");
     }
 }
 

@@ -8,10 +8,10 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use wan22_tune::launch::environment;
+use wan22_tune::knobs::allow_list;
+use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::Profile;
-use wan22_tune::settings::{Baseline, Preset};
 use world::World;
 
 /// The baseline's profile of this machine: whatever is refused below is refused for its change.
@@ -270,7 +270,7 @@ fn no_value_may_be_of_another_type_and_no_key_may_be_missing() {
         assert!(said.starts_with('/') || said.starts_with("the whole"), "{place}: {said}");
         let (above, key) = place.rsplit_once('/').unwrap();
         let may_be_none = ["numa_nodes", "cpu_affinity"].contains(&key);
-        if above == "/candidate" || may_be_none || environment::depends_on_the_machine(key) {
+        if above == "/candidate" || may_be_none || allow_list::depends_on_the_machine(key) {
             continue;
         }
         let mut bad = good.clone();

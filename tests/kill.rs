@@ -9,8 +9,8 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use wan22_tune::journal;
 use wan22_tune::profile::Profile;
+use wan22_tune::trial::journal;
 use wan22_tune::trial::{Outcome, Trial};
 use world::{Tuner, World};
 

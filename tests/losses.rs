@@ -6,9 +6,11 @@ mod world;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wan22_tune::journal::{self, Journal, Reading};
+use wan22_tune::knobs::{Value, Values};
 use wan22_tune::results::{Folder, Results};
-use wan22_tune::space::{Ended, Value, Values};
+use wan22_tune::space::Ended;
+use wan22_tune::trial::journal;
+use wan22_tune::trial::journal::{Journal, Reading};
 use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
 use world::{Run, World};
 

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use wan22_tune::knobs::Values;
 use wan22_tune::results::{Folder, Results};
-use wan22_tune::space::Values;
 use wan22_tune::trial::{Outcome, Trial};
 use world::{Run, Running, World};
 

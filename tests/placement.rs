@@ -6,9 +6,10 @@ use std::path::Path;
 use proptest::prelude::*;
 use strum::VariantArray;
 
-use wan22_tune::launch::{
-    Demand, Layout, MemoryMode, MemoryPolicy, OmpPlaces, Placement, bind, bound, residence,
-};
+use wan22_tune::knobs::affinity::{Demand, Layout, Placement, bind, bound};
+use wan22_tune::knobs::memory::{MemoryMode, MemoryPolicy};
+use wan22_tune::knobs::places::OmpPlaces;
+use wan22_tune::launch::page_placement;
 use wan22_tune::machine::{CoreKind, CpuSet, Machine};
 
 fn from_file(name: &str) -> Machine {
@@ -263,7 +264,7 @@ fn assert_spread(policy: &MemoryPolicy) {
     MemoryPolicy::Default.apply().unwrap();
     let start = block.as_ptr() as usize;
     let range = start..start + BYTES;
-    let found = residence::of(std::slice::from_ref(&range)).unwrap();
+    let found = page_placement::of(std::slice::from_ref(&range)).unwrap();
     assert!(found.keys().all(|&node| nodes.contains(node)), "{policy}: {found:?}");
     if matches!(policy, MemoryPolicy::Interleave(_)) {
         let share = (BYTES / nodes.len()) as f64;

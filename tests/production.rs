@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::{FileName, Profile};
-use wan22_tune::settings::{Baseline, Preset};
 use world::World;
 
 /// The baseline's profile, as a tune on this machine would have made it.
@@ -505,8 +505,7 @@ fn auto_takes_the_next_best_where_the_best_can_not_be_applied() {
     }
     let best: Profile = serde_json::from_value(best).unwrap();
     best.write(&kept.join(FileName::of(&best, None).to_string())).unwrap();
-    let Ok(()) = wan22_tune::launch::environment::resolved(&best.launch.environment).map(drop)
-    else {
+    let Ok(()) = wan22_tune::knobs::allow_list::resolved(&best.launch.environment).map(drop) else {
         let run = auto("kept");
         assert_eq!((run.status, run.stdout.as_str()), (Some(0), "ran\n"), "{}", run.stderr);
         assert!(run.stderr.contains("is passed over: no lib"), "{}", run.stderr);
@@ -534,7 +533,7 @@ fn absent_allocator() -> (&'static str, &'static str, Option<(&'static str, &'st
         ("mimalloc", "libmimalloc.so.2", None),
     ];
     let live = wan22_tune::machine::Roots::live();
-    let is_absent = |library: &str| wan22_tune::launch::library::refusal(library, &live).is_some();
+    let is_absent = |library: &str| wan22_tune::machine::library::refusal(library, &live).is_some();
     all.into_iter().find(|(_, library, _)| is_absent(library)).unwrap_or(all[2])
 }
 

@@ -5,12 +5,12 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use wan22_tune::journal;
 use wan22_tune::machine::CpuSet;
-use wan22_tune::measure::Repetitions;
-use wan22_tune::measure::answer::Answer;
 use wan22_tune::profile::Profile;
+use wan22_tune::runner::Repetitions;
+use wan22_tune::runner::response::Answer;
 use wan22_tune::space::{Space, SpaceFile};
+use wan22_tune::trial::journal;
 use wan22_tune::workload::{BUILT_IN, WorkloadFile};
 
 /// Mutants of each text.

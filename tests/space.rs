@@ -5,10 +5,11 @@ use std::collections::HashSet;
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use wan22_tune::knobs::Value;
+use wan22_tune::knobs::{Baseline, Preset, quota_warning};
 use wan22_tune::machine::{Gpu, Machine};
 use wan22_tune::search::{self, Measure, Observation, Plan, Stop, StrategyName};
-use wan22_tune::settings::{Baseline, Preset, quota_warning};
-use wan22_tune::space::{Candidate, Knob, Space, SpaceFile, Value};
+use wan22_tune::space::{Candidate, Knob, Space, SpaceFile};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 const FILE: &str = include_str!("../search-spaces/pipeline.toml");

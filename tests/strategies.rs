@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use strum::VariantArray;
 
-use wan22_tune::measure::replay::{Recorded, Replay};
+use wan22_tune::knobs::{Value, Values};
+use wan22_tune::search::replay::{Recorded, Replay};
 use wan22_tune::search::{
     Earlier, End, Ended, Finding, Measure, Observation, Plan, Stop, StrategyName, choose, run,
 };
-use wan22_tune::space::{Candidate, Space, SpaceFile, Value, Values};
+use wan22_tune::space::{Candidate, Space, SpaceFile};
 
 /// 6 x 4 x 3 candidates less the corner where the first two are both highest; the cheapest is
 /// (3, 1, b), at 1, and cost grows by a tenth with every level away from it, and half in other

@@ -15,8 +15,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use folders::MadeUp;
-use wan22_tune::lock::Lock;
-use wan22_tune::printable::is_hidden;
+use wan22_tune::io::lock::Lock;
+use wan22_tune::io::printable::is_hidden;
 use world::{Run, Tuner, World};
 
 fn full() -> File {

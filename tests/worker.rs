@@ -9,12 +9,14 @@ use std::process::{Command, Stdio};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use wan22_tune::architecture::EXPERTS;
-use wan22_tune::launch::{Effect, MemoryPolicy, Placement, bound};
-use wan22_tune::measure::Repetitions;
-use wan22_tune::measure::wire::{Job, Message, VERSION};
-use wan22_tune::settings::{
+use wan22_tune::knobs::affinity::{Placement, bound};
+use wan22_tune::knobs::memory::MemoryPolicy;
+use wan22_tune::knobs::{
     ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision, Settings, Workers,
 };
+use wan22_tune::launch::Effect;
+use wan22_tune::runner::Repetitions;
+use wan22_tune::runner::protocol::{Job, Message, VERSION};
 use wan22_tune::trial::{Outcome, Peak, Quality, Sample};
 use wan22_tune::workload::{BUILT_IN, Sizes, Stage, Workload, WorkloadFile};
 

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::Result;
-use wan22_tune::measure::Repetitions;
-use wan22_tune::space::{Value, Values};
+use wan22_tune::knobs::{Value, Values};
+use wan22_tune::runner::Repetitions;
 use wan22_tune::trial::{Sample, Trial};
 use wan22_tune::tune::{Order, Rig};
 use wan22_tune::workload::Workload;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use wan22_tune::confirm::{Confirmation, Verdict};
-use wan22_tune::space::Values;
+use wan22_tune::evidence::confirmation::{Confirmation, Verdict};
+use wan22_tune::knobs::Values;
 use wan22_tune::stats;
 use wan22_tune::trial::{Phase, Trial};
 

@@ -31,9 +31,9 @@ use std::time::Duration;
 use anyhow::Result;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
-use wan22_tune::budget;
-use wan22_tune::measure::Repetitions;
+use wan22_tune::runner::Repetitions;
 use wan22_tune::search::StrategyName;
+use wan22_tune::tune::budget;
 
 use end::End;
 use recorded::Noise;

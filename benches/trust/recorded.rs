@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use wan22_tune::journal;
-use wan22_tune::space::Values;
+use wan22_tune::knobs::Values;
+use wan22_tune::trial::journal;
 
 /// The journal of the last of the committed results.
 pub fn newest_journal() -> Result<PathBuf> {

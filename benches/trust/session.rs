@@ -8,17 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use wan22_tune::budget::Budget;
-use wan22_tune::durable::Disk;
-use wan22_tune::journal::Journal;
+use wan22_tune::io::atomic_write::Disk;
+use wan22_tune::knobs::Values;
+use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::Machine;
-use wan22_tune::measure::Repetitions;
-use wan22_tune::measure::process::Programs;
 use wan22_tune::results::Folder;
+use wan22_tune::runner::Repetitions;
+use wan22_tune::runner::worker::Programs;
 use wan22_tune::search::{Plan, StrategyName};
-use wan22_tune::settings::{Baseline, Preset};
-use wan22_tune::space::{Space, SpaceFile, Values};
+use wan22_tune::space::{Space, SpaceFile};
+use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Outcome, Sample, Trial};
+use wan22_tune::tune::budget::Budget;
 use wan22_tune::tune::{BaselineFails, Bench, Order, Rig, Session, Watch};
 use wan22_tune::workload::{BUILT_IN, WorkloadFile};
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
-use wan22_tune::budget;
-use wan22_tune::confirm::{Confirmation, Verdict};
+use wan22_tune::evidence::confirmation::{Confirmation, Verdict};
 use wan22_tune::search::StrategyName;
+use wan22_tune::tune::budget;
 
 use crate::command::{Command, RUNS};
 use crate::kind::{Kind, Noise};

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{EXPERTS, SCHEDULER, TEXT_ENCODER, VAE};
-use crate::checkpoint::disguise;
-use crate::input;
+use crate::architecture::checkpoint::disguise;
+use crate::io::input;
 
 /// A true one has some 2 kB.
 const LARGEST: u64 = 1 << 20;

@@ -7,6 +7,7 @@
 #![allow(missing_docs, reason = "fields and variants have the reference's own names")]
 
 mod bounds;
+pub mod checkpoint;
 mod config;
 mod sampling;
 mod tensors;

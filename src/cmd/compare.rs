@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::terminal;
-use crate::durable;
-use crate::fleet::{self, Fleet};
+use crate::io::atomic_write;
+use crate::report::fleet;
+use crate::report::fleet::Fleet;
 
 /// What to compare, and in which form.
 #[derive(Debug, clap::Args)]
@@ -43,11 +44,11 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         );
     }
     if let Some(path) = &args.html {
-        durable::replace(path, fleet::page(&fleet)?.as_bytes())?;
+        atomic_write::replace(path, fleet::page(&fleet)?.as_bytes())?;
     }
     match (args.json, args.csv) {
-        (true, _) => super::print_json(&fleet::json(&fleet)?),
-        (_, true) => super::print(&fleet::csv(&fleet)?),
+        (true, _) => crate::io::output::print_json(&fleet::json(&fleet)?),
+        (_, true) => crate::io::output::print(&fleet::csv(&fleet)?),
         _ => terminal::show(&fleet::text(&fleet)),
     }
 }

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::print;
 use crate::cli::Cli;
+use crate::io::output::print;
 
 /// For which shell.
 #[derive(Debug, Args)]

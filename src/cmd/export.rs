@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::Args;
 
 use super::Usage;
-use crate::durable;
-use crate::export::{Dialect, Export};
+use crate::io::atomic_write;
+use crate::profile::export::{Dialect, Export};
 use crate::profile::{self, Profile};
 
 /// What to write.
@@ -36,7 +36,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let text = Export { profile: &profile, command: &args.command }.text(args.format);
     let text = text.map_err(Usage)?;
     match &args.output {
-        Some(file) => durable::replace(file, text.as_bytes()),
-        None => super::print(&text),
+        Some(file) => atomic_write::replace(file, text.as_bytes()),
+        None => crate::io::output::print(&text),
     }
 }

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{Usage, print_json, terminal};
-use crate::launch::{self, Layout, MemoryMode};
+use super::{Usage, terminal};
+use crate::io::output::print_json;
+use crate::knobs::affinity::Layout;
+use crate::knobs::memory::MemoryMode;
+use crate::knobs::{Baseline, Preset, Settings, quota_warning};
+use crate::launch;
 use crate::machine::{Machine, Occupant, rehearsed};
 use crate::profile::{self, Profile};
-use crate::settings::{Baseline, Preset, Settings, quota_warning};
 
 /// Shows what this process may use of the machine.
 #[derive(Debug, Args)]

@@ -6,16 +6,17 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::job::Job;
-use super::{bench, job, own};
-use crate::budget;
-use crate::cli::{BaselineChoice, BenchArgs, JobArgs, OwnArgs};
-use crate::lock::Lock;
-use crate::own::Yardstick;
+use super::setup::job::Job;
+use super::setup::{bench, custom, job};
+use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
+use crate::cmd::setup::custom::OwnArgs;
+use crate::io::lock::Lock;
 use crate::profile::{self, Profile};
 use crate::trial::{Outcome, Phase, Trial};
+use crate::tune::budget;
 use crate::tune::{MIN_PSNR_DB, Order, Rig};
 use crate::workload;
+use crate::workload::custom::Yardstick;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -66,7 +67,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         None => baseline.knobs.clone(),
     };
     let scratch = bench::scratch(&std::env::temp_dir())?;
-    let job = match own::open(&args.own)? {
+    let job = match custom::open(&args.own)? {
         Some(own) => Job::Own(own),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };

@@ -1,37 +1,27 @@
 //! One file a verb.
 
-mod bench;
-mod cache;
 pub mod compare;
 pub mod completions;
-pub mod diff;
 pub mod doctor;
 pub mod exec;
 pub mod export;
-mod job;
 pub mod machine;
 pub mod measure;
-pub mod own;
 pub mod profiles;
-pub mod progress;
 pub mod replay;
 pub mod report;
-pub mod resume;
-mod self_test;
-mod signals;
-pub mod signature;
+pub mod setup;
 pub mod space;
 pub mod terminal;
 pub mod tune;
 pub mod verify;
-mod weights;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::input;
-use crate::lock::Locked;
-pub use crate::output::{print, print_json};
+use crate::io::input;
+use crate::io::lock::Locked;
+pub use crate::io::output::{print, print_json};
 
 /// Another run holds the machine: a temporary failure (EX_TEMPFAIL of sysexits.h).
 const EXIT_LOCKED: u8 = 75;

@@ -9,10 +9,12 @@ use rayon::prelude::*;
 use strum::VariantArray;
 
 use super::terminal;
-use crate::measure::replay::Recorded;
-use crate::search::regret::{Run, replay};
-use crate::search::{StrategyName, grid};
-use crate::{output, printable, threads};
+use crate::io::{output, printable};
+use crate::machine::threads;
+use crate::search::StrategyName;
+use crate::search::replay::Recorded;
+use crate::search::replay::regret::{Run, replay};
+use crate::search::strategies::grid;
 
 /// Evaluations after which regret is printed, as far as the budget goes.
 const AT: [usize; 5] = [10, 30, 60, 120, 240];

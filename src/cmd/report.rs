@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Error, Result, bail};
 
 use super::terminal;
-use crate::report::{self, keep};
+use crate::profile::keep;
+use crate::report;
 use crate::results::{Folder, Results};
 
 /// What to report on, and how.
@@ -51,14 +52,14 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     }
     match args.format {
         Format::Html => write(args, &folder, &results),
-        Format::Markdown => super::print(&report::markdown(&results)),
-        Format::Json => super::print_json(&report::json(&results)?),
-        Format::Csv => super::print(&report::csv(&results)?),
+        Format::Markdown => crate::io::output::print(&report::markdown(&results)),
+        Format::Json => crate::io::output::print_json(&report::json(&results)?),
+        Format::Csv => crate::io::output::print(&report::csv(&results)?),
     }
 }
 
 fn write(args: &ReportArgs, folder: &Folder, results: &Results) -> Result<()> {
-    let kept = keep::kept(folder, results, &report::profile(results)?);
+    let kept = keep::kept(folder, results, &crate::profile::build::profile(results)?);
     if let Some(kept) = kept.filter(|kept| kept.is_all && !args.force) {
         bail!("{}; nothing was written, `--format markdown` shows what is left", kept.sentence);
     }

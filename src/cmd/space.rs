@@ -6,11 +6,12 @@ use std::fmt::Write;
 use anyhow::Result;
 use clap::Args;
 
+use super::Usage;
 use super::machine::MachineChoice;
-use super::{Usage, job};
+use super::setup::job;
 use crate::cli::SpaceArgs;
+use crate::knobs::Baseline;
 use crate::machine::Machine;
-use crate::settings::Baseline;
 use crate::space::{Candidate, Space, SpaceFile};
 use crate::workload::Workload;
 

@@ -8,26 +8,29 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::job::Job;
-use super::progress::{Progress, ViewArgs};
-use super::signature::SignatureArgs;
-use super::{Usage, bench, job, own};
-use crate::budget::{self, Budget};
-use crate::cli::{BaselineChoice, BenchArgs, JobArgs, OwnArgs};
-use crate::durable;
-use crate::journal::Journal;
-use crate::lock::Lock;
+use super::Usage;
+use super::setup::job::Job;
+use super::setup::signature::SignatureArgs;
+use super::setup::{bench, custom, job};
+use super::terminal::progress::{Progress, ViewArgs};
+use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
+use crate::cmd::setup::custom::OwnArgs;
+use crate::io::atomic_write;
+use crate::io::lock::Lock;
+use crate::io::number::percent;
+use crate::knobs::Values;
 use crate::machine::Likeness;
-use crate::own::Yardstick;
 use crate::profile::verification::{Finding, Verification};
 use crate::profile::{self, Here, Profile};
-use crate::report::number::percent;
 use crate::results::Folder;
-use crate::space::Values;
 use crate::stats::Interval;
 use crate::trial::Trial;
+use crate::trial::journal::Journal;
+use crate::tune::budget;
+use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Bench, Rig, Session};
 use crate::workload::Workload;
+use crate::workload::custom::Yardstick;
 
 /// Exit status of a profile that no longer holds.
 const EXIT_DRIFT: u8 = 5;
@@ -82,7 +85,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let job = match own::open(&args.own)? {
+    let job = match custom::open(&args.own)? {
         Some(own) => Job::Own(own),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
@@ -134,11 +137,11 @@ fn finish(
     elsewhere: Option<&str>,
 ) -> Result<ExitCode> {
     if let Some(file) = &args.prometheus {
-        durable::replace(file, metrics(verification).as_bytes())?;
+        atomic_write::replace(file, metrics(verification).as_bytes())?;
     }
     if args.json {
         let value = value(verification, workload, elsewhere.is_none());
-        super::print_json(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+        crate::io::output::print_json(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
     }
     match &verification.finding {
         Finding::Failed(problem) => bail!("the profile fails here: {problem}"),

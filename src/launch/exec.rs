@@ -12,7 +12,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
-use super::{Launch, MemoryPolicy, affinity, environment, probe};
+use super::{Launch, probe};
+use crate::knobs::memory::MemoryPolicy;
+use crate::knobs::{affinity, allow_list};
 use crate::machine::CpuSet;
 
 /// Everything was applied, but the command can't be run.
@@ -51,7 +53,7 @@ impl Applied {
     /// # Errors
     /// A library that is missing, or that somebody else could have put there.
     pub fn as_inherited(launch: &Launch) -> Result<Self> {
-        let environment = environment::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
+        let environment = allow_list::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
         let cpus = affinity::bound().unwrap_or_else(|_| launch.cpus.clone());
         let memory = MemoryPolicy::read().ok();
         Ok(Self { cpus, asked: None, memory, environment, warning: None })
@@ -78,7 +80,7 @@ impl fmt::Display for Applied {
 /// # Errors
 /// What could not be applied, with the cure.
 pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
-    let environment = environment::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
+    let environment = allow_list::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
     let cpus = &launch.cpus;
     let words = |error: &io::Error| format!("binding to CPUs {cpus} ({})", affinity::cure(error));
     let kept = affinity::bind_or_keep(cpus).map_err(|error| {
@@ -111,7 +113,7 @@ fn set_policy(policy: &MemoryPolicy) -> Result<()> {
 }
 
 /// Replaces this process by `command`, which finds the variables of `handed` (see
-/// [`super::handover`]) in its environment too.
+/// [`crate::knobs::handover`]) in its environment too.
 ///
 /// # Errors
 /// Why the command can't start. Never returns otherwise.
@@ -126,7 +128,7 @@ pub fn exec(
     let error = Command::new(program)
         .args(arguments)
         .env_clear()
-        .envs(environment::build(std::env::vars_os(), &applied.environment))
+        .envs(allow_list::build(std::env::vars_os(), &applied.environment))
         .envs(handed)
         .exec();
     Err(NotStarted { program: program.display().to_string(), source: error }.into())

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::{MemoryMode, MemoryPolicy, syscalls};
+use crate::knobs::memory::{MemoryMode, MemoryPolicy};
+use crate::machine::syscalls;
+use crate::machine::threads;
 use crate::machine::{Machine, Source};
-use crate::threads;
 
 impl MemoryPolicy {
     /// Tries the policy out in a thread of its own: sets it, reads it back and looks where fresh

@@ -8,13 +8,13 @@ use hwlocality::Topology;
 use hwlocality::topology::builder::BuildFlags;
 use hwlocality::topology::export::xml::XMLExportFlags;
 
-use super::cgroup::Cgroup;
-use super::claimed;
 use super::fingerprint;
-use super::nodes;
-use super::rehearsal;
+use super::limits::cgroup::Cgroup;
 use super::roots::{Roots, field, line};
-use super::topology::{Structure, load};
+use super::topology::claimed;
+use super::topology::hwloc::{Structure, load};
+use super::topology::nodes;
+use super::topology::sandbox;
 use super::{CpuSet, Machine, Node, NodeSet, Source, gpus, processor};
 
 impl Machine {
@@ -33,7 +33,7 @@ impl Machine {
     /// As [`Machine::detect`].
     pub fn detect_host() -> Result<Self> {
         let structure = {
-            let _alone = rehearsal::alone();
+            let _alone = sandbox::alone();
             live()?.1
         };
         Ok(within(structure, &Roots::live()))
@@ -45,7 +45,7 @@ impl Machine {
 /// # Errors
 /// As [`Machine::detect`].
 pub fn live_xml() -> Result<String> {
-    let _alone = rehearsal::alone();
+    let _alone = sandbox::alone();
     Ok(live()?.0.export_xml(XMLExportFlags::empty())?.as_str().to_owned())
 }
 
@@ -211,7 +211,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let _alone = rehearsal::alone();
+        let _alone = sandbox::alone();
         let topology = load(BuildFlags::empty(), |builder| {
             let text = "package:2 [numa(memory=8GB)] l3:1 core:4 pu:2";
             builder.from_synthetic(text).map_err(|error| error.to_string())
@@ -293,7 +293,7 @@ mod tests {
     fn this_machine_is_detected_and_its_xml_reads_back_as_the_same_topology() {
         let machine = Machine::detect().unwrap();
         assert!(!machine.allowed.is_empty() && machine.core_count() > 0);
-        assert!(crate::launch::bound().unwrap().is_subset(&machine.allowed));
+        assert!(crate::knobs::affinity::bound().unwrap().is_subset(&machine.allowed));
         let copy = Machine::from_xml(&live_xml().unwrap()).unwrap();
         assert_eq!((copy.packages, copy.l3_groups), (machine.packages, machine.l3_groups));
         let sets = |cores: &[super::super::Core]| -> Vec<CpuSet> {

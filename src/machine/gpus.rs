@@ -1,7 +1,7 @@
 //! GPUs, as NVIDIA's driver reports them.
 
 use super::Gpu;
-use crate::ask::{PATIENCE, ask};
+use crate::machine::ask::{PATIENCE, ask};
 
 /// What `nvidia-smi` lists; none where it is absent, fails or takes too long.
 pub fn read() -> Vec<Gpu> {

@@ -3,43 +3,37 @@
 //! Everything that the tuner knows of a machine is in [`Machine`], which is plain data:
 //! it is written to `machine.json` beside the results and read back by every report.
 
-mod cgroup;
-mod claimed;
+pub mod ask;
 mod detect;
-mod drawing;
 mod fingerprint;
-mod foreign;
 mod gpus;
-mod kinds;
-mod nodes;
-mod oom;
+pub mod library;
+pub mod limits;
 mod os_set;
-mod picture;
 mod processor;
-mod quota;
-mod rehearsal;
+pub mod render;
 mod roots;
 mod sensors;
-mod throttling;
-mod topology;
-mod xml;
+pub mod syscalls;
+pub mod threads;
+pub mod topology;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use detect::live_xml;
-pub use drawing::Occupant;
 pub use fingerprint::{Fingerprint, Likeness};
-pub use foreign::BadMachine;
-pub(crate) use nodes::kibibytes;
-pub use oom::oom_kills;
+pub use limits::oom::oom_kills;
+pub use limits::throttling::throttled_periods;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
-pub use rehearsal::rehearsed;
+pub use render::svg::Occupant;
 pub use roots::Roots;
 pub(crate) use roots::{field, line};
 pub use sensors::{frequency_mhz, temperature_c};
-pub use throttling::throttled_periods;
+pub use topology::described::BadMachine;
+pub(crate) use topology::nodes::kibibytes;
+pub use topology::sandbox::rehearsed;
 
 /// A machine as this process sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

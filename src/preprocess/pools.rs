@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::launch::Placement;
+use crate::knobs::Workers;
+use crate::knobs::affinity::Placement;
 use crate::machine::CpuSet;
-use crate::settings::Workers;
 
 /// Three pools of named and bound threads, alive as long as this value.
 #[derive(Debug)]

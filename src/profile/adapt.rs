@@ -4,9 +4,14 @@
 //! nearest to it. It is a guess by topology, never measured: only a tune here proves anything.
 
 use super::Profile;
-use crate::launch::{Allocator, HugePages, Layout, MemoryMode, OmpRuntime, OnednnIsa};
+use crate::knobs::affinity::Layout;
+use crate::knobs::allocator::Allocator;
+use crate::knobs::huge_pages::HugePages;
+use crate::knobs::isa::OnednnIsa;
+use crate::knobs::memory::MemoryMode;
+use crate::knobs::openmp::OmpRuntime;
+use crate::knobs::{Baseline, Knobs, Precision, Preset, Settings};
 use crate::machine::{Machine, Roots};
-use crate::settings::{Baseline, Knobs, Precision, Preset, Settings};
 
 /// A profile's candidate, fitted to another machine.
 #[derive(Clone, Debug)]
@@ -178,7 +183,7 @@ mod tests {
         assert_eq!(adapted.settings.inter_op_threads, 2);
         // Two L3 groups instead of two nodes: the model takes one, the pools the other.
         assert!(adapted.settings.placement.model.is_disjoint(&adapted.settings.placement.io));
-        assert_eq!(adapted.settings.memory, crate::launch::MemoryPolicy::Default);
+        assert_eq!(adapted.settings.memory, crate::knobs::memory::MemoryPolicy::Default);
         let changes = adapted.changes.join("\n");
         for expected in [
             "intra_op_threads 48 -> 6: 64 cores there, 8 here",

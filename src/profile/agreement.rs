@@ -1,9 +1,9 @@
 //! Whether a profile's launch is what its candidate comes to on this machine.
 
 use super::{Profile, Refusal};
-use crate::launch::environment::CUDA_ALLOCATOR;
+use crate::knobs::allow_list::CUDA_ALLOCATOR;
+use crate::knobs::{Baseline, Preset, Settings};
 use crate::machine::{CpuSet, Machine};
-use crate::settings::{Baseline, Preset, Settings};
 
 impl Profile {
     /// Checks the launch against the candidate, resolved on a machine of the profile's shape.

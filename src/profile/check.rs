@@ -1,11 +1,13 @@
 //! What a profile may say: nothing in it is taken on trust.
 
-use super::refusal::require;
+use super::error::require;
 use super::{Evidence, MachineMark, Profile, Refusal};
-use crate::launch::{Launch, MemoryPolicy, environment};
+use crate::knobs::allow_list;
+use crate::knobs::memory::MemoryPolicy;
+use crate::knobs::{HardwareProfile, Knobs, OptimalSettings};
+use crate::launch::Launch;
 use crate::machine::HIGHEST_INDEX;
-use crate::own::metric::Goal;
-use crate::settings::{HardwareProfile, Knobs, OptimalSettings};
+use crate::workload::custom::metric::Goal;
 
 /// Checks everything that needs no machine.
 pub(super) fn check(profile: &Profile) -> Result<(), Refusal> {
@@ -72,7 +74,7 @@ fn mark(machine: &MachineMark) -> Result<(), Refusal> {
 
 fn launch(launch: &Launch) -> Result<(), Refusal> {
     for (name, value) in &launch.environment {
-        environment::check(name, value)
+        allow_list::check(name, value)
             .map_err(|reason| Refusal::at(["launch", "environment", name], reason))?;
     }
     require(!launch.cpus.is_empty(), "/launch/cpus", "a process needs a CPU")?;
@@ -115,13 +117,13 @@ fn agreement(profile: &Profile, knobs: &Knobs) -> Result<(), Refusal> {
         .launch
         .environment
         .keys()
-        .find(|name| !asked.contains_key(*name) && !environment::depends_on_the_machine(name));
+        .find(|name| !asked.contains_key(*name) && !allow_list::depends_on_the_machine(name));
     if let Some(name) = more {
         let reason = "the candidate does not set it";
         return Err(Refusal::at(["launch", "environment", name], reason));
     }
     let bound = profile.launch.memory != MemoryPolicy::Default;
-    let asked_for = knobs.memory_mode != crate::launch::MemoryMode::Default;
+    let asked_for = knobs.memory_mode != crate::knobs::memory::MemoryMode::Default;
     require(!bound || asked_for, "/launch/memory", "the candidate leaves it at the default")?;
     require(profile.workers == knobs.workers().into(), "/workers", "not the candidate's")
 }

@@ -2,15 +2,15 @@
 
 mod adapt;
 mod agreement;
+pub mod build;
 mod check;
-mod entry;
-mod file_name;
-mod likeness;
+mod error;
+pub mod export;
+pub mod keep;
+mod machine_match;
 mod proof;
 mod quota;
 mod read;
-mod refusal;
-mod scan;
 pub mod signature;
 mod store;
 pub mod verification;
@@ -22,26 +22,25 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::durable;
+use crate::io::atomic_write;
+use crate::knobs::Value;
+use crate::knobs::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
 use crate::launch::Launch;
 use crate::machine::{CpuSet, Fingerprint, Machine};
-use crate::own::metric::Goal;
-use crate::own::{Own, Yardstick};
-use crate::settings::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
-use crate::space::Value;
+use crate::workload::custom::metric::Goal;
+use crate::workload::custom::{Own, Yardstick};
 
 /// The format's version.
 pub const SCHEMA: u32 = 1;
 
 pub use adapt::Adapted;
-pub use entry::Entry;
-pub use file_name::FileName;
-pub use likeness::Here;
+pub use error::Refusal;
+pub use machine_match::Here;
 pub use proof::Proof;
 pub use read::{file_argument, located, text, unmarked};
-pub use refusal::Refusal;
-use scan::scan;
 pub use store::Store;
+pub use store::entry::Entry;
+pub use store::file_name::FileName;
 
 /// The settings to ship. The first three keys are the WAN22 system optimizer's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -245,6 +244,6 @@ impl Profile {
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
-        durable::replace(path, text.as_bytes())
+        atomic_write::replace(path, text.as_bytes())
     }
 }

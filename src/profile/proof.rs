@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Evidence, Profile};
-use crate::launch::handover;
+use crate::knobs::handover;
 use crate::workload::Workload;
 
 /// What the evidence of a profile amounts to.

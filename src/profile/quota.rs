@@ -1,8 +1,8 @@
 //! Whether a profile's counts suit the CPU quota and the CPUs that this process has.
 
 use super::Profile;
+use crate::knobs::quota_for;
 use crate::machine::{CpuSet, Limits, Machine};
-use crate::settings::quota_for;
 
 impl Profile {
     /// What is wrong with launching this profile under this machine's quota, or where there is more
@@ -64,7 +64,7 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Baseline, Preset};
+    use crate::knobs::{Baseline, Preset};
 
     fn machine(quota: Option<f64>) -> Machine {
         let mut machine =
@@ -134,7 +134,7 @@ mod tests {
         assert!(changes.iter().any(|change| change == said), "{changes:?}");
         let mut tuned = profile(Some(4.0));
         (tuned.optimal_settings.num_threads, tuned.launch.cpus) = (4, "0-7".parse().unwrap());
-        tuned.candidate.insert("intra_op_threads".to_owned(), crate::space::Value::Number(4));
+        tuned.candidate.insert("intra_op_threads".to_owned(), crate::knobs::Value::Number(4));
         assert_eq!(counts(tuned.adapt(&machine(None)).unwrap())[0], 8);
     }
 }

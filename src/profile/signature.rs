@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::input;
+use crate::io::input;
 
 /// What a signature is for: one over anything else proves nothing about a profile.
 pub const NAMESPACE: &str = "wan22-tune";

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::blame;
-use crate::confirm::{Confirmation, WORTH_HAVING};
-use crate::own::Yardstick;
+use crate::evidence::blame;
+use crate::evidence::confirmation::{Confirmation, WORTH_HAVING};
+use crate::knobs::Values;
 use crate::profile::Evidence;
-use crate::space::Values;
 use crate::stats::{self, Interval};
 use crate::trial::{Outcome, Trial};
+use crate::workload::custom::Yardstick;
 
 /// How much slower than recorded a profile may be without having drifted: kernels, firmware and
 /// room temperature move times by less.

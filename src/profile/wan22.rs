@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{Profile, Refusal, scan};
-use crate::launch::{Demand, Layout, MemoryMode};
+use super::read::scan::scan;
+use super::{Profile, Refusal};
+use crate::knobs::affinity::{Demand, Layout};
+use crate::knobs::memory::MemoryMode;
+use crate::knobs::{Baseline, HardwareProfile, Knobs, OptimalSettings, Precision};
 use crate::machine::{CpuSet, Machine};
-use crate::settings::{Baseline, HardwareProfile, Knobs, OptimalSettings, Precision};
 
 /// The most clips of a batch.
 const MOST_CLIPS: u32 = 1024;
@@ -185,7 +187,7 @@ fn nearest(wanted: &CpuSet, machine: &Machine, demand: Demand) -> (Layout, CpuSe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Preset;
+    use crate::knobs::Preset;
 
     fn optimal() -> serde_json::Value {
         serde_json::json!({

@@ -3,15 +3,13 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::account::Account;
-use super::contender::{self, Contender};
-use super::plot::drift::Drift;
-use super::plot::importance::Shares;
-use super::plot::stages::{Row, Stages};
+use super::plots::drift::Drift;
+use super::plots::importance::Shares;
+use super::plots::stages::{Row, Stages};
+use super::tables::time_breakdown::Account;
 use super::verdict;
-use crate::confirm::{Confirmation, Verdict};
-use crate::printable::cell;
-use crate::ranking::ranking;
+use crate::evidence::confirmation::{Confirmation, Verdict};
+use crate::io::printable::cell;
 use crate::results::Results;
 use crate::search::importance::{Importance, Response};
 use crate::stats::Interval;
@@ -27,14 +25,14 @@ pub const SCHEMA: u32 = 1;
 pub fn json(results: &Results) -> Result<String> {
     let account = Account::of(results);
     let drift = Drift::of(results)?;
-    let confirmation = results.confirmation();
+    let confirmation = results.findings().confirmation.clone();
     let gain = confirmation.as_ref().and_then(Confirmation::gain);
-    let (yardstick, baseline_s) = (results.yardstick(), contender::baseline_s(results));
+    let (yardstick, baseline_s) = (results.yardstick(), results.findings().baseline_s);
     let (is_time, shown) = (yardstick.goal().is_none(), |cost| yardstick.shown(cost));
     let value = json!({
         "schema": SCHEMA,
         "verdict": {
-            "claim": matches!(results.verdict(), Verdict::Gain(_)),
+            "claim": matches!(results.findings().verdict, Verdict::Gain(_)),
             "sentence": verdict::sentence(results),
             "gain": gain.filter(|gain| gain.low.is_finite()).map(interval),
             "pairs": confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len()),
@@ -46,7 +44,7 @@ pub fn json(results: &Results) -> Result<String> {
             "metric": baseline_s.filter(|_| !is_time).map(shown),
             "knobs": results.space.given.baseline,
         },
-        "best": Contender::of(results).map(|best| json!({
+        "best": results.findings().finalist.clone().map(|best| json!({
             "score_s": is_time.then_some(best.score_s),
             "metric": (!is_time).then(|| shown(best.score_s)),
             "confirmed": best.confirmed,
@@ -113,7 +111,7 @@ pub fn csv(results: &Results) -> Result<String> {
     let fixed = ["rank", score, "trials", "baseline"].map(str::to_owned);
     let names_of_knobs = names.iter().map(|name| cell(&format!("knob.{name}")));
     writer.write_record(fixed.into_iter().chain(names_of_knobs))?;
-    for (i, ranked) in ranking(results).into_iter().enumerate() {
+    for (i, ranked) in results.findings().ranking.clone().into_iter().enumerate() {
         let is_baseline = ranked.knobs == results.space.given.baseline;
         let head = [
             (i + 1).to_string(),

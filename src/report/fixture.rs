@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::journal::Journal;
+use crate::knobs::Value;
+use crate::knobs::{Baseline, Preset};
 use crate::machine::Machine;
 use crate::results::{Folder, Results};
-use crate::settings::{Baseline, Preset};
-use crate::space::{Given, Space, SpaceFile, Tune, Value};
+use crate::space::{Given, Space, SpaceFile, Tune};
+use crate::trial::journal::Journal;
 use crate::trial::{Noise, Outcome, Phase, Sample, Trial};
 use crate::workload::{self, BUILT_IN, WorkloadFile};
 

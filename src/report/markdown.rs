@@ -4,14 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::account::Account;
-use super::contender::Contender;
-use super::number::count;
-use super::plot::stages::Stages;
-use super::table::{Table, escape};
-use super::{number, summary, verdict};
-use crate::durable;
-use crate::input;
+use super::plots::stages::Stages;
+use super::tables::time_breakdown::Account;
+use super::tables::{Table, escape};
+use super::{summary, verdict};
+use crate::io::atomic_write;
+use crate::io::input;
+use crate::io::number;
+use crate::io::number::count;
 use crate::results::Results;
 
 /// The line after which [`splice`] puts its text.
@@ -36,7 +36,7 @@ pub fn markdown(results: &Results) -> String {
         ),
         format!("**{}**", escape(&verdict::sentence(results))),
     ];
-    if let Some(contender) = Contender::of(results) {
+    if let Some(contender) = results.findings().finalist.clone() {
         parts.push(summary::knobs(results, &contender, true).to_markdown());
     }
     if let Some(stages) = Stages::of(results) {
@@ -65,7 +65,7 @@ fn stage_table(stages: &Stages) -> Table {
 
 /// Text between backticks: as many as it takes.
 fn code(text: &str) -> String {
-    let text = super::table::plain(text);
+    let text = crate::io::printable::line(text);
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest + 1);
     let blank = if longest > 0 { " " } else { "" };
@@ -81,7 +81,7 @@ pub fn splice(path: &Path, results: &Results) -> Result<()> {
     let place = || path.display().to_string();
     let old = input::text(path, LARGEST_BYTES).with_context(place)?;
     let new = spliced(&old, &markdown(results)).with_context(place)?;
-    if new == old { Ok(()) } else { durable::replace(path, new.as_bytes()) }
+    if new == old { Ok(()) } else { atomic_write::replace(path, new.as_bytes()) }
 }
 
 fn spliced(old: &str, text: &str) -> Result<String> {

@@ -4,24 +4,15 @@
 //! the settings to ship; [`markdown()`], [`json()`] and [`csv()`] are for other documents and programs.
 //! The same results give the same bytes.
 
-pub mod account;
 pub mod clock;
-pub mod contender;
 mod data;
-pub mod facts;
-pub mod keep;
+pub mod fleet;
 mod markdown;
-pub mod number;
 pub(crate) mod page;
-pub mod plot;
-mod profile;
+pub mod plots;
 mod summary;
-pub mod table;
-pub mod trials;
-pub mod usage;
+pub mod tables;
 pub mod verdict;
-mod views;
-mod work;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -32,13 +23,13 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use crate::durable;
+use self::plots::Picture;
+use crate::io::atomic_write;
 use crate::results::{Folder, Results};
-use plot::Picture;
 
+use crate::profile::build::profile;
 pub use data::{csv, json};
 pub use markdown::{BEGIN, END, markdown, splice};
-pub use profile::profile;
 pub use summary::summary;
 
 /// Writes all that derives from results: `profile.json`, `plots/*.svg`, `plots/*.png` and
@@ -52,7 +43,7 @@ pub use summary::summary;
 /// run the profile.
 pub fn write(folder: &Folder, results: &Results, must: bool) -> Result<Option<String>> {
     let profile = profile(results)?;
-    let kept = keep::kept(folder, results, &profile);
+    let kept = crate::profile::keep::kept(folder, results, &profile);
     let plots = folder.plots();
     if plots.is_symlink() {
         bail!(
@@ -73,41 +64,41 @@ pub fn write(folder: &Folder, results: &Results, must: bool) -> Result<Option<St
     fs::create_dir_all(&plots).with_context(|| format!("creating {}", plots.display()))?;
     for picture in &pictures {
         let file = |ending: &str| plots.join(format!("{}.{ending}", picture.name));
-        durable::replace(&file("svg"), picture.svg.as_bytes())?;
-        durable::replace(&file("png"), &picture.png)?;
+        atomic_write::replace(&file("svg"), picture.svg.as_bytes())?;
+        atomic_write::replace(&file("png"), &picture.png)?;
     }
-    let views = views::Views::of(results, folder);
+    let views = page::views::Views::of(results, folder);
     let page = page::page(results, &pictures, views.as_ref())?;
-    durable::replace(&folder.report(), page.as_bytes())?;
+    atomic_write::replace(&folder.report(), page.as_bytes())?;
     Ok(kept.filter(|_| !must).map(|kept| kept.sentence))
 }
 
 /// Every plot that the results have data for.
 fn pictures(results: &Results) -> Result<Vec<Picture>> {
     let mut pictures = Vec::new();
-    if let Some(progress) = plot::progress::Progress::of(results)? {
+    if let Some(progress) = plots::progress::Progress::of(results)? {
         pictures.push(Picture::new("progress", &progress)?);
     }
-    if let Some(stages) = plot::stages::Stages::of(results) {
+    if let Some(stages) = plots::stages::Stages::of(results) {
         pictures.push(Picture::new("stages", &stages)?);
     }
-    if let Some(laws) = plot::scaling::Laws::of(results) {
+    if let Some(laws) = plots::scaling::Laws::of(results) {
         pictures.push(Picture::new("scaling", &laws)?);
     }
-    if let Some(shares) = plot::importance::Shares::of(results) {
+    if let Some(shares) = plots::importance::Shares::of(results) {
         pictures.push(Picture::new("importance", &shares)?);
     }
-    if let Some(response) = plot::response::Response::of(results) {
+    if let Some(response) = plots::response::Response::of(results) {
         pictures.push(Picture::new("knobs", &response)?);
     }
-    if let Some(pairs) = plot::pairs::Pairs::of(results) {
+    if let Some(pairs) = plots::pairs::Pairs::of(results) {
         pictures.push(Picture::new("pairs", &pairs)?);
     }
-    if let Some(drift) = plot::drift::Drift::of(results)? {
+    if let Some(drift) = plots::drift::Drift::of(results)? {
         pictures.push(Picture::new("drift", &drift)?);
     }
-    let placement = profile::placement(results)?;
-    if let Some(places) = plot::placement::Places::of(&results.machine, &placement) {
+    let placement = crate::profile::build::placement(results)?;
+    if let Some(places) = plots::placement::Places::of(&results.machine, &placement) {
         pictures.push(Picture::new("placement", &places)?);
     }
     Ok(pictures)

@@ -1,26 +1,29 @@
 //! What a terminal shows of a tune.
 
-use super::account::Account;
-use super::contender::{self, Contender};
-use super::number::digits;
-use super::table::{Table, plain};
-use super::{usage, verdict, work};
+use super::tables::Table;
+use super::tables::time_breakdown::Account;
+use super::tables::{usage, work};
+use super::verdict;
+use crate::evidence::findings::Finalist;
+use crate::io::number::digits;
+use crate::io::printable::line as plain;
+use crate::knobs::Value;
 use crate::results::{Folder, Results};
-use crate::space::{Ended, Value};
+use crate::space::Ended;
 
 /// The verdict in one sentence, baseline against best knob by knob, what the trials came to,
 /// where the time went, and where the files are.
 pub fn summary(results: &Results, folder: &Folder) -> String {
     let account = Account::of(results);
     let mut text = format!("{}\n", verdict::sentence(results));
-    if let Some(contender) = Contender::of(results) {
+    if let Some(contender) = results.findings().finalist.clone() {
         text.push_str(&format!("\n{}", knobs(results, &contender, false).to_terminal()));
         let same = unchanged(results, &contender);
         if !same.is_empty() {
             text.push_str(&format!("As in the baseline: {}\n", same.join(", ")));
         }
         text.extend(work::doubt(results).map(|doubt| format!("{doubt}\n")));
-    } else if let Some(baseline_s) = contender::baseline_s(results) {
+    } else if let Some(baseline_s) = results.findings().baseline_s {
         let yardstick = results.yardstick();
         let baseline = digits(yardstick.shown(baseline_s));
         text.push_str(&format!("\nThe baseline takes {baseline} {}.\n", yardstick.unit()));
@@ -56,14 +59,14 @@ pub fn cut_short(results: &Results) -> Option<&'static str> {
 
 /// Baseline against best, knob by knob: those that differ, then, if `all` are asked for, those
 /// that are the same.
-pub fn knobs(results: &Results, contender: &Contender, all: bool) -> Table {
+pub fn knobs(results: &Results, contender: &Finalist, all: bool) -> Table {
     let best = if contender.confirmed { "#finalist" } else { "#best" };
     let mut table = Table::new(["", "#baseline", best]);
     let yardstick = results.yardstick();
     let shown = |cost: f64| digits(yardstick.shown(cost));
-    let baseline = contender::baseline_s(results).map_or("?".to_owned(), shown);
+    let baseline = results.findings().baseline_s.map_or("?".to_owned(), shown);
     table.row([yardstick.heading().to_owned(), baseline, shown(contender.score_s)]);
-    let quality = |knobs| work::quality(results, knobs).map(work::in_words);
+    let quality = |knobs| results.quality_of(knobs).map(work::in_words);
     let pictures = (quality(&results.space.given.baseline), quality(&contender.knobs));
     if let (Some(old), Some(new)) = pictures {
         table.row(["picture against float32's".to_owned(), old, new]);
@@ -78,7 +81,7 @@ pub fn knobs(results: &Results, contender: &Contender, all: bool) -> Table {
 }
 
 /// The tuned knobs that the contender leaves as they are, with their value.
-fn unchanged(results: &Results, contender: &Contender) -> Vec<String> {
+fn unchanged(results: &Results, contender: &Finalist) -> Vec<String> {
     let same = values(results, contender).filter(|(_, old, new)| old == new);
     same.map(|(name, value, _)| format!("{name} {value}")).collect()
 }
@@ -86,7 +89,7 @@ fn unchanged(results: &Results, contender: &Contender) -> Vec<String> {
 /// Name, baseline's value and contender's value of every knob that had a choice.
 fn values<'a>(
     results: &'a Results,
-    contender: &'a Contender,
+    contender: &'a Finalist,
 ) -> impl Iterator<Item = (&'a str, &'a Value, &'a Value)> {
     results.space.knobs.iter().filter_map(|knob| {
         let new = contender.knobs.get(&knob.name)?;

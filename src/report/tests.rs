@@ -5,17 +5,17 @@ use std::path::Path;
 use insta::assert_snapshot;
 
 use super::fixture::{Made, number, simulated, word};
-use super::plot::drift::Drift;
-use super::plot::pairs::Pairs;
-use super::plot::placement::{Places, User};
-use super::plot::progress::{Kind, Progress};
-use super::plot::response::Response;
-use super::plot::scaling::Laws;
-use super::plot::stages::Stages;
+use super::plots::drift::Drift;
+use super::plots::pairs::Pairs;
+use super::plots::placement::{Places, User};
+use super::plots::progress::{Kind, Progress};
+use super::plots::response::Response;
+use super::plots::scaling::Laws;
+use super::plots::stages::Stages;
 use super::*;
-use crate::own::metric::{Goal, Metric};
-use crate::own::{Own, OwnCommand};
 use crate::trial::{Outcome, Phase};
+use crate::workload::custom::metric::{Goal, Metric};
+use crate::workload::custom::{Own, OwnCommand};
 
 fn summary_of(made: &Made) -> String {
     summary(&made.results, &Folder::new("results/2026-11-22-host"))
@@ -110,7 +110,7 @@ fn the_summary_of_failures_alone() {
 
 #[test]
 fn verdicts_say_why_there_is_no_gain() {
-    let change: &[(&str, crate::space::Value)] = &[("batch_size", number(1))];
+    let change: &[(&str, crate::knobs::Value)] = &[("batch_size", number(1))];
     let searched = || Made::new().baseline(&[4.0]).search(change, 3.0);
     let failing = searched().pairs(change, &[(4.0, 3.0); 5]).trial(
         Phase::Confirmation,
@@ -151,13 +151,16 @@ fn a_gain_ships_the_finalist_and_anything_else_the_baseline() {
     for made in [Made::new(), Made::new().baseline(&[4.0]), {
         Made::new().baseline(&[4.0]).search(&[("vae_tile_size", number(192))], 3.0)
     }] {
-        let profile = super::profile(&made.results).unwrap();
+        let profile = crate::profile::build::profile(&made.results).unwrap();
         assert_eq!(profile.candidate, made.results.space.given.baseline);
         let evidence = profile.evidence.unwrap();
         assert_eq!(evidence.verdict, "no significant gain");
         assert_eq!((evidence.gain_percent, evidence.pairs), (None, 0));
     }
-    assert_eq!(super::profile(&Made::new().results).unwrap().timestamp, "2026-11-22T20:00:00Z");
+    assert_eq!(
+        crate::profile::build::profile(&Made::new().results).unwrap().timestamp,
+        "2026-11-22T20:00:00Z"
+    );
 }
 
 /// Trials start a second after the one before and last 2 s plus 3.01 times their score.
@@ -192,7 +195,7 @@ fn progress_by_hand() {
 
 #[test]
 fn a_best_that_is_measured_again_and_slower_is_no_longer_the_best_so_far() {
-    let lucky: &[(&str, crate::space::Value)] = &[("batch_size", number(1))];
+    let lucky: &[(&str, crate::knobs::Value)] = &[("batch_size", number(1))];
     let made = Made::new().baseline(&[4.0]).search(lucky, 3.0).search(lucky, 4.0);
     let progress = Progress::of(&made.results).unwrap().unwrap();
     assert_eq!(progress.best.iter().map(|best| best.1).collect::<Vec<_>>(), [4.0, 3.0, 3.5]);
@@ -244,7 +247,7 @@ fn threads_are_counted_at_what_was_measured() {
 
 /// Frames a second, forty for each second that a trial of it takes: 10 and then 20 with five pairs.
 fn frames_a_second() -> Made {
-    let small: &[(&str, crate::space::Value)] = &[("vae_tile_size", number(192))];
+    let small: &[(&str, crate::knobs::Value)] = &[("vae_tile_size", number(192))];
     let made = Made::new().baseline(&[4.0]).search(small, 2.0);
     let mut made = made.trial(Phase::Sentinel, &[], Ok(4.0)).pairs(small, &[(4.0, 2.0); 5]);
     for sample in made.results.trials.iter_mut().flat_map(|trial| &mut trial.samples) {
@@ -291,7 +294,7 @@ fn a_metric_to_be_large_is_itself_in_plots_and_data() {
 
 #[test]
 fn sentinels_and_void_trials_are_told_from_others() {
-    let one: &[(&str, crate::space::Value)] = &[("batch_size", number(1))];
+    let one: &[(&str, crate::knobs::Value)] = &[("batch_size", number(1))];
     let sentinel = |made: Made, score| made.trial(Phase::Sentinel, &[], Ok(score));
     let made = Made::new().baseline(&[4.0, 4.0]).search(one, 3.0);
     // The baseline takes half as long again, twice: the trial before it can't be judged.
@@ -330,10 +333,10 @@ fn pairs_by_hand() {
 fn places_by_hand() {
     let machine = crate::machine::Machine::from_synthetic("package:1 l3:2 core:2 pu:2").unwrap();
     let set = |cpus: &[u32]| cpus.iter().copied().collect::<crate::machine::CpuSet>();
-    let mut placement = crate::launch::Placement::shared(set(&[0, 2]));
+    let mut placement = crate::knobs::affinity::Placement::shared(set(&[0, 2]));
     (placement.model, placement.io) = (set(&[0, 1]), set(&[2, 4]));
     let Places(groups) = Places::of(&machine, &placement).unwrap();
-    let users = |group: &plot::placement::Group| -> Vec<(u32, User)> { group.cores.concat() };
+    let users = |group: &plots::placement::Group| -> Vec<(u32, User)> { group.cores.concat() };
     use User::{Both, Model, Nobody, Workers};
     assert_eq!(users(&groups[0]), [(0, Both), (1, Model), (2, Workers), (3, Nobody)]);
     assert_eq!(users(&groups[1]), [(4, Workers), (5, Nobody), (6, Nobody), (7, Nobody)]);
@@ -372,7 +375,7 @@ fn failures_are_grouped_by_what_they_say() {
         .fails(&[], Outcome::Crashed, "fp32: no kernel at 0x7f")
         .fails(&[], Outcome::Timeout, "killed after 31.5 s")
         .fails(&[], Outcome::Crashed, "signal 9");
-    assert_snapshot!(trials::failures(&made.results).to_terminal(), @r#"
+    assert_snapshot!(tables::trials::failures(&made.results).to_terminal(), @r#"
     times  outcome  cause                    trials
         2  timeout  killed after # s         1, 3
         1  crashed  fp32: no kernel at 0x7f  2
@@ -549,7 +552,7 @@ fn plots_use_the_embedded_font_and_colours_that_the_dark_scheme_knows() {
         assert!(families > 0);
         assert_eq!(picture.wide.text.matches("font-family=\"DejaVu Sans\"").count(), families);
         let known: Vec<String> =
-            plot::palette::all().map(|colour| format!("{:06X}", colour.light)).collect();
+            plots::palette::all().map(|colour| format!("{:06X}", colour.light)).collect();
         for part in picture.wide.text.split("=\"#").skip(1) {
             assert!(known.contains(&part[..6].to_owned()), "#{} in {}", &part[..6], picture.name);
         }
@@ -559,12 +562,12 @@ fn plots_use_the_embedded_font_and_colours_that_the_dark_scheme_knows() {
 /// A plot of words alone.
 struct Words(&'static str);
 
-impl plot::Plot for Words {
+impl plots::Plot for Words {
     fn title(&self) -> String {
         self.0.to_owned()
     }
 
-    fn legend(&self) -> plot::Legend {
+    fn legend(&self) -> plots::Legend {
         Vec::new()
     }
 
@@ -574,7 +577,7 @@ impl plot::Plot for Words {
 
     fn draw<B: plotters::prelude::DrawingBackend>(
         &self,
-        _canvas: &plot::canvas::Canvas<B>,
+        _canvas: &plots::canvas::Canvas<B>,
     ) -> Result<()>
     where
         B::ErrorType: 'static,

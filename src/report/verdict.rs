@@ -1,14 +1,13 @@
 //! The verdict of a tune in one sentence.
 
-use super::contender::Contender;
-use super::number::{count, percent};
-use crate::confirm::Verdict;
+use crate::evidence::confirmation::Verdict;
+use crate::io::number::{count, percent};
 use crate::results::Results;
 use crate::stats::Interval;
 
 /// What a tune may claim, in one sentence.
 pub fn sentence(results: &Results) -> String {
-    let Some(confirmation) = results.confirmation() else {
+    let Some(confirmation) = results.findings().confirmation.clone() else {
         return unconfirmed(results);
     };
     let pairs = count(confirmation.pairs.len(), "pair");
@@ -56,7 +55,7 @@ fn unconfirmed(results: &Results) -> String {
     let measured = results.trials.iter().any(|trial| trial.score_s().is_some());
     let why = if !measured {
         "no trial succeeded"
-    } else if Contender::of(results).is_none() {
+    } else if results.findings().finalist.clone().is_none() {
         "no candidate was faster than the baseline"
     } else {
         "the best candidate was not confirmed"

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::Folder;
-use crate::report::trials::shortened;
+use crate::io::printable::shortened;
 
 /// An error with the folders in `folder` that hold results, where it holds none itself.
 pub(super) fn named(folder: &Folder, error: anyhow::Error) -> anyhow::Error {

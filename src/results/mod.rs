@@ -3,27 +3,29 @@
 
 mod elsewhere;
 pub mod owners;
-mod sittings;
+mod segments;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, bail};
 
-use crate::dropped::Dropped;
-use crate::held;
+use crate::evidence::findings::Findings;
+use crate::io::held;
+use crate::io::input;
+use crate::knobs::{Baseline, Knobs};
+use crate::knobs::{Value, Values};
 use crate::machine::Machine;
-use crate::own::Yardstick;
-use crate::ranking::Ranked;
-use crate::settings::{Baseline, Knobs};
-use crate::space::{Ended, Space, SpaceFile, Tune, Value};
-use crate::trial::{Phase, Trial};
+use crate::search::pruning::Dropped;
+use crate::space::{Ended, Space, SpaceFile, Tune};
+use crate::trial::journal;
+use crate::trial::{Phase, Quality, Trial};
 use crate::workload::Workload;
-use crate::{input, journal};
+use crate::workload::custom::Yardstick;
 
-pub use sittings::Spending;
+pub use segments::Spending;
 
 /// The largest `machine.json` and `space.toml`: those of the largest machines take a few MiB.
 const LARGEST_BYTES: u64 = 64 << 20;
@@ -45,8 +47,8 @@ pub struct Results {
     pub lost: Vec<String>,
     /// Whether the journal's rows have checksums, as those of older versions have not.
     pub is_checked: bool,
-    /// The ranking of so many trials.
-    pub(crate) ranked: OnceLock<(usize, Vec<Ranked>)>,
+    /// What that number of trials shows.
+    pub(crate) findings: OnceLock<(usize, Arc<Findings>)>,
 }
 
 /// The names of the files in a results folder.
@@ -156,8 +158,8 @@ impl Results {
     /// A tune that has made no trial yet.
     pub fn new(machine: Machine, space: Space, workload: Workload, tune: Tune) -> Self {
         let (trials, lost, is_checked) = (Vec::new(), Vec::new(), false);
-        let ranked = OnceLock::new();
-        Self { machine, space, workload, tune, trials, lost, is_checked, ranked }
+        let findings = OnceLock::new();
+        Self { machine, space, workload, tune, trials, lost, is_checked, findings }
     }
 
     /// Reads a results folder. Rows of the journal that can't be used are passed over and noted in
@@ -216,6 +218,28 @@ impl Results {
     pub fn knobs(&self, trial: &Trial) -> Result<Knobs, String> {
         let values = trial.knobs.iter().map(|(name, value)| (name.as_str(), value));
         self.baseline().knobs.with(values)
+    }
+
+    /// What the journal shows.
+    pub fn findings(&self) -> Arc<Findings> {
+        let find = || Arc::new(Findings::of(&self.trials, &self.space.given.baseline));
+        let (trials, findings) = self.findings.get_or_init(|| (self.trials.len(), find()));
+        if *trials == self.trials.len() { Arc::clone(findings) } else { find() }
+    }
+
+    /// The ok trials of some knobs, in any phase but calibration's. Knobs that the journal of an older
+    /// version lacks are left out.
+    pub fn trials_of<'a>(&'a self, knobs: &'a Values) -> impl Iterator<Item = &'a Trial> {
+        let counts = |trial: &&Trial| trial.phase != Phase::Calibration;
+        let has = |(name, value): (&String, &Value)| knobs.get(name) == Some(value);
+        let measured = self.trials.iter().filter(counts);
+        measured.filter(move |trial| trial.knobs.iter().all(has) && trial.score_s().is_some())
+    }
+
+    /// The worst picture that any ok trial of `knobs` made.
+    pub fn quality_of(&self, knobs: &Values) -> Option<Quality> {
+        let qualities = self.trials_of(knobs).filter_map(|trial| trial.quality);
+        qualities.min_by(|a, b| a.worst_db().total_cmp(&b.worst_db()))
     }
 
     /// What the search went on without.

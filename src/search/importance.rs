@@ -4,8 +4,10 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::Observation;
-use super::model::{Data, Forest};
-use crate::space::{Candidate, Space, Value};
+use super::surrogate::data::Data;
+use super::surrogate::forest::Forest;
+use crate::knobs::Value;
+use crate::space::{Candidate, Space};
 use crate::stats::{mean, scatter};
 
 /// What a random forest, fitted to everything observed, says about one knob.
@@ -105,7 +107,7 @@ fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::replay::Recorded;
+    use crate::search::replay::Recorded;
 
     #[test]
     fn the_knob_that_decides_the_cost_is_first_and_its_curve_has_the_costs_shape() {

@@ -5,23 +5,18 @@
 //! two stands one [`Objective`], argmin's cost function, which owns what every strategy needs:
 //! legality, canonical forms, duplicates, penalties and the end of the budget.
 
-mod annealing;
-mod draw;
-pub mod earlier;
-pub mod grid;
+pub mod acquisition;
+mod constraint_cache;
 pub mod importance;
-mod model;
 mod objective;
-mod point;
 mod propose;
-mod random;
-pub mod regret;
-mod rules;
+pub mod pruning;
+pub mod replay;
+mod sampler;
 pub mod scaling;
-mod simplex;
-mod strategy;
-mod surrogate;
-mod swarm;
+pub mod strategies;
+pub mod surrogate;
+pub mod transfer;
 
 use std::collections::BTreeMap;
 
@@ -29,13 +24,13 @@ use self::scaling::Timed;
 use crate::space::{Candidate, Space};
 use crate::trial::{Outcome, Trial};
 
-pub(crate) use draw::normal;
-pub use earlier::Earlier;
-pub(crate) use model::Factor;
 pub(crate) use objective::FAILED;
 pub use objective::Objective;
-pub use strategy::StrategyName;
-pub use surrogate::Surrogate;
+pub(crate) use sampler::normal;
+pub use strategies::StrategyName;
+pub(crate) use surrogate::cholesky::Factor;
+pub use surrogate::comparison::Surrogate;
+pub use transfer::Earlier;
 
 /// What one measurement says to a strategy.
 #[derive(Clone, Debug, PartialEq)]
@@ -212,5 +207,5 @@ pub fn run(space: &Space, plan: &Plan, measure: &mut dyn Measure) -> Ended {
 /// Where candidates that were measured more than once show noise, the lowest number is a lucky
 /// one, and the choice is the lowest posterior mean of a Gaussian process.
 pub fn choose(space: &Space, observations: &[Observation]) -> Option<Candidate> {
-    model::choose(space, observations)
+    strategies::remeasure::choose(space, observations)
 }

@@ -229,7 +229,7 @@ pub(super) fn log_like(cost: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::replay::{Recorded, Replay};
+    use crate::search::replay::{Recorded, Replay};
 
     #[test]
     fn a_failure_costs_more_than_anything_that_comes_after_it() {

@@ -2,8 +2,8 @@
 
 use argmin::core::{Error, Executor, IterState, KV, Problem, Solver, State, TerminationReason};
 
-use super::draw::Draw;
 use super::objective::Objective;
+use super::sampler::Draw;
 use crate::space::Candidate;
 
 /// What to measure next.
@@ -71,12 +71,13 @@ impl<'o, 'a, P: Propose> Solver<&'o Objective<'a>, Progress> for Proposing<'a, P
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::{Modelled, Voice};
-    use super::super::random::Random;
+    use super::super::acquisition::Voice;
+    use super::super::strategies::model::Modelled;
+    use super::super::strategies::random::Random;
     use super::super::{Measure, Observation, Plan, Stop};
     use super::*;
-    use crate::measure::replay::{Recorded, Replay};
-    use crate::search::grid::Grid;
+    use crate::search::replay::{Recorded, Replay};
+    use crate::search::strategies::grid::Grid;
 
     fn batch(proposer: &mut dyn FnMut(&Objective<'_>, &Draw<'_>) -> Proposal, observed: usize) {
         let cells = (0..200).map(|i| (i % 10, i / 10));

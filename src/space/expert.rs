@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::resolve::{SpaceError, at};
-use super::{Candidate, Expression, Given, Knob, Space, SpaceFile, Value};
+use super::{Candidate, Expression, Given, Knob, Space, SpaceFile};
+use crate::knobs::Value;
 
 /// One `[[expert]]`: the baseline with some knobs set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 use rhai::packages::{ArithmeticPackage, LogicPackage, Package};
 use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, Map, Scope};
 
-use super::Value;
+use crate::knobs::Value;
 
 /// What expressions may speak of besides knobs: facts of the machine and of the workload
 /// (`cores`, `cpus`, `nodes`, …) and the baseline's values (`baseline.batch_size`).

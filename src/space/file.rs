@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExpertEntry, Value};
-use crate::own::Own;
-use crate::settings::Preset;
+use super::ExpertEntry;
+use crate::knobs::Preset;
+use crate::knobs::Value;
+use crate::workload::custom::Own;
 use crate::workload::{Cost, Stage, Workload};
 
 /// The format's version.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::resolve::SpaceError;
-use super::{Given, Knob, Space, SpaceFile, Value};
-use crate::launch::{Layout, MemoryMode};
+use super::{Given, Knob, Space, SpaceFile};
+use crate::knobs::Value;
+use crate::knobs::affinity::Layout;
+use crate::knobs::memory::MemoryMode;
+use crate::knobs::{Baseline, Knobs};
 use crate::machine::{CoreKind, HIGHEST_INDEX, Machine, Roots, Source};
-use crate::settings::{Baseline, Knobs};
 use crate::workload::Workload;
 
 impl Given {

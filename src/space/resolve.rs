@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::file::{KnobEntry, Range, SCHEMA, Spacing};
-use super::{Candidate, Constraint, Expression, Given, Knob, Space, SpaceFile, Value, finite};
+use super::{Candidate, Constraint, Expression, Given, Knob, Space, SpaceFile, finite};
+use crate::knobs::Value;
 
 /// Values of a knob at the most: models keep how alike any two of them are.
 pub const MOST_LEVELS: usize = 2_000;

@@ -10,17 +10,19 @@ use bytesize::ByteSize;
 
 use super::Rig;
 use crate::architecture::Architecture;
-use crate::held;
+use crate::io::held;
+use crate::knobs::Values;
+use crate::knobs::{Baseline, Knobs, Numerics, Settings};
 use crate::machine::Machine;
-use crate::measure::answer::Answer;
-use crate::measure::command::Runs;
-use crate::measure::process::{self, Limit, Programs};
-use crate::measure::{NoiseWatch, Repetitions, wire};
-use crate::own::{Own, OwnCommand};
 use crate::profile::Profile;
-use crate::settings::{Baseline, Knobs, Numerics, Settings};
-use crate::space::Values;
+use crate::runner::command::Runs;
+use crate::runner::response::Answer;
+use crate::runner::worker;
+use crate::runner::worker::{Limit, Programs};
+use crate::runner::{Repetitions, protocol};
+use crate::trial::noise::NoiseWatch;
 use crate::trial::{Outcome, Phase, Quality, Trial};
+use crate::workload::custom::{Own, OwnCommand};
 use crate::workload::{Stage, Tenant, Workload};
 
 /// What rounding leaves of two pictures that should be equal: float32 keeps 120 dB, another order
@@ -191,7 +193,7 @@ impl Bench {
         }
         if answer.outcome == Outcome::Timeout && order.ends_with_the_budget() {
             answer.outcome = Outcome::Interrupted;
-            answer.detail = process::OVER.to_owned();
+            answer.detail = crate::trial::OVER.to_owned();
         }
         Ok(answer)
     }
@@ -220,7 +222,7 @@ impl Bench {
     ) -> Result<Answer> {
         let stop = || self.stop.load(Ordering::Relaxed);
         let job = self.job(number, order, settings)?;
-        let mut answer = process::run(&self.programs, profile, &job, limit, &stop)?;
+        let mut answer = worker::run(&self.programs, profile, &job, limit, &stop)?;
         self.judge(&mut answer, &job.settings, order.min_psnr_db);
         Ok(answer)
     }
@@ -252,9 +254,10 @@ impl Bench {
 
     /// Whether some trial made the reference for this size of the job.
     fn has_reference(&self, workload: &Workload) -> bool {
-        let subjects = [wire::DECODED, wire::ENCODED, wire::PREDICTED, wire::EMBEDDED];
+        let subjects =
+            [protocol::DECODED, protocol::ENCODED, protocol::PREDICTED, protocol::EMBEDDED];
         let scratch = held::now(&self.scratch);
-        subjects.iter().any(|what| scratch.join(wire::reference(what, workload)).exists())
+        subjects.iter().any(|what| scratch.join(protocol::reference(what, workload)).exists())
     }
 
     /// Fails an answer whose settings did not take, or whose picture is not good enough.
@@ -276,7 +279,7 @@ impl Bench {
         }
     }
 
-    fn job(&self, number: u64, order: &Order<'_>, settings: Settings) -> Result<wire::Job> {
+    fn job(&self, number: u64, order: &Order<'_>, settings: Settings) -> Result<protocol::Job> {
         let scratch = held::at(&self.scratch, |scratch| {
             let output = scratch.join("frames");
             if output.exists() {
@@ -285,8 +288,8 @@ impl Bench {
             std::fs::create_dir_all(&output).context("making the frames folder")?;
             Ok(scratch.to_owned())
         })?;
-        Ok(wire::Job {
-            version: wire::VERSION,
+        Ok(protocol::Job {
+            version: protocol::VERSION,
             trial: number,
             workload: order.workload.clone(),
             settings,
@@ -317,7 +320,7 @@ fn neutral_db(numerics: Numerics, quality: Quality) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{MatmulPrecision, Precision};
+    use crate::knobs::{MatmulPrecision, Precision};
 
     /// Halves of the transformer leave the VAE alone, and tiles leave the transformer alone.
     #[test]

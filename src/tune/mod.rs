@@ -1,15 +1,17 @@
 //! One tune: calibration, baseline, search, confirmation, in one journal.
 
+mod aa_test;
 mod bench;
-mod copies;
-pub mod interruption;
-mod probing;
-mod proof;
+pub mod budget;
+pub mod calibrate;
+mod confirm;
+pub mod in_flight;
+mod probe;
 mod recovery;
+mod remeasure;
 mod rig;
+mod round_order;
 mod searching;
-mod turns;
-mod upkeep;
 mod warm_start;
 
 use std::sync::atomic::Ordering;
@@ -17,23 +19,23 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::blame;
-use crate::budget::{self, Budget};
-use crate::calibrate;
-use crate::drift::Drift;
-use crate::held;
-use crate::journal::Journal;
-use crate::measure::wire;
-use crate::own::Own;
+use crate::evidence::blame;
+use crate::evidence::drift::Drift;
+use crate::io::held;
+use crate::knobs::Values;
 use crate::results::Folder;
+use crate::runner::protocol;
 use crate::search::{self, Observation, Plan};
-use crate::space::{Candidate, Space, Values};
+use crate::space::{Candidate, Space};
 use crate::stats;
+use crate::trial::journal::Journal;
 use crate::trial::{Outcome, Phase, Trial};
+use crate::tune::budget::Budget;
+use crate::workload::custom::Own;
 use crate::workload::{Workload, WorkloadFile};
 
+pub use aa_test::Copies;
 pub use bench::{Bench, MIN_PSNR_DB, Order};
-pub use copies::Copies;
 pub use recovery::BaselineFails;
 pub use rig::Rig;
 pub use searching::Searching;
@@ -180,7 +182,7 @@ impl<'a> Session<'a> {
     fn measure(&self, order: &Order<'_>) -> Result<Trial> {
         self.watch.started(order);
         let number = self.journal.next_number();
-        interruption::note(self.folder, number, self.bench.seed, order)?;
+        in_flight::note(self.folder, number, self.bench.seed, order)?;
         self.rig.run(number, order)
     }
 
@@ -188,7 +190,7 @@ impl<'a> Session<'a> {
         let spent_s = Some(self.earlier_s + self.budget.gone().as_secs_f64());
         let trial = Trial { spent_s, ..trial };
         self.journal.append(&trial)?;
-        interruption::clear(self.folder);
+        in_flight::clear(self.folder);
         self.keep_view(&trial)?;
         self.trials.push(trial.clone());
         self.watch.finished(&self.trials);
@@ -199,7 +201,7 @@ impl<'a> Session<'a> {
     fn keep_view(&self, trial: &Trial) -> Result<()> {
         let differs = trial.quality.is_some_and(|quality| quality.psnr_db < VISIBLE_DB);
         let scratch = held::now(&self.bench.scratch);
-        let view = scratch.join(wire::TRIAL_VIEW);
+        let view = scratch.join(protocol::TRIAL_VIEW);
         if !differs || !view.exists() {
             return Ok(());
         }
@@ -209,7 +211,7 @@ impl<'a> Session<'a> {
         }
         let place = || self.folder.views().display().to_string();
         std::fs::create_dir_all(self.folder.views()).with_context(place)?;
-        let reference = scratch.join(wire::REFERENCE_VIEW);
+        let reference = scratch.join(protocol::REFERENCE_VIEW);
         std::fs::copy(reference, self.folder.reference_view()).with_context(place)?;
         std::fs::copy(view, self.folder.trial_view(trial.number)).with_context(place)?;
         Ok(())

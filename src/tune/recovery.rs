@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Order, Session};
-use crate::blame;
-use crate::space::Values;
+use crate::evidence::blame;
+use crate::knobs::Values;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
 

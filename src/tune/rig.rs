@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::Order;
-use crate::space::Values;
+use crate::knobs::Values;
 use crate::trial::Trial;
 use crate::workload::Workload;
 

@@ -1,9 +1,10 @@
 //! The search's eyes: candidates become trials of a session.
 
 use super::{Order, Session};
-use crate::dropped::{Dropped, PROBE};
+use crate::knobs::Values;
+use crate::search::pruning::{Dropped, PROBE};
 use crate::search::{Measure, Observation, Stop};
-use crate::space::{Candidate, Space, Values};
+use crate::space::{Candidate, Space};
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::blame;
+use crate::evidence::blame;
 use crate::machine::{Likeness, Machine};
 use crate::profile::{Here, Profile};
 use crate::results::{Folder, Results};

@@ -66,5 +66,5 @@ fn input(name: &str, shape: &[i64]) -> Result<Tensor> {
 }
 
 fn say(message: &Value) -> Result<()> {
-    wan22_tune::output::print_json(&format!("{message}\n"))
+    wan22_tune::io::output::print_json(&format!("{message}\n"))
 }

@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
 use serde_json::json;
 use tch::{Kind, Tensor};
-use wan22_tune::input;
-use wan22_tune::output as terminal;
+use wan22_tune::io::input;
+use wan22_tune::io::output as terminal;
 
 use crate::case::Case;
 use crate::weights::Weights;

@@ -10,11 +10,12 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 use serde_json::{Deserializer, Value};
 use wan22_tune::architecture::Architecture;
-use wan22_tune::launch::{Effect, bind, residence};
-use wan22_tune::measure::Repetitions;
-use wan22_tune::measure::wire::{Job, Message, VERSION};
+use wan22_tune::knobs::Numerics;
+use wan22_tune::knobs::affinity::bind;
+use wan22_tune::launch::{Effect, page_placement};
 use wan22_tune::preprocess::{NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline};
-use wan22_tune::settings::Numerics;
+use wan22_tune::runner::Repetitions;
+use wan22_tune::runner::protocol::{Job, Message, VERSION};
 use wan22_tune::trial::{Outcome, Peak, Quality, Sample};
 use wan22_tune::workload::Stage;
 
@@ -214,7 +215,7 @@ impl<'a> Trial<'a> {
         let count = |threads: i32| usize::try_from(threads).ok();
         Effect {
             // Empty where the kernel does not tell.
-            weights_bytes: residence::of(&self.scenario.parts.places).unwrap_or_default(),
+            weights_bytes: page_placement::of(&self.scenario.parts.places).unwrap_or_default(),
             intra_op_threads: count(tch::get_num_threads()),
             inter_op_threads: count(tch::get_num_interop_threads()),
             numerics: self.numerics(),

@@ -18,7 +18,7 @@ mod weights;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use wan22_tune::output;
+use wan22_tune::io::output;
 
 /// Runs what wan22-tune measures; started by it, with a job on standard input.
 #[derive(Debug, Parser)]

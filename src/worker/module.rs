@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use tch::{CModule, Device, IValue, Kind as Number, Tensor};
-use wan22_tune::launch::{Effect, bind};
-use wan22_tune::measure::wire::{Job, Message};
-use wan22_tune::own::module::{Input, Inputs, Kind, OwnModule};
+use wan22_tune::knobs::affinity::bind;
+use wan22_tune::knobs::{MatmulPrecision, Numerics};
+use wan22_tune::launch::Effect;
 use wan22_tune::preprocess::Pools;
-use wan22_tune::settings::{MatmulPrecision, Numerics};
+use wan22_tune::runner::protocol::{Job, Message};
 use wan22_tune::trial::{Outcome, Sample};
+use wan22_tune::workload::custom::module::{Input, Inputs, Kind, OwnModule};
 
 use crate::job::{Failure, misapplied, repeat, say};
 use crate::native;
@@ -118,7 +119,7 @@ impl<'a> Trial<'a> {
         let kept = if distance(&first, &second)? <= NEUTRAL { first } else { Vec::new() };
         if kept.is_empty() {
             let unsteady = "the module's outputs differ from call to call: they are not compared";
-            wan22_tune::output::say(unsteady);
+            wan22_tune::io::output::say(unsteady);
         }
         write(&path, &kept)?;
         Ok(kept)

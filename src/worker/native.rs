@@ -4,8 +4,8 @@
 use std::ffi::{c_char, c_int};
 
 use strum::VariantArray;
-use wan22_tune::launch::MklDispatch;
-use wan22_tune::settings::MatmulPrecision;
+use wan22_tune::knobs::MatmulPrecision;
+use wan22_tune::knobs::mkl::MklDispatch;
 
 unsafe extern "C" {
     fn wan22_set_float32_matmul_precision(level: c_int);

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::{Architecture, EXPERTS, TEXT_ENCODER, VAE, VaeConfig};
-use wan22_tune::settings::{MemoryFormat, Numerics, Precision};
+use wan22_tune::knobs::{MemoryFormat, Numerics, Precision};
 use wan22_tune::workload::{Stage, VOCABULARY, Workload};
 
 use crate::models::text_encoder::TextEncoder;

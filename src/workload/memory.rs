@@ -2,7 +2,7 @@
 
 use super::{Sizes, Stage, Workload};
 use crate::architecture::Architecture;
-use crate::settings::{Knobs, Precision};
+use crate::knobs::{Knobs, Precision};
 
 /// A process with libtorch before any model, and what activations take at the least.
 const PROCESS_BYTES: f64 = 0.6e9;
@@ -117,12 +117,24 @@ impl Workload {
     }
 }
 
+impl Precision {
+    /// Bytes of a number in the models of `stage`.
+    pub fn bytes_in(self, stage: Stage) -> f64 {
+        let is_vae = matches!(stage, Stage::Encode | Stage::Decode);
+        match self {
+            Self::Fp32 => 4.0,
+            Self::Bf16 if is_vae => 4.0,
+            Self::Bf16 | Self::Bf16Vae => 2.0,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::architecture::Model;
+    use crate::knobs::{Baseline, Preset};
     use crate::machine::Machine;
-    use crate::settings::{Baseline, Preset};
     use crate::workload::{BUILT_IN, WorkloadFile};
 
     fn needed(

@@ -1,7 +1,9 @@
 //! Workload: the real job that is measured.
 
 mod cost;
+pub mod custom;
 mod file;
+mod identity;
 mod memory;
 
 use serde::{Deserialize, Serialize};

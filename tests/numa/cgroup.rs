@@ -4,8 +4,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use wan22_tune::machine::Machine;
-use wan22_tune::measure::NoiseWatch;
 use wan22_tune::trial::Noise;
+use wan22_tune::trial::noise::NoiseWatch;
 
 const ROOT: &str = "/sys/fs/cgroup";
 

@@ -7,16 +7,18 @@ use std::process::Command;
 use std::time::Duration;
 
 use wan22_tune::architecture::Architecture;
-use wan22_tune::launch::{Demand, Layout, MemoryMode, proven};
+use wan22_tune::knobs::Value;
+use wan22_tune::knobs::affinity::{Demand, Layout};
+use wan22_tune::knobs::memory::MemoryMode;
+use wan22_tune::knobs::{Baseline, Knobs, Preset};
+use wan22_tune::launch::proven;
 use wan22_tune::machine::Machine;
-use wan22_tune::measure::Repetitions;
-use wan22_tune::measure::process::Programs;
-use wan22_tune::own::metric::Goal;
-use wan22_tune::own::{Own, OwnCommand};
-use wan22_tune::settings::{Baseline, Knobs, Preset};
-use wan22_tune::space::Value;
+use wan22_tune::runner::Repetitions;
+use wan22_tune::runner::worker::Programs;
 use wan22_tune::trial::{Outcome, Phase, Trial};
 use wan22_tune::tune::{Bench, Order, Rig};
+use wan22_tune::workload::custom::metric::Goal;
+use wan22_tune::workload::custom::{Own, OwnCommand};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 /// Starts a trial in every layout with every memory mode that this machine is said to have, and

@@ -8,11 +8,13 @@ use std::fs;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use wan22_tune::launch::{Effect, MemoryPolicy, bind, residence};
+use wan22_tune::knobs::Settings;
+use wan22_tune::knobs::affinity::bind;
+use wan22_tune::knobs::memory::MemoryPolicy;
+use wan22_tune::launch::{Effect, page_placement};
 use wan22_tune::machine::{CpuSet, NodeSet};
-use wan22_tune::measure::wire::{Job, Message};
 use wan22_tune::preprocess::Pools;
-use wan22_tune::settings::Settings;
+use wan22_tune::runner::protocol::{Job, Message};
 use wan22_tune::trial::{Outcome, Sample};
 
 /// Enough for the tuner to judge by, and for many huge pages a node.
@@ -69,7 +71,7 @@ fn effect(settings: &Settings) -> Result<Effect, String> {
     let start = weights.as_ptr() as usize;
     let range = start..start + weights.len();
     let effect = Effect {
-        weights_bytes: residence::of(std::slice::from_ref(&range)).unwrap_or_default(),
+        weights_bytes: page_placement::of(std::slice::from_ref(&range)).unwrap_or_default(),
         intra_op_threads: Some(threads),
         inter_op_threads: Some(settings.inter_op_threads),
         numerics: Some(settings.numerics),

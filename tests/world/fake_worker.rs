@@ -7,8 +7,9 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
-use wan22_tune::launch::{Effect, MemoryPolicy};
-use wan22_tune::measure::wire::{Job, Message};
+use wan22_tune::knobs::memory::MemoryPolicy;
+use wan22_tune::launch::Effect;
+use wan22_tune::runner::protocol::{Job, Message};
 use wan22_tune::trial::{Outcome, Quality, Sample};
 
 fn main() {

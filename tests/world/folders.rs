@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use wan22_tune::journal::Journal;
+use wan22_tune::knobs::Value;
+use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::Machine;
-use wan22_tune::own::metric::{Goal, Metric};
-use wan22_tune::own::{Own, OwnCommand};
 use wan22_tune::results::Folder;
-use wan22_tune::settings::{Baseline, Preset};
-use wan22_tune::space::{Candidate, Space, SpaceFile, Tune, Value};
+use wan22_tune::space::{Candidate, Space, SpaceFile, Tune};
+use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Noise, Outcome, Phase, Sample, Trial};
+use wan22_tune::workload::custom::metric::{Goal, Metric};
+use wan22_tune::workload::custom::{Own, OwnCommand};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 const SPACE: &str = include_str!("../../search-spaces/pipeline.toml");

@@ -7,9 +7,9 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::Finding;
-use crate::ask::{PATIENCE, ask};
+use crate::io::number::span;
+use crate::machine::ask::{PATIENCE, ask};
 use crate::machine::{CpuSet, Machine};
-use crate::report::number::span;
 
 /// What a tune takes to write its report, beside the warning that schedulers give.
 const MARGIN: Duration = Duration::from_secs(120);

@@ -8,11 +8,14 @@ use anyhow::{Context, Result, ensure};
 
 use super::ExecArgs;
 use crate::cmd::terminal;
-use crate::launch::{self, Applied, Launch, MemoryPolicy, handover};
+use crate::knobs::Value;
+use crate::knobs::handover;
+use crate::knobs::memory::MemoryPolicy;
+use crate::knobs::{Baseline, Preset, quota_warning};
+use crate::launch;
+use crate::launch::{Applied, Launch};
 use crate::machine::{Likeness, Machine};
 use crate::profile::{Here, Profile, Store};
-use crate::settings::{Baseline, Preset, quota_warning};
-use crate::space::Value;
 
 /// What to launch with.
 pub struct Choice {
@@ -91,8 +94,10 @@ fn from_profile(
 ) -> Result<Choice> {
     let likeness = Here::of(machine).likeness(&profile);
     // A cpuset may have fewer CPUs than the machine on which the same profile was made.
-    let fits =
-        || profile.agrees(machine).is_ok() && launch::bind_or_keep(&profile.launch.cpus).is_ok();
+    let fits = || {
+        profile.agrees(machine).is_ok()
+            && crate::knobs::affinity::bind_or_keep(&profile.launch.cpus).is_ok()
+    };
     let quota = profile.quota_mismatch(machine);
     if args.adapt && (likeness == Likeness::Different || quota.is_some() || !fits()) {
         return adapted(args, file, &profile, machine);
@@ -165,7 +170,7 @@ fn baseline(args: &ExecArgs) -> Result<(Choice, Applied)> {
     bound.or_else(|problem| {
         // Where nothing may be bound at all, threads and environment are still the baseline's.
         let words = format!("the baseline's CPUs and memory stay as inherited: {problem:#}");
-        let cpus = launch::bound().unwrap_or_else(|_| launch.cpus.clone());
+        let cpus = crate::knobs::affinity::bound().unwrap_or_else(|_| launch.cpus.clone());
         let unbound = Launch { cpus, memory: MemoryPolicy::Default, ..launch };
         let choice = choice(unbound, Some(words))?;
         let applied = Applied::as_inherited(&choice.launch)?;

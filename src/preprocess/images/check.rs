@@ -7,8 +7,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use image::{ImageFormat, ImageReader, Limits};
 
 use super::whole;
-use crate::checkpoint::disguise;
-use crate::input;
+use crate::architecture::checkpoint::disguise;
+use crate::io::input;
 
 /// Where Pillow, with which Wan's own pipeline reads pictures, calls one a decompression bomb.
 const MOST_PIXELS: u64 = 178_956_970;

@@ -14,7 +14,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rustix::process::geteuid;
 use sha2::{Digest, Sha256};
 
-use crate::{durable, input};
+use crate::io::{atomic_write, input};
 
 /// In every file name: raise it when the pictures change, and old files are left alone.
 const VERSION: u32 = 1;
@@ -71,8 +71,8 @@ fn write(path: &Path, number: usize) -> Result<()> {
     let mut content = Vec::new();
     let encoder = JpegEncoder::new_with_quality(&mut content, JPEG_QUALITY);
     encoder.write_image(&pixels, width, height, ExtendedColorType::Rgb8)?;
-    durable::replace(path, &content)?;
-    durable::replace(&digest_file(path), digest(path, &content).as_bytes())
+    atomic_write::replace(path, &content)?;
+    atomic_write::replace(&digest_file(path), digest(path, &content).as_bytes())
 }
 
 fn digest_file(path: &Path) -> PathBuf {

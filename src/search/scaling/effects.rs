@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Timed;
 use super::law::Point;
-use crate::space::Value;
+use crate::knobs::Value;
 
 /// Trials' worth of doubt that a value does anything at all.
 const DOUBT: f64 = 1.0;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use self::effects::Effects;
 pub use self::law::{Law, Point};
 pub use self::table::Table;
-use crate::space::Value;
+use crate::knobs::Value;
 use crate::trial::{Phase, Trial};
 
 /// How often a stage must have been measured, and on how many different numbers of threads.

@@ -2,7 +2,8 @@
 //! a thousand candidates.
 
 use super::{Scaling, StageLaw};
-use crate::space::{Candidate, Space, Value, Values};
+use crate::knobs::{Value, Values};
+use crate::space::{Candidate, Space};
 
 /// Tells any candidate's seconds a clip.
 #[derive(Clone, Debug)]

@@ -17,8 +17,8 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::{Architecture, Tiling, tile_and_stride};
+use wan22_tune::knobs::Settings;
 use wan22_tune::preprocess::{Batch, Frames, Made, NotFinite, Numbers, StageClock, StageError};
-use wan22_tune::settings::Settings;
 use wan22_tune::workload::{Sizes, Stage, Workload};
 
 use crate::models::scheduler::{Scheduler, SchedulerConfig, guide};

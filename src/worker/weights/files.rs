@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use memmap2::{Mmap, MmapOptions};
 use tch::{Kind, Tensor};
-use wan22_tune::checkpoint::{Checkpoint, Dtype, Misfit, Stored};
+use wan22_tune::architecture::checkpoint::{Checkpoint, Dtype, Misfit, Stored};
 
 use super::fresh::Form;
 

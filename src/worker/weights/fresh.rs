@@ -86,7 +86,7 @@ pub fn addresses(tensor: &Tensor) -> Range<usize> {
 mod tests {
     use super::super::{Init, Weights};
     use super::*;
-    use wan22_tune::launch::residence;
+    use wan22_tune::launch::page_placement;
 
     /// Of channels-last kernels too it is the tensor in use that is said to lie somewhere.
     #[test]
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(laid.stride(), strides);
         assert_eq!(weights.places(), [addresses(&laid)]);
         // Some kernels and containers do not tell.
-        if let Ok(residence) = residence::of(&weights.places()) {
+        if let Ok(residence) = page_placement::of(&weights.places()) {
             let bytes = residence.values().sum::<u64>();
             let whole = 4 * shape.iter().product::<i64>() as u64;
             assert!(bytes.abs_diff(whole) < whole / 100, "{bytes} of {whole}");

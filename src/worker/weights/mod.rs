@@ -20,7 +20,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::Tensors;
-use wan22_tune::checkpoint::Misfit;
+use wan22_tune::architecture::checkpoint::Misfit;
 
 use files::Files;
 use fresh::{Form, addresses};

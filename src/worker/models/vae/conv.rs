@@ -1,7 +1,7 @@
 //! The VAE's convolutions: causal in time, plain in space, with a choice of kernels.
 
 use tch::Tensor;
-use wan22_tune::settings::ConvBackend;
+use wan22_tune::knobs::ConvBackend;
 
 use super::cache::Slot;
 use crate::weights::{Init, Scope};

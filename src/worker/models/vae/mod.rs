@@ -23,7 +23,7 @@ pub use latent::{denormalise, normalise};
 mod tests {
     use tch::{Device, Kind, Tensor};
     use wan22_tune::architecture::VaeConfig;
-    use wan22_tune::settings::ConvBackend;
+    use wan22_tune::knobs::ConvBackend;
 
     use super::*;
     use crate::weights::Weights;

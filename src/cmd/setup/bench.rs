@@ -1,0 +1,145 @@
+//! What the commands that run trials have in common: programs, pictures, signals.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use rustix::process::{getpid, set_child_subreaper};
+
+use super::job::Job;
+use super::{cache, custom, job};
+use crate::architecture::Model;
+use crate::cli::BenchArgs;
+use crate::cmd::terminal::signals;
+use crate::cmd::{Usage, terminal};
+use crate::io::held;
+use crate::io::ownership::Owners;
+use crate::knobs::Baseline;
+use crate::machine::Machine;
+use crate::preprocess::images::{Pictures, photographs};
+use crate::runner::Repetitions;
+use crate::runner::worker::Programs;
+use crate::tune::Bench;
+use crate::workload::custom::Own;
+
+/// How the names of trials' folders begin.
+pub const SCRATCH: &str = ".trial-";
+
+/// How many pictures are generated when none are given.
+const PICTURES: usize = 8;
+
+/// Everything that trials run with, but for seed, repetitions and a folder of their own; and the
+/// job, cut to the depth of the user's own weights.
+///
+/// # Errors
+/// As [`plan`]; [`Usage`] where there is no worker.
+pub fn set_up(
+    args: &BenchArgs,
+    job: Job,
+    machine: Machine,
+    baseline: Baseline,
+) -> Result<(Bench, Job)> {
+    let (mut bench, job) = plan(args, job, machine, baseline)?;
+    if !matches!(bench.own, Some(Own::Command(_))) {
+        check_worker(args, &bench.programs.worker)?;
+    }
+    if bench.own.is_none() && args.images.is_none() {
+        // Generated pictures are made once: no tune pays for them.
+        bench.images = photographs(&cache::folder()?, PICTURES)?;
+    }
+    if bench.programs.worker.is_file() {
+        held::hold(&bench.programs.worker)?;
+    }
+    bench.stop = signals::watch()?;
+    // Orphans of trials become children of this process, so that none survives its trial.
+    set_child_subreaper(Some(getpid())).context("becoming the reaper of trials")?;
+    Ok((bench, job))
+}
+
+/// Sees that there is a worker; where the user did not name it, one that nobody else can replace.
+fn check_worker(args: &BenchArgs, worker: &Path) -> Result<(), Usage> {
+    if !worker.is_file() {
+        let cure = "build it with `make build`, or name it with --worker FILE";
+        return Err(Usage(format!("{}: no such program; {cure}", worker.display())));
+    }
+    if args.worker.is_some() {
+        return Ok(());
+    }
+    Owners::root_and_user().alone_can_write(worker).map_err(|problem| {
+        Usage(format!("{problem}: take the rights away from others, or name it with --worker"))
+    })
+}
+
+/// The same as far as it goes without starting or writing anything.
+///
+/// # Errors
+/// [`Usage`] for a file or folder that can't be used, or a job that memory has no room for.
+pub fn plan(
+    args: &BenchArgs,
+    job: Job,
+    machine: Machine,
+    baseline: Baseline,
+) -> Result<(Bench, Job)> {
+    let (job, parts, own) = match job {
+        Job::Pipeline(file) => {
+            let (file, parts) = job::parts(file, args.weights.as_deref())?;
+            (Job::Pipeline(file), parts, None)
+        }
+        Job::Own(own) => (Job::Own(own.clone()), Model::default().architecture(), Some(own)),
+    };
+    let bench = Bench {
+        programs: programs(args)?,
+        images: if own.is_none() { pictures(args)? } else { Vec::new() },
+        own,
+        parts,
+        weights: args.weights.as_ref().map(std::path::absolute).transpose()?,
+        memory_bytes: memory_bytes(args, &machine),
+        min_psnr_db: args.min_psnr,
+        scratch: std::env::temp_dir(),
+        seed: 1,
+        repetitions: Repetitions::USUAL,
+        stop: Arc::default(),
+        machine,
+        baseline,
+    };
+    custom::fits(bench.own.as_ref(), bench.memory_bytes).map_err(Usage)?;
+    let smallest = job.smallest();
+    bench.settings(&smallest, &bench.baseline.knobs).map_err(|problem| {
+        let cure = "give more, or another job with --workload (vae-decode and encode need less)";
+        Usage(format!("{smallest}, the smallest size of this job: {problem}; {cure}"))
+    })?;
+    Ok((bench, job))
+}
+
+fn memory_bytes(args: &BenchArgs, machine: &Machine) -> u64 {
+    let usable = machine.usable_memory_bytes();
+    args.max_memory.map_or(usable / 10 * 9, |most| most.as_u64().min(usable))
+}
+
+fn programs(args: &BenchArgs) -> Result<Programs> {
+    let tuner = std::env::current_exe().context("finding this program")?;
+    held::hold_this_program(&tuner)?;
+    let worker = args.worker.clone().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
+    Ok(Programs { tuner, worker })
+}
+
+/// The user's own pictures; says how many there are.
+///
+/// # Errors
+/// [`Usage`] for a folder without pictures, or with broken ones.
+fn pictures(args: &BenchArgs) -> Result<Vec<PathBuf>> {
+    let Some(folder) = &args.images else { return Ok(Vec::new()) };
+    let pictures = Pictures::list(folder).map_err(|error| Usage(format!("--images {error:#}")))?;
+    terminal::tell(&format!("--images {}: {pictures}", folder.display()));
+    // The worker has a working folder of its own.
+    Ok(pictures.paths.iter().map(std::path::absolute).collect::<Result<_, _>>()?)
+}
+
+/// A folder for launch files and frames that goes away with the value.
+///
+/// # Errors
+/// It can't be made.
+pub fn scratch(parent: &Path) -> Result<tempfile::TempDir> {
+    let folder = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(parent);
+    folder.with_context(|| format!("making a folder in {}", parent.display()))
+}

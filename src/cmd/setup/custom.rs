@@ -1,0 +1,232 @@
+//! A job of the user's own, as the flags describe it.
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bytesize::ByteSize;
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
+use crate::cli::TuneArgs;
+use crate::cmd::Usage;
+use crate::io::input;
+use crate::knobs::handover;
+use crate::runner::repetitions;
+use crate::runner::repetitions::Repetitions;
+use crate::trial::journal::MOST_SAMPLES;
+use crate::tune::budget;
+use crate::workload::custom::metric::{Goal, Source};
+use crate::workload::custom::module::{Inputs, OwnModule};
+use crate::workload::custom::{Own, OwnCommand};
+
+/// Your own job instead of the pipeline.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Your own job")]
+pub struct OwnArgs {
+    /// The variable in which the command finds the path of its profile; its knobs' values are in
+    /// WAN22_ and their names in capitals, such as WAN22_BATCH_SIZE.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = handover::PROFILE,
+        requires = "words",
+        value_parser = handover::profile_name
+    )]
+    profile_env: String,
+    /// Scores a number that the command prints instead of its time: the last match of a regular
+    /// expression, or its first group where it has one, or json:/POINTER into the last JSON.
+    #[arg(long, value_name = "REGEX|json:/POINTER", requires = "words", value_parser = metric)]
+    metric: Option<String>,
+    /// Whether little or much of the metric is good; little unless said otherwise.
+    #[arg(long, value_enum, requires = "metric")]
+    goal: Option<Goal>,
+    /// Runs before the measured ones of each trial, not reported.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "words", value_parser = clap::value_parser!(u32).range(0..=100))]
+    warmup: u32,
+    /// The longest that one run may take, such as 90s; by default three times the baseline.
+    #[arg(long, value_name = "TIME", requires = "words", value_parser = budget::parse)]
+    timeout: Option<Duration>,
+    /// A shell command that reads what a run printed on its standard input, and exits with another
+    /// status than 0 where that, or a file that the run wrote, is wrong.
+    #[arg(long, value_name = "COMMAND", requires = "words")]
+    check: Option<String>,
+    /// Tunes a TorchScript module of your own, which the worker calls, instead of a command.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "inputs",
+        conflicts_with_all = ["words", "workload", "objective", "precision", "images", "weights"]
+    )]
+    module: Option<PathBuf>,
+    /// What goes into the module: shapes and kinds of seeded random tensors, such as
+    /// 1x16x8x8:f32,1x512x64:bf16, or a safetensors file, whose tensors are taken in the order of
+    /// their names.
+    #[arg(long, value_name = "SHAPES|FILE", requires = "module", value_parser = inputs)]
+    inputs: Option<String>,
+    /// The command to tune, and its arguments.
+    #[arg(
+        last = true,
+        value_name = "COMMAND",
+        value_parser = text(),
+        conflicts_with_all = ["workload", "objective", "precision", "images", "weights", "min_psnr"]
+    )]
+    words: Vec<String>,
+    /// Where the command runs, if not here.
+    #[arg(skip)]
+    folder: Option<String>,
+}
+
+fn here() -> Result<String> {
+    let folder = std::env::current_dir().context("the working folder")?;
+    let folder = folder.into_os_string().into_string();
+    Ok(folder.map_err(|folder| Usage(format!("{}: not UTF-8", folder.display())))?)
+}
+
+/// Takes what space.toml and the worker's messages can hold, and names what they can't.
+fn text() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().try_map(|word| {
+        word.into_string().map_err(|_| "not UTF-8: rename the file, or use a link to it")
+    })
+}
+
+fn metric(text: &str) -> Result<String, String> {
+    Source::parse(text).map(|_| text.to_owned())
+}
+
+fn inputs(text: &str) -> Result<String, String> {
+    Inputs::parse(text).map(|_| text.to_owned())
+}
+
+/// The user's own job, if one was asked for.
+///
+/// # Errors
+/// [`Usage`] for a command that is missing or can't be run, or a module that is none.
+pub fn open(args: &OwnArgs) -> Result<Option<Own>> {
+    if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
+        return Ok(Some(Own::Module(module(file, inputs)?)));
+    }
+    let Some(program) = args.words.first() else {
+        if std::env::args_os().next_back().is_some_and(|last| last == "--") {
+            let cure = "no command after `--`: type what to tune, such as python generate.py";
+            return Err(Usage(cure.to_owned()).into());
+        }
+        return Ok(None);
+    };
+    let folder = match &args.folder {
+        Some(folder) => folder.clone(),
+        None => here()?,
+    };
+    check_program(program, Path::new(&folder))?;
+    Ok(Some(Own::Command(OwnCommand {
+        words: args.words.clone(),
+        folder,
+        profile_env: args.profile_env.clone(),
+        warmup: args.warmup,
+        timeout_s: args.timeout.map(|timeout| timeout.as_secs_f64()),
+        metric: args.metric.clone(),
+        goal: args.goal.unwrap_or_default(),
+        check: args.check.clone(),
+    })))
+}
+
+/// The flags of a tune, with the space that suits the user's own job where none is named.
+///
+/// # Errors
+/// [`Usage`] for fewer repetitions than the pipeline takes.
+pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
+    let mut args = args.clone();
+    if !args.own.words.is_empty() {
+        args.space.space.get_or_insert("command".into());
+    } else if args.own.module.is_some() {
+        args.space.space.get_or_insert("module".into());
+    } else if let Some(few) = args.repetitions.filter(|&given| given < repetitions::LEAST) {
+        let (least, most) = (repetitions::LEAST, MOST_SAMPLES);
+        return Err(Usage(format!("--repetitions {few}: give {least} to {most}")).into());
+    }
+    Ok(args)
+}
+
+impl OwnArgs {
+    /// How often a trial is measured; `given` where a flag says so.
+    pub fn repetitions(&self, given: Option<u32>) -> Repetitions {
+        Repetitions::of(!self.words.is_empty(), given)
+    }
+}
+
+impl TuneArgs {
+    /// How often a trial is measured.
+    pub fn repetitions(&self) -> Repetitions {
+        self.own.repetitions(self.repetitions)
+    }
+
+    /// The same flags for a job that was begun in its own folder.
+    #[must_use]
+    pub fn at(mut self, own: Option<&Own>) -> Self {
+        if let Some(Own::Command(command)) = own {
+            self.own.folder = Some(command.folder.clone());
+        }
+        self
+    }
+}
+
+/// Refuses a module's inputs that a trial's memory has no room for.
+///
+/// # Errors
+/// How large they are, and what to type instead.
+pub fn fits(own: Option<&Own>, memory_bytes: u64) -> Result<(), String> {
+    let Some(Own::Module(module)) = own else { return Ok(()) };
+    let bytes = Inputs::parse(&module.inputs)?.bytes();
+    if memory_bytes == 0 || bytes <= memory_bytes {
+        return Ok(());
+    }
+    let [bytes, most] = [bytes, memory_bytes].map(ByteSize::b);
+    Err(format!("--inputs {}: {bytes}, and a trial may take {most}: give less", module.inputs))
+}
+
+/// The module, with absolute paths: the worker has a folder of its own.
+fn module(file: &Path, inputs: &str) -> Result<OwnModule> {
+    let opened = |flag: &str, file: &Path| {
+        let place = format!("{flag} {}", file.display());
+        input::open(file).map_err(|error| Usage(format!("{place}: {error:#}")))
+    };
+    let mut begin = [0; 4];
+    let read = opened("--module", file)?.read_exact(&mut begin);
+    if read.is_err() || begin != *b"PK\x03\x04" {
+        let cure = "no TorchScript module; torch.jit.save writes one";
+        return Err(Usage(format!("--module {}: {cure}", file.display())).into());
+    }
+    let inputs = match Inputs::parse(inputs) {
+        Ok(Inputs::File(inputs)) => {
+            opened("--inputs", Path::new(&inputs))?;
+            absolute(Path::new(&inputs))?
+        }
+        _ => inputs.to_owned(),
+    };
+    Ok(OwnModule { file: absolute(file)?, inputs })
+}
+
+fn absolute(path: &Path) -> Result<String> {
+    let path = std::path::absolute(path)?.into_os_string().into_string();
+    Ok(path.map_err(|path| Usage(format!("{}: not UTF-8", path.display())))?)
+}
+
+/// Finds the program as a shell would, so that a slip of the pen does not end in a failed trial.
+fn check_program(program: &str, folder: &Path) -> Result<()> {
+    let runs = |path: &Path| {
+        path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    let found = if program.contains('/') {
+        runs(&folder.join(program))
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder: PathBuf| runs(&folder.join(program)))
+    };
+    if found {
+        return Ok(());
+    }
+    let cure = "type a program in PATH or the path of one that may be executed";
+    Err(Usage(format!("`{program}`: no such command; {cure}")).into())
+}

@@ -1,0 +1,173 @@
+//! The job that trials run, as the flags and its file describe it.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::weights;
+use crate::architecture::{Architecture, Model};
+use crate::cli::{BaselineChoice, JobArgs, Objective};
+use crate::cmd::{Usage, terminal};
+use crate::knobs::{Baseline, MatmulPrecision, Precision, Preset};
+use crate::machine::Machine;
+use crate::profile;
+use crate::space::SpaceFile;
+use crate::workload::custom::Own;
+use crate::workload::{BUILT_IN, Workload, WorkloadFile};
+
+/// What a tune measures.
+#[derive(Clone, Debug)]
+pub enum Job {
+    /// The pipeline, at one of several sizes.
+    Pipeline(WorkloadFile),
+    /// The user's own, as it is.
+    Own(Own),
+}
+
+impl Job {
+    /// The smallest repetition of it.
+    pub fn smallest(&self) -> Workload {
+        match self {
+            Self::Pipeline(file) => file.rung(0),
+            Self::Own(own) => Workload::own(own.space()),
+        }
+    }
+
+    /// All its sizes.
+    pub fn sizes(&self) -> Vec<Workload> {
+        match self {
+            Self::Pipeline(file) => (0..file.rungs()).map(|number| file.rung(number)).collect(),
+            Self::Own(_) => vec![self.smallest()],
+        }
+    }
+
+    /// The whole job, where a repetition is a small one that stands for it.
+    pub fn full(&self) -> Option<Workload> {
+        match self {
+            Self::Pipeline(file) => Some(file.full()),
+            Self::Own(_) => None,
+        }
+    }
+}
+
+/// The job that was asked for, with clips enough for a batch of the baseline's size.
+///
+/// # Errors
+/// [`Usage`] that names the file, the key and the cure.
+pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
+    let name = &args.workload;
+    let text = crate::cmd::built_in_or_file("workload", name, &BUILT_IN)?;
+    let file = WorkloadFile::parse(&text);
+    let file = file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
+    Ok(match args.objective {
+        Objective::Throughput => file.at_least(baseline.knobs.batch_size),
+        Objective::Latency => file.one_clip(),
+    })
+}
+
+/// The models' sizes: the job's, or those of the user's own weights, to whose depth the job is cut.
+///
+/// # Errors
+/// [`Usage`] for a folder that holds no such models, or weights that are not theirs.
+pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile, Architecture)> {
+    let Some(folder) = weights else {
+        let parts = job.rung(0).model.architecture();
+        return Ok((job, parts));
+    };
+    let parts = Architecture::open(folder, &job.rung(0).models(), job.rung(0).model);
+    let parts = parts.map_err(|error| Usage(format!("--weights {error:#}")))?;
+    let job = cut(job, &parts).map_err(|problem| Usage(format!("--weights: {problem}")))?;
+    weights::check(folder, &job, &parts).map_err(|error| Usage(format!("--weights {error:#}")))?;
+    Ok((job, parts))
+}
+
+/// The job no deeper than these models are.
+///
+/// # Errors
+/// The size that they can't run, and the job for them where this one is another model's.
+fn cut(job: WorkloadFile, parts: &Architecture) -> Result<WorkloadFile, String> {
+    let (meant, theirs) = (job.rung(0).model, Model::of(parts));
+    job.cut_to(parts).map_err(|problem| {
+        let jobs = match theirs {
+            Model::Ti2v5b => "i2v or --workload t2v",
+            Model::T2vA14b => "t2v-a14b",
+            Model::I2vA14b => "i2v-a14b",
+        };
+        let cure = format!("; the job is for {meant}, and these are {theirs}'s: --workload {jobs}");
+        if meant == theirs { problem } else { problem + cure.as_str() }
+    })
+}
+
+/// The baseline that was asked for, or the one that people would copy for this machine, as far as
+/// the job's flags leave it.
+///
+/// # Errors
+/// [`Usage`] for a file that is none, or whose settings this machine can't run.
+pub fn baseline(
+    choice: Option<&BaselineChoice>,
+    args: &JobArgs,
+    machine: &Machine,
+) -> Result<Baseline> {
+    let fit = |preset| Baseline::fit(preset, machine);
+    let chosen = match choice {
+        None => fit(Preset::detect(machine)),
+        Some(BaselineChoice::Preset(preset)) => fit(*preset),
+        Some(BaselineChoice::File(path)) => from_file(fit(Preset::detect(machine)), path, machine)
+            .map_err(|problem| Usage(format!("--baseline {}: {problem}", path.display())))?,
+    };
+    Ok(chosen.with(|knobs| {
+        if args.objective == Objective::Latency {
+            knobs.batch_size = 1;
+        }
+        knobs.precision = args.precision.unwrap_or(knobs.precision);
+        if args.precision == Some(Precision::Fp32) {
+            knobs.matmul_precision = MatmulPrecision::Highest;
+        }
+    }))
+}
+
+fn from_file(fitted: Baseline, path: &Path, machine: &Machine) -> Result<Baseline, String> {
+    let presets = "no preset (5995wx, rtx4080, generic), and as a file";
+    let text = profile::text(path).map_err(|problem| format!("{presets}: {problem:#}"))?;
+    let (baseline, notes) = fitted
+        .from_file(profile::unmarked(&text), machine)
+        .map_err(|refusal| refusal.to_string())?;
+    for note in notes {
+        terminal::tell(&format!("wan22-tune: --baseline {}: {note}", path.display()));
+    }
+    baseline.knobs.resolve(machine)?;
+    Ok(baseline)
+}
+
+/// Leaves out of the search what the flags fix.
+pub fn fix(file: &mut SpaceFile, args: &JobArgs) {
+    let numbers = ["precision", "matmul_precision"];
+    let fixed = if args.precision.is_some() { &numbers[..] } else { &[] };
+    fixed.iter().for_each(|knob| drop(file.knob.remove(*knob)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(job: &str, weights: Model) -> String {
+        let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == job).unwrap();
+        let file = WorkloadFile::parse(text).unwrap();
+        cut(file, &weights.architecture()).unwrap_err()
+    }
+
+    #[test]
+    fn weights_of_another_model_than_the_jobs_name_their_own_job() {
+        let small = refused("i2v-a14b", Model::Ti2v5b);
+        assert!(small.contains("height is 720: give a multiple of 32"), "{small}");
+        assert!(
+            small.ends_with("these are ti2v-5b's: --workload i2v or --workload t2v"),
+            "{small}"
+        );
+        for job in ["t2v", "t2v-a14b"] {
+            let condition = refused(job, Model::I2vA14b);
+            assert!(condition.contains("denoises around an image"), "{condition}");
+            assert!(condition.ends_with("i2v-a14b's: --workload i2v-a14b"), "{condition}");
+        }
+    }
+}

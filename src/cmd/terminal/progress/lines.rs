@@ -1,0 +1,76 @@
+//! Lines: a log for pipes and files, one line a trial.
+
+use std::cell::RefCell;
+
+use super::state::{Ended, State};
+use crate::cmd::terminal::tell;
+use crate::io::number::{count, percent, span};
+use crate::io::printable::line as plain;
+use crate::trial::Trial;
+use crate::tune::{Order, Watch};
+use crate::workload::custom::Yardstick;
+
+/// Writes a line a trial to stderr.
+pub struct Lines(RefCell<State>);
+
+impl Lines {
+    /// Says what will be used.
+    pub fn start(state: State) -> Self {
+        for line in opening(&state) {
+            tell(&plain(&line));
+        }
+        Self(RefCell::new(state))
+    }
+}
+
+impl Watch for Lines {
+    fn started(&self, order: &Order<'_>) {
+        self.0.borrow_mut().start(order);
+    }
+
+    fn finished(&self, trials: &[Trial]) {
+        let mut state = self.0.borrow_mut();
+        state.finish(trials);
+        tell(&plain(&line(&state)));
+    }
+
+    fn noted(&self, sentence: &str) {
+        tell(&format!("note: {}", plain(sentence)));
+    }
+}
+
+/// The machine, the baseline, the budget, and what a reader should know.
+pub fn opening(state: &State) -> Vec<String> {
+    let budget = span(state.budget.total().as_secs_f64());
+    let mut lines = vec![format!("{}; baseline {}; budget {budget}", state.machine, state.preset)];
+    lines.extend(state.notes.iter().map(|note| format!("note: {note}")));
+    lines
+}
+
+/// The last trial and how far the tune is.
+fn line(state: &State) -> String {
+    let State { standing, yardstick, .. } = state;
+    let s = if yardstick.goal().is_some() { "" } else { " s" };
+    let ended = standing.last.first().map(|last| ended(last, *yardstick)).unwrap_or_default();
+    let left = span(state.budget.left().as_secs_f64().round());
+    let best = match (standing.baseline, standing.best, standing.saved()) {
+        (Some(baseline), Some(best), Some(saved)) => format!(
+            "baseline {:.3}{s}, best so far {:.3}{s} ({} {}, unproven)",
+            yardstick.shown(baseline.score_s),
+            yardstick.shown(best.score_s),
+            percent(yardstick.share(saved)),
+            yardstick.better()[0]
+        ),
+        _ => "nothing to compare yet".to_owned(),
+    };
+    let counts = format!("{}, {} failed", count(standing.trials, "trial"), standing.failed);
+    format!("{ended} · {left} left · {counts} · {best}")
+}
+
+fn ended(last: &Ended, yardstick: Yardstick) -> String {
+    let result = match &last.result {
+        Ok(score_s) => format!("{:.3} {}", yardstick.shown(*score_s), yardstick.unit()),
+        Err(detail) => format!("{}: {detail}", last.outcome),
+    };
+    format!("#{} {} {result}", last.number, last.phase)
+}

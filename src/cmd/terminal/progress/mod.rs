@@ -1,0 +1,109 @@
+//! What a person, or a program, sees while a tune runs.
+//!
+//! On a terminal a live view (`live`); elsewhere plain lines (`lines`); with `--json` events
+//! for programs (`events`); nothing with `--quiet`. Progress goes to stderr, results and events
+//! to stdout.
+
+mod bar;
+mod chart;
+mod events;
+mod frame;
+mod lines;
+mod live;
+mod look;
+mod state;
+
+use std::io::IsTerminal;
+
+use anyhow::Result;
+
+use crate::cmd::terminal;
+use crate::report;
+use crate::results::{Folder, Results};
+use crate::trial::Trial;
+use crate::tune::budget::Budget;
+use crate::tune::{Bench, Order, Watch};
+
+use events::Events;
+use lines::Lines;
+use live::Live;
+use state::State;
+
+/// How much to show.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct ViewArgs {
+    /// Shows no progress, only the result.
+    #[arg(long, conflicts_with = "json")]
+    quiet: bool,
+    /// Prints events to stdout, one JSON object a line, instead of progress and result.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whoever watches a tune.
+pub struct Progress {
+    view: ViewArgs,
+    watch: Option<Box<dyn Watch>>,
+}
+
+impl Progress {
+    /// Says what will be used, and begins to watch.
+    pub fn new(bench: &Bench, budget: Budget, view: ViewArgs) -> Self {
+        let state = State::new(bench, budget);
+        let is_terminal = std::io::stderr().is_terminal();
+        let watch: Option<Box<dyn Watch>> = match view {
+            ViewArgs { json: true, .. } => Some(Box::new(Events::start(state, bench))),
+            ViewArgs { quiet: true, .. } => None,
+            _ if is_terminal && console::Term::stderr().features().is_attended() && !is_dumb() => {
+                match Live::start(state.clone()) {
+                    Ok(live) => Some(Box::new(live)),
+                    Err(_) => Some(Box::new(Lines::start(state))),
+                }
+            }
+            _ => Some(Box::new(Lines::start(state))),
+        };
+        Self { view, watch }
+    }
+
+    /// Stops watching.
+    pub fn end(&mut self) {
+        self.watch = None;
+    }
+
+    /// Says what came out, in the form that was asked for.
+    ///
+    /// # Errors
+    /// A time in the journal that is none; stdout can't be written.
+    pub fn conclude(&self, results: &Results, folder: &Folder) -> Result<()> {
+        if self.view.json {
+            crate::io::output::print_json(&events::finished(results, folder)?)
+        } else {
+            terminal::show(&report::summary(results, folder))
+        }
+    }
+}
+
+/// Whether the terminal can't move its cursor.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term == "dumb")
+}
+
+impl Watch for Progress {
+    fn started(&self, order: &Order<'_>) {
+        if let Some(watch) = &self.watch {
+            watch.started(order);
+        }
+    }
+
+    fn finished(&self, trials: &[Trial]) {
+        if let Some(watch) = &self.watch {
+            watch.finished(trials);
+        }
+    }
+
+    fn noted(&self, sentence: &str) {
+        if let Some(watch) = &self.watch {
+            watch.noted(sentence);
+        }
+    }
+}

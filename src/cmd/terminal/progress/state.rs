@@ -1,0 +1,255 @@
+//! State: how far a tune is, as plain data that every view is drawn from.
+
+use std::time::{Duration, Instant};
+
+use crate::evidence::confirmation::{Confirmation, pairs_for};
+use crate::evidence::drift::Drift;
+use crate::evidence::ranking;
+use crate::knobs::Values;
+use crate::report::plots::progress::BestSoFar;
+use crate::runner::Repetitions;
+use crate::stats::Interval;
+use crate::trial::{Outcome, Phase, Sample, Trial};
+use crate::tune::budget;
+use crate::tune::budget::Budget;
+use crate::tune::{Bench, Order};
+use crate::workload::custom::Yardstick;
+
+/// How far a tune is.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The machine in a line.
+    pub machine: String,
+    /// The preset that is to be beaten.
+    pub preset: String,
+    /// What scores count.
+    pub yardstick: Yardstick,
+    /// Facts that a reader should know.
+    pub notes: Vec<String>,
+    /// Wall time for everything.
+    pub budget: Budget,
+    /// The baseline's knobs.
+    pub baseline: Values,
+    /// How often a trial measures.
+    pub repetitions: Repetitions,
+    /// What runs now.
+    pub current: Option<Current>,
+    /// What the trials so far come to.
+    pub standing: Standing,
+}
+
+/// A trial under way.
+#[derive(Clone, Debug)]
+pub struct Current {
+    /// The part of the tune.
+    pub phase: Phase,
+    /// Confirmation pair.
+    pub pair: Option<u64>,
+    /// The candidate in short.
+    pub tried: String,
+    /// When it began.
+    pub since: Instant,
+}
+
+/// What the trials so far come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// How many.
+    pub trials: usize,
+    /// How many of them failed.
+    pub failed: usize,
+    /// The baseline's time.
+    pub baseline: Option<Spread>,
+    /// The best candidate's time, the baseline's where nothing is better.
+    pub best: Option<Spread>,
+    /// The confirmation's pairs and the gain that they show.
+    pub confirmation: Option<(usize, Option<Interval>)>,
+    /// Seconds spent in each phase, in the order in which they came.
+    pub spent: Vec<(Phase, f64)>,
+    /// Every trial after calibration: seconds of trials to its end, and seconds a clip.
+    pub points: Vec<(f64, Option<f64>)>,
+    /// When the best so far changed, and to how many seconds a clip.
+    pub best_so_far: Vec<(f64, f64)>,
+    /// How much the last trial that came to samples was disturbed.
+    pub noise: Option<Disturbance>,
+    /// The last trials, the latest first.
+    pub last: Vec<Ended>,
+    /// Wall time of one of a pair's trials.
+    pub trial: Option<Duration>,
+    /// About how many pairs the confirmation takes.
+    pub pairs: f64,
+}
+
+/// Times of one candidate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// Seconds a clip, the median.
+    pub score_s: f64,
+    /// Its best and its worst repetition.
+    pub range_s: (f64, f64),
+    /// How many trials.
+    pub trials: usize,
+}
+
+/// How much of a trial's time others took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Disturbance {
+    /// Share of time that its own threads waited for a CPU, in its worst repetition.
+    pub waited: f64,
+    /// Share of CPU time that the hypervisor gave to others.
+    pub stolen: f64,
+}
+
+/// A trial that ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// Its number.
+    pub number: u64,
+    /// What it was for.
+    pub phase: Phase,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Seconds a clip, or what went wrong.
+    pub result: Result<f64, String>,
+    /// The candidate in short.
+    pub tried: String,
+}
+
+/// The most last trials that a view shows.
+const LAST: usize = 15;
+
+impl State {
+    /// Before the first trial.
+    pub fn new(bench: &Bench, budget: Budget) -> Self {
+        let machine = &bench.machine;
+        let counts = [
+            (machine.core_count(), "core"),
+            (machine.thread_limit(), "CPU"),
+            (machine.memory_nodes().len(), "node"),
+            (machine.l3_groups.len(), "L3 group"),
+        ];
+        let counts = counts.map(|(number, one)| crate::io::number::count(number, one));
+        Self {
+            machine: format!("{}: {}", machine.cpu.model, counts.join(", ")),
+            preset: bench.baseline.preset.to_string(),
+            yardstick: Yardstick::of(bench.own.as_ref()),
+            notes: machine.notes.clone(),
+            budget,
+            baseline: bench.baseline.knobs.values(),
+            repetitions: bench.repetitions,
+            current: None,
+            standing: Standing::default(),
+        }
+    }
+
+    /// A trial starts.
+    pub fn start(&mut self, order: &Order<'_>) {
+        self.current = Some(Current {
+            phase: order.phase,
+            pair: order.pair,
+            tried: tried(order.values, &self.baseline),
+            since: Instant::now(),
+        });
+    }
+
+    /// A trial ended; all so far.
+    pub fn finish(&mut self, trials: &[Trial]) {
+        self.current = None;
+        self.standing = Standing::of(trials, &self.baseline, self.repetitions);
+    }
+}
+
+impl Standing {
+    /// What these trials come to; `baseline` is its knobs, `repetitions` those of a trial.
+    pub fn of(trials: &[Trial], baseline: &Values, repetitions: Repetitions) -> Self {
+        let best = ranking::rank(trials).into_iter().next();
+        let confirmation = Confirmation::of(trials, baseline);
+        let finalist = confirmation.as_ref().map(|confirmation| &confirmation.finalist);
+        let mut standing = Self {
+            trials: trials.len(),
+            failed: trials.iter().filter(|trial| trial.outcome != Outcome::Ok).count(),
+            baseline: Spread::of(trials, baseline),
+            best: finalist
+                .or(best.as_ref().map(|best| &best.knobs))
+                .and_then(|knobs| Spread::of(trials, knobs)),
+            spent: spent(trials),
+            noise: trials.iter().rev().find_map(Disturbance::of),
+            last: trials.iter().rev().take(LAST).map(|t| Ended::of(t, baseline)).collect(),
+            trial: budget::in_pair(trials, repetitions),
+            pairs: pairs_for(&Drift::of(trials)),
+            confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),
+            ..Self::default()
+        };
+        standing.course(trials);
+        standing
+    }
+
+    /// Breaks of a tune, and what passes between trials, are left out.
+    fn course(&mut self, trials: &[Trial]) {
+        let (mut best, mut end_s) = (BestSoFar::default(), 0.0);
+        for trial in trials {
+            end_s += trial.wall_s;
+            if trial.phase != Phase::Calibration {
+                self.points.push((end_s, trial.score_s()));
+                best.see(trial, end_s);
+            }
+        }
+        self.best_so_far = best.changes;
+    }
+
+    /// Share of the baseline's cost that the best so far saves.
+    pub fn saved(&self) -> Option<f64> {
+        Some(1.0 - self.best?.score_s / self.baseline?.score_s)
+    }
+}
+
+impl Spread {
+    fn of(trials: &[Trial], knobs: &Values) -> Option<Self> {
+        let counts = |trial: &&Trial| trial.phase != Phase::Calibration && trial.knobs == *knobs;
+        let ok: Vec<&Trial> =
+            trials.iter().filter(counts).filter(|trial| trial.score_s().is_some()).collect();
+        let scores: Vec<f64> = ok.iter().filter_map(|trial| trial.score_s()).collect();
+        let costs = || ok.iter().flat_map(|trial| &trial.samples).map(Sample::cost);
+        let score_s = crate::stats::median(&scores)?;
+        let range_s = (costs().fold(score_s, f64::min), costs().fold(score_s, f64::max));
+        Some(Self { score_s, range_s, trials: ok.len() })
+    }
+}
+
+impl Disturbance {
+    fn of(trial: &Trial) -> Option<Self> {
+        let stolen = trial.noise.steal_share.unwrap_or(0.0);
+        trial.run_queue_share().map(|waited| Self { waited, stolen })
+    }
+}
+
+impl Ended {
+    /// A trial in short; `baseline` is the baseline's knobs.
+    pub fn of(trial: &Trial, baseline: &Values) -> Self {
+        Self {
+            number: trial.number,
+            phase: trial.phase,
+            outcome: trial.outcome,
+            result: trial.score_s().ok_or_else(|| trial.detail.clone()),
+            tried: tried(&trial.knobs, baseline),
+        }
+    }
+}
+
+fn spent(trials: &[Trial]) -> Vec<(Phase, f64)> {
+    let mut spent: Vec<(Phase, f64)> = Vec::new();
+    for trial in trials {
+        match spent.iter_mut().find(|(phase, _)| *phase == trial.phase) {
+            Some((_, seconds)) => *seconds += trial.wall_s,
+            None => spent.push((trial.phase, trial.wall_s)),
+        }
+    }
+    spent
+}
+
+/// A candidate in short: what differs from the baseline.
+fn tried(knobs: &Values, baseline: &Values) -> String {
+    let changed = knobs.iter().filter(|(name, value)| baseline.get(*name) != Some(value));
+    let words: Vec<String> = changed.map(|(name, value)| format!("{name}={value}")).collect();
+    if words.is_empty() { "the baseline".to_owned() } else { words.join(" ") }
+}

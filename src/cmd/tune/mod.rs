@@ -1,0 +1,312 @@
+//! The main job: tunes this machine.
+
+pub mod resume;
+pub mod self_test;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+
+use anyhow::{Context, Result, anyhow};
+use tempfile::TempDir;
+
+use super::setup::job::Job;
+use super::setup::{bench, custom, job};
+use super::terminal::progress::Progress;
+use super::{space, terminal};
+use crate::cli::TuneArgs;
+use crate::evidence::blame;
+use crate::io::atomic_write;
+use crate::io::held;
+use crate::io::lock::Lock;
+use crate::knobs::Baseline;
+use crate::machine::{self, Machine};
+use crate::report;
+use crate::report::tables::usage::quoted;
+use crate::results::{Folder, Results};
+use crate::search::strategies::grid;
+use crate::search::{Plan, StrategyName};
+use crate::space::{Candidate, Space, SpaceFile, Tune, arguments};
+use crate::trial::Trial;
+use crate::trial::journal::Journal;
+use crate::tune::budget::Budget;
+use crate::tune::{BaselineFails, Bench, Found, Session};
+use crate::workload::Workload;
+use crate::workload::custom::Own;
+
+/// Tunes.
+pub fn run(args: &TuneArgs) -> Result<()> {
+    let args = &custom::suit(args)?;
+    let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
+        let machine = super::machine::here()?;
+        let (baseline, job) = job(args, &machine)?;
+        let (bench, job) = bench::plan(&args.bench, job, machine, baseline)?;
+        return space::show(&args.space, &bench.machine, &bench.baseline, &job.smallest());
+    };
+    let prepared = Prepared::new(args)?;
+    // The wait for the machine's lock is over: it is no part of the tune.
+    let started = jiff::Timestamp::now().to_string();
+    let budget = Budget::start(budget);
+    if args.self_test {
+        return self_test::run(args, prepared, budget);
+    }
+    let folder = Folder::create(&args.results, &prepared.bench.machine.host)?;
+    write_machine(&folder, &prepared.bench.machine)?;
+    // Before the first trial, so that a tune that is cut short at any moment can go on.
+    let tune = prepared.describe(args, budget, started);
+    let smallest = prepared.job.smallest();
+    write_space(&folder, &prepared.space(args, &smallest)?.0, &smallest, &tune)?;
+    let knobs = prepared.bench.baseline.knobs.values();
+    let journal =
+        Journal::create(&folder.journal(), knobs.keys(), args.repetitions().most as usize)?;
+    carry_on(args, prepared, budget, &folder, tune, (journal, Vec::new()))
+}
+
+/// What the flags came to.
+pub struct Prepared {
+    /// What trials run with.
+    pub bench: Bench,
+    /// The job, in all its sizes.
+    pub job: Job,
+    /// The space before it is resolved.
+    pub file: SpaceFile,
+    /// What earlier tunes found.
+    pub found: Vec<Found>,
+    _lock: Lock,
+}
+
+impl Prepared {
+    /// Sees every mistake in the flags that can be seen before the first trial, and takes the
+    /// machine's lock.
+    ///
+    /// # Errors
+    /// [`super::Usage`] that says what to type instead; another run measures here.
+    pub fn new(args: &TuneArgs) -> Result<Self> {
+        let machine = super::machine::here()?;
+        let (baseline, job) = job(args, &machine)?;
+        let file = space::open(&args.space)?;
+        space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
+        let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
+        (bench.seed, bench.repetitions) = (args.seed, args.repetitions());
+        let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
+        let lock = Lock::take(args.bench.wait, &bench.stop)?;
+        Ok(Self { bench, job, file, found, _lock: lock })
+    }
+
+    /// The space for a workload, and its expert candidates.
+    ///
+    /// # Errors
+    /// As [`space::resolve`].
+    pub fn space(&self, args: &TuneArgs, workload: &Workload) -> Result<(Space, Vec<Candidate>)> {
+        let Self { bench, file, .. } = self;
+        space::resolve(file, &args.space, &bench.machine, &bench.baseline, workload)
+    }
+
+    /// What the worker says of itself and of its libtorch, where there is one.
+    pub fn worker(&self) -> Option<String> {
+        let needed = !matches!(self.bench.own, Some(Own::Command(_)));
+        needed.then(|| self.bench.programs.version()).flatten()
+    }
+
+    fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
+        let Self { bench, job, .. } = self;
+        let full = job.full();
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let shown: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        Tune {
+            tool: crate::TOOL.to_owned(),
+            command: shown.join(" "),
+            started,
+            budget_s: budget.total().as_secs_f64(),
+            seed: args.seed,
+            strategy: args.strategy.to_string(),
+            preset: bench.baseline.preset,
+            repetitions: args.repetitions,
+            weights: bench.weights.as_ref().map(|folder| folder.display().to_string()),
+            min_psnr_db: bench.min_psnr_db,
+            arguments: words.iter().skip(1).map(|word| arguments::written(word)).collect(),
+            worker: self.worker(),
+            own: bench.own.clone(),
+            resumed: Vec::new(),
+            ended: None,
+            trials: None,
+            costs: BTreeMap::new(),
+            full_costs: full.as_ref().map(|f| f.costs(&bench.parts, None)).unwrap_or_default(),
+            full,
+        }
+    }
+}
+
+/// The baseline, and what it is to be measured on.
+fn job(args: &TuneArgs, machine: &Machine) -> Result<(Baseline, Job)> {
+    let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
+    let job = match custom::open(&args.own)? {
+        None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
+        Some(own) => Job::Own(own),
+    };
+    Ok((baseline, job))
+}
+
+/// Everything that takes trials, then the report; `trials` were made before a break.
+///
+/// # Errors
+/// The baseline does not run, or the tuner itself can't go on.
+pub fn carry_on(
+    args: &TuneArgs,
+    mut prepared: Prepared,
+    budget: Budget,
+    folder: &Folder,
+    tune: Tune,
+    (journal, trials): (Journal, Vec<Trial>),
+) -> Result<()> {
+    held::hold(folder.path())?;
+    let scratch = bench::scratch(folder.path())?;
+    prepared.bench.scratch = std::path::absolute(scratch.path())?;
+    let mut progress = Progress::new(&prepared.bench, budget, args.view);
+    let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
+    let session = Session::new(&prepared.bench, &progress, budget, folder, journal);
+    let session = session.at_most(args.trials).after(trials).spent(spent_s);
+    let finished = measure(args, &prepared, session, folder, tune);
+    progress.end();
+    remove(scratch);
+    conclude(folder, &progress, finished.map_err(|error| unfinished(error, folder)))
+}
+
+/// Takes the trials' folder away, wherever it went meanwhile.
+fn remove(scratch: TempDir) {
+    let place = held::now(scratch.path());
+    if place != scratch.path() {
+        // It is empty of everything that matters, and `resume` takes it away, too.
+        let _ = fs::remove_dir_all(place);
+    }
+    drop(scratch);
+}
+
+/// What to type once the cause of `error` is gone, where the tune can go on.
+fn unfinished(error: anyhow::Error, folder: &Folder) -> anyhow::Error {
+    if !error.is::<BaselineFails>() {
+        return error;
+    }
+    let go_on = typed("resume", folder);
+    anyhow!("{error}; nothing is lost: once the baseline runs again, go on with {go_on}")
+}
+
+/// Writes what derives from the trials and says what came out. Where there is no room for files, or
+/// was none for the last trials, it says so, and what makes the rest.
+fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Result<()> {
+    let is_short = finished.as_ref().is_err_and(is_full);
+    if !is_short {
+        finished?;
+        let results = Results::open(folder)?;
+        let written = report::write(folder, &results, false);
+        progress.conclude(&results, folder)?;
+        let rest = format!("all trials are kept: {} makes the rest", typed("report", folder));
+        let kept = written.map_err(|error| anyhow!("{error:#}; {rest}"))?;
+        kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
+        return Ok(());
+    }
+    let results = Results::open(folder).ok().filter(|results| !results.trials.is_empty());
+    if let Some(results) = results {
+        // It may be small enough for what room there is.
+        let _ = report::write(folder, &results, false);
+        progress.conclude(&results, folder)?;
+    }
+    let rest = format!("make room, then {} goes on", typed("resume", folder));
+    finished.map_err(|error| anyhow!("{error:#}; {rest}"))
+}
+
+/// A command on a folder, as it is to be typed.
+fn typed(verb: &str, folder: &Folder) -> String {
+    format!("`wan22-tune {verb} {}`", quoted(&folder.now().display().to_string()))
+}
+
+/// Whether a disk had no room, its user none left of it, or a file was as large as it may be.
+fn is_full(error: &anyhow::Error) -> bool {
+    let is_full = |error: &std::io::Error| {
+        use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+    };
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(is_full)
+}
+
+fn measure(
+    args: &TuneArgs,
+    prepared: &Prepared,
+    mut session: Session<'_>,
+    folder: &Folder,
+    tune: Tune,
+) -> Result<()> {
+    let measured = compete(args, prepared, &mut session, folder, tune);
+    // Cut before there was anything to search for, it is over as well.
+    if measured.is_ok() || session.trials().last().is_some_and(blame::is_cut) {
+        note_end(folder, &session)?;
+    }
+    measured
+}
+
+/// Notes how a tune ended beside the space as it was resolved.
+fn note_end(folder: &Folder, session: &Session<'_>) -> Result<()> {
+    let Results { space, workload, mut tune, .. } = Results::open(folder)?;
+    (tune.ended, tune.trials) = (Some(session.ended()), Some(session.trials().len()));
+    write_space(folder, &space, &workload, &tune)
+}
+
+fn compete(
+    args: &TuneArgs,
+    prepared: &Prepared,
+    session: &mut Session<'_>,
+    folder: &Folder,
+    mut tune: Tune,
+) -> Result<()> {
+    let workload = workload(&prepared.job, session, tune.budget_s)?;
+    tune.costs = workload.costs(&prepared.bench.parts, None);
+    let (mut space, mut first) = prepared.space(args, &workload)?;
+    write_space(folder, &space, &workload, &tune)?;
+    // What is probed may leave knobs out; the folder keeps the space as it was resolved.
+    if let Job::Own(Own::Command(_)) = &prepared.job {
+        session.baseline(&workload)?;
+        space = session.probe(&space, &workload)?;
+        first = space.experts(&prepared.file)?;
+    }
+    let machine = &prepared.bench.machine;
+    let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
+    let earlier = earlier.collect();
+    let plan = Plan { strategy: args.strategy, seed: args.seed, first, known: Vec::new(), earlier };
+    if args.strategy == StrategyName::Grid {
+        session.baseline(&workload)?;
+        let trials = session.trials().len() + session.trials_left();
+        grid::fits(&space, trials).map_err(super::Usage)?;
+    }
+    session.compete(&space, &workload, plan)
+}
+
+/// The size of the job that fits the machine and a tune of `budget_s` seconds.
+///
+/// # Errors
+/// As [`Session::calibrate`].
+pub fn workload(job: &Job, session: &mut Session<'_>, budget_s: f64) -> Result<Workload> {
+    match job {
+        Job::Pipeline(file) => session.calibrate(file, budget_s),
+        Job::Own(_) => Ok(job.smallest()),
+    }
+}
+
+fn write_machine(folder: &Folder, machine: &Machine) -> Result<()> {
+    let mut json = serde_json::to_string_pretty(machine)?;
+    json.push('\n');
+    atomic_write::replace(&folder.machine(), json.as_bytes())?;
+    let xml = machine::live_xml().context("exporting the topology")?;
+    fs::write(folder.topology(), xml).with_context(|| folder.topology().display().to_string())
+}
+
+/// Replaces `space.toml`.
+///
+/// # Errors
+/// It can't be written.
+pub fn write_space(folder: &Folder, space: &Space, workload: &Workload, tune: &Tune) -> Result<()> {
+    let mut file = space.to_file();
+    file.workload = Some(workload.clone());
+    file.tune = Some(tune.clone());
+    atomic_write::replace(&folder.space(), file.to_toml().as_bytes())
+}

@@ -1,0 +1,55 @@
+//! `--self-test`: a tune of copies of the baseline, which must claim nothing.
+
+use anyhow::{Result, bail};
+
+use super::{Prepared, workload};
+use crate::cli::TuneArgs;
+use crate::cmd::setup::bench;
+use crate::cmd::terminal::progress::Progress;
+use crate::evidence::confirmation::{Confirmation, Verdict};
+use crate::io::number::percent;
+use crate::results::Folder;
+use crate::search::Plan;
+use crate::trial::journal::Journal;
+use crate::tune::budget::Budget;
+use crate::tune::{Copies, Rig, Session};
+
+/// Tunes copies of the baseline and says what it found.
+///
+/// # Errors
+/// A gain was claimed, or the baseline does not run.
+pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()> {
+    let scratch = bench::scratch(&std::env::temp_dir())?;
+    prepared.bench.scratch = scratch.path().to_owned();
+    let Prepared { bench, job, .. } = &prepared;
+    let (copies, folder) = (Copies(bench), Folder::new(scratch.path()));
+    let usual = copies.baseline();
+    let journal =
+        Journal::create(&folder.journal(), usual.keys(), args.repetitions().most as usize)?;
+    let mut progress = Progress::new(bench, budget, args.view);
+    let mut session = Session::new(bench, &progress, budget, &folder, journal);
+    session = session.at_most(args.trials).on(&copies);
+    let workload = workload(job, &mut session, budget.total().as_secs_f64())?;
+    let plan = Plan { strategy: args.strategy, seed: args.seed, ..Plan::default() };
+    let competed = session.compete(&copies.space(), &workload, plan);
+    let made = session.trials().to_vec();
+    progress.end();
+    competed?;
+    let confirmation = Confirmation::of(&made, &usual);
+    let trials = made.len();
+    let pairs = confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len());
+    let made = format!("{trials} trials of the baseline under other names, {pairs} pairs");
+    match confirmation.map(|confirmation| confirmation.verdict()) {
+        Some(Verdict::Gain(gain)) => bail!(
+            "self-test failed: {made}, and a gain of {} (95% interval {} to {}) was claimed where \
+             there is none; with this machine's noise one self-test in twenty may do so, two in \
+             a row may not",
+            percent(gain.mean),
+            percent(gain.low),
+            percent(gain.high)
+        ),
+        _ => crate::cmd::terminal::show(&format!(
+            "Self-test passed: {made}, and no gain was claimed.\n"
+        )),
+    }
+}

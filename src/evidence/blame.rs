@@ -1,0 +1,197 @@
+//! Blame: which failed trials speak against their candidates.
+//!
+//! What strikes the baseline as well is the machine's fault: no network, no memory, a cpuset that
+//! shrank. All of this follows from the journal's rows, so that whoever reads them again comes to
+//! the same: the search, what is dropped, the confirmation and the report.
+
+use std::collections::BTreeSet;
+
+use crate::knobs::Values;
+use crate::trial::{OVER, STOPPED};
+use crate::trial::{Outcome, Phase, Trial};
+
+/// Failures in a row after which the baseline is asked.
+const IN_A_ROW: usize = 3;
+
+/// Trials of one candidate in a row that say nothing, after which it is given up: it may be what
+/// ends them.
+pub const TRIES: usize = 3;
+
+/// Whether it ran to an end that is no failure of its surroundings.
+fn is_sound(trial: &Trial) -> bool {
+    matches!(trial.outcome, Outcome::Ok | Outcome::PoorQuality)
+}
+
+/// Whether it failed, by whoever's fault.
+fn is_failure(trial: &Trial) -> bool {
+    !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted)
+}
+
+/// Whether the tuner itself ended it.
+pub fn is_cut(trial: &Trial) -> bool {
+    trial.outcome == Outcome::Interrupted && [OVER, STOPPED].contains(&trial.detail.as_str())
+}
+
+/// By place, the failures that are not held against their candidates: those between two sound trials
+/// (or one and the end) if the baseline failed among them, and those of a round of the confirmation
+/// in which the baseline failed. None where the baseline never ran.
+pub fn excused(trials: &[Trial], baseline: &Values) -> Vec<bool> {
+    if !trials.iter().any(|trial| trial.knobs == *baseline && trial.outcome == Outcome::Ok) {
+        return vec![false; trials.len()];
+    }
+    let fails = |trial: &&Trial| is_failure(trial) && trial.knobs == *baseline;
+    let rounds: BTreeSet<u64> = trials.iter().filter(fails).filter_map(round).collect();
+    let mut excused: Vec<bool> = trials
+        .iter()
+        .map(|trial| is_failure(trial) && round(trial).is_some_and(|n| rounds.contains(&n)))
+        .collect();
+    let mut first = 0;
+    for block in trials.split_inclusive(is_sound) {
+        if block.iter().filter(|trial| !is_sound(trial)).any(|trial| fails(&trial)) {
+            for (place, trial) in (first..).zip(block) {
+                excused[place] |= is_failure(trial) && !is_own(trial);
+            }
+        }
+        first += block.len();
+    }
+    excused
+}
+
+/// Failures that no machine explains: nothing was started, or all of it ran.
+fn is_own(trial: &Trial) -> bool {
+    matches!(trial.outcome, Outcome::Illegal | Outcome::PoorQuality)
+}
+
+/// The round of the confirmation that a trial belongs to.
+fn round(trial: &Trial) -> Option<u64> {
+    trial.pair.filter(|_| trial.phase == Phase::Confirmation)
+}
+
+/// The failures that are held against their candidates.
+pub fn failures<'t>(trials: &'t [Trial], baseline: &Values) -> Vec<&'t Trial> {
+    let held = trials.iter().zip(excused(trials, baseline));
+    held.filter(|(trial, excused)| is_failure(trial) && !excused).map(|(trial, _)| trial).collect()
+}
+
+/// By place, the trials that say nothing of their candidates: interrupted, or excused.
+pub fn silent(trials: &[Trial], baseline: &Values) -> Vec<bool> {
+    let excused = excused(trials, baseline);
+    let silent =
+        |(trial, excused): (&Trial, bool)| excused || trial.outcome == Outcome::Interrupted;
+    trials.iter().zip(excused).map(silent).collect()
+}
+
+/// Whether a candidate's last trials all said nothing, so often that no more are worth their time.
+/// What the tuner itself ended, because it was stopped or had no more time, does not count.
+pub fn is_given_up(trials: &[Trial], baseline: &Values, values: &Values) -> bool {
+    let own = trials.iter().zip(silent(trials, baseline));
+    let own = own.rev().filter(|(trial, _)| trial.knobs == *values && !is_cut(trial));
+    own.take_while(|(_, silent)| *silent).count() >= TRIES
+}
+
+/// Whether the machine may be at fault for the last failures: the baseline failed last, or a
+/// finalist in its confirmation, where one failure costs its gain, or others failed one after
+/// another. Trials that ended by a signal count, those that the tuner itself ended don't.
+pub fn is_machine_in_doubt(trials: &[Trial], baseline: &Values) -> bool {
+    let counts = |t: &&Trial| t.outcome != Outcome::Illegal && !is_cut(t);
+    let last = || trials.iter().rev().filter(counts).take_while(|trial| !is_sound(trial));
+    let matters = |t: &Trial| t.phase == Phase::Confirmation || t.knobs == *baseline;
+    last().next().is_some_and(|trial| is_failure(trial) && matters(trial))
+        || last().count() >= IN_A_ROW
+}
+
+/// The last trial of the baseline, if it failed and nothing ran well since.
+pub fn failing_baseline<'t>(trials: &'t [Trial], baseline: &Values) -> Option<&'t Trial> {
+    let since = trials.iter().rev().take_while(|trial| !is_sound(trial));
+    since.filter(|trial| is_failure(trial)).find(|trial| trial.knobs == *baseline)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knobs::Value;
+
+    fn knobs(batch: i64) -> Values {
+        [("batch_size".to_owned(), Value::Number(batch))].into()
+    }
+
+    /// Trials of batch sizes; the baseline's is 0.
+    fn trials(rows: &[(i64, Outcome)]) -> Vec<Trial> {
+        let trial = |&(batch, outcome): &(i64, Outcome)| Trial {
+            knobs: knobs(batch),
+            outcome,
+            ..Trial::default()
+        };
+        rows.iter().map(trial).collect()
+    }
+
+    fn held(trials: &[Trial]) -> Vec<Values> {
+        failures(trials, &knobs(0)).into_iter().map(|trial| trial.knobs.clone()).collect()
+    }
+
+    use Outcome::{Crashed, Illegal, Interrupted, Misapplied, Ok, PoorQuality, Timeout};
+
+    #[test]
+    fn failures_around_one_of_the_baselines_are_nobodys() {
+        let rows = [
+            (0, Ok),
+            (1, Crashed),
+            (2, Ok),
+            (3, Misapplied),
+            (4, Timeout),
+            (5, Illegal),
+            (0, Crashed),
+            (6, Crashed),
+            (0, Ok),
+            (7, Crashed),
+        ];
+        assert_eq!(held(&trials(&rows)), [1, 5, 7].map(knobs));
+        assert_eq!(held(&trials(&rows[..5])), [1, 3, 4].map(knobs));
+        // A poor picture took a machine that works.
+        let rows = [(0, Ok), (1, Crashed), (2, PoorQuality), (3, Crashed), (0, Crashed)];
+        assert_eq!(held(&trials(&rows)), [1, 2].map(knobs));
+        assert_eq!(held(&trials(&rows[1..])), [1, 2, 3, 0].map(knobs), "it never ran");
+    }
+
+    #[test]
+    fn a_round_in_which_the_baseline_failed_is_nobodys() {
+        let mut rows =
+            trials(&[(3, Crashed), (1, Ok), (0, Crashed), (1, Ok), (3, Crashed), (0, Ok)]);
+        for (row, pair) in rows.iter_mut().zip([1, 1, 1, 2, 2, 2]) {
+            (row.phase, row.pair) = (Phase::Confirmation, Some(pair));
+        }
+        let held: Vec<Option<u64>> =
+            failures(&rows, &knobs(0)).iter().map(|trial| trial.pair).collect();
+        assert_eq!(held, [Some(2)]);
+    }
+
+    #[test]
+    fn three_failures_in_a_row_or_one_of_the_baseline_put_the_machine_in_doubt() {
+        let doubt = |rows: &[(i64, Outcome)]| is_machine_in_doubt(&trials(rows), &knobs(0));
+        assert!(!doubt(&[]));
+        assert!(!doubt(&[(0, Ok), (1, Crashed), (2, Timeout)]));
+        assert!(doubt(&[(0, Ok), (1, Crashed), (2, Timeout), (3, Interrupted)]));
+        assert!(doubt(&[(1, Crashed), (2, Timeout), (4, Illegal), (3, Misapplied)]));
+        assert!(!doubt(&[(1, Crashed), (2, Timeout), (3, PoorQuality), (4, Crashed)]));
+        assert!(doubt(&[(1, Ok), (0, Crashed)]));
+        assert!(!doubt(&[(0, Crashed), (1, Ok)]));
+        let mut stopped = trials(&[(1, Crashed), (2, Crashed), (3, Interrupted)]);
+        stopped[2].detail = STOPPED.to_owned();
+        assert!(!is_machine_in_doubt(&stopped, &knobs(0)));
+        let mut confirming = trials(&[(0, Ok), (1, Crashed)]);
+        confirming[1].phase = Phase::Confirmation;
+        assert!(is_machine_in_doubt(&confirming, &knobs(0)));
+    }
+
+    #[test]
+    fn what_is_ended_again_and_again_is_given_up() {
+        let ended = (1, Interrupted);
+        let given_up = |rows: &[Trial]| is_given_up(rows, &knobs(0), &knobs(1));
+        assert!(!given_up(&trials(&[ended, (2, Ok), ended])));
+        assert!(given_up(&trials(&[ended, (2, Ok), ended, (0, Ok), ended])));
+        assert!(!given_up(&trials(&[ended, ended, (1, Ok), ended])));
+        let mut stopped = trials(&[ended, ended, ended]);
+        stopped[1].detail = STOPPED.to_owned();
+        assert!(!given_up(&stopped));
+    }
+}

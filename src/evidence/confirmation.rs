@@ -1,0 +1,329 @@
+//! Confirmation: interleaved runs, finalists against baseline, ending in a verdict.
+
+use std::collections::BTreeMap;
+
+use crate::evidence::blame;
+use crate::evidence::drift::Drift;
+use crate::evidence::paired;
+use crate::evidence::paired::Round;
+use crate::evidence::repeatability::repeatability;
+use crate::knobs::{Value, Values};
+use crate::stats::Interval;
+use crate::trial::{Phase, Trial};
+
+/// The chance of a false claim that is accepted, whatever the number of finalists.
+const ALPHA: f64 = 0.05;
+
+/// The smallest share of time that is worth a change of settings.
+pub const WORTH_HAVING: f64 = 0.01;
+
+/// Half the width of an interval that no more pairs are needed for.
+const PRECISE: f64 = 0.02;
+
+/// Pairs that a steady machine's proof takes.
+const STEADY_PAIRS: f64 = 8.0;
+
+/// Finalists whose times differ by no more than this share, and not significantly, are equal.
+const EQUAL: f64 = 0.01;
+
+/// What the confirmation of one finalist in a journal says. Only these samples enter a claim, never
+/// those that selected the finalist; of those only how noisy the machine is at least.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Confirmation {
+    /// The knobs that ran against the baseline.
+    pub finalist: Values,
+    /// Complete pairs.
+    pub pairs: Vec<Pair>,
+    /// Failures of the finalist in its pairs that are not the machine's.
+    pub failures: usize,
+    /// The most memory that the finalist took.
+    peak_rss_bytes: u64,
+    /// The chance of a false claim that is left to this finalist.
+    alpha: f64,
+    /// How far a trial deviates at least, in logs.
+    noise: f64,
+}
+
+/// One pair of fresh processes, neighbours in time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair {
+    /// Counts from 1; finalists that ran in the same round have it in common.
+    pub number: u64,
+    /// Seconds a clip.
+    pub baseline_s: f64,
+    /// Seconds a clip.
+    pub finalist_s: f64,
+    /// How many trials later the finalist ran than the baseline; negative where it ran earlier.
+    pub later: f64,
+}
+
+/// What a tune may claim.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verdict {
+    /// The finalist takes less time a clip than the baseline: a share, with its 95% interval.
+    Gain(Interval),
+    /// Not proven: ship the baseline. The interval where there were pairs enough for one.
+    NoGain(Option<Interval>),
+}
+
+/// About how many pairs it takes to know a gain well enough under this noise; none where a short
+/// tune does not know its noise.
+pub fn pairs_for(drift: &Drift) -> f64 {
+    let pairs = |deviation: f64| STEADY_PAIRS * (1.0 + (deviation / PRECISE).powi(2));
+    drift.between_processes().map_or(0.0, pairs)
+}
+
+impl Confirmation {
+    /// The confirmation that speaks for these trials, if they came to one: of the finalists whose
+    /// gain is proven the fastest or, where nothing tells some of them from it, of these the one
+    /// that uses least; without proof the most promising one. `baseline` is its knobs.
+    pub fn of(trials: &[Trial], baseline: &Values) -> Option<Self> {
+        let mut all = Self::all(trials, baseline);
+        if all.iter().any(Self::is_proven) {
+            all.retain(Self::is_proven);
+        }
+        let mean = |one: &Self| one.gain().map_or(f64::NEG_INFINITY, |gain| gain.mean);
+        let best = all.iter().max_by(|a, b| mean(a).total_cmp(&mean(b)))?.clone();
+        let equal = |one: &Self| best.is_proven() && one.is_equal(&best);
+        let equals = all.into_iter().filter(|one| *one == best || equal(one));
+        equals.min_by_key(Self::usage)
+    }
+
+    /// The confirmation of each finalist, in the order in which they came up.
+    pub fn all(trials: &[Trial], baseline: &Values) -> Vec<Self> {
+        let all = trials;
+        let of_phase = |trial: &&Trial| trial.phase == Phase::Confirmation;
+        let failures = blame::failures(trials, baseline);
+        let trials: Vec<&Trial> = trials.iter().filter(of_phase).collect();
+        let mut finalists: Vec<&Values> = Vec::new();
+        for trial in trials.iter().filter(|trial| trial.knobs != *baseline) {
+            if !finalists.contains(&&trial.knobs) {
+                finalists.push(&trial.knobs);
+            }
+        }
+        // Shared out, so that one more finalist is not one more chance of a false claim.
+        let alpha = ALPHA / finalists.len().max(1) as f64;
+        let noise = if finalists.is_empty() { 0.0 } else { repeatability(all) };
+        let failures = |finalist: &Values| {
+            failures.iter().filter(|t| of_phase(t) && t.knobs == *finalist).count()
+        };
+        let gather = |finalist: &&Values| Self {
+            failures: failures(finalist),
+            alpha,
+            noise,
+            ..Self::gather(finalist, &trials, baseline)
+        };
+        finalists.iter().map(gather).collect()
+    }
+
+    /// The pairs of `finalist`, and the most memory that it took.
+    fn gather(finalist: &Values, trials: &[&Trial], baseline: &Values) -> Self {
+        let mut scores: BTreeMap<u64, [Option<(f64, f64)>; 2]> = BTreeMap::new();
+        let mut peak_rss_bytes = 0;
+        for (place, trial) in trials.iter().enumerate() {
+            let pair = scores.entry(trial.pair.unwrap_or_default()).or_default();
+            let score = trial.score_s().map(|score_s| (score_s, place as f64));
+            if trial.knobs == *baseline {
+                pair[0] = score;
+            } else if trial.knobs == *finalist {
+                pair[1] = score;
+                peak_rss_bytes = peak_rss_bytes.max(trial.peak_rss_bytes.unwrap_or(0));
+            }
+        }
+        let pair = |(number, scores): (u64, [Option<(f64, f64)>; 2])| {
+            let [(baseline_s, first), (finalist_s, second)] = [scores[0]?, scores[1]?];
+            Some(Pair { number, baseline_s, finalist_s, later: second - first })
+        };
+        let pairs = scores.into_iter().filter_map(pair).collect();
+        let (finalist, failures, alpha, noise) = (finalist.clone(), 0, ALPHA, 0.0);
+        Self { finalist, pairs, failures, peak_rss_bytes, alpha, noise }
+    }
+
+    /// The share of time a clip that the finalist saves, with its interval; a disturbed pair hardly
+    /// moves either.
+    pub fn gain(&self) -> Option<Interval> {
+        let round = |pair: &Pair| round(pair.baseline_s, pair.finalist_s, pair.later);
+        let rounds: Vec<Round> = self.pairs.iter().map(round).collect();
+        let logs = paired::interval(&rounds, self.noise, self.alpha)?;
+        let saved = |log: f64| 1.0 - (-log).exp();
+        Some(Interval { low: saved(logs.low), mean: saved(logs.mean), high: saved(logs.high) })
+    }
+
+    fn is_proven(&self) -> bool {
+        matches!(self.verdict(), Verdict::Gain(_))
+    }
+
+    /// Whether more pairs would change nothing: the gain is proven and known well enough, the
+    /// finalist fails, or more could only show a gain that nobody would notice.
+    pub fn is_decided(&self) -> bool {
+        let Some(gain) = self.gain() else { return self.failures > 0 };
+        let is_precise = self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE;
+        self.failures > 0 || is_precise || gain.high < WORTH_HAVING
+    }
+
+    /// What may be claimed.
+    pub fn verdict(&self) -> Verdict {
+        match self.gain() {
+            Some(gain) if gain.low > 0.0 && self.failures == 0 => Verdict::Gain(gain),
+            gain => Verdict::NoGain(gain.filter(|gain| gain.low.is_finite())),
+        }
+    }
+
+    /// How much more time it takes than `other`, in logs, from the rounds that both ran in.
+    fn excess(&self, other: &Self) -> Option<Interval> {
+        let both = |pair: &Pair| {
+            let same = other.pairs.iter().find(|theirs| theirs.number == pair.number)?;
+            Some(round(pair.finalist_s, same.finalist_s, same.later - pair.later))
+        };
+        let rounds: Vec<Round> = self.pairs.iter().filter_map(both).collect();
+        paired::interval(&rounds, self.noise, self.alpha)
+    }
+
+    /// Whether nothing tells it from `other`.
+    fn is_equal(&self, other: &Self) -> bool {
+        self.excess(other).is_some_and(|excess| {
+            excess.low <= 0.0 && excess.high >= 0.0 && excess.mean.abs() <= EQUAL
+        })
+    }
+
+    /// Whether it is known to be slower than `other`.
+    pub fn is_beaten_by(&self, other: &Self) -> bool {
+        self.excess(other).is_some_and(|excess| excess.low > 0.0)
+    }
+
+    /// Threads, then memory.
+    fn usage(&self) -> (i64, u64) {
+        let counts = |name: &str| name.ends_with("_threads") || name.ends_with("_workers");
+        let number = |(name, value): (&String, &Value)| match value {
+            Value::Number(number) if counts(name) => Some(*number),
+            _ => None,
+        };
+        (self.finalist.iter().filter_map(number).sum(), self.peak_rss_bytes)
+    }
+}
+
+/// Two that took `a` and `b` in the same round.
+fn round(a: f64, b: f64, later: f64) -> Round {
+    Round { a: a.ln(), b: b.ln(), later }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::Outcome;
+
+    fn knobs(threads: i64) -> Values {
+        [("intra_op_threads".to_owned(), Value::Number(threads))].into()
+    }
+
+    /// Rounds of the baseline (9 threads) and of finalists, each with its threads and its times; each
+    /// second round in the reverse order.
+    fn rounds(baseline: &[f64], finalists: &[(i64, &[f64])]) -> Vec<Trial> {
+        let mut trials = Vec::new();
+        for (round, &baseline_s) in baseline.iter().enumerate() {
+            let times = finalists.iter().map(|(threads, times)| (*threads, times[round]));
+            let mut turns: Vec<(i64, f64)> = [(9, baseline_s)].into_iter().chain(times).collect();
+            if round % 2 == 1 {
+                turns.reverse();
+            }
+            for (threads, seconds) in turns {
+                let sample = crate::trial::Sample { seconds, ..Default::default() };
+                trials.push(Trial {
+                    phase: Phase::Confirmation,
+                    pair: Some(round as u64 + 1),
+                    knobs: knobs(threads),
+                    samples: vec![sample],
+                    ..Trial::default()
+                });
+            }
+        }
+        trials
+    }
+
+    const STEADY: [f64; 8] = [1.0, 1.003, 0.998, 1.001, 1.002, 0.999, 1.0, 1.001];
+
+    #[test]
+    fn of_equal_finalists_the_one_that_uses_less_wins() {
+        let fast: Vec<f64> = STEADY.iter().map(|s| 0.8 * s).collect();
+        let mut other = fast.clone();
+        other.swap(1, 2);
+        let trials = rounds(&STEADY, &[(8, &other), (4, &fast)]);
+        let all = Confirmation::all(&trials, &knobs(9));
+        assert_eq!(all.len(), 2);
+        assert!(all.iter().all(|one| one.alpha == 0.025 && one.is_decided()));
+        assert_eq!(Confirmation::of(&trials, &knobs(9)).unwrap().finalist, knobs(4));
+    }
+
+    #[test]
+    fn a_finalist_that_is_clearly_faster_wins_whatever_it_uses() {
+        let (fast, slow): (Vec<f64>, Vec<f64>) =
+            STEADY.iter().map(|s| (0.7 * s, 0.8 * s * s)).unzip();
+        let trials = rounds(&STEADY, &[(4, &slow), (8, &fast)]);
+        let all = Confirmation::all(&trials, &knobs(9));
+        assert!(all[0].is_beaten_by(&all[1]) && !all[1].is_beaten_by(&all[0]));
+        let won = Confirmation::of(&trials, &knobs(9)).unwrap();
+        assert_eq!(won.finalist, knobs(8));
+        let Verdict::Gain(gain) = won.verdict() else { panic!("{won:?}") };
+        assert!((gain.mean - 0.3).abs() < 1e-9, "{gain:?}");
+    }
+
+    #[test]
+    fn disturbed_pairs_do_not_move_the_claim() {
+        let mut baseline = STEADY.repeat(3);
+        let mut fast: Vec<f64> = baseline.iter().map(|s| 0.9 * s).collect();
+        fast[3] *= 1.6;
+        baseline[6] *= 2.0;
+        let trials = rounds(&baseline, &[(8, &fast)]);
+        let gain = Confirmation::of(&trials, &knobs(9)).unwrap().gain().unwrap();
+        // Worked out by a program of another language.
+        assert!((gain.mean - 0.100039).abs() < 1e-5, "{gain:?}");
+        assert!((gain.low - 0.098187).abs() < 1e-5, "{gain:?}");
+        assert!((gain.high - 0.101917).abs() < 1e-5, "{gain:?}");
+    }
+
+    /// A job that takes 2.4% longer each time, and a finalist that does nothing: with the orders of a
+    /// journal of before rounds were balanced, and with today's.
+    #[test]
+    fn growth_is_no_gain() {
+        let grown: Vec<f64> = (0..16).map(|i| 1.024_f64.powi(i)).collect();
+        for finalist_first in [[true; 8], [false, true, true, false, false, true, true, false]] {
+            let mut trials = rounds(&STEADY, &[(8, &STEADY)]);
+            for (i, is_first) in finalist_first.into_iter().enumerate() {
+                let pair = &mut trials[2 * i..2 * i + 2];
+                if (pair[0].knobs == knobs(8)) != is_first {
+                    pair.swap(0, 1);
+                }
+            }
+            for (trial, seconds) in trials.iter_mut().zip(&grown) {
+                trial.samples[0].seconds = *seconds;
+            }
+            for rounds in 1..=8 {
+                let all = Confirmation::all(&trials[..2 * rounds], &knobs(9));
+                let Verdict::NoGain(known) = all[0].verdict() else { panic!("{all:?}") };
+                assert!(known.is_none_or(|known| known.high > 0.0), "{known:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_finalist_that_fails_is_never_claimed() {
+        let fast: Vec<f64> = STEADY.iter().map(|s| 0.5 * s).collect();
+        let mut trials = rounds(&STEADY, &[(8, &fast)]);
+        trials[1].outcome = Outcome::Crashed;
+        let confirmation = Confirmation::of(&trials, &knobs(9)).unwrap();
+        assert!(confirmation.is_decided());
+        assert!(matches!(confirmation.verdict(), Verdict::NoGain(_)));
+    }
+    #[test]
+    fn what_strikes_the_baseline_in_the_same_round_is_not_held_against_a_finalist() {
+        let fast: Vec<f64> = STEADY.iter().map(|s| 0.5 * s).collect();
+        let mut trials = rounds(&STEADY, &[(8, &fast), (7, &fast)]);
+        // Of the third round a finalist and the baseline crash; the other finalist is lucky.
+        (trials[6].outcome, trials[7].outcome) = (Outcome::Crashed, Outcome::Crashed);
+        let all = Confirmation::all(&trials, &knobs(9));
+        let seen: Vec<(usize, usize)> =
+            all.iter().map(|one| (one.failures, one.pairs.len())).collect();
+        assert_eq!(seen, [(0, 7), (0, 7)]);
+        assert!(matches!(all[0].verdict(), Verdict::Gain(_)));
+    }
+}

@@ -1,0 +1,74 @@
+//! Findings: what the trials of a tune show, worked out once for all that is made of them.
+
+use crate::evidence::confirmation::{Confirmation, Pair, Verdict};
+use crate::evidence::drift::Drift;
+use crate::evidence::ranking::{self, Ranked};
+use crate::knobs::Values;
+use crate::stats;
+use crate::trial::Trial;
+
+/// What a journal shows.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// How the machine's speed changed.
+    pub drift: Drift,
+    /// The measured candidates, best first.
+    pub ranking: Vec<Ranked>,
+    /// The finalist against the baseline, if it came to that.
+    pub confirmation: Option<Confirmation>,
+    /// What the tune may claim.
+    pub verdict: Verdict,
+    /// The best settings beside the baseline; `None` where nothing beat it or nothing was measured.
+    pub finalist: Option<Finalist>,
+    /// Seconds per clip of the baseline: the median over its confirmation trials, else over all its
+    /// trials.
+    pub baseline_s: Option<f64>,
+}
+
+/// The finalist, or, where it came to no confirmation, the best candidate that beats the baseline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finalist {
+    /// The value of every knob.
+    pub knobs: Values,
+    /// Seconds per clip: the median over its confirmation trials, else over all its trials.
+    pub score_s: f64,
+    /// Whether `score_s` comes from confirmation pairs.
+    pub confirmed: bool,
+}
+
+impl Findings {
+    /// What `trials` show of candidates beside `baseline`.
+    pub fn of(trials: &[Trial], baseline: &Values) -> Self {
+        let drift = Drift::of(trials);
+        let ranking = ranking::rank_with(trials, &drift);
+        let confirmation = Confirmation::of(trials, baseline);
+        let verdict = confirmation.as_ref().map_or(Verdict::NoGain(None), Confirmation::verdict);
+        let finalist = finalist(&ranking, confirmation.as_ref(), baseline);
+        let confirmed = confirmation.as_ref().and_then(|c| median(c, |pair| pair.baseline_s));
+        let ranked = || ranking.iter().find(|ranked| ranked.knobs == *baseline);
+        let baseline_s = confirmed.or_else(|| ranked().map(|ranked| ranked.score_s));
+        Self { drift, ranking, confirmation, verdict, finalist, baseline_s }
+    }
+}
+
+fn finalist(
+    ranking: &[Ranked],
+    confirmation: Option<&Confirmation>,
+    baseline: &Values,
+) -> Option<Finalist> {
+    let Some(confirmation) = confirmation else {
+        let Ranked { knobs, score_s, .. } = ranking.first()?.clone();
+        return (knobs != *baseline).then_some(Finalist { knobs, score_s, confirmed: false });
+    };
+    let confirmed = median(confirmation, |pair| pair.finalist_s);
+    let ranked = || ranking.iter().find(|ranked| ranked.knobs == confirmation.finalist);
+    Some(Finalist {
+        score_s: confirmed.or_else(|| ranked().map(|ranked| ranked.score_s))?,
+        confirmed: confirmed.is_some(),
+        knobs: confirmation.finalist.clone(),
+    })
+}
+
+fn median(confirmation: &Confirmation, side: fn(&Pair) -> f64) -> Option<f64> {
+    stats::median(&confirmation.pairs.iter().map(side).collect::<Vec<_>>())
+}

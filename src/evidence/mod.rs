@@ -1,0 +1,10 @@
+//! Evidence: what a journal shows, as pure functions of its trials.
+
+pub mod blame;
+pub mod confirmation;
+pub mod drift;
+pub mod findings;
+pub mod paired;
+pub mod ranking;
+pub mod repeatability;
+pub mod win_probability;

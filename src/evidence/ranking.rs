@@ -1,0 +1,45 @@
+//! Ranking: the measured candidates, best first.
+
+use std::collections::BTreeMap;
+
+use crate::evidence::drift::Drift;
+use crate::knobs::Values;
+use crate::stats;
+use crate::trial::{Phase, Trial};
+
+/// All ok trials of one candidate outside the confirmation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranked {
+    /// The value of every knob.
+    pub knobs: Values,
+    /// Seconds a clip at the speed that the machine had at the start: the mean of its trials'
+    /// scores, of which the slower half is left out, since disturbances never speed up a trial.
+    pub score_s: f64,
+    /// How many trials.
+    pub trials: usize,
+}
+
+/// The measured candidates, best first.
+pub fn rank(trials: &[Trial]) -> Vec<Ranked> {
+    rank_with(trials, &Drift::of(trials))
+}
+
+/// As [`rank`], under a drift that was found before.
+pub fn rank_with(trials: &[Trial], drift: &Drift) -> Vec<Ranked> {
+    let mut scores: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
+    let counts = |trial: &&Trial| {
+        !matches!(trial.phase, Phase::Calibration | Phase::Confirmation) && !drift.is_void(trial)
+    };
+    for trial in trials.iter().filter(counts) {
+        if let Some(score) = drift.score_s(trial) {
+            scores.entry(&trial.knobs).or_default().push(score);
+        }
+    }
+    let ranked = |(knobs, scores): (&Values, Vec<f64>)| {
+        let score_s = stats::undisturbed_mean(&scores)?;
+        Some(Ranked { knobs: knobs.clone(), score_s, trials: scores.len() })
+    };
+    let mut ranking: Vec<Ranked> = scores.into_iter().filter_map(ranked).collect();
+    ranking.sort_by(|a, b| a.score_s.total_cmp(&b.score_s));
+    ranking
+}

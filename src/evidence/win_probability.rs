@@ -1,0 +1,262 @@
+//! Odds: how likely each candidate is to be the fastest, given all that was measured so far.
+//!
+//! Noise is one-sided and has no textbook's shape: most processes run undisturbed, some are slower
+//! by a tenth or by half. So its shape is learnt from what was measured more than once, first of
+//! all the baseline, and a candidate's level is wherever that shape fits its times. One slow time
+//! hardly speaks against a candidate then, two of them do, and a fast one speaks for it.
+
+use std::collections::BTreeMap;
+
+use crate::evidence::confirmation::WORTH_HAVING;
+use crate::evidence::drift::Drift;
+use crate::knobs::Values;
+use crate::stats;
+use crate::trial::{Phase, Trial};
+
+/// Resolution of levels, in logs.
+const STEP: f64 = 0.0025;
+
+/// Levels in question lie around the fastest time of all, in logs.
+const BELOW: f64 = 0.15;
+const ABOVE: f64 = 0.45;
+
+/// Candidates of which every time is farther from the fastest of all are out of the question.
+const FAR: f64 = 0.6;
+
+/// Times of one candidate from which the shape of the noise can be learnt.
+const REPEATED: usize = 3;
+
+/// What was assumed of the noise's shape counts as so many times.
+const ASSUMED: f64 = 2.0;
+
+/// No kernel is narrower, in logs.
+const NARROWEST: f64 = 0.003;
+
+/// How one candidate stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Odds {
+    /// The value of every knob.
+    pub knobs: Values,
+    /// Seconds a clip without disturbances, at the speed that the machine had at the start.
+    pub level_s: f64,
+    /// How many trials.
+    pub trials: usize,
+    /// The probability that no other is faster.
+    pub chance: f64,
+    /// The probability that it is worth having instead of the baseline.
+    pub gains: f64,
+}
+
+/// All candidates but the baseline, the likeliest to be the fastest first.
+pub fn odds<'t>(
+    trials: impl IntoIterator<Item = &'t Trial>,
+    baseline: Option<&Values>,
+    drift: &Drift,
+) -> Vec<Odds> {
+    let mut logs: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
+    for trial in trials {
+        if let Some(score_s) = drift.score_s(trial).filter(|score_s| *score_s > 0.0) {
+            logs.entry(&trial.knobs).or_default().push(score_s.ln());
+        }
+    }
+    let shape = Shape::learn(logs.values(), drift.deviation());
+    let lowest = logs.values().flatten().copied().fold(f64::INFINITY, f64::min);
+    let mut usual = None;
+    let mut standing = Vec::new();
+    for (knobs, logs) in logs {
+        let level = Level::of(&logs, lowest, &shape);
+        if Some(knobs) == baseline {
+            usual = Some(level);
+        } else {
+            standing.push((knobs, logs.len(), level));
+        }
+    }
+    let chances = chances(standing.iter().map(|(_, _, level)| level.weights.as_slice()));
+    let odds = standing.into_iter().zip(chances).map(|((knobs, trials, level), chance)| Odds {
+        knobs: knobs.clone(),
+        level_s: level.mean.exp(),
+        trials,
+        chance,
+        gains: usual.as_ref().map_or(0.0, |usual| level.gains_on(usual)),
+    });
+    let mut odds: Vec<Odds> = odds.collect();
+    odds.sort_by(|a, b| b.chance.total_cmp(&a.chance).then(a.level_s.total_cmp(&b.level_s)));
+    odds
+}
+
+/// As [`odds`], by what the search saw.
+pub fn of_search(trials: &[Trial], drift: &Drift) -> Vec<Odds> {
+    let counts = |trial: &&Trial| {
+        !matches!(trial.phase, Phase::Calibration | Phase::Confirmation) && !drift.is_void(trial)
+    };
+    odds(trials.iter().filter(counts), crate::trial::baseline_of(trials), drift)
+}
+
+/// How likely a time is so far from its candidate's level, in logs: a table.
+struct Shape(Vec<f64>);
+
+impl Shape {
+    const FROM: f64 = -1.0;
+    const TO: f64 = 2.0;
+
+    fn learn<'l>(groups: impl Iterator<Item = &'l Vec<f64>>, deviation: f64) -> Self {
+        let mut off = Vec::new();
+        for logs in groups.filter(|logs| logs.len() >= REPEATED) {
+            let level = stats::undisturbed_mean(logs).unwrap_or(0.0);
+            off.extend(logs.iter().map(|log| log - level));
+        }
+        // A long tail on both sides, for what was not seen yet.
+        let count = ((Self::TO - Self::FROM) / STEP) as usize;
+        let assumed = |off: f64| 1.0 / (1.0 + (off / deviation).powi(2)) / deviation;
+        let at = |i: usize| Self::FROM + STEP * i as f64;
+        let mut table: Vec<f64> =
+            (0..count).map(|i| ASSUMED * assumed(at(i)) / std::f64::consts::PI).collect();
+        // Silverman's rule, by the spread of the undisturbed half.
+        off.sort_by(f64::total_cmp);
+        let squares: Vec<f64> = off[..off.len().div_ceil(2)].iter().map(|off| off * off).collect();
+        let spread = stats::mean(&squares).unwrap_or(0.0).sqrt();
+        let width = (1.06 * spread * (off.len() as f64).powf(-0.2)).max(NARROWEST);
+        let reach = (4.0 * width / STEP).ceil() as isize;
+        for off in &off {
+            let place = Self::place(*off) as isize;
+            for i in (place - reach).max(0)..(place + reach + 1).min(count as isize) {
+                let far = (at(i as usize) - off) / width;
+                table[i as usize] += (-far * far / 2.0).exp() / width / 2.507;
+            }
+        }
+        Self(table.into_iter().map(f64::ln).collect())
+    }
+
+    fn place(off: f64) -> usize {
+        ((off.clamp(Self::FROM, Self::TO - 2.0 * STEP) - Self::FROM) / STEP).round() as usize
+    }
+
+    fn ln(&self, off: f64) -> f64 {
+        self.0[Self::place(off)]
+    }
+}
+
+/// Where a candidate's level may lie.
+struct Level {
+    mean: f64,
+    /// The probability of each level in question; empty where it is out of the question.
+    weights: Vec<f64>,
+}
+
+impl Level {
+    fn of(logs: &[f64], lowest: f64, shape: &Shape) -> Self {
+        let mean = stats::undisturbed_mean(logs).unwrap_or(0.0);
+        if logs.iter().all(|log| *log > lowest + FAR) {
+            return Self { mean, weights: Vec::new() };
+        }
+        let count = ((BELOW + ABOVE) / STEP) as usize;
+        let at = |i: usize| lowest - BELOW + STEP * i as f64;
+        let mut weights: Vec<f64> =
+            (0..count).map(|i| logs.iter().map(|log| shape.ln(log - at(i))).sum::<f64>()).collect();
+        let most = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        weights.iter_mut().for_each(|weight| *weight = (*weight - most).exp());
+        let total: f64 = weights.iter().sum();
+        weights.iter_mut().for_each(|weight| *weight /= total);
+        let mean = weights.iter().enumerate().map(|(i, weight)| weight * at(i)).sum();
+        Self { mean, weights }
+    }
+
+    /// The probability that it lies below the baseline's by what is worth having.
+    fn gains_on(&self, usual: &Self) -> f64 {
+        if self.weights.is_empty() || usual.weights.is_empty() {
+            return f64::from(self.mean < usual.mean);
+        }
+        let worth = (-(1.0 - WORTH_HAVING).ln() / STEP).round() as usize;
+        let mut above = 1.0;
+        let mut gains = 0.0;
+        // From the lowest level on: `above` is what of the baseline lies more than `worth` higher.
+        let mut passed = usual.weights.iter();
+        passed.by_ref().take(worth).for_each(|weight| above -= weight);
+        for (own, usual) in self.weights.iter().zip(passed.chain(std::iter::repeat(&0.0))) {
+            above -= usual;
+            gains += own * (above + usual / 2.0).max(0.0);
+        }
+        gains
+    }
+}
+
+/// The probability of each that its level is the lowest.
+fn chances<'w>(all: impl Iterator<Item = &'w [f64]> + Clone) -> Vec<f64> {
+    // ln of the probability that one lies above a level; half of that level counts.
+    let above = |weights: &[f64]| {
+        let mut rest = 1.0;
+        let above = weights.iter().map(|weight| {
+            rest -= weight;
+            (rest + weight / 2.0).max(1e-12).ln()
+        });
+        above.collect::<Vec<f64>>()
+    };
+    let each: Vec<Vec<f64>> = all.clone().map(above).collect();
+    let count = each.iter().map(Vec::len).max().unwrap_or(0);
+    let together = |i: usize| each.iter().filter_map(|one| one.get(i)).sum::<f64>();
+    let together: Vec<f64> = (0..count).map(together).collect();
+    let chance = |(weights, own): (&[f64], &Vec<f64>)| {
+        let others = together.iter().zip(own).map(|(all, own)| (all - own).exp());
+        weights.iter().zip(others).map(|(weight, others)| weight * others).sum()
+    };
+    all.zip(&each).map(chance).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knobs::Value;
+    use crate::trial::Sample;
+
+    /// Trials of candidates, each with its number of threads and its times; the baseline has 0.
+    fn seen(times: &[(i64, &[f64])]) -> Vec<Odds> {
+        let trial = |threads: i64, seconds: f64| Trial {
+            phase: if threads == 0 { Phase::Baseline } else { Phase::Search },
+            knobs: [("threads".to_owned(), Value::Number(threads))].into(),
+            samples: vec![Sample { seconds, ..Sample::default() }],
+            ..Trial::default()
+        };
+        let all =
+            times.iter().flat_map(|(threads, times)| times.iter().map(|t| trial(*threads, *t)));
+        let trials: Vec<Trial> = all.collect();
+        of_search(&trials, &Drift::of(&trials))
+    }
+
+    /// A third of the processes are slower by a third.
+    const BASELINE: [f64; 9] = [1.0, 1.34, 1.01, 1.0, 1.02, 1.33, 1.01, 1.02, 1.35];
+
+    fn of(odds: &[Odds], threads: i64) -> &Odds {
+        let is = |one: &&Odds| one.knobs["threads"] == Value::Number(threads);
+        odds.iter().find(is).unwrap()
+    }
+
+    #[test]
+    fn one_slow_time_hardly_speaks_against_a_candidate_and_two_do() {
+        let once = seen(&[(0, &BASELINE), (1, &[0.9, 0.9, 0.91]), (2, &[1.13])]);
+        assert_eq!(once.first(), Some(of(&once, 1)));
+        assert!((0.1..0.4).contains(&of(&once, 2).chance), "{once:?}");
+        let twice = seen(&[(0, &BASELINE), (1, &[0.9, 0.9, 0.91]), (2, &[1.13, 1.14])]);
+        assert!(of(&twice, 2).chance < of(&once, 2).chance / 2.0, "{twice:?}");
+        let total: f64 = twice.iter().map(|one| one.chance).sum();
+        assert!((total - 1.0).abs() < 0.05, "{total}");
+    }
+
+    #[test]
+    fn the_undisturbed_level_counts_whatever_share_was_disturbed() {
+        let disturbed = [0.9, 1.2, 1.21, 0.91, 1.2];
+        let odds = seen(&[(0, &BASELINE), (1, &disturbed), (2, &[0.95; 5])]);
+        assert_eq!(odds.first(), Some(of(&odds, 1)), "{odds:?}");
+        assert!((of(&odds, 1).level_s - 0.9).abs() < 0.02, "{odds:?}");
+    }
+
+    #[test]
+    fn what_is_worth_having_is_told_from_what_is_not() {
+        let odds =
+            seen(&[(0, &BASELINE), (1, &[0.9; 5]), (2, &[1.0; 5]), (3, &[1.1; 5]), (4, &[3.0])]);
+        assert!(of(&odds, 1).gains > 0.95, "{odds:?}");
+        assert!((0.02..0.6).contains(&of(&odds, 2).gains), "{odds:?}");
+        assert!(of(&odds, 3).gains < 0.05, "{odds:?}");
+        assert_eq!((of(&odds, 4).gains, of(&odds, 4).chance), (0.0, 0.0));
+        assert_eq!(seen(&[(0, &[1.0])]), []);
+    }
+}

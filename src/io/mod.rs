@@ -1,0 +1,11 @@
+//! Files and output: read with bounds, written whole or not at all, printed without control characters.
+
+pub mod atomic_write;
+pub mod held;
+pub mod home;
+pub mod input;
+pub mod lock;
+pub mod number;
+pub mod output;
+pub mod ownership;
+pub mod printable;

@@ -1,0 +1,215 @@
+//! Machines that one doesn't have: from hwloc XML, and from a synthetic description.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
+
+use super::hwloc::{Structure, load};
+use super::sandbox;
+use super::sandbox::rehearsed;
+use super::xml;
+use crate::io::input;
+use crate::machine::processor::squeezed;
+use crate::machine::{Cpu, CpuSet, HIGHEST_INDEX, Limits, Machine, Source};
+
+/// The largest machines' files have a few megabytes.
+const LARGEST_BYTES: u64 = 64 << 20;
+
+/// Why there is no machine.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{what}: {problem}")]
+pub struct BadMachine {
+    what: String,
+    problem: String,
+}
+
+impl Machine {
+    /// Reads a file that `lstopo FILE.xml` wrote (hwloc 1, 2 and 3), or a pipe, as
+    /// [`input::given_bytes`] does.
+    ///
+    /// # Errors
+    /// Why it can't be read, or what is wrong with it.
+    pub fn from_xml_file(path: &Path) -> Result<Self, BadMachine> {
+        Self::from_xml(&xml_of(path)?).map_err(|error| BadMachine::of(path, error.problem))
+    }
+
+    /// As [`Machine::from_xml_file`], in a child process first: see [`rehearsed`].
+    ///
+    /// # Errors
+    /// As [`Machine::from_xml_file`]; hwloc crashes on it, or does not come to an end.
+    pub fn from_stranger(path: &Path) -> Result<Self, BadMachine> {
+        // A pipe can be read once only, so not in the child.
+        let xml = xml_of(path)?;
+        let machine = rehearsed(|| Self::from_xml(&xml).map_err(|error| error.problem));
+        machine.and_then(|machine| machine).map_err(|problem| BadMachine::of(path, problem))
+    }
+
+    /// Reads hwloc XML.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_xml(xml: &str) -> Result<Self, BadMachine> {
+        let bad = |problem: String| BadMachine { what: "XML".to_owned(), problem };
+        let refused = || {
+            "hwloc refuses it: is it whole, and of one machine? (HWLOC_XML_VERBOSE=1 says more)"
+                .to_owned()
+        };
+        let xml = &xml::cleaned(xml).map_err(bad)?;
+        let read = || {
+            let describe = |builder: TopologyBuilder| builder.from_xml(xml).map_err(|_| refused());
+            let topology = load(BuildFlags::empty(), describe).map_err(|_| refused())?;
+            Structure::of(&topology)
+        };
+        let _alone = sandbox::alone();
+        let structure = read().map_err(bad)?;
+        Ok(assemble(structure, Source::Xml))
+    }
+
+    /// Builds the machine that hwloc's synthetic description stands for, such as
+    /// `package:2 [numa] l3:4 core:8 pu:2`; all its CPUs are allowed.
+    ///
+    /// # Errors
+    /// What is wrong with the description.
+    pub fn from_synthetic(description: &str) -> Result<Self, BadMachine> {
+        let what = format!("`{}`", description.chars().take(80).collect::<String>());
+        let bad = |problem: String| BadMachine { what, problem };
+        let refused = || {
+            "no synthetic description; one reads like `package:2 [numa] l3:4 core:8 pu:2`"
+                .to_owned()
+        };
+        if synthetic_cpus(description) > u64::from(HIGHEST_INDEX) {
+            return Err(bad(format!("more than {HIGHEST_INDEX} CPUs")));
+        }
+        let read = || {
+            let describe = |builder: TopologyBuilder| {
+                builder.from_synthetic(description).map_err(|_| refused())
+            };
+            let topology = load(BuildFlags::empty(), describe).map_err(|_| refused())?;
+            Structure::of(&topology)
+        };
+        let _alone = sandbox::alone();
+        let structure = read().map_err(bad)?;
+        Ok(assemble(structure, Source::Synthetic))
+    }
+}
+
+fn xml_of(path: &Path) -> Result<String, BadMachine> {
+    let bytes = input::given_bytes(path, LARGEST_BYTES).map_err(|error| {
+        let is_pipe = path.metadata().is_ok_and(|file| file.file_type().is_fifo());
+        let is_refused = is_pipe && error.to_string() == "not a regular file";
+        let cure = if is_refused { ": read a pipe from standard input with `--xml -`" } else { "" };
+        BadMachine::of(path, format!("{error:#}{cure}"))
+    })?;
+    Ok(xml::decoded(&bytes))
+}
+
+impl BadMachine {
+    fn of(path: &Path, problem: String) -> Self {
+        Self { what: path.display().to_string(), problem }
+    }
+}
+
+/// How many CPUs a description stands for: the product of its levels' counts. hwloc would try
+/// to build any number of them.
+fn synthetic_cpus(description: &str) -> u64 {
+    let mut depth = 0_u32;
+    let flat: String = description
+        .chars()
+        .map(|c| {
+            match c {
+                '(' | '[' => depth += 1,
+                ')' | ']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth > 0 || matches!(c, ')' | ']') { ' ' } else { c }
+        })
+        .collect();
+    let count = |word: &str| word.rsplit(':').next().and_then(|n| n.parse::<u64>().ok());
+    flat.split_whitespace().filter_map(count).fold(1, u64::saturating_mul)
+}
+
+fn assemble(structure: Structure, source: Source) -> Machine {
+    let mut notes = structure.notes;
+    let info = |name: &str| structure.infos.get(name).map(|text| squeezed(text));
+    let all: CpuSet = structure.cores.iter().flat_map(|core| core.cpus.iter()).collect();
+    let allowed = if structure.allowed.is_empty() {
+        notes.push("The file allows no CPU; the plan takes all of them.".to_owned());
+        all
+    } else {
+        structure.allowed
+    };
+    let memory_bytes = structure.nodes.iter().map(|node| node.memory_bytes).sum();
+    if memory_bytes == 0 {
+        notes.push("The file does not say how much memory there is.".to_owned());
+    }
+    let word = if source == Source::Xml { "xml" } else { "synthetic" };
+    let unknown = || "unknown".to_owned();
+    Machine {
+        source,
+        host: info("HostName").unwrap_or_else(|| word.to_owned()),
+        host_key: String::new(),
+        cpu: Cpu {
+            model: info("CPUModel").unwrap_or_else(unknown),
+            vendor: info("CPUVendor").unwrap_or_else(unknown),
+            architecture: info("Architecture").unwrap_or_else(unknown),
+            isa: Vec::new(),
+        },
+        packages: structure.packages,
+        nodes: structure.nodes,
+        l3_groups: structure.l3_groups,
+        l3_bytes: structure.l3_bytes,
+        cores: structure.cores,
+        allowed,
+        limits: Limits::default(),
+        memory_bytes,
+        gpus: Vec::new(),
+        kernel: info("OSRelease").unwrap_or_default(),
+        refused_modes: BTreeMap::new(),
+        notes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_counted_before_it_is_built() {
+        assert_eq!(synthetic_cpus("package:2 [numa(memory=64)] core:4(indexes=0,2) pu:2"), 16);
+        assert_eq!(synthetic_cpus("2 4 2"), 16);
+        let error = Machine::from_synthetic("package:99999 core:99999").unwrap_err();
+        assert!(error.to_string().contains("more than 65535 CPUs"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_machine_is_refused_with_a_reason() {
+        for text in ["", "nonsense:2", "core:0", "pu:", "core:2 [", "\0", "pu:1 pu:1"] {
+            let error = Machine::from_synthetic(text).unwrap_err();
+            assert!(error.to_string().contains("synthetic description"), "{text}: {error}");
+        }
+        for text in
+            ["", "<html/>", "<topology", "<topology></topology>", "<topology version=\"2.0\">"]
+        {
+            assert!(Machine::from_xml(text).is_err(), "{text}");
+        }
+        assert!(Machine::from_xml_file(Path::new("/nonexistent.xml")).is_err());
+    }
+
+    #[test]
+    fn a_synthetic_machine_has_what_was_described() {
+        let machine =
+            Machine::from_synthetic("package:2 [numa(memory=1GB)] l3:2(size=32MB) core:4 pu:2")
+                .unwrap();
+        assert_eq!(machine.packages.len(), 2);
+        assert_eq!(machine.nodes.len(), 2);
+        assert_eq!(machine.nodes[1].cpus.to_string(), "16-31");
+        assert_eq!(machine.l3_groups.len(), 4);
+        assert_eq!(machine.l3_bytes, 32_000_000);
+        assert_eq!((machine.core_count(), machine.allowed.len()), (16, 32));
+        assert_eq!(machine.memory_bytes, 2_000_000_000);
+        let core = &machine.cores[5];
+        assert_eq!((core.cpus.to_string().as_str(), core.l3_group, core.node), ("10-11", 1, 0));
+    }
+}

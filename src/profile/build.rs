@@ -1,0 +1,81 @@
+//! The profile as a function of the results.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+
+use crate::evidence::confirmation::Verdict;
+use crate::knobs::Value;
+use crate::knobs::affinity::Placement;
+use crate::profile::{Evidence, MetricEvidence, Profile};
+use crate::results::Results;
+
+/// The profile that a tune ships: the finalist's settings for a proven gain, else the baseline's.
+///
+/// Its time is the start of the last trial, so that it can be made again.
+///
+/// # Errors
+/// The machine can't run the settings.
+pub fn profile(results: &Results) -> Result<Profile> {
+    let baseline = results.baseline();
+    let confirmation = results.findings().confirmation.clone();
+    let verdict = results.findings().verdict;
+    let finalist = confirmation.as_ref().filter(|_| matches!(verdict, Verdict::Gain(_)));
+    let knobs = match finalist {
+        Some(confirmation) => {
+            let values = confirmation.finalist.iter();
+            baseline.knobs.with(values.map(|(name, value)| (name.as_str(), value)))
+        }
+        None => Ok(baseline.knobs.clone()),
+    };
+    let knobs = knobs.map_err(anyhow::Error::msg).context("trials.csv: the finalist")?;
+    let made = results.trials.last().map_or(&results.tune.started, |trial| &trial.started);
+    let profile = Profile::new(&results.machine, &baseline, &knobs, made.clone());
+    let mut profile = profile.map_err(anyhow::Error::msg).context("the profile's settings")?;
+    profile.tool.clone_from(&results.tune.tool);
+    profile.evidence = Some(evidence(results, verdict, &knobs.values()));
+    Ok(profile)
+}
+
+/// The CPUs of the profile's pools.
+///
+/// # Errors
+/// As [`profile`].
+pub fn placement(results: &Results) -> Result<Placement> {
+    let settings = profile(results)?.settings(&results.machine, &results.baseline().knobs);
+    Ok(settings.map_err(anyhow::Error::msg).context("the profile's settings")?.placement)
+}
+
+fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>) -> Evidence {
+    let baseline_s = results.findings().baseline_s;
+    let (word, gain, score_s) = match verdict {
+        Verdict::Gain(gain) => {
+            let contender = results.findings().finalist.clone();
+            ("gain", Some(gain), contender.map(|contender| contender.score_s))
+        }
+        Verdict::NoGain(_) => ("no significant gain", None, baseline_s),
+    };
+    let yardstick = results.yardstick();
+    let percent = |saving: f64| 100.0 * yardstick.share(saving);
+    let goal = yardstick.goal();
+    Evidence {
+        verdict: word.to_owned(),
+        gain_percent: gain.map(|gain| percent(gain.mean)),
+        interval_percent: gain.map(|gain| [percent(gain.low), percent(gain.high)]),
+        pairs: results
+            .findings()
+            .confirmation
+            .clone()
+            .map_or(0, |confirmation| confirmation.pairs.len()),
+        complete: results.is_complete(),
+        baseline_s: baseline_s.filter(|_| goal.is_none()),
+        score_s: score_s.filter(|_| goal.is_none()),
+        metric: goal.map(|goal| MetricEvidence {
+            goal,
+            baseline: baseline_s.map(|cost| goal.cost(cost)),
+            score: score_s.map(|cost| goal.cost(cost)),
+        }),
+        quality: results.quality_of(knobs),
+        workload: results.workload.clone(),
+    }
+}

@@ -1,0 +1,28 @@
+//! `docker` and `podman`: an --env-file. Both keep quotes as they are, so there are none.
+
+use super::preamble::numactl_flag;
+use super::{Export, env};
+use crate::knobs::memory::MemoryPolicy;
+
+pub(super) fn text(export: &Export<'_>, engine: &str) -> String {
+    let launch = export.launch();
+    let mut flags = format!("--env-file FILE --cpuset-cpus {}", launch.cpus);
+    let mut notes = Vec::new();
+    match &launch.memory {
+        MemoryPolicy::Default => {}
+        MemoryPolicy::Bind(nodes) => flags += &format!(" --cpuset-mems {nodes}"),
+        policy => {
+            flags += " --cap-add SYS_NICE";
+            let flag = numactl_flag(policy).unwrap_or_default();
+            notes.push(format!(
+                "{engine} sets no memory policy. For {policy}, start the command in the"
+            ));
+            notes.push(format!(
+                "container by `numactl {flag} COMMAND`; only --cap-add SYS_NICE allows it."
+            ));
+        }
+    }
+    notes.insert(0, format!("{engine} run {flags} IMAGE COMMAND"));
+    notes.extend(export.packages().map(|packages| format!("{packages} in the image.")));
+    export.preamble(&notes) + env::lines(&export.environment()).as_str()
+}

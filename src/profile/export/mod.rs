@@ -1,0 +1,119 @@
+//! A profile in the words of other programs: one file a dialect, each with its own quoting.
+//!
+//! Only what [`Profile::read`] let through gets here, and the environment is on the allow-list of
+//! [`crate::knobs::allow_list`]; still each dialect quotes whatever it is given. What a dialect
+//! can't say stands in it as a comment.
+
+mod containers;
+mod env;
+mod kubernetes;
+mod libraries;
+mod numactl;
+mod preamble;
+mod prometheus;
+mod python;
+mod sh;
+mod slurm;
+mod systemd;
+
+use std::collections::BTreeMap;
+
+use crate::knobs::allow_list::PRELOAD;
+use crate::knobs::handover;
+use crate::launch::Launch;
+use crate::machine::Roots;
+use crate::machine::library;
+use crate::profile::Profile;
+
+/// A form in which other programs take settings.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, strum::Display, strum::VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Dialect {
+    /// Lines of NAME=value, as systemd's EnvironmentFile= and most tools read them.
+    Env,
+    /// A file that a POSIX shell sources; binds that shell too.
+    Sh,
+    /// A drop-in for a service; with a command, a whole unit.
+    Systemd,
+    /// An --env-file for docker, with the flags to add.
+    Docker,
+    /// An --env-file for podman, with the flags to add.
+    Podman,
+    /// A pod, as YAML.
+    K8s,
+    /// A batch script.
+    Slurm,
+    /// A script that starts a command by way of numactl.
+    Numactl,
+    /// A Python file to import before torch, or to start a program with.
+    Python,
+    /// Facts about the profile for the node exporter's textfile collector.
+    Prometheus,
+}
+
+/// What an export is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Export<'a> {
+    /// The profile.
+    pub profile: &'a Profile,
+    /// The command to start, where the dialect starts one; a placeholder where it is empty.
+    pub command: &'a [String],
+}
+
+impl Export<'_> {
+    /// The text of the profile in a dialect.
+    ///
+    /// # Errors
+    /// What the dialect can't write, or a library that is not to be trusted.
+    pub fn text(&self, dialect: Dialect) -> Result<String, String> {
+        let takes_command =
+            matches!(dialect, Dialect::Systemd | Dialect::K8s | Dialect::Slurm | Dialect::Numactl);
+        if !takes_command && !self.command.is_empty() {
+            return Err(format!("{dialect} starts no command: leave it out"));
+        }
+        match dialect {
+            Dialect::Env => env::text(self),
+            Dialect::Sh => sh::text(self),
+            Dialect::Systemd => systemd::text(self),
+            Dialect::Docker => Ok(containers::text(self, "docker")),
+            Dialect::Podman => Ok(containers::text(self, "podman")),
+            Dialect::K8s => Ok(kubernetes::text(self)),
+            Dialect::Slurm => slurm::text(self),
+            Dialect::Numactl => numactl::text(self),
+            Dialect::Python => Ok(python::text(self)),
+            Dialect::Prometheus => Ok(prometheus::text(self.profile)),
+        }
+    }
+
+    fn launch(&self) -> &Launch {
+        &self.profile.launch
+    }
+
+    /// The launch's environment, and what hands each knob's value to the command as trials had it.
+    fn environment(&self) -> BTreeMap<String, String> {
+        let mut environment = self.launch().environment.clone();
+        environment.extend(self.handed());
+        environment
+    }
+
+    /// What hands each knob's value to the command.
+    fn handed(&self) -> BTreeMap<String, String> {
+        handover::variables(&self.profile.candidate, self.profile.latent_ratio())
+    }
+
+    /// The environment for processes of this host: libraries are the system's own files.
+    fn host_environment(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut environment = self.environment();
+        if let Some(list) = environment.get_mut(PRELOAD) {
+            let file = |name: &str| match library::find(name, &Roots::live()) {
+                // The host that it is for may have it: its linker looks in the same folders.
+                Err(library::NotFound::Absent(_)) => Ok(name.to_owned()),
+                found => found.map_err(|problem| problem.to_string()),
+            };
+            *list = list.split(':').map(file).collect::<Result<Vec<_>, _>>()?.join(":");
+        }
+        Ok(environment)
+    }
+}

@@ -1,0 +1,69 @@
+//! What stands above every export: whose settings they are, and what the dialect can't say.
+
+use super::Export;
+use crate::knobs::allow_list;
+use crate::knobs::allow_list::PRELOAD;
+use crate::knobs::memory::MemoryPolicy;
+use crate::machine::library;
+
+impl Export<'_> {
+    /// Lines that begin with `#`: what this is, and `notes`.
+    pub(super) fn preamble(&self, notes: &[String]) -> String {
+        let profile = self.profile;
+        let proof = profile.evidence.as_ref().map_or("never measured".to_owned(), |evidence| {
+            let (yardstick, gain) = (evidence.yardstick(), evidence.gain_percent);
+            let words = [yardstick.better()[0], yardstick.noun()].join(" ");
+            gain.map_or(evidence.verdict.clone(), |gain| format!("{gain:.1}% {words}"))
+        });
+        let what = format!("Settings for Wan 2.2 on {}: {proof}.", profile.machine.host);
+        let by = format!(
+            "Written by {} export from the profile of {}.",
+            profile.tool, profile.timestamp
+        );
+        let lines = [what, by].into_iter().chain(notes.iter().cloned());
+        lines.map(|line| format!("# {line}\n")).collect()
+    }
+
+    /// Which packages bring the libraries that are loaded before all others.
+    pub(super) fn packages(&self) -> Option<String> {
+        let list = self.launch().environment.get(PRELOAD)?;
+        let packages: Vec<&str> = list.split(':').filter_map(library::package).collect();
+        Some(format!("{PRELOAD} needs these Debian packages: {}", packages.join(" ")))
+    }
+}
+
+/// `numactl`'s flag for a memory policy; `None` for the kernel's default.
+pub(super) fn numactl_flag(policy: &MemoryPolicy) -> Option<String> {
+    match policy {
+        MemoryPolicy::Default => None,
+        MemoryPolicy::Bind(nodes) => Some(format!("--membind={nodes}")),
+        MemoryPolicy::Preferred(nodes) if nodes.len() == 1 => Some(format!("--preferred={nodes}")),
+        MemoryPolicy::Preferred(nodes) => Some(format!("--preferred-many={nodes}")),
+        MemoryPolicy::Interleave(nodes) => Some(format!("--interleave={nodes}")),
+        MemoryPolicy::WeightedInterleave(nodes) => Some(format!("--weighted-interleave={nodes}")),
+    }
+}
+
+/// A word for a POSIX shell: in single quotes unless nothing in it means anything to one.
+pub(super) fn shell_word(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-+./:,@%=".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// Words with blanks between.
+pub(super) fn shell_words(words: &[String]) -> String {
+    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// For a POSIX shell: unsets what a launched process does not inherit.
+pub(super) fn forgetting() -> String {
+    let beginnings = allow_list::not_inherited().join("|");
+    format!(
+        "for wan22_name in $(env | sed -nE 's/^(({beginnings})[A-Za-z0-9_]*)=.*/\\1/p'); do\n    \
+         unset \"$wan22_name\"\ndone\nunset wan22_name\n"
+    )
+}

@@ -1,0 +1,70 @@
+//! How much a profile's machine has in common with this one.
+
+use super::{MachineMark, Profile};
+use crate::machine::{Likeness, Machine};
+
+/// This machine, as profiles are held against it.
+#[derive(Clone, Debug)]
+pub struct Here {
+    /// What tells it from others.
+    pub mark: MachineMark,
+    /// Its identity by the rule of older versions, which left the host's name out.
+    former: String,
+}
+
+impl Here {
+    /// What tells `machine` from others.
+    pub fn of(machine: &Machine) -> Self {
+        Self { mark: MachineMark::of(machine), former: machine.former_identity() }
+    }
+
+    /// How much the machine of `profile` has in common with this one.
+    pub fn likeness(&self, profile: &Profile) -> Likeness {
+        let (here, there) = (&self.mark, &profile.machine);
+        let is_former = there.fingerprint.identity == self.former && there.host == here.host;
+        match here.fingerprint.compare(&there.fingerprint) {
+            Likeness::SameShape if is_former => Likeness::Same,
+            likeness => likeness,
+        }
+    }
+
+    /// The identities under which profiles of this very machine may be kept.
+    pub(super) fn identities(&self) -> [&str; 2] {
+        [&self.mark.fingerprint.identity, &self.former]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knobs::{Baseline, Preset};
+
+    fn machine(host: &str) -> Machine {
+        let mut machine =
+            Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:1").unwrap();
+        (machine.host, machine.host_key) = (host.to_owned(), "one image".to_owned());
+        machine
+    }
+
+    fn profile(machine: &Machine) -> Profile {
+        let baseline = Baseline::fit(Preset::Generic, machine);
+        let made = "2026-11-24T10:00:00Z".to_owned();
+        Profile::new(machine, &baseline, &baseline.knobs, made).unwrap()
+    }
+
+    #[test]
+    fn clones_of_one_image_are_two_machines() {
+        let (one, other) = (machine("node07"), machine("node08"));
+        assert_eq!(Here::of(&one).likeness(&profile(&one)), Likeness::Same);
+        assert_eq!(Here::of(&other).likeness(&profile(&one)), Likeness::SameShape);
+    }
+
+    #[test]
+    fn a_profile_of_an_older_version_is_known_by_its_identity_and_host() {
+        let one = machine("node07");
+        let mut old = profile(&one);
+        old.machine.fingerprint.identity = one.former_identity();
+        assert_eq!(Here::of(&one).likeness(&old), Likeness::Same);
+        assert_eq!(Here::of(&machine("node08")).likeness(&old), Likeness::SameShape);
+    }
+}

@@ -1,0 +1,247 @@
+//! The folders in which a host keeps its profiles, each file named by its machine's fingerprint
+//! and its job, so that one image can carry those of a whole fleet.
+
+pub mod entry;
+pub mod file_name;
+
+use std::cmp::Reverse;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use std::{fs, io};
+
+use anyhow::{Context, Result};
+
+use super::{Entry, FileName, Here, Profile};
+use crate::io::atomic_write;
+use crate::io::home::Home;
+use crate::machine::{Likeness, Machine};
+
+/// Folders of profiles, the ones that win first.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folders: Vec<PathBuf>,
+}
+
+/// What the system's administrator provides.
+pub const SYSTEM: &str = "/etc/wan22-tune/profiles.d";
+
+/// Jobs that are a part of making a clip: a profile of one says little of the whole.
+const PARTS: [&str; 3] = ["encode", "vae-decode", "preprocess"];
+
+impl Store {
+    /// The user's folder and the system's.
+    pub fn standard() -> Self {
+        let user = Home::of_user().data.map(|data| data.join("wan22-tune/profiles"));
+        Self { folders: user.into_iter().chain([SYSTEM.into()]).collect() }
+    }
+
+    /// Only these folders.
+    pub fn new(folders: Vec<PathBuf>) -> Self {
+        Self { folders }
+    }
+
+    /// The folders.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// Every `.json` file, those of the first folder first; a folder that exists and can't be read
+    /// stands for its files.
+    pub fn entries(&self, machine: &Machine) -> Vec<Entry> {
+        let here = Here::of(machine);
+        self.files(|_| true).into_iter().map(|file| file.read(machine, &here)).collect()
+    }
+
+    /// The profiles that a process on this machine may be launched with, the best first, and the
+    /// files that are refused: of the very machine before one of its shape, of a whole job before
+    /// one of a part of it, one that suits the quota, of the first folder, with a proven gain, the
+    /// newest.
+    ///
+    /// No more files are read than it takes: those whose names tell of another shape are not; of
+    /// the others those named by this very machine are first, and of many of its shape those that
+    /// were written last.
+    pub fn ranked<'a>(
+        &'a self,
+        machine: &'a Machine,
+        job: Option<&'a str>,
+    ) -> impl Iterator<Item = Entry> + 'a {
+        let here = Here::of(machine);
+        let of_here = here.clone();
+        let batches = Nearness::ALL.into_iter().flat_map(move |wanted| {
+            let is_wanted = |path: &Path| Nearness::of(path, &of_here) == Some(wanted);
+            let mut files = self.files(is_wanted);
+            if wanted == Nearness::Shape && files.len() > BATCH {
+                files.sort_by_cached_key(|file| Reverse(file.written()));
+            }
+            let most = if wanted == Nearness::Shape { BATCH } else { files.len().max(1) };
+            let batches = files.chunks(most).map(<[File]>::to_vec);
+            batches.collect::<Vec<_>>()
+        });
+        batches.flat_map(move |files| {
+            let read = files.into_iter().map(|file| file.read(machine, &here)).collect();
+            self.in_order(read, machine, &here, job)
+        })
+    }
+
+    /// The profiles in the first folder whose place `profile` would take: those of its machine that
+    /// are kept for the same job, under whatever name an older version gave them.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn replaced(
+        &self,
+        profile: &Profile,
+        job: Option<&str>,
+        machine: &Machine,
+    ) -> Result<Vec<Entry>> {
+        let (folder, here) = (self.first()?, Here::of(machine));
+        let name = FileName::of(profile, job);
+        let mut identities = vec![name.identity.as_str()];
+        if here.likeness(profile) == Likeness::Same {
+            identities.extend(here.identities());
+        }
+        let paths = match listed(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            listed => listed.with_context(|| folder.display().to_string())?,
+        };
+        let target = folder.join(name.to_string());
+        let is_of_machine = |path: &PathBuf| {
+            FileName::parse(path).is_some_and(|kept| {
+                kept.shape == name.shape && identities.contains(&kept.identity.as_str())
+            })
+        };
+        let kept = paths.into_iter().filter(is_of_machine).map(|path| {
+            let profile = Profile::read(&path);
+            Entry { path, profile }
+        });
+        Ok(kept.filter(|kept| kept.path == target || kept.job() == name.job).collect())
+    }
+
+    /// Puts a profile into the first folder, in the place of those that are `replaced`.
+    ///
+    /// # Errors
+    /// The folder can't be made or written to.
+    pub fn put(&self, profile: &Profile, job: Option<&str>, replaced: &[Entry]) -> Result<PathBuf> {
+        let folder = self.first()?;
+        // Whatever the umask: a folder that others may write to is not trusted.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
+        made.with_context(|| folder.display().to_string())?;
+        let path = folder.join(FileName::of(profile, job).to_string());
+        profile.write(&path)?;
+        for old in replaced.iter().filter(|old| old.path != path) {
+            atomic_write::remove(&old.path)?;
+        }
+        Ok(path)
+    }
+
+    fn first(&self) -> Result<&PathBuf> {
+        self.folders.first().context("no folder: set HOME or XDG_DATA_HOME")
+    }
+
+    /// The files of all folders that are `wanted` by their names.
+    fn files(&self, wanted: impl Fn(&Path) -> bool) -> Vec<File> {
+        let of_folder = |folder: &PathBuf| {
+            let paths = listed(folder);
+            if paths.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                return Vec::new();
+            }
+            // A folder that can't be read stands for its files.
+            let paths = paths.unwrap_or_else(|_| vec![folder.clone()]).into_iter();
+            let file = |path| File { folder: folder.clone(), path };
+            paths.filter(|path| wanted(path)).map(file).collect()
+        };
+        self.folders.iter().flat_map(of_folder).collect()
+    }
+
+    fn in_order(
+        &self,
+        entries: Vec<Entry>,
+        machine: &Machine,
+        here: &Here,
+        wanted: Option<&str>,
+    ) -> Vec<Entry> {
+        let fits = |entry: &Entry| {
+            let job = entry.job();
+            let is_wanted = wanted.is_none_or(|wanted| job.as_deref() == Some(wanted));
+            entry
+                .profile
+                .as_ref()
+                .map_or(true, |profile| is_wanted && here.likeness(profile) != Likeness::Different)
+        };
+        let mut entries: Vec<Entry> = entries.into_iter().filter(fits).collect();
+        entries.sort_by_cached_key(|entry| {
+            let profile = entry.profile.as_ref().ok()?;
+            let job = entry.job();
+            let is_part = job.as_deref().is_some_and(|job| PARTS.contains(&job));
+            let folder = self.folders.iter().position(|folder| entry.path.starts_with(folder));
+            Some((
+                here.likeness(profile),
+                is_part,
+                profile.quota_mismatch(machine).is_some(),
+                folder,
+                !profile.proof().is_gain(),
+                Reverse(profile.timestamp.clone()),
+            ))
+        });
+        entries
+    }
+}
+
+/// More files of one shape than these are not read at once.
+const BATCH: usize = 64;
+
+/// A file that is not read yet.
+#[derive(Clone)]
+struct File {
+    folder: PathBuf,
+    path: PathBuf,
+}
+
+impl File {
+    fn read(self, machine: &Machine, here: &Here) -> Entry {
+        if self.path == self.folder {
+            let problem = listed(&self.folder).err().map(anyhow::Error::from);
+            let problem = problem.unwrap_or_else(|| anyhow::anyhow!("it has changed meanwhile"));
+            let profile = Err(problem.context(self.folder.display().to_string()));
+            return Entry { path: self.path, profile };
+        }
+        Entry::read(&self.folder, self.path, machine, here)
+    }
+
+    fn written(&self) -> Option<SystemTime> {
+        fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok()
+    }
+}
+
+/// What a file's name says of the machine of its profile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nearness {
+    /// It is this machine.
+    Machine,
+    /// The name says nothing of it.
+    Unknown,
+    /// It is one of this machine's shape.
+    Shape,
+}
+
+impl Nearness {
+    const ALL: [Self; 3] = [Self::Machine, Self::Unknown, Self::Shape];
+
+    /// `None` for the name of a profile of a machine of another shape.
+    fn of(path: &Path, here: &Here) -> Option<Self> {
+        let Some(name) = FileName::parse(path) else { return Some(Self::Unknown) };
+        let is_of_shape = name.shape == here.mark.fingerprint.shape;
+        let is_here = here.identities().contains(&name.identity.as_str());
+        is_of_shape.then_some(if is_here { Self::Machine } else { Self::Shape })
+    }
+}
+
+/// The `.json` files of a folder, in order.
+fn listed(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths = paths.collect::<Result<Vec<_>, _>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    Ok(paths)
+}

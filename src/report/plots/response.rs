@@ -1,0 +1,208 @@
+//! What each knob does: the scores of all candidates by the knob's value.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use plotters::prelude::*;
+
+use super::canvas::{Anchor, Canvas, Mark, TEXT};
+use super::scale::Scale;
+use super::{Legend, Plot, palette, shown_scores};
+use crate::io::number::digits;
+use crate::knobs::Value;
+use crate::results::Results;
+use crate::space::Knob;
+use crate::stats;
+use crate::workload::custom::Yardstick;
+use crate::workload::custom::metric::Goal;
+
+/// One panel a knob that has a choice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Response {
+    /// The panels, in the space's order.
+    pub panels: Vec<Panel>,
+    /// The costs that the axis shows.
+    pub shown: (f64, f64),
+    /// What scores count.
+    pub yardstick: Yardstick,
+}
+
+/// One knob.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// The knob's name.
+    pub knob: String,
+    /// One a value that was measured, in the order of the knob's levels.
+    pub rows: Vec<Row>,
+}
+
+/// One value of a knob.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The value.
+    pub value: Value,
+    /// Whether it is the baseline's.
+    pub baseline: bool,
+    /// Seconds a clip of every candidate with this value, ascending; its other knobs vary.
+    pub scores: Vec<f64>,
+    /// Their median.
+    pub median_s: f64,
+}
+
+impl Response {
+    /// The response of every knob; `None` where no knob was measured at two values.
+    pub fn of(results: &Results) -> Option<Self> {
+        let candidates: Vec<(BTreeMap<String, Value>, f64)> = results
+            .findings()
+            .ranking
+            .clone()
+            .into_iter()
+            .map(|ranked| (ranked.knobs, ranked.score_s))
+            .collect();
+        let panel = |knob: &Knob| Panel { knob: knob.name.clone(), rows: rows(knob, &candidates) };
+        let panels = results.space.knobs.iter().map(panel).filter(|panel| panel.rows.len() > 1);
+        let panels: Vec<Panel> = panels.collect();
+        let scores: Vec<f64> = candidates.iter().map(|candidate| candidate.1).collect();
+        let yardstick = results.yardstick();
+        let shown = shown_scores(&scores, results.findings().baseline_s, yardstick.direction());
+        (!panels.is_empty()).then_some(Self { panels, shown, yardstick })
+    }
+}
+
+fn rows(knob: &Knob, candidates: &[(BTreeMap<String, Value>, f64)]) -> Vec<Row> {
+    let row = |(level, value): (usize, &Value)| {
+        let has_value = |(knobs, _): &&(BTreeMap<String, Value>, f64)| {
+            knobs.get(&knob.name).is_some_and(|of_candidate| of_candidate == value)
+        };
+        let mut scores: Vec<f64> = candidates.iter().filter(has_value).map(|c| c.1).collect();
+        scores.sort_by(f64::total_cmp);
+        let median_s = stats::median(&scores)?;
+        Some(Row { value: value.clone(), baseline: level == knob.baseline, scores, median_s })
+    };
+    knob.levels.iter().enumerate().filter_map(row).collect()
+}
+
+/// Height of a panel's head.
+const HEAD: f64 = 40.0;
+/// Height of a row.
+const ROW: f64 = 22.0;
+/// Height below the rows.
+const FOOT: f64 = 40.0;
+/// A panel no narrower than this stands beside another.
+const NARROWEST: f64 = 320.0;
+
+impl Panel {
+    fn height(&self) -> f64 {
+        HEAD + ROW * self.rows.len() as f64 + FOOT
+    }
+}
+
+/// The left and top of every panel in `columns` columns, each below the shortest column, and the
+/// height of all.
+fn arrange(panels: &[Panel], columns: usize, width: f64) -> (Vec<(f64, f64)>, f64) {
+    let mut heights = vec![0.0; columns];
+    let mut places = Vec::new();
+    for panel in panels {
+        let shortest = heights.iter().copied().reduce(f64::min).unwrap_or_default();
+        let column = heights.iter().position(|&height| height == shortest).unwrap_or_default();
+        places.push((column as f64 * width / columns as f64, shortest));
+        heights[column] += panel.height();
+    }
+    (places, heights.into_iter().fold(0.0, f64::max))
+}
+
+fn columns(width: f64) -> usize {
+    ((width / NARROWEST) as usize).clamp(1, 2)
+}
+
+impl Plot for Response {
+    fn title(&self) -> String {
+        format!("What each knob does, {} by value", self.yardstick.heading())
+    }
+
+    fn legend(&self) -> Legend {
+        vec![
+            (Mark::Dot, palette::TRIAL, "candidate with this value"),
+            (Mark::Bar, palette::INK, "their median"),
+            (Mark::Bar, palette::BEST, "the best median"),
+            (Mark::Square, palette::BASELINE, "the baseline's value"),
+        ]
+    }
+
+    fn height(&self, width: f64) -> f64 {
+        arrange(&self.panels, columns(width), width).1
+    }
+
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        let columns = columns(canvas.width());
+        let words = canvas.style(TEXT, palette::INK, Anchor::Right);
+        let mut widest = 0.0_f64;
+        for row in self.panels.iter().flat_map(|panel| &panel.rows) {
+            widest = widest.max(canvas.text_width(&row.value.to_string(), &words)?);
+        }
+        let (places, _) = arrange(&self.panels, columns, canvas.width());
+        for (panel, (left, top)) in self.panels.iter().zip(places) {
+            let part = canvas.part(left, top, canvas.width() / columns as f64, panel.height());
+            panel.draw(&part, widest, self)?;
+        }
+        Ok(())
+    }
+}
+
+impl Panel {
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, widest: f64, all: &Response) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        canvas.bold(&self.knob, (12.0, 20.0), TEXT)?;
+        let name = canvas.style(TEXT, palette::INK, Anchor::Right);
+        let muted = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
+        let places = (30.0 + widest + 10.0, canvas.width() - 64.0);
+        let x = Scale { values: all.shown, places, goal: all.yardstick.direction() };
+        let bottom = HEAD + ROW * self.rows.len() as f64;
+        for (value, word) in x.ticks(((places.1 - places.0) / 45.0) as usize) {
+            let x = x.place(value);
+            canvas.line(&[(x, HEAD - 4.0), (x, bottom)], palette::GRID, 1.0)?;
+            canvas.text(&word, (x, bottom + 11.0), &muted)?;
+        }
+        let fastest = self.rows.iter().map(|row| row.median_s).fold(f64::INFINITY, f64::min);
+        for (i, row) in self.rows.iter().enumerate() {
+            let y = HEAD + ROW * (i as f64 + 0.5);
+            canvas.text(&row.value.to_string(), (places.0 - 10.0, y), &name)?;
+            if row.baseline {
+                canvas.mark(Mark::Square, (16.0, y), palette::BASELINE)?;
+            }
+            row.draw(canvas, x, y, row.median_s == fastest)?;
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    fn draw<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        x: Scale,
+        y: f64,
+        fastest: bool,
+    ) -> Result<()>
+    where
+        B::ErrorType: 'static,
+    {
+        for &score in &self.scores {
+            let mark = match x.goal {
+                _ if score <= x.values.1 => Mark::SmallDot,
+                Goal::Min => Mark::Beyond,
+                Goal::Max => Mark::Before,
+            };
+            canvas.mark(mark, (x.place(score), y), palette::TRIAL)?;
+        }
+        let colour = if fastest { palette::BEST } else { palette::INK };
+        canvas.mark(Mark::Bar, (x.place(self.median_s), y), colour)?;
+        let number = canvas.style(TEXT, colour, Anchor::Right);
+        canvas.text(&digits(x.goal.cost(self.median_s)), (canvas.width() - 12.0, y), &number)
+    }
+}

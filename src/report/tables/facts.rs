@@ -1,0 +1,119 @@
+//! The machine, and how the tune was run, as tables of two columns.
+
+use super::Table;
+use super::trials;
+use crate::io::number::{bytes, count, span};
+use crate::machine::{Machine, Node};
+use crate::results::Results;
+use crate::runner::Repetitions;
+use crate::workload::custom::Own;
+use crate::workload::{Sizes, Stage, Workload};
+
+/// What the tuned process could use of the machine.
+pub fn machine(machine: &Machine) -> Table {
+    let mut table = Table::new(["", ""]);
+    let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
+    fact("host", machine.host.clone());
+    fact("processor", machine.cpu.model.clone());
+    fact("cores used", format!("{} of {}", machine.core_count(), machine.cores.len()));
+    fact("CPUs used", format!("{} ({})", machine.allowed.len(), machine.allowed));
+    if let Some(quota) = machine.limits.cpu_quota {
+        fact("CPU quota", format!("{quota} CPUs"));
+    }
+    fact("packages", machine.packages.len().to_string());
+    let groups = machine.l3_groups.len();
+    fact(
+        "L3 groups",
+        match machine.l3_bytes {
+            0 => groups.to_string(),
+            size => format!("{groups}, the largest of {}", bytes(size)),
+        },
+    );
+    let node =
+        |node: &Node| format!("{}: CPUs {}, {}", node.number, node.cpus, bytes(node.memory_bytes));
+    fact("NUMA nodes", machine.nodes.iter().map(node).collect::<Vec<_>>().join("; "));
+    fact(
+        "memory used",
+        match machine.limits.memory_bytes {
+            Some(limit) => {
+                format!("{} (limit of {})", bytes(machine.usable_memory_bytes()), bytes(limit))
+            }
+            None => bytes(machine.memory_bytes),
+        },
+    );
+    fact("instruction sets", machine.cpu.isa.join(" "));
+    for gpu in &machine.gpus {
+        fact("GPU", format!("{}, {}, driver {}", gpu.model, bytes(gpu.memory_bytes), gpu.driver));
+    }
+    fact("kernel", machine.kernel.clone());
+    for note in &machine.notes {
+        fact("note", note.clone());
+    }
+    table.rows.retain(|row| row.iter().all(|cell| !cell.is_empty()));
+    table
+}
+
+/// How the tune was run, in all that it takes to run it again.
+pub fn tune(results: &Results) -> Table {
+    let Results { tune, workload, space, .. } = results;
+    let mut table = Table::new(["", ""]);
+    let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
+    fact("command", tune.command.clone());
+    fact("program", tune.tool.clone());
+    if let Some(worker) = &tune.worker {
+        fact("worker", worker.clone());
+    }
+    fact("started", tune.started.clone());
+    fact("budget", span(tune.budget_s));
+    fact("strategy", tune.strategy.clone());
+    fact("seed", tune.seed.to_string());
+    fact("baseline", tune.preset.to_string());
+    fact("space", format!("{}, {} combinations of values", space.name, space.raw_count()));
+    fact("workload", tune.own.as_ref().map_or_else(|| described(workload), Own::describe));
+    for (name, value) in tune.own.iter().flat_map(Own::facts) {
+        fact(name, value);
+    }
+    if let Some(full) = &tune.full {
+        fact("a whole job", described(full));
+    }
+    // A command's own warm-up runs are among its facts.
+    let is_command = matches!(tune.own, Some(Own::Command(_)));
+    let (one, warmup) = if is_command { ("run", "") } else { ("repetition", " after a warm-up") };
+    let Repetitions { least, most } = Repetitions::of(is_command, tune.repetitions);
+    let from = if least < most { format!("{least} to ") } else { String::new() };
+    fact("a trial", format!("{from}{}{warmup}", count(most as usize, one)));
+    if let Some(peak) = trials::peak_memory(results) {
+        fact("peak memory", peak);
+    }
+    table
+}
+
+/// A job and its sizes in words.
+fn described(workload: &Workload) -> String {
+    let Sizes { clips, width, height, frames, layers, steps, .. } = &workload.sizes;
+    let mut words = vec![
+        format!("{}: {}", workload.name, count(*clips as usize, "clip")),
+        format!("{width} x {height} pixels"),
+        count(*frames as usize, "frame"),
+    ];
+    let Sizes { window_width, window_height, window_frames, .. } = &workload.sizes;
+    let is_whole = (window_width, window_height, window_frames) == (width, height, frames);
+    if !is_whole && workload.has(Stage::Decode) {
+        let frames = count(*window_frames as usize, "frame");
+        words.push(format!(
+            "of which the VAE works on {window_width} x {window_height} and {frames}"
+        ));
+    }
+    if workload.has(Stage::Denoise) {
+        words.push(count(*layers as usize, "transformer block"));
+        words.push(count(*steps as usize, "denoising step"));
+    }
+    if workload.has(Stage::Text) {
+        words.push(count(workload.sizes.text_layers as usize, "text encoder layer"));
+    }
+    if workload.has(Stage::Denoise) {
+        let tokens = count(workload.sizes.context_tokens as usize, "token");
+        words.push(format!("a prompt of {tokens}"));
+    }
+    words.join(", ")
+}

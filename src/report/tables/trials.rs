@@ -1,0 +1,150 @@
+//! Every trial as a table, and the failures grouped by cause.
+
+use std::collections::BTreeMap;
+
+use super::Table;
+use crate::evidence::drift::Drift;
+use crate::io::number::{bytes, digits};
+use crate::io::printable::shortened;
+use crate::report::clock::Clock;
+use crate::results::Results;
+use crate::trial::{Outcome, Phase, Sample, Trial};
+use crate::workload::custom::Yardstick;
+
+/// Every trial with what differs between trials: the knobs that have a choice, and results.
+pub fn all(results: &Results) -> Table {
+    let knobs = results.space.knobs.iter().filter(|knob| knob.levels.len() > 1);
+    let knobs: Vec<(&str, bool)> = knobs.map(|knob| (knob.name.as_str(), knob.ordered)).collect();
+    let title = |(name, ordered): &(&str, bool)| {
+        if *ordered { format!("#{name}") } else { (*name).to_owned() }
+    };
+    let yardstick = results.yardstick();
+    let score = format!("#{}", yardstick.column());
+    let fixed = ["#trial", "#start, s", "phase", "outcome", &score, "#fastest", "#slowest"];
+    let rest = ["#peak memory, GiB", "#trial, s", "#overhead, s", "#waiting, %", "detail"];
+    let mut titles: Vec<String> = fixed.map(str::to_owned).to_vec();
+    titles.extend(knobs.iter().map(title));
+    titles.extend(rest.map(str::to_owned));
+    let mut table = Table::new(titles.iter().map(String::as_str));
+    let clock = Clock::of(results).ok();
+    let drift = Drift::of(&results.trials);
+    for trial in &results.trials {
+        let mut cells = identity(trial, clock, yardstick);
+        if is_void(trial, &drift) {
+            cells[2].push_str(", void");
+        }
+        let value = |(name, _): &(&str, bool)| text(trial.knobs.get(*name));
+        cells.extend(knobs.iter().map(value));
+        cells.extend(measured(trial));
+        table.row(cells);
+    }
+    table
+}
+
+/// Whether the machine changed too much around a trial of the search to say what it was worth.
+fn is_void(trial: &Trial, drift: &Drift) -> bool {
+    matches!(trial.phase, Phase::Search | Phase::Repeat) && drift.is_void(trial)
+}
+
+fn identity(trial: &Trial, clock: Option<Clock>, yardstick: Yardstick) -> Vec<String> {
+    let start_s = clock.and_then(|clock| clock.start_s(trial).ok());
+    let ok = trial.samples.iter().map(Sample::cost).filter(|_| trial.outcome == Outcome::Ok);
+    let shown = |cost: f64| digits(yardstick.shown(cost));
+    let phase = match trial.pair {
+        Some(pair) => format!("{} {pair}", trial.phase),
+        None => trial.phase.to_string(),
+    };
+    vec![
+        trial.number.to_string(),
+        text(start_s.map(|start_s| format!("{start_s:.1}"))),
+        phase,
+        trial.outcome.to_string(),
+        text(trial.score_s().map(shown)),
+        text(ok.clone().reduce(f64::min).map(shown)),
+        text(ok.reduce(f64::max).map(shown)),
+    ]
+}
+
+fn measured(trial: &Trial) -> [String; 5] {
+    let gib = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(1 << 30));
+    [
+        text(trial.peak_rss_bytes.map(gib)),
+        format!("{:.1}", trial.wall_s),
+        format!("{:.1}", trial.overhead_s),
+        text(trial.run_queue_share().map(|share| format!("{:.1}", 100.0 * share))),
+        trial.detail.clone(),
+    ]
+}
+
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// Failures grouped by outcome and by what they say but for the numbers in it, the most frequent
+/// first.
+pub fn failures(results: &Results) -> Table {
+    let mut causes: BTreeMap<(Outcome, String), Vec<&Trial>> = BTreeMap::new();
+    for trial in results.trials.iter().filter(|trial| trial.outcome != Outcome::Ok) {
+        let cause = (trial.outcome, without_numbers(&trial.detail));
+        causes.entry(cause).or_default().push(trial);
+    }
+    let mut causes: Vec<((Outcome, String), Vec<&Trial>)> = causes.into_iter().collect();
+    causes.sort_by_key(|(_, trials)| std::cmp::Reverse(trials.len()));
+    let mut table = Table::new(["#times", "outcome", "cause", "trials"]);
+    for ((outcome, cause), trials) in causes {
+        let numbers: Vec<String> = trials.iter().map(|trial| trial.number.to_string()).collect();
+        let same = trials.iter().all(|trial| trial.detail == trials[0].detail);
+        let cause = if same { trials[0].detail.clone() } else { cause };
+        let times = trials.len().to_string();
+        table.row([times, outcome.to_string(), cause, shortened(&numbers)]);
+    }
+    table
+}
+
+/// A message with every number replaced by `#`: what remains is the kind of the failure.
+fn without_numbers(detail: &str) -> String {
+    let mut kind = String::new();
+    let mut chars = detail.chars().peekable();
+    while let Some(c) = chars.next() {
+        // A digit inside a word, as in `fp32`, is no number.
+        let inside = kind.chars().last().is_some_and(|last| last.is_alphabetic() || last == '_');
+        if !c.is_ascii_digit() || inside {
+            kind.push(c);
+            continue;
+        }
+        kind.push('#');
+        while chars.next_if(|&c| c.is_ascii_digit() || c == '.').is_some() {}
+    }
+    kind
+}
+
+/// Median busy seconds a clip of every stage, by the number of intra-op threads, over all ok
+/// trials; without rows where only one number was measured.
+pub fn scaling(results: &Results) -> Table {
+    let mut stages: Vec<&str> = crate::workload::stages().collect();
+    stages.retain(|stage| results.trials.iter().any(|trial| trial.stage_s(stage).is_some()));
+    let titles: Vec<String> =
+        ["intra_op_threads", "trials"].iter().chain(&stages).map(|t| format!("#{t}")).collect();
+    let mut table = Table::new(titles.iter().map(String::as_str));
+    let mut groups: BTreeMap<&crate::knobs::Value, Vec<&Trial>> = BTreeMap::new();
+    for trial in results.trials.iter().filter(|trial| trial.score_s().is_some()) {
+        if let Some(threads) = trial.knobs.get("intra_op_threads") {
+            groups.entry(threads).or_default().push(trial);
+        }
+    }
+    for (threads, trials) in groups.iter().filter(|_| groups.len() > 1) {
+        let median = |stage: &&str| {
+            let times: Vec<f64> = trials.iter().filter_map(|trial| trial.stage_s(stage)).collect();
+            text(crate::stats::median(&times).map(digits))
+        };
+        let head = [threads.to_string(), trials.len().to_string()];
+        table.row(head.into_iter().chain(stages.iter().map(median)));
+    }
+    table
+}
+
+/// The largest peak memory of an ok trial.
+pub fn peak_memory(results: &Results) -> Option<String> {
+    let ok = results.trials.iter().filter(|trial| trial.outcome == Outcome::Ok);
+    ok.filter_map(|trial| trial.peak_rss_bytes).max().map(bytes)
+}

@@ -1,0 +1,126 @@
+//! What tuner and worker say to each other.
+//!
+//! The worker reads one [`Job`] as JSON on stdin and writes [`Message`]s on stdout, one JSON
+//! object a line: `ready` once everything is set up and warm, a `sample` for each repetition,
+//! then `done`; or `failed` at any point. stderr is free text for people.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Repetitions;
+use crate::knobs::Settings;
+use crate::launch::Effect;
+use crate::trial::{Outcome, Peak, Quality, Sample};
+use crate::workload::Workload;
+use crate::workload::custom::module::OwnModule;
+
+/// The version of this protocol; a worker refuses another one.
+pub const VERSION: u32 = 3;
+
+/// What a reference is made of: pictures of a fixed latent,
+pub const DECODED: &str = "decoded";
+/// latents of a fixed picture,
+pub const ENCODED: &str = "encoded";
+/// a first velocity at fixed noise,
+pub const PREDICTED: &str = "predicted";
+/// embeddings of a fixed prompt.
+pub const EMBEDDED: &str = "embedded";
+
+/// The file of a reference: another size of the job has another one, though its pictures may be as
+/// large.
+pub fn reference(what: &str, workload: &Workload) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+    let job: String = workload.to_string().chars().map(plain).collect();
+    format!("reference-{what}-{job}.safetensors")
+}
+
+/// The file in a job's `references` that shows the reference picture.
+pub const REFERENCE_VIEW: &str = "reference.png";
+
+/// The file in a job's `references` that shows the same picture as the last trial made it.
+pub const TRIAL_VIEW: &str = "trial.png";
+
+/// One trial's work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// [`VERSION`] of the writer.
+    pub version: u32,
+    /// The trial's number; every message repeats it.
+    pub trial: u64,
+    /// What to run, with sizes fixed for the whole tune.
+    pub workload: Workload,
+    /// How to run it.
+    pub settings: Settings,
+    /// How often it is measured after the warm-up.
+    pub repetitions: Repetitions,
+    /// Single batches before, not reported.
+    pub warmup: u32,
+    /// Input pictures, JPEG or PNG.
+    #[serde(with = "super::path_json")]
+    pub images: Vec<PathBuf>,
+    /// Where frames are written; emptied by the tuner.
+    #[serde(with = "super::path_json")]
+    pub output: PathBuf,
+    /// A model in diffusers layout; random weights without it.
+    #[serde(default, with = "super::path_json")]
+    pub weights: Option<PathBuf>,
+    /// Where the tune's reference pictures lie; a trial that misses one makes it.
+    #[serde(with = "super::path_json")]
+    pub references: PathBuf,
+    /// Seeds weights and noise.
+    pub seed: u64,
+    /// A module of the user's own, to be called instead of the pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<OwnModule>,
+}
+
+/// One line from the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Message {
+    /// Set up and warm.
+    Ready {
+        /// The job's trial number.
+        trial: u64,
+        /// Seconds from the worker's start to here.
+        setup_s: f64,
+        /// What holds in the process.
+        effect: Box<Effect>,
+    },
+    /// One repetition.
+    Sample {
+        /// The job's trial number.
+        trial: u64,
+        /// The repetition.
+        sample: Sample,
+        /// Seconds of all of it, whatever the sample's are the seconds of.
+        wall_s: f64,
+    },
+    /// The end of a good trial.
+    Done {
+        /// The job's trial number.
+        trial: u64,
+        /// Peak resident memory.
+        peak_rss_bytes: u64,
+        /// Peak resident memory of each of the models' stages, in the warm-up.
+        #[serde(default)]
+        stage_rss_bytes: BTreeMap<String, u64>,
+        /// How good the picture is.
+        #[serde(default)]
+        quality: Option<Quality>,
+        /// What this process could do at the most, where it made the reference.
+        #[serde(default)]
+        peak: Option<Peak>,
+    },
+    /// The end of a bad one.
+    Failed {
+        /// The job's trial number.
+        trial: u64,
+        /// How.
+        outcome: Outcome,
+        /// In words.
+        detail: String,
+    },
+}

@@ -1,0 +1,181 @@
+//! Dropped: what the search goes on without, as the journal shows: values that could not be
+//! applied here, and knobs that change nothing.
+
+mod ignored;
+mod no_effect;
+mod unsupported;
+
+pub use ignored::{PROBE, Unread, fewest as fewest_probes, next as next_probe};
+pub use no_effect::Inert;
+pub use unsupported::Struck;
+
+use crate::knobs::Value;
+use crate::search::StrategyName;
+use crate::space::{Candidate, Knob, Space};
+use crate::trial::Trial;
+
+/// A pure function of the space and the journal: who reads both again drops the same.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dropped {
+    /// Values that could not be applied.
+    pub struck: Vec<Struck>,
+    /// Knobs that change nothing.
+    pub inert: Vec<Inert>,
+    /// Knobs that the user's own job does not read.
+    pub unread: Vec<Unread>,
+}
+
+impl Dropped {
+    /// What `trials` give reason to drop. Of a grid no knob is inert: whoever asks for every
+    /// candidate gets also those that change little.
+    pub fn of(space: &Space, trials: &[Trial]) -> Self {
+        let grid: &str = StrategyName::Grid.into();
+        let is_grid = trials.iter().any(|trial| trial.strategy == grid);
+        let unread = ignored::of(space, trials);
+        let mut inert = if is_grid { Vec::new() } else { no_effect::of(space, trials) };
+        inert.retain(|inert| unread.iter().all(|unread| !unread.knobs.contains(&inert.knob)));
+        Self { struck: unsupported::struck(&space.given.baseline, trials), inert, unread }
+    }
+
+    /// The candidate as far as the search still tells it from others: with inert knobs at the
+    /// baseline's values, legal or not; `None` where a value of it was struck out. Searches ask this
+    /// of thousands of candidates for a proposal.
+    pub fn plain(&self, space: &Space, candidate: &Candidate) -> Option<Candidate> {
+        let is_struck = |(name, value): (&str, &Value)| {
+            self.struck.iter().any(|struck| struck.knob == name && struck.value == *value)
+        };
+        let is_out = space.named(candidate).any(is_struck);
+        (!is_out)
+            .then(|| self.idle(space).fold(candidate.clone(), |plain, knob| rest(&plain, knob)))
+    }
+
+    /// The candidate as it is to be measured: plain as far as that is legal, and as it is where a
+    /// value of it was struck out.
+    pub fn at_rest(&self, space: &Space, candidate: &Candidate) -> Candidate {
+        let Some(plain) = self.plain(space, candidate) else { return candidate.clone() };
+        let legal = |plain: Candidate| Some(space.canonical(&plain)).filter(|c| space.is_legal(c));
+        let each = || {
+            let rest = |plain: Candidate, knob| legal(rest(&plain, knob)).unwrap_or(plain);
+            self.idle(space).fold(candidate.clone(), rest)
+        };
+        legal(plain).unwrap_or_else(each)
+    }
+
+    /// The knobs that rest, with their places.
+    fn idle<'s>(&self, space: &'s Space) -> impl Iterator<Item = (usize, &'s Knob)> {
+        let unread = self.unread.iter().flat_map(|unread| &unread.knobs);
+        let idle = self.inert.iter().map(|inert| &inert.knob).chain(unread);
+        idle.filter_map(|knob| space.knob(knob))
+    }
+
+    /// Sentences for what `known` lacks.
+    pub fn news(&self, known: &Self) -> Vec<String> {
+        let struck = |new: &&Struck| {
+            !known.struck.iter().any(|old| old.knob == new.knob && old.value == new.value)
+        };
+        let inert = |new: &&Inert| !known.inert.iter().any(|old| old.knob == new.knob);
+        let unread = |new: &&Unread| !known.unread.iter().any(|old| old.knobs == new.knobs);
+        let unread = self.unread.iter().filter(unread).map(Unread::sentence);
+        let struck = self.struck.iter().filter(struck).map(Struck::sentence);
+        let inert = self.inert.iter().filter(inert).map(Inert::sentence);
+        struck.chain(inert).chain(unread).collect()
+    }
+
+    /// A sentence for each thing dropped, for the terminal and the report.
+    pub fn sentences(&self) -> Vec<String> {
+        self.news(&Self::default())
+    }
+}
+
+fn rest(candidate: &Candidate, (position, knob): (usize, &Knob)) -> Candidate {
+    candidate.with(position, knob.baseline)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::trial::{Noise, Outcome, Phase};
+
+    /// An ok trial of the search with one sample.
+    pub(super) fn trial(number: u64, knobs: BTreeMap<String, Value>, seconds: f64) -> Trial {
+        Trial {
+            number,
+            started: "2026-11-24T12:00:00Z".to_owned(),
+            phase: Phase::Search,
+            pair: None,
+            strategy: String::new(),
+            seed: 1,
+            workload: String::new(),
+            knobs,
+            outcome: Outcome::Ok,
+            detail: String::new(),
+            samples: vec![crate::trial::Sample { seconds, ..Default::default() }],
+            peak_rss_bytes: None,
+            stage_rss_bytes: BTreeMap::new(),
+            setup_s: None,
+            overhead_s: 0.0,
+            wall_s: 1.0,
+            spent_s: None,
+            noise: Noise::default(),
+            quality: None,
+            peak: None,
+            effect: String::new(),
+            tool: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_knob_rests_only_where_that_is_legal() {
+        let text = "schema = 1\nname = 'made'\nwhy = 'x'\nbaseline = { io_workers = 2, \
+                    batch_workers = 2, batch_size = 1 }\n[knob]\n\
+                    io_workers = { why = '', values = [1, 2, 3] }\n\
+                    batch_workers = { why = '', values = [1, 2, 3] }\n\
+                    batch_size = { why = '', values = [1, 2, 3] }\n\
+                    [[constraint]]\nholds = 'io_workers + batch_workers <= 4'\nwhy = ''\n";
+        let space = Space::reopen(&crate::space::SpaceFile::parse(text).unwrap()).unwrap();
+        let inert = |knob: &str| {
+            let knob = knob.to_owned();
+            Inert { knob, at_most: 0.01, trials: 40, values: 3 }
+        };
+        let inert = vec![inert("io_workers"), inert("batch_size")];
+        let dropped = Dropped { inert, ..Dropped::default() };
+        let of = |io_workers: usize, batch_workers: usize, batch_size: usize| {
+            let counts = [
+                ("io_workers", io_workers),
+                ("batch_workers", batch_workers),
+                ("batch_size", batch_size),
+            ];
+            counts.into_iter().fold(space.baseline(), |candidate, (name, count)| {
+                candidate.with(space.knob(name).unwrap().0, count - 1)
+            })
+        };
+        assert_eq!(dropped.at_rest(&space, &of(1, 1, 3)), of(2, 1, 1));
+        assert_eq!(dropped.at_rest(&space, &of(1, 3, 3)), of(1, 3, 1));
+    }
+
+    #[test]
+    fn a_struck_value_ends_a_candidate_and_an_inert_knob_rests() {
+        let text = "threads:ord,pages:cat,value\n1,none,1\n2,none,1\n1,huge,1\n2,huge,1\n";
+        let space = crate::search::replay::Recorded::parse("made", text).unwrap().space;
+        let candidate = |threads, pages| Candidate::new([threads, pages]);
+        let struck = Struck {
+            knob: "pages".to_owned(),
+            value: Value::Word("huge".to_owned()),
+            trial: 3,
+            detail: "huge pages: asked for some, got none".to_owned(),
+        };
+        let inert = Inert { knob: "threads".to_owned(), at_most: 0.012, trials: 40, values: 2 };
+        let dropped = Dropped { struck: vec![struck], inert: vec![inert], unread: Vec::new() };
+        let (_, pages) = space.knob("pages").unwrap();
+        let level = |word: &str| pages.levels.iter().position(|l| l.to_string() == word).unwrap();
+        let (none, huge) = (level("none"), level("huge"));
+        assert_eq!(dropped.plain(&space, &candidate(0, huge)), None);
+        assert_eq!(dropped.plain(&space, &candidate(1, none)), Some(candidate(0, none)));
+        insta::assert_snapshot!(dropped.sentences().join("\n"), @r"
+        pages = huge could not be applied in trial 3 and was tried no more: huge pages: asked for some, got none
+        threads changes nothing here: 2 values in 40 trials differ by at most 1.2% and no more were tried
+        ");
+    }
+}

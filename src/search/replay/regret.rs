@@ -1,0 +1,98 @@
+//! Regret: how far the best that a strategy found lies above a recorded space's optimum.
+
+use crate::search::replay::{Recorded, Replay};
+use crate::search::{Plan, StrategyName, choose, run};
+use crate::stats;
+
+/// How one replayed search went.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// After each evaluation, the lowest recorded cost among the candidates measured so far,
+    /// over the optimum, minus one; infinite before the first success.
+    pub regret: Vec<f64>,
+    /// The same of the candidate that is chosen in the end, which under noise need not be the
+    /// one that looked best.
+    pub chosen: f64,
+}
+
+/// Replays `strategy` over a record for `budget` evaluations, each with multiplicative `noise`
+/// (0.05 for 5%).
+pub fn replay(
+    recorded: &Recorded,
+    strategy: StrategyName,
+    seed: u64,
+    budget: usize,
+    noise: f64,
+) -> Run {
+    let ranked = recorded.ranked();
+    let plan = Plan { strategy, seed, ..Plan::default() };
+    let mut measure = Replay::new(recorded, budget, noise, seed);
+    let ended = run(&recorded.space, &plan, &mut measure);
+    let over = |cost: Option<f64>| cost.map_or(f64::INFINITY, |cost| above(cost, &ranked));
+    let mut best = f64::INFINITY;
+    let mut regret: Vec<f64> = Vec::new();
+    for observation in &ended.observations {
+        best = best.min(over(recorded.cost(&observation.candidate)));
+        regret.push(best);
+    }
+    regret.resize(budget, best);
+    let chosen = choose(&recorded.space, &ended.observations);
+    Run { regret, chosen: over(chosen.and_then(|candidate| recorded.cost(&candidate))) }
+}
+
+/// Regret of `cost`, as a share of the optimum's size, or of the mean size where the optimum is 0, from
+/// costs sorted upwards, failures (infinite costs) last.
+pub fn above(cost: f64, ranked: &[f64]) -> f64 {
+    let usual = || {
+        let finite = ranked.iter().filter(|cost| cost.is_finite());
+        stats::mean(&finite.map(|cost| cost.abs()).collect::<Vec<_>>()).unwrap_or(0.0)
+    };
+    let size = if ranked[0] == 0.0 { usual() } else { ranked[0].abs() };
+    (cost - ranked[0]) / size.max(f64::MIN_POSITIVE)
+}
+
+/// The expected regret of the best of 1, 2, … `budget` random draws without repeats, from costs
+/// sorted upwards; failures (infinite costs) are draws that find nothing.
+///
+/// The best of b draws among n is the i-th cheapest with probability
+/// C(n - i, b - 1) / C(n, b), i from 1.
+pub fn random_draws(ranked: &[f64], budget: usize) -> Vec<f64> {
+    let worst = ranked.iter().rev().find(|cost| cost.is_finite()).copied().unwrap_or(0.0);
+    let n = ranked.len();
+    let expected = |draws: usize| {
+        let draws = draws.min(n);
+        // The probability that none of the draws is among the first i, as i grows.
+        let mut none = 1.0;
+        let mut mean = 0.0;
+        for (i, cost) in ranked.iter().enumerate().take(n + 1 - draws) {
+            let next = none * (1.0 - draws as f64 / (n - i) as f64).max(0.0);
+            mean += (none - next) * cost.min(worst);
+            none = next;
+        }
+        above(mean, ranked)
+    };
+    (1..=budget).map(expected).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regret_is_a_share_of_the_optimums_size() {
+        assert_eq!(above(3.0, &[2.0, 3.0, f64::INFINITY]), 0.5);
+        assert_eq!(above(-1.0, &[-4.0, -1.0]), 0.75);
+        // Nothing is a share of zero: of the mean of 0, 1 and 5 then.
+        assert_eq!(above(1.0, &[0.0, 1.0, 5.0, f64::INFINITY]), 0.5);
+        assert_eq!(above(0.0, &[0.0, 0.0]), 0.0);
+    }
+
+    /// Of {2, 3, 4} two draws hold a 2 in two cases of three and no better than a 3 in the other.
+    #[test]
+    fn the_best_of_random_draws_is_expected() {
+        let expected = random_draws(&[2.0, 3.0, 4.0], 4);
+        for (found, cost) in expected.iter().zip([3.0, 7.0 / 3.0, 2.0, 2.0]) {
+            assert!((found - above(cost, &[2.0])).abs() < 1e-12, "{expected:?}");
+        }
+    }
+}

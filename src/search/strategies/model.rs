@@ -1,0 +1,217 @@
+//! Model-based strategies: a surrogate of the cost, and the candidate that promises most.
+
+use std::rc::Rc;
+
+use super::remeasure;
+use crate::search::Observation;
+use crate::search::acquisition::pool::Pool;
+use crate::search::acquisition::{self, Voice};
+use crate::search::objective::Objective;
+use crate::search::propose::{Proposal, Propose};
+use crate::search::sampler::Draw;
+use crate::search::surrogate::data::Data;
+use crate::search::surrogate::feasibility::Success;
+use crate::search::surrogate::gp::learn;
+use crate::search::surrogate::kernel::{STAGE, Scales, Usual, WHOLE};
+use crate::search::surrogate::prior::Prior;
+use crate::search::surrogate::stages::{Stages, Taught};
+use crate::search::transfer::Belief;
+use crate::space::{Candidate, Space};
+
+/// Proposes by voices in turn.
+pub(in crate::search) struct Modelled {
+    voices: &'static [Voice],
+    /// Those instead where stages tell what the whole costs.
+    with_stages: &'static [Voice],
+    /// What was learnt now and then, with how many observations it was learnt from.
+    lessons: Vec<(usize, Lesson)>,
+    /// What earlier searches found; read from the objective at the first proposal.
+    beliefs: Option<Rc<Vec<Belief>>>,
+}
+
+/// What takes too long to be learnt anew for each proposal.
+#[derive(Clone)]
+pub(in crate::search) struct Lesson {
+    /// What the scales were expected to be.
+    usual: &'static Usual,
+    pub scales: Scales,
+    prior: Option<Prior>,
+    stages: Taught,
+    /// How many observations it was learnt from, and what is believed in the light of those.
+    believed: (usize, Option<Prior>),
+}
+
+impl Lesson {
+    /// Before there is anything to learn from.
+    fn before(space: &Space) -> Self {
+        let (stages, usual) = (Taught::default(), &WHOLE);
+        let scales = Scales::usual(space, usual);
+        Self { usual, scales, prior: None, stages, believed: (0, None) }
+    }
+
+    /// What `known` teaches after the lesson `last`.
+    pub fn of(
+        space: &Space,
+        known: &[Observation],
+        beliefs: &Rc<Vec<Belief>>,
+        last: Option<&Self>,
+    ) -> Self {
+        let stages = Taught::by(space, known, last.map(|lesson| &lesson.stages));
+        let mut lesson = Self { stages, ..Self::before(space) };
+        let mut prior = lesson.prior(space, known);
+        // Laws take long to fit, and are not asked where stages tell.
+        if !beliefs.is_empty() || prior.is_none() {
+            lesson.prior = Prior::new(space, known, beliefs);
+            prior = lesson.prior(space, known);
+        }
+        let mut data = Data::new(known);
+        data.expect(prior.as_ref());
+        lesson.usual = if data.is_told_by_stages() { &STAGE } else { &WHOLE };
+        let start = last.filter(|last| last.usual == lesson.usual).map(|last| &last.scales);
+        lesson.scales = learn(space, lesson.usual, &data.thinned(FITTED_TO), start);
+        lesson.believed = (known.len(), prior);
+        lesson
+    }
+
+    /// What is believed in the light of `observations`.
+    pub fn prior(&self, space: &Space, observations: &[Observation]) -> Option<Prior> {
+        let (learnt_from, believed) = &self.believed;
+        if observations.len() == *learnt_from {
+            return believed.clone();
+        }
+        if self.prior.as_ref().is_some_and(Prior::is_good_enough) {
+            return self.prior.clone();
+        }
+        let stages = Stages::new(space, observations, &self.stages);
+        stages.map(|stages| Prior::Stages(Rc::new(stages))).or_else(|| self.prior.clone())
+    }
+}
+
+/// Candidates drawn evenly before the first model. Drawing them far apart was worse: they end up
+/// in the corners, where knobs at their extremes hide what the others do.
+const DESIGN: usize = 15;
+/// Candidates that told their stages, where those suffice: experts' are far better than drawn ones,
+/// in which the knobs that matter most hide what the others do.
+const STAGED_DESIGN: usize = 9;
+/// Every so many proposals one may be spent on measuring a candidate again.
+const REPEAT: usize = 2;
+/// The share of the search that is left when that begins: before, what is best is too far from the
+/// end to be in doubt.
+const REPEAT_FROM: f64 = 0.2;
+/// Candidates measured since the best was: then every other proposal goes elsewhere. What the models
+/// know best is where they settled, and a plateau that noise makes rough holds them for ever.
+const STALE: usize = 30;
+/// Points that scales are fitted to: likelihoods of more cost more than they tell.
+const FITTED_TO: usize = 110;
+/// Points that a process is conditioned on: the time of a proposal grows with their square.
+pub(in crate::search) const CONDITIONED_ON: usize = 220;
+
+impl Modelled {
+    pub fn new(voices: &'static [Voice]) -> Self {
+        Self { voices, with_stages: voices, lessons: Vec::new(), beliefs: None }
+    }
+
+    /// With other voices where stages tell what the whole costs.
+    pub fn with_stages(self, voices: &'static [Voice]) -> Self {
+        Self { with_stages: voices, ..self }
+    }
+}
+
+impl Propose for Modelled {
+    const NAME: &'static str = "model";
+
+    /// One after another, each as if those before it had turned out as good as the best ("constant
+    /// liar": Ginsbourger, Le Riche and Carraro, 2010), so that they differ in what they look for.
+    fn propose(&mut self, objective: &Objective<'_>, draw: &Draw<'_>, count: usize) -> Proposal {
+        let mut batch = Vec::new();
+        while batch.len() < count {
+            match self.next(objective, draw, &batch) {
+                Some(Next::New(candidate)) => batch.push(candidate),
+                Some(Next::Again(candidate)) if batch.is_empty() => {
+                    return Proposal::Again(candidate);
+                }
+                _ => break,
+            }
+        }
+        Proposal::New(batch)
+    }
+}
+
+/// Candidates to be known before the first model: a function of the first of them alone.
+fn design(observations: &[Observation]) -> usize {
+    let first = observations.iter().take(DESIGN).enumerate();
+    let mut staged = first.filter(|(_, observation)| !observation.stages.is_empty());
+    staged.nth(STAGED_DESIGN - 1).map_or(DESIGN, |(position, _)| position + 1)
+}
+
+enum Next {
+    New(Candidate),
+    Again(Candidate),
+}
+
+impl Modelled {
+    /// What to measure after `asked`, of which nothing is known yet.
+    fn next(
+        &mut self,
+        objective: &Objective<'_>,
+        draw: &Draw<'_>,
+        asked: &[Candidate],
+    ) -> Option<Next> {
+        let rng = &mut objective.rng(asked.len());
+        let observed = objective.observations().len();
+        let wanted = |found: &Candidate| objective.is_new(found) && !asked.contains(found);
+        let mut data = Data::new(&objective.observations());
+        let design = design(&objective.observations());
+        if data.len() + data.failed.len() + asked.len() < design || data.len() < 3 {
+            return draw.wanted(rng, wanted).map(Next::New);
+        }
+        let lesson = self.lesson(objective, observed, design);
+        data.expect(lesson.prior(objective.space(), &objective.observations()).as_ref());
+        let is_late = objective.share_left().is_some_and(|share| share <= REPEAT_FROM);
+        if is_late && asked.is_empty() && observed.is_multiple_of(REPEAT) {
+            let doubtful = remeasure::doubtful(objective.space(), &data, &lesson.scales);
+            if let Some(doubtful) = doubtful {
+                return Some(Next::Again(doubtful));
+            }
+        }
+        data.lie(asked);
+        let pool = Pool::new(objective, draw, &data, rng);
+        let voice = self.voice(&data, (data.len() + data.failed.len()).saturating_sub(design));
+        let success = Success::new(objective.space(), &data, rng);
+        let choice = acquisition::Choice { data: &data, draw, success, lesson: &lesson };
+        let chosen = choice.by(voice, pool, rng);
+        chosen.or_else(|| draw.wanted(rng, wanted)).map(Next::New)
+    }
+
+    /// Whose turn it is after so many candidates beyond the design: candidates, not observations, since
+    /// repeats must not decide it.
+    fn voice(&self, data: &Data, turn: usize) -> Voice {
+        if data.is_told_by_stages() {
+            return self.with_stages[turn % self.with_stages.len()];
+        }
+        let since = data.best(1).first().map_or(0, |best| data.len() - 1 - best);
+        let is_stale = since >= STALE && self.voices.contains(&Voice::Elsewhere);
+        if is_stale && turn % 2 == 1 {
+            return Voice::Elsewhere;
+        }
+        self.voices[turn % self.voices.len()]
+    }
+
+    /// What the first so many observations teach, the first `design` of them at once: a chain of
+    /// lessons, each from the last, so that they depend on the observations alone.
+    fn lesson(&mut self, objective: &Objective<'_>, observed: usize, design: usize) -> Lesson {
+        let space = objective.space();
+        let beliefs =
+            self.beliefs.get_or_insert_with(|| Prior::beliefs(space, objective.earlier()));
+        loop {
+            let last = self.lessons.last();
+            let next = last.map_or(design, |(at, _)| at + (at / 8).max(4));
+            if next > observed {
+                return last.map_or_else(|| Lesson::before(space), |(_, lesson)| lesson.clone());
+            }
+            let last = last.map(|(_, lesson)| lesson);
+            let lesson = Lesson::of(space, &objective.observations()[..next], beliefs, last);
+            self.lessons.push((next, lesson));
+        }
+    }
+}

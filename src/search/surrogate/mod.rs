@@ -1,0 +1,11 @@
+//! Surrogates: models of the cost, and of which candidates can run at all.
+
+pub mod cholesky;
+pub mod comparison;
+pub mod data;
+pub mod feasibility;
+pub mod forest;
+pub mod gp;
+pub mod kernel;
+pub mod prior;
+pub mod stages;

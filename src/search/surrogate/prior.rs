@@ -1,0 +1,133 @@
+//! Prior: what is believed of a candidate before anything like it was measured.
+//!
+//! The laws of scaling, where they hold, or what earlier searches found, whichever foretells this
+//! search's own observations better. But where stages were timed and tell the whole, each stage has a
+//! process of its own, which needs no law, and only an earlier search that tells as much goes before
+//! them. The last process models the rest.
+
+use std::rc::Rc;
+
+use super::data::Data;
+use super::stages::Stages;
+use crate::search::Observation;
+use crate::search::objective::log_like;
+use crate::search::scaling::{GOOD, Scaling, Table, Timed};
+use crate::search::transfer::{Belief, Earlier};
+use crate::space::{Candidate, Space};
+
+/// Trials' worth of belief in what earlier searches found.
+const TRUST: f64 = 4.0;
+/// A belief with less of a slope is given up.
+const LEAST: f64 = 0.05;
+
+/// Tells the log cost of a candidate.
+#[derive(Clone, Debug)]
+pub(in crate::search) enum Prior {
+    /// By how its stages scale.
+    Laws(Rc<Table>),
+    /// By what is known of each stage.
+    Stages(Rc<Stages>),
+    /// By earlier searches: log cost is `offset` and `slope` times what each says, which explains a
+    /// share of the variance.
+    Earlier { beliefs: Rc<Vec<Belief>>, slope: f64, offset: f64, explained: f64 },
+}
+
+impl Prior {
+    /// The best prior in the light of `observations`; `None` where none is worth anything.
+    pub fn new(
+        space: &Space,
+        observations: &[Observation],
+        beliefs: &Rc<Vec<Belief>>,
+    ) -> Option<Self> {
+        let laws = laws(space, observations);
+        let earlier = Self::earlier(observations, beliefs);
+        match (laws, earlier) {
+            (Some((laws, by_laws)), Some(Self::Earlier { explained, .. }))
+                if by_laws >= explained =>
+            {
+                Some(laws)
+            }
+            (laws, earlier) => earlier.or(laws.map(|(laws, _)| laws)),
+        }
+    }
+
+    /// What can be believed of earlier searches before this one.
+    pub fn beliefs(space: &Space, earlier: &[Earlier]) -> Rc<Vec<Belief>> {
+        Rc::new(earlier.iter().filter_map(|earlier| Belief::new(space, earlier)).collect())
+    }
+
+    /// A ridge regression of log cost on what is believed, with the slope drawn to the weight.
+    fn earlier(observations: &[Observation], beliefs: &Rc<Vec<Belief>>) -> Option<Self> {
+        let data = Data::new(observations);
+        if beliefs.is_empty() || data.len() < 3 {
+            return None;
+        }
+        let told: Vec<f64> = data.candidates.iter().map(|c| sum(beliefs, c)).collect();
+        let costs: Vec<f64> = data.targets.iter().map(|t| data.scale.log_cost(*t)).collect();
+        let n = told.len() as f64;
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / n;
+        let (mean_told, mean_cost) = (mean(&told), mean(&costs));
+        let (mut product, mut square, mut all) = (0.0, 0.0, 0.0);
+        for (told, cost) in told.iter().zip(&costs) {
+            product += (told - mean_told) * (cost - mean_cost);
+            square += (told - mean_told).powi(2);
+            all += (cost - mean_cost).powi(2);
+        }
+        let ridge = TRUST * square / n;
+        let slope = ((product + ridge) / (square + ridge).max(1e-12)).clamp(0.0, 1.0);
+        let missed = all - 2.0 * slope * product + slope * slope * square;
+        let offset = mean_cost - slope * mean_told;
+        let explained = 1.0 - missed / all;
+        let prior = Self::Earlier { beliefs: Rc::clone(beliefs), slope, offset, explained };
+        (slope >= LEAST && missed < all).then_some(prior)
+    }
+
+    /// Whether earlier searches tell as much as stages have to.
+    pub fn is_good_enough(&self) -> bool {
+        matches!(self, Self::Earlier { explained, .. } if *explained >= GOOD)
+    }
+
+    /// Log costs, and how far off they may be (standard deviation; none where nobody knows).
+    pub fn log_costs(&self, candidates: &[Candidate]) -> Vec<(f64, f64)> {
+        let each =
+            |log: &dyn Fn(&Candidate) -> f64| candidates.iter().map(|c| (log(c), 0.0)).collect();
+        match self {
+            Self::Laws(table) => each(&|candidate| log_like(table.log_seconds(candidate).exp())),
+            Self::Stages(stages) => stages.log_costs(candidates),
+            Self::Earlier { beliefs, slope, offset, .. } => {
+                each(&|candidate| offset + slope * sum(beliefs, candidate))
+            }
+        }
+    }
+
+    /// The log costs alone, in a fraction of the time.
+    pub fn log_means(&self, candidates: &[Candidate]) -> Vec<f64> {
+        match self {
+            Self::Stages(stages) => stages.log_means(candidates),
+            _ => self.log_costs(candidates).into_iter().map(|(mean, _)| mean).collect(),
+        }
+    }
+}
+
+/// The weighted mean of what each belief says, on the scale of the one that weighs most.
+fn sum(beliefs: &[Belief], candidate: &Candidate) -> f64 {
+    let total: f64 = beliefs.iter().map(|belief| belief.weight).sum();
+    let most = beliefs.iter().map(|belief| belief.weight).fold(0.0, f64::max);
+    let one = |belief: &Belief| belief.weight * belief.log_cost(candidate);
+    most * beliefs.iter().map(one).sum::<f64>() / total
+}
+
+/// The laws, if they hold, and what they explain; nothing where observations have no stages.
+fn laws(space: &Space, observations: &[Observation]) -> Option<(Prior, f64)> {
+    let timed = |observation: &Observation| {
+        let values = space.all_named(&observation.candidate);
+        let stages = observation.stages.clone();
+        (!stages.is_empty()).then_some(())?;
+        let knobs = values.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        Some(Timed { knobs, seconds: observation.cost()?, stages })
+    };
+    let timed: Vec<Timed> = observations.iter().filter_map(timed).collect();
+    let scaling = Scaling::of(&timed).filter(Scaling::holds)?;
+    let table = Table::new(&scaling, space)?;
+    Some((Prior::Laws(Rc::new(table)), scaling.explained))
+}

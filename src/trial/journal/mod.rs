@@ -1,0 +1,446 @@
+//! Journal: the append-only `trials.csv`, from which every other artefact derives.
+//!
+//! One row per trial, one line per row, written in one write and synced before the next trial
+//! starts. Units stand in the header (`_s` seconds, `_bytes`); an empty cell is "not known". The
+//! last cell of a row is a checksum over the others.
+
+mod checksum;
+mod loss;
+mod reading;
+mod repair;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::io::atomic_write::{Disk, Live};
+use crate::io::input;
+use crate::knobs::Value;
+use crate::trial::{Noise, Peak, Quality, Sample, Trial};
+use crate::workload::custom::metric::{Goal, Metric};
+use crate::{stats, workload};
+
+pub use reading::Reading;
+pub(crate) use reading::separated;
+
+/// A journal of a hundred thousand trials is smaller.
+pub const LARGEST_BYTES: u64 = 128 << 20;
+
+/// Columns before and after those of knobs, samples and stages.
+const IDENTITY: [&str; 7] = ["trial", "started", "phase", "pair", "strategy", "seed", "workload"];
+const RESULT: [&str; 3] = ["outcome", "detail", "score_s"];
+const EVIDENCE: [&str; 10] = [
+    "peak_rss_bytes",
+    "setup_s",
+    "overhead_s",
+    "wall_s",
+    "minor_faults",
+    "run_queue_share",
+    "steal_share",
+    "pressure_share",
+    "effect",
+    "tool",
+];
+
+/// Columns that journals of older versions lack.
+const LATER: [&str; 16] = [
+    "spent_s",
+    "metric",
+    "goal",
+    "throttled_periods",
+    "cpu_quota",
+    "frequency_mhz",
+    "temperature_c",
+    "psnr_db",
+    "ssim",
+    "seam_psnr_db",
+    "seam_ssim",
+    "prediction_db",
+    "embedding_db",
+    "peak_gflops",
+    "peak_bf16_gflops",
+    "peak_gb_s",
+];
+
+/// The most repetitions that a journal has columns for.
+pub const MOST_SAMPLES: usize = 9;
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    disk: Box<dyn Disk>,
+    columns: Vec<String>,
+    samples: usize,
+    next: u64,
+}
+
+impl Journal {
+    /// Starts a journal with a column for each of `knobs` and for `samples` repetitions.
+    ///
+    /// # Errors
+    /// The file exists, or can't be written.
+    pub fn create<'a>(
+        path: &Path,
+        knobs: impl Iterator<Item = &'a String>,
+        samples: usize,
+    ) -> Result<Self> {
+        let place = || format!("journal {}", path.display());
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(path)
+            .with_context(place)?;
+        let columns = columns(knobs, samples);
+        let mut journal = Self { file, disk: Box::new(Live), columns, samples, next: 1 };
+        journal.write(&line(&journal.columns)?).with_context(place)?;
+        Ok(journal)
+    }
+
+    /// Opens a journal to go on: every row that holds is kept. Where the file is not as this program
+    /// would have left it, it is written anew, and a copy of what was there stays beside it.
+    ///
+    /// # Errors
+    /// The file can't be read or written, is no journal, or its columns are others.
+    pub fn reopen<'a>(
+        path: &Path,
+        knobs: impl Iterator<Item = &'a String>,
+        samples: usize,
+    ) -> Result<(Self, Vec<Trial>)> {
+        let place = || format!("journal {}", path.display());
+        let bytes = if path.exists() {
+            input::bytes(path, LARGEST_BYTES).with_context(place)?
+        } else {
+            Vec::new()
+        };
+        let reading = Reading::of(&bytes).with_context(place)?;
+        let columns = columns(knobs, samples);
+        ensure!(
+            reading.columns.is_empty() || reading.fits(&columns),
+            "{}: its columns are not those that this program writes",
+            place()
+        );
+        repair::repair(path, &bytes, &reading, &columns).with_context(place)?;
+        let open = OpenOptions::new().append(true).custom_flags(libc::O_NOFOLLOW).open(path);
+        let (file, next) = (open.with_context(place)?, reading.next_number());
+        Ok((Self { file, disk: Box::new(Live), columns, samples, next }, reading.trials))
+    }
+
+    /// The same journal on another disk.
+    #[must_use]
+    pub fn on(self, disk: Box<dyn Disk>) -> Self {
+        Self { disk, ..self }
+    }
+
+    /// The number for the next trial.
+    pub fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// Adds a row and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// The write or the sync failed: the row may be lost, and the tune has to stop.
+    pub fn append(&mut self, trial: &Trial) -> Result<()> {
+        ensure!(trial.samples.len() <= self.samples, "more repetitions than columns");
+        let cell = |column: &String| match column.as_str() {
+            checksum::COLUMN => String::new(),
+            column => cell(trial, column),
+        };
+        let cells = self.columns.iter().map(cell).collect();
+        self.write(&line(&sealed(&self.columns, cells))?)?;
+        self.next = trial.number + 1;
+        Ok(())
+    }
+
+    /// Adds a line; one that could not be written whole is taken back.
+    fn write(&mut self, line: &[u8]) -> Result<()> {
+        let before = self.file.metadata().context("looking at the journal")?.len();
+        if let Err(error) = self.disk.write(&mut self.file, line) {
+            // If this fails too, readers know a torn line.
+            let _ = self.file.set_len(before);
+            return Err(error).context("writing the journal");
+        }
+        self.disk.sync(&self.file).context("syncing the journal")
+    }
+}
+
+fn columns<'a>(knobs: impl Iterator<Item = &'a String>, samples: usize) -> Vec<String> {
+    let fixed = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let mut columns = fixed(&IDENTITY);
+    columns.extend(knobs.map(|knob| format!("knob.{knob}")));
+    columns.extend(fixed(&RESULT));
+    columns.extend((1..=samples).map(|n| format!("sample.{n}_s")));
+    columns.extend((1..=samples).map(|n| format!("metric.{n}")));
+    columns.extend(workload::stages().map(|stage| format!("stage.{stage}_s")));
+    columns.extend(workload::stages().map(|stage| format!("rss.{stage}_bytes")));
+    columns.extend(fixed(&LATER));
+    columns.extend(fixed(&EVIDENCE));
+    columns.push(checksum::COLUMN.to_owned());
+    columns
+}
+
+/// The cells of a row with their checksum.
+fn sealed(columns: &[String], mut cells: Vec<String>) -> Vec<String> {
+    let named = columns.iter().map(String::as_str).zip(cells.iter().map(String::as_str));
+    let sum = checksum::of(named);
+    let place = columns.iter().position(|column| column == checksum::COLUMN);
+    place.into_iter().for_each(|place| cells[place].clone_from(&sum));
+    cells
+}
+
+/// One CSV line in memory, so that it reaches the file in one write.
+fn line<S: AsRef<[u8]>>(cells: &[S]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(cells)?;
+    writer.into_inner().context("a CSV line")
+}
+
+fn cell(trial: &Trial, column: &str) -> String {
+    let (family, rest) = column.split_once('.').unwrap_or((column, ""));
+    let name = rest.strip_suffix("_s").unwrap_or(rest);
+    match family {
+        "knob" => text(trial.knobs.get(rest)),
+        "sample" => text(nth(trial, name).map(|sample| sample.seconds)),
+        "metric" if !rest.is_empty() => {
+            text(nth(trial, name).and_then(|sample| sample.metric).map(|metric| metric.value))
+        }
+        "stage" => text(trial.stage_s(name)),
+        "rss" => {
+            let stage = rest.strip_suffix("_bytes").unwrap_or(rest);
+            text(trial.stage_rss_bytes.get(stage))
+        }
+        _ => fixed_cell(trial, column),
+    }
+}
+
+fn nth<'a>(trial: &'a Trial, number: &str) -> Option<&'a Sample> {
+    number.parse::<usize>().ok().and_then(|n| trial.samples.get(n - 1))
+}
+
+/// The median over an ok trial's samples.
+fn median(trial: &Trial, of: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
+    trial.score_s()?;
+    stats::median(&trial.samples.iter().filter_map(of).collect::<Vec<_>>())
+}
+
+fn fixed_cell(trial: &Trial, column: &str) -> String {
+    match column {
+        "trial" => trial.number.to_string(),
+        "started" => trial.started.clone(),
+        "phase" => trial.phase.to_string(),
+        "pair" => text(trial.pair),
+        "strategy" => trial.strategy.clone(),
+        "seed" => trial.seed.to_string(),
+        "workload" => trial.workload.clone(),
+        "outcome" => trial.outcome.to_string(),
+        // One row is one line, so that a torn row can be told from a whole one.
+        "detail" => trial.detail.split_whitespace().collect::<Vec<_>>().join(" "),
+        // What is measured, in seconds, whatever it is that the trial is ranked by.
+        "score_s" => text(median(trial, |sample| Some(sample.seconds))),
+        "metric" => text(median(trial, |sample| sample.metric.map(|metric| metric.value))),
+        "goal" => text(trial.samples.iter().find_map(|s| s.metric).map(|metric| metric.goal)),
+        "peak_rss_bytes" => text(trial.peak_rss_bytes),
+        "setup_s" => text(trial.setup_s),
+        "overhead_s" => trial.overhead_s.to_string(),
+        "wall_s" => trial.wall_s.to_string(),
+        "spent_s" => text(trial.spent_s),
+        "minor_faults" => text(trial.minor_faults()),
+        "run_queue_share" => text(trial.run_queue_share()),
+        "steal_share" => text(trial.noise.steal_share),
+        "pressure_share" => text(trial.noise.pressure_share),
+        "throttled_periods" => text(trial.noise.throttled_periods),
+        "cpu_quota" => text(trial.noise.cpu_quota),
+        "frequency_mhz" => text(trial.noise.frequency_mhz),
+        "temperature_c" => text(trial.noise.temperature_c),
+        "psnr_db" => text(trial.quality.map(|quality| quality.psnr_db)),
+        "ssim" => text(trial.quality.map(|quality| quality.ssim)),
+        "seam_psnr_db" => text(trial.quality.and_then(|quality| quality.seam_psnr_db)),
+        "seam_ssim" => text(trial.quality.and_then(|quality| quality.seam_ssim)),
+        "prediction_db" => text(trial.quality.and_then(|quality| quality.prediction_db)),
+        "embedding_db" => text(trial.quality.and_then(|quality| quality.embedding_db)),
+        "peak_gflops" => text(trial.peak.map(|peak| peak.gflops)),
+        "peak_bf16_gflops" => text(trial.peak.and_then(|peak| peak.bf16_gflops)),
+        "peak_gb_s" => text(trial.peak.map(|peak| peak.gb_s)),
+        "effect" => trial.effect.clone(),
+        "tool" => trial.tool.clone(),
+        other => unreachable!("no column {other}"),
+    }
+}
+
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// The trials of every row that holds, as [`open`] reads them.
+///
+/// # Errors
+/// As [`open`].
+pub fn read(path: &Path) -> Result<Vec<Trial>> {
+    Ok(open(path)?.trials)
+}
+
+/// Reads every row that holds; what is damaged is passed over and noted.
+///
+/// # Errors
+/// The file can't be read, or is no journal.
+pub fn open(path: &Path) -> Result<Reading> {
+    let place = || format!("journal {}", path.display());
+    Reading::of(&input::bytes(path, LARGEST_BYTES).with_context(place)?).with_context(place)
+}
+
+/// As [`read`], from bytes.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(bytes: &[u8]) -> Result<Vec<Trial>> {
+    Ok(Reading::of(bytes)?.trials)
+}
+
+/// One row by column.
+struct Row<'a> {
+    places: &'a BTreeMap<&'a str, usize>,
+    cells: &'a csv::StringRecord,
+}
+
+impl Row<'_> {
+    fn text(&self, column: &str) -> &str {
+        self.places.get(column).and_then(|&place| self.cells.get(place)).unwrap_or_default()
+    }
+
+    fn maybe<T: std::str::FromStr>(&self, column: &str) -> Result<Option<T>> {
+        match self.text(column) {
+            "" => Ok(None),
+            text => match text.parse().ok().or_else(|| whole_text(text)?.parse().ok()) {
+                Some(value) => Ok(Some(value)),
+                None => bail!("{column}: `{text}` makes no sense"),
+            },
+        }
+    }
+
+    /// A measured quantity: finite and not negative.
+    fn quantity(&self, column: &str) -> Result<Option<f64>> {
+        let value = self.maybe::<f64>(column)?;
+        ensure!(value.is_none_or(|v| v.is_finite() && v >= 0.0), "{column}: not a quantity");
+        Ok(value)
+    }
+
+    fn needed<T: std::str::FromStr>(&self, column: &str) -> Result<T> {
+        self.maybe(column)?.with_context(|| format!("{column}: empty"))
+    }
+
+    /// The cells that hold something of columns with this beginning, by the rest of their names.
+    fn family(&self, beginning: &'static str) -> BTreeMap<&str, &str> {
+        let columns = self.places.range(beginning..);
+        let names = columns.map_while(|(column, &place)| {
+            Some((column.strip_prefix(beginning)?, self.cells.get(place)?))
+        });
+        names.filter(|(_, cell)| !cell.is_empty()).collect()
+    }
+}
+
+/// The whole number that `number` is, where it is one and no digit of it can be lost.
+fn whole(number: f64) -> Option<i64> {
+    let exact = number.fract() == 0.0 && number.abs() < (1_u64 << 53) as f64;
+    exact.then_some(number as i64)
+}
+
+/// A whole number that another program saved with a fraction (`4330868736.0`), without it.
+fn whole_text(text: &str) -> Option<String> {
+    Some(whole(text.parse().ok()?)?.to_string())
+}
+
+fn trial(row: &Row<'_>) -> Result<Trial> {
+    Ok(Trial {
+        number: row.needed("trial")?,
+        started: row.text("started").to_owned(),
+        phase: row.needed("phase")?,
+        pair: row.maybe("pair")?,
+        strategy: row.text("strategy").to_owned(),
+        seed: row.needed("seed")?,
+        workload: row.text("workload").to_owned(),
+        knobs: row
+            .family("knob.")
+            .into_iter()
+            .map(|(name, cell)| (name.to_owned(), value(cell)))
+            .collect(),
+        outcome: row.needed("outcome")?,
+        detail: row.text("detail").to_owned(),
+        samples: samples(row)?,
+        peak_rss_bytes: row.maybe("peak_rss_bytes")?,
+        stage_rss_bytes: row.family("rss.").into_iter().filter_map(stage_rss).collect(),
+        setup_s: row.quantity("setup_s")?,
+        overhead_s: row.quantity("overhead_s")?.unwrap_or_default(),
+        wall_s: row.quantity("wall_s")?.unwrap_or_default(),
+        spent_s: row.quantity("spent_s")?,
+        noise: Noise {
+            steal_share: row.quantity("steal_share")?,
+            pressure_share: row.quantity("pressure_share")?,
+            throttled_periods: row.maybe("throttled_periods")?,
+            cpu_quota: row.quantity("cpu_quota")?,
+            frequency_mhz: row.quantity("frequency_mhz")?,
+            temperature_c: row.maybe("temperature_c")?,
+        },
+        quality: quality(row)?,
+        peak: peak(row)?,
+        effect: row.text("effect").to_owned(),
+        tool: row.text("tool").to_owned(),
+    })
+}
+
+fn stage_rss((name, cell): (&str, &str)) -> Option<(String, u64)> {
+    Some((name.strip_suffix("_bytes")?.to_owned(), cell.parse().ok()?))
+}
+
+fn quality(row: &Row<'_>) -> Result<Option<Quality>> {
+    let (Some(psnr_db), Some(ssim)) = (row.maybe("psnr_db")?, row.maybe("ssim")?) else {
+        return Ok(None);
+    };
+    Ok(Some(Quality {
+        psnr_db,
+        ssim,
+        seam_psnr_db: row.maybe("seam_psnr_db")?,
+        seam_ssim: row.maybe("seam_ssim")?,
+        prediction_db: row.maybe("prediction_db")?,
+        embedding_db: row.maybe("embedding_db")?,
+    }))
+}
+
+fn peak(row: &Row<'_>) -> Result<Option<Peak>> {
+    let (gflops, gb_s) = (row.quantity("peak_gflops")?, row.quantity("peak_gb_s")?);
+    let bf16_gflops = row.quantity("peak_bf16_gflops")?;
+    Ok(gflops.zip(gb_s).map(|(gflops, gb_s)| Peak { gflops, bf16_gflops, gb_s }))
+}
+
+fn value(cell: &str) -> Value {
+    cell.parse().map_or_else(|_| Value::Word(cell.to_owned()), Value::Number)
+}
+
+/// The samples' seconds are exact; their stages, faults and waits are the trial's summary.
+fn samples(row: &Row<'_>) -> Result<Vec<Sample>> {
+    let stage = |(name, cell): (&str, &str)| {
+        let name = name.strip_suffix("_s")?;
+        Some((name.to_owned(), cell.parse::<f64>().ok()?))
+    };
+    let stages: BTreeMap<String, f64> =
+        row.family("stage.").into_iter().filter_map(stage).collect();
+    let minor_faults = row.quantity("minor_faults")?.unwrap_or_default() as u64;
+    let run_queue_share = row.quantity("run_queue_share")?.unwrap_or_default();
+    let goal: Option<Goal> = row.maybe("goal")?;
+    let mut samples = Vec::new();
+    for n in 1..=MOST_SAMPLES {
+        let metric = row.quantity(&format!("metric.{n}"))?.zip(goal);
+        let metric = metric.map(|(value, goal)| Metric { value, goal });
+        let is_cost = metric.is_none_or(|m| m.goal.cost(m.value).is_finite() && m.value > 0.0);
+        ensure!(is_cost, "metric.{n}: not a number above 0 that can be compared");
+        if let Some(seconds) = row.quantity(&format!("sample.{n}_s"))? {
+            let stages = stages.clone();
+            samples.push(Sample { seconds, metric, stages, minor_faults, run_queue_share });
+        }
+    }
+    Ok(samples)
+}

@@ -1,0 +1,61 @@
+//! Copies: the baseline under many names, for a tune that has nothing to find.
+
+use anyhow::Result;
+
+use super::{Bench, Order, Rig};
+use crate::knobs::{Value, Values};
+use crate::space::{Given, Knob, Space};
+use crate::trial::Trial;
+use crate::workload::Workload;
+
+/// The knob that tells copies apart and does nothing.
+const COPY: &str = "copy";
+
+/// Copies beside the baseline: as many as a space has that could yield a lucky one.
+const COPIES: i64 = 24;
+
+/// Runs the baseline, whatever is asked for.
+pub struct Copies<'a>(pub &'a Bench);
+
+impl Copies<'_> {
+    /// A space of nothing but copies of the baseline.
+    pub fn space(&self) -> Space {
+        let knob = Knob {
+            name: COPY.to_owned(),
+            why: "Does nothing: a gain in this space is a false one.".to_owned(),
+            levels: (0..=COPIES).map(Value::Number).collect(),
+            ordered: false,
+            when: None,
+            baseline: 0,
+            absent: Default::default(),
+        };
+        Space {
+            name: "self-test".to_owned(),
+            why: "The baseline against copies of itself.".to_owned(),
+            knobs: vec![knob],
+            constraints: Vec::new(),
+            given: Given { facts: Default::default(), baseline: self.baseline() },
+            listed: None,
+        }
+    }
+}
+
+impl Rig for Copies<'_> {
+    fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
+        let trial = self.0.run(number, &Order { values: &self.0.baseline(), ..order.clone() })?;
+        Ok(Trial { knobs: order.values.clone(), ..trial })
+    }
+
+    fn identity(&self, _workload: &Workload, values: &Values) -> Option<u64> {
+        match values.get(COPY) {
+            Some(Value::Number(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
+    fn baseline(&self) -> Values {
+        let mut values = self.0.baseline();
+        values.insert(COPY.to_owned(), Value::Number(0));
+        values
+    }
+}

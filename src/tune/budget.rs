@@ -1,0 +1,199 @@
+//! Budget: the wall time that a tune may take, and who pays what.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use crate::runner::Repetitions;
+use crate::stats;
+use crate::trial::{Phase, Trial};
+
+/// Share of the budget kept for the confirmation.
+const CONFIRMATION_SHARE: f64 = 0.25;
+
+/// The same where noise asks for many pairs.
+const NOISY_SHARE: f64 = 0.4;
+
+/// Pairs that the confirmation needs before it can prove anything: once there is something to prove,
+/// a small budget keeps these where it has room for them, whatever they leave the search,
+const FEWEST_PAIRS: u32 = 3;
+
+/// the most of it that they may take,
+const WHOLE_SHARE: f64 = 0.8;
+
+/// one more where that leaves the search enough,
+const SOUND_PAIRS: u32 = 4;
+
+/// and the most that it may keep for that.
+const LARGEST_SHARE: f64 = 0.65;
+
+/// What pairs may take longer than the trials before them.
+pub const SLACK: f64 = 1.1;
+
+/// Time for writing the report.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Tells the time since some moment in the past.
+pub type Now = fn() -> Duration;
+
+/// The time since this program started, which no change of the host's clock touches.
+pub fn wall() -> Duration {
+    static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    STARTED.elapsed()
+}
+
+/// The wall time of one tune.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    now: Now,
+    started: Duration,
+    total: Duration,
+    /// What was spent of it before a break.
+    spent: Duration,
+}
+
+impl Budget {
+    /// A budget that starts now.
+    pub fn start(total: Duration) -> Self {
+        Self::on(wall, total)
+    }
+
+    /// A budget that starts now, by a clock of one's own.
+    pub fn on(now: Now, total: Duration) -> Self {
+        Self { now, started: now(), total, spent: Duration::ZERO }
+    }
+
+    /// The same budget, of which some was spent before a break.
+    #[must_use]
+    pub fn after(self, spent: Duration) -> Self {
+        Self { spent, ..self }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> Duration {
+        self.total
+    }
+
+    /// What is gone of it.
+    pub fn gone(&self) -> Duration {
+        (self.now)().saturating_sub(self.started) + self.spent
+    }
+
+    /// What is left for trials.
+    pub fn left(&self) -> Duration {
+        self.total.saturating_sub(self.gone()).saturating_sub(CLOSING.min(self.total / 20))
+    }
+
+    /// What the confirmation keeps when one trial takes `trial` and the noise asks for so many
+    /// `pairs`.
+    pub fn reserve(&self, trial: Duration, pairs: f64) -> Duration {
+        let share = (trial * 2).mul_f64(pairs).min(self.total.mul_f64(NOISY_SHARE));
+        let share = share.max(self.total.mul_f64(CONFIRMATION_SHARE));
+        let most = |share| self.total.mul_f64(share);
+        let fewest = Some(of_pairs(trial, FEWEST_PAIRS)).filter(|all| *all <= most(WHOLE_SHARE));
+        let sound = of_pairs(trial, SOUND_PAIRS).min(most(LARGEST_SHARE));
+        share.max(sound).max(fewest.unwrap_or_default())
+    }
+
+    /// What is left for the search beside that.
+    pub fn left_for_search(&self, trial: Duration, pairs: f64) -> Duration {
+        self.left().saturating_sub(self.reserve(trial, pairs))
+    }
+}
+
+/// What so many pairs take, if all of them take longer than expected; the last is begun only where
+/// there is time for one that takes still longer than those before it.
+fn of_pairs(trial: Duration, pairs: u32) -> Duration {
+    (trial * 2).mul_f64(SLACK * (f64::from(pairs) - 1.0 + SLACK))
+}
+
+/// What a trial of a pair takes, the mean of the baseline's and of the best candidate's so far: it
+/// measures as often as a pair does, and finds the reference made, so that starting takes as long as
+/// it takes others. `None` before the baseline was measured.
+pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
+    let measured = || trials.iter().filter(|trial| trial.score_s().is_some());
+    let baseline = measured().find(|trial| trial.phase == Phase::Baseline)?;
+    let searched = measured().filter(|trial| trial.phase == Phase::Search);
+    let fastest = searched.chain([baseline]).min_by(|a, b| {
+        let [a, b] = [a, b].map(|trial| trial.score_s().unwrap_or(f64::INFINITY));
+        a.total_cmp(&b)
+    })?;
+    let others = measured().filter(|trial| trial.peak.is_none());
+    let overheads: Vec<f64> = others.map(|trial| trial.overhead_s).collect();
+    let overhead_s = stats::median(&overheads).unwrap_or(f64::INFINITY).min(baseline.overhead_s);
+    let repetitions = repetitions.in_phase(Phase::Confirmation).most;
+    let measuring_s = [baseline, fastest].map(|trial| trial.measuring_s(repetitions));
+    Some(Duration::from_secs_f64(overhead_s + measuring_s.iter().sum::<f64>() / 2.0))
+}
+
+/// Reads `30m`, `1h30m`, `90s`.
+///
+/// # Errors
+/// What is wrong and what to type instead.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let cure = "type a length of time such as 90s, 30m or 1h30m";
+    let duration: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("`{text}` is no length of time: {cure}"))?;
+    let duration =
+        Duration::try_from(duration).map_err(|_| format!("`{text}` is negative: {cure}"))?;
+    match duration.as_secs() {
+        0 => Err(format!("`{text}` leaves no time to measure anything: {cure}")),
+        1..=2_592_000 => Ok(duration),
+        _ => Err(format!("`{text}` is longer than 30 days: {cure}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::{Outcome, Peak, Sample};
+
+    /// Five repetitions of 2 s after 9 s, of which the reference took some: in a pair four, after
+    /// the 3 s that it takes others; beside a candidate of 1 s a repetition.
+    #[test]
+    fn a_pair_pays_for_no_reference() {
+        let trial = |phase, overhead_s, peak, seconds| {
+            let samples = vec![Sample { seconds, ..Sample::default() }; 5];
+            let wall_s = overhead_s + 5.0 * seconds;
+            let outcome = Outcome::Ok;
+            Trial { phase, outcome, samples, overhead_s, wall_s, peak, ..Trial::default() }
+        };
+        let peak = Peak { gflops: 1.0, bf16_gflops: None, gb_s: 1.0 };
+        let mut trials = vec![trial(Phase::Baseline, 9.0, Some(peak), 2.0)];
+        let seconds = |trials: &[Trial]| Some(in_pair(trials, Repetitions::USUAL)?.as_secs_f64());
+        assert_eq!(seconds(&trials), Some(17.0));
+        trials.push(trial(Phase::Search, 3.0, None, 3.0));
+        assert_eq!(seconds(&trials), Some(11.0), "a slower candidate is no finalist");
+        trials.push(trial(Phase::Search, 3.0, None, 1.0));
+        assert_eq!(seconds(&trials), Some(9.0));
+        assert_eq!(seconds(&[]), None);
+    }
+
+    #[test]
+    fn lengths_of_time_are_read_or_refused_with_a_cure() {
+        assert_eq!(parse("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse("90s"), Ok(Duration::from_secs(90)));
+        for text in ["abc", "0s", "-5m", "", "10", "99999999999h", "1y", "0.2s"] {
+            assert!(parse(text).unwrap_err().contains("such as 90s"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_small_budget_keeps_pairs_and_a_large_one_a_quarter_or_what_noise_asks_for() {
+        let seconds = Duration::from_secs_f64;
+        let reserve = |total: f64, trial: f64, pairs: f64| {
+            Budget::start(seconds(total)).reserve(seconds(trial), pairs).as_secs_f64()
+        };
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} {b}");
+        // Four pairs that take a tenth more, and the last another tenth: 6 x 7.7 + 2 x 8.47.
+        near(reserve(120.0, 7.0, 100.0), 63.14);
+        // 65% of the budget, where that is more than three: 4 x 12.1 + 2 x 13.31.
+        near(reserve(120.0, 11.0, 100.0), 78.0);
+        near(reserve(120.0, 13.0, 100.0), 4.0 * 14.3 + 2.0 * 15.73);
+        // It has no room for three of those.
+        near(reserve(120.0, 30.0, 100.0), 78.0);
+        near(reserve(1800.0, 9.0, 10.0), 450.0);
+        near(reserve(1800.0, 9.0, 30.0), 540.0);
+        near(reserve(1800.0, 9.0, 100.0), 720.0);
+    }
+}
