@@ -86,7 +86,7 @@ impl Simulated {
     fn new(machine: Machine) -> anyhow::Result<Self> {
         let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
         let job = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?;
-        let workload = job.at_least(8).rung(3);
+        let workload = job.at_least(8).size(3);
         let file = SpaceFile::parse(SPACE).map_err(anyhow::Error::msg)?;
         let space = Space::for_machine(&file, &machine, &baseline, &workload, false)?;
         let experts = space.experts(&file)?;

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use strum::VariantArray;
 
 use crate::cmd;
-pub use crate::cmd::setup::custom::OwnArgs;
+pub use crate::cmd::setup::custom::CustomJobArgs;
 use crate::knobs::{Precision, Preset};
 use crate::profile;
 use crate::search::StrategyName;
@@ -117,7 +117,7 @@ pub struct TuneArgs {
     pub bench: BenchArgs,
     /// Your own job.
     #[command(flatten)]
-    pub own: OwnArgs,
+    pub own: CustomJobArgs,
     /// How much to show.
     #[command(flatten)]
     pub view: cmd::terminal::progress::ViewArgs,

@@ -532,7 +532,7 @@ fn absent_allocator() -> (&'static str, &'static str, Option<(&'static str, &'st
         ("tcmalloc", "libtcmalloc_minimal.so.4", None),
         ("mimalloc", "libmimalloc.so.2", None),
     ];
-    let live = wan22_tune::machine::Roots::live();
+    let live = wan22_tune::machine::SystemRoots::live();
     let is_absent = |library: &str| wan22_tune::machine::library::refusal(library, &live).is_some();
     all.into_iter().find(|(_, library, _)| is_absent(library)).unwrap_or(all[2])
 }

@@ -8,7 +8,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::machine::CpuSet;
 use wan22_tune::profile::Profile;
 use wan22_tune::runner::Repetitions;
-use wan22_tune::runner::response::Answer;
+use wan22_tune::runner::response::Response;
 use wan22_tune::space::{Space, SpaceFile};
 use wan22_tune::trial::journal;
 use wan22_tune::workload::{BUILT_IN, WorkloadFile};
@@ -132,9 +132,9 @@ fn messages_of_workers() {
     let done = r#"{"done":{"trial":3,"peak_rss_bytes":1073741824}}"#;
     let said = [&ready.replace("EFFECT", &effect), sample, sample, done].join("\n");
     feed(said.as_bytes(), |bytes| {
-        let mut answer = Answer::new(3, Repetitions::exactly(2));
+        let mut answer = Response::new(3, Repetitions::exactly(2));
         let text = String::from_utf8_lossy(bytes);
-        let heard = text.lines().all(|line| answer.hear(line).is_ok());
+        let heard = text.lines().all(|line| answer.receive(line).is_ok());
         let sane = |seconds: f64| seconds.is_finite() && seconds > 0.0;
         assert!(answer.samples.iter().all(|sample| sane(sample.seconds)));
         heard && answer.complete().is_ok()

@@ -29,7 +29,7 @@ fn space_of(text: &str, machine: &Machine) -> Result<Space, String> {
 }
 
 fn workload() -> Workload {
-    WorkloadFile::parse(BUILT_IN[0].1).unwrap().rung(0)
+    WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0)
 }
 
 /// All threads that a candidate has.

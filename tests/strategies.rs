@@ -7,7 +7,7 @@ use strum::VariantArray;
 use wan22_tune::knobs::{Value, Values};
 use wan22_tune::search::replay::{Recorded, Replay};
 use wan22_tune::search::{
-    Earlier, End, Ended, Finding, Measure, Observation, Plan, Stop, StrategyName, choose, run,
+    End, Ended, Finding, Measure, Observation, Plan, Stop, StrategyName, Transfer, choose, run,
 };
 use wan22_tune::space::{Candidate, Space, SpaceFile};
 
@@ -267,7 +267,7 @@ impl Measure for Repeating<'_> {
         Ok(observation)
     }
 
-    fn besides(&mut self) -> Vec<Observation> {
+    fn extra_observations(&mut self) -> Vec<Observation> {
         self.1.take().into_iter().collect()
     }
 }
@@ -374,7 +374,7 @@ fn what_was_cut_is_never_chosen() {
 }
 
 /// What a search on another machine found: the same costs, or the worst for the best.
-fn earlier(recorded: &Recorded, misleading: bool) -> Vec<Earlier> {
+fn earlier(recorded: &Recorded, misleading: bool) -> Vec<Transfer> {
     let mut all: Vec<&Candidate> = recorded.costs.keys().collect();
     all.sort();
     let told = |candidate: &Candidate| {
@@ -384,13 +384,13 @@ fn earlier(recorded: &Recorded, misleading: bool) -> Vec<Earlier> {
     let observed =
         |candidate: &&Candidate| Observation::new((*candidate).clone(), told(candidate).into());
     let observations = all.iter().step_by(3).map(observed).collect();
-    vec![Earlier { weight: 0.9, observations }]
+    vec![Transfer { weight: 0.9, observations }]
 }
 
 /// Trials until something costs less than 3% above the optimum of `recorded`, over 24 seeds.
-fn trials_to_good(recorded: &Recorded, earlier: &[Earlier]) -> f64 {
+fn trials_to_good(recorded: &Recorded, earlier: &[Transfer]) -> f64 {
     let needed = |seed| {
-        let plan = Plan { earlier: earlier.to_vec(), ..plan(StrategyName::Portfolio, seed) };
+        let plan = Plan { transfers: earlier.to_vec(), ..plan(StrategyName::Portfolio, seed) };
         let observations = search(recorded, &plan, 50).observations;
         let good = |o: &Observation| o.cost().is_some_and(|cost| cost < 1.03);
         observations.iter().position(good).unwrap_or(50) as f64
@@ -423,8 +423,8 @@ fn what_was_found_elsewhere_is_translated() {
         .iter()
         .map(|(values, cost)| (values, Observation::new(Candidate::new([]), Finding::Cost(*cost))));
     // Knobs called threads, not intra_op_threads, are no counts of threads: nearest level.
-    let earlier = Earlier::of(&space, 1.0, 1.0, observed);
+    let earlier = Transfer::of(&space, 1.0, 1.0, observed);
     let candidates: Vec<&Candidate> = earlier.observations.iter().map(|o| &o.candidate).collect();
     assert_eq!(candidates, [&Candidate::new([3, 0, 0]), &Candidate::new([3, 1, 0])]);
-    assert_eq!(Earlier::best(&[earlier]), [Candidate::new([3, 1, 0]), Candidate::new([3, 0, 0])]);
+    assert_eq!(Transfer::best(&[earlier]), [Candidate::new([3, 1, 0]), Candidate::new([3, 0, 0])]);
 }

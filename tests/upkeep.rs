@@ -17,14 +17,14 @@ use wan22_tune::machine::Machine;
 use wan22_tune::results::Folder;
 use wan22_tune::runner::Repetitions;
 use wan22_tune::runner::worker::Programs;
-use wan22_tune::search::pruning::{Dropped, PROBE};
+use wan22_tune::search::pruning::{PROBE, Pruned};
 use wan22_tune::search::{Plan, StrategyName};
 use wan22_tune::space::{Knob, Space, SpaceFile};
 use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
 use wan22_tune::tune::budget::Budget;
-use wan22_tune::tune::{Bench, Order, Rig, Session, Watch};
+use wan22_tune::tune::{Bench, Observer, Runner, Session, TrialRequest};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 /// A trial of the baseline, in simulated seconds; the search's other trials take as long.
@@ -57,8 +57,8 @@ fn level(values: &Values, name: &str) -> i64 {
     }
 }
 
-impl Rig for MadeUp {
-    fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
+impl Runner for MadeUp {
+    fn run(&self, number: u64, order: &TrialRequest<'_>) -> Result<Trial> {
         self.orders.borrow_mut().push(order.phase);
         let started_s = CLOCK.get();
         let (a, b) = (level(order.values, "a"), level(order.values, "b"));
@@ -91,8 +91,8 @@ impl Rig for MadeUp {
 
 struct Blind;
 
-impl Watch for Blind {
-    fn started(&self, _: &Order<'_>) {}
+impl Observer for Blind {
+    fn started(&self, _: &TrialRequest<'_>) {}
     fn finished(&self, _: &[Trial]) {}
     fn noted(&self, _: &str) {}
 }
@@ -132,7 +132,7 @@ fn job() -> WorkloadFile {
 }
 
 fn parts() -> Architecture {
-    job().rung(0).model.architecture()
+    job().size(0).model.architecture()
 }
 
 /// The trials of a tune of so many trials of the baseline's length, after `before`.
@@ -159,7 +159,7 @@ fn tune_by(
     let session = Session::new(&bench, &Blind, budget, &folder, journal).on(&rig);
     let mut session = session.after(before.to_vec());
     let plan = Plan { strategy, seed: 1, ..Plan::default() };
-    let workload = job().rung(0);
+    let workload = job().size(0);
     session.baseline(&workload).unwrap();
     let space = session.probe(&rig.space, &workload).unwrap();
     session.compete(&space, &workload, plan).unwrap();
@@ -168,7 +168,11 @@ fn tune_by(
     let (drift, again) = (Drift::of(&made), Drift::of(&kept));
     for (trial, row) in made.iter().zip(&kept) {
         assert_eq!((trial.phase, &trial.knobs), (row.phase, &row.knobs));
-        assert_eq!(drift.is_void(trial), again.is_void(row), "the journal tells what is void");
+        assert_eq!(
+            drift.is_invalidated(trial),
+            again.is_invalidated(row),
+            "the journal tells what is void"
+        );
     }
     made
 }
@@ -213,7 +217,8 @@ fn an_odd_return_is_looked_at_twice_and_what_lies_before_a_jump_is_void() {
     assert_eq!(twice.len(), 1, "{of:?}");
     assert!((30..=41).contains(&twice[0]), "{of:?}");
     let drift = Drift::of(&trials);
-    let void: Vec<usize> = (0..trials.len()).filter(|&i| drift.is_void(&trials[i])).collect();
+    let void: Vec<usize> =
+        (0..trials.len()).filter(|&i| drift.is_invalidated(&trials[i])).collect();
     assert!(!void.is_empty() && void.iter().all(|i| (20..twice[0]).contains(i)), "{void:?}");
     // The void trials that looked good are repeated at once.
     let best = |trial: &Trial| level(&trial.knobs, "a") + level(&trial.knobs, "b") >= 8;
@@ -320,7 +325,7 @@ fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
         let whole = go_on(80, &[]);
         let before = &whole[..next(&whole, 45)];
         assert!(count(before, Phase::Repeat) > 3, "{strategy}");
-        let inert = Dropped::of(&space("a b c"), before).inert;
+        let inert = Pruned::of(&space("a b c"), before).inert;
         dropping.extend(inert.iter().any(|inert| inert.knob == "c").then_some(strategy));
         let once = go_on(30, before);
         let n = asked(before).len();
@@ -341,7 +346,7 @@ fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
 fn a_grid_also_measures_what_changes_nothing() {
     let measured = |strategy| {
         let trials = tune_by(strategy, "b c", steady, 300, &[]);
-        let is_inert = !Dropped::of(&space("b c"), &trials).inert.is_empty();
+        let is_inert = !Pruned::of(&space("b c"), &trials).inert.is_empty();
         let searched = trials.iter().filter(|trial| trial.phase == Phase::Search);
         let mut different: Vec<&Values> = searched.map(|trial| &trial.knobs).collect();
         different.sort();

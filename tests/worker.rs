@@ -41,7 +41,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
                 text_tokens: 8,
                 context_tokens: 16,
             },
-            ..WorkloadFile::parse(BUILT_IN[0].1).unwrap().rung(0)
+            ..WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0)
         },
         settings: Settings {
             intra_op_threads: 1,
@@ -187,7 +187,7 @@ fn every_job_runs_its_own_stages_and_keeps_what_it_makes() {
     for ((name, text), (_, file)) in BUILT_IN.iter().zip(kept) {
         let folder = tempfile::tempdir().unwrap();
         let mut job = job(vec![picture(folder.path())], folder.path());
-        let stages = WorkloadFile::parse(text).unwrap().rung(0).stages;
+        let stages = WorkloadFile::parse(text).unwrap().size(0).stages;
         job.workload = Workload { name: (*name).to_owned(), stages, ..job.workload };
         job.images.truncate(job.workload.has(Stage::Read).into());
         (job.repetitions, job.warmup) = (Repetitions::exactly(1), 1);

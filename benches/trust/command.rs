@@ -8,7 +8,7 @@ use anyhow::Result;
 use wan22_tune::knobs::{Value, Values};
 use wan22_tune::runner::Repetitions;
 use wan22_tune::trial::{Sample, Trial};
-use wan22_tune::tune::{Order, Rig};
+use wan22_tune::tune::{Runner, TrialRequest};
 use wan22_tune::workload::Workload;
 
 use crate::kind::Noise;
@@ -49,12 +49,12 @@ impl Command {
     }
 }
 
-impl Rig for Command {
+impl Runner for Command {
     fn pause(&self, time: Duration, _: &dyn Fn() -> bool) {
         set_clock_s(clock_s() + time.as_secs_f64());
     }
 
-    fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
+    fn run(&self, number: u64, order: &TrialRequest<'_>) -> Result<Trial> {
         let started_s = clock_s();
         let mut wall_s = OVERHEAD_S;
         let mut samples = Vec::new();

@@ -20,7 +20,7 @@ use wan22_tune::space::{Space, SpaceFile};
 use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Outcome, Sample, Trial};
 use wan22_tune::tune::budget::Budget;
-use wan22_tune::tune::{BaselineFails, Bench, Order, Rig, Session, Watch};
+use wan22_tune::tune::{BaselineFails, Bench, Observer, Runner, Session, TrialRequest};
 use wan22_tune::workload::{BUILT_IN, WorkloadFile};
 
 /// Twenty-four candidates.
@@ -68,7 +68,7 @@ pub fn set_clock_s(now_s: f64) {
 /// before the first; lets that time pass, or what the order allows of it.
 pub fn pass(
     number: u64,
-    order: &Order<'_>,
+    order: &TrialRequest<'_>,
     samples: Vec<Sample>,
     wall_s: f64,
     overhead_s: f64,
@@ -124,8 +124,8 @@ pub fn all<T: Send>(runs: u64, one: impl Fn(u64) -> Result<T> + Sync) -> Result<
 /// Nobody watches.
 struct Blind;
 
-impl Watch for Blind {
-    fn started(&self, _: &Order<'_>) {}
+impl Observer for Blind {
+    fn started(&self, _: &TrialRequest<'_>) {}
     fn finished(&self, _: &[Trial]) {}
     fn noted(&self, _: &str) {}
 }
@@ -142,7 +142,7 @@ impl Disk for Careless {
 
 /// One tune on `rig`, from the start of the clock; its trials.
 pub fn compete(
-    rig: &dyn Rig,
+    rig: &dyn Runner,
     repetitions: Repetitions,
     total: Duration,
     (strategy, seed): (StrategyName, u64),
@@ -155,7 +155,7 @@ pub fn compete(
     let journal = Journal::create(&folder.journal(), baseline.keys(), repetitions.most as usize)?;
     let journal = journal.on(Box::new(Careless));
     let budget = Budget::on(now, total);
-    let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.rung(0);
+    let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.size(0);
     let mut session = Session::new(&bench, &Blind, budget, &folder, journal).on(rig);
     let plan = Plan { strategy, seed, ..Plan::default() };
     match session.compete(&space()?, &workload, plan) {
@@ -179,7 +179,7 @@ fn bench(scratch: &Path, repetitions: Repetitions, seed: u64) -> Result<Bench> {
         baseline: Baseline::fit(Preset::Generic, &machine),
         machine,
         programs: Programs { tuner: PathBuf::new(), worker: PathBuf::new() },
-        parts: file.rung(0).model.architecture(),
+        parts: file.size(0).model.architecture(),
         weights: None,
         memory_bytes: u64::MAX,
         min_psnr_db: Some(0.0),

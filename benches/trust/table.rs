@@ -58,7 +58,8 @@ fn tune(gain: f64, kind: Kind, run: u64, seed: u64) -> Result<End> {
     let command = Command::new(gain, noise, matches!(kind, Kind::MetricGrowth(_)))?;
     let total = total + Duration::from_secs(2);
     let trials = compete(&command, RUNS, total, (strategy, seed + run))?;
-    let Some(confirmation) = Confirmation::of(&trials, &wan22_tune::tune::Rig::baseline(&command))
+    let Some(confirmation) =
+        Confirmation::of(&trials, &wan22_tune::tune::Runner::baseline(&command))
     else {
         return Ok(End { pairs: 0, claimed: false, known: None });
     };

@@ -14,7 +14,7 @@ use wan22_tune::knobs::Values;
 use wan22_tune::runner::Repetitions;
 use wan22_tune::space::Space;
 use wan22_tune::trial::{Sample, Trial};
-use wan22_tune::tune::{Order, Rig};
+use wan22_tune::tune::{Runner, TrialRequest};
 use wan22_tune::workload::Workload;
 
 use crate::recorded::Noise;
@@ -52,12 +52,12 @@ impl Simulated<'_> {
     }
 }
 
-impl Rig for Simulated<'_> {
+impl Runner for Simulated<'_> {
     fn pause(&self, time: Duration, _: &dyn Fn() -> bool) {
         set_clock_s(clock_s() + time.as_secs_f64());
     }
 
-    fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
+    fn run(&self, number: u64, order: &TrialRequest<'_>) -> Result<Trial> {
         let started_s = clock_s();
         let slow = 1.0 + self.drift * started_s / self.total_s;
         let truth = self.times[order.values] * slow * self.noise_of(&self.noise.processes);
@@ -73,7 +73,7 @@ impl Rig for Simulated<'_> {
             if is_first {
                 count = repetitions.count(setup_s, CLIPS * seconds) as usize;
             }
-            if is_first && order.hopeless_s.is_some_and(|limit| seconds > limit) {
+            if is_first && order.early_stop_s.is_some_and(|limit| seconds > limit) {
                 break;
             }
         }

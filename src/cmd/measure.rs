@@ -9,14 +9,14 @@ use clap::Args;
 use super::setup::job::Job;
 use super::setup::{bench, custom, job};
 use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
-use crate::cmd::setup::custom::OwnArgs;
+use crate::cmd::setup::custom::CustomJobArgs;
 use crate::io::lock::Lock;
 use crate::profile::{self, Profile};
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::budget;
-use crate::tune::{MIN_PSNR_DB, Order, Rig};
+use crate::tune::{MIN_PSNR_DB, Runner, TrialRequest};
 use crate::workload;
-use crate::workload::custom::Yardstick;
+use crate::workload::custom::Metric;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub struct MeasureArgs {
     bench: BenchArgs,
     /// Your own job.
     #[command(flatten)]
-    own: OwnArgs,
+    own: CustomJobArgs,
 }
 
 /// Measures once.
@@ -76,11 +76,11 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
     let _lock = Lock::take(args.bench.wait, &bench.stop)?;
     let workload = match &job {
-        Job::Pipeline(file) => file.rung(args.size),
+        Job::Pipeline(file) => file.size(args.size),
         Job::Own(_) => job.smallest(),
     };
     let is_baseline = knobs == bench.baseline.knobs;
-    let order = Order {
+    let order = TrialRequest {
         phase: Phase::Baseline,
         pair: None,
         strategy: "",
@@ -90,16 +90,16 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         limit: args.limit,
         left: args.limit,
         ready_s: None,
-        hopeless_s: None,
+        early_stop_s: None,
     };
     let trial = bench.run(1, &order)?;
     if trial.outcome != Outcome::Ok {
         bail!("{}: {}", trial.outcome, trial.detail);
     }
-    super::terminal::show(&text(&trial, Yardstick::of(bench.own.as_ref())))
+    super::terminal::show(&text(&trial, Metric::of(bench.own.as_ref())))
 }
 
-fn text(trial: &Trial, yardstick: Yardstick) -> String {
+fn text(trial: &Trial, yardstick: Metric) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (name, value) in &trial.knobs {
         lines.push(format!("{name:20} {value}"));

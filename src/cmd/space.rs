@@ -46,7 +46,7 @@ pub struct SpaceCommand {
 pub fn run(args: &SpaceCommand) -> Result<()> {
     let machine = args.which.machine()?;
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine)?;
-    let workload = job::open(&args.space.job, &baseline)?.rung(0);
+    let workload = job::open(&args.space.job, &baseline)?.size(0);
     show(&args.space, &machine, &baseline, &workload)
 }
 

@@ -14,12 +14,12 @@ use super::setup::signature::SignatureArgs;
 use super::setup::{bench, custom, job};
 use super::terminal::progress::{Progress, ViewArgs};
 use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
-use crate::cmd::setup::custom::OwnArgs;
+use crate::cmd::setup::custom::CustomJobArgs;
 use crate::io::atomic_write;
 use crate::io::lock::Lock;
 use crate::io::number::percent;
 use crate::knobs::Values;
-use crate::machine::Likeness;
+use crate::machine::MachineMatch;
 use crate::profile::verification::{Finding, Verification};
 use crate::profile::{self, Here, Profile};
 use crate::results::Folder;
@@ -28,9 +28,9 @@ use crate::trial::Trial;
 use crate::trial::journal::Journal;
 use crate::tune::budget;
 use crate::tune::budget::Budget;
-use crate::tune::{BaselineFails, Bench, Rig, Session};
+use crate::tune::{BaselineFails, Bench, Runner, Session};
 use crate::workload::Workload;
-use crate::workload::custom::Yardstick;
+use crate::workload::custom::Metric;
 
 /// Exit status of a profile that no longer holds.
 const EXIT_DRIFT: u8 = 5;
@@ -71,7 +71,7 @@ pub struct VerifyArgs {
     bench: BenchArgs,
     /// Your own job, where the profile was tuned for it.
     #[command(flatten)]
-    own: OwnArgs,
+    own: CustomJobArgs,
 }
 
 /// Runs the profile against the baseline and its own past.
@@ -90,7 +90,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
-    let yardstick = Yardstick::of(bench.own.as_ref());
+    let yardstick = Metric::of(bench.own.as_ref());
     let workload = workload(&profile, &job, yardstick);
     let workload = workload.map_err(|cure| Usage(format!("{}: {cure}", place())))?;
     bench.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
@@ -100,10 +100,10 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
     let trials = trials(args.budget, &bench, &workload, &knobs.values())?;
     // What was measured elsewhere may have taken any time.
-    let recorded = profile.evidence.as_ref().filter(|_| likeness != Likeness::Different);
+    let recorded = profile.evidence.as_ref().filter(|_| likeness != MachineMatch::Different);
     let (usual, values) = (bench.baseline(), knobs.values());
     let verification = Verification::of(&trials, &usual, &values, yardstick, recorded);
-    let elsewhere = (likeness == Likeness::Different).then_some(profile.machine.host.as_str());
+    let elsewhere = (likeness == MachineMatch::Different).then_some(profile.machine.host.as_str());
     finish(args, &verification, &workload, elsewhere)
 }
 
@@ -177,11 +177,11 @@ fn value(verification: &Verification, workload: &Workload, is_here: bool) -> ser
 ///
 /// # Errors
 /// What to type where the flags give another job.
-fn workload(profile: &Profile, job: &Job, yardstick: Yardstick) -> Result<Workload, String> {
+fn workload(profile: &Profile, job: &Job, yardstick: Metric) -> Result<Workload, String> {
     let smallest = job.smallest();
     let Some(evidence) = &profile.evidence else { return Ok(smallest) };
     let proven = &evidence.workload;
-    match (proven.is_own(), smallest.is_own()) {
+    match (proven.is_custom(), smallest.is_custom()) {
         (false, false) => Ok(proven.clone()),
         (true, true) if evidence.yardstick() == yardstick => Ok(smallest),
         (true, true) => Err(format!(

@@ -15,7 +15,7 @@ use crate::trial::{Phase, Trial};
 const ALPHA: f64 = 0.05;
 
 /// The smallest share of time that is worth a change of settings.
-pub const WORTH_HAVING: f64 = 0.01;
+pub const MINIMUM_EFFECT: f64 = 0.01;
 
 /// Half the width of an interval that no more pairs are needed for.
 const PRECISE: f64 = 0.02;
@@ -158,7 +158,7 @@ impl Confirmation {
     pub fn is_decided(&self) -> bool {
         let Some(gain) = self.gain() else { return self.failures > 0 };
         let is_precise = self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE;
-        self.failures > 0 || is_precise || gain.high < WORTH_HAVING
+        self.failures > 0 || is_precise || gain.high < MINIMUM_EFFECT
     }
 
     /// What may be claimed.

@@ -132,7 +132,7 @@ impl Drift {
     }
 
     /// Whether the machine changed too much around `trial` to say what it was worth.
-    pub fn is_void(&self, trial: &Trial) -> bool {
+    pub fn is_invalidated(&self, trial: &Trial) -> bool {
         let Some(time_s) = time_s(trial) else { return false };
         let next = self.points.partition_point(|point| point.time_s <= time_s);
         next > 0 && next < self.points.len() && self.is_jump(next)
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(drift.score_s(&late), Some(0.8));
         // By hand: the root of 0.001339 over six.
         assert!((drift.deviation() - 0.01494).abs() < 1e-4, "{}", drift.deviation());
-        assert!(!drift.is_void(&late) && !drift.is_in_doubt());
+        assert!(!drift.is_invalidated(&late) && !drift.is_in_doubt());
     }
 
     #[test]
@@ -347,13 +347,13 @@ mod tests {
         let drift = Drift::of(&sentinels(&[1.0, 1.01, 1.0, 1.4]));
         assert!(drift.is_in_doubt());
         let between = trial(Phase::Search, 250, 0.9);
-        assert!(!drift.is_void(&between), "a single return is no proof");
+        assert!(!drift.is_invalidated(&between), "a single return is no proof");
         let disturbed = Drift::of(&sentinels(&[1.0, 1.01, 1.0, 1.4, 1.01, 1.0]));
-        assert!(!disturbed.is_void(&between));
+        assert!(!disturbed.is_invalidated(&between));
         let jumped = Drift::of(&sentinels(&[1.0, 1.01, 1.0, 1.4, 1.41, 1.4]));
-        assert!(jumped.is_void(&between));
-        assert!(!jumped.is_void(&trial(Phase::Search, 150, 0.9)));
-        assert!(!jumped.is_void(&trial(Phase::Search, 350, 0.9)));
+        assert!(jumped.is_invalidated(&between));
+        assert!(!jumped.is_invalidated(&trial(Phase::Search, 150, 0.9)));
+        assert!(!jumped.is_invalidated(&trial(Phase::Search, 350, 0.9)));
     }
 
     #[test]

@@ -28,7 +28,8 @@ pub fn rank(trials: &[Trial]) -> Vec<Ranked> {
 pub fn rank_with(trials: &[Trial], drift: &Drift) -> Vec<Ranked> {
     let mut scores: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
     let counts = |trial: &&Trial| {
-        !matches!(trial.phase, Phase::Calibration | Phase::Confirmation) && !drift.is_void(trial)
+        !matches!(trial.phase, Phase::Calibration | Phase::Confirmation)
+            && !drift.is_invalidated(trial)
     };
     for trial in trials.iter().filter(counts) {
         if let Some(score) = drift.score_s(trial) {

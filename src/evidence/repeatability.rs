@@ -38,7 +38,7 @@ fn across_trials(trials: &[Trial]) -> Option<f64> {
     let last = trials.iter().enumerate().rev().filter(|(_, trial)| searches(trial));
     let trials = &trials[last.take(RECENT).last()?.0..];
     let drift = Drift::of(trials);
-    let counts = |trial: &&Trial| searches(trial) && !drift.is_void(trial);
+    let counts = |trial: &&Trial| searches(trial) && !drift.is_invalidated(trial);
     let mut logs: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
     for trial in trials.iter().filter(counts) {
         if let Some(score_s) = drift.score_s(trial) {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::evidence::confirmation::WORTH_HAVING;
+use crate::evidence::confirmation::MINIMUM_EFFECT;
 use crate::evidence::drift::Drift;
 use crate::knobs::Values;
 use crate::stats;
@@ -34,7 +34,7 @@ const NARROWEST: f64 = 0.003;
 
 /// How one candidate stands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Odds {
+pub struct WinProbability {
     /// The value of every knob.
     pub knobs: Values,
     /// Seconds a clip without disturbances, at the speed that the machine had at the start.
@@ -42,17 +42,17 @@ pub struct Odds {
     /// How many trials.
     pub trials: usize,
     /// The probability that no other is faster.
-    pub chance: f64,
+    pub p_best: f64,
     /// The probability that it is worth having instead of the baseline.
-    pub gains: f64,
+    pub p_gain: f64,
 }
 
 /// All candidates but the baseline, the likeliest to be the fastest first.
-pub fn odds<'t>(
+pub fn win_probabilities<'t>(
     trials: impl IntoIterator<Item = &'t Trial>,
     baseline: Option<&Values>,
     drift: &Drift,
-) -> Vec<Odds> {
+) -> Vec<WinProbability> {
     let mut logs: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
     for trial in trials {
         if let Some(score_s) = drift.score_s(trial).filter(|score_s| *score_s > 0.0) {
@@ -72,24 +72,26 @@ pub fn odds<'t>(
         }
     }
     let chances = chances(standing.iter().map(|(_, _, level)| level.weights.as_slice()));
-    let odds = standing.into_iter().zip(chances).map(|((knobs, trials, level), chance)| Odds {
-        knobs: knobs.clone(),
-        level_s: level.mean.exp(),
-        trials,
-        chance,
-        gains: usual.as_ref().map_or(0.0, |usual| level.gains_on(usual)),
-    });
-    let mut odds: Vec<Odds> = odds.collect();
-    odds.sort_by(|a, b| b.chance.total_cmp(&a.chance).then(a.level_s.total_cmp(&b.level_s)));
-    odds
+    let found =
+        standing.into_iter().zip(chances).map(|((knobs, trials, level), chance)| WinProbability {
+            knobs: knobs.clone(),
+            level_s: level.mean.exp(),
+            trials,
+            p_best: chance,
+            p_gain: usual.as_ref().map_or(0.0, |usual| level.gains_on(usual)),
+        });
+    let mut found: Vec<WinProbability> = found.collect();
+    found.sort_by(|a, b| b.p_best.total_cmp(&a.p_best).then(a.level_s.total_cmp(&b.level_s)));
+    found
 }
 
 /// As [`odds`], by what the search saw.
-pub fn of_search(trials: &[Trial], drift: &Drift) -> Vec<Odds> {
+pub fn of_search(trials: &[Trial], drift: &Drift) -> Vec<WinProbability> {
     let counts = |trial: &&Trial| {
-        !matches!(trial.phase, Phase::Calibration | Phase::Confirmation) && !drift.is_void(trial)
+        !matches!(trial.phase, Phase::Calibration | Phase::Confirmation)
+            && !drift.is_invalidated(trial)
     };
-    odds(trials.iter().filter(counts), crate::trial::baseline_of(trials), drift)
+    win_probabilities(trials.iter().filter(counts), crate::trial::baseline_of(trials), drift)
 }
 
 /// How likely a time is so far from its candidate's level, in logs: a table.
@@ -166,7 +168,7 @@ impl Level {
         if self.weights.is_empty() || usual.weights.is_empty() {
             return f64::from(self.mean < usual.mean);
         }
-        let worth = (-(1.0 - WORTH_HAVING).ln() / STEP).round() as usize;
+        let worth = (-(1.0 - MINIMUM_EFFECT).ln() / STEP).round() as usize;
         let mut above = 1.0;
         let mut gains = 0.0;
         // From the lowest level on: `above` is what of the baseline lies more than `worth` higher.
@@ -209,7 +211,7 @@ mod tests {
     use crate::trial::Sample;
 
     /// Trials of candidates, each with its number of threads and its times; the baseline has 0.
-    fn seen(times: &[(i64, &[f64])]) -> Vec<Odds> {
+    fn seen(times: &[(i64, &[f64])]) -> Vec<WinProbability> {
         let trial = |threads: i64, seconds: f64| Trial {
             phase: if threads == 0 { Phase::Baseline } else { Phase::Search },
             knobs: [("threads".to_owned(), Value::Number(threads))].into(),
@@ -225,19 +227,19 @@ mod tests {
     /// A third of the processes are slower by a third.
     const BASELINE: [f64; 9] = [1.0, 1.34, 1.01, 1.0, 1.02, 1.33, 1.01, 1.02, 1.35];
 
-    fn of(odds: &[Odds], threads: i64) -> &Odds {
-        let is = |one: &&Odds| one.knobs["threads"] == Value::Number(threads);
-        odds.iter().find(is).unwrap()
+    fn of(found: &[WinProbability], threads: i64) -> &WinProbability {
+        let is = |one: &&WinProbability| one.knobs["threads"] == Value::Number(threads);
+        found.iter().find(is).unwrap()
     }
 
     #[test]
     fn one_slow_time_hardly_speaks_against_a_candidate_and_two_do() {
         let once = seen(&[(0, &BASELINE), (1, &[0.9, 0.9, 0.91]), (2, &[1.13])]);
         assert_eq!(once.first(), Some(of(&once, 1)));
-        assert!((0.1..0.4).contains(&of(&once, 2).chance), "{once:?}");
+        assert!((0.1..0.4).contains(&of(&once, 2).p_best), "{once:?}");
         let twice = seen(&[(0, &BASELINE), (1, &[0.9, 0.9, 0.91]), (2, &[1.13, 1.14])]);
-        assert!(of(&twice, 2).chance < of(&once, 2).chance / 2.0, "{twice:?}");
-        let total: f64 = twice.iter().map(|one| one.chance).sum();
+        assert!(of(&twice, 2).p_best < of(&once, 2).p_best / 2.0, "{twice:?}");
+        let total: f64 = twice.iter().map(|one| one.p_best).sum();
         assert!((total - 1.0).abs() < 0.05, "{total}");
     }
 
@@ -253,10 +255,10 @@ mod tests {
     fn what_is_worth_having_is_told_from_what_is_not() {
         let odds =
             seen(&[(0, &BASELINE), (1, &[0.9; 5]), (2, &[1.0; 5]), (3, &[1.1; 5]), (4, &[3.0])]);
-        assert!(of(&odds, 1).gains > 0.95, "{odds:?}");
-        assert!((0.02..0.6).contains(&of(&odds, 2).gains), "{odds:?}");
-        assert!(of(&odds, 3).gains < 0.05, "{odds:?}");
-        assert_eq!((of(&odds, 4).gains, of(&odds, 4).chance), (0.0, 0.0));
+        assert!(of(&odds, 1).p_gain > 0.95, "{odds:?}");
+        assert!((0.02..0.6).contains(&of(&odds, 2).p_gain), "{odds:?}");
+        assert!(of(&odds, 3).p_gain < 0.05, "{odds:?}");
+        assert_eq!((of(&odds, 4).p_gain, of(&odds, 4).p_best), (0.0, 0.0));
         assert_eq!(seen(&[(0, &[1.0])]), []);
     }
 }

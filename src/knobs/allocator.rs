@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Roots;
+use crate::machine::SystemRoots;
 use crate::machine::library;
 
 /// A `malloc`, and how it treats memory that was given back to it.
@@ -57,7 +57,7 @@ impl Allocator {
     }
 
     /// Why it can't be chosen on this system; `None` where it can.
-    pub fn refusal(self, roots: &Roots) -> Option<String> {
+    pub fn refusal(self, roots: &SystemRoots) -> Option<String> {
         library::refusal(self.library()?, roots)
     }
 

@@ -14,7 +14,7 @@ use super::huge_pages::GLIBC_HUGE;
 use super::isa::OnednnIsa;
 use super::mkl::MklDispatch;
 use super::openmp::OmpRuntime;
-use crate::machine::Roots;
+use crate::machine::SystemRoots;
 use crate::machine::library;
 /// Names with these beginnings decide how OpenMP, MKL, libtorch or the allocator run. A parent
 /// may have set them for itself (Dask and Ray export OMP_NUM_THREADS=1), so none is inherited.
@@ -146,7 +146,8 @@ pub fn check(name: &str, value: &str) -> Result<(), String> {
 pub fn resolved(settings: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
     let mut resolved = settings.clone();
     if let Some(libraries) = resolved.get_mut(PRELOAD) {
-        let file = |name: &str| library::find(name, &Roots::live()).map_err(|e| e.to_string());
+        let file =
+            |name: &str| library::find(name, &SystemRoots::live()).map_err(|e| e.to_string());
         *libraries = libraries.split(':').map(file).collect::<Result<Vec<_>, _>>()?.join(":");
     }
     Ok(resolved)

@@ -33,7 +33,7 @@ pub fn by_node(machine: &Machine) -> Vec<Domain> {
 
 /// Fast cores, then thrifty ones; one domain where all are alike.
 pub fn by_kind(machine: &Machine) -> Vec<Domain> {
-    domains(machine, |core| usize::from(is_thrifty(core)))
+    domains(machine, |core| usize::from(is_efficiency(core)))
 }
 
 /// In hwloc's order, but domains without a fast core last.
@@ -46,7 +46,7 @@ fn domains(machine: &Machine, key: impl Fn(&Core) -> usize) -> Vec<Domain> {
             found.len() - 1
         });
         let siblings = core.cpus.intersection(&machine.allowed).iter().collect();
-        found[position].push((is_thrifty(core), siblings));
+        found[position].push((is_efficiency(core), siblings));
     }
     for cores in &mut found {
         cores.sort_by_key(|&(thrifty, _)| thrifty);
@@ -58,7 +58,7 @@ fn domains(machine: &Machine, key: impl Fn(&Core) -> usize) -> Vec<Domain> {
     found.into_iter().map(domain).collect()
 }
 
-fn is_thrifty(core: &Core) -> bool {
+fn is_efficiency(core: &Core) -> bool {
     core.kind == CoreKind::Efficiency
 }
 

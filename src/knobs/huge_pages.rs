@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::allocator::Allocator;
-use crate::machine::{Roots, line};
+use crate::machine::{SystemRoots, line};
 
 /// glibc asks for huge pages for what it maps and for its heaps.
 pub const GLIBC_HUGE: &str = "glibc.malloc.hugetlb=1";
@@ -39,7 +39,7 @@ impl HugePages {
     pub const SWITCH: &str = "kernel/mm/transparent_hugepage/enabled";
 
     /// The word that the kernel's switch is at; `None` for a kernel without.
-    pub fn switch(roots: &Roots) -> Option<String> {
+    pub fn switch(roots: &SystemRoots) -> Option<String> {
         let text = line(&roots.sys.join(Self::SWITCH))?;
         let mut words = text.split_whitespace();
         let chosen = words.find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
@@ -61,7 +61,7 @@ impl HugePages {
     }
 
     /// Why asking would change nothing on this system; `None` where it may.
-    pub fn refusal(self, roots: &Roots) -> Option<String> {
+    pub fn refusal(self, roots: &SystemRoots) -> Option<String> {
         if self == Self::None {
             return None;
         }
@@ -95,7 +95,7 @@ mod tests {
 
     fn refusals(switch: &str) -> [Option<String>; 3] {
         let tree = tempfile::tempdir().unwrap();
-        let roots = Roots::fixture(tree.path());
+        let roots = SystemRoots::fixture(tree.path());
         let path = roots.sys.join(HugePages::SWITCH);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, switch).unwrap();

@@ -15,7 +15,7 @@ use crate::knobs::memory::MemoryMode;
 use crate::knobs::mkl::MklDispatch;
 use crate::knobs::openmp::{OmpRuntime, OmpWait};
 use crate::knobs::places::OmpPlaces;
-use crate::machine::{Machine, Roots};
+use crate::machine::{Machine, SystemRoots};
 
 /// More of glibc's arenas than any machine has threads.
 const MOST_ARENAS: u32 = 65535;
@@ -151,7 +151,7 @@ impl Knobs {
     }
 
     /// What of them the system at `roots` can't give, in words.
-    pub fn refusal(&self, roots: &Roots) -> Option<String> {
+    pub fn refusal(&self, roots: &SystemRoots) -> Option<String> {
         let of_libraries =
             self.allocator.refusal(roots).or_else(|| self.omp_runtime.refusal(roots));
         of_libraries

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::machine::library;
-use crate::machine::{Machine, Roots};
+use crate::machine::{Machine, SystemRoots};
 
 /// How MKL chooses its kernels. The other choice than its own is none that Intel supports: a
 /// library of one function (`mkl.c`), loaded first, answers MKL's question in MKL's place.
@@ -46,7 +46,7 @@ impl MklDispatch {
     }
 
     /// Why it can't be chosen on this system; `None` where it can.
-    pub fn refusal(self, roots: &Roots) -> Option<String> {
+    pub fn refusal(self, roots: &SystemRoots) -> Option<String> {
         library::refusal(self.library()?, roots)
     }
 

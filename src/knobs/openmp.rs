@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Roots;
+use crate::machine::SystemRoots;
 use crate::machine::library;
 
 /// An OpenMP runtime. LLVM's and Intel's answer the calls that libtorch makes to GCC's, which is
@@ -44,7 +44,7 @@ impl OmpRuntime {
     }
 
     /// Why it can't be chosen on this system; `None` where it can.
-    pub fn refusal(self, roots: &Roots) -> Option<String> {
+    pub fn refusal(self, roots: &SystemRoots) -> Option<String> {
         let library = self.library()?;
         let intel = (self == Self::Libomp).then(|| Self::Libiomp5.library()).flatten();
         if intel.is_some_and(|intel| library::are_one(library, intel, roots)) {
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_library_with_two_names_is_offered_once() {
         let tree = tempfile::tempdir().unwrap();
-        let roots = Roots::fixture(tree.path());
+        let roots = SystemRoots::fixture(tree.path());
         let folder = roots.mounted("/usr/lib64");
         std::fs::create_dir_all(&folder).unwrap();
         let missing = "no libomp.so.5 is installed (Debian: libomp5)";

@@ -8,7 +8,7 @@ use crate::machine::NodeSet;
 use crate::machine::syscalls;
 
 /// Bytes by node.
-pub type Residence = BTreeMap<u32, u64>;
+pub type PagePlacement = BTreeMap<u32, u64>;
 
 /// Pages looked at in each range; more would take longer and say the same.
 const MOST_PAGES: usize = 4096;
@@ -24,9 +24,9 @@ pub(super) const LEAST_BYTES: u64 = 64 << 20;
 ///
 /// # Errors
 /// The kernel does not tell (no NUMA, or a container that forbids `move_pages`).
-pub fn of(ranges: &[Range<usize>]) -> std::io::Result<Residence> {
+pub fn of(ranges: &[Range<usize>]) -> std::io::Result<PagePlacement> {
     let page = syscalls::page_bytes();
-    let mut residence = Residence::new();
+    let mut residence = PagePlacement::new();
     for range in ranges.iter().filter(|range| !range.is_empty()) {
         let pages = range.len().div_ceil(page);
         let looks = pages.min(MOST_PAGES);
@@ -40,8 +40,8 @@ pub fn of(ranges: &[Range<usize>]) -> std::io::Result<Residence> {
 }
 
 /// Anonymous bytes by node, from `/proc/PID/numa_maps`.
-pub(super) fn anonymous(numa_maps: &str) -> Residence {
-    let mut residence = Residence::new();
+pub(super) fn anonymous(numa_maps: &str) -> PagePlacement {
+    let mut residence = PagePlacement::new();
     for line in numa_maps.lines().filter(|line| line.contains(" anon=")) {
         let value = |key: &str| {
             line.split(' ').find_map(|word| word.strip_prefix(key)?.parse::<u64>().ok())
@@ -60,7 +60,7 @@ pub(super) fn anonymous(numa_maps: &str) -> Residence {
 
 /// How `residence` contradicts `policy`, if it does. Only policies that leave the kernel no way
 /// out are held against it: a preferred node may be full.
-pub(super) fn mismatch(policy: &MemoryPolicy, residence: &Residence) -> Option<String> {
+pub(super) fn mismatch(policy: &MemoryPolicy, residence: &PagePlacement) -> Option<String> {
     let total: u64 = residence.values().sum();
     if total < LEAST_BYTES {
         return None;

@@ -10,7 +10,7 @@ use hwlocality::topology::export::xml::XMLExportFlags;
 
 use super::fingerprint;
 use super::limits::cgroup::Cgroup;
-use super::roots::{Roots, field, line};
+use super::roots::{SystemRoots, field, line};
 use super::topology::claimed;
 use super::topology::hwloc::{Structure, load};
 use super::topology::nodes;
@@ -36,7 +36,7 @@ impl Machine {
             let _alone = sandbox::alone();
             live()?.1
         };
-        Ok(within(structure, &Roots::live()))
+        Ok(within(structure, &SystemRoots::live()))
     }
 }
 
@@ -63,7 +63,7 @@ fn live() -> Result<(Topology, Structure)> {
     }
     // Sites preset the topology of their machines, since reading it takes long on large ones.
     if !variables.is_empty()
-        && let Some(difference) = claimed::difference(&structure, &Roots::live())
+        && let Some(difference) = claimed::difference(&structure, &SystemRoots::live())
     {
         bail!("the {names} makes hwloc describe another machine, with {difference}: {cure}");
     }
@@ -71,7 +71,7 @@ fn live() -> Result<(Topology, Structure)> {
 }
 
 /// The machine with this structure, as far as the system at `roots` lets this process use it.
-fn within(structure: Structure, roots: &Roots) -> Machine {
+fn within(structure: Structure, roots: &SystemRoots) -> Machine {
     let mut notes = structure.notes;
     let cgroup = Cgroup::read(roots);
     let all: CpuSet = structure.cores.iter().flat_map(|core| core.cpus.iter()).collect();
@@ -117,7 +117,7 @@ fn within(structure: Structure, roots: &Roots) -> Machine {
 
 /// What every list allows: online, the cgroup's cpuset and the affinity mask.
 fn allowed_cpus(
-    roots: &Roots,
+    roots: &SystemRoots,
     cgroup: &Cgroup,
     online: &CpuSet,
     notes: &mut Vec<String>,
@@ -158,7 +158,7 @@ fn narrow_mask(allowed: &CpuSet, all: &CpuSet) -> String {
 }
 
 /// The CPUs that any thread of this process may use. One thread may have been bound since.
-fn affinity_mask(roots: &Roots) -> Option<CpuSet> {
+fn affinity_mask(roots: &SystemRoots) -> Option<CpuSet> {
     let threads = fs::read_dir(roots.proc.join("self/task")).ok()?;
     let status = |thread: fs::DirEntry| line(&thread.path().join("status"));
     let masks = threads
@@ -169,7 +169,12 @@ fn affinity_mask(roots: &Roots) -> Option<CpuSet> {
 }
 
 /// hwloc found no nodes: sysfs, `numactl`, or a guess.
-fn fallback_nodes(roots: &Roots, all: &CpuSet, memory: u64, notes: &mut Vec<String>) -> Vec<Node> {
+fn fallback_nodes(
+    roots: &SystemRoots,
+    all: &CpuSet,
+    memory: u64,
+    notes: &mut Vec<String>,
+) -> Vec<Node> {
     let found = nodes::from_sysfs(roots).or_else(nodes::from_numactl);
     found.unwrap_or_else(|| {
         notes.push("No NUMA nodes can be read; one node with all CPUs is a guess.".to_owned());
@@ -184,7 +189,7 @@ fn fallback_nodes(roots: &Roots, all: &CpuSet, memory: u64, notes: &mut Vec<Stri
 }
 
 /// The kernel's own word on which CPUs a node has and where this process may allocate.
-fn settle_nodes(nodes: &mut [Node], roots: &Roots, cgroup: &Cgroup, all: &CpuSet) {
+fn settle_nodes(nodes: &mut [Node], roots: &SystemRoots, cgroup: &Cgroup, all: &CpuSet) {
     let status = line(&roots.proc.join("self/status")).unwrap_or_default();
     let mems: Option<NodeSet> =
         field(&status, "Mems_allowed_list").and_then(|text| text.parse().ok());
@@ -216,7 +221,7 @@ mod tests {
             let text = "package:2 [numa(memory=8GB)] l3:1 core:4 pu:2";
             builder.from_synthetic(text).map_err(|error| error.to_string())
         });
-        within(Structure::of(&topology.unwrap()).unwrap(), &Roots::fixture(tree.path()))
+        within(Structure::of(&topology.unwrap()).unwrap(), &SystemRoots::fixture(tree.path()))
     }
 
     const CPUSET: [(&str, &str); 3] = [

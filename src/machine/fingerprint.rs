@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::roots::{Roots, line};
+use super::roots::{SystemRoots, line};
 use super::{CoreKind, CpuSet, Machine};
 
 /// Two digests that tell machines apart.
@@ -17,7 +17,7 @@ pub struct Fingerprint {
 
 /// How much two machines have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::Display)]
-pub enum Likeness {
+pub enum MachineMatch {
     /// The very same machine.
     #[strum(to_string = "same machine")]
     Same,
@@ -31,13 +31,13 @@ pub enum Likeness {
 
 impl Fingerprint {
     /// Compares two machines.
-    pub fn compare(&self, other: &Self) -> Likeness {
+    pub fn compare(&self, other: &Self) -> MachineMatch {
         if self.shape != other.shape {
-            Likeness::Different
+            MachineMatch::Different
         } else if self.identity == other.identity {
-            Likeness::Same
+            MachineMatch::Same
         } else {
-            Likeness::SameShape
+            MachineMatch::SameShape
         }
     }
 }
@@ -102,7 +102,7 @@ fn quarter_octaves(bytes: u64) -> u64 {
 }
 
 /// A key of this host that does not give its name away.
-pub fn host_key(roots: &Roots) -> String {
+pub fn host_key(roots: &SystemRoots) -> String {
     let id = line(&roots.etc.join("machine-id"));
     let name = || line(&roots.proc.join("sys/kernel/hostname"));
     id.or_else(name).map_or_else(String::new, |id| digest(&format!("wan22-tune {id}")))
@@ -124,15 +124,15 @@ mod tests {
         let first = machine.fingerprint();
         machine.memory_bytes -= 100 << 20;
         machine.kernel = "another".to_owned();
-        assert_eq!(first.compare(&machine.fingerprint()), Likeness::Same);
+        assert_eq!(first.compare(&machine.fingerprint()), MachineMatch::Same);
         let key = std::mem::replace(&mut machine.host_key, "elsewhere".to_owned());
-        assert_eq!(first.compare(&machine.fingerprint()), Likeness::SameShape);
+        assert_eq!(first.compare(&machine.fingerprint()), MachineMatch::SameShape);
         machine.host_key = key;
-        assert_eq!(first.compare(&machine.fingerprint()), Likeness::Same);
+        assert_eq!(first.compare(&machine.fingerprint()), MachineMatch::Same);
         machine.host = "clone".to_owned();
-        assert_eq!(first.compare(&machine.fingerprint()), Likeness::SameShape);
+        assert_eq!(first.compare(&machine.fingerprint()), MachineMatch::SameShape);
         machine.cpu.isa.push("avx2".to_owned());
-        assert_eq!(first.compare(&machine.fingerprint()), Likeness::Different);
+        assert_eq!(first.compare(&machine.fingerprint()), MachineMatch::Different);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::io::ownership::Owners;
-use crate::machine::Roots;
+use crate::machine::SystemRoots;
 
 /// A library that settings may choose.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +56,7 @@ pub enum NotFound {
 ///
 /// # Errors
 /// There is none, with the package to install; or others may write to it.
-pub fn find(name: &str, roots: &Roots) -> Result<String, NotFound> {
+pub fn find(name: &str, roots: &SystemRoots) -> Result<String, NotFound> {
     if name == MKL {
         return beside_this_program(name);
     }
@@ -92,12 +92,12 @@ fn beside_this_program(name: &str) -> Result<String, NotFound> {
 }
 
 /// Why a known library can't be chosen on this system, in words; `None` where it can.
-pub fn refusal(name: &str, roots: &Roots) -> Option<String> {
+pub fn refusal(name: &str, roots: &SystemRoots) -> Option<String> {
     find(name, roots).err().map(|problem| problem.to_string())
 }
 
 /// Whether both are one file, such as Intel's name for LLVM's library.
-pub fn are_one(library: &str, other: &str, roots: &Roots) -> bool {
+pub fn are_one(library: &str, other: &str, roots: &SystemRoots) -> bool {
     let file = |name: &str| find(name, roots).ok().and_then(|path| fs::canonicalize(path).ok());
     file(library).is_some_and(|path| file(other) == Some(path))
 }
@@ -113,7 +113,7 @@ mod tests {
         let folder = tree.path().join("usr/lib64");
         fs::create_dir_all(tree.path().join("proc")).unwrap();
         fs::create_dir_all(&folder).unwrap();
-        let roots = Roots::fixture(tree.path());
+        let roots = SystemRoots::fixture(tree.path());
         let name = "libjemalloc.so.2";
         let absent = find(name, &roots).unwrap_err();
         assert_eq!(absent.to_string(), "no libjemalloc.so.2 is installed (Debian: libjemalloc2)");

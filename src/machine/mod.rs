@@ -23,12 +23,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use detect::live_xml;
-pub use fingerprint::{Fingerprint, Likeness};
+pub use fingerprint::{Fingerprint, MachineMatch};
 pub use limits::oom::oom_kills;
 pub use limits::throttling::throttled_periods;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 pub use render::svg::Occupant;
-pub use roots::Roots;
+pub use roots::SystemRoots;
 pub(crate) use roots::{field, line};
 pub use sensors::{frequency_mhz, temperature_c};
 pub use topology::described::BadMachine;

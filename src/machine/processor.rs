@@ -1,7 +1,7 @@
 //! The processor as the kernel describes it in `/proc/cpuinfo`.
 
 use super::Cpu;
-use super::roots::{Roots, field, line};
+use super::roots::{SystemRoots, field, line};
 
 /// The extensions that libtorch's and oneDNN's kernels are chosen by, in the kernel's spelling.
 const ISA: [&str; 22] = [
@@ -30,7 +30,7 @@ const ISA: [&str; 22] = [
 ];
 
 /// Reads model, vendor and the extensions that every CPU has.
-pub fn read(roots: &Roots) -> Cpu {
+pub fn read(roots: &SystemRoots) -> Cpu {
     let text = line(&roots.proc.join("cpuinfo")).unwrap_or_default();
     let architecture = std::env::consts::ARCH.to_owned();
     let model =
@@ -77,7 +77,7 @@ mod tests {
         let tree = tempfile::tempdir().unwrap();
         std::fs::create_dir(tree.path().join("proc")).unwrap();
         std::fs::write(tree.path().join("proc/cpuinfo"), text).unwrap();
-        read(&Roots::fixture(tree.path()))
+        read(&SystemRoots::fixture(tree.path()))
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The folders that detection and `doctor` read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Roots {
+pub struct SystemRoots {
     /// Mount point of procfs.
     pub proc: PathBuf,
     /// Mount point of sysfs.
@@ -16,7 +16,7 @@ pub struct Roots {
     pub mounts: PathBuf,
 }
 
-impl Roots {
+impl SystemRoots {
     /// This system's own.
     pub fn live() -> Self {
         Self {

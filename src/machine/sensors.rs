@@ -4,10 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::CpuSet;
-use super::roots::{Roots, line};
+use super::roots::{SystemRoots, line};
 
 /// The mean clock rate of `cpus`, in MHz: what the governor says, else what the kernel estimates.
-pub fn frequency_mhz(roots: &Roots, cpus: &CpuSet) -> Option<f64> {
+pub fn frequency_mhz(roots: &SystemRoots, cpus: &CpuSet) -> Option<f64> {
     let governed = |cpu: u32| {
         let file = roots.sys.join(format!("devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq"));
         Some(line(&file)?.trim().parse::<f64>().ok()? / 1000.0)
@@ -29,7 +29,7 @@ pub fn frequency_mhz(roots: &Roots, cpus: &CpuSet) -> Option<f64> {
 const DRIVERS: [&str; 3] = ["coretemp", "k10temp", "zenpower"];
 
 /// The hottest thermometer of the processor, in degrees Celsius.
-pub fn temperature_c(roots: &Roots) -> Option<f64> {
+pub fn temperature_c(roots: &SystemRoots) -> Option<f64> {
     let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
     let name_is = |file: PathBuf, wanted: &dyn Fn(&str) -> bool| {
         line(&file).is_some_and(|name| wanted(name.trim()))
@@ -58,14 +58,14 @@ pub fn temperature_c(roots: &Roots) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn host(files: &[(&str, &str)]) -> (tempfile::TempDir, Roots) {
+    fn host(files: &[(&str, &str)]) -> (tempfile::TempDir, SystemRoots) {
         let tree = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = tree.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let roots = Roots::fixture(tree.path());
+        let roots = SystemRoots::fixture(tree.path());
         (tree, roots)
     }
 

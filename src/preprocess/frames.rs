@@ -32,7 +32,7 @@ pub struct Numbers {
 
 /// What a model makes of a batch.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Made {
+pub enum StageOutput {
     /// Pictures, a JPEG file each.
     Frames(Frames),
     /// Numbers, a file of little-endian float32 a clip.
@@ -41,7 +41,7 @@ pub enum Made {
     Nothing,
 }
 
-impl Made {
+impl StageOutput {
     /// Files a clip.
     pub fn per_clip(&self) -> usize {
         match self {
@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn numbers_are_kept_as_they_are() {
-        let made = Made::Numbers(Numbers { per_clip: 2, values: vec![1.0, 2.0, -0.5, f32::NAN] });
+        let made =
+            StageOutput::Numbers(Numbers { per_clip: 2, values: vec![1.0, 2.0, -0.5, f32::NAN] });
         assert_eq!(made.file(0).unwrap(), [0, 0, 128, 63, 0, 0, 0, 64]);
         assert_eq!(made.file_name(7, 0), "clip-0007.f32");
         assert!(made.file(1).unwrap_err().is::<NotFinite>());

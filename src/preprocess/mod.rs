@@ -16,7 +16,7 @@ mod pipeline;
 mod pools;
 mod stage;
 
-pub use frames::{Frames, Made, NotFinite, Numbers};
+pub use frames::{Frames, NotFinite, Numbers, StageOutput};
 pub use picture::Picture;
 pub use pipeline::{Batch, Plan, run};
 pub use pools::Pools;

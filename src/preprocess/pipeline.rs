@@ -16,7 +16,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
 use rayon::Scope;
 
-use super::{Made, Picture, Pools, StageClock, StageError};
+use super::{Picture, Pools, StageClock, StageError, StageOutput};
 use crate::workload::Stage;
 
 /// Batches that the pools prepare while the model works on one, and batches of frames that may
@@ -71,7 +71,7 @@ impl Plan<'_> {
 
 /// One file's content on its way out.
 struct Piece {
-    made: Arc<Made>,
+    made: Arc<StageOutput>,
     index: usize,
     path: PathBuf,
 }
@@ -88,7 +88,7 @@ pub fn run(
     pools: &Pools,
     plan: &Plan<'_>,
     clock: &StageClock,
-    model: impl FnMut(&Batch) -> Result<Made, StageError>,
+    model: impl FnMut(&Batch) -> Result<StageOutput, StageError>,
 ) -> Result<(), StageError> {
     assert!(plan.batch_size > 0, "a plan needs a batch size");
     let (faults, fault) = bounded(1);
@@ -173,7 +173,7 @@ fn drive(
     fault: &Receiver<StageError>,
     Batches { requests, packed }: Batches,
     pieces: &Sender<Piece>,
-    mut model: impl FnMut(&Batch) -> Result<Made, StageError>,
+    mut model: impl FnMut(&Batch) -> Result<StageOutput, StageError>,
 ) -> Result<(), StageError> {
     let reads = !plan.images.is_empty();
     let request = |batch| {
@@ -345,7 +345,7 @@ mod tests {
     }
 
     /// Repeats each clip's picture `per_clip` times, or fails as the case asks.
-    fn model(case: &Case, batch: &Batch) -> anyhow::Result<Made> {
+    fn model(case: &Case, batch: &Batch) -> anyhow::Result<StageOutput> {
         let mut clips: Vec<_> = batch.planes.chunks(3 * AREA).map(<[f32]>::to_vec).collect();
         assert_eq!(clips.len(), batch.clips.len());
         if let Some((fault, clip)) = case.fault.filter(|(_, clip)| batch.clips.contains(clip)) {
@@ -357,7 +357,12 @@ mod tests {
             }
         }
         let planes = clips.iter().flat_map(|clip| clip.repeat(case.per_clip)).collect();
-        Ok(Made::Frames(Frames { per_clip: case.per_clip, width: SIDE, height: SIDE, planes }))
+        Ok(StageOutput::Frames(Frames {
+            per_clip: case.per_clip,
+            width: SIDE,
+            height: SIDE,
+            planes,
+        }))
     }
 
     fn run_case(case: &Case, folder: &Path, output: &Path) -> Result<StageClock, StageError> {
@@ -453,7 +458,7 @@ mod tests {
             assert!(batch.planes.is_empty());
             seen.push(batch.clips.clone());
             let values = batch.clips.clone().map(|clip| clip as f32).collect();
-            Ok(Made::Numbers(crate::preprocess::Numbers { per_clip: 1, values }))
+            Ok(StageOutput::Numbers(crate::preprocess::Numbers { per_clip: 1, values }))
         })
         .unwrap();
         assert_eq!(seen, [0..2, 2..3]);

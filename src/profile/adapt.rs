@@ -11,7 +11,7 @@ use crate::knobs::isa::OnednnIsa;
 use crate::knobs::memory::MemoryMode;
 use crate::knobs::openmp::OmpRuntime;
 use crate::knobs::{Baseline, Knobs, Precision, Preset, Settings};
-use crate::machine::{Machine, Roots};
+use crate::machine::{Machine, SystemRoots};
 
 /// A profile's candidate, fitted to another machine.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Profile {
         let mut knobs = given.clone();
         let there = self.hardware_profile.cpu_cores.min(self.tuned_quota().unwrap_or(usize::MAX));
         let mut reasons = scale(&mut knobs, there, machine);
-        reasons.extend(replace_libraries(&mut knobs, &Roots::live()));
+        reasons.extend(replace_libraries(&mut knobs, &SystemRoots::live()));
         reasons.extend(replace_numbers(&mut knobs, machine));
         reasons.extend(replace_places(&mut knobs, machine));
         let settings = knobs.resolve(machine)?;
@@ -78,7 +78,7 @@ fn scale(knobs: &mut Knobs, there: usize, machine: &Machine) -> Vec<Reason> {
     counts.into_iter().map(reason).collect()
 }
 
-fn replace_libraries(knobs: &mut Knobs, roots: &Roots) -> Vec<Reason> {
+fn replace_libraries(knobs: &mut Knobs, roots: &SystemRoots) -> Vec<Reason> {
     let mut reasons = Vec::new();
     if let Some(reason) = knobs.allocator.refusal(roots) {
         knobs.allocator = Allocator::GlibcKeep;

@@ -1,6 +1,6 @@
 //! Whether a profile's launch is what its candidate comes to on this machine.
 
-use super::{Profile, Refusal};
+use super::{Profile, ProfileError};
 use crate::knobs::allow_list::CUDA_ALLOCATOR;
 use crate::knobs::{Baseline, Preset, Settings};
 use crate::machine::{CpuSet, Machine};
@@ -10,13 +10,13 @@ impl Profile {
     ///
     /// # Errors
     /// What differs: somebody changed the one without the other, or this machine has changed.
-    pub fn agrees(&self, machine: &Machine) -> Result<(), Refusal> {
+    pub fn agrees(&self, machine: &Machine) -> Result<(), ProfileError> {
         let baseline = Baseline::fit(Preset::detect(machine), machine);
         let knobs = self.knobs(&baseline.knobs);
-        let knobs = knobs.map_err(|reason| Refusal::at(["candidate"], reason))?;
+        let knobs = knobs.map_err(|reason| ProfileError::at(["candidate"], reason))?;
         let there = self.as_tuned(machine);
         let settings = knobs.resolve(&there);
-        let settings = settings.map_err(|reason| Refusal::at(["candidate"], reason))?;
+        let settings = settings.map_err(|reason| ProfileError::at(["candidate"], reason))?;
         let Some(refusal) = self.differs(&settings) else { return Ok(()) };
         // Where the tune ran, the kernel may have forbidden the policy, so that it came to none.
         let mut forbidding = there;
@@ -38,21 +38,21 @@ impl Profile {
         there
     }
 
-    fn differs(&self, settings: &Settings) -> Option<Refusal> {
+    fn differs(&self, settings: &Settings) -> Option<ProfileError> {
         let launch = &self.launch;
         let comes_to = |what: &dyn std::fmt::Display| format!("the candidate comes to {what} here");
         if launch.cpus != settings.placement.process {
             let reason = comes_to(&settings.placement.process);
-            return Some(Refusal::at(["launch", "cpus"], reason));
+            return Some(ProfileError::at(["launch", "cpus"], reason));
         }
         if launch.memory != settings.memory {
-            return Some(Refusal::at(["launch", "memory"], comes_to(&settings.memory)));
+            return Some(ProfileError::at(["launch", "memory"], comes_to(&settings.memory)));
         }
         let names = launch.environment.keys().chain(settings.environment.keys());
         let mut names = names.filter(|name| *name != CUDA_ALLOCATOR);
         let odd =
             names.find(|name| launch.environment.get(*name) != settings.environment.get(*name))?;
         let value = settings.environment.get(odd).map_or("unset", String::as_str);
-        Some(Refusal::at(["launch", "environment", odd], comes_to(&value)))
+        Some(ProfileError::at(["launch", "environment", odd], comes_to(&value)))
     }
 }

@@ -1,16 +1,16 @@
 //! What a profile may say: nothing in it is taken on trust.
 
 use super::error::require;
-use super::{Evidence, MachineMark, Profile, Refusal};
+use super::{Evidence, MachineId, Profile, ProfileError};
 use crate::knobs::allow_list;
 use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::{HardwareProfile, Knobs, OptimalSettings};
 use crate::launch::Launch;
 use crate::machine::HIGHEST_INDEX;
-use crate::workload::custom::metric::Goal;
+use crate::workload::custom::metric::Direction;
 
 /// Checks everything that needs no machine.
-pub(super) fn check(profile: &Profile) -> Result<(), Refusal> {
+pub(super) fn check(profile: &Profile) -> Result<(), ProfileError> {
     require(is_timestamp(&profile.timestamp), "/timestamp", "not a date and time in ISO 8601")?;
     let version = profile.tool.strip_prefix("wan22-tune ").unwrap_or_default();
     require(is_name(version), "/tool", "not `wan22-tune` and a version")?;
@@ -35,7 +35,7 @@ fn is_name(text: &str) -> bool {
     begins_well && text.len() <= 255 && !text.contains("..") && text.bytes().all(plain)
 }
 
-fn hardware(hardware: &HardwareProfile) -> Result<(), Refusal> {
+fn hardware(hardware: &HardwareProfile) -> Result<(), ProfileError> {
     let most = HIGHEST_INDEX as usize + 1;
     let cores = (1..=most).contains(&hardware.cpu_cores);
     require(cores, "/hardware_profile/cpu_cores", format_args!("it takes 1 to {most}"))?;
@@ -57,7 +57,7 @@ fn hardware(hardware: &HardwareProfile) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn mark(machine: &MachineMark) -> Result<(), Refusal> {
+fn mark(machine: &MachineId) -> Result<(), ProfileError> {
     require(is_name(&machine.host), "/machine/host", "not a host's name")?;
     let digest = |text: &str| {
         text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -72,10 +72,10 @@ fn mark(machine: &MachineMark) -> Result<(), Refusal> {
     require(quota, "/machine/cpu_quota", "no quota that a cgroup can set")
 }
 
-fn launch(launch: &Launch) -> Result<(), Refusal> {
+fn launch(launch: &Launch) -> Result<(), ProfileError> {
     for (name, value) in &launch.environment {
         allow_list::check(name, value)
-            .map_err(|reason| Refusal::at(["launch", "environment", name], reason))?;
+            .map_err(|reason| ProfileError::at(["launch", "environment", name], reason))?;
     }
     require(!launch.cpus.is_empty(), "/launch/cpus", "a process needs a CPU")?;
     let nodes = launch.memory.nodes();
@@ -83,25 +83,25 @@ fn launch(launch: &Launch) -> Result<(), Refusal> {
 }
 
 /// The knobs, each within what any machine could have.
-fn candidate(profile: &Profile) -> Result<Knobs, Refusal> {
+fn candidate(profile: &Profile) -> Result<Knobs, ProfileError> {
     let neutral = Knobs::neutral();
     let known = neutral.values();
     for (name, value) in &profile.candidate {
-        let refuse = |reason: String| Refusal::at(["candidate", name], reason);
+        let refuse = |reason: String| ProfileError::at(["candidate", name], reason);
         if !known.contains_key(name) {
             return Err(refuse("there is no such knob".to_owned()));
         }
         neutral.with([(name.as_str(), value)]).map_err(refuse)?;
     }
     let values = profile.candidate.iter().map(|(name, value)| (name.as_str(), value));
-    let knobs = neutral.with(values).map_err(|reason| Refusal::at(["candidate"], reason))?;
+    let knobs = neutral.with(values).map_err(|reason| ProfileError::at(["candidate"], reason))?;
     let within = knobs.check_ranges(HIGHEST_INDEX as usize);
-    within.map_err(|(name, reason)| Refusal::at(["candidate", name], reason))?;
+    within.map_err(|(name, reason)| ProfileError::at(["candidate", name], reason))?;
     Ok(knobs)
 }
 
 /// The launch and the workers are those of the candidate, as far as that needs no machine.
-fn agreement(profile: &Profile, knobs: &Knobs) -> Result<(), Refusal> {
+fn agreement(profile: &Profile, knobs: &Knobs) -> Result<(), ProfileError> {
     let asked = knobs.environment();
     for (name, value) in &asked {
         let got = profile.launch.environment.get(name);
@@ -110,7 +110,7 @@ fn agreement(profile: &Profile, knobs: &Knobs) -> Result<(), Refusal> {
             format!("the candidate makes it {value}; here it is {got}")
         };
         if got != Some(value) {
-            return Err(Refusal::at(["launch", "environment", name], reason()));
+            return Err(ProfileError::at(["launch", "environment", name], reason()));
         }
     }
     let more = profile
@@ -120,7 +120,7 @@ fn agreement(profile: &Profile, knobs: &Knobs) -> Result<(), Refusal> {
         .find(|name| !asked.contains_key(*name) && !allow_list::depends_on_the_machine(name));
     if let Some(name) = more {
         let reason = "the candidate does not set it";
-        return Err(Refusal::at(["launch", "environment", name], reason));
+        return Err(ProfileError::at(["launch", "environment", name], reason));
     }
     let bound = profile.launch.memory != MemoryPolicy::Default;
     let asked_for = knobs.memory_mode != crate::knobs::memory::MemoryMode::Default;
@@ -128,7 +128,7 @@ fn agreement(profile: &Profile, knobs: &Knobs) -> Result<(), Refusal> {
     require(profile.workers == knobs.workers().into(), "/workers", "not the candidate's")
 }
 
-fn optimal(optimal: &OptimalSettings, knobs: &Knobs) -> Result<(), Refusal> {
+fn optimal(optimal: &OptimalSettings, knobs: &Knobs) -> Result<(), ProfileError> {
     let place = |key: &str| format!("/optimal_settings/{key}");
     let fraction = optimal.memory_fraction;
     let within = fraction > 0.0 && fraction <= 1.0;
@@ -158,18 +158,18 @@ fn optimal(optimal: &OptimalSettings, knobs: &Knobs) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn evidence(evidence: &Evidence) -> Result<(), Refusal> {
+fn evidence(evidence: &Evidence) -> Result<(), ProfileError> {
     let place = |key: &str| format!("/evidence/{key}");
     let gained = match evidence.verdict.as_str() {
         "gain" => true,
         "no significant gain" => false,
-        _ => return Err(Refusal::at(["evidence", "verdict"], "no verdict of this program")),
+        _ => return Err(ProfileError::at(["evidence", "verdict"], "no verdict of this program")),
     };
     let proven = evidence.gain_percent.is_some() && evidence.interval_percent.is_some();
     require(proven == gained, &place("gain_percent"), "the verdict says otherwise")?;
     let gain = evidence.gain_percent.unwrap_or(0.0);
     // There is no more than all of the time to save, but any number of frames a second to win.
-    let is_won = evidence.metric.as_ref().is_some_and(|metric| metric.goal == Goal::Max);
+    let is_won = evidence.metric.as_ref().is_some_and(|metric| metric.goal == Direction::Max);
     let most = if is_won { 1e9 } else { 100.0 };
     require((-1000.0..most).contains(&gain), &place("gain_percent"), "no such gain exists")?;
     let [low, high] = evidence.interval_percent.unwrap_or([gain, gain]);

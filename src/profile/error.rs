@@ -5,14 +5,14 @@ use std::fmt::Display;
 /// What is wrong with a profile: a JSON pointer (RFC 6901) and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {reason}", if pointer.is_empty() { "the whole file" } else { pointer })]
-pub struct Refusal {
+pub struct ProfileError {
     /// Where; empty for the whole document.
     pub pointer: String,
     /// Why.
     pub reason: String,
 }
 
-impl Refusal {
+impl ProfileError {
     /// A refusal of what the keys and indexes lead to.
     pub fn at<S: AsRef<str>>(path: impl IntoIterator<Item = S>, reason: impl Display) -> Self {
         let escaped = |segment: S| {
@@ -26,10 +26,14 @@ impl Refusal {
 }
 
 /// `Ok` if `holds`, else a refusal of what the pointer leads to.
-pub(super) fn require(holds: bool, pointer: &str, reason: impl Display) -> Result<(), Refusal> {
+pub(super) fn require(
+    holds: bool,
+    pointer: &str,
+    reason: impl Display,
+) -> Result<(), ProfileError> {
     if holds {
         Ok(())
     } else {
-        Err(Refusal { pointer: pointer.to_owned(), reason: reason.to_string() })
+        Err(ProfileError { pointer: pointer.to_owned(), reason: reason.to_string() })
     }
 }

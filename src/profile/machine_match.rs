@@ -1,13 +1,13 @@
 //! How much a profile's machine has in common with this one.
 
-use super::{MachineMark, Profile};
-use crate::machine::{Likeness, Machine};
+use super::{MachineId, Profile};
+use crate::machine::{Machine, MachineMatch};
 
 /// This machine, as profiles are held against it.
 #[derive(Clone, Debug)]
 pub struct Here {
     /// What tells it from others.
-    pub mark: MachineMark,
+    pub mark: MachineId,
     /// Its identity by the rule of older versions, which left the host's name out.
     former: String,
 }
@@ -15,15 +15,15 @@ pub struct Here {
 impl Here {
     /// What tells `machine` from others.
     pub fn of(machine: &Machine) -> Self {
-        Self { mark: MachineMark::of(machine), former: machine.former_identity() }
+        Self { mark: MachineId::of(machine), former: machine.former_identity() }
     }
 
     /// How much the machine of `profile` has in common with this one.
-    pub fn likeness(&self, profile: &Profile) -> Likeness {
+    pub fn likeness(&self, profile: &Profile) -> MachineMatch {
         let (here, there) = (&self.mark, &profile.machine);
         let is_former = there.fingerprint.identity == self.former && there.host == here.host;
         match here.fingerprint.compare(&there.fingerprint) {
-            Likeness::SameShape if is_former => Likeness::Same,
+            MachineMatch::SameShape if is_former => MachineMatch::Same,
             likeness => likeness,
         }
     }
@@ -55,8 +55,8 @@ mod tests {
     #[test]
     fn clones_of_one_image_are_two_machines() {
         let (one, other) = (machine("node07"), machine("node08"));
-        assert_eq!(Here::of(&one).likeness(&profile(&one)), Likeness::Same);
-        assert_eq!(Here::of(&other).likeness(&profile(&one)), Likeness::SameShape);
+        assert_eq!(Here::of(&one).likeness(&profile(&one)), MachineMatch::Same);
+        assert_eq!(Here::of(&other).likeness(&profile(&one)), MachineMatch::SameShape);
     }
 
     #[test]
@@ -64,7 +64,7 @@ mod tests {
         let one = machine("node07");
         let mut old = profile(&one);
         old.machine.fingerprint.identity = one.former_identity();
-        assert_eq!(Here::of(&one).likeness(&old), Likeness::Same);
-        assert_eq!(Here::of(&machine("node08")).likeness(&old), Likeness::SameShape);
+        assert_eq!(Here::of(&one).likeness(&old), MachineMatch::Same);
+        assert_eq!(Here::of(&machine("node08")).likeness(&old), MachineMatch::SameShape);
     }
 }

@@ -27,14 +27,14 @@ use crate::knobs::Value;
 use crate::knobs::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
 use crate::launch::Launch;
 use crate::machine::{CpuSet, Fingerprint, Machine};
-use crate::workload::custom::metric::Goal;
-use crate::workload::custom::{Own, Yardstick};
+use crate::workload::custom::metric::Direction;
+use crate::workload::custom::{CustomJob, Metric};
 
 /// The format's version.
 pub const SCHEMA: u32 = 1;
 
 pub use adapt::Adapted;
-pub use error::Refusal;
+pub use error::ProfileError;
 pub use machine_match::Here;
 pub use proof::Proof;
 pub use read::{file_argument, located, text, unmarked};
@@ -63,7 +63,7 @@ pub struct Profile {
     /// What proves it; `None` for a profile that was never measured.
     pub evidence: Option<Evidence>,
     /// The machine that it was made on.
-    pub machine: MachineMark,
+    pub machine: MachineId,
     /// Name and version of the program that made it.
     pub tool: String,
 }
@@ -91,7 +91,7 @@ impl From<Workers> for WorkerSplit {
 /// Which machine a profile was made on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MachineMark {
+pub struct MachineId {
     /// Host name, for people.
     pub host: String,
     /// What tells it from others.
@@ -105,7 +105,7 @@ pub struct MachineMark {
     pub cpu_quota: Option<f64>,
 }
 
-impl MachineMark {
+impl MachineId {
     fn of(machine: &Machine) -> Self {
         // Whatever the kernel calls a host, what is shipped is a plain word.
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
@@ -158,7 +158,7 @@ pub struct Evidence {
 #[serde(deny_unknown_fields)]
 pub struct MetricEvidence {
     /// Whether little or much of it is good; [`Evidence::gain_percent`] is so much less or more.
-    pub goal: Goal,
+    pub goal: Direction,
     /// Median of the baseline's confirmation trials.
     pub baseline: Option<f64>,
     /// Median of these settings' confirmation trials.
@@ -167,11 +167,11 @@ pub struct MetricEvidence {
 
 impl Evidence {
     /// What was scored.
-    pub fn yardstick(&self) -> Yardstick {
+    pub fn yardstick(&self) -> Metric {
         match &self.metric {
-            Some(metric) => Yardstick::Metric(metric.goal),
-            None if self.workload.is_own() => Own::timed(&self.workload.name),
-            None => Yardstick::SecondsAClip,
+            Some(metric) => Metric::Metric(metric.goal),
+            None if self.workload.is_custom() => CustomJob::timed(&self.workload.name),
+            None => Metric::SecondsAClip,
         }
     }
 
@@ -205,7 +205,7 @@ impl Profile {
             workers: settings.workers.into(),
             candidate: knobs.values(),
             evidence: None,
-            machine: MachineMark::of(machine),
+            machine: MachineId::of(machine),
             tool: crate::TOOL.to_owned(),
         })
     }

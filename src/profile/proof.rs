@@ -62,7 +62,7 @@ impl Profile {
     /// Pixels a latent pixel of the VAE that it was tuned for: tiles and strides are whole latent
     /// pixels.
     pub fn latent_ratio(&self) -> i64 {
-        let pipeline = self.evidence.as_ref().map(|e| &e.workload).filter(|w| !w.is_own());
+        let pipeline = self.evidence.as_ref().map(|e| &e.workload).filter(|w| !w.is_custom());
         let ratio = |workload: &Workload| workload.model.architecture().vae.ratio();
         pipeline.map_or(handover::LARGEST_RATIO, ratio)
     }
@@ -74,7 +74,7 @@ impl Profile {
 
     /// Whether it was tuned for a command or a module of the user's own.
     pub(super) fn is_of_own_job(&self) -> bool {
-        self.evidence.as_ref().is_some_and(|evidence| evidence.workload.is_own())
+        self.evidence.as_ref().is_some_and(|evidence| evidence.workload.is_custom())
     }
 }
 

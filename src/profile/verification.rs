@@ -3,12 +3,12 @@
 use std::fmt;
 
 use crate::evidence::blame;
-use crate::evidence::confirmation::{Confirmation, WORTH_HAVING};
+use crate::evidence::confirmation::{Confirmation, MINIMUM_EFFECT};
 use crate::knobs::Values;
 use crate::profile::Evidence;
 use crate::stats::{self, Interval};
 use crate::trial::{Outcome, Trial};
-use crate::workload::custom::Yardstick;
+use crate::workload::custom::Metric;
 
 /// How much slower than recorded a profile may be without having drifted: kernels, firmware and
 /// room temperature move times by less.
@@ -25,7 +25,7 @@ pub struct Verification {
     /// Complete pairs.
     pub pairs: usize,
     /// What the scores count.
-    pub yardstick: Yardstick,
+    pub yardstick: Metric,
     /// Better than the baseline by so much of its score; `None` where the profile is the baseline.
     pub gain: Option<Interval>,
     /// How much longer than recorded it takes (or what it costs), as a share.
@@ -78,7 +78,7 @@ impl Verification {
         trials: &[Trial],
         baseline: &Values,
         knobs: &Values,
-        yardstick: Yardstick,
+        yardstick: Metric,
         recorded: Option<&Evidence>,
     ) -> Self {
         let own: Vec<&Trial> = trials.iter().filter(|trial| trial.knobs == *knobs).collect();
@@ -128,7 +128,7 @@ impl Verification {
             return Finding::Baseline;
         }
         let Some(gain) = self.gain else { return Finding::Undisputed };
-        let least = claimed.map_or(0.0, |claimed| claimed[0] / 100.0).max(WORTH_HAVING);
+        let least = claimed.map_or(0.0, |claimed| claimed[0] / 100.0).max(MINIMUM_EFFECT);
         if gain.high < least {
             self.worth_less(gain.high, least)
         } else if gain.low > 0.0 {

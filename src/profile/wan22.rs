@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::read::scan::scan;
-use super::{Profile, Refusal};
+use super::{Profile, ProfileError};
 use crate::knobs::affinity::{Demand, Layout};
 use crate::knobs::memory::MemoryMode;
 use crate::knobs::{Baseline, HardwareProfile, Knobs, OptimalSettings, Precision};
@@ -30,12 +30,16 @@ impl Baseline {
     ///
     /// # Errors
     /// Where the file is wrong, and why.
-    pub fn from_file(self, text: &str, machine: &Machine) -> Result<(Self, Vec<String>), Refusal> {
+    pub fn from_file(
+        self,
+        text: &str,
+        machine: &Machine,
+    ) -> Result<(Self, Vec<String>), ProfileError> {
         let scanned = scan(text)?;
         if scanned.get("schema").is_some() {
             let profile = Profile::parse(text)?;
             let knobs = profile.knobs(&self.knobs);
-            let knobs = knobs.map_err(|reason| Refusal::at(["candidate"], reason))?;
+            let knobs = knobs.map_err(|reason| ProfileError::at(["candidate"], reason))?;
             return Ok((self.with(|own| *own = knobs), Vec::new()));
         }
         let read: Wan22Profile = super::read::typed(&scanned)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::plots::drift::Drift;
 use super::plots::importance::Shares;
 use super::plots::stages::{Row, Stages};
-use super::tables::time_breakdown::Account;
+use super::tables::time_breakdown::TimeBreakdown;
 use super::verdict;
 use crate::evidence::confirmation::{Confirmation, Verdict};
 use crate::io::printable::cell;
@@ -23,7 +23,7 @@ pub const SCHEMA: u32 = 1;
 /// # Errors
 /// A time that is none.
 pub fn json(results: &Results) -> Result<String> {
-    let account = Account::of(results);
+    let account = TimeBreakdown::of(results);
     let drift = Drift::of(results)?;
     let confirmation = results.findings().confirmation.clone();
     let gain = confirmation.as_ref().and_then(Confirmation::gain);

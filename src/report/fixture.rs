@@ -65,7 +65,7 @@ impl Made {
         let given = Given { facts: BTreeMap::from([("cores".to_owned(), 8)]), baseline };
         let space = Space::resolve(&SpaceFile::parse(SPACE).unwrap(), given, true).unwrap();
         let job = WorkloadFile::parse(BUILT_IN[0].1).unwrap();
-        let (workload, full) = (job.rung(2), job.full());
+        let (workload, full) = (job.size(2), job.full());
         let parts = workload.model.architecture();
         let tune = Tune {
             tool: "wan22-tune 0.1.0".to_owned(),

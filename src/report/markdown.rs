@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::plots::stages::Stages;
-use super::tables::time_breakdown::Account;
+use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{Table, escape};
 use super::{summary, verdict};
 use crate::io::atomic_write;
@@ -26,7 +26,7 @@ const LARGEST_BYTES: u64 = 64 << 20;
 /// they come from.
 pub fn markdown(results: &Results) -> String {
     let machine = &results.machine;
-    let account = Account::of(results);
+    let account = TimeBreakdown::of(results);
     let mut parts = vec![
         format!(
             "{} on {}, {}:",

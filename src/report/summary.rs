@@ -1,7 +1,7 @@
 //! What a terminal shows of a tune.
 
 use super::tables::Table;
-use super::tables::time_breakdown::Account;
+use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{usage, work};
 use super::verdict;
 use crate::evidence::findings::Finalist;
@@ -14,7 +14,7 @@ use crate::space::Ended;
 /// The verdict in one sentence, baseline against best knob by knob, what the trials came to,
 /// where the time went, and where the files are.
 pub fn summary(results: &Results, folder: &Folder) -> String {
-    let account = Account::of(results);
+    let account = TimeBreakdown::of(results);
     let mut text = format!("{}\n", verdict::sentence(results));
     if let Some(contender) = results.findings().finalist.clone() {
         text.push_str(&format!("\n{}", knobs(results, &contender, false).to_terminal()));

@@ -14,8 +14,8 @@ use super::plots::scaling::Laws;
 use super::plots::stages::Stages;
 use super::*;
 use crate::trial::{Outcome, Phase};
-use crate::workload::custom::metric::{Goal, Metric};
-use crate::workload::custom::{Own, OwnCommand};
+use crate::workload::custom::metric::{Direction, MetricValue};
+use crate::workload::custom::{CommandJob, CustomJob};
 
 fn summary_of(made: &Made) -> String {
     summary(&made.results, &Folder::new("results/2026-11-22-host"))
@@ -251,17 +251,17 @@ fn frames_a_second() -> Made {
     let made = Made::new().baseline(&[4.0]).search(small, 2.0);
     let mut made = made.trial(Phase::Sentinel, &[], Ok(4.0)).pairs(small, &[(4.0, 2.0); 5]);
     for sample in made.results.trials.iter_mut().flat_map(|trial| &mut trial.samples) {
-        sample.metric = Some(Metric { value: 40.0 / sample.seconds, goal: Goal::Max });
+        sample.metric = Some(MetricValue { value: 40.0 / sample.seconds, goal: Direction::Max });
         sample.stages.clear();
     }
-    made.results.tune.own = Some(Own::Command(OwnCommand {
+    made.results.tune.own = Some(CustomJob::Command(CommandJob {
         words: vec!["./job".to_owned()],
         folder: "/".to_owned(),
         profile_env: "WAN22_PROFILE".to_owned(),
         warmup: 0,
         timeout_s: None,
         metric: Some("json:/fps".to_owned()),
-        goal: Goal::Max,
+        goal: Direction::Max,
         check: None,
     }));
     made

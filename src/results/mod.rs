@@ -18,14 +18,14 @@ use crate::io::input;
 use crate::knobs::{Baseline, Knobs};
 use crate::knobs::{Value, Values};
 use crate::machine::Machine;
-use crate::search::pruning::Dropped;
+use crate::search::pruning::Pruned;
 use crate::space::{Ended, Space, SpaceFile, Tune};
 use crate::trial::journal;
 use crate::trial::{Phase, Quality, Trial};
 use crate::workload::Workload;
-use crate::workload::custom::Yardstick;
+use crate::workload::custom::Metric;
 
-pub use segments::Spending;
+pub use segments::Segments;
 
 /// The largest `machine.json` and `space.toml`: those of the largest machines take a few MiB.
 const LARGEST_BYTES: u64 = 64 << 20;
@@ -198,8 +198,8 @@ impl Results {
     }
 
     /// What the scores of this tune count.
-    pub fn yardstick(&self) -> Yardstick {
-        Yardstick::of(self.tune.own.as_ref())
+    pub fn yardstick(&self) -> Metric {
+        Metric::of(self.tune.own.as_ref())
     }
 
     /// The baseline of this tune.
@@ -243,8 +243,8 @@ impl Results {
     }
 
     /// What the search went on without.
-    pub fn dropped(&self) -> Dropped {
-        Dropped::of(&self.space, &self.trials)
+    pub fn dropped(&self) -> Pruned {
+        Pruned::of(&self.space, &self.trials)
     }
 
     /// Whether the trial is one of those that candidates are ranked by.

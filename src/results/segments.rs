@@ -18,7 +18,7 @@ const LONGEST_PAUSE_S: f64 = 60.0;
 
 /// The budget that the last sitting ran on, and what it and those that shared it have spent.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spending {
+pub struct Segments {
     /// All of it.
     pub budget: Duration,
     /// What is gone.
@@ -30,7 +30,7 @@ impl Results {
     ///
     /// # Errors
     /// A time that is none.
-    pub fn spending(&self) -> Result<Spending> {
+    pub fn spending(&self) -> Result<Segments> {
         let given = self.tune.resumed.iter().rev().find(|resumed| resumed.budget_s.is_some());
         let (budget_s, before_s) = match given {
             // Without more time given, the budget is still the first one.
@@ -50,7 +50,7 @@ impl Results {
             }
         };
         let spent = seconds(self.spent_s()? - before_s);
-        Ok(Spending { budget: seconds(budget_s), spent })
+        Ok(Segments { budget: seconds(budget_s), spent })
     }
 
     /// Seconds in which the tune ran, breaks left out.
@@ -121,12 +121,12 @@ mod tests {
             step.clone_into(&mut results.trials[2].started);
             step.clone_into(&mut results.trials[3].started);
             near(results.spent_s().unwrap(), 32.0);
-            let Spending { budget, spent } = results.spending().unwrap();
+            let Segments { budget, spent } = results.spending().unwrap();
             assert_eq!([budget, spent].map(|time| time.as_secs()), [240, 32]);
             // Ten minutes more, given after 20 s: 12 s of those are gone.
             let (started, budget_s) = (step.to_owned(), Some(600.0));
             results.tune.resumed.push(Resumed { started, budget_s, spent_s: Some(20.0) });
-            let Spending { budget, spent } = results.spending().unwrap();
+            let Segments { budget, spent } = results.spending().unwrap();
             assert_eq!([budget, spent].map(|time| time.as_secs()), [600, 12]);
         }
     }

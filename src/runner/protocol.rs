@@ -14,7 +14,7 @@ use crate::knobs::Settings;
 use crate::launch::Effect;
 use crate::trial::{Outcome, Peak, Quality, Sample};
 use crate::workload::Workload;
-use crate::workload::custom::module::OwnModule;
+use crate::workload::custom::module::ModuleJob;
 
 /// The version of this protocol; a worker refuses another one.
 pub const VERSION: u32 = 3;
@@ -73,7 +73,7 @@ pub struct Job {
     pub seed: u64,
     /// A module of the user's own, to be called instead of the pipeline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub module: Option<OwnModule>,
+    pub module: Option<ModuleJob>,
 }
 
 /// One line from the worker.

@@ -7,14 +7,14 @@ use super::output_lines::shortened;
 use super::protocol::Message;
 use crate::launch::Effect;
 use crate::trial::{Outcome, Peak, Quality, Sample};
-use crate::workload::custom::metric::{Goal, Metric};
+use crate::workload::custom::metric::{Direction, MetricValue};
 
 /// The longest repetition that is believed.
 const LONGEST_S: f64 = 1e6;
 
 /// One trial's result as its process told it.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     trial: u64,
     repetitions: Repetitions,
     is_done: bool,
@@ -43,7 +43,7 @@ pub struct Answer {
     pub wall_s: f64,
 }
 
-impl Answer {
+impl Response {
     /// Nothing heard yet.
     pub fn new(trial: u64, repetitions: Repetitions) -> Self {
         Self {
@@ -88,8 +88,8 @@ impl Answer {
                     let seconds = sample.seconds;
                     format!("cut after {seconds:.3} s: hopeless above {limit:.3} s")
                 }
-                Some(Metric { value, goal }) => {
-                    let beyond = if goal == Goal::Min { "above" } else { "below" };
+                Some(MetricValue { value, goal }) => {
+                    let beyond = if goal == Direction::Min { "above" } else { "below" };
                     let limit = goal.cost(limit);
                     format!("cut at a metric of {value:.3}: hopeless {beyond} {limit:.3}")
                 }
@@ -107,7 +107,7 @@ impl Answer {
     ///
     /// # Errors
     /// What makes no sense about it.
-    pub fn hear(&mut self, line: &str) -> Result<(), String> {
+    pub fn receive(&mut self, line: &str) -> Result<(), String> {
         let message: Message = serde_json::from_str(line)
             .map_err(|error| format!("`{}` is no message: {error}", shortened(line)))?;
         if self.is_done || self.is_failed() {
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_worker_may_say_any_number_of_samples_within_the_bounds() {
         let heard = |samples: usize| {
-            let mut answer = Answer::new(1, Repetitions { least: 2, most: 4 });
+            let mut answer = Response::new(1, Repetitions { least: 2, most: 4 });
             let ready = Message::Ready { trial: 1, setup_s: 0.5, effect: Box::default() };
             answer.take(ready).unwrap();
             for _ in 0..samples {

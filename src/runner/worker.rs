@@ -16,12 +16,12 @@ use super::heartbeat::Pulse;
 use super::output_lines;
 use super::output_lines::Tail;
 use super::protocol::Job;
-use super::response::Answer;
+use super::response::Response;
 use super::{orphans, process_tree, termination};
 use crate::io::held;
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::threads;
-use crate::machine::{Roots, oom_kills};
+use crate::machine::{SystemRoots, oom_kills};
 use crate::trial::Outcome;
 
 /// How often the watch looks at time, memory and signals.
@@ -102,9 +102,9 @@ pub fn run(
     job: &Job,
     limit: Limit,
     stop: &dyn Fn() -> bool,
-) -> Result<Answer> {
+) -> Result<Response> {
     let started = Instant::now();
-    let kills = oom_kills(&Roots::live());
+    let kills = oom_kills(&SystemRoots::live());
     let start = Start { tuner: &programs.tuner, profile, flags: &[], folder: None, stdin: true };
     let pulse = Pulse::start();
     let mut child = start.spawn([held::program(&programs.worker)?])?;
@@ -115,13 +115,13 @@ pub fn run(
             return Err(error);
         }
     };
-    let mut answer = Answer::new(job.trial, job.repetitions);
-    let mut watch = Watch { child: &child, limit, started, stop, pulse, walked: None };
+    let mut answer = Response::new(job.trial, job.repetitions);
+    let mut watch = Watchdog { child: &child, limit, started, stop, pulse, walked: None };
     let verdict = watch.follow(&messages.lines, &mut answer);
     let is_dead = !is_running(&child);
     let status = end(&mut child)?;
     let verdict = match verdict.filter(|verdict| !(is_dead && is_torn(verdict, status))) {
-        None if !answer.is_cut() => hear_out(&messages.lines, &mut answer),
+        None if !answer.is_cut() => drain(&messages.lines, &mut answer),
         verdict => verdict,
     };
     let errors = messages.errors.recv_timeout(GRACE).unwrap_or_default();
@@ -196,7 +196,7 @@ fn talk(child: &mut Child, job: &Job) -> Result<Messages> {
 }
 
 /// The eyes on one worker.
-struct Watch<'a> {
+struct Watchdog<'a> {
     child: &'a Child,
     limit: Limit,
     started: Instant,
@@ -206,12 +206,12 @@ struct Watch<'a> {
     walked: Option<Instant>,
 }
 
-impl Watch<'_> {
+impl Watchdog<'_> {
     /// Follows the worker until it closes its output (`None`) or has to be killed, and why.
     fn follow(
         &mut self,
         lines: &Receiver<Result<String, String>>,
-        answer: &mut Answer,
+        answer: &mut Response,
     ) -> Option<(Outcome, String)> {
         loop {
             let heard = lines.recv_timeout(WATCH);
@@ -220,7 +220,7 @@ impl Watch<'_> {
             }
             match heard {
                 Ok(Ok(line)) => {
-                    if let Err(problem) = answer.hear(&line) {
+                    if let Err(problem) = answer.receive(&line) {
                         return Some((Outcome::WrongOutput, problem));
                     }
                     if answer.cut_above(self.limit.sample_s) {
@@ -258,7 +258,7 @@ impl Watch<'_> {
         None
     }
 
-    fn too_late_to_be_ready(&self, answer: &Answer) -> Option<(Outcome, String)> {
+    fn too_late_to_be_ready(&self, answer: &Response) -> Option<(Outcome, String)> {
         let limit = self.limit.ready_s.filter(|_| answer.setup_s.is_none())?;
         let is_late = self.started.elapsed().as_secs_f64() > limit;
         is_late.then(|| {
@@ -294,12 +294,12 @@ impl Watch<'_> {
 }
 
 /// What was said and not yet heard when all processes of the trial are gone.
-fn hear_out(
+fn drain(
     lines: &Receiver<Result<String, String>>,
-    answer: &mut Answer,
+    answer: &mut Response,
 ) -> Option<(Outcome, String)> {
     while let Ok(line) = lines.recv_timeout(GRACE) {
-        if let Err(problem) = line.and_then(|line| answer.hear(&line)) {
+        if let Err(problem) = line.and_then(|line| answer.receive(&line)) {
             return Some((Outcome::WrongOutput, problem));
         }
     }
@@ -331,7 +331,7 @@ pub(super) fn end(child: &mut Child) -> Result<ExitStatus> {
 
 /// The kernel's own word that memory ran out: a SIGKILL alone may have come from anybody.
 pub(super) fn starved(status: ExitStatus, before: Option<u64>) -> Option<String> {
-    let (before, now) = before.zip(oom_kills(&Roots::live()))?;
+    let (before, now) = before.zip(oom_kills(&SystemRoots::live()))?;
     starved_between(status, before, now)
 }
 
@@ -344,7 +344,7 @@ fn starved_between(status: ExitStatus, before: u64, now: u64) -> Option<String> 
 }
 
 /// What the exit says of an answer that was not cut short.
-fn conclude(answer: &mut Answer, status: ExitStatus, errors: &Tail, kills: Option<u64>) {
+fn conclude(answer: &mut Response, status: ExitStatus, errors: &Tail, kills: Option<u64>) {
     if answer.is_failed() {
         return;
     }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use crate::space::{Candidate, Expression, Space};
 
 /// Remembers the answers to a space's expressions.
-pub(super) struct Rules<'a> {
+pub(super) struct ConstraintCache<'a> {
     space: &'a Space,
     /// For every knob with a condition, its position.
     conditions: Vec<(usize, Rule<'a>)>,
@@ -23,7 +23,7 @@ struct Rule<'a> {
     known: RefCell<HashMap<u64, bool>>,
 }
 
-impl<'a> Rules<'a> {
+impl<'a> ConstraintCache<'a> {
     pub fn new(space: &'a Space) -> Self {
         let condition = |(position, knob): (usize, &'a crate::space::Knob)| {
             Some((position, Rule::new(space, knob.when.as_ref()?)))

@@ -30,7 +30,7 @@ pub(crate) use sampler::normal;
 pub use strategies::StrategyName;
 pub(crate) use surrogate::cholesky::Factor;
 pub use surrogate::comparison::Surrogate;
-pub use transfer::Earlier;
+pub use transfer::Transfer;
 
 /// What one measurement says to a strategy.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +128,7 @@ pub trait Measure {
 
     /// What it measured besides since it was asked last, in order: repetitions that are not the
     /// strategy's affair.
-    fn besides(&mut self) -> Vec<Observation> {
+    fn extra_observations(&mut self) -> Vec<Observation> {
         Vec::new()
     }
 
@@ -164,7 +164,7 @@ pub struct Plan {
     pub known: Vec<Observation>,
     /// What earlier searches found: the best of them are measured after [`Plan::first`], and the
     /// rest is believed as far as it proves right.
-    pub earlier: Vec<Earlier>,
+    pub transfers: Vec<Transfer>,
 }
 
 /// Why a search ended.
@@ -193,7 +193,7 @@ pub struct Ended {
 /// Searches until the space is exhausted or [`Measure`] stops it.
 pub fn run(space: &Space, plan: &Plan, measure: &mut dyn Measure) -> Ended {
     let objective = Objective::new(space, plan, measure);
-    let first = [plan.first.clone(), Earlier::best(&plan.earlier)].concat();
+    let first = [plan.first.clone(), Transfer::best(&plan.transfers)].concat();
     let why = match objective.begin(&first).and_then(|()| plan.strategy.search(&objective)) {
         Ok(()) => End::Exhausted,
         Err(error) if error.is::<Exhausted>() => End::Exhausted,

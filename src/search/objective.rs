@@ -7,7 +7,7 @@ use argmin::core::{CostFunction, Error};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::{Earlier, Finding, Measure, Observation, Plan};
+use super::{Finding, Measure, Observation, Plan, Transfer};
 use crate::space::{Candidate, Space};
 
 /// argmin's cost function over candidates.
@@ -17,7 +17,7 @@ use crate::space::{Candidate, Space};
 pub struct Objective<'a> {
     space: &'a Space,
     seed: u64,
-    earlier: Vec<Earlier>,
+    earlier: Vec<Transfer>,
     memory: RefCell<Memory<'a>>,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Objective<'a> {
             let candidate = space.canonical(&observation.candidate);
             memory.learn(Observation { candidate, ..observation.clone() });
         }
-        let earlier = plan.earlier.clone();
+        let earlier = plan.transfers.clone();
         Self { space, seed: plan.seed, earlier, memory: RefCell::new(memory) }
     }
 
@@ -83,7 +83,7 @@ impl<'a> Objective<'a> {
     }
 
     /// What earlier searches found.
-    pub(super) fn earlier(&self) -> &[Earlier] {
+    pub(super) fn transfers(&self) -> &[Transfer] {
         &self.earlier
     }
 
@@ -182,7 +182,10 @@ impl Memory<'_> {
             self.forget_identities();
         }
         self.learn(Observation { candidate: candidate.clone(), ..observation });
-        self.measure.besides().into_iter().for_each(|observation| self.learn(observation));
+        self.measure
+            .extra_observations()
+            .into_iter()
+            .for_each(|observation| self.learn(observation));
         Ok(())
     }
 

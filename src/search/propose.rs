@@ -3,7 +3,7 @@
 use argmin::core::{Error, Executor, IterState, KV, Problem, Solver, State, TerminationReason};
 
 use super::objective::Objective;
-use super::sampler::Draw;
+use super::sampler::Sampler;
 use crate::space::Candidate;
 
 /// What to measure next.
@@ -23,7 +23,7 @@ pub(super) trait Propose {
     const NAME: &'static str;
 
     /// At most `count` new candidates, the most wanted first; none where none is left.
-    fn propose(&mut self, objective: &Objective<'_>, draw: &Draw<'_>, count: usize) -> Proposal;
+    fn propose(&mut self, objective: &Objective<'_>, draw: &Sampler<'_>, count: usize) -> Proposal;
 }
 
 /// Candidates proposed together; more than one once trials can run side by side.
@@ -31,14 +31,14 @@ const BATCH: usize = 1;
 
 struct Proposing<'a, P> {
     proposer: P,
-    draw: Draw<'a>,
+    draw: Sampler<'a>,
 }
 
 type Progress = IterState<Candidate, (), (), (), (), f64>;
 
 /// Runs `proposer` until it has nothing left to propose.
 pub(super) fn search<P: Propose>(objective: &Objective<'_>, proposer: P) -> Result<(), Error> {
-    let solver = Proposing { proposer, draw: Draw::new(objective.space()) };
+    let solver = Proposing { proposer, draw: Sampler::new(objective.space()) };
     Executor::new(objective, solver).ctrlc(false).run().map(|_| ())
 }
 
@@ -71,15 +71,15 @@ impl<'o, 'a, P: Propose> Solver<&'o Objective<'a>, Progress> for Proposing<'a, P
 
 #[cfg(test)]
 mod tests {
-    use super::super::acquisition::Voice;
-    use super::super::strategies::model::Modelled;
+    use super::super::acquisition::Acquisition;
+    use super::super::strategies::model::ModelBased;
     use super::super::strategies::random::Random;
     use super::super::{Measure, Observation, Plan, Stop};
     use super::*;
     use crate::search::replay::{Recorded, Replay};
     use crate::search::strategies::grid::Grid;
 
-    fn batch(proposer: &mut dyn FnMut(&Objective<'_>, &Draw<'_>) -> Proposal, observed: usize) {
+    fn batch(proposer: &mut dyn FnMut(&Objective<'_>, &Sampler<'_>) -> Proposal, observed: usize) {
         let cells = (0..200).map(|i| (i % 10, i / 10));
         let rows = cells.map(|(a, b)| format!("{a},{b},{}\n", (a - 3) * (a - 3) + b + 1));
         let text = format!("a:ord,b:ord,value\n{}", rows.collect::<String>());
@@ -90,7 +90,7 @@ mod tests {
         let mut nothing = Nothing;
         let objective =
             Objective::new(&recorded.space, &Plan { known: known.clone(), ..plan }, &mut nothing);
-        let Proposal::New(batch) = proposer(&objective, &Draw::new(&recorded.space)) else {
+        let Proposal::New(batch) = proposer(&objective, &Sampler::new(&recorded.space)) else {
             panic!("nothing is in doubt without noise")
         };
         let mut different = batch.clone();
@@ -113,13 +113,18 @@ mod tests {
 
     #[test]
     fn candidates_proposed_together_are_new_and_differ() {
-        const VOICES: [Voice; 5] =
-            [Voice::Both, Voice::Mutation, Voice::Elsewhere, Voice::Switch, Voice::Guess];
+        const VOICES: [Acquisition; 5] = [
+            Acquisition::Ensemble,
+            Acquisition::Mutation,
+            Acquisition::Perturb,
+            Acquisition::CategoryLcb,
+            Acquisition::PosteriorMean,
+        ];
         for observed in [4, 25, 40] {
             batch(&mut |objective, draw| Random.propose(objective, draw, 6), observed);
             batch(&mut |objective, draw| Grid::new().propose(objective, draw, 6), observed);
-            let modelled = |objective: &Objective<'_>, draw: &Draw<'_>| {
-                Modelled::new(&VOICES).propose(objective, draw, 6)
+            let modelled = |objective: &Objective<'_>, draw: &Sampler<'_>| {
+                ModelBased::new(&VOICES).propose(objective, draw, 6)
             };
             batch(&mut { modelled }, observed);
         }

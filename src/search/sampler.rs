@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::constraint_cache::Rules;
+use super::constraint_cache::ConstraintCache;
 use crate::space::{Candidate, Space};
 
 /// Draws this many at random before looking for the last few in turn.
@@ -12,21 +12,21 @@ const RANDOM_TRIES: usize = 2_000;
 const MOST_IN_TURN: u128 = 20_000;
 
 /// Draws canonical, legal candidates of a space.
-pub(super) struct Draw<'a> {
+pub(super) struct Sampler<'a> {
     space: &'a Space,
-    rules: Rules<'a>,
+    rules: ConstraintCache<'a>,
     /// The candidates of a recorded space, in order.
     listed: Option<Vec<&'a Candidate>>,
 }
 
-impl<'a> Draw<'a> {
+impl<'a> Sampler<'a> {
     pub fn new(space: &'a Space) -> Self {
         let listed = space.listed.as_ref().map(|listed| {
             let mut listed: Vec<&Candidate> = listed.iter().collect();
             listed.sort_unstable();
             listed
         });
-        Self { space, rules: Rules::new(space), listed }
+        Self { space, rules: ConstraintCache::new(space), listed }
     }
 
     pub fn space(&self) -> &'a Space {

@@ -14,7 +14,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// What one earlier search found.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Earlier {
+pub struct Transfer {
     /// How much it is believed before this search has seen anything: 1 for the very same machine
     /// and job, 0 not at all.
     pub weight: f64,
@@ -27,7 +27,7 @@ const TRIED: usize = 3;
 /// Fewer say nothing about other candidates.
 const LEAST: usize = 10;
 
-impl Earlier {
+impl Transfer {
     /// Translates what was measured elsewhere: knobs that are not known here are left out, counts
     /// of threads and workers are multiplied by `cores` (cores here over cores there), each number
     /// becomes the nearest level. What has a word that is not legal here is dropped.
@@ -101,7 +101,7 @@ pub(super) struct Belief {
 
 impl Belief {
     /// `None` where too little was measured.
-    pub fn new(space: &Space, earlier: &Earlier) -> Option<Self> {
+    pub fn new(space: &Space, earlier: &Transfer) -> Option<Self> {
         let data = Data::new(&earlier.observations);
         if data.len() < LEAST || earlier.weight <= 0.0 {
             return None;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ExpertEntry;
 use crate::knobs::Preset;
 use crate::knobs::Value;
-use crate::workload::custom::Own;
+use crate::workload::custom::CustomJob;
 use crate::workload::{Cost, Stage, Workload};
 
 /// The format's version.
@@ -91,7 +91,7 @@ pub struct Tune {
     pub trials: Option<usize>,
     /// The user's own job, instead of the pipeline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub own: Option<Own>,
+    pub own: Option<CustomJob>,
     /// The whole job that the workload stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<Workload>,

@@ -8,7 +8,7 @@ use crate::knobs::Value;
 use crate::knobs::affinity::Layout;
 use crate::knobs::memory::MemoryMode;
 use crate::knobs::{Baseline, Knobs};
-use crate::machine::{CoreKind, HIGHEST_INDEX, Machine, Roots, Source};
+use crate::machine::{CoreKind, HIGHEST_INDEX, Machine, Source, SystemRoots};
 use crate::workload::Workload;
 
 impl Given {
@@ -117,5 +117,5 @@ fn refusal(
 /// for has, nobody knows.
 fn absent(knobs: &Knobs, machine: &Machine) -> Option<String> {
     let is_here = machine.source == Source::Live;
-    is_here.then(|| knobs.refusal(&Roots::live())).flatten()
+    is_here.then(|| knobs.refusal(&SystemRoots::live())).flatten()
 }

@@ -110,7 +110,7 @@ impl Space {
 
     /// The same space with some knobs at the baseline's value and no other.
     #[must_use]
-    pub fn resting(&self, names: impl IntoIterator<Item = String>) -> Self {
+    pub fn freeze(&self, names: impl IntoIterator<Item = String>) -> Self {
         let mut space = self.clone();
         let names: HashSet<String> = names.into_iter().collect();
         for knob in space.knobs.iter_mut().filter(|knob| names.contains(&knob.name)) {

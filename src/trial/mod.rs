@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::knobs::Value;
 use crate::stats;
-use crate::workload::custom::metric::Metric;
+use crate::workload::custom::metric::MetricValue;
 
 /// How a trial ended.
 #[derive(
@@ -94,7 +94,7 @@ pub struct Sample {
     pub seconds: f64,
     /// The number by which the run of a user's own command is scored instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metric: Option<Metric>,
+    pub metric: Option<MetricValue>,
     /// Busy seconds a clip of each stage; stages overlap, so these don't add up to `seconds`.
     pub stages: BTreeMap<String, f64>,
     /// Pages faulted in without I/O during the repetition; explains allocators' two speeds.

@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::machine::{CpuSet, Machine, Roots, frequency_mhz, temperature_c, throttled_periods};
+use crate::machine::{
+    CpuSet, Machine, SystemRoots, frequency_mhz, temperature_c, throttled_periods,
+};
 use crate::trial::Noise;
 
 /// A look at the kernel's counters, to be compared with a later one.
@@ -26,12 +28,12 @@ struct Counters {
 impl NoiseWatch {
     /// Starts watching.
     pub fn start() -> Self {
-        Self { started: Instant::now(), counters: Counters::read(&Roots::live()) }
+        Self { started: Instant::now(), counters: Counters::read(&SystemRoots::live()) }
     }
 
     /// What happened since, on a machine that uses `cpus`.
     pub fn finish(self, cpus: &CpuSet) -> Noise {
-        let now = Counters::read(&Roots::live());
+        let now = Counters::read(&SystemRoots::live());
         let steal = self.counters.ticks.zip(now.ticks).and_then(|(old, new)| {
             let (ticks, stolen) = (new.0.checked_sub(old.0)?, new.1.checked_sub(old.1)?);
             (ticks > 0).then(|| stolen as f64 / ticks as f64)
@@ -45,15 +47,15 @@ impl NoiseWatch {
             steal_share: steal,
             pressure_share: pressure,
             throttled_periods: throttled.and_then(|(old, new)| new.checked_sub(old)),
-            cpu_quota: Machine::quota_now(&Roots::live()),
-            frequency_mhz: frequency_mhz(&Roots::live(), cpus),
-            temperature_c: temperature_c(&Roots::live()),
+            cpu_quota: Machine::quota_now(&SystemRoots::live()),
+            frequency_mhz: frequency_mhz(&SystemRoots::live(), cpus),
+            temperature_c: temperature_c(&SystemRoots::live()),
         }
     }
 }
 
 impl Counters {
-    fn read(roots: &Roots) -> Self {
+    fn read(roots: &SystemRoots) -> Self {
         let text = |name: &str| fs::read_to_string(roots.proc.join(name)).unwrap_or_default();
         Self {
             ticks: ticks(&text("stat")),

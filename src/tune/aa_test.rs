@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Bench, Order, Rig};
+use super::{Bench, Runner, TrialRequest};
 use crate::knobs::{Value, Values};
 use crate::space::{Given, Knob, Space};
 use crate::trial::Trial;
@@ -12,18 +12,18 @@ use crate::workload::Workload;
 const COPY: &str = "copy";
 
 /// Copies beside the baseline: as many as a space has that could yield a lucky one.
-const COPIES: i64 = 24;
+const COPY_COUNT: i64 = 24;
 
 /// Runs the baseline, whatever is asked for.
-pub struct Copies<'a>(pub &'a Bench);
+pub struct AaRunner<'a>(pub &'a Bench);
 
-impl Copies<'_> {
+impl AaRunner<'_> {
     /// A space of nothing but copies of the baseline.
     pub fn space(&self) -> Space {
         let knob = Knob {
             name: COPY.to_owned(),
             why: "Does nothing: a gain in this space is a false one.".to_owned(),
-            levels: (0..=COPIES).map(Value::Number).collect(),
+            levels: (0..=COPY_COUNT).map(Value::Number).collect(),
             ordered: false,
             when: None,
             baseline: 0,
@@ -40,9 +40,10 @@ impl Copies<'_> {
     }
 }
 
-impl Rig for Copies<'_> {
-    fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
-        let trial = self.0.run(number, &Order { values: &self.0.baseline(), ..order.clone() })?;
+impl Runner for AaRunner<'_> {
+    fn run(&self, number: u64, order: &TrialRequest<'_>) -> Result<Trial> {
+        let trial =
+            self.0.run(number, &TrialRequest { values: &self.0.baseline(), ..order.clone() })?;
         Ok(Trial { knobs: order.values.clone(), ..trial })
     }
 

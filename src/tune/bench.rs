@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
-use super::Rig;
+use super::Runner;
 use crate::architecture::Architecture;
 use crate::io::held;
 use crate::knobs::Values;
@@ -16,14 +16,14 @@ use crate::knobs::{Baseline, Knobs, Numerics, Settings};
 use crate::machine::Machine;
 use crate::profile::Profile;
 use crate::runner::command::Runs;
-use crate::runner::response::Answer;
+use crate::runner::response::Response;
 use crate::runner::worker;
 use crate::runner::worker::{Limit, Programs};
 use crate::runner::{Repetitions, protocol};
 use crate::trial::noise::NoiseWatch;
 use crate::trial::{Outcome, Phase, Quality, Trial};
-use crate::workload::custom::{Own, OwnCommand};
-use crate::workload::{Stage, Tenant, Workload};
+use crate::workload::custom::{CommandJob, CustomJob};
+use crate::workload::{MemoryContext, Stage, Workload};
 
 /// What rounding leaves of two pictures that should be equal: float32 keeps 120 dB, another order
 /// of sums takes some 20.
@@ -43,7 +43,7 @@ pub struct Bench {
     /// The programs.
     pub programs: Programs,
     /// The user's own job, if it is not the pipeline that runs.
-    pub own: Option<Own>,
+    pub own: Option<CustomJob>,
     /// How the models are built.
     pub parts: Architecture,
     /// The user's own weights, in diffusers layout.
@@ -66,7 +66,7 @@ pub struct Bench {
 
 /// What one trial is asked to do.
 #[derive(Clone, Debug)]
-pub struct Order<'a> {
+pub struct TrialRequest<'a> {
     /// The part of the tune.
     pub phase: Phase,
     /// Confirmation pair.
@@ -86,10 +86,10 @@ pub struct Order<'a> {
     /// What is left of the budget for it; when this ends first, nothing was learnt of it.
     pub left: Duration,
     /// The cost above which its first repetition is enough to give it up.
-    pub hopeless_s: Option<f64>,
+    pub early_stop_s: Option<f64>,
 }
 
-impl Order<'_> {
+impl TrialRequest<'_> {
     /// How long it may run.
     pub fn time(&self) -> Duration {
         self.limit.min(self.left)
@@ -102,8 +102,8 @@ impl Order<'_> {
     }
 }
 
-impl Rig for Bench {
-    fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial> {
+impl Runner for Bench {
+    fn run(&self, number: u64, order: &TrialRequest<'_>) -> Result<Trial> {
         let started = jiff::Timestamp::now().to_string();
         let noise = NoiseWatch::start();
         let answer = self.answer(number, order)?;
@@ -149,14 +149,14 @@ impl Bench {
         self.baseline.knobs.with(values.iter().map(|(name, value)| (name.as_str(), value)))
     }
 
-    fn answer(&self, number: u64, order: &Order<'_>) -> Result<Answer> {
+    fn answer(&self, number: u64, order: &TrialRequest<'_>) -> Result<Response> {
         let resolved = self.knobs(order.values);
         let resolved =
             resolved.and_then(|knobs| Ok((self.settings(order.workload, &knobs)?, knobs)));
         let (settings, knobs) = match resolved {
             Ok(resolved) => resolved,
             Err(problem) => {
-                let mut answer = Answer::new(number, self.repetitions);
+                let mut answer = Response::new(number, self.repetitions);
                 answer.fail(Outcome::Illegal, problem);
                 return Ok(answer);
             }
@@ -172,13 +172,13 @@ impl Bench {
         let begun = programs();
         let time = order.time();
         let memory_bytes = self.memory_bytes;
-        let Order { ready_s, hopeless_s: sample_s, .. } = *order;
+        let TrialRequest { ready_s, early_stop_s: sample_s, .. } = *order;
         let limit = Limit { time, ready_s, memory_bytes, sample_s };
         let mut answer = match &self.own {
-            Some(Own::Command(command)) => {
+            Some(CustomJob::Command(command)) => {
                 self.run_command(command, number, &settings, &launch, limit)?
             }
-            Some(Own::Module(_)) | None => {
+            Some(CustomJob::Module(_)) | None => {
                 self.run_worker(number, order, settings, &launch, limit)?
             }
         };
@@ -200,12 +200,12 @@ impl Bench {
 
     fn run_command(
         &self,
-        command: &OwnCommand,
+        command: &CommandJob,
         number: u64,
         settings: &Settings,
         profile: &Path,
         limit: Limit,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let stop = || self.stop.load(Ordering::Relaxed);
         let (tuner, repetitions) = (&*self.programs.tuner, self.repetitions.least);
         let runs = Runs { command, tuner, profile, settings, repetitions, limit, stop: &stop };
@@ -215,11 +215,11 @@ impl Bench {
     fn run_worker(
         &self,
         number: u64,
-        order: &Order<'_>,
+        order: &TrialRequest<'_>,
         settings: Settings,
         profile: &Path,
         limit: Limit,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let stop = || self.stop.load(Ordering::Relaxed);
         let job = self.job(number, order, settings)?;
         let mut answer = worker::run(&self.programs, profile, &job, limit, &stop)?;
@@ -242,13 +242,16 @@ impl Bench {
     }
 
     pub(super) fn bytes(&self, workload: &Workload, knobs: &Knobs) -> u64 {
-        if workload.is_own() {
+        if workload.is_custom() {
             // Nobody knows; the watch on the process does.
             return 0;
         }
         let has_own_weights = self.weights.is_some();
-        let tenant =
-            Tenant { knobs, makes_reference: !self.has_reference(workload), has_own_weights };
+        let tenant = MemoryContext {
+            knobs,
+            makes_reference: !self.has_reference(workload),
+            has_own_weights,
+        };
         workload.memory_bytes(&self.parts, tenant)
     }
 
@@ -261,7 +264,7 @@ impl Bench {
     }
 
     /// Fails an answer whose settings did not take, or whose picture is not good enough.
-    fn judge(&self, answer: &mut Answer, settings: &Settings, least: f64) {
+    fn judge(&self, answer: &mut Response, settings: &Settings, least: f64) {
         let mismatches = answer.effect.as_ref().map(|effect| effect.mismatches(settings));
         let differences = mismatches.unwrap_or_default();
         if !differences.is_empty() {
@@ -279,7 +282,12 @@ impl Bench {
         }
     }
 
-    fn job(&self, number: u64, order: &Order<'_>, settings: Settings) -> Result<protocol::Job> {
+    fn job(
+        &self,
+        number: u64,
+        order: &TrialRequest<'_>,
+        settings: Settings,
+    ) -> Result<protocol::Job> {
         let scratch = held::at(&self.scratch, |scratch| {
             let output = scratch.join("frames");
             if output.exists() {
@@ -301,7 +309,7 @@ impl Bench {
             references: scratch,
             seed: self.seed,
             module: match &self.own {
-                Some(Own::Module(module)) => Some(module.clone()),
+                Some(CustomJob::Module(module)) => Some(module.clone()),
                 _ => None,
             },
         })

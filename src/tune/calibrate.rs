@@ -18,10 +18,10 @@ pub fn fit(
     target_s: f64,
     fits: impl Fn(&Workload) -> bool,
 ) -> Workload {
-    let smallest = file.rung(0);
+    let smallest = file.size(0);
     let rate = smallest.work(parts) / clip_s;
     let seconds = |job: &Workload| f64::from(job.sizes.clips) * job.work(parts) / rate;
-    let larger = (1..file.rungs()).rev().map(|number| file.rung(number));
+    let larger = (1..file.size_count()).rev().map(|number| file.size(number));
     larger.into_iter().find(|job| seconds(job) <= target_s && fits(job)).unwrap_or(smallest)
 }
 
@@ -39,14 +39,14 @@ mod tests {
     #[test]
     fn a_slow_machine_does_the_least_and_a_fast_one_a_whole_job() {
         let file = WorkloadFile::parse(BUILT_IN[0].1).unwrap();
-        assert_eq!(fitted(10.0, |_| true), file.rung(0));
+        assert_eq!(fitted(10.0, |_| true), file.size(0));
         assert_eq!(fitted(1e-9, |_| true), file.full());
         let middle = fitted(0.05, |_| true);
-        assert!(middle != file.rung(0) && middle != file.full());
+        assert!(middle != file.size(0) && middle != file.full());
         // What is chosen takes no longer than asked for: 0.05 s is what the smallest clip's work took.
         let work =
             |job: &Workload| f64::from(job.sizes.clips) * job.work(&Model::Ti2v5b.architecture());
-        let clip = file.rung(0).work(&Model::Ti2v5b.architecture());
+        let clip = file.size(0).work(&Model::Ti2v5b.architecture());
         assert!(work(&middle) / clip * 0.05 <= 2.5);
     }
 

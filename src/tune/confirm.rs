@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::round_order::turns;
-use super::{Order, Session};
+use super::round_order::round_order;
+use super::{Session, TrialRequest};
 use crate::evidence::confirmation::Confirmation;
 use crate::evidence::drift::Drift;
 use crate::evidence::win_probability;
@@ -40,7 +40,7 @@ impl Session<'_> {
     /// The tuner itself can't go on.
     pub fn confirm(&mut self, workload: &Workload) -> Result<()> {
         let finalists = self.finalists(workload);
-        self.prove(workload, &finalists)
+        self.confirm_all(workload, &finalists)
     }
 
     /// Runs `values` against the baseline until the answer is clear or the budget spent; the
@@ -49,30 +49,30 @@ impl Session<'_> {
     /// # Errors
     /// The tuner itself can't go on.
     pub fn verify(&mut self, workload: &Workload, values: &Values) -> Result<()> {
-        if *values != self.rig.baseline() {
-            return self.prove(workload, std::slice::from_ref(values));
+        if *values != self.runner.baseline() {
+            return self.confirm_all(workload, std::slice::from_ref(values));
         }
         for pair in 1..=AGAIN {
             if self.is_stopped() || self.budget.left() < self.trial_in_pair() {
                 return Ok(());
             }
-            self.prove_once(workload, values, pair)?;
+            self.confirm_once(workload, values, pair)?;
         }
         Ok(())
     }
 
-    fn prove(&mut self, workload: &Workload, finalists: &[Values]) -> Result<()> {
+    fn confirm_all(&mut self, workload: &Workload, finalists: &[Values]) -> Result<()> {
         let first = self.trials.iter().filter_map(|trial| trial.pair).max().unwrap_or(0) + 1;
-        let candidates = [finalists, &[self.rig.baseline()]].concat();
+        let candidates = [finalists, &[self.runner.baseline()]].concat();
         for pair in first.. {
             let open = self.open(finalists);
             if open.is_empty() || self.is_stopped() || self.budget.left() < self.round(&open) {
                 return Ok(());
             }
-            let mut turns = self.turns(&candidates);
-            turns.retain(|values| open.contains(values) || *values == self.rig.baseline());
-            for values in &turns {
-                self.prove_once(workload, values, pair)?;
+            let mut order = self.next_order(&candidates);
+            order.retain(|values| open.contains(values) || *values == self.runner.baseline());
+            for values in &order {
+                self.confirm_once(workload, values, pair)?;
             }
         }
         Ok(())
@@ -80,7 +80,7 @@ impl Session<'_> {
 
     /// How the tune ended, once [`Session::compete`] is over.
     pub fn ended(&self) -> Ended {
-        let confirmed = Confirmation::all(&self.trials, &self.rig.baseline());
+        let confirmed = Confirmation::all(&self.trials, &self.runner.baseline());
         let finalists: Vec<Values> = confirmed.into_iter().map(|one| one.finalist).collect();
         if self.is_stopped() {
             Ended::Stopped
@@ -95,19 +95,19 @@ impl Session<'_> {
 
     /// The order of the next round: after an odd number of them the reverse of the last, also where
     /// a tune that was resumed has other finalists.
-    fn turns(&self, candidates: &[Values]) -> Vec<Values> {
+    fn next_order(&self, candidates: &[Values]) -> Vec<Values> {
         let rounds = self.rounds();
-        let mut turns = turns(candidates, self.bench.seed, rounds.len());
+        let mut order = round_order(candidates, self.bench.seed, rounds.len());
         if let Some(last) = rounds.last().filter(|_| rounds.len() % 2 == 1) {
-            turns.sort_by_key(|values| Reverse(last.iter().position(|before| *before == values)));
+            order.sort_by_key(|values| Reverse(last.iter().position(|before| *before == values)));
         }
-        turns
+        order
     }
 
     /// Who ran in each round that can be compared, in its order. One that a stop cut short before
     /// that, or in which the baseline failed, is run again in the same order.
     fn rounds(&self) -> Vec<Vec<&Values>> {
-        let baseline = self.rig.baseline();
+        let baseline = self.runner.baseline();
         let mut rounds: BTreeMap<u64, Vec<&Values>> = BTreeMap::new();
         for trial in self.trials.iter().filter(|trial| trial.score_s().is_some()) {
             if let Some(pair) = trial.pair {
@@ -118,9 +118,9 @@ impl Session<'_> {
         rounds.into_values().filter(whole).collect()
     }
 
-    fn prove_once(&mut self, workload: &Workload, values: &Values, pair: u64) -> Result<Trial> {
+    fn confirm_once(&mut self, workload: &Workload, values: &Values, pair: u64) -> Result<Trial> {
         let left = self.budget.left();
-        self.run(&Order {
+        self.run(&TrialRequest {
             phase: Phase::Confirmation,
             pair: Some(pair),
             strategy: "",
@@ -130,19 +130,19 @@ impl Session<'_> {
             limit: self.limit().unwrap_or(left),
             left,
             ready_s: None,
-            hopeless_s: None,
+            early_stop_s: None,
         })
     }
 
     /// The finalists of whom more rounds could tell something.
     fn open(&self, finalists: &[Values]) -> Vec<Values> {
-        let all = Confirmation::all(&self.trials, &self.rig.baseline());
+        let all = Confirmation::all(&self.trials, &self.runner.baseline());
         // Which one to go on with may be learnt from all trials; what is claimed of it may not.
         let counts = |t: &&Trial| t.phase != Phase::Calibration && finalists.contains(&t.knobs);
         let trials = self.trials.iter().filter(counts);
-        let odds = win_probability::odds(trials, None, &Drift::of(&self.trials));
+        let odds = win_probability::win_probabilities(trials, None, &Drift::of(&self.trials));
         let is_out = |finalist: &Values| {
-            odds.iter().any(|one| one.knobs == *finalist && one.chance < UNLIKELY)
+            odds.iter().any(|one| one.knobs == *finalist && one.p_best < UNLIKELY)
         };
         let is_open = |finalist: &&Values| {
             if is_out(finalist) || self.is_given_up(finalist) {
@@ -159,7 +159,7 @@ impl Session<'_> {
     fn finalists(&self, workload: &Workload) -> Vec<Values> {
         let mut finalists = Vec::new();
         for (place, values) in self.promising().into_iter().take(FINALISTS).enumerate() {
-            let values = self.rig.plainest(workload, values);
+            let values = self.runner.plainest(workload, values);
             let is_known = self
                 .trials
                 .iter()
@@ -175,8 +175,8 @@ impl Session<'_> {
     /// The candidates in question for the confirmation, the likeliest to be the fastest first.
     pub(super) fn promising(&self) -> Vec<Values> {
         let mut odds = win_probability::of_search(&self.trials, &Drift::of(&self.trials));
-        let likeliest = odds.first().map_or(0.0, |odds| odds.chance);
-        odds.retain(|odds| odds.chance >= UNLIKELY * likeliest && odds.gains >= PROMISING);
+        let likeliest = odds.first().map_or(0.0, |odds| odds.p_best);
+        odds.retain(|odds| odds.p_best >= UNLIKELY * likeliest && odds.p_gain >= PROMISING);
         odds.into_iter().map(|odds| odds.knobs).collect()
     }
 

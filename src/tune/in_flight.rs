@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::Order;
+use super::TrialRequest;
 use crate::io::atomic_write;
 use crate::io::held;
 use crate::io::input;
@@ -19,7 +19,7 @@ use crate::trial::{Outcome, Phase, Trial};
 
 /// What is under way.
 #[derive(Serialize, Deserialize)]
-struct Note {
+struct InFlight {
     trial: u64,
     started: String,
     phase: Phase,
@@ -38,8 +38,8 @@ fn path(folder: &Folder) -> PathBuf {
 }
 
 /// Notes that a trial starts.
-pub(super) fn note(folder: &Folder, trial: u64, seed: u64, order: &Order<'_>) -> Result<()> {
-    let note = Note {
+pub(super) fn note(folder: &Folder, trial: u64, seed: u64, order: &TrialRequest<'_>) -> Result<()> {
+    let note = InFlight {
         trial,
         started: jiff::Timestamp::now().to_string(),
         phase: order.phase,
@@ -87,7 +87,7 @@ pub fn take(folder: &Folder, trials: &[Trial], next: u64) -> Result<Option<Trial
     let text = input::bytes(&path(folder), LARGEST_BYTES).unwrap_or_default();
     atomic_write::remove(&path(folder))?;
     let last = trials.last().map_or(0, |trial| trial.number);
-    let is_news = |note: &Note| note.trial > last && note.trial <= next;
+    let is_news = |note: &InFlight| note.trial > last && note.trial <= next;
     let note = serde_json::from_slice(&text).ok().filter(is_news);
     Ok(note.map(|note| Trial {
         number: note.trial,

@@ -31,13 +31,13 @@ use crate::stats;
 use crate::trial::journal::Journal;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::budget::Budget;
-use crate::workload::custom::Own;
+use crate::workload::custom::CustomJob;
 use crate::workload::{Workload, WorkloadFile};
 
-pub use aa_test::Copies;
-pub use bench::{Bench, MIN_PSNR_DB, Order};
+pub use aa_test::AaRunner;
+pub use bench::{Bench, MIN_PSNR_DB, TrialRequest};
 pub use recovery::BaselineFails;
-pub use rig::Rig;
+pub use rig::Runner;
 pub use searching::Searching;
 pub use warm_start::Found;
 
@@ -54,9 +54,9 @@ const ROUNDING_DB: f64 = 0.5;
 const VISIBLE_DB: f64 = 80.0;
 
 /// Told what happens, as it happens.
-pub trait Watch {
+pub trait Observer {
     /// A trial starts.
-    fn started(&self, order: &Order<'_>);
+    fn started(&self, order: &TrialRequest<'_>);
     /// A trial ended and is in the journal; all so far.
     fn finished(&self, trials: &[Trial]);
     /// The search learnt something that a person should know.
@@ -66,8 +66,8 @@ pub trait Watch {
 /// A tune under way.
 pub struct Session<'a> {
     bench: &'a Bench,
-    rig: &'a dyn Rig,
-    watch: &'a dyn Watch,
+    runner: &'a dyn Runner,
+    observer: &'a dyn Observer,
     budget: Budget,
     folder: &'a Folder,
     journal: Journal,
@@ -86,15 +86,15 @@ impl<'a> Session<'a> {
     /// A session that writes to `journal` in `folder`.
     pub fn new(
         bench: &'a Bench,
-        watch: &'a dyn Watch,
+        watch: &'a dyn Observer,
         budget: Budget,
         folder: &'a Folder,
         journal: Journal,
     ) -> Self {
         Self {
             bench,
-            rig: bench,
-            watch,
+            runner: bench,
+            observer: watch,
             budget,
             folder,
             journal,
@@ -115,8 +115,8 @@ impl<'a> Session<'a> {
 
     /// The same session with trials that `rig` runs instead of the bench.
     #[must_use]
-    pub fn on(self, rig: &'a dyn Rig) -> Self {
-        Self { rig, ..self }
+    pub fn on(self, rig: &'a dyn Runner) -> Self {
+        Self { runner: rig, ..self }
     }
 
     /// The same session after a break: these trials are in the journal.
@@ -161,16 +161,16 @@ impl<'a> Session<'a> {
 
     /// Whether the trial at `place` says nothing of its candidate.
     fn is_silent(&self, place: usize) -> bool {
-        blame::silent(&self.trials, &self.rig.baseline())[place]
+        blame::silent(&self.trials, &self.runner.baseline())[place]
     }
 
     /// Whether no more trials of `values` are worth their time: something always ends them.
     fn is_given_up(&self, values: &Values) -> bool {
-        blame::is_given_up(&self.trials, &self.rig.baseline(), values)
+        blame::is_given_up(&self.trials, &self.runner.baseline(), values)
     }
 
     /// Runs a trial, and sees to it that the machine is in order after a failure.
-    fn run(&mut self, order: &Order<'_>) -> Result<Trial> {
+    fn run(&mut self, order: &TrialRequest<'_>) -> Result<Trial> {
         let trial = self.measure(order)?;
         let trial = self.record(trial)?;
         if !matches!(order.phase, Phase::Calibration | Phase::Baseline) {
@@ -179,11 +179,11 @@ impl<'a> Session<'a> {
         Ok(trial)
     }
 
-    fn measure(&self, order: &Order<'_>) -> Result<Trial> {
-        self.watch.started(order);
+    fn measure(&self, order: &TrialRequest<'_>) -> Result<Trial> {
+        self.observer.started(order);
         let number = self.journal.next_number();
         in_flight::note(self.folder, number, self.bench.seed, order)?;
-        self.rig.run(number, order)
+        self.runner.run(number, order)
     }
 
     fn record(&mut self, trial: Trial) -> Result<Trial> {
@@ -193,7 +193,7 @@ impl<'a> Session<'a> {
         in_flight::clear(self.folder);
         self.keep_view(&trial)?;
         self.trials.push(trial.clone());
-        self.watch.finished(&self.trials);
+        self.observer.finished(&self.trials);
         Ok(trial)
     }
 
@@ -227,7 +227,7 @@ impl<'a> Session<'a> {
     /// The baseline does not run, or the tuner itself can't go on.
     pub fn compete(&mut self, space: &Space, workload: &Workload, plan: Plan) -> Result<()> {
         self.baseline(workload)?;
-        self.upkeep(workload)?;
+        self.remeasure(workload)?;
         let before = 0..self.until_search(0);
         let known = before.filter_map(|place| self.told_at(space, place)).collect();
         let plan = Plan { known: [plan.known, known].concat(), ..plan };
@@ -238,7 +238,7 @@ impl<'a> Session<'a> {
             search::End::Stopped(_) => {}
             search::End::Exhausted => self.is_exhausted = true,
         }
-        self.settle(workload)?;
+        self.remeasure_finally(workload)?;
         self.confirm(workload)
     }
 
@@ -249,12 +249,12 @@ impl<'a> Session<'a> {
     /// The baseline does not run here: nothing can be compared with it.
     pub fn calibrate(&mut self, job: &WorkloadFile, budget_s: f64) -> Result<Workload> {
         if let Some(baseline) = self.first(Phase::Baseline) {
-            let mut sizes = (0..job.rungs()).map(|number| job.rung(number));
+            let mut sizes = (0..job.size_count()).map(|number| job.size(number));
             let found = sizes.find(|size| size.to_string() == baseline.workload);
             return found.with_context(|| format!("the job lost its size {}", baseline.workload));
         }
-        let usual = self.rig.baseline();
-        let smallest = job.rung(0);
+        let usual = self.runner.baseline();
+        let smallest = job.size(0);
         let bench = self.bench;
         let fit = |score_s| {
             let knobs = &bench.baseline.knobs;
@@ -284,7 +284,7 @@ impl<'a> Session<'a> {
         if self.first(Phase::Baseline).is_some() {
             return Ok(());
         }
-        let usual = self.rig.baseline();
+        let usual = self.runner.baseline();
         self.first_of_baseline(|session| {
             session.run(&session.of_baseline(Phase::Baseline, workload, &usual))
         })?;
@@ -314,9 +314,9 @@ impl<'a> Session<'a> {
         phase: Phase,
         workload: &'o Workload,
         values: &'o Values,
-    ) -> Order<'o> {
+    ) -> TrialRequest<'o> {
         let left = self.budget.left();
-        Order {
+        TrialRequest {
             phase,
             pair: None,
             strategy: "",
@@ -326,14 +326,14 @@ impl<'a> Session<'a> {
             limit: left,
             ready_s: None,
             left,
-            hopeless_s: None,
+            early_stop_s: None,
         }
     }
 
     /// The worst picture that `values` may make: as bad as the user allows, or else as usual, or as
     /// the baseline's own tiles make it, which is what they would ship.
     fn min_psnr_db(&self, values: &Values) -> f64 {
-        let baseline = self.rig.baseline();
+        let baseline = self.runner.baseline();
         if *values == baseline {
             return 0.0;
         }
@@ -368,8 +368,10 @@ impl<'a> Session<'a> {
     fn how_to_measure(&self) -> &'static str {
         match &self.bench.own {
             None => "`wan22-tune measure --baseline`",
-            Some(Own::Command(_)) => "`wan22-tune measure --baseline -- COMMAND`",
-            Some(Own::Module(_)) => "`wan22-tune measure --baseline --module FILE --inputs SHAPES`",
+            Some(CustomJob::Command(_)) => "`wan22-tune measure --baseline -- COMMAND`",
+            Some(CustomJob::Module(_)) => {
+                "`wan22-tune measure --baseline --module FILE --inputs SHAPES`"
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::Session;
 use super::searching::is_proposed;
 use crate::search::Stop;
-use crate::search::pruning::{Dropped, PROBE, fewest_probes, next_probe};
+use crate::search::pruning::{PROBE, Pruned, fewest_probes, next_probe};
 use crate::space::{Candidate, Space};
 use crate::trial::Trial;
 use crate::workload::Workload;
@@ -31,7 +31,7 @@ impl Session<'_> {
         let done = self.trials.iter().filter(is_probe).count();
         // After a break: as many as without.
         let affords = self.trials_left() + done;
-        self.upkeep(workload)?;
+        self.remeasure(workload)?;
         let most = affords / PROBE_EVERY;
         // Fewer show nothing.
         let is_worth = most >= fewest_probes(space);
@@ -48,8 +48,8 @@ impl Session<'_> {
                 Ok(()) => {}
             }
         }
-        let unread = Dropped::of(space, &self.trials).unread;
-        Ok(space.resting(unread.into_iter().flat_map(|unread| unread.knobs)))
+        let unread = Pruned::of(space, &self.trials).unread;
+        Ok(space.freeze(unread.into_iter().flat_map(|unread| unread.knobs)))
     }
 
     /// Runs one probe, and says what it shows.
@@ -59,11 +59,11 @@ impl Session<'_> {
         workload: &Workload,
         candidate: &Candidate,
     ) -> Result<(), Stop> {
-        let before = Dropped::of(space, &self.trials);
-        let values = self.values(space, &before.at_rest(space, candidate));
+        let before = Pruned::of(space, &self.trials);
+        let values = self.values(space, &before.with_frozen(space, candidate));
         self.try_out(PROBE, workload, &values)?;
-        let news = Dropped::of(space, &self.trials).news(&before);
-        news.iter().for_each(|sentence| self.watch.noted(sentence));
+        let news = Pruned::of(space, &self.trials).news(&before);
+        news.iter().for_each(|sentence| self.observer.noted(sentence));
         Ok(())
     }
 }

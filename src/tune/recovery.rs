@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Order, Session};
+use super::{Session, TrialRequest};
 use crate::evidence::blame;
 use crate::knobs::Values;
 use crate::trial::{Outcome, Phase, Trial};
@@ -43,7 +43,7 @@ impl Session<'_> {
     /// # Errors
     /// [`BaselineFails`] where it does not recover; the tuner itself can't go on.
     pub(super) fn recover(&mut self, workload: &Workload) -> Result<()> {
-        let baseline = self.rig.baseline();
+        let baseline = self.runner.baseline();
         let (mut pause, mut waited, mut is_asked) = (FIRST_PAUSE, Duration::ZERO, false);
         while blame::is_machine_in_doubt(&self.trials, &baseline) {
             let failing = blame::failing_baseline(&self.trials, &baseline);
@@ -55,7 +55,7 @@ impl Session<'_> {
                 if let Some(failing) = &failing {
                     self.note_failing(failing, pause);
                 }
-                self.rig.pause(pause, &|| self.is_stopped());
+                self.runner.pause(pause, &|| self.is_stopped());
                 waited += pause;
                 pause = pause.mul_f64(LONGER).min(LONGEST_PAUSE);
             } else if self.is_stopped() || self.budget.left() < self.baseline_trial() {
@@ -73,7 +73,7 @@ impl Session<'_> {
         let left = self.budget.left();
         let limit = self.limit().unwrap_or(left);
         let order = self.of_baseline(Phase::Sentinel, workload, baseline);
-        let trial = self.measure(&Order { limit, ..order })?;
+        let trial = self.measure(&TrialRequest { limit, ..order })?;
         self.record(trial)
     }
 
@@ -86,7 +86,7 @@ impl Session<'_> {
     fn note_failing(&self, failing: &BaselineFails, pause: Duration) {
         let BaselineFails { outcome, detail } = failing;
         let seconds = pause.as_secs_f64();
-        self.watch.noted(&format!(
+        self.observer.noted(&format!(
             "the baseline fails too ({outcome}: {detail}): the failures before it are not held \
              against their candidates; asking again in {seconds:.1} s"
         ));

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Order, Session};
+use super::{Session, TrialRequest};
 use crate::evidence::blame;
 use crate::evidence::confirmation::pairs_for;
 use crate::evidence::drift::Drift;
 use crate::evidence::ranking;
 use crate::evidence::ranking::Ranked;
 use crate::evidence::win_probability;
-use crate::evidence::win_probability::Odds;
+use crate::evidence::win_probability::WinProbability;
 use crate::knobs::Values;
 use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
@@ -45,7 +45,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// The tuner itself can't go on.
-    pub(super) fn upkeep(&mut self, workload: &Workload) -> Result<()> {
+    pub(super) fn remeasure(&mut self, workload: &Workload) -> Result<()> {
         self.catch_up(workload, false)
     }
 
@@ -54,14 +54,14 @@ impl Session<'_> {
     ///
     /// # Errors
     /// The tuner itself can't go on.
-    pub(super) fn settle(&mut self, workload: &Workload) -> Result<()> {
+    pub(super) fn remeasure_finally(&mut self, workload: &Workload) -> Result<()> {
         self.catch_up(workload, true)
     }
 
     fn catch_up(&mut self, workload: &Workload, settles: bool) -> Result<()> {
         while let Some((phase, values)) = self.due(workload, settles) {
-            let left = self.left_for_upkeep(settles);
-            self.run(&Order {
+            let left = self.left_for_remeasuring(settles);
+            self.run(&TrialRequest {
                 phase,
                 pair: None,
                 strategy: "",
@@ -71,33 +71,33 @@ impl Session<'_> {
                 limit: self.limit().unwrap_or(left),
                 left,
                 ready_s: None,
-                hopeless_s: None,
+                early_stop_s: None,
             })?;
         }
         Ok(())
     }
 
     fn due(&self, workload: &Workload, settles: bool) -> Option<(Phase, Values)> {
-        if self.is_stopped() || self.left_for_upkeep(settles) < self.baseline_trial() * ROOM {
+        if self.is_stopped() || self.left_for_remeasuring(settles) < self.baseline_trial() * ROOM {
             return None;
         }
         let drift = Drift::of(&self.trials);
         if self.is_sentinel_due(&drift) {
-            return Some((Phase::Sentinel, self.rig.baseline()));
+            return Some((Phase::Sentinel, self.runner.baseline()));
         }
         let is_done = if settles { self.has_repeated_enough() } else { !self.is_repeat_due() };
         if is_done {
             return None;
         }
         let values = self.doubtful(&drift, settles)?;
-        self.rig.identity(workload, &values)?;
+        self.runner.identity(workload, &values)?;
         Some((Phase::Repeat, values))
     }
 
     /// Whether the baseline has to come back: after a while, after a break, and when its last
     /// return was so odd that another one has to explain it.
     fn is_sentinel_due(&self, drift: &Drift) -> bool {
-        let baseline = self.rig.baseline();
+        let baseline = self.runner.baseline();
         let own = |trial: &&Trial| trial.knobs == baseline;
         let others: f64 =
             self.trials.iter().rev().take_while(|t| !own(t)).map(|trial| trial.wall_s).sum();
@@ -133,7 +133,8 @@ impl Session<'_> {
         let is_promising = |trial: &&Trial| {
             drift.score_s(trial).is_some_and(|score_s| score_s < PROMISING * best_s)
         };
-        let mut void = self.trials.iter().filter(searched).filter(|trial| drift.is_void(trial));
+        let mut void =
+            self.trials.iter().filter(searched).filter(|trial| drift.is_invalidated(trial));
         let is_wanted = |trial: &&Trial| {
             is_promising(trial) && !is_ranked(trial) && !self.is_given_up(&trial.knobs)
         };
@@ -141,7 +142,7 @@ impl Session<'_> {
             return Some(trial.knobs.clone());
         }
         // What failed in a repetition is no contender, whatever its first time was.
-        let failures = blame::failures(&self.trials, &self.rig.baseline());
+        let failures = blame::failures(&self.trials, &self.runner.baseline());
         let failed = |values: &Values| {
             failures.iter().any(|trial| trial.knobs == *values) || self.is_given_up(values)
         };
@@ -159,12 +160,12 @@ impl Session<'_> {
             }
         }
         let enough = if settles { ENOUGH.1 } else { ENOUGH.0 };
-        if leader.chance >= SURE && leader.trials >= enough {
+        if leader.p_best >= SURE && leader.trials >= enough {
             return None;
         }
         // Of the others the one that is most likely to be better, for as often as it was looked at;
         // and the leader as often as that one, since it is their difference that counts.
-        let worth = |one: &Odds| one.chance / one.trials as f64;
+        let worth = |one: &WinProbability| one.p_best / one.trials as f64;
         let other = others.iter().max_by(|a, b| worth(a).total_cmp(&worth(b)));
         let other = other.filter(|other| other.trials < leader.trials);
         Some(other.unwrap_or(leader).knobs.clone())
@@ -172,11 +173,11 @@ impl Session<'_> {
 
     /// Seconds a clip above which a candidate is given up after its first repetition: far from the
     /// best so far, however noisy the machine.
-    pub(super) fn hopeless_s(&self) -> Option<f64> {
+    pub(super) fn early_stop_s(&self) -> Option<f64> {
         let drift = Drift::of(&self.trials);
         let best_s = ranking::rank_with(&self.trials, &drift).first()?.score_s;
         let now = self.trials.last().map_or(1.0, |trial| drift.factor(trial));
-        Some(best_s * now * (HOPELESS * drift.deviation()).exp().max(FAR))
+        Some(best_s * now * (EARLY_STOP * drift.deviation()).exp().max(FAR))
     }
 
     /// What is left for the search: all of it while there is nothing to confirm.
@@ -184,7 +185,7 @@ impl Session<'_> {
         if self.promising().is_empty() { self.budget.left() } else { self.left_beside_reserve() }
     }
 
-    fn left_for_upkeep(&self, settles: bool) -> Duration {
+    fn left_for_remeasuring(&self, settles: bool) -> Duration {
         // What has to be settled may turn out to be worth confirming.
         if settles { self.left_beside_reserve() } else { self.left_for_search() }
     }
@@ -196,7 +197,7 @@ impl Session<'_> {
 }
 
 /// A candidate is hopeless when its first repetition is so many deviations off,
-const HOPELESS: f64 = 6.0;
+const EARLY_STOP: f64 = 6.0;
 
 /// and so many times as slow as the best.
 const FAR: f64 = 1.5;

@@ -4,18 +4,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::Order;
+use super::TrialRequest;
 use crate::knobs::Values;
 use crate::trial::Trial;
 use crate::workload::Workload;
 
 /// Runs trials.
-pub trait Rig {
+pub trait Runner {
     /// Runs one trial; whatever goes wrong in it is its outcome.
     ///
     /// # Errors
     /// The tuner itself can't go on: no process can be started, no file written.
-    fn run(&self, number: u64, order: &Order<'_>) -> Result<Trial>;
+    fn run(&self, number: u64, order: &TrialRequest<'_>) -> Result<Trial>;
 
     /// What makes two candidates the same on this machine (a digest of the settings that they
     /// resolve to), or `None` where the machine can't run the candidate.

@@ -13,16 +13,16 @@ use crate::knobs::Values;
 /// than the two before, so that in a cycle everyone has had every place, and before and after
 /// everyone else, equally often. Each cycle begins with an order drawn at random, which no periodic
 /// disturbance can follow.
-pub fn turns(candidates: &[Values], seed: u64, round: usize) -> Vec<Values> {
+pub fn round_order(candidates: &[Values], seed: u64, round: usize) -> Vec<Values> {
     let cycle = 2 * candidates.len().max(1);
     let seed = seed ^ ((round / cycle + 1) as u64) << 32;
-    let mut turns = candidates.to_vec();
-    turns.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
-    turns.rotate_left(round % cycle / 2);
+    let mut order = candidates.to_vec();
+    order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
+    order.rotate_left(round % cycle / 2);
     if round % 2 == 1 {
-        turns.reverse();
+        order.reverse();
     }
-    turns
+    order
 }
 
 #[cfg(test)]
@@ -41,11 +41,12 @@ mod tests {
         let both = candidates(2);
         let mut began = BTreeSet::new();
         for seed in 0..20 {
-            let first = turns(&both, seed, 0);
+            let first = round_order(&both, seed, 0);
             let reverse: Vec<Values> = first.iter().rev().cloned().collect();
-            let seen: Vec<Vec<Values>> = (1..4).map(|round| turns(&both, seed, round)).collect();
+            let seen: Vec<Vec<Values>> =
+                (1..4).map(|round| round_order(&both, seed, round)).collect();
             assert_eq!(seen, [reverse.clone(), reverse, first.clone()]);
-            began.insert([first, turns(&both, seed, 4)]);
+            began.insert([first, round_order(&both, seed, 4)]);
         }
         assert_eq!(began.len(), 4, "cycles begin at random");
     }
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn three_have_all_orders_in_six_rounds() {
         let all: BTreeSet<Vec<Values>> =
-            (6..12).map(|round| turns(&candidates(3), 5, round)).collect();
+            (6..12).map(|round| round_order(&candidates(3), 5, round)).collect();
         assert_eq!(all.len(), 6);
     }
 
@@ -61,9 +62,9 @@ mod tests {
     fn each_second_round_is_the_reverse_of_the_one_before() {
         for count in 1..=5 {
             for block in 0..20 {
-                let mut second = turns(&candidates(count), 7, 2 * block + 1);
+                let mut second = round_order(&candidates(count), 7, 2 * block + 1);
                 second.reverse();
-                assert_eq!(second, turns(&candidates(count), 7, 2 * block));
+                assert_eq!(second, round_order(&candidates(count), 7, 2 * block));
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The search's eyes: candidates become trials of a session.
 
-use super::{Order, Session};
+use super::{Session, TrialRequest};
 use crate::knobs::Values;
-use crate::search::pruning::{Dropped, PROBE};
+use crate::search::pruning::{PROBE, Pruned};
 use crate::search::{Measure, Observation, Stop};
 use crate::space::{Candidate, Space};
 use crate::trial::{Outcome, Phase, Trial};
@@ -26,7 +26,7 @@ pub struct Searching<'s, 'a> {
     /// Candidates of whose failures it was told that turned out to be the machine's.
     retracted: Vec<Candidate>,
     /// By the trials that it was told of.
-    dropped: Dropped,
+    dropped: Pruned,
     /// How often `dropped` changed.
     changes: usize,
 }
@@ -41,7 +41,7 @@ impl<'s, 'a> Searching<'s, 'a> {
         strategy: &'s str,
     ) -> Self {
         let told = session.until_search(0);
-        let dropped = Dropped::of(space, &session.trials[..told]);
+        let dropped = Pruned::of(space, &session.trials[..told]);
         let (asked, besides, retracted, changes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         Self {
             session,
@@ -122,13 +122,13 @@ impl<'s, 'a> Searching<'s, 'a> {
         let besides: Vec<Observation> = others.filter_map(|other| self.beside(other)).collect();
         self.besides.extend(besides);
         self.told = until;
-        let dropped = Dropped::of(self.space, &self.session.trials[..until]);
+        let dropped = Pruned::of(self.space, &self.session.trials[..until]);
         let news = dropped.news(&self.dropped);
         if !news.is_empty() || !self.dropped.news(&dropped).is_empty() {
             self.changes += 1;
         }
         if place >= self.session.before {
-            news.iter().for_each(|sentence| self.session.watch.noted(sentence));
+            news.iter().for_each(|sentence| self.session.observer.noted(sentence));
         }
         self.dropped = dropped;
     }
@@ -149,7 +149,7 @@ impl<'s, 'a> Searching<'s, 'a> {
 impl Session<'_> {
     /// The values of all knobs for a candidate.
     pub(super) fn values(&self, space: &Space, candidate: &Candidate) -> Values {
-        let mut values = self.rig.baseline();
+        let mut values = self.runner.baseline();
         let named = space.named(candidate);
         values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
         values
@@ -170,7 +170,7 @@ impl Session<'_> {
             return Err(Stop::Budget);
         }
         let place = self.trials.len();
-        self.run(&Order {
+        self.run(&TrialRequest {
             phase: Phase::Search,
             pair: None,
             strategy,
@@ -180,9 +180,9 @@ impl Session<'_> {
             limit: self.limit().unwrap_or(left),
             left,
             ready_s: self.ready_s(),
-            hopeless_s: self.hopeless_s(),
+            early_stop_s: self.early_stop_s(),
         })?;
-        self.upkeep(workload)?;
+        self.remeasure(workload)?;
         Ok(place)
     }
 
@@ -207,15 +207,16 @@ pub(super) fn is_proposed(trial: &Trial) -> bool {
 
 impl Measure for Searching<'_, '_> {
     fn identity(&self, candidate: &Candidate) -> Option<u64> {
-        let plain = self.dropped.plain(self.space, candidate)?;
-        self.session.rig.identity(self.workload, &self.session.values(self.space, &plain))
+        let plain = self.dropped.canonical(self.space, candidate)?;
+        self.session.runner.identity(self.workload, &self.session.values(self.space, &plain))
     }
 
     fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
         if self.session.is_stopped() {
             return Err(Stop::Interrupted);
         }
-        let values = self.session.values(self.space, &self.dropped.at_rest(self.space, candidate));
+        let values =
+            self.session.values(self.space, &self.dropped.with_frozen(self.space, candidate));
         let place = match self.recorded(&values) {
             Some(place) => place,
             None => self.try_out(&values)?,
@@ -224,7 +225,7 @@ impl Measure for Searching<'_, '_> {
         Ok(self.session.observation(candidate.clone(), place))
     }
 
-    fn besides(&mut self) -> Vec<Observation> {
+    fn extra_observations(&mut self) -> Vec<Observation> {
         std::mem::take(&mut self.besides)
     }
 

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::evidence::blame;
-use crate::machine::{Likeness, Machine};
+use crate::machine::{Machine, MachineMatch};
 use crate::profile::{Here, Profile};
 use crate::results::{Folder, Results};
-use crate::search::{Earlier, Finding, Observation};
+use crate::search::{Finding, Observation, Transfer};
 use crate::space::{Candidate, Space};
 use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
@@ -46,7 +46,7 @@ impl Found {
     }
 
     /// What it means for a tune of `workload` on `machine`.
-    pub fn earlier(&self, space: &Space, machine: &Machine, workload: &Workload) -> Earlier {
+    pub fn earlier(&self, space: &Space, machine: &Machine, workload: &Workload) -> Transfer {
         match self {
             Self::Results(results) => {
                 let same_job = results.workload.name == workload.name;
@@ -61,7 +61,7 @@ impl Found {
                     .zip(silent)
                     .filter(|(trial, silent)| counts(trial) && !silent)
                     .map(|(trial, _)| (&trial.knobs, Observation::of(nowhere(), trial, None)));
-                Earlier::of(space, weight, cores, trials)
+                Transfer::of(space, weight, cores, trials)
             }
             Self::Profile(profile) => {
                 let known = weight(Here::of(machine).likeness(profile));
@@ -69,7 +69,7 @@ impl Found {
                 let cores = known.map_or_else(|| cores(machine) / there, |_| 1.0);
                 let weight = known.unwrap_or(ELSEWHERE / 2.0);
                 let best = Observation::new(nowhere(), Finding::Cost(1.0));
-                Earlier::of(space, weight, cores, std::iter::once((&profile.candidate, best)))
+                Transfer::of(space, weight, cores, std::iter::once((&profile.candidate, best)))
             }
         }
     }
@@ -104,11 +104,11 @@ fn alike(there: &Machine, here: &Machine) -> f64 {
 }
 
 /// How much is believed of what is at least of this machine's shape.
-fn weight(likeness: Likeness) -> Option<f64> {
+fn weight(likeness: MachineMatch) -> Option<f64> {
     match likeness {
-        Likeness::Same => Some(1.0),
-        Likeness::SameShape => Some(SAME_SHAPE),
-        Likeness::Different => None,
+        MachineMatch::Same => Some(1.0),
+        MachineMatch::SameShape => Some(SAME_SHAPE),
+        MachineMatch::Different => None,
     }
 }
 

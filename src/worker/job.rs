@@ -24,7 +24,7 @@ use crate::native;
 use crate::parts::Origin;
 use crate::peak;
 use crate::reference::Comparison;
-use crate::scenario::{self, Rehearsed, Scenario};
+use crate::scenario::{self, Pipeline, WarmUp};
 use crate::usage::{self, Usage};
 
 /// No job is longer: a guard against endless input, at some 100 bytes an image's path.
@@ -118,7 +118,7 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     }
     let architecture = check(job).map_err(illegal)?;
     let mut trial = Trial::set_up(job, architecture)?;
-    let mut rehearsed = Rehearsed::default();
+    let mut rehearsed = WarmUp::default();
     for _ in 0..job.warmup {
         rehearsed = trial.rehearse()?;
     }
@@ -181,7 +181,7 @@ fn check(job: &Job) -> Result<Architecture> {
 struct Trial<'a> {
     job: &'a Job,
     pools: Pools,
-    scenario: Scenario,
+    scenario: Pipeline,
 }
 
 impl<'a> Trial<'a> {
@@ -203,7 +203,7 @@ impl<'a> Trial<'a> {
             .context("the weights' memory policy")
             .map_err(misapplied)?;
         let origin = origin(job);
-        let scenario = Scenario::build(architecture, &job.workload, settings, origin, job.seed)?;
+        let scenario = Pipeline::build(architecture, &job.workload, settings, origin, job.seed)?;
         settings.memory.apply().context("the memory policy").map_err(misapplied)?;
         tch::set_num_threads(settings.intra_op_threads as i32);
         native::set_float32_matmul_precision(settings.numerics.matmul_precision);
@@ -236,7 +236,7 @@ impl<'a> Trial<'a> {
     }
 
     /// How good the picture is, and what this process could do where it made the reference.
-    fn compare(&self, rehearsed: &Rehearsed) -> Result<(Option<Quality>, Option<Peak>)> {
+    fn compare(&self, rehearsed: &WarmUp) -> Result<(Option<Quality>, Option<Peak>)> {
         let job = self.job;
         let comparison = Comparison {
             scenario: &self.scenario,
@@ -251,10 +251,10 @@ impl<'a> Trial<'a> {
     }
 
     /// Warms everything up, with one batch.
-    fn rehearse(&self) -> Result<Rehearsed> {
+    fn rehearse(&self) -> Result<WarmUp> {
         let (job, clock) = (self.job, StageClock::watching());
         let plan = self.plan(job.workload.sizes.clips.min(job.settings.batch_size));
-        let mut rehearsed = Rehearsed::default();
+        let mut rehearsed = WarmUp::default();
         run_pipeline(&self.pools, &plan, &clock, |batch| {
             self.scenario.rehearse(batch, &clock, &mut rehearsed)
         })?;

@@ -11,7 +11,7 @@ use wan22_tune::launch::Effect;
 use wan22_tune::preprocess::Pools;
 use wan22_tune::runner::protocol::{Job, Message};
 use wan22_tune::trial::{Outcome, Sample};
-use wan22_tune::workload::custom::module::{Input, Inputs, Kind, OwnModule};
+use wan22_tune::workload::custom::module::{Input, Inputs, Kind, ModuleJob};
 
 use crate::job::{Failure, misapplied, repeat, say};
 use crate::native;
@@ -34,7 +34,7 @@ const POOR: f64 = 0.0316;
 const REFERENCE: &str = "module.safetensors";
 
 /// Does a job with `module` instead of the pipeline.
-pub fn do_job(job: &Job, module: &OwnModule) -> Result<(), Failure> {
+pub fn do_job(job: &Job, module: &ModuleJob) -> Result<(), Failure> {
     let mut trial = Trial::set_up(job, module)?;
     let reference = trial.reference()?;
     for _ in 0..job.warmup {
@@ -62,7 +62,7 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn set_up(job: &'a Job, module: &OwnModule) -> Result<Self, Failure> {
+    fn set_up(job: &'a Job, module: &ModuleJob) -> Result<Self, Failure> {
         let settings = &job.settings;
         let placement = &settings.placement;
         bind(&placement.model)

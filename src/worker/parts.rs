@@ -28,7 +28,7 @@ pub type Experts = [Option<Transformer>; 2];
 
 /// What a job's stages run on; `None` for what it has no stage for.
 #[derive(Default)]
-pub struct Parts {
+pub struct Models {
     pub text: Option<TextEncoder>,
     pub encoder: Option<Encoder>,
     pub experts: Experts,
@@ -71,7 +71,7 @@ impl Blueprint<'_> {
     ///
     /// # Errors
     /// The models' own, with the part's name.
-    pub fn build(self) -> Result<Parts> {
+    pub fn build(self) -> Result<Models> {
         let (late, early) = std::thread::scope(|scope| {
             let late = scope.spawn(move || self.late());
             let early = scope.spawn(move || self.early());
@@ -84,16 +84,16 @@ impl Blueprint<'_> {
         Ok(parts)
     }
 
-    fn late(self) -> Result<Parts> {
-        let mut parts = Parts::default();
+    fn late(self) -> Result<Models> {
+        let mut parts = Models::default();
         let has = self.workload.has(Stage::Decode);
         parts.decoder = parts.place(has.then(|| self.half(Decoder::new)))?;
         parts.experts[1] = parts.place(self.meets(1).then(|| self.expert(1)))?;
         Ok(parts)
     }
 
-    fn early(self) -> Result<Parts> {
-        let mut parts = Parts::default();
+    fn early(self) -> Result<Models> {
+        let mut parts = Models::default();
         let has = |stage| self.workload.has(stage);
         parts.experts[0] = parts.place(self.meets(0).then(|| self.expert(0)))?;
         parts.text = parts.place(has(Stage::Text).then(|| self.text_encoder()))?;
@@ -148,7 +148,7 @@ impl Blueprint<'_> {
     }
 }
 
-impl Parts {
+impl Models {
     /// Notes where a part lies.
     fn place<M>(&mut self, built: Option<Result<Built<M>>>) -> Result<Option<M>> {
         let Some((model, places)) = built.transpose()? else { return Ok(None) };

@@ -21,11 +21,11 @@ use crate::models::vae::{Decoder, Encoder};
 use crate::native;
 use crate::parts::{Blueprint, Experts, Origin};
 use crate::quality::{self, Seams};
-use crate::scenario::{Rehearsed, Scenario, as_video};
+use crate::scenario::{Pipeline, WarmUp, as_video};
 
 /// What is compared, and with what it is made.
 pub struct Comparison<'a> {
-    pub scenario: &'a Scenario,
+    pub scenario: &'a Pipeline,
     pub workload: &'a Workload,
     pub numerics: Numerics,
     pub origin: Origin<'a>,
@@ -68,7 +68,7 @@ impl Comparison<'_> {
     ///
     /// # Errors
     /// The models' own; a reference that can't be written or read.
-    pub fn run(&self, rehearsed: &Rehearsed) -> Result<Option<(Quality, bool)>> {
+    pub fn run(&self, rehearsed: &WarmUp) -> Result<Option<(Quality, bool)>> {
         let _guard = tch::no_grad_guard();
         let mut findings = Findings::default();
         if let Some(candidate) = &rehearsed.decoded {

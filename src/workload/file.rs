@@ -68,12 +68,12 @@ impl WorkloadFile {
     }
 
     /// How many sizes there are.
-    pub fn rungs(&self) -> usize {
+    pub fn size_count(&self) -> usize {
         self.size.len()
     }
 
     /// The job at size `number`, or at the largest where there are fewer.
-    pub fn rung(&self, number: usize) -> Workload {
+    pub fn size(&self, number: usize) -> Workload {
         Workload {
             name: self.name.clone(),
             model: self.model,
@@ -84,7 +84,7 @@ impl WorkloadFile {
 
     /// The whole job: the largest size.
     pub fn full(&self) -> Workload {
-        self.rung(self.size.len())
+        self.size(self.size.len())
     }
 
     /// The job with at least this many clips a repetition.
@@ -117,7 +117,7 @@ impl WorkloadFile {
 
     fn check_sizes(&self, parts: &Architecture) -> Result<(), String> {
         (0..self.size.len()).try_for_each(|number| {
-            let checked = self.rung(number).check(parts);
+            let checked = self.size(number).check(parts);
             checked.map_err(|problem| format!("size[{number}].{problem}"))
         })
     }
@@ -250,8 +250,8 @@ mod tests {
             let file = built_in(name);
             assert_eq!(file.name, name);
             let parts = file.model.architecture();
-            let work = |n| f64::from(file.rung(n).sizes.clips) * file.rung(n).work(&parts);
-            assert!((1..file.rungs()).all(|n| work(n - 1) < work(n)), "{name}");
+            let work = |n| f64::from(file.size(n).sizes.clips) * file.size(n).work(&parts);
+            assert!((1..file.size_count()).all(|n| work(n - 1) < work(n)), "{name}");
         }
     }
 

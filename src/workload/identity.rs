@@ -14,7 +14,7 @@ impl Settings {
         let whole = sizes.window_width.max(sizes.window_height);
         let mut same = self.clone();
         // What a user's own job does with them, nobody knows.
-        if !workload.is_own() {
+        if !workload.is_custom() {
             same.tile_size = same.tile_size.min(whole);
             same.vae_tile_size = same.vae_tile_size.min(whole);
             same.batch_size = same.batch_size.min(sizes.clips);

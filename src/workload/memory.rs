@@ -25,7 +25,7 @@ const WHOLE: u32 = u32::MAX;
 
 /// What of a process's memory the job's sizes don't tell.
 #[derive(Clone, Copy, Debug)]
-pub struct Tenant<'a> {
+pub struct MemoryContext<'a> {
     /// What it runs under.
     pub knobs: &'a Knobs,
     /// Whether it makes the reference: in float32, whole, beside its own models.
@@ -36,7 +36,7 @@ pub struct Tenant<'a> {
 
 impl Workload {
     /// Bytes that `tenant` needs at the most, roughly.
-    pub fn memory_bytes(&self, parts: &Architecture, tenant: Tenant<'_>) -> u64 {
+    pub fn memory_bytes(&self, parts: &Architecture, tenant: MemoryContext<'_>) -> u64 {
         let knobs = tenant.knobs;
         let batch = knobs.batch_size.min(self.sizes.clips);
         let models: f64 = self
@@ -103,7 +103,7 @@ impl Workload {
     }
 
     /// Bytes of what is computed plainly, one stage after the other, of a single clip.
-    fn reference(&self, parts: &Architecture, tenant: Tenant<'_>) -> f64 {
+    fn reference(&self, parts: &Architecture, tenant: MemoryContext<'_>) -> f64 {
         let (plain, numerics) = (Precision::Fp32, tenant.knobs.numerics());
         // What the tenant's own models compute plainly needs no others.
         let is_built = |stage: &Stage| match stage {
@@ -144,10 +144,10 @@ mod tests {
         has_own_weights: bool,
     ) -> f64 {
         let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == job).unwrap();
-        let workload = WorkloadFile::parse(text).unwrap().rung(0);
+        let workload = WorkloadFile::parse(text).unwrap().size(0);
         let machine = Machine::detect().unwrap();
         let knobs = Knobs { precision, ..Baseline::fit(Preset::Generic, &machine).knobs };
-        let tenant = Tenant { knobs: &knobs, makes_reference, has_own_weights };
+        let tenant = MemoryContext { knobs: &knobs, makes_reference, has_own_weights };
         workload.memory_bytes(&Model::Ti2v5b.architecture(), tenant) as f64
     }
 

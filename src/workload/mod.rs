@@ -13,7 +13,7 @@ use crate::architecture::{EXPERTS, Model, TEXT_ENCODER, VAE};
 
 pub use cost::Cost;
 pub use file::{BUILT_IN, WorkloadFile};
-pub use memory::{PEAK_BYTES, Tenant, VOCABULARY};
+pub use memory::{MemoryContext, PEAK_BYTES, VOCABULARY};
 
 /// A job of Wan 2.2 at the sizes of one repetition, fixed for the whole tune.
 ///
@@ -90,7 +90,7 @@ impl Workload {
     }
 
     /// Whether it is the user's own, of which only its time is known.
-    pub fn is_own(&self) -> bool {
+    pub fn is_custom(&self) -> bool {
         self.stages.is_empty()
     }
 
@@ -115,7 +115,7 @@ impl std::fmt::Display for Workload {
     /// Job and sizes: `i2v 2x128x128x1 window=32x32x1 layers=1 steps=1 text=0x16 context=16`;
     /// of the user's own job the name.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.is_own() {
+        if self.is_custom() {
             return f.write_str(&self.name);
         }
         let Sizes { clips, width, height, frames, .. } = &self.sizes;

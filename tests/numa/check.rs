@@ -16,16 +16,16 @@ use wan22_tune::machine::Machine;
 use wan22_tune::runner::Repetitions;
 use wan22_tune::runner::worker::Programs;
 use wan22_tune::trial::{Outcome, Phase, Trial};
-use wan22_tune::tune::{Bench, Order, Rig};
-use wan22_tune::workload::custom::metric::Goal;
-use wan22_tune::workload::custom::{Own, OwnCommand};
+use wan22_tune::tune::{Bench, Runner, TrialRequest};
+use wan22_tune::workload::custom::metric::Direction;
+use wan22_tune::workload::custom::{CommandJob, CustomJob};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 /// Starts a trial in every layout with every memory mode that this machine is said to have, and
 /// wants each to be read back as asked. Says how many there were.
 pub fn every_setting_holds() -> usize {
     let scratch = tempfile::tempdir().unwrap();
-    let workload = WorkloadFile::parse(BUILT_IN[0].1).unwrap().rung(0);
+    let workload = WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0);
     let bench = bench(scratch.path().to_owned(), workload.model.architecture());
     let mut trials = 0;
     for knobs in settings(&bench.machine, &bench.baseline.knobs) {
@@ -42,7 +42,7 @@ pub fn every_setting_holds() -> usize {
 /// not: it is told that there is more than the machine has.
 pub fn trials_of_devourers() -> [Trial; 2] {
     let scratch = tempfile::tempdir().unwrap();
-    let workload = WorkloadFile::parse(BUILT_IN[0].1).unwrap().rung(0);
+    let workload = WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0);
     let mut bench = bench(scratch.path().to_owned(), workload.model.architecture());
     let knobs = bench.baseline.knobs.clone();
     // `tail` keeps a line until it has seen its end.
@@ -50,21 +50,21 @@ pub fn trials_of_devourers() -> [Trial; 2] {
     fs::write(&bench.programs.worker, "#!/bin/sh\nexec tail /dev/zero\n").unwrap();
     fs::set_permissions(&bench.programs.worker, fs::Permissions::from_mode(0o755)).unwrap();
     let of_worker = trial(&bench, &workload, &knobs);
-    bench.own = Some(Own::Command(OwnCommand {
+    bench.own = Some(CustomJob::Command(CommandJob {
         words: ["tail", "/dev/zero"].map(str::to_owned).to_vec(),
         folder: "/".to_owned(),
         profile_env: "WAN22_PROFILE".to_owned(),
         warmup: 0,
         timeout_s: None,
         metric: None,
-        goal: Goal::default(),
+        goal: Direction::default(),
         check: None,
     }));
     [of_worker, trial(&bench, &workload, &knobs)]
 }
 
 fn trial(bench: &Bench, workload: &Workload, knobs: &Knobs) -> Trial {
-    let order = Order {
+    let order = TrialRequest {
         phase: Phase::Search,
         pair: None,
         strategy: "",
@@ -74,7 +74,7 @@ fn trial(bench: &Bench, workload: &Workload, knobs: &Knobs) -> Trial {
         limit: Duration::from_secs(60),
         left: Duration::from_secs(60),
         ready_s: None,
-        hopeless_s: None,
+        early_stop_s: None,
     };
     bench.run(1, &order).unwrap()
 }

@@ -14,8 +14,8 @@ use wan22_tune::results::Folder;
 use wan22_tune::space::{Candidate, Space, SpaceFile, Tune};
 use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Noise, Outcome, Phase, Sample, Trial};
-use wan22_tune::workload::custom::metric::{Goal, Metric};
-use wan22_tune::workload::custom::{Own, OwnCommand};
+use wan22_tune::workload::custom::metric::{Direction, MetricValue};
+use wan22_tune::workload::custom::{CommandJob, CustomJob};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 const SPACE: &str = include_str!("../../search-spaces/pipeline.toml");
@@ -102,7 +102,7 @@ impl MadeUp {
         let machine = self.machine();
         let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
         let job = WorkloadFile::parse(BUILT_IN[0].1).unwrap();
-        let workload = job.rung(0);
+        let workload = job.size(0);
         let file = SpaceFile::parse(SPACE).unwrap();
         let space = Space::for_machine(&file, &machine, &baseline, &workload, false).unwrap();
         let path = root.join(&self.name);
@@ -151,7 +151,7 @@ impl MadeUp {
             trial.pair = i.checked_sub(first).map(|place| place as u64 / 2 + 1);
             for sample in trial.samples.iter_mut().filter(|_| self.frames) {
                 let value = FRAMES / sample.seconds;
-                sample.metric = Some(Metric { value, goal: Goal::Max });
+                sample.metric = Some(MetricValue { value, goal: Direction::Max });
             }
             text.push(trial);
         }
@@ -204,15 +204,15 @@ fn tune() -> Tune {
     }
 }
 
-fn command() -> Own {
-    Own::Command(OwnCommand {
+fn command() -> CustomJob {
+    CustomJob::Command(CommandJob {
         words: vec!["./job".to_owned()],
         folder: "/".to_owned(),
         profile_env: "WAN22_PROFILE".to_owned(),
         warmup: 0,
         timeout_s: None,
         metric: Some("json:/fps".to_owned()),
-        goal: Goal::Max,
+        goal: Direction::Max,
         check: None,
     })
 }

@@ -19,7 +19,7 @@ use crate::knobs::allocator::Allocator;
 use crate::knobs::huge_pages::HugePages;
 use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::quota_cure;
-use crate::machine::{CpuSet, Gpu, Machine, Roots, line};
+use crate::machine::{CpuSet, Gpu, Machine, SystemRoots, line};
 use crate::trial::noise::ticks;
 use crate::tune::budget;
 
@@ -41,7 +41,7 @@ pub struct DoctorArgs {
 /// The machine can't be detected.
 pub fn run(args: &DoctorArgs) -> Result<()> {
     let machine = Machine::detect()?;
-    let mut findings = examine(&machine, &Roots::live());
+    let mut findings = examine(&machine, &SystemRoots::live());
     findings.extend([binding(), memory_policy(&machine)]);
     let job = Allocation::of_process();
     findings
@@ -97,7 +97,7 @@ fn text(findings: &[Finding]) -> String {
 }
 
 /// Everything that the system's files tell.
-fn examine(machine: &Machine, roots: &Roots) -> Vec<Finding> {
+fn examine(machine: &Machine, roots: &SystemRoots) -> Vec<Finding> {
     let mut findings = vec![
         governor(machine, roots),
         boost(roots),
@@ -121,7 +121,7 @@ fn gpu(gpu: &Gpu) -> Finding {
     Finding::fine("gpu", format!("{}: {advice}", gpu.model))
 }
 
-fn governor(machine: &Machine, roots: &Roots) -> Finding {
+fn governor(machine: &Machine, roots: &SystemRoots) -> Finding {
     let topic = "governor";
     let of_cpu = |cpu: u32| {
         let path = format!("devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor");
@@ -143,7 +143,7 @@ fn governor(machine: &Machine, roots: &Roots) -> Finding {
     }
 }
 
-fn boost(roots: &Roots) -> Finding {
+fn boost(roots: &SystemRoots) -> Finding {
     let topic = "boost";
     let cpu = roots.sys.join("devices/system/cpu");
     let knobs = [("cpufreq/boost", "1"), ("intel_pstate/no_turbo", "0")];
@@ -160,7 +160,7 @@ fn boost(roots: &Roots) -> Finding {
     Finding::bad(topic, "off: the processor stays at its base clock", cure)
 }
 
-fn smt(roots: &Roots) -> Finding {
+fn smt(roots: &SystemRoots) -> Finding {
     let topic = "SMT";
     match line(&roots.sys.join("devices/system/cpu/smt/control")).as_deref() {
         None => Finding::unknown(topic),
@@ -174,7 +174,7 @@ fn smt(roots: &Roots) -> Finding {
     }
 }
 
-fn huge_pages(roots: &Roots) -> Finding {
+fn huge_pages(roots: &SystemRoots) -> Finding {
     let topic = "huge pages";
     match HugePages::switch(roots).as_deref() {
         Some("never") => Finding::bad(
@@ -187,7 +187,7 @@ fn huge_pages(roots: &Roots) -> Finding {
     }
 }
 
-fn numa_balancing(machine: &Machine, roots: &Roots) -> Finding {
+fn numa_balancing(machine: &Machine, roots: &SystemRoots) -> Finding {
     let topic = "NUMA balancing";
     if machine.memory_nodes().len() < 2 {
         return Finding::fine(topic, "of no account with one node");
@@ -217,7 +217,7 @@ fn quota(machine: &Machine) -> Finding {
 }
 
 /// Share of the last ten seconds in which some task waited for a CPU.
-fn pressure(roots: &Roots) -> Finding {
+fn pressure(roots: &SystemRoots) -> Finding {
     const BUSY_PERCENT: f64 = 5.0;
     let topic = "other load";
     let text = line(&roots.proc.join("pressure/cpu")).unwrap_or_default();
@@ -236,7 +236,7 @@ fn pressure(roots: &Roots) -> Finding {
 }
 
 /// Share of time since boot that the hypervisor gave to others.
-fn steal(roots: &Roots) -> Finding {
+fn steal(roots: &SystemRoots) -> Finding {
     const STOLEN_PERCENT: f64 = 1.0;
     let topic = "steal";
     let text = line(&roots.proc.join("stat")).unwrap_or_default();
@@ -252,7 +252,7 @@ fn steal(roots: &Roots) -> Finding {
     }
 }
 
-fn allocators(roots: &Roots) -> Finding {
+fn allocators(roots: &SystemRoots) -> Finding {
     let known =
         || Allocator::VARIANTS.iter().copied().filter(|allocator| allocator.library().is_some());
     let missing: Vec<&str> =
@@ -305,7 +305,7 @@ mod tests {
         }
         let mut machine = Machine::from_synthetic(description).unwrap();
         machine.limits.cpu_quota = files.iter().any(|(path, _)| *path == "quota").then_some(1.5);
-        examine(&machine, &Roots::fixture(tree.path()))
+        examine(&machine, &SystemRoots::fixture(tree.path()))
     }
 
     const TWO_NODES: &str = "package:2 [numa(memory=8GB)] core:2 pu:1";
@@ -362,7 +362,8 @@ mod tests {
             driver: "550.54.14".to_owned(),
             cuda: "12.4".to_owned(),
         }];
-        let findings = examine(&machine, &Roots::fixture(tempfile::tempdir().unwrap().path()));
+        let findings =
+            examine(&machine, &SystemRoots::fixture(tempfile::tempdir().unwrap().path()));
         let of_gpu = findings.iter().find(|finding| finding.topic == "gpu").unwrap();
         let found = of_gpu.found.as_deref().unwrap();
         assert!(found.starts_with("NVIDIA L4: the built-in jobs run on CPUs"), "{found}");

@@ -14,7 +14,7 @@ use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::{Baseline, Preset, quota_warning};
 use crate::launch;
 use crate::launch::{Applied, Launch};
-use crate::machine::{Likeness, Machine};
+use crate::machine::{Machine, MachineMatch};
 use crate::profile::{Here, Profile, Store};
 
 /// What to launch with.
@@ -99,17 +99,17 @@ fn from_profile(
             && crate::knobs::affinity::bind_or_keep(&profile.launch.cpus).is_ok()
     };
     let quota = profile.quota_mismatch(machine);
-    if args.adapt && (likeness == Likeness::Different || quota.is_some() || !fits()) {
+    if args.adapt && (likeness == MachineMatch::Different || quota.is_some() || !fits()) {
         return adapted(args, file, &profile, machine);
     }
     ensure!(
-        likeness != Likeness::Different || args.force,
+        likeness != MachineMatch::Different || args.force,
         "{} was made on {}, a machine of another shape: tune here, add --adapt to fit it to this \
          one, or --force to apply it as it stands",
         file.display(),
         profile.machine.host
     );
-    if likeness != Likeness::Different {
+    if likeness != MachineMatch::Different {
         profile.agrees(machine).with_context(|| format!("profile {}", file.display()))?;
     }
     let cure = "or add --adapt, which fits the counts to this process";

@@ -12,7 +12,7 @@ use super::setup::signature::SignatureArgs;
 use super::{Usage, terminal};
 use crate::io::output::print;
 use crate::knobs::allow_list;
-use crate::machine::{Likeness, Machine};
+use crate::machine::{Machine, MachineMatch};
 use crate::profile::{self, Entry, FileName, Here, Profile, Store};
 
 /// Which profiles.
@@ -138,7 +138,7 @@ fn list(store: &Store) -> Result<()> {
     let mut entries = store.entries(&machine);
     let picked = best(store, &machine).map(|(path, _)| path);
     let order = |entry: &Entry| {
-        entry.profile.as_ref().map_or(Likeness::Different, |profile| here.likeness(profile))
+        entry.profile.as_ref().map_or(MachineMatch::Different, |profile| here.likeness(profile))
     };
     entries.sort_by_key(order);
     let mut text = String::new();
@@ -172,7 +172,7 @@ fn best(store: &Store, machine: &Machine) -> Option<(PathBuf, Profile)> {
 /// What is wrong with a profile of this machine under the quota that this process has.
 fn quota_note(entry: &Entry, machine: &Machine, here: &Here) -> Option<String> {
     let profile = entry.profile.as_ref().ok()?;
-    let is_ours = here.likeness(profile) != Likeness::Different;
+    let is_ours = here.likeness(profile) != MachineMatch::Different;
     profile.quota_mismatch(machine).filter(|_| is_ours)
 }
 
@@ -311,7 +311,7 @@ fn well_named(profile: &Profile, path: &Path) -> Result<(), String> {
 /// Whether a good profile would start here, in words.
 fn launchable(profile: &Profile, machine: &Machine, here: &Here) -> Result<String, String> {
     let what = here.likeness(profile);
-    if what == Likeness::Different {
+    if what == MachineMatch::Different {
         return Ok("good, for another machine".to_owned());
     }
     profile.agrees(machine).map_err(|refusal| refusal.to_string())?;

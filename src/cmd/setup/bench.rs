@@ -20,7 +20,7 @@ use crate::preprocess::images::{Pictures, photographs};
 use crate::runner::Repetitions;
 use crate::runner::worker::Programs;
 use crate::tune::Bench;
-use crate::workload::custom::Own;
+use crate::workload::custom::CustomJob;
 
 /// How the names of trials' folders begin.
 pub const SCRATCH: &str = ".trial-";
@@ -40,7 +40,7 @@ pub fn set_up(
     baseline: Baseline,
 ) -> Result<(Bench, Job)> {
     let (mut bench, job) = plan(args, job, machine, baseline)?;
-    if !matches!(bench.own, Some(Own::Command(_))) {
+    if !matches!(bench.own, Some(CustomJob::Command(_))) {
         check_worker(args, &bench.programs.worker)?;
     }
     if bench.own.is_none() && args.images.is_none() {

@@ -18,14 +18,14 @@ use crate::runner::repetitions;
 use crate::runner::repetitions::Repetitions;
 use crate::trial::journal::MOST_SAMPLES;
 use crate::tune::budget;
-use crate::workload::custom::metric::{Goal, Source};
-use crate::workload::custom::module::{Inputs, OwnModule};
-use crate::workload::custom::{Own, OwnCommand};
+use crate::workload::custom::metric::{Direction, Source};
+use crate::workload::custom::module::{Inputs, ModuleJob};
+use crate::workload::custom::{CommandJob, CustomJob};
 
 /// Your own job instead of the pipeline.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Your own job")]
-pub struct OwnArgs {
+pub struct CustomJobArgs {
     /// The variable in which the command finds the path of its profile; its knobs' values are in
     /// WAN22_ and their names in capitals, such as WAN22_BATCH_SIZE.
     #[arg(
@@ -42,7 +42,7 @@ pub struct OwnArgs {
     metric: Option<String>,
     /// Whether little or much of the metric is good; little unless said otherwise.
     #[arg(long, value_enum, requires = "metric")]
-    goal: Option<Goal>,
+    goal: Option<Direction>,
     /// Runs before the measured ones of each trial, not reported.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "words", value_parser = clap::value_parser!(u32).range(0..=100))]
     warmup: u32,
@@ -104,9 +104,9 @@ fn inputs(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// [`Usage`] for a command that is missing or can't be run, or a module that is none.
-pub fn open(args: &OwnArgs) -> Result<Option<Own>> {
+pub fn open(args: &CustomJobArgs) -> Result<Option<CustomJob>> {
     if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
-        return Ok(Some(Own::Module(module(file, inputs)?)));
+        return Ok(Some(CustomJob::Module(module(file, inputs)?)));
     }
     let Some(program) = args.words.first() else {
         if std::env::args_os().next_back().is_some_and(|last| last == "--") {
@@ -120,7 +120,7 @@ pub fn open(args: &OwnArgs) -> Result<Option<Own>> {
         None => here()?,
     };
     check_program(program, Path::new(&folder))?;
-    Ok(Some(Own::Command(OwnCommand {
+    Ok(Some(CustomJob::Command(CommandJob {
         words: args.words.clone(),
         folder,
         profile_env: args.profile_env.clone(),
@@ -149,7 +149,7 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     Ok(args)
 }
 
-impl OwnArgs {
+impl CustomJobArgs {
     /// How often a trial is measured; `given` where a flag says so.
     pub fn repetitions(&self, given: Option<u32>) -> Repetitions {
         Repetitions::of(!self.words.is_empty(), given)
@@ -164,8 +164,8 @@ impl TuneArgs {
 
     /// The same flags for a job that was begun in its own folder.
     #[must_use]
-    pub fn at(mut self, own: Option<&Own>) -> Self {
-        if let Some(Own::Command(command)) = own {
+    pub fn at(mut self, own: Option<&CustomJob>) -> Self {
+        if let Some(CustomJob::Command(command)) = own {
             self.own.folder = Some(command.folder.clone());
         }
         self
@@ -176,8 +176,8 @@ impl TuneArgs {
 ///
 /// # Errors
 /// How large they are, and what to type instead.
-pub fn fits(own: Option<&Own>, memory_bytes: u64) -> Result<(), String> {
-    let Some(Own::Module(module)) = own else { return Ok(()) };
+pub fn fits(own: Option<&CustomJob>, memory_bytes: u64) -> Result<(), String> {
+    let Some(CustomJob::Module(module)) = own else { return Ok(()) };
     let bytes = Inputs::parse(&module.inputs)?.bytes();
     if memory_bytes == 0 || bytes <= memory_bytes {
         return Ok(());
@@ -187,7 +187,7 @@ pub fn fits(own: Option<&Own>, memory_bytes: u64) -> Result<(), String> {
 }
 
 /// The module, with absolute paths: the worker has a folder of its own.
-fn module(file: &Path, inputs: &str) -> Result<OwnModule> {
+fn module(file: &Path, inputs: &str) -> Result<ModuleJob> {
     let opened = |flag: &str, file: &Path| {
         let place = format!("{flag} {}", file.display());
         input::open(file).map_err(|error| Usage(format!("{place}: {error:#}")))
@@ -205,7 +205,7 @@ fn module(file: &Path, inputs: &str) -> Result<OwnModule> {
         }
         _ => inputs.to_owned(),
     };
-    Ok(OwnModule { file: absolute(file)?, inputs })
+    Ok(ModuleJob { file: absolute(file)?, inputs })
 }
 
 fn absolute(path: &Path) -> Result<String> {

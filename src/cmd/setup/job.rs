@@ -12,7 +12,7 @@ use crate::knobs::{Baseline, MatmulPrecision, Precision, Preset};
 use crate::machine::Machine;
 use crate::profile;
 use crate::space::SpaceFile;
-use crate::workload::custom::Own;
+use crate::workload::custom::CustomJob;
 use crate::workload::{BUILT_IN, Workload, WorkloadFile};
 
 /// What a tune measures.
@@ -21,14 +21,14 @@ pub enum Job {
     /// The pipeline, at one of several sizes.
     Pipeline(WorkloadFile),
     /// The user's own, as it is.
-    Own(Own),
+    Own(CustomJob),
 }
 
 impl Job {
     /// The smallest repetition of it.
     pub fn smallest(&self) -> Workload {
         match self {
-            Self::Pipeline(file) => file.rung(0),
+            Self::Pipeline(file) => file.size(0),
             Self::Own(own) => Workload::own(own.space()),
         }
     }
@@ -36,7 +36,9 @@ impl Job {
     /// All its sizes.
     pub fn sizes(&self) -> Vec<Workload> {
         match self {
-            Self::Pipeline(file) => (0..file.rungs()).map(|number| file.rung(number)).collect(),
+            Self::Pipeline(file) => {
+                (0..file.size_count()).map(|number| file.size(number)).collect()
+            }
             Self::Own(_) => vec![self.smallest()],
         }
     }
@@ -71,10 +73,10 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
 /// [`Usage`] for a folder that holds no such models, or weights that are not theirs.
 pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile, Architecture)> {
     let Some(folder) = weights else {
-        let parts = job.rung(0).model.architecture();
+        let parts = job.size(0).model.architecture();
         return Ok((job, parts));
     };
-    let parts = Architecture::open(folder, &job.rung(0).models(), job.rung(0).model);
+    let parts = Architecture::open(folder, &job.size(0).models(), job.size(0).model);
     let parts = parts.map_err(|error| Usage(format!("--weights {error:#}")))?;
     let job = cut(job, &parts).map_err(|problem| Usage(format!("--weights: {problem}")))?;
     weights::check(folder, &job, &parts).map_err(|error| Usage(format!("--weights {error:#}")))?;
@@ -86,7 +88,7 @@ pub fn parts(job: WorkloadFile, weights: Option<&Path>) -> Result<(WorkloadFile,
 /// # Errors
 /// The size that they can't run, and the job for them where this one is another model's.
 fn cut(job: WorkloadFile, parts: &Architecture) -> Result<WorkloadFile, String> {
-    let (meant, theirs) = (job.rung(0).model, Model::of(parts));
+    let (meant, theirs) = (job.size(0).model, Model::of(parts));
     job.cut_to(parts).map_err(|problem| {
         let jobs = match theirs {
             Model::Ti2v5b => "i2v or --workload t2v",

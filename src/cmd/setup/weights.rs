@@ -17,7 +17,7 @@ use crate::workload::{Stage, Workload, WorkloadFile};
 /// # Errors
 /// One line that names the file or the first tensors that are wrong, and the cure.
 pub fn check(folder: &Path, job: &WorkloadFile, parts: &Architecture) -> Result<()> {
-    let sizes: Vec<Workload> = (0..job.rungs()).map(|number| job.rung(number)).collect();
+    let sizes: Vec<Workload> = (0..job.size_count()).map(|number| job.size(number)).collect();
     let deepest = |of: fn(&Workload) -> u32| sizes.iter().map(of).max().unwrap_or(0).into();
     let depth = Depth {
         blocks: deepest(|size| size.sizes.layers),

@@ -33,7 +33,7 @@ use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Bench, Found, Session};
 use crate::workload::Workload;
-use crate::workload::custom::Own;
+use crate::workload::custom::CustomJob;
 
 /// Tunes.
 pub fn run(args: &TuneArgs) -> Result<()> {
@@ -105,7 +105,7 @@ impl Prepared {
 
     /// What the worker says of itself and of its libtorch, where there is one.
     pub fn worker(&self) -> Option<String> {
-        let needed = !matches!(self.bench.own, Some(Own::Command(_)));
+        let needed = !matches!(self.bench.own, Some(CustomJob::Command(_)));
         needed.then(|| self.bench.programs.version()).flatten()
     }
 
@@ -264,7 +264,7 @@ fn compete(
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
     // What is probed may leave knobs out; the folder keeps the space as it was resolved.
-    if let Job::Own(Own::Command(_)) = &prepared.job {
+    if let Job::Own(CustomJob::Command(_)) = &prepared.job {
         session.baseline(&workload)?;
         space = session.probe(&space, &workload)?;
         first = space.experts(&prepared.file)?;
@@ -272,7 +272,13 @@ fn compete(
     let machine = &prepared.bench.machine;
     let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
     let earlier = earlier.collect();
-    let plan = Plan { strategy: args.strategy, seed: args.seed, first, known: Vec::new(), earlier };
+    let plan = Plan {
+        strategy: args.strategy,
+        seed: args.seed,
+        first,
+        known: Vec::new(),
+        transfers: earlier,
+    };
     if args.strategy == StrategyName::Grid {
         session.baseline(&workload)?;
         let trials = session.trials().len() + session.trials_left();

@@ -12,7 +12,7 @@ use crate::results::Folder;
 use crate::search::Plan;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
-use crate::tune::{Copies, Rig, Session};
+use crate::tune::{AaRunner, Runner, Session};
 
 /// Tunes copies of the baseline and says what it found.
 ///
@@ -22,7 +22,7 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
     let scratch = bench::scratch(&std::env::temp_dir())?;
     prepared.bench.scratch = scratch.path().to_owned();
     let Prepared { bench, job, .. } = &prepared;
-    let (copies, folder) = (Copies(bench), Folder::new(scratch.path()));
+    let (copies, folder) = (AaRunner(bench), Folder::new(scratch.path()));
     let usual = copies.baseline();
     let journal =
         Journal::create(&folder.journal(), usual.keys(), args.repetitions().most as usize)?;

@@ -7,13 +7,13 @@ use super::read::of_folder;
 use super::{Effect, GLIBC, OTHER};
 use crate::knobs::Settings;
 use crate::launch::page_placement;
-use crate::machine::Roots;
+use crate::machine::SystemRoots;
 
 impl Effect {
     /// Reads what holds in process `pid`; `None` when it is gone or its libraries are still being
     /// loaded. Where its memory lies is read only `with_memory`, since the kernel walks all of it.
     pub fn of_process(pid: u32, with_memory: bool) -> Option<Self> {
-        let folder = Roots::live().proc.join(pid.to_string());
+        let folder = SystemRoots::live().proc.join(pid.to_string());
         if is_loading(&folder) {
             return None;
         }

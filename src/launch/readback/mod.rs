@@ -19,7 +19,7 @@ use crate::knobs::mkl::MklDispatch;
 use crate::knobs::places::Places;
 use crate::knobs::{Numerics, Settings};
 use crate::machine::syscalls;
-use crate::machine::{CpuSet, Roots};
+use crate::machine::{CpuSet, SystemRoots};
 
 /// What holds in a process after warm-up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -93,12 +93,12 @@ impl Effect {
         Self {
             memory: MemoryPolicy::read().ok(),
             openmp_in_use: answering.as_deref().map(|path| file_name(path).to_owned()),
-            ..Self::of_files(&Roots::live())
+            ..Self::of_files(&SystemRoots::live())
         }
     }
 
     /// The part that the kernel shows as files.
-    fn of_files(roots: &Roots) -> Self {
+    fn of_files(roots: &SystemRoots) -> Self {
         read::of_folder(&roots.proc.join("self"), true)
     }
 

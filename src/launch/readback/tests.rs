@@ -206,7 +206,7 @@ fn a_process_is_read_from_its_files() {
          7f02-7f03 r-xp 0 fe:00 2 /opt/torch/lib/libgomp.so.1\n7f04-7f05 rw-p 0 00:00 0 [heap]\n",
     );
     write("smaps_rollup", "Rss: 9 kB\nAnonHugePages:      2048 kB\n");
-    let effect = Effect::of_files(&Roots::fixture(tree.path()));
+    let effect = Effect::of_files(&SystemRoots::fixture(tree.path()));
     let model = &effect.pools["model"];
     assert_eq!((model.threads, model.ran_on.to_string().as_str()), (2, "2-3"));
     assert_eq!(masks(model), "0-3");

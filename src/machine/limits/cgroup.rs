@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::machine::roots::{Roots, line};
+use crate::machine::roots::{SystemRoots, line};
 use crate::machine::{CpuSet, Limits, NodeSet};
 
 /// v1 writes "no limit" as the highest page-aligned number; whatever is this large is none.
@@ -21,7 +21,7 @@ pub struct Cgroup {
 
 impl Cgroup {
     /// Reads the limits of the process that `/proc/self` is; what can't be read sets no limit.
-    pub fn read(roots: &Roots) -> Self {
+    pub fn read(roots: &SystemRoots) -> Self {
         let mut cgroup = Self::default();
         for hierarchy in hierarchies(roots) {
             for folder in hierarchy.folders() {
@@ -116,7 +116,7 @@ impl Hierarchy {
     }
 }
 
-pub(super) fn hierarchies(roots: &Roots) -> Vec<Hierarchy> {
+pub(super) fn hierarchies(roots: &SystemRoots) -> Vec<Hierarchy> {
     let groups = line(&roots.proc.join("self/cgroup")).unwrap_or_default();
     let mounts = line(&roots.proc.join("self/mountinfo")).unwrap_or_default();
     let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
@@ -200,7 +200,7 @@ mod tests {
 
     fn read(files: &[(&str, &str)]) -> Cgroup {
         let tree = tree(files);
-        Cgroup::read(&Roots::fixture(tree.path()))
+        Cgroup::read(&SystemRoots::fixture(tree.path()))
     }
 
     const V2: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";

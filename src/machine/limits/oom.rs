@@ -1,11 +1,11 @@
 //! Processes that the kernel killed because memory ran out, as it counts them itself.
 
 use super::cgroup::hierarchies;
-use crate::machine::roots::{Roots, line};
+use crate::machine::roots::{SystemRoots, line};
 
 /// Kills so far in this process's own cgroup or, where that does not count, on the host; `None`
 /// where nobody does.
-pub fn oom_kills(roots: &Roots) -> Option<u64> {
+pub fn oom_kills(roots: &SystemRoots) -> Option<u64> {
     let own = |hierarchy: &super::cgroup::Hierarchy| {
         // Version 2 and version 1.
         let files = ["memory.events", "memory.oom_control"];
@@ -33,7 +33,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        oom_kills(&Roots::fixture(tree.path()))
+        oom_kills(&SystemRoots::fixture(tree.path()))
     }
 
     #[test]

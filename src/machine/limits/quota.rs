@@ -1,7 +1,7 @@
 //! Quota: the CPU time that a cgroup allows, counted in whole CPUs.
 
 use super::cgroup::Cgroup;
-use crate::machine::{Limits, Machine, Roots};
+use crate::machine::{Limits, Machine, SystemRoots};
 
 /// The share of a CPU count by which a quota may fall short of it and still count as it: managers
 /// round when they turn CPUs into microseconds.
@@ -29,7 +29,7 @@ impl Machine {
     }
 
     /// The quota of the process's cgroup as it is now, in CPU seconds a second; `None` without.
-    pub fn quota_now(roots: &Roots) -> Option<f64> {
+    pub fn quota_now(roots: &SystemRoots) -> Option<f64> {
         Cgroup::read(roots).limits.cpu_quota
     }
 

@@ -1,11 +1,11 @@
 //! How often the scheduler stopped this process's cgroups for want of quota.
 
 use super::cgroup::hierarchies;
-use crate::machine::roots::{Roots, line};
+use crate::machine::roots::{SystemRoots, line};
 
 /// Periods (a tenth of a second each, where nobody changed that) in which the process's cgroup or
 /// one above it was stopped, counted since the cgroups were made; `None` where none is counted.
-pub fn throttled_periods(roots: &Roots) -> Option<u64> {
+pub fn throttled_periods(roots: &SystemRoots) -> Option<u64> {
     let counted = |hierarchy: &super::cgroup::Hierarchy| {
         let folders: Vec<_> = hierarchy.folders().collect();
         folders.into_iter().filter_map(|folder| stopped(&line(&folder.join("cpu.stat"))?))
@@ -31,7 +31,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        throttled_periods(&Roots::fixture(tree.path()))
+        throttled_periods(&SystemRoots::fixture(tree.path()))
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::hwloc::Structure;
 use super::nodes;
 use crate::machine::CpuSet;
-use crate::machine::roots::{Roots, line};
+use crate::machine::roots::{SystemRoots, line};
 
 /// The variables that decide where hwloc looks.
 const VARIABLES: [&str; 6] = [
@@ -35,7 +35,7 @@ pub fn cure(variables: &[&str]) -> String {
 
 /// The first thing in which `structure` differs from what the kernel at `roots` says of this
 /// machine, in words; `None` where nothing does, or the kernel says nothing.
-pub fn difference(structure: &Structure, roots: &Roots) -> Option<String> {
+pub fn difference(structure: &Structure, roots: &SystemRoots) -> Option<String> {
     let all: CpuSet = structure.cores.iter().flat_map(|core| core.cpus.iter()).collect();
     let online = list(&roots.sys.join("devices/system/cpu/online")).or_else(|| counted(roots));
     let by_online = online.and_then(|here| differs("CPUs", &all, &here));
@@ -55,7 +55,7 @@ fn differs(what: &str, there: &CpuSet, here: &CpuSet) -> Option<String> {
 }
 
 /// Compares the CPUs of a core or a package with what the kernel says of the first of them.
-fn by_siblings(kind: &str, there: &CpuSet, all: &CpuSet, roots: &Roots) -> Option<String> {
+fn by_siblings(kind: &str, there: &CpuSet, all: &CpuSet, roots: &SystemRoots) -> Option<String> {
     let folder = roots.sys.join(format!("devices/system/cpu/cpu{}/topology", there.first()?));
     // Kernels before 5.5 know the other names alone.
     let old = if kind == "core" { "thread_siblings_list" } else { "core_siblings_list" };
@@ -64,7 +64,7 @@ fn by_siblings(kind: &str, there: &CpuSet, all: &CpuSet, roots: &Roots) -> Optio
     differs(&format!("a {kind} of the CPUs"), there, &here.intersection(all))
 }
 
-fn by_node(structure: &Structure, roots: &Roots) -> Option<String> {
+fn by_node(structure: &Structure, roots: &SystemRoots) -> Option<String> {
     let here = nodes::from_sysfs(roots)?;
     let numbers =
         |nodes: &[crate::machine::Node]| nodes.iter().map(|node| node.number).collect::<CpuSet>();
@@ -88,7 +88,7 @@ fn by_node(structure: &Structure, roots: &Roots) -> Option<String> {
 }
 
 /// The CPUs for which the kernel keeps statistics, where it shows no more of them.
-fn counted(roots: &Roots) -> Option<CpuSet> {
+fn counted(roots: &SystemRoots) -> Option<CpuSet> {
     let text = line(&roots.proc.join("stat"))?;
     let number = |line: &str| line.split(' ').next()?.strip_prefix("cpu")?.parse().ok();
     let set: CpuSet = text.lines().filter_map(number).collect();
@@ -132,7 +132,7 @@ mod tests {
         let topology = load(BuildFlags::empty(), |builder| {
             builder.from_synthetic(description).map_err(|error| error.to_string())
         });
-        difference(&Structure::of(&topology.unwrap()).unwrap(), &Roots::fixture(tree.path()))
+        difference(&Structure::of(&topology.unwrap()).unwrap(), &SystemRoots::fixture(tree.path()))
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
         std::fs::create_dir(tree.path().join("proc")).unwrap();
         std::fs::write(tree.path().join("proc/stat"), "cpu  1 2\ncpu0 1 2\ncpu3 1 2\nintr 5\n")
             .unwrap();
-        let set = counted(&Roots::fixture(tree.path())).unwrap();
+        let set = counted(&SystemRoots::fixture(tree.path())).unwrap();
         assert_eq!(set.to_string(), "0,3");
     }
 

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
-use crate::machine::roots::{Roots, field, line};
+use crate::machine::roots::{SystemRoots, field, line};
 use crate::machine::{CpuSet, Node, NodeSet};
 
 /// The nodes under `/sys/devices/system/node`, ascending; `None` where the kernel shows none.
-pub fn from_sysfs(roots: &Roots) -> Option<Vec<Node>> {
+pub fn from_sysfs(roots: &SystemRoots) -> Option<Vec<Node>> {
     let folder = roots.sys.join("devices/system/node");
     let online: NodeSet = line(&folder.join("online"))?.parse().ok()?;
     let nodes: Vec<Node> = online.iter().filter_map(|number| sysfs_node(roots, number)).collect();
     (!nodes.is_empty()).then_some(nodes)
 }
 
-fn sysfs_node(roots: &Roots, number: u32) -> Option<Node> {
+fn sysfs_node(roots: &SystemRoots, number: u32) -> Option<Node> {
     let folder = roots.sys.join(format!("devices/system/node/node{number}"));
     let memory = line(&folder.join("meminfo")).unwrap_or_default();
     let total = field(&memory, &format!("Node {number} MemTotal"));
@@ -28,7 +28,7 @@ fn sysfs_node(roots: &Roots, number: u32) -> Option<Node> {
 }
 
 /// The CPUs that the kernel counts to a node; empty for a memory-only node.
-pub fn sysfs_cpus(roots: &Roots, number: u32) -> Option<CpuSet> {
+pub fn sysfs_cpus(roots: &SystemRoots, number: u32) -> Option<CpuSet> {
     let path = roots.sys.join(format!("devices/system/node/node{number}/cpulist"));
     // `line` takes an empty file for none, but here empty is an answer.
     std::fs::read_to_string(path).ok()?.parse().ok()
@@ -113,7 +113,7 @@ mod tests {
             std::fs::write(node_folder.join("meminfo"), meminfo).unwrap();
         }
         std::fs::write(folder.join("online"), "0,3\n").unwrap();
-        let nodes = from_sysfs(&Roots::fixture(tree.path())).unwrap();
+        let nodes = from_sysfs(&SystemRoots::fixture(tree.path())).unwrap();
         assert_eq!(nodes.len(), 2);
         assert_eq!((nodes[0].cpus.to_string().as_str(), nodes[0].memory_bytes), ("0-1", 8192));
         assert_eq!((nodes[1].number, nodes[1].cpus.is_empty()), (3, true));

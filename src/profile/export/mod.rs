@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use crate::knobs::allow_list::PRELOAD;
 use crate::knobs::handover;
 use crate::launch::Launch;
-use crate::machine::Roots;
+use crate::machine::SystemRoots;
 use crate::machine::library;
 use crate::profile::Profile;
 
@@ -107,7 +107,7 @@ impl Export<'_> {
     fn host_environment(&self) -> Result<BTreeMap<String, String>, String> {
         let mut environment = self.environment();
         if let Some(list) = environment.get_mut(PRELOAD) {
-            let file = |name: &str| match library::find(name, &Roots::live()) {
+            let file = |name: &str| match library::find(name, &SystemRoots::live()) {
                 // The host that it is for may have it: its linker looks in the same folders.
                 Err(library::NotFound::Absent(_)) => Ok(name.to_owned()),
                 found => found.map_err(|problem| problem.to_string()),

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::scan::scan;
-use super::{Profile, Refusal, SCHEMA, check};
+use super::{Profile, ProfileError, SCHEMA, check};
 use crate::io::input;
 
 /// A profile is a page of text; whatever is larger is none.
@@ -33,13 +33,13 @@ impl Profile {
     ///
     /// # Errors
     /// Where it is wrong, and why.
-    pub fn parse(text: &str) -> Result<Self, Refusal> {
+    pub fn parse(text: &str) -> Result<Self, ProfileError> {
         let scanned = scan(text)?;
         format(&scanned)?;
         let profile: Self = typed(&scanned)?;
         let known = serde_json::to_value(&profile).expect("a profile is plain data");
         if let Some(path) = unknown(&scanned, &known) {
-            return Err(Refusal::at(path, "there is no such key"));
+            return Err(ProfileError::at(path, "there is no such key"));
         }
         check::check(&profile)?;
         Ok(profile)
@@ -58,7 +58,7 @@ pub fn file_argument() -> impl clap::builder::TypedValueParser<Value = PathBuf> 
 }
 
 /// The value that a document stands for, or where it stands for none.
-pub(super) fn typed<T: DeserializeOwned>(scanned: &Value) -> Result<T, Refusal> {
+pub(super) fn typed<T: DeserializeOwned>(scanned: &Value) -> Result<T, ProfileError> {
     serde_path_to_error::deserialize(scanned).map_err(|error| {
         use serde_path_to_error::Segment;
         let segments = error.path().iter().filter_map(|segment| match segment {
@@ -66,7 +66,7 @@ pub(super) fn typed<T: DeserializeOwned>(scanned: &Value) -> Result<T, Refusal> 
             Segment::Map { key } => Some(key.clone()),
             Segment::Enum { .. } | Segment::Unknown => None,
         });
-        Refusal::at(segments.collect::<Vec<_>>(), error.inner())
+        ProfileError::at(segments.collect::<Vec<_>>(), error.inner())
     })
 }
 
@@ -84,8 +84,8 @@ pub fn unmarked(text: &str) -> &str {
 }
 
 /// Says what the file is before its keys are looked at one by one.
-fn format(scanned: &Value) -> Result<(), Refusal> {
-    let whole = |reason: String| Err(Refusal { pointer: String::new(), reason });
+fn format(scanned: &Value) -> Result<(), ProfileError> {
+    let whole = |reason: String| Err(ProfileError { pointer: String::new(), reason });
     let Some(members) = scanned.as_object() else {
         return whole("a profile is a JSON object".to_owned());
     };
@@ -97,11 +97,11 @@ fn format(scanned: &Value) -> Result<(), Refusal> {
     }
     match members.get("schema") {
         Some(schema) if *schema == SCHEMA => Ok(()),
-        Some(schema) => Err(Refusal::at(
+        Some(schema) => Err(ProfileError::at(
             ["schema"],
             format!("this program reads {SCHEMA}, not {schema}; a newer one may read it"),
         )),
-        None => Err(Refusal::at(["schema"], "the key is missing: this is no profile")),
+        None => Err(ProfileError::at(["schema"], "the key is missing: this is no profile")),
     }
 }
 

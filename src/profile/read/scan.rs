@@ -10,7 +10,7 @@ use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::io::printable::is_hidden;
-use crate::profile::Refusal;
+use crate::profile::ProfileError;
 
 /// Nested deeper is no profile: `evidence.workload.stages` is the deepest that there is.
 const DEPTH: usize = 8;
@@ -24,12 +24,12 @@ const TEXT_BYTES: usize = 1 << 15;
 ///
 /// # Errors
 /// Where in it, and why not.
-pub fn scan(text: &str) -> Result<Value, Refusal> {
+pub fn scan(text: &str) -> Result<Value, ProfileError> {
     let path = Path::default();
     let mut reader = serde_json::Deserializer::from_str(text);
     let scanned = Node(&path).deserialize(&mut reader);
     let whole = scanned.and_then(|value| reader.end().map(|()| value));
-    whole.map_err(|error| Refusal::at(path.0.into_inner(), error))
+    whole.map_err(|error| ProfileError::at(path.0.into_inner(), error))
 }
 
 /// Where the reader is; it stays there when something is refused.

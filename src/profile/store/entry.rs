@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::machine::{Likeness, Machine};
+use crate::machine::{Machine, MachineMatch};
 use crate::profile::{FileName, Here, Profile};
 
 /// A file in a folder of profiles.
@@ -23,7 +23,7 @@ impl Entry {
     pub(super) fn read(folder: &Path, path: PathBuf, machine: &Machine, here: &Here) -> Self {
         let safe = trusted(folder).and_then(|()| trusted(&path));
         let profile = safe.and_then(|()| Profile::read(&path)).and_then(|profile| {
-            if here.likeness(&profile) != Likeness::Different {
+            if here.likeness(&profile) != MachineMatch::Different {
                 profile.agrees(machine).with_context(|| format!("profile {}", path.display()))?;
             }
             Ok(profile)

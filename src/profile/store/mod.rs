@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use super::{Entry, FileName, Here, Profile};
 use crate::io::atomic_write;
 use crate::io::home::Home;
-use crate::machine::{Likeness, Machine};
+use crate::machine::{Machine, MachineMatch};
 
 /// Folders of profiles, the ones that win first.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ impl Store {
         let (folder, here) = (self.first()?, Here::of(machine));
         let name = FileName::of(profile, job);
         let mut identities = vec![name.identity.as_str()];
-        if here.likeness(profile) == Likeness::Same {
+        if here.likeness(profile) == MachineMatch::Same {
             identities.extend(here.identities());
         }
         let paths = match listed(folder) {
@@ -164,10 +164,9 @@ impl Store {
         let fits = |entry: &Entry| {
             let job = entry.job();
             let is_wanted = wanted.is_none_or(|wanted| job.as_deref() == Some(wanted));
-            entry
-                .profile
-                .as_ref()
-                .map_or(true, |profile| is_wanted && here.likeness(profile) != Likeness::Different)
+            entry.profile.as_ref().map_or(true, |profile| {
+                is_wanted && here.likeness(profile) != MachineMatch::Different
+            })
         };
         let mut entries: Vec<Entry> = entries.into_iter().filter(fits).collect();
         entries.sort_by_cached_key(|entry| {

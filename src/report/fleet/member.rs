@@ -13,7 +13,7 @@ use crate::results::{Folder, Results};
 use crate::space::{Candidate, Space};
 use crate::stats::{self, Interval};
 use crate::trial::Phase;
-use crate::workload::custom::{Own, OwnCommand, Yardstick};
+use crate::workload::custom::{CommandJob, CustomJob, Metric};
 
 /// One results folder of a fleet.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct Member {
     /// What was measured, with its sizes.
     pub workload: String,
     /// What its scores count.
-    pub yardstick: Yardstick,
+    pub yardstick: Metric,
     /// When the tune started.
     pub started: String,
     /// Trials, and how many of them failed.
@@ -105,7 +105,7 @@ fn job(results: &Results) -> String {
     match &results.tune.own {
         None => results.workload.name.clone(),
         // One command can be scored by several of the numbers that it prints.
-        Some(own @ Own::Command(OwnCommand { metric: Some(metric), goal, .. })) => {
+        Some(own @ CustomJob::Command(CommandJob { metric: Some(metric), goal, .. })) => {
             format!("{} ({metric}, goal {goal})", own.describe())
         }
         Some(own) => own.describe(),

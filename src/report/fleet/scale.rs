@@ -6,15 +6,16 @@
 
 use super::portability::Carried;
 use super::{Fleet, Member, geometric_mean};
-use crate::workload::custom::Yardstick;
-use crate::workload::custom::metric::Goal;
+use crate::workload::custom::Metric;
+use crate::workload::custom::metric::Direction;
 
 impl Fleet {
     /// What belongs to all runs together is shown as growth if all of them have a metric to be
     /// large, else as a saving.
-    pub fn common(&self) -> Yardstick {
-        let grows = self.members.iter().all(|member| member.yardstick.direction() == Goal::Max);
-        Yardstick::Metric(if grows { Goal::Max } else { Goal::Min })
+    pub fn common(&self) -> Metric {
+        let grows =
+            self.members.iter().all(|member| member.yardstick.direction() == Direction::Max);
+        Metric::Metric(if grows { Direction::Max } else { Direction::Min })
     }
 
     /// Whether some numbers are to grow and others to shrink.
@@ -24,7 +25,7 @@ impl Fleet {
     }
 
     /// The word after a gain, where it has to be told.
-    pub fn word(&self, yardstick: Yardstick) -> String {
+    pub fn word(&self, yardstick: Metric) -> String {
         if self.is_mixed() { format!(" {}", yardstick.better()[0]) } else { String::new() }
     }
 
@@ -32,8 +33,8 @@ impl Fleet {
     pub fn gain_is(&self) -> String {
         self.by_goal(|goal| match goal {
             None => "share of time saved",
-            Some(Goal::Min) => "share of the metric saved",
-            Some(Goal::Max) => "growth of the metric",
+            Some(Direction::Min) => "share of the metric saved",
+            Some(Direction::Max) => "growth of the metric",
         })
     }
 
@@ -41,8 +42,8 @@ impl Fleet {
     pub fn regret_is(&self) -> String {
         self.by_goal(|goal| match goal {
             None => "time more",
-            Some(Goal::Min) => "metric more",
-            Some(Goal::Max) => "metric less",
+            Some(Direction::Min) => "metric more",
+            Some(Direction::Max) => "metric less",
         })
     }
 
@@ -51,8 +52,8 @@ impl Fleet {
         let is_time = self.members.iter().all(|member| member.yardstick.goal().is_none());
         match self.common().direction() {
             _ if is_time => "Share of time saved",
-            Goal::Min => "Share of cost saved",
-            Goal::Max => "Growth of the metric",
+            Direction::Min => "Share of cost saved",
+            Direction::Max => "Growth of the metric",
         }
     }
 
@@ -79,12 +80,12 @@ impl Fleet {
     }
 
     /// What scores of a profile's job count.
-    pub fn yardstick(&self, profile: &Carried) -> Yardstick {
+    pub fn yardstick(&self, profile: &Carried) -> Metric {
         self.members[profile.from[0]].yardstick
     }
 
     /// Each different thing once, in the order of runs.
-    fn by_goal(&self, thing: fn(Option<Goal>) -> &'static str) -> String {
+    fn by_goal(&self, thing: fn(Option<Direction>) -> &'static str) -> String {
         let mut things = Vec::new();
         for member in &self.members {
             let thing = thing(member.yardstick.goal());

@@ -16,7 +16,7 @@ use super::plots::scaling::Laws;
 use super::plots::stages::Stages;
 use super::plots::{Elements, Picture, font, palette};
 use super::tables::Table;
-use super::tables::time_breakdown::Account;
+use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{facts, trials, usage, work};
 use super::{summary, verdict};
 use crate::evidence::confirmation::Verdict;
@@ -40,7 +40,7 @@ pub fn page(results: &Results, pictures: &[Picture], views: Option<&Views>) -> R
             (commands(results)?)
             (section("Best so far against time", &html! {
                 (drawn("progress"))
-                p { (Account::of(results).time_line(results.tune.budget_s)) "." }
+                p { (TimeBreakdown::of(results).time_line(results.tune.budget_s)) "." }
                 @if let Some(sentence) = summary::cut_short(results) { p { (sentence) "." } }
                 @for lost in &results.lost { p { "trials.csv: " (plain(lost)) "." } }
             }))
@@ -88,7 +88,7 @@ pub(crate) fn section(title: &str, content: &Markup) -> Markup {
 
 fn head(results: &Results) -> Markup {
     let machine = &results.machine;
-    let account = Account::of(results);
+    let account = TimeBreakdown::of(results);
     let contender = results.findings().finalist.clone();
     let verdict = results.findings().verdict;
     let yardstick = results.yardstick();
@@ -260,7 +260,7 @@ fn failures(results: &Results) -> Markup {
     section(
         "Failures",
         &html! {
-            p { (Account::of(results).trials_line()) "." }
+            p { (TimeBreakdown::of(results).trials_line()) "." }
             @for struck in results.dropped().struck { p { (struck.sentence()) "." } }
             @if !failures.rows.is_empty() { (table(&failures, true)) }
         },

@@ -11,7 +11,7 @@ use crate::report::clock::Clock;
 use crate::results::Results;
 use crate::stats;
 use crate::trial::{Phase, Sample, Trial};
-use crate::workload::custom::Yardstick;
+use crate::workload::custom::Metric;
 
 /// The baseline over time, and disturbances.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +23,7 @@ pub struct Drift {
     /// The end of the last trial, seconds since the start.
     pub end_s: f64,
     /// What scores count.
-    pub yardstick: Yardstick,
+    pub yardstick: Metric,
 }
 
 /// One trial of the baseline.
@@ -136,7 +136,7 @@ impl Plot for Drift {
 
     fn legend(&self) -> Legend {
         let words = match self.yardstick {
-            Yardstick::Metric(_) => "baseline, with its best and worst repetition",
+            Metric::Metric(_) => "baseline, with its best and worst repetition",
             _ => "baseline, with its fastest and slowest repetition",
         };
         let mut legend = vec![(Mark::Square, palette::BASELINE, words)];

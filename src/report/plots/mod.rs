@@ -24,7 +24,7 @@ use canvas::{Canvas, Mark, Medium};
 use palette::Colour;
 
 use crate::stats;
-use crate::workload::custom::metric::Goal;
+use crate::workload::custom::metric::Direction;
 
 /// What marks mean.
 pub type Legend = Vec<(Mark, Colour, &'static str)>;
@@ -170,7 +170,7 @@ pub(crate) fn spread<T: Clone>(all: &[T], most: usize) -> Vec<T> {
 
 /// The scores that an axis shows: a trial far slower than the baseline is marked at the axis's
 /// end instead, so that the differences that matter can be seen.
-pub(crate) fn shown_scores(scores: &[f64], baseline_s: Option<f64>, goal: Goal) -> (f64, f64) {
+pub(crate) fn shown_scores(scores: &[f64], baseline_s: Option<f64>, goal: Direction) -> (f64, f64) {
     let low = scores.iter().copied().reduce(f64::min);
     let high = scores.iter().copied().reduce(f64::max);
     let (Some(low), Some(high)) = (low, high) else {
@@ -183,14 +183,14 @@ pub(crate) fn shown_scores(scores: &[f64], baseline_s: Option<f64>, goal: Goal) 
 
 /// Costs a little beyond these, by a share of the difference of their numbers; where these hardly
 /// differ, of a share of the larger.
-fn with_margin((low, high): (f64, f64), share: f64, least: f64, goal: Goal) -> (f64, f64) {
+fn with_margin((low, high): (f64, f64), share: f64, least: f64, goal: Direction) -> (f64, f64) {
     let widened = |low: f64, high: f64| {
         let margin = share * (high - low).max(least * high);
         ((low - margin).max(0.0), high + margin)
     };
     match goal {
-        Goal::Min => widened(low, high),
-        Goal::Max => {
+        Direction::Min => widened(low, high),
+        Direction::Max => {
             let (less, more) = widened(goal.cost(high), goal.cost(low));
             (goal.cost(more), goal.cost(less))
         }

@@ -12,7 +12,7 @@ use crate::knobs::Value;
 use crate::results::Results;
 use crate::space::Knob;
 use crate::stats;
-use crate::workload::custom::Yardstick;
+use crate::workload::custom::Metric;
 
 /// The pairs that are known to interact on some machine, the likeliest first.
 const LIKELY: [(&str, &str); 6] = [
@@ -30,7 +30,7 @@ pub struct Pairs {
     /// One a pair.
     pub grids: Vec<Grid>,
     /// What scores count.
-    pub yardstick: Yardstick,
+    pub yardstick: Metric,
 }
 
 /// One pair.
@@ -168,7 +168,7 @@ impl Plot for Pairs {
 }
 
 impl Grid {
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, yardstick: Yardstick) -> Result<()>
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, yardstick: Metric) -> Result<()>
     where
         B::ErrorType: 'static,
     {

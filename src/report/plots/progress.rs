@@ -16,7 +16,7 @@ use crate::report::clock::Clock;
 use crate::results::Results;
 use crate::stats;
 use crate::trial::{Phase, Trial};
-use crate::workload::custom::Yardstick;
+use crate::workload::custom::Metric;
 
 /// The course of a tune.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +32,7 @@ pub struct Progress {
     /// The end of the last trial, seconds since the start.
     pub end_s: f64,
     /// What scores count.
-    pub yardstick: Yardstick,
+    pub yardstick: Metric,
 }
 
 /// One trial.
@@ -78,7 +78,7 @@ impl Progress {
             let score_s = trial.score_s();
             let seen = !seen.insert(&trial.knobs);
             let kind = match kind(results, trial, seen) {
-                Kind::Search | Kind::Again if drift.is_void(trial) => Kind::Void,
+                Kind::Search | Kind::Again if drift.is_invalidated(trial) => Kind::Void,
                 kind => kind,
             };
             points.push(Point { end_s, score_s, kind });
@@ -192,7 +192,7 @@ impl Plot for Progress {
         let top = self.shown().1;
         if self.points.iter().any(|point| point.score_s.is_some_and(|score| score > top)) {
             let words = match self.yardstick {
-                Yardstick::Metric(_) => "worse than the scale",
+                Metric::Metric(_) => "worse than the scale",
                 _ => "slower than the scale",
             };
             legend.push((Mark::Above, palette::TRIAL, words));

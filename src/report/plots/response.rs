@@ -13,8 +13,8 @@ use crate::knobs::Value;
 use crate::results::Results;
 use crate::space::Knob;
 use crate::stats;
-use crate::workload::custom::Yardstick;
-use crate::workload::custom::metric::Goal;
+use crate::workload::custom::Metric;
+use crate::workload::custom::metric::Direction;
 
 /// One panel a knob that has a choice.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub struct Response {
     /// The costs that the axis shows.
     pub shown: (f64, f64),
     /// What scores count.
-    pub yardstick: Yardstick,
+    pub yardstick: Metric,
 }
 
 /// One knob.
@@ -195,8 +195,8 @@ impl Row {
         for &score in &self.scores {
             let mark = match x.goal {
                 _ if score <= x.values.1 => Mark::SmallDot,
-                Goal::Min => Mark::Beyond,
-                Goal::Max => Mark::Before,
+                Direction::Min => Mark::Beyond,
+                Direction::Max => Mark::Before,
             };
             canvas.mark(mark, (x.place(score), y), palette::TRIAL)?;
         }

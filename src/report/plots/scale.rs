@@ -1,6 +1,6 @@
 //! Scale: from values to places along an axis, with round ticks.
 
-use crate::workload::custom::metric::Goal;
+use crate::workload::custom::metric::Direction;
 
 /// An axis, linear in the numbers that stand at it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,21 +11,21 @@ pub struct Scale {
     /// The places of its ends, pixels; the larger number stands at the second.
     pub places: (f64, f64),
     /// What the numbers at it are of the values.
-    pub goal: Goal,
+    pub goal: Direction,
 }
 
 impl Scale {
     /// An axis that shows values as they are.
     pub fn new(values: (f64, f64), places: (f64, f64)) -> Self {
-        Self { values, places, goal: Goal::Min }
+        Self { values, places, goal: Direction::Min }
     }
 
     /// The numbers at its ends.
     fn numbers(&self) -> (f64, f64) {
         let (low, high) = self.values;
         match self.goal {
-            Goal::Min => (low, high),
-            Goal::Max => (self.goal.cost(high), self.goal.cost(low)),
+            Direction::Min => (low, high),
+            Direction::Max => (self.goal.cost(high), self.goal.cost(low)),
         }
     }
 
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn much_of_a_metric_stands_where_much_of_a_time_would() {
         let mut scale = Scale::new((1.0 / 20.0, 1.0 / 10.0), (0.0, 100.0));
-        scale.goal = Goal::Max;
+        scale.goal = Direction::Max;
         let ticks = scale.ticks(2);
         let words: Vec<&str> = ticks.iter().map(|(_, word)| word.as_str()).collect();
         assert_eq!(words, ["10", "15", "20"]);

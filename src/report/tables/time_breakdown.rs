@@ -10,7 +10,7 @@ use crate::trial::{Outcome, Trial};
 
 /// Counts and times of a whole tune.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Account {
+pub struct TimeBreakdown {
     /// Trials by outcome.
     pub outcomes: BTreeMap<Outcome, usize>,
     /// Seconds from the tune's start to the end of its last trial, breaks left out.
@@ -24,7 +24,7 @@ pub struct Account {
     pub overhead_share: Option<f64>,
 }
 
-impl Account {
+impl TimeBreakdown {
     /// The account of a tune.
     pub fn of(results: &Results) -> Self {
         let mut outcomes = BTreeMap::new();

@@ -9,7 +9,7 @@ use crate::io::printable::shortened;
 use crate::report::clock::Clock;
 use crate::results::Results;
 use crate::trial::{Outcome, Phase, Sample, Trial};
-use crate::workload::custom::Yardstick;
+use crate::workload::custom::Metric;
 
 /// Every trial with what differs between trials: the knobs that have a choice, and results.
 pub fn all(results: &Results) -> Table {
@@ -43,10 +43,10 @@ pub fn all(results: &Results) -> Table {
 
 /// Whether the machine changed too much around a trial of the search to say what it was worth.
 fn is_void(trial: &Trial, drift: &Drift) -> bool {
-    matches!(trial.phase, Phase::Search | Phase::Repeat) && drift.is_void(trial)
+    matches!(trial.phase, Phase::Search | Phase::Repeat) && drift.is_invalidated(trial)
 }
 
-fn identity(trial: &Trial, clock: Option<Clock>, yardstick: Yardstick) -> Vec<String> {
+fn identity(trial: &Trial, clock: Option<Clock>, yardstick: Metric) -> Vec<String> {
     let start_s = clock.and_then(|clock| clock.start_s(trial).ok());
     let ok = trial.samples.iter().map(Sample::cost).filter(|_| trial.outcome == Outcome::Ok);
     let shown = |cost: f64| digits(yardstick.shown(cost));

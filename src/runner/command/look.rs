@@ -8,7 +8,7 @@ use crate::launch::Effect;
 
 /// What one look saw.
 #[derive(Clone, Debug, Default)]
-pub struct Look {
+pub struct ProcessSnapshot {
     /// What holds in it; of its processes together where there are several.
     pub effect: Effect,
     /// Seconds that its threads have waited for a CPU so far.
@@ -17,7 +17,7 @@ pub struct Look {
     pub minor_faults: u64,
 }
 
-impl Look {
+impl ProcessSnapshot {
     /// Looks at process `root` and its descendants; `None` while it is still `launcher`, or not all
     /// of its libraries are loaded.
     pub fn at(root: u32, launcher: &Path, with_memory: bool) -> Option<Self> {
@@ -103,9 +103,9 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let me = std::process::id();
         let both = (tree(me).contains(&child.id()), tree(child.id()) == [child.id()]);
-        let look = Look::at(me, Path::new("/nowhere"), false);
+        let look = ProcessSnapshot::at(me, Path::new("/nowhere"), false);
         let launcher = std::env::current_exe().unwrap();
-        let still = Look::at(me, &launcher, false);
+        let still = ProcessSnapshot::at(me, &launcher, false);
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(both, (true, true));

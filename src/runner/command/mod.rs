@@ -10,13 +10,13 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::response::Answer;
+use super::response::Response;
 use super::worker::Limit;
 use crate::knobs::Settings;
 use crate::runner::Repetitions;
 use crate::trial::{Outcome, Sample};
-use crate::workload::custom::OwnCommand;
-use crate::workload::custom::metric::{Metric, Source};
+use crate::workload::custom::CommandJob;
+use crate::workload::custom::metric::{MetricValue, Source};
 use run::Run;
 
 /// How a run failed, and in words.
@@ -25,7 +25,7 @@ type Failure = (Outcome, String);
 /// All runs of one trial.
 pub struct Runs<'a> {
     /// What is run.
-    pub command: &'a OwnCommand,
+    pub command: &'a CommandJob,
     /// `wan22-tune`, for its `exec`.
     pub tuner: &'a Path,
     /// The trial's profile.
@@ -45,10 +45,10 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// Only when the machine can't start processes at all; a bad trial is an [`Answer`].
-    pub fn answer(&self, number: u64) -> Result<Answer> {
+    pub fn answer(&self, number: u64) -> Result<Response> {
         let started = Instant::now();
         let source = self.command.source().map_err(anyhow::Error::msg)?;
-        let mut answer = Answer::new(number, Repetitions::exactly(self.repetitions));
+        let mut answer = Response::new(number, Repetitions::exactly(self.repetitions));
         for round in 0..self.command.warmup + self.repetitions {
             if round == self.command.warmup {
                 answer.setup_s = Some(started.elapsed().as_secs_f64());
@@ -110,7 +110,7 @@ impl Runs<'_> {
         let look = run.look.as_ref();
         Ok(Ok(Sample {
             seconds: run.wall_s,
-            metric: value.map(|value| Metric { value, goal }),
+            metric: value.map(|value| MetricValue { value, goal }),
             minor_faults: look.map_or(0, |look| look.minor_faults),
             run_queue_share: look.map_or(0.0, |look| look.waited_s / run.wall_s),
             ..Sample::default()

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use super::look::{self, Look};
+use super::look::{self, ProcessSnapshot};
 use super::output::Output;
 use super::{Failure, Runs};
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::threads;
-use crate::machine::{Roots, oom_kills};
+use crate::machine::{SystemRoots, oom_kills};
 use crate::runner::heartbeat::Pulse;
 use crate::runner::worker;
 use crate::runner::worker::{GRACE, Start, WATCH};
@@ -33,7 +33,7 @@ pub(super) struct Run {
     /// Seconds from the launch to the exit of the command itself.
     pub wall_s: f64,
     /// The last look at it; `None` for one that ended before.
-    pub look: Option<Look>,
+    pub look: Option<ProcessSnapshot>,
     /// Peak resident memory of all its processes, as far as the watch saw it.
     pub peak_rss_bytes: Option<u64>,
     /// What it printed.
@@ -56,7 +56,7 @@ impl Runs<'_> {
             folder: Some(self.command.folder.as_ref()),
             stdin: false,
         };
-        let kills = oom_kills(&Roots::live());
+        let kills = oom_kills(&SystemRoots::live());
         let (pulse, launched) = (Pulse::start(), Instant::now());
         let mut child = start.spawn(self.command.words.iter().map(OsStr::new))?;
         let followed = Printed::of(&mut child).and_then(|printed| Ok((printed, exit_of(&child)?)));
@@ -68,12 +68,12 @@ impl Runs<'_> {
             }
         };
         let mut watch =
-            Watch { runs: self, started, launched, pulse, look: None, peak_rss_bytes: None };
+            Watchdog { runs: self, started, launched, pulse, look: None, peak_rss_bytes: None };
         let end = watch.follow(child.id(), &exited);
         let status = worker::end(&mut child)?;
         let starved = worker::starved(status, kills);
         let end = end.and_then(|at| self.unless_stopped(status).map(|()| at));
-        let Watch { look, peak_rss_bytes, .. } = watch;
+        let Watchdog { look, peak_rss_bytes, .. } = watch;
         let (stdout, stderr) = printed.read();
         let wall_s = end.as_ref().map_or_else(|_| launched.elapsed(), |&at| at - launched);
         let wall_s = wall_s.as_secs_f64();
@@ -100,16 +100,16 @@ impl Runs<'_> {
 }
 
 /// The eyes on one run.
-struct Watch<'a> {
+struct Watchdog<'a> {
     runs: &'a Runs<'a>,
     started: Instant,
     launched: Instant,
     pulse: Pulse,
-    look: Option<Look>,
+    look: Option<ProcessSnapshot>,
     peak_rss_bytes: Option<u64>,
 }
 
-impl Watch<'_> {
+impl Watchdog<'_> {
     /// Follows process `pid` to its exit, whose time it returns, or until it has to be killed.
     fn follow(&mut self, pid: u32, exited: &Receiver<Instant>) -> Result<Instant, Failure> {
         let (limit, too_long) = self.runs.limit(self.started, self.launched);
@@ -134,7 +134,8 @@ impl Watch<'_> {
             }
             self.watch_memory(pid)?;
             if elapsed >= next_look {
-                self.look = Look::at(pid, self.runs.tuner, with_memory).or(self.look.take());
+                self.look =
+                    ProcessSnapshot::at(pid, self.runs.tuner, with_memory).or(self.look.take());
                 next_look = elapsed * 2;
                 orphans::reap(pid);
                 self.pulse.restart();

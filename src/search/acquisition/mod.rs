@@ -8,38 +8,38 @@ use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use self::pool::Pool;
-use self::value::Promise;
-use super::strategies::model::{CONDITIONED_ON, Lesson};
+use self::value::AcquisitionValue;
+use super::strategies::model::{CONDITIONED_ON, FittedModel};
 use super::surrogate::data::Data;
-use super::surrogate::feasibility::Success;
+use super::surrogate::feasibility::Feasibility;
 use super::surrogate::forest::Forest;
-use super::surrogate::gp::Process;
-use super::surrogate::kernel::Scales;
-use crate::search::sampler::Draw;
+use super::surrogate::gp::GaussianProcess;
+use super::surrogate::kernel::Hyperparameters;
+use crate::search::sampler::Sampler;
 use crate::space::Candidate;
 
 /// What makes one proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::search) enum Voice {
+pub(in crate::search) enum Acquisition {
     /// Expected improvement under a Gaussian process.
-    Process,
+    ExpectedImprovement,
     /// What a Gaussian process expects to be best, as long as it expects to gain.
-    Guess,
+    PosteriorMean,
     /// Expected improvement under a random forest.
-    Forest,
+    ForestImprovement,
     /// Expected improvement under both: the mean of what they say, and their disagreement counts
     /// as doubt.
-    Both,
+    Ensemble,
     /// The same with one knob held away from where it is in the best: good values of the others
     /// hide from a search that has settled in another category.
-    Elsewhere,
+    Perturb,
     /// The best in another category, the one that may cost least with the doubt in its favour: what
     /// models miss is mostly a category that they have seen in bad company only.
-    Switch,
+    CategoryLcb,
     /// One of the best, changed a little.
     Mutation,
     /// A candidate drawn evenly: no model knows what it has no inkling of.
-    Any,
+    Uniform,
 }
 
 /// How often a knob of categories is held away from the best's, where there are any.
@@ -54,31 +54,35 @@ const TRIES: usize = 50;
 /// What a choice is made with.
 pub(in crate::search) struct Choice<'c, 'd> {
     pub data: &'c Data,
-    pub draw: &'c Draw<'d>,
-    pub success: Option<Success>,
-    pub lesson: &'c Lesson,
+    pub draw: &'c Sampler<'d>,
+    pub feasibility: Option<Feasibility>,
+    pub model: &'c FittedModel,
 }
 
 impl Choice<'_, '_> {
     /// The candidate that a voice wants most; `None` where nothing in its reach is new.
     pub fn by(
         &self,
-        voice: Voice,
+        voice: Acquisition,
         mut pool: Pool<'_, '_, '_>,
         rng: &mut Xoshiro256PlusPlus,
     ) -> Option<Candidate> {
-        if let Some(success) = &self.success {
-            success.sift(&mut pool.candidates);
+        if let Some(success) = &self.feasibility {
+            success.retain_feasible(&mut pool.candidates);
         }
         match voice {
-            Voice::Any => pool.any(rng),
-            Voice::Mutation => self.mutant(&pool, rng),
-            Voice::Switch => self.switch(&mut pool, rng),
-            Voice::Process => self.modelled(&mut pool, (true, false), rng, |_| true),
-            Voice::Guess => self.guess(&mut pool, rng),
-            Voice::Forest => self.modelled(&mut pool, (false, true), rng, |_| true),
-            Voice::Both => self.modelled(&mut pool, (true, true), rng, |_| true),
-            Voice::Elsewhere => self.elsewhere(pool, rng),
+            Acquisition::Uniform => pool.any(rng),
+            Acquisition::Mutation => self.mutant(&pool, rng),
+            Acquisition::CategoryLcb => self.category_lcb(&mut pool, rng),
+            Acquisition::ExpectedImprovement => {
+                self.modelled(&mut pool, (true, false), rng, |_| true)
+            }
+            Acquisition::PosteriorMean => self.posterior_mean(&mut pool, rng),
+            Acquisition::ForestImprovement => {
+                self.modelled(&mut pool, (false, true), rng, |_| true)
+            }
+            Acquisition::Ensemble => self.modelled(&mut pool, (true, true), rng, |_| true),
+            Acquisition::Perturb => self.perturb(pool, rng),
         }
     }
 
@@ -91,7 +95,7 @@ impl Choice<'_, '_> {
         allowed: impl Fn(&Candidate) -> bool,
     ) -> Option<Candidate> {
         let space = self.draw.space();
-        let scales = self.lesson.scales.varied(rng);
+        let scales = self.model.scales.varied(rng);
         let process = with_process.then(|| self.process(&scales)).flatten();
         let forest = (with_forest || process.is_none()).then(|| Forest::new(space, self.data, rng));
         let predict = |candidates: &[Candidate]| match (&process, &forest) {
@@ -103,47 +107,47 @@ impl Choice<'_, '_> {
             (None, Some(forest)) => forest.predict(candidates),
             (None, None) => vec![(0.0, 1.0); candidates.len()],
         };
-        Promise::new(predict, self.data, self.success.as_ref()).most(pool, allowed)
+        AcquisitionValue::new(predict, self.data, self.feasibility.as_ref()).most(pool, allowed)
     }
 
     /// What a Gaussian process expects to be the cheapest; where that is the best again in all but
     /// what changes nothing, the most promising. The forest's choice, where there is no process.
-    fn guess(
+    fn posterior_mean(
         &self,
         pool: &mut Pool<'_, '_, '_>,
         rng: &mut Xoshiro256PlusPlus,
     ) -> Option<Candidate> {
-        let Some(process) = self.process(&self.lesson.scales) else {
+        let Some(process) = self.process(&self.model.scales) else {
             return self.modelled(pool, (false, true), rng, |_| true);
         };
         let predict = |candidates: &[Candidate]| process.predict(candidates);
-        let allowed = |candidate: &Candidate| self.allows(candidate);
-        let guess = Promise::expected(predict).most(pool, allowed)?;
+        let allowed = |candidate: &Candidate| self.is_feasible(candidate);
+        let guess = AcquisitionValue::expected(predict).most(pool, allowed)?;
         let best = self.data.candidates[self.data.best(1)[0]].clone();
         let [guessed, known] = [&guess, &best].map(|one| predict(std::slice::from_ref(one))[0].0);
         if process.log_deviation(known - guessed) > NOTICED {
             return Some(guess);
         }
-        Promise::new(predict, self.data, self.success.as_ref()).best_of(pool)
+        AcquisitionValue::new(predict, self.data, self.feasibility.as_ref()).best_of(pool)
     }
 
     /// The process of what was observed; `None` where it can't be had.
-    fn process(&self, scales: &Scales) -> Option<Process> {
-        Process::new(self.draw.space(), self.data.clone().thinned(CONDITIONED_ON), scales)
+    fn process(&self, scales: &Hyperparameters) -> Option<GaussianProcess> {
+        GaussianProcess::new(self.draw.space(), self.data.clone().subsample(CONDITIONED_ON), scales)
     }
 
     /// A guess, where no other category is left to be tried.
-    fn switch(
+    fn category_lcb(
         &self,
         pool: &mut Pool<'_, '_, '_>,
         rng: &mut Xoshiro256PlusPlus,
     ) -> Option<Candidate> {
         let best = &self.data.candidates[self.data.best(1)[0]];
         let mut switched = self.draw.switched(best);
-        switched.retain(|other| pool.is_new(other) && self.allows(other));
-        let scales = self.lesson.scales.varied(rng);
+        switched.retain(|other| pool.is_new(other) && self.is_feasible(other));
+        let scales = self.model.scales.varied(rng);
         let process = self.process(&scales).filter(|_| !switched.is_empty());
-        let Some(process) = process else { return self.guess(pool, rng) };
+        let Some(process) = process else { return self.posterior_mean(pool, rng) };
         let told = process.predict(&switched).into_iter();
         let hopes = told.map(|(mean, deviation)| mean - HOPE * deviation).zip(&switched);
         let least = hopes.min_by(|(a, _), (b, _)| a.total_cmp(b));
@@ -151,12 +155,12 @@ impl Choice<'_, '_> {
     }
 
     /// Whether the candidate has enough of a chance to succeed.
-    fn allows(&self, candidate: &Candidate) -> bool {
-        self.success.as_ref().is_none_or(|success| success.allows(candidate))
+    fn is_feasible(&self, candidate: &Candidate) -> bool {
+        self.feasibility.as_ref().is_none_or(|success| success.is_feasible(candidate))
     }
 
     /// The most promising with one knob at a level that it does not have in the best.
-    fn elsewhere(
+    fn perturb(
         &self,
         mut pool: Pool<'_, '_, '_>,
         rng: &mut Xoshiro256PlusPlus,
@@ -177,7 +181,7 @@ impl Choice<'_, '_> {
         let moved = pool.candidates.iter().chain(known);
         let moved = moved.filter_map(|c| self.draw.legal(&c.with(knob, level))).filter(there);
         let mut moved: Vec<Candidate> = moved.collect();
-        moved.retain(|candidate| self.allows(candidate));
+        moved.retain(|candidate| self.is_feasible(candidate));
         let is_unseen = pool.restrict_to(moved);
         let found =
             is_unseen.then(|| self.modelled(&mut pool, (true, false), rng, there)).flatten();
@@ -190,7 +194,7 @@ impl Choice<'_, '_> {
     fn mutant(&self, pool: &Pool<'_, '_, '_>, rng: &mut Xoshiro256PlusPlus) -> Option<Candidate> {
         let best = self.data.best(5);
         let first = &self.data.candidates[best[0]];
-        let allowed = |candidate: &Candidate| pool.is_new(candidate) && self.allows(candidate);
+        let allowed = |candidate: &Candidate| pool.is_new(candidate) && self.is_feasible(candidate);
         let step = rng.random_bool(0.5);
         if step {
             let mut switched = self.draw.switched(first);

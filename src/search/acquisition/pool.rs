@@ -10,7 +10,7 @@ use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::search::objective::Objective;
-use crate::search::sampler::Draw;
+use crate::search::sampler::Sampler;
 use crate::search::surrogate::data::Data;
 use crate::space::Candidate;
 
@@ -30,7 +30,7 @@ const PAIRS: usize = 100;
 /// Different unseen, legal candidates; [`Pool::is_new`] says whether one may be proposed.
 pub(in crate::search) struct Pool<'p, 'o, 'd> {
     objective: &'p Objective<'o>,
-    draw: &'p Draw<'d>,
+    draw: &'p Sampler<'d>,
     /// What was measured or asked for.
     known: HashSet<Candidate>,
     /// What is in the pool or known.
@@ -45,7 +45,7 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
     /// A pool for the next proposal.
     pub fn new(
         objective: &'p Objective<'o>,
-        draw: &'p Draw<'d>,
+        draw: &'p Sampler<'d>,
         data: &Data,
         rng: &mut Xoshiro256PlusPlus,
     ) -> Self {
@@ -141,7 +141,7 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
     }
 }
 
-impl Draw<'_> {
+impl Sampler<'_> {
     /// `candidate` with one knob at another level, where that is legal.
     pub fn stepped(&self, candidate: &Candidate, rng: &mut impl Rng) -> Option<Candidate> {
         let position = rng.random_range(0..self.space().knobs.len());

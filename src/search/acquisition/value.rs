@@ -2,13 +2,13 @@
 
 use super::pool::Pool;
 use crate::search::surrogate::data::Data;
-use crate::search::surrogate::feasibility::Success;
+use crate::search::surrogate::feasibility::Feasibility;
 use crate::space::Candidate;
 
 /// Expected improvement times the chance of success, in logarithms; or how low the expected cost is.
-pub(in crate::search) struct Promise<'m, P> {
+pub(in crate::search) struct AcquisitionValue<'m, P> {
     predict: P,
-    success: Option<&'m Success>,
+    success: Option<&'m Feasibility>,
     /// The lowest of what the model says of the best that were measured; `None` where the least
     /// that is expected is wanted, whatever the doubt.
     lowest: Option<f64>,
@@ -20,9 +20,9 @@ const STEPS: usize = 20;
 /// Levels of an ordered knob that a step may go.
 const REACH: usize = 2;
 
-impl<'m, P: Fn(&[Candidate]) -> Vec<(f64, f64)>> Promise<'m, P> {
+impl<'m, P: Fn(&[Candidate]) -> Vec<(f64, f64)>> AcquisitionValue<'m, P> {
     /// With what `predict` says of candidates: mean and deviation.
-    pub fn new(predict: P, data: &Data, success: Option<&'m Success>) -> Self {
+    pub fn new(predict: P, data: &Data, success: Option<&'m Feasibility>) -> Self {
         let best = data.best(10).into_iter().map(|i| data.candidates[i].clone());
         let means = predict(&best.collect::<Vec<_>>()).into_iter().map(|(mean, _)| mean);
         let lowest = means.fold(f64::INFINITY, f64::min);

@@ -37,7 +37,7 @@ const TRIES: usize = 3;
 
 /// Knobs that the job does not read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Unread {
+pub struct Ignored {
     /// The knobs.
     pub knobs: Vec<String>,
     /// The largest difference that other values made, as a share.
@@ -46,7 +46,7 @@ pub struct Unread {
     pub trials: Vec<u64>,
 }
 
-impl Unread {
+impl Ignored {
     /// What was found, in words.
     pub fn sentence(&self) -> String {
         let Self { knobs, at_most, trials } = self;
@@ -64,7 +64,7 @@ impl Unread {
 }
 
 /// The knobs that `trials` show to be read by nobody.
-pub fn of(space: &Space, trials: &[Trial]) -> Vec<Unread> {
+pub fn of(space: &Space, trials: &[Trial]) -> Vec<Ignored> {
     let probes = Probes::of(space, trials);
     let mut groups = groups(space).into_iter();
     let all = groups.next().and_then(|group| probes.unread(&group));
@@ -81,8 +81,12 @@ pub fn next(space: &Space, trials: &[Trial], thorough: bool) -> Option<Candidate
     let (all, each) = groups.split_first()?;
     let wanted = |group: &Vec<usize>| {
         let points = points(space, group);
-        let is_read = points.iter().any(|point| probes.look(point) == Look::Other);
-        if is_read { None } else { points.into_iter().find(|p| probes.look(p) == Look::Open) }
+        let is_read = points.iter().any(|point| probes.look(point) == ProbeResult::Other);
+        if is_read {
+            None
+        } else {
+            points.into_iter().find(|p| probes.look(p) == ProbeResult::Open)
+        }
     };
     let is_tried =
         |group: &Vec<usize>| points(space, group).iter().any(|point| !probes.at(point).is_empty());
@@ -139,7 +143,7 @@ fn points(space: &Space, group: &[usize]) -> Vec<Candidate> {
 
 /// What the probes of one point show.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Look {
+enum ProbeResult {
     /// Nothing yet, or a difference that one more may show to be chance.
     Open,
     /// A difference, in logs, that may be chance.
@@ -181,28 +185,28 @@ impl<'a> Probes<'a> {
         own.map(|(_, trial)| *trial).collect()
     }
 
-    fn look(&self, point: &Candidate) -> Look {
+    fn look(&self, point: &Candidate) -> ProbeResult {
         let probes = self.at(point);
         let Some(last) = probes.last() else {
             let ended = self.ended.iter().filter(|candidate| *candidate == point).count();
-            return if ended < blame::TRIES { Look::Open } else { Look::Unknown };
+            return if ended < blame::TRIES { ProbeResult::Open } else { ProbeResult::Unknown };
         };
-        let Some(usual) = Usual::of(self.trials, last.number) else { return Look::Unknown };
-        let Some(slower) = usual.slower(&probes) else { return Look::Other };
+        let Some(usual) = Usual::of(self.trials, last.number) else { return ProbeResult::Unknown };
+        let Some(slower) = usual.slower(&probes) else { return ProbeResult::Other };
         // What may be chance is let go where it is a loss, but a gain is not.
         let chance = if slower > 0.0 { usual.chance(&probes) } else { INDIFFERENT };
         match slower.abs() {
-            difference if difference <= chance => Look::Same(difference),
-            difference if difference < PLAIN && probes.len() < TRIES => Look::Open,
-            _ => Look::Other,
+            difference if difference <= chance => ProbeResult::Same(difference),
+            difference if difference < PLAIN && probes.len() < TRIES => ProbeResult::Open,
+            _ => ProbeResult::Other,
         }
     }
 
     /// The knobs of a group whose values were all tried and made no difference.
-    fn unread(&self, group: &[usize]) -> Option<Unread> {
+    fn unread(&self, group: &[usize]) -> Option<Ignored> {
         let (points, mut at_most, mut numbers) = (points(self.space, group), 0.0_f64, Vec::new());
         for point in &points {
-            let Look::Same(difference) = self.look(point) else { return None };
+            let ProbeResult::Same(difference) = self.look(point) else { return None };
             at_most = at_most.max(difference.exp_m1());
             numbers.extend(self.at(point).iter().map(|probe| probe.number));
         }
@@ -217,7 +221,7 @@ impl<'a> Probes<'a> {
         let knobs = covered.map(|position| self.space.knobs[position].name.clone());
         let knobs: Vec<String> = knobs.collect();
         numbers.sort_unstable();
-        (!knobs.is_empty()).then_some(Unread { knobs, at_most, trials: numbers })
+        (!knobs.is_empty()).then_some(Ignored { knobs, at_most, trials: numbers })
     }
 }
 
@@ -288,7 +292,7 @@ mod tests {
     }
 
     /// Probes until there is nothing to probe; `seconds` takes batch and tile.
-    fn probed(mut seconds: impl FnMut(i64, i64) -> f64, thorough: bool) -> (Vec<Unread>, usize) {
+    fn probed(mut seconds: impl FnMut(i64, i64) -> f64, thorough: bool) -> (Vec<Ignored>, usize) {
         let space = space();
         let named = |candidate: &Candidate| -> BTreeMap<String, Value> {
             space.named(candidate).map(|(name, value)| (name.to_owned(), value.clone())).collect()
@@ -310,7 +314,7 @@ mod tests {
         (of(&space, &trials), trials.len() - 1)
     }
 
-    fn names(unread: &[Unread]) -> Vec<String> {
+    fn names(unread: &[Ignored]) -> Vec<String> {
         unread.iter().flat_map(|unread| unread.knobs.clone()).collect()
     }
 

@@ -5,9 +5,9 @@ mod ignored;
 mod no_effect;
 mod unsupported;
 
-pub use ignored::{PROBE, Unread, fewest as fewest_probes, next as next_probe};
-pub use no_effect::Inert;
-pub use unsupported::Struck;
+pub use ignored::{Ignored, PROBE, fewest as fewest_probes, next as next_probe};
+pub use no_effect::NoEffect;
+pub use unsupported::Unsupported;
 
 use crate::knobs::Value;
 use crate::search::StrategyName;
@@ -16,16 +16,16 @@ use crate::trial::Trial;
 
 /// A pure function of the space and the journal: who reads both again drops the same.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Dropped {
+pub struct Pruned {
     /// Values that could not be applied.
-    pub struck: Vec<Struck>,
+    pub struck: Vec<Unsupported>,
     /// Knobs that change nothing.
-    pub inert: Vec<Inert>,
+    pub inert: Vec<NoEffect>,
     /// Knobs that the user's own job does not read.
-    pub unread: Vec<Unread>,
+    pub unread: Vec<Ignored>,
 }
 
-impl Dropped {
+impl Pruned {
     /// What `trials` give reason to drop. Of a grid no knob is inert: whoever asks for every
     /// candidate gets also those that change little.
     pub fn of(space: &Space, trials: &[Trial]) -> Self {
@@ -40,7 +40,7 @@ impl Dropped {
     /// The candidate as far as the search still tells it from others: with inert knobs at the
     /// baseline's values, legal or not; `None` where a value of it was struck out. Searches ask this
     /// of thousands of candidates for a proposal.
-    pub fn plain(&self, space: &Space, candidate: &Candidate) -> Option<Candidate> {
+    pub fn canonical(&self, space: &Space, candidate: &Candidate) -> Option<Candidate> {
         let is_struck = |(name, value): (&str, &Value)| {
             self.struck.iter().any(|struck| struck.knob == name && struck.value == *value)
         };
@@ -51,8 +51,8 @@ impl Dropped {
 
     /// The candidate as it is to be measured: plain as far as that is legal, and as it is where a
     /// value of it was struck out.
-    pub fn at_rest(&self, space: &Space, candidate: &Candidate) -> Candidate {
-        let Some(plain) = self.plain(space, candidate) else { return candidate.clone() };
+    pub fn with_frozen(&self, space: &Space, candidate: &Candidate) -> Candidate {
+        let Some(plain) = self.canonical(space, candidate) else { return candidate.clone() };
         let legal = |plain: Candidate| Some(space.canonical(&plain)).filter(|c| space.is_legal(c));
         let each = || {
             let rest = |plain: Candidate, knob| legal(rest(&plain, knob)).unwrap_or(plain);
@@ -70,14 +70,14 @@ impl Dropped {
 
     /// Sentences for what `known` lacks.
     pub fn news(&self, known: &Self) -> Vec<String> {
-        let struck = |new: &&Struck| {
+        let struck = |new: &&Unsupported| {
             !known.struck.iter().any(|old| old.knob == new.knob && old.value == new.value)
         };
-        let inert = |new: &&Inert| !known.inert.iter().any(|old| old.knob == new.knob);
-        let unread = |new: &&Unread| !known.unread.iter().any(|old| old.knobs == new.knobs);
-        let unread = self.unread.iter().filter(unread).map(Unread::sentence);
-        let struck = self.struck.iter().filter(struck).map(Struck::sentence);
-        let inert = self.inert.iter().filter(inert).map(Inert::sentence);
+        let inert = |new: &&NoEffect| !known.inert.iter().any(|old| old.knob == new.knob);
+        let unread = |new: &&Ignored| !known.unread.iter().any(|old| old.knobs == new.knobs);
+        let unread = self.unread.iter().filter(unread).map(Ignored::sentence);
+        let struck = self.struck.iter().filter(struck).map(Unsupported::sentence);
+        let inert = self.inert.iter().filter(inert).map(NoEffect::sentence);
         struck.chain(inert).chain(unread).collect()
     }
 
@@ -137,10 +137,10 @@ mod tests {
         let space = Space::reopen(&crate::space::SpaceFile::parse(text).unwrap()).unwrap();
         let inert = |knob: &str| {
             let knob = knob.to_owned();
-            Inert { knob, at_most: 0.01, trials: 40, values: 3 }
+            NoEffect { knob, at_most: 0.01, trials: 40, values: 3 }
         };
         let inert = vec![inert("io_workers"), inert("batch_size")];
-        let dropped = Dropped { inert, ..Dropped::default() };
+        let dropped = Pruned { inert, ..Pruned::default() };
         let of = |io_workers: usize, batch_workers: usize, batch_size: usize| {
             let counts = [
                 ("io_workers", io_workers),
@@ -151,8 +151,8 @@ mod tests {
                 candidate.with(space.knob(name).unwrap().0, count - 1)
             })
         };
-        assert_eq!(dropped.at_rest(&space, &of(1, 1, 3)), of(2, 1, 1));
-        assert_eq!(dropped.at_rest(&space, &of(1, 3, 3)), of(1, 3, 1));
+        assert_eq!(dropped.with_frozen(&space, &of(1, 1, 3)), of(2, 1, 1));
+        assert_eq!(dropped.with_frozen(&space, &of(1, 3, 3)), of(1, 3, 1));
     }
 
     #[test]
@@ -160,19 +160,19 @@ mod tests {
         let text = "threads:ord,pages:cat,value\n1,none,1\n2,none,1\n1,huge,1\n2,huge,1\n";
         let space = crate::search::replay::Recorded::parse("made", text).unwrap().space;
         let candidate = |threads, pages| Candidate::new([threads, pages]);
-        let struck = Struck {
+        let struck = Unsupported {
             knob: "pages".to_owned(),
             value: Value::Word("huge".to_owned()),
             trial: 3,
             detail: "huge pages: asked for some, got none".to_owned(),
         };
-        let inert = Inert { knob: "threads".to_owned(), at_most: 0.012, trials: 40, values: 2 };
-        let dropped = Dropped { struck: vec![struck], inert: vec![inert], unread: Vec::new() };
+        let inert = NoEffect { knob: "threads".to_owned(), at_most: 0.012, trials: 40, values: 2 };
+        let dropped = Pruned { struck: vec![struck], inert: vec![inert], unread: Vec::new() };
         let (_, pages) = space.knob("pages").unwrap();
         let level = |word: &str| pages.levels.iter().position(|l| l.to_string() == word).unwrap();
         let (none, huge) = (level("none"), level("huge"));
-        assert_eq!(dropped.plain(&space, &candidate(0, huge)), None);
-        assert_eq!(dropped.plain(&space, &candidate(1, none)), Some(candidate(0, none)));
+        assert_eq!(dropped.canonical(&space, &candidate(0, huge)), None);
+        assert_eq!(dropped.canonical(&space, &candidate(1, none)), Some(candidate(0, none)));
         insta::assert_snapshot!(dropped.sentences().join("\n"), @r"
         pages = huge could not be applied in trial 3 and was tried no more: huge pages: asked for some, got none
         threads changes nothing here: 2 values in 40 trials differ by at most 1.2% and no more were tried

@@ -29,7 +29,7 @@ const FEW: usize = 8;
 
 /// A knob that changes nothing here.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Inert {
+pub struct NoEffect {
     /// The knob.
     pub knob: String,
     /// The largest share of the time that it may make, with its uncertainty.
@@ -40,7 +40,7 @@ pub struct Inert {
     pub values: usize,
 }
 
-impl Inert {
+impl NoEffect {
     /// What was found, in words.
     pub fn sentence(&self) -> String {
         let Self { knob, at_most, trials, values } = self;
@@ -53,7 +53,7 @@ impl Inert {
 }
 
 /// The inert knobs of a space; none while there are too few trials to say so.
-pub fn of(space: &Space, trials: &[Trial]) -> Vec<Inert> {
+pub fn of(space: &Space, trials: &[Trial]) -> Vec<NoEffect> {
     let counts = |trial: &&Trial| matches!(trial.phase, Phase::Baseline | Phase::Search);
     let scored = |trial: &Trial| Some((space.candidate(&trial.knobs)?, trial.score_s()?.ln()));
     let scores: Vec<(Candidate, f64)> =
@@ -64,7 +64,7 @@ pub fn of(space: &Space, trials: &[Trial]) -> Vec<Inert> {
     let Some(fit) = Fit::new(&knobs, &scores) else { return Vec::new() };
     let inert = |(effect, column): (&Effect, &usize)| {
         let at_most = fit.at_most(effect, *column) + fit.off(effect, &scores);
-        (effect.is_known && at_most < INDIFFERENT).then(|| Inert {
+        (effect.is_known && at_most < INDIFFERENT).then(|| NoEffect {
             knob: space.knobs[effect.position].name.clone(),
             at_most,
             trials: scores.len(),

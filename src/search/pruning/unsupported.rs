@@ -8,7 +8,7 @@ use crate::trial::{Outcome, Trial};
 
 /// A value that could not be applied here.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Struck {
+pub struct Unsupported {
     /// The knob.
     pub knob: String,
     /// The value.
@@ -19,7 +19,7 @@ pub struct Struck {
     pub detail: String,
 }
 
-impl Struck {
+impl Unsupported {
     /// What happened, in words.
     pub fn sentence(&self) -> String {
         let Self { knob, value, trial, detail } = self;
@@ -61,10 +61,10 @@ const CAUSES: [(&str, &[&str]); 26] = [
 
 /// The values that `trials` show not to take: a trial was misapplied, and of its values other than
 /// the baseline's exactly one may be to blame. One that took in another trial is not.
-pub fn struck(baseline: &BTreeMap<String, Value>, trials: &[Trial]) -> Vec<Struck> {
+pub fn struck(baseline: &BTreeMap<String, Value>, trials: &[Trial]) -> Vec<Unsupported> {
     let good = trials.iter().filter(|trial| trial.outcome == Outcome::Ok);
     let proven: BTreeSet<(&String, &Value)> = good.flat_map(|trial| &trial.knobs).collect();
-    let mut struck: Vec<Struck> = Vec::new();
+    let mut struck: Vec<Unsupported> = Vec::new();
     let failures = blame::failures(trials, baseline).into_iter();
     for trial in failures.filter(|trial| trial.outcome == Outcome::Misapplied) {
         let changed: Vec<(&String, &Value)> = trial
@@ -77,7 +77,7 @@ pub fn struck(baseline: &BTreeMap<String, Value>, trials: &[Trial]) -> Vec<Struc
             let Some((knob, value)) = culprit(difference, &changed) else { continue };
             if !struck.iter().any(|known| known.knob == *knob && known.value == *value) {
                 let (knob, value, detail) = (knob.clone(), value.clone(), difference.to_owned());
-                struck.push(Struck { knob, value, trial: trial.number, detail });
+                struck.push(Unsupported { knob, value, trial: trial.number, detail });
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::space::{Candidate, Given, Knob, MOST_LEVELS, Space};
 use crate::stats;
 use crate::trial::journal::{LARGEST_BYTES, Reading, separated};
 use crate::trial::{Outcome, Phase};
-use crate::workload::custom::metric::Goal;
+use crate::workload::custom::metric::Direction;
 
 /// A space of which every candidate was measured.
 #[derive(Clone, Debug)]
@@ -197,7 +197,8 @@ fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
     let metric = place("metric").zip(place("goal"));
     let cost = |row: &StringRecord| match metric {
         Some((metric, goal)) if !row[metric].is_empty() => {
-            let goal = row[goal].parse::<Goal>().with_context(|| format!("goal `{}`", &row[goal]));
+            let goal =
+                row[goal].parse::<Direction>().with_context(|| format!("goal `{}`", &row[goal]));
             Ok(goal?.cost(row[metric].parse()?))
         }
         _ => Ok::<f64, anyhow::Error>(row[score].parse()?),

@@ -10,7 +10,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::search::Exhausted;
 use crate::search::objective::{Objective, log_like};
-use crate::search::sampler::Draw;
+use crate::search::sampler::Sampler;
 use crate::space::Candidate;
 
 /// In units of log cost: a step 10% worse is taken about two times in five at first.
@@ -23,13 +23,13 @@ const STALLED: u64 = 60;
 /// The objective with an idea of what neighbours are.
 struct Annealed<'o, 'a> {
     objective: &'o Objective<'a>,
-    draw: Draw<'a>,
+    draw: Sampler<'a>,
     rng: RefCell<Xoshiro256PlusPlus>,
 }
 
 /// Runs argmin's annealing, from the best of what was measured first, until nothing is left.
 pub(in crate::search) fn search(objective: &Objective<'_>) -> Result<(), Error> {
-    let draw = Draw::new(objective.space());
+    let draw = Sampler::new(objective.space());
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(objective.seed());
     let start = objective.best_asked().or_else(|| draw.any(&mut rng)).ok_or(Exhausted)?;
     let solver = SimulatedAnnealing::new_with_rng(FIRST_TEMPERATURE, rng.clone())?

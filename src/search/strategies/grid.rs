@@ -2,7 +2,7 @@
 
 use crate::search::objective::Objective;
 use crate::search::propose::{Proposal, Propose};
-use crate::search::sampler::Draw;
+use crate::search::sampler::Sampler;
 use crate::space::{Candidate, Space};
 
 /// Raw candidates that are counted one by one.
@@ -49,7 +49,7 @@ fn legal_count(space: &Space) -> u128 {
 impl Propose for Grid {
     const NAME: &'static str = "grid";
 
-    fn propose(&mut self, objective: &Objective<'_>, draw: &Draw<'_>, count: usize) -> Proposal {
+    fn propose(&mut self, objective: &Objective<'_>, draw: &Sampler<'_>, count: usize) -> Proposal {
         let length = draw.len();
         let start = u128::from(objective.seed()) % length.max(1);
         let mut batch = Vec::new();

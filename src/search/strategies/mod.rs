@@ -12,21 +12,44 @@ pub mod swarm;
 use argmin::core::Error;
 
 use self::grid::Grid;
-use self::model::Modelled;
-use super::acquisition::Voice;
+use self::model::ModelBased;
+use super::acquisition::Acquisition;
 use super::objective::Objective;
 use super::propose;
 
-use Voice::{Any, Both, Elsewhere, Forest as Trees, Guess, Mutation, Process, Switch};
+use Acquisition::{
+    CategoryLcb, Ensemble, ExpectedImprovement, ForestImprovement as Trees, Mutation, Perturb,
+    PosteriorMean, Uniform,
+};
 
-const PROCESS: [Voice; 8] = [Process, Process, Process, Process, Process, Process, Process, Any];
-const FOREST: [Voice; 8] = [Trees, Trees, Trees, Trees, Trees, Trees, Trees, Any];
+const PROCESS: [Acquisition; 8] = [
+    ExpectedImprovement,
+    ExpectedImprovement,
+    ExpectedImprovement,
+    ExpectedImprovement,
+    ExpectedImprovement,
+    ExpectedImprovement,
+    ExpectedImprovement,
+    Uniform,
+];
+const FOREST: [Acquisition; 8] = [Trees, Trees, Trees, Trees, Trees, Trees, Trees, Uniform];
 /// Models whose errors differ, and steps that trust none of them, in turn.
-const PORTFOLIO: [Voice; 6] = [Process, Both, Mutation, Guess, Both, Elsewhere];
+const PORTFOLIO: [Acquisition; 6] =
+    [ExpectedImprovement, Ensemble, Mutation, PosteriorMean, Ensemble, Perturb];
 /// Where stages tell what the whole costs: what knows so much may be believed, but for categories
 /// that it has seen in bad company only.
-const WITH_STAGES: [Voice; 10] =
-    [Guess, Process, Guess, Switch, Guess, Elsewhere, Guess, Process, Guess, Switch];
+const WITH_STAGES: [Acquisition; 10] = [
+    PosteriorMean,
+    ExpectedImprovement,
+    PosteriorMean,
+    CategoryLcb,
+    PosteriorMean,
+    Perturb,
+    PosteriorMean,
+    ExpectedImprovement,
+    PosteriorMean,
+    CategoryLcb,
+];
 
 /// A strategy's name on the command line and in the journal.
 #[derive(
@@ -84,10 +107,10 @@ impl StrategyName {
             Self::Grid => propose::search(objective, Grid::new()),
             Self::ParticleSwarm => swarm::search(objective),
             Self::NelderMead => simplex::search(objective),
-            Self::GaussianProcess => propose::search(objective, Modelled::new(&PROCESS)),
-            Self::Forest => propose::search(objective, Modelled::new(&FOREST)),
+            Self::GaussianProcess => propose::search(objective, ModelBased::new(&PROCESS)),
+            Self::Forest => propose::search(objective, ModelBased::new(&FOREST)),
             Self::Portfolio => {
-                propose::search(objective, Modelled::new(&PORTFOLIO).with_stages(&WITH_STAGES))
+                propose::search(objective, ModelBased::new(&PORTFOLIO).with_stages(&WITH_STAGES))
             }
         }
     }

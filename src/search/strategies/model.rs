@@ -5,47 +5,47 @@ use std::rc::Rc;
 use super::remeasure;
 use crate::search::Observation;
 use crate::search::acquisition::pool::Pool;
-use crate::search::acquisition::{self, Voice};
+use crate::search::acquisition::{self, Acquisition};
 use crate::search::objective::Objective;
 use crate::search::propose::{Proposal, Propose};
-use crate::search::sampler::Draw;
+use crate::search::sampler::Sampler;
 use crate::search::surrogate::data::Data;
-use crate::search::surrogate::feasibility::Success;
-use crate::search::surrogate::gp::learn;
-use crate::search::surrogate::kernel::{STAGE, Scales, Usual, WHOLE};
+use crate::search::surrogate::feasibility::Feasibility;
+use crate::search::surrogate::gp::fit;
+use crate::search::surrogate::kernel::{HyperPrior, Hyperparameters, STAGE, WHOLE};
 use crate::search::surrogate::prior::Prior;
-use crate::search::surrogate::stages::{Stages, Taught};
+use crate::search::surrogate::stages::{StageModels, Stages};
 use crate::search::transfer::Belief;
 use crate::space::{Candidate, Space};
 
 /// Proposes by voices in turn.
-pub(in crate::search) struct Modelled {
-    voices: &'static [Voice],
+pub(in crate::search) struct ModelBased {
+    acquisitions: &'static [Acquisition],
     /// Those instead where stages tell what the whole costs.
-    with_stages: &'static [Voice],
+    with_stages: &'static [Acquisition],
     /// What was learnt now and then, with how many observations it was learnt from.
-    lessons: Vec<(usize, Lesson)>,
+    fits: Vec<(usize, FittedModel)>,
     /// What earlier searches found; read from the objective at the first proposal.
     beliefs: Option<Rc<Vec<Belief>>>,
 }
 
 /// What takes too long to be learnt anew for each proposal.
 #[derive(Clone)]
-pub(in crate::search) struct Lesson {
+pub(in crate::search) struct FittedModel {
     /// What the scales were expected to be.
-    usual: &'static Usual,
-    pub scales: Scales,
+    usual: &'static HyperPrior,
+    pub scales: Hyperparameters,
     prior: Option<Prior>,
-    stages: Taught,
+    stages: StageModels,
     /// How many observations it was learnt from, and what is believed in the light of those.
     believed: (usize, Option<Prior>),
 }
 
-impl Lesson {
+impl FittedModel {
     /// Before there is anything to learn from.
     fn before(space: &Space) -> Self {
-        let (stages, usual) = (Taught::default(), &WHOLE);
-        let scales = Scales::usual(space, usual);
+        let (stages, usual) = (StageModels::default(), &WHOLE);
+        let scales = Hyperparameters::usual(space, usual);
         Self { usual, scales, prior: None, stages, believed: (0, None) }
     }
 
@@ -56,7 +56,7 @@ impl Lesson {
         beliefs: &Rc<Vec<Belief>>,
         last: Option<&Self>,
     ) -> Self {
-        let stages = Taught::by(space, known, last.map(|lesson| &lesson.stages));
+        let stages = StageModels::by(space, known, last.map(|lesson| &lesson.stages));
         let mut lesson = Self { stages, ..Self::before(space) };
         let mut prior = lesson.prior(space, known);
         // Laws take long to fit, and are not asked where stages tell.
@@ -66,9 +66,9 @@ impl Lesson {
         }
         let mut data = Data::new(known);
         data.expect(prior.as_ref());
-        lesson.usual = if data.is_told_by_stages() { &STAGE } else { &WHOLE };
+        lesson.usual = if data.is_predicted_by_stages() { &STAGE } else { &WHOLE };
         let start = last.filter(|last| last.usual == lesson.usual).map(|last| &last.scales);
-        lesson.scales = learn(space, lesson.usual, &data.thinned(FITTED_TO), start);
+        lesson.scales = fit(space, lesson.usual, &data.subsample(FITTED_TO), start);
         lesson.believed = (known.len(), prior);
         lesson
     }
@@ -106,23 +106,23 @@ const FITTED_TO: usize = 110;
 /// Points that a process is conditioned on: the time of a proposal grows with their square.
 pub(in crate::search) const CONDITIONED_ON: usize = 220;
 
-impl Modelled {
-    pub fn new(voices: &'static [Voice]) -> Self {
-        Self { voices, with_stages: voices, lessons: Vec::new(), beliefs: None }
+impl ModelBased {
+    pub fn new(voices: &'static [Acquisition]) -> Self {
+        Self { acquisitions: voices, with_stages: voices, fits: Vec::new(), beliefs: None }
     }
 
     /// With other voices where stages tell what the whole costs.
-    pub fn with_stages(self, voices: &'static [Voice]) -> Self {
+    pub fn with_stages(self, voices: &'static [Acquisition]) -> Self {
         Self { with_stages: voices, ..self }
     }
 }
 
-impl Propose for Modelled {
+impl Propose for ModelBased {
     const NAME: &'static str = "model";
 
     /// One after another, each as if those before it had turned out as good as the best ("constant
     /// liar": Ginsbourger, Le Riche and Carraro, 2010), so that they differ in what they look for.
-    fn propose(&mut self, objective: &Objective<'_>, draw: &Draw<'_>, count: usize) -> Proposal {
+    fn propose(&mut self, objective: &Objective<'_>, draw: &Sampler<'_>, count: usize) -> Proposal {
         let mut batch = Vec::new();
         while batch.len() < count {
             match self.next(objective, draw, &batch) {
@@ -149,12 +149,12 @@ enum Next {
     Again(Candidate),
 }
 
-impl Modelled {
+impl ModelBased {
     /// What to measure after `asked`, of which nothing is known yet.
     fn next(
         &mut self,
         objective: &Objective<'_>,
-        draw: &Draw<'_>,
+        draw: &Sampler<'_>,
         asked: &[Candidate],
     ) -> Option<Next> {
         let rng = &mut objective.rng(asked.len());
@@ -165,7 +165,7 @@ impl Modelled {
         if data.len() + data.failed.len() + asked.len() < design || data.len() < 3 {
             return draw.wanted(rng, wanted).map(Next::New);
         }
-        let lesson = self.lesson(objective, observed, design);
+        let lesson = self.fitted(objective, observed, design);
         data.expect(lesson.prior(objective.space(), &objective.observations()).as_ref());
         let is_late = objective.share_left().is_some_and(|share| share <= REPEAT_FROM);
         if is_late && asked.is_empty() && observed.is_multiple_of(REPEAT) {
@@ -174,44 +174,47 @@ impl Modelled {
                 return Some(Next::Again(doubtful));
             }
         }
-        data.lie(asked);
+        data.fantasize(asked);
         let pool = Pool::new(objective, draw, &data, rng);
-        let voice = self.voice(&data, (data.len() + data.failed.len()).saturating_sub(design));
-        let success = Success::new(objective.space(), &data, rng);
-        let choice = acquisition::Choice { data: &data, draw, success, lesson: &lesson };
+        let voice =
+            self.acquisition(&data, (data.len() + data.failed.len()).saturating_sub(design));
+        let success = Feasibility::new(objective.space(), &data, rng);
+        let choice =
+            acquisition::Choice { data: &data, draw, feasibility: success, model: &lesson };
         let chosen = choice.by(voice, pool, rng);
         chosen.or_else(|| draw.wanted(rng, wanted)).map(Next::New)
     }
 
     /// Whose turn it is after so many candidates beyond the design: candidates, not observations, since
     /// repeats must not decide it.
-    fn voice(&self, data: &Data, turn: usize) -> Voice {
-        if data.is_told_by_stages() {
+    fn acquisition(&self, data: &Data, turn: usize) -> Acquisition {
+        if data.is_predicted_by_stages() {
             return self.with_stages[turn % self.with_stages.len()];
         }
         let since = data.best(1).first().map_or(0, |best| data.len() - 1 - best);
-        let is_stale = since >= STALE && self.voices.contains(&Voice::Elsewhere);
+        let is_stale = since >= STALE && self.acquisitions.contains(&Acquisition::Perturb);
         if is_stale && turn % 2 == 1 {
-            return Voice::Elsewhere;
+            return Acquisition::Perturb;
         }
-        self.voices[turn % self.voices.len()]
+        self.acquisitions[turn % self.acquisitions.len()]
     }
 
     /// What the first so many observations teach, the first `design` of them at once: a chain of
     /// lessons, each from the last, so that they depend on the observations alone.
-    fn lesson(&mut self, objective: &Objective<'_>, observed: usize, design: usize) -> Lesson {
+    fn fitted(&mut self, objective: &Objective<'_>, observed: usize, design: usize) -> FittedModel {
         let space = objective.space();
         let beliefs =
-            self.beliefs.get_or_insert_with(|| Prior::beliefs(space, objective.earlier()));
+            self.beliefs.get_or_insert_with(|| Prior::beliefs(space, objective.transfers()));
         loop {
-            let last = self.lessons.last();
+            let last = self.fits.last();
             let next = last.map_or(design, |(at, _)| at + (at / 8).max(4));
             if next > observed {
-                return last.map_or_else(|| Lesson::before(space), |(_, lesson)| lesson.clone());
+                return last
+                    .map_or_else(|| FittedModel::before(space), |(_, lesson)| lesson.clone());
             }
             let last = last.map(|(_, lesson)| lesson);
-            let lesson = Lesson::of(space, &objective.observations()[..next], beliefs, last);
-            self.lessons.push((next, lesson));
+            let lesson = FittedModel::of(space, &objective.observations()[..next], beliefs, last);
+            self.fits.push((next, lesson));
         }
     }
 }

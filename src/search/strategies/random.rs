@@ -2,14 +2,14 @@
 
 use crate::search::objective::Objective;
 use crate::search::propose::{Proposal, Propose};
-use crate::search::sampler::Draw;
+use crate::search::sampler::Sampler;
 
 pub(in crate::search) struct Random;
 
 impl Propose for Random {
     const NAME: &'static str = "random";
 
-    fn propose(&mut self, objective: &Objective<'_>, draw: &Draw<'_>, count: usize) -> Proposal {
+    fn propose(&mut self, objective: &Objective<'_>, draw: &Sampler<'_>, count: usize) -> Proposal {
         let rng = &mut objective.rng(0);
         let mut batch = Vec::new();
         while batch.len() < count {

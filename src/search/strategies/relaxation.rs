@@ -13,16 +13,16 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::search::Exhausted;
 use crate::search::objective::{Objective, log_like};
-use crate::search::sampler::Draw;
+use crate::search::sampler::Sampler;
 use crate::space::Candidate;
 
 /// One coordinate a knob.
 pub(in crate::search) type Point = Vec<f64>;
 
 /// The objective over points.
-pub(in crate::search) struct Pointed<'o, 'a> {
+pub(in crate::search) struct Relaxation<'o, 'a> {
     objective: &'o Objective<'a>,
-    draw: Draw<'a>,
+    draw: Sampler<'a>,
     rng: RefCell<Xoshiro256PlusPlus>,
     /// Costs of points that were worked out before a solver asks for them.
     held: RefCell<Vec<(Point, f64)>>,
@@ -31,11 +31,11 @@ pub(in crate::search) struct Pointed<'o, 'a> {
 /// Mutants looked at around a point's rounding.
 const NEARBY: usize = 60;
 
-impl<'o, 'a> Pointed<'o, 'a> {
+impl<'o, 'a> Relaxation<'o, 'a> {
     /// Takes a generator of its own from `rng`.
     pub fn new(objective: &'o Objective<'a>, rng: &mut Xoshiro256PlusPlus) -> Self {
         let own = RefCell::new(Xoshiro256PlusPlus::from_rng(rng));
-        let draw = Draw::new(objective.space());
+        let draw = Sampler::new(objective.space());
         Self { objective, draw, rng: own, held: RefCell::default() }
     }
 
@@ -86,7 +86,7 @@ impl<'o, 'a> Pointed<'o, 'a> {
     }
 }
 
-impl CostFunction for Pointed<'_, '_> {
+impl CostFunction for Relaxation<'_, '_> {
     type Param = Point;
     type Output = f64;
 

@@ -2,8 +2,8 @@
 
 use crate::search::Observation;
 use crate::search::surrogate::data::Data;
-use crate::search::surrogate::gp::{learn, truths};
-use crate::search::surrogate::kernel::{Scales, WHOLE};
+use crate::search::surrogate::gp::{fit, posterior_means};
+use crate::search::surrogate::kernel::{Hyperparameters, WHOLE};
 use crate::space::{Candidate, Space};
 
 /// Measurements of the best made again before there is an idea of the noise.
@@ -19,7 +19,7 @@ const ENOUGH: f64 = 6.0;
 pub(in crate::search) fn doubtful(
     space: &Space,
     data: &Data,
-    scales: &Scales,
+    scales: &Hyperparameters,
 ) -> Option<Candidate> {
     let repeats: f64 = data.counts.iter().map(|count| count - 1.0).sum();
     if repeats < TO_LEARN {
@@ -43,15 +43,15 @@ pub(in crate::search) fn choose(space: &Space, observations: &[Observation]) -> 
     if !noisy || data.len() < 3 {
         return Some(data.candidates[best].clone());
     }
-    let scales = learn(space, &WHOLE, &data, None);
+    let scales = fit(space, &WHOLE, &data, None);
     let ranked = ranked(space, &data, &scales, 1);
     Some(data.candidates[ranked.first().copied().unwrap_or(best)].clone())
 }
 
 /// Positions of the candidates with the lowest posterior means, the lowest first.
-fn ranked(space: &Space, data: &Data, scales: &Scales, count: usize) -> Vec<usize> {
+fn ranked(space: &Space, data: &Data, scales: &Hyperparameters, count: usize) -> Vec<usize> {
     let noise = data.noise.unwrap_or(0.0);
-    let Some(truths) = truths(space, data, scales, noise) else { return data.best(count) };
+    let Some(truths) = posterior_means(space, data, scales, noise) else { return data.best(count) };
     let mut order: Vec<usize> = (0..data.len()).filter(|&i| !data.cut[i]).collect();
     order.sort_by(|&a, &b| truths[a].total_cmp(&truths[b]));
     order.truncate(count);

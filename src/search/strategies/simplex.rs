@@ -5,7 +5,7 @@ use argmin::solver::neldermead::NelderMead;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::relaxation::{Point, Pointed};
+use super::relaxation::{Point, Relaxation};
 use crate::search::objective::Objective;
 
 /// Iterations before a simplex is given up for a new one.
@@ -14,7 +14,7 @@ const PATIENCE: u64 = 40;
 pub(in crate::search) fn search(objective: &Objective<'_>) -> Result<(), Error> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(objective.seed());
     loop {
-        let problem = Pointed::new(objective, &mut rng);
+        let problem = Relaxation::new(objective, &mut rng);
         let corners = objective.space().knobs.len() + 1;
         let mut simplex: Vec<Point> = (0..corners).map(|_| problem.any(&mut rng)).collect();
         if let Some(best) = objective.best_asked() {

@@ -79,15 +79,15 @@ impl Data {
     pub fn expect(&mut self, prior: Option<&Prior>) {
         self.prior = prior.cloned();
         self.offset = 0.0;
-        self.expected = self.told(&self.candidates);
+        self.expected = self.predicted(&self.candidates);
         if prior.is_some() {
-            self.offset = mean(&self.surprises()).unwrap_or(0.0);
+            self.offset = mean(&self.residuals()).unwrap_or(0.0);
             self.expected.iter_mut().for_each(|expected| *expected += self.offset);
         }
     }
 
     /// Whether what is expected is told by stages.
-    pub fn is_told_by_stages(&self) -> bool {
+    pub fn is_predicted_by_stages(&self) -> bool {
         matches!(self.prior, Some(Prior::Stages(_)))
     }
 
@@ -100,21 +100,21 @@ impl Data {
     }
 
     /// The targets of [`Data::expectations`], in a fraction of its time.
-    pub fn told(&self, candidates: &[Candidate]) -> Vec<f64> {
+    pub fn predicted(&self, candidates: &[Candidate]) -> Vec<f64> {
         let Some(prior) = &self.prior else { return vec![0.0; candidates.len()] };
         let told = prior.log_means(candidates).into_iter();
         told.map(|mean| self.offset + self.scale.target(mean)).collect()
     }
 
     /// What measurements said beyond what was expected.
-    pub fn surprises(&self) -> Vec<f64> {
+    pub fn residuals(&self) -> Vec<f64> {
         self.targets.iter().zip(&self.expected).map(|(target, told)| target - told).collect()
     }
 
     /// Takes `asked` for as good as the best until it is known better.
-    pub fn lie(&mut self, asked: &[Candidate]) {
+    pub fn fantasize(&mut self, asked: &[Candidate]) {
         let lowest = self.targets.iter().copied().fold(f64::INFINITY, f64::min);
-        let told = self.told(asked);
+        let told = self.predicted(asked);
         for (candidate, expected) in asked.iter().zip(told) {
             self.candidates.push(candidate.clone());
             self.targets.push(lowest);
@@ -147,7 +147,7 @@ impl Data {
     }
 
     /// At most `count` of the candidates: the best half, and evenly from the others.
-    pub fn thinned(mut self, count: usize) -> Self {
+    pub fn subsample(mut self, count: usize) -> Self {
         if self.len() <= count {
             return self;
         }

@@ -8,7 +8,7 @@ use super::forest::Forest;
 use crate::space::{Candidate, Space};
 
 /// The chance of success of candidates, learnt from those that succeeded and those that did not.
-pub(in crate::search) struct Success {
+pub(in crate::search) struct Feasibility {
     forest: Forest,
     /// With less of a chance a candidate is not proposed as long as there are others.
     enough: f64,
@@ -22,7 +22,7 @@ const SHARE: f64 = 0.6;
 /// What no expected improvement makes up for, in logarithms.
 const REFUSED: f64 = 100.0;
 
-impl Success {
+impl Feasibility {
     /// `None` while nothing has failed.
     pub fn new(space: &Space, data: &Data, rng: &mut impl Rng) -> Option<Self> {
         let tried = data.successes();
@@ -44,7 +44,7 @@ impl Success {
     }
 
     /// Leaves only what has enough of a chance, if anything has.
-    pub fn sift(&self, candidates: &mut Vec<Candidate>) {
+    pub fn retain_feasible(&self, candidates: &mut Vec<Candidate>) {
         let chances = self.forest.predict(candidates);
         if chances.iter().any(|(chance, _)| *chance >= self.enough) {
             let mut chances = chances.into_iter();
@@ -53,7 +53,7 @@ impl Success {
     }
 
     /// Whether the candidate has enough of a chance.
-    pub fn allows(&self, candidate: &Candidate) -> bool {
+    pub fn is_feasible(&self, candidate: &Candidate) -> bool {
         self.forest.predict(std::slice::from_ref(candidate))[0].0 >= self.enough
     }
 }

@@ -5,12 +5,12 @@
 
 use super::cholesky::Factor;
 use super::data::Data;
-use super::kernel::{Kernel, Scales, Usual};
+use super::kernel::{HyperPrior, Hyperparameters, Kernel};
 use crate::space::{Candidate, Space};
 
 /// Predicts log cost in the units of [`Data::targets`].
 #[derive(Debug)]
-pub(in crate::search) struct Process {
+pub(in crate::search) struct GaussianProcess {
     data: Data,
     kernel: Kernel,
     factor: Factor,
@@ -22,14 +22,14 @@ pub(in crate::search) struct Process {
 /// The least variance of what is a candidate's own, relative to the signal's.
 const LEAST_OWN: f64 = 0.01;
 
-impl Process {
+impl GaussianProcess {
     /// Conditions the process on `data`; `None` where rounding errors make that impossible.
-    pub fn new(space: &Space, data: Data, scales: &Scales) -> Option<Self> {
+    pub fn new(space: &Space, data: Data, scales: &Hyperparameters) -> Option<Self> {
         let kernel = Kernel::new(space, scales);
         let n = data.len();
         let alike = kernel.cross(&data.candidates, &data.candidates);
         let factor = Factor::new(n, covariances(alike, &data, scales.noise.exp()))?;
-        let surprises = data.surprises();
+        let surprises = data.residuals();
         let weights = factor.solve(&surprises);
         let fit: f64 = weights.iter().zip(&surprises).map(|(w, y)| w * y).sum();
         let variance = (fit / n as f64).max(1e-6);
@@ -54,7 +54,10 @@ impl Process {
     /// The means of [`Process::predict`], in a fraction of its time.
     pub fn means(&self, candidates: &[Candidate]) -> Vec<f64> {
         let of = |chunk: &[Candidate]| {
-            self.means_of(&self.kernel.cross(&self.data.candidates, chunk), self.data.told(chunk))
+            self.means_of(
+                &self.kernel.cross(&self.data.candidates, chunk),
+                self.data.predicted(chunk),
+            )
         };
         candidates.chunks(64).flat_map(of).collect()
     }
@@ -88,13 +91,13 @@ impl Process {
 /// The posterior means of the true targets of `data`, when a measurement's variance is known to be
 /// `noise`. What `scales` call noise beyond that is a candidate's own: smoothing must not take
 /// it away. `None` where rounding errors make that impossible.
-pub(in crate::search) fn truths(
+pub(in crate::search) fn posterior_means(
     space: &Space,
     data: &Data,
-    scales: &Scales,
+    scales: &Hyperparameters,
     noise: f64,
 ) -> Option<Vec<f64>> {
-    let variance = Process::new(space, data.clone(), scales)?.variance;
+    let variance = GaussianProcess::new(space, data.clone(), scales)?.variance;
     let noise = noise / variance;
     let own = (scales.noise.exp() - noise).max(LEAST_OWN);
     let n = data.len();
@@ -103,7 +106,7 @@ pub(in crate::search) fn truths(
     for (i, count) in data.counts.iter().enumerate() {
         matrix[i * n + i] += own + noise / count;
     }
-    let weights = Factor::new(n, matrix)?.solve(&data.surprises());
+    let weights = Factor::new(n, matrix)?.solve(&data.residuals());
     let truth = |i: usize| data.targets[i] - noise / data.counts[i] * weights[i];
     Some((0..n).map(truth).collect())
 }
@@ -122,21 +125,27 @@ const FIRST_STEPS: usize = 30;
 const MORE_STEPS: usize = 8;
 
 /// The scales that `data` makes likeliest, looked for from `last` or, without, from the usual.
-pub(in crate::search) fn learn(
+pub(in crate::search) fn fit(
     space: &Space,
-    usual: &Usual,
+    usual: &HyperPrior,
     data: &Data,
-    last: Option<&Scales>,
-) -> Scales {
+    last: Option<&Hyperparameters>,
+) -> Hyperparameters {
     match last {
-        Some(last) => fit(space, usual, data, last, MORE_STEPS),
-        None => fit(space, usual, data, &Scales::usual(space, usual), FIRST_STEPS),
+        Some(last) => ascend(space, usual, data, last, MORE_STEPS),
+        None => ascend(space, usual, data, &Hyperparameters::usual(space, usual), FIRST_STEPS),
     }
 }
 
 /// Climbs the posterior of the scales, from `start`, by signs of its gradient (Rprop: Riedmiller
 /// and Braun, 1993).
-fn fit(space: &Space, usual: &Usual, data: &Data, start: &Scales, steps: usize) -> Scales {
+fn ascend(
+    space: &Space,
+    usual: &HyperPrior,
+    data: &Data,
+    start: &Hyperparameters,
+    steps: usize,
+) -> Hyperparameters {
     let mut scales = start.clone();
     let count = scales.len();
     let (mut stride, mut last) = (vec![0.2; count], vec![0.0; count]);
@@ -165,12 +174,17 @@ fn fit(space: &Space, usual: &Usual, data: &Data, start: &Scales, steps: usize) 
 }
 
 /// The log posterior of the scales, the signal's variance at its best, and its gradient.
-fn climb(space: &Space, usual: &Usual, data: &Data, scales: &Scales) -> Option<(f64, Vec<f64>)> {
+fn climb(
+    space: &Space,
+    usual: &HyperPrior,
+    data: &Data,
+    scales: &Hyperparameters,
+) -> Option<(f64, Vec<f64>)> {
     let kernel = Kernel::new(space, scales);
     let (n, noise) = (data.len(), scales.noise.exp());
     let alike = kernel.cross(&data.candidates, &data.candidates);
     let factor = Factor::new(n, covariances(alike.clone(), data, noise))?;
-    let surprises = data.surprises();
+    let surprises = data.residuals();
     let weights = factor.solve(&surprises);
     let fit: f64 = weights.iter().zip(&surprises).map(|(w, y)| w * y).sum();
     let variance = (fit / n as f64).max(1e-6);

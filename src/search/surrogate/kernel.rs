@@ -25,7 +25,7 @@ use crate::space::{Candidate, Knob, Space};
 
 /// The logarithms of what the likelihood decides.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::search) struct Scales {
+pub(in crate::search) struct Hyperparameters {
     /// A length scale a knob, in units of the whole range of levels.
     pub lengths: Vec<f64>,
     /// The variance of what each knob does alone, relative to that of what all have in common.
@@ -39,7 +39,7 @@ pub(in crate::search) struct Scales {
 
 /// What scales are expected before there is data.
 #[derive(Debug, PartialEq)]
-pub(in crate::search) struct Usual {
+pub(in crate::search) struct HyperPrior {
     /// Of an ordered knob, times the root of the number of knobs: the more there are, the less
     /// each says by itself.
     length: f64,
@@ -56,12 +56,12 @@ pub(in crate::search) struct Usual {
 }
 
 /// Of what a whole costs.
-pub(in crate::search) const WHOLE: Usual =
-    Usual { length: 0.3, category_shrink: 1.0, alone: 0.3, kin: Some(0.1), noise: 1e-3 };
+pub(in crate::search) const WHOLE: HyperPrior =
+    HyperPrior { length: 0.3, category_shrink: 1.0, alone: 0.3, kin: Some(0.1), noise: 1e-3 };
 /// Of what a stage takes, and of what stages leave of the whole: most knobs are nothing to one
 /// stage, the others act by factors, and a stage that waits for nobody has less noise.
-pub(in crate::search) const STAGE: Usual =
-    Usual { length: 2.0, category_shrink: 0.0, alone: 0.1, kin: None, noise: 1e-4 };
+pub(in crate::search) const STAGE: HyperPrior =
+    HyperPrior { length: 2.0, category_shrink: 0.0, alone: 0.1, kin: None, noise: 1e-4 };
 
 /// Standard deviations of what is expected, in logarithms.
 const LENGTH_SPREAD: f64 = 1.0;
@@ -73,7 +73,7 @@ const FEWEST_KIN: usize = 4;
 /// Standard deviation of [`Scales::varied`], in logarithms.
 const VARIATION: f64 = 0.4;
 
-impl Usual {
+impl HyperPrior {
     fn log_length(&self, space: &Space, knob: &Knob) -> f64 {
         let shrink = if knob.ordered { 0.0 } else { self.category_shrink };
         (self.length * (space.knobs.len() as f64).sqrt()).ln() - shrink
@@ -81,7 +81,13 @@ impl Usual {
 
     /// The log density of `scales` before there is data, added to `height`, and its gradient to
     /// `gradient`, in the order of [`Scales::all_mut`].
-    pub fn weigh(&self, space: &Space, scales: &Scales, height: &mut f64, gradient: &mut [f64]) {
+    pub fn weigh(
+        &self,
+        space: &Space,
+        scales: &Hyperparameters,
+        height: &mut f64,
+        gradient: &mut [f64],
+    ) {
         let each_knob = |usual: f64, spread| repeat_n((usual.ln(), spread), space.knobs.len());
         let lengths = space.knobs.iter().map(|knob| (self.log_length(space, knob), LENGTH_SPREAD));
         let alone = each_knob(self.alone, ALONE_SPREAD);
@@ -95,9 +101,9 @@ impl Usual {
     }
 }
 
-impl Scales {
+impl Hyperparameters {
     /// What is expected before there is data.
-    pub fn usual(space: &Space, usual: &Usual) -> Self {
+    pub fn usual(space: &Space, usual: &HyperPrior) -> Self {
         Self {
             lengths: space.knobs.iter().map(|knob| usual.log_length(space, knob)).collect(),
             alone: vec![usual.alone.ln(); space.knobs.len()],
@@ -166,7 +172,7 @@ struct Slope {
 }
 
 impl Kernel {
-    pub fn new(space: &Space, scales: &Scales) -> Self {
+    pub fn new(space: &Space, scales: &Hyperparameters) -> Self {
         let table = |(k, knob): (usize, &Knob)| {
             let kin = scales.kin.get(k).map(|kin| kin.exp());
             Table::new(knob, scales.lengths[k], scales.alone[k].exp(), kin)
@@ -311,7 +317,7 @@ mod tests {
                     'a' }\n[knob]\nallocator = { why = '', values = ['a', 'b'] }\naffinity = { \
                     why = '', values = ['a', 'b'] }\n";
         let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
-        let mut scales = Scales::usual(&space, &WHOLE);
+        let mut scales = Hyperparameters::usual(&space, &WHOLE);
         // What a knob does alone varies as much as what all have in common, and categories have
         // nothing in common: a factor of (1 + 1) / 2 or of 1 / 2.
         scales.alone = vec![0.0; 2];
@@ -329,7 +335,7 @@ mod tests {
                     preprocess_workers = { why = '', values = [16, 32, 48, 80] }\n";
         let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
         // Nearness says nothing, and kinship as much: half of the factor's half.
-        let mut scales = Scales::usual(&space, &WHOLE);
+        let mut scales = Hyperparameters::usual(&space, &WHOLE);
         (scales.lengths, scales.alone, scales.kin) = (vec![-6.0], vec![0.0], vec![0.0]);
         let kernel = Kernel::new(&space, &scales);
         for (level, expected) in [(0, 1.0), (1, 0.5), (2, 0.75), (3, 0.75)] {
@@ -349,7 +355,7 @@ mod tests {
                     preprocess_workers = 1 }\n[knob]\nallocator = { why = '', values = ['a', 'b'] }\n\
                     preprocess_workers = { why = '', values = [1, 2, 3, 4, 6] }\n";
         let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
-        let scales = Scales::usual(&space, &WHOLE);
+        let scales = Hyperparameters::usual(&space, &WHOLE);
         let (a, b) = (Candidate::new([0, 0]), Candidate::new([1, 2]));
         let kernel = Kernel::new(&space, &scales);
         let pull = between(&kernel, &a, &b);

@@ -12,7 +12,7 @@ use super::stages::Stages;
 use crate::search::Observation;
 use crate::search::objective::log_like;
 use crate::search::scaling::{GOOD, Scaling, Table, Timed};
-use crate::search::transfer::{Belief, Earlier};
+use crate::search::transfer::{Belief, Transfer};
 use crate::space::{Candidate, Space};
 
 /// Trials' worth of belief in what earlier searches found.
@@ -52,7 +52,7 @@ impl Prior {
     }
 
     /// What can be believed of earlier searches before this one.
-    pub fn beliefs(space: &Space, earlier: &[Earlier]) -> Rc<Vec<Belief>> {
+    pub fn beliefs(space: &Space, earlier: &[Transfer]) -> Rc<Vec<Belief>> {
         Rc::new(earlier.iter().filter_map(|earlier| Belief::new(space, earlier)).collect())
     }
 

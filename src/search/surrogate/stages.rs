@@ -6,8 +6,8 @@
 //! of a repetition what works alone: the first batch has to be prepared and the last to be written.
 
 use super::data::Data;
-use super::gp::{Process, learn};
-use super::kernel::{STAGE, Scales};
+use super::gp::{GaussianProcess, fit};
+use super::kernel::{Hyperparameters, STAGE};
 use crate::knobs::Value;
 use crate::search::objective::log_like;
 use crate::search::scaling::{GOOD, THREADS};
@@ -23,14 +23,14 @@ const LEAST: usize = 8;
 
 /// What takes too long to be learnt anew for each proposal, a stage each.
 #[derive(Clone, Default)]
-pub(in crate::search) struct Taught(Vec<Lesson>);
+pub(in crate::search) struct StageModels(Vec<FittedStage>);
 
 #[derive(Clone)]
-struct Lesson {
+struct FittedStage {
     stage: &'static str,
     /// Those of the pool, where it is one.
     workers: Option<Count>,
-    scales: Scales,
+    scales: Hyperparameters,
 }
 
 /// What a knob counts, by its level.
@@ -74,7 +74,7 @@ impl Ends {
     }
 }
 
-impl Taught {
+impl StageModels {
     /// By `observations`, from the scales of the lessons `before`. Laws for the processes' means were
     /// worse: they are too sure of the other knobs' effects.
     pub fn by(space: &Space, observations: &[Observation], before: Option<&Self>) -> Self {
@@ -83,8 +83,8 @@ impl Taught {
             let data = Some(timed(observations, stage)).filter(|data| data.len() >= LEAST)?;
             let last = before.and_then(|b| b.0.iter().find(|lesson| lesson.stage == stage));
             let start = last.map(|last| &last.scales);
-            let scales = learn(space, &STAGE, &data.thinned(POINTS), start);
-            Some(Lesson { stage, workers, scales })
+            let scales = fit(space, &STAGE, &data.subsample(POINTS), start);
+            Some(FittedStage { stage, workers, scales })
         };
         Self(THREADS.into_iter().filter_map(lesson).collect())
     }
@@ -117,14 +117,14 @@ fn timed(observations: &[Observation], stage: &str) -> Data {
 #[derive(Debug)]
 struct Pool {
     stage: &'static str,
-    process: Process,
+    process: GaussianProcess,
     workers: Count,
 }
 
 /// What is known of every stage.
 #[derive(Debug)]
 pub(in crate::search) struct Stages {
-    models: Vec<Process>,
+    models: Vec<GaussianProcess>,
     pools: Vec<Pool>,
     ends: Option<Ends>,
 }
@@ -134,12 +134,12 @@ impl Stages {
     pub(in crate::search) fn new(
         space: &Space,
         observations: &[Observation],
-        taught: &Taught,
+        taught: &StageModels,
     ) -> Option<Self> {
         let mut stages = Self { models: Vec::new(), pools: Vec::new(), ends: Ends::of(space) };
         for lesson in &taught.0 {
-            let data = timed(observations, lesson.stage).thinned(POINTS);
-            let process = Process::new(space, data, &lesson.scales)?;
+            let data = timed(observations, lesson.stage).subsample(POINTS);
+            let process = GaussianProcess::new(space, data, &lesson.scales)?;
             match &lesson.workers {
                 Some(workers) => {
                     let (stage, workers) = (lesson.stage, workers.clone());
@@ -166,15 +166,15 @@ impl Stages {
     /// Log cost and its standard deviation, to first order and as if what is unknown of one
     /// stage had nothing to do with another.
     pub fn log_costs(&self, candidates: &[Candidate]) -> Vec<(f64, f64)> {
-        self.foretell(candidates, seconds)
+        self.predict(candidates, seconds)
     }
 
     /// The log costs alone, in a fraction of the time.
     pub fn log_means(&self, candidates: &[Candidate]) -> Vec<f64> {
-        self.foretell(candidates, mean_seconds).into_iter().map(|(mean, _)| mean).collect()
+        self.predict(candidates, mean_seconds).into_iter().map(|(mean, _)| mean).collect()
     }
 
-    fn foretell(&self, candidates: &[Candidate], seconds: Seconds) -> Vec<(f64, f64)> {
+    fn predict(&self, candidates: &[Candidate], seconds: Seconds) -> Vec<(f64, f64)> {
         let mut models = vec![(0.0, 0.0); candidates.len()];
         for process in &self.models {
             for (sum, (seconds, deviation)) in models.iter_mut().zip(seconds(process, candidates)) {
@@ -223,9 +223,9 @@ struct Part {
 }
 
 /// Busy seconds of one stage and their standard deviation.
-type Seconds = fn(&Process, &[Candidate]) -> Vec<(f64, f64)>;
+type Seconds = fn(&GaussianProcess, &[Candidate]) -> Vec<(f64, f64)>;
 
-fn seconds(process: &Process, candidates: &[Candidate]) -> Vec<(f64, f64)> {
+fn seconds(process: &GaussianProcess, candidates: &[Candidate]) -> Vec<(f64, f64)> {
     let of = |(mean, deviation): (f64, f64)| {
         let seconds = process.log_cost(mean).exp();
         (seconds, seconds * process.log_deviation(deviation))
@@ -234,7 +234,7 @@ fn seconds(process: &Process, candidates: &[Candidate]) -> Vec<(f64, f64)> {
 }
 
 /// As if they were known for sure.
-fn mean_seconds(process: &Process, candidates: &[Candidate]) -> Vec<(f64, f64)> {
+fn mean_seconds(process: &GaussianProcess, candidates: &[Candidate]) -> Vec<(f64, f64)> {
     let means = process.means(candidates).into_iter();
     means.map(|mean| (process.log_cost(mean).exp(), 0.0)).collect()
 }
@@ -243,7 +243,7 @@ fn mean_seconds(process: &Process, candidates: &[Candidate]) -> Vec<(f64, f64)> 
 mod tests {
     use super::super::prior::Prior;
     use super::*;
-    use crate::search::Earlier;
+    use crate::search::Transfer;
     use crate::space::SpaceFile;
 
     const SPACE: &str = "schema = 1\nname = 'x'\nwhy = 'x'\nbaseline = { precision = 'fp32', \
@@ -266,7 +266,7 @@ mod tests {
 
     fn told(observations: &[Observation], candidates: &[Candidate]) -> Option<Vec<(f64, f64)>> {
         let space = Space::reopen(&SpaceFile::parse(SPACE).unwrap()).unwrap();
-        let taught = Taught::by(&space, observations, None);
+        let taught = StageModels::by(&space, observations, None);
         Stages::new(&space, observations, &taught).map(|stages| stages.log_costs(candidates))
     }
 
@@ -314,7 +314,7 @@ mod tests {
         };
         let at = |batch| (0..4).map(move |workers| Candidate::new([batch, workers]));
         let seen: Vec<Observation> = at(0).chain(at(1)).map(observed).collect();
-        let taught = Taught::by(&space, &seen, None);
+        let taught = StageModels::by(&space, &seen, None);
         let unseen: Vec<Candidate> = at(3).collect();
         let told = Stages::new(&space, &seen, &taught).unwrap().log_costs(&unseen);
         for (candidate, (log_cost, _)) in unseen.iter().zip(told) {
@@ -331,9 +331,9 @@ mod tests {
         let seen: Vec<Observation> = all().filter(|c| c.level(1) != 2).map(observed).collect();
         let prior = |found: &dyn Fn(&Candidate) -> f64| {
             let one = |c: Candidate| Observation::new(c.clone(), Finding::Cost(found(&c)));
-            let earlier = Earlier { weight: 0.9, observations: all().map(one).collect() };
+            let earlier = Transfer { weight: 0.9, observations: all().map(one).collect() };
             let beliefs = Prior::beliefs(&space, &[earlier]);
-            crate::search::strategies::model::Lesson::of(&space, &seen, &beliefs, None)
+            crate::search::strategies::model::FittedModel::of(&space, &seen, &beliefs, None)
                 .prior(&space, &seen)
         };
         let the_same = |candidate: &Candidate| observed(candidate.clone()).cost().unwrap();

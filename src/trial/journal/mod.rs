@@ -20,7 +20,7 @@ use crate::io::atomic_write::{Disk, Live};
 use crate::io::input;
 use crate::knobs::Value;
 use crate::trial::{Noise, Peak, Quality, Sample, Trial};
-use crate::workload::custom::metric::{Goal, Metric};
+use crate::workload::custom::metric::{Direction, MetricValue};
 use crate::{stats, workload};
 
 pub use reading::Reading;
@@ -430,11 +430,11 @@ fn samples(row: &Row<'_>) -> Result<Vec<Sample>> {
         row.family("stage.").into_iter().filter_map(stage).collect();
     let minor_faults = row.quantity("minor_faults")?.unwrap_or_default() as u64;
     let run_queue_share = row.quantity("run_queue_share")?.unwrap_or_default();
-    let goal: Option<Goal> = row.maybe("goal")?;
+    let goal: Option<Direction> = row.maybe("goal")?;
     let mut samples = Vec::new();
     for n in 1..=MOST_SAMPLES {
         let metric = row.quantity(&format!("metric.{n}"))?.zip(goal);
-        let metric = metric.map(|(value, goal)| Metric { value, goal });
+        let metric = metric.map(|(value, goal)| MetricValue { value, goal });
         let is_cost = metric.is_none_or(|m| m.goal.cost(m.value).is_finite() && m.value > 0.0);
         ensure!(is_cost, "metric.{n}: not a number above 0 that can be compared");
         if let Some(seconds) = row.quantity(&format!("sample.{n}_s"))? {

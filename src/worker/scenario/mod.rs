@@ -18,22 +18,24 @@ use anyhow::{Context, Result, anyhow};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::{Architecture, Tiling, tile_and_stride};
 use wan22_tune::knobs::Settings;
-use wan22_tune::preprocess::{Batch, Frames, Made, NotFinite, Numbers, StageClock, StageError};
+use wan22_tune::preprocess::{
+    Batch, Frames, NotFinite, Numbers, StageClock, StageError, StageOutput,
+};
 use wan22_tune::workload::{Sizes, Stage, Workload};
 
 use crate::models::scheduler::{Scheduler, SchedulerConfig, guide};
 use crate::models::text_encoder::TextEncoder;
 use crate::models::vae::{Decoder, Encoder, denormalise, normalise};
-use crate::parts::{Blueprint, Origin, Parts};
+use crate::parts::{Blueprint, Models, Origin};
 use crate::usage;
 use condition::View;
 
-pub use rehearsal::{Rehearsed, as_video};
+pub use rehearsal::{WarmUp, as_video};
 
 /// The models, built as deep as the workload asks, and the sizes they run at.
-pub struct Scenario {
+pub struct Pipeline {
     pub architecture: Architecture,
-    pub parts: Parts,
+    pub parts: Models,
     pub tilings: Tilings,
     workload: Workload,
     seed: u64,
@@ -68,7 +70,7 @@ pub fn architecture(workload: &Workload, weights: Option<&Path>) -> Result<Archi
     Ok(architecture)
 }
 
-impl Scenario {
+impl Pipeline {
     /// Builds the models. Their pages are touched by threads that the calling one starts, under
     /// its memory policy, and that end here.
     ///
@@ -104,7 +106,7 @@ impl Scenario {
     ///
     /// # Errors
     /// The stage that failed, with libtorch's own words.
-    pub fn run(&self, batch: &Batch, clock: &StageClock) -> Result<Made, StageError> {
+    pub fn run(&self, batch: &Batch, clock: &StageClock) -> Result<StageOutput, StageError> {
         let _guard = tch::no_grad_guard();
         let run = self.runner(batch, clock);
         let count = batch.clips.len() as i64;
@@ -142,11 +144,11 @@ impl Scenario {
         clock: &StageClock,
         latents: [Option<&Tensor>; 3],
         video: Option<&Tensor>,
-    ) -> Result<Made, StageError> {
+    ) -> Result<StageOutput, StageError> {
         let (stage, subject) = match video {
             Some(_) => (Stage::Decode, "frames"),
             None if self.workload.has(Stage::Write) => (Stage::Write, "latents"),
-            None => return Ok(Made::Nothing),
+            None => return Ok(StageOutput::Nothing),
         };
         clock.run(stage, subject, || match video {
             Some(video) => self.frames(video),
@@ -311,9 +313,9 @@ impl Scenario {
         middle(&latent.narrow(2, 0, frames), [height, width])
     }
 
-    fn frames(&self, video: &Tensor) -> Result<Made> {
+    fn frames(&self, video: &Tensor) -> Result<StageOutput> {
         let Sizes { window_width, window_height, window_frames, .. } = self.workload.sizes;
-        Ok(Made::Frames(Frames {
+        Ok(StageOutput::Frames(Frames {
             per_clip: window_frames as usize,
             width: window_width,
             height: window_height,
@@ -366,11 +368,11 @@ fn middle(x: &Tensor, [rows, columns]: [i64; 2]) -> Tensor {
 }
 
 /// All values of what a job keeps that makes no pictures, clip by clip.
-fn kept(tensors: [Option<&Tensor>; 3], count: i64) -> Result<Made> {
+fn kept(tensors: [Option<&Tensor>; 3], count: i64) -> Result<StageOutput> {
     let flat: Vec<Tensor> =
         tensors.into_iter().flatten().map(|tensor| tensor.reshape([count, -1])).collect();
     let all = Tensor::cat(&flat, 1);
-    Ok(Made::Numbers(Numbers { per_clip: all.size()[1] as usize, values: values(&all)? }))
+    Ok(StageOutput::Numbers(Numbers { per_clip: all.size()[1] as usize, values: values(&all)? }))
 }
 
 /// All values, in the order of the tensor's axes.
@@ -397,6 +399,6 @@ mod tests {
         let clips = |values: &[f32]| Tensor::from_slice(values).view([2, 1, -1]);
         let made = kept([Some(&clips(&[1.0, 2.0])), None, Some(&clips(&[3.0, 4.0, 5.0, 6.0]))], 2);
         let values = vec![1.0, 3.0, 4.0, 2.0, 5.0, 6.0];
-        assert_eq!(made.unwrap(), Made::Numbers(Numbers { per_clip: 3, values }));
+        assert_eq!(made.unwrap(), StageOutput::Numbers(Numbers { per_clip: 3, values }));
     }
 }

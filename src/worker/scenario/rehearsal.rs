@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::preprocess::{Batch, Made, StageClock, StageError};
+use wan22_tune::preprocess::{Batch, StageClock, StageError, StageOutput};
 use wan22_tune::workload::{Sizes, Stage};
 
-use super::Scenario;
+use super::Pipeline;
 use crate::models::text_encoder::TextEncoder;
 use crate::parts::Experts;
 
@@ -14,7 +14,7 @@ const COMPARED: i64 = 2;
 
 /// What the models made of fixed inputs, for the first clip of a rehearsal's batch.
 #[derive(Default)]
-pub struct Rehearsed {
+pub struct WarmUp {
     /// The latents of [`Scenario::picture`].
     pub encoded: Option<Tensor>,
     /// The first velocity of each expert, at the clip's noise.
@@ -25,7 +25,7 @@ pub struct Rehearsed {
     pub decoded: Option<Tensor>,
 }
 
-impl Scenario {
+impl Pipeline {
     /// Does each stage once at a batch's shapes, which is all that libraries and allocators need to
     /// see before they are measured, on inputs that never change, so that `rehearsed` can be
     /// compared with the reference's.
@@ -36,8 +36,8 @@ impl Scenario {
         &self,
         batch: &Batch,
         clock: &StageClock,
-        rehearsed: &mut Rehearsed,
-    ) -> Result<Made, StageError> {
+        rehearsed: &mut WarmUp,
+    ) -> Result<StageOutput, StageError> {
         let _guard = tch::no_grad_guard();
         let run = self.runner(batch, clock);
         let count = batch.clips.len() as i64;

@@ -24,7 +24,7 @@ const JSON: &str = "json:";
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
-pub enum Goal {
+pub enum Direction {
     /// The less the better, such as seconds a step.
     #[default]
     Min,
@@ -34,14 +34,14 @@ pub enum Goal {
 
 /// One value that was printed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metric {
+pub struct MetricValue {
     /// The number as printed, above zero.
     pub value: f64,
     /// Its direction.
-    pub goal: Goal,
+    pub goal: Direction,
 }
 
-impl Goal {
+impl Direction {
     /// What is to be small: the value, or what is left of one divided by it. Its own inverse, so
     /// that it turns costs back into values too.
     pub fn cost(self, value: f64) -> f64 {
@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn much_is_as_good_as_the_inverse_is_little() {
-        assert_eq!(Goal::Max.cost(4.0), 0.25);
-        assert_eq!(Goal::Max.cost(Goal::Max.cost(3.0)), 3.0);
-        assert_eq!(Goal::Min.cost(4.0), 4.0);
+        assert_eq!(Direction::Max.cost(4.0), 0.25);
+        assert_eq!(Direction::Max.cost(Direction::Max.cost(3.0)), 3.0);
+        assert_eq!(Direction::Min.cost(4.0), 4.0);
     }
 }

@@ -5,25 +5,25 @@ pub mod module;
 
 use serde::{Deserialize, Serialize};
 
-use metric::{Goal, Source};
-use module::OwnModule;
+use metric::{Direction, Source};
+use module::ModuleJob;
 
 use crate::stats::Interval;
 
 /// A job of the user's, as `space.toml` keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Own {
+pub enum CustomJob {
     /// Any program, one fresh process a repetition.
-    Command(OwnCommand),
+    Command(CommandJob),
     /// A TorchScript module that the worker calls.
-    Module(OwnModule),
+    Module(ModuleJob),
 }
 
 /// A command that is run as production would run it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OwnCommand {
+pub struct CommandJob {
     /// The program and its arguments.
     pub words: Vec<String>,
     /// The folder in which it runs.
@@ -40,13 +40,13 @@ pub struct OwnCommand {
     pub metric: Option<String>,
     /// The metric's direction.
     #[serde(default)]
-    pub goal: Goal,
+    pub goal: Direction,
     /// A shell command that is given each run's output and fails where it is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
 }
 
-impl OwnCommand {
+impl CommandJob {
     /// Where its metric stands.
     ///
     /// # Errors
@@ -56,13 +56,13 @@ impl OwnCommand {
     }
 }
 
-impl Own {
+impl CustomJob {
     /// What its score counts.
-    pub fn yardstick(&self) -> Yardstick {
+    pub fn yardstick(&self) -> Metric {
         match self {
-            Self::Command(OwnCommand { metric: None, .. }) => Yardstick::SecondsARun,
-            Self::Command(OwnCommand { goal, .. }) => Yardstick::Metric(*goal),
-            Self::Module(_) => Yardstick::SecondsACall,
+            Self::Command(CommandJob { metric: None, .. }) => Metric::SecondsARun,
+            Self::Command(CommandJob { goal, .. }) => Metric::Metric(*goal),
+            Self::Module(_) => Metric::SecondsACall,
         }
     }
 
@@ -76,8 +76,8 @@ impl Own {
     }
 
     /// How long a run takes of what was not said to be scored otherwise, by [`Own::space`].
-    pub fn timed(space: &str) -> Yardstick {
-        if space == "module" { Yardstick::SecondsACall } else { Yardstick::SecondsARun }
+    pub fn timed(space: &str) -> Metric {
+        if space == "module" { Metric::SecondsACall } else { Metric::SecondsARun }
     }
 
     /// The job in words.
@@ -89,11 +89,11 @@ impl Own {
     }
 }
 
-impl Own {
+impl CustomJob {
     /// How it is measured, beside [`Own::describe`], by name.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let Self::Command(command) = self else { return Vec::new() };
-        let OwnCommand { folder, profile_env, warmup, timeout_s, metric, goal, check, .. } =
+        let CommandJob { folder, profile_env, warmup, timeout_s, metric, goal, check, .. } =
             command;
         let scored = match metric {
             None => "seconds from launch to exit".to_owned(),
@@ -113,7 +113,7 @@ impl Own {
 
 /// What a score counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Yardstick {
+pub enum Metric {
     /// The pipeline's time, by clip.
     SecondsAClip,
     /// A command's time from start to end.
@@ -121,22 +121,22 @@ pub enum Yardstick {
     /// A module's time from call to return.
     SecondsACall,
     /// A number that the command prints.
-    Metric(Goal),
+    Metric(Direction),
 }
 
-impl Yardstick {
+impl Metric {
     /// The yardstick of a tune: the pipeline's, or that of the user's own job.
-    pub fn of(own: Option<&Own>) -> Self {
-        own.map_or(Self::SecondsAClip, Own::yardstick)
+    pub fn of(own: Option<&CustomJob>) -> Self {
+        own.map_or(Self::SecondsAClip, CustomJob::yardstick)
     }
 
     /// How costs turn into the numbers that a person knows, and back.
-    pub fn direction(self) -> Goal {
+    pub fn direction(self) -> Direction {
         self.goal().unwrap_or_default()
     }
 
     /// The direction of a metric.
-    pub fn goal(self) -> Option<Goal> {
+    pub fn goal(self) -> Option<Direction> {
         match self {
             Self::Metric(goal) => Some(goal),
             _ => None,
@@ -154,8 +154,8 @@ impl Yardstick {
             Self::SecondsAClip => "seconds a clip",
             Self::SecondsARun => "seconds a run",
             Self::SecondsACall => "seconds a call",
-            Self::Metric(Goal::Min) => "metric (less is better)",
-            Self::Metric(Goal::Max) => "metric (more is better)",
+            Self::Metric(Direction::Min) => "metric (less is better)",
+            Self::Metric(Direction::Max) => "metric (more is better)",
         }
     }
 
@@ -211,7 +211,7 @@ impl Yardstick {
     /// the very saving, of one to be large what is won.
     pub fn share(self, saving: f64) -> f64 {
         match self {
-            Self::Metric(Goal::Max) => 1.0 / (1.0 - saving) - 1.0,
+            Self::Metric(Direction::Max) => 1.0 / (1.0 - saving) - 1.0,
             _ => saving,
         }
     }
@@ -226,7 +226,7 @@ impl Yardstick {
     /// of time or of a metric to be small, or how much less of one to be large.
     pub fn lost(self, regret: f64) -> f64 {
         match self {
-            Self::Metric(Goal::Max) => 1.0 - 1.0 / (1.0 + regret),
+            Self::Metric(Direction::Max) => 1.0 - 1.0 / (1.0 + regret),
             _ => regret,
         }
     }
@@ -234,7 +234,7 @@ impl Yardstick {
     /// The word for a change for the better, and the one for the worse.
     pub fn better(self) -> [&'static str; 2] {
         match self {
-            Self::Metric(Goal::Max) => ["more", "less"],
+            Self::Metric(Direction::Max) => ["more", "less"],
             _ => ["less", "more"],
         }
     }
@@ -246,14 +246,14 @@ mod tests {
 
     #[test]
     fn a_metric_to_be_large_is_shown_as_printed_and_won_as_a_share_of_the_baselines() {
-        let fps = Yardstick::Metric(Goal::Max);
+        let fps = Metric::Metric(Direction::Max);
         // 20 frames a second instead of 16 are a quarter more, in a fifth less time.
         assert_eq!(fps.shown(1.0 / 16.0), 16.0);
         assert!((fps.share(1.0 - 16.0 / 20.0) - 0.25).abs() < 1e-12);
         // At a quarter more cost 16 are left of 20: a fifth less.
         assert!((fps.lost(0.25) - 0.2).abs() < 1e-12);
-        assert_eq!(Yardstick::SecondsARun.lost(0.25), 0.25);
-        assert_eq!(Yardstick::SecondsARun.share(0.2), 0.2);
-        assert_eq!(Yardstick::SecondsARun.shown(2.0), 2.0);
+        assert_eq!(Metric::SecondsARun.lost(0.25), 0.25);
+        assert_eq!(Metric::SecondsARun.share(0.2), 0.2);
+        assert_eq!(Metric::SecondsARun.shown(2.0), 2.0);
     }
 }

@@ -13,7 +13,7 @@ const LARGEST: i64 = 1 << 33;
 /// A module that the worker loads and calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OwnModule {
+pub struct ModuleJob {
     /// The archive that `torch.jit.save` wrote.
     pub file: String,
     /// What goes into it, as [`Inputs::parse`] reads it.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::look::Look;
+use super::look::Theme;
 use super::state::State;
 use crate::trial::Phase;
 
 /// The budget by phase: names, and a bar of what was spent in each, what is left, and what is kept
 /// for the confirmation.
-pub fn phases(state: &State, elapsed: Duration, width: usize, look: &Look) -> [String; 2] {
+pub fn phases(state: &State, elapsed: Duration, width: usize, look: &Theme) -> [String; 2] {
     let standing = &state.standing;
     let mut segments: Vec<(String, f64)> =
         standing.spent.iter().map(|(phase, seconds)| (phase.to_string(), *seconds)).collect();

@@ -14,7 +14,7 @@ use super::state::State;
 use crate::report;
 use crate::results::{Folder, Results};
 use crate::trial::Trial;
-use crate::tune::{Bench, Order, Watch};
+use crate::tune::{Bench, Observer, TrialRequest};
 
 /// Writes events to stdout.
 pub struct Events(RefCell<State>);
@@ -40,8 +40,8 @@ impl Events {
     }
 }
 
-impl Watch for Events {
-    fn started(&self, order: &Order<'_>) {
+impl Observer for Events {
+    fn started(&self, order: &TrialRequest<'_>) {
         let mut state = self.0.borrow_mut();
         state.start(order);
         emit(event(

@@ -6,14 +6,14 @@ use console::{measure_text_width, truncate_str};
 
 use super::bar::phases;
 use super::chart::Chart;
-use super::look::Look;
+use super::look::Theme;
 use super::state::{Ended, Spread, Standing, State};
 use crate::io::number::{count, gain, percent};
 use crate::io::printable::line as plain;
 use crate::report::plots::shown_scores;
 use crate::trial::Outcome;
-use crate::workload::custom::Yardstick;
-use crate::workload::custom::metric::Goal;
+use crate::workload::custom::Metric;
+use crate::workload::custom::metric::Direction;
 
 /// The chart's lines, where there is room.
 const CHART: (usize, usize) = (4, 12);
@@ -25,7 +25,7 @@ const NAME: usize = 12;
 const LABEL: usize = 10;
 
 /// The view in at most `height` lines of at most `width` columns.
-pub fn frame(state: &State, elapsed: Duration, size: (usize, usize), look: &Look) -> Vec<String> {
+pub fn frame(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -> Vec<String> {
     let (width, height) = size;
     let mut lines = Vec::new();
     // What matters most comes first here, and where there is no room the rest is left out.
@@ -49,7 +49,7 @@ pub fn frame(state: &State, elapsed: Duration, size: (usize, usize), look: &Look
 }
 
 /// Chart and last trials in so many lines.
-fn middle(state: &State, elapsed: Duration, size: (usize, usize), look: &Look) -> Vec<String> {
+fn middle(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -> Vec<String> {
     let (width, height) = size;
     let mut lines = Vec::new();
     let standing = &state.standing;
@@ -67,7 +67,7 @@ fn middle(state: &State, elapsed: Duration, size: (usize, usize), look: &Look) -
     lines
 }
 
-fn head(state: &State, elapsed: Duration, width: usize, look: &Look) -> String {
+fn head(state: &State, elapsed: Duration, width: usize, look: &Theme) -> String {
     let total = state.budget.total();
     let standing = &state.standing;
     let failed = match standing.failed {
@@ -85,7 +85,7 @@ fn head(state: &State, elapsed: Duration, width: usize, look: &Look) -> String {
     format!("{}{gap}{right}", look.strong.apply_to(left))
 }
 
-fn best(state: &State, width: usize, look: &Look) -> String {
+fn best(state: &State, width: usize, look: &Theme) -> String {
     let Standing { best, confirmation, .. } = &state.standing;
     let Some(best) = best else {
         return format!("{:<LABEL$}nothing measured yet", "best");
@@ -109,7 +109,7 @@ fn best(state: &State, width: usize, look: &Look) -> String {
     fitting([time, format!(", {proof}"), format!("; {range}")], width)
 }
 
-fn baseline(state: &State, width: usize, look: &Look) -> String {
+fn baseline(state: &State, width: usize, look: &Theme) -> String {
     let Some(spread) = state.standing.baseline else {
         return format!("{:<LABEL$}{}, not measured yet", "baseline", state.preset);
     };
@@ -133,7 +133,7 @@ fn fitting(parts: impl IntoIterator<Item = String>, width: usize) -> String {
     line
 }
 
-fn time(spread: Spread, yardstick: Yardstick, width: usize) -> String {
+fn time(spread: Spread, yardstick: Metric, width: usize) -> String {
     let unit = match yardstick.goal() {
         None if width < WIDE => "s",
         _ => yardstick.unit(),
@@ -142,13 +142,13 @@ fn time(spread: Spread, yardstick: Yardstick, width: usize) -> String {
 }
 
 /// A candidate's fastest and slowest repetition.
-fn range(spread: Spread, yardstick: Yardstick) -> String {
+fn range(spread: Spread, yardstick: Metric) -> String {
     let (fastest, slowest) = spread.range_s;
     format!("{:.3} to {:.3}", yardstick.shown(fastest), yardstick.shown(slowest))
 }
 
 /// The noise light: green while others take less than 3% of a trial's time, red from 10% on.
-fn noise(state: &State, width: usize, look: &Look) -> String {
+fn noise(state: &State, width: usize, look: &Theme) -> String {
     let Some(noise) = state.standing.noise else { return format!("{:<LABEL$}", "noise") };
     let (style, word) = match noise.waited.max(noise.stolen) {
         most if most < 0.03 => (&look.good, "quiet"),
@@ -161,11 +161,11 @@ fn noise(state: &State, width: usize, look: &Look) -> String {
     fitting([light, format!(": threads waited {waited}"), format!(", {stolen} stolen")], width)
 }
 
-fn chart(state: &State, elapsed: Duration, size: (usize, usize), look: &Look) -> Vec<String> {
+fn chart(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -> Vec<String> {
     let standing = &state.standing;
     let scores: Vec<f64> = standing.points.iter().filter_map(|point| point.1).collect();
     let (low, high) =
-        shown_scores(&scores, standing.baseline.map(|baseline| baseline.score_s), Goal::Min);
+        shown_scores(&scores, standing.baseline.map(|baseline| baseline.score_s), Direction::Min);
     let end = state.budget.total().as_secs_f64();
     let last = standing.points.iter().map(|point| point.0).fold(end, f64::max);
     let axis = [high, low].map(|cost| format!("{:.2}", state.yardstick.shown(cost)));
@@ -193,7 +193,7 @@ fn chart(state: &State, elapsed: Duration, size: (usize, usize), look: &Look) ->
         .collect()
 }
 
-fn ended(last: &Ended, yardstick: Yardstick, look: &Look) -> String {
+fn ended(last: &Ended, yardstick: Metric, look: &Theme) -> String {
     let Ended { number, phase, outcome, result, tried } = last;
     let result = match (outcome, result) {
         (Outcome::Ok, Ok(score_s)) => {
@@ -219,7 +219,7 @@ fn result_detail(last: &Ended) -> String {
     }
 }
 
-fn now(state: &State, look: &Look) -> String {
+fn now(state: &State, look: &Theme) -> String {
     let Some(current) = &state.current else { return format!("{:<LABEL$}between trials", "now") };
     let pair = current.pair.map(|pair| format!(" {pair}")).unwrap_or_default();
     let seconds = current.since.elapsed().as_secs();
@@ -252,7 +252,7 @@ mod tests {
         State {
             machine: "Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 group".to_owned(),
             preset: "5995wx".to_owned(),
-            yardstick: Yardstick::SecondsAClip,
+            yardstick: Metric::SecondsAClip,
             notes: Vec::new(),
             budget: budget.after(Duration::from_secs(gone)),
             current: None,
@@ -263,7 +263,7 @@ mod tests {
     }
 
     fn shown(state: &State, size: (usize, usize)) -> String {
-        frame(state, state.budget.gone(), size, &Look::new(false)).join("\n")
+        frame(state, state.budget.gone(), size, &Theme::new(false)).join("\n")
     }
 
     #[test]
@@ -349,7 +349,7 @@ mod tests {
         for state in &states {
             for size in [(0, 0), (1, 1), (5, 3), (20, 5), (39, 14), (79, 23), (199, 49), (500, 200)]
             {
-                let lines = frame(state, state.budget.gone(), size, &Look::new(true));
+                let lines = frame(state, state.budget.gone(), size, &Theme::new(true));
                 assert!(lines.len() <= size.1, "{size:?}");
                 let widest = lines.iter().map(|line| measure_text_width(line)).max();
                 assert!(widest.unwrap_or(0) <= size.0, "{size:?}: {lines:?}");

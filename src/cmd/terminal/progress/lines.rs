@@ -7,8 +7,8 @@ use crate::cmd::terminal::tell;
 use crate::io::number::{count, percent, span};
 use crate::io::printable::line as plain;
 use crate::trial::Trial;
-use crate::tune::{Order, Watch};
-use crate::workload::custom::Yardstick;
+use crate::tune::{Observer, TrialRequest};
+use crate::workload::custom::Metric;
 
 /// Writes a line a trial to stderr.
 pub struct Lines(RefCell<State>);
@@ -23,8 +23,8 @@ impl Lines {
     }
 }
 
-impl Watch for Lines {
-    fn started(&self, order: &Order<'_>) {
+impl Observer for Lines {
+    fn started(&self, order: &TrialRequest<'_>) {
         self.0.borrow_mut().start(order);
     }
 
@@ -67,7 +67,7 @@ fn line(state: &State) -> String {
     format!("{ended} · {left} left · {counts} · {best}")
 }
 
-fn ended(last: &Ended, yardstick: Yardstick) -> String {
+fn ended(last: &Ended, yardstick: Metric) -> String {
     let result = match &last.result {
         Ok(score_s) => format!("{:.3} {}", yardstick.shown(*score_s), yardstick.unit()),
         Err(detail) => format!("{}: {detail}", last.outcome),

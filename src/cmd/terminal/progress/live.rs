@@ -11,13 +11,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::frame::frame;
 use super::lines::opening;
-use super::look::Look;
+use super::look::Theme;
 use super::state::State;
 use crate::cmd::terminal::{fitted, tell};
 use crate::io::printable::line as plain;
 use crate::machine::threads;
 use crate::trial::Trial;
-use crate::tune::{Order, Watch};
+use crate::tune::{Observer, TrialRequest};
 
 /// How often the view is drawn: clocks tick, and a new size is seen.
 const TICK: Duration = Duration::from_millis(200);
@@ -77,8 +77,8 @@ impl Drop for Live {
     }
 }
 
-impl Watch for Live {
-    fn started(&self, order: &Order<'_>) {
+impl Observer for Live {
+    fn started(&self, order: &TrialRequest<'_>) {
         locked(&self.state).start(order);
     }
 
@@ -103,7 +103,7 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
 struct View {
     bar: ProgressBar,
     term: Term,
-    look: Look,
+    look: Theme,
     /// The size at the last drawing, and how wide each line was.
     drawn: Cell<((usize, usize), Vec<usize>)>,
 }
@@ -112,7 +112,7 @@ impl View {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is well formed"));
-        let look = Look::new(colors_enabled_stderr());
+        let look = Theme::new(colors_enabled_stderr());
         Self { bar, term: Term::stderr(), look, drawn: Cell::default() }
     }
 

@@ -4,7 +4,7 @@ use console::Style;
 
 /// How the parts of a view look.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct Theme {
     pub strong: Style,
     pub faint: Style,
     pub best: Style,
@@ -13,7 +13,7 @@ pub struct Look {
     pub bad: Style,
 }
 
-impl Look {
+impl Theme {
     /// With colours, or without as `NO_COLOR` asks.
     pub fn new(colours: bool) -> Self {
         let style = || Style::new().for_stderr().force_styling(colours);

@@ -22,7 +22,7 @@ use crate::report;
 use crate::results::{Folder, Results};
 use crate::trial::Trial;
 use crate::tune::budget::Budget;
-use crate::tune::{Bench, Order, Watch};
+use crate::tune::{Bench, Observer, TrialRequest};
 
 use events::Events;
 use lines::Lines;
@@ -43,7 +43,7 @@ pub struct ViewArgs {
 /// Whoever watches a tune.
 pub struct Progress {
     view: ViewArgs,
-    watch: Option<Box<dyn Watch>>,
+    watch: Option<Box<dyn Observer>>,
 }
 
 impl Progress {
@@ -51,7 +51,7 @@ impl Progress {
     pub fn new(bench: &Bench, budget: Budget, view: ViewArgs) -> Self {
         let state = State::new(bench, budget);
         let is_terminal = std::io::stderr().is_terminal();
-        let watch: Option<Box<dyn Watch>> = match view {
+        let watch: Option<Box<dyn Observer>> = match view {
             ViewArgs { json: true, .. } => Some(Box::new(Events::start(state, bench))),
             ViewArgs { quiet: true, .. } => None,
             _ if is_terminal && console::Term::stderr().features().is_attended() && !is_dumb() => {
@@ -88,8 +88,8 @@ fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term == "dumb")
 }
 
-impl Watch for Progress {
-    fn started(&self, order: &Order<'_>) {
+impl Observer for Progress {
+    fn started(&self, order: &TrialRequest<'_>) {
         if let Some(watch) = &self.watch {
             watch.started(order);
         }

@@ -12,8 +12,8 @@ use crate::stats::Interval;
 use crate::trial::{Outcome, Phase, Sample, Trial};
 use crate::tune::budget;
 use crate::tune::budget::Budget;
-use crate::tune::{Bench, Order};
-use crate::workload::custom::Yardstick;
+use crate::tune::{Bench, TrialRequest};
+use crate::workload::custom::Metric;
 
 /// How far a tune is.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct State {
     /// The preset that is to be beaten.
     pub preset: String,
     /// What scores count.
-    pub yardstick: Yardstick,
+    pub yardstick: Metric,
     /// Facts that a reader should know.
     pub notes: Vec<String>,
     /// Wall time for everything.
@@ -132,7 +132,7 @@ impl State {
         Self {
             machine: format!("{}: {}", machine.cpu.model, counts.join(", ")),
             preset: bench.baseline.preset.to_string(),
-            yardstick: Yardstick::of(bench.own.as_ref()),
+            yardstick: Metric::of(bench.own.as_ref()),
             notes: machine.notes.clone(),
             budget,
             baseline: bench.baseline.knobs.values(),
@@ -143,7 +143,7 @@ impl State {
     }
 
     /// A trial starts.
-    pub fn start(&mut self, order: &Order<'_>) {
+    pub fn start(&mut self, order: &TrialRequest<'_>) {
         self.current = Some(Current {
             phase: order.phase,
             pair: order.pair,
