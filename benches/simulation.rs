@@ -23,11 +23,16 @@ use rayon::prelude::*;
 
 use wan22_tune::knobs::affinity::Placement;
 use wan22_tune::knobs::memory::MemoryPolicy;
-use wan22_tune::knobs::{Baseline, Knobs, Preset, Settings};
+use wan22_tune::knobs::{Baseline, Knobs, Preset, Settings, Values};
 use wan22_tune::machine::Machine;
-use wan22_tune::search::{Finding, Measure, Observation, Plan, Stop, StrategyName, choose, run};
+use wan22_tune::runner::fake::{self, FakeTrial};
+use wan22_tune::runner::{FakeRunner, Repetitions, TrialRequest};
+use wan22_tune::search::{Plan, StrategyName, Study};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
-use wan22_tune::workload::{BUILT_IN, WorkloadFile};
+use wan22_tune::trial::{Outcome, Phase, Sample};
+use wan22_tune::tune::budget::Budget;
+use wan22_tune::tune::{Nobody, Session, TuneConfig};
+use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 use setting::setting;
 
@@ -79,6 +84,7 @@ struct Simulated {
     baseline: Baseline,
     space: Space,
     experts: Vec<Candidate>,
+    workload: Workload,
     clips: f64,
 }
 
@@ -91,7 +97,7 @@ impl Simulated {
         let space = Space::for_machine(&file, &machine, &baseline, &workload, false)?;
         let experts = space.experts(&file)?;
         let clips = f64::from(workload.sizes.clips);
-        Ok(Self { machine, baseline, space, experts, clips })
+        Ok(Self { machine, baseline, space, experts, workload, clips })
     }
 
     fn settings(&self, candidate: &Candidate) -> Option<(Knobs, Settings)> {
@@ -112,12 +118,40 @@ impl Simulated {
 
     /// True seconds a clip of what is chosen in the end.
     fn tune(&self, strategy: StrategyName, seed: u64, trials: usize, noise: f64) -> f64 {
-        let mut clock = Clock { simulated: self, left: trials, noise, seed };
-        let first = [vec![self.space.baseline()], self.experts.clone()].concat();
-        let plan = Plan { strategy, seed, first, ..Plan::default() };
-        let observations = run(&self.space, &plan, &mut clock).observations;
-        let chosen = choose(&self.space, &observations);
+        let repetitions = Repetitions::exactly(1);
+        let config = TuneConfig { seed, repetitions, ..TuneConfig::default() };
+        let baseline = self.baseline.knobs.values();
+        let runner = FakeRunner::new(baseline, |request, _| self.trial(request, noise))
+            .identifying(|values| self.identity(values));
+        fake::set_now_s(0.0);
+        let mut session = Session::new(&config, &runner, &Nobody, Budget::in_trials(trials));
+        let plan = Plan { strategy, seed, first: self.experts.clone(), ..Plan::default() };
+        session.search(&self.space, &self.workload, plan).expect("the baseline runs");
+        let chosen = session.best().and_then(|values| self.space.candidate(&values));
         chosen.and_then(|candidate| self.cost(&candidate)).unwrap_or(f64::INFINITY)
+    }
+
+    /// A trial of the search takes a second of the budget, whatever it measures.
+    fn trial(&self, request: &TrialRequest, noise: f64) -> FakeTrial {
+        let counts = matches!(request.phase, Phase::Search | Phase::Repeat);
+        let wall_s = f64::from(u8::from(counts));
+        let candidate = self.space.candidate(&request.values);
+        let Some((seconds, stages)) = candidate.and_then(|candidate| self.stages(&candidate)) else {
+            return FakeTrial { outcome: Outcome::Crashed, wall_s, ..FakeTrial::default() };
+        };
+        let factor = noise_factor(request, noise);
+        let stages = stages.into_iter().map(|(name, s)| (name, s * factor)).collect();
+        let samples = vec![Sample { seconds: seconds * factor, stages, ..Sample::default() }];
+        FakeTrial { samples, wall_s, ..FakeTrial::default() }
+    }
+
+    /// A digest of the settings that these values come to.
+    fn identity(&self, values: &Values) -> Option<u64> {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let (_, settings) = self.settings(&self.space.candidate(values)?)?;
+        let mut hasher = DefaultHasher::new();
+        format!("{settings:?}").hash(&mut hasher);
+        Some(hasher.finish())
     }
 
     /// The cheapest found by climbing, one and two knobs at a time, from many starts.
@@ -128,10 +162,10 @@ impl Simulated {
     }
 
     fn start(&self, seed: u64) -> Candidate {
-        let mut clock = Clock { simulated: self, left: 1, noise: 0.0, seed };
         let plan = Plan { strategy: StrategyName::Random, seed, ..Plan::default() };
-        let drawn = run(&self.space, &plan, &mut clock).observations;
-        drawn.first().map_or_else(|| self.space.baseline(), |one| one.candidate.clone())
+        let identify = |candidate: &Candidate| self.settings(candidate).map(|_| 0);
+        let drawn = Study::new(&self.space, plan, Box::new(identify)).ask(&[]);
+        drawn.unwrap_or_else(|| self.space.baseline())
     }
 
     fn climb(&self, start: Candidate) -> (f64, Candidate) {
@@ -183,44 +217,16 @@ impl Simulated {
     }
 }
 
-/// Answers by the model, with noise that depends on seed and turn alone.
-struct Clock<'a> {
-    simulated: &'a Simulated,
-    left: usize,
-    noise: f64,
-    seed: u64,
-}
-
-impl Measure for Clock<'_> {
-    fn identity(&self, candidate: &Candidate) -> Option<u64> {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let (_, settings) = self.simulated.settings(candidate)?;
-        let mut hasher = DefaultHasher::new();
-        format!("{settings:?}").hash(&mut hasher);
-        Some(hasher.finish())
-    }
-
-    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
-        self.left = self.left.checked_sub(1).ok_or(Stop::Budget)?;
-        let Some((seconds, stages)) = self.simulated.stages(candidate) else {
-            return Ok(Observation::new(candidate.clone(), Finding::Failed));
-        };
-        // Twelve even numbers make a normal one.
-        let mut state = self.seed ^ (self.left as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mut even = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 11) as f64 / (1_u64 << 53) as f64
-        };
-        let normal = (0..12).map(|_| even()).sum::<f64>() - 6.0;
-        let factor = (self.noise * normal).exp();
-        let finding = Finding::Cost(seconds * factor);
-        let stages = stages.into_iter().map(|(name, s)| (name, s * factor)).collect();
-        Ok(Observation { candidate: candidate.clone(), finding, stages })
-    }
-
-    fn left(&self) -> Option<usize> {
-        Some(self.left)
-    }
+/// Log-normal noise that depends on the seed and the trial's number alone.
+fn noise_factor(request: &TrialRequest, noise: f64) -> f64 {
+    // Twelve even numbers make a normal one.
+    let mut state = request.seed ^ request.number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut even = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let normal = (0..12).map(|_| even()).sum::<f64>() - 6.0;
+    (noise * normal).exp()
 }
 
 /// What a candidate would take.

@@ -1,4 +1,5 @@
-//! Replays every strategy over recorded spaces and prints how far from the optimum it ends.
+//! Replays every strategy over recorded spaces and prints how far from the optimum it ends. The loop and
+//! its policies are a tune's own; an evaluation is a trial of the search or a repetition.
 //!
 //! `cargo bench --bench strategies`, with `TABLES=DIR` for a folder of tables, `SEEDS=30`,
 //! `STRATEGIES=portfolio,random`, `BUDGET=120`, `EACH=1` for every table by itself. `noisy` is the
@@ -15,10 +16,10 @@ use std::time::Instant;
 use rayon::prelude::*;
 use strum::VariantArray;
 
-use wan22_tune::search::replay::Recorded;
-use wan22_tune::search::replay::regret::{Run, above, random_draws, replay};
-use wan22_tune::search::{Measure, Observation, Plan, Stop, StrategyName, run};
+use wan22_tune::search::Recorded;
+use wan22_tune::search::{Observation, Plan, StrategyName, Study};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
+use wan22_tune::tune::regret::{Run, above, random_draws, replay};
 
 use setting::setting;
 
@@ -47,16 +48,16 @@ fn main() -> anyhow::Result<()> {
         let jobs: Vec<(usize, u64)> =
             (0..tables.len()).flat_map(|table| (0..seeds).map(move |seed| (table, seed))).collect();
         let run = |(table, seed): (usize, u64)| {
-            let clean = replay(&tables[table], strategy, seed, budget, 0.0);
-            let noisy = (noise > 0.0).then(|| {
-                replay(&tables[table], strategy, seed, budget.min(NOISY_AT), noise).chosen
-            });
-            let noisy = noisy.unwrap_or(clean.chosen);
-            (table, clean, noisy)
+            let clean = replay(&tables[table], strategy, seed, budget, 0.0)?;
+            let noisy = match noise > 0.0 {
+                true => replay(&tables[table], strategy, seed, budget.min(NOISY_AT), noise)?.chosen,
+                false => clean.chosen,
+            };
+            anyhow::Ok((table, clean, noisy))
         };
-        let runs: Vec<(usize, Run, f64)> = jobs.into_par_iter().map(run).collect();
+        let runs: anyhow::Result<Vec<(usize, Run, f64)>> = jobs.into_par_iter().map(run).collect();
         let mut by_table: BTreeMap<usize, (Vec<Run>, Vec<f64>)> = BTreeMap::new();
-        for (table, clean, noisy) in runs {
+        for (table, clean, noisy) in runs? {
             let runs = by_table.entry(table).or_default();
             runs.0.push(clean);
             runs.1.push(noisy);
@@ -102,14 +103,6 @@ holds = "intra_op_threads * batch_workers >= preprocess_workers || layout != \"c
 why = ""
 "#;
 
-/// Measures nothing, and notes when it was asked.
-#[derive(Default)]
-struct Clock {
-    asked: Vec<Instant>,
-    /// Whether it tells what each stage took: a model of each is what costs the portfolio most.
-    is_staged: bool,
-}
-
 /// The models', whose times add up to the cost, and the pools', which are never waited for.
 const STAGES: [(&str, f64); 8] = [
     ("text", 0.05),
@@ -122,24 +115,15 @@ const STAGES: [(&str, f64); 8] = [
     ("write", 1e-2),
 ];
 
-impl Measure for Clock {
-    fn identity(&self, candidate: &Candidate) -> Option<u64> {
-        Some(candidate.levels().fold(0, |sum, level| sum * 100 + level as u64))
-    }
-
-    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
-        self.asked.push(Instant::now());
-        let slope = |(knob, level): (usize, usize)| (level as f64 - knob as f64 / 3.0).powi(2);
-        let cost = 10.0 + candidate.levels().enumerate().map(slope).sum::<f64>();
-        let cost = Some(cost).filter(|_| candidate.level(6) != 3);
-        if self.asked.len() > 330 {
-            Err(Stop::Budget)
-        } else {
-            let share = |(stage, share): (&str, f64)| Some((stage.to_owned(), share * cost?));
-            let stages = STAGES.into_iter().filter(|_| self.is_staged).filter_map(share).collect();
-            Ok(Observation { candidate: candidate.clone(), finding: cost.into(), stages })
-        }
-    }
+/// A made-up cost, with what each stage of the models took of it if asked: a model of each stage is what
+/// costs the portfolio most.
+fn observation(candidate: Candidate, is_staged: bool) -> Observation {
+    let slope = |(knob, level): (usize, usize)| (level as f64 - knob as f64 / 3.0).powi(2);
+    let cost = 10.0 + candidate.levels().enumerate().map(slope).sum::<f64>();
+    let cost = Some(cost).filter(|_| candidate.level(6) != 3);
+    let share = |(stage, share): (&str, f64)| Some((stage.to_owned(), share * cost?));
+    let stages = STAGES.into_iter().filter(|_| is_staged).filter_map(share).collect();
+    Observation { candidate, finding: cost.into(), stages }
 }
 
 /// Prints what choosing costs after 300 trials.
@@ -149,10 +133,20 @@ fn proposal_times() -> anyhow::Result<()> {
     println!("choosing after 300 trials, {} candidates before constraints:", space.raw_count());
     let timed = strategies()?.into_iter().filter(|name| *name != StrategyName::Grid);
     for (strategy, is_staged) in timed.flat_map(|name| [(name, false), (name, true)]) {
-        let mut clock = Clock { is_staged, ..Clock::default() };
-        run(&space, &Plan { strategy, ..Plan::default() }, &mut clock);
-        let waits = clock.asked[300..].windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64());
-        let mut waits: Vec<f64> = waits.map(|seconds| seconds * 1e3).collect();
+        let number = |candidate: &Candidate| {
+            Some(candidate.levels().fold(0, |sum, level| sum * 100 + level as u64))
+        };
+        let plan = Plan { strategy, ..Plan::default() };
+        let mut study = Study::new(&space, plan, Box::new(number));
+        let mut waits: Vec<f64> = Vec::new();
+        for trial in 0..330 {
+            let asked = Instant::now();
+            let candidate = study.ask(&[]).expect("there are millions");
+            if trial >= 300 {
+                waits.push(asked.elapsed().as_secs_f64() * 1e3);
+            }
+            study.tell(observation(candidate, is_staged));
+        }
         waits.sort_by(f64::total_cmp);
         let (middle, most) = (waits[waits.len() / 2], waits[waits.len() - 1]);
         let (strategy, stages) = (<&str>::from(strategy), if is_staged { "8 stages" } else { "" });

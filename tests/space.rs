@@ -8,7 +8,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::knobs::Value;
 use wan22_tune::knobs::{Baseline, Preset, quota_warning};
 use wan22_tune::machine::{Gpu, Machine};
-use wan22_tune::search::{self, Measure, Observation, Plan, Stop, StrategyName};
+use wan22_tune::search::{Observation, Plan, StrategyName, Study};
 use wan22_tune::space::{Candidate, Knob, Space, SpaceFile};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
@@ -330,40 +330,24 @@ fn experts_are_taken_as_far_as_the_machine_has_their_words() {
     assert!(error.starts_with("expert[3].when: "), "{error}");
 }
 
-/// Resolves candidates on a machine and measures nothing.
-struct Resolving<'a> {
-    machine: &'a Machine,
-    baseline: &'a Baseline,
-    space: &'a Space,
-    measured: Vec<u64>,
-}
-
-impl Measure for Resolving<'_> {
-    fn identity(&self, candidate: &Candidate) -> Option<u64> {
-        let knobs = self.baseline.knobs.with(self.space.named(candidate)).unwrap();
-        Some(knobs.resolve(self.machine).ok()?.identity(&workload()))
-    }
-
-    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
-        if self.measured.len() == 60 {
-            return Err(Stop::Budget);
-        }
-        self.measured.push(self.identity(candidate).expect("a candidate that can run"));
-        Ok(Observation::new(candidate.clone(), Some(1.0).into()))
-    }
-}
-
 #[test]
 fn no_two_measured_candidates_come_to_the_same_settings() {
     for description in [TWO_CORES, WORKSTATION, TWO_SOCKETS] {
         let machine = machine(description);
         let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
         let space = space_of(FILE, &machine).unwrap();
-        let (machine, baseline, space) = (&machine, &baseline, &space);
-        let mut resolving = Resolving { machine, baseline, space, measured: Vec::new() };
+        let identify = |candidate: &Candidate| {
+            let knobs = baseline.knobs.with(space.named(candidate)).unwrap();
+            Some(knobs.resolve(&machine).ok()?.identity(&workload()))
+        };
         let plan = Plan { strategy: StrategyName::Random, seed: 3, ..Plan::default() };
-        search::run(space, &plan, &mut resolving);
-        let different: HashSet<&u64> = resolving.measured.iter().collect();
-        assert_eq!((different.len(), resolving.measured.len()), (60, 60), "{description}");
+        let mut study = Study::new(&space, plan, Box::new(identify));
+        let mut different = HashSet::new();
+        for _ in 0..60 {
+            let asked = study.ask(&[]).unwrap();
+            different.insert(identify(&asked).expect("a candidate that can run"));
+            study.tell(Observation::new(asked, Some(1.0).into()));
+        }
+        assert_eq!(different.len(), 60, "{description}");
     }
 }

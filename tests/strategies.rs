@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use strum::VariantArray;
 
 use wan22_tune::knobs::{Value, Values};
-use wan22_tune::search::replay::{Recorded, Replay};
 use wan22_tune::search::{
-    End, Ended, Finding, Measure, Observation, Plan, Stop, StrategyName, Transfer, choose, run,
+    Finding, Observation, Plan, Recorded, StrategyName, Study, Transfer,
 };
 use wan22_tune::space::{Candidate, Space, SpaceFile};
 
@@ -58,31 +57,54 @@ fn conditional() -> Space {
     Space::reopen(&file).unwrap()
 }
 
-/// Fails every candidate, and remembers what it was asked.
-#[derive(Default)]
-struct Failing {
-    asked: Vec<Candidate>,
-    left: usize,
-}
-
-impl Measure for Failing {
-    fn identity(&self, candidate: &Candidate) -> Option<u64> {
-        Some(candidate.levels().fold(0, |sum, level| sum * 100 + level as u64))
-    }
-
-    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
-        self.left = self.left.checked_sub(1).ok_or(Stop::Budget)?;
-        self.asked.push(candidate.clone());
-        Ok(Observation::new(candidate.clone(), Finding::Failed))
-    }
-}
-
 fn plan(strategy: StrategyName, seed: u64) -> Plan {
     Plan { strategy, seed, ..Plan::default() }
 }
 
+/// What a search came to.
+struct Ended {
+    observations: Vec<Observation>,
+    is_exhausted: bool,
+}
+
+/// A study that was told `known`.
+fn study<'s>(space: &'s Space, plan: &Plan, known: &[Observation]) -> Study<'s> {
+    let identify = |candidate: &Candidate| {
+        Some(candidate.levels().fold(0, |sum, level| sum * 100 + level as u64))
+    };
+    let mut study = Study::new(space, plan.clone(), Box::new(identify));
+    known.iter().for_each(|observation| study.tell(observation.clone()));
+    study
+}
+
+/// Asks `study` until it was told of `budget` observations, or has nothing left.
+fn run(mut study: Study<'_>, budget: usize, find: impl Fn(&Candidate) -> Finding) -> Ended {
+    let mut is_exhausted = false;
+    while study.observations().len() < budget && !is_exhausted {
+        match study.ask(&[]) {
+            Some(asked) => {
+                let finding = find(&asked);
+                study.tell(Observation::new(asked, finding));
+            }
+            None => is_exhausted = true,
+        }
+    }
+    Ended { observations: study.observations().to_vec(), is_exhausted }
+}
+
 fn search(recorded: &Recorded, plan: &Plan, budget: usize) -> Ended {
-    run(&recorded.space, plan, &mut Replay::new(recorded, budget, 0.0, plan.seed))
+    run(study(&recorded.space, plan, &[]), budget, |asked| recorded.cost(asked).into())
+}
+
+/// A search of which every trial fails.
+fn failing(space: &Space, plan: &Plan) -> Ended {
+    run(study(space, plan, &[]), 1_000, |_| Finding::Failed)
+}
+
+/// The cheapest candidate.
+fn best(observations: &[Observation]) -> Option<Candidate> {
+    let good = observations.iter().filter_map(|o| Some((o.cost()?, &o.candidate)));
+    good.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate.clone())
 }
 
 fn different(observations: &[Observation]) -> usize {
@@ -90,14 +112,11 @@ fn different(observations: &[Observation]) -> usize {
 }
 
 #[test]
-fn only_legal_candidates_within_budget_and_hardly_any_twice() {
+fn only_legal_candidates_and_none_twice() {
     let recorded = bowl();
     for &strategy in StrategyName::VARIANTS {
         let ended = search(&recorded, &plan(strategy, 1), 40);
-        assert_eq!(ended.observations.len(), 40, "{strategy}");
-        assert!(matches!(ended.why, End::Stopped(Stop::Budget)), "{strategy}: {:?}", ended.why);
-        // Model-based strategies measure a few again, to learn how noisy they are.
-        assert!(different(&ended.observations) >= 38, "{strategy}");
+        assert_eq!(different(&ended.observations), 40, "{strategy}");
         for observation in &ended.observations {
             assert!(recorded.space.is_legal(&observation.candidate), "{strategy}");
         }
@@ -109,9 +128,9 @@ fn every_candidate_of_a_small_space_is_measured_once_and_then_it_ends() {
     let recorded = bowl();
     for &strategy in StrategyName::VARIANTS {
         let ended = search(&recorded, &plan(strategy, 2), 1_000);
-        assert!(matches!(ended.why, End::Exhausted), "{strategy}: {:?}", ended.why);
+        assert!(ended.is_exhausted, "{strategy}");
         assert_eq!(different(&ended.observations), recorded.costs.len(), "{strategy}");
-        let chosen = choose(&recorded.space, &ended.observations).unwrap();
+        let chosen = best(&ended.observations).unwrap();
         assert_eq!(recorded.cost(&chosen), Some(1.0), "{strategy}");
     }
 }
@@ -134,10 +153,9 @@ fn a_search_goes_on_from_what_is_known_as_it_would_have() {
         let whole = Plan { first, ..plan(strategy, 5) };
         let uninterrupted = search(&recorded, &whole, 45).observations;
         for cut in [1, 7, 25, 33, 38, 41] {
-            let known = uninterrupted[..cut].to_vec();
-            let resumed = Plan { known, ..whole.clone() };
-            let resumed = search(&recorded, &resumed, 45 - cut).observations;
-            assert_eq!(resumed, uninterrupted, "{strategy} cut at {cut}");
+            let resumed = study(&recorded.space, &whole, &uninterrupted[..cut]);
+            let resumed = run(resumed, 45, |asked| recorded.cost(asked).into());
+            assert_eq!(resumed.observations, uninterrupted, "{strategy} cut at {cut}");
         }
     }
 }
@@ -148,7 +166,7 @@ fn model_based_strategies_find_the_optimum_in_less_than_half_the_space() {
     for strategy in [StrategyName::Portfolio, StrategyName::GaussianProcess, StrategyName::Forest] {
         for seed in 0..5 {
             let ended = search(&recorded, &plan(strategy, seed), 35);
-            let chosen = choose(&recorded.space, &ended.observations).unwrap();
+            let chosen = best(&ended.observations).unwrap();
             assert_eq!(recorded.cost(&chosen), Some(1.0), "{strategy} seed {seed}");
         }
     }
@@ -158,11 +176,10 @@ fn model_based_strategies_find_the_optimum_in_less_than_half_the_space() {
 fn a_space_where_all_fails_is_searched_to_its_end() {
     let recorded = bowl();
     for &strategy in StrategyName::VARIANTS {
-        let mut failing = Failing { left: 1_000, ..Failing::default() };
-        let ended = run(&recorded.space, &plan(strategy, 6), &mut failing);
-        assert!(matches!(ended.why, End::Exhausted), "{strategy}: {:?}", ended.why);
-        assert_eq!(failing.asked.len(), recorded.costs.len(), "{strategy}");
-        assert_eq!(choose(&recorded.space, &ended.observations), None, "{strategy}");
+        let ended = failing(&recorded.space, &plan(strategy, 6));
+        assert!(ended.is_exhausted, "{strategy}");
+        assert_eq!(different(&ended.observations), recorded.costs.len(), "{strategy}");
+        assert_eq!(best(&ended.observations), None, "{strategy}");
     }
 }
 
@@ -171,7 +188,7 @@ fn a_space_of_one_candidate_is_searched() {
     let recorded = Recorded::parse("one", "threads:ord,layout:cat,value\n4,a,2.5\n").unwrap();
     for &strategy in StrategyName::VARIANTS {
         let ended = search(&recorded, &plan(strategy, 7), 10);
-        assert!(matches!(ended.why, End::Exhausted), "{strategy}: {:?}", ended.why);
+        assert!(ended.is_exhausted, "{strategy}");
         assert_eq!(ended.observations.len(), 1, "{strategy}");
         assert_eq!(ended.observations[0].cost(), Some(2.5), "{strategy}");
     }
@@ -181,10 +198,9 @@ fn a_space_of_one_candidate_is_searched() {
 fn a_space_without_knobs_has_one_candidate() {
     let space = Space { knobs: Vec::new(), listed: None, ..bowl().space };
     for &strategy in StrategyName::VARIANTS {
-        let mut failing = Failing { left: 10, ..Failing::default() };
-        let ended = run(&space, &plan(strategy, 7), &mut failing);
-        assert!(matches!(ended.why, End::Exhausted), "{strategy}: {:?}", ended.why);
-        assert_eq!(failing.asked.len(), 1, "{strategy}");
+        let ended = failing(&space, &plan(strategy, 7));
+        assert!(ended.is_exhausted, "{strategy}");
+        assert_eq!(ended.observations.len(), 1, "{strategy}");
     }
 }
 
@@ -196,8 +212,7 @@ fn the_largest_number_marks_a_failure_that_is_never_chosen() {
     let recorded = Recorded::parse("marked", &format!("a:ord,value\n{rows}")).unwrap();
     for &strategy in StrategyName::VARIANTS {
         let ended = search(&recorded, &plan(strategy, 8), 20);
-        let chosen = choose(&recorded.space, &ended.observations);
-        assert_eq!(chosen, Some(Candidate::new([13])), "{strategy}");
+        assert_eq!(best(&ended.observations), Some(Candidate::new([13])), "{strategy}");
     }
 }
 
@@ -207,10 +222,9 @@ fn knobs_that_do_nothing_make_no_second_candidate() {
     // interleaving over two nodes, where 8 threads break the constraint: 4 + 4 + 3.
     let space = conditional();
     for &strategy in StrategyName::VARIANTS {
-        let mut failing = Failing { left: 1_000, ..Failing::default() };
-        run(&space, &plan(strategy, 8), &mut failing);
-        assert_eq!(failing.asked.len(), 11, "{strategy}");
-        for candidate in &failing.asked {
+        let ended = failing(&space, &plan(strategy, 8));
+        assert_eq!(ended.observations.len(), 11, "{strategy}");
+        for candidate in ended.observations.iter().map(|observation| &observation.candidate) {
             assert!(space.is_legal(candidate), "{strategy}");
             assert_eq!(space.canonical(candidate), *candidate, "{strategy}");
         }
@@ -230,65 +244,17 @@ fn experts_candidates_come_first_and_illegal_ones_are_left_out() {
 }
 
 #[test]
-fn a_broken_journal_ends_the_search_and_keeps_what_was_observed() {
-    struct Breaking(usize);
-    impl Measure for Breaking {
-        fn identity(&self, candidate: &Candidate) -> Option<u64> {
-            Failing::default().identity(candidate)
-        }
-        fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
-            self.0 += 1;
-            if self.0 == 4 {
-                return Err(anyhow::anyhow!("no space left on device").into());
-            }
-            Ok(Observation::new(candidate.clone(), Finding::Cost(self.0 as f64)))
-        }
-    }
-    for &strategy in StrategyName::VARIANTS {
-        let ended = run(&bowl().space, &plan(strategy, 10), &mut Breaking(0));
-        let End::Stopped(Stop::Broken(error)) = ended.why else { panic!("{strategy}") };
-        assert_eq!(error.to_string(), "no space left on device");
-        assert_eq!(ended.observations.len(), 3, "{strategy}");
-    }
-}
-
-/// Measures each candidate again by itself, and finds it half as slow again.
-struct Repeating<'a>(Replay<'a>, Option<Observation>);
-
-impl Measure for Repeating<'_> {
-    fn identity(&self, candidate: &Candidate) -> Option<u64> {
-        self.0.identity(candidate)
-    }
-
-    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
-        let observation = self.0.measure(candidate)?;
-        let finding = observation.finding.times(1.5);
-        self.1 = Some(Observation { finding, ..observation.clone() });
-        Ok(observation)
-    }
-
-    fn extra_observations(&mut self) -> Vec<Observation> {
-        self.1.take().into_iter().collect()
-    }
-}
-
-#[test]
-fn what_was_measured_besides_is_learnt_after_what_was_asked_for() {
+fn repetitions_are_of_no_account_for_what_chance_proposes() {
     let recorded = bowl();
-    for &strategy in StrategyName::VARIANTS {
-        let mut measure = Repeating(Replay::new(&recorded, 30, 0.0, 1), None);
-        let learnt = run(&recorded.space, &plan(strategy, 1), &mut measure).observations;
-        assert_eq!(learnt.len(), 60, "{strategy}");
-        for pair in learnt.chunks(2) {
-            assert_eq!(pair[0].candidate, pair[1].candidate, "{strategy}");
-            assert_eq!(pair[1].finding, pair[0].finding.times(1.5), "{strategy}");
-        }
-        // It is of no account for what chance proposes.
-        if strategy == StrategyName::Random {
-            let usual = search(&recorded, &plan(strategy, 1), 30).observations;
-            assert!(learnt.iter().step_by(2).eq(&usual), "{strategy}");
-        }
+    let plan = plan(StrategyName::Random, 1);
+    let mut repeating = study(&recorded.space, &plan, &[]);
+    for expected in search(&recorded, &plan, 30).observations {
+        assert_eq!(repeating.ask(&[]).as_ref(), Some(&expected.candidate));
+        let finding = expected.finding.times(1.5);
+        repeating.tell(expected.clone());
+        repeating.tell(Observation { finding, ..expected });
     }
+    assert_eq!(repeating.observations().len(), 60);
 }
 
 /// 8 x 6 x 4 candidates; all with layout c and more than 3 threads fail, as if out of memory, and
@@ -307,70 +273,29 @@ fn treacherous() -> Recorded {
     Recorded::parse("treacherous", &text).unwrap()
 }
 
-/// Answers from a record, and cuts what costs more than 4.
-struct Cutting<'a>(Replay<'a>);
-
-impl Measure for Cutting<'_> {
-    fn identity(&self, candidate: &Candidate) -> Option<u64> {
-        self.0.identity(candidate)
-    }
-
-    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
-        let mut observation = self.0.measure(candidate)?;
-        if observation.cost().is_some_and(|cost| cost > 4.0) {
-            observation.finding = Finding::AtLeast(4.0);
-        }
-        Ok(observation)
-    }
-}
-
 #[test]
 fn what_fails_and_what_takes_too_long_is_soon_not_proposed_any_more() {
     let recorded = treacherous();
     for strategy in [StrategyName::Portfolio, StrategyName::GaussianProcess, StrategyName::Forest] {
         let (mut early, mut late) = (0, 0);
         for seed in 0..20 {
-            let mut measure = Cutting(Replay::new(&recorded, 80, 0.0, seed));
-            let observations =
-                run(&recorded.space, &plan(strategy, seed), &mut measure).observations;
+            let study = study(&recorded.space, &plan(strategy, seed), &[]);
+            // What costs more than 4 is cut there.
+            let find = |asked: &Candidate| match recorded.cost(asked) {
+                Some(cost) if cost > 4.0 => Finding::AtLeast(4.0),
+                cost => cost.into(),
+            };
+            let observations = run(study, 80, find).observations;
             let bad = |some: &[Observation]| some.iter().filter(|o| o.cost().is_none()).count();
             early += bad(&observations[..15]);
             late += bad(&observations[40..]);
-            let chosen = choose(&recorded.space, &observations).unwrap();
+            let chosen = best(&observations).unwrap();
             assert_eq!(recorded.cost(&chosen), Some(1.0), "{strategy} seed {seed}");
         }
         // 68 of 192 candidates are bad: 106 of 300 drawn, and 283 of 800.
         assert!(early > 50, "{strategy}: {early} of 300");
         assert!(late <= 100, "{strategy}: {late} of 800");
     }
-}
-
-#[test]
-fn what_noise_leaves_in_doubt_is_measured_again_near_the_end_if_that_is_known() {
-    let recorded = treacherous();
-    let again = |measure: &mut dyn Measure| -> Vec<usize> {
-        let plan = plan(StrategyName::Portfolio, 4);
-        let observed = run(&recorded.space, &plan, measure).observations;
-        let mut seen = HashSet::new();
-        let is_again = |(_, one): &(usize, &Observation)| !seen.insert(one.candidate.clone());
-        observed.iter().enumerate().filter(is_again).map(|(at, _)| at).collect()
-    };
-    let noisy = || Replay::new(&recorded, 80, 0.05, 4);
-    let late = again(&mut noisy());
-    assert!(late.len() >= 5 && late.iter().all(|&at| at >= 60), "{late:?}");
-    // `Cutting` does not say what is left.
-    assert_eq!(again(&mut Cutting(noisy())), [0; 0]);
-}
-
-#[test]
-fn what_was_cut_is_never_chosen() {
-    let (cut, slow) = (Candidate::new([3, 1, 1]), Candidate::new([0, 0, 0]));
-    let observations = [
-        Observation::new(cut.clone(), Finding::AtLeast(0.5)),
-        Observation::new(slow.clone(), Finding::Cost(2.0)),
-    ];
-    assert_eq!(choose(&bowl().space, &observations), Some(slow));
-    assert_eq!(choose(&bowl().space, &observations[..1]), None);
 }
 
 /// What a search on another machine found: the same costs, or the worst for the best.

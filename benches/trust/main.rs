@@ -103,6 +103,6 @@ fn tune(
     let baseline = named(&space, &space.baseline());
     let (drift, total_s) = (scenario.drift, total.as_secs_f64());
     let rig = Simulated { noise, times, baseline, drift, total_s, rng: RefCell::new(rng) };
-    let trials = compete(&rig, Repetitions::USUAL, total, (strategy, seed))?;
+    let trials = compete(&rig.runner(), Repetitions::USUAL, total, (strategy, seed))?;
     Ok(end::end(&rig, &trials))
 }

@@ -7,10 +7,11 @@ use anyhow::Result;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::evidence::confirmation::{Confirmation, Verdict};
+use wan22_tune::runner::Runner;
 use wan22_tune::search::StrategyName;
 use wan22_tune::tune::budget;
 
-use crate::command::{Command, RUNS};
+use crate::command::{RUNS, command, saving};
 use crate::kind::{Kind, Noise};
 use crate::session::{all, compete};
 use crate::setting::setting;
@@ -55,15 +56,13 @@ fn tune(gain: f64, kind: Kind, run: u64, seed: u64) -> Result<End> {
     let total = budget::parse(BUDGETS[run as usize % BUDGETS.len()]).map_err(anyhow::Error::msg)?;
     let strategy = setting("STRATEGY", StrategyName::Random)?;
     let noise = Noise::new(kind, Xoshiro256PlusPlus::seed_from_u64(seed + run));
-    let command = Command::new(gain, noise, matches!(kind, Kind::MetricGrowth(_)))?;
+    let runner = command(gain, noise, matches!(kind, Kind::MetricGrowth(_)))?;
     let total = total + Duration::from_secs(2);
-    let trials = compete(&command, RUNS, total, (strategy, seed + run))?;
-    let Some(confirmation) =
-        Confirmation::of(&trials, &wan22_tune::tune::Runner::baseline(&command))
-    else {
+    let trials = compete(&runner, RUNS, total, (strategy, seed + run))?;
+    let Some(confirmation) = Confirmation::of(&trials, &runner.baseline()) else {
         return Ok(End { pairs: 0, claimed: false, known: None });
     };
-    let truth = command.saving(&confirmation.finalist);
+    let truth = saving(gain, &confirmation.finalist);
     let known = confirmation.gain().filter(|gain| gain.low.is_finite());
     Ok(End {
         pairs: confirmation.pairs.len(),

@@ -4,21 +4,16 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use std::time::Duration;
-
-use anyhow::Result;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::knobs::Values;
-use wan22_tune::runner::Repetitions;
+use wan22_tune::runner::fake::FakeTrial;
+use wan22_tune::runner::{FakeRunner, TrialRequest};
 use wan22_tune::space::Space;
-use wan22_tune::trial::{Sample, Trial};
-use wan22_tune::tune::{Runner, TrialRequest};
-use wan22_tune::workload::Workload;
 
 use crate::recorded::Noise;
-use crate::session::{clock_s, named, pass, set_clock_s};
+use crate::session::named;
 
 /// Seconds of a trial before it warms up.
 const OVERHEAD_S: f64 = 5.0;
@@ -44,48 +39,42 @@ pub struct Simulated<'a> {
 }
 
 impl Simulated<'_> {
-    fn noise_of(&self, logs: &[f64]) -> f64 {
-        let rng = &mut *self.rng.borrow_mut();
-        let (u, v): (f64, f64) = (rng.random(), rng.random());
-        let normal = (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-        (logs.choose(rng).copied().unwrap_or(0.0) + JITTER * normal).exp()
-    }
-}
-
-impl Runner for Simulated<'_> {
-    fn pause(&self, time: Duration, _: &dyn Fn() -> bool) {
-        set_clock_s(clock_s() + time.as_secs_f64());
+    /// Runs its trials.
+    pub fn runner(&self) -> FakeRunner<'_> {
+        FakeRunner::new(self.baseline.clone(), |request, now_s| self.trial(request, now_s))
+            .identifying(|values| self.identity(values))
     }
 
-    fn run(&self, number: u64, order: &TrialRequest<'_>) -> Result<Trial> {
-        let started_s = clock_s();
+    fn trial(&self, request: &TrialRequest, started_s: f64) -> FakeTrial {
         let slow = 1.0 + self.drift * started_s / self.total_s;
-        let truth = self.times[order.values] * slow * self.noise_of(&self.noise.processes);
+        let truth = self.times[&request.values] * slow * self.noise_of(&self.noise.processes);
         let mut samples = Vec::new();
-        let repetitions = Repetitions::USUAL.in_phase(order.phase);
         let setup_s = OVERHEAD_S + CLIPS * truth;
         let (mut wall_s, mut count) = (setup_s, 1);
         while samples.len() < count {
             let seconds = truth * self.noise_of(&self.noise.repetitions);
             wall_s += CLIPS * seconds;
-            samples.push(Sample { seconds, ..Sample::default() });
+            samples.push(seconds);
             let is_first = samples.len() == 1;
             if is_first {
-                count = repetitions.count(setup_s, CLIPS * seconds) as usize;
+                count = request.repetitions.count(setup_s, CLIPS * seconds) as usize;
             }
-            if is_first && order.early_stop_s.is_some_and(|limit| seconds > limit) {
+            if is_first && request.early_stop_s.is_some_and(|limit| seconds > limit) {
                 break;
             }
         }
-        Ok(pass(number, order, samples, wall_s, setup_s))
+        FakeTrial::measured(samples, wall_s, setup_s)
     }
 
-    fn identity(&self, _: &Workload, values: &Values) -> Option<u64> {
+    fn identity(&self, values: &Values) -> Option<u64> {
         self.times.keys().position(|known| known == values).map(|place| place as u64)
     }
 
-    fn baseline(&self) -> Values {
-        self.baseline.clone()
+    fn noise_of(&self, logs: &[f64]) -> f64 {
+        let rng = &mut *self.rng.borrow_mut();
+        let (u, v): (f64, f64) = (rng.random(), rng.random());
+        let normal = (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos();
+        (logs.choose(rng).copied().unwrap_or(0.0) + JITTER * normal).exp()
     }
 }
 

@@ -14,7 +14,8 @@ use crate::io::lock::Lock;
 use crate::profile::{self, Profile};
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::budget;
-use crate::tune::{MIN_PSNR_DB, Runner, TrialRequest};
+use crate::runner::{Runner, TrialRequest};
+use crate::tune::MIN_PSNR_DB;
 use crate::workload;
 use crate::workload::custom::Metric;
 
@@ -73,26 +74,28 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     };
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
     bench.scratch = scratch.path().to_owned();
-    (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
     let _lock = Lock::take(args.bench.wait, &bench.stop)?;
     let workload = match &job {
         Job::Pipeline(file) => file.size(args.size),
         Job::Own(_) => job.smallest(),
     };
     let is_baseline = knobs == bench.baseline.knobs;
-    let order = TrialRequest {
+    let request = TrialRequest {
+        number: 1,
         phase: Phase::Baseline,
         pair: None,
-        strategy: "",
-        workload: &workload,
-        values: &knobs.values(),
-        min_psnr_db: bench.min_psnr_db.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),
+        strategy: String::new(),
+        seed: args.seed,
+        repetitions: args.own.repetitions(args.repetitions).in_phase(Phase::Baseline),
+        workload,
+        values: knobs.values(),
+        min_psnr_db: args.bench.min_psnr.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),
         limit: args.limit,
         left: args.limit,
         ready_s: None,
         early_stop_s: None,
     };
-    let trial = bench.run(1, &order)?;
+    let trial = bench.run(&request)?;
     if trial.outcome != Outcome::Ok {
         bail!("{}: {}", trial.outcome, trial.detail);
     }

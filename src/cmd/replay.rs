@@ -12,8 +12,8 @@ use super::terminal;
 use crate::io::{output, printable};
 use crate::machine::threads;
 use crate::search::StrategyName;
-use crate::search::replay::Recorded;
-use crate::search::replay::regret::{Run, replay};
+use crate::search::Recorded;
+use crate::tune::regret::{Run, replay};
 use crate::search::strategies::grid;
 
 /// Evaluations after which regret is printed, as far as the budget goes.
@@ -78,7 +78,8 @@ impl ReplayArgs {
             let seeds: Vec<u64> = (0..self.seeds).collect();
             let one = |seed| replay(&recorded, strategy, seed, self.budget, self.noise);
             let runs = || seeds.into_par_iter().map(one).collect();
-            let runs: Vec<Run> = threads::pooled(runs);
+            let runs: Result<Vec<Run>> = threads::pooled(runs);
+            let runs = runs?;
             row(strategy, &runs, &at, out)?;
         }
         Ok(())

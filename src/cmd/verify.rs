@@ -28,7 +28,8 @@ use crate::trial::Trial;
 use crate::trial::journal::Journal;
 use crate::tune::budget;
 use crate::tune::budget::Budget;
-use crate::tune::{BaselineFails, Bench, Runner, Session};
+use crate::runner::{Runner, WorkerRunner};
+use crate::tune::{BaselineFails, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::Metric;
 
@@ -97,8 +98,9 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let _lock = Lock::take(args.bench.wait, &bench.stop)?;
     let scratch = bench::scratch(&std::env::temp_dir())?;
     bench.scratch = scratch.path().to_owned();
-    (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
-    let trials = trials(args.budget, &bench, &workload, &knobs.values())?;
+    let repetitions = args.own.repetitions(args.repetitions);
+    let config = bench::config(&args.bench, &bench, args.seed, repetitions);
+    let trials = trials(args.budget, (&config, &bench), &workload, &knobs.values())?;
     // What was measured elsewhere may have taken any time.
     let recorded = profile.evidence.as_ref().filter(|_| likeness != MachineMatch::Different);
     let (usual, values) = (bench.baseline(), knobs.values());
@@ -110,16 +112,16 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
 /// Runs of `values` and of the baseline, as many as it takes or as the budget pays for.
 fn trials(
     budget: Duration,
-    bench: &Bench,
+    (config, bench): (&TuneConfig, &WorkerRunner),
     workload: &Workload,
     values: &Values,
 ) -> Result<Vec<Trial>> {
     let budget = Budget::start(budget);
-    let mut progress = Progress::new(bench, budget, ViewArgs::default());
+    let mut progress = Progress::new(bench, config.repetitions, budget, ViewArgs::default());
     let folder = Folder::new(&bench.scratch);
-    let most = bench.repetitions.most as usize;
+    let most = config.repetitions.most as usize;
     let journal = Journal::create(&folder.journal(), bench.baseline().keys(), most)?;
-    let mut session = Session::new(bench, &progress, budget, &folder, journal);
+    let mut session = Session::new(config, bench, &progress, budget).recording(&folder, journal);
     let measured = session.verify(workload, values);
     let trials = session.trials().to_vec();
     progress.end();

@@ -66,8 +66,9 @@ impl Drift {
     pub fn of(trials: &[Trial]) -> Self {
         let returns = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel);
         let trend = trend(trials);
-        let point =
-            |trial: &Trial| Some(Point { time_s: time_s(trial)?, log_s: trial.score_s()?.ln() });
+        // A cost of a user's own may be no positive number.
+        let log_s = |trial: &Trial| Some(trial.score_s()?.ln()).filter(|log_s| log_s.is_finite());
+        let point = |trial: &Trial| Some(Point { time_s: time_s(trial)?, log_s: log_s(trial)? });
         let trials: Vec<&Trial> = trials.iter().filter(returns).collect();
         let points: Vec<Point> = trials.iter().filter_map(|trial| point(trial)).collect();
         let start_s = points.first().map_or(0.0, |point| point.time_s);

@@ -1,6 +1,7 @@
-//! How a candidate becomes a trial: a worker process, watched while it runs.
+//! Runners: how a candidate becomes a trial, on this machine, from a record, or on a simulated machine.
 
 pub mod command;
+pub mod fake;
 mod heartbeat;
 pub mod orphans;
 mod output_lines;
@@ -8,8 +9,67 @@ mod path_json;
 mod process_tree;
 pub mod protocol;
 pub mod repetitions;
+mod replay;
+mod request;
 pub mod response;
 mod termination;
 pub mod worker;
+mod worker_runner;
 
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::knobs::Values;
+use crate::trial::Trial;
+use crate::workload::Workload;
+
+pub use fake::FakeRunner;
 pub use repetitions::Repetitions;
+pub use replay::ReplayRunner;
+pub use request::TrialRequest;
+pub use worker_runner::WorkerRunner;
+
+/// Runs trials.
+pub trait Runner {
+    /// Runs one trial; whatever goes wrong in it is its outcome.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on: no process can be started, no file written.
+    fn run(&self, request: &TrialRequest) -> Result<Trial>;
+
+    /// What makes two candidates the same on this machine (a digest of the settings that they
+    /// resolve to), or `None` where the machine can't run the candidate.
+    fn identity(&self, workload: &Workload, values: &Values) -> Option<u64>;
+
+    /// The value of every knob under the baseline.
+    fn baseline(&self) -> Values;
+
+    /// Waits before the next trial; `stop` tells when nobody wants one any more.
+    fn pause(&self, time: Duration, stop: &dyn Fn() -> bool) {
+        let begun = Instant::now();
+        while begun.elapsed() < time && !stop() {
+            std::thread::sleep(Duration::from_millis(20).min(time));
+        }
+    }
+
+    /// The folder with the pictures of the last trial and of the reference, where it makes any.
+    fn pictures(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// The same settings with as many knobs as can be at the baseline's value: a tile larger than
+    /// the picture, say, is no change that anybody should ship.
+    fn plainest(&self, workload: &Workload, mut values: Values) -> Values {
+        let identity = self.identity(workload, &values);
+        for (name, usual) in self.baseline() {
+            let mut plainer = values.clone();
+            plainer.insert(name, usual);
+            if self.identity(workload, &plainer) == identity {
+                values = plainer;
+            }
+        }
+        values
+    }
+}

@@ -107,7 +107,7 @@ fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::replay::Recorded;
+    use crate::search::Recorded;
 
     #[test]
     fn the_knob_that_decides_the_cost_is_first_and_its_curve_has_the_costs_shape() {

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::{Bench, Runner, TrialRequest};
 use crate::knobs::{Value, Values};
+use crate::runner::{Runner, TrialRequest};
 use crate::space::{Given, Knob, Space};
 use crate::trial::Trial;
 use crate::workload::Workload;
@@ -15,7 +15,7 @@ const COPY: &str = "copy";
 const COPY_COUNT: i64 = 24;
 
 /// Runs the baseline, whatever is asked for.
-pub struct AaRunner<'a>(pub &'a Bench);
+pub struct AaRunner<'a>(pub &'a dyn Runner);
 
 impl AaRunner<'_> {
     /// A space of nothing but copies of the baseline.
@@ -41,10 +41,9 @@ impl AaRunner<'_> {
 }
 
 impl Runner for AaRunner<'_> {
-    fn run(&self, number: u64, order: &TrialRequest<'_>) -> Result<Trial> {
-        let trial =
-            self.0.run(number, &TrialRequest { values: &self.0.baseline(), ..order.clone() })?;
-        Ok(Trial { knobs: order.values.clone(), ..trial })
+    fn run(&self, request: &TrialRequest) -> Result<Trial> {
+        let baseline = TrialRequest { values: self.0.baseline(), ..request.clone() };
+        Ok(Trial { knobs: request.values.clone(), ..self.0.run(&baseline)? })
     }
 
     fn identity(&self, _workload: &Workload, values: &Values) -> Option<u64> {

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use crate::runner::Repetitions;
+use crate::runner::{Repetitions, fake};
 use crate::stats;
 use crate::trial::{Phase, Trial};
 
@@ -49,6 +49,8 @@ pub struct Budget {
     total: Duration,
     /// What was spent of it before a break.
     spent: Duration,
+    /// Whether it pays for a confirmation and a report as well.
+    is_whole: bool,
 }
 
 impl Budget {
@@ -59,7 +61,14 @@ impl Budget {
 
     /// A budget that starts now, by a clock of one's own.
     pub fn on(now: Now, total: Duration) -> Self {
-        Self { now, started: now(), total, spent: Duration::ZERO }
+        Self { now, started: now(), total, spent: Duration::ZERO, is_whole: true }
+    }
+
+    /// A budget of so many trials of a search, each of which takes a second of the simulated clock, and
+    /// of nothing else.
+    pub fn in_trials(count: usize) -> Self {
+        let total = Duration::from_secs(count as u64);
+        Self { is_whole: false, ..Self::on(fake::now, total) }
     }
 
     /// The same budget, of which some was spent before a break.
@@ -80,7 +89,8 @@ impl Budget {
 
     /// What is left for trials.
     pub fn left(&self) -> Duration {
-        self.total.saturating_sub(self.gone()).saturating_sub(CLOSING.min(self.total / 20))
+        let closing = if self.is_whole { CLOSING.min(self.total / 20) } else { Duration::ZERO };
+        self.total.saturating_sub(self.gone()).saturating_sub(closing)
     }
 
     /// What the confirmation keeps when one trial takes `trial` and the noise asks for so many
@@ -96,7 +106,8 @@ impl Budget {
 
     /// What is left for the search beside that.
     pub fn left_for_search(&self, trial: Duration, pairs: f64) -> Duration {
-        self.left().saturating_sub(self.reserve(trial, pairs))
+        let reserve = if self.is_whole { self.reserve(trial, pairs) } else { Duration::ZERO };
+        self.left().saturating_sub(reserve)
     }
 }
 

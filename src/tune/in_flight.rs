@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::TrialRequest;
 use crate::io::atomic_write;
 use crate::io::held;
 use crate::io::input;
 use crate::knobs::Values;
 use crate::results::Folder;
+use crate::runner::TrialRequest;
 use crate::trial::{Outcome, Phase, Trial};
 
 /// What is under way.
@@ -38,16 +38,16 @@ fn path(folder: &Folder) -> PathBuf {
 }
 
 /// Notes that a trial starts.
-pub(super) fn note(folder: &Folder, trial: u64, seed: u64, order: &TrialRequest<'_>) -> Result<()> {
+pub(super) fn note(folder: &Folder, request: &TrialRequest) -> Result<()> {
     let note = InFlight {
-        trial,
+        trial: request.number,
         started: jiff::Timestamp::now().to_string(),
-        phase: order.phase,
-        pair: order.pair,
-        strategy: order.strategy.to_owned(),
-        seed,
-        workload: order.workload.to_string(),
-        knobs: order.values.clone(),
+        phase: request.phase,
+        pair: request.pair,
+        strategy: request.strategy.clone(),
+        seed: request.seed,
+        workload: request.workload.to_string(),
+        knobs: request.values.clone(),
     };
     let text = serde_json::to_vec(&note)?;
     // A lost note costs a row that says little: not worth waiting for the disk.

@@ -13,10 +13,9 @@ use wan22_tune::knobs::memory::MemoryMode;
 use wan22_tune::knobs::{Baseline, Knobs, Preset};
 use wan22_tune::launch::proven;
 use wan22_tune::machine::Machine;
-use wan22_tune::runner::Repetitions;
 use wan22_tune::runner::worker::Programs;
+use wan22_tune::runner::{Repetitions, Runner, TrialRequest, WorkerRunner};
 use wan22_tune::trial::{Outcome, Phase, Trial};
-use wan22_tune::tune::{Bench, Runner, TrialRequest};
 use wan22_tune::workload::custom::metric::Direction;
 use wan22_tune::workload::custom::{CommandJob, CustomJob};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
@@ -63,20 +62,23 @@ pub fn trials_of_devourers() -> [Trial; 2] {
     [of_worker, trial(&bench, &workload, &knobs)]
 }
 
-fn trial(bench: &Bench, workload: &Workload, knobs: &Knobs) -> Trial {
-    let order = TrialRequest {
+fn trial(bench: &WorkerRunner, workload: &Workload, knobs: &Knobs) -> Trial {
+    let request = TrialRequest {
+        number: 1,
         phase: Phase::Search,
         pair: None,
-        strategy: "",
-        workload,
-        values: &knobs.values(),
+        strategy: String::new(),
+        seed: 1,
+        repetitions: Repetitions::exactly(1),
+        workload: workload.clone(),
+        values: knobs.values(),
         min_psnr_db: 0.0,
         limit: Duration::from_secs(60),
         left: Duration::from_secs(60),
         ready_s: None,
         early_stop_s: None,
     };
-    bench.run(1, &order).unwrap()
+    bench.run(&request).unwrap()
 }
 
 /// What the tuner prints and what it warns of.
@@ -88,23 +90,20 @@ pub fn tuner(arguments: &[&str]) -> (String, String) {
     (stdout, stderr)
 }
 
-fn bench(scratch: PathBuf, parts: Architecture) -> Bench {
+fn bench(scratch: PathBuf, parts: Architecture) -> WorkerRunner {
     let machine = proven(Machine::detect().unwrap());
     let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
     let tuner = PathBuf::from(env!("CARGO_BIN_EXE_wan22-tune"));
     let worker = tuner.with_file_name("examples").join("touching-worker");
-    Bench {
+    WorkerRunner {
         programs: Programs { tuner, worker },
         own: None,
         parts,
         weights: None,
         // What the models would need: the stand-in has none.
         memory_bytes: 1 << 40,
-        min_psnr_db: Some(0.0),
         images: Vec::new(),
         scratch,
-        seed: 1,
-        repetitions: Repetitions::exactly(1),
         stop: Default::default(),
         machine,
         baseline,

@@ -19,7 +19,8 @@ use crate::machine::Machine;
 use crate::preprocess::images::{Pictures, photographs};
 use crate::runner::Repetitions;
 use crate::runner::worker::Programs;
-use crate::tune::Bench;
+use crate::runner::WorkerRunner;
+use crate::tune::TuneConfig;
 use crate::workload::custom::CustomJob;
 
 /// How the names of trials' folders begin.
@@ -28,7 +29,7 @@ pub const SCRATCH: &str = ".trial-";
 /// How many pictures are generated when none are given.
 const PICTURES: usize = 8;
 
-/// Everything that trials run with, but for seed, repetitions and a folder of their own; and the
+/// Everything that trials run with, but for a folder of their own; and the
 /// job, cut to the depth of the user's own weights.
 ///
 /// # Errors
@@ -38,7 +39,7 @@ pub fn set_up(
     job: Job,
     machine: Machine,
     baseline: Baseline,
-) -> Result<(Bench, Job)> {
+) -> Result<(WorkerRunner, Job)> {
     let (mut bench, job) = plan(args, job, machine, baseline)?;
     if !matches!(bench.own, Some(CustomJob::Command(_))) {
         check_worker(args, &bench.programs.worker)?;
@@ -70,6 +71,25 @@ fn check_worker(args: &BenchArgs, worker: &Path) -> Result<(), Usage> {
     })
 }
 
+/// What a tune on `bench` is asked for.
+pub fn config(
+    args: &BenchArgs,
+    bench: &WorkerRunner,
+    seed: u64,
+    repetitions: Repetitions,
+) -> TuneConfig {
+    let measure_with = match &bench.own {
+        None => "`wan22-tune measure --baseline`",
+        Some(CustomJob::Command(_)) => "`wan22-tune measure --baseline -- COMMAND`",
+        Some(CustomJob::Module(_)) => {
+            "`wan22-tune measure --baseline --module FILE --inputs SHAPES`"
+        }
+    };
+    let (min_psnr_db, stop) = (args.min_psnr, bench.stop.clone());
+    let config = TuneConfig { seed, repetitions, min_psnr_db, measure_with, stop, ..TuneConfig::default() };
+    config
+}
+
 /// The same as far as it goes without starting or writing anything.
 ///
 /// # Errors
@@ -79,7 +99,7 @@ pub fn plan(
     job: Job,
     machine: Machine,
     baseline: Baseline,
-) -> Result<(Bench, Job)> {
+) -> Result<(WorkerRunner, Job)> {
     let (job, parts, own) = match job {
         Job::Pipeline(file) => {
             let (file, parts) = job::parts(file, args.weights.as_deref())?;
@@ -87,17 +107,14 @@ pub fn plan(
         }
         Job::Own(own) => (Job::Own(own.clone()), Model::default().architecture(), Some(own)),
     };
-    let bench = Bench {
+    let bench = WorkerRunner {
         programs: programs(args)?,
         images: if own.is_none() { pictures(args)? } else { Vec::new() },
         own,
         parts,
         weights: args.weights.as_ref().map(std::path::absolute).transpose()?,
         memory_bytes: memory_bytes(args, &machine),
-        min_psnr_db: args.min_psnr,
         scratch: std::env::temp_dir(),
-        seed: 1,
-        repetitions: Repetitions::USUAL,
         stop: Arc::default(),
         machine,
         baseline,

@@ -31,7 +31,8 @@ use crate::space::{Candidate, Space, SpaceFile, Tune, arguments};
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
-use crate::tune::{BaselineFails, Bench, Found, Session};
+use crate::runner::WorkerRunner;
+use crate::tune::{BaselineFails, Found, Session, TuneConfig, calibrate};
 use crate::workload::Workload;
 use crate::workload::custom::CustomJob;
 
@@ -66,7 +67,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
 /// What the flags came to.
 pub struct Prepared {
     /// What trials run with.
-    pub bench: Bench,
+    pub bench: WorkerRunner,
     /// The job, in all its sizes.
     pub job: Job,
     /// The space before it is resolved.
@@ -87,11 +88,16 @@ impl Prepared {
         let (baseline, job) = job(args, &machine)?;
         let file = space::open(&args.space)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
-        let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
-        (bench.seed, bench.repetitions) = (args.seed, args.repetitions());
+        let (bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
         let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
         let lock = Lock::take(args.bench.wait, &bench.stop)?;
         Ok(Self { bench, job, file, found, _lock: lock })
+    }
+
+    /// What the tune is asked for.
+    pub fn config(&self, args: &TuneArgs) -> TuneConfig {
+        let config = bench::config(&args.bench, &self.bench, args.seed, args.repetitions());
+        TuneConfig { most_trials: args.trials.map_or(usize::MAX, |most| most as usize), ..config }
     }
 
     /// The space for a workload, and its expert candidates.
@@ -124,7 +130,7 @@ impl Prepared {
             preset: bench.baseline.preset,
             repetitions: args.repetitions,
             weights: bench.weights.as_ref().map(|folder| folder.display().to_string()),
-            min_psnr_db: bench.min_psnr_db,
+            min_psnr_db: args.bench.min_psnr,
             arguments: words.iter().skip(1).map(|word| arguments::written(word)).collect(),
             worker: self.worker(),
             own: bench.own.clone(),
@@ -163,10 +169,11 @@ pub fn carry_on(
     held::hold(folder.path())?;
     let scratch = bench::scratch(folder.path())?;
     prepared.bench.scratch = std::path::absolute(scratch.path())?;
-    let mut progress = Progress::new(&prepared.bench, budget, args.view);
+    let config = prepared.config(args);
+    let mut progress = Progress::new(&prepared.bench, config.repetitions, budget, args.view);
     let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
-    let session = Session::new(&prepared.bench, &progress, budget, folder, journal);
-    let session = session.at_most(args.trials).after(trials).spent(spent_s);
+    let session = Session::new(&config, &prepared.bench, &progress, budget);
+    let session = session.recording(folder, journal).after(trials).spent(spent_s);
     let finished = measure(args, &prepared, session, folder, tune);
     progress.end();
     remove(scratch);
@@ -259,7 +266,7 @@ fn compete(
     folder: &Folder,
     mut tune: Tune,
 ) -> Result<()> {
-    let workload = workload(&prepared.job, session, tune.budget_s)?;
+    let workload = workload((&prepared.bench, &prepared.job), session, tune.budget_s)?;
     tune.costs = workload.costs(&prepared.bench.parts, None);
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
@@ -276,7 +283,6 @@ fn compete(
         strategy: args.strategy,
         seed: args.seed,
         first,
-        known: Vec::new(),
         transfers: earlier,
     };
     if args.strategy == StrategyName::Grid {
@@ -291,11 +297,16 @@ fn compete(
 ///
 /// # Errors
 /// As [`Session::calibrate`].
-pub fn workload(job: &Job, session: &mut Session<'_>, budget_s: f64) -> Result<Workload> {
-    match job {
-        Job::Pipeline(file) => session.calibrate(file, budget_s),
-        Job::Own(_) => Ok(job.smallest()),
-    }
+pub fn workload(
+    (bench, job): (&WorkerRunner, &Job),
+    session: &mut Session<'_>,
+    budget_s: f64,
+) -> Result<Workload> {
+    let Job::Pipeline(file) = job else { return Ok(job.smallest()) };
+    let target_s = calibrate::target_s(budget_s);
+    session.calibrate(file, |clip_s| {
+        calibrate::fit(file, &bench.parts, clip_s, target_s, |workload| bench.has_room(workload))
+    })
 }
 
 fn write_machine(folder: &Folder, machine: &Machine) -> Result<()> {

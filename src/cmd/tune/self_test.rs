@@ -12,7 +12,8 @@ use crate::results::Folder;
 use crate::search::Plan;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
-use crate::tune::{AaRunner, Runner, Session};
+use crate::runner::Runner;
+use crate::tune::{AaRunner, Session};
 
 /// Tunes copies of the baseline and says what it found.
 ///
@@ -26,10 +27,11 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
     let usual = copies.baseline();
     let journal =
         Journal::create(&folder.journal(), usual.keys(), args.repetitions().most as usize)?;
-    let mut progress = Progress::new(bench, budget, args.view);
-    let mut session = Session::new(bench, &progress, budget, &folder, journal);
-    session = session.at_most(args.trials).on(&copies);
-    let workload = workload(job, &mut session, budget.total().as_secs_f64())?;
+    let config = prepared.config(args);
+    let mut progress = Progress::new(bench, config.repetitions, budget, args.view);
+    let session = Session::new(&config, &copies, &progress, budget);
+    let mut session = session.recording(&folder, journal);
+    let workload = workload((bench, job), &mut session, budget.total().as_secs_f64())?;
     let plan = Plan { strategy: args.strategy, seed: args.seed, ..Plan::default() };
     let competed = session.compete(&copies.space(), &workload, plan);
     let made = session.trials().to_vec();

@@ -9,7 +9,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::search::objective::Objective;
+use crate::search::history::History;
 use crate::search::sampler::Sampler;
 use crate::search::surrogate::data::Data;
 use crate::space::Candidate;
@@ -29,7 +29,7 @@ const PAIRS: usize = 100;
 
 /// Different unseen, legal candidates; [`Pool::is_new`] says whether one may be proposed.
 pub(in crate::search) struct Pool<'p, 'o, 'd> {
-    objective: &'p Objective<'o>,
+    history: &'p History<'o>,
     draw: &'p Sampler<'d>,
     /// What was measured or asked for.
     known: HashSet<Candidate>,
@@ -44,7 +44,7 @@ pub(in crate::search) struct Pool<'p, 'o, 'd> {
 impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
     /// A pool for the next proposal.
     pub fn new(
-        objective: &'p Objective<'o>,
+        history: &'p History<'o>,
         draw: &'p Sampler<'d>,
         data: &Data,
         rng: &mut Xoshiro256PlusPlus,
@@ -52,7 +52,7 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
         let known: HashSet<Candidate> =
             data.candidates.iter().chain(&data.failed).cloned().collect();
         let seen = known.clone();
-        let mut pool = Self { objective, draw, known, seen, candidates: Vec::new(), even: 0 };
+        let mut pool = Self { history, draw, known, seen, candidates: Vec::new(), even: 0 };
         for _ in 0..ANYWHERE {
             let found = draw.any(rng);
             pool.add(found);
@@ -107,7 +107,7 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
 
     /// Whether `candidate` was never measured, nor asked for just now.
     pub fn is_new(&self, candidate: &Candidate) -> bool {
-        !self.known.contains(candidate) && self.objective.is_new(candidate)
+        !self.known.contains(candidate) && self.history.is_new(candidate)
     }
 
     /// Adds the unseen neighbours of `candidate` that are allowed, and says from where on they

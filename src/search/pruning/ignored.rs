@@ -272,7 +272,7 @@ mod tests {
 
     use super::*;
     use crate::knobs::Value;
-    use crate::search::replay::Recorded;
+    use crate::search::Recorded;
     use crate::trial::Sample;
 
     /// Two knobs that are handed over and one that is not; the baseline is the lowest of each.

@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_struck_value_ends_a_candidate_and_an_inert_knob_rests() {
         let text = "threads:ord,pages:cat,value\n1,none,1\n2,none,1\n1,huge,1\n2,huge,1\n";
-        let space = crate::search::replay::Recorded::parse("made", text).unwrap().space;
+        let space = crate::search::Recorded::parse("made", text).unwrap().space;
         let candidate = |threads, pages| Candidate::new([threads, pages]);
         let struck = Unsupported {
             knob: "pages".to_owned(),

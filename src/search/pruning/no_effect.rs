@@ -225,7 +225,7 @@ mod tests {
     use super::*;
     use crate::knobs::Value;
     use crate::search::normal;
-    use crate::search::replay::Recorded;
+    use crate::search::Recorded;
 
     /// Six batch sizes, four thread counts, three allocators.
     fn space() -> Space {

@@ -8,9 +8,10 @@ use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::search::Exhausted;
-use crate::search::objective::{Objective, log_like};
-use crate::search::sampler::Sampler;
+use super::Strategy;
+use super::answers::{Answers, Exhausted, proposal};
+use crate::search::cost::log_like;
+use crate::search::history::History;
 use crate::space::Candidate;
 
 /// In units of log cost: a step 10% worse is taken about two times in five at first.
@@ -20,25 +21,32 @@ const COOLING: f64 = 0.97;
 /// Steps without a better candidate after which it is hot again.
 const STALLED: u64 = 60;
 
-/// The objective with an idea of what neighbours are.
+pub(super) struct Annealing;
+
+impl Strategy for Annealing {
+    /// From the best of what was measured first, until a candidate is not known.
+    fn propose(&mut self, history: &History<'_>) -> Option<Candidate> {
+        proposal(anneal(&Answers::new(history)))
+    }
+}
+
+/// The cost function with an idea of what neighbours are.
 struct Annealed<'o, 'a> {
-    objective: &'o Objective<'a>,
-    draw: Sampler<'a>,
+    answers: &'o Answers<'o, 'a>,
     rng: RefCell<Xoshiro256PlusPlus>,
 }
 
-/// Runs argmin's annealing, from the best of what was measured first, until nothing is left.
-pub(in crate::search) fn search(objective: &Objective<'_>) -> Result<(), Error> {
-    let draw = Sampler::new(objective.space());
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(objective.seed());
-    let start = objective.best_asked().or_else(|| draw.any(&mut rng)).ok_or(Exhausted)?;
+fn anneal(answers: &Answers<'_, '_>) -> Result<(), Error> {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(answers.history.seed());
+    let drawn = || answers.history.sampler().any(&mut rng);
+    let start = answers.best().or_else(drawn).ok_or(Exhausted)?;
     let solver = SimulatedAnnealing::new_with_rng(FIRST_TEMPERATURE, rng.clone())?
         .with_temp_func(SATempFunc::Exponential(COOLING))
         .with_reannealing_best(STALLED);
     rng.jump();
-    let problem = Annealed { objective, draw, rng: RefCell::new(rng) };
+    let problem = Annealed { answers, rng: RefCell::new(rng) };
     let from_start = |state: IterState<Candidate, (), (), (), (), f64>| state.param(start);
-    Executor::new(problem, solver).configure(from_start).ctrlc(false).run().map(|_| ())
+    Executor::new(problem, solver).configure(from_start).ctrlc(false).run().map(drop)
 }
 
 impl CostFunction for Annealed<'_, '_> {
@@ -47,7 +55,7 @@ impl CostFunction for Annealed<'_, '_> {
 
     /// Log cost, so that one temperature fits microseconds and hours.
     fn cost(&self, candidate: &Candidate) -> Result<f64, Error> {
-        self.objective.ask(candidate).map(log_like)
+        self.answers.cost(candidate).map(log_like)
     }
 }
 
@@ -60,10 +68,11 @@ impl Anneal for Annealed<'_, '_> {
     /// known.
     fn anneal(&self, candidate: &Candidate, _temperature: f64) -> Result<Candidate, Error> {
         let rng = &mut *self.rng.borrow_mut();
-        let unasked = |found: &Candidate| self.objective.is_unasked(found);
-        let mut neighbours = self.draw.neighbours(candidate, 1);
+        let sampler = self.answers.history.sampler();
+        let unasked = |found: &Candidate| self.answers.is_unasked(found);
+        let mut neighbours = sampler.neighbours(candidate, 1);
         neighbours.retain(unasked);
         let chosen = neighbours.choose(rng).cloned();
-        Ok(chosen.or_else(|| self.draw.wanted(rng, unasked)).ok_or(Exhausted)?)
+        Ok(chosen.or_else(|| sampler.wanted(rng, unasked)).ok_or(Exhausted)?)
     }
 }

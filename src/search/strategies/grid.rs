@@ -1,23 +1,17 @@
 //! Grid: every candidate in turn, from a start that the seed decides.
 
-use crate::search::objective::Objective;
-use crate::search::propose::{Proposal, Propose};
-use crate::search::sampler::Sampler;
+use super::Strategy;
+use crate::search::history::History;
 use crate::space::{Candidate, Space};
 
 /// Raw candidates that are counted one by one.
 const COUNTED: u128 = 20_000;
 
 /// Goes through a space in the order of its levels.
-pub(in crate::search) struct Grid {
-    /// How many candidates were passed: what lies before needs no second look.
+#[derive(Default)]
+pub(super) struct Grid {
+    /// How many candidates lie before the first that may be new: those need no second look.
     passed: u128,
-}
-
-impl Grid {
-    pub fn new() -> Self {
-        Self { passed: 0 }
-    }
 }
 
 /// Says why a grid over `space` makes no sense with `budget` trials, where it does not: it
@@ -46,18 +40,14 @@ fn legal_count(space: &Space) -> u128 {
     space.candidates().filter(legal).count() as u128
 }
 
-impl Propose for Grid {
-    const NAME: &'static str = "grid";
-
-    fn propose(&mut self, objective: &Objective<'_>, draw: &Sampler<'_>, count: usize) -> Proposal {
-        let length = draw.len();
-        let start = u128::from(objective.seed()) % length.max(1);
-        let mut batch = Vec::new();
-        while self.passed < length && batch.len() < count {
-            let found = draw.nth((start + self.passed) % length);
-            self.passed += 1;
-            batch.extend(found.filter(|found| objective.is_new(found) && !batch.contains(found)));
-        }
-        Proposal::New(batch)
+impl Strategy for Grid {
+    fn propose(&mut self, history: &History<'_>) -> Option<Candidate> {
+        let sampler = history.sampler();
+        let length = sampler.len();
+        let start = u128::from(history.seed()) % length.max(1);
+        let at = |place: u128| sampler.nth((start + place) % length);
+        let is_over = |place: &u128| at(*place).is_none_or(|found| history.is_known(&found));
+        self.passed += (self.passed..length).take_while(is_over).count() as u128;
+        (self.passed..length).filter_map(at).find(|found| history.is_new(found))
     }
 }

@@ -1,21 +1,23 @@
 //! The strategies by name: the one place where they are listed.
 
-pub mod annealing;
+mod annealing;
+mod answers;
 pub mod grid;
-pub mod model;
-pub mod random;
-pub mod relaxation;
-pub mod remeasure;
-pub mod simplex;
-pub mod swarm;
+pub(in crate::search) mod model;
+mod random;
+mod relaxation;
+mod simplex;
+mod swarm;
 
-use argmin::core::Error;
-
+use self::annealing::Annealing;
 use self::grid::Grid;
 use self::model::ModelBased;
+use self::random::Random;
+use self::simplex::NelderMead;
+use self::swarm::Swarm;
 use super::acquisition::Acquisition;
-use super::objective::Objective;
-use super::propose;
+use super::history::History;
+use crate::space::{Candidate, Space};
 
 use Acquisition::{
     CategoryLcb, Ensemble, ExpectedImprovement, ForestImprovement as Trees, Mutation, Perturb,
@@ -90,28 +92,30 @@ pub enum StrategyName {
     Portfolio,
 }
 
+/// Chooses what to measure next.
+///
+/// A proposal depends on the history alone, not on earlier calls: what a strategy keeps is what would
+/// take too long to be worked out again.
+pub(in crate::search) trait Strategy {
+    /// A new candidate; `None` where none is left.
+    fn propose(&mut self, history: &History<'_>) -> Option<Candidate>;
+}
+
 impl StrategyName {
-    /// Searches until nothing is left to propose.
-    ///
-    /// # Errors
-    /// [`super::Stop`], to be recognised by downcast, or what broke inside argmin.
-    pub(in crate::search) fn search(self, objective: &Objective<'_>) -> Result<(), Error> {
-        let is_flat = objective.space().knobs.is_empty();
+    /// A strategy that was asked nothing yet.
+    pub(in crate::search) fn strategy(self, space: &Space) -> Box<dyn Strategy> {
+        let is_flat = space.knobs.is_empty();
         match self {
-            Self::Random => propose::search(objective, random::Random),
+            Self::Random => Box::new(Random),
             // Without knobs there are no points, and one candidate.
-            Self::ParticleSwarm | Self::NelderMead if is_flat => {
-                propose::search(objective, random::Random)
-            }
-            Self::Annealing => annealing::search(objective),
-            Self::Grid => propose::search(objective, Grid::new()),
-            Self::ParticleSwarm => swarm::search(objective),
-            Self::NelderMead => simplex::search(objective),
-            Self::GaussianProcess => propose::search(objective, ModelBased::new(&PROCESS)),
-            Self::Forest => propose::search(objective, ModelBased::new(&FOREST)),
-            Self::Portfolio => {
-                propose::search(objective, ModelBased::new(&PORTFOLIO).with_stages(&WITH_STAGES))
-            }
+            Self::ParticleSwarm | Self::NelderMead if is_flat => Box::new(Random),
+            Self::Annealing => Box::new(Annealing),
+            Self::Grid => Box::new(Grid::default()),
+            Self::ParticleSwarm => Box::new(Swarm),
+            Self::NelderMead => Box::new(NelderMead),
+            Self::GaussianProcess => Box::new(ModelBased::new(&PROCESS)),
+            Self::Forest => Box::new(ModelBased::new(&FOREST)),
+            Self::Portfolio => Box::new(ModelBased::new(&PORTFOLIO).with_stages(&WITH_STAGES)),
         }
     }
 }

@@ -2,13 +2,11 @@
 
 use std::rc::Rc;
 
-use super::remeasure;
+use super::Strategy;
 use crate::search::Observation;
 use crate::search::acquisition::pool::Pool;
 use crate::search::acquisition::{self, Acquisition};
-use crate::search::objective::Objective;
-use crate::search::propose::{Proposal, Propose};
-use crate::search::sampler::Sampler;
+use crate::search::history::History;
 use crate::search::surrogate::data::Data;
 use crate::search::surrogate::feasibility::Feasibility;
 use crate::search::surrogate::gp::fit;
@@ -93,11 +91,6 @@ const DESIGN: usize = 15;
 /// Candidates that told their stages, where those suffice: experts' are far better than drawn ones,
 /// in which the knobs that matter most hide what the others do.
 const STAGED_DESIGN: usize = 9;
-/// Every so many proposals one may be spent on measuring a candidate again.
-const REPEAT: usize = 2;
-/// The share of the search that is left when that begins: before, what is best is too far from the
-/// end to be in doubt.
-const REPEAT_FROM: f64 = 0.2;
 /// Candidates measured since the best was: then every other proposal goes elsewhere. What the models
 /// know best is where they settled, and a plateau that noise makes rough holds them for ever.
 const STALE: usize = 30;
@@ -117,26 +110,6 @@ impl ModelBased {
     }
 }
 
-impl Propose for ModelBased {
-    const NAME: &'static str = "model";
-
-    /// One after another, each as if those before it had turned out as good as the best ("constant
-    /// liar": Ginsbourger, Le Riche and Carraro, 2010), so that they differ in what they look for.
-    fn propose(&mut self, objective: &Objective<'_>, draw: &Sampler<'_>, count: usize) -> Proposal {
-        let mut batch = Vec::new();
-        while batch.len() < count {
-            match self.next(objective, draw, &batch) {
-                Some(Next::New(candidate)) => batch.push(candidate),
-                Some(Next::Again(candidate)) if batch.is_empty() => {
-                    return Proposal::Again(candidate);
-                }
-                _ => break,
-            }
-        }
-        Proposal::New(batch)
-    }
-}
-
 /// Candidates to be known before the first model: a function of the first of them alone.
 fn design(observations: &[Observation]) -> usize {
     let first = observations.iter().take(DESIGN).enumerate();
@@ -144,47 +117,31 @@ fn design(observations: &[Observation]) -> usize {
     staged.nth(STAGED_DESIGN - 1).map_or(DESIGN, |(position, _)| position + 1)
 }
 
-enum Next {
-    New(Candidate),
-    Again(Candidate),
+impl Strategy for ModelBased {
+    /// As if pending candidates had turned out as good as the best ("constant liar": Ginsbourger, Le
+    /// Riche and Carraro, 2010), so that proposals differ in what they look for.
+    fn propose(&mut self, history: &History<'_>) -> Option<Candidate> {
+        let (rng, draw) = (&mut history.rng(), history.sampler());
+        let (observations, pending) = (history.observations(), history.pending());
+        let is_new = |found: &Candidate| history.is_new(found);
+        let mut data = Data::new(observations);
+        let design = design(observations);
+        let known = data.len() + data.failed.len();
+        if known + pending.len() < design || data.len() < 3 {
+            return draw.wanted(rng, is_new);
+        }
+        let fitted = self.fitted(history, design);
+        data.expect(fitted.prior(history.space(), observations).as_ref());
+        let acquisition = self.acquisition(&data, known.saturating_sub(design) + pending.len());
+        data.fantasize(pending);
+        let pool = Pool::new(history, draw, &data, rng);
+        let feasibility = Feasibility::new(history.space(), &data, rng);
+        let choice = acquisition::Choice { data: &data, draw, feasibility, model: &fitted };
+        choice.by(acquisition, pool, rng).or_else(|| draw.wanted(rng, is_new))
+    }
 }
 
 impl ModelBased {
-    /// What to measure after `asked`, of which nothing is known yet.
-    fn next(
-        &mut self,
-        objective: &Objective<'_>,
-        draw: &Sampler<'_>,
-        asked: &[Candidate],
-    ) -> Option<Next> {
-        let rng = &mut objective.rng(asked.len());
-        let observed = objective.observations().len();
-        let wanted = |found: &Candidate| objective.is_new(found) && !asked.contains(found);
-        let mut data = Data::new(&objective.observations());
-        let design = design(&objective.observations());
-        if data.len() + data.failed.len() + asked.len() < design || data.len() < 3 {
-            return draw.wanted(rng, wanted).map(Next::New);
-        }
-        let lesson = self.fitted(objective, observed, design);
-        data.expect(lesson.prior(objective.space(), &objective.observations()).as_ref());
-        let is_late = objective.share_left().is_some_and(|share| share <= REPEAT_FROM);
-        if is_late && asked.is_empty() && observed.is_multiple_of(REPEAT) {
-            let doubtful = remeasure::doubtful(objective.space(), &data, &lesson.scales);
-            if let Some(doubtful) = doubtful {
-                return Some(Next::Again(doubtful));
-            }
-        }
-        data.fantasize(asked);
-        let pool = Pool::new(objective, draw, &data, rng);
-        let voice =
-            self.acquisition(&data, (data.len() + data.failed.len()).saturating_sub(design));
-        let success = Feasibility::new(objective.space(), &data, rng);
-        let choice =
-            acquisition::Choice { data: &data, draw, feasibility: success, model: &lesson };
-        let chosen = choice.by(voice, pool, rng);
-        chosen.or_else(|| draw.wanted(rng, wanted)).map(Next::New)
-    }
-
     /// Whose turn it is after so many candidates beyond the design: candidates, not observations, since
     /// repeats must not decide it.
     fn acquisition(&self, data: &Data, turn: usize) -> Acquisition {
@@ -201,19 +158,19 @@ impl ModelBased {
 
     /// What the first so many observations teach, the first `design` of them at once: a chain of
     /// lessons, each from the last, so that they depend on the observations alone.
-    fn fitted(&mut self, objective: &Objective<'_>, observed: usize, design: usize) -> FittedModel {
-        let space = objective.space();
+    fn fitted(&mut self, history: &History<'_>, design: usize) -> FittedModel {
+        let (space, observations) = (history.space(), history.observations());
         let beliefs =
-            self.beliefs.get_or_insert_with(|| Prior::beliefs(space, objective.transfers()));
+            self.beliefs.get_or_insert_with(|| Prior::beliefs(space, history.transfers()));
         loop {
             let last = self.fits.last();
             let next = last.map_or(design, |(at, _)| at + (at / 8).max(4));
-            if next > observed {
+            if next > observations.len() {
                 return last
                     .map_or_else(|| FittedModel::before(space), |(_, lesson)| lesson.clone());
             }
             let last = last.map(|(_, lesson)| lesson);
-            let lesson = FittedModel::of(space, &objective.observations()[..next], beliefs, last);
+            let lesson = FittedModel::of(space, &observations[..next], beliefs, last);
             self.fits.push((next, lesson));
         }
     }

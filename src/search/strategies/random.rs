@@ -1,22 +1,13 @@
 //! Random: legal candidates drawn evenly, none twice. What every other strategy must beat.
 
-use crate::search::objective::Objective;
-use crate::search::propose::{Proposal, Propose};
-use crate::search::sampler::Sampler;
+use super::Strategy;
+use crate::search::history::History;
+use crate::space::Candidate;
 
-pub(in crate::search) struct Random;
+pub(super) struct Random;
 
-impl Propose for Random {
-    const NAME: &'static str = "random";
-
-    fn propose(&mut self, objective: &Objective<'_>, draw: &Sampler<'_>, count: usize) -> Proposal {
-        let rng = &mut objective.rng(0);
-        let mut batch = Vec::new();
-        while batch.len() < count {
-            let wanted = |found: &_| objective.is_new(found) && !batch.contains(found);
-            let Some(found) = draw.wanted(rng, wanted) else { break };
-            batch.push(found);
-        }
-        Proposal::New(batch)
+impl Strategy for Random {
+    fn propose(&mut self, history: &History<'_>) -> Option<Candidate> {
+        history.sampler().wanted(&mut history.rng(), |found| history.is_new(found))
     }
 }

@@ -11,18 +11,16 @@ use argmin::core::{CostFunction, Error};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::search::Exhausted;
-use crate::search::objective::{Objective, log_like};
-use crate::search::sampler::Sampler;
-use crate::space::Candidate;
+use super::answers::{Answers, Exhausted};
+use crate::search::cost::log_like;
+use crate::space::{Candidate, Space};
 
 /// One coordinate a knob.
-pub(in crate::search) type Point = Vec<f64>;
+pub(super) type Point = Vec<f64>;
 
 /// The objective over points.
-pub(in crate::search) struct Relaxation<'o, 'a> {
-    objective: &'o Objective<'a>,
-    draw: Sampler<'a>,
+pub(super) struct Relaxation<'o, 'a> {
+    answers: &'o Answers<'o, 'a>,
     rng: RefCell<Xoshiro256PlusPlus>,
     /// Costs of points that were worked out before a solver asks for them.
     held: RefCell<Vec<(Point, f64)>>,
@@ -33,10 +31,9 @@ const NEARBY: usize = 60;
 
 impl<'o, 'a> Relaxation<'o, 'a> {
     /// Takes a generator of its own from `rng`.
-    pub fn new(objective: &'o Objective<'a>, rng: &mut Xoshiro256PlusPlus) -> Self {
+    pub fn new(answers: &'o Answers<'o, 'a>, rng: &mut Xoshiro256PlusPlus) -> Self {
         let own = RefCell::new(Xoshiro256PlusPlus::from_rng(rng));
-        let draw = Sampler::new(objective.space());
-        Self { objective, draw, rng: own, held: RefCell::default() }
+        Self { answers, rng: own, held: RefCell::default() }
     }
 
     /// Works out the cost of `point` now, so that asking for it later can't fail.
@@ -46,8 +43,12 @@ impl<'o, 'a> Relaxation<'o, 'a> {
         Ok(())
     }
 
+    fn space(&self) -> &'a Space {
+        self.answers.history.space()
+    }
+
     fn candidate(&self, point: &[f64]) -> Candidate {
-        let knobs = self.objective.space().knobs.iter().zip(point);
+        let knobs = self.space().knobs.iter().zip(point);
         Candidate::new(knobs.map(|(knob, x)| {
             let top = knob.levels.len() - 1;
             (x.clamp(0.0, 1.0) * top as f64).round() as usize
@@ -61,28 +62,29 @@ impl<'o, 'a> Relaxation<'o, 'a> {
 
     /// Where a candidate lies.
     pub fn point(&self, candidate: &Candidate) -> Point {
-        let knobs = self.objective.space().knobs.iter().zip(candidate.levels());
+        let knobs = self.space().knobs.iter().zip(candidate.levels());
         knobs.map(|(knob, level)| level as f64 / (knob.levels.len() - 1).max(1) as f64).collect()
     }
 
     fn nearest_unasked(&self, point: &[f64]) -> Option<Candidate> {
         let rng = &mut *self.rng.borrow_mut();
+        let sampler = self.answers.history.sampler();
         let rounded = self.candidate(point);
-        let unasked = |found: &Candidate| self.objective.is_unasked(found);
-        let mut around: Vec<Candidate> = self.draw.legal(&rounded).into_iter().collect();
+        let unasked = |found: &Candidate| self.answers.is_unasked(found);
+        let mut around: Vec<Candidate> = sampler.legal(&rounded).into_iter().collect();
         if !around.iter().any(unasked) {
-            around.extend(self.draw.neighbours(&rounded, 1));
-            around.extend((0..NEARBY).filter_map(|_| self.draw.mutated(&rounded, rng)));
+            around.extend(sampler.neighbours(&rounded, 1));
+            around.extend((0..NEARBY).filter_map(|_| sampler.mutated(&rounded, rng)));
         }
         around.retain(unasked);
         let gap = |candidate: &Candidate| self.gap(point, candidate);
         let nearest = around.into_iter().min_by(|a, b| gap(a).total_cmp(&gap(b)));
-        nearest.or_else(|| self.draw.wanted(rng, unasked))
+        nearest.or_else(|| sampler.wanted(rng, unasked))
     }
 
     /// A point by chance.
     pub fn any(&self, rng: &mut impl Rng) -> Point {
-        self.objective.space().knobs.iter().map(|_| rng.random()).collect()
+        self.space().knobs.iter().map(|_| rng.random()).collect()
     }
 }
 
@@ -95,6 +97,6 @@ impl CostFunction for Relaxation<'_, '_> {
             return Ok(*cost);
         }
         let candidate = self.nearest_unasked(point).ok_or(Exhausted)?;
-        self.objective.ask(&candidate).map(log_like)
+        self.answers.cost(&candidate).map(log_like)
     }
 }

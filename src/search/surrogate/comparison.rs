@@ -40,7 +40,7 @@ impl Surrogate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::replay::Recorded;
+    use crate::search::Recorded;
 
     #[test]
     fn what_was_never_measured_is_told_from_its_kin() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::prior::Prior;
-use crate::search::objective::log_like;
+use crate::search::cost::log_like;
 use crate::search::{Finding, Observation};
 use crate::space::Candidate;
 use crate::stats::{mean, pooled_variance, scatter};

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::data::Data;
 use super::stages::Stages;
 use crate::search::Observation;
-use crate::search::objective::log_like;
+use crate::search::cost::log_like;
 use crate::search::scaling::{GOOD, Scaling, Table, Timed};
 use crate::search::transfer::{Belief, Transfer};
 use crate::space::{Candidate, Space};

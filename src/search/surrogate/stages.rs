@@ -9,7 +9,7 @@ use super::data::Data;
 use super::gp::{GaussianProcess, fit};
 use super::kernel::{Hyperparameters, STAGE};
 use crate::knobs::Value;
-use crate::search::objective::log_like;
+use crate::search::cost::log_like;
 use crate::search::scaling::{GOOD, THREADS};
 use crate::search::{Finding, Observation};
 use crate::space::{Candidate, Space};

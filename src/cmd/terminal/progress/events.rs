@@ -14,14 +14,15 @@ use super::state::State;
 use crate::report;
 use crate::results::{Folder, Results};
 use crate::trial::Trial;
-use crate::tune::{Bench, Observer, TrialRequest};
+use crate::runner::{TrialRequest, WorkerRunner};
+use crate::tune::Observer;
 
 /// Writes events to stdout.
 pub struct Events(RefCell<State>);
 
 impl Events {
     /// Says what will be used.
-    pub fn start(state: State, bench: &Bench) -> Self {
+    pub fn start(state: State, bench: &WorkerRunner) -> Self {
         let machine = &bench.machine;
         emit(event(
             "started",
@@ -41,7 +42,7 @@ impl Events {
 }
 
 impl Observer for Events {
-    fn started(&self, order: &TrialRequest<'_>) {
+    fn started(&self, order: &TrialRequest) {
         let mut state = self.0.borrow_mut();
         state.start(order);
         emit(event(

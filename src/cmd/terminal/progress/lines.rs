@@ -7,7 +7,8 @@ use crate::cmd::terminal::tell;
 use crate::io::number::{count, percent, span};
 use crate::io::printable::line as plain;
 use crate::trial::Trial;
-use crate::tune::{Observer, TrialRequest};
+use crate::runner::TrialRequest;
+use crate::tune::Observer;
 use crate::workload::custom::Metric;
 
 /// Writes a line a trial to stderr.
@@ -24,7 +25,7 @@ impl Lines {
 }
 
 impl Observer for Lines {
-    fn started(&self, order: &TrialRequest<'_>) {
+    fn started(&self, order: &TrialRequest) {
         self.0.borrow_mut().start(order);
     }
 

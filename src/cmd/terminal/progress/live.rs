@@ -17,7 +17,8 @@ use crate::cmd::terminal::{fitted, tell};
 use crate::io::printable::line as plain;
 use crate::machine::threads;
 use crate::trial::Trial;
-use crate::tune::{Observer, TrialRequest};
+use crate::runner::TrialRequest;
+use crate::tune::Observer;
 
 /// How often the view is drawn: clocks tick, and a new size is seen.
 const TICK: Duration = Duration::from_millis(200);
@@ -78,7 +79,7 @@ impl Drop for Live {
 }
 
 impl Observer for Live {
-    fn started(&self, order: &TrialRequest<'_>) {
+    fn started(&self, order: &TrialRequest) {
         locked(&self.state).start(order);
     }
 

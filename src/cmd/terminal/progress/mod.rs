@@ -22,7 +22,8 @@ use crate::report;
 use crate::results::{Folder, Results};
 use crate::trial::Trial;
 use crate::tune::budget::Budget;
-use crate::tune::{Bench, Observer, TrialRequest};
+use crate::runner::{Repetitions, TrialRequest, WorkerRunner};
+use crate::tune::Observer;
 
 use events::Events;
 use lines::Lines;
@@ -48,8 +49,13 @@ pub struct Progress {
 
 impl Progress {
     /// Says what will be used, and begins to watch.
-    pub fn new(bench: &Bench, budget: Budget, view: ViewArgs) -> Self {
-        let state = State::new(bench, budget);
+    pub fn new(
+        bench: &WorkerRunner,
+        repetitions: Repetitions,
+        budget: Budget,
+        view: ViewArgs,
+    ) -> Self {
+        let state = State::new(bench, repetitions, budget);
         let is_terminal = std::io::stderr().is_terminal();
         let watch: Option<Box<dyn Observer>> = match view {
             ViewArgs { json: true, .. } => Some(Box::new(Events::start(state, bench))),
@@ -89,7 +95,7 @@ fn is_dumb() -> bool {
 }
 
 impl Observer for Progress {
-    fn started(&self, order: &TrialRequest<'_>) {
+    fn started(&self, order: &TrialRequest) {
         if let Some(watch) = &self.watch {
             watch.started(order);
         }

@@ -12,7 +12,7 @@ use crate::stats::Interval;
 use crate::trial::{Outcome, Phase, Sample, Trial};
 use crate::tune::budget;
 use crate::tune::budget::Budget;
-use crate::tune::{Bench, TrialRequest};
+use crate::runner::{TrialRequest, WorkerRunner};
 use crate::workload::custom::Metric;
 
 /// How far a tune is.
@@ -120,7 +120,7 @@ const LAST: usize = 15;
 
 impl State {
     /// Before the first trial.
-    pub fn new(bench: &Bench, budget: Budget) -> Self {
+    pub fn new(bench: &WorkerRunner, repetitions: Repetitions, budget: Budget) -> Self {
         let machine = &bench.machine;
         let counts = [
             (machine.core_count(), "core"),
@@ -136,18 +136,18 @@ impl State {
             notes: machine.notes.clone(),
             budget,
             baseline: bench.baseline.knobs.values(),
-            repetitions: bench.repetitions,
+            repetitions,
             current: None,
             standing: Standing::default(),
         }
     }
 
     /// A trial starts.
-    pub fn start(&mut self, order: &TrialRequest<'_>) {
+    pub fn start(&mut self, order: &TrialRequest) {
         self.current = Some(Current {
             phase: order.phase,
             pair: order.pair,
-            tried: tried(order.values, &self.baseline),
+            tried: tried(&order.values, &self.baseline),
             since: Instant::now(),
         });
     }

@@ -1,23 +1,17 @@
-//! Replay: recorded measurements answer instead of a machine.
-
-pub mod regret;
+//! Recorded: a space whose candidates were all measured, read from a table or a journal.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 use csv::StringRecord;
-use rand::{Rng, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
 use strum::VariantArray;
 
 use crate::io::input;
 use crate::knobs::Value;
-use crate::search::{FAILED, Measure, Observation, Stop, normal};
+use crate::search::FAILED;
 use crate::space::{Candidate, Given, Knob, MOST_LEVELS, Space};
-use crate::stats;
 use crate::trial::journal::{LARGEST_BYTES, Reading, separated};
 use crate::trial::{Outcome, Phase};
 use crate::workload::custom::metric::Direction;
@@ -151,6 +145,19 @@ impl Recorded {
         Some(costs.iter().sum::<f64>() / costs.len() as f64)
     }
 
+    /// The repetitions of each trial of the candidate, where the record has them.
+    pub fn samples(&self, candidate: &Candidate) -> &[Vec<f64>] {
+        self.samples.get(candidate).map_or(&[], Vec::as_slice)
+    }
+
+    /// The candidate of median cost among those that succeeded.
+    pub fn median(&self) -> Candidate {
+        let cost = |candidate| self.cost(candidate).map(|cost| (cost, candidate));
+        let mut order: Vec<(f64, &Candidate)> = self.costs.keys().filter_map(cost).collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(b.1)));
+        order[order.len() / 2].1.clone()
+    }
+
     /// Every candidate's mean cost, the cheapest first; failures last, as infinity.
     pub fn ranked(&self) -> Vec<f64> {
         let mut costs: Vec<f64> =
@@ -275,55 +282,6 @@ fn knob(name: &str, ordered: bool, texts: &[String]) -> Knob {
     }
 }
 
-/// Answers from a record until a number of measurements is spent.
-#[derive(Debug)]
-pub struct Replay<'a> {
-    recorded: &'a Recorded,
-    left: usize,
-    noise: f64,
-    rng: Xoshiro256PlusPlus,
-}
-
-impl<'a> Replay<'a> {
-    /// Allows `budget` measurements. Where a candidate was recorded with its repetitions, each
-    /// measurement is the median of as many, drawn from those of one of its trials; where it was
-    /// recorded more than once without, one of its records; where it was recorded once, that record
-    /// times a log-normal factor of standard deviation `noise` (0.05 for 5%).
-    pub fn new(recorded: &'a Recorded, budget: usize, noise: f64, seed: u64) -> Self {
-        Self { recorded, left: budget, noise, rng: Xoshiro256PlusPlus::seed_from_u64(!seed) }
-    }
-}
-
-impl Measure for Replay<'_> {
-    fn identity(&self, candidate: &Candidate) -> Option<u64> {
-        let mut hasher = DefaultHasher::new();
-        candidate.hash(&mut hasher);
-        self.recorded.costs.contains_key(candidate).then(|| hasher.finish())
-    }
-
-    fn measure(&mut self, candidate: &Candidate) -> Result<Observation, Stop> {
-        self.left = self.left.checked_sub(1).ok_or(Stop::Budget)?;
-        let records = self.recorded.costs.get(candidate).map_or(&[][..], Vec::as_slice);
-        let trials = self.recorded.samples.get(candidate).map_or(&[][..], Vec::as_slice);
-        if !trials.is_empty() {
-            let samples = &trials[self.rng.random_range(0..trials.len())];
-            let drawn = samples.iter().map(|_| samples[self.rng.random_range(0..samples.len())]);
-            let cost = stats::median(&drawn.collect::<Vec<_>>());
-            return Ok(Observation::new(candidate.clone(), cost.into()));
-        }
-        let cost = match records {
-            [] => None,
-            [only] => Some(only * (self.noise * normal(&mut self.rng)).exp()),
-            several => Some(several[self.rng.random_range(0..several.len())]),
-        };
-        Ok(Observation::new(candidate.clone(), cost.into()))
-    }
-
-    fn left(&self) -> Option<usize> {
-        Some(self.left)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -351,21 +309,5 @@ mod tests {
             let error = format!("{:#}", Recorded::parse("made", text).unwrap_err());
             assert!(error.contains(expected), "{text:?}: {error}");
         }
-    }
-
-    #[test]
-    fn a_journals_noise_is_replayed() {
-        let text = "phase,outcome,score_s,sample.1_s,sample.2_s,sample.3_s,knob.a\n\
-                    search,ok,2,1,2,3,1\nsearch,ok,5,5,5,5,2\nsearch,crashed,,,,,3\n";
-        let recorded = Recorded::parse("made", text).unwrap();
-        let mut replay = Replay::new(&recorded, 400, 0.0, 1);
-        let mut draw = |level| replay.measure(&Candidate::new([level])).unwrap().cost();
-        let drawn: Vec<f64> = (0..300).filter_map(|_| draw(0)).collect();
-        // Of three draws the median is 2 in 13 of 27 cases, 1 and 3 in 7 each.
-        let twos = drawn.iter().filter(|cost| **cost == 2.0).count();
-        assert!((110..180).contains(&twos), "{twos}");
-        assert_eq!(drawn.iter().filter(|cost| [1.0, 3.0].contains(*cost)).count(), 300 - twos);
-        assert_eq!((draw(1), draw(2)), (Some(5.0), None));
-        assert_eq!(recorded.cost(&Candidate::new([0])), Some(2.0));
     }
 }

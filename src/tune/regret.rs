@@ -1,8 +1,15 @@
 //! Regret: how far the best that a strategy found lies above a recorded space's optimum.
 
-use crate::search::replay::{Recorded, Replay};
-use crate::search::{Plan, StrategyName, choose, run};
+use anyhow::Result;
+
+use super::budget::Budget;
+use super::{Nobody, Session, TuneConfig};
+use crate::knobs::Values;
+use crate::runner::{ReplayRunner, Repetitions, fake};
+use crate::search::{Plan, Recorded, StrategyName};
 use crate::stats;
+use crate::trial::Phase;
+use crate::workload::{BUILT_IN, WorkloadFile};
 
 /// How one replayed search went.
 #[derive(Clone, Debug)]
@@ -15,29 +22,41 @@ pub struct Run {
     pub chosen: f64,
 }
 
-/// Replays `strategy` over a record for `budget` evaluations, each with multiplicative `noise`
-/// (0.05 for 5%).
+/// Replays a tune by `strategy` over a record: for `budget` trials of the search and repetitions, each
+/// with multiplicative `noise` (0.05 for 5%). What is chosen is what would be the first finalist.
+///
+/// # Errors
+/// The candidate that stands for the baseline failed.
 pub fn replay(
     recorded: &Recorded,
     strategy: StrategyName,
     seed: u64,
     budget: usize,
     noise: f64,
-) -> Run {
-    let ranked = recorded.ranked();
+) -> Result<Run> {
+    let config = TuneConfig { seed, repetitions: Repetitions::exactly(1), ..TuneConfig::default() };
+    let runner = ReplayRunner::new(recorded, noise, seed);
+    fake::set_now_s(0.0);
+    let mut session = Session::new(&config, &runner, &Nobody, Budget::in_trials(budget));
     let plan = Plan { strategy, seed, ..Plan::default() };
-    let mut measure = Replay::new(recorded, budget, noise, seed);
-    let ended = run(&recorded.space, &plan, &mut measure);
-    let over = |cost: Option<f64>| cost.map_or(f64::INFINITY, |cost| above(cost, &ranked));
+    let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.size(0);
+    session.search(&recorded.space, &workload, plan)?;
+    let ranked = recorded.ranked();
+    let regret_of = |values: &Values| {
+        let candidate = recorded.space.candidate(values);
+        let cost = candidate.and_then(|candidate| recorded.cost(&candidate));
+        cost.map_or(f64::INFINITY, |cost| above(cost, &ranked))
+    };
     let mut best = f64::INFINITY;
     let mut regret: Vec<f64> = Vec::new();
-    for observation in &ended.observations {
-        best = best.min(over(recorded.cost(&observation.candidate)));
+    let counts = |phase| matches!(phase, Phase::Search | Phase::Repeat);
+    for trial in session.trials().iter().filter(|trial| counts(trial.phase)) {
+        best = best.min(regret_of(&trial.knobs));
         regret.push(best);
     }
     regret.resize(budget, best);
-    let chosen = choose(&recorded.space, &ended.observations);
-    Run { regret, chosen: over(chosen.and_then(|candidate| recorded.cost(&candidate))) }
+    let chosen = session.best().map_or(f64::INFINITY, |values| regret_of(&values));
+    Ok(Run { regret, chosen })
 }
 
 /// Regret of `cost`, as a share of the optimum's size, or of the mean size where the optimum is 0, from

@@ -1,27 +1,24 @@
-//! Bench: what every trial of a tune has in common, and how one is run and judged.
+//! The runner of this machine: starts the worker or a command for each trial, and judges what it says.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
-use super::Runner;
+use super::command::Runs;
+use super::response::Response;
+use super::worker::{self, Limit, Programs};
+use super::{Runner, TrialRequest, protocol};
 use crate::architecture::Architecture;
 use crate::io::held;
 use crate::knobs::Values;
 use crate::knobs::{Baseline, Knobs, Numerics, Settings};
 use crate::machine::Machine;
 use crate::profile::Profile;
-use crate::runner::command::Runs;
-use crate::runner::response::Response;
-use crate::runner::worker;
-use crate::runner::worker::{Limit, Programs};
-use crate::runner::{Repetitions, protocol};
 use crate::trial::noise::NoiseWatch;
-use crate::trial::{Outcome, Phase, Quality, Trial};
+use crate::trial::{Outcome, Quality, Trial};
 use crate::workload::custom::{CommandJob, CustomJob};
 use crate::workload::{MemoryContext, Stage, Workload};
 
@@ -29,13 +26,9 @@ use crate::workload::{MemoryContext, Stage, Workload};
 /// of sums takes some 20.
 const NEUTRAL_DB: f64 = 80.0;
 
-/// The worst picture that may win, in dB, unless the user or the baseline's own picture says
-/// another: above it a picture is hard to tell from the original.
-pub const MIN_PSNR_DB: f64 = 30.0;
-
-/// What one trial runs besides knobs: the same for all trials of a tune.
+/// What every trial on this machine has in common.
 #[derive(Clone, Debug)]
-pub struct Bench {
+pub struct WorkerRunner {
     /// The machine.
     pub machine: Machine,
     /// The baseline fitted to it.
@@ -50,72 +43,20 @@ pub struct Bench {
     pub weights: Option<PathBuf>,
     /// Memory that a trial may take.
     pub memory_bytes: u64,
-    /// The worst picture that may win, in dB, where the user says so.
-    pub min_psnr_db: Option<f64>,
     /// Input pictures.
     pub images: Vec<PathBuf>,
     /// Where a trial's launch file and frames go.
     pub scratch: PathBuf,
-    /// Seeds everything.
-    pub seed: u64,
-    /// How often a trial measures.
-    pub repetitions: Repetitions,
-    /// Set when somebody wants the tuner to finish.
+    /// Set when somebody wants the tuner to finish: it ends the trial under way.
     pub stop: Arc<AtomicBool>,
 }
 
-/// What one trial is asked to do.
-#[derive(Clone, Debug)]
-pub struct TrialRequest<'a> {
-    /// The part of the tune.
-    pub phase: Phase,
-    /// Confirmation pair.
-    pub pair: Option<u64>,
-    /// Who proposed it.
-    pub strategy: &'a str,
-    /// What to run.
-    pub workload: &'a Workload,
-    /// The value of every knob.
-    pub values: &'a Values,
-    /// The worst picture that it may make, dB.
-    pub min_psnr_db: f64,
-    /// What it may take before it counts as too slow.
-    pub limit: Duration,
-    /// Seconds after which it counts as too slow unless it is ready to measure.
-    pub ready_s: Option<f64>,
-    /// What is left of the budget for it; when this ends first, nothing was learnt of it.
-    pub left: Duration,
-    /// The cost above which its first repetition is enough to give it up.
-    pub early_stop_s: Option<f64>,
-}
-
-impl TrialRequest<'_> {
-    /// How long it may run.
-    pub fn time(&self) -> Duration {
-        self.limit.min(self.left)
-    }
-
-    /// Whether it is the budget that ends it when its time is up. Where nothing is known yet that
-    /// would make a limit, the limit is the budget.
-    pub fn ends_with_the_budget(&self) -> bool {
-        self.left <= self.limit
-    }
-}
-
-impl Runner for Bench {
-    fn run(&self, number: u64, order: &TrialRequest<'_>) -> Result<Trial> {
+impl Runner for WorkerRunner {
+    fn run(&self, request: &TrialRequest) -> Result<Trial> {
         let started = jiff::Timestamp::now().to_string();
         let noise = NoiseWatch::start();
-        let answer = self.answer(number, order)?;
+        let answer = self.answer(request)?;
         Ok(Trial {
-            number,
-            started,
-            phase: order.phase,
-            pair: order.pair,
-            strategy: order.strategy.to_owned(),
-            seed: self.seed,
-            workload: order.workload.to_string(),
-            knobs: order.values.clone(),
             overhead_s: (answer.wall_s - answer.measured_s).max(0.0),
             outcome: answer.outcome,
             detail: answer.detail,
@@ -123,13 +64,12 @@ impl Runner for Bench {
             peak_rss_bytes: answer.peak_rss_bytes,
             setup_s: answer.setup_s,
             wall_s: answer.wall_s,
-            spent_s: None,
             noise: noise.finish(&self.machine.allowed),
             stage_rss_bytes: answer.stage_rss_bytes,
             quality: answer.quality,
             peak: answer.peak,
             effect: answer.effect.map(|effect| effect.digest()).unwrap_or_default(),
-            tool: crate::TOOL.to_owned(),
+            ..request.trial(started)
         })
     }
 
@@ -141,22 +81,26 @@ impl Runner for Bench {
     fn baseline(&self) -> Values {
         self.baseline.knobs.values()
     }
+
+    fn pictures(&self) -> Option<PathBuf> {
+        Some(held::now(&self.scratch))
+    }
 }
 
-impl Bench {
+impl WorkerRunner {
     /// The knobs that `values` stand for.
     fn knobs(&self, values: &Values) -> Result<Knobs, String> {
         self.baseline.knobs.with(values.iter().map(|(name, value)| (name.as_str(), value)))
     }
 
-    fn answer(&self, number: u64, order: &TrialRequest<'_>) -> Result<Response> {
-        let resolved = self.knobs(order.values);
+    fn answer(&self, request: &TrialRequest) -> Result<Response> {
+        let resolved = self.knobs(&request.values);
         let resolved =
-            resolved.and_then(|knobs| Ok((self.settings(order.workload, &knobs)?, knobs)));
+            resolved.and_then(|knobs| Ok((self.settings(&request.workload, &knobs)?, knobs)));
         let (settings, knobs) = match resolved {
             Ok(resolved) => resolved,
             Err(problem) => {
-                let mut answer = Response::new(number, self.repetitions);
+                let mut answer = Response::new(request.number, request.repetitions);
                 answer.fail(Outcome::Illegal, problem);
                 return Ok(answer);
             }
@@ -170,16 +114,15 @@ impl Bench {
         let launch = scratch.join("launch.json");
         let programs = || [&self.programs.tuner, &self.programs.worker].map(|path| held::now(path));
         let begun = programs();
-        let time = order.time();
-        let memory_bytes = self.memory_bytes;
-        let TrialRequest { ready_s, early_stop_s: sample_s, .. } = *order;
+        let TrialRequest { ready_s, early_stop_s: sample_s, .. } = *request;
+        let (time, memory_bytes) = (request.time(), self.memory_bytes);
         let limit = Limit { time, ready_s, memory_bytes, sample_s };
         let mut answer = match &self.own {
             Some(CustomJob::Command(command)) => {
-                self.run_command(command, number, &settings, &launch, limit)?
+                self.run_command(command, request, &settings, &launch, limit)?
             }
             Some(CustomJob::Module(_)) | None => {
-                self.run_worker(number, order, settings, &launch, limit)?
+                self.run_worker(request, settings, &launch, limit)?
             }
         };
         if answer.is_failed() && held::now(&self.scratch) != scratch {
@@ -191,7 +134,7 @@ impl Bench {
             answer.outcome = Outcome::Interrupted;
             answer.detail = "a program of the trial was replaced while it ran".to_owned();
         }
-        if answer.outcome == Outcome::Timeout && order.ends_with_the_budget() {
+        if answer.outcome == Outcome::Timeout && request.ends_with_the_budget() {
             answer.outcome = Outcome::Interrupted;
             answer.detail = crate::trial::OVER.to_owned();
         }
@@ -201,29 +144,28 @@ impl Bench {
     fn run_command(
         &self,
         command: &CommandJob,
-        number: u64,
+        request: &TrialRequest,
         settings: &Settings,
         profile: &Path,
         limit: Limit,
     ) -> Result<Response> {
         let stop = || self.stop.load(Ordering::Relaxed);
-        let (tuner, repetitions) = (&*self.programs.tuner, self.repetitions.least);
+        let (tuner, repetitions) = (&*self.programs.tuner, request.repetitions.least);
         let runs = Runs { command, tuner, profile, settings, repetitions, limit, stop: &stop };
-        runs.answer(number)
+        runs.answer(request.number)
     }
 
     fn run_worker(
         &self,
-        number: u64,
-        order: &TrialRequest<'_>,
+        request: &TrialRequest,
         settings: Settings,
         profile: &Path,
         limit: Limit,
     ) -> Result<Response> {
         let stop = || self.stop.load(Ordering::Relaxed);
-        let job = self.job(number, order, settings)?;
+        let job = self.job(request, settings)?;
         let mut answer = worker::run(&self.programs, profile, &job, limit, &stop)?;
-        self.judge(&mut answer, &job.settings, order.min_psnr_db);
+        self.judge(&mut answer, &job.settings, request.min_psnr_db);
         Ok(answer)
     }
 
@@ -241,7 +183,12 @@ impl Bench {
         Ok(settings)
     }
 
-    pub(super) fn bytes(&self, workload: &Workload, knobs: &Knobs) -> u64 {
+    /// Whether memory has room for the job under the baseline.
+    pub fn has_room(&self, workload: &Workload) -> bool {
+        self.bytes(workload, &self.baseline.knobs) <= self.memory_bytes
+    }
+
+    fn bytes(&self, workload: &Workload, knobs: &Knobs) -> u64 {
         if workload.is_custom() {
             // Nobody knows; the watch on the process does.
             return 0;
@@ -284,8 +231,7 @@ impl Bench {
 
     fn job(
         &self,
-        number: u64,
-        order: &TrialRequest<'_>,
+        request: &TrialRequest,
         settings: Settings,
     ) -> Result<protocol::Job> {
         let scratch = held::at(&self.scratch, |scratch| {
@@ -298,16 +244,16 @@ impl Bench {
         })?;
         Ok(protocol::Job {
             version: protocol::VERSION,
-            trial: number,
-            workload: order.workload.clone(),
+            trial: request.number,
+            workload: request.workload.clone(),
             settings,
-            repetitions: self.repetitions.in_phase(order.phase),
+            repetitions: request.repetitions,
             warmup: 1,
-            images: if order.workload.has(Stage::Read) { self.images.clone() } else { Vec::new() },
+            images: if request.workload.has(Stage::Read) { self.images.clone() } else { Vec::new() },
             output: scratch.join("frames"),
             weights: self.weights.clone(),
             references: scratch,
-            seed: self.seed,
+            seed: request.seed,
             module: match &self.own {
                 Some(CustomJob::Module(module)) => Some(module.clone()),
                 _ => None,

@@ -1,30 +1,24 @@
-//! What keeps a search honest: when the baseline comes back, and what is measured again. The rig
-//! and the clock are made up.
+//! The loop of a tune, on a simulated machine: when the baseline comes back, what is measured again, and
+//! that a tune that was cut goes on as it would have.
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use strum::VariantArray;
-use wan22_tune::architecture::Architecture;
 use wan22_tune::evidence::drift::Drift;
-use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::knobs::{Value, Values};
-use wan22_tune::machine::Machine;
 use wan22_tune::results::Folder;
-use wan22_tune::runner::Repetitions;
-use wan22_tune::runner::worker::Programs;
+use wan22_tune::runner::fake::{self, FakeTrial};
+use wan22_tune::runner::{FakeRunner, Repetitions, Runner, TrialRequest};
 use wan22_tune::search::pruning::{PROBE, Pruned};
 use wan22_tune::search::{Plan, StrategyName};
-use wan22_tune::space::{Knob, Space, SpaceFile};
+use wan22_tune::space::{Space, SpaceFile};
 use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::Journal;
-use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
+use wan22_tune::trial::{Outcome, Phase, Trial};
 use wan22_tune::tune::budget::Budget;
-use wan22_tune::tune::{Bench, Observer, Runner, Session, TrialRequest};
+use wan22_tune::tune::{Nobody, Session, TuneConfig};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 /// A trial of the baseline, in simulated seconds; the search's other trials take as long.
@@ -33,22 +27,8 @@ const TRIAL_S: f64 = 10.0;
 /// Trials of the baseline's length after which it comes back.
 const EVERY: f64 = 8.0;
 
-thread_local! {
-    static CLOCK: Cell<f64> = const { Cell::new(0.0) };
-}
-
-fn now() -> Duration {
-    Duration::from_secs_f64(CLOCK.get())
-}
-
 /// Seconds a clip of a candidate, of its `a` and `b`, at a time.
 type Truth = fn(i64, i64, f64) -> f64;
-
-struct MadeUp {
-    truth: Truth,
-    space: Space,
-    orders: RefCell<Vec<Phase>>,
-}
 
 fn level(values: &Values, name: &str) -> i64 {
     match values.get(name) {
@@ -57,44 +37,11 @@ fn level(values: &Values, name: &str) -> i64 {
     }
 }
 
-impl Runner for MadeUp {
-    fn run(&self, number: u64, order: &TrialRequest<'_>) -> Result<Trial> {
-        self.orders.borrow_mut().push(order.phase);
-        let started_s = CLOCK.get();
-        let (a, b) = (level(order.values, "a"), level(order.values, "b"));
-        let seconds = (self.truth)(a, b, started_s);
-        CLOCK.set(started_s + TRIAL_S);
-        let started = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(started_s);
-        Ok(Trial {
-            number,
-            started: started.to_string(),
-            phase: order.phase,
-            pair: order.pair,
-            strategy: order.strategy.to_owned(),
-            knobs: order.values.clone(),
-            samples: vec![Sample { seconds, ..Sample::default() }; 3],
-            wall_s: TRIAL_S,
-            ..Trial::default()
-        })
-    }
-
-    fn identity(&self, _: &Workload, values: &Values) -> Option<u64> {
-        let levels = values.keys().map(|name| level(values, name));
-        u64::try_from(levels.fold(0, |number, level| 10 * number + level)).ok()
-    }
-
-    fn baseline(&self) -> Values {
-        let named = |knob: &Knob| (knob.name.clone(), Value::Number(0));
-        self.space.knobs.iter().map(named).collect()
-    }
-}
-
-struct Blind;
-
-impl Observer for Blind {
-    fn started(&self, _: &TrialRequest<'_>) {}
-    fn finished(&self, _: &[Trial]) {}
-    fn noted(&self, _: &str) {}
+fn machine(space: &Space, truth: Truth) -> FakeRunner<'static> {
+    FakeRunner::new(space.given.baseline.clone(), move |request, now_s| {
+        let [a, b] = ["a", "b"].map(|name| level(&request.values, name));
+        FakeTrial::measured([truth(a, b, now_s); 3], TRIAL_S, 0.0)
+    })
 }
 
 /// Of knobs with these names, each a digit.
@@ -108,31 +55,13 @@ fn space(names: &str) -> Space {
     Space::reopen(&SpaceFile::parse(&text).unwrap()).unwrap()
 }
 
-fn bench(scratch: &Path) -> Bench {
-    let machine = Machine::from_synthetic("package:1 l3:1 core:8 pu:1").unwrap();
-    Bench {
-        baseline: Baseline::fit(Preset::Generic, &machine),
-        machine,
-        programs: Programs { tuner: PathBuf::new(), worker: PathBuf::new() },
-        parts: parts(),
-        weights: None,
-        memory_bytes: u64::MAX,
-        min_psnr_db: Some(0.0),
-        images: Vec::new(),
-        scratch: scratch.to_owned(),
-        seed: 1,
-        repetitions: Repetitions::exactly(3),
-        stop: Arc::default(),
-        own: None,
-    }
+fn workload() -> Workload {
+    WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0)
 }
 
-fn job() -> WorkloadFile {
-    WorkloadFile::parse(BUILT_IN[0].1).unwrap()
-}
-
-fn parts() -> Architecture {
-    job().size(0).model.architecture()
+fn config() -> TuneConfig {
+    let repetitions = Repetitions::exactly(3);
+    TuneConfig { repetitions, min_psnr_db: Some(0.0), ..TuneConfig::default() }
 }
 
 /// The trials of a tune of so many trials of the baseline's length, after `before`.
@@ -148,21 +77,31 @@ fn tune_by(
     trials: u32,
     before: &[Trial],
 ) -> Vec<Trial> {
-    CLOCK.set(before.len() as f64 * TRIAL_S);
+    let plan = Plan { strategy, seed: 1, ..Plan::default() };
+    tune_with(&config(), plan, knobs, truth, trials, before)
+}
+
+fn tune_with(
+    config: &TuneConfig,
+    plan: Plan,
+    knobs: &str,
+    truth: Truth,
+    trials: u32,
+    before: &[Trial],
+) -> Vec<Trial> {
+    fake::set_now_s(before.len() as f64 * TRIAL_S);
     let scratch = tempfile::tempdir().unwrap();
     let folder = Folder::new(scratch.path());
-    let bench = bench(scratch.path());
-    let rig = MadeUp { truth, space: space(knobs), orders: RefCell::default() };
-    let mut journal = Journal::create(&folder.journal(), rig.baseline().keys(), 3).unwrap();
+    let space = space(knobs);
+    let machine = machine(&space, truth);
+    let mut journal = Journal::create(&folder.journal(), machine.baseline().keys(), 3).unwrap();
     before.iter().for_each(|trial| journal.append(trial).unwrap());
-    let budget = Budget::on(now, Duration::from_secs_f64(TRIAL_S) * trials);
-    let session = Session::new(&bench, &Blind, budget, &folder, journal).on(&rig);
-    let mut session = session.after(before.to_vec());
-    let plan = Plan { strategy, seed: 1, ..Plan::default() };
-    let workload = job().size(0);
-    session.baseline(&workload).unwrap();
-    let space = session.probe(&rig.space, &workload).unwrap();
-    session.compete(&space, &workload, plan).unwrap();
+    let budget = Budget::on(fake::now, Duration::from_secs_f64(TRIAL_S) * trials);
+    let session = Session::new(config, &machine, &Nobody, budget);
+    let mut session = session.recording(&folder, journal).after(before.to_vec());
+    session.baseline(&workload()).unwrap();
+    let space = session.probe(&space, &workload()).unwrap();
+    session.compete(&space, &workload(), plan).unwrap();
     let made = session.trials().to_vec();
     let kept = journal::read(&folder.journal()).unwrap();
     let (drift, again) = (Drift::of(&made), Drift::of(&kept));
@@ -377,4 +316,74 @@ fn after_a_break_a_probe_gets_the_second_look_that_it_needs() {
     let again = tune(&whole[..2]);
     assert_eq!(again[2].phase, Phase::Sentinel);
     assert_eq!(probes(&again)[..2], two);
+}
+
+#[test]
+fn a_tune_with_four_pending_makes_as_many_trials() {
+    let bowl = |a: i64, b: i64, _: f64| 1.0 + 0.03 * ((a - 6).pow(2) + (b - 3).pow(2)) as f64;
+    for &strategy in StrategyName::VARIANTS {
+        let count = |parallel| {
+            let config = TuneConfig { parallel, most_trials: 38, ..config() };
+            let plan = Plan { strategy, seed: 3, ..Plan::default() };
+            let trials = tune_with(&config, plan, "a b", bowl, 500, &[]);
+            let searched = trials.iter().filter(|trial| trial.phase == Phase::Search);
+            let mut different: Vec<&Values> = searched.map(|trial| &trial.knobs).collect();
+            different.sort();
+            different.dedup();
+            different.len()
+        };
+        assert_eq!((count(1), count(4)), (38, 38), "{strategy}");
+    }
+}
+
+#[test]
+fn what_the_machine_fails_by_itself_is_measured_again_after_it_recovered() {
+    // The 5th to the 9th trial fail, whatever they are.
+    let space = space("a b");
+    let machine = FakeRunner::new(space.given.baseline.clone(), |request, now_s| {
+        let is_broken = (5.0..10.0).contains(&(now_s / TRIAL_S));
+        let seconds = 1.0 + 0.01 * level(&request.values, "a") as f64;
+        let trial = FakeTrial::measured([seconds; 3], TRIAL_S, 0.0);
+        if is_broken { FakeTrial { outcome: Outcome::Crashed, ..trial } } else { trial }
+    });
+    fake::set_now_s(0.0);
+    let config = TuneConfig { most_trials: 30, ..config() };
+    let budget = Budget::on(fake::now, Duration::from_secs(2_000));
+    let mut session = Session::new(&config, &machine, &Nobody, budget);
+    let plan = Plan { strategy: StrategyName::Random, ..Plan::default() };
+    session.compete(&space, &workload(), plan).unwrap();
+    let trials = session.trials();
+    let failed = |trial: &&Trial| trial.outcome == Outcome::Crashed;
+    let failed: Vec<&Trial> = trials.iter().filter(failed).collect();
+    assert!(failed.iter().any(|trial| trial.phase == Phase::Sentinel), "{failed:?}");
+    assert!(failed.len() >= 4);
+    for trial in failed {
+        let again = |other: &Trial| other.knobs == trial.knobs && other.outcome == Outcome::Ok;
+        assert!(trials.iter().any(again), "{:?}", trial.knobs);
+    }
+}
+
+#[test]
+fn what_breaks_the_tuner_ends_the_tune_and_its_trials_are_kept() {
+    struct Breaking(FakeRunner<'static>);
+    impl Runner for Breaking {
+        fn run(&self, request: &TrialRequest) -> Result<Trial> {
+            anyhow::ensure!(request.number < 5, "no space left on device");
+            self.0.run(request)
+        }
+        fn identity(&self, workload: &Workload, values: &Values) -> Option<u64> {
+            self.0.identity(workload, values)
+        }
+        fn baseline(&self) -> Values {
+            self.0.baseline()
+        }
+    }
+    let (config, space) = (config(), space("a b"));
+    let machine = Breaking(machine(&space, steady));
+    fake::set_now_s(0.0);
+    let budget = Budget::on(fake::now, Duration::from_secs(2_000));
+    let mut session = Session::new(&config, &machine, &Nobody, budget);
+    let error = session.compete(&space, &workload(), Plan::default()).unwrap_err();
+    assert_eq!(error.to_string(), "no space left on device");
+    assert_eq!(session.trials().len(), 4);
 }

@@ -1,0 +1,133 @@
+//! Fake: a simulated machine, for tests and benchmarks. Its trials are made up by a function, and take
+//! no time but on a clock of its own.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Runner, TrialRequest};
+use crate::knobs::Values;
+use crate::trial::{Outcome, Sample, Trial};
+use crate::workload::Workload;
+
+thread_local! {
+    /// Simulated seconds on this thread.
+    static CLOCK: Cell<f64> = const { Cell::new(0.0) };
+}
+
+/// The time on this thread's simulated clock.
+pub fn now() -> Duration {
+    Duration::from_secs_f64(now_s())
+}
+
+/// The same in seconds.
+pub fn now_s() -> f64 {
+    CLOCK.get()
+}
+
+/// Sets this thread's simulated clock.
+pub fn set_now_s(now_s: f64) {
+    CLOCK.set(now_s);
+}
+
+/// How a simulated trial goes, if it has the time.
+#[derive(Clone, Debug, Default)]
+pub struct FakeTrial {
+    /// How it ends.
+    pub outcome: Outcome,
+    /// That in words.
+    pub detail: String,
+    /// What it measures.
+    pub samples: Vec<Sample>,
+    /// Seconds that it takes.
+    pub wall_s: f64,
+    /// Seconds of them before the first sample.
+    pub overhead_s: f64,
+}
+
+impl FakeTrial {
+    /// One that measures samples of so many seconds.
+    pub fn measured(seconds: impl IntoIterator<Item = f64>, wall_s: f64, overhead_s: f64) -> Self {
+        let sample = |seconds| Sample { seconds, ..Sample::default() };
+        let samples = seconds.into_iter().map(sample).collect();
+        Self { samples, wall_s, overhead_s, ..Self::default() }
+    }
+
+    /// What `request` comes to that starts at `started_s`: less, where it runs out of time.
+    pub(super) fn row(self, request: &TrialRequest, started_s: f64) -> Trial {
+        let limit_s = request.time().as_secs_f64();
+        let outcome = match self.wall_s > limit_s {
+            false => self.outcome,
+            true if request.ends_with_the_budget() => Outcome::Interrupted,
+            true => Outcome::Timeout,
+        };
+        let wall_s = self.wall_s.min(limit_s);
+        let started = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(started_s);
+        Trial {
+            outcome,
+            detail: self.detail,
+            samples: self.samples,
+            wall_s,
+            overhead_s: self.overhead_s.min(wall_s),
+            ..request.trial(started.to_string())
+        }
+    }
+}
+
+/// What becomes of a request at a time of the simulated clock, in seconds.
+pub type Simulate<'a> = Box<dyn Fn(&TrialRequest, f64) -> FakeTrial + 'a>;
+
+/// What makes two candidates the same on the simulated machine.
+pub type Identify<'a> = Box<dyn Fn(&Values) -> Option<u64> + 'a>;
+
+/// A simulated machine.
+pub struct FakeRunner<'a> {
+    baseline: Values,
+    simulate: Simulate<'a>,
+    identify: Identify<'a>,
+}
+
+impl<'a> FakeRunner<'a> {
+    /// A machine on which trials go as `simulate` says. No two candidates are the same there.
+    pub fn new(
+        baseline: Values,
+        simulate: impl Fn(&TrialRequest, f64) -> FakeTrial + 'a,
+    ) -> Self {
+        let identify = |values: &Values| Some(digest(values));
+        Self { baseline, simulate: Box::new(simulate), identify: Box::new(identify) }
+    }
+
+    /// The same machine, on which candidates are what `identify` says.
+    #[must_use]
+    pub fn identifying(self, identify: impl Fn(&Values) -> Option<u64> + 'a) -> Self {
+        Self { identify: Box::new(identify), ..self }
+    }
+}
+
+/// A number for these values.
+pub(super) fn digest(values: &Values) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(values)
+}
+
+impl Runner for FakeRunner<'_> {
+    fn run(&self, request: &TrialRequest) -> Result<Trial> {
+        let started_s = now_s();
+        let trial = (self.simulate)(request, started_s).row(request, started_s);
+        set_now_s(started_s + trial.wall_s);
+        Ok(trial)
+    }
+
+    fn identity(&self, _: &Workload, values: &Values) -> Option<u64> {
+        (self.identify)(values)
+    }
+
+    fn baseline(&self) -> Values {
+        self.baseline.clone()
+    }
+
+    fn pause(&self, time: Duration, _: &dyn Fn() -> bool) {
+        set_now_s(now_s() + time.as_secs_f64());
+    }
+}

@@ -1,0 +1,46 @@
+//! The first trial of the baseline, without which a tune makes no sense.
+
+use anyhow::{Result, anyhow};
+
+use super::{Next, Policy};
+use crate::evidence::blame;
+use crate::trial::{Outcome, Phase, Trial};
+use crate::tune::state::State;
+use crate::workload::Workload;
+
+/// Measures the baseline, again where somebody else ended its trial.
+pub(crate) struct FirstBaseline<'w> {
+    pub phase: Phase,
+    pub workload: &'w Workload,
+}
+
+impl<'a> Policy<'a> for FirstBaseline<'_> {
+    fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
+        if [self.phase, Phase::Baseline].iter().any(|phase| state.first(*phase).is_some()) {
+            return Ok(None);
+        }
+        let own = || state.new_trials().iter().filter(|trial| trial.phase == self.phase);
+        if let Some(last) = own().next_back() {
+            let is_disturbed = last.outcome == Outcome::Interrupted && !blame::is_cut(last);
+            if !is_disturbed || own().count() >= blame::TRIES {
+                return Err(failed(state, last));
+            }
+        }
+        let left = state.budget.left();
+        let baseline = state.baseline.clone();
+        Ok(Some(Next::Alone(state.request(self.phase, self.workload, baseline, left))))
+    }
+}
+
+/// Why a tune can't go on whose baseline ended like this.
+fn failed(state: &State<'_>, trial: &Trial) -> anyhow::Error {
+    let measure = state.config.measure_with;
+    if blame::is_cut(trial) {
+        return anyhow!(
+            "the budget was over before one run of the baseline ended: give more with --budget, or \
+             see how long it takes with {measure}"
+        );
+    }
+    let Trial { outcome, detail, .. } = trial;
+    anyhow!("the baseline does not run here ({outcome}: {detail}); see {measure}")
+}

@@ -1,0 +1,177 @@
+//! The confirmation: the finalists against the baseline, in rounds of fresh processes.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::round_order::round_order;
+use super::{Next, Policy};
+use crate::evidence::confirmation::Confirmation;
+use crate::evidence::win_probability;
+use crate::knobs::Values;
+use crate::runner::TrialRequest;
+use crate::trial::Phase;
+use crate::tune::budget::SLACK;
+use crate::tune::state::{State, UNLIKELY};
+use crate::workload::Workload;
+
+/// Finalists at the most.
+const FINALISTS: usize = 4;
+
+/// Runs of a profile that is the baseline itself.
+const AGAIN: u64 = 6;
+
+/// Rounds that the time has to suffice for before it is shared with one more finalist.
+const ROUNDS: u32 = 8;
+
+/// Runs finalists against the baseline, in rounds of balanced order, until the answer is clear for each
+/// or the budget spent.
+pub(crate) struct Confirmations<'w> {
+    workload: &'w Workload,
+    finalists: Vec<Values>,
+    /// The number of the round under way, and what is still to run in it.
+    pair: u64,
+    round: VecDeque<Values>,
+}
+
+impl<'w> Confirmations<'w> {
+    /// Of the best that the search found.
+    pub fn of_search(workload: &'w Workload, state: &State<'_>) -> Self {
+        Self::of(workload, finalists(workload, state), state)
+    }
+
+    /// Of these.
+    pub fn of(workload: &'w Workload, finalists: Vec<Values>, state: &State<'_>) -> Self {
+        let pair = state.trials().iter().filter_map(|trial| trial.pair).max().unwrap_or(0);
+        Self { workload, finalists, pair, round: VecDeque::new() }
+    }
+
+    /// The next round; nothing where none can tell anything, or there is no time for one.
+    fn begin(&mut self, state: &State<'_>) {
+        let open = open(state, &self.finalists);
+        if open.is_empty() || state.budget.left() < round_time(state, &open) {
+            return;
+        }
+        let mut order = next_order(state, &[&self.finalists[..], &[state.baseline.clone()]].concat());
+        order.retain(|values| open.contains(values) || *values == state.baseline);
+        (self.pair, self.round) = (self.pair + 1, order.into());
+    }
+}
+
+impl<'a> Policy<'a> for Confirmations<'_> {
+    fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
+        if self.round.is_empty() {
+            self.begin(state);
+        }
+        let values = self.round.pop_front();
+        Ok(values.map(|values| Next::Alone(request(state, self.workload, values, self.pair))))
+    }
+}
+
+/// Runs a profile that is the baseline itself a few times.
+pub(crate) struct Reruns<'w> {
+    pub workload: &'w Workload,
+}
+
+impl<'a> Policy<'a> for Reruns<'_> {
+    fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
+        let pair = state.trials().iter().filter_map(|trial| trial.pair).max().unwrap_or(0) + 1;
+        if pair > AGAIN || state.budget.left() < state.trial_in_pair() {
+            return Ok(None);
+        }
+        let baseline = state.baseline.clone();
+        Ok(Some(Next::Alone(request(state, self.workload, baseline, pair))))
+    }
+}
+
+fn request(state: &State<'_>, workload: &Workload, values: Values, pair: u64) -> TrialRequest {
+    let request = state.request(Phase::Confirmation, workload, values, state.budget.left());
+    TrialRequest { pair: Some(pair), ..request }
+}
+
+/// Whether the confirmation of what `trials` confirm came to an end.
+pub(crate) fn is_decided(state: &State<'_>) -> bool {
+    let confirmed = Confirmation::all(state.trials(), &state.baseline);
+    let finalists: Vec<Values> = confirmed.into_iter().map(|one| one.finalist).collect();
+    !finalists.is_empty() && open(state, &finalists).is_empty()
+}
+
+/// The order of the next round: after an odd number of them the reverse of the last, also where
+/// a tune that was resumed has other finalists.
+fn next_order(state: &State<'_>, candidates: &[Values]) -> Vec<Values> {
+    let rounds = rounds(state);
+    let mut order = round_order(candidates, state.config.seed, rounds.len());
+    if let Some(last) = rounds.last().filter(|_| rounds.len() % 2 == 1) {
+        order.sort_by_key(|values| Reverse(last.iter().position(|before| *before == values)));
+    }
+    order
+}
+
+/// Who ran in each round that can be compared, in its order. One that a stop cut short before
+/// that, or in which the baseline failed, is run again in the same order.
+fn rounds<'t>(state: &'t State<'_>) -> Vec<Vec<&'t Values>> {
+    let mut rounds: BTreeMap<u64, Vec<&Values>> = BTreeMap::new();
+    for trial in state.trials().iter().filter(|trial| trial.score_s().is_some()) {
+        if let Some(pair) = trial.pair {
+            rounds.entry(pair).or_default().push(&trial.knobs);
+        }
+    }
+    let whole = |round: &Vec<&Values>| round.len() > 1 && round.contains(&&state.baseline);
+    rounds.into_values().filter(whole).collect()
+}
+
+/// The finalists of whom more rounds could tell something.
+fn open(state: &State<'_>, finalists: &[Values]) -> Vec<Values> {
+    let trials = state.trials();
+    let all = Confirmation::all(trials, &state.baseline);
+    // Which one to go on with may be learnt from all trials; what is claimed of it may not.
+    let counts = trials
+        .iter()
+        .filter(|trial| trial.phase != Phase::Calibration && finalists.contains(&trial.knobs));
+    let odds = win_probability::win_probabilities(counts, None, state.drift());
+    let is_out = |finalist: &Values| {
+        odds.iter().any(|one| one.knobs == *finalist && one.p_best < UNLIKELY)
+    };
+    let is_open = |finalist: &&Values| {
+        if is_out(finalist) || state.is_given_up(finalist) {
+            return false;
+        }
+        let Some(own) = all.iter().find(|one| one.finalist == **finalist) else { return true };
+        !own.is_decided() && !all.iter().any(|other| own.is_beaten_by(other))
+    };
+    finalists.iter().filter(is_open).cloned().collect()
+}
+
+/// The candidates that promise more than the baseline and that the search could not tell from
+/// the best, as many as there is time for; the most promising first.
+fn finalists(workload: &Workload, state: &State<'_>) -> Vec<Values> {
+    let mut finalists = Vec::new();
+    for (place, values) in state.promising().iter().take(FINALISTS).enumerate() {
+        let values = state.runner.plainest(workload, values.clone());
+        let is_known = state
+            .trials()
+            .iter()
+            .any(|trial| trial.phase == Phase::Confirmation && trial.knobs == values);
+        let rounds = state.trial_in_pair() * (place as u32 + 2) * ROUNDS;
+        if place == 0 || is_known || rounds <= state.budget.left() {
+            finalists.push(values);
+        }
+    }
+    finalists
+}
+
+/// What a round of the baseline and these finalists takes: as long as the one before did for
+/// each; before the first, as [`crate::tune::budget::in_pair`] has it.
+fn round_time(state: &State<'_>, finalists: &[Values]) -> Duration {
+    let confirming = state.trials().iter().rev().filter(|t| t.phase == Phase::Confirmation);
+    let last = confirming.clone().next().and_then(|trial| trial.pair);
+    let walls: Vec<f64> =
+        confirming.take_while(|trial| trial.pair == last).map(|trial| trial.wall_s).collect();
+    let one = match walls.len() {
+        0 | 1 => state.trial_in_pair(),
+        count => Duration::from_secs_f64(SLACK * walls.iter().sum::<f64>() / count as f64),
+    };
+    one * (finalists.len() as u32 + 1)
+}

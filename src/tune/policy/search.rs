@@ -1,0 +1,103 @@
+//! The search: asks the study for candidates, and tells it what the journal says.
+
+use anyhow::Result;
+
+use super::{Next, Policy};
+use crate::runner::TrialRequest;
+use crate::search::pruning::Pruned;
+use crate::search::{Identify, Observation, Plan, Study};
+use crate::space::{Candidate, Space};
+use crate::tune::observations::{Observations, values};
+use crate::tune::state::State;
+use crate::workload::Workload;
+
+/// Proposes candidates.
+pub(crate) struct Search<'s> {
+    space: &'s Space,
+    workload: &'s Workload,
+    strategy: String,
+    plan: Plan,
+    observations: Observations<'s>,
+    /// What the study was told.
+    told: Vec<Observation>,
+    study: Study<'s>,
+    pruned: Pruned,
+    /// Whether nothing is left to propose.
+    pub is_exhausted: bool,
+}
+
+impl<'s> Search<'s> {
+    pub fn new(space: &'s Space, workload: &'s Workload, plan: Plan, state: &State<'s>) -> Self {
+        let pruned = Pruned::of(space, state.trials());
+        let study = Study::new(space, plan.clone(), identify(space, workload, &pruned, state));
+        Self {
+            space,
+            workload,
+            strategy: plan.strategy.to_string(),
+            plan,
+            observations: Observations::of(space),
+            told: Vec::new(),
+            study,
+            pruned,
+            is_exhausted: false,
+        }
+    }
+}
+
+/// A candidate is what its settings come to, without what is pruned.
+fn identify<'s>(
+    space: &'s Space,
+    workload: &'s Workload,
+    pruned: &Pruned,
+    state: &State<'s>,
+) -> Identify<'s> {
+    let (pruned, runner, baseline) = (pruned.clone(), state.runner, state.baseline.clone());
+    Box::new(move |candidate| {
+        let canonical = pruned.canonical(space, candidate)?;
+        runner.identity(workload, &values(&baseline, space, &canonical))
+    })
+}
+
+impl<'s> Search<'s> {
+    /// Tells the study what is new. Where what it was told is no more true, or candidates are no more
+    /// told apart as they were, it is made anew.
+    fn tell(&mut self, state: &State<'s>) {
+        let pruned = Pruned::of(self.space, state.trials());
+        let news = pruned.news(&self.pruned);
+        news.iter().for_each(|sentence| state.observer.noted(sentence));
+        let is_pruned_anew = !news.is_empty() || !self.pruned.news(&pruned).is_empty();
+        self.pruned = pruned;
+        let observations = self.observations.told(state);
+        if is_pruned_anew || !observations.starts_with(&self.told) {
+            let identify = identify(self.space, self.workload, &self.pruned, state);
+            self.study = Study::new(self.space, self.plan.clone(), identify);
+            self.told.clear();
+        }
+        for observation in &observations[self.told.len()..] {
+            self.study.tell(observation.clone());
+        }
+        self.told = observations;
+    }
+
+    fn request(&self, candidate: &Candidate, state: &State<'_>) -> Option<TrialRequest> {
+        let candidate = self.pruned.with_frozen(self.space, candidate);
+        let values = values(&state.baseline, self.space, &candidate);
+        state.search_request(&self.strategy, self.workload, values)
+    }
+}
+
+impl<'s> Policy<'s> for Search<'s> {
+    fn next(&mut self, state: &State<'s>) -> Result<Option<Next>> {
+        self.tell(state);
+        if self.is_exhausted || !state.affords_search() {
+            return Ok(None);
+        }
+        let pending = state.pending.iter();
+        let pending: Vec<Candidate> =
+            pending.filter_map(|request| self.space.candidate(&request.values)).collect();
+        let asked = self.study.ask(&pending);
+        self.is_exhausted = asked.is_none() && pending.is_empty();
+        let request = asked.and_then(|candidate| self.request(&candidate, state));
+        Ok(request.map(Next::Beside))
+    }
+}

@@ -1,0 +1,300 @@
+//! Session: the one loop of a tune. Policies say what to run next, the runner runs it, the journal keeps
+//! it, and the policies are asked again.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::budget::Budget;
+use super::config::TuneConfig;
+use super::in_flight;
+use super::observer::Observer;
+use super::policy::{
+    Confirmations, FirstBaseline, Next, Policy, Probes, Recovery, Repeats, Reruns, Retries, Search,
+    Sentinels, Stage, is_decided,
+};
+use super::record::Record;
+use super::state::State;
+use crate::evidence::win_probability;
+use crate::knobs::Values;
+use crate::results::Folder;
+use crate::runner::{Runner, TrialRequest};
+use crate::search::Plan;
+use crate::search::pruning::Pruned;
+use crate::space::{Ended, Space};
+use crate::trial::journal::Journal;
+use crate::trial::{Phase, Trial};
+use crate::workload::{Workload, WorkloadFile};
+
+/// A tune under way.
+pub struct Session<'a> {
+    state: State<'a>,
+    record: Option<Record<'a>>,
+    is_exhausted: bool,
+    /// Seconds that it ran before the budget of now was given.
+    earlier_s: f64,
+}
+
+impl<'a> Session<'a> {
+    /// A session of which nothing is kept but what it has in memory.
+    pub fn new(
+        config: &'a TuneConfig,
+        runner: &'a dyn Runner,
+        observer: &'a dyn Observer,
+        budget: Budget,
+    ) -> Self {
+        let state = State::new(config, runner, observer, budget);
+        Self { state, record: None, is_exhausted: false, earlier_s: 0.0 }
+    }
+
+    /// The same session, which writes to `journal` in `folder`.
+    #[must_use]
+    pub fn recording(self, folder: &'a Folder, journal: Journal) -> Self {
+        Self { record: Some(Record { folder, journal }), ..self }
+    }
+
+    /// The same session after a break: these trials are in the journal.
+    #[must_use]
+    pub fn after(mut self, trials: Vec<Trial>) -> Self {
+        self.state.resume(trials);
+        self
+    }
+
+    /// The same session, which had run for `spent_s` seconds before it came back.
+    #[must_use]
+    pub fn spent(self, spent_s: f64) -> Self {
+        let earlier_s = spent_s - self.state.budget.gone().as_secs_f64();
+        Self { earlier_s: earlier_s.max(0.0), ..self }
+    }
+
+    /// All trials so far.
+    pub fn trials(&self) -> &[Trial] {
+        self.state.trials()
+    }
+
+    /// About how many trials the search can still pay for, if they take as long as the baseline's
+    /// and find something to confirm.
+    pub fn trials_left(&self) -> usize {
+        self.state.trials_left()
+    }
+
+    /// Runs what `policies` want, the first before the others, until none wants anything.
+    fn drive<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<()>
+    where
+        'a: 'p,
+    {
+        loop {
+            self.gather(policies)?;
+            if self.state.pending.is_empty() {
+                return Ok(());
+            }
+            let requests = std::mem::take(&mut self.state.pending);
+            for request in requests {
+                if self.state.is_stopped() {
+                    break;
+                }
+                let trial = self.run(request)?;
+                self.record(trial)?;
+            }
+        }
+    }
+
+    /// Fills up what is pending, as long as nothing has to wait for it.
+    fn gather<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<()>
+    where
+        'a: 'p,
+    {
+        while self.state.pending.len() < self.state.config.parallel && !self.state.is_stopped() {
+            let is_first = self.state.pending.is_empty();
+            match self.next(policies)? {
+                Some(Next::Beside(request)) => self.state.pending.push(request),
+                Some(Next::Alone(request)) if is_first => {
+                    self.state.pending.push(request);
+                    return Ok(());
+                }
+                Some(Next::After(pause, sentence, request)) if is_first => {
+                    self.pause(pause, sentence);
+                    self.state.pending.push(request);
+                    return Ok(());
+                }
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn next<'p>(&self, policies: &mut [&mut dyn Policy<'p>]) -> Result<Option<Next>>
+    where
+        'a: 'p,
+    {
+        for policy in policies {
+            if let Some(next) = policy.next(&self.state)? {
+                return Ok(Some(next));
+            }
+        }
+        Ok(None)
+    }
+
+    fn pause(&self, time: Duration, sentence: Option<String>) {
+        sentence.iter().for_each(|sentence| self.state.observer.noted(sentence));
+        self.state.runner.pause(time, &|| self.state.is_stopped());
+    }
+
+    fn run(&self, request: TrialRequest) -> Result<Trial> {
+        let next = self.record.as_ref().map(|record| record.journal.next_number());
+        let number = next.unwrap_or(self.trials().len() as u64 + 1);
+        let request = TrialRequest { number, ..request };
+        self.state.observer.started(&request);
+        if let Some(record) = &self.record {
+            in_flight::note(record.folder, &request)?;
+        }
+        self.state.runner.run(&request)
+    }
+
+    /// Appends a trial to the journal.
+    fn record(&mut self, trial: Trial) -> Result<()> {
+        let spent_s = Some(self.earlier_s + self.state.budget.gone().as_secs_f64());
+        let trial = Trial { spent_s, ..trial };
+        if let Some(record) = &mut self.record {
+            record.append(&trial, self.state.runner.pictures())?;
+        }
+        self.state.add(trial);
+        self.state.observer.finished(self.state.trials());
+        Ok(())
+    }
+
+    /// Measures the baseline, searches, and confirms what was found.
+    ///
+    /// # Errors
+    /// The baseline does not run, or the tuner itself can't go on.
+    pub fn compete(&mut self, space: &Space, workload: &Workload, plan: Plan) -> Result<()> {
+        self.search(space, workload, plan)?;
+        let mut confirmations = Confirmations::of_search(workload, &self.state);
+        self.drive(&mut [&mut Recovery { workload }, &mut confirmations])
+    }
+
+    /// Measures the baseline, searches, and measures again what the noise can't tell from the best.
+    ///
+    /// # Errors
+    /// As [`Session::compete`].
+    pub fn search(&mut self, space: &Space, workload: &Workload, plan: Plan) -> Result<()> {
+        self.baseline(workload)?;
+        let strategy = plan.strategy.to_string();
+        let mut search = Search::new(space, workload, plan, &self.state);
+        self.drive(&mut [
+            &mut Recovery { workload },
+            &mut Sentinels { stage: Stage::Search, workload },
+            &mut Repeats { stage: Stage::Search, workload },
+            &mut Retries { strategy: &strategy, workload },
+            &mut search,
+        ])?;
+        self.is_exhausted = search.is_exhausted;
+        self.drive(&mut [
+            &mut Recovery { workload },
+            &mut Sentinels { stage: Stage::Final, workload },
+            &mut Repeats { stage: Stage::Final, workload },
+        ])
+    }
+
+    /// Runs `values` against the baseline until the answer is clear or the budget spent; the
+    /// baseline itself, a few times.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on.
+    pub fn verify(&mut self, workload: &Workload, values: &Values) -> Result<()> {
+        if *values == self.state.baseline {
+            return self.drive(&mut [&mut Recovery { workload }, &mut Reruns { workload }]);
+        }
+        let mut confirmations = Confirmations::of(workload, vec![values.clone()], &self.state);
+        self.drive(&mut [&mut Recovery { workload }, &mut confirmations])
+    }
+
+    /// Runs the baseline on the smallest size of `job` and says which one fits, by the cost of that
+    /// trial; after a break, which one was found to.
+    ///
+    /// # Errors
+    /// The baseline does not run here: nothing can be compared with it.
+    pub fn calibrate(
+        &mut self,
+        job: &WorkloadFile,
+        fit: impl Fn(f64) -> Workload,
+    ) -> Result<Workload> {
+        if let Some(baseline) = self.state.first(Phase::Baseline) {
+            let mut sizes = (0..job.size_count()).map(|number| job.size(number));
+            let found = sizes.find(|size| size.to_string() == baseline.workload);
+            return found.with_context(|| format!("the job lost its size {}", baseline.workload));
+        }
+        let smallest = job.size(0);
+        let mut first = FirstBaseline { phase: Phase::Calibration, workload: &smallest };
+        while !self.state.is_stopped()
+            && let Some(Next::Alone(request)) = first.next(&self.state)?
+        {
+            let mut trial = self.run(request)?;
+            if trial.score_s().map(&fit).as_ref() == Some(&smallest) {
+                // This was the baseline's trial already: a small budget can't pay for it twice.
+                trial.phase = Phase::Baseline;
+            }
+            self.record(trial)?;
+        }
+        let calibration = self.state.first(Phase::Calibration);
+        let baseline = self.state.first(Phase::Baseline).map(|_| smallest);
+        let fitted = calibration.and_then(Trial::score_s).map(fit);
+        baseline.or(fitted).context(STOPPED)
+    }
+
+    /// Measures the baseline, unless the calibration came to the same.
+    ///
+    /// # Errors
+    /// As [`Session::calibrate`].
+    pub fn baseline(&mut self, workload: &Workload) -> Result<()> {
+        self.drive(&mut [&mut FirstBaseline { phase: Phase::Baseline, workload }])?;
+        self.state.first(Phase::Baseline).map(drop).context(STOPPED)
+    }
+
+    /// Tries knobs that are handed over at all their values, where the search can pay for it, and
+    /// returns the space in which those that are not read rest.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on.
+    pub fn probe(&mut self, space: &Space, workload: &Workload) -> Result<Space> {
+        let mut probes = Probes::new(space, workload, &self.state);
+        self.drive(&mut [
+            &mut Recovery { workload },
+            &mut Sentinels { stage: Stage::Search, workload },
+            &mut Repeats { stage: Stage::Search, workload },
+            &mut probes,
+        ])?;
+        let unread = Pruned::of(space, self.trials()).unread;
+        Ok(space.freeze(unread.into_iter().flat_map(|unread| unread.knobs)))
+    }
+
+    /// The candidates that may be worth having instead of the baseline, the likeliest to be the fastest
+    /// first.
+    pub fn promising(&self) -> &[Values] {
+        self.state.promising()
+    }
+
+    /// The likeliest candidate to be the fastest, by what the search saw.
+    pub fn best(&self) -> Option<Values> {
+        let odds = win_probability::of_search(self.trials(), self.state.drift());
+        odds.into_iter().next().map(|best| best.knobs)
+    }
+
+    /// How the tune ended, once [`Session::compete`] is over.
+    pub fn ended(&self) -> Ended {
+        if self.state.is_stopped() {
+            Ended::Stopped
+        } else if is_decided(&self.state) {
+            Ended::Decided
+        } else if self.is_exhausted
+            && !self.trials().iter().any(|trial| trial.phase == Phase::Confirmation)
+            && self.promising().is_empty()
+        {
+            Ended::Exhausted
+        } else {
+            Ended::Budget
+        }
+    }
+}
+
+const STOPPED: &str = "stopped before the baseline was measured; nothing can be said";

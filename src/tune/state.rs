@@ -1,0 +1,267 @@
+//! State: the trials of a tune so far, and what follows from them for the next one.
+
+use std::cell::OnceCell;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::budget::{self, Budget};
+use super::config::{MIN_PSNR_DB, TuneConfig};
+use super::observer::Observer;
+use super::policy::is_proposed;
+use crate::evidence::blame;
+use crate::evidence::confirmation::pairs_for;
+use crate::evidence::drift::Drift;
+use crate::evidence::{ranking, win_probability};
+use crate::knobs::Values;
+use crate::runner::{Runner, TrialRequest};
+use crate::stats;
+use crate::trial::{Outcome, Phase, Trial};
+use crate::workload::Workload;
+
+/// How much slower than the baseline a candidate may be before its trial is cut.
+const SLOWEST: f64 = 3.0;
+
+/// What starting a process may take longer on a busy machine.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// What rounding may change in a ratio.
+const ROUNDING_DB: f64 = 0.5;
+
+/// Candidates this much less likely to be the fastest than the likeliest are no finalists.
+pub(super) const UNLIKELY: f64 = 0.02;
+
+/// The probability of a gain worth having from which a candidate may be a finalist.
+const PROMISING: f64 = 0.25;
+
+/// A candidate is given up when its first repetition is so many deviations off.
+const EARLY_STOP: f64 = 6.0;
+
+/// It is also so many times as slow as the best then.
+const FAR: f64 = 1.5;
+
+/// What policies decide by.
+pub struct State<'a> {
+    pub(super) config: &'a TuneConfig,
+    pub(super) runner: &'a dyn Runner,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) budget: Budget,
+    pub(super) baseline: Values,
+    trials: Vec<Trial>,
+    /// What runs, or is about to.
+    pub(super) pending: Vec<TrialRequest>,
+    /// How many trials there were when the tune came back from a break, or 0.
+    pub(super) before: usize,
+    drift: OnceCell<Drift>,
+    promising: OnceCell<Vec<Values>>,
+}
+
+impl<'a> State<'a> {
+    /// Before the first trial.
+    pub(super) fn new(
+        config: &'a TuneConfig,
+        runner: &'a dyn Runner,
+        observer: &'a dyn Observer,
+        budget: Budget,
+    ) -> Self {
+        Self {
+            config,
+            runner,
+            observer,
+            budget,
+            baseline: runner.baseline(),
+            trials: Vec::new(),
+            pending: Vec::new(),
+            before: 0,
+            drift: OnceCell::new(),
+            promising: OnceCell::new(),
+        }
+    }
+
+    /// All trials so far.
+    pub(super) fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    /// The trials since the tune began or came back.
+    pub(super) fn new_trials(&self) -> &[Trial] {
+        &self.trials[self.before..]
+    }
+
+    pub(super) fn add(&mut self, trial: Trial) {
+        self.trials.push(trial);
+        (self.drift, self.promising) = Default::default();
+    }
+
+    /// Takes `trials` for those before a break.
+    pub(super) fn resume(&mut self, trials: Vec<Trial>) {
+        self.before = trials.len();
+        self.trials = trials;
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.config.stop.load(Ordering::Relaxed)
+    }
+
+    /// The machine's drift, by all trials.
+    pub(super) fn drift(&self) -> &Drift {
+        self.drift.get_or_init(|| Drift::of(&self.trials))
+    }
+
+    /// The first ok trial of a phase.
+    pub(super) fn first(&self, phase: Phase) -> Option<&Trial> {
+        self.trials.iter().find(|trial| trial.phase == phase && trial.outcome == Outcome::Ok)
+    }
+
+    /// Whether no more trials of `values` are worth their time: something always ends them.
+    pub(super) fn is_given_up(&self, values: &Values) -> bool {
+        blame::is_given_up(&self.trials, &self.baseline, values)
+    }
+
+    /// How many trials of the search came to an end.
+    pub(super) fn searched(&self) -> usize {
+        let ended = |t: &&Trial| t.phase == Phase::Search && t.outcome != Outcome::Interrupted;
+        self.trials.iter().filter(ended).count()
+    }
+
+    /// How many trials the search's strategy proposed.
+    pub(super) fn proposed(&self) -> usize {
+        self.trials.iter().filter(|trial| is_proposed(trial)).count()
+    }
+
+    /// A request for a trial of `values` that may take as long as any.
+    pub(super) fn request(
+        &self,
+        phase: Phase,
+        workload: &Workload,
+        values: Values,
+        left: Duration,
+    ) -> TrialRequest {
+        TrialRequest {
+            number: 0,
+            phase,
+            pair: None,
+            strategy: String::new(),
+            seed: self.config.seed,
+            repetitions: self.config.repetitions.in_phase(phase),
+            workload: workload.clone(),
+            min_psnr_db: self.min_psnr_db(&values),
+            values,
+            limit: self.limit().unwrap_or(left),
+            ready_s: None,
+            left,
+            early_stop_s: None,
+        }
+    }
+
+    /// A request of the search, which gives a hopeless candidate up early; `None` where the budget
+    /// does not pay for one more.
+    pub(super) fn search_request(
+        &self,
+        strategy: &str,
+        workload: &Workload,
+        values: Values,
+    ) -> Option<TrialRequest> {
+        let left = self.left_for_search();
+        let request = self.request(Phase::Search, workload, values, left);
+        self.affords_search().then(|| TrialRequest {
+            strategy: strategy.to_owned(),
+            ready_s: self.ready_s(),
+            early_stop_s: self.early_stop_s(),
+            ..request
+        })
+    }
+
+    /// Whether the budget pays for one more trial of the search, beside those that are pending.
+    pub(super) fn affords_search(&self) -> bool {
+        let pending = self.pending.len();
+        self.left_for_search() >= self.usual_trial() * (pending as u32 + 1)
+            && self.searched() + pending < self.config.most_trials
+    }
+
+    /// The worst picture that `values` may make: as bad as the user allows, or else as usual, or as
+    /// the baseline's own tiles make it, which is what they would ship.
+    fn min_psnr_db(&self, values: &Values) -> f64 {
+        let baseline = &self.baseline;
+        if values == baseline {
+            return 0.0;
+        }
+        let trial = self.trials.iter().find(|t| t.outcome == Outcome::Ok && t.knobs == *baseline);
+        let quality = trial.and_then(|trial| trial.quality);
+        let usual = quality.map_or(f64::INFINITY, |quality| quality.worst_db() - ROUNDING_DB);
+        self.config.min_psnr_db.unwrap_or(usual.min(MIN_PSNR_DB))
+    }
+
+    /// About how many trials the search can still pay for, if they take as long as the baseline's
+    /// and find something to confirm.
+    pub(super) fn trials_left(&self) -> usize {
+        let affords = self.left_beside_reserve().div_duration_f64(self.baseline_trial()) as usize;
+        affords.min(self.config.most_trials.saturating_sub(self.searched()))
+    }
+
+    /// What a trial of the baseline takes.
+    pub(super) fn baseline_trial(&self) -> Duration {
+        let trial = self.first(Phase::Baseline);
+        Duration::from_secs_f64(trial.map_or(1.0, |trial| trial.wall_s))
+    }
+
+    /// What a trial of the search takes: the shorter of the baseline's and of their median.
+    fn usual_trial(&self) -> Duration {
+        let searched = self.trials.iter().filter(|trial| trial.phase == Phase::Search);
+        let walls: Vec<f64> = searched.map(|trial| trial.wall_s).collect();
+        let median = stats::median(&walls).map(Duration::from_secs_f64);
+        median.map_or(self.baseline_trial(), |median| median.min(self.baseline_trial()))
+    }
+
+    /// One of a pair's two.
+    pub(super) fn trial_in_pair(&self) -> Duration {
+        budget::in_pair(&self.trials, self.config.repetitions).unwrap_or(Duration::from_secs(1))
+    }
+
+    /// The cost that a candidate has at least whose trial ran past its limit.
+    pub(super) fn too_slow(&self) -> Option<f64> {
+        let baseline = self.trials.iter().find(|trial| trial.phase == Phase::Baseline);
+        baseline.and_then(|trial| Some(SLOWEST * trial.score_s()?))
+    }
+
+    /// The seconds in which a candidate has to be ready: warming up is much like measuring, and what
+    /// takes so much longer at that has no hope.
+    fn ready_s(&self) -> Option<f64> {
+        let setup_s = self.first(Phase::Baseline)?.setup_s?;
+        Some(SLOWEST * setup_s + MARGIN.as_secs_f64())
+    }
+
+    /// The time limit of a trial, from the baseline's; none before that was measured.
+    fn limit(&self) -> Option<Duration> {
+        self.first(Phase::Baseline)?;
+        Some(self.baseline_trial().mul_f64(SLOWEST) + MARGIN)
+    }
+
+    /// The cost above which a candidate is given up after its first repetition: far from the best so
+    /// far, however noisy the machine.
+    fn early_stop_s(&self) -> Option<f64> {
+        let drift = self.drift();
+        let best_s = ranking::rank_with(&self.trials, drift).first()?.score_s;
+        let now = self.trials.last().map_or(1.0, |trial| drift.factor(trial));
+        Some(best_s * now * (EARLY_STOP * drift.deviation()).exp().max(FAR))
+    }
+
+    /// What is left for the search: all of it while there is nothing to confirm.
+    pub(super) fn left_for_search(&self) -> Duration {
+        if self.promising().is_empty() { self.budget.left() } else { self.left_beside_reserve() }
+    }
+
+    /// What is left beside what the confirmation keeps.
+    pub(super) fn left_beside_reserve(&self) -> Duration {
+        self.budget.left_for_search(self.trial_in_pair(), pairs_for(self.drift()))
+    }
+
+    /// The candidates in question for the confirmation, the likeliest to be the fastest first.
+    pub(super) fn promising(&self) -> &[Values] {
+        self.promising.get_or_init(|| {
+            let mut odds = win_probability::of_search(&self.trials, self.drift());
+            let likeliest = odds.first().map_or(0.0, |odds| odds.p_best);
+            odds.retain(|odds| odds.p_best >= UNLIKELY * likeliest && odds.p_gain >= PROMISING);
+            odds.into_iter().map(|odds| odds.knobs).collect()
+        })
+    }
+}
