@@ -127,7 +127,7 @@ impl Simulated {
         let mut session = Session::new(&config, &runner, &Nobody, Budget::in_trials(trials));
         let plan = Plan { strategy, seed, first: self.experts.clone(), ..Plan::default() };
         session.search(&self.space, &self.workload, plan).expect("the baseline runs");
-        let chosen = session.best().and_then(|values| self.space.candidate(&values));
+        let chosen = session.best(&self.space).and_then(|values| self.space.candidate(&values));
         chosen.and_then(|candidate| self.cost(&candidate)).unwrap_or(f64::INFINITY)
     }
 

@@ -8,6 +8,7 @@ pub mod history;
 pub mod importance;
 pub mod pruning;
 mod recorded;
+pub mod remeasure;
 mod sampler;
 pub mod scaling;
 pub mod strategies;

@@ -23,7 +23,7 @@ pub struct Run {
 }
 
 /// Replays a tune by `strategy` over a record: for `budget` trials of the search and repetitions, each
-/// with multiplicative `noise` (0.05 for 5%). What is chosen is what would be the first finalist.
+/// with multiplicative `noise` (0.05 for 5%). What is chosen is [`Session::best`].
 ///
 /// # Errors
 /// The candidate that stands for the baseline failed.
@@ -55,7 +55,7 @@ pub fn replay(
         regret.push(best);
     }
     regret.resize(budget, best);
-    let chosen = session.best().map_or(f64::INFINITY, |values| regret_of(&values));
+    let chosen = session.best(&recorded.space).map_or(f64::INFINITY, |values| regret_of(&values));
     Ok(Run { regret, chosen })
 }
 

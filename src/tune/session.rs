@@ -8,19 +8,19 @@ use anyhow::{Context, Result};
 use super::budget::Budget;
 use super::config::TuneConfig;
 use super::in_flight;
+use super::observations::{self, Observations};
 use super::observer::Observer;
 use super::policy::{
-    Confirmations, FirstBaseline, Next, Policy, Probes, Recovery, Repeats, Reruns, Retries, Search,
+    Confirmations, FinalRemeasurement, FirstBaseline, Invalidated, Next, Policy, Probes, Recovery, Repeats, Reruns, Retries, Search,
     Sentinels, Stage, is_decided,
 };
 use super::record::Record;
 use super::state::State;
-use crate::evidence::win_probability;
 use crate::knobs::Values;
 use crate::results::Folder;
 use crate::runner::{Runner, TrialRequest};
-use crate::search::Plan;
 use crate::search::pruning::Pruned;
+use crate::search::{Plan, remeasure};
 use crate::space::{Ended, Space};
 use crate::trial::journal::Journal;
 use crate::trial::{Phase, Trial};
@@ -184,7 +184,8 @@ impl<'a> Session<'a> {
         self.drive(&mut [
             &mut Recovery { workload },
             &mut Sentinels { stage: Stage::Search, workload },
-            &mut Repeats { stage: Stage::Search, workload },
+            &mut Invalidated { stage: Stage::Search, workload },
+            &mut Repeats::new(space, workload),
             &mut Retries { strategy: &strategy, workload },
             &mut search,
         ])?;
@@ -192,7 +193,8 @@ impl<'a> Session<'a> {
         self.drive(&mut [
             &mut Recovery { workload },
             &mut Sentinels { stage: Stage::Final, workload },
-            &mut Repeats { stage: Stage::Final, workload },
+            &mut Invalidated { stage: Stage::Final, workload },
+            &mut FinalRemeasurement { workload },
         ])
     }
 
@@ -261,7 +263,7 @@ impl<'a> Session<'a> {
         self.drive(&mut [
             &mut Recovery { workload },
             &mut Sentinels { stage: Stage::Search, workload },
-            &mut Repeats { stage: Stage::Search, workload },
+            &mut Invalidated { stage: Stage::Search, workload },
             &mut probes,
         ])?;
         let unread = Pruned::of(space, self.trials()).unread;
@@ -274,10 +276,12 @@ impl<'a> Session<'a> {
         self.state.promising()
     }
 
-    /// The likeliest candidate to be the fastest, by what the search saw.
-    pub fn best(&self) -> Option<Values> {
-        let odds = win_probability::of_search(self.trials(), self.state.drift());
-        odds.into_iter().next().map(|best| best.knobs)
+    /// The candidate of `space` to keep where nothing is confirmed: the cheapest, by what a model takes
+    /// for true where noise can be seen.
+    pub fn best(&self, space: &Space) -> Option<Values> {
+        let observations = Observations::of(space).told(&self.state);
+        let best = remeasure::choose(space, &observations)?;
+        Some(observations::values(&self.state.baseline, space, &best))
     }
 
     /// How the tune ended, once [`Session::compete`] is over.

@@ -250,6 +250,14 @@ impl<'a> State<'a> {
         if self.promising().is_empty() { self.budget.left() } else { self.left_beside_reserve() }
     }
 
+    /// The share of the search that is left: 1 at its beginning, 0 at its end.
+    pub(super) fn share_left(&self) -> f64 {
+        let (left, gone) = (self.left_for_search(), self.budget.gone());
+        let of_time = left.as_secs_f64() / (left + gone).as_secs_f64().max(f64::MIN_POSITIVE);
+        let of_trials = 1.0 - self.searched() as f64 / self.config.most_trials as f64;
+        of_time.min(of_trials)
+    }
+
     /// What is left beside what the confirmation keeps.
     pub(super) fn left_beside_reserve(&self) -> Duration {
         self.budget.left_for_search(self.trial_in_pair(), pairs_for(self.drift()))

@@ -3,6 +3,8 @@
 
 mod baseline;
 mod confirm;
+mod final_remeasurement;
+mod invalidated;
 mod probe;
 mod recovery;
 mod repeat;
@@ -23,6 +25,8 @@ use crate::trial::{Phase, Trial};
 
 pub(super) use baseline::FirstBaseline;
 pub(super) use confirm::{Confirmations, Reruns, is_decided};
+pub(super) use final_remeasurement::FinalRemeasurement;
+pub(super) use invalidated::Invalidated;
 pub(super) use probe::Probes;
 pub use recovery::BaselineFails;
 pub(super) use recovery::Recovery;
