@@ -136,7 +136,8 @@ impl Simulated {
         let counts = matches!(request.phase, Phase::Search | Phase::Repeat);
         let wall_s = f64::from(u8::from(counts));
         let candidate = self.space.candidate(&request.values);
-        let Some((seconds, stages)) = candidate.and_then(|candidate| self.stages(&candidate)) else {
+        let Some((seconds, stages)) = candidate.and_then(|candidate| self.stages(&candidate))
+        else {
             return FakeTrial { outcome: Outcome::Crashed, wall_s, ..FakeTrial::default() };
         };
         let factor = noise_factor(request, noise);

@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use strum::VariantArray;
 
 use wan22_tune::knobs::{Value, Values};
-use wan22_tune::search::{
-    Finding, Observation, Plan, Recorded, StrategyName, Study, Transfer,
-};
+use wan22_tune::search::{Finding, Observation, Plan, Recorded, StrategyName, Study, Transfer};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
 
 /// 6 x 4 x 3 candidates less the corner where the first two are both highest; the cheapest is

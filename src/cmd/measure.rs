@@ -12,10 +12,10 @@ use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
 use crate::cmd::setup::custom::CustomJobArgs;
 use crate::io::lock::Lock;
 use crate::profile::{self, Profile};
-use crate::trial::{Outcome, Phase, Trial};
-use crate::tune::budget;
 use crate::runner::{Runner, TrialRequest};
+use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::MIN_PSNR_DB;
+use crate::tune::budget;
 use crate::workload;
 use crate::workload::custom::Metric;
 

@@ -11,10 +11,10 @@ use strum::VariantArray;
 use super::terminal;
 use crate::io::{output, printable};
 use crate::machine::threads;
-use crate::search::StrategyName;
 use crate::search::Recorded;
-use crate::tune::regret::{Run, replay};
+use crate::search::StrategyName;
 use crate::search::strategies::grid;
+use crate::tune::regret::{Run, replay};
 
 /// Evaluations after which regret is printed, as far as the budget goes.
 const AT: [usize; 5] = [10, 30, 60, 120, 240];

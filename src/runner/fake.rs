@@ -91,10 +91,7 @@ pub struct FakeRunner<'a> {
 
 impl<'a> FakeRunner<'a> {
     /// A machine on which trials go as `simulate` says. No two candidates are the same there.
-    pub fn new(
-        baseline: Values,
-        simulate: impl Fn(&TrialRequest, f64) -> FakeTrial + 'a,
-    ) -> Self {
+    pub fn new(baseline: Values, simulate: impl Fn(&TrialRequest, f64) -> FakeTrial + 'a) -> Self {
         let identify = |values: &Values| Some(digest(values));
         Self { baseline, simulate: Box::new(simulate), identify: Box::new(identify) }
     }

@@ -229,11 +229,7 @@ impl WorkerRunner {
         }
     }
 
-    fn job(
-        &self,
-        request: &TrialRequest,
-        settings: Settings,
-    ) -> Result<protocol::Job> {
+    fn job(&self, request: &TrialRequest, settings: Settings) -> Result<protocol::Job> {
         let scratch = held::at(&self.scratch, |scratch| {
             let output = scratch.join("frames");
             if output.exists() {
@@ -249,7 +245,11 @@ impl WorkerRunner {
             settings,
             repetitions: request.repetitions,
             warmup: 1,
-            images: if request.workload.has(Stage::Read) { self.images.clone() } else { Vec::new() },
+            images: if request.workload.has(Stage::Read) {
+                self.images.clone()
+            } else {
+                Vec::new()
+            },
             output: scratch.join("frames"),
             weights: self.weights.clone(),
             references: scratch,

@@ -9,17 +9,14 @@ use crate::space::{Candidate, Space};
 /// Measurements of the best made again before there is an idea of the noise.
 const TO_LEARN: f64 = 2.0;
 /// Noise, as a share of the cost, that is not worth another measurement.
-pub const NEGLIGIBLE: f64 = 0.004;
+const NEGLIGIBLE: f64 = 0.004;
 /// Candidates in question, and measurements of each at most.
 const FINALISTS: usize = 2;
 const ENOUGH: f64 = 6.0;
 
 /// The candidate that is worth measuring again: of those that are best by the model's word,
 /// the one measured least. `None` where noise does not matter.
-pub fn doubtful(
-    space: &Space,
-    observations: &[Observation],
-) -> Option<Candidate> {
+pub fn doubtful(space: &Space, observations: &[Observation]) -> Option<Candidate> {
     let data = &Data::new(observations);
     let repeats: f64 = data.counts.iter().map(|count| count - 1.0).sum();
     if repeats < TO_LEARN {

@@ -46,7 +46,7 @@ mod tests {
     use strum::VariantArray;
 
     use super::*;
-    use crate::search::{Finding, StrategyName, Recorded};
+    use crate::search::{Finding, Recorded, StrategyName};
 
     fn identify() -> Identify<'static> {
         Box::new(|candidate| {
@@ -58,7 +58,8 @@ mod tests {
     fn bowl() -> Recorded {
         let cells = (0..200).map(|i| (i % 10, i / 10));
         let rows = cells.map(|(a, b)| format!("{a},{b},{}\n", (a - 3) * (a - 3) + b + 1));
-        Recorded::parse("made", &format!("a:ord,b:ord,value\n{}", rows.collect::<String>())).unwrap()
+        Recorded::parse("made", &format!("a:ord,b:ord,value\n{}", rows.collect::<String>()))
+            .unwrap()
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct TuneConfig {
     pub min_psnr_db: Option<f64>,
     /// The most trials of the search.
     pub most_trials: usize,
+    /// Whether the search goes on without knobs that trials show to change nothing.
+    pub prunes_no_effect: bool,
     /// How many trials of the search may be pending at once.
     pub parallel: usize,
     /// What to type to see one trial of the baseline.
@@ -35,6 +37,7 @@ impl Default for TuneConfig {
             repetitions: Repetitions::USUAL,
             min_psnr_db: None,
             most_trials: usize::MAX,
+            prunes_no_effect: true,
             parallel: 1,
             measure_with: "`wan22-tune measure --baseline`",
             stop: Arc::default(),

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::budget::Budget;
 use super::{Nobody, Session, TuneConfig};
 use crate::knobs::Values;
-use crate::runner::{ReplayRunner, Repetitions, fake};
+use crate::runner::{Repetitions, ReplayRunner, fake};
 use crate::search::{Plan, Recorded, StrategyName};
 use crate::stats;
 use crate::trial::Phase;
@@ -34,7 +34,9 @@ pub fn replay(
     budget: usize,
     noise: f64,
 ) -> Result<Run> {
-    let config = TuneConfig { seed, repetitions: Repetitions::exactly(1), ..TuneConfig::default() };
+    let repetitions = Repetitions::exactly(1);
+    // Every recorded candidate counts.
+    let config = TuneConfig { seed, repetitions, prunes_no_effect: false, ..TuneConfig::default() };
     let runner = ReplayRunner::new(recorded, noise, seed);
     fake::set_now_s(0.0);
     let mut session = Session::new(&config, &runner, &Nobody, Budget::in_trials(budget));

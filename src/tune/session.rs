@@ -11,8 +11,8 @@ use super::in_flight;
 use super::observations::{self, Observations};
 use super::observer::Observer;
 use super::policy::{
-    Confirmations, FinalRemeasurement, FirstBaseline, Invalidated, Next, Policy, Probes, Recovery, Repeats, Reruns, Retries, Search,
-    Sentinels, Stage, is_decided,
+    Confirmations, FinalRemeasurement, FirstBaseline, Invalidated, Next, Policy, Probes, Recovery,
+    Repeats, Reruns, Retries, Search, Sentinels, Stage, is_decided,
 };
 use super::record::Record;
 use super::state::State;

@@ -18,8 +18,8 @@ use crate::knobs::Baseline;
 use crate::machine::Machine;
 use crate::preprocess::images::{Pictures, photographs};
 use crate::runner::Repetitions;
-use crate::runner::worker::Programs;
 use crate::runner::WorkerRunner;
+use crate::runner::worker::Programs;
 use crate::tune::TuneConfig;
 use crate::workload::custom::CustomJob;
 
@@ -86,7 +86,8 @@ pub fn config(
         }
     };
     let (min_psnr_db, stop) = (args.min_psnr, bench.stop.clone());
-    let config = TuneConfig { seed, repetitions, min_psnr_db, measure_with, stop, ..TuneConfig::default() };
+    let config =
+        TuneConfig { seed, repetitions, min_psnr_db, measure_with, stop, ..TuneConfig::default() };
     config
 }
 

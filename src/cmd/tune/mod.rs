@@ -25,13 +25,13 @@ use crate::machine::{self, Machine};
 use crate::report;
 use crate::report::tables::usage::quoted;
 use crate::results::{Folder, Results};
+use crate::runner::WorkerRunner;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
 use crate::space::{Candidate, Space, SpaceFile, Tune, arguments};
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
-use crate::runner::WorkerRunner;
 use crate::tune::{BaselineFails, Found, Session, TuneConfig, calibrate};
 use crate::workload::Workload;
 use crate::workload::custom::CustomJob;
@@ -279,12 +279,7 @@ fn compete(
     let machine = &prepared.bench.machine;
     let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
     let earlier = earlier.collect();
-    let plan = Plan {
-        strategy: args.strategy,
-        seed: args.seed,
-        first,
-        transfers: earlier,
-    };
+    let plan = Plan { strategy: args.strategy, seed: args.seed, first, transfers: earlier };
     if args.strategy == StrategyName::Grid {
         session.baseline(&workload)?;
         let trials = session.trials().len() + session.trials_left();

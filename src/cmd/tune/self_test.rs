@@ -9,10 +9,10 @@ use crate::cmd::terminal::progress::Progress;
 use crate::evidence::confirmation::{Confirmation, Verdict};
 use crate::io::number::percent;
 use crate::results::Folder;
+use crate::runner::Runner;
 use crate::search::Plan;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
-use crate::runner::Runner;
 use crate::tune::{AaRunner, Session};
 
 /// Tunes copies of the baseline and says what it found.

@@ -42,5 +42,5 @@ fn failed(state: &State<'_>, trial: &Trial) -> anyhow::Error {
         );
     }
     let Trial { outcome, detail, .. } = trial;
-    anyhow!("the baseline does not run here ({outcome}: {detail}); see {measure}")
+    anyhow!("the baseline does not run here ({outcome}): {detail}; see {measure}")
 }

@@ -54,7 +54,8 @@ impl<'w> Confirmations<'w> {
         if open.is_empty() || state.budget.left() < round_time(state, &open) {
             return;
         }
-        let mut order = next_order(state, &[&self.finalists[..], &[state.baseline.clone()]].concat());
+        let mut order =
+            next_order(state, &[&self.finalists[..], &[state.baseline.clone()]].concat());
         order.retain(|values| open.contains(values) || *values == state.baseline);
         (self.pair, self.round) = (self.pair + 1, order.into());
     }
@@ -131,9 +132,8 @@ fn open(state: &State<'_>, finalists: &[Values]) -> Vec<Values> {
         .iter()
         .filter(|trial| trial.phase != Phase::Calibration && finalists.contains(&trial.knobs));
     let odds = win_probability::win_probabilities(counts, None, state.drift());
-    let is_out = |finalist: &Values| {
-        odds.iter().any(|one| one.knobs == *finalist && one.p_best < UNLIKELY)
-    };
+    let is_out =
+        |finalist: &Values| odds.iter().any(|one| one.knobs == *finalist && one.p_best < UNLIKELY);
     let is_open = |finalist: &&Values| {
         if is_out(finalist) || state.is_given_up(finalist) {
             return false;

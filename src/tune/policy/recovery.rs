@@ -56,8 +56,7 @@ impl<'a> Policy<'a> for Recovery<'_> {
     /// [`BaselineFails`] where it does not recover.
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
         let trials = state.trials();
-        let is_first =
-            |trial: &Trial| matches!(trial.phase, Phase::Calibration | Phase::Baseline);
+        let is_first = |trial: &Trial| matches!(trial.phase, Phase::Calibration | Phase::Baseline);
         let is_begun = trials.last().is_some_and(|last| !is_first(last));
         if !is_begun || !blame::is_machine_in_doubt(trials, &state.baseline) {
             return Ok(None);
@@ -87,8 +86,7 @@ impl Recovery<'_> {
 
 /// How often the baseline was asked since the tune began, or came back, and since a trial ran well.
 fn asked(state: &State<'_>) -> usize {
-    let is_sound =
-        |trial: &Trial| matches!(trial.outcome, Outcome::Ok | Outcome::PoorQuality);
+    let is_sound = |trial: &Trial| matches!(trial.outcome, Outcome::Ok | Outcome::PoorQuality);
     let failing = state.new_trials().iter().rev().take_while(|trial| !is_sound(trial));
     failing.filter(|trial| trial.knobs == state.baseline).count()
 }

@@ -6,7 +6,7 @@
 use anyhow::Result;
 
 use super::{Next, Policy, Stage};
-use crate::search::remeasure::{NEGLIGIBLE, doubtful};
+use crate::search::remeasure::doubtful;
 use crate::space::Space;
 use crate::trial::Phase;
 use crate::tune::observations::{Observations, values};
@@ -32,9 +32,7 @@ impl<'s> Repeats<'s> {
 impl<'a> Policy<'a> for Repeats<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
         let is_again = state.trials().last().is_some_and(|last| last.phase == Phase::Repeat);
-        let is_due = !is_again
-            && state.share_left() <= NEAR_THE_END
-            && state.drift().deviation() >= NEGLIGIBLE;
+        let is_due = !is_again && state.share_left() <= NEAR_THE_END;
         let Some(left) = Stage::Search.left(state).filter(|_| is_due) else { return Ok(None) };
         let doubtful = doubtful(self.space, &self.observations.told(state));
         let request = |candidate| {

@@ -28,7 +28,7 @@ pub(crate) struct Search<'s> {
 
 impl<'s> Search<'s> {
     pub fn new(space: &'s Space, workload: &'s Workload, plan: Plan, state: &State<'s>) -> Self {
-        let pruned = Pruned::of(space, state.trials());
+        let pruned = pruned(space, state);
         let study = Study::new(space, plan.clone(), identify(space, workload, &pruned, state));
         Self {
             space,
@@ -62,7 +62,7 @@ impl<'s> Search<'s> {
     /// Tells the study what is new. Where what it was told is no more true, or candidates are no more
     /// told apart as they were, it is made anew.
     fn tell(&mut self, state: &State<'s>) {
-        let pruned = Pruned::of(self.space, state.trials());
+        let pruned = pruned(self.space, state);
         let news = pruned.news(&self.pruned);
         news.iter().for_each(|sentence| state.observer.noted(sentence));
         let is_pruned_anew = !news.is_empty() || !self.pruned.news(&pruned).is_empty();
@@ -100,4 +100,10 @@ impl<'s> Policy<'s> for Search<'s> {
         let request = asked.and_then(|candidate| self.request(&candidate, state));
         Ok(request.map(Next::Beside))
     }
+}
+
+/// What the search goes on without.
+fn pruned(space: &Space, state: &State<'_>) -> Pruned {
+    let all = Pruned::of(space, state.trials());
+    if state.config.prunes_no_effect { all } else { Pruned { inert: Vec::new(), ..all } }
 }

@@ -19,9 +19,8 @@ pub(crate) struct Sentinels<'w> {
 impl<'a> Policy<'a> for Sentinels<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
         let left = self.stage.left(state).filter(|_| is_due(state));
-        let request = |left| {
-            state.request(Phase::Sentinel, self.workload, state.baseline.clone(), left)
-        };
+        let request =
+            |left| state.request(Phase::Sentinel, self.workload, state.baseline.clone(), left);
         Ok(left.map(request).map(Next::Alone))
     }
 }

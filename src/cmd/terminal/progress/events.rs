@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::state::State;
 use crate::report;
 use crate::results::{Folder, Results};
-use crate::trial::Trial;
 use crate::runner::{TrialRequest, WorkerRunner};
+use crate::trial::Trial;
 use crate::tune::Observer;
 
 /// Writes events to stdout.

@@ -6,8 +6,8 @@ use super::state::{Ended, State};
 use crate::cmd::terminal::tell;
 use crate::io::number::{count, percent, span};
 use crate::io::printable::line as plain;
-use crate::trial::Trial;
 use crate::runner::TrialRequest;
+use crate::trial::Trial;
 use crate::tune::Observer;
 use crate::workload::custom::Metric;
 

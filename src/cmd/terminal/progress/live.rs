@@ -16,8 +16,8 @@ use super::state::State;
 use crate::cmd::terminal::{fitted, tell};
 use crate::io::printable::line as plain;
 use crate::machine::threads;
-use crate::trial::Trial;
 use crate::runner::TrialRequest;
+use crate::trial::Trial;
 use crate::tune::Observer;
 
 /// How often the view is drawn: clocks tick, and a new size is seen.

@@ -20,10 +20,10 @@ use anyhow::Result;
 use crate::cmd::terminal;
 use crate::report;
 use crate::results::{Folder, Results};
-use crate::trial::Trial;
-use crate::tune::budget::Budget;
 use crate::runner::{Repetitions, TrialRequest, WorkerRunner};
+use crate::trial::Trial;
 use crate::tune::Observer;
+use crate::tune::budget::Budget;
 
 use events::Events;
 use lines::Lines;

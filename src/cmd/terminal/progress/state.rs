@@ -8,11 +8,11 @@ use crate::evidence::ranking;
 use crate::knobs::Values;
 use crate::report::plots::progress::BestSoFar;
 use crate::runner::Repetitions;
+use crate::runner::{TrialRequest, WorkerRunner};
 use crate::stats::Interval;
 use crate::trial::{Outcome, Phase, Sample, Trial};
 use crate::tune::budget;
 use crate::tune::budget::Budget;
-use crate::runner::{TrialRequest, WorkerRunner};
 use crate::workload::custom::Metric;
 
 /// How far a tune is.
