@@ -113,7 +113,7 @@ impl<'a> Session<'a> {
                     return Ok(());
                 }
                 Some(Next::After(pause, sentence, request)) if is_first => {
-                    self.pause(pause, sentence);
+                    self.pause(pause, sentence.as_deref());
                     self.state.pending.push(request);
                     return Ok(());
                 }
@@ -135,8 +135,8 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
-    fn pause(&self, time: Duration, sentence: Option<String>) {
-        sentence.iter().for_each(|sentence| self.state.observer.noted(sentence));
+    fn pause(&self, time: Duration, sentence: Option<&str>) {
+        sentence.into_iter().for_each(|sentence| self.state.observer.noted(sentence));
         self.state.runner.pause(time, &|| self.state.is_stopped());
     }
 

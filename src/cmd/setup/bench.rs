@@ -86,9 +86,7 @@ pub fn config(
         }
     };
     let (min_psnr_db, stop) = (args.min_psnr, bench.stop.clone());
-    let config =
-        TuneConfig { seed, repetitions, min_psnr_db, measure_with, stop, ..TuneConfig::default() };
-    config
+    TuneConfig { seed, repetitions, min_psnr_db, measure_with, stop, ..TuneConfig::default() }
 }
 
 /// The same as far as it goes without starting or writing anything.

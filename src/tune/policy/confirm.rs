@@ -54,8 +54,10 @@ impl<'w> Confirmations<'w> {
         if open.is_empty() || state.budget.left() < round_time(state, &open) {
             return;
         }
-        let mut order =
-            next_order(state, &[&self.finalists[..], &[state.baseline.clone()]].concat());
+        let mut order = next_order(
+            state,
+            &[&self.finalists[..], std::slice::from_ref(&state.baseline)].concat(),
+        );
         order.retain(|values| open.contains(values) || *values == state.baseline);
         (self.pair, self.round) = (self.pair + 1, order.into());
     }
