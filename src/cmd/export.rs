@@ -33,7 +33,8 @@ pub struct ExportArgs {
 /// The profile is refused, the dialect can't say what it asks for, or the file can't be written.
 pub fn run(args: &ExportArgs) -> Result<()> {
     let profile = Profile::read(&args.profile)?;
-    let text = Export { profile: &profile, command: &args.command }.text(args.format);
+    let text = Export { profile: &profile, file: Some(&args.profile), command: &args.command };
+    let text = text.text(args.format);
     let text = text.map_err(Usage)?;
     match &args.output {
         Some(file) => atomic_write::replace(file, text.as_bytes()),

@@ -66,7 +66,9 @@ pub fn knobs(results: &Results, contender: &Finalist, all: bool) -> Table {
     let shown = |cost: f64| digits(yardstick.shown(cost));
     let baseline = results.findings().baseline_s.map_or("?".to_owned(), shown);
     table.row([yardstick.heading().to_owned(), baseline, shown(contender.score_s)]);
-    let quality = |knobs| results.quality_of(knobs).map(work::in_words);
+    // A terminal has no room for more than the worst of the ratios.
+    let words = if all { work::in_words } else { work::in_short };
+    let quality = |knobs| results.quality_of(knobs).map(words);
     let pictures = (quality(&results.space.given.baseline), quality(&contender.knobs));
     if let (Some(old), Some(new)) = pictures {
         table.row(["picture against float32's".to_owned(), old, new]);

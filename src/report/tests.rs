@@ -125,7 +125,7 @@ fn verdicts_say_why_there_is_no_gain() {
         failing,
     ];
     assert_snapshot!(verdicts.map(|made| verdict_of(&made)).join("\n"), @r#"
-    No significant gain: the best candidate was not confirmed; the profile keeps the baseline.
+    No significant gain: no candidate was faster by enough to be worth confirming in the time left; the profile keeps the baseline.
     No significant gain: 1 pair of confirmation can prove nothing, a longer tune has time for more; the profile keeps the baseline.
     No significant gain: the finalist took 0.0% more time a clip than the baseline, which is within the noise (95% interval of the saving −131.4% to 56.8%, 4 pairs); the profile keeps the baseline.
     No gain: the finalist took 33.3% more time a clip than the baseline (95% interval 33.0% to 33.7%, 5 pairs); the profile keeps the baseline.

@@ -4,6 +4,7 @@ use crate::evidence::confirmation::Verdict;
 use crate::io::number::{count, percent};
 use crate::results::Results;
 use crate::stats::Interval;
+use crate::trial::Phase;
 
 /// What a tune may claim, in one sentence.
 pub fn sentence(results: &Results) -> String {
@@ -55,10 +56,12 @@ fn unconfirmed(results: &Results) -> String {
     let measured = results.trials.iter().any(|trial| trial.score_s().is_some());
     let why = if !measured {
         "no trial succeeded"
-    } else if results.findings().finalist.clone().is_none() {
+    } else if !results.trials.iter().any(|trial| trial.phase == Phase::Search) {
+        "there was time for the baseline alone, and no candidate was tried"
+    } else if results.findings().finalist.is_none() {
         "no candidate was faster than the baseline"
     } else {
-        "the best candidate was not confirmed"
+        "no candidate was faster by enough to be worth confirming in the time left"
     };
     format!("No significant gain: {why}; the profile keeps the baseline.")
 }

@@ -53,6 +53,13 @@ pub enum Outcome {
     Interrupted,
 }
 
+impl Outcome {
+    /// Whether it is held against the candidate: somebody else's interruption is not.
+    pub fn is_failure(self) -> bool {
+        !matches!(self, Self::Ok | Self::Interrupted)
+    }
+}
+
 /// The part of a tune that a trial belongs to.
 #[derive(
     Clone,

@@ -5,14 +5,15 @@ pub mod custom;
 mod file;
 mod identity;
 mod memory;
+mod stage;
 
 use serde::{Deserialize, Serialize};
-use strum::VariantArray;
 
 use crate::architecture::{EXPERTS, Model, TEXT_ENCODER, VAE};
 
 pub use cost::Cost;
 pub use file::{BUILT_IN, WorkloadFile};
+pub use stage::{Stage, THREADS, batch_turns, stages};
 pub use memory::{MemoryContext, PEAK_BYTES, VOCABULARY};
 
 /// A job of Wan 2.2 at the sizes of one repetition, fixed for the whole tune.
@@ -137,44 +138,3 @@ impl std::fmt::Display for Workload {
     }
 }
 
-/// A named part of the workload.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::IntoStaticStr,
-    strum::VariantArray,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum Stage {
-    /// An image file into memory.
-    Read,
-    /// Decoded, resized, normalised.
-    Preprocess,
-    /// Pictures into one batch.
-    Pack,
-    /// The prompt through the text encoder.
-    Text,
-    /// The conditioning picture through the VAE encoder.
-    Encode,
-    /// The transformer's steps.
-    Denoise,
-    /// Latents through the VAE decoder.
-    Decode,
-    /// Frames into picture files.
-    Write,
-}
-
-/// The words of all stages, in the order in which a clip goes through them.
-pub fn stages() -> impl Iterator<Item = &'static str> {
-    Stage::VARIANTS.iter().map(Into::into)
-}

@@ -170,6 +170,7 @@ fn smt(roots: &SystemRoots) -> Finding {
             "echo on | sudo tee /sys/devices/system/cpu/smt/control",
         ),
         Some("on") => Finding::fine(topic, "on"),
+        Some("notsupported" | "notimplemented") => Finding::fine(topic, "the processor has none"),
         Some(other) => Finding::fine(topic, format!("{other}: only the firmware can change it")),
     }
 }

@@ -28,7 +28,8 @@ impl Export<'_> {
     pub(super) fn packages(&self) -> Option<String> {
         let list = self.launch().environment.get(PRELOAD)?;
         let packages: Vec<&str> = list.split(':').filter_map(library::package).collect();
-        Some(format!("{PRELOAD} needs these Debian packages: {}", packages.join(" ")))
+        (!packages.is_empty())
+            .then(|| format!("{PRELOAD} needs these Debian packages: {}", packages.join(" ")))
     }
 }
 

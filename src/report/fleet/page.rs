@@ -80,7 +80,8 @@ fn differences(title: &str, (rows, same): (Table, Vec<String>)) -> Markup {
 fn relations(fleet: &Fleet) -> Markup {
     let relations = relation::relations(&fleet.members);
     let wordings = relation::wordings(&fleet.members);
-    if relations.is_empty() && wordings.is_empty() {
+    let is_few = relation::shapes(&fleet.members) < relation::FEWEST_MACHINES;
+    if is_few || relations.is_empty() && wordings.is_empty() {
         return html! {};
     }
     section(

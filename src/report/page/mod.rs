@@ -138,7 +138,7 @@ fn commands(results: &Results) -> Result<Markup> {
             p { "In this folder:" }
             pre tabindex="0" { code { (usage::with_tool(Path::new("profile.json"))) } }
             p { "Prove it again on this machine, in minutes; write it as a unit for systemd (or " code { "env" } ", " code { "sh" } ", " code { "docker" } ", " code { "k8s" } ", " code { "slurm" } ", " code { "python" } "):" }
-            pre tabindex="0" { code { (usage::verify(Path::new("profile.json"))) "\n" (usage::export(Path::new("profile.json"))) } }
+            pre tabindex="0" { code { (usage::verify(Path::new("profile.json"), results.tune.own.as_ref())) "\n" (usage::export(Path::new("profile.json"))) } }
             p { "The same without wan22-tune:" }
             pre tabindex="0" { code { (usage::without_tool(&profile)) } }
             p { "Tile sizes, batch size and worker counts are the program's own to set: " code { "optimal_settings" } " and " code { "workers" } " in profile.json hold them." }

@@ -48,9 +48,9 @@ impl TimeBreakdown {
         self.outcomes.values().sum()
     }
 
-    /// How many trials ended otherwise than ok.
+    /// How many trials failed.
     pub fn failed(&self) -> usize {
-        self.outcomes.iter().filter(|(outcome, _)| **outcome != Outcome::Ok).map(|(_, n)| n).sum()
+        self.outcomes.iter().filter(|(outcome, _)| outcome.is_failure()).map(|(_, n)| n).sum()
     }
 
     /// `61 trials: 55 ok, 4 timeout, 2 crashed`.

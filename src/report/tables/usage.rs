@@ -2,17 +2,36 @@
 
 use std::path::Path;
 
+use crate::knobs::handover;
 use crate::knobs::memory::MemoryPolicy;
 use crate::profile::Profile;
+use crate::workload::custom::module::ModuleJob;
+use crate::workload::custom::{CommandJob, CustomJob};
 
 /// Runs a command under the profile at `path`.
 pub fn with_tool(path: &Path) -> String {
     format!("wan22-tune exec --profile {} -- COMMAND", quoted(&path.display().to_string()))
 }
 
-/// Proves the profile at `path` again.
-pub fn verify(path: &Path) -> String {
-    format!("wan22-tune verify {}", quoted(&path.display().to_string()))
+/// Proves the profile at `path` again, which was found for `job` where that is the user's own.
+pub fn verify(path: &Path, job: Option<&CustomJob>) -> String {
+    let mut words = vec!["wan22-tune".to_owned(), "verify".to_owned()];
+    words.push(path.display().to_string());
+    match job {
+        None => {}
+        Some(CustomJob::Module(ModuleJob { file, inputs, .. })) => {
+            words.extend(["--module", file, "--inputs", &inputs.to_string()].map(str::to_owned));
+        }
+        Some(CustomJob::Command(CommandJob { words: command, metric, goal, .. })) => {
+            let scored = metric.iter().flat_map(|metric| {
+                ["--metric".to_owned(), metric.clone(), "--goal".to_owned(), goal.to_string()]
+            });
+            words.extend(scored);
+            words.push("--".to_owned());
+            words.extend_from_slice(command);
+        }
+    }
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// Writes the profile at `path` as a unit of systemd.
@@ -25,7 +44,9 @@ pub fn export(path: &Path) -> String {
 pub fn without_tool(profile: &Profile) -> String {
     let launch = &profile.launch;
     let mut lines = vec!["env".to_owned()];
-    lines.extend(launch.environment.iter().map(|(name, value)| quoted(&format!("{name}={value}"))));
+    let handed = handover::variables(&profile.candidate, profile.latent_ratio());
+    let set = launch.environment.iter().chain(&handed);
+    lines.extend(set.map(|(name, value)| quoted(&format!("{name}={value}"))));
     let mut binding = format!("numactl --physcpubind={}", launch.cpus);
     let policy = match &launch.memory {
         MemoryPolicy::Default => None,

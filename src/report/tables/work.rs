@@ -194,6 +194,14 @@ pub fn doubt(results: &Results) -> Option<String> {
     ))
 }
 
+/// The worst ratio of a quality.
+pub fn in_short(quality: Quality) -> String {
+    match quality.worst_db() {
+        worst if worst >= Quality::EQUAL_DB => "equal".to_owned(),
+        worst => format!("{worst:.1} dB"),
+    }
+}
+
 /// A quality in words.
 pub fn in_words(quality: Quality) -> String {
     if quality.worst_db() >= Quality::EQUAL_DB {

@@ -16,6 +16,7 @@ pub use self::law::{Law, Point};
 pub use self::table::Table;
 use crate::knobs::Value;
 use crate::trial::{Phase, Trial};
+use crate::workload::THREADS;
 
 /// How often a stage must have been measured, and on how many different numbers of threads.
 const LEAST: usize = 5;
@@ -24,19 +25,6 @@ const DIFFERENT: usize = 3;
 pub(in crate::search) const GOOD: f64 = 0.6;
 /// Parts that trials are divided into to see how well the others foretell each.
 const PARTS: usize = 5;
-
-/// The knob that gives a stage its threads, and whether they are a pool of which each takes a
-/// clip of its own.
-pub(in crate::search) const THREADS: [(&str, &str, bool); 8] = [
-    ("read", "io_workers", true),
-    ("preprocess", "preprocess_workers", true),
-    ("pack", "batch_workers", true),
-    ("text", "intra_op_threads", false),
-    ("encode", "intra_op_threads", false),
-    ("denoise", "intra_op_threads", false),
-    ("decode", "intra_op_threads", false),
-    ("write", "io_workers", true),
-];
 
 /// One measured candidate, as far as scaling goes.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -10,10 +10,11 @@ use super::gp::{GaussianProcess, fit};
 use super::kernel::{Hyperparameters, STAGE};
 use crate::knobs::Value;
 use crate::search::objective::log_like;
-use crate::search::scaling::{GOOD, THREADS};
+use crate::search::scaling::GOOD;
 use crate::search::{Finding, Observation};
 use crate::space::{Candidate, Space};
 use crate::stats::{mean, scatter};
+use crate::workload::{THREADS, batch_turns};
 
 /// Points that a stage's process is fitted to and conditioned on: there is one for each stage, and
 /// proposals have to be quick.
@@ -60,17 +61,10 @@ impl Ends {
         self.batch_size.of_candidate(candidate).min(self.clips)
     }
 
-    /// Seconds a clip that one batch takes the pool which does `stage` with so many `workers`, if a
-    /// worker takes a second for a clip: each has a clip of its own, but to pack a batch, and
-    /// all share the frames that are written.
+    /// Seconds per clip that one batch takes the pool which does `stage` with that many `workers`, if
+    /// a worker takes a second for a clip.
     fn share(&self, stage: &str, candidate: &Candidate, workers: f64) -> f64 {
-        let batch = self.batch(candidate);
-        let turns = match stage {
-            "pack" => batch,
-            "write" => batch / workers,
-            _ => (batch / workers).max(1.0),
-        };
-        turns / self.clips
+        batch_turns(stage, self.batch(candidate), workers) / self.clips
     }
 }
 

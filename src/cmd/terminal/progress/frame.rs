@@ -13,7 +13,6 @@ use crate::io::printable::line as plain;
 use crate::report::plots::shown_scores;
 use crate::trial::Outcome;
 use crate::workload::custom::Metric;
-use crate::workload::custom::metric::Direction;
 
 /// The chart's lines, where there is room.
 const CHART: (usize, usize) = (4, 12);
@@ -97,9 +96,11 @@ fn best(state: &State, width: usize, look: &Theme) -> String {
         Some((pairs, Some(saved))) if saved.low.is_finite() => {
             let style = if saved.low > 0.0 { &look.good } else { &look.doubtful };
             let gain = gain(yardstick.shares(*saved));
-            format!("{} {better} in {pairs} pairs", style.apply_to(gain))
+            format!("{} {better} in {}", style.apply_to(gain), count(*pairs, "pair"))
         }
-        Some((pairs, _)) => format!("{} {better} in {pairs} pairs, no proof yet", percent(saved)),
+        Some((pairs, _)) => {
+            format!("{} {better} in {}, no proof yet", percent(saved), count(*pairs, "pair"))
+        }
         None if saved > 0.0 => format!("{} {better}, unproven", percent(saved)),
         None => "the baseline itself".to_owned(),
     };
@@ -164,21 +165,26 @@ fn noise(state: &State, width: usize, look: &Theme) -> String {
 fn chart(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -> Vec<String> {
     let standing = &state.standing;
     let scores: Vec<f64> = standing.points.iter().filter_map(|point| point.1).collect();
-    let (low, high) =
-        shown_scores(&scores, standing.baseline.map(|baseline| baseline.score_s), Direction::Min);
+    let metric = state.yardstick;
+    let shown = |cost: f64| metric.shown(cost);
+    let baseline = standing.baseline.map(|baseline| baseline.score_s);
+    let (low, high) = shown_scores(&scores, baseline, metric.direction());
+    let (low, high) = (shown(low).min(shown(high)), shown(low).max(shown(high)));
     let end = state.budget.total().as_secs_f64();
     let last = standing.points.iter().map(|point| point.0).fold(end, f64::max);
-    let axis = [high, low].map(|cost| format!("{:.2}", state.yardstick.shown(cost)));
+    let axis = [high, low].map(|end| format!("{end:.2}"));
     let left = axis.iter().map(String::len).max().unwrap_or(0);
     let mut chart = Chart::new(size.0.saturating_sub(left + 2).max(1), size.1, last, (low, high));
     for (time, score) in &standing.points {
         match score {
-            Some(score) => chart.point(*time, *score),
+            Some(score) => chart.point(*time, shown(*score)),
             None => chart.failure(*time),
         }
     }
     let done = standing.points.last().map_or(0.0, |point| point.0);
-    chart.best(&standing.best_so_far, elapsed.as_secs_f64().max(done));
+    let best: Vec<(f64, f64)> =
+        standing.best_so_far.iter().map(|(time, cost)| (*time, shown(*cost))).collect();
+    chart.best(&best, elapsed.as_secs_f64().max(done));
     let lines = chart.lines(&look.best, &look.faint, &look.bad);
     let bottom = lines.len() - 1;
     let label = |i: usize| match i {

@@ -167,7 +167,7 @@ impl Standing {
         let finalist = confirmation.as_ref().map(|confirmation| &confirmation.finalist);
         let mut standing = Self {
             trials: trials.len(),
-            failed: trials.iter().filter(|trial| trial.outcome != Outcome::Ok).count(),
+            failed: trials.iter().filter(|trial| trial.outcome.is_failure()).count(),
             baseline: Spread::of(trials, baseline),
             best: finalist
                 .or(best.as_ref().map(|best| &best.knobs))
