@@ -512,10 +512,17 @@ fn auto_takes_the_next_best_where_the_best_can_not_be_applied() {
         assert!(run.stderr.contains("is passed over: no lib"), "{}", run.stderr);
         assert!(run.stderr.contains("no profile for this machine in kept can be applied"));
         assert!(run.stderr.contains("the baseline "), "{}", run.stderr);
+        let listed = world.tuner(&["profiles", "--folder", "kept", "list"]).run().stdout;
+        assert!(!listed.contains("* "), "nothing that --auto takes: {listed}");
         let next = proven("t2v", None, 4);
         next.write(&kept.join(FileName::of(&next, None).to_string())).unwrap();
         let run = auto("kept");
         assert!(run.stderr.contains("-t2v.json (same machine)"), "{}", run.stderr);
+        // What `list` marks is what --auto takes.
+        let listed = world.tuner(&["profiles", "--folder", "kept", "list"]).run().stdout;
+        let starred: Vec<&str> = listed.lines().filter(|line| line.starts_with("* ")).collect();
+        assert!(starred[0].contains("-t2v  same machine"), "{listed}");
+        assert!(listed.contains("passed over by `wan22-tune exec --auto`: no lib"), "{listed}");
         let named = kept.join(FileName::of(&best, None).to_string());
         let words = ["exec", "--profile", named.to_str().unwrap(), "--", "true"];
         assert_eq!(world.tuner(&words).run().status, Some(125), "asked for by name");

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use super::exec::{Pick, pick};
 use super::signature::SignatureArgs;
 use super::{Usage, print, terminal};
-use crate::launch::environment;
+use crate::launch;
 use crate::machine::{Likeness, Machine};
 use crate::profile::{self, Entry, FileName, Here, Profile, Store};
 
@@ -24,7 +25,7 @@ pub struct ProfilesArgs {
 }
 
 /// Where profiles are kept.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct PlaceArgs {
     /// A folder of profiles, instead of $XDG_DATA_HOME/wan22-tune/profiles and
     /// /etc/wan22-tune/profiles.d; may be given again, and the first one wins.
@@ -133,7 +134,8 @@ fn list(store: &Store) -> Result<()> {
     let machine = Machine::detect_host()?;
     let here = Here::of(&machine);
     let mut entries = store.entries(&machine);
-    let picked = best(store, &machine).map(|(path, _)| path);
+    let Pick { profile: picked, passed_over } = pick(store, &machine);
+    let picked = picked.map(|(path, _)| path);
     let order = |entry: &Entry| {
         entry.profile.as_ref().map_or(Likeness::Different, |profile| here.likeness(profile))
     };
@@ -154,6 +156,9 @@ fn list(store: &Store) -> Result<()> {
         if let Some(quota) = quota_note(entry, &machine, &here) {
             let _ = writeln!(text, "    {quota}; `wan22-tune exec --adapt` fits the counts");
         }
+        if let Some((_, problem)) = passed_over.iter().find(|(path, _)| *path == entry.path) {
+            let _ = writeln!(text, "    passed over by `wan22-tune exec --auto`: {problem:#}");
+        }
     }
     if picked.is_some() {
         text += "* is what `wan22-tune exec --auto` takes here.\n";
@@ -161,9 +166,10 @@ fn list(store: &Store) -> Result<()> {
     terminal::show(&text)
 }
 
-/// What `exec --auto` tries first.
+/// What `exec --auto` takes here; where nothing can be applied, the best that there is.
 fn best(store: &Store, machine: &Machine) -> Option<(PathBuf, Profile)> {
-    store.ranked(machine, None).find_map(|entry| Some((entry.path, entry.profile.ok()?)))
+    let first = || store.ranked(machine, None).find_map(|e| Some((e.path, e.profile.ok()?)));
+    pick(store, machine).profile.or_else(first)
 }
 
 /// What is wrong with a profile of this machine under the quota that this process has.
@@ -312,7 +318,7 @@ fn launchable(profile: &Profile, machine: &Machine, here: &Here) -> Result<Strin
         return Ok("good, for another machine".to_owned());
     }
     profile.agrees(machine).map_err(|refusal| refusal.to_string())?;
-    environment::resolved(&profile.launch.environment)?;
+    launch::rehearse(&profile.launch, true).map_err(|problem| format!("{problem:#}"))?;
     let quota = profile.quota_mismatch(machine);
     let quota = quota.map(|quota| format!("; but {quota}, or launch it with --adapt"));
     Ok(format!("good, {what}{}", quota.unwrap_or_default()))

@@ -97,6 +97,19 @@ pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
     })
 }
 
+/// As [`apply`], in a thread of its own: shows what it would come to, and leaves the other threads of
+/// this process as they are.
+///
+/// # Errors
+/// As [`apply`], or there is no thread to be had.
+pub fn rehearse(launch: &Launch, memory: bool) -> Result<Applied> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, || apply(launch, memory));
+        let thread = thread.context("starting a thread to try the launch in")?;
+        thread.join().unwrap_or_else(|_| bail!("trying the launch failed"))
+    })
+}
+
 fn set_policy(policy: &MemoryPolicy) -> Result<()> {
     let without = "or go on without it: --without-memory-policy";
     let refused =

@@ -33,7 +33,7 @@ use crate::settings::Settings;
 pub use affinity::{Demand, Layout, Placement, bind, bind_or_keep, bound, probe_binding};
 pub use allocator::Allocator;
 pub use effect::{Effect, Pool};
-pub use exec::{Applied, NotStarted, Supervision, apply, exec, supervise};
+pub use exec::{Applied, NotStarted, Supervision, apply, exec, rehearse, supervise};
 pub use huge_pages::HugePages;
 pub use isa::OnednnIsa;
 pub use memory::{MemoryMode, MemoryPolicy};
