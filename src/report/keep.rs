@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::usage::quoted;
 use crate::input;
 use crate::profile::Profile;
 use crate::results::{Folder, Results};
@@ -72,7 +73,7 @@ pub fn kept(folder: &Folder, results: &Results, new: &Profile) -> Option<Kept> {
         folder.profile().display(),
         proves(old.gain_percent, old.pairs),
         proves(evidence.gain_percent, evidence.pairs as u64),
-        path = folder.path().display(),
+        path = quoted(folder.path()),
     );
     Some(Kept { sentence, is_all: is_gain || results.trials.is_empty() })
 }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod contender;
 mod data;
 pub mod facts;
+mod files;
 pub mod keep;
 mod markdown;
 pub mod number;
@@ -28,59 +29,16 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
+use anyhow::Result;
 
-use anyhow::{Context, Result, bail};
-
-use crate::durable;
-use crate::results::{Folder, Results};
+use crate::results::Results;
 use plot::Picture;
 
 pub use data::{csv, json};
+pub use files::{Written, write};
 pub use markdown::{BEGIN, END, markdown, splice};
 pub use profile::profile;
 pub use summary::summary;
-
-/// Writes all that derives from results: `profile.json`, `plots/*.svg`, `plots/*.png` and
-/// `report.html`.
-///
-/// A profile that proves more than the journal does stays, unless it `must` be replaced: then it is
-/// kept as `profile.old.json`. Says so where it stays.
-///
-/// # Errors
-/// The file that can't be written, the time in the journal that is none, or why the machine can't
-/// run the profile.
-pub fn write(folder: &Folder, results: &Results, must: bool) -> Result<Option<String>> {
-    let profile = profile(results)?;
-    let kept = keep::kept(folder, results, &profile);
-    let plots = folder.plots();
-    if plots.is_symlink() {
-        bail!(
-            "{}: a link out of the folder, which nothing is written through; remove it",
-            plots.display()
-        );
-    }
-    match &kept {
-        Some(_) if must => {
-            let old = folder.profile().with_extension("old.json");
-            fs::rename(folder.profile(), &old).with_context(|| old.display().to_string())?;
-            profile.write(&folder.profile())?;
-        }
-        Some(_) => {}
-        None => profile.write(&folder.profile())?,
-    }
-    let pictures = pictures(results)?;
-    fs::create_dir_all(&plots).with_context(|| format!("creating {}", plots.display()))?;
-    for picture in &pictures {
-        let file = |ending: &str| plots.join(format!("{}.{ending}", picture.name));
-        durable::replace(&file("svg"), picture.svg.as_bytes())?;
-        durable::replace(&file("png"), &picture.png)?;
-    }
-    let views = views::Views::of(results, folder);
-    let page = page::page(results, &pictures, views.as_ref())?;
-    durable::replace(&folder.report(), page.as_bytes())?;
-    Ok(kept.filter(|_| !must).map(|kept| kept.sentence))
-}
 
 /// Every plot that the results have data for.
 fn pictures(results: &Results) -> Result<Vec<Picture>> {

@@ -19,7 +19,7 @@ use anyhow::Result;
 
 use super::terminal;
 use crate::budget::Budget;
-use crate::report;
+use crate::report::{self, Written};
 use crate::results::{Folder, Results};
 use crate::trial::Trial;
 use crate::tune::{Bench, Order, Watch};
@@ -70,15 +70,15 @@ impl Progress {
         self.watch = None;
     }
 
-    /// Says what came out, in the form that was asked for.
+    /// Says what came out and which files were `written`, in the form that was asked for.
     ///
     /// # Errors
     /// A time in the journal that is none; stdout can't be written.
-    pub fn conclude(&self, results: &Results, folder: &Folder) -> Result<()> {
+    pub fn conclude(&self, results: &Results, folder: &Folder, written: &Written) -> Result<()> {
         if self.view.json {
             super::print_json(&events::finished(results, folder)?)
         } else {
-            terminal::show(&report::summary(results, folder))
+            terminal::show(&report::summary(results, folder, written))
         }
     }
 }
