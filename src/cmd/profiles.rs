@@ -50,7 +50,7 @@ enum Verb {
         profile: Option<String>,
     },
     /// Copies a profile into the first folder, named by its machine's fingerprint and its job, in
-    /// the place of the one of the same machine and job.
+    /// the place of the one of the same machine, the same part of it and the same job.
     Use {
         /// The profile, or a results folder with one.
         #[arg(value_parser = profile::file_argument())]
@@ -108,7 +108,8 @@ pub fn job_name(name: &str) -> Result<String, String> {
 /// Keeps a profile, unless it proves less than the one whose place it would take.
 fn keep(store: &Store, file: &Path, job: Option<&str>, force: bool) -> Result<()> {
     let profile = Profile::read(file)?;
-    let replaced = store.replaced(&profile, job, &Machine::detect_host()?)?;
+    let machine = Machine::detect_host()?;
+    let replaced = store.replaced(&profile, job, &machine)?;
     for old in &replaced {
         let place = old.path.display();
         let Ok(kept) = &old.profile else {
@@ -127,7 +128,7 @@ fn keep(store: &Store, file: &Path, job: Option<&str>, force: bool) -> Result<()
         }
         terminal::tell(&format!("wan22-tune: replaces {place} of {made} ({})", kept.proof()));
     }
-    print(&format!("{}\n", store.put(&profile, job, &replaced)?.display()))
+    print(&format!("{}\n", store.put(&profile, job, &replaced, &machine)?.display()))
 }
 
 fn list(store: &Store) -> Result<()> {
@@ -277,7 +278,7 @@ fn verify(store: &Store) -> Result<()> {
     for entry in &entries {
         let checked = entry.profile.as_ref().map_err(|error| format!("{error:#}"));
         let checked = checked.and_then(|profile| {
-            well_named(profile, &entry.path)?;
+            well_named(profile, &entry.path, &here)?;
             launchable(profile, &machine, &here)
         });
         bad += usize::from(checked.is_err());
@@ -300,12 +301,14 @@ fn verify_one(path: &Path, signature: &SignatureArgs) -> Result<()> {
 }
 
 /// Whether a kept file is called as its machine.
-fn well_named(profile: &Profile, path: &Path) -> Result<(), String> {
+fn well_named(profile: &Profile, path: &Path, here: &Here) -> Result<(), String> {
     let fingerprint = &profile.machine.fingerprint;
+    let expected = FileName::on(here, profile, None);
     let is_named = FileName::parse(path).is_some_and(|name| {
-        name.shape == fingerprint.shape && name.identity == fingerprint.identity
+        // Older versions did not name the part.
+        let is_of_part = name.part.is_none() || name.part == expected.part;
+        name.shape == fingerprint.shape && name.identity == fingerprint.identity && is_of_part
     });
-    let expected = FileName::of(profile, None);
     is_named
         .then_some(())
         .ok_or_else(|| format!("it is called otherwise than its machine: {expected}"))

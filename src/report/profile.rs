@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::{contender, work};
 use crate::confirm::Verdict;
 use crate::launch::Placement;
-use crate::profile::{Evidence, MetricEvidence, Profile};
+use crate::profile::{Evidence, MetricEvidence, Profile, short_digest};
 use crate::results::Results;
 use crate::space::Value;
 
@@ -74,5 +74,6 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
         }),
         quality: work::quality(results, knobs),
         workload: results.workload.clone(),
+        own: results.tune.own.as_ref().map(|own| short_digest(&own.words())),
     }
 }
