@@ -118,7 +118,7 @@ fn a_tune_goes_on_without_its_onlookers() {
 #[test]
 fn signals_of_schedulers_finish_a_tune_with_what_there_is() {
     std::thread::scope(|scope| {
-        for name in ["TERM", "HUP", "USR1", "USR2"] {
+        for name in ["TERM", "HUP", "USR1", "USR2", "QUIT", "XCPU", "ALRM", "PWR"] {
             scope.spawn(move || {
                 let world = World::new();
                 let child = start(world.tune(&["--budget", "60s", "--strategy", "random"]));

@@ -25,6 +25,7 @@ use crate::results::{Folder, Results};
 use crate::search::{Plan, StrategyName, grid};
 use crate::settings::Baseline;
 use crate::space::{Candidate, Space, SpaceFile, Tune, arguments};
+use crate::threads;
 use crate::trial::Trial;
 use crate::tune::{BaselineFails, Bench, Found, Session};
 use crate::workload::Workload;
@@ -187,10 +188,11 @@ fn unfinished(error: anyhow::Error, folder: &Folder) -> anyhow::Error {
 }
 
 /// Writes what derives from the trials and says what came out. Where there is no room for files, or
-/// was none for the last trials, it says so, and what makes the rest.
+/// was none for the last trials, or no process could be started for more, it says so, and what makes
+/// the rest.
 fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Result<()> {
-    let is_short = finished.as_ref().is_err_and(is_full);
-    if !is_short {
+    let is_full = finished.as_ref().is_err_and(is_full);
+    if !is_full && !finished.as_ref().is_err_and(threads::are_used_up) {
         finished?;
         let results = Results::open(folder)?;
         let (written, outcome) = report::write(folder, &results, false);
@@ -205,8 +207,11 @@ fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Resul
         // It may be small enough for what room there is.
         let (written, _) = report::write(folder, &results, false);
         progress.conclude(&results, folder, &written)?;
+    } else if !is_full {
+        return finished;
     }
-    let rest = format!("make room, then {} goes on", typed("resume", folder));
+    let room = if is_full { "make room, " } else { "" };
+    let rest = format!("{room}then {} goes on", typed("resume", folder));
     finished.map_err(|error| anyhow!("{error:#}; {rest}"))
 }
 
