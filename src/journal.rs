@@ -118,7 +118,7 @@ impl Journal {
         } else {
             Vec::new()
         };
-        let reading = Reading::with_knobs(&bytes, knobs.clone()).with_context(place)?;
+        let reading = Reading::with_knobs(&bytes, &knobs).with_context(place)?;
         let columns = columns(knobs, samples);
         ensure!(
             reading.columns.is_empty() || reading.fits(&columns),
@@ -291,7 +291,10 @@ pub fn read(path: &Path) -> Result<Vec<Trial>> {
 ///
 /// # Errors
 /// The file can't be read, or is no journal.
-pub fn open<'a>(path: &Path, knobs: impl Iterator<Item = &'a String> + Clone) -> Result<Reading> {
+pub fn open<'a>(
+    path: &Path,
+    knobs: &(impl Iterator<Item = &'a String> + Clone),
+) -> Result<Reading> {
     let place = || format!("journal {}", path.display());
     let bytes = input::bytes(path, LARGEST_BYTES).with_context(place)?;
     Reading::with_knobs(&bytes, knobs).with_context(place)

@@ -19,7 +19,7 @@ impl Reading {
     /// As [`Reading::of`], or why row 1 can't be replaced, with the cure.
     pub fn with_knobs<'a>(
         bytes: &[u8],
-        knobs: impl Iterator<Item = &'a String> + Clone,
+        knobs: &(impl Iterator<Item = &'a String> + Clone),
     ) -> Result<Self> {
         let named = Self::of(bytes);
         let mut own = (1..=MOST_SAMPLES).map(|samples| columns(knobs.clone(), samples));
@@ -28,7 +28,7 @@ impl Reading {
             return named;
         }
         let own = (1..=MOST_SAMPLES)
-            .filter_map(|samples| Self::under(bytes, columns(knobs.clone(), samples)).ok());
+            .filter_map(|samples| Self::under(bytes, &columns(knobs.clone(), samples)).ok());
         let own = own.max_by_key(|own| own.trials.len());
         let held = named.as_ref().map_or(0, |named| named.trials.len());
         match own.filter(|own| own.trials.len() >= held.max(1)) {

@@ -45,38 +45,38 @@ impl Reading {
             let notes = vec!["line 1: cut off within the header".to_owned()];
             return Ok(Self { notes, ..Self::default() });
         }
-        Self::rows(columns(header)?, lines)
+        Self::rows(&columns(header)?, lines)
     }
 
     /// Reads a file whose first line is damaged, under the names of `columns`.
     ///
     /// # Errors
     /// As [`Reading::of`].
-    pub(super) fn under(bytes: &[u8], columns: Vec<String>) -> Result<Self> {
+    pub(super) fn under(bytes: &[u8], columns: &[String]) -> Result<Self> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let places = places(&columns);
+        let places = places(columns);
         // Where the header's line is gone as a whole, a row is the first.
         let is_row = |line| row(line, true, &places, columns.len()).is_ok();
         let begins_with_row = lines(bytes).next().is_some_and(|(_, line, _)| is_row(line));
         let lines = lines(bytes).skip(usize::from(!begins_with_row));
-        let mut reading = Self::rows(columns.clone(), lines)?;
+        let mut reading = Self::rows(columns, lines)?;
         reading.notes.insert(0, header::DAMAGED.to_owned());
         Ok(reading)
     }
 
     /// Reads the lines below the header.
     fn rows<'a>(
-        columns: Vec<String>,
+        columns: &[String],
         lines: impl Iterator<Item = (usize, &'a [u8], bool)>,
     ) -> Result<Self> {
-        let places = places(&columns);
+        let places = places(columns);
         let read = |(number, line, is_whole)| {
             let row = row(line, is_whole, &places, columns.len());
             Line { number, row }
         };
         let lines: Vec<Line> = lines.map(read).collect();
         let is_checked = places.contains_key(checksum::COLUMN);
-        let reading = Self { is_checked, columns: columns.clone(), ..Self::default() };
+        let reading = Self { is_checked, columns: columns.to_owned(), ..Self::default() };
         reading.with(lines)
     }
 

@@ -52,12 +52,15 @@ pub fn quoted(word: impl AsRef<OsStr>) -> String {
     match word.to_str().filter(|text| !text.contains(is_hidden)) {
         Some(text) if text.chars().all(safe) && !text.is_empty() => text.to_owned(),
         Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
-        None => format!("$'{}'", word.as_bytes().utf8_chunks().map(escaped).collect::<String>()),
+        None => format!(
+            "$'{}'",
+            word.as_bytes().utf8_chunks().map(|chunk| escaped(&chunk)).collect::<String>()
+        ),
     }
 }
 
 /// A text and the bytes after it that are none.
-fn escaped(chunk: Utf8Chunk<'_>) -> String {
+fn escaped(chunk: &Utf8Chunk<'_>) -> String {
     let bytes =
         |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!(r"\x{byte:02x}")).collect() };
     let shown = |c: char| match c {
