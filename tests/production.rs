@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use wan22_tune::knobs::{Baseline, Preset};
-use wan22_tune::machine::Machine;
+use wan22_tune::machine::{CpuSet, Machine};
 use wan22_tune::profile::{FileName, Profile};
 use world::World;
 
@@ -461,6 +461,110 @@ fn a_profile_that_proves_less_takes_no_place_and_each_job_has_its_own() {
     assert_eq!(fs::read_dir(world.path().join("kept")).unwrap().count(), 3);
 }
 
+/// The same for a command whose words come to this digest.
+fn proven_for_command(own: &str) -> Profile {
+    let mut profile = serde_json::to_value(proven("command", Some([50.0, 60.0]), 4)).unwrap();
+    profile["evidence"]["own"] = json!(own);
+    serde_json::from_value(profile).unwrap()
+}
+
+#[test]
+fn two_commands_of_ones_own_are_two_jobs() {
+    let world = World::new();
+    let keep = |profile: &Profile| {
+        write(&world, "p.json", profile);
+        world.tuner(&["profiles", "--folder", "kept", "use", "p.json"]).run()
+    };
+    let [one, two] = ["0123abcd", "00000000"].map(|own| keep(&proven_for_command(own)));
+    assert_eq!((one.status, two.status), (Some(0), Some(0)), "{}", two.stderr);
+    assert!(one.stdout.ends_with("-command-0123abcd.json\n"), "{}", one.stdout);
+    assert!(two.stdout.ends_with("-command-00000000.json\n"), "{}", two.stdout);
+    assert_eq!(two.stderr, "", "nothing is replaced");
+    let again = keep(&proven_for_command("0123abcd"));
+    assert!(again.stderr.contains("replaces ") && again.stderr.contains("-command-0123abcd"));
+    assert_eq!(fs::read_dir(world.path().join("kept")).unwrap().count(), 2);
+    let auto = |job: &str| {
+        world
+            .tuner(&["exec", "--auto", "--job", job, "--folder", "kept", "--", "true"])
+            .run()
+            .stderr
+    };
+    assert!(auto("command-00000000").contains("-command-00000000.json (same machine)"));
+    assert!(auto("command-0123abcd").contains("-command-0123abcd.json (same machine)"));
+    assert!(auto("command").contains("(same machine)"), "any of them");
+    assert!(auto("command-11111111").contains("no profile for this machine"));
+    // No path comes out of it.
+    write(&world, "p.json", &proven_for_command("../../x"));
+    let run = world.tuner(&["profiles", "--folder", "kept", "use", "p.json"]).run();
+    assert!(run.stderr.contains("/evidence/own: not 8 hexadecimal digits"), "{}", run.stderr);
+}
+
+/// A profile of this machine that was made with `allowed` CPUs of it.
+fn made_on(allowed: &CpuSet, made: &str) -> Profile {
+    let mut machine = Machine::detect_host().unwrap();
+    machine.allowed = allowed.clone();
+    machine.limits.cpu_quota = None;
+    let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
+    let mut profile = Profile::new(&machine, &baseline, &baseline.knobs, made.to_owned()).unwrap();
+    profile.evidence = proven("i2v", Some([50.0, 60.0]), 4).evidence;
+    profile
+}
+
+#[test]
+fn a_part_of_the_machine_and_the_whole_keep_a_profile_each() {
+    let world = World::new();
+    let machine = Machine::detect_host().unwrap();
+    let all: CpuSet = machine.cores.iter().flat_map(|core| core.cpus.iter()).collect();
+    if all.len() < 2 || machine.allowed != all || machine.quota_ceiling().is_some() {
+        eprintln!("SKIPPED: a part of the machine needs all of at least two CPUs");
+        return;
+    }
+    let part: CpuSet = all.first().into_iter().collect();
+    let kept = world.path().join("kept");
+    let keep = |profile: &Profile| {
+        write(&world, "p.json", profile);
+        let run = world.tuner(&["profiles", "--folder", "kept", "use", "p.json"]).run();
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        (kept.join(run.stdout.trim().strip_prefix("kept/").unwrap()), run.stderr)
+    };
+    // The newer one wins where nothing else decides.
+    let (of_whole, of_part) = ("2026-11-24T10:00:00Z", "2026-11-25T10:00:00Z");
+    let (whole, said) = keep(&made_on(&all, of_whole));
+    assert_eq!(said, "");
+    let fingerprint = machine.fingerprint();
+    let name = format!("{}-{}-i2v.json", fingerprint.shape, fingerprint.identity);
+    assert_eq!(whole, kept.join(name), "as it was before parts had names");
+    let (partial, said) = keep(&made_on(&part, of_part));
+    assert_eq!(said, "", "nothing is replaced");
+    assert_ne!(partial, whole);
+    let (_, said) = keep(&made_on(&part, of_part));
+    assert_eq!(said.matches("replaces ").count(), 1, "{said}");
+    assert!(said.contains(partial.file_name().unwrap().to_str().unwrap()), "{said}");
+    // Each process takes the one that was made with what it may use, and `list` marks it.
+    let taken = |cpus: &CpuSet, words: &[&str]| {
+        let mut exec = Command::new("taskset");
+        exec.args(["-c", &cpus.to_string(), env!("CARGO_BIN_EXE_wan22-tune")]).args(words);
+        let output = exec.current_dir(world.path()).output().unwrap();
+        let (mut said, more) = (output.stdout, output.stderr);
+        said.extend(more);
+        String::from_utf8(said).unwrap()
+    };
+    for (cpus, expected) in [(&all, &whole), (&part, &partial)] {
+        let stem = expected.file_stem().unwrap().to_str().unwrap();
+        let said = taken(cpus, &["exec", "--auto", "--folder", "kept", "--", "true"]);
+        assert!(said.contains(&format!("kept/{stem}.json (same machine)")), "{cpus}: {said}");
+        let said = taken(cpus, &["profiles", "--folder", "kept", "list"]);
+        assert!(said.contains(&format!("* {stem} ")), "{cpus}: {said}");
+    }
+    assert_eq!(world.tuner(&["profiles", "--folder", "kept", "verify"]).run().status, Some(0));
+    // A version that did not know of parts gave the one of the part the name of the whole.
+    fs::rename(&partial, &whole).unwrap();
+    assert_eq!(world.tuner(&["profiles", "--folder", "kept", "verify"]).run().status, Some(0));
+    let (again, said) = keep(&made_on(&all, of_whole));
+    assert_eq!((again, said.as_str()), (whole.clone(), ""));
+    assert!(partial.is_file() && whole.is_file(), "it has a name of its own now");
+}
+
 /// A profile of a job with an interval around nothing.
 fn profile_for(job: &str) -> Profile {
     proven(job, None, 0)
@@ -511,10 +615,17 @@ fn auto_takes_the_next_best_where_the_best_can_not_be_applied() {
         assert!(run.stderr.contains("is passed over: no lib"), "{}", run.stderr);
         assert!(run.stderr.contains("no profile for this machine in kept can be applied"));
         assert!(run.stderr.contains("the baseline "), "{}", run.stderr);
+        let listed = world.tuner(&["profiles", "--folder", "kept", "list"]).run().stdout;
+        assert!(!listed.contains("* "), "nothing that --auto takes: {listed}");
         let next = proven("t2v", None, 4);
         next.write(&kept.join(FileName::of(&next, None).to_string())).unwrap();
         let run = auto("kept");
         assert!(run.stderr.contains("-t2v.json (same machine)"), "{}", run.stderr);
+        // What `list` marks is what --auto takes.
+        let listed = world.tuner(&["profiles", "--folder", "kept", "list"]).run().stdout;
+        let starred: Vec<&str> = listed.lines().filter(|line| line.starts_with("* ")).collect();
+        assert!(starred[0].contains("-t2v  same machine"), "{listed}");
+        assert!(listed.contains("passed over by `wan22-tune exec --auto`: no lib"), "{listed}");
         let named = kept.join(FileName::of(&best, None).to_string());
         let words = ["exec", "--profile", named.to_str().unwrap(), "--", "true"];
         assert_eq!(world.tuner(&words).run().status, Some(125), "asked for by name");

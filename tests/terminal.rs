@@ -118,7 +118,7 @@ fn a_tune_goes_on_without_its_onlookers() {
 #[test]
 fn signals_of_schedulers_finish_a_tune_with_what_there_is() {
     std::thread::scope(|scope| {
-        for name in ["TERM", "HUP", "USR1", "USR2"] {
+        for name in ["TERM", "HUP", "USR1", "USR2", "QUIT", "XCPU", "ALRM", "PWR"] {
             scope.spawn(move || {
                 let world = World::new();
                 let child = start(world.tune(&["--budget", "60s", "--strategy", "random"]));
@@ -247,6 +247,8 @@ fn what_can_not_be_written_at_the_end_is_named_and_the_verdict_said() {
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stdout.contains("the profile keeps the baseline"), "{stdout}");
+    assert!(!stdout.contains("\nReport "), "it is not there: {stdout}");
+    assert!(stdout.contains("\nUse it   wan22-tune exec --profile "), "{stdout}");
     let last = stderr.lines().last().unwrap();
     let shown = folder.strip_prefix(world.path()).unwrap().display();
     let command = format!("`wan22-tune report {shown}` makes the rest");

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Error, Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 
 use super::terminal;
+use super::tune::{is_full, typed};
 use crate::profile::keep;
 use crate::report;
 use crate::results::{Folder, Results};
@@ -63,11 +64,16 @@ fn write(args: &ReportArgs, folder: &Folder, results: &Results) -> Result<()> {
     if let Some(kept) = kept.filter(|kept| kept.is_all && !args.force) {
         bail!("{}; nothing was written, `--format markdown` shows what is left", kept.sentence);
     }
-    let written = report::write(folder, results, args.force).map_err(|error| denied(folder, error));
-    let kept = written?;
-    terminal::show(&report::summary(results, folder))?;
-    kept.iter().for_each(|kept| warn(kept));
-    Ok(())
+    let (written, outcome) = report::write(folder, results, args.force);
+    let is_full = outcome.as_ref().is_err_and(is_full);
+    if outcome.is_ok() || is_full {
+        terminal::show(&report::summary(results, folder, &written))?;
+    }
+    written.kept.iter().for_each(|kept| warn(kept));
+    outcome.map_err(|error| match is_full {
+        true => anyhow!("{error:#}; make room, then {} makes the rest", typed("report", folder)),
+        false => denied(folder, error),
+    })
 }
 
 fn warn(what: &str) {
@@ -81,7 +87,7 @@ fn denied(folder: &Folder, error: Error) -> Error {
     if !matches!(kind, Some(PermissionDenied | ReadOnlyFilesystem)) {
         return error;
     }
-    anyhow::anyhow!(
+    anyhow!(
         "{}: nothing may be written there ({}); --format markdown, json or csv prints the report",
         folder.path().display(),
         kind.map_or(String::new(), |kind| kind.to_string())

@@ -17,7 +17,7 @@ use crate::knobs::Settings;
 use crate::knobs::memory::MemoryPolicy;
 use crate::machine::CpuSet;
 
-pub use exec::{Applied, NotStarted, Supervision, apply, exec, supervise};
+pub use exec::{Applied, NotStarted, Supervision, apply, exec, rehearse, supervise};
 pub use probe::{proven, refusals};
 pub use readback::{Effect, Pool};
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::evidence::confirmation::Verdict;
 use crate::knobs::Value;
 use crate::knobs::affinity::Placement;
-use crate::profile::{Evidence, MetricEvidence, Profile};
+use crate::profile::{Evidence, MetricEvidence, Profile, short_digest};
 use crate::results::Results;
 
 /// The profile that a tune ships: the finalist's settings for a proven gain, else the baseline's.
@@ -77,5 +77,6 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
         }),
         quality: results.quality_of(knobs),
         workload: results.workload.clone(),
+        own: results.tune.own.as_ref().map(|own| short_digest(&own.words())),
     }
 }

@@ -1,7 +1,7 @@
 //! What a profile may say: nothing in it is taken on trust.
 
 use super::error::require;
-use super::{Evidence, MachineId, Profile, ProfileError};
+use super::{Evidence, MachineId, Part, Profile, ProfileError};
 use crate::knobs::allow_list;
 use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::{HardwareProfile, Knobs, OptimalSettings};
@@ -69,7 +69,10 @@ fn mark(machine: &MachineId) -> Result<(), ProfileError> {
         require(digest(text), &place, "not 16 hexadecimal digits")?;
     }
     let quota = machine.cpu_quota.is_none_or(|quota| quota > 0.0 && quota < 1e6);
-    require(quota, "/machine/cpu_quota", "no quota that a cgroup can set")
+    require(quota, "/machine/cpu_quota", "no quota that a cgroup can set")?;
+    let most = HIGHEST_INDEX as usize + 1;
+    let cpus = machine.cpus.is_none_or(|cpus| (1..=most).contains(&cpus));
+    require(cpus, "/machine/cpus", format_args!("it takes 1 to {most}"))
 }
 
 fn launch(launch: &Launch) -> Result<(), ProfileError> {
@@ -187,5 +190,7 @@ fn evidence(evidence: &Evidence) -> Result<(), ProfileError> {
     }
     require(evidence.pairs <= 1_000_000, &place("pairs"), "more pairs than a life has time for")?;
     let workload = &evidence.workload;
+    let own = evidence.own.as_ref().is_none_or(|own| Part::parse(own).is_some());
+    require(own, "/evidence/own", "not 8 hexadecimal digits")?;
     require(is_name(&workload.name), "/evidence/workload/name", "not the name of a job")
 }

@@ -10,12 +10,15 @@ pub struct Here {
     pub mark: MachineId,
     /// Its identity by the rule of older versions, which left the host's name out.
     former: String,
+    /// How many CPUs it has, those included that this process may not use.
+    pub(super) cpus: usize,
 }
 
 impl Here {
     /// What tells `machine` from others.
     pub fn of(machine: &Machine) -> Self {
-        Self { mark: MachineId::of(machine), former: machine.former_identity() }
+        let cpus = machine.cores.iter().map(|core| core.cpus.len()).sum();
+        Self { mark: MachineId::of(machine), former: machine.former_identity(), cpus }
     }
 
     /// How much the machine of `profile` has in common with this one.

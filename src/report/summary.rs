@@ -3,7 +3,7 @@
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{usage, work};
-use super::verdict;
+use super::{Written, verdict};
 use crate::evidence::findings::Finalist;
 use crate::io::number::digits;
 use crate::io::printable::line as plain;
@@ -12,8 +12,8 @@ use crate::results::{Folder, Results};
 use crate::space::Ended;
 
 /// The verdict in one sentence, baseline against best knob by knob, what the trials came to,
-/// where the time went, and where the files are.
-pub fn summary(results: &Results, folder: &Folder) -> String {
+/// where the time went, and where the files are that were `written`.
+pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String {
     let account = TimeBreakdown::of(results);
     let mut text = format!("{}\n", verdict::sentence(results));
     if let Some(contender) = results.findings().finalist.clone() {
@@ -38,14 +38,23 @@ pub fn summary(results: &Results, folder: &Folder) -> String {
     for sentence in results.dropped().sentences() {
         text.push_str(&format!("{sentence}\n"));
     }
-    text.push_str(&format!(
-        "\nReport   {}\nProfile  {}\nUse it   {}\n",
-        folder.report().display(),
-        folder.profile().display(),
-        usage::with_tool(&folder.profile())
-    ));
+    text.push_str(&places(folder, written));
     // Names from files must not steer the terminal.
     text.lines().map(|line| format!("{}\n", plain(line))).collect()
+}
+
+/// Where the files are, and how to use them.
+fn places(folder: &Folder, written: &Written) -> String {
+    let mut text = String::from(if written.report || written.profile { "\n" } else { "" });
+    if written.report {
+        text.push_str(&format!("Report   {}\n", folder.report().display()));
+    }
+    if written.profile {
+        let profile = folder.profile();
+        let command = usage::with_tool(&profile);
+        text.push_str(&format!("Profile  {}\nUse it   {command}\n", profile.display()));
+    }
+    text
 }
 
 /// Says that the tune did not go on to its end, where that is known.

@@ -1,5 +1,6 @@
 //! What people read of tunes that went well, badly, or nowhere.
 
+use std::fs;
 use std::path::Path;
 
 use insta::assert_snapshot;
@@ -13,12 +14,14 @@ use super::plots::response::Response;
 use super::plots::scaling::Laws;
 use super::plots::stages::Stages;
 use super::*;
+use crate::results::Folder;
 use crate::trial::{Outcome, Phase};
 use crate::workload::custom::metric::{Direction, MetricValue};
 use crate::workload::custom::{CommandJob, CustomJob};
 
 fn summary_of(made: &Made) -> String {
-    summary(&made.results, &Folder::new("results/2026-11-22-host"))
+    let written = Written { profile: true, report: true, kept: None };
+    summary(&made.results, &Folder::new("results/2026-11-22-host"), &written)
 }
 
 /// The verdict alone.
@@ -479,7 +482,7 @@ fn machine_space_and_journal_alone_give_the_same_bytes_again() {
     let folder = Folder::new(place.path());
     simulated(40).write(&folder);
     let make = || {
-        write(&folder, &Results::open(&folder).unwrap(), false).unwrap();
+        write(&folder, &Results::open(&folder).unwrap(), false).1.unwrap();
         files(folder.path())
     };
     let first = make();

@@ -168,7 +168,7 @@ impl Start<'_> {
         if let Some(folder) = self.folder {
             exec.current_dir(folder);
         }
-        exec.spawn().with_context(|| format!("starting {}", self.tuner.display()))
+        threads::started(self.tuner.display(), exec.spawn())
     }
 }
 

@@ -13,8 +13,8 @@ use crate::architecture::{EXPERTS, Model, TEXT_ENCODER, VAE};
 
 pub use cost::Cost;
 pub use file::{BUILT_IN, WorkloadFile};
-pub use stage::{Stage, THREADS, batch_turns, stages};
 pub use memory::{MemoryContext, PEAK_BYTES, VOCABULARY};
+pub use stage::{Stage, THREADS, batch_turns, stages};
 
 /// A job of Wan 2.2 at the sizes of one repetition, fixed for the whole tune.
 ///
@@ -137,4 +137,3 @@ impl std::fmt::Display for Workload {
         Ok(())
     }
 }
-

@@ -13,7 +13,7 @@ use wan22_tune::runner::protocol::{Job, Message};
 use wan22_tune::trial::{Outcome, Quality, Sample};
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("--version") {
+    if std::env::args_os().nth(1).is_some_and(|word| word == "--version") {
         let libtorch = std::env::var("FAKE_LIBTORCH").unwrap_or_else(|_| "none".to_owned());
         println!("fake-worker 1, libtorch {libtorch}");
         return;

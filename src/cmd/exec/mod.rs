@@ -2,6 +2,8 @@
 
 mod choice;
 
+pub use choice::{Pick, pick};
+
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -62,6 +64,26 @@ pub struct ExecArgs {
     /// The command and its arguments.
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
+}
+
+impl ExecArgs {
+    /// `exec --auto` without another flag.
+    fn automatic() -> Self {
+        Self {
+            profile: None,
+            auto: true,
+            job: None,
+            signature: SignatureArgs::default(),
+            place: PlaceArgs::default(),
+            adapt: false,
+            force: false,
+            without_memory_policy: false,
+            profile_env: handover::PROFILE.to_owned(),
+            quiet: true,
+            supervisor: None,
+            command: Vec::new(),
+        }
+    }
 }
 
 /// Never returns when all goes well.

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use super::exec::{Pick, pick};
 use super::setup::signature::SignatureArgs;
 use super::{Usage, terminal};
 use crate::io::output::print;
-use crate::knobs::allow_list;
+use crate::launch;
 use crate::machine::{Machine, MachineMatch};
 use crate::profile::{self, Entry, FileName, Here, Profile, Store};
 
@@ -27,7 +28,7 @@ pub struct ProfilesArgs {
 }
 
 /// Where profiles are kept.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct PlaceArgs {
     /// A folder of profiles, instead of $XDG_DATA_HOME/wan22-tune/profiles and
     /// /etc/wan22-tune/profiles.d; may be given again, and the first one wins.
@@ -52,7 +53,7 @@ enum Verb {
         profile: Option<String>,
     },
     /// Copies a profile into the first folder, named by its machine's fingerprint and its job, in
-    /// the place of the one of the same machine and job.
+    /// the place of the one of the same machine, the same part of it and the same job.
     Use {
         /// The profile, or a results folder with one.
         #[arg(value_parser = profile::file_argument())]
@@ -110,7 +111,8 @@ pub fn job_name(name: &str) -> Result<String, String> {
 /// Keeps a profile, unless it proves less than the one whose place it would take.
 fn keep(store: &Store, file: &Path, job: Option<&str>, force: bool) -> Result<()> {
     let profile = Profile::read(file)?;
-    let replaced = store.replaced(&profile, job, &Machine::detect_host()?)?;
+    let machine = Machine::detect_host()?;
+    let replaced = store.replaced(&profile, job, &machine)?;
     for old in &replaced {
         let place = old.path.display();
         let Ok(kept) = &old.profile else {
@@ -129,14 +131,15 @@ fn keep(store: &Store, file: &Path, job: Option<&str>, force: bool) -> Result<()
         }
         terminal::tell(&format!("wan22-tune: replaces {place} of {made} ({})", kept.proof()));
     }
-    print(&format!("{}\n", store.put(&profile, job, &replaced)?.display()))
+    print(&format!("{}\n", store.put(&profile, job, &replaced, &machine)?.display()))
 }
 
 fn list(store: &Store) -> Result<()> {
     let machine = Machine::detect_host()?;
     let here = Here::of(&machine);
     let mut entries = store.entries(&machine);
-    let picked = best(store, &machine).map(|(path, _)| path);
+    let Pick { profile: picked, passed_over } = pick(store, &machine);
+    let picked = picked.map(|(path, _)| path);
     let order = |entry: &Entry| {
         entry.profile.as_ref().map_or(MachineMatch::Different, |profile| here.likeness(profile))
     };
@@ -157,6 +160,9 @@ fn list(store: &Store) -> Result<()> {
         if let Some(quota) = quota_note(entry, &machine, &here) {
             let _ = writeln!(text, "    {quota}; `wan22-tune exec --adapt` fits the counts");
         }
+        if let Some((_, problem)) = passed_over.iter().find(|(path, _)| *path == entry.path) {
+            let _ = writeln!(text, "    passed over by `wan22-tune exec --auto`: {problem:#}");
+        }
     }
     if picked.is_some() {
         text += "* is what `wan22-tune exec --auto` takes here.\n";
@@ -164,9 +170,10 @@ fn list(store: &Store) -> Result<()> {
     terminal::show(&text)
 }
 
-/// What `exec --auto` tries first.
+/// What `exec --auto` takes here; where nothing can be applied, the best that there is.
 fn best(store: &Store, machine: &Machine) -> Option<(PathBuf, Profile)> {
-    store.ranked(machine, None).find_map(|entry| Some((entry.path, entry.profile.ok()?)))
+    let first = || store.ranked(machine, None).find_map(|e| Some((e.path, e.profile.ok()?)));
+    pick(store, machine).profile.or_else(first)
 }
 
 /// What is wrong with a profile of this machine under the quota that this process has.
@@ -274,7 +281,7 @@ fn verify(store: &Store) -> Result<()> {
     for entry in &entries {
         let checked = entry.profile.as_ref().map_err(|error| format!("{error:#}"));
         let checked = checked.and_then(|profile| {
-            well_named(profile, &entry.path)?;
+            well_named(profile, &entry.path, &here)?;
             launchable(profile, &machine, &here)
         });
         bad += usize::from(checked.is_err());
@@ -297,12 +304,14 @@ fn verify_one(path: &Path, signature: &SignatureArgs) -> Result<()> {
 }
 
 /// Whether a kept file is called as its machine.
-fn well_named(profile: &Profile, path: &Path) -> Result<(), String> {
+fn well_named(profile: &Profile, path: &Path, here: &Here) -> Result<(), String> {
     let fingerprint = &profile.machine.fingerprint;
+    let expected = FileName::on(here, profile, None);
     let is_named = FileName::parse(path).is_some_and(|name| {
-        name.shape == fingerprint.shape && name.identity == fingerprint.identity
+        // Older versions did not name the part.
+        let is_of_part = name.part.is_none() || name.part == expected.part;
+        name.shape == fingerprint.shape && name.identity == fingerprint.identity && is_of_part
     });
-    let expected = FileName::of(profile, None);
     is_named
         .then_some(())
         .ok_or_else(|| format!("it is called otherwise than its machine: {expected}"))
@@ -315,7 +324,7 @@ fn launchable(profile: &Profile, machine: &Machine, here: &Here) -> Result<Strin
         return Ok("good, for another machine".to_owned());
     }
     profile.agrees(machine).map_err(|refusal| refusal.to_string())?;
-    allow_list::resolved(&profile.launch.environment)?;
+    launch::rehearse(&profile.launch, true).map_err(|problem| format!("{problem:#}"))?;
     let quota = profile.quota_mismatch(machine);
     let quota = quota.map(|quota| format!("; but {quota}, or launch it with --adapt"));
     Ok(format!("good, {what}{}", quota.unwrap_or_default()))

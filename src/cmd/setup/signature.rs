@@ -9,7 +9,7 @@ use crate::cmd::terminal;
 use crate::profile::{self, Profile, signature};
 
 /// A signature that a profile has to have.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct SignatureArgs {
     /// Wants the profile signed: a file that `ssh-keygen -Y sign -n wan22-tune -f KEY PROFILE` made.
     #[arg(long, value_name = "FILE", requires = "allowed_signers")]

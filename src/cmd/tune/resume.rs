@@ -51,9 +51,11 @@ pub struct ResumeArgs {
 /// What differs from the tune that was cut short, or no time is left.
 pub fn run(args: &ResumeArgs) -> Result<()> {
     let folder = Folder::new(&args.dir);
-    let mut results = Results::open(&folder).context(
-        "not a tune that can go on: one that was cut before its first trial starts anew",
-    )?;
+    let mut results = Results::open(&folder).context(if folder.journal().exists() {
+        "this tune can't go on"
+    } else {
+        "not a tune that can go on: one that was cut before its first trial starts anew"
+    })?;
     let mut flags = flags(&results)?;
     results.lost.iter().for_each(|lost| terminal::tell(&format!("warning: trials.csv: {lost}")));
     if let Some(others) = owners::others(&folder).filter(|_| !args.trust) {

@@ -10,6 +10,7 @@ use super::portability::{Carried, Cell};
 use super::relation::{self, Relation, Wording};
 use super::{Fleet, Member};
 use crate::io::printable;
+use crate::space::arguments::written;
 use crate::stats::Interval;
 
 /// The version of the JSON's form.
@@ -23,7 +24,10 @@ pub const SCHEMA: u32 = 2;
 /// None that can be met: the text is made in memory.
 pub fn json(fleet: &Fleet) -> Result<String> {
     let [over_baseline, over_defaults] = fleet.means();
-    let skipped = fleet.skipped.iter().map(|(path, why)| json!({ "path": path, "why": why }));
+    let skipped = fleet
+        .skipped
+        .iter()
+        .map(|(path, why)| json!({ "path": written(path.as_os_str()), "why": why }));
     let value = json!({
         "schema": SCHEMA,
         "runs": fleet.members.iter().map(member).collect::<Vec<_>>(),

@@ -80,6 +80,14 @@ impl CustomJob {
         if space == "module" { Metric::SecondsACall } else { Metric::SecondsARun }
     }
 
+    /// What tells the job from others of its kind, one word a line.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Command(command) => command.words.join("\n"),
+            Self::Module(module) => [module.file.as_str(), &module.inputs].join("\n"),
+        }
+    }
+
     /// The job in words.
     pub fn describe(&self) -> String {
         match self {

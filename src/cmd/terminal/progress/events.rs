@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::state::State;
 use crate::report;
 use crate::results::{Folder, Results};
+use crate::space::arguments::written;
 use crate::trial::Trial;
 use crate::tune::{Bench, Observer, TrialRequest};
 
@@ -106,8 +107,8 @@ pub fn finished(results: &Results, folder: &Folder) -> Result<String> {
     let value = event(
         "finished",
         json!({
-            "folder": folder.path(),
-            "profile": folder.profile(),
+            "folder": written(folder.path().as_os_str()),
+            "profile": written(folder.profile().as_os_str()),
             "report": report,
         }),
     );

@@ -18,7 +18,7 @@ use std::io::IsTerminal;
 use anyhow::Result;
 
 use crate::cmd::terminal;
-use crate::report;
+use crate::report::{self, Written};
 use crate::results::{Folder, Results};
 use crate::trial::Trial;
 use crate::tune::budget::Budget;
@@ -70,15 +70,15 @@ impl Progress {
         self.watch = None;
     }
 
-    /// Says what came out, in the form that was asked for.
+    /// Says what came out and which files were `written`, in the form that was asked for.
     ///
     /// # Errors
     /// A time in the journal that is none; stdout can't be written.
-    pub fn conclude(&self, results: &Results, folder: &Folder) -> Result<()> {
+    pub fn conclude(&self, results: &Results, folder: &Folder, written: &Written) -> Result<()> {
         if self.view.json {
             crate::io::output::print_json(&events::finished(results, folder)?)
         } else {
-            terminal::show(&report::summary(results, folder))
+            terminal::show(&report::summary(results, folder, written))
         }
     }
 }
