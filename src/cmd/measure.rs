@@ -1,61 +1,16 @@
 //! `measure`: one trial, printed.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use anyhow::{Result, bail};
-use clap::Args;
 
 use super::setup::job::Job;
 use super::setup::{bench, custom, job};
-use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
-use crate::cmd::setup::custom::CustomJobArgs;
+use crate::cli::MeasureArgs;
 use crate::io::lock::Lock;
-use crate::profile::{self, Profile};
+use crate::profile::Profile;
 use crate::trial::{Outcome, Phase, Trial};
-use crate::tune::budget;
 use crate::tune::{MIN_PSNR_DB, Runner, TrialRequest};
 use crate::workload;
 use crate::workload::custom::Metric;
-
-/// What to measure.
-#[derive(Debug, Args)]
-pub struct MeasureArgs {
-    /// The profile to measure.
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present = "baseline",
-        conflicts_with = "baseline",
-        value_parser = profile::file_argument()
-    )]
-    profile: Option<PathBuf>,
-    /// Measures a preset or the WAN22 system optimizer's profile; the preset for this machine when
-    /// none is named.
-    #[arg(long, num_args = 0..=1, value_name = "PRESET|FILE")]
-    baseline: Option<Option<BaselineChoice>>,
-    /// Measured repetitions, after one to warm up: unless said otherwise as in a tune.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
-    repetitions: Option<u32>,
-    /// When to give up.
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = budget::parse)]
-    limit: Duration,
-    /// Which size of the job: 0 is the smallest.
-    #[arg(long, default_value_t = 0)]
-    size: usize,
-    /// Seeds weights and noise.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The job.
-    #[command(flatten)]
-    job: JobArgs,
-    /// What trials run with.
-    #[command(flatten)]
-    bench: BenchArgs,
-    /// Your own job.
-    #[command(flatten)]
-    own: CustomJobArgs,
-}
 
 /// Measures once.
 pub fn run(args: &MeasureArgs) -> Result<()> {

@@ -1,32 +1,27 @@
 //! `verify`: proves a profile again, on this machine, in minutes.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
 use serde_json::json;
 
 use super::Usage;
 use super::setup::job::Job;
-use super::setup::signature::SignatureArgs;
 use super::setup::{bench, custom, job};
-use super::terminal::progress::{Progress, ViewArgs};
-use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
-use crate::cmd::setup::custom::CustomJobArgs;
+use super::terminal::progress::Progress;
+use crate::cli::{VerifyArgs, ViewArgs};
 use crate::io::atomic_write;
 use crate::io::lock::Lock;
 use crate::io::number::percent;
 use crate::knobs::Values;
 use crate::machine::MachineMatch;
 use crate::profile::verification::{Finding, Verification};
-use crate::profile::{self, Here, Profile};
+use crate::profile::{Here, Profile};
 use crate::results::Folder;
 use crate::stats::Interval;
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
-use crate::tune::budget;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Bench, Runner, Session};
 use crate::workload::Workload;
@@ -34,45 +29,6 @@ use crate::workload::custom::Metric;
 
 /// Exit status of a profile that no longer holds.
 const EXIT_DRIFT: u8 = 5;
-
-/// What to verify.
-#[derive(Debug, Args)]
-pub struct VerifyArgs {
-    /// The profile, or a results folder with one.
-    #[arg(value_parser = profile::file_argument())]
-    profile: PathBuf,
-    /// Wall time for everything.
-    #[arg(long, value_parser = budget::parse, default_value = "5m")]
-    budget: Duration,
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
-    /// Also writes the finding for the node exporter's textfile collector.
-    #[arg(long, value_name = "FILE")]
-    prometheus: Option<PathBuf>,
-    /// Who has to have signed it.
-    #[command(flatten)]
-    signature: SignatureArgs,
-    /// The preset or the WAN22 system optimizer's profile to compare with; by default the preset
-    /// for this machine.
-    #[arg(long, value_name = "PRESET|FILE")]
-    baseline: Option<BaselineChoice>,
-    /// Measured repetitions a trial, after one to warm up: unless said otherwise as in a tune.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
-    repetitions: Option<u32>,
-    /// Decides the order of runs.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The job; its sizes are those that the profile was proven with.
-    #[command(flatten)]
-    job: JobArgs,
-    /// What trials run with.
-    #[command(flatten)]
-    bench: BenchArgs,
-    /// Your own job, where the profile was tuned for it.
-    #[command(flatten)]
-    own: CustomJobArgs,
-}
 
 /// Runs the profile against the baseline and its own past.
 ///

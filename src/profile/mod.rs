@@ -37,7 +37,7 @@ pub use adapt::Adapted;
 pub use error::ProfileError;
 pub use machine_match::Here;
 pub use proof::Proof;
-pub use read::{file_argument, located, text, unmarked};
+pub use read::{located, text, unmarked};
 pub use store::Store;
 pub use store::entry::Entry;
 pub use store::file_name::FileName;

@@ -4,15 +4,14 @@ mod allocation;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Duration;
 
 use allocation::Allocation;
 use anyhow::Result;
-use clap::Args;
 use jiff::Timestamp;
 use strum::VariantArray;
 
 use super::terminal;
+use crate::cli::DoctorArgs;
 use crate::io::output::print_json;
 use crate::knobs::affinity::probe_binding;
 use crate::knobs::allocator::Allocator;
@@ -21,19 +20,6 @@ use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::quota_cure;
 use crate::machine::{CpuSet, Gpu, Machine, SystemRoots, line};
 use crate::trial::noise::ticks;
-use crate::tune::budget;
-
-/// Looks for what makes measurements noisy or settings useless on this machine, and names cures.
-/// Changes nothing.
-#[derive(Debug, Args)]
-pub struct DoctorArgs {
-    /// Prints the findings as JSON.
-    #[arg(long)]
-    json: bool,
-    /// The wall time of the tune that is planned, to hold it against the end of a scheduler's job.
-    #[arg(long, value_name = "TIME", value_parser = budget::parse)]
-    budget: Option<Duration>,
-}
 
 /// Prints the findings.
 ///

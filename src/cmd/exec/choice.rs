@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::ExecArgs;
+use crate::cli::ExecArgs;
 use crate::cmd::terminal;
 use crate::knobs::Value;
 use crate::knobs::handover;

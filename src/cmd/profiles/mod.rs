@@ -6,76 +6,19 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand};
 
-use super::setup::signature::SignatureArgs;
 use super::{Usage, terminal};
+use crate::cli::{PlaceArgs, ProfilesArgs, ProfilesVerb, SignatureArgs};
 use crate::io::output::print;
 use crate::knobs::allow_list;
 use crate::machine::{Machine, MachineMatch};
 use crate::profile::{self, Entry, FileName, Here, Profile, Store};
-
-/// Which profiles.
-#[derive(Debug, Args)]
-pub struct ProfilesArgs {
-    /// What to do.
-    #[command(subcommand)]
-    verb: Verb,
-    /// Where they are.
-    #[command(flatten)]
-    place: PlaceArgs,
-}
-
-/// Where profiles are kept.
-#[derive(Debug, Args)]
-pub struct PlaceArgs {
-    /// A folder of profiles, instead of $XDG_DATA_HOME/wan22-tune/profiles and
-    /// /etc/wan22-tune/profiles.d; may be given again, and the first one wins.
-    #[arg(long = "folder", value_name = "DIR", global = true)]
-    folders: Vec<PathBuf>,
-}
 
 impl PlaceArgs {
     /// The folders.
     pub fn store(&self) -> Store {
         if self.folders.is_empty() { Store::standard() } else { Store::new(self.folders.clone()) }
     }
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Lists them, those that fit this machine first.
-    List,
-    /// Shows one: the one for this machine unless a file or name is given.
-    Show {
-        /// A file, or the beginning of a name in the list.
-        profile: Option<String>,
-    },
-    /// Copies a profile into the first folder, named by its machine's fingerprint and its job, in
-    /// the place of the one of the same machine and job.
-    Use {
-        /// The profile, or a results folder with one.
-        #[arg(value_parser = profile::file_argument())]
-        profile: PathBuf,
-        /// The job that it is kept for, instead of the one that it was tuned for: a word of your
-        /// own, which `wan22-tune exec --auto --job` takes.
-        #[arg(long, value_name = "NAME", value_parser = job_name)]
-        job: Option<String>,
-        /// Replaces a profile that proves more.
-        #[arg(long)]
-        force: bool,
-    },
-    /// Prints the JSON schema of a profile.
-    Schema,
-    /// Checks each file, and whether those of this machine can be launched here; or one file.
-    Verify {
-        /// The profile, or a results folder with one; all that are kept without it.
-        #[arg(value_parser = profile::file_argument())]
-        profile: Option<PathBuf>,
-        /// Who has to have signed it.
-        #[command(flatten)]
-        signature: SignatureArgs,
-    },
 }
 
 /// Does it.
@@ -85,26 +28,13 @@ enum Verb {
 pub fn run(args: &ProfilesArgs) -> Result<()> {
     let store = args.place.store();
     match &args.verb {
-        Verb::List => list(&store),
-        Verb::Show { profile } => show(&store, profile.as_deref()),
-        Verb::Use { profile, job, force } => keep(&store, profile, job.as_deref(), *force),
-        Verb::Schema => print(&Profile::schema()),
-        Verb::Verify { profile: None, .. } => verify(&store),
-        Verb::Verify { profile: Some(path), signature } => verify_one(path, signature),
+        ProfilesVerb::List => list(&store),
+        ProfilesVerb::Show { profile } => show(&store, profile.as_deref()),
+        ProfilesVerb::Use { profile, job, force } => keep(&store, profile, job.as_deref(), *force),
+        ProfilesVerb::Schema => print(&Profile::schema()),
+        ProfilesVerb::Verify { profile: None, .. } => verify(&store),
+        ProfilesVerb::Verify { profile: Some(path), signature } => verify_one(path, signature),
     }
-}
-
-/// A job's name as it can stand in a file's name.
-///
-/// # Errors
-/// It is none.
-pub fn job_name(name: &str) -> Result<String, String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if begins && name.len() <= 64 && name.chars().all(is_plain) {
-        return Ok(name.to_owned());
-    }
-    Err("type at most 64 letters, digits, dots, dashes and underscores, such as i2v".to_owned())
 }
 
 /// Keeps a profile, unless it proves less than the one whose place it would take.

@@ -2,48 +2,23 @@
 
 use std::fs;
 use std::io::{BufRead, IsTerminal};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser};
+use clap::Parser;
 use serde_json::Value;
 
 use super::Prepared;
-use crate::cli::{Cli, TuneArgs};
+use crate::cli::{Cli, ResumeArgs, TuneArgs};
 use crate::cmd::setup::custom;
-use crate::cmd::terminal::progress::ViewArgs;
 use crate::cmd::tune;
 use crate::cmd::{Usage, terminal};
 use crate::machine::Machine;
 use crate::results::{Folder, Results, owners};
 use crate::space::{Resumed, arguments};
 use crate::trial::journal::Journal;
-use crate::tune::budget;
 use crate::tune::budget::Budget;
 use crate::tune::in_flight;
-
-/// Which tune.
-#[derive(Debug, Args)]
-pub struct ResumeArgs {
-    /// Its results folder.
-    dir: PathBuf,
-    /// More wall time; by default what is left of the tune's own.
-    #[arg(long, value_parser = budget::parse)]
-    budget: Option<Duration>,
-    /// The most trials of the search, those before the break among them; by default the tune's own.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    trials: Option<u32>,
-    /// Waits while another tune runs on this machine, instead of giving up with status 75.
-    #[arg(long)]
-    wait: bool,
-    /// Runs what a folder says that somebody else owns or may write to, without asking.
-    #[arg(long)]
-    trust: bool,
-    /// How much to show.
-    #[command(flatten)]
-    view: ViewArgs,
-}
 
 /// Goes on with the same search: same flags, seed and journal.
 ///

@@ -17,6 +17,7 @@ use std::io::IsTerminal;
 
 use anyhow::Result;
 
+use crate::cli::ViewArgs;
 use crate::cmd::terminal;
 use crate::report;
 use crate::results::{Folder, Results};
@@ -28,17 +29,6 @@ use events::Events;
 use lines::Lines;
 use live::Live;
 use state::State;
-
-/// How much to show.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct ViewArgs {
-    /// Shows no progress, only the result.
-    #[arg(long, conflicts_with = "json")]
-    quiet: bool,
-    /// Prints events to stdout, one JSON object a line, instead of progress and result.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Whoever watches a tune.
 pub struct Progress {
