@@ -1,11 +1,11 @@
 //! Somebody's own program as the job, through the real tuner: small shell scripts stand for it.
 
-mod world;
+mod harness;
 
 use std::os::unix::fs::PermissionsExt;
 
 use wan22_tune::trial::{Outcome, Phase, Trial};
-use world::{Run, World};
+use harness::{Run, World};
 
 /// A world with an executable script in its folder.
 fn world(script: &str) -> World {

@@ -1,8 +1,8 @@
 //! Many runs compared: made-up folders, the library's own tables, and the program.
 
-#[path = "world/folders.rs"]
+#[path = "harness/folders.rs"]
 mod folders;
-mod world;
+mod harness;
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use insta::assert_snapshot;
 use wan22_tune::report::fleet;
 use wan22_tune::report::fleet::Fleet;
 use wan22_tune::report::fleet::portability::Cell;
-use world::World;
+use harness::World;
 
 /// Eight, sixteen and sixteen cores, of which the last have bfloat16.
 fn three(world: &World) -> Vec<PathBuf> {

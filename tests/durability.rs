@@ -1,6 +1,6 @@
 //! What a disk can do to a tune: torn lines, failing calls, no room.
 
-mod world;
+mod harness;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use wan22_tune::knobs::{Value, Values};
 use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Sample, Trial};
-use world::World;
+use harness::World;
 
 fn knobs(threads: i64) -> Values {
     BTreeMap::from([("threads".to_owned(), Value::Number(threads))])

@@ -1,9 +1,9 @@
 //! A zoo of broken workers: each gets its own outcome, none ends the search, none wins.
 
-mod world;
+mod harness;
 
 use wan22_tune::trial::{Outcome, Trial};
-use world::World;
+use harness::World;
 
 /// Budgets for a tune that has to come to some candidate: a busy machine may not come to it within
 /// the first.

@@ -1,7 +1,7 @@
 //! Profiles that somebody wrote to do harm, or that a disk or an editor has spoilt: each is
 //! refused, for its own reason and with the place of it, before anything is done with it.
 
-mod world;
+mod harness;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use wan22_tune::knobs::allow_list;
 use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::Profile;
-use world::World;
+use harness::World;
 
 /// The baseline's profile of this machine: whatever is refused below is refused for its change.
 fn good() -> Value {

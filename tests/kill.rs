@@ -1,7 +1,7 @@
 //! kill -9 of the tuner at random moments, again and again: no finished trial is lost, no process
 //! is left, and going on ends in a valid profile. `KILLS=20` for a short look.
 
-mod world;
+mod harness;
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::profile::Profile;
 use wan22_tune::trial::journal;
 use wan22_tune::trial::{Outcome, Trial};
-use world::{Tuner, World};
+use harness::{Tuner, World};
 
 /// Kills when nobody asks for more.
 const KILLS: u32 = 100;

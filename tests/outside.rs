@@ -1,7 +1,7 @@
 //! What comes from outside a trial: signals, a machine that fails or sleeps, programs and folders
 //! that change places. None of it is held against a candidate.
 
-mod world;
+mod harness;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use wan22_tune::knobs::Values;
 use wan22_tune::results::{Folder, Results};
 use wan22_tune::trial::{Outcome, Trial};
-use world::{Run, Running, World};
+use harness::{Run, Running, World};
 
 /// A job whose batch sizes take 8 down to 1 of a metric, after `first`.
 const METRIC: &str = "echo m=$((8 / WAN22_BATCH_SIZE))";

@@ -1,6 +1,6 @@
 //! Folders of pictures as people have them.
 
-mod world;
+mod harness;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use wan22_tune::preprocess::images::photographs;
-use world::World;
+use harness::World;
 
 fn save(path: &Path) {
     let picture = image::RgbImage::from_fn(80, 60, |x, y| image::Rgb([x as u8, y as u8, 70]));

@@ -1,7 +1,7 @@
 //! Profiles in production: exec, the folders that a host keeps, and what the WAN22 system optimizer
 //! reads and writes.
 
-mod world;
+mod harness;
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::{FileName, Profile};
-use world::World;
+use harness::World;
 
 /// The baseline's profile, as a tune on this machine would have made it.
 fn profile() -> Profile {

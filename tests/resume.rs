@@ -1,11 +1,11 @@
 //! Going on after a break: `resume` continues the same search, or says why it can't.
 
-mod world;
+mod harness;
 
 use std::path::Path;
 
 use wan22_tune::trial::{Outcome, Phase, Trial};
-use world::{Run, Tuner, World};
+use harness::{Run, Tuner, World};
 
 /// A tune that was killed in mid-search, with so many finished trials at the least.
 fn killed(world: &World, trials: usize) {

@@ -1,8 +1,8 @@
 //! A profile is proven again, and copies of the baseline prove nothing.
 
-mod world;
+mod harness;
 
-use world::World;
+use harness::World;
 
 /// A tune that has found something, and its profile.
 fn profile(world: &World) -> String {
