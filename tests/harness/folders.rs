@@ -79,10 +79,7 @@ impl MadeUp {
     /// Seconds a clip: half of the work is done by the threads, which stand in each other's way
     /// beyond their best number.
     fn cost(&self, machine: &Machine, knobs: &BTreeMap<String, Value>) -> f64 {
-        let number = |name: &str| match &knobs[name] {
-            Value::Number(number) => *number as f64,
-            Value::Word(_) => unreachable!("{name} is a number"),
-        };
+        let number = |name: &str| knobs[name].number().expect("a number");
         let word = |name: &str, word: &str| knobs[name] == Value::Word(word.to_owned());
         let (fast_bf16, share) = self.model;
         let best = (machine.core_count() as f64 * share).max(1.0);

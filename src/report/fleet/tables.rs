@@ -90,7 +90,7 @@ pub fn settings(fleet: &Fleet) -> (Table, Vec<String>) {
     let text = |value: Option<&Value>| value.map(ToString::to_string).unwrap_or_default();
     let row = |member: &Member| {
         let cells = first.profile.iter().map(|(name, value)| {
-            let mark = if matches!(value, Value::Number(_)) { "#" } else { "" };
+            let mark = if value.number().is_some() { "#" } else { "" };
             (format!("{mark}{name}"), text(member.profile.get(name)))
         });
         cells.collect::<Vec<_>>()

@@ -306,7 +306,7 @@ mod tests {
             let knobs = named(&candidate);
             let number = |name: &str| match &knobs[name] {
                 Value::Number(number) => *number,
-                Value::Word(word) => panic!("{name} is {word}"),
+                value => panic!("{name} is {value}"),
             };
             let cost = seconds(number("batch_size"), number("tile_size"));
             trials.push(trial(trials.len() as u64 + 1, knobs, cost));
