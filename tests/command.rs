@@ -4,8 +4,8 @@ mod harness;
 
 use std::os::unix::fs::PermissionsExt;
 
-use wan22_tune::trial::{Outcome, Phase, Trial};
 use harness::{Run, World};
+use wan22_tune::trial::{Outcome, Phase, Trial};
 
 /// A world with an executable script in its folder.
 fn world(script: &str) -> World {

@@ -7,11 +7,11 @@ mod harness;
 use std::path::PathBuf;
 
 use folders::MadeUp;
+use harness::World;
 use insta::assert_snapshot;
 use wan22_tune::report::fleet;
 use wan22_tune::report::fleet::Fleet;
 use wan22_tune::report::fleet::portability::Cell;
-use harness::World;
 
 /// Eight, sixteen and sixteen cores, of which the last have bfloat16.
 fn three(world: &World) -> Vec<PathBuf> {

@@ -5,8 +5,8 @@ mod harness;
 
 use std::path::Path;
 
-use wan22_tune::trial::{Outcome, Phase};
 use harness::World;
+use wan22_tune::trial::{Outcome, Phase};
 
 #[test]
 fn a_short_tune_measures_real_work_and_leaves_a_profile() {

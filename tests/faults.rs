@@ -2,8 +2,8 @@
 
 mod harness;
 
-use wan22_tune::trial::{Outcome, Trial};
 use harness::World;
+use wan22_tune::trial::{Outcome, Trial};
 
 /// Budgets for a tune that has to come to some candidate: a busy machine may not come to it within
 /// the first.

@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use harness::World;
 use serde_json::{Value, json};
 use wan22_tune::knobs::allow_list;
 use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::Profile;
-use harness::World;
 
 /// The baseline's profile of this machine: whatever is refused below is refused for its change.
 fn good() -> Value {

@@ -9,10 +9,10 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use harness::{Tuner, World};
 use wan22_tune::profile::Profile;
 use wan22_tune::trial::journal;
 use wan22_tune::trial::{Outcome, Trial};
-use harness::{Tuner, World};
 
 /// Kills when nobody asks for more.
 const KILLS: u32 = 100;

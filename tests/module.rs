@@ -3,8 +3,8 @@
 
 mod harness;
 
-use wan22_tune::trial::{Outcome, Phase};
 use harness::World;
+use wan22_tune::trial::{Outcome, Phase};
 
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/module/block.pt");
 

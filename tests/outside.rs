@@ -9,10 +9,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use harness::{Run, Running, World};
 use wan22_tune::knobs::Values;
 use wan22_tune::results::{Folder, Results};
 use wan22_tune::trial::{Outcome, Trial};
-use harness::{Run, Running, World};
 
 /// A job whose batch sizes take 8 down to 1 of a metric, after `first`.
 const METRIC: &str = "echo m=$((8 / WAN22_BATCH_SIZE))";

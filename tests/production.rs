@@ -7,11 +7,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use harness::World;
 use serde_json::{Value, json};
 use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::{FileName, Profile};
-use harness::World;
 
 /// The baseline's profile, as a tune on this machine would have made it.
 fn profile() -> Profile {

@@ -4,8 +4,8 @@ mod harness;
 
 use std::path::Path;
 
-use wan22_tune::trial::{Outcome, Phase, Trial};
 use harness::{Run, Tuner, World};
+use wan22_tune::trial::{Outcome, Phase, Trial};
 
 /// A tune that was killed in mid-search, with so many finished trials at the least.
 fn killed(world: &World, trials: usize) {

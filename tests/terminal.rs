@@ -15,9 +15,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use folders::MadeUp;
+use harness::{Run, Tuner, World};
 use wan22_tune::io::lock::Lock;
 use wan22_tune::io::printable::is_hidden;
-use harness::{Run, Tuner, World};
 
 fn full() -> File {
     File::options().write(true).open("/dev/full").unwrap()

@@ -7,10 +7,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use harness::World;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
-use harness::World;
 
 const VAE: &str = "vae/diffusion_pytorch_model.safetensors";
 const TEXT: &str = "text_encoder/model.safetensors";

@@ -5,9 +5,9 @@ mod harness;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use harness::World;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use harness::World;
 
 /// Damaged copies of each file.
 const DAMAGED: usize = 20;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::knobs::Values;
 use crate::stats;
-use crate::trial::{Phase, Trial};
+use crate::trial::Trial;
 
 /// A jump of more than this share can't be modelled, whatever the noise.
 const MILD: f64 = 0.10;
@@ -64,7 +64,7 @@ impl Drift {
     /// What the baseline and its returns say. Confirmation pairs need no model: they are
     /// neighbours in time, and [`crate::evidence::paired`] knows their order.
     pub fn of(trials: &[Trial]) -> Self {
-        let returns = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel);
+        let returns = |t: &&Trial| t.phase.is_baseline();
         let trend = trend(trials);
         let point =
             |trial: &Trial| Some(Point { time_s: time_s(trial)?, log_s: trial.score_s()?.ln() });
@@ -176,7 +176,7 @@ impl Drift {
 /// (Hirsch and Slack 1984, "A nonparametric trend test for seasonal data"; candidates are the
 /// seasons). What the search measured once is left out: it was chosen for being fast.
 fn trend(trials: &[Trial]) -> f64 {
-    let counts = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel | Phase::Repeat);
+    let counts = |t: &&Trial| t.phase.counts_for_drift();
     let mut all: BTreeMap<&Values, Vec<Point>> = BTreeMap::new();
     for trial in trials.iter().filter(counts) {
         if let (Some(time_s), Some(score_s)) = (time_s(trial), trial.score_s()) {
@@ -279,6 +279,7 @@ fn weighted_line(points: &[Point], weights: &[f64], time_s: f64) -> Line {
 mod tests {
     use super::*;
     use crate::knobs::Value;
+    use crate::trial::Phase;
 
     fn trial(phase: Phase, second: i64, score_s: f64) -> Trial {
         let started = Timestamp::from_second(1_800_000_000 + second).unwrap();

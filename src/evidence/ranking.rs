@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::evidence::drift::Drift;
 use crate::knobs::Values;
 use crate::stats;
-use crate::trial::{Phase, Trial};
+use crate::trial::Trial;
 
 /// All ok trials of one candidate outside the confirmation.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,10 +27,7 @@ pub fn rank(trials: &[Trial]) -> Vec<Ranked> {
 /// As [`rank`], under a drift that was found before.
 pub fn rank_with(trials: &[Trial], drift: &Drift) -> Vec<Ranked> {
     let mut scores: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
-    let counts = |trial: &&Trial| {
-        !matches!(trial.phase, Phase::Calibration | Phase::Confirmation)
-            && !drift.is_invalidated(trial)
-    };
+    let counts = |trial: &&Trial| trial.phase.is_ranked() && !drift.is_invalidated(trial);
     for trial in trials.iter().filter(counts) {
         if let Some(score) = drift.score_s(trial) {
             scores.entry(&trial.knobs).or_default().push(score);

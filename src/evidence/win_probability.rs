@@ -11,7 +11,7 @@ use crate::evidence::confirmation::MINIMUM_EFFECT;
 use crate::evidence::drift::Drift;
 use crate::knobs::Values;
 use crate::stats;
-use crate::trial::{Phase, Trial};
+use crate::trial::Trial;
 
 /// Resolution of levels, in logs.
 const STEP: f64 = 0.0025;
@@ -87,10 +87,7 @@ pub fn win_probabilities<'t>(
 
 /// As [`odds`], by what the search saw.
 pub fn of_search(trials: &[Trial], drift: &Drift) -> Vec<WinProbability> {
-    let counts = |trial: &&Trial| {
-        !matches!(trial.phase, Phase::Calibration | Phase::Confirmation)
-            && !drift.is_invalidated(trial)
-    };
+    let counts = |trial: &&Trial| trial.phase.is_ranked() && !drift.is_invalidated(trial);
     win_probabilities(trials.iter().filter(counts), crate::trial::baseline_of(trials), drift)
 }
 
@@ -208,7 +205,7 @@ fn chances<'w>(all: impl Iterator<Item = &'w [f64]> + Clone) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::knobs::Value;
-    use crate::trial::Sample;
+    use crate::trial::{Phase, Sample};
 
     /// Trials of candidates, each with its number of threads and its times; the baseline has 0.
     fn seen(times: &[(i64, &[f64])]) -> Vec<WinProbability> {

@@ -49,11 +49,7 @@ impl Repetitions {
     /// is slow to set up, so that it would always measure the most.
     pub fn in_phase(self, phase: Phase) -> Self {
         let fixed = Self::exactly(FIXED.clamp(self.least, self.most));
-        if matches!(phase, Phase::Calibration | Phase::Baseline | Phase::Confirmation) {
-            fixed
-        } else {
-            self
-        }
+        if phase.has_fixed_repetitions() { fixed } else { self }
     }
 
     /// How many, when setting up took `setup_s` seconds and the first of them `first_s`.

@@ -12,7 +12,6 @@ use crate::knobs::{Value, Values};
 use crate::results::{Folder, Results};
 use crate::space::{Candidate, Space};
 use crate::stats::{self, Interval};
-use crate::trial::Phase;
 use crate::workload::custom::{CommandJob, CustomJob, Metric};
 
 /// One results folder of a fleet.
@@ -130,7 +129,7 @@ pub(super) fn candidate(space: &Space, baseline: &Values, knobs: &Values) -> Opt
 fn measured(results: &Results) -> HashMap<Candidate, f64> {
     let mut scores: HashMap<Candidate, Vec<f64>> = HashMap::new();
     let space = &results.space;
-    for trial in results.trials.iter().filter(|trial| trial.phase != Phase::Calibration) {
+    for trial in results.trials.iter().filter(|trial| trial.phase.is_comparable()) {
         let found = candidate(space, &space.given.baseline, &trial.knobs);
         if let (Some(score), Some(candidate)) = (trial.score_s(), found) {
             scores.entry(candidate).or_default().push(score);

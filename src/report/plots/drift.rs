@@ -10,7 +10,7 @@ use super::{Legend, Plot, TimeUnit, with_margin};
 use crate::report::clock::Clock;
 use crate::results::Results;
 use crate::stats;
-use crate::trial::{Phase, Sample, Trial};
+use crate::trial::{Sample, Trial};
 use crate::workload::custom::Metric;
 
 /// The baseline over time, and disturbances.
@@ -59,7 +59,7 @@ impl Drift {
     pub fn of(results: &Results) -> Result<Option<Self>> {
         let clock = Clock::of(results)?;
         let (mut repeats, mut end_s) = (Vec::new(), 0.0_f64);
-        for trial in results.trials.iter().filter(|trial| trial.phase != Phase::Calibration) {
+        for trial in results.trials.iter().filter(|trial| trial.phase.is_comparable()) {
             let trial_end_s = clock.end_s(trial)?;
             end_s = end_s.max(trial_end_s);
             if results.is_baseline(trial) {

@@ -102,7 +102,7 @@ impl Progress {
 }
 
 fn counted(results: &Results) -> impl Iterator<Item = &Trial> {
-    results.trials.iter().filter(|trial| trial.phase != Phase::Calibration)
+    results.trials.iter().filter(|trial| trial.phase.is_comparable())
 }
 
 fn kind(results: &Results, trial: &Trial, seen: bool) -> Kind {
@@ -128,7 +128,7 @@ pub(crate) struct BestSoFar<'a> {
 impl<'a> BestSoFar<'a> {
     /// A trial that ended.
     pub fn see(&mut self, trial: &'a Trial, end_s: f64) {
-        let (Phase::Baseline | Phase::Search, Some(score)) = (trial.phase, trial.score_s()) else {
+        let Some(score) = trial.score_s().filter(|_| trial.phase.is_first_measurement()) else {
             return;
         };
         let scores = self.scores.entry(&trial.knobs).or_default();
@@ -154,8 +154,7 @@ impl<'a> BestSoFar<'a> {
 fn phases(results: &Results, clock: &Clock, end_s: f64) -> Result<Vec<(Phase, f64, f64)>> {
     let mut starts: Vec<(Phase, f64)> = Vec::new();
     // Sentinels and repeats come in between, and are a part of what they interrupt.
-    let between = |phase: &&Phase| matches!(phase, Phase::Sentinel | Phase::Repeat);
-    for &phase in Phase::VARIANTS.iter().filter(|phase| !between(phase)) {
+    for &phase in Phase::VARIANTS.iter().filter(|phase| !phase.is_interposed()) {
         if let Some(first) = results.trials.iter().find(|trial| trial.phase == phase) {
             starts.push((phase, clock.start_s(first)?));
         }

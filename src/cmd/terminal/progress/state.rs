@@ -189,7 +189,7 @@ impl Standing {
         let (mut best, mut end_s) = (BestSoFar::default(), 0.0);
         for trial in trials {
             end_s += trial.wall_s;
-            if trial.phase != Phase::Calibration {
+            if trial.phase.is_comparable() {
                 self.points.push((end_s, trial.score_s()));
                 best.see(trial, end_s);
             }
@@ -205,7 +205,7 @@ impl Standing {
 
 impl Spread {
     fn of(trials: &[Trial], knobs: &Values) -> Option<Self> {
-        let counts = |trial: &&Trial| trial.phase != Phase::Calibration && trial.knobs == *knobs;
+        let counts = |trial: &&Trial| trial.phase.is_comparable() && trial.knobs == *knobs;
         let ok: Vec<&Trial> =
             trials.iter().filter(counts).filter(|trial| trial.score_s().is_some()).collect();
         let scores: Vec<f64> = ok.iter().filter_map(|trial| trial.score_s()).collect();
