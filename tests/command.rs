@@ -54,7 +54,7 @@ fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
     let metric = ["--metric", r"([0-9.]+) it/s", "--goal", "max"];
     let run = tune(&world, &[budget, metric].concat());
     assert_eq!(run.status, Some(0), "{}", run.stderr);
-    // 16.5 instead of 4.5 iterations a second: 267% more.
+    // 16.5 instead of 4.5 iterations per second: 267% more.
     assert!(run.stdout.starts_with("Gain: 266.7% more of the metric"), "{}", run.stdout);
     assert!(run.stdout.contains("metric (more is better)"), "{}", run.stdout);
     let results = world.results();
@@ -91,7 +91,7 @@ fn verified_with_its_command_alone(world: &World, metric: &[&str]) {
     // A forgotten metric is no drift.
     let run = world.tuner(&[&verify[..], &command].concat()).run();
     assert_eq!(run.status, Some(2), "{}{}", run.stdout, run.stderr);
-    let cure = "tuned by metric (more is better), not by seconds a run: give --metric";
+    let cure = "tuned by metric (more is better), not by seconds per run: give --metric";
     assert!(run.stderr.contains(cure), "{}", run.stderr);
     let export = world.tuner(&["export", "--format", "prometheus", verify[1]]).run();
     assert!(export.stdout.contains("\nwan22_profile_metric 16.5\n"), "{}", export.stdout);
@@ -124,7 +124,7 @@ fn one_trial_of_a_command_is_measured() {
     let line = "metric (more is better) 4.0000 (of 4.0000, 4.0000, 4.0000)";
     assert!(run.stdout.contains(line), "{}", run.stdout);
     let run = world.tuner(&["measure", "--baseline", "--", "./job.sh"]).run();
-    assert!(run.stdout.contains("seconds a run        0."), "{}", run.stdout);
+    assert!(run.stdout.contains("seconds per run        0."), "{}", run.stdout);
 }
 
 #[test]

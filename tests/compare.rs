@@ -137,7 +137,7 @@ fn seven_machines_show_that_threads_move_with_cores() {
     assert_eq!(range(bf16.unwrap(), "avx512_bf16"), Some((1.0, 1.0)));
 }
 
-/// Both take four fifths of their baseline's time, without noise: frames a second grow by a quarter.
+/// Both take four fifths of their baseline's time, without noise: frames per second grow by a quarter.
 fn clips_and_frames(world: &World) -> [PathBuf; 2] {
     let quiet = |name| MadeUp { noise: 0.0, ..MadeUp::new(name, "package:1 l3:1 core:8 pu:1") };
     let (clips, frames) = (quiet("clips"), MadeUp { frames: true, ..quiet("frames") });

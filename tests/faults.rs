@@ -206,7 +206,7 @@ fn settings_that_did_not_take_are_misapplied_however_fast() {
 
 /// Runs a tune with a worker on which `fault` befalls every candidate with `knob` at `value`: it
 /// is tried once, and everybody is told. The trial's detail; `None` where the value does not exist.
-fn struck(fault: &str, knob: &str, value: &str) -> Option<String> {
+fn unsupported(fault: &str, knob: &str, value: &str) -> Option<String> {
     let world = World::new();
     let flags =
         ["--budget", "10m", "--trials", "40", "--strategy", "random", "--precision", "fp32"];
@@ -231,10 +231,10 @@ fn struck(fault: &str, knob: &str, value: &str) -> Option<String> {
 
 #[test]
 fn the_search_goes_on_without_a_value_that_did_not_take() {
-    let detail = struck("always-keep-not-taken", "allocator", "glibc-keep").unwrap();
+    let detail = unsupported("always-keep-not-taken", "allocator", "glibc-keep").unwrap();
     assert!(detail.contains("GLIBC_TUNABLES: asked for glibc.malloc.mmap_max=0:"), "{detail}");
     // Not every kernel has them.
-    if let Some(detail) = struck("always-no-huge-pages", "huge_pages", "libtorch") {
+    if let Some(detail) = unsupported("always-no-huge-pages", "huge_pages", "libtorch") {
         assert_eq!(detail, "huge pages: asked for some, got none in 1024 MiB");
     }
 }

@@ -386,7 +386,7 @@ fn a_hundred_repetitions_take_no_more_memory_than_ten() {
 fn a_broken_picture_fails_the_trial_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("broken.jpg");
-    std::fs::write(&image, "no picture").unwrap();
+    std::fs::write(&image, "not a picture").unwrap();
     let job = Job { warmup: 1, ..job(vec![image], folder.path()) };
     let (trial, outcome, detail) = refusal(&text(&job));
     assert_eq!((trial, outcome), (3, Outcome::Crashed));

@@ -17,7 +17,7 @@ pub struct CompareArgs {
     /// Prints all that was found as JSON.
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
-    /// Prints one row a run as CSV.
+    /// Prints one row per run as CSV.
     #[arg(long)]
     pub csv: bool,
 }

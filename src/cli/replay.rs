@@ -15,10 +15,10 @@ pub struct ReplayArgs {
     /// Strategies; all but the grid where none is named.
     #[arg(long, value_name = "NAME", value_parser = parse::strategy())]
     pub strategy: Vec<StrategyName>,
-    /// Runs a strategy, with seeds 0, 1, 2, …
+    /// Runs per strategy, with seeds 0, 1, 2, …
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     pub seeds: u64,
-    /// Evaluations a run.
+    /// Evaluations per run.
     #[arg(long, value_name = "COUNT", default_value_t = 120)]
     pub budget: usize,
     /// Noise added to measurements that were recorded once: 0.05 for 5%.

@@ -34,6 +34,6 @@ pub enum Format {
     Markdown,
     /// Prints what was found.
     Json,
-    /// Prints the ranking, one row a candidate.
+    /// Prints the ranking, one row per candidate.
     Csv,
 }

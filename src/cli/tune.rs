@@ -35,7 +35,7 @@ pub struct TuneArgs {
     /// Decides every choice left to chance.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Measured repetitions a trial, after one to warm up: 3 to 9; unless said otherwise 4 in the
+    /// Measured repetitions per trial, after one to warm up: 3 to 9; unless said otherwise 4 in the
     /// first trial and in pairs, and elsewhere as many of 3 to 5 as it takes to measure for two
     /// thirds of the trial. Of a command of your own, whose
     /// repetitions are whole runs, 1 to 9, and 3 unless said otherwise.

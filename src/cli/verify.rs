@@ -35,7 +35,7 @@ pub struct VerifyArgs {
     /// for this machine.
     #[arg(long, value_name = "PRESET|FILE")]
     pub baseline: Option<BaselineChoice>,
-    /// Measured repetitions a trial, after one to warm up: unless said otherwise as in a tune.
+    /// Measured repetitions per trial, after one to warm up: unless said otherwise as in a tune.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
     pub repetitions: Option<u32>,
     /// Decides the order of runs.

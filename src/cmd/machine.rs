@@ -12,7 +12,7 @@ use crate::knobs::affinity::Layout;
 use crate::knobs::memory::MemoryMode;
 use crate::knobs::{Baseline, Preset, Settings, quota_warning};
 use crate::launch;
-use crate::machine::{Machine, Occupant, rehearsed};
+use crate::machine::{Machine, Occupant, sandboxed};
 use crate::profile::Profile;
 
 impl MachineChoice {
@@ -24,7 +24,7 @@ impl MachineChoice {
         let chosen = match (&self.xml, &self.synthetic) {
             (Some(path), _) => Machine::from_stranger(path),
             (_, Some(description)) => {
-                rehearsed(|| Machine::from_synthetic(description)).map_err(Usage)?
+                sandboxed(|| Machine::from_synthetic(description)).map_err(Usage)?
             }
             (None, None) => return here(),
         };

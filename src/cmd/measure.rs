@@ -54,17 +54,17 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     super::terminal::show(&text(&trial, Metric::of(bench.own.as_ref())))
 }
 
-fn text(trial: &Trial, yardstick: Metric) -> String {
+fn text(trial: &Trial, metric: Metric) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (name, value) in &trial.knobs {
         lines.push(format!("{name:20} {value}"));
     }
     lines.push(String::new());
-    let shown = |cost: f64| format!("{:.4}", yardstick.shown(cost));
+    let shown = |cost: f64| format!("{:.4}", metric.shown(cost));
     let samples: Vec<String> = trial.samples.iter().map(|s| shown(s.cost())).collect();
     lines.push(format!(
         "{:20} {} (of {})",
-        yardstick.heading(),
+        metric.heading(),
         trial.score_s().map(shown).unwrap_or_default(),
         samples.join(", ")
     ));

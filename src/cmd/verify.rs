@@ -37,7 +37,7 @@ const EXIT_DRIFT: u8 = 5;
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let profile = args.signature.read(&args.profile)?;
     let machine = super::machine::here()?;
-    let likeness = Here::of(&machine).likeness(&profile);
+    let machine_match = Here::of(&machine).machine_match(&profile);
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
@@ -46,8 +46,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
-    let yardstick = Metric::of(bench.own.as_ref());
-    let workload = workload(&profile, &job, yardstick);
+    let metric = Metric::of(bench.own.as_ref());
+    let workload = workload(&profile, &job, metric);
     let workload = workload.map_err(|cure| Usage(format!("{}: {cure}", place())))?;
     bench.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
     let _lock = Lock::take(args.bench.wait, &bench.stop)?;
@@ -56,10 +56,10 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
     let trials = trials(args.budget, &bench, &workload, &knobs.values())?;
     // What was measured elsewhere may have taken any time.
-    let recorded = profile.evidence.as_ref().filter(|_| likeness != MachineMatch::Different);
+    let recorded = profile.evidence.as_ref().filter(|_| machine_match != MachineMatch::Different);
     let (usual, values) = (bench.baseline(), knobs.values());
-    let verification = Verification::of(&trials, &usual, &values, yardstick, recorded);
-    let elsewhere = (likeness == MachineMatch::Different).then_some(profile.machine.host.as_str());
+    let verification = Verification::of(&trials, &usual, &values, metric, recorded);
+    let elsewhere = (machine_match == MachineMatch::Different).then_some(profile.machine.host.as_str());
     finish(args, &verification, &workload, elsewhere)
 }
 
@@ -112,7 +112,7 @@ fn finish(
 /// What was found, for programs.
 fn value(verification: &Verification, workload: &Workload, is_here: bool) -> serde_json::Value {
     let interval = |i: Interval| json!({"mean": i.mean, "low": i.low, "high": i.high});
-    let lost = |share| verification.yardstick.lost(share);
+    let lost = |share| verification.metric.lost(share);
     let lost = |i: Interval| Interval { low: lost(i.low), mean: lost(i.mean), high: lost(i.high) };
     json!({
         "schema": 2,
@@ -121,7 +121,7 @@ fn value(verification: &Verification, workload: &Workload, is_here: bool) -> ser
         "pairs": verification.pairs,
         "gain": verification.gain.map(interval),
         "loss": verification.slowdown.filter(|i| i.low.is_finite()).map(lost).map(interval),
-        "unit": verification.yardstick.heading(),
+        "unit": verification.metric.heading(),
         "score": verification.score,
         "recorded": verification.recorded,
         "same_machine": is_here,
@@ -133,17 +133,17 @@ fn value(verification: &Verification, workload: &Workload, is_here: bool) -> ser
 ///
 /// # Errors
 /// What to type where the flags give another job.
-fn workload(profile: &Profile, job: &Job, yardstick: Metric) -> Result<Workload, String> {
+fn workload(profile: &Profile, job: &Job, metric: Metric) -> Result<Workload, String> {
     let smallest = job.smallest();
     let Some(evidence) = &profile.evidence else { return Ok(smallest) };
     let proven = &evidence.workload;
     match (proven.is_custom(), smallest.is_custom()) {
         (false, false) => Ok(proven.clone()),
-        (true, true) if evidence.yardstick() == yardstick => Ok(smallest),
+        (true, true) if evidence.metric() == metric => Ok(smallest),
         (true, true) => Err(format!(
             "tuned by {}, not by {}: give --metric, --goal or --module as in the tune",
-            evidence.yardstick().heading(),
-            yardstick.heading()
+            evidence.metric().heading(),
+            metric.heading()
         )),
         (true, _) => Err(format!(
             "tuned for a {} of its own, which it does not name: give it as in the tune, {}",
@@ -157,10 +157,10 @@ fn workload(profile: &Profile, job: &Job, yardstick: Metric) -> Result<Workload,
 /// What monitoring wants to know, in Prometheus' text format.
 fn metrics(verification: &Verification) -> String {
     let now = jiff::Timestamp::now().as_second();
-    let Verification { yardstick, score, recorded, .. } = verification;
-    let heading = yardstick.heading();
+    let Verification { metric, score, recorded, .. } = verification;
+    let heading = metric.heading();
     let (is_now, was) = (format!("Now: {heading}."), format!("When it was made: {heading}."));
-    let name = yardstick.gauge();
+    let name = metric.gauge();
     let before = format!("recorded_{name}");
     let gauges = [
         ("holds", "Whether the profile still holds.", verification.holds().map(f64::from)),
@@ -178,13 +178,13 @@ fn metrics(verification: &Verification) -> String {
 
 fn text(verification: &Verification, elsewhere: Option<&str>) -> String {
     let mut lines = vec![format!("{}.", verification.finding)];
-    let (yardstick, unit) = (verification.yardstick, verification.yardstick.unit());
+    let (metric, unit) = (verification.metric, verification.metric.unit());
     if let Some(gain) = verification.gain {
         lines.push(format!(
             "{} {} {} than the baseline (95% interval {} to {}, {} pairs).",
             percent(gain.mean),
-            yardstick.better()[0],
-            yardstick.noun(),
+            metric.better()[0],
+            metric.noun(),
             percent(gain.low),
             percent(gain.high),
             verification.pairs

@@ -40,7 +40,7 @@ const LEAST: f64 = 0.002;
 #[derive(Clone, Debug, Default)]
 pub struct Drift {
     points: Vec<Point>,
-    /// The steady trend, in logs a second, from the first point on.
+    /// The steady trend, in logs per second, from the first point on.
     trend: f64,
     /// What the curve at each of the points adds to that; the constant 0 where there is none.
     curve: Vec<f64>,
@@ -171,7 +171,7 @@ impl Drift {
     }
 }
 
-/// The trend that the repetitions of all candidates have in common, in logs a second: the median of
+/// The trend that the repetitions of all candidates have in common, in logs per second: the median of
 /// the slopes between any two of the same candidate, if more of them rise or fall than chance makes
 /// (Hirsch and Slack 1984, "A nonparametric trend test for seasonal data"; candidates are the
 /// seasons). What the search measured once is left out: it was chosen for being fast.

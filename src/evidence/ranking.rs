@@ -12,7 +12,7 @@ use crate::trial::Trial;
 pub struct Ranked {
     /// The value of every knob.
     pub knobs: Values,
-    /// Seconds a clip at the speed that the machine had at the start: the mean of its trials'
+    /// Seconds per clip at the speed that the machine had at the start: the mean of its trials'
     /// scores, of which the slower half is left out, since disturbances never speed up a trial.
     pub score_s: f64,
     /// How many trials.

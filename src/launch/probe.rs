@@ -63,7 +63,7 @@ pub(super) fn cure(error: &io::Error) -> String {
     }
 }
 
-/// The machine, with the memory modes that don't work on it struck out: each is tried once. A
+/// The machine, with the memory modes that don't work on it left out: each is tried once. A
 /// machine that is only planned for is left as it is.
 pub fn proven(mut machine: Machine) -> Machine {
     if machine.source != Source::Live {
@@ -78,7 +78,7 @@ pub fn proven(mut machine: Machine) -> Machine {
     machine
 }
 
-/// One line about the memory modes that were struck out, with the cure; `None` where none was.
+/// One line about the memory modes that were left out, with the cure; `None` where none was.
 pub fn refusals(machine: &Machine) -> Option<String> {
     let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (mode, reason) in &machine.refused_modes {

@@ -168,7 +168,7 @@ fn evidence(evidence: &Evidence) -> Result<(), ProfileError> {
     let proven = evidence.gain_percent.is_some() && evidence.interval_percent.is_some();
     require(proven == gained, &place("gain_percent"), "the verdict says otherwise")?;
     let gain = evidence.gain_percent.unwrap_or(0.0);
-    // There is no more than all of the time to save, but any number of frames a second to win.
+    // There is no more than all of the time to save, but any number of frames per second to win.
     let is_won = evidence.metric.as_ref().is_some_and(|metric| metric.goal == Direction::Max);
     let most = if is_won { 1e9 } else { 100.0 };
     require((-1000.0..most).contains(&gain), &place("gain_percent"), "no such gain exists")?;

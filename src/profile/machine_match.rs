@@ -19,12 +19,12 @@ impl Here {
     }
 
     /// How much the machine of `profile` has in common with this one.
-    pub fn likeness(&self, profile: &Profile) -> MachineMatch {
+    pub fn machine_match(&self, profile: &Profile) -> MachineMatch {
         let (here, there) = (&self.mark, &profile.machine);
         let is_former = there.fingerprint.identity == self.former && there.host == here.host;
         match here.fingerprint.compare(&there.fingerprint) {
             MachineMatch::SameShape if is_former => MachineMatch::Same,
-            likeness => likeness,
+            machine_match => machine_match,
         }
     }
 
@@ -55,8 +55,8 @@ mod tests {
     #[test]
     fn clones_of_one_image_are_two_machines() {
         let (one, other) = (machine("node07"), machine("node08"));
-        assert_eq!(Here::of(&one).likeness(&profile(&one)), MachineMatch::Same);
-        assert_eq!(Here::of(&other).likeness(&profile(&one)), MachineMatch::SameShape);
+        assert_eq!(Here::of(&one).machine_match(&profile(&one)), MachineMatch::Same);
+        assert_eq!(Here::of(&other).machine_match(&profile(&one)), MachineMatch::SameShape);
     }
 
     #[test]
@@ -64,7 +64,7 @@ mod tests {
         let one = machine("node07");
         let mut old = profile(&one);
         old.machine.fingerprint.identity = one.former_identity();
-        assert_eq!(Here::of(&one).likeness(&old), MachineMatch::Same);
-        assert_eq!(Here::of(&machine("node08")).likeness(&old), MachineMatch::SameShape);
+        assert_eq!(Here::of(&one).machine_match(&old), MachineMatch::Same);
+        assert_eq!(Here::of(&machine("node08")).machine_match(&old), MachineMatch::SameShape);
     }
 }

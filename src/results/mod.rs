@@ -198,7 +198,7 @@ impl Results {
     }
 
     /// What the scores of this tune count.
-    pub fn yardstick(&self) -> Metric {
+    pub fn metric(&self) -> Metric {
         Metric::of(self.tune.own.as_ref())
     }
 

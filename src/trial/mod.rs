@@ -84,13 +84,13 @@ impl Trial {
         (self.outcome == Outcome::Ok).then(|| stats::median(&costs)).flatten()
     }
 
-    /// Median busy seconds a clip of one stage.
+    /// Median busy seconds per clip of one stage.
     pub fn stage_s(&self, stage: &str) -> Option<f64> {
         let of_stage = |sample: &Sample| sample.stages.get(stage).copied();
         stats::median(&self.samples.iter().filter_map(of_stage).collect::<Vec<_>>())
     }
 
-    /// Minor faults a repetition, the mean.
+    /// Minor faults per repetition, the mean.
     pub fn minor_faults(&self) -> Option<f64> {
         stats::mean(&self.samples.iter().map(|s| s.minor_faults as f64).collect::<Vec<_>>())
     }

@@ -16,7 +16,7 @@ pub struct Noise {
     pub pressure_share: Option<f64>,
     /// Scheduler periods in which the cgroup was stopped for want of quota.
     pub throttled_periods: Option<u64>,
-    /// The cgroup's quota at the trial's end, CPU seconds a second.
+    /// The cgroup's quota at the trial's end, CPU seconds per second.
     pub cpu_quota: Option<f64>,
     /// Mean clock rate of the machine's CPUs at the trial's end.
     pub frequency_mhz: Option<f64>,

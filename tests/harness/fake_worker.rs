@@ -34,7 +34,7 @@ fn first_s(job: &Job) -> u64 {
     if job.trial == 1 { from_environment("FAKE_WORKER_FIRST_S", 0) } else { 0 }
 }
 
-/// Seconds a clip: half of it shrinks with the threads, larger batches save a fifth each doubling.
+/// Seconds per clip: half of it shrinks with the threads, larger batches save a fifth each doubling.
 fn seconds(job: &Job) -> f64 {
     let threads = job.settings.intra_op_threads as f64;
     let slower: f64 = from_environment("FAKE_WORKER_SLOWER", 1.0);

@@ -41,7 +41,7 @@ pub struct MadeUp {
     pub noise: f64,
     /// Whether bfloat16 is fast there, and the best number of threads as a share of the cores.
     pub model: (bool, f64),
-    /// Whether it is a command that is scored by its frames a second, [`FRAMES`] in all.
+    /// Whether it is a command that is scored by its frames per second, [`FRAMES`] in all.
     pub frames: bool,
 }
 
@@ -76,7 +76,7 @@ impl MadeUp {
         machine
     }
 
-    /// Seconds a clip: half of the work is done by the threads, which stand in each other's way
+    /// Seconds per clip: half of the work is done by the threads, which stand in each other's way
     /// beyond their best number.
     fn cost(&self, machine: &Machine, knobs: &BTreeMap<String, Value>) -> f64 {
         let number = |name: &str| knobs[name].number().expect("a number");

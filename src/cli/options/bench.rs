@@ -29,7 +29,7 @@ pub struct BenchArgs {
     /// Waits while another tune runs on this machine, instead of giving up with status 75.
     #[arg(long)]
     pub wait: bool,
-    /// The program that runs a trial; by default wan22-worker beside this program.
+    /// The program that runs per trial; by default wan22-worker beside this program.
     #[arg(long, value_name = "FILE", env = "WAN22_WORKER", hide_env_values = true)]
     pub worker: Option<PathBuf>,
 }

@@ -38,7 +38,7 @@ pub struct JobArgs {
     /// A job that comes with the program (i2v, t2v, encode, vae-decode, preprocess), or a TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "i2v")]
     pub workload: PathBuf,
-    /// Seconds a clip of many at once, or of one alone.
+    /// Seconds per clip of many at once, or of one alone.
     #[arg(long, value_enum, default_value_t)]
     pub objective: Objective,
     /// Fixes the numbers that the models compute in, and leaves them out of the search.

@@ -8,7 +8,7 @@ pub struct ViewArgs {
     /// Shows no progress, only the result.
     #[arg(long, conflicts_with = "json")]
     pub quiet: bool,
-    /// Prints events to stdout, one JSON object a line, instead of progress and result.
+    /// Prints events to stdout, one JSON object per line, instead of progress and result.
     #[arg(long)]
     pub json: bool,
 }

@@ -68,7 +68,7 @@ fn list(store: &Store) -> Result<()> {
     let mut entries = store.entries(&machine);
     let picked = best(store, &machine).map(|(path, _)| path);
     let order = |entry: &Entry| {
-        entry.profile.as_ref().map_or(MachineMatch::Different, |profile| here.likeness(profile))
+        entry.profile.as_ref().map_or(MachineMatch::Different, |profile| here.machine_match(profile))
     };
     entries.sort_by_key(order);
     let mut text = String::new();
@@ -102,7 +102,7 @@ fn best(store: &Store, machine: &Machine) -> Option<(PathBuf, Profile)> {
 /// What is wrong with a profile of this machine under the quota that this process has.
 fn quota_note(entry: &Entry, machine: &Machine, here: &Here) -> Option<String> {
     let profile = entry.profile.as_ref().ok()?;
-    let is_ours = here.likeness(profile) != MachineMatch::Different;
+    let is_ours = here.machine_match(profile) != MachineMatch::Different;
     profile.quota_mismatch(machine).filter(|_| is_ours)
 }
 
@@ -110,7 +110,7 @@ fn line(entry: &Entry, here: &Here) -> String {
     match &entry.profile {
         Err(problem) => format!("refused: {problem:#}"),
         Ok(profile) => {
-            let what = here.likeness(profile);
+            let what = here.machine_match(profile);
             let host = &profile.machine.host;
             let made = profile.timestamp.get(..10).unwrap_or_default();
             let cpu = &profile.hardware_profile.cpu_model;
@@ -172,7 +172,7 @@ fn text(path: &Path, profile: &Profile, here: &Here) -> String {
     let mut text = String::new();
     for (what, words) in [
         ("file", path.display().to_string()),
-        ("machine", format!("{} ({})", profile.machine.host, here.likeness(profile))),
+        ("machine", format!("{} ({})", profile.machine.host, here.machine_match(profile))),
         ("processor", format!("{}, {} cores", hardware.cpu_model, hardware.cpu_cores)),
         ("made", format!("{} by {}", profile.timestamp, profile.tool)),
         ("verdict", verdict),
@@ -240,7 +240,7 @@ fn well_named(profile: &Profile, path: &Path) -> Result<(), String> {
 
 /// Whether a good profile would start here, in words.
 fn launchable(profile: &Profile, machine: &Machine, here: &Here) -> Result<String, String> {
-    let what = here.likeness(profile);
+    let what = here.machine_match(profile);
     if what == MachineMatch::Different {
         return Ok("good, for another machine".to_owned());
     }

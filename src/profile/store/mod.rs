@@ -98,7 +98,7 @@ impl Store {
         let (folder, here) = (self.first()?, Here::of(machine));
         let name = FileName::of(profile, job);
         let mut identities = vec![name.identity.as_str()];
-        if here.likeness(profile) == MachineMatch::Same {
+        if here.machine_match(profile) == MachineMatch::Same {
             identities.extend(here.identities());
         }
         let paths = match listed(folder) {
@@ -165,7 +165,7 @@ impl Store {
             let job = entry.job();
             let is_wanted = wanted.is_none_or(|wanted| job.as_deref() == Some(wanted));
             entry.profile.as_ref().map_or(true, |profile| {
-                is_wanted && here.likeness(profile) != MachineMatch::Different
+                is_wanted && here.machine_match(profile) != MachineMatch::Different
             })
         };
         let mut entries: Vec<Entry> = entries.into_iter().filter(fits).collect();
@@ -175,7 +175,7 @@ impl Store {
             let is_part = job.as_deref().is_some_and(|job| PARTS.contains(&job));
             let folder = self.folders.iter().position(|folder| entry.path.starts_with(folder));
             Some((
-                here.likeness(profile),
+                here.machine_match(profile),
                 is_part,
                 profile.quota_mismatch(machine).is_some(),
                 folder,

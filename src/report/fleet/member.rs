@@ -28,7 +28,7 @@ pub struct Member {
     /// What was measured, with its sizes.
     pub workload: String,
     /// What its scores count.
-    pub yardstick: Metric,
+    pub metric: Metric,
     /// When the tune started.
     pub started: String,
     /// Trials, and how many of them failed.
@@ -74,7 +74,7 @@ impl Member {
             traits: Traits::of(&results.machine),
             job: job(&results),
             workload: results.workload.to_string(),
-            yardstick: results.yardstick(),
+            metric: results.metric(),
             started: results.tune.started.clone(),
             trials: (results.trials.len(), failed),
             proven: matches!(results.findings().verdict, Verdict::Gain(_)),
@@ -96,7 +96,7 @@ impl Member {
     /// What the finalist saves over the baseline and the profile over libtorch's defaults, as
     /// shares of the number that the run is known by.
     pub fn shown_gains(&self) -> [Option<Interval>; 2] {
-        [self.gain, self.over_defaults].map(|gain| gain.map(|gain| self.yardstick.shares(gain)))
+        [self.gain, self.over_defaults].map(|gain| gain.map(|gain| self.metric.shares(gain)))
     }
 }
 

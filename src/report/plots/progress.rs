@@ -32,7 +32,7 @@ pub struct Progress {
     /// The end of the last trial, seconds since the start.
     pub end_s: f64,
     /// What scores count.
-    pub yardstick: Metric,
+    pub metric: Metric,
 }
 
 /// One trial.
@@ -40,7 +40,7 @@ pub struct Progress {
 pub struct Point {
     /// Its end, seconds since the tune's start.
     pub end_s: f64,
-    /// Seconds a clip, or what else its cost is, if it succeeded.
+    /// Seconds per clip, or what else its cost is, if it succeeded.
     pub score_s: Option<f64>,
     /// What it was for.
     pub kind: Kind,
@@ -89,15 +89,15 @@ impl Progress {
         let end_s = points.iter().map(|point| point.end_s).fold(0.0, f64::max);
         let phases = phases(results, &clock, end_s)?;
         let baseline_s = results.findings().baseline_s;
-        let (best, yardstick) = (best.changes, results.yardstick());
-        let progress = Self { points, best, baseline_s, phases, end_s, yardstick };
+        let (best, metric) = (best.changes, results.metric());
+        let progress = Self { points, best, baseline_s, phases, end_s, metric };
         Ok((!progress.points.is_empty()).then_some(progress))
     }
 
     /// The costs that the axis shows.
     fn shown(&self) -> (f64, f64) {
         let scores: Vec<f64> = self.points.iter().filter_map(|point| point.score_s).collect();
-        shown_scores(&scores, self.baseline_s, self.yardstick.direction())
+        shown_scores(&scores, self.baseline_s, self.metric.direction())
     }
 }
 
@@ -190,7 +190,7 @@ impl Plot for Progress {
         }
         let top = self.shown().1;
         if self.points.iter().any(|point| point.score_s.is_some_and(|score| score > top)) {
-            let words = match self.yardstick {
+            let words = match self.metric {
                 Metric::Metric(_) => "worse than the scale",
                 _ => "slower than the scale",
             };
@@ -210,13 +210,13 @@ impl Plot for Progress {
         let unit = TimeUnit::fitting(self.end_s);
         let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
         // A lane above the scale for what has no place on it, and one for the phases' names.
-        frame.y.goal = self.yardstick.direction();
+        frame.y.goal = self.metric.direction();
         let top = frame.y.places.1 + 4.0;
         frame.y.places.1 += 34.0;
         self.draw_phases(canvas, &frame, unit, top)?;
         frame.draw_rows(canvas, "")?;
         let style = canvas.style(TEXT, palette::MUTED, Anchor::Left);
-        canvas.text(self.yardstick.heading(), (12.0, top - 16.0), &style)?;
+        canvas.text(self.metric.heading(), (12.0, top - 16.0), &style)?;
         frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
         if let Some(baseline_s) = self.baseline_s {
             let (left, right) = frame.x.places;
