@@ -98,7 +98,7 @@ fn verified_with_its_command_alone(world: &World, metric: &[&str]) {
 }
 
 #[test]
-fn a_hopeless_command_is_not_run_again() {
+fn a_command_that_is_stopped_early_is_not_run_again() {
     let world = world("echo $((1000 / WAN22_BATCH_SIZE))");
     let worst = |trials: &[Trial]| {
         let searched = |trial: &Trial| trial.phase == Phase::Search && trial.outcome == Outcome::Ok;
@@ -110,7 +110,7 @@ fn a_hopeless_command_is_not_run_again() {
     tune_until(&world, &flags, |trials| !worst(trials).is_empty());
     for trial in worst(&world.results().trials) {
         assert_eq!(trial.samples.len(), 1, "{}", trial.detail);
-        let beginning = "cut at a metric of 125.000: hopeless below ";
+        let beginning = "cut at a metric of 125.000: early stop below ";
         assert!(trial.detail.starts_with(beginning), "{}", trial.detail);
     }
 }

@@ -281,7 +281,7 @@ fn what_differs_between_two_profiles() {
     }
     let diff = |args: &[&str]| world.tuner(&[&["diff"], args].concat()).run();
     let run = diff(&["small/profile.json", "large/profile.json"]);
-    // The last digits of measured numbers are no promise, nor is the width that they need.
+    // The last digits of measured numbers are not promised, nor is the width that they need.
     let rows = without("evidence.", &run.stdout);
     let rows: Vec<_> =
         rows.lines().map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect();

@@ -135,7 +135,7 @@ fn a_worker_that_takes_too_much_memory_is_stopped_wherever_it_hides_it() {
 }
 
 #[test]
-fn a_hopeless_candidate_is_cut_after_its_first_repetition() {
+fn a_slow_candidate_is_stopped_after_its_first_repetition() {
     let told = |budget| {
         let world = World::new();
         let flags = ["--budget", budget, "--strategy", "random"];
@@ -144,7 +144,7 @@ fn a_hopeless_candidate_is_cut_after_its_first_repetition() {
     };
     let slow = BUDGETS.into_iter().find_map(told).expect("batch size 1 was tried");
     assert_eq!((slow.outcome, slow.samples.len()), (Outcome::Ok, 1), "{}", slow.detail);
-    assert!(slow.detail.starts_with("cut after 9.000 s: hopeless above"), "{}", slow.detail);
+    assert!(slow.detail.starts_with("cut after 9.000 s: early stop above"), "{}", slow.detail);
     assert_eq!(slow.score_s(), Some(9.0));
 }
 

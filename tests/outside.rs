@@ -70,7 +70,7 @@ fn candidates(trials: &[Trial], wanted: impl Fn(&Trial) -> bool) -> Vec<Values> 
     trials.iter().filter(|trial| wanted(trial)).map(|trial| trial.knobs.clone()).collect()
 }
 
-/// Fails so many runs in a row, of whatever candidate, from the first of another batch size on.
+/// Fails this many runs in a row, of whatever candidate, from the first of another batch size on.
 fn failing(runs: u32) -> String {
     format!(
         "[ \"$WAN22_BATCH_SIZE\" = 2 ] || touch down\n\

@@ -412,7 +412,7 @@ fn proven(job: &str, gain: Option<[f64; 2]>, pairs: usize) -> Profile {
         "pairs": pairs,
         "baseline_s": 2.0,
         "score_s": 1.0,
-        "workload": wan22_tune::workload::Workload::own(job),
+        "workload": wan22_tune::workload::Workload::custom(job),
     });
     serde_json::from_value(profile).unwrap()
 }

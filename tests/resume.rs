@@ -7,7 +7,7 @@ use std::path::Path;
 use harness::{Run, Tuner, World};
 use wan22_tune::trial::{Outcome, Phase, Trial};
 
-/// A tune that was killed in mid-search, with so many finished trials at the least.
+/// A tune that was killed in mid-search, with at least this many finished trials.
 fn killed(world: &World, trials: usize) {
     let tuner = world.tune(&["--budget", "10m", "--strategy", "random", "--seed", "9"]);
     tuner.kill_after(world, trials);

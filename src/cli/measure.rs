@@ -48,5 +48,5 @@ pub struct MeasureArgs {
     pub bench: BenchArgs,
     /// Your own job.
     #[command(flatten)]
-    pub own: CustomJobArgs,
+    pub custom: CustomJobArgs,
 }

@@ -55,7 +55,7 @@ pub struct TuneArgs {
     pub bench: BenchArgs,
     /// Your own job.
     #[command(flatten)]
-    pub own: CustomJobArgs,
+    pub custom: CustomJobArgs,
     /// How much to show.
     #[command(flatten)]
     pub view: ViewArgs,

@@ -49,5 +49,5 @@ pub struct VerifyArgs {
     pub bench: BenchArgs,
     /// Your own job, where the profile was tuned for it.
     #[command(flatten)]
-    pub own: CustomJobArgs,
+    pub custom: CustomJobArgs,
 }

@@ -38,7 +38,7 @@ impl MachineChoice {
 /// The machine can't be detected.
 pub fn here() -> Result<Machine> {
     let machine = launch::proven(Machine::detect()?);
-    for warning in launch::refusals(&machine).into_iter().chain(quota_warning(&machine)) {
+    for warning in launch::unavailable_modes(&machine).into_iter().chain(quota_warning(&machine)) {
         terminal::tell(&format!("wan22-tune: {warning}"));
     }
     Ok(machine)

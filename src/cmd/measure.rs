@@ -22,17 +22,17 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         None => baseline.knobs.clone(),
     };
     let scratch = bench::scratch(&std::env::temp_dir())?;
-    let job = match custom::open(&args.own)? {
-        Some(own) => Job::Own(own),
+    let job = match custom::open(&args.custom)? {
+        Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
     bench.scratch = scratch.path().to_owned();
-    (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
+    (bench.seed, bench.repetitions) = (args.seed, args.custom.repetitions(args.repetitions));
     let _lock = Lock::take(args.bench.wait, &bench.stop)?;
     let workload = match &job {
         Job::Pipeline(file) => file.size(args.size),
-        Job::Own(_) => job.smallest(),
+        Job::Custom(_) => job.smallest(),
     };
     let is_baseline = knobs == bench.baseline.knobs;
     let order = TrialRequest {

@@ -83,7 +83,7 @@ impl ReplayArgs {
     }
 }
 
-/// Regret after so many evaluations, that of the final choices, and the share of runs whose
+/// Regret after each of these numbers of evaluations, that of the final choices, and the share of runs whose
 /// choice is within 5% of the optimum.
 fn row(strategy: StrategyName, runs: &[Run], at: &[usize], out: &mut dyn Write) -> Result<()> {
     let mean = |of: &dyn Fn(&Run) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;

@@ -41,8 +41,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let job = match custom::open(&args.own)? {
-        Some(own) => Job::Own(own),
+    let job = match custom::open(&args.custom)? {
+        Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
@@ -53,14 +53,14 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let _lock = Lock::take(args.bench.wait, &bench.stop)?;
     let scratch = bench::scratch(&std::env::temp_dir())?;
     bench.scratch = scratch.path().to_owned();
-    (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
+    (bench.seed, bench.repetitions) = (args.seed, args.custom.repetitions(args.repetitions));
     let trials = trials(args.budget, &bench, &workload, &knobs.values())?;
-    // What was measured elsewhere may have taken any time.
+    // What was measured on another machine may have taken any time.
     let recorded = profile.evidence.as_ref().filter(|_| machine_match != MachineMatch::Different);
     let (usual, values) = (bench.baseline(), knobs.values());
     let verification = Verification::of(&trials, &usual, &values, metric, recorded);
-    let elsewhere = (machine_match == MachineMatch::Different).then_some(profile.machine.host.as_str());
-    finish(args, &verification, &workload, elsewhere)
+    let other_host = (machine_match == MachineMatch::Different).then_some(profile.machine.host.as_str());
+    finish(args, &verification, &workload, other_host)
 }
 
 /// Runs of `values` and of the baseline, as many as it takes or as the budget pays for.
@@ -90,19 +90,19 @@ fn finish(
     args: &VerifyArgs,
     verification: &Verification,
     workload: &Workload,
-    elsewhere: Option<&str>,
+    other_host: Option<&str>,
 ) -> Result<ExitCode> {
     if let Some(file) = &args.prometheus {
         atomic_write::replace(file, metrics(verification).as_bytes())?;
     }
     if args.json {
-        let value = value(verification, workload, elsewhere.is_none());
+        let value = value(verification, workload, other_host.is_none());
         crate::io::output::print_json(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
     }
     match &verification.finding {
         Finding::Failed(problem) => bail!("the profile fails here: {problem}"),
         Finding::Unknown => bail!("{}; give more with --budget", verification.finding),
-        _ if !args.json => super::terminal::show(&text(verification, elsewhere))?,
+        _ if !args.json => super::terminal::show(&text(verification, other_host))?,
         _ => {}
     }
     let drifted = verification.holds() == Some(false);
@@ -176,7 +176,7 @@ fn metrics(verification: &Verification) -> String {
     gauges.into_iter().filter_map(text).collect()
 }
 
-fn text(verification: &Verification, elsewhere: Option<&str>) -> String {
+fn text(verification: &Verification, other_host: Option<&str>) -> String {
     let mut lines = vec![format!("{}.", verification.finding)];
     let (metric, unit) = (verification.metric, verification.metric.unit());
     if let Some(gain) = verification.gain {
@@ -193,7 +193,7 @@ fn text(verification: &Verification, elsewhere: Option<&str>) -> String {
     if let Some((now, then)) = verification.score.zip(verification.recorded) {
         lines.push(format!("{now:.3} {unit}; the profile was made with {then:.3}."));
     }
-    if let Some(host) = elsewhere {
+    if let Some(host) = other_host {
         lines.push(format!(
             "The profile was made on another machine ({host}), so its times are not compared."
         ));

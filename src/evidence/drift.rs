@@ -4,7 +4,7 @@
 //! better than they stay in place, the curve is taken out of every other trial's time: a machine
 //! that gets slower must not make late candidates look bad. What other candidates' repetitions have
 //! in common with it tells a steady trend sooner than the baseline alone. Where the baseline's times
-//! jump, the trials between the two sides of the jump can't be attributed to either, and are void.
+//! jump, the trials between the two sides of the jump can't be attributed to either; they are invalidated.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,14 @@ use crate::trial::Trial;
 /// A jump of more than this share can't be modelled, whatever the noise.
 const MILD: f64 = 0.10;
 
-/// A jump within so many deviations is noise.
+/// A jump within this many deviations is noise.
 const JUMP: f64 = 4.0;
 
 /// A curve has to leave this share of the error that a constant leaves, when each point is
 /// foretold by the others.
 const CONVINCING: f64 = 0.7;
 
-/// A trend has to be so many deviations away from what chance makes.
+/// A trend has to be this many deviations away from what chance makes.
 const TREND: f64 = 2.5;
 
 /// Fewer points than this show no curve.

@@ -26,7 +26,7 @@ const FAR: f64 = 0.6;
 /// Times of one candidate from which the shape of the noise can be learnt.
 const REPEATED: usize = 3;
 
-/// What was assumed of the noise's shape counts as so many times.
+/// What was assumed of the noise's shape counts as this many trials.
 const ASSUMED: f64 = 2.0;
 
 /// No kernel is narrower, in logs.

@@ -15,7 +15,7 @@ pub(super) fn check(profile: &Profile) -> Result<(), ProfileError> {
     let version = profile.tool.strip_prefix("wan22-tune ").unwrap_or_default();
     require(is_name(version), "/tool", "not `wan22-tune` and a version")?;
     hardware(&profile.hardware_profile)?;
-    mark(&profile.machine)?;
+    machine_id(&profile.machine)?;
     launch(&profile.launch)?;
     let knobs = candidate(profile)?;
     agreement(profile, &knobs)?;
@@ -57,7 +57,7 @@ fn hardware(hardware: &HardwareProfile) -> Result<(), ProfileError> {
     Ok(())
 }
 
-fn mark(machine: &MachineId) -> Result<(), ProfileError> {
+fn machine_id(machine: &MachineId) -> Result<(), ProfileError> {
     require(is_name(&machine.host), "/machine/host", "not a host's name")?;
     let digest = |text: &str| {
         text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))

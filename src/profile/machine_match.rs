@@ -7,7 +7,7 @@ use crate::machine::{Machine, MachineMatch};
 #[derive(Clone, Debug)]
 pub struct Here {
     /// What tells it from others.
-    pub mark: MachineId,
+    pub id: MachineId,
     /// Its identity by the rule of older versions, which left the host's name out.
     former: String,
 }
@@ -15,12 +15,12 @@ pub struct Here {
 impl Here {
     /// What tells `machine` from others.
     pub fn of(machine: &Machine) -> Self {
-        Self { mark: MachineId::of(machine), former: machine.former_identity() }
+        Self { id: MachineId::of(machine), former: machine.former_identity() }
     }
 
     /// How much the machine of `profile` has in common with this one.
     pub fn machine_match(&self, profile: &Profile) -> MachineMatch {
-        let (here, there) = (&self.mark, &profile.machine);
+        let (here, there) = (&self.id, &profile.machine);
         let is_former = there.fingerprint.identity == self.former && there.host == here.host;
         match here.fingerprint.compare(&there.fingerprint) {
             MachineMatch::SameShape if is_former => MachineMatch::Same,
@@ -30,7 +30,7 @@ impl Here {
 
     /// The identities under which profiles of this very machine may be kept.
     pub(super) fn identities(&self) -> [&str; 2] {
-        [&self.mark.fingerprint.identity, &self.former]
+        [&self.id.fingerprint.identity, &self.former]
     }
 }
 

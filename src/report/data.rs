@@ -23,7 +23,7 @@ pub const SCHEMA: u32 = 1;
 /// # Errors
 /// A time that is none.
 pub fn json(results: &Results) -> Result<String> {
-    let account = TimeBreakdown::of(results);
+    let breakdown = TimeBreakdown::of(results);
     let drift = Drift::of(results)?;
     let confirmation = results.findings().confirmation.clone();
     let gain = confirmation.as_ref().and_then(Confirmation::gain);
@@ -52,9 +52,9 @@ pub fn json(results: &Results) -> Result<String> {
         })),
         "stages": Stages::of(results).map(|stages| stages.rows.iter().map(stage).collect::<Vec<_>>()),
         "trials": {
-            "total": account.trials(),
-            "failed": account.failed(),
-            "outcomes": account.outcomes,
+            "total": breakdown.trials(),
+            "failed": breakdown.failed(),
+            "outcomes": breakdown.outcomes,
             "lost": results.lost,
         },
         "complete": results.is_complete(),
@@ -62,10 +62,10 @@ pub fn json(results: &Results) -> Result<String> {
         "importance": Shares::of(results).map(|s| s.0.iter().map(importance).collect::<Vec<_>>()),
         "time": {
             "budget_s": results.tune.budget_s,
-            "spent_s": account.spent_s,
-            "measured_s": account.measured_s,
-            "overhead_s": account.overhead_s,
-            "overhead_share": account.overhead_share,
+            "spent_s": breakdown.spent_s,
+            "measured_s": breakdown.measured_s,
+            "overhead_s": breakdown.overhead_s,
+            "overhead_share": breakdown.overhead_share,
         },
         "noise": {
             "baseline_repeats": drift.as_ref().map_or(0, |drift| drift.repeats.len()),

@@ -26,7 +26,7 @@ const LARGEST_BYTES: u64 = 64 << 20;
 /// they come from.
 pub fn markdown(results: &Results) -> String {
     let machine = &results.machine;
-    let account = TimeBreakdown::of(results);
+    let breakdown = TimeBreakdown::of(results);
     let mut parts = vec![
         format!(
             "{} on {}, {}:",
@@ -45,7 +45,7 @@ pub fn markdown(results: &Results) -> String {
     parts.extend(
         results.dropped().sentences().iter().map(|sentence| format!("{}.", escape(sentence))),
     );
-    parts.push(format!("{}. {}.", account.trials_line(), account.time_line(results.tune.budget_s)));
+    parts.push(format!("{}. {}.", breakdown.trials_line(), breakdown.time_line(results.tune.budget_s)));
     parts.extend(summary::cut_short(results).map(|sentence| format!("{sentence}.")));
     parts.extend(
         results.lost.iter().map(|lost| format!("{}.", escape(&format!("trials.csv: {lost}")))),

@@ -14,7 +14,7 @@ use crate::space::Ended;
 /// The verdict in one sentence, baseline against best knob by knob, what the trials came to,
 /// where the time went, and where the files are.
 pub fn summary(results: &Results, folder: &Folder) -> String {
-    let account = TimeBreakdown::of(results);
+    let breakdown = TimeBreakdown::of(results);
     let mut text = format!("{}\n", verdict::sentence(results));
     if let Some(finalist) = results.findings().finalist.clone() {
         text.push_str(&format!("\n{}", knobs(results, &finalist, false).to_terminal()));
@@ -28,8 +28,8 @@ pub fn summary(results: &Results, folder: &Folder) -> String {
         let baseline = digits(metric.shown(baseline_s));
         text.push_str(&format!("\nThe baseline takes {baseline} {}.\n", metric.unit()));
     }
-    text.push_str(&format!("\n{}\n", account.trials_line()));
-    text.push_str(&format!("{}\n", account.time_line(results.tune.budget_s)));
+    text.push_str(&format!("\n{}\n", breakdown.trials_line()));
+    text.push_str(&format!("{}\n", breakdown.time_line(results.tune.budget_s)));
     text.extend(cut_short(results).map(|sentence| format!("{sentence}\n")));
     let idle = idle(results);
     if !idle.is_empty() {

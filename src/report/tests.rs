@@ -303,11 +303,11 @@ fn sentinels_and_void_trials_are_told_from_others() {
     let phases: Vec<Phase> = progress.phases.iter().map(|phase| phase.0).collect();
     assert_eq!(phases, [Phase::Baseline, Phase::Search]);
     let kinds: Vec<Kind> = progress.points.iter().map(|point| point.kind).collect();
-    use Kind::{Baseline, Search, Sentinel, Void};
-    assert_eq!(kinds, [Baseline, Baseline, Void, Sentinel, Sentinel, Search]);
+    use Kind::{Baseline, Search, Sentinel, Invalidated};
+    assert_eq!(kinds, [Baseline, Baseline, Invalidated, Sentinel, Sentinel, Search]);
     assert_eq!(progress.best.iter().map(|best| best.1).collect::<Vec<_>>(), [4.0]);
     let text = Picture::new("progress", &progress).unwrap().wide.text;
-    assert!(text.contains("baseline again, as sentinel") && text.contains("void"), "{text}");
+    assert!(text.contains("baseline again, as sentinel") && text.contains("invalidated"), "{text}");
 }
 
 #[test]

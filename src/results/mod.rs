@@ -1,7 +1,7 @@
 //! A results folder: `machine.json`, `machine.xml`, `space.toml`, `trials.csv`, and what is
 //! derived from them: `profile.json`, `report.html`, `plots/`.
 
-mod elsewhere;
+mod suggestion;
 pub mod owners;
 mod segments;
 
@@ -171,7 +171,7 @@ impl Results {
         let path = folder.machine();
         let place = || path.display().to_string();
         let text = input::text(&path, LARGEST_BYTES);
-        let text = text.with_context(place).map_err(|error| elsewhere::named(folder, error))?;
+        let text = text.with_context(place).map_err(|error| suggestion::named(folder, error))?;
         let machine: Machine = serde_json::from_str(unmarked(&text)).with_context(place)?;
         let path = folder.space();
         let place = || path.display().to_string();

@@ -38,7 +38,7 @@ impl Repetitions {
         Self { least: count, most: count }
     }
 
-    /// Those of a job, `given` where the user wants so many.
+    /// Those of a job, `given` of them where the user says so.
     pub fn of(is_command: bool, given: Option<u32>) -> Self {
         let usual = if is_command { Self::OF_COMMAND } else { Self::USUAL };
         given.map_or(usual, Self::exactly)

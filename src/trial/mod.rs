@@ -71,7 +71,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Seconds that so many repetitions of it take.
+    /// Seconds that this number of its repetitions takes.
     pub fn measuring_s(&self, repetitions: u32) -> f64 {
         let taken = self.samples.len().max(1) as f64;
         f64::from(repetitions) / taken * (self.wall_s - self.overhead_s)

@@ -83,7 +83,7 @@ fn one() -> u32 {
 
 impl Workload {
     /// A job that is not made of these stages: the user's own, one run of which counts as a clip.
-    pub fn own(name: &str) -> Self {
+    pub fn custom(name: &str) -> Self {
         // What a folder without the key is read as.
         let sizes = Sizes { clips: 1, context_tokens: WHOLE_CONTEXT, ..Sizes::default() };
         Self { name: name.to_owned(), model: Model::default(), stages: Vec::new(), sizes }

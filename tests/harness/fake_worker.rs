@@ -1,6 +1,6 @@
 //! Stands in for wan22-worker: answers at once with numbers that follow from the settings, or
 //! misbehaves as `FAKE_WORKER` says when the candidate's batch size is 1. With `FAKE_WORKER_FIRST_S`
-//! the first trial, the baseline's, takes so many seconds more, after which others may take long.
+//! the first trial, the baseline's, takes that many seconds more, after which others may take long.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
 use std::io::{Read, Write};

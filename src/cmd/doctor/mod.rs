@@ -176,7 +176,7 @@ fn huge_pages(roots: &SystemRoots) -> Finding {
 fn numa_balancing(machine: &Machine, roots: &SystemRoots) -> Finding {
     let topic = "NUMA balancing";
     if machine.memory_nodes().len() < 2 {
-        return Finding::fine(topic, "of no account with one node");
+        return Finding::fine(topic, "irrelevant with one node");
     }
     match line(&roots.proc.join("sys/kernel/numa_balancing")).as_deref() {
         None => Finding::unknown(topic),
@@ -271,7 +271,7 @@ fn memory_policy(machine: &Machine) -> Finding {
     match MemoryPolicy::Bind(nodes).probe() {
         Ok(()) => Finding::fine(topic, "can be set"),
         Err(problem) if machine.memory_nodes().len() < 2 => {
-            Finding::fine(topic, format!("{problem} (of no account with one node)"))
+            Finding::fine(topic, format!("{problem} (irrelevant with one node)"))
         }
         Err(problem) => Finding::bad(topic, problem, "docker run --cap-add SYS_NICE"),
     }

@@ -82,8 +82,8 @@ fn list(store: &Store) -> Result<()> {
         );
     }
     for entry in &entries {
-        let mark = if Some(&entry.path) == picked.as_ref() { "*" } else { " " };
-        let _ = writeln!(text, "{mark} {:width$}  {}", stem(&entry.path), line(entry, &here));
+        let star = if Some(&entry.path) == picked.as_ref() { "*" } else { " " };
+        let _ = writeln!(text, "{star} {:width$}  {}", stem(&entry.path), line(entry, &here));
         if let Some(quota) = quota_note(entry, &machine, &here) {
             let _ = writeln!(text, "    {quota}; `wan22-tune exec --adapt` fits the counts");
         }
@@ -244,7 +244,7 @@ fn launchable(profile: &Profile, machine: &Machine, here: &Here) -> Result<Strin
     if what == MachineMatch::Different {
         return Ok("good, for another machine".to_owned());
     }
-    profile.agrees(machine).map_err(|refusal| refusal.to_string())?;
+    profile.agrees(machine).map_err(|error| error.to_string())?;
     allow_list::resolved(&profile.launch.environment)?;
     let quota = profile.quota_mismatch(machine);
     let quota = quota.map(|quota| format!("; but {quota}, or launch it with --adapt"));

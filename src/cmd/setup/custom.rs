@@ -60,9 +60,9 @@ pub fn open(args: &CustomJobArgs) -> Result<Option<CustomJob>> {
 /// [`Usage`] for fewer repetitions than the pipeline takes.
 pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     let mut args = args.clone();
-    if !args.own.words.is_empty() {
+    if !args.custom.words.is_empty() {
         args.space.space.get_or_insert("command".into());
-    } else if args.own.module.is_some() {
+    } else if args.custom.module.is_some() {
         args.space.space.get_or_insert("module".into());
     } else if let Some(few) = args.repetitions.filter(|&given| given < repetitions::LEAST) {
         let (least, most) = (repetitions::LEAST, MOST_SAMPLES);
@@ -81,14 +81,14 @@ impl CustomJobArgs {
 impl TuneArgs {
     /// How often a trial is measured.
     pub fn repetitions(&self) -> Repetitions {
-        self.own.repetitions(self.repetitions)
+        self.custom.repetitions(self.repetitions)
     }
 
     /// The same flags for a job that was begun in its own folder.
     #[must_use]
     pub fn at(mut self, own: Option<&CustomJob>) -> Self {
         if let Some(CustomJob::Command(command)) = own {
-            self.own.folder = Some(command.folder.clone());
+            self.custom.folder = Some(command.folder.clone());
         }
         self
     }

@@ -81,15 +81,15 @@ fn agree(results: &Results, flags: &TuneArgs, others: &str) -> Result<()> {
     let own =
         results.tune.own.as_ref().map_or(String::new(), |own| format!(" ({})", own.describe()));
     let what = format!("{others}; going on would run `wan22-tune {command}`{own}{worker}");
-    let refusal = |why: &str| Usage(format!("{what}: {why}"));
+    let usage = |why: &str| Usage(format!("{what}: {why}"));
     if !std::io::stdin().is_terminal() {
-        return Err(refusal("read it and say --trust, or make the folder yours alone").into());
+        return Err(usage("read it and say --trust, or make the folder yours alone").into());
     }
     terminal::tell(&format!("{what}. Run it? [y/N]"));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     let is_yes = ["y", "yes"].contains(&answer.trim().to_lowercase().as_str());
-    if is_yes { Ok(()) } else { Err(refusal("not run").into()) }
+    if is_yes { Ok(()) } else { Err(usage("not run").into()) }
 }
 
 /// The budget to go on with, noted in `results.tune`.

@@ -230,7 +230,7 @@ impl Nearness {
     /// `None` for the name of a profile of a machine of another shape.
     fn of(path: &Path, here: &Here) -> Option<Self> {
         let Some(name) = FileName::parse(path) else { return Some(Self::Unknown) };
-        let is_of_shape = name.shape == here.mark.fingerprint.shape;
+        let is_of_shape = name.shape == here.id.fingerprint.shape;
         let is_here = here.identities().contains(&name.identity.as_str());
         is_of_shape.then_some(if is_here { Self::Machine } else { Self::Shape })
     }

@@ -88,7 +88,7 @@ pub(crate) fn section(title: &str, content: &Markup) -> Markup {
 
 fn head(results: &Results) -> Markup {
     let machine = &results.machine;
-    let account = TimeBreakdown::of(results);
+    let breakdown = TimeBreakdown::of(results);
     let finalist = results.findings().finalist.clone();
     let verdict = results.findings().verdict;
     let metric = results.metric();
@@ -107,7 +107,7 @@ fn head(results: &Results) -> Markup {
                 @if let Verdict::Gain(gain) = verdict {
                     (tile(factor, &format!("{}\u{d7}", digits(1.0 / (1.0 - gain.mean))), times))
                 }
-                (tile("trials", &account.trials().to_string(), &format!("{} failed", account.failed())))
+                (tile("trials", &breakdown.trials().to_string(), &format!("{} failed", breakdown.failed())))
             }
         }
     }
@@ -217,7 +217,7 @@ fn quality(results: &Results, views: Option<&Views>) -> Markup {
 
 fn responses(results: &Results, importance: &Markup, knobs: &Markup, pairs: &Markup) -> Markup {
     let dropped = results.dropped();
-    if knobs.0.is_empty() && dropped.unread.is_empty() {
+    if knobs.0.is_empty() && dropped.ignored.is_empty() {
         return html! {};
     }
     section(
@@ -228,8 +228,8 @@ fn responses(results: &Results, importance: &Markup, knobs: &Markup, pairs: &Mar
                 p { "What a random forest, fitted to all candidates, says of each knob by itself; what knobs do together is in none of the shares." }
             }
             (knobs)
-            @for inert in dropped.inert { p { (inert.sentence()) "." } }
-            @for unread in dropped.unread { p { (unread.sentence()) "." } }
+            @for no_effect in dropped.no_effect { p { (no_effect.sentence()) "." } }
+            @for ignored in dropped.ignored { p { (ignored.sentence()) "." } }
             @if !knobs.0.is_empty() {
                 p { "Each dot is a candidate; its other knobs vary too, and a search looks longer where it is fast. So a good median shows good company as well as a good value." }
             }
@@ -261,7 +261,7 @@ fn failures(results: &Results) -> Markup {
         "Failures",
         &html! {
             p { (TimeBreakdown::of(results).trials_line()) "." }
-            @for struck in results.dropped().struck { p { (struck.sentence()) "." } }
+            @for unsupported in results.dropped().unsupported { p { (unsupported.sentence()) "." } }
             @if !failures.rows.is_empty() { (table(&failures, true)) }
         },
     )

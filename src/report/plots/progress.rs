@@ -57,8 +57,8 @@ pub enum Kind {
     Baseline,
     /// The baseline again, to see the machine drift.
     Sentinel,
-    /// Of no account: the machine's speed jumped around it.
-    Void,
+    /// Not counted: the machine's speed jumped around it.
+    Invalidated,
     /// The finalist in a confirmation pair.
     Finalist,
 }
@@ -78,11 +78,11 @@ impl Progress {
             let score_s = trial.score_s();
             let seen = !seen.insert(&trial.knobs);
             let kind = match kind(results, trial, seen) {
-                Kind::Search | Kind::Again if drift.is_invalidated(trial) => Kind::Void,
+                Kind::Search | Kind::Again if drift.is_invalidated(trial) => Kind::Invalidated,
                 kind => kind,
             };
             points.push(Point { end_s, score_s, kind });
-            if kind != Kind::Void {
+            if kind != Kind::Invalidated {
                 best.see(trial, end_s);
             }
         }
@@ -174,7 +174,7 @@ impl Plot for Progress {
         let kinds = [
             (Kind::Search, "candidate"),
             (Kind::Again, "candidate, measured again"),
-            (Kind::Void, "void: the machine's speed jumped"),
+            (Kind::Invalidated, "invalidated: the machine's speed jumped"),
             (Kind::Baseline, "baseline"),
             (Kind::Sentinel, "baseline again, as sentinel"),
             (Kind::Finalist, "finalist, measured again"),
@@ -233,7 +233,7 @@ fn look(kind: Kind) -> (Mark, Colour) {
     match kind {
         Kind::Search => (Mark::Dot, palette::TRIAL),
         Kind::Again => (Mark::Ring, palette::BEST),
-        Kind::Void => (Mark::Ring, palette::FAILED),
+        Kind::Invalidated => (Mark::Ring, palette::FAILED),
         Kind::Baseline => (Mark::Square, palette::BASELINE),
         Kind::Sentinel => (Mark::OpenSquare, palette::BASELINE),
         Kind::Finalist => (Mark::Diamond, palette::CONFIRMED),

@@ -30,8 +30,8 @@ pub fn all(results: &Results) -> Table {
     let drift = Drift::of(&results.trials);
     for trial in &results.trials {
         let mut cells = identity(trial, clock, metric);
-        if is_void(trial, &drift) {
-            cells[2].push_str(", void");
+        if is_invalidated(trial, &drift) {
+            cells[2].push_str(", invalidated");
         }
         let value = |(name, _): &(&str, bool)| text(trial.knobs.get(*name));
         cells.extend(knobs.iter().map(value));
@@ -42,7 +42,7 @@ pub fn all(results: &Results) -> Table {
 }
 
 /// Whether the machine changed too much around a trial of the search to say what it was worth.
-fn is_void(trial: &Trial, drift: &Drift) -> bool {
+fn is_invalidated(trial: &Trial, drift: &Drift) -> bool {
     matches!(trial.phase, Phase::Search | Phase::Repeat) && drift.is_invalidated(trial)
 }
 

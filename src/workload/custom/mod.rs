@@ -187,7 +187,7 @@ impl Metric {
         }
     }
 
-    /// What there is so many times more of with a gain, and the words after that number.
+    /// What there is several times more of with a gain, and the words after that number.
     pub fn factor(self) -> [&'static str; 2] {
         match self {
             Self::SecondsPerClip => ["clips in the same time", "as many"],

@@ -48,7 +48,7 @@ pub fn frame(state: &State, elapsed: Duration, size: (usize, usize), look: &Them
     lines.iter().map(|line| truncate_str(line, width, "\u{2026}").into_owned()).collect()
 }
 
-/// Chart and last trials in so many lines.
+/// Chart and last trials in `height` lines.
 fn middle(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -> Vec<String> {
     let (width, height) = size;
     let mut lines = Vec::new();

@@ -1,6 +1,6 @@
 //! What a person, or a program, sees while a tune runs.
 //!
-//! On a terminal a live view (`live`); elsewhere plain lines (`lines`); with `--json` events
+//! On a terminal a live view (`live`); otherwise plain lines (`lines`); with `--json` events
 //! for programs (`events`); nothing with `--quiet`. Progress goes to stderr, results and events
 //! to stdout.
 
