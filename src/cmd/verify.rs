@@ -59,7 +59,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let recorded = profile.evidence.as_ref().filter(|_| machine_match != MachineMatch::Different);
     let (usual, values) = (bench.baseline(), knobs.values());
     let verification = Verification::of(&trials, &usual, &values, metric, recorded);
-    let other_host = (machine_match == MachineMatch::Different).then_some(profile.machine.host.as_str());
+    let other_host =
+        (machine_match == MachineMatch::Different).then_some(profile.machine.host.as_str());
     finish(args, &verification, &workload, other_host)
 }
 

@@ -45,7 +45,11 @@ pub fn markdown(results: &Results) -> String {
     parts.extend(
         results.dropped().sentences().iter().map(|sentence| format!("{}.", escape(sentence))),
     );
-    parts.push(format!("{}. {}.", breakdown.trials_line(), breakdown.time_line(results.tune.budget_s)));
+    parts.push(format!(
+        "{}. {}.",
+        breakdown.trials_line(),
+        breakdown.time_line(results.tune.budget_s)
+    ));
     parts.extend(summary::cut_short(results).map(|sentence| format!("{sentence}.")));
     parts.extend(
         results.lost.iter().map(|lost| format!("{}.", escape(&format!("trials.csv: {lost}")))),

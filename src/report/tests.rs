@@ -41,9 +41,9 @@ fn the_summary_of_a_gain() {
     assert_snapshot!(summary_of(&gain()), @r#"
     Gain: 25.0% less time per clip than the baseline (95% interval 24.8% to 25.2%, 5 pairs).
 
-                    baseline  finalist
+                      baseline  finalist
     seconds per clip      4.00      3.00
-    vae_tile_size        384       192
+    vae_tile_size          384       192
     As in the baseline: intra_op_threads 8, preprocess_workers 2, batch_size 2, affinity none
 
     14 trials: 13 ok, 1 timeout
@@ -303,7 +303,7 @@ fn sentinels_and_void_trials_are_told_from_others() {
     let phases: Vec<Phase> = progress.phases.iter().map(|phase| phase.0).collect();
     assert_eq!(phases, [Phase::Baseline, Phase::Search]);
     let kinds: Vec<Kind> = progress.points.iter().map(|point| point.kind).collect();
-    use Kind::{Baseline, Search, Sentinel, Invalidated};
+    use Kind::{Baseline, Invalidated, Search, Sentinel};
     assert_eq!(kinds, [Baseline, Baseline, Invalidated, Sentinel, Sentinel, Search]);
     assert_eq!(progress.best.iter().map(|best| best.1).collect::<Vec<_>>(), [4.0]);
     let text = Picture::new("progress", &progress).unwrap().wide.text;

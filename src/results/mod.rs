@@ -1,9 +1,9 @@
 //! A results folder: `machine.json`, `machine.xml`, `space.toml`, `trials.csv`, and what is
 //! derived from them: `profile.json`, `report.html`, `plots/`.
 
-mod suggestion;
 pub mod owners;
 mod segments;
+mod suggestion;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;

@@ -23,8 +23,8 @@ use crate::module;
 use crate::native;
 use crate::parts::Origin;
 use crate::peak;
-use crate::reference::Comparison;
 use crate::pipeline::{self, Pipeline, WarmUp};
+use crate::reference::Comparison;
 use crate::usage::{self, Usage};
 
 /// No job is longer: a guard against endless input, at some 100 bytes an image's path.

@@ -20,8 +20,8 @@ use wan22_tune::workload::{Stage, Workload};
 use crate::models::vae::{Decoder, Encoder};
 use crate::native;
 use crate::parts::{Blueprint, Experts, Origin};
-use crate::quality::{self, Seams};
 use crate::pipeline::{Pipeline, WarmUp, as_video};
+use crate::quality::{self, Seams};
 
 /// What is compared, and with what it is made.
 pub struct Comparison<'a> {

@@ -68,7 +68,10 @@ fn list(store: &Store) -> Result<()> {
     let mut entries = store.entries(&machine);
     let picked = best(store, &machine).map(|(path, _)| path);
     let order = |entry: &Entry| {
-        entry.profile.as_ref().map_or(MachineMatch::Different, |profile| here.machine_match(profile))
+        entry
+            .profile
+            .as_ref()
+            .map_or(MachineMatch::Different, |profile| here.machine_match(profile))
     };
     entries.sort_by_key(order);
     let mut text = String::new();

@@ -85,7 +85,9 @@ pub fn plan(
             let (file, parts) = job::parts(file, args.weights.as_deref())?;
             (Job::Pipeline(file), parts, None)
         }
-        Job::Custom(custom) => (Job::Custom(custom.clone()), Model::default().architecture(), Some(custom)),
+        Job::Custom(custom) => {
+            (Job::Custom(custom.clone()), Model::default().architecture(), Some(custom))
+        }
     };
     let bench = Bench {
         programs: programs(args)?,

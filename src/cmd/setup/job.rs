@@ -131,9 +131,8 @@ pub fn baseline(
 fn from_file(fitted: Baseline, path: &Path, machine: &Machine) -> Result<Baseline, String> {
     let presets = "no preset (5995wx, rtx4080, generic), and as a file";
     let text = profile::text(path).map_err(|problem| format!("{presets}: {problem:#}"))?;
-    let (baseline, notes) = fitted
-        .from_file(profile::unmarked(&text), machine)
-        .map_err(|error| error.to_string())?;
+    let (baseline, notes) =
+        fitted.from_file(profile::unmarked(&text), machine).map_err(|error| error.to_string())?;
     for note in notes {
         terminal::tell(&format!("wan22-tune: --baseline {}: {note}", path.display()));
     }

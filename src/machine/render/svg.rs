@@ -246,7 +246,8 @@ mod tests {
         machine.allowed = "0-13".parse().unwrap();
         machine.cores[3].kind = CoreKind::Efficiency;
         let svg = machine.drawing(&[], &[]);
-        let drawn = ["package", "node", "core", "efficiency", "cpu", "denied"].map(|c| boxes(&svg, c));
+        let drawn =
+            ["package", "node", "core", "efficiency", "cpu", "denied"].map(|c| boxes(&svg, c));
         // The last sign is the legend's.
         assert_eq!(drawn, [2, 2, 7, 2, 14, 3]);
         assert!(svg.contains("Node 1: 8 GiB") && svg.contains("L3 3 16 MiB"), "{svg}");

@@ -143,7 +143,7 @@ impl Machine {
         let all: CpuSet = cores.iter().flat_map(|core| core.cpus.iter()).collect();
         let mut line = format!("{}, CPUs {all}", counted(cores.len(), "core"));
         if efficiency > 0 {
-            let _ = write!(line, ", {efficiency} of them efficiency cores");
+            let _ = write!(line, ", {efficiency} of them efficient");
         }
         let denied = all.difference(&self.allowed);
         if !denied.is_empty() {

@@ -13,8 +13,7 @@ impl Fleet {
     /// What belongs to all runs together is shown as growth if all of them have a metric to be
     /// large, else as a saving.
     pub fn common(&self) -> Metric {
-        let grows =
-            self.members.iter().all(|member| member.metric.direction() == Direction::Max);
+        let grows = self.members.iter().all(|member| member.metric.direction() == Direction::Max);
         Metric::Metric(if grows { Direction::Max } else { Direction::Min })
     }
 

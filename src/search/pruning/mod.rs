@@ -33,7 +33,9 @@ impl Pruned {
         let is_grid = trials.iter().any(|trial| trial.strategy == grid);
         let ignored = ignored::of(space, trials);
         let mut no_effect = if is_grid { Vec::new() } else { no_effect::of(space, trials) };
-        no_effect.retain(|no_effect| ignored.iter().all(|ignored| !ignored.knobs.contains(&no_effect.knob)));
+        no_effect.retain(|no_effect| {
+            ignored.iter().all(|ignored| !ignored.knobs.contains(&no_effect.knob))
+        });
         Self { unsupported: unsupported::of(&space.given.baseline, trials), no_effect, ignored }
     }
 
@@ -42,7 +44,9 @@ impl Pruned {
     /// of thousands of candidates for a proposal.
     pub fn canonical(&self, space: &Space, candidate: &Candidate) -> Option<Candidate> {
         let is_struck = |(name, value): (&str, &Value)| {
-            self.unsupported.iter().any(|unsupported| unsupported.knob == name && unsupported.value == *value)
+            self.unsupported
+                .iter()
+                .any(|unsupported| unsupported.knob == name && unsupported.value == *value)
         };
         let is_out = space.named(candidate).any(is_struck);
         (!is_out)
@@ -166,8 +170,13 @@ mod tests {
             trial: 3,
             detail: "huge pages: asked for some, got none".to_owned(),
         };
-        let no_effect = NoEffect { knob: "threads".to_owned(), at_most: 0.012, trials: 40, values: 2 };
-        let dropped = Pruned { unsupported: vec![unsupported], no_effect: vec![no_effect], ignored: Vec::new() };
+        let no_effect =
+            NoEffect { knob: "threads".to_owned(), at_most: 0.012, trials: 40, values: 2 };
+        let dropped = Pruned {
+            unsupported: vec![unsupported],
+            no_effect: vec![no_effect],
+            ignored: Vec::new(),
+        };
         let (_, pages) = space.knob("pages").unwrap();
         let level = |word: &str| pages.levels.iter().position(|l| l.to_string() == word).unwrap();
         let (none, huge) = (level("none"), level("huge"));
