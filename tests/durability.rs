@@ -1,6 +1,6 @@
 //! What a disk can do to a tune: torn lines, failing calls, no room.
 
-mod world;
+mod harness;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -9,13 +9,13 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
+use harness::World;
 use wan22_tune::io::atomic_write;
 use wan22_tune::io::atomic_write::Disk;
 use wan22_tune::knobs::{Value, Values};
 use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Sample, Trial};
-use world::World;
 
 fn knobs(threads: i64) -> Values {
     BTreeMap::from([("threads".to_owned(), Value::Number(threads))])

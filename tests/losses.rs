@@ -1,18 +1,18 @@
 //! Journals that lost rows, or were changed by others: what still holds is used, what does not is
 //! named, and a proven profile stays.
 
-mod world;
+mod harness;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use harness::{Run, World};
 use wan22_tune::knobs::{Value, Values};
 use wan22_tune::results::{Folder, Results};
 use wan22_tune::space::Ended;
 use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::{Journal, Reading};
 use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
-use world::{Run, World};
 
 /// A folder whose profile proves a gain of 73.1% in four pairs; its last trial is number 31.
 fn proven(world: &World) -> PathBuf {

@@ -1,17 +1,17 @@
 //! Profiles in production: exec, the folders that a host keeps, and what the WAN22 system optimizer
 //! reads and writes.
 
-mod world;
+mod harness;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use harness::World;
 use serde_json::{Value, json};
 use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::{CpuSet, Machine};
 use wan22_tune::profile::{FileName, Profile};
-use world::World;
 
 /// The baseline's profile, as a tune on this machine would have made it.
 fn profile() -> Profile {
@@ -412,7 +412,7 @@ fn proven(job: &str, gain: Option<[f64; 2]>, pairs: usize) -> Profile {
         "pairs": pairs,
         "baseline_s": 2.0,
         "score_s": 1.0,
-        "workload": wan22_tune::workload::Workload::own(job),
+        "workload": wan22_tune::workload::Workload::custom(job),
     });
     serde_json::from_value(profile).unwrap()
 }

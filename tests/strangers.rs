@@ -1,6 +1,6 @@
 //! What strangers hand in: files that never end, topologies as they arrive, numbers that are none.
 
-mod world;
+mod harness;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use world::World;
+use harness::World;
 
 /// Seconds after which a program hangs.
 const PATIENCE: &str = "60";

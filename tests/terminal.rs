@@ -1,9 +1,9 @@
 //! What a terminal, a pipe, a signal, a lock and a full disk may do to a command: never lose what it
 //! was started for. And what the text of others may do to a terminal: nothing.
 
-#[path = "world/folders.rs"]
+#[path = "harness/folders.rs"]
 mod folders;
-mod world;
+mod harness;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -15,9 +15,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use folders::MadeUp;
+use harness::{Run, Tuner, World};
 use wan22_tune::io::lock::Lock;
 use wan22_tune::io::printable::is_hidden;
-use world::{Run, Tuner, World};
 
 fn full() -> File {
     File::options().write(true).open("/dev/full").unwrap()

@@ -92,7 +92,7 @@ fn answer(input: &str) -> (Vec<Message>, bool) {
 }
 
 /// How and why a trial failed that says nothing but that.
-fn refusal(input: &str) -> (u64, Outcome, String) {
+fn error_of(input: &str) -> (u64, Outcome, String) {
     let (messages, success) = answer(input);
     assert!(!success, "{messages:?}");
     match &messages[..] {
@@ -366,7 +366,7 @@ fn two_experts_denoise_around_an_image() {
     assert_eq!(predicted.shape()[..2], [2, 6], "a velocity from each expert");
     // Without the picture there is nothing to denoise around.
     job.workload.stages = vec![Stage::Denoise, Stage::Decode, Stage::Write];
-    assert!(refusal(&text(&job)).2.contains("give encode too"));
+    assert!(error_of(&text(&job)).2.contains("give encode too"));
 }
 
 #[test]
@@ -386,9 +386,9 @@ fn a_hundred_repetitions_take_no_more_memory_than_ten() {
 fn a_broken_picture_fails_the_trial_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("broken.jpg");
-    std::fs::write(&image, "no picture").unwrap();
+    std::fs::write(&image, "not a picture").unwrap();
     let job = Job { warmup: 1, ..job(vec![image], folder.path()) };
-    let (trial, outcome, detail) = refusal(&text(&job));
+    let (trial, outcome, detail) = error_of(&text(&job));
     assert_eq!((trial, outcome), (3, Outcome::Crashed));
     assert!(detail.starts_with("preprocess: ") && detail.contains("broken.jpg"), "{detail}");
 }
@@ -404,7 +404,7 @@ fn what_is_no_job_is_refused() {
         (&other_version, "version 99"),
     ];
     for (input, expected) in cases {
-        let (_, outcome, detail) = refusal(input);
+        let (_, outcome, detail) = error_of(input);
         assert_eq!(outcome, Outcome::WrongOutput, "{input}");
         assert!(detail.contains(expected), "{input}: {detail}");
     }
@@ -425,7 +425,7 @@ fn what_no_worker_can_run_is_illegal_and_named() {
     for (expected, change) in changes {
         let mut job = job(vec!["a.jpg".into()], Path::new("/"));
         change(&mut job);
-        let (trial, outcome, detail) = refusal(&text(&job));
+        let (trial, outcome, detail) = error_of(&text(&job));
         assert_eq!((trial, outcome), (3, Outcome::Illegal), "{detail}");
         assert!(detail.contains(expected), "{detail}");
     }
@@ -435,7 +435,7 @@ fn what_no_worker_can_run_is_illegal_and_named() {
 fn a_pool_on_cpus_that_are_not_there_is_misapplied() {
     let mut job = job(vec!["a.jpg".into()], Path::new("/"));
     job.settings.placement.preprocess = [8191].into_iter().collect();
-    let (_, outcome, detail) = refusal(&text(&job));
+    let (_, outcome, detail) = error_of(&text(&job));
     assert_eq!(outcome, Outcome::Misapplied, "{detail}");
     assert!(detail.contains("pre pool to CPUs 8191"), "{detail}");
 }

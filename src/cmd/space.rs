@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::Result;
-use clap::Args;
 
 use super::Usage;
-use super::machine::MachineChoice;
 use super::setup::job;
-use crate::cli::SpaceArgs;
+use crate::cli::{SpaceArgs, SpaceCommand};
 use crate::knobs::Baseline;
 use crate::machine::Machine;
 use crate::space::{Candidate, Space, SpaceFile};
@@ -27,17 +25,6 @@ const COUNTED: u128 = 200_000;
 
 /// unless its constraints have more bytes in all than this: working them out takes its time.
 const WORKED_OUT: u128 = 80_000_000;
-
-/// Shows the search space as resolved on this machine, or on one that you don't have.
-#[derive(Debug, Args)]
-pub struct SpaceCommand {
-    /// Which space.
-    #[command(flatten)]
-    space: SpaceArgs,
-    /// On which machine.
-    #[command(flatten)]
-    which: MachineChoice,
-}
 
 /// Prints the space.
 ///

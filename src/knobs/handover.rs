@@ -41,7 +41,7 @@ pub fn variable(knob: &str) -> String {
 /// stride in pixels: `WAN22_TILE_STRIDE` beside `WAN22_TILE_SIZE`, for a VAE of `ratio` pixels a
 /// latent pixel.
 pub fn variables(candidate: &BTreeMap<String, Value>, ratio: i64) -> BTreeMap<String, String> {
-    let values = candidate.iter().map(|(knob, value)| (variable(knob), value.to_string()));
+    let values = candidate.iter().map(|(knob, value)| (variable(knob), value.handed()));
     let strides = strides(candidate, ratio);
     let strides = strides.into_iter().map(|(name, stride)| (variable(name), stride.to_string()));
     values.chain(strides).collect()
@@ -51,7 +51,7 @@ pub fn variables(candidate: &BTreeMap<String, Value>, ratio: i64) -> BTreeMap<St
 pub fn strides(candidate: &BTreeMap<String, Value>, ratio: i64) -> BTreeMap<&'static str, i64> {
     let stride = |(size, stride): (&str, &'static str)| match candidate.get(size)? {
         Value::Number(side) => Some((stride, tile_and_stride(*side, ratio)[1])),
-        Value::Word(_) => None,
+        _ => None,
     };
     let tiles = [("tile_size", "tile_stride"), ("vae_tile_size", "vae_tile_stride")];
     tiles.into_iter().filter_map(stride).collect()

@@ -32,7 +32,7 @@ pub use knobs::Knobs;
 pub use numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision};
 pub use optimal::{HardwareProfile, OptimalSettings};
 pub use quota::{quota_cure, quota_for, quota_warning};
-pub use value::{Value, Values};
+pub use value::{Kind, Value, Values};
 
 /// Everything that decides how one process runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

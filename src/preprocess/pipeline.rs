@@ -36,7 +36,7 @@ pub struct Plan<'a> {
     pub clips: usize,
     /// Clips that go through the model together; the last batch may have fewer.
     pub batch_size: usize,
-    /// Pixels a row of the model's input.
+    /// Pixels per row of the model's input.
     pub width: u32,
     /// Rows of the model's input.
     pub height: u32,

@@ -39,7 +39,7 @@ pub use error::ProfileError;
 pub use machine_match::Here;
 pub use part::{Part, short_digest};
 pub use proof::Proof;
-pub use read::{file_argument, located, text, unmarked};
+pub use read::{located, text, unmarked};
 pub use store::Store;
 pub use store::entry::Entry;
 pub use store::file_name::FileName;
@@ -105,7 +105,7 @@ pub struct MachineId {
     /// How many CPUs the machine has, where the tune was not allowed to use all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<usize>,
-    /// The quota that the tune ran under, CPU seconds a second, where it was less than the CPUs.
+    /// The quota that the tune ran under, CPU seconds per second, where it was less than the CPUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_quota: Option<f64>,
 }
@@ -145,9 +145,9 @@ pub struct Evidence {
     /// says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complete: Option<bool>,
-    /// Median seconds a clip of the baseline's confirmation trials.
+    /// Median seconds per clip of the baseline's confirmation trials.
     pub baseline_s: Option<f64>,
-    /// Median seconds a clip of these settings' confirmation trials.
+    /// Median seconds per clip of these settings' confirmation trials.
     pub score_s: Option<f64>,
     /// The same of a number that the user's own command printed, where that was scored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -178,11 +178,11 @@ pub struct MetricEvidence {
 
 impl Evidence {
     /// What was scored.
-    pub fn yardstick(&self) -> Metric {
+    pub fn metric(&self) -> Metric {
         match &self.metric {
             Some(metric) => Metric::Metric(metric.goal),
             None if self.workload.is_custom() => CustomJob::timed(&self.workload.name),
-            None => Metric::SecondsAClip,
+            None => Metric::SecondsPerClip,
         }
     }
 

@@ -58,13 +58,13 @@ impl MachineId {
 impl Here {
     /// The part of its machine that a profile was tuned on.
     pub fn part_of(&self, profile: &Profile) -> Option<Part> {
-        let is_alike = self.likeness(profile) != MachineMatch::Different;
+        let is_alike = self.machine_match(profile) != MachineMatch::Different;
         profile.machine.part(is_alike.then_some(self.cpus))
     }
 
     /// Whether a profile was tuned on what this process may use.
     pub(super) fn is_of_this_part(&self, profile: &Profile) -> bool {
-        self.part_of(profile) == self.mark.part(Some(self.cpus))
+        self.part_of(profile) == self.id.part(Some(self.cpus))
     }
 }
 

@@ -42,11 +42,11 @@ fn gain() -> Made {
 #[test]
 fn the_summary_of_a_gain() {
     assert_snapshot!(summary_of(&gain()), @r#"
-    Gain: 25.0% less time a clip than the baseline (95% interval 24.8% to 25.2%, 5 pairs).
+    Gain: 25.0% less time per clip than the baseline (95% interval 24.8% to 25.2%, 5 pairs).
 
-                    baseline  finalist
-    seconds a clip      4.00      3.00
-    vae_tile_size        384       192
+                      baseline  finalist
+    seconds per clip      4.00      3.00
+    vae_tile_size          384       192
     As in the baseline: intra_op_threads 8, preprocess_workers 2, batch_size 2, affinity none
 
     14 trials: 13 ok, 1 timeout
@@ -79,7 +79,7 @@ fn the_summary_of_the_baseline_alone() {
     assert_snapshot!(summary_of(&Made::new().baseline(&[4.0, 4.2])), @r#"
     No significant gain: no candidate was faster than the baseline; the profile keeps the baseline.
 
-    The baseline takes 4.00 s a clip.
+    The baseline takes 4.00 s per clip.
 
     2 trials: 2 ok
     Budget 4 min: 25 s measured, 4.00 s (1.7% of the budget, 14.0% of a trial measured in full) to start and warm up workers, 2.00 s between trials
@@ -130,8 +130,8 @@ fn verdicts_say_why_there_is_no_gain() {
     assert_snapshot!(verdicts.map(|made| verdict_of(&made)).join("\n"), @r#"
     No significant gain: no candidate was faster by enough to be worth confirming in the time left; the profile keeps the baseline.
     No significant gain: 1 pair of confirmation can prove nothing, a longer tune has time for more; the profile keeps the baseline.
-    No significant gain: the finalist took 0.0% more time a clip than the baseline, which is within the noise (95% interval of the saving −131.4% to 56.8%, 4 pairs); the profile keeps the baseline.
-    No gain: the finalist took 33.3% more time a clip than the baseline (95% interval 33.0% to 33.7%, 5 pairs); the profile keeps the baseline.
+    No significant gain: the finalist took 0.0% more time per clip than the baseline, which is within the noise (95% interval of the saving −131.4% to 56.8%, 4 pairs); the profile keeps the baseline.
+    No gain: the finalist took 33.3% more time per clip than the baseline (95% interval 33.0% to 33.7%, 5 pairs); the profile keeps the baseline.
     No gain: the finalist failed once in its confirmation; the profile keeps the baseline.
     "#);
 }
@@ -248,7 +248,7 @@ fn threads_are_counted_at_what_was_measured() {
     assert_eq!(words[end - 4..end], ["2", "4", "5", "8"]);
 }
 
-/// Frames a second, forty for each second that a trial of it takes: 10 and then 20 with five pairs.
+/// Frames per second, forty for each second that a trial of it takes: 10 and then 20 with five pairs.
 fn frames_a_second() -> Made {
     let small: &[(&str, crate::knobs::Value)] = &[("vae_tile_size", number(192))];
     let made = Made::new().baseline(&[4.0]).search(small, 2.0);
@@ -288,7 +288,7 @@ fn a_metric_to_be_large_is_itself_in_plots_and_data() {
         let words: Vec<&str> = text.lines().filter(|line| !line.starts_with('<')).collect();
         let said = [picture.title.as_str(), text].join(" ");
         assert!(said.contains("metric (more is better)"), "{}: {words:?}", picture.name);
-        assert!(!said.contains("seconds a clip"), "{}: {words:?}", picture.name);
+        assert!(!said.contains("seconds per clip"), "{}: {words:?}", picture.name);
         if picture.name == "progress" {
             assert!(words.contains(&"10.0") && words.contains(&"20.0"), "{words:?}");
         }
@@ -306,11 +306,11 @@ fn sentinels_and_void_trials_are_told_from_others() {
     let phases: Vec<Phase> = progress.phases.iter().map(|phase| phase.0).collect();
     assert_eq!(phases, [Phase::Baseline, Phase::Search]);
     let kinds: Vec<Kind> = progress.points.iter().map(|point| point.kind).collect();
-    use Kind::{Baseline, Search, Sentinel, Void};
-    assert_eq!(kinds, [Baseline, Baseline, Void, Sentinel, Sentinel, Search]);
+    use Kind::{Baseline, Invalidated, Search, Sentinel};
+    assert_eq!(kinds, [Baseline, Baseline, Invalidated, Sentinel, Sentinel, Search]);
     assert_eq!(progress.best.iter().map(|best| best.1).collect::<Vec<_>>(), [4.0]);
     let text = Picture::new("progress", &progress).unwrap().wide.text;
-    assert!(text.contains("baseline again, as sentinel") && text.contains("void"), "{text}");
+    assert!(text.contains("baseline again, as sentinel") && text.contains("invalidated"), "{text}");
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn stages_by_hand() {
     let stages = Stages::of(&gain().results).unwrap();
     let names: Vec<&str> = stages.rows.iter().map(|row| row.name).collect();
     assert_eq!(names, ["read", "preprocess", "pack", "encode", "denoise", "decode", "write"]);
-    // Half of a clip's time, and six tenths in the others: 1.1 busy seconds a second.
+    // Half of a clip's time, and six tenths in the others: 1.1 busy seconds per second.
     assert_eq!((stages.rows[4].baseline_s, stages.rows[4].best_s), (Some(2.0), Some(1.5)));
     assert!(stages.overlap().0.is_some_and(|overlap| (overlap - 1.1).abs() < 1e-9));
     let alone = Stages::of(&Made::new().baseline(&[4.0]).results).unwrap();
@@ -391,18 +391,18 @@ fn the_markdown_of_a_gain() {
     assert_snapshot!(markdown(&gain().results), @r#"
     `wan22-tune --budget 4m` on Test CPU, 8 cores:
 
-    **Gain: 25.0% less time a clip than the baseline (95% interval 24.8% to 25.2%, 5 pairs).**
+    **Gain: 25.0% less time per clip than the baseline (95% interval 24.8% to 25.2%, 5 pairs).**
 
     |  | baseline | finalist |
     | --- | ---: | ---: |
-    | seconds a clip | 4.00 | 3.00 |
+    | seconds per clip | 4.00 | 3.00 |
     | vae_tile_size | 384 | 192 |
     | intra_op_threads | 8 | same |
     | preprocess_workers | 2 | same |
     | batch_size | 2 | same |
     | affinity | none | same |
 
-    | busy seconds a clip | baseline | best |
+    | busy seconds per clip | baseline | best |
     | --- | ---: | ---: |
     | read | 0.400 | 0.300 |
     | preprocess | 0.400 | 0.300 |

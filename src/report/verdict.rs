@@ -12,21 +12,21 @@ pub fn sentence(results: &Results) -> String {
         return unconfirmed(results);
     };
     let pairs = count(confirmation.pairs.len(), "pair");
-    let yardstick = results.yardstick();
-    let [better, worse] = yardstick.better();
-    let noun = yardstick.noun();
+    let metric = results.metric();
+    let [better, worse] = metric.better();
+    let noun = metric.noun();
     match confirmation.verdict() {
         Verdict::Gain(gain) => format!(
             "Gain: {} {better} {noun} than the baseline (95% interval {}, {pairs}).",
-            percent(yardstick.share(gain.mean)),
-            range(yardstick.shares(gain))
+            percent(metric.share(gain.mean)),
+            range(metric.shares(gain))
         ),
         Verdict::NoGain(_) if confirmation.failures > 0 => format!(
             "No gain: the finalist failed {} in its confirmation; the profile keeps the baseline.",
             times(confirmation.failures)
         ),
         Verdict::NoGain(Some(gain)) if gain.high < 0.0 => {
-            let gain = yardstick.shares(gain);
+            let gain = metric.shares(gain);
             format!(
                 "No gain: the finalist took {} {worse} {noun} than the baseline (95% interval {}, \
                  {pairs}); the profile keeps the baseline.",
@@ -35,7 +35,7 @@ pub fn sentence(results: &Results) -> String {
             )
         }
         Verdict::NoGain(Some(gain)) => {
-            let gain = yardstick.shares(gain);
+            let gain = metric.shares(gain);
             let word = if gain.mean < 0.0 { worse } else { better };
             format!(
                 "No significant gain: the finalist took {} {word} {noun} than the baseline, which \

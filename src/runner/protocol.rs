@@ -1,7 +1,7 @@
 //! What tuner and worker say to each other.
 //!
 //! The worker reads one [`Job`] as JSON on stdin and writes [`Message`]s on stdout, one JSON
-//! object a line: `ready` once everything is set up and warm, a `sample` for each repetition,
+//! object per line: `ready` once everything is set up and warm, a `sample` for each repetition,
 //! then `done`; or `failed` at any point. stderr is free text for people.
 
 use std::collections::BTreeMap;

@@ -64,7 +64,7 @@ impl Found {
                 Transfer::of(space, weight, cores, trials)
             }
             Self::Profile(profile) => {
-                let known = weight(Here::of(machine).likeness(profile));
+                let known = weight(Here::of(machine).machine_match(profile));
                 let there = profile.hardware_profile.cpu_cores.max(1) as f64;
                 let cores = known.map_or_else(|| cores(machine) / there, |_| 1.0);
                 let weight = known.unwrap_or(ELSEWHERE / 2.0);

@@ -11,7 +11,7 @@ mod parts;
 mod peak;
 mod quality;
 mod reference;
-mod scenario;
+
 mod usage;
 mod weights;
 

@@ -36,7 +36,7 @@ pub fn measure() -> Peak {
     }
 }
 
-/// 10^9 operations a second of a product of matrices of `kind`.
+/// 10^9 operations per second of a product of matrices of `kind`.
 fn product_gflops(kind: Kind) -> f64 {
     let seconds = |side: i64| {
         let options = (Kind::Float, Device::Cpu);

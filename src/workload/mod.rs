@@ -38,15 +38,15 @@ pub struct Workload {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
-    /// Clips a repetition.
+    /// Clips per repetition.
     pub clips: u32,
-    /// Pixels a row; the transformer works on all of them.
+    /// Pixels per row; the transformer works on all of them.
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// Pictures a clip: 1 + 4n, since the VAE makes one latent frame of four pictures.
+    /// Pictures per clip: 1 + 4n, since the VAE makes one latent frame of four pictures.
     pub frames: u32,
-    /// Pixels a row of the part that the VAE encodes and decodes: on a machine that can't do a
+    /// Pixels per row of the part that the VAE encodes and decodes: on a machine that can't do a
     /// whole picture in seconds, the part keeps the VAE's share near that of a real job.
     pub window_width: u32,
     /// Rows of that part.
@@ -84,7 +84,7 @@ fn one() -> u32 {
 
 impl Workload {
     /// A job that is not made of these stages: the user's own, one run of which counts as a clip.
-    pub fn own(name: &str) -> Self {
+    pub fn custom(name: &str) -> Self {
         // What a folder without the key is read as.
         let sizes = Sizes { clips: 1, context_tokens: WHOLE_CONTEXT, ..Sizes::default() };
         Self { name: name.to_owned(), model: Model::default(), stages: Vec::new(), sizes }

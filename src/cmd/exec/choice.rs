@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::ExecArgs;
+use crate::cli::ExecArgs;
 use crate::cmd::terminal;
 use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::{Baseline, Preset, Value, handover, quota_warning};
@@ -156,31 +156,31 @@ fn from_profile(
     profile: &Profile,
     machine: &Machine,
 ) -> Result<Choice> {
-    let likeness = Here::of(machine).likeness(profile);
+    let machine_match = Here::of(machine).machine_match(profile);
     // A cpuset may have fewer CPUs than the machine on which the same profile was made.
     let fits = || {
         profile.agrees(machine).is_ok()
             && crate::knobs::affinity::bind_or_keep(&profile.launch.cpus).is_ok()
     };
     let quota = profile.quota_mismatch(machine);
-    if args.adapt && (likeness == MachineMatch::Different || quota.is_some() || !fits()) {
+    if args.adapt && (machine_match == MachineMatch::Different || quota.is_some() || !fits()) {
         return adapted(args, file, profile, machine);
     }
     ensure!(
-        likeness != MachineMatch::Different || args.force,
+        machine_match != MachineMatch::Different || args.force,
         "{} was made on {}, a machine of another shape: tune here, add --adapt to fit it to this \
          one, or --force to apply it as it stands",
         file.display(),
         profile.machine.host
     );
-    if likeness != MachineMatch::Different {
+    if machine_match != MachineMatch::Different {
         profile.agrees(machine).with_context(|| format!("profile {}", file.display()))?;
     }
     let cure = "or add --adapt, which fits the counts to this process";
     let ratio = profile.latent_ratio();
     Ok(Choice {
         handed: handed(args, &profile.candidate, ratio, Some(file))?,
-        source: format!("{} ({likeness})", file.display()),
+        source: format!("{} ({machine_match})", file.display()),
         warning: quota.map(|quota| format!("{quota}, {cure}")),
         launch: profile.launch.clone(),
     })

@@ -142,9 +142,9 @@ impl Prepared {
 /// The baseline, and what it is to be measured on.
 fn job(args: &TuneArgs, machine: &Machine) -> Result<(Baseline, Job)> {
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
-    let job = match custom::open(&args.own)? {
+    let job = match custom::open(&args.custom)? {
         None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
-        Some(own) => Job::Own(own),
+        Some(custom) => Job::Custom(custom),
     };
     Ok((baseline, job))
 }
@@ -269,7 +269,7 @@ fn compete(
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
     // What is probed may leave knobs out; the folder keeps the space as it was resolved.
-    if let Job::Own(CustomJob::Command(_)) = &prepared.job {
+    if let Job::Custom(CustomJob::Command(_)) = &prepared.job {
         session.baseline(&workload)?;
         space = session.probe(&space, &workload)?;
         first = space.experts(&prepared.file)?;
@@ -299,7 +299,7 @@ fn compete(
 pub fn workload(job: &Job, session: &mut Session<'_>, budget_s: f64) -> Result<Workload> {
     match job {
         Job::Pipeline(file) => session.calibrate(file, budget_s),
-        Job::Own(_) => Ok(job.smallest()),
+        Job::Custom(_) => Ok(job.smallest()),
     }
 }
 

@@ -19,7 +19,7 @@ const MOST_BESIDE: u64 = 64 << 20;
 /// How many first bytes tell what a file is.
 const START: u64 = 512;
 
-/// A larger file is no picture of so few pixels.
+/// A larger file is not a picture of so few pixels.
 const LARGEST: u64 = 2 << 30;
 
 /// Whether a file is a picture that ends where it should, of a size that can be decoded.

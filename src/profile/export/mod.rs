@@ -1,4 +1,4 @@
-//! A profile in the words of other programs: one file a dialect, each with its own quoting.
+//! A profile in the words of other programs: one file per dialect, each with its own quoting.
 //!
 //! Only what [`Profile::read`] let through gets here, and the environment is on the allow-list of
 //! [`crate::knobs::allow_list`]; still each dialect quotes whatever it is given. What a dialect

@@ -23,7 +23,7 @@ impl Entry {
     pub(super) fn read(folder: &Path, path: PathBuf, machine: &Machine, here: &Here) -> Self {
         let safe = trusted(folder).and_then(|()| trusted(&path));
         let profile = safe.and_then(|()| Profile::read(&path)).and_then(|profile| {
-            if here.likeness(&profile) != MachineMatch::Different {
+            if here.machine_match(&profile) != MachineMatch::Different {
                 profile.agrees(machine).with_context(|| format!("profile {}", path.display()))?;
             }
             Ok(profile)

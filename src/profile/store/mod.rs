@@ -98,7 +98,7 @@ impl Store {
         let (folder, here) = (self.first()?, Here::of(machine));
         let name = FileName::on(&here, profile, job);
         let mut identities = vec![name.identity.as_str()];
-        if here.likeness(profile) == MachineMatch::Same {
+        if here.machine_match(profile) == MachineMatch::Same {
             identities.extend(here.identities());
         }
         let paths = match listed(folder) {
@@ -188,7 +188,7 @@ impl Store {
         let fits = |entry: &Entry| {
             let is_wanted = wanted.is_none_or(|wanted| entry.is_for(wanted));
             entry.profile.as_ref().map_or(true, |profile| {
-                is_wanted && here.likeness(profile) != MachineMatch::Different
+                is_wanted && here.machine_match(profile) != MachineMatch::Different
             })
         };
         let mut entries: Vec<Entry> = entries.into_iter().filter(fits).collect();
@@ -198,7 +198,7 @@ impl Store {
             let is_part = job.as_deref().is_some_and(|job| PARTS.contains(&job));
             let folder = self.folders.iter().position(|folder| entry.path.starts_with(folder));
             Some((
-                here.likeness(profile),
+                here.machine_match(profile),
                 is_part,
                 !here.is_of_this_part(profile),
                 profile.quota_mismatch(machine).is_some(),
@@ -254,7 +254,7 @@ impl Nearness {
     /// `None` for the name of a profile of a machine of another shape.
     fn of(path: &Path, here: &Here) -> Option<Self> {
         let Some(name) = FileName::parse(path) else { return Some(Self::Unknown) };
-        let is_of_shape = name.shape == here.mark.fingerprint.shape;
+        let is_of_shape = name.shape == here.id.fingerprint.shape;
         let is_here = here.identities().contains(&name.identity.as_str());
         is_of_shape.then_some(if is_here { Self::Machine } else { Self::Shape })
     }

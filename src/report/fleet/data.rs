@@ -1,4 +1,4 @@
-//! A comparison for programs: JSON of all that was found, CSV with one row a run.
+//! A comparison for programs: JSON of all that was found, CSV with one row per run.
 
 use std::collections::BTreeSet;
 
@@ -56,7 +56,7 @@ fn member(member: &Member) -> Value {
         "machine": member.traits,
         "job": member.job,
         "workload": member.workload,
-        "goal": member.yardstick.goal(),
+        "goal": member.metric.goal(),
         "started": member.started,
         "trials": member.trials.0,
         "failed": member.trials.1,
@@ -95,7 +95,7 @@ fn carried(fleet: &Fleet, profile: &Carried) -> Value {
     let lost = |regret| fleet.lost(profile, regret);
     json!({
         "job": profile.job,
-        "goal": fleet.yardstick(profile).goal(),
+        "goal": fleet.metric(profile).goal(),
         "of": names(&profile.from),
         "knobs": profile.knobs,
         "missing": profile.missing(),
@@ -129,7 +129,7 @@ fn safest(fleet: &Fleet, profile: &Carried) -> Value {
     })
 }
 
-/// One row a run: the machine, its gains, its profile's knobs. Columns of instruction sets are 0
+/// One row per run: the machine, its gains, its profile's knobs. Columns of instruction sets are 0
 /// or 1; a cell is empty where something is not known.
 ///
 /// # Errors
@@ -181,7 +181,7 @@ fn fixed(member: &Member, place: Option<Place>) -> [(&'static str, String); 27] 
         ("kernel", traits.kernel.clone()),
         ("job", member.job.clone()),
         ("workload", member.workload.clone()),
-        ("goal", text(member.yardstick.goal())),
+        ("goal", text(member.metric.goal())),
         ("started", member.started.clone()),
         ("trials", member.trials.0.to_string()),
         ("failed", member.trials.1.to_string()),

@@ -100,7 +100,7 @@ where
     let measured = stage.points.iter().map(|point| point.seconds);
     let most = curve.iter().map(|point| point.1).chain(measured).fold(0.0, f64::max);
     let frame = Frame::new(&canvas, (first, last), (0.0, 1.08 * most));
-    frame.draw_rows(&canvas, "seconds a clip")?;
+    frame.draw_rows(&canvas, "seconds per clip")?;
     frame.draw_counts(&canvas, &counts, stage.knob)?;
     let line: Vec<(f64, f64)> = curve.iter().map(|&(x, y)| frame.place(x, y.max(0.0))).collect();
     canvas.line(&line, palette::BEST, 2.0)?;

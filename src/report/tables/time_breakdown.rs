@@ -1,4 +1,4 @@
-//! Account: what a tune's trials came to, and where its time went.
+//! Time breakdown: what a tune's trials came to, and where its time went.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct TimeBreakdown {
 }
 
 impl TimeBreakdown {
-    /// The account of a tune.
+    /// The breakdown of a tune.
     pub fn of(results: &Results) -> Self {
         let mut outcomes = BTreeMap::new();
         for trial in &results.trials {

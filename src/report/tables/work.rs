@@ -15,7 +15,7 @@ use crate::workload::{Cost, Stage};
 /// How fast a stage of the models runs, and how fast it could.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Rate {
-    /// 10^9 operations a second.
+    /// 10^9 operations per second.
     gflops: f64,
     /// 10^9 bytes of weights read a second; a batch reads them once.
     gb_s: f64,
@@ -83,7 +83,7 @@ pub fn peak(results: &Results) -> Option<Peak> {
     results.trials.iter().find_map(|trial| trial.peak)
 }
 
-/// One row a stage: its arithmetic, its share here and in a whole job, its weights and memory.
+/// One row per stage: its arithmetic, its share here and in a whole job, its weights and memory.
 pub fn sizes(results: &Results) -> Table {
     let mut table = Table::new([
         "stage",
@@ -110,7 +110,7 @@ pub fn sizes(results: &Results) -> Table {
     table
 }
 
-/// One row a stage: how fast it computes and reads its weights, with the baseline and the best.
+/// One row per stage: how fast it computes and reads its weights, with the baseline and the best.
 pub fn speeds(results: &Results) -> Table {
     let best = results.findings().finalist.clone().map(|best| Rates::of(results, &best.knobs));
     let baseline = Rates::of(results, &results.space.given.baseline);
@@ -128,7 +128,7 @@ pub fn speeds(results: &Results) -> Table {
 }
 
 impl Rates {
-    /// Operations and bytes a second, each with its share of the peak.
+    /// Operations and bytes per second, each with its share of the peak.
     fn cells(&self, stage: Stage, peak: Option<Peak>) -> [String; 2] {
         let Some(rate) = self.0.get(&stage) else { return Default::default() };
         let cell = |value: f64, peak: Option<f64>| match peak {

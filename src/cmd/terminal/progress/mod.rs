@@ -1,6 +1,6 @@
 //! What a person, or a program, sees while a tune runs.
 //!
-//! On a terminal a live view (`live`); elsewhere plain lines (`lines`); with `--json` events
+//! On a terminal a live view (`live`); otherwise plain lines (`lines`); with `--json` events
 //! for programs (`events`); nothing with `--quiet`. Progress goes to stderr, results and events
 //! to stdout.
 
@@ -17,6 +17,7 @@ use std::io::IsTerminal;
 
 use anyhow::Result;
 
+use crate::cli::ViewArgs;
 use crate::cmd::terminal;
 use crate::report::{self, Written};
 use crate::results::{Folder, Results};
@@ -28,17 +29,6 @@ use events::Events;
 use lines::Lines;
 use live::Live;
 use state::State;
-
-/// How much to show.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct ViewArgs {
-    /// Shows no progress, only the result.
-    #[arg(long, conflicts_with = "json")]
-    quiet: bool,
-    /// Prints events to stdout, one JSON object a line, instead of progress and result.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Whoever watches a tune.
 pub struct Progress {

@@ -1,4 +1,4 @@
-//! The rehearsal: the warm-up of a trial, and what its models are judged by.
+//! The warm-up of a trial, and what its models are judged by.
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
@@ -12,7 +12,7 @@ use crate::parts::Experts;
 /// Latent frames of a clip that are compared with the reference's: the first ones see no others.
 const COMPARED: i64 = 2;
 
-/// What the models made of fixed inputs, for the first clip of a rehearsal's batch.
+/// What the models made of fixed inputs, for the first clip of the warm-up's batch.
 #[derive(Default)]
 pub struct WarmUp {
     /// The latents of [`Scenario::picture`].
@@ -27,32 +27,32 @@ pub struct WarmUp {
 
 impl Pipeline {
     /// Does each stage once at a batch's shapes, which is all that libraries and allocators need to
-    /// see before they are measured, on inputs that never change, so that `rehearsed` can be
+    /// see before they are measured, on inputs that never change, so that `warmed_up` can be
     /// compared with the reference's.
     ///
     /// # Errors
     /// As [`Scenario::run`].
-    pub fn rehearse(
+    pub fn warm_up(
         &self,
         batch: &Batch,
         clock: &StageClock,
-        rehearsed: &mut WarmUp,
+        warmed_up: &mut WarmUp,
     ) -> Result<StageOutput, StageError> {
         let _guard = tch::no_grad_guard();
         let run = self.runner(batch, clock);
         let count = batch.clips.len() as i64;
-        let prompts = run(Stage::Text, &|| self.rehearse_prompts(count))?;
+        let prompts = run(Stage::Text, &|| self.warm_up_prompts(count))?;
         let picture = || self.picture().expand([count, -1, -1, -1, -1], false);
         let first = run(Stage::Encode, &|| self.encode(&picture()))?;
         let noise = self.noise(batch.clips.clone());
         let latent = run(Stage::Denoise, &|| self.predict(&self.parts.experts, &noise))?;
         let video = run(Stage::Decode, &|| self.decode(&noise))?;
         let one = |made: &Tensor| made.narrow(0, 0, 1).copy();
-        rehearsed.encoded = first.as_ref().map(one);
-        rehearsed.predicted =
+        warmed_up.encoded = first.as_ref().map(one);
+        warmed_up.predicted =
             latent.as_ref().map(|latent| latent.narrow(1, 0, 1).flatten(0, 1).copy());
-        rehearsed.embedded = prompts.as_ref().map(|prompts| as_video(&one(prompts)));
-        rehearsed.decoded = video.as_ref().map(|video| one(&compared(video)));
+        warmed_up.embedded = prompts.as_ref().map(|prompts| as_video(&one(prompts)));
+        warmed_up.decoded = video.as_ref().map(|video| one(&compared(video)));
         let predicted = latent.map(|latent| latent.get(0));
         let latents = [first.as_ref(), prompts.as_ref(), predicted.as_ref()];
         self.write(batch, clock, latents, video.as_ref())
@@ -77,7 +77,7 @@ impl Pipeline {
     }
 
     /// The embeddings of `count` times the fixed prompt.
-    fn rehearse_prompts(&self, count: i64) -> Result<Tensor> {
+    fn warm_up_prompts(&self, count: i64) -> Result<Tensor> {
         let encoder = self.parts.text.as_ref().context("the job has no text encoder")?;
         self.embeddings(encoder, &self.tokens(encoder).expand([count, -1], false))
     }

@@ -1,4 +1,4 @@
-//! Elsewhere: the results that somebody meant who named the folder above them.
+//! Suggestion: the results that somebody meant who named the folder above them.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The scenario: a Wan 2.2 job, stage by stage, as far as the workload goes.
+//! Pipeline: a Wan 2.2 job, stage by stage, as far as the workload goes.
 //!
 //! With a picture it follows diffusers' `WanImageToVideoPipeline`: with TI2V-5B the picture becomes
 //! the first latent frame and stays fixed while the others are denoised around it
@@ -7,7 +7,7 @@
 //! decodes the middle of it, and the transformer still works on all.
 
 mod condition;
-mod rehearsal;
+mod warm_up;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ use crate::parts::{Blueprint, Models, Origin};
 use crate::usage;
 use condition::View;
 
-pub use rehearsal::{WarmUp, as_video};
+pub use warm_up::{WarmUp, as_video};
 
 /// The models, built as deep as the workload asks, and the sizes they run at.
 pub struct Pipeline {

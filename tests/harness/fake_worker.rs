@@ -1,6 +1,6 @@
 //! Stands in for wan22-worker: answers at once with numbers that follow from the settings, or
 //! misbehaves as `FAKE_WORKER` says when the candidate's batch size is 1. With `FAKE_WORKER_FIRST_S`
-//! the first trial, the baseline's, takes so many seconds more, after which others may take long.
+//! the first trial, the baseline's, takes that many seconds more, after which others may take long.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
 use std::io::{Read, Write};
@@ -34,7 +34,7 @@ fn first_s(job: &Job) -> u64 {
     if job.trial == 1 { from_environment("FAKE_WORKER_FIRST_S", 0) } else { 0 }
 }
 
-/// Seconds a clip: half of it shrinks with the threads, larger batches save a fifth each doubling.
+/// Seconds per clip: half of it shrinks with the threads, larger batches save a fifth each doubling.
 fn seconds(job: &Job) -> f64 {
     let threads = job.settings.intra_op_threads as f64;
     let slower: f64 = from_environment("FAKE_WORKER_SLOWER", 1.0);

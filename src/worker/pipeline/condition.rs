@@ -44,7 +44,7 @@ fn with_first(latent: &Tensor, first: Option<&Tensor>) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::values;
+    use crate::pipeline::values;
 
     #[test]
     fn the_picture_replaces_the_middle_of_the_first_latent_frame() {

@@ -41,7 +41,7 @@ pub struct MadeUp {
     pub noise: f64,
     /// Whether bfloat16 is fast there, and the best number of threads as a share of the cores.
     pub model: (bool, f64),
-    /// Whether it is a command that is scored by its frames a second, [`FRAMES`] in all.
+    /// Whether it is a command that is scored by its frames per second, [`FRAMES`] in all.
     pub frames: bool,
 }
 
@@ -76,13 +76,10 @@ impl MadeUp {
         machine
     }
 
-    /// Seconds a clip: half of the work is done by the threads, which stand in each other's way
+    /// Seconds per clip: half of the work is done by the threads, which stand in each other's way
     /// beyond their best number.
     fn cost(&self, machine: &Machine, knobs: &BTreeMap<String, Value>) -> f64 {
-        let number = |name: &str| match &knobs[name] {
-            Value::Number(number) => *number as f64,
-            Value::Word(_) => unreachable!("{name} is a number"),
-        };
+        let number = |name: &str| knobs[name].number().expect("a number");
         let word = |name: &str, word: &str| knobs[name] == Value::Word(word.to_owned());
         let (fast_bf16, share) = self.model;
         let best = (machine.core_count() as f64 * share).max(1.0);

@@ -73,7 +73,7 @@ impl World {
         self.root.path()
     }
 
-    /// Whether the journal of the tune under way has so many trials.
+    /// Whether the journal of the tune under way has this many trials.
     #[allow(dead_code, reason = "not every test needs it")]
     pub fn has_trials(&self, trials: usize) -> bool {
         let Ok(mut folders) = std::fs::read_dir(self.root.path().join("results")) else {
@@ -94,7 +94,7 @@ impl Running {
         self.0.id()
     }
 
-    /// Waits until its journal has so many trials, or it has ended.
+    /// Waits until its journal has this many trials, or it has ended.
     pub fn wait_for_trials(&mut self, world: &World, trials: usize) {
         for _ in 0..6000 {
             std::thread::sleep(std::time::Duration::from_millis(100));
@@ -131,7 +131,7 @@ impl Tuner {
         Running(pipes.spawn().unwrap())
     }
 
-    /// Runs until so many trials are in the journal, then kills it.
+    /// Runs until this many trials are in the journal, then kills it.
     pub fn kill_after(self, world: &World, trials: usize) {
         let mut running = self.start();
         running.wait_for_trials(world, trials);
@@ -153,7 +153,7 @@ impl Tuner {
 }
 
 impl Tuner {
-    /// Runs until so many trials are in the journal, then asks it to finish with what it has.
+    /// Runs until this many trials are in the journal, then asks it to finish with what it has.
     #[allow(dead_code, reason = "not every test needs it")]
     pub fn run_until(self, world: &World, trials: usize) -> Run {
         let mut running = self.start();

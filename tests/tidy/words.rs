@@ -1,0 +1,95 @@
+//! Words: private ones that this code had for things which have a name in the field.
+
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
+
+use crate::tree::Tree;
+
+/// Where the words are written down.
+const HERE: &str = "tests/tidy/words.rs";
+
+/// Private words, and what the field says instead.
+const WORDS: [(&str, &str); 23] = [
+    ("contender", "finalist"),
+    ("foretell", "predict"),
+    ("inert", "no effect"),
+    ("kin", "divisibility"),
+    ("lesson", "fitted model"),
+    ("likeness", "machine match"),
+    ("promise", "acquisition value"),
+    ("rehearsal", "warm-up or sandbox"),
+    ("rehearse", "warm up"),
+    ("rehearsed", "warmed up or sandboxed"),
+    ("rig", "runner"),
+    ("sitting", "session segment"),
+    ("struck", "unsupported"),
+    ("tenant", "memory context"),
+    ("thrifty", "efficiency"),
+    ("upkeep", "remeasure"),
+    ("voice", "acquisition function"),
+    ("yardstick", "metric"),
+    ("hopeless", "early stop"),
+    ("residence", "page placement"),
+    ("foretold", "predicted"),
+    ("truths", "posterior means"),
+    ("voices", "acquisition functions"),
+];
+
+/// Private phrases.
+const PHRASES: [(&str, &str); 5] = [
+    ("seconds a clip", "seconds per clip"),
+    ("one file a verb", "one file per verb"),
+    ("for ever", "indefinitely"),
+    ("so many", "the number, or `this many`"),
+    ("no picture", "not a picture"),
+];
+
+/// Names and prose, in words: `BestRig::of_kin` is `best rig of kin`.
+static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Z]+(?:[a-z]+)?|[a-z]+").unwrap());
+
+/// Private words and phrases, with their places.
+pub fn private(tree: &Tree) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (path, text) in tree.files.iter().filter(|(path, _)| path != HERE) {
+        for (number, line) in text.lines().enumerate() {
+            let words = WORD.find_iter(line).map(|word| word.as_str().to_lowercase());
+            let spoken = format!(" {} ", words.collect::<Vec<_>>().join(" "));
+            for (old, new) in WORDS.iter().chain(&PHRASES) {
+                if spoken.contains(&format!(" {old} ")) {
+                    problems.push(format!("{path}:{}: `{old}`: say {new}", number + 1));
+                }
+            }
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::temporary;
+
+    #[test]
+    fn a_private_word_is_found_in_names_and_prose() {
+        for text in [
+            "let rig = 1;",
+            "struct BestRig;",
+            "const OLD_RIG: u8 = 0;",
+            "//! The rig's.",
+            "Twelve seconds a clip.",
+            "FOR_EVER",
+            "kin()",
+        ] {
+            let (_folder, tree) = temporary(&[("src/io/mod.rs", text)]);
+            assert_eq!(private(&tree).len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_that_only_look_so_are_not() {
+        let text = "right trigger kind inertia promising original seconds per clip";
+        let (_folder, tree) = temporary(&[("docs/search.md", text)]);
+        assert!(private(&tree).is_empty());
+    }
+}
