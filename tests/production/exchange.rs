@@ -143,7 +143,10 @@ fn a_signature_holds_for_these_very_bytes_and_these_signers_only() {
 #[test]
 fn the_committed_schema_is_the_one_of_the_types() {
     let made = "cargo run -- profiles schema > schema/profile.schema.json";
-    assert!(include_str!("../../schema/profile.schema.json") == Profile::schema(), "drifted: {made}");
+    assert!(
+        include_str!("../../schema/profile.schema.json") == Profile::schema(),
+        "drifted: {made}"
+    );
 }
 
 #[test]

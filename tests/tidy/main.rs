@@ -36,7 +36,7 @@ fn a_good_tree_breaks_no_rule() {
     let files = [
         ("Cargo.toml", manifest),
         ("src/io/mod.rs", "//! Input and output.\n\npub mod file;\n"),
-        ("src/tune/mod.rs", "//! Tune: one search.\n\nuse crate::io::file;\n"),
+        ("src/report/mod.rs", "//! Report: one page.\n\nuse crate::io::file;\n"),
     ];
     let (_folder, tree) = temporary(&files);
     for (rule, problems) in RULES {

@@ -1,4 +1,4 @@
-//! Voice: one way of choosing the next candidate.
+//! Acquisition: one way of choosing the next candidate.
 
 pub mod pool;
 pub mod value;

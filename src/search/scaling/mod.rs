@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn laws_foretell_candidates_that_were_not_measured() {
+    fn laws_predict_candidates_that_were_not_measured() {
         let scaling = Scaling::of(&trials()).unwrap();
         assert!(scaling.holds(), "{scaling:?}");
         let denoise = scaling.stages.iter().find(|law| law.stage == "denoise").unwrap();
