@@ -41,7 +41,11 @@ fn each_message_is_read_and_stands_under_its_name() {
         assert!(has(&written, &page), "{heading}: {page} is not in {written}");
         named += 1;
     }
-    assert_eq!(named, PAGE.matches("\n## ").count() - 1, "one section per message, one for the job");
+    assert_eq!(
+        named,
+        PAGE.matches("\n## ").count() - 1,
+        "one section per message, one for the job"
+    );
 }
 
 fn message_of(page: Value) -> Message {
@@ -51,9 +55,9 @@ fn message_of(page: Value) -> Message {
 /// Whether `whole` has everything that `part` has.
 fn has(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => part
-            .iter()
-            .all(|(key, part)| whole.get(key).is_some_and(|whole| has(whole, part))),
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, part)| whole.get(key).is_some_and(|whole| has(whole, part)))
+        }
         _ => whole == part,
     }
 }
