@@ -20,10 +20,10 @@ const BUILT_IN: [(&str, &str); 3] = [
     ("module", include_str!("../../search-spaces/module.toml")),
 ];
 
-/// A raw space no larger than this is counted one by one,
+/// The largest raw space whose candidates are counted one by one.
 const COUNTED: u128 = 200_000;
 
-/// unless its constraints have more bytes in all than this: working them out takes its time.
+/// The most bytes of constraints, over all candidates, that are worked out to count them.
 const WORKED_OUT: u128 = 80_000_000;
 
 /// Prints the space.

@@ -21,7 +21,7 @@ const MILD: f64 = 0.10;
 const JUMP: f64 = 4.0;
 
 /// A curve has to leave this share of the error that a constant leaves, when each point is
-/// foretold by the others.
+/// predicted by the others.
 const CONVINCING: f64 = 0.7;
 
 /// A trend has to be this many deviations away from what chance makes.
@@ -204,8 +204,8 @@ fn curve(points: &[Point]) -> Option<Vec<f64>> {
     if points.len() < FEWEST {
         return None;
     }
-    let error = |foretold: &dyn Fn(usize) -> f64| {
-        let errors = (0..points.len()).map(|i| (points[i].log_s - foretold(i)).abs());
+    let error = |predicted: &dyn Fn(usize) -> f64| {
+        let errors = (0..points.len()).map(|i| (points[i].log_s - predicted(i)).abs());
         stats::median(&errors.collect::<Vec<_>>()).unwrap_or(0.0)
     };
     let others = |i: usize| {

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_this_machine_lacks_is_struck_out() {
+    fn a_node_that_this_machine_lacks_is_left_out() {
         let mut machine =
             Machine::from_synthetic("package:2 [numa(memory=8GB)] core:2 pu:1").unwrap();
         machine.nodes[1].number = 1000;

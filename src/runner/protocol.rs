@@ -19,13 +19,13 @@ use crate::workload::custom::module::ModuleJob;
 /// The version of this protocol; a worker refuses another one.
 pub const VERSION: u32 = 3;
 
-/// What a reference is made of: pictures of a fixed latent,
+/// The reference's pictures of a fixed latent.
 pub const DECODED: &str = "decoded";
-/// latents of a fixed picture,
+/// The reference's latents of a fixed picture.
 pub const ENCODED: &str = "encoded";
-/// a first velocity at fixed noise,
+/// The reference's first velocity at fixed noise.
 pub const PREDICTED: &str = "predicted";
-/// embeddings of a fixed prompt.
+/// The reference's embeddings of a fixed prompt.
 pub const EMBEDDED: &str = "embedded";
 
 /// The file of a reference: another size of the job has another one, though its pictures may be as

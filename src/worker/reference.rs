@@ -255,7 +255,7 @@ mod tests {
         Tensor::zeros([1, 3, 1, rows, columns], (Kind::Float, Device::Cpu))
     }
 
-    /// Text and denoising alone make no picture with which anything could be wrong.
+    /// Text and denoising alone make nothing to look at with which anything could be wrong.
     #[test]
     fn numbers_stand_beside_the_worst_picture() {
         let of = |psnr_db| (Quality { psnr_db, ..Quality::default() }, false);

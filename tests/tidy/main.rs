@@ -11,13 +11,14 @@ use std::path::Path;
 
 use tree::{Tree, temporary};
 
-const RULES: [(&str, fn(&Tree) -> Vec<String>); 6] = [
+const RULES: [(&str, fn(&Tree) -> Vec<String>); 7] = [
     ("each module's first line says what it is", layout::without_heading),
     ("no file is long", layout::long_files),
     ("no folder is crowded", layout::crowded_folders),
     ("public items are documented", layout::undocumented),
     ("a room uses only rooms before it", rooms::against_the_order),
     ("the field's words are used", words::private),
+    ("the glossary's words are the code's", words::glossary),
 ];
 
 #[test]
@@ -36,7 +37,7 @@ fn a_good_tree_breaks_no_rule() {
     let files = [
         ("Cargo.toml", manifest),
         ("src/io/mod.rs", "//! Input and output.\n\npub mod file;\n"),
-        ("src/tune/mod.rs", "//! Tune: one search.\n\nuse crate::io::file;\n"),
+        ("src/report/mod.rs", "//! Report: one page.\n\nuse crate::io::file;\n"),
     ];
     let (_folder, tree) = temporary(&files);
     for (rule, problems) in RULES {

@@ -48,7 +48,9 @@ pub fn against_the_order(tree: &Tree) -> Vec<String> {
             continue;
         };
         let later = |other: &String| {
-            other != room && ORDER.iter().position(|room| room == other).is_none_or(|r| r > rank)
+            let is_constant = other.chars().all(|letter| letter.is_uppercase() || letter == '_');
+            let theirs = ORDER.iter().position(|room| room == other);
+            other != room && !is_constant && theirs.is_none_or(|theirs| theirs > rank)
         };
         let used = used(&module, &code(path, text)).into_iter().filter(later);
         problems.extend(used.map(|other| format!("{path}: {room} comes before {other}")));

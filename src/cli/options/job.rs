@@ -35,7 +35,8 @@ impl From<OsString> for BaselineChoice {
 /// Which job.
 #[derive(Clone, Debug, Args)]
 pub struct JobArgs {
-    /// A job that comes with the program (i2v, t2v, encode, vae-decode, preprocess), or a TOML file.
+    /// A job that comes with the program (i2v, t2v, i2v-a14b, t2v-a14b, encode, vae-decode,
+    /// preprocess), or a TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "i2v")]
     pub workload: PathBuf,
     /// Seconds per clip of many at once, or of one alone.
@@ -54,4 +55,25 @@ pub enum Objective {
     Throughput,
     /// The time of one clip that somebody waits for.
     Latency,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::cli::Cli;
+    use crate::workload::BUILT_IN;
+
+    #[test]
+    fn the_help_of_workload_names_every_job() {
+        let command = Cli::command();
+        let argument = command.get_arguments().find(|argument| argument.get_id() == "workload");
+        let help = argument.unwrap().get_help().unwrap().to_string();
+        for (name, _) in BUILT_IN {
+            assert!(
+                help.contains(&format!("{name},")) || help.contains(&format!("{name})")),
+                "{name}"
+            );
+        }
+    }
 }

@@ -29,7 +29,7 @@ const LARGEST: u64 = 2 << 30;
 pub fn check(path: &Path) -> Result<()> {
     let mut file = BufReader::new(input::open(path).context("can't be read")?);
     let size = file.get_ref().metadata()?.len();
-    ensure!(size <= LARGEST, "has {}: no picture is that large", bytesize::ByteSize::b(size));
+    ensure!(size <= LARGEST, "has {}: pictures are not that large", bytesize::ByteSize::b(size));
     let mut start = Vec::new();
     (&mut file).take(START).read_to_end(&mut start)?;
     file.rewind()?;

@@ -89,7 +89,7 @@ fn relations(fleet: &Fleet) -> Markup {
         &html! {
             @if !relations.is_empty() {
                 (table(&tables::relations(&relations), true))
-                p { "Spearman's rank correlation of the profiles' values with a property, over one run for each kind of machine; an instruction set counts as 1 where there is one. Of so many pairs, chance alone makes some look strong." }
+                p { "Spearman's rank correlation of the profiles' values with a property, over one run for each kind of machine; an instruction set counts as 1 where there is one. Of that many pairs, chance alone makes some look strong." }
             }
             @if !wordings.is_empty() { (table(&tables::wordings(&wordings), true)) }
         },

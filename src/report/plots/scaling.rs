@@ -24,7 +24,7 @@ impl Laws {
         Scaling::of(&timed).map(Self)
     }
 
-    /// How well the laws foretell the whole, in a sentence.
+    /// How well the laws predict the whole, in a sentence.
     pub fn sentence(&self) -> String {
         let explained = percent(self.0.explained.clamp(0.0, 1.0));
         let use_of_it = if self.0.holds() {

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_equal_or_so_many_decibels_off() {
+    fn a_picture_is_equal_or_some_decibels_off() {
         let quality = |psnr_db, seam_psnr_db: Option<f64>| {
             let (prediction_db, embedding_db) = (seam_psnr_db.map(|_| 44.04), Some(50.0));
             let seam_ssim = seam_psnr_db.map(|_| 0.91234);

@@ -43,12 +43,12 @@ impl Pruned {
     /// baseline's values, legal or not; `None` where a value of it is unsupported. Searches ask this
     /// of thousands of candidates for a proposal.
     pub fn canonical(&self, space: &Space, candidate: &Candidate) -> Option<Candidate> {
-        let is_struck = |(name, value): (&str, &Value)| {
+        let is_unsupported = |(name, value): (&str, &Value)| {
             self.unsupported
                 .iter()
                 .any(|unsupported| unsupported.knob == name && unsupported.value == *value)
         };
-        let is_out = space.named(candidate).any(is_struck);
+        let is_out = space.named(candidate).any(is_unsupported);
         (!is_out)
             .then(|| self.idle(space).fold(candidate.clone(), |plain, knob| rest(&plain, knob)))
     }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_struck_value_ends_a_candidate_and_an_inert_knob_rests() {
+    fn an_unsupported_value_ends_a_candidate_and_a_knob_without_effect_rests() {
         let text = "threads:ord,pages:cat,value\n1,none,1\n2,none,1\n1,huge,1\n2,huge,1\n";
         let space = crate::search::replay::Recorded::parse("made", text).unwrap().space;
         let candidate = |threads, pages| Candidate::new([threads, pages]);

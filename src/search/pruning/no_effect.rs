@@ -24,7 +24,7 @@ const LEAST_SPARE: usize = 10;
 /// Trials at a value, below which nothing is known of it.
 const LEAST_SEEN: usize = 2;
 
-/// Knobs of so many values may have one that is unlike its neighbours; counts of more have not.
+/// Knobs of this many values may have one that is unlike its neighbours; counts of more have not.
 const FEW: usize = 8;
 
 /// A knob that changes nothing here.
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn knobs_that_only_matter_together_are_not_inert() {
+    fn knobs_that_only_matter_together_are_not_without_effect() {
         // Threads help one half of the batches as much as they hurt the other.
         let cost = |batch: f64, threads: f64, _: &str| {
             1.0 + 0.1 * (threads - 1.5) * if batch < 2.5 { 1.0 } else { -1.0 }

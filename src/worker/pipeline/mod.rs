@@ -7,6 +7,7 @@
 //! decodes the middle of it, and the transformer still works on all.
 
 mod condition;
+mod tilings;
 mod warm_up;
 
 use std::cell::RefCell;
@@ -16,7 +17,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::architecture::{Architecture, Tiling, tile_and_stride};
+use wan22_tune::architecture::{Architecture, Tiling};
 use wan22_tune::knobs::Settings;
 use wan22_tune::preprocess::{
     Batch, Frames, NotFinite, Numbers, StageClock, StageError, StageOutput,
@@ -29,6 +30,7 @@ use crate::models::vae::{Decoder, Encoder, denormalise, normalise};
 use crate::parts::{Blueprint, Models, Origin};
 use crate::usage;
 use condition::View;
+use tilings::Tilings;
 
 pub use warm_up::{WarmUp, as_video};
 
@@ -46,13 +48,6 @@ pub struct Pipeline {
     negative: Tensor,
     /// Peak resident memory by stage, while it is being watched.
     peaks: Option<RefCell<BTreeMap<String, u64>>>,
-}
-
-/// How the VAE's work is cut; `None` where the window is no larger than a tile.
-#[derive(Clone, Copy, Default)]
-pub struct Tilings {
-    pub encode: Option<Tiling>,
-    pub decode: Option<Tiling>,
 }
 
 /// The models' sizes: the workload's own, or those of the user's weights.
@@ -337,23 +332,6 @@ impl Pipeline {
     }
 }
 
-impl Tilings {
-    fn new(architecture: &Architecture, workload: &Workload, settings: &Settings) -> Self {
-        let Sizes { window_width, window_height, .. } = workload.sizes;
-        let tiled = |tile: u32| window_width > tile || window_height > tile;
-        let (ratio, patch) = (architecture.vae.ratio(), architecture.vae.patch());
-        let square = |side: u32, patch: i64| {
-            let [tile, stride] = tile_and_stride(side.into(), ratio);
-            Tiling::square(tile / patch, stride / patch)
-        };
-        Self {
-            // [`Tiling`] counts an encoder's pixels after patching, as the reference does.
-            encode: tiled(settings.tile_size).then(|| square(settings.tile_size, patch)),
-            decode: tiled(settings.vae_tile_size).then(|| square(settings.vae_tile_size, 1)),
-        }
-    }
-}
-
 /// Notes `bytes` for `stage` where less is known.
 fn raise(peaks: &mut BTreeMap<String, u64>, stage: String, bytes: u64) {
     let known = peaks.entry(stage).or_default();
@@ -384,15 +362,6 @@ fn values(tensor: &Tensor) -> Result<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tiles_are_whole_latent_pixels_with_a_quarter_of_overlap() {
-        assert_eq!(tile_and_stride(256, 16), [256, 192]);
-        assert_eq!(tile_and_stride(100, 16), [96, 64]);
-        assert_eq!(tile_and_stride(16, 16), [16, 16]);
-        assert_eq!(tile_and_stride(1, 16), [16, 16]);
-        assert_eq!(tile_and_stride(100, 8), [96, 72]);
-    }
 
     #[test]
     fn what_is_kept_goes_clip_by_clip() {

@@ -1,6 +1,9 @@
 //! The worker as its tuner sees it: a job on stdin, messages on stdout.
 #![cfg(feature = "torch")]
 
+mod experts;
+mod refused;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -298,77 +301,6 @@ fn another_size_of_the_job_has_a_reference_of_its_own() {
     }
 }
 
-/// I2V-A14B's shape, made of the goldens: 2 * 6 + 4 channels in, two experts, VAE 2.1.
-fn a14b(folder: &Path) -> PathBuf {
-    let copy = |from: &str, to: &str| {
-        std::fs::create_dir_all(folder.join(to)).unwrap();
-        for file in std::fs::read_dir(goldens(from)).unwrap().map(Result::unwrap) {
-            std::fs::copy(file.path(), folder.join(to).join(file.file_name())).unwrap();
-        }
-    };
-    copy("vae21", "vae");
-    copy("wan/text_encoder", "text_encoder");
-    std::fs::write(folder.join("model_index.json"), "{\"boundary_ratio\": 0.9}").unwrap();
-    for expert in EXPERTS {
-        copy("wan/transformer", expert);
-        let config = folder.join(expert).join("config.json");
-        let text = std::fs::read_to_string(&config).unwrap();
-        assert!(text.contains("\"in_channels\": 6"), "{text}");
-        std::fs::write(&config, text.replace("\"in_channels\": 6", "\"in_channels\": 16")).unwrap();
-        for shard in
-            std::fs::read_dir(folder.join(expert)).unwrap().map(|file| file.unwrap().path())
-        {
-            if shard.extension().is_some_and(|extension| extension == "safetensors") {
-                widen(&shard);
-            }
-        }
-    }
-    folder.to_owned()
-}
-
-/// Gives a patch embedding 16 channels instead of 6, the same again and again.
-fn widen(shard: &Path) {
-    const CHANNEL: usize = 4 * 2;
-    let bytes = std::fs::read(shard).unwrap();
-    let views = SafeTensors::deserialize(&bytes).unwrap();
-    let mut data = BTreeMap::new();
-    for (name, view) in views.iter() {
-        let (mut shape, mut values) = (view.shape().to_vec(), view.data().to_vec());
-        if name == "patch_embedding.weight" {
-            shape[1] = 16;
-            let rows = view.data().chunks(6 * CHANNEL);
-            values = rows.flat_map(|row| row.iter().cycle().take(16 * CHANNEL).copied()).collect();
-        }
-        data.insert(name.to_owned(), (view.dtype(), shape, values));
-    }
-    let tensors = data.iter().map(|(name, (dtype, shape, values))| {
-        (name.clone(), TensorView::new(*dtype, shape.clone(), values).unwrap())
-    });
-    std::fs::write(shard, safetensors::serialize(tensors, None).unwrap()).unwrap();
-}
-
-#[test]
-fn two_experts_denoise_around_an_image() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut job = job(vec![picture(folder.path())], folder.path());
-    job.weights = Some(a14b(&folder.path().join("a14b")));
-    let sizes = Sizes { window_frames: 5, steps: 2, ..job.workload.sizes };
-    job.workload.sizes = sizes;
-    (job.warmup, job.repetitions) = (1, Repetitions::exactly(1));
-    let told = told(&job);
-    assert_as_asked(&told.effect, &job);
-    assert!(folder.path().join("clip-0001-frame-004.jpg").exists());
-    assert!(told.quality.unwrap().worst_db() > 80.0);
-    let mut files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
-    let of_velocity = |path: &PathBuf| path.to_string_lossy().contains("reference-predicted-");
-    let bytes = std::fs::read(files.find(of_velocity).expect("two frames of latents")).unwrap();
-    let (_, predicted) = SafeTensors::deserialize(&bytes).unwrap().tensors().remove(0);
-    assert_eq!(predicted.shape()[..2], [2, 6], "a velocity from each expert");
-    // Without the picture there is nothing to denoise around.
-    job.workload.stages = vec![Stage::Denoise, Stage::Decode, Stage::Write];
-    assert!(error_of(&text(&job)).2.contains("give encode too"));
-}
-
 #[test]
 fn a_hundred_repetitions_take_no_more_memory_than_ten() {
     let folder = tempfile::tempdir().unwrap();
@@ -380,62 +312,4 @@ fn a_hundred_repetitions_take_no_more_memory_than_ten() {
     };
     let (ten, hundred) = (peak(10), peak(100));
     assert!(hundred < 1.02 * ten, "{ten} bytes grew to {hundred}");
-}
-
-#[test]
-fn a_broken_picture_fails_the_trial_by_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let image = folder.path().join("broken.jpg");
-    std::fs::write(&image, "not a picture").unwrap();
-    let job = Job { warmup: 1, ..job(vec![image], folder.path()) };
-    let (trial, outcome, detail) = error_of(&text(&job));
-    assert_eq!((trial, outcome), (3, Outcome::Crashed));
-    assert!(detail.starts_with("preprocess: ") && detail.contains("broken.jpg"), "{detail}");
-}
-
-#[test]
-fn what_is_no_job_is_refused() {
-    let other_version = text(&Job { version: 99, ..job(Vec::new(), Path::new("/")) });
-    let cases = [
-        ("", "standard input is empty"),
-        ("rubbish", "no whole JSON"),
-        ("{\"version\": 1,", "no whole JSON"),
-        (&format!("{{\"version\": {VERSION}}}"), "missing field"),
-        (&other_version, "version 99"),
-    ];
-    for (input, expected) in cases {
-        let (_, outcome, detail) = error_of(input);
-        assert_eq!(outcome, Outcome::WrongOutput, "{input}");
-        assert!(detail.contains(expected), "{input}: {detail}");
-    }
-}
-
-#[test]
-fn what_no_worker_can_run_is_illegal_and_named() {
-    type Change = fn(&mut Job);
-    let changes: [(&str, Change); 7] = [
-        ("frames is 4", |job| job.workload.sizes.frames = 4),
-        ("width is 40", |job| job.workload.sizes.width = 40),
-        ("layers is 3", |job| job.workload.sizes.layers = 3),
-        ("/no/such/vae/config.json", |job| job.weights = Some("/no/such".into())),
-        ("batch_size is 0", |job| job.settings.batch_size = 0),
-        ("workers.io is 0", |job| job.settings.workers.io = 0),
-        ("images is empty", |job| job.images.clear()),
-    ];
-    for (expected, change) in changes {
-        let mut job = job(vec!["a.jpg".into()], Path::new("/"));
-        change(&mut job);
-        let (trial, outcome, detail) = error_of(&text(&job));
-        assert_eq!((trial, outcome), (3, Outcome::Illegal), "{detail}");
-        assert!(detail.contains(expected), "{detail}");
-    }
-}
-
-#[test]
-fn a_pool_on_cpus_that_are_not_there_is_misapplied() {
-    let mut job = job(vec!["a.jpg".into()], Path::new("/"));
-    job.settings.placement.preprocess = [8191].into_iter().collect();
-    let (_, outcome, detail) = error_of(&text(&job));
-    assert_eq!(outcome, Outcome::Misapplied, "{detail}");
-    assert!(detail.contains("pre pool to CPUs 8191"), "{detail}");
 }
