@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::{Usage, terminal};
 use crate::io::output::print_json;
-use crate::knobs::affinity::Layout;
 use crate::knobs::memory::MemoryMode;
+use crate::knobs::placement::Layout;
 use crate::knobs::{Baseline, Preset, Settings, quota_warning};
 use crate::launch;
 use crate::machine::{Machine, Occupant, rehearsed};

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::knobs::Workers;
-use crate::knobs::affinity::Placement;
+use crate::knobs::placement::Placement;
 use crate::machine::CpuSet;
 
 /// Three pools of named and bound threads, alive as long as this value.

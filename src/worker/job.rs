@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Deserializer, Value};
 use wan22_tune::architecture::Architecture;
 use wan22_tune::knobs::Numerics;
-use wan22_tune::knobs::affinity::bind;
+use wan22_tune::knobs::placement::bind;
 use wan22_tune::launch::{Effect, page_placement};
 use wan22_tune::preprocess::{NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline};
 use wan22_tune::runner::Repetitions;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use tch::{CModule, Device, IValue, Kind as Number, Tensor};
-use wan22_tune::knobs::affinity::bind;
+use wan22_tune::knobs::placement::bind;
 use wan22_tune::knobs::{MatmulPrecision, Numerics};
 use wan22_tune::launch::Effect;
 use wan22_tune::preprocess::Pools;

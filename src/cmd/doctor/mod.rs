@@ -14,10 +14,10 @@ use strum::VariantArray;
 
 use super::terminal;
 use crate::io::output::print_json;
-use crate::knobs::affinity::probe_binding;
-use crate::knobs::allocator::Allocator;
-use crate::knobs::huge_pages::HugePages;
+use crate::knobs::memory::Allocator;
+use crate::knobs::memory::HugePages;
 use crate::knobs::memory::MemoryPolicy;
+use crate::knobs::placement::probe_binding;
 use crate::knobs::quota_cure;
 use crate::machine::{CpuSet, Gpu, Machine, SystemRoots, line};
 use crate::trial::noise::ticks;

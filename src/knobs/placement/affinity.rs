@@ -1,83 +1,18 @@
-//! Affinity layouts: named rules that give the model's threads and each pool its CPUs.
+//! `affinity`: named rules that give the model's threads and each pool its CPUs.
 //!
 //! A layout gives sets and never pins a thread to one CPU: the kernel balances inside a set, and
 //! a pinned thread whose CPU is taken by somebody else holds up a whole barrier.
-
-use std::io;
 
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use super::domains::{self, Domain};
+use super::omp_places::asked_places;
 use super::partition::partition;
-use crate::machine::syscalls;
+use super::pools::{Demand, Placement};
+use crate::knobs::effect::{Effect, MODEL, Mismatch, OTHER, Pool};
+use crate::knobs::{Fit, Host, Knob, Knobs, Move, Preset, Settings};
 use crate::machine::{CpuSet, Machine};
-
-/// The CPUs of the process and of each pool; never empty, always allowed ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placement {
-    /// All CPUs that the process may use: the union of the others.
-    pub process: CpuSet,
-    /// The model's threads: libtorch's intra- and inter-op pools.
-    pub model: CpuSet,
-    /// The io workers.
-    pub io: CpuSet,
-    /// The preprocess workers.
-    pub preprocess: CpuSet,
-    /// The batch workers.
-    pub batch: CpuSet,
-}
-
-impl Placement {
-    /// Everybody on the same CPUs.
-    pub fn shared(cpus: CpuSet) -> Self {
-        Self {
-            process: cpus.clone(),
-            model: cpus.clone(),
-            io: cpus.clone(),
-            preprocess: cpus.clone(),
-            batch: cpus,
-        }
-    }
-
-    /// The model on `model`, the pools together on the cores that it leaves free; on the siblings
-    /// that it leaves free where no core is; everybody everywhere where nothing is.
-    fn beside(model: CpuSet, machine: &Machine) -> Self {
-        let usable = machine.usable_cores().map(|core| core.cpus.intersection(&machine.allowed));
-        let free_cores = usable.filter(|cpus| cpus.is_disjoint(&model));
-        let mut rest = free_cores.fold(CpuSet::empty(), |all, cpus| all.union(&cpus));
-        if rest.is_empty() {
-            rest = machine.allowed.difference(&model);
-        }
-        if rest.is_empty() {
-            return Self::shared(machine.allowed.clone());
-        }
-        Self { process: model.union(&rest), model, ..Self::shared(rest) }
-    }
-
-    /// The CPUs of each pool by its name, the model's first.
-    pub fn pools(&self) -> [(&'static str, &CpuSet); 4] {
-        [
-            ("model", &self.model),
-            ("io", &self.io),
-            ("preprocess", &self.preprocess),
-            ("batch", &self.batch),
-        ]
-    }
-}
-
-/// How many threads each pool has: what a layout has to find room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Demand {
-    /// libtorch's intra-op threads.
-    pub model: usize,
-    /// io workers.
-    pub io: usize,
-    /// preprocess workers.
-    pub preprocess: usize,
-    /// batch workers.
-    pub batch: usize,
-}
 
 /// A named rule.
 #[derive(
@@ -179,12 +114,29 @@ impl Layout {
 
     /// The layouts that this machine can have.
     pub fn of(machine: &Machine) -> Vec<Self> {
+        Self::VARIANTS.iter().copied().filter(|layout| layout.exists(machine)).collect()
+    }
+
+    fn exists(self, machine: &Machine) -> bool {
         let any = Demand { model: 1, io: 1, preprocess: 1, batch: 1 };
-        Self::VARIANTS
-            .iter()
-            .copied()
-            .filter(|layout| layout.place(machine, any).is_some())
-            .collect()
+        self.place(machine, any).is_some()
+    }
+
+    /// What comes nearest to it, best first; everywhere is the last resort.
+    fn nearest(self) -> impl Iterator<Item = Self> {
+        let nearer: &[Self] = match self {
+            Self::None | Self::Baseline | Self::PhysicalCores | Self::Compact => &[],
+            Self::SmtSiblings => &[Self::Compact],
+            Self::SpreadL3 => &[Self::SpreadNodes, Self::Compact],
+            Self::SpreadNodes => &[Self::SpreadL3, Self::Compact],
+            Self::OneL3 => &[Self::OneNode],
+            Self::OneNode => &[Self::OneL3],
+            Self::PerformanceCores => &[Self::PhysicalCores],
+            Self::PartitionedL3 => &[Self::PartitionedNodes, Self::Compact],
+            Self::PartitionedNodes => &[Self::PartitionedL3, Self::Compact],
+            Self::PartitionedKinds => &[Self::PartitionedL3, Self::PartitionedNodes, Self::Compact],
+        };
+        nearer.iter().copied().chain([Self::None])
     }
 }
 
@@ -215,83 +167,56 @@ fn baseline(machine: &Machine) -> Option<CpuSet> {
     Some(if cpus.is_empty() { machine.allowed.clone() } else { cpus })
 }
 
-/// Lets the calling thread, and those that it starts from now on, run on `cpus` only.
-///
-/// # Errors
-/// When the set is empty, or the kernel refuses it or grants only a part of it.
-pub fn bind(cpus: &CpuSet) -> io::Result<()> {
-    if cpus.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no CPUs"));
+/// The knob.
+#[derive(Debug)]
+pub struct Definition;
+
+impl Knob for Definition {
+    type Value = Layout;
+
+    fn baseline(fit: Fit) -> Layout {
+        let workstation = fit.preset == Some(Preset::Threadripper5995wx);
+        if workstation && fit.cores >= 32 { Layout::Baseline } else { Layout::None }
     }
-    syscalls::set_affinity(cpus)?;
-    // The kernel silently drops CPUs outside of the cgroup's cpuset.
-    let granted = bound()?;
-    if granted == *cpus {
-        Ok(())
-    } else {
-        Err(io::Error::other(format!("asked for CPUs {cpus}, the kernel granted {granted}")))
+
+    fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
+        let exists = knobs.affinity.exists(host.machine);
+        (!exists).then(|| "this machine has no such layout".to_owned())
+    }
+
+    fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
+        // Inside the model's CPUs, OpenMP's places say where its threads are.
+        let is_placed = asked_places(asked).is_some();
+        let pools = asked.placement.pools().into_iter();
+        let mut found: Vec<Mismatch> = pools
+            .filter(|(name, _)| *name != MODEL || !is_placed)
+            .filter_map(|(name, cpus)| {
+                let pool = got.pools.get(name)?;
+                let is_right = pool.allowed.len() == 1 && pool.allowed.contains(cpus);
+                let wrong = || Mismatch::new(format!("{name} pool's CPUs"), cpus, pool.masks());
+                (!is_right).then(wrong)
+            })
+            .collect();
+        found.extend(outside("CPUs of other threads", got.pools.get(OTHER), asked));
+        found
+    }
+
+    /// What a command does to itself inside the CPUs that it was given is no mismatch.
+    fn foreign_mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
+        outside("the command's CPUs", got.pools.get(OTHER), asked).into_iter().collect()
+    }
+
+    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+        let reason = self.unavailable(knobs, &to.here)?;
+        let nearest = knobs.affinity.nearest().find(|layout| layout.exists(to.here.machine));
+        knobs.affinity = nearest.unwrap_or(knobs.affinity);
+        Some(reason)
     }
 }
 
-/// As [`bind`]; where the kernel forbids the call and the CPUs are these already, gives the
-/// kernel's refusal.
-///
-/// # Errors
-/// As [`bind`].
-pub fn bind_or_keep(cpus: &CpuSet) -> io::Result<Option<io::Error>> {
-    match bind(cpus) {
-        Ok(()) => Ok(None),
-        Err(error) if is_forbidden(&error) && bound().is_ok_and(|bound| bound == *cpus) => {
-            Ok(Some(error))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn is_forbidden(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS))
-}
-
-/// Why binding failed and what helps, in words.
-pub fn cure(error: &io::Error) -> &'static str {
-    if is_forbidden(error) {
-        "the kernel forbids the call sched_setaffinity: a seccomp profile or sandbox does so; allow \
-         it, or start the command without this program under what `wan22-tune export` writes"
-    } else {
-        "the cgroup's cpuset decides which CPUs there are; --adapt finds others"
-    }
-}
-
-/// Whether this process may bind itself at all, found out by binding a thread to the CPUs that it
-/// has.
-///
-/// # Errors
-/// What is wrong, with the cure.
-pub fn probe_binding() -> Result<(), String> {
-    let words = |error: io::Error| format!("{error}: {}", cure(&error));
-    let cpus = bound().map_err(words)?;
-    let bind = move || syscalls::set_affinity(&cpus);
-    let tried = std::thread::Builder::new().spawn(bind).map_err(words)?.join();
-    tried.unwrap_or_else(|_| Err(io::Error::other("the probe itself failed"))).map_err(words)
-}
-
-/// The CPUs on which the calling thread may run.
-///
-/// # Errors
-/// What the kernel says.
-pub fn bound() -> io::Result<CpuSet> {
-    syscalls::affinity()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_forbidden_call_is_not_blamed_on_the_cpuset() {
-        let cure = |code| cure(&io::Error::from_raw_os_error(code));
-        assert!(cure(libc::EPERM).contains("seccomp") && !cure(libc::EPERM).contains("cpuset"));
-        assert!(cure(libc::EINVAL).contains("cpuset"));
-        assert_eq!(probe_binding(), Ok(()));
-    }
+/// Threads that may leave the CPUs of the process.
+fn outside(what: &str, pool: Option<&Pool>, asked: &Settings) -> Option<Mismatch> {
+    let (pool, process) = (pool?, &asked.placement.process);
+    let is_inside = pool.allowed.iter().all(|mask| mask.is_subset(process));
+    (!is_inside).then(|| Mismatch::new(what, format!("within {process}"), pool.masks()))
 }

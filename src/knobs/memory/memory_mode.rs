@@ -1,125 +1,14 @@
-//! Memory modes and the kernel's memory policies.
-
-use std::fmt;
-use std::io;
+//! `memory_mode`: named rules that give a process its memory policies.
 
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
-use super::affinity::Placement;
-use crate::machine::syscalls;
+use super::policy::MemoryPolicy;
+use crate::knobs::allow_list::{Form, INDEX};
+use crate::knobs::effect::{Effect, Mismatch};
+use crate::knobs::placement::Placement;
+use crate::knobs::{Fit, Host, Knob, Knobs, Move, Preset, Settings, Variable};
 use crate::machine::{Machine, NodeSet};
-
-/// One kernel memory policy (`set_mempolicy(2)`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(tag = "policy", content = "nodes", rename_all = "kebab-case")]
-pub enum MemoryPolicy {
-    /// The node of the CPU that touches a page first.
-    #[default]
-    Default,
-    /// These nodes only.
-    Bind(NodeSet),
-    /// This node while it has room.
-    Preferred(NodeSet),
-    /// Pages in turn over these nodes.
-    Interleave(NodeSet),
-    /// Pages over these nodes in proportion to their bandwidth.
-    WeightedInterleave(NodeSet),
-}
-
-/// Linux's numbers (`linux/mempolicy.h`); libc lacks the newer ones.
-mod mode {
-    pub const DEFAULT: i32 = 0;
-    pub const PREFERRED: i32 = 1;
-    pub const BIND: i32 = 2;
-    pub const INTERLEAVE: i32 = 3;
-    pub const LOCAL: i32 = 4;
-    pub const PREFERRED_MANY: i32 = 5;
-    pub const WEIGHTED_INTERLEAVE: i32 = 6;
-    /// The bits above are flags.
-    pub const MASK: i32 = 0xff;
-}
-
-impl MemoryPolicy {
-    /// The nodes that it names.
-    pub fn nodes(&self) -> Option<&NodeSet> {
-        match self {
-            Self::Default => None,
-            Self::Bind(nodes)
-            | Self::Preferred(nodes)
-            | Self::Interleave(nodes)
-            | Self::WeightedInterleave(nodes) => Some(nodes),
-        }
-    }
-
-    /// The kernel's number for it.
-    pub fn mode(&self) -> i32 {
-        match self {
-            Self::Default => mode::DEFAULT,
-            Self::Bind(_) => mode::BIND,
-            Self::Preferred(nodes) if nodes.len() == 1 => mode::PREFERRED,
-            Self::Preferred(_) => mode::PREFERRED_MANY,
-            Self::Interleave(_) => mode::INTERLEAVE,
-            Self::WeightedInterleave(_) => mode::WEIGHTED_INTERLEAVE,
-        }
-    }
-
-    /// Makes it the policy of the calling thread and of whatever that starts from now on.
-    ///
-    /// # Errors
-    /// The kernel's refusal: EPERM in a container without SYS_NICE, EINVAL for a node that is
-    /// absent or a mode that the kernel lacks. Success is no proof: nodes that don't exist are
-    /// dropped from a set silently; [`MemoryPolicy::read`] tells. The default can't fail where
-    /// policies are forbidden or the kernel has none: nothing else can hold there.
-    pub fn apply(&self) -> io::Result<()> {
-        let mode = self.mode();
-        match self.nodes() {
-            None => match syscalls::set_policy(mode, &NodeSet::empty()) {
-                Err(error) if is_out_of_reach(&error) => Ok(()),
-                set => set,
-            },
-            // The kernel takes "preferred, no node" for the default.
-            Some(nodes) if nodes.is_empty() => {
-                Err(io::Error::new(io::ErrorKind::InvalidInput, "a memory policy without nodes"))
-            }
-            Some(nodes) => syscalls::set_policy(mode, nodes),
-        }
-    }
-
-    /// The calling thread's policy.
-    ///
-    /// # Errors
-    /// The kernel's refusal, or a mode that is none of these.
-    pub fn read() -> io::Result<Self> {
-        let (mode, nodes) = syscalls::policy()?;
-        match mode & mode::MASK {
-            mode::DEFAULT | mode::LOCAL => Ok(Self::Default),
-            mode::BIND => Ok(Self::Bind(nodes)),
-            mode::PREFERRED | mode::PREFERRED_MANY => Ok(Self::Preferred(nodes)),
-            mode::INTERLEAVE => Ok(Self::Interleave(nodes)),
-            mode::WEIGHTED_INTERLEAVE => Ok(Self::WeightedInterleave(nodes)),
-            other => Err(io::Error::other(format!("memory policy mode {other} is unknown"))),
-        }
-    }
-}
-
-/// A container that forbids the call, or a kernel without NUMA.
-fn is_out_of_reach(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS))
-}
-
-impl fmt::Display for MemoryPolicy {
-    /// `default`, or the policy and its nodes: `interleave 0-1`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::Bind(nodes) => write!(f, "bind {nodes}"),
-            Self::Preferred(nodes) => write!(f, "preferred {nodes}"),
-            Self::Interleave(nodes) => write!(f, "interleave {nodes}"),
-            Self::WeightedInterleave(nodes) => write!(f, "weighted-interleave {nodes}"),
-        }
-    }
-}
 
 /// A named rule that gives a process its policies.
 #[derive(
@@ -189,9 +78,23 @@ impl MemoryMode {
 
     /// The modes that this machine can have under some layout.
     pub fn of(machine: &Machine) -> Vec<Self> {
-        let places = placements(machine);
-        let exists = |mode: &Self| places.iter().any(|p| mode.policies(machine, p).is_some());
-        Self::VARIANTS.iter().copied().filter(exists).collect()
+        Self::VARIANTS.iter().copied().filter(|mode| mode.exists(machine)).collect()
+    }
+
+    fn exists(self, machine: &Machine) -> bool {
+        placements(machine).iter().any(|place| self.policies(machine, place).is_some())
+    }
+
+    /// Why the machine has no such mode.
+    pub fn refusal(self, machine: &Machine) -> String {
+        let reason = machine.refused_modes.get::<str>(self.into());
+        reason.map_or("this machine has no such mode", String::as_str).to_owned()
+    }
+
+    /// What comes nearest to it, best first; the default is the last resort.
+    fn nearest(self) -> impl Iterator<Item = Self> {
+        let nearer = (self == Self::WeightedInterleave).then_some(Self::Interleave);
+        nearer.into_iter().chain([Self::Default])
     }
 
     /// The policies that the mode comes to on the whole machine and on each node.
@@ -233,4 +136,80 @@ fn weights_exist(machine: &Machine) -> bool {
     let mut numbers = machine.kernel.split(|c: char| !c.is_ascii_digit());
     let mut number = || numbers.next().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
     (number(), number()) >= (6, 9)
+}
+
+const PREFERRED: &str = "NUMA_PREFERRED_NODE";
+const INTERLEAVED: &str = "NUMA_INTERLEAVE_NODES";
+
+/// The knob.
+#[derive(Debug)]
+pub struct Definition;
+
+impl Knob for Definition {
+    type Value = MemoryMode;
+
+    fn baseline(fit: Fit) -> MemoryMode {
+        match fit.preset {
+            Some(Preset::Threadripper5995wx) => MemoryMode::Baseline,
+            _ => MemoryMode::Default,
+        }
+    }
+
+    fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
+        let mode = knobs.memory_mode;
+        (!mode.exists(host.machine)).then(|| mode.refusal(host.machine))
+    }
+
+    /// The WAN22 optimizer's, beside its policies.
+    fn variables_on(&self, knobs: &Knobs, _: &Placement, machine: &Machine) -> Vec<Variable> {
+        let mode = knobs.memory_mode;
+        let is_refused = machine.refused_modes.contains_key::<str>(mode.into());
+        if mode != MemoryMode::Baseline || is_refused {
+            return Vec::new();
+        }
+        let nodes: Vec<String> = machine.memory_nodes().iter().map(|n| n.to_string()).collect();
+        let first = nodes.first().map(|first| (PREFERRED, first.clone()));
+        let all = (nodes.len() > 1).then(|| (INTERLEAVED, nodes.join(",")));
+        first.into_iter().chain(all).collect()
+    }
+
+    fn forms(&self) -> Vec<Form> {
+        vec![
+            Form::of_the_machine(PREFERRED, INDEX),
+            Form::of_the_machine(INTERLEAVED, format!("{INDEX}(,{INDEX})*")),
+        ]
+    }
+
+    fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
+        // A container that forbids to read a policy forbids to set one: it is the default.
+        let policy = got.memory.as_ref().unwrap_or(&MemoryPolicy::Default);
+        let wrong = (*policy != asked.memory).then(|| {
+            let got = got.memory.as_ref().map_or("not readable".to_owned(), ToString::to_string);
+            Mismatch::new("memory policy", &asked.memory, got)
+        });
+        let mut found: Vec<Mismatch> = wrong.into_iter().collect();
+        found.extend(self.foreign_mismatches(got, asked));
+        found.extend(asked.weights_memory.contradicted("weights", &got.weights_bytes));
+        found
+    }
+
+    fn foreign_mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
+        let wrong = asked.memory.contradicted("anonymous memory", &got.anonymous_bytes);
+        wrong.into_iter().collect()
+    }
+
+    fn rests_on(&self) -> &'static [&'static str] {
+        &["affinity"]
+    }
+
+    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+        let machine = to.here.machine;
+        let place = knobs.placement(machine).ok()?;
+        let exists = |mode: &MemoryMode| mode.policies(machine, &place).is_some();
+        if exists(&knobs.memory_mode) {
+            return None;
+        }
+        knobs.memory_mode = knobs.memory_mode.nearest().find(exists)?;
+        Some("this machine has no such mode".to_owned())
+    }
 }

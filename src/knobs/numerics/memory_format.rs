@@ -1,0 +1,38 @@
+//! `memory_format`: order of the VAE's tensors in memory.
+
+use serde::{Deserialize, Serialize};
+
+use crate::knobs::effect::{Effect, Mismatch, compare};
+use crate::knobs::{Fit, Knob, Settings};
+
+/// Where the channels of the VAE's tensors lie in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemoryFormat {
+    /// A plane a channel (`torch.contiguous_format`).
+    #[default]
+    Contiguous,
+    /// All channels of a pixel side by side (`torch.channels_last_3d`).
+    ChannelsLast,
+}
+
+/// The knob.
+#[derive(Debug)]
+pub struct Definition;
+
+impl Knob for Definition {
+    type Value = MemoryFormat;
+
+    fn baseline(_: Fit) -> MemoryFormat {
+        MemoryFormat::default()
+    }
+
+    fn is_handed_over(&self) -> bool {
+        true
+    }
+
+    fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
+        let got = got.numerics.map(|numerics| numerics.memory_format);
+        got.and_then(|got| compare(asked.numerics.memory_format, got)).into_iter().collect()
+    }
+}

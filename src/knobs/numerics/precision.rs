@@ -1,0 +1,63 @@
+//! `precision`: numbers of weights and activations.
+
+use serde::{Deserialize, Serialize};
+
+use crate::knobs::effect::{Effect, Mismatch, compare};
+use crate::knobs::{Fit, Knob, Knobs, Move, Settings};
+
+/// Which numbers the models hold and compute in. What the reference keeps in float32 (norms,
+/// modulation, timesteps) stays so in all of them.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Precision {
+    /// float32 everywhere.
+    #[default]
+    Fp32,
+    /// bfloat16 in transformer and text encoder, float32 in the VAE: as Wan's pipeline has it.
+    Bf16,
+    /// bfloat16 in the VAE too.
+    Bf16Vae,
+}
+
+/// The knob.
+#[derive(Debug)]
+pub struct Definition;
+
+impl Knob for Definition {
+    type Value = Precision;
+
+    fn baseline(_: Fit) -> Precision {
+        Precision::default()
+    }
+
+    fn is_handed_over(&self) -> bool {
+        true
+    }
+
+    fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
+        let got = got.numerics.map(|numerics| numerics.precision);
+        got.and_then(|got| compare(asked.numerics.precision, got)).into_iter().collect()
+    }
+
+    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+        if to.here.machine.cpu.multiplies_bf16() {
+            return None;
+        }
+        knobs.precision = Precision::Fp32;
+        let reason = "this processor has no instructions for bfloat16, which is far slower without";
+        Some(reason.to_owned())
+    }
+}

@@ -1,0 +1,47 @@
+//! `omp_wait`: how OpenMP's threads wait; chosen when a process starts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::knobs::allow_list::{Form, one_of};
+use crate::knobs::{Fit, Knob, Knobs, Variable};
+
+/// What a thread does at a barrier while others still work (`OMP_WAIT_POLICY`).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::VariantArray,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum OmpWait {
+    /// Spins for a while, then sleeps: each runtime's own choice.
+    #[default]
+    Default,
+    /// Spins.
+    Active,
+    /// Sleeps at once.
+    Passive,
+}
+
+const VARIABLE: &str = "OMP_WAIT_POLICY";
+
+/// The knob.
+#[derive(Debug)]
+pub struct Definition;
+
+impl Knob for Definition {
+    type Value = OmpWait;
+
+    fn baseline(_: Fit) -> OmpWait {
+        OmpWait::default()
+    }
+
+    fn variables(&self, knobs: &Knobs) -> Vec<Variable> {
+        match knobs.omp_wait {
+            OmpWait::Default => Vec::new(),
+            OmpWait::Active => vec![(VARIABLE, "active".to_owned())],
+            OmpWait::Passive => vec![(VARIABLE, "passive".to_owned())],
+        }
+    }
+
+    fn forms(&self) -> Vec<Form> {
+        vec![Form::new(VARIABLE, one_of(["active", "passive"]))]
+    }
+}
