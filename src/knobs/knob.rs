@@ -1,7 +1,7 @@
 //! Knob: all that the program knows of one of its knobs, and the struct made of the list of them.
 
 use super::effect::{Effect, Mismatch};
-use super::environment::allow_list::Form;
+use super::environment::form::Form;
 use super::placement::Placement;
 use super::{Knobs, Preset, Settings, Value};
 use crate::machine::{Machine, Source, SystemRoots};
@@ -11,14 +11,17 @@ use crate::machine::{Machine, Source, SystemRoots};
 /// Methods take all knobs because some values mean something only beside others.
 pub trait Knob: Sync {
     /// What the field of [`Knobs`] holds.
-    type Value
+    type Value: Default
     where
         Self: Sized;
 
-    /// The value that a preset gives it.
-    fn baseline(fit: Fit) -> Self::Value
+    /// The value that a preset gives it. Most knobs are in no preset and rest at their type's default.
+    fn baseline(_fit: Fit) -> Self::Value
     where
-        Self: Sized;
+        Self: Sized,
+    {
+        Self::Value::default()
+    }
 
     /// Whether its value is in the range of any machine's; no pool has more than `most` threads.
     ///
@@ -54,10 +57,10 @@ pub trait Knob: Sync {
         Vec::new()
     }
 
-    /// Whether nothing outside a program can set it: the program is told its value, and reads it
-    /// or not. (The others' values are in its environment too.)
+    /// Whether nothing outside a program can set it, so that the program has to read it: whatever
+    /// sets no variable, unless it says otherwise.
     fn is_handed_over(&self) -> bool {
-        false
+        self.forms().is_empty()
     }
 
     /// What is handed over beside its value, by the name of a knob, for a VAE of `ratio` pixels a

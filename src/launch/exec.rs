@@ -82,7 +82,9 @@ impl fmt::Display for Applied {
 pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
     let environment = allow_list::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
     let cpus = &launch.cpus;
-    let words = |error: &io::Error| format!("binding to CPUs {cpus} ({})", placement::cure(error));
+    let words = |error: &io::Error| {
+        format!("affinity: binding to CPUs {cpus} ({})", placement::cure(error))
+    };
     let kept = placement::bind_or_keep(cpus).map_err(|error| {
         let words = words(&error);
         anyhow::Error::new(error).context(words)
@@ -101,14 +103,18 @@ pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
 
 fn set_policy(policy: &MemoryPolicy) -> Result<()> {
     let without = "or go on without it: --without-memory-policy";
-    let refused =
-        |error: io::Error| format!("memory policy {policy}: {}; {without}", probe::cure(&error));
+    let refused = |error: io::Error| {
+        format!("memory_mode: memory policy {policy}: {}; {without}", probe::cure(&error))
+    };
     policy.apply().map_err(refused).map_err(anyhow::Error::msg)?;
     if *policy == MemoryPolicy::Default {
         return Ok(());
     }
     let got = MemoryPolicy::read().map_err(refused).map_err(anyhow::Error::msg)?;
-    ensure!(got == *policy, "memory policy {policy}: the kernel made it {got}; {without}");
+    ensure!(
+        got == *policy,
+        "memory_mode: memory policy {policy}: the kernel made it {got}; {without}"
+    );
     Ok(())
 }
 

@@ -82,11 +82,13 @@ pub fn each_in(detail: &str) -> impl Iterator<Item = &str> {
 
 /// The knobs that a mismatch in words may come from; empty where it names none.
 pub fn suspects(displayed: &str) -> Vec<&'static str> {
-    let begins_with = displayed.split_once(": ").map_or("", |(begins_with, _)| begins_with);
-    if let Some((name, knob)) = KNOBS.iter().find(|(name, _)| *name == begins_with) {
+    // A launch that was refused says who speaks, then the knob.
+    let mut words = displayed.split(": ").take(2);
+    let named = words.find_map(|word| KNOBS.iter().find(|(name, _)| *name == word));
+    if let Some((name, knob)) = named {
         return [&[*name], knob.rests_on()].concat();
     }
-    let setters = allow_list::parts(begins_with);
+    let setters = displayed.split(": ").next().map_or(&[][..], allow_list::parts);
     if !setters.is_empty() {
         return setters.iter().map(|part| part.knob).collect();
     }
@@ -147,5 +149,6 @@ mod tests {
         assert_eq!(suspects(preload), all);
         let binding = "binding to CPUs 0-3 (…): Operation not permitted";
         assert_eq!(suspects(binding), ["affinity"]);
+        assert_eq!(suspects(&format!("wan22-tune exec: affinity: {binding}")), ["affinity"]);
     }
 }

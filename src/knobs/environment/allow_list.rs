@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex_lite::Regex;
 
+use super::form::{Form, Part, list_of};
 use crate::knobs::KNOBS;
 use crate::machine::SystemRoots;
 use crate::machine::library;
@@ -39,56 +40,22 @@ const FAMILIES: [&str; 20] = [
 /// Names that begin so and only say where files lie.
 const INHERITED: [&str; 2] = ["TORCH_HOME", "TORCH_EXTENSIONS_DIR"];
 
-/// A number that counts something.
-pub const COUNT: &str = "[1-9][0-9]{0,4}";
-
-/// The number of a CPU or node.
-pub const INDEX: &str = "(0|[1-9][0-9]{0,4})";
-
-/// A variable that a knob may set, with the form of its value: a regular expression that Rust,
-/// Python and `grep -E` read alike, so that there is one list for all that writes or reads profiles.
-#[derive(Clone, Debug)]
-pub struct Form {
-    name: &'static str,
-    pattern: String,
-    of_the_machine: bool,
-}
-
-impl Form {
-    /// The form of what follows from the candidate alone.
-    pub fn new(name: &'static str, pattern: impl Into<String>) -> Self {
-        Self { name, pattern: pattern.into(), of_the_machine: false }
-    }
-
-    /// The form of what follows from the machine too.
-    pub fn of_the_machine(name: &'static str, pattern: impl Into<String>) -> Self {
-        Self { of_the_machine: true, ..Self::new(name, pattern) }
-    }
-}
-
-/// What one knob may put into a variable.
-#[derive(Debug)]
-pub struct Part {
-    /// The knob.
-    pub knob: &'static str,
-    pattern: String,
-}
-
-impl Part {
-    /// The knob's part of a list.
-    pub fn find<'a>(&self, list: &'a str) -> Option<&'a str> {
-        let part = Regex::new(&format!("(^|:)({})(:|$)", self.pattern)).ok()?;
-        part.captures(list)?.get(2).map(|found| found.as_str())
-    }
-}
-
 /// A variable that a profile may set.
 struct Allowed {
     name: &'static str,
     parts: Vec<Part>,
     of_the_machine: bool,
     form: String,
-    whole: Regex,
+    /// Made when a value is checked: most launches check few.
+    matcher: OnceLock<Regex>,
+}
+
+impl Allowed {
+    fn is_match(&self, value: &str) -> bool {
+        let whole = || Regex::new(&format!("^({})$", self.form)).expect("a valid pattern");
+        // `$` of other readers also stands before a last line break.
+        self.matcher.get_or_init(whole).is_match(value) && !value.ends_with('\n')
+    }
 }
 
 /// What a profile may set, in the order of the knobs.
@@ -103,21 +70,11 @@ static ALLOWED: LazyLock<Vec<Allowed>> = LazyLock::new(|| {
         }
     }
     let allowed = |(name, of_the_machine, parts): (_, _, Vec<Part>)| {
-        let form = list_of(&parts);
-        let whole = Regex::new(&format!("^({form})$")).expect("a form is a valid pattern");
-        Allowed { name, parts, of_the_machine, form, whole }
+        let (form, matcher) = (list_of(&parts), OnceLock::new());
+        Allowed { name, parts, of_the_machine, form, matcher }
     };
     variables.into_iter().map(allowed).collect()
 });
-
-/// The form of a list to which each of `parts` may add, in their order.
-fn list_of(parts: &[Part]) -> String {
-    let from = |first: usize| {
-        let rest = parts[first + 1..].iter().map(|part| format!("(:{})?", part.pattern));
-        std::iter::once(parts[first].pattern.clone()).chain(rest).collect::<String>()
-    };
-    (0..parts.len()).map(from).collect::<Vec<_>>().join("|")
-}
 
 /// What each knob may put into the variable called `name`.
 pub fn parts(name: &str) -> &'static [Part] {
@@ -126,12 +83,6 @@ pub fn parts(name: &str) -> &'static [Part] {
 
 fn find(name: &str) -> Option<&'static Allowed> {
     ALLOWED.iter().find(|allowed| allowed.name == name)
-}
-
-/// A pattern of these texts and no other.
-pub fn one_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let texts: Vec<String> = texts.into_iter().map(regex_lite::escape).collect();
-    format!("({})", texts.join("|"))
 }
 
 /// Every variable that a profile may set, with the form of its value as a regular expression.
@@ -183,8 +134,7 @@ pub fn decides(name: &str) -> bool {
 /// The name is not allowed, or the value has another form.
 pub fn check(name: &str, value: &str) -> Result<(), String> {
     let allowed = find(name).ok_or("a profile may not set this variable")?;
-    // `$` of other readers also stands before a last line break.
-    if allowed.whole.is_match(value) && !value.ends_with('\n') {
+    if allowed.is_match(value) {
         return Ok(());
     }
     Err(format!("`{value}` is not of the form {}", allowed.form))

@@ -184,4 +184,24 @@ mod tests {
             assert!(profile_name(ours).is_err(), "{ours}");
         }
     }
+
+    #[test]
+    fn the_docs_speak_of_no_variable_that_does_not_exist() {
+        let known = |name: &str| {
+            let handed = variables(&Knobs::neutral().values(), LARGEST_RATIO);
+            let all = handed.keys().map(String::as_str).chain(OURS).chain([PROFILE]);
+            all.into_iter()
+                .any(|known| known == name || (name.ends_with('_') && known.starts_with(name)))
+        };
+        let docs = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs")).unwrap();
+        let pages = docs.map(|page| std::fs::read_to_string(page.unwrap().path()).unwrap());
+        let text: String = pages.collect();
+        let word = regex_lite::Regex::new("WAN22_[A-Z0-9_]*").unwrap();
+        let mut named = 0;
+        for found in word.find_iter(&text) {
+            assert!(known(found.as_str()), "{}", found.as_str());
+            named += 1;
+        }
+        assert!(named > 5);
+    }
 }

@@ -1,6 +1,7 @@
 //! The environment that settings put around a process.
 
 pub mod allow_list;
+pub mod form;
 pub mod handover;
 
 use std::collections::BTreeMap;

@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::knobs::allow_list::{Form, PRELOAD, one_of};
+use crate::knobs::allow_list::PRELOAD;
 use crate::knobs::effect::{Effect, Mismatch, compare_reported};
-use crate::knobs::{Fit, Host, Knob, Knobs, Settings, Variable};
+use crate::knobs::form::{Form, one_of};
+use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::library;
 
 /// How MKL chooses its kernels. The other choice than its own is none that Intel supports: a
@@ -54,10 +55,6 @@ pub struct Definition;
 
 impl Knob for Definition {
     type Value = MklDispatch;
-
-    fn baseline(_: Fit) -> MklDispatch {
-        MklDispatch::default()
-    }
 
     fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
         let library = knobs.mkl_dispatch.library()?;

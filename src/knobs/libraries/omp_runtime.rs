@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
-use crate::knobs::allow_list::{Form, PRELOAD, one_of};
+use crate::knobs::allow_list::PRELOAD;
 use crate::knobs::effect::{Effect, Mismatch};
-use crate::knobs::{Fit, Host, Knob, Knobs, Settings, Variable};
+use crate::knobs::form::{Form, one_of};
+use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::SystemRoots;
 use crate::machine::library;
 
@@ -83,10 +84,6 @@ pub struct Definition;
 
 impl Knob for Definition {
     type Value = OmpRuntime;
-
-    fn baseline(_: Fit) -> OmpRuntime {
-        OmpRuntime::default()
-    }
 
     fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
         knobs.omp_runtime.refusal(host.roots.as_ref()?)

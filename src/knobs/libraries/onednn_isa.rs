@@ -3,15 +3,18 @@
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
-use crate::knobs::allow_list::{Form, one_of};
-use crate::knobs::{Fit, Host, Knob, Knobs, Variable};
+use crate::knobs::form::{Form, one_of};
+use crate::knobs::{Host, Knob, Knobs, Variable};
 use crate::machine::Machine;
 
 /// A limit for oneDNN (`ONEDNN_MAX_CPU_ISA`): older instructions clock higher on some machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::VariantArray)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnednnIsa {
     /// Whatever the processor has.
+    #[default]
     Newest,
     /// AVX2.
     Avx2,
@@ -48,10 +51,6 @@ pub struct Definition;
 
 impl Knob for Definition {
     type Value = OnednnIsa;
-
-    fn baseline(_: Fit) -> OnednnIsa {
-        OnednnIsa::Newest
-    }
 
     fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
         let limits = knobs.onednn_isa.limits(host.machine);

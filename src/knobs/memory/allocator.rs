@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
-use crate::knobs::allow_list::{COUNT, CUDA_ALLOCATOR, Form, PRELOAD, one_of};
+use crate::knobs::allow_list::{CUDA_ALLOCATOR, PRELOAD};
 use crate::knobs::effect::{Effect, Mismatch, compare};
+use crate::knobs::form::{COUNT, Form, one_of};
 use crate::knobs::placement::Placement;
-use crate::knobs::{Fit, Host, Knob, Knobs, Move, Preset, Settings, Variable};
+use crate::knobs::{Host, Knob, Knobs, Move, Preset, Settings, Variable};
 use crate::machine::library;
 use crate::machine::{Machine, SystemRoots};
 
@@ -15,6 +16,7 @@ use crate::machine::{Machine, SystemRoots};
     Clone,
     Copy,
     Debug,
+    Default,
     PartialEq,
     Eq,
     Hash,
@@ -27,6 +29,7 @@ use crate::machine::{Machine, SystemRoots};
 #[strum(serialize_all = "kebab-case")]
 pub enum Allocator {
     /// glibc's, which maps and unmaps every large block: each use faults its pages in again.
+    #[default]
     Glibc,
     /// glibc's, keeping what it once had.
     GlibcKeep,
@@ -86,10 +89,6 @@ pub struct Definition;
 
 impl Knob for Definition {
     type Value = Allocator;
-
-    fn baseline(_: Fit) -> Allocator {
-        Allocator::Glibc
-    }
 
     fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
         knobs.allocator.refusal(host.roots.as_ref()?)

@@ -6,9 +6,9 @@ use strum::VariantArray;
 
 use super::allocator::Allocator;
 use super::policy::TELLING_BYTES;
-use crate::knobs::allow_list::{Form, one_of};
 use crate::knobs::effect::{Effect, Mismatch};
-use crate::knobs::{Fit, Host, Knob, Knobs, Settings, Variable};
+use crate::knobs::form::{Form, one_of};
+use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::{SystemRoots, line};
 
 /// glibc asks for huge pages for what it maps and for its heaps.
@@ -94,10 +94,6 @@ pub struct Definition;
 
 impl Knob for Definition {
     type Value = HugePages;
-
-    fn baseline(_: Fit) -> HugePages {
-        HugePages::default()
-    }
 
     fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
         knobs.huge_pages.refusal(host.roots.as_ref()?)

@@ -1,6 +1,6 @@
 //! `malloc_arenas`: heaps among which glibc's malloc spreads its threads.
 
-use crate::knobs::allow_list::{COUNT, Form};
+use crate::knobs::form::{COUNT, Form};
 use crate::knobs::{Fit, Knob, Knobs, Variable};
 
 /// More than any machine has threads.

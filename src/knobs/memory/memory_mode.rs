@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use super::policy::MemoryPolicy;
-use crate::knobs::allow_list::{Form, INDEX};
 use crate::knobs::effect::{Effect, Mismatch};
+use crate::knobs::form::{Form, INDEX};
 use crate::knobs::placement::Placement;
 use crate::knobs::{Fit, Host, Knob, Knobs, Move, Preset, Settings, Variable};
 use crate::machine::{Machine, NodeSet};
@@ -15,6 +15,7 @@ use crate::machine::{Machine, NodeSet};
     Clone,
     Copy,
     Debug,
+    Default,
     PartialEq,
     Eq,
     Hash,
@@ -29,6 +30,7 @@ use crate::machine::{Machine, NodeSet};
 #[strum(serialize_all = "kebab-case")]
 pub enum MemoryMode {
     /// The kernel's default everywhere.
+    #[default]
     Default,
     /// The WAN22 optimizer's pair: weights interleaved, the rest preferred on the first node.
     Baseline,

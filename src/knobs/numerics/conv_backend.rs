@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::knobs::effect::{Effect, Mismatch, compare};
-use crate::knobs::{Fit, Knob, Settings};
+use crate::knobs::{Knob, Settings};
 
 /// Which of libtorch's kernels a VAE's convolutions use. ATen's own choice is a cliff: in fp32 at
 /// batch 1 it depends on the padded size, and is up to twice as slow as the other.
@@ -26,16 +26,9 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = ConvBackend;
 
-    fn baseline(_: Fit) -> ConvBackend {
-        ConvBackend::default()
-    }
-
-    fn is_handed_over(&self) -> bool {
-        true
-    }
-
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
-        let got = got.numerics.map(|numerics| numerics.conv_backend);
-        got.and_then(|got| compare(asked.numerics.conv_backend, got)).into_iter().collect()
+        let wrong =
+            got.numerics.and_then(|got| compare(asked.numerics.conv_backend, got.conv_backend));
+        wrong.into_iter().collect()
     }
 }

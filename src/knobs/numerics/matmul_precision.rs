@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::knobs::effect::{Effect, Mismatch, compare_reported};
-use crate::knobs::{Fit, Knob, Settings};
+use crate::knobs::{Knob, Settings};
 
 /// How exactly libtorch multiplies float32 matrices (`torch.set_float32_matmul_precision`).
 #[derive(
@@ -26,14 +26,6 @@ pub struct Definition;
 
 impl Knob for Definition {
     type Value = MatmulPrecision;
-
-    fn baseline(_: Fit) -> MatmulPrecision {
-        MatmulPrecision::default()
-    }
-
-    fn is_handed_over(&self) -> bool {
-        true
-    }
 
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
         // A worker reports no numerics where libtorch has a level of products that is none of these.

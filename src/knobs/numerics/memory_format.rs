@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::knobs::effect::{Effect, Mismatch, compare};
-use crate::knobs::{Fit, Knob, Settings};
+use crate::knobs::{Knob, Settings};
 
 /// Where the channels of the VAE's tensors lie in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,16 +23,9 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = MemoryFormat;
 
-    fn baseline(_: Fit) -> MemoryFormat {
-        MemoryFormat::default()
-    }
-
-    fn is_handed_over(&self) -> bool {
-        true
-    }
-
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
-        let got = got.numerics.map(|numerics| numerics.memory_format);
-        got.and_then(|got| compare(asked.numerics.memory_format, got)).into_iter().collect()
+        let wrong =
+            got.numerics.and_then(|got| compare(asked.numerics.memory_format, got.memory_format));
+        wrong.into_iter().collect()
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::knobs::effect::{Effect, Mismatch, compare};
-use crate::knobs::{Fit, Knob, Knobs, Move, Settings};
+use crate::knobs::{Knob, Knobs, Move, Settings};
 
 /// Which numbers the models hold and compute in. What the reference keeps in float32 (norms,
 /// modulation, timesteps) stays so in all of them.
@@ -39,17 +39,9 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = Precision;
 
-    fn baseline(_: Fit) -> Precision {
-        Precision::default()
-    }
-
-    fn is_handed_over(&self) -> bool {
-        true
-    }
-
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
-        let got = got.numerics.map(|numerics| numerics.precision);
-        got.and_then(|got| compare(asked.numerics.precision, got)).into_iter().collect()
+        let wrong = got.numerics.and_then(|got| compare(asked.numerics.precision, got.precision));
+        wrong.into_iter().collect()
     }
 
     fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {

@@ -19,6 +19,7 @@ use crate::machine::{CpuSet, Machine};
     Clone,
     Copy,
     Debug,
+    Default,
     PartialEq,
     Eq,
     Hash,
@@ -33,6 +34,7 @@ use crate::machine::{CpuSet, Machine};
 #[strum(serialize_all = "kebab-case")]
 pub enum Layout {
     /// Every allowed CPU for everybody.
+    #[default]
     None,
     /// The WAN22 optimizer's: CPUs 0..min(16, C/2) and C/2..C/2+16 of C >= 32 cores.
     Baseline,
@@ -182,6 +184,10 @@ impl Knob for Definition {
     fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
         let exists = knobs.affinity.exists(host.machine);
         (!exists).then(|| "this machine has no such layout".to_owned())
+    }
+
+    fn is_handed_over(&self) -> bool {
+        false
     }
 
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {

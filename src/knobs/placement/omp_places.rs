@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::domains;
 use super::pools::Placement;
-use crate::knobs::allow_list::{COUNT, Form, INDEX, one_of};
 use crate::knobs::effect::{Effect, MODEL, Mismatch};
-use crate::knobs::{Fit, Host, Knob, Knobs, Settings, Variable};
+use crate::knobs::form::{COUNT, Form, INDEX, one_of};
+use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::{CpuSet, HIGHEST_INDEX, Machine};
 
 const PLACES: &str = "OMP_PLACES";
@@ -136,10 +136,6 @@ pub struct Definition;
 
 impl Knob for Definition {
     type Value = OmpPlaces;
-
-    fn baseline(_: Fit) -> OmpPlaces {
-        OmpPlaces::default()
-    }
 
     fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
         let exists = knobs.omp_places.exists(host.machine);

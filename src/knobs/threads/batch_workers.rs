@@ -20,10 +20,6 @@ impl Knob for Definition {
         count::check_range(knobs.batch_workers, most)
     }
 
-    fn is_handed_over(&self) -> bool {
-        true
-    }
-
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
         count::mismatch(got, "batch", asked.workers.batch)
     }

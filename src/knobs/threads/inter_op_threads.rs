@@ -23,10 +23,6 @@ impl Knob for Definition {
         count::check_range(knobs.inter_op_threads, most)
     }
 
-    fn is_handed_over(&self) -> bool {
-        true
-    }
-
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
         compare_reported(asked.inter_op_threads, got.inter_op_threads).into_iter().collect()
     }

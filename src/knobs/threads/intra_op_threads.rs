@@ -1,8 +1,8 @@
 //! `intra_op_threads`: libtorch's threads inside an operator.
 
 use super::count;
-use crate::knobs::allow_list::{COUNT, Form};
 use crate::knobs::effect::{Effect, MODEL, Mismatch, compare_reported};
+use crate::knobs::form::{COUNT, Form};
 use crate::knobs::{Fit, Knob, Knobs, Move, Preset, Settings, Variable};
 
 /// As the WAN22 optimizer sets them for the 5995WX.

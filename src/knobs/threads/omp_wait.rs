@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::knobs::allow_list::{Form, one_of};
-use crate::knobs::{Fit, Knob, Knobs, Variable};
+use crate::knobs::form::{Form, one_of};
+use crate::knobs::{Knob, Knobs, Variable};
 
 /// What a thread does at a barrier while others still work (`OMP_WAIT_POLICY`).
 #[derive(
@@ -28,10 +28,6 @@ pub struct Definition;
 
 impl Knob for Definition {
     type Value = OmpWait;
-
-    fn baseline(_: Fit) -> OmpWait {
-        OmpWait::default()
-    }
 
     fn variables(&self, knobs: &Knobs) -> Vec<Variable> {
         match knobs.omp_wait {

@@ -21,8 +21,4 @@ impl Knob for Definition {
         let fits = (1..=1024).contains(&knobs.batch_size);
         if fits { Ok(()) } else { Err("it takes 1 to 1024 clips".to_owned()) }
     }
-
-    fn is_handed_over(&self) -> bool {
-        true
-    }
 }

@@ -21,10 +21,6 @@ impl Knob for Definition {
         side::check_range(knobs.tile_size)
     }
 
-    fn is_handed_over(&self) -> bool {
-        true
-    }
-
     fn handed_beside(&self, value: &Value, ratio: i64) -> Option<(&'static str, i64)> {
         Some(("tile_stride", side::stride(value, ratio)?))
     }
