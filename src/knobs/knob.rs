@@ -42,7 +42,7 @@ pub trait Knob: Sync {
     }
 
     /// The variables that its value sets on any machine. Where two knobs set the same one, it is a
-    /// list of both values.
+    /// list of both values. A new knob sets none at its default, as profiles older than it have none.
     fn variables(&self, _knobs: &Knobs) -> Vec<Variable> {
         Vec::new()
     }
@@ -132,6 +132,31 @@ pub struct Move<'a> {
     /// The new machine.
     pub here: Host<'a>,
 }
+
+/// Makes a knob's words of an enum: in journals, profiles and space files, and as text.
+macro_rules! words {
+    ($item:item) => {
+        #[derive(
+            Clone,
+            Copy,
+            Debug,
+            Default,
+            PartialEq,
+            Eq,
+            Hash,
+            serde::Serialize,
+            serde::Deserialize,
+            strum::Display,
+            strum::EnumString,
+            strum::IntoStaticStr,
+            strum::VariantArray,
+        )]
+        #[serde(rename_all = "kebab-case")]
+        #[strum(serialize_all = "kebab-case")]
+        $item
+    };
+}
+pub(super) use words;
 
 /// Makes [`Knobs`] of a list of `group::knob`, where each module `group::knob` has a `Definition`.
 macro_rules! knobs {

@@ -1,37 +1,23 @@
 //! `mkl_dispatch`: which of its kernels MKL takes where the processor is not Intel's; chosen when a
 //! process starts.
 
-use serde::{Deserialize, Serialize};
-
 use crate::knobs::allow_list::PRELOAD;
 use crate::knobs::effect::{Effect, Mismatch, compare_reported};
 use crate::knobs::form::{Form, one_of};
+use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::library;
 
-/// How MKL chooses its kernels. The other choice than its own is none that Intel supports: a
-/// library of one function (`mkl.c`), loaded first, answers MKL's question in MKL's place.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum MklDispatch {
-    /// By the vendor first: plain ones on AMD's.
-    #[default]
-    Own,
-    /// By the instructions that the processor has, as on Intel's.
-    Intel,
+words! {
+    /// How MKL chooses its kernels. The other choice than its own is none that Intel supports: a
+    /// library of one function (`mkl.c`), loaded first, answers MKL's question in MKL's place.
+    pub enum MklDispatch {
+        /// By the vendor first: plain ones on AMD's.
+        #[default]
+        Own,
+        /// By the instructions that the processor has, as on Intel's.
+        Intel,
+    }
 }
 
 impl MklDispatch {
@@ -50,7 +36,6 @@ impl MklDispatch {
 }
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

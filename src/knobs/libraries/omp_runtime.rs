@@ -1,40 +1,27 @@
 //! `omp_runtime`: whose OpenMP starts the threads; chosen when a process starts.
 
-use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use crate::knobs::allow_list::PRELOAD;
 use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::form::{Form, one_of};
+use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::SystemRoots;
 use crate::machine::library;
 
-/// An OpenMP runtime. LLVM's and Intel's answer the calls that libtorch makes to GCC's, which is
-/// loaded all the same.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum OmpRuntime {
-    /// GCC's, which comes with libtorch.
-    #[default]
-    Libgomp,
-    /// Intel's.
-    Libiomp5,
-    /// LLVM's, of which Intel's is a build.
-    Libomp,
+words! {
+    /// An OpenMP runtime. LLVM's and Intel's answer the calls that libtorch makes to GCC's, which is
+    /// loaded all the same.
+    pub enum OmpRuntime {
+        /// GCC's, which comes with libtorch.
+        #[default]
+        Libgomp,
+        /// Intel's.
+        Libiomp5,
+        /// LLVM's, of which Intel's is a build.
+        Libomp,
+    }
 }
 
 impl OmpRuntime {
@@ -79,7 +66,6 @@ pub fn preloaded(settings: &Settings) -> Option<&str> {
 }
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

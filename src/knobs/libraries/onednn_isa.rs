@@ -1,25 +1,23 @@
 //! `onednn_isa`: the newest instructions that oneDNN may use, chosen when a process starts.
 
-use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use crate::knobs::form::{Form, one_of};
+use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Variable};
 use crate::machine::Machine;
 
-/// A limit for oneDNN (`ONEDNN_MAX_CPU_ISA`): older instructions clock higher on some machines.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnednnIsa {
-    /// Whatever the processor has.
-    #[default]
-    Newest,
-    /// AVX2.
-    Avx2,
-    /// AVX-512 without what came later.
-    Avx512Core,
+words! {
+    /// A limit for oneDNN (`ONEDNN_MAX_CPU_ISA`): older instructions clock higher on some machines.
+    pub enum OnednnIsa {
+        /// Whatever the processor has.
+        #[default]
+        Newest,
+        /// AVX2.
+        Avx2,
+        /// AVX-512 without what came later.
+        Avx512Core,
+    }
 }
 
 impl OnednnIsa {
@@ -46,7 +44,6 @@ impl OnednnIsa {
 const VARIABLE: &str = "ONEDNN_MAX_CPU_ISA";
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

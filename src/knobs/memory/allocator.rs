@@ -1,44 +1,31 @@
 //! `allocator`: which `malloc` a process runs on, chosen when it starts.
 
-use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use crate::knobs::allow_list::{CUDA_ALLOCATOR, PRELOAD};
 use crate::knobs::effect::{Effect, Mismatch, compare};
 use crate::knobs::form::{COUNT, Form, one_of};
+use crate::knobs::knob::words;
 use crate::knobs::placement::Placement;
 use crate::knobs::{Host, Knob, Knobs, Move, Preset, Settings, Variable};
 use crate::machine::library;
 use crate::machine::{Machine, SystemRoots};
 
-/// A `malloc`, and how it treats memory that was given back to it.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum Allocator {
-    /// glibc's, which maps and unmaps every large block: each use faults its pages in again.
-    #[default]
-    Glibc,
-    /// glibc's, keeping what it once had.
-    GlibcKeep,
-    /// jemalloc, keeping what it once had.
-    Jemalloc,
-    /// tcmalloc (the minimal one).
-    Tcmalloc,
-    /// mimalloc.
-    Mimalloc,
+words! {
+    /// A `malloc`, and how it treats memory that was given back to it.
+    pub enum Allocator {
+        /// glibc's, which maps and unmaps every large block: each use faults its pages in again.
+        #[default]
+        Glibc,
+        /// glibc's, keeping what it once had.
+        GlibcKeep,
+        /// jemalloc, keeping what it once had.
+        Jemalloc,
+        /// tcmalloc (the minimal one).
+        Tcmalloc,
+        /// mimalloc.
+        Mimalloc,
+    }
 }
 
 /// Never map a block on its own, and trim or grow the heap only in large steps.
@@ -84,7 +71,6 @@ pub fn loaded<'a>(mut files: impl Iterator<Item = &'a str>) -> &'static str {
 }
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

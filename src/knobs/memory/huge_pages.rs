@@ -1,43 +1,30 @@
 //! `huge_pages`: who asks for them, for one process, chosen when it starts; the host's own setting
 //! is never touched.
 
-use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use super::allocator::Allocator;
 use super::policy::TELLING_BYTES;
 use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::form::{Form, one_of};
+use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::{SystemRoots, line};
 
 /// glibc asks for huge pages for what it maps and for its heaps.
 pub const GLIBC_HUGE: &str = "glibc.malloc.hugetlb=1";
 
-/// Who asks the kernel for huge pages.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum HugePages {
-    /// Nobody.
-    #[default]
-    None,
-    /// libtorch, for its large tensors.
-    Libtorch,
-    /// glibc's malloc (2.35 or newer), for all that it hands out.
-    Glibc,
+words! {
+    /// Who asks the kernel for huge pages.
+    pub enum HugePages {
+        /// Nobody.
+        #[default]
+        None,
+        /// libtorch, for its large tensors.
+        Libtorch,
+        /// glibc's malloc (2.35 or newer), for all that it hands out.
+        Glibc,
+    }
 }
 
 impl HugePages {
@@ -89,7 +76,6 @@ impl HugePages {
 }
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

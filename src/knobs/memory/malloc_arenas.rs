@@ -9,7 +9,6 @@ const MOST: u32 = 65535;
 const VARIABLE: &str = "MALLOC_ARENA_MAX";
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

@@ -1,47 +1,32 @@
 //! `memory_mode`: named rules that give a process its memory policies.
 
-use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use super::policy::MemoryPolicy;
 use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::form::{Form, INDEX};
+use crate::knobs::knob::words;
 use crate::knobs::placement::Placement;
 use crate::knobs::{Fit, Host, Knob, Knobs, Move, Preset, Settings, Variable};
 use crate::machine::{Machine, NodeSet};
 
-/// A named rule that gives a process its policies.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum MemoryMode {
-    /// The kernel's default everywhere.
-    #[default]
-    Default,
-    /// The WAN22 optimizer's pair: weights interleaved, the rest preferred on the first node.
-    Baseline,
-    /// Only the nodes of the CPUs that the process has.
-    Bind,
-    /// The first node of those CPUs while it has room.
-    Preferred,
-    /// Pages in turn over the nodes of those CPUs.
-    Interleave,
-    /// Pages over the nodes of those CPUs and the memory-only ones, by bandwidth (Linux 6.9).
-    WeightedInterleave,
+words! {
+    /// A named rule that gives a process its policies.
+    pub enum MemoryMode {
+        /// The kernel's default everywhere.
+        #[default]
+        Default,
+        /// The WAN22 optimizer's pair: weights interleaved, the rest preferred on the first node.
+        Baseline,
+        /// Only the nodes of the CPUs that the process has.
+        Bind,
+        /// The first node of those CPUs while it has room.
+        Preferred,
+        /// Pages in turn over the nodes of those CPUs.
+        Interleave,
+        /// Pages over the nodes of those CPUs and the memory-only ones, by bandwidth (Linux 6.9).
+        WeightedInterleave,
+    }
 }
 
 impl MemoryMode {
@@ -144,7 +129,6 @@ const PREFERRED: &str = "NUMA_PREFERRED_NODE";
 const INTERLEAVED: &str = "NUMA_INTERLEAVE_NODES";
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

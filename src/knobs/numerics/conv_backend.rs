@@ -1,26 +1,24 @@
 //! `conv_backend`: kernels of the VAE's convolutions.
 
-use serde::{Deserialize, Serialize};
-
 use crate::knobs::effect::{Effect, Mismatch, compare};
+use crate::knobs::knob::words;
 use crate::knobs::{Knob, Settings};
 
-/// Which of libtorch's kernels a VAE's convolutions use. ATen's own choice is a cliff: in fp32 at
-/// batch 1 it depends on the padded size, and is up to twice as slow as the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ConvBackend {
-    /// ATen's choice.
-    #[default]
-    Auto,
-    /// im2col and a matrix product, for 3-D convolutions.
-    SlowConv3d,
-    /// oneDNN.
-    Onednn,
+words! {
+    /// Which of libtorch's kernels a VAE's convolutions use. ATen's own choice is a cliff: in fp32 at
+    /// batch 1 it depends on the padded size, and is up to twice as slow as the other.
+    pub enum ConvBackend {
+        /// ATen's choice.
+        #[default]
+        Auto,
+        /// im2col and a matrix product, for 3-D convolutions.
+        SlowConv3d,
+        /// oneDNN.
+        Onednn,
+    }
 }
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

@@ -1,27 +1,23 @@
 //! `matmul_precision`: how exactly float32 matrices are multiplied.
 
-use serde::{Deserialize, Serialize};
-
 use crate::knobs::effect::{Effect, Mismatch, compare_reported};
+use crate::knobs::knob::words;
 use crate::knobs::{Knob, Settings};
 
-/// How exactly libtorch multiplies float32 matrices (`torch.set_float32_matmul_precision`).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum MatmulPrecision {
-    /// float32 throughout, by MKL on a CPU.
-    #[default]
-    Highest,
-    /// TF32 where the hardware has it; no effect on a CPU.
-    High,
-    /// bfloat16 products where the hardware has them; on a CPU the product moves to oneDNN.
-    Medium,
+words! {
+    /// How exactly libtorch multiplies float32 matrices (`torch.set_float32_matmul_precision`).
+    pub enum MatmulPrecision {
+        /// float32 throughout, by MKL on a CPU.
+        #[default]
+        Highest,
+        /// TF32 where the hardware has it; no effect on a CPU.
+        High,
+        /// bfloat16 products where the hardware has them; on a CPU the product moves to oneDNN.
+        Medium,
+    }
 }
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

@@ -1,23 +1,21 @@
 //! `memory_format`: order of the VAE's tensors in memory.
 
-use serde::{Deserialize, Serialize};
-
 use crate::knobs::effect::{Effect, Mismatch, compare};
+use crate::knobs::knob::words;
 use crate::knobs::{Knob, Settings};
 
-/// Where the channels of the VAE's tensors lie in memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MemoryFormat {
-    /// A plane a channel (`torch.contiguous_format`).
-    #[default]
-    Contiguous,
-    /// All channels of a pixel side by side (`torch.channels_last_3d`).
-    ChannelsLast,
+words! {
+    /// Where the channels of the VAE's tensors lie in memory.
+    pub enum MemoryFormat {
+        /// A plane a channel (`torch.contiguous_format`).
+        #[default]
+        Contiguous,
+        /// All channels of a pixel side by side (`torch.channels_last_3d`).
+        ChannelsLast,
+    }
 }
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

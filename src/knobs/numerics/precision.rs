@@ -1,39 +1,25 @@
 //! `precision`: numbers of weights and activations.
 
-use serde::{Deserialize, Serialize};
-
 use crate::knobs::effect::{Effect, Mismatch, compare};
+use crate::knobs::knob::words;
 use crate::knobs::{Knob, Knobs, Move, Settings};
 
-/// Which numbers the models hold and compute in. What the reference keeps in float32 (norms,
-/// modulation, timesteps) stays so in all of them.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum Precision {
-    /// float32 everywhere.
-    #[default]
-    Fp32,
-    /// bfloat16 in transformer and text encoder, float32 in the VAE: as Wan's pipeline has it.
-    Bf16,
-    /// bfloat16 in the VAE too.
-    Bf16Vae,
+words! {
+    /// Which numbers the models hold and compute in. What the reference keeps in float32 (norms,
+    /// modulation, timesteps) stays so in all of them.
+    #[derive(clap::ValueEnum)]
+    pub enum Precision {
+        /// float32 everywhere.
+        #[default]
+        Fp32,
+        /// bfloat16 in transformer and text encoder, float32 in the VAE: as Wan's pipeline has it.
+        Bf16,
+        /// bfloat16 in the VAE too.
+        Bf16Vae,
+    }
 }
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

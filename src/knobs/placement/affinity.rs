@@ -3,7 +3,6 @@
 //! A layout gives sets and never pins a thread to one CPU: the kernel balances inside a set, and
 //! a pinned thread whose CPU is taken by somebody else holds up a whole barrier.
 
-use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use super::domains::{self, Domain};
@@ -11,56 +10,42 @@ use super::omp_places::asked_places;
 use super::partition::partition;
 use super::pools::{Demand, Placement};
 use crate::knobs::effect::{Effect, MODEL, Mismatch, OTHER, Pool};
+use crate::knobs::knob::words;
 use crate::knobs::{Fit, Host, Knob, Knobs, Move, Preset, Settings};
 use crate::machine::{CpuSet, Machine};
 
-/// A named rule.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum Layout {
-    /// Every allowed CPU for everybody.
-    #[default]
-    None,
-    /// The WAN22 optimizer's: CPUs 0..min(16, C/2) and C/2..C/2+16 of C >= 32 cores.
-    Baseline,
-    /// One CPU of every core for everybody: no two threads share a core.
-    PhysicalCores,
-    /// The model on all siblings of just enough cores, L3 by L3; the pools on the other cores.
-    SmtSiblings,
-    /// The model on just enough cores, L3 by L3, one CPU each; the pools on the other cores.
-    Compact,
-    /// The model on just enough cores, one of each L3 in turn; the pools on the others.
-    SpreadL3,
-    /// The model on just enough cores, one of each NUMA node in turn; the pools on the
-    /// others.
-    SpreadNodes,
-    /// Everybody in the largest L3 group.
-    OneL3,
-    /// Everybody on the largest NUMA node.
-    OneNode,
-    /// Everybody on the fast cores of a machine that mixes kinds.
-    PerformanceCores,
-    /// The model in as many L3 groups as it fills, the pools in sets of their own in the others.
-    PartitionedL3,
-    /// The model on as many nodes as it fills, the pools in sets of their own on the others.
-    PartitionedNodes,
-    /// The model on the fast cores, the pools in sets of their own on the thrifty ones.
-    PartitionedKinds,
+words! {
+    /// A named rule.
+    pub enum Layout {
+        /// Every allowed CPU for everybody.
+        #[default]
+        None,
+        /// The WAN22 optimizer's: CPUs 0..min(16, C/2) and C/2..C/2+16 of C >= 32 cores.
+        Baseline,
+        /// One CPU of every core for everybody: no two threads share a core.
+        PhysicalCores,
+        /// The model on all siblings of just enough cores, L3 by L3; the pools on the other cores.
+        SmtSiblings,
+        /// The model on just enough cores, L3 by L3, one CPU each; the pools on the other cores.
+        Compact,
+        /// The model on just enough cores, one of each L3 in turn; the pools on the others.
+        SpreadL3,
+        /// The model on just enough cores, one of each NUMA node in turn; the pools on the
+        /// others.
+        SpreadNodes,
+        /// Everybody in the largest L3 group.
+        OneL3,
+        /// Everybody on the largest NUMA node.
+        OneNode,
+        /// Everybody on the fast cores of a machine that mixes kinds.
+        PerformanceCores,
+        /// The model in as many L3 groups as it fills, the pools in sets of their own in the others.
+        PartitionedL3,
+        /// The model on as many nodes as it fills, the pools in sets of their own on the others.
+        PartitionedNodes,
+        /// The model on the fast cores, the pools in sets of their own on the thrifty ones.
+        PartitionedKinds,
+    }
 }
 
 impl Layout {
@@ -170,7 +155,6 @@ fn baseline(machine: &Machine) -> Option<CpuSet> {
 }
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

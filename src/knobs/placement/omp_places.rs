@@ -4,45 +4,31 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use super::domains;
 use super::pools::Placement;
 use crate::knobs::effect::{Effect, MODEL, Mismatch};
 use crate::knobs::form::{COUNT, Form, INDEX, one_of};
+use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::{CpuSet, HIGHEST_INDEX, Machine};
 
 const PLACES: &str = "OMP_PLACES";
 const BIND: &str = "OMP_PROC_BIND";
 
-/// Which places the model's threads are dealt to, inside the CPUs that the layout gives the
-/// model, and how.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum OmpPlaces {
-    /// None: the kernel moves threads over all the model's CPUs.
-    #[default]
-    None,
-    /// A core a place, one thread beside the other.
-    CoresClose,
-    /// A core a place, threads as far from each other as can be.
-    CoresSpread,
-    /// An L3 group a place, threads spread over them and free inside.
-    L3,
+words! {
+    /// Which places the model's threads are dealt to, inside the CPUs that the layout gives the
+    /// model, and how.
+    pub enum OmpPlaces {
+        /// None: the kernel moves threads over all the model's CPUs.
+        #[default]
+        None,
+        /// A core a place, one thread beside the other.
+        CoresClose,
+        /// A core a place, threads as far from each other as can be.
+        CoresSpread,
+        /// An L3 group a place, threads spread over them and free inside.
+        L3,
+    }
 }
 
 impl OmpPlaces {
@@ -131,7 +117,6 @@ pub fn asked_places(settings: &Settings) -> Option<Places> {
 }
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

@@ -6,7 +6,6 @@ use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::{Fit, Knob, Knobs, Move, Settings};
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

@@ -1,29 +1,25 @@
 //! `omp_wait`: how OpenMP's threads wait; chosen when a process starts.
 
-use serde::{Deserialize, Serialize};
-
 use crate::knobs::form::{Form, one_of};
+use crate::knobs::knob::words;
 use crate::knobs::{Knob, Knobs, Variable};
 
-/// What a thread does at a barrier while others still work (`OMP_WAIT_POLICY`).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum OmpWait {
-    /// Spins for a while, then sleeps: each runtime's own choice.
-    #[default]
-    Default,
-    /// Spins.
-    Active,
-    /// Sleeps at once.
-    Passive,
+words! {
+    /// What a thread does at a barrier while others still work (`OMP_WAIT_POLICY`).
+    pub enum OmpWait {
+        /// Spins for a while, then sleeps: each runtime's own choice.
+        #[default]
+        Default,
+        /// Spins.
+        Active,
+        /// Sleeps at once.
+        Passive,
+    }
 }
 
 const VARIABLE: &str = "OMP_WAIT_POLICY";
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

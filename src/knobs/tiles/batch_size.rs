@@ -3,7 +3,6 @@
 use crate::knobs::{Fit, Knob, Knobs, Preset};
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {

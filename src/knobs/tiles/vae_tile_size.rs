@@ -4,7 +4,6 @@ use super::side;
 use crate::knobs::{Fit, Knob, Knobs, Preset, Value};
 
 /// The knob.
-#[derive(Debug)]
 pub struct Definition;
 
 impl Knob for Definition {
