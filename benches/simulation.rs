@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 
-use wan22_tune::knobs::affinity::Placement;
 use wan22_tune::knobs::memory::MemoryPolicy;
+use wan22_tune::knobs::placement::Placement;
 use wan22_tune::knobs::{Baseline, Knobs, Preset, Settings};
 use wan22_tune::machine::Machine;
 use wan22_tune::search::{Finding, Measure, Observation, Plan, Stop, StrategyName, choose, run};

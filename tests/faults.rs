@@ -185,15 +185,15 @@ fn what_should_be_neutral_and_moves_the_picture_is_wrong_output() {
 #[test]
 fn settings_that_did_not_take_are_misapplied_however_fast() {
     let tries = [
-        ("wrong-mask", "model pool's CPUs: asked for "),
-        ("wrong-pool-mask", "io pool's CPUs: asked for "),
-        ("wrong-policy", "memory policy: asked for "),
-        ("wrong-threads", "intra-op threads: asked for "),
-        ("wrong-pool-size", "preprocess pool's threads: asked for "),
+        ("wrong-mask", "affinity: model pool's CPUs: asked for "),
+        ("wrong-pool-mask", "affinity: io pool's CPUs: asked for "),
+        ("wrong-policy", "memory_mode: memory policy: asked for "),
+        ("wrong-threads", "intra_op_threads: asked for "),
+        ("wrong-pool-size", "preprocess_workers: preprocess pool's threads: asked for "),
         ("wrong-allocator", "allocator: asked for glibc, got mimalloc"),
-        ("wrong-openmp", "OpenMP library: asked for libgomp, got libiomp5"),
-        ("wrong-environment", "MALLOC_ARENA_MAX: asked for 4, got not set"),
-        ("wrong-numerics", "numerics: asked for "),
+        ("wrong-openmp", "omp_runtime: OpenMP library: asked for libgomp, got libiomp5"),
+        ("wrong-environment", "malloc_arenas: MALLOC_ARENA_MAX: asked for 4, got not set"),
+        ("wrong-numerics", "matmul_precision: asked for highest, got not reported"),
     ];
     let world = World::new();
     for (fault, words) in tries {
@@ -235,6 +235,6 @@ fn the_search_goes_on_without_a_value_that_did_not_take() {
     assert!(detail.contains("GLIBC_TUNABLES: asked for glibc.malloc.mmap_max=0:"), "{detail}");
     // Not every kernel has them.
     if let Some(detail) = unsupported("always-no-huge-pages", "huge_pages", "libtorch") {
-        assert_eq!(detail, "huge pages: asked for some, got none in 1024 MiB");
+        assert_eq!(detail, "huge_pages: asked for some, got none in 1024 MiB");
     }
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use proptest::prelude::*;
 use strum::VariantArray;
 
-use wan22_tune::knobs::affinity::{Demand, Layout, Placement, bind, bound};
 use wan22_tune::knobs::memory::{MemoryMode, MemoryPolicy};
-use wan22_tune::knobs::places::OmpPlaces;
+use wan22_tune::knobs::placement::OmpPlaces;
+use wan22_tune::knobs::placement::{Demand, Layout, Placement, bind, bound};
 use wan22_tune::launch::page_placement;
 use wan22_tune::machine::{CoreKind, CpuSet, Machine};
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::evidence::confirmation::Verdict;
 use crate::knobs::Value;
-use crate::knobs::affinity::Placement;
+use crate::knobs::placement::Placement;
 use crate::profile::{Evidence, MetricEvidence, Profile, short_digest};
 use crate::results::Results;
 

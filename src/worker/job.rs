@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Deserializer, Value};
 use wan22_tune::architecture::Architecture;
 use wan22_tune::knobs::Numerics;
-use wan22_tune::knobs::affinity::bind;
+use wan22_tune::knobs::placement::bind;
 use wan22_tune::launch::{Effect, page_placement};
 use wan22_tune::preprocess::{NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline};
 use wan22_tune::runner::Repetitions;
@@ -189,7 +189,7 @@ impl<'a> Trial<'a> {
         let settings = &job.settings;
         let placement = &settings.placement;
         bind(&placement.model)
-            .with_context(|| format!("binding the model to CPUs {}", placement.model))
+            .with_context(|| format!("affinity: binding the model to CPUs {}", placement.model))
             .map_err(misapplied)?;
         let pools = Pools::start(settings.workers, placement, |cpus| Ok(bind(cpus)?))
             .map_err(misapplied)?;
@@ -200,11 +200,11 @@ impl<'a> Trial<'a> {
         settings
             .weights_memory
             .apply()
-            .context("the weights' memory policy")
+            .context("memory_mode: the weights' memory policy")
             .map_err(misapplied)?;
         let origin = origin(job);
         let pipeline = Pipeline::build(architecture, &job.workload, settings, origin, job.seed)?;
-        settings.memory.apply().context("the memory policy").map_err(misapplied)?;
+        settings.memory.apply().context("memory_mode: the memory policy").map_err(misapplied)?;
         tch::set_num_threads(settings.intra_op_threads as i32);
         native::set_float32_matmul_precision(settings.numerics.matmul_precision);
         Ok(Self { job, pools, pipeline })

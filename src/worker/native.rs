@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 
 use strum::VariantArray;
 use wan22_tune::knobs::MatmulPrecision;
-use wan22_tune::knobs::mkl::MklDispatch;
+use wan22_tune::knobs::libraries::MklDispatch;
 
 unsafe extern "C" {
     fn wan22_set_float32_matmul_precision(level: c_int);

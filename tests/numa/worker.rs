@@ -9,8 +9,8 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use wan22_tune::knobs::Settings;
-use wan22_tune::knobs::affinity::bind;
 use wan22_tune::knobs::memory::MemoryPolicy;
+use wan22_tune::knobs::placement::bind;
 use wan22_tune::launch::{Effect, page_placement};
 use wan22_tune::machine::{CpuSet, NodeSet};
 use wan22_tune::preprocess::Pools;

@@ -13,6 +13,7 @@ use anyhow::Result;
 use super::response::Response;
 use super::worker::Limit;
 use crate::knobs::Settings;
+use crate::knobs::effect::in_words;
 use crate::runner::Repetitions;
 use crate::trial::{Outcome, Sample};
 use crate::workload::custom::CommandJob;
@@ -92,7 +93,7 @@ impl Runs<'_> {
         let effect = run.look.as_ref().map(|look| &look.effect);
         let mismatches = effect.map(|effect| effect.foreign_mismatches(self.settings));
         if let Some(mismatches) = mismatches.filter(|mismatches| !mismatches.is_empty()) {
-            return Ok(Err((Outcome::Misapplied, mismatches.join("; "))));
+            return Ok(Err((Outcome::Misapplied, in_words(&mismatches))));
         }
         let value = source.map(|source| run.metric(source)).transpose();
         let value = match value {

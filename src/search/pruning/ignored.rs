@@ -6,7 +6,7 @@
 //! tried by itself. A knob may matter at one value only, so that its ends alone prove nothing.
 
 use crate::evidence::blame;
-use crate::knobs::handover::HANDED;
+use crate::knobs::handover::is_handed_over;
 use crate::space::{Candidate, Knob, Space};
 use crate::stats;
 use crate::trial::{Phase, Trial};
@@ -103,7 +103,7 @@ pub fn fewest(space: &Space) -> usize {
 
 /// The knobs that are handed over and have a choice: all together, then, of several, each.
 fn groups(space: &Space) -> Vec<Vec<usize>> {
-    let counts = |knob: &Knob| HANDED.contains(&knob.name.as_str()) && knob.levels.len() > 1;
+    let counts = |knob: &Knob| is_handed_over(&knob.name) && knob.levels.len() > 1;
     let handed = space.knobs.iter().enumerate().filter(|(_, knob)| counts(knob));
     let all: Vec<usize> = handed.map(|(position, _)| position).collect();
     match all.len() {

@@ -3,22 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex_lite::Regex;
-use strum::VariantArray;
 
-use super::allocator::Allocator;
-use super::allocator::{GLIBC_KEEP, JEMALLOC_KEEP};
-use super::huge_pages::GLIBC_HUGE;
-use super::isa::OnednnIsa;
-use super::mkl::MklDispatch;
-use super::openmp::OmpRuntime;
+use super::form::{Form, Part, list_of};
+use crate::knobs::KNOBS;
 use crate::machine::SystemRoots;
 use crate::machine::library;
+
 /// Names with these beginnings decide how OpenMP, MKL, libtorch or the allocator run. A parent
 /// may have set them for itself (Dask and Ray export OMP_NUM_THREADS=1), so none is inherited.
-const NOT_INHERITED: [&str; 20] = [
+const FAMILIES: [&str; 20] = [
     "OMP_",
     "KMP_",
     "GOMP_",
@@ -44,52 +40,54 @@ const NOT_INHERITED: [&str; 20] = [
 /// Names that begin so and only say where files lie.
 const INHERITED: [&str; 2] = ["TORCH_HOME", "TORCH_EXTENSIONS_DIR"];
 
-/// What a profile may set, each name with the form of its value: a regular expression that Rust,
-/// Python and `grep -E` read alike, so that there is one list for all that writes or reads profiles.
-static ALLOWED: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
-    const COUNT: &str = "[1-9][0-9]{0,4}";
-    const INDEX: &str = "(0|[1-9][0-9]{0,4})";
-    let allocator = one_of(Allocator::VARIANTS.iter().filter_map(|allocator| allocator.library()));
-    let openmp = one_of(OmpRuntime::VARIANTS.iter().filter_map(|runtime| runtime.library()));
-    let mkl = one_of(MklDispatch::VARIANTS.iter().filter_map(|dispatch| dispatch.library()));
-    let (keep, huge) = (one_of([GLIBC_KEEP]), one_of([GLIBC_HUGE]));
-    let interval = format!("{INDEX}:{COUNT}");
-    let place = format!("\\{{{interval}(,{interval})*\\}}");
-    vec![
-        ("OMP_NUM_THREADS", COUNT.to_owned()),
-        ("MKL_NUM_THREADS", COUNT.to_owned()),
-        ("NUMEXPR_NUM_THREADS", COUNT.to_owned()),
-        ("TORCH_NUM_THREADS", COUNT.to_owned()),
-        ("MALLOC_ARENA_MAX", COUNT.to_owned()),
-        ("NUMA_PREFERRED_NODE", INDEX.to_owned()),
-        ("NUMA_INTERLEAVE_NODES", format!("{INDEX}(,{INDEX})*")),
-        ("PYTORCH_CUDA_ALLOC_CONF", format!("max_split_size_mb:{COUNT}")),
-        ("GLIBC_TUNABLES", format!("{keep}(:{huge})?|{huge}")),
-        ("MALLOC_CONF", one_of([JEMALLOC_KEEP])),
-        // By name and never by path: which file that is, the launch finds out.
-        ("LD_PRELOAD", format!("{allocator}(:{openmp})?(:{mkl})?|{openmp}(:{mkl})?|{mkl}")),
-        ("ONEDNN_MAX_CPU_ISA", one_of(OnednnIsa::VARIANTS.iter().filter_map(|isa| isa.value()))),
-        ("OMP_PLACES", format!("{place}(,{place})*")),
-        ("OMP_PROC_BIND", one_of(["close", "spread"])),
-        ("OMP_WAIT_POLICY", one_of(["active", "passive"])),
-        ("THP_MEM_ALLOC_ENABLE", one_of(["1"])),
-    ]
+/// A variable that a profile may set.
+struct Allowed {
+    name: &'static str,
+    parts: Vec<Part>,
+    of_the_machine: bool,
+    form: String,
+    /// Made when a value is checked: most launches check few.
+    matcher: OnceLock<Regex>,
+}
+
+impl Allowed {
+    fn is_match(&self, value: &str) -> bool {
+        let whole = || Regex::new(&format!("^({})$", self.form)).expect("a valid pattern");
+        // `$` of other readers also stands before a last line break.
+        self.matcher.get_or_init(whole).is_match(value) && !value.ends_with('\n')
+    }
+}
+
+/// What a profile may set, in the order of the knobs.
+static ALLOWED: LazyLock<Vec<Allowed>> = LazyLock::new(|| {
+    let forms = KNOBS.iter().flat_map(|(knob, one)| one.forms().into_iter().map(|f| (*knob, f)));
+    let mut variables: Vec<(&str, bool, Vec<Part>)> = Vec::new();
+    for (knob, Form { name, pattern, of_the_machine }) in forms {
+        let part = Part { knob, pattern };
+        match variables.iter_mut().find(|(known, ..)| *known == name) {
+            Some((.., parts)) => parts.push(part),
+            None => variables.push((name, of_the_machine, vec![part])),
+        }
+    }
+    let allowed = |(name, of_the_machine, parts): (_, _, Vec<Part>)| {
+        let (form, matcher) = (list_of(&parts), OnceLock::new());
+        Allowed { name, parts, of_the_machine, form, matcher }
+    };
+    variables.into_iter().map(allowed).collect()
 });
 
-static FORMS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    let whole = |form: &str| Regex::new(&format!("^({form})$")).expect("a form is a valid pattern");
-    ALLOWED.iter().map(|(_, form)| whole(form)).collect()
-});
+/// What each knob may put into the variable called `name`.
+pub fn parts(name: &str) -> &'static [Part] {
+    find(name).map_or(&[], |allowed| &allowed.parts)
+}
 
-/// A pattern of these texts and no other.
-fn one_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let texts: Vec<String> = texts.into_iter().map(regex_lite::escape).collect();
-    format!("({})", texts.join("|"))
+fn find(name: &str) -> Option<&'static Allowed> {
+    ALLOWED.iter().find(|allowed| allowed.name == name)
 }
 
 /// Every variable that a profile may set, with the form of its value as a regular expression.
 pub fn allowed() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ALLOWED.iter().map(|(name, form)| (*name, form.as_str()))
+    ALLOWED.iter().map(|allowed| (allowed.name, allowed.form.as_str()))
 }
 
 /// The allow-list as a JSON schema.
@@ -106,14 +104,20 @@ pub fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
-/// The beginnings of the names that a launched process does not inherit.
+/// The beginnings of the names that a launched process does not inherit: families, and whatever
+/// else a profile may set.
 pub fn not_inherited() -> &'static [&'static str] {
-    &NOT_INHERITED
+    static ALL: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let is_known = |name: &&str| !FAMILIES.iter().any(|family| name.starts_with(family));
+        let others = ALLOWED.iter().map(|allowed| allowed.name).filter(is_known);
+        FAMILIES.into_iter().chain(others).collect()
+    });
+    &ALL
 }
 
 /// Whether the variable's value follows from the machine and not from the candidate alone.
 pub fn depends_on_the_machine(name: &str) -> bool {
-    name.starts_with("NUMA_") || [CUDA_ALLOCATOR, "OMP_PLACES", "OMP_PROC_BIND"].contains(&name)
+    find(name).is_some_and(|allowed| allowed.of_the_machine)
 }
 
 /// libtorch's allocator on GPUs: its value follows from the GPU, for which a launch does not look.
@@ -121,7 +125,7 @@ pub const CUDA_ALLOCATOR: &str = "PYTORCH_CUDA_ALLOC_CONF";
 
 /// Whether a variable decides how OpenMP, MKL, libtorch or the allocator run.
 pub fn decides(name: &str) -> bool {
-    !INHERITED.contains(&name) && NOT_INHERITED.iter().any(|prefix| name.starts_with(prefix))
+    !INHERITED.contains(&name) && not_inherited().iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Checks a variable against the allow-list.
@@ -129,14 +133,11 @@ pub fn decides(name: &str) -> bool {
 /// # Errors
 /// The name is not allowed, or the value has another form.
 pub fn check(name: &str, value: &str) -> Result<(), String> {
-    let Some(position) = ALLOWED.iter().position(|(allowed, _)| *allowed == name) else {
-        return Err("a profile may not set this variable".to_owned());
-    };
-    // `$` of other readers also stands before a last line break.
-    if FORMS[position].is_match(value) && !value.ends_with('\n') {
+    let allowed = find(name).ok_or("a profile may not set this variable")?;
+    if allowed.is_match(value) {
         return Ok(());
     }
-    Err(format!("`{value}` is not of the form {}", ALLOWED[position].1))
+    Err(format!("`{value}` is not of the form {}", allowed.form))
 }
 
 /// The variables as a process gets them: libraries are the system's own files.
@@ -168,6 +169,8 @@ pub fn build(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knobs::memory::allocator::GLIBC_KEEP;
+    use crate::knobs::memory::huge_pages::GLIBC_HUGE;
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()

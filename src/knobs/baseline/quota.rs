@@ -1,6 +1,6 @@
 //! What a CPU quota means for settings, in words.
 
-use super::baseline::LEAST_THREADS;
+use super::LEAST_THREADS;
 use crate::machine::Machine;
 
 /// That the quota allows fewer threads than a trial has at the least, and the cure.

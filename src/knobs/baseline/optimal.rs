@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::baseline::{Baseline, Preset, vram_gb};
-use super::numerics::Precision;
-use super::{Knobs, Settings};
+use super::{Baseline, Preset, vram_gb};
+use crate::knobs::{Knobs, Precision, Settings};
 use crate::machine::Machine;
 
 /// The dataclass of the WAN22 system optimizer, key for key: its loader passes the object's

@@ -1,37 +1,30 @@
-//! Huge pages for one process, chosen when it starts; the host's own setting is never touched.
+//! `huge_pages`: who asks for them, for one process, chosen when it starts; the host's own setting
+//! is never touched.
 
-use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use super::allocator::Allocator;
+use super::policy::TELLING_BYTES;
+use crate::knobs::effect::{Effect, Mismatch};
+use crate::knobs::form::{Form, one_of};
+use crate::knobs::knob::words;
+use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::{SystemRoots, line};
 
 /// glibc asks for huge pages for what it maps and for its heaps.
 pub const GLIBC_HUGE: &str = "glibc.malloc.hugetlb=1";
 
-/// Who asks the kernel for huge pages.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum HugePages {
-    /// Nobody.
-    #[default]
-    None,
-    /// libtorch, for its large tensors.
-    Libtorch,
-    /// glibc's malloc (2.35 or newer), for all that it hands out.
-    Glibc,
+words! {
+    /// Who asks the kernel for huge pages.
+    pub enum HugePages {
+        /// Nobody.
+        #[default]
+        None,
+        /// libtorch, for its large tensors.
+        Libtorch,
+        /// glibc's malloc (2.35 or newer), for all that it hands out.
+        Glibc,
+    }
 }
 
 impl HugePages {
@@ -47,7 +40,7 @@ impl HugePages {
     }
 
     /// The variable that asks for them.
-    pub fn variable(self) -> Option<(&'static str, &'static str)> {
+    fn variable(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::None => None,
             Self::Libtorch => Some(("THP_MEM_ALLOC_ENABLE", "1")),
@@ -56,12 +49,12 @@ impl HugePages {
     }
 
     /// Whether `allocator` is the one that asks.
-    pub fn goes_with(self, allocator: Allocator) -> bool {
+    fn goes_with(self, allocator: Allocator) -> bool {
         self != Self::Glibc || allocator.library().is_none()
     }
 
     /// Why asking would change nothing on this system; `None` where it may.
-    pub fn refusal(self, roots: &SystemRoots) -> Option<String> {
+    fn refusal(self, roots: &SystemRoots) -> Option<String> {
         if self == Self::None {
             return None;
         }
@@ -79,6 +72,45 @@ impl HugePages {
             }
             _ => None,
         }
+    }
+}
+
+/// The knob.
+pub struct Definition;
+
+impl Knob for Definition {
+    type Value = HugePages;
+
+    fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
+        knobs.huge_pages.refusal(host.roots.as_ref()?)
+    }
+
+    fn conflict(&self, knobs: &Knobs) -> Option<String> {
+        let fits = knobs.huge_pages.goes_with(knobs.allocator);
+        (!fits).then(|| format!("not with allocator = {}", knobs.allocator))
+    }
+
+    fn variables(&self, knobs: &Knobs) -> Vec<Variable> {
+        let variable = knobs.huge_pages.variable();
+        variable.map(|(name, value)| (name, value.to_owned())).into_iter().collect()
+    }
+
+    fn forms(&self) -> Vec<Form> {
+        let form = |(name, value)| Form::new(name, one_of([value]));
+        HugePages::VARIANTS.iter().filter_map(|who| who.variable()).map(form).collect()
+    }
+
+    /// Large memory of which nothing came in huge pages although it was asked for.
+    fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
+        let is_set = |(name, value): (&str, &str)| {
+            asked.environment.get(name).is_some_and(|got| got.contains(value))
+        };
+        let asked = HugePages::VARIANTS.iter().filter_map(|who| who.variable()).any(is_set);
+        let anonymous: u64 = got.anonymous_bytes.values().sum();
+        if !asked || anonymous < TELLING_BYTES || got.huge_page_bytes > 0 {
+            return Vec::new();
+        }
+        vec![Mismatch::new("", "some", format!("none in {} MiB", anonymous >> 20))]
     }
 }
 

@@ -1,41 +1,34 @@
-//! OpenMP places: the units inside which OpenMP's threads may move (`OMP_PLACES`).
+//! `omp_places`: the units inside which OpenMP's threads may move.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use super::affinity::Placement;
 use super::domains;
+use super::pools::Placement;
+use crate::knobs::effect::{Effect, MODEL, Mismatch};
+use crate::knobs::form::{COUNT, Form, INDEX, one_of};
+use crate::knobs::knob::words;
+use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::{CpuSet, HIGHEST_INDEX, Machine};
 
-/// Which places the model's threads are dealt to, inside the CPUs that the layout gives the
-/// model, and how.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum OmpPlaces {
-    /// None: the kernel moves threads over all the model's CPUs.
-    #[default]
-    None,
-    /// A core a place, one thread beside the other.
-    CoresClose,
-    /// A core a place, threads as far from each other as can be.
-    CoresSpread,
-    /// An L3 group a place, threads spread over them and free inside.
-    L3,
+const PLACES: &str = "OMP_PLACES";
+const BIND: &str = "OMP_PROC_BIND";
+
+words! {
+    /// Which places the model's threads are dealt to, inside the CPUs that the layout gives the
+    /// model, and how.
+    pub enum OmpPlaces {
+        /// None: the kernel moves threads over all the model's CPUs.
+        #[default]
+        None,
+        /// A core a place, one thread beside the other.
+        CoresClose,
+        /// A core a place, threads as far from each other as can be.
+        CoresSpread,
+        /// An L3 group a place, threads spread over them and free inside.
+        L3,
+    }
 }
 
 impl OmpPlaces {
@@ -52,8 +45,7 @@ impl OmpPlaces {
             Self::CoresSpread | Self::L3 => "spread",
         };
         let places = self.places(placement, machine);
-        (places.0.len() > 1)
-            .then(|| [("OMP_PLACES", places.to_string()), ("OMP_PROC_BIND", bind.to_owned())])
+        (places.0.len() > 1).then(|| [(PLACES, places.to_string()), (BIND, bind.to_owned())])
     }
 
     fn places(self, placement: &Placement, machine: &Machine) -> Places {
@@ -69,7 +61,7 @@ impl OmpPlaces {
     }
 
     /// Whether this machine has two such places.
-    pub fn exists(self, machine: &Machine) -> bool {
+    fn exists(self, machine: &Machine) -> bool {
         let everywhere = Placement::shared(machine.allowed.clone());
         self == Self::None || self.variables(&everywhere, machine).is_some()
     }
@@ -115,6 +107,58 @@ impl FromStr for Places {
         };
         let inside = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).ok_or(())?;
         inside.split("},{").map(place).collect::<Option<_>>().map(Self).ok_or(())
+    }
+}
+
+/// The places that settings ask OpenMP to bind its threads to.
+pub fn asked_places(settings: &Settings) -> Option<Places> {
+    let is_bound = settings.environment.contains_key(BIND);
+    settings.environment.get(PLACES).filter(|_| is_bound)?.parse().ok()
+}
+
+/// The knob.
+pub struct Definition;
+
+impl Knob for Definition {
+    type Value = OmpPlaces;
+
+    fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
+        let exists = knobs.omp_places.exists(host.machine);
+        (!exists).then(|| "it would be a single place here".to_owned())
+    }
+
+    fn variables_on(&self, knobs: &Knobs, at: &Placement, machine: &Machine) -> Vec<Variable> {
+        knobs.omp_places.variables(at, machine).into_iter().flatten().collect()
+    }
+
+    fn forms(&self) -> Vec<Form> {
+        let interval = format!("{INDEX}:{COUNT}");
+        let place = format!("\\{{{interval}(,{interval})*\\}}");
+        vec![
+            Form::of_the_machine(PLACES, format!("{place}(,{place})*")),
+            Form::of_the_machine(BIND, one_of(["close", "spread"])),
+        ]
+    }
+
+    /// OpenMP's threads are in their places: as many places are taken as there are threads for, and
+    /// what is in none (a thread that OpenMP did not start) is at least among the model's CPUs.
+    fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
+        let Some((Places(places), pool)) = asked_places(asked).zip(got.pools.get(MODEL)) else {
+            return Vec::new();
+        };
+        let distinct: BTreeSet<&CpuSet> = places.iter().take(asked.intra_op_threads).collect();
+        let least = distinct.len();
+        let taken = pool.allowed.iter().filter(|mask| places.contains(mask)).count();
+        let astray = |mask: &CpuSet| !places.contains(mask) && *mask != asked.placement.model;
+        if taken >= least && !pool.allowed.iter().any(astray) {
+            return Vec::new();
+        }
+        let got = format!("{taken} in {}", pool.masks());
+        vec![Mismatch::new("model pool's CPUs", format!("{least} places of {PLACES}"), got)]
+    }
+
+    fn rests_on(&self) -> &'static [&'static str] {
+        &["affinity"]
     }
 }
 

@@ -1,7 +1,7 @@
 //! Partitions: disjoint sets for the model and for each pool, along domain boundaries.
 
-use super::affinity::{Demand, Placement};
 use super::domains::{Domain, Siblings};
+use super::pools::{Demand, Placement};
 use crate::machine::CpuSet;
 
 /// Gives the model whole domains, as many as its threads fill with a core each, and splits the

@@ -1,18 +1,15 @@
 //! Baseline: the settings that a search starts from and must beat.
 
+mod optimal;
+mod quota;
+
 use serde::{Deserialize, Serialize};
 
-use super::numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Precision};
-use super::{Knobs, OptimalSettings};
-use crate::knobs::affinity::Layout;
-use crate::knobs::allocator::Allocator;
-use crate::knobs::huge_pages::HugePages;
-use crate::knobs::isa::OnednnIsa;
-use crate::knobs::memory::MemoryMode;
-use crate::knobs::mkl::MklDispatch;
-use crate::knobs::openmp::{OmpRuntime, OmpWait};
-use crate::knobs::places::OmpPlaces;
+use super::{Fit, Knobs};
 use crate::machine::Machine;
+
+pub use optimal::{HardwareProfile, OptimalSettings};
+pub use quota::{quota_cure, quota_for, quota_warning};
 
 /// A preset that people copy, before it is fitted to a machine.
 #[derive(
@@ -79,75 +76,11 @@ impl Baseline {
     pub fn fit(preset: Preset, machine: &Machine) -> Self {
         // A quota's threads beyond its CPUs are stopped in turn: to it, more cores don't exist.
         let cores = machine.core_limit();
-        let knobs = match preset {
-            Preset::Threadripper5995wx => threadripper(machine, cores),
-            Preset::Rtx4080 => desktop(cores, 8, 512, 256, 2),
-            Preset::Generic => desktop(cores, 4, 384, 192, 1),
-        };
+        let vram = machine.gpus.iter().map(|gpu| gpu.memory_bytes).max().unwrap_or(0);
+        let knobs = Knobs::fit(Fit { preset: Some(preset), cores, vram_gib: vram_gb(vram) });
         let knobs = within_quota(knobs, machine);
         let optimal = OptimalSettings::of_preset(preset, machine, &knobs, cores);
         Self { preset, knobs, optimal }
-    }
-}
-
-fn threadripper(machine: &Machine, cores: usize) -> Knobs {
-    let vram = machine.gpus.iter().map(|gpu| gpu.memory_bytes).max().unwrap_or(0);
-    Knobs {
-        intra_op_threads: cores.min(32),
-        inter_op_threads: (cores / 4).clamp(1, 16),
-        affinity: if cores >= 32 { Layout::Baseline } else { Layout::None },
-        memory_mode: MemoryMode::Baseline,
-        tile_size: 512,
-        vae_tile_size: 384,
-        batch_size: if vram_gb(vram) >= 16 { 4 } else { 2 },
-        ..pipeline(cores)
-    }
-}
-
-/// The presets that set libtorch's threads only: inter-op stays at libtorch's own default.
-fn desktop(cores: usize, threads: usize, tile: u32, vae_tile: u32, batch: u32) -> Knobs {
-    Knobs {
-        intra_op_threads: cores.min(threads),
-        tile_size: tile,
-        vae_tile_size: vae_tile,
-        batch_size: batch,
-        ..pipeline(cores)
-    }
-}
-
-/// The WAN22 optimizer's worker split, which every preset shares, over neutral other knobs.
-fn pipeline(cores: usize) -> Knobs {
-    let preprocess = (cores / 8).clamp(2, 8);
-    Knobs {
-        intra_op_threads: cores,
-        inter_op_threads: cores,
-        affinity: Layout::None,
-        memory_mode: MemoryMode::Default,
-        allocator: Allocator::Glibc,
-        io_workers: (preprocess / 2).clamp(1, 4),
-        preprocess_workers: preprocess,
-        batch_workers: (preprocess / 4).clamp(1, 2),
-        tile_size: 512,
-        vae_tile_size: 384,
-        batch_size: 1,
-        precision: Precision::default(),
-        matmul_precision: MatmulPrecision::default(),
-        conv_backend: ConvBackend::default(),
-        memory_format: MemoryFormat::default(),
-        onednn_isa: OnednnIsa::Newest,
-        mkl_dispatch: MklDispatch::default(),
-        huge_pages: HugePages::default(),
-        malloc_arenas: 4,
-        omp_places: OmpPlaces::default(),
-        omp_wait: OmpWait::default(),
-        omp_runtime: OmpRuntime::default(),
-    }
-}
-
-impl Knobs {
-    /// Knobs that fit any machine: one thread, nothing bound, nothing chosen.
-    pub fn neutral() -> Self {
-        pipeline(1)
     }
 }
 
@@ -167,7 +100,7 @@ fn within_quota(mut knobs: Knobs, machine: &Machine) -> Knobs {
 }
 
 /// The threads of a trial that has one in each pool.
-pub(super) const LEAST_THREADS: usize = 4;
+const LEAST_THREADS: usize = 4;
 
 impl Baseline {
     /// The same preset with other knobs: what a tune's flags fix.
@@ -192,13 +125,13 @@ impl Baseline {
             tile_size,
             vae_tile_size,
             batch_size,
-            ..pipeline(machine.core_limit())
+            ..Knobs::fit(Fit { preset: None, cores: machine.core_limit(), vram_gib: 0 })
         }
     }
 }
 
 /// Whole GiB, rounded as the WAN22 optimizer rounds.
-pub fn vram_gb(bytes: u64) -> u64 {
+fn vram_gb(bytes: u64) -> u64 {
     (bytes as f64 / f64::from(1 << 30)).round() as u64
 }
 

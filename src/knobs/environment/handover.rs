@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::allow_list;
-use crate::architecture::tile_and_stride;
-use crate::knobs::Knobs;
-use crate::knobs::Value;
+use crate::knobs::{KNOBS, Knobs, Value};
 
 /// Pixels a latent pixel of VAE 2.2. Its tiles and strides also are whole latent pixels of VAE 2.1,
 /// which has 8.
@@ -17,20 +15,11 @@ pub const LARGEST_RATIO: i64 = 16;
 /// The variable with the profile's path, unless another is asked for.
 pub const PROFILE: &str = "WAN22_PROFILE";
 
-/// Knobs that nothing outside a program can set for it: it is told them, and reads them or not.
-pub const HANDED: [&str; 11] = [
-    "inter_op_threads",
-    "io_workers",
-    "preprocess_workers",
-    "batch_workers",
-    "tile_size",
-    "vae_tile_size",
-    "batch_size",
-    "precision",
-    "matmul_precision",
-    "conv_backend",
-    "memory_format",
-];
+/// Whether nothing outside a program can set the knob called `name` for it: it is told the value,
+/// and reads it or not.
+pub fn is_handed_over(name: &str) -> bool {
+    KNOBS.iter().any(|(known, knob)| *known == name && knob.is_handed_over())
+}
 
 /// The variable that holds a knob's value: `WAN22_TILE_SIZE` for `tile_size`.
 pub fn variable(knob: &str) -> String {
@@ -49,12 +38,9 @@ pub fn variables(candidate: &BTreeMap<String, Value>, ratio: i64) -> BTreeMap<St
 
 /// The stride of each tile that `candidate` has, by the names `tile_stride`, `vae_tile_stride`.
 pub fn strides(candidate: &BTreeMap<String, Value>, ratio: i64) -> BTreeMap<&'static str, i64> {
-    let stride = |(size, stride): (&str, &'static str)| match candidate.get(size)? {
-        Value::Number(side) => Some((stride, tile_and_stride(*side, ratio)[1])),
-        _ => None,
-    };
-    let tiles = [("tile_size", "tile_stride"), ("vae_tile_size", "vae_tile_stride")];
-    tiles.into_iter().filter_map(stride).collect()
+    let beside =
+        KNOBS.iter().filter_map(|(name, knob)| knob.handed_beside(candidate.get(*name)?, ratio));
+    beside.collect()
 }
 
 /// A name for the variable with the profile's path.
@@ -197,5 +183,25 @@ mod tests {
         for ours in ["WAN22_BATCH_SIZE", "WAN22_VAE_TILE_STRIDE", "WAN22_LOCK_DIR"] {
             assert!(profile_name(ours).is_err(), "{ours}");
         }
+    }
+
+    #[test]
+    fn the_docs_speak_of_no_variable_that_does_not_exist() {
+        let known = |name: &str| {
+            let handed = variables(&Knobs::neutral().values(), LARGEST_RATIO);
+            let all = handed.keys().map(String::as_str).chain(OURS).chain([PROFILE]);
+            all.into_iter()
+                .any(|known| known == name || (name.ends_with('_') && known.starts_with(name)))
+        };
+        let docs = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs")).unwrap();
+        let pages = docs.map(|page| std::fs::read_to_string(page.unwrap().path()).unwrap());
+        let text: String = pages.collect();
+        let word = regex_lite::Regex::new("WAN22_[A-Z0-9_]*").unwrap();
+        let mut named = 0;
+        for found in word.find_iter(&text) {
+            assert!(known(found.as_str()), "{}", found.as_str());
+            named += 1;
+        }
+        assert!(named > 5);
     }
 }
