@@ -1,10 +1,10 @@
 //! A TorchScript module of somebody's own as the job, in the real worker.
 #![cfg(feature = "torch")]
 
-mod world;
+mod harness;
 
+use harness::World;
 use wan22_tune::trial::{Outcome, Phase};
-use world::World;
 
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/module/block.pt");
 

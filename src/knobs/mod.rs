@@ -136,4 +136,4 @@ pub use numerics::matmul_precision::MatmulPrecision;
 pub use numerics::memory_format::MemoryFormat;
 pub use numerics::precision::Precision;
 pub use settings::{Numerics, Settings, Workers, file_names};
-pub use value::{Value, Values};
+pub use value::{Kind, Value, Values};

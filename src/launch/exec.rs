@@ -101,6 +101,19 @@ pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
     })
 }
 
+/// As [`apply`], in a thread of its own: shows what it would come to, and leaves the other threads of
+/// this process as they are. Where no thread is to be had, it is this one.
+///
+/// # Errors
+/// As [`apply`].
+pub fn rehearse(launch: &Launch, memory: bool) -> Result<Applied> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, || apply(launch, memory));
+        let Ok(thread) = thread else { return apply(launch, memory) };
+        thread.join().unwrap_or_else(|_| bail!("trying the launch failed"))
+    })
+}
+
 fn set_policy(policy: &MemoryPolicy) -> Result<()> {
     let without = "or go on without it: --without-memory-policy";
     let refused = |error: io::Error| {

@@ -17,7 +17,7 @@ use wan22_tune::preprocess::Pools;
 use wan22_tune::runner::protocol::{Job, Message};
 use wan22_tune::trial::{Outcome, Sample};
 
-/// Enough for the tuner to judge by, and for many huge pages a node.
+/// Enough for the tuner to judge by, and for many huge pages per node.
 const BLOCK_BYTES: usize = 96 << 20;
 
 /// Pages that threads and libraries may touch meanwhile.

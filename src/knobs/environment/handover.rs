@@ -30,7 +30,7 @@ pub fn variable(knob: &str) -> String {
 /// stride in pixels: `WAN22_TILE_STRIDE` beside `WAN22_TILE_SIZE`, for a VAE of `ratio` pixels per
 /// latent pixel.
 pub fn variables(candidate: &BTreeMap<String, Value>, ratio: i64) -> BTreeMap<String, String> {
-    let values = candidate.iter().map(|(knob, value)| (variable(knob), value.to_string()));
+    let values = candidate.iter().map(|(knob, value)| (variable(knob), value.handed()));
     let strides = strides(candidate, ratio);
     let strides = strides.into_iter().map(|(name, stride)| (variable(name), stride.to_string()));
     values.chain(strides).collect()

@@ -1,3 +1,5 @@
+//! Readback: what counts as a mismatch, and what does not.
+
 use std::fs;
 
 use super::read::deciding;

@@ -1,4 +1,4 @@
-//! Values struck out: what was set and did not take.
+//! Unsupported values: what was set and did not take.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,10 +33,10 @@ impl Unsupported {
 
 /// The values that `trials` show not to take: a trial was misapplied, and of its values other than
 /// the baseline's exactly one may be to blame. One that took in another trial is not.
-pub fn struck(baseline: &BTreeMap<String, Value>, trials: &[Trial]) -> Vec<Unsupported> {
+pub fn of(baseline: &BTreeMap<String, Value>, trials: &[Trial]) -> Vec<Unsupported> {
     let good = trials.iter().filter(|trial| trial.outcome == Outcome::Ok);
     let proven: BTreeSet<(&String, &Value)> = good.flat_map(|trial| &trial.knobs).collect();
-    let mut struck: Vec<Unsupported> = Vec::new();
+    let mut unsupported: Vec<Unsupported> = Vec::new();
     let failures = blame::failures(trials, baseline).into_iter();
     for trial in failures.filter(|trial| trial.outcome == Outcome::Misapplied) {
         let changed: Vec<(&String, &Value)> = trial
@@ -47,13 +47,13 @@ pub fn struck(baseline: &BTreeMap<String, Value>, trials: &[Trial]) -> Vec<Unsup
             .collect();
         for difference in each_in(&trial.detail) {
             let Some((knob, value)) = culprit(difference, &changed) else { continue };
-            if !struck.iter().any(|known| known.knob == *knob && known.value == *value) {
+            if !unsupported.iter().any(|known| known.knob == *knob && known.value == *value) {
                 let (knob, value, detail) = (knob.clone(), value.clone(), difference.to_owned());
-                struck.push(Unsupported { knob, value, trial: trial.number, detail });
+                unsupported.push(Unsupported { knob, value, trial: trial.number, detail });
             }
         }
     }
-    struck
+    unsupported
 }
 
 /// The only changed value that `difference` may come from.
@@ -88,8 +88,8 @@ mod tests {
             ..super::super::tests::trial(number as u64 + 1, knobs(changes), 1.0)
         };
         let trials: Vec<Trial> = cases.iter().enumerate().map(trial).collect();
-        let struck = struck(&knobs(&[]), &trials);
-        struck.iter().map(|s| format!("{}={} #{}", s.knob, s.value, s.trial)).collect()
+        let unsupported = of(&knobs(&[]), &trials);
+        unsupported.iter().map(|s| format!("{}={} #{}", s.knob, s.value, s.trial)).collect()
     }
 
     #[test]

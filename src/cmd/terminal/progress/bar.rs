@@ -46,7 +46,7 @@ pub fn phases(state: &State, elapsed: Duration, width: usize, look: &Theme) -> [
     [look.faint.apply_to(names.trim_end()).to_string(), bar]
 }
 
-/// A name in exactly so many columns; cut, or left out where less than three letters of it fit.
+/// A name in exactly `width` columns; cut, or left out where less than three letters of it fit.
 fn label(name: &str, width: usize) -> String {
     let shown = match width {
         _ if name.len() < width => name.to_owned(),

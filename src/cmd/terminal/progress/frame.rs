@@ -13,7 +13,6 @@ use crate::io::printable::line as plain;
 use crate::report::plots::shown_scores;
 use crate::trial::Outcome;
 use crate::workload::custom::Metric;
-use crate::workload::custom::metric::Direction;
 
 /// The chart's lines, where there is room.
 const CHART: (usize, usize) = (4, 12);
@@ -48,7 +47,7 @@ pub fn frame(state: &State, elapsed: Duration, size: (usize, usize), look: &Them
     lines.iter().map(|line| truncate_str(line, width, "\u{2026}").into_owned()).collect()
 }
 
-/// Chart and last trials in so many lines.
+/// Chart and last trials in `height` lines.
 fn middle(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -> Vec<String> {
     let (width, height) = size;
     let mut lines = Vec::new();
@@ -62,7 +61,7 @@ fn middle(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) 
     let gap = usize::from(rest > 3);
     lines.extend(std::iter::repeat_n(String::new(), gap));
     lines.extend(
-        standing.last.iter().take(rest - gap).rev().map(|last| ended(last, state.yardstick, look)),
+        standing.last.iter().take(rest - gap).rev().map(|last| ended(last, state.metric, look)),
     );
     lines
 }
@@ -90,21 +89,23 @@ fn best(state: &State, width: usize, look: &Theme) -> String {
     let Some(best) = best else {
         return format!("{:<LABEL$}nothing measured yet", "best");
     };
-    let yardstick = state.yardstick;
-    let saved = yardstick.share(state.standing.saved().unwrap_or(0.0));
-    let [better, _] = yardstick.better();
+    let metric = state.metric;
+    let saved = metric.share(state.standing.saved().unwrap_or(0.0));
+    let [better, _] = metric.better();
     let proof = match confirmation {
         Some((pairs, Some(saved))) if saved.low.is_finite() => {
             let style = if saved.low > 0.0 { &look.good } else { &look.doubtful };
-            let gain = gain(yardstick.shares(*saved));
-            format!("{} {better} in {pairs} pairs", style.apply_to(gain))
+            let gain = gain(metric.shares(*saved));
+            format!("{} {better} in {}", style.apply_to(gain), count(*pairs, "pair"))
         }
-        Some((pairs, _)) => format!("{} {better} in {pairs} pairs, no proof yet", percent(saved)),
+        Some((pairs, _)) => {
+            format!("{} {better} in {}, no proof yet", percent(saved), count(*pairs, "pair"))
+        }
         None if saved > 0.0 => format!("{} {better}, unproven", percent(saved)),
         None => "the baseline itself".to_owned(),
     };
-    let time = look.best.apply_to(time(*best, yardstick, width));
-    let range = look.faint.apply_to(range(*best, yardstick));
+    let time = look.best.apply_to(time(*best, metric, width));
+    let range = look.faint.apply_to(range(*best, metric));
     let time = format!("{:<LABEL$}{time}", "best");
     fitting([time, format!(", {proof}"), format!("; {range}")], width)
 }
@@ -113,8 +114,8 @@ fn baseline(state: &State, width: usize, look: &Theme) -> String {
     let Some(spread) = state.standing.baseline else {
         return format!("{:<LABEL$}{}, not measured yet", "baseline", state.preset);
     };
-    let time = time(spread, state.yardstick, width);
-    let range = look.faint.apply_to(range(spread, state.yardstick));
+    let time = time(spread, state.metric, width);
+    let range = look.faint.apply_to(range(spread, state.metric));
     let time = format!("{:<LABEL$}{time}", "baseline");
     fitting([time, format!(", {}", state.preset), format!("; {range}")], width)
 }
@@ -133,18 +134,18 @@ fn fitting(parts: impl IntoIterator<Item = String>, width: usize) -> String {
     line
 }
 
-fn time(spread: Spread, yardstick: Metric, width: usize) -> String {
-    let unit = match yardstick.goal() {
+fn time(spread: Spread, metric: Metric, width: usize) -> String {
+    let unit = match metric.goal() {
         None if width < WIDE => "s",
-        _ => yardstick.unit(),
+        _ => metric.unit(),
     };
-    format!("{:.3} {unit}", yardstick.shown(spread.score_s))
+    format!("{:.3} {unit}", metric.shown(spread.score_s))
 }
 
 /// A candidate's fastest and slowest repetition.
-fn range(spread: Spread, yardstick: Metric) -> String {
+fn range(spread: Spread, metric: Metric) -> String {
     let (fastest, slowest) = spread.range_s;
-    format!("{:.3} to {:.3}", yardstick.shown(fastest), yardstick.shown(slowest))
+    format!("{:.3} to {:.3}", metric.shown(fastest), metric.shown(slowest))
 }
 
 /// The noise light: green while others take less than 3% of a trial's time, red from 10% on.
@@ -164,21 +165,26 @@ fn noise(state: &State, width: usize, look: &Theme) -> String {
 fn chart(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -> Vec<String> {
     let standing = &state.standing;
     let scores: Vec<f64> = standing.points.iter().filter_map(|point| point.1).collect();
-    let (low, high) =
-        shown_scores(&scores, standing.baseline.map(|baseline| baseline.score_s), Direction::Min);
+    let metric = state.metric;
+    let shown = |cost: f64| metric.shown(cost);
+    let baseline = standing.baseline.map(|baseline| baseline.score_s);
+    let (low, high) = shown_scores(&scores, baseline, metric.direction());
+    let (low, high) = (shown(low).min(shown(high)), shown(low).max(shown(high)));
     let end = state.budget.total().as_secs_f64();
     let last = standing.points.iter().map(|point| point.0).fold(end, f64::max);
-    let axis = [high, low].map(|cost| format!("{:.2}", state.yardstick.shown(cost)));
+    let axis = [high, low].map(|end| format!("{end:.2}"));
     let left = axis.iter().map(String::len).max().unwrap_or(0);
     let mut chart = Chart::new(size.0.saturating_sub(left + 2).max(1), size.1, last, (low, high));
     for (time, score) in &standing.points {
         match score {
-            Some(score) => chart.point(*time, *score),
+            Some(score) => chart.point(*time, shown(*score)),
             None => chart.failure(*time),
         }
     }
     let done = standing.points.last().map_or(0.0, |point| point.0);
-    chart.best(&standing.best_so_far, elapsed.as_secs_f64().max(done));
+    let best: Vec<(f64, f64)> =
+        standing.best_so_far.iter().map(|(time, cost)| (*time, shown(*cost))).collect();
+    chart.best(&best, elapsed.as_secs_f64().max(done));
     let lines = chart.lines(&look.best, &look.faint, &look.bad);
     let bottom = lines.len() - 1;
     let label = |i: usize| match i {
@@ -193,12 +199,12 @@ fn chart(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -
         .collect()
 }
 
-fn ended(last: &Ended, yardstick: Metric, look: &Theme) -> String {
+fn ended(last: &Ended, metric: Metric, look: &Theme) -> String {
     let Ended { number, phase, outcome, result, tried } = last;
     let result = match (outcome, result) {
         (Outcome::Ok, Ok(score_s)) => {
-            let unit = if yardstick.goal().is_some() { " " } else { "s" };
-            format!("{:>9.3} {unit}  ", yardstick.shown(*score_s))
+            let unit = if metric.goal().is_some() { " " } else { "s" };
+            format!("{:>9.3} {unit}  ", metric.shown(*score_s))
         }
         _ => format!("{}  ", look.bad.apply_to(format!("{:>11}", outcome.to_string()))),
     };
@@ -252,7 +258,7 @@ mod tests {
         State {
             machine: "Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 group".to_owned(),
             preset: "5995wx".to_owned(),
-            yardstick: Metric::SecondsAClip,
+            metric: Metric::SecondsPerClip,
             notes: Vec::new(),
             budget: budget.after(Duration::from_secs(gone)),
             current: None,
@@ -284,8 +290,8 @@ mod tests {
         Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 gro…  1:00 of 4:00 · 4 trials, 1 failed
         bas… search                    confirmation
         █████▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓░░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
-        best      3.000 s a clip, 25.0% less, unproven; 2.970 to 3.060
-        baseline  4.000 s a clip, 5995wx; 3.960 to 4.080
+        best      3.000 s per clip, 25.0% less, unproven; 2.970 to 3.060
+        baseline  4.000 s per clip, 5995wx; 3.960 to 4.080
         noise     ● quiet: threads waited 1.0%, 1.0% stolen
 
         4.12 │    ⣀⣀⣀⣀    ×
@@ -334,8 +340,8 @@ mod tests {
         Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 group          2:30 of 4:00 · 12 trials
         bas…     confirmation
         █████▓▓▓▓██████████████████████████████████████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░
-        best      3.000 s a clip, 25.0% [24.8, 25.2] less in 5 pairs; 2.970 to 3.060
-        baseline  4.000 s a clip, 5995wx; 3.960 to 4.080
+        best      3.000 s per clip, 25.0% [24.8, 25.2] less in 5 pairs; 2.970 to 3.060
+        baseline  4.000 s per clip, 5995wx; 3.960 to 4.080
         noise     ● quiet: threads waited 1.0%, 1.0% stolen
         #12  confirmation     3.000 s  vae_tile_size=192
         now       between trials
