@@ -63,8 +63,8 @@ pub trait Knob: Sync {
         self.forms().is_empty()
     }
 
-    /// What is handed over beside its value, by the name of a knob, for a VAE of `ratio` pixels a
-    /// latent pixel.
+    /// What is handed over beside its value, by the name of a knob, for a VAE of `ratio` pixels
+    /// per latent pixel.
     fn handed_beside(&self, _value: &Value, _ratio: i64) -> Option<(&'static str, i64)> {
         None
     }
@@ -161,7 +161,7 @@ pub(super) use words;
 /// Makes [`Knobs`] of a list of `group::knob`, where each module `group::knob` has a `Definition`.
 macro_rules! knobs {
     ($($(#[doc = $doc:literal])* $group:ident::$name:ident,)*) => {
-        /// One value a knob: the baseline's, overwritten by a candidate's where the space tunes it.
+        /// One value per knob: the baseline's, overwritten by a candidate's where the space tunes it.
         ///
         /// The fields' names are the knobs' names in space files, journals and profiles.
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

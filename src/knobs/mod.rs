@@ -1,4 +1,4 @@
-//! Knobs: what can be set for a process, one file a knob, and what a candidate comes to on a machine.
+//! Knobs: what can be set for a process, one file per knob, and what a candidate comes to on a machine.
 //!
 //! A knob is a module of a group below with a `Definition` that implements [`Knob`], and a line in
 //! the list. Everything else (JSON, the environment's allow-list, what is handed over, read back or

@@ -139,7 +139,7 @@ impl Knobs {
         })
     }
 
-    /// Whether every number is one that can be meant, with at most so many threads in a pool.
+    /// Whether every number is one that can be meant, with at most `most` threads in a pool.
     ///
     /// # Errors
     /// The knob, and what it takes.

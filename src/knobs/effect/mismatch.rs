@@ -21,6 +21,7 @@ pub struct Mismatch {
 
 impl Mismatch {
     /// `what` differs; the knob is filled in by whoever asks the knobs one by one.
+    #[allow(clippy::needless_pass_by_value, reason = "most callers have no other use for them")]
     pub fn new(what: impl ToString, asked: impl ToString, got: impl ToString) -> Self {
         let (what, asked, got) = (what.to_string(), asked.to_string(), got.to_string());
         Self { knob: None, what, asked, got }
@@ -49,21 +50,21 @@ impl fmt::Display for Mismatch {
 }
 
 /// The difference between two values of a knob.
-pub fn compare<T: PartialEq + Serialize>(asked: T, got: T) -> Option<Mismatch> {
+pub fn compare<T: PartialEq + Serialize + ?Sized>(asked: &T, got: &T) -> Option<Mismatch> {
     compare_reported(asked, Some(got))
 }
 
 /// The difference to what a process says of itself, if it says anything.
-pub fn compare_reported<T: PartialEq + Serialize>(asked: T, got: Option<T>) -> Option<Mismatch> {
-    if got.as_ref() == Some(&asked) {
-        return None;
-    }
-    let got = got.map_or("not reported".to_owned(), |got| word(&got));
-    Some(Mismatch::new("", word(&asked), got))
+pub fn compare_reported<T>(asked: &T, got: Option<&T>) -> Option<Mismatch>
+where
+    T: PartialEq + Serialize + ?Sized,
+{
+    let differs = || Mismatch::new("", word(asked), got.map_or("not reported".to_owned(), word));
+    (got != Some(asked)).then(differs)
 }
 
 /// A value as journals have it.
-fn word(value: &impl Serialize) -> String {
+fn word(value: &(impl Serialize + ?Sized)) -> String {
     match serde_json::to_value(value).expect("a value is plain data") {
         serde_json::Value::String(word) => word,
         other => other.to_string(),
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_knob_of_a_mismatch_is_read_from_its_words() {
-        let wrong = compare(8, 1).unwrap().of("intra_op_threads");
+        let wrong = compare(&8, &1).unwrap().of("intra_op_threads");
         assert_eq!(wrong.to_string(), "intra_op_threads: asked for 8, got 1");
         assert_eq!(suspects(&wrong.to_string()), ["intra_op_threads"]);
         let wrong = Mismatch::new("the command's CPUs", "within 0-3", "0-7").of("affinity");

@@ -51,7 +51,7 @@ pub struct Effect {
     pub numerics: Option<Numerics>,
     /// Which kernels MKL takes, as it says itself; filled in by the worker.
     pub mkl_dispatch: Option<MklDispatch>,
-    /// libtorch's own account of its parallelism; filled in by the worker.
+    /// libtorch's own description of its parallelism; filled in by the worker.
     pub parallel_info: String,
     /// The instruction set that libtorch chose its kernels for; filled in by the worker.
     pub cpu_capability: String,

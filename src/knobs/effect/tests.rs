@@ -1,3 +1,5 @@
+//! Mismatches: what counts as one, and what does not.
+
 use super::*;
 use crate::knobs::Workers;
 use crate::knobs::placement::{Demand, Layout, Placement};

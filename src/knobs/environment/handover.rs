@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::allow_list;
 use crate::knobs::{KNOBS, Knobs, Value};
 
-/// Pixels a latent pixel of VAE 2.2. Its tiles and strides also are whole latent pixels of VAE 2.1,
+/// Pixels per latent pixel of VAE 2.2. Its tiles and strides also are whole latent pixels of VAE 2.1,
 /// which has 8.
 pub const LARGEST_RATIO: i64 = 16;
 
@@ -27,7 +27,7 @@ pub fn variable(knob: &str) -> String {
 }
 
 /// The variables that hand over `candidate`, whose names are those of knobs. A tile comes with its
-/// stride in pixels: `WAN22_TILE_STRIDE` beside `WAN22_TILE_SIZE`, for a VAE of `ratio` pixels a
+/// stride in pixels: `WAN22_TILE_STRIDE` beside `WAN22_TILE_SIZE`, for a VAE of `ratio` pixels per
 /// latent pixel.
 pub fn variables(candidate: &BTreeMap<String, Value>, ratio: i64) -> BTreeMap<String, String> {
     let values = candidate.iter().map(|(knob, value)| (variable(knob), value.handed()));

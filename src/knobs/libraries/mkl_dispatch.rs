@@ -59,6 +59,7 @@ impl Knob for Definition {
 
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
         let asked = MklDispatch::asked(asked);
-        asked.and_then(|asked| compare_reported(asked, got.mkl_dispatch)).into_iter().collect()
+        let wrong = asked.and_then(|asked| compare_reported(&asked, got.mkl_dispatch.as_ref()));
+        wrong.into_iter().collect()
     }
 }

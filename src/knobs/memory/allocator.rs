@@ -108,7 +108,7 @@ impl Knob for Definition {
     }
 
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
-        compare(loaded(asked.preloaded()), &got.allocator).into_iter().collect()
+        compare(loaded(asked.preloaded()), got.allocator.as_str()).into_iter().collect()
     }
 
     fn foreign_mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {

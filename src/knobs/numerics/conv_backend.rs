@@ -26,7 +26,7 @@ impl Knob for Definition {
 
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
         let wrong =
-            got.numerics.and_then(|got| compare(asked.numerics.conv_backend, got.conv_backend));
+            got.numerics.and_then(|got| compare(&asked.numerics.conv_backend, &got.conv_backend));
         wrong.into_iter().collect()
     }
 }

@@ -26,6 +26,6 @@ impl Knob for Definition {
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
         // A worker reports no numerics where libtorch has a level of products that is none of these.
         let got = got.numerics.map(|numerics| numerics.matmul_precision);
-        compare_reported(asked.numerics.matmul_precision, got).into_iter().collect()
+        compare_reported(&asked.numerics.matmul_precision, got.as_ref()).into_iter().collect()
     }
 }

@@ -23,7 +23,7 @@ impl Knob for Definition {
 
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
         let wrong =
-            got.numerics.and_then(|got| compare(asked.numerics.memory_format, got.memory_format));
+            got.numerics.and_then(|got| compare(&asked.numerics.memory_format, &got.memory_format));
         wrong.into_iter().collect()
     }
 }

@@ -26,7 +26,7 @@ impl Knob for Definition {
     type Value = Precision;
 
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
-        let wrong = got.numerics.and_then(|got| compare(asked.numerics.precision, got.precision));
+        let wrong = got.numerics.and_then(|got| compare(&asked.numerics.precision, &got.precision));
         wrong.into_iter().collect()
     }
 

@@ -43,7 +43,7 @@ words! {
         PartitionedL3,
         /// The model on as many nodes as it fills, the pools in sets of their own on the others.
         PartitionedNodes,
-        /// The model on the fast cores, the pools in sets of their own on the thrifty ones.
+        /// The model on the fast cores, the pools in sets of their own on the efficiency cores.
         PartitionedKinds,
     }
 }

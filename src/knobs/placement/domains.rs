@@ -31,7 +31,7 @@ pub fn by_node(machine: &Machine) -> Vec<Domain> {
     domains(machine, |core| core.node as usize)
 }
 
-/// Fast cores, then thrifty ones; one domain where all are alike.
+/// Fast cores, then efficiency cores; one domain where all are alike.
 pub fn by_kind(machine: &Machine) -> Vec<Domain> {
     domains(machine, |core| usize::from(is_efficiency(core)))
 }
@@ -49,7 +49,7 @@ fn domains(machine: &Machine, key: impl Fn(&Core) -> usize) -> Vec<Domain> {
         found[position].push((is_efficiency(core), siblings));
     }
     for cores in &mut found {
-        cores.sort_by_key(|&(thrifty, _)| thrifty);
+        cores.sort_by_key(|&(is_efficiency, _)| is_efficiency);
     }
     found.sort_by_key(|cores| cores[0].0);
     let domain = |cores: Vec<(bool, Siblings)>| Domain {

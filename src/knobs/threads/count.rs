@@ -25,5 +25,5 @@ pub fn scale(count: &mut usize, to: &Move<'_>) -> Option<String> {
 pub fn mismatch(got: &Effect, name: &str, asked: usize) -> Vec<Mismatch> {
     let pool = got.pools.get(name).map_or(0, |pool| pool.threads);
     let what = || format!("{name} pool's threads");
-    compare(asked, pool).map(|wrong| wrong.in_what(what())).into_iter().collect()
+    compare(&asked, &pool).map(|wrong| wrong.in_what(what())).into_iter().collect()
 }

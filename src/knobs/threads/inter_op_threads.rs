@@ -23,7 +23,9 @@ impl Knob for Definition {
     }
 
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
-        compare_reported(asked.inter_op_threads, got.inter_op_threads).into_iter().collect()
+        compare_reported(&asked.inter_op_threads, got.inter_op_threads.as_ref())
+            .into_iter()
+            .collect()
     }
 
     fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {

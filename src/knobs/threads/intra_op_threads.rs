@@ -38,7 +38,9 @@ impl Knob for Definition {
 
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
         let mut found: Vec<Mismatch> =
-            compare_reported(asked.intra_op_threads, got.intra_op_threads).into_iter().collect();
+            compare_reported(&asked.intra_op_threads, got.intra_op_threads.as_ref())
+                .into_iter()
+                .collect();
         // libtorch starts them as it needs them: a few less or more are right.
         if !got.pools.contains_key(MODEL) {
             found.extend(count::mismatch(got, MODEL, asked.intra_op_threads));

@@ -6,7 +6,6 @@ mod read;
 mod tests;
 
 use crate::knobs::effect::Effect;
-use crate::knobs::file_names;
 use crate::knobs::memory::MemoryPolicy;
 use crate::machine::{SystemRoots, syscalls};
 
@@ -16,11 +15,10 @@ impl Effect {
     pub fn read() -> Self {
         // What GCC's compiler calls for a parallel region, whoever answers.
         let answering = syscalls::library_of(c"GOMP_parallel");
+        let file = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
         Self {
             memory: MemoryPolicy::read().ok(),
-            openmp_in_use: answering
-                .as_deref()
-                .and_then(|path| file_names(path).next().map(ToOwned::to_owned)),
+            openmp_in_use: answering.as_deref().map(file),
             ..Self::of_files(&SystemRoots::live())
         }
     }

@@ -24,6 +24,7 @@ impl Unsupported {
     /// What happened, in words.
     pub fn sentence(&self) -> String {
         let Self { knob, value, trial, detail } = self;
+        let detail = detail.strip_prefix(&format!("{knob}: ")).unwrap_or(detail);
         format!(
             "{knob} = {value} could not be applied in trial {trial} and was tried no more: {detail}"
         )
