@@ -18,7 +18,7 @@ use crate::machine::threads;
 const SAME_REQUEST: Duration = Duration::from_secs(2);
 
 /// The first signal sets the flag that is returned. Another one ends the program: Ctrl-C at once,
-/// the others when the first is older than [`SAME_REQUEST`].
+/// the others when the first is two seconds old.
 ///
 /// # Errors
 /// The kernel refuses, or there is no thread to be had.

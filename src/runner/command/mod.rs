@@ -44,7 +44,7 @@ impl Runs<'_> {
     /// Runs trial `number` to its end.
     ///
     /// # Errors
-    /// Only when the machine can't start processes at all; a bad trial is an [`Answer`].
+    /// Only when the machine can't start processes at all; a bad trial is an [`Response`].
     pub fn answer(&self, number: u64) -> Result<Response> {
         let started = Instant::now();
         let source = self.command.source().map_err(anyhow::Error::msg)?;

@@ -1,4 +1,4 @@
-//! Own: a job of the user's, measured instead of the pipeline.
+//! Custom job: the user's own, measured instead of the pipeline.
 
 pub mod metric;
 pub mod module;
@@ -62,7 +62,7 @@ impl CustomJob {
         match self {
             Self::Command(CommandJob { metric: None, .. }) => Metric::SecondsPerRun,
             Self::Command(CommandJob { goal, .. }) => Metric::Metric(*goal),
-            Self::Module(_) => Metric::SecondsACall,
+            Self::Module(_) => Metric::SecondsPerCall,
         }
     }
 
@@ -75,9 +75,9 @@ impl CustomJob {
         }
     }
 
-    /// How long a run takes of what was not said to be scored otherwise, by [`Own::space`].
+    /// How long a run takes of what was not said to be scored otherwise, by [`CustomJob::space`].
     pub fn timed(space: &str) -> Metric {
-        if space == "module" { Metric::SecondsACall } else { Metric::SecondsPerRun }
+        if space == "module" { Metric::SecondsPerCall } else { Metric::SecondsPerRun }
     }
 
     /// The job in words.
@@ -90,7 +90,7 @@ impl CustomJob {
 }
 
 impl CustomJob {
-    /// How it is measured, beside [`Own::describe`], by name.
+    /// How it is measured, beside [`CustomJob::describe`], by name.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let Self::Command(command) = self else { return Vec::new() };
         let CommandJob { folder, profile_env, warmup, timeout_s, metric, goal, check, .. } =
@@ -119,7 +119,7 @@ pub enum Metric {
     /// A command's time from start to end.
     SecondsPerRun,
     /// A module's time from call to return.
-    SecondsACall,
+    SecondsPerCall,
     /// A number that the command prints.
     Metric(Direction),
 }
@@ -153,7 +153,7 @@ impl Metric {
         match self {
             Self::SecondsPerClip => "seconds per clip",
             Self::SecondsPerRun => "seconds per run",
-            Self::SecondsACall => "seconds a call",
+            Self::SecondsPerCall => "seconds per call",
             Self::Metric(Direction::Min) => "metric (less is better)",
             Self::Metric(Direction::Max) => "metric (more is better)",
         }
@@ -164,7 +164,7 @@ impl Metric {
         match self {
             Self::SecondsPerClip => "clip_seconds",
             Self::SecondsPerRun => "run_seconds",
-            Self::SecondsACall => "call_seconds",
+            Self::SecondsPerCall => "call_seconds",
             Self::Metric(_) => "metric",
         }
     }
@@ -174,7 +174,7 @@ impl Metric {
         match self {
             Self::SecondsPerClip => "s per clip",
             Self::SecondsPerRun => "s per run",
-            Self::SecondsACall => "s a call",
+            Self::SecondsPerCall => "s per call",
             Self::Metric(_) => "(metric)",
         }
     }
@@ -192,7 +192,7 @@ impl Metric {
         match self {
             Self::SecondsPerClip => ["clips in the same time", "as many"],
             Self::SecondsPerRun => ["runs in the same time", "as many"],
-            Self::SecondsACall => ["calls in the same time", "as many"],
+            Self::SecondsPerCall => ["calls in the same time", "as many"],
             Self::Metric(_) => ["metric", "as good"],
         }
     }
@@ -202,7 +202,7 @@ impl Metric {
         match self {
             Self::SecondsPerClip => "time per clip",
             Self::SecondsPerRun => "time per run",
-            Self::SecondsACall => "time a call",
+            Self::SecondsPerCall => "time per call",
             Self::Metric(_) => "of the metric",
         }
     }
