@@ -1,8 +1,8 @@
 //! A user's own command as a trial: each repetition is a fresh process of the whole program.
 
 mod check;
-mod look;
 mod output;
+mod process_snapshot;
 mod run;
 
 use std::path::Path;

@@ -61,7 +61,7 @@ impl CustomJob {
     pub fn metric(&self) -> Metric {
         match self {
             Self::Command(CommandJob { metric: None, .. }) => Metric::SecondsPerRun,
-            Self::Command(CommandJob { goal, .. }) => Metric::Metric(*goal),
+            Self::Command(CommandJob { goal, .. }) => Metric::Printed(*goal),
             Self::Module(_) => Metric::SecondsPerCall,
         }
     }
@@ -121,7 +121,7 @@ pub enum Metric {
     /// A module's time from call to return.
     SecondsPerCall,
     /// A number that the command prints.
-    Metric(Direction),
+    Printed(Direction),
 }
 
 impl Metric {
@@ -138,7 +138,7 @@ impl Metric {
     /// The direction of a metric.
     pub fn goal(self) -> Option<Direction> {
         match self {
-            Self::Metric(goal) => Some(goal),
+            Self::Printed(goal) => Some(goal),
             _ => None,
         }
     }
@@ -154,8 +154,8 @@ impl Metric {
             Self::SecondsPerClip => "seconds per clip",
             Self::SecondsPerRun => "seconds per run",
             Self::SecondsPerCall => "seconds per call",
-            Self::Metric(Direction::Min) => "metric (less is better)",
-            Self::Metric(Direction::Max) => "metric (more is better)",
+            Self::Printed(Direction::Min) => "metric (less is better)",
+            Self::Printed(Direction::Max) => "metric (more is better)",
         }
     }
 
@@ -165,7 +165,7 @@ impl Metric {
             Self::SecondsPerClip => "clip_seconds",
             Self::SecondsPerRun => "run_seconds",
             Self::SecondsPerCall => "call_seconds",
-            Self::Metric(_) => "metric",
+            Self::Printed(_) => "metric",
         }
     }
 
@@ -175,14 +175,14 @@ impl Metric {
             Self::SecondsPerClip => "s per clip",
             Self::SecondsPerRun => "s per run",
             Self::SecondsPerCall => "s per call",
-            Self::Metric(_) => "(metric)",
+            Self::Printed(_) => "(metric)",
         }
     }
 
     /// The same, as the heading of a column.
     pub fn column(self) -> &'static str {
         match self {
-            Self::Metric(_) => "metric",
+            Self::Printed(_) => "metric",
             _ => self.unit(),
         }
     }
@@ -193,7 +193,7 @@ impl Metric {
             Self::SecondsPerClip => ["clips in the same time", "as many"],
             Self::SecondsPerRun => ["runs in the same time", "as many"],
             Self::SecondsPerCall => ["calls in the same time", "as many"],
-            Self::Metric(_) => ["metric", "as good"],
+            Self::Printed(_) => ["metric", "as good"],
         }
     }
 
@@ -203,7 +203,7 @@ impl Metric {
             Self::SecondsPerClip => "time per clip",
             Self::SecondsPerRun => "time per run",
             Self::SecondsPerCall => "time per call",
-            Self::Metric(_) => "of the metric",
+            Self::Printed(_) => "of the metric",
         }
     }
 
@@ -211,7 +211,7 @@ impl Metric {
     /// the very saving, of one to be large what is won.
     pub fn share(self, saving: f64) -> f64 {
         match self {
-            Self::Metric(Direction::Max) => 1.0 / (1.0 - saving) - 1.0,
+            Self::Printed(Direction::Max) => 1.0 / (1.0 - saving) - 1.0,
             _ => saving,
         }
     }
@@ -226,7 +226,7 @@ impl Metric {
     /// of time or of a metric to be small, or how much less of one to be large.
     pub fn lost(self, regret: f64) -> f64 {
         match self {
-            Self::Metric(Direction::Max) => 1.0 - 1.0 / (1.0 + regret),
+            Self::Printed(Direction::Max) => 1.0 - 1.0 / (1.0 + regret),
             _ => regret,
         }
     }
@@ -234,7 +234,7 @@ impl Metric {
     /// The word for a change for the better, and the one for the worse.
     pub fn better(self) -> [&'static str; 2] {
         match self {
-            Self::Metric(Direction::Max) => ["more", "less"],
+            Self::Printed(Direction::Max) => ["more", "less"],
             _ => ["less", "more"],
         }
     }
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_metric_to_be_large_is_shown_as_printed_and_won_as_a_share_of_the_baselines() {
-        let fps = Metric::Metric(Direction::Max);
+        let fps = Metric::Printed(Direction::Max);
         // 20 frames per second instead of 16 are a quarter more, in a fifth less time.
         assert_eq!(fps.shown(1.0 / 16.0), 16.0);
         assert!((fps.share(1.0 - 16.0 / 20.0) - 0.25).abs() < 1e-12);
