@@ -104,15 +104,15 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let me = std::process::id();
         let both = (tree(me).contains(&child.id()), tree(child.id()) == [child.id()]);
-        let look = ProcessSnapshot::at(me, Path::new("/nowhere"), false);
+        let snapshot = ProcessSnapshot::at(me, Path::new("/nowhere"), false);
         let launcher = std::env::current_exe().unwrap();
         let still = ProcessSnapshot::at(me, &launcher, false);
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(both, (true, true));
         assert!(still.is_none());
-        let look = look.unwrap();
-        assert!(look.minor_faults > 0);
+        let snapshot = snapshot.unwrap();
+        assert!(snapshot.minor_faults > 0);
         let threads: BTreeMap<_, _> =
             snapshot.effect.pools.iter().map(|(n, p)| (n, p.threads)).collect();
         assert!(threads.values().sum::<usize>() >= 2, "{threads:?}");
