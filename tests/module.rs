@@ -31,7 +31,7 @@ fn a_module_is_tuned_and_its_outputs_compared() {
         results.trials.iter().all(|trial| trial.knobs["tile_size"] == baseline.knobs["tile_size"])
     );
     assert!(
-        run.stdout.contains("s a call") || run.stdout.contains("seconds a call"),
+        run.stdout.contains("s per call") || run.stdout.contains("seconds per call"),
         "{}",
         run.stdout
     );

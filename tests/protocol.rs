@@ -29,7 +29,7 @@ fn each_message_is_read_and_stands_under_its_name() {
         let page = example(heading);
         let message: Message = serde_json::from_value(page.clone()).unwrap();
         // A message without a heading does not get past this match.
-        let name = match message {
+        let name = match &message {
             Message::Ready { trial: 3, .. } => "Ready",
             Message::Sample { trial: 3, .. } => "Sample",
             Message::Done { trial: 3, .. } => "Done",
@@ -37,7 +37,7 @@ fn each_message_is_read_and_stands_under_its_name() {
             other => panic!("{other:?}: another trial"),
         };
         assert_eq!(name, heading);
-        let written = serde_json::to_value(&message_of(page.clone())).unwrap();
+        let written = serde_json::to_value(&message).unwrap();
         assert!(has(&written, &page), "{heading}: {page} is not in {written}");
         named += 1;
     }
@@ -46,10 +46,6 @@ fn each_message_is_read_and_stands_under_its_name() {
         PAGE.matches("\n## ").count() - 1,
         "one section per message, one for the job"
     );
-}
-
-fn message_of(page: Value) -> Message {
-    serde_json::from_value(page).unwrap()
 }
 
 /// Whether `whole` has everything that `part` has.

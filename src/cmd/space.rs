@@ -29,7 +29,7 @@ const WORKED_OUT: u128 = 80_000_000;
 /// Prints the space.
 ///
 /// # Errors
-/// As [`MachineChoice::machine`] and [`resolve`].
+/// As [`crate::cli::MachineChoice::machine`] and [`resolve`].
 pub fn run(args: &SpaceCommand) -> Result<()> {
     let machine = args.which.machine()?;
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine)?;

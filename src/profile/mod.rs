@@ -180,7 +180,7 @@ impl Evidence {
     /// What was scored.
     pub fn metric(&self) -> Metric {
         match &self.metric {
-            Some(metric) => Metric::Metric(metric.goal),
+            Some(metric) => Metric::Printed(metric.goal),
             None if self.workload.is_custom() => CustomJob::timed(&self.workload.name),
             None => Metric::SecondsPerClip,
         }

@@ -95,7 +95,7 @@ pub struct Limit {
 /// `stop` is asked often whether somebody wants the tuner to stop.
 ///
 /// # Errors
-/// Only when the machine can't start processes at all; a bad trial is an [`Answer`].
+/// Only when the machine can't start processes at all; a bad trial is an [`Response`].
 pub fn run(
     programs: &Programs,
     profile: &Path,

@@ -11,7 +11,10 @@ use std::path::Path;
 
 use tree::{Tree, temporary};
 
-const RULES: [(&str, fn(&Tree) -> Vec<String>); 7] = [
+/// What is wrong with a tree, one line each.
+type Rule = fn(&Tree) -> Vec<String>;
+
+const RULES: [(&str, Rule); 7] = [
     ("each module's first line says what it is", layout::without_heading),
     ("no file is long", layout::long_files),
     ("no folder is crowded", layout::crowded_folders),

@@ -24,7 +24,7 @@ const TOLD: [i32; 8] =
     [SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT, SIGXCPU, SIGALRM, SIGVTALRM, libc::SIGPWR];
 
 /// The first signal sets the flag that is returned. Another one ends the program: Ctrl-C at once,
-/// the others when the first is older than [`SAME_REQUEST`].
+/// the others when the first is two seconds old.
 ///
 /// # Errors
 /// The kernel refuses, or there is no thread to be had.

@@ -40,7 +40,7 @@ pub struct Plan<'a> {
     pub width: u32,
     /// Rows of the model's input.
     pub height: u32,
-    /// An existing folder for the files of what is made ([`Made::file_name`]).
+    /// An existing folder for the files of what is made ([`StageOutput::file_name`]).
     pub output: &'a Path,
 }
 

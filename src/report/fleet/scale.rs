@@ -14,7 +14,7 @@ impl Fleet {
     /// large, else as a saving.
     pub fn common(&self) -> Metric {
         let grows = self.members.iter().all(|member| member.metric.direction() == Direction::Max);
-        Metric::Metric(if grows { Direction::Max } else { Direction::Min })
+        Metric::Printed(if grows { Direction::Max } else { Direction::Min })
     }
 
     /// Whether some numbers are to grow and others to shrink.

@@ -136,7 +136,7 @@ impl Plot for Drift {
 
     fn legend(&self) -> Legend {
         let words = match self.metric {
-            Metric::Metric(_) => "baseline, with its best and worst repetition",
+            Metric::Printed(_) => "baseline, with its best and worst repetition",
             _ => "baseline, with its fastest and slowest repetition",
         };
         let mut legend = vec![(Mark::Square, palette::BASELINE, words)];

@@ -191,7 +191,7 @@ impl Plot for Progress {
         let top = self.shown().1;
         if self.points.iter().any(|point| point.score_s.is_some_and(|score| score > top)) {
             let words = match self.metric {
-                Metric::Metric(_) => "worse than the scale",
+                Metric::Printed(_) => "worse than the scale",
                 _ => "slower than the scale",
             };
             legend.push((Mark::Above, palette::TRIAL, words));

@@ -1,8 +1,8 @@
 //! A user's own command as a trial: each repetition is a fresh process of the whole program.
 
 mod check;
-mod look;
 mod output;
+mod process_snapshot;
 mod run;
 
 use std::path::Path;
@@ -45,7 +45,7 @@ impl Runs<'_> {
     /// Runs trial `number` to its end.
     ///
     /// # Errors
-    /// Only when the machine can't start processes at all; a bad trial is an [`Answer`].
+    /// Only when the machine can't start processes at all; a bad trial is an [`Response`].
     pub fn answer(&self, number: u64) -> Result<Response> {
         let started = Instant::now();
         let source = self.command.source().map_err(anyhow::Error::msg)?;

@@ -1,7 +1,7 @@
 //! Gaussian process over candidates of mixed knobs.
 //!
 //! Rasmussen and Williams, *Gaussian Processes for Machine Learning*, chapters 2 (prediction) and
-//! 5 (likelihood and its gradient); the covariance is [`Kernel`]'s.
+//! 5 (likelihood and its gradient); the covariance is `Kernel`'s.
 
 use super::cholesky::Factor;
 use super::data::Data;

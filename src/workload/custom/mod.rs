@@ -1,4 +1,4 @@
-//! Own: a job of the user's, measured instead of the pipeline.
+//! Custom job: the user's own, measured instead of the pipeline.
 
 pub mod metric;
 pub mod module;
@@ -61,8 +61,8 @@ impl CustomJob {
     pub fn metric(&self) -> Metric {
         match self {
             Self::Command(CommandJob { metric: None, .. }) => Metric::SecondsPerRun,
-            Self::Command(CommandJob { goal, .. }) => Metric::Metric(*goal),
-            Self::Module(_) => Metric::SecondsACall,
+            Self::Command(CommandJob { goal, .. }) => Metric::Printed(*goal),
+            Self::Module(_) => Metric::SecondsPerCall,
         }
     }
 
@@ -75,9 +75,9 @@ impl CustomJob {
         }
     }
 
-    /// How long a run takes of what was not said to be scored otherwise, by [`Own::space`].
+    /// How long a run takes of what was not said to be scored otherwise, by [`CustomJob::space`].
     pub fn timed(space: &str) -> Metric {
-        if space == "module" { Metric::SecondsACall } else { Metric::SecondsPerRun }
+        if space == "module" { Metric::SecondsPerCall } else { Metric::SecondsPerRun }
     }
 
     /// What tells the job from others of its kind, one word a line.
@@ -98,7 +98,7 @@ impl CustomJob {
 }
 
 impl CustomJob {
-    /// How it is measured, beside [`Own::describe`], by name.
+    /// How it is measured, beside [`CustomJob::describe`], by name.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let Self::Command(command) = self else { return Vec::new() };
         let CommandJob { folder, profile_env, warmup, timeout_s, metric, goal, check, .. } =
@@ -127,9 +127,9 @@ pub enum Metric {
     /// A command's time from start to end.
     SecondsPerRun,
     /// A module's time from call to return.
-    SecondsACall,
+    SecondsPerCall,
     /// A number that the command prints.
-    Metric(Direction),
+    Printed(Direction),
 }
 
 impl Metric {
@@ -146,7 +146,7 @@ impl Metric {
     /// The direction of a metric.
     pub fn goal(self) -> Option<Direction> {
         match self {
-            Self::Metric(goal) => Some(goal),
+            Self::Printed(goal) => Some(goal),
             _ => None,
         }
     }
@@ -161,9 +161,9 @@ impl Metric {
         match self {
             Self::SecondsPerClip => "seconds per clip",
             Self::SecondsPerRun => "seconds per run",
-            Self::SecondsACall => "seconds a call",
-            Self::Metric(Direction::Min) => "metric (less is better)",
-            Self::Metric(Direction::Max) => "metric (more is better)",
+            Self::SecondsPerCall => "seconds per call",
+            Self::Printed(Direction::Min) => "metric (less is better)",
+            Self::Printed(Direction::Max) => "metric (more is better)",
         }
     }
 
@@ -172,8 +172,8 @@ impl Metric {
         match self {
             Self::SecondsPerClip => "clip_seconds",
             Self::SecondsPerRun => "run_seconds",
-            Self::SecondsACall => "call_seconds",
-            Self::Metric(_) => "metric",
+            Self::SecondsPerCall => "call_seconds",
+            Self::Printed(_) => "metric",
         }
     }
 
@@ -182,15 +182,15 @@ impl Metric {
         match self {
             Self::SecondsPerClip => "s per clip",
             Self::SecondsPerRun => "s per run",
-            Self::SecondsACall => "s a call",
-            Self::Metric(_) => "(metric)",
+            Self::SecondsPerCall => "s per call",
+            Self::Printed(_) => "(metric)",
         }
     }
 
     /// The same, as the heading of a column.
     pub fn column(self) -> &'static str {
         match self {
-            Self::Metric(_) => "metric",
+            Self::Printed(_) => "metric",
             _ => self.unit(),
         }
     }
@@ -200,8 +200,8 @@ impl Metric {
         match self {
             Self::SecondsPerClip => ["clips in the same time", "as many"],
             Self::SecondsPerRun => ["runs in the same time", "as many"],
-            Self::SecondsACall => ["calls in the same time", "as many"],
-            Self::Metric(_) => ["metric", "as good"],
+            Self::SecondsPerCall => ["calls in the same time", "as many"],
+            Self::Printed(_) => ["metric", "as good"],
         }
     }
 
@@ -210,8 +210,8 @@ impl Metric {
         match self {
             Self::SecondsPerClip => "time per clip",
             Self::SecondsPerRun => "time per run",
-            Self::SecondsACall => "time a call",
-            Self::Metric(_) => "of the metric",
+            Self::SecondsPerCall => "time per call",
+            Self::Printed(_) => "of the metric",
         }
     }
 
@@ -219,7 +219,7 @@ impl Metric {
     /// the very saving, of one to be large what is won.
     pub fn share(self, saving: f64) -> f64 {
         match self {
-            Self::Metric(Direction::Max) => 1.0 / (1.0 - saving) - 1.0,
+            Self::Printed(Direction::Max) => 1.0 / (1.0 - saving) - 1.0,
             _ => saving,
         }
     }
@@ -234,7 +234,7 @@ impl Metric {
     /// of time or of a metric to be small, or how much less of one to be large.
     pub fn lost(self, regret: f64) -> f64 {
         match self {
-            Self::Metric(Direction::Max) => 1.0 - 1.0 / (1.0 + regret),
+            Self::Printed(Direction::Max) => 1.0 - 1.0 / (1.0 + regret),
             _ => regret,
         }
     }
@@ -242,7 +242,7 @@ impl Metric {
     /// The word for a change for the better, and the one for the worse.
     pub fn better(self) -> [&'static str; 2] {
         match self {
-            Self::Metric(Direction::Max) => ["more", "less"],
+            Self::Printed(Direction::Max) => ["more", "less"],
             _ => ["less", "more"],
         }
     }
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_metric_to_be_large_is_shown_as_printed_and_won_as_a_share_of_the_baselines() {
-        let fps = Metric::Metric(Direction::Max);
+        let fps = Metric::Printed(Direction::Max);
         // 20 frames per second instead of 16 are a quarter more, in a fifth less time.
         assert_eq!(fps.shown(1.0 / 16.0), 16.0);
         assert!((fps.share(1.0 - 16.0 / 20.0) - 0.25).abs() < 1e-12);

@@ -10,8 +10,8 @@ mod events;
 mod frame;
 mod lines;
 mod live;
-mod look;
 mod state;
+mod theme;
 
 use std::io::IsTerminal;
 

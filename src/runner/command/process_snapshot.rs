@@ -1,4 +1,4 @@
-//! Looks at a running command and all that it started, from outside.
+//! Process snapshot: looks at a running command and all that it started, from outside.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,15 +25,16 @@ impl ProcessSnapshot {
         if Some(executable) == held::identity(&held::now(launcher)) {
             return None;
         }
-        let mut look = Self { effect: Effect::of_process(root, with_memory)?, ..Self::default() };
-        look.count(root);
+        let mut snapshot =
+            Self { effect: Effect::of_process(root, with_memory)?, ..Self::default() };
+        snapshot.count(root);
         for pid in tree(root).into_iter().skip(1) {
             if let Some(effect) = Effect::of_process(pid, with_memory) {
-                look.effect.join(effect);
+                snapshot.effect.join(effect);
             }
-            look.count(pid);
+            snapshot.count(pid);
         }
-        Some(look)
+        Some(snapshot)
     }
 
     fn count(&mut self, pid: u32) {
@@ -103,17 +104,17 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let me = std::process::id();
         let both = (tree(me).contains(&child.id()), tree(child.id()) == [child.id()]);
-        let look = ProcessSnapshot::at(me, Path::new("/nowhere"), false);
+        let snapshot = ProcessSnapshot::at(me, Path::new("/nowhere"), false);
         let launcher = std::env::current_exe().unwrap();
         let still = ProcessSnapshot::at(me, &launcher, false);
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(both, (true, true));
         assert!(still.is_none());
-        let look = look.unwrap();
-        assert!(look.minor_faults > 0);
+        let snapshot = snapshot.unwrap();
+        assert!(snapshot.minor_faults > 0);
         let threads: BTreeMap<_, _> =
-            look.effect.pools.iter().map(|(n, p)| (n, p.threads)).collect();
+            snapshot.effect.pools.iter().map(|(n, p)| (n, p.threads)).collect();
         assert!(threads.values().sum::<usize>() >= 2, "{threads:?}");
         assert!(resident_bytes(me) > 1 << 20);
     }

@@ -1,4 +1,4 @@
-//! Look: the colours of the live view.
+//! Theme: the colours of the live view.
 
 use console::Style;
 
