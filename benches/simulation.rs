@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 
-use wan22_tune::knobs::affinity::Placement;
 use wan22_tune::knobs::memory::MemoryPolicy;
+use wan22_tune::knobs::placement::Placement;
 use wan22_tune::knobs::{Baseline, Knobs, Preset, Settings, Values};
 use wan22_tune::machine::Machine;
 use wan22_tune::runner::fake::{self, FakeTrial};
@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<()> {
         let simulated = Simulated::new(machine)?;
         let climbed = simulated.optimum(climbs);
         let usual = simulated.cost(&simulated.space.baseline()).unwrap_or(f64::NAN);
-        println!("{name}: baseline {usual:.3} s a clip, optimum {:.3} (simulated)", climbed.0);
+        println!("{name}: baseline {usual:.3} s per clip, optimum {:.3} (simulated)", climbed.0);
         println!("  {}", simulated.changes(&climbed.1));
         let found = [StrategyName::Portfolio, StrategyName::Random].map(|strategy| {
             let one = |seed| simulated.tune(strategy, seed, trials, noise);
@@ -106,7 +106,7 @@ impl Simulated {
         Some((knobs, settings))
     }
 
-    /// Seconds a clip.
+    /// Seconds per clip.
     fn cost(&self, candidate: &Candidate) -> Option<f64> {
         self.stages(candidate).map(|(seconds, _)| seconds)
     }
@@ -116,7 +116,7 @@ impl Simulated {
         Some(Model::new(&self.machine, &knobs, &settings, self.clips).pipeline())
     }
 
-    /// True seconds a clip of what is chosen in the end.
+    /// True seconds per clip of what is chosen in the end.
     fn tune(&self, strategy: StrategyName, seed: u64, trials: usize, noise: f64) -> f64 {
         let repetitions = Repetitions::exactly(1);
         let config = TuneConfig { seed, repetitions, ..TuneConfig::default() };
@@ -335,7 +335,7 @@ const WORK: [Work; 4] = [
     },
 ];
 
-/// Bytes a second of an L3 group and of a quarter of the memory channels.
+/// Bytes per second of an L3 group and of a quarter of the memory channels.
 const GROUP: f64 = 50e9;
 const QUARTER: f64 = 50e9;
 
@@ -363,7 +363,7 @@ impl<'a> Model<'a> {
         self.words[name] == word
     }
 
-    /// Seconds a clip, and busy seconds a clip of each stage.
+    /// Seconds per clip, and busy seconds per clip of each stage.
     fn pipeline(&self) -> (f64, BTreeMap<String, f64>) {
         let workers = &self.settings.workers;
         let pools = [

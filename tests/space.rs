@@ -37,7 +37,7 @@ fn threads(space: &Space, candidate: &Candidate) -> i64 {
     let pools = ["intra_op_threads", "io_workers", "preprocess_workers", "batch_workers"];
     let number = |name: &str| match space.value(candidate, space.knob(name).unwrap().0) {
         Value::Number(number) => *number,
-        Value::Word(_) => 0,
+        _ => 0,
     };
     pools.into_iter().map(number).sum()
 }

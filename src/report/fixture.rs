@@ -249,12 +249,9 @@ fn named(knobs: &BTreeMap<String, Value>) -> Vec<(&str, Value)> {
     knobs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect()
 }
 
-/// Seconds a clip without noise: the best number of threads depends on the tile.
+/// Seconds per clip without noise: the best number of threads depends on the tile.
 fn cost(knobs: &BTreeMap<String, Value>) -> f64 {
-    let number = |name| match &knobs[name] {
-        Value::Number(number) => *number as f64,
-        Value::Word(_) => unreachable!("{name} is a number"),
-    };
+    let number = |name| knobs[name].number().expect("a number");
     let (threads, tile) = (number("intra_op_threads"), number("vae_tile_size"));
     let spread = if knobs["affinity"] == word("none") { 1.0 } else { 0.94 };
     3.2 * spread * (0.5 + 0.8 / threads + 1e-4 * threads * tile + 12.0 / tile)

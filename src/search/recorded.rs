@@ -276,6 +276,7 @@ fn knob(name: &str, ordered: bool, texts: &[String]) -> Knob {
         why: String::new(),
         levels,
         ordered,
+        scale: None,
         when: None,
         baseline: 0,
         absent: BTreeMap::new(),

@@ -7,7 +7,7 @@
 use super::Observation;
 use super::surrogate::data::Data;
 use super::surrogate::forest::Forest;
-use crate::knobs::{Value, Values};
+use crate::knobs::Values;
 use crate::space::{Candidate, Knob, Space};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -75,17 +75,13 @@ impl Transfer {
 fn level(knob: &Knob, values: &Values, cores: f64) -> Option<usize> {
     match values.get(&knob.name) {
         None => Some(knob.baseline),
-        Some(Value::Number(number)) => {
-            let counts = knob.name.ends_with("_threads") || knob.name.ends_with("_workers");
-            let wanted = *number as f64 * if counts { cores } else { 1.0 };
-            let gap = |level: &Value| match level {
-                Value::Number(level) => (*level as f64 - wanted).abs(),
-                Value::Word(_) => f64::INFINITY,
-            };
-            let levels = knob.levels.iter().enumerate();
-            levels.min_by(|(_, a), (_, b)| gap(a).total_cmp(&gap(b))).map(|(level, _)| level)
-        }
-        Some(word) => knob.levels.iter().position(|level| level == word),
+        Some(value) => match value.number() {
+            Some(number) => {
+                let counts = knob.name.ends_with("_threads") || knob.name.ends_with("_workers");
+                knob.nearest_number(number * if counts { cores } else { 1.0 })
+            }
+            None => knob.nearest(value),
+        },
     }
 }
 

@@ -55,14 +55,18 @@ impl Space {
 
     /// The level that an expert's value means; `None` for a word that this machine lacks.
     fn expert_level(&self, knob: &Knob, value: &toml::Value) -> Result<Option<usize>, String> {
-        if !knob.ordered {
-            return Ok(knob.nearest(&Value::Word(value.as_str().ok_or("takes a word")?.to_owned())));
-        }
-        let wanted = match value {
-            toml::Value::Integer(number) => *number,
-            toml::Value::String(text) => Expression::new(text)?.number(&self.given)?,
-            _ => return Err("takes a whole number or an expression".to_owned()),
+        let kind = knob.levels[knob.baseline].kind();
+        let takes = || {
+            if knob.ordered {
+                format!("takes {kind} or an expression")
+            } else {
+                format!("takes {kind}")
+            }
         };
-        Ok(knob.nearest(&Value::Number(wanted)))
+        let wanted = Value::deserialize(value.clone()).map_err(|_| takes())?;
+        if let (true, Value::Word(text)) = (knob.ordered, &wanted) {
+            return Ok(knob.nearest_number(Expression::new(text)?.amount(&self.given)?));
+        }
+        Ok(knob.nearest(&kind.fit(&wanted).map_err(|_| takes())?))
     }
 }

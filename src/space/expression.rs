@@ -48,7 +48,13 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     LogicPackage::new().register_into_engine(&mut engine);
     // `value in [1, 2]` calls it.
     engine.register_fn("contains", |list: Array, number: i64| {
-        list.iter().any(|item| item.as_int() == Ok(number))
+        list.iter().any(|item| amount(item) == Some(number as f64))
+    });
+    engine.register_fn("contains", |list: Array, number: f64| {
+        list.iter().any(|item| amount(item) == Some(number))
+    });
+    engine.register_fn("contains", |list: Array, is_on: bool| {
+        list.iter().any(|item| item.as_bool() == Ok(is_on))
     });
     engine.register_fn("contains", |list: Array, word: &str| {
         list.into_iter().any(|item| item.into_string().is_ok_and(|item| item == word))
@@ -104,6 +110,16 @@ impl Expression {
         value.as_int().map_err(|kind| format!("`{}` gives a {kind}, not a whole number", self.text))
     }
 
+    /// The value as a finite number, whole or not.
+    ///
+    /// # Errors
+    /// As [`Expression::number`].
+    pub fn amount(&self, given: &Given) -> Result<f64, String> {
+        let value = self.evaluate(given, std::iter::empty())?;
+        let finite = amount(&value).filter(|number| number.is_finite());
+        finite.ok_or_else(|| format!("`{}` gives {value}, not a finite number", self.text))
+    }
+
     /// The value as a truth.
     ///
     /// # Errors
@@ -153,6 +169,11 @@ impl Expression {
     }
 }
 
+/// The number that a value is, whole or not.
+fn amount(value: &Dynamic) -> Option<f64> {
+    value.as_int().map(|whole| whole as f64).or_else(|_| value.as_float()).ok()
+}
+
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
@@ -196,7 +217,9 @@ fn is_quoted(text: &str) -> bool {
 
 fn dynamic(value: &Value) -> Dynamic {
     match value {
+        Value::Switch(is_on) => Dynamic::from(*is_on),
         Value::Number(number) => Dynamic::from(*number),
+        Value::Float(float) => Dynamic::from(float.get()),
         Value::Word(word) => Dynamic::from(word.clone()),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ExpertEntry;
+use super::{ExpertEntry, Range, Scale};
 use crate::knobs::Preset;
 use crate::knobs::Value;
 use crate::workload::custom::CustomJob;
@@ -64,7 +64,7 @@ pub struct Tune {
     pub strategy: String,
     /// The baseline's preset.
     pub preset: Preset,
-    /// Repetitions a trial, where the user wanted so many, or an older program knew but one number.
+    /// Repetitions per trial, where the user gave their number, or an older program knew but one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repetitions: Option<u32>,
     /// The user's own weights.
@@ -138,12 +138,18 @@ pub struct Resumed {
 pub struct KnobEntry {
     /// What it means in the workload, and why it is worth tuning.
     pub why: String,
-    /// All numbers (ordered) or all words (names).
+    /// All numbers (ordered), all words (names), or true and false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<Value>>,
-    /// Whole numbers between two bounds.
+    /// Numbers between two bounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
+    /// By what its numbers are near to each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
+    /// For a knob of the command's own: what it runs today.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
     /// Single values that exist only where an expression over the machine is true.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub only_if: BTreeMap<String, String>,
@@ -156,30 +162,6 @@ pub struct KnobEntry {
     /// Written by resolution: values that the machine can't have, each with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub absent: BTreeMap<String, String>,
-}
-
-/// Whole numbers from `min` to `max`, both numbers or expressions over the machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Range {
-    /// The lowest.
-    pub min: Value,
-    /// The highest.
-    pub max: Value,
-    /// How the values between are chosen.
-    #[serde(default)]
-    pub spacing: Spacing,
-}
-
-/// How a range is filled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Spacing {
-    /// 1, 2, 3, 4, 6, 8, 12, 16, 24, …: two values an octave, and both bounds.
-    #[default]
-    Geometric,
-    /// Every whole number.
-    Every,
 }
 
 /// One `[[constraint]]`.

@@ -10,6 +10,7 @@ mod expression;
 mod file;
 mod finite;
 mod given;
+mod range;
 mod resolve;
 
 use std::collections::{BTreeMap, HashSet};
@@ -20,6 +21,7 @@ pub use candidate::Candidate;
 pub use expert::ExpertEntry;
 pub use expression::{Expression, Given};
 pub use file::{ConstraintEntry, Ended, KnobEntry, Resumed, SpaceFile, Tune};
+pub use range::{Range, Scale, Spacing};
 pub use resolve::{MOST_LEVELS, SpaceError};
 
 /// One tuned quantity with its legal values.
@@ -31,8 +33,11 @@ pub struct Knob {
     pub why: String,
     /// Legal values; ascending where [`Knob::ordered`].
     pub levels: Vec<Value>,
-    /// Whether neighbouring levels are alike (counts and sizes) or mere names.
+    /// Whether neighbouring levels are alike (numbers) or mere names (words and switches).
     pub ordered: bool,
+    /// By what its numbers are near to each other; `None` for names, and for counts and sizes, of
+    /// which it is known by experience.
+    pub scale: Option<Scale>,
     /// When the knob does anything; where this is false it rests at the baseline's level.
     pub when: Option<Expression>,
     /// The baseline's level.
@@ -44,13 +49,20 @@ pub struct Knob {
 impl Knob {
     /// The level of a word, or that nearest to a number; `None` for a word that it has not.
     pub fn nearest(&self, value: &Value) -> Option<usize> {
-        let distance = |level: &Value| match (level, value) {
-            (Value::Number(level), Value::Number(wanted)) => Some(level.abs_diff(*wanted)),
-            _ => (level == value).then_some(0),
-        };
-        let levels = self.levels.iter().enumerate();
-        let distances = levels.filter_map(|(position, level)| Some((distance(level)?, position)));
-        distances.min().map(|(_, position)| position)
+        match value.number() {
+            Some(wanted) => self.nearest_number(wanted),
+            None => self.levels.iter().position(|level| level == value),
+        }
+    }
+
+    /// The level nearest to a number, by the knob's scale; `None` for a knob without numbers.
+    pub fn nearest_number(&self, wanted: f64) -> Option<usize> {
+        let scale = self.scale.unwrap_or_default();
+        // What has no logarithm is next to the lowest.
+        let place = |number: f64| scale.place(number).max(f64::MIN);
+        let gap = |level: &Value| Some((place(level.number()?) - place(wanted)).abs());
+        let gaps = self.levels.iter().enumerate().filter_map(|(i, level)| Some((gap(level)?, i)));
+        gaps.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, position)| position)
     }
 }
 

@@ -2,15 +2,14 @@
 
 use serde::Deserialize;
 
-use super::file::{KnobEntry, Range, SCHEMA, Spacing};
-use super::{Candidate, Constraint, Expression, Given, Knob, Space, SpaceFile, finite};
-use crate::knobs::Value;
+use super::file::{KnobEntry, SCHEMA};
+use super::{
+    Candidate, Constraint, Expression, Given, Knob, Scale, Space, SpaceFile, finite, range,
+};
+use crate::knobs::{Kind, Value};
 
 /// Values of a knob at the most: models keep how alike any two of them are.
 pub const MOST_LEVELS: usize = 2_000;
-
-/// What a range may span.
-const WIDEST: i64 = 1_000_000;
 
 /// Constraints of a space at the most, and expert candidates: each is worked out, constraints for
 /// every candidate that is looked at.
@@ -118,6 +117,8 @@ impl Space {
             why: knob.why.clone(),
             values: Some(knob.levels.clone()),
             range: None,
+            scale: knob.scale,
+            default: None,
             only_if: std::collections::BTreeMap::new(),
             when: knob.when.as_ref().map(|when| when.text().to_owned()),
             expert: false,
@@ -172,16 +173,23 @@ impl Space {
 fn knob(name: &str, entry: &KnobEntry, given: &Given, place: &str) -> Result<Knob, SpaceError> {
     let Some(usual) = given.baseline.get(name) else {
         let known: Vec<&str> = given.baseline.keys().map(String::as_str).collect();
-        return at(place, Err(format!("no such knob; there are {}", known.join(", "))));
+        let known = known.join(", ");
+        let cure = "one of a command's own takes its `default`, and the command after `--`";
+        return at(place, Err(format!("no such knob; there are {known}; {cure}")));
     };
-    let mut levels = levels(entry, given, place)?;
-    let ordered = matches!(usual, Value::Number(_));
-    if let Some(odd) = levels.iter().find(|level| matches!(level, Value::Number(_)) != ordered) {
-        let kind = if ordered { "whole numbers" } else { "names" };
-        return at(place, Err(format!("`{odd}` does not fit: its values are {kind}")));
+    let kind = usual.kind();
+    let ordered = matches!(kind, Kind::Integer | Kind::Float);
+    if entry.scale.is_some() && !ordered {
+        return at(&format!("{place}.scale"), Err("only numbers have one".to_owned()));
     }
+    let mut levels = levels(entry, kind, given, place)?;
     if !levels.contains(usual) {
         levels.push(usual.clone());
+    }
+    let off = levels.iter().find(|level| level.number().is_some_and(|number| number <= 0.0));
+    if let (Some(Scale::Log), Some(off)) = (entry.scale, off) {
+        let problem = format!("`{off}` is none of its values: log takes more than 0");
+        return at(&format!("{place}.scale"), Err(problem));
     }
     if ordered {
         levels.sort();
@@ -196,16 +204,29 @@ fn knob(name: &str, entry: &KnobEntry, given: &Given, place: &str) -> Result<Kno
         why: entry.why.clone(),
         levels,
         ordered,
+        scale: entry.scale.or((kind == Kind::Float).then(Scale::default)),
         when,
         baseline,
         absent: entry.absent.clone(),
     })
 }
 
-fn levels(entry: &KnobEntry, given: &Given, place: &str) -> Result<Vec<Value>, SpaceError> {
+fn levels(
+    entry: &KnobEntry,
+    kind: Kind,
+    given: &Given,
+    place: &str,
+) -> Result<Vec<Value>, SpaceError> {
+    let scale = entry.scale.unwrap_or_default();
     let levels = match (&entry.values, &entry.range) {
-        (Some(values), None) => values.clone(),
-        (None, Some(range)) => range_levels(range, given, place)?,
+        (Some(values), None) => at(place, listed(values, kind))?,
+        (None, Some(range)) if matches!(kind, Kind::Integer | Kind::Float) => {
+            range::levels(range, kind, scale, given, &format!("{place}.range"))?
+        }
+        (None, Some(_)) => {
+            let problem = format!("`range` does not fit: each value is {kind}");
+            return at(place, Err(problem));
+        }
         _ => return at(place, Err("give either `values` or `range`".to_owned())),
     };
     let mut kept = Vec::new();
@@ -233,32 +254,12 @@ fn levels(entry: &KnobEntry, given: &Given, place: &str) -> Result<Vec<Value>, S
     Ok(kept)
 }
 
-fn range_levels(range: &Range, given: &Given, place: &str) -> Result<Vec<Value>, SpaceError> {
-    let min = bound(&range.min, given, &format!("{place}.range.min"))?;
-    let max = bound(&range.max, given, &format!("{place}.range.max"))?;
-    if min > max || max.saturating_sub(min) > WIDEST {
-        let problem = format!("from {min} to {max} is no range that spans at most {WIDEST}");
-        return at(&format!("{place}.range"), Err(problem));
-    }
-    let all = min..=max;
-    Ok(match range.spacing {
-        Spacing::Every => all.map(Value::Number).collect(),
-        Spacing::Geometric => {
-            all.filter(|&n| n == min || n == max || is_half_octave(n)).map(Value::Number).collect()
-        }
-    })
-}
-
-/// Whether `n` is 2^k or 3·2^k.
-fn is_half_octave(n: i64) -> bool {
-    n > 0 && matches!(n >> n.trailing_zeros(), 1 | 3)
-}
-
-fn bound(value: &Value, given: &Given, place: &str) -> Result<i64, SpaceError> {
-    match value {
-        Value::Number(number) => Ok(*number),
-        Value::Word(text) => at(place, Expression::new(text).and_then(|e| e.number(given))),
-    }
+/// The values of a list, as those of a knob of `kind`.
+fn listed(values: &[Value], kind: Kind) -> Result<Vec<Value>, String> {
+    let fit = |value: &Value| {
+        kind.fit(value).map_err(|_| format!("`{value}` does not fit: each of its values is {kind}"))
+    };
+    values.iter().map(fit).collect()
 }
 
 impl Space {

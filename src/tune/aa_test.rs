@@ -25,6 +25,7 @@ impl AaRunner<'_> {
             why: "Does nothing: a gain in this space is a false one.".to_owned(),
             levels: (0..=COPY_COUNT).map(Value::Number).collect(),
             ordered: false,
+            scale: None,
             when: None,
             baseline: 0,
             absent: Default::default(),

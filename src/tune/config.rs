@@ -26,6 +26,8 @@ pub struct TuneConfig {
     pub parallel: usize,
     /// What to type to see one trial of the baseline.
     pub measure_with: &'static str,
+    /// What to type to go on with it after a break, where that can be.
+    pub resume_with: Option<String>,
     /// Set when somebody wants the tuner to finish.
     pub stop: Arc<AtomicBool>,
 }
@@ -40,6 +42,7 @@ impl Default for TuneConfig {
             prunes_no_effect: true,
             parallel: 1,
             measure_with: "`wan22-tune measure --baseline`",
+            resume_with: None,
             stop: Arc::default(),
         }
     }

@@ -266,8 +266,8 @@ impl<'a> Session<'a> {
             &mut Invalidated { stage: Stage::Search, workload },
             &mut probes,
         ])?;
-        let unread = Pruned::of(space, self.trials()).unread;
-        Ok(space.freeze(unread.into_iter().flat_map(|unread| unread.knobs)))
+        let ignored = Pruned::of(space, self.trials()).ignored;
+        Ok(space.freeze(ignored.into_iter().flat_map(|ignored| ignored.knobs)))
     }
 
     /// The candidates that may be worth having instead of the baseline, the likeliest to be the fastest

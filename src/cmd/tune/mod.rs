@@ -21,6 +21,7 @@ use crate::io::atomic_write;
 use crate::io::held;
 use crate::io::lock::Lock;
 use crate::knobs::Baseline;
+use crate::machine::threads;
 use crate::machine::{self, Machine};
 use crate::report;
 use crate::report::tables::usage::quoted;
@@ -147,9 +148,9 @@ impl Prepared {
 /// The baseline, and what it is to be measured on.
 fn job(args: &TuneArgs, machine: &Machine) -> Result<(Baseline, Job)> {
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
-    let job = match custom::open(&args.own)? {
+    let job = match custom::open(&args.custom)? {
         None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
-        Some(own) => Job::Own(own),
+        Some(custom) => Job::Custom(custom),
     };
     Ok((baseline, job))
 }
@@ -169,7 +170,8 @@ pub fn carry_on(
     held::hold(folder.path())?;
     let scratch = bench::scratch(folder.path())?;
     prepared.bench.scratch = std::path::absolute(scratch.path())?;
-    let config = prepared.config(args);
+    let resume_with = Some(format!("`wan22-tune resume {}`", folder.path().display()));
+    let config = TuneConfig { resume_with, ..prepared.config(args) };
     let mut progress = Progress::new(&prepared.bench, config.repetitions, budget, args.view);
     let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
     let session = Session::new(&config, &prepared.bench, &progress, budget);
@@ -200,36 +202,40 @@ fn unfinished(error: anyhow::Error, folder: &Folder) -> anyhow::Error {
 }
 
 /// Writes what derives from the trials and says what came out. Where there is no room for files, or
-/// was none for the last trials, it says so, and what makes the rest.
+/// was none for the last trials, or no process could be started for more, it says so, and what makes
+/// the rest.
 fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Result<()> {
-    let is_short = finished.as_ref().is_err_and(is_full);
-    if !is_short {
+    let is_full = finished.as_ref().is_err_and(is_full);
+    if !is_full && !finished.as_ref().is_err_and(threads::are_used_up) {
         finished?;
         let results = Results::open(folder)?;
-        let written = report::write(folder, &results, false);
-        progress.conclude(&results, folder)?;
+        let (written, outcome) = report::write(folder, &results, false);
+        progress.conclude(&results, folder, &written)?;
         let rest = format!("all trials are kept: {} makes the rest", typed("report", folder));
-        let kept = written.map_err(|error| anyhow!("{error:#}; {rest}"))?;
-        kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
+        outcome.map_err(|error| anyhow!("{error:#}; {rest}"))?;
+        written.kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
         return Ok(());
     }
     let results = Results::open(folder).ok().filter(|results| !results.trials.is_empty());
     if let Some(results) = results {
         // It may be small enough for what room there is.
-        let _ = report::write(folder, &results, false);
-        progress.conclude(&results, folder)?;
+        let (written, _) = report::write(folder, &results, false);
+        progress.conclude(&results, folder, &written)?;
+    } else if !is_full {
+        return finished;
     }
-    let rest = format!("make room, then {} goes on", typed("resume", folder));
+    let room = if is_full { "make room, " } else { "" };
+    let rest = format!("{room}then {} goes on", typed("resume", folder));
     finished.map_err(|error| anyhow!("{error:#}; {rest}"))
 }
 
 /// A command on a folder, as it is to be typed.
-fn typed(verb: &str, folder: &Folder) -> String {
-    format!("`wan22-tune {verb} {}`", quoted(&folder.now().display().to_string()))
+pub(super) fn typed(verb: &str, folder: &Folder) -> String {
+    format!("`wan22-tune {verb} {}`", quoted(folder.now()))
 }
 
 /// Whether a disk had no room, its user none left of it, or a file was as large as it may be.
-fn is_full(error: &anyhow::Error) -> bool {
+pub(super) fn is_full(error: &anyhow::Error) -> bool {
     let is_full = |error: &std::io::Error| {
         use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
@@ -271,7 +277,7 @@ fn compete(
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
     // What is probed may leave knobs out; the folder keeps the space as it was resolved.
-    if let Job::Own(CustomJob::Command(_)) = &prepared.job {
+    if let Job::Custom(CustomJob::Command(_)) = &prepared.job {
         session.baseline(&workload)?;
         space = session.probe(&space, &workload)?;
         first = space.experts(&prepared.file)?;

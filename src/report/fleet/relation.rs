@@ -61,7 +61,7 @@ pub fn relations(members: &[Member]) -> Vec<Relation> {
     }
     let mut relations = Vec::new();
     for (knob, values) in knobs(&witnesses) {
-        let Some(numbers) = values.iter().map(|v| number(v)).collect::<Option<Vec<f64>>>() else {
+        let Some(numbers) = values.iter().map(|v| v.number()).collect::<Option<Vec<f64>>>() else {
             continue;
         };
         for (property, amounts) in properties(&witnesses) {
@@ -84,7 +84,7 @@ pub fn wordings(members: &[Member]) -> Vec<Wording> {
     let mut wordings = Vec::new();
     for (knob, values) in knobs(&witnesses) {
         let different: BTreeSet<&Value> = values.iter().copied().collect();
-        if different.len() < 2 || values.iter().any(|value| number(value).is_some()) {
+        if different.len() < 2 || values.iter().any(|value| value.number().is_some()) {
             continue;
         }
         for value in different {
@@ -116,13 +116,6 @@ fn knobs<'a>(members: &[&'a Member]) -> BTreeMap<String, Vec<&'a Value>> {
         Some((name.clone(), values?))
     };
     first.profile.keys().filter_map(column).collect()
-}
-
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => Some(*number as f64),
-        Value::Word(_) => None,
-    }
 }
 
 /// The properties that vary, each with its amount on every member; an instruction set is 1 where

@@ -23,7 +23,7 @@ pub fn gains(fleet: &Fleet) -> Table {
         let (trials, failed) = member.trials;
         let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
         let [over_baseline, over_defaults] = member.shown_gains();
-        let shown = |gain| format!("{}{}", told_apart(gain), fleet.word(member.yardstick));
+        let shown = |gain| format!("{}{}", told_apart(gain), fleet.word(member.metric));
         table.row([
             number(i),
             member.name.clone(),
@@ -90,7 +90,7 @@ pub fn settings(fleet: &Fleet) -> (Table, Vec<String>) {
     let text = |value: Option<&Value>| value.map(ToString::to_string).unwrap_or_default();
     let row = |member: &Member| {
         let cells = first.profile.iter().map(|(name, value)| {
-            let mark = if matches!(value, Value::Number(_)) { "#" } else { "" };
+            let mark = if value.number().is_some() { "#" } else { "" };
             (format!("{mark}{name}"), text(member.profile.get(name)))
         });
         cells.collect::<Vec<_>>()

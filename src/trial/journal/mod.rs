@@ -5,6 +5,7 @@
 //! last cell of a row is a checksum over the others.
 
 mod checksum;
+mod header;
 mod loss;
 mod reading;
 mod repair;
@@ -108,7 +109,7 @@ impl Journal {
     /// The file can't be read or written, is no journal, or its columns are others.
     pub fn reopen<'a>(
         path: &Path,
-        knobs: impl Iterator<Item = &'a String>,
+        knobs: impl Iterator<Item = &'a String> + Clone,
         samples: usize,
     ) -> Result<(Self, Vec<Trial>)> {
         let place = || format!("journal {}", path.display());
@@ -117,7 +118,7 @@ impl Journal {
         } else {
             Vec::new()
         };
-        let reading = Reading::of(&bytes).with_context(place)?;
+        let reading = Reading::with_knobs(&bytes, &knobs).with_context(place)?;
         let columns = columns(knobs, samples);
         ensure!(
             reading.columns.is_empty() || reading.fits(&columns),
@@ -276,21 +277,27 @@ fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// The trials of every row that holds, as [`open`] reads them.
-///
-/// # Errors
-/// As [`open`].
-pub fn read(path: &Path) -> Result<Vec<Trial>> {
-    Ok(open(path)?.trials)
-}
-
 /// Reads every row that holds; what is damaged is passed over and noted.
 ///
 /// # Errors
 /// The file can't be read, or is no journal.
-pub fn open(path: &Path) -> Result<Reading> {
+pub fn read(path: &Path) -> Result<Vec<Trial>> {
     let place = || format!("journal {}", path.display());
-    Reading::of(&input::bytes(path, LARGEST_BYTES).with_context(place)?).with_context(place)
+    parse(&input::bytes(path, LARGEST_BYTES).with_context(place)?).with_context(place)
+}
+
+/// The journal of a tune of these knobs: every row that holds; what is damaged is passed over and
+/// noted.
+///
+/// # Errors
+/// The file can't be read, or is no journal.
+pub fn open<'a>(
+    path: &Path,
+    knobs: &(impl Iterator<Item = &'a String> + Clone),
+) -> Result<Reading> {
+    let place = || format!("journal {}", path.display());
+    let bytes = input::bytes(path, LARGEST_BYTES).with_context(place)?;
+    Reading::with_knobs(&bytes, knobs).with_context(place)
 }
 
 /// As [`read`], from bytes.

@@ -42,5 +42,12 @@ fn failed(state: &State<'_>, trial: &Trial) -> anyhow::Error {
         );
     }
     let Trial { outcome, detail, .. } = trial;
+    if *outcome == Outcome::Interrupted {
+        let go_on = state.config.resume_with.as_ref();
+        let go_on = go_on.map(|command| format!("; go on with {command}")).unwrap_or_default();
+        return anyhow!(
+            "the baseline was interrupted each time ({detail}), so that nothing is known yet{go_on}"
+        );
+    }
     anyhow!("the baseline does not run here ({outcome}): {detail}; see {measure}")
 }
