@@ -22,7 +22,7 @@ pub fn doubtful(space: &Space, observations: &[Observation]) -> Option<Candidate
     if repeats < TO_LEARN {
         return data.best(1).first().map(|&best| data.candidates[best].clone());
     }
-    if data.relative_noise.unwrap_or(0.0) < NEGLIGIBLE {
+    if data.len() < 3 || data.relative_noise.unwrap_or(0.0) < NEGLIGIBLE {
         return None;
     }
     let scales = fit(space, &WHOLE, data, None);

@@ -3,11 +3,14 @@
 //! Before, a trial is better spent on a new candidate: what is best then is too far from the end to be
 //! worth a second look.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 
 use super::{Next, Policy, Stage};
+use crate::search::Observation;
 use crate::search::remeasure::doubtful;
-use crate::space::Space;
+use crate::space::{Candidate, Space};
 use crate::trial::Phase;
 use crate::tune::observations::{Observations, values};
 use crate::tune::state::State;
@@ -34,13 +37,19 @@ impl<'a> Policy<'a> for Repeats<'_> {
         let is_again = state.trials().last().is_some_and(|last| last.phase == Phase::Repeat);
         let is_due = !is_again && state.share_left() <= NEAR_THE_END;
         let Some(left) = Stage::Search.left(state).filter(|_| is_due) else { return Ok(None) };
-        let doubtful = doubtful(self.space, &self.observations.told(state));
+        let mut observations = self.observations.told(state);
+        // What failed in a repetition is no finalist, whatever its first time was.
+        let is_failed = |one: &&Observation| one.cost().is_none();
+        let failed = observations.iter().filter(is_failed).map(|one| one.candidate.clone());
+        let failed: HashSet<Candidate> = failed.collect();
+        observations.retain(|one| !failed.contains(&one.candidate));
+        let doubtful = doubtful(self.space, &observations);
         let request = |candidate| {
             let values = values(&state.baseline, self.space, &candidate);
-            let is_baseline = values == state.baseline;
-            let request = state.request(Phase::Repeat, self.workload, values, left);
             // The baseline comes back by itself.
-            (!is_baseline).then_some(Next::Alone(request))
+            let is_wanted = values != state.baseline && !state.is_given_up(&values);
+            let request = state.request(Phase::Repeat, self.workload, values, left);
+            is_wanted.then_some(Next::Alone(request))
         };
         Ok(doubtful.and_then(request))
     }
