@@ -45,22 +45,36 @@ pub struct SpaceCommand {
 /// As [`MachineChoice::machine`] and [`resolve`].
 pub fn run(args: &SpaceCommand) -> Result<()> {
     let machine = args.which.machine()?;
+    let file = open(&args.space)?;
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine)?;
+    let baseline = with_custom(&file, &args.space, baseline)?;
     let workload = job::open(&args.space.job, &baseline)?.size(0);
-    show(&args.space, &machine, &baseline, &workload)
+    show(&file, &args.space, &machine, &baseline, &workload)
+}
+
+/// The baseline with what the user's own command runs today.
+///
+/// # Errors
+/// [`Usage`] that names the file, the key and the cure.
+pub fn with_custom(file: &SpaceFile, args: &SpaceArgs, baseline: Baseline) -> Result<Baseline> {
+    let custom = file.custom_knobs(&baseline.knobs.built_in());
+    let usage = |error| Usage(format!("space {}: {error}", args.name().display()));
+    let custom = custom.map_err(usage)?;
+    Ok(baseline.with(|knobs| knobs.custom = custom))
 }
 
 /// Prints the space that a tune of `workload` on `machine` would search.
 ///
 /// # Errors
-/// As [`open`] and [`resolve`].
+/// As [`resolve`].
 pub fn show(
+    file: &SpaceFile,
     args: &SpaceArgs,
     machine: &Machine,
     baseline: &Baseline,
     workload: &Workload,
 ) -> Result<()> {
-    let (space, _) = resolve(&open(args)?, args, machine, baseline, workload)?;
+    let (space, _) = resolve(file, args, machine, baseline, workload)?;
     super::terminal::show(&text(&space, baseline))
 }
 

@@ -118,7 +118,7 @@ fn trials(
     let mut progress = Progress::new(bench, budget, ViewArgs::default());
     let folder = Folder::new(&bench.scratch);
     let most = bench.repetitions.most as usize;
-    let journal = Journal::create(&folder.journal(), bench.baseline().keys(), most)?;
+    let journal = Journal::create(&folder.journal(), values.keys(), most)?;
     let mut session = Session::new(bench, &progress, budget, &folder, journal);
     let measured = session.verify(workload, values);
     let trials = session.trials().to_vec();

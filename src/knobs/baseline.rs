@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Precision};
-use super::{Knobs, OptimalSettings};
+use super::{Knobs, OptimalSettings, Values};
 use crate::knobs::affinity::Layout;
 use crate::knobs::allocator::Allocator;
 use crate::knobs::huge_pages::HugePages;
@@ -141,6 +141,7 @@ fn pipeline(cores: usize) -> Knobs {
         omp_places: OmpPlaces::default(),
         omp_wait: OmpWait::default(),
         omp_runtime: OmpRuntime::default(),
+        custom: Values::new(),
     }
 }
 

@@ -1,12 +1,10 @@
 //! The value of every knob that the tool has.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision};
 use super::{Settings, Workers, environment};
-use crate::knobs::Value;
+use crate::knobs::{Value, Values};
 use crate::knobs::affinity::{Demand, Layout};
 use crate::knobs::allocator::Allocator;
 use crate::knobs::huge_pages::HugePages;
@@ -70,16 +68,27 @@ pub struct Knobs {
     pub omp_wait: OmpWait,
     /// Which OpenMP runtime.
     pub omp_runtime: OmpRuntime,
+    /// Knobs of the user's own command, which it alone knows.
+    #[serde(skip)]
+    pub custom: Values,
 }
 
 impl Knobs {
     /// Every knob by name.
-    pub fn values(&self) -> BTreeMap<String, Value> {
-        let fields = serde_json::to_value(self).expect("knobs are plain data");
-        serde_json::from_value(fields).expect("each knob is a number or a word")
+    pub fn values(&self) -> Values {
+        let mut values = self.built_in();
+        values.extend(self.custom.clone());
+        values
     }
 
-    /// These knobs with some set to other values.
+    /// Those that the tool itself has.
+    pub fn built_in(&self) -> Values {
+        let fields = serde_json::to_value(self).expect("knobs are plain data");
+        serde_json::from_value(fields).expect("each knob is a value")
+    }
+
+    /// These knobs with some set to other values. A name that the tool does not know is a knob of
+    /// the user's own command.
     ///
     /// # Errors
     /// The knob's name and what is wrong with its value.
@@ -89,10 +98,17 @@ impl Knobs {
     ) -> Result<Self, String> {
         let usual = serde_json::to_value(self).expect("knobs are plain data");
         let field = |value: &Value| serde_json::to_value(value).expect("a value is plain data");
-        let values: Vec<(&str, &Value)> = values.into_iter().collect();
+        let is_built_in = |(name, _): &(&str, &Value)| usual.get(*name).is_some();
+        let (values, custom): (Vec<_>, Vec<_>) = values.into_iter().partition(is_built_in);
         let mut fields = usual.clone();
         values.iter().for_each(|(name, value)| fields[*name] = field(value));
-        Self::deserialize(&fields).map_err(|problem| {
+        let knobs = Self::deserialize(&fields).map(|mut knobs| {
+            knobs.custom.clone_from(&self.custom);
+            let custom = custom.iter().map(|(name, value)| ((*name).to_owned(), (*value).clone()));
+            knobs.custom.extend(custom);
+            knobs
+        });
+        knobs.map_err(|problem| {
             // Each alone, so that the message can name the knob.
             let blamed = values.iter().find_map(|(name, value)| {
                 let mut fields = usual.clone();
@@ -137,6 +153,7 @@ impl Knobs {
             vae_tile_size: self.vae_tile_size,
             batch_size: self.batch_size,
             numerics: self.numerics(),
+            custom: self.custom.clone(),
         })
     }
 

@@ -59,6 +59,9 @@ pub struct Settings {
     pub numerics: Numerics,
     /// The whole environment that tuning adds to the process.
     pub environment: BTreeMap<String, String>,
+    /// What is handed to the user's own command and to nobody else.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub custom: Values,
 }
 
 /// Pool sizes of the image pipeline.

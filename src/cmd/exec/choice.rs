@@ -115,7 +115,7 @@ fn from_profile(
     let cure = "or add --adapt, which fits the counts to this process";
     let ratio = profile.latent_ratio();
     Ok(Choice {
-        handed: handed(args, &profile.candidate, ratio, Some(file))?,
+        handed: handed(args, &profile.values(), ratio, Some(file))?,
         source: format!("{} ({likeness})", file.display()),
         warning: quota.map(|quota| format!("{quota}, {cure}")),
         launch: profile.launch,

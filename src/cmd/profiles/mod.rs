@@ -260,7 +260,8 @@ fn text(path: &Path, profile: &Profile, here: &Here) -> String {
     };
     let environment = launch.environment.iter().map(|(name, value)| (name.as_str(), value.clone()));
     rows(&mut text, "environment", environment.collect());
-    let knobs = profile.candidate.iter().map(|(name, value)| (name.as_str(), value.to_string()));
+    let values = profile.values();
+    let knobs = values.iter().map(|(name, value)| (name.as_str(), value.to_string()));
     rows(&mut text, "knobs", knobs.collect());
     text
 }

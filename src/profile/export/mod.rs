@@ -100,7 +100,7 @@ impl Export<'_> {
 
     /// What hands each knob's value to the command.
     fn handed(&self) -> BTreeMap<String, String> {
-        handover::variables(&self.profile.candidate, self.profile.latent_ratio())
+        handover::variables(&self.profile.values(), self.profile.latent_ratio())
     }
 
     /// The environment for processes of this host: libraries are the system's own files.

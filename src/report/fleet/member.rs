@@ -65,7 +65,7 @@ impl Member {
     }
 
     fn of(results: Results, path: &Path) -> Result<Self> {
-        let profile = crate::profile::build::profile(&results)?.candidate;
+        let profile = crate::profile::build::profile(&results)?.values();
         let failed = results.trials.iter().filter(|trial| trial.score_s().is_none()).count();
         let confirmation = results.findings().confirmation.clone();
         let gain = confirmation.as_ref().and_then(Confirmation::gain);

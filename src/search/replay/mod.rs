@@ -1,26 +1,23 @@
 //! Replay: recorded measurements answer instead of a machine.
 
 pub mod regret;
+mod sheet;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::str::FromStr;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use csv::StringRecord;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use strum::VariantArray;
 
+use self::sheet::{Levels, Sheet, journal, table};
 use crate::io::input;
-use crate::knobs::Value;
-use crate::search::{FAILED, Measure, Observation, Stop, normal};
-use crate::space::{Candidate, Given, Knob, MOST_LEVELS, Space};
+use crate::search::{Measure, Observation, Stop, normal};
+use crate::space::{Candidate, Given, Space};
 use crate::stats;
 use crate::trial::journal::{LARGEST_BYTES, Reading, separated};
-use crate::trial::{Outcome, Phase};
-use crate::workload::custom::metric::Direction;
 
 /// A space of which every candidate was measured.
 #[derive(Clone, Debug)]
@@ -35,26 +32,9 @@ pub struct Recorded {
     samples: HashMap<Candidate, Vec<Vec<f64>>>,
 }
 
-/// What a file says, before its cells are levels.
-struct Sheet {
-    /// Name, whether its levels are ordered, and place in the row.
-    knobs: Vec<(String, bool, usize)>,
-    /// Rows that measured something.
-    rows: Vec<Row>,
-}
-
-struct Row {
-    /// From 1, the header left out.
-    number: usize,
-    cells: StringRecord,
-    /// `None` where it failed.
-    cost: Option<f64>,
-    /// What the cost is the median of.
-    samples: Vec<f64>,
-}
-
 impl Recorded {
-    /// Reads a table (`knob:kind,…,value`; kind `ord` or `cat`; a failed candidate's value is
+    /// Reads a table (`knob:kind,…,value`; kind `ord`, `lin` or `log` for numbers whose levels,
+    /// differences or ratios say how near they are, `cat` for names; a failed candidate's value is
     /// `inf`, `nan`, empty or beyond 1e100) or a journal (`trials.csv`).
     ///
     /// # Errors
@@ -110,28 +90,12 @@ impl Recorded {
     }
 
     fn from_sheet(name: &str, sheet: &Sheet) -> Result<Self> {
-        let mut knobs = Vec::new();
-        let mut levels = Vec::new();
-        for (name, ordered, place) in &sheet.knobs {
-            let odd = sheet.rows.iter().find(|row| *ordered && !is_number(&row.cells[*place]));
-            if let Some(Row { number, cells, .. }) = odd {
-                let cell = &cells[*place];
-                let remedy = format!("name the column `{name}:cat` if it holds words");
-                bail!("row {number}: knob {name}: `{cell}` is no number: {remedy}");
-            }
-            let texts = distinct(sheet.rows.iter().map(|row| &row.cells[*place]), *ordered);
-            let count = texts.len();
-            ensure!(count <= MOST_LEVELS, "knob {name}: {count} values, {MOST_LEVELS} at the most");
-            knobs.push(knob(name, *ordered, &texts));
-            let level = texts.into_iter().enumerate().map(|(level, text)| (text, level));
-            levels.push(level.collect::<HashMap<String, usize>>());
-        }
+        let levels = sheet.knobs.iter().map(|column| sheet.levels(column));
+        let levels = levels.collect::<Result<Vec<Levels>>>()?;
         let mut costs: HashMap<Candidate, Vec<f64>> = HashMap::new();
         let mut samples: HashMap<Candidate, Vec<Vec<f64>>> = HashMap::new();
-        for row in &sheet.rows {
-            let level =
-                |(knob, levels): (&(_, _, usize), &HashMap<_, _>)| levels[&row.cells[knob.2]];
-            let candidate = Candidate::new(sheet.knobs.iter().zip(&levels).map(level));
+        for (place, row) in sheet.rows.iter().enumerate() {
+            let candidate = Candidate::new(levels.iter().map(|levels| levels.of_rows[place]));
             if row.cost.is_some() && row.samples.len() > 1 {
                 samples.entry(candidate.clone()).or_default().push(row.samples.clone());
             }
@@ -140,6 +104,7 @@ impl Recorded {
         ensure!(costs.values().any(|costs| !costs.is_empty()), "no trial in it succeeded");
         let listed: HashSet<Candidate> = costs.keys().cloned().collect();
         let (name, why) = (name.to_owned(), "recorded".to_owned());
+        let knobs = levels.into_iter().map(|levels| levels.knob).collect();
         let (constraints, given) = (Vec::new(), Given::default());
         let space = Space { name, why, knobs, constraints, given, listed: Some(listed) };
         Ok(Self { space, costs, lost: Vec::new(), samples })
@@ -157,122 +122,6 @@ impl Recorded {
             self.costs.keys().map(|c| self.cost(c).unwrap_or(f64::INFINITY)).collect();
         costs.sort_by(f64::total_cmp);
         costs
-    }
-}
-
-fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
-    let last = header.len() - 1;
-    ensure!(
-        &header[last] == "value",
-        "the last column of a table is `value`, not `{}`",
-        &header[last]
-    );
-    let mut knobs = Vec::new();
-    for (place, cell) in header.iter().enumerate().take(last) {
-        let kind = cell.rsplit_once(':').filter(|(_, kind)| ["ord", "cat"].contains(kind));
-        let (name, kind) =
-            kind.with_context(|| format!("column `{cell}`: end it in :ord or :cat"))?;
-        knobs.push((name.to_owned(), kind == "ord", place));
-    }
-    let mut kept = Vec::new();
-    for (number, cells) in rows.into_iter().enumerate() {
-        let (number, text) = (number + 1, &cells[last]);
-        let refusal = || format!("row {number}: value `{text}` is no number, inf or nan");
-        let value = if text.is_empty() { f64::NAN } else { text.parse().with_context(refusal)? };
-        let cost = Some(value).filter(|cost| cost.abs() < FAILED);
-        kept.push(Row { number, cost, cells, samples: Vec::new() });
-    }
-    Ok(Sheet { knobs, rows: kept })
-}
-
-/// The columns of `trials.csv` that a replay needs: `knob.*`, `phase`, `outcome`, `score_s`, and
-/// the metric and its direction where one was scored.
-fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
-    let column = |name: &str| {
-        let place = header.iter().position(|cell| cell == name);
-        place.with_context(|| format!("a journal has a column `{name}`"))
-    };
-    let (phase, outcome, score) = (column("phase")?, column("outcome")?, column("score_s")?);
-    let place = |name: &str| header.iter().position(|cell| cell == name);
-    let metric = place("metric").zip(place("goal"));
-    let cost = |row: &StringRecord| match metric {
-        Some((metric, goal)) if !row[metric].is_empty() => {
-            let goal =
-                row[goal].parse::<Direction>().with_context(|| format!("goal `{}`", &row[goal]));
-            Ok(goal?.cost(row[metric].parse()?))
-        }
-        _ => Ok::<f64, anyhow::Error>(row[score].parse()?),
-    };
-    let samples: Vec<usize> = header.iter().enumerate().filter_map(sample_column).collect();
-    let mut kept = Vec::new();
-    for (number, row) in (1..).zip(rows) {
-        let place = || format!("row {number}");
-        let phase: Phase = one_of(&row[phase], "phase").with_context(place)?;
-        let how: Outcome = one_of(&row[outcome], "outcome").with_context(place)?;
-        let says_nothing = matches!(how, Outcome::Interrupted | Outcome::Illegal);
-        if phase != Phase::Calibration && !says_nothing {
-            let scored = || cost(&row).with_context(|| format!("row {number}: its score"));
-            let cost = (how == Outcome::Ok).then(scored).transpose()?;
-            let cost = cost.filter(|cost| cost.abs() < FAILED);
-            let own = metric.is_none_or(|(metric, _)| row[metric].is_empty());
-            let cells = samples.iter().filter(|_| own).filter_map(|&at| row[at].parse().ok());
-            let samples = cells.filter(|sample: &f64| sample.is_finite()).collect();
-            kept.push(Row { number, cost, samples, cells: row });
-        }
-    }
-    let named = header.iter().enumerate().filter_map(|(place, cell)| {
-        let name = cell.strip_prefix("knob.")?;
-        let ordered = kept.iter().all(|row| is_number(&row.cells[place]));
-        Some((name.to_owned(), ordered, place))
-    });
-    Ok(Sheet { knobs: named.collect(), rows: kept })
-}
-
-/// The place of a repetition's column, `sample.N_s`.
-fn sample_column((place, cell): (usize, &str)) -> Option<usize> {
-    cell.starts_with("sample.").then_some(place)
-}
-
-/// What a cell of a journal says, of the words for it.
-fn one_of<T>(cell: &str, what: &str) -> Result<T>
-where
-    T: FromStr + VariantArray + Copy + Into<&'static str>,
-{
-    let words = || T::VARIANTS.iter().map(|&word| word.into()).collect::<Vec<&str>>().join(", ");
-    cell.parse().ok().with_context(|| format!("{what} `{cell}`: none of {}", words()))
-}
-
-fn is_number(text: &str) -> bool {
-    text.parse().is_ok_and(f64::is_finite)
-}
-
-/// The different texts of a column, in the order of their levels.
-fn distinct<'a>(cells: impl Iterator<Item = &'a str>, ordered: bool) -> Vec<String> {
-    let different: HashSet<&str> = cells.collect();
-    let mut texts: Vec<String> = different.into_iter().map(str::to_owned).collect();
-    texts.sort();
-    if ordered {
-        let number = |text: &str| text.parse().unwrap_or(f64::NAN);
-        texts.sort_by(|a, b| number(a).total_cmp(&number(b)));
-    }
-    texts
-}
-
-fn knob(name: &str, ordered: bool, texts: &[String]) -> Knob {
-    let whole: Option<Vec<i64>> = texts.iter().map(|text| text.parse().ok()).collect();
-    let levels = match whole.filter(|_| ordered) {
-        Some(numbers) => numbers.into_iter().map(Value::Number).collect(),
-        None => texts.iter().cloned().map(Value::Word).collect(),
-    };
-    Knob {
-        name: name.to_owned(),
-        why: String::new(),
-        levels,
-        ordered,
-        scale: None,
-        when: None,
-        baseline: 0,
-        absent: BTreeMap::new(),
     }
 }
 
@@ -334,8 +183,9 @@ mod tests {
         for (text, expected) in [
             ("", "no knobs"),
             ("value\n3\n", "no knobs"),
-            ("a:ord,b,value\n1,2,3\n", "column `b`: end it in :ord or :cat"),
+            ("a:ord,b,value\n1,2,3\n", "column `b`: end it in :ord, :lin, :log or :cat"),
             ("a:ord,value\n1,2\nx,3\n", "row 2: knob a: `x` is no number: name the column `a:cat`"),
+            ("a:log,value\n1,2\n0,3\n", "row 2: knob a: `0`: a logarithm takes more than 0"),
             ("a:ord,value\n1,2\n2,1,3", "row 2: not 2 cells"),
             ("a:ord,value\n1,2\n2\n", "row 2: not 2 cells"),
             ("a:ord,value\n1,inf\n", "no trial in it succeeded"),

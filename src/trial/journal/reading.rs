@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail, ensure};
 use csv::StringRecord;
 
-use super::{EVIDENCE, IDENTITY, RESULT, Row, checksum, loss, trial};
+use super::row::{Row, trial};
+use super::{EVIDENCE, IDENTITY, RESULT, checksum, loss};
+use crate::knobs::Values;
 use crate::trial::Trial;
 
 /// What a journal says.
@@ -38,6 +40,14 @@ impl Reading {
     /// # Errors
     /// The file is no journal: its header is missing or lacks a column, or no row in it holds.
     pub fn of(bytes: &[u8]) -> Result<Self> {
+        Self::like(bytes, &Values::new())
+    }
+
+    /// As [`Reading::of`], each knob's cells of the kind that its value among `usual` has.
+    ///
+    /// # Errors
+    /// As [`Reading::of`].
+    pub fn like(bytes: &[u8], usual: &Values) -> Result<Self> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut lines = lines(bytes);
         let Some((_, header, is_whole)) = lines.next() else { return Ok(Self::default()) };
@@ -50,7 +60,7 @@ impl Reading {
         let places: BTreeMap<&str, usize> =
             columns.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
         let read = |(number, line, is_whole)| {
-            let row = row(line, is_whole, &places, columns.len());
+            let row = row(line, is_whole, &places, usual);
             Line { number, row }
         };
         let lines: Vec<Line> = lines.map(read).collect();
@@ -180,7 +190,7 @@ fn row(
     line: &[u8],
     is_whole: bool,
     places: &BTreeMap<&str, usize>,
-    width: usize,
+    usual: &Values,
 ) -> Result<(StringRecord, Trial), String> {
     let sum = places.get(checksum::COLUMN);
     // Only a checksum tells that nothing but the line's end is missing.
@@ -192,6 +202,7 @@ fn row(
         return Err(cut("NUL bytes".to_owned()));
     }
     let record = cells(line).ok_or_else(|| cut("not a row of text".to_owned()))?;
+    let width = places.values().max().map_or(0, |last| last + 1);
     if record.len() != width {
         return Err(cut(format!("{} cells instead of {width}", record.len())));
     }
@@ -202,6 +213,6 @@ fn row(
         }
     }
     let trial =
-        trial(&Row { places, cells: &record }).map_err(|error| cut(format!("{error:#}")))?;
+        trial(&Row { places, cells: &record, usual }).map_err(|error| cut(format!("{error:#}")))?;
     Ok((record, trial))
 }
