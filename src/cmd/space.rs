@@ -12,7 +12,7 @@ use super::setup::job;
 use crate::cli::SpaceArgs;
 use crate::knobs::Baseline;
 use crate::machine::Machine;
-use crate::space::{Candidate, Space, SpaceFile};
+use crate::space::{Candidate, Scale, Space, SpaceFile};
 use crate::workload::Workload;
 
 /// The spaces that come with the program, by name.
@@ -118,7 +118,8 @@ fn text(space: &Space, baseline: &Baseline) -> String {
             if i == knob.baseline { format!("[{level}]") } else { level.to_string() }
         });
         let levels: Vec<String> = levels.collect();
-        let _ = writeln!(text, "  {:width$}  {}", knob.name, levels.join(" "));
+        let scale = if knob.scale == Some(Scale::Log) { "  (log)" } else { "" };
+        let _ = writeln!(text, "  {:width$}  {}{scale}", knob.name, levels.join(" "));
     }
     text += &absences(space);
     for constraint in &space.constraints {
