@@ -203,7 +203,9 @@ impl Panel {
     where
         B::ErrorType: 'static,
     {
-        canvas.bold(&self.knob, (12.0, 20.0), TEXT)?;
+        let is_log = self.scale == Some(space::Scale::Log);
+        let title = format!("{}{}", self.knob, if is_log { " (logarithmic)" } else { "" });
+        canvas.bold(&title, (12.0, 20.0), TEXT)?;
         let name = canvas.style(TEXT, palette::INK, Anchor::Right);
         let muted = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
         let places = (30.0 + widest + 10.0, canvas.width() - 64.0);
