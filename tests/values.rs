@@ -134,6 +134,9 @@ fn rewritten(world: &World) {
 fn warm_start(world: &World) {
     let earlier = world.path().join("earlier");
     std::fs::rename(world.folder(), &earlier).unwrap();
+    let from = ["space", "--space", "mine.toml", "--baseline", "earlier/profile.json"];
+    let space = world.tuner(&from).run();
+    assert!(space.stdout.contains("[0.0489]") && space.stdout.contains("[true]"), "{}", space.stderr);
     let run = tune(world, &["--budget", "10m", "--trials", "4", "--warm-start", "earlier"]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let trials = world.results().trials;

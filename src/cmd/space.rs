@@ -52,7 +52,8 @@ pub fn run(args: &SpaceCommand) -> Result<()> {
     show(&file, &args.space, &machine, &baseline, &workload)
 }
 
-/// The baseline with what the user's own command runs today.
+/// The baseline with what the user's own command runs today: as the file says, unless the baseline
+/// is a profile that says another.
 ///
 /// # Errors
 /// [`Usage`] that names the file, the key and the cure.
@@ -60,7 +61,12 @@ pub fn with_custom(file: &SpaceFile, args: &SpaceArgs, baseline: Baseline) -> Re
     let custom = file.custom_knobs(&baseline.knobs.built_in());
     let usage = |error| Usage(format!("space {}: {error}", args.name().display()));
     let custom = custom.map_err(usage)?;
-    Ok(baseline.with(|knobs| knobs.custom = custom))
+    Ok(baseline.with(|knobs| {
+        for (name, default) in custom {
+            let told = knobs.custom.get(&name).and_then(|told| default.kind().fit(told).ok());
+            knobs.custom.insert(name, told.unwrap_or(default));
+        }
+    }))
 }
 
 /// Prints the space that a tune of `workload` on `machine` would search.

@@ -265,3 +265,46 @@ impl Row {
         canvas.text(&digits(x.goal.cost(self.median_s)), (canvas.width() - 12.0, y), &number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panel(scale: Option<space::Scale>) -> Panel {
+        let row = |number: f64| Row {
+            value: Value::float(number).unwrap(),
+            baseline: false,
+            scores: vec![1.0],
+            median_s: 1.0,
+        };
+        let rows = [0.01, 0.1, 1.0].map(row).to_vec();
+        Panel { knob: "threshold".to_owned(), scale, rows }
+    }
+
+    #[test]
+    fn rows_stand_where_their_values_lie_and_have_words_where_there_is_room() {
+        // From the middle of the first of three rows to the middle of the last: 44 pixels.
+        let (first, last) = (HEAD + 11.0, HEAD + 55.0);
+        for (scale, middle, words) in [
+            (None, first + 22.0, [true; 3]),
+            (Some(space::Scale::Log), first + 22.0, [true; 3]),
+            // A tenth of 0.99 from the first: 4 pixels.
+            (Some(space::Scale::Linear), first + 4.0, [true, false, true]),
+        ] {
+            let places = panel(scale).places();
+            for (place, expected) in places.iter().zip([first, middle, last]) {
+                assert!((place - expected).abs() < 1e-9, "{scale:?}: {places:?}");
+            }
+            assert_eq!(Panel::with_words(&places), words);
+        }
+    }
+
+    #[test]
+    fn many_values_of_a_knob_with_a_scale_take_no_more_height() {
+        let mut panel = panel(Some(space::Scale::Log));
+        panel.rows = (0..200).map(|_| panel.rows[0].clone()).collect();
+        assert_eq!(panel.height(), HEAD + 14.0 * ROW + FOOT);
+        panel.scale = None;
+        assert_eq!(panel.height(), HEAD + 200.0 * ROW + FOOT);
+    }
+}
