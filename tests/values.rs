@@ -136,7 +136,11 @@ fn warm_start(world: &World) {
     std::fs::rename(world.folder(), &earlier).unwrap();
     let from = ["space", "--space", "mine.toml", "--baseline", "earlier/profile.json"];
     let space = world.tuner(&from).run();
-    assert!(space.stdout.contains("[0.0489]") && space.stdout.contains("[true]"), "{}", space.stderr);
+    assert!(
+        space.stdout.contains("[0.0489]") && space.stdout.contains("[true]"),
+        "{}",
+        space.stderr
+    );
     let run = tune(world, &["--budget", "10m", "--trials", "4", "--warm-start", "earlier"]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let trials = world.results().trials;
@@ -157,10 +161,18 @@ fn what_is_wrong_in_a_space_file_is_said_before_anything_runs() {
         ("levels = 16", "levels = 1", "knob.threshold.range.levels: 1: give 2 to 2000"),
         ("default = 0.2", "", "knob.threshold: no such knob; there are"),
         ("default = 0.2", "default = true", "knob.threshold.scale: only numbers have one"),
-        ("values = [false, true]", "range = { min = 0, max = 1 }", "knob.compile: `range` does not fit"),
+        (
+            "values = [false, true]",
+            "range = { min = 0, max = 1 }",
+            "knob.compile: `range` does not fit",
+        ),
         ("default = 0.2", "default = -1", "knob.threshold.scale: `-1.0` is none of its values"),
         ("\"log\"", "\"root\"", "knob.threshold: unknown variant `root`"),
-        ("[false, true]", "[false, 1]", "knob.compile: `1` does not fit: each of its values is true"),
+        (
+            "[false, true]",
+            "[false, 1]",
+            "knob.compile: `1` does not fit: each of its values is true",
+        ),
         ("[knob.compile]", "[knob.profile]", "WAN22_PROFILE means something else"),
         ("default = false", "default = false\nscale = \"log\"", "knob.compile.scale: only numbers"),
         ("threshold >", "threshold.x >", "constraint[0].holds"),

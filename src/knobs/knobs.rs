@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::numerics::{ConvBackend, MatmulPrecision, MemoryFormat, Numerics, Precision};
 use super::{Settings, Workers, environment};
-use crate::knobs::{Value, Values};
 use crate::knobs::affinity::{Demand, Layout};
 use crate::knobs::allocator::Allocator;
 use crate::knobs::huge_pages::HugePages;
@@ -13,6 +12,7 @@ use crate::knobs::memory::MemoryMode;
 use crate::knobs::mkl::MklDispatch;
 use crate::knobs::openmp::{OmpRuntime, OmpWait};
 use crate::knobs::places::OmpPlaces;
+use crate::knobs::{Value, Values};
 use crate::machine::{Machine, SystemRoots};
 
 /// More of glibc's arenas than any machine has threads.

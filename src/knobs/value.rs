@@ -341,7 +341,10 @@ mod tests {
             (float(1e-7), "1e-7", "1e-7"),
             (Value::Word("word".to_owned()), "word", "\"word\""),
         ] {
-            assert_eq!((value.to_string().as_str(), value.kind().read(text)), (text, Ok(value.clone())));
+            assert_eq!(
+                (value.to_string().as_str(), value.kind().read(text)),
+                (text, Ok(value.clone()))
+            );
             assert_eq!(Value::guess(text), value);
             assert_eq!(serde_json::to_string(&value).unwrap(), json);
             let from_json: Value = serde_json::from_str(json).unwrap();

@@ -2,9 +2,9 @@
 
 use super::error::require;
 use super::{Evidence, MachineId, Profile, ProfileError};
-use crate::knobs::{allow_list, handover};
 use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::{HardwareProfile, Knobs, OptimalSettings};
+use crate::knobs::{allow_list, handover};
 use crate::launch::Launch;
 use crate::machine::HIGHEST_INDEX;
 use crate::workload::custom::metric::Direction;

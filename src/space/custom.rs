@@ -27,7 +27,8 @@ impl SpaceFile {
             at(&place, handover::custom_name(name))?;
             let default = at(&key, kind(&entry, default).fit(default))?;
             let values = entry.values.iter().flatten();
-            let odd = values.chain([&default]).find_map(|value| handover::custom_value(value).err());
+            let odd =
+                values.chain([&default]).find_map(|value| handover::custom_value(value).err());
             at(&place, odd.map_or(Ok(()), Err))?;
             custom.insert(name.clone(), default);
         }
@@ -37,7 +38,8 @@ impl SpaceFile {
 
 /// The kind of a knob with this default: a float where any number of its entry is one.
 fn kind(entry: &KnobEntry, default: &Value) -> Kind {
-    let of_range = |range: &Range| [Some(range.min.clone()), Some(range.max.clone()), range.step.clone()];
+    let of_range =
+        |range: &Range| [Some(range.min.clone()), Some(range.max.clone()), range.step.clone()];
     let bounds = entry.range.as_ref().map(of_range).into_iter().flatten().flatten();
     let values = entry.values.iter().flatten().cloned();
     let is_float = bounds.chain(values).any(|value| value.kind() == Kind::Float);
@@ -76,7 +78,10 @@ mod tests {
             ("Tile = { why = '', default = 1 }", "knob.Tile: `Tile` is no name of a knob"),
             ("profile = { why = '', default = 1 }", "knob.profile: `profile`: WAN22_PROFILE means"),
             ("lock_dir = { why = '', default = 1 }", "WAN22_LOCK_DIR means something else"),
-            ("batch_size = { why = '', default = 1 }", "knob.batch_size.default: the baseline says"),
+            (
+                "batch_size = { why = '', default = 1 }",
+                "knob.batch_size.default: the baseline says",
+            ),
             ("x = { why = '', default = 'a b' }", "knob.x: `a b`: a word begins with a letter"),
             ("x = { why = '', default = 'a', values = ['../a'] }", "knob.x: `../a`: a word begins"),
             ("x = { why = '', default = [1] }", "knob.x: invalid type: sequence, expected a value"),

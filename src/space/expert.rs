@@ -56,7 +56,13 @@ impl Space {
     /// The level that an expert's value means; `None` for a word that this machine lacks.
     fn expert_level(&self, knob: &Knob, value: &toml::Value) -> Result<Option<usize>, String> {
         let kind = knob.levels[knob.baseline].kind();
-        let takes = || if knob.ordered { format!("takes {kind} or an expression") } else { format!("takes {kind}") };
+        let takes = || {
+            if knob.ordered {
+                format!("takes {kind} or an expression")
+            } else {
+                format!("takes {kind}")
+            }
+        };
         let wanted = Value::deserialize(value.clone()).map_err(|_| takes())?;
         if let (true, Value::Word(text)) = (knob.ordered, &wanted) {
             return Ok(knob.nearest_number(Expression::new(text)?.amount(&self.given)?));

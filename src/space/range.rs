@@ -114,10 +114,16 @@ pub(super) fn levels(
             let wide = amount(&bound("step", step)?);
             let count = ((high - low) / wide * (1.0 + 1e-12)).floor() + 1.0;
             if wide <= 0.0 || scale == Scale::Log {
-                return refuse(".step", format!("{step}: it takes more than 0, and no logarithmic scale"));
+                return refuse(
+                    ".step",
+                    format!("{step}: it takes more than 0, and no logarithmic scale"),
+                );
             }
             if count > MOST_LEVELS as f64 {
-                return refuse(".step", format!("{step}: {count} values, {MOST_LEVELS} at the most"));
+                return refuse(
+                    ".step",
+                    format!("{step}: {count} values, {MOST_LEVELS} at the most"),
+                );
             }
             let values = (0..count as usize).map(|n| low + n as f64 * wide).collect();
             Ok(of_kind(&rounded(values, 1e-9), kind))
@@ -240,7 +246,12 @@ mod tests {
     #[test]
     fn what_is_no_range_is_refused_with_its_place() {
         for (kind, scale, toml, says) in [
-            (Kind::Float, Scale::Linear, "min = 1\nmax = 0.5", "range: from 1.0 to 0.5 is no range"),
+            (
+                Kind::Float,
+                Scale::Linear,
+                "min = 1\nmax = 0.5",
+                "range: from 1.0 to 0.5 is no range",
+            ),
             (Kind::Float, Scale::Log, "min = 0\nmax = 1", "range.min: 0.0: a logarithmic"),
             (Kind::Float, Scale::Linear, "min = 0\nmax = 1\nlevels = 1", "range.levels: 1: give 2"),
             (Kind::Float, Scale::Linear, "min = 0\nmax = 1\nstep = 0", "range.step: 0: it takes"),
@@ -248,7 +259,12 @@ mod tests {
             (Kind::Float, Scale::Log, "min = 1\nmax = 9\nstep = 2", "no logarithmic scale"),
             (Kind::Float, Scale::Linear, "min = 0\nmax = 1\nstep = 1\nlevels = 2", "give one of"),
             (Kind::Float, Scale::Linear, "min = 0\nmax = 1\nspacing = 'every'", "whole numbers"),
-            (Kind::Float, Scale::Linear, "min = true\nmax = 1", "range.min: `true` is not a finite"),
+            (
+                Kind::Float,
+                Scale::Linear,
+                "min = true\nmax = 1",
+                "range.min: `true` is not a finite",
+            ),
             (Kind::Float, Scale::Linear, "min = '1 / 0.0'\nmax = 1", "range.min: "),
             (Kind::Integer, Scale::Linear, "min = 0.5\nmax = 9", "range.min: `0.5` is not a whole"),
             (Kind::Integer, Scale::Linear, "min = 0\nmax = 2000000", "spans at most 1000000"),

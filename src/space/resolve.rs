@@ -3,7 +3,9 @@
 use serde::Deserialize;
 
 use super::file::{KnobEntry, SCHEMA};
-use super::{Candidate, Constraint, Expression, Given, Knob, Scale, Space, SpaceFile, finite, range};
+use super::{
+    Candidate, Constraint, Expression, Given, Knob, Scale, Space, SpaceFile, finite, range,
+};
 use crate::knobs::{Kind, Value};
 
 /// Values of a knob at the most: models keep how alike any two of them are.

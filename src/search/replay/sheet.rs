@@ -92,7 +92,8 @@ impl Sheet {
             bail!("row {number}: knob {name}: `{cell}` is no number: {remedy}");
         }
         let values = self.values(*place, ordered);
-        let levels: Vec<Value> = values.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
+        let levels: Vec<Value> =
+            values.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
         let count = levels.len();
         ensure!(count <= MOST_LEVELS, "knob {name}: {count} values, {MOST_LEVELS} at the most");
         let by_value: HashMap<&Value, usize> =
@@ -114,9 +115,8 @@ impl Sheet {
     /// The values of a column, all of one kind.
     fn values(&self, place: usize, ordered: bool) -> Vec<Value> {
         let kinds = if ordered { &[Kind::Integer, Kind::Float][..] } else { &[Kind::Switch] };
-        let read = |kind: &Kind| {
-            self.rows.iter().map(|row| kind.read(&row.cells[place]).ok()).collect()
-        };
+        let read =
+            |kind: &Kind| self.rows.iter().map(|row| kind.read(&row.cells[place]).ok()).collect();
         let words = || self.rows.iter().map(|row| Value::Word(row.cells[place].to_owned()));
         kinds.iter().find_map(read).unwrap_or_else(|| words().collect())
     }
@@ -133,8 +133,8 @@ pub(super) fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sh
     let mut knobs = Vec::new();
     for (place, cell) in header.iter().enumerate().take(last) {
         let kind = cell.rsplit_once(':').and_then(|(name, kind)| Some((name, kind.parse().ok()?)));
-        let (name, order) = kind
-            .with_context(|| format!("column `{cell}`: end it in :ord, :lin, :log or :cat"))?;
+        let (name, order) =
+            kind.with_context(|| format!("column `{cell}`: end it in :ord, :lin, :log or :cat"))?;
         knobs.push(Column { name: name.to_owned(), order, place });
     }
     let mut kept = Vec::new();

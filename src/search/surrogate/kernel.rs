@@ -267,9 +267,8 @@ impl Table {
 /// leave none out by their logarithms, since one thread more is much to one thread and little to
 /// sixty.
 fn places(knob: &Knob) -> Vec<f64> {
-    let scaled = |scale: Scale| {
-        knob.levels.iter().map(|level| Some(scale.place(level.number()?))).collect()
-    };
+    let scaled =
+        |scale: Scale| knob.levels.iter().map(|level| Some(scale.place(level.number()?))).collect();
     if let Some(places) = knob.scale.and_then(scaled) {
         return places;
     }
