@@ -1,4 +1,4 @@
-"""Made tables for benches/strategies.rs: a float over more than a decade, with a fraction, threads, a category and a switch.
+"""Made tables for benches/strategies.rs: a float over more than a decade, a fraction, threads, a category and a switch.
 
 `python3 benches/float_tables.py OUT levels 33 log` writes twelve functions' tables with 33 levels of the threshold, and
 prints how far the best level is from the continuous optimum; `list` or `linear` instead of `levels 33` takes a list of
@@ -8,13 +8,14 @@ uneven values or 33 linear ones, and `ord`, `lin` or `log` says by what they are
 
 import itertools
 import math
+import os
 import random
 import sys
 from pathlib import Path
 
 LOW, HIGH = 0.01, 0.3
 STRENGTHS = [i / 8 for i in range(9)]
-FUNCTIONS = range(6, 18)
+FUNCTIONS = range(*map(int, os.environ.get("FUNCTIONS", "6,18").split(",")))
 
 
 def function(seed):
