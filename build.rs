@@ -24,7 +24,7 @@ mod torch {
 
     /// A library of one function, which `exec` loads from beside the programs where a profile asks.
     fn answer_for_mkl() {
-        const SOURCE: &str = "src/knobs/mkl.c";
+        const SOURCE: &str = "src/knobs/libraries/mkl.c";
         println!("cargo::rerun-if-changed={SOURCE}");
         let out = std::path::PathBuf::from(var("OUT_DIR").expect("cargo sets OUT_DIR"));
         // OUT_DIR is build/PACKAGE/out below the folder of the programs.

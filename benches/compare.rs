@@ -2,7 +2,7 @@
 //! `cargo bench --no-default-features --bench compare [FOLDERS] [CANDIDATES]`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
-#[path = "../tests/world/folders.rs"]
+#[path = "../tests/harness/folders.rs"]
 mod folders;
 
 use std::path::Path;

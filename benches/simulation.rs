@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 
-use wan22_tune::knobs::affinity::Placement;
 use wan22_tune::knobs::memory::MemoryPolicy;
+use wan22_tune::knobs::placement::Placement;
 use wan22_tune::knobs::{Baseline, Knobs, Preset, Settings};
 use wan22_tune::machine::Machine;
 use wan22_tune::search::{Finding, Measure, Observation, Plan, Stop, StrategyName, choose, run};
@@ -51,7 +51,7 @@ fn main() -> anyhow::Result<()> {
         let simulated = Simulated::new(machine)?;
         let climbed = simulated.optimum(climbs);
         let usual = simulated.cost(&simulated.space.baseline()).unwrap_or(f64::NAN);
-        println!("{name}: baseline {usual:.3} s a clip, optimum {:.3} (simulated)", climbed.0);
+        println!("{name}: baseline {usual:.3} s per clip, optimum {:.3} (simulated)", climbed.0);
         println!("  {}", simulated.changes(&climbed.1));
         let found = [StrategyName::Portfolio, StrategyName::Random].map(|strategy| {
             let one = |seed| simulated.tune(strategy, seed, trials, noise);
@@ -100,7 +100,7 @@ impl Simulated {
         Some((knobs, settings))
     }
 
-    /// Seconds a clip.
+    /// Seconds per clip.
     fn cost(&self, candidate: &Candidate) -> Option<f64> {
         self.stages(candidate).map(|(seconds, _)| seconds)
     }
@@ -110,7 +110,7 @@ impl Simulated {
         Some(Model::new(&self.machine, &knobs, &settings, self.clips).pipeline())
     }
 
-    /// True seconds a clip of what is chosen in the end.
+    /// True seconds per clip of what is chosen in the end.
     fn tune(&self, strategy: StrategyName, seed: u64, trials: usize, noise: f64) -> f64 {
         let mut clock = Clock { simulated: self, left: trials, noise, seed };
         let first = [vec![self.space.baseline()], self.experts.clone()].concat();
@@ -328,7 +328,7 @@ const WORK: [Work; 4] = [
     },
 ];
 
-/// Bytes a second of an L3 group and of a quarter of the memory channels.
+/// Bytes per second of an L3 group and of a quarter of the memory channels.
 const GROUP: f64 = 50e9;
 const QUARTER: f64 = 50e9;
 
@@ -356,7 +356,7 @@ impl<'a> Model<'a> {
         self.words[name] == word
     }
 
-    /// Seconds a clip, and busy seconds a clip of each stage.
+    /// Seconds per clip, and busy seconds per clip of each stage.
     fn pipeline(&self) -> (f64, BTreeMap<String, f64>) {
         let workers = &self.settings.workers;
         let pools = [

@@ -104,7 +104,7 @@ impl Estimate {
 }
 
 /// The mean of `values` minus the mean of `others`, with its 95% interval by Student's
-/// distribution, where one value has this variance, known to so many degrees of freedom; `None`
+/// distribution, where one value has this variance, known to this many degrees of freedom; `None`
 /// without a value on either side. Unlike [`confidence_sequence`], for values that were not paired
 /// and a number of them that was not chosen by looking.
 pub fn difference(

@@ -1,10 +1,10 @@
 //! The command line through the real program: what a person types and gets.
 
-mod world;
+mod harness;
 
 use std::process::Command;
 
-use world::World;
+use harness::World;
 
 #[test]
 fn wrong_usage_exits_2_and_says_what_to_type() {

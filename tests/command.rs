@@ -1,11 +1,11 @@
 //! Somebody's own program as the job, through the real tuner: small shell scripts stand for it.
 
-mod world;
+mod harness;
 
 use std::os::unix::fs::PermissionsExt;
 
+use harness::{Run, World};
 use wan22_tune::trial::{Outcome, Phase, Trial};
-use world::{Run, World};
 
 /// A world with an executable script in its folder.
 fn world(script: &str) -> World {
@@ -54,7 +54,7 @@ fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
     let metric = ["--metric", r"([0-9.]+) it/s", "--goal", "max"];
     let run = tune(&world, &[budget, metric].concat());
     assert_eq!(run.status, Some(0), "{}", run.stderr);
-    // 16.5 instead of 4.5 iterations a second: 267% more.
+    // 16.5 instead of 4.5 iterations per second: 267% more.
     assert!(run.stdout.starts_with("Gain: 266.7% more of the metric"), "{}", run.stdout);
     assert!(run.stdout.contains("metric (more is better)"), "{}", run.stdout);
     let results = world.results();
@@ -91,14 +91,14 @@ fn verified_with_its_command_alone(world: &World, metric: &[&str]) {
     // A forgotten metric is no drift.
     let run = world.tuner(&[&verify[..], &command].concat()).run();
     assert_eq!(run.status, Some(2), "{}{}", run.stdout, run.stderr);
-    let cure = "tuned by metric (more is better), not by seconds a run: give --metric";
+    let cure = "tuned by metric (more is better), not by seconds per run: give --metric";
     assert!(run.stderr.contains(cure), "{}", run.stderr);
     let export = world.tuner(&["export", "--format", "prometheus", verify[1]]).run();
     assert!(export.stdout.contains("\nwan22_profile_metric 16.5\n"), "{}", export.stdout);
 }
 
 #[test]
-fn a_hopeless_command_is_not_run_again() {
+fn a_command_that_is_stopped_early_is_not_run_again() {
     let world = world("echo $((1000 / WAN22_BATCH_SIZE))");
     let worst = |trials: &[Trial]| {
         let searched = |trial: &Trial| trial.phase == Phase::Search && trial.outcome == Outcome::Ok;
@@ -110,7 +110,7 @@ fn a_hopeless_command_is_not_run_again() {
     tune_until(&world, &flags, |trials| !worst(trials).is_empty());
     for trial in worst(&world.results().trials) {
         assert_eq!(trial.samples.len(), 1, "{}", trial.detail);
-        let beginning = "cut at a metric of 125.000: hopeless below ";
+        let beginning = "cut at a metric of 125.000: early stop below ";
         assert!(trial.detail.starts_with(beginning), "{}", trial.detail);
     }
 }
@@ -124,7 +124,7 @@ fn one_trial_of_a_command_is_measured() {
     let line = "metric (more is better) 4.0000 (of 4.0000, 4.0000, 4.0000)";
     assert!(run.stdout.contains(line), "{}", run.stdout);
     let run = world.tuner(&["measure", "--baseline", "--", "./job.sh"]).run();
-    assert!(run.stdout.contains("seconds a run        0."), "{}", run.stdout);
+    assert!(run.stdout.contains("seconds per run        0."), "{}", run.stdout);
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! Many runs compared: made-up folders, the library's own tables, and the program.
 
-#[path = "world/folders.rs"]
+#[path = "harness/folders.rs"]
 mod folders;
-mod world;
+mod harness;
 
 use std::path::PathBuf;
 
 use folders::MadeUp;
+use harness::World;
 use insta::assert_snapshot;
 use wan22_tune::report::fleet;
 use wan22_tune::report::fleet::Fleet;
 use wan22_tune::report::fleet::portability::Cell;
-use world::World;
 
 /// Eight, sixteen and sixteen cores, of which the last have bfloat16.
 fn three(world: &World) -> Vec<PathBuf> {
@@ -137,7 +137,7 @@ fn seven_machines_show_that_threads_move_with_cores() {
     assert_eq!(range(bf16.unwrap(), "avx512_bf16"), Some((1.0, 1.0)));
 }
 
-/// Both take four fifths of their baseline's time, without noise: frames a second grow by a quarter.
+/// Both take four fifths of their baseline's time, without noise: frames per second grow by a quarter.
 fn clips_and_frames(world: &World) -> [PathBuf; 2] {
     let quiet = |name| MadeUp { noise: 0.0, ..MadeUp::new(name, "package:1 l3:1 core:8 pu:1") };
     let (clips, frames) = (quiet("clips"), MadeUp { frames: true, ..quiet("frames") });
@@ -281,7 +281,7 @@ fn what_differs_between_two_profiles() {
     }
     let diff = |args: &[&str]| world.tuner(&[&["diff"], args].concat()).run();
     let run = diff(&["small/profile.json", "large/profile.json"]);
-    // The last digits of measured numbers are no promise, nor is the width that they need.
+    // The last digits of measured numbers are not promised, nor is the width that they need.
     let rows = without("evidence.", &run.stdout);
     let rows: Vec<_> =
         rows.lines().map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect();

@@ -1,6 +1,6 @@
 //! What a disk can do to a tune: torn lines, failing calls, no room.
 
-mod world;
+mod harness;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -9,13 +9,13 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
+use harness::World;
 use wan22_tune::io::atomic_write;
 use wan22_tune::io::atomic_write::Disk;
 use wan22_tune::knobs::{Value, Values};
 use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Sample, Trial};
-use world::World;
 
 fn knobs(threads: i64) -> Values {
     BTreeMap::from([("threads".to_owned(), Value::Number(threads))])
@@ -208,4 +208,40 @@ fn a_full_disk_ends_the_tune_with_its_rows_whole_and_it_goes_on_when_there_is_ro
     let after = journal::read(&folder.join("trials.csv")).unwrap();
     assert_eq!(after[..before.len()], before);
     assert!(folder.join("profile.json").exists());
+}
+
+#[test]
+fn a_report_on_a_full_disk_says_the_verdict_and_what_makes_the_rest() {
+    let world = World::new();
+    let place = world.path().join("full");
+    let Some(disk) = SmallDisk::mount(&place, "4m") else {
+        eprintln!("SKIPPED: a full disk needs the right to mount a tmpfs");
+        return;
+    };
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/2026-11-29-vm");
+    for name in ["machine.json", "space.toml", "trials.csv"] {
+        fs::copy(kept.join(name), place.join(name)).unwrap();
+    }
+    let page = place.join("report.html");
+    fs::write(&page, "an older one").unwrap();
+    // Room for nothing, and for the profile.
+    for (free, has_profile) in [(0, false), (40 << 10, true)] {
+        let filler = File::create(place.join("filler")).unwrap();
+        let _ = io::copy(&mut io::repeat(1), &mut &filler);
+        filler.set_len(filler.metadata().unwrap().len() - free).unwrap();
+        let run = world.tuner(&["report", "full"]).run();
+        assert_eq!(run.status, Some(1), "{free}: {}", run.stderr);
+        assert!(run.stdout.starts_with("Gain: 73.1%"), "{free}: {}", run.stdout);
+        assert!(!run.stdout.contains("report.html"), "{free}: {}", run.stdout);
+        assert_eq!(run.stdout.contains("\nUse it   "), has_profile, "{free}: {}", run.stdout);
+        assert_eq!(place.join("profile.json").exists(), has_profile, "{free}");
+        let cure = "make room, then `wan22-tune report full` makes the rest";
+        assert!(run.stderr.contains("No space left on device"), "{free}: {}", run.stderr);
+        assert!(run.stderr.trim_end().ends_with(cure), "{free}: {}", run.stderr);
+        assert_eq!(fs::read_to_string(&page).unwrap(), "an older one", "{free}");
+    }
+    disk.grow("16m");
+    let run = world.tuner(&["report", "full"]).run();
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    assert!(run.stdout.contains("\nReport   full/report.html\n"), "{}", run.stdout);
 }

@@ -1,12 +1,12 @@
 //! The main job with the real worker: real pictures, real libtorch, true widths.
 #![cfg(feature = "torch")]
 
-mod world;
+mod harness;
 
 use std::path::Path;
 
+use harness::World;
 use wan22_tune::trial::{Outcome, Phase};
-use world::World;
 
 #[test]
 fn a_short_tune_measures_real_work_and_leaves_a_profile() {

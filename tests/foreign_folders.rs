@@ -1,14 +1,14 @@
 //! Folders that somebody else hands in: nothing hangs, nothing runs unseen, nothing is written
 //! elsewhere.
 
-mod world;
+mod harness;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use world::World;
+use harness::World;
 
 fn copied(world: &World, name: &str) -> PathBuf {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/2026-11-29-vm");

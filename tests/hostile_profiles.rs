@@ -1,18 +1,18 @@
 //! Profiles that somebody wrote to do harm, or that a disk or an editor has spoilt: each is
 //! refused, for its own reason and with the place of it, before anything is done with it.
 
-mod world;
+mod harness;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use harness::World;
 use serde_json::{Value, json};
 use wan22_tune::knobs::allow_list;
 use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::Profile;
-use world::World;
 
 /// The baseline's profile of this machine: whatever is refused below is refused for its change.
 fn good() -> Value {
@@ -33,7 +33,7 @@ fn good() -> Value {
     profile
 }
 
-/// A change of one value: the pointer, what is put there, and what the refusal says.
+/// A change of one value: the pointer, what is put there, and what the error says.
 fn changes() -> Vec<(&'static str, Value, &'static str)> {
     vec![
         ("/schema", json!(2), "/schema: this program reads 1, not 2"),
@@ -133,7 +133,7 @@ fn changes() -> Vec<(&'static str, Value, &'static str)> {
     ]
 }
 
-/// A new member: where, its key, its value, and what the refusal says.
+/// A new member: where, its key, its value, and what the error says.
 fn additions() -> Vec<(&'static str, &'static str, Value, &'static str)> {
     let environment = "/launch/environment";
     let no_such = "a profile may not set this variable";
@@ -222,7 +222,7 @@ fn many_keys() -> String {
     (0..300).map(|i| format!("\"k{i}\":1,")).collect()
 }
 
-fn refusal(text: &str) -> String {
+fn error_of(text: &str) -> String {
     Profile::parse(text).expect_err("it is refused").to_string()
 }
 
@@ -234,19 +234,19 @@ fn each_hostile_profile_is_refused_for_its_own_reason() {
     for (pointer, value, expected) in changes() {
         let mut bad = good.clone();
         *bad.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value;
-        let said = refusal(&bad.to_string());
+        let said = error_of(&bad.to_string());
         assert!(said.contains(expected), "{pointer}: {said}");
         refused.insert(bad.to_string());
     }
     for (pointer, key, value, expected) in additions() {
         let mut bad = good.clone();
         bad.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert(key.to_owned(), value);
-        let said = refusal(&bad.to_string());
+        let said = error_of(&bad.to_string());
         assert!(said.contains(expected), "{pointer}/{key}: {said}");
         refused.insert(bad.to_string());
     }
     for (text, expected) in texts() {
-        let said = refusal(&text);
+        let said = error_of(&text);
         assert!(said.contains(expected), "{said}; expected {expected}");
         assert!(!said.contains('\n') && said.len() < 2000, "{said}");
         refused.insert(text);
@@ -266,7 +266,7 @@ fn no_value_may_be_of_another_type_and_no_key_may_be_missing() {
         }
         let mut bad = good.clone();
         *bad.pointer_mut(&place).unwrap() = json!([{"x": [true]}]);
-        let said = refusal(&bad.to_string());
+        let said = error_of(&bad.to_string());
         assert!(said.starts_with('/') || said.starts_with("the whole"), "{place}: {said}");
         let (above, key) = place.rsplit_once('/').unwrap();
         let may_be_none = ["numa_nodes", "cpu_affinity"].contains(&key);

@@ -1,7 +1,7 @@
 //! kill -9 of the tuner at random moments, again and again: no finished trial is lost, no process
 //! is left, and going on ends in a valid profile. `KILLS=20` for a short look.
 
-mod world;
+mod harness;
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use harness::{Tuner, World};
 use wan22_tune::profile::Profile;
 use wan22_tune::trial::journal;
 use wan22_tune::trial::{Outcome, Trial};
-use world::{Tuner, World};
 
 /// Kills when nobody asks for more.
 const KILLS: u32 = 100;

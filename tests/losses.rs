@@ -1,18 +1,18 @@
 //! Journals that lost rows, or were changed by others: what still holds is used, what does not is
 //! named, and a proven profile stays.
 
-mod world;
+mod harness;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use harness::{Run, World};
 use wan22_tune::knobs::{Value, Values};
 use wan22_tune::results::{Folder, Results};
 use wan22_tune::space::Ended;
 use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::{Journal, Reading};
 use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
-use world::{Run, World};
 
 /// A folder whose profile proves a gain of 73.1% in four pairs; its last trial is number 31.
 fn proven(world: &World) -> PathBuf {
@@ -140,6 +140,104 @@ fn a_zeroed_or_torn_row_costs_that_row() {
             assert!(run.stderr.contains(why), "{args:?}: {}", run.stderr);
         }
     }
+}
+
+/// The journal of a folder as this version writes it, with checksums.
+fn checked(folder: &Path) -> String {
+    let results = Results::open(&Folder::new(folder)).unwrap();
+    let journal = folder.join("trials.csv");
+    fs::remove_file(&journal).unwrap();
+    let mut new = Journal::create(&journal, results.space.given.baseline.keys(), 9).unwrap();
+    results.trials.iter().for_each(|trial| new.append(trial).unwrap());
+    fs::read_to_string(journal).unwrap()
+}
+
+#[test]
+fn a_damaged_header_costs_nothing_where_the_checksums_agree() {
+    let world = World::new();
+    let folder = proven(&world);
+    let journal = folder.join("trials.csv");
+    let whole = checked(&folder);
+    let rows = lines(&whole);
+    let (header, below) = (rows[0], rows[1..].concat());
+    let zeroed = "\0".repeat(header.len() - 1);
+    let sector = format!("{}{}", "\0".repeat(512), &whole[512..]);
+    let damaged = [
+        ("zeroed", format!("{zeroed}\n{below}"), 31),
+        ("zeroed with its end", format!("{zeroed}\0{below}"), 30),
+        ("torn", format!("{}\n{below}", &header[..300]), 31),
+        ("gone", below.clone(), 31),
+        ("a sector", sector, 31),
+        ("one letter of a knob", whole.replacen("knob.intra", "knob.intrb", 1), 31),
+        ("one letter of a result", whole.replacen(",wall_s,", ",wall_t,", 1), 31),
+        ("one letter of the checksum", whole.replacen(",checksum", ",checksun", 1), 31),
+        ("not text", format!("\u{feff}\"{}{below}", header.replacen(',', "\"", 2)), 31),
+    ];
+    let before = Results::open(&Folder::new(&folder)).unwrap();
+    for (what, text, trials) in damaged {
+        fs::write(&journal, text).unwrap();
+        let results = Results::open(&Folder::new(&folder)).unwrap();
+        assert_eq!(results.trials.len(), trials, "{what}: {:?}", results.lost);
+        assert_eq!(results.trials, before.trials[31 - trials..], "{what}");
+        assert!(results.is_checked, "{what}");
+        let run = report(&world, &folder, &["--format", "csv"]);
+        assert_eq!(run.status, Some(0), "{what}: {}", run.stderr);
+        let said = "row 1 of trials.csv (the names of the columns) was damaged: read as this \
+                    program writes them";
+        assert!(run.stderr.contains(said), "{what}: {}", run.stderr);
+    }
+    let run = report(&world, &folder, &[]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stdout.starts_with("Gain: 73.1%"), "{}", run.stdout);
+}
+
+#[test]
+fn a_damaged_header_over_rows_that_prove_nothing_is_refused_and_the_profile_stays() {
+    let world = World::new();
+    let folder = proven(&world);
+    let (journal, profile) = (folder.join("trials.csv"), folder.join("profile.json"));
+    let proof = fs::read(&profile).unwrap();
+    let old = fs::read_to_string(&journal).unwrap();
+    assert!(!old.contains("crc32-"), "a journal of an older version");
+    let text = checked(&folder);
+    let forged = text.replace("crc32-", "crc32-0");
+    for text in [old, forged] {
+        let (header, below) = text.split_once('\n').unwrap();
+        let damaged = format!("{}\n{below}", "\0".repeat(header.len()));
+        fs::write(&journal, &damaged).unwrap();
+        for command in [["report"], ["resume"]] {
+            let words = [&command[..], &[folder.to_str().unwrap()]].concat();
+            let run = world.tune(&words).run();
+            assert_eq!(run.status, Some(1), "{}", run.stderr);
+            for words in ["row 1 (the names of the columns)", "NUL", "put a whole copy"] {
+                assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
+            }
+            assert!(!run.stderr.contains("before its first trial"), "{}", run.stderr);
+            assert_eq!(fs::read(&profile).unwrap(), proof);
+            assert_eq!(fs::read_to_string(&journal).unwrap(), damaged);
+        }
+    }
+}
+
+#[test]
+fn resume_writes_a_damaged_header_anew() {
+    let world = World::new();
+    world.tune(&["--budget", "10m", "--strategy", "random"]).kill_after(&world, 4);
+    let folder = world.folder();
+    let journal = folder.join("trials.csv");
+    let text = fs::read_to_string(&journal).unwrap();
+    let (header, below) = text.split_once('\n').unwrap();
+    let before = world.results().trials;
+    fs::write(&journal, format!("{}\n{below}", "\0".repeat(header.len()))).unwrap();
+    let run = world.tune(&["resume", folder.to_str().unwrap(), "--budget", "2s"]).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("row 1 of trials.csv"), "{}", run.stderr);
+    let after = fs::read_to_string(&journal).unwrap();
+    assert_eq!(after.split_once('\n').unwrap().0, header);
+    let results = world.results();
+    assert_eq!(results.trials[..before.len()], before);
+    assert!(results.trials.len() > before.len());
+    assert_eq!(results.lost, [] as [String; 0]);
 }
 
 fn knobs(threads: i64) -> Values {

@@ -1,10 +1,10 @@
 //! A TorchScript module of somebody's own as the job, in the real worker.
 #![cfg(feature = "torch")]
 
-mod world;
+mod harness;
 
+use harness::World;
 use wan22_tune::trial::{Outcome, Phase};
-use world::World;
 
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/module/block.pt");
 
@@ -31,7 +31,7 @@ fn a_module_is_tuned_and_its_outputs_compared() {
         results.trials.iter().all(|trial| trial.knobs["tile_size"] == baseline.knobs["tile_size"])
     );
     assert!(
-        run.stdout.contains("s a call") || run.stdout.contains("seconds a call"),
+        run.stdout.contains("s per call") || run.stdout.contains("seconds per call"),
         "{}",
         run.stdout
     );

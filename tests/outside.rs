@@ -1,7 +1,7 @@
 //! What comes from outside a trial: signals, a machine that fails or sleeps, programs and folders
 //! that change places. None of it is held against a candidate.
 
-mod world;
+mod harness;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,10 +9,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use harness::{Run, Running, World};
 use wan22_tune::knobs::Values;
 use wan22_tune::results::{Folder, Results};
 use wan22_tune::trial::{Outcome, Trial};
-use world::{Run, Running, World};
 
 /// A job whose batch sizes take 8 down to 1 of a metric, after `first`.
 const METRIC: &str = "echo m=$((8 / WAN22_BATCH_SIZE))";
@@ -70,7 +70,7 @@ fn candidates(trials: &[Trial], wanted: impl Fn(&Trial) -> bool) -> Vec<Values> 
     trials.iter().filter(|trial| wanted(trial)).map(|trial| trial.knobs.clone()).collect()
 }
 
-/// Fails so many runs in a row, of whatever candidate, from the first of another batch size on.
+/// Fails this many runs in a row, of whatever candidate, from the first of another batch size on.
 fn failing(runs: u32) -> String {
     format!(
         "[ \"$WAN22_BATCH_SIZE\" = 2 ] || touch down\n\

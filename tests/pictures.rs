@@ -1,6 +1,6 @@
 //! Folders of pictures as people have them.
 
-mod world;
+mod harness;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use harness::World;
 use wan22_tune::preprocess::images::photographs;
-use world::World;
 
 fn save(path: &Path) {
     let picture = image::RgbImage::from_fn(80, 60, |x, y| image::Rgb([x as u8, y as u8, 70]));

@@ -6,9 +6,9 @@ use std::path::Path;
 use proptest::prelude::*;
 use strum::VariantArray;
 
-use wan22_tune::knobs::affinity::{Demand, Layout, Placement, bind, bound};
 use wan22_tune::knobs::memory::{MemoryMode, MemoryPolicy};
-use wan22_tune::knobs::places::OmpPlaces;
+use wan22_tune::knobs::placement::OmpPlaces;
+use wan22_tune::knobs::placement::{Demand, Layout, Placement, bind, bound};
 use wan22_tune::launch::page_placement;
 use wan22_tune::machine::{CoreKind, CpuSet, Machine};
 
@@ -286,7 +286,7 @@ fn the_default_policy_is_what_a_thread_reads() {
 /// core kinds.
 fn machines() -> impl Strategy<Value = Machine> {
     let levels = (1..3_usize, 1..4_usize, 1..4_usize, 1..5_usize, 1..3_usize);
-    (levels, any::<u64>(), any::<u64>(), 0..4_u8).prop_map(|(levels, allowed, thrifty, mix)| {
+    (levels, any::<u64>(), any::<u64>(), 0..4_u8).prop_map(|(levels, allowed, efficiency, mix)| {
         let (packages, nodes, l3s, cores, threads) = levels;
         let description = format!(
             "package:{packages} group:{nodes} [numa(memory=1GB)] l3:{l3s} core:{cores} pu:{threads}"
@@ -301,7 +301,7 @@ fn machines() -> impl Strategy<Value = Machine> {
         }
         if mix > 1 {
             for (index, core) in machine.cores.iter_mut().enumerate() {
-                let slow = bit(thrifty, index as u32);
+                let slow = bit(efficiency, index as u32);
                 core.kind = if slow { CoreKind::Efficiency } else { CoreKind::Performance };
             }
         }

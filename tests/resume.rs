@@ -1,13 +1,13 @@
 //! Going on after a break: `resume` continues the same search, or says why it can't.
 
-mod world;
+mod harness;
 
 use std::path::Path;
 
+use harness::{Run, Tuner, World};
 use wan22_tune::trial::{Outcome, Phase, Trial};
-use world::{Run, Tuner, World};
 
-/// A tune that was killed in mid-search, with so many finished trials at the least.
+/// A tune that was killed in mid-search, with at least this many finished trials.
 fn killed(world: &World, trials: usize) {
     let tuner = world.tune(&["--budget", "10m", "--strategy", "random", "--seed", "9"]);
     tuner.kill_after(world, trials);

@@ -1,6 +1,6 @@
 //! What strangers hand in: files that never end, topologies as they arrive, numbers that are none.
 
-mod world;
+mod harness;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use world::World;
+use harness::World;
 
 /// Seconds after which a program hangs.
 const PATIENCE: &str = "60";
@@ -234,6 +234,12 @@ fn names_that_are_not_utf_8_work_or_are_named() {
         let (status, _, said) = tuner(&world, line, b"");
         assert_eq!(status, 0, "{line:?}: {said}");
     }
+    let broken = OsStr::from_bytes(b"k\xe9in");
+    fs::create_dir(world.path().join(broken)).unwrap();
+    let line = [word("compare"), word("--json"), folder.as_os_str(), broken];
+    let (_, printed, said) = tuner(&world, &line, b"");
+    let found: serde_json::Value = serde_json::from_str(&printed).expect(&said);
+    assert_eq!(found["skipped"][0]["path"], "base64:a+lpbg==", "the very bytes");
     let line = [word("--budget"), word("5s"), word("--"), word("cat"), folder.as_os_str()];
     let (status, _, said) = tuner(&world, &line, b"");
     assert!(status == 2 && said.contains("not UTF-8"), "{status}: {said}");
@@ -262,6 +268,21 @@ fn a_tune_in_a_folder_whose_name_is_not_utf_8_ends_and_goes_on() {
         let (status, _, said) = tuner(&world, line, b"");
         assert_eq!(status, 0, "{line:?}: {said}");
     }
+    // The command that it prints can be pasted.
+    let (_, printed, _) = tuner(&world, &[word("report"), folder.as_os_str()], b"");
+    let command = printed.lines().find_map(|line| line.strip_prefix("Use it   wan22-tune "));
+    let command = command.unwrap().replace("COMMAND", "echo ran");
+    let script = format!("exec {} {command}", env!("CARGO_BIN_EXE_wan22-tune"));
+    let bash = Command::new("bash").args(["-c", &script]).current_dir(world.path()).output();
+    let bash = bash.unwrap();
+    assert_eq!(bash.stdout, b"ran\n", "{script}: {}", String::from_utf8_lossy(&bash.stderr));
+    // What programs read has the very bytes (`r\xe9sultats/…` in base64).
+    let results = OsStr::from_bytes(b"j\xe9son");
+    let line = [&[word("--json"), word("--results"), results][..], &tail].concat();
+    let (status, printed, said) = tuner(&world, &line, b"");
+    assert_eq!(status, 0, "{said}");
+    let last: serde_json::Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
+    assert!(last["folder"].as_str().unwrap().starts_with("base64:aulzb24v"), "{last}");
 }
 
 #[test]

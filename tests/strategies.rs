@@ -283,7 +283,7 @@ fn what_was_measured_besides_is_learnt_after_what_was_asked_for() {
             assert_eq!(pair[0].candidate, pair[1].candidate, "{strategy}");
             assert_eq!(pair[1].finding, pair[0].finding.times(1.5), "{strategy}");
         }
-        // It is of no account for what chance proposes.
+        // It does not matter for what chance proposes.
         if strategy == StrategyName::Random {
             let usual = search(&recorded, &plan(strategy, 1), 30).observations;
             assert!(learnt.iter().step_by(2).eq(&usual), "{strategy}");

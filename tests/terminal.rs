@@ -1,9 +1,9 @@
 //! What a terminal, a pipe, a signal, a lock and a full disk may do to a command: never lose what it
 //! was started for. And what the text of others may do to a terminal: nothing.
 
-#[path = "world/folders.rs"]
+#[path = "harness/folders.rs"]
 mod folders;
-mod world;
+mod harness;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -15,9 +15,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use folders::MadeUp;
+use harness::{Run, Tuner, World};
 use wan22_tune::io::lock::Lock;
 use wan22_tune::io::printable::is_hidden;
-use world::{Run, Tuner, World};
 
 fn full() -> File {
     File::options().write(true).open("/dev/full").unwrap()
@@ -118,7 +118,7 @@ fn a_tune_goes_on_without_its_onlookers() {
 #[test]
 fn signals_of_schedulers_finish_a_tune_with_what_there_is() {
     std::thread::scope(|scope| {
-        for name in ["TERM", "HUP", "USR1", "USR2"] {
+        for name in ["TERM", "HUP", "USR1", "USR2", "QUIT", "XCPU", "ALRM", "PWR"] {
             scope.spawn(move || {
                 let world = World::new();
                 let child = start(world.tune(&["--budget", "60s", "--strategy", "random"]));
@@ -247,6 +247,8 @@ fn what_can_not_be_written_at_the_end_is_named_and_the_verdict_said() {
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stdout.contains("the profile keeps the baseline"), "{stdout}");
+    assert!(!stdout.contains("\nReport "), "it is not there: {stdout}");
+    assert!(stdout.contains("\nUse it   wan22-tune exec --profile "), "{stdout}");
     let last = stderr.lines().last().unwrap();
     let shown = folder.strip_prefix(world.path()).unwrap().display();
     let command = format!("`wan22-tune report {shown}` makes the rest");

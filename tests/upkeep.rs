@@ -325,7 +325,7 @@ fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
         let whole = go_on(80, &[]);
         let before = &whole[..next(&whole, 45)];
         assert!(count(before, Phase::Repeat) > 3, "{strategy}");
-        let inert = Pruned::of(&space("a b c"), before).inert;
+        let inert = Pruned::of(&space("a b c"), before).no_effect;
         dropping.extend(inert.iter().any(|inert| inert.knob == "c").then_some(strategy));
         let once = go_on(30, before);
         let n = asked(before).len();
@@ -346,7 +346,7 @@ fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
 fn a_grid_also_measures_what_changes_nothing() {
     let measured = |strategy| {
         let trials = tune_by(strategy, "b c", steady, 300, &[]);
-        let is_inert = !Pruned::of(&space("b c"), &trials).inert.is_empty();
+        let is_inert = !Pruned::of(&space("b c"), &trials).no_effect.is_empty();
         let searched = trials.iter().filter(|trial| trial.phase == Phase::Search);
         let mut different: Vec<&Values> = searched.map(|trial| &trial.knobs).collect();
         different.sort();

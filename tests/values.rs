@@ -1,6 +1,6 @@
 //! Floats and switches of a command's own, from the space file to the profile and its exports.
 
-mod world;
+mod harness;
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use wan22_tune::knobs::{Kind, Value};
 use wan22_tune::results::{Folder, Results};
 use wan22_tune::trial::Outcome;
-use world::{Run, World};
+use harness::{Run, World};
 
 /// A threshold over more than a decade, a fraction, a switch, and a knob of the tool's own.
 const SPACE: &str = r#"

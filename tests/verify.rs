@@ -1,8 +1,8 @@
 //! A profile is proven again, and copies of the baseline prove nothing.
 
-mod world;
+mod harness;
 
-use world::World;
+use harness::World;
 
 /// A tune that has found something, and its profile.
 fn profile(world: &World) -> String {
@@ -33,7 +33,7 @@ fn a_profile_holds_until_it_is_no_longer_what_it_was() {
     let run = world.tune(&verify).env("FAKE_WORKER_SLOWER", "2").run();
     assert_eq!(run.status, Some(5), "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.starts_with("The profile has drifted: "), "{}", run.stdout);
-    assert!(run.stdout.contains("% more time a clip than when it was made"), "{}", run.stdout);
+    assert!(run.stdout.contains("% more time per clip than when it was made"), "{}", run.stdout);
     // Nothing can be said of settings that do not run.
     let run = world.tune(&verify).env("FAKE_WORKER", "always-status").run();
     assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);

@@ -1,13 +1,13 @@
 //! Other people's topology files: whatever is in them, there is a plan or a reason, and no crash.
 
-mod world;
+mod harness;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use harness::World;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use world::World;
 
 /// Damaged copies of each file.
 const DAMAGED: usize = 20;

@@ -37,7 +37,8 @@ impl State {
 }
 
 fn main() -> Result<()> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words = std::env::args_os().skip(1);
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     let [noise, path, seconds, gain, sleep] = words.as_slice() else {
         bail!("noisy-job NOISE STATE SECONDS GAIN SLEEP")
     };

@@ -1,4 +1,4 @@
-//! A simulated command of one's own: three runs a trial, each with its noise.
+//! A simulated command of one's own: three runs per trial, each with its noise.
 
 use std::cell::RefCell;
 

@@ -27,7 +27,7 @@ pub enum Kind {
     Correlated(f64, f64),
     /// Normal, of the first deviation, rounded to the second share.
     Quantised(f64, f64),
-    /// Rises by this share over so many runs, and falls back.
+    /// Rises by this share over this many runs, and falls back.
     Sawtooth(f64, f64),
     /// Slower by this share in each second (negative: faster).
     Drift(f64),

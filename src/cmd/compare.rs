@@ -1,31 +1,12 @@
 //! Compares results folders: machines, gains, best settings, and how far each profile carries.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail};
 
 use super::terminal;
+use crate::cli::CompareArgs;
 use crate::io::atomic_write;
 use crate::report::fleet;
 use crate::report::fleet::Fleet;
-
-/// What to compare, and in which form.
-#[derive(Debug, clap::Args)]
-pub struct CompareArgs {
-    /// Results folders, or folders that hold results folders. What can't be read is named and
-    /// skipped.
-    #[arg(value_name = "DIR", required = true)]
-    folders: Vec<PathBuf>,
-    /// Writes the comparison as a self-contained page too.
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-    /// Prints all that was found as JSON.
-    #[arg(long, conflicts_with = "csv")]
-    json: bool,
-    /// Prints one row a run as CSV.
-    #[arg(long)]
-    csv: bool,
-}
 
 /// Compares and prints.
 pub fn run(args: &CompareArgs) -> Result<()> {

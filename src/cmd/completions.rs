@@ -1,21 +1,10 @@
 //! `completions` and `man`: what shells and `man` know of the flags, generated from the flags.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap::CommandFactory;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, CompletionsArgs, ManArgs};
 use crate::io::output::print;
-
-/// For which shell.
-#[derive(Debug, Args)]
-pub struct CompletionsArgs {
-    /// The shell.
-    #[arg(value_enum)]
-    shell: Shell,
-}
 
 /// Prints the shell's script.
 ///
@@ -25,14 +14,6 @@ pub fn run(args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "wan22-tune", &mut script);
     print(&String::from_utf8(script)?)
-}
-
-/// Where manual pages go.
-#[derive(Debug, Args)]
-pub struct ManArgs {
-    /// A folder for the pages of all commands; without it the main page is printed.
-    #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
 }
 
 /// Writes manual pages.

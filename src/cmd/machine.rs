@@ -1,50 +1,19 @@
 //! `machine`: what this process may use of the machine.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use clap::Args;
 
 use super::{Usage, terminal};
+use crate::cli::{MachineArgs, MachineChoice};
 use crate::io::output::print_json;
-use crate::knobs::affinity::Layout;
 use crate::knobs::memory::MemoryMode;
+use crate::knobs::placement::Layout;
 use crate::knobs::{Baseline, Preset, Settings, quota_warning};
 use crate::launch;
-use crate::machine::{Machine, Occupant, rehearsed};
-use crate::profile::{self, Profile};
-
-/// Shows what this process may use of the machine.
-#[derive(Debug, Args)]
-pub struct MachineArgs {
-    /// Prints everything as JSON, as results folders keep it in machine.json.
-    #[arg(long)]
-    json: bool,
-    /// Draws the machine into an SVG file instead.
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
-    svg: Option<PathBuf>,
-    /// Adds who would run where under a profile.
-    #[arg(long, value_name = "FILE", conflicts_with = "json", value_parser = profile::file_argument())]
-    profile: Option<PathBuf>,
-    /// Which machine.
-    #[command(flatten)]
-    which: MachineChoice,
-}
-
-/// A machine to plan for instead of this one.
-#[derive(Clone, Debug, Default, Args)]
-#[group(multiple = false)]
-pub struct MachineChoice {
-    /// Plans for the machine of an hwloc XML file (`lstopo FILE.xml` writes one); `-` reads it from
-    /// standard input.
-    #[arg(long, value_name = "FILE")]
-    pub xml: Option<PathBuf>,
-    /// Plans for a machine that hwloc's synthetic description gives, such as
-    /// `package:2 [numa] l3:4 core:8 pu:2`.
-    #[arg(long, value_name = "DESCRIPTION")]
-    pub synthetic: Option<String>,
-}
+use crate::machine::{Machine, Occupant, sandboxed};
+use crate::profile::Profile;
 
 impl MachineChoice {
     /// The machine that was chosen; this one where none was.
@@ -55,7 +24,7 @@ impl MachineChoice {
         let chosen = match (&self.xml, &self.synthetic) {
             (Some(path), _) => Machine::from_stranger(path),
             (_, Some(description)) => {
-                rehearsed(|| Machine::from_synthetic(description)).map_err(Usage)?
+                sandboxed(|| Machine::from_synthetic(description)).map_err(Usage)?
             }
             (None, None) => return here(),
         };
@@ -69,7 +38,7 @@ impl MachineChoice {
 /// The machine can't be detected.
 pub fn here() -> Result<Machine> {
     let machine = launch::proven(Machine::detect()?);
-    for warning in launch::refusals(&machine).into_iter().chain(quota_warning(&machine)) {
+    for warning in launch::unavailable_modes(&machine).into_iter().chain(quota_warning(&machine)) {
         terminal::tell(&format!("wan22-tune: {warning}"));
     }
     Ok(machine)

@@ -1,61 +1,16 @@
 //! `measure`: one trial, printed.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use anyhow::{Result, bail};
-use clap::Args;
 
 use super::setup::job::Job;
 use super::setup::{bench, custom, job};
-use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
-use crate::cmd::setup::custom::CustomJobArgs;
+use crate::cli::MeasureArgs;
 use crate::io::lock::Lock;
-use crate::profile::{self, Profile};
+use crate::profile::Profile;
 use crate::trial::{Outcome, Phase, Trial};
-use crate::tune::budget;
 use crate::tune::{MIN_PSNR_DB, Runner, TrialRequest};
 use crate::workload;
 use crate::workload::custom::Metric;
-
-/// What to measure.
-#[derive(Debug, Args)]
-pub struct MeasureArgs {
-    /// The profile to measure.
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present = "baseline",
-        conflicts_with = "baseline",
-        value_parser = profile::file_argument()
-    )]
-    profile: Option<PathBuf>,
-    /// Measures a preset or the WAN22 system optimizer's profile; the preset for this machine when
-    /// none is named.
-    #[arg(long, num_args = 0..=1, value_name = "PRESET|FILE")]
-    baseline: Option<Option<BaselineChoice>>,
-    /// Measured repetitions, after one to warm up: unless said otherwise as in a tune.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
-    repetitions: Option<u32>,
-    /// When to give up.
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = budget::parse)]
-    limit: Duration,
-    /// Which size of the job: 0 is the smallest.
-    #[arg(long, default_value_t = 0)]
-    size: usize,
-    /// Seeds weights and noise.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The job.
-    #[command(flatten)]
-    job: JobArgs,
-    /// What trials run with.
-    #[command(flatten)]
-    bench: BenchArgs,
-    /// Your own job.
-    #[command(flatten)]
-    own: CustomJobArgs,
-}
 
 /// Measures once.
 pub fn run(args: &MeasureArgs) -> Result<()> {
@@ -67,17 +22,17 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         None => baseline.knobs.clone(),
     };
     let scratch = bench::scratch(&std::env::temp_dir())?;
-    let job = match custom::open(&args.own)? {
-        Some(own) => Job::Own(own),
+    let job = match custom::open(&args.custom)? {
+        Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
     bench.scratch = scratch.path().to_owned();
-    (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
+    (bench.seed, bench.repetitions) = (args.seed, args.custom.repetitions(args.repetitions));
     let _lock = Lock::take(args.bench.wait, &bench.stop)?;
     let workload = match &job {
         Job::Pipeline(file) => file.size(args.size),
-        Job::Own(_) => job.smallest(),
+        Job::Custom(_) => job.smallest(),
     };
     let is_baseline = knobs == bench.baseline.knobs;
     let order = TrialRequest {
@@ -99,17 +54,17 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     super::terminal::show(&text(&trial, Metric::of(bench.own.as_ref())))
 }
 
-fn text(trial: &Trial, yardstick: Metric) -> String {
+fn text(trial: &Trial, metric: Metric) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (name, value) in &trial.knobs {
         lines.push(format!("{name:20} {value}"));
     }
     lines.push(String::new());
-    let shown = |cost: f64| format!("{:.4}", yardstick.shown(cost));
+    let shown = |cost: f64| format!("{:.4}", metric.shown(cost));
     let samples: Vec<String> = trial.samples.iter().map(|s| shown(s.cost())).collect();
     lines.push(format!(
         "{:20} {} (of {})",
-        yardstick.heading(),
+        metric.heading(),
         trial.score_s().map(shown).unwrap_or_default(),
         samples.join(", ")
     ));

@@ -1,14 +1,13 @@
 //! `replay`: any strategy over recorded trials, in milliseconds instead of hours.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use clap::Args;
 use rayon::prelude::*;
 use strum::VariantArray;
 
 use super::terminal;
+use crate::cli::ReplayArgs;
 use crate::io::{output, printable};
 use crate::machine::threads;
 use crate::search::StrategyName;
@@ -21,25 +20,6 @@ const AT: [usize; 5] = [10, 30, 60, 120, 240];
 
 /// Evaluations of all runs of a strategy at the most: their regrets are kept.
 const MOST: u64 = 10_000_000;
-
-/// What to replay.
-#[derive(Args, Debug)]
-pub struct ReplayArgs {
-    /// A journal (trials.csv) or a table (`knob:kind,…,value`).
-    record: PathBuf,
-    /// Strategies; all but the grid where none is named.
-    #[arg(long, value_name = "NAME", value_parser = crate::cli::strategy())]
-    strategy: Vec<StrategyName>,
-    /// Runs a strategy, with seeds 0, 1, 2, …
-    #[arg(long, value_name = "COUNT", default_value_t = 10)]
-    seeds: u64,
-    /// Evaluations a run.
-    #[arg(long, value_name = "COUNT", default_value_t = 120)]
-    budget: usize,
-    /// Noise added to measurements that were recorded once: 0.05 for 5%.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = crate::cli::share)]
-    noise: f64,
-}
 
 /// Replays, and prints every strategy's row as soon as it is known; a reader that has gone away ends
 /// the replay.
@@ -103,7 +83,7 @@ impl ReplayArgs {
     }
 }
 
-/// Regret after so many evaluations, that of the final choices, and the share of runs whose
+/// Regret after each of these numbers of evaluations, that of the final choices, and the share of runs whose
 /// choice is within 5% of the optimum.
 fn row(strategy: StrategyName, runs: &[Run], at: &[usize], out: &mut dyn Write) -> Result<()> {
     let mean = |of: &dyn Fn(&Run) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::Result;
-use clap::Args;
 
 use super::Usage;
-use super::machine::MachineChoice;
 use super::setup::job;
-use crate::cli::SpaceArgs;
+use crate::cli::{SpaceArgs, SpaceCommand};
 use crate::knobs::Baseline;
 use crate::machine::Machine;
 use crate::space::{Candidate, Scale, Space, SpaceFile};
@@ -22,27 +20,16 @@ const BUILT_IN: [(&str, &str); 3] = [
     ("module", include_str!("../../search-spaces/module.toml")),
 ];
 
-/// A raw space no larger than this is counted one by one,
+/// The largest raw space whose candidates are counted one by one.
 const COUNTED: u128 = 200_000;
 
-/// unless its constraints have more bytes in all than this: working them out takes its time.
+/// The most bytes of constraints, over all candidates, that are worked out to count them.
 const WORKED_OUT: u128 = 80_000_000;
-
-/// Shows the search space as resolved on this machine, or on one that you don't have.
-#[derive(Debug, Args)]
-pub struct SpaceCommand {
-    /// Which space.
-    #[command(flatten)]
-    space: SpaceArgs,
-    /// On which machine.
-    #[command(flatten)]
-    which: MachineChoice,
-}
 
 /// Prints the space.
 ///
 /// # Errors
-/// As [`MachineChoice::machine`] and [`resolve`].
+/// As [`crate::cli::MachineChoice::machine`] and [`resolve`].
 pub fn run(args: &SpaceCommand) -> Result<()> {
     let machine = args.which.machine()?;
     let file = open(&args.space)?;

@@ -1,32 +1,27 @@
 //! `verify`: proves a profile again, on this machine, in minutes.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
 use serde_json::json;
 
 use super::Usage;
 use super::setup::job::Job;
-use super::setup::signature::SignatureArgs;
 use super::setup::{bench, custom, job};
-use super::terminal::progress::{Progress, ViewArgs};
-use crate::cli::{BaselineChoice, BenchArgs, JobArgs};
-use crate::cmd::setup::custom::CustomJobArgs;
+use super::terminal::progress::Progress;
+use crate::cli::{VerifyArgs, ViewArgs};
 use crate::io::atomic_write;
 use crate::io::lock::Lock;
 use crate::io::number::percent;
 use crate::knobs::Values;
 use crate::machine::MachineMatch;
 use crate::profile::verification::{Finding, Verification};
-use crate::profile::{self, Here, Profile};
+use crate::profile::{Here, Profile};
 use crate::results::Folder;
 use crate::stats::Interval;
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
-use crate::tune::budget;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Bench, Runner, Session};
 use crate::workload::Workload;
@@ -35,45 +30,6 @@ use crate::workload::custom::Metric;
 /// Exit status of a profile that no longer holds.
 const EXIT_DRIFT: u8 = 5;
 
-/// What to verify.
-#[derive(Debug, Args)]
-pub struct VerifyArgs {
-    /// The profile, or a results folder with one.
-    #[arg(value_parser = profile::file_argument())]
-    profile: PathBuf,
-    /// Wall time for everything.
-    #[arg(long, value_parser = budget::parse, default_value = "5m")]
-    budget: Duration,
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
-    /// Also writes the finding for the node exporter's textfile collector.
-    #[arg(long, value_name = "FILE")]
-    prometheus: Option<PathBuf>,
-    /// Who has to have signed it.
-    #[command(flatten)]
-    signature: SignatureArgs,
-    /// The preset or the WAN22 system optimizer's profile to compare with; by default the preset
-    /// for this machine.
-    #[arg(long, value_name = "PRESET|FILE")]
-    baseline: Option<BaselineChoice>,
-    /// Measured repetitions a trial, after one to warm up: unless said otherwise as in a tune.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
-    repetitions: Option<u32>,
-    /// Decides the order of runs.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The job; its sizes are those that the profile was proven with.
-    #[command(flatten)]
-    job: JobArgs,
-    /// What trials run with.
-    #[command(flatten)]
-    bench: BenchArgs,
-    /// Your own job, where the profile was tuned for it.
-    #[command(flatten)]
-    own: CustomJobArgs,
-}
-
 /// Runs the profile against the baseline and its own past.
 ///
 /// # Errors
@@ -81,30 +37,31 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let profile = args.signature.read(&args.profile)?;
     let machine = super::machine::here()?;
-    let likeness = Here::of(&machine).likeness(&profile);
+    let machine_match = Here::of(&machine).machine_match(&profile);
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let job = match custom::open(&args.own)? {
-        Some(own) => Job::Own(own),
+    let job = match custom::open(&args.custom)? {
+        Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
     let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
-    let yardstick = Metric::of(bench.own.as_ref());
-    let workload = workload(&profile, &job, yardstick);
+    let metric = Metric::of(bench.own.as_ref());
+    let workload = workload(&profile, &job, metric);
     let workload = workload.map_err(|cure| Usage(format!("{}: {cure}", place())))?;
     bench.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
     let _lock = Lock::take(args.bench.wait, &bench.stop)?;
     let scratch = bench::scratch(&std::env::temp_dir())?;
     bench.scratch = scratch.path().to_owned();
-    (bench.seed, bench.repetitions) = (args.seed, args.own.repetitions(args.repetitions));
+    (bench.seed, bench.repetitions) = (args.seed, args.custom.repetitions(args.repetitions));
     let trials = trials(args.budget, &bench, &workload, &knobs.values())?;
-    // What was measured elsewhere may have taken any time.
-    let recorded = profile.evidence.as_ref().filter(|_| likeness != MachineMatch::Different);
+    // What was measured on another machine may have taken any time.
+    let recorded = profile.evidence.as_ref().filter(|_| machine_match != MachineMatch::Different);
     let (usual, values) = (bench.baseline(), knobs.values());
-    let verification = Verification::of(&trials, &usual, &values, yardstick, recorded);
-    let elsewhere = (likeness == MachineMatch::Different).then_some(profile.machine.host.as_str());
-    finish(args, &verification, &workload, elsewhere)
+    let verification = Verification::of(&trials, &usual, &values, metric, recorded);
+    let other_host =
+        (machine_match == MachineMatch::Different).then_some(profile.machine.host.as_str());
+    finish(args, &verification, &workload, other_host)
 }
 
 /// Runs of `values` and of the baseline, as many as it takes or as the budget pays for.
@@ -134,19 +91,19 @@ fn finish(
     args: &VerifyArgs,
     verification: &Verification,
     workload: &Workload,
-    elsewhere: Option<&str>,
+    other_host: Option<&str>,
 ) -> Result<ExitCode> {
     if let Some(file) = &args.prometheus {
         atomic_write::replace(file, metrics(verification).as_bytes())?;
     }
     if args.json {
-        let value = value(verification, workload, elsewhere.is_none());
+        let value = value(verification, workload, other_host.is_none());
         crate::io::output::print_json(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
     }
     match &verification.finding {
         Finding::Failed(problem) => bail!("the profile fails here: {problem}"),
         Finding::Unknown => bail!("{}; give more with --budget", verification.finding),
-        _ if !args.json => super::terminal::show(&text(verification, elsewhere))?,
+        _ if !args.json => super::terminal::show(&text(verification, other_host))?,
         _ => {}
     }
     let drifted = verification.holds() == Some(false);
@@ -156,7 +113,7 @@ fn finish(
 /// What was found, for programs.
 fn value(verification: &Verification, workload: &Workload, is_here: bool) -> serde_json::Value {
     let interval = |i: Interval| json!({"mean": i.mean, "low": i.low, "high": i.high});
-    let lost = |share| verification.yardstick.lost(share);
+    let lost = |share| verification.metric.lost(share);
     let lost = |i: Interval| Interval { low: lost(i.low), mean: lost(i.mean), high: lost(i.high) };
     json!({
         "schema": 2,
@@ -165,7 +122,7 @@ fn value(verification: &Verification, workload: &Workload, is_here: bool) -> ser
         "pairs": verification.pairs,
         "gain": verification.gain.map(interval),
         "loss": verification.slowdown.filter(|i| i.low.is_finite()).map(lost).map(interval),
-        "unit": verification.yardstick.heading(),
+        "unit": verification.metric.heading(),
         "score": verification.score,
         "recorded": verification.recorded,
         "same_machine": is_here,
@@ -177,17 +134,17 @@ fn value(verification: &Verification, workload: &Workload, is_here: bool) -> ser
 ///
 /// # Errors
 /// What to type where the flags give another job.
-fn workload(profile: &Profile, job: &Job, yardstick: Metric) -> Result<Workload, String> {
+fn workload(profile: &Profile, job: &Job, metric: Metric) -> Result<Workload, String> {
     let smallest = job.smallest();
     let Some(evidence) = &profile.evidence else { return Ok(smallest) };
     let proven = &evidence.workload;
     match (proven.is_custom(), smallest.is_custom()) {
         (false, false) => Ok(proven.clone()),
-        (true, true) if evidence.yardstick() == yardstick => Ok(smallest),
+        (true, true) if evidence.metric() == metric => Ok(smallest),
         (true, true) => Err(format!(
             "tuned by {}, not by {}: give --metric, --goal or --module as in the tune",
-            evidence.yardstick().heading(),
-            yardstick.heading()
+            evidence.metric().heading(),
+            metric.heading()
         )),
         (true, _) => Err(format!(
             "tuned for a {} of its own, which it does not name: give it as in the tune, {}",
@@ -201,10 +158,10 @@ fn workload(profile: &Profile, job: &Job, yardstick: Metric) -> Result<Workload,
 /// What monitoring wants to know, in Prometheus' text format.
 fn metrics(verification: &Verification) -> String {
     let now = jiff::Timestamp::now().as_second();
-    let Verification { yardstick, score, recorded, .. } = verification;
-    let heading = yardstick.heading();
+    let Verification { metric, score, recorded, .. } = verification;
+    let heading = metric.heading();
     let (is_now, was) = (format!("Now: {heading}."), format!("When it was made: {heading}."));
-    let name = yardstick.gauge();
+    let name = metric.gauge();
     let before = format!("recorded_{name}");
     let gauges = [
         ("holds", "Whether the profile still holds.", verification.holds().map(f64::from)),
@@ -220,15 +177,15 @@ fn metrics(verification: &Verification) -> String {
     gauges.into_iter().filter_map(text).collect()
 }
 
-fn text(verification: &Verification, elsewhere: Option<&str>) -> String {
+fn text(verification: &Verification, other_host: Option<&str>) -> String {
     let mut lines = vec![format!("{}.", verification.finding)];
-    let (yardstick, unit) = (verification.yardstick, verification.yardstick.unit());
+    let (metric, unit) = (verification.metric, verification.metric.unit());
     if let Some(gain) = verification.gain {
         lines.push(format!(
             "{} {} {} than the baseline (95% interval {} to {}, {} pairs).",
             percent(gain.mean),
-            yardstick.better()[0],
-            yardstick.noun(),
+            metric.better()[0],
+            metric.noun(),
             percent(gain.low),
             percent(gain.high),
             verification.pairs
@@ -237,7 +194,7 @@ fn text(verification: &Verification, elsewhere: Option<&str>) -> String {
     if let Some((now, then)) = verification.score.zip(verification.recorded) {
         lines.push(format!("{now:.3} {unit}; the profile was made with {then:.3}."));
     }
-    if let Some(host) = elsewhere {
+    if let Some(host) = other_host {
         lines.push(format!(
             "The profile was made on another machine ({host}), so its times are not compared."
         ));

@@ -49,9 +49,9 @@ pub struct Confirmation {
 pub struct Pair {
     /// Counts from 1; finalists that ran in the same round have it in common.
     pub number: u64,
-    /// Seconds a clip.
+    /// Seconds per clip.
     pub baseline_s: f64,
-    /// Seconds a clip.
+    /// Seconds per clip.
     pub finalist_s: f64,
     /// How many trials later the finalist ran than the baseline; negative where it ran earlier.
     pub later: f64,
@@ -60,7 +60,7 @@ pub struct Pair {
 /// What a tune may claim.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict {
-    /// The finalist takes less time a clip than the baseline: a share, with its 95% interval.
+    /// The finalist takes less time per clip than the baseline: a share, with its 95% interval.
     Gain(Interval),
     /// Not proven: ship the baseline. The interval where there were pairs enough for one.
     NoGain(Option<Interval>),
@@ -139,7 +139,7 @@ impl Confirmation {
         Self { finalist, pairs, failures, peak_rss_bytes, alpha, noise }
     }
 
-    /// The share of time a clip that the finalist saves, with its interval; a disturbed pair hardly
+    /// The share of time per clip that the finalist saves, with its interval; a disturbed pair hardly
     /// moves either.
     pub fn gain(&self) -> Option<Interval> {
         let round = |pair: &Pair| round(pair.baseline_s, pair.finalist_s, pair.later);

@@ -4,7 +4,7 @@
 //! better than they stay in place, the curve is taken out of every other trial's time: a machine
 //! that gets slower must not make late candidates look bad. What other candidates' repetitions have
 //! in common with it tells a steady trend sooner than the baseline alone. Where the baseline's times
-//! jump, the trials between the two sides of the jump can't be attributed to either, and are void.
+//! jump, the trials between the two sides of the jump can't be attributed to either; they are invalidated.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,19 @@ use jiff::Timestamp;
 
 use crate::knobs::Values;
 use crate::stats;
-use crate::trial::{Phase, Trial};
+use crate::trial::Trial;
 
 /// A jump of more than this share can't be modelled, whatever the noise.
 const MILD: f64 = 0.10;
 
-/// A jump within so many deviations is noise.
+/// A jump within this many deviations is noise.
 const JUMP: f64 = 4.0;
 
 /// A curve has to leave this share of the error that a constant leaves, when each point is
-/// foretold by the others.
+/// predicted by the others.
 const CONVINCING: f64 = 0.7;
 
-/// A trend has to be so many deviations away from what chance makes.
+/// A trend has to be this many deviations away from what chance makes.
 const TREND: f64 = 2.5;
 
 /// Fewer points than this show no curve.
@@ -40,7 +40,7 @@ const LEAST: f64 = 0.002;
 #[derive(Clone, Debug, Default)]
 pub struct Drift {
     points: Vec<Point>,
-    /// The steady trend, in logs a second, from the first point on.
+    /// The steady trend, in logs per second, from the first point on.
     trend: f64,
     /// What the curve at each of the points adds to that; the constant 0 where there is none.
     curve: Vec<f64>,
@@ -64,7 +64,7 @@ impl Drift {
     /// What the baseline and its returns say. Confirmation pairs need no model: they are
     /// neighbours in time, and [`crate::evidence::paired`] knows their order.
     pub fn of(trials: &[Trial]) -> Self {
-        let returns = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel);
+        let returns = |t: &&Trial| t.phase.is_baseline();
         let trend = trend(trials);
         let point =
             |trial: &Trial| Some(Point { time_s: time_s(trial)?, log_s: trial.score_s()?.ln() });
@@ -171,12 +171,12 @@ impl Drift {
     }
 }
 
-/// The trend that the repetitions of all candidates have in common, in logs a second: the median of
+/// The trend that the repetitions of all candidates have in common, in logs per second: the median of
 /// the slopes between any two of the same candidate, if more of them rise or fall than chance makes
 /// (Hirsch and Slack 1984, "A nonparametric trend test for seasonal data"; candidates are the
 /// seasons). What the search measured once is left out: it was chosen for being fast.
 fn trend(trials: &[Trial]) -> f64 {
-    let counts = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel | Phase::Repeat);
+    let counts = |t: &&Trial| t.phase.counts_for_drift();
     let mut all: BTreeMap<&Values, Vec<Point>> = BTreeMap::new();
     for trial in trials.iter().filter(counts) {
         if let (Some(time_s), Some(score_s)) = (time_s(trial), trial.score_s()) {
@@ -204,8 +204,8 @@ fn curve(points: &[Point]) -> Option<Vec<f64>> {
     if points.len() < FEWEST {
         return None;
     }
-    let error = |foretold: &dyn Fn(usize) -> f64| {
-        let errors = (0..points.len()).map(|i| (points[i].log_s - foretold(i)).abs());
+    let error = |predicted: &dyn Fn(usize) -> f64| {
+        let errors = (0..points.len()).map(|i| (points[i].log_s - predicted(i)).abs());
         stats::median(&errors.collect::<Vec<_>>()).unwrap_or(0.0)
     };
     let others = |i: usize| {
@@ -279,6 +279,7 @@ fn weighted_line(points: &[Point], weights: &[f64], time_s: f64) -> Line {
 mod tests {
     use super::*;
     use crate::knobs::Value;
+    use crate::trial::Phase;
 
     fn trial(phase: Phase, second: i64, score_s: f64) -> Trial {
         let started = Timestamp::from_second(1_800_000_000 + second).unwrap();

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use crate::evidence::drift::Drift;
 use crate::knobs::Values;
 use crate::stats;
-use crate::trial::{Phase, Trial};
+use crate::trial::Trial;
 
 /// All ok trials of one candidate outside the confirmation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked {
     /// The value of every knob.
     pub knobs: Values,
-    /// Seconds a clip at the speed that the machine had at the start: the mean of its trials'
+    /// Seconds per clip at the speed that the machine had at the start: the mean of its trials'
     /// scores, of which the slower half is left out, since disturbances never speed up a trial.
     pub score_s: f64,
     /// How many trials.
@@ -27,10 +27,7 @@ pub fn rank(trials: &[Trial]) -> Vec<Ranked> {
 /// As [`rank`], under a drift that was found before.
 pub fn rank_with(trials: &[Trial], drift: &Drift) -> Vec<Ranked> {
     let mut scores: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
-    let counts = |trial: &&Trial| {
-        !matches!(trial.phase, Phase::Calibration | Phase::Confirmation)
-            && !drift.is_invalidated(trial)
-    };
+    let counts = |trial: &&Trial| trial.phase.is_ranked() && !drift.is_invalidated(trial);
     for trial in trials.iter().filter(counts) {
         if let Some(score) = drift.score_s(trial) {
             scores.entry(&trial.knobs).or_default().push(score);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::evidence::drift::Drift;
 use crate::knobs::Values;
 use crate::stats;
-use crate::trial::{Phase, Trial};
+use crate::trial::Trial;
 
 /// Trials that tell it, the last ones: the machine may have been another before, and
 /// the drift of thousands takes long to find.
@@ -34,7 +34,7 @@ pub fn repeatability(trials: &[Trial]) -> f64 {
 
 /// The machine's drift is taken out.
 fn across_trials(trials: &[Trial]) -> Option<f64> {
-    let searches = |t: &Trial| !matches!(t.phase, Phase::Calibration | Phase::Confirmation);
+    let searches = |t: &Trial| t.phase.is_ranked();
     let last = trials.iter().enumerate().rev().filter(|(_, trial)| searches(trial));
     let trials = &trials[last.take(RECENT).last()?.0..];
     let drift = Drift::of(trials);
@@ -54,7 +54,7 @@ fn across_trials(trials: &[Trial]) -> Option<f64> {
 /// By the range of the runs of a trial, as it is in the middle of trials. What runs in the same place
 /// have in common, such as a first one that warms up, is taken out.
 fn within_trials(trials: &[Trial]) -> Option<f64> {
-    let counts = |trial: &&Trial| trial.phase != Phase::Calibration && trial.samples.len() > 2;
+    let counts = |trial: &&Trial| trial.phase.is_comparable() && trial.samples.len() > 2;
     let runs = |trial: &Trial| {
         let middle = trial.score_s()?.ln();
         Some(trial.samples.iter().map(|sample| sample.cost().ln() - middle).collect::<Vec<_>>())
@@ -83,7 +83,7 @@ fn deviations(logs: &[f64]) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::knobs::Value;
-    use crate::trial::Sample;
+    use crate::trial::{Phase, Sample};
 
     fn trial(phase: Phase, threads: i64, seconds: f64) -> Trial {
         let knobs = [("threads".to_owned(), Value::Number(threads))].into();

@@ -1,4 +1,4 @@
-//! Odds: how likely each candidate is to be the fastest, given all that was measured so far.
+//! Win probability: how likely each candidate is to be the fastest, given all that was measured so far.
 //!
 //! Noise is one-sided and has no textbook's shape: most processes run undisturbed, some are slower
 //! by a tenth or by half. So its shape is learnt from what was measured more than once, first of
@@ -11,7 +11,7 @@ use crate::evidence::confirmation::MINIMUM_EFFECT;
 use crate::evidence::drift::Drift;
 use crate::knobs::Values;
 use crate::stats;
-use crate::trial::{Phase, Trial};
+use crate::trial::Trial;
 
 /// Resolution of levels, in logs.
 const STEP: f64 = 0.0025;
@@ -26,7 +26,7 @@ const FAR: f64 = 0.6;
 /// Times of one candidate from which the shape of the noise can be learnt.
 const REPEATED: usize = 3;
 
-/// What was assumed of the noise's shape counts as so many times.
+/// What was assumed of the noise's shape counts as this many trials.
 const ASSUMED: f64 = 2.0;
 
 /// No kernel is narrower, in logs.
@@ -37,7 +37,7 @@ const NARROWEST: f64 = 0.003;
 pub struct WinProbability {
     /// The value of every knob.
     pub knobs: Values,
-    /// Seconds a clip without disturbances, at the speed that the machine had at the start.
+    /// Seconds per clip without disturbances, at the speed that the machine had at the start.
     pub level_s: f64,
     /// How many trials.
     pub trials: usize,
@@ -85,12 +85,9 @@ pub fn win_probabilities<'t>(
     found
 }
 
-/// As [`odds`], by what the search saw.
+/// As [`win_probabilities`], by what the search saw.
 pub fn of_search(trials: &[Trial], drift: &Drift) -> Vec<WinProbability> {
-    let counts = |trial: &&Trial| {
-        !matches!(trial.phase, Phase::Calibration | Phase::Confirmation)
-            && !drift.is_invalidated(trial)
-    };
+    let counts = |trial: &&Trial| trial.phase.is_ranked() && !drift.is_invalidated(trial);
     win_probabilities(trials.iter().filter(counts), crate::trial::baseline_of(trials), drift)
 }
 
@@ -208,7 +205,7 @@ fn chances<'w>(all: impl Iterator<Item = &'w [f64]> + Clone) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::knobs::Value;
-    use crate::trial::Sample;
+    use crate::trial::{Phase, Sample};
 
     /// Trials of candidates, each with its number of threads and its times; the baseline has 0.
     fn seen(times: &[(i64, &[f64])]) -> Vec<WinProbability> {
@@ -246,19 +243,19 @@ mod tests {
     #[test]
     fn the_undisturbed_level_counts_whatever_share_was_disturbed() {
         let disturbed = [0.9, 1.2, 1.21, 0.91, 1.2];
-        let odds = seen(&[(0, &BASELINE), (1, &disturbed), (2, &[0.95; 5])]);
-        assert_eq!(odds.first(), Some(of(&odds, 1)), "{odds:?}");
-        assert!((of(&odds, 1).level_s - 0.9).abs() < 0.02, "{odds:?}");
+        let found = seen(&[(0, &BASELINE), (1, &disturbed), (2, &[0.95; 5])]);
+        assert_eq!(found.first(), Some(of(&found, 1)), "{found:?}");
+        assert!((of(&found, 1).level_s - 0.9).abs() < 0.02, "{found:?}");
     }
 
     #[test]
     fn what_is_worth_having_is_told_from_what_is_not() {
-        let odds =
+        let found =
             seen(&[(0, &BASELINE), (1, &[0.9; 5]), (2, &[1.0; 5]), (3, &[1.1; 5]), (4, &[3.0])]);
-        assert!(of(&odds, 1).p_gain > 0.95, "{odds:?}");
-        assert!((0.02..0.6).contains(&of(&odds, 2).p_gain), "{odds:?}");
-        assert!(of(&odds, 3).p_gain < 0.05, "{odds:?}");
-        assert_eq!((of(&odds, 4).p_gain, of(&odds, 4).p_best), (0.0, 0.0));
+        assert!(of(&found, 1).p_gain > 0.95, "{found:?}");
+        assert!((0.02..0.6).contains(&of(&found, 2).p_gain), "{found:?}");
+        assert!(of(&found, 3).p_gain < 0.05, "{found:?}");
+        assert_eq!((of(&found, 4).p_gain, of(&found, 4).p_best), (0.0, 0.0));
         assert_eq!(seen(&[(0, &[1.0])]), []);
     }
 }

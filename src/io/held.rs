@@ -35,7 +35,7 @@ impl Held {
     }
 
     /// Where it is to be had although its path leads elsewhere; `None` for a folder that is gone.
-    fn elsewhere(&self) -> Option<PathBuf> {
+    fn moved_to(&self) -> Option<PathBuf> {
         let number = self.file.as_raw_fd();
         let link = PathBuf::from(format!("/proc/{}/fd/{number}", std::process::id()));
         if self.file.metadata().ok()?.is_file() {
@@ -91,7 +91,7 @@ pub fn now(path: &Path) -> PathBuf {
         let around = all.iter().filter(|held| whole.starts_with(&held.path));
         let held = around.max_by_key(|held| held.path.as_os_str().len())?;
         let rest = whole.strip_prefix(&held.path).ok()?;
-        let base = if held.is_in_place() { None } else { held.elsewhere() }?;
+        let base = if held.is_in_place() { None } else { held.moved_to() }?;
         Some(if rest.as_os_str().is_empty() { base } else { base.join(rest) })
     });
     found.unwrap_or_else(|| path.to_owned())

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use super::{Launch, probe};
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{affinity, allow_list};
+use crate::knobs::{allow_list, placement};
 use crate::machine::CpuSet;
 
 /// Everything was applied, but the command can't be run.
@@ -54,7 +54,7 @@ impl Applied {
     /// A library that is missing, or that somebody else could have put there.
     pub fn as_inherited(launch: &Launch) -> Result<Self> {
         let environment = allow_list::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
-        let cpus = affinity::bound().unwrap_or_else(|_| launch.cpus.clone());
+        let cpus = placement::bound().unwrap_or_else(|_| launch.cpus.clone());
         let memory = MemoryPolicy::read().ok();
         Ok(Self { cpus, asked: None, memory, environment, warning: None })
     }
@@ -82,8 +82,10 @@ impl fmt::Display for Applied {
 pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
     let environment = allow_list::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
     let cpus = &launch.cpus;
-    let words = |error: &io::Error| format!("binding to CPUs {cpus} ({})", affinity::cure(error));
-    let kept = affinity::bind_or_keep(cpus).map_err(|error| {
+    let words = |error: &io::Error| {
+        format!("affinity: binding to CPUs {cpus} ({})", placement::cure(error))
+    };
+    let kept = placement::bind_or_keep(cpus).map_err(|error| {
         let words = words(&error);
         anyhow::Error::new(error).context(words)
     })?;
@@ -91,7 +93,7 @@ pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
         set_policy(&launch.memory)?;
     }
     Ok(Applied {
-        cpus: affinity::bound().context("reading the CPUs back")?,
+        cpus: placement::bound().context("reading the CPUs back")?,
         asked: memory.then(|| launch.memory.clone()),
         memory: MemoryPolicy::read().ok(),
         environment,
@@ -99,16 +101,33 @@ pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
     })
 }
 
+/// As [`apply`], in a thread of its own: shows what it would come to, and leaves the other threads of
+/// this process as they are. Where no thread is to be had, it is this one.
+///
+/// # Errors
+/// As [`apply`].
+pub fn rehearse(launch: &Launch, memory: bool) -> Result<Applied> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, || apply(launch, memory));
+        let Ok(thread) = thread else { return apply(launch, memory) };
+        thread.join().unwrap_or_else(|_| bail!("trying the launch failed"))
+    })
+}
+
 fn set_policy(policy: &MemoryPolicy) -> Result<()> {
     let without = "or go on without it: --without-memory-policy";
-    let refused =
-        |error: io::Error| format!("memory policy {policy}: {}; {without}", probe::cure(&error));
+    let refused = |error: io::Error| {
+        format!("memory_mode: memory policy {policy}: {}; {without}", probe::cure(&error))
+    };
     policy.apply().map_err(refused).map_err(anyhow::Error::msg)?;
     if *policy == MemoryPolicy::Default {
         return Ok(());
     }
     let got = MemoryPolicy::read().map_err(refused).map_err(anyhow::Error::msg)?;
-    ensure!(got == *policy, "memory policy {policy}: the kernel made it {got}; {without}");
+    ensure!(
+        got == *policy,
+        "memory_mode: memory policy {policy}: the kernel made it {got}; {without}"
+    );
     Ok(())
 }
 

@@ -17,9 +17,9 @@ use crate::knobs::Settings;
 use crate::knobs::memory::MemoryPolicy;
 use crate::machine::CpuSet;
 
-pub use exec::{Applied, NotStarted, Supervision, apply, exec, supervise};
-pub use probe::{proven, refusals};
-pub use readback::{Effect, Pool};
+pub use crate::knobs::effect::{Effect, Pool};
+pub use exec::{Applied, NotStarted, Supervision, apply, exec, rehearse, supervise};
+pub use probe::{proven, unavailable_modes};
 
 /// Exit status of `wan22-tune exec` when the launch could not be applied, as `env` has it;
 /// 126 and 127 say that the command can't be run or was not found.

@@ -63,7 +63,7 @@ pub(super) fn cure(error: &io::Error) -> String {
     }
 }
 
-/// The machine, with the memory modes that don't work on it struck out: each is tried once. A
+/// The machine, with the memory modes that don't work on it left out: each is tried once. A
 /// machine that is only planned for is left as it is.
 pub fn proven(mut machine: Machine) -> Machine {
     if machine.source != Source::Live {
@@ -78,8 +78,8 @@ pub fn proven(mut machine: Machine) -> Machine {
     machine
 }
 
-/// One line about the memory modes that were struck out, with the cure; `None` where none was.
-pub fn refusals(machine: &Machine) -> Option<String> {
+/// One line about the memory modes that were left out, with the cure; `None` where none was.
+pub fn unavailable_modes(machine: &Machine) -> Option<String> {
     let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (mode, reason) in &machine.refused_modes {
         by_reason.entry(reason).or_default().push(mode);
@@ -102,7 +102,7 @@ mod tests {
     fn what_was_refused_is_not_offered_and_is_told_of_in_one_line() {
         let mut machine =
             Machine::from_synthetic("package:2 [numa(memory=8GB)] core:2 pu:1").unwrap();
-        assert_eq!(refusals(&machine), None);
+        assert_eq!(unavailable_modes(&machine), None);
         for mode in ["baseline", "bind", "interleave"] {
             machine.refused_modes.insert(mode.to_owned(), "forbidden".to_owned());
         }
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(MemoryMode::Baseline.variants(&machine), [MemoryPolicy::Default]);
         let words = "memory modes left out: baseline, bind, interleave: forbidden; preferred: odd; \
                      the baseline's comes to the default";
-        assert_eq!(refusals(&machine).unwrap(), words);
+        assert_eq!(unavailable_modes(&machine).unwrap(), words);
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_this_machine_lacks_is_struck_out() {
+    fn a_node_that_this_machine_lacks_is_left_out() {
         let mut machine =
             Machine::from_synthetic("package:2 [numa(memory=8GB)] core:2 pu:1").unwrap();
         machine.nodes[1].number = 1000;

@@ -298,7 +298,7 @@ mod tests {
     fn this_machine_is_detected_and_its_xml_reads_back_as_the_same_topology() {
         let machine = Machine::detect().unwrap();
         assert!(!machine.allowed.is_empty() && machine.core_count() > 0);
-        assert!(crate::knobs::affinity::bound().unwrap().is_subset(&machine.allowed));
+        assert!(crate::knobs::placement::bound().unwrap().is_subset(&machine.allowed));
         let copy = Machine::from_xml(&live_xml().unwrap()).unwrap();
         assert_eq!((copy.packages, copy.l3_groups), (machine.packages, machine.l3_groups));
         let sets = |cores: &[super::super::Core]| -> Vec<CpuSet> {

@@ -33,7 +33,7 @@ pub(crate) use roots::{field, line};
 pub use sensors::{frequency_mhz, temperature_c};
 pub use topology::described::BadMachine;
 pub(crate) use topology::nodes::kibibytes;
-pub use topology::sandbox::rehearsed;
+pub use topology::sandbox::sandboxed;
 
 /// A machine as this process sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -147,14 +147,14 @@ pub enum CoreKind {
     Uniform,
     /// A fast core.
     Performance,
-    /// A slower, thriftier core.
+    /// A slower core that saves power.
     Efficiency,
 }
 
 /// Ceilings set by the process's cgroup; `None` where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
-    /// CPU seconds a second (`cpu.max`, `cpu.cfs_quota_us`).
+    /// CPU seconds per second (`cpu.max`, `cpu.cfs_quota_us`).
     pub cpu_quota: Option<f64>,
     /// Bytes (`memory.max`, `memory.limit_in_bytes`).
     pub memory_bytes: Option<u64>,

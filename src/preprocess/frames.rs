@@ -11,9 +11,9 @@ const JPEG_QUALITY: u8 = 92;
 /// The frames of a batch of clips, one after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frames {
-    /// Frames a clip.
+    /// Frames per clip.
     pub per_clip: usize,
-    /// Pixels a row.
+    /// Pixels per row.
     pub width: u32,
     /// Rows.
     pub height: u32,
@@ -24,7 +24,7 @@ pub struct Frames {
 /// Numbers of a batch of clips that are kept as they are: latents, embeddings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Numbers {
-    /// Values a clip.
+    /// Values per clip.
     pub per_clip: usize,
     /// Clips x values.
     pub values: Vec<f32>,
@@ -42,7 +42,7 @@ pub enum StageOutput {
 }
 
 impl StageOutput {
-    /// Files a clip.
+    /// Files per clip.
     pub fn per_clip(&self) -> usize {
         match self {
             Self::Frames(frames) => frames.per_clip,

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! In brackets the [`Pools`] whose threads do the work. All stages run at once, joined by bounded
-//! queues ([`run`]), and each accounts its busy time to a [`StageClock`].
+//! queues ([`run`]), and each adds its busy time to a [`StageClock`].
 
 mod frames;
 pub mod images;

@@ -12,7 +12,7 @@ use super::images;
 /// Red, green and blue planes of `height` rows of `width` values, each from -1 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
-    /// Pixels a row.
+    /// Pixels per row.
     pub width: u32,
     /// Rows.
     pub height: u32,
@@ -26,7 +26,7 @@ impl Picture {
     /// resized with a Lanczos filter, scaled to -1..1.
     ///
     /// # Errors
-    /// The bytes are no picture of a known format, break off, or are too large to hold.
+    /// The bytes are not a picture of a known format, break off, or are too large to hold.
     pub fn from_bytes(bytes: &[u8], width: u32, height: u32) -> Result<Self> {
         let resized = resize(decode(bytes)?, width, height)?;
         Ok(Self { width, height, planes: planes(&resized) })

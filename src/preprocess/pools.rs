@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::knobs::Workers;
-use crate::knobs::affinity::Placement;
+use crate::knobs::placement::Placement;
 use crate::machine::CpuSet;
 
 /// Three pools of named and bound threads, alive as long as this value.
@@ -47,7 +47,7 @@ fn pool(
         .build()
         .with_context(|| format!("workers: starting {threads} {name} threads"))?;
     let bound: Result<Vec<()>> = pool.broadcast(|_| bind(cpus)).into_iter().collect();
-    bound.with_context(|| format!("workers: binding the {name} pool to CPUs {cpus}"))?;
+    bound.with_context(|| format!("affinity: binding the {name} pool to CPUs {cpus}"))?;
     Ok(pool)
 }
 
@@ -104,7 +104,7 @@ pub(super) mod tests {
             Ok(())
         };
         let error = Pools::start(workers, &placement(), refuse).unwrap_err();
-        assert_eq!(format!("{error:#}"), "workers: binding the pre pool to CPUs 1: refused");
+        assert_eq!(format!("{error:#}"), "affinity: binding the pre pool to CPUs 1: refused");
         let none = Workers { io: 0, ..workers };
         assert!(Pools::start(none, &placement(), |_| Ok(())).is_err());
     }

@@ -4,14 +4,8 @@
 //! nearest to it. It is a guess by topology, never measured: only a tune here proves anything.
 
 use super::Profile;
-use crate::knobs::affinity::Layout;
-use crate::knobs::allocator::Allocator;
-use crate::knobs::huge_pages::HugePages;
-use crate::knobs::isa::OnednnIsa;
-use crate::knobs::memory::MemoryMode;
-use crate::knobs::openmp::OmpRuntime;
-use crate::knobs::{Baseline, Knobs, Precision, Preset, Settings};
-use crate::machine::{Machine, SystemRoots};
+use crate::knobs::{Baseline, Host, Knobs, Move, Preset, Settings};
+use crate::machine::Machine;
 
 /// A profile's candidate, fitted to another machine.
 #[derive(Clone, Debug)]
@@ -32,12 +26,8 @@ impl Profile {
     pub fn adapt(&self, machine: &Machine) -> Result<Adapted, String> {
         let baseline = Baseline::fit(Preset::detect(machine), machine);
         let given = self.knobs(&baseline.knobs)?;
-        let mut knobs = given.clone();
         let there = self.hardware_profile.cpu_cores.min(self.tuned_quota().unwrap_or(usize::MAX));
-        let mut reasons = scale(&mut knobs, there, machine);
-        reasons.extend(replace_libraries(&mut knobs, &SystemRoots::live()));
-        reasons.extend(replace_numbers(&mut knobs, machine));
-        reasons.extend(replace_places(&mut knobs, machine));
+        let (knobs, reasons) = given.adapted(&Move { cores_there: there, here: Host::of(machine) });
         let settings = knobs.resolve(machine)?;
         let (old, new) = (given.values(), knobs.values());
         let change = |(name, reason): (&str, String)| {
@@ -52,115 +42,11 @@ impl Profile {
     }
 }
 
-/// A knob and why it may have changed.
-type Reason = (&'static str, String);
-
-fn scale(knobs: &mut Knobs, there: usize, machine: &Machine) -> Vec<Reason> {
-    let here = machine.core_limit();
-    // Threads above a quota are stopped in turn, however many a core could have.
-    let most = machine.quota_ceiling().unwrap_or(usize::MAX);
-    let scaled = |count: usize| ((count * here + there / 2) / there).clamp(1, most);
-    let counts = [
-        ("intra_op_threads", &mut knobs.intra_op_threads),
-        ("inter_op_threads", &mut knobs.inter_op_threads),
-        ("io_workers", &mut knobs.io_workers),
-        ("preprocess_workers", &mut knobs.preprocess_workers),
-        ("batch_workers", &mut knobs.batch_workers),
-    ];
-    let words = match machine.limits.cpu_quota.filter(|_| machine.quota_ceiling().is_some()) {
-        Some(quota) => format!("{there} cores there, a quota of {quota} CPUs' time here"),
-        None => format!("{there} cores there, {here} here"),
-    };
-    let reason = |(name, count): (&'static str, &mut usize)| {
-        *count = scaled(*count);
-        (name, words.clone())
-    };
-    counts.into_iter().map(reason).collect()
-}
-
-fn replace_libraries(knobs: &mut Knobs, roots: &SystemRoots) -> Vec<Reason> {
-    let mut reasons = Vec::new();
-    if let Some(reason) = knobs.allocator.refusal(roots) {
-        knobs.allocator = Allocator::GlibcKeep;
-        reasons.push(("allocator", reason));
-    }
-    if let Some(reason) = knobs.omp_runtime.refusal(roots) {
-        knobs.omp_runtime = OmpRuntime::default();
-        reasons.push(("omp_runtime", reason));
-    }
-    if let Some(reason) = knobs.huge_pages.refusal(roots) {
-        knobs.huge_pages = HugePages::default();
-        reasons.push(("huge_pages", reason));
-    }
-    reasons
-}
-
-fn replace_numbers(knobs: &mut Knobs, machine: &Machine) -> Vec<Reason> {
-    let mut reasons = Vec::new();
-    if !machine.cpu.multiplies_bf16() {
-        knobs.precision = Precision::Fp32;
-        let reason = "this processor has no instructions for bfloat16, which is far slower without";
-        reasons.push(("precision", reason.to_owned()));
-    }
-    if !knobs.onednn_isa.limits(machine) {
-        knobs.onednn_isa = OnednnIsa::Newest;
-        reasons.push(("onednn_isa", "this processor has no newer instructions".to_owned()));
-    }
-    reasons
-}
-
-/// The layout and the memory mode: the nearest that this machine has.
-fn replace_places(knobs: &mut Knobs, machine: &Machine) -> Vec<Reason> {
-    let mut reasons = Vec::new();
-    let candidates = || {
-        let layouts = [knobs.affinity].into_iter().chain(nearest_layouts(knobs.affinity));
-        let modes = [knobs.memory_mode].into_iter().chain(nearest_modes(knobs.memory_mode));
-        let modes: Vec<MemoryMode> = modes.collect();
-        let pairs = layouts
-            .flat_map(move |layout| modes.clone().into_iter().map(move |mode| (layout, mode)));
-        pairs.collect::<Vec<_>>()
-    };
-    for (affinity, memory_mode) in candidates() {
-        let tried = Knobs { affinity, memory_mode, ..knobs.clone() };
-        if tried.resolve(machine).is_ok() {
-            *knobs = tried;
-            break;
-        }
-    }
-    reasons.push(("affinity", "this machine has no such layout".to_owned()));
-    reasons.push(("memory_mode", "this machine has no such mode".to_owned()));
-    reasons
-}
-
-/// What comes nearest to a layout, best first; everywhere is the last resort.
-fn nearest_layouts(layout: Layout) -> Vec<Layout> {
-    use Layout as L;
-    let nearer: &[Layout] = match layout {
-        L::None | L::Baseline | L::PhysicalCores | L::Compact => &[],
-        L::SmtSiblings => &[L::Compact],
-        L::SpreadL3 => &[L::SpreadNodes, L::Compact],
-        L::SpreadNodes => &[L::SpreadL3, L::Compact],
-        L::OneL3 => &[L::OneNode],
-        L::OneNode => &[L::OneL3],
-        L::PerformanceCores => &[L::PhysicalCores],
-        L::PartitionedL3 => &[L::PartitionedNodes, L::Compact],
-        L::PartitionedNodes => &[L::PartitionedL3, L::Compact],
-        L::PartitionedKinds => &[L::PartitionedL3, L::PartitionedNodes, L::Compact],
-    };
-    nearer.iter().copied().chain([L::None]).collect()
-}
-
-fn nearest_modes(mode: MemoryMode) -> Vec<MemoryMode> {
-    let nearer: &[MemoryMode] = match mode {
-        MemoryMode::WeightedInterleave => &[MemoryMode::Interleave],
-        _ => &[],
-    };
-    nearer.iter().copied().chain([MemoryMode::Default]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knobs::memory::MemoryMode;
+    use crate::knobs::placement::Layout;
 
     /// A profile of 64 cores on 4 nodes that uses what smaller machines lack.
     fn large() -> Profile {

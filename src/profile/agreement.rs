@@ -17,13 +17,13 @@ impl Profile {
         let there = self.as_tuned(machine);
         let settings = knobs.resolve(&there);
         let settings = settings.map_err(|reason| ProfileError::at(["candidate"], reason))?;
-        let Some(refusal) = self.differs(&settings) else { return Ok(()) };
+        let Some(error) = self.differs(&settings) else { return Ok(()) };
         // Where the tune ran, the kernel may have forbidden the policy, so that it came to none.
         let mut forbidding = there;
         forbidding.refused_modes.insert(knobs.memory_mode.to_string(), String::new());
         match knobs.resolve(&forbidding) {
             Ok(settings) if self.differs(&settings).is_none() => Ok(()),
-            _ => Err(refusal),
+            _ => Err(error),
         }
     }
 

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 
 use crate::evidence::confirmation::Verdict;
 use crate::knobs::Value;
-use crate::knobs::affinity::Placement;
-use crate::profile::{Evidence, MetricEvidence, Profile};
+use crate::knobs::placement::Placement;
+use crate::profile::{Evidence, MetricEvidence, Profile, short_digest};
 use crate::results::Results;
 
 /// The profile that a tune ships: the finalist's settings for a proven gain, else the baseline's.
@@ -50,14 +50,14 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
     let baseline_s = results.findings().baseline_s;
     let (word, gain, score_s) = match verdict {
         Verdict::Gain(gain) => {
-            let contender = results.findings().finalist.clone();
-            ("gain", Some(gain), contender.map(|contender| contender.score_s))
+            let finalist = results.findings().finalist.clone();
+            ("gain", Some(gain), finalist.map(|finalist| finalist.score_s))
         }
         Verdict::NoGain(_) => ("no significant gain", None, baseline_s),
     };
-    let yardstick = results.yardstick();
-    let percent = |saving: f64| 100.0 * yardstick.share(saving);
-    let goal = yardstick.goal();
+    let metric = results.metric();
+    let percent = |saving: f64| 100.0 * metric.share(saving);
+    let goal = metric.goal();
     Evidence {
         verdict: word.to_owned(),
         gain_percent: gain.map(|gain| percent(gain.mean)),
@@ -77,5 +77,6 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
         }),
         quality: results.quality_of(knobs),
         workload: results.workload.clone(),
+        own: results.tune.own.as_ref().map(|own| short_digest(&own.words())),
     }
 }

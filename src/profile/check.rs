@@ -1,7 +1,7 @@
 //! What a profile may say: nothing in it is taken on trust.
 
 use super::error::require;
-use super::{Evidence, MachineId, Profile, ProfileError};
+use super::{Evidence, MachineId, Part, Profile, ProfileError};
 use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::{HardwareProfile, Knobs, OptimalSettings};
 use crate::knobs::{allow_list, handover};
@@ -15,7 +15,7 @@ pub(super) fn check(profile: &Profile) -> Result<(), ProfileError> {
     let version = profile.tool.strip_prefix("wan22-tune ").unwrap_or_default();
     require(is_name(version), "/tool", "not `wan22-tune` and a version")?;
     hardware(&profile.hardware_profile)?;
-    mark(&profile.machine)?;
+    machine_id(&profile.machine)?;
     launch(&profile.launch)?;
     let knobs = candidate(profile)?;
     agreement(profile, &knobs)?;
@@ -57,7 +57,7 @@ fn hardware(hardware: &HardwareProfile) -> Result<(), ProfileError> {
     Ok(())
 }
 
-fn mark(machine: &MachineId) -> Result<(), ProfileError> {
+fn machine_id(machine: &MachineId) -> Result<(), ProfileError> {
     require(is_name(&machine.host), "/machine/host", "not a host's name")?;
     let digest = |text: &str| {
         text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -69,7 +69,10 @@ fn mark(machine: &MachineId) -> Result<(), ProfileError> {
         require(digest(text), &place, "not 16 hexadecimal digits")?;
     }
     let quota = machine.cpu_quota.is_none_or(|quota| quota > 0.0 && quota < 1e6);
-    require(quota, "/machine/cpu_quota", "no quota that a cgroup can set")
+    require(quota, "/machine/cpu_quota", "no quota that a cgroup can set")?;
+    let most = HIGHEST_INDEX as usize + 1;
+    let cpus = machine.cpus.is_none_or(|cpus| (1..=most).contains(&cpus));
+    require(cpus, "/machine/cpus", format_args!("it takes 1 to {most}"))
 }
 
 fn launch(launch: &Launch) -> Result<(), ProfileError> {
@@ -176,7 +179,7 @@ fn evidence(evidence: &Evidence) -> Result<(), ProfileError> {
     let proven = evidence.gain_percent.is_some() && evidence.interval_percent.is_some();
     require(proven == gained, &place("gain_percent"), "the verdict says otherwise")?;
     let gain = evidence.gain_percent.unwrap_or(0.0);
-    // There is no more than all of the time to save, but any number of frames a second to win.
+    // There is no more than all of the time to save, but any number of frames per second to win.
     let is_won = evidence.metric.as_ref().is_some_and(|metric| metric.goal == Direction::Max);
     let most = if is_won { 1e9 } else { 100.0 };
     require((-1000.0..most).contains(&gain), &place("gain_percent"), "no such gain exists")?;
@@ -195,5 +198,7 @@ fn evidence(evidence: &Evidence) -> Result<(), ProfileError> {
     }
     require(evidence.pairs <= 1_000_000, &place("pairs"), "more pairs than a life has time for")?;
     let workload = &evidence.workload;
+    let own = evidence.own.as_ref().is_none_or(|own| Part::parse(own).is_some());
+    require(own, "/evidence/own", "not 8 hexadecimal digits")?;
     require(is_name(&workload.name), "/evidence/workload/name", "not the name of a job")
 }

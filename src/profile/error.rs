@@ -1,4 +1,4 @@
-//! Refusal: where a profile is not what it should be, and why.
+//! ProfileError: where a profile is not what it should be, and why.
 
 use std::fmt::Display;
 
@@ -13,7 +13,7 @@ pub struct ProfileError {
 }
 
 impl ProfileError {
-    /// A refusal of what the keys and indexes lead to.
+    /// An error at what the keys and indexes lead to.
     pub fn at<S: AsRef<str>>(path: impl IntoIterator<Item = S>, reason: impl Display) -> Self {
         let escaped = |segment: S| {
             let visible: String = segment.as_ref().chars().flat_map(char::escape_debug).collect();
@@ -25,7 +25,7 @@ impl ProfileError {
     }
 }
 
-/// `Ok` if `holds`, else a refusal of what the pointer leads to.
+/// `Ok` if `holds`, else an error at what the pointer leads to.
 pub(super) fn require(
     holds: bool,
     pointer: &str,

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::io::input;
 use crate::profile::Profile;
+use crate::report::tables::usage::quoted;
 use crate::results::{Folder, Results};
 
 /// A profile is a page of text.
@@ -72,7 +73,7 @@ pub fn kept(folder: &Folder, results: &Results, new: &Profile) -> Option<Kept> {
         folder.profile().display(),
         proves(old.gain_percent, old.pairs),
         proves(evidence.gain_percent, evidence.pairs as u64),
-        path = folder.path().display(),
+        path = quoted(folder.path()),
     );
     Some(Kept { sentence, is_all: is_gain || results.trials.is_empty() })
 }

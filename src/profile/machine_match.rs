@@ -7,30 +7,33 @@ use crate::machine::{Machine, MachineMatch};
 #[derive(Clone, Debug)]
 pub struct Here {
     /// What tells it from others.
-    pub mark: MachineId,
+    pub id: MachineId,
     /// Its identity by the rule of older versions, which left the host's name out.
     former: String,
+    /// How many CPUs it has, those included that this process may not use.
+    pub(super) cpus: usize,
 }
 
 impl Here {
     /// What tells `machine` from others.
     pub fn of(machine: &Machine) -> Self {
-        Self { mark: MachineId::of(machine), former: machine.former_identity() }
+        let cpus = machine.cores.iter().map(|core| core.cpus.len()).sum();
+        Self { id: MachineId::of(machine), former: machine.former_identity(), cpus }
     }
 
     /// How much the machine of `profile` has in common with this one.
-    pub fn likeness(&self, profile: &Profile) -> MachineMatch {
-        let (here, there) = (&self.mark, &profile.machine);
+    pub fn machine_match(&self, profile: &Profile) -> MachineMatch {
+        let (here, there) = (&self.id, &profile.machine);
         let is_former = there.fingerprint.identity == self.former && there.host == here.host;
         match here.fingerprint.compare(&there.fingerprint) {
             MachineMatch::SameShape if is_former => MachineMatch::Same,
-            likeness => likeness,
+            machine_match => machine_match,
         }
     }
 
     /// The identities under which profiles of this very machine may be kept.
     pub(super) fn identities(&self) -> [&str; 2] {
-        [&self.mark.fingerprint.identity, &self.former]
+        [&self.id.fingerprint.identity, &self.former]
     }
 }
 
@@ -55,8 +58,8 @@ mod tests {
     #[test]
     fn clones_of_one_image_are_two_machines() {
         let (one, other) = (machine("node07"), machine("node08"));
-        assert_eq!(Here::of(&one).likeness(&profile(&one)), MachineMatch::Same);
-        assert_eq!(Here::of(&other).likeness(&profile(&one)), MachineMatch::SameShape);
+        assert_eq!(Here::of(&one).machine_match(&profile(&one)), MachineMatch::Same);
+        assert_eq!(Here::of(&other).machine_match(&profile(&one)), MachineMatch::SameShape);
     }
 
     #[test]
@@ -64,7 +67,7 @@ mod tests {
         let one = machine("node07");
         let mut old = profile(&one);
         old.machine.fingerprint.identity = one.former_identity();
-        assert_eq!(Here::of(&one).likeness(&old), MachineMatch::Same);
-        assert_eq!(Here::of(&machine("node08")).likeness(&old), MachineMatch::SameShape);
+        assert_eq!(Here::of(&one).machine_match(&old), MachineMatch::Same);
+        assert_eq!(Here::of(&machine("node08")).machine_match(&old), MachineMatch::SameShape);
     }
 }

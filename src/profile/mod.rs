@@ -8,6 +8,7 @@ mod error;
 pub mod export;
 pub mod keep;
 mod machine_match;
+mod part;
 mod proof;
 mod quota;
 mod read;
@@ -35,8 +36,9 @@ pub const SCHEMA: u32 = 1;
 pub use adapt::Adapted;
 pub use error::ProfileError;
 pub use machine_match::Here;
+pub use part::{Part, short_digest};
 pub use proof::Proof;
-pub use read::{file_argument, located, text, unmarked};
+pub use read::{located, text, unmarked};
 pub use store::Store;
 pub use store::entry::Entry;
 pub use store::file_name::FileName;
@@ -102,7 +104,10 @@ pub struct MachineId {
     /// tell.
     #[serde(default, skip_serializing_if = "CpuSet::is_empty")]
     pub allowed: CpuSet,
-    /// The quota that the tune ran under, CPU seconds a second, where it was less than the CPUs.
+    /// How many CPUs the machine has, where the tune was not allowed to use all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<usize>,
+    /// The quota that the tune ran under, CPU seconds per second, where it was less than the CPUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_quota: Option<f64>,
 }
@@ -114,10 +119,12 @@ impl MachineId {
         let host: String = machine.host.chars().map(plain).collect();
         let host: String =
             host.replace("..", "-").trim_matches(['.', '-']).chars().take(255).collect();
+        let cpus = machine.cores.iter().map(|core| core.cpus.len()).sum();
         Self {
             host: if host.is_empty() { "unknown".to_owned() } else { host },
             fingerprint: machine.fingerprint(),
             allowed: machine.allowed.clone(),
+            cpus: Some(cpus).filter(|&cpus| machine.allowed.len() < cpus),
             cpu_quota: machine.quota_ceiling().and(machine.limits.cpu_quota),
         }
     }
@@ -140,9 +147,9 @@ pub struct Evidence {
     /// says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complete: Option<bool>,
-    /// Median seconds a clip of the baseline's confirmation trials.
+    /// Median seconds per clip of the baseline's confirmation trials.
     pub baseline_s: Option<f64>,
-    /// Median seconds a clip of these settings' confirmation trials.
+    /// Median seconds per clip of these settings' confirmation trials.
     pub score_s: Option<f64>,
     /// The same of a number that the user's own command printed, where that was scored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,6 +160,10 @@ pub struct Evidence {
     pub quality: Option<crate::trial::Quality>,
     /// The workload that was measured.
     pub workload: crate::workload::Workload,
+    /// Tells the user's own command or module from others: a digest of its words. Absent where
+    /// that was not what was measured, and in profiles of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<String>,
 }
 
 /// What proves a profile where a number was scored instead of time.
@@ -169,11 +180,11 @@ pub struct MetricEvidence {
 
 impl Evidence {
     /// What was scored.
-    pub fn yardstick(&self) -> Metric {
+    pub fn metric(&self) -> Metric {
         match &self.metric {
-            Some(metric) => Metric::Metric(metric.goal),
+            Some(metric) => Metric::Printed(metric.goal),
             None if self.workload.is_custom() => CustomJob::timed(&self.workload.name),
-            None => Metric::SecondsAClip,
+            None => Metric::SecondsPerClip,
         }
     }
 

@@ -72,6 +72,14 @@ impl Profile {
         self.evidence.as_ref().map(|Evidence { workload, .. }| workload.name.as_str())
     }
 
+    /// The job that it is kept for, unless another word is given: two commands of the user's own are
+    /// two jobs.
+    pub fn kept_job(&self) -> Option<String> {
+        let job = self.job()?;
+        let own = self.evidence.as_ref().and_then(|evidence| evidence.own.as_ref());
+        Some(own.map_or_else(|| job.to_owned(), |own| format!("{job}-{own}")))
+    }
+
     /// Whether it was tuned for a command or a module of the user's own.
     pub(super) fn is_of_own_job(&self) -> bool {
         self.evidence.as_ref().is_some_and(|evidence| evidence.workload.is_custom())

@@ -25,7 +25,7 @@ pub struct Verification {
     /// Complete pairs.
     pub pairs: usize,
     /// What the scores count.
-    pub yardstick: Metric,
+    pub metric: Metric,
     /// Better than the baseline by so much of its score; `None` where the profile is the baseline.
     pub gain: Option<Interval>,
     /// How much longer than recorded it takes (or what it costs), as a share.
@@ -72,27 +72,27 @@ impl fmt::Display for Finding {
 }
 
 impl Verification {
-    /// What `trials` of the baseline and of the profile's knobs say, scored by `yardstick`, and
+    /// What `trials` of the baseline and of the profile's knobs say, scored by `metric`, and
     /// against what was recorded by the same.
     pub fn of(
         trials: &[Trial],
         baseline: &Values,
         knobs: &Values,
-        yardstick: Metric,
+        metric: Metric,
         recorded: Option<&Evidence>,
     ) -> Self {
         let own: Vec<&Trial> = trials.iter().filter(|trial| trial.knobs == *knobs).collect();
         let scores: Vec<f64> = own.iter().filter_map(|trial| trial.score_s()).collect();
         let confirmation = Confirmation::of(trials, baseline);
         let before = recorded.and_then(|evidence| evidence.scores()[1]);
-        let cost = before.map(|score| yardstick.direction().cost(score));
+        let cost = before.map(|score| metric.direction().cost(score));
         let mut verification = Self {
             finding: Finding::Undisputed,
             pairs: confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len()),
-            yardstick,
-            gain: gain(confirmation.as_ref()).map(|saved| yardstick.shares(saved)),
+            metric,
+            gain: gain(confirmation.as_ref()).map(|saved| metric.shares(saved)),
             slowdown: cost.and_then(|cost| slowdown(&scores, cost)),
-            score: stats::median(&scores).map(|cost| yardstick.shown(cost)),
+            score: stats::median(&scores).map(|cost| metric.shown(cost)),
             recorded: before,
         };
         // What strikes the baseline as well is not the profile's fault.
@@ -139,9 +139,9 @@ impl Verification {
     }
 
     fn slower(&self, slowdown: Interval) -> Finding {
-        let lost = |share: f64| 100.0 * self.yardstick.lost(share);
+        let lost = |share: f64| 100.0 * self.metric.lost(share);
         let (low, now) = (lost(slowdown.low), lost(slowdown.mean));
-        let ([_, worse], noun) = (self.yardstick.better(), self.yardstick.noun());
+        let ([_, worse], noun) = (self.metric.better(), self.metric.noun());
         Finding::Drifted(format!(
             "{now:.1}% {worse} {noun} than when it was made, at least {low:.1}% {worse}"
         ))
@@ -149,7 +149,7 @@ impl Verification {
 
     fn worth_less(&self, most: f64, least: f64) -> Finding {
         let (most, then) = (100.0 * most, 100.0 * least);
-        let ([better, _], noun) = (self.yardstick.better(), self.yardstick.noun());
+        let ([better, _], noun) = (self.metric.better(), self.metric.noun());
         Finding::Drifted(format!(
             "{most:.1}% {better} {noun} than the baseline at the most; it was {then:.1}% or more"
         ))

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::read::scan::scan;
 use super::{Profile, ProfileError};
-use crate::knobs::affinity::{Demand, Layout};
 use crate::knobs::memory::MemoryMode;
+use crate::knobs::placement::{Demand, Layout};
 use crate::knobs::{Baseline, HardwareProfile, Knobs, OptimalSettings, Precision};
 use crate::machine::{CpuSet, Machine};
 

@@ -23,12 +23,12 @@ pub const SCHEMA: u32 = 1;
 /// # Errors
 /// A time that is none.
 pub fn json(results: &Results) -> Result<String> {
-    let account = TimeBreakdown::of(results);
+    let breakdown = TimeBreakdown::of(results);
     let drift = Drift::of(results)?;
     let confirmation = results.findings().confirmation.clone();
     let gain = confirmation.as_ref().and_then(Confirmation::gain);
-    let (yardstick, baseline_s) = (results.yardstick(), results.findings().baseline_s);
-    let (is_time, shown) = (yardstick.goal().is_none(), |cost| yardstick.shown(cost));
+    let (metric, baseline_s) = (results.metric(), results.findings().baseline_s);
+    let (is_time, shown) = (metric.goal().is_none(), |cost| metric.shown(cost));
     let value = json!({
         "schema": SCHEMA,
         "verdict": {
@@ -38,7 +38,7 @@ pub fn json(results: &Results) -> Result<String> {
             "pairs": confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len()),
             "failures": confirmation.as_ref().map_or(0, |confirmation| confirmation.failures),
         },
-        "goal": yardstick.goal(),
+        "goal": metric.goal(),
         "baseline": {
             "score_s": baseline_s.filter(|_| is_time),
             "metric": baseline_s.filter(|_| !is_time).map(shown),
@@ -52,9 +52,9 @@ pub fn json(results: &Results) -> Result<String> {
         })),
         "stages": Stages::of(results).map(|stages| stages.rows.iter().map(stage).collect::<Vec<_>>()),
         "trials": {
-            "total": account.trials(),
-            "failed": account.failed(),
-            "outcomes": account.outcomes,
+            "total": breakdown.trials(),
+            "failed": breakdown.failed(),
+            "outcomes": breakdown.outcomes,
             "lost": results.lost,
         },
         "complete": results.is_complete(),
@@ -62,10 +62,10 @@ pub fn json(results: &Results) -> Result<String> {
         "importance": Shares::of(results).map(|s| s.0.iter().map(importance).collect::<Vec<_>>()),
         "time": {
             "budget_s": results.tune.budget_s,
-            "spent_s": account.spent_s,
-            "measured_s": account.measured_s,
-            "overhead_s": account.overhead_s,
-            "overhead_share": account.overhead_share,
+            "spent_s": breakdown.spent_s,
+            "measured_s": breakdown.measured_s,
+            "overhead_s": breakdown.overhead_s,
+            "overhead_share": breakdown.overhead_share,
         },
         "noise": {
             "baseline_repeats": drift.as_ref().map_or(0, |drift| drift.repeats.len()),
@@ -98,7 +98,7 @@ fn importance(one: &Importance) -> Value {
     json!({ "knob": one.knob, "share": one.share, "error": one.error, "curve": curve })
 }
 
-/// The ranking, one row a candidate, best first; columns named as in the journal, which has
+/// The ranking, one row per candidate, best first; columns named as in the journal, which has
 /// `metric` where that is scored.
 ///
 /// # Errors
@@ -106,8 +106,8 @@ fn importance(one: &Importance) -> Value {
 pub fn csv(results: &Results) -> Result<String> {
     let names: Vec<&String> = results.space.given.baseline.keys().collect();
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let yardstick = results.yardstick();
-    let score = if yardstick.goal().is_some() { "metric" } else { "score_s" };
+    let metric = results.metric();
+    let score = if metric.goal().is_some() { "metric" } else { "score_s" };
     let fixed = ["rank", score, "trials", "baseline"].map(str::to_owned);
     let names_of_knobs = names.iter().map(|name| cell(&format!("knob.{name}")));
     writer.write_record(fixed.into_iter().chain(names_of_knobs))?;
@@ -115,7 +115,7 @@ pub fn csv(results: &Results) -> Result<String> {
         let is_baseline = ranked.knobs == results.space.given.baseline;
         let head = [
             (i + 1).to_string(),
-            yardstick.shown(ranked.score_s).to_string(),
+            metric.shown(ranked.score_s).to_string(),
             ranked.trials.to_string(),
             is_baseline.to_string(),
         ];

@@ -249,7 +249,7 @@ fn named(knobs: &BTreeMap<String, Value>) -> Vec<(&str, Value)> {
     knobs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect()
 }
 
-/// Seconds a clip without noise: the best number of threads depends on the tile.
+/// Seconds per clip without noise: the best number of threads depends on the tile.
 fn cost(knobs: &BTreeMap<String, Value>) -> f64 {
     let number = |name| knobs[name].number().expect("a number");
     let (threads, tile) = (number("intra_op_threads"), number("vae_tile_size"));

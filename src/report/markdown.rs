@@ -26,7 +26,7 @@ const LARGEST_BYTES: u64 = 64 << 20;
 /// they come from.
 pub fn markdown(results: &Results) -> String {
     let machine = &results.machine;
-    let account = TimeBreakdown::of(results);
+    let breakdown = TimeBreakdown::of(results);
     let mut parts = vec![
         format!(
             "{} on {}, {}:",
@@ -36,8 +36,8 @@ pub fn markdown(results: &Results) -> String {
         ),
         format!("**{}**", escape(&verdict::sentence(results))),
     ];
-    if let Some(contender) = results.findings().finalist.clone() {
-        parts.push(summary::knobs(results, &contender, true).to_markdown());
+    if let Some(finalist) = results.findings().finalist.clone() {
+        parts.push(summary::knobs(results, &finalist, true).to_markdown());
     }
     if let Some(stages) = Stages::of(results) {
         parts.push(stage_table(&stages).to_markdown());
@@ -45,7 +45,11 @@ pub fn markdown(results: &Results) -> String {
     parts.extend(
         results.dropped().sentences().iter().map(|sentence| format!("{}.", escape(sentence))),
     );
-    parts.push(format!("{}. {}.", account.trials_line(), account.time_line(results.tune.budget_s)));
+    parts.push(format!(
+        "{}. {}.",
+        breakdown.trials_line(),
+        breakdown.time_line(results.tune.budget_s)
+    ));
     parts.extend(summary::cut_short(results).map(|sentence| format!("{sentence}.")));
     parts.extend(
         results.lost.iter().map(|lost| format!("{}.", escape(&format!("trials.csv: {lost}")))),
@@ -53,9 +57,9 @@ pub fn markdown(results: &Results) -> String {
     parts.iter().map(|part| format!("{}\n", part.trim_end())).collect::<Vec<_>>().join("\n")
 }
 
-/// Busy seconds a clip of every stage.
+/// Busy seconds per clip of every stage.
 fn stage_table(stages: &Stages) -> Table {
-    let mut table = Table::new(["busy seconds a clip", "#baseline", "#best"]);
+    let mut table = Table::new(["busy seconds per clip", "#baseline", "#best"]);
     let digits = |value: Option<f64>| value.map(number::digits).unwrap_or_default();
     for row in &stages.rows {
         table.row([row.name.to_owned(), digits(row.baseline_s), digits(row.best_s)]);

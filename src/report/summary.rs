@@ -3,7 +3,7 @@
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{usage, work};
-use super::verdict;
+use super::{Written, verdict};
 use crate::evidence::findings::Finalist;
 use crate::io::number::digits;
 use crate::io::printable::line as plain;
@@ -12,24 +12,24 @@ use crate::results::{Folder, Results};
 use crate::space::Ended;
 
 /// The verdict in one sentence, baseline against best knob by knob, what the trials came to,
-/// where the time went, and where the files are.
-pub fn summary(results: &Results, folder: &Folder) -> String {
-    let account = TimeBreakdown::of(results);
+/// where the time went, and where the files are that were `written`.
+pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String {
+    let breakdown = TimeBreakdown::of(results);
     let mut text = format!("{}\n", verdict::sentence(results));
-    if let Some(contender) = results.findings().finalist.clone() {
-        text.push_str(&format!("\n{}", knobs(results, &contender, false).to_terminal()));
-        let same = unchanged(results, &contender);
+    if let Some(finalist) = results.findings().finalist.clone() {
+        text.push_str(&format!("\n{}", knobs(results, &finalist, false).to_terminal()));
+        let same = unchanged(results, &finalist);
         if !same.is_empty() {
             text.push_str(&format!("As in the baseline: {}\n", same.join(", ")));
         }
         text.extend(work::doubt(results).map(|doubt| format!("{doubt}\n")));
     } else if let Some(baseline_s) = results.findings().baseline_s {
-        let yardstick = results.yardstick();
-        let baseline = digits(yardstick.shown(baseline_s));
-        text.push_str(&format!("\nThe baseline takes {baseline} {}.\n", yardstick.unit()));
+        let metric = results.metric();
+        let baseline = digits(metric.shown(baseline_s));
+        text.push_str(&format!("\nThe baseline takes {baseline} {}.\n", metric.unit()));
     }
-    text.push_str(&format!("\n{}\n", account.trials_line()));
-    text.push_str(&format!("{}\n", account.time_line(results.tune.budget_s)));
+    text.push_str(&format!("\n{}\n", breakdown.trials_line()));
+    text.push_str(&format!("{}\n", breakdown.time_line(results.tune.budget_s)));
     text.extend(cut_short(results).map(|sentence| format!("{sentence}\n")));
     let idle = idle(results);
     if !idle.is_empty() {
@@ -38,14 +38,23 @@ pub fn summary(results: &Results, folder: &Folder) -> String {
     for sentence in results.dropped().sentences() {
         text.push_str(&format!("{sentence}\n"));
     }
-    text.push_str(&format!(
-        "\nReport   {}\nProfile  {}\nUse it   {}\n",
-        folder.report().display(),
-        folder.profile().display(),
-        usage::with_tool(&folder.profile())
-    ));
+    text.push_str(&places(folder, written));
     // Names from files must not steer the terminal.
     text.lines().map(|line| format!("{}\n", plain(line))).collect()
+}
+
+/// Where the files are, and how to use them.
+fn places(folder: &Folder, written: &Written) -> String {
+    let mut text = String::from(if written.report || written.profile { "\n" } else { "" });
+    if written.report {
+        text.push_str(&format!("Report   {}\n", folder.report().display()));
+    }
+    if written.profile {
+        let profile = folder.profile();
+        let command = usage::with_tool(&profile);
+        text.push_str(&format!("Profile  {}\nUse it   {command}\n", profile.display()));
+    }
+    text
 }
 
 /// Says that the tune did not go on to its end, where that is known.
@@ -59,40 +68,42 @@ pub fn cut_short(results: &Results) -> Option<&'static str> {
 
 /// Baseline against best, knob by knob: those that differ, then, if `all` are asked for, those
 /// that are the same.
-pub fn knobs(results: &Results, contender: &Finalist, all: bool) -> Table {
-    let best = if contender.confirmed { "#finalist" } else { "#best" };
+pub fn knobs(results: &Results, finalist: &Finalist, all: bool) -> Table {
+    let best = if finalist.confirmed { "#finalist" } else { "#best" };
     let mut table = Table::new(["", "#baseline", best]);
-    let yardstick = results.yardstick();
-    let shown = |cost: f64| digits(yardstick.shown(cost));
+    let metric = results.metric();
+    let shown = |cost: f64| digits(metric.shown(cost));
     let baseline = results.findings().baseline_s.map_or("?".to_owned(), shown);
-    table.row([yardstick.heading().to_owned(), baseline, shown(contender.score_s)]);
-    let quality = |knobs| results.quality_of(knobs).map(work::in_words);
-    let pictures = (quality(&results.space.given.baseline), quality(&contender.knobs));
+    table.row([metric.heading().to_owned(), baseline, shown(finalist.score_s)]);
+    // A terminal has no room for more than the worst of the ratios.
+    let words = if all { work::in_words } else { work::in_short };
+    let quality = |knobs| results.quality_of(knobs).map(words);
+    let pictures = (quality(&results.space.given.baseline), quality(&finalist.knobs));
     if let (Some(old), Some(new)) = pictures {
         table.row(["picture against float32's".to_owned(), old, new]);
     }
-    for (name, old, new) in values(results, contender).filter(|(_, old, new)| old != new) {
+    for (name, old, new) in values(results, finalist).filter(|(_, old, new)| old != new) {
         table.row([name.to_owned(), old.to_string(), new.to_string()]);
     }
-    for (name, old, _) in values(results, contender).filter(|(_, old, new)| all && old == new) {
+    for (name, old, _) in values(results, finalist).filter(|(_, old, new)| all && old == new) {
         table.row([name.to_owned(), old.to_string(), "same".to_owned()]);
     }
     table
 }
 
-/// The tuned knobs that the contender leaves as they are, with their value.
-fn unchanged(results: &Results, contender: &Finalist) -> Vec<String> {
-    let same = values(results, contender).filter(|(_, old, new)| old == new);
+/// The tuned knobs that the finalist leaves as they are, with their value.
+fn unchanged(results: &Results, finalist: &Finalist) -> Vec<String> {
+    let same = values(results, finalist).filter(|(_, old, new)| old == new);
     same.map(|(name, value, _)| format!("{name} {value}")).collect()
 }
 
-/// Name, baseline's value and contender's value of every knob that had a choice.
+/// Name, baseline's value and finalist's value of every knob that had a choice.
 fn values<'a>(
     results: &'a Results,
-    contender: &'a Finalist,
+    finalist: &'a Finalist,
 ) -> impl Iterator<Item = (&'a str, &'a Value, &'a Value)> {
     results.space.knobs.iter().filter_map(|knob| {
-        let new = contender.knobs.get(&knob.name)?;
+        let new = finalist.knobs.get(&knob.name)?;
         let old = results.space.given.baseline.get(&knob.name)?;
         (knob.levels.len() > 1).then_some((knob.name.as_str(), old, new))
     })

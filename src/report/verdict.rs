@@ -4,6 +4,7 @@ use crate::evidence::confirmation::Verdict;
 use crate::io::number::{count, percent};
 use crate::results::Results;
 use crate::stats::Interval;
+use crate::trial::Phase;
 
 /// What a tune may claim, in one sentence.
 pub fn sentence(results: &Results) -> String {
@@ -11,21 +12,21 @@ pub fn sentence(results: &Results) -> String {
         return unconfirmed(results);
     };
     let pairs = count(confirmation.pairs.len(), "pair");
-    let yardstick = results.yardstick();
-    let [better, worse] = yardstick.better();
-    let noun = yardstick.noun();
+    let metric = results.metric();
+    let [better, worse] = metric.better();
+    let noun = metric.noun();
     match confirmation.verdict() {
         Verdict::Gain(gain) => format!(
             "Gain: {} {better} {noun} than the baseline (95% interval {}, {pairs}).",
-            percent(yardstick.share(gain.mean)),
-            range(yardstick.shares(gain))
+            percent(metric.share(gain.mean)),
+            range(metric.shares(gain))
         ),
         Verdict::NoGain(_) if confirmation.failures > 0 => format!(
             "No gain: the finalist failed {} in its confirmation; the profile keeps the baseline.",
             times(confirmation.failures)
         ),
         Verdict::NoGain(Some(gain)) if gain.high < 0.0 => {
-            let gain = yardstick.shares(gain);
+            let gain = metric.shares(gain);
             format!(
                 "No gain: the finalist took {} {worse} {noun} than the baseline (95% interval {}, \
                  {pairs}); the profile keeps the baseline.",
@@ -34,7 +35,7 @@ pub fn sentence(results: &Results) -> String {
             )
         }
         Verdict::NoGain(Some(gain)) => {
-            let gain = yardstick.shares(gain);
+            let gain = metric.shares(gain);
             let word = if gain.mean < 0.0 { worse } else { better };
             format!(
                 "No significant gain: the finalist took {} {word} {noun} than the baseline, which \
@@ -55,10 +56,12 @@ fn unconfirmed(results: &Results) -> String {
     let measured = results.trials.iter().any(|trial| trial.score_s().is_some());
     let why = if !measured {
         "no trial succeeded"
-    } else if results.findings().finalist.clone().is_none() {
+    } else if !results.trials.iter().any(|trial| trial.phase == Phase::Search) {
+        "there was time for the baseline alone, and no candidate was tried"
+    } else if results.findings().finalist.is_none() {
         "no candidate was faster than the baseline"
     } else {
-        "the best candidate was not confirmed"
+        "no candidate was faster by enough to be worth confirming in the time left"
     };
     format!("No significant gain: {why}; the profile keeps the baseline.")
 }

@@ -1,9 +1,9 @@
 //! A results folder: `machine.json`, `machine.xml`, `space.toml`, `trials.csv`, and what is
 //! derived from them: `profile.json`, `report.html`, `plots/`.
 
-mod elsewhere;
 pub mod owners;
 mod segments;
+mod suggestion;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -21,7 +21,7 @@ use crate::machine::Machine;
 use crate::search::pruning::Pruned;
 use crate::space::{Ended, Space, SpaceFile, Tune};
 use crate::trial::journal;
-use crate::trial::{Phase, Quality, Trial};
+use crate::trial::{Quality, Trial};
 use crate::workload::Workload;
 use crate::workload::custom::Metric;
 
@@ -171,7 +171,7 @@ impl Results {
         let path = folder.machine();
         let place = || path.display().to_string();
         let text = input::text(&path, LARGEST_BYTES);
-        let text = text.with_context(place).map_err(|error| elsewhere::named(folder, error))?;
+        let text = text.with_context(place).map_err(|error| suggestion::named(folder, error))?;
         let machine: Machine = serde_json::from_str(unmarked(&text)).with_context(place)?;
         let path = folder.space();
         let place = || path.display().to_string();
@@ -198,7 +198,7 @@ impl Results {
     }
 
     /// What the scores of this tune count.
-    pub fn yardstick(&self) -> Metric {
+    pub fn metric(&self) -> Metric {
         Metric::of(self.tune.own.as_ref())
     }
 
@@ -230,7 +230,7 @@ impl Results {
     /// The ok trials of some knobs, in any phase but calibration's. Knobs that the journal of an older
     /// version lacks are left out.
     pub fn trials_of<'a>(&'a self, knobs: &'a Values) -> impl Iterator<Item = &'a Trial> {
-        let counts = |trial: &&Trial| trial.phase != Phase::Calibration;
+        let counts = |trial: &&Trial| trial.phase.is_comparable();
         let has = |(name, value): (&String, &Value)| knobs.get(name) == Some(value);
         let measured = self.trials.iter().filter(counts);
         measured.filter(move |trial| trial.knobs.iter().all(has) && trial.score_s().is_some())
@@ -245,11 +245,6 @@ impl Results {
     /// What the search went on without.
     pub fn dropped(&self) -> Pruned {
         Pruned::of(&self.space, &self.trials)
-    }
-
-    /// Whether the trial is one of those that candidates are ranked by.
-    pub fn is_ranked(&self, trial: &Trial) -> bool {
-        matches!(trial.phase, Phase::Baseline | Phase::Search)
     }
 
     /// Whether the trial ran the baseline.

@@ -16,7 +16,7 @@ use crate::trial::Trial;
 /// More seconds than this between two trials are a clock that was set.
 const LONGEST_PAUSE_S: f64 = 60.0;
 
-/// The budget that the last sitting ran on, and what it and those that shared it have spent.
+/// The budget that the last segment ran on, and what it and those that shared it have spent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Segments {
     /// All of it.

@@ -1,7 +1,7 @@
 //! What tuner and worker say to each other.
 //!
 //! The worker reads one [`Job`] as JSON on stdin and writes [`Message`]s on stdout, one JSON
-//! object a line: `ready` once everything is set up and warm, a `sample` for each repetition,
+//! object per line: `ready` once everything is set up and warm, a `sample` for each repetition,
 //! then `done`; or `failed` at any point. stderr is free text for people.
 
 use std::collections::BTreeMap;
@@ -19,13 +19,13 @@ use crate::workload::custom::module::ModuleJob;
 /// The version of this protocol; a worker refuses another one.
 pub const VERSION: u32 = 3;
 
-/// What a reference is made of: pictures of a fixed latent,
+/// The reference's pictures of a fixed latent.
 pub const DECODED: &str = "decoded";
-/// latents of a fixed picture,
+/// The reference's latents of a fixed picture.
 pub const ENCODED: &str = "encoded";
-/// a first velocity at fixed noise,
+/// The reference's first velocity at fixed noise.
 pub const PREDICTED: &str = "predicted";
-/// embeddings of a fixed prompt.
+/// The reference's embeddings of a fixed prompt.
 pub const EMBEDDED: &str = "embedded";
 
 /// The file of a reference: another size of the job has another one, though its pictures may be as

@@ -38,7 +38,7 @@ impl Repetitions {
         Self { least: count, most: count }
     }
 
-    /// Those of a job, `given` where the user wants so many.
+    /// Those of a job, `given` of them where the user says so.
     pub fn of(is_command: bool, given: Option<u32>) -> Self {
         let usual = if is_command { Self::OF_COMMAND } else { Self::USUAL };
         given.map_or(usual, Self::exactly)
@@ -49,11 +49,7 @@ impl Repetitions {
     /// is slow to set up, so that it would always measure the most.
     pub fn in_phase(self, phase: Phase) -> Self {
         let fixed = Self::exactly(FIXED.clamp(self.least, self.most));
-        if matches!(phase, Phase::Calibration | Phase::Baseline | Phase::Confirmation) {
-            fixed
-        } else {
-            self
-        }
+        if phase.has_fixed_repetitions() { fixed } else { self }
     }
 
     /// How many, when setting up took `setup_s` seconds and the first of them `first_s`.

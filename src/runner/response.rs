@@ -86,12 +86,12 @@ impl Response {
             self.detail = match sample.metric {
                 None => {
                     let seconds = sample.seconds;
-                    format!("cut after {seconds:.3} s: hopeless above {limit:.3} s")
+                    format!("cut after {seconds:.3} s: early stop above {limit:.3} s")
                 }
                 Some(MetricValue { value, goal }) => {
                     let beyond = if goal == Direction::Min { "above" } else { "below" };
                     let limit = goal.cost(limit);
-                    format!("cut at a metric of {value:.3}: hopeless {beyond} {limit:.3}")
+                    format!("cut at a metric of {value:.3}: early stop {beyond} {limit:.3}")
                 }
             };
         }

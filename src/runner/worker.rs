@@ -85,7 +85,7 @@ pub struct Limit {
     pub ready_s: Option<f64>,
     /// Resident memory.
     pub memory_bytes: u64,
-    /// What the first repetition may cost, in seconds a clip unless a metric is scored; one that
+    /// What the first repetition may cost, in seconds per clip unless a metric is scored; one that
     /// costs more is the last.
     pub sample_s: Option<f64>,
 }
@@ -95,7 +95,7 @@ pub struct Limit {
 /// `stop` is asked often whether somebody wants the tuner to stop.
 ///
 /// # Errors
-/// Only when the machine can't start processes at all; a bad trial is an [`Answer`].
+/// Only when the machine can't start processes at all; a bad trial is an [`Response`].
 pub fn run(
     programs: &Programs,
     profile: &Path,
@@ -168,7 +168,7 @@ impl Start<'_> {
         if let Some(folder) = self.folder {
             exec.current_dir(folder);
         }
-        exec.spawn().with_context(|| format!("starting {}", self.tuner.display()))
+        threads::started(self.tuner.display(), exec.spawn())
     }
 }
 
@@ -229,7 +229,7 @@ impl Watchdog<'_> {
                 }
                 Ok(Err(problem)) => return Some((Outcome::WrongOutput, problem)),
                 Err(RecvTimeoutError::Disconnected) => break,
-                // A grandchild may hold the pipe open for ever; what else was said is heard at the end.
+                // A grandchild may hold the pipe open indefinitely; what else was said is heard at the end.
                 Err(RecvTimeoutError::Timeout) if !is_running(self.child) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -64,7 +64,7 @@ pub struct Tune {
     pub strategy: String,
     /// The baseline's preset.
     pub preset: Preset,
-    /// Repetitions a trial, where the user wanted so many, or an older program knew but one number.
+    /// Repetitions per trial, where the user gave their number, or an older program knew but one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repetitions: Option<u32>,
     /// The user's own weights.

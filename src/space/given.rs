@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::resolve::SpaceError;
-use super::{Given, Knob, Space, SpaceFile};
-use crate::knobs::Value;
-use crate::knobs::affinity::Layout;
-use crate::knobs::memory::MemoryMode;
-use crate::knobs::{Baseline, Knobs};
-use crate::machine::{CoreKind, HIGHEST_INDEX, Machine, Source, SystemRoots};
+use super::{Given, Space, SpaceFile};
+use crate::knobs::{Baseline, Host, KNOBS, Knob, Knobs, Value};
+use crate::machine::{CoreKind, HIGHEST_INDEX, Machine};
 use crate::workload::Workload;
 
 impl Given {
@@ -51,7 +48,9 @@ impl Space {
         workload: &Workload,
         experts: bool,
     ) -> Result<Self, SpaceError> {
-        if let Some(problem) = absent(&baseline.knobs, machine) {
+        let host = Host::of(machine);
+        let absent = |(_, knob): &(_, &dyn Knob)| knob.unavailable(&baseline.knobs, &host);
+        if let Some(problem) = KNOBS.iter().find_map(absent) {
             return Err(SpaceError { place: "baseline".to_owned(), problem });
         }
         let mut given = Given::of(machine, baseline, workload);
@@ -65,11 +64,11 @@ impl Space {
     }
 }
 
-/// Moves the levels that the machine can't have from [`Knob::levels`] to [`Knob::absent`].
-fn leave_out(knob: &mut Knob, machine: &Machine, usual: &Knobs) -> Result<(), String> {
+/// Moves the levels that the machine can't have from [`levels`](super::Knob::levels) to [`absent`](super::Knob::absent).
+fn leave_out(knob: &mut super::Knob, machine: &Machine, usual: &Knobs) -> Result<(), String> {
     let resting = knob.levels[knob.baseline].clone();
     for level in std::mem::take(&mut knob.levels) {
-        match refusal(machine, usual, &knob.name, &level)? {
+        match unavailable(machine, usual, &knob.name, &level)? {
             None => knob.levels.push(level),
             Some(reason) if level == resting => {
                 return Err(format!(
@@ -88,34 +87,15 @@ fn leave_out(knob: &mut Knob, machine: &Machine, usual: &Knobs) -> Result<(), St
 ///
 /// # Errors
 /// The value is none of the knob's.
-fn refusal(
+fn unavailable(
     machine: &Machine,
     usual: &Knobs,
     name: &str,
     value: &Value,
 ) -> Result<Option<String>, String> {
     let knobs = usual.with([(name, value)])?;
-    if let Err((knob, range)) = knobs.check_ranges(HIGHEST_INDEX as usize)
-        && knob == name
-    {
-        return Err(format!("{name} = {value}: {range}"));
-    }
-    let unless = |exists: bool, reason: &str| (!exists).then(|| reason.to_owned());
-    let layout = knobs.affinity == usual.affinity || Layout::of(machine).contains(&knobs.affinity);
-    let mode = MemoryMode::of(machine).contains(&knobs.memory_mode);
-    let refused_mode = machine.refused_modes.get::<str>(knobs.memory_mode.into());
-    let refused_mode = refused_mode.map_or("this machine has no such mode", String::as_str);
-    let by_machine = unless(layout, "this machine has no such layout")
-        .or_else(|| unless(mode, refused_mode))
-        .or_else(|| unless(knobs.omp_places.exists(machine), "it would be a single place here"))
-        .or_else(|| unless(knobs.onednn_isa.limits(machine), "no limit on this processor"))
-        .or_else(|| unless(knobs.mkl_dispatch.is_choice(machine), "not an AMD processor"));
-    Ok(by_machine.or_else(|| absent(&knobs, machine)))
-}
-
-/// What these settings need and this machine has not installed. What a machine that is only planned
-/// for has, nobody knows.
-fn absent(knobs: &Knobs, machine: &Machine) -> Option<String> {
-    let is_here = machine.source == Source::Live;
-    is_here.then(|| knobs.refusal(&SystemRoots::live())).flatten()
+    let Some((_, knob)) = KNOBS.iter().find(|(known, _)| *known == name) else { return Ok(None) };
+    let range = knob.check_range(&knobs, HIGHEST_INDEX as usize);
+    range.map_err(|range| format!("{name} = {value}: {range}"))?;
+    Ok(knob.unavailable(&knobs, &Host::of(machine)))
 }

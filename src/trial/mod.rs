@@ -2,113 +2,23 @@
 
 pub mod journal;
 pub mod noise;
+mod outcome;
+mod peak;
+mod phase;
+mod quality;
+mod sample;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::knobs::Value;
 use crate::stats;
-use crate::workload::custom::metric::MetricValue;
 
-/// How a trial ended.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum Outcome {
-    /// Measured, and everything read back as asked.
-    #[default]
-    Ok,
-    /// The machine or the space does not allow it; nothing was started.
-    Illegal,
-    /// What the process read back differs from what was asked.
-    Misapplied,
-    /// It ran past its time limit and was killed.
-    Timeout,
-    /// The kernel killed it for memory, or the memory watch did.
-    OutOfMemory,
-    /// It died, or could not start.
-    Crashed,
-    /// It broke the protocol or its numbers make no sense.
-    WrongOutput,
-    /// Fast, but the picture is worse than allowed.
-    PoorQuality,
-    /// Somebody else ended it, or it was not watched all the time: it says nothing of its candidate.
-    Interrupted,
-}
-
-/// The part of a tune that a trial belongs to.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum Phase {
-    /// Fits the workload to the machine.
-    Calibration,
-    /// The baseline, measured first.
-    Baseline,
-    /// Proposed by the strategy.
-    #[default]
-    Search,
-    /// The baseline again, to see the machine drift.
-    Sentinel,
-    /// A promising candidate again, because noise makes its first measurement doubtful.
-    Repeat,
-    /// Interleaved pairs, finalist against baseline.
-    Confirmation,
-}
-
-/// One repetition inside a trial's process.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Wall seconds a clip; of a user's own job, a run.
-    pub seconds: f64,
-    /// The number by which the run of a user's own command is scored instead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metric: Option<MetricValue>,
-    /// Busy seconds a clip of each stage; stages overlap, so these don't add up to `seconds`.
-    pub stages: BTreeMap<String, f64>,
-    /// Pages faulted in without I/O during the repetition; explains allocators' two speeds.
-    pub minor_faults: u64,
-    /// Seconds that this process's threads waited for a CPU, as a share of wall time.
-    pub run_queue_share: f64,
-}
-
-impl Sample {
-    /// What is to be small: the seconds, unless a metric is asked for.
-    pub fn cost(&self) -> f64 {
-        self.metric.map_or(self.seconds, |metric| metric.goal.cost(metric.value))
-    }
-}
+pub use noise::Noise;
+pub use outcome::Outcome;
+pub use peak::Peak;
+pub use phase::Phase;
+pub use quality::Quality;
+pub use sample::Sample;
 
 /// One measured candidate: a row of the journal.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -160,71 +70,8 @@ pub struct Trial {
     pub tool: String,
 }
 
-/// How alike a trial's picture and the reference's are: the same latent decoded whole in float32
-/// (or the same picture encoded), once a tune.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Quality {
-    /// Peak signal-to-noise ratio in dB, at most [`Quality::EQUAL_DB`], which equal pictures have.
-    pub psnr_db: f64,
-    /// Mean structural similarity, 1 for equal ones (Wang et al., "Image Quality Assessment: From
-    /// Error Visibility to Structural Similarity", 2004), of each colour by itself.
-    pub ssim: f64,
-    /// The ratio where tiles were blended; `None` without tiles.
-    pub seam_psnr_db: Option<f64>,
-    /// Mean structural similarity there.
-    #[serde(default)]
-    pub seam_ssim: Option<f64>,
-    /// Of the transformer's first velocity, at fixed noise: its power by that of the difference
-    /// from float32's, in dB; `None` where the job does not denoise.
-    #[serde(default)]
-    pub prediction_db: Option<f64>,
-    /// The same of the text encoder's output for fixed tokens; `None` where the job has none.
-    #[serde(default)]
-    pub embedding_db: Option<f64>,
-}
-
-impl Quality {
-    /// The ratio of equal pictures, which has no other bound.
-    pub const EQUAL_DB: f64 = 200.0;
-
-    /// The lowest of the ratios.
-    pub fn worst_db(&self) -> f64 {
-        let others = [self.seam_psnr_db, self.prediction_db, self.embedding_db];
-        others.into_iter().flatten().fold(self.psnr_db, f64::min)
-    }
-}
-
-/// The most that the process could do, measured beside the reference.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Peak {
-    /// 10^9 operations a second of a product of large float32 matrices.
-    pub gflops: f64,
-    /// The same of bfloat16 matrices; `None` in journals of older versions.
-    #[serde(default)]
-    pub bf16_gflops: Option<f64>,
-    /// 10^9 bytes a second of copying a large tensor, read and written bytes counted.
-    pub gb_s: f64,
-}
-
-/// What the kernel says of disturbances during a trial; `None` where it does not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Noise {
-    /// Share of CPU time that the hypervisor gave to others.
-    pub steal_share: Option<f64>,
-    /// Share of wall time in which some task waited for a CPU.
-    pub pressure_share: Option<f64>,
-    /// Scheduler periods in which the cgroup was stopped for want of quota.
-    pub throttled_periods: Option<u64>,
-    /// The cgroup's quota at the trial's end, CPU seconds a second.
-    pub cpu_quota: Option<f64>,
-    /// Mean clock rate of the machine's CPUs at the trial's end.
-    pub frequency_mhz: Option<f64>,
-    /// The processor's temperature at the trial's end.
-    pub temperature_c: Option<f64>,
-}
-
 impl Trial {
-    /// Seconds that so many repetitions of it take.
+    /// Seconds that this number of its repetitions takes.
     pub fn measuring_s(&self, repetitions: u32) -> f64 {
         let taken = self.samples.len().max(1) as f64;
         f64::from(repetitions) / taken * (self.wall_s - self.overhead_s)
@@ -237,13 +84,13 @@ impl Trial {
         (self.outcome == Outcome::Ok).then(|| stats::median(&costs)).flatten()
     }
 
-    /// Median busy seconds a clip of one stage.
+    /// Median busy seconds per clip of one stage.
     pub fn stage_s(&self, stage: &str) -> Option<f64> {
         let of_stage = |sample: &Sample| sample.stages.get(stage).copied();
         stats::median(&self.samples.iter().filter_map(of_stage).collect::<Vec<_>>())
     }
 
-    /// Minor faults a repetition, the mean.
+    /// Minor faults per repetition, the mean.
     pub fn minor_faults(&self) -> Option<f64> {
         stats::mean(&self.samples.iter().map(|s| s.minor_faults as f64).collect::<Vec<_>>())
     }

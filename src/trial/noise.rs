@@ -6,7 +6,23 @@ use std::time::Instant;
 use crate::machine::{
     CpuSet, Machine, SystemRoots, frequency_mhz, temperature_c, throttled_periods,
 };
-use crate::trial::Noise;
+
+/// What the kernel says of disturbances during a trial; `None` where it does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Noise {
+    /// Share of CPU time that the hypervisor gave to others.
+    pub steal_share: Option<f64>,
+    /// Share of wall time in which some task waited for a CPU.
+    pub pressure_share: Option<f64>,
+    /// Scheduler periods in which the cgroup was stopped for want of quota.
+    pub throttled_periods: Option<u64>,
+    /// The cgroup's quota at the trial's end, CPU seconds per second.
+    pub cpu_quota: Option<f64>,
+    /// Mean clock rate of the machine's CPUs at the trial's end.
+    pub frequency_mhz: Option<f64>,
+    /// The processor's temperature at the trial's end.
+    pub temperature_c: Option<f64>,
+}
 
 /// A look at the kernel's counters, to be compared with a later one.
 #[derive(Clone, Copy, Debug)]

@@ -12,6 +12,7 @@ use super::Runner;
 use crate::architecture::Architecture;
 use crate::io::held;
 use crate::knobs::Values;
+use crate::knobs::effect::in_words;
 use crate::knobs::{Baseline, Knobs, Numerics, Settings};
 use crate::machine::Machine;
 use crate::profile::Profile;
@@ -268,7 +269,7 @@ impl Bench {
         let mismatches = answer.effect.as_ref().map(|effect| effect.mismatches(settings));
         let differences = mismatches.unwrap_or_default();
         if !differences.is_empty() {
-            answer.fail(Outcome::Misapplied, differences.join("; "));
+            answer.fail(Outcome::Misapplied, in_words(&differences));
         }
         let Some(quality) = answer.quality else { return };
         let (worst, neutral) = (quality.worst_db(), neutral_db(settings.numerics, quality));

@@ -349,6 +349,14 @@ impl<'a> Session<'a> {
             bail!("stopped before the baseline was measured; nothing can be said");
         }
         trial.score_s().with_context(|| {
+            if trial.outcome == Outcome::Interrupted && !blame::is_cut(trial) {
+                return format!(
+                    "the baseline was interrupted each time ({}), so that nothing is known yet; go on \
+                     with `wan22-tune resume {}`",
+                    trial.detail,
+                    self.folder.path().display()
+                );
+            }
             if blame::is_cut(trial) {
                 return "the budget was over before one run of the baseline ended: give more with \
                         --budget, or see how long it takes with "

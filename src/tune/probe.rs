@@ -48,8 +48,8 @@ impl Session<'_> {
                 Ok(()) => {}
             }
         }
-        let unread = Pruned::of(space, &self.trials).unread;
-        Ok(space.freeze(unread.into_iter().flat_map(|unread| unread.knobs)))
+        let ignored = Pruned::of(space, &self.trials).ignored;
+        Ok(space.freeze(ignored.into_iter().flat_map(|ignored| ignored.knobs)))
     }
 
     /// Runs one probe, and says what it shows.

@@ -24,7 +24,7 @@ pub enum Found {
 
 /// Belief in what was found on a machine of the same shape, and at the most on another.
 const SAME_SHAPE: f64 = 0.9;
-const ELSEWHERE: f64 = 0.6;
+const OTHER_SHAPE: f64 = 0.6;
 /// Belief in what was found for another job, as a share.
 const OTHER_JOB: f64 = 0.5;
 
@@ -64,10 +64,10 @@ impl Found {
                 Transfer::of(space, weight, cores, trials)
             }
             Self::Profile(profile) => {
-                let known = weight(Here::of(machine).likeness(profile));
+                let known = weight(Here::of(machine).machine_match(profile));
                 let there = profile.hardware_profile.cpu_cores.max(1) as f64;
                 let cores = known.map_or_else(|| cores(machine) / there, |_| 1.0);
-                let weight = known.unwrap_or(ELSEWHERE / 2.0);
+                let weight = known.unwrap_or(OTHER_SHAPE / 2.0);
                 let best = Observation::new(nowhere(), Finding::Cost(1.0));
                 Transfer::of(space, weight, cores, std::iter::once((&profile.values(), best)))
             }
@@ -87,15 +87,15 @@ fn cores(machine: &Machine) -> f64 {
 /// 1 for the same machine, less the less two machines have in common.
 fn alike(there: &Machine, here: &Machine) -> f64 {
     // Under other limits it is as good as another machine.
-    let likeness = there.fingerprint().compare(&here.fingerprint());
-    weight(likeness).filter(|_| there.class() == here.class()).unwrap_or_else(|| {
+    let machine_match = there.fingerprint().compare(&here.fingerprint());
+    weight(machine_match).filter(|_| there.class() == here.class()).unwrap_or_else(|| {
         let ratio = |a: usize, b: usize| {
             let (a, b) = (a.max(1) as f64, b.max(1) as f64);
             (a / b).min(b / a).sqrt()
         };
         let instructions = there.cpu.isa.iter().filter(|one| here.cpu.isa.contains(one)).count();
         let most = there.cpu.isa.len().max(here.cpu.isa.len());
-        ELSEWHERE
+        OTHER_SHAPE
             * ratio(there.core_limit(), here.core_limit())
             * ratio(there.memory_nodes().len(), here.memory_nodes().len())
             * ratio(there.l3_groups.len(), here.l3_groups.len())
@@ -104,8 +104,8 @@ fn alike(there: &Machine, here: &Machine) -> f64 {
 }
 
 /// How much is believed of what is at least of this machine's shape.
-fn weight(likeness: MachineMatch) -> Option<f64> {
-    match likeness {
+fn weight(machine_match: MachineMatch) -> Option<f64> {
+    match machine_match {
         MachineMatch::Same => Some(1.0),
         MachineMatch::SameShape => Some(SAME_SHAPE),
         MachineMatch::Different => None,
@@ -127,7 +127,7 @@ mod tests {
         let half = machine("package:1 [numa(memory=16GB)] l3:4 core:4 pu:2");
         let small = machine("package:1 [numa(memory=16GB)] l3:1 core:2 pu:1");
         assert!(alike(&half, &here) > alike(&small, &here), "{}", alike(&half, &here));
-        assert!(alike(&half, &here) < ELSEWHERE && alike(&small, &here) > 0.0);
+        assert!(alike(&half, &here) < OTHER_SHAPE && alike(&small, &here) > 0.0);
     }
 
     #[test]

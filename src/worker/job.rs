@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Deserializer, Value};
 use wan22_tune::architecture::Architecture;
 use wan22_tune::knobs::Numerics;
-use wan22_tune::knobs::affinity::bind;
+use wan22_tune::knobs::placement::bind;
 use wan22_tune::launch::{Effect, page_placement};
 use wan22_tune::preprocess::{NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline};
 use wan22_tune::runner::Repetitions;
@@ -23,8 +23,8 @@ use crate::module;
 use crate::native;
 use crate::parts::Origin;
 use crate::peak;
+use crate::pipeline::{self, Pipeline, WarmUp};
 use crate::reference::Comparison;
-use crate::scenario::{self, Pipeline, WarmUp};
 use crate::usage::{self, Usage};
 
 /// No job is longer: a guard against endless input, at some 100 bytes an image's path.
@@ -118,15 +118,15 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     }
     let architecture = check(job).map_err(illegal)?;
     let mut trial = Trial::set_up(job, architecture)?;
-    let mut rehearsed = WarmUp::default();
+    let mut warmed_up = WarmUp::default();
     for _ in 0..job.warmup {
-        rehearsed = trial.rehearse()?;
+        warmed_up = trial.warm_up()?;
     }
-    let stage_rss_bytes = trial.scenario.take_peaks();
+    let stage_rss_bytes = trial.pipeline.take_peaks();
     let effect = Box::new(trial.effect());
     repeat(job, effect, || trial.run())?;
     let peak_rss_bytes = stage_rss_bytes.values().fold(usage::peak_rss_bytes()?, |a, b| a.max(*b));
-    let (quality, peak) = trial.compare(&rehearsed)?;
+    let (quality, peak) = trial.compare(&warmed_up)?;
     let trial = job.trial;
     Ok(say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, peak })?)
 }
@@ -174,14 +174,14 @@ fn check(job: &Job) -> Result<Architecture> {
     ensure!(settings.batch_size > 0, "settings.batch_size is 0: give at least 1");
     let reads = workload.has(Stage::Read);
     ensure!(!reads || !job.images.is_empty(), "job.images is empty: give at least one picture");
-    scenario::architecture(workload, job.weights.as_deref())
+    pipeline::architecture(workload, job.weights.as_deref())
 }
 
 /// Everything that lives as long as the trial.
 struct Trial<'a> {
     job: &'a Job,
     pools: Pools,
-    scenario: Pipeline,
+    pipeline: Pipeline,
 }
 
 impl<'a> Trial<'a> {
@@ -189,7 +189,7 @@ impl<'a> Trial<'a> {
         let settings = &job.settings;
         let placement = &settings.placement;
         bind(&placement.model)
-            .with_context(|| format!("binding the model to CPUs {}", placement.model))
+            .with_context(|| format!("affinity: binding the model to CPUs {}", placement.model))
             .map_err(misapplied)?;
         let pools = Pools::start(settings.workers, placement, |cpus| Ok(bind(cpus)?))
             .map_err(misapplied)?;
@@ -200,14 +200,14 @@ impl<'a> Trial<'a> {
         settings
             .weights_memory
             .apply()
-            .context("the weights' memory policy")
+            .context("memory_mode: the weights' memory policy")
             .map_err(misapplied)?;
         let origin = origin(job);
-        let scenario = Pipeline::build(architecture, &job.workload, settings, origin, job.seed)?;
-        settings.memory.apply().context("the memory policy").map_err(misapplied)?;
+        let pipeline = Pipeline::build(architecture, &job.workload, settings, origin, job.seed)?;
+        settings.memory.apply().context("memory_mode: the memory policy").map_err(misapplied)?;
         tch::set_num_threads(settings.intra_op_threads as i32);
         native::set_float32_matmul_precision(settings.numerics.matmul_precision);
-        Ok(Self { job, pools, scenario })
+        Ok(Self { job, pools, pipeline })
     }
 
     /// What holds now; called on the model's thread, whose memory policy counts.
@@ -215,7 +215,7 @@ impl<'a> Trial<'a> {
         let count = |threads: i32| usize::try_from(threads).ok();
         Effect {
             // Empty where the kernel does not tell.
-            weights_bytes: page_placement::of(&self.scenario.parts.places).unwrap_or_default(),
+            weights_bytes: page_placement::of(&self.pipeline.parts.places).unwrap_or_default(),
             intra_op_threads: count(tch::get_num_threads()),
             inter_op_threads: count(tch::get_num_interop_threads()),
             numerics: self.numerics(),
@@ -231,35 +231,35 @@ impl<'a> Trial<'a> {
         let matmul_precision = native::float32_matmul_precision()?;
         Some(Numerics {
             matmul_precision,
-            ..self.scenario.parts.numerics(self.job.settings.numerics)
+            ..self.pipeline.parts.numerics(self.job.settings.numerics)
         })
     }
 
     /// How good the picture is, and what this process could do where it made the reference.
-    fn compare(&self, rehearsed: &WarmUp) -> Result<(Option<Quality>, Option<Peak>)> {
+    fn compare(&self, warmed_up: &WarmUp) -> Result<(Option<Quality>, Option<Peak>)> {
         let job = self.job;
         let comparison = Comparison {
-            scenario: &self.scenario,
+            pipeline: &self.pipeline,
             workload: &job.workload,
             numerics: job.settings.numerics,
             origin: origin(job),
             folder: &job.references,
         };
-        let compared = comparison.run(rehearsed)?;
+        let compared = comparison.run(warmed_up)?;
         let is_first = compared.is_some_and(|(_, is_new)| is_new);
         Ok((compared.map(|(quality, _)| quality), is_first.then(peak::measure)))
     }
 
     /// Warms everything up, with one batch.
-    fn rehearse(&self) -> Result<WarmUp> {
+    fn warm_up(&self) -> Result<WarmUp> {
         let (job, clock) = (self.job, StageClock::watching());
         let plan = self.plan(job.workload.sizes.clips.min(job.settings.batch_size));
-        let mut rehearsed = WarmUp::default();
+        let mut warmed_up = WarmUp::default();
         run_pipeline(&self.pools, &plan, &clock, |batch| {
-            self.scenario.rehearse(batch, &clock, &mut rehearsed)
+            self.pipeline.warm_up(batch, &clock, &mut warmed_up)
         })?;
-        self.scenario.note_peaks(clock.resident_bytes());
-        Ok(rehearsed)
+        self.pipeline.note_peaks(clock.resident_bytes());
+        Ok(warmed_up)
     }
 
     /// One repetition.
@@ -268,7 +268,7 @@ impl<'a> Trial<'a> {
         let (plan, clock) = (self.plan(clips), StageClock::default());
         let before = Usage::now()?;
         let start = Instant::now();
-        run_pipeline(&self.pools, &plan, &clock, |batch| self.scenario.run(batch, &clock))?;
+        run_pipeline(&self.pools, &plan, &clock, |batch| self.pipeline.run(batch, &clock))?;
         let wall_s = start.elapsed().as_secs_f64();
         let after = Usage::now()?;
         let clips = f64::from(clips);

@@ -9,9 +9,9 @@ mod module;
 mod native;
 mod parts;
 mod peak;
+mod pipeline;
 mod quality;
 mod reference;
-mod scenario;
 mod usage;
 mod weights;
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use tch::{CModule, Device, IValue, Kind as Number, Tensor};
-use wan22_tune::knobs::affinity::bind;
+use wan22_tune::knobs::placement::bind;
 use wan22_tune::knobs::{MatmulPrecision, Numerics};
 use wan22_tune::launch::Effect;
 use wan22_tune::preprocess::Pools;
@@ -66,7 +66,7 @@ impl<'a> Trial<'a> {
         let settings = &job.settings;
         let placement = &settings.placement;
         bind(&placement.model)
-            .with_context(|| format!("binding the model to CPUs {}", placement.model))
+            .with_context(|| format!("affinity: binding the model to CPUs {}", placement.model))
             .map_err(misapplied)?;
         // Idle here, but part of the settings, and of what is read back.
         let pools = Pools::start(settings.workers, placement, |cpus| Ok(bind(cpus)?))
@@ -74,9 +74,9 @@ impl<'a> Trial<'a> {
         tch::set_num_interop_threads(settings.inter_op_threads as i32);
         tch::set_num_threads(1);
         let policy = settings.weights_memory.apply();
-        policy.context("the weights' memory policy").map_err(misapplied)?;
+        policy.context("memory_mode: the weights' memory policy").map_err(misapplied)?;
         let loaded = load(&module.file)?;
-        settings.memory.apply().context("the memory policy").map_err(misapplied)?;
+        settings.memory.apply().context("memory_mode: the memory policy").map_err(misapplied)?;
         tch::set_num_threads(settings.intra_op_threads as i32);
         native::set_float32_matmul_precision(settings.numerics.matmul_precision);
         let inputs = inputs(&module.inputs, job.seed)?;

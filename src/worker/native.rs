@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 
 use strum::VariantArray;
 use wan22_tune::knobs::MatmulPrecision;
-use wan22_tune::knobs::mkl::MklDispatch;
+use wan22_tune::knobs::libraries::MklDispatch;
 
 unsafe extern "C" {
     fn wan22_set_float32_matmul_precision(level: c_int);
@@ -39,7 +39,7 @@ pub fn mkl_dispatch() -> Option<MklDispatch> {
     }
 }
 
-/// libtorch's account of its threads: OpenMP and MKL versions, pool sizes, environment.
+/// libtorch's description of its threads: OpenMP and MKL versions, pool sizes, environment.
 pub fn parallel_info() -> String {
     text(wan22_parallel_info)
 }
@@ -49,7 +49,7 @@ pub fn cpu_capability() -> String {
     text(wan22_cpu_capability)
 }
 
-/// The version of the libtorch that is loaded, from its account of how it was built.
+/// The version of the libtorch that is loaded, from its description of how it was built.
 pub fn libtorch_version() -> Option<String> {
     let config = text(wan22_show_config);
     let version = config.split("TORCH_VERSION=").nth(1)?.split([',', ' ', '\n']).next()?;

@@ -6,10 +6,10 @@ use tch::{Device, Kind, Tensor};
 use wan22_tune::trial::Peak;
 use wan22_tune::workload::PEAK_BYTES;
 
-/// Side of the matrices: large enough that nothing but the product counts,
+/// Side of the matrices: large enough that nothing but the product counts.
 const SIDE: i64 = 2048;
 
-/// and where a product of these takes [`LONG`], as of halves that the processor can't multiply.
+/// Their side where a product takes [`LONG`], as of halves that the processor can't multiply.
 const SHORTER_SIDE: i64 = 1024;
 
 /// Numbers that are copied: [`PEAK_BYTES`] from one place to another, more than caches hold.
@@ -36,7 +36,7 @@ pub fn measure() -> Peak {
     }
 }
 
-/// 10^9 operations a second of a product of matrices of `kind`.
+/// 10^9 operations per second of a product of matrices of `kind`.
 fn product_gflops(kind: Kind) -> f64 {
     let seconds = |side: i64| {
         let options = (Kind::Float, Device::Cpu);

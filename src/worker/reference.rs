@@ -1,8 +1,8 @@
 //! The reference: fixed noise decoded, a fixed picture and a fixed prompt encoded and a first velocity
 //! predicted, whole and in float32.
 //!
-//! Made once a tune, by the first trial that misses it, and kept in files for the others. A trial
-//! that computes so itself has made it already, in its rehearsal.
+//! Made once per tune, by the first trial that misses it, and kept in files for the others. A trial
+//! that computes so itself has made it already, in its warm-up.
 
 use std::path::Path;
 
@@ -20,12 +20,12 @@ use wan22_tune::workload::{Stage, Workload};
 use crate::models::vae::{Decoder, Encoder};
 use crate::native;
 use crate::parts::{Blueprint, Experts, Origin};
+use crate::pipeline::{Pipeline, WarmUp, as_video};
 use crate::quality::{self, Seams};
-use crate::scenario::{Pipeline, WarmUp, as_video};
 
 /// What is compared, and with what it is made.
 pub struct Comparison<'a> {
-    pub scenario: &'a Pipeline,
+    pub pipeline: &'a Pipeline,
     pub workload: &'a Workload,
     pub numerics: Numerics,
     pub origin: Origin<'a>,
@@ -56,7 +56,7 @@ struct Findings {
 }
 
 impl<'a> Subject<'a> {
-    /// Numbers that are no picture: their noise is measured against their power.
+    /// Numbers that are not a picture: their noise is measured against their power.
     fn of_numbers(what: &'static str, candidate: &'a Tensor, is_plain: bool) -> Self {
         Self { what, candidate, is_plain, tiling: None, seams: None, range: root_mean_square }
     }
@@ -68,23 +68,23 @@ impl Comparison<'_> {
     ///
     /// # Errors
     /// The models' own; a reference that can't be written or read.
-    pub fn run(&self, rehearsed: &WarmUp) -> Result<Option<(Quality, bool)>> {
+    pub fn run(&self, warmed_up: &WarmUp) -> Result<Option<(Quality, bool)>> {
         let _guard = tch::no_grad_guard();
         let mut findings = Findings::default();
-        if let Some(candidate) = &rehearsed.decoded {
+        if let Some(candidate) = &warmed_up.decoded {
             self.show(candidate, TRIAL_VIEW)?;
             let subject = self.decoded(candidate)?;
             findings.add(self.compare(&subject, || self.decode())?);
         }
-        if let Some(candidate) = &rehearsed.encoded {
+        if let Some(candidate) = &warmed_up.encoded {
             let subject = self.encoded(candidate)?;
             findings.add(self.compare(&subject, || self.encode())?);
         }
-        if let Some(candidate) = &rehearsed.predicted {
+        if let Some(candidate) = &warmed_up.predicted {
             let subject = Subject::of_numbers(PREDICTED, candidate, self.numerics.is_plain());
             findings.prediction_db = findings.ratio(self.compare(&subject, || self.predict())?);
         }
-        if let Some(candidate) = &rehearsed.embedded {
+        if let Some(candidate) = &warmed_up.embedded {
             let subject = Subject::of_numbers(EMBEDDED, candidate, self.numerics.is_plain());
             findings.embedding_db = findings.ratio(self.compare(&subject, || self.embed())?);
         }
@@ -133,8 +133,8 @@ impl Comparison<'_> {
     }
 
     fn decoded<'a>(&self, candidate: &'a Tensor) -> Result<Subject<'a>> {
-        let tiling = self.scenario.tilings.decode;
-        let vae = &self.scenario.architecture.vae;
+        let tiling = self.pipeline.tilings.decode;
+        let vae = &self.pipeline.architecture.vae;
         let grid = tiling.map(|tiling| tiling.decoding(vae)).transpose()?;
         let seams = grid.map(|grid| seams(&grid, candidate, vae.patch()));
         let is_plain = self.numerics.vae_is_plain();
@@ -142,8 +142,8 @@ impl Comparison<'_> {
     }
 
     fn encoded<'a>(&self, candidate: &'a Tensor) -> Result<Subject<'a>> {
-        let tiling = self.scenario.tilings.encode;
-        let vae = &self.scenario.architecture.vae;
+        let tiling = self.pipeline.tilings.encode;
+        let vae = &self.pipeline.architecture.vae;
         let grid = tiling.map(|tiling| tiling.encoding(vae)).transpose()?;
         let seams = grid.map(|grid| seams(&grid, candidate, 1));
         let range = |reference: &Tensor| (reference.max() - reference.min()).double_value(&[]);
@@ -153,42 +153,42 @@ impl Comparison<'_> {
 
     /// The pictures of the first clip's noise.
     fn decode(&self) -> Result<Tensor> {
-        let sample = self.scenario.sample();
-        match self.scenario.parts.decoder.as_ref().filter(|_| self.numerics.vae_is_plain()) {
-            Some(own) => self.scenario.video(own, &sample, None),
-            None => self.scenario.video(&self.plain().half(Decoder::new)?.0, &sample, None),
+        let sample = self.pipeline.sample();
+        match self.pipeline.parts.decoder.as_ref().filter(|_| self.numerics.vae_is_plain()) {
+            Some(own) => self.pipeline.video(own, &sample, None),
+            None => self.pipeline.video(&self.plain().half(Decoder::new)?.0, &sample, None),
         }
     }
 
     /// The latents of the fixed picture.
     fn encode(&self) -> Result<Tensor> {
-        let picture = self.scenario.picture();
-        match self.scenario.parts.encoder.as_ref().filter(|_| self.numerics.vae_is_plain()) {
-            Some(own) => self.scenario.latents(own, &picture, None),
-            None => self.scenario.latents(&self.plain().half(Encoder::new)?.0, &picture, None),
+        let picture = self.pipeline.picture();
+        match self.pipeline.parts.encoder.as_ref().filter(|_| self.numerics.vae_is_plain()) {
+            Some(own) => self.pipeline.latents(own, &picture, None),
+            None => self.pipeline.latents(&self.plain().half(Encoder::new)?.0, &picture, None),
         }
     }
 
     /// The experts' first velocities at the first clip's noise.
     fn predict(&self) -> Result<Tensor> {
         let mut experts = Experts::default();
-        let met = self.scenario.architecture.sampling.experts(self.workload.sizes.steps);
+        let met = self.pipeline.architecture.sampling.experts(self.workload.sizes.steps);
         for (number, _) in met {
             experts[number] = Some(self.plain().expert(number)?.0);
         }
-        Ok(self.scenario.predict(&experts, &self.scenario.noise(0..1))?.flatten(0, 1))
+        Ok(self.pipeline.predict(&experts, &self.pipeline.noise(0..1))?.flatten(0, 1))
     }
 
     /// The embeddings of the fixed prompt.
     fn embed(&self) -> Result<Tensor> {
         let (encoder, _) = self.plain().text_encoder()?;
-        Ok(as_video(&self.scenario.embeddings(&encoder, &self.scenario.tokens(&encoder))?))
+        Ok(as_video(&self.pipeline.embeddings(&encoder, &self.pipeline.tokens(&encoder))?))
     }
 
     /// Models in float32, with libtorch's own choice of kernels.
     fn plain(&self) -> Blueprint<'_> {
         Blueprint {
-            architecture: &self.scenario.architecture,
+            architecture: &self.pipeline.architecture,
             workload: self.workload,
             numerics: Numerics::default(),
             origin: self.origin,
@@ -205,7 +205,7 @@ impl Findings {
         self.is_new |= is_new;
     }
 
-    /// The ratio of what is no picture.
+    /// The ratio of what is not a picture.
     fn ratio(&mut self, (quality, is_new): (Quality, bool)) -> Option<f64> {
         self.is_new |= is_new;
         Some(quality.psnr_db)
@@ -255,7 +255,7 @@ mod tests {
         Tensor::zeros([1, 3, 1, rows, columns], (Kind::Float, Device::Cpu))
     }
 
-    /// Text and denoising alone make no picture with which anything could be wrong.
+    /// Text and denoising alone make nothing to look at with which anything could be wrong.
     #[test]
     fn numbers_stand_beside_the_worst_picture() {
         let of = |psnr_db| (Quality { psnr_db, ..Quality::default() }, false);

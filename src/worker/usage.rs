@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// Ticks a second of the times in `/proc/self/stat`: fixed in the kernel's interface (USER_HZ).
+/// Ticks per second of the times in `/proc/self/stat`: fixed in the kernel's interface (USER_HZ).
 const TICKS: f64 = 100.0;
 
 /// Counters that only grow.

@@ -87,7 +87,7 @@ impl WorkloadFile {
         self.size(self.size.len())
     }
 
-    /// The job with at least this many clips a repetition.
+    /// The job with at least this many clips per repetition.
     #[must_use]
     pub fn at_least(mut self, clips: u32) -> Self {
         self.size.iter_mut().for_each(|sizes| sizes.clips = sizes.clips.max(clips));

@@ -35,18 +35,18 @@ pub struct MemoryContext<'a> {
 }
 
 impl Workload {
-    /// Bytes that `tenant` needs at the most, roughly.
-    pub fn memory_bytes(&self, parts: &Architecture, tenant: MemoryContext<'_>) -> u64 {
-        let knobs = tenant.knobs;
+    /// Bytes that `context` needs at the most, roughly.
+    pub fn memory_bytes(&self, parts: &Architecture, context: MemoryContext<'_>) -> u64 {
+        let knobs = context.knobs;
         let batch = knobs.batch_size.min(self.sizes.clips);
         let models: f64 = self
-            .model_weights(parts, tenant.has_own_weights)
+            .model_weights(parts, context.has_own_weights)
             .map(|(stage, numbers)| numbers * knobs.precision.bytes_in(stage))
             .sum();
         let tiles = [knobs.tile_size, knobs.vae_tile_size];
         let mut working = self.activations(parts, knobs.precision, batch, tiles);
-        if tenant.makes_reference && models > 0.0 {
-            working = working.max(self.reference(parts, tenant)).max(PEAK_BYTES as f64);
+        if context.makes_reference && models > 0.0 {
+            working = working.max(self.reference(parts, context)).max(PEAK_BYTES as f64);
         }
         (PROCESS_BYTES + models + working) as u64
     }
@@ -103,14 +103,14 @@ impl Workload {
     }
 
     /// Bytes of what is computed plainly, one stage after the other, of a single clip.
-    fn reference(&self, parts: &Architecture, tenant: MemoryContext<'_>) -> f64 {
-        let (plain, numerics) = (Precision::Fp32, tenant.knobs.numerics());
-        // What the tenant's own models compute plainly needs no others.
+    fn reference(&self, parts: &Architecture, context: MemoryContext<'_>) -> f64 {
+        let (plain, numerics) = (Precision::Fp32, context.knobs.numerics());
+        // What its own models compute plainly needs no others.
         let is_built = |stage: &Stage| match stage {
             Stage::Encode | Stage::Decode => !numerics.vae_is_plain(),
             _ => !numerics.is_plain(),
         };
-        let numbers = self.model_weights(parts, tenant.has_own_weights);
+        let numbers = self.model_weights(parts, context.has_own_weights);
         let built = numbers.filter(|(stage, _)| is_built(stage));
         let weights = built.map(|(stage, numbers)| numbers * plain.bytes_in(stage));
         weights.fold(0.0, f64::max) + self.activations(parts, plain, 1, [WHOLE; 2])
@@ -147,8 +147,8 @@ mod tests {
         let workload = WorkloadFile::parse(text).unwrap().size(0);
         let machine = Machine::detect().unwrap();
         let knobs = Knobs { precision, ..Baseline::fit(Preset::Generic, &machine).knobs };
-        let tenant = MemoryContext { knobs: &knobs, makes_reference, has_own_weights };
-        workload.memory_bytes(&Model::Ti2v5b.architecture(), tenant) as f64
+        let context = MemoryContext { knobs: &knobs, makes_reference, has_own_weights };
+        workload.memory_bytes(&Model::Ti2v5b.architecture(), context) as f64
     }
 
     /// VAE 2.2's decoder has 555 million numbers, which stay in float32 under bf16.

@@ -5,15 +5,16 @@ pub mod custom;
 mod file;
 mod identity;
 mod memory;
+mod stage;
 
 use serde::{Deserialize, Serialize};
-use strum::VariantArray;
 
 use crate::architecture::{EXPERTS, Model, TEXT_ENCODER, VAE};
 
 pub use cost::Cost;
 pub use file::{BUILT_IN, WorkloadFile};
 pub use memory::{MemoryContext, PEAK_BYTES, VOCABULARY};
+pub use stage::{Stage, THREADS, batch_turns, stages};
 
 /// A job of Wan 2.2 at the sizes of one repetition, fixed for the whole tune.
 ///
@@ -37,15 +38,15 @@ pub struct Workload {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
-    /// Clips a repetition.
+    /// Clips per repetition.
     pub clips: u32,
-    /// Pixels a row; the transformer works on all of them.
+    /// Pixels per row; the transformer works on all of them.
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// Pictures a clip: 1 + 4n, since the VAE makes one latent frame of four pictures.
+    /// Pictures per clip: 1 + 4n, since the VAE makes one latent frame of four pictures.
     pub frames: u32,
-    /// Pixels a row of the part that the VAE encodes and decodes: on a machine that can't do a
+    /// Pixels per row of the part that the VAE encodes and decodes: on a machine that can't do a
     /// whole picture in seconds, the part keeps the VAE's share near that of a real job.
     pub window_width: u32,
     /// Rows of that part.
@@ -83,7 +84,7 @@ fn one() -> u32 {
 
 impl Workload {
     /// A job that is not made of these stages: the user's own, one run of which counts as a clip.
-    pub fn own(name: &str) -> Self {
+    pub fn custom(name: &str) -> Self {
         // What a folder without the key is read as.
         let sizes = Sizes { clips: 1, context_tokens: WHOLE_CONTEXT, ..Sizes::default() };
         Self { name: name.to_owned(), model: Model::default(), stages: Vec::new(), sizes }
@@ -135,46 +136,4 @@ impl std::fmt::Display for Workload {
         }
         Ok(())
     }
-}
-
-/// A named part of the workload.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::IntoStaticStr,
-    strum::VariantArray,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum Stage {
-    /// An image file into memory.
-    Read,
-    /// Decoded, resized, normalised.
-    Preprocess,
-    /// Pictures into one batch.
-    Pack,
-    /// The prompt through the text encoder.
-    Text,
-    /// The conditioning picture through the VAE encoder.
-    Encode,
-    /// The transformer's steps.
-    Denoise,
-    /// Latents through the VAE decoder.
-    Decode,
-    /// Frames into picture files.
-    Write,
-}
-
-/// The words of all stages, in the order in which a clip goes through them.
-pub fn stages() -> impl Iterator<Item = &'static str> {
-    Stage::VARIANTS.iter().map(Into::into)
 }

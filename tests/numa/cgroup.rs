@@ -9,7 +9,7 @@ use wan22_tune::trial::noise::NoiseWatch;
 
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// Moves this process into a group of its own with these CPUs and nodes, and so many microseconds
+/// Moves this process into a group of its own with these CPUs and nodes, and this many microseconds
 /// of CPU time each tenth of a second.
 pub fn enter(name: &str, cpus: &str, nodes: &str, quota: &str) {
     enter_with(name, &[("cpuset.cpus", cpus), ("cpuset.mems", nodes), ("cpu.max", quota)]);

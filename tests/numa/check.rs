@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use wan22_tune::architecture::Architecture;
 use wan22_tune::knobs::Value;
-use wan22_tune::knobs::affinity::{Demand, Layout};
 use wan22_tune::knobs::memory::MemoryMode;
+use wan22_tune::knobs::placement::{Demand, Layout};
 use wan22_tune::knobs::{Baseline, Knobs, Preset};
 use wan22_tune::launch::proven;
 use wan22_tune::machine::Machine;

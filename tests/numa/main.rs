@@ -8,8 +8,8 @@ mod guest;
 mod seccomp;
 
 use guest::Guest;
-use wan22_tune::knobs::affinity::Layout;
 use wan22_tune::knobs::memory::MemoryMode;
+use wan22_tune::knobs::placement::Layout;
 use wan22_tune::machine::Machine;
 use wan22_tune::trial::Outcome;
 

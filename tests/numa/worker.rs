@@ -9,15 +9,15 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use wan22_tune::knobs::Settings;
-use wan22_tune::knobs::affinity::bind;
 use wan22_tune::knobs::memory::MemoryPolicy;
+use wan22_tune::knobs::placement::bind;
 use wan22_tune::launch::{Effect, page_placement};
 use wan22_tune::machine::{CpuSet, NodeSet};
 use wan22_tune::preprocess::Pools;
 use wan22_tune::runner::protocol::{Job, Message};
 use wan22_tune::trial::{Outcome, Sample};
 
-/// Enough for the tuner to judge by, and for many huge pages a node.
+/// Enough for the tuner to judge by, and for many huge pages per node.
 const BLOCK_BYTES: usize = 96 << 20;
 
 /// Pages that threads and libraries may touch meanwhile.

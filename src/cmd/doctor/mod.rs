@@ -4,36 +4,22 @@ mod allocation;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Duration;
 
 use allocation::Allocation;
 use anyhow::Result;
-use clap::Args;
 use jiff::Timestamp;
 use strum::VariantArray;
 
 use super::terminal;
+use crate::cli::DoctorArgs;
 use crate::io::output::print_json;
-use crate::knobs::affinity::probe_binding;
-use crate::knobs::allocator::Allocator;
-use crate::knobs::huge_pages::HugePages;
+use crate::knobs::memory::Allocator;
+use crate::knobs::memory::HugePages;
 use crate::knobs::memory::MemoryPolicy;
+use crate::knobs::placement::probe_binding;
 use crate::knobs::quota_cure;
 use crate::machine::{CpuSet, Gpu, Machine, SystemRoots, line};
 use crate::trial::noise::ticks;
-use crate::tune::budget;
-
-/// Looks for what makes measurements noisy or settings useless on this machine, and names cures.
-/// Changes nothing.
-#[derive(Debug, Args)]
-pub struct DoctorArgs {
-    /// Prints the findings as JSON.
-    #[arg(long)]
-    json: bool,
-    /// The wall time of the tune that is planned, to hold it against the end of a scheduler's job.
-    #[arg(long, value_name = "TIME", value_parser = budget::parse)]
-    budget: Option<Duration>,
-}
 
 /// Prints the findings.
 ///
@@ -170,6 +156,7 @@ fn smt(roots: &SystemRoots) -> Finding {
             "echo on | sudo tee /sys/devices/system/cpu/smt/control",
         ),
         Some("on") => Finding::fine(topic, "on"),
+        Some("notsupported" | "notimplemented") => Finding::fine(topic, "the processor has none"),
         Some(other) => Finding::fine(topic, format!("{other}: only the firmware can change it")),
     }
 }
@@ -190,7 +177,7 @@ fn huge_pages(roots: &SystemRoots) -> Finding {
 fn numa_balancing(machine: &Machine, roots: &SystemRoots) -> Finding {
     let topic = "NUMA balancing";
     if machine.memory_nodes().len() < 2 {
-        return Finding::fine(topic, "of no account with one node");
+        return Finding::fine(topic, "irrelevant with one node");
     }
     match line(&roots.proc.join("sys/kernel/numa_balancing")).as_deref() {
         None => Finding::unknown(topic),
@@ -285,7 +272,7 @@ fn memory_policy(machine: &Machine) -> Finding {
     match MemoryPolicy::Bind(nodes).probe() {
         Ok(()) => Finding::fine(topic, "can be set"),
         Err(problem) if machine.memory_nodes().len() < 2 => {
-            Finding::fine(topic, format!("{problem} (of no account with one node)"))
+            Finding::fine(topic, format!("{problem} (irrelevant with one node)"))
         }
         Err(problem) => Finding::bad(topic, problem, "docker run --cap-add SYS_NICE"),
     }

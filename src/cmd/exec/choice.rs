@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::ExecArgs;
+use crate::cli::ExecArgs;
 use crate::cmd::terminal;
-use crate::knobs::Value;
-use crate::knobs::handover;
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{Baseline, Preset, quota_warning};
-use crate::launch;
-use crate::launch::{Applied, Launch};
+use crate::knobs::{Baseline, Preset, Value, handover, quota_warning};
+use crate::launch::{self, Applied, Launch};
 use crate::machine::{Machine, MachineMatch};
+use crate::profile::Entry;
 use crate::profile::{Here, Profile, Store};
 
 /// What to launch with.
@@ -36,43 +34,109 @@ pub fn apply(args: &ExecArgs) -> Result<(Choice, Applied)> {
     let machine = Machine::detect_host()?;
     match &args.profile {
         Some(file) => {
-            let choice = from_profile(args, file, args.signature.read(file)?, &machine)?;
-            choice.applied(args)
+            let choice = from_profile(args, file, &args.signature.read(file)?, &machine)?;
+            let (choice, applied) = choice.applied(args, launch::apply)?;
+            Ok(choice.said(applied))
         }
         None => best_of(args, &args.place.store(), &machine),
     }
 }
 
 impl Choice {
-    fn applied(self, args: &ExecArgs) -> Result<(Self, Applied)> {
-        let applied = launch::apply(&self.launch, !args.without_memory_policy)?;
-        self.warning.iter().chain(&applied.warning).for_each(|warning| warn(warning));
+    fn applied(self, args: &ExecArgs, apply: Apply) -> Result<(Self, Applied)> {
+        let applied = apply(&self.launch, !args.without_memory_policy)?;
         Ok((self, applied))
     }
+
+    /// Says what goes with it, now that it is what the command starts with.
+    fn said(self, applied: Applied) -> (Self, Applied) {
+        self.warning.iter().chain(&applied.warning).for_each(|warning| warn(warning));
+        (self, applied)
+    }
+}
+
+/// Applies a launch, or only tries it: [`launch::apply`] or [`launch::rehearse`].
+type Apply = fn(&Launch, bool) -> Result<Applied>;
+
+/// What `exec --auto` without another flag would launch with, and what it would pass over.
+#[derive(Debug, Default)]
+pub struct Pick {
+    /// The profile; `None` where it would take the baseline.
+    pub profile: Option<(PathBuf, Profile)>,
+    /// The better ones, and why each can't be applied here.
+    pub passed_over: Vec<(PathBuf, anyhow::Error)>,
+}
+
+/// Chooses as `exec --auto` does, and leaves this process as it is.
+pub fn pick(store: &Store, machine: &Machine) -> Pick {
+    let mut passed_over = Vec::new();
+    let over = |entry: Passed| {
+        if let Passed::NotApplied(path, problem) = entry {
+            passed_over.push((path, problem));
+        }
+    };
+    let first = first_applied(&ExecArgs::automatic(), store, machine, launch::rehearse, over);
+    Pick { profile: first.map(|first| (first.path, first.profile)), passed_over }
 }
 
 fn warn(words: &str) {
     terminal::tell(&format!("wan22-tune exec: warning: {words}"));
 }
 
-/// The best of the kept profiles that can be applied here, or the baseline.
-fn best_of(args: &ExecArgs, store: &Store, machine: &Machine) -> Result<(Choice, Applied)> {
-    let mut failed = 0;
-    for entry in store.ranked(machine, args.job.as_deref()) {
-        // Who is refused is told of: the fleet's image is then not what somebody thinks.
-        let profile = match entry.profile {
+/// A kept file that is not what the command starts with.
+enum Passed {
+    /// The file itself is refused.
+    Refused(anyhow::Error),
+    /// The profile can't be applied here.
+    NotApplied(PathBuf, anyhow::Error),
+}
+
+/// The first profile that could be applied.
+struct First {
+    path: PathBuf,
+    profile: Profile,
+    choice: Choice,
+    applied: Applied,
+}
+
+/// The best of the kept profiles that can be applied here; hands on what comes before it.
+fn first_applied(
+    args: &ExecArgs,
+    store: &Store,
+    machine: &Machine,
+    apply: Apply,
+    mut over: impl FnMut(Passed),
+) -> Option<First> {
+    for Entry { path, profile } in store.ranked(machine, args.job.as_deref()) {
+        let profile = match profile {
             Ok(profile) => profile,
             Err(problem) => {
-                terminal::tell(&format!("wan22-tune exec: {problem:#}"));
+                over(Passed::Refused(problem));
                 continue;
             }
         };
-        let choice = from_profile(args, &entry.path, profile, machine);
-        match choice.and_then(|choice| choice.applied(args)) {
-            Ok(applied) => return Ok(applied),
-            Err(problem) => warn(&format!("{} is passed over: {problem:#}", entry.path.display())),
+        let choice = from_profile(args, &path, &profile, machine);
+        match choice.and_then(|choice| choice.applied(args, apply)) {
+            Ok((choice, applied)) => return Some(First { path, profile, choice, applied }),
+            Err(problem) => over(Passed::NotApplied(path, problem)),
         }
-        failed += 1;
+    }
+    None
+}
+
+/// The best of the kept profiles that can be applied here, or the baseline.
+fn best_of(args: &ExecArgs, store: &Store, machine: &Machine) -> Result<(Choice, Applied)> {
+    let mut failed = 0;
+    let first = first_applied(args, store, machine, launch::apply, |passed| match passed {
+        // Who is refused is told of: the fleet's image is then not what somebody thinks.
+        Passed::Refused(problem) => terminal::tell(&format!("wan22-tune exec: {problem:#}")),
+        Passed::NotApplied(path, problem) => {
+            failed += 1;
+            warn(&format!("{} is passed over: {problem:#}", path.display()));
+        }
+    });
+    if let Some(First { choice, applied, .. }) = first {
+        return Ok(choice.said(applied));
     }
     let folders: Vec<String> = store.folders().iter().map(|f| f.display().to_string()).collect();
     let (folders, for_job) =
@@ -89,36 +153,36 @@ fn best_of(args: &ExecArgs, store: &Store, machine: &Machine) -> Result<(Choice,
 fn from_profile(
     args: &ExecArgs,
     file: &Path,
-    profile: Profile,
+    profile: &Profile,
     machine: &Machine,
 ) -> Result<Choice> {
-    let likeness = Here::of(machine).likeness(&profile);
+    let machine_match = Here::of(machine).machine_match(profile);
     // A cpuset may have fewer CPUs than the machine on which the same profile was made.
     let fits = || {
         profile.agrees(machine).is_ok()
-            && crate::knobs::affinity::bind_or_keep(&profile.launch.cpus).is_ok()
+            && crate::knobs::placement::bind_or_keep(&profile.launch.cpus).is_ok()
     };
     let quota = profile.quota_mismatch(machine);
-    if args.adapt && (likeness == MachineMatch::Different || quota.is_some() || !fits()) {
-        return adapted(args, file, &profile, machine);
+    if args.adapt && (machine_match == MachineMatch::Different || quota.is_some() || !fits()) {
+        return adapted(args, file, profile, machine);
     }
     ensure!(
-        likeness != MachineMatch::Different || args.force,
+        machine_match != MachineMatch::Different || args.force,
         "{} was made on {}, a machine of another shape: tune here, add --adapt to fit it to this \
          one, or --force to apply it as it stands",
         file.display(),
         profile.machine.host
     );
-    if likeness != MachineMatch::Different {
+    if machine_match != MachineMatch::Different {
         profile.agrees(machine).with_context(|| format!("profile {}", file.display()))?;
     }
     let cure = "or add --adapt, which fits the counts to this process";
     let ratio = profile.latent_ratio();
     Ok(Choice {
         handed: handed(args, &profile.values(), ratio, Some(file))?,
-        source: format!("{} ({likeness})", file.display()),
+        source: format!("{} ({machine_match})", file.display()),
         warning: quota.map(|quota| format!("{quota}, {cure}")),
-        launch: profile.launch,
+        launch: profile.launch.clone(),
     })
 }
 
@@ -166,11 +230,12 @@ fn baseline(args: &ExecArgs) -> Result<(Choice, Applied)> {
         Ok(Choice { launch, handed, source: format!("the baseline {}", baseline.preset), warning })
     };
     let launch = Launch::of(&settings);
-    let bound = choice(launch.clone(), quota_warning(&machine))?.applied(args);
+    let bound = choice(launch.clone(), quota_warning(&machine))?.applied(args, launch::apply);
+    let bound = bound.map(|(choice, applied)| choice.said(applied));
     bound.or_else(|problem| {
         // Where nothing may be bound at all, threads and environment are still the baseline's.
         let words = format!("the baseline's CPUs and memory stay as inherited: {problem:#}");
-        let cpus = crate::knobs::affinity::bound().unwrap_or_else(|_| launch.cpus.clone());
+        let cpus = crate::knobs::placement::bound().unwrap_or_else(|_| launch.cpus.clone());
         let unbound = Launch { cpus, memory: MemoryPolicy::Default, ..launch };
         let choice = choice(unbound, Some(words))?;
         let applied = Applied::as_inherited(&choice.launch)?;

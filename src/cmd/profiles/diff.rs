@@ -1,27 +1,12 @@
 //! What differs between two profiles.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
+use crate::cli::DiffArgs;
 use crate::io::printable::line as plain;
-use crate::profile::{self, Profile};
+use crate::profile::Profile;
 use crate::report::tables::Table;
-
-/// Which profiles.
-#[derive(Debug, clap::Args)]
-pub struct DiffArgs {
-    /// The one profile, or a results folder with it.
-    #[arg(value_name = "PROFILE", value_parser = profile::file_argument())]
-    one: PathBuf,
-    /// The other, likewise.
-    #[arg(value_name = "PROFILE", value_parser = profile::file_argument())]
-    other: PathBuf,
-    /// Prints the differences as JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// One value in two profiles; `None` where a profile lacks it.
 type Difference = (String, Option<Value>, Option<Value>);

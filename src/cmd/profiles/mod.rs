@@ -6,76 +6,20 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand};
 
-use super::setup::signature::SignatureArgs;
+use super::exec::{Pick, pick};
 use super::{Usage, terminal};
+use crate::cli::{PlaceArgs, ProfilesArgs, ProfilesVerb, SignatureArgs};
 use crate::io::output::print;
-use crate::knobs::allow_list;
+use crate::launch;
 use crate::machine::{Machine, MachineMatch};
 use crate::profile::{self, Entry, FileName, Here, Profile, Store};
-
-/// Which profiles.
-#[derive(Debug, Args)]
-pub struct ProfilesArgs {
-    /// What to do.
-    #[command(subcommand)]
-    verb: Verb,
-    /// Where they are.
-    #[command(flatten)]
-    place: PlaceArgs,
-}
-
-/// Where profiles are kept.
-#[derive(Debug, Args)]
-pub struct PlaceArgs {
-    /// A folder of profiles, instead of $XDG_DATA_HOME/wan22-tune/profiles and
-    /// /etc/wan22-tune/profiles.d; may be given again, and the first one wins.
-    #[arg(long = "folder", value_name = "DIR", global = true)]
-    folders: Vec<PathBuf>,
-}
 
 impl PlaceArgs {
     /// The folders.
     pub fn store(&self) -> Store {
         if self.folders.is_empty() { Store::standard() } else { Store::new(self.folders.clone()) }
     }
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Lists them, those that fit this machine first.
-    List,
-    /// Shows one: the one for this machine unless a file or name is given.
-    Show {
-        /// A file, or the beginning of a name in the list.
-        profile: Option<String>,
-    },
-    /// Copies a profile into the first folder, named by its machine's fingerprint and its job, in
-    /// the place of the one of the same machine and job.
-    Use {
-        /// The profile, or a results folder with one.
-        #[arg(value_parser = profile::file_argument())]
-        profile: PathBuf,
-        /// The job that it is kept for, instead of the one that it was tuned for: a word of your
-        /// own, which `wan22-tune exec --auto --job` takes.
-        #[arg(long, value_name = "NAME", value_parser = job_name)]
-        job: Option<String>,
-        /// Replaces a profile that proves more.
-        #[arg(long)]
-        force: bool,
-    },
-    /// Prints the JSON schema of a profile.
-    Schema,
-    /// Checks each file, and whether those of this machine can be launched here; or one file.
-    Verify {
-        /// The profile, or a results folder with one; all that are kept without it.
-        #[arg(value_parser = profile::file_argument())]
-        profile: Option<PathBuf>,
-        /// Who has to have signed it.
-        #[command(flatten)]
-        signature: SignatureArgs,
-    },
 }
 
 /// Does it.
@@ -85,32 +29,20 @@ enum Verb {
 pub fn run(args: &ProfilesArgs) -> Result<()> {
     let store = args.place.store();
     match &args.verb {
-        Verb::List => list(&store),
-        Verb::Show { profile } => show(&store, profile.as_deref()),
-        Verb::Use { profile, job, force } => keep(&store, profile, job.as_deref(), *force),
-        Verb::Schema => print(&Profile::schema()),
-        Verb::Verify { profile: None, .. } => verify(&store),
-        Verb::Verify { profile: Some(path), signature } => verify_one(path, signature),
+        ProfilesVerb::List => list(&store),
+        ProfilesVerb::Show { profile } => show(&store, profile.as_deref()),
+        ProfilesVerb::Use { profile, job, force } => keep(&store, profile, job.as_deref(), *force),
+        ProfilesVerb::Schema => print(&Profile::schema()),
+        ProfilesVerb::Verify { profile: None, .. } => verify(&store),
+        ProfilesVerb::Verify { profile: Some(path), signature } => verify_one(path, signature),
     }
-}
-
-/// A job's name as it can stand in a file's name.
-///
-/// # Errors
-/// It is none.
-pub fn job_name(name: &str) -> Result<String, String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if begins && name.len() <= 64 && name.chars().all(is_plain) {
-        return Ok(name.to_owned());
-    }
-    Err("type at most 64 letters, digits, dots, dashes and underscores, such as i2v".to_owned())
 }
 
 /// Keeps a profile, unless it proves less than the one whose place it would take.
 fn keep(store: &Store, file: &Path, job: Option<&str>, force: bool) -> Result<()> {
     let profile = Profile::read(file)?;
-    let replaced = store.replaced(&profile, job, &Machine::detect_host()?)?;
+    let machine = Machine::detect_host()?;
+    let replaced = store.replaced(&profile, job, &machine)?;
     for old in &replaced {
         let place = old.path.display();
         let Ok(kept) = &old.profile else {
@@ -129,16 +61,20 @@ fn keep(store: &Store, file: &Path, job: Option<&str>, force: bool) -> Result<()
         }
         terminal::tell(&format!("wan22-tune: replaces {place} of {made} ({})", kept.proof()));
     }
-    print(&format!("{}\n", store.put(&profile, job, &replaced)?.display()))
+    print(&format!("{}\n", store.put(&profile, job, &replaced, &machine)?.display()))
 }
 
 fn list(store: &Store) -> Result<()> {
     let machine = Machine::detect_host()?;
     let here = Here::of(&machine);
     let mut entries = store.entries(&machine);
-    let picked = best(store, &machine).map(|(path, _)| path);
+    let Pick { profile: picked, passed_over } = pick(store, &machine);
+    let picked = picked.map(|(path, _)| path);
     let order = |entry: &Entry| {
-        entry.profile.as_ref().map_or(MachineMatch::Different, |profile| here.likeness(profile))
+        entry
+            .profile
+            .as_ref()
+            .map_or(MachineMatch::Different, |profile| here.machine_match(profile))
     };
     entries.sort_by_key(order);
     let mut text = String::new();
@@ -152,10 +88,13 @@ fn list(store: &Store) -> Result<()> {
         );
     }
     for entry in &entries {
-        let mark = if Some(&entry.path) == picked.as_ref() { "*" } else { " " };
-        let _ = writeln!(text, "{mark} {:width$}  {}", stem(&entry.path), line(entry, &here));
+        let star = if Some(&entry.path) == picked.as_ref() { "*" } else { " " };
+        let _ = writeln!(text, "{star} {:width$}  {}", stem(&entry.path), line(entry, &here));
         if let Some(quota) = quota_note(entry, &machine, &here) {
             let _ = writeln!(text, "    {quota}; `wan22-tune exec --adapt` fits the counts");
+        }
+        if let Some((_, problem)) = passed_over.iter().find(|(path, _)| *path == entry.path) {
+            let _ = writeln!(text, "    passed over by `wan22-tune exec --auto`: {problem:#}");
         }
     }
     if picked.is_some() {
@@ -164,15 +103,16 @@ fn list(store: &Store) -> Result<()> {
     terminal::show(&text)
 }
 
-/// What `exec --auto` tries first.
+/// What `exec --auto` takes here; where nothing can be applied, the best that there is.
 fn best(store: &Store, machine: &Machine) -> Option<(PathBuf, Profile)> {
-    store.ranked(machine, None).find_map(|entry| Some((entry.path, entry.profile.ok()?)))
+    let first = || store.ranked(machine, None).find_map(|e| Some((e.path, e.profile.ok()?)));
+    pick(store, machine).profile.or_else(first)
 }
 
 /// What is wrong with a profile of this machine under the quota that this process has.
 fn quota_note(entry: &Entry, machine: &Machine, here: &Here) -> Option<String> {
     let profile = entry.profile.as_ref().ok()?;
-    let is_ours = here.likeness(profile) != MachineMatch::Different;
+    let is_ours = here.machine_match(profile) != MachineMatch::Different;
     profile.quota_mismatch(machine).filter(|_| is_ours)
 }
 
@@ -180,7 +120,7 @@ fn line(entry: &Entry, here: &Here) -> String {
     match &entry.profile {
         Err(problem) => format!("refused: {problem:#}"),
         Ok(profile) => {
-            let what = here.likeness(profile);
+            let what = here.machine_match(profile);
             let host = &profile.machine.host;
             let made = profile.timestamp.get(..10).unwrap_or_default();
             let cpu = &profile.hardware_profile.cpu_model;
@@ -242,7 +182,7 @@ fn text(path: &Path, profile: &Profile, here: &Here) -> String {
     let mut text = String::new();
     for (what, words) in [
         ("file", path.display().to_string()),
-        ("machine", format!("{} ({})", profile.machine.host, here.likeness(profile))),
+        ("machine", format!("{} ({})", profile.machine.host, here.machine_match(profile))),
         ("processor", format!("{}, {} cores", hardware.cpu_model, hardware.cpu_cores)),
         ("made", format!("{} by {}", profile.timestamp, profile.tool)),
         ("verdict", verdict),
@@ -275,7 +215,7 @@ fn verify(store: &Store) -> Result<()> {
     for entry in &entries {
         let checked = entry.profile.as_ref().map_err(|error| format!("{error:#}"));
         let checked = checked.and_then(|profile| {
-            well_named(profile, &entry.path)?;
+            well_named(profile, &entry.path, &here)?;
             launchable(profile, &machine, &here)
         });
         bad += usize::from(checked.is_err());
@@ -298,12 +238,14 @@ fn verify_one(path: &Path, signature: &SignatureArgs) -> Result<()> {
 }
 
 /// Whether a kept file is called as its machine.
-fn well_named(profile: &Profile, path: &Path) -> Result<(), String> {
+fn well_named(profile: &Profile, path: &Path, here: &Here) -> Result<(), String> {
     let fingerprint = &profile.machine.fingerprint;
+    let expected = FileName::on(here, profile, None);
     let is_named = FileName::parse(path).is_some_and(|name| {
-        name.shape == fingerprint.shape && name.identity == fingerprint.identity
+        // Older versions did not name the part.
+        let is_of_part = name.part.is_none() || name.part == expected.part;
+        name.shape == fingerprint.shape && name.identity == fingerprint.identity && is_of_part
     });
-    let expected = FileName::of(profile, None);
     is_named
         .then_some(())
         .ok_or_else(|| format!("it is called otherwise than its machine: {expected}"))
@@ -311,12 +253,12 @@ fn well_named(profile: &Profile, path: &Path) -> Result<(), String> {
 
 /// Whether a good profile would start here, in words.
 fn launchable(profile: &Profile, machine: &Machine, here: &Here) -> Result<String, String> {
-    let what = here.likeness(profile);
+    let what = here.machine_match(profile);
     if what == MachineMatch::Different {
         return Ok("good, for another machine".to_owned());
     }
-    profile.agrees(machine).map_err(|refusal| refusal.to_string())?;
-    allow_list::resolved(&profile.launch.environment)?;
+    profile.agrees(machine).map_err(|error| error.to_string())?;
+    launch::rehearse(&profile.launch, true).map_err(|problem| format!("{problem:#}"))?;
     let quota = profile.quota_mismatch(machine);
     let quota = quota.map(|quota| format!("; but {quota}, or launch it with --adapt"));
     Ok(format!("good, {what}{}", quota.unwrap_or_default()))

@@ -85,7 +85,9 @@ pub fn plan(
             let (file, parts) = job::parts(file, args.weights.as_deref())?;
             (Job::Pipeline(file), parts, None)
         }
-        Job::Own(own) => (Job::Own(own.clone()), Model::default().architecture(), Some(own)),
+        Job::Custom(custom) => {
+            (Job::Custom(custom.clone()), Model::default().architecture(), Some(custom))
+        }
     };
     let bench = Bench {
         programs: programs(args)?,

@@ -3,101 +3,23 @@
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
-use clap::Args;
-use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::cli::TuneArgs;
+use crate::cli::{CustomJobArgs, TuneArgs};
 use crate::cmd::Usage;
 use crate::io::input;
-use crate::knobs::handover;
 use crate::runner::repetitions;
 use crate::runner::repetitions::Repetitions;
 use crate::trial::journal::MOST_SAMPLES;
-use crate::tune::budget;
-use crate::workload::custom::metric::{Direction, Source};
 use crate::workload::custom::module::{Inputs, ModuleJob};
 use crate::workload::custom::{CommandJob, CustomJob};
-
-/// Your own job instead of the pipeline.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Your own job")]
-pub struct CustomJobArgs {
-    /// The variable in which the command finds the path of its profile; its knobs' values are in
-    /// WAN22_ and their names in capitals, such as WAN22_BATCH_SIZE.
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = handover::PROFILE,
-        requires = "words",
-        value_parser = handover::profile_name
-    )]
-    profile_env: String,
-    /// Scores a number that the command prints instead of its time: the last match of a regular
-    /// expression, or its first group where it has one, or json:/POINTER into the last JSON.
-    #[arg(long, value_name = "REGEX|json:/POINTER", requires = "words", value_parser = metric)]
-    metric: Option<String>,
-    /// Whether little or much of the metric is good; little unless said otherwise.
-    #[arg(long, value_enum, requires = "metric")]
-    goal: Option<Direction>,
-    /// Runs before the measured ones of each trial, not reported.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "words", value_parser = clap::value_parser!(u32).range(0..=100))]
-    warmup: u32,
-    /// The longest that one run may take, such as 90s; by default three times the baseline.
-    #[arg(long, value_name = "TIME", requires = "words", value_parser = budget::parse)]
-    timeout: Option<Duration>,
-    /// A shell command that reads what a run printed on its standard input, and exits with another
-    /// status than 0 where that, or a file that the run wrote, is wrong.
-    #[arg(long, value_name = "COMMAND", requires = "words")]
-    check: Option<String>,
-    /// Tunes a TorchScript module of your own, which the worker calls, instead of a command.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "inputs",
-        conflicts_with_all = ["words", "workload", "objective", "precision", "images", "weights"]
-    )]
-    module: Option<PathBuf>,
-    /// What goes into the module: shapes and kinds of seeded random tensors, such as
-    /// 1x16x8x8:f32,1x512x64:bf16, or a safetensors file, whose tensors are taken in the order of
-    /// their names.
-    #[arg(long, value_name = "SHAPES|FILE", requires = "module", value_parser = inputs)]
-    inputs: Option<String>,
-    /// The command to tune, and its arguments.
-    #[arg(
-        last = true,
-        value_name = "COMMAND",
-        value_parser = text(),
-        conflicts_with_all = ["workload", "objective", "precision", "images", "weights", "min_psnr"]
-    )]
-    words: Vec<String>,
-    /// Where the command runs, if not here.
-    #[arg(skip)]
-    folder: Option<String>,
-}
 
 fn here() -> Result<String> {
     let folder = std::env::current_dir().context("the working folder")?;
     let folder = folder.into_os_string().into_string();
     Ok(folder.map_err(|folder| Usage(format!("{}: not UTF-8", folder.display())))?)
-}
-
-/// Takes what space.toml and the worker's messages can hold, and names what they can't.
-fn text() -> impl TypedValueParser<Value = String> {
-    OsStringValueParser::new().try_map(|word| {
-        word.into_string().map_err(|_| "not UTF-8: rename the file, or use a link to it")
-    })
-}
-
-fn metric(text: &str) -> Result<String, String> {
-    Source::parse(text).map(|_| text.to_owned())
-}
-
-fn inputs(text: &str) -> Result<String, String> {
-    Inputs::parse(text).map(|_| text.to_owned())
 }
 
 /// The user's own job, if one was asked for.
@@ -138,9 +60,9 @@ pub fn open(args: &CustomJobArgs) -> Result<Option<CustomJob>> {
 /// [`Usage`] for fewer repetitions than the pipeline takes.
 pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     let mut args = args.clone();
-    if !args.own.words.is_empty() {
+    if !args.custom.words.is_empty() {
         args.space.space.get_or_insert("command".into());
-    } else if args.own.module.is_some() {
+    } else if args.custom.module.is_some() {
         args.space.space.get_or_insert("module".into());
     } else if let Some(few) = args.repetitions.filter(|&given| given < repetitions::LEAST) {
         let (least, most) = (repetitions::LEAST, MOST_SAMPLES);
@@ -159,14 +81,14 @@ impl CustomJobArgs {
 impl TuneArgs {
     /// How often a trial is measured.
     pub fn repetitions(&self) -> Repetitions {
-        self.own.repetitions(self.repetitions)
+        self.custom.repetitions(self.repetitions)
     }
 
     /// The same flags for a job that was begun in its own folder.
     #[must_use]
     pub fn at(mut self, own: Option<&CustomJob>) -> Self {
         if let Some(CustomJob::Command(command)) = own {
-            self.own.folder = Some(command.folder.clone());
+            self.custom.folder = Some(command.folder.clone());
         }
         self
     }

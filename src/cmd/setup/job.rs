@@ -21,7 +21,7 @@ pub enum Job {
     /// The pipeline, at one of several sizes.
     Pipeline(WorkloadFile),
     /// The user's own, as it is.
-    Own(CustomJob),
+    Custom(CustomJob),
 }
 
 impl Job {
@@ -29,7 +29,7 @@ impl Job {
     pub fn smallest(&self) -> Workload {
         match self {
             Self::Pipeline(file) => file.size(0),
-            Self::Own(own) => Workload::own(own.space()),
+            Self::Custom(custom) => Workload::custom(custom.space()),
         }
     }
 
@@ -39,7 +39,7 @@ impl Job {
             Self::Pipeline(file) => {
                 (0..file.size_count()).map(|number| file.size(number)).collect()
             }
-            Self::Own(_) => vec![self.smallest()],
+            Self::Custom(_) => vec![self.smallest()],
         }
     }
 
@@ -47,7 +47,7 @@ impl Job {
     pub fn full(&self) -> Option<Workload> {
         match self {
             Self::Pipeline(file) => Some(file.full()),
-            Self::Own(_) => None,
+            Self::Custom(_) => None,
         }
     }
 }
@@ -131,9 +131,8 @@ pub fn baseline(
 fn from_file(fitted: Baseline, path: &Path, machine: &Machine) -> Result<Baseline, String> {
     let presets = "no preset (5995wx, rtx4080, generic), and as a file";
     let text = profile::text(path).map_err(|problem| format!("{presets}: {problem:#}"))?;
-    let (baseline, notes) = fitted
-        .from_file(profile::unmarked(&text), machine)
-        .map_err(|refusal| refusal.to_string())?;
+    let (baseline, notes) =
+        fitted.from_file(profile::unmarked(&text), machine).map_err(|error| error.to_string())?;
     for note in notes {
         terminal::tell(&format!("wan22-tune: --baseline {}: {note}", path.display()));
     }

@@ -1,23 +1,12 @@
 //! The flags for a signature, wherever a profile is read.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use clap::Args;
 
+use crate::cli::SignatureArgs;
 use crate::cmd::terminal;
 use crate::profile::{self, Profile, signature};
-
-/// A signature that a profile has to have.
-#[derive(Debug, Args)]
-pub struct SignatureArgs {
-    /// Wants the profile signed: a file that `ssh-keygen -Y sign -n wan22-tune -f KEY PROFILE` made.
-    #[arg(long, value_name = "FILE", requires = "allowed_signers")]
-    signature: Option<PathBuf>,
-    /// Who may have signed it, in ssh-keygen's format of allowed signers.
-    #[arg(long, value_name = "FILE", requires = "signature")]
-    allowed_signers: Option<PathBuf>,
-}
 
 impl SignatureArgs {
     /// Reads a profile, once somebody who may has signed these very bytes.

@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{
+    SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
+};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::exit;
@@ -17,8 +19,12 @@ use crate::machine::threads;
 /// this soon after the first is the same request.
 const SAME_REQUEST: Duration = Duration::from_secs(2);
 
+/// Sent by schedulers, shells and limits besides SIGTERM: each would end a program that does not listen.
+const TOLD: [i32; 8] =
+    [SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT, SIGXCPU, SIGALRM, SIGVTALRM, libc::SIGPWR];
+
 /// The first signal sets the flag that is returned. Another one ends the program: Ctrl-C at once,
-/// the others when the first is older than [`SAME_REQUEST`].
+/// the others when the first is two seconds old.
 ///
 /// # Errors
 /// The kernel refuses, or there is no thread to be had.
@@ -27,7 +33,7 @@ pub fn watch() -> Result<Arc<AtomicBool>> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     // What `nohup` made deaf to SIGHUP stays so.
     let is_heard = |signal: &i32| !is_ignored(*signal, &status);
-    let told = [SIGHUP, SIGUSR1, SIGUSR2].into_iter().filter(is_heard);
+    let told = TOLD.into_iter().filter(is_heard);
     let heard: Vec<i32> = [SIGINT, SIGTERM].into_iter().chain(told).collect();
     // This order: a second Ctrl-C finds the flag set by the first.
     flag::register_conditional_shutdown(SIGINT, 128 + SIGINT, stop.clone())?;
@@ -50,7 +56,9 @@ pub fn watch() -> Result<Arc<AtomicBool>> {
 /// The status with which a signal that comes `now` ends the program; `None` where it does not.
 fn status_of(signal: i32, first: &mut Option<Instant>, now: Instant) -> Option<i32> {
     let since = now - *first.get_or_insert(now);
-    (signal != SIGINT && since >= SAME_REQUEST).then_some(128 + signal)
+    // The kernel says every second that the limit on CPU time (`ulimit -St`) is passed.
+    let is_another = !matches!(signal, SIGINT | SIGXCPU) && since >= SAME_REQUEST;
+    is_another.then_some(128 + signal)
 }
 
 /// Whether a signal is ignored, by the text of /proc/self/status.
@@ -73,6 +81,8 @@ mod tests {
         assert_eq!(at(SIGHUP, 1999), None);
         assert_eq!(at(SIGTERM, 2000), Some(143));
         assert_eq!(at(SIGHUP, 2500), Some(129));
+        assert_eq!(at(SIGXCPU, 9000), None);
+        assert_eq!(at(SIGQUIT, 9000), Some(131));
         // Ctrl-C is counted where it arrives.
         assert_eq!(at(SIGINT, 9000), None);
     }

@@ -21,6 +21,7 @@ use crate::io::atomic_write;
 use crate::io::held;
 use crate::io::lock::Lock;
 use crate::knobs::Baseline;
+use crate::machine::threads;
 use crate::machine::{self, Machine};
 use crate::report;
 use crate::report::tables::usage::quoted;
@@ -143,12 +144,12 @@ impl Prepared {
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
-    let job = match custom::open(&args.own)? {
+    let job = match custom::open(&args.custom)? {
         None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
-        Some(own) => Job::Own(own),
+        Some(custom) => Job::Custom(custom),
     };
     let custom = baseline.knobs.custom.keys().next();
-    if let Some(name) = custom.filter(|_| !matches!(job, Job::Own(CustomJob::Command(_)))) {
+    if let Some(name) = custom.filter(|_| !matches!(job, Job::Custom(CustomJob::Command(_)))) {
         let space = args.space.name().display();
         let problem = "only a command of your own reads it: give the command after `--`";
         return Err(Usage(format!("space {space}: knob.{name}: {problem}")).into());
@@ -201,36 +202,40 @@ fn unfinished(error: anyhow::Error, folder: &Folder) -> anyhow::Error {
 }
 
 /// Writes what derives from the trials and says what came out. Where there is no room for files, or
-/// was none for the last trials, it says so, and what makes the rest.
+/// was none for the last trials, or no process could be started for more, it says so, and what makes
+/// the rest.
 fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Result<()> {
-    let is_short = finished.as_ref().is_err_and(is_full);
-    if !is_short {
+    let is_full = finished.as_ref().is_err_and(is_full);
+    if !is_full && !finished.as_ref().is_err_and(threads::are_used_up) {
         finished?;
         let results = Results::open(folder)?;
-        let written = report::write(folder, &results, false);
-        progress.conclude(&results, folder)?;
+        let (written, outcome) = report::write(folder, &results, false);
+        progress.conclude(&results, folder, &written)?;
         let rest = format!("all trials are kept: {} makes the rest", typed("report", folder));
-        let kept = written.map_err(|error| anyhow!("{error:#}; {rest}"))?;
-        kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
+        outcome.map_err(|error| anyhow!("{error:#}; {rest}"))?;
+        written.kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
         return Ok(());
     }
     let results = Results::open(folder).ok().filter(|results| !results.trials.is_empty());
     if let Some(results) = results {
         // It may be small enough for what room there is.
-        let _ = report::write(folder, &results, false);
-        progress.conclude(&results, folder)?;
+        let (written, _) = report::write(folder, &results, false);
+        progress.conclude(&results, folder, &written)?;
+    } else if !is_full {
+        return finished;
     }
-    let rest = format!("make room, then {} goes on", typed("resume", folder));
+    let room = if is_full { "make room, " } else { "" };
+    let rest = format!("{room}then {} goes on", typed("resume", folder));
     finished.map_err(|error| anyhow!("{error:#}; {rest}"))
 }
 
 /// A command on a folder, as it is to be typed.
-fn typed(verb: &str, folder: &Folder) -> String {
-    format!("`wan22-tune {verb} {}`", quoted(&folder.now().display().to_string()))
+pub(super) fn typed(verb: &str, folder: &Folder) -> String {
+    format!("`wan22-tune {verb} {}`", quoted(folder.now()))
 }
 
 /// Whether a disk had no room, its user none left of it, or a file was as large as it may be.
-fn is_full(error: &anyhow::Error) -> bool {
+pub(super) fn is_full(error: &anyhow::Error) -> bool {
     let is_full = |error: &std::io::Error| {
         use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
@@ -272,7 +277,7 @@ fn compete(
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
     // What is probed may leave knobs out; the folder keeps the space as it was resolved.
-    if let Job::Own(CustomJob::Command(_)) = &prepared.job {
+    if let Job::Custom(CustomJob::Command(_)) = &prepared.job {
         session.baseline(&workload)?;
         space = session.probe(&space, &workload)?;
         first = space.experts(&prepared.file)?;
@@ -302,7 +307,7 @@ fn compete(
 pub fn workload(job: &Job, session: &mut Session<'_>, budget_s: f64) -> Result<Workload> {
     match job {
         Job::Pipeline(file) => session.calibrate(file, budget_s),
-        Job::Own(_) => Ok(job.smallest()),
+        Job::Custom(_) => Ok(job.smallest()),
     }
 }
 

@@ -2,48 +2,23 @@
 
 use std::fs;
 use std::io::{BufRead, IsTerminal};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser};
+use clap::Parser;
 use serde_json::Value;
 
 use super::Prepared;
-use crate::cli::{Cli, TuneArgs};
+use crate::cli::{Cli, ResumeArgs, TuneArgs};
 use crate::cmd::setup::custom;
-use crate::cmd::terminal::progress::ViewArgs;
 use crate::cmd::tune;
 use crate::cmd::{Usage, terminal};
 use crate::machine::Machine;
 use crate::results::{Folder, Results, owners};
 use crate::space::{Resumed, arguments};
 use crate::trial::journal::Journal;
-use crate::tune::budget;
 use crate::tune::budget::Budget;
 use crate::tune::in_flight;
-
-/// Which tune.
-#[derive(Debug, Args)]
-pub struct ResumeArgs {
-    /// Its results folder.
-    dir: PathBuf,
-    /// More wall time; by default what is left of the tune's own.
-    #[arg(long, value_parser = budget::parse)]
-    budget: Option<Duration>,
-    /// The most trials of the search, those before the break among them; by default the tune's own.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    trials: Option<u32>,
-    /// Waits while another tune runs on this machine, instead of giving up with status 75.
-    #[arg(long)]
-    wait: bool,
-    /// Runs what a folder says that somebody else owns or may write to, without asking.
-    #[arg(long)]
-    trust: bool,
-    /// How much to show.
-    #[command(flatten)]
-    view: ViewArgs,
-}
 
 /// Goes on with the same search: same flags, seed and journal.
 ///
@@ -51,9 +26,11 @@ pub struct ResumeArgs {
 /// What differs from the tune that was cut short, or no time is left.
 pub fn run(args: &ResumeArgs) -> Result<()> {
     let folder = Folder::new(&args.dir);
-    let mut results = Results::open(&folder).context(
-        "not a tune that can go on: one that was cut before its first trial starts anew",
-    )?;
+    let mut results = Results::open(&folder).context(if folder.journal().exists() {
+        "this tune can't go on"
+    } else {
+        "not a tune that can go on: one that was cut before its first trial starts anew"
+    })?;
     let mut flags = flags(&results)?;
     results.lost.iter().for_each(|lost| terminal::tell(&format!("warning: trials.csv: {lost}")));
     if let Some(others) = owners::others(&folder).filter(|_| !args.trust) {
@@ -106,15 +83,15 @@ fn agree(results: &Results, flags: &TuneArgs, others: &str) -> Result<()> {
     let own =
         results.tune.own.as_ref().map_or(String::new(), |own| format!(" ({})", own.describe()));
     let what = format!("{others}; going on would run `wan22-tune {command}`{own}{worker}");
-    let refusal = |why: &str| Usage(format!("{what}: {why}"));
+    let usage = |why: &str| Usage(format!("{what}: {why}"));
     if !std::io::stdin().is_terminal() {
-        return Err(refusal("read it and say --trust, or make the folder yours alone").into());
+        return Err(usage("read it and say --trust, or make the folder yours alone").into());
     }
     terminal::tell(&format!("{what}. Run it? [y/N]"));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     let is_yes = ["y", "yes"].contains(&answer.trim().to_lowercase().as_str());
-    if is_yes { Ok(()) } else { Err(refusal("not run").into()) }
+    if is_yes { Ok(()) } else { Err(usage("not run").into()) }
 }
 
 /// The budget to go on with, noted in `results.tune`.

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use super::mismatch::{differs, masks};
 use super::read::of_folder;
-use super::{Effect, GLIBC, OTHER};
 use crate::knobs::Settings;
-use crate::launch::page_placement;
+use crate::knobs::effect::{Effect, OTHER};
+use crate::knobs::memory::allocator::GLIBC;
 use crate::machine::SystemRoots;
 
 impl Effect {
@@ -45,31 +44,6 @@ impl Effect {
         self.openmp.dedup();
     }
 
-    /// In words, whatever of a command's process differs from what `settings` ask for and the
-    /// launch alone decides. What a command does to itself inside that is no mismatch.
-    pub fn foreign_mismatches(&self, settings: &Settings) -> Vec<String> {
-        let asked = Self::as_asked(settings);
-        // What the command adds for itself, as by `env NAME=VALUE …`, is its own affair.
-        let mut shown = self.clone();
-        shown.environment.retain(|name, _| asked.environment.contains_key(name));
-        let mut found = shown.environment_mismatches(&asked);
-        if let Some(all) = self.pools.get(OTHER)
-            && !all.allowed.iter().all(|mask| mask.is_subset(&settings.placement.process))
-        {
-            let within = format!("within {}", settings.placement.process);
-            found.push(differs("the command's CPUs", &within, &masks(all)));
-        }
-        if self.allocator != asked.allocator {
-            found.push(differs("allocator", &asked.allocator, &self.allocator));
-        }
-        for library in asked.openmp.iter().filter(|library| !self.openmp.contains(library)) {
-            found.push(differs("OpenMP library", library, &self.openmp.join(", ")));
-        }
-        let wrong = page_placement::mismatch(&settings.memory, &self.anonymous_bytes);
-        found.extend(wrong.map(|wrong| format!("anonymous memory: {wrong}")));
-        found
-    }
-
     /// In words, what the command did to its own CPUs inside those that it was given; nothing is
     /// known where OpenMP was asked to bind its threads.
     pub fn own_binding(&self, settings: &Settings) -> Option<String> {
@@ -79,7 +53,7 @@ impl Effect {
         let given = &settings.placement.process;
         let all = self.pools.get(OTHER)?;
         let narrower = all.allowed.iter().any(|mask| mask != given && mask.is_subset(given));
-        narrower.then(|| format!("the command bound itself to CPUs {} of {given}", masks(all)))
+        narrower.then(|| format!("the command bound itself to CPUs {} of {given}", all.masks()))
     }
 }
 

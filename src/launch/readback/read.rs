@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use super::{Effect, GLIBC, MODEL, OTHER, Pool, allocator, file_names, is_openmp};
-use crate::knobs::allow_list;
+use crate::knobs::effect::{Effect, MODEL, OTHER, Pool};
+use crate::knobs::libraries::omp_runtime::is_runtime;
+use crate::knobs::memory::allocator::{GLIBC, loaded};
+use crate::knobs::{allow_list, file_names};
 use crate::launch::page_placement;
 
 /// What a process' folder in /proc shows, and with `memory` where its pages lie.
@@ -16,8 +18,8 @@ pub(super) fn of_folder(process: &Path, memory: bool) -> Effect {
     Effect {
         pools: pools(&process.join("task")),
         anonymous_bytes: page_placement::anonymous(&memory("numa_maps")),
-        allocator: allocator(libraries.iter().map(String::as_str)).to_owned(),
-        openmp: libraries.iter().filter(|name| is_openmp(name)).cloned().collect(),
+        allocator: loaded(libraries.iter().map(String::as_str)).to_owned(),
+        openmp: libraries.iter().filter(|name| is_runtime(name)).cloned().collect(),
         huge_page_bytes: huge_page_bytes(&memory("smaps_rollup")),
         environment: deciding(&fs::read(process.join("environ")).unwrap_or_default()),
         ..Effect::default()
@@ -66,7 +68,7 @@ fn last_cpu(stat: &str) -> Option<u32> {
 /// File names of the allocators and OpenMP libraries in `/proc/PID/maps`.
 fn libraries(maps: &str) -> BTreeSet<String> {
     let names = maps.lines().filter_map(|line| line.rsplit_once('/')).map(|(_, name)| name);
-    let counts = |name: &&str| is_openmp(name) || allocator([*name].into_iter()) != GLIBC;
+    let counts = |name: &&str| is_runtime(name) || loaded([*name].into_iter()) != GLIBC;
     names.filter(counts).map(ToOwned::to_owned).collect()
 }
 

@@ -28,7 +28,7 @@ impl Machine {
         Some(self.quota()).filter(|&threads| threads < self.allowed.len())
     }
 
-    /// The quota of the process's cgroup as it is now, in CPU seconds a second; `None` without.
+    /// The quota of the process's cgroup as it is now, in CPU seconds per second; `None` without.
     pub fn quota_now(roots: &SystemRoots) -> Option<f64> {
         Cgroup::read(roots).limits.cpu_quota
     }

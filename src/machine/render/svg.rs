@@ -31,7 +31,7 @@ const CORES_ACROSS: [usize; 2] = [8, 16];
 
 const STYLE: &str = "text{font:12px sans-serif;fill:#222}rect{stroke:#666;fill:#fff}\
     .package{fill:#f3f3f3}.node{fill:#efe9d9}.l3{fill:#fff}.core{fill:#e4e4e4}\
-    .thrifty{fill:#e4e4e4;stroke-dasharray:3 2}.cpu{fill:#fff}.denied{fill:#999}\
+    .efficiency{fill:#e4e4e4;stroke-dasharray:3 2}.cpu{fill:#fff}.denied{fill:#999}\
     .all{fill:#b9d7f2}.pools{fill:#f6cfa0}.model{fill:#8fbf8f}.io{fill:#f2a9a9}\
     .preprocess{fill:#f6d66b}.batch{fill:#c9b3e6}.plain{fill:none;stroke:none}";
 
@@ -178,7 +178,7 @@ impl Machine {
     }
 
     fn core_frame(&self, core: &Core, occupants: &[Occupant]) -> Frame {
-        let class = if core.kind == CoreKind::Efficiency { "thrifty" } else { "core" };
+        let class = if core.kind == CoreKind::Efficiency { "efficiency" } else { "core" };
         let cpu = |cpu| Frame::leaf(self.class_of(cpu, occupants), cpu.to_string());
         Frame::rows(class, Vec::new(), core.cpus.iter().map(cpu).collect(), 1)
     }
@@ -210,7 +210,7 @@ impl Machine {
             meaning.remove("cpu");
         }
         if self.cores.iter().any(|core| core.kind == CoreKind::Efficiency) {
-            meaning.insert("thrifty", "thrifty core".to_owned());
+            meaning.insert("efficiency", "efficiency core".to_owned());
         }
         let signs = meaning.into_iter().map(|(class, text)| Frame::leaf(class, text)).collect();
         Frame::rows("plain", Vec::new(), signs, 1)
@@ -246,7 +246,8 @@ mod tests {
         machine.allowed = "0-13".parse().unwrap();
         machine.cores[3].kind = CoreKind::Efficiency;
         let svg = machine.drawing(&[], &[]);
-        let drawn = ["package", "node", "core", "thrifty", "cpu", "denied"].map(|c| boxes(&svg, c));
+        let drawn =
+            ["package", "node", "core", "efficiency", "cpu", "denied"].map(|c| boxes(&svg, c));
         // The last sign is the legend's.
         assert_eq!(drawn, [2, 2, 7, 2, 14, 3]);
         assert!(svg.contains("Node 1: 8 GiB") && svg.contains("L3 3 16 MiB"), "{svg}");

@@ -122,7 +122,7 @@ impl Machine {
         many || self.l3_groups.iter().any(|group| width(group) > WIDEST)
     }
 
-    /// `0+64` with siblings, `(3)` where it is not allowed, `e16` where it is a thrifty one.
+    /// `0+64` with siblings, `(3)` where it is not allowed, `e16` where it is an efficiency core.
     fn core_cell(&self, core: &Core) -> String {
         let cpu = |cpu: u32| {
             if self.allowed.contains(cpu) { cpu.to_string() } else { format!("({cpu})") }
@@ -139,11 +139,11 @@ impl Machine {
     }
 
     fn cores_summed_up(&self, cores: &[&Core]) -> String {
-        let thrifty = cores.iter().filter(|core| core.kind == CoreKind::Efficiency).count();
+        let efficiency = cores.iter().filter(|core| core.kind == CoreKind::Efficiency).count();
         let all: CpuSet = cores.iter().flat_map(|core| core.cpus.iter()).collect();
         let mut line = format!("{}, CPUs {all}", counted(cores.len(), "core"));
-        if thrifty > 0 {
-            let _ = write!(line, ", {thrifty} of them thrifty");
+        if efficiency > 0 {
+            let _ = write!(line, ", {efficiency} of them efficient");
         }
         let denied = all.difference(&self.allowed);
         if !denied.is_empty() {
@@ -165,7 +165,7 @@ impl Machine {
             signs.push("a+b siblings of one core");
         }
         if self.cores.iter().any(|core| core.kind == CoreKind::Efficiency) {
-            signs.push("e a thrifty core");
+            signs.push("e an efficiency core");
         }
         if self.cores.iter().any(|core| !core.cpus.is_subset(&self.allowed)) {
             signs.push("(c) not allowed");

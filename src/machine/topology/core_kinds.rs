@@ -1,4 +1,4 @@
-//! Which cores are fast and which are thrifty, on machines that mix them.
+//! Which cores are fast and which are efficient, on machines that mix them.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use hwlocality::cpu::kind::CpuKind;
 
 use crate::machine::CoreKind;
 
-/// A kind with less than this share of the fastest kind's speed is a thrifty one. Favoured cores
+/// A kind with less than this share of the fastest kind's speed is an efficiency core. Favoured cores
 /// of one make differ by a few percent; efficiency cores reach 60 to 75% of the others' frequency.
-const THRIFTY: f64 = 0.8;
+const EFFICIENCY_SHARE: f64 = 0.8;
 
 /// What hwloc calls them (`CoreType`).
-const THRIFTY_TYPES: [&str; 3] = ["IntelAtom", "IntelLowPower", "AMDEfficiency"];
+const EFFICIENCY_TYPES: [&str; 3] = ["IntelAtom", "IntelLowPower", "AMDEfficiency"];
 
 /// The kind of every CPU; empty where all are alike.
 #[derive(Debug, Default)]
@@ -34,9 +34,9 @@ impl Kinds {
 pub fn of(topology: &Topology) -> Kinds {
     let Ok(kinds) = topology.cpu_kinds() else { return Kinds::default() };
     let kinds: Vec<CpuKind<'_>> = kinds.collect();
-    let Some(thrifty) = thrifty(&kinds) else { return Kinds::default() };
-    let of_kind = |(kind, thrifty): (&CpuKind<'_>, &bool)| {
-        let word = if *thrifty { CoreKind::Efficiency } else { CoreKind::Performance };
+    let Some(efficiency) = efficiency(&kinds) else { return Kinds::default() };
+    let of_kind = |(kind, efficiency): (&CpuKind<'_>, &bool)| {
+        let word = if *efficiency { CoreKind::Efficiency } else { CoreKind::Performance };
         let cpus: Vec<u32> = kind
             .cpuset
             .iter_set()
@@ -45,18 +45,18 @@ pub fn of(topology: &Topology) -> Kinds {
             .collect();
         cpus.into_iter().map(move |cpu| (cpu, word))
     };
-    Kinds(kinds.iter().zip(&thrifty).flat_map(of_kind).collect())
+    Kinds(kinds.iter().zip(&efficiency).flat_map(of_kind).collect())
 }
 
-/// For each kind whether it is a thrifty one; `None` where all are alike.
-fn thrifty(kinds: &[CpuKind<'_>]) -> Option<Vec<bool>> {
-    let named = |name: String| THRIFTY_TYPES.contains(&name.as_str());
+/// For each kind whether it is an efficiency core; `None` where all are alike.
+fn efficiency(kinds: &[CpuKind<'_>]) -> Option<Vec<bool>> {
+    let named = |name: String| EFFICIENCY_TYPES.contains(&name.as_str());
     let by_name = kinds.iter().map(|kind| info(kind, "CoreType").map(named));
     let by_speed = || {
         let speeds: Option<Vec<f64>> = kinds.iter().map(speed).collect();
         let speeds = speeds?;
         let fastest = speeds.iter().copied().fold(0.0, f64::max);
-        Some(speeds.iter().map(|speed| speed / fastest < THRIFTY).collect())
+        Some(speeds.iter().map(|speed| speed / fastest < EFFICIENCY_SHARE).collect())
     };
     // Where no speed is known, as on macOS and Windows, the system's own ranks count. Elsewhere
     // hwloc may have made ranks up from less than that.
@@ -66,10 +66,10 @@ fn thrifty(kinds: &[CpuKind<'_>]) -> Option<Vec<bool>> {
         let lowest = *ranks.iter().min()?;
         Some(ranks.iter().map(|&rank| rank == lowest).collect())
     };
-    let thrifty: Vec<bool> =
+    let efficiency: Vec<bool> =
         by_name.collect::<Option<Vec<bool>>>().or_else(by_speed).or_else(by_rank)?;
-    let mixed = thrifty.contains(&true) && thrifty.contains(&false);
-    mixed.then_some(thrifty)
+    let mixed = efficiency.contains(&true) && efficiency.contains(&false);
+    mixed.then_some(efficiency)
 }
 
 fn speed(kind: &CpuKind<'_>) -> Option<f64> {

@@ -8,7 +8,7 @@ use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
 
 use super::hwloc::{Structure, load};
 use super::sandbox;
-use super::sandbox::rehearsed;
+use super::sandbox::sandboxed;
 use super::xml;
 use crate::io::input;
 use crate::machine::processor::squeezed;
@@ -35,14 +35,14 @@ impl Machine {
         Self::from_xml(&xml_of(path)?).map_err(|error| BadMachine::of(path, error.problem))
     }
 
-    /// As [`Machine::from_xml_file`], in a child process first: see [`rehearsed`].
+    /// As [`Machine::from_xml_file`], in a child process first: see [`sandboxed`].
     ///
     /// # Errors
     /// As [`Machine::from_xml_file`]; hwloc crashes on it, or does not come to an end.
     pub fn from_stranger(path: &Path) -> Result<Self, BadMachine> {
         // A pipe can be read once only, so not in the child.
         let xml = xml_of(path)?;
-        let machine = rehearsed(|| Self::from_xml(&xml).map_err(|error| error.problem));
+        let machine = sandboxed(|| Self::from_xml(&xml).map_err(|error| error.problem));
         machine.and_then(|machine| machine).map_err(|problem| BadMachine::of(path, problem))
     }
 

@@ -1,4 +1,4 @@
-//! Rehearsal: hwloc reads a stranger's file in a child process first.
+//! Sandbox: hwloc reads a stranger's file in a child process first.
 //!
 //! libhwloc trusts its input: a damaged XML file can make it crash or spin, which no Rust code
 //! can catch. The child does exactly what this process is about to do; only when it came through
@@ -27,20 +27,20 @@ pub fn alone() -> MutexGuard<'static, ()> {
 ///
 /// # Errors
 /// It crashed or took too long in a child process.
-pub fn rehearsed<T>(work: impl Fn() -> T) -> Result<T, String> {
-    match rehearse(&work) {
+pub fn sandboxed<T>(work: impl Fn() -> T) -> Result<T, String> {
+    match in_child(&work) {
         Some(end) if libc::WIFEXITED(end) && libc::WEXITSTATUS(end) == DONE => Ok(work()),
         Some(end) if libc::WIFSIGNALED(end) && libc::WTERMSIG(end) == libc::SIGALRM => {
             Err(format!("hwloc did not come to an end within {PATIENCE_S} s: the file is damaged"))
         }
         Some(_) => Err("hwloc crashes on it: the file is damaged".to_owned()),
-        // No process to be had: then without rehearsal.
+        // No process to be had: then without a sandbox.
         None => Ok(work()),
     }
 }
 
 /// The wait status of a child that does `work`; `None` where none could be started.
-fn rehearse<T>(work: impl Fn() -> T) -> Option<libc::c_int> {
+fn in_child<T>(work: impl Fn() -> T) -> Option<libc::c_int> {
     // SAFETY: glibc makes its allocator usable in the child, and no other thread is in hwloc; the
     // child runs `work`, takes no other lock, and leaves by _exit.
     let child = unsafe { libc::fork() };

@@ -19,7 +19,7 @@ const MOST_BESIDE: u64 = 64 << 20;
 /// How many first bytes tell what a file is.
 const START: u64 = 512;
 
-/// A larger file is no picture of so few pixels.
+/// A larger file is not a picture of so few pixels.
 const LARGEST: u64 = 2 << 30;
 
 /// Whether a file is a picture that ends where it should, of a size that can be decoded.
@@ -29,7 +29,7 @@ const LARGEST: u64 = 2 << 30;
 pub fn check(path: &Path) -> Result<()> {
     let mut file = BufReader::new(input::open(path).context("can't be read")?);
     let size = file.get_ref().metadata()?.len();
-    ensure!(size <= LARGEST, "has {}: no picture is that large", bytesize::ByteSize::b(size));
+    ensure!(size <= LARGEST, "has {}: pictures are not that large", bytesize::ByteSize::b(size));
     let mut start = Vec::new();
     (&mut file).take(START).read_to_end(&mut start)?;
     file.rewind()?;

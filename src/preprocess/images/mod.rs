@@ -33,7 +33,7 @@ impl Pictures {
     /// Of each picture the header is read, and whether the file ends where the picture does.
     ///
     /// # Errors
-    /// The folder can't be read, holds no picture, or holds some that can't be decoded: these are
+    /// The folder can't be read, holds none, or holds some that can't be decoded: these are
     /// named.
     pub fn list(folder: &Path) -> Result<Self> {
         let cure = "give a folder of JPEG or PNG files to --images";

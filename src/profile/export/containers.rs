@@ -2,6 +2,7 @@
 
 use super::preamble::numactl_flag;
 use super::{Export, env};
+use crate::knobs::handover;
 use crate::knobs::memory::MemoryPolicy;
 
 pub(super) fn text(export: &Export<'_>, engine: &str) -> String {
@@ -23,6 +24,10 @@ pub(super) fn text(export: &Export<'_>, engine: &str) -> String {
         }
     }
     notes.insert(0, format!("{engine} run {flags} IMAGE COMMAND"));
+    notes.push(format!(
+        "A program that reads its profile wants the file in the image, and {} with its path.",
+        handover::PROFILE
+    ));
     notes.extend(export.packages().map(|packages| format!("{packages} in the image.")));
     export.preamble(&notes) + env::lines(&export.environment()).as_str()
 }

@@ -2,6 +2,7 @@
 
 use super::Export;
 use super::preamble::numactl_flag;
+use crate::knobs::handover;
 
 pub(super) fn text(export: &Export<'_>) -> String {
     let launch = export.launch();
@@ -25,6 +26,10 @@ pub(super) fn text(export: &Export<'_>) -> String {
                 .to_owned(),
         );
     }
+    notes.push(format!(
+        "A program that reads its profile wants the file in the image, and {} with its path.",
+        handover::PROFILE
+    ));
     notes.extend(export.packages().map(|packages| format!("{packages} in the image.")));
     let mut text = export.preamble(&notes);
     text += "apiVersion: v1\nkind: Pod\nmetadata:\n  name: wan22\nspec:\n  containers:\n    - name: wan22\n      image: IMAGE\n";

@@ -1,4 +1,4 @@
-//! A profile in the words of other programs: one file a dialect, each with its own quoting.
+//! A profile in the words of other programs: one file per dialect, each with its own quoting.
 //!
 //! Only what [`Profile::read`] let through gets here, and the environment is on the allow-list of
 //! [`crate::knobs::allow_list`]; still each dialect quotes whatever it is given. What a dialect
@@ -17,6 +17,7 @@ mod slurm;
 mod systemd;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::knobs::allow_list::PRELOAD;
 use crate::knobs::handover;
@@ -58,6 +59,8 @@ pub enum Dialect {
 pub struct Export<'a> {
     /// The profile.
     pub profile: &'a Profile,
+    /// Its file, for a program that reads it; `None` where no process of this host will find it there.
+    pub file: Option<&'a Path>,
     /// The command to start, where the dialect starts one; a placeholder where it is empty.
     pub command: &'a [String],
 }
@@ -103,9 +106,24 @@ impl Export<'_> {
         handover::variables(&self.profile.values(), self.profile.latent_ratio())
     }
 
+    /// The same for a process of this host, and the variable in which it finds its profile.
+    fn host_handed(&self) -> BTreeMap<String, String> {
+        self.handed().into_iter().chain(self.profile_file()).collect()
+    }
+
+    /// The variable in which a program finds its profile, as trials had it. A path that readers of
+    /// such files would take apart is left out.
+    fn profile_file(&self) -> Option<(String, String)> {
+        let file = std::path::absolute(self.file?).ok()?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,@:".contains(c);
+        let path = file.to_str().filter(|path| path.chars().all(plain))?;
+        Some((handover::PROFILE.to_owned(), path.to_owned()))
+    }
+
     /// The environment for processes of this host: libraries are the system's own files.
     fn host_environment(&self) -> Result<BTreeMap<String, String>, String> {
         let mut environment = self.environment();
+        environment.extend(self.host_handed());
         if let Some(list) = environment.get_mut(PRELOAD) {
             let file = |name: &str| match library::find(name, &SystemRoots::live()) {
                 // The host that it is for may have it: its linker looks in the same folders.

@@ -11,8 +11,8 @@ impl Export<'_> {
     pub(super) fn preamble(&self, notes: &[String]) -> String {
         let profile = self.profile;
         let proof = profile.evidence.as_ref().map_or("never measured".to_owned(), |evidence| {
-            let (yardstick, gain) = (evidence.yardstick(), evidence.gain_percent);
-            let words = [yardstick.better()[0], yardstick.noun()].join(" ");
+            let (metric, gain) = (evidence.metric(), evidence.gain_percent);
+            let words = [metric.better()[0], metric.noun()].join(" ");
             gain.map_or(evidence.verdict.clone(), |gain| format!("{gain:.1}% {words}"))
         });
         let what = format!("Settings for Wan 2.2 on {}: {proof}.", profile.machine.host);
@@ -28,7 +28,8 @@ impl Export<'_> {
     pub(super) fn packages(&self) -> Option<String> {
         let list = self.launch().environment.get(PRELOAD)?;
         let packages: Vec<&str> = list.split(':').filter_map(library::package).collect();
-        Some(format!("{PRELOAD} needs these Debian packages: {}", packages.join(" ")))
+        (!packages.is_empty())
+            .then(|| format!("{PRELOAD} needs these Debian packages: {}", packages.join(" ")))
     }
 }
 

@@ -27,9 +27,9 @@ pub(super) fn text(profile: &Profile) -> String {
     }
     let Some(evidence) = evidence else { return text };
     let gain = evidence.gain_percent.map(|percent| percent / 100.0);
-    let (yardstick, [baseline, score]) = (evidence.yardstick(), evidence.scores());
-    let (heading, name) = (yardstick.heading(), yardstick.gauge());
-    let gained = format!("By what share: {} {}.", yardstick.better()[0], yardstick.noun());
+    let (metric, [baseline, score]) = (evidence.metric(), evidence.scores());
+    let (heading, name) = (metric.heading(), metric.gauge());
+    let gained = format!("By what share: {} {}.", metric.better()[0], metric.noun());
     for (name, help, value) in [
         ("gain_ratio", gained, gain),
         (name, format!("When it was tuned: {heading}."), score),

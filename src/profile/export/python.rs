@@ -30,7 +30,7 @@ pub(super) fn text(export: &Export<'_>) -> String {
         ("MEMORY", plain(&(policy, nodes))),
         ("SETTINGS", settings(profile)),
         ("KNOBS", plain(&profile.values())),
-        ("HANDED", plain(&export.handed())),
+        ("HANDED", plain(&export.host_handed())),
         ("WORKERS", plain(&profile.workers)),
         ("ALLOWED", Value::Object(allowed)),
         ("NOT_INHERITED", plain(&allow_list::not_inherited())),

@@ -36,13 +36,13 @@ fn unit(export: &Export<'_>) -> Result<String, String> {
     if !export.command.is_empty() {
         lines += "Description=Wan 2.2\n";
     }
-    let (here, elsewhere): (Vec<String>, Vec<String>) =
+    let (here, others): (Vec<String>, Vec<String>) =
         export.libraries()?.into_iter().partition(|file| file.contains('/'));
     for file in here {
         lines += &format!("AssertPathExists={}\n", file.replace('%', "%%"));
     }
     // systemd takes one list of which one has to hold: of several libraries, for the first.
-    for place in elsewhere.first().map(|name| places(name)).unwrap_or_default() {
+    for place in others.first().map(|name| places(name)).unwrap_or_default() {
         lines += &format!("AssertPathExists=|{place}\n");
     }
     Ok(if lines.is_empty() { lines } else { format!("[Unit]\n{lines}\n") })

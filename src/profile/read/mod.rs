@@ -51,12 +51,6 @@ pub fn located(path: PathBuf) -> PathBuf {
     if path.is_dir() { path.join("profile.json") } else { path }
 }
 
-/// Takes the path of a profile, or of a results folder with one.
-pub fn file_argument() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
-    use clap::builder::{PathBufValueParser, TypedValueParser};
-    PathBufValueParser::new().map(located)
-}
-
 /// The value that a document stands for, or where it stands for none.
 pub(super) fn typed<T: DeserializeOwned>(scanned: &Value) -> Result<T, ProfileError> {
     serde_path_to_error::deserialize(scanned).map_err(|error| {

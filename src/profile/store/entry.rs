@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::machine::{Machine, MachineMatch};
-use crate::profile::{FileName, Here, Profile};
+use crate::profile::{FileName, Here, Part, Profile};
 
 /// A file in a folder of profiles.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Entry {
     pub(super) fn read(folder: &Path, path: PathBuf, machine: &Machine, here: &Here) -> Self {
         let safe = trusted(folder).and_then(|()| trusted(&path));
         let profile = safe.and_then(|()| Profile::read(&path)).and_then(|profile| {
-            if here.likeness(&profile) != MachineMatch::Different {
+            if here.machine_match(&profile) != MachineMatch::Different {
                 profile.agrees(machine).with_context(|| format!("profile {}", path.display()))?;
             }
             Ok(profile)
@@ -34,7 +34,23 @@ impl Entry {
     /// The job that the profile is kept for: what the file's name says, or what was measured.
     pub fn job(&self) -> Option<String> {
         let named = FileName::parse(&self.path).and_then(|name| name.job);
-        named.or_else(|| Some(self.profile.as_ref().ok()?.job()?.to_owned()))
+        named.or_else(|| self.profile.as_ref().ok()?.kept_job())
+    }
+
+    /// Whether it is kept for `job`. The word `command` stands for each command of the user's own.
+    pub(super) fn is_for(&self, job: &str) -> bool {
+        let kept = self.job();
+        let profile = self.profile.as_ref().ok();
+        let is_one = |profile: &Profile| profile.job() == Some(job) && profile.kept_job() == kept;
+        kept.as_deref() == Some(job) || profile.is_some_and(is_one)
+    }
+
+    /// The part of its machine that it was tuned on.
+    pub(super) fn part(&self, here: &Here) -> Option<Part> {
+        match &self.profile {
+            Ok(profile) => here.part_of(profile),
+            Err(_) => FileName::parse(&self.path)?.part,
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl Store {
 
     /// The profiles that a process on this machine may be launched with, the best first, and the
     /// files that are refused: of the very machine before one of its shape, of a whole job before
-    /// one of a part of it, one that suits the quota, of the first folder, with a proven gain, the
+    /// one of a part of it, of the CPUs and the quota that this process has, one that suits the quota, of the first folder, with a proven gain, the
     /// newest.
     ///
     /// No more files are read than it takes: those whose names tell of another shape are not; of
@@ -96,9 +96,9 @@ impl Store {
         machine: &Machine,
     ) -> Result<Vec<Entry>> {
         let (folder, here) = (self.first()?, Here::of(machine));
-        let name = FileName::of(profile, job);
+        let name = FileName::on(&here, profile, job);
         let mut identities = vec![name.identity.as_str()];
-        if here.likeness(profile) == MachineMatch::Same {
+        if here.machine_match(profile) == MachineMatch::Same {
             identities.extend(here.identities());
         }
         let paths = match listed(folder) {
@@ -115,19 +115,43 @@ impl Store {
             let profile = Profile::read(&path);
             Entry { path, profile }
         });
-        Ok(kept.filter(|kept| kept.path == target || kept.job() == name.job).collect())
+        let is_same = |kept: &Entry| {
+            // An older version gave the profile of a part the name of the whole machine's.
+            let is_named = kept.path == target && kept.profile.is_err();
+            is_named || kept.job() == name.job && kept.part(&here) == name.part
+        };
+        Ok(kept.filter(is_same).collect())
     }
 
-    /// Puts a profile into the first folder, in the place of those that are `replaced`.
+    /// Puts a profile into the first folder, in the place of those that are `replaced`. One of another
+    /// part of the machine that has its name gets its own.
     ///
     /// # Errors
     /// The folder can't be made or written to.
-    pub fn put(&self, profile: &Profile, job: Option<&str>, replaced: &[Entry]) -> Result<PathBuf> {
+    pub fn put(
+        &self,
+        profile: &Profile,
+        job: Option<&str>,
+        replaced: &[Entry],
+        machine: &Machine,
+    ) -> Result<PathBuf> {
+        let here = Here::of(machine);
         let folder = self.first()?;
         // Whatever the umask: a folder that others may write to is not trusted.
         let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
         made.with_context(|| folder.display().to_string())?;
-        let path = folder.join(FileName::of(profile, job).to_string());
+        let name = FileName::on(&here, profile, job);
+        let path = folder.join(name.to_string());
+        if replaced.iter().all(|old| old.path != path)
+            && let Ok(other) = Profile::read(&path)
+        {
+            let own = FileName { part: here.part_of(&other), ..name };
+            let own = folder.join(own.to_string());
+            // Where that one is there as well, it is the newer of the two.
+            if !own.exists() {
+                fs::rename(&path, &own).with_context(|| own.display().to_string())?;
+            }
+        }
         profile.write(&path)?;
         for old in replaced.iter().filter(|old| old.path != path) {
             atomic_write::remove(&old.path)?;
@@ -162,10 +186,9 @@ impl Store {
         wanted: Option<&str>,
     ) -> Vec<Entry> {
         let fits = |entry: &Entry| {
-            let job = entry.job();
-            let is_wanted = wanted.is_none_or(|wanted| job.as_deref() == Some(wanted));
+            let is_wanted = wanted.is_none_or(|wanted| entry.is_for(wanted));
             entry.profile.as_ref().map_or(true, |profile| {
-                is_wanted && here.likeness(profile) != MachineMatch::Different
+                is_wanted && here.machine_match(profile) != MachineMatch::Different
             })
         };
         let mut entries: Vec<Entry> = entries.into_iter().filter(fits).collect();
@@ -175,8 +198,9 @@ impl Store {
             let is_part = job.as_deref().is_some_and(|job| PARTS.contains(&job));
             let folder = self.folders.iter().position(|folder| entry.path.starts_with(folder));
             Some((
-                here.likeness(profile),
+                here.machine_match(profile),
                 is_part,
+                !here.is_of_this_part(profile),
                 profile.quota_mismatch(machine).is_some(),
                 folder,
                 !profile.proof().is_gain(),
@@ -230,7 +254,7 @@ impl Nearness {
     /// `None` for the name of a profile of a machine of another shape.
     fn of(path: &Path, here: &Here) -> Option<Self> {
         let Some(name) = FileName::parse(path) else { return Some(Self::Unknown) };
-        let is_of_shape = name.shape == here.mark.fingerprint.shape;
+        let is_of_shape = name.shape == here.id.fingerprint.shape;
         let is_here = here.identities().contains(&name.identity.as_str());
         is_of_shape.then_some(if is_here { Self::Machine } else { Self::Shape })
     }

@@ -1,4 +1,4 @@
-//! A comparison for programs: JSON of all that was found, CSV with one row a run.
+//! A comparison for programs: JSON of all that was found, CSV with one row per run.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,7 @@ use super::portability::{Carried, Cell};
 use super::relation::{self, Relation, Wording};
 use super::{Fleet, Member};
 use crate::io::printable;
+use crate::space::arguments::written;
 use crate::stats::Interval;
 
 /// The version of the JSON's form.
@@ -23,7 +24,10 @@ pub const SCHEMA: u32 = 2;
 /// None that can be met: the text is made in memory.
 pub fn json(fleet: &Fleet) -> Result<String> {
     let [over_baseline, over_defaults] = fleet.means();
-    let skipped = fleet.skipped.iter().map(|(path, why)| json!({ "path": path, "why": why }));
+    let skipped = fleet
+        .skipped
+        .iter()
+        .map(|(path, why)| json!({ "path": written(path.as_os_str()), "why": why }));
     let value = json!({
         "schema": SCHEMA,
         "runs": fleet.members.iter().map(member).collect::<Vec<_>>(),
@@ -52,7 +56,7 @@ fn member(member: &Member) -> Value {
         "machine": member.traits,
         "job": member.job,
         "workload": member.workload,
-        "goal": member.yardstick.goal(),
+        "goal": member.metric.goal(),
         "started": member.started,
         "trials": member.trials.0,
         "failed": member.trials.1,
@@ -91,7 +95,7 @@ fn carried(fleet: &Fleet, profile: &Carried) -> Value {
     let lost = |regret| fleet.lost(profile, regret);
     json!({
         "job": profile.job,
-        "goal": fleet.yardstick(profile).goal(),
+        "goal": fleet.metric(profile).goal(),
         "of": names(&profile.from),
         "knobs": profile.knobs,
         "missing": profile.missing(),
@@ -125,7 +129,7 @@ fn safest(fleet: &Fleet, profile: &Carried) -> Value {
     })
 }
 
-/// One row a run: the machine, its gains, its profile's knobs. Columns of instruction sets are 0
+/// One row per run: the machine, its gains, its profile's knobs. Columns of instruction sets are 0
 /// or 1; a cell is empty where something is not known.
 ///
 /// # Errors
@@ -177,7 +181,7 @@ fn fixed(member: &Member, place: Option<Place>) -> [(&'static str, String); 27] 
         ("kernel", traits.kernel.clone()),
         ("job", member.job.clone()),
         ("workload", member.workload.clone()),
-        ("goal", text(member.yardstick.goal())),
+        ("goal", text(member.metric.goal())),
         ("started", member.started.clone()),
         ("trials", member.trials.0.to_string()),
         ("failed", member.trials.1.to_string()),

@@ -6,7 +6,6 @@ use crate::knobs::Values;
 use crate::knobs::{Baseline, Knobs};
 use crate::results::Results;
 use crate::stats::{self, Interval};
-use crate::trial::Phase;
 
 /// The share of cost that `profile` saves over libtorch's own defaults, where the tune measured
 /// both. Its trials are no pairs, so the noise is that of everything that was measured twice.
@@ -67,7 +66,7 @@ fn plainest(results: &Results, baseline: &Baseline, mut knobs: Knobs) -> Option<
 /// Variance of the logarithm of a trial's score, from candidates that were measured again.
 fn noise(results: &Results) -> Option<(f64, usize)> {
     let mut groups: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
-    for trial in results.trials.iter().filter(|trial| trial.phase != Phase::Calibration) {
+    for trial in results.trials.iter().filter(|trial| trial.phase.is_comparable()) {
         if let Some(score) = trial.score_s() {
             groups.entry(&trial.knobs).or_default().push(score.ln());
         }

@@ -12,7 +12,6 @@ use crate::knobs::{Value, Values};
 use crate::results::{Folder, Results};
 use crate::space::{Candidate, Space};
 use crate::stats::{self, Interval};
-use crate::trial::Phase;
 use crate::workload::custom::{CommandJob, CustomJob, Metric};
 
 /// One results folder of a fleet.
@@ -29,7 +28,7 @@ pub struct Member {
     /// What was measured, with its sizes.
     pub workload: String,
     /// What its scores count.
-    pub yardstick: Metric,
+    pub metric: Metric,
     /// When the tune started.
     pub started: String,
     /// Trials, and how many of them failed.
@@ -66,7 +65,7 @@ impl Member {
 
     fn of(results: Results, path: &Path) -> Result<Self> {
         let profile = crate::profile::build::profile(&results)?.values();
-        let failed = results.trials.iter().filter(|trial| trial.score_s().is_none()).count();
+        let failed = results.trials.iter().filter(|trial| trial.outcome.is_failure()).count();
         let confirmation = results.findings().confirmation.clone();
         let gain = confirmation.as_ref().and_then(Confirmation::gain);
         Ok(Self {
@@ -75,7 +74,7 @@ impl Member {
             traits: Traits::of(&results.machine),
             job: job(&results),
             workload: results.workload.to_string(),
-            yardstick: results.yardstick(),
+            metric: results.metric(),
             started: results.tune.started.clone(),
             trials: (results.trials.len(), failed),
             proven: matches!(results.findings().verdict, Verdict::Gain(_)),
@@ -97,7 +96,7 @@ impl Member {
     /// What the finalist saves over the baseline and the profile over libtorch's defaults, as
     /// shares of the number that the run is known by.
     pub fn shown_gains(&self) -> [Option<Interval>; 2] {
-        [self.gain, self.over_defaults].map(|gain| gain.map(|gain| self.yardstick.shares(gain)))
+        [self.gain, self.over_defaults].map(|gain| gain.map(|gain| self.metric.shares(gain)))
     }
 }
 
@@ -130,7 +129,7 @@ pub(super) fn candidate(space: &Space, baseline: &Values, knobs: &Values) -> Opt
 fn measured(results: &Results) -> HashMap<Candidate, f64> {
     let mut scores: HashMap<Candidate, Vec<f64>> = HashMap::new();
     let space = &results.space;
-    for trial in results.trials.iter().filter(|trial| trial.phase != Phase::Calibration) {
+    for trial in results.trials.iter().filter(|trial| trial.phase.is_comparable()) {
         let found = candidate(space, &space.given.baseline, &trial.knobs);
         if let (Some(score), Some(candidate)) = (trial.score_s(), found) {
             scores.entry(candidate).or_default().push(score);

@@ -80,7 +80,8 @@ fn differences(title: &str, (rows, same): (Table, Vec<String>)) -> Markup {
 fn relations(fleet: &Fleet) -> Markup {
     let relations = relation::relations(&fleet.members);
     let wordings = relation::wordings(&fleet.members);
-    if relations.is_empty() && wordings.is_empty() {
+    let is_few = relation::shapes(&fleet.members) < relation::FEWEST_MACHINES;
+    if is_few || relations.is_empty() && wordings.is_empty() {
         return html! {};
     }
     section(
@@ -88,7 +89,7 @@ fn relations(fleet: &Fleet) -> Markup {
         &html! {
             @if !relations.is_empty() {
                 (table(&tables::relations(&relations), true))
-                p { "Spearman's rank correlation of the profiles' values with a property, over one run for each kind of machine; an instruction set counts as 1 where there is one. Of so many pairs, chance alone makes some look strong." }
+                p { "Spearman's rank correlation of the profiles' values with a property, over one run for each kind of machine; an instruction set counts as 1 where there is one. Of that many pairs, chance alone makes some look strong." }
             }
             @if !wordings.is_empty() { (table(&tables::wordings(&wordings), true)) }
         },

@@ -1,7 +1,7 @@
 //! Scale: what the gains of a comparison are shares of.
 //!
 //! Everything is compared as the logarithm of a ratio of costs, and a metric to be large costs what
-//! is left of one divided by it: twice as many frames a second are half the time a frame. What is
+//! is left of one divided by it: twice as many frames per second are half the time per frame. What is
 //! shown of a run is its own: time saved, or growth of its metric.
 
 use super::portability::Carried;
@@ -13,20 +13,19 @@ impl Fleet {
     /// What belongs to all runs together is shown as growth if all of them have a metric to be
     /// large, else as a saving.
     pub fn common(&self) -> Metric {
-        let grows =
-            self.members.iter().all(|member| member.yardstick.direction() == Direction::Max);
-        Metric::Metric(if grows { Direction::Max } else { Direction::Min })
+        let grows = self.members.iter().all(|member| member.metric.direction() == Direction::Max);
+        Metric::Printed(if grows { Direction::Max } else { Direction::Min })
     }
 
     /// Whether some numbers are to grow and others to shrink.
     pub fn is_mixed(&self) -> bool {
         let common = self.common().direction();
-        self.members.iter().any(|member| member.yardstick.direction() != common)
+        self.members.iter().any(|member| member.metric.direction() != common)
     }
 
     /// The word after a gain, where it has to be told.
-    pub fn word(&self, yardstick: Metric) -> String {
-        if self.is_mixed() { format!(" {}", yardstick.better()[0]) } else { String::new() }
+    pub fn word(&self, metric: Metric) -> String {
+        if self.is_mixed() { format!(" {}", metric.better()[0]) } else { String::new() }
     }
 
     /// What a gain is.
@@ -49,7 +48,7 @@ impl Fleet {
 
     /// What the axis of all gains shows.
     pub fn axis_is(&self) -> &'static str {
-        let is_time = self.members.iter().all(|member| member.yardstick.goal().is_none());
+        let is_time = self.members.iter().all(|member| member.metric.goal().is_none());
         match self.common().direction() {
             _ if is_time => "Share of time saved",
             Direction::Min => "Share of cost saved",
@@ -76,19 +75,19 @@ impl Fleet {
 
     /// A regret of a profile as a share of the number that its job is known by.
     pub fn lost(&self, profile: &Carried, regret: f64) -> f64 {
-        self.yardstick(profile).lost(regret)
+        self.metric(profile).lost(regret)
     }
 
     /// What scores of a profile's job count.
-    pub fn yardstick(&self, profile: &Carried) -> Metric {
-        self.members[profile.from[0]].yardstick
+    pub fn metric(&self, profile: &Carried) -> Metric {
+        self.members[profile.from[0]].metric
     }
 
     /// Each different thing once, in the order of runs.
     fn by_goal(&self, thing: fn(Option<Direction>) -> &'static str) -> String {
         let mut things = Vec::new();
         for member in &self.members {
-            let thing = thing(member.yardstick.goal());
+            let thing = thing(member.metric.goal());
             if !things.contains(&thing) {
                 things.push(thing);
             }

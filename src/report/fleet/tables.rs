@@ -23,7 +23,7 @@ pub fn gains(fleet: &Fleet) -> Table {
         let (trials, failed) = member.trials;
         let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
         let [over_baseline, over_defaults] = member.shown_gains();
-        let shown = |gain| format!("{}{}", told_apart(gain), fleet.word(member.yardstick));
+        let shown = |gain| format!("{}{}", told_apart(gain), fleet.word(member.metric));
         table.row([
             number(i),
             member.name.clone(),

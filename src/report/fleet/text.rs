@@ -123,9 +123,9 @@ pub fn safest_line(fleet: &Fleet, profile: &Carried) -> String {
         n => format!("{n} of them predicted"),
     };
     let machines = count(profile.machines(), "run");
-    let yardstick = fleet.yardstick(profile);
-    let (lost, [_, worse]) = (percent(yardstick.lost(worst)), yardstick.better());
-    let of = if yardstick.goal().is_some() { "of the metric" } else { "time" };
+    let metric = fleet.metric(profile);
+    let (lost, [_, worse]) = (percent(metric.lost(worst)), metric.better());
+    let of = if metric.goal().is_some() { "of the metric" } else { "time" };
     let worst = if worst <= 0.0 {
         "none of them loses by it".to_owned()
     } else {

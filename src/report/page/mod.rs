@@ -88,11 +88,11 @@ pub(crate) fn section(title: &str, content: &Markup) -> Markup {
 
 fn head(results: &Results) -> Markup {
     let machine = &results.machine;
-    let account = TimeBreakdown::of(results);
-    let contender = results.findings().finalist.clone();
+    let breakdown = TimeBreakdown::of(results);
+    let finalist = results.findings().finalist.clone();
     let verdict = results.findings().verdict;
-    let yardstick = results.yardstick();
-    let [factor, times] = yardstick.factor();
+    let metric = results.metric();
+    let [factor, times] = metric.factor();
     let class = if matches!(verdict, Verdict::Gain(_)) { "gain" } else { "none" };
     html! {
         header {
@@ -100,14 +100,14 @@ fn head(results: &Results) -> Markup {
             h1 class=(class) { (plain(&verdict::sentence(results))) }
             p { (plain(&machine.cpu.model)) ", " (count(machine.core_count(), "core")) ", host " (plain(&machine.host)) ", " (plain(&results.tune.started)) }
             dl {
-                @if let Some(baseline_s) = results.findings().baseline_s { (tile("baseline", &digits(yardstick.shown(baseline_s)), yardstick.unit())) }
-                @if let Some(best) = &contender {
-                    (tile(if best.confirmed { "finalist" } else { "best, not confirmed" }, &digits(yardstick.shown(best.score_s)), yardstick.unit()))
+                @if let Some(baseline_s) = results.findings().baseline_s { (tile("baseline", &digits(metric.shown(baseline_s)), metric.unit())) }
+                @if let Some(best) = &finalist {
+                    (tile(if best.confirmed { "finalist" } else { "best, not confirmed" }, &digits(metric.shown(best.score_s)), metric.unit()))
                 }
                 @if let Verdict::Gain(gain) = verdict {
                     (tile(factor, &format!("{}\u{d7}", digits(1.0 / (1.0 - gain.mean))), times))
                 }
-                (tile("trials", &account.trials().to_string(), &format!("{} failed", account.failed())))
+                (tile("trials", &breakdown.trials().to_string(), &format!("{} failed", breakdown.failed())))
             }
         }
     }
@@ -118,8 +118,8 @@ fn tile(name: &str, value: &str, unit: &str) -> Markup {
 }
 
 fn knobs(results: &Results) -> Markup {
-    let Some(contender) = results.findings().finalist.clone() else { return html! {} };
-    let rows = table(&summary::knobs(results, &contender, true), false);
+    let Some(finalist) = results.findings().finalist.clone() else { return html! {} };
+    let rows = table(&summary::knobs(results, &finalist, true), false);
     let idle = summary::idle(results);
     section(
         "Baseline against best",
@@ -138,7 +138,7 @@ fn commands(results: &Results) -> Result<Markup> {
             p { "In this folder:" }
             pre tabindex="0" { code { (usage::with_tool(Path::new("profile.json"))) } }
             p { "Prove it again on this machine, in minutes; write it as a unit for systemd (or " code { "env" } ", " code { "sh" } ", " code { "docker" } ", " code { "k8s" } ", " code { "slurm" } ", " code { "python" } "):" }
-            pre tabindex="0" { code { (usage::verify(Path::new("profile.json"))) "\n" (usage::export(Path::new("profile.json"))) } }
+            pre tabindex="0" { code { (usage::verify(Path::new("profile.json"), results.tune.own.as_ref())) "\n" (usage::export(Path::new("profile.json"))) } }
             p { "The same without wan22-tune:" }
             pre tabindex="0" { code { (usage::without_tool(&profile)) } }
             p { "Tile sizes, batch size and worker counts are the program's own to set: " code { "optimal_settings" } " and " code { "workers" } " in profile.json hold them." }
@@ -150,7 +150,7 @@ fn stages(results: &Results, figure: &Markup, laws: &Markup) -> Markup {
     let Some(stages) = Stages::of(results) else { return html! {} };
     let (baseline, best) = stages.overlap();
     let overlap =
-        |name: &str, times: f64| format!("{name}: {} busy seconds a second", digits(times));
+        |name: &str, times: f64| format!("{name}: {} busy seconds per second", digits(times));
     let overlaps = [baseline.map(|o| overlap("baseline", o)), best.map(|o| overlap("best", o))];
     let scaling = trials::scaling(results);
     section(
@@ -166,7 +166,7 @@ fn stages(results: &Results, figure: &Markup, laws: &Markup) -> Markup {
             }
             @if !scaling.rows.is_empty() {
                 h3 { "Stages by number of threads" }
-                p { "Median busy seconds a clip over all successful trials, as they were measured: their other knobs vary." }
+                p { "Median busy seconds per clip over all successful trials, as they were measured: their other knobs vary." }
                 (table(&scaling, true))
             }
         },
@@ -217,7 +217,7 @@ fn quality(results: &Results, views: Option<&Views>) -> Markup {
 
 fn responses(results: &Results, importance: &Markup, knobs: &Markup, pairs: &Markup) -> Markup {
     let dropped = results.dropped();
-    if knobs.0.is_empty() && dropped.unread.is_empty() {
+    if knobs.0.is_empty() && dropped.ignored.is_empty() {
         return html! {};
     }
     section(
@@ -228,8 +228,8 @@ fn responses(results: &Results, importance: &Markup, knobs: &Markup, pairs: &Mar
                 p { "What a random forest, fitted to all candidates, says of each knob by itself; what knobs do together is in none of the shares." }
             }
             (knobs)
-            @for inert in dropped.inert { p { (inert.sentence()) "." } }
-            @for unread in dropped.unread { p { (unread.sentence()) "." } }
+            @for no_effect in dropped.no_effect { p { (no_effect.sentence()) "." } }
+            @for ignored in dropped.ignored { p { (ignored.sentence()) "." } }
             @if !knobs.0.is_empty() {
                 p { "Each dot is a candidate; its other knobs vary too, and a search looks longer where it is fast. So a good median shows good company as well as a good value." }
             }
@@ -261,7 +261,7 @@ fn failures(results: &Results) -> Markup {
         "Failures",
         &html! {
             p { (TimeBreakdown::of(results).trials_line()) "." }
-            @for struck in results.dropped().struck { p { (struck.sentence()) "." } }
+            @for unsupported in results.dropped().unsupported { p { (unsupported.sentence()) "." } }
             @if !failures.rows.is_empty() { (table(&failures, true)) }
         },
     )

@@ -1,4 +1,4 @@
-//! Views: the reference's picture and the contender's side by side.
+//! Views: the reference's picture and the finalist's side by side.
 
 use std::io::Cursor;
 
@@ -16,7 +16,7 @@ const AMPLIFIED: i16 = 8;
 /// The largest picture of one frame.
 const LARGEST_BYTES: u64 = 64 << 20;
 
-/// The same first frame, decoded whole in float32 and by the contender, and how they differ.
+/// The same first frame, decoded whole in float32 and by the finalist, and how they differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Views {
     /// What stands below each picture, and the picture as a data URL.
@@ -26,10 +26,10 @@ pub struct Views {
 }
 
 impl Views {
-    /// The contender's views; `None` where its picture is the reference's, or was not kept.
+    /// The finalist's views; `None` where its picture is the reference's, or was not kept.
     pub fn of(results: &Results, folder: &Folder) -> Option<Self> {
-        let contender = results.findings().finalist.clone()?;
-        let trials = results.trials_of(&contender.knobs);
+        let finalist = results.findings().finalist.clone()?;
+        let trials = results.trials_of(&finalist.knobs);
         let shown = |number: u64| folder.trial_view(number).exists();
         let trial = trials.into_iter().find(|trial| shown(trial.number))?;
         let reference = input::bytes(&folder.reference_view(), LARGEST_BYTES).ok()?;
@@ -83,6 +83,6 @@ mod tests {
             image::load_from_memory(&png).unwrap().into_rgb8().get_pixel(1, 1).0[0]
         };
         assert_eq!([shown(10, 13), shown(13, 10), shown(0, 200)], [24, 24, 255]);
-        assert_eq!(difference(&png(1), b"no picture"), None);
+        assert_eq!(difference(&png(1), b"not a picture"), None);
     }
 }

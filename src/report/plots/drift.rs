@@ -10,7 +10,7 @@ use super::{Legend, Plot, TimeUnit, with_margin};
 use crate::report::clock::Clock;
 use crate::results::Results;
 use crate::stats;
-use crate::trial::{Phase, Sample, Trial};
+use crate::trial::{Sample, Trial};
 use crate::workload::custom::Metric;
 
 /// The baseline over time, and disturbances.
@@ -23,7 +23,7 @@ pub struct Drift {
     /// The end of the last trial, seconds since the start.
     pub end_s: f64,
     /// What scores count.
-    pub yardstick: Metric,
+    pub metric: Metric,
 }
 
 /// One trial of the baseline.
@@ -31,7 +31,7 @@ pub struct Drift {
 pub struct Repeat {
     /// Its end, seconds since the tune's start.
     pub end_s: f64,
-    /// Seconds a clip, or what else the cost is.
+    /// Seconds per clip, or what else the cost is.
     pub score_s: f64,
     /// The best and the worst repetition inside it.
     pub samples_s: (f64, f64),
@@ -59,7 +59,7 @@ impl Drift {
     pub fn of(results: &Results) -> Result<Option<Self>> {
         let clock = Clock::of(results)?;
         let (mut repeats, mut end_s) = (Vec::new(), 0.0_f64);
-        for trial in results.trials.iter().filter(|trial| trial.phase != Phase::Calibration) {
+        for trial in results.trials.iter().filter(|trial| trial.phase.is_comparable()) {
             let trial_end_s = clock.end_s(trial)?;
             end_s = end_s.max(trial_end_s);
             if results.is_baseline(trial) {
@@ -82,8 +82,8 @@ impl Drift {
                 signals.push(Signal { name, colour, points });
             }
         }
-        let yardstick = results.yardstick();
-        Ok((repeats.len() > 1).then_some(Self { repeats, signals, end_s, yardstick }))
+        let metric = results.metric();
+        Ok((repeats.len() > 1).then_some(Self { repeats, signals, end_s, metric }))
     }
 
     /// The repeats' scores.
@@ -113,7 +113,7 @@ impl Drift {
     fn shown(&self) -> (f64, f64) {
         let low = self.repeats.iter().map(|r| r.samples_s.0).fold(f64::INFINITY, f64::min);
         let high = self.repeats.iter().map(|r| r.samples_s.1).fold(0.0, f64::max);
-        with_margin((low, high), 0.1, 0.02, self.yardstick.direction())
+        with_margin((low, high), 0.1, 0.02, self.metric.direction())
     }
 }
 
@@ -135,8 +135,8 @@ impl Plot for Drift {
     }
 
     fn legend(&self) -> Legend {
-        let words = match self.yardstick {
-            Metric::Metric(_) => "baseline, with its best and worst repetition",
+        let words = match self.metric {
+            Metric::Printed(_) => "baseline, with its best and worst repetition",
             _ => "baseline, with its fastest and slowest repetition",
         };
         let mut legend = vec![(Mark::Square, palette::BASELINE, words)];
@@ -167,8 +167,8 @@ impl Drift {
         B::ErrorType: 'static,
     {
         let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
-        frame.y.goal = self.yardstick.direction();
-        frame.draw_rows(canvas, self.yardstick.heading())?;
+        frame.y.goal = self.metric.direction();
+        frame.draw_rows(canvas, self.metric.heading())?;
         frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
         let line: Vec<(f64, f64)> =
             self.repeats.iter().map(|r| frame.place(unit.of(r.end_s), r.score_s)).collect();

@@ -9,7 +9,7 @@ use super::scale::Scale;
 use super::{Legend, Plot};
 use crate::stats::Interval;
 
-/// One row a run.
+/// One row per run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gains {
     /// The runs.

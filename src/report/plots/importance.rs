@@ -9,6 +9,7 @@ use crate::io::number::percent;
 use crate::results::Results;
 use crate::search::Observation;
 use crate::search::importance::{Importance, importance};
+use crate::trial::Trial;
 
 /// The knobs with a choice, the most important first.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +19,8 @@ impl Shares {
     /// The importance of every knob with a choice; `None` for fewer than ten candidates.
     pub fn of(results: &Results) -> Option<Self> {
         let space = &results.space;
-        let observation = |trial| {
-            let counts = results.is_ranked(trial);
+        let observation = |trial: &Trial| {
+            let counts = trial.phase.is_first_measurement();
             let candidate = space.candidate(&trial.knobs).filter(|_| counts)?;
             Some(Observation::of(candidate, trial, None))
         };

@@ -30,7 +30,7 @@ pub struct Pairs {
     /// One a pair.
     pub grids: Vec<Grid>,
     /// What scores count.
-    pub yardstick: Metric,
+    pub metric: Metric,
 }
 
 /// One pair.
@@ -56,8 +56,8 @@ impl Pairs {
             Grid::of(&ranking, across, down)
         };
         let grids: Vec<Grid> = LIKELY.into_iter().filter_map(grid).collect();
-        let yardstick = results.yardstick();
-        (!grids.is_empty()).then_some(Self { grids, yardstick })
+        let metric = results.metric();
+        (!grids.is_empty()).then_some(Self { grids, metric })
     }
 }
 
@@ -136,7 +136,7 @@ fn shade(score: f64, fastest: f64) -> Colour {
 
 impl Plot for Pairs {
     fn title(&self) -> String {
-        format!("Pairs of knobs, median {}", self.yardstick.heading())
+        format!("Pairs of knobs, median {}", self.metric.heading())
     }
 
     fn legend(&self) -> Legend {
@@ -159,7 +159,7 @@ impl Plot for Pairs {
         for row in self.grids.chunks(columns) {
             for (i, grid) in row.iter().enumerate() {
                 let part = canvas.part(i as f64 * width, top, width, grid.height());
-                grid.draw(&part, self.yardstick)?;
+                grid.draw(&part, self.metric)?;
             }
             top += row.iter().map(Grid::height).fold(0.0, f64::max);
         }
@@ -168,7 +168,7 @@ impl Plot for Pairs {
 }
 
 impl Grid {
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, yardstick: Metric) -> Result<()>
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, metric: Metric) -> Result<()>
     where
         B::ErrorType: 'static,
     {
@@ -192,7 +192,7 @@ impl Grid {
                 let x = left + width * j as f64;
                 let fill = shade(score, fastest).rgb().filled();
                 canvas.bar((x + 1.0, top + 1.0), (x + width - 1.0, top + CELL - 1.0), fill)?;
-                let number = digits(yardstick.shown(score));
+                let number = digits(metric.shown(score));
                 if canvas.text_width(&number, &middle)? < width {
                     canvas.text(&number, (x + width / 2.0, top + CELL / 2.0), &middle)?;
                 }

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use super::canvas::{Anchor, Canvas, Mark, TEXT};
 use super::palette::{self, Colour};
 use super::{Legend, Plot};
-use crate::knobs::affinity::Placement;
+use crate::knobs::placement::Placement;
 use crate::machine::Machine;
 
 /// A machine's CPUs with who may use each.

@@ -32,7 +32,7 @@ pub struct Progress {
     /// The end of the last trial, seconds since the start.
     pub end_s: f64,
     /// What scores count.
-    pub yardstick: Metric,
+    pub metric: Metric,
 }
 
 /// One trial.
@@ -40,7 +40,7 @@ pub struct Progress {
 pub struct Point {
     /// Its end, seconds since the tune's start.
     pub end_s: f64,
-    /// Seconds a clip, or what else its cost is, if it succeeded.
+    /// Seconds per clip, or what else its cost is, if it succeeded.
     pub score_s: Option<f64>,
     /// What it was for.
     pub kind: Kind,
@@ -57,8 +57,8 @@ pub enum Kind {
     Baseline,
     /// The baseline again, to see the machine drift.
     Sentinel,
-    /// Of no account: the machine's speed jumped around it.
-    Void,
+    /// Not counted: the machine's speed jumped around it.
+    Invalidated,
     /// The finalist in a confirmation pair.
     Finalist,
 }
@@ -78,31 +78,31 @@ impl Progress {
             let score_s = trial.score_s();
             let seen = !seen.insert(&trial.knobs);
             let kind = match kind(results, trial, seen) {
-                Kind::Search | Kind::Again if drift.is_invalidated(trial) => Kind::Void,
+                Kind::Search | Kind::Again if drift.is_invalidated(trial) => Kind::Invalidated,
                 kind => kind,
             };
             points.push(Point { end_s, score_s, kind });
-            if kind != Kind::Void {
+            if kind != Kind::Invalidated {
                 best.see(trial, end_s);
             }
         }
         let end_s = points.iter().map(|point| point.end_s).fold(0.0, f64::max);
         let phases = phases(results, &clock, end_s)?;
         let baseline_s = results.findings().baseline_s;
-        let (best, yardstick) = (best.changes, results.yardstick());
-        let progress = Self { points, best, baseline_s, phases, end_s, yardstick };
+        let (best, metric) = (best.changes, results.metric());
+        let progress = Self { points, best, baseline_s, phases, end_s, metric };
         Ok((!progress.points.is_empty()).then_some(progress))
     }
 
     /// The costs that the axis shows.
     fn shown(&self) -> (f64, f64) {
         let scores: Vec<f64> = self.points.iter().filter_map(|point| point.score_s).collect();
-        shown_scores(&scores, self.baseline_s, self.yardstick.direction())
+        shown_scores(&scores, self.baseline_s, self.metric.direction())
     }
 }
 
 fn counted(results: &Results) -> impl Iterator<Item = &Trial> {
-    results.trials.iter().filter(|trial| trial.phase != Phase::Calibration)
+    results.trials.iter().filter(|trial| trial.phase.is_comparable())
 }
 
 fn kind(results: &Results, trial: &Trial, seen: bool) -> Kind {
@@ -128,7 +128,7 @@ pub(crate) struct BestSoFar<'a> {
 impl<'a> BestSoFar<'a> {
     /// A trial that ended.
     pub fn see(&mut self, trial: &'a Trial, end_s: f64) {
-        let (Phase::Baseline | Phase::Search, Some(score)) = (trial.phase, trial.score_s()) else {
+        let Some(score) = trial.score_s().filter(|_| trial.phase.is_first_measurement()) else {
             return;
         };
         let scores = self.scores.entry(&trial.knobs).or_default();
@@ -154,8 +154,7 @@ impl<'a> BestSoFar<'a> {
 fn phases(results: &Results, clock: &Clock, end_s: f64) -> Result<Vec<(Phase, f64, f64)>> {
     let mut starts: Vec<(Phase, f64)> = Vec::new();
     // Sentinels and repeats come in between, and are a part of what they interrupt.
-    let between = |phase: &&Phase| matches!(phase, Phase::Sentinel | Phase::Repeat);
-    for &phase in Phase::VARIANTS.iter().filter(|phase| !between(phase)) {
+    for &phase in Phase::VARIANTS.iter().filter(|phase| !phase.is_interposed()) {
         if let Some(first) = results.trials.iter().find(|trial| trial.phase == phase) {
             starts.push((phase, clock.start_s(first)?));
         }
@@ -175,7 +174,7 @@ impl Plot for Progress {
         let kinds = [
             (Kind::Search, "candidate"),
             (Kind::Again, "candidate, measured again"),
-            (Kind::Void, "void: the machine's speed jumped"),
+            (Kind::Invalidated, "invalidated: the machine's speed jumped"),
             (Kind::Baseline, "baseline"),
             (Kind::Sentinel, "baseline again, as sentinel"),
             (Kind::Finalist, "finalist, measured again"),
@@ -191,8 +190,8 @@ impl Plot for Progress {
         }
         let top = self.shown().1;
         if self.points.iter().any(|point| point.score_s.is_some_and(|score| score > top)) {
-            let words = match self.yardstick {
-                Metric::Metric(_) => "worse than the scale",
+            let words = match self.metric {
+                Metric::Printed(_) => "worse than the scale",
                 _ => "slower than the scale",
             };
             legend.push((Mark::Above, palette::TRIAL, words));
@@ -211,13 +210,13 @@ impl Plot for Progress {
         let unit = TimeUnit::fitting(self.end_s);
         let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
         // A lane above the scale for what has no place on it, and one for the phases' names.
-        frame.y.goal = self.yardstick.direction();
+        frame.y.goal = self.metric.direction();
         let top = frame.y.places.1 + 4.0;
         frame.y.places.1 += 34.0;
         self.draw_phases(canvas, &frame, unit, top)?;
         frame.draw_rows(canvas, "")?;
         let style = canvas.style(TEXT, palette::MUTED, Anchor::Left);
-        canvas.text(self.yardstick.heading(), (12.0, top - 16.0), &style)?;
+        canvas.text(self.metric.heading(), (12.0, top - 16.0), &style)?;
         frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
         if let Some(baseline_s) = self.baseline_s {
             let (left, right) = frame.x.places;
@@ -234,7 +233,7 @@ fn look(kind: Kind) -> (Mark, Colour) {
     match kind {
         Kind::Search => (Mark::Dot, palette::TRIAL),
         Kind::Again => (Mark::Ring, palette::BEST),
-        Kind::Void => (Mark::Ring, palette::FAILED),
+        Kind::Invalidated => (Mark::Ring, palette::FAILED),
         Kind::Baseline => (Mark::Square, palette::BASELINE),
         Kind::Sentinel => (Mark::OpenSquare, palette::BASELINE),
         Kind::Finalist => (Mark::Diamond, palette::CONFIRMED),

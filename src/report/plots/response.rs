@@ -24,7 +24,7 @@ pub struct Response {
     /// The costs that the axis shows.
     pub shown: (f64, f64),
     /// What scores count.
-    pub yardstick: Metric,
+    pub metric: Metric,
 }
 
 /// One knob.
@@ -45,7 +45,7 @@ pub struct Row {
     pub value: Value,
     /// Whether it is the baseline's.
     pub baseline: bool,
-    /// Seconds a clip of every candidate with this value, ascending; its other knobs vary.
+    /// Seconds per clip of every candidate with this value, ascending; its other knobs vary.
     pub scores: Vec<f64>,
     /// Their median.
     pub median_s: f64,
@@ -69,9 +69,9 @@ impl Response {
         let panels = results.space.knobs.iter().map(panel).filter(|panel| panel.rows.len() > 1);
         let panels: Vec<Panel> = panels.collect();
         let scores: Vec<f64> = candidates.iter().map(|candidate| candidate.1).collect();
-        let yardstick = results.yardstick();
-        let shown = shown_scores(&scores, results.findings().baseline_s, yardstick.direction());
-        (!panels.is_empty()).then_some(Self { panels, shown, yardstick })
+        let metric = results.metric();
+        let shown = shown_scores(&scores, results.findings().baseline_s, metric.direction());
+        (!panels.is_empty()).then_some(Self { panels, shown, metric })
     }
 }
 
@@ -163,7 +163,7 @@ fn columns(width: f64) -> usize {
 
 impl Plot for Response {
     fn title(&self) -> String {
-        format!("What each knob does, {} by value", self.yardstick.heading())
+        format!("What each knob does, {} by value", self.metric.heading())
     }
 
     fn legend(&self) -> Legend {
@@ -209,7 +209,7 @@ impl Panel {
         let name = canvas.style(TEXT, palette::INK, Anchor::Right);
         let muted = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
         let places = (30.0 + widest + 10.0, canvas.width() - 64.0);
-        let x = Scale { values: all.shown, places, goal: all.yardstick.direction() };
+        let x = Scale { values: all.shown, places, goal: all.metric.direction() };
         let bottom = self.bottom();
         for (value, word) in x.ticks(((places.1 - places.0) / 45.0) as usize) {
             let x = x.place(value);

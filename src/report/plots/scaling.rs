@@ -24,7 +24,7 @@ impl Laws {
         Scaling::of(&timed).map(Self)
     }
 
-    /// How well the laws foretell the whole, in a sentence.
+    /// How well the laws predict the whole, in a sentence.
     pub fn sentence(&self) -> String {
         let explained = percent(self.0.explained.clamp(0.0, 1.0));
         let use_of_it = if self.0.holds() {
@@ -100,7 +100,7 @@ where
     let measured = stage.points.iter().map(|point| point.seconds);
     let most = curve.iter().map(|point| point.1).chain(measured).fold(0.0, f64::max);
     let frame = Frame::new(&canvas, (first, last), (0.0, 1.08 * most));
-    frame.draw_rows(&canvas, "seconds a clip")?;
+    frame.draw_rows(&canvas, "seconds per clip")?;
     frame.draw_counts(&canvas, &counts, stage.knob)?;
     let line: Vec<(f64, f64)> = curve.iter().map(|&(x, y)| frame.place(x, y.max(0.0))).collect();
     canvas.line(&line, palette::BEST, 2.0)?;

@@ -12,10 +12,10 @@ use crate::stats;
 use crate::trial::Trial;
 use crate::workload;
 
-/// Seconds a clip of every stage that was timed.
+/// Seconds per clip of every stage that was timed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stages {
-    /// One a stage, in the order of the pipeline.
+    /// One per stage, in the order of the pipeline.
     pub rows: Vec<Row>,
     /// The whole clip.
     pub clip: Row,
@@ -26,20 +26,20 @@ pub struct Stages {
 pub struct Row {
     /// The stage's name.
     pub name: &'static str,
-    /// Median busy seconds a clip over the baseline's ok trials.
+    /// Median busy seconds per clip over the baseline's ok trials.
     pub baseline_s: Option<f64>,
-    /// The same for the contender.
+    /// The same for the finalist.
     pub best_s: Option<f64>,
 }
 
 impl Stages {
-    /// The stages of a tune; `None` where no baseline and no contender was timed.
+    /// The stages of a tune; `None` where no baseline and no finalist was timed.
     pub fn of(results: &Results) -> Option<Self> {
-        let contender = results.findings().finalist.clone();
+        let finalist = results.findings().finalist.clone();
         let row = |name: &'static str, of: &dyn Fn(&Trial) -> Option<f64>| Row {
             name,
             baseline_s: median(results.trials_of(&results.space.given.baseline), of),
-            best_s: contender.as_ref().and_then(|best| median(results.trials_of(&best.knobs), of)),
+            best_s: finalist.as_ref().and_then(|best| median(results.trials_of(&best.knobs), of)),
         };
         let timed = |row: &Row| row.baseline_s.is_some() || row.best_s.is_some();
         let stages = workload::stages().map(|stage| row(stage, &|trial| trial.stage_s(stage)));
@@ -47,7 +47,7 @@ impl Stages {
         let clip = Row {
             name: "whole clip",
             baseline_s: results.findings().baseline_s,
-            best_s: contender.as_ref().map(|best| best.score_s),
+            best_s: finalist.as_ref().map(|best| best.score_s),
         };
         (!rows.is_empty()).then_some(Self { rows, clip })
     }
@@ -113,7 +113,7 @@ const PITCH: f64 = 40.0;
 
 impl Plot for Stages {
     fn title(&self) -> String {
-        "Stage times, busy seconds a clip".to_owned()
+        "Stage times, busy seconds per clip".to_owned()
     }
 
     fn legend(&self) -> Legend {

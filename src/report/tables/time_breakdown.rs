@@ -1,4 +1,4 @@
-//! Account: what a tune's trials came to, and where its time went.
+//! Time breakdown: what a tune's trials came to, and where its time went.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct TimeBreakdown {
 }
 
 impl TimeBreakdown {
-    /// The account of a tune.
+    /// The breakdown of a tune.
     pub fn of(results: &Results) -> Self {
         let mut outcomes = BTreeMap::new();
         for trial in &results.trials {
@@ -48,9 +48,9 @@ impl TimeBreakdown {
         self.outcomes.values().sum()
     }
 
-    /// How many trials ended otherwise than ok.
+    /// How many trials failed.
     pub fn failed(&self) -> usize {
-        self.outcomes.iter().filter(|(outcome, _)| **outcome != Outcome::Ok).map(|(_, n)| n).sum()
+        self.outcomes.iter().filter(|(outcome, _)| outcome.is_failure()).map(|(_, n)| n).sum()
     }
 
     /// `61 trials: 55 ok, 4 timeout, 2 crashed`.

@@ -18,8 +18,8 @@ pub fn all(results: &Results) -> Table {
     let title = |(name, ordered): &(&str, bool)| {
         if *ordered { format!("#{name}") } else { (*name).to_owned() }
     };
-    let yardstick = results.yardstick();
-    let score = format!("#{}", yardstick.column());
+    let metric = results.metric();
+    let score = format!("#{}", metric.column());
     let fixed = ["#trial", "#start, s", "phase", "outcome", &score, "#fastest", "#slowest"];
     let rest = ["#peak memory, GiB", "#trial, s", "#overhead, s", "#waiting, %", "detail"];
     let mut titles: Vec<String> = fixed.map(str::to_owned).to_vec();
@@ -29,9 +29,9 @@ pub fn all(results: &Results) -> Table {
     let clock = Clock::of(results).ok();
     let drift = Drift::of(&results.trials);
     for trial in &results.trials {
-        let mut cells = identity(trial, clock, yardstick);
-        if is_void(trial, &drift) {
-            cells[2].push_str(", void");
+        let mut cells = identity(trial, clock, metric);
+        if is_invalidated(trial, &drift) {
+            cells[2].push_str(", invalidated");
         }
         let value = |(name, _): &(&str, bool)| text(trial.knobs.get(*name));
         cells.extend(knobs.iter().map(value));
@@ -42,14 +42,14 @@ pub fn all(results: &Results) -> Table {
 }
 
 /// Whether the machine changed too much around a trial of the search to say what it was worth.
-fn is_void(trial: &Trial, drift: &Drift) -> bool {
+fn is_invalidated(trial: &Trial, drift: &Drift) -> bool {
     matches!(trial.phase, Phase::Search | Phase::Repeat) && drift.is_invalidated(trial)
 }
 
-fn identity(trial: &Trial, clock: Option<Clock>, yardstick: Metric) -> Vec<String> {
+fn identity(trial: &Trial, clock: Option<Clock>, metric: Metric) -> Vec<String> {
     let start_s = clock.and_then(|clock| clock.start_s(trial).ok());
     let ok = trial.samples.iter().map(Sample::cost).filter(|_| trial.outcome == Outcome::Ok);
-    let shown = |cost: f64| digits(yardstick.shown(cost));
+    let shown = |cost: f64| digits(metric.shown(cost));
     let phase = match trial.pair {
         Some(pair) => format!("{} {pair}", trial.phase),
         None => trial.phase.to_string(),
@@ -118,7 +118,7 @@ fn without_numbers(detail: &str) -> String {
     kind
 }
 
-/// Median busy seconds a clip of every stage, by the number of intra-op threads, over all ok
+/// Median busy seconds per clip of every stage, by the number of intra-op threads, over all ok
 /// trials; without rows where only one number was measured.
 pub fn scaling(results: &Results) -> Table {
     let mut stages: Vec<&str> = crate::workload::stages().collect();

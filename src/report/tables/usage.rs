@@ -1,31 +1,55 @@
 //! The exact commands that run a program under a profile.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::str::Utf8Chunk;
 
+use crate::io::printable::is_hidden;
+use crate::knobs::handover;
 use crate::knobs::memory::MemoryPolicy;
 use crate::profile::Profile;
+use crate::workload::custom::module::ModuleJob;
+use crate::workload::custom::{CommandJob, CustomJob};
 
 /// Runs a command under the profile at `path`.
 pub fn with_tool(path: &Path) -> String {
-    format!("wan22-tune exec --profile {} -- COMMAND", quoted(&path.display().to_string()))
+    format!("wan22-tune exec --profile {} -- COMMAND", quoted(path))
 }
 
-/// Proves the profile at `path` again.
-pub fn verify(path: &Path) -> String {
-    format!("wan22-tune verify {}", quoted(&path.display().to_string()))
+/// Proves the profile at `path` again, which was found for `job` where that is the user's own.
+pub fn verify(path: &Path, job: Option<&CustomJob>) -> String {
+    let mut words = vec!["wan22-tune verify".to_owned(), quoted(path)];
+    match job {
+        None => {}
+        Some(CustomJob::Module(ModuleJob { file, inputs, .. })) => {
+            let flags = ["--module", file, "--inputs", &inputs.to_string()];
+            words.extend(flags.iter().map(quoted));
+        }
+        Some(CustomJob::Command(CommandJob { words: command, metric, goal, .. })) => {
+            let scored = metric.iter().flat_map(|metric| {
+                ["--metric".to_owned(), quoted(metric), "--goal".to_owned(), goal.to_string()]
+            });
+            words.extend(scored);
+            words.push("--".to_owned());
+            words.extend(command.iter().map(quoted));
+        }
+    }
+    words.join(" ")
 }
 
 /// Writes the profile at `path` as a unit of systemd.
 pub fn export(path: &Path) -> String {
-    let profile = quoted(&path.display().to_string());
-    format!("wan22-tune export --format systemd {profile} -- COMMAND")
+    format!("wan22-tune export --format systemd {} -- COMMAND", quoted(path))
 }
 
 /// The same on a machine that lacks this program; numactl does the binding.
 pub fn without_tool(profile: &Profile) -> String {
     let launch = &profile.launch;
     let mut lines = vec!["env".to_owned()];
-    lines.extend(launch.environment.iter().map(|(name, value)| quoted(&format!("{name}={value}"))));
+    let handed = handover::variables(&profile.candidate, profile.latent_ratio());
+    let set = launch.environment.iter().chain(&handed);
+    lines.extend(set.map(|(name, value)| quoted(format!("{name}={value}"))));
     let mut binding = format!("numactl --physcpubind={}", launch.cpus);
     let policy = match &launch.memory {
         MemoryPolicy::Default => None,
@@ -41,24 +65,56 @@ pub fn without_tool(profile: &Profile) -> String {
     lines.join(" \\\n  ")
 }
 
-/// A word as a shell reads it.
-pub fn quoted(word: &str) -> String {
+/// A word as a shell reads it. One that has bytes which are no text, or signs that can't be shown, is
+/// written as bash, zsh and others read it: `$'caf\xe9'`.
+pub fn quoted(word: impl AsRef<OsStr>) -> String {
+    let word = word.as_ref();
     let safe = |c: char| c.is_alphanumeric() || "/.-_:+=,@%".contains(c);
-    if word.chars().all(safe) && !word.is_empty() {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+    match word.to_str().filter(|text| !text.contains(is_hidden)) {
+        Some(text) if text.chars().all(safe) && !text.is_empty() => text.to_owned(),
+        Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
+        None => format!(
+            "$'{}'",
+            word.as_bytes().utf8_chunks().map(|chunk| escaped(&chunk)).collect::<String>()
+        ),
     }
+}
+
+/// A text and the bytes after it that are none.
+fn escaped(chunk: &Utf8Chunk<'_>) -> String {
+    let bytes =
+        |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!(r"\x{byte:02x}")).collect() };
+    let shown = |c: char| match c {
+        '\'' | '\\' => format!(r"\{c}"),
+        c if is_hidden(c) => bytes(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        c => c.to_string(),
+    };
+    let text: String = chunk.valid().chars().map(shown).collect();
+    text + &*bytes(chunk.invalid())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::*;
 
     #[test]
     fn words_reach_the_shell_whole() {
         let words = ["plain/file-1.json", "two words", "it's", "$HOME", ""];
         let quoted = words.map(quoted);
         assert_eq!(quoted, ["plain/file-1.json", "'two words'", r"'it'\''s'", "'$HOME'", "''"]);
+    }
+
+    #[test]
+    fn words_that_can_not_be_shown_reach_bash_byte_by_byte() {
+        assert_eq!(quoted(OsStr::from_bytes(b"caf\xe9/p.json")), r"$'caf\xe9/p.json'");
+        let words: [&[u8]; 5] =
+            [b"caf\xe9f/it's \\ a", b"a\nb\x1b[31m", b"\xff", b"x\xe2\x80\xaey", b"\xc3\xa9\xc3"];
+        for word in words {
+            let quoted = quoted(OsStr::from_bytes(word));
+            assert!(!quoted.contains(is_hidden), "{quoted:?}");
+            let script = format!("printf %s {quoted}");
+            let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+            assert_eq!(output.stdout, word, "{quoted}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::workload::{Cost, Stage};
 /// How fast a stage of the models runs, and how fast it could.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Rate {
-    /// 10^9 operations a second.
+    /// 10^9 operations per second.
     gflops: f64,
     /// 10^9 bytes of weights read a second; a batch reads them once.
     gb_s: f64,
@@ -83,7 +83,7 @@ pub fn peak(results: &Results) -> Option<Peak> {
     results.trials.iter().find_map(|trial| trial.peak)
 }
 
-/// One row a stage: its arithmetic, its share here and in a whole job, its weights and memory.
+/// One row per stage: its arithmetic, its share here and in a whole job, its weights and memory.
 pub fn sizes(results: &Results) -> Table {
     let mut table = Table::new([
         "stage",
@@ -110,7 +110,7 @@ pub fn sizes(results: &Results) -> Table {
     table
 }
 
-/// One row a stage: how fast it computes and reads its weights, with the baseline and the best.
+/// One row per stage: how fast it computes and reads its weights, with the baseline and the best.
 pub fn speeds(results: &Results) -> Table {
     let best = results.findings().finalist.clone().map(|best| Rates::of(results, &best.knobs));
     let baseline = Rates::of(results, &results.space.given.baseline);
@@ -128,7 +128,7 @@ pub fn speeds(results: &Results) -> Table {
 }
 
 impl Rates {
-    /// Operations and bytes a second, each with its share of the peak.
+    /// Operations and bytes per second, each with its share of the peak.
     fn cells(&self, stage: Stage, peak: Option<Peak>) -> [String; 2] {
         let Some(rate) = self.0.get(&stage) else { return Default::default() };
         let cell = |value: f64, peak: Option<f64>| match peak {
@@ -192,6 +192,14 @@ pub fn doubt(results: &Results) -> Option<String> {
         span(best_s),
         span(baseline_s)
     ))
+}
+
+/// The worst ratio of a quality.
+pub fn in_short(quality: Quality) -> String {
+    match quality.worst_db() {
+        worst if worst >= Quality::EQUAL_DB => "equal".to_owned(),
+        worst => format!("{worst:.1} dB"),
+    }
 }
 
 /// A quality in words.
@@ -289,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_equal_or_so_many_decibels_off() {
+    fn a_picture_is_equal_or_some_decibels_off() {
         let quality = |psnr_db, seam_psnr_db: Option<f64>| {
             let (prediction_db, embedding_db) = (seam_psnr_db.map(|_| 44.04), Some(50.0));
             let seam_ssim = seam_psnr_db.map(|_| 0.91234);

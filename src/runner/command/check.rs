@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::output::Output;
 use super::run::Run;
@@ -21,7 +21,7 @@ impl Runs<'_> {
     /// Runs the check, which finds the output of `run` on its standard input; how it failed.
     pub(super) fn check(&self, run: &Run, started: Instant) -> Result<Option<Failure>> {
         let Some(check) = &self.command.check else { return Ok(None) };
-        let mut child = Command::new("sh")
+        let child = Command::new("sh")
             .args(["-c", check])
             .current_dir(&self.command.folder)
             .env(&self.command.profile_env, self.profile)
@@ -29,8 +29,8 @@ impl Runs<'_> {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .process_group(0)
-            .spawn()
-            .context("starting the --check command with sh")?;
+            .spawn();
+        let mut child = threads::started("the --check command with sh", child)?;
         let begun = Instant::now();
         if let Some(mut stdin) = child.stdin.take() {
             let text = run.stdout.bytes().to_vec();

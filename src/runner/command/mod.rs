@@ -1,8 +1,8 @@
 //! A user's own command as a trial: each repetition is a fresh process of the whole program.
 
 mod check;
-mod look;
 mod output;
+mod process_snapshot;
 mod run;
 
 use std::path::Path;
@@ -13,6 +13,7 @@ use anyhow::Result;
 use super::response::Response;
 use super::worker::Limit;
 use crate::knobs::Settings;
+use crate::knobs::effect::in_words;
 use crate::runner::Repetitions;
 use crate::trial::{Outcome, Sample};
 use crate::workload::custom::CommandJob;
@@ -44,7 +45,7 @@ impl Runs<'_> {
     /// Runs trial `number` to its end.
     ///
     /// # Errors
-    /// Only when the machine can't start processes at all; a bad trial is an [`Answer`].
+    /// Only when the machine can't start processes at all; a bad trial is an [`Response`].
     pub fn answer(&self, number: u64) -> Result<Response> {
         let started = Instant::now();
         let source = self.command.source().map_err(anyhow::Error::msg)?;
@@ -92,7 +93,7 @@ impl Runs<'_> {
         let effect = run.look.as_ref().map(|look| &look.effect);
         let mismatches = effect.map(|effect| effect.foreign_mismatches(self.settings));
         if let Some(mismatches) = mismatches.filter(|mismatches| !mismatches.is_empty()) {
-            return Ok(Err((Outcome::Misapplied, mismatches.join("; "))));
+            return Ok(Err((Outcome::Misapplied, in_words(&mismatches))));
         }
         let value = source.map(|source| run.metric(source)).transpose();
         let value = match value {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use super::look::{self, ProcessSnapshot};
 use super::output::Output;
+use super::process_snapshot::{self, ProcessSnapshot};
 use super::{Failure, Runs};
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::threads;
@@ -144,7 +144,7 @@ impl Watchdog<'_> {
     }
 
     fn watch_memory(&mut self, pid: u32) -> Result<(), Failure> {
-        let resident = look::resident_bytes(pid);
+        let resident = process_snapshot::resident_bytes(pid);
         self.peak_rss_bytes = self.peak_rss_bytes.max(Some(resident));
         let most = self.runs.limit.memory_bytes;
         if resident <= most {

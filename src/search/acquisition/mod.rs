@@ -1,4 +1,4 @@
-//! Voice: one way of choosing the next candidate.
+//! Acquisition: one way of choosing the next candidate.
 
 pub mod pool;
 pub mod value;
@@ -60,17 +60,17 @@ pub(in crate::search) struct Choice<'c, 'd> {
 }
 
 impl Choice<'_, '_> {
-    /// The candidate that a voice wants most; `None` where nothing in its reach is new.
+    /// The candidate that an acquisition function wants most; `None` where nothing in its reach is new.
     pub fn by(
         &self,
-        voice: Acquisition,
+        acquisition: Acquisition,
         mut pool: Pool<'_, '_, '_>,
         rng: &mut Xoshiro256PlusPlus,
     ) -> Option<Candidate> {
         if let Some(success) = &self.feasibility {
             success.retain_feasible(&mut pool.candidates);
         }
-        match voice {
+        match acquisition {
             Acquisition::Uniform => pool.any(rng),
             Acquisition::Mutation => self.mutant(&pool, rng),
             Acquisition::CategoryLcb => self.category_lcb(&mut pool, rng),

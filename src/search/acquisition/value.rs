@@ -1,4 +1,4 @@
-//! Promise: how much better than the best a candidate may be.
+//! Acquisition value: how much better than the best a candidate may be.
 
 use super::pool::Pool;
 use crate::search::surrogate::data::Data;
@@ -38,12 +38,12 @@ impl<'m, P: Fn(&[Candidate]) -> Vec<(f64, f64)>> AcquisitionValue<'m, P> {
         let gain = |(mean, deviation): (f64, f64)| {
             self.lowest.map_or(-mean, |lowest| expected_improvement(lowest, mean, deviation))
         };
-        let mut promises: Vec<f64> = (self.predict)(candidates).into_iter().map(gain).collect();
+        let mut values: Vec<f64> = (self.predict)(candidates).into_iter().map(gain).collect();
         if let Some(success) = self.success {
             let chances = success.log_chances(candidates);
-            promises.iter_mut().zip(chances).for_each(|(promise, chance)| *promise += chance);
+            values.iter_mut().zip(chances).for_each(|(value, chance)| *value += chance);
         }
-        promises
+        values
     }
 
     /// The most promising of the pool that is new, if anything is.
@@ -53,37 +53,37 @@ impl<'m, P: Fn(&[Candidate]) -> Vec<(f64, f64)>> AcquisitionValue<'m, P> {
     }
 
     /// The most promising of the pool that is new and of what can be reached from its best by steps
-    /// that promise more, if anything is; only what is `allowed` is looked at.
+    /// that are worth more, if anything is; only what is `allowed` is looked at.
     pub fn most(
         &self,
         pool: &mut Pool<'_, '_, '_>,
         allowed: impl Fn(&Candidate) -> bool,
     ) -> Option<Candidate> {
-        let mut promises = self.of(&pool.candidates);
-        let mut order: Vec<usize> = (0..promises.len()).collect();
-        order.sort_by(|&a, &b| promises[b].total_cmp(&promises[a]));
+        let mut values = self.of(&pool.candidates);
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
         let starts = order.into_iter().filter(|&place| pool.has_new(place)).take(STARTS);
         for start in starts.collect::<Vec<_>>() {
             let mut at = start;
             for _ in 0..STEPS {
                 let centre = pool.candidates[at].clone();
                 let from = pool.add_neighbours(&centre, REACH, &allowed);
-                promises.extend(self.of(&pool.candidates[from..]));
-                let best = highest(pool, &promises, from);
-                match best.filter(|&best| promises[best] > promises[at]) {
+                values.extend(self.of(&pool.candidates[from..]));
+                let best = highest(pool, &values, from);
+                match best.filter(|&best| values[best] > values[at]) {
                     Some(best) => at = best,
                     None => break,
                 }
             }
         }
-        highest(pool, &promises, 0).map(|best| pool.candidates[best].clone())
+        highest(pool, &values, 0).map(|best| pool.candidates[best].clone())
     }
 }
 
-/// The place of what promises most, from one place on, and is new.
-fn highest(pool: &Pool<'_, '_, '_>, promises: &[f64], from: usize) -> Option<usize> {
-    let mut order: Vec<usize> = (from..promises.len()).collect();
-    order.sort_by(|&a, &b| promises[a].total_cmp(&promises[b]));
+/// The place of the highest value, from one place on, and is new.
+fn highest(pool: &Pool<'_, '_, '_>, values: &[f64], from: usize) -> Option<usize> {
+    let mut order: Vec<usize> = (from..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     order.into_iter().rev().find(|&place| pool.has_new(place))
 }
 

@@ -1,4 +1,4 @@
-//! Unread knobs: values that are only handed over, and that the user's own job does not read.
+//! Ignored knobs: values that are only handed over, and that the user's own job does not read.
 //!
 //! All of them are moved at once, through all of their values: where none makes a difference none is
 //! read, for as many trials as the knob with the most values has others than the baseline's; a small
@@ -6,7 +6,7 @@
 //! tried by itself. A knob may matter at one value only, so that its ends alone prove nothing.
 
 use crate::evidence::blame;
-use crate::knobs::handover::HANDED;
+use crate::knobs::handover::is_handed_over;
 use crate::space::{Candidate, Knob, Space};
 use crate::stats;
 use crate::trial::{Phase, Trial};
@@ -67,10 +67,10 @@ impl Ignored {
 pub fn of(space: &Space, trials: &[Trial]) -> Vec<Ignored> {
     let probes = Probes::of(space, trials);
     let mut groups = groups(space).into_iter();
-    let all = groups.next().and_then(|group| probes.unread(&group));
+    let all = groups.next().and_then(|group| probes.ignored(&group));
     match all {
         Some(all) => vec![all],
-        None => groups.filter_map(|group| probes.unread(&group)).collect(),
+        None => groups.filter_map(|group| probes.ignored(&group)).collect(),
     }
 }
 
@@ -92,7 +92,7 @@ pub fn next(space: &Space, trials: &[Trial], thorough: bool) -> Option<Candidate
         |group: &Vec<usize>| points(space, group).iter().any(|point| !probes.at(point).is_empty());
     // All together are not gone back to: what one by one was dropped rests.
     let together = if each.iter().any(is_tried) { None } else { wanted(all) };
-    let is_done = !thorough || probes.unread(all).is_some();
+    let is_done = !thorough || probes.ignored(all).is_some();
     together.or_else(|| if is_done { None } else { each.iter().find_map(wanted) })
 }
 
@@ -103,7 +103,7 @@ pub fn fewest(space: &Space) -> usize {
 
 /// The knobs that are handed over and have a choice: all together, then, of several, each.
 fn groups(space: &Space) -> Vec<Vec<usize>> {
-    let counts = |knob: &Knob| HANDED.contains(&knob.name.as_str()) && knob.levels.len() > 1;
+    let counts = |knob: &Knob| is_handed_over(&knob.name) && knob.levels.len() > 1;
     let handed = space.knobs.iter().enumerate().filter(|(_, knob)| counts(knob));
     let all: Vec<usize> = handed.map(|(position, _)| position).collect();
     match all.len() {
@@ -203,7 +203,7 @@ impl<'a> Probes<'a> {
     }
 
     /// The knobs of a group whose values were all tried and made no difference.
-    fn unread(&self, group: &[usize]) -> Option<Ignored> {
+    fn ignored(&self, group: &[usize]) -> Option<Ignored> {
         let (points, mut at_most, mut numbers) = (points(self.space, group), 0.0_f64, Vec::new());
         for point in &points {
             let ProbeResult::Same(difference) = self.look(point) else { return None };
@@ -314,28 +314,28 @@ mod tests {
         (of(&space, &trials), trials.len() - 1)
     }
 
-    fn names(unread: &[Ignored]) -> Vec<String> {
-        unread.iter().flat_map(|unread| unread.knobs.clone()).collect()
+    fn names(ignored: &[Ignored]) -> Vec<String> {
+        ignored.iter().flat_map(|ignored| ignored.knobs.clone()).collect()
     }
 
     #[test]
     fn a_job_that_reads_nothing_is_known_after_all_values_were_tried_at_once() {
         // The baseline is the lowest of three values of each.
-        let (unread, probes) = probed(|_, _| 1.004, true);
-        assert_eq!((names(&unread), probes), (vec!["batch_size".into(), "tile_size".into()], 2));
-        insta::assert_snapshot!(unread[0].sentence(), @"batch_size, tile_size make no difference to the command: their other values (trials 2, 3) differ from the baseline by at most 0.4% in the median and are tried no more");
+        let (ignored, probes) = probed(|_, _| 1.004, true);
+        assert_eq!((names(&ignored), probes), (vec!["batch_size".into(), "tile_size".into()], 2));
+        insta::assert_snapshot!(ignored[0].sentence(), @"batch_size, tile_size make no difference to the command: their other values (trials 2, 3) differ from the baseline by at most 0.4% in the median and are tried no more");
     }
 
     #[test]
     fn a_small_difference_is_looked_at_again() {
         // ln 1.08 is 0.077 and half of that 0.038; of one run 0.064 may be chance, of two 0.051.
         let mut seconds = [1.08, 1.0, 1.0].into_iter();
-        let (unread, probes) = probed(|_, _| seconds.next().unwrap(), true);
-        assert_eq!((names(&unread), probes), (vec!["batch_size".into(), "tile_size".into()], 3));
-        assert!((unread[0].at_most - 0.0392).abs() < 1e-4, "{unread:?}");
+        let (ignored, probes) = probed(|_, _| seconds.next().unwrap(), true);
+        assert_eq!((names(&ignored), probes), (vec!["batch_size".into(), "tile_size".into()], 3));
+        assert!((ignored[0].at_most - 0.0392).abs() < 1e-4, "{ignored:?}");
         // A sixth each time is the knobs' own.
-        let (unread, probes) = probed(|_, _| 1.16, false);
-        assert_eq!((unread, probes), (Vec::new(), 3));
+        let (ignored, probes) = probed(|_, _| 1.16, false);
+        assert_eq!((ignored, probes), (Vec::new(), 3));
     }
 
     #[test]
@@ -362,18 +362,18 @@ mod tests {
 
     #[test]
     fn what_is_read_is_told_from_what_is_not() {
-        let (unread, probes) = probed(|batch, _| 1.0 / batch as f64, true);
+        let (ignored, probes) = probed(|batch, _| 1.0 / batch as f64, true);
         // One of all, one of the batch, two of the tile.
-        assert_eq!((names(&unread), probes), (vec!["tile_size".to_owned()], 4));
-        let (unread, probes) = probed(|batch, _| 1.0 / batch as f64, false);
-        assert_eq!((unread, probes), (Vec::new(), 1));
+        assert_eq!((names(&ignored), probes), (vec!["tile_size".to_owned()], 4));
+        let (ignored, probes) = probed(|batch, _| 1.0 / batch as f64, false);
+        assert_eq!((ignored, probes), (Vec::new(), 1));
     }
 
     #[test]
     fn what_matters_at_one_value_between_the_ends_is_read() {
         // The tile of 256 is 5% faster, the smallest and the largest are not.
-        let (unread, _) = probed(|_, tile| if tile == 256 { 0.95 } else { 1.0 }, true);
-        assert_eq!(names(&unread), ["batch_size"]);
+        let (ignored, _) = probed(|_, tile| if tile == 256 { 0.95 } else { 1.0 }, true);
+        assert_eq!(names(&ignored), ["batch_size"]);
     }
 
     #[test]

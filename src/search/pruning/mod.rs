@@ -18,39 +18,43 @@ use crate::trial::Trial;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pruned {
     /// Values that could not be applied.
-    pub struck: Vec<Unsupported>,
+    pub unsupported: Vec<Unsupported>,
     /// Knobs that change nothing.
-    pub inert: Vec<NoEffect>,
+    pub no_effect: Vec<NoEffect>,
     /// Knobs that the user's own job does not read.
-    pub unread: Vec<Ignored>,
+    pub ignored: Vec<Ignored>,
 }
 
 impl Pruned {
-    /// What `trials` give reason to drop. Of a grid no knob is inert: whoever asks for every
+    /// What `trials` give reason to drop. Of a grid no knob is left out for that: whoever asks for every
     /// candidate gets also those that change little.
     pub fn of(space: &Space, trials: &[Trial]) -> Self {
         let grid: &str = StrategyName::Grid.into();
         let is_grid = trials.iter().any(|trial| trial.strategy == grid);
-        let unread = ignored::of(space, trials);
-        let mut inert = if is_grid { Vec::new() } else { no_effect::of(space, trials) };
-        inert.retain(|inert| unread.iter().all(|unread| !unread.knobs.contains(&inert.knob)));
-        Self { struck: unsupported::struck(&space.given.baseline, trials), inert, unread }
+        let ignored = ignored::of(space, trials);
+        let mut no_effect = if is_grid { Vec::new() } else { no_effect::of(space, trials) };
+        no_effect.retain(|no_effect| {
+            ignored.iter().all(|ignored| !ignored.knobs.contains(&no_effect.knob))
+        });
+        Self { unsupported: unsupported::of(&space.given.baseline, trials), no_effect, ignored }
     }
 
-    /// The candidate as far as the search still tells it from others: with inert knobs at the
-    /// baseline's values, legal or not; `None` where a value of it was struck out. Searches ask this
+    /// The candidate as far as the search still tells it from others: with knobs without effect at the
+    /// baseline's values, legal or not; `None` where a value of it is unsupported. Searches ask this
     /// of thousands of candidates for a proposal.
     pub fn canonical(&self, space: &Space, candidate: &Candidate) -> Option<Candidate> {
-        let is_struck = |(name, value): (&str, &Value)| {
-            self.struck.iter().any(|struck| struck.knob == name && struck.value == *value)
+        let is_unsupported = |(name, value): (&str, &Value)| {
+            self.unsupported
+                .iter()
+                .any(|unsupported| unsupported.knob == name && unsupported.value == *value)
         };
-        let is_out = space.named(candidate).any(is_struck);
+        let is_out = space.named(candidate).any(is_unsupported);
         (!is_out)
             .then(|| self.idle(space).fold(candidate.clone(), |plain, knob| rest(&plain, knob)))
     }
 
     /// The candidate as it is to be measured: plain as far as that is legal, and as it is where a
-    /// value of it was struck out.
+    /// value of it is unsupported.
     pub fn with_frozen(&self, space: &Space, candidate: &Candidate) -> Candidate {
         let Some(plain) = self.canonical(space, candidate) else { return candidate.clone() };
         let legal = |plain: Candidate| Some(space.canonical(&plain)).filter(|c| space.is_legal(c));
@@ -63,22 +67,22 @@ impl Pruned {
 
     /// The knobs that rest, with their places.
     fn idle<'s>(&self, space: &'s Space) -> impl Iterator<Item = (usize, &'s Knob)> {
-        let unread = self.unread.iter().flat_map(|unread| &unread.knobs);
-        let idle = self.inert.iter().map(|inert| &inert.knob).chain(unread);
+        let ignored = self.ignored.iter().flat_map(|ignored| &ignored.knobs);
+        let idle = self.no_effect.iter().map(|no_effect| &no_effect.knob).chain(ignored);
         idle.filter_map(|knob| space.knob(knob))
     }
 
     /// Sentences for what `known` lacks.
     pub fn news(&self, known: &Self) -> Vec<String> {
-        let struck = |new: &&Unsupported| {
-            !known.struck.iter().any(|old| old.knob == new.knob && old.value == new.value)
+        let unsupported = |new: &&Unsupported| {
+            !known.unsupported.iter().any(|old| old.knob == new.knob && old.value == new.value)
         };
-        let inert = |new: &&NoEffect| !known.inert.iter().any(|old| old.knob == new.knob);
-        let unread = |new: &&Ignored| !known.unread.iter().any(|old| old.knobs == new.knobs);
-        let unread = self.unread.iter().filter(unread).map(Ignored::sentence);
-        let struck = self.struck.iter().filter(struck).map(Unsupported::sentence);
-        let inert = self.inert.iter().filter(inert).map(NoEffect::sentence);
-        struck.chain(inert).chain(unread).collect()
+        let no_effect = |new: &&NoEffect| !known.no_effect.iter().any(|old| old.knob == new.knob);
+        let ignored = |new: &&Ignored| !known.ignored.iter().any(|old| old.knobs == new.knobs);
+        let ignored = self.ignored.iter().filter(ignored).map(Ignored::sentence);
+        let unsupported = self.unsupported.iter().filter(unsupported).map(Unsupported::sentence);
+        let no_effect = self.no_effect.iter().filter(no_effect).map(NoEffect::sentence);
+        unsupported.chain(no_effect).chain(ignored).collect()
     }
 
     /// A sentence for each thing dropped, for the terminal and the report.
@@ -135,12 +139,12 @@ mod tests {
                     batch_size = { why = '', values = [1, 2, 3] }\n\
                     [[constraint]]\nholds = 'io_workers + batch_workers <= 4'\nwhy = ''\n";
         let space = Space::reopen(&crate::space::SpaceFile::parse(text).unwrap()).unwrap();
-        let inert = |knob: &str| {
+        let no_effect = |knob: &str| {
             let knob = knob.to_owned();
             NoEffect { knob, at_most: 0.01, trials: 40, values: 3 }
         };
-        let inert = vec![inert("io_workers"), inert("batch_size")];
-        let dropped = Pruned { inert, ..Pruned::default() };
+        let no_effect = vec![no_effect("io_workers"), no_effect("batch_size")];
+        let dropped = Pruned { no_effect, ..Pruned::default() };
         let of = |io_workers: usize, batch_workers: usize, batch_size: usize| {
             let counts = [
                 ("io_workers", io_workers),
@@ -156,18 +160,23 @@ mod tests {
     }
 
     #[test]
-    fn a_struck_value_ends_a_candidate_and_an_inert_knob_rests() {
+    fn an_unsupported_value_ends_a_candidate_and_a_knob_without_effect_rests() {
         let text = "threads:ord,pages:cat,value\n1,none,1\n2,none,1\n1,huge,1\n2,huge,1\n";
         let space = crate::search::replay::Recorded::parse("made", text).unwrap().space;
         let candidate = |threads, pages| Candidate::new([threads, pages]);
-        let struck = Unsupported {
+        let unsupported = Unsupported {
             knob: "pages".to_owned(),
             value: Value::Word("huge".to_owned()),
             trial: 3,
             detail: "huge pages: asked for some, got none".to_owned(),
         };
-        let inert = NoEffect { knob: "threads".to_owned(), at_most: 0.012, trials: 40, values: 2 };
-        let dropped = Pruned { struck: vec![struck], inert: vec![inert], unread: Vec::new() };
+        let no_effect =
+            NoEffect { knob: "threads".to_owned(), at_most: 0.012, trials: 40, values: 2 };
+        let dropped = Pruned {
+            unsupported: vec![unsupported],
+            no_effect: vec![no_effect],
+            ignored: Vec::new(),
+        };
         let (_, pages) = space.knob("pages").unwrap();
         let level = |word: &str| pages.levels.iter().position(|l| l.to_string() == word).unwrap();
         let (none, huge) = (level("none"), level("huge"));

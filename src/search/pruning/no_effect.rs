@@ -1,8 +1,8 @@
-//! Inert knobs: those that change nothing on this machine.
+//! Knobs without effect: those that change nothing on this machine.
 //!
 //! ln score is fitted by a sum of what each knob adds: a parabola for counts and sizes, a constant
 //! a word for names. What such a sum can't explain, knobs that only matter together included,
-//! counts as noise and makes every answer less certain. A knob is inert when even the largest
+//! counts as noise and makes every answer less certain. A knob has no effect when even the largest
 //! difference between any two of its values, with its uncertainty on top, is too small to matter.
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ const LEAST_SPARE: usize = 10;
 /// Trials at a value, below which nothing is known of it.
 const LEAST_SEEN: usize = 2;
 
-/// Knobs of so many values may have one that is unlike its neighbours; counts of more have not.
+/// Knobs of this many values may have one that is unlike its neighbours; counts of more have not.
 const FEW: usize = 8;
 
 /// A knob that changes nothing here.
@@ -52,7 +52,7 @@ impl NoEffect {
     }
 }
 
-/// The inert knobs of a space; none while there are too few trials to say so.
+/// The knobs of a space that have no effect; none while there are too few trials to say so.
 pub fn of(space: &Space, trials: &[Trial]) -> Vec<NoEffect> {
     let counts = |trial: &&Trial| matches!(trial.phase, Phase::Baseline | Phase::Search);
     let scored = |trial: &Trial| Some((space.candidate(&trial.knobs)?, trial.score_s()?.ln()));
@@ -62,7 +62,7 @@ pub fn of(space: &Space, trials: &[Trial]) -> Vec<NoEffect> {
         .filter_map(|position| Effect::new(position, &space.knobs[position], &scores))
         .collect();
     let Some(fit) = Fit::new(&knobs, &scores) else { return Vec::new() };
-    let inert = |(effect, column): (&Effect, &usize)| {
+    let no_effect = |(effect, column): (&Effect, &usize)| {
         let at_most = fit.at_most(effect, *column) + fit.off(effect, &scores);
         (effect.is_known && at_most < INDIFFERENT).then(|| NoEffect {
             knob: space.knobs[effect.position].name.clone(),
@@ -71,7 +71,7 @@ pub fn of(space: &Space, trials: &[Trial]) -> Vec<NoEffect> {
             values: effect.levels.len(),
         })
     };
-    knobs.iter().zip(&fit.columns).filter_map(inert).collect()
+    knobs.iter().zip(&fit.columns).filter_map(no_effect).collect()
 }
 
 /// How a knob enters the sum.
@@ -80,7 +80,7 @@ struct Effect {
     ordered: bool,
     /// Levels that were observed.
     levels: Vec<usize>,
-    /// Whether enough was seen of it to call it inert.
+    /// Whether enough was seen of it to say that it has no effect.
     is_known: bool,
 }
 
@@ -238,7 +238,7 @@ mod tests {
         Recorded::parse("made", &text).unwrap().space
     }
 
-    /// Names of the inert knobs after `count` random trials that take `seconds(batch, threads,
+    /// Names of the knobs without effect after `count` random trials that take `seconds(batch, threads,
     /// allocator)` with 1% of noise.
     fn found(count: usize, seconds: impl Fn(f64, f64, &str) -> f64) -> Vec<String> {
         let space = space();
@@ -256,7 +256,7 @@ mod tests {
             super::super::tests::trial(number as u64, knobs.clone(), seconds * noise)
         };
         let trials: Vec<Trial> = (0..count).map(trial).collect();
-        of(&space, &trials).into_iter().map(|inert| inert.knob).collect()
+        of(&space, &trials).into_iter().map(|no_effect| no_effect.knob).collect()
     }
 
     #[test]
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn knobs_that_only_matter_together_are_not_inert() {
+    fn knobs_that_only_matter_together_are_not_without_effect() {
         // Threads help one half of the batches as much as they hurt the other.
         let cost = |batch: f64, threads: f64, _: &str| {
             1.0 + 0.1 * (threads - 1.5) * if batch < 2.5 { 1.0 } else { -1.0 }

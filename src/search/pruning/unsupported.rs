@@ -1,9 +1,10 @@
-//! Values struck out: what was set and did not take.
+//! Unsupported values: what was set and did not take.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::blame;
 use crate::knobs::Value;
+use crate::knobs::effect::{each_in, suspects};
 use crate::trial::{Outcome, Trial};
 
 /// A value that could not be applied here.
@@ -23,48 +24,19 @@ impl Unsupported {
     /// What happened, in words.
     pub fn sentence(&self) -> String {
         let Self { knob, value, trial, detail } = self;
+        let detail = detail.strip_prefix(&format!("{knob}: ")).unwrap_or(detail);
         format!(
             "{knob} = {value} could not be applied in trial {trial} and was tried no more: {detail}"
         )
     }
 }
 
-/// Knobs that a difference may come from, by how its words begin; any changed knob where none fits.
-const CAUSES: [(&str, &[&str]); 26] = [
-    ("intra-op threads", &["intra_op_threads"]),
-    ("inter-op threads", &["inter_op_threads"]),
-    ("io pool's CPUs", &["affinity"]),
-    ("preprocess pool's CPUs", &["affinity"]),
-    ("batch pool's CPUs", &["affinity"]),
-    ("model pool's CPUs", &["affinity", "omp_places"]),
-    ("CPUs of other threads", &["affinity", "omp_places"]),
-    ("binding", &["affinity"]),
-    ("io pool", &["io_workers"]),
-    ("preprocess pool", &["preprocess_workers"]),
-    ("batch pool", &["batch_workers"]),
-    ("memory policy", &["memory_mode", "affinity"]),
-    ("the memory policy", &["memory_mode", "affinity"]),
-    ("the weights' memory policy", &["memory_mode", "affinity"]),
-    ("anonymous memory", &["memory_mode", "affinity"]),
-    ("weights", &["memory_mode", "affinity"]),
-    ("allocator", &["allocator"]),
-    ("numerics", &["precision", "matmul_precision", "conv_backend", "memory_format"]),
-    ("OpenMP library", &["omp_runtime"]),
-    ("huge pages", &["huge_pages"]),
-    ("THP_MEM_ALLOC_ENABLE", &["huge_pages"]),
-    ("GLIBC_TUNABLES", &["allocator", "huge_pages"]),
-    ("LD_PRELOAD", &["allocator", "omp_runtime", "mkl_dispatch"]),
-    ("MKL's dispatch", &["mkl_dispatch"]),
-    ("OMP_WAIT_POLICY", &["omp_wait"]),
-    ("ONEDNN_MAX_CPU_ISA", &["onednn_isa"]),
-];
-
 /// The values that `trials` show not to take: a trial was misapplied, and of its values other than
 /// the baseline's exactly one may be to blame. One that took in another trial is not.
-pub fn struck(baseline: &BTreeMap<String, Value>, trials: &[Trial]) -> Vec<Unsupported> {
+pub fn of(baseline: &BTreeMap<String, Value>, trials: &[Trial]) -> Vec<Unsupported> {
     let good = trials.iter().filter(|trial| trial.outcome == Outcome::Ok);
     let proven: BTreeSet<(&String, &Value)> = good.flat_map(|trial| &trial.knobs).collect();
-    let mut struck: Vec<Unsupported> = Vec::new();
+    let mut unsupported: Vec<Unsupported> = Vec::new();
     let failures = blame::failures(trials, baseline).into_iter();
     for trial in failures.filter(|trial| trial.outcome == Outcome::Misapplied) {
         let changed: Vec<(&String, &Value)> = trial
@@ -73,15 +45,15 @@ pub fn struck(baseline: &BTreeMap<String, Value>, trials: &[Trial]) -> Vec<Unsup
             .filter(|(name, value)| baseline.get(*name).is_some_and(|usual| usual != *value))
             .filter(|changed| !proven.contains(changed))
             .collect();
-        for difference in trial.detail.split("; ") {
+        for difference in each_in(&trial.detail) {
             let Some((knob, value)) = culprit(difference, &changed) else { continue };
-            if !struck.iter().any(|known| known.knob == *knob && known.value == *value) {
+            if !unsupported.iter().any(|known| known.knob == *knob && known.value == *value) {
                 let (knob, value, detail) = (knob.clone(), value.clone(), difference.to_owned());
-                struck.push(Unsupported { knob, value, trial: trial.number, detail });
+                unsupported.push(Unsupported { knob, value, trial: trial.number, detail });
             }
         }
     }
-    struck
+    unsupported
 }
 
 /// The only changed value that `difference` may come from.
@@ -89,12 +61,11 @@ fn culprit<'a>(
     difference: &str,
     changed: &[(&'a String, &'a Value)],
 ) -> Option<(&'a String, &'a Value)> {
-    let causes = CAUSES.iter().find(|(words, _)| difference.starts_with(words));
-    let mut suspects = changed
-        .iter()
-        .filter(|(knob, _)| causes.is_none_or(|(_, knobs)| knobs.contains(&knob.as_str())));
-    let first = suspects.next()?;
-    suspects.next().is_none().then_some(*first)
+    let knobs = suspects(difference);
+    let is_suspect = |knob: &str| knobs.is_empty() || knobs.contains(&knob);
+    let mut changed = changed.iter().filter(|(knob, _)| is_suspect(knob));
+    let first = changed.next()?;
+    changed.next().is_none().then_some(*first)
 }
 
 #[cfg(test)]
@@ -117,8 +88,8 @@ mod tests {
             ..super::super::tests::trial(number as u64 + 1, knobs(changes), 1.0)
         };
         let trials: Vec<Trial> = cases.iter().enumerate().map(trial).collect();
-        let struck = struck(&knobs(&[]), &trials);
-        struck.iter().map(|s| format!("{}={} #{}", s.knob, s.value, s.trial)).collect()
+        let unsupported = of(&knobs(&[]), &trials);
+        unsupported.iter().map(|s| format!("{}={} #{}", s.knob, s.value, s.trial)).collect()
     }
 
     #[test]

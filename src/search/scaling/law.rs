@@ -23,7 +23,7 @@ pub struct Law {
 pub struct Point {
     /// Threads.
     pub threads: f64,
-    /// Seconds a clip, measured.
+    /// Seconds per clip, measured.
     pub seconds: f64,
 }
 
@@ -39,14 +39,14 @@ impl Law {
         left_out(points, Self::fit)
     }
 
-    /// Seconds on so many threads.
+    /// Seconds on this number of threads.
     pub fn seconds(&self, threads: f64) -> f64 {
         let [shared, serial, each] = terms(threads, self.ceiling);
         self.shared_s * shared + self.serial_s * serial + self.each_s * each
     }
 
     /// The law that `points` (different numbers of threads) follow: of its forms the one that
-    /// foretells points left out best, the simpler ones first. `None` for fewer than two points.
+    /// predicts points left out best, the simpler ones first. `None` for fewer than two points.
     pub fn fit(points: &[Point]) -> Option<Self> {
         if points.len() < 2 {
             return None;
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn amdahls_law_is_found_and_foretells_what_was_not_measured() {
+    fn amdahls_law_is_found_and_predicts_what_was_not_measured() {
         let (law, error) = fit(&points(&[1, 2, 4, 8, 16], |n| 8.0 / n + 0.5));
         assert!((law.shared_s - 8.0).abs() < 1e-6 && (law.serial_s - 0.5).abs() < 1e-6, "{law:?}");
         assert!(error < 1e-6, "{error}");

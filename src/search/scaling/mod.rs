@@ -16,36 +16,24 @@ pub use self::law::{Law, Point};
 pub use self::table::Table;
 use crate::knobs::Value;
 use crate::trial::{Phase, Trial};
+use crate::workload::THREADS;
 
 /// How often a stage must have been measured, and on how many different numbers of threads.
 const LEAST: usize = 5;
 const DIFFERENT: usize = 3;
 /// The share of the variance of log cost that a law must explain in trials that it did not see.
 pub(in crate::search) const GOOD: f64 = 0.6;
-/// Parts that trials are divided into to see how well the others foretell each.
+/// Parts that trials are divided into to see how well the others predict each.
 const PARTS: usize = 5;
-
-/// The knob that gives a stage its threads, and whether they are a pool of which each takes a
-/// clip of its own.
-pub(in crate::search) const THREADS: [(&str, &str, bool); 8] = [
-    ("read", "io_workers", true),
-    ("preprocess", "preprocess_workers", true),
-    ("pack", "batch_workers", true),
-    ("text", "intra_op_threads", false),
-    ("encode", "intra_op_threads", false),
-    ("denoise", "intra_op_threads", false),
-    ("decode", "intra_op_threads", false),
-    ("write", "io_workers", true),
-];
 
 /// One measured candidate, as far as scaling goes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Timed {
     /// The value of every knob.
     pub knobs: BTreeMap<String, Value>,
-    /// Seconds a clip.
+    /// Seconds per clip.
     pub seconds: f64,
-    /// Busy seconds a clip of each stage.
+    /// Busy seconds per clip of each stage.
     pub stages: BTreeMap<String, f64>,
 }
 
@@ -72,7 +60,7 @@ pub struct StageLaw {
     pub stage: &'static str,
     /// The knob that gives it its threads.
     pub knob: &'static str,
-    /// Seconds a clip over that knob, other knobs as in the first trial (the baseline).
+    /// Seconds per clip over that knob, other knobs as in the first trial (the baseline).
     pub law: Law,
     /// What was measured, a point a number of threads, brought to the baseline's other knobs.
     pub points: Vec<Point>,
@@ -80,12 +68,12 @@ pub struct StageLaw {
     is_pool: bool,
 }
 
-/// The laws of all stages, and how well they foretell the whole.
+/// The laws of all stages, and how well they predict the whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaling {
     /// The stages that were measured on three different numbers of threads at least.
     pub stages: Vec<StageLaw>,
-    /// The share of the variance of log seconds a clip that laws explain in trials that they were
+    /// The share of the variance of log seconds per clip that laws explain in trials that they were
     /// not fitted to: 1 is all, 0 no more than the mean does, and it can be worse than that.
     pub explained: f64,
     /// Measured seconds over those of the slowest part, the geometric mean.
@@ -101,12 +89,12 @@ impl Scaling {
         Some(scaling)
     }
 
-    /// Whether the laws foretell well enough to be believed.
+    /// Whether the laws predict well enough to be believed.
     pub fn holds(&self) -> bool {
         self.explained >= GOOD
     }
 
-    /// Seconds a clip under `knobs`; `None` where they lack the number of a stage's threads.
+    /// Seconds per clip under `knobs`; `None` where they lack the number of a stage's threads.
     pub fn seconds(&self, knobs: &BTreeMap<String, Value>) -> Option<f64> {
         let timed = Timed { knobs: knobs.clone(), ..Timed::default() };
         Some(self.overlap * self.slowest(&timed)?)
@@ -187,7 +175,7 @@ impl StageLaw {
         Some(Self { stage, knob, law, points, effects, is_pool })
     }
 
-    /// Seconds a clip that the pipeline waits for this stage.
+    /// Seconds per clip that the pipeline waits for this stage.
     fn seconds(&self, timed: &Timed) -> Option<f64> {
         let threads = timed.threads(self.knob)?;
         Some(self.law.seconds(threads) * self.effects.factor(&timed.knobs))
@@ -235,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn laws_foretell_candidates_that_were_not_measured() {
+    fn laws_predict_candidates_that_were_not_measured() {
         let scaling = Scaling::of(&trials()).unwrap();
         assert!(scaling.holds(), "{scaling:?}");
         let denoise = scaling.stages.iter().find(|law| law.stage == "denoise").unwrap();

@@ -5,7 +5,7 @@ use super::{Scaling, StageLaw};
 use crate::knobs::{Value, Values};
 use crate::space::{Candidate, Space};
 
-/// Tells any candidate's seconds a clip.
+/// Tells any candidate's seconds per clip.
 #[derive(Clone, Debug)]
 pub struct Table {
     stages: Vec<Row>,
@@ -30,7 +30,7 @@ impl Table {
         Some(Self { stages, overlap: scaling.overlap.ln() })
     }
 
-    /// ln seconds a clip.
+    /// ln seconds per clip.
     pub fn log_seconds(&self, candidate: &Candidate) -> f64 {
         let (mut models, mut pools) = (0.0, 0.0_f64);
         for row in &self.stages {

@@ -3,7 +3,7 @@
 //!
 //! Matrices are square, row by row in one slice. A linear-algebra crate would bring minutes of
 //! build time for matrices that fit the second-level cache; what costs time here is
-//! [`Factor::halve`] over many candidates at once, whose inner loop runs along them.
+//! `Factor::halve` over many candidates at once, whose inner loop runs along them.
 
 /// The lower triangle L of A = L Lᵀ.
 #[derive(Debug)]

@@ -43,7 +43,7 @@ mod tests {
     use crate::search::replay::Recorded;
 
     #[test]
-    fn what_was_never_measured_is_told_from_its_kin() {
+    fn what_was_never_measured_is_predicted_from_levels_of_equal_divisibility() {
         // Cost doubles with every level of a; b does nothing. Every candidate but (3, 0) is seen.
         let mut text = "a:ord,b:ord,value\n".to_owned();
         for (a, b) in (0..24).map(|i| (i % 4, i / 4)) {

@@ -1,7 +1,7 @@
 //! Gaussian process over candidates of mixed knobs.
 //!
 //! Rasmussen and Williams, *Gaussian Processes for Machine Learning*, chapters 2 (prediction) and
-//! 5 (likelihood and its gradient); the covariance is [`Kernel`]'s.
+//! 5 (likelihood and its gradient); the covariance is `Kernel`'s.
 
 use super::cholesky::Factor;
 use super::data::Data;
@@ -120,7 +120,7 @@ fn covariances(mut alike: Vec<f64>, data: &Data, noise: f64) -> Vec<f64> {
     alike
 }
 
-/// Steps of a first fit, and of one that goes on from the last lesson's scales.
+/// Steps of a first fit, and of one that goes on from the last fit's scales.
 const FIRST_STEPS: usize = 30;
 const MORE_STEPS: usize = 8;
 

@@ -1,7 +1,7 @@
 //! Kernel: how alike any two candidates are, knob by knob.
 //!
 //! A product over knobs of one plus what the knob explains, Matérn 3/2 along ordered knobs and a
-//! constant for any two different categories, with one length scale a knob (costs have kinks where
+//! constant for any two different categories, with one length scale per knob (costs have kinks where
 //! caches overflow and cores run out: 5/2 is too smooth for them, an exponential too rough). Written
 //! out it is the sum of what each knob does alone, each two together, and so on, the less the more
 //! of them (smoothing-spline ANOVA: Gu, *Smoothing spline ANOVA models*, 2013; Duvenaud, Nickisch and
@@ -11,145 +11,23 @@
 //!
 //! Along counts in steps (block sizes, tiles, threads) it is not only nearness that makes alike:
 //! vectors, caches and banks want numbers that can be divided, so that 64 may be more like 192 than
-//! like 80. Those with as many factors of two are kin, and the likelihood decides how much that
+//! like 80. Those with as many factors of two are alike, and the likelihood decides how much that
 //! matters.
 
 use std::collections::HashSet;
-use std::iter::repeat_n;
-
-use rand::Rng;
 
 use crate::knobs::Value;
-use crate::search::sampler::normal;
 use crate::space::{Candidate, Knob, Scale, Space};
 
-/// The logarithms of what the likelihood decides.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::search) struct Hyperparameters {
-    /// A length scale a knob, in units of the whole range of levels.
-    pub lengths: Vec<f64>,
-    /// The variance of what each knob does alone, relative to that of what all have in common.
-    pub alone: Vec<f64>,
-    /// What kin have in common, relative to what near levels have, a knob; without effect where a
-    /// knob has no kin, and empty where none are looked for.
-    pub kin: Vec<f64>,
-    /// Variance of noise and of what the model can't explain, relative to the signal's.
-    pub noise: f64,
-}
+pub(in crate::search) use super::hyperparameters::{HyperPrior, Hyperparameters, STAGE, WHOLE};
 
-/// What scales are expected before there is data.
-#[derive(Debug, PartialEq)]
-pub(in crate::search) struct HyperPrior {
-    /// Of an ordered knob, times the root of the number of knobs: the more there are, the less
-    /// each says by itself.
-    length: f64,
-    /// Logarithm of how much shorter it is between categories, which need have nothing in common.
-    category_shrink: f64,
-    /// The variance of what a knob does alone, relative to that of what all have in common: the
-    /// more, the more depends on what knobs do together.
-    alone: f64,
-    /// What kin have in common, relative to what near levels have; `None` where none are
-    /// looked for.
-    kin: Option<f64>,
-    /// Variance of noise, relative to the signal's.
-    noise: f64,
-}
-
-/// Of what a whole costs.
-pub(in crate::search) const WHOLE: HyperPrior =
-    HyperPrior { length: 0.3, category_shrink: 1.0, alone: 0.3, kin: Some(0.1), noise: 1e-3 };
-/// Of what a stage takes, and of what stages leave of the whole: most knobs are nothing to one
-/// stage, the others act by factors, and a stage that waits for nobody has less noise.
-pub(in crate::search) const STAGE: HyperPrior =
-    HyperPrior { length: 2.0, category_shrink: 0.0, alone: 0.1, kin: None, noise: 1e-4 };
-
-/// Standard deviations of what is expected, in logarithms.
-const LENGTH_SPREAD: f64 = 1.0;
-const ALONE_SPREAD: f64 = 1.5;
-const KIN_SPREAD: f64 = 1.5;
-const NOISE_SPREAD: f64 = 1.5;
-/// The fewest levels among which kin are looked for.
-const FEWEST_KIN: usize = 4;
-/// Standard deviation of [`Scales::varied`], in logarithms.
-const VARIATION: f64 = 0.4;
-
-impl HyperPrior {
-    fn log_length(&self, space: &Space, knob: &Knob) -> f64 {
-        let shrink = if knob.ordered { 0.0 } else { self.category_shrink };
-        (self.length * (space.knobs.len() as f64).sqrt()).ln() - shrink
-    }
-
-    /// The log density of `scales` before there is data, added to `height`, and its gradient to
-    /// `gradient`, in the order of [`Scales::all_mut`].
-    pub fn weigh(
-        &self,
-        space: &Space,
-        scales: &Hyperparameters,
-        height: &mut f64,
-        gradient: &mut [f64],
-    ) {
-        let each_knob = |usual: f64, spread| repeat_n((usual.ln(), spread), space.knobs.len());
-        let lengths = space.knobs.iter().map(|knob| (self.log_length(space, knob), LENGTH_SPREAD));
-        let alone = each_knob(self.alone, ALONE_SPREAD);
-        let kin = self.kin.into_iter().flat_map(|kin| each_knob(kin, KIN_SPREAD));
-        let all = lengths.chain(alone).chain(kin).chain([(self.noise.ln(), NOISE_SPREAD)]);
-        for (((usual, spread), value), slope) in all.zip(scales.all()).zip(gradient) {
-            let off = (value - usual) / spread;
-            *height -= 0.5 * off * off;
-            *slope -= off / spread;
-        }
-    }
-}
-
-impl Hyperparameters {
-    /// What is expected before there is data.
-    pub fn usual(space: &Space, usual: &HyperPrior) -> Self {
-        Self {
-            lengths: space.knobs.iter().map(|knob| usual.log_length(space, knob)).collect(),
-            alone: vec![usual.alone.ln(); space.knobs.len()],
-            kin: usual.kin.map_or_else(Vec::new, |kin| vec![kin.ln(); space.knobs.len()]),
-            noise: usual.noise.ln(),
-        }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.lengths.len() + self.alone.len() + self.kin.len() + 1
-    }
-
-    fn all(&self) -> impl Iterator<Item = f64> {
-        self.lengths.iter().chain(&self.alone).chain(&self.kin).copied().chain([self.noise])
-    }
-
-    /// The lengths, what knobs do alone, what kin have in common, the noise.
-    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut f64> {
-        let of_knobs = self.lengths.iter_mut().chain(&mut self.alone).chain(&mut self.kin);
-        of_knobs.chain([&mut self.noise])
-    }
-
-    /// Scales with lengths near these, by chance. One set that fits best is too sure of itself as
-    /// long as there are few points; varying it from proposal to proposal stands in for
-    /// integrating over all that are likely.
-    pub fn varied(&self, rng: &mut impl Rng) -> Self {
-        let mut scales = self.clone();
-        scales.lengths.iter_mut().for_each(|length| *length += VARIATION * normal(rng));
-        scales.clamp();
-        scales
-    }
-
-    /// Keeps them where numbers stay sound.
-    pub fn clamp(&mut self) {
-        self.lengths.iter_mut().for_each(|length| *length = length.clamp(-3.0, 5.0));
-        let relative = self.alone.iter_mut().chain(&mut self.kin);
-        relative.for_each(|relative| *relative = relative.clamp(-12.0, 6.0));
-        self.noise = self.noise.clamp(-12.0, 1.0);
-    }
-}
+/// The fewest levels among which divisibility is looked at.
+const FEWEST_LEVELS: usize = 4;
 
 /// Correlations of any two candidates.
 #[derive(Debug)]
 pub(in crate::search) struct Kernel {
-    /// A table a knob.
+    /// A table per knob.
     tables: Vec<Table>,
 }
 
@@ -162,20 +40,20 @@ pub(in crate::search) struct Table {
     slope: Vec<Slope>,
 }
 
-/// By the logarithms of a knob's length scale, of what it does alone and of what kin have in
-/// common.
+/// By the logarithms of a knob's length scale, of what it does alone, and of what levels of the same
+/// divisibility have in common.
 #[derive(Clone, Copy, Debug)]
 struct Slope {
     length: f64,
-    alone: f64,
-    kin: f64,
+    main_effects: f64,
+    divisibility: f64,
 }
 
 impl Kernel {
     pub fn new(space: &Space, scales: &Hyperparameters) -> Self {
         let table = |(k, knob): (usize, &Knob)| {
-            let kin = scales.kin.get(k).map(|kin| kin.exp());
-            Table::new(knob, scales.lengths[k], scales.alone[k].exp(), kin)
+            let divisibility = scales.divisibility.get(k).map(|divisibility| divisibility.exp());
+            Table::new(knob, scales.lengths[k], scales.main_effects[k].exp(), divisibility)
         };
         Self { tables: space.knobs.iter().enumerate().map(table).collect() }
     }
@@ -202,23 +80,24 @@ impl Kernel {
 
     /// The sum of the derivatives of each correlation's logarithm by the scales, but for the
     /// noise's, times its cell of `pulls`, of which the lower triangle counts; in the order of
-    /// [`Scales::all_mut`], with kin whether they are looked for or not.
+    /// [`Hyperparameters::all_mut`], with divisibility whether it is looked at or not.
     pub fn slopes(&self, candidates: &[Candidate], pulls: &[f64]) -> Vec<f64> {
         let (n, knobs) = (candidates.len(), self.tables.len());
         let mut slopes = vec![0.0; 3 * knobs];
         for (k, table) in self.tables.iter().enumerate() {
             let levels = levels(candidates, k);
-            let (mut by_length, mut by_alone, mut by_kin) = (0.0, 0.0, 0.0);
+            let (mut by_length, mut by_main_effect, mut by_divisibility) = (0.0, 0.0, 0.0);
             for (i, &level) in levels.iter().enumerate() {
                 let row = &table.slope[level * table.levels..][..table.levels];
                 for (pull, &other) in pulls[i * n..i * n + i].iter().zip(&levels) {
                     let slope = row[other];
                     by_length += pull * slope.length;
-                    by_alone += pull * slope.alone;
-                    by_kin += pull * slope.kin;
+                    by_main_effect += pull * slope.main_effects;
+                    by_divisibility += pull * slope.divisibility;
                 }
             }
-            (slopes[k], slopes[knobs + k], slopes[2 * knobs + k]) = (by_length, by_alone, by_kin);
+            (slopes[k], slopes[knobs + k], slopes[2 * knobs + k]) =
+                (by_length, by_main_effect, by_divisibility);
         }
         slopes
     }
@@ -230,9 +109,10 @@ fn levels(candidates: &[Candidate], position: usize) -> Vec<usize> {
 }
 
 impl Table {
-    fn new(knob: &Knob, log_length: f64, alone: f64, kin: Option<f64>) -> Self {
+    fn new(knob: &Knob, log_length: f64, main_effects: f64, divisibility: Option<f64>) -> Self {
         let levels = knob.levels.len();
-        let kin = kin.and_then(|kin| Some((families(knob)?, kin)));
+        let divisibility =
+            divisibility.and_then(|divisibility| Some((families(knob)?, divisibility)));
         let places = places(knob);
         let reach = (places[levels - 1] - places[0]).max(f64::MIN_POSITIVE);
         let apart = |pair: usize| {
@@ -241,17 +121,21 @@ impl Table {
         };
         let of_pair = |pair: usize| {
             let near = matern(apart(pair) * (-log_length).exp());
-            let (alike, by_length, by_kin) = match &kin {
-                Some((families, kin)) => {
+            let (alike, by_length, by_divisibility) = match &divisibility {
+                Some((families, divisibility)) => {
                     let same = families[pair / levels] == families[pair % levels];
-                    related(near, f64::from(same), *kin)
+                    related(near, f64::from(same), *divisibility)
                 }
                 None => (near.0, near.1, 0.0),
             };
-            let share = alone * alike / (1.0 + alone * alike);
-            let by_alone = share - alone / (1.0 + alone);
-            let slope = Slope { length: share * by_length, alone: by_alone, kin: share * by_kin };
-            ((1.0 + alone * alike) / (1.0 + alone), slope)
+            let share = main_effects * alike / (1.0 + main_effects * alike);
+            let by_main_effect = share - main_effects / (1.0 + main_effects);
+            let slope = Slope {
+                length: share * by_length,
+                main_effects: by_main_effect,
+                divisibility: share * by_divisibility,
+            };
+            ((1.0 + main_effects * alike) / (1.0 + main_effects), slope)
         };
         let (factor, slope) = (0..levels * levels).map(of_pair).unzip();
         Self { levels, factor, slope }
@@ -289,16 +173,20 @@ fn families(knob: &Knob) -> Option<Vec<u32>> {
     };
     let families: Vec<u32> = knob.levels.iter().map(twos).collect::<Option<_>>()?;
     let different = families.iter().collect::<HashSet<_>>().len();
-    let tells = knob.ordered && families.len() >= FEWEST_KIN;
+    let tells = knob.ordered && families.len() >= FEWEST_LEVELS;
     (tells && different > 1 && different < families.len()).then_some(families)
 }
 
 /// How alike two levels are that are `near` to each other as [`matern`] says, and of the `same`
 /// family (1) or not (0), and its logarithm's derivatives by the logarithms of the length scale and
-/// of `kin`, which weighs kinship against nearness.
-fn related((near, by_length): (f64, f64), same: f64, kin: f64) -> (f64, f64, f64) {
-    let sum = near + kin * same;
-    (sum / (1.0 + kin), by_length * near / sum, kin * same / sum - kin / (1.0 + kin))
+/// of `divisibility`, which weighs divisibility against nearness.
+fn related((near, by_length): (f64, f64), same: f64, divisibility: f64) -> (f64, f64, f64) {
+    let sum = near + divisibility * same;
+    (
+        sum / (1.0 + divisibility),
+        by_length * near / sum,
+        divisibility * same / sum - divisibility / (1.0 + divisibility),
+    )
 }
 
 /// Matérn 3/2 at `distance` in length scales, and its logarithm's derivative by the logarithm
@@ -326,7 +214,7 @@ mod tests {
         let mut scales = Hyperparameters::usual(&space, &WHOLE);
         // What a knob does alone varies as much as what all have in common, and categories have
         // nothing in common: a factor of (1 + 1) / 2 or of 1 / 2.
-        scales.alone = vec![0.0; 2];
+        scales.main_effects = vec![0.0; 2];
         scales.lengths = vec![-3.0; 2];
         let kernel = Kernel::new(&space, &scales);
         let [aa, ab, bb] = [[0, 0], [0, 1], [1, 1]].map(Candidate::new);
@@ -336,13 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn counts_with_as_many_factors_of_two_are_kin() {
+    fn counts_with_as_many_factors_of_two_are_alike() {
         let text = "schema = 1\nname = 'x'\nwhy = 'x'\nbaseline = { preprocess_workers = 16 }\n[knob]\n\
                     preprocess_workers = { why = '', values = [16, 32, 48, 80] }\n";
         let space = Space::reopen(&SpaceFile::parse(text).unwrap()).unwrap();
-        // Nearness says nothing, and kinship as much: half of the factor's half.
+        // Nearness says nothing, and divisibility as much: half of the factor's half.
         let mut scales = Hyperparameters::usual(&space, &WHOLE);
-        (scales.lengths, scales.alone, scales.kin) = (vec![-6.0], vec![0.0], vec![0.0]);
+        (scales.lengths, scales.main_effects, scales.divisibility) =
+            (vec![-6.0], vec![0.0], vec![0.0]);
         let kernel = Kernel::new(&space, &scales);
         for (level, expected) in [(0, 1.0), (1, 0.5), (2, 0.75), (3, 0.75)] {
             let alike = between(&kernel, &Candidate::new([0]), &Candidate::new([level]));

@@ -6,6 +6,7 @@ pub mod data;
 pub mod feasibility;
 pub mod forest;
 pub mod gp;
+mod hyperparameters;
 pub mod kernel;
 pub mod prior;
 pub mod stages;

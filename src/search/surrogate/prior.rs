@@ -1,6 +1,6 @@
 //! Prior: what is believed of a candidate before anything like it was measured.
 //!
-//! The laws of scaling, where they hold, or what earlier searches found, whichever foretells this
+//! The laws of scaling, where they hold, or what earlier searches found, whichever predicts this
 //! search's own observations better. But where stages were timed and tell the whole, each stage has a
 //! process of its own, which needs no law, and only an earlier search that tells as much goes before
 //! them. The last process models the rest.

@@ -10,10 +10,11 @@ use super::gp::{GaussianProcess, fit};
 use super::kernel::{Hyperparameters, STAGE};
 use crate::knobs::Value;
 use crate::search::objective::log_like;
-use crate::search::scaling::{GOOD, THREADS};
+use crate::search::scaling::GOOD;
 use crate::search::{Finding, Observation};
 use crate::space::{Candidate, Space};
 use crate::stats::{mean, scatter};
+use crate::workload::{THREADS, batch_turns};
 
 /// Points that a stage's process is fitted to and conditioned on: there is one for each stage, and
 /// proposals have to be quick.
@@ -60,33 +61,26 @@ impl Ends {
         self.batch_size.of_candidate(candidate).min(self.clips)
     }
 
-    /// Seconds a clip that one batch takes the pool which does `stage` with so many `workers`, if a
-    /// worker takes a second for a clip: each has a clip of its own, but to pack a batch, and
-    /// all share the frames that are written.
+    /// Seconds per clip that one batch takes the pool which does `stage` with that many `workers`, if
+    /// a worker takes a second for a clip.
     fn share(&self, stage: &str, candidate: &Candidate, workers: f64) -> f64 {
-        let batch = self.batch(candidate);
-        let turns = match stage {
-            "pack" => batch,
-            "write" => batch / workers,
-            _ => (batch / workers).max(1.0),
-        };
-        turns / self.clips
+        batch_turns(stage, self.batch(candidate), workers) / self.clips
     }
 }
 
 impl StageModels {
-    /// By `observations`, from the scales of the lessons `before`. Laws for the processes' means were
+    /// By `observations`, from the scales of the fits `before`. Laws for the processes' means were
     /// worse: they are too sure of the other knobs' effects.
     pub fn by(space: &Space, observations: &[Observation], before: Option<&Self>) -> Self {
-        let lesson = |(stage, knob, is_pool): (&'static str, &'static str, bool)| {
+        let fitted = |(stage, knob, is_pool): (&'static str, &'static str, bool)| {
             let workers = if is_pool { Some(Count::of(space, knob)?) } else { None };
             let data = Some(timed(observations, stage)).filter(|data| data.len() >= LEAST)?;
-            let last = before.and_then(|b| b.0.iter().find(|lesson| lesson.stage == stage));
+            let last = before.and_then(|b| b.0.iter().find(|fitted| fitted.stage == stage));
             let start = last.map(|last| &last.scales);
             let scales = fit(space, &STAGE, &data.subsample(POINTS), start);
             Some(FittedStage { stage, workers, scales })
         };
-        Self(THREADS.into_iter().filter_map(lesson).collect())
+        Self(THREADS.into_iter().filter_map(fitted).collect())
     }
 }
 
@@ -103,7 +97,7 @@ impl Count {
     }
 }
 
-/// The busy seconds a clip of `stage`.
+/// The busy seconds per clip of `stage`.
 fn timed(observations: &[Observation], stage: &str) -> Data {
     let timed = observations.iter().filter_map(|observation| {
         observation.cost()?;
@@ -137,12 +131,12 @@ impl Stages {
         taught: &StageModels,
     ) -> Option<Self> {
         let mut stages = Self { models: Vec::new(), pools: Vec::new(), ends: Ends::of(space) };
-        for lesson in &taught.0 {
-            let data = timed(observations, lesson.stage).subsample(POINTS);
-            let process = GaussianProcess::new(space, data, &lesson.scales)?;
-            match &lesson.workers {
+        for fitted in &taught.0 {
+            let data = timed(observations, fitted.stage).subsample(POINTS);
+            let process = GaussianProcess::new(space, data, &fitted.scales)?;
+            match &fitted.workers {
                 Some(workers) => {
-                    let (stage, workers) = (lesson.stage, workers.clone());
+                    let (stage, workers) = (fitted.stage, workers.clone());
                     stages.pools.push(Pool { stage, process, workers });
                 }
                 None => stages.models.push(process),
@@ -213,7 +207,7 @@ impl Stages {
     }
 }
 
-/// Seconds a clip that a pool takes while it always has work, their standard deviation, and what one
+/// Seconds per clip that a pool takes while it always has work, their standard deviation, and what one
 /// batch alone is waited for.
 #[derive(Clone, Copy)]
 struct Part {

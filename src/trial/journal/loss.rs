@@ -12,7 +12,7 @@ use crate::trial::baseline_of;
 use crate::trial::{Outcome, Phase, Trial};
 
 /// What is said of a trial that no longer counts.
-const VOID: &str = "void: a row of this confirmation was lost";
+const INVALIDATED: &str = "invalidated: a row of this confirmation was lost";
 
 /// Notes which numbers are missing, and voids what can't be believed without them.
 pub(super) fn note(reading: &mut Reading) {
@@ -24,7 +24,7 @@ pub(super) fn note(reading: &mut Reading) {
     let next = reading.next_number();
     let at_end = (reading.lost_at_end > 0).then(|| next - reading.lost_at_end..=next - 1);
     for gap in gaps.into_iter().chain(at_end) {
-        void(&mut reading.trials, &gap);
+        invalidate(&mut reading.trials, &gap);
     }
 }
 
@@ -41,7 +41,7 @@ fn gaps(trials: &[Trial]) -> Vec<RangeInclusive<u64>> {
 
 /// Voids what finalists measured until the trials numbered `lost`, where one of these may have been
 /// theirs: where they lack a row in a round that lost some.
-fn void(trials: &mut [Trial], lost: &RangeInclusive<u64>) {
+fn invalidate(trials: &mut [Trial], lost: &RangeInclusive<u64>) {
     let Some(rounds) = rounds(trials, lost) else { return };
     let baseline = baseline_of(trials).cloned();
     let of_finalists =
@@ -56,7 +56,7 @@ fn void(trials: &mut [Trial], lost: &RangeInclusive<u64>) {
         let until = |t: &Trial| t.pair.is_some_and(|round| round <= *rounds.end());
         for trial in trials.iter_mut().filter(|t| is_own(t) && until(t)) {
             if trial.outcome == Outcome::Ok {
-                (trial.outcome, trial.detail) = (Outcome::Interrupted, VOID.to_owned());
+                (trial.outcome, trial.detail) = (Outcome::Interrupted, INVALIDATED.to_owned());
             }
         }
     }

@@ -5,6 +5,7 @@
 //! last cell of a row is a checksum over the others.
 
 mod checksum;
+mod header;
 mod loss;
 mod reading;
 mod repair;
@@ -100,20 +101,21 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Opens the journal of a tune whose baseline is `usual` to go on: every row that holds is kept. Where the file is not as this program
-    /// would have left it, it is written anew, and a copy of what was there stays beside it.
+    /// Opens the journal of a tune whose baseline is `baseline` to go on: every row that holds is
+    /// kept. Where the file is not as this program would have left it, it is written anew, and a
+    /// copy of what was there stays beside it.
     ///
     /// # Errors
     /// The file can't be read or written, is no journal, or its columns are others.
-    pub fn reopen(path: &Path, usual: &Values, samples: usize) -> Result<(Self, Vec<Trial>)> {
+    pub fn reopen(path: &Path, baseline: &Values, samples: usize) -> Result<(Self, Vec<Trial>)> {
         let place = || format!("journal {}", path.display());
         let bytes = if path.exists() {
             input::bytes(path, LARGEST_BYTES).with_context(place)?
         } else {
             Vec::new()
         };
-        let reading = Reading::like(&bytes, usual).with_context(place)?;
-        let columns = columns(usual.keys(), samples);
+        let reading = Reading::like(&bytes, baseline).with_context(place)?;
+        let columns = columns(baseline.keys(), samples);
         ensure!(
             reading.columns.is_empty() || reading.fits(&columns),
             "{}: its columns are not those that this program writes",
@@ -271,23 +273,24 @@ fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// The trials of every row that holds, as [`open`] reads them.
-///
-/// # Errors
-/// As [`open`].
-pub fn read(path: &Path) -> Result<Vec<Trial>> {
-    Ok(open(path, &Values::new())?.trials)
-}
-
-/// Reads every row that holds; what is damaged is passed over and noted. Cells of the knobs in
-/// `usual` are of the kind that their value there has.
+/// Reads every row that holds; what is damaged is passed over and noted.
 ///
 /// # Errors
 /// The file can't be read, or is no journal.
-pub fn open(path: &Path, usual: &Values) -> Result<Reading> {
+pub fn read(path: &Path) -> Result<Vec<Trial>> {
+    let place = || format!("journal {}", path.display());
+    parse(&input::bytes(path, LARGEST_BYTES).with_context(place)?).with_context(place)
+}
+
+/// The journal of a tune whose baseline is `baseline`: every row that holds, each knob's cells of
+/// the kind that its value there has; what is damaged is passed over and noted.
+///
+/// # Errors
+/// The file can't be read, or is no journal.
+pub fn open(path: &Path, baseline: &Values) -> Result<Reading> {
     let place = || format!("journal {}", path.display());
     let bytes = input::bytes(path, LARGEST_BYTES).with_context(place)?;
-    Reading::like(&bytes, usual).with_context(place)
+    Reading::like(&bytes, baseline).with_context(place)
 }
 
 /// As [`read`], from bytes.

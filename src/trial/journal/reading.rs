@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 use csv::StringRecord;
 
 use super::row::{Row, trial};
-use super::{EVIDENCE, IDENTITY, RESULT, checksum, loss};
+use super::{EVIDENCE, IDENTITY, RESULT, checksum, header, loss};
 use crate::knobs::Values;
 use crate::trial::Trial;
 
@@ -40,14 +40,14 @@ impl Reading {
     /// # Errors
     /// The file is no journal: its header is missing or lacks a column, or no row in it holds.
     pub fn of(bytes: &[u8]) -> Result<Self> {
-        Self::like(bytes, &Values::new())
+        Self::named(bytes, &Values::new())
     }
 
-    /// As [`Reading::of`], each knob's cells of the kind that its value among `usual` has.
+    /// Reads a file under the names in its first line.
     ///
     /// # Errors
     /// As [`Reading::of`].
-    pub fn like(bytes: &[u8], usual: &Values) -> Result<Self> {
+    pub(super) fn named(bytes: &[u8], baseline: &Values) -> Result<Self> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut lines = lines(bytes);
         let Some((_, header, is_whole)) = lines.next() else { return Ok(Self::default()) };
@@ -55,17 +55,39 @@ impl Reading {
             let notes = vec!["line 1: cut off within the header".to_owned()];
             return Ok(Self { notes, ..Self::default() });
         }
-        let columns = columns(header)?;
-        // The last of two columns of one name counts.
-        let places: BTreeMap<&str, usize> =
-            columns.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+        Self::rows(&columns(header)?, lines, baseline)
+    }
+
+    /// Reads a file whose first line is damaged, under the names of `columns`.
+    ///
+    /// # Errors
+    /// As [`Reading::of`].
+    pub(super) fn under(bytes: &[u8], columns: &[String], baseline: &Values) -> Result<Self> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let places = places(columns);
+        // Where the header's line is gone as a whole, a row is the first.
+        let is_row = |line| row(line, true, &places, baseline).is_ok();
+        let begins_with_row = lines(bytes).next().is_some_and(|(_, line, _)| is_row(line));
+        let lines = lines(bytes).skip(usize::from(!begins_with_row));
+        let mut reading = Self::rows(columns, lines, baseline)?;
+        reading.notes.insert(0, header::DAMAGED.to_owned());
+        Ok(reading)
+    }
+
+    /// Reads the lines below the header.
+    fn rows<'a>(
+        columns: &[String],
+        lines: impl Iterator<Item = (usize, &'a [u8], bool)>,
+        baseline: &Values,
+    ) -> Result<Self> {
+        let places = places(columns);
         let read = |(number, line, is_whole)| {
-            let row = row(line, is_whole, &places, usual);
+            let row = row(line, is_whole, &places, baseline);
             Line { number, row }
         };
         let lines: Vec<Line> = lines.map(read).collect();
         let is_checked = places.contains_key(checksum::COLUMN);
-        let reading = Self { is_checked, columns: columns.clone(), ..Self::default() };
+        let reading = Self { is_checked, columns: columns.to_owned(), ..Self::default() };
         reading.with(lines)
     }
 
@@ -96,6 +118,11 @@ impl Reading {
             self.notes.push(format!("and {more} more rows like these"));
         }
         Ok(self)
+    }
+
+    /// Whether there is nothing in it but a header.
+    pub(super) fn is_empty(&self) -> bool {
+        self.trials.is_empty() && self.lost_at_end == 0
     }
 
     /// The number for the next trial: above that of every row, damaged ones included.
@@ -157,6 +184,11 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8], bool)> {
     plain.filter(|(_, line, _)| !line.is_empty())
 }
 
+/// Where each column stands; the last of two of one name counts.
+fn places(columns: &[String]) -> BTreeMap<&str, usize> {
+    columns.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect()
+}
+
 /// The cells of one line; `None` where it is not one record.
 fn cells(line: &[u8]) -> Option<StringRecord> {
     let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
@@ -166,11 +198,18 @@ fn cells(line: &[u8]) -> Option<StringRecord> {
 }
 
 fn columns(header: &[u8]) -> Result<Vec<String>> {
-    let Some(record) = cells(header) else { bail!("line 1: not a header of text") };
+    let Some(record) = cells(header) else {
+        bail!("row 1 (the names of the columns) is damaged: it is not text");
+    };
     let columns: Vec<String> = record.iter().map(str::to_owned).collect();
     for &column in IDENTITY.iter().chain(&RESULT).chain(&EVIDENCE) {
         let is_there = columns.iter().any(|name| name == column);
-        ensure!(is_there, "the column `{column}` is missing{}", separated(header));
+        ensure!(
+            is_there,
+            "row 1 (the names of the columns): the column `{column}` is missing{}{}",
+            if header.contains(&0) { ", and NUL bytes are there" } else { "" },
+            separated(header)
+        );
     }
     Ok(columns)
 }
@@ -190,7 +229,7 @@ fn row(
     line: &[u8],
     is_whole: bool,
     places: &BTreeMap<&str, usize>,
-    usual: &Values,
+    baseline: &Values,
 ) -> Result<(StringRecord, Trial), String> {
     let sum = places.get(checksum::COLUMN);
     // Only a checksum tells that nothing but the line's end is missing.
@@ -212,7 +251,7 @@ fn row(
             return Err(cut("its cells do not match its checksum".to_owned()));
         }
     }
-    let trial =
-        trial(&Row { places, cells: &record, usual }).map_err(|error| cut(format!("{error:#}")))?;
+    let trial = trial(&Row { places, cells: &record, baseline })
+        .map_err(|error| cut(format!("{error:#}")))?;
     Ok((record, trial))
 }

@@ -13,8 +13,8 @@ use crate::workload::custom::metric::{Direction, MetricValue};
 pub(super) struct Row<'a> {
     pub places: &'a BTreeMap<&'a str, usize>,
     pub cells: &'a csv::StringRecord,
-    /// A value of each knob, which says of what kind its cells are.
-    pub usual: &'a Values,
+    /// The baseline's value of each knob, which says of what kind its cells are.
+    pub baseline: &'a Values,
 }
 
 impl Row<'_> {
@@ -46,7 +46,7 @@ impl Row<'_> {
     /// The value of every knob.
     fn knobs(&self) -> Result<Values> {
         let value = |(name, cell): (&str, &str)| {
-            let read = self.usual.get(name).map(|usual| usual.kind().read(cell));
+            let read = self.baseline.get(name).map(|value| value.kind().read(cell));
             let value = read.unwrap_or_else(|| Ok(Value::guess(cell)));
             Ok((name.to_owned(), value.map_err(|problem| anyhow!("knob.{name}: {problem}"))?))
         };

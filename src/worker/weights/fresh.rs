@@ -98,8 +98,8 @@ mod tests {
         assert_eq!(laid.stride(), strides);
         assert_eq!(weights.places(), [addresses(&laid)]);
         // Some kernels and containers do not tell.
-        if let Ok(residence) = page_placement::of(&weights.places()) {
-            let bytes = residence.values().sum::<u64>();
+        if let Ok(placement) = page_placement::of(&weights.places()) {
+            let bytes = placement.values().sum::<u64>();
             let whole = 4 * shape.iter().product::<i64>() as u64;
             assert!(bytes.abs_diff(whole) < whole / 100, "{bytes} of {whole}");
         }

@@ -29,10 +29,10 @@ use random::Block;
 /// Bytes from which a tensor counts as large.
 const LARGE: usize = 64 << 20;
 
-/// A source of weights, and the account of what a model asked of it.
+/// A source of weights, and the record of what a model asked of it.
 pub struct Weights {
     source: Source,
-    account: RefCell<Account>,
+    record: RefCell<Record>,
 }
 
 enum Source {
@@ -43,7 +43,7 @@ enum Source {
 }
 
 #[derive(Default)]
-struct Account {
+struct Record {
     asked: Tensors,
     misfit: Misfit,
     places: Vec<Range<usize>>,
@@ -86,7 +86,7 @@ impl Weights {
     }
 
     fn from(source: Source) -> Self {
-        Self { source, account: RefCell::default() }
+        Self { source, record: RefCell::default() }
     }
 
     /// The scope in which a model's names are whole; tensors become `kind` on `device`.
@@ -104,15 +104,15 @@ impl Weights {
 
     /// The full names asked for so far, with their shapes.
     pub fn asked(&self) -> Tensors {
-        self.account.borrow().asked.clone()
+        self.record.borrow().asked.clone()
     }
 
     /// The addresses of the large tensors given so far: nearly all bytes, in few ranges.
     pub fn places(&self) -> Vec<Range<usize>> {
-        self.account.borrow().places.clone()
+        self.record.borrow().places.clone()
     }
 
-    /// Settles the account after a model was built.
+    /// Settles the record after a model was built.
     ///
     /// `is_spare` says which names belong to the model although this build had no use for them
     /// (deeper layers, a VAE's other half): they may be there or not.
@@ -123,8 +123,8 @@ impl Weights {
         let Source::Files(files) = &self.source else {
             return Ok(());
         };
-        let mut account = self.account.borrow_mut();
-        let Account { asked, misfit, .. } = &mut *account;
+        let mut record = self.record.borrow_mut();
+        let Record { asked, misfit, .. } = &mut *record;
         let is_known = |name: &&String| asked.contains_key(*name) || is_spare(name);
         files.names().filter(|name| !is_known(name)).for_each(|name| misfit.surplus(name));
         if misfit.is_empty() {
@@ -135,14 +135,14 @@ impl Weights {
 
     fn tensor(&self, name: String, form: Form<'_>, init: Init) -> Tensor {
         let Form { shape, kind, .. } = form;
-        let mut account = self.account.borrow_mut();
+        let mut record = self.record.borrow_mut();
         let tensor = match &self.source {
             Source::Random(block) => Some(block.tensor(&name, form, init)),
-            Source::Files(files) => files.tensor(&name, form, &mut account.misfit),
+            Source::Files(files) => files.tensor(&name, form, &mut record.misfit),
             Source::Names => None,
         };
-        account.places.extend(tensor.as_ref().and_then(place));
-        account.asked.insert(name, shape.to_vec());
+        record.places.extend(tensor.as_ref().and_then(place));
+        record.asked.insert(name, shape.to_vec());
         // A stand-in without memory, so that building goes on and finds the next fault.
         tensor.unwrap_or_else(|| {
             Tensor::zeros([1], (kind, Device::Cpu))

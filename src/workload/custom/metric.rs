@@ -28,7 +28,7 @@ pub enum Direction {
     /// The less the better, such as seconds a step.
     #[default]
     Min,
-    /// The more the better, such as frames a second.
+    /// The more the better, such as frames per second.
     Max,
 }
 

@@ -1,4 +1,4 @@
-//! Own: a job of the user's, measured instead of the pipeline.
+//! Custom job: the user's own, measured instead of the pipeline.
 
 pub mod metric;
 pub mod module;
@@ -14,7 +14,7 @@ use crate::stats::Interval;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CustomJob {
-    /// Any program, one fresh process a repetition.
+    /// Any program, one fresh process per repetition.
     Command(CommandJob),
     /// A TorchScript module that the worker calls.
     Module(ModuleJob),
@@ -58,11 +58,11 @@ impl CommandJob {
 
 impl CustomJob {
     /// What its score counts.
-    pub fn yardstick(&self) -> Metric {
+    pub fn metric(&self) -> Metric {
         match self {
-            Self::Command(CommandJob { metric: None, .. }) => Metric::SecondsARun,
-            Self::Command(CommandJob { goal, .. }) => Metric::Metric(*goal),
-            Self::Module(_) => Metric::SecondsACall,
+            Self::Command(CommandJob { metric: None, .. }) => Metric::SecondsPerRun,
+            Self::Command(CommandJob { goal, .. }) => Metric::Printed(*goal),
+            Self::Module(_) => Metric::SecondsPerCall,
         }
     }
 
@@ -75,9 +75,17 @@ impl CustomJob {
         }
     }
 
-    /// How long a run takes of what was not said to be scored otherwise, by [`Own::space`].
+    /// How long a run takes of what was not said to be scored otherwise, by [`CustomJob::space`].
     pub fn timed(space: &str) -> Metric {
-        if space == "module" { Metric::SecondsACall } else { Metric::SecondsARun }
+        if space == "module" { Metric::SecondsPerCall } else { Metric::SecondsPerRun }
+    }
+
+    /// What tells the job from others of its kind, one word a line.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Command(command) => command.words.join("\n"),
+            Self::Module(module) => [module.file.as_str(), &module.inputs].join("\n"),
+        }
     }
 
     /// The job in words.
@@ -90,7 +98,7 @@ impl CustomJob {
 }
 
 impl CustomJob {
-    /// How it is measured, beside [`Own::describe`], by name.
+    /// How it is measured, beside [`CustomJob::describe`], by name.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let Self::Command(command) = self else { return Vec::new() };
         let CommandJob { folder, profile_env, warmup, timeout_s, metric, goal, check, .. } =
@@ -105,7 +113,7 @@ impl CustomJob {
             ("scored", scored),
         ];
         facts.extend((*warmup > 0).then(|| ("warm-up runs", warmup.to_string())));
-        facts.extend(timeout_s.map(|seconds| ("timeout", format!("{seconds} s a run"))));
+        facts.extend(timeout_s.map(|seconds| ("timeout", format!("{seconds} s per run"))));
         facts.extend(check.clone().map(|check| ("check", check)));
         facts
     }
@@ -115,19 +123,19 @@ impl CustomJob {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// The pipeline's time, by clip.
-    SecondsAClip,
+    SecondsPerClip,
     /// A command's time from start to end.
-    SecondsARun,
+    SecondsPerRun,
     /// A module's time from call to return.
-    SecondsACall,
+    SecondsPerCall,
     /// A number that the command prints.
-    Metric(Direction),
+    Printed(Direction),
 }
 
 impl Metric {
-    /// The yardstick of a tune: the pipeline's, or that of the user's own job.
+    /// The metric of a tune: the pipeline's, or that of the user's own job.
     pub fn of(own: Option<&CustomJob>) -> Self {
-        own.map_or(Self::SecondsAClip, CustomJob::yardstick)
+        own.map_or(Self::SecondsPerClip, CustomJob::metric)
     }
 
     /// How costs turn into the numbers that a person knows, and back.
@@ -138,7 +146,7 @@ impl Metric {
     /// The direction of a metric.
     pub fn goal(self) -> Option<Direction> {
         match self {
-            Self::Metric(goal) => Some(goal),
+            Self::Printed(goal) => Some(goal),
             _ => None,
         }
     }
@@ -151,59 +159,59 @@ impl Metric {
     /// What the number counts, as a heading.
     pub fn heading(self) -> &'static str {
         match self {
-            Self::SecondsAClip => "seconds a clip",
-            Self::SecondsARun => "seconds a run",
-            Self::SecondsACall => "seconds a call",
-            Self::Metric(Direction::Min) => "metric (less is better)",
-            Self::Metric(Direction::Max) => "metric (more is better)",
+            Self::SecondsPerClip => "seconds per clip",
+            Self::SecondsPerRun => "seconds per run",
+            Self::SecondsPerCall => "seconds per call",
+            Self::Printed(Direction::Min) => "metric (less is better)",
+            Self::Printed(Direction::Max) => "metric (more is better)",
         }
     }
 
     /// The same, as monitoring names it.
     pub fn gauge(self) -> &'static str {
         match self {
-            Self::SecondsAClip => "clip_seconds",
-            Self::SecondsARun => "run_seconds",
-            Self::SecondsACall => "call_seconds",
-            Self::Metric(_) => "metric",
+            Self::SecondsPerClip => "clip_seconds",
+            Self::SecondsPerRun => "run_seconds",
+            Self::SecondsPerCall => "call_seconds",
+            Self::Printed(_) => "metric",
         }
     }
 
     /// The same, short, after a number.
     pub fn unit(self) -> &'static str {
         match self {
-            Self::SecondsAClip => "s a clip",
-            Self::SecondsARun => "s a run",
-            Self::SecondsACall => "s a call",
-            Self::Metric(_) => "(metric)",
+            Self::SecondsPerClip => "s per clip",
+            Self::SecondsPerRun => "s per run",
+            Self::SecondsPerCall => "s per call",
+            Self::Printed(_) => "(metric)",
         }
     }
 
     /// The same, as the heading of a column.
     pub fn column(self) -> &'static str {
         match self {
-            Self::Metric(_) => "metric",
+            Self::Printed(_) => "metric",
             _ => self.unit(),
         }
     }
 
-    /// What there is so many times more of with a gain, and the words after that number.
+    /// What there is several times more of with a gain, and the words after that number.
     pub fn factor(self) -> [&'static str; 2] {
         match self {
-            Self::SecondsAClip => ["clips in the same time", "as many"],
-            Self::SecondsARun => ["runs in the same time", "as many"],
-            Self::SecondsACall => ["calls in the same time", "as many"],
-            Self::Metric(_) => ["metric", "as good"],
+            Self::SecondsPerClip => ["clips in the same time", "as many"],
+            Self::SecondsPerRun => ["runs in the same time", "as many"],
+            Self::SecondsPerCall => ["calls in the same time", "as many"],
+            Self::Printed(_) => ["metric", "as good"],
         }
     }
 
     /// What there is less or more of, after a share.
     pub fn noun(self) -> &'static str {
         match self {
-            Self::SecondsAClip => "time a clip",
-            Self::SecondsARun => "time a run",
-            Self::SecondsACall => "time a call",
-            Self::Metric(_) => "of the metric",
+            Self::SecondsPerClip => "time per clip",
+            Self::SecondsPerRun => "time per run",
+            Self::SecondsPerCall => "time per call",
+            Self::Printed(_) => "of the metric",
         }
     }
 
@@ -211,7 +219,7 @@ impl Metric {
     /// the very saving, of one to be large what is won.
     pub fn share(self, saving: f64) -> f64 {
         match self {
-            Self::Metric(Direction::Max) => 1.0 / (1.0 - saving) - 1.0,
+            Self::Printed(Direction::Max) => 1.0 / (1.0 - saving) - 1.0,
             _ => saving,
         }
     }
@@ -226,7 +234,7 @@ impl Metric {
     /// of time or of a metric to be small, or how much less of one to be large.
     pub fn lost(self, regret: f64) -> f64 {
         match self {
-            Self::Metric(Direction::Max) => 1.0 - 1.0 / (1.0 + regret),
+            Self::Printed(Direction::Max) => 1.0 - 1.0 / (1.0 + regret),
             _ => regret,
         }
     }
@@ -234,7 +242,7 @@ impl Metric {
     /// The word for a change for the better, and the one for the worse.
     pub fn better(self) -> [&'static str; 2] {
         match self {
-            Self::Metric(Direction::Max) => ["more", "less"],
+            Self::Printed(Direction::Max) => ["more", "less"],
             _ => ["less", "more"],
         }
     }
@@ -246,14 +254,14 @@ mod tests {
 
     #[test]
     fn a_metric_to_be_large_is_shown_as_printed_and_won_as_a_share_of_the_baselines() {
-        let fps = Metric::Metric(Direction::Max);
-        // 20 frames a second instead of 16 are a quarter more, in a fifth less time.
+        let fps = Metric::Printed(Direction::Max);
+        // 20 frames per second instead of 16 are a quarter more, in a fifth less time.
         assert_eq!(fps.shown(1.0 / 16.0), 16.0);
         assert!((fps.share(1.0 - 16.0 / 20.0) - 0.25).abs() < 1e-12);
         // At a quarter more cost 16 are left of 20: a fifth less.
         assert!((fps.lost(0.25) - 0.2).abs() < 1e-12);
-        assert_eq!(Metric::SecondsARun.lost(0.25), 0.25);
-        assert_eq!(Metric::SecondsARun.share(0.2), 0.2);
-        assert_eq!(Metric::SecondsARun.shown(2.0), 2.0);
+        assert_eq!(Metric::SecondsPerRun.lost(0.25), 0.25);
+        assert_eq!(Metric::SecondsPerRun.share(0.2), 0.2);
+        assert_eq!(Metric::SecondsPerRun.shown(2.0), 2.0);
     }
 }

@@ -108,7 +108,7 @@ impl Input {
         let size = shape.iter().try_fold(1_i64, |size, &side| size.checked_mul(side));
         match size {
             Some(size) if size <= LARGEST => Ok(Self { shape, kind }),
-            _ => Err(wrong("no memory has room for so many numbers")),
+            _ => Err(wrong("no memory has room for that number of values")),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::look::Theme;
 use super::state::State;
+use super::theme::Theme;
 use crate::trial::Phase;
 
 /// The budget by phase: names, and a bar of what was spent in each, what is left, and what is kept
 /// for the confirmation.
-pub fn phases(state: &State, elapsed: Duration, width: usize, look: &Theme) -> [String; 2] {
+pub fn phases(state: &State, elapsed: Duration, width: usize, theme: &Theme) -> [String; 2] {
     let standing = &state.standing;
     let mut segments: Vec<(String, f64)> =
         standing.spent.iter().map(|(phase, seconds)| (phase.to_string(), *seconds)).collect();
@@ -33,20 +33,20 @@ pub fn phases(state: &State, elapsed: Duration, width: usize, look: &Theme) -> [
     for (i, (name, seconds)) in segments.iter().enumerate() {
         let length = cells(*seconds).max(1).min(width.saturating_sub(used));
         let fill = if i % 2 == 0 { "\u{2588}" } else { "\u{2593}" };
-        bar.push_str(&look.best.apply_to(fill.repeat(length)).to_string());
+        bar.push_str(&theme.best.apply_to(fill.repeat(length)).to_string());
         names.push_str(&label(name, length));
         used += length;
     }
     let kept = cells(kept).min(width.saturating_sub(used));
     let open = width.saturating_sub(used + kept);
-    bar.push_str(&look.faint.apply_to("\u{2591}".repeat(open)).to_string());
-    bar.push_str(&look.faint.apply_to("\u{2592}".repeat(kept)).to_string());
+    bar.push_str(&theme.faint.apply_to("\u{2591}".repeat(open)).to_string());
+    bar.push_str(&theme.faint.apply_to("\u{2592}".repeat(kept)).to_string());
     names.push_str(&label("", open));
     names.push_str(&label(if kept > 12 { "confirmation" } else { "" }, kept));
-    [look.faint.apply_to(names.trim_end()).to_string(), bar]
+    [theme.faint.apply_to(names.trim_end()).to_string(), bar]
 }
 
-/// A name in exactly so many columns; cut, or left out where less than three letters of it fit.
+/// A name in exactly `width` columns; cut, or left out where less than three letters of it fit.
 fn label(name: &str, width: usize) -> String {
     let shown = match width {
         _ if name.len() < width => name.to_owned(),

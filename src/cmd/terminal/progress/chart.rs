@@ -20,7 +20,7 @@ struct Cell {
 }
 
 impl Chart {
-    /// An empty chart of so many cells, over times from 0 to `end` and these values.
+    /// An empty chart of this size in cells, over times from 0 to `end` and these values.
     pub fn new(width: usize, height: usize, end: f64, values: (f64, f64)) -> Self {
         Self { cells: vec![vec![Cell::default(); width]; height], values, end }
     }

@@ -1,4 +1,4 @@
-//! Events: what happens, for programs, one JSON object a line on stdout.
+//! Events: what happens, for programs, one JSON object per line on stdout.
 //!
 //! `started` with machine, baseline and budget; `trial-started` and `trial` for each trial; `note`
 //! where the search learnt something that a person should know;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::state::State;
 use crate::report;
 use crate::results::{Folder, Results};
+use crate::space::arguments::written;
 use crate::trial::Trial;
 use crate::tune::{Bench, Observer, TrialRequest};
 
@@ -61,10 +62,10 @@ impl Observer for Events {
         state.finish(trials);
         let (Some(trial), standing) = (trials.last(), &state.standing) else { return };
         // Seconds where these are scored, else the metric as it was printed.
-        let yardstick = state.yardstick;
-        let seconds = |cost: Option<f64>| cost.filter(|_| yardstick.goal().is_none());
+        let metric = state.metric;
+        let seconds = |cost: Option<f64>| cost.filter(|_| metric.goal().is_none());
         let metric = |cost: Option<f64>| {
-            cost.filter(|_| yardstick.goal().is_some()).map(|cost| yardstick.shown(cost))
+            cost.filter(|_| metric.goal().is_some()).map(|cost| metric.shown(cost))
         };
         let baseline = standing.baseline.map(|baseline| baseline.score_s);
         let best = standing.best.map(|best| best.score_s);
@@ -106,8 +107,8 @@ pub fn finished(results: &Results, folder: &Folder) -> Result<String> {
     let value = event(
         "finished",
         json!({
-            "folder": folder.path(),
-            "profile": folder.profile(),
+            "folder": written(folder.path().as_os_str()),
+            "profile": written(folder.profile().as_os_str()),
             "report": report,
         }),
     );

@@ -6,14 +6,13 @@ use console::{measure_text_width, truncate_str};
 
 use super::bar::phases;
 use super::chart::Chart;
-use super::look::Theme;
 use super::state::{Ended, Spread, Standing, State};
+use super::theme::Theme;
 use crate::io::number::{count, gain, percent};
 use crate::io::printable::line as plain;
 use crate::report::plots::shown_scores;
 use crate::trial::Outcome;
 use crate::workload::custom::Metric;
-use crate::workload::custom::metric::Direction;
 
 /// The chart's lines, where there is room.
 const CHART: (usize, usize) = (4, 12);
@@ -25,14 +24,14 @@ const NAME: usize = 12;
 const LABEL: usize = 10;
 
 /// The view in at most `height` lines of at most `width` columns.
-pub fn frame(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -> Vec<String> {
+pub fn frame(state: &State, elapsed: Duration, size: (usize, usize), theme: &Theme) -> Vec<String> {
     let (width, height) = size;
     let mut lines = Vec::new();
     // What matters most comes first here, and where there is no room the rest is left out.
-    let (head, now) = (head(state, elapsed, width, look), now(state, look));
-    let [names, bar] = phases(state, elapsed, width, look);
-    let parts = [Some(head), Some(bar), Some(best(state, width, look)), Some(now)];
-    let minor = [names, baseline(state, width, look), noise(state, width, look)];
+    let (head, now) = (head(state, elapsed, width, theme), now(state, theme));
+    let [names, bar] = phases(state, elapsed, width, theme);
+    let parts = [Some(head), Some(bar), Some(best(state, width, theme)), Some(now)];
+    let minor = [names, baseline(state, width, theme), noise(state, width, theme)];
     let spare = height.saturating_sub(parts.len());
     let minor: Vec<Option<String>> =
         minor.into_iter().enumerate().map(|(i, line)| (i < spare).then_some(line)).collect();
@@ -42,32 +41,32 @@ pub fn frame(state: &State, elapsed: Duration, size: (usize, usize), look: &Them
         [head, names.clone(), bar, best, baseline.clone(), noise.clone()].into_iter().flatten(),
     );
     let rest = height.saturating_sub(lines.len() + 1);
-    lines.extend(middle(state, elapsed, (width, rest), look));
+    lines.extend(middle(state, elapsed, (width, rest), theme));
     lines.extend(now);
     lines.truncate(height);
     lines.iter().map(|line| truncate_str(line, width, "\u{2026}").into_owned()).collect()
 }
 
-/// Chart and last trials in so many lines.
-fn middle(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -> Vec<String> {
+/// Chart and last trials in `height` lines.
+fn middle(state: &State, elapsed: Duration, size: (usize, usize), theme: &Theme) -> Vec<String> {
     let (width, height) = size;
     let mut lines = Vec::new();
     let standing = &state.standing;
     let wanted = (height / 2).min(CHART.1);
     if wanted >= CHART.0 && standing.points.iter().any(|point| point.1.is_some()) {
         lines.push(String::new());
-        lines.extend(chart(state, elapsed, (width, wanted - 1), look));
+        lines.extend(chart(state, elapsed, (width, wanted - 1), theme));
     }
     let rest = height.saturating_sub(lines.len());
     let gap = usize::from(rest > 3);
     lines.extend(std::iter::repeat_n(String::new(), gap));
     lines.extend(
-        standing.last.iter().take(rest - gap).rev().map(|last| ended(last, state.yardstick, look)),
+        standing.last.iter().take(rest - gap).rev().map(|last| ended(last, state.metric, theme)),
     );
     lines
 }
 
-fn head(state: &State, elapsed: Duration, width: usize, look: &Theme) -> String {
+fn head(state: &State, elapsed: Duration, width: usize, theme: &Theme) -> String {
     let total = state.budget.total();
     let standing = &state.standing;
     let failed = match standing.failed {
@@ -82,39 +81,41 @@ fn head(state: &State, elapsed: Duration, width: usize, look: &Theme) -> String 
     }
     let left = truncate_str(&plain(&state.machine), room, "\u{2026}").into_owned();
     let gap = " ".repeat(room + 2 - measure_text_width(&left));
-    format!("{}{gap}{right}", look.strong.apply_to(left))
+    format!("{}{gap}{right}", theme.strong.apply_to(left))
 }
 
-fn best(state: &State, width: usize, look: &Theme) -> String {
+fn best(state: &State, width: usize, theme: &Theme) -> String {
     let Standing { best, confirmation, .. } = &state.standing;
     let Some(best) = best else {
         return format!("{:<LABEL$}nothing measured yet", "best");
     };
-    let yardstick = state.yardstick;
-    let saved = yardstick.share(state.standing.saved().unwrap_or(0.0));
-    let [better, _] = yardstick.better();
+    let metric = state.metric;
+    let saved = metric.share(state.standing.saved().unwrap_or(0.0));
+    let [better, _] = metric.better();
     let proof = match confirmation {
         Some((pairs, Some(saved))) if saved.low.is_finite() => {
-            let style = if saved.low > 0.0 { &look.good } else { &look.doubtful };
-            let gain = gain(yardstick.shares(*saved));
-            format!("{} {better} in {pairs} pairs", style.apply_to(gain))
+            let style = if saved.low > 0.0 { &theme.good } else { &theme.doubtful };
+            let gain = gain(metric.shares(*saved));
+            format!("{} {better} in {}", style.apply_to(gain), count(*pairs, "pair"))
         }
-        Some((pairs, _)) => format!("{} {better} in {pairs} pairs, no proof yet", percent(saved)),
+        Some((pairs, _)) => {
+            format!("{} {better} in {}, no proof yet", percent(saved), count(*pairs, "pair"))
+        }
         None if saved > 0.0 => format!("{} {better}, unproven", percent(saved)),
         None => "the baseline itself".to_owned(),
     };
-    let time = look.best.apply_to(time(*best, yardstick, width));
-    let range = look.faint.apply_to(range(*best, yardstick));
+    let time = theme.best.apply_to(time(*best, metric, width));
+    let range = theme.faint.apply_to(range(*best, metric));
     let time = format!("{:<LABEL$}{time}", "best");
     fitting([time, format!(", {proof}"), format!("; {range}")], width)
 }
 
-fn baseline(state: &State, width: usize, look: &Theme) -> String {
+fn baseline(state: &State, width: usize, theme: &Theme) -> String {
     let Some(spread) = state.standing.baseline else {
         return format!("{:<LABEL$}{}, not measured yet", "baseline", state.preset);
     };
-    let time = time(spread, state.yardstick, width);
-    let range = look.faint.apply_to(range(spread, state.yardstick));
+    let time = time(spread, state.metric, width);
+    let range = theme.faint.apply_to(range(spread, state.metric));
     let time = format!("{:<LABEL$}{time}", "baseline");
     fitting([time, format!(", {}", state.preset), format!("; {range}")], width)
 }
@@ -133,27 +134,27 @@ fn fitting(parts: impl IntoIterator<Item = String>, width: usize) -> String {
     line
 }
 
-fn time(spread: Spread, yardstick: Metric, width: usize) -> String {
-    let unit = match yardstick.goal() {
+fn time(spread: Spread, metric: Metric, width: usize) -> String {
+    let unit = match metric.goal() {
         None if width < WIDE => "s",
-        _ => yardstick.unit(),
+        _ => metric.unit(),
     };
-    format!("{:.3} {unit}", yardstick.shown(spread.score_s))
+    format!("{:.3} {unit}", metric.shown(spread.score_s))
 }
 
 /// A candidate's fastest and slowest repetition.
-fn range(spread: Spread, yardstick: Metric) -> String {
+fn range(spread: Spread, metric: Metric) -> String {
     let (fastest, slowest) = spread.range_s;
-    format!("{:.3} to {:.3}", yardstick.shown(fastest), yardstick.shown(slowest))
+    format!("{:.3} to {:.3}", metric.shown(fastest), metric.shown(slowest))
 }
 
 /// The noise light: green while others take less than 3% of a trial's time, red from 10% on.
-fn noise(state: &State, width: usize, look: &Theme) -> String {
+fn noise(state: &State, width: usize, theme: &Theme) -> String {
     let Some(noise) = state.standing.noise else { return format!("{:<LABEL$}", "noise") };
     let (style, word) = match noise.waited.max(noise.stolen) {
-        most if most < 0.03 => (&look.good, "quiet"),
-        most if most < 0.1 => (&look.doubtful, "disturbed"),
-        _ => (&look.bad, "loud"),
+        most if most < 0.03 => (&theme.good, "quiet"),
+        most if most < 0.1 => (&theme.doubtful, "disturbed"),
+        _ => (&theme.bad, "loud"),
     };
     let light = style.apply_to(format!("\u{25cf} {word}"));
     let (waited, stolen) = (percent(noise.waited), percent(noise.stolen));
@@ -161,25 +162,30 @@ fn noise(state: &State, width: usize, look: &Theme) -> String {
     fitting([light, format!(": threads waited {waited}"), format!(", {stolen} stolen")], width)
 }
 
-fn chart(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -> Vec<String> {
+fn chart(state: &State, elapsed: Duration, size: (usize, usize), theme: &Theme) -> Vec<String> {
     let standing = &state.standing;
     let scores: Vec<f64> = standing.points.iter().filter_map(|point| point.1).collect();
-    let (low, high) =
-        shown_scores(&scores, standing.baseline.map(|baseline| baseline.score_s), Direction::Min);
+    let metric = state.metric;
+    let shown = |cost: f64| metric.shown(cost);
+    let baseline = standing.baseline.map(|baseline| baseline.score_s);
+    let (low, high) = shown_scores(&scores, baseline, metric.direction());
+    let (low, high) = (shown(low).min(shown(high)), shown(low).max(shown(high)));
     let end = state.budget.total().as_secs_f64();
     let last = standing.points.iter().map(|point| point.0).fold(end, f64::max);
-    let axis = [high, low].map(|cost| format!("{:.2}", state.yardstick.shown(cost)));
+    let axis = [high, low].map(|end| format!("{end:.2}"));
     let left = axis.iter().map(String::len).max().unwrap_or(0);
     let mut chart = Chart::new(size.0.saturating_sub(left + 2).max(1), size.1, last, (low, high));
     for (time, score) in &standing.points {
         match score {
-            Some(score) => chart.point(*time, *score),
+            Some(score) => chart.point(*time, shown(*score)),
             None => chart.failure(*time),
         }
     }
     let done = standing.points.last().map_or(0.0, |point| point.0);
-    chart.best(&standing.best_so_far, elapsed.as_secs_f64().max(done));
-    let lines = chart.lines(&look.best, &look.faint, &look.bad);
+    let best: Vec<(f64, f64)> =
+        standing.best_so_far.iter().map(|(time, cost)| (*time, shown(*cost))).collect();
+    chart.best(&best, elapsed.as_secs_f64().max(done));
+    let lines = chart.lines(&theme.best, &theme.faint, &theme.bad);
     let bottom = lines.len() - 1;
     let label = |i: usize| match i {
         0 => axis[0].as_str(),
@@ -193,22 +199,22 @@ fn chart(state: &State, elapsed: Duration, size: (usize, usize), look: &Theme) -
         .collect()
 }
 
-fn ended(last: &Ended, yardstick: Metric, look: &Theme) -> String {
+fn ended(last: &Ended, metric: Metric, theme: &Theme) -> String {
     let Ended { number, phase, outcome, result, tried } = last;
     let result = match (outcome, result) {
         (Outcome::Ok, Ok(score_s)) => {
-            let unit = if yardstick.goal().is_some() { " " } else { "s" };
-            format!("{:>9.3} {unit}  ", yardstick.shown(*score_s))
+            let unit = if metric.goal().is_some() { " " } else { "s" };
+            format!("{:>9.3} {unit}  ", metric.shown(*score_s))
         }
-        _ => format!("{}  ", look.bad.apply_to(format!("{:>11}", outcome.to_string()))),
+        _ => format!("{}  ", theme.bad.apply_to(format!("{:>11}", outcome.to_string()))),
     };
     let why = result_detail(last);
     let head = format!("#{number:<4}{phase:<13}");
     format!(
         "{}{result}{}{}",
-        look.faint.apply_to(head),
+        theme.faint.apply_to(head),
         plain(tried),
-        look.faint.apply_to(plain(&why))
+        theme.faint.apply_to(plain(&why))
     )
 }
 
@@ -219,11 +225,11 @@ fn result_detail(last: &Ended) -> String {
     }
 }
 
-fn now(state: &State, look: &Theme) -> String {
+fn now(state: &State, theme: &Theme) -> String {
     let Some(current) = &state.current else { return format!("{:<LABEL$}between trials", "now") };
     let pair = current.pair.map(|pair| format!(" {pair}")).unwrap_or_default();
     let seconds = current.since.elapsed().as_secs();
-    let phase = look.strong.apply_to(format!("{}{pair}", current.phase));
+    let phase = theme.strong.apply_to(format!("{}{pair}", current.phase));
     format!("{:<LABEL$}{phase} {seconds} s: {}", "now", plain(&current.tried))
 }
 
@@ -252,7 +258,7 @@ mod tests {
         State {
             machine: "Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 group".to_owned(),
             preset: "5995wx".to_owned(),
-            yardstick: Metric::SecondsAClip,
+            metric: Metric::SecondsPerClip,
             notes: Vec::new(),
             budget: budget.after(Duration::from_secs(gone)),
             current: None,
@@ -284,8 +290,8 @@ mod tests {
         Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 gro…  1:00 of 4:00 · 4 trials, 1 failed
         bas… search                    confirmation
         █████▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓░░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
-        best      3.000 s a clip, 25.0% less, unproven; 2.970 to 3.060
-        baseline  4.000 s a clip, 5995wx; 3.960 to 4.080
+        best      3.000 s per clip, 25.0% less, unproven; 2.970 to 3.060
+        baseline  4.000 s per clip, 5995wx; 3.960 to 4.080
         noise     ● quiet: threads waited 1.0%, 1.0% stolen
 
         4.12 │    ⣀⣀⣀⣀    ×
@@ -334,8 +340,8 @@ mod tests {
         Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 group          2:30 of 4:00 · 12 trials
         bas…     confirmation
         █████▓▓▓▓██████████████████████████████████████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░
-        best      3.000 s a clip, 25.0% [24.8, 25.2] less in 5 pairs; 2.970 to 3.060
-        baseline  4.000 s a clip, 5995wx; 3.960 to 4.080
+        best      3.000 s per clip, 25.0% [24.8, 25.2] less in 5 pairs; 2.970 to 3.060
+        baseline  4.000 s per clip, 5995wx; 3.960 to 4.080
         noise     ● quiet: threads waited 1.0%, 1.0% stolen
         #12  confirmation     3.000 s  vae_tile_size=192
         now       between trials

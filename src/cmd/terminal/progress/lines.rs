@@ -1,4 +1,4 @@
-//! Lines: a log for pipes and files, one line a trial.
+//! Lines: a log for pipes and files, one line per trial.
 
 use std::cell::RefCell;
 
@@ -10,7 +10,7 @@ use crate::trial::Trial;
 use crate::tune::{Observer, TrialRequest};
 use crate::workload::custom::Metric;
 
-/// Writes a line a trial to stderr.
+/// Writes a line per trial to stderr.
 pub struct Lines(RefCell<State>);
 
 impl Lines {
@@ -49,17 +49,17 @@ pub fn opening(state: &State) -> Vec<String> {
 
 /// The last trial and how far the tune is.
 fn line(state: &State) -> String {
-    let State { standing, yardstick, .. } = state;
-    let s = if yardstick.goal().is_some() { "" } else { " s" };
-    let ended = standing.last.first().map(|last| ended(last, *yardstick)).unwrap_or_default();
+    let State { standing, metric, .. } = state;
+    let s = if metric.goal().is_some() { "" } else { " s" };
+    let ended = standing.last.first().map(|last| ended(last, *metric)).unwrap_or_default();
     let left = span(state.budget.left().as_secs_f64().round());
     let best = match (standing.baseline, standing.best, standing.saved()) {
         (Some(baseline), Some(best), Some(saved)) => format!(
             "baseline {:.3}{s}, best so far {:.3}{s} ({} {}, unproven)",
-            yardstick.shown(baseline.score_s),
-            yardstick.shown(best.score_s),
-            percent(yardstick.share(saved)),
-            yardstick.better()[0]
+            metric.shown(baseline.score_s),
+            metric.shown(best.score_s),
+            percent(metric.share(saved)),
+            metric.better()[0]
         ),
         _ => "nothing to compare yet".to_owned(),
     };
@@ -67,9 +67,9 @@ fn line(state: &State) -> String {
     format!("{ended} · {left} left · {counts} · {best}")
 }
 
-fn ended(last: &Ended, yardstick: Metric) -> String {
+fn ended(last: &Ended, metric: Metric) -> String {
     let result = match &last.result {
-        Ok(score_s) => format!("{:.3} {}", yardstick.shown(*score_s), yardstick.unit()),
+        Ok(score_s) => format!("{:.3} {}", metric.shown(*score_s), metric.unit()),
         Err(detail) => format!("{}: {detail}", last.outcome),
     };
     format!("#{} {} {result}", last.number, last.phase)

@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::frame::frame;
 use super::lines::opening;
-use super::look::Theme;
 use super::state::State;
+use super::theme::Theme;
 use crate::cmd::terminal::{fitted, tell};
 use crate::io::printable::line as plain;
 use crate::machine::threads;
@@ -103,7 +103,7 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
 struct View {
     bar: ProgressBar,
     term: Term,
-    look: Theme,
+    theme: Theme,
     /// The size at the last drawing, and how wide each line was.
     drawn: Cell<((usize, usize), Vec<usize>)>,
 }
@@ -112,8 +112,8 @@ impl View {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is well formed"));
-        let look = Theme::new(colors_enabled_stderr());
-        Self { bar, term: Term::stderr(), look, drawn: Cell::default() }
+        let theme = Theme::new(colors_enabled_stderr());
+        Self { bar, term: Term::stderr(), theme, drawn: Cell::default() }
     }
 
     fn draw(&self, state: &State) {
@@ -125,7 +125,7 @@ impl View {
         }
         // The last column and the last row stay free, or the terminal would move everything.
         let room = (size.0.saturating_sub(1), size.1.saturating_sub(1));
-        let lines = frame(state, state.budget.gone(), room, &self.look);
+        let lines = frame(state, state.budget.gone(), room, &self.theme);
         self.drawn.set((size, lines.iter().map(|line| measure_text_width(line)).collect()));
         self.bar.set_message(lines.join("\n"));
         self.bar.tick();

@@ -1,6 +1,6 @@
 //! What a person, or a program, sees while a tune runs.
 //!
-//! On a terminal a live view (`live`); elsewhere plain lines (`lines`); with `--json` events
+//! On a terminal a live view (`live`); otherwise plain lines (`lines`); with `--json` events
 //! for programs (`events`); nothing with `--quiet`. Progress goes to stderr, results and events
 //! to stdout.
 
@@ -10,15 +10,16 @@ mod events;
 mod frame;
 mod lines;
 mod live;
-mod look;
 mod state;
+mod theme;
 
 use std::io::IsTerminal;
 
 use anyhow::Result;
 
+use crate::cli::ViewArgs;
 use crate::cmd::terminal;
-use crate::report;
+use crate::report::{self, Written};
 use crate::results::{Folder, Results};
 use crate::trial::Trial;
 use crate::tune::budget::Budget;
@@ -28,17 +29,6 @@ use events::Events;
 use lines::Lines;
 use live::Live;
 use state::State;
-
-/// How much to show.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct ViewArgs {
-    /// Shows no progress, only the result.
-    #[arg(long, conflicts_with = "json")]
-    quiet: bool,
-    /// Prints events to stdout, one JSON object a line, instead of progress and result.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Whoever watches a tune.
 pub struct Progress {
@@ -70,15 +60,15 @@ impl Progress {
         self.watch = None;
     }
 
-    /// Says what came out, in the form that was asked for.
+    /// Says what came out and which files were `written`, in the form that was asked for.
     ///
     /// # Errors
     /// A time in the journal that is none; stdout can't be written.
-    pub fn conclude(&self, results: &Results, folder: &Folder) -> Result<()> {
+    pub fn conclude(&self, results: &Results, folder: &Folder, written: &Written) -> Result<()> {
         if self.view.json {
             crate::io::output::print_json(&events::finished(results, folder)?)
         } else {
-            terminal::show(&report::summary(results, folder))
+            terminal::show(&report::summary(results, folder, written))
         }
     }
 }

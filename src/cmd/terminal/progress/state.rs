@@ -23,7 +23,7 @@ pub struct State {
     /// The preset that is to be beaten.
     pub preset: String,
     /// What scores count.
-    pub yardstick: Metric,
+    pub metric: Metric,
     /// Facts that a reader should know.
     pub notes: Vec<String>,
     /// Wall time for everything.
@@ -66,9 +66,9 @@ pub struct Standing {
     pub confirmation: Option<(usize, Option<Interval>)>,
     /// Seconds spent in each phase, in the order in which they came.
     pub spent: Vec<(Phase, f64)>,
-    /// Every trial after calibration: seconds of trials to its end, and seconds a clip.
+    /// Every trial after calibration: seconds of trials to its end, and seconds per clip.
     pub points: Vec<(f64, Option<f64>)>,
-    /// When the best so far changed, and to how many seconds a clip.
+    /// When the best so far changed, and to how many seconds per clip.
     pub best_so_far: Vec<(f64, f64)>,
     /// How much the last trial that came to samples was disturbed.
     pub noise: Option<Disturbance>,
@@ -83,7 +83,7 @@ pub struct Standing {
 /// Times of one candidate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// Seconds a clip, the median.
+    /// Seconds per clip, the median.
     pub score_s: f64,
     /// Its best and its worst repetition.
     pub range_s: (f64, f64),
@@ -109,7 +109,7 @@ pub struct Ended {
     pub phase: Phase,
     /// How it ended.
     pub outcome: Outcome,
-    /// Seconds a clip, or what went wrong.
+    /// Seconds per clip, or what went wrong.
     pub result: Result<f64, String>,
     /// The candidate in short.
     pub tried: String,
@@ -132,7 +132,7 @@ impl State {
         Self {
             machine: format!("{}: {}", machine.cpu.model, counts.join(", ")),
             preset: bench.baseline.preset.to_string(),
-            yardstick: Metric::of(bench.own.as_ref()),
+            metric: Metric::of(bench.own.as_ref()),
             notes: machine.notes.clone(),
             budget,
             baseline: bench.baseline.knobs.values(),
@@ -167,7 +167,7 @@ impl Standing {
         let finalist = confirmation.as_ref().map(|confirmation| &confirmation.finalist);
         let mut standing = Self {
             trials: trials.len(),
-            failed: trials.iter().filter(|trial| trial.outcome != Outcome::Ok).count(),
+            failed: trials.iter().filter(|trial| trial.outcome.is_failure()).count(),
             baseline: Spread::of(trials, baseline),
             best: finalist
                 .or(best.as_ref().map(|best| &best.knobs))
@@ -189,7 +189,7 @@ impl Standing {
         let (mut best, mut end_s) = (BestSoFar::default(), 0.0);
         for trial in trials {
             end_s += trial.wall_s;
-            if trial.phase != Phase::Calibration {
+            if trial.phase.is_comparable() {
                 self.points.push((end_s, trial.score_s()));
                 best.see(trial, end_s);
             }
@@ -205,7 +205,7 @@ impl Standing {
 
 impl Spread {
     fn of(trials: &[Trial], knobs: &Values) -> Option<Self> {
-        let counts = |trial: &&Trial| trial.phase != Phase::Calibration && trial.knobs == *knobs;
+        let counts = |trial: &&Trial| trial.phase.is_comparable() && trial.knobs == *knobs;
         let ok: Vec<&Trial> =
             trials.iter().filter(counts).filter(|trial| trial.score_s().is_some()).collect();
         let scores: Vec<f64> = ok.iter().filter_map(|trial| trial.score_s()).collect();

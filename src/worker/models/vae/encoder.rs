@@ -164,7 +164,7 @@ impl Encoder {
     }
 }
 
-/// The stages' layers: one a stage in VAE 2.2, a flat list in VAE 2.1.
+/// The stages' layers: one per stage in VAE 2.2, a flat list in VAE 2.1.
 fn layers(scope: &Scope, config: &VaeConfig, stages: &[Scale], options: VaeOptions) -> Vec<Layer> {
     let mut layers = Vec::new();
     for &stage in stages {

@@ -1,0 +1,25 @@
+//! `export`: a profile in the words of other programs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::options::parse;
+use crate::profile::export::Dialect;
+
+/// What to write.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The form.
+    #[arg(long, value_enum)]
+    pub format: Dialect,
+    /// Writes to a file instead of stdout; it is replaced at once, as a textfile collector wants.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The profile, or a results folder with one.
+    #[arg(value_name = "PROFILE", value_parser = parse::profile())]
+    pub profile: PathBuf,
+    /// The command that the exported file starts, for systemd, k8s, slurm and numactl.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}

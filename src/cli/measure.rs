@@ -1,0 +1,52 @@
+//! `measure`: one trial.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::BaselineChoice;
+use crate::cli::BenchArgs;
+use crate::cli::CustomJobArgs;
+use crate::cli::JobArgs;
+use crate::cli::options::parse;
+use crate::tune::budget;
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub struct MeasureArgs {
+    /// The profile to measure.
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "baseline",
+        conflicts_with = "baseline",
+        value_parser = parse::profile()
+    )]
+    pub profile: Option<PathBuf>,
+    /// Measures a preset or the WAN22 system optimizer's profile; the preset for this machine when
+    /// none is named.
+    #[arg(long, num_args = 0..=1, value_name = "PRESET|FILE")]
+    pub baseline: Option<Option<BaselineChoice>>,
+    /// Measured repetitions, after one to warm up: unless said otherwise as in a tune.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub repetitions: Option<u32>,
+    /// When to give up.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = budget::parse)]
+    pub limit: Duration,
+    /// Which size of the job: 0 is the smallest.
+    #[arg(long, default_value_t = 0)]
+    pub size: usize,
+    /// Seeds weights and noise.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The job.
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// What trials run with.
+    #[command(flatten)]
+    pub bench: BenchArgs,
+    /// Your own job.
+    #[command(flatten)]
+    pub custom: CustomJobArgs,
+}

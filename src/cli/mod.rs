@@ -1,0 +1,98 @@
+//! Arguments: what every command takes, and nothing of what it does.
+
+mod compare;
+mod completions;
+mod doctor;
+mod exec;
+mod export;
+mod machine;
+mod measure;
+mod options;
+mod profiles;
+mod replay;
+mod report;
+mod resume;
+mod space;
+mod tune;
+mod verify;
+
+pub use compare::CompareArgs;
+pub use completions::{CompletionsArgs, ManArgs};
+pub use doctor::DoctorArgs;
+pub use exec::ExecArgs;
+pub use export::ExportArgs;
+pub use machine::{MachineArgs, MachineChoice};
+pub use measure::MeasureArgs;
+pub use options::{
+    BaselineChoice, BenchArgs, CustomJobArgs, JobArgs, Objective, SignatureArgs, ViewArgs,
+};
+pub use profiles::{DiffArgs, PlaceArgs, ProfilesArgs, ProfilesVerb};
+pub use replay::ReplayArgs;
+pub use report::{Format, ReportArgs};
+pub use resume::ResumeArgs;
+pub use space::{SpaceArgs, SpaceCommand};
+pub use tune::TuneArgs;
+pub use verify::VerifyArgs;
+
+use clap::Parser;
+use clap::Subcommand;
+
+/// Finds, proves and ships the settings that run the Wan 2.2 video model fastest on this machine.
+///
+/// Without a command it tunes: measures the baseline, searches, proves the winner against the
+/// baseline in interleaved pairs, and writes a results folder with profile.json, trials.csv, plots
+/// and a report.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wan22-tune",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Exit status: 0 done (a gain, or honestly none); 1 failure; 2 wrong usage; 5 a profile that no longer holds \
+                  (verify); 75 another run \
+                  measures on this machine; 125 to 127 from \
+                  exec, as env has them; 130 stopped at once by a second Ctrl-C."
+)]
+pub struct Cli {
+    /// What to do instead of tuning.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The tune.
+    #[command(flatten)]
+    pub tune: TuneArgs,
+}
+
+/// What to do instead of tuning.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows what this process may use of the machine.
+    Machine(MachineArgs),
+    /// Gives read-only advice before a run, each line with its cure.
+    Doctor(DoctorArgs),
+    /// Shows the search space as resolved on this machine, and how many candidates it has.
+    Space(SpaceCommand),
+    /// Goes on with a tune that was cut short, or gives it more time.
+    Resume(ResumeArgs),
+    /// Makes a results folder's profile, plots and report again, or prints its tables.
+    Report(ReportArgs),
+    /// Compares results folders: machines, gains, best settings, how far each profile carries.
+    Compare(CompareArgs),
+    /// Shows what differs between two profiles.
+    Diff(DiffArgs),
+    /// Replays strategies over recorded trials, in milliseconds.
+    Replay(ReplayArgs),
+    /// Runs one trial and prints it.
+    Measure(MeasureArgs),
+    /// Proves a profile again on this machine, in minutes.
+    Verify(VerifyArgs),
+    /// Becomes a command, bound and with the environment of a profile.
+    Exec(ExecArgs),
+    /// Lists, shows, installs and checks the profiles that this host keeps.
+    Profiles(ProfilesArgs),
+    /// Prints what a shell needs to complete commands and flags.
+    Completions(CompletionsArgs),
+    /// Writes manual pages.
+    Man(ManArgs),
+    /// Writes a profile in the words of systemd, docker, Slurm, Python and others.
+    Export(ExportArgs),
+}

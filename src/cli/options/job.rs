@@ -1,0 +1,79 @@
+//! Which job is measured, and from which baseline.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::ValueEnum;
+
+use crate::knobs::Precision;
+use crate::knobs::Preset;
+use crate::profile;
+
+/// Where a search starts.
+#[derive(Clone, Debug)]
+pub enum BaselineChoice {
+    /// A preset, fitted to the machine.
+    Preset(Preset),
+    /// A profile, of this program or of the WAN22 system optimizer.
+    File(PathBuf),
+}
+
+impl From<OsString> for BaselineChoice {
+    fn from(word: OsString) -> Self {
+        let path = profile::located(PathBuf::from(&word));
+        match word.to_str().and_then(Preset::named) {
+            // A file of the user's own may be called like a processor.
+            Some(preset) if preset.to_string() == word.to_string_lossy() || !path.exists() => {
+                Self::Preset(preset)
+            }
+            _ => Self::File(path),
+        }
+    }
+}
+
+/// Which job.
+#[derive(Clone, Debug, Args)]
+pub struct JobArgs {
+    /// A job that comes with the program (i2v, t2v, i2v-a14b, t2v-a14b, encode, vae-decode,
+    /// preprocess), or a TOML file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "i2v")]
+    pub workload: PathBuf,
+    /// Seconds per clip of many at once, or of one alone.
+    #[arg(long, value_enum, default_value_t)]
+    pub objective: Objective,
+    /// Fixes the numbers that the models compute in, and leaves them out of the search.
+    #[arg(long, value_enum)]
+    pub precision: Option<Precision>,
+}
+
+/// What is to be short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Objective {
+    /// The time of many clips, batched and overlapped.
+    #[default]
+    Throughput,
+    /// The time of one clip that somebody waits for.
+    Latency,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::cli::Cli;
+    use crate::workload::BUILT_IN;
+
+    #[test]
+    fn the_help_of_workload_names_every_job() {
+        let command = Cli::command();
+        let argument = command.get_arguments().find(|argument| argument.get_id() == "workload");
+        let help = argument.unwrap().get_help().unwrap().to_string();
+        for (name, _) in BUILT_IN {
+            assert!(
+                help.contains(&format!("{name},")) || help.contains(&format!("{name})")),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `space`: which space of knobs, and the job that it is for.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::BaselineChoice;
+use crate::cli::JobArgs;
+use crate::cli::MachineChoice;
+
+/// Which space.
+#[derive(Clone, Debug, Args)]
+pub struct SpaceArgs {
+    /// A space that comes with the program (pipeline, command, module), or a TOML file; by default the one
+    /// for the job.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub space: Option<PathBuf>,
+    /// What to start from and to beat: a preset (5995wx, rtx4080, generic), or a file, a profile of
+    /// this program's or of the WAN22 system optimizer's; by default the preset that people would
+    /// copy for this machine.
+    #[arg(long, value_name = "PRESET|FILE")]
+    pub baseline: Option<BaselineChoice>,
+    /// Takes in the knobs that only experts should turn.
+    #[arg(long)]
+    pub expert: bool,
+    /// The job.
+    #[command(flatten)]
+    pub job: JobArgs,
+}
+
+impl SpaceArgs {
+    /// The space that was asked for, or the pipeline's.
+    pub fn name(&self) -> &Path {
+        self.space.as_deref().unwrap_or(Path::new("pipeline"))
+    }
+}
+
+/// Shows the search space as resolved on this machine, or on one that you don't have.
+#[derive(Debug, Args)]
+pub struct SpaceCommand {
+    /// Which space.
+    #[command(flatten)]
+    pub space: SpaceArgs,
+    /// On which machine.
+    #[command(flatten)]
+    pub which: MachineChoice,
+}

@@ -1,0 +1,62 @@
+//! `wan22-tune`: how to tune.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::BenchArgs;
+use crate::cli::CustomJobArgs;
+use crate::cli::SpaceArgs;
+use crate::cli::ViewArgs;
+use crate::cli::options::parse;
+use crate::search::StrategyName;
+use crate::tune::budget;
+
+/// How to tune.
+#[derive(Clone, Debug, Args)]
+pub struct TuneArgs {
+    /// Wall time for everything, such as 90s, 30m or 1h30m.
+    #[arg(long, value_parser = budget::parse, required_unless_present = "dry_run")]
+    pub budget: Option<Duration>,
+    /// The most trials of the search, before the budget ends it; the confirmation comes on top.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: Option<u32>,
+    /// The space, the baseline and the workload.
+    #[command(flatten)]
+    pub space: SpaceArgs,
+    /// Who proposes candidates.
+    #[arg(long, default_value_t, value_parser = parse::strategy())]
+    pub strategy: StrategyName,
+    /// Results folders or profiles of earlier tunes, of this machine or others like it: the best of
+    /// them is tried first, the rest is believed as far as it proves right here.
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub warm_start: Vec<PathBuf>,
+    /// Decides every choice left to chance.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Measured repetitions per trial, after one to warm up: 3 to 9; unless said otherwise 4 in the
+    /// first trial and in pairs, and elsewhere as many of 3 to 5 as it takes to measure for two
+    /// thirds of the trial. Of a command of your own, whose
+    /// repetitions are whole runs, 1 to 9, and 3 unless said otherwise.
+    #[arg(long, visible_alias = "runs", value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub repetitions: Option<u32>,
+    /// Where results folders go.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+    /// Shows the resolved space and starts nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Tunes copies of the baseline instead of a space: a gain claimed there is a false one.
+    #[arg(long)]
+    pub self_test: bool,
+    /// Input pictures and the program that runs trials.
+    #[command(flatten)]
+    pub bench: BenchArgs,
+    /// Your own job.
+    #[command(flatten)]
+    pub custom: CustomJobArgs,
+    /// How much to show.
+    #[command(flatten)]
+    pub view: ViewArgs,
+}

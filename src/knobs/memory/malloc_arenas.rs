@@ -1,0 +1,33 @@
+//! `malloc_arenas`: heaps among which glibc's malloc spreads its threads.
+
+use crate::knobs::form::{COUNT, Form};
+use crate::knobs::{Fit, Knob, Knobs, Variable};
+
+/// More than any machine has threads.
+const MOST: u32 = 65535;
+
+const VARIABLE: &str = "MALLOC_ARENA_MAX";
+
+/// The knob.
+pub struct Definition;
+
+impl Knob for Definition {
+    type Value = u32;
+
+    fn baseline(_: Fit) -> u32 {
+        4
+    }
+
+    fn check_range(&self, knobs: &Knobs, _: usize) -> Result<(), String> {
+        let fits = (1..=MOST).contains(&knobs.malloc_arenas);
+        if fits { Ok(()) } else { Err(format!("it takes 1 to {MOST}")) }
+    }
+
+    fn variables(&self, knobs: &Knobs) -> Vec<Variable> {
+        vec![(VARIABLE, knobs.malloc_arenas.to_string())]
+    }
+
+    fn forms(&self) -> Vec<Form> {
+        vec![Form::new(VARIABLE, COUNT)]
+    }
+}

@@ -1,0 +1,29 @@
+//! `batch_workers`: threads that pack batches.
+
+use super::count;
+use super::preprocess_workers;
+use crate::knobs::effect::{Effect, Mismatch};
+use crate::knobs::{Fit, Knob, Knobs, Move, Settings};
+
+/// The knob.
+pub struct Definition;
+
+impl Knob for Definition {
+    type Value = usize;
+
+    fn baseline(fit: Fit) -> usize {
+        (preprocess_workers::Definition::baseline(fit) / 4).clamp(1, 2)
+    }
+
+    fn check_range(&self, knobs: &Knobs, most: usize) -> Result<(), String> {
+        count::check_range(knobs.batch_workers, most)
+    }
+
+    fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
+        count::mismatch(got, "batch", asked.workers.batch)
+    }
+
+    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+        count::scale(&mut knobs.batch_workers, to)
+    }
+}

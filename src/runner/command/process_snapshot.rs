@@ -1,0 +1,121 @@
+//! Process snapshot: looks at a running command and all that it started, from outside.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::io::held;
+use crate::launch::Effect;
+
+/// What one look saw.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessSnapshot {
+    /// What holds in it; of its processes together where there are several.
+    pub effect: Effect,
+    /// Seconds that its threads have waited for a CPU so far.
+    pub waited_s: f64,
+    /// Pages faulted in without I/O so far.
+    pub minor_faults: u64,
+}
+
+impl ProcessSnapshot {
+    /// Looks at process `root` and its descendants; `None` while it is still `launcher`, or not all
+    /// of its libraries are loaded.
+    pub fn at(root: u32, launcher: &Path, with_memory: bool) -> Option<Self> {
+        let executable = held::identity(&process(root).join("exe"))?;
+        if Some(executable) == held::identity(&held::now(launcher)) {
+            return None;
+        }
+        let mut snapshot =
+            Self { effect: Effect::of_process(root, with_memory)?, ..Self::default() };
+        snapshot.count(root);
+        for pid in tree(root).into_iter().skip(1) {
+            if let Some(effect) = Effect::of_process(pid, with_memory) {
+                snapshot.effect.join(effect);
+            }
+            snapshot.count(pid);
+        }
+        Some(snapshot)
+    }
+
+    fn count(&mut self, pid: u32) {
+        self.waited_s += waited_s(pid);
+        self.minor_faults += minor_faults(pid).unwrap_or_default();
+    }
+}
+
+fn process(pid: u32) -> PathBuf {
+    Path::new("/proc").join(pid.to_string())
+}
+
+/// A process and its descendants.
+fn tree(root: u32) -> Vec<u32> {
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(&pid) = found.get(next) {
+        let new = children(pid).into_iter().filter(|child| !found.contains(child));
+        let new: Vec<u32> = new.collect();
+        found.extend(new);
+        next += 1;
+    }
+    found
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(process(pid).join("task")).into_iter().flatten().flatten();
+    let of_task = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).ok();
+    let texts: Vec<String> = tasks.filter_map(of_task).collect();
+    texts.iter().flat_map(|text| text.split_whitespace()).filter_map(|w| w.parse().ok()).collect()
+}
+
+/// Resident memory of a process and its descendants; shared pages count for each.
+pub fn resident_bytes(root: u32) -> u64 {
+    let pages = |pid: u32| -> Option<u64> {
+        let statm = fs::read_to_string(process(pid).join("statm")).ok()?;
+        statm.split_whitespace().nth(1)?.parse().ok()
+    };
+    let page = rustix::param::page_size() as u64;
+    tree(root).into_iter().filter_map(pages).sum::<u64>() * page
+}
+
+/// Second field of `/proc/PID/task/*/schedstat`, nanoseconds.
+fn waited_s(pid: u32) -> f64 {
+    let tasks = fs::read_dir(process(pid).join("task")).into_iter().flatten().flatten();
+    let waited = |task: fs::DirEntry| -> Option<f64> {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().nth(1)?.parse().ok()
+    };
+    tasks.filter_map(waited).sum::<f64>() / 1e9
+}
+
+/// Field 10 of `/proc/PID/stat`, counted after the name, which may hold anything.
+fn minor_faults(pid: u32) -> Option<u64> {
+    const AFTER_NAME: usize = 10 - 3;
+    let stat = fs::read_to_string(process(pid).join("stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(AFTER_NAME)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_process_is_seen_with_what_it_started() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let me = std::process::id();
+        let both = (tree(me).contains(&child.id()), tree(child.id()) == [child.id()]);
+        let snapshot = ProcessSnapshot::at(me, Path::new("/nowhere"), false);
+        let launcher = std::env::current_exe().unwrap();
+        let still = ProcessSnapshot::at(me, &launcher, false);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(both, (true, true));
+        assert!(still.is_none());
+        let snapshot = snapshot.unwrap();
+        assert!(snapshot.minor_faults > 0);
+        let threads: BTreeMap<_, _> =
+            snapshot.effect.pools.iter().map(|(n, p)| (n, p.threads)).collect();
+        assert!(threads.values().sum::<usize>() >= 2, "{threads:?}");
+        assert!(resident_bytes(me) > 1 << 20);
+    }
+}
