@@ -4,11 +4,11 @@ mod harness;
 
 use std::os::unix::fs::PermissionsExt;
 
+use harness::{Run, World};
 use serde_json::{Value as Json, json};
 use wan22_tune::knobs::{Kind, Value};
 use wan22_tune::results::{Folder, Results};
 use wan22_tune::trial::Outcome;
-use harness::{Run, World};
 
 /// A threshold over more than a decade, a fraction, a switch, and a knob of the tool's own.
 const SPACE: &str = r#"
