@@ -79,7 +79,7 @@ fn the_summary_without_a_trial() {
 #[test]
 fn the_summary_of_the_baseline_alone() {
     assert_snapshot!(summary_of(&Made::new().baseline(&[4.0, 4.2])), @r#"
-    No significant gain: no candidate was faster than the baseline; the profile keeps the baseline.
+    No significant gain: there was time for the baseline alone, and no candidate was tried; the profile keeps the baseline.
 
     The baseline takes 4.00 s per clip.
 
