@@ -124,7 +124,7 @@ fn one_trial_of_a_command_is_measured() {
     let line = "metric (more is better) 4.0000 (of 4.0000, 4.0000, 4.0000)";
     assert!(run.stdout.contains(line), "{}", run.stdout);
     let run = world.tuner(&["measure", "--baseline", "--", "./job.sh"]).run();
-    assert!(run.stdout.contains("seconds per run        0."), "{}", run.stdout);
+    assert!(run.stdout.contains("seconds per run      0."), "{}", run.stdout);
 }
 
 #[test]
