@@ -6,7 +6,6 @@ pub mod build;
 mod check;
 mod error;
 pub mod export;
-pub mod keep;
 mod machine_match;
 mod part;
 mod proof;

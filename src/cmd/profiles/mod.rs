@@ -258,7 +258,7 @@ fn launchable(profile: &Profile, machine: &Machine, here: &Here) -> Result<Strin
         return Ok("good, for another machine".to_owned());
     }
     profile.agrees(machine).map_err(|error| error.to_string())?;
-    launch::rehearse(&profile.launch, true).map_err(|problem| format!("{problem:#}"))?;
+    launch::dry_run(&profile.launch, true).map_err(|problem| format!("{problem:#}"))?;
     let quota = profile.quota_mismatch(machine);
     let quota = quota.map(|quota| format!("; but {quota}, or launch it with --adapt"));
     Ok(format!("good, {what}{}", quota.unwrap_or_default()))
