@@ -57,7 +57,7 @@ fn a_journal_cut_at_any_byte_keeps_every_whole_row_and_goes_on() {
         let is_row = lines > 0 && bytes.get(length) == Some(&b'\n');
         let rows: Vec<u64> = (1..lines.max(1) + u64::from(is_row)).collect();
         assert_eq!(numbers(&cut), rows, "cut after {length} bytes");
-        let (mut journal, trials) = Journal::reopen(&cut, knobs(1).keys(), 3).unwrap();
+        let (mut journal, trials) = Journal::reopen(&cut, &knobs(1), 3).unwrap();
         assert_eq!(trials.len(), rows.len());
         let next = journal.next_number();
         assert_eq!(next, rows.len() as u64 + 1);
@@ -73,7 +73,7 @@ fn a_journal_of_other_columns_is_not_gone_on_with() {
     journal_of(&path, 2);
     let before = fs::read(&path).unwrap();
     let other = BTreeMap::from([("workers".to_owned(), Value::Number(1))]);
-    let refused = Journal::reopen(&path, other.keys(), 3).unwrap_err().to_string();
+    let refused = Journal::reopen(&path, &other, 3).unwrap_err().to_string();
     assert!(refused.contains("its columns are not those"), "{refused}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
@@ -131,7 +131,7 @@ fn a_row_that_can_not_be_written_is_an_error_and_tears_no_other() {
         assert!(error.contains("the journal: the disk says no"), "{call}: {error}");
         let rows = numbers(&path);
         assert!(rows.starts_with(&[1, 2]), "{call}: {rows:?}");
-        let (mut journal, trials) = Journal::reopen(&path, knobs(1).keys(), 3).unwrap();
+        let (mut journal, trials) = Journal::reopen(&path, &knobs(1), 3).unwrap();
         journal.append(&trial(trials.len() as u64 + 1)).unwrap();
         assert_eq!(numbers(&path).len(), trials.len() + 1);
     }

@@ -5,7 +5,6 @@ use anyhow::{Error, Result, anyhow, bail};
 use super::terminal;
 use super::tune::{is_full, typed};
 use crate::cli::{Format, ReportArgs};
-use crate::profile::keep;
 use crate::report;
 use crate::results::{Folder, Results};
 
@@ -26,7 +25,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
 }
 
 fn write(args: &ReportArgs, folder: &Folder, results: &Results) -> Result<()> {
-    let kept = keep::kept(folder, results, &crate::profile::build::profile(results)?);
+    let kept = report::keep::kept(folder, results, &crate::profile::build::profile(results)?);
     if let Some(kept) = kept.filter(|kept| kept.is_all && !args.force) {
         bail!("{}; nothing was written, `--format markdown` shows what is left", kept.sentence);
     }

@@ -10,7 +10,7 @@ use super::setup::job;
 use crate::cli::{SpaceArgs, SpaceCommand};
 use crate::knobs::Baseline;
 use crate::machine::Machine;
-use crate::space::{Candidate, Space, SpaceFile};
+use crate::space::{Candidate, Scale, Space, SpaceFile};
 use crate::workload::Workload;
 
 /// The spaces that come with the program, by name.
@@ -32,22 +32,42 @@ const WORKED_OUT: u128 = 80_000_000;
 /// As [`crate::cli::MachineChoice::machine`] and [`resolve`].
 pub fn run(args: &SpaceCommand) -> Result<()> {
     let machine = args.which.machine()?;
+    let file = open(&args.space)?;
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine)?;
+    let baseline = with_custom(&file, &args.space, baseline)?;
     let workload = job::open(&args.space.job, &baseline)?.size(0);
-    show(&args.space, &machine, &baseline, &workload)
+    show(&file, &args.space, &machine, &baseline, &workload)
+}
+
+/// The baseline with what the user's own command runs today: as the file says, unless the baseline
+/// is a profile that says another.
+///
+/// # Errors
+/// [`Usage`] that names the file, the key and the cure.
+pub fn with_custom(file: &SpaceFile, args: &SpaceArgs, baseline: Baseline) -> Result<Baseline> {
+    let custom = file.custom_knobs(&baseline.knobs.built_in());
+    let usage = |error| Usage(format!("space {}: {error}", args.name().display()));
+    let custom = custom.map_err(usage)?;
+    Ok(baseline.with(|knobs| {
+        for (name, default) in custom {
+            let told = knobs.custom.get(&name).and_then(|told| default.kind().fit(told).ok());
+            knobs.custom.insert(name, told.unwrap_or(default));
+        }
+    }))
 }
 
 /// Prints the space that a tune of `workload` on `machine` would search.
 ///
 /// # Errors
-/// As [`open`] and [`resolve`].
+/// As [`resolve`].
 pub fn show(
+    file: &SpaceFile,
     args: &SpaceArgs,
     machine: &Machine,
     baseline: &Baseline,
     workload: &Workload,
 ) -> Result<()> {
-    let (space, _) = resolve(&open(args)?, args, machine, baseline, workload)?;
+    let (space, _) = resolve(file, args, machine, baseline, workload)?;
     super::terminal::show(&text(&space, baseline))
 }
 
@@ -91,7 +111,8 @@ fn text(space: &Space, baseline: &Baseline) -> String {
             if i == knob.baseline { format!("[{level}]") } else { level.to_string() }
         });
         let levels: Vec<String> = levels.collect();
-        let _ = writeln!(text, "  {:width$}  {}", knob.name, levels.join(" "));
+        let scale = if knob.scale == Some(Scale::Log) { "  (log)" } else { "" };
+        let _ = writeln!(text, "  {:width$}  {}{scale}", knob.name, levels.join(" "));
     }
     text += &absences(space);
     for constraint in &space.constraints {

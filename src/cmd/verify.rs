@@ -77,7 +77,7 @@ fn trials(
     let mut progress = Progress::new(bench, config.repetitions, budget, ViewArgs::default());
     let folder = Folder::new(&bench.scratch);
     let most = config.repetitions.most as usize;
-    let journal = Journal::create(&folder.journal(), bench.baseline().keys(), most)?;
+    let journal = Journal::create(&folder.journal(), values.keys(), most)?;
     let mut session = Session::new(config, bench, &progress, budget).recording(&folder, journal);
     let measured = session.verify(workload, values);
     let trials = session.trials().to_vec();

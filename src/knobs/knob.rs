@@ -168,12 +168,18 @@ macro_rules! knobs {
         #[serde(deny_unknown_fields)]
         pub struct Knobs {
             $($(#[doc = $doc])* pub $name: <$group::$name::Definition as Knob>::Value,)*
+            /// Knobs of the user's own command, which it alone knows.
+            #[serde(skip)]
+            pub custom: Values,
         }
 
         impl Knobs {
             /// The values that a preset gives.
             fn fit(fit: Fit) -> Self {
-                Self { $($name: $group::$name::Definition::baseline(fit),)* }
+                Self {
+                    $($name: $group::$name::Definition::baseline(fit),)*
+                    custom: Values::new(),
+                }
             }
         }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::allow_list::PRELOAD;
 use super::memory::MemoryPolicy;
 use super::placement::Placement;
-use super::{ConvBackend, MatmulPrecision, MemoryFormat, Precision};
+use super::{ConvBackend, MatmulPrecision, MemoryFormat, Precision, Values};
 
 /// Everything that decides how one process runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Settings {
     pub numerics: Numerics,
     /// The whole environment that tuning adds to the process.
     pub environment: BTreeMap<String, String>,
+    /// What is handed to the user's own command and to nobody else.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub custom: Values,
 }
 
 impl Settings {

@@ -1,11 +1,9 @@
 //! The values of all knobs: by name, with others, resolved on a machine.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use super::placement::{Demand, Placement};
-use super::{Fit, KNOBS, Knobs, Move, Numerics, Settings, Value, Workers};
+use super::{Fit, KNOBS, Knobs, Move, Numerics, Settings, Value, Values, Workers};
 use crate::machine::Machine;
 
 impl Knobs {
@@ -15,12 +13,20 @@ impl Knobs {
     }
 
     /// Every knob by name.
-    pub fn values(&self) -> BTreeMap<String, Value> {
-        let fields = serde_json::to_value(self).expect("knobs are plain data");
-        serde_json::from_value(fields).expect("each knob is a number or a word")
+    pub fn values(&self) -> Values {
+        let mut values = self.built_in();
+        values.extend(self.custom.clone());
+        values
     }
 
-    /// These knobs with some set to other values.
+    /// Those that the tool itself has.
+    pub fn built_in(&self) -> Values {
+        let fields = serde_json::to_value(self).expect("knobs are plain data");
+        serde_json::from_value(fields).expect("each knob is a value")
+    }
+
+    /// These knobs with some set to other values. A name that the tool does not know is a knob of
+    /// the user's own command.
     ///
     /// # Errors
     /// The knob's name and what is wrong with its value.
@@ -28,9 +34,18 @@ impl Knobs {
         &self,
         values: impl IntoIterator<Item = (&'a str, &'a Value)>,
     ) -> Result<Self, String> {
+        let is_built_in = |name: &str| KNOBS.iter().any(|(known, _)| *known == name);
+        let (values, custom): (Vec<_>, Vec<_>) =
+            values.into_iter().partition(|(name, _)| is_built_in(name));
+        let mut knobs = self.with_built_in(&values)?;
+        knobs.custom.clone_from(&self.custom);
+        knobs.custom.extend(custom.into_iter().map(|(name, v)| (name.to_owned(), v.clone())));
+        Ok(knobs)
+    }
+
+    fn with_built_in(&self, values: &[(&str, &Value)]) -> Result<Self, String> {
         let usual = serde_json::to_value(self).expect("knobs are plain data");
         let field = |value: &Value| serde_json::to_value(value).expect("a value is plain data");
-        let values: Vec<(&str, &Value)> = values.into_iter().collect();
         let mut fields = usual.clone();
         values.iter().for_each(|(name, value)| fields[*name] = field(value));
         Self::deserialize(&fields).map_err(|problem| {
@@ -73,6 +88,7 @@ impl Knobs {
             vae_tile_size: self.vae_tile_size,
             batch_size: self.batch_size,
             numerics: self.numerics(),
+            custom: self.custom.clone(),
         })
     }
 

@@ -106,7 +106,7 @@ pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
 ///
 /// # Errors
 /// As [`apply`].
-pub fn rehearse(launch: &Launch, memory: bool) -> Result<Applied> {
+pub fn dry_run(launch: &Launch, memory: bool) -> Result<Applied> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().spawn_scoped(scope, || apply(launch, memory));
         let Ok(thread) = thread else { return apply(launch, memory) };

@@ -18,7 +18,7 @@ use crate::knobs::memory::MemoryPolicy;
 use crate::machine::CpuSet;
 
 pub use crate::knobs::effect::{Effect, Pool};
-pub use exec::{Applied, NotStarted, Supervision, apply, exec, rehearse, supervise};
+pub use exec::{Applied, NotStarted, Supervision, apply, dry_run, exec, supervise};
 pub use probe::{proven, unavailable_modes};
 
 /// Exit status of `wan22-tune exec` when the launch could not be applied, as `env` has it;

@@ -2,9 +2,9 @@
 
 use super::error::require;
 use super::{Evidence, MachineId, Part, Profile, ProfileError};
-use crate::knobs::allow_list;
 use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::{HardwareProfile, Knobs, OptimalSettings};
+use crate::knobs::{allow_list, handover};
 use crate::launch::Launch;
 use crate::machine::HIGHEST_INDEX;
 use crate::workload::custom::metric::Direction;
@@ -96,7 +96,15 @@ fn candidate(profile: &Profile) -> Result<Knobs, ProfileError> {
         }
         neutral.with([(name.as_str(), value)]).map_err(refuse)?;
     }
-    let values = profile.candidate.iter().map(|(name, value)| (name.as_str(), value));
+    for (name, value) in &profile.custom_knobs {
+        let refuse = |reason: String| ProfileError::at(["custom_knobs", name], reason);
+        if known.contains_key(name) {
+            return Err(refuse("its place is /candidate".to_owned()));
+        }
+        handover::custom_name(name).and_then(|()| handover::custom_value(value)).map_err(refuse)?;
+    }
+    let values = profile.values();
+    let values = values.iter().map(|(name, value)| (name.as_str(), value));
     let knobs = neutral.with(values).map_err(|reason| ProfileError::at(["candidate"], reason))?;
     let within = knobs.check_ranges(HIGHEST_INDEX as usize);
     within.map_err(|(name, reason)| ProfileError::at(["candidate", name], reason))?;

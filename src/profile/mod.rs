@@ -6,7 +6,6 @@ pub mod build;
 mod check;
 mod error;
 pub mod export;
-pub mod keep;
 mod machine_match;
 mod part;
 mod proof;
@@ -17,14 +16,13 @@ mod store;
 pub mod verification;
 mod wan22;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::io::atomic_write;
-use crate::knobs::Value;
+use crate::knobs::Values;
 use crate::knobs::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
 use crate::launch::Launch;
 use crate::machine::{CpuSet, Fingerprint, Machine};
@@ -61,7 +59,10 @@ pub struct Profile {
     /// Pool sizes of the image pipeline, by the WAN22 optimizer's names.
     pub workers: WorkerSplit,
     /// The value of every knob.
-    pub candidate: BTreeMap<String, Value>,
+    pub candidate: Values,
+    /// The values of the knobs that only the tuned command has.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub custom_knobs: Values,
     /// What proves it; `None` for a profile that was never measured.
     pub evidence: Option<Evidence>,
     /// The machine that it was made on.
@@ -214,7 +215,8 @@ impl Profile {
             schema: SCHEMA,
             launch: Launch::of(&settings),
             workers: settings.workers.into(),
-            candidate: knobs.values(),
+            candidate: knobs.built_in(),
+            custom_knobs: knobs.custom.clone(),
             evidence: None,
             machine: MachineId::of(machine),
             tool: crate::TOOL.to_owned(),
@@ -226,11 +228,18 @@ impl Profile {
     /// # Errors
     /// The first knob that is missing, unknown or out of its range.
     pub fn knobs(&self, baseline: &Knobs) -> Result<Knobs, String> {
-        let known = baseline.values();
+        let known = baseline.built_in();
         if let Some(odd) = self.candidate.keys().find(|name| !known.contains_key(*name)) {
             return Err(format!("/candidate/{odd}: no such knob"));
         }
-        baseline.with(self.candidate.iter().map(|(name, value)| (name.as_str(), value)))
+        baseline.with(self.values().iter().map(|(name, value)| (name.as_str(), value)))
+    }
+
+    /// Every knob's value, the command's own knobs included.
+    pub fn values(&self) -> Values {
+        let mut values = self.candidate.clone();
+        values.extend(self.custom_knobs.clone());
+        values
     }
 
     /// What it means on this machine.

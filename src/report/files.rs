@@ -5,9 +5,8 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 
 use super::page::{self, views};
-use super::{pictures, profile};
+use super::{keep, pictures, profile};
 use crate::io::atomic_write;
-use crate::profile::keep;
 use crate::results::{Folder, Results};
 
 /// What of a report is in its folder now.

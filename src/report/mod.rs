@@ -8,6 +8,7 @@ pub mod clock;
 mod data;
 mod files;
 pub mod fleet;
+pub mod keep;
 mod markdown;
 pub(crate) mod page;
 pub mod plots;

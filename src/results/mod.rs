@@ -181,7 +181,7 @@ impl Results {
         let space = Space::reopen(&file).with_context(place)?;
         let workload = file.workload.context("[workload] is missing").with_context(place)?;
         let tune = file.tune.context("[tune] is missing").with_context(place)?;
-        let journal = journal::open(&folder.journal(), &space.given.baseline.keys())?;
+        let journal = journal::open(&folder.journal(), &space.given.baseline)?;
         let lost = [journal.notes, missing(&tune, journal.trials.len()).into_iter().collect()];
         let (trials, is_checked) = (journal.trials, journal.is_checked);
         let lost = lost.concat();

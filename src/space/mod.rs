@@ -5,6 +5,7 @@
 
 pub mod arguments;
 mod candidate;
+mod custom;
 mod expert;
 mod expression;
 mod file;

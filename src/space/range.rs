@@ -68,14 +68,25 @@ impl Scale {
 /// What whole numbers of a range without `levels` and `step` may span.
 const WIDEST: i64 = 1_000_000;
 
-/// Values of a range of floats that says nothing else.
-const FLOAT_LEVELS: usize = 17;
+/// Values of a range of floats that says nothing else: with fewer the best lies further from the true
+/// optimum, and more are found later (benches/float_tables.py).
+const FLOAT_LEVELS: usize = 33;
 
 /// The digits of a level that people read, where as many tell levels apart.
 const DIGITS: usize = 3;
 
 /// How far rounding may move a level, as a share of the way to the next.
 const ROUNDED: f64 = 0.05;
+
+/// A range between two numbers, for a knob of `kind`.
+struct Bounds<'a> {
+    low: f64,
+    high: f64,
+    kind: Kind,
+    scale: Scale,
+    /// The range's key, for what is refused.
+    place: &'a str,
+}
 
 /// The values of a range, for a knob of `kind`.
 pub(super) fn levels(
@@ -88,47 +99,58 @@ pub(super) fn levels(
     let bound = |key: &str, value: &Value| bound(value, kind, given, &format!("{place}.{key}"));
     let (min, max) = (bound("min", &range.min)?, bound("max", &range.max)?);
     let (low, high) = (amount(&min), amount(&max));
-    let refuse = |key: &str, problem: String| at(&format!("{place}{key}"), Err(problem));
-    if low > high {
-        return refuse("", format!("from {min} to {max} is no range"));
+    let bounds = Bounds { low, high, kind, scale, place };
+    if low > high || !(high - low).is_finite() {
+        return bounds.refuse("", format!("from {min} to {max} is no range"));
     }
     if scale == Scale::Log && low <= 0.0 {
-        return refuse(".min", format!("{min}: a logarithmic scale takes more than 0"));
+        return bounds.refuse(".min", format!("{min}: a logarithmic scale takes more than 0"));
     }
     match (range.spacing, range.levels, &range.step) {
         (Some(_), None, None) if kind == Kind::Float => {
-            refuse(".spacing", "it is for whole numbers: give `levels` or `step`".to_owned())
+            bounds.refuse(".spacing", "it is for whole numbers: give `levels` or `step`".to_owned())
         }
         (spacing, None, None) if kind == Kind::Integer => {
-            let whole = |number: &Value| if let Value::Number(n) = number { *n } else { 0 };
-            at(place, whole_numbers(whole(&min), whole(&max), spacing.unwrap_or_default()))
+            at(place, whole_numbers(&min, &max, spacing.unwrap_or_default()))
         }
-        (None, levels, None) => {
-            let count = levels.unwrap_or(FLOAT_LEVELS);
-            if !(2..=MOST_LEVELS).contains(&count) {
-                return refuse(".levels", format!("{count}: give 2 to {MOST_LEVELS}"));
-            }
-            Ok(of_kind(&even(low, high, count, scale), kind))
+        (None, levels, None) => bounds.levels(levels.unwrap_or(FLOAT_LEVELS)),
+        (None, None, Some(step)) => bounds.steps(amount(&bound("step", step)?)),
+        _ => bounds.refuse("", "give one of `spacing`, `levels` and `step`".to_owned()),
+    }
+}
+
+impl Bounds<'_> {
+    fn refuse<T>(&self, key: &str, problem: String) -> Result<T, SpaceError> {
+        at(&format!("{}{key}", self.place), Err(problem))
+    }
+
+    /// `count` values, evenly spaced by the scale.
+    fn levels(&self, count: usize) -> Result<Vec<Value>, SpaceError> {
+        if !(2..=MOST_LEVELS).contains(&count) {
+            return self.refuse(".levels", format!("{count}: give 2 to {MOST_LEVELS}"));
         }
-        (None, None, Some(step)) => {
-            let wide = amount(&bound("step", step)?);
-            let count = ((high - low) / wide * (1.0 + 1e-12)).floor() + 1.0;
-            if wide <= 0.0 || scale == Scale::Log {
-                return refuse(
-                    ".step",
-                    format!("{step}: it takes more than 0, and no logarithmic scale"),
-                );
-            }
-            if count > MOST_LEVELS as f64 {
-                return refuse(
-                    ".step",
-                    format!("{step}: {count} values, {MOST_LEVELS} at the most"),
-                );
-            }
-            let values = (0..count as usize).map(|n| low + n as f64 * wide).collect();
-            Ok(of_kind(&rounded(values, 1e-9), kind))
+        let (first, last) = (self.scale.place(self.low), self.scale.place(self.high));
+        let number = |n: usize| match n {
+            0 => self.low,
+            n if n == count - 1 => self.high,
+            n => self.scale.number(first + (last - first) * n as f64 / (count - 1) as f64),
+        };
+        Ok(of_kind(&rounded((0..count).map(number).collect(), ROUNDED), self.kind))
+    }
+
+    /// The lowest and whatever is a number of steps above it.
+    fn steps(&self, step: f64) -> Result<Vec<Value>, SpaceError> {
+        if step <= 0.0 || self.scale == Scale::Log {
+            let problem = format!("{step}: it takes more than 0, and no logarithmic scale");
+            return self.refuse(".step", problem);
         }
-        _ => refuse("", "give one of `spacing`, `levels` and `step`".to_owned()),
+        let count = ((self.high - self.low) / step * (1.0 + 1e-12)).floor() + 1.0;
+        if count > MOST_LEVELS as f64 {
+            let problem = format!("{step}: {count} values, {MOST_LEVELS} at the most");
+            return self.refuse(".step", problem);
+        }
+        let values = (0..count as usize).map(|n| self.low + n as f64 * step).collect();
+        Ok(of_kind(&rounded(values, 1e-9), self.kind))
     }
 }
 
@@ -147,7 +169,9 @@ fn amount(value: &Value) -> f64 {
     value.number().unwrap_or_default()
 }
 
-fn whole_numbers(min: i64, max: i64, spacing: Spacing) -> Result<Vec<Value>, String> {
+fn whole_numbers(min: &Value, max: &Value, spacing: Spacing) -> Result<Vec<Value>, String> {
+    let whole = |number: &Value| if let Value::Number(whole) = number { *whole } else { 0 };
+    let (min, max) = (whole(min), whole(max));
     if max.saturating_sub(min) > WIDEST {
         return Err(format!("from {min} to {max} is no range that spans at most {WIDEST}"));
     }
@@ -161,17 +185,6 @@ fn whole_numbers(min: i64, max: i64, spacing: Spacing) -> Result<Vec<Value>, Str
 /// Whether `n` is 2^k or 3·2^k.
 fn is_half_octave(n: i64) -> bool {
     n > 0 && matches!(n >> n.trailing_zeros(), 1 | 3)
-}
-
-/// `count` numbers, evenly spaced by `scale`.
-fn even(low: f64, high: f64, count: usize, scale: Scale) -> Vec<f64> {
-    let (first, last) = (scale.place(low), scale.place(high));
-    let number = |n: usize| match n {
-        0 => low,
-        n if n == count - 1 => high,
-        n => scale.number(first + (last - first) * n as f64 / (count - 1) as f64),
-    };
-    rounded((0..count).map(number).collect(), ROUNDED)
 }
 
 /// The ascending numbers with few digits, none moved further than `share` of the way to the next:

@@ -69,7 +69,7 @@ impl Found {
                 let cores = known.map_or_else(|| cores(machine) / there, |_| 1.0);
                 let weight = known.unwrap_or(OTHER_SHAPE / 2.0);
                 let best = Observation::new(nowhere(), Finding::Cost(1.0));
-                Transfer::of(space, weight, cores, std::iter::once((&profile.candidate, best)))
+                Transfer::of(space, weight, cores, std::iter::once((&profile.values(), best)))
             }
         }
     }

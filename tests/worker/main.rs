@@ -64,6 +64,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
             batch_size: 2,
             numerics: Numerics::default(),
             environment: [].into(),
+            custom: [].into(),
         },
         repetitions: Repetitions::exactly(2),
         warmup: 0,

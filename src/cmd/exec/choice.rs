@@ -55,7 +55,7 @@ impl Choice {
     }
 }
 
-/// Applies a launch, or only tries it: [`launch::apply`] or [`launch::rehearse`].
+/// Applies a launch, or only tries it: [`launch::apply`] or [`launch::dry_run`].
 type Apply = fn(&Launch, bool) -> Result<Applied>;
 
 /// What `exec --auto` without another flag would launch with, and what it would pass over.
@@ -75,7 +75,7 @@ pub fn pick(store: &Store, machine: &Machine) -> Pick {
             passed_over.push((path, problem));
         }
     };
-    let first = first_applied(&ExecArgs::automatic(), store, machine, launch::rehearse, over);
+    let first = first_applied(&ExecArgs::automatic(), store, machine, launch::dry_run, over);
     Pick { profile: first.map(|first| (first.path, first.profile)), passed_over }
 }
 
@@ -179,7 +179,7 @@ fn from_profile(
     let cure = "or add --adapt, which fits the counts to this process";
     let ratio = profile.latent_ratio();
     Ok(Choice {
-        handed: handed(args, &profile.candidate, ratio, Some(file))?,
+        handed: handed(args, &profile.values(), ratio, Some(file))?,
         source: format!("{} ({machine_match})", file.display()),
         warning: quota.map(|quota| format!("{quota}, {cure}")),
         launch: profile.launch.clone(),

@@ -49,7 +49,7 @@ fn differences(profiles: &[Profile; 2]) -> Result<Vec<Difference>> {
     let [mut one, mut other] =
         [flat(&serde_json::to_value(&profiles[0])?), flat(&serde_json::to_value(&profiles[1])?)];
     let mut found = Vec::new();
-    for first in ["candidate", "launch", "workers", "optimal_settings", ""] {
+    for first in ["candidate", "custom_knobs", "launch", "workers", "optimal_settings", ""] {
         let of_first = |at: &String| at.starts_with(first);
         let mut keys: Vec<String> =
             one.keys().chain(other.keys()).filter(|at| of_first(at)).cloned().collect();

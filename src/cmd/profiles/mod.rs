@@ -200,7 +200,8 @@ fn text(path: &Path, profile: &Profile, here: &Here) -> String {
     };
     let environment = launch.environment.iter().map(|(name, value)| (name.as_str(), value.clone()));
     rows(&mut text, "environment", environment.collect());
-    let knobs = profile.candidate.iter().map(|(name, value)| (name.as_str(), value.to_string()));
+    let values = profile.values();
+    let knobs = values.iter().map(|(name, value)| (name.as_str(), value.to_string()));
     rows(&mut text, "knobs", knobs.collect());
     text
 }
@@ -257,7 +258,7 @@ fn launchable(profile: &Profile, machine: &Machine, here: &Here) -> Result<Strin
         return Ok("good, for another machine".to_owned());
     }
     profile.agrees(machine).map_err(|error| error.to_string())?;
-    launch::rehearse(&profile.launch, true).map_err(|problem| format!("{problem:#}"))?;
+    launch::dry_run(&profile.launch, true).map_err(|problem| format!("{problem:#}"))?;
     let quota = profile.quota_mismatch(machine);
     let quota = quota.map(|quota| format!("; but {quota}, or launch it with --adapt"));
     Ok(format!("good, {what}{}", quota.unwrap_or_default()))

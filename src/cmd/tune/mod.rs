@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::setup::job::Job;
 use super::setup::{bench, custom, job};
 use super::terminal::progress::Progress;
-use super::{space, terminal};
+use super::{Usage, space, terminal};
 use crate::cli::TuneArgs;
 use crate::evidence::blame;
 use crate::io::atomic_write;
@@ -42,9 +42,10 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let args = &custom::suit(args)?;
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
         let machine = super::machine::here()?;
-        let (baseline, job) = job(args, &machine)?;
+        let file = space::open(&args.space)?;
+        let (baseline, job) = job(args, &file, &machine)?;
         let (bench, job) = bench::plan(&args.bench, job, machine, baseline)?;
-        return space::show(&args.space, &bench.machine, &bench.baseline, &job.smallest());
+        return space::show(&file, &args.space, &bench.machine, &bench.baseline, &job.smallest());
     };
     let prepared = Prepared::new(args)?;
     // The wait for the machine's lock is over: it is no part of the tune.
@@ -86,8 +87,8 @@ impl Prepared {
     /// [`super::Usage`] that says what to type instead; another run measures here.
     pub fn new(args: &TuneArgs) -> Result<Self> {
         let machine = super::machine::here()?;
-        let (baseline, job) = job(args, &machine)?;
         let file = space::open(&args.space)?;
+        let (baseline, job) = job(args, &file, &machine)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
         let (bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
         let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
@@ -146,12 +147,19 @@ impl Prepared {
 }
 
 /// The baseline, and what it is to be measured on.
-fn job(args: &TuneArgs, machine: &Machine) -> Result<(Baseline, Job)> {
+fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
+    let baseline = space::with_custom(file, &args.space, baseline)?;
     let job = match custom::open(&args.custom)? {
         None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
         Some(custom) => Job::Custom(custom),
     };
+    let custom = baseline.knobs.custom.keys().next();
+    if let Some(name) = custom.filter(|_| !matches!(job, Job::Custom(CustomJob::Command(_)))) {
+        let space = args.space.name().display();
+        let problem = "only a command of your own reads it: give the command after `--`";
+        return Err(Usage(format!("space {space}: knob.{name}: {problem}")).into());
+    }
     Ok((baseline, job))
 }
 
@@ -289,7 +297,7 @@ fn compete(
     if args.strategy == StrategyName::Grid {
         session.baseline(&workload)?;
         let trials = session.trials().len() + session.trials_left();
-        grid::fits(&space, trials).map_err(super::Usage)?;
+        grid::fits(&space, trials).map_err(Usage)?;
     }
     session.compete(&space, &workload, plan)
 }

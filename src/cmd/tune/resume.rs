@@ -48,7 +48,7 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     sweep(&folder)?;
     let knobs = prepared.bench.baseline.knobs.values();
     let repetitions = flags.repetitions().most as usize;
-    let (mut journal, mut trials) = Journal::reopen(&folder.journal(), knobs.keys(), repetitions)?;
+    let (mut journal, mut trials) = Journal::reopen(&folder.journal(), &knobs, repetitions)?;
     if let Some(trial) = in_flight::take(&folder, &trials, journal.next_number())? {
         journal.append(&trial)?;
         trials.push(trial);

@@ -114,7 +114,8 @@ impl Baseline {
 
 impl Baseline {
     /// What libtorch does when nobody sets anything: a thread a core, nothing bound, glibc's
-    /// malloc. What is no question to libtorch (workers, tiles, batches) is as in the preset.
+    /// malloc. What is no question to libtorch (workers, tiles, batches, a command's own knobs) is as
+    /// in the preset.
     pub fn libtorch_defaults(&self, machine: &Machine) -> Knobs {
         let Knobs { io_workers, preprocess_workers, batch_workers, .. } = self.knobs;
         let Knobs { tile_size, vae_tile_size, batch_size, .. } = self.knobs;
@@ -125,6 +126,7 @@ impl Baseline {
             tile_size,
             vae_tile_size,
             batch_size,
+            custom: self.knobs.custom.clone(),
             ..Knobs::fit(Fit { preset: None, cores: machine.core_limit(), vram_gib: 0 })
         }
     }

@@ -21,6 +21,7 @@ fn settings() -> Settings {
         batch_size: 2,
         numerics: Numerics::default(),
         environment: [("OMP_NUM_THREADS".to_owned(), "8".to_owned())].into(),
+        custom: [].into(),
     }
 }
 

@@ -59,6 +59,38 @@ pub fn profile_name(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
+/// Checks the name of a knob of the user's own command.
+///
+/// # Errors
+/// It is no name, or its variable means something else.
+pub fn custom_name(name: &str) -> Result<(), String> {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
+    if !begins || name.len() > 64 || !name.chars().all(is_word) {
+        return Err(format!("`{name}` is no name of a knob: type letters a to z, digits and _"));
+    }
+    let variable = variable(name);
+    if variable == PROFILE || is_taken(&variable) {
+        return Err(format!("`{name}`: {variable} means something else: type another name"));
+    }
+    Ok(())
+}
+
+/// Checks the value of a knob of the user's own command.
+///
+/// # Errors
+/// It is a word that some reader of variables might take for more than a word.
+pub fn custom_value(value: &Value) -> Result<(), String> {
+    let Value::Word(word) = value else { return Ok(()) };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
+    let is_plain = word.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && word.len() <= 255
+        && !word.contains("..")
+        && word.chars().all(plain);
+    let cure = "a word begins with a letter or a digit and has letters, digits, `.`, `_`, `-`, `+`";
+    is_plain.then_some(()).ok_or_else(|| format!("`{word}`: {cure}"))
+}
+
 /// Whether a shell, the dynamic linker, an interpreter or this program acts on a variable.
 fn is_taken(name: &str) -> bool {
     let ours = || {
@@ -187,9 +219,11 @@ mod tests {
 
     #[test]
     fn the_docs_speak_of_no_variable_that_does_not_exist() {
+        // The knob of a command's own in docs/reference.md.
+        let example = variable("threshold");
         let known = |name: &str| {
             let handed = variables(&Knobs::neutral().values(), LARGEST_RATIO);
-            let all = handed.keys().map(String::as_str).chain(OURS).chain([PROFILE]);
+            let all = handed.keys().map(String::as_str).chain(OURS).chain([PROFILE, &example]);
             all.into_iter()
                 .any(|known| known == name || (name.ends_with('_') && known.starts_with(name)))
         };

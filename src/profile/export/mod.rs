@@ -103,7 +103,7 @@ impl Export<'_> {
 
     /// What hands each knob's value to the command.
     fn handed(&self) -> BTreeMap<String, String> {
-        handover::variables(&self.profile.candidate, self.profile.latent_ratio())
+        handover::variables(&self.profile.values(), self.profile.latent_ratio())
     }
 
     /// The same for a process of this host, and the variable in which it finds its profile.

@@ -29,7 +29,7 @@ pub(super) fn text(export: &Export<'_>) -> String {
         ("CPUS", plain(&cpus)),
         ("MEMORY", plain(&(policy, nodes))),
         ("SETTINGS", settings(profile)),
-        ("KNOBS", plain(&profile.candidate)),
+        ("KNOBS", plain(&profile.values())),
         ("HANDED", plain(&export.host_handed())),
         ("WORKERS", plain(&profile.workers)),
         ("ALLOWED", Value::Object(allowed)),

@@ -64,7 +64,7 @@ impl Member {
     }
 
     fn of(results: Results, path: &Path) -> Result<Self> {
-        let profile = crate::profile::build::profile(&results)?.candidate;
+        let profile = crate::profile::build::profile(&results)?.values();
         let failed = results.trials.iter().filter(|trial| trial.outcome.is_failure()).count();
         let confirmation = results.findings().confirmation.clone();
         let gain = confirmation.as_ref().and_then(Confirmation::gain);

@@ -47,7 +47,7 @@ pub fn export(path: &Path) -> String {
 pub fn without_tool(profile: &Profile) -> String {
     let launch = &profile.launch;
     let mut lines = vec!["env".to_owned()];
-    let handed = handover::variables(&profile.candidate, profile.latent_ratio());
+    let handed = handover::variables(&profile.values(), profile.latent_ratio());
     let set = launch.environment.iter().chain(&handed);
     lines.extend(set.map(|(name, value)| quoted(format!("{name}={value}"))));
     let mut binding = format!("numactl --physcpubind={}", launch.cpus);

@@ -17,7 +17,7 @@
 use std::collections::HashSet;
 
 use crate::knobs::Value;
-use crate::space::{Candidate, Knob, Space};
+use crate::space::{Candidate, Knob, Scale, Space};
 
 pub(in crate::search) use super::hyperparameters::{HyperPrior, Hyperparameters, STAGE, WHOLE};
 
@@ -147,9 +147,15 @@ impl Table {
     }
 }
 
-/// Where an ordered knob's levels lie: one step apart, but counts that leave none out by their
-/// logarithms, since one thread more is much to one thread and little to sixty.
+/// Where an ordered knob's levels lie: by the knob's scale, or else one step apart, but counts that
+/// leave none out by their logarithms, since one thread more is much to one thread and little to
+/// sixty.
 fn places(knob: &Knob) -> Vec<f64> {
+    let scaled =
+        |scale: Scale| knob.levels.iter().map(|level| Some(scale.place(level.number()?))).collect();
+    if let Some(places) = knob.scale.and_then(scaled) {
+        return places;
+    }
     let counts: Option<Vec<f64>> = knob.levels.iter().map(Value::count).collect();
     let dense = |counts: &Vec<f64>| counts.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
     match counts.filter(dense) {

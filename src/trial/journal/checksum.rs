@@ -16,7 +16,7 @@ const PREFIX: &str = "crc32-";
 pub(super) fn of<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let filled = cells.filter(|(name, _)| is_covered(name));
     let mut filled: Vec<(&str, String)> = filled
-        .map(|(name, cell)| (name, plain(cell)))
+        .map(|(name, cell)| (name, if is_switch(name, cell) { lower(cell) } else { plain(cell) }))
         .filter(|(_, cell)| !cell.is_empty())
         .collect();
     filled.sort();
@@ -35,6 +35,15 @@ fn is_covered(name: &str) -> bool {
     let fixed = super::IDENTITY.iter().chain(&super::RESULT).chain(&super::LATER);
     fixed.chain(&super::EVIDENCE).any(|own| *own == name)
         || name.split_once('.').is_some_and(|(family, _)| FAMILIES.contains(&family))
+}
+
+/// Whether a knob is on or off; spreadsheets write that in capitals.
+fn is_switch(name: &str, cell: &str) -> bool {
+    name.starts_with("knob.") && ["true", "false"].contains(&lower(cell).as_str())
+}
+
+fn lower(cell: &str) -> String {
+    cell.trim().to_ascii_lowercase()
 }
 
 /// One notation for each number; other text as it is.
@@ -79,5 +88,7 @@ mod tests {
         ] {
             assert_ne!(sum(other), sum(&row), "{other:?}");
         }
+        assert_eq!(sum(&[("knob.a", "TRUE")]), sum(&[("knob.a", "true")]));
+        assert_ne!(sum(&[("detail", "TRUE")]), sum(&[("detail", "true")]));
     }
 }

@@ -6,29 +6,27 @@
 use anyhow::{Result, anyhow};
 
 use super::{MOST_SAMPLES, Reading, columns};
+use crate::knobs::Values;
 
 /// What is said of a journal that was read under the program's own names.
 pub(super) const DAMAGED: &str = "row 1 of trials.csv (the names of the columns) was damaged: read \
                                   as this program writes them";
 
 impl Reading {
-    /// As [`Reading::of`]; where row 1 is damaged, but rows match their checksums under the names
-    /// that this program gives to the columns of a tune of these knobs, it is read so.
+    /// As [`Reading::of`], for a tune with this baseline: each knob's cells are of the kind that its
+    /// value there has. Where row 1 is damaged, but rows match their checksums under the names that
+    /// this program gives to the columns of such a tune, it is read so.
     ///
     /// # Errors
     /// As [`Reading::of`], or why row 1 can't be replaced, with the cure.
-    pub fn with_knobs<'a>(
-        bytes: &[u8],
-        knobs: &(impl Iterator<Item = &'a String> + Clone),
-    ) -> Result<Self> {
-        let named = Self::of(bytes);
-        let mut own = (1..=MOST_SAMPLES).map(|samples| columns(knobs.clone(), samples));
-        if named.as_ref().is_ok_and(|named| named.is_empty() || own.any(|own| own == named.columns))
-        {
+    pub fn like(bytes: &[u8], baseline: &Values) -> Result<Self> {
+        let named = Self::named(bytes, baseline);
+        let own = || (1..=MOST_SAMPLES).map(|samples| columns(baseline.keys(), samples));
+        let is_own = |named: &Self| own().any(|own| own == named.columns);
+        if named.as_ref().is_ok_and(|named| named.is_empty() || is_own(named)) {
             return named;
         }
-        let own = (1..=MOST_SAMPLES)
-            .filter_map(|samples| Self::under(bytes, &columns(knobs.clone(), samples)).ok());
+        let own = own().filter_map(|own| Self::under(bytes, &own, baseline).ok());
         let own = own.max_by_key(|own| own.trials.len());
         let held = named.as_ref().map_or(0, |named| named.trials.len());
         match own.filter(|own| own.trials.len() >= held.max(1)) {

@@ -9,19 +9,18 @@ mod header;
 mod loss;
 mod reading;
 mod repair;
+mod row;
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::io::atomic_write::{Disk, Live};
 use crate::io::input;
-use crate::knobs::Value;
-use crate::trial::{Noise, Peak, Quality, Sample, Trial};
-use crate::workload::custom::metric::{Direction, MetricValue};
+use crate::knobs::Values;
+use crate::trial::{Sample, Trial};
 use crate::{stats, workload};
 
 pub use reading::Reading;
@@ -102,24 +101,21 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Opens a journal to go on: every row that holds is kept. Where the file is not as this program
-    /// would have left it, it is written anew, and a copy of what was there stays beside it.
+    /// Opens the journal of a tune whose baseline is `baseline` to go on: every row that holds is
+    /// kept. Where the file is not as this program would have left it, it is written anew, and a
+    /// copy of what was there stays beside it.
     ///
     /// # Errors
     /// The file can't be read or written, is no journal, or its columns are others.
-    pub fn reopen<'a>(
-        path: &Path,
-        knobs: impl Iterator<Item = &'a String> + Clone,
-        samples: usize,
-    ) -> Result<(Self, Vec<Trial>)> {
+    pub fn reopen(path: &Path, baseline: &Values, samples: usize) -> Result<(Self, Vec<Trial>)> {
         let place = || format!("journal {}", path.display());
         let bytes = if path.exists() {
             input::bytes(path, LARGEST_BYTES).with_context(place)?
         } else {
             Vec::new()
         };
-        let reading = Reading::with_knobs(&bytes, &knobs).with_context(place)?;
-        let columns = columns(knobs, samples);
+        let reading = Reading::like(&bytes, baseline).with_context(place)?;
+        let columns = columns(baseline.keys(), samples);
         ensure!(
             reading.columns.is_empty() || reading.fits(&columns),
             "{}: its columns are not those that this program writes",
@@ -286,18 +282,15 @@ pub fn read(path: &Path) -> Result<Vec<Trial>> {
     parse(&input::bytes(path, LARGEST_BYTES).with_context(place)?).with_context(place)
 }
 
-/// The journal of a tune of these knobs: every row that holds; what is damaged is passed over and
-/// noted.
+/// The journal of a tune whose baseline is `baseline`: every row that holds, each knob's cells of
+/// the kind that its value there has; what is damaged is passed over and noted.
 ///
 /// # Errors
 /// The file can't be read, or is no journal.
-pub fn open<'a>(
-    path: &Path,
-    knobs: &(impl Iterator<Item = &'a String> + Clone),
-) -> Result<Reading> {
+pub fn open(path: &Path, baseline: &Values) -> Result<Reading> {
     let place = || format!("journal {}", path.display());
     let bytes = input::bytes(path, LARGEST_BYTES).with_context(place)?;
-    Reading::with_knobs(&bytes, knobs).with_context(place)
+    Reading::like(&bytes, baseline).with_context(place)
 }
 
 /// As [`read`], from bytes.
@@ -308,146 +301,8 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Trial>> {
     Ok(Reading::of(bytes)?.trials)
 }
 
-/// One row by column.
-struct Row<'a> {
-    places: &'a BTreeMap<&'a str, usize>,
-    cells: &'a csv::StringRecord,
-}
-
-impl Row<'_> {
-    fn text(&self, column: &str) -> &str {
-        self.places.get(column).and_then(|&place| self.cells.get(place)).unwrap_or_default()
-    }
-
-    fn maybe<T: std::str::FromStr>(&self, column: &str) -> Result<Option<T>> {
-        match self.text(column) {
-            "" => Ok(None),
-            text => match text.parse().ok().or_else(|| whole_text(text)?.parse().ok()) {
-                Some(value) => Ok(Some(value)),
-                None => bail!("{column}: `{text}` makes no sense"),
-            },
-        }
-    }
-
-    /// A measured quantity: finite and not negative.
-    fn quantity(&self, column: &str) -> Result<Option<f64>> {
-        let value = self.maybe::<f64>(column)?;
-        ensure!(value.is_none_or(|v| v.is_finite() && v >= 0.0), "{column}: not a quantity");
-        Ok(value)
-    }
-
-    fn needed<T: std::str::FromStr>(&self, column: &str) -> Result<T> {
-        self.maybe(column)?.with_context(|| format!("{column}: empty"))
-    }
-
-    /// The cells that hold something of columns with this beginning, by the rest of their names.
-    fn family(&self, beginning: &'static str) -> BTreeMap<&str, &str> {
-        let columns = self.places.range(beginning..);
-        let names = columns.map_while(|(column, &place)| {
-            Some((column.strip_prefix(beginning)?, self.cells.get(place)?))
-        });
-        names.filter(|(_, cell)| !cell.is_empty()).collect()
-    }
-}
-
 /// The whole number that `number` is, where it is one and no digit of it can be lost.
 fn whole(number: f64) -> Option<i64> {
     let exact = number.fract() == 0.0 && number.abs() < (1_u64 << 53) as f64;
     exact.then_some(number as i64)
-}
-
-/// A whole number that another program saved with a fraction (`4330868736.0`), without it.
-fn whole_text(text: &str) -> Option<String> {
-    Some(whole(text.parse().ok()?)?.to_string())
-}
-
-fn trial(row: &Row<'_>) -> Result<Trial> {
-    Ok(Trial {
-        number: row.needed("trial")?,
-        started: row.text("started").to_owned(),
-        phase: row.needed("phase")?,
-        pair: row.maybe("pair")?,
-        strategy: row.text("strategy").to_owned(),
-        seed: row.needed("seed")?,
-        workload: row.text("workload").to_owned(),
-        knobs: row
-            .family("knob.")
-            .into_iter()
-            .map(|(name, cell)| (name.to_owned(), value(cell)))
-            .collect(),
-        outcome: row.needed("outcome")?,
-        detail: row.text("detail").to_owned(),
-        samples: samples(row)?,
-        peak_rss_bytes: row.maybe("peak_rss_bytes")?,
-        stage_rss_bytes: row.family("rss.").into_iter().filter_map(stage_rss).collect(),
-        setup_s: row.quantity("setup_s")?,
-        overhead_s: row.quantity("overhead_s")?.unwrap_or_default(),
-        wall_s: row.quantity("wall_s")?.unwrap_or_default(),
-        spent_s: row.quantity("spent_s")?,
-        noise: Noise {
-            steal_share: row.quantity("steal_share")?,
-            pressure_share: row.quantity("pressure_share")?,
-            throttled_periods: row.maybe("throttled_periods")?,
-            cpu_quota: row.quantity("cpu_quota")?,
-            frequency_mhz: row.quantity("frequency_mhz")?,
-            temperature_c: row.maybe("temperature_c")?,
-        },
-        quality: quality(row)?,
-        peak: peak(row)?,
-        effect: row.text("effect").to_owned(),
-        tool: row.text("tool").to_owned(),
-    })
-}
-
-fn stage_rss((name, cell): (&str, &str)) -> Option<(String, u64)> {
-    Some((name.strip_suffix("_bytes")?.to_owned(), cell.parse().ok()?))
-}
-
-fn quality(row: &Row<'_>) -> Result<Option<Quality>> {
-    let (Some(psnr_db), Some(ssim)) = (row.maybe("psnr_db")?, row.maybe("ssim")?) else {
-        return Ok(None);
-    };
-    Ok(Some(Quality {
-        psnr_db,
-        ssim,
-        seam_psnr_db: row.maybe("seam_psnr_db")?,
-        seam_ssim: row.maybe("seam_ssim")?,
-        prediction_db: row.maybe("prediction_db")?,
-        embedding_db: row.maybe("embedding_db")?,
-    }))
-}
-
-fn peak(row: &Row<'_>) -> Result<Option<Peak>> {
-    let (gflops, gb_s) = (row.quantity("peak_gflops")?, row.quantity("peak_gb_s")?);
-    let bf16_gflops = row.quantity("peak_bf16_gflops")?;
-    Ok(gflops.zip(gb_s).map(|(gflops, gb_s)| Peak { gflops, bf16_gflops, gb_s }))
-}
-
-fn value(cell: &str) -> Value {
-    cell.parse().map_or_else(|_| Value::Word(cell.to_owned()), Value::Number)
-}
-
-/// The samples' seconds are exact; their stages, faults and waits are the trial's summary.
-fn samples(row: &Row<'_>) -> Result<Vec<Sample>> {
-    let stage = |(name, cell): (&str, &str)| {
-        let name = name.strip_suffix("_s")?;
-        Some((name.to_owned(), cell.parse::<f64>().ok()?))
-    };
-    let stages: BTreeMap<String, f64> =
-        row.family("stage.").into_iter().filter_map(stage).collect();
-    let minor_faults = row.quantity("minor_faults")?.unwrap_or_default() as u64;
-    let run_queue_share = row.quantity("run_queue_share")?.unwrap_or_default();
-    let goal: Option<Direction> = row.maybe("goal")?;
-    let mut samples = Vec::new();
-    for n in 1..=MOST_SAMPLES {
-        let metric = row.quantity(&format!("metric.{n}"))?.zip(goal);
-        let metric = metric.map(|(value, goal)| MetricValue { value, goal });
-        let is_cost = metric.is_none_or(|m| m.goal.cost(m.value).is_finite() && m.value > 0.0);
-        ensure!(is_cost, "metric.{n}: not a number above 0 that can be compared");
-        if let Some(seconds) = row.quantity(&format!("sample.{n}_s"))? {
-            let stages = stages.clone();
-            samples.push(Sample { seconds, metric, stages, minor_faults, run_queue_share });
-        }
-    }
-    Ok(samples)
 }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail, ensure};
 use csv::StringRecord;
 
-use super::{EVIDENCE, IDENTITY, RESULT, Row, checksum, header, loss, trial};
+use super::row::{Row, trial};
+use super::{EVIDENCE, IDENTITY, RESULT, checksum, header, loss};
+use crate::knobs::Values;
 use crate::trial::Trial;
 
 /// What a journal says.
@@ -38,6 +40,14 @@ impl Reading {
     /// # Errors
     /// The file is no journal: its header is missing or lacks a column, or no row in it holds.
     pub fn of(bytes: &[u8]) -> Result<Self> {
+        Self::named(bytes, &Values::new())
+    }
+
+    /// Reads a file under the names in its first line.
+    ///
+    /// # Errors
+    /// As [`Reading::of`].
+    pub(super) fn named(bytes: &[u8], baseline: &Values) -> Result<Self> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut lines = lines(bytes);
         let Some((_, header, is_whole)) = lines.next() else { return Ok(Self::default()) };
@@ -45,21 +55,21 @@ impl Reading {
             let notes = vec!["line 1: cut off within the header".to_owned()];
             return Ok(Self { notes, ..Self::default() });
         }
-        Self::rows(&columns(header)?, lines)
+        Self::rows(&columns(header)?, lines, baseline)
     }
 
     /// Reads a file whose first line is damaged, under the names of `columns`.
     ///
     /// # Errors
     /// As [`Reading::of`].
-    pub(super) fn under(bytes: &[u8], columns: &[String]) -> Result<Self> {
+    pub(super) fn under(bytes: &[u8], columns: &[String], baseline: &Values) -> Result<Self> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let places = places(columns);
         // Where the header's line is gone as a whole, a row is the first.
-        let is_row = |line| row(line, true, &places, columns.len()).is_ok();
+        let is_row = |line| row(line, true, &places, baseline).is_ok();
         let begins_with_row = lines(bytes).next().is_some_and(|(_, line, _)| is_row(line));
         let lines = lines(bytes).skip(usize::from(!begins_with_row));
-        let mut reading = Self::rows(columns, lines)?;
+        let mut reading = Self::rows(columns, lines, baseline)?;
         reading.notes.insert(0, header::DAMAGED.to_owned());
         Ok(reading)
     }
@@ -68,10 +78,11 @@ impl Reading {
     fn rows<'a>(
         columns: &[String],
         lines: impl Iterator<Item = (usize, &'a [u8], bool)>,
+        baseline: &Values,
     ) -> Result<Self> {
         let places = places(columns);
         let read = |(number, line, is_whole)| {
-            let row = row(line, is_whole, &places, columns.len());
+            let row = row(line, is_whole, &places, baseline);
             Line { number, row }
         };
         let lines: Vec<Line> = lines.map(read).collect();
@@ -218,7 +229,7 @@ fn row(
     line: &[u8],
     is_whole: bool,
     places: &BTreeMap<&str, usize>,
-    width: usize,
+    baseline: &Values,
 ) -> Result<(StringRecord, Trial), String> {
     let sum = places.get(checksum::COLUMN);
     // Only a checksum tells that nothing but the line's end is missing.
@@ -230,6 +241,7 @@ fn row(
         return Err(cut("NUL bytes".to_owned()));
     }
     let record = cells(line).ok_or_else(|| cut("not a row of text".to_owned()))?;
+    let width = places.values().max().map_or(0, |last| last + 1);
     if record.len() != width {
         return Err(cut(format!("{} cells instead of {width}", record.len())));
     }
@@ -239,7 +251,7 @@ fn row(
             return Err(cut("its cells do not match its checksum".to_owned()));
         }
     }
-    let trial =
-        trial(&Row { places, cells: &record }).map_err(|error| cut(format!("{error:#}")))?;
+    let trial = trial(&Row { places, cells: &record, baseline })
+        .map_err(|error| cut(format!("{error:#}")))?;
     Ok((record, trial))
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::tables::usage::quoted;
 use crate::io::input;
 use crate::profile::Profile;
-use crate::report::tables::usage::quoted;
 use crate::results::{Folder, Results};
 
 /// A profile is a page of text.
