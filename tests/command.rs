@@ -79,7 +79,8 @@ fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
 /// command.
 fn verified_with_its_command_alone(world: &World, metric: &[&str]) {
     let profile = world.folder().join("profile.json");
-    let verify = ["verify", profile.to_str().unwrap(), "--budget", "10s"];
+    // It ends as soon as the answer is clear.
+    let verify = ["verify", profile.to_str().unwrap(), "--budget", "2m"];
     let command = ["--", "./job.sh", "an argument"];
     let run = world.tuner(&[&verify[..], metric, &command].concat()).run();
     assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);

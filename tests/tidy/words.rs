@@ -45,9 +45,6 @@ const PHRASES: [(&str, &str); 5] = [
     ("no picture", "not a picture"),
 ];
 
-/// Types of what is being rebuilt: empty this list when it has landed.
-const LANDING: [&str; 4] = ["Runner", "Session", "Strategy", "Study"];
-
 /// Names and prose, in words: `BestRig::of_kin` is `best rig of kin`.
 static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Z]+(?:[a-z]+)?|[a-z]+").unwrap());
 
@@ -75,10 +72,8 @@ pub fn glossary(tree: &Tree) -> Vec<String> {
         readme.and_then(|(_, text)| text.split_once("## Glossary")).unwrap_or_default();
     let words = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
     let words = words.flat_map(|words| words.split(", ")).filter(|word| is_name(word));
-    let is_named = |word: &&str| {
-        LANDING.contains(word)
-            || tree.sources().any(|(_, text)| text.lines().any(|line| names(line, word)))
-    };
+    let is_named =
+        |word: &&str| tree.sources().any(|(_, text)| text.lines().any(|line| names(line, word)));
     let strangers = words.filter(|word| !is_named(word));
     strangers.map(|word| format!("README.md: {word}: no type or variant has this name")).collect()
 }
