@@ -52,7 +52,7 @@ struct MadeUp {
 
 fn level(values: &Values, name: &str) -> i64 {
     match values.get(name) {
-        Some(Value::Number(number)) => *number,
+        Some(Value::Integer(number)) => *number,
         _ => 0,
     }
 }
@@ -84,7 +84,7 @@ impl Runner for MadeUp {
     }
 
     fn baseline(&self) -> Values {
-        let named = |knob: &Knob| (knob.name.clone(), Value::Number(0));
+        let named = |knob: &Knob| (knob.name.clone(), Value::Integer(0));
         self.space.knobs.iter().map(named).collect()
     }
 }

@@ -44,7 +44,7 @@ impl Command {
 
     /// The share of the baseline's cost that these knobs truly save.
     pub fn saving(&self, values: &Values) -> f64 {
-        let is_fast = values.get("intra_op_threads") == Some(&Value::Number(1));
+        let is_fast = values.get("intra_op_threads") == Some(&Value::Integer(1));
         if is_fast { self.gain } else { 0.0 }
     }
 }
