@@ -18,7 +18,7 @@ use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Sample, Trial};
 
 fn knobs(threads: i64) -> Values {
-    BTreeMap::from([("threads".to_owned(), Value::Number(threads))])
+    BTreeMap::from([("threads".to_owned(), Value::Integer(threads))])
 }
 
 fn trial(number: u64) -> Trial {
@@ -72,7 +72,7 @@ fn a_journal_of_other_columns_is_not_gone_on_with() {
     let path = folder.path().join("trials.csv");
     journal_of(&path, 2);
     let before = fs::read(&path).unwrap();
-    let other = BTreeMap::from([("workers".to_owned(), Value::Number(1))]);
+    let other = BTreeMap::from([("workers".to_owned(), Value::Integer(1))]);
     let refused = Journal::reopen(&path, &other, 3).unwrap_err().to_string();
     assert!(refused.contains("its columns are not those"), "{refused}");
     assert_eq!(fs::read(&path).unwrap(), before);

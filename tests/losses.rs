@@ -241,7 +241,7 @@ fn resume_writes_a_damaged_header_anew() {
 }
 
 fn knobs(threads: i64) -> Values {
-    [("threads".to_owned(), Value::Number(threads))].into()
+    [("threads".to_owned(), Value::Integer(threads))].into()
 }
 
 fn trial(number: u64) -> Trial {

@@ -32,7 +32,7 @@ type Truth = fn(i64, i64, f64) -> f64;
 
 fn level(values: &Values, name: &str) -> i64 {
     match values.get(name) {
-        Some(Value::Number(number)) => *number,
+        Some(Value::Integer(number)) => *number,
         _ => 0,
     }
 }

@@ -36,7 +36,7 @@ fn workload() -> Workload {
 fn threads(space: &Space, candidate: &Candidate) -> i64 {
     let pools = ["intra_op_threads", "io_workers", "preprocess_workers", "batch_workers"];
     let number = |name: &str| match space.value(candidate, space.knob(name).unwrap().0) {
-        Value::Number(number) => *number,
+        Value::Integer(number) => *number,
         _ => 0,
     };
     pools.into_iter().map(number).sum()
@@ -51,7 +51,7 @@ fn a_quota_is_the_ceiling_of_all_threads() {
     assert_eq!(words(&space, "inter_op_threads"), "1 2 3 4 5");
     // The baseline keeps within it: each pool has one worker, the model what is left of five.
     assert_eq!(threads(&space, &space.baseline()), 5);
-    assert_eq!(space.given.baseline["intra_op_threads"], Value::Number(2));
+    assert_eq!(space.given.baseline["intra_op_threads"], Value::Integer(2));
     assert_eq!(quota_warning(&limited), None);
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut legal = 0;
@@ -198,7 +198,7 @@ fn constraints_hold_for_the_baseline_and_cut_the_rest() {
     }
     let space = space_of(FILE, &machine(TWO_CORES)).unwrap();
     let (batch, knob) = space.knob("batch_size").unwrap();
-    let eight = knob.levels.iter().position(|level| *level == Value::Number(8)).unwrap();
+    let eight = knob.levels.iter().position(|level| *level == Value::Integer(8)).unwrap();
     // A repetition has four clips.
     let broken =
         space.broken_constraint(&space.baseline().with(batch, eight)).map(|c| c.holds.text());

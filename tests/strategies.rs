@@ -335,9 +335,9 @@ fn an_earlier_search_helps_and_a_misleading_one_costs_a_few_trials() {
 fn what_was_found_elsewhere_is_translated() {
     let space = conditional();
     let values = |threads: i64, memory: &str| -> Values {
-        let threads = ("threads".to_owned(), Value::Number(threads));
+        let threads = ("threads".to_owned(), Value::Integer(threads));
         let memory = ("memory".to_owned(), Value::Word(memory.to_owned()));
-        let unknown = ("unknown".to_owned(), Value::Number(7));
+        let unknown = ("unknown".to_owned(), Value::Integer(7));
         [threads, memory, unknown].into()
     };
     let found =

@@ -73,6 +73,7 @@ fn a_logarithmic_threshold_is_found_and_shipped() {
     assert_eq!(profile(&world)["custom_knobs"], best, "{}", run.stdout);
     assert_eq!(profile(&world)["candidate"]["compile"], Json::Null);
     shipped(&world);
+    headless(&world);
     rewritten(&world);
     warm_start(&world);
 }
@@ -96,6 +97,22 @@ fn shipped(world: &World) {
     assert!(show.stdout.contains("[0.2] 0.239 0.3  (log)"), "{}", show.stdout);
     let shown = world.tuner(&["report", "--format", "json", path.trim_end_matches("profile.json")]);
     assert!(shown.run().stdout.contains("\"threshold\":"));
+}
+
+/// Where row 1 is damaged, the kinds still come from the baseline.
+fn headless(world: &World) {
+    let before = world.results();
+    let journal = world.folder().join("trials.csv");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, text.replacen("knob.threshold", "knob.thr#shold", 1)).unwrap();
+    let after = world.results();
+    assert!(after.lost[0].contains("row 1 of trials.csv"), "{:?}", after.lost);
+    assert_eq!((&after.trials, kinds(&after)), (&before.trials, kinds(&before)));
+    std::fs::write(&journal, text).unwrap();
+}
+
+fn kinds(results: &Results) -> Vec<Kind> {
+    results.trials.iter().flat_map(|trial| trial.knobs.values().map(Value::kind)).collect()
 }
 
 /// A spreadsheet writes whole floats without their point and switches in capitals.
@@ -124,9 +141,6 @@ fn rewritten(world: &World) {
     let after = Results::open(&Folder::new(world.folder())).unwrap();
     assert_eq!(after.lost, [""; 0]);
     assert_eq!(after.trials, before.trials);
-    let kinds = |results: &Results| -> Vec<Kind> {
-        results.trials.iter().flat_map(|trial| trial.knobs.values().map(Value::kind)).collect()
-    };
     assert_eq!(kinds(&after), kinds(&before));
 }
 

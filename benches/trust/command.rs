@@ -40,6 +40,6 @@ pub fn command(gain: f64, noise: Noise, is_metric: bool) -> Result<FakeRunner<'s
 
 /// The share of the baseline's cost that these values truly save.
 pub fn saving(gain: f64, values: &Values) -> f64 {
-    let is_fast = values.get("intra_op_threads") == Some(&Value::Number(1));
+    let is_fast = values.get("intra_op_threads") == Some(&Value::Integer(1));
     if is_fast { gain } else { 0.0 }
 }

@@ -112,7 +112,7 @@ mod tests {
     use crate::knobs::Value;
 
     fn knobs(batch: i64) -> Values {
-        [("batch_size".to_owned(), Value::Number(batch))].into()
+        [("batch_size".to_owned(), Value::Integer(batch))].into()
     }
 
     /// Trials of batch sizes; the baseline's is 0.

@@ -195,7 +195,7 @@ impl Confirmation {
     fn usage(&self) -> (i64, u64) {
         let counts = |name: &str| name.ends_with("_threads") || name.ends_with("_workers");
         let number = |(name, value): (&String, &Value)| match value {
-            Value::Number(number) if counts(name) => Some(*number),
+            Value::Integer(number) if counts(name) => Some(*number),
             _ => None,
         };
         (self.finalist.iter().filter_map(number).sum(), self.peak_rss_bytes)
@@ -213,7 +213,7 @@ mod tests {
     use crate::trial::Outcome;
 
     fn knobs(threads: i64) -> Values {
-        [("intra_op_threads".to_owned(), Value::Number(threads))].into()
+        [("intra_op_threads".to_owned(), Value::Integer(threads))].into()
     }
 
     /// Rounds of the baseline (9 threads) and of finalists, each with its threads and its times; each

@@ -333,7 +333,7 @@ mod tests {
             let repeat = |(i, noise): (i64, &f64)| {
                 let second = 100 * i + 10 * threads;
                 let score_s = 0.2 * threads as f64 * slow(second) * noise;
-                let knobs = [("threads".to_owned(), Value::Number(threads))].into();
+                let knobs = [("threads".to_owned(), Value::Integer(threads))].into();
                 Trial { knobs, ..trial(Phase::Repeat, second, score_s) }
             };
             trials.extend((0..8).zip(&noise).map(repeat));

@@ -86,7 +86,7 @@ mod tests {
     use crate::trial::{Phase, Sample};
 
     fn trial(phase: Phase, threads: i64, seconds: f64) -> Trial {
-        let knobs = [("threads".to_owned(), Value::Number(threads))].into();
+        let knobs = [("threads".to_owned(), Value::Integer(threads))].into();
         let sample = Sample { seconds, ..Sample::default() };
         Trial { phase, knobs, samples: vec![sample], ..Trial::default() }
     }

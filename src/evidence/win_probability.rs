@@ -211,7 +211,7 @@ mod tests {
     fn seen(times: &[(i64, &[f64])]) -> Vec<WinProbability> {
         let trial = |threads: i64, seconds: f64| Trial {
             phase: if threads == 0 { Phase::Baseline } else { Phase::Search },
-            knobs: [("threads".to_owned(), Value::Number(threads))].into(),
+            knobs: [("threads".to_owned(), Value::Integer(threads))].into(),
             samples: vec![Sample { seconds, ..Sample::default() }],
             ..Trial::default()
         };
@@ -225,7 +225,7 @@ mod tests {
     const BASELINE: [f64; 9] = [1.0, 1.34, 1.01, 1.0, 1.02, 1.33, 1.01, 1.02, 1.35];
 
     fn of(found: &[WinProbability], threads: i64) -> &WinProbability {
-        let is = |one: &&WinProbability| one.knobs["threads"] == Value::Number(threads);
+        let is = |one: &&WinProbability| one.knobs["threads"] == Value::Integer(threads);
         found.iter().find(is).unwrap()
     }
 

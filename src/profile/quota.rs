@@ -134,7 +134,7 @@ mod tests {
         assert!(changes.iter().any(|change| change == said), "{changes:?}");
         let mut tuned = profile(Some(4.0));
         (tuned.optimal_settings.num_threads, tuned.launch.cpus) = (4, "0-7".parse().unwrap());
-        tuned.candidate.insert("intra_op_threads".to_owned(), crate::knobs::Value::Number(4));
+        tuned.candidate.insert("intra_op_threads".to_owned(), crate::knobs::Value::Integer(4));
         assert_eq!(counts(tuned.adapt(&machine(None)).unwrap())[0], 8);
     }
 }

@@ -200,7 +200,7 @@ fn sample(seconds: f64) -> Sample {
 
 /// A number as a knob's value.
 pub fn number(number: i64) -> Value {
-    Value::Number(number)
+    Value::Integer(number)
 }
 
 /// A word as a knob's value.

@@ -52,7 +52,7 @@ mod tests {
 
     fn custom(knob: &str) -> Result<Values, String> {
         let text = format!("schema = 1\nname = 'x'\nwhy = 'x'\n{knob}");
-        let built_in = Values::from([("batch_size".to_owned(), Value::Number(1))]);
+        let built_in = Values::from([("batch_size".to_owned(), Value::Integer(1))]);
         let file = SpaceFile::parse(&text).unwrap();
         file.custom_knobs(&built_in).map_err(|error| error.to_string())
     }

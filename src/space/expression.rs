@@ -218,7 +218,7 @@ fn is_quoted(text: &str) -> bool {
 fn dynamic(value: &Value) -> Dynamic {
     match value {
         Value::Switch(is_on) => Dynamic::from(*is_on),
-        Value::Number(number) => Dynamic::from(*number),
+        Value::Integer(number) => Dynamic::from(*number),
         Value::Float(float) => Dynamic::from(float.get()),
         Value::Word(word) => Dynamic::from(word.clone()),
     }
@@ -244,7 +244,7 @@ mod tests {
         let facts = BTreeMap::from([("cores".to_owned(), 8), ("cpus".to_owned(), 16)]);
         let word = Value::Word("glibc".to_owned());
         let baseline =
-            [("batch_size".to_owned(), Value::Number(4)), ("allocator".to_owned(), word)];
+            [("batch_size".to_owned(), Value::Integer(4)), ("allocator".to_owned(), word)];
         Given { facts, baseline: baseline.into() }
     }
 

@@ -157,7 +157,7 @@ impl Bounds<'_> {
 fn bound(value: &Value, kind: Kind, given: &Given, place: &str) -> Result<Value, SpaceError> {
     let value = match value {
         Value::Word(text) => Expression::new(text).and_then(|expression| match kind {
-            Kind::Integer => expression.number(given).map(Value::Number),
+            Kind::Integer => expression.number(given).map(Value::Integer),
             _ => expression.amount(given).map(|number| Value::float(number).expect("it is finite")),
         }),
         value => kind.fit(value),
@@ -170,7 +170,7 @@ fn amount(value: &Value) -> f64 {
 }
 
 fn whole_numbers(min: &Value, max: &Value, spacing: Spacing) -> Result<Vec<Value>, String> {
-    let whole = |number: &Value| if let Value::Number(whole) = number { *whole } else { 0 };
+    let whole = |number: &Value| if let Value::Integer(whole) = number { *whole } else { 0 };
     let (min, max) = (whole(min), whole(max));
     if max.saturating_sub(min) > WIDEST {
         return Err(format!("from {min} to {max} is no range that spans at most {WIDEST}"));
@@ -179,7 +179,7 @@ fn whole_numbers(min: &Value, max: &Value, spacing: Spacing) -> Result<Vec<Value
         Spacing::Every => true,
         Spacing::Geometric => *n == min || *n == max || is_half_octave(*n),
     };
-    Ok((min..=max).filter(is_chosen).map(Value::Number).collect())
+    Ok((min..=max).filter(is_chosen).map(Value::Integer).collect())
 }
 
 /// Whether `n` is 2^k or 3·2^k.
@@ -213,7 +213,7 @@ fn rounded(numbers: Vec<f64>, share: f64) -> Vec<f64> {
 /// The numbers as values of a knob of `kind`.
 fn of_kind(numbers: &[f64], kind: Kind) -> Vec<Value> {
     let value = |number: &f64| match kind {
-        Kind::Integer => Some(Value::Number(number.round() as i64)),
+        Kind::Integer => Some(Value::Integer(number.round() as i64)),
         _ => Value::float(*number),
     };
     numbers.iter().filter_map(value).collect()

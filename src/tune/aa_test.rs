@@ -23,7 +23,7 @@ impl AaRunner<'_> {
         let knob = Knob {
             name: COPY.to_owned(),
             why: "Does nothing: a gain in this space is a false one.".to_owned(),
-            levels: (0..=COPY_COUNT).map(Value::Number).collect(),
+            levels: (0..=COPY_COUNT).map(Value::Integer).collect(),
             ordered: false,
             scale: None,
             when: None,
@@ -49,14 +49,14 @@ impl Runner for AaRunner<'_> {
 
     fn identity(&self, _workload: &Workload, values: &Values) -> Option<u64> {
         match values.get(COPY) {
-            Some(Value::Number(number)) => u64::try_from(*number).ok(),
+            Some(Value::Integer(number)) => u64::try_from(*number).ok(),
             _ => None,
         }
     }
 
     fn baseline(&self) -> Values {
         let mut values = self.0.baseline();
-        values.insert(COPY.to_owned(), Value::Number(0));
+        values.insert(COPY.to_owned(), Value::Integer(0));
         values
     }
 }

@@ -45,7 +45,7 @@ fn profiles() -> impl Strategy<Value = Profile> {
                 ("memory_mode", word(mode.into())),
                 ("allocator", word(allocator)),
                 ("onednn_isa", word(isa)),
-                ("intra_op_threads", Value::Number(threads as i64)),
+                ("intra_op_threads", Value::Integer(threads as i64)),
             ];
             let knobs = baseline.knobs.with(values.iter().map(|(name, value)| (*name, value)));
             let knobs: Knobs = knobs.unwrap();

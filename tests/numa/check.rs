@@ -125,7 +125,7 @@ fn settings(machine: &Machine, baseline: &Knobs) -> Vec<Knobs> {
     for (layout, _) in Layout::distinct(machine, demand) {
         for mode in MemoryMode::of(machine) {
             let values = [
-                ("intra_op_threads", Value::Number(model as i64)),
+                ("intra_op_threads", Value::Integer(model as i64)),
                 ("affinity", word(layout.into())),
                 ("memory_mode", word(mode.into())),
             ];

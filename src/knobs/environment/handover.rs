@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn every_knob_and_the_profile_are_handed_over() {
         let candidate = [
-            ("tile_size".to_owned(), Value::Number(512)),
+            ("tile_size".to_owned(), Value::Integer(512)),
             ("precision".to_owned(), Value::Word("bf16-vae".to_owned())),
         ];
         let handed = variables(&candidate.into(), 16);

@@ -13,6 +13,6 @@ pub fn check_range(side: u32) -> Result<(), String> {
 
 /// The stride of tiles of this side, pixels.
 pub fn stride(side: &Value, ratio: i64) -> Option<i64> {
-    let Value::Number(side) = side else { return None };
+    let Value::Integer(side) = side else { return None };
     Some(tile_and_stride(*side, ratio)[1])
 }

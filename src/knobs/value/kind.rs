@@ -30,7 +30,7 @@ impl Kind {
         let value = match self {
             Self::Integer => {
                 let whole = || float().and_then(Float::whole);
-                text.parse().ok().or_else(whole).map(Value::Number)
+                text.parse().ok().or_else(whole).map(Value::Integer)
             }
             Self::Float => float().map(Value::Float),
             Self::Switch => switch(text)
@@ -48,7 +48,7 @@ impl Kind {
     /// The value, and what it has to be.
     pub fn fit(self, value: &Value) -> Result<Value, String> {
         match (self, value) {
-            (Self::Float | Self::Integer, Value::Number(_) | Value::Float(_)) => {
+            (Self::Float | Self::Integer, Value::Integer(_) | Value::Float(_)) => {
                 self.read(&value.to_string())
             }
             _ if value.kind() == self => Ok(value.clone()),
@@ -77,7 +77,7 @@ mod tests {
         for (kind, text, value) in [
             (Kind::Float, "1", float(1.0)),
             (Kind::Float, "1E-2", float(0.01)),
-            (Kind::Integer, "4330868736.0", Value::Number(4_330_868_736)),
+            (Kind::Integer, "4330868736.0", Value::Integer(4_330_868_736)),
             (Kind::Switch, "TRUE", Value::Switch(true)),
             (Kind::Switch, "0", Value::Switch(false)),
             (Kind::Word, "TRUE", word("TRUE")),

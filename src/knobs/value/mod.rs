@@ -25,7 +25,7 @@ pub enum Value {
     /// Whether something is on.
     Switch(bool),
     /// A count or a size.
-    Number(i64),
+    Integer(i64),
     /// An amount.
     Float(Float),
     /// A name.
@@ -67,7 +67,7 @@ impl Value {
     /// What it counts; `None` for what is no count of anything.
     pub fn count(&self) -> Option<f64> {
         match self {
-            Self::Number(count) if *count > 0 => Some(*count as f64),
+            Self::Integer(count) if *count > 0 => Some(*count as f64),
             _ => None,
         }
     }
@@ -75,7 +75,7 @@ impl Value {
     /// The number that it is; `None` for switches and words.
     pub fn number(&self) -> Option<f64> {
         match self {
-            Self::Number(number) => Some(*number as f64),
+            Self::Integer(number) => Some(*number as f64),
             Self::Float(float) => Some(float.get()),
             Self::Switch(_) | Self::Word(_) => None,
         }
@@ -85,7 +85,7 @@ impl Value {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Switch(_) => Kind::Switch,
-            Self::Number(_) => Kind::Integer,
+            Self::Integer(_) => Kind::Integer,
             Self::Float(_) => Kind::Float,
             Self::Word(_) => Kind::Word,
         }
@@ -126,15 +126,15 @@ fn compare(whole: i64, float: f64) -> Ordering {
 impl Ord for Value {
     fn cmp(&self, other: &Self) -> Ordering {
         let rank = |value: &Self| match value {
-            Self::Number(_) | Self::Float(_) => 0,
+            Self::Integer(_) | Self::Float(_) => 0,
             Self::Switch(_) => 1,
             Self::Word(_) => 2,
         };
         match (self, other) {
-            (Self::Number(a), Self::Number(b)) => a.cmp(b),
+            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
             (Self::Float(a), Self::Float(b)) => a.0.total_cmp(&b.0),
-            (Self::Number(a), Self::Float(b)) => compare(*a, b.0),
-            (Self::Float(a), Self::Number(b)) => compare(*b, a.0).reverse(),
+            (Self::Integer(a), Self::Float(b)) => compare(*a, b.0),
+            (Self::Float(a), Self::Integer(b)) => compare(*b, a.0).reverse(),
             (Self::Switch(a), Self::Switch(b)) => a.cmp(b),
             (Self::Word(a), Self::Word(b)) => a.cmp(b),
             (a, b) => rank(a).cmp(&rank(b)),
@@ -160,7 +160,7 @@ impl Hash for Value {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             // Equal numbers have equal floats.
-            Self::Number(number) => (*number as f64).to_bits().hash(state),
+            Self::Integer(number) => (*number as f64).to_bits().hash(state),
             Self::Float(float) => float.0.to_bits().hash(state),
             Self::Switch(is_on) => is_on.hash(state),
             Self::Word(word) => word.hash(state),
@@ -172,7 +172,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Switch(is_on) => is_on.fmt(f),
-            Self::Number(number) => number.fmt(f),
+            Self::Integer(number) => number.fmt(f),
             // With its point, so that it reads back as a float.
             Self::Float(float) => write!(f, "{:?}", float.0),
             Self::Word(word) => word.fmt(f),
@@ -201,11 +201,11 @@ impl Visitor<'_> for AnyValue {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Number(number))
+        Ok(Value::Integer(number))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
-        let fits = number.try_into().map(Value::Number);
+        let fits = number.try_into().map(Value::Integer);
         fits.map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
     }
 
@@ -239,18 +239,18 @@ mod tests {
         let two_to_53 = 1 << 53;
         let ascending = [
             float(-1e300),
-            Value::Number(i64::MIN + 1),
-            Value::Number(-2),
+            Value::Integer(i64::MIN + 1),
+            Value::Integer(-2),
             float(-1.5),
-            Value::Number(-1),
+            Value::Integer(-1),
             float(-0.25),
-            Value::Number(0),
+            Value::Integer(0),
             float(0.25),
-            Value::Number(1),
+            Value::Integer(1),
             float(two_to_53 as f64),
             // Rounded to a float it would equal the one before.
-            Value::Number(two_to_53 + 1),
-            Value::Number(i64::MAX),
+            Value::Integer(two_to_53 + 1),
+            Value::Integer(i64::MAX),
             float((1_u64 << 63) as f64),
             Value::Switch(false),
             Value::Switch(true),
@@ -262,10 +262,10 @@ mod tests {
             }
         }
         let equal = [
-            (Value::Number(1), float(1.0)),
-            (Value::Number(4_330_868_736), float(4_330_868_736.0)),
-            (Value::Number(0), float(-0.0)),
-            (Value::Number(i64::MIN), float(i64::MIN as f64)),
+            (Value::Integer(1), float(1.0)),
+            (Value::Integer(4_330_868_736), float(4_330_868_736.0)),
+            (Value::Integer(0), float(-0.0)),
+            (Value::Integer(i64::MIN), float(i64::MIN as f64)),
         ];
         for (a, b) in equal {
             assert_eq!((&a, hash(&a)), (&b, hash(&b)));
@@ -278,7 +278,7 @@ mod tests {
     fn every_kind_reads_back_from_json_toml_and_text() {
         for (value, text, json) in [
             (Value::Switch(true), "true", "true"),
-            (Value::Number(3), "3", "3"),
+            (Value::Integer(3), "3", "3"),
             (float(0.05), "0.05", "0.05"),
             (float(1.0), "1.0", "1.0"),
             (float(1e-7), "1e-7", "1e-7"),
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn programs_read_a_switch_as_a_digit() {
-        let values = [Value::Switch(true), Value::Switch(false), float(0.05), Value::Number(3)];
+        let values = [Value::Switch(true), Value::Switch(false), float(0.05), Value::Integer(3)];
         assert_eq!(values.map(|value| value.handed()), ["1", "0", "0.05", "3"]);
     }
 }

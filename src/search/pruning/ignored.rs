@@ -305,7 +305,7 @@ mod tests {
         while let Some(candidate) = next(&space, &trials, thorough) {
             let knobs = named(&candidate);
             let number = |name: &str| match &knobs[name] {
-                Value::Number(number) => *number,
+                Value::Integer(number) => *number,
                 value => panic!("{name} is {value}"),
             };
             let cost = seconds(number("batch_size"), number("tile_size"));

@@ -191,8 +191,8 @@ mod tests {
         let denoise = (8.0 / threads as f64 + 1.0) * if precision == "bf16" { 0.5 } else { 1.0 };
         let seconds = f64::max(denoise, 6.0 / workers as f64) * 1.1;
         let knobs = [
-            ("intra_op_threads", Value::Number(threads)),
-            ("preprocess_workers", Value::Number(workers)),
+            ("intra_op_threads", Value::Integer(threads)),
+            ("preprocess_workers", Value::Integer(workers)),
             ("precision", Value::Word(precision.to_owned())),
         ];
         let stages = [("denoise", denoise), ("preprocess", 6.0)];

@@ -49,7 +49,7 @@ impl Table {
 impl Row {
     fn new(law: &StageLaw, space: &Space) -> Option<Self> {
         let log = |knob: &str, value: &Value| match value {
-            Value::Number(threads) if knob == law.knob => {
+            Value::Integer(threads) if knob == law.knob => {
                 Some(law.law.seconds((*threads).max(1) as f64).max(f64::MIN_POSITIVE).ln())
             }
             Value::Word(_) if knob == law.knob => None,

@@ -168,7 +168,7 @@ fn places(knob: &Knob) -> Vec<f64> {
 /// for that to be told from nearness, and it neither is the same everywhere nor tells all apart.
 fn families(knob: &Knob) -> Option<Vec<u32>> {
     let twos = |value: &Value| match value {
-        Value::Number(number) if *number > 0 => Some(number.trailing_zeros()),
+        Value::Integer(number) if *number > 0 => Some(number.trailing_zeros()),
         _ => None,
     };
     let families: Vec<u32> = knob.levels.iter().map(twos).collect::<Option<_>>()?;
@@ -237,7 +237,7 @@ mod tests {
             let alike = between(&kernel, &Candidate::new([0]), &Candidate::new([level]));
             assert!((alike - expected).abs() < 1e-6, "{level}: {alike}");
         }
-        let numbers = |levels: &[i64]| levels.iter().copied().map(Value::Number).collect();
+        let numbers = |levels: &[i64]| levels.iter().copied().map(Value::Integer).collect();
         for levels in [&[1, 2, 4, 8, 16][..], &[16, 32, 48], &[1, 3, 5, 7], &[0, 1, 2, 3]] {
             let knob = Knob { levels: numbers(levels), ..space.knobs[0].clone() };
             assert_eq!(families(&knob), None, "{levels:?}");

@@ -33,7 +33,7 @@ mod tests {
     use crate::knobs::Value;
 
     fn candidates(count: i64) -> Vec<Values> {
-        (0..count).map(|i| [("threads".to_owned(), Value::Number(i))].into()).collect()
+        (0..count).map(|i| [("threads".to_owned(), Value::Integer(i))].into()).collect()
     }
 
     #[test]
