@@ -28,11 +28,13 @@ impl<'a> ReplayRunner<'a> {
     /// Where a candidate was recorded with its repetitions, each measurement is the median of as many,
     /// drawn from those of one of its trials; where it was recorded more than once without, one of
     /// its records; where it was recorded once, that record times a log-normal factor of standard
-    /// deviation `noise` (0.05 for 5%). The baseline is the candidate of median cost.
+    /// deviation `noise` (0.05 for 5%). The baseline is a candidate that succeeded, by chance: one that is the same for all seeds would mislead
+    /// the models of all alike.
     pub fn new(recorded: &'a Recorded, noise: f64, seed: u64) -> Self {
-        let rng = RefCell::new(Xoshiro256PlusPlus::seed_from_u64(!seed));
-        let baseline = named(recorded, &recorded.median());
-        Self { recorded, noise, rng, baseline }
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(!seed);
+        let succeeded = recorded.succeeded();
+        let baseline = named(recorded, succeeded[rng.random_range(0..succeeded.len())]);
+        Self { recorded, noise, rng: RefCell::new(rng), baseline }
     }
 
     /// One measurement; `None` of a candidate that failed.

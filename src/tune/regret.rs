@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::budget::Budget;
 use super::{Nobody, Session, TuneConfig};
 use crate::knobs::Values;
-use crate::runner::{Repetitions, ReplayRunner, fake};
+use crate::runner::{ReplayRunner, Repetitions, Runner, fake};
 use crate::search::{Plan, Recorded, StrategyName};
 use crate::stats;
 use crate::trial::Phase;
@@ -14,8 +14,8 @@ use crate::workload::{BUILT_IN, WorkloadFile};
 /// How one replayed search went.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// After each evaluation, the lowest recorded cost among the candidates measured so far,
-    /// over the optimum, minus one; infinite before the first success.
+    /// After each evaluation, the lowest recorded cost among the candidates measured so far, the
+    /// baseline among them, over the optimum, minus one.
     pub regret: Vec<f64>,
     /// The same of the candidate that is chosen in the end, which under noise need not be the
     /// one that looked best.
@@ -49,7 +49,7 @@ pub fn replay(
         let cost = candidate.and_then(|candidate| recorded.cost(&candidate));
         cost.map_or(f64::INFINITY, |cost| above(cost, &ranked))
     };
-    let mut best = f64::INFINITY;
+    let mut best = regret_of(&runner.baseline());
     let mut regret: Vec<f64> = Vec::new();
     let counts = |phase| matches!(phase, Phase::Search | Phase::Repeat);
     for trial in session.trials().iter().filter(|trial| counts(trial.phase)) {

@@ -115,12 +115,12 @@ impl Recorded {
         self.samples.get(candidate).map_or(&[], Vec::as_slice)
     }
 
-    /// The candidate of median cost among those that succeeded.
-    pub fn median(&self) -> Candidate {
-        let cost = |candidate| self.cost(candidate).map(|cost| (cost, candidate));
-        let mut order: Vec<(f64, &Candidate)> = self.costs.keys().filter_map(cost).collect();
-        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(b.1)));
-        order[order.len() / 2].1.clone()
+    /// The candidates that succeeded, in the order of their levels.
+    pub fn succeeded(&self) -> Vec<&Candidate> {
+        let measured = self.costs.iter().filter(|(_, costs)| !costs.is_empty());
+        let mut succeeded: Vec<&Candidate> = measured.map(|(candidate, _)| candidate).collect();
+        succeeded.sort_unstable();
+        succeeded
     }
 
     /// Every candidate's mean cost, the cheapest first; failures last, as infinity.
