@@ -27,7 +27,7 @@ const TRIAL_S: f64 = 10.0;
 /// Trials of the baseline's length after which it comes back.
 const EVERY: f64 = 8.0;
 
-/// Seconds a clip of a candidate, of its `a` and `b`, at a time.
+/// Seconds per clip of a candidate, of its `a` and `b`, at a time.
 type Truth = fn(i64, i64, f64) -> f64;
 
 fn level(values: &Values, name: &str) -> i64 {
@@ -64,7 +64,7 @@ fn config() -> TuneConfig {
     TuneConfig { repetitions, min_psnr_db: Some(0.0), ..TuneConfig::default() }
 }
 
-/// The trials of a tune of so many trials of the baseline's length, after `before`.
+/// The trials of a tune of as many trials of the baseline's length, after `before`.
 fn tune(truth: Truth, trials: u32, before: &[Trial]) -> Vec<Trial> {
     tune_by(StrategyName::Random, "a b", truth, trials, before)
 }
@@ -270,8 +270,9 @@ fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
         let whole = go_on(80, &[]);
         let before = &whole[..whole.iter().rposition(|trial| is_search(&trial)).unwrap()];
         assert!(count(before, Phase::Repeat) > 1, "{strategy}: {:?}", phases(&whole));
-        let inert = Pruned::of(&space("a b c"), before).no_effect;
-        dropping.extend(inert.iter().any(|inert| inert.knob == "c").then_some(strategy));
+        let no_effect = Pruned::of(&space("a b c"), before).no_effect;
+        dropping
+            .extend(no_effect.iter().any(|no_effect| no_effect.knob == "c").then_some(strategy));
         let once = go_on(30, before);
         let n = asked(before).len();
         assert_eq!(asked(&once)[..=n], asked(&whole)[..=n], "{strategy}");
@@ -291,17 +292,17 @@ fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
 fn a_grid_also_measures_what_changes_nothing() {
     let measured = |strategy| {
         let trials = tune_by(strategy, "b c", steady, 300, &[]);
-        let is_inert = !Pruned::of(&space("b c"), &trials).no_effect.is_empty();
+        let has_no_effect = !Pruned::of(&space("b c"), &trials).no_effect.is_empty();
         let searched = trials.iter().filter(|trial| trial.phase == Phase::Search);
         let mut different: Vec<&Values> = searched.map(|trial| &trial.knobs).collect();
         different.sort();
         different.dedup();
-        (different.len(), is_inert)
+        (different.len(), has_no_effect)
     };
     // All but the baseline, which comes first anyway.
     assert_eq!(measured(StrategyName::Grid), (99, false));
-    let (few, is_inert) = measured(StrategyName::Random);
-    assert!(is_inert && few < 60, "{few}");
+    let (few, has_no_effect) = measured(StrategyName::Random);
+    assert!(has_no_effect && few < 60, "{few}");
 }
 
 #[test]

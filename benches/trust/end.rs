@@ -51,19 +51,19 @@ impl std::fmt::Display for Fate {
     }
 }
 
-/// What `trials` on `rig` came to.
-pub fn end(rig: &Simulated<'_>, trials: &[Trial]) -> End {
-    let usual = rig.times[&rig.baseline];
-    let fastest = rig.times.iter().min_by(|a, b| a.1.total_cmp(b.1)).expect("there are some").0;
-    let confirmation = Confirmation::of(trials, &rig.baseline);
+/// What `trials` on `runner` came to.
+pub fn end(runner: &Simulated<'_>, trials: &[Trial]) -> End {
+    let usual = runner.times[&runner.baseline];
+    let fastest = runner.times.iter().min_by(|a, b| a.1.total_cmp(b.1)).expect("there are some").0;
+    let confirmation = Confirmation::of(trials, &runner.baseline);
     let claimed = confirmation.as_ref().is_some_and(|c| matches!(c.verdict(), Verdict::Gain(_)));
-    let true_saving = |c: &Confirmation| 1.0 - rig.times[&c.finalist] / usual;
+    let true_saving = |c: &Confirmation| 1.0 - runner.times[&c.finalist] / usual;
     let gain = |c: &Confirmation| c.gain().filter(|gain| gain.low.is_finite());
     let both = confirmation.as_ref().and_then(|c| Some((gain(c)?, true_saving(c))));
     End {
         claimed,
         found: confirmation.as_ref().is_some_and(|c| claimed && c.finalist == *fastest),
-        fate: fate(rig, trials, fastest),
+        fate: fate(runner, trials, fastest),
         saving: both.filter(|_| claimed).map(|(gain, truth)| (gain.mean, truth)),
         covered: both.map(|(gain, truth)| gain.low <= truth && truth <= gain.high),
         pairs: confirmation.map_or(0, |confirmation| confirmation.pairs.len()),
@@ -72,10 +72,10 @@ pub fn end(rig: &Simulated<'_>, trials: &[Trial]) -> End {
     }
 }
 
-fn fate(rig: &Simulated<'_>, trials: &[Trial], fastest: &Values) -> Fate {
-    let all = Confirmation::all(trials, &rig.baseline);
+fn fate(runner: &Simulated<'_>, trials: &[Trial], fastest: &Values) -> Fate {
+    let all = Confirmation::all(trials, &runner.baseline);
     let is_gain = |one: &Confirmation| matches!(one.verdict(), Verdict::Gain(_));
-    let chosen = Confirmation::of(trials, &rig.baseline).filter(is_gain);
+    let chosen = Confirmation::of(trials, &runner.baseline).filter(is_gain);
     match all.iter().find(|one| one.finalist == *fastest) {
         None if trials.iter().any(|trial| trial.knobs == *fastest) => Fate::Overlooked,
         None => Fate::Unseen,

@@ -102,7 +102,7 @@ fn tune(
     let times = truth(&space, scenario.differs, &mut rng);
     let baseline = named(&space, &space.baseline());
     let (drift, total_s) = (scenario.drift, total.as_secs_f64());
-    let rig = Simulated { noise, times, baseline, drift, total_s, rng: RefCell::new(rng) };
-    let trials = compete(&rig.runner(), Repetitions::USUAL, total, (strategy, seed))?;
-    Ok(end::end(&rig, &trials))
+    let runner = Simulated { noise, times, baseline, drift, total_s, rng: RefCell::new(rng) };
+    let trials = compete(&runner.runner(), Repetitions::USUAL, total, (strategy, seed))?;
+    Ok(end::end(&runner, &trials))
 }

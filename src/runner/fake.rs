@@ -48,7 +48,7 @@ pub struct FakeTrial {
 }
 
 impl FakeTrial {
-    /// One that measures samples of so many seconds.
+    /// One that measures samples of these seconds.
     pub fn measured(seconds: impl IntoIterator<Item = f64>, wall_s: f64, overhead_s: f64) -> Self {
         let sample = |seconds| Sample { seconds, ..Sample::default() };
         let samples = seconds.into_iter().map(sample).collect();

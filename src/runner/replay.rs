@@ -16,7 +16,7 @@ use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
 
 /// Answers from a record. Each trial of the search takes a second of the simulated clock, and the
-/// baseline's take none: a budget of so many seconds is one of so many trials.
+/// baseline's take none: a budget in seconds is one in trials.
 pub struct ReplayRunner<'a> {
     recorded: &'a Recorded,
     noise: f64,

@@ -195,12 +195,12 @@ impl WorkerRunner {
             return 0;
         }
         let has_own_weights = self.weights.is_some();
-        let tenant = MemoryContext {
+        let context = MemoryContext {
             knobs,
             makes_reference: !self.has_reference(workload),
             has_own_weights,
         };
-        workload.memory_bytes(&self.parts, tenant)
+        workload.memory_bytes(&self.parts, context)
     }
 
     /// Whether some trial made the reference for this size of the job.

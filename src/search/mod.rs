@@ -39,14 +39,14 @@ pub struct Observation {
     pub candidate: Candidate,
     /// What came of it.
     pub finding: Finding,
-    /// Busy seconds a clip by stage, where the measurement has stages.
+    /// Busy seconds per clip by stage, where the measurement has stages.
     pub stages: BTreeMap<String, f64>,
 }
 
 /// What came of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Finding {
-    /// The cost, to be minimised (seconds a clip).
+    /// The cost, to be minimised (seconds per clip).
     Cost(f64),
     /// The cost is at least this: the trial was cut when it had taken too long. It is never chosen.
     AtLeast(f64),

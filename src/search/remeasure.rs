@@ -49,9 +49,9 @@ pub fn choose(space: &Space, observations: &[Observation]) -> Option<Candidate> 
 /// Positions of the candidates with the lowest posterior means, the lowest first.
 fn ranked(space: &Space, data: &Data, scales: &Hyperparameters, count: usize) -> Vec<usize> {
     let noise = data.noise.unwrap_or(0.0);
-    let Some(truths) = posterior_means(space, data, scales, noise) else { return data.best(count) };
+    let Some(means) = posterior_means(space, data, scales, noise) else { return data.best(count) };
     let mut order: Vec<usize> = (0..data.len()).filter(|&i| !data.cut[i]).collect();
-    order.sort_by(|&a, &b| truths[a].total_cmp(&truths[b]));
+    order.sort_by(|&a, &b| means[a].total_cmp(&means[b]));
     order.truncate(count);
     order
 }

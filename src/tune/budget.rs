@@ -64,7 +64,7 @@ impl Budget {
         Self { now, started: now(), total, spent: Duration::ZERO, is_whole: true }
     }
 
-    /// A budget of so many trials of a search, each of which takes a second of the simulated clock, and
+    /// A budget of `count` trials of a search, each of which takes a second of the simulated clock, and
     /// of nothing else.
     pub fn in_trials(count: usize) -> Self {
         let total = Duration::from_secs(count as u64);
@@ -93,7 +93,7 @@ impl Budget {
         self.total.saturating_sub(self.gone()).saturating_sub(closing)
     }
 
-    /// What the confirmation keeps when one trial takes `trial` and the noise asks for so many
+    /// What the confirmation keeps when one trial takes `trial` and the noise asks for this many
     /// `pairs`.
     pub fn reserve(&self, trial: Duration, pairs: f64) -> Duration {
         let share = (trial * 2).mul_f64(pairs).min(self.total.mul_f64(NOISY_SHARE));
@@ -111,7 +111,7 @@ impl Budget {
     }
 }
 
-/// What so many pairs take, if all of them take longer than expected; the last is begun only where
+/// What `pairs` take, if all of them take longer than expected; the last is begun only where
 /// there is time for one that takes still longer than those before it.
 fn of_pairs(trial: Duration, pairs: u32) -> Duration {
     (trial * 2).mul_f64(SLACK * (f64::from(pairs) - 1.0 + SLACK))

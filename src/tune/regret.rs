@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::budget::Budget;
 use super::{Nobody, Session, TuneConfig};
 use crate::knobs::Values;
-use crate::runner::{ReplayRunner, Repetitions, Runner, fake};
+use crate::runner::{Repetitions, ReplayRunner, Runner, fake};
 use crate::search::{Plan, Recorded, StrategyName};
 use crate::stats;
 use crate::trial::Phase;

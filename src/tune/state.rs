@@ -33,10 +33,10 @@ pub(super) const UNLIKELY: f64 = 0.02;
 /// The probability of a gain worth having from which a candidate may be a finalist.
 const PROMISING: f64 = 0.25;
 
-/// A candidate is given up when its first repetition is so many deviations off.
+/// A candidate is given up when its first repetition is this many deviations off.
 const EARLY_STOP: f64 = 6.0;
 
-/// It is also so many times as slow as the best then.
+/// It is also this many times as slow as the best then.
 const FAR: f64 = 1.5;
 
 /// What policies decide by.
@@ -153,7 +153,7 @@ impl<'a> State<'a> {
         }
     }
 
-    /// A request of the search, which gives a hopeless candidate up early; `None` where the budget
+    /// A request of the search, which gives a candidate up early that is far off; `None` where the budget
     /// does not pay for one more.
     pub(super) fn search_request(
         &self,

@@ -84,7 +84,11 @@ fn is_name(word: &str) -> bool {
 
 /// Whether a line declares a type or a variant of this name.
 fn names(line: &str, word: &str) -> bool {
-    let line = line.trim_start().trim_start_matches("pub ");
+    let line = line.trim_start();
+    let line = match line.strip_prefix("pub(") {
+        Some(scope) => scope.split_once(") ").map_or(line, |(_, line)| line),
+        None => line.trim_start_matches("pub "),
+    };
     let kinds = ["struct ", "enum ", "trait ", "type "];
     let name = kinds.iter().find_map(|kind| line.strip_prefix(kind)).unwrap_or(line);
     name.strip_prefix(word).is_some_and(|rest| {

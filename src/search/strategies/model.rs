@@ -16,7 +16,7 @@ use crate::search::surrogate::stages::{StageModels, Stages};
 use crate::search::transfer::Belief;
 use crate::space::{Candidate, Space};
 
-/// Proposes by voices in turn.
+/// Proposes by acquisition functions in turn.
 pub(in crate::search) struct ModelBased {
     acquisitions: &'static [Acquisition],
     /// Those instead where stages tell what the whole costs.
@@ -47,28 +47,28 @@ impl FittedModel {
         Self { usual, scales, prior: None, stages, believed: (0, None) }
     }
 
-    /// What `known` teaches after the lesson `last`.
+    /// What `known` teaches after the fit `last`.
     pub fn of(
         space: &Space,
         known: &[Observation],
         beliefs: &Rc<Vec<Belief>>,
         last: Option<&Self>,
     ) -> Self {
-        let stages = StageModels::by(space, known, last.map(|lesson| &lesson.stages));
-        let mut lesson = Self { stages, ..Self::before(space) };
-        let mut prior = lesson.prior(space, known);
+        let stages = StageModels::by(space, known, last.map(|model| &model.stages));
+        let mut model = Self { stages, ..Self::before(space) };
+        let mut prior = model.prior(space, known);
         // Laws take long to fit, and are not asked where stages tell.
         if !beliefs.is_empty() || prior.is_none() {
-            lesson.prior = Prior::new(space, known, beliefs);
-            prior = lesson.prior(space, known);
+            model.prior = Prior::new(space, known, beliefs);
+            prior = model.prior(space, known);
         }
         let mut data = Data::new(known);
         data.expect(prior.as_ref());
-        lesson.usual = if data.is_predicted_by_stages() { &STAGE } else { &WHOLE };
-        let start = last.filter(|last| last.usual == lesson.usual).map(|last| &last.scales);
-        lesson.scales = fit(space, lesson.usual, &data.subsample(FITTED_TO), start);
-        lesson.believed = (known.len(), prior);
-        lesson
+        model.usual = if data.is_predicted_by_stages() { &STAGE } else { &WHOLE };
+        let start = last.filter(|last| last.usual == model.usual).map(|last| &last.scales);
+        model.scales = fit(space, model.usual, &data.subsample(FITTED_TO), start);
+        model.believed = (known.len(), prior);
+        model
     }
 
     /// What is believed in the light of `observations`.
@@ -92,7 +92,7 @@ const DESIGN: usize = 15;
 /// in which the knobs that matter most hide what the others do.
 const STAGED_DESIGN: usize = 9;
 /// Candidates measured since the best was: then every other proposal goes elsewhere. What the models
-/// know best is where they settled, and a plateau that noise makes rough holds them for ever.
+/// know best is where they settled, and a plateau that noise makes rough holds them indefinitely.
 const STALE: usize = 30;
 /// Points that scales are fitted to: likelihoods of more cost more than they tell.
 const FITTED_TO: usize = 110;
@@ -100,13 +100,13 @@ const FITTED_TO: usize = 110;
 pub(in crate::search) const CONDITIONED_ON: usize = 220;
 
 impl ModelBased {
-    pub fn new(voices: &'static [Acquisition]) -> Self {
-        Self { acquisitions: voices, with_stages: voices, fits: Vec::new(), beliefs: None }
+    pub fn new(acquisitions: &'static [Acquisition]) -> Self {
+        Self { acquisitions, with_stages: acquisitions, fits: Vec::new(), beliefs: None }
     }
 
-    /// With other voices where stages tell what the whole costs.
-    pub fn with_stages(self, voices: &'static [Acquisition]) -> Self {
-        Self { with_stages: voices, ..self }
+    /// With other acquisition functions where stages tell what the whole costs.
+    pub fn with_stages(self, acquisitions: &'static [Acquisition]) -> Self {
+        Self { with_stages: acquisitions, ..self }
     }
 }
 
@@ -142,7 +142,7 @@ impl Strategy for ModelBased {
 }
 
 impl ModelBased {
-    /// Whose turn it is after so many candidates beyond the design: candidates, not observations, since
+    /// Whose turn it is after `turn` candidates beyond the design: candidates, not observations, since
     /// repeats must not decide it.
     fn acquisition(&self, data: &Data, turn: usize) -> Acquisition {
         if data.is_predicted_by_stages() {
@@ -156,8 +156,8 @@ impl ModelBased {
         self.acquisitions[turn % self.acquisitions.len()]
     }
 
-    /// What the first so many observations teach, the first `design` of them at once: a chain of
-    /// lessons, each from the last, so that they depend on the observations alone.
+    /// What the observations teach, the first `design` of them at once: a chain of fits, each from
+    /// the last, so that they depend on the observations alone.
     fn fitted(&mut self, history: &History<'_>, design: usize) -> FittedModel {
         let (space, observations) = (history.space(), history.observations());
         let beliefs =
@@ -166,12 +166,11 @@ impl ModelBased {
             let last = self.fits.last();
             let next = last.map_or(design, |(at, _)| at + (at / 8).max(4));
             if next > observations.len() {
-                return last
-                    .map_or_else(|| FittedModel::before(space), |(_, lesson)| lesson.clone());
+                return last.map_or_else(|| FittedModel::before(space), |(_, model)| model.clone());
             }
-            let last = last.map(|(_, lesson)| lesson);
-            let lesson = FittedModel::of(space, &observations[..next], beliefs, last);
-            self.fits.push((next, lesson));
+            let last = last.map(|(_, model)| model);
+            let model = FittedModel::of(space, &observations[..next], beliefs, last);
+            self.fits.push((next, model));
         }
     }
 }

@@ -146,8 +146,8 @@ fn open(state: &State<'_>, finalists: &[Values]) -> Vec<Values> {
     finalists.iter().filter(is_open).cloned().collect()
 }
 
-/// The candidates that promise more than the baseline and that the search could not tell from
-/// the best, as many as there is time for; the most promising first.
+/// The candidates that may gain on the baseline and that the search could not tell from
+/// the best, as many as there is time for; the likeliest first.
 fn finalists(workload: &Workload, state: &State<'_>) -> Vec<Values> {
     let mut finalists = Vec::new();
     for (place, values) in state.promising().iter().take(FINALISTS).enumerate() {

@@ -10,13 +10,13 @@ use crate::tune::observations::values;
 use crate::tune::state::State;
 use crate::workload::Workload;
 
-/// A search shorter than so many trials can't pay for probes.
+/// A search shorter than this can't pay for probes.
 const SHORTEST: usize = 8;
 
-/// A search of so many trials can pay for probes of single knobs.
+/// A search of this many trials can pay for probes of single knobs.
 const THOROUGH: usize = 40;
 
-/// Of so many trials of the search one may be a probe.
+/// One of this many trials of the search may be a probe.
 const EVERY: usize = 3;
 
 /// Tries knobs that are handed over at all their values, where the search can pay for it. What the

@@ -91,7 +91,7 @@ fn asked(state: &State<'_>) -> usize {
     failing.filter(|trial| trial.knobs == state.baseline).count()
 }
 
-/// The first so many pauses.
+/// The first `count` pauses.
 fn pauses(count: usize) -> Vec<Duration> {
     let longer = |pause: &Duration| Some(pause.mul_f64(LONGER).min(LONGEST_PAUSE));
     std::iter::successors(Some(FIRST_PAUSE), longer).take(count).collect()

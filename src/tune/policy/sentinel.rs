@@ -7,7 +7,7 @@ use crate::trial::{Phase, Trial};
 use crate::tune::state::State;
 use crate::workload::Workload;
 
-/// A sentinel is due when other trials took so many times as long as one of the baseline.
+/// A sentinel is due when other trials took this many times as long as one of the baseline.
 const EVERY: f64 = 8.0;
 
 /// Brings the baseline back.

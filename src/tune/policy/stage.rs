@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::tune::state::State;
 
-/// Sentinels and repetitions leave room for so many trials of the baseline's length.
+/// Sentinels and repetitions leave room for this many trials of the baseline's length.
 const ROOM: u32 = 3;
 
 /// When something is measured again.
