@@ -394,3 +394,14 @@ fn what_breaks_the_tuner_ends_the_tune_and_its_trials_are_kept() {
     assert_eq!(error.to_string(), "no space left on device");
     assert_eq!(session.trials().len(), 4);
 }
+
+#[test]
+fn no_finalist_changes_what_has_no_effect() {
+    let falling = |_, b, _| 2.0 - 0.1 * b as f64;
+    let trials = tune_by(StrategyName::Random, "b c", falling, 150, &[]);
+    let no_effect = Pruned::of(&space("b c"), &trials).no_effect;
+    assert!(no_effect.iter().any(|no_effect| no_effect.knob == "c"), "{no_effect:?}");
+    let confirmed = || trials.iter().filter(|trial| trial.phase == Phase::Confirmation);
+    assert!(confirmed().any(|trial| level(&trial.knobs, "b") == 9), "{:?}", phases(&trials));
+    assert!(confirmed().all(|trial| level(&trial.knobs, "c") == 0));
+}

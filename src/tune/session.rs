@@ -169,7 +169,7 @@ impl<'a> Session<'a> {
     /// The baseline does not run, or the tuner itself can't go on.
     pub fn compete(&mut self, space: &Space, workload: &Workload, plan: Plan) -> Result<()> {
         self.search(space, workload, plan)?;
-        let mut confirmations = Confirmations::of_search(workload, &self.state);
+        let mut confirmations = Confirmations::of_search(space, workload, &self.state);
         self.drive(&mut [&mut Recovery { workload }, &mut confirmations])
     }
 

@@ -7,13 +7,16 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::round_order::round_order;
+use super::search::pruned;
 use super::{Next, Policy};
 use crate::evidence::confirmation::Confirmation;
 use crate::evidence::win_probability;
 use crate::knobs::Values;
 use crate::runner::TrialRequest;
+use crate::space::Space;
 use crate::trial::Phase;
 use crate::tune::budget::SLACK;
+use crate::tune::observations::values as named;
 use crate::tune::state::{State, UNLIKELY};
 use crate::workload::Workload;
 
@@ -38,8 +41,8 @@ pub(crate) struct Confirmations<'w> {
 
 impl<'w> Confirmations<'w> {
     /// Of the best that the search found.
-    pub fn of_search(workload: &'w Workload, state: &State<'_>) -> Self {
-        Self::of(workload, finalists(workload, state), state)
+    pub fn of_search(space: &Space, workload: &'w Workload, state: &State<'_>) -> Self {
+        Self::of(workload, finalists(space, workload, state), state)
     }
 
     /// Of these.
@@ -148,10 +151,18 @@ fn open(state: &State<'_>, finalists: &[Values]) -> Vec<Values> {
 
 /// The candidates that may gain on the baseline and that the search could not tell from
 /// the best, as many as there is time for; the likeliest first.
-fn finalists(workload: &Workload, state: &State<'_>) -> Vec<Values> {
-    let mut finalists = Vec::new();
+fn finalists(space: &Space, workload: &Workload, state: &State<'_>) -> Vec<Values> {
+    let pruned = pruned(space, state);
+    let mut finalists: Vec<Values> = Vec::new();
     for (place, values) in state.promising().iter().take(FINALISTS).enumerate() {
-        let values = state.runner.plainest(workload, values.clone());
+        // Nobody should ship a change that changes nothing.
+        let frozen = |candidate| pruned.with_frozen(space, &candidate);
+        let frozen = space.candidate(values).map(frozen);
+        let values = frozen.map_or_else(|| values.clone(), |c| named(&state.baseline, space, &c));
+        let values = state.runner.plainest(workload, values);
+        if finalists.contains(&values) {
+            continue;
+        }
         let is_known = state
             .trials()
             .iter()

@@ -103,7 +103,7 @@ impl<'s> Policy<'s> for Search<'s> {
 }
 
 /// What the search goes on without.
-fn pruned(space: &Space, state: &State<'_>) -> Pruned {
+pub(super) fn pruned(space: &Space, state: &State<'_>) -> Pruned {
     let all = Pruned::of(space, state.trials());
     if state.config.prunes_no_effect { all } else { Pruned { no_effect: Vec::new(), ..all } }
 }
