@@ -302,6 +302,6 @@ fn a_first_run_that_somebody_else_ends_is_tried_again_and_then_named() {
     let always = world("kill -TERM $$");
     let run = tune(&always, "60s");
     assert_eq!(run.status, Some(1), "{}", run.stderr);
-    let says = "the baseline does not run here (interrupted): killed by signal 15";
+    let says = "the baseline was interrupted each time (killed by signal 15";
     assert!(run.stderr.contains(says), "{}", run.stderr);
 }
