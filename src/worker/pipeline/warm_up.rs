@@ -15,11 +15,11 @@ const COMPARED: i64 = 2;
 /// What the models made of fixed inputs, for the first clip of the warm-up's batch.
 #[derive(Default)]
 pub struct WarmUp {
-    /// The latents of [`Scenario::picture`].
+    /// The latents of [`Pipeline::picture`].
     pub encoded: Option<Tensor>,
     /// The first velocity of each expert, at the clip's noise.
     pub predicted: Option<Tensor>,
-    /// What the text encoder makes of [`Scenario::tokens`], as a picture of a single frame.
+    /// What the text encoder makes of [`Pipeline::tokens`], as a picture of a single frame.
     pub embedded: Option<Tensor>,
     /// The first pictures of the clip's noise.
     pub decoded: Option<Tensor>,
@@ -31,7 +31,7 @@ impl Pipeline {
     /// compared with the reference's.
     ///
     /// # Errors
-    /// As [`Scenario::run`].
+    /// As [`Pipeline::run`].
     pub fn warm_up(
         &self,
         batch: &Batch,
