@@ -1,4 +1,4 @@
-//! Pulse: whether the watch over a trial was itself kept from running. A process that was stopped
+//! Heartbeat: whether the watch over a trial was itself kept from running. A process that was stopped
 //! (SIGSTOP), frozen (`docker pause`) or suspended with its machine has not seen the time go by, and
 //! neither has its trial: what either measured then says nothing.
 

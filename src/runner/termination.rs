@@ -1,4 +1,4 @@
-//! Death: what the way in which a process ended says of who ended it.
+//! Termination: what the way in which a process ended says of who ended it.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;

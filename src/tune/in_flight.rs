@@ -1,4 +1,4 @@
-//! Interruption: the note of the trial under way, from which a tune that goes on learns what was
+//! In flight: the note of the trial under way, from which a tune that goes on learns what was
 //! running when it died.
 
 use std::fs::{self, OpenOptions};

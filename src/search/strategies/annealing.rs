@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::Strategy;
-use super::answers::{Answers, Exhausted, proposal};
+use super::argmin_adapter::{Answers, Exhausted, proposal};
 use crate::search::cost::log_like;
 use crate::search::history::History;
 use crate::space::Candidate;

@@ -1,20 +1,20 @@
 //! The strategies by name: the one place where they are listed.
 
 mod annealing;
-mod answers;
+mod argmin_adapter;
 pub mod grid;
 pub(in crate::search) mod model;
+mod nelder_mead;
+mod particle_swarm;
 mod random;
 mod relaxation;
-mod simplex;
-mod swarm;
 
 use self::annealing::Annealing;
 use self::grid::Grid;
 use self::model::ModelBased;
+use self::nelder_mead::NelderMead;
+use self::particle_swarm::Swarm;
 use self::random::Random;
-use self::simplex::NelderMead;
-use self::swarm::Swarm;
 use super::acquisition::Acquisition;
 use super::history::History;
 use crate::space::{Candidate, Space};

@@ -11,7 +11,7 @@ use argmin::core::{CostFunction, Error};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::answers::{Answers, Exhausted};
+use super::argmin_adapter::{Answers, Exhausted};
 use crate::search::cost::log_like;
 use crate::space::{Candidate, Space};
 

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::Strategy;
-use super::answers::{Answers, proposal};
+use super::argmin_adapter::{Answers, proposal};
 use super::relaxation::{Point, Relaxation};
 use crate::search::history::History;
 use crate::space::Candidate;
