@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::PlaceArgs;
+use crate::cli::ProfileFoldersArgs;
 use crate::cli::SignatureArgs;
 use crate::cli::options::parse;
 use crate::knobs::handover;
@@ -31,7 +31,7 @@ pub struct ExecArgs {
     pub signature: SignatureArgs,
     /// Where --auto looks.
     #[command(flatten)]
-    pub place: PlaceArgs,
+    pub place: ProfileFoldersArgs,
     /// Fits a profile of another machine to this one by topology, and says how.
     #[arg(long, conflicts_with = "force")]
     pub adapt: bool,

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::BaselineChoice;
-use crate::cli::BenchArgs;
 use crate::cli::CustomJobArgs;
 use crate::cli::JobArgs;
+use crate::cli::RunnerArgs;
 use crate::cli::options::parse;
 use crate::tune::budget;
 
@@ -45,7 +45,7 @@ pub struct MeasureArgs {
     pub job: JobArgs,
     /// What trials run with.
     #[command(flatten)]
-    pub bench: BenchArgs,
+    pub bench: RunnerArgs,
     /// Your own job.
     #[command(flatten)]
     pub custom: CustomJobArgs,

@@ -24,9 +24,9 @@ pub use export::ExportArgs;
 pub use machine::{MachineArgs, MachineChoice};
 pub use measure::MeasureArgs;
 pub use options::{
-    BaselineChoice, BenchArgs, CustomJobArgs, JobArgs, Objective, SignatureArgs, ViewArgs,
+    BaselineChoice, CustomJobArgs, JobArgs, Objective, RunnerArgs, SignatureArgs, ViewArgs,
 };
-pub use profiles::{DiffArgs, PlaceArgs, ProfilesArgs, ProfilesVerb};
+pub use profiles::{DiffArgs, ProfileFoldersArgs, ProfilesArgs, ProfilesVerb};
 pub use replay::ReplayArgs;
 pub use report::{Format, ReportArgs};
 pub use resume::ResumeArgs;

@@ -16,12 +16,12 @@ pub struct ProfilesArgs {
     pub verb: ProfilesVerb,
     /// Where they are.
     #[command(flatten)]
-    pub place: PlaceArgs,
+    pub place: ProfileFoldersArgs,
 }
 
 /// Where profiles are kept.
 #[derive(Debug, Default, Args)]
-pub struct PlaceArgs {
+pub struct ProfileFoldersArgs {
     /// A folder of profiles, instead of $XDG_DATA_HOME/wan22-tune/profiles and
     /// /etc/wan22-tune/profiles.d; may be given again, and the first one wins.
     #[arg(long = "folder", value_name = "DIR", global = true)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::BenchArgs;
 use crate::cli::CustomJobArgs;
+use crate::cli::RunnerArgs;
 use crate::cli::SpaceArgs;
 use crate::cli::ViewArgs;
 use crate::cli::options::parse;
@@ -52,7 +52,7 @@ pub struct TuneArgs {
     pub self_test: bool,
     /// Input pictures and the program that runs trials.
     #[command(flatten)]
-    pub bench: BenchArgs,
+    pub bench: RunnerArgs,
     /// Your own job.
     #[command(flatten)]
     pub custom: CustomJobArgs,

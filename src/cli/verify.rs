@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::BaselineChoice;
-use crate::cli::BenchArgs;
 use crate::cli::CustomJobArgs;
 use crate::cli::JobArgs;
+use crate::cli::RunnerArgs;
 use crate::cli::SignatureArgs;
 use crate::cli::options::parse;
 use crate::tune::budget;
@@ -46,7 +46,7 @@ pub struct VerifyArgs {
     pub job: JobArgs,
     /// What trials run with.
     #[command(flatten)]
-    pub bench: BenchArgs,
+    pub bench: RunnerArgs,
     /// Your own job, where the profile was tuned for it.
     #[command(flatten)]
     pub custom: CustomJobArgs,

@@ -16,7 +16,7 @@ pub trait Knob: Sync {
         Self: Sized;
 
     /// The value that a preset gives it. Most knobs are in no preset and rest at their type's default.
-    fn baseline(_fit: Fit) -> Self::Value
+    fn baseline(_fit: PresetTarget) -> Self::Value
     where
         Self: Sized,
     {
@@ -87,7 +87,7 @@ pub trait Knob: Sync {
 
     /// Fits its value to another host, and says why it may have changed. What is still unavailable
     /// afterwards gives way to [`Knobs::neutral`]'s value.
-    fn adapt(&self, _knobs: &mut Knobs, _to: &Move<'_>) -> Option<String> {
+    fn adapt(&self, _knobs: &mut Knobs, _to: &Migration<'_>) -> Option<String> {
         None
     }
 }
@@ -97,7 +97,7 @@ pub type Variable = (&'static str, String);
 
 /// What a preset is fitted to.
 #[derive(Clone, Copy, Debug)]
-pub struct Fit {
+pub struct PresetTarget {
     /// The preset; `None` for what holds where nobody sets anything.
     pub preset: Option<Preset>,
     /// Physical cores (that a CPU quota lets run).
@@ -126,7 +126,7 @@ impl<'a> Host<'a> {
 
 /// A change of machines.
 #[derive(Clone, Debug)]
-pub struct Move<'a> {
+pub struct Migration<'a> {
     /// The cores that the old machine had, or let run.
     pub cores_there: usize,
     /// The new machine.
@@ -175,7 +175,7 @@ macro_rules! knobs {
 
         impl Knobs {
             /// The values that a preset gives.
-            fn fit(fit: Fit) -> Self {
+            fn fit(fit: PresetTarget) -> Self {
                 Self {
                     $($name: $group::$name::Definition::baseline(fit),)*
                     custom: Values::new(),

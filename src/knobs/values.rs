@@ -3,13 +3,13 @@
 use serde::Deserialize;
 
 use super::placement::{Demand, Placement};
-use super::{Fit, KNOBS, Knobs, Move, Numerics, Settings, Value, Values, Workers};
+use super::{KNOBS, Knobs, Migration, Numerics, PresetTarget, Settings, Value, Values, Workers};
 use crate::machine::Machine;
 
 impl Knobs {
     /// Knobs that fit any machine: one thread, nothing bound, nothing chosen.
     pub fn neutral() -> Self {
-        Self::fit(Fit { preset: None, cores: 1, vram_gib: 0 })
+        Self::fit(PresetTarget { preset: None, cores: 1, vram_gib: 0 })
     }
 
     /// Every knob by name.
@@ -93,7 +93,7 @@ impl Knobs {
     }
 
     /// These knobs fitted to another host, and for each knob that may have changed the reason.
-    pub fn adapted(&self, to: &Move<'_>) -> (Self, Vec<(&'static str, String)>) {
+    pub fn adapted(&self, to: &Migration<'_>) -> (Self, Vec<(&'static str, String)>) {
         let (mut knobs, neutral) = (self.clone(), Self::neutral().values());
         let mut reasons = Vec::new();
         for (name, knob) in KNOBS {

@@ -31,7 +31,7 @@ pub use render::svg::Occupant;
 pub use roots::SystemRoots;
 pub(crate) use roots::{field, line};
 pub use sensors::{frequency_mhz, temperature_c};
-pub use topology::described::BadMachine;
+pub use topology::described::MachineFileError;
 pub(crate) use topology::nodes::kibibytes;
 pub use topology::sandbox::sandboxed;
 

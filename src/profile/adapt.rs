@@ -4,7 +4,7 @@
 //! nearest to it. It is a guess by topology, never measured: only a tune here proves anything.
 
 use super::Profile;
-use crate::knobs::{Baseline, Host, Knobs, Move, Preset, Settings};
+use crate::knobs::{Baseline, Host, Knobs, Migration, Preset, Settings};
 use crate::machine::Machine;
 
 /// A profile's candidate, fitted to another machine.
@@ -27,7 +27,8 @@ impl Profile {
         let baseline = Baseline::fit(Preset::detect(machine), machine);
         let given = self.knobs(&baseline.knobs)?;
         let there = self.hardware_profile.cpu_cores.min(self.tuned_quota().unwrap_or(usize::MAX));
-        let (knobs, reasons) = given.adapted(&Move { cores_there: there, here: Host::of(machine) });
+        let (knobs, reasons) =
+            given.adapted(&Migration { cores_there: there, here: Host::of(machine) });
         let settings = knobs.resolve(machine)?;
         let (old, new) = (given.values(), knobs.values());
         let change = |(name, reason): (&str, String)| {

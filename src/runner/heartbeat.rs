@@ -12,12 +12,12 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// Tells a gap between one look and the next.
 pub(super) struct Pulse {
-    last: Beat,
+    last: ClockReading,
 }
 
 /// One look.
 #[derive(Clone, Copy)]
-struct Beat {
+struct ClockReading {
     /// The time since the start of the machine, suspended or not.
     time: Duration,
     /// Time in which this thread ran, or waited for a CPU: a machine that is busy keeps it from
@@ -28,12 +28,12 @@ struct Beat {
 impl Pulse {
     /// Starts with a look.
     pub fn start() -> Self {
-        Self { last: Beat::now() }
+        Self { last: ClockReading::now() }
     }
 
     /// Another look; the gap since the last one, in words, if there was one.
     pub fn beat(&mut self) -> Option<String> {
-        let (before, now) = (self.last, Beat::now());
+        let (before, now) = (self.last, ClockReading::now());
         self.last = now;
         gap(before, now).map(|gap| {
             let seconds = gap.as_secs_f64();
@@ -46,17 +46,17 @@ impl Pulse {
 
     /// A look after work that may take any time.
     pub fn restart(&mut self) {
-        self.last = Beat::now();
+        self.last = ClockReading::now();
     }
 }
 
-impl Beat {
+impl ClockReading {
     fn now() -> Self {
         Self { time: since_boot(), busy: busy().unwrap_or_default() }
     }
 }
 
-fn gap(before: Beat, now: Beat) -> Option<Duration> {
+fn gap(before: ClockReading, now: ClockReading) -> Option<Duration> {
     let busy = now.busy.saturating_sub(before.busy);
     let idle = now.time.saturating_sub(before.time).saturating_sub(busy);
     (idle > LONGEST).then_some(idle)
@@ -74,9 +74,9 @@ fn busy() -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn beat(time_ms: u64, busy_ms: u64) -> Beat {
+    fn beat(time_ms: u64, busy_ms: u64) -> ClockReading {
         let [time, busy] = [time_ms, busy_ms].map(Duration::from_millis);
-        Beat { time, busy }
+        ClockReading { time, busy }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::observations::{self, Observations};
 use super::observer::Observer;
 use super::policy::{
     Confirmations, FinalRemeasurement, FirstBaseline, Invalidated, Next, Policy, Probes, Recovery,
-    Repeats, Reruns, Retries, Search, Sentinels, Stage, is_decided,
+    RemeasureWhen, Repeats, Reruns, Retries, Search, Sentinels, is_decided,
 };
 use super::record::Record;
 use super::state::State;
@@ -183,8 +183,8 @@ impl<'a> Session<'a> {
         let mut search = Search::new(space, workload, plan, &self.state);
         self.drive(&mut [
             &mut Recovery { workload },
-            &mut Sentinels { stage: Stage::Search, workload },
-            &mut Invalidated { stage: Stage::Search, workload },
+            &mut Sentinels { stage: RemeasureWhen::Search, workload },
+            &mut Invalidated { stage: RemeasureWhen::Search, workload },
             &mut Repeats::new(space, workload),
             &mut Retries { strategy: &strategy, workload },
             &mut search,
@@ -192,8 +192,8 @@ impl<'a> Session<'a> {
         self.is_exhausted = search.is_exhausted;
         self.drive(&mut [
             &mut Recovery { workload },
-            &mut Sentinels { stage: Stage::Final, workload },
-            &mut Invalidated { stage: Stage::Final, workload },
+            &mut Sentinels { stage: RemeasureWhen::Final, workload },
+            &mut Invalidated { stage: RemeasureWhen::Final, workload },
             &mut FinalRemeasurement { workload },
         ])
     }
@@ -262,8 +262,8 @@ impl<'a> Session<'a> {
         let mut probes = Probes::new(space, workload, &self.state);
         self.drive(&mut [
             &mut Recovery { workload },
-            &mut Sentinels { stage: Stage::Search, workload },
-            &mut Invalidated { stage: Stage::Search, workload },
+            &mut Sentinels { stage: RemeasureWhen::Search, workload },
+            &mut Invalidated { stage: RemeasureWhen::Search, workload },
             &mut probes,
         ])?;
         let ignored = Pruned::of(space, self.trials()).ignored;

@@ -19,9 +19,9 @@ const SEED: u64 = 22;
 /// The first line is JSON: {"case": a check's configuration, "inputs": {NAME: shape}}. Each further
 /// line runs the model once and prints {"seconds": …}.
 #[derive(Debug, Args)]
-pub struct Bench {}
+pub struct BenchArgs {}
 
-impl Bench {
+impl BenchArgs {
     /// # Errors
     /// Where the first line is not such an object, or the model can't run.
     pub fn run(&self) -> Result<()> {

@@ -30,8 +30,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Check(check::Check),
-    Bench(bench::Bench),
+    Check(check::CheckArgs),
+    Bench(bench::BenchArgs),
 }
 
 /// Its own version and that of the libtorch that it found when it was loaded; made once, for good.

@@ -52,7 +52,7 @@ impl Origin<'_> {
 
 /// Of what, and as what, parts are built.
 #[derive(Clone, Copy)]
-pub struct Blueprint<'a> {
+pub struct BuildSpec<'a> {
     pub architecture: &'a Architecture,
     pub workload: &'a Workload,
     pub numerics: Numerics,
@@ -65,7 +65,7 @@ pub type BuildHalf<H> = fn(&Weights, &VaeConfig, VaeOptions, Kind, Device) -> Re
 /// A model, and where its large weights lie.
 type Built<M> = (M, Vec<Range<usize>>);
 
-impl Blueprint<'_> {
+impl BuildSpec<'_> {
     /// Builds the decoder and the second expert on one thread and all others on another: filling
     /// memory takes longer than anything else here, and these are about half of it each.
     ///

@@ -19,7 +19,7 @@ use wan22_tune::workload::{Stage, Workload};
 
 use crate::models::vae::{Decoder, Encoder};
 use crate::native;
-use crate::parts::{Blueprint, Experts, Origin};
+use crate::parts::{BuildSpec, Experts, Origin};
 use crate::pipeline::{Pipeline, WarmUp, as_video};
 use crate::quality::{self, Seams};
 
@@ -34,7 +34,7 @@ pub struct Comparison<'a> {
 }
 
 /// One thing that is made twice.
-struct Subject<'a> {
+struct ComparedTensor<'a> {
     what: &'static str,
     candidate: &'a Tensor,
     /// Whether the candidate's own models compute as the reference's do.
@@ -55,7 +55,7 @@ struct Findings {
     is_new: bool,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> ComparedTensor<'a> {
     /// Numbers that are not a picture: their noise is measured against their power.
     fn of_numbers(what: &'static str, candidate: &'a Tensor, is_plain: bool) -> Self {
         Self { what, candidate, is_plain, tiling: None, seams: None, range: root_mean_square }
@@ -81,11 +81,12 @@ impl Comparison<'_> {
             findings.add(self.compare(&subject, || self.encode())?);
         }
         if let Some(candidate) = &warmed_up.predicted {
-            let subject = Subject::of_numbers(PREDICTED, candidate, self.numerics.is_plain());
+            let subject =
+                ComparedTensor::of_numbers(PREDICTED, candidate, self.numerics.is_plain());
             findings.prediction_db = findings.ratio(self.compare(&subject, || self.predict())?);
         }
         if let Some(candidate) = &warmed_up.embedded {
-            let subject = Subject::of_numbers(EMBEDDED, candidate, self.numerics.is_plain());
+            let subject = ComparedTensor::of_numbers(EMBEDDED, candidate, self.numerics.is_plain());
             findings.embedding_db = findings.ratio(self.compare(&subject, || self.embed())?);
         }
         Ok(findings.quality().map(|quality| (quality, findings.is_new)))
@@ -104,7 +105,7 @@ impl Comparison<'_> {
     /// The quality of a subject, and whether its reference had to be made.
     fn compare(
         &self,
-        subject: &Subject<'_>,
+        subject: &ComparedTensor<'_>,
         make: impl FnOnce() -> Result<Tensor>,
     ) -> Result<(Quality, bool)> {
         let path = self.folder.join(reference(subject.what, self.workload));
@@ -132,23 +133,30 @@ impl Comparison<'_> {
         result
     }
 
-    fn decoded<'a>(&self, candidate: &'a Tensor) -> Result<Subject<'a>> {
+    fn decoded<'a>(&self, candidate: &'a Tensor) -> Result<ComparedTensor<'a>> {
         let tiling = self.pipeline.tilings.decode;
         let vae = &self.pipeline.architecture.vae;
         let grid = tiling.map(|tiling| tiling.decoding(vae)).transpose()?;
         let seams = grid.map(|grid| seams(&grid, candidate, vae.patch()));
         let is_plain = self.numerics.vae_is_plain();
-        Ok(Subject { what: DECODED, candidate, is_plain, tiling, seams, range: |_| PICTURE_RANGE })
+        Ok(ComparedTensor {
+            what: DECODED,
+            candidate,
+            is_plain,
+            tiling,
+            seams,
+            range: |_| PICTURE_RANGE,
+        })
     }
 
-    fn encoded<'a>(&self, candidate: &'a Tensor) -> Result<Subject<'a>> {
+    fn encoded<'a>(&self, candidate: &'a Tensor) -> Result<ComparedTensor<'a>> {
         let tiling = self.pipeline.tilings.encode;
         let vae = &self.pipeline.architecture.vae;
         let grid = tiling.map(|tiling| tiling.encoding(vae)).transpose()?;
         let seams = grid.map(|grid| seams(&grid, candidate, 1));
         let range = |reference: &Tensor| (reference.max() - reference.min()).double_value(&[]);
         let is_plain = self.numerics.vae_is_plain();
-        Ok(Subject { what: ENCODED, candidate, is_plain, tiling, seams, range })
+        Ok(ComparedTensor { what: ENCODED, candidate, is_plain, tiling, seams, range })
     }
 
     /// The pictures of the first clip's noise.
@@ -186,8 +194,8 @@ impl Comparison<'_> {
     }
 
     /// Models in float32, with libtorch's own choice of kernels.
-    fn plain(&self) -> Blueprint<'_> {
-        Blueprint {
+    fn plain(&self) -> BuildSpec<'_> {
+        BuildSpec {
             architecture: &self.pipeline.architecture,
             workload: self.workload,
             numerics: Numerics::default(),

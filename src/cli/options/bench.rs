@@ -9,7 +9,7 @@ use crate::cli::options::parse;
 
 /// What trials run with.
 #[derive(Clone, Debug, Args)]
-pub struct BenchArgs {
+pub struct RunnerArgs {
     /// Your own JPEG and PNG pictures instead of generated ones.
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,

@@ -7,7 +7,7 @@ pub mod parse;
 mod signature;
 mod view;
 
-pub use bench::BenchArgs;
+pub use bench::RunnerArgs;
 pub use custom::CustomJobArgs;
 pub use job::{BaselineChoice, JobArgs, Objective};
 pub use signature::SignatureArgs;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::terminal;
-use crate::cli::{ExecArgs, PlaceArgs, SignatureArgs};
+use crate::cli::{ExecArgs, ProfileFoldersArgs, SignatureArgs};
 use crate::knobs::handover;
 use crate::launch;
 use crate::launch::{EXIT_NOT_APPLIED, Supervision};
@@ -23,7 +23,7 @@ impl ExecArgs {
             auto: true,
             job: None,
             signature: SignatureArgs::default(),
-            place: PlaceArgs::default(),
+            place: ProfileFoldersArgs::default(),
             adapt: false,
             force: false,
             without_memory_policy: false,

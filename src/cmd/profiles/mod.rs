@@ -9,13 +9,13 @@ use anyhow::{Context, Result, bail};
 
 use super::exec::{Pick, pick};
 use super::{Usage, terminal};
-use crate::cli::{PlaceArgs, ProfilesArgs, ProfilesVerb, SignatureArgs};
+use crate::cli::{ProfileFoldersArgs, ProfilesArgs, ProfilesVerb, SignatureArgs};
 use crate::io::output::print;
 use crate::launch;
 use crate::machine::{Machine, MachineMatch};
 use crate::profile::{self, Entry, FileName, Here, Profile, Store};
 
-impl PlaceArgs {
+impl ProfileFoldersArgs {
     /// The folders.
     pub fn store(&self) -> Store {
         if self.folders.is_empty() { Store::standard() } else { Store::new(self.folders.clone()) }

@@ -9,7 +9,7 @@ use rustix::process::{getpid, set_child_subreaper};
 use super::job::Job;
 use super::{cache, custom, job};
 use crate::architecture::Model;
-use crate::cli::BenchArgs;
+use crate::cli::RunnerArgs;
 use crate::cmd::terminal::signals;
 use crate::cmd::{Usage, terminal};
 use crate::io::held;
@@ -35,7 +35,7 @@ const PICTURES: usize = 8;
 /// # Errors
 /// As [`plan`]; [`Usage`] where there is no worker.
 pub fn set_up(
-    args: &BenchArgs,
+    args: &RunnerArgs,
     job: Job,
     machine: Machine,
     baseline: Baseline,
@@ -58,7 +58,7 @@ pub fn set_up(
 }
 
 /// Sees that there is a worker; where the user did not name it, one that nobody else can replace.
-fn check_worker(args: &BenchArgs, worker: &Path) -> Result<(), Usage> {
+fn check_worker(args: &RunnerArgs, worker: &Path) -> Result<(), Usage> {
     if !worker.is_file() {
         let cure = "build it with `make build`, or name it with --worker FILE";
         return Err(Usage(format!("{}: no such program; {cure}", worker.display())));
@@ -73,7 +73,7 @@ fn check_worker(args: &BenchArgs, worker: &Path) -> Result<(), Usage> {
 
 /// What a tune on `bench` is asked for.
 pub fn config(
-    args: &BenchArgs,
+    args: &RunnerArgs,
     bench: &WorkerRunner,
     seed: u64,
     repetitions: Repetitions,
@@ -94,7 +94,7 @@ pub fn config(
 /// # Errors
 /// [`Usage`] for a file or folder that can't be used, or a job that memory has no room for.
 pub fn plan(
-    args: &BenchArgs,
+    args: &RunnerArgs,
     job: Job,
     machine: Machine,
     baseline: Baseline,
@@ -129,12 +129,12 @@ pub fn plan(
     Ok((bench, job))
 }
 
-fn memory_bytes(args: &BenchArgs, machine: &Machine) -> u64 {
+fn memory_bytes(args: &RunnerArgs, machine: &Machine) -> u64 {
     let usable = machine.usable_memory_bytes();
     args.max_memory.map_or(usable / 10 * 9, |most| most.as_u64().min(usable))
 }
 
-fn programs(args: &BenchArgs) -> Result<Programs> {
+fn programs(args: &RunnerArgs) -> Result<Programs> {
     let tuner = std::env::current_exe().context("finding this program")?;
     held::hold_this_program(&tuner)?;
     let worker = args.worker.clone().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
@@ -145,7 +145,7 @@ fn programs(args: &BenchArgs) -> Result<Programs> {
 ///
 /// # Errors
 /// [`Usage`] for a folder without pictures, or with broken ones.
-fn pictures(args: &BenchArgs) -> Result<Vec<PathBuf>> {
+fn pictures(args: &RunnerArgs) -> Result<Vec<PathBuf>> {
     let Some(folder) = &args.images else { return Ok(Vec::new()) };
     let pictures = Pictures::list(folder).map_err(|error| Usage(format!("--images {error:#}")))?;
     terminal::tell(&format!("--images {}: {pictures}", folder.display()));

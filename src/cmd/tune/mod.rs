@@ -54,13 +54,13 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     if args.self_test {
         return self_test::run(args, prepared, budget);
     }
-    let folder = Folder::create(&args.results, &prepared.bench.machine.host)?;
-    write_machine(&folder, &prepared.bench.machine)?;
+    let folder = Folder::create(&args.results, &prepared.runner.machine.host)?;
+    write_machine(&folder, &prepared.runner.machine)?;
     // Before the first trial, so that a tune that is cut short at any moment can go on.
     let tune = prepared.describe(args, budget, started);
     let smallest = prepared.job.smallest();
     write_space(&folder, &prepared.space(args, &smallest)?.0, &smallest, &tune)?;
-    let knobs = prepared.bench.baseline.knobs.values();
+    let knobs = prepared.runner.baseline.knobs.values();
     let journal =
         Journal::create(&folder.journal(), knobs.keys(), args.repetitions().most as usize)?;
     carry_on(args, prepared, budget, &folder, tune, (journal, Vec::new()))
@@ -69,7 +69,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
 /// What the flags came to.
 pub struct Prepared {
     /// What trials run with.
-    pub bench: WorkerRunner,
+    pub runner: WorkerRunner,
     /// The job, in all its sizes.
     pub job: Job,
     /// The space before it is resolved.
@@ -93,12 +93,12 @@ impl Prepared {
         let (bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
         let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
         let lock = Lock::take(args.bench.wait, &bench.stop)?;
-        Ok(Self { bench, job, file, found, _lock: lock })
+        Ok(Self { runner: bench, job, file, found, _lock: lock })
     }
 
     /// What the tune is asked for.
     pub fn config(&self, args: &TuneArgs) -> TuneConfig {
-        let config = bench::config(&args.bench, &self.bench, args.seed, args.repetitions());
+        let config = bench::config(&args.bench, &self.runner, args.seed, args.repetitions());
         TuneConfig { most_trials: args.trials.map_or(usize::MAX, |most| most as usize), ..config }
     }
 
@@ -107,18 +107,18 @@ impl Prepared {
     /// # Errors
     /// As [`space::resolve`].
     pub fn space(&self, args: &TuneArgs, workload: &Workload) -> Result<(Space, Vec<Candidate>)> {
-        let Self { bench, file, .. } = self;
+        let Self { runner: bench, file, .. } = self;
         space::resolve(file, &args.space, &bench.machine, &bench.baseline, workload)
     }
 
     /// What the worker says of itself and of its libtorch, where there is one.
     pub fn worker(&self) -> Option<String> {
-        let needed = !matches!(self.bench.own, Some(CustomJob::Command(_)));
-        needed.then(|| self.bench.programs.version()).flatten()
+        let needed = !matches!(self.runner.own, Some(CustomJob::Command(_)));
+        needed.then(|| self.runner.programs.version()).flatten()
     }
 
     fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
-        let Self { bench, job, .. } = self;
+        let Self { runner: bench, job, .. } = self;
         let full = job.full();
         let words: Vec<OsString> = std::env::args_os().collect();
         let shown: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
@@ -177,12 +177,12 @@ pub fn carry_on(
 ) -> Result<()> {
     held::hold(folder.path())?;
     let scratch = bench::scratch(folder.path())?;
-    prepared.bench.scratch = std::path::absolute(scratch.path())?;
+    prepared.runner.scratch = std::path::absolute(scratch.path())?;
     let resume_with = Some(format!("`wan22-tune resume {}`", folder.path().display()));
     let config = TuneConfig { resume_with, ..prepared.config(args) };
-    let mut progress = Progress::new(&prepared.bench, config.repetitions, budget, args.view);
+    let mut progress = Progress::new(&prepared.runner, config.repetitions, budget, args.view);
     let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
-    let session = Session::new(&config, &prepared.bench, &progress, budget);
+    let session = Session::new(&config, &prepared.runner, &progress, budget);
     let session = session.recording(folder, journal).after(trials).spent(spent_s);
     let finished = measure(args, &prepared, session, folder, tune);
     progress.end();
@@ -280,8 +280,8 @@ fn compete(
     folder: &Folder,
     mut tune: Tune,
 ) -> Result<()> {
-    let workload = workload((&prepared.bench, &prepared.job), session, tune.budget_s)?;
-    tune.costs = workload.costs(&prepared.bench.parts, None);
+    let workload = workload((&prepared.runner, &prepared.job), session, tune.budget_s)?;
+    tune.costs = workload.costs(&prepared.runner.parts, None);
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
     // What is probed may leave knobs out; the folder keeps the space as it was resolved.
@@ -290,7 +290,7 @@ fn compete(
         space = session.probe(&space, &workload)?;
         first = space.experts(&prepared.file)?;
     }
-    let machine = &prepared.bench.machine;
+    let machine = &prepared.runner.machine;
     let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
     let earlier = earlier.collect();
     let plan = Plan { strategy: args.strategy, seed: args.seed, first, transfers: earlier };

@@ -46,7 +46,7 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     let prepared = Prepared::new(&flags)?;
     compare(&results, &flags, &prepared)?;
     sweep(&folder)?;
-    let knobs = prepared.bench.baseline.knobs.values();
+    let knobs = prepared.runner.baseline.knobs.values();
     let repetitions = flags.repetitions().most as usize;
     let (mut journal, mut trials) = Journal::reopen(&folder.journal(), &knobs, repetitions)?;
     if let Some(trial) = in_flight::take(&folder, &trials, journal.next_number())? {
@@ -129,13 +129,13 @@ fn sweep(folder: &Folder) -> Result<()> {
 
 /// Refuses to go on where anything that decides what a trial measures has changed.
 fn compare(results: &Results, flags: &TuneArgs, now: &Prepared) -> Result<()> {
-    machine(&results.machine, &now.bench.machine)?;
+    machine(&results.machine, &now.runner.machine)?;
     let then = versions(results.tune.worker.clone());
     for ((field, then), (_, now)) in then.iter().zip(versions(now.worker())) {
         same(field, then, &now)?;
     }
     let Results { workload, tune, .. } = results;
-    same("own", &json(&tune.own), &json(&now.bench.own))?;
+    same("own", &json(&tune.own), &json(&now.runner.own))?;
     same("workload", &json(&tune.full), &json(&now.job.full()))?;
     let sizes = now.job.sizes();
     if !sizes.contains(workload) {

@@ -21,8 +21,8 @@ use crate::tune::{AaRunner, Session};
 /// A gain was claimed, or the baseline does not run.
 pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()> {
     let scratch = bench::scratch(&std::env::temp_dir())?;
-    prepared.bench.scratch = scratch.path().to_owned();
-    let Prepared { bench, job, .. } = &prepared;
+    prepared.runner.scratch = scratch.path().to_owned();
+    let Prepared { runner: bench, job, .. } = &prepared;
     let (copies, folder) = (AaRunner(bench), Folder::new(scratch.path()));
     let usual = copies.baseline();
     let journal =

@@ -5,7 +5,7 @@ mod quota;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fit, Knobs};
+use super::{Knobs, PresetTarget};
 use crate::machine::Machine;
 
 pub use optimal::{HardwareProfile, OptimalSettings};
@@ -77,7 +77,8 @@ impl Baseline {
         // A quota's threads beyond its CPUs are stopped in turn: to it, more cores don't exist.
         let cores = machine.core_limit();
         let vram = machine.gpus.iter().map(|gpu| gpu.memory_bytes).max().unwrap_or(0);
-        let knobs = Knobs::fit(Fit { preset: Some(preset), cores, vram_gib: vram_gb(vram) });
+        let knobs =
+            Knobs::fit(PresetTarget { preset: Some(preset), cores, vram_gib: vram_gb(vram) });
         let knobs = within_quota(knobs, machine);
         let optimal = OptimalSettings::of_preset(preset, machine, &knobs, cores);
         Self { preset, knobs, optimal }
@@ -127,7 +128,7 @@ impl Baseline {
             vae_tile_size,
             batch_size,
             custom: self.knobs.custom.clone(),
-            ..Knobs::fit(Fit { preset: None, cores: machine.core_limit(), vram_gib: 0 })
+            ..Knobs::fit(PresetTarget { preset: None, cores: machine.core_limit(), vram_gib: 0 })
         }
     }
 }

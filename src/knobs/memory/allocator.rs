@@ -7,7 +7,7 @@ use crate::knobs::effect::{Effect, Mismatch, compare};
 use crate::knobs::form::{COUNT, Form, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::placement::Placement;
-use crate::knobs::{Host, Knob, Knobs, Move, Preset, Settings, Variable};
+use crate::knobs::{Host, Knob, Knobs, Migration, Preset, Settings, Variable};
 use crate::machine::library;
 use crate::machine::{Machine, SystemRoots};
 
@@ -116,7 +116,7 @@ impl Knob for Definition {
     }
 
     /// glibc's own comes nearest to one that is missing.
-    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
         let reason = self.unavailable(knobs, &to.here)?;
         knobs.allocator = Allocator::GlibcKeep;
         Some(reason)

@@ -1,7 +1,7 @@
 //! `malloc_arenas`: heaps among which glibc's malloc spreads its threads.
 
 use crate::knobs::form::{COUNT, Form};
-use crate::knobs::{Fit, Knob, Knobs, Variable};
+use crate::knobs::{Knob, Knobs, PresetTarget, Variable};
 
 /// More than any machine has threads.
 const MOST: u32 = 65535;
@@ -14,7 +14,7 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = u32;
 
-    fn baseline(_: Fit) -> u32 {
+    fn baseline(_: PresetTarget) -> u32 {
         4
     }
 

@@ -7,7 +7,7 @@ use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::form::{Form, INDEX};
 use crate::knobs::knob::words;
 use crate::knobs::placement::Placement;
-use crate::knobs::{Fit, Host, Knob, Knobs, Move, Preset, Settings, Variable};
+use crate::knobs::{Host, Knob, Knobs, Migration, Preset, PresetTarget, Settings, Variable};
 use crate::machine::{Machine, NodeSet};
 
 words! {
@@ -134,7 +134,7 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = MemoryMode;
 
-    fn baseline(fit: Fit) -> MemoryMode {
+    fn baseline(fit: PresetTarget) -> MemoryMode {
         match fit.preset {
             Some(Preset::Threadripper5995wx) => MemoryMode::Baseline,
             _ => MemoryMode::Default,
@@ -188,7 +188,7 @@ impl Knob for Definition {
         &["affinity"]
     }
 
-    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
         let machine = to.here.machine;
         let place = knobs.placement(machine).ok()?;
         let exists = |mode: &MemoryMode| mode.policies(machine, &place).is_some();

@@ -2,7 +2,7 @@
 
 use crate::knobs::effect::{Effect, Mismatch, compare};
 use crate::knobs::knob::words;
-use crate::knobs::{Knob, Knobs, Move, Settings};
+use crate::knobs::{Knob, Knobs, Migration, Settings};
 
 words! {
     /// Which numbers the models hold and compute in. What the reference keeps in float32 (norms,
@@ -30,7 +30,7 @@ impl Knob for Definition {
         wrong.into_iter().collect()
     }
 
-    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
         if to.here.machine.cpu.multiplies_bf16() {
             return None;
         }

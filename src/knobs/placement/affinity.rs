@@ -11,7 +11,7 @@ use super::partition::partition;
 use super::pools::{Demand, Placement};
 use crate::knobs::effect::{Effect, MODEL, Mismatch, OTHER, Pool};
 use crate::knobs::knob::words;
-use crate::knobs::{Fit, Host, Knob, Knobs, Move, Preset, Settings};
+use crate::knobs::{Host, Knob, Knobs, Migration, Preset, PresetTarget, Settings};
 use crate::machine::{CpuSet, Machine};
 
 words! {
@@ -160,7 +160,7 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = Layout;
 
-    fn baseline(fit: Fit) -> Layout {
+    fn baseline(fit: PresetTarget) -> Layout {
         let workstation = fit.preset == Some(Preset::Threadripper5995wx);
         if workstation && fit.cores >= 32 { Layout::Baseline } else { Layout::None }
     }
@@ -196,7 +196,7 @@ impl Knob for Definition {
         outside("the command's CPUs", got.pools.get(OTHER), asked).into_iter().collect()
     }
 
-    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
         let reason = self.unavailable(knobs, &to.here)?;
         let nearest = knobs.affinity.nearest().find(|layout| layout.exists(to.here.machine));
         knobs.affinity = nearest.unwrap_or(knobs.affinity);

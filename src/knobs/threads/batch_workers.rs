@@ -3,7 +3,7 @@
 use super::count;
 use super::preprocess_workers;
 use crate::knobs::effect::{Effect, Mismatch};
-use crate::knobs::{Fit, Knob, Knobs, Move, Settings};
+use crate::knobs::{Knob, Knobs, Migration, PresetTarget, Settings};
 
 /// The knob.
 pub struct Definition;
@@ -11,7 +11,7 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = usize;
 
-    fn baseline(fit: Fit) -> usize {
+    fn baseline(fit: PresetTarget) -> usize {
         (preprocess_workers::Definition::baseline(fit) / 4).clamp(1, 2)
     }
 
@@ -23,7 +23,7 @@ impl Knob for Definition {
         count::mismatch(got, "batch", asked.workers.batch)
     }
 
-    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
         count::scale(&mut knobs.batch_workers, to)
     }
 }

@@ -1,6 +1,6 @@
 //! Count: what the knobs have in common that are a number of threads.
 
-use crate::knobs::Move;
+use crate::knobs::Migration;
 use crate::knobs::effect::{Effect, Mismatch, compare};
 
 /// Far more threads than CPUs can't be meant; the baseline itself needs a few more.
@@ -10,7 +10,7 @@ pub fn check_range(count: usize, most: usize) -> Result<(), String> {
 
 /// Scales a count with the cores, and says so. Threads above a quota are stopped in turn, however
 /// many a core could have.
-pub fn scale(count: &mut usize, to: &Move<'_>) -> Option<String> {
+pub fn scale(count: &mut usize, to: &Migration<'_>) -> Option<String> {
     let (machine, there) = (to.here.machine, to.cores_there);
     let here = machine.core_limit();
     let ceiling = machine.quota_ceiling();

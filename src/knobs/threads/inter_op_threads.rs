@@ -2,7 +2,7 @@
 
 use super::count;
 use crate::knobs::effect::{Effect, Mismatch, compare_reported};
-use crate::knobs::{Fit, Knob, Knobs, Move, Preset, Settings};
+use crate::knobs::{Knob, Knobs, Migration, Preset, PresetTarget, Settings};
 
 /// The knob.
 pub struct Definition;
@@ -11,7 +11,7 @@ impl Knob for Definition {
     type Value = usize;
 
     /// The presets for desktops set libtorch's other threads only: these stay at its own default.
-    fn baseline(fit: Fit) -> usize {
+    fn baseline(fit: PresetTarget) -> usize {
         match fit.preset {
             Some(Preset::Threadripper5995wx) => (fit.cores / 4).clamp(1, 16),
             _ => fit.cores,
@@ -28,7 +28,7 @@ impl Knob for Definition {
             .collect()
     }
 
-    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
         count::scale(&mut knobs.inter_op_threads, to)
     }
 }

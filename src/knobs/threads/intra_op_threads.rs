@@ -3,7 +3,7 @@
 use super::count;
 use crate::knobs::effect::{Effect, MODEL, Mismatch, compare_reported};
 use crate::knobs::form::{COUNT, Form};
-use crate::knobs::{Fit, Knob, Knobs, Move, Preset, Settings, Variable};
+use crate::knobs::{Knob, Knobs, Migration, Preset, PresetTarget, Settings, Variable};
 
 /// As the WAN22 optimizer sets them for the 5995WX.
 const VARIABLES: [&str; 4] =
@@ -15,7 +15,7 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = usize;
 
-    fn baseline(fit: Fit) -> usize {
+    fn baseline(fit: PresetTarget) -> usize {
         fit.cores.min(match fit.preset {
             Some(Preset::Threadripper5995wx) => 32,
             Some(Preset::Rtx4080) => 8,
@@ -48,7 +48,7 @@ impl Knob for Definition {
         found
     }
 
-    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
         count::scale(&mut knobs.intra_op_threads, to)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::count;
 use crate::knobs::effect::{Effect, Mismatch};
-use crate::knobs::{Fit, Knob, Knobs, Move, Settings};
+use crate::knobs::{Knob, Knobs, Migration, PresetTarget, Settings};
 
 /// The knob.
 pub struct Definition;
@@ -11,7 +11,7 @@ impl Knob for Definition {
     type Value = usize;
 
     /// The WAN22 optimizer splits its workers so under every preset, and so are the other two.
-    fn baseline(fit: Fit) -> usize {
+    fn baseline(fit: PresetTarget) -> usize {
         (fit.cores / 8).clamp(2, 8)
     }
 
@@ -23,7 +23,7 @@ impl Knob for Definition {
         count::mismatch(got, "preprocess", asked.workers.preprocess)
     }
 
-    fn adapt(&self, knobs: &mut Knobs, to: &Move<'_>) -> Option<String> {
+    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
         count::scale(&mut knobs.preprocess_workers, to)
     }
 }

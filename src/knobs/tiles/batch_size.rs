@@ -1,6 +1,6 @@
 //! `batch_size`: clips that go through the models together.
 
-use crate::knobs::{Fit, Knob, Knobs, Preset};
+use crate::knobs::{Knob, Knobs, Preset, PresetTarget};
 
 /// The knob.
 pub struct Definition;
@@ -8,7 +8,7 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = u32;
 
-    fn baseline(fit: Fit) -> u32 {
+    fn baseline(fit: PresetTarget) -> u32 {
         match fit.preset {
             Some(Preset::Threadripper5995wx) if fit.vram_gib >= 16 => 4,
             Some(Preset::Threadripper5995wx | Preset::Rtx4080) => 2,

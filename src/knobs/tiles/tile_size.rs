@@ -1,7 +1,7 @@
 //! `tile_size`: side of the tiles in which the VAE encodes.
 
 use super::side;
-use crate::knobs::{Fit, Knob, Knobs, Preset, Value};
+use crate::knobs::{Knob, Knobs, Preset, PresetTarget, Value};
 
 /// The knob.
 pub struct Definition;
@@ -9,7 +9,7 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = u32;
 
-    fn baseline(fit: Fit) -> u32 {
+    fn baseline(fit: PresetTarget) -> u32 {
         match fit.preset {
             Some(Preset::Generic) => 384,
             _ => 512,

@@ -1,7 +1,7 @@
 //! `vae_tile_size`: side of the tiles in which the VAE decodes.
 
 use super::side;
-use crate::knobs::{Fit, Knob, Knobs, Preset, Value};
+use crate::knobs::{Knob, Knobs, Preset, PresetTarget, Value};
 
 /// The knob.
 pub struct Definition;
@@ -9,7 +9,7 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = u32;
 
-    fn baseline(fit: Fit) -> u32 {
+    fn baseline(fit: PresetTarget) -> u32 {
         match fit.preset {
             Some(Preset::Rtx4080) => 256,
             Some(Preset::Generic) => 192,

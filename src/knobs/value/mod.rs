@@ -182,14 +182,14 @@ impl fmt::Display for Value {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
+        deserializer.deserialize_any(ValueVisitor)
     }
 }
 
 /// Takes whatever a value can be.
-struct AnyValue;
+struct ValueVisitor;
 
-impl Visitor<'_> for AnyValue {
+impl Visitor<'_> for ValueVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,7 +20,7 @@ const LARGEST_BYTES: u64 = 64 << 20;
 /// Why there is no machine.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{what}: {problem}")]
-pub struct BadMachine {
+pub struct MachineFileError {
     what: String,
     problem: String,
 }
@@ -31,27 +31,27 @@ impl Machine {
     ///
     /// # Errors
     /// Why it can't be read, or what is wrong with it.
-    pub fn from_xml_file(path: &Path) -> Result<Self, BadMachine> {
-        Self::from_xml(&xml_of(path)?).map_err(|error| BadMachine::of(path, error.problem))
+    pub fn from_xml_file(path: &Path) -> Result<Self, MachineFileError> {
+        Self::from_xml(&xml_of(path)?).map_err(|error| MachineFileError::of(path, error.problem))
     }
 
     /// As [`Machine::from_xml_file`], in a child process first: see [`sandboxed`].
     ///
     /// # Errors
     /// As [`Machine::from_xml_file`]; hwloc crashes on it, or does not come to an end.
-    pub fn from_stranger(path: &Path) -> Result<Self, BadMachine> {
+    pub fn from_stranger(path: &Path) -> Result<Self, MachineFileError> {
         // A pipe can be read once only, so not in the child.
         let xml = xml_of(path)?;
         let machine = sandboxed(|| Self::from_xml(&xml).map_err(|error| error.problem));
-        machine.and_then(|machine| machine).map_err(|problem| BadMachine::of(path, problem))
+        machine.and_then(|machine| machine).map_err(|problem| MachineFileError::of(path, problem))
     }
 
     /// Reads hwloc XML.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn from_xml(xml: &str) -> Result<Self, BadMachine> {
-        let bad = |problem: String| BadMachine { what: "XML".to_owned(), problem };
+    pub fn from_xml(xml: &str) -> Result<Self, MachineFileError> {
+        let bad = |problem: String| MachineFileError { what: "XML".to_owned(), problem };
         let refused = || {
             "hwloc refuses it: is it whole, and of one machine? (HWLOC_XML_VERBOSE=1 says more)"
                 .to_owned()
@@ -72,9 +72,9 @@ impl Machine {
     ///
     /// # Errors
     /// What is wrong with the description.
-    pub fn from_synthetic(description: &str) -> Result<Self, BadMachine> {
+    pub fn from_synthetic(description: &str) -> Result<Self, MachineFileError> {
         let what = format!("`{}`", description.chars().take(80).collect::<String>());
-        let bad = |problem: String| BadMachine { what, problem };
+        let bad = |problem: String| MachineFileError { what, problem };
         let refused = || {
             "no synthetic description; one reads like `package:2 [numa] l3:4 core:8 pu:2`"
                 .to_owned()
@@ -95,17 +95,17 @@ impl Machine {
     }
 }
 
-fn xml_of(path: &Path) -> Result<String, BadMachine> {
+fn xml_of(path: &Path) -> Result<String, MachineFileError> {
     let bytes = input::given_bytes(path, LARGEST_BYTES).map_err(|error| {
         let is_pipe = path.metadata().is_ok_and(|file| file.file_type().is_fifo());
         let is_refused = is_pipe && error.to_string() == "not a regular file";
         let cure = if is_refused { ": read a pipe from standard input with `--xml -`" } else { "" };
-        BadMachine::of(path, format!("{error:#}{cure}"))
+        MachineFileError::of(path, format!("{error:#}{cure}"))
     })?;
     Ok(xml::decoded(&bytes))
 }
 
-impl BadMachine {
+impl MachineFileError {
     fn of(path: &Path, problem: String) -> Self {
         Self { what: path.display().to_string(), problem }
     }

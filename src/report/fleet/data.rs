@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::gain::{Place, places};
-use super::portability::{Carried, Cell};
+use super::portability::{Cell, ProfilePortability};
 use super::relation::{self, Relation, Wording};
 use super::{Fleet, Member};
 use crate::io::printable;
@@ -88,7 +88,7 @@ fn wording(wording: &Wording) -> Value {
     })
 }
 
-fn carried(fleet: &Fleet, profile: &Carried) -> Value {
+fn carried(fleet: &Fleet, profile: &ProfilePortability) -> Value {
     let names =
         |of: &[usize]| of.iter().map(|&i| fleet.members[i].name.clone()).collect::<Vec<_>>();
     let on = fleet.members.iter().zip(&profile.cells);
@@ -118,7 +118,7 @@ fn cell(cell: &Cell, lost: impl Fn(f64) -> f64) -> Option<Value> {
     })
 }
 
-fn safest(fleet: &Fleet, profile: &Carried) -> Value {
+fn safest(fleet: &Fleet, profile: &ProfilePortability) -> Value {
     let (worst, at) = profile.worst();
     json!({
         "job": profile.job,

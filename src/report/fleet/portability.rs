@@ -17,14 +17,14 @@ pub const MOST_PROFILES: usize = 40;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Portability {
     /// The profiles that were carried, the best first: those known everywhere, by worst regret.
-    pub profiles: Vec<Carried>,
+    pub profiles: Vec<ProfilePortability>,
     /// How many different profiles the fleet has.
     pub different: usize,
 }
 
 /// One profile on every machine.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Carried {
+pub struct ProfilePortability {
     /// The job that it is for.
     pub job: String,
     /// Its value of every knob.
@@ -71,7 +71,7 @@ impl Cell {
     }
 }
 
-impl Carried {
+impl ProfilePortability {
     /// The largest regret that is known, and the member that has it.
     pub fn worst(&self) -> (f64, usize) {
         let known = self.cells.iter().enumerate().filter_map(|(i, cell)| Some((cell.regret()?, i)));
@@ -113,12 +113,12 @@ impl Portability {
             .map(|at| column(members, at, &same[&machine(&members[at])], &carried))
             .collect();
         let cells = |row: usize| columns.iter().map(|column| column[row].clone()).collect();
-        let mut profiles: Vec<Carried> = carried
+        let mut profiles: Vec<ProfilePortability> = carried
             .into_iter()
             .enumerate()
             .map(|(row, (job, knobs, from))| {
                 let (job, knobs) = (job.to_owned(), knobs.clone());
-                Carried { job, knobs, from, cells: cells(row) }
+                ProfilePortability { job, knobs, from, cells: cells(row) }
             })
             .collect();
         profiles.sort_by(|a, b| {
@@ -129,7 +129,7 @@ impl Portability {
 
     /// The profile with the least worst-case regret for each job of several runs, where one can be
     /// judged on all of the job's machines.
-    pub fn safest(&self) -> Vec<&Carried> {
+    pub fn safest(&self) -> Vec<&ProfilePortability> {
         let mut jobs = BTreeSet::new();
         let known = self.profiles.iter().filter(|p| p.missing() == 0 && p.machines() > 1);
         known.filter(|profile| jobs.insert(&profile.job)).collect()

@@ -4,7 +4,7 @@
 //! is left of one divided by it: twice as many frames per second are half the time per frame. What is
 //! shown of a run is its own: time saved, or growth of its metric.
 
-use super::portability::Carried;
+use super::portability::ProfilePortability;
 use super::{Fleet, Member, geometric_mean};
 use crate::workload::custom::Metric;
 use crate::workload::custom::metric::Direction;
@@ -74,12 +74,12 @@ impl Fleet {
     }
 
     /// A regret of a profile as a share of the number that its job is known by.
-    pub fn lost(&self, profile: &Carried, regret: f64) -> f64 {
+    pub fn lost(&self, profile: &ProfilePortability, regret: f64) -> f64 {
         self.metric(profile).lost(regret)
     }
 
     /// What scores of a profile's job count.
-    pub fn metric(&self, profile: &Carried) -> Metric {
+    pub fn metric(&self, profile: &ProfilePortability) -> Metric {
         self.members[profile.from[0]].metric
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::gain::{Place, places};
-use super::portability::{Carried, Cell};
+use super::portability::{Cell, ProfilePortability};
 use super::relation::{Relation, Wording};
 use super::{Fleet, Member};
 use crate::io::number::{bytes, digits, gain, percent};
@@ -133,7 +133,7 @@ pub fn profiles(fleet: &Fleet) -> Table {
 }
 
 /// Who ships a profile, in words.
-pub fn shippers(fleet: &Fleet, profile: &Carried) -> String {
+pub fn shippers(fleet: &Fleet, profile: &ProfilePortability) -> String {
     let first = profile.from[0];
     let name = format!("{} {}", number(first), fleet.members[first].name);
     match profile.from.len() {

@@ -1,6 +1,6 @@
 //! What a terminal shows of a comparison.
 
-use super::portability::{Carried, MOST_PROFILES};
+use super::portability::{MOST_PROFILES, ProfilePortability};
 use super::relation::{self, FEWEST_MACHINES};
 use super::{Fleet, tables};
 use crate::io::number::{count, percent};
@@ -115,7 +115,7 @@ fn portability(fleet: &Fleet) -> String {
 }
 
 /// The profile to ship where one has to do for all.
-pub fn safest_line(fleet: &Fleet, profile: &Carried) -> String {
+pub fn safest_line(fleet: &Fleet, profile: &ProfilePortability) -> String {
     let (worst, at) = profile.worst();
     let whose = tables::shippers(fleet, profile);
     let basis = match profile.predicted() {

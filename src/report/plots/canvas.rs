@@ -85,7 +85,7 @@ pub enum Mark {
 
 /// Where words stand relative to their position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Anchor {
+pub enum TextAlign {
     /// To the right of it.
     Left,
     /// Around it.
@@ -134,7 +134,7 @@ where
     }
 
     /// The style of words of some height.
-    pub fn style(&self, em: f64, colour: Colour, anchor: Anchor) -> TextStyle<'static> {
+    pub fn style(&self, em: f64, colour: Colour, anchor: TextAlign) -> TextStyle<'static> {
         self.font(em, FontStyle::Normal, colour, anchor)
     }
 
@@ -143,12 +143,12 @@ where
         em: f64,
         style: FontStyle,
         colour: Colour,
-        anchor: Anchor,
+        anchor: TextAlign,
     ) -> TextStyle<'static> {
         let across = match anchor {
-            Anchor::Left => HPos::Left,
-            Anchor::Middle => HPos::Center,
-            Anchor::Right => HPos::Right,
+            TextAlign::Left => HPos::Left,
+            TextAlign::Middle => HPos::Center,
+            TextAlign::Right => HPos::Right,
         };
         (FAMILY, self.medium.font_size(em), style)
             .into_font()
@@ -171,7 +171,7 @@ where
     /// # Errors
     /// The backend's.
     pub fn bold(&self, text: &str, at: (f64, f64), em: f64) -> Result<()> {
-        self.text(text, at, &self.font(em, FontStyle::Bold, palette::INK, Anchor::Left))
+        self.text(text, at, &self.font(em, FontStyle::Bold, palette::INK, TextAlign::Left))
     }
 
     /// The width of words in pixels of a page.
@@ -271,7 +271,7 @@ where
             self.bold(title, (12.0, top + 14.0), 15.0)?;
             top += 30.0;
         }
-        let style = self.style(TEXT, palette::MUTED, Anchor::Left);
+        let style = self.style(TEXT, palette::MUTED, TextAlign::Left);
         let mut left = 12.0;
         for (i, &(mark, colour, words)) in legend.iter().enumerate() {
             let width = 24.0 + self.text_width(words, &style)? + 18.0;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use plotters::prelude::DrawingBackend;
 
-use super::canvas::{Anchor, Canvas, TEXT};
+use super::canvas::{Canvas, TEXT, TextAlign};
 use super::palette;
 use super::scale::Scale;
 
@@ -49,13 +49,13 @@ impl Frame {
         B::ErrorType: 'static,
     {
         let (left, right) = self.x.places;
-        let style = canvas.style(TEXT, palette::MUTED, Anchor::Right);
+        let style = canvas.style(TEXT, palette::MUTED, TextAlign::Right);
         for (value, word) in self.y.ticks(((self.y.places.0 - self.y.places.1) / 40.0) as usize) {
             let y = self.y.place(value);
             canvas.line(&[(left, y), (right, y)], palette::GRID, 1.0)?;
             canvas.text(&word, (left - 7.0, y), &style)?;
         }
-        let style = canvas.style(TEXT, palette::MUTED, Anchor::Left);
+        let style = canvas.style(TEXT, palette::MUTED, TextAlign::Left);
         canvas.text(meaning, (12.0, self.y.places.1 - 15.0), &style)
     }
 
@@ -86,7 +86,7 @@ impl Frame {
     where
         B::ErrorType: 'static,
     {
-        let style = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
+        let style = canvas.style(TEXT, palette::MUTED, TextAlign::Middle);
         let longest = format!("{:.0}", counts.last().copied().unwrap_or_default());
         let room = canvas.text_width(&longest, &style)? + GAP;
         self.draw_ticks(canvas, &self.x.ticks_at(counts, room), meaning)
@@ -104,13 +104,13 @@ impl Frame {
         let (left, right) = self.x.places;
         let bottom = self.y.places.0;
         canvas.line(&[(left, bottom), (right, bottom)], palette::MUTED, 1.0)?;
-        let style = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
+        let style = canvas.style(TEXT, palette::MUTED, TextAlign::Middle);
         for (value, word) in ticks {
             let x = self.x.place(*value);
             canvas.line(&[(x, bottom), (x, bottom + 4.0)], palette::MUTED, 1.0)?;
             canvas.text(word, (x, bottom + 13.0), &style)?;
         }
-        let style = canvas.style(TEXT, palette::MUTED, Anchor::Right);
+        let style = canvas.style(TEXT, palette::MUTED, TextAlign::Right);
         canvas.text(meaning, (right, bottom + 31.0), &style)
     }
 }

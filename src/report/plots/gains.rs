@@ -3,7 +3,7 @@
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{Anchor, Canvas, Mark, TEXT};
+use super::canvas::{Canvas, Mark, TEXT, TextAlign};
 use super::palette::{self, Colour};
 use super::scale::Scale;
 use super::{Legend, Plot};
@@ -49,7 +49,7 @@ impl Row {
     where
         B::ErrorType: 'static,
     {
-        let style = canvas.style(TEXT, palette::INK, Anchor::Right);
+        let style = canvas.style(TEXT, palette::INK, TextAlign::Right);
         let mut name = self.name.clone();
         while canvas.text_width(&name, &style)? > room - 22.0 && name.chars().count() > 2 {
             let shorter: String = name.chars().take(name.chars().count() - 2).collect();
@@ -93,7 +93,7 @@ impl Plot for Gains {
     where
         B::ErrorType: 'static,
     {
-        let style = canvas.style(TEXT, palette::INK, Anchor::Right);
+        let style = canvas.style(TEXT, palette::INK, TextAlign::Right);
         let mut names = 0.0_f64;
         for row in &self.rows {
             names = names.max(canvas.text_width(&row.name, &style)? + 24.0);
@@ -102,7 +102,7 @@ impl Plot for Gains {
         let (low, high) = self.shown();
         let x = Scale::new((100.0 * low, 100.0 * high), (left, canvas.width() - 16.0));
         let bottom = PITCH * self.rows.len() as f64;
-        let muted = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
+        let muted = canvas.style(TEXT, palette::MUTED, TextAlign::Middle);
         for (value, word) in x.ticks(((x.places.1 - x.places.0) / 60.0) as usize) {
             let at = x.place(value);
             let colour = if value == 0.0 { palette::MUTED } else { palette::GRID };

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{Anchor, Canvas, Mark, TEXT};
+use super::canvas::{Canvas, Mark, TEXT, TextAlign};
 use super::{Legend, MODELLED, Plot, palette, spread};
 use crate::io::number::percent;
 use crate::results::Results;
@@ -55,8 +55,8 @@ impl Plot for Shares {
     where
         B::ErrorType: 'static,
     {
-        let name = canvas.style(TEXT, palette::INK, Anchor::Right);
-        let number = canvas.style(TEXT, palette::INK, Anchor::Left);
+        let name = canvas.style(TEXT, palette::INK, TextAlign::Right);
+        let number = canvas.style(TEXT, palette::INK, TextAlign::Left);
         let mut left = 0.0_f64;
         for one in &self.0 {
             left = left.max(canvas.text_width(&one.knob, &name)? + 21.0);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{Anchor, Canvas, Mark, TEXT};
+use super::canvas::{Canvas, Mark, TEXT, TextAlign};
 use super::palette::{self, Colour};
 use super::{Legend, Plot};
 use crate::evidence::ranking::Ranked;
@@ -173,8 +173,8 @@ impl Grid {
         B::ErrorType: 'static,
     {
         canvas.bold(&format!("{} by {}", self.down, self.across), (12.0, 18.0), TEXT)?;
-        let ends = canvas.style(TEXT, palette::INK, Anchor::Right);
-        let middle = canvas.style(TEXT, palette::INK, Anchor::Middle);
+        let ends = canvas.style(TEXT, palette::INK, TextAlign::Right);
+        let middle = canvas.style(TEXT, palette::INK, TextAlign::Middle);
         let fastest = self.fastest();
         let mut left = 0.0_f64;
         for (value, _) in &self.rows {

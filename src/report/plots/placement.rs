@@ -3,7 +3,7 @@
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{Anchor, Canvas, Mark, TEXT};
+use super::canvas::{Canvas, Mark, TEXT, TextAlign};
 use super::palette::{self, Colour};
 use super::{Legend, Plot};
 use crate::knobs::placement::Placement;
@@ -169,8 +169,8 @@ impl Group {
     where
         B::ErrorType: 'static,
     {
-        let name = canvas.style(TEXT, palette::MUTED, Anchor::Left);
-        let number = canvas.style(11.0, palette::INK, Anchor::Middle);
+        let name = canvas.style(TEXT, palette::MUTED, TextAlign::Left);
+        let number = canvas.style(11.0, palette::INK, TextAlign::Middle);
         canvas.text(&self.name, (left, top + 12.0), &name)?;
         let (columns, _) = self.shape(canvas.width() - 24.0);
         for (i, core) in self.cores.iter().enumerate() {

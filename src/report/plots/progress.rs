@@ -6,7 +6,7 @@ use anyhow::Result;
 use plotters::prelude::*;
 use strum::VariantArray;
 
-use super::canvas::{Anchor, Canvas, Mark, TEXT};
+use super::canvas::{Canvas, Mark, TEXT, TextAlign};
 use super::frame::Frame;
 use super::palette::{self, Colour};
 use super::{Legend, Plot, TimeUnit, shown_scores};
@@ -215,7 +215,7 @@ impl Plot for Progress {
         frame.y.places.1 += 34.0;
         self.draw_phases(canvas, &frame, unit, top)?;
         frame.draw_rows(canvas, "")?;
-        let style = canvas.style(TEXT, palette::MUTED, Anchor::Left);
+        let style = canvas.style(TEXT, palette::MUTED, TextAlign::Left);
         canvas.text(self.metric.heading(), (12.0, top - 16.0), &style)?;
         frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
         if let Some(baseline_s) = self.baseline_s {
@@ -251,7 +251,7 @@ impl Progress {
     where
         B::ErrorType: 'static,
     {
-        let style = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
+        let style = canvas.style(TEXT, palette::MUTED, TextAlign::Middle);
         let mut free = 0.0;
         for (i, &(phase, from, to)) in self.phases.iter().enumerate() {
             let (left, right) = (frame.x.place(unit.of(from)), frame.x.place(unit.of(to)));

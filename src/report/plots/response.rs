@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{Anchor, Canvas, Mark, TEXT};
+use super::canvas::{Canvas, Mark, TEXT, TextAlign};
 use super::scale::Scale;
 use super::{Legend, Plot, palette, shown_scores};
 use crate::io::number::digits;
@@ -184,7 +184,7 @@ impl Plot for Response {
         B::ErrorType: 'static,
     {
         let columns = columns(canvas.width());
-        let words = canvas.style(TEXT, palette::INK, Anchor::Right);
+        let words = canvas.style(TEXT, palette::INK, TextAlign::Right);
         let mut widest = 0.0_f64;
         for row in self.panels.iter().flat_map(|panel| &panel.rows) {
             widest = widest.max(canvas.text_width(&row.value.to_string(), &words)?);
@@ -206,8 +206,8 @@ impl Panel {
         let is_log = self.scale == Some(space::Scale::Log);
         let title = format!("{}{}", self.knob, if is_log { " (logarithmic)" } else { "" });
         canvas.bold(&title, (12.0, 20.0), TEXT)?;
-        let name = canvas.style(TEXT, palette::INK, Anchor::Right);
-        let muted = canvas.style(TEXT, palette::MUTED, Anchor::Middle);
+        let name = canvas.style(TEXT, palette::INK, TextAlign::Right);
+        let muted = canvas.style(TEXT, palette::MUTED, TextAlign::Middle);
         let places = (30.0 + widest + 10.0, canvas.width() - 64.0);
         let x = Scale { values: all.shown, places, goal: all.metric.direction() };
         let bottom = self.bottom();
@@ -261,7 +261,7 @@ impl Row {
         if !has_words {
             return Ok(());
         }
-        let number = canvas.style(TEXT, colour, Anchor::Right);
+        let number = canvas.style(TEXT, colour, TextAlign::Right);
         canvas.text(&digits(x.goal.cost(self.median_s)), (canvas.width() - 12.0, y), &number)
     }
 }

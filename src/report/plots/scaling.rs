@@ -3,7 +3,7 @@
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{Anchor, Canvas, Mark, TEXT};
+use super::canvas::{Canvas, Mark, TEXT, TextAlign};
 use super::frame::Frame;
 use super::{Legend, MODELLED, Plot, palette, spread};
 use crate::io::number::percent;
@@ -87,7 +87,7 @@ where
     B::ErrorType: 'static,
 {
     canvas.bold(stage.stage, (12.0, 12.0), TEXT)?;
-    let error = canvas.style(TEXT, palette::MUTED, Anchor::Right);
+    let error = canvas.style(TEXT, palette::MUTED, TextAlign::Right);
     let words = format!("error {} on unseen points", percent(stage.error()));
     canvas.text(&words, (canvas.width() - 14.0, 12.0), &error)?;
     let canvas = canvas.part(0.0, TITLE, canvas.width(), canvas.height() - TITLE);

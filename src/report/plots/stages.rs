@@ -3,7 +3,7 @@
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{Anchor, Canvas, Mark, TEXT};
+use super::canvas::{Canvas, Mark, TEXT, TextAlign};
 use super::{Legend, Plot, palette};
 use crate::io::number::{digits, percent};
 use crate::report::tables::Table;
@@ -132,8 +132,8 @@ impl Plot for Stages {
     where
         B::ErrorType: 'static,
     {
-        let name = canvas.style(TEXT, palette::INK, Anchor::Right);
-        let number = canvas.style(TEXT, palette::INK, Anchor::Left);
+        let name = canvas.style(TEXT, palette::INK, TextAlign::Right);
+        let number = canvas.style(TEXT, palette::INK, TextAlign::Left);
         let (left, right) = (94.0, canvas.width() - 62.0);
         let length = |seconds: f64| (right - left) * seconds / self.longest();
         let mut top = 6.0;

@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use self::pool::Pool;
-use self::value::AcquisitionValue;
+use self::value::AcquisitionFunction;
 use super::strategies::model::{CONDITIONED_ON, FittedModel};
 use super::surrogate::data::Data;
 use super::surrogate::feasibility::Feasibility;
@@ -52,14 +52,14 @@ const NOTICED: f64 = 0.002;
 const TRIES: usize = 50;
 
 /// What a choice is made with.
-pub(in crate::search) struct Choice<'c, 'd> {
+pub(in crate::search) struct AcquisitionContext<'c, 'd> {
     pub data: &'c Data,
     pub draw: &'c Sampler<'d>,
     pub feasibility: Option<Feasibility>,
     pub model: &'c FittedModel,
 }
 
-impl Choice<'_, '_> {
+impl AcquisitionContext<'_, '_> {
     /// The candidate that an acquisition function wants most; `None` where nothing in its reach is new.
     pub fn by(
         &self,
@@ -107,7 +107,7 @@ impl Choice<'_, '_> {
             (None, Some(forest)) => forest.predict(candidates),
             (None, None) => vec![(0.0, 1.0); candidates.len()],
         };
-        AcquisitionValue::new(predict, self.data, self.feasibility.as_ref()).most(pool, allowed)
+        AcquisitionFunction::new(predict, self.data, self.feasibility.as_ref()).most(pool, allowed)
     }
 
     /// What a Gaussian process expects to be the cheapest; where that is the best again in all but
@@ -122,13 +122,13 @@ impl Choice<'_, '_> {
         };
         let predict = |candidates: &[Candidate]| process.predict(candidates);
         let allowed = |candidate: &Candidate| self.is_feasible(candidate);
-        let guess = AcquisitionValue::expected(predict).most(pool, allowed)?;
+        let guess = AcquisitionFunction::expected(predict).most(pool, allowed)?;
         let best = self.data.candidates[self.data.best(1)[0]].clone();
         let [guessed, known] = [&guess, &best].map(|one| predict(std::slice::from_ref(one))[0].0);
         if process.log_deviation(known - guessed) > NOTICED {
             return Some(guess);
         }
-        AcquisitionValue::new(predict, self.data, self.feasibility.as_ref()).best_of(pool)
+        AcquisitionFunction::new(predict, self.data, self.feasibility.as_ref()).best_of(pool)
     }
 
     /// The process of what was observed; `None` where it can't be had.

@@ -6,7 +6,7 @@ use crate::search::surrogate::feasibility::Feasibility;
 use crate::space::Candidate;
 
 /// Expected improvement times the chance of success, in logarithms; or how low the expected cost is.
-pub(in crate::search) struct AcquisitionValue<'m, P> {
+pub(in crate::search) struct AcquisitionFunction<'m, P> {
     predict: P,
     success: Option<&'m Feasibility>,
     /// The lowest of what the model says of the best that were measured; `None` where the least
@@ -20,7 +20,7 @@ const STEPS: usize = 20;
 /// Levels of an ordered knob that a step may go.
 const REACH: usize = 2;
 
-impl<'m, P: Fn(&[Candidate]) -> Vec<(f64, f64)>> AcquisitionValue<'m, P> {
+impl<'m, P: Fn(&[Candidate]) -> Vec<(f64, f64)>> AcquisitionFunction<'m, P> {
     /// With what `predict` says of candidates: mean and deviation.
     pub fn new(predict: P, data: &Data, success: Option<&'m Feasibility>) -> Self {
         let best = data.best(10).into_iter().map(|i| data.candidates[i].clone());

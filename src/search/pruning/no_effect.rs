@@ -58,11 +58,11 @@ pub fn of(space: &Space, trials: &[Trial]) -> Vec<NoEffect> {
     let scored = |trial: &Trial| Some((space.candidate(&trial.knobs)?, trial.score_s()?.ln()));
     let scores: Vec<(Candidate, f64)> =
         trials.iter().filter(counts).filter_map(scored).filter(|(_, y)| y.is_finite()).collect();
-    let knobs: Vec<Effect> = (0..space.knobs.len())
-        .filter_map(|position| Effect::new(position, &space.knobs[position], &scores))
+    let knobs: Vec<EffectSize> = (0..space.knobs.len())
+        .filter_map(|position| EffectSize::new(position, &space.knobs[position], &scores))
         .collect();
     let Some(fit) = Fit::new(&knobs, &scores) else { return Vec::new() };
-    let no_effect = |(effect, column): (&Effect, &usize)| {
+    let no_effect = |(effect, column): (&EffectSize, &usize)| {
         let at_most = fit.at_most(effect, *column) + fit.off(effect, &scores);
         (effect.is_known && at_most < INDIFFERENT).then(|| NoEffect {
             knob: space.knobs[effect.position].name.clone(),
@@ -75,7 +75,7 @@ pub fn of(space: &Space, trials: &[Trial]) -> Vec<NoEffect> {
 }
 
 /// How a knob enters the sum.
-struct Effect {
+struct EffectSize {
     position: usize,
     ordered: bool,
     /// Levels that were observed.
@@ -84,7 +84,7 @@ struct Effect {
     is_known: bool,
 }
 
-impl Effect {
+impl EffectSize {
     /// `None` for a knob that was observed at one level.
     fn new(position: usize, knob: &Knob, scores: &[(Candidate, f64)]) -> Option<Self> {
         let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
@@ -130,7 +130,7 @@ struct Fit {
 }
 
 impl Fit {
-    fn new(effects: &[Effect], scores: &[(Candidate, f64)]) -> Option<Self> {
+    fn new(effects: &[EffectSize], scores: &[(Candidate, f64)]) -> Option<Self> {
         let mut width = 1;
         let columns: Vec<usize> = effects
             .iter()
@@ -141,7 +141,7 @@ impl Fit {
             .collect();
         let spare = scores.len().checked_sub(width).filter(|&spare| spare >= LEAST_SPARE)?;
         let row = |candidate: &Candidate| -> Vec<f64> {
-            let of = |effect: &Effect| effect.features(candidate.level(effect.position));
+            let of = |effect: &EffectSize| effect.features(candidate.level(effect.position));
             [1.0].into_iter().chain(effects.iter().flat_map(of)).collect()
         };
         let rows: Vec<Vec<f64>> = scores.iter().map(|(candidate, _)| row(candidate)).collect();
@@ -170,7 +170,7 @@ impl Fit {
 
     /// How far the trials at some level of an ordered knob lie from its parabola, in the mean, as a
     /// share.
-    fn off(&self, effect: &Effect, scores: &[(Candidate, f64)]) -> f64 {
+    fn off(&self, effect: &EffectSize, scores: &[(Candidate, f64)]) -> f64 {
         let at = |level: usize| {
             let own = scores.iter().zip(&self.residuals);
             let own = own.filter(|((c, _), _)| c.level(effect.position) == level);
@@ -182,7 +182,7 @@ impl Fit {
     }
 
     /// The largest difference between two levels, with its uncertainty, as a share.
-    fn at_most(&self, effect: &Effect, column: usize) -> f64 {
+    fn at_most(&self, effect: &EffectSize, column: usize) -> f64 {
         let width = self.beta.len();
         let bound = |a: usize, b: usize| {
             let (a, b) = (effect.features(a), effect.features(b));

@@ -136,7 +136,8 @@ impl Strategy for ModelBased {
         data.fantasize(pending);
         let pool = Pool::new(history, draw, &data, rng);
         let feasibility = Feasibility::new(history.space(), &data, rng);
-        let choice = acquisition::Choice { data: &data, draw, feasibility, model: &fitted };
+        let choice =
+            acquisition::AcquisitionContext { data: &data, draw, feasibility, model: &fitted };
         choice.by(acquisition, pool, rng).or_else(|| draw.wanted(rng, is_new))
     }
 }

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::{Next, Policy, Stage};
+use super::{Next, Policy, RemeasureWhen};
 use crate::evidence::blame;
 use crate::evidence::ranking::{self, Ranked};
 use crate::evidence::win_probability::{self, WinProbability};
@@ -25,7 +25,7 @@ pub(crate) struct FinalRemeasurement<'w> {
 
 impl<'a> Policy<'a> for FinalRemeasurement<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
-        let left = Stage::Final.left(state).filter(|_| !has_repeated_enough(state));
+        let left = RemeasureWhen::Final.left(state).filter(|_| !has_repeated_enough(state));
         let Some(left) = left else { return Ok(None) };
         let runs = |values: &Values| state.runner.identity(self.workload, values).is_some();
         let request = |values| state.request(Phase::Repeat, self.workload, values, left);

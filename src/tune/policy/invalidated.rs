@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Next, Policy, Stage};
+use super::{Next, Policy, RemeasureWhen};
 use crate::evidence::blame;
 use crate::evidence::ranking;
 use crate::knobs::Values;
@@ -15,7 +15,7 @@ const PROMISING: f64 = 1.1;
 
 /// Measures again what a jump of the machine's speed invalidated.
 pub(crate) struct Invalidated<'w> {
-    pub stage: Stage,
+    pub stage: RemeasureWhen,
     pub workload: &'w Workload,
 }
 

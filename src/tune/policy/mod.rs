@@ -34,7 +34,7 @@ pub(super) use repeat::Repeats;
 pub(super) use retry::Retries;
 pub(super) use search::Search;
 pub(super) use sentinel::Sentinels;
-pub(super) use stage::Stage;
+pub(super) use stage::RemeasureWhen;
 
 /// What a policy wants.
 pub(super) enum Next {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use anyhow::Result;
 
-use super::{Next, Policy, Stage};
+use super::{Next, Policy, RemeasureWhen};
 use crate::search::Observation;
 use crate::search::remeasure::doubtful;
 use crate::space::{Candidate, Space};
@@ -36,7 +36,9 @@ impl<'a> Policy<'a> for Repeats<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
         let is_again = state.trials().last().is_some_and(|last| last.phase == Phase::Repeat);
         let is_due = !is_again && state.share_left() <= NEAR_THE_END;
-        let Some(left) = Stage::Search.left(state).filter(|_| is_due) else { return Ok(None) };
+        let Some(left) = RemeasureWhen::Search.left(state).filter(|_| is_due) else {
+            return Ok(None);
+        };
         let mut observations = self.observations.told(state);
         // What failed in a repetition is no finalist, whatever its first time was.
         let is_failed = |one: &&Observation| one.cost().is_none();

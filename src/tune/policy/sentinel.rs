@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Next, Policy, Stage};
+use super::{Next, Policy, RemeasureWhen};
 use crate::trial::{Phase, Trial};
 use crate::tune::state::State;
 use crate::workload::Workload;
@@ -12,7 +12,7 @@ const EVERY: f64 = 8.0;
 
 /// Brings the baseline back.
 pub(crate) struct Sentinels<'w> {
-    pub stage: Stage,
+    pub stage: RemeasureWhen,
     pub workload: &'w Workload,
 }
 

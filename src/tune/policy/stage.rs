@@ -9,14 +9,14 @@ const ROOM: u32 = 3;
 
 /// When something is measured again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum RemeasureWhen {
     /// Between trials of the search.
     Search,
     /// After the last of them, before the confirmation.
     Final,
 }
 
-impl Stage {
+impl RemeasureWhen {
     /// What is left for measuring again; nothing, where that is not worth its while.
     pub fn left(self, state: &State<'_>) -> Option<Duration> {
         let left = match self {

@@ -27,7 +27,7 @@ use wan22_tune::workload::{Sizes, Stage, Workload};
 use crate::models::scheduler::{Scheduler, SchedulerConfig, guide};
 use crate::models::text_encoder::TextEncoder;
 use crate::models::vae::{Decoder, Encoder, denormalise, normalise};
-use crate::parts::{Blueprint, Models, Origin};
+use crate::parts::{BuildSpec, Models, Origin};
 use crate::usage;
 use condition::View;
 use tilings::Tilings;
@@ -79,7 +79,7 @@ impl Pipeline {
         seed: u64,
     ) -> Result<Self> {
         let numerics = settings.numerics;
-        let blueprint = Blueprint { architecture: &architecture, workload, numerics, origin };
+        let blueprint = BuildSpec { architecture: &architecture, workload, numerics, origin };
         let parts = blueprint.build()?;
         tch::manual_seed(seed as i64);
         let (tokens, width) =
