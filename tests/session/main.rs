@@ -1,6 +1,8 @@
 //! The loop of a tune, on a simulated machine: when the baseline comes back, what is measured again, and
 //! that a tune that was cut goes on as it would have.
 
+mod pruned;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -289,23 +291,6 @@ fn after_a_break_a_strategy_asks_for_what_it_would_have_asked_for() {
 }
 
 #[test]
-fn a_grid_also_measures_what_changes_nothing() {
-    let measured = |strategy| {
-        let trials = tune_by(strategy, "b c", steady, 300, &[]);
-        let has_no_effect = !Pruned::of(&space("b c"), &trials).no_effect.is_empty();
-        let searched = trials.iter().filter(|trial| trial.phase == Phase::Search);
-        let mut different: Vec<&Values> = searched.map(|trial| &trial.knobs).collect();
-        different.sort();
-        different.dedup();
-        (different.len(), has_no_effect)
-    };
-    // All but the baseline, which comes first anyway.
-    assert_eq!(measured(StrategyName::Grid), (99, false));
-    let (few, has_no_effect) = measured(StrategyName::Random);
-    assert!(has_no_effect && few < 60, "{few}");
-}
-
-#[test]
 fn after_a_break_a_probe_gets_the_second_look_that_it_needs() {
     // The first look is 9% slower by chance.
     let first_is_slow = |_: i64, _: i64, time_s: f64| if time_s == TRIAL_S { 1.09 } else { 1.0 };
@@ -393,15 +378,4 @@ fn what_breaks_the_tuner_ends_the_tune_and_its_trials_are_kept() {
     let error = session.compete(&space, &workload(), Plan::default()).unwrap_err();
     assert_eq!(error.to_string(), "no space left on device");
     assert_eq!(session.trials().len(), 4);
-}
-
-#[test]
-fn no_finalist_changes_what_has_no_effect() {
-    let falling = |_, b, _| 2.0 - 0.1 * b as f64;
-    let trials = tune_by(StrategyName::Random, "b c", falling, 150, &[]);
-    let no_effect = Pruned::of(&space("b c"), &trials).no_effect;
-    assert!(no_effect.iter().any(|no_effect| no_effect.knob == "c"), "{no_effect:?}");
-    let confirmed = || trials.iter().filter(|trial| trial.phase == Phase::Confirmation);
-    assert!(confirmed().any(|trial| level(&trial.knobs, "b") == 9), "{:?}", phases(&trials));
-    assert!(confirmed().all(|trial| level(&trial.knobs, "c") == 0));
 }
