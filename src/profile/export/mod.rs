@@ -26,6 +26,8 @@ use crate::machine::SystemRoots;
 use crate::machine::library;
 use crate::profile::Profile;
 
+pub use preamble::numactl_flag;
+
 /// A form in which other programs take settings.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, strum::Display, strum::VariantArray,

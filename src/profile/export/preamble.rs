@@ -34,7 +34,7 @@ impl Export<'_> {
 }
 
 /// `numactl`'s flag for a memory policy; `None` for the kernel's default.
-pub(super) fn numactl_flag(policy: &MemoryPolicy) -> Option<String> {
+pub fn numactl_flag(policy: &MemoryPolicy) -> Option<String> {
     match policy {
         MemoryPolicy::Default => None,
         MemoryPolicy::Bind(nodes) => Some(format!("--membind={nodes}")),

@@ -10,7 +10,6 @@ use super::canvas::{Canvas, Mark, TEXT, TextAlign};
 use super::frame::Frame;
 use super::palette::{self, Colour};
 use super::{Legend, Plot, TimeUnit, shown_scores};
-use crate::evidence::drift::Drift;
 use crate::knobs::Value;
 use crate::report::clock::Clock;
 use crate::results::Results;
@@ -72,7 +71,8 @@ impl Progress {
         let clock = Clock::of(results)?;
         let (mut points, mut seen) = (Vec::new(), BTreeSet::new());
         let mut best = BestSoFar::default();
-        let drift = Drift::of(&results.trials);
+        let findings = results.findings();
+        let drift = &findings.drift;
         for trial in counted(results) {
             let end_s = clock.end_s(trial)?;
             let score_s = trial.score_s();

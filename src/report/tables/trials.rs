@@ -27,10 +27,11 @@ pub fn all(results: &Results) -> Table {
     titles.extend(rest.map(str::to_owned));
     let mut table = Table::new(titles.iter().map(String::as_str));
     let clock = Clock::of(results).ok();
-    let drift = Drift::of(&results.trials);
+    let findings = results.findings();
+    let drift = &findings.drift;
     for trial in &results.trials {
         let mut cells = identity(trial, clock, metric);
-        if is_invalidated(trial, &drift) {
+        if is_invalidated(trial, drift) {
             cells[2].push_str(", invalidated");
         }
         let value = |(name, _): &(&str, bool)| text(trial.knobs.get(*name));

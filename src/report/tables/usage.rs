@@ -7,8 +7,8 @@ use std::str::Utf8Chunk;
 
 use crate::io::printable::is_hidden;
 use crate::knobs::handover;
-use crate::knobs::memory::MemoryPolicy;
 use crate::profile::Profile;
+use crate::profile::export::numactl_flag;
 use crate::workload::custom::module::ModuleJob;
 use crate::workload::custom::{CommandJob, CustomJob};
 
@@ -51,15 +51,8 @@ pub fn without_tool(profile: &Profile) -> String {
     let set = launch.environment.iter().chain(&handed);
     lines.extend(set.map(|(name, value)| quoted(format!("{name}={value}"))));
     let mut binding = format!("numactl --physcpubind={}", launch.cpus);
-    let policy = match &launch.memory {
-        MemoryPolicy::Default => None,
-        MemoryPolicy::Bind(nodes) => Some(("membind", nodes)),
-        MemoryPolicy::Preferred(nodes) => Some(("preferred", nodes)),
-        MemoryPolicy::Interleave(nodes) => Some(("interleave", nodes)),
-        MemoryPolicy::WeightedInterleave(nodes) => Some(("weighted-interleave", nodes)),
-    };
-    if let Some((name, nodes)) = policy {
-        binding.push_str(&format!(" --{name}={nodes}"));
+    if let Some(flag) = numactl_flag(&launch.memory) {
+        binding.push_str(&format!(" {flag}"));
     }
     lines.extend([binding, "COMMAND".to_owned()]);
     lines.join(" \\\n  ")

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::evidence::confirmation::{Confirmation, pairs_for};
-use crate::evidence::drift::Drift;
-use crate::evidence::ranking;
+use crate::evidence::confirmation::pairs_for;
+use crate::evidence::findings::Findings;
 use crate::knobs::Values;
 use crate::report::plots::progress::BestSoFar;
 use crate::runner::Repetitions;
@@ -162,8 +161,8 @@ impl State {
 impl Standing {
     /// What these trials come to; `baseline` is its knobs, `repetitions` those of a trial.
     pub fn of(trials: &[Trial], baseline: &Values, repetitions: Repetitions) -> Self {
-        let best = ranking::rank(trials).into_iter().next();
-        let confirmation = Confirmation::of(trials, baseline);
+        let Findings { drift, ranking, confirmation, .. } = Findings::of(trials, baseline);
+        let best = ranking.into_iter().next();
         let finalist = confirmation.as_ref().map(|confirmation| &confirmation.finalist);
         let mut standing = Self {
             trials: trials.len(),
@@ -176,7 +175,7 @@ impl Standing {
             noise: trials.iter().rev().find_map(Disturbance::of),
             last: trials.iter().rev().take(LAST).map(|t| Ended::of(t, baseline)).collect(),
             trial: budget::in_pair(trials, repetitions),
-            pairs: pairs_for(&Drift::of(trials)),
+            pairs: pairs_for(&drift),
             confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),
             ..Self::default()
         };
