@@ -15,6 +15,7 @@ raw results; `--table` prints what is in it and runs nothing.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -140,6 +141,12 @@ def cells(blocks, runs):
     ]
 
 
+def spliced(page, table):
+    begin, end = "<!-- fidelity: begin -->", "<!-- fidelity: end -->"
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n\n{table}\n\n{end}{rest.split(end)[1]}"
+
+
 class Arithmetic(unittest.TestCase):
     """Against numbers worked out by hand."""
 
@@ -175,6 +182,11 @@ class Arithmetic(unittest.TestCase):
         self.assertIn("inside the predicted interval: 0 of 1 (0%)", page)
         self.assertIn("S, fp32: rank correlation 1.00 of 2 profiles; the best is tuned, tuned takes 0.0% more", page)
 
+    def test_a_page_takes_the_table(self):
+        page = "a\n<!-- fidelity: begin -->\nold\n<!-- fidelity: end -->\nb\n"
+        new = "a\n<!-- fidelity: begin -->\n\nnew\n\n<!-- fidelity: end -->\nb\n"
+        self.assertEqual(spliced(page, "new"), new)
+
     def test_what_measure_prints_is_read(self):
         page = "tile_size            512\n\nseconds per clip     0.5421 (of 0.5, 0.6)\n  text               0.0004 s\n"
         self.assertEqual(printed(page), {"total": 0.5421, "text": 0.0004})
@@ -193,6 +205,7 @@ def arguments():
     add("--json", type=Path, default=Path("fidelity.json"), help="raw results, written after each run")
     add("--resume", action="store_true", help="goes on with the raw results")
     add("--table", action="store_true", help="prints the table of the raw results, and runs nothing")
+    add("--splice", type=Path, help="a page that takes the table between its two marks, instead of printing it")
     add("--python", default=sys.executable, help="the interpreter that has torch and diffusers")
     add("--cli", default=str(HERE.parent / "target" / "release" / "wan22-tune"), help="the tuner")
     return parser.parse_args()
@@ -205,10 +218,16 @@ def main():
     if options.json.exists() and not (options.resume or options.table):
         raise SystemExit(f"{options.json} is there: type --resume to go on with it, or another --json")
     if not options.table:
+        # An exception, so that the process that runs is ended too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         with tempfile.TemporaryDirectory() as folder:
             Bench(options, Path(folder)).measure()
     raw = json.loads(options.json.read_text())
-    print(text(cells(raw["blocks"], raw["runs"])))
+    table = text(cells(raw["blocks"], raw["runs"]))
+    if options.splice:
+        options.splice.write_text(spliced(options.splice.read_text(), table))
+    else:
+        print(table)
 
 
 if __name__ == "__main__":
