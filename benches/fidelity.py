@@ -29,7 +29,7 @@ from gains import gain, order, ranks, spearman  # noqa: E402
 from profiles import located, write  # noqa: E402
 from table import PREDICTED, REAL, STAGES, Cell, text  # noqa: E402
 
-SHAPES = "224x128x5:2:4,320x192x9:2:4,448x256x9:3:2"
+SHAPES = "224x128x5:2:4,448x128x5:2:4,448x256x9:3:2"
 PIPELINE = HERE / "fidelity" / "pipeline.py"
 JOB = """schema = 1
 name = "fidelity"
@@ -74,7 +74,7 @@ def printed(text):
 class Bench:
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
-        self.blocks = write(options.cli, folder, options.precision.split(","), options.tuned)
+        self.blocks = write(options, folder)
         files = [file for block in self.blocks.values() for file in block.values()]
         self.files = list(dict.fromkeys(files))
         self.runs = []
@@ -87,7 +87,8 @@ class Bench:
             python = [options.python, PIPELINE, shape, "--text-layers", str(options.text_layers)]
             return [options.cli, "exec", "--quiet", "--profile", file, "--", *python]
         workload = job(self.folder, shape, options.text_layers)
-        return [options.cli, "measure", "--wait", "--limit", "20m", "--workload", workload, "--profile", file]
+        command = [options.cli, "measure", "--wait", "--limit", "20m", "--objective", "latency"]
+        return [*command, "--workload", workload, "--profile", file]
 
     def run(self, kind, shape, file, round_):
         begun = time.time()
@@ -133,11 +134,13 @@ def cells(blocks, runs):
     """Every profile at every shape and precision."""
     def of(shape, profile):
         return [run for run in runs if (run["shape"], run["profile"]) == (shape, profile) and "error" not in run]
+
     return [
         Cell(shape, precision, name, of(shape, profile), of(shape, block["baseline"]))
         for shape in dict.fromkeys(run["shape"] for run in runs)
         for precision, block in blocks.items()
         for name, profile in block.items()
+        if of(shape, profile)
     ]
 
 
@@ -198,6 +201,7 @@ def arguments():
     add("--tuned", type=located, help="the tuned profile or its results folder; six profiles without it")
     add("--shapes", default=SHAPES, help="WIDTHxHEIGHTxFRAMES:LAYERS:STEPS,…")
     add("--precision", default="fp32,bf16", help="precisions of the baseline")
+    add("--only", help="these profiles beside the baseline, such as tuned,memory")
     add("--text-layers", type=int, default=2)
     add("--repeats", type=int, default=3, help="rounds of real runs")
     add("--predictions", type=int, default=3, help="rounds of predictions")

@@ -6,9 +6,9 @@ import json
 import subprocess
 from pathlib import Path
 
-# The next precision below that of the block.
+# The next precision below that of the baseline.
 LOWER = {"fp32": "bf16", "bf16": "bf16-vae"}
-# What each sets beside the baseline's knobs and the block's precision.
+# What each sets beside the baseline's knobs and the baseline's precision.
 PROFILES = {
     "baseline": {},
     "lower precision": {"precision": LOWER},
@@ -60,21 +60,26 @@ def with_knobs(profile, knobs):
     return made
 
 
-def write(cli, folder, precisions, tuned):
+def write(options, folder):
     """Writes all profiles. For each precision the file of each profile by name; a file's name says what is in it,
     so that profiles of equal knobs are one file and are run once."""
-    base = baseline(cli, folder)
+    base = baseline(options.cli, folder)
+    tuned = {"tuned": json.loads(options.tuned.read_text())} if options.tuned else {}
     blocks = {}
-    for precision in precisions:
-        made = {}
-        for name, knobs in PROFILES.items():
-            knobs = {"precision": precision, **knobs}
-            knobs = {knob: value[precision] if value is LOWER else value for knob, value in knobs.items()}
-            made[name] = with_knobs(base, knobs)
-        if tuned:
-            made["tuned"] = json.loads(tuned.read_text())
-        blocks[precision] = {name: file(folder, profile) for name, profile in made.items()}
+    for precision in options.precision.split(","):
+        made = {name: with_knobs(base, of_block(knobs, precision)) for name, knobs in PROFILES.items()}
+        made.update(tuned)
+        chosen = options.only.split(",") if options.only else made
+        unknown = [name for name in chosen if name not in made]
+        if unknown:
+            raise SystemExit(f"--only {options.only}: there is no {unknown[0]}: {', '.join(made)}")
+        blocks[precision] = {name: file(folder, made[name]) for name in made if name in ("baseline", *chosen)}
     return blocks
+
+
+def of_block(knobs, precision):
+    knobs = {"precision": precision, **knobs}
+    return {knob: value[precision] if value is LOWER else value for knob, value in knobs.items()}
 
 
 def file(folder, profile):
