@@ -76,7 +76,7 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
             score: score_s.map(|cost| goal.cost(cost)),
         }),
         quality: results.quality_of(knobs),
-        workload: results.workload.clone(),
+        workload: results.proven_on().clone(),
         own: results.tune.own.as_ref().map(|own| short_digest(&own.words())),
     }
 }

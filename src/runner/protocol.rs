@@ -17,7 +17,7 @@ use crate::workload::Workload;
 use crate::workload::custom::module::ModuleJob;
 
 /// The version of this protocol; a worker refuses another one.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The reference's pictures of a fixed latent.
 pub const DECODED: &str = "decoded";

@@ -60,7 +60,12 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let name = &args.workload;
     let text = crate::cmd::built_in_or_file("workload", name, &BUILT_IN)?;
     let file = WorkloadFile::parse(&text);
-    let file = file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
+    let mut file =
+        file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
+    if args.job.is_some() || args.steps.is_some() {
+        let changed = file.with_job(args.job, args.steps);
+        file = changed.map_err(|problem| Usage(format!("--job, --steps: {problem}")))?;
+    }
     Ok(match args.objective {
         Objective::Throughput => file.at_least(baseline.knobs.batch_size),
         Objective::Latency => file.one_clip(),

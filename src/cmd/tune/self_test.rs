@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{Prepared, workload};
+use super::{Prepared, rungs};
 use crate::cli::TuneArgs;
 use crate::cmd::setup::bench;
 use crate::cmd::terminal::progress::Progress;
@@ -31,9 +31,10 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
     let mut progress = Progress::new(bench, config.repetitions, budget, args.view);
     let session = Session::new(&config, &copies, &progress, budget);
     let mut session = session.recording(&folder, journal);
-    let workload = workload((bench, job), &mut session, budget.total().as_secs_f64())?;
+    let tune = prepared.describe(args, budget, String::new());
+    let rungs = rungs((bench, job), &mut session, &tune)?;
     let plan = Plan { strategy: args.strategy, seed: args.seed, ..Plan::default() };
-    let competed = session.compete(&copies.space(), &workload, plan);
+    let competed = session.compete(&copies.space(), &rungs, plan);
     let made = session.trials().to_vec();
     progress.end();
     competed?;

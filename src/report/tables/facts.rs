@@ -76,6 +76,9 @@ pub fn tune(results: &Results) -> Table {
     if let Some(full) = &tune.full {
         fact("a whole job", described(full));
     }
+    if let Some(confirmation) = &tune.confirmation {
+        fact("confirmed on", described(confirmation));
+    }
     // A command's own warm-up runs are among its facts.
     let is_command = matches!(tune.own, Some(CustomJob::Command(_)));
     let (one, warmup) = if is_command { ("run", "") } else { ("repetition", " after a warm-up") };

@@ -135,7 +135,9 @@ fn open(state: &State<'_>, finalists: &[Values]) -> Vec<Values> {
     // Which one to go on with may be learnt from all trials; what is claimed of it may not.
     let counts = trials
         .iter()
-        .filter(|trial| trial.phase != Phase::Calibration && finalists.contains(&trial.knobs));
+        .filter(|trial| trial.phase != Phase::Calibration && finalists.contains(&trial.knobs))
+        // Samples of another size may be another level.
+        .filter(|trial| state.confirmation_ratio == 1.0 || trial.phase == Phase::Confirmation);
     let odds = win_probability::win_probabilities(counts, None, state.drift());
     let is_out =
         |finalist: &Values| odds.iter().any(|one| one.knobs == *finalist && one.p_best < UNLIKELY);
