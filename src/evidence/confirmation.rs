@@ -49,9 +49,9 @@ pub struct Confirmation {
 pub struct Pair {
     /// Counts from 1; finalists that ran in the same round have it in common.
     pub number: u64,
-    /// Seconds per clip.
+    /// Seconds per clip of the baseline.
     pub baseline_s: f64,
-    /// Seconds per clip.
+    /// Seconds per clip of the finalist.
     pub finalist_s: f64,
     /// How many trials later the finalist ran than the baseline; negative where it ran earlier.
     pub later: f64,
@@ -191,7 +191,7 @@ impl Confirmation {
         self.excess(other).is_some_and(|excess| excess.low > 0.0)
     }
 
-    /// Threads, then memory.
+    /// What it uses: threads first, then memory.
     fn usage(&self) -> (i64, u64) {
         let counts = |name: &str| name.ends_with("_threads") || name.ends_with("_workers");
         let number = |(name, value): (&String, &Value)| match value {

@@ -73,6 +73,6 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
         }),
         quality: results.quality_of(knobs),
         workload: results.workload.clone(),
-        custom_job: results.tune.custom_job.as_ref().map(|own| short_digest(&own.words())),
+        custom_job: results.tune.custom_job.as_ref().map(|job| short_digest(&job.words())),
     }
 }

@@ -170,6 +170,6 @@ pub struct KnobEntry {
 pub struct ConstraintEntry {
     /// True for legal candidates.
     pub holds: String,
-    /// Why.
+    /// Why candidates have to keep it.
     pub why: String,
 }

@@ -36,7 +36,7 @@ const FINALIST_LEAST_P_GAIN: f64 = 0.25;
 /// A candidate is given up when its first repetition is this many deviations off.
 const EARLY_STOP_DEVIATIONS: f64 = 6.0;
 
-/// It is also this many times as slow as the best then.
+/// And when it is this many times as slow as the best.
 const EARLY_STOP_RATIO: f64 = 1.5;
 
 /// What policies decide by.

@@ -97,7 +97,8 @@ impl Workload {
 
     /// Whether it is a part of making a clip: its profile says little of the whole.
     pub fn is_part_of_clip(&self) -> bool {
-        !self.is_custom() && !(self.has(Stage::Denoise) && self.has(Stage::Decode))
+        let is_whole = self.has(Stage::Denoise) && self.has(Stage::Decode);
+        !is_whole && !self.is_custom()
     }
 
     /// The folders of the models that its stages run, as diffusers names them.

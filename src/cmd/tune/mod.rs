@@ -37,7 +37,7 @@ use crate::tune::{BaselineFails, Found, Session, TuneConfig, calibrate};
 use crate::workload::Workload;
 use crate::workload::custom::CustomJob;
 
-/// Tunes.
+/// Runs a tune, or shows its space where there is no budget.
 pub fn run(args: &TuneArgs) -> Result<()> {
     let args = &custom::suit(args)?;
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {

@@ -40,15 +40,15 @@ pub(crate) struct Confirmations<'w> {
 }
 
 impl<'w> Confirmations<'w> {
-    /// Of the best that the search found.
+    /// Confirms the best that the search found.
     pub fn of_search(space: &Space, workload: &'w Workload, state: &State<'_>) -> Self {
         Self::of(workload, finalists(space, workload, state), state)
     }
 
-    /// Of these.
+    /// Confirms these finalists.
     pub fn of(workload: &'w Workload, finalists: Vec<Values>, state: &State<'_>) -> Self {
-        let pair = state.trials().iter().filter_map(|trial| trial.pair).max().unwrap_or(0);
-        Self { workload, finalists, round: pair, left_in_round: VecDeque::new() }
+        let round = state.trials().iter().filter_map(|trial| trial.pair).max().unwrap_or(0);
+        Self { workload, finalists, round, left_in_round: VecDeque::new() }
     }
 
     /// The next round; nothing where none can tell anything, or there is no time for one.
