@@ -18,7 +18,7 @@ const ALPHA: f64 = 0.05;
 pub const MINIMUM_EFFECT: f64 = 0.01;
 
 /// Half the width of an interval that no more pairs are needed for.
-const PRECISE: f64 = 0.02;
+const PRECISE_HALF_WIDTH: f64 = 0.02;
 
 /// Pairs that a steady machine's proof takes.
 const STEADY_PAIRS: f64 = 8.0;
@@ -31,7 +31,7 @@ const FIDELITY: [f64; 2] = [0.005, 0.05];
 const NORMAL_95: f64 = 1.96;
 
 /// Finalists whose times differ by no more than this share, and not significantly, are equal.
-const EQUAL: f64 = 0.01;
+const EQUAL_WITHIN: f64 = 0.01;
 
 /// What the confirmation of one finalist in a journal says. Only these samples enter a claim, never
 /// those that selected the finalist; of those only how noisy the machine is at least.
@@ -58,9 +58,9 @@ pub struct Confirmation {
 pub struct Pair {
     /// Counts from 1; finalists that ran in the same round have it in common.
     pub number: u64,
-    /// Seconds per clip.
+    /// Seconds per clip of the baseline.
     pub baseline_s: f64,
-    /// Seconds per clip.
+    /// Seconds per clip of the finalist.
     pub finalist_s: f64,
     /// How many trials later the finalist ran than the baseline; negative where it ran earlier.
     pub later: f64,
@@ -78,7 +78,7 @@ pub enum Verdict {
 /// About how many pairs it takes to know a gain well enough under this noise; none where a short
 /// tune does not know its noise.
 pub fn pairs_for(drift: &Drift) -> f64 {
-    let pairs = |deviation: f64| STEADY_PAIRS * (1.0 + (deviation / PRECISE).powi(2));
+    let pairs = |deviation: f64| STEADY_PAIRS * (1.0 + (deviation / PRECISE_HALF_WIDTH).powi(2));
     drift.between_processes().map_or(0.0, pairs)
 }
 
@@ -178,7 +178,7 @@ impl Confirmation {
     /// finalist fails, or more could only show a gain that nobody would notice.
     pub fn is_decided(&self) -> bool {
         let Some(gain) = self.ratio().map(saved) else { return self.failures > 0 };
-        let is_precise = self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE;
+        let is_precise = self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE_HALF_WIDTH;
         self.failures > 0 || is_precise || gain.high < MINIMUM_EFFECT
     }
 
@@ -203,7 +203,7 @@ impl Confirmation {
     /// Whether nothing tells it from `other`.
     fn is_equal(&self, other: &Self) -> bool {
         self.excess(other).is_some_and(|excess| {
-            excess.low <= 0.0 && excess.high >= 0.0 && excess.mean.abs() <= EQUAL
+            excess.low <= 0.0 && excess.high >= 0.0 && excess.mean.abs() <= EQUAL_WITHIN
         })
     }
 
@@ -212,7 +212,7 @@ impl Confirmation {
         self.excess(other).is_some_and(|excess| excess.low > 0.0)
     }
 
-    /// Threads, then memory.
+    /// What it uses: threads first, then memory.
     fn usage(&self) -> (i64, u64) {
         let counts = |name: &str| name.ends_with("_threads") || name.ends_with("_workers");
         let number = |(name, value): (&String, &Value)| match value {

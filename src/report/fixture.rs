@@ -87,7 +87,7 @@ impl Made {
             full_costs: full.costs(&parts, None),
             confirmation: None,
             full: Some(full),
-            own: None,
+            custom_job: None,
         };
         Self { results: Results::new(machine, space, workload, tune), clock_s: 1.0 }
     }

@@ -20,9 +20,9 @@ const RUNS: u32 = 3;
 /// Bounds of how often a trial measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repetitions {
-    /// However fast the process is ready.
+    /// At least this often, however fast the process is ready.
     pub least: u32,
-    /// However slow it is.
+    /// At most this often, however slow it is to be ready.
     pub most: u32,
 }
 

@@ -58,7 +58,7 @@ impl Job {
 /// [`Usage`] that names the file, the key and the cure.
 pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let name = &args.workload;
-    let text = crate::cmd::built_in_or_file("workload", name, &BUILT_IN)?;
+    let text = crate::cmd::built_in_or_file("workload", name, BUILT_IN)?;
     let file = WorkloadFile::parse(&text);
     let mut file =
         file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
@@ -70,6 +70,12 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
         Objective::Throughput => file.at_least(baseline.knobs.batch_size),
         Objective::Latency => file.one_clip(),
     })
+}
+
+/// The baseline with batches no larger than the job.
+pub fn fitted(baseline: Baseline, job: &WorkloadFile) -> Baseline {
+    let clips = job.full().sizes.clips;
+    baseline.with(|knobs| knobs.batch_size = knobs.batch_size.min(clips))
 }
 
 /// The models' sizes: the job's, or those of the user's own weights, to whose depth the job is cut.
