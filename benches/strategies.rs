@@ -16,6 +16,7 @@ mod setting;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -273,16 +274,17 @@ fn sources(
     (count, apart): (usize, f64),
 ) -> anyhow::Result<Vec<Transfer>> {
     let here = &tables[place];
-    let family = |table: &Recorded| table.space.name.split('_').next().map(str::to_owned);
-    let mut kin: Vec<&Recorded> = tables.iter().filter(|one| family(one) == family(here)).collect();
-    kin.retain(|one| one.space.name != here.space.name);
+    let family_of = |table: &Recorded| table.space.name.split('_').next().map(str::to_owned);
+    let mut relatives: Vec<&Recorded> =
+        tables.iter().filter(|one| family_of(one) == family_of(here)).collect();
+    relatives.retain(|one| one.space.name != here.space.name);
     let source = |number: usize| {
         // Other seeds than those of the runs.
-        let seed = 1_000_000 + 1_000 * number as u64 + seed;
-        if kin.is_empty() {
-            return searched(&made(here, apart, seed), &here.space, seed);
+        let other = 1_000_000 + 1_000 * number as u64 + seed;
+        if relatives.is_empty() {
+            return searched(&made(here, apart, other), &here.space, other);
         }
-        searched(kin[(number + seed as usize) % kin.len()], &here.space, seed)
+        searched(relatives[(number + seed as usize) % relatives.len()], &here.space, other)
     };
     (0..count).map(source).collect()
 }
@@ -291,7 +293,7 @@ fn sources(
 fn searched(table: &Recorded, space: &Space, seed: u64) -> anyhow::Result<Transfer> {
     let plan = Plan { seed, ..Plan::default() };
     let number = |candidate: &Candidate| {
-        Some(candidate.levels().fold(0, |sum, level| sum * 1_000 + level as u64))
+        Some(BuildHasherDefault::<DefaultHasher>::default().hash_one(candidate))
     };
     let mut study = Study::new(&table.space, plan, Box::new(number));
     for _ in 0..SEARCHED {

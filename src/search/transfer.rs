@@ -2,7 +2,7 @@
 //!
 //! It is believed as far as it proves right: its best candidates are tried early, a few of them, and
 //! what it says of all others is the surrogate's prior mean times a slope that this search's own
-//! observations decide. As long as it foretells them, no candidates are drawn blindly; a misleading
+//! observations decide. As long as it predicts them, no candidates are drawn blindly; a misleading
 //! one is soon worth nothing.
 
 use super::Observation;

@@ -18,11 +18,11 @@ use crate::stats;
 
 /// Trials' worth of belief in what earlier searches found.
 const TRUST: f64 = 4.0;
-/// From this many trials on an earlier search has to have foretold them, in deviations of a rank
+/// From this many trials on an earlier search has to have predicted them, in deviations of a rank
 /// correlation that chance makes.
 const JUDGED_FROM: usize = 8;
-const FORETOLD: f64 = 1.5;
-/// The share of the variance that no earlier search explains, however well it foretells.
+const PREDICTED: f64 = 1.5;
+/// The share of the variance that no earlier search explains, however well it predicts.
 const UNEXPLAINED: f64 = 0.05;
 /// A belief with less of a slope is given up.
 const LEAST: f64 = 0.05;
@@ -64,7 +64,7 @@ impl Prior {
     }
 
     /// A ridge regression of log cost on what is believed, with the slope drawn to 1. Each earlier
-    /// search weighs as much as it foretold of these observations: the more there are, the less
+    /// search weighs as much as it predicted of these observations: the more there are, the less
     /// counts how alike its machine and job are. `None` where all of them together mislead.
     fn earlier(observations: &[Observation], beliefs: &Rc<Vec<Belief>>) -> Option<Self> {
         let data = Data::new(observations);
@@ -88,8 +88,8 @@ impl Prior {
         let ridge = TRUST * square / n;
         let slope = ((product + ridge) / (square + ridge).max(1e-12)).clamp(0.0, 1.0);
         let missed = all - 2.0 * slope * product + slope * slope * square;
-        let foretold = stats::rank_correlation(&told, &costs).unwrap_or(0.0);
-        let misleads = data.len() >= JUDGED_FROM && foretold * n.sqrt() < FORETOLD;
+        let predicted = stats::rank_correlation(&told, &costs).unwrap_or(0.0);
+        let misleads = data.len() >= JUDGED_FROM && predicted * n.sqrt() < PREDICTED;
         let (offset, explained) = (mean_cost - slope * mean_told, 1.0 - missed / all);
         let beliefs = Rc::clone(beliefs);
         let prior = Self::Earlier { beliefs, weights, slope, offset, explained };
@@ -132,11 +132,11 @@ impl Prior {
 }
 
 /// What a belief that `told` of candidates that came to `costs` is worth: at first what its machine
-/// and job promise, with every trial more its rank correlation.
+/// and job let expect, with every trial more its rank correlation.
 fn weight(belief: &Belief, told: &[f64], costs: &[f64]) -> f64 {
     let n = costs.len() as f64;
-    let foretold = stats::rank_correlation(told, costs).unwrap_or(0.0).max(0.0);
-    let trust = (TRUST * belief.weight + n * foretold) / (TRUST + n);
+    let predicted = stats::rank_correlation(told, costs).unwrap_or(0.0).max(0.0);
+    let trust = (TRUST * belief.weight + n * predicted) / (TRUST + n);
     // As the precision of a regression on it.
     trust * trust / (UNEXPLAINED + 1.0 - trust * trust)
 }
