@@ -14,7 +14,7 @@ use crate::space::{Candidate, Scale, Space, SpaceFile};
 use crate::workload::Workload;
 
 /// The spaces that come with the program, by name.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: &[(&str, &str)] = &[
     ("pipeline", include_str!("../../search-spaces/pipeline.toml")),
     ("command", include_str!("../../search-spaces/command.toml")),
     ("module", include_str!("../../search-spaces/module.toml")),
@@ -35,8 +35,9 @@ pub fn run(args: &SpaceCommand) -> Result<()> {
     let file = open(&args.space)?;
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine)?;
     let baseline = with_custom(&file, &args.space, baseline)?;
-    let workload = job::open(&args.space.job, &baseline)?.size(0);
-    show(&file, &args.space, &machine, &baseline, &workload)
+    let job = job::open(&args.space.job, &baseline)?;
+    let baseline = job::fitted(baseline, &job);
+    show(&file, &args.space, &machine, &baseline, &job.size(0))
 }
 
 /// The baseline with what the user's own command runs today: as the file says, unless the baseline
@@ -78,7 +79,7 @@ pub fn show(
 pub fn open(args: &SpaceArgs) -> Result<SpaceFile> {
     let name = args.name();
     let place = name.display();
-    let text = super::built_in_or_file("space", name, &BUILT_IN)?;
+    let text = super::built_in_or_file("space", name, BUILT_IN)?;
     let file = SpaceFile::parse(&text);
     let mut file = file.map_err(|problem| Usage(format!("space {place}: {problem}")))?;
     job::fix(&mut file, &args.job);
