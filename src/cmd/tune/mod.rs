@@ -22,6 +22,7 @@ use crate::evidence::blame;
 use crate::io::atomic_write;
 use crate::io::held;
 use crate::io::lock::Lock;
+use crate::io::number::span;
 use crate::knobs::Baseline;
 use crate::machine::threads;
 use crate::machine::{self, Machine};
@@ -39,6 +40,9 @@ use crate::tune::calibrate::{Calibration, Rungs};
 use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::CustomJob;
+
+/// Trials as long as the baseline's that a search of ten candidates and four pairs take.
+const LEAST_TRIALS: f64 = 14.0;
 
 /// Runs a tune, or shows its space where there is no budget.
 pub fn run(args: &TuneArgs) -> Result<()> {
@@ -304,6 +308,7 @@ fn compete(
 ) -> Result<()> {
     let rungs = rungs((&prepared.runner, &prepared.job), session, &tune)?;
     let workload = rungs.search.clone();
+    short_of_time(session, tune.budget_s);
     tune.costs = workload.whole().costs(&prepared.runner.parts, None);
     tune.confirmation = Some(rungs.confirmation.clone()).filter(|larger| *larger != workload);
     let (mut space, mut first) = prepared.space(args, &workload)?;
@@ -324,6 +329,21 @@ fn compete(
         grid::fits(&space, trials).map_err(Usage)?;
     }
     session.compete(&space, &rungs, plan)
+}
+
+/// Says so where the budget has no room for a search and a proof.
+fn short_of_time(session: &Session<'_>, budget_s: f64) {
+    let Some(trial) = session.trials().last() else { return };
+    let enough_s = LEAST_TRIALS * trial.wall_s;
+    if enough_s > budget_s {
+        terminal::tell(&format!(
+            "a trial of the baseline takes {} here: {} may prove nothing, --budget {}m has time for a \
+             search and a proof",
+            span(trial.wall_s),
+            span(budget_s),
+            (enough_s / 60.0).ceil()
+        ));
+    }
 }
 
 /// The samples of the job that fit the machine and a tune of `budget_s` seconds.

@@ -95,7 +95,7 @@ pub fn tune(results: &Results) -> Table {
 }
 
 /// A job and its sizes in words.
-fn described(workload: &Workload) -> String {
+pub(super) fn described(workload: &Workload) -> String {
     let Sizes { clips, width, height, frames, layers, steps, .. } = &workload.sizes;
     let mut words = vec![
         format!("{}: {}", workload.name, count(*clips as usize, "clip")),
