@@ -11,6 +11,7 @@ use crate::cli::JobArgs;
 use crate::cli::RunnerArgs;
 use crate::cli::options::parse;
 use crate::tune::budget;
+use crate::workload::custom::sink::Sink;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -46,6 +47,10 @@ pub struct MeasureArgs {
     /// What trials run with.
     #[command(flatten)]
     pub bench: RunnerArgs,
+    /// Where your command finds a knob's value besides its words, as in the tune: 'blocks
+    /// env:MY_BLOCKS', 'blocks json:FILE#/POINTER'.
+    #[arg(long = "knob", value_name = "KNOB SINK", requires = "words", value_parser = parse::sink)]
+    pub knobs: Vec<(String, Sink)>,
     /// Your own job.
     #[command(flatten)]
     pub custom: CustomJobArgs,

@@ -8,6 +8,7 @@ use clap::Args;
 use crate::cli::BaselineChoice;
 use crate::cli::JobArgs;
 use crate::cli::MachineChoice;
+use crate::space::KnobFlag;
 
 /// Which space.
 #[derive(Clone, Debug, Args)]
@@ -21,6 +22,14 @@ pub struct SpaceArgs {
     /// copy for this machine.
     #[arg(long, value_name = "PRESET|FILE")]
     pub baseline: Option<BaselineChoice>,
+    /// A knob of your command's own, in one line: blocks=0..40, attention=sdpa|sage, compile=off|on,
+    /// threshold=0.01..0.3 log; the command says where its value goes, as in --swap {blocks} or
+    /// {compile:--compile}. Or the name of a knob that this program has: then only those named.
+    #[arg(long = "knob", value_name = "KNOB")]
+    pub knobs: Vec<KnobFlag>,
+    /// Leaves out all knobs that this program has.
+    #[arg(long)]
+    pub no_built_in: bool,
     /// Takes in the knobs that only experts should turn.
     #[arg(long)]
     pub expert: bool,

@@ -12,6 +12,7 @@ use crate::cli::RunnerArgs;
 use crate::cli::SignatureArgs;
 use crate::cli::options::parse;
 use crate::tune::budget;
+use crate::workload::custom::sink::Sink;
 
 /// What to verify.
 #[derive(Debug, Args)]
@@ -47,6 +48,10 @@ pub struct VerifyArgs {
     /// What trials run with.
     #[command(flatten)]
     pub bench: RunnerArgs,
+    /// Where your command finds a knob's value besides its words, as in the tune: 'blocks
+    /// env:MY_BLOCKS', 'blocks json:FILE#/POINTER'.
+    #[arg(long = "knob", value_name = "KNOB SINK", requires = "words", value_parser = parse::sink)]
+    pub knobs: Vec<(String, Sink)>,
     /// Your own job, where the profile was tuned for it.
     #[command(flatten)]
     pub custom: CustomJobArgs,

@@ -23,7 +23,10 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         None => baseline.knobs.clone(),
     };
     let scratch = bench::scratch(&std::env::temp_dir())?;
-    let job = match custom::open(&args.custom)? {
+    let own = custom::open(&args.custom)?;
+    let (own, baseline) = custom::reading(own, &args.knobs, (&knobs.custom, baseline))?;
+    let knobs = if args.profile.is_some() { knobs } else { baseline.knobs.clone() };
+    let job = match own {
         Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };

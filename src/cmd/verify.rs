@@ -42,7 +42,9 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let job = match custom::open(&args.custom)? {
+    let own = custom::open(&args.custom)?;
+    let (own, baseline) = custom::reading(own, &args.knobs, (&knobs.custom, baseline))?;
+    let job = match own {
         Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };

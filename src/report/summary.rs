@@ -3,6 +3,7 @@
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{usage, work};
+use super::winner::Winner;
 use super::{Written, verdict};
 use crate::evidence::findings::Finalist;
 use crate::io::number::digits;
@@ -38,21 +39,25 @@ pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String 
     for sentence in results.dropped().sentences() {
         text.push_str(&format!("{sentence}\n"));
     }
-    text.push_str(&places(folder, written));
+    text.push_str(&places(results, folder, written));
     // Names from files must not steer the terminal.
     text.lines().map(|line| format!("{}\n", plain(line))).collect()
 }
 
 /// Where the files are, and how to use them.
-fn places(folder: &Folder, written: &Written) -> String {
+fn places(results: &Results, folder: &Folder, written: &Written) -> String {
     let mut text = String::from(if written.report || written.profile { "\n" } else { "" });
     if written.report {
         text.push_str(&format!("Report   {}\n", folder.report().display()));
     }
     if written.profile {
         let profile = folder.profile();
-        let command = usage::with_tool(&profile);
+        let own = Winner::of(results);
+        let after_exec = own.as_ref().map(|own| own.after_exec(folder.path()));
+        let command = usage::with_tool(&profile, after_exec.as_deref());
         text.push_str(&format!("Profile  {}\nUse it   {command}\n", profile.display()));
+        let line = own.and_then(|own| own.line(folder.path()));
+        text.extend(line.map(|line| format!("Command  {line}\n")));
     }
     text
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
-use super::command::Runs;
+use super::command::{Runs, copies};
 use super::response::Response;
 use super::worker::{self, Limit, Programs};
 use super::{Runner, TrialRequest, protocol};
@@ -120,7 +120,16 @@ impl WorkerRunner {
         let limit = Limit { time, ready_s, memory_bytes, sample_s };
         let mut answer = match &self.own {
             Some(CustomJob::Command(command)) => {
-                self.run_command(command, request, &settings, &launch, limit)?
+                match copies::write(command, &knobs.values(), &scratch.join("json")) {
+                    Ok(words) => {
+                        self.run_command((command, words), request, &settings, &launch, limit)?
+                    }
+                    Err(problem) => {
+                        let mut answer = Response::new(request.number, request.repetitions);
+                        answer.fail(Outcome::Interrupted, problem);
+                        answer
+                    }
+                }
             }
             Some(CustomJob::Module(_)) | None => {
                 self.run_worker(request, settings, &launch, limit)?
@@ -144,7 +153,7 @@ impl WorkerRunner {
 
     fn run_command(
         &self,
-        command: &CommandJob,
+        (command, words): (&CommandJob, Vec<String>),
         request: &TrialRequest,
         settings: &Settings,
         profile: &Path,
@@ -152,7 +161,8 @@ impl WorkerRunner {
     ) -> Result<Response> {
         let stop = || self.stop.load(Ordering::Relaxed);
         let (tuner, repetitions) = (&*self.programs.tuner, request.repetitions.least);
-        let runs = Runs { command, tuner, profile, settings, repetitions, limit, stop: &stop };
+        let runs =
+            Runs { command, words, tuner, profile, settings, repetitions, limit, stop: &stop };
         runs.answer(request.number)
     }
 

@@ -119,6 +119,9 @@ impl Space {
             range: None,
             scale: knob.scale,
             default: None,
+            sink: None,
+            unit: knob.unit.clone(),
+            changes: knob.changes,
             only_if: std::collections::BTreeMap::new(),
             when: knob.when.as_ref().map(|when| when.text().to_owned()),
             expert: false,
@@ -207,6 +210,8 @@ fn knob(name: &str, entry: &KnobEntry, given: &Given, place: &str) -> Result<Kno
         scale: entry.scale.or((kind == Kind::Float).then(Scale::default)),
         when,
         baseline,
+        unit: entry.unit.clone(),
+        changes: entry.changes,
         absent: entry.absent.clone(),
     })
 }

@@ -203,6 +203,7 @@ fn tune() -> Tune {
 
 fn command() -> CustomJob {
     CustomJob::Command(CommandJob {
+        sinks: Default::default(),
         words: vec!["./job".to_owned()],
         folder: "/".to_owned(),
         profile_env: "WAN22_PROFILE".to_owned(),

@@ -25,27 +25,29 @@ use crate::machine::threads;
 use crate::machine::{self, Machine};
 use crate::report;
 use crate::report::tables::usage::quoted;
+use crate::report::winner::Winner;
 use crate::results::{Folder, Results};
 use crate::runner::WorkerRunner;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
-use crate::space::{Candidate, Space, SpaceFile, Tune, arguments};
+use crate::space::{Candidate, Reader, Space, SpaceFile, Tune, arguments};
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Found, Session, TuneConfig, calibrate};
 use crate::workload::Workload;
-use crate::workload::custom::CustomJob;
+use crate::workload::custom::{CommandJob, CustomJob};
 
 /// Tunes.
 pub fn run(args: &TuneArgs) -> Result<()> {
     let args = &custom::suit(args)?;
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
         let machine = super::machine::here()?;
-        let file = space::open(&args.space)?;
+        let file = declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         let (bench, job) = bench::plan(&args.bench, job, machine, baseline)?;
-        return space::show(&file, &args.space, &bench.machine, &bench.baseline, &job.smallest());
+        let (space, own) = ((&file, &args.space), bench.own.as_ref());
+        return space::show(space, &bench.machine, &bench.baseline, &job.smallest(), own);
     };
     let prepared = Prepared::new(args)?;
     // The wait for the machine's lock is over: it is no part of the tune.
@@ -87,7 +89,7 @@ impl Prepared {
     /// [`super::Usage`] that says what to type instead; another run measures here.
     pub fn new(args: &TuneArgs) -> Result<Self> {
         let machine = super::machine::here()?;
-        let file = space::open(&args.space)?;
+        let file = declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
         let (bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
@@ -146,12 +148,21 @@ impl Prepared {
     }
 }
 
+/// The space file, with the knobs that flags and the command declare.
+fn declared(args: &TuneArgs) -> Result<SpaceFile> {
+    let folder = custom::folder(&args.custom)?;
+    space::open(&args.space, Reader { words: &args.custom.words, folder: folder.as_ref() })
+}
+
 /// The baseline, and what it is to be measured on.
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
     let job = match custom::open(&args.custom)? {
         None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
+        Some(CustomJob::Command(command)) => {
+            Job::Custom(CustomJob::Command(CommandJob { sinks: file.sinks(), ..command }))
+        }
         Some(custom) => Job::Custom(custom),
     };
     let custom = baseline.knobs.custom.keys().next();
@@ -222,6 +233,9 @@ fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Resul
         let rest = format!("all trials are kept: {} makes the rest", typed("report", folder));
         outcome.map_err(|error| anyhow!("{error:#}; {rest}"))?;
         written.kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
+        if let Some(Err(problem)) = Winner::of(&results).map(|winner| winner.write(folder)) {
+            terminal::tell(&format!("warning: the command's files: {problem:#}"));
+        }
         return Ok(());
     }
     let results = Results::open(folder).ok().filter(|results| !results.trials.is_empty());

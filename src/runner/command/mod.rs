@@ -1,6 +1,7 @@
 //! A user's own command as a trial: each repetition is a fresh process of the whole program.
 
 mod check;
+pub mod copies;
 mod output;
 mod process_snapshot;
 mod run;
@@ -27,6 +28,8 @@ type Failure = (Outcome, String);
 pub struct Runs<'a> {
     /// What is run.
     pub command: &'a CommandJob,
+    /// Its words, whose placeholders `exec` fills in.
+    pub words: Vec<String>,
     /// `wan22-tune`, for its `exec`.
     pub tuner: &'a Path,
     /// The trial's profile.
