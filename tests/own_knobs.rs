@@ -223,7 +223,7 @@ fn bad_input_is_refused_with_its_place_and_a_cure() {
         (&["f=off|on", blocks], &["{f:--f {blocks}}"], "of which no braces may be a part"),
         (&["a=1..4 json:c.json#/b"], &["c.json"], "c.json has no /b; at its top there are a"),
         (&["a=1..4 json:c.json#/a/0"], &["x"], "no word of the command is c.json"),
-        (&["a=1..4 json:no.json#/a"], &["no.json"], "knob.a: no.json: "),
+        (&["a=1..4 json:no.json#/a"], &["no.json"], "json:no.json#/a': no.json: "),
         (&["a=1..4 env:X", "b=1..4 env:X"], &["x"], "env:X: two knobs have it"),
         (&["a=1..4 env:PATH"], &["x"], "write `env NAME={knob} COMMAND`"),
     ] {

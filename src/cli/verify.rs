@@ -32,9 +32,9 @@ pub struct VerifyArgs {
     /// Who has to have signed it.
     #[command(flatten)]
     pub signature: SignatureArgs,
-    /// The preset or the WAN22 system optimizer's profile to compare with; by default the preset
-    /// for this machine.
-    #[arg(long, value_name = "PRESET|FILE")]
+    /// The preset or the WAN22 system optimizer's profile to compare with, or as-is; by default the
+    /// preset for this machine, and as-is where the tune began so.
+    #[arg(long, value_name = "as-is|PRESET|FILE")]
     pub baseline: Option<BaselineChoice>,
     /// Measured repetitions per trial, after one to warm up: unless said otherwise as in a tune.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]

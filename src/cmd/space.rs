@@ -38,7 +38,7 @@ pub fn run(args: &SpaceCommand) -> Result<()> {
     let machine = args.which.machine()?;
     let here = Reader { words: &[], folder: Path::new(".") };
     let file = open(&args.space, here)?;
-    let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine)?;
+    let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine, false)?;
     let baseline = with_custom(&file, &args.space, baseline)?;
     let workload = job::open(&args.space.job, &baseline)?.size(0);
     show((&file, &args.space), &machine, &baseline, &workload, None)
@@ -91,18 +91,20 @@ fn lines(space: &Space, command: &CommandJob) -> Result<String> {
     if example == space.baseline() {
         return Ok(String::new());
     }
-    let mut text = String::new();
+    let (mut text, mut shown) = (String::new(), Vec::new());
     for (heading, candidate) in [("today", space.baseline()), ("example", example)] {
         let mut values = space.given.baseline.clone();
         values
             .extend(space.named(&candidate).map(|(name, value)| (name.to_owned(), value.clone())));
         let line = usage::command_line(command, &values, &command.words).map_err(Usage)?;
         let _ = writeln!(text, "{heading:8} {line}");
+        shown.push((line, usage::patches(command, &values)));
         for (place, value) in usage::patches(command, &values) {
             let _ = writeln!(text, "{:8} {place} = {value}, in a copy", "");
         }
     }
-    Ok(format!("\n{text}"))
+    // A command that is only handed values over runs by the same words.
+    Ok(if shown[0] == shown[1] { String::new() } else { format!("\n{text}") })
 }
 
 /// The space file that was asked for, with the knobs that a command and its flags declare.
@@ -116,7 +118,10 @@ pub fn open(args: &SpaceArgs, reader: Reader<'_>) -> Result<SpaceFile> {
     let file = SpaceFile::parse(&text);
     let mut file = file.map_err(|problem| Usage(format!("space {place}: {problem}")))?;
     job::fix(&mut file, &args.job);
-    let guessed = file.declare(&args.knobs, args.no_built_in, reader).map_err(Usage)?;
+    let guessed = file.declare(&args.knobs, args.no_built_in, reader).map_err(|problem| {
+        let is_of_file = problem.starts_with("knob.");
+        Usage(if is_of_file { format!("space {place}: {problem}") } else { problem })
+    })?;
     let is_told = |(_, value): &&(String, Value)| !matches!(value, Value::Switch(false));
     let guessed: Vec<String> = guessed
         .iter()
@@ -152,7 +157,7 @@ pub fn resolve(
 }
 
 fn text(space: &Space, baseline: &Baseline) -> String {
-    let mut text = format!("space {}, baseline {}\n\n", space.name, baseline.preset);
+    let mut text = format!("space {}, baseline {}\n\n", space.name, baseline.name());
     let width = space.knobs.iter().map(|knob| knob.name.len()).max().unwrap_or(0);
     for knob in &space.knobs {
         let levels = knob.levels.iter().enumerate().map(|(i, level)| {

@@ -39,6 +39,7 @@ pub fn markdown(results: &Results) -> String {
     if let Some(finalist) = results.findings().finalist.clone() {
         parts.push(summary::knobs(results, &finalist, true).to_markdown());
     }
+    parts.extend(summary::against_preset(results));
     if let Some(stages) = Stages::of(results) {
         parts.push(stage_table(&stages).to_markdown());
     }

@@ -6,7 +6,7 @@ use super::tables::{usage, work};
 use super::winner::Winner;
 use super::{Written, verdict};
 use crate::evidence::findings::Finalist;
-use crate::io::number::digits;
+use crate::io::number::{digits, percent};
 use crate::io::printable::line as plain;
 use crate::knobs::Value;
 use crate::results::{Folder, Results};
@@ -23,6 +23,7 @@ pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String 
         if !same.is_empty() {
             text.push_str(&format!("As in the baseline: {}\n", same.join(", ")));
         }
+        text.extend(against_preset(results).map(|sentence| format!("{sentence}\n")));
         text.extend(work::doubt(results).map(|doubt| format!("{doubt}\n")));
     } else if let Some(baseline_s) = results.findings().baseline_s {
         let metric = results.metric();
@@ -42,6 +43,19 @@ pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String 
     text.push_str(&places(results, folder, written));
     // Names from files must not steer the terminal.
     text.lines().map(|line| format!("{}\n", plain(line))).collect()
+}
+
+/// What the best gains on the preset, where the tune began with what ran before and measured both.
+pub fn against_preset(results: &Results) -> Option<String> {
+    let (saved, metric) = (results.saved_on_preset()?, results.metric());
+    let [better, worse] = metric.better();
+    let word = if saved < 0.0 { worse } else { better };
+    Some(format!(
+        "Against the preset {}, which was measured too but not in pairs: {} {word} {}.",
+        results.tune.preset,
+        percent(metric.share(saved).abs()),
+        metric.noun()
+    ))
 }
 
 /// Where the files are, and how to use them.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::tables::usage::{command_line, quoted};
-use crate::knobs::{Values, handover};
+use crate::knobs::Values;
 use crate::profile::build::profile;
 use crate::results::{Folder, Results};
 use crate::runner::command::copies;
@@ -28,8 +28,7 @@ impl Winner {
         let line = command_line(command, &values, &command.words).ok()?;
         let typed: Vec<String> = command.words.iter().map(quoted).collect();
         let reads = !command.sinks.is_empty() || line != typed.join(" ");
-        let has_own = !handover::own(&values).is_empty();
-        (reads || has_own).then(|| Self { command: command.clone(), values })
+        reads.then(|| Self { command: command.clone(), values })
     }
 
     /// The folder of the patched files of a results folder.

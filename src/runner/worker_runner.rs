@@ -160,9 +160,19 @@ impl WorkerRunner {
         limit: Limit,
     ) -> Result<Response> {
         let stop = || self.stop.load(Ordering::Relaxed);
-        let (tuner, repetitions) = (&*self.programs.tuner, request.repetitions.least);
-        let runs =
-            Runs { command, words, tuner, profile, settings, repetitions, limit, stop: &stop };
+        let (tuner, repetitions) = (&*self.programs.tuner, request.repetitions);
+        let long_s = request.long_s;
+        let runs = Runs {
+            command,
+            words,
+            tuner,
+            profile,
+            settings,
+            repetitions,
+            long_s,
+            limit,
+            stop: &stop,
+        };
         runs.answer(request.number)
     }
 

@@ -40,9 +40,13 @@ impl SpaceFile {
         }
         let mut guessed = Vec::new();
         for name in self.own_knobs() {
-            let place = |problem| format!("knob.{name}: {problem}");
+            let flag = flags.iter().find(|flag| flag.name == name);
+            let place = |problem| match flag {
+                Some(flag) => format!("--knob '{}': {problem}", flag.text),
+                None => format!("knob.{name}: {problem}"),
+            };
             let mut entry = self.entry(&name).map_err(place)?;
-            let is_given = flags.iter().any(|flag| flag.name == name);
+            let is_given = flag.is_some();
             let guess = complete(&name, &mut entry, (reader, is_given)).map_err(place)?;
             guessed.extend(guess.map(|value| (name.clone(), value)));
             self.put(&name, &entry);
@@ -212,7 +216,7 @@ fn complete(
         let is_read = is_given || !uses.is_empty() || entry.sink.is_some();
         guess = lowest(entry).filter(|_| is_read && there.is_none());
         entry.default = there.or_else(|| guess.clone());
-    } else if let Some(default) = entry.default.take() {
+    } else if let Some(default) = entry.default.clone().filter(|_| is_given || is_switch) {
         entry.default = Some(read(entry, &default.to_string())?);
     }
     let begins =

@@ -66,6 +66,10 @@ pub struct Tune {
     pub strategy: String,
     /// The baseline's preset.
     pub preset: Preset,
+    /// The caller's variables that decide how libraries run, where the baseline was what they and the
+    /// defaults come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_is: Option<BTreeMap<String, String>>,
     /// Repetitions per trial, where the user gave their number, or an older program knew but one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repetitions: Option<u32>,

@@ -186,6 +186,7 @@ fn tune() -> Tune {
         seed: 1,
         strategy: "random".to_owned(),
         preset: Preset::Threadripper5995wx,
+        as_is: None,
         repetitions: Some(3),
         weights: None,
         arguments: Vec::new(),

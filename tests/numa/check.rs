@@ -76,6 +76,7 @@ fn trial(bench: &WorkerRunner, workload: &Workload, knobs: &Knobs) -> Trial {
         limit: Duration::from_secs(60),
         left: Duration::from_secs(60),
         ready_s: None,
+        long_s: None,
         early_stop_s: None,
     };
     bench.run(&request).unwrap()

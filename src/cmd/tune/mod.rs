@@ -20,7 +20,7 @@ use crate::evidence::blame;
 use crate::io::atomic_write;
 use crate::io::held;
 use crate::io::lock::Lock;
-use crate::knobs::Baseline;
+use crate::knobs::{Baseline, as_is};
 use crate::machine::threads;
 use crate::machine::{self, Machine};
 use crate::report;
@@ -132,6 +132,7 @@ impl Prepared {
             seed: args.seed,
             strategy: args.strategy.to_string(),
             preset: bench.baseline.preset,
+            as_is: (!bench.baseline.knobs.as_is.is_empty()).then(as_is::environment),
             repetitions: args.repetitions,
             weights: bench.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: args.bench.min_psnr,
@@ -156,7 +157,8 @@ fn declared(args: &TuneArgs) -> Result<SpaceFile> {
 
 /// The baseline, and what it is to be measured on.
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
-    let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
+    let (choice, is_command) = (args.space.baseline.as_ref(), !args.custom.words.is_empty());
+    let baseline = job::baseline(choice, &args.space.job, machine, is_command)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
     let job = match custom::open(&args.custom)? {
         None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
@@ -305,6 +307,9 @@ fn compete(
         first = space.experts(&prepared.file)?;
     }
     let machine = &prepared.runner.machine;
+    if !prepared.runner.baseline.knobs.as_is.is_empty() {
+        first.extend(space.of_preset(prepared.runner.baseline.preset, machine));
+    }
     let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
     let earlier = earlier.collect();
     let plan = Plan { strategy: args.strategy, seed: args.seed, first, transfers: earlier };

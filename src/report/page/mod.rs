@@ -126,6 +126,7 @@ fn knobs(results: &Results) -> Markup {
         "Baseline against best",
         &html! {
             (rows)
+            @if let Some(sentence) = summary::against_preset(results) { p { (sentence) } }
             @if !idle.is_empty() { p { "With a single value on this machine: " (idle.join(", ")) "." } }
         },
     )

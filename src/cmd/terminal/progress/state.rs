@@ -130,7 +130,7 @@ impl State {
         let counts = counts.map(|(number, one)| crate::io::number::count(number, one));
         Self {
             machine: format!("{}: {}", machine.cpu.model, counts.join(", ")),
-            preset: bench.baseline.preset.to_string(),
+            preset: bench.baseline.name(),
             metric: Metric::of(bench.own.as_ref()),
             notes: machine.notes.clone(),
             budget,
@@ -174,7 +174,7 @@ impl Standing {
             spent: spent(trials),
             noise: trials.iter().rev().find_map(Disturbance::of),
             last: trials.iter().rev().take(LAST).map(|t| Ended::of(t, baseline)).collect(),
-            trial: budget::in_pair(trials, repetitions),
+            trial: budget::in_pair(trials, repetitions.decided(trials)),
             pairs: pairs_for(&drift),
             confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),
             ..Self::default()
