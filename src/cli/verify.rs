@@ -47,7 +47,7 @@ pub struct VerifyArgs {
     pub job: JobArgs,
     /// What trials run with.
     #[command(flatten)]
-    pub bench: RunnerArgs,
+    pub runner: RunnerArgs,
     /// Where your command finds a knob's value besides its words, as in the tune: 'blocks
     /// env:MY_BLOCKS', 'blocks json:FILE#/POINTER'.
     #[arg(long = "knob", value_name = "KNOB SINK", requires = "words", value_parser = parse::sink)]

@@ -12,7 +12,7 @@ use crate::profile::export::Export;
 use crate::workload::custom::sink::{self, Sinks};
 use crate::workload::custom::template::Filling;
 
-/// Writes it.
+/// Writes the export to its file, or to standard output.
 ///
 /// # Errors
 /// The profile is refused, the dialect can't say what it asks for, or the file can't be written.

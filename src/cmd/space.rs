@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::Usage;
 use super::setup::job;
 use crate::cli::{SpaceArgs, SpaceCommand};
-use crate::knobs::handover::is_own;
+use crate::knobs::program_environment::is_own;
 use crate::knobs::{Baseline, Value};
 use crate::machine::Machine;
 use crate::report::tables::usage;
@@ -18,7 +18,7 @@ use crate::workload::Workload;
 use crate::workload::custom::{CommandJob, CustomJob};
 
 /// The spaces that come with the program, by name.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: &[(&str, &str)] = &[
     ("pipeline", include_str!("../../search-spaces/pipeline.toml")),
     ("command", include_str!("../../search-spaces/command.toml")),
     ("module", include_str!("../../search-spaces/module.toml")),
@@ -40,8 +40,9 @@ pub fn run(args: &SpaceCommand) -> Result<()> {
     let file = open(&args.space, here)?;
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine, false)?;
     let baseline = with_custom(&file, &args.space, baseline)?;
-    let workload = job::open(&args.space.job, &baseline)?.size(0);
-    show((&file, &args.space), &machine, &baseline, &workload, None)
+    let job = job::open(&args.space.job, &baseline)?;
+    let baseline = job::fitted(baseline, &job);
+    show((&file, &args.space), &machine, &baseline, &job.size(0), None)
 }
 
 /// The baseline with what the user's own command runs today: as the file says, unless the baseline
@@ -114,7 +115,7 @@ fn lines(space: &Space, command: &CommandJob) -> Result<String> {
 pub fn open(args: &SpaceArgs, reader: Reader<'_>) -> Result<SpaceFile> {
     let name = args.name();
     let place = name.display();
-    let text = super::built_in_or_file("space", name, &BUILT_IN)?;
+    let text = super::built_in_or_file("space", name, BUILT_IN)?;
     let file = SpaceFile::parse(&text);
     let mut file = file.map_err(|problem| Usage(format!("space {place}: {problem}")))?;
     job::fix(&mut file, &args.job);

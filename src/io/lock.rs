@@ -23,7 +23,7 @@ pub const FOLDER: &str = "WAN22_LOCK_DIR";
 const SHARED: [&str; 4] = ["/run/lock", "/var/lock", "/dev/shm", "/tmp"];
 
 /// How often a held lock is tried again; a wait in the kernel would not see a signal.
-const AGAIN: Duration = Duration::from_millis(200);
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How every holder's text begins.
 const SIGNED: &[u8] = b"pid ";
@@ -47,9 +47,9 @@ pub struct Lock {
 #[derive(Debug, thiserror::Error)]
 #[error("another run measures on this machine: {holder}; {cure}")]
 pub struct Locked {
-    /// Who, as it said itself.
+    /// The holder, as it described itself.
     pub holder: String,
-    /// What to do.
+    /// What the user can do.
     cure: &'static str,
 }
 
@@ -86,7 +86,7 @@ impl Lock {
                 output::say(&format!("note: waiting for {}", holder(&mut file)));
                 is_told = true;
             }
-            sleep(AGAIN);
+            sleep(RETRY_INTERVAL);
         }
         // A lock that does not say who holds it is still a lock.
         let _ = sign(&mut file);
@@ -172,7 +172,7 @@ fn sign(file: &mut File) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// What was typed. Everybody may read it, so the words of a command of the user's, among which
+/// The command line of this process. Everybody may read it, so the words of a command of the user's, among which
 /// secrets may be, are left out.
 fn command() -> String {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());

@@ -7,7 +7,7 @@ use super::libraries::{OmpRuntime, omp_runtime};
 use super::memory::allocator::{self, GLIBC_KEEP};
 use super::memory::huge_pages::GLIBC_HUGE;
 use super::memory::{Allocator, HugePages};
-use super::{Baseline, KNOBS, Knobs, Value, allow_list, file_names, handover};
+use super::{Baseline, KNOBS, Knobs, Value, allow_list, file_names, program_environment};
 use crate::machine::Machine;
 
 /// The names of such knobs.
@@ -74,10 +74,12 @@ impl Knobs {
 
     /// The values of this process' own `WAN22_` variables, as far as they are values.
     fn read_handed(&mut self, usual: &Self) {
-        for (name, value) in
-            usual.built_in().into_iter().filter(|(name, _)| handover::is_handed_over(name))
+        for (name, value) in usual
+            .built_in()
+            .into_iter()
+            .filter(|(name, _)| program_environment::is_handed_over(name))
         {
-            let Ok(text) = std::env::var(handover::variable(&name)) else { continue };
+            let Ok(text) = std::env::var(program_environment::variable(&name)) else { continue };
             let told = value.kind().read(&text).unwrap_or_else(|_| Value::guess(&text));
             if let Ok(knobs) = self.with([(name.as_str(), &told)]) {
                 *self = knobs;

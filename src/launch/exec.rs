@@ -23,7 +23,7 @@ use crate::machine::CpuSet;
 pub struct NotStarted {
     /// The command's first word.
     program: String,
-    /// Why.
+    /// What the system answered.
     pub source: io::Error,
 }
 
@@ -63,7 +63,7 @@ impl Applied {
 }
 
 impl fmt::Display for Applied {
-    /// One line.
+    /// One line, for the terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let got = self.memory.as_ref().map_or("not readable".to_owned(), ToString::to_string);
         write!(f, "CPUs {0} (read back {0}), memory ", self.cpus)?;
@@ -138,7 +138,7 @@ fn set_policy(policy: &MemoryPolicy) -> Result<()> {
 }
 
 /// Replaces this process by `command`, which finds the variables of `handed` (see
-/// [`crate::knobs::handover`]) in its environment too.
+/// [`crate::knobs::program_environment`]) in its environment too.
 ///
 /// # Errors
 /// Why the command can't start. Never returns otherwise.

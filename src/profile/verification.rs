@@ -12,7 +12,7 @@ use crate::workload::custom::Metric;
 
 /// How much slower than recorded a profile may be without having drifted: kernels, firmware and
 /// room temperature move times by less.
-const TOLERANCE: f64 = 0.10;
+const TOLERATED_SLOWDOWN: f64 = 0.10;
 
 /// The chance of a false alarm.
 const ALPHA: f64 = 0.05;
@@ -20,7 +20,7 @@ const ALPHA: f64 = 0.05;
 /// What runs of a profile and of the baseline say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verification {
-    /// In a word.
+    /// Whether the profile holds.
     pub finding: Finding,
     /// Complete pairs.
     pub pairs: usize,
@@ -30,7 +30,7 @@ pub struct Verification {
     pub gain: Option<Interval>,
     /// How much longer than recorded it takes (or what it costs), as a share.
     pub slowdown: Option<Interval>,
-    /// The score now.
+    /// The score that was measured now.
     pub score: Option<f64>,
     /// The score when it was made.
     pub recorded: Option<f64>,
@@ -121,7 +121,7 @@ impl Verification {
 
     fn judge(&self, is_baseline: bool, recorded: Option<&Evidence>) -> Finding {
         let claimed = recorded.and_then(|evidence| evidence.interval_percent);
-        if let Some(slowdown) = self.slowdown.filter(|slowdown| slowdown.low > TOLERANCE) {
+        if let Some(slowdown) = self.slowdown.filter(|slowdown| slowdown.low > TOLERATED_SLOWDOWN) {
             return self.slower(slowdown);
         }
         if is_baseline {

@@ -86,8 +86,9 @@ impl Made {
             trials: None,
             costs: workload.costs(&parts, None),
             full_costs: full.costs(&parts, None),
+            confirmation: None,
             full: Some(full),
-            own: None,
+            custom_job: None,
         };
         Self { results: Results::new(machine, space, workload, tune), clock_s: 1.0 }
     }
@@ -192,6 +193,7 @@ fn sample(seconds: f64) -> Sample {
     let stages = workload::stages().filter(|stage| *stage != "text");
     Sample {
         seconds,
+        slice_s: None,
         metric: None,
         stages: stages.map(|stage| (stage.to_owned(), share(stage) * seconds)).collect(),
         minor_faults: 1000,

@@ -36,8 +36,8 @@ pub fn markdown(results: &Results) -> String {
         ),
         format!("**{}**", escape(&verdict::sentence(results))),
     ];
-    if let Some(finalist) = results.findings().finalist.clone() {
-        parts.push(summary::knobs(results, &finalist, true).to_markdown());
+    if let Some(finalist) = &results.findings().finalist {
+        parts.push(summary::knobs(results, finalist, true).to_markdown());
     }
     parts.extend(summary::against_preset(results));
     if let Some(stages) = Stages::of(results) {

@@ -17,7 +17,7 @@ use crate::workload::Workload;
 use crate::workload::custom::module::ModuleJob;
 
 /// The version of this protocol; a worker refuses another one.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The reference's pictures of a fixed latent.
 pub const DECODED: &str = "decoded";
@@ -80,7 +80,7 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Message {
-    /// Set up and warm.
+    /// The job is set up and warmed up.
     Ready {
         /// The job's trial number.
         trial: u64,
@@ -118,9 +118,9 @@ pub enum Message {
     Failed {
         /// The job's trial number.
         trial: u64,
-        /// How.
+        /// How it failed.
         outcome: Outcome,
-        /// In words.
+        /// What went wrong, in words.
         detail: String,
     },
 }

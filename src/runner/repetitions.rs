@@ -9,26 +9,27 @@ use crate::trial::{Outcome, Phase, Trial};
 const SETUP_SHARE: f64 = 0.32;
 
 /// What it takes to tell noise.
-pub const LEAST: u32 = 3;
+pub const LEAST: u32 = 2;
 
-/// What the first trial and those of pairs measure: with three, a process of the baseline that is
-/// slow to set up spends more than [`SETUP_SHARE`] on that; with more, pairs are fewer and prove
-/// less.
-const FIXED: u32 = 4;
+/// What the first trial and those of pairs measure: with more, pairs are fewer and prove less.
+const FIXED: u32 = 2;
+
+/// Runs of a command, which pays for all that it does anew each time.
+const RUNS: u32 = 3;
 
 /// Bounds of how often a trial measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repetitions {
-    /// However fast the process is ready.
+    /// At least this often, however fast the process is ready.
     pub least: u32,
-    /// However slow it is.
+    /// At most this often, however slow it is to be ready.
     pub most: u32,
 }
 
 impl Repetitions {
     /// Runs of a command, which pays for all that it does anew each time: one where the budget has
     /// room for few.
-    const OF_COMMAND: Self = Self { least: 1, most: LEAST };
+    const OF_COMMAND: Self = Self { least: 1, most: RUNS };
 
     /// Those of a job in the worker. More than five make simulated tunes find less: trials in
     /// processes of their own tell more than repetitions in one.
@@ -85,10 +86,10 @@ mod tests {
         // 3.2 s of 10 s are 32%.
         let usual = |setup_s, first_s| Repetitions::USUAL.count(setup_s, first_s);
         assert_eq!([usual(3.2, 6.81 / 4.0), usual(3.2, 6.79 / 4.0)], [4, 5]);
-        assert_eq!([usual(0.1, 2.0), usual(60.0, 2.0), usual(1.0, 0.0)], [3, 5, 5]);
+        assert_eq!([usual(0.1, 2.0), usual(60.0, 2.0), usual(1.0, 0.0)], [2, 5, 5]);
         for phase in [Phase::Calibration, Phase::Baseline, Phase::Confirmation] {
             let fixed = Repetitions::USUAL.in_phase(phase);
-            assert_eq!([fixed.count(0.1, 2.0), fixed.count(60.0, 2.0)], [4, 4], "{phase}");
+            assert_eq!([fixed.count(0.1, 2.0), fixed.count(60.0, 2.0)], [2, 2], "{phase}");
         }
         let trial =
             |samples| Trial { samples: vec![Default::default(); samples], ..Trial::default() };

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::Repetitions;
-use super::output_lines::shortened;
+use super::process::output_lines::shortened;
 use super::protocol::Message;
 use crate::launch::Effect;
 use crate::trial::{Outcome, Peak, Quality, Sample};
 use crate::workload::custom::metric::{Direction, MetricValue};
 
 /// The longest repetition that is believed.
-const LONGEST_S: f64 = 1e6;
+const LONGEST_S: f64 = 1e9;
 
 /// One trial's result as its process told it.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{KnobEntry, KnobFlag, SpaceFile};
-use crate::knobs::{Kind, Value, handover};
+use crate::knobs::{Kind, Value, program_environment};
 use crate::workload::custom::sink::{Sink, Sinks, documents};
 use crate::workload::custom::template::{self, Placeholder, SWITCHES};
 
@@ -178,7 +178,7 @@ impl SpaceFile {
 }
 
 fn is_built_in(name: &str) -> bool {
-    !handover::is_own(name)
+    !program_environment::is_own(name)
 }
 
 /// Says what the knob is today, and makes a switch of words for on and off; returns what is only

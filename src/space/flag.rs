@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use super::{Changes, KnobEntry, Range, Scale, Spacing};
-use crate::knobs::{Value, handover};
+use crate::knobs::{Value, program_environment};
 use crate::workload::custom::sink::Sink;
 
 /// Whole numbers of a range without a scale are all taken up to this many.
@@ -35,7 +35,7 @@ impl FromStr for KnobFlag {
             Some((name, values)) => (name, Some(values)),
             None => (first, None),
         };
-        handover::knob_name(name)?;
+        program_environment::knob_name(name)?;
         let mut flag =
             Self { text: text.to_owned(), name: name.to_owned(), entry: None, sink: None };
         if let Some(values) = values {
@@ -158,7 +158,7 @@ fn listed(text: &str) -> Result<KnobEntry, String> {
     let numbers: Option<Vec<Value>> = words.iter().map(|word| number(word)).collect();
     let as_words = || words.iter().map(|word| Value::Word((*word).to_owned())).collect();
     let values: Vec<Value> = numbers.unwrap_or_else(as_words);
-    values.iter().try_for_each(handover::custom_value)?;
+    values.iter().try_for_each(program_environment::custom_value)?;
     if let Some(twice) = (1..values.len()).find(|&i| values[..i].contains(&values[i])) {
         return Err(format!("`{text}`: {} stands there twice", values[twice]));
     }

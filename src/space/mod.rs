@@ -1,7 +1,7 @@
 //! Space: the knobs with their legal values on this machine, with conditions and constraints.
 //!
 //! A file of `search-spaces/` speaks of any machine (`max = "cores"`); [`Space::resolve`] turns
-//! it into levels on one machine. A [`Candidate`] names one level a knob.
+//! it into levels on one machine. A [`Candidate`] names one level per knob.
 
 pub mod arguments;
 mod candidate;
@@ -29,9 +29,9 @@ pub use flag::KnobFlag;
 pub use range::{Range, Scale, Spacing};
 pub use resolve::{MOST_LEVELS, SpaceError};
 
-/// One tuned quantity with its legal values.
+/// A knob of one space: its legal values on this machine, and how they lie to each other.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Knob {
+pub struct KnobDomain {
     /// The name, as in the journal's column `knob.NAME`.
     pub name: String,
     /// What it means in the workload, and why it is worth tuning.
@@ -55,7 +55,7 @@ pub struct Knob {
     pub absent: BTreeMap<String, String>,
 }
 
-impl Knob {
+impl KnobDomain {
     /// The level of a word, or that nearest to a number; `None` for a word that it has not.
     pub fn nearest(&self, value: &Value) -> Option<usize> {
         match value.number() {
@@ -80,7 +80,7 @@ impl Knob {
 pub struct Constraint {
     /// True for legal candidates.
     pub holds: Expression,
-    /// Why.
+    /// Why candidates have to keep it.
     pub why: String,
 }
 
@@ -92,8 +92,8 @@ pub struct Space {
     /// What the space is for.
     pub why: String,
     /// The knobs, in the file's order.
-    pub knobs: Vec<Knob>,
-    /// What legal candidates keep.
+    pub knobs: Vec<KnobDomain>,
+    /// The relations that every legal candidate keeps.
     pub constraints: Vec<Constraint>,
     /// What the expressions may speak of besides knobs.
     pub given: Given,
@@ -102,13 +102,13 @@ pub struct Space {
 }
 
 impl Space {
-    /// The baseline, one level a knob.
+    /// The baseline, one level per knob.
     pub fn baseline(&self) -> Candidate {
         Candidate::new(self.knobs.iter().map(|knob| knob.baseline))
     }
 
     /// The knob called `name`, with its position.
-    pub fn knob(&self, name: &str) -> Option<(usize, &Knob)> {
+    pub fn knob(&self, name: &str) -> Option<(usize, &KnobDomain)> {
         self.knobs.iter().enumerate().find(|(_, knob)| knob.name == name)
     }
 
@@ -163,7 +163,7 @@ impl Space {
 
     /// The candidate with these values; `None` where a knob has no such level.
     pub fn candidate(&self, values: &Values) -> Option<Candidate> {
-        let level = |knob: &Knob| {
+        let level = |knob: &KnobDomain| {
             let value = values.get(&knob.name)?;
             knob.levels.iter().position(|level| level == value)
         };

@@ -27,10 +27,10 @@ const SOUND_PAIRS: u32 = 4;
 const LARGEST_SHARE: f64 = 0.65;
 
 /// What pairs may take longer than the trials before them.
-pub const SLACK: f64 = 1.1;
+pub const PAIR_TIME_RATIO: f64 = 1.1;
 
 /// Time for writing the report.
-const CLOSING: Duration = Duration::from_secs(2);
+const REPORT_TIME: Duration = Duration::from_secs(2);
 
 /// Tells the time since some moment in the past.
 pub type Now = fn() -> Duration;
@@ -89,7 +89,7 @@ impl Budget {
 
     /// What is left for trials.
     pub fn left(&self) -> Duration {
-        let closing = if self.is_whole { CLOSING.min(self.total / 20) } else { Duration::ZERO };
+        let closing = if self.is_whole { REPORT_TIME.min(self.total / 20) } else { Duration::ZERO };
         self.total.saturating_sub(self.gone()).saturating_sub(closing)
     }
 
@@ -114,7 +114,7 @@ impl Budget {
 /// What `pairs` take, if all of them take longer than expected; the last is begun only where
 /// there is time for one that takes still longer than those before it.
 fn of_pairs(trial: Duration, pairs: u32) -> Duration {
-    (trial * 2).mul_f64(SLACK * (f64::from(pairs) - 1.0 + SLACK))
+    (trial * 2).mul_f64(PAIR_TIME_RATIO * (f64::from(pairs) - 1.0 + PAIR_TIME_RATIO))
 }
 
 /// What a trial of a pair takes, the mean of the baseline's and of the best candidate's so far: it
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::trial::{Outcome, Peak, Sample};
 
-    /// Five repetitions of 2 s after 9 s, of which the reference took some: in a pair four, after
+    /// Five repetitions of 2 s after 9 s, of which the reference took some: in a pair two, after
     /// the 3 s that it takes others; beside a candidate of 1 s a repetition.
     #[test]
     fn a_pair_pays_for_no_reference() {
@@ -171,11 +171,11 @@ mod tests {
         let peak = Peak { gflops: 1.0, bf16_gflops: None, gb_s: 1.0 };
         let mut trials = vec![trial(Phase::Baseline, 9.0, Some(peak), 2.0)];
         let seconds = |trials: &[Trial]| Some(in_pair(trials, Repetitions::USUAL)?.as_secs_f64());
-        assert_eq!(seconds(&trials), Some(17.0));
+        assert_eq!(seconds(&trials), Some(13.0));
         trials.push(trial(Phase::Search, 3.0, None, 3.0));
-        assert_eq!(seconds(&trials), Some(11.0), "a slower candidate is no finalist");
+        assert_eq!(seconds(&trials), Some(7.0), "a slower candidate is no finalist");
         trials.push(trial(Phase::Search, 3.0, None, 1.0));
-        assert_eq!(seconds(&trials), Some(9.0));
+        assert_eq!(seconds(&trials), Some(6.0));
         assert_eq!(seconds(&[]), None);
     }
 

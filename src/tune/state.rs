@@ -19,10 +19,10 @@ use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
 
 /// How much slower than the baseline a candidate may be before its trial is cut.
-const SLOWEST: f64 = 3.0;
+const CUT_RATIO: f64 = 3.0;
 
 /// What starting a process may take longer on a busy machine.
-const MARGIN: Duration = Duration::from_secs(2);
+const START_MARGIN: Duration = Duration::from_secs(2);
 
 /// A budget with room for this many runs of a command pays for several in a trial: twenty trials of
 /// three.
@@ -32,16 +32,16 @@ const MANY_RUNS: f64 = 60.0;
 const ROUNDING_DB: f64 = 0.5;
 
 /// Candidates this much less likely to be the fastest than the likeliest are no finalists.
-pub(super) const UNLIKELY: f64 = 0.02;
+pub(super) const FINALIST_LEAST_P_BEST: f64 = 0.02;
 
 /// The probability of a gain worth having from which a candidate may be a finalist.
-const PROMISING: f64 = 0.25;
+const FINALIST_LEAST_P_GAIN: f64 = 0.25;
 
 /// A candidate is given up when its first repetition is this many deviations off.
-const EARLY_STOP: f64 = 6.0;
+const EARLY_STOP_DEVIATIONS: f64 = 6.0;
 
-/// It is also this many times as slow as the best then.
-const FAR: f64 = 1.5;
+/// And when it is this many times as slow as the best.
+const EARLY_STOP_RATIO: f64 = 1.5;
 
 /// What policies decide by.
 pub struct State<'a> {
@@ -55,6 +55,8 @@ pub struct State<'a> {
     pub(super) pending: Vec<TrialRequest>,
     /// How many trials there were when the tune came back from a break, or 0.
     pub(super) before: usize,
+    /// How many times as long as one of the search a repetition of the confirmation takes.
+    pub(super) confirmation_ratio: f64,
     drift: OnceCell<Drift>,
     promising: OnceCell<Vec<Values>>,
 }
@@ -76,6 +78,7 @@ impl<'a> State<'a> {
             trials: Vec::new(),
             pending: Vec::new(),
             before: 0,
+            confirmation_ratio: 1.0,
             drift: OnceCell::new(),
             promising: OnceCell::new(),
         }
@@ -151,7 +154,7 @@ impl<'a> State<'a> {
             workload: workload.clone(),
             min_psnr_db: self.min_psnr_db(&values),
             values,
-            limit: self.limit().unwrap_or(left),
+            limit: self.limit(phase).unwrap_or(left),
             ready_s: None,
             left,
             early_stop_s: None,
@@ -224,26 +227,28 @@ impl<'a> State<'a> {
 
     /// One of a pair's two.
     pub(super) fn trial_in_pair(&self) -> Duration {
-        budget::in_pair(&self.trials, self.repetitions()).unwrap_or(Duration::from_secs(1))
+        let trial = budget::in_pair(&self.trials, self.repetitions());
+        trial.unwrap_or(Duration::from_secs(1)).mul_f64(self.confirmation_ratio)
     }
 
     /// The cost that a candidate has at least whose trial ran past its limit.
     pub(super) fn too_slow(&self) -> Option<f64> {
         let baseline = self.trials.iter().find(|trial| trial.phase == Phase::Baseline);
-        baseline.and_then(|trial| Some(SLOWEST * trial.score_s()?))
+        baseline.and_then(|trial| Some(CUT_RATIO * trial.score_s()?))
     }
 
     /// The seconds in which a candidate has to be ready: warming up is much like measuring, and what
     /// takes so much longer at that has no hope.
     fn ready_s(&self) -> Option<f64> {
         let setup_s = self.first(Phase::Baseline)?.setup_s?;
-        Some(SLOWEST * setup_s + MARGIN.as_secs_f64())
+        Some(CUT_RATIO * setup_s + START_MARGIN.as_secs_f64())
     }
 
     /// The time limit of a trial, from the baseline's; none before that was measured.
-    fn limit(&self) -> Option<Duration> {
+    fn limit(&self, phase: Phase) -> Option<Duration> {
         self.first(Phase::Baseline)?;
-        Some(self.baseline_trial().mul_f64(SLOWEST) + MARGIN)
+        let ratio = if phase == Phase::Confirmation { self.confirmation_ratio } else { 1.0 };
+        Some(self.baseline_trial().mul_f64(CUT_RATIO * ratio) + START_MARGIN)
     }
 
     /// The cost above which a candidate is given up after its first repetition: far from the best so
@@ -252,7 +257,7 @@ impl<'a> State<'a> {
         let drift = self.drift();
         let best_s = ranking::rank_with(&self.trials, drift).first()?.score_s;
         let now = self.trials.last().map_or(1.0, |trial| drift.factor(trial));
-        Some(best_s * now * (EARLY_STOP * drift.deviation()).exp().max(FAR))
+        Some(best_s * now * (EARLY_STOP_DEVIATIONS * drift.deviation()).exp().max(EARLY_STOP_RATIO))
     }
 
     /// What is left for the search: all of it while there is nothing to confirm.
@@ -278,7 +283,10 @@ impl<'a> State<'a> {
         self.promising.get_or_init(|| {
             let mut odds = win_probability::of_search(&self.trials, self.drift());
             let likeliest = odds.first().map_or(0.0, |odds| odds.p_best);
-            odds.retain(|odds| odds.p_best >= UNLIKELY * likeliest && odds.p_gain >= PROMISING);
+            odds.retain(|odds| {
+                odds.p_best >= FINALIST_LEAST_P_BEST * likeliest
+                    && odds.p_gain >= FINALIST_LEAST_P_GAIN
+            });
             odds.into_iter().map(|odds| odds.knobs).collect()
         })
     }

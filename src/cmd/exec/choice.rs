@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::cli::ExecArgs;
 use crate::cmd::terminal;
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{Baseline, Preset, Value, Values, handover, quota_warning};
+use crate::knobs::{Baseline, Preset, Value, Values, program_environment, quota_warning};
 use crate::launch::{self, Applied, Launch};
 use crate::machine::{Machine, MachineMatch};
 use crate::profile::Entry;
@@ -200,7 +200,7 @@ fn handed(
     ratio: i64,
     file: Option<&Path>,
 ) -> Result<BTreeMap<String, OsString>> {
-    let variables = handover::variables(candidate, ratio);
+    let variables = program_environment::variables(candidate, ratio);
     let mut handed: BTreeMap<String, OsString> =
         variables.into_iter().map(|(name, value)| (name, value.into())).collect();
     if let Some(file) = file {
@@ -235,7 +235,7 @@ fn baseline(args: &ExecArgs) -> Result<(Choice, Applied)> {
     let settings = baseline.knobs.resolve(&machine).map_err(anyhow::Error::msg)?;
     let choice = |launch: Launch, warning| -> Result<Choice> {
         let values = baseline.knobs.values();
-        let handed = handed(args, &values, handover::LARGEST_RATIO, None)?;
+        let handed = handed(args, &values, program_environment::LARGEST_RATIO, None)?;
         let (source, own) = (format!("the baseline {}", baseline.preset), Values::new());
         Ok(Choice { launch, handed, values, own, source, warning })
     };

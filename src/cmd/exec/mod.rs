@@ -13,7 +13,7 @@ use anyhow::Result;
 
 use super::terminal;
 use crate::cli::{ExecArgs, ProfileFoldersArgs, SignatureArgs};
-use crate::knobs::handover;
+use crate::knobs::program_environment;
 use crate::launch;
 use crate::launch::{EXIT_NOT_APPLIED, Supervision};
 use crate::workload::custom::sink::{self, Sinks};
@@ -31,7 +31,7 @@ impl ExecArgs {
             adapt: false,
             force: false,
             without_memory_policy: false,
-            profile_env: handover::PROFILE.to_owned(),
+            profile_env: program_environment::PROFILE.to_owned(),
             knobs: Vec::new(),
             quiet: true,
             supervisor: None,

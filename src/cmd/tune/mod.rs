@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
 
 use super::setup::job::Job;
-use super::setup::{bench, custom, job};
+use super::setup::{custom, job, runner};
 use super::terminal::progress::Progress;
 use super::{Usage, space, terminal};
 use crate::cli::TuneArgs;
@@ -27,27 +27,28 @@ use crate::report;
 use crate::report::tables::usage::quoted;
 use crate::report::winner::Winner;
 use crate::results::{Folder, Results};
-use crate::runner::WorkerRunner;
+use crate::runner::LocalRunner;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
 use crate::space::{Candidate, Reader, Space, SpaceFile, Tune, arguments};
-use crate::trial::Trial;
 use crate::trial::journal::Journal;
+use crate::trial::{Phase, Trial};
 use crate::tune::budget::Budget;
-use crate::tune::{BaselineFails, Found, Session, TuneConfig, calibrate};
+use crate::tune::calibrate::{Calibration, Rungs};
+use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::{CommandJob, CustomJob};
 
-/// Tunes.
+/// Runs a tune, or shows its space where there is no budget.
 pub fn run(args: &TuneArgs) -> Result<()> {
     let args = &custom::suit(args)?;
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
         let machine = super::machine::here()?;
         let file = declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
-        let (bench, job) = bench::plan(&args.bench, job, machine, baseline)?;
-        let (space, own) = ((&file, &args.space), bench.own.as_ref());
-        return space::show(space, &bench.machine, &bench.baseline, &job.smallest(), own);
+        let (runner, job) = runner::plan(&args.runner, job, machine, baseline)?;
+        let (space, own) = ((&file, &args.space), runner.custom_job.as_ref());
+        return space::show(space, &runner.machine, &runner.baseline, &job.smallest(), own);
     };
     let prepared = Prepared::new(args)?;
     // The wait for the machine's lock is over: it is no part of the tune.
@@ -71,7 +72,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
 /// What the flags came to.
 pub struct Prepared {
     /// What trials run with.
-    pub runner: WorkerRunner,
+    pub runner: LocalRunner,
     /// The job, in all its sizes.
     pub job: Job,
     /// The space before it is resolved.
@@ -92,15 +93,15 @@ impl Prepared {
         let file = declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
-        let (bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
+        let (runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
         let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
-        let lock = Lock::take(args.bench.wait, &bench.stop)?;
-        Ok(Self { runner: bench, job, file, found, _lock: lock })
+        let lock = Lock::take(args.runner.wait, &runner.stop)?;
+        Ok(Self { runner, job, file, found, _lock: lock })
     }
 
     /// What the tune is asked for.
     pub fn config(&self, args: &TuneArgs) -> TuneConfig {
-        let config = bench::config(&args.bench, &self.runner, args.seed, args.repetitions());
+        let config = runner::config(&args.runner, &self.runner, args.seed, args.repetitions());
         TuneConfig { most_trials: args.trials.map_or(usize::MAX, |most| most as usize), ..config }
     }
 
@@ -109,18 +110,18 @@ impl Prepared {
     /// # Errors
     /// As [`space::resolve`].
     pub fn space(&self, args: &TuneArgs, workload: &Workload) -> Result<(Space, Vec<Candidate>)> {
-        let Self { runner: bench, file, .. } = self;
-        space::resolve(file, &args.space, &bench.machine, &bench.baseline, workload)
+        let Self { runner, file, .. } = self;
+        space::resolve(file, &args.space, &runner.machine, &runner.baseline, workload)
     }
 
     /// What the worker says of itself and of its libtorch, where there is one.
     pub fn worker(&self) -> Option<String> {
-        let needed = !matches!(self.runner.own, Some(CustomJob::Command(_)));
+        let needed = !matches!(self.runner.custom_job, Some(CustomJob::Command(_)));
         needed.then(|| self.runner.programs.version()).flatten()
     }
 
     fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
-        let Self { runner: bench, job, .. } = self;
+        let Self { runner, job, .. } = self;
         let full = job.full();
         let words: Vec<OsString> = std::env::args_os().collect();
         let shown: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
@@ -131,20 +132,21 @@ impl Prepared {
             budget_s: budget.total().as_secs_f64(),
             seed: args.seed,
             strategy: args.strategy.to_string(),
-            preset: bench.baseline.preset,
-            as_is: (!bench.baseline.knobs.as_is.is_empty()).then(as_is::environment),
+            preset: runner.baseline.preset,
+            as_is: (!runner.baseline.knobs.as_is.is_empty()).then(as_is::environment),
             repetitions: args.repetitions,
-            weights: bench.weights.as_ref().map(|folder| folder.display().to_string()),
-            min_psnr_db: args.bench.min_psnr,
+            weights: runner.weights.as_ref().map(|folder| folder.display().to_string()),
+            min_psnr_db: args.runner.min_psnr,
             arguments: words.iter().skip(1).map(|word| arguments::written(word)).collect(),
             worker: self.worker(),
-            own: bench.own.clone(),
+            custom_job: runner.custom_job.clone(),
             resumed: Vec::new(),
             ended: None,
             trials: None,
             costs: BTreeMap::new(),
-            full_costs: full.as_ref().map(|f| f.costs(&bench.parts, None)).unwrap_or_default(),
+            full_costs: full.as_ref().map(|f| f.costs(&runner.parts, None)).unwrap_or_default(),
             full,
+            confirmation: None,
         }
     }
 }
@@ -160,12 +162,16 @@ fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline
     let (choice, is_command) = (args.space.baseline.as_ref(), !args.custom.words.is_empty());
     let baseline = job::baseline(choice, &args.space.job, machine, is_command)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
-    let job = match custom::open(&args.custom)? {
-        None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
-        Some(CustomJob::Command(command)) => {
-            Job::Custom(CustomJob::Command(CommandJob { sinks: file.sinks(), ..command }))
+    let (baseline, job) = match custom::open(&args.custom)? {
+        None => {
+            let file = job::open(&args.space.job, &baseline)?;
+            (job::fitted(baseline, &file), Job::Pipeline(file))
         }
-        Some(custom) => Job::Custom(custom),
+        Some(CustomJob::Command(command)) => {
+            let command = CommandJob { sinks: file.sinks(), ..command };
+            (baseline, Job::Custom(CustomJob::Command(command)))
+        }
+        Some(custom) => (baseline, Job::Custom(custom)),
     };
     let custom = baseline.knobs.custom.keys().next();
     if let Some(name) = custom.filter(|_| !matches!(job, Job::Custom(CustomJob::Command(_)))) {
@@ -189,7 +195,7 @@ pub fn carry_on(
     (journal, trials): (Journal, Vec<Trial>),
 ) -> Result<()> {
     held::hold(folder.path())?;
-    let scratch = bench::scratch(folder.path())?;
+    let scratch = runner::scratch(folder.path())?;
     prepared.runner.scratch = std::path::absolute(scratch.path())?;
     let resume_with = Some(format!("`wan22-tune resume {}`", folder.path().display()));
     let config = TuneConfig { resume_with, ..prepared.config(args) };
@@ -296,8 +302,10 @@ fn compete(
     folder: &Folder,
     mut tune: Tune,
 ) -> Result<()> {
-    let workload = workload((&prepared.runner, &prepared.job), session, tune.budget_s)?;
-    tune.costs = workload.costs(&prepared.runner.parts, None);
+    let rungs = rungs((&prepared.runner, &prepared.job), session, &tune)?;
+    let workload = rungs.search.clone();
+    tune.costs = workload.whole().costs(&prepared.runner.parts, None);
+    tune.confirmation = Some(rungs.confirmation.clone()).filter(|larger| *larger != workload);
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
     // What is probed may leave knobs out; the folder keeps the space as it was resolved.
@@ -318,23 +326,32 @@ fn compete(
         let trials = session.trials().len() + session.trials_left();
         grid::fits(&space, trials).map_err(Usage)?;
     }
-    session.compete(&space, &workload, plan)
+    session.compete(&space, &rungs, plan)
 }
 
-/// The size of the job that fits the machine and a tune of `budget_s` seconds.
+/// The samples of the job that fit the machine and a tune of `budget_s` seconds.
 ///
 /// # Errors
 /// As [`Session::calibrate`].
-pub fn workload(
-    (bench, job): (&WorkerRunner, &Job),
+pub fn rungs(
+    (runner, job): (&LocalRunner, &Job),
     session: &mut Session<'_>,
-    budget_s: f64,
-) -> Result<Workload> {
-    let Job::Pipeline(file) = job else { return Ok(job.smallest()) };
-    let target_s = calibrate::target_s(budget_s);
-    session.calibrate(file, |clip_s| {
-        calibrate::fit(file, &bench.parts, clip_s, target_s, |workload| bench.has_room(workload))
-    })
+    tune: &Tune,
+) -> Result<Rungs> {
+    let Job::Pipeline(file) = job else { return Ok(Rungs::same(job.smallest())) };
+    let settings = runner.settings(&file.size(0), &runner.baseline.knobs);
+    let settings = &settings.map_err(anyhow::Error::msg)?;
+    let begun = session.trials().iter().find(|trial| trial.phase == Phase::Baseline);
+    let begun = begun.map(|trial| trial.workload.clone());
+    let rungs = session.calibrate(file, |trial| {
+        let calibration = Calibration { file, parts: &runner.parts, settings, trial };
+        calibration.rungs(tune.budget_s, |workload| runner.has_room(workload))
+    })?;
+    let Some(begun) = begun else { return Ok(rungs) };
+    let search = job.sizes().into_iter().find(|size| size.to_string() == begun);
+    let search = search.with_context(|| format!("the job lost its size {begun}"))?;
+    let confirmation = tune.confirmation.clone().unwrap_or_else(|| search.clone());
+    Ok(Rungs { search, confirmation, ..rungs })
 }
 
 fn write_machine(folder: &Folder, machine: &Machine) -> Result<()> {

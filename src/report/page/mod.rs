@@ -90,8 +90,8 @@ pub(crate) fn section(title: &str, content: &Markup) -> Markup {
 fn head(results: &Results) -> Markup {
     let machine = &results.machine;
     let breakdown = TimeBreakdown::of(results);
-    let finalist = results.findings().finalist.clone();
-    let verdict = results.findings().verdict;
+    let findings = results.findings();
+    let verdict = findings.verdict;
     let metric = results.metric();
     let [factor, times] = metric.factor();
     let class = if matches!(verdict, Verdict::Gain(_)) { "gain" } else { "none" };
@@ -101,8 +101,8 @@ fn head(results: &Results) -> Markup {
             h1 class=(class) { (plain(&verdict::sentence(results))) }
             p { (plain(&machine.cpu.model)) ", " (count(machine.core_count(), "core")) ", host " (plain(&machine.host)) ", " (plain(&results.tune.started)) }
             dl {
-                @if let Some(baseline_s) = results.findings().baseline_s { (tile("baseline", &digits(metric.shown(baseline_s)), metric.unit())) }
-                @if let Some(best) = &finalist {
+                @if let Some(baseline_s) = findings.baseline_s { (tile("baseline", &digits(metric.shown(baseline_s)), metric.unit())) }
+                @if let Some(best) = &findings.finalist {
                     (tile(if best.confirmed { "finalist" } else { "best, not confirmed" }, &digits(metric.shown(best.score_s)), metric.unit()))
                 }
                 @if let Verdict::Gain(gain) = verdict {
@@ -119,8 +119,9 @@ fn tile(name: &str, value: &str, unit: &str) -> Markup {
 }
 
 fn knobs(results: &Results) -> Markup {
-    let Some(finalist) = results.findings().finalist.clone() else { return html! {} };
-    let rows = table(&summary::knobs(results, &finalist, true), false);
+    let findings = results.findings();
+    let Some(finalist) = &findings.finalist else { return html! {} };
+    let rows = table(&summary::knobs(results, finalist, true), false);
     let idle = summary::idle(results);
     section(
         "Baseline against best",
@@ -137,7 +138,8 @@ fn commands(results: &Results) -> Result<Markup> {
     let (here, own) = (Path::new("profile.json"), Winner::of(results));
     let after_exec = own.as_ref().map(|own| own.after_exec(Path::new("")));
     let line = own.as_ref().and_then(|own| own.line(Path::new("")));
-    let verify = usage::verify(here, results.tune.own.as_ref(), &results.space.given.baseline);
+    let verify =
+        usage::verify(here, results.tune.custom_job.as_ref(), &results.space.given.baseline);
     Ok(section(
         "Use it",
         &html! {
@@ -198,8 +200,8 @@ fn work(results: &Results) -> Markup {
 fn quality(results: &Results, views: Option<&Views>) -> Markup {
     const TITLE: &str = "What the picture looks like";
     let Some(views) = views else {
-        let best =
-            results.findings().finalist.clone().and_then(|best| results.quality_of(&best.knobs));
+        let findings = results.findings();
+        let best = findings.finalist.as_ref().and_then(|best| results.quality_of(&best.knobs));
         return html! {
             @if let Some(quality) = best {
                 (section(TITLE, &html! {

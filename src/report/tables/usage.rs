@@ -6,7 +6,7 @@ use std::path::Path;
 use std::str::Utf8Chunk;
 
 use crate::io::printable::is_hidden;
-use crate::knobs::{Value, Values, handover};
+use crate::knobs::{Value, Values, program_environment};
 use crate::profile::Profile;
 use crate::profile::export::numactl_flag;
 use crate::workload::custom::module::ModuleJob;
@@ -29,7 +29,7 @@ pub fn command_line(
     words: &[String],
 ) -> Result<String, String> {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-    let filled = Filling::of(&words, values, &handover::own(values)).words(&words)?;
+    let filled = Filling::of(&words, values, &program_environment::own(values)).words(&words)?;
     let variables = sink::variables(&command.sinks, values);
     let env = (!variables.is_empty()).then(|| "env".to_owned());
     let variables = variables.into_iter().map(|(name, value)| quoted(format!("{name}={value}")));
@@ -70,7 +70,7 @@ pub fn verify(path: &Path, job: Option<&CustomJob>, baseline: &Values) -> String
             });
             words.extend(scored);
             words.push("--".to_owned());
-            let own = handover::own(baseline);
+            let own = program_environment::own(baseline);
             words.extend(command.iter().map(|word| quoted(template::with_today(word, &own))));
         }
     }
@@ -86,7 +86,7 @@ pub fn export(path: &Path) -> String {
 pub fn without_tool(profile: &Profile, command: Option<String>) -> String {
     let launch = &profile.launch;
     let mut lines = vec!["env".to_owned()];
-    let handed = handover::variables(&profile.values(), profile.latent_ratio());
+    let handed = program_environment::variables(&profile.values(), profile.latent_ratio());
     let set = launch.environment.iter().chain(&handed);
     lines.extend(set.map(|(name, value)| quoted(format!("{name}={value}"))));
     let mut binding = format!("numactl --physcpubind={}", launch.cpus);

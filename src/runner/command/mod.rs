@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use super::process::Limit;
 use super::response::Response;
-use super::worker::Limit;
 use crate::knobs::Settings;
 use crate::knobs::effect::in_words;
 use crate::runner::Repetitions;
@@ -117,6 +117,7 @@ impl Runs<'_> {
         }
         let look = run.look.as_ref();
         Ok(Ok(Sample {
+            slice_s: None,
             seconds: run.wall_s,
             metric: value.map(|value| MetricValue { value, goal }),
             minor_faults: look.map_or(0, |look| look.minor_faults),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::io::input;
-use crate::knobs::{Value, Values, handover};
+use crate::knobs::{Value, Values, program_environment};
 
 /// A configuration that people write has less.
 const LARGEST_BYTES: u64 = 16 << 20;
@@ -35,7 +35,7 @@ impl FromStr for Sink {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(name) = text.strip_prefix("env:") {
-            return handover::own_variable(name).map(|()| Self::Env(name.to_owned()));
+            return program_environment::own_variable(name).map(|()| Self::Env(name.to_owned()));
         }
         let forms = "give env:VARIABLE or json:FILE#/POINTER";
         let place = text.strip_prefix("json:").and_then(|place| place.rsplit_once('#'));

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 
-use crate::knobs::{Value, Values, handover};
+use crate::knobs::{Value, Values, program_environment};
 
 /// One placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +221,7 @@ impl<'a> Filling<'a> {
         let Some(value) = self.values.get(one.name) else {
             return one.today.map(ToOwned::to_owned).ok_or_else(|| unknown(one));
         };
-        handover::custom_value(value)?;
+        program_environment::custom_value(value)?;
         Ok(value.to_string())
     }
 }

@@ -1,4 +1,4 @@
-//! The runner of this machine: starts the worker or a command for each trial, and judges what it says.
+//! Local runner: starts the worker or a command on this machine for each trial, and judges what it says.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
 use super::command::{Runs, copies};
+use super::process::Limit;
+use super::programs::Programs;
 use super::response::Response;
-use super::worker::{self, Limit, Programs};
-use super::{Runner, TrialRequest, protocol};
+use super::{Runner, TrialRequest, protocol, worker};
 use crate::architecture::Architecture;
 use crate::io::held;
 use crate::knobs::Values;
@@ -27,9 +28,9 @@ use crate::workload::{MemoryContext, Stage, Workload};
 /// of sums takes some 20.
 const NEUTRAL_DB: f64 = 80.0;
 
-/// What every trial on this machine has in common.
+/// Runs trials on this machine; the fields are what they have in common.
 #[derive(Clone, Debug)]
-pub struct WorkerRunner {
+pub struct LocalRunner {
     /// The machine.
     pub machine: Machine,
     /// The baseline fitted to it.
@@ -37,7 +38,7 @@ pub struct WorkerRunner {
     /// The programs.
     pub programs: Programs,
     /// The user's own job, if it is not the pipeline that runs.
-    pub own: Option<CustomJob>,
+    pub custom_job: Option<CustomJob>,
     /// How the models are built.
     pub parts: Architecture,
     /// The user's own weights, in diffusers layout.
@@ -52,7 +53,7 @@ pub struct WorkerRunner {
     pub stop: Arc<AtomicBool>,
 }
 
-impl Runner for WorkerRunner {
+impl Runner for LocalRunner {
     fn run(&self, request: &TrialRequest) -> Result<Trial> {
         let started = jiff::Timestamp::now().to_string();
         let noise = NoiseWatch::start();
@@ -88,7 +89,7 @@ impl Runner for WorkerRunner {
     }
 }
 
-impl WorkerRunner {
+impl LocalRunner {
     /// The knobs that `values` stand for.
     fn knobs(&self, values: &Values) -> Result<Knobs, String> {
         self.baseline.knobs.with(values.iter().map(|(name, value)| (name.as_str(), value)))
@@ -118,7 +119,7 @@ impl WorkerRunner {
         let TrialRequest { ready_s, early_stop_s: sample_s, .. } = *request;
         let (time, memory_bytes) = (request.time(), self.memory_bytes);
         let limit = Limit { time, ready_s, memory_bytes, sample_s };
-        let mut answer = match &self.own {
+        let mut answer = match &self.custom_job {
             Some(CustomJob::Command(command)) => {
                 match copies::write(command, &knobs.values(), &scratch.join("json")) {
                     Ok(words) => {
@@ -275,7 +276,7 @@ impl WorkerRunner {
             weights: self.weights.clone(),
             references: scratch,
             seed: request.seed,
-            module: match &self.own {
+            module: match &self.custom_job {
                 Some(CustomJob::Module(module)) => Some(module.clone()),
                 _ => None,
             },
