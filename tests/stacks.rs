@@ -59,7 +59,7 @@ const STACKS: [Stack; 10] = [
     // Wan2GP, docs/CLI.md.
     Stack {
         knobs: &[
-            "profile=1|2|3|3+|4|4.5|5",
+            "memory=1|2|3|3+|4|4.5|5",
             "attention=sdpa|sage|sage2",
             "compile=off|on",
             "teacache=1.5|1.75|2.0|2.25|2.5",
@@ -73,7 +73,7 @@ const STACKS: [Stack; 10] = [
             "--output-dir",
             "out",
             "--profile",
-            "{profile=4}",
+            "{memory=4}",
             "--attention",
             "{attention}",
             "{compile:--compile}",
@@ -83,7 +83,7 @@ const STACKS: [Stack; 10] = [
             "{preload}",
         ],
         space: &[
-            "profile    1 2 3 3+ [4] 4.5 5",
+            "memory     1 2 3 3+ [4] 4.5 5",
             "teacache   [1.5] 1.75 2.0 2.25 2.5",
             "preload    [0] 2000 8000",
         ],
