@@ -269,8 +269,8 @@ fn a_space_file_says_the_same_in_more_words() {
         world.tuner(&[&["--dry-run", "--space", "mine.toml", "--"], &words[..]].concat()).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     for line in [
-        "  blocks     0 10 [20] 30 40\n",
-        "  attention  [sdpa] sage\n",
+        "  blocks     0 10 [20] 30 40  (blocks, changes nothing)\n",
+        "  attention  [sdpa] sage  (changes picture)\n",
         "  compile    false [true]\n",
         "today    env MY_COMPILE=1 ./job.sh --blocks 20 --attention=sdpa\n",
         "example  env MY_COMPILE=0 ./job.sh --blocks 20 --attention=sage\n",

@@ -85,7 +85,7 @@ const STACKS: [Stack; 10] = [
         space: &[
             "memory     1 2 3 3+ [4] 4.5 5",
             "teacache   [1.5] 1.75 2.0 2.25 2.5",
-            "preload    [0] 2000 8000",
+            "preload    [0] 2000 8000  (MB)",
         ],
         today: "python wgp.py --process queue.zip --output-dir out --profile 4 --attention sdpa --teacache 1.5 --preload 0",
         example: "python wgp.py --process queue.zip --output-dir out --profile 5 --attention sage2 --compile \

@@ -165,8 +165,13 @@ fn text(space: &Space, baseline: &Baseline) -> String {
             if i == knob.baseline { format!("[{level}]") } else { level.to_string() }
         });
         let levels: Vec<String> = levels.collect();
-        let scale = if knob.scale == Some(Scale::Log) { "  (log)" } else { "" };
-        let _ = writeln!(text, "  {:width$}  {}{scale}", knob.name, levels.join(" "));
+        let scale = (knob.scale == Some(Scale::Log)).then(|| "log".to_owned());
+        let changes = knob.changes.map(|changes| format!("changes {changes}"));
+        let notes: Vec<String> =
+            scale.into_iter().chain(knob.unit.clone()).chain(changes).collect();
+        let notes =
+            if notes.is_empty() { notes.concat() } else { format!("  ({})", notes.join(", ")) };
+        let _ = writeln!(text, "  {:width$}  {}{notes}", knob.name, levels.join(" "));
     }
     text += &absences(space);
     for constraint in &space.constraints {

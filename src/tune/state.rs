@@ -220,6 +220,12 @@ impl<'a> State<'a> {
         median.map_or(self.baseline_trial(), |median| median.min(self.baseline_trial()))
     }
 
+    /// Whether a command's runs are so long that a trial is one of them.
+    pub(super) fn has_long_runs(&self) -> bool {
+        let usual = self.config.repetitions;
+        usual.least < usual.most && self.repetitions() == Repetitions::exactly(1)
+    }
+
     /// How often a trial measures.
     fn repetitions(&self) -> Repetitions {
         self.config.repetitions.decided(&self.trials)
