@@ -247,7 +247,7 @@ fn wrong_usage_is_said_before_anything_runs() {
         (&["--budget", "9s", "--timeout", "x", "--", "./job.sh"], "such as 90s"),
         (&["--budget", "9s", "--", "./absent.sh"], "`./absent.sh`: no such command"),
         (&["--budget", "9s", "--", "no-such-program"], "`no-such-program`: no such command"),
-        (&["--budget", "9s", "--repetitions", "2"], "give 3 to 9"),
+        (&["--budget", "9s", "--repetitions", "1"], "give 2 to 9"),
     ];
     for (args, says) in wrong {
         let run = world.tuner(args).run();

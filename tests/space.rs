@@ -10,7 +10,7 @@ use wan22_tune::knobs::{Baseline, Preset, quota_warning};
 use wan22_tune::machine::{Gpu, Machine};
 use wan22_tune::search::{Observation, Plan, StrategyName, Study};
 use wan22_tune::space::{Candidate, KnobDomain, Space, SpaceFile};
-use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
+use wan22_tune::workload::{Workload, WorkloadFile};
 
 const FILE: &str = include_str!("../search-spaces/pipeline.toml");
 const WORKSTATION: &str = "package:1 numa:1 l3:8 core:8 pu:2";
@@ -29,7 +29,8 @@ fn space_of(text: &str, machine: &Machine) -> Result<Space, String> {
 }
 
 fn workload() -> Workload {
-    WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0)
+    let text = include_str!("harness/several_clips.toml");
+    WorkloadFile::parse(text).unwrap().size(0)
 }
 
 /// All threads that a candidate has.

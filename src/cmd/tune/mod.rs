@@ -2,11 +2,13 @@
 
 pub mod resume;
 pub mod self_test;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
@@ -50,13 +52,14 @@ pub fn run(args: &TuneArgs) -> Result<()> {
         let (space, own) = ((&file, &args.space), runner.custom_job.as_ref());
         return space::show(space, &runner.machine, &runner.baseline, &job.smallest(), own);
     };
-    let prepared = Prepared::new(args)?;
+    let mut prepared = Prepared::new(args)?;
     // The wait for the machine's lock is over: it is no part of the tune.
     let started = jiff::Timestamp::now().to_string();
     let budget = Budget::start(budget);
     if args.self_test {
         return self_test::run(args, prepared, budget);
     }
+    sources::find(args, &mut prepared)?;
     let folder = Folder::create(&args.results, &prepared.runner.machine.host)?;
     write_machine(&folder, &prepared.runner.machine)?;
     // Before the first trial, so that a tune that is cut short at any moment can go on.
@@ -79,6 +82,8 @@ pub struct Prepared {
     pub file: SpaceFile,
     /// What earlier tunes found.
     pub found: Vec<Found>,
+    /// Where those of them stand that the user did not name.
+    sources: Vec<PathBuf>,
     _lock: Lock,
 }
 
@@ -96,7 +101,7 @@ impl Prepared {
         let (runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
         let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
         let lock = Lock::take(args.runner.wait, &runner.stop)?;
-        Ok(Self { runner, job, file, found, _lock: lock })
+        Ok(Self { runner, job, file, found, sources: Vec::new(), _lock: lock })
     }
 
     /// What the tune is asked for.
@@ -120,6 +125,18 @@ impl Prepared {
         needed.then(|| self.runner.programs.version()).flatten()
     }
 
+    /// The command line's `words` after the program's name, as if the user had named every source.
+    fn arguments(&self, mut words: Vec<OsString>) -> Vec<String> {
+        let named = self.sources.iter().map(|path| {
+            let mut flag = OsString::from("--warm-start=");
+            flag.push(path);
+            flag
+        });
+        let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+        words.splice(end..end, named);
+        words.iter().skip(1).map(|word| arguments::written(word)).collect()
+    }
+
     fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
         let Self { runner, job, .. } = self;
         let full = job.full();
@@ -137,7 +154,7 @@ impl Prepared {
             repetitions: args.repetitions,
             weights: runner.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: args.runner.min_psnr,
-            arguments: words.iter().skip(1).map(|word| arguments::written(word)).collect(),
+            arguments: self.arguments(words),
             worker: self.worker(),
             custom_job: runner.custom_job.clone(),
             resumed: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, IsTerminal};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -41,6 +42,13 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     flags.runner.wait |= args.wait;
     flags.view = args.view;
     flags.trials = args.trials.or(flags.trials);
+    let (there, gone) = flags.warm_start.into_iter().partition(|path| path.exists());
+    flags.warm_start = there;
+    let gone: Vec<PathBuf> = gone;
+    gone.iter().for_each(|path| {
+        let path = path.display();
+        terminal::tell(&format!("warning: {path} is gone: the search goes on without it"));
+    });
     let flags = custom::suit(&flags)?.at(results.tune.custom_job.as_ref());
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
