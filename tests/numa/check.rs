@@ -78,6 +78,7 @@ fn trial(runner: &LocalRunner, workload: &Workload, knobs: &Knobs) -> Trial {
         limit: Duration::from_secs(60),
         left: Duration::from_secs(60),
         ready_s: None,
+        long_s: None,
         early_stop_s: None,
     };
     runner.run(&request).unwrap()

@@ -65,6 +65,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
             numerics: Numerics::default(),
             environment: [].into(),
             custom: [].into(),
+            as_is: [].into(),
         },
         repetitions: Repetitions::exactly(2),
         warmup: 0,
