@@ -64,7 +64,7 @@ impl Attention {
         Self { image: config.added_kv_proj_dim.map(keys), ..Self::new(scope, config) }
     }
 
-    /// The same, among so many keys.
+    /// The same, among this many keys.
     pub fn among(self, keys: i64) -> Self {
         Self { keys: JobKeys::of(keys), ..self }
     }
