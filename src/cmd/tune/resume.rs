@@ -14,6 +14,7 @@ use crate::cli::{Cli, ResumeArgs, TuneArgs};
 use crate::cmd::setup::custom;
 use crate::cmd::tune;
 use crate::cmd::{Usage, terminal};
+use crate::knobs::as_is;
 use crate::machine::Machine;
 use crate::results::{Folder, Results, owners};
 use crate::space::{Resumed, arguments};
@@ -146,6 +147,9 @@ fn compare(results: &Results, flags: &TuneArgs, now: &Prepared) -> Result<()> {
         same(field, then, &now)?;
     }
     let Results { workload, tune, .. } = results;
+    if let Some(then) = &tune.as_is {
+        same("tune.as_is", &json(then), &json(&as_is::environment()))?;
+    }
     same("own", &json(&tune.custom_job), &json(&now.runner.custom_job))?;
     same("workload", &json(&tune.full), &json(&now.job.full()))?;
     let sizes = now.job.sizes();
