@@ -88,6 +88,7 @@ class Bench:
             return [options.cli, "exec", "--quiet", "--profile", file, "--", *python]
         workload = job(self.folder, shape, options.text_layers)
         command = [options.cli, "measure", "--wait", "--limit", "20m", "--objective", "latency"]
+        command += ["--size", str(options.size)] if options.size is not None else []
         return [*command, "--workload", workload, "--profile", file]
 
     def run(self, kind, shape, file, round_):
@@ -205,6 +206,7 @@ def arguments():
     add("--text-layers", type=int, default=2)
     add("--repeats", type=int, default=3, help="rounds of real runs")
     add("--predictions", type=int, default=3, help="rounds of predictions")
+    add("--size", type=int, help="of `measure`: how large a sample of the job predicts it")
     add("--seed", type=int, default=1, help="decides the order of runs")
     add("--json", type=Path, default=Path("fidelity.json"), help="raw results, written after each run")
     add("--resume", action="store_true", help="goes on with the raw results")

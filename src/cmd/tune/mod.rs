@@ -1,6 +1,7 @@
 //! The main job: tunes this machine.
 
 pub mod resume;
+mod rungs;
 pub mod self_test;
 mod sources;
 
@@ -33,10 +34,9 @@ use crate::runner::LocalRunner;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
 use crate::space::{Candidate, Reader, Space, SpaceFile, Tune, arguments};
+use crate::trial::Trial;
 use crate::trial::journal::Journal;
-use crate::trial::{Phase, Trial};
 use crate::tune::budget::Budget;
-use crate::tune::calibrate::{Calibration, Rungs};
 use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::{CommandJob, CustomJob};
@@ -320,8 +320,9 @@ fn compete(
     folder: &Folder,
     mut tune: Tune,
 ) -> Result<()> {
-    let rungs = rungs((&prepared.runner, &prepared.job), session, &tune)?;
+    let rungs = rungs::choose((&prepared.runner, &prepared.job), session, &tune)?;
     let workload = rungs.search.clone();
+    rungs::short_of_time(session, tune.budget_s);
     tune.costs = workload.whole().costs(&prepared.runner.parts, None);
     tune.confirmation = Some(rungs.confirmation.clone()).filter(|larger| *larger != workload);
     let (mut space, mut first) = prepared.space(args, &workload)?;
@@ -345,31 +346,6 @@ fn compete(
         grid::fits(&space, trials).map_err(Usage)?;
     }
     session.compete(&space, &rungs, plan)
-}
-
-/// The samples of the job that fit the machine and a tune of `budget_s` seconds.
-///
-/// # Errors
-/// As [`Session::calibrate`].
-pub fn rungs(
-    (runner, job): (&LocalRunner, &Job),
-    session: &mut Session<'_>,
-    tune: &Tune,
-) -> Result<Rungs> {
-    let Job::Pipeline(file) = job else { return Ok(Rungs::same(job.smallest())) };
-    let settings = runner.settings(&file.size(0), &runner.baseline.knobs);
-    let settings = &settings.map_err(anyhow::Error::msg)?;
-    let begun = session.trials().iter().find(|trial| trial.phase == Phase::Baseline);
-    let begun = begun.map(|trial| trial.workload.clone());
-    let rungs = session.calibrate(file, |trial| {
-        let calibration = Calibration { file, parts: &runner.parts, settings, trial };
-        calibration.rungs(tune.budget_s, |workload| runner.has_room(workload))
-    })?;
-    let Some(begun) = begun else { return Ok(rungs) };
-    let search = job.sizes().into_iter().find(|size| size.to_string() == begun);
-    let search = search.with_context(|| format!("the job lost its size {begun}"))?;
-    let confirmation = tune.confirmation.clone().unwrap_or_else(|| search.clone());
-    Ok(Rungs { search, confirmation, ..rungs })
 }
 
 fn write_machine(folder: &Folder, machine: &Machine) -> Result<()> {

@@ -107,7 +107,7 @@ fn baseline(tune: &Tune) -> String {
 }
 
 /// A job and its sizes in words.
-fn described(workload: &Workload) -> String {
+pub(super) fn described(workload: &Workload) -> String {
     let Sizes { clips, width, height, frames, layers, steps, .. } = &workload.sizes;
     let mut words = vec![
         format!("{}: {}", workload.name, count(*clips as usize, "clip")),
