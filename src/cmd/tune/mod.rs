@@ -179,6 +179,7 @@ fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline
     let (choice, is_command) = (args.space.baseline.as_ref(), !args.custom.words.is_empty());
     let baseline = job::baseline(choice, &args.space.job, machine, is_command)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
+    let baseline = custom::with_words(baseline, &args.custom.words)?;
     let (baseline, job) = match custom::open(&args.custom)? {
         None => {
             let file = job::open(&args.space.job, &baseline)?;
