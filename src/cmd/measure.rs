@@ -7,7 +7,7 @@ use super::setup::{bench, custom, job};
 use crate::cli::MeasureArgs;
 use crate::io::lock::Lock;
 use crate::profile::Profile;
-use crate::runner::{Runner, TrialRequest};
+use crate::runner::TrialRequest;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::MIN_PSNR_DB;
 use crate::workload;
@@ -23,7 +23,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         None => baseline.knobs.clone(),
     };
     let scratch = bench::scratch(&std::env::temp_dir())?;
-    let job = match custom::open(&args.custom)? {
+    let job = match custom::open(&args.custom, &args.bench)? {
         Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
@@ -50,7 +50,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         ready_s: None,
         early_stop_s: None,
     };
-    let trial = bench.run(&request)?;
+    let trial = bench::runner(&bench).run(&request)?;
     if trial.outcome != Outcome::Ok {
         bail!("{}: {}", trial.outcome, trial.detail);
     }

@@ -42,7 +42,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let job = match custom::open(&args.custom)? {
+    let job = match custom::open(&args.custom, &args.bench)? {
         Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
@@ -78,7 +78,9 @@ fn trials(
     let folder = Folder::new(&bench.scratch);
     let most = config.repetitions.most as usize;
     let journal = Journal::create(&folder.journal(), values.keys(), most)?;
-    let mut session = Session::new(config, bench, &progress, budget).recording(&folder, journal);
+    let runner = bench::runner(bench);
+    let session = Session::new(config, &*runner, &progress, budget);
+    let mut session = session.recording(&folder, journal);
     let measured = session.verify(workload, values);
     let trials = session.trials().to_vec();
     progress.end();
@@ -151,7 +153,11 @@ fn workload(profile: &Profile, job: &Job, metric: Metric) -> Result<Workload, St
         (true, _) => Err(format!(
             "tuned for a {} of its own, which it does not name: give it as in the tune, {}",
             proven.name,
-            if proven.name == "module" { "--module FILE --inputs SPEC" } else { "-- COMMAND…" }
+            match proven.name.as_str() {
+                "module" => "--module FILE --inputs SPEC",
+                "worker" => "--worker -- COMMAND…",
+                _ => "-- COMMAND…",
+            }
         )),
         (false, true) => Err(format!("tuned for the job {}, not for one of yours", proven.name)),
     }

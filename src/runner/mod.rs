@@ -5,7 +5,6 @@ pub mod fake;
 mod heartbeat;
 pub mod orphans;
 mod output_lines;
-mod path_json;
 mod process_tree;
 pub mod protocol;
 pub mod repetitions;
@@ -13,6 +12,7 @@ mod replay;
 mod request;
 pub mod response;
 mod termination;
+pub mod warm;
 pub mod worker;
 mod worker_runner;
 
@@ -29,6 +29,7 @@ pub use fake::FakeRunner;
 pub use repetitions::Repetitions;
 pub use replay::ReplayRunner;
 pub use request::TrialRequest;
+pub use warm::WarmRunner;
 pub use worker_runner::WorkerRunner;
 
 /// Runs trials.
@@ -45,6 +46,17 @@ pub trait Runner {
 
     /// The value of every knob under the baseline.
     fn baseline(&self) -> Values;
+
+    /// What it had rather run than `values`: the same but for knobs whose change would cost it a start,
+    /// where that is another candidate than those it ran.
+    fn nearest(&self, _workload: &Workload, values: &Values) -> Values {
+        values.clone()
+    }
+
+    /// What it found out since it was last asked, in sentences for people.
+    fn news(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Waits before the next trial; `stop` tells when nobody wants one any more.
     fn pause(&self, time: Duration, stop: &dyn Fn() -> bool) {

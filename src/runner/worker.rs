@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::heartbeat::Pulse;
 use super::output_lines;
 use super::output_lines::Tail;
-use super::protocol::Job;
+use super::protocol::{Job, PROTOCOL, VERSION};
 use super::response::Response;
 use super::{orphans, process_tree, termination};
 use crate::io::held;
@@ -105,7 +105,7 @@ pub fn run(
 ) -> Result<Response> {
     let started = Instant::now();
     let kills = oom_kills(&SystemRoots::live());
-    let start = Start { tuner: &programs.tuner, profile, flags: &[], folder: None, stdin: true };
+    let start = Start { tuner: &programs.tuner, profile, flags: &[], folder: None, stdin: true, protocol: true };
     let pulse = Pulse::start();
     let mut child = start.spawn([held::program(&programs.worker)?])?;
     let messages = match talk(&mut child, job) {
@@ -116,12 +116,27 @@ pub fn run(
         }
     };
     let mut answer = Response::new(job.trial, job.repetitions);
-    let mut watch = Watchdog { child: &child, limit, started, stop, pulse, walked: None };
+    let is_kept = false;
+    let mut watch = Watchdog { child: &child, limit, started, stop, pulse, walked: None, is_kept };
     let verdict = watch.follow(&messages.lines, &mut answer);
-    let is_dead = !is_running(&child);
-    let status = end(&mut child)?;
+    settle(&mut child, &messages, verdict, &mut answer, kills, stop)?;
+    answer.wall_s = started.elapsed().as_secs_f64();
+    Ok(answer)
+}
+
+/// Ends the process of a trial on which there may be a `verdict` already; its end may be another one.
+pub(super) fn settle(
+    child: &mut Child,
+    messages: &Messages,
+    verdict: Option<(Outcome, String)>,
+    answer: &mut Response,
+    kills: Option<u64>,
+    stop: &dyn Fn() -> bool,
+) -> Result<()> {
+    let is_dead = !is_running(child);
+    let status = end(child)?;
     let verdict = match verdict.filter(|verdict| !(is_dead && is_torn(verdict, status))) {
-        None if !answer.is_cut() => drain(&messages.lines, &mut answer),
+        None if !answer.is_cut() => drain(&messages.lines, answer),
         verdict => verdict,
     };
     let errors = messages.errors.recv_timeout(GRACE).unwrap_or_default();
@@ -131,10 +146,9 @@ pub fn run(
         None if termination::is_stop(status, stop) => {
             answer.fail(Outcome::Interrupted, crate::trial::STOPPED.to_owned());
         }
-        None => conclude(&mut answer, status, &errors, kills),
+        None => conclude(answer, status, &errors, kills),
     }
-    answer.wall_s = started.elapsed().as_secs_f64();
-    Ok(answer)
+    Ok(())
 }
 
 /// How a trial's process is started.
@@ -149,6 +163,8 @@ pub(super) struct Start<'a> {
     pub folder: Option<&'a Path>,
     /// Whether somebody will write to its standard input, which is empty otherwise.
     pub stdin: bool,
+    /// Whether it is to speak the worker's protocol, and is told so.
+    pub protocol: bool,
 }
 
 impl Start<'_> {
@@ -161,6 +177,7 @@ impl Start<'_> {
             .arg(self.profile)
             .arg("--")
             .args(command)
+            .envs(self.protocol.then(|| (PROTOCOL, VERSION.to_string())))
             .stdin(if self.stdin { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -173,19 +190,25 @@ impl Start<'_> {
 }
 
 /// The worker's two outputs, read by threads of their own so that none of them can block it.
-struct Messages {
-    lines: Receiver<Result<String, String>>,
-    errors: Receiver<Tail>,
+#[derive(Debug)]
+pub(super) struct Messages {
+    pub lines: Receiver<Result<String, String>>,
+    pub errors: Receiver<Tail>,
 }
 
 fn talk(child: &mut Child, job: &Job) -> Result<Messages> {
     let text = serde_json::to_vec(job).expect("a job is plain data");
-    let (line, lines) = sync_channel(64);
-    let (error, errors) = sync_channel(1);
     if let Some(mut stdin) = child.stdin.take() {
         // A worker that does not read its job fails by what it says, not by this write.
         threads::spawn(move || stdin.write_all(&text))?;
     }
+    listen(child)
+}
+
+/// Starts to read what the worker says.
+pub(super) fn listen(child: &mut Child) -> Result<Messages> {
+    let (line, lines) = sync_channel(64);
+    let (error, errors) = sync_channel(1);
     if let Some(stdout) = child.stdout.take() {
         threads::spawn(move || output_lines::read(stdout, |text| line.send(text).is_ok()))?;
     }
@@ -196,19 +219,22 @@ fn talk(child: &mut Child, job: &Job) -> Result<Messages> {
 }
 
 /// The eyes on one worker.
-struct Watchdog<'a> {
-    child: &'a Child,
-    limit: Limit,
-    started: Instant,
-    stop: &'a dyn Fn() -> bool,
-    pulse: Pulse,
+pub(super) struct Watchdog<'a> {
+    pub child: &'a Child,
+    pub limit: Limit,
+    pub started: Instant,
+    pub stop: &'a dyn Fn() -> bool,
+    pub pulse: Pulse,
     /// When the memory of all its processes was last looked at.
-    walked: Option<Instant>,
+    pub walked: Option<Instant>,
+    /// Whether the worker is kept for another job once it has said its last word on this one.
+    pub is_kept: bool,
 }
 
 impl Watchdog<'_> {
-    /// Follows the worker until it closes its output (`None`) or has to be killed, and why.
-    fn follow(
+    /// Follows the worker until it closes its output or is done with a job after which it is kept
+    /// (`None`), or has to be killed, and why.
+    pub fn follow(
         &mut self,
         lines: &Receiver<Result<String, String>>,
         answer: &mut Response,
@@ -223,7 +249,8 @@ impl Watchdog<'_> {
                     if let Err(problem) = answer.receive(&line) {
                         return Some((Outcome::WrongOutput, problem));
                     }
-                    if answer.cut_above(self.limit.sample_s) {
+                    let is_at_its_end = self.is_kept && answer.is_over();
+                    if is_at_its_end || (!self.is_kept && answer.cut_above(self.limit.sample_s)) {
                         return None;
                     }
                 }

@@ -18,7 +18,7 @@ use crate::knobs::Baseline;
 use crate::machine::Machine;
 use crate::preprocess::images::{Pictures, photographs};
 use crate::runner::Repetitions;
-use crate::runner::WorkerRunner;
+use crate::runner::{Runner, WarmRunner, WorkerRunner};
 use crate::runner::worker::Programs;
 use crate::tune::TuneConfig;
 use crate::workload::custom::CustomJob;
@@ -41,7 +41,7 @@ pub fn set_up(
     baseline: Baseline,
 ) -> Result<(WorkerRunner, Job)> {
     let (mut bench, job) = plan(args, job, machine, baseline)?;
-    if !matches!(bench.own, Some(CustomJob::Command(_))) {
+    if !matches!(bench.own, Some(CustomJob::Command(_) | CustomJob::Worker(_))) {
         check_worker(args, &bench.programs.worker)?;
     }
     if bench.own.is_none() && args.images.is_none() {
@@ -63,12 +63,20 @@ fn check_worker(args: &RunnerArgs, worker: &Path) -> Result<(), Usage> {
         let cure = "build it with `make build`, or name it with --worker FILE";
         return Err(Usage(format!("{}: no such program; {cure}", worker.display())));
     }
-    if args.worker.is_some() {
+    if args.worker.as_ref().is_some_and(Option::is_some) {
         return Ok(());
     }
     Owners::root_and_user().alone_can_write(worker).map_err(|problem| {
         Usage(format!("{problem}: take the rights away from others, or name it with --worker"))
     })
+}
+
+/// What runs trials on `bench`.
+pub fn runner(bench: &WorkerRunner) -> Box<dyn Runner + '_> {
+    match &bench.own {
+        Some(CustomJob::Worker(job)) => Box::new(WarmRunner::new(bench, job)),
+        _ => Box::new(bench.clone()),
+    }
 }
 
 /// What a tune on `bench` is asked for.
@@ -81,6 +89,7 @@ pub fn config(
     let measure_with = match &bench.own {
         None => "`wan22-tune measure --baseline`",
         Some(CustomJob::Command(_)) => "`wan22-tune measure --baseline -- COMMAND`",
+        Some(CustomJob::Worker(_)) => "`wan22-tune measure --baseline --worker -- COMMAND`",
         Some(CustomJob::Module(_)) => {
             "`wan22-tune measure --baseline --module FILE --inputs SHAPES`"
         }
@@ -137,7 +146,7 @@ fn memory_bytes(args: &RunnerArgs, machine: &Machine) -> u64 {
 fn programs(args: &RunnerArgs) -> Result<Programs> {
     let tuner = std::env::current_exe().context("finding this program")?;
     held::hold_this_program(&tuner)?;
-    let worker = args.worker.clone().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
+    let worker = args.worker.clone().flatten().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
     Ok(Programs { tuner, worker })
 }
 

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
-use crate::cli::{CustomJobArgs, TuneArgs};
+use crate::cli::{CustomJobArgs, RunnerArgs, TuneArgs};
 use crate::cmd::Usage;
 use crate::io::input;
 use crate::runner::repetitions;
 use crate::runner::repetitions::Repetitions;
 use crate::trial::journal::MOST_SAMPLES;
 use crate::workload::custom::module::{Inputs, ModuleJob};
-use crate::workload::custom::{CommandJob, CustomJob};
+use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
 fn here() -> Result<String> {
     let folder = std::env::current_dir().context("the working folder")?;
@@ -26,7 +26,7 @@ fn here() -> Result<String> {
 ///
 /// # Errors
 /// [`Usage`] for a command that is missing or can't be run, or a module that is none.
-pub fn open(args: &CustomJobArgs) -> Result<Option<CustomJob>> {
+pub fn open(args: &CustomJobArgs, bench: &RunnerArgs) -> Result<Option<CustomJob>> {
     if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
         return Ok(Some(CustomJob::Module(module(file, inputs)?)));
     }
@@ -42,16 +42,40 @@ pub fn open(args: &CustomJobArgs) -> Result<Option<CustomJob>> {
         None => here()?,
     };
     check_program(program, Path::new(&folder))?;
+    let (words, profile_env) = (args.words.clone(), args.profile_env.clone());
+    if bench.is_own_worker() {
+        return Ok(Some(CustomJob::Worker(worker(args, words, folder, profile_env)?)));
+    }
     Ok(Some(CustomJob::Command(CommandJob {
-        words: args.words.clone(),
+        words,
         folder,
-        profile_env: args.profile_env.clone(),
+        profile_env,
         warmup: args.warmup,
         timeout_s: args.timeout.map(|timeout| timeout.as_secs_f64()),
         metric: args.metric.clone(),
         goal: args.goal.unwrap_or_default(),
         check: args.check.clone(),
     })))
+}
+
+/// The user's own worker, of which only its seconds are known.
+fn worker(
+    args: &CustomJobArgs,
+    words: Vec<String>,
+    folder: String,
+    profile_env: String,
+) -> Result<WorkerJob, Usage> {
+    let of_commands = [
+        ("--metric", args.metric.is_some()),
+        ("--check", args.check.is_some()),
+        ("--timeout", args.timeout.is_some()),
+        ("--warmup", args.warmup > 0),
+    ];
+    if let Some((flag, _)) = of_commands.into_iter().find(|(_, is_given)| *is_given) {
+        let cure = "leave it out, or leave --worker out";
+        return Err(Usage(format!("{flag} is for a command that is no worker: {cure}")));
+    }
+    Ok(WorkerJob { words, folder, profile_env })
 }
 
 /// The flags of a tune, with the space that suits the user's own job where none is named.
@@ -87,9 +111,11 @@ impl TuneArgs {
     /// The same flags for a job that was begun in its own folder.
     #[must_use]
     pub fn at(mut self, own: Option<&CustomJob>) -> Self {
-        if let Some(CustomJob::Command(command)) = own {
-            self.custom.folder = Some(command.folder.clone());
-        }
+        self.custom.folder = match own {
+            Some(CustomJob::Command(command)) => Some(command.folder.clone()),
+            Some(CustomJob::Worker(worker)) => Some(worker.folder.clone()),
+            _ => self.custom.folder,
+        };
         self
     }
 }

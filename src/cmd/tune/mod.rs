@@ -113,8 +113,8 @@ impl Prepared {
 
     /// What the worker says of itself and of its libtorch, where there is one.
     pub fn worker(&self) -> Option<String> {
-        let needed = !matches!(self.runner.own, Some(CustomJob::Command(_)));
-        needed.then(|| self.runner.programs.version()).flatten()
+        let is_own = matches!(self.runner.own, Some(CustomJob::Command(_) | CustomJob::Worker(_)));
+        (!is_own).then(|| self.runner.programs.version()).flatten()
     }
 
     fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
@@ -150,12 +150,13 @@ impl Prepared {
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
-    let job = match custom::open(&args.custom)? {
+    let job = match custom::open(&args.custom, &args.bench)? {
         None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
         Some(custom) => Job::Custom(custom),
     };
     let custom = baseline.knobs.custom.keys().next();
-    if let Some(name) = custom.filter(|_| !matches!(job, Job::Custom(CustomJob::Command(_)))) {
+    let is_told = matches!(job, Job::Custom(CustomJob::Command(_) | CustomJob::Worker(_)));
+    if let Some(name) = custom.filter(|_| !is_told) {
         let space = args.space.name().display();
         let problem = "only a command of your own reads it: give the command after `--`";
         return Err(Usage(format!("space {space}: knob.{name}: {problem}")).into());
@@ -182,7 +183,8 @@ pub fn carry_on(
     let config = TuneConfig { resume_with, ..prepared.config(args) };
     let mut progress = Progress::new(&prepared.runner, config.repetitions, budget, args.view);
     let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
-    let session = Session::new(&config, &prepared.runner, &progress, budget);
+    let runner = bench::runner(&prepared.runner);
+    let session = Session::new(&config, &*runner, &progress, budget);
     let session = session.recording(folder, journal).after(trials).spent(spent_s);
     let finished = measure(args, &prepared, session, folder, tune);
     progress.end();

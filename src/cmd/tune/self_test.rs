@@ -23,7 +23,8 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
     let scratch = bench::scratch(&std::env::temp_dir())?;
     prepared.runner.scratch = scratch.path().to_owned();
     let Prepared { runner: bench, job, .. } = &prepared;
-    let (copies, folder) = (AaRunner(bench), Folder::new(scratch.path()));
+    let runner = bench::runner(bench);
+    let (copies, folder) = (AaRunner(&*runner), Folder::new(scratch.path()));
     let usual = copies.baseline();
     let journal =
         Journal::create(&folder.journal(), usual.keys(), args.repetitions().most as usize)?;

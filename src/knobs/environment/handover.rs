@@ -21,6 +21,11 @@ pub fn is_handed_over(name: &str) -> bool {
     KNOBS.iter().any(|(known, knob)| *known == name && knob.is_handed_over())
 }
 
+/// Whether the tool itself has the knob called `name`.
+pub fn is_built_in(name: &str) -> bool {
+    KNOBS.iter().any(|(known, _)| *known == name)
+}
+
 /// The variable that holds a knob's value: `WAN22_TILE_SIZE` for `tile_size`.
 pub fn variable(knob: &str) -> String {
     format!("WAN22_{}", knob.to_ascii_uppercase())

@@ -79,7 +79,8 @@ pub fn tune(results: &Results) -> Table {
     // A command's own warm-up runs are among its facts.
     let is_command = matches!(tune.own, Some(CustomJob::Command(_)));
     let (one, warmup) = if is_command { ("run", "") } else { ("repetition", " after a warm-up") };
-    let Repetitions { least, most } = Repetitions::of(is_command, tune.repetitions);
+    let is_run = is_command || matches!(tune.own, Some(CustomJob::Worker(_)));
+    let Repetitions { least, most } = Repetitions::of(is_run, tune.repetitions);
     let from = if least < most { format!("{least} to ") } else { String::new() };
     fact("a trial", format!("{from}{}{warmup}", count(most as usize, one)));
     if let Some(peak) = trials::peak_memory(results) {

@@ -26,6 +26,10 @@ pub fn verify(path: &Path, job: Option<&CustomJob>) -> String {
             let flags = ["--module", file, "--inputs", &inputs.to_string()];
             words.extend(flags.iter().map(quoted));
         }
+        Some(CustomJob::Worker(worker)) => {
+            words.extend(["--worker".to_owned(), "--".to_owned()]);
+            words.extend(worker.words.iter().map(quoted));
+        }
         Some(CustomJob::Command(CommandJob { words: command, metric, goal, .. })) => {
             let scored = metric.iter().flat_map(|metric| {
                 ["--metric".to_owned(), quoted(metric), "--goal".to_owned(), goal.to_string()]

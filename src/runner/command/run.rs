@@ -55,6 +55,7 @@ impl Runs<'_> {
             flags: &["--profile-env", &self.command.profile_env],
             folder: Some(self.command.folder.as_ref()),
             stdin: false,
+            protocol: false,
         };
         let kills = oom_kills(&SystemRoots::live());
         let (pulse, launched) = (Pulse::start(), Instant::now());

@@ -82,6 +82,9 @@ impl<'s> Search<'s> {
     fn request(&self, candidate: &Candidate, state: &State<'_>) -> Option<TrialRequest> {
         let candidate = self.pruned.with_frozen(self.space, candidate);
         let values = values(&state.baseline, self.space, &candidate);
+        let nearest = state.runner.nearest(self.workload, &values);
+        let is_legal = self.space.candidate(&nearest).is_some_and(|near| self.space.is_legal(&near));
+        let values = if is_legal { nearest } else { values };
         state.search_request(&self.strategy, self.workload, values)
     }
 }
