@@ -5,6 +5,7 @@ pub mod fake;
 mod heartbeat;
 pub mod orphans;
 mod output_lines;
+mod path_json;
 mod process_tree;
 pub mod protocol;
 pub mod repetitions;
