@@ -11,7 +11,7 @@ use harness::World;
 use insta::assert_snapshot;
 use wan22_tune::report::fleet;
 use wan22_tune::report::fleet::Fleet;
-use wan22_tune::report::fleet::portability::Cell;
+use wan22_tune::report::fleet::portability::ProfileRegret;
 
 /// Eight, sixteen and sixteen cores, of which the last have bfloat16.
 fn three(world: &World) -> Vec<PathBuf> {
@@ -90,10 +90,10 @@ fn predictions_are_near_what_the_model_says() {
     let fleet = Fleet::open(&three_of(&world, 150));
     let at = |name: &str| fleet.members.iter().position(|m| m.name == name).unwrap();
     let small = fleet.portability.profiles.iter().find(|p| p.from == [at("small")]).unwrap();
-    assert_eq!(small.cells[at("small")], Cell::Own);
+    assert_eq!(small.regrets[at("small")], ProfileRegret::Own);
     for (name, truth) in [("large", 1.24_f64), ("fast", 2.48)] {
-        let Cell::Predicted { regret, .. } = small.cells[at(name)] else {
-            panic!("{name}: {:?}", small.cells[at(name)]);
+        let ProfileRegret::Predicted { regret, .. } = small.regrets[at(name)] else {
+            panic!("{name}: {:?}", small.regrets[at(name)]);
         };
         assert!(((1.0 + regret) / truth).ln().abs() < 0.25, "{name}: {regret}");
     }
@@ -107,8 +107,8 @@ fn a_run_on_the_very_machine_is_no_prediction() {
     (first.host_key, again.host_key) = ("one".to_owned(), "one".to_owned());
     let fleet = Fleet::open(&[first.write(world.path()), again.write(world.path())]);
     // The longer search began with the same candidates, so it measured both profiles.
-    let cells = fleet.portability.profiles.iter().flat_map(|profile| &profile.cells);
-    let predicted = cells.filter(|cell| matches!(cell, Cell::Predicted { .. })).count();
+    let cells = fleet.portability.profiles.iter().flat_map(|profile| &profile.regrets);
+    let predicted = cells.filter(|cell| matches!(cell, ProfileRegret::Predicted { .. })).count();
     assert_eq!(predicted, 0, "{:?}", fleet.portability);
 }
 
@@ -204,7 +204,7 @@ fn regret_of_a_metric_is_what_is_lost_of_it() {
     let fleet = Fleet::open(&[small, large]);
     let at = |name: &str| fleet.members.iter().position(|m| m.name == name).unwrap();
     let carried = fleet.portability.profiles.iter().find(|p| p.from == [at("small")]).unwrap();
-    let cost = carried.cells[at("large")].regret().unwrap();
+    let cost = carried.regrets[at("large")].regret().unwrap();
     let value: serde_json::Value = serde_json::from_str(&fleet::json(&fleet).unwrap()).unwrap();
     let profiles = value["portability"]["profiles"].as_array().unwrap();
     let of_small = profiles.iter().find(|p| p["of"][0] == "small").unwrap();

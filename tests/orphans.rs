@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
 use rustix::process::{getpid, set_child_subreaper};
-use wan22_tune::runner::orphans;
+use wan22_tune::runner::process::orphans;
 
 /// Children of this process, and how many of them are dead.
 fn children() -> (usize, usize) {

@@ -9,7 +9,7 @@ use wan22_tune::knobs::Value;
 use wan22_tune::knobs::{Baseline, Preset, quota_warning};
 use wan22_tune::machine::{Gpu, Machine};
 use wan22_tune::search::{Observation, Plan, StrategyName, Study};
-use wan22_tune::space::{Candidate, Knob, Space, SpaceFile};
+use wan22_tune::space::{Candidate, KnobDomain, Space, SpaceFile};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 const FILE: &str = include_str!("../search-spaces/pipeline.toml");
@@ -56,7 +56,7 @@ fn a_quota_is_the_ceiling_of_all_threads() {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut legal = 0;
     for _ in 0..500 {
-        let level = |knob: &Knob| rng.random_range(0..knob.levels.len());
+        let level = |knob: &KnobDomain| rng.random_range(0..knob.levels.len());
         let candidate = Candidate::new(space.knobs.iter().map(level).collect::<Vec<_>>());
         if space.is_legal(&candidate) {
             legal += 1;

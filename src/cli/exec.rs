@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::ProfileFoldersArgs;
 use crate::cli::SignatureArgs;
 use crate::cli::options::parse;
-use crate::knobs::handover;
+use crate::knobs::program_environment;
 
 /// Which profile, and which command.
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ pub struct ExecArgs {
     pub without_memory_policy: bool,
     /// The variable in which the command finds the profile's path; its knobs' values are in
     /// WAN22_ and their names in capitals, such as WAN22_BATCH_SIZE.
-    #[arg(long, value_name = "NAME", default_value = handover::PROFILE, value_parser = handover::profile_name)]
+    #[arg(long, value_name = "NAME", default_value = program_environment::PROFILE, value_parser = program_environment::profile_name)]
     pub profile_env: String,
     /// Does not say what was applied.
     #[arg(long)]

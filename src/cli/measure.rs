@@ -45,7 +45,7 @@ pub struct MeasureArgs {
     pub job: JobArgs,
     /// What trials run with.
     #[command(flatten)]
-    pub bench: RunnerArgs,
+    pub runner: RunnerArgs,
     /// Your own job.
     #[command(flatten)]
     pub custom: CustomJobArgs,

@@ -52,7 +52,7 @@ pub struct TuneArgs {
     pub self_test: bool,
     /// Input pictures and the program that runs trials.
     #[command(flatten)]
-    pub bench: RunnerArgs,
+    pub runner: RunnerArgs,
     /// Your own job.
     #[command(flatten)]
     pub custom: CustomJobArgs,

@@ -46,7 +46,7 @@ pub struct VerifyArgs {
     pub job: JobArgs,
     /// What trials run with.
     #[command(flatten)]
-    pub bench: RunnerArgs,
+    pub runner: RunnerArgs,
     /// Your own job, where the profile was tuned for it.
     #[command(flatten)]
     pub custom: CustomJobArgs,

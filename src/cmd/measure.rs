@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::setup::job::Job;
-use super::setup::{bench, custom, job};
+use super::setup::{custom, job, runner};
 use crate::cli::MeasureArgs;
 use crate::io::lock::Lock;
 use crate::profile::Profile;
@@ -22,19 +22,19 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         Some(path) => Profile::read(path)?.knobs(&baseline.knobs).map_err(anyhow::Error::msg)?,
         None => baseline.knobs.clone(),
     };
-    let scratch = bench::scratch(&std::env::temp_dir())?;
-    let job = match custom::open(&args.custom, &args.bench)? {
+    let scratch = runner::scratch(&std::env::temp_dir())?;
+    let job = match custom::open(&args.custom, &args.runner)? {
         Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
-    let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
-    bench.scratch = scratch.path().to_owned();
-    let _lock = Lock::take(args.bench.wait, &bench.stop)?;
+    let (mut runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
+    runner.scratch = scratch.path().to_owned();
+    let _lock = Lock::take(args.runner.wait, &runner.stop)?;
     let workload = match &job {
         Job::Pipeline(file) => file.size(args.size),
         Job::Custom(_) => job.smallest(),
     };
-    let is_baseline = knobs == bench.baseline.knobs;
+    let is_baseline = knobs == runner.baseline.knobs;
     let request = TrialRequest {
         number: 1,
         phase: Phase::Baseline,
@@ -44,17 +44,17 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         repetitions: args.custom.repetitions(args.repetitions).in_phase(Phase::Baseline),
         workload,
         values: knobs.values(),
-        min_psnr_db: args.bench.min_psnr.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),
+        min_psnr_db: args.runner.min_psnr.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),
         limit: args.limit,
         left: args.limit,
         ready_s: None,
         early_stop_s: None,
     };
-    let trial = bench::runner(&bench).run(&request)?;
+    let trial = runner::of_trials(&runner).run(&request)?;
     if trial.outcome != Outcome::Ok {
         bail!("{}: {}", trial.outcome, trial.detail);
     }
-    super::terminal::show(&text(&trial, Metric::of(bench.own.as_ref())))
+    super::terminal::show(&text(&trial, Metric::of(runner.custom_job.as_ref())))
 }
 
 fn text(trial: &Trial, metric: Metric) -> String {

@@ -14,7 +14,7 @@ use crate::space::{Candidate, Scale, Space, SpaceFile};
 use crate::workload::Workload;
 
 /// The spaces that come with the program, by name.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: &[(&str, &str)] = &[
     ("pipeline", include_str!("../../search-spaces/pipeline.toml")),
     ("command", include_str!("../../search-spaces/command.toml")),
     ("module", include_str!("../../search-spaces/module.toml")),
@@ -78,7 +78,7 @@ pub fn show(
 pub fn open(args: &SpaceArgs) -> Result<SpaceFile> {
     let name = args.name();
     let place = name.display();
-    let text = super::built_in_or_file("space", name, &BUILT_IN)?;
+    let text = super::built_in_or_file("space", name, BUILT_IN)?;
     let file = SpaceFile::parse(&text);
     let mut file = file.map_err(|problem| Usage(format!("space {place}: {problem}")))?;
     job::fix(&mut file, &args.job);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Usage;
 use super::setup::job::Job;
-use super::setup::{bench, custom, job};
+use super::setup::{custom, job, runner};
 use super::terminal::progress::Progress;
 use crate::cli::{VerifyArgs, ViewArgs};
 use crate::io::atomic_write;
@@ -19,7 +19,7 @@ use crate::machine::MachineMatch;
 use crate::profile::verification::{Finding, Verification};
 use crate::profile::{Here, Profile};
 use crate::results::Folder;
-use crate::runner::{Runner, WorkerRunner};
+use crate::runner::{LocalRunner, Runner};
 use crate::stats::Interval;
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
@@ -42,24 +42,24 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let job = match custom::open(&args.custom, &args.bench)? {
+    let job = match custom::open(&args.custom, &args.runner)? {
         Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
-    let (mut bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
-    let metric = Metric::of(bench.own.as_ref());
+    let (mut runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
+    let metric = Metric::of(runner.custom_job.as_ref());
     let workload = workload(&profile, &job, metric);
     let workload = workload.map_err(|cure| Usage(format!("{}: {cure}", place())))?;
-    bench.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let _lock = Lock::take(args.bench.wait, &bench.stop)?;
-    let scratch = bench::scratch(&std::env::temp_dir())?;
-    bench.scratch = scratch.path().to_owned();
+    runner.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
+    let _lock = Lock::take(args.runner.wait, &runner.stop)?;
+    let scratch = runner::scratch(&std::env::temp_dir())?;
+    runner.scratch = scratch.path().to_owned();
     let repetitions = args.custom.repetitions(args.repetitions);
-    let config = bench::config(&args.bench, &bench, args.seed, repetitions);
-    let trials = trials(args.budget, (&config, &bench), &workload, &knobs.values())?;
+    let config = runner::config(&args.runner, &runner, args.seed, repetitions);
+    let trials = trials(args.budget, (&config, &runner), &workload, &knobs.values())?;
     // What was measured on another machine may have taken any time.
     let recorded = profile.evidence.as_ref().filter(|_| machine_match != MachineMatch::Different);
-    let (usual, values) = (bench.baseline(), knobs.values());
+    let (usual, values) = (runner.baseline(), knobs.values());
     let verification = Verification::of(&trials, &usual, &values, metric, recorded);
     let other_host =
         (machine_match == MachineMatch::Different).then_some(profile.machine.host.as_str());
@@ -69,17 +69,17 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
 /// Runs of `values` and of the baseline, as many as it takes or as the budget pays for.
 fn trials(
     budget: Duration,
-    (config, bench): (&TuneConfig, &WorkerRunner),
+    (config, runner): (&TuneConfig, &LocalRunner),
     workload: &Workload,
     values: &Values,
 ) -> Result<Vec<Trial>> {
     let budget = Budget::start(budget);
-    let mut progress = Progress::new(bench, config.repetitions, budget, ViewArgs::default());
-    let folder = Folder::new(&bench.scratch);
+    let mut progress = Progress::new(runner, config.repetitions, budget, ViewArgs::default());
+    let folder = Folder::new(&runner.scratch);
     let most = config.repetitions.most as usize;
     let journal = Journal::create(&folder.journal(), values.keys(), most)?;
-    let runner = bench::runner(bench);
-    let session = Session::new(config, &*runner, &progress, budget);
+    let of_trials = runner::of_trials(runner);
+    let session = Session::new(config, &*of_trials, &progress, budget);
     let mut session = session.recording(&folder, journal);
     let measured = session.verify(workload, values);
     let trials = session.trials().to_vec();

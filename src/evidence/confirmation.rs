@@ -18,13 +18,13 @@ const ALPHA: f64 = 0.05;
 pub const MINIMUM_EFFECT: f64 = 0.01;
 
 /// Half the width of an interval that no more pairs are needed for.
-const PRECISE: f64 = 0.02;
+const PRECISE_HALF_WIDTH: f64 = 0.02;
 
 /// Pairs that a steady machine's proof takes.
 const STEADY_PAIRS: f64 = 8.0;
 
 /// Finalists whose times differ by no more than this share, and not significantly, are equal.
-const EQUAL: f64 = 0.01;
+const EQUAL_WITHIN: f64 = 0.01;
 
 /// What the confirmation of one finalist in a journal says. Only these samples enter a claim, never
 /// those that selected the finalist; of those only how noisy the machine is at least.
@@ -69,7 +69,7 @@ pub enum Verdict {
 /// About how many pairs it takes to know a gain well enough under this noise; none where a short
 /// tune does not know its noise.
 pub fn pairs_for(drift: &Drift) -> f64 {
-    let pairs = |deviation: f64| STEADY_PAIRS * (1.0 + (deviation / PRECISE).powi(2));
+    let pairs = |deviation: f64| STEADY_PAIRS * (1.0 + (deviation / PRECISE_HALF_WIDTH).powi(2));
     drift.between_processes().map_or(0.0, pairs)
 }
 
@@ -157,7 +157,7 @@ impl Confirmation {
     /// finalist fails, or more could only show a gain that nobody would notice.
     pub fn is_decided(&self) -> bool {
         let Some(gain) = self.gain() else { return self.failures > 0 };
-        let is_precise = self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE;
+        let is_precise = self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE_HALF_WIDTH;
         self.failures > 0 || is_precise || gain.high < MINIMUM_EFFECT
     }
 
@@ -182,7 +182,7 @@ impl Confirmation {
     /// Whether nothing tells it from `other`.
     fn is_equal(&self, other: &Self) -> bool {
         self.excess(other).is_some_and(|excess| {
-            excess.low <= 0.0 && excess.high >= 0.0 && excess.mean.abs() <= EQUAL
+            excess.low <= 0.0 && excess.high >= 0.0 && excess.mean.abs() <= EQUAL_WITHIN
         })
     }
 

@@ -15,26 +15,26 @@ use crate::stats;
 use crate::trial::Trial;
 
 /// A jump of more than this share can't be modelled, whatever the noise.
-const MILD: f64 = 0.10;
+const MOST_MODELLED_JUMP: f64 = 0.10;
 
 /// A jump within this many deviations is noise.
-const JUMP: f64 = 4.0;
+const JUMP_DEVIATIONS: f64 = 4.0;
 
 /// A curve has to leave this share of the error that a constant leaves, when each point is
 /// predicted by the others.
 const CONVINCING: f64 = 0.7;
 
 /// A trend has to be this many deviations away from what chance makes.
-const TREND: f64 = 2.5;
+const TREND_DEVIATIONS: f64 = 2.5;
 
 /// Fewer points than this show no curve.
-const FEWEST: usize = 4;
+const FEWEST_POINTS: usize = 4;
 
 /// Times of fewer processes than this say less of their spread than the repetitions in them.
-const PROCESSES: usize = 3;
+const FEWEST_PROCESSES: usize = 3;
 
 /// No machine is steadier than this.
-const LEAST: f64 = 0.002;
+const LEAST_DEVIATION: f64 = 0.002;
 
 /// The baseline's points before, in the order of time, and what they come to.
 #[derive(Clone, Debug, Default)]
@@ -77,11 +77,11 @@ impl Drift {
             points.iter().map(|point| Point { log_s: level(point), ..*point }).collect();
         let curve = curve(&flat).unwrap_or_else(|| vec![0.0; points.len()]);
         let mut logs: Vec<f64> = flat.iter().zip(&curve).map(|(p, c)| p.log_s - c).collect();
-        if logs.len() < PROCESSES {
+        if logs.len() < FEWEST_PROCESSES {
             let ok = trials.iter().filter(|trial| trial.score_s().is_some());
             logs = ok.flat_map(|trial| &trial.samples).map(|s| s.cost().ln()).collect();
         }
-        let deviation = stats::deviation(&logs).unwrap_or(0.0).max(LEAST);
+        let deviation = stats::deviation(&logs).unwrap_or(0.0).max(LEAST_DEVIATION);
         let least = logs.iter().copied().fold(f64::INFINITY, f64::min);
         let worst = logs.iter().fold(0.0, |worst, log| (log - least).max(worst));
         Self { points, trend, curve, deviation, worst }
@@ -95,7 +95,7 @@ impl Drift {
 
     /// The same where it is known across processes.
     pub fn between_processes(&self) -> Option<f64> {
-        (self.points.len() >= PROCESSES).then_some(self.deviation)
+        (self.points.len() >= FEWEST_PROCESSES).then_some(self.deviation)
     }
 
     /// How many times as long as the fastest the most disturbed of the baseline's trials took.
@@ -150,7 +150,7 @@ impl Drift {
     fn is_jump(&self, next: usize) -> bool {
         let gap = if next + 1 < self.points.len() { self.gap(next, 2) } else { 0.0 };
         // What is usual takes a look at all points.
-        gap > (1.0 + MILD).ln() && gap > self.threshold()
+        gap > (1.0 + MOST_MODELLED_JUMP).ln() && gap > self.threshold()
     }
 
     /// The distance between the means of up to `count` points from `next` on and before it. Where
@@ -168,7 +168,7 @@ impl Drift {
         // know of it.
         let steps = self.points.windows(2).map(|pair| (pair[1].log_s - pair[0].log_s).abs());
         let usual = stats::median(&steps.collect::<Vec<_>>()).unwrap_or(0.0);
-        (1.0 + MILD).ln().max(JUMP * usual)
+        (1.0 + MOST_MODELLED_JUMP).ln().max(JUMP_DEVIATIONS * usual)
     }
 }
 
@@ -196,13 +196,13 @@ fn trend(trials: &[Trial]) -> f64 {
     slopes.iter().for_each(|slope: &f64| {
         rising += if *slope == 0.0 { 0.0 } else { slope.signum() };
     });
-    let convinces = rising.abs() > TREND * variance.sqrt();
+    let convinces = rising.abs() > TREND_DEVIATIONS * variance.sqrt();
     stats::median(&slopes).filter(|_| convinces).unwrap_or(0.0)
 }
 
 /// A smooth curve at each point, if it foretells points clearly better than a constant does.
 fn curve(points: &[Point]) -> Option<Vec<f64>> {
-    if points.len() < FEWEST {
+    if points.len() < FEWEST_POINTS {
         return None;
     }
     let error = |predicted: &dyn Fn(usize) -> f64| {

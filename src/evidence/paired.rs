@@ -18,13 +18,13 @@
 use crate::stats::{Estimate, Interval, SMALLEST_DEVIATION, confidence_sequence, mean, scatter};
 
 /// The share of the accepted error that the steady sequence spends.
-const STEADY: f64 = 0.8;
+const STEADY_SHARE: f64 = 0.8;
 
 /// The trend sequence's.
-const TREND: f64 = 0.1;
+const TREND_SHARE: f64 = 0.1;
 
 /// The robust sequence's.
-const ROBUST: f64 = 0.1;
+const ROBUST_SHARE: f64 = 0.1;
 
 /// The smallest deviation of a trial that is believed, as a share of the one that is known from
 /// other trials. Where noise has two values, three rounds in four are alike by luck; where a machine
@@ -36,7 +36,7 @@ const KNOWN_SHARE: f64 = 0.5;
 const CUT: (f64, f64) = (0.005, 0.04);
 
 /// Pairs before one that tell its level: a machine may drift.
-const RECENT: usize = 16;
+const RECENT_PAIRS: usize = 16;
 
 /// The bets of [`is_plausible`], shares of what is at stake.
 const BETS: [f64; 8] = [-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0];
@@ -59,15 +59,15 @@ pub fn interval(rounds: &[Round], noise: f64, alpha: f64) -> Option<Interval> {
     let least = SMALLEST_DEVIATION.max(KNOWN_SHARE * noise * std::f64::consts::SQRT_2);
     let pairs: Vec<(f64, f64)> = rounds.iter().map(|round| (round.a, round.b)).collect();
     let ratios: Vec<f64> = pairs.iter().map(|(a, b)| a - b).collect();
-    let steady = with_trend(&ratios)?.confidence_sequence(least, STEADY * alpha);
+    let steady = with_trend(&ratios)?.confidence_sequence(least, STEADY_SHARE * alpha);
     let centre = undisturbed_ratio(&pairs, &ratios);
     let mut known = Interval { low: f64::NEG_INFINITY, mean: centre, high: f64::INFINITY };
     if let Some(trend) = without_trend(rounds, &ratios) {
-        known = trend.confidence_sequence(least, TREND * alpha);
+        known = trend.confidence_sequence(least, TREND_SHARE * alpha);
     }
     let trend = known;
-    if is_balanced(rounds, STEADY * alpha) {
-        let robust = |side| edge(&pairs, ROBUST * alpha, centre, side);
+    if is_balanced(rounds, STEADY_SHARE * alpha) {
+        let robust = |side| edge(&pairs, ROBUST_SHARE * alpha, centre, side);
         known.low = known.low.max(steady.low).max(robust(-1.0));
         known.high = known.high.min(steady.high).min(robust(1.0));
     }
@@ -150,7 +150,7 @@ fn edge(pairs: &[(f64, f64)], alpha: f64, centre: f64, side: f64) -> f64 {
 fn is_plausible(pairs: &[(f64, f64)], alpha: f64, shift: f64) -> bool {
     let mut wealth = [1.0; BETS.len()];
     for (i, (a, b)) in pairs.iter().enumerate().skip(1) {
-        let (cut, scale) = cut(&pairs[i.saturating_sub(RECENT)..i], shift);
+        let (cut, scale) = cut(&pairs[i.saturating_sub(RECENT_PAIRS)..i], shift);
         let slower = ((a.min(cut) - (b + shift).min(cut)) / scale).clamp(-1.0, 1.0);
         wealth.iter_mut().zip(BETS).for_each(|(wealth, bet)| *wealth *= 1.0 + bet * slower);
     }

@@ -9,7 +9,7 @@ use crate::trial::Trial;
 
 /// Trials that tell it, the last ones: the machine may have been another before, and
 /// the drift of thousands takes long to find.
-const RECENT: usize = 300;
+const RECENT_TRIALS: usize = 300;
 
 /// Fewer deviations than this say nothing.
 const FEWEST: usize = 4;
@@ -19,7 +19,7 @@ const FEWEST: usize = 4;
 const SHARE: f64 = 0.75;
 
 /// That quantile of the size of a standard normal value.
-const NORMAL: f64 = 1.150;
+const NORMAL_QUANTILE: f64 = 1.150;
 
 /// The deviation of the middle one of three normal values, as a share of the range that three have
 /// in the middle of cases; of more values it is less.
@@ -36,7 +36,7 @@ pub fn repeatability(trials: &[Trial]) -> f64 {
 fn across_trials(trials: &[Trial]) -> Option<f64> {
     let searches = |t: &Trial| t.phase.is_ranked();
     let last = trials.iter().enumerate().rev().filter(|(_, trial)| searches(trial));
-    let trials = &trials[last.take(RECENT).last()?.0..];
+    let trials = &trials[last.take(RECENT_TRIALS).last()?.0..];
     let drift = Drift::of(trials);
     let counts = |trial: &&Trial| searches(trial) && !drift.is_invalidated(trial);
     let mut logs: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
@@ -48,7 +48,7 @@ fn across_trials(trials: &[Trial]) -> Option<f64> {
     let mut off: Vec<f64> = logs.values().flat_map(|logs| deviations(logs)).collect();
     off.sort_by(f64::total_cmp);
     let place = (SHARE * off.len() as f64) as usize;
-    off.get(place).filter(|_| off.len() >= FEWEST).map(|off| off / NORMAL)
+    off.get(place).filter(|_| off.len() >= FEWEST).map(|off| off / NORMAL_QUANTILE)
 }
 
 /// By the range of the runs of a trial, as it is in the middle of trials. What runs in the same place
@@ -59,7 +59,7 @@ fn within_trials(trials: &[Trial]) -> Option<f64> {
         let middle = trial.score_s()?.ln();
         Some(trial.samples.iter().map(|sample| sample.cost().ln() - middle).collect::<Vec<_>>())
     };
-    let last = trials.iter().rev().filter(counts).take(RECENT);
+    let last = trials.iter().rev().filter(counts).take(RECENT_TRIALS);
     let trials: Vec<Vec<f64>> = last.filter_map(runs).collect();
     let places = trials.iter().map(Vec::len).max()?;
     let of_place = |place: usize| trials.iter().filter_map(move |runs| runs.get(place).copied());

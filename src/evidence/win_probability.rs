@@ -14,14 +14,14 @@ use crate::stats;
 use crate::trial::Trial;
 
 /// Resolution of levels, in logs.
-const STEP: f64 = 0.0025;
+const LEVEL_STEP: f64 = 0.0025;
 
 /// Levels in question lie around the fastest time of all, in logs.
-const BELOW: f64 = 0.15;
-const ABOVE: f64 = 0.45;
+const LEVELS_BELOW: f64 = 0.15;
+const LEVELS_ABOVE: f64 = 0.45;
 
 /// Candidates of which every time is farther from the fastest of all are out of the question.
-const FAR: f64 = 0.6;
+const FAR_LOG_RATIO: f64 = 0.6;
 
 /// Times of one candidate from which the shape of the noise can be learnt.
 const REPEATED: usize = 3;
@@ -105,9 +105,9 @@ impl Shape {
             off.extend(logs.iter().map(|log| log - level));
         }
         // A long tail on both sides, for what was not seen yet.
-        let count = ((Self::TO - Self::FROM) / STEP) as usize;
+        let count = ((Self::TO - Self::FROM) / LEVEL_STEP) as usize;
         let assumed = |off: f64| 1.0 / (1.0 + (off / deviation).powi(2)) / deviation;
-        let at = |i: usize| Self::FROM + STEP * i as f64;
+        let at = |i: usize| Self::FROM + LEVEL_STEP * i as f64;
         let mut table: Vec<f64> =
             (0..count).map(|i| ASSUMED * assumed(at(i)) / std::f64::consts::PI).collect();
         // Silverman's rule, by the spread of the undisturbed half.
@@ -115,7 +115,7 @@ impl Shape {
         let squares: Vec<f64> = off[..off.len().div_ceil(2)].iter().map(|off| off * off).collect();
         let spread = stats::mean(&squares).unwrap_or(0.0).sqrt();
         let width = (1.06 * spread * (off.len() as f64).powf(-0.2)).max(NARROWEST);
-        let reach = (4.0 * width / STEP).ceil() as isize;
+        let reach = (4.0 * width / LEVEL_STEP).ceil() as isize;
         for off in &off {
             let place = Self::place(*off) as isize;
             for i in (place - reach).max(0)..(place + reach + 1).min(count as isize) {
@@ -127,7 +127,8 @@ impl Shape {
     }
 
     fn place(off: f64) -> usize {
-        ((off.clamp(Self::FROM, Self::TO - 2.0 * STEP) - Self::FROM) / STEP).round() as usize
+        ((off.clamp(Self::FROM, Self::TO - 2.0 * LEVEL_STEP) - Self::FROM) / LEVEL_STEP).round()
+            as usize
     }
 
     fn ln(&self, off: f64) -> f64 {
@@ -145,11 +146,11 @@ struct Level {
 impl Level {
     fn of(logs: &[f64], lowest: f64, shape: &Shape) -> Self {
         let mean = stats::undisturbed_mean(logs).unwrap_or(0.0);
-        if logs.iter().all(|log| *log > lowest + FAR) {
+        if logs.iter().all(|log| *log > lowest + FAR_LOG_RATIO) {
             return Self { mean, weights: Vec::new() };
         }
-        let count = ((BELOW + ABOVE) / STEP) as usize;
-        let at = |i: usize| lowest - BELOW + STEP * i as f64;
+        let count = ((LEVELS_BELOW + LEVELS_ABOVE) / LEVEL_STEP) as usize;
+        let at = |i: usize| lowest - LEVELS_BELOW + LEVEL_STEP * i as f64;
         let mut weights: Vec<f64> =
             (0..count).map(|i| logs.iter().map(|log| shape.ln(log - at(i))).sum::<f64>()).collect();
         let most = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -165,7 +166,7 @@ impl Level {
         if self.weights.is_empty() || usual.weights.is_empty() {
             return f64::from(self.mean < usual.mean);
         }
-        let worth = (-(1.0 - MINIMUM_EFFECT).ln() / STEP).round() as usize;
+        let worth = (-(1.0 - MINIMUM_EFFECT).ln() / LEVEL_STEP).round() as usize;
         let mut above = 1.0;
         let mut gains = 0.0;
         // From the lowest level on: `above` is what of the baseline lies more than `worth` higher.

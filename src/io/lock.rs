@@ -23,7 +23,7 @@ pub const FOLDER: &str = "WAN22_LOCK_DIR";
 const SHARED: [&str; 4] = ["/run/lock", "/var/lock", "/dev/shm", "/tmp"];
 
 /// How often a held lock is tried again; a wait in the kernel would not see a signal.
-const AGAIN: Duration = Duration::from_millis(200);
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How every holder's text begins.
 const SIGNED: &[u8] = b"pid ";
@@ -86,7 +86,7 @@ impl Lock {
                 output::say(&format!("note: waiting for {}", holder(&mut file)));
                 is_told = true;
             }
-            sleep(AGAIN);
+            sleep(RETRY_INTERVAL);
         }
         // A lock that does not say who holds it is still a lock.
         let _ = sign(&mut file);

@@ -132,7 +132,7 @@ fn set_policy(policy: &MemoryPolicy) -> Result<()> {
 }
 
 /// Replaces this process by `command`, which finds the variables of `handed` (see
-/// [`crate::knobs::handover`]) in its environment too.
+/// [`crate::knobs::program_environment`]) in its environment too.
 ///
 /// # Errors
 /// Why the command can't start. Never returns otherwise.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::machine::threads;
 
 /// How long a driver's or a scheduler's program may take to answer.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a program prints; `None` where it is absent, fails or takes too long.
 pub fn ask(program: &str, arguments: &[&str], patience: Duration) -> Option<String> {
@@ -52,10 +52,10 @@ mod tests {
 
     #[test]
     fn an_answer_comes_whole_or_not_at_all() {
-        let sh = |script: &str| ask("sh", &["-c", script], PATIENCE);
+        let sh = |script: &str| ask("sh", &["-c", script], ANSWER_TIMEOUT);
         assert_eq!(sh("echo one; echo two"), Some("one\ntwo\n".to_owned()));
         assert_eq!(sh("echo one; exit 1"), None);
-        assert_eq!(ask("no-such-program", &[], PATIENCE), None);
+        assert_eq!(ask("no-such-program", &[], ANSWER_TIMEOUT), None);
     }
 
     #[test]

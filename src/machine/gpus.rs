@@ -1,7 +1,7 @@
 //! GPUs, as NVIDIA's driver reports them.
 
 use super::Gpu;
-use crate::machine::ask::{PATIENCE, ask};
+use crate::machine::ask::{ANSWER_TIMEOUT, ask};
 
 /// What `nvidia-smi` lists; none where it is absent, fails or takes too long.
 pub fn read() -> Vec<Gpu> {
@@ -14,7 +14,7 @@ pub fn read() -> Vec<Gpu> {
 }
 
 fn answer(arguments: &[&str]) -> Option<String> {
-    ask("nvidia-smi", arguments, PATIENCE)
+    ask("nvidia-smi", arguments, ANSWER_TIMEOUT)
 }
 
 fn parse(table: &str, cuda: &str) -> Vec<Gpu> {

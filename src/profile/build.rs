@@ -18,9 +18,9 @@ use crate::results::Results;
 /// The machine can't run the settings.
 pub fn profile(results: &Results) -> Result<Profile> {
     let baseline = results.baseline();
-    let confirmation = results.findings().confirmation.clone();
-    let verdict = results.findings().verdict;
-    let finalist = confirmation.as_ref().filter(|_| matches!(verdict, Verdict::Gain(_)));
+    let findings = results.findings();
+    let verdict = findings.verdict;
+    let finalist = findings.confirmation.as_ref().filter(|_| matches!(verdict, Verdict::Gain(_)));
     let knobs = match finalist {
         Some(confirmation) => {
             let values = confirmation.finalist.iter();
@@ -47,11 +47,11 @@ pub fn placement(results: &Results) -> Result<Placement> {
 }
 
 fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>) -> Evidence {
-    let baseline_s = results.findings().baseline_s;
+    let findings = results.findings();
+    let baseline_s = findings.baseline_s;
     let (word, gain, score_s) = match verdict {
         Verdict::Gain(gain) => {
-            let finalist = results.findings().finalist.clone();
-            ("gain", Some(gain), finalist.map(|finalist| finalist.score_s))
+            ("gain", Some(gain), findings.finalist.as_ref().map(|finalist| finalist.score_s))
         }
         Verdict::NoGain(_) => ("no significant gain", None, baseline_s),
     };
@@ -62,11 +62,7 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
         verdict: word.to_owned(),
         gain_percent: gain.map(|gain| percent(gain.mean)),
         interval_percent: gain.map(|gain| [percent(gain.low), percent(gain.high)]),
-        pairs: results
-            .findings()
-            .confirmation
-            .clone()
-            .map_or(0, |confirmation| confirmation.pairs.len()),
+        pairs: findings.confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len()),
         complete: results.is_complete(),
         baseline_s: baseline_s.filter(|_| goal.is_none()),
         score_s: score_s.filter(|_| goal.is_none()),
@@ -77,6 +73,6 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
         }),
         quality: results.quality_of(knobs),
         workload: results.workload.clone(),
-        own: results.tune.own.as_ref().map(|own| short_digest(&own.words())),
+        custom_job: results.tune.custom_job.as_ref().map(|own| short_digest(&own.words())),
     }
 }

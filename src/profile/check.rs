@@ -4,7 +4,7 @@ use super::error::require;
 use super::{Evidence, MachineId, Part, Profile, ProfileError};
 use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::{HardwareProfile, Knobs, OptimalSettings};
-use crate::knobs::{allow_list, handover};
+use crate::knobs::{allow_list, program_environment};
 use crate::launch::Launch;
 use crate::machine::HIGHEST_INDEX;
 use crate::workload::custom::metric::Direction;
@@ -101,7 +101,9 @@ fn candidate(profile: &Profile) -> Result<Knobs, ProfileError> {
         if known.contains_key(name) {
             return Err(refuse("its place is /candidate".to_owned()));
         }
-        handover::custom_name(name).and_then(|()| handover::custom_value(value)).map_err(refuse)?;
+        program_environment::custom_name(name)
+            .and_then(|()| program_environment::custom_value(value))
+            .map_err(refuse)?;
     }
     let values = profile.values();
     let values = values.iter().map(|(name, value)| (name.as_str(), value));
@@ -198,7 +200,7 @@ fn evidence(evidence: &Evidence) -> Result<(), ProfileError> {
     }
     require(evidence.pairs <= 1_000_000, &place("pairs"), "more pairs than a life has time for")?;
     let workload = &evidence.workload;
-    let own = evidence.own.as_ref().is_none_or(|own| Part::parse(own).is_some());
+    let own = evidence.custom_job.as_ref().is_none_or(|own| Part::parse(own).is_some());
     require(own, "/evidence/own", "not 8 hexadecimal digits")?;
     require(is_name(&workload.name), "/evidence/workload/name", "not the name of a job")
 }

@@ -161,8 +161,8 @@ pub struct Evidence {
     pub workload: crate::workload::Workload,
     /// Tells the user's own command or module from others: a digest of its words. Absent where
     /// that was not what was measured, and in profiles of older versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub own: Option<String>,
+    #[serde(rename = "own", default, skip_serializing_if = "Option::is_none")]
+    pub custom_job: Option<String>,
 }
 
 /// What proves a profile where a number was scored instead of time.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Evidence, Profile};
-use crate::knobs::handover;
+use crate::knobs::program_environment;
 use crate::workload::Workload;
 
 /// What the evidence of a profile amounts to.
@@ -64,7 +64,7 @@ impl Profile {
     pub fn latent_ratio(&self) -> i64 {
         let pipeline = self.evidence.as_ref().map(|e| &e.workload).filter(|w| !w.is_custom());
         let ratio = |workload: &Workload| workload.model.architecture().vae.ratio();
-        pipeline.map_or(handover::LARGEST_RATIO, ratio)
+        pipeline.map_or(program_environment::LARGEST_RATIO, ratio)
     }
 
     /// The job that it was tuned for; `None` where nothing was measured.
@@ -76,12 +76,17 @@ impl Profile {
     /// two jobs.
     pub fn kept_job(&self) -> Option<String> {
         let job = self.job()?;
-        let own = self.evidence.as_ref().and_then(|evidence| evidence.own.as_ref());
+        let own = self.evidence.as_ref().and_then(|evidence| evidence.custom_job.as_ref());
         Some(own.map_or_else(|| job.to_owned(), |own| format!("{job}-{own}")))
     }
 
+    /// Whether it was tuned for a part of making a clip.
+    pub(super) fn is_of_part_of_clip(&self) -> bool {
+        self.evidence.as_ref().is_some_and(|evidence| evidence.workload.is_part_of_clip())
+    }
+
     /// Whether it was tuned for a command or a module of the user's own.
-    pub(super) fn is_of_own_job(&self) -> bool {
+    pub(super) fn is_of_custom_job(&self) -> bool {
         self.evidence.as_ref().is_some_and(|evidence| evidence.workload.is_custom())
     }
 }

@@ -55,7 +55,7 @@ impl Profile {
         let of_pipeline =
             [workers.io_workers, workers.preprocessing_workers, workers.batch_processing_workers];
         // A job of one's own has no such pools.
-        let pools = if self.is_of_own_job() { &[][..] } else { &of_pipeline };
+        let pools = if self.is_of_custom_job() { &[][..] } else { &of_pipeline };
         let most = pools.iter().copied().fold(self.optimal_settings.num_threads, usize::max);
         most.min(self.launch.cpus.len())
     }

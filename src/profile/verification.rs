@@ -12,7 +12,7 @@ use crate::workload::custom::Metric;
 
 /// How much slower than recorded a profile may be without having drifted: kernels, firmware and
 /// room temperature move times by less.
-const TOLERANCE: f64 = 0.10;
+const TOLERATED_SLOWDOWN: f64 = 0.10;
 
 /// The chance of a false alarm.
 const ALPHA: f64 = 0.05;
@@ -121,7 +121,7 @@ impl Verification {
 
     fn judge(&self, is_baseline: bool, recorded: Option<&Evidence>) -> Finding {
         let claimed = recorded.and_then(|evidence| evidence.interval_percent);
-        if let Some(slowdown) = self.slowdown.filter(|slowdown| slowdown.low > TOLERANCE) {
+        if let Some(slowdown) = self.slowdown.filter(|slowdown| slowdown.low > TOLERATED_SLOWDOWN) {
             return self.slower(slowdown);
         }
         if is_baseline {

@@ -25,18 +25,19 @@ pub const SCHEMA: u32 = 1;
 pub fn json(results: &Results) -> Result<String> {
     let breakdown = TimeBreakdown::of(results);
     let drift = Drift::of(results)?;
-    let confirmation = results.findings().confirmation.clone();
-    let gain = confirmation.as_ref().and_then(Confirmation::gain);
-    let (metric, baseline_s) = (results.metric(), results.findings().baseline_s);
+    let findings = results.findings();
+    let confirmation = findings.confirmation.as_ref();
+    let gain = confirmation.and_then(Confirmation::gain);
+    let (metric, baseline_s) = (results.metric(), findings.baseline_s);
     let (is_time, shown) = (metric.goal().is_none(), |cost| metric.shown(cost));
     let value = json!({
         "schema": SCHEMA,
         "verdict": {
-            "claim": matches!(results.findings().verdict, Verdict::Gain(_)),
+            "claim": matches!(findings.verdict, Verdict::Gain(_)),
             "sentence": verdict::sentence(results),
             "gain": gain.filter(|gain| gain.low.is_finite()).map(interval),
-            "pairs": confirmation.as_ref().map_or(0, |confirmation| confirmation.pairs.len()),
-            "failures": confirmation.as_ref().map_or(0, |confirmation| confirmation.failures),
+            "pairs": confirmation.map_or(0, |confirmation| confirmation.pairs.len()),
+            "failures": confirmation.map_or(0, |confirmation| confirmation.failures),
         },
         "goal": metric.goal(),
         "baseline": {
@@ -44,7 +45,7 @@ pub fn json(results: &Results) -> Result<String> {
             "metric": baseline_s.filter(|_| !is_time).map(shown),
             "knobs": results.space.given.baseline,
         },
-        "best": results.findings().finalist.clone().map(|best| json!({
+        "best": findings.finalist.as_ref().map(|best| json!({
             "score_s": is_time.then_some(best.score_s),
             "metric": (!is_time).then(|| shown(best.score_s)),
             "confirmed": best.confirmed,
@@ -111,7 +112,7 @@ pub fn csv(results: &Results) -> Result<String> {
     let fixed = ["rank", score, "trials", "baseline"].map(str::to_owned);
     let names_of_knobs = names.iter().map(|name| cell(&format!("knob.{name}")));
     writer.write_record(fixed.into_iter().chain(names_of_knobs))?;
-    for (i, ranked) in results.findings().ranking.clone().into_iter().enumerate() {
+    for (i, ranked) in results.findings().ranking.iter().enumerate() {
         let is_baseline = ranked.knobs == results.space.given.baseline;
         let head = [
             (i + 1).to_string(),

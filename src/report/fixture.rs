@@ -86,7 +86,7 @@ impl Made {
             costs: workload.costs(&parts, None),
             full_costs: full.costs(&parts, None),
             full: Some(full),
-            own: None,
+            custom_job: None,
         };
         Self { results: Results::new(machine, space, workload, tune), clock_s: 1.0 }
     }

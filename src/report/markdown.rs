@@ -36,8 +36,8 @@ pub fn markdown(results: &Results) -> String {
         ),
         format!("**{}**", escape(&verdict::sentence(results))),
     ];
-    if let Some(finalist) = results.findings().finalist.clone() {
-        parts.push(summary::knobs(results, &finalist, true).to_markdown());
+    if let Some(finalist) = &results.findings().finalist {
+        parts.push(summary::knobs(results, finalist, true).to_markdown());
     }
     if let Some(stages) = Stages::of(results) {
         parts.push(stage_table(&stages).to_markdown());

@@ -57,7 +57,7 @@ fn pictures(results: &Results) -> Result<Vec<Picture>> {
         pictures.push(Picture::new("drift", &drift)?);
     }
     let placement = crate::profile::build::placement(results)?;
-    if let Some(places) = plots::placement::Places::of(&results.machine, &placement) {
+    if let Some(places) = plots::placement::PlacementMap::of(&results.machine, &placement) {
         pictures.push(Picture::new("placement", &places)?);
     }
     Ok(pictures)

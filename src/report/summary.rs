@@ -16,14 +16,15 @@ use crate::space::Ended;
 pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String {
     let breakdown = TimeBreakdown::of(results);
     let mut text = format!("{}\n", verdict::sentence(results));
-    if let Some(finalist) = results.findings().finalist.clone() {
-        text.push_str(&format!("\n{}", knobs(results, &finalist, false).to_terminal()));
-        let same = unchanged(results, &finalist);
+    let findings = results.findings();
+    if let Some(finalist) = &findings.finalist {
+        text.push_str(&format!("\n{}", knobs(results, finalist, false).to_terminal()));
+        let same = unchanged(results, finalist);
         if !same.is_empty() {
             text.push_str(&format!("As in the baseline: {}\n", same.join(", ")));
         }
         text.extend(work::doubt(results).map(|doubt| format!("{doubt}\n")));
-    } else if let Some(baseline_s) = results.findings().baseline_s {
+    } else if let Some(baseline_s) = findings.baseline_s {
         let metric = results.metric();
         let baseline = digits(metric.shown(baseline_s));
         text.push_str(&format!("\nThe baseline takes {baseline} {}.\n", metric.unit()));

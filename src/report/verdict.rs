@@ -8,7 +8,8 @@ use crate::trial::Phase;
 
 /// What a tune may claim, in one sentence.
 pub fn sentence(results: &Results) -> String {
-    let Some(confirmation) = results.findings().confirmation.clone() else {
+    let findings = results.findings();
+    let Some(confirmation) = &findings.confirmation else {
         return unconfirmed(results);
     };
     let pairs = count(confirmation.pairs.len(), "pair");

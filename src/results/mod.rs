@@ -199,7 +199,7 @@ impl Results {
 
     /// What the scores of this tune count.
     pub fn metric(&self) -> Metric {
-        Metric::of(self.tune.own.as_ref())
+        Metric::of(self.tune.custom_job.as_ref())
     }
 
     /// The baseline of this tune.

@@ -2,20 +2,17 @@
 
 pub mod command;
 pub mod fake;
-mod heartbeat;
-pub mod orphans;
-mod output_lines;
+mod local;
 mod path_json;
-mod process_tree;
+pub mod process;
+pub mod programs;
 pub mod protocol;
 pub mod repetitions;
 mod replay;
 mod request;
 pub mod response;
-mod termination;
-pub mod warm;
-pub mod worker;
-mod worker_runner;
+mod warm;
+mod worker;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,11 +24,11 @@ use crate::trial::Trial;
 use crate::workload::Workload;
 
 pub use fake::FakeRunner;
+pub use local::LocalRunner;
 pub use repetitions::Repetitions;
 pub use replay::ReplayRunner;
 pub use request::TrialRequest;
 pub use warm::WarmRunner;
-pub use worker_runner::WorkerRunner;
 
 /// Runs trials.
 pub trait Runner {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Repetitions;
-use super::output_lines::shortened;
+use super::process::output_lines::shortened;
 use super::protocol::Message;
 use crate::launch::Effect;
 use crate::trial::{Outcome, Peak, Quality, Sample};

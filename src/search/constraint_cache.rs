@@ -25,7 +25,7 @@ struct Rule<'a> {
 
 impl<'a> ConstraintCache<'a> {
     pub fn new(space: &'a Space) -> Self {
-        let condition = |(position, knob): (usize, &'a crate::space::Knob)| {
+        let condition = |(position, knob): (usize, &'a crate::space::KnobDomain)| {
             Some((position, Rule::new(space, knob.when.as_ref()?)))
         };
         let conditions = space.knobs.iter().enumerate().filter_map(condition).collect();

@@ -8,7 +8,7 @@ use super::Observation;
 use super::surrogate::data::Data;
 use super::surrogate::forest::Forest;
 use crate::knobs::Values;
-use crate::space::{Candidate, Knob, Space};
+use crate::space::{Candidate, KnobDomain, Space};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -72,7 +72,7 @@ impl Transfer {
     }
 }
 
-fn level(knob: &Knob, values: &Values, cores: f64) -> Option<usize> {
+fn level(knob: &KnobDomain, values: &Values, cores: f64) -> Option<usize> {
     match values.get(&knob.name) {
         None => Some(knob.baseline),
         Some(value) => match value.number() {

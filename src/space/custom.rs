@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::file::KnobEntry;
 use super::resolve::{SpaceError, at};
 use super::{Range, SpaceFile};
-use crate::knobs::{Kind, Value, Values, handover};
+use crate::knobs::{Kind, Value, Values, program_environment};
 
 impl SpaceFile {
     /// The default of every knob in the file that is not `built_in`: what the command runs today.
@@ -24,11 +24,12 @@ impl SpaceFile {
             if built_in.contains_key(name) {
                 return at(&key, Err("the baseline says what it is: leave it out".to_owned()));
             }
-            at(&place, handover::custom_name(name))?;
+            at(&place, program_environment::custom_name(name))?;
             let default = at(&key, kind(&entry, default).fit(default))?;
             let values = entry.values.iter().flatten();
-            let odd =
-                values.chain([&default]).find_map(|value| handover::custom_value(value).err());
+            let odd = values
+                .chain([&default])
+                .find_map(|value| program_environment::custom_value(value).err());
             at(&place, odd.map_or(Ok(()), Err))?;
             custom.insert(name.clone(), default);
         }

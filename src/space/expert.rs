@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::resolve::{SpaceError, at};
-use super::{Candidate, Expression, Given, Knob, Space, SpaceFile};
+use super::{Candidate, Expression, Given, KnobDomain, Space, SpaceFile};
 use crate::knobs::Value;
 
 /// One `[[expert]]`: the baseline with some knobs set.
@@ -54,7 +54,11 @@ impl Space {
     }
 
     /// The level that an expert's value means; `None` for a word that this machine lacks.
-    fn expert_level(&self, knob: &Knob, value: &toml::Value) -> Result<Option<usize>, String> {
+    fn expert_level(
+        &self,
+        knob: &KnobDomain,
+        value: &toml::Value,
+    ) -> Result<Option<usize>, String> {
         let kind = knob.levels[knob.baseline].kind();
         let takes = || {
             if knob.ordered {

@@ -90,8 +90,8 @@ pub struct Tune {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trials: Option<usize>,
     /// The user's own job, instead of the pipeline.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub own: Option<CustomJob>,
+    #[serde(rename = "own", default, skip_serializing_if = "Option::is_none")]
+    pub custom_job: Option<CustomJob>,
     /// The whole job that the workload stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<Workload>,

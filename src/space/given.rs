@@ -65,7 +65,7 @@ impl Space {
 }
 
 /// Moves the levels that the machine can't have from [`levels`](super::Knob::levels) to [`absent`](super::Knob::absent).
-fn leave_out(knob: &mut super::Knob, machine: &Machine, usual: &Knobs) -> Result<(), String> {
+fn leave_out(knob: &mut super::KnobDomain, machine: &Machine, usual: &Knobs) -> Result<(), String> {
     let resting = knob.levels[knob.baseline].clone();
     for level in std::mem::take(&mut knob.levels) {
         match unavailable(machine, usual, &knob.name, &level)? {

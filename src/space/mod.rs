@@ -27,7 +27,7 @@ pub use resolve::{MOST_LEVELS, SpaceError};
 
 /// One tuned quantity with its legal values.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Knob {
+pub struct KnobDomain {
     /// The name, as in the journal's column `knob.NAME`.
     pub name: String,
     /// What it means in the workload, and why it is worth tuning.
@@ -47,7 +47,7 @@ pub struct Knob {
     pub absent: BTreeMap<String, String>,
 }
 
-impl Knob {
+impl KnobDomain {
     /// The level of a word, or that nearest to a number; `None` for a word that it has not.
     pub fn nearest(&self, value: &Value) -> Option<usize> {
         match value.number() {
@@ -84,7 +84,7 @@ pub struct Space {
     /// What the space is for.
     pub why: String,
     /// The knobs, in the file's order.
-    pub knobs: Vec<Knob>,
+    pub knobs: Vec<KnobDomain>,
     /// What legal candidates keep.
     pub constraints: Vec<Constraint>,
     /// What the expressions may speak of besides knobs.
@@ -100,7 +100,7 @@ impl Space {
     }
 
     /// The knob called `name`, with its position.
-    pub fn knob(&self, name: &str) -> Option<(usize, &Knob)> {
+    pub fn knob(&self, name: &str) -> Option<(usize, &KnobDomain)> {
         self.knobs.iter().enumerate().find(|(_, knob)| knob.name == name)
     }
 
@@ -155,7 +155,7 @@ impl Space {
 
     /// The candidate with these values; `None` where a knob has no such level.
     pub fn candidate(&self, values: &Values) -> Option<Candidate> {
-        let level = |knob: &Knob| {
+        let level = |knob: &KnobDomain| {
             let value = values.get(&knob.name)?;
             knob.levels.iter().position(|level| level == value)
         };

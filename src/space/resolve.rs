@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::file::{KnobEntry, SCHEMA};
 use super::{
-    Candidate, Constraint, Expression, Given, Knob, Scale, Space, SpaceFile, finite, range,
+    Candidate, Constraint, Expression, Given, KnobDomain, Scale, Space, SpaceFile, finite, range,
 };
 use crate::knobs::{Kind, Value};
 
@@ -113,7 +113,7 @@ impl Space {
 
     /// The file that [`Space::reopen`] reads back as this space.
     pub fn to_file(&self) -> SpaceFile {
-        let entry = |knob: &Knob| KnobEntry {
+        let entry = |knob: &KnobDomain| KnobEntry {
             why: knob.why.clone(),
             values: Some(knob.levels.clone()),
             range: None,
@@ -170,7 +170,12 @@ impl Space {
     }
 }
 
-fn knob(name: &str, entry: &KnobEntry, given: &Given, place: &str) -> Result<Knob, SpaceError> {
+fn knob(
+    name: &str,
+    entry: &KnobEntry,
+    given: &Given,
+    place: &str,
+) -> Result<KnobDomain, SpaceError> {
     let Some(usual) = given.baseline.get(name) else {
         let known: Vec<&str> = given.baseline.keys().map(String::as_str).collect();
         let known = known.join(", ");
@@ -199,7 +204,7 @@ fn knob(name: &str, entry: &KnobEntry, given: &Given, place: &str) -> Result<Kno
     let baseline = levels.iter().position(|level| level == usual).unwrap_or(0);
     let when = entry.when.as_deref().map(Expression::new).transpose();
     let when = at(&format!("{place}.when"), when)?;
-    Ok(Knob {
+    Ok(KnobDomain {
         name: name.to_owned(),
         why: entry.why.clone(),
         levels,

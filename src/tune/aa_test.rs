@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::knobs::{Value, Values};
 use crate::runner::{Runner, TrialRequest};
-use crate::space::{Given, Knob, Space};
+use crate::space::{Given, KnobDomain, Space};
 use crate::trial::Trial;
 use crate::workload::Workload;
 
@@ -20,7 +20,7 @@ pub struct AaRunner<'a>(pub &'a dyn Runner);
 impl AaRunner<'_> {
     /// A space of nothing but copies of the baseline.
     pub fn space(&self) -> Space {
-        let knob = Knob {
+        let knob = KnobDomain {
             name: COPY.to_owned(),
             why: "Does nothing: a gain in this space is a false one.".to_owned(),
             levels: (0..=COPY_COUNT).map(Value::Integer).collect(),

@@ -27,10 +27,10 @@ const SOUND_PAIRS: u32 = 4;
 const LARGEST_SHARE: f64 = 0.65;
 
 /// What pairs may take longer than the trials before them.
-pub const SLACK: f64 = 1.1;
+pub const PAIR_TIME_RATIO: f64 = 1.1;
 
 /// Time for writing the report.
-const CLOSING: Duration = Duration::from_secs(2);
+const REPORT_TIME: Duration = Duration::from_secs(2);
 
 /// Tells the time since some moment in the past.
 pub type Now = fn() -> Duration;
@@ -89,7 +89,7 @@ impl Budget {
 
     /// What is left for trials.
     pub fn left(&self) -> Duration {
-        let closing = if self.is_whole { CLOSING.min(self.total / 20) } else { Duration::ZERO };
+        let closing = if self.is_whole { REPORT_TIME.min(self.total / 20) } else { Duration::ZERO };
         self.total.saturating_sub(self.gone()).saturating_sub(closing)
     }
 
@@ -114,7 +114,7 @@ impl Budget {
 /// What `pairs` take, if all of them take longer than expected; the last is begun only where
 /// there is time for one that takes still longer than those before it.
 fn of_pairs(trial: Duration, pairs: u32) -> Duration {
-    (trial * 2).mul_f64(SLACK * (f64::from(pairs) - 1.0 + SLACK))
+    (trial * 2).mul_f64(PAIR_TIME_RATIO * (f64::from(pairs) - 1.0 + PAIR_TIME_RATIO))
 }
 
 /// What a trial of a pair takes, the mean of the baseline's and of the best candidate's so far: it

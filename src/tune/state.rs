@@ -19,25 +19,25 @@ use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
 
 /// How much slower than the baseline a candidate may be before its trial is cut.
-const SLOWEST: f64 = 3.0;
+const CUT_RATIO: f64 = 3.0;
 
 /// What starting a process may take longer on a busy machine.
-const MARGIN: Duration = Duration::from_secs(2);
+const START_MARGIN: Duration = Duration::from_secs(2);
 
 /// What rounding may change in a ratio.
 const ROUNDING_DB: f64 = 0.5;
 
 /// Candidates this much less likely to be the fastest than the likeliest are no finalists.
-pub(super) const UNLIKELY: f64 = 0.02;
+pub(super) const FINALIST_LEAST_P_BEST: f64 = 0.02;
 
 /// The probability of a gain worth having from which a candidate may be a finalist.
-const PROMISING: f64 = 0.25;
+const FINALIST_LEAST_P_GAIN: f64 = 0.25;
 
 /// A candidate is given up when its first repetition is this many deviations off.
-const EARLY_STOP: f64 = 6.0;
+const EARLY_STOP_DEVIATIONS: f64 = 6.0;
 
 /// It is also this many times as slow as the best then.
-const FAR: f64 = 1.5;
+const EARLY_STOP_RATIO: f64 = 1.5;
 
 /// What policies decide by.
 pub struct State<'a> {
@@ -220,20 +220,20 @@ impl<'a> State<'a> {
     /// The cost that a candidate has at least whose trial ran past its limit.
     pub(super) fn too_slow(&self) -> Option<f64> {
         let baseline = self.trials.iter().find(|trial| trial.phase == Phase::Baseline);
-        baseline.and_then(|trial| Some(SLOWEST * trial.score_s()?))
+        baseline.and_then(|trial| Some(CUT_RATIO * trial.score_s()?))
     }
 
     /// The seconds in which a candidate has to be ready: warming up is much like measuring, and what
     /// takes so much longer at that has no hope.
     fn ready_s(&self) -> Option<f64> {
         let setup_s = self.first(Phase::Baseline)?.setup_s?;
-        Some(SLOWEST * setup_s + MARGIN.as_secs_f64())
+        Some(CUT_RATIO * setup_s + START_MARGIN.as_secs_f64())
     }
 
     /// The time limit of a trial, from the baseline's; none before that was measured.
     fn limit(&self) -> Option<Duration> {
         self.first(Phase::Baseline)?;
-        Some(self.baseline_trial().mul_f64(SLOWEST) + MARGIN)
+        Some(self.baseline_trial().mul_f64(CUT_RATIO) + START_MARGIN)
     }
 
     /// The cost above which a candidate is given up after its first repetition: far from the best so
@@ -242,7 +242,7 @@ impl<'a> State<'a> {
         let drift = self.drift();
         let best_s = ranking::rank_with(&self.trials, drift).first()?.score_s;
         let now = self.trials.last().map_or(1.0, |trial| drift.factor(trial));
-        Some(best_s * now * (EARLY_STOP * drift.deviation()).exp().max(FAR))
+        Some(best_s * now * (EARLY_STOP_DEVIATIONS * drift.deviation()).exp().max(EARLY_STOP_RATIO))
     }
 
     /// What is left for the search: all of it while there is nothing to confirm.
@@ -268,7 +268,10 @@ impl<'a> State<'a> {
         self.promising.get_or_init(|| {
             let mut odds = win_probability::of_search(&self.trials, self.drift());
             let likeliest = odds.first().map_or(0.0, |odds| odds.p_best);
-            odds.retain(|odds| odds.p_best >= UNLIKELY * likeliest && odds.p_gain >= PROMISING);
+            odds.retain(|odds| {
+                odds.p_best >= FINALIST_LEAST_P_BEST * likeliest
+                    && odds.p_gain >= FINALIST_LEAST_P_GAIN
+            });
             odds.into_iter().map(|odds| odds.knobs).collect()
         })
     }

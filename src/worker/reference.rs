@@ -47,7 +47,7 @@ struct ComparedTensor<'a> {
 
 /// What has been compared so far.
 #[derive(Default)]
-struct Findings {
+struct Differences {
     /// Of the pictures.
     worst: Option<Quality>,
     prediction_db: Option<f64>,
@@ -70,7 +70,7 @@ impl Comparison<'_> {
     /// The models' own; a reference that can't be written or read.
     pub fn run(&self, warmed_up: &WarmUp) -> Result<Option<(Quality, bool)>> {
         let _guard = tch::no_grad_guard();
-        let mut findings = Findings::default();
+        let mut findings = Differences::default();
         if let Some(candidate) = &warmed_up.decoded {
             self.show(candidate, TRIAL_VIEW)?;
             let subject = self.decoded(candidate)?;
@@ -204,7 +204,7 @@ impl Comparison<'_> {
     }
 }
 
-impl Findings {
+impl Differences {
     fn add(&mut self, (quality, is_new): (Quality, bool)) {
         let is_worse = self.worst.is_none_or(|worst| quality.worst_db() < worst.worst_db());
         if is_worse {
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn numbers_stand_beside_the_worst_picture() {
         let of = |psnr_db| (Quality { psnr_db, ..Quality::default() }, false);
-        let mut findings = Findings::default();
+        let mut findings = Differences::default();
         assert_eq!(findings.quality(), None);
         findings.prediction_db = findings.ratio(of(45.0));
         let numbers = findings.quality().unwrap();

@@ -17,16 +17,15 @@ const MOST_FRAMES: u32 = 86_401;
 /// Clips of a repetition at the most.
 const MOST_CLIPS: u32 = 65_536;
 
+macro_rules! built_in {
+    ($($name:literal),*) => {
+        &[$(($name, include_str!(concat!("../../search-spaces/workloads/", $name, ".toml")))),*]
+    };
+}
+
 /// The jobs that come with the program, by name.
-pub const BUILT_IN: [(&str, &str); 7] = [
-    ("i2v", include_str!("../../search-spaces/workloads/i2v.toml")),
-    ("t2v", include_str!("../../search-spaces/workloads/t2v.toml")),
-    ("i2v-a14b", include_str!("../../search-spaces/workloads/i2v-a14b.toml")),
-    ("t2v-a14b", include_str!("../../search-spaces/workloads/t2v-a14b.toml")),
-    ("encode", include_str!("../../search-spaces/workloads/encode.toml")),
-    ("vae-decode", include_str!("../../search-spaces/workloads/vae-decode.toml")),
-    ("preprocess", include_str!("../../search-spaces/workloads/preprocess.toml")),
-];
+pub const BUILT_IN: &[(&str, &str)] =
+    built_in!["i2v", "t2v", "i2v-a14b", "t2v-a14b", "encode", "vae-decode", "preprocess"];
 
 /// A job and the sizes that a repetition of it may have.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -248,7 +247,7 @@ mod tests {
     fn every_built_in_job_rises_from_small_to_whole() {
         for (name, _) in BUILT_IN {
             let file = built_in(name);
-            assert_eq!(file.name, name);
+            assert_eq!(&file.name, name);
             let parts = file.model.architecture();
             let work = |n| f64::from(file.size(n).sizes.clips) * file.size(n).work(&parts);
             assert!((1..file.size_count()).all(|n| work(n - 1) < work(n)), "{name}");

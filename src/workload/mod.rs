@@ -95,6 +95,11 @@ impl Workload {
         self.stages.is_empty()
     }
 
+    /// Whether it is a part of making a clip: its profile says little of the whole.
+    pub fn is_part_of_clip(&self) -> bool {
+        !self.is_custom() && !(self.has(Stage::Denoise) && self.has(Stage::Decode))
+    }
+
     /// The folders of the models that its stages run, as diffusers names them.
     pub fn models(&self) -> Vec<&'static str> {
         let of = |stage: &Stage| match stage {

@@ -18,7 +18,7 @@ use wan22_tune::knobs::Value;
 use wan22_tune::knobs::memory::{MemoryMode, MemoryPolicy};
 use wan22_tune::knobs::placement::Layout;
 use wan22_tune::knobs::{Baseline, Knobs, Preset};
-use wan22_tune::knobs::{allow_list, handover};
+use wan22_tune::knobs::{allow_list, program_environment};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::Profile;
 use wan22_tune::profile::export::{Dialect, Export};
@@ -120,7 +120,7 @@ fn environment_of(profile: &Profile, got: &BTreeMap<String, String>) -> BTreeMap
 fn assert_environment(profile: &Profile, got: &BTreeMap<String, String>) {
     assert_eq!(environment_of(profile, got), profile.launch.environment);
     for (knob, value) in &profile.candidate {
-        assert_eq!(got[&handover::variable(knob)], value.to_string());
+        assert_eq!(got[&program_environment::variable(knob)], value.to_string());
     }
     for (tile, stride) in [("TILE_SIZE", "TILE_STRIDE"), ("VAE_TILE_SIZE", "VAE_TILE_STRIDE")] {
         let pixels = |name: &str| got[&format!("WAN22_{name}")].parse::<u32>().unwrap();

@@ -108,7 +108,7 @@ impl MadeUp {
         std::fs::write(folder.machine(), serde_json::to_string(&machine).unwrap()).unwrap();
         let mut file = space.to_file();
         (file.workload, file.tune) = (Some(workload.clone()), Some(tune()));
-        file.tune.as_mut().unwrap().own = self.frames.then(command);
+        file.tune.as_mut().unwrap().custom_job = self.frames.then(command);
         std::fs::write(folder.space(), file.to_toml()).unwrap();
         self.journal(&folder, &machine, &baseline, &space, &workload);
         path
@@ -190,7 +190,7 @@ fn tune() -> Tune {
         weights: None,
         arguments: Vec::new(),
         worker: None,
-        own: None,
+        custom_job: None,
         resumed: Vec::new(),
         ended: None,
         trials: None,

@@ -13,8 +13,8 @@ use wan22_tune::knobs::placement::{Demand, Layout};
 use wan22_tune::knobs::{Baseline, Knobs, Preset};
 use wan22_tune::launch::proven;
 use wan22_tune::machine::Machine;
-use wan22_tune::runner::worker::Programs;
-use wan22_tune::runner::{Repetitions, Runner, TrialRequest, WorkerRunner};
+use wan22_tune::runner::programs::Programs;
+use wan22_tune::runner::{LocalRunner, Repetitions, Runner, TrialRequest};
 use wan22_tune::trial::{Outcome, Phase, Trial};
 use wan22_tune::workload::custom::metric::Direction;
 use wan22_tune::workload::custom::{CommandJob, CustomJob};
@@ -25,10 +25,10 @@ use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 pub fn every_setting_holds() -> usize {
     let scratch = tempfile::tempdir().unwrap();
     let workload = WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0);
-    let bench = bench(scratch.path().to_owned(), workload.model.architecture());
+    let runner = runner(scratch.path().to_owned(), workload.model.architecture());
     let mut trials = 0;
-    for knobs in settings(&bench.machine, &bench.baseline.knobs) {
-        let trial = trial(&bench, &workload, &knobs);
+    for knobs in settings(&runner.machine, &runner.baseline.knobs) {
+        let trial = trial(&runner, &workload, &knobs);
         let words = format!("layout {}, memory mode {}", knobs.affinity, knobs.memory_mode);
         assert_eq!(trial.outcome, Outcome::Ok, "{words}: {}", trial.detail);
         println!("{words}: as asked, in {:.1} s", trial.wall_s);
@@ -42,14 +42,14 @@ pub fn every_setting_holds() -> usize {
 pub fn trials_of_devourers() -> [Trial; 2] {
     let scratch = tempfile::tempdir().unwrap();
     let workload = WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0);
-    let mut bench = bench(scratch.path().to_owned(), workload.model.architecture());
-    let knobs = bench.baseline.knobs.clone();
+    let mut runner = runner(scratch.path().to_owned(), workload.model.architecture());
+    let knobs = runner.baseline.knobs.clone();
     // `tail` keeps a line until it has seen its end.
-    bench.programs.worker = scratch.path().join("devourer");
-    fs::write(&bench.programs.worker, "#!/bin/sh\nexec tail /dev/zero\n").unwrap();
-    fs::set_permissions(&bench.programs.worker, fs::Permissions::from_mode(0o755)).unwrap();
-    let of_worker = trial(&bench, &workload, &knobs);
-    bench.own = Some(CustomJob::Command(CommandJob {
+    runner.programs.worker = scratch.path().join("devourer");
+    fs::write(&runner.programs.worker, "#!/bin/sh\nexec tail /dev/zero\n").unwrap();
+    fs::set_permissions(&runner.programs.worker, fs::Permissions::from_mode(0o755)).unwrap();
+    let of_worker = trial(&runner, &workload, &knobs);
+    runner.custom_job = Some(CustomJob::Command(CommandJob {
         words: ["tail", "/dev/zero"].map(str::to_owned).to_vec(),
         folder: "/".to_owned(),
         profile_env: "WAN22_PROFILE".to_owned(),
@@ -59,10 +59,10 @@ pub fn trials_of_devourers() -> [Trial; 2] {
         goal: Direction::default(),
         check: None,
     }));
-    [of_worker, trial(&bench, &workload, &knobs)]
+    [of_worker, trial(&runner, &workload, &knobs)]
 }
 
-fn trial(bench: &WorkerRunner, workload: &Workload, knobs: &Knobs) -> Trial {
+fn trial(runner: &LocalRunner, workload: &Workload, knobs: &Knobs) -> Trial {
     let request = TrialRequest {
         number: 1,
         phase: Phase::Search,
@@ -78,7 +78,7 @@ fn trial(bench: &WorkerRunner, workload: &Workload, knobs: &Knobs) -> Trial {
         ready_s: None,
         early_stop_s: None,
     };
-    bench.run(&request).unwrap()
+    runner.run(&request).unwrap()
 }
 
 /// What the tuner prints and what it warns of.
@@ -90,14 +90,14 @@ pub fn tuner(arguments: &[&str]) -> (String, String) {
     (stdout, stderr)
 }
 
-fn bench(scratch: PathBuf, parts: Architecture) -> WorkerRunner {
+fn runner(scratch: PathBuf, parts: Architecture) -> LocalRunner {
     let machine = proven(Machine::detect().unwrap());
     let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
     let tuner = PathBuf::from(env!("CARGO_BIN_EXE_wan22-tune"));
     let worker = tuner.with_file_name("examples").join("touching-worker");
-    WorkerRunner {
+    LocalRunner {
         programs: Programs { tuner, worker },
-        own: None,
+        custom_job: None,
         parts,
         weights: None,
         // What the models would need: the stand-in has none.

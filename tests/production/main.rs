@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use wan22_tune::knobs::{Baseline, Preset};
 use wan22_tune::machine::{CpuSet, Machine};
 use wan22_tune::profile::{FileName, Profile};
+use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 /// The baseline's profile, as a tune on this machine would have made it.
 fn profile() -> Profile {

@@ -27,7 +27,7 @@ use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 const TRIAL_S: f64 = 10.0;
 
 /// Trials of the baseline's length after which it comes back.
-const EVERY: f64 = 8.0;
+const SENTINEL_INTERVAL_TRIALS: f64 = 8.0;
 
 /// Seconds per clip of a candidate, of its `a` and `b`, at a time.
 type Truth = fn(i64, i64, f64) -> f64;
@@ -140,8 +140,8 @@ fn the_baseline_comes_back_after_eight_of_its_lengths() {
         search.split(|trial| is_baseline(trial)).skip(1).map(<[&Trial]>::len).collect();
     let (last, gaps) = gaps.split_last().unwrap();
     assert!(gaps.len() > 6, "{gaps:?}");
-    assert!(gaps.iter().all(|gap| *gap == EVERY as usize + 1), "{gaps:?}");
-    assert!(*last <= EVERY as usize + 3, "it comes back to the end: {last}");
+    assert!(gaps.iter().all(|gap| *gap == SENTINEL_INTERVAL_TRIALS as usize + 1), "{gaps:?}");
+    assert!(*last <= SENTINEL_INTERVAL_TRIALS as usize + 3, "it comes back to the end: {last}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::options::parse;
-use crate::knobs::handover;
+use crate::knobs::program_environment;
 use crate::tune::budget;
 use crate::workload::custom::metric::Direction;
 
@@ -19,9 +19,9 @@ pub struct CustomJobArgs {
     #[arg(
         long,
         value_name = "NAME",
-        default_value = handover::PROFILE,
+        default_value = program_environment::PROFILE,
         requires = "words",
-        value_parser = handover::profile_name
+        value_parser = program_environment::profile_name
     )]
     pub profile_env: String,
     /// Scores a number that the command prints instead of its time: the last match of a regular

@@ -8,11 +8,11 @@ use jiff::tz::TimeZone;
 
 use super::Finding;
 use crate::io::number::span;
-use crate::machine::ask::{PATIENCE, ask};
+use crate::machine::ask::{ANSWER_TIMEOUT, ask};
 use crate::machine::{CpuSet, Machine};
 
 /// What a tune takes to write its report, beside the warning that schedulers give.
-const MARGIN: Duration = Duration::from_secs(120);
+const REPORT_MARGIN: Duration = Duration::from_secs(120);
 
 /// A Slurm job.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,7 @@ impl Allocation {
     pub fn of_process() -> Option<Self> {
         Self::from_variables(
             |name| std::env::var(name).ok(),
-            |id| ask("squeue", &["-h", "-j", id, "-o", "%e"], PATIENCE),
+            |id| ask("squeue", &["-h", "-j", id, "-o", "%e"], ANSWER_TIMEOUT),
         )
     }
 
@@ -85,7 +85,7 @@ impl Allocation {
         let topic = "job's end";
         let Some(end) = self.end else { return Finding::unknown(topic) };
         let left = Duration::try_from(end.duration_since(now)).unwrap_or_default();
-        let most = left.saturating_sub(MARGIN);
+        let most = left.saturating_sub(REPORT_MARGIN);
         let found = format!("in {}", span(left.as_secs_f64()));
         let budget_flag = format!("--budget {}s", most.as_secs());
         match budget {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::cli::ExecArgs;
 use crate::cmd::terminal;
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{Baseline, Preset, Value, handover, quota_warning};
+use crate::knobs::{Baseline, Preset, Value, program_environment, quota_warning};
 use crate::launch::{self, Applied, Launch};
 use crate::machine::{Machine, MachineMatch};
 use crate::profile::Entry;
@@ -194,7 +194,7 @@ fn handed(
     ratio: i64,
     file: Option<&Path>,
 ) -> Result<BTreeMap<String, OsString>> {
-    let variables = handover::variables(candidate, ratio);
+    let variables = program_environment::variables(candidate, ratio);
     let mut handed: BTreeMap<String, OsString> =
         variables.into_iter().map(|(name, value)| (name, value.into())).collect();
     if let Some(file) = file {
@@ -226,7 +226,8 @@ fn baseline(args: &ExecArgs) -> Result<(Choice, Applied)> {
     let baseline = Baseline::fit(Preset::detect(&machine), &machine);
     let settings = baseline.knobs.resolve(&machine).map_err(anyhow::Error::msg)?;
     let choice = |launch: Launch, warning| -> Result<Choice> {
-        let handed = handed(args, &baseline.knobs.values(), handover::LARGEST_RATIO, None)?;
+        let handed =
+            handed(args, &baseline.knobs.values(), program_environment::LARGEST_RATIO, None)?;
         Ok(Choice { launch, handed, source: format!("the baseline {}", baseline.preset), warning })
     };
     let launch = Launch::of(&settings);

@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use super::terminal;
 use crate::cli::{ExecArgs, ProfileFoldersArgs, SignatureArgs};
-use crate::knobs::handover;
+use crate::knobs::program_environment;
 use crate::launch;
 use crate::launch::{EXIT_NOT_APPLIED, Supervision};
 
@@ -27,7 +27,7 @@ impl ExecArgs {
             adapt: false,
             force: false,
             without_memory_policy: false,
-            profile_env: handover::PROFILE.to_owned(),
+            profile_env: program_environment::PROFILE.to_owned(),
             quiet: true,
             supervisor: None,
             command: Vec::new(),

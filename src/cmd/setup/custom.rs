@@ -26,7 +26,7 @@ fn here() -> Result<String> {
 ///
 /// # Errors
 /// [`Usage`] for a command that is missing or can't be run, or a module that is none.
-pub fn open(args: &CustomJobArgs, bench: &RunnerArgs) -> Result<Option<CustomJob>> {
+pub fn open(args: &CustomJobArgs, runner: &RunnerArgs) -> Result<Option<CustomJob>> {
     if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
         return Ok(Some(CustomJob::Module(module(file, inputs)?)));
     }
@@ -43,7 +43,7 @@ pub fn open(args: &CustomJobArgs, bench: &RunnerArgs) -> Result<Option<CustomJob
     };
     check_program(program, Path::new(&folder))?;
     let (words, profile_env) = (args.words.clone(), args.profile_env.clone());
-    if bench.is_own_worker() {
+    if runner.is_own_worker() {
         return Ok(Some(CustomJob::Worker(worker(args, words, folder, profile_env)?)));
     }
     Ok(Some(CustomJob::Command(CommandJob {

@@ -58,7 +58,7 @@ impl Job {
 /// [`Usage`] that names the file, the key and the cure.
 pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let name = &args.workload;
-    let text = crate::cmd::built_in_or_file("workload", name, &BUILT_IN)?;
+    let text = crate::cmd::built_in_or_file("workload", name, BUILT_IN)?;
     let file = WorkloadFile::parse(&text);
     let file = file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
     Ok(match args.objective {

@@ -1,8 +1,8 @@
 //! What the commands that run trials set up first: job, programs, weights, cache.
 
-pub mod bench;
 pub mod cache;
 pub mod custom;
 pub mod job;
+pub mod runner;
 pub mod signature;
 pub mod weights;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
 
 use super::setup::job::Job;
-use super::setup::{bench, custom, job};
+use super::setup::{custom, job, runner};
 use super::terminal::progress::Progress;
 use super::{Usage, space, terminal};
 use crate::cli::TuneArgs;
@@ -26,7 +26,7 @@ use crate::machine::{self, Machine};
 use crate::report;
 use crate::report::tables::usage::quoted;
 use crate::results::{Folder, Results};
-use crate::runner::WorkerRunner;
+use crate::runner::LocalRunner;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
 use crate::space::{Candidate, Space, SpaceFile, Tune, arguments};
@@ -44,8 +44,8 @@ pub fn run(args: &TuneArgs) -> Result<()> {
         let machine = super::machine::here()?;
         let file = space::open(&args.space)?;
         let (baseline, job) = job(args, &file, &machine)?;
-        let (bench, job) = bench::plan(&args.bench, job, machine, baseline)?;
-        return space::show(&file, &args.space, &bench.machine, &bench.baseline, &job.smallest());
+        let (runner, job) = runner::plan(&args.runner, job, machine, baseline)?;
+        return space::show(&file, &args.space, &runner.machine, &runner.baseline, &job.smallest());
     };
     let prepared = Prepared::new(args)?;
     // The wait for the machine's lock is over: it is no part of the tune.
@@ -69,7 +69,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
 /// What the flags came to.
 pub struct Prepared {
     /// What trials run with.
-    pub runner: WorkerRunner,
+    pub runner: LocalRunner,
     /// The job, in all its sizes.
     pub job: Job,
     /// The space before it is resolved.
@@ -90,15 +90,15 @@ impl Prepared {
         let file = space::open(&args.space)?;
         let (baseline, job) = job(args, &file, &machine)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
-        let (bench, job) = bench::set_up(&args.bench, job, machine, baseline)?;
+        let (runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
         let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
-        let lock = Lock::take(args.bench.wait, &bench.stop)?;
-        Ok(Self { runner: bench, job, file, found, _lock: lock })
+        let lock = Lock::take(args.runner.wait, &runner.stop)?;
+        Ok(Self { runner, job, file, found, _lock: lock })
     }
 
     /// What the tune is asked for.
     pub fn config(&self, args: &TuneArgs) -> TuneConfig {
-        let config = bench::config(&args.bench, &self.runner, args.seed, args.repetitions());
+        let config = runner::config(&args.runner, &self.runner, args.seed, args.repetitions());
         TuneConfig { most_trials: args.trials.map_or(usize::MAX, |most| most as usize), ..config }
     }
 
@@ -107,18 +107,19 @@ impl Prepared {
     /// # Errors
     /// As [`space::resolve`].
     pub fn space(&self, args: &TuneArgs, workload: &Workload) -> Result<(Space, Vec<Candidate>)> {
-        let Self { runner: bench, file, .. } = self;
-        space::resolve(file, &args.space, &bench.machine, &bench.baseline, workload)
+        let Self { runner, file, .. } = self;
+        space::resolve(file, &args.space, &runner.machine, &runner.baseline, workload)
     }
 
     /// What the worker says of itself and of its libtorch, where there is one.
     pub fn worker(&self) -> Option<String> {
-        let is_own = matches!(self.runner.own, Some(CustomJob::Command(_) | CustomJob::Worker(_)));
+        let is_own =
+            matches!(self.runner.custom_job, Some(CustomJob::Command(_) | CustomJob::Worker(_)));
         (!is_own).then(|| self.runner.programs.version()).flatten()
     }
 
     fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
-        let Self { runner: bench, job, .. } = self;
+        let Self { runner, job, .. } = self;
         let full = job.full();
         let words: Vec<OsString> = std::env::args_os().collect();
         let shown: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
@@ -129,18 +130,18 @@ impl Prepared {
             budget_s: budget.total().as_secs_f64(),
             seed: args.seed,
             strategy: args.strategy.to_string(),
-            preset: bench.baseline.preset,
+            preset: runner.baseline.preset,
             repetitions: args.repetitions,
-            weights: bench.weights.as_ref().map(|folder| folder.display().to_string()),
-            min_psnr_db: args.bench.min_psnr,
+            weights: runner.weights.as_ref().map(|folder| folder.display().to_string()),
+            min_psnr_db: args.runner.min_psnr,
             arguments: words.iter().skip(1).map(|word| arguments::written(word)).collect(),
             worker: self.worker(),
-            own: bench.own.clone(),
+            custom_job: runner.custom_job.clone(),
             resumed: Vec::new(),
             ended: None,
             trials: None,
             costs: BTreeMap::new(),
-            full_costs: full.as_ref().map(|f| f.costs(&bench.parts, None)).unwrap_or_default(),
+            full_costs: full.as_ref().map(|f| f.costs(&runner.parts, None)).unwrap_or_default(),
             full,
         }
     }
@@ -150,7 +151,7 @@ impl Prepared {
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
-    let job = match custom::open(&args.custom, &args.bench)? {
+    let job = match custom::open(&args.custom, &args.runner)? {
         None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
         Some(custom) => Job::Custom(custom),
     };
@@ -177,13 +178,13 @@ pub fn carry_on(
     (journal, trials): (Journal, Vec<Trial>),
 ) -> Result<()> {
     held::hold(folder.path())?;
-    let scratch = bench::scratch(folder.path())?;
+    let scratch = runner::scratch(folder.path())?;
     prepared.runner.scratch = std::path::absolute(scratch.path())?;
     let resume_with = Some(format!("`wan22-tune resume {}`", folder.path().display()));
     let config = TuneConfig { resume_with, ..prepared.config(args) };
     let mut progress = Progress::new(&prepared.runner, config.repetitions, budget, args.view);
     let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
-    let runner = bench::runner(&prepared.runner);
+    let runner = runner::of_trials(&prepared.runner);
     let session = Session::new(&config, &*runner, &progress, budget);
     let session = session.recording(folder, journal).after(trials).spent(spent_s);
     let finished = measure(args, &prepared, session, folder, tune);
@@ -309,14 +310,14 @@ fn compete(
 /// # Errors
 /// As [`Session::calibrate`].
 pub fn workload(
-    (bench, job): (&WorkerRunner, &Job),
+    (runner, job): (&LocalRunner, &Job),
     session: &mut Session<'_>,
     budget_s: f64,
 ) -> Result<Workload> {
     let Job::Pipeline(file) = job else { return Ok(job.smallest()) };
     let target_s = calibrate::target_s(budget_s);
     session.calibrate(file, |clip_s| {
-        calibrate::fit(file, &bench.parts, clip_s, target_s, |workload| bench.has_room(workload))
+        calibrate::fit(file, &runner.parts, clip_s, target_s, |workload| runner.has_room(workload))
     })
 }
 

@@ -37,10 +37,10 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
         agree(&results, &flags, &others)?;
     }
     flags.repetitions = results.tune.repetitions;
-    flags.bench.wait |= args.wait;
+    flags.runner.wait |= args.wait;
     flags.view = args.view;
     flags.trials = args.trials.or(flags.trials);
-    let flags = custom::suit(&flags)?.at(results.tune.own.as_ref());
+    let flags = custom::suit(&flags)?.at(results.tune.custom_job.as_ref());
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
     let prepared = Prepared::new(&flags)?;
@@ -77,11 +77,14 @@ fn flags(results: &Results) -> Result<TuneArgs> {
 /// [`Usage`] where nobody can be asked, or the answer is no.
 fn agree(results: &Results, flags: &TuneArgs, others: &str) -> Result<()> {
     let command = results.tune.arguments.join(" ");
-    let worker = flags.bench.worker.as_ref().and_then(Option::as_ref);
+    let worker = flags.runner.worker.as_ref().and_then(Option::as_ref);
     let worker =
         worker.map_or(String::new(), |path| format!(", with the worker {}", path.display()));
-    let own =
-        results.tune.own.as_ref().map_or(String::new(), |own| format!(" ({})", own.describe()));
+    let own = results
+        .tune
+        .custom_job
+        .as_ref()
+        .map_or(String::new(), |own| format!(" ({})", own.describe()));
     let what = format!("{others}; going on would run `wan22-tune {command}`{own}{worker}");
     let usage = |why: &str| Usage(format!("{what}: {why}"));
     if !std::io::stdin().is_terminal() {
@@ -120,7 +123,7 @@ fn budget(results: &mut Results, more: Option<Duration>) -> Result<Budget> {
 fn sweep(folder: &Folder) -> Result<()> {
     for entry in fs::read_dir(folder.path()).with_context(|| folder.path().display().to_string())? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(crate::cmd::setup::bench::SCRATCH) {
+        if entry.file_name().to_string_lossy().starts_with(crate::cmd::setup::runner::SCRATCH) {
             fs::remove_dir_all(entry.path()).with_context(|| entry.path().display().to_string())?;
         }
     }
@@ -135,7 +138,7 @@ fn compare(results: &Results, flags: &TuneArgs, now: &Prepared) -> Result<()> {
         same(field, then, &now)?;
     }
     let Results { workload, tune, .. } = results;
-    same("own", &json(&tune.own), &json(&now.runner.own))?;
+    same("own", &json(&tune.custom_job), &json(&now.runner.custom_job))?;
     same("workload", &json(&tune.full), &json(&now.job.full()))?;
     let sizes = now.job.sizes();
     if !sizes.contains(workload) {

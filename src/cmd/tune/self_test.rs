@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::{Prepared, workload};
 use crate::cli::TuneArgs;
-use crate::cmd::setup::bench;
+use crate::cmd::setup::runner;
 use crate::cmd::terminal::progress::Progress;
 use crate::evidence::confirmation::{Confirmation, Verdict};
 use crate::io::number::percent;
@@ -20,19 +20,19 @@ use crate::tune::{AaRunner, Session};
 /// # Errors
 /// A gain was claimed, or the baseline does not run.
 pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()> {
-    let scratch = bench::scratch(&std::env::temp_dir())?;
+    let scratch = runner::scratch(&std::env::temp_dir())?;
     prepared.runner.scratch = scratch.path().to_owned();
-    let Prepared { runner: bench, job, .. } = &prepared;
-    let runner = bench::runner(bench);
-    let (copies, folder) = (AaRunner(&*runner), Folder::new(scratch.path()));
+    let Prepared { runner, job, .. } = &prepared;
+    let of_trials = runner::of_trials(runner);
+    let (copies, folder) = (AaRunner(&*of_trials), Folder::new(scratch.path()));
     let usual = copies.baseline();
     let journal =
         Journal::create(&folder.journal(), usual.keys(), args.repetitions().most as usize)?;
     let config = prepared.config(args);
-    let mut progress = Progress::new(bench, config.repetitions, budget, args.view);
+    let mut progress = Progress::new(runner, config.repetitions, budget, args.view);
     let session = Session::new(&config, &copies, &progress, budget);
     let mut session = session.recording(&folder, journal);
-    let workload = workload((bench, job), &mut session, budget.total().as_secs_f64())?;
+    let workload = workload((runner, job), &mut session, budget.total().as_secs_f64())?;
     let plan = Plan { strategy: args.strategy, seed: args.seed, ..Plan::default() };
     let competed = session.compete(&copies.space(), &workload, plan);
     let made = session.trials().to_vec();

@@ -2,7 +2,7 @@
 
 pub mod allow_list;
 pub mod form;
-pub mod handover;
+pub mod program_environment;
 
 use std::collections::BTreeMap;
 

@@ -218,7 +218,7 @@ struct ImageFile {
 }
 
 /// All pictures of a batch.
-struct Group {
+struct BatchPictures {
     clips: Range<usize>,
     pictures: Vec<Picture>,
 }
@@ -236,7 +236,7 @@ impl Work<'_> {
         self.hand_over(bytes.map(|bytes| ImageFile { clip, bytes }), files);
     }
 
-    fn preprocess(&self, file: &ImageFile, groups: &Sender<Group>) {
+    fn preprocess(&self, file: &ImageFile, groups: &Sender<BatchPictures>) {
         let path = self.plan.image(file.clip);
         let picture = self.clock.run(Stage::Preprocess, path.display(), || {
             Picture::from_bytes(&file.bytes, self.plan.width, self.plan.height)
@@ -249,19 +249,19 @@ impl Work<'_> {
     }
 
     /// The batch that `picture` completes.
-    fn group(&self, clip: usize, picture: Picture) -> Option<Group> {
+    fn group(&self, clip: usize, picture: Picture) -> Option<BatchPictures> {
         let clips = self.plan.clips_of(clip / self.plan.batch_size);
         let mut unpacked = self.unpacked.lock().expect("nothing panics while it is held");
         unpacked.insert(clip, picture);
         let complete = unpacked.range(clips.clone()).count() == clips.len();
         complete.then(|| {
             let pictures = clips.clone().filter_map(|clip| unpacked.remove(&clip)).collect();
-            Group { clips, pictures }
+            BatchPictures { clips, pictures }
         })
     }
 
-    fn pack(&self, group: &Group, batches: &Sender<Batch>) {
-        let Group { clips, pictures } = group;
+    fn pack(&self, group: &BatchPictures, batches: &Sender<Batch>) {
+        let BatchPictures { clips, pictures } = group;
         let batch = self.clock.run(Stage::Pack, format_args!("clips {clips:?}"), || {
             let planes: Vec<&[f32]> = pictures.iter().map(|picture| &picture.planes[..]).collect();
             anyhow::Ok(Batch { clips: clips.clone(), planes: planes.concat() })

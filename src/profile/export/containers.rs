@@ -2,8 +2,8 @@
 
 use super::preamble::numactl_flag;
 use super::{Export, env};
-use crate::knobs::handover;
 use crate::knobs::memory::MemoryPolicy;
+use crate::knobs::program_environment;
 
 pub(super) fn text(export: &Export<'_>, engine: &str) -> String {
     let launch = export.launch();
@@ -26,7 +26,7 @@ pub(super) fn text(export: &Export<'_>, engine: &str) -> String {
     notes.insert(0, format!("{engine} run {flags} IMAGE COMMAND"));
     notes.push(format!(
         "A program that reads its profile wants the file in the image, and {} with its path.",
-        handover::PROFILE
+        program_environment::PROFILE
     ));
     notes.extend(export.packages().map(|packages| format!("{packages} in the image.")));
     export.preamble(&notes) + env::lines(&export.environment()).as_str()

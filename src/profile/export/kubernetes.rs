@@ -2,7 +2,7 @@
 
 use super::Export;
 use super::preamble::numactl_flag;
-use crate::knobs::handover;
+use crate::knobs::program_environment;
 
 pub(super) fn text(export: &Export<'_>) -> String {
     let launch = export.launch();
@@ -28,7 +28,7 @@ pub(super) fn text(export: &Export<'_>) -> String {
     }
     notes.push(format!(
         "A program that reads its profile wants the file in the image, and {} with its path.",
-        handover::PROFILE
+        program_environment::PROFILE
     ));
     notes.extend(export.packages().map(|packages| format!("{packages} in the image.")));
     let mut text = export.preamble(&notes);

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::knobs::allow_list::PRELOAD;
-use crate::knobs::handover;
+use crate::knobs::program_environment;
 use crate::launch::Launch;
 use crate::machine::SystemRoots;
 use crate::machine::library;
@@ -56,6 +56,13 @@ pub enum Dialect {
     Prometheus,
 }
 
+impl Dialect {
+    /// Whether its text starts a command.
+    pub fn takes_command(self) -> bool {
+        matches!(self, Self::Systemd | Self::K8s | Self::Slurm | Self::Numactl)
+    }
+}
+
 /// What an export is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Export<'a> {
@@ -73,9 +80,7 @@ impl Export<'_> {
     /// # Errors
     /// What the dialect can't write, or a library that is not to be trusted.
     pub fn text(&self, dialect: Dialect) -> Result<String, String> {
-        let takes_command =
-            matches!(dialect, Dialect::Systemd | Dialect::K8s | Dialect::Slurm | Dialect::Numactl);
-        if !takes_command && !self.command.is_empty() {
+        if !dialect.takes_command() && !self.command.is_empty() {
             return Err(format!("{dialect} starts no command: leave it out"));
         }
         match dialect {
@@ -105,7 +110,7 @@ impl Export<'_> {
 
     /// What hands each knob's value to the command.
     fn handed(&self) -> BTreeMap<String, String> {
-        handover::variables(&self.profile.values(), self.profile.latent_ratio())
+        program_environment::variables(&self.profile.values(), self.profile.latent_ratio())
     }
 
     /// The same for a process of this host, and the variable in which it finds its profile.
@@ -119,7 +124,7 @@ impl Export<'_> {
         let file = std::path::absolute(self.file?).ok()?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,@:".contains(c);
         let path = file.to_str().filter(|path| path.chars().all(plain))?;
-        Some((handover::PROFILE.to_owned(), path.to_owned()))
+        Some((program_environment::PROFILE.to_owned(), path.to_owned()))
     }
 
     /// The environment for processes of this host: libraries are the system's own files.

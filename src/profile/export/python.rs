@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Export;
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{allow_list, handover};
+use crate::knobs::{allow_list, program_environment};
 use crate::machine::library;
 use crate::profile::Profile;
 
@@ -45,7 +45,7 @@ pub(super) fn text(export: &Export<'_>) -> String {
 /// The optimal settings, and the strides that belong to their tiles.
 fn settings(profile: &Profile) -> Value {
     let mut settings = plain(&profile.optimal_settings);
-    for (name, stride) in handover::strides(&profile.candidate, profile.latent_ratio()) {
+    for (name, stride) in program_environment::strides(&profile.candidate, profile.latent_ratio()) {
         settings[name] = plain(&[stride; 2]);
     }
     settings

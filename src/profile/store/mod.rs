@@ -26,9 +26,6 @@ pub struct Store {
 /// What the system's administrator provides.
 pub const SYSTEM: &str = "/etc/wan22-tune/profiles.d";
 
-/// Jobs that are a part of making a clip: a profile of one says little of the whole.
-const PARTS: [&str; 3] = ["encode", "vae-decode", "preprocess"];
-
 impl Store {
     /// The user's folder and the system's.
     pub fn standard() -> Self {
@@ -71,10 +68,11 @@ impl Store {
         let batches = Nearness::ALL.into_iter().flat_map(move |wanted| {
             let is_wanted = |path: &Path| Nearness::of(path, &of_here) == Some(wanted);
             let mut files = self.files(is_wanted);
-            if wanted == Nearness::Shape && files.len() > BATCH {
+            if wanted == Nearness::Shape && files.len() > MOST_READ_AT_ONCE {
                 files.sort_by_cached_key(|file| Reverse(file.written()));
             }
-            let most = if wanted == Nearness::Shape { BATCH } else { files.len().max(1) };
+            let most =
+                if wanted == Nearness::Shape { MOST_READ_AT_ONCE } else { files.len().max(1) };
             let batches = files.chunks(most).map(<[File]>::to_vec);
             batches.collect::<Vec<_>>()
         });
@@ -194,12 +192,10 @@ impl Store {
         let mut entries: Vec<Entry> = entries.into_iter().filter(fits).collect();
         entries.sort_by_cached_key(|entry| {
             let profile = entry.profile.as_ref().ok()?;
-            let job = entry.job();
-            let is_part = job.as_deref().is_some_and(|job| PARTS.contains(&job));
             let folder = self.folders.iter().position(|folder| entry.path.starts_with(folder));
             Some((
                 here.machine_match(profile),
-                is_part,
+                profile.is_of_part_of_clip(),
                 !here.is_of_this_part(profile),
                 profile.quota_mismatch(machine).is_some(),
                 folder,
@@ -212,7 +208,7 @@ impl Store {
 }
 
 /// More files of one shape than these are not read at once.
-const BATCH: usize = 64;
+const MOST_READ_AT_ONCE: usize = 64;
 
 /// A file that is not read yet.
 #[derive(Clone)]

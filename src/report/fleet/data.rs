@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::gain::{Place, places};
-use super::portability::{Cell, ProfilePortability};
+use super::portability::{ProfilePortability, ProfileRegret};
 use super::relation::{self, Relation, Wording};
 use super::{Fleet, Member};
 use crate::io::printable;
@@ -91,7 +91,7 @@ fn wording(wording: &Wording) -> Value {
 fn carried(fleet: &Fleet, profile: &ProfilePortability) -> Value {
     let names =
         |of: &[usize]| of.iter().map(|&i| fleet.members[i].name.clone()).collect::<Vec<_>>();
-    let on = fleet.members.iter().zip(&profile.cells);
+    let on = fleet.members.iter().zip(&profile.regrets);
     let lost = |regret| fleet.lost(profile, regret);
     json!({
         "job": profile.job,
@@ -105,16 +105,16 @@ fn carried(fleet: &Fleet, profile: &ProfilePortability) -> Value {
     })
 }
 
-fn cell(cell: &Cell, lost: impl Fn(f64) -> f64) -> Option<Value> {
+fn cell(cell: &ProfileRegret, lost: impl Fn(f64) -> f64) -> Option<Value> {
     Some(match cell {
-        Cell::Own => json!({ "basis": "own", "regret": 0.0 }),
-        Cell::Measured(regret) => json!({ "basis": "measured", "regret": lost(*regret) }),
-        Cell::Predicted { regret, deviation, fitted } => json!({
+        ProfileRegret::Own => json!({ "basis": "own", "regret": 0.0 }),
+        ProfileRegret::Measured(regret) => json!({ "basis": "measured", "regret": lost(*regret) }),
+        ProfileRegret::Predicted { regret, deviation, fitted } => json!({
             "basis": "predicted", "regret": lost(*regret), "ln_deviation": deviation, "fitted": fitted,
         }),
-        Cell::Impossible(why) => json!({ "basis": "impossible", "why": why }),
-        Cell::Unknown(why) => json!({ "basis": "unknown", "why": why }),
-        Cell::OtherJob => return None,
+        ProfileRegret::Impossible(why) => json!({ "basis": "impossible", "why": why }),
+        ProfileRegret::Unknown(why) => json!({ "basis": "unknown", "why": why }),
+        ProfileRegret::OtherJob => return None,
     })
 }
 

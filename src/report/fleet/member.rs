@@ -66,8 +66,8 @@ impl Member {
     fn of(results: Results, path: &Path) -> Result<Self> {
         let profile = crate::profile::build::profile(&results)?.values();
         let failed = results.trials.iter().filter(|trial| trial.outcome.is_failure()).count();
-        let confirmation = results.findings().confirmation.clone();
-        let gain = confirmation.as_ref().and_then(Confirmation::gain);
+        let findings = results.findings();
+        let gain = findings.confirmation.as_ref().and_then(Confirmation::gain);
         Ok(Self {
             name: name(path),
             path: path.display().to_string(),
@@ -77,7 +77,7 @@ impl Member {
             metric: results.metric(),
             started: results.tune.started.clone(),
             trials: (results.trials.len(), failed),
-            proven: matches!(results.findings().verdict, Verdict::Gain(_)),
+            proven: matches!(findings.verdict, Verdict::Gain(_)),
             gain: gain.filter(|gain| gain.low.is_finite()),
             lost: results.lost.clone(),
             over_defaults: gain::over_defaults(&results, &profile),
@@ -101,7 +101,7 @@ impl Member {
 }
 
 fn job(results: &Results) -> String {
-    match &results.tune.own {
+    match &results.tune.custom_job {
         None => results.workload.name.clone(),
         // One command can be scored by several of the numbers that it prints.
         Some(own @ CustomJob::Command(CommandJob { metric: Some(metric), goal, .. })) => {

@@ -32,13 +32,13 @@ pub struct ProfilePortability {
     /// The members that ship it, by position.
     pub from: Vec<usize>,
     /// How it does on each member.
-    pub cells: Vec<Cell>,
+    pub regrets: Vec<ProfileRegret>,
 }
 
 /// How a profile does on a machine. Regret is the share of cost that it has more than the
 /// machine's own profile.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
+pub enum ProfileRegret {
     /// It is the machine's own.
     Own,
     /// A run on this machine, or on the very same, measured both.
@@ -60,7 +60,7 @@ pub enum Cell {
     OtherJob,
 }
 
-impl Cell {
+impl ProfileRegret {
     /// The regret, where it is known or predicted.
     pub fn regret(&self) -> Option<f64> {
         match self {
@@ -74,25 +74,28 @@ impl Cell {
 impl ProfilePortability {
     /// The largest regret that is known, and the member that has it.
     pub fn worst(&self) -> (f64, usize) {
-        let known = self.cells.iter().enumerate().filter_map(|(i, cell)| Some((cell.regret()?, i)));
+        let known =
+            self.regrets.iter().enumerate().filter_map(|(i, cell)| Some((cell.regret()?, i)));
         known.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0))
     }
 
     /// On how many members of its job its regret is neither measured nor predicted.
     pub fn missing(&self) -> usize {
-        let missing = |cell: &&Cell| cell.regret().is_none() && **cell != Cell::OtherJob;
-        self.cells.iter().filter(missing).count()
+        let missing =
+            |cell: &&ProfileRegret| cell.regret().is_none() && **cell != ProfileRegret::OtherJob;
+        self.regrets.iter().filter(missing).count()
     }
 
     /// How many members measured the same job.
     pub fn machines(&self) -> usize {
-        self.cells.iter().filter(|cell| **cell != Cell::OtherJob).count()
+        self.regrets.iter().filter(|cell| **cell != ProfileRegret::OtherJob).count()
     }
 
     /// On how many members it was measured.
     pub fn measured(&self) -> usize {
-        let measured = |cell: &&Cell| matches!(cell, Cell::Own | Cell::Measured(_));
-        self.cells.iter().filter(measured).count()
+        let measured =
+            |cell: &&ProfileRegret| matches!(cell, ProfileRegret::Own | ProfileRegret::Measured(_));
+        self.regrets.iter().filter(measured).count()
     }
 
     /// On how many members it is predicted.
@@ -108,7 +111,7 @@ impl Portability {
         let different = profiles.len();
         let carried: Vec<_> = profiles.into_iter().take(MOST_PROFILES).collect();
         let same = same_machines(members);
-        let columns: Vec<Vec<Cell>> = (0..members.len())
+        let columns: Vec<Vec<ProfileRegret>> = (0..members.len())
             .into_par_iter()
             .map(|at| column(members, at, &same[&machine(&members[at])], &carried))
             .collect();
@@ -118,7 +121,7 @@ impl Portability {
             .enumerate()
             .map(|(row, (job, knobs, from))| {
                 let (job, knobs) = (job.to_owned(), knobs.clone());
-                ProfilePortability { job, knobs, from, cells: cells(row) }
+                ProfilePortability { job, knobs, from, regrets: cells(row) }
             })
             .collect();
         profiles.sort_by(|a, b| {
@@ -174,22 +177,27 @@ fn same_machines(members: &[Member]) -> BTreeMap<Key<'_>, Vec<usize>> {
 }
 
 /// How the profiles do on the member `at`; `same` are the members that ran on its machine.
-fn column(members: &[Member], at: usize, same: &[usize], profiles: &[Shipped<'_>]) -> Vec<Cell> {
+fn column(
+    members: &[Member],
+    at: usize,
+    same: &[usize],
+    profiles: &[Shipped<'_>],
+) -> Vec<ProfileRegret> {
     let member = &members[at];
     let mut surrogate = None;
     let mut cell = |(job, knobs, from): &Shipped<'_>| {
         if from.contains(&at) {
-            return Cell::Own;
+            return ProfileRegret::Own;
         }
         if *job != member.job {
-            return Cell::OtherJob;
+            return ProfileRegret::OtherJob;
         }
         let runs = same.iter().map(|&i| &members[i]);
         if let Some(regret) = std::iter::once(member)
             .chain(runs)
             .find_map(|run| measured(run, &member.profile, knobs))
         {
-            return Cell::Measured(regret);
+            return ProfileRegret::Measured(regret);
         }
         predicted(member, surrogate.get_or_insert_with(|| learnt(member)).as_ref(), knobs)
     };
@@ -213,24 +221,24 @@ fn learnt(member: &Member) -> Option<Surrogate> {
     Surrogate::fit(&member.space, &observations)
 }
 
-fn predicted(member: &Member, surrogate: Option<&Surrogate>, knobs: &Values) -> Cell {
+fn predicted(member: &Member, surrogate: Option<&Surrogate>, knobs: &Values) -> ProfileRegret {
     let (space, baseline) = (&member.space, &member.baseline);
     let left_alone = knobs.iter().any(|(name, value)| {
         space.knob(name).is_none() && baseline.get(name).is_some_and(|usual| usual != value)
     });
     if left_alone {
-        return Cell::Unknown("its run left a knob alone that the profile turns");
+        return ProfileRegret::Unknown("its run left a knob alone that the profile turns");
     }
     let (candidate, fitted) = match fit(space, knobs) {
         Ok(fitted) => fitted,
-        Err(why) => return Cell::Impossible(why),
+        Err(why) => return ProfileRegret::Impossible(why),
     };
     let own = member::candidate(space, baseline, &member.profile);
     let (Some(surrogate), Some(own)) = (surrogate, own) else {
-        return Cell::Unknown("too few trials to predict from");
+        return ProfileRegret::Unknown("too few trials to predict from");
     };
     let (ln, deviation) = surrogate.ln_ratio(&candidate, &own);
-    Cell::Predicted { regret: ln.exp() - 1.0, deviation, fitted }
+    ProfileRegret::Predicted { regret: ln.exp() - 1.0, deviation, fitted }
 }
 
 /// The legal candidate nearest to a profile, and whether counts had to be changed for it: each to

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::gain::{Place, places};
-use super::portability::{Cell, ProfilePortability};
+use super::portability::{ProfilePortability, ProfileRegret};
 use super::relation::{Relation, Wording};
 use super::{Fleet, Member};
 use crate::io::number::{bytes, digits, gain, percent};
@@ -150,7 +150,7 @@ pub fn matrix(fleet: &Fleet) -> Table {
     let mut table = Table::new(titles.iter().map(String::as_str));
     for profile in &fleet.portability.profiles {
         let cell = |cell| regret(cell, |regret| fleet.lost(profile, regret));
-        table.row([shippers(fleet, profile)].into_iter().chain(profile.cells.iter().map(cell)));
+        table.row([shippers(fleet, profile)].into_iter().chain(profile.regrets.iter().map(cell)));
     }
     table
 }
@@ -169,8 +169,8 @@ pub fn marks(fleet: &Fleet) -> String {
 pub fn reasons(fleet: &Fleet) -> Vec<String> {
     let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for profile in &fleet.portability.profiles {
-        for (i, cell) in profile.cells.iter().enumerate() {
-            if let Cell::Impossible(why) = cell {
+        for (i, cell) in profile.regrets.iter().enumerate() {
+            if let ProfileRegret::Impossible(why) = cell {
                 let pair = format!("{} on {}", number(profile.from[0]), number(i));
                 reasons.entry(why).or_default().push(pair);
             }
@@ -179,16 +179,16 @@ pub fn reasons(fleet: &Fleet) -> Vec<String> {
     reasons.into_iter().map(|(why, pairs)| format!("- {why}: {}", shortened(&pairs))).collect()
 }
 
-fn regret(cell: &Cell, lost: impl Fn(f64) -> f64) -> String {
+fn regret(cell: &ProfileRegret, lost: impl Fn(f64) -> f64) -> String {
     match cell {
-        Cell::Own => "own".to_owned(),
-        Cell::Measured(regret) => percent(lost(*regret)),
-        Cell::Predicted { regret, fitted, .. } => {
+        ProfileRegret::Own => "own".to_owned(),
+        ProfileRegret::Measured(regret) => percent(lost(*regret)),
+        ProfileRegret::Predicted { regret, fitted, .. } => {
             format!("{}{}", percent(lost(*regret)), if *fitted { "\u{2248}" } else { "*" })
         }
-        Cell::Impossible(_) => "-".to_owned(),
-        Cell::Unknown(_) => "?".to_owned(),
-        Cell::OtherJob => String::new(),
+        ProfileRegret::Impossible(_) => "-".to_owned(),
+        ProfileRegret::Unknown(_) => "?".to_owned(),
+        ProfileRegret::OtherJob => String::new(),
     }
 }
 

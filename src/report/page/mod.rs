@@ -89,8 +89,8 @@ pub(crate) fn section(title: &str, content: &Markup) -> Markup {
 fn head(results: &Results) -> Markup {
     let machine = &results.machine;
     let breakdown = TimeBreakdown::of(results);
-    let finalist = results.findings().finalist.clone();
-    let verdict = results.findings().verdict;
+    let findings = results.findings();
+    let verdict = findings.verdict;
     let metric = results.metric();
     let [factor, times] = metric.factor();
     let class = if matches!(verdict, Verdict::Gain(_)) { "gain" } else { "none" };
@@ -100,8 +100,8 @@ fn head(results: &Results) -> Markup {
             h1 class=(class) { (plain(&verdict::sentence(results))) }
             p { (plain(&machine.cpu.model)) ", " (count(machine.core_count(), "core")) ", host " (plain(&machine.host)) ", " (plain(&results.tune.started)) }
             dl {
-                @if let Some(baseline_s) = results.findings().baseline_s { (tile("baseline", &digits(metric.shown(baseline_s)), metric.unit())) }
-                @if let Some(best) = &finalist {
+                @if let Some(baseline_s) = findings.baseline_s { (tile("baseline", &digits(metric.shown(baseline_s)), metric.unit())) }
+                @if let Some(best) = &findings.finalist {
                     (tile(if best.confirmed { "finalist" } else { "best, not confirmed" }, &digits(metric.shown(best.score_s)), metric.unit()))
                 }
                 @if let Verdict::Gain(gain) = verdict {
@@ -118,8 +118,9 @@ fn tile(name: &str, value: &str, unit: &str) -> Markup {
 }
 
 fn knobs(results: &Results) -> Markup {
-    let Some(finalist) = results.findings().finalist.clone() else { return html! {} };
-    let rows = table(&summary::knobs(results, &finalist, true), false);
+    let findings = results.findings();
+    let Some(finalist) = &findings.finalist else { return html! {} };
+    let rows = table(&summary::knobs(results, finalist, true), false);
     let idle = summary::idle(results);
     section(
         "Baseline against best",
@@ -138,7 +139,7 @@ fn commands(results: &Results) -> Result<Markup> {
             p { "In this folder:" }
             pre tabindex="0" { code { (usage::with_tool(Path::new("profile.json"))) } }
             p { "Prove it again on this machine, in minutes; write it as a unit for systemd (or " code { "env" } ", " code { "sh" } ", " code { "docker" } ", " code { "k8s" } ", " code { "slurm" } ", " code { "python" } "):" }
-            pre tabindex="0" { code { (usage::verify(Path::new("profile.json"), results.tune.own.as_ref())) "\n" (usage::export(Path::new("profile.json"))) } }
+            pre tabindex="0" { code { (usage::verify(Path::new("profile.json"), results.tune.custom_job.as_ref())) "\n" (usage::export(Path::new("profile.json"))) } }
             p { "The same without wan22-tune:" }
             pre tabindex="0" { code { (usage::without_tool(&profile)) } }
             p { "Tile sizes, batch size and worker counts are the program's own to set: " code { "optimal_settings" } " and " code { "workers" } " in profile.json hold them." }
@@ -192,8 +193,8 @@ fn work(results: &Results) -> Markup {
 fn quality(results: &Results, views: Option<&Views>) -> Markup {
     const TITLE: &str = "What the picture looks like";
     let Some(views) = views else {
-        let best =
-            results.findings().finalist.clone().and_then(|best| results.quality_of(&best.knobs));
+        let findings = results.findings();
+        let best = findings.finalist.as_ref().and_then(|best| results.quality_of(&best.knobs));
         return html! {
             @if let Some(quality) = best {
                 (section(TITLE, &html! {

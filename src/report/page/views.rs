@@ -28,7 +28,8 @@ pub struct Views {
 impl Views {
     /// The finalist's views; `None` where its picture is the reference's, or was not kept.
     pub fn of(results: &Results, folder: &Folder) -> Option<Self> {
-        let finalist = results.findings().finalist.clone()?;
+        let findings = results.findings();
+        let finalist = findings.finalist.as_ref()?;
         let trials = results.trials_of(&finalist.knobs);
         let shown = |number: u64| folder.trial_view(number).exists();
         let trial = trials.into_iter().find(|trial| shown(trial.number))?;

@@ -10,7 +10,7 @@ use crate::evidence::ranking::Ranked;
 use crate::io::number::digits;
 use crate::knobs::Value;
 use crate::results::Results;
-use crate::space::Knob;
+use crate::space::KnobDomain;
 use crate::stats;
 use crate::workload::custom::Metric;
 
@@ -49,11 +49,11 @@ pub struct Grid {
 impl Pairs {
     /// The likely pairs of which at least half of all cells were measured; `None` without any.
     pub fn of(results: &Results) -> Option<Self> {
-        let ranking = results.findings().ranking.clone();
+        let findings = results.findings();
         let grid = |(across, down): (&str, &str)| {
             let (_, across) = results.space.knob(across)?;
             let (_, down) = results.space.knob(down)?;
-            Grid::of(&ranking, across, down)
+            Grid::of(&findings.ranking, across, down)
         };
         let grids: Vec<Grid> = LIKELY.into_iter().filter_map(grid).collect();
         let metric = results.metric();
@@ -62,7 +62,7 @@ impl Pairs {
 }
 
 impl Grid {
-    fn of(ranking: &[Ranked], across: &Knob, down: &Knob) -> Option<Self> {
+    fn of(ranking: &[Ranked], across: &KnobDomain, down: &KnobDomain) -> Option<Self> {
         let columns = measured(ranking, across);
         let cell = |row: &Value, column: &Value| {
             let here = ranking.iter().filter(|ranked| {
@@ -99,7 +99,7 @@ impl Grid {
 }
 
 /// The values of a knob that some candidate had, in the order of its levels.
-fn measured(ranking: &[Ranked], knob: &Knob) -> Vec<Value> {
+fn measured(ranking: &[Ranked], knob: &KnobDomain) -> Vec<Value> {
     let had = |value: &&Value| ranking.iter().any(|r| r.knobs.get(&knob.name) == Some(*value));
     knob.levels.iter().filter(had).cloned().collect()
 }

@@ -11,11 +11,11 @@ use crate::machine::Machine;
 
 /// A machine's CPUs with who may use each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places(pub Vec<Group>);
+pub struct PlacementMap(pub Vec<L3Group>);
 
 /// The CPUs that share an L3.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct L3Group {
     /// Where it is.
     pub name: String,
     /// One a core, its hardware threads one below the other.
@@ -38,7 +38,7 @@ pub enum User {
 /// More CPUs than this can't be told apart in a picture.
 const MOST_CPUS: u32 = 1024;
 
-impl Places {
+impl PlacementMap {
     /// The machine with a placement on it; `None` for a machine too large to draw.
     pub fn of(machine: &Machine, placement: &Placement) -> Option<Self> {
         let cpus: usize = machine.cores.iter().map(|core| core.cpus.len()).sum();
@@ -60,7 +60,7 @@ impl Places {
                 1 => String::new(),
                 _ => format!(", package {}", cores.first()?.package),
             };
-            Some(Group {
+            Some(L3Group {
                 name: format!("L3 group {number}, node {node}{package}"),
                 cores: cores
                     .iter()
@@ -68,7 +68,7 @@ impl Places {
                     .collect(),
             })
         };
-        let groups: Vec<Group> = (0..machine.l3_groups.len()).filter_map(group).collect();
+        let groups: Vec<L3Group> = (0..machine.l3_groups.len()).filter_map(group).collect();
         (!groups.is_empty() && cpus <= MOST_CPUS as usize).then_some(Self(groups))
     }
 
@@ -96,7 +96,7 @@ const NAME: f64 = 26.0;
 /// Room between groups.
 const GAP: f64 = 16.0;
 
-impl Group {
+impl L3Group {
     /// How many cores stand beside each other, and in how many lines, where there is `room`.
     fn shape(&self, room: f64) -> (usize, usize) {
         let columns = ((room / CORE) as usize).clamp(1, self.cores.len().max(1));
@@ -116,7 +116,7 @@ impl Group {
 }
 
 /// The left and top of every group, and the height of all, in a canvas of this width.
-fn arrange(groups: &[Group], width: f64) -> (Vec<(f64, f64)>, f64) {
+fn arrange(groups: &[L3Group], width: f64) -> (Vec<(f64, f64)>, f64) {
     let (mut left, mut top, mut tallest) = (12.0, 0.0, 0.0_f64);
     let mut places = Vec::new();
     for group in groups {
@@ -131,7 +131,7 @@ fn arrange(groups: &[Group], width: f64) -> (Vec<(f64, f64)>, f64) {
     (places, top + tallest)
 }
 
-impl Plot for Places {
+impl Plot for PlacementMap {
     fn title(&self) -> String {
         "Where the profile's threads may run".to_owned()
     }
@@ -164,7 +164,7 @@ impl Plot for Places {
     }
 }
 
-impl Group {
+impl L3Group {
     fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, (left, top): (f64, f64)) -> Result<()>
     where
         B::ErrorType: 'static,

@@ -11,7 +11,7 @@ use super::{Legend, Plot, palette, shown_scores};
 use crate::io::number::digits;
 use crate::knobs::Value;
 use crate::results::Results;
-use crate::space::{self, Knob};
+use crate::space::{self, KnobDomain};
 use crate::stats;
 use crate::workload::custom::Metric;
 use crate::workload::custom::metric::Direction;
@@ -61,7 +61,7 @@ impl Response {
             .into_iter()
             .map(|ranked| (ranked.knobs, ranked.score_s))
             .collect();
-        let panel = |knob: &Knob| Panel {
+        let panel = |knob: &KnobDomain| Panel {
             knob: knob.name.clone(),
             scale: knob.scale,
             rows: rows(knob, &candidates),
@@ -75,7 +75,7 @@ impl Response {
     }
 }
 
-fn rows(knob: &Knob, candidates: &[(BTreeMap<String, Value>, f64)]) -> Vec<Row> {
+fn rows(knob: &KnobDomain, candidates: &[(BTreeMap<String, Value>, f64)]) -> Vec<Row> {
     let row = |(level, value): (usize, &Value)| {
         let has_value = |(knobs, _): &&(BTreeMap<String, Value>, f64)| {
             knobs.get(&knob.name).is_some_and(|of_candidate| of_candidate == value)

@@ -35,19 +35,20 @@ pub struct Row {
 impl Stages {
     /// The stages of a tune; `None` where no baseline and no finalist was timed.
     pub fn of(results: &Results) -> Option<Self> {
-        let finalist = results.findings().finalist.clone();
+        let findings = results.findings();
+        let finalist = findings.finalist.as_ref();
         let row = |name: &'static str, of: &dyn Fn(&Trial) -> Option<f64>| Row {
             name,
             baseline_s: median(results.trials_of(&results.space.given.baseline), of),
-            best_s: finalist.as_ref().and_then(|best| median(results.trials_of(&best.knobs), of)),
+            best_s: finalist.and_then(|best| median(results.trials_of(&best.knobs), of)),
         };
         let timed = |row: &Row| row.baseline_s.is_some() || row.best_s.is_some();
         let stages = workload::stages().map(|stage| row(stage, &|trial| trial.stage_s(stage)));
         let rows: Vec<Row> = stages.filter(timed).collect();
         let clip = Row {
             name: "whole clip",
-            baseline_s: results.findings().baseline_s,
-            best_s: finalist.as_ref().map(|best| best.score_s),
+            baseline_s: findings.baseline_s,
+            best_s: finalist.map(|best| best.score_s),
         };
         (!rows.is_empty()).then_some(Self { rows, clip })
     }

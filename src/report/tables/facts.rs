@@ -69,17 +69,20 @@ pub fn tune(results: &Results) -> Table {
     fact("seed", tune.seed.to_string());
     fact("baseline", tune.preset.to_string());
     fact("space", format!("{}, {} combinations of values", space.name, space.raw_count()));
-    fact("workload", tune.own.as_ref().map_or_else(|| described(workload), CustomJob::describe));
-    for (name, value) in tune.own.iter().flat_map(CustomJob::facts) {
+    fact(
+        "workload",
+        tune.custom_job.as_ref().map_or_else(|| described(workload), CustomJob::describe),
+    );
+    for (name, value) in tune.custom_job.iter().flat_map(CustomJob::facts) {
         fact(name, value);
     }
     if let Some(full) = &tune.full {
         fact("a whole job", described(full));
     }
     // A command's own warm-up runs are among its facts.
-    let is_command = matches!(tune.own, Some(CustomJob::Command(_)));
+    let is_command = matches!(tune.custom_job, Some(CustomJob::Command(_)));
     let (one, warmup) = if is_command { ("run", "") } else { ("repetition", " after a warm-up") };
-    let is_run = is_command || matches!(tune.own, Some(CustomJob::Worker(_)));
+    let is_run = is_command || matches!(tune.custom_job, Some(CustomJob::Worker(_)));
     let Repetitions { least, most } = Repetitions::of(is_run, tune.repetitions);
     let from = if least < most { format!("{least} to ") } else { String::new() };
     fact("a trial", format!("{from}{}{warmup}", count(most as usize, one)));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::str::Utf8Chunk;
 
 use crate::io::printable::is_hidden;
-use crate::knobs::handover;
+use crate::knobs::program_environment;
 use crate::profile::Profile;
 use crate::profile::export::numactl_flag;
 use crate::workload::custom::module::ModuleJob;
@@ -51,7 +51,7 @@ pub fn export(path: &Path) -> String {
 pub fn without_tool(profile: &Profile) -> String {
     let launch = &profile.launch;
     let mut lines = vec!["env".to_owned()];
-    let handed = handover::variables(&profile.values(), profile.latent_ratio());
+    let handed = program_environment::variables(&profile.values(), profile.latent_ratio());
     let set = launch.environment.iter().chain(&handed);
     lines.extend(set.map(|(name, value)| quoted(format!("{name}={value}"))));
     let mut binding = format!("numactl --physcpubind={}", launch.cpus);

@@ -112,7 +112,8 @@ pub fn sizes(results: &Results) -> Table {
 
 /// One row per stage: how fast it computes and reads its weights, with the baseline and the best.
 pub fn speeds(results: &Results) -> Table {
-    let best = results.findings().finalist.clone().map(|best| Rates::of(results, &best.knobs));
+    let findings = results.findings();
+    let best = findings.finalist.as_ref().map(|best| Rates::of(results, &best.knobs));
     let baseline = Rates::of(results, &results.space.given.baseline);
     let mut titles = vec!["stage", "#baseline, GFLOP/s", "#GB/s"];
     titles.extend(best.iter().flat_map(|_| ["#best, GFLOP/s", "#GB/s"]));
@@ -178,7 +179,8 @@ pub fn sentences(results: &Results) -> Vec<String> {
 fn whole_job_s(results: &Results) -> Option<(f64, Option<f64>)> {
     let whole = |knobs: &BTreeMap<String, Value>| Rates::of(results, knobs).whole_job_s(results);
     let baseline_s = whole(&results.space.given.baseline)?;
-    Some((baseline_s, results.findings().finalist.clone().and_then(|best| whole(&best.knobs))))
+    let best_s = results.findings().finalist.as_ref().and_then(|best| whole(&best.knobs));
+    Some((baseline_s, best_s))
 }
 
 /// That what is better for the small job may be worse for the whole one, whose stages have other

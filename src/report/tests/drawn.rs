@@ -152,8 +152,8 @@ fn places_by_hand() {
     let set = |cpus: &[u32]| cpus.iter().copied().collect::<crate::machine::CpuSet>();
     let mut placement = crate::knobs::placement::Placement::shared(set(&[0, 2]));
     (placement.model, placement.io) = (set(&[0, 1]), set(&[2, 4]));
-    let Places(groups) = Places::of(&machine, &placement).unwrap();
-    let users = |group: &plots::placement::Group| -> Vec<(u32, User)> { group.cores.concat() };
+    let PlacementMap(groups) = PlacementMap::of(&machine, &placement).unwrap();
+    let users = |group: &plots::placement::L3Group| -> Vec<(u32, User)> { group.cores.concat() };
     use User::{Both, Model, Nobody, Workers};
     assert_eq!(users(&groups[0]), [(0, Both), (1, Model), (2, Workers), (3, Nobody)]);
     assert_eq!(users(&groups[1]), [(4, Workers), (5, Nobody), (6, Nobody), (7, Nobody)]);

@@ -10,7 +10,7 @@ use insta::assert_snapshot;
 use super::fixture::{Made, number, simulated, word};
 use super::plots::drift::Drift;
 use super::plots::pairs::Pairs;
-use super::plots::placement::{Places, User};
+use super::plots::placement::{PlacementMap, User};
 use super::plots::progress::{Kind, Progress};
 use super::plots::response::Response;
 use super::plots::scaling::Laws;
@@ -177,7 +177,7 @@ fn frames_a_second() -> Made {
         sample.metric = Some(MetricValue { value: 40.0 / sample.seconds, goal: Direction::Max });
         sample.stages.clear();
     }
-    made.results.tune.own = Some(CustomJob::Command(CommandJob {
+    made.results.tune.custom_job = Some(CustomJob::Command(CommandJob {
         words: vec!["./job".to_owned()],
         folder: "/".to_owned(),
         profile_env: "WAN22_PROFILE".to_owned(),

@@ -11,9 +11,8 @@ use super::output::Output;
 use super::run::Run;
 use super::{Failure, Runs};
 use crate::machine::threads;
-use crate::runner::heartbeat::Pulse;
-use crate::runner::termination;
-use crate::runner::worker;
+use crate::runner::process::heartbeat::Pulse;
+use crate::runner::process::{self, termination};
 use crate::trial::Outcome;
 use crate::trial::STOPPED;
 
@@ -42,15 +41,15 @@ impl Runs<'_> {
         let (limit, _) = self.limit(started, begun);
         let (mut pulse, mut gap) = (Pulse::start(), None);
         while gap.is_none()
-            && worker::is_running(&child)
+            && process::is_running(&child)
             && begun.elapsed() < limit
             && !(self.stop)()
         {
             std::thread::sleep(std::time::Duration::from_millis(2));
             gap = pulse.beat();
         }
-        let is_late = worker::is_running(&child);
-        let status = worker::end(&mut child)?;
+        let is_late = process::is_running(&child);
+        let status = process::end(&mut child)?;
         let said = said.and_then(|said| said.join().ok()).unwrap_or_default().last_words();
         let interrupted = |why: &str| Some((Outcome::Interrupted, why.to_owned()));
         if let Some(gap) = gap {

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use super::process::Limit;
 use super::response::Response;
-use super::worker::Limit;
 use crate::knobs::Settings;
 use crate::knobs::effect::in_words;
 use crate::runner::Repetitions;

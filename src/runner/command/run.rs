@@ -14,10 +14,8 @@ use super::{Failure, Runs};
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::threads;
 use crate::machine::{SystemRoots, oom_kills};
-use crate::runner::heartbeat::Pulse;
-use crate::runner::worker;
-use crate::runner::worker::{GRACE, Start, WATCH};
-use crate::runner::{orphans, termination};
+use crate::runner::process::heartbeat::Pulse;
+use crate::runner::process::{self, EXIT_TIMEOUT, Start, WATCH_INTERVAL, orphans, termination};
 use crate::trial::Outcome;
 use crate::trial::STOPPED;
 use crate::workload::custom::metric::Source;
@@ -55,7 +53,6 @@ impl Runs<'_> {
             flags: &["--profile-env", &self.command.profile_env],
             folder: Some(self.command.folder.as_ref()),
             stdin: false,
-            protocol: false,
         };
         let kills = oom_kills(&SystemRoots::live());
         let (pulse, launched) = (Pulse::start(), Instant::now());
@@ -64,15 +61,15 @@ impl Runs<'_> {
         let (printed, exited) = match followed {
             Ok(followed) => followed,
             Err(error) => {
-                let _ = worker::end(&mut child);
+                let _ = process::end(&mut child);
                 return Err(error);
             }
         };
         let mut watch =
             Watchdog { runs: self, started, launched, pulse, look: None, peak_rss_bytes: None };
         let end = watch.follow(child.id(), &exited);
-        let status = worker::end(&mut child)?;
-        let starved = worker::starved(status, kills);
+        let status = process::end(&mut child)?;
+        let starved = process::starved(status, kills);
         let end = end.and_then(|at| self.unless_stopped(status).map(|()| at));
         let Watchdog { look, peak_rss_bytes, .. } = watch;
         let (stdout, stderr) = printed.read();
@@ -117,7 +114,7 @@ impl Watchdog<'_> {
         let with_memory = self.runs.settings.memory.nodes().is_some();
         let mut next_look = FIRST_LOOK;
         loop {
-            let exit = exited.recv_timeout(WATCH);
+            let exit = exited.recv_timeout(WATCH_INTERVAL);
             if let Some(gap) = self.pulse.beat() {
                 return Err((Outcome::Interrupted, gap));
             }
@@ -189,7 +186,8 @@ impl Printed {
 
     /// Standard output and standard error.
     fn read(self) -> (Output, Output) {
-        let [stdout, stderr] = self.0.map(|output| output.recv_timeout(GRACE).unwrap_or_default());
+        let [stdout, stderr] =
+            self.0.map(|output| output.recv_timeout(EXIT_TIMEOUT).unwrap_or_default());
         (stdout, stderr)
     }
 }

@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::response::Response;
-use super::worker::Limit;
-use super::{Runner, TrialRequest, WorkerRunner};
+use super::process::Limit;
+use super::{Runner, TrialRequest, LocalRunner};
 use crate::knobs::effect::{Effect, Mismatch, compare_reported, in_words};
-use crate::knobs::{Settings, Value, Values, handover};
+use crate::knobs::{Settings, Value, Values, program_environment};
 use crate::launch::Launch;
 use crate::stats;
 use crate::trial::noise::NoiseWatch;
@@ -45,7 +45,7 @@ const DEVIATIONS: f64 = 6.0;
 
 /// Runs trials in a user's own worker.
 pub struct WarmRunner<'a> {
-    inner: &'a WorkerRunner,
+    inner: &'a LocalRunner,
     job: &'a WorkerJob,
     state: RefCell<State>,
 }
@@ -80,7 +80,7 @@ impl Runner for WarmRunner<'_> {
         let noise = noise.finish(&self.inner.machine.allowed);
         let process = since.filter(|&since| since != request.number);
         let trial = Trial { noise, process, ..request.trial(started) };
-        Ok(WorkerRunner::trial(answer, trial))
+        Ok(LocalRunner::trial(answer, trial))
     }
 
     fn identity(&self, workload: &Workload, values: &Values) -> Option<u64> {
@@ -128,7 +128,7 @@ impl Process {
 
 impl<'a> WarmRunner<'a> {
     /// The runner of `job` on what `inner` says of the machine.
-    pub fn new(inner: &'a WorkerRunner, job: &'a WorkerJob) -> Self {
+    pub fn new(inner: &'a LocalRunner, job: &'a WorkerJob) -> Self {
         Self { inner, job, state: RefCell::default() }
     }
 
@@ -224,10 +224,9 @@ fn is_fresh(phase: Phase) -> bool {
 
 /// What the worker is told: the knobs that nothing outside it can apply, and the strides of its tiles.
 fn told(values: &Values) -> Values {
-    let is_told = |name: &String| handover::is_handed_over(name) || !handover::is_built_in(name);
     let mut told = values.clone();
-    told.retain(|name, _| is_told(name));
-    let strides = handover::strides(values, handover::LARGEST_RATIO).into_iter();
+    told.retain(|name, _| scope::is_told(name));
+    let strides = program_environment::strides(values, program_environment::LARGEST_RATIO).into_iter();
     told.extend(strides.map(|(name, stride)| (name.to_owned(), Value::Integer(stride))));
     told
 }

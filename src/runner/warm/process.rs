@@ -12,10 +12,11 @@ use anyhow::{Context, Result};
 use crate::knobs::Values;
 use crate::launch::{Effect, Launch};
 use crate::machine::{SystemRoots, oom_kills};
-use crate::runner::heartbeat::Pulse;
+use crate::runner::process::heartbeat::Pulse;
+use crate::runner::process::{self, EXIT_TIMEOUT, Limit, Start, WATCH_INTERVAL};
 use crate::runner::protocol::Job;
 use crate::runner::response::Response;
-use crate::runner::worker::{self, GRACE, Limit, Messages, Start, WATCH, Watchdog};
+use crate::runner::worker::{self, Messages, Watchdog};
 use crate::workload::custom::WorkerJob;
 
 /// A worker's process, and what it has done.
@@ -62,14 +63,13 @@ impl Process {
             flags: &["--profile-env", &worker.profile_env],
             folder: Some(worker.folder.as_ref()),
             stdin: true,
-            protocol: true,
         };
         let mut child = start.spawn(worker.words.iter().map(OsStr::new))?;
         let stdin = child.stdin.take();
         let messages = match worker::listen(&mut child) {
             Ok(messages) => messages,
             Err(error) => {
-                let _ = worker::end(&mut child);
+                let _ = process::end(&mut child);
                 return Err(error);
             }
         };
@@ -135,7 +135,7 @@ impl Process {
 
     /// Whether it can be given another job.
     pub fn is_open(&self) -> bool {
-        self.stdin.is_some() && worker::is_running(&self.child)
+        self.stdin.is_some() && process::is_running(&self.child)
     }
 
     /// Tells it that no more jobs come and waits for its exit; whether it came in time.
@@ -145,10 +145,10 @@ impl Process {
     pub fn close(mut self) -> Result<bool> {
         self.stdin = None;
         let told = Instant::now();
-        while worker::is_running(&self.child) && told.elapsed() < GRACE {
-            std::thread::sleep(WATCH);
+        while process::is_running(&self.child) && told.elapsed() < EXIT_TIMEOUT {
+            std::thread::sleep(WATCH_INTERVAL);
         }
-        let has_exited = !worker::is_running(&self.child);
+        let has_exited = !process::is_running(&self.child);
         self.end()?;
         Ok(has_exited)
     }
@@ -159,7 +159,7 @@ impl Process {
         if std::mem::replace(&mut self.is_ended, true) {
             return Ok(());
         }
-        worker::end(&mut self.child).map(drop).context("ending a worker")
+        process::end(&mut self.child).map(drop).context("ending a worker")
     }
 }
 

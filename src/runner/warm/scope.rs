@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::knobs::{Value, Values, handover};
+use crate::knobs::{Values, program_environment};
 use crate::launch::Effect;
 
 /// What is known of a worker's knobs.
@@ -71,13 +71,14 @@ impl Scope {
 }
 
 /// Whether the worker is told the knob's value, and nothing outside it can set it.
-fn is_told(name: &str) -> bool {
-    handover::is_handed_over(name) || !handover::is_built_in(name)
+pub fn is_told(name: &str) -> bool {
+    program_environment::is_handed_over(name) || !program_environment::is_built_in(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knobs::Value;
 
     fn values(all: &[(&str, i64)]) -> Values {
         all.iter().map(|(name, value)| ((*name).to_owned(), Value::Integer(*value))).collect()

@@ -6,8 +6,8 @@
 //! tried by itself. A knob may matter at one value only, so that its ends alone prove nothing.
 
 use crate::evidence::blame;
-use crate::knobs::handover::is_handed_over;
-use crate::space::{Candidate, Knob, Space};
+use crate::knobs::program_environment::is_handed_over;
+use crate::space::{Candidate, KnobDomain, Space};
 use crate::stats;
 use crate::trial::{Phase, Trial};
 
@@ -103,7 +103,7 @@ pub fn fewest(space: &Space) -> usize {
 
 /// The knobs that are handed over and have a choice: all together, then, of several, each.
 fn groups(space: &Space) -> Vec<Vec<usize>> {
-    let counts = |knob: &Knob| is_handed_over(&knob.name) && knob.levels.len() > 1;
+    let counts = |knob: &KnobDomain| is_handed_over(&knob.name) && knob.levels.len() > 1;
     let handed = space.knobs.iter().enumerate().filter(|(_, knob)| counts(knob));
     let all: Vec<usize> = handed.map(|(position, _)| position).collect();
     match all.len() {
@@ -114,7 +114,7 @@ fn groups(space: &Space) -> Vec<Vec<usize>> {
 }
 
 /// The levels of a knob other than the baseline's.
-fn others(knob: &Knob) -> Vec<usize> {
+fn others(knob: &KnobDomain) -> Vec<usize> {
     (0..knob.levels.len()).filter(|&level| level != knob.baseline).collect()
 }
 

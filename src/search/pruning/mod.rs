@@ -11,7 +11,7 @@ pub use unsupported::Unsupported;
 
 use crate::knobs::Value;
 use crate::search::StrategyName;
-use crate::space::{Candidate, Knob, Space};
+use crate::space::{Candidate, KnobDomain, Space};
 use crate::trial::Trial;
 
 /// A pure function of the space and the journal: who reads both again drops the same.
@@ -66,7 +66,7 @@ impl Pruned {
     }
 
     /// The knobs that rest, with their places.
-    fn idle<'s>(&self, space: &'s Space) -> impl Iterator<Item = (usize, &'s Knob)> {
+    fn idle<'s>(&self, space: &'s Space) -> impl Iterator<Item = (usize, &'s KnobDomain)> {
         let ignored = self.ignored.iter().flat_map(|ignored| &ignored.knobs);
         let idle = self.no_effect.iter().map(|no_effect| &no_effect.knob).chain(ignored);
         idle.filter_map(|knob| space.knob(knob))
@@ -91,7 +91,7 @@ impl Pruned {
     }
 }
 
-fn rest(candidate: &Candidate, (position, knob): (usize, &Knob)) -> Candidate {
+fn rest(candidate: &Candidate, (position, knob): (usize, &KnobDomain)) -> Candidate {
     candidate.with(position, knob.baseline)
 }
 

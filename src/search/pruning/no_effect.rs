@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::search::Factor;
-use crate::space::{Candidate, Knob, Space};
+use crate::space::{Candidate, KnobDomain, Space};
 use crate::stats;
 use crate::trial::{Phase, Trial};
 
@@ -86,7 +86,7 @@ struct EffectSize {
 
 impl EffectSize {
     /// `None` for a knob that was observed at one level.
-    fn new(position: usize, knob: &Knob, scores: &[(Candidate, f64)]) -> Option<Self> {
+    fn new(position: usize, knob: &KnobDomain, scores: &[(Candidate, f64)]) -> Option<Self> {
         let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
         for (candidate, _) in scores {
             *seen.entry(candidate.level(position)).or_default() += 1;
@@ -244,7 +244,7 @@ mod tests {
         let space = space();
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
         let trial = |number: usize| {
-            let level = |knob: &Knob| rng.random_range(0..knob.levels.len());
+            let level = |knob: &KnobDomain| rng.random_range(0..knob.levels.len());
             let levels: Vec<usize> = space.knobs.iter().map(level).collect();
             let candidate = Candidate::new(levels);
             let knobs: BTreeMap<String, Value> =

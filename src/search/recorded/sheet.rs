@@ -9,20 +9,20 @@ use strum::VariantArray;
 
 use crate::knobs::{Kind, Value};
 use crate::search::FAILED;
-use crate::space::{Knob, MOST_LEVELS, Scale};
+use crate::space::{KnobDomain, MOST_LEVELS, Scale};
 use crate::trial::{Outcome, Phase};
 use crate::workload::custom::metric::Direction;
 
 /// What a file says, before its cells are levels.
 pub(super) struct Sheet {
     /// Its knobs.
-    pub knobs: Vec<Column>,
+    pub knobs: Vec<KnobColumn>,
     /// Rows that measured something.
     pub rows: Vec<Row>,
 }
 
 /// Where the values of a knob stand.
-pub(super) struct Column {
+pub(super) struct KnobColumn {
     name: String,
     order: Order,
     /// The cell of a row.
@@ -69,7 +69,7 @@ pub(super) struct Row {
 
 /// A knob of a sheet, and the level of each of its cells.
 pub(super) struct Levels {
-    pub knob: Knob,
+    pub knob: KnobDomain,
     /// By the row.
     pub of_rows: Vec<usize>,
 }
@@ -79,8 +79,8 @@ impl Sheet {
     ///
     /// # Errors
     /// A cell that is no number in a column of numbers; too many values.
-    pub fn levels(&self, column: &Column) -> Result<Levels> {
-        let Column { name, order, place } = column;
+    pub fn levels(&self, column: &KnobColumn) -> Result<Levels> {
+        let KnobColumn { name, order, place } = column;
         let ordered = *order != Order::Names;
         let odd = |row: &&Row| ordered && !is_number(&row.cells[*place], *order);
         if let Some(Row { number, cells, .. }) = self.rows.iter().find(odd) {
@@ -99,7 +99,7 @@ impl Sheet {
         let by_value: HashMap<&Value, usize> =
             levels.iter().enumerate().map(|(level, value)| (value, level)).collect();
         let of_rows = values.iter().map(|value| by_value[value]).collect();
-        let knob = Knob {
+        let knob = KnobDomain {
             name: name.clone(),
             why: String::new(),
             levels,
@@ -135,7 +135,7 @@ pub(super) fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sh
         let kind = cell.rsplit_once(':').and_then(|(name, kind)| Some((name, kind.parse().ok()?)));
         let (name, order) =
             kind.with_context(|| format!("column `{cell}`: end it in :ord, :lin, :log or :cat"))?;
-        knobs.push(Column { name: name.to_owned(), order, place });
+        knobs.push(KnobColumn { name: name.to_owned(), order, place });
     }
     let mut kept = Vec::new();
     for (number, cells) in rows.into_iter().enumerate() {
@@ -187,7 +187,7 @@ pub(super) fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<
         let name = cell.strip_prefix("knob.")?;
         let ordered = kept.iter().all(|row| is_number(&row.cells[place], Order::Steps));
         let order = if ordered { Order::Steps } else { Order::Names };
-        Some(Column { name: name.to_owned(), order, place })
+        Some(KnobColumn { name: name.to_owned(), order, place })
     });
     Ok(Sheet { knobs: named.collect(), rows: kept })
 }

@@ -9,7 +9,7 @@ use crate::knobs::Value;
 /// Trials' worth of doubt that a value does anything at all.
 const DOUBT: f64 = 1.0;
 /// Rounds in which each knob's effects are worked out given the others'.
-const ROUNDS: usize = 8;
+const BACKFITTING_ROUNDS: usize = 8;
 
 /// Logarithms of factors on a stage's time by knob and value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +22,7 @@ impl Effects {
         let names = rows[0].0.knobs.keys().filter(|name| *name != threads);
         let names: Vec<&String> = names.collect();
         let mut effects = Self::default();
-        for _ in 0..ROUNDS {
+        for _ in 0..BACKFITTING_ROUNDS {
             let curve = effects.curve(rows);
             for name in &names {
                 effects.0.remove(*name);

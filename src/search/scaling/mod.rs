@@ -24,7 +24,7 @@ const DIFFERENT: usize = 3;
 /// The share of the variance of log cost that a law must explain in trials that it did not see.
 pub(in crate::search) const GOOD: f64 = 0.6;
 /// Parts that trials are divided into to see how well the others predict each.
-const PARTS: usize = 5;
+const FOLDS: usize = 5;
 
 /// One measured candidate, as far as scaling goes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -133,11 +133,11 @@ fn explained(timed: &[Timed]) -> f64 {
     let n = timed.len();
     let mean = timed.iter().map(|one| one.seconds.ln()).sum::<f64>() / n as f64;
     let (mut missed, mut all) = (0.0, 0.0);
-    for part in 0..PARTS {
+    for part in 0..FOLDS {
         let (mut others, mut held) = (Vec::new(), Vec::new());
         for (i, one) in timed.iter().enumerate() {
             // The baseline is in every part: the other knobs' effects are counted from it.
-            if i % PARTS == part && i > 0 { held.push(one) } else { others.push(one.clone()) }
+            if i % FOLDS == part && i > 0 { held.push(one) } else { others.push(one.clone()) }
         }
         let scaling = Scaling::fit(&others);
         for one in held {

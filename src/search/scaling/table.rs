@@ -58,7 +58,7 @@ impl Row {
         let left: &Values = &space.given.baseline;
         let fixed = left.iter().filter(|(name, _)| space.knob(name).is_none());
         let fixed: Option<f64> = fixed.map(|(name, value)| log(name, value)).sum();
-        let levels = |knob: &crate::space::Knob| {
+        let levels = |knob: &crate::space::KnobDomain| {
             knob.levels.iter().map(|value| log(&knob.name, value)).collect::<Option<Vec<f64>>>()
         };
         let levels = space.knobs.iter().map(levels).collect::<Option<_>>()?;

@@ -15,9 +15,9 @@ pub(in crate::search) struct Feasibility {
 }
 
 /// The least chance that a candidate is given: the forest may be wrong.
-const LEAST: f64 = 0.05;
+const LEAST_PROBABILITY: f64 = 0.05;
 /// What is enough of a chance, where most candidates succeed, and where few do as a share of them.
-const ENOUGH: f64 = 0.5;
+const ENOUGH_PROBABILITY: f64 = 0.5;
 const SHARE: f64 = 0.6;
 /// What no expected improvement makes up for, in logarithms.
 const REFUSED: f64 = 100.0;
@@ -32,13 +32,13 @@ impl Feasibility {
         }
         let share = 1.0 - failed as f64 / tried.len() as f64;
         let forest = Forest::new(space, &tried, rng);
-        Some(Self { forest, enough: ENOUGH.min(SHARE * share) })
+        Some(Self { forest, enough: ENOUGH_PROBABILITY.min(SHARE * share) })
     }
 
     /// The logarithm of each candidate's chance; far lower where it is not enough.
     pub fn log_chances(&self, candidates: &[Candidate]) -> Vec<f64> {
         let log = |(chance, _): (f64, f64)| {
-            chance.max(LEAST).ln() - if chance < self.enough { REFUSED } else { 0.0 }
+            chance.max(LEAST_PROBABILITY).ln() - if chance < self.enough { REFUSED } else { 0.0 }
         };
         self.forest.predict(candidates).into_iter().map(log).collect()
     }

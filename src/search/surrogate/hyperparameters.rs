@@ -5,7 +5,7 @@ use std::iter::repeat_n;
 use rand::Rng;
 
 use crate::search::sampler::normal;
-use crate::space::{Knob, Space};
+use crate::space::{KnobDomain, Space};
 
 /// The logarithms of what the likelihood decides.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +66,7 @@ const NOISE_SPREAD: f64 = 1.5;
 const VARIATION: f64 = 0.4;
 
 impl HyperPrior {
-    fn log_length(&self, space: &Space, knob: &Knob) -> f64 {
+    fn log_length(&self, space: &Space, knob: &KnobDomain) -> f64 {
         let shrink = if knob.ordered { 0.0 } else { self.category_shrink };
         (self.length * (space.knobs.len() as f64).sqrt()).ln() - shrink
     }

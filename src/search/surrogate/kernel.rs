@@ -17,7 +17,7 @@
 use std::collections::HashSet;
 
 use crate::knobs::Value;
-use crate::space::{Candidate, Knob, Scale, Space};
+use crate::space::{Candidate, KnobDomain, Scale, Space};
 
 pub(in crate::search) use super::hyperparameters::{HyperPrior, Hyperparameters, STAGE, WHOLE};
 
@@ -51,7 +51,7 @@ struct Slope {
 
 impl Kernel {
     pub fn new(space: &Space, scales: &Hyperparameters) -> Self {
-        let table = |(k, knob): (usize, &Knob)| {
+        let table = |(k, knob): (usize, &KnobDomain)| {
             let divisibility = scales.divisibility.get(k).map(|divisibility| divisibility.exp());
             Table::new(knob, scales.lengths[k], scales.main_effects[k].exp(), divisibility)
         };
@@ -109,7 +109,12 @@ fn levels(candidates: &[Candidate], position: usize) -> Vec<usize> {
 }
 
 impl Table {
-    fn new(knob: &Knob, log_length: f64, main_effects: f64, divisibility: Option<f64>) -> Self {
+    fn new(
+        knob: &KnobDomain,
+        log_length: f64,
+        main_effects: f64,
+        divisibility: Option<f64>,
+    ) -> Self {
         let levels = knob.levels.len();
         let divisibility =
             divisibility.and_then(|divisibility| Some((families(knob)?, divisibility)));
@@ -150,7 +155,7 @@ impl Table {
 /// Where an ordered knob's levels lie: by the knob's scale, or else one step apart, but counts that
 /// leave none out by their logarithms, since one thread more is much to one thread and little to
 /// sixty.
-fn places(knob: &Knob) -> Vec<f64> {
+fn places(knob: &KnobDomain) -> Vec<f64> {
     let scaled =
         |scale: Scale| knob.levels.iter().map(|level| Some(scale.place(level.number()?))).collect();
     if let Some(places) = knob.scale.and_then(scaled) {
@@ -166,7 +171,7 @@ fn places(knob: &Knob) -> Vec<f64> {
 
 /// The factors of two in each level of a knob that counts in steps: where there are enough levels
 /// for that to be told from nearness, and it neither is the same everywhere nor tells all apart.
-fn families(knob: &Knob) -> Option<Vec<u32>> {
+fn families(knob: &KnobDomain) -> Option<Vec<u32>> {
     let twos = |value: &Value| match value {
         Value::Integer(number) if *number > 0 => Some(number.trailing_zeros()),
         _ => None,
@@ -239,7 +244,7 @@ mod tests {
         }
         let numbers = |levels: &[i64]| levels.iter().copied().map(Value::Integer).collect();
         for levels in [&[1, 2, 4, 8, 16][..], &[16, 32, 48], &[1, 3, 5, 7], &[0, 1, 2, 3]] {
-            let knob = Knob { levels: numbers(levels), ..space.knobs[0].clone() };
+            let knob = KnobDomain { levels: numbers(levels), ..space.knobs[0].clone() };
             assert_eq!(families(&knob), None, "{levels:?}");
         }
     }

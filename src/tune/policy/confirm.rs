@@ -15,19 +15,19 @@ use crate::knobs::Values;
 use crate::runner::TrialRequest;
 use crate::space::Space;
 use crate::trial::Phase;
-use crate::tune::budget::SLACK;
+use crate::tune::budget::PAIR_TIME_RATIO;
 use crate::tune::observations::values as named;
-use crate::tune::state::{State, UNLIKELY};
+use crate::tune::state::{FINALIST_LEAST_P_BEST, State};
 use crate::workload::Workload;
 
 /// Finalists at the most.
-const FINALISTS: usize = 4;
+const MOST_FINALISTS: usize = 4;
 
 /// Runs of a profile that is the baseline itself.
-const AGAIN: u64 = 6;
+const BASELINE_RERUNS: u64 = 6;
 
 /// Rounds that the time has to suffice for before it is shared with one more finalist.
-const ROUNDS: u32 = 8;
+const LEAST_ROUNDS_PER_FINALIST: u32 = 8;
 
 /// Runs finalists against the baseline, in rounds of balanced order, until the answer is clear for each
 /// or the budget spent.
@@ -35,8 +35,8 @@ pub(crate) struct Confirmations<'w> {
     workload: &'w Workload,
     finalists: Vec<Values>,
     /// The number of the round under way, and what is still to run in it.
-    pair: u64,
-    round: VecDeque<Values>,
+    round: u64,
+    left_in_round: VecDeque<Values>,
 }
 
 impl<'w> Confirmations<'w> {
@@ -48,7 +48,7 @@ impl<'w> Confirmations<'w> {
     /// Of these.
     pub fn of(workload: &'w Workload, finalists: Vec<Values>, state: &State<'_>) -> Self {
         let pair = state.trials().iter().filter_map(|trial| trial.pair).max().unwrap_or(0);
-        Self { workload, finalists, pair, round: VecDeque::new() }
+        Self { workload, finalists, round: pair, left_in_round: VecDeque::new() }
     }
 
     /// The next round; nothing where none can tell anything, or there is no time for one.
@@ -62,17 +62,17 @@ impl<'w> Confirmations<'w> {
             &[&self.finalists[..], std::slice::from_ref(&state.baseline)].concat(),
         );
         order.retain(|values| open.contains(values) || *values == state.baseline);
-        (self.pair, self.round) = (self.pair + 1, order.into());
+        (self.round, self.left_in_round) = (self.round + 1, order.into());
     }
 }
 
 impl<'a> Policy<'a> for Confirmations<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
-        if self.round.is_empty() {
+        if self.left_in_round.is_empty() {
             self.begin(state);
         }
-        let values = self.round.pop_front();
-        Ok(values.map(|values| Next::Alone(request(state, self.workload, values, self.pair))))
+        let values = self.left_in_round.pop_front();
+        Ok(values.map(|values| Next::Alone(request(state, self.workload, values, self.round))))
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct Reruns<'w> {
 impl<'a> Policy<'a> for Reruns<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
         let pair = state.trials().iter().filter_map(|trial| trial.pair).max().unwrap_or(0) + 1;
-        if pair > AGAIN || state.budget.left() < state.trial_in_pair() {
+        if pair > BASELINE_RERUNS || state.budget.left() < state.trial_in_pair() {
             return Ok(None);
         }
         let baseline = state.baseline.clone();
@@ -137,8 +137,9 @@ fn open(state: &State<'_>, finalists: &[Values]) -> Vec<Values> {
         .iter()
         .filter(|trial| trial.phase != Phase::Calibration && finalists.contains(&trial.knobs));
     let odds = win_probability::win_probabilities(counts, None, state.drift());
-    let is_out =
-        |finalist: &Values| odds.iter().any(|one| one.knobs == *finalist && one.p_best < UNLIKELY);
+    let is_out = |finalist: &Values| {
+        odds.iter().any(|one| one.knobs == *finalist && one.p_best < FINALIST_LEAST_P_BEST)
+    };
     let is_open = |finalist: &&Values| {
         if is_out(finalist) || state.is_given_up(finalist) {
             return false;
@@ -154,7 +155,7 @@ fn open(state: &State<'_>, finalists: &[Values]) -> Vec<Values> {
 fn finalists(space: &Space, workload: &Workload, state: &State<'_>) -> Vec<Values> {
     let pruned = pruned(space, state);
     let mut finalists: Vec<Values> = Vec::new();
-    for (place, values) in state.promising().iter().take(FINALISTS).enumerate() {
+    for (place, values) in state.promising().iter().take(MOST_FINALISTS).enumerate() {
         // Nobody should ship a change that changes nothing.
         let frozen = |candidate| pruned.with_frozen(space, &candidate);
         let frozen = space.candidate(values).map(frozen);
@@ -167,7 +168,7 @@ fn finalists(space: &Space, workload: &Workload, state: &State<'_>) -> Vec<Value
             .trials()
             .iter()
             .any(|trial| trial.phase == Phase::Confirmation && trial.knobs == values);
-        let rounds = state.trial_in_pair() * (place as u32 + 2) * ROUNDS;
+        let rounds = state.trial_in_pair() * (place as u32 + 2) * LEAST_ROUNDS_PER_FINALIST;
         if place == 0 || is_known || rounds <= state.budget.left() {
             finalists.push(values);
         }
@@ -184,7 +185,9 @@ fn round_time(state: &State<'_>, finalists: &[Values]) -> Duration {
         confirming.take_while(|trial| trial.pair == last).map(|trial| trial.wall_s).collect();
     let one = match walls.len() {
         0 | 1 => state.trial_in_pair(),
-        count => Duration::from_secs_f64(SLACK * walls.iter().sum::<f64>() / count as f64),
+        count => {
+            Duration::from_secs_f64(PAIR_TIME_RATIO * walls.iter().sum::<f64>() / count as f64)
+        }
     };
     one * (finalists.len() as u32 + 1)
 }

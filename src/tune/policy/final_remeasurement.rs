@@ -13,10 +13,10 @@ use crate::tune::state::State;
 use crate::workload::Workload;
 
 /// The probability of being the fastest from which a candidate needs no more repetitions,
-const SURE: f64 = 0.99;
+const SURE_P_BEST: f64 = 0.99;
 
 /// where it was measured so often.
-const ENOUGH: usize = 6;
+const ENOUGH_TRIALS: usize = 6;
 
 /// Measures finalists again.
 pub(crate) struct FinalRemeasurement<'w> {
@@ -55,7 +55,7 @@ fn unsettled(state: &State<'_>) -> Option<Values> {
     if let Some(single) = explained_by_a_disturbance(state, &ranking, &odds) {
         return Some(single);
     }
-    if leader.p_best >= SURE && leader.trials >= ENOUGH {
+    if leader.p_best >= SURE_P_BEST && leader.trials >= ENOUGH_TRIALS {
         return None;
     }
     // Of the others the one that is most likely to be better, for as often as it was looked at;

@@ -11,7 +11,7 @@ use crate::tune::state::State;
 use crate::workload::Workload;
 
 /// A candidate this much slower than the best is not worth another trial.
-const PROMISING: f64 = 1.1;
+const RETRY_COST_RATIO: f64 = 1.1;
 
 /// Measures again what a jump of the machine's speed invalidated.
 pub(crate) struct Invalidated<'w> {
@@ -37,8 +37,9 @@ fn promising(state: &State<'_>) -> Option<Values> {
     let ranking = ranking::rank_with(trials, drift);
     let best_s = ranking.first()?.score_s;
     let failures = blame::failures(trials, &state.baseline);
-    let looks_good =
-        |trial: &Trial| drift.score_s(trial).is_some_and(|score_s| score_s < PROMISING * best_s);
+    let looks_good = |trial: &Trial| {
+        drift.score_s(trial).is_some_and(|score_s| score_s < RETRY_COST_RATIO * best_s)
+    };
     let is_open = |values: &Values| {
         !ranking.iter().any(|ranked| ranked.knobs == *values)
             && !failures.iter().any(|failure| failure.knobs == *values)

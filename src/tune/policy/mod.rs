@@ -7,12 +7,12 @@ mod final_remeasurement;
 mod invalidated;
 mod probe;
 mod recovery;
+mod remeasure_when;
 mod repeat;
 mod retry;
 mod round_order;
 mod search;
 mod sentinel;
-mod stage;
 
 use std::time::Duration;
 
@@ -30,11 +30,11 @@ pub(super) use invalidated::Invalidated;
 pub(super) use probe::Probes;
 pub use recovery::BaselineFails;
 pub(super) use recovery::Recovery;
+pub(super) use remeasure_when::RemeasureWhen;
 pub(super) use repeat::Repeats;
 pub(super) use retry::Retries;
 pub(super) use search::Search;
 pub(super) use sentinel::Sentinels;
-pub(super) use stage::RemeasureWhen;
 
 /// What a policy wants.
 pub(super) enum Next {

@@ -11,13 +11,13 @@ use crate::tune::state::State;
 use crate::workload::Workload;
 
 /// A search shorter than this can't pay for probes.
-const SHORTEST: usize = 8;
+const LEAST_TRIALS: usize = 8;
 
 /// A search of this many trials can pay for probes of single knobs.
-const THOROUGH: usize = 40;
+const LEAST_TRIALS_FOR_SINGLES: usize = 40;
 
 /// One of this many trials of the search may be a probe.
-const EVERY: usize = 3;
+const TRIALS_PER_PROBE: usize = 3;
 
 /// Tries knobs that are handed over at all their values, where the search can pay for it. What the
 /// trials show is in the journal, for [`crate::search::pruning`] to read.
@@ -35,7 +35,7 @@ impl<'s> Probes<'s> {
         // After a break: as many as without.
         let affords = state.trials_left() + done(state);
         // Fewer show nothing.
-        let most = Some(affords / EVERY).filter(|most| *most >= fewest_probes(space));
+        let most = Some(affords / TRIALS_PER_PROBE).filter(|most| *most >= fewest_probes(space));
         let pruned = Pruned::of(space, state.trials());
         Self { space, workload, affords, most: most.unwrap_or(0), pruned }
     }
@@ -52,10 +52,10 @@ impl<'a> Policy<'a> for Probes<'_> {
         pruned.news(&self.pruned).iter().for_each(|sentence| state.observer.noted(sentence));
         self.pruned = pruned;
         let is_over = done(state) >= self.most || state.proposed() > 0;
-        if is_over || state.trials_left() < SHORTEST {
+        if is_over || state.trials_left() < LEAST_TRIALS {
             return Ok(None);
         }
-        let next = next_probe(self.space, state.trials(), self.affords >= THOROUGH);
+        let next = next_probe(self.space, state.trials(), self.affords >= LEAST_TRIALS_FOR_SINGLES);
         let request = next.and_then(|candidate| {
             let candidate = self.pruned.with_frozen(self.space, &candidate);
             let values = values(&state.baseline, self.space, &candidate);

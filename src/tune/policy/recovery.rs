@@ -13,11 +13,11 @@ use crate::workload::Workload;
 
 /// The first pause before the baseline is asked again; each next one is longer.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGER: f64 = 1.5;
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const PAUSE_GROWTH: f64 = 1.5;
+const MOST_WAIT: Duration = Duration::from_secs(60);
 
 /// The most time that a tune waits, as a share of its budget, and at all.
-const SHARE: f64 = 0.5;
+const MOST_BUDGET_SHARE: f64 = 0.5;
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// The baseline, which ran before, does not run any more: nothing can be said of any candidate.
@@ -93,12 +93,12 @@ fn asked(state: &State<'_>) -> usize {
 
 /// The first `count` pauses.
 fn pauses(count: usize) -> Vec<Duration> {
-    let longer = |pause: &Duration| Some(pause.mul_f64(LONGER).min(LONGEST_PAUSE));
+    let longer = |pause: &Duration| Some(pause.mul_f64(PAUSE_GROWTH).min(MOST_WAIT));
     std::iter::successors(Some(FIRST_PAUSE), longer).take(count).collect()
 }
 
 /// Whether the budget pays for waiting so long in all and one more trial of the baseline.
 fn can_wait(state: &State<'_>, time: Duration) -> bool {
-    let most = state.budget.total().mul_f64(SHARE).min(LONGEST);
+    let most = state.budget.total().mul_f64(MOST_BUDGET_SHARE).min(LONGEST);
     time <= most && state.budget.left() > state.baseline_trial() + FIRST_PAUSE
 }

@@ -8,7 +8,7 @@ use crate::tune::state::State;
 use crate::workload::Workload;
 
 /// A sentinel is due when other trials took this many times as long as one of the baseline.
-const EVERY: f64 = 8.0;
+const SENTINEL_INTERVAL_TRIALS: f64 = 8.0;
 
 /// Brings the baseline back.
 pub(crate) struct Sentinels<'w> {
@@ -35,5 +35,5 @@ fn is_due(state: &State<'_>) -> bool {
     let of_sentinel = |trial: Option<&Trial>| trial.is_some_and(|t| t.phase == Phase::Sentinel);
     let odd = of_sentinel(last.next()) && !of_sentinel(last.next()) && state.drift().is_in_doubt();
     let is_back = state.before > 0 && state.new_trials().is_empty();
-    odd || is_back || others > EVERY * state.baseline_trial().as_secs_f64()
+    odd || is_back || others > SENTINEL_INTERVAL_TRIALS * state.baseline_trial().as_secs_f64()
 }

@@ -6,14 +6,14 @@ use wan22_tune::architecture::MASK_CHANNELS;
 use super::middle;
 
 /// How the transformer sees a picture's latents.
-pub enum View<'a> {
+pub enum ImageConditioning<'a> {
     /// In place of the first frame.
     FirstFrame(Option<&'a Tensor>),
     /// Mask and latents beside the noise.
     Condition(Tensor),
 }
 
-impl View<'_> {
+impl ImageConditioning<'_> {
     /// The condition of latents of `size`.
     pub fn condition(size: &[i64], first: Option<&Tensor>) -> Self {
         let options = (Kind::Float, Device::Cpu);
@@ -63,7 +63,7 @@ mod tests {
     fn a_condition_stands_beside_the_noise() {
         let ones = |size: &[i64]| Tensor::ones(size, (Kind::Float, Device::Cpu));
         let image = ones(&[1, 1, 2, 1, 1]) * 7.0;
-        let view = View::condition(&[1, 1, 3, 1, 1], Some(&image));
+        let view = ImageConditioning::condition(&[1, 1, 3, 1, 1], Some(&image));
         let input = view.of(&(ones(&[1, 1, 3, 1, 1]) * 5.0));
         let channels: Vec<Vec<f32>> =
             (0..6).map(|channel| values(&input.select(1, channel)).unwrap()).collect();

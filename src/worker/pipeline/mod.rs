@@ -29,7 +29,7 @@ use crate::models::text_encoder::TextEncoder;
 use crate::models::vae::{Decoder, Encoder, denormalise, normalise};
 use crate::parts::{BuildSpec, Models, Origin};
 use crate::usage;
-use condition::View;
+use condition::ImageConditioning;
 use tilings::Tilings;
 
 pub use warm_up::{WarmUp, as_video};
@@ -267,17 +267,17 @@ impl Pipeline {
         }
         NotFinite::check(&values(&latent)?)?;
         Ok(match view {
-            View::FirstFrame(_) => view.of(&latent),
-            View::Condition(_) => latent,
+            ImageConditioning::FirstFrame(_) => view.of(&latent),
+            ImageConditioning::Condition(_) => latent,
         })
     }
 
     /// How the transformer sees the picture's latents, if there are any.
-    fn view<'a>(&self, noise: &Tensor, first: Option<&'a Tensor>) -> View<'a> {
+    fn view<'a>(&self, noise: &Tensor, first: Option<&'a Tensor>) -> ImageConditioning<'a> {
         if self.architecture.takes_condition() {
-            View::condition(&noise.size(), first)
+            ImageConditioning::condition(&noise.size(), first)
         } else {
-            View::FirstFrame(first)
+            ImageConditioning::FirstFrame(first)
         }
     }
 

@@ -24,10 +24,10 @@ use wan22_tune::architecture::checkpoint::Misfit;
 
 use files::Files;
 use fresh::{Form, addresses};
-use random::Block;
+use random::RandomNumbers;
 
 /// Bytes from which a tensor counts as large.
-const LARGE: usize = 64 << 20;
+const LARGE_BYTES: usize = 64 << 20;
 
 /// A source of weights, and the record of what a model asked of it.
 pub struct Weights {
@@ -36,7 +36,7 @@ pub struct Weights {
 }
 
 enum Source {
-    Random(Block),
+    Random(RandomNumbers),
     Files(Files),
     /// Gives shapes without memory: tells which names a model would ask for.
     Names,
@@ -69,7 +69,7 @@ pub enum Init {
 impl Weights {
     /// Random weights, the same on every machine for a seed and a tensor's name.
     pub fn random(seed: u64) -> Self {
-        Self::from(Source::Random(Block::new(seed)))
+        Self::from(Source::Random(RandomNumbers::new(seed)))
     }
 
     /// A safetensors file, or a folder with one model in diffusers layout.
@@ -154,7 +154,7 @@ impl Weights {
 
 /// Where a tensor lies, if it is large.
 fn place(tensor: &Tensor) -> Option<Range<usize>> {
-    Some(addresses(tensor)).filter(|addresses| addresses.len() >= LARGE)
+    Some(addresses(tensor)).filter(|addresses| addresses.len() >= LARGE_BYTES)
 }
 
 /// A place in a model's tree of names, with the kind and device its tensors get.

@@ -7,12 +7,12 @@ use rustix::mm::{Advice, madvise};
 use rustix::param::page_size;
 
 /// Bytes from which it pays.
-const LEAST: usize = 1 << 20;
+const LEAST_BYTES: usize = 1 << 20;
 
 /// Has the kernel back the memory at these addresses, where the calling thread's policy says: one
 /// call costs less than a fault a page. Kernels before 5.14 refuse, and pages come one by one.
 pub fn populate(Range { start, end }: Range<usize>) {
-    if end - start < LEAST {
+    if end - start < LEAST_BYTES {
         return;
     }
     let (start, end) = (start.next_multiple_of(page_size()), end / page_size() * page_size());

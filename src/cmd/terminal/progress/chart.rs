@@ -7,13 +7,13 @@ const DOTS: [[u32; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x
 
 /// A grid of cells of two by four dots.
 pub struct Chart {
-    cells: Vec<Vec<Cell>>,
+    cells: Vec<Vec<BrailleCell>>,
     values: (f64, f64),
     end: f64,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Cell {
+struct BrailleCell {
     dots: u32,
     best: bool,
     failed: bool,
@@ -22,7 +22,7 @@ struct Cell {
 impl Chart {
     /// An empty chart of this size in cells, over times from 0 to `end` and these values.
     pub fn new(width: usize, height: usize, end: f64, values: (f64, f64)) -> Self {
-        Self { cells: vec![vec![Cell::default(); width]; height], values, end }
+        Self { cells: vec![vec![BrailleCell::default(); width]; height], values, end }
     }
 
     /// A trial with this score.
@@ -59,7 +59,7 @@ impl Chart {
         cell.best = true;
     }
 
-    fn cell(&mut self, x: usize, y: usize) -> &mut Cell {
+    fn cell(&mut self, x: usize, y: usize) -> &mut BrailleCell {
         &mut self.cells[y / 4][x / 2]
     }
 
@@ -75,12 +75,12 @@ impl Chart {
 
     /// Its lines, the best in `best`, the rest in `rest`, failures in `failed`.
     pub fn lines(&self, best: &Style, rest: &Style, failed: &Style) -> Vec<String> {
-        let draw = |cell: &Cell| {
+        let draw = |cell: &BrailleCell| {
             let dots = char::from_u32(0x2800 + cell.dots).unwrap_or(' ');
             match cell {
-                Cell { failed: true, .. } => failed.apply_to('\u{d7}').to_string(),
-                Cell { dots: 0, .. } => " ".to_owned(),
-                Cell { best: true, .. } => best.apply_to(dots).to_string(),
+                BrailleCell { failed: true, .. } => failed.apply_to('\u{d7}').to_string(),
+                BrailleCell { dots: 0, .. } => " ".to_owned(),
+                BrailleCell { best: true, .. } => best.apply_to(dots).to_string(),
                 _ => rest.apply_to(dots).to_string(),
             }
         };

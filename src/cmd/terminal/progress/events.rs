@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::state::State;
 use crate::report;
 use crate::results::{Folder, Results};
-use crate::runner::{TrialRequest, WorkerRunner};
+use crate::runner::{LocalRunner, TrialRequest};
 use crate::space::arguments::written;
 use crate::trial::Trial;
 use crate::tune::Observer;
@@ -23,8 +23,8 @@ pub struct Events(RefCell<State>);
 
 impl Events {
     /// Says what will be used.
-    pub fn start(state: State, bench: &WorkerRunner) -> Self {
-        let machine = &bench.machine;
+    pub fn start(state: State, runner: &LocalRunner) -> Self {
+        let machine = &runner.machine;
         emit(event(
             "started",
             json!({

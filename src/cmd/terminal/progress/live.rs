@@ -21,10 +21,10 @@ use crate::trial::Trial;
 use crate::tune::Observer;
 
 /// How often the view is drawn: clocks tick, and a new size is seen.
-const TICK: Duration = Duration::from_millis(200);
+const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long the last drawing may take; a terminal that nobody reads takes none.
-const LAST: Duration = Duration::from_secs(1);
+const LAST_DRAWING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A view that a thread of its own keeps up to date.
 pub struct Live {
@@ -47,11 +47,11 @@ impl Live {
         let state = Arc::new(Mutex::new(state));
         let (notes, noted) = channel::<String>();
         let drawn = Arc::clone(&state);
-        let view = View::new();
+        let view = Screen::new();
         let (done, is_done) = channel();
         threads::spawn(move || {
             loop {
-                match noted.recv_timeout(TICK) {
+                match noted.recv_timeout(REDRAW_INTERVAL) {
                     // It stands above the view, and stays there.
                     Ok(note) => view.bar.println(note),
                     Err(RecvTimeoutError::Timeout) => {
@@ -73,7 +73,7 @@ impl Drop for Live {
         if let Some((notes, is_done)) = self.ticker.take() {
             drop(notes);
             // Where the terminal has stopped, the thread hangs in a write and ends with the program.
-            let _ = is_done.recv_timeout(LAST);
+            let _ = is_done.recv_timeout(LAST_DRAWING_TIMEOUT);
         }
     }
 }
@@ -101,7 +101,7 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 /// What is on the terminal.
-struct View {
+struct Screen {
     bar: ProgressBar,
     term: Term,
     theme: Theme,
@@ -109,7 +109,7 @@ struct View {
     drawn: Cell<((usize, usize), Vec<usize>)>,
 }
 
-impl View {
+impl Screen {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is well formed"));

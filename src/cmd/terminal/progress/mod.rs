@@ -21,7 +21,7 @@ use crate::cli::ViewArgs;
 use crate::cmd::terminal;
 use crate::report::{self, Written};
 use crate::results::{Folder, Results};
-use crate::runner::{Repetitions, TrialRequest, WorkerRunner};
+use crate::runner::{LocalRunner, Repetitions, TrialRequest};
 use crate::trial::Trial;
 use crate::tune::Observer;
 use crate::tune::budget::Budget;
@@ -40,15 +40,15 @@ pub struct Progress {
 impl Progress {
     /// Says what will be used, and begins to watch.
     pub fn new(
-        bench: &WorkerRunner,
+        runner: &LocalRunner,
         repetitions: Repetitions,
         budget: Budget,
         view: ViewArgs,
     ) -> Self {
-        let state = State::new(bench, repetitions, budget);
+        let state = State::new(runner, repetitions, budget);
         let is_terminal = std::io::stderr().is_terminal();
         let watch: Option<Box<dyn Observer>> = match view {
-            ViewArgs { json: true, .. } => Some(Box::new(Events::start(state, bench))),
+            ViewArgs { json: true, .. } => Some(Box::new(Events::start(state, runner))),
             ViewArgs { quiet: true, .. } => None,
             _ if is_terminal && console::Term::stderr().features().is_attended() && !is_dumb() => {
                 match Live::start(state.clone()) {

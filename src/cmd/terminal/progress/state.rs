@@ -7,7 +7,7 @@ use crate::evidence::findings::Findings;
 use crate::knobs::Values;
 use crate::report::plots::progress::BestSoFar;
 use crate::runner::Repetitions;
-use crate::runner::{TrialRequest, WorkerRunner};
+use crate::runner::{LocalRunner, TrialRequest};
 use crate::stats::Interval;
 use crate::trial::{Outcome, Phase, Sample, Trial};
 use crate::tune::budget;
@@ -115,12 +115,12 @@ pub struct Ended {
 }
 
 /// The most last trials that a view shows.
-const LAST: usize = 15;
+const MOST_LAST_TRIALS: usize = 15;
 
 impl State {
     /// Before the first trial.
-    pub fn new(bench: &WorkerRunner, repetitions: Repetitions, budget: Budget) -> Self {
-        let machine = &bench.machine;
+    pub fn new(runner: &LocalRunner, repetitions: Repetitions, budget: Budget) -> Self {
+        let machine = &runner.machine;
         let counts = [
             (machine.core_count(), "core"),
             (machine.thread_limit(), "CPU"),
@@ -130,11 +130,11 @@ impl State {
         let counts = counts.map(|(number, one)| crate::io::number::count(number, one));
         Self {
             machine: format!("{}: {}", machine.cpu.model, counts.join(", ")),
-            preset: bench.baseline.preset.to_string(),
-            metric: Metric::of(bench.own.as_ref()),
+            preset: runner.baseline.preset.to_string(),
+            metric: Metric::of(runner.custom_job.as_ref()),
             notes: machine.notes.clone(),
             budget,
-            baseline: bench.baseline.knobs.values(),
+            baseline: runner.baseline.knobs.values(),
             repetitions,
             current: None,
             standing: Standing::default(),
@@ -173,7 +173,12 @@ impl Standing {
                 .and_then(|knobs| Spread::of(trials, knobs)),
             spent: spent(trials),
             noise: trials.iter().rev().find_map(Disturbance::of),
-            last: trials.iter().rev().take(LAST).map(|t| Ended::of(t, baseline)).collect(),
+            last: trials
+                .iter()
+                .rev()
+                .take(MOST_LAST_TRIALS)
+                .map(|t| Ended::of(t, baseline))
+                .collect(),
             trial: budget::in_pair(trials, repetitions),
             pairs: pairs_for(&drift),
             confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),

@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
 use super::command::Runs;
+use super::process::Limit;
+use super::programs::Programs;
 use super::response::Response;
-use super::worker::{self, Limit, Programs};
-use super::{Runner, TrialRequest, protocol};
+use super::{Runner, TrialRequest, protocol, worker};
 use crate::architecture::Architecture;
 use crate::io::held;
 use crate::knobs::Values;
@@ -29,7 +30,7 @@ const NEUTRAL_DB: f64 = 80.0;
 
 /// What every trial on this machine has in common.
 #[derive(Clone, Debug)]
-pub struct WorkerRunner {
+pub struct LocalRunner {
     /// The machine.
     pub machine: Machine,
     /// The baseline fitted to it.
@@ -37,7 +38,7 @@ pub struct WorkerRunner {
     /// The programs.
     pub programs: Programs,
     /// The user's own job, if it is not the pipeline that runs.
-    pub own: Option<CustomJob>,
+    pub custom_job: Option<CustomJob>,
     /// How the models are built.
     pub parts: Architecture,
     /// The user's own weights, in diffusers layout.
@@ -52,7 +53,7 @@ pub struct WorkerRunner {
     pub stop: Arc<AtomicBool>,
 }
 
-impl Runner for WorkerRunner {
+impl Runner for LocalRunner {
     fn run(&self, request: &TrialRequest) -> Result<Trial> {
         let started = jiff::Timestamp::now().to_string();
         let noise = NoiseWatch::start();
@@ -75,7 +76,7 @@ impl Runner for WorkerRunner {
     }
 }
 
-impl WorkerRunner {
+impl LocalRunner {
     /// The journal's row of `trial` with what was answered.
     pub(super) fn trial(answer: Response, trial: Trial) -> Trial {
         Trial {
@@ -118,7 +119,7 @@ impl WorkerRunner {
         let TrialRequest { ready_s, early_stop_s: sample_s, .. } = *request;
         let (time, memory_bytes) = (request.time(), self.memory_bytes);
         let limit = Limit { time, ready_s, memory_bytes, sample_s };
-        let mut answer = match &self.own {
+        let mut answer = match &self.custom_job {
             Some(CustomJob::Command(command)) => {
                 self.run_command(command, request, &settings, &launch, limit)?
             }
@@ -266,7 +267,7 @@ impl WorkerRunner {
             weights: self.weights.clone(),
             references: scratch,
             seed: request.seed,
-            module: match &self.own {
+            module: match &self.custom_job {
                 Some(CustomJob::Module(module)) => Some(module.clone()),
                 _ => None,
             },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::tune::state::State;
 
 /// Sentinels and repetitions leave room for this many trials of the baseline's length.
-const ROOM: u32 = 3;
+const LEAST_TRIALS_LEFT: u32 = 3;
 
 /// When something is measured again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,6 @@ impl RemeasureWhen {
             // What has to be settled may turn out to be worth confirming.
             Self::Final => state.left_beside_reserve(),
         };
-        Some(left).filter(|left| *left >= state.baseline_trial() * ROOM)
+        Some(left).filter(|left| *left >= state.baseline_trial() * LEAST_TRIALS_LEFT)
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::machine::syscalls::since_boot;
 
 /// The longest time between two looks that a busy machine explains; looks are 20 ms apart.
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST_GAP: Duration = Duration::from_secs(1);
 
 /// Tells a gap between one look and the next.
-pub(super) struct Pulse {
+pub(in crate::runner) struct Pulse {
     last: ClockReading,
 }
 
@@ -59,7 +59,7 @@ impl ClockReading {
 fn gap(before: ClockReading, now: ClockReading) -> Option<Duration> {
     let busy = now.busy.saturating_sub(before.busy);
     let idle = now.time.saturating_sub(before.time).saturating_sub(busy);
-    (idle > LONGEST).then_some(idle)
+    (idle > LONGEST_GAP).then_some(idle)
 }
 
 /// Nanoseconds that this thread ran and that it waited for a CPU.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-use super::process_tree;
+use super::tree;
 
 /// How often a sweep looks before it leaves alone what does not die.
 const MOST_LOOKS: usize = 100;
@@ -70,7 +70,7 @@ fn collect(pid: Pid) {
 /// own, and whatever else this program starts is in its own group: that is waited for elsewhere.
 fn orphans() -> Vec<Orphan> {
     let Some((_, own_group)) = state_and_group(std::process::id()) else { return Vec::new() };
-    let children = process_tree::children(std::process::id());
+    let children = tree::children(std::process::id());
     children.into_iter().filter_map(|pid| orphan(pid, own_group)).collect()
 }
 

@@ -17,9 +17,10 @@ use crate::io::ownership::Owners;
 use crate::knobs::Baseline;
 use crate::machine::Machine;
 use crate::preprocess::images::{Pictures, photographs};
+use crate::runner::LocalRunner;
 use crate::runner::Repetitions;
-use crate::runner::{Runner, WarmRunner, WorkerRunner};
-use crate::runner::worker::Programs;
+use crate::runner::programs::Programs;
+use crate::runner::{Runner, WarmRunner};
 use crate::tune::TuneConfig;
 use crate::workload::custom::CustomJob;
 
@@ -39,22 +40,22 @@ pub fn set_up(
     job: Job,
     machine: Machine,
     baseline: Baseline,
-) -> Result<(WorkerRunner, Job)> {
-    let (mut bench, job) = plan(args, job, machine, baseline)?;
-    if !matches!(bench.own, Some(CustomJob::Command(_) | CustomJob::Worker(_))) {
-        check_worker(args, &bench.programs.worker)?;
+) -> Result<(LocalRunner, Job)> {
+    let (mut runner, job) = plan(args, job, machine, baseline)?;
+    if !matches!(runner.custom_job, Some(CustomJob::Command(_) | CustomJob::Worker(_))) {
+        check_worker(args, &runner.programs.worker)?;
     }
-    if bench.own.is_none() && args.images.is_none() {
+    if runner.custom_job.is_none() && args.images.is_none() {
         // Generated pictures are made once: no tune pays for them.
-        bench.images = photographs(&cache::folder()?, PICTURES)?;
+        runner.images = photographs(&cache::folder()?, PICTURES)?;
     }
-    if bench.programs.worker.is_file() {
-        held::hold(&bench.programs.worker)?;
+    if runner.programs.worker.is_file() {
+        held::hold(&runner.programs.worker)?;
     }
-    bench.stop = signals::watch()?;
+    runner.stop = signals::watch()?;
     // Orphans of trials become children of this process, so that none survives its trial.
     set_child_subreaper(Some(getpid())).context("becoming the reaper of trials")?;
-    Ok((bench, job))
+    Ok((runner, job))
 }
 
 /// Sees that there is a worker; where the user did not name it, one that nobody else can replace.
@@ -71,22 +72,22 @@ fn check_worker(args: &RunnerArgs, worker: &Path) -> Result<(), Usage> {
     })
 }
 
-/// What runs trials on `bench`.
-pub fn runner(bench: &WorkerRunner) -> Box<dyn Runner + '_> {
-    match &bench.own {
-        Some(CustomJob::Worker(job)) => Box::new(WarmRunner::new(bench, job)),
-        _ => Box::new(bench.clone()),
+/// What runs trials on what `runner` says of the machine.
+pub fn of_trials(runner: &LocalRunner) -> Box<dyn Runner + '_> {
+    match &runner.custom_job {
+        Some(CustomJob::Worker(job)) => Box::new(WarmRunner::new(runner, job)),
+        _ => Box::new(runner.clone()),
     }
 }
 
-/// What a tune on `bench` is asked for.
+/// What a tune on `runner` is asked for.
 pub fn config(
     args: &RunnerArgs,
-    bench: &WorkerRunner,
+    runner: &LocalRunner,
     seed: u64,
     repetitions: Repetitions,
 ) -> TuneConfig {
-    let measure_with = match &bench.own {
+    let measure_with = match &runner.custom_job {
         None => "`wan22-tune measure --baseline`",
         Some(CustomJob::Command(_)) => "`wan22-tune measure --baseline -- COMMAND`",
         Some(CustomJob::Worker(_)) => "`wan22-tune measure --baseline --worker -- COMMAND`",
@@ -94,7 +95,7 @@ pub fn config(
             "`wan22-tune measure --baseline --module FILE --inputs SHAPES`"
         }
     };
-    let (min_psnr_db, stop) = (args.min_psnr, bench.stop.clone());
+    let (min_psnr_db, stop) = (args.min_psnr, runner.stop.clone());
     TuneConfig { seed, repetitions, min_psnr_db, measure_with, stop, ..TuneConfig::default() }
 }
 
@@ -107,7 +108,7 @@ pub fn plan(
     job: Job,
     machine: Machine,
     baseline: Baseline,
-) -> Result<(WorkerRunner, Job)> {
+) -> Result<(LocalRunner, Job)> {
     let (job, parts, own) = match job {
         Job::Pipeline(file) => {
             let (file, parts) = job::parts(file, args.weights.as_deref())?;
@@ -117,10 +118,10 @@ pub fn plan(
             (Job::Custom(custom.clone()), Model::default().architecture(), Some(custom))
         }
     };
-    let bench = WorkerRunner {
+    let runner = LocalRunner {
         programs: programs(args)?,
         images: if own.is_none() { pictures(args)? } else { Vec::new() },
-        own,
+        custom_job: own,
         parts,
         weights: args.weights.as_ref().map(std::path::absolute).transpose()?,
         memory_bytes: memory_bytes(args, &machine),
@@ -129,13 +130,13 @@ pub fn plan(
         machine,
         baseline,
     };
-    custom::fits(bench.own.as_ref(), bench.memory_bytes).map_err(Usage)?;
+    custom::fits(runner.custom_job.as_ref(), runner.memory_bytes).map_err(Usage)?;
     let smallest = job.smallest();
-    bench.settings(&smallest, &bench.baseline.knobs).map_err(|problem| {
+    runner.settings(&smallest, &runner.baseline.knobs).map_err(|problem| {
         let cure = "give more, or another job with --workload (vae-decode and encode need less)";
         Usage(format!("{smallest}, the smallest size of this job: {problem}; {cure}"))
     })?;
-    Ok((bench, job))
+    Ok((runner, job))
 }
 
 fn memory_bytes(args: &RunnerArgs, machine: &Machine) -> u64 {
