@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::knobs::{Values, program_environment};
+use crate::knobs::{Value, Values, program_environment};
 use crate::launch::Effect;
 
 /// What is known of a worker's knobs.
@@ -47,7 +47,7 @@ impl Scope {
     /// The knobs that the worker applies and in which two candidates differ.
     pub fn changed<'v>(&'v self, from: &Values, to: &'v Values) -> impl Iterator<Item = &'v str> {
         let from = from.clone();
-        let differs = move |(name, value): &(&String, &Value)| from.get(*name) != Some(value);
+        let differs = move |(name, value): &(&String, &Value)| from.get(*name) != Some(*value);
         let told = |(name, _): &(&String, &Value)| is_told(name) && self.is_taken(name);
         to.iter().filter(differs).filter(told).map(|(name, _)| name.as_str())
     }
@@ -78,7 +78,6 @@ pub fn is_told(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knobs::Value;
 
     fn values(all: &[(&str, i64)]) -> Values {
         all.iter().map(|(name, value)| ((*name).to_owned(), Value::Integer(*value))).collect()
