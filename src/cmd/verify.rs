@@ -54,7 +54,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let _lock = Lock::take(args.runner.wait, &runner.stop)?;
     let scratch = runner::scratch(&std::env::temp_dir())?;
     runner.scratch = scratch.path().to_owned();
-    let repetitions = args.custom.repetitions(args.repetitions);
+    let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
     let config = runner::config(&args.runner, &runner, args.seed, repetitions);
     let trials = trials(args.budget, (&config, &runner), &workload, &knobs.values())?;
     // What was measured on another machine may have taken any time.

@@ -11,7 +11,7 @@ pub mod repetitions;
 mod replay;
 mod request;
 pub mod response;
-mod warm;
+pub mod warm;
 mod worker;
 
 use std::path::PathBuf;
@@ -45,10 +45,10 @@ pub trait Runner {
     /// The value of every knob under the baseline.
     fn baseline(&self) -> Values;
 
-    /// What it had rather run than `values`: the same but for knobs whose change would cost it a start,
-    /// where that is another candidate than those it ran.
-    fn nearest(&self, _workload: &Workload, values: &Values) -> Values {
-        values.clone()
+    /// What it had rather run than `values` in the time that is `left`: the same but for knobs whose
+    /// change would cost it a start. `None` where another candidate is better than this one now.
+    fn nearest(&self, _: &Workload, values: &Values, _left: Duration) -> Option<Values> {
+        Some(values.clone())
     }
 
     /// What it found out since it was last asked, in sentences for people.

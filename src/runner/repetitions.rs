@@ -25,6 +25,17 @@ pub struct Repetitions {
     pub most: u32,
 }
 
+/// What a repetition is one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// Repetitions in wan22-worker.
+    Pipeline,
+    /// Processes of a command.
+    Command,
+    /// Calls in a user's own worker.
+    Worker,
+}
+
 impl Repetitions {
     /// Runs of a command, which pays for all that it does anew each time.
     const OF_COMMAND: Self = Self::exactly(LEAST);
@@ -38,9 +49,16 @@ impl Repetitions {
         Self { least: count, most: count }
     }
 
+    /// Runs of a user's own worker: with its warm-up, a trial is three.
+    const OF_WORKER: Self = Self::exactly(2);
+
     /// Those of a job, `given` of them where the user says so.
-    pub fn of(is_command: bool, given: Option<u32>) -> Self {
-        let usual = if is_command { Self::OF_COMMAND } else { Self::USUAL };
+    pub fn of(job: Measured, given: Option<u32>) -> Self {
+        let usual = match job {
+            Measured::Pipeline => Self::USUAL,
+            Measured::Command => Self::OF_COMMAND,
+            Measured::Worker => Self::OF_WORKER,
+        };
         given.map_or(usual, Self::exactly)
     }
 

@@ -11,7 +11,7 @@ use crate::cli::{CustomJobArgs, RunnerArgs, TuneArgs};
 use crate::cmd::Usage;
 use crate::io::input;
 use crate::runner::repetitions;
-use crate::runner::repetitions::Repetitions;
+use crate::runner::repetitions::{Measured, Repetitions};
 use crate::trial::journal::MOST_SAMPLES;
 use crate::workload::custom::module::{Inputs, ModuleJob};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
@@ -97,15 +97,20 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
 
 impl CustomJobArgs {
     /// How often a trial is measured; `given` where a flag says so.
-    pub fn repetitions(&self, given: Option<u32>) -> Repetitions {
-        Repetitions::of(!self.words.is_empty(), given)
+    pub fn repetitions(&self, runner: &RunnerArgs, given: Option<u32>) -> Repetitions {
+        let job = match () {
+            () if self.words.is_empty() => Measured::Pipeline,
+            () if runner.is_own_worker() => Measured::Worker,
+            () => Measured::Command,
+        };
+        Repetitions::of(job, given)
     }
 }
 
 impl TuneArgs {
     /// How often a trial is measured.
     pub fn repetitions(&self) -> Repetitions {
-        self.custom.repetitions(self.repetitions)
+        self.custom.repetitions(&self.runner, self.repetitions)
     }
 
     /// The same flags for a job that was begun in its own folder.

@@ -6,6 +6,7 @@
 //! which the two differ by more than noise takes a new process from then on. The baseline and
 //! pairs are always measured in fresh processes.
 
+pub mod conformance;
 mod process;
 mod scope;
 
@@ -27,8 +28,8 @@ use crate::trial::noise::NoiseWatch;
 use crate::trial::{Outcome, Phase, Sample, Trial};
 use crate::workload::Workload;
 use crate::workload::custom::WorkerJob;
-pub use process::Process;
-pub use scope::Scope;
+use process::Process;
+use scope::Scope;
 
 /// Trials in one process without a look at a fresh one, while there is something to look for.
 const UNCHECKED: u32 = 5;
@@ -95,15 +96,16 @@ impl Runner for WarmRunner<'_> {
         self.inner.pictures()
     }
 
-    fn nearest(&self, workload: &Workload, values: &Values) -> Values {
+    fn nearest(&self, workload: &Workload, values: &Values, left: Duration) -> Option<Values> {
         let state = self.state.borrow();
-        let near = state.process.as_ref().and_then(|process| {
-            let near = near(process, &state.scope, values);
-            let identity = self.identity(workload, &near)?;
-            let is_new = !process.ran.contains(&identity);
-            (is_new && process.is_worth_its_start()).then_some(near)
+        let process = state.process.as_ref().filter(|process| {
+            let start_s = process.start_s + process.warm_s;
+            process.has_to_pay_off() || left.as_secs_f64() < start_s
         });
-        near.unwrap_or_else(|| values.clone())
+        let Some(process) = process else { return Some(values.clone()) };
+        let near = near(process, &state.scope, values);
+        let identity = self.identity(workload, &near)?;
+        (!process.ran.contains(&identity)).then_some(near)
     }
 
     fn news(&self) -> Vec<String> {
@@ -121,7 +123,7 @@ fn near(process: &Process, scope: &Scope, values: &Values) -> Values {
 
 impl Process {
     /// Whether its start took so long that it should go on a while.
-    fn is_worth_its_start(&self) -> bool {
+    fn has_to_pay_off(&self) -> bool {
         f64::from(self.warm_trials) * self.warm_s < WORTH * self.start_s
     }
 }

@@ -1,0 +1,147 @@
+//! A user's own worker: a Python program without torch that stays loaded from trial to trial.
+
+mod harness;
+
+use std::path::Path;
+
+use harness::{Run, World};
+use wan22_tune::trial::{Outcome, Phase, Trial};
+
+const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/warm_job.py");
+
+/// Two knobs that the worker changes while it runs, one that takes a new process, one that it
+/// ignores.
+const SPACE: &str = "schema = 1
+name = 'warm'
+why = 'for a test'
+[knob.vae_tile_size]
+why = ''
+values = [64, 96, 128, 192, 256, 384]
+[knob.precision]
+why = ''
+values = ['fp32', 'bf16', 'bf16-vae']
+[knob.batch_size]
+why = ''
+values = [1, 2, 4]
+[knob.malloc_arenas]
+why = ''
+values = [1, 4]
+";
+
+fn tune(world: &World, environment: &[(&str, &str)], flags: &[&str]) -> Run {
+    std::fs::write(world.path().join("warm.toml"), SPACE).unwrap();
+    let usual = ["--space", "warm.toml", "--budget", "10m", "--trials", "14"];
+    let worker = ["--worker", "--", "python3", WORKER];
+    let mut tuner = world.tuner(&[&usual[..], flags, &worker].concat()).env("LOADS", "loads");
+    for (name, value) in environment {
+        tuner = tuner.env(name, value);
+    }
+    tuner.run()
+}
+
+/// How often the worker was loaded.
+fn loads(world: &World) -> usize {
+    std::fs::read_to_string(world.path().join("loads")).unwrap().lines().count()
+}
+
+fn of_search(trials: &[Trial]) -> Vec<&Trial> {
+    trials.iter().filter(|trial| trial.phase == Phase::Search).collect()
+}
+
+#[test]
+fn a_worker_stays_loaded_over_the_search_and_every_pair_is_fresh() {
+    let world = World::new();
+    let run = tune(&world, &[], &[]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stdout.starts_with("Gain: "), "{}", run.stdout);
+    let trials = world.results().trials;
+    assert!(trials.iter().all(|trial| trial.outcome == Outcome::Ok), "{trials:?}");
+    let is_fresh = |trial: &&Trial| trial.process.is_none();
+    let pairs = trials.iter().filter(|trial| trial.phase == Phase::Confirmation);
+    assert!(pairs.clone().count() >= 2 && pairs.clone().all(|trial| is_fresh(&trial)));
+    let searched = of_search(&trials);
+    let started = searched.iter().filter(|trial| is_fresh(trial)).count();
+    assert!(started < searched.len() / 2, "{started} of {}", searched.len());
+    // A trial that was checked counts with what the fresh process said.
+    assert!(loads(&world) >= trials.iter().filter(is_fresh).count());
+    let best = world.results();
+    let best = &best.trials.iter().min_by(|a, b| a.score_s().unwrap().total_cmp(&b.score_s().unwrap()));
+    assert_eq!(best.unwrap().knobs["precision"].to_string(), "bf16-vae");
+    // What it does not take is no difference.
+    assert!(searched.iter().all(|trial| trial.knobs["batch_size"] == trials[0].knobs["batch_size"]));
+}
+
+#[test]
+fn a_worker_that_dies_costs_one_trial() {
+    for (fault, outcome, says) in [
+        ("dies", Outcome::Crashed, "exit status 3"),
+        ("raises", Outcome::OutOfMemory, "MemoryError: no room for tiles of 96"),
+    ] {
+        let world = World::new();
+        let run = tune(&world, &[("FAULT", fault)], &["--strategy", "grid", "--trials", "40"]);
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        let trials = world.results().trials;
+        let failed: Vec<&Trial> = trials.iter().filter(|t| t.outcome != Outcome::Ok).collect();
+        assert!(!failed.is_empty());
+        for trial in failed {
+            assert_eq!((trial.outcome, trial.knobs["vae_tile_size"].to_string().as_str()), (outcome, "96"));
+            assert!(trial.detail.contains(says), "{}", trial.detail);
+        }
+    }
+}
+
+#[test]
+fn a_knob_that_a_warm_process_gets_wrong_takes_a_new_one_from_then_on() {
+    let world = World::new();
+    let run = tune(&world, &[("FAULT", "warms-wrongly")], &[]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let word = "takes a new process from here on: changed in one that ran,";
+    assert!(run.stderr.contains(word), "{}", run.stderr);
+}
+
+#[test]
+fn the_conformance_test_passes_a_worker_and_says_what_is_wrong_with_what_is_none() {
+    let world = World::new();
+    let doctor = |command: &[&str]| {
+        world.tuner(&[&["doctor", "--worker", "--"], command].concat()).run()
+    };
+    let run = doctor(&["python3", WORKER]);
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("  stays for another job     changed there: precision, vae_tile_size"));
+    let run = doctor(&["echo", "hello"]);
+    assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("! answers a job"), "{}", run.stdout);
+    assert!(run.stdout.contains("`hello` is no message"), "{}", run.stdout);
+}
+
+/// The one that everybody's tests stand in for is one, too.
+#[test]
+fn the_stand_in_for_the_built_in_worker_conforms() {
+    let world = World::new();
+    let fake = Path::new(env!("CARGO_BIN_EXE_wan22-tune")).with_file_name("examples/fake-worker");
+    let run = world.tuner(&["doctor", "--worker", "--", fake.to_str().unwrap()]).run();
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("stays for another job     exits after a job"), "{}", run.stdout);
+}
+
+#[test]
+fn without_a_tuner_a_worker_runs_once_and_prints_where_it_always_did() {
+    let run = std::process::Command::new("python3").arg(WORKER).output().unwrap();
+    assert!(run.status.success());
+    let said = String::from_utf8(run.stdout).unwrap();
+    assert_eq!(said.lines().last(), Some("run 1"));
+}
+
+#[test]
+fn under_a_profile_a_worker_takes_its_values_from_it() {
+    let world = World::new();
+    let run = tune(&world, &[], &[]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let profile = world.folder().join("profile.json");
+    let code = "import sys; sys.path.insert(0, sys.argv[1]); import wan22_tune; \
+                print(wan22_tune.knob('precision', 'none'), wan22_tune.knob('missing', 7))";
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
+    let exec = ["exec", "--profile", profile.to_str().unwrap(), "--", "python3", "-c", code, folder];
+    let run = world.tuner(&exec).run();
+    assert_eq!((run.status, run.stdout.as_str()), (Some(0), "bf16-vae 7\n"), "{}", run.stderr);
+}
