@@ -65,10 +65,13 @@ fn a_worker_stays_loaded_over_the_search_and_every_pair_is_fresh() {
     // A trial that was checked counts with what the fresh process said.
     assert!(loads(&world) >= trials.iter().filter(is_fresh).count());
     let best = world.results();
-    let best = &best.trials.iter().min_by(|a, b| a.score_s().unwrap().total_cmp(&b.score_s().unwrap()));
+    let best =
+        &best.trials.iter().min_by(|a, b| a.score_s().unwrap().total_cmp(&b.score_s().unwrap()));
     assert_eq!(best.unwrap().knobs["precision"].to_string(), "bf16-vae");
     // What it does not take is no difference.
-    assert!(searched.iter().all(|trial| trial.knobs["batch_size"] == trials[0].knobs["batch_size"]));
+    assert!(
+        searched.iter().all(|trial| trial.knobs["batch_size"] == trials[0].knobs["batch_size"])
+    );
 }
 
 #[test]
@@ -84,7 +87,10 @@ fn a_worker_that_dies_costs_one_trial() {
         let failed: Vec<&Trial> = trials.iter().filter(|t| t.outcome != Outcome::Ok).collect();
         assert!(!failed.is_empty());
         for trial in failed {
-            assert_eq!((trial.outcome, trial.knobs["vae_tile_size"].to_string().as_str()), (outcome, "96"));
+            assert_eq!(
+                (trial.outcome, trial.knobs["vae_tile_size"].to_string().as_str()),
+                (outcome, "96")
+            );
             assert!(trial.detail.contains(says), "{}", trial.detail);
         }
     }
@@ -102,12 +108,13 @@ fn a_knob_that_a_warm_process_gets_wrong_takes_a_new_one_from_then_on() {
 #[test]
 fn the_conformance_test_passes_a_worker_and_says_what_is_wrong_with_what_is_none() {
     let world = World::new();
-    let doctor = |command: &[&str]| {
-        world.tuner(&[&["doctor", "--worker", "--"], command].concat()).run()
-    };
+    let doctor =
+        |command: &[&str]| world.tuner(&[&["doctor", "--worker", "--"], command].concat()).run();
     let run = doctor(&["python3", WORKER]);
     assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
-    assert!(run.stdout.contains("  stays for another job     changed there: precision, vae_tile_size"));
+    assert!(
+        run.stdout.contains("  stays for another job     changed there: precision, vae_tile_size")
+    );
     let run = doctor(&["echo", "hello"]);
     assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.contains("! answers a job"), "{}", run.stdout);
@@ -141,7 +148,8 @@ fn under_a_profile_a_worker_takes_its_values_from_it() {
     let code = "import sys; sys.path.insert(0, sys.argv[1]); import wan22_tune; \
                 print(wan22_tune.knob('precision', 'none'), wan22_tune.knob('missing', 7))";
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
-    let exec = ["exec", "--profile", profile.to_str().unwrap(), "--", "python3", "-c", code, folder];
+    let exec =
+        ["exec", "--profile", profile.to_str().unwrap(), "--", "python3", "-c", code, folder];
     let run = world.tuner(&exec).run();
     assert_eq!((run.status, run.stdout.as_str()), (Some(0), "bf16-vae 7\n"), "{}", run.stderr);
 }

@@ -41,7 +41,10 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         pair: None,
         strategy: String::new(),
         seed: args.seed,
-        repetitions: args.custom.repetitions(&args.runner, args.repetitions).in_phase(Phase::Baseline),
+        repetitions: args
+            .custom
+            .repetitions(&args.runner, args.repetitions)
+            .in_phase(Phase::Baseline),
         workload,
         values: knobs.values(),
         min_psnr_db: args.runner.min_psnr.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),

@@ -3,7 +3,7 @@
 //! the first trial, the baseline's, takes that many seconds more, after which others may take long.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn main() {
         return;
     }
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).unwrap();
+    std::io::stdin().read_line(&mut text).unwrap();
     let job: Job = serde_json::from_str(&text).unwrap();
     let fault = std::env::var("FAKE_WORKER").unwrap_or_default();
     std::thread::sleep(Duration::from_secs(first_s(&job)));

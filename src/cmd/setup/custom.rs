@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
+use super::app;
 use crate::cli::{CustomJobArgs, RunnerArgs, TuneArgs};
 use crate::cmd::Usage;
 use crate::io::input;
@@ -30,7 +31,10 @@ pub fn open(args: &CustomJobArgs, runner: &RunnerArgs) -> Result<Option<CustomJo
     if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
         return Ok(Some(CustomJob::Module(module(file, inputs)?)));
     }
-    let Some(program) = args.words.first() else {
+    let app = app::words(&args.app)?;
+    let is_worker = app.is_some() || runner.is_own_worker();
+    let words = app.unwrap_or_else(|| args.words.clone());
+    let Some(program) = words.first() else {
         if std::env::args_os().next_back().is_some_and(|last| last == "--") {
             let cure = "no command after `--`: type what to tune, such as python generate.py";
             return Err(Usage(cure.to_owned()).into());
@@ -42,8 +46,8 @@ pub fn open(args: &CustomJobArgs, runner: &RunnerArgs) -> Result<Option<CustomJo
         None => here()?,
     };
     check_program(program, Path::new(&folder))?;
-    let (words, profile_env) = (args.words.clone(), args.profile_env.clone());
-    if runner.is_own_worker() {
+    let profile_env = args.profile_env.clone();
+    if is_worker {
         return Ok(Some(CustomJob::Worker(worker(args, words, folder, profile_env)?)));
     }
     Ok(Some(CustomJob::Command(CommandJob {
@@ -84,7 +88,9 @@ fn worker(
 /// [`Usage`] for fewer repetitions than the pipeline takes.
 pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     let mut args = args.clone();
-    if !args.custom.words.is_empty() {
+    if args.custom.app.app.is_some() {
+        args.space.space.get_or_insert("diffusers".into());
+    } else if !args.custom.words.is_empty() {
         args.space.space.get_or_insert("command".into());
     } else if args.custom.module.is_some() {
         args.space.space.get_or_insert("module".into());
@@ -99,8 +105,8 @@ impl CustomJobArgs {
     /// How often a trial is measured; `given` where a flag says so.
     pub fn repetitions(&self, runner: &RunnerArgs, given: Option<u32>) -> Repetitions {
         let job = match () {
+            () if runner.is_own_worker() || self.app.app.is_some() => Measured::Worker,
             () if self.words.is_empty() => Measured::Pipeline,
-            () if runner.is_own_worker() => Measured::Worker,
             () => Measured::Command,
         };
         Repetitions::of(job, given)

@@ -147,7 +147,8 @@ fn memory_bytes(args: &RunnerArgs, machine: &Machine) -> u64 {
 fn programs(args: &RunnerArgs) -> Result<Programs> {
     let tuner = std::env::current_exe().context("finding this program")?;
     held::hold_this_program(&tuner)?;
-    let worker = args.worker.clone().flatten().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
+    let worker =
+        args.worker.clone().flatten().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
     Ok(Programs { tuner, worker })
 }
 

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::response::Response;
 use super::process::Limit;
-use super::{Runner, TrialRequest, LocalRunner};
+use super::response::Response;
+use super::{LocalRunner, Runner, TrialRequest};
 use crate::knobs::effect::{Effect, Mismatch, compare_reported, in_words};
 use crate::knobs::{Settings, Value, Values, program_environment};
 use crate::launch::Launch;
@@ -228,7 +228,8 @@ fn is_fresh(phase: Phase) -> bool {
 fn told(values: &Values) -> Values {
     let mut told = values.clone();
     told.retain(|name, _| scope::is_told(name));
-    let strides = program_environment::strides(values, program_environment::LARGEST_RATIO).into_iter();
+    let strides =
+        program_environment::strides(values, program_environment::LARGEST_RATIO).into_iter();
     told.extend(strides.map(|(name, stride)| (name.to_owned(), Value::Integer(stride))));
     told
 }
@@ -246,9 +247,11 @@ fn mismatches(
         ("inter_op_threads", settings.inter_op_threads, effect.inter_op_threads),
     ];
     let threads = threads.into_iter().filter(|(.., got)| got.is_some());
-    wrong.extend(threads.filter_map(|(name, asked, got)| {
-        Some(compare_reported(&asked, got.as_ref())?.of(name))
-    }));
+    wrong.extend(
+        threads.filter_map(|(name, asked, got)| {
+            Some(compare_reported(&asked, got.as_ref())?.of(name))
+        }),
+    );
     wrong.extend(told.iter().filter_map(|(name, asked)| {
         let got = effect.applied.get(name)?;
         (got != asked).then(|| Mismatch::new(name, asked, got))

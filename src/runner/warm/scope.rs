@@ -92,7 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn a_knob_that_the_worker_can_not_change_takes_a_new_process_and_one_that_it_ignores_does_not() {
+    fn a_knob_that_the_worker_can_not_change_takes_a_new_process_and_one_that_it_ignores_does_not()
+    {
         let scope = scope();
         let now = values(&[("vae_tile_size", 256), ("blocks", 3), ("batch_size", 1)]);
         let with = |name: &str, value| {
@@ -124,6 +125,9 @@ mod tests {
         let applied = values(&[("steps", 4), ("cache", 1)]);
         let run_scope = ["cache".to_owned()].into();
         scope.learn(&Effect { applied, run_scope, ..Effect::default() });
-        assert_eq!(["steps", "cache", "vae_tile_size"].map(|name| scope.is_run(name)), [false, true, true]);
+        assert_eq!(
+            ["steps", "cache", "vae_tile_size"].map(|name| scope.is_run(name)),
+            [false, true, true]
+        );
     }
 }

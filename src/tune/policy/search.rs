@@ -120,8 +120,8 @@ impl<'s> Policy<'s> for Search<'s> {
         let is_alone = pending.is_empty();
         let asked = self.ask(pending, state);
         self.is_exhausted = asked.is_none() && is_alone;
-        let request = asked
-            .and_then(|values| state.search_request(&self.strategy, self.workload, values));
+        let request =
+            asked.and_then(|values| state.search_request(&self.strategy, self.workload, values));
         Ok(request.map(Next::Beside))
     }
 }
