@@ -113,7 +113,7 @@ fn the_conformance_test_passes_a_worker_and_says_what_is_wrong_with_what_is_none
     let run = doctor(&["python3", WORKER]);
     assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
     assert!(
-        run.stdout.contains("  stays for another job     changed there: precision, vae_tile_size")
+        run.stdout.contains("changed there: precision, vae_tile_size"), "{}", run.stdout
     );
     let run = doctor(&["echo", "hello"]);
     assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
@@ -128,7 +128,7 @@ fn the_stand_in_for_the_built_in_worker_conforms() {
     let fake = Path::new(env!("CARGO_BIN_EXE_wan22-tune")).with_file_name("examples/fake-worker");
     let run = world.tuner(&["doctor", "--worker", "--", fake.to_str().unwrap()]).run();
     assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
-    assert!(run.stdout.contains("stays for another job     exits after a job"), "{}", run.stdout);
+    assert!(run.stdout.contains("exits after a job"), "{}", run.stdout);
 }
 
 #[test]
