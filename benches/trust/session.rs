@@ -10,6 +10,7 @@ use wan22_tune::search::{Plan, StrategyName};
 use wan22_tune::space::{Space, SpaceFile};
 use wan22_tune::trial::Trial;
 use wan22_tune::tune::budget::Budget;
+use wan22_tune::tune::calibrate::Rungs;
 use wan22_tune::tune::{BaselineFails, Nobody, Session, TuneConfig};
 use wan22_tune::workload::{BUILT_IN, WorkloadFile};
 
@@ -73,7 +74,7 @@ pub fn compete(
     let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.size(0);
     let mut session = Session::new(&config, runner, &Nobody, budget);
     let plan = Plan { strategy, seed, ..Plan::default() };
-    match session.compete(&space()?, &workload, plan) {
+    match session.compete(&space()?, &Rungs::same(workload), plan) {
         // A tune that says so claims nothing, as one that ran out of time.
         Err(error) if error.is::<BaselineFails>() => {}
         competed => competed?,

@@ -25,17 +25,17 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// TI2V-5B's, and that of a folder whose files say nothing else.
+    /// How TI2V-5B is sampled, and a folder whose files say nothing else.
     pub fn ti2v_5b() -> Self {
         Self { flow_shift: 5.0, boundary_ratio: None, guidance: [5.0; 2] }
     }
 
-    /// T2V-A14B's.
+    /// How T2V-A14B is sampled.
     pub fn t2v_a14b() -> Self {
         Self { flow_shift: 12.0, boundary_ratio: Some(0.875), guidance: [4.0, 3.0] }
     }
 
-    /// I2V-A14B's.
+    /// How I2V-A14B is sampled.
     pub fn i2v_a14b() -> Self {
         Self { flow_shift: 5.0, boundary_ratio: Some(0.9), guidance: [3.5; 2] }
     }

@@ -151,6 +151,16 @@ impl TransformerConfig {
         2.0 * one
     }
 
+    /// Operations of one block's self attention: `tokens` queries, `keys` keys.
+    pub fn attention_flops(&self, tokens: i64, keys: i64) -> f64 {
+        4.0 * tokens as f64 * keys as f64 * self.width() as f64
+    }
+
+    /// Operations of one block without its self attention.
+    pub fn block_flops(&self, tokens: i64, text: i64) -> f64 {
+        2.0 * self.block(tokens as f64, text as f64) - self.attention_flops(tokens, tokens)
+    }
+
     /// Multiply-adds of one block.
     fn block(&self, tokens: f64, text: f64) -> f64 {
         let dim = self.width() as f64;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use strum::VariantArray;
 
 use crate::cli::options::parse;
 use crate::profile::export::Dialect;
@@ -19,7 +20,13 @@ pub struct ExportArgs {
     /// The profile, or a results folder with one.
     #[arg(value_name = "PROFILE", value_parser = parse::profile())]
     pub profile: PathBuf,
-    /// The command that the exported file starts, for systemd, k8s, slurm and numactl.
-    #[arg(last = true, value_name = "COMMAND")]
+    /// The command that the exported file starts, where the form starts one.
+    #[arg(last = true, value_name = "COMMAND", help = command_help())]
     pub command: Vec<String>,
+}
+
+fn command_help() -> String {
+    let takers = Dialect::VARIANTS.iter().filter(|dialect| dialect.takes_command());
+    let takers: Vec<String> = takers.map(ToString::to_string).collect();
+    format!("The command that the exported file starts, for {}", takers.join(", "))
 }

@@ -8,7 +8,7 @@ use crate::io::atomic_write;
 use crate::profile::Profile;
 use crate::profile::export::Export;
 
-/// Writes it.
+/// Writes the export to its file, or to standard output.
 ///
 /// # Errors
 /// The profile is refused, the dialect can't say what it asks for, or the file can't be written.

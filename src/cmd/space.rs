@@ -36,8 +36,9 @@ pub fn run(args: &SpaceCommand) -> Result<()> {
     let file = open(&args.space)?;
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine)?;
     let baseline = with_custom(&file, &args.space, baseline)?;
-    let workload = job::open(&args.space.job, &baseline)?.size(0);
-    show(&file, &args.space, &machine, &baseline, &workload)
+    let job = job::open(&args.space.job, &baseline)?;
+    let baseline = job::fitted(baseline, &job);
+    show(&file, &args.space, &machine, &baseline, &job.size(0))
 }
 
 /// The baseline with what the user's own command runs today: as the file says, unless the baseline

@@ -23,6 +23,13 @@ const PRECISE_HALF_WIDTH: f64 = 0.02;
 /// Pairs that a steady machine's proof takes.
 const STEADY_PAIRS: f64 = 8.0;
 
+/// How far the gain of a sample of a job is from the job's own, as a deviation in logs: a part that is
+/// always there, and a share of the gain. See `docs/fidelity.md` for the measurement.
+const FIDELITY: [f64; 2] = [0.005, 0.05];
+
+/// Deviations to either side that 95% of a normal distribution lie within.
+const NORMAL_95: f64 = 1.96;
+
 /// Finalists whose times differ by no more than this share, and not significantly, are equal.
 const EQUAL_WITHIN: f64 = 0.01;
 
@@ -42,6 +49,8 @@ pub struct Confirmation {
     alpha: f64,
     /// How far a trial deviates at least, in logs.
     noise: f64,
+    /// Whether trials ran a sample of the job, whose gain is near the job's and not the same.
+    is_sample: bool,
 }
 
 /// One pair of fresh processes, neighbours in time.
@@ -49,9 +58,9 @@ pub struct Confirmation {
 pub struct Pair {
     /// Counts from 1; finalists that ran in the same round have it in common.
     pub number: u64,
-    /// Seconds per clip.
+    /// Seconds per clip of the baseline.
     pub baseline_s: f64,
-    /// Seconds per clip.
+    /// Seconds per clip of the finalist.
     pub finalist_s: f64,
     /// How many trials later the finalist ran than the baseline; negative where it ran earlier.
     pub later: f64,
@@ -104,6 +113,7 @@ impl Confirmation {
         // Shared out, so that one more finalist is not one more chance of a false claim.
         let alpha = ALPHA / finalists.len().max(1) as f64;
         let noise = if finalists.is_empty() { 0.0 } else { repeatability(all) };
+        let is_sample = trials.iter().any(|trial| trial.is_sample());
         let failures = |finalist: &Values| {
             failures.iter().filter(|t| of_phase(t) && t.knobs == *finalist).count()
         };
@@ -111,6 +121,7 @@ impl Confirmation {
             failures: failures(finalist),
             alpha,
             noise,
+            is_sample,
             ..Self::gather(finalist, &trials, baseline)
         };
         finalists.iter().map(gather).collect()
@@ -136,17 +147,27 @@ impl Confirmation {
         };
         let pairs = scores.into_iter().filter_map(pair).collect();
         let (finalist, failures, alpha, noise) = (finalist.clone(), 0, ALPHA, 0.0);
-        Self { finalist, pairs, failures, peak_rss_bytes, alpha, noise }
+        Self { finalist, pairs, failures, peak_rss_bytes, alpha, noise, is_sample: false }
     }
 
-    /// The share of time per clip that the finalist saves, with its interval; a disturbed pair hardly
-    /// moves either.
+    /// The share of time per clip of the job that the finalist saves, with its interval; a disturbed
+    /// pair hardly moves either. Of a sample, what it may differ from the job widens the interval.
     pub fn gain(&self) -> Option<Interval> {
+        let measured = self.ratio()?;
+        let [least, share] = FIDELITY.map(|part| if self.is_sample { part } else { 0.0 });
+        let fidelity = NORMAL_95 * least.hypot(share * measured.mean);
+        let wider = |edge: f64| (edge - measured.mean).hypot(fidelity);
+        let [low, high] = [measured.low, measured.high].map(wider);
+        let interval =
+            Interval { low: measured.mean - low, high: measured.mean + high, ..measured };
+        Some(saved(interval))
+    }
+
+    /// The log ratio of baseline and finalist, as measured.
+    fn ratio(&self) -> Option<Interval> {
         let round = |pair: &Pair| round(pair.baseline_s, pair.finalist_s, pair.later);
         let rounds: Vec<Round> = self.pairs.iter().map(round).collect();
-        let logs = paired::interval(&rounds, self.noise, self.alpha)?;
-        let saved = |log: f64| 1.0 - (-log).exp();
-        Some(Interval { low: saved(logs.low), mean: saved(logs.mean), high: saved(logs.high) })
+        paired::interval(&rounds, self.noise, self.alpha)
     }
 
     fn is_proven(&self) -> bool {
@@ -156,7 +177,7 @@ impl Confirmation {
     /// Whether more pairs would change nothing: the gain is proven and known well enough, the
     /// finalist fails, or more could only show a gain that nobody would notice.
     pub fn is_decided(&self) -> bool {
-        let Some(gain) = self.gain() else { return self.failures > 0 };
+        let Some(gain) = self.ratio().map(saved) else { return self.failures > 0 };
         let is_precise = self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE_HALF_WIDTH;
         self.failures > 0 || is_precise || gain.high < MINIMUM_EFFECT
     }
@@ -191,7 +212,7 @@ impl Confirmation {
         self.excess(other).is_some_and(|excess| excess.low > 0.0)
     }
 
-    /// Threads, then memory.
+    /// What it uses: threads first, then memory.
     fn usage(&self) -> (i64, u64) {
         let counts = |name: &str| name.ends_with("_threads") || name.ends_with("_workers");
         let number = |(name, value): (&String, &Value)| match value {
@@ -205,6 +226,12 @@ impl Confirmation {
 /// Two that took `a` and `b` in the same round.
 fn round(a: f64, b: f64, later: f64) -> Round {
     Round { a: a.ln(), b: b.ln(), later }
+}
+
+/// The share of time that a log ratio saves.
+fn saved(logs: Interval) -> Interval {
+    let saved = |log: f64| 1.0 - (-log).exp();
+    Interval { low: saved(logs.low), mean: saved(logs.mean), high: saved(logs.high) }
 }
 
 #[cfg(test)]

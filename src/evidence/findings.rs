@@ -7,7 +7,7 @@ use crate::knobs::Values;
 use crate::stats;
 use crate::trial::Trial;
 
-/// What a journal shows.
+/// What the trials of a tune show.
 #[derive(Clone, Debug)]
 pub struct Findings {
     /// How the machine's speed changed.

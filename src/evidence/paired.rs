@@ -20,10 +20,10 @@ use crate::stats::{Estimate, Interval, SMALLEST_DEVIATION, confidence_sequence, 
 /// The share of the accepted error that the steady sequence spends.
 const STEADY_SHARE: f64 = 0.8;
 
-/// The trend sequence's.
+/// The share that the trend sequence spends.
 const TREND_SHARE: f64 = 0.1;
 
-/// The robust sequence's.
+/// The share that the robust sequence spends.
 const ROBUST_SHARE: f64 = 0.1;
 
 /// The smallest deviation of a trial that is believed, as a share of the one that is known from
@@ -46,7 +46,7 @@ const BETS: [f64; 8] = [-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0];
 pub struct Round {
     /// The first one's cost, in logs.
     pub a: f64,
-    /// The second one's.
+    /// The second one's cost, in logs.
     pub b: f64,
     /// How many trials later the second ran; negative where it ran earlier.
     pub later: f64,

@@ -47,9 +47,9 @@ pub struct Lock {
 #[derive(Debug, thiserror::Error)]
 #[error("another run measures on this machine: {holder}; {cure}")]
 pub struct Locked {
-    /// Who, as it said itself.
+    /// The holder, as it described itself.
     pub holder: String,
-    /// What to do.
+    /// What the user can do.
     cure: &'static str,
 }
 
@@ -172,7 +172,7 @@ fn sign(file: &mut File) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// What was typed. Everybody may read it, so the words of a command of the user's, among which
+/// The command line of this process. Everybody may read it, so the words of a command of the user's, among which
 /// secrets may be, are left out.
 fn command() -> String {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());

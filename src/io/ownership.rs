@@ -12,12 +12,12 @@ pub struct Owners(Vec<u32>);
 /// Somebody else may write to a file, or to a folder on the way to it.
 #[derive(Debug, thiserror::Error)]
 pub enum NotOurs {
-    /// Which.
+    /// Somebody else may write to this file or folder.
     #[error("{}: others than {users} may write to it, so it is not loaded", .path.display())]
     Writable {
         /// The file or folder.
         path: PathBuf,
-        /// Who may.
+        /// The users who alone should be able to write to it.
         users: &'static str,
     },
     /// It can't be looked at.
@@ -25,13 +25,13 @@ pub enum NotOurs {
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// What the system answered.
         source: io::Error,
     },
 }
 
 impl Owners {
-    /// Root alone.
+    /// Only root.
     pub fn root() -> Self {
         Self([0].into_iter().chain(outer_root()).collect())
     }

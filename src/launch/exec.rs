@@ -23,7 +23,7 @@ use crate::machine::CpuSet;
 pub struct NotStarted {
     /// The command's first word.
     program: String,
-    /// Why.
+    /// What the system answered.
     pub source: io::Error,
 }
 
@@ -61,7 +61,7 @@ impl Applied {
 }
 
 impl fmt::Display for Applied {
-    /// One line.
+    /// One line, for the terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let got = self.memory.as_ref().map_or("not readable".to_owned(), ToString::to_string);
         write!(f, "CPUs {0} (read back {0}), memory ", self.cpus)?;

@@ -15,11 +15,11 @@ use crate::workload::Stage;
 #[derive(Debug, thiserror::Error)]
 #[error("{stage}: {subject}")]
 pub struct StageError {
-    /// Where.
+    /// The stage that failed.
     pub stage: Stage,
     /// The file, clip or batch in work.
     pub subject: String,
-    /// Why.
+    /// What went wrong in it.
     #[source]
     pub cause: anyhow::Error,
 }

@@ -72,7 +72,7 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
             score: score_s.map(|cost| goal.cost(cost)),
         }),
         quality: results.quality_of(knobs),
-        workload: results.workload.clone(),
-        custom_job: results.tune.custom_job.as_ref().map(|own| short_digest(&own.words())),
+        workload: results.proven_on().clone(),
+        custom_job: results.tune.custom_job.as_ref().map(|job| short_digest(&job.words())),
     }
 }

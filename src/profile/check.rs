@@ -200,7 +200,8 @@ fn evidence(evidence: &Evidence) -> Result<(), ProfileError> {
     }
     require(evidence.pairs <= 1_000_000, &place("pairs"), "more pairs than a life has time for")?;
     let workload = &evidence.workload;
-    let own = evidence.custom_job.as_ref().is_none_or(|own| Part::parse(own).is_some());
-    require(own, "/evidence/own", "not 8 hexadecimal digits")?;
+    let custom_job = evidence.custom_job.as_ref();
+    let is_digest = custom_job.is_none_or(|digest| Part::parse(digest).is_some());
+    require(is_digest, "/evidence/own", "not 8 hexadecimal digits")?;
     require(is_name(&workload.name), "/evidence/workload/name", "not the name of a job")
 }

@@ -6,9 +6,9 @@ use std::fmt::Display;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {reason}", if pointer.is_empty() { "the whole file" } else { pointer })]
 pub struct ProfileError {
-    /// Where; empty for the whole document.
+    /// The value that is wrong; empty for the whole document.
     pub pointer: String,
-    /// Why.
+    /// Why it is refused.
     pub reason: String,
 }
 

@@ -76,8 +76,8 @@ impl Profile {
     /// two jobs.
     pub fn kept_job(&self) -> Option<String> {
         let job = self.job()?;
-        let own = self.evidence.as_ref().and_then(|evidence| evidence.custom_job.as_ref());
-        Some(own.map_or_else(|| job.to_owned(), |own| format!("{job}-{own}")))
+        let custom = self.evidence.as_ref().and_then(|evidence| evidence.custom_job.as_ref());
+        Some(custom.map_or_else(|| job.to_owned(), |digest| format!("{job}-{digest}")))
     }
 
     /// Whether it was tuned for a part of making a clip.

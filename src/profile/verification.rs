@@ -20,7 +20,7 @@ const ALPHA: f64 = 0.05;
 /// What runs of a profile and of the baseline say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verification {
-    /// In a word.
+    /// Whether the profile holds.
     pub finding: Finding,
     /// Complete pairs.
     pub pairs: usize,
@@ -30,7 +30,7 @@ pub struct Verification {
     pub gain: Option<Interval>,
     /// How much longer than recorded it takes (or what it costs), as a share.
     pub slowdown: Option<Interval>,
-    /// The score now.
+    /// The score that was measured now.
     pub score: Option<f64>,
     /// The score when it was made.
     pub recorded: Option<f64>,

@@ -85,6 +85,7 @@ impl Made {
             trials: None,
             costs: workload.costs(&parts, None),
             full_costs: full.costs(&parts, None),
+            confirmation: None,
             full: Some(full),
             custom_job: None,
         };
@@ -192,6 +193,7 @@ fn sample(seconds: f64) -> Sample {
     let stages = workload::stages().filter(|stage| *stage != "text");
     Sample {
         seconds,
+        slice_s: None,
         metric: None,
         stages: stages.map(|stage| (stage.to_owned(), share(stage) * seconds)).collect(),
         minor_faults: 1000,

@@ -5,6 +5,7 @@ use crate::io::number::{count, percent};
 use crate::results::Results;
 use crate::stats::Interval;
 use crate::trial::Phase;
+use crate::workload::Sizes;
 
 /// What a tune may claim, in one sentence.
 pub fn sentence(results: &Results) -> String {
@@ -18,8 +19,9 @@ pub fn sentence(results: &Results) -> String {
     let noun = metric.noun();
     match confirmation.verdict() {
         Verdict::Gain(gain) => format!(
-            "Gain: {} {better} {noun} than the baseline (95% interval {}, {pairs}).",
+            "Gain: {} {better} {noun}{} than the baseline (95% interval {}, {pairs}).",
             percent(metric.share(gain.mean)),
+            of_job(results),
             range(metric.shares(gain))
         ),
         Verdict::NoGain(_) if confirmation.failures > 0 => format!(
@@ -51,6 +53,14 @@ pub fn sentence(results: &Results) -> String {
              for more; the profile keeps the baseline."
         ),
     }
+}
+
+/// The job that a claim is about, where trials ran a sample of it.
+fn of_job(results: &Results) -> String {
+    let Some(Sizes { width, height, frames, .. }) = &results.workload.job else {
+        return String::new();
+    };
+    format!(" of {width}x{height}x{frames}")
 }
 
 fn unconfirmed(results: &Results) -> String {

@@ -155,6 +155,11 @@ impl Folder {
 }
 
 impl Results {
+    /// The sample of the job of which a gain is claimed.
+    pub fn proven_on(&self) -> &Workload {
+        self.tune.confirmation.as_ref().unwrap_or(&self.workload)
+    }
+
     /// A tune that has made no trial yet.
     pub fn new(machine: Machine, space: Space, workload: Workload, tune: Tune) -> Self {
         let (trials, lost, is_checked) = (Vec::new(), Vec::new(), false);

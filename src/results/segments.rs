@@ -19,9 +19,9 @@ const LONGEST_PAUSE_S: f64 = 60.0;
 /// The budget that the last segment ran on, and what it and those that shared it have spent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Segments {
-    /// All of it.
+    /// The whole budget.
     pub budget: Duration,
-    /// What is gone.
+    /// What is spent of it.
     pub spent: Duration,
 }
 

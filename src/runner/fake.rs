@@ -22,7 +22,7 @@ pub fn now() -> Duration {
     Duration::from_secs_f64(now_s())
 }
 
-/// The same in seconds.
+/// The seconds on this thread's simulated clock.
 pub fn now_s() -> f64 {
     CLOCK.get()
 }
@@ -37,7 +37,7 @@ pub fn set_now_s(now_s: f64) {
 pub struct FakeTrial {
     /// How it ends.
     pub outcome: Outcome,
-    /// That in words.
+    /// How it ends, in words.
     pub detail: String,
     /// What it measures.
     pub samples: Vec<Sample>,

@@ -1,4 +1,4 @@
-//! The runner of this machine: starts the worker or a command for each trial, and judges what it says.
+//! Local runner: starts the worker or a command on this machine for each trial, and judges what it says.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::workload::{MemoryContext, Stage, Workload};
 /// of sums takes some 20.
 const NEUTRAL_DB: f64 = 80.0;
 
-/// What every trial on this machine has in common.
+/// Runs trials on this machine; the fields are what they have in common.
 #[derive(Clone, Debug)]
 pub struct LocalRunner {
     /// The machine.

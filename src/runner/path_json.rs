@@ -35,13 +35,13 @@ impl Written {
 
 /// For serde's `with`: a field that holds one path, several, or perhaps one.
 pub trait Paths: Sized {
-    /// Writes them.
+    /// Writes the paths.
     ///
     /// # Errors
     /// The serializer's.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
 
-    /// Reads them.
+    /// Reads the paths.
     ///
     /// # Errors
     /// The deserializer's.

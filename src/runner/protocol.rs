@@ -92,7 +92,7 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Message {
-    /// Set up and warm.
+    /// The job is set up and warmed up.
     Ready {
         /// The job's trial number.
         trial: u64,
@@ -131,9 +131,9 @@ pub enum Message {
     Failed {
         /// The job's trial number.
         trial: u64,
-        /// How.
+        /// How it failed.
         outcome: Outcome,
-        /// In words.
+        /// What went wrong, in words.
         detail: String,
     },
 }

@@ -9,19 +9,20 @@ use crate::trial::Phase;
 const SETUP_SHARE: f64 = 0.32;
 
 /// What it takes to tell noise.
-pub const LEAST: u32 = 3;
+pub const LEAST: u32 = 2;
 
-/// What the first trial and those of pairs measure: with three, a process of the baseline that is
-/// slow to set up spends more than [`SETUP_SHARE`] on that; with more, pairs are fewer and prove
-/// less.
-const FIXED: u32 = 4;
+/// What the first trial and those of pairs measure: with more, pairs are fewer and prove less.
+const FIXED: u32 = 2;
+
+/// Runs of a command, which pays for all that it does anew each time.
+const RUNS: u32 = 3;
 
 /// Bounds of how often a trial measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repetitions {
-    /// However fast the process is ready.
+    /// At least this often, however fast the process is ready.
     pub least: u32,
-    /// However slow it is.
+    /// At most this often, however slow it is to be ready.
     pub most: u32,
 }
 
@@ -37,8 +38,7 @@ pub enum Measured {
 }
 
 impl Repetitions {
-    /// Runs of a command, which pays for all that it does anew each time.
-    const OF_COMMAND: Self = Self::exactly(LEAST);
+    const OF_COMMAND: Self = Self::exactly(RUNS);
 
     /// Those of a job in the worker. More than five make simulated tunes find less: trials in
     /// processes of their own tell more than repetitions in one.
@@ -88,10 +88,10 @@ mod tests {
         // 3.2 s of 10 s are 32%.
         let usual = |setup_s, first_s| Repetitions::USUAL.count(setup_s, first_s);
         assert_eq!([usual(3.2, 6.81 / 4.0), usual(3.2, 6.79 / 4.0)], [4, 5]);
-        assert_eq!([usual(0.1, 2.0), usual(60.0, 2.0), usual(1.0, 0.0)], [3, 5, 5]);
+        assert_eq!([usual(0.1, 2.0), usual(60.0, 2.0), usual(1.0, 0.0)], [2, 5, 5]);
         for phase in [Phase::Calibration, Phase::Baseline, Phase::Confirmation] {
             let fixed = Repetitions::USUAL.in_phase(phase);
-            assert_eq!([fixed.count(0.1, 2.0), fixed.count(60.0, 2.0)], [4, 4], "{phase}");
+            assert_eq!([fixed.count(0.1, 2.0), fixed.count(60.0, 2.0)], [2, 2], "{phase}");
         }
         let seven = Repetitions::exactly(7);
         assert_eq!([seven, seven.in_phase(Phase::Confirmation)].map(|r| r.count(0.1, 2.0)), [7, 7]);

@@ -10,7 +10,7 @@ use crate::trial::{Outcome, Peak, Quality, Sample};
 use crate::workload::custom::metric::{Direction, MetricValue};
 
 /// The longest repetition that is believed.
-const LONGEST_S: f64 = 1e6;
+const LONGEST_S: f64 = 1e9;
 
 /// One trial's result as its process told it.
 #[derive(Clone, Debug)]

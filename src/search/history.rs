@@ -53,7 +53,7 @@ impl<'a> History<'a> {
         }
     }
 
-    /// Learns an observation.
+    /// Adds an observation.
     pub(super) fn learn(&mut self, mut observation: Observation) {
         observation.candidate = self.space.canonical(&observation.candidate);
         let cost = match observation.finding {

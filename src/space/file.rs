@@ -95,7 +95,10 @@ pub struct Tune {
     /// The whole job that the workload stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<Workload>,
-    /// What each of the models' stages takes for one clip of the workload.
+    /// The sample of the job on which finalists are confirmed, where it is larger than the search's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Workload>,
+    /// What each of the models' stages takes for one clip of what its times are of.
     #[serde(default)]
     pub costs: BTreeMap<Stage, Cost>,
     /// The same for one clip of the whole job.
@@ -170,6 +173,6 @@ pub struct KnobEntry {
 pub struct ConstraintEntry {
     /// True for legal candidates.
     pub holds: String,
-    /// Why.
+    /// Why candidates have to keep it.
     pub why: String,
 }

@@ -14,6 +14,7 @@ impl Given {
         let siblings = |core: &crate::machine::Core| core.cpus.intersection(&machine.allowed).len();
         let shared = machine.l3_groups.iter().filter(|group| !group.is_disjoint(&machine.allowed));
         let efficient = machine.usable_cores().filter(|core| core.kind == CoreKind::Efficiency);
+        let job = workload.whole().sizes;
         let facts = [
             ("cores", machine.core_limit()),
             ("cpus", machine.thread_limit()),
@@ -25,10 +26,10 @@ impl Given {
             ("memory_gib", (machine.usable_memory_bytes() >> 30) as usize),
             ("gpus", machine.gpus.len()),
             ("bf16", machine.cpu.multiplies_bf16().into()),
-            ("clips", workload.sizes.clips as usize),
-            ("width", workload.sizes.width as usize),
-            ("height", workload.sizes.height as usize),
-            ("frames", workload.sizes.frames as usize),
+            ("clips", job.clips as usize),
+            ("width", job.width as usize),
+            ("height", job.height as usize),
+            ("frames", job.frames as usize),
         ];
         let facts: BTreeMap<String, i64> =
             facts.into_iter().map(|(name, fact)| (name.to_owned(), fact as i64)).collect();

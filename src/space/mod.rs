@@ -1,7 +1,7 @@
 //! Space: the knobs with their legal values on this machine, with conditions and constraints.
 //!
 //! A file of `search-spaces/` speaks of any machine (`max = "cores"`); [`Space::resolve`] turns
-//! it into levels on one machine. A [`Candidate`] names one level a knob.
+//! it into levels on one machine. A [`Candidate`] names one level per knob.
 
 pub mod arguments;
 mod candidate;
@@ -25,7 +25,7 @@ pub use file::{ConstraintEntry, Ended, KnobEntry, Resumed, SpaceFile, Tune};
 pub use range::{Range, Scale, Spacing};
 pub use resolve::{MOST_LEVELS, SpaceError};
 
-/// One tuned quantity with its legal values.
+/// A knob of one space: its legal values on this machine, and how they lie to each other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KnobDomain {
     /// The name, as in the journal's column `knob.NAME`.
@@ -72,7 +72,7 @@ impl KnobDomain {
 pub struct Constraint {
     /// True for legal candidates.
     pub holds: Expression,
-    /// Why.
+    /// Why candidates have to keep it.
     pub why: String,
 }
 
@@ -85,7 +85,7 @@ pub struct Space {
     pub why: String,
     /// The knobs, in the file's order.
     pub knobs: Vec<KnobDomain>,
-    /// What legal candidates keep.
+    /// The relations that every legal candidate keeps.
     pub constraints: Vec<Constraint>,
     /// What the expressions may speak of besides knobs.
     pub given: Given,
@@ -94,7 +94,7 @@ pub struct Space {
 }
 
 impl Space {
-    /// The baseline, one level a knob.
+    /// The baseline, one level per knob.
     pub fn baseline(&self) -> Candidate {
         Candidate::new(self.knobs.iter().map(|knob| knob.baseline))
     }

@@ -73,6 +73,11 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// Whether it ran a sample of the job, whose time is no measurement of the job itself.
+    pub fn is_sample(&self) -> bool {
+        self.samples.iter().any(|sample| sample.slice_s.is_some())
+    }
+
     /// Seconds that this number of its repetitions takes.
     pub fn measuring_s(&self, repetitions: u32) -> f64 {
         let taken = self.samples.len().max(1) as f64;
@@ -90,6 +95,12 @@ impl Trial {
     pub fn stage_s(&self, stage: &str) -> Option<f64> {
         let of_stage = |sample: &Sample| sample.stages.get(stage).copied();
         stats::median(&self.samples.iter().filter_map(of_stage).collect::<Vec<_>>())
+    }
+
+    /// Median busy seconds per clip of all stages.
+    pub fn stages_s(&self) -> BTreeMap<String, f64> {
+        let names = self.samples.iter().flat_map(|sample| sample.stages.keys());
+        names.filter_map(|name| Some((name.clone(), self.stage_s(name)?))).collect()
     }
 
     /// Minor faults per repetition, the mean.

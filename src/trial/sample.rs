@@ -9,8 +9,11 @@ use crate::workload::custom::metric::MetricValue;
 /// One repetition inside a trial's process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// Wall seconds per clip; of a user's own job, a run.
+    /// Seconds per clip of the whole job; of a user's own job, a run.
     pub seconds: f64,
+    /// Seconds per clip of the sample of the job that ran, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice_s: Option<f64>,
     /// The number by which the run of a user's own command is scored instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<MetricValue>,

@@ -1,64 +1,72 @@
-//! Calibration: how much of the real job one repetition does on this machine.
+//! Calibration: on which samples of the job this machine searches, and confirms, in its budget.
 
 use crate::architecture::Architecture;
-use crate::workload::{Workload, WorkloadFile};
+use crate::knobs::Settings;
+use crate::trial::Trial;
+use crate::workload::{Projection, Workload, WorkloadFile};
 
-/// What a repetition should take under the baseline, in seconds: 2.5 in a tune of two minutes, 4 in
-/// a long one, which can afford sizes nearer to a real job's.
-pub fn target_s(budget_s: f64) -> f64 {
-    (budget_s / 60.0).clamp(2.5, 4.0)
+/// The samples that a tune runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rungs {
+    /// What the search runs.
+    pub search: Workload,
+    /// What the confirmation runs: the same, or a larger one.
+    pub confirmation: Workload,
+    /// How many times as long as one of the search a repetition of the confirmation takes.
+    pub ratio: f64,
 }
 
-/// The largest size of `file` of which a repetition should take no more than `target_s`, when a
-/// clip of the smallest took `clip_s` seconds, and that `fits` into memory.
-pub fn fit(
-    file: &WorkloadFile,
-    parts: &Architecture,
-    clip_s: f64,
-    target_s: f64,
-    fits: impl Fn(&Workload) -> bool,
-) -> Workload {
-    let smallest = file.size(0);
-    let rate = smallest.work(parts) / clip_s;
-    let seconds = |job: &Workload| f64::from(job.sizes.clips) * job.work(parts) / rate;
-    let larger = (1..file.size_count()).rev().map(|number| file.size(number));
-    larger.into_iter().find(|job| seconds(job) <= target_s && fits(job)).unwrap_or(smallest)
+impl Rungs {
+    /// One for both.
+    pub fn same(workload: Workload) -> Self {
+        Self { confirmation: workload.clone(), search: workload, ratio: 1.0 }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::architecture::Model;
-    use crate::workload::BUILT_IN;
+/// What a repetition of the search should take under the baseline, in seconds, in a tune of `budget_s`:
+/// so that some 30 trials fit in beside the confirmation.
+fn search_s(budget_s: f64) -> f64 {
+    (budget_s / 180.0).clamp(2.5, 20.0)
+}
 
-    fn fitted(clip_s: f64, fits: impl Fn(&Workload) -> bool) -> Workload {
-        let file = WorkloadFile::parse(BUILT_IN[0].1).unwrap();
-        fit(&file, &Model::Ti2v5b.architecture(), clip_s, 2.5, fits)
+/// The same of the confirmation, so that four pairs take two fifths of the budget.
+fn confirmation_s(budget_s: f64) -> f64 {
+    (budget_s / 60.0).max(2.5)
+}
+
+/// What decides how long a sample takes here.
+pub struct Calibration<'a> {
+    /// The job.
+    pub file: &'a WorkloadFile,
+    /// The models' sizes.
+    pub parts: &'a Architecture,
+    /// The baseline's settings.
+    pub settings: &'a Settings,
+    /// The baseline's trial of the smallest sample.
+    pub trial: &'a Trial,
+}
+
+impl Calibration<'_> {
+    /// The largest samples that a tune of `budget_s` seconds pays for and that fit into memory.
+    pub fn rungs(&self, budget_s: f64, fits: impl Fn(&Workload) -> bool) -> Rungs {
+        let [search, confirmation] =
+            [search_s(budget_s), confirmation_s(budget_s)].map(|most| self.largest(most, &fits));
+        let ratio = self.seconds(&confirmation) / self.seconds(&search);
+        let ratio = if ratio.is_finite() { ratio.max(1.0) } else { 1.0 };
+        Rungs { search, confirmation, ratio }
     }
 
-    #[test]
-    fn a_slow_machine_does_the_least_and_a_fast_one_a_whole_job() {
-        let file = WorkloadFile::parse(BUILT_IN[0].1).unwrap();
-        assert_eq!(fitted(10.0, |_| true), file.size(0));
-        assert_eq!(fitted(1e-9, |_| true), file.full());
-        let middle = fitted(0.05, |_| true);
-        assert!(middle != file.size(0) && middle != file.full());
-        // What is chosen takes no longer than asked for: 0.05 s is what the smallest clip's work took.
-        let work =
-            |job: &Workload| f64::from(job.sizes.clips) * job.work(&Model::Ti2v5b.architecture());
-        let clip = file.size(0).work(&Model::Ti2v5b.architecture());
-        assert!(work(&middle) / clip * 0.05 <= 2.5);
+    /// The largest sample of which a repetition takes no more than `most_s` seconds.
+    fn largest(&self, most_s: f64, fits: impl Fn(&Workload) -> bool) -> Workload {
+        let larger = (1..self.file.size_count()).rev().map(|number| self.file.size(number));
+        let mut affordable = larger.filter(|job| self.seconds(job) <= most_s && fits(job));
+        affordable.next().unwrap_or_else(|| self.file.size(0))
     }
 
-    #[test]
-    fn a_size_that_memory_has_no_room_for_is_passed_over() {
-        let small = fitted(1e-9, |job| job.sizes.width <= 512);
-        assert_eq!(small.sizes.width, 512);
-    }
-
-    #[test]
-    fn a_long_tune_affords_longer_repetitions() {
-        let minutes = |n: f64| target_s(60.0 * n);
-        assert_eq!([minutes(1.0), minutes(2.0), minutes(3.0), minutes(30.0)], [2.5, 2.5, 3.0, 4.0]);
+    /// What a repetition of a sample should take.
+    fn seconds(&self, sample: &Workload) -> f64 {
+        let clips = f64::from(sample.sizes.clips);
+        let stages = self.trial.stages_s();
+        clips * Projection::of(sample, self.parts, self.settings).sample_s(&stages)
     }
 }

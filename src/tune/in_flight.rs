@@ -69,7 +69,7 @@ fn anew(path: &Path, text: &[u8]) -> io::Result<()> {
     new?.write_all(text)
 }
 
-/// Takes the note away.
+/// Removes the note.
 pub(super) fn clear(folder: &Folder) {
     // A note of a trial that has its row is passed over.
     let _ = fs::remove_file(path(folder));

@@ -13,7 +13,7 @@ pub trait Observer {
     fn noted(&self, sentence: &str);
 }
 
-/// Nobody.
+/// An observer that ignores everything.
 pub struct Nobody;
 
 impl Observer for Nobody {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::budget::Budget;
+use super::calibrate::Rungs;
 use super::config::TuneConfig;
 use super::in_flight;
 use super::observations::{self, Observations};
@@ -169,8 +170,10 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// The baseline does not run, or the tuner itself can't go on.
-    pub fn compete(&mut self, space: &Space, workload: &Workload, plan: Plan) -> Result<()> {
-        self.search(space, workload, plan)?;
+    pub fn compete(&mut self, space: &Space, rungs: &Rungs, plan: Plan) -> Result<()> {
+        self.state.confirmation_ratio = rungs.ratio;
+        self.search(space, &rungs.search, plan)?;
+        let workload = &rungs.confirmation;
         let mut confirmations = Confirmations::of_search(space, workload, &self.state);
         self.drive(&mut [&mut Recovery { workload }, &mut confirmations])
     }
@@ -213,37 +216,31 @@ impl<'a> Session<'a> {
         self.drive(&mut [&mut Recovery { workload }, &mut confirmations])
     }
 
-    /// Runs the baseline on the smallest size of `job` and says which one fits, by the cost of that
-    /// trial; after a break, which one was found to.
+    /// Runs the baseline on the smallest sample of `job` and says which ones fit, by that trial; after
+    /// a break, by the trial before it.
     ///
     /// # Errors
     /// The baseline does not run here: nothing can be compared with it.
     pub fn calibrate(
         &mut self,
         job: &WorkloadFile,
-        fit: impl Fn(f64) -> Workload,
-    ) -> Result<Workload> {
-        if let Some(baseline) = self.state.first(Phase::Baseline) {
-            let mut sizes = (0..job.size_count()).map(|number| job.size(number));
-            let found = sizes.find(|size| size.to_string() == baseline.workload);
-            return found.with_context(|| format!("the job lost its size {}", baseline.workload));
-        }
+        fit: impl Fn(&Trial) -> Rungs,
+    ) -> Result<Rungs> {
         let smallest = job.size(0);
         let mut first = FirstBaseline { phase: Phase::Calibration, workload: &smallest };
         while !self.state.is_stopped()
             && let Some(Next::Alone(request)) = first.next(&self.state)?
         {
             let mut trial = self.run(request)?;
-            if trial.score_s().map(&fit).as_ref() == Some(&smallest) {
+            if trial.score_s().is_some() && fit(&trial).search == smallest {
                 // This was the baseline's trial already: a small budget can't pay for it twice.
                 trial.phase = Phase::Baseline;
             }
             self.record(trial)?;
         }
-        let calibration = self.state.first(Phase::Calibration);
-        let baseline = self.state.first(Phase::Baseline).map(|_| smallest);
-        let fitted = calibration.and_then(Trial::score_s).map(fit);
-        baseline.or(fitted).context(STOPPED)
+        let phases = [Phase::Calibration, Phase::Baseline];
+        let first = phases.into_iter().find_map(|phase| self.state.first(phase));
+        first.map(fit).context(STOPPED)
     }
 
     /// Measures the baseline, unless the calibration came to the same.

@@ -36,7 +36,7 @@ const FINALIST_LEAST_P_GAIN: f64 = 0.25;
 /// A candidate is given up when its first repetition is this many deviations off.
 const EARLY_STOP_DEVIATIONS: f64 = 6.0;
 
-/// It is also this many times as slow as the best then.
+/// And when it is this many times as slow as the best.
 const EARLY_STOP_RATIO: f64 = 1.5;
 
 /// What policies decide by.
@@ -51,6 +51,8 @@ pub struct State<'a> {
     pub(super) pending: Vec<TrialRequest>,
     /// How many trials there were when the tune came back from a break, or 0.
     pub(super) before: usize,
+    /// How many times as long as one of the search a repetition of the confirmation takes.
+    pub(super) confirmation_ratio: f64,
     drift: OnceCell<Drift>,
     promising: OnceCell<Vec<Values>>,
 }
@@ -72,6 +74,7 @@ impl<'a> State<'a> {
             trials: Vec::new(),
             pending: Vec::new(),
             before: 0,
+            confirmation_ratio: 1.0,
             drift: OnceCell::new(),
             promising: OnceCell::new(),
         }
@@ -146,7 +149,7 @@ impl<'a> State<'a> {
             workload: workload.clone(),
             min_psnr_db: self.min_psnr_db(&values),
             values,
-            limit: self.limit().unwrap_or(left),
+            limit: self.limit(phase).unwrap_or(left),
             ready_s: None,
             left,
             early_stop_s: None,
@@ -214,7 +217,8 @@ impl<'a> State<'a> {
 
     /// One of a pair's two.
     pub(super) fn trial_in_pair(&self) -> Duration {
-        budget::in_pair(&self.trials, self.config.repetitions).unwrap_or(Duration::from_secs(1))
+        let trial = budget::in_pair(&self.trials, self.config.repetitions);
+        trial.unwrap_or(Duration::from_secs(1)).mul_f64(self.confirmation_ratio)
     }
 
     /// The cost that a candidate has at least whose trial ran past its limit.
@@ -231,9 +235,10 @@ impl<'a> State<'a> {
     }
 
     /// The time limit of a trial, from the baseline's; none before that was measured.
-    fn limit(&self) -> Option<Duration> {
+    fn limit(&self, phase: Phase) -> Option<Duration> {
         self.first(Phase::Baseline)?;
-        Some(self.baseline_trial().mul_f64(CUT_RATIO) + START_MARGIN)
+        let ratio = if phase == Phase::Confirmation { self.confirmation_ratio } else { 1.0 };
+        Some(self.baseline_trial().mul_f64(CUT_RATIO * ratio) + START_MARGIN)
     }
 
     /// The cost above which a candidate is given up after its first repetition: far from the best so

@@ -17,7 +17,7 @@ use wan22_tune::preprocess::{NotFinite, Plan, Pools, StageClock, panic_text, run
 use wan22_tune::runner::Repetitions;
 use wan22_tune::runner::protocol::{Job, Message, VERSION};
 use wan22_tune::trial::{Outcome, Peak, Quality, Sample};
-use wan22_tune::workload::Stage;
+use wan22_tune::workload::{Sizes, Stage, total_s};
 
 use crate::module;
 use crate::native;
@@ -25,6 +25,7 @@ use crate::parts::Origin;
 use crate::peak;
 use crate::pipeline::{self, Pipeline, WarmUp};
 use crate::reference::Comparison;
+use crate::unit_clock;
 use crate::usage::{self, Usage};
 
 /// No job is longer: a guard against endless input, at some 100 bytes an image's path.
@@ -266,6 +267,7 @@ impl<'a> Trial<'a> {
     fn run(&self) -> Result<Sample> {
         let clips = self.job.workload.sizes.clips;
         let (plan, clock) = (self.plan(clips), StageClock::default());
+        unit_clock::take();
         let before = Usage::now()?;
         let start = Instant::now();
         run_pipeline(&self.pools, &plan, &clock, |batch| self.pipeline.run(batch, &clock))?;
@@ -273,10 +275,15 @@ impl<'a> Trial<'a> {
         let after = Usage::now()?;
         let clips = f64::from(clips);
         let waited = after.run_queue.saturating_sub(before.run_queue);
+        let busy = clock.seconds().into_iter().map(|(stage, s)| (stage, s / clips)).collect();
+        let units = unit_clock::take().into_iter().map(|(unit, s)| (unit, s / clips)).collect();
+        let stages = self.pipeline.projection.stages(&busy, &units);
+        let slice_s = wall_s / clips;
         Ok(Sample {
-            seconds: wall_s / clips,
+            seconds: total_s(slice_s, &busy, &stages),
+            slice_s: self.job.workload.is_sample().then_some(slice_s),
             metric: None,
-            stages: clock.seconds().into_iter().map(|(stage, s)| (stage, s / clips)).collect(),
+            stages,
             minor_faults: after.minor_faults - before.minor_faults,
             run_queue_share: waited.as_secs_f64() / wall_s,
         })
@@ -285,12 +292,14 @@ impl<'a> Trial<'a> {
     /// How `clips` clips are made.
     fn plan(&self, clips: u32) -> Plan<'_> {
         let job = self.job;
+        let Sizes { width, height, .. } = job.workload.whole().sizes;
         Plan {
             images: &job.images,
             clips: clips as usize,
             batch_size: job.settings.batch_size as usize,
-            width: job.workload.sizes.width,
-            height: job.workload.sizes.height,
+            // Pictures come at the whole job's size, of which the stages take their part.
+            width,
+            height,
             output: &job.output,
         }
     }

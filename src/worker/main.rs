@@ -12,6 +12,7 @@ mod peak;
 mod pipeline;
 mod quality;
 mod reference;
+mod unit_clock;
 mod usage;
 mod weights;
 

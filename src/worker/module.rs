@@ -99,6 +99,7 @@ impl<'a> Trial<'a> {
         let after = Usage::now()?;
         let waited = after.run_queue.saturating_sub(before.run_queue);
         Ok(Sample {
+            slice_s: None,
             seconds: wall_s / f64::from(calls),
             minor_faults: after.minor_faults - before.minor_faults,
             run_queue_share: waited.as_secs_f64() / wall_s,

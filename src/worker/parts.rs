@@ -116,7 +116,8 @@ impl BuildSpec<'_> {
         let (config, layers) = (&self.architecture.transformer, self.workload.sizes.layers.into());
         let kind = kind(self.numerics.precision, Stage::Denoise);
         let built = Transformer::new(&weights, config, layers, kind, Device::Cpu);
-        Ok((built.context(EXPERTS[number])?, weights.places()))
+        let built = built.context(EXPERTS[number])?.among(self.workload.keys(self.architecture));
+        Ok((built, weights.places()))
     }
 
     /// The text encoder as deep as the job asks.

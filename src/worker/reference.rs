@@ -48,7 +48,7 @@ struct ComparedTensor<'a> {
 /// What has been compared so far.
 #[derive(Default)]
 struct Differences {
-    /// Of the pictures.
+    /// The worst quality of the pictures.
     worst: Option<Quality>,
     prediction_db: Option<f64>,
     embedding_db: Option<f64>,

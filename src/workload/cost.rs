@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Sizes, Stage, Workload};
+use super::{Sizes, Stage, Tilings, Workload};
 use crate::architecture::{Architecture, Tiling};
 
 /// Operations that a machine does in the time in which it reads a byte: of weights that are read
@@ -27,13 +27,9 @@ pub struct Cost {
 }
 
 impl Workload {
-    /// The models' stages, for one clip; `tilings` are the encoder's and the decoder's.
-    pub fn costs(
-        &self,
-        parts: &Architecture,
-        tilings: Option<[Option<Tiling>; 2]>,
-    ) -> BTreeMap<Stage, Cost> {
-        let [encoder, decoder] = tilings.unwrap_or_default();
+    /// The models' stages, for one clip.
+    pub fn costs(&self, parts: &Architecture, tilings: Option<Tilings>) -> BTreeMap<Stage, Cost> {
+        let Tilings { encode: encoder, decode: decoder } = tilings.unwrap_or_default();
         let cost = |stage: &Stage| match stage {
             Stage::Text => Some(self.text(parts)),
             Stage::Encode => Some(self.encode(parts, encoder)),
@@ -76,6 +72,22 @@ impl Workload {
         latent(parts, [window_frames, window_height, window_width])
     }
 
+    /// Tokens that the transformer works on.
+    pub fn tokens(&self, parts: &Architecture) -> i64 {
+        let [frames, height, width] = self.latent(parts);
+        parts.transformer.grid(frames, height, width).iter().product()
+    }
+
+    /// Tokens of the whole job, which each of them attends to.
+    pub fn keys(&self, parts: &Architecture) -> i64 {
+        self.whole().tokens(parts)
+    }
+
+    /// Timesteps of one forward: one, or one per token.
+    pub(super) fn times(&self, parts: &Architecture) -> i64 {
+        if parts.expands_timesteps() { self.tokens(parts) } else { 1 }
+    }
+
     fn text(&self, parts: &Architecture) -> Cost {
         let (layers, tokens) = (self.sizes.text_layers.into(), self.sizes.text_tokens.into());
         let encoder = &parts.text_encoder;
@@ -94,18 +106,15 @@ impl Workload {
     }
 
     fn denoise(&self, parts: &Architecture) -> Cost {
-        let (layers, latent) = (self.sizes.layers.into(), self.latent(parts));
+        let model = &parts.transformer;
+        let layers = self.sizes.layers.into();
         let forwards = f64::from(2 * self.sizes.steps);
-        let [frames, height, width] = latent;
-        let times = if parts.expands_timesteps() {
-            parts.transformer.grid(frames, height, width).iter().product()
-        } else {
-            1
-        };
-        let one =
-            parts.transformer.flops(layers, 1, latent, self.sizes.context_tokens.into(), times);
+        let (latent, text) = (self.latent(parts), self.sizes.context_tokens.into());
+        let [tokens, keys] = [self.tokens(parts), self.keys(parts)];
+        let further = model.attention_flops(tokens, keys) - model.attention_flops(tokens, tokens);
+        let one = model.flops(layers, 1, latent, text, self.times(parts)) + layers as f64 * further;
         let experts = parts.sampling.experts(self.sizes.steps).len() as f64;
-        let weights = experts * parts.transformer.weights(layers);
+        let weights = experts * model.weights(layers);
         // Each forward reads the weights of one expert.
         Cost { flops: forwards * one, weights, passes: forwards / experts }
     }

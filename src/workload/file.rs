@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Sizes, Stage, WHOLE_CONTEXT, Workload};
+use super::{FullJob, Sizes, Stage, WHOLE_CONTEXT, Workload, rung};
 use crate::architecture::{Architecture, Model};
 
 /// The version of the format.
@@ -40,7 +40,10 @@ pub struct WorkloadFile {
     #[serde(default)]
     model: Model,
     stages: Vec<Stage>,
-    /// From the smallest to a whole job.
+    /// The whole job.
+    job: Option<FullJob>,
+    /// Samples of it from the smallest; without `job`, the last is the whole job.
+    #[serde(default)]
     size: Vec<Sizes>,
 }
 
@@ -50,7 +53,7 @@ impl WorkloadFile {
     /// # Errors
     /// The parser's message with line and column, or the key that makes no sense.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let file: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut file: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         if file.schema != SCHEMA {
             return Err(format!(
                 "schema: this program reads version {SCHEMA}, the file has {}",
@@ -58,12 +61,43 @@ impl WorkloadFile {
             ));
         }
         file.check_stages()?;
-        if file.size.is_empty() {
-            return Err("size: give at least one [[size]]".to_owned());
+        if file.size.is_empty() && file.job.is_none() {
+            return Err("job: give the whole job as [job]".to_owned());
         }
         let parts = file.model.architecture();
-        file.check_sizes(&parts)?;
+        file.sample(&parts)?;
         Ok(file)
+    }
+
+    /// The same file for another size of the job's clips, or number of steps.
+    ///
+    /// # Errors
+    /// What the models can't run; samples that the file lists itself.
+    pub fn with_job(mut self, clip: Option<[u32; 3]>, steps: Option<u32>) -> Result<Self, String> {
+        let Some(mut job) = self.job else {
+            return Err("the workload lists its sizes: give it the whole job as [job]".to_owned());
+        };
+        job = clip.map_or(job, |clip| job.shaped(clip));
+        job = steps.map_or(job, |steps| job.with_steps(steps));
+        (self.job, self.size) = (Some(job), Vec::new());
+        let parts = self.model.architecture();
+        self.sample(&parts)?;
+        Ok(self)
+    }
+
+    /// Makes samples of the job where the file has none.
+    fn sample(&mut self, parts: &Architecture) -> Result<(), String> {
+        if let Some(job) = self.job.filter(|_| self.size.is_empty()) {
+            let full = self.workload(job.sizes(), None);
+            full.check(parts).map_err(|problem| format!("job.{problem}"))?;
+            self.size = rung::rungs(&full, parts);
+        }
+        self.check_sizes(parts)
+    }
+
+    fn workload(&self, sizes: Sizes, job: Option<Sizes>) -> Workload {
+        let Self { name, model, stages, .. } = self;
+        Workload { name: name.clone(), model: *model, stages: stages.clone(), sizes, job }
     }
 
     /// How many sizes there are.
@@ -73,23 +107,20 @@ impl WorkloadFile {
 
     /// The job at size `number`, or at the largest where there are fewer.
     pub fn size(&self, number: usize) -> Workload {
-        Workload {
-            name: self.name.clone(),
-            model: self.model,
-            stages: self.stages.clone(),
-            sizes: self.size[number.min(self.size.len() - 1)].clone(),
-        }
+        let sizes = self.size[number.min(self.size.len() - 1)].clone();
+        self.workload(sizes, self.job.map(FullJob::sizes))
     }
 
-    /// The whole job: the largest size.
+    /// The whole job.
     pub fn full(&self) -> Workload {
-        self.size(self.size.len())
+        self.size(self.size.len()).whole()
     }
 
-    /// The job with at least this many clips per repetition.
+    /// The job with at least this many clips per repetition, where it makes several.
     #[must_use]
     pub fn at_least(mut self, clips: u32) -> Self {
-        self.size.iter_mut().for_each(|sizes| sizes.clips = sizes.clips.max(clips));
+        let several = self.size.iter_mut().filter(|sizes| sizes.clips > 1);
+        several.for_each(|sizes| sizes.clips = sizes.clips.max(clips));
         self
     }
 
@@ -97,6 +128,7 @@ impl WorkloadFile {
     #[must_use]
     pub fn one_clip(mut self) -> Self {
         self.size.iter_mut().for_each(|sizes| sizes.clips = 1);
+        self.job = self.job.map(FullJob::one_clip);
         self
     }
 
@@ -106,10 +138,13 @@ impl WorkloadFile {
     /// The size that they can't run all the same.
     pub fn cut_to(mut self, parts: &Architecture) -> Result<Self, String> {
         let depth = |layers: i64| u32::try_from(layers).unwrap_or(u32::MAX);
+        let [blocks, text] =
+            [parts.transformer.num_layers, parts.text_encoder.num_layers].map(depth);
         for sizes in &mut self.size {
-            sizes.layers = sizes.layers.min(depth(parts.transformer.num_layers));
-            sizes.text_layers = sizes.text_layers.min(depth(parts.text_encoder.num_layers));
+            sizes.layers = sizes.layers.min(blocks);
+            sizes.text_layers = sizes.text_layers.min(text);
         }
+        self.job = self.job.map(|job| job.cut(blocks, text));
         self.check_sizes(parts)?;
         Ok(self)
     }
@@ -269,21 +304,18 @@ mod tests {
         let (_, text) = BUILT_IN[0];
         let mistakes = [
             ("schema = 1", "schema = 9", "schema: this program reads version 1"),
-            ("frames = 1\n", "frames = 2\n", "frames is 2: give 1, 5, 9"),
+            ("frames = 121", "frames = 122", "job.frames is 122: give 1, 5, 9"),
             ("\"encode\", ", "\"encode\", \"encode\", ", "stages: give at least one, each once"),
             ("\"read\", ", "", "stages: preprocess needs read"),
-            (
-                "window_width = 32",
-                "window_width = 30",
-                "size[0].window_width is 30: give a multiple of 16",
-            ),
-            ("layers = 1\n", "layers = 31\n", "size[0].layers is 31: give 1 to 30"),
-            ("text_tokens = 16", "text_tokens = 17", "size[0].text_tokens is 17: give 1 to 16"),
-            ("clips = 2", "clip = 2", "unknown field `clip`"),
-            ("clips = 2", "clips = 4000000000", "size[0].clips is 4000000000: give 65536 at"),
-            ("clips = 2", "clips = nan", "invalid type: floating point `NaN`, expected u32"),
-            ("frames = 1\n", "frames = 1000000001\n", "size[0].frames is 1000000001: give 86401"),
-            ("width = 128", "width = 1000000000", "size[0].width is 1000000000: give 32768"),
+            ("width = 1280", "width = 1290", "job.width is 1290: give a multiple of 32"),
+            ("\nlayers = 30", "\nlayers = 31", "job.layers is 31: give 1 to 30"),
+            ("text_layers = 24", "text_layers = 25", "job.text_layers is 25: give 0 to 24"),
+            ("steps = 50", "step = 50", "unknown field `step`"),
+            ("[job]", "[job]\nclips = 4000000000", "job.clips is 4000000000: give 65536 at"),
+            ("steps = 50", "steps = nan", "invalid type: floating point `NaN`, expected u32"),
+            ("frames = 121", "frames = 1000000001", "job.frames is 1000000001: give 86401"),
+            ("width = 1280", "width = 1000000000", "job.width is 1000000000: give 32768"),
+            ("[job]", "[[size]]\nclips = 1\n[job]", "missing field `width`"),
         ];
         for (right, wrong, says) in mistakes {
             assert!(text.contains(right), "{right}");

@@ -10,7 +10,7 @@ impl Settings {
     /// tile, a batch of more clips than there are is one of all,
     /// and the NUMA_ variables are labels that nothing reads.
     pub fn identity(&self, workload: &Workload) -> u64 {
-        let sizes = &workload.sizes;
+        let sizes = workload.job.as_ref().unwrap_or(&workload.sizes);
         let whole = sizes.window_width.max(sizes.window_height);
         let mut same = self.clone();
         // What a user's own job does with them, nobody knows.

@@ -3,9 +3,14 @@
 mod cost;
 pub mod custom;
 mod file;
+mod full_job;
 mod identity;
 mod memory;
+mod projection;
+mod rung;
 mod stage;
+mod tilings;
+mod unit;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +18,12 @@ use crate::architecture::{EXPERTS, Model, TEXT_ENCODER, VAE};
 
 pub use cost::Cost;
 pub use file::{BUILT_IN, WorkloadFile};
+pub use full_job::FullJob;
 pub use memory::{MemoryContext, PEAK_BYTES, VOCABULARY};
+pub use projection::{Projection, total_s};
 pub use stage::{Stage, THREADS, batch_turns, stages};
+pub use tilings::Tilings;
+pub use unit::Unit;
 
 /// A job of Wan 2.2 at the sizes of one repetition, fixed for the whole tune.
 ///
@@ -32,6 +41,9 @@ pub struct Workload {
     /// How much of it.
     #[serde(flatten)]
     pub sizes: Sizes,
+    /// The whole job, where a repetition does a sample of it; without, the sizes are the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Sizes>,
 }
 
 /// How much one repetition does.
@@ -87,7 +99,25 @@ impl Workload {
     pub fn custom(name: &str) -> Self {
         // What a folder without the key is read as.
         let sizes = Sizes { clips: 1, context_tokens: WHOLE_CONTEXT, ..Sizes::default() };
-        Self { name: name.to_owned(), model: Model::default(), stages: Vec::new(), sizes }
+        Self {
+            name: name.to_owned(),
+            model: Model::default(),
+            stages: Vec::new(),
+            sizes,
+            job: None,
+        }
+    }
+
+    /// Whether it is less than the job that it stands for.
+    pub fn is_sample(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| *job != self.sizes)
+    }
+
+    /// The job that it is a sample of.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        let sizes = self.job.clone().unwrap_or_else(|| self.sizes.clone());
+        Self { sizes, job: None, ..self.clone() }
     }
 
     /// Whether it is the user's own, of which only its time is known.
@@ -97,7 +127,8 @@ impl Workload {
 
     /// Whether it is a part of making a clip: its profile says little of the whole.
     pub fn is_part_of_clip(&self) -> bool {
-        !self.is_custom() && !(self.has(Stage::Denoise) && self.has(Stage::Decode))
+        let is_whole = self.has(Stage::Denoise) && self.has(Stage::Decode);
+        !is_whole && !self.is_custom()
     }
 
     /// The folders of the models that its stages run, as diffusers names them.
@@ -138,6 +169,12 @@ impl std::fmt::Display for Workload {
         }
         if self.has(Stage::Denoise) && self.sizes.context_tokens != WHOLE_CONTEXT {
             write!(f, " context={}", self.sizes.context_tokens)?;
+        }
+        if let Some(Sizes { width, height, frames, steps, .. }) = &self.job {
+            write!(f, " of {width}x{height}x{frames}")?;
+            if self.has(Stage::Denoise) {
+                write!(f, " steps={steps}")?;
+            }
         }
         Ok(())
     }

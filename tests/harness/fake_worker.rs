@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use wan22_tune::knobs::memory::MemoryPolicy;
 use wan22_tune::launch::Effect;
-use wan22_tune::runner::protocol::{Job, Message};
+use wan22_tune::runner::protocol::{Job, Message, VERSION};
 use wan22_tune::trial::{Outcome, Quality, Sample};
 
 fn main() {
@@ -21,6 +21,10 @@ fn main() {
     let mut text = String::new();
     std::io::stdin().read_line(&mut text).unwrap();
     let job: Job = serde_json::from_str(&text).unwrap();
+    if job.version != VERSION {
+        eprintln!("version {}, not {VERSION}", job.version);
+        exit(1);
+    }
     let fault = std::env::var("FAKE_WORKER").unwrap_or_default();
     std::thread::sleep(Duration::from_secs(first_s(&job)));
     if job.settings.batch_size == 1 || fault.starts_with("always-") {

@@ -198,6 +198,7 @@ fn tune() -> Tune {
         full: None,
         costs: BTreeMap::new(),
         full_costs: BTreeMap::new(),
+        confirmation: None,
     }
 }
 
@@ -227,6 +228,7 @@ fn trial(
     let stages: BTreeMap<String, f64> = stages.collect();
     let sample = |seconds| Sample {
         seconds,
+        slice_s: None,
         stages: stages.clone(),
         minor_faults: 10,
         run_queue_share: 0.01,

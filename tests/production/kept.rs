@@ -119,10 +119,8 @@ fn a_profile_may_be_kept_in_a_results_folder_begin_with_a_mark_or_lie_under_any_
 /// A profile of this machine that a tune of `job` has proven, or has not where `gain` is `None`.
 fn proven(job: &str, gain: Option<[f64; 2]>, pairs: usize) -> Profile {
     let built_in = BUILT_IN.iter().find(|(name, _)| *name == job);
-    let workload = built_in.map_or_else(
-        || Workload::custom(job),
-        |(_, text)| WorkloadFile::parse(text).unwrap().full(),
-    );
+    let file = built_in.map(|(_, text)| WorkloadFile::parse(text).unwrap());
+    let workload = file.map_or_else(|| Workload::custom(job), |file| file.full());
     let mut profile = serde_json::to_value(profile()).unwrap();
     profile["evidence"] = json!({
         "verdict": if gain.is_some() { "gain" } else { "no significant gain" },

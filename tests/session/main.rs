@@ -20,6 +20,7 @@ use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Outcome, Phase, Trial};
 use wan22_tune::tune::budget::Budget;
+use wan22_tune::tune::calibrate::Rungs;
 use wan22_tune::tune::{Nobody, Session, TuneConfig};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
@@ -103,7 +104,7 @@ fn tune_with(
     let mut session = session.recording(&folder, journal).after(before.to_vec());
     session.baseline(&workload()).unwrap();
     let space = session.probe(&space, &workload()).unwrap();
-    session.compete(&space, &workload(), plan).unwrap();
+    session.compete(&space, &Rungs::same(workload()), plan).unwrap();
     let made = session.trials().to_vec();
     let kept = journal::read(&folder.journal()).unwrap();
     let (drift, again) = (Drift::of(&made), Drift::of(&kept));
@@ -343,7 +344,7 @@ fn what_the_machine_fails_by_itself_is_measured_again_after_it_recovered() {
     let budget = Budget::on(fake::now, Duration::from_secs(2_000));
     let mut session = Session::new(&config, &machine, &Nobody, budget);
     let plan = Plan { strategy: StrategyName::Random, ..Plan::default() };
-    session.compete(&space, &workload(), plan).unwrap();
+    session.compete(&space, &Rungs::same(workload()), plan).unwrap();
     let trials = session.trials();
     let failed = |trial: &&Trial| trial.outcome == Outcome::Crashed;
     let failed: Vec<&Trial> = trials.iter().filter(failed).collect();
@@ -375,7 +376,7 @@ fn what_breaks_the_tuner_ends_the_tune_and_its_trials_are_kept() {
     fake::set_now_s(0.0);
     let budget = Budget::on(fake::now, Duration::from_secs(2_000));
     let mut session = Session::new(&config, &machine, &Nobody, budget);
-    let error = session.compete(&space, &workload(), Plan::default()).unwrap_err();
+    let error = session.compete(&space, &Rungs::same(workload()), Plan::default()).unwrap_err();
     assert_eq!(error.to_string(), "no space left on device");
     assert_eq!(session.trials().len(), 4);
 }

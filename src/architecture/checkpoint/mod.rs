@@ -27,7 +27,7 @@ pub struct Checkpoint {
 /// Where a tensor lies, and what it is.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// The file.
+    /// The file that holds it.
     pub file: PathBuf,
     /// Its first byte in the file.
     pub offset: u64,
@@ -53,12 +53,12 @@ impl Checkpoint {
         Ok(Self { path: path.to_owned(), tensors })
     }
 
-    /// What was opened.
+    /// The file or folder that was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// All names.
+    /// The names of all tensors.
     pub fn names(&self) -> impl Iterator<Item = &String> {
         self.tensors.keys()
     }

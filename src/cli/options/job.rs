@@ -39,12 +39,29 @@ pub struct JobArgs {
     /// preprocess), or a TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "i2v")]
     pub workload: PathBuf,
+    /// The whole job: pixels of a row, rows, and pictures of a clip, such as 1280x704x121.
+    #[arg(long, value_name = "WIDTHxHEIGHTxFRAMES", value_parser = clip)]
+    pub job: Option<[u32; 3]>,
+    /// Denoising steps of the whole job.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub steps: Option<u32>,
     /// Seconds per clip of many at once, or of one alone.
     #[arg(long, value_enum, default_value_t)]
     pub objective: Objective,
     /// Fixes the numbers that the models compute in, and leaves them out of the search.
     #[arg(long, value_enum)]
     pub precision: Option<Precision>,
+}
+
+/// Reads `1280x704x121`; a picture has one frame.
+fn clip(text: &str) -> Result<[u32; 3], String> {
+    let read = |word: &str| word.trim().parse::<u32>().ok();
+    let numbers: Option<Vec<u32>> = text.split(['x', 'X', '×']).map(read).collect();
+    match numbers.as_deref() {
+        Some([width, height]) => Ok([*width, *height, 1]),
+        Some([width, height, frames]) => Ok([*width, *height, *frames]),
+        _ => Err("give pixels of a row, rows and pictures, such as 1280x704x121".to_owned()),
+    }
 }
 
 /// What is to be short.

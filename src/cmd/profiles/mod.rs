@@ -22,7 +22,7 @@ impl ProfileFoldersArgs {
     }
 }
 
-/// Does it.
+/// Runs the subcommand.
 ///
 /// # Errors
 /// What can't be read or written, or does not hold.

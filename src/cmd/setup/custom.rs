@@ -121,8 +121,8 @@ impl TuneArgs {
 
     /// The same flags for a job that was begun in its own folder.
     #[must_use]
-    pub fn at(mut self, own: Option<&CustomJob>) -> Self {
-        self.custom.folder = match own {
+    pub fn at(mut self, job: Option<&CustomJob>) -> Self {
+        self.custom.folder = match job {
             Some(CustomJob::Command(command)) => Some(command.folder.clone()),
             Some(CustomJob::Worker(worker)) => Some(worker.folder.clone()),
             _ => self.custom.folder,
@@ -135,8 +135,8 @@ impl TuneArgs {
 ///
 /// # Errors
 /// How large they are, and what to type instead.
-pub fn fits(own: Option<&CustomJob>, memory_bytes: u64) -> Result<(), String> {
-    let Some(CustomJob::Module(module)) = own else { return Ok(()) };
+pub fn fits(job: Option<&CustomJob>, memory_bytes: u64) -> Result<(), String> {
+    let Some(CustomJob::Module(module)) = job else { return Ok(()) };
     let bytes = Inputs::parse(&module.inputs)?.bytes();
     if memory_bytes == 0 || bytes <= memory_bytes {
         return Ok(());

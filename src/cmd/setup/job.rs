@@ -60,11 +60,22 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let name = &args.workload;
     let text = crate::cmd::built_in_or_file("workload", name, BUILT_IN)?;
     let file = WorkloadFile::parse(&text);
-    let file = file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
+    let mut file =
+        file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
+    if args.job.is_some() || args.steps.is_some() {
+        let changed = file.with_job(args.job, args.steps);
+        file = changed.map_err(|problem| Usage(format!("--job, --steps: {problem}")))?;
+    }
     Ok(match args.objective {
         Objective::Throughput => file.at_least(baseline.knobs.batch_size),
         Objective::Latency => file.one_clip(),
     })
+}
+
+/// The baseline with batches no larger than the job.
+pub fn fitted(baseline: Baseline, job: &WorkloadFile) -> Baseline {
+    let clips = job.full().sizes.clips;
+    baseline.with(|knobs| knobs.batch_size = knobs.batch_size.min(clips))
 }
 
 /// The models' sizes: the job's, or those of the user's own weights, to whose depth the job is cut.

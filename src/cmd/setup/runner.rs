@@ -1,4 +1,4 @@
-//! What the commands that run trials have in common: programs, pictures, signals.
+//! The local runner of the commands that run trials: programs, pictures, signals.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -30,14 +30,15 @@ use crate::runner::LocalRunner;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
 use crate::space::{Candidate, Space, SpaceFile, Tune, arguments};
-use crate::trial::Trial;
 use crate::trial::journal::Journal;
+use crate::trial::{Phase, Trial};
 use crate::tune::budget::Budget;
-use crate::tune::{BaselineFails, Found, Session, TuneConfig, calibrate};
+use crate::tune::calibrate::{Calibration, Rungs};
+use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::CustomJob;
 
-/// Tunes.
+/// Runs a tune, or shows its space where there is no budget.
 pub fn run(args: &TuneArgs) -> Result<()> {
     let args = &custom::suit(args)?;
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
@@ -143,6 +144,7 @@ impl Prepared {
             costs: BTreeMap::new(),
             full_costs: full.as_ref().map(|f| f.costs(&runner.parts, None)).unwrap_or_default(),
             full,
+            confirmation: None,
         }
     }
 }
@@ -151,9 +153,12 @@ impl Prepared {
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
-    let job = match custom::open(&args.custom, &args.runner)? {
-        None => Job::Pipeline(job::open(&args.space.job, &baseline)?),
-        Some(custom) => Job::Custom(custom),
+    let (baseline, job) = match custom::open(&args.custom, &args.runner)? {
+        None => {
+            let file = job::open(&args.space.job, &baseline)?;
+            (job::fitted(baseline, &file), Job::Pipeline(file))
+        }
+        Some(custom) => (baseline, Job::Custom(custom)),
     };
     let custom = baseline.knobs.custom.keys().next();
     let is_told = matches!(job, Job::Custom(CustomJob::Command(_) | CustomJob::Worker(_)));
@@ -283,8 +288,10 @@ fn compete(
     folder: &Folder,
     mut tune: Tune,
 ) -> Result<()> {
-    let workload = workload((&prepared.runner, &prepared.job), session, tune.budget_s)?;
-    tune.costs = workload.costs(&prepared.runner.parts, None);
+    let rungs = rungs((&prepared.runner, &prepared.job), session, &tune)?;
+    let workload = rungs.search.clone();
+    tune.costs = workload.whole().costs(&prepared.runner.parts, None);
+    tune.confirmation = Some(rungs.confirmation.clone()).filter(|larger| *larger != workload);
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
     // What is probed may leave knobs out; the folder keeps the space as it was resolved.
@@ -302,23 +309,32 @@ fn compete(
         let trials = session.trials().len() + session.trials_left();
         grid::fits(&space, trials).map_err(Usage)?;
     }
-    session.compete(&space, &workload, plan)
+    session.compete(&space, &rungs, plan)
 }
 
-/// The size of the job that fits the machine and a tune of `budget_s` seconds.
+/// The samples of the job that fit the machine and a tune of `budget_s` seconds.
 ///
 /// # Errors
 /// As [`Session::calibrate`].
-pub fn workload(
+pub fn rungs(
     (runner, job): (&LocalRunner, &Job),
     session: &mut Session<'_>,
-    budget_s: f64,
-) -> Result<Workload> {
-    let Job::Pipeline(file) = job else { return Ok(job.smallest()) };
-    let target_s = calibrate::target_s(budget_s);
-    session.calibrate(file, |clip_s| {
-        calibrate::fit(file, &runner.parts, clip_s, target_s, |workload| runner.has_room(workload))
-    })
+    tune: &Tune,
+) -> Result<Rungs> {
+    let Job::Pipeline(file) = job else { return Ok(Rungs::same(job.smallest())) };
+    let settings = runner.settings(&file.size(0), &runner.baseline.knobs);
+    let settings = &settings.map_err(anyhow::Error::msg)?;
+    let begun = session.trials().iter().find(|trial| trial.phase == Phase::Baseline);
+    let begun = begun.map(|trial| trial.workload.clone());
+    let rungs = session.calibrate(file, |trial| {
+        let calibration = Calibration { file, parts: &runner.parts, settings, trial };
+        calibration.rungs(tune.budget_s, |workload| runner.has_room(workload))
+    })?;
+    let Some(begun) = begun else { return Ok(rungs) };
+    let search = job.sizes().into_iter().find(|size| size.to_string() == begun);
+    let search = search.with_context(|| format!("the job lost its size {begun}"))?;
+    let confirmation = tune.confirmation.clone().unwrap_or_else(|| search.clone());
+    Ok(Rungs { search, confirmation, ..rungs })
 }
 
 fn write_machine(folder: &Folder, machine: &Machine) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{Prepared, workload};
+use super::{Prepared, rungs};
 use crate::cli::TuneArgs;
 use crate::cmd::setup::runner;
 use crate::cmd::terminal::progress::Progress;
@@ -32,9 +32,10 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
     let mut progress = Progress::new(runner, config.repetitions, budget, args.view);
     let session = Session::new(&config, &copies, &progress, budget);
     let mut session = session.recording(&folder, journal);
-    let workload = workload((runner, job), &mut session, budget.total().as_secs_f64())?;
+    let tune = prepared.describe(args, budget, String::new());
+    let rungs = rungs((runner, job), &mut session, &tune)?;
     let plan = Plan { strategy: args.strategy, seed: args.seed, ..Plan::default() };
-    let competed = session.compete(&copies.space(), &workload, plan);
+    let competed = session.compete(&copies.space(), &rungs, plan);
     let made = session.trials().to_vec();
     progress.end();
     competed?;

@@ -1,4 +1,4 @@
-//! Handover: how a command learns the values of knobs that only it can apply.
+//! Program environment: how a command learns the values of knobs that only it can apply.
 //!
 //! Threads, places, memory and allocator are set from outside; a tile or a batch is not. Whatever
 //! is launched finds the path of its profile in one variable, and each knob's value in another.

@@ -45,7 +45,7 @@ pub struct Member {
     pub over_defaults: Option<Interval>,
     /// The profile's value of every knob.
     pub profile: Values,
-    /// The baseline's.
+    /// The baseline's value of every knob.
     pub baseline: Values,
     /// The space as resolved there.
     pub space: Space,
@@ -104,10 +104,10 @@ fn job(results: &Results) -> String {
     match &results.tune.custom_job {
         None => results.workload.name.clone(),
         // One command can be scored by several of the numbers that it prints.
-        Some(own @ CustomJob::Command(CommandJob { metric: Some(metric), goal, .. })) => {
-            format!("{} ({metric}, goal {goal})", own.describe())
+        Some(job @ CustomJob::Command(CommandJob { metric: Some(metric), goal, .. })) => {
+            format!("{} ({metric}, goal {goal})", job.describe())
         }
-        Some(own) => own.describe(),
+        Some(job) => job.describe(),
     }
 }
 

@@ -35,7 +35,7 @@ pub struct ProfilePortability {
     pub regrets: Vec<ProfileRegret>,
 }
 
-/// How a profile does on a machine. Regret is the share of cost that it has more than the
+/// How a profile does on a machine, and how that is known. Regret is the share of cost that it has more than the
 /// machine's own profile.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProfileRegret {

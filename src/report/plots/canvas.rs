@@ -88,7 +88,7 @@ pub enum Mark {
 pub enum TextAlign {
     /// To the right of it.
     Left,
-    /// Around it.
+    /// Centred on it.
     Middle,
     /// To the left of it.
     Right,

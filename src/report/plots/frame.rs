@@ -10,9 +10,9 @@ use super::scale::Scale;
 /// The part of a canvas that data is drawn in.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
-    /// Across.
+    /// The horizontal scale.
     pub x: Scale,
-    /// Up.
+    /// The vertical scale.
     pub y: Scale,
 }
 

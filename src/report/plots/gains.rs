@@ -23,9 +23,9 @@ pub struct Gains {
 pub struct Row {
     /// Its name.
     pub name: String,
-    /// Over its own baseline.
+    /// What it gained over its own baseline.
     pub over_baseline: Option<Interval>,
-    /// Over libtorch's defaults.
+    /// What it gained over libtorch's defaults.
     pub over_defaults: Option<Interval>,
 }
 

@@ -78,7 +78,7 @@ pub struct Elements {
     pub width: f64,
     /// Pixels down.
     pub height: f64,
-    /// Tags.
+    /// The tags of the SVG.
     pub text: String,
 }
 
@@ -204,7 +204,7 @@ pub enum TimeUnit {
     Seconds,
     /// Up to five hours.
     Minutes,
-    /// Longer.
+    /// Longer than five hours.
     Hours,
 }
 

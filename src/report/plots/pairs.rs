@@ -27,13 +27,13 @@ const LIKELY: [(&str, &str); 6] = [
 /// The pairs that the data allow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pairs {
-    /// One a pair.
+    /// One grid per pair of knobs.
     pub grids: Vec<Grid>,
     /// What scores count.
     pub metric: Metric,
 }
 
-/// One pair.
+/// The costs over two knobs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
     /// The knob whose values are columns.

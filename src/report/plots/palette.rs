@@ -5,9 +5,9 @@ use plotters::style::RGBColor;
 /// One colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour {
-    /// On white paper; also what tells colours apart, so no two are alike.
+    /// RGB on a white page; also what tells colours apart, so no two are alike.
     pub light: u32,
-    /// On dark paper.
+    /// RGB on a dark page.
     pub dark: u32,
 }
 

@@ -18,7 +18,7 @@ pub struct PlacementMap(pub Vec<L3Group>);
 pub struct L3Group {
     /// Where it is.
     pub name: String,
-    /// One a core, its hardware threads one below the other.
+    /// One entry per core, its hardware threads one below the other.
     pub cores: Vec<Vec<(u32, User)>>,
 }
 
@@ -29,9 +29,9 @@ pub enum User {
     Model,
     /// The image pipeline's workers.
     Workers,
-    /// Both.
+    /// Both libtorch's threads and the workers.
     Both,
-    /// Nobody of this program.
+    /// No thread of this program.
     Nobody,
 }
 

@@ -11,7 +11,7 @@ use crate::results::Results;
 use crate::search::scaling::{Scaling, StageLaw, Timed};
 use crate::trial::Trial;
 
-/// One panel a stage.
+/// One panel per stage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Laws(pub Scaling);
 

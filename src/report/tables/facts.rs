@@ -80,6 +80,9 @@ pub fn tune(results: &Results) -> Table {
     if let Some(full) = &tune.full {
         fact("a whole job", described(full));
     }
+    if let Some(confirmation) = &tune.confirmation {
+        fact("confirmed on", described(confirmation));
+    }
     // A command's own warm-up runs are among its facts.
     let (one, warmup, measured) = match tune.custom_job {
         Some(CustomJob::Command(_)) => ("run", "", Measured::Command),

@@ -110,6 +110,7 @@ impl Runs<'_> {
         }
         let look = run.look.as_ref();
         Ok(Ok(Sample {
+            slice_s: None,
             seconds: run.wall_s,
             metric: value.map(|value| MetricValue { value, goal }),
             minor_faults: look.map_or(0, |look| look.minor_faults),

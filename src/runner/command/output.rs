@@ -27,12 +27,12 @@ impl Output {
         Self(kept)
     }
 
-    /// As it was printed.
+    /// The bytes as they were printed.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// As text.
+    /// The bytes as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()
     }

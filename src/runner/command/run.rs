@@ -26,7 +26,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(50);
 /// How `exec` begins what it says, to be told from a command that exits as it does.
 const EXEC_SAYS: &str = "wan22-tune exec:";
 
-/// One run, over.
+/// One run that ended.
 pub(super) struct Run {
     /// Seconds from the launch to the exit of the command itself.
     pub wall_s: f64,

@@ -70,7 +70,7 @@ pub(super) struct Row {
 /// A knob of a sheet, and the level of each of its cells.
 pub(super) struct Levels {
     pub knob: KnobDomain,
-    /// By the row.
+    /// The level of each row.
     pub of_rows: Vec<usize>,
 }
 

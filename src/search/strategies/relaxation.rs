@@ -15,7 +15,7 @@ use super::argmin_adapter::{Answers, Exhausted};
 use crate::search::cost::log_like;
 use crate::space::{Candidate, Space};
 
-/// One coordinate a knob.
+/// One coordinate per knob.
 pub(super) type Point = Vec<f64>;
 
 /// The objective over points.
@@ -82,7 +82,7 @@ impl<'o, 'a> Relaxation<'o, 'a> {
         nearest.or_else(|| sampler.wanted(rng, unasked))
     }
 
-    /// A point by chance.
+    /// A random point.
     pub fn any(&self, rng: &mut impl Rng) -> Point {
         self.space().knobs.iter().map(|_| rng.random()).collect()
     }

@@ -36,12 +36,12 @@ impl Factor {
         &self.lower[i * self.n..(i + 1) * self.n]
     }
 
-    /// ln |A|.
+    /// The logarithm of the determinant of A.
     pub fn log_determinant(&self) -> f64 {
         2.0 * (0..self.n).map(|i| self.row(i)[i].ln()).sum::<f64>()
     }
 
-    /// A⁻¹ b.
+    /// Solves A x = b.
     pub fn solve(&self, b: &[f64]) -> Vec<f64> {
         let mut x = b.to_vec();
         for i in 0..self.n {

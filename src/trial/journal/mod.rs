@@ -46,9 +46,10 @@ const EVIDENCE: [&str; 10] = [
 ];
 
 /// Columns that journals of older versions lack.
-const LATER: [&str; 17] = [
+const LATER: [&str; 18] = [
     "process",
     "spent_s",
+    "slice_s",
     "metric",
     "goal",
     "throttled_periods",
@@ -240,6 +241,7 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "detail" => trial.detail.split_whitespace().collect::<Vec<_>>().join(" "),
         // What is measured, in seconds, whatever it is that the trial is ranked by.
         "score_s" => text(median(trial, |sample| Some(sample.seconds))),
+        "slice_s" => text(median(trial, |sample| sample.slice_s)),
         "metric" => text(median(trial, |sample| sample.metric.map(|metric| metric.value))),
         "goal" => text(trial.samples.iter().find_map(|s| s.metric).map(|metric| metric.goal)),
         "peak_rss_bytes" => text(trial.peak_rss_bytes),

@@ -141,6 +141,7 @@ fn samples(row: &Row<'_>) -> Result<Vec<Sample>> {
         row.family("stage.").into_iter().filter_map(stage).collect();
     let minor_faults = row.quantity("minor_faults")?.unwrap_or_default() as u64;
     let run_queue_share = row.quantity("run_queue_share")?.unwrap_or_default();
+    let slice_s = row.quantity("slice_s")?;
     let goal: Option<Direction> = row.maybe("goal")?;
     let mut samples = Vec::new();
     for n in 1..=MOST_SAMPLES {
@@ -150,7 +151,14 @@ fn samples(row: &Row<'_>) -> Result<Vec<Sample>> {
         ensure!(is_cost, "metric.{n}: not a number above 0 that can be compared");
         if let Some(seconds) = row.quantity(&format!("sample.{n}_s"))? {
             let stages = stages.clone();
-            samples.push(Sample { seconds, metric, stages, minor_faults, run_queue_share });
+            samples.push(Sample {
+                seconds,
+                slice_s,
+                metric,
+                stages,
+                minor_faults,
+                run_queue_share,
+            });
         }
     }
     Ok(samples)

@@ -40,15 +40,15 @@ pub(crate) struct Confirmations<'w> {
 }
 
 impl<'w> Confirmations<'w> {
-    /// Of the best that the search found.
+    /// Confirms the best that the search found.
     pub fn of_search(space: &Space, workload: &'w Workload, state: &State<'_>) -> Self {
         Self::of(workload, finalists(space, workload, state), state)
     }
 
-    /// Of these.
+    /// Confirms these finalists.
     pub fn of(workload: &'w Workload, finalists: Vec<Values>, state: &State<'_>) -> Self {
-        let pair = state.trials().iter().filter_map(|trial| trial.pair).max().unwrap_or(0);
-        Self { workload, finalists, round: pair, left_in_round: VecDeque::new() }
+        let round = state.trials().iter().filter_map(|trial| trial.pair).max().unwrap_or(0);
+        Self { workload, finalists, round, left_in_round: VecDeque::new() }
     }
 
     /// The next round; nothing where none can tell anything, or there is no time for one.
@@ -135,7 +135,9 @@ fn open(state: &State<'_>, finalists: &[Values]) -> Vec<Values> {
     // Which one to go on with may be learnt from all trials; what is claimed of it may not.
     let counts = trials
         .iter()
-        .filter(|trial| trial.phase != Phase::Calibration && finalists.contains(&trial.knobs));
+        .filter(|trial| trial.phase != Phase::Calibration && finalists.contains(&trial.knobs))
+        // Samples of another size may be another level.
+        .filter(|trial| state.confirmation_ratio == 1.0 || trial.phase == Phase::Confirmation);
     let odds = win_probability::win_probabilities(counts, None, state.drift());
     let is_out = |finalist: &Values| {
         odds.iter().any(|one| one.knobs == *finalist && one.p_best < FINALIST_LEAST_P_BEST)

@@ -12,10 +12,10 @@ use crate::trial::Phase;
 use crate::tune::state::State;
 use crate::workload::Workload;
 
-/// The probability of being the fastest from which a candidate needs no more repetitions,
+/// The probability of being the fastest from which a candidate needs no more repetitions.
 const SURE_P_BEST: f64 = 0.99;
 
-/// where it was measured so often.
+/// That holds for a candidate with at least this many trials.
 const ENOUGH_TRIALS: usize = 6;
 
 /// Measures finalists again.

@@ -91,7 +91,7 @@ fn asked(state: &State<'_>) -> usize {
     failing.filter(|trial| trial.knobs == state.baseline).count()
 }
 
-/// The first `count` pauses.
+/// The lengths of the first `count` pauses.
 fn pauses(count: usize) -> Vec<Duration> {
     let longer = |pause: &Duration| Some(pause.mul_f64(PAUSE_GROWTH).min(MOST_WAIT));
     std::iter::successors(Some(FIRST_PAUSE), longer).take(count).collect()

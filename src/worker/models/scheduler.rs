@@ -183,7 +183,7 @@ struct Leap {
     /// 1 - sigma at t.
     signal: Tensor,
     phi_1: Tensor,
-    /// B(h).
+    /// The value of B(h).
     reach: Tensor,
     /// The data prediction at s0.
     origin: Tensor,

@@ -7,7 +7,6 @@
 //! decodes the middle of it, and the transformer still works on all.
 
 mod condition;
-mod tilings;
 mod warm_up;
 
 use std::cell::RefCell;
@@ -22,7 +21,7 @@ use wan22_tune::knobs::Settings;
 use wan22_tune::preprocess::{
     Batch, Frames, NotFinite, Numbers, StageClock, StageError, StageOutput,
 };
-use wan22_tune::workload::{Sizes, Stage, Workload};
+use wan22_tune::workload::{Projection, Sizes, Stage, Tilings, Workload};
 
 use crate::models::scheduler::{Scheduler, SchedulerConfig, guide};
 use crate::models::text_encoder::TextEncoder;
@@ -30,7 +29,6 @@ use crate::models::vae::{Decoder, Encoder, denormalise, normalise};
 use crate::parts::{BuildSpec, Models, Origin};
 use crate::usage;
 use condition::ImageConditioning;
-use tilings::Tilings;
 
 pub use warm_up::{WarmUp, as_video};
 
@@ -48,6 +46,8 @@ pub struct Pipeline {
     negative: Tensor,
     /// Peak resident memory by stage, while it is being watched.
     peaks: Option<RefCell<BTreeMap<String, u64>>>,
+    /// From what runs to the whole job.
+    pub projection: Projection,
 }
 
 /// The models' sizes: the workload's own, or those of the user's weights.
@@ -87,6 +87,7 @@ impl Pipeline {
         let prompt = || Tensor::randn([1, tokens, width], (Kind::Float, Device::Cpu));
         Ok(Self {
             tilings: Tilings::new(&architecture, workload, settings),
+            projection: Projection::of(workload, &architecture, settings),
             prompt: prompt(),
             negative: prompt(),
             peaks: Some(RefCell::default()),
@@ -216,7 +217,8 @@ impl Pipeline {
 
     /// The middle of each of a batch's pictures, `[count, 3, 1, rows, columns]`.
     fn pictures(&self, planes: &[f32], count: i64) -> Tensor {
-        let Sizes { width, height, window_width, window_height, .. } = self.workload.sizes;
+        let Sizes { window_width, window_height, .. } = self.workload.sizes;
+        let Sizes { width, height, .. } = self.workload.whole().sizes;
         let [height, width] = [height, width].map(i64::from);
         let pictures = Tensor::from_slice(planes).reshape([count, 3, 1, height, width]);
         middle(&pictures, [window_height, window_width].map(i64::from))

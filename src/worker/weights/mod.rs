@@ -58,7 +58,7 @@ pub enum Init {
     /// full spread a decoder would mix distant pixels, and tiles would look far worse than they do
     /// with a real one.
     FaintKernel,
-    /// Small offsets.
+    /// A bias: small offsets.
     Bias,
     /// A norm's gain, near 1.
     Gain,

@@ -64,7 +64,7 @@ fn kernel_spread(shape: &[i64]) -> f64 {
     1.0 / (inputs as f64).sqrt()
 }
 
-/// FNV-1a.
+/// The FNV-1a hash of a name.
 fn hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

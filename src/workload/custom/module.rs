@@ -32,9 +32,9 @@ pub enum Inputs {
 /// One random tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// Its sides.
+    /// Its dimensions.
     pub shape: Vec<i64>,
-    /// Its numbers.
+    /// The kind of its numbers.
     pub kind: Kind,
 }
 

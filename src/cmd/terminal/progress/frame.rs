@@ -288,8 +288,8 @@ mod tests {
         });
         assert_snapshot!(shown(&state, (79, 23)), @r#"
         Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 gro…  1:00 of 4:00 · 4 trials, 1 failed
-        bas… search                    confirmation
-        █████▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓░░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
+        bas… search                                         confirmation
+        █████▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
         best      3.000 s per clip, 25.0% less, unproven; 2.970 to 3.060
         baseline  4.000 s per clip, 5995wx; 3.960 to 4.080
         noise     ● quiet: threads waited 1.0%, 1.0% stolen
@@ -310,8 +310,8 @@ mod tests {
         "#);
         assert_snapshot!(shown(&state, (39, 14)), @r#"
         1:00 of 4:00 · 4 trials, 1 failed
-          search       confirmation
-        ██▓▓▓▓▓▓▓▓░░░░░▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
+          search                  confirmation
+        ██▓▓▓▓▓▓▓▓░░░░░░░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒▒▒▒
         best      3.000 s, 25.0% less, unproven
         baseline  4.000 s, 5995wx
         noise     ● quiet: threads waited 1.0%
@@ -324,7 +324,7 @@ mod tests {
         "#);
         assert_snapshot!(shown(&state, (30, 4)), @r#"
         1:00 of 4:00 · 4 trials, 1 fa…
-        ██▓▓▓▓▓▓░░░░▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
+        ██▓▓▓▓▓▓░░░░░░░░░░░░▒▒▒▒▒▒▒▒▒▒
         best      3.000 s
         now       search 0 s: batch_s…
         "#);

@@ -53,7 +53,7 @@ pub struct Current {
 /// What the trials so far come to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Standing {
-    /// How many.
+    /// How many trials there were.
     pub trials: usize,
     /// How many of them failed.
     pub failed: usize,

@@ -2,10 +2,13 @@
 
 use tch::Tensor;
 
+use super::keys::JobKeys;
 use super::rope::rotate;
 use crate::models::linear::Linear;
+use crate::unit_clock::timed;
 use crate::weights::{Init, Scope};
 use wan22_tune::architecture::TransformerConfig;
+use wan22_tune::workload::Unit;
 
 /// Multi-head attention with queries and keys RMS-normed over the whole width.
 pub struct Attention {
@@ -16,6 +19,8 @@ pub struct Attention {
     norm_q: Tensor,
     norm_k: Tensor,
     image: Option<ImageKeys>,
+    /// Of self attention in a sample of a job.
+    keys: JobKeys,
     heads: i64,
     eps: f64,
 }
@@ -43,6 +48,7 @@ impl Attention {
             norm_q: norm("norm_q"),
             norm_k: norm("norm_k"),
             image: None,
+            keys: JobKeys::default(),
             heads: config.num_attention_heads,
             eps: config.eps,
         }
@@ -58,6 +64,11 @@ impl Attention {
         Self { image: config.added_kv_proj_dim.map(keys), ..Self::new(scope, config) }
     }
 
+    /// The same, among so many keys.
+    pub fn among(self, keys: i64) -> Self {
+        Self { keys: JobKeys::of(keys), ..self }
+    }
+
     /// Queries from `x`, keys and values from `context`, both `[batch, tokens, width]`; `rope`
     /// turns queries and keys.
     pub fn forward(&self, x: &Tensor, context: &Tensor, rope: Option<&Tensor>) -> Tensor {
@@ -67,28 +78,18 @@ impl Attention {
         };
         let [pictures, text] = parted(context);
         let key = self.placed(&image.to_k.forward(&pictures), &image.norm_k, None);
-        let shown = self.attend(&query, &key, &image.to_v.forward(&pictures));
+        let shown = attend(&query, &key, &self.split(&image.to_v.forward(&pictures)));
         self.to_out.forward(&(self.seen(&query, &text, rope) + shown))
     }
 
     fn seen(&self, query: &Tensor, context: &Tensor, rope: Option<&Tensor>) -> Tensor {
         let key = self.placed(&self.to_k.forward(context), &self.norm_k, rope);
-        self.attend(query, &key, &self.to_v.forward(context))
-    }
-
-    fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor) -> Tensor {
-        let none = None::<&Tensor>;
-        let heads = Tensor::scaled_dot_product_attention(
-            &query.transpose(1, 2),
-            &key.transpose(1, 2),
-            &self.split(value).transpose(1, 2),
-            none,
-            0.0,
-            false,
-            None,
-            false,
-        );
-        heads.transpose(1, 2).flatten(2, 3)
+        let value = self.split(&self.to_v.forward(context));
+        if rope.is_none() {
+            return attend(query, &key, &value);
+        }
+        let [key, value] = self.keys.among(key, value);
+        timed(Unit::Attention, || attend(query, &key, &value))
     }
 
     fn placed(&self, projected: &Tensor, gain: &Tensor, rope: Option<&Tensor>) -> Tensor {
@@ -102,6 +103,15 @@ impl Attention {
     fn split(&self, x: &Tensor) -> Tensor {
         x.unflatten(2, [self.heads, -1])
     }
+}
+
+/// Attention of `[batch, tokens, heads, head width]` each.
+fn attend(query: &Tensor, key: &Tensor, value: &Tensor) -> Tensor {
+    let [query, key, value] = [query, key, value].map(|tensor| tensor.transpose(1, 2));
+    let none = None::<&Tensor>;
+    let heads =
+        Tensor::scaled_dot_product_attention(&query, &key, &value, none, 0.0, false, None, false);
+    heads.transpose(1, 2).flatten(2, 3)
 }
 
 /// The image's tokens and the text's. A context shorter than [`TEXT_TOKENS`] is parted where the

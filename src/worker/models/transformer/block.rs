@@ -42,6 +42,11 @@ impl Block {
         }
     }
 
+    /// The same, whose tokens attend to so many.
+    pub fn among(self, keys: i64) -> Self {
+        Self { self_attention: self.self_attention.among(keys), ..self }
+    }
+
     /// `x` is `[batch, tokens, width]`; it may be changed in place.
     #[expect(clippy::needless_pass_by_value, reason = "the caller's is no longer what it was")]
     pub fn forward(&self, x: Tensor, condition: &Condition, rope: &Tensor) -> Tensor {

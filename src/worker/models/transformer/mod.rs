@@ -5,15 +5,18 @@ mod attention;
 mod block;
 mod condition;
 mod image;
+mod keys;
 mod rope;
 
 use wan22_tune::architecture::TransformerConfig;
+use wan22_tune::workload::Unit;
 
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
 
 use super::expect_rank;
 use super::linear::Linear;
+use crate::unit_clock::timed;
 use crate::weights::{Init, Scope, Weights};
 use block::Block;
 use condition::ConditionEmbedder;
@@ -67,6 +70,13 @@ impl Transformer {
         Ok(model)
     }
 
+    /// The same, for a sample of a job whose tokens attend to so many keys.
+    #[must_use]
+    pub fn among(mut self, keys: i64) -> Self {
+        self.blocks = self.blocks.into_iter().map(|block| block.among(keys)).collect();
+        self
+    }
+
     fn build(scope: &Scope, config: &TransformerConfig, layers: i64, device: Device) -> Self {
         let width = config.width();
         let patch = scope.sub("patch_embedding");
@@ -112,6 +122,17 @@ impl Transformer {
     ) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let grid = self.accept(hidden_states, timestep, encoder_hidden_states)?;
+        timed(Unit::Ends, || self.run(hidden_states, timestep, encoder_hidden_states, image, grid))
+    }
+
+    fn run(
+        &self,
+        hidden_states: &Tensor,
+        timestep: &Tensor,
+        encoder_hidden_states: &Tensor,
+        image: Option<&Tensor>,
+        grid: [i64; 3],
+    ) -> Result<Tensor> {
         let rope = self.rope.grid(grid)?;
         let text = encoder_hidden_states.to_kind(self.kind);
         let condition = self.condition.forward(timestep, &text, image)?;
@@ -124,8 +145,9 @@ impl Transformer {
             1,
         );
         let tokens = patches.flatten(2, -1).transpose(1, 2).contiguous();
-        let tokens =
-            self.blocks.iter().fold(tokens, |x, block| block.forward(x, &condition, &rope));
+        let tokens = timed(Unit::Blocks, || {
+            self.blocks.iter().fold(tokens, |x, block| block.forward(x, &condition, &rope))
+        });
         let part = |index| &condition.time + self.table.select(1, index);
         let normed = modulated(&tokens, &part(0), &part(1), self.config.eps);
         Ok(self.unpatchify(&self.proj_out.forward(&normed), grid))

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::{Grid, Scale, Tiling, VaeConfig};
+use wan22_tune::workload::Unit;
 
 use super::blocks::{Head, MidBlock, ResidualBlock, residual_blocks};
 use super::cache::FeatureCache;
@@ -12,6 +13,7 @@ use super::patch::unpatchify;
 use super::resample::{Upsample, repeated};
 use super::tiling;
 use crate::models::expect_rank;
+use crate::unit_clock::timed;
 use crate::weights::{Scope, Weights};
 
 /// Turns latents into pictures.
@@ -115,7 +117,10 @@ impl Decoder {
     fn whole(&self, z: &Tensor) -> Tensor {
         let z = self.post_quant_conv.forward(z);
         let mut cache = FeatureCache::default();
-        let chunk = |frame| self.chunk(&z.narrow(2, frame, 1), &mut cache, frame == 0);
+        let chunk = |frame| {
+            let unit = if frame == 0 { Unit::DecodeFirst } else { Unit::DecodeLater };
+            timed(unit, || self.chunk(&z.narrow(2, frame, 1), &mut cache, frame == 0))
+        };
         let chunks: Vec<Tensor> = (0..z.size()[2]).map(chunk).collect();
         Tensor::cat(&chunks, 2)
     }

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::{Grid, Scale, Tiling, VaeConfig};
+use wan22_tune::workload::Unit;
 
 use super::blocks::{Head, MidBlock, ResidualBlock, residual_blocks};
 use super::cache::FeatureCache;
@@ -12,6 +13,7 @@ use super::patch::patchify;
 use super::resample::{Downsample, averaged};
 use super::tiling;
 use crate::models::expect_rank;
+use crate::unit_clock::timed;
 use crate::weights::{Scope, Weights};
 
 /// Frames of a chunk after the first, which is a single one.
@@ -123,10 +125,12 @@ impl Encoder {
         self.accept(x)?;
         let mut cache = FeatureCache::default();
         let frames = x.size()[2];
-        let mut chunks = vec![self.chunk(&x.narrow(2, 0, 1), &mut cache)];
+        let first = || self.chunk(&x.narrow(2, 0, 1), &mut cache);
+        let mut chunks = vec![timed(Unit::EncodeFirst, first)];
         let mut start = 1;
         while start + CHUNK <= frames {
-            chunks.push(self.chunk(&x.narrow(2, start, CHUNK), &mut cache));
+            let later = || self.chunk(&x.narrow(2, start, CHUNK), &mut cache);
+            chunks.push(timed(Unit::EncodeLater, later));
             start += CHUNK;
         }
         Ok(self.quant_conv.forward(&Tensor::cat(&chunks, 2)))

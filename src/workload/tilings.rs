@@ -1,17 +1,20 @@
 //! Tilings: how the VAE's work is cut.
 
-use wan22_tune::architecture::{Architecture, Tiling, tile_and_stride};
-use wan22_tune::knobs::Settings;
-use wan22_tune::workload::{Sizes, Workload};
+use super::{Sizes, Workload};
+use crate::architecture::{Architecture, Tiling, tile_and_stride};
+use crate::knobs::Settings;
 
-/// How the VAE's work is cut; `None` where the window is no larger than a tile.
-#[derive(Clone, Copy, Default)]
+/// How the VAE's work is cut; `None` where what it works on is no larger than a tile.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Tilings {
+    /// Of the encoder.
     pub encode: Option<Tiling>,
+    /// Of the decoder.
     pub decode: Option<Tiling>,
 }
 
 impl Tilings {
+    /// What `settings` ask for.
     pub fn new(architecture: &Architecture, workload: &Workload, settings: &Settings) -> Self {
         let Sizes { window_width, window_height, .. } = workload.sizes;
         let tiled = |tile: u32| window_width > tile || window_height > tile;

@@ -1,0 +1,120 @@
+//! Rungs: samples of a job, each larger than the one before, up to the whole job.
+//!
+//! A sample keeps the job's shape: the transformer's tokens see as many keys as in the job, the VAE
+//! decodes the first latent frame and later ones, prompts have all their tokens. What is too large is
+//! cut in number (blocks, steps, tokens, pixels), and [`super::Projection`] knows the numbers. Trials
+//! on a lower rung stand for those on a higher one, as in successive halving (Jamieson and Talwalkar
+//! 2016).
+
+use super::{Sizes, Stage, Workload};
+use crate::architecture::Architecture;
+
+/// Pixels and pictures that a rung has at the most.
+struct Rung {
+    /// What the transformer works on: width, height, pictures.
+    clip: [u32; 3],
+    /// What the VAE works on.
+    window: [u32; 3],
+}
+
+/// From the smallest at which kernels work as in a whole job on a machine of two cores: products of
+/// 100 tokens and more are bound by arithmetic, not by reading weights.
+const RUNGS: [Rung; 8] = [
+    Rung { clip: [256, 256, 5], window: [64, 64, 5] },
+    Rung { clip: [256, 256, 13], window: [96, 96, 5] },
+    Rung { clip: [384, 384, 13], window: [128, 128, 5] },
+    Rung { clip: [512, 512, 13], window: [192, 192, 5] },
+    Rung { clip: [512, 512, 29], window: [256, 256, 5] },
+    Rung { clip: [640, 640, 37], window: [384, 384, 9] },
+    Rung { clip: [832, 480, 81], window: [512, 512, 9] },
+    Rung { clip: [1280, 704, 81], window: [768, 704, 17] },
+];
+
+/// A stage with less of the job's arithmetic than this can't decide anything: it gets a small sample.
+const NEGLIGIBLE: f64 = 0.005;
+
+/// Tokens of a prompt where the text encoder is [`NEGLIGIBLE`].
+const FEW_TOKENS: u32 = 64;
+
+/// The samples of `full`, a whole job, from the smallest; the last is the job.
+pub fn rungs(full: &Workload, parts: &Architecture) -> Vec<Sizes> {
+    let job = &full.sizes;
+    let costs = full.costs(parts, None);
+    let total: f64 = costs.values().map(|cost| cost.flops).sum();
+    let counts = |stage| costs.get(&stage).is_some_and(|cost| cost.flops >= NEGLIGIBLE * total);
+    let text_tokens =
+        if counts(Stage::Text) { job.text_tokens } else { FEW_TOKENS.min(job.text_tokens) };
+    let sample = |rung: &Rung| {
+        let [width, height, frames] = least(rung.clip, [job.width, job.height, job.frames]);
+        let [window_width, window_height, window_frames] =
+            least(rung.window, [job.width, job.height, job.frames]);
+        Sizes {
+            width,
+            height,
+            frames,
+            window_width: window_width.min(width),
+            window_height: window_height.min(height),
+            window_frames: window_frames.min(frames),
+            layers: 1,
+            steps: 1,
+            text_layers: job.text_layers.min(1),
+            text_tokens,
+            ..job.clone()
+        }
+    };
+    let mut rungs: Vec<Sizes> = RUNGS.iter().map(sample).collect();
+    rungs.push(job.clone());
+    rungs.dedup();
+    rungs
+}
+
+fn least(one: [u32; 3], other: [u32; 3]) -> [u32; 3] {
+    [0, 1, 2].map(|axis| one[axis].min(other[axis]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::WorkloadFile;
+
+    fn job(clip: &str) -> WorkloadFile {
+        let stages = r#"["read", "preprocess", "pack", "text", "encode", "denoise", "decode"]"#;
+        WorkloadFile::parse(&format!(
+            "schema = 1\nname = 'job'\nwhy = ''\nmodel = 'ti2v-5b'\nstages = {stages}\n[job]\n{clip}"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn rungs_rise_to_the_whole_job_and_keep_its_shape() {
+        let file = job("width = 1280\nheight = 704\nframes = 121\nsteps = 50\nlayers = 30");
+        let parts = file.full().model.architecture();
+        let rungs: Vec<Workload> = (0..file.size_count()).map(|n| file.size(n)).collect();
+        let work = |job: &Workload| job.work(&parts);
+        assert!(rungs.windows(2).all(|pair| work(&pair[0]) < work(&pair[1])));
+        let whole = rungs.last().unwrap();
+        assert!(!whole.is_sample() && whole.sizes == file.full().sizes);
+        // 31 latent frames of 22 x 40 tokens; a sample's own tokens attend to all of them.
+        assert!(rungs.iter().all(|rung| rung.keys(&parts) == 31 * 22 * 40));
+        assert_eq!((rungs[0].tokens(&parts), rungs[0].window(&parts)), (2 * 8 * 8, [2, 4, 4]));
+    }
+
+    /// 96% of a long job is denoising; of a short one with few steps the text encoder is a quarter.
+    #[test]
+    fn a_prompt_is_cut_only_where_the_text_encoder_decides_nothing() {
+        let tokens = |clip| job(clip).size(0).sizes.text_tokens;
+        assert_eq!(tokens("width = 1280\nheight = 704\nframes = 121\nsteps = 50\nlayers = 30"), 64);
+        assert_eq!(tokens("width = 224\nheight = 128\nframes = 5\nsteps = 4\nlayers = 2"), 512);
+    }
+
+    #[test]
+    fn a_job_that_is_smaller_than_a_rung_is_that_rung() {
+        let file = job("width = 224\nheight = 128\nframes = 5\nsteps = 1\nlayers = 1");
+        let sizes: Vec<[u32; 3]> = (0..file.size_count())
+            .map(|n| file.size(n).sizes)
+            .map(|s| [s.window_width, s.window_height, s.window_frames])
+            .collect();
+        assert_eq!(sizes, [[64, 64, 5], [96, 96, 5], [128, 128, 5], [192, 128, 5], [224, 128, 5]]);
+        assert_eq!(file.size(0).sizes.width, 224);
+    }
+}
