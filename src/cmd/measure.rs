@@ -23,7 +23,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         None => baseline.knobs.clone(),
     };
     let scratch = runner::scratch(&std::env::temp_dir())?;
-    let job = match custom::open(&args.custom, &args.runner)? {
+    let job = match custom::open(&args.custom, &args.runner, &args.job)? {
         Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };

@@ -42,7 +42,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let job = match custom::open(&args.custom, &args.runner)? {
+    let job = match custom::open(&args.custom, &args.runner, &args.job)? {
         Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };

@@ -47,7 +47,4 @@ pub struct AppArgs {
     /// Pixels per row; 832 unless said otherwise.
     #[arg(long, value_name = "N", requires = "app")]
     pub width: Option<u32>,
-    /// Denoising steps; 4 unless said otherwise.
-    #[arg(long, value_name = "N", requires = "app")]
-    pub steps: Option<u32>,
 }

@@ -24,7 +24,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let tune = Cli::try_parse_from([&words[..], &args.words].concat())?.tune;
     let machine = crate::cmd::machine::here()?;
     let baseline = job::baseline(None, &tune.space.job, &machine)?;
-    let Some(custom) = custom::open(&tune.custom, &tune.runner)? else {
+    let Some(custom) = custom::open(&tune.custom, &tune.runner, &tune.space.job)? else {
         return Err(Usage("no command after `--`".to_owned()).into());
     };
     let (mut runner, _) =

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::cache;
-use crate::cli::{App, AppArgs};
+use crate::cli::{App, AppArgs, JobArgs};
 use crate::cmd::Usage;
 use crate::io::atomic_write;
 
@@ -20,7 +20,7 @@ const DIFFUSERS: (&str, &str) =
 ///
 /// # Errors
 /// [`Usage`] for a folder that holds no pipeline.
-pub fn words(args: &AppArgs) -> Result<Option<Vec<String>>> {
+pub fn words(args: &AppArgs, job: &JobArgs) -> Result<Option<Vec<String>>> {
     let (Some(app), Some(model)) = (args.app, &args.model) else { return Ok(None) };
     let App::Diffusers = app;
     if !model.join("model_index.json").is_file() {
@@ -41,7 +41,7 @@ pub fn words(args: &AppArgs) -> Result<Option<Vec<String>>> {
         ("--frames", number(args.frames)),
         ("--height", number(args.height)),
         ("--width", number(args.width)),
-        ("--steps", number(args.steps)),
+        ("--steps", number(job.steps)),
     ];
     words.extend(
         given.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten(),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
 use super::app;
-use crate::cli::{CustomJobArgs, RunnerArgs, TuneArgs};
+use crate::cli::{CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
 use crate::cmd::Usage;
 use crate::io::input;
 use crate::runner::repetitions;
@@ -27,11 +27,11 @@ fn here() -> Result<String> {
 ///
 /// # Errors
 /// [`Usage`] for a command that is missing or can't be run, or a module that is none.
-pub fn open(args: &CustomJobArgs, runner: &RunnerArgs) -> Result<Option<CustomJob>> {
+pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<Option<CustomJob>> {
     if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
         return Ok(Some(CustomJob::Module(module(file, inputs)?)));
     }
-    let app = app::words(&args.app)?;
+    let app = app::words(&args.app, job)?;
     let is_worker = app.is_some() || runner.is_own_worker();
     let words = app.unwrap_or_else(|| args.words.clone());
     let Some(program) = words.first() else {

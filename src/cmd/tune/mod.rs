@@ -153,7 +153,7 @@ impl Prepared {
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
-    let (baseline, job) = match custom::open(&args.custom, &args.runner)? {
+    let (baseline, job) = match custom::open(&args.custom, &args.runner, &args.space.job)? {
         None => {
             let file = job::open(&args.space.job, &baseline)?;
             (job::fitted(baseline, &file), Job::Pipeline(file))
