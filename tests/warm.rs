@@ -74,20 +74,20 @@ fn a_worker_stays_loaded_over_the_search_and_every_pair_is_fresh() {
 fn a_worker_that_dies_costs_one_trial() {
     for (fault, outcome, says) in [
         ("dies", Outcome::Crashed, "exit status 3"),
-        ("raises", Outcome::OutOfMemory, "MemoryError: no room for tiles of 96"),
+        ("raises", Outcome::OutOfMemory, "MemoryError: no room for small tiles"),
     ] {
         let world = World::new();
-        let run = tune(&world, &[("FAULT", fault)], &["--strategy", "grid", "--trials", "40"]);
+        let flags = ["--strategy", "random", "--trials", "10"];
+        let run = tune(&world, &[("FAULT", fault)], &flags);
         assert_eq!(run.status, Some(0), "{}", run.stderr);
         let trials = world.results().trials;
-        let failed: Vec<&Trial> = trials.iter().filter(|t| t.outcome != Outcome::Ok).collect();
-        assert!(!failed.is_empty());
-        for trial in failed {
-            assert_eq!(
-                (trial.outcome, trial.knobs["vae_tile_size"].to_string().as_str()),
-                (outcome, "96")
-            );
-            assert!(trial.detail.contains(says), "{}", trial.detail);
+        let small = ["64", "96", "128"];
+        let is_small = |t: &&Trial| small.contains(&t.knobs["vae_tile_size"].to_string().as_str());
+        assert!(trials.iter().any(|trial| is_small(&trial)));
+        for trial in &trials {
+            let expected = if is_small(&trial) { outcome } else { Outcome::Ok };
+            assert_eq!(trial.outcome, expected, "{}", trial.detail);
+            assert!(expected == Outcome::Ok || trial.detail.contains(says), "{}", trial.detail);
         }
     }
 }

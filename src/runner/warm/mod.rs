@@ -100,7 +100,7 @@ impl Runner for WarmRunner<'_> {
         let state = self.state.borrow();
         let process = state.process.as_ref().filter(|process| {
             let start_s = process.start_s + process.warm_s;
-            process.has_to_pay_off() || left.as_secs_f64() < start_s
+            process.is_open() && (process.has_to_pay_off() || left.as_secs_f64() < start_s)
         });
         let Some(process) = process else { return Some(values.clone()) };
         let near = near(process, &state.scope, values);

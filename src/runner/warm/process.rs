@@ -42,6 +42,8 @@ pub struct Process {
     pub warm_s: f64,
     /// Which candidates it ran.
     pub ran: HashSet<u64>,
+    /// Whether it waits for another job: it says what it could change for that.
+    pub stays: bool,
     is_ended: bool,
 }
 
@@ -85,6 +87,7 @@ impl Process {
             warm_trials: 0,
             warm_s: 0.0,
             ran: HashSet::new(),
+            stays: false,
             is_ended: false,
         })
     }
@@ -110,6 +113,8 @@ impl Process {
                 answer.fail(crate::trial::Outcome::WrongOutput, detail);
             }
         }
+        let run_scope = answer.effect.as_ref().map(|effect| &effect.run_scope);
+        self.stays = run_scope.is_some_and(|names| !names.is_empty());
         if verdict.is_some() || !answer.is_over() || answer.is_failed() {
             (self.stdin, self.is_ended) = (None, true);
             let Self { child, messages, .. } = self;
@@ -135,7 +140,7 @@ impl Process {
 
     /// Whether it can be given another job.
     pub fn is_open(&self) -> bool {
-        self.stdin.is_some() && process::is_running(&self.child)
+        self.stays && self.stdin.is_some() && process::is_running(&self.child)
     }
 
     /// Tells it that no more jobs come and waits for its exit; whether it came in time.
