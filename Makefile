@@ -46,6 +46,7 @@ libtorch/build-version: scripts/libtorch.py
 lint: setup target/ruff/bin/ruff ## what CI asks besides the tests
 	@scripts/packages.sh shellcheck
 	target/ruff/bin/ruff check --quiet
+	python3 benches/fidelity.py --self-test
 	shellcheck --severity warning .ci/run scripts/*.sh tests/numa/*.sh tests/pages/run
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings

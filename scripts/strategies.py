@@ -44,7 +44,7 @@ def main():
             if tuned(folder):
                 continue
             command = ["target/release/wan22-tune", "--budget", arguments.budget]
-            command += ["--strategy", strategy, "--seed", str(seed), "--results", str(folder)]
+            command += ["--cold", "--strategy", strategy, "--seed", str(seed), "--results", str(folder)]
             print(" ".join(command + arguments.flags), file=sys.stderr, flush=True)
             subprocess.run(command + arguments.flags, check=True, stdout=subprocess.DEVNULL)
     print("| strategy | confirmed gain by seed, % | mean |\n| --- | --- | ---: |")

@@ -132,6 +132,29 @@ pub fn pooled_variance<'a>(groups: impl IntoIterator<Item = &'a [f64]>) -> Optio
     (freedom > 0).then(|| (sum / freedom as f64, freedom))
 }
 
+/// Spearman's correlation: Pearson's of the ranks, equal values sharing the mean of theirs; `None` where one
+/// side does not vary.
+pub fn rank_correlation(a: &[f64], b: &[f64]) -> Option<f64> {
+    let (a, b) = (ranks(a), ranks(b));
+    let middle = (a.len() as f64 + 1.0) / 2.0;
+    let product = |a: &[f64], b: &[f64]| -> f64 {
+        a.iter().zip(b).map(|(x, y)| (x - middle) * (y - middle)).sum()
+    };
+    let scale = (product(&a, &a) * product(&b, &b)).sqrt();
+    (scale > 0.0).then(|| product(&a, &b) / scale)
+}
+
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = |value: &f64| {
+        let (below, upto) =
+            (sorted.partition_point(|v| v < value), sorted.partition_point(|v| v <= value));
+        (below + upto + 1) as f64 / 2.0
+    };
+    values.iter().map(rank).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use rand::{Rng, SeedableRng};
@@ -208,5 +231,20 @@ mod tests {
             .filter(|_| excludes_zero(&(0..40).map(|_| normal()).collect::<Vec<_>>()))
             .count();
         assert!(wrong <= runs / 20, "{wrong} of {runs}");
+    }
+
+    #[test]
+    fn ranks_share_their_mean() {
+        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [3.5, 1.0, 3.5, 2.0]);
+    }
+
+    #[test]
+    fn correlations_by_hand() {
+        assert_eq!(rank_correlation(&[1.0, 2.0, 9.0], &[3.0, 5.0, 7.0]), Some(1.0));
+        assert_eq!(rank_correlation(&[1.0, 2.0, 9.0], &[3.0, 3.0, 3.0]), None);
+        // Ranks 1 2 3 4 5 against 2 1 4 3 5: 1 - 6 * 4 / (5 * 24) = 0.8.
+        let near =
+            rank_correlation(&[1.0, 2.0, 3.0, 4.0, 5.0], &[20.0, 10.0, 40.0, 30.0, 50.0]).unwrap();
+        assert!((near - 0.8).abs() < 1e-12, "{near}");
     }
 }

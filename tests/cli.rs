@@ -20,7 +20,7 @@ fn wrong_usage_exits_2_and_says_what_to_type() {
         (vec!["--budget", "9s", "--max-memory", "1GB"], "--max-memory is 953.7 MiB"),
         (vec!["--budget", "9s", "--max-memory", "lots"], "lots"),
         (vec!["--budget", "9s", "--strategy", "luck"], "possible values: "),
-        (vec!["--budget", "9s", "--repetitions", "2"], "--repetitions 2: give 3 to 9"),
+        (vec!["--budget", "9s", "--repetitions", "1"], "--repetitions 1: give 2 to 9"),
         (vec!["--budget", "9s", "--images", "nowhere"], "nowhere"),
         (vec!["--budget", "9s", "--worker", "nowhere"], "nowhere: no such program"),
         (vec!["measure"], "--profile"),
@@ -196,11 +196,11 @@ fn a_job_of_ones_own_is_a_file() {
     let run = world.tune(&["--budget", "10m", "--trials", "4", "--workload", "mine.toml"]).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert_eq!(world.results().workload.name, "mine");
-    std::fs::write(world.path().join("mine.toml"), mine.replace("frames = 1", "frames = 2"))
+    std::fs::write(world.path().join("mine.toml"), mine.replace("frames = 121", "frames = 122"))
         .unwrap();
     let run = world.tune(&["--budget", "4s", "--workload", "mine.toml"]).run();
     assert_eq!(run.status, Some(2));
-    let says = "workload mine.toml: size[0].frames is 2: give 1, 5, 9";
+    let says = "workload mine.toml: job.frames is 122: give 1, 5, 9";
     assert!(run.stderr.contains(says), "{}", run.stderr);
 }
 

@@ -331,6 +331,18 @@ fn an_earlier_search_helps_and_a_misleading_one_costs_a_few_trials() {
     assert!(misled < cold + 6.0, "{misled} against {cold}");
 }
 
+/// Two that mislead, on machines that are said to be more alike, beside one that does not.
+#[test]
+fn of_several_earlier_searches_that_counts_which_foretells() {
+    let recorded = treacherous();
+    let cold = trials_to_good(&recorded, &[]);
+    let [one, other] = [earlier(&recorded, true), earlier(&recorded, true)];
+    let mut good = earlier(&recorded, false);
+    good[0].weight = 0.5;
+    let mixed = trials_to_good(&recorded, &[one, other, good].concat());
+    assert!(mixed < 0.8 * cold, "{mixed} against {cold}");
+}
+
 #[test]
 fn what_was_found_elsewhere_is_translated() {
     let space = conditional();

@@ -46,7 +46,8 @@ def tune(options, noise, seed, gain=0.0, self_test=False):
         (scratch / "state").write_text(f"{seed % 20} 0 0 {seed}")
         job = [options.bin / "examples/noisy-job", noise, scratch / "state", options.seconds, gain]
         job.append("cost" if options.wall else "fixed")
-        command = [options.bin / "wan22-tune", "--budget", options.budget, "--seed", seed, "--strategy", "random"]
+        command = [options.bin / "wan22-tune", "--budget", options.budget, "--seed", seed]
+        command += ["--cold", "--strategy", "random"]
         command += ["--self-test"] if self_test else []
         command += [] if options.wall else ["--metric", "cost=([0-9.]+)"]
         environment = dict(os.environ, WAN22_LOCK_DIR=str(scratch / "lock"), HOME=str(scratch))

@@ -9,6 +9,7 @@ use crate::cli::ProfileFoldersArgs;
 use crate::cli::SignatureArgs;
 use crate::cli::options::parse;
 use crate::knobs::program_environment;
+use crate::workload::custom::sink::Sink;
 
 /// Which profile, and which command.
 #[derive(Debug, Args)]
@@ -45,13 +46,18 @@ pub struct ExecArgs {
     /// WAN22_ and their names in capitals, such as WAN22_BATCH_SIZE.
     #[arg(long, value_name = "NAME", default_value = program_environment::PROFILE, value_parser = program_environment::profile_name)]
     pub profile_env: String,
+    /// The variable in which the command finds a knob's value too, as in 'blocks env:MY_BLOCKS'.
+    #[arg(long = "knob", value_name = "KNOB env:VARIABLE", value_parser = parse::variable)]
+    pub knobs: Vec<(String, Sink)>,
     /// Does not say what was applied.
     #[arg(long)]
     pub quiet: bool,
     /// The tuner that watches over this trial.
     #[arg(long, hide = true, value_name = "PID")]
     pub supervisor: Option<i32>,
-    /// The command and its arguments.
+    /// The command and its arguments, in which {blocks} stands for the profile's value of a knob,
+    /// {blocks=20} for it or for 20 where the profile has none, and {compile:--compile} for words
+    /// that are there while a switch is on.
     #[arg(last = true, required = true)]
     pub command: Vec<OsString>,
 }

@@ -11,6 +11,7 @@ use crate::cli::JobArgs;
 use crate::cli::RunnerArgs;
 use crate::cli::options::parse;
 use crate::tune::budget;
+use crate::workload::custom::sink::Sink;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -24,9 +25,9 @@ pub struct MeasureArgs {
         value_parser = parse::profile()
     )]
     pub profile: Option<PathBuf>,
-    /// Measures a preset or the WAN22 system optimizer's profile; the preset for this machine when
-    /// none is named.
-    #[arg(long, num_args = 0..=1, value_name = "PRESET|FILE")]
+    /// Measures a preset, the WAN22 system optimizer's profile, or as-is; when none is named the preset
+    /// for this machine, and of a command of your own as-is.
+    #[arg(long, num_args = 0..=1, value_name = "as-is|PRESET|FILE")]
     pub baseline: Option<Option<BaselineChoice>>,
     /// Measured repetitions, after one to warm up: unless said otherwise as in a tune.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
@@ -46,6 +47,10 @@ pub struct MeasureArgs {
     /// What trials run with.
     #[command(flatten)]
     pub runner: RunnerArgs,
+    /// Where your command finds a knob's value besides its words, as in the tune: 'blocks
+    /// env:MY_BLOCKS', 'blocks json:FILE#/POINTER'.
+    #[arg(long = "knob", value_name = "KNOB SINK", requires = "words", value_parser = parse::sink)]
+    pub knobs: Vec<(String, Sink)>,
     /// Your own job.
     #[command(flatten)]
     pub custom: CustomJobArgs,

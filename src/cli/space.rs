@@ -8,6 +8,7 @@ use clap::Args;
 use crate::cli::BaselineChoice;
 use crate::cli::JobArgs;
 use crate::cli::MachineChoice;
+use crate::space::KnobFlag;
 
 /// Which space.
 #[derive(Clone, Debug, Args)]
@@ -16,11 +17,20 @@ pub struct SpaceArgs {
     /// for the job.
     #[arg(long, value_name = "NAME|FILE")]
     pub space: Option<PathBuf>,
-    /// What to start from and to beat: a preset (5995wx, rtx4080, generic), or a file, a profile of
-    /// this program's or of the WAN22 system optimizer's; by default the preset that people would
-    /// copy for this machine.
-    #[arg(long, value_name = "PRESET|FILE")]
+    /// What to start from and to beat: as-is, which is your own environment and is the default with a
+    /// command of your own; a preset (5995wx, rtx4080, generic), otherwise the one that people would
+    /// copy for this machine; or a file, a profile of this program's or of the WAN22 system
+    /// optimizer's.
+    #[arg(long, value_name = "as-is|PRESET|FILE")]
     pub baseline: Option<BaselineChoice>,
+    /// A knob of your command's own, in one line: blocks=0..40, attention=sdpa|sage, compile=off|on,
+    /// threshold=0.01..0.3 log; the command says where its value goes, as in --swap {blocks} or
+    /// {compile:--compile}. Or the name of a knob that this program has: then only those named.
+    #[arg(long = "knob", value_name = "KNOB")]
+    pub knobs: Vec<KnobFlag>,
+    /// Leaves out all knobs that this program has.
+    #[arg(long)]
+    pub no_built_in: bool,
     /// Takes in the knobs that only experts should turn.
     #[arg(long)]
     pub expert: bool,

@@ -12,6 +12,7 @@ use crate::cli::RunnerArgs;
 use crate::cli::SignatureArgs;
 use crate::cli::options::parse;
 use crate::tune::budget;
+use crate::workload::custom::sink::Sink;
 
 /// What to verify.
 #[derive(Debug, Args)]
@@ -31,9 +32,9 @@ pub struct VerifyArgs {
     /// Who has to have signed it.
     #[command(flatten)]
     pub signature: SignatureArgs,
-    /// The preset or the WAN22 system optimizer's profile to compare with; by default the preset
-    /// for this machine.
-    #[arg(long, value_name = "PRESET|FILE")]
+    /// The preset or the WAN22 system optimizer's profile to compare with, or as-is; by default the
+    /// preset for this machine, and as-is where the tune began so.
+    #[arg(long, value_name = "as-is|PRESET|FILE")]
     pub baseline: Option<BaselineChoice>,
     /// Measured repetitions per trial, after one to warm up: unless said otherwise as in a tune.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
@@ -47,6 +48,10 @@ pub struct VerifyArgs {
     /// What trials run with.
     #[command(flatten)]
     pub runner: RunnerArgs,
+    /// Where your command finds a knob's value besides its words, as in the tune: 'blocks
+    /// env:MY_BLOCKS', 'blocks json:FILE#/POINTER'.
+    #[arg(long = "knob", value_name = "KNOB SINK", requires = "words", value_parser = parse::sink)]
+    pub knobs: Vec<(String, Sink)>,
     /// Your own job, where the profile was tuned for it.
     #[command(flatten)]
     pub custom: CustomJobArgs,

@@ -1,5 +1,7 @@
 //! `export`: a profile in the words of other programs.
 
+use std::ffi::OsString;
+
 use anyhow::Result;
 
 use super::Usage;
@@ -7,6 +9,8 @@ use crate::cli::ExportArgs;
 use crate::io::atomic_write;
 use crate::profile::Profile;
 use crate::profile::export::Export;
+use crate::workload::custom::sink::{self, Sinks};
+use crate::workload::custom::template::Filling;
 
 /// Writes the export to its file, or to standard output.
 ///
@@ -14,7 +18,15 @@ use crate::profile::export::Export;
 /// The profile is refused, the dialect can't say what it asks for, or the file can't be written.
 pub fn run(args: &ExportArgs) -> Result<()> {
     let profile = Profile::read(&args.profile)?;
-    let text = Export { profile: &profile, file: Some(&args.profile), command: &args.command };
+    let (values, own) = (profile.values(), &profile.custom_knobs);
+    let words: Vec<OsString> = args.command.iter().map(OsString::from).collect();
+    let filled = Filling::of(&words, &values, own).words(&words).map_err(Usage)?;
+    let command: Vec<String> =
+        filled.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let sinks: Sinks = args.knobs.iter().cloned().collect();
+    let variables = sink::variables(&sinks, &values);
+    let file = Some(args.profile.as_path());
+    let text = Export { profile: &profile, file, command: &command, variables: &variables };
     let text = text.text(args.format);
     let text = text.map_err(Usage)?;
     match &args.output {

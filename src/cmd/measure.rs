@@ -16,14 +16,22 @@ use crate::workload::custom::Metric;
 /// Measures once.
 pub fn run(args: &MeasureArgs) -> Result<()> {
     let machine = super::machine::here()?;
-    let baseline =
-        job::baseline(args.baseline.as_ref().and_then(Option::as_ref), &args.job, &machine)?;
+    let is_command = !args.custom.words.is_empty();
+    let baseline = job::baseline(
+        args.baseline.as_ref().and_then(Option::as_ref),
+        &args.job,
+        &machine,
+        is_command,
+    )?;
     let knobs = match &args.profile {
         Some(path) => Profile::read(path)?.knobs(&baseline.knobs).map_err(anyhow::Error::msg)?,
         None => baseline.knobs.clone(),
     };
     let scratch = runner::scratch(&std::env::temp_dir())?;
-    let job = match custom::open(&args.custom, &args.runner, &args.job)? {
+    let own = custom::open(&args.custom, &args.runner, &args.job)?;
+    let (own, baseline) = custom::reading(own, &args.knobs, (&knobs.custom, baseline))?;
+    let knobs = if args.profile.is_some() { knobs } else { baseline.knobs.clone() };
+    let job = match own {
         Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
@@ -51,6 +59,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         limit: args.limit,
         left: args.limit,
         ready_s: None,
+        long_s: None,
         early_stop_s: None,
     };
     let trial = runner::of_trials(&runner).run(&request)?;

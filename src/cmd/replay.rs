@@ -10,9 +10,8 @@ use super::terminal;
 use crate::cli::ReplayArgs;
 use crate::io::{output, printable};
 use crate::machine::threads;
-use crate::search::Recorded;
-use crate::search::StrategyName;
 use crate::search::strategies::grid;
+use crate::search::{Plan, Recorded, StrategyName};
 use crate::tune::regret::{Run, replay};
 
 /// Evaluations after which regret is printed, as far as the budget goes.
@@ -56,7 +55,10 @@ impl ReplayArgs {
         self.head(&recorded, &at, out)?;
         for strategy in strategies {
             let seeds: Vec<u64> = (0..self.seeds).collect();
-            let one = |seed| replay(&recorded, strategy, seed, self.budget, self.noise);
+            let one = |seed| {
+                let plan = Plan { strategy, seed, ..Plan::default() };
+                replay(&recorded, plan, self.budget, self.noise)
+            };
             let runs = || seeds.into_par_iter().map(one).collect();
             let runs: Result<Vec<Run>> = threads::pooled(runs);
             let runs = runs?;

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 
 use anyhow::Result;
 
 use super::Usage;
 use super::setup::job;
 use crate::cli::{SpaceArgs, SpaceCommand};
-use crate::knobs::Baseline;
+use crate::knobs::program_environment::is_own;
+use crate::knobs::{Baseline, Value};
 use crate::machine::Machine;
-use crate::space::{Candidate, Scale, Space, SpaceFile};
+use crate::report::tables::usage;
+use crate::space::{Candidate, Reader, Scale, Space, SpaceFile};
 use crate::workload::Workload;
+use crate::workload::custom::{CommandJob, CustomJob};
 
 /// The spaces that come with the program, by name.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -33,12 +37,13 @@ const WORKED_OUT: u128 = 80_000_000;
 /// As [`crate::cli::MachineChoice::machine`] and [`resolve`].
 pub fn run(args: &SpaceCommand) -> Result<()> {
     let machine = args.which.machine()?;
-    let file = open(&args.space)?;
-    let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine)?;
+    let here = Reader { words: &[], folder: Path::new(".") };
+    let file = open(&args.space, here)?;
+    let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine, false)?;
     let baseline = with_custom(&file, &args.space, baseline)?;
     let job = job::open(&args.space.job, &baseline)?;
     let baseline = job::fitted(baseline, &job);
-    show(&file, &args.space, &machine, &baseline, &job.size(0))
+    show((&file, &args.space), &machine, &baseline, &job.size(0), None)
 }
 
 /// The baseline with what the user's own command runs today: as the file says, unless the baseline
@@ -63,27 +68,75 @@ pub fn with_custom(file: &SpaceFile, args: &SpaceArgs, baseline: Baseline) -> Re
 /// # Errors
 /// As [`resolve`].
 pub fn show(
-    file: &SpaceFile,
-    args: &SpaceArgs,
+    (file, args): (&SpaceFile, &SpaceArgs),
     machine: &Machine,
     baseline: &Baseline,
     workload: &Workload,
+    own: Option<&CustomJob>,
 ) -> Result<()> {
     let (space, _) = resolve(file, args, machine, baseline, workload)?;
-    super::terminal::show(&text(&space, baseline))
+    let lines = match own {
+        Some(CustomJob::Command(command)) => lines(&space, command)?,
+        _ => String::new(),
+    };
+    super::terminal::show(&(text(&space, baseline) + lines.as_str()))
 }
 
-/// The space file that was asked for.
+/// The command as it runs today, and as one candidate of `space` would run it.
+fn lines(space: &Space, command: &CommandJob) -> Result<String> {
+    let mut example = space.baseline();
+    for (position, knob) in space.knobs.iter().enumerate().filter(|(_, knob)| is_own(&knob.name)) {
+        let other = (0..knob.levels.len()).rev().find(|level| *level != knob.baseline);
+        let moved = other.map(|level| space.canonical(&example.with(position, level)));
+        example = moved.filter(|moved| space.is_legal(moved)).unwrap_or(example);
+    }
+    if example == space.baseline() {
+        return Ok(String::new());
+    }
+    let (mut text, mut shown) = (String::new(), Vec::new());
+    for (heading, candidate) in [("today", space.baseline()), ("example", example)] {
+        let mut values = space.given.baseline.clone();
+        values
+            .extend(space.named(&candidate).map(|(name, value)| (name.to_owned(), value.clone())));
+        let line = usage::command_line(command, &values, &command.words).map_err(Usage)?;
+        let _ = writeln!(text, "{heading:8} {line}");
+        shown.push((line, usage::patches(command, &values)));
+        for (place, value) in usage::patches(command, &values) {
+            let _ = writeln!(text, "{:8} {place} = {value}, in a copy", "");
+        }
+    }
+    // A command that is only handed values over runs by the same words.
+    Ok(if shown[0] == shown[1] { String::new() } else { format!("\n{text}") })
+}
+
+/// The space file that was asked for, with the knobs that a command and its flags declare.
 ///
 /// # Errors
-/// [`Usage`] that names the file, the key and the cure.
-pub fn open(args: &SpaceArgs) -> Result<SpaceFile> {
+/// [`Usage`] that names the file or the flag, the key and the cure.
+pub fn open(args: &SpaceArgs, reader: Reader<'_>) -> Result<SpaceFile> {
     let name = args.name();
     let place = name.display();
     let text = super::built_in_or_file("space", name, BUILT_IN)?;
     let file = SpaceFile::parse(&text);
     let mut file = file.map_err(|problem| Usage(format!("space {place}: {problem}")))?;
     job::fix(&mut file, &args.job);
+    let guessed = file.declare(&args.knobs, args.no_built_in, reader).map_err(|problem| {
+        let is_of_file = problem.starts_with("knob.");
+        Usage(if is_of_file { format!("space {place}: {problem}") } else { problem })
+    })?;
+    let is_told = |(_, value): &&(String, Value)| !matches!(value, Value::Switch(false));
+    let guessed: Vec<String> = guessed
+        .iter()
+        .filter(|_| !reader.words.is_empty())
+        .filter(is_told)
+        .map(|(name, value)| format!("{{{name}={value}}}"))
+        .collect();
+    if !guessed.is_empty() {
+        let guessed = guessed.join(", ");
+        super::terminal::tell(&format!(
+            "the command is taken to run {guessed} today: write so what it does run"
+        ));
+    }
     Ok(file)
 }
 
@@ -106,15 +159,20 @@ pub fn resolve(
 }
 
 fn text(space: &Space, baseline: &Baseline) -> String {
-    let mut text = format!("space {}, baseline {}\n\n", space.name, baseline.preset);
+    let mut text = format!("space {}, baseline {}\n\n", space.name, baseline.name());
     let width = space.knobs.iter().map(|knob| knob.name.len()).max().unwrap_or(0);
     for knob in &space.knobs {
         let levels = knob.levels.iter().enumerate().map(|(i, level)| {
             if i == knob.baseline { format!("[{level}]") } else { level.to_string() }
         });
         let levels: Vec<String> = levels.collect();
-        let scale = if knob.scale == Some(Scale::Log) { "  (log)" } else { "" };
-        let _ = writeln!(text, "  {:width$}  {}{scale}", knob.name, levels.join(" "));
+        let scale = (knob.scale == Some(Scale::Log)).then(|| "log".to_owned());
+        let changes = knob.changes.map(|changes| format!("changes {changes}"));
+        let notes: Vec<String> =
+            scale.into_iter().chain(knob.unit.clone()).chain(changes).collect();
+        let notes =
+            if notes.is_empty() { notes.concat() } else { format!("  ({})", notes.join(", ")) };
+        let _ = writeln!(text, "  {:width$}  {}{notes}", knob.name, levels.join(" "));
     }
     text += &absences(space);
     for constraint in &space.constraints {

@@ -10,11 +10,11 @@ use super::Usage;
 use super::setup::job::Job;
 use super::setup::{custom, job, runner};
 use super::terminal::progress::Progress;
-use crate::cli::{VerifyArgs, ViewArgs};
+use crate::cli::{BaselineChoice, VerifyArgs, ViewArgs};
 use crate::io::atomic_write;
 use crate::io::lock::Lock;
 use crate::io::number::percent;
-use crate::knobs::Values;
+use crate::knobs::{Preset, Values};
 use crate::machine::MachineMatch;
 use crate::profile::verification::{Finding, Verification};
 use crate::profile::{Here, Profile};
@@ -39,10 +39,17 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let profile = args.signature.read(&args.profile)?;
     let machine = super::machine::here()?;
     let machine_match = Here::of(&machine).machine_match(&profile);
-    let baseline = job::baseline(args.baseline.as_ref(), &args.job, &machine)?;
+    let is_command = !args.custom.words.is_empty();
+    let is_as_is = is_command && !profile.launch.as_is.is_empty();
+    let begun = is_as_is.then_some(BaselineChoice::AsIs);
+    let preset = BaselineChoice::Preset(Preset::detect(&machine));
+    let choice = args.baseline.clone().or(begun).unwrap_or(preset);
+    let baseline = job::baseline(Some(&choice), &args.job, &machine, is_command)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let job = match custom::open(&args.custom, &args.runner, &args.job)? {
+    let own = custom::open(&args.custom, &args.runner, &args.job)?;
+    let (own, baseline) = custom::reading(own, &args.knobs, (&knobs.custom, baseline))?;
+    let job = match own {
         Some(custom) => Job::Custom(custom),
         None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };

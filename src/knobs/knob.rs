@@ -171,6 +171,9 @@ macro_rules! knobs {
             /// Knobs of the user's own command, which it alone knows.
             #[serde(skip)]
             pub custom: Values,
+            /// The knobs that a launch leaves as it finds them, whatever their values here.
+            #[serde(skip)]
+            pub as_is: AsIs,
         }
 
         impl Knobs {
@@ -179,6 +182,7 @@ macro_rules! knobs {
                 Self {
                     $($name: $group::$name::Definition::baseline(fit),)*
                     custom: Values::new(),
+                    as_is: AsIs::new(),
                 }
             }
         }

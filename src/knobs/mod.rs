@@ -4,6 +4,7 @@
 //! the list. Everything else (JSON, the environment's allow-list, what is handed over, read back or
 //! adapted) is made of the list.
 
+pub mod as_is;
 mod baseline;
 pub mod effect;
 mod environment;
@@ -41,6 +42,7 @@ pub mod placement {
 /// Memory: its allocator, pages and nodes.
 pub mod memory {
     pub mod allocator;
+    pub mod cuda_alloc;
     pub mod huge_pages;
     pub mod malloc_arenas;
     pub mod memory_mode;
@@ -99,6 +101,8 @@ knob::knobs! {
     memory::memory_mode,
     /// Which malloc.
     memory::allocator,
+    /// libtorch's allocator on GPUs.
+    memory::cuda_alloc,
     /// Which OpenMP runtime.
     libraries::omp_runtime,
     /// Which kernels MKL takes.
@@ -127,6 +131,7 @@ knob::knobs! {
     numerics::memory_format,
 }
 
+pub use as_is::AsIs;
 pub use baseline::{Baseline, HardwareProfile, OptimalSettings, Preset};
 pub use baseline::{quota_cure, quota_for, quota_warning};
 pub use environment::{allow_list, form, program_environment};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::allow_list::PRELOAD;
 use super::memory::MemoryPolicy;
 use super::placement::Placement;
-use super::{ConvBackend, MatmulPrecision, MemoryFormat, Precision, Values};
+use super::{AsIs, ConvBackend, MatmulPrecision, MemoryFormat, Precision, Values};
 
 /// Everything that decides how one process runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub struct Settings {
     /// What is handed to the user's own command and to nobody else.
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub custom: Values,
+    /// The knobs that the launch leaves as it finds them.
+    #[serde(default, skip_serializing_if = "AsIs::is_empty")]
+    pub as_is: AsIs,
 }
 
 impl Settings {

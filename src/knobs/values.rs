@@ -40,6 +40,12 @@ impl Knobs {
         let mut knobs = self.with_built_in(&values)?;
         knobs.custom.clone_from(&self.custom);
         knobs.custom.extend(custom.into_iter().map(|(name, v)| (name.to_owned(), v.clone())));
+        if !self.as_is.is_empty() {
+            // What gets the value that it has is still left alone.
+            let (old, new) = (self.built_in(), knobs.built_in());
+            let is_left = |name: &&String| old.get(*name) == new.get(*name);
+            knobs.as_is = self.as_is.iter().filter(is_left).cloned().collect();
+        }
         Ok(knobs)
     }
 
@@ -89,6 +95,7 @@ impl Knobs {
             batch_size: self.batch_size,
             numerics: self.numerics(),
             custom: self.custom.clone(),
+            as_is: self.as_is.clone(),
         })
     }
 
@@ -96,7 +103,7 @@ impl Knobs {
     pub fn adapted(&self, to: &Migration<'_>) -> (Self, Vec<(&'static str, String)>) {
         let (mut knobs, neutral) = (self.clone(), Self::neutral().values());
         let mut reasons = Vec::new();
-        for (name, knob) in KNOBS {
+        for (name, knob) in KNOBS.iter().filter(|(name, _)| !self.as_is.contains(*name)) {
             reasons.extend(knob.adapt(&mut knobs, to).map(|reason| (*name, reason)));
             if let Some(reason) = knob.unavailable(&knobs, &to.here) {
                 knobs = knobs.with([(*name, &neutral[*name])]).expect("a neutral value fits");

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use super::{Launch, probe};
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{allow_list, placement};
+use crate::knobs::{AsIs, allow_list, placement};
 use crate::machine::CpuSet;
 
 /// Everything was applied, but the command can't be run.
@@ -43,6 +43,7 @@ pub struct Applied {
     /// What the kernel says; `None` where it does not.
     memory: Option<MemoryPolicy>,
     environment: BTreeMap<String, String>,
+    as_is: AsIs,
     /// What could not be done and changes nothing for the process itself.
     pub warning: Option<String>,
 }
@@ -56,7 +57,8 @@ impl Applied {
         let environment = allow_list::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
         let cpus = placement::bound().unwrap_or_else(|_| launch.cpus.clone());
         let memory = MemoryPolicy::read().ok();
-        Ok(Self { cpus, asked: None, memory, environment, warning: None })
+        let as_is = launch.as_is.clone();
+        Ok(Self { cpus, asked: None, memory, environment, as_is, warning: None })
     }
 }
 
@@ -85,10 +87,13 @@ pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
     let words = |error: &io::Error| {
         format!("affinity: binding to CPUs {cpus} ({})", placement::cure(error))
     };
-    let kept = placement::bind_or_keep(cpus).map_err(|error| {
+    let is_left = |knob: &str| launch.as_is.contains(knob);
+    let bind = || if is_left("affinity") { Ok(None) } else { placement::bind_or_keep(cpus) };
+    let kept = bind().map_err(|error| {
         let words = words(&error);
         anyhow::Error::new(error).context(words)
     })?;
+    let memory = memory && !is_left("memory_mode");
     if memory {
         set_policy(&launch.memory)?;
     }
@@ -97,6 +102,7 @@ pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
         asked: memory.then(|| launch.memory.clone()),
         memory: MemoryPolicy::read().ok(),
         environment,
+        as_is: launch.as_is.clone(),
         warning: kept.map(|error| format!("{}: {error}; it has them already", words(&error))),
     })
 }
@@ -147,7 +153,7 @@ pub fn exec(
     let error = Command::new(program)
         .args(arguments)
         .env_clear()
-        .envs(allow_list::build(std::env::vars_os(), &applied.environment))
+        .envs(allow_list::build(std::env::vars_os(), &applied.environment, &applied.as_is))
         .envs(handed)
         .exec();
     Err(NotStarted { program: program.display().to_string(), source: error }.into())

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::knobs::Settings;
 use crate::knobs::memory::MemoryPolicy;
+use crate::knobs::{AsIs, Settings};
 use crate::machine::CpuSet;
 
 pub use crate::knobs::effect::{Effect, Pool};
@@ -36,6 +36,9 @@ pub struct Launch {
     pub cpus: CpuSet,
     /// The memory policy that it starts with.
     pub memory: MemoryPolicy,
+    /// The knobs that it leaves as it finds them.
+    #[serde(default, skip_serializing_if = "AsIs::is_empty")]
+    pub as_is: AsIs,
 }
 
 impl Launch {
@@ -45,6 +48,7 @@ impl Launch {
             environment: settings.environment.clone(),
             cpus: settings.placement.process.clone(),
             memory: settings.memory.clone(),
+            as_is: settings.as_is.clone(),
         }
     }
 }

@@ -49,7 +49,7 @@ impl Profile {
             return Some(ProfileError::at(["launch", "memory"], comes_to(&settings.memory)));
         }
         let names = launch.environment.keys().chain(settings.environment.keys());
-        let mut names = names.filter(|name| *name != CUDA_ALLOCATOR);
+        let mut names = names.filter(|name| !CUDA_ALLOCATOR.contains(&name.as_str()));
         let odd =
             names.find(|name| launch.environment.get(*name) != settings.environment.get(*name))?;
         let value = settings.environment.get(odd).map_or("unset", String::as_str);

@@ -80,6 +80,9 @@ fn launch(launch: &Launch) -> Result<(), ProfileError> {
         allow_list::check(name, value)
             .map_err(|reason| ProfileError::at(["launch", "environment", name], reason))?;
     }
+    let outside = crate::knobs::as_is::all();
+    let odd = launch.as_is.iter().find(|name| !outside.contains(*name));
+    require(odd.is_none(), "/launch/as_is", "a name of no knob that acts from outside")?;
     require(!launch.cpus.is_empty(), "/launch/cpus", "a process needs a CPU")?;
     let nodes = launch.memory.nodes();
     require(nodes.is_none_or(|nodes| !nodes.is_empty()), "/launch/memory/nodes", "no nodes")
@@ -108,6 +111,7 @@ fn candidate(profile: &Profile) -> Result<Knobs, ProfileError> {
     let values = profile.values();
     let values = values.iter().map(|(name, value)| (name.as_str(), value));
     let knobs = neutral.with(values).map_err(|reason| ProfileError::at(["candidate"], reason))?;
+    let knobs = Knobs { as_is: profile.launch.as_is.clone(), ..knobs };
     let within = knobs.check_ranges(HIGHEST_INDEX as usize);
     within.map_err(|(name, reason)| ProfileError::at(["candidate", name], reason))?;
     Ok(knobs)

@@ -232,7 +232,9 @@ impl Profile {
         if let Some(odd) = self.candidate.keys().find(|name| !known.contains_key(*name)) {
             return Err(format!("/candidate/{odd}: no such knob"));
         }
-        baseline.with(self.values().iter().map(|(name, value)| (name.as_str(), value)))
+        let values = self.values();
+        let knobs = baseline.with(values.iter().map(|(name, value)| (name.as_str(), value)))?;
+        Ok(Knobs { as_is: self.launch.as_is.clone(), ..knobs })
     }
 
     /// Every knob's value, the command's own knobs included.

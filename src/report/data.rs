@@ -1,5 +1,7 @@
 //! The report for programs: JSON of what was found, CSV of the ranking.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
@@ -8,6 +10,7 @@ use super::plots::importance::Shares;
 use super::plots::stages::{Row, Stages};
 use super::tables::time_breakdown::TimeBreakdown;
 use super::verdict;
+use super::winner::Winner;
 use crate::evidence::confirmation::{Confirmation, Verdict};
 use crate::io::printable::cell;
 use crate::results::Results;
@@ -51,6 +54,7 @@ pub fn json(results: &Results) -> Result<String> {
             "confirmed": best.confirmed,
             "knobs": best.knobs,
         })),
+        "command": Winner::of(results).and_then(|winner| winner.line(Path::new(""))),
         "stages": Stages::of(results).map(|stages| stages.rows.iter().map(stage).collect::<Vec<_>>()),
         "trials": {
             "total": breakdown.trials(),

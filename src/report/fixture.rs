@@ -75,6 +75,7 @@ impl Made {
             seed: 7,
             strategy: "annealing".to_owned(),
             preset,
+            as_is: None,
             repetitions: Some(3),
             weights: None,
             min_psnr_db: None,

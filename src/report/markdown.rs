@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::plots::stages::Stages;
 use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{Table, escape};
+use super::winner::Winner;
 use super::{summary, verdict};
 use crate::io::atomic_write;
 use crate::io::input;
@@ -39,6 +40,9 @@ pub fn markdown(results: &Results) -> String {
     if let Some(finalist) = &results.findings().finalist {
         parts.push(summary::knobs(results, finalist, true).to_markdown());
     }
+    parts.extend(summary::against_preset(results));
+    let line = Winner::of(results).and_then(|winner| winner.line(Path::new("")));
+    parts.extend(line.map(|line| format!("The command that it comes to: {}", code(&line))));
     if let Some(stages) = Stages::of(results) {
         parts.push(stage_table(&stages).to_markdown());
     }

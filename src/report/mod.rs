@@ -15,6 +15,7 @@ pub mod plots;
 mod summary;
 pub mod tables;
 pub mod verdict;
+pub mod winner;
 
 #[cfg(test)]
 pub(crate) mod fixture;

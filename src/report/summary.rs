@@ -3,9 +3,10 @@
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{usage, work};
+use super::winner::Winner;
 use super::{Written, verdict};
 use crate::evidence::findings::Finalist;
-use crate::io::number::digits;
+use crate::io::number::{digits, percent};
 use crate::io::printable::line as plain;
 use crate::knobs::Value;
 use crate::results::{Folder, Results};
@@ -23,6 +24,7 @@ pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String 
         if !same.is_empty() {
             text.push_str(&format!("As in the baseline: {}\n", same.join(", ")));
         }
+        text.extend(against_preset(results).map(|sentence| format!("{sentence}\n")));
         text.extend(work::doubt(results).map(|doubt| format!("{doubt}\n")));
     } else if let Some(baseline_s) = findings.baseline_s {
         let metric = results.metric();
@@ -39,21 +41,38 @@ pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String 
     for sentence in results.dropped().sentences() {
         text.push_str(&format!("{sentence}\n"));
     }
-    text.push_str(&places(folder, written));
+    text.push_str(&places(results, folder, written));
     // Names from files must not steer the terminal.
     text.lines().map(|line| format!("{}\n", plain(line))).collect()
 }
 
+/// What the best gains on the preset, where the tune began with what ran before and measured both.
+pub fn against_preset(results: &Results) -> Option<String> {
+    let (saved, metric) = (results.saved_on_preset()?, results.metric());
+    let [better, worse] = metric.better();
+    let word = if saved < 0.0 { worse } else { better };
+    Some(format!(
+        "Against the preset {}, which was measured too but not in pairs: {} {word} {}.",
+        results.tune.preset,
+        percent(metric.share(saved).abs()),
+        metric.noun()
+    ))
+}
+
 /// Where the files are, and how to use them.
-fn places(folder: &Folder, written: &Written) -> String {
+fn places(results: &Results, folder: &Folder, written: &Written) -> String {
     let mut text = String::from(if written.report || written.profile { "\n" } else { "" });
     if written.report {
         text.push_str(&format!("Report   {}\n", folder.report().display()));
     }
     if written.profile {
         let profile = folder.profile();
-        let command = usage::with_tool(&profile);
+        let own = Winner::of(results);
+        let after_exec = own.as_ref().map(|own| own.after_exec(folder.path()));
+        let command = usage::with_tool(&profile, after_exec.as_deref());
         text.push_str(&format!("Profile  {}\nUse it   {command}\n", profile.display()));
+        let line = own.and_then(|own| own.line(folder.path()));
+        text.extend(line.map(|line| format!("Command  {line}\n")));
     }
     text
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use crate::evidence::findings::Findings;
 use crate::io::held;
 use crate::io::input;
-use crate::knobs::{Baseline, Knobs};
+use crate::knobs::{Baseline, Knobs, as_is};
 use crate::knobs::{Value, Values};
 use crate::machine::Machine;
 use crate::search::pruning::Pruned;
@@ -213,7 +213,23 @@ impl Results {
         let given = self.space.given.baseline.iter();
         // A folder of an older version may lack knobs; what it has was knobs before.
         let knobs = fitted.knobs.with(given.map(|(name, value)| (name.as_str(), value)));
+        let as_is = self.tune.as_is.as_ref().map(|_| as_is::all()).unwrap_or_default();
+        let knobs = knobs.map(|knobs| Knobs { as_is, ..knobs });
         fitted.with(|fitted| *fitted = knobs.unwrap_or_else(|_| fitted.clone()))
+    }
+
+    /// How much less the finalist costs than the preset for this machine, as a share, where the tune
+    /// began with what ran before and measured the preset too.
+    pub fn saved_on_preset(&self) -> Option<f64> {
+        self.tune.as_is.as_ref()?;
+        let candidate = self.space.of_preset(self.tune.preset, &self.machine)?;
+        let mut values = self.space.given.baseline.clone();
+        let named = self.space.named(&candidate);
+        values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
+        let findings = self.findings();
+        let preset = findings.ranking.iter().find(|ranked| ranked.knobs == values)?;
+        let finalist = findings.finalist.as_ref().filter(|one| one.knobs != values)?;
+        Some(1.0 - finalist.score_s / preset.score_s)
     }
 
     /// The knobs of a trial.

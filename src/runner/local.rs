@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
-use super::command::Runs;
+use super::command::{Runs, copies};
 use super::process::Limit;
 use super::programs::Programs;
 use super::response::Response;
@@ -121,7 +121,16 @@ impl LocalRunner {
         let limit = Limit { time, ready_s, memory_bytes, sample_s };
         let mut answer = match &self.custom_job {
             Some(CustomJob::Command(command)) => {
-                self.run_command(command, request, &settings, &launch, limit)?
+                match copies::write(command, &knobs.values(), &scratch.join("json")) {
+                    Ok(words) => {
+                        self.run_command((command, words), request, &settings, &launch, limit)?
+                    }
+                    Err(problem) => {
+                        let mut answer = Response::new(request.number, request.repetitions);
+                        answer.fail(Outcome::Interrupted, problem);
+                        answer
+                    }
+                }
             }
             Some(CustomJob::Module(_) | CustomJob::Worker(_)) | None => {
                 self.run_worker(request, settings, &launch, limit)?
@@ -145,15 +154,26 @@ impl LocalRunner {
 
     fn run_command(
         &self,
-        command: &CommandJob,
+        (command, words): (&CommandJob, Vec<String>),
         request: &TrialRequest,
         settings: &Settings,
         profile: &Path,
         limit: Limit,
     ) -> Result<Response> {
         let stop = || self.stop.load(Ordering::Relaxed);
-        let (tuner, repetitions) = (&*self.programs.tuner, request.repetitions.least);
-        let runs = Runs { command, tuner, profile, settings, repetitions, limit, stop: &stop };
+        let (tuner, repetitions) = (&*self.programs.tuner, request.repetitions);
+        let long_s = request.long_s;
+        let runs = Runs {
+            command,
+            words,
+            tuner,
+            profile,
+            settings,
+            repetitions,
+            long_s,
+            limit,
+            stop: &stop,
+        };
         runs.answer(request.number)
     }
 

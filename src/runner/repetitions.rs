@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::trial::Phase;
+use crate::trial::{Outcome, Phase, Trial};
 
 /// The share of a trial that setting up should take at most; what follows the last repetition takes
 /// a few hundredths more.
@@ -38,7 +38,9 @@ pub enum Measured {
 }
 
 impl Repetitions {
-    const OF_COMMAND: Self = Self::exactly(RUNS);
+    /// Runs of a command, which pays for all that it does anew each time: one where the budget has
+    /// room for few.
+    const OF_COMMAND: Self = Self { least: 1, most: RUNS };
 
     /// Those of a job in the worker. More than five make simulated tunes find less: trials in
     /// processes of their own tell more than repetitions in one.
@@ -49,8 +51,8 @@ impl Repetitions {
         Self { least: count, most: count }
     }
 
-    /// Runs of a user's own worker: with its warm-up, a trial is three.
-    const OF_WORKER: Self = Self::exactly(2);
+    /// Runs of a user's own worker, after one to warm up: two in pairs.
+    const OF_WORKER: Self = Self { least: 1, most: 2 };
 
     /// Those of a job, `given` of them where the user says so.
     pub fn of(job: Measured, given: Option<u32>) -> Self {
@@ -62,10 +64,24 @@ impl Repetitions {
         given.map_or(usual, Self::exactly)
     }
 
-    /// Those of a trial in `phase`. The two sides of a pair are measured equally often, since the
+    /// The same once `trials` tell: a command's first trial decides how often all others run it.
+    #[must_use]
+    pub fn decided(self, trials: &[Trial]) -> Self {
+        let is_open = self == Self::OF_COMMAND;
+        let first = trials.iter().find(|trial| is_open && trial.outcome == Outcome::Ok);
+        first.map_or(self, |first| match first.samples.len() {
+            1 => Self::exactly(1),
+            _ => Self::exactly(self.most),
+        })
+    }
+
+    /// Those of a trial in `phase`, which a command's length may still decide. The two sides of a pair are measured equally often, since the
     /// median of few repetitions depends a little on how many they are; and a tune's first process
     /// is slow to set up, so that it would always measure the most.
     pub fn in_phase(self, phase: Phase) -> Self {
+        if self.least == 1 {
+            return self;
+        }
         let fixed = Self::exactly(FIXED.clamp(self.least, self.most));
         if phase.has_fixed_repetitions() { fixed } else { self }
     }
@@ -93,6 +109,11 @@ mod tests {
             let fixed = Repetitions::USUAL.in_phase(phase);
             assert_eq!([fixed.count(0.1, 2.0), fixed.count(60.0, 2.0)], [2, 2], "{phase}");
         }
+        let trial =
+            |samples| Trial { samples: vec![Default::default(); samples], ..Trial::default() };
+        let command = |samples| Repetitions::of(Measured::Command, None).decided(&[trial(samples)]);
+        assert_eq!([command(1), command(3)], [1, 3].map(Repetitions::exactly));
+        assert_eq!(Repetitions::USUAL.decided(&[trial(1)]), Repetitions::USUAL);
         let seven = Repetitions::exactly(7);
         assert_eq!([seven, seven.in_phase(Phase::Confirmation)].map(|r| r.count(0.1, 2.0)), [7, 7]);
     }

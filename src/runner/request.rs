@@ -22,6 +22,8 @@ pub struct TrialRequest {
     pub seed: u64,
     /// How often it measures.
     pub repetitions: Repetitions,
+    /// Seconds of a run of a command from which one is enough.
+    pub long_s: Option<f64>,
     /// What to run.
     pub workload: Workload,
     /// The value of every knob.

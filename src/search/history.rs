@@ -36,7 +36,7 @@ pub struct History<'a> {
 impl<'a> History<'a> {
     pub(super) fn new(space: &'a Space, plan: Plan, identify: Identify<'a>) -> Self {
         let Plan { seed, first, transfers, .. } = plan;
-        let first = [first, Transfer::best(&transfers)].concat();
+        let first = [Transfer::best(&transfers), first].concat();
         Self {
             space,
             sampler: Sampler::new(space),

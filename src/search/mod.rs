@@ -108,7 +108,7 @@ pub struct Plan {
     pub seed: u64,
     /// Measured before the strategy's own proposals, unless known: experts' candidates.
     pub first: Vec<Candidate>,
-    /// What earlier searches found: the best of them are measured after [`Plan::first`], and the
+    /// What earlier searches found: the best of them are measured before [`Plan::first`], and the
     /// rest is believed as far as it proves right.
     pub transfers: Vec<Transfer>,
 }

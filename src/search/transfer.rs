@@ -1,8 +1,9 @@
-//! Earlier: what tunes before this one found, as far as it means anything here.
+//! Transfer: what tunes before this one found, as far as it means anything here.
 //!
-//! It is believed as far as it proves right: its best candidates are tried early, a few of them,
-//! and what it says of all others is the surrogate's prior mean times a slope that this search's
-//! own observations decide, so that a misleading one is soon worth nothing.
+//! It is believed as far as it proves right: its best candidates are tried early, a few of them, and
+//! what it says of all others is the surrogate's prior mean times a slope that this search's own
+//! observations decide. As long as it predicts them, no candidates are drawn blindly; a misleading
+//! one is soon worth nothing.
 
 use super::Observation;
 use super::surrogate::data::Data;
@@ -106,8 +107,9 @@ impl Belief {
         Some(Self { forest, deviation: data.scale.deviation, weight: earlier.weight.min(1.0) })
     }
 
-    /// ln cost of a candidate, up to a constant.
-    pub fn log_cost(&self, candidate: &Candidate) -> f64 {
-        self.deviation * self.forest.predict(std::slice::from_ref(candidate))[0].0
+    /// ln cost of each candidate, up to a constant.
+    pub fn log_costs(&self, candidates: &[Candidate]) -> Vec<f64> {
+        let told = self.forest.predict(candidates).into_iter();
+        told.map(|(mean, _)| self.deviation * mean).collect()
     }
 }

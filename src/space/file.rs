@@ -1,6 +1,7 @@
 //! The TOML form of a space, before and after it is resolved.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,7 @@ use super::{ExpertEntry, Range, Scale};
 use crate::knobs::Preset;
 use crate::knobs::Value;
 use crate::workload::custom::CustomJob;
+use crate::workload::custom::sink::Sink;
 use crate::workload::{Cost, Stage, Workload};
 
 /// The format's version.
@@ -64,6 +66,10 @@ pub struct Tune {
     pub strategy: String,
     /// The baseline's preset.
     pub preset: Preset,
+    /// The caller's variables that decide how libraries run, where the baseline was what they and the
+    /// defaults come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_is: Option<BTreeMap<String, String>>,
     /// Repetitions per trial, where the user gave their number, or an older program knew but one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repetitions: Option<u32>,
@@ -135,8 +141,31 @@ pub struct Resumed {
     pub spent_s: Option<f64>,
 }
 
+/// What a knob may change of what the job makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Changes {
+    /// Only its time.
+    Nothing,
+    /// The pictures too.
+    Picture,
+}
+
+impl FromStr for Changes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "nothing" => Ok(Self::Nothing),
+            "picture" => Ok(Self::Picture),
+            _ => Err(format!("`changes`: `{text}` is neither nothing nor picture")),
+        }
+    }
+}
+
 /// One `[knob.NAME]`. Exactly one of `values` and `range` is given.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnobEntry {
     /// What it means in the workload, and why it is worth tuning.
@@ -153,6 +182,15 @@ pub struct KnobEntry {
     /// For a knob of the command's own: what it runs today.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+    /// Where the command reads it besides its words: `env:VARIABLE` or `json:FILE#/POINTER`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<Sink>,
+    /// What its numbers count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// What it may change of what the command makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes>,
     /// Single values that exist only where an expression over the machine is true.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub only_if: BTreeMap<String, String>,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::resolve::SpaceError;
-use super::{Given, Space, SpaceFile};
-use crate::knobs::{Baseline, Host, KNOBS, Knob, Knobs, Value};
+use super::{Candidate, Given, Space, SpaceFile};
+use crate::knobs::{Baseline, Host, KNOBS, Knob, Knobs, Preset, Value};
 use crate::machine::{CoreKind, HIGHEST_INDEX, Machine};
 use crate::workload::Workload;
 
@@ -50,8 +50,9 @@ impl Space {
         experts: bool,
     ) -> Result<Self, SpaceError> {
         let host = Host::of(machine);
+        let is_set = |(name, _): &&(&str, &dyn Knob)| !baseline.knobs.as_is.contains(*name);
         let absent = |(_, knob): &(_, &dyn Knob)| knob.unavailable(&baseline.knobs, &host);
-        if let Some(problem) = KNOBS.iter().find_map(absent) {
+        if let Some(problem) = KNOBS.iter().filter(is_set).find_map(absent) {
             return Err(SpaceError { place: "baseline".to_owned(), problem });
         }
         let mut given = Given::of(machine, baseline, workload);
@@ -65,12 +66,30 @@ impl Space {
     }
 }
 
+impl Space {
+    /// The candidate that comes nearest to a preset fitted to `machine`; `None` where that is the
+    /// baseline, or breaks a constraint.
+    pub fn of_preset(&self, preset: Preset, machine: &Machine) -> Option<Candidate> {
+        let values = Baseline::fit(preset, machine).knobs.values();
+        let mut candidate = self.baseline();
+        for (position, knob) in self.knobs.iter().enumerate() {
+            let level = values.get(&knob.name).and_then(|value| knob.nearest(value));
+            candidate = candidate.with(position, level.unwrap_or(knob.baseline));
+        }
+        let candidate = self.canonical(&candidate);
+        Some(candidate).filter(|one| *one != self.baseline() && self.is_legal(one))
+    }
+}
+
 /// Moves the levels that the machine can't have from [`levels`](super::Knob::levels) to [`absent`](super::Knob::absent).
 fn leave_out(knob: &mut super::KnobDomain, machine: &Machine, usual: &Knobs) -> Result<(), String> {
     let resting = knob.levels[knob.baseline].clone();
     for level in std::mem::take(&mut knob.levels) {
         match unavailable(machine, usual, &knob.name, &level)? {
             None => knob.levels.push(level),
+            Some(_) if level == resting && usual.as_is.contains(&knob.name) => {
+                knob.levels.push(level);
+            }
             Some(reason) if level == resting => {
                 return Err(format!(
                     "this machine can't run the baseline's value {level}: {reason}"

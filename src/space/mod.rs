@@ -6,10 +6,12 @@
 pub mod arguments;
 mod candidate;
 mod custom;
+mod declare;
 mod expert;
 mod expression;
 mod file;
 mod finite;
+mod flag;
 mod given;
 mod range;
 mod resolve;
@@ -19,9 +21,11 @@ use std::collections::{BTreeMap, HashSet};
 use crate::knobs::{Value, Values};
 
 pub use candidate::Candidate;
+pub use declare::Reader;
 pub use expert::ExpertEntry;
 pub use expression::{Expression, Given};
-pub use file::{ConstraintEntry, Ended, KnobEntry, Resumed, SpaceFile, Tune};
+pub use file::{Changes, ConstraintEntry, Ended, KnobEntry, Resumed, SpaceFile, Tune};
+pub use flag::KnobFlag;
 pub use range::{Range, Scale, Spacing};
 pub use resolve::{MOST_LEVELS, SpaceError};
 
@@ -43,6 +47,10 @@ pub struct KnobDomain {
     pub when: Option<Expression>,
     /// The baseline's level.
     pub baseline: usize,
+    /// What its numbers count.
+    pub unit: Option<String>,
+    /// What it may change of what the job makes, where somebody said so.
+    pub changes: Option<Changes>,
     /// Values of the file that this machine can't have, each with the reason.
     pub absent: BTreeMap<String, String>,
 }

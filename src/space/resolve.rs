@@ -119,6 +119,9 @@ impl Space {
             range: None,
             scale: knob.scale,
             default: None,
+            sink: None,
+            unit: knob.unit.clone(),
+            changes: knob.changes,
             only_if: std::collections::BTreeMap::new(),
             when: knob.when.as_ref().map(|when| when.text().to_owned()),
             expert: false,
@@ -212,6 +215,8 @@ fn knob(
         scale: entry.scale.or((kind == Kind::Float).then(Scale::default)),
         when,
         baseline,
+        unit: entry.unit.clone(),
+        changes: entry.changes,
         absent: entry.absent.clone(),
     })
 }

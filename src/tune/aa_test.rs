@@ -28,6 +28,8 @@ impl AaRunner<'_> {
             scale: None,
             when: None,
             baseline: 0,
+            unit: None,
+            changes: None,
             absent: Default::default(),
         };
         Space {

@@ -6,7 +6,7 @@ use super::budget::Budget;
 use super::{Nobody, Session, TuneConfig};
 use crate::knobs::Values;
 use crate::runner::{Repetitions, ReplayRunner, Runner, fake};
-use crate::search::{Plan, Recorded, StrategyName};
+use crate::search::{Plan, Recorded};
 use crate::stats;
 use crate::trial::Phase;
 use crate::workload::{BUILT_IN, WorkloadFile};
@@ -22,25 +22,19 @@ pub struct Run {
     pub chosen: f64,
 }
 
-/// Replays a tune by `strategy` over a record: for `budget` trials of the search and repetitions, each
+/// Replays a tune by `plan` over a record: for `budget` trials of the search and repetitions, each
 /// with multiplicative `noise` (0.05 for 5%). What is chosen is [`Session::best`].
 ///
 /// # Errors
 /// The candidate that stands for the baseline failed.
-pub fn replay(
-    recorded: &Recorded,
-    strategy: StrategyName,
-    seed: u64,
-    budget: usize,
-    noise: f64,
-) -> Result<Run> {
+pub fn replay(recorded: &Recorded, plan: Plan, budget: usize, noise: f64) -> Result<Run> {
+    let seed = plan.seed;
     let repetitions = Repetitions::exactly(1);
     // Every recorded candidate counts.
     let config = TuneConfig { seed, repetitions, prunes_no_effect: false, ..TuneConfig::default() };
     let runner = ReplayRunner::new(recorded, noise, seed);
     fake::set_now_s(0.0);
     let mut session = Session::new(&config, &runner, &Nobody, Budget::in_trials(budget));
-    let plan = Plan { strategy, seed, ..Plan::default() };
     let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.size(0);
     session.search(&recorded.space, &workload, plan)?;
     let ranked = recorded.ranked();

@@ -13,7 +13,7 @@ use crate::evidence::confirmation::pairs_for;
 use crate::evidence::drift::Drift;
 use crate::evidence::{ranking, win_probability};
 use crate::knobs::Values;
-use crate::runner::{Runner, TrialRequest};
+use crate::runner::{Repetitions, Runner, TrialRequest};
 use crate::stats;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
@@ -23,6 +23,10 @@ const CUT_RATIO: f64 = 3.0;
 
 /// What starting a process may take longer on a busy machine.
 const START_MARGIN: Duration = Duration::from_secs(2);
+
+/// A budget with room for this many runs of a command pays for several in a trial: twenty trials of
+/// three.
+const MANY_RUNS: f64 = 60.0;
 
 /// What rounding may change in a ratio.
 const ROUNDING_DB: f64 = 0.5;
@@ -145,7 +149,8 @@ impl<'a> State<'a> {
             pair: None,
             strategy: String::new(),
             seed: self.config.seed,
-            repetitions: self.config.repetitions.in_phase(phase),
+            repetitions: self.repetitions().in_phase(phase),
+            long_s: Some(self.budget.total().as_secs_f64() / MANY_RUNS),
             workload: workload.clone(),
             min_psnr_db: self.min_psnr_db(&values),
             values,
@@ -215,9 +220,20 @@ impl<'a> State<'a> {
         median.map_or(self.baseline_trial(), |median| median.min(self.baseline_trial()))
     }
 
+    /// Whether a command's runs are so long that a trial is one of them.
+    pub(super) fn has_long_runs(&self) -> bool {
+        let usual = self.config.repetitions;
+        usual.least < usual.most && self.repetitions() == Repetitions::exactly(1)
+    }
+
+    /// How often a trial measures.
+    fn repetitions(&self) -> Repetitions {
+        self.config.repetitions.decided(&self.trials)
+    }
+
     /// One of a pair's two.
     pub(super) fn trial_in_pair(&self) -> Duration {
-        let trial = budget::in_pair(&self.trials, self.config.repetitions);
+        let trial = budget::in_pair(&self.trials, self.repetitions());
         trial.unwrap_or(Duration::from_secs(1)).mul_f64(self.confirmation_ratio)
     }
 

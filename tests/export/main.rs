@@ -75,7 +75,9 @@ struct Exported {
 
 fn export(profile: &Profile, dialect: Dialect, name: &str, command: &[&str]) -> Exported {
     let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
-    let text = Export { profile, file: None, command: &command }.text(dialect).unwrap();
+    let variables = Default::default();
+    let export = Export { profile, file: None, command: &command, variables: &variables };
+    let text = export.text(dialect).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, &text).unwrap();

@@ -186,6 +186,7 @@ fn tune() -> Tune {
         seed: 1,
         strategy: "random".to_owned(),
         preset: Preset::Threadripper5995wx,
+        as_is: None,
         repetitions: Some(3),
         weights: None,
         arguments: Vec::new(),
@@ -204,6 +205,7 @@ fn tune() -> Tune {
 
 fn command() -> CustomJob {
     CustomJob::Command(CommandJob {
+        sinks: Default::default(),
         words: vec!["./job".to_owned()],
         folder: "/".to_owned(),
         profile_env: "WAN22_PROFILE".to_owned(),

@@ -46,10 +46,14 @@ impl World {
         Tuner(command)
     }
 
-    /// The main job with the fake worker.
+    /// A tune with the fake worker, of several clips, so that batches differ.
     #[allow(dead_code, reason = "not every test needs it")]
     pub fn tune(&self, args: &[&str]) -> Tuner {
-        let mut tuner = self.tuner(args);
+        let several = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness/several_clips.toml");
+        let is_tune = args.first().is_none_or(|first| first.starts_with("--"));
+        let is_said = args.iter().any(|arg| ["--workload", "--"].contains(arg));
+        let workload: &[&str] = if is_tune && !is_said { &["--workload", several] } else { &[] };
+        let mut tuner = self.tuner(&[workload, args].concat());
         tuner.0.env("WAN22_WORKER", fake_worker());
         tuner
     }

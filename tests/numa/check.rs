@@ -18,13 +18,15 @@ use wan22_tune::runner::{LocalRunner, Repetitions, Runner, TrialRequest};
 use wan22_tune::trial::{Outcome, Phase, Trial};
 use wan22_tune::workload::custom::metric::Direction;
 use wan22_tune::workload::custom::{CommandJob, CustomJob};
-use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
+use wan22_tune::workload::{Workload, WorkloadFile};
+
+const SEVERAL_CLIPS: &str = include_str!("../harness/several_clips.toml");
 
 /// Starts a trial in every layout with every memory mode that this machine is said to have, and
 /// wants each to be read back as asked. Says how many there were.
 pub fn every_setting_holds() -> usize {
     let scratch = tempfile::tempdir().unwrap();
-    let workload = WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0);
+    let workload = WorkloadFile::parse(SEVERAL_CLIPS).unwrap().size(0);
     let runner = runner(scratch.path().to_owned(), workload.model.architecture());
     let mut trials = 0;
     for knobs in settings(&runner.machine, &runner.baseline.knobs) {
@@ -41,7 +43,7 @@ pub fn every_setting_holds() -> usize {
 /// not: it is told that there is more than the machine has.
 pub fn trials_of_devourers() -> [Trial; 2] {
     let scratch = tempfile::tempdir().unwrap();
-    let workload = WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0);
+    let workload = WorkloadFile::parse(SEVERAL_CLIPS).unwrap().size(0);
     let mut runner = runner(scratch.path().to_owned(), workload.model.architecture());
     let knobs = runner.baseline.knobs.clone();
     // `tail` keeps a line until it has seen its end.
@@ -76,6 +78,7 @@ fn trial(runner: &LocalRunner, workload: &Workload, knobs: &Knobs) -> Trial {
         limit: Duration::from_secs(60),
         left: Duration::from_secs(60),
         ready_s: None,
+        long_s: None,
         early_stop_s: None,
     };
     runner.run(&request).unwrap()

@@ -44,7 +44,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
                 text_tokens: 8,
                 context_tokens: 16,
             },
-            ..WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0)
+            ..WorkloadFile::parse(BUILT_IN[0].1).unwrap().full()
         },
         settings: Settings {
             intra_op_threads: 1,
@@ -65,6 +65,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
             numerics: Numerics::default(),
             environment: [].into(),
             custom: [].into(),
+            as_is: [].into(),
         },
         repetitions: Repetitions::exactly(2),
         warmup: 0,
@@ -208,6 +209,23 @@ fn every_job_runs_its_own_stages_and_keeps_what_it_makes() {
         assert!(file.is_empty() || folder.path().join(file).exists(), "{name}");
         assert_eq!(told.quality.is_some(), *name != "preprocess", "{name}");
     }
+}
+
+/// Two frames' worth of tokens of a job of three latent frames, one of its two blocks and steps.
+#[test]
+fn a_sample_is_scored_by_the_whole_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(vec![picture(folder.path())], folder.path());
+    let sizes = job.workload.sizes.clone();
+    let whole = Sizes { frames: 9, window_frames: 9, layers: 2, steps: 2, ..sizes };
+    job.workload.job = Some(whole);
+    let sample = &told(&job).samples[0];
+    let slice_s = sample.slice_s.unwrap();
+    let models: f64 =
+        ["text", "encode", "denoise", "decode"].iter().map(|stage| sample.stages[*stage]).sum();
+    assert!(models > slice_s && sample.seconds >= models, "{sample:?}");
+    let plain = &told(&self::job(vec![picture(folder.path())], folder.path())).samples[0];
+    assert!(plain.slice_s.is_none(), "{plain:?}");
 }
 
 /// The decoder alone has 555 million weights of 4 bytes.

@@ -15,12 +15,17 @@ use crate::profile;
 pub enum BaselineChoice {
     /// A preset, fitted to the machine.
     Preset(Preset),
+    /// What the caller runs today.
+    AsIs,
     /// A profile, of this program or of the WAN22 system optimizer.
     File(PathBuf),
 }
 
 impl From<OsString> for BaselineChoice {
     fn from(word: OsString) -> Self {
+        if word == "as-is" {
+            return Self::AsIs;
+        }
         let path = profile::located(PathBuf::from(&word));
         match word.to_str().and_then(Preset::named) {
             // A file of the user's own may be called like a processor.

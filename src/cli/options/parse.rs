@@ -10,8 +10,10 @@ use strum::VariantArray;
 
 use crate::profile::located;
 use crate::search::StrategyName;
+use crate::space::KnobFlag;
 use crate::workload::custom::metric::Source;
 use crate::workload::custom::module::Inputs;
+use crate::workload::custom::sink::Sink;
 
 /// Reads a ratio in dB, from 0, which any picture has, to what float32 numbers can tell apart.
 ///
@@ -79,6 +81,30 @@ pub fn text() -> impl TypedValueParser<Value = String> {
 /// What is wrong with it.
 pub fn metric(text: &str) -> Result<String, String> {
     Source::parse(text).map(|_| text.to_owned())
+}
+
+/// Reads where a profile's value of a knob goes: `blocks env:MY_BLOCKS`.
+///
+/// # Errors
+/// What to type instead.
+pub fn sink(text: &str) -> Result<(String, Sink), String> {
+    let flag: KnobFlag = text.parse()?;
+    let cure = "the profile has the value: give a knob and a place, as in 'blocks env:MY_BLOCKS'";
+    let sink = flag.sink.filter(|_| flag.entry.is_none());
+    sink.map(|sink| (flag.name, sink)).ok_or_else(|| cure.to_owned())
+}
+
+/// As [`sink()`], of a variable.
+///
+/// # Errors
+/// What to type instead.
+pub fn variable(text: &str) -> Result<(String, Sink), String> {
+    match sink(text)? {
+        (_, Sink::Json { .. }) => {
+            Err("the tune left a file with the values in its folder: name that one".to_owned())
+        }
+        variable => Ok(variable),
+    }
 }
 
 /// Takes the inputs of a module, if they can be read.

@@ -23,7 +23,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let words = ["wan22-tune", "--dry-run", "--worker", "--"].map(str::to_owned);
     let tune = Cli::try_parse_from([&words[..], &args.words].concat())?.tune;
     let machine = crate::cmd::machine::here()?;
-    let baseline = job::baseline(None, &tune.space.job, &machine)?;
+    let baseline = job::baseline(None, &tune.space.job, &machine, true)?;
     let Some(custom) = custom::open(&tune.custom, &tune.runner, &tune.space.job)? else {
         return Err(Usage("no command after `--`".to_owned()).into());
     };

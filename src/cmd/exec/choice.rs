@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::cli::ExecArgs;
 use crate::cmd::terminal;
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{Baseline, Preset, Value, program_environment, quota_warning};
+use crate::knobs::{Baseline, Preset, Value, Values, program_environment, quota_warning};
 use crate::launch::{self, Applied, Launch};
 use crate::machine::{Machine, MachineMatch};
 use crate::profile::Entry;
@@ -20,6 +20,10 @@ pub struct Choice {
     launch: Launch,
     /// The variables that the command finds besides the launch's.
     pub handed: BTreeMap<String, OsString>,
+    /// The values of all knobs, for the command's words.
+    pub values: Values,
+    /// Those that the command alone has.
+    pub own: Values,
     /// Where it comes from.
     pub source: String,
     /// What is said once it is applied.
@@ -180,6 +184,8 @@ fn from_profile(
     let ratio = profile.latent_ratio();
     Ok(Choice {
         handed: handed(args, &profile.values(), ratio, Some(file))?,
+        values: profile.values(),
+        own: profile.custom_knobs.clone(),
         source: format!("{} ({machine_match})", file.display()),
         warning: quota.map(|quota| format!("{quota}, {cure}")),
         launch: profile.launch.clone(),
@@ -215,6 +221,8 @@ fn adapted(args: &ExecArgs, file: &Path, profile: &Profile, machine: &Machine) -
     let host = &profile.machine.host;
     Ok(Choice {
         handed: handed(args, &adapted.knobs.values(), profile.latent_ratio(), Some(file))?,
+        values: adapted.knobs.values(),
+        own: adapted.knobs.custom.clone(),
         source: format!("{} (of {host}, adapted, never measured here)", file.display()),
         warning: None,
         launch: Launch::of(&adapted.settings),
@@ -226,9 +234,10 @@ fn baseline(args: &ExecArgs) -> Result<(Choice, Applied)> {
     let baseline = Baseline::fit(Preset::detect(&machine), &machine);
     let settings = baseline.knobs.resolve(&machine).map_err(anyhow::Error::msg)?;
     let choice = |launch: Launch, warning| -> Result<Choice> {
-        let handed =
-            handed(args, &baseline.knobs.values(), program_environment::LARGEST_RATIO, None)?;
-        Ok(Choice { launch, handed, source: format!("the baseline {}", baseline.preset), warning })
+        let values = baseline.knobs.values();
+        let handed = handed(args, &values, program_environment::LARGEST_RATIO, None)?;
+        let (source, own) = (format!("the baseline {}", baseline.preset), Values::new());
+        Ok(Choice { launch, handed, values, own, source, warning })
     };
     let launch = Launch::of(&settings);
     let bound = choice(launch.clone(), quota_warning(&machine))?.applied(args, launch::apply);

@@ -4,6 +4,8 @@ mod choice;
 
 pub use choice::{Pick, pick};
 
+use choice::Choice;
+
 use std::convert::Infallible;
 use std::process::ExitCode;
 
@@ -14,6 +16,8 @@ use crate::cli::{ExecArgs, ProfileFoldersArgs, SignatureArgs};
 use crate::knobs::program_environment;
 use crate::launch;
 use crate::launch::{EXIT_NOT_APPLIED, Supervision};
+use crate::workload::custom::sink::{self, Sinks};
+use crate::workload::custom::template::Filling;
 
 impl ExecArgs {
     /// `exec --auto` without another flag.
@@ -28,6 +32,7 @@ impl ExecArgs {
             force: false,
             without_memory_policy: false,
             profile_env: program_environment::PROFILE.to_owned(),
+            knobs: Vec::new(),
             quiet: true,
             supervisor: None,
             command: Vec::new(),
@@ -55,5 +60,12 @@ fn launch(args: &ExecArgs) -> Result<Infallible> {
     if !args.quiet {
         terminal::tell(&format!("wan22-tune exec: {}: {applied}", choice.source));
     }
-    launch::exec(&applied, &choice.handed, &args.command)
+    let Choice { values, own, mut handed, .. } = choice;
+    let command = Filling::of(&args.command, &values, &own).words(&args.command);
+    let command = command.map_err(anyhow::Error::msg)?;
+    let sinks: Sinks = args.knobs.iter().cloned().collect();
+    handed.extend(
+        sink::variables(&sinks, &values).into_iter().map(|(name, text)| (name, text.into())),
+    );
+    launch::exec(&applied, &handed, &command)
 }

@@ -11,16 +11,26 @@ use super::app;
 use crate::cli::{CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
 use crate::cmd::Usage;
 use crate::io::input;
+use crate::knobs::{Baseline, Values};
 use crate::runner::repetitions;
 use crate::runner::repetitions::{Measured, Repetitions};
 use crate::trial::journal::MOST_SAMPLES;
 use crate::workload::custom::module::{Inputs, ModuleJob};
+use crate::workload::custom::sink::{Sink, Sinks};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
 fn here() -> Result<String> {
     let folder = std::env::current_dir().context("the working folder")?;
     let folder = folder.into_os_string().into_string();
     Ok(folder.map_err(|folder| Usage(format!("{}: not UTF-8", folder.display())))?)
+}
+
+/// The folder in which the user's own command runs.
+///
+/// # Errors
+/// Its name is no text.
+pub fn folder(args: &CustomJobArgs) -> Result<String> {
+    args.folder.clone().map_or_else(here, Ok)
 }
 
 /// The user's own job, if one was asked for.
@@ -41,10 +51,7 @@ pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<
         }
         return Ok(None);
     };
-    let folder = match &args.folder {
-        Some(folder) => folder.clone(),
-        None => here()?,
-    };
+    let folder = folder(args)?;
     check_program(program, Path::new(&folder))?;
     let profile_env = args.profile_env.clone();
     if is_worker {
@@ -59,6 +66,7 @@ pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<
         metric: args.metric.clone(),
         goal: args.goal.unwrap_or_default(),
         check: args.check.clone(),
+        sinks: Sinks::new(),
     })))
 }
 
@@ -80,6 +88,27 @@ fn worker(
         return Err(Usage(format!("{flag} is for a command that is no worker: {cure}")));
     }
     Ok(WorkerJob { words, folder, profile_env })
+}
+
+/// A job that takes the values of its knobs from `sinks` too, and the baseline with what it runs
+/// today of the knobs that a profile has for it.
+///
+/// # Errors
+/// [`Usage`] for a knob of which the command does not say what it is today.
+pub fn reading(
+    job: Option<CustomJob>,
+    sinks: &[(String, Sink)],
+    (own, baseline): (&Values, Baseline),
+) -> Result<(Option<CustomJob>, Baseline)> {
+    let Some(CustomJob::Command(command)) = job else { return Ok((job, baseline)) };
+    let command = CommandJob { sinks: sinks.iter().cloned().collect(), ..command };
+    let mut today = Values::new();
+    for (name, value) in own {
+        let of_knob = command.today(name, value).map_err(Usage)?;
+        today.extend(of_knob.map(|value| (name.clone(), value)));
+    }
+    let baseline = baseline.with(|knobs| knobs.custom.extend(today));
+    Ok((Some(CustomJob::Command(command)), baseline))
 }
 
 /// The flags of a tune, with the space that suits the user's own job where none is named.

@@ -8,6 +8,7 @@ use super::weights;
 use crate::architecture::{Architecture, Model};
 use crate::cli::{BaselineChoice, JobArgs, Objective};
 use crate::cmd::{Usage, terminal};
+use crate::knobs::as_is;
 use crate::knobs::{Baseline, MatmulPrecision, Precision, Preset};
 use crate::machine::Machine;
 use crate::profile;
@@ -120,10 +121,20 @@ pub fn baseline(
     choice: Option<&BaselineChoice>,
     args: &JobArgs,
     machine: &Machine,
+    is_command: bool,
 ) -> Result<Baseline> {
     let fit = |preset| Baseline::fit(preset, machine);
     let chosen = match choice {
-        None => fit(Preset::detect(machine)),
+        Some(BaselineChoice::AsIs) if !is_command => {
+            let cure = "name a preset (5995wx, rtx4080, generic), or give a command after `--`";
+            return Err(
+                Usage(format!("--baseline as-is: nobody runs this job today: {cure}")).into()
+            );
+        }
+        None if !is_command => fit(Preset::detect(machine)),
+        None | Some(BaselineChoice::AsIs) => {
+            fit(Preset::detect(machine)).as_is(machine, &as_is::environment())
+        }
         Some(BaselineChoice::Preset(preset)) => fit(*preset),
         Some(BaselineChoice::File(path)) => from_file(fit(Preset::detect(machine)), path, machine)
             .map_err(|problem| Usage(format!("--baseline {}: {problem}", path.display())))?,

@@ -2,11 +2,13 @@
 
 pub mod resume;
 pub mod self_test;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
@@ -20,41 +22,48 @@ use crate::evidence::blame;
 use crate::io::atomic_write;
 use crate::io::held;
 use crate::io::lock::Lock;
-use crate::knobs::Baseline;
+use crate::io::number::span;
+use crate::knobs::{Baseline, as_is};
 use crate::machine::threads;
 use crate::machine::{self, Machine};
 use crate::report;
 use crate::report::tables::usage::quoted;
+use crate::report::winner::Winner;
 use crate::results::{Folder, Results};
 use crate::runner::LocalRunner;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
-use crate::space::{Candidate, Space, SpaceFile, Tune, arguments};
+use crate::space::{Candidate, Reader, Space, SpaceFile, Tune, arguments};
 use crate::trial::journal::Journal;
 use crate::trial::{Phase, Trial};
 use crate::tune::budget::Budget;
 use crate::tune::calibrate::{Calibration, Rungs};
 use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
-use crate::workload::custom::CustomJob;
+use crate::workload::custom::{CommandJob, CustomJob};
+
+/// Trials as long as the baseline's that a search of ten candidates and four pairs take.
+const LEAST_TRIALS: f64 = 14.0;
 
 /// Runs a tune, or shows its space where there is no budget.
 pub fn run(args: &TuneArgs) -> Result<()> {
     let args = &custom::suit(args)?;
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
         let machine = super::machine::here()?;
-        let file = space::open(&args.space)?;
+        let file = declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         let (runner, job) = runner::plan(&args.runner, job, machine, baseline)?;
-        return space::show(&file, &args.space, &runner.machine, &runner.baseline, &job.smallest());
+        let (space, own) = ((&file, &args.space), runner.custom_job.as_ref());
+        return space::show(space, &runner.machine, &runner.baseline, &job.smallest(), own);
     };
-    let prepared = Prepared::new(args)?;
+    let mut prepared = Prepared::new(args)?;
     // The wait for the machine's lock is over: it is no part of the tune.
     let started = jiff::Timestamp::now().to_string();
     let budget = Budget::start(budget);
     if args.self_test {
         return self_test::run(args, prepared, budget);
     }
+    sources::find(args, &mut prepared)?;
     let folder = Folder::create(&args.results, &prepared.runner.machine.host)?;
     write_machine(&folder, &prepared.runner.machine)?;
     // Before the first trial, so that a tune that is cut short at any moment can go on.
@@ -77,6 +86,8 @@ pub struct Prepared {
     pub file: SpaceFile,
     /// What earlier tunes found.
     pub found: Vec<Found>,
+    /// Where those of them stand that the user did not name.
+    sources: Vec<PathBuf>,
     _lock: Lock,
 }
 
@@ -88,13 +99,13 @@ impl Prepared {
     /// [`super::Usage`] that says what to type instead; another run measures here.
     pub fn new(args: &TuneArgs) -> Result<Self> {
         let machine = super::machine::here()?;
-        let file = space::open(&args.space)?;
+        let file = declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
         let (runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
         let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
         let lock = Lock::take(args.runner.wait, &runner.stop)?;
-        Ok(Self { runner, job, file, found, _lock: lock })
+        Ok(Self { runner, job, file, found, sources: Vec::new(), _lock: lock })
     }
 
     /// What the tune is asked for.
@@ -119,6 +130,18 @@ impl Prepared {
         (!is_own).then(|| self.runner.programs.version()).flatten()
     }
 
+    /// The command line's `words` after the program's name, as if the user had named every source.
+    fn arguments(&self, mut words: Vec<OsString>) -> Vec<String> {
+        let named = self.sources.iter().map(|path| {
+            let mut flag = OsString::from("--warm-start=");
+            flag.push(path);
+            flag
+        });
+        let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+        words.splice(end..end, named);
+        words.iter().skip(1).map(|word| arguments::written(word)).collect()
+    }
+
     fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
         let Self { runner, job, .. } = self;
         let full = job.full();
@@ -132,10 +155,11 @@ impl Prepared {
             seed: args.seed,
             strategy: args.strategy.to_string(),
             preset: runner.baseline.preset,
+            as_is: (!runner.baseline.knobs.as_is.is_empty()).then(as_is::environment),
             repetitions: args.repetitions,
             weights: runner.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: args.runner.min_psnr,
-            arguments: words.iter().skip(1).map(|word| arguments::written(word)).collect(),
+            arguments: self.arguments(words),
             worker: self.worker(),
             custom_job: runner.custom_job.clone(),
             resumed: Vec::new(),
@@ -149,14 +173,25 @@ impl Prepared {
     }
 }
 
+/// The space file, with the knobs that flags and the command declare.
+fn declared(args: &TuneArgs) -> Result<SpaceFile> {
+    let folder = custom::folder(&args.custom)?;
+    space::open(&args.space, Reader { words: &args.custom.words, folder: folder.as_ref() })
+}
+
 /// The baseline, and what it is to be measured on.
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
-    let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, machine)?;
+    let (choice, is_command) = (args.space.baseline.as_ref(), !args.custom.words.is_empty());
+    let baseline = job::baseline(choice, &args.space.job, machine, is_command)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
     let (baseline, job) = match custom::open(&args.custom, &args.runner, &args.space.job)? {
         None => {
             let file = job::open(&args.space.job, &baseline)?;
             (job::fitted(baseline, &file), Job::Pipeline(file))
+        }
+        Some(CustomJob::Command(command)) => {
+            let command = CommandJob { sinks: file.sinks(), ..command };
+            (baseline, Job::Custom(CustomJob::Command(command)))
         }
         Some(custom) => (baseline, Job::Custom(custom)),
     };
@@ -230,6 +265,9 @@ fn conclude(folder: &Folder, progress: &Progress, finished: Result<()>) -> Resul
         let rest = format!("all trials are kept: {} makes the rest", typed("report", folder));
         outcome.map_err(|error| anyhow!("{error:#}; {rest}"))?;
         written.kept.iter().for_each(|kept| terminal::tell(&format!("warning: {kept}")));
+        if let Some(Err(problem)) = Winner::of(&results).map(|winner| winner.write(folder)) {
+            terminal::tell(&format!("warning: the command's files: {problem:#}"));
+        }
         return Ok(());
     }
     let results = Results::open(folder).ok().filter(|results| !results.trials.is_empty());
@@ -290,6 +328,7 @@ fn compete(
 ) -> Result<()> {
     let rungs = rungs((&prepared.runner, &prepared.job), session, &tune)?;
     let workload = rungs.search.clone();
+    short_of_time(session, tune.budget_s);
     tune.costs = workload.whole().costs(&prepared.runner.parts, None);
     tune.confirmation = Some(rungs.confirmation.clone()).filter(|larger| *larger != workload);
     let (mut space, mut first) = prepared.space(args, &workload)?;
@@ -301,6 +340,9 @@ fn compete(
         first = space.experts(&prepared.file)?;
     }
     let machine = &prepared.runner.machine;
+    if !prepared.runner.baseline.knobs.as_is.is_empty() {
+        first.extend(space.of_preset(prepared.runner.baseline.preset, machine));
+    }
     let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
     let earlier = earlier.collect();
     let plan = Plan { strategy: args.strategy, seed: args.seed, first, transfers: earlier };
@@ -310,6 +352,21 @@ fn compete(
         grid::fits(&space, trials).map_err(Usage)?;
     }
     session.compete(&space, &rungs, plan)
+}
+
+/// Says so where the budget has no room for a search and a proof.
+fn short_of_time(session: &Session<'_>, budget_s: f64) {
+    let Some(trial) = session.trials().last() else { return };
+    let enough_s = LEAST_TRIALS * trial.wall_s;
+    if enough_s > budget_s {
+        terminal::tell(&format!(
+            "a trial of the baseline takes {} here: {} may prove nothing, --budget {}m has time for a \
+             search and a proof",
+            span(trial.wall_s),
+            span(budget_s),
+            (enough_s / 60.0).ceil()
+        ));
+    }
 }
 
 /// The samples of the job that fit the machine and a tune of `budget_s` seconds.

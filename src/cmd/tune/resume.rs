@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, IsTerminal};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +14,7 @@ use crate::cli::{Cli, ResumeArgs, TuneArgs};
 use crate::cmd::setup::custom;
 use crate::cmd::tune;
 use crate::cmd::{Usage, terminal};
+use crate::knobs::as_is;
 use crate::machine::Machine;
 use crate::results::{Folder, Results, owners};
 use crate::space::{Resumed, arguments};
@@ -40,6 +42,13 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     flags.runner.wait |= args.wait;
     flags.view = args.view;
     flags.trials = args.trials.or(flags.trials);
+    let (there, gone) = flags.warm_start.into_iter().partition(|path| path.exists());
+    flags.warm_start = there;
+    let gone: Vec<PathBuf> = gone;
+    gone.iter().for_each(|path| {
+        let path = path.display();
+        terminal::tell(&format!("warning: {path} is gone: the search goes on without it"));
+    });
     let flags = custom::suit(&flags)?.at(results.tune.custom_job.as_ref());
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
@@ -138,6 +147,9 @@ fn compare(results: &Results, flags: &TuneArgs, now: &Prepared) -> Result<()> {
         same(field, then, &now)?;
     }
     let Results { workload, tune, .. } = results;
+    if let Some(then) = &tune.as_is {
+        same("tune.as_is", &json(then), &json(&as_is::environment()))?;
+    }
     same("own", &json(&tune.custom_job), &json(&now.runner.custom_job))?;
     same("workload", &json(&tune.full), &json(&now.job.full()))?;
     let sizes = now.job.sizes();

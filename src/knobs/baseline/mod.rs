@@ -128,6 +128,7 @@ impl Baseline {
             vae_tile_size,
             batch_size,
             custom: self.knobs.custom.clone(),
+            as_is: self.knobs.as_is.clone(),
             ..Knobs::fit(PresetTarget { preset: None, cores: machine.core_limit(), vram_gib: 0 })
         }
     }

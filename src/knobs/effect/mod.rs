@@ -154,6 +154,16 @@ impl Effect {
         let mut shown = self.environment.clone();
         shown.retain(|name, _| asked.contains_key(name));
         let own = of_each(|knob| knob.foreign_mismatches(self, settings));
+        let own = own.filter(|one| one.knob.is_none_or(|knob| !settings.as_is.contains(knob)));
+        // Beside what a caller had loaded for itself, what was asked for has to be there.
+        let is_beside = |name: &str, got: &str| {
+            let has = |part: &str| got.split(':').any(|one| one == part);
+            !settings.as_is.is_empty() && asked[name].split(':').all(has)
+        };
+        shown
+            .iter_mut()
+            .filter(|(name, got)| is_beside(name, got))
+            .for_each(|(name, got)| got.clone_from(&asked[name]));
         own.chain(environment::mismatches(&shown, asked)).collect()
     }
 }

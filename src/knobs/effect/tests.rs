@@ -22,6 +22,7 @@ fn settings() -> Settings {
         numerics: Numerics::default(),
         environment: [("OMP_NUM_THREADS".to_owned(), "8".to_owned())].into(),
         custom: [].into(),
+        as_is: [].into(),
     }
 }
 

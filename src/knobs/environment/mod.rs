@@ -7,13 +7,18 @@ pub mod program_environment;
 use std::collections::BTreeMap;
 
 use super::placement::Placement;
-use super::{KNOBS, Knobs, Variable};
+use super::{KNOBS, Knob, Knobs, Variable};
 use crate::machine::Machine;
 
 impl Knobs {
+    /// The knobs that are not left alone.
+    fn setting(&self) -> impl Iterator<Item = &'static dyn Knob> {
+        KNOBS.iter().filter(|(name, _)| !self.as_is.contains(*name)).map(|(_, knob)| *knob)
+    }
+
     /// The variables that follow from the knobs alone.
     pub fn environment(&self) -> BTreeMap<String, String> {
-        compose(KNOBS.iter().flat_map(|(_, knob)| knob.variables(self)))
+        compose(self.setting().flat_map(|knob| knob.variables(self)))
     }
 
     /// Variables and values: those of the knobs, and those that follow from the machine.
@@ -22,7 +27,7 @@ impl Knobs {
         placement: &Placement,
         machine: &Machine,
     ) -> BTreeMap<String, String> {
-        compose(KNOBS.iter().flat_map(|(_, knob)| {
+        compose(self.setting().flat_map(|knob| {
             let alone = knob.variables(self).into_iter();
             alone.chain(knob.variables_on(self, placement, machine))
         }))

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::allow_list;
-use crate::knobs::{KNOBS, Knobs, Value};
+use crate::knobs::{KNOBS, Knobs, Value, Values};
 
 /// Pixels per latent pixel of VAE 2.2. Its tiles and strides also are whole latent pixels of VAE 2.1,
 /// which has 8.
@@ -21,9 +21,15 @@ pub fn is_handed_over(name: &str) -> bool {
     KNOBS.iter().any(|(known, knob)| *known == name && knob.is_handed_over())
 }
 
-/// Whether the tool itself has the knob called `name`.
-pub fn is_built_in(name: &str) -> bool {
-    KNOBS.iter().any(|(known, _)| *known == name)
+/// Whether a knob is one that only the user's own command has.
+pub fn is_own(name: &str) -> bool {
+    KNOBS.iter().all(|(known, _)| *known != name)
+}
+
+/// Those of some values that only the user's own command has.
+pub fn own(values: &Values) -> Values {
+    let own = values.iter().filter(|(name, _)| is_own(name));
+    own.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The variable that holds a knob's value: `WAN22_TILE_SIZE` for `tile_size`.
@@ -53,9 +59,7 @@ pub fn strides(candidate: &BTreeMap<String, Value>, ratio: i64) -> BTreeMap<&'st
 /// # Errors
 /// It is no name, or one that the launch itself or the dynamic linker reads.
 pub fn profile_name(name: &str) -> Result<String, String> {
-    let mut letters = name.chars();
-    let begins = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    if !begins || !letters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+    if !is_name(name) {
         return Err(format!("`{name}` is no name: type letters, digits and _, such as {PROFILE}"));
     }
     if is_taken(name) {
@@ -64,19 +68,46 @@ pub fn profile_name(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
+/// Checks the name of a variable of the user's own program, into which a knob's value goes.
+///
+/// # Errors
+/// It is no name, or a shell, the dynamic linker, a library or this program acts on it.
+pub fn own_variable(name: &str) -> Result<(), String> {
+    if is_taken(name) || name == PROFILE {
+        let cure = "only you can set it: write `env NAME={knob} COMMAND` as the command";
+        return Err(format!("`{name}` means something to more than your program; {cure}"));
+    }
+    is_name(name).then_some(()).ok_or_else(|| format!("`{name}` is no name of a variable"))
+}
+
+fn is_name(name: &str) -> bool {
+    let mut letters = name.chars();
+    let begins = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    begins && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// Checks the name of a knob of the user's own command.
 ///
 /// # Errors
 /// It is no name, or its variable means something else.
 pub fn custom_name(name: &str) -> Result<(), String> {
+    knob_name(name)?;
+    let variable = variable(name);
+    if variable == PROFILE || is_taken(&variable) {
+        return Err(format!("`{name}`: {variable} means something else: type another name"));
+    }
+    Ok(())
+}
+
+/// Checks what is to be the name of a knob.
+///
+/// # Errors
+/// It is no name.
+pub fn knob_name(name: &str) -> Result<(), String> {
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
     if !begins || name.len() > 64 || !name.chars().all(is_word) {
         return Err(format!("`{name}` is no name of a knob: type letters a to z, digits and _"));
-    }
-    let variable = variable(name);
-    if variable == PROFILE || is_taken(&variable) {
-        return Err(format!("`{name}`: {variable} means something else: type another name"));
     }
     Ok(())
 }
@@ -88,11 +119,12 @@ pub fn custom_name(name: &str) -> Result<(), String> {
 pub fn custom_value(value: &Value) -> Result<(), String> {
     let Value::Word(word) = value else { return Ok(()) };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
-    let is_plain = word.starts_with(|c: char| c.is_ascii_alphanumeric())
+    let is_plain = word.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && word.len() <= 255
         && !word.contains("..")
         && word.chars().all(plain);
-    let cure = "a word begins with a letter or a digit and has letters, digits, `.`, `_`, `-`, `+`";
+    let cure =
+        "a word begins with a letter, a digit or `_` and has letters, digits, `.`, `_`, `-`, `+`";
     is_plain.then_some(()).ok_or_else(|| format!("`{word}`: {cure}"))
 }
 

@@ -2,14 +2,13 @@
 
 use strum::VariantArray;
 
-use crate::knobs::allow_list::{CUDA_ALLOCATOR, PRELOAD};
+use crate::knobs::allow_list::PRELOAD;
 use crate::knobs::effect::{Effect, Mismatch, compare};
-use crate::knobs::form::{COUNT, Form, one_of};
+use crate::knobs::form::{Form, one_of};
 use crate::knobs::knob::words;
-use crate::knobs::placement::Placement;
-use crate::knobs::{Host, Knob, Knobs, Migration, Preset, Settings, Variable};
+use crate::knobs::{Host, Knob, Knobs, Migration, Settings, Variable};
+use crate::machine::SystemRoots;
 use crate::machine::library;
-use crate::machine::{Machine, SystemRoots};
 
 words! {
     /// A `malloc`, and how it treats memory that was given back to it.
@@ -91,16 +90,9 @@ impl Knob for Definition {
         all.map(|(name, value)| (name, value.to_owned())).collect()
     }
 
-    /// libtorch's own allocator for GPUs is no knob, and set as the WAN22 optimizer sets it.
-    fn variables_on(&self, _: &Knobs, _: &Placement, machine: &Machine) -> Vec<Variable> {
-        let split = if Preset::detect(machine) == Preset::Rtx4080 { 512 } else { 1024 };
-        vec![(CUDA_ALLOCATOR, format!("max_split_size_mb:{split}"))]
-    }
-
     fn forms(&self) -> Vec<Form> {
         let libraries = Allocator::VARIANTS.iter().filter_map(|allocator| allocator.library());
         vec![
-            Form::of_the_machine(CUDA_ALLOCATOR, format!("max_split_size_mb:{COUNT}")),
             Form::new(TUNABLES, one_of([GLIBC_KEEP])),
             Form::new(JEMALLOC, one_of([JEMALLOC_KEEP])),
             Form::new(PRELOAD, one_of(libraries)),

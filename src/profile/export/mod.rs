@@ -72,6 +72,8 @@ pub struct Export<'a> {
     pub file: Option<&'a Path>,
     /// The command to start, where the dialect starts one; a placeholder where it is empty.
     pub command: &'a [String],
+    /// What the command finds in variables of its own.
+    pub variables: &'a BTreeMap<String, String>,
 }
 
 impl Export<'_> {
@@ -110,7 +112,9 @@ impl Export<'_> {
 
     /// What hands each knob's value to the command.
     fn handed(&self) -> BTreeMap<String, String> {
-        program_environment::variables(&self.profile.values(), self.profile.latent_ratio())
+        let handed =
+            program_environment::variables(&self.profile.values(), self.profile.latent_ratio());
+        handed.into_iter().chain(self.variables.clone()).collect()
     }
 
     /// The same for a process of this host, and the variable in which it finds its profile.

@@ -22,7 +22,7 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     words.push(command(export));
     let (preamble, start) = (export.preamble(&notes), words.join(" \\\n    "));
     let test = export.library_test("exit")?;
-    Ok(format!("#!/bin/sh\n{preamble}{test}{}{start} \"$@\"\n", forgetting()))
+    Ok(format!("#!/bin/sh\n{preamble}{test}{}{start} \"$@\"\n", forgetting(export)))
 }
 
 /// `numactl` with its flags and the command. `--all` looks beyond a mask that this process happens

@@ -61,10 +61,11 @@ pub(super) fn shell_words(words: &[String]) -> String {
 }
 
 /// For a POSIX shell: unsets what a launched process does not inherit.
-pub(super) fn forgetting() -> String {
-    let beginnings = allow_list::not_inherited().join("|");
+pub(super) fn forgetting(export: &Export<'_>) -> String {
+    let beginnings = allow_list::not_inherited_beside(&export.launch().as_is).join("|");
+    let kept = allow_list::CUDA_ALLOCATOR.join("|");
     format!(
-        "for wan22_name in $(env | sed -nE 's/^(({beginnings})[A-Za-z0-9_]*)=.*/\\1/p'); do\n    \
-         unset \"$wan22_name\"\ndone\nunset wan22_name\n"
+        "for wan22_name in $(env | sed -nE 's/^(({beginnings})[A-Za-z0-9_]*)=.*/\\1/p' | grep -vxE \
+         '{kept}'); do\n    unset \"$wan22_name\"\ndone\nunset wan22_name\n"
     )
 }

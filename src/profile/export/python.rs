@@ -33,7 +33,8 @@ pub(super) fn text(export: &Export<'_>) -> String {
         ("HANDED", plain(&export.host_handed())),
         ("WORKERS", plain(&profile.workers)),
         ("ALLOWED", Value::Object(allowed)),
-        ("NOT_INHERITED", plain(&allow_list::not_inherited())),
+        ("NOT_INHERITED", plain(&allow_list::not_inherited_beside(&launch.as_is))),
+        ("KEPT", plain(&allow_list::CUDA_ALLOCATOR)),
         ("LIBRARY_FOLDERS", plain(&library::FOLDERS)),
     ] {
         let _ = writeln!(data, "{name} = {}", literal(&value, 0));

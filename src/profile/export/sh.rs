@@ -16,7 +16,7 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     }
     notes.extend(export.packages());
     let mut text = export.preamble(&notes) + export.library_test("return")?.as_str();
-    text += forgetting().as_str();
+    text += forgetting(export).as_str();
     for (name, value) in export.host_environment()? {
         text.push_str(&format!("export {name}={}\n", shell_word(&value)));
     }

@@ -22,7 +22,7 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
         "#!/bin/bash\n#SBATCH --exclusive\n#SBATCH --nodes=1\n#SBATCH --ntasks=1\n".to_owned();
     text += &format!("#SBATCH --cpus-per-task={}\n{}", launch.cpus.len(), export.preamble(&notes));
     text += export.library_test("exit")?.as_str();
-    text += forgetting().as_str();
+    text += forgetting(export).as_str();
     for (name, value) in export.host_environment()? {
         text += &format!("export {name}={}\n", shell_word(&value));
     }

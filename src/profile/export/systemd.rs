@@ -19,7 +19,14 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     text += "[Service]\n";
     text += &format!("CPUAffinity=\nCPUAffinity={}\n{policy}", export.launch().cpus);
     let set = export.host_environment()?;
-    let unset = allow_list::allowed().map(|(name, _)| name).filter(|name| !set.contains_key(*name));
+    let as_is = &export.launch().as_is;
+    let is_left = |name: &&str| {
+        let knobs = allow_list::parts(name);
+        allow_list::CUDA_ALLOCATOR.contains(name)
+            || (!as_is.is_empty() && knobs.iter().all(|part| as_is.contains(part.knob)))
+    };
+    let unset = allow_list::allowed().map(|(name, _)| name);
+    let unset = unset.filter(|name| !set.contains_key(*name) && !is_left(name));
     text += &format!("UnsetEnvironment={}\n", unset.collect::<Vec<_>>().join(" "));
     for (name, value) in &set {
         text += &format!("Environment={}\n", quoted(&format!("{name}={value}")));

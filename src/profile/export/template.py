@@ -113,7 +113,7 @@ class _Torch:
 
 
 def _change(environment):
-    for name in [name for name in environment if name.startswith(tuple(NOT_INHERITED))]:
+    for name in [n for n in environment if n.startswith(tuple(NOT_INHERITED)) and n not in KEPT]:
         del environment[name]
     environment.update(ENVIRONMENT)
     # How programs learn of knobs that only they can apply.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use self::scan::scan;
 use super::{Profile, ProfileError, SCHEMA, check};
 use crate::io::input;
+use crate::knobs::allow_list::CUDA_ALLOCATOR;
 
 /// A profile is a page of text; whatever is larger is none.
 const LARGEST_BYTES: u64 = 1 << 20;
@@ -42,7 +43,19 @@ impl Profile {
             return Err(ProfileError::at(path, "there is no such key"));
         }
         check::check(&profile)?;
-        Ok(profile)
+        Ok(profile.without_gpu_allocator())
+    }
+}
+
+impl Profile {
+    /// The profile without what older versions told libtorch's allocator on GPUs, asked by no knob.
+    fn without_gpu_allocator(mut self) -> Self {
+        let value = self.candidate.get("cuda_alloc").map(ToString::to_string);
+        if value.is_none_or(|value| value == "default") {
+            let environment = &mut self.launch.environment;
+            environment.retain(|name, _| !CUDA_ALLOCATOR.contains(&name.as_str()));
+        }
+        self
     }
 }
 

@@ -18,6 +18,7 @@ use super::plots::{Elements, Picture, font, palette};
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{facts, trials, usage, work};
+use super::winner::Winner;
 use super::{summary, verdict};
 use crate::evidence::confirmation::Verdict;
 use crate::io::number::{count, digits, percent};
@@ -126,6 +127,7 @@ fn knobs(results: &Results) -> Markup {
         "Baseline against best",
         &html! {
             (rows)
+            @if let Some(sentence) = summary::against_preset(results) { p { (sentence) } }
             @if !idle.is_empty() { p { "With a single value on this machine: " (idle.join(", ")) "." } }
         },
     )
@@ -133,15 +135,20 @@ fn knobs(results: &Results) -> Markup {
 
 fn commands(results: &Results) -> Result<Markup> {
     let profile = crate::profile::build::profile(results)?;
+    let (here, own) = (Path::new("profile.json"), Winner::of(results));
+    let after_exec = own.as_ref().map(|own| own.after_exec(Path::new("")));
+    let line = own.as_ref().and_then(|own| own.line(Path::new("")));
+    let verify =
+        usage::verify(here, results.tune.custom_job.as_ref(), &results.space.given.baseline);
     Ok(section(
         "Use it",
         &html! {
             p { "In this folder:" }
-            pre tabindex="0" { code { (usage::with_tool(Path::new("profile.json"))) } }
+            pre tabindex="0" { code { (usage::with_tool(here, after_exec.as_deref())) } }
             p { "Prove it again on this machine, in minutes; write it as a unit for systemd (or " code { "env" } ", " code { "sh" } ", " code { "docker" } ", " code { "k8s" } ", " code { "slurm" } ", " code { "python" } "):" }
-            pre tabindex="0" { code { (usage::verify(Path::new("profile.json"), results.tune.custom_job.as_ref())) "\n" (usage::export(Path::new("profile.json"))) } }
+            pre tabindex="0" { code { (verify) "\n" (usage::export(Path::new("profile.json"))) } }
             p { "The same without wan22-tune:" }
-            pre tabindex="0" { code { (usage::without_tool(&profile)) } }
+            pre tabindex="0" { code { (usage::without_tool(&profile, line)) } }
             p { "Tile sizes, batch size and worker counts are the program's own to set: " code { "optimal_settings" } " and " code { "workers" } " in profile.json hold them." }
         },
     ))

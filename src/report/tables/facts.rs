@@ -7,6 +7,7 @@ use crate::machine::{Machine, Node};
 use crate::results::Results;
 use crate::runner::Repetitions;
 use crate::runner::repetitions::Measured;
+use crate::space::Tune;
 use crate::workload::custom::CustomJob;
 use crate::workload::{Sizes, Stage, Workload};
 
@@ -68,7 +69,7 @@ pub fn tune(results: &Results) -> Table {
     fact("budget", span(tune.budget_s));
     fact("strategy", tune.strategy.clone());
     fact("seed", tune.seed.to_string());
-    fact("baseline", tune.preset.to_string());
+    fact("baseline", baseline(tune));
     fact("space", format!("{}, {} combinations of values", space.name, space.raw_count()));
     fact(
         "workload",
@@ -98,8 +99,19 @@ pub fn tune(results: &Results) -> Table {
     table
 }
 
+/// The baseline: a preset, or what the caller's variables say.
+fn baseline(tune: &Tune) -> String {
+    let Some(variables) = &tune.as_is else { return tune.preset.to_string() };
+    if variables.is_empty() {
+        return "as it ran before, without variables that decide how libraries run".to_owned();
+    }
+    let all: Vec<String> =
+        variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("as it ran before, with {}", all.join(", "))
+}
+
 /// A job and its sizes in words.
-fn described(workload: &Workload) -> String {
+pub(super) fn described(workload: &Workload) -> String {
     let Sizes { clips, width, height, frames, layers, steps, .. } = &workload.sizes;
     let mut words = vec![
         format!("{}: {}", workload.name, count(*clips as usize, "clip")),

@@ -1,6 +1,7 @@
 //! Table: rows of text, for a terminal, for Markdown and for a page.
 
 pub mod facts;
+pub mod fidelity;
 pub mod time_breakdown;
 pub mod trials;
 pub mod usage;

@@ -1,24 +1,60 @@
 //! The exact commands that run a program under a profile.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str::Utf8Chunk;
 
 use crate::io::printable::is_hidden;
-use crate::knobs::program_environment;
+use crate::knobs::{Value, Values, program_environment};
 use crate::profile::Profile;
 use crate::profile::export::numactl_flag;
 use crate::workload::custom::module::ModuleJob;
+use crate::workload::custom::sink::{self, Sink};
+use crate::workload::custom::template::{self, Filling};
 use crate::workload::custom::{CommandJob, CustomJob};
 
-/// Runs a command under the profile at `path`.
-pub fn with_tool(path: &Path) -> String {
-    format!("wan22-tune exec --profile {} -- COMMAND", quoted(path))
+/// Runs a command under the profile at `path`: what comes `after_exec`, or any.
+pub fn with_tool(path: &Path, after_exec: Option<&str>) -> String {
+    format!("wan22-tune exec --profile {} {}", quoted(path), after_exec.unwrap_or("-- COMMAND"))
 }
 
-/// Proves the profile at `path` again, which was found for `job` where that is the user's own.
-pub fn verify(path: &Path, job: Option<&CustomJob>) -> String {
+/// The line that runs a command with `values` of its knobs, its words being `words`.
+///
+/// # Errors
+/// A word that can't be filled in.
+pub fn command_line(
+    command: &CommandJob,
+    values: &Values,
+    words: &[String],
+) -> Result<String, String> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let filled = Filling::of(&words, values, &program_environment::own(values)).words(&words)?;
+    let variables = sink::variables(&command.sinks, values);
+    let env = (!variables.is_empty()).then(|| "env".to_owned());
+    let variables = variables.into_iter().map(|(name, value)| quoted(format!("{name}={value}")));
+    Ok(env
+        .into_iter()
+        .chain(variables)
+        .chain(filled.iter().map(quoted))
+        .collect::<Vec<_>>()
+        .join(" "))
+}
+
+/// What `values` put into the JSON files that a command reads: `c.json#/a` and the value.
+pub fn patches(command: &CommandJob, values: &Values) -> Vec<(String, Value)> {
+    let patch = |(knob, sink): (&String, &Sink)| match sink {
+        Sink::Json { file, pointer } => {
+            Some((format!("{file}#{pointer}"), values.get(knob)?.clone()))
+        }
+        Sink::Env(_) => None,
+    };
+    command.sinks.iter().filter_map(patch).collect()
+}
+
+/// Proves the profile at `path` again, which was found for `job` where that is the user's own; with
+/// `baseline` it runs as today.
+pub fn verify(path: &Path, job: Option<&CustomJob>, baseline: &Values) -> String {
     let mut words = vec!["wan22-tune verify".to_owned(), quoted(path)];
     match job {
         None => {}
@@ -30,13 +66,16 @@ pub fn verify(path: &Path, job: Option<&CustomJob>) -> String {
             words.extend(["--worker".to_owned(), "--".to_owned()]);
             words.extend(worker.words.iter().map(quoted));
         }
-        Some(CustomJob::Command(CommandJob { words: command, metric, goal, .. })) => {
+        Some(CustomJob::Command(CommandJob { words: command, metric, goal, sinks, .. })) => {
+            let flag = |(knob, sink)| ["--knob".to_owned(), quoted(format!("{knob} {sink}"))];
+            words.extend(sinks.iter().flat_map(flag));
             let scored = metric.iter().flat_map(|metric| {
                 ["--metric".to_owned(), quoted(metric), "--goal".to_owned(), goal.to_string()]
             });
             words.extend(scored);
             words.push("--".to_owned());
-            words.extend(command.iter().map(quoted));
+            let own = program_environment::own(baseline);
+            words.extend(command.iter().map(|word| quoted(template::with_today(word, &own))));
         }
     }
     words.join(" ")
@@ -48,7 +87,7 @@ pub fn export(path: &Path) -> String {
 }
 
 /// The same on a machine that lacks this program; numactl does the binding.
-pub fn without_tool(profile: &Profile) -> String {
+pub fn without_tool(profile: &Profile, command: Option<String>) -> String {
     let launch = &profile.launch;
     let mut lines = vec!["env".to_owned()];
     let handed = program_environment::variables(&profile.values(), profile.latent_ratio());
@@ -58,7 +97,7 @@ pub fn without_tool(profile: &Profile) -> String {
     if let Some(flag) = numactl_flag(&launch.memory) {
         binding.push_str(&format!(" {flag}"));
     }
-    lines.extend([binding, "COMMAND".to_owned()]);
+    lines.extend([binding, command.unwrap_or_else(|| "COMMAND".to_owned())]);
     lines.join(" \\\n  ")
 }
 

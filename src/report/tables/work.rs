@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Table;
+use super::{Table, fidelity};
 use crate::io::number::{bytes, digits, percent, span};
 use crate::knobs::Value;
 use crate::knobs::{Knobs, MatmulPrecision, Precision};
@@ -171,6 +171,7 @@ pub fn sentences(results: &Results) -> Vec<String> {
         ));
     }
     sentences.extend(doubt(results));
+    sentences.extend(fidelity::sentences(results));
     sentences
 }
 

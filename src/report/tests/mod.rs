@@ -178,6 +178,7 @@ fn frames_a_second() -> Made {
         sample.stages.clear();
     }
     made.results.tune.custom_job = Some(CustomJob::Command(CommandJob {
+        sinks: Default::default(),
         words: vec!["./job".to_owned()],
         folder: "/".to_owned(),
         profile_env: "WAN22_PROFILE".to_owned(),

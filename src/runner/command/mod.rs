@@ -1,6 +1,7 @@
 //! A user's own command as a trial: each repetition is a fresh process of the whole program.
 
 mod check;
+pub mod copies;
 mod output;
 mod process_snapshot;
 mod run;
@@ -27,6 +28,8 @@ type Failure = (Outcome, String);
 pub struct Runs<'a> {
     /// What is run.
     pub command: &'a CommandJob,
+    /// Its words, whose placeholders `exec` fills in.
+    pub words: Vec<String>,
     /// `wan22-tune`, for its `exec`.
     pub tuner: &'a Path,
     /// The trial's profile.
@@ -34,7 +37,9 @@ pub struct Runs<'a> {
     /// What the profile asks for.
     pub settings: &'a Settings,
     /// Measured runs.
-    pub repetitions: u32,
+    pub repetitions: Repetitions,
+    /// Seconds of a run from which the fewest are enough.
+    pub long_s: Option<f64>,
     /// What the trial may use.
     pub limit: Limit,
     /// Whether somebody wants the tuner to stop.
@@ -49,8 +54,8 @@ impl Runs<'_> {
     pub fn answer(&self, number: u64) -> Result<Response> {
         let started = Instant::now();
         let source = self.command.source().map_err(anyhow::Error::msg)?;
-        let mut answer = Response::new(number, Repetitions::exactly(self.repetitions));
-        for round in 0..self.command.warmup + self.repetitions {
+        let mut answer = Response::new(number, self.repetitions);
+        for round in 0..self.command.warmup + self.repetitions.most {
             if round == self.command.warmup {
                 answer.setup_s = Some(started.elapsed().as_secs_f64());
             }
@@ -68,7 +73,9 @@ impl Runs<'_> {
                 }
             }
             answer.effect = run.look.map(|look| look.effect);
-            if answer.cut_above(self.limit.sample_s) {
+            let is_long = self.long_s.is_some_and(|long_s| run.wall_s > long_s);
+            let is_enough = answer.samples.len() >= self.repetitions.least as usize;
+            if answer.cut_above(self.limit.sample_s) || (is_long && is_enough) {
                 break;
             }
         }

@@ -19,6 +19,7 @@ use crate::runner::process::{self, EXIT_TIMEOUT, Start, WATCH_INTERVAL, orphans,
 use crate::trial::Outcome;
 use crate::trial::STOPPED;
 use crate::workload::custom::metric::Source;
+use crate::workload::custom::sink::Sink;
 
 /// The first look; each next one comes after twice the time.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
@@ -47,16 +48,23 @@ pub(super) struct Run {
 impl Runs<'_> {
     /// Runs the command once, in a trial that began at `started`.
     pub(super) fn run(&self, started: Instant) -> Result<Run> {
+        let variables = self.command.sinks.iter().filter(|(_, sink)| matches!(sink, Sink::Env(_)));
+        let variables = variables.map(|(knob, sink)| format!("--knob={knob} {sink}"));
+        let variables: Vec<String> = variables.collect();
+        let profile_env = ["--profile-env", &self.command.profile_env];
         let start = Start {
             tuner: self.tuner,
             profile: self.profile,
-            flags: &["--profile-env", &self.command.profile_env],
+            flags: &profile_env
+                .into_iter()
+                .chain(variables.iter().map(String::as_str))
+                .collect::<Vec<_>>(),
             folder: Some(self.command.folder.as_ref()),
             stdin: false,
         };
         let kills = oom_kills(&SystemRoots::live());
         let (pulse, launched) = (Pulse::start(), Instant::now());
-        let mut child = start.spawn(self.command.words.iter().map(OsStr::new))?;
+        let mut child = start.spawn(self.words.iter().map(OsStr::new))?;
         let followed = Printed::of(&mut child).and_then(|printed| Ok((printed, exit_of(&child)?)));
         let (printed, exited) = match followed {
             Ok(followed) => followed,

@@ -119,6 +119,7 @@ impl Trial<'_> {
             min_psnr_db: 0.0,
             limit: self.time,
             ready_s: None,
+            long_s: None,
             left: self.time,
             early_stop_s: None,
         };

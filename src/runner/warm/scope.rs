@@ -72,7 +72,7 @@ impl Scope {
 
 /// Whether the worker is told the knob's value, and nothing outside it can set it.
 pub fn is_told(name: &str) -> bool {
-    program_environment::is_handed_over(name) || !program_environment::is_built_in(name)
+    program_environment::is_handed_over(name) || program_environment::is_own(name)
 }
 
 #[cfg(test)]

@@ -107,6 +107,8 @@ impl Sheet {
             scale: order.scale(),
             when: None,
             baseline: 0,
+            unit: None,
+            changes: None,
             absent: Default::default(),
         };
         Ok(Levels { knob, of_rows })

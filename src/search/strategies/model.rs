@@ -77,7 +77,10 @@ impl FittedModel {
         if observations.len() == *learnt_from {
             return believed.clone();
         }
-        if self.prior.as_ref().is_some_and(Prior::is_good_enough) {
+        // Stages tell nothing before there is a design of them.
+        let is_early = observations.len() < STAGED_DESIGN;
+        let goes_first = |prior: &Prior| prior.is_good_enough() || is_early && prior.is_earlier();
+        if self.prior.as_ref().is_some_and(goes_first) {
             return self.prior.clone();
         }
         let stages = Stages::new(space, observations, &self.stages);
@@ -91,6 +94,12 @@ const DESIGN: usize = 15;
 /// Candidates that told their stages, where those suffice: experts' are far better than drawn ones,
 /// in which the knobs that matter most hide what the others do.
 const STAGED_DESIGN: usize = 9;
+/// Candidates known before the first model where earlier searches say something of all others: the
+/// baseline and their best.
+const TRANSFER_DESIGN: usize = 4;
+/// What chooses candidates of a design that earlier searches spare.
+const TRANSFERRED: [Acquisition; 2] =
+    [Acquisition::PosteriorMean, Acquisition::ExpectedImprovement];
 /// Candidates measured since the best was: then every other proposal goes elsewhere. What the models
 /// know best is where they settled, and a plateau that noise makes rough holds them indefinitely.
 const STALE: usize = 30;
@@ -126,13 +135,21 @@ impl Strategy for ModelBased {
         let is_new = |found: &Candidate| history.is_new(found);
         let mut data = Data::new(observations);
         let design = design(observations);
-        let known = data.len() + data.failed.len();
-        if known + pending.len() < design || data.len() < 3 {
+        let known = data.len() + data.failed.len() + pending.len();
+        let least = if self.beliefs(history).is_empty() { design } else { TRANSFER_DESIGN };
+        if known < least || data.len() < 3 {
             return draw.wanted(rng, is_new);
         }
-        let fitted = self.fitted(history, design);
-        data.expect(fitted.prior(history.space(), observations).as_ref());
-        let acquisition = self.acquisition(&data, known.saturating_sub(design) + pending.len());
+        let fitted = self.fitted(history, least);
+        let prior = fitted.prior(history.space(), observations);
+        if known < design && !prior.as_ref().is_some_and(Prior::is_earlier) {
+            return draw.wanted(rng, is_new);
+        }
+        data.expect(prior.as_ref());
+        let acquisition = match known.checked_sub(design) {
+            Some(turn) => self.acquisition(&data, turn),
+            None => TRANSFERRED[known % TRANSFERRED.len()],
+        };
         data.fantasize(pending);
         let pool = Pool::new(history, draw, &data, rng);
         let feasibility = Feasibility::new(history.space(), &data, rng);
@@ -157,12 +174,16 @@ impl ModelBased {
         self.acquisitions[turn % self.acquisitions.len()]
     }
 
+    fn beliefs(&mut self, history: &History<'_>) -> Rc<Vec<Belief>> {
+        let read = || Prior::beliefs(history.space(), history.transfers());
+        Rc::clone(self.beliefs.get_or_insert_with(read))
+    }
+
     /// What the observations teach, the first `design` of them at once: a chain of fits, each from
     /// the last, so that they depend on the observations alone.
     fn fitted(&mut self, history: &History<'_>, design: usize) -> FittedModel {
         let (space, observations) = (history.space(), history.observations());
-        let beliefs =
-            self.beliefs.get_or_insert_with(|| Prior::beliefs(space, history.transfers()));
+        let beliefs = &self.beliefs(history);
         loop {
             let last = self.fits.last();
             let next = last.map_or(design, |(at, _)| at + (at / 8).max(4));

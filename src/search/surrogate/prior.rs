@@ -14,9 +14,16 @@ use crate::search::cost::log_like;
 use crate::search::scaling::{GOOD, Scaling, Table, Timed};
 use crate::search::transfer::{Belief, Transfer};
 use crate::space::{Candidate, Space};
+use crate::stats;
 
 /// Trials' worth of belief in what earlier searches found.
 const TRUST: f64 = 4.0;
+/// From this many trials on an earlier search has to have predicted them, in deviations of a rank
+/// correlation that chance makes.
+const JUDGED_FROM: usize = 8;
+const PREDICTED: f64 = 1.5;
+/// The share of the variance that no earlier search explains, however well it predicts.
+const UNEXPLAINED: f64 = 0.05;
 /// A belief with less of a slope is given up.
 const LEAST: f64 = 0.05;
 
@@ -27,9 +34,9 @@ pub(in crate::search) enum Prior {
     Laws(Rc<Table>),
     /// By what is known of each stage.
     Stages(Rc<Stages>),
-    /// By earlier searches: log cost is `offset` and `slope` times what each says, which explains a
-    /// share of the variance.
-    Earlier { beliefs: Rc<Vec<Belief>>, slope: f64, offset: f64, explained: f64 },
+    /// By earlier searches: log cost is `offset` and `slope` times the mean of what they say, by
+    /// `weights`, which explains a share of the variance.
+    Earlier { beliefs: Rc<Vec<Belief>>, weights: Vec<f64>, slope: f64, offset: f64, explained: f64 },
 }
 
 impl Prior {
@@ -56,17 +63,22 @@ impl Prior {
         Rc::new(earlier.iter().filter_map(|earlier| Belief::new(space, earlier)).collect())
     }
 
-    /// A ridge regression of log cost on what is believed, with the slope drawn to the weight.
+    /// A ridge regression of log cost on what is believed, with the slope drawn to 1. Each earlier
+    /// search weighs as much as it predicted of these observations: the more there are, the less
+    /// counts how alike its machine and job are. `None` where all of them together mislead.
     fn earlier(observations: &[Observation], beliefs: &Rc<Vec<Belief>>) -> Option<Self> {
         let data = Data::new(observations);
         if beliefs.is_empty() || data.len() < 3 {
             return None;
         }
-        let told: Vec<f64> = data.candidates.iter().map(|c| sum(beliefs, c)).collect();
         let costs: Vec<f64> = data.targets.iter().map(|t| data.scale.log_cost(*t)).collect();
+        let each: Vec<Vec<f64>> =
+            beliefs.iter().map(|belief| belief.log_costs(&data.candidates)).collect();
+        let weights: Vec<f64> =
+            beliefs.iter().zip(&each).map(|(belief, told)| weight(belief, told, &costs)).collect();
+        let told = together(&each, &weights);
         let n = told.len() as f64;
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / n;
-        let (mean_told, mean_cost) = (mean(&told), mean(&costs));
+        let (mean_told, mean_cost) = (stats::mean(&told)?, stats::mean(&costs)?);
         let (mut product, mut square, mut all) = (0.0, 0.0, 0.0);
         for (told, cost) in told.iter().zip(&costs) {
             product += (told - mean_told) * (cost - mean_cost);
@@ -76,10 +88,17 @@ impl Prior {
         let ridge = TRUST * square / n;
         let slope = ((product + ridge) / (square + ridge).max(1e-12)).clamp(0.0, 1.0);
         let missed = all - 2.0 * slope * product + slope * slope * square;
-        let offset = mean_cost - slope * mean_told;
-        let explained = 1.0 - missed / all;
-        let prior = Self::Earlier { beliefs: Rc::clone(beliefs), slope, offset, explained };
-        (slope >= LEAST && missed < all).then_some(prior)
+        let predicted = stats::rank_correlation(&told, &costs).unwrap_or(0.0);
+        let misleads = data.len() >= JUDGED_FROM && predicted * n.sqrt() < PREDICTED;
+        let (offset, explained) = (mean_cost - slope * mean_told, 1.0 - missed / all);
+        let beliefs = Rc::clone(beliefs);
+        let prior = Self::Earlier { beliefs, weights, slope, offset, explained };
+        (slope >= LEAST && missed < all && !misleads).then_some(prior)
+    }
+
+    /// Whether it is what earlier searches found.
+    pub fn is_earlier(&self) -> bool {
+        matches!(self, Self::Earlier { .. })
     }
 
     /// Whether earlier searches tell as much as stages have to.
@@ -94,8 +113,11 @@ impl Prior {
         match self {
             Self::Laws(table) => each(&|candidate| log_like(table.log_seconds(candidate).exp())),
             Self::Stages(stages) => stages.log_costs(candidates),
-            Self::Earlier { beliefs, slope, offset, .. } => {
-                each(&|candidate| offset + slope * sum(beliefs, candidate))
+            Self::Earlier { beliefs, weights, slope, offset, .. } => {
+                let told: Vec<Vec<f64>> =
+                    beliefs.iter().map(|belief| belief.log_costs(candidates)).collect();
+                let told = together(&told, weights).into_iter();
+                told.map(|told| (offset + slope * told, 0.0)).collect()
             }
         }
     }
@@ -109,12 +131,21 @@ impl Prior {
     }
 }
 
-/// The weighted mean of what each belief says, on the scale of the one that weighs most.
-fn sum(beliefs: &[Belief], candidate: &Candidate) -> f64 {
-    let total: f64 = beliefs.iter().map(|belief| belief.weight).sum();
-    let most = beliefs.iter().map(|belief| belief.weight).fold(0.0, f64::max);
-    let one = |belief: &Belief| belief.weight * belief.log_cost(candidate);
-    most * beliefs.iter().map(one).sum::<f64>() / total
+/// What a belief that `told` of candidates that came to `costs` is worth: at first what its machine
+/// and job let expect, with every trial more its rank correlation.
+fn weight(belief: &Belief, told: &[f64], costs: &[f64]) -> f64 {
+    let n = costs.len() as f64;
+    let predicted = stats::rank_correlation(told, costs).unwrap_or(0.0).max(0.0);
+    let trust = (TRUST * belief.weight + n * predicted) / (TRUST + n);
+    // As the precision of a regression on it.
+    trust * trust / (UNEXPLAINED + 1.0 - trust * trust)
+}
+
+/// The mean, by `weights`, of what `each` belief says of the same candidates.
+fn together(each: &[Vec<f64>], weights: &[f64]) -> Vec<f64> {
+    let total = weights.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let of = |place: usize| each.iter().zip(weights).map(|(told, w)| w * told[place]).sum::<f64>();
+    (0..each.first().map_or(0, Vec::len)).map(|place| of(place) / total).collect()
 }
 
 /// The laws, if they hold, and what they explain; nothing where observations have no stages.

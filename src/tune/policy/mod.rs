@@ -13,6 +13,7 @@ mod retry;
 mod round_order;
 mod search;
 mod sentinel;
+mod stacked;
 
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::stacked::stacked;
 use super::{Next, Policy};
 use crate::knobs::Values;
 use crate::search::pruning::Pruned;
@@ -20,6 +21,8 @@ pub(crate) struct Search<'s> {
     workload: &'s Workload,
     strategy: String,
     plan: Plan,
+    /// The experts' candidates, as the study has them.
+    first: Vec<Candidate>,
     observations: Observations<'s>,
     /// What the study was told.
     told: Vec<Observation>,
@@ -37,6 +40,7 @@ impl<'s> Search<'s> {
             space,
             workload,
             strategy: plan.strategy.to_string(),
+            first: plan.first.clone(),
             plan,
             observations: Observations::of(space),
             told: Vec::new(),
@@ -71,9 +75,15 @@ impl<'s> Search<'s> {
         let is_pruned_anew = !news.is_empty() || !self.pruned.news(&pruned).is_empty();
         self.pruned = pruned;
         let observations = self.observations.told(state);
-        if is_pruned_anew || !observations.starts_with(&self.told) {
+        let first = match state.has_long_runs() {
+            true => stacked(self.space, &self.plan.first, &observations),
+            false => self.plan.first.clone(),
+        };
+        if is_pruned_anew || first != self.first || !observations.starts_with(&self.told) {
+            self.first = first;
+            let plan = Plan { first: self.first.clone(), ..self.plan.clone() };
             let identify = identify(self.space, self.workload, &self.pruned, state);
-            self.study = Study::new(self.space, self.plan.clone(), identify);
+            self.study = Study::new(self.space, plan, identify);
             self.told.clear();
         }
         for observation in &observations[self.told.len()..] {

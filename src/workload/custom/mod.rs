@@ -2,14 +2,18 @@
 
 pub mod metric;
 pub mod module;
+pub mod sink;
+pub mod template;
 mod worker;
 
 use serde::{Deserialize, Serialize};
 
 use metric::{Direction, Source};
 use module::ModuleJob;
+use sink::Sinks;
 pub use worker::WorkerJob;
 
+use crate::knobs::Value;
 use crate::stats::Interval;
 
 /// A job of the user's, as `space.toml` keeps it.
@@ -45,6 +49,9 @@ pub struct CommandJob {
     /// The metric's direction.
     #[serde(default)]
     pub goal: Direction,
+    /// Where the values of knobs go besides its words.
+    #[serde(default, skip_serializing_if = "Sinks::is_empty")]
+    pub sinks: Sinks,
     /// A shell command that is given each run's output and fails where it is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
@@ -57,6 +64,35 @@ impl CommandJob {
     /// As [`Source::parse`]: never for a command whose flags were accepted.
     pub fn source(&self) -> Result<Option<Source>, String> {
         self.metric.as_deref().map(Source::parse).transpose()
+    }
+}
+
+impl CommandJob {
+    /// What it runs today of the knob called `name`, a value of which is `like` this one; `None` where
+    /// only a variable that we hand over has it.
+    ///
+    /// # Errors
+    /// Nothing says what it is, and how to say so.
+    pub fn today(&self, name: &str, like: &Value) -> Result<Option<Value>, String> {
+        let meant = template::meant(&self.words, &|known| known == name);
+        let uses: Vec<_> =
+            meant.into_iter().map(|(_, one)| one).filter(|one| one.name == name).collect();
+        if let Some(text) = uses.iter().find_map(|one| one.today) {
+            let switch = || template::switch(text).map(Value::Switch);
+            return match like {
+                Value::Switch(_) => Ok(switch()),
+                like => like.kind().read(text).or_else(|_| Ok(Value::guess(text))).map(Some),
+            };
+        }
+        if uses.iter().any(|one| one.words.is_some()) {
+            return Ok(Some(Value::Switch(false)));
+        }
+        let sink = self.sinks.get(name);
+        let there = sink.map(|sink| sink.today(self.folder.as_ref())).transpose()?.flatten();
+        let is_known = there.is_some() || (uses.is_empty() && sink.is_none());
+        let cure =
+            format!("write {{{name}=VALUE}} in the command, what you run without the profile");
+        if is_known { Ok(there) } else { Err(format!("nothing says what {name} is today: {cure}")) }
     }
 }
 

@@ -130,7 +130,7 @@ impl State {
         let counts = counts.map(|(number, one)| crate::io::number::count(number, one));
         Self {
             machine: format!("{}: {}", machine.cpu.model, counts.join(", ")),
-            preset: runner.baseline.preset.to_string(),
+            preset: runner.baseline.name(),
             metric: Metric::of(runner.custom_job.as_ref()),
             notes: machine.notes.clone(),
             budget,
@@ -179,7 +179,7 @@ impl Standing {
                 .take(MOST_LAST_TRIALS)
                 .map(|t| Ended::of(t, baseline))
                 .collect(),
-            trial: budget::in_pair(trials, repetitions),
+            trial: budget::in_pair(trials, repetitions.decided(trials)),
             pairs: pairs_for(&drift),
             confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),
             ..Self::default()

@@ -1,0 +1,103 @@
+//! Sources: the earlier tunes that a tune starts from by itself.
+
+use std::cmp::Reverse;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::Result;
+
+use super::Prepared;
+use crate::cli::TuneArgs;
+use crate::cmd::setup::job::Job;
+use crate::cmd::terminal;
+use crate::machine::MachineMatch;
+use crate::profile::Store;
+use crate::report::tables::usage::quoted;
+use crate::results::{Folder, Results};
+use crate::search::StrategyName;
+use crate::space::Space;
+use crate::trial::{Phase, Trial};
+use crate::tune::Found;
+
+/// Results folders that a tune starts from at the most, and that are looked at for them, the newest
+/// first.
+const MOST: usize = 3;
+const LOOKED_AT: usize = 50;
+/// Candidates that a tune must have measured to say anything of others.
+const LEAST: usize = 10;
+
+/// Takes the newest tunes of the same space and job under `--results`, made on a machine of this one's
+/// shape, and the installed profile that `exec --auto` would take, unless the user named sources or
+/// wants none, and says so.
+///
+/// # Errors
+/// The space can't be resolved.
+pub fn find(args: &TuneArgs, prepared: &mut Prepared) -> Result<()> {
+    let is_told = args.cold || !args.warm_start.is_empty();
+    if is_told || args.self_test || args.strategy == StrategyName::Grid {
+        return Ok(());
+    }
+    let space = prepared.space(args, &prepared.job.smallest())?.0;
+    let fits = |path: PathBuf| {
+        let results = Results::open(&Folder::new(&path)).ok()?;
+        says_something(&results, &space, prepared).then_some((path, results))
+    };
+    let found: Vec<(PathBuf, Results)> =
+        folders(&args.results).into_iter().filter_map(fits).take(MOST).collect();
+    let found = found.into_iter().map(|(path, results)| (path, Found::Results(Box::new(results))));
+    let sources: Vec<(PathBuf, Found)> = found.chain(installed(prepared)).collect();
+    if !sources.is_empty() {
+        let names: Vec<String> = sources.iter().map(|(path, _)| quoted(path.clone())).collect();
+        terminal::tell(&format!("starting from {} (--cold: from nothing)", names.join(", ")));
+    }
+    for (path, source) in sources {
+        prepared.sources.push(std::path::absolute(path)?);
+        prepared.found.push(source);
+    }
+    Ok(())
+}
+
+/// The folders in `parent`, the newest first.
+fn folders(parent: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path()).filter(|path| path.join("trials.csv").exists());
+    let written = |path: &PathBuf| {
+        let metadata = fs::metadata(path.join("trials.csv"));
+        metadata.and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+    };
+    let mut paths: Vec<PathBuf> = paths.collect();
+    paths.sort_by_cached_key(|path| Reverse((written(path), path.clone())));
+    paths.truncate(LOOKED_AT);
+    paths
+}
+
+/// Whether a tune is of this space and job and a machine like this one, and measured enough.
+fn says_something(results: &Results, space: &Space, prepared: &Prepared) -> bool {
+    let (there, here) = (&results.machine, &prepared.runner.machine);
+    let names =
+        |space: &Space| space.knobs.iter().map(|knob| knob.name.clone()).collect::<Vec<_>>();
+    let is_same_job = match &prepared.job {
+        Job::Pipeline(_) => {
+            let job = prepared.job.smallest();
+            results.tune.custom_job.is_none() && results.workload.name == job.name
+        }
+        Job::Custom(job) => results.tune.custom_job.as_ref() == Some(job),
+    };
+    let counts = |trial: &&Trial| trial.phase == Phase::Search && trial.score_s().is_some();
+    is_same_job
+        && results.space.name == space.name
+        && names(&results.space) == names(space)
+        && there.fingerprint().compare(&here.fingerprint()) != MachineMatch::Different
+        && there.class() == here.class()
+        && results.trials.iter().filter(counts).count() >= LEAST
+}
+
+/// The installed profile for the job; commands of the user's own all have the same name there.
+fn installed(prepared: &Prepared) -> Option<(PathBuf, Found)> {
+    let Job::Pipeline(_) = &prepared.job else { return None };
+    let (store, job) = (Store::standard(), prepared.job.smallest().name);
+    let mut entries = store.ranked(&prepared.runner.machine, Some(&job));
+    let entry = entries.find(|entry| entry.profile.is_ok())?;
+    Some((entry.path, Found::Profile(Box::new(entry.profile.ok()?))))
+}

@@ -1,0 +1,119 @@
+//! Fidelity: what trials of a sample say of the whole job, in sentences.
+
+use super::facts::described;
+use crate::io::number::{count, percent, span};
+use crate::knobs::Values;
+use crate::results::Results;
+use crate::stats;
+use crate::trial::{Phase, Trial};
+use crate::workload::{Sizes, Stage};
+
+/// Knobs that change a single stage.
+const OF_STAGE: [(&str, Stage); 2] =
+    [("tile_size", Stage::Encode), ("vae_tile_size", Stage::Decode)];
+
+/// What was measured of the job, how far the samples agree, and which knobs can't matter for it; nothing
+/// where trials ran the job itself.
+pub fn sentences(results: &Results) -> Vec<String> {
+    let Some(job) = &results.workload.job else { return Vec::new() };
+    let mut sentences = vec![scored(results)];
+    sentences.extend(results.tune.confirmation.as_ref().map(|sample| {
+        format!(
+            "Finalists were confirmed on a larger sample: {}.{}",
+            described(sample),
+            agreement(results).unwrap_or_default()
+        )
+    }));
+    sentences.extend(shares(results, job));
+    sentences
+}
+
+/// How a score comes from what ran.
+fn scored(results: &Results) -> String {
+    let baseline = results.trials_of(&results.space.given.baseline);
+    let ran_s = |trial: &Trial| trial.samples.iter().find_map(|sample| sample.slice_s);
+    let ran_s = baseline.filter_map(ran_s).next();
+    let ran = ran_s
+        .map(|seconds| format!(" The baseline's first repetition ran {} of it.", span(seconds)));
+    format!(
+        "Seconds are those of the whole job: what each stage took of a sample, times how often the job \
+         does it, counted in tiles with their overlap, latent frames, blocks, steps and tokens.{}",
+        ran.unwrap_or_default()
+    )
+}
+
+/// How alike the two samples rank the candidates that both ran.
+fn agreement(results: &Results) -> Option<String> {
+    let median = |values: &Values, confirms: bool| {
+        let of = |trial: &&Trial| {
+            trial.knobs == *values
+                && trial.phase != Phase::Calibration
+                && (trial.phase == Phase::Confirmation) == confirms
+        };
+        let scores = results.trials.iter().filter(of).filter_map(Trial::score_s);
+        stats::median(&scores.collect::<Vec<_>>())
+    };
+    let mut seen: Vec<&Values> = Vec::new();
+    for trial in &results.trials {
+        if !seen.contains(&&trial.knobs) {
+            seen.push(&trial.knobs);
+        }
+    }
+    let both =
+        seen.iter().filter_map(|values| Some((median(values, false)?, median(values, true)?)));
+    let (searched, confirmed): (Vec<f64>, Vec<f64>) = both.unzip();
+    let correlation = stats::rank_correlation(&searched, &confirmed)?;
+    let candidates = count(searched.len(), "candidate");
+    Some(format!(
+        " It ranks the {candidates} that both ran with a correlation of {correlation:.2}."
+    ))
+}
+
+/// The stages' shares of the job's time, and what follows for knobs of one stage.
+fn shares(results: &Results, job: &Sizes) -> Option<String> {
+    let baseline = results.trials_of(&results.space.given.baseline).next()?;
+    let stages = baseline.stages_s();
+    let all: f64 = stages.values().sum();
+    let share = |stage: Stage| stages.get(&stage.to_string()).map(|seconds| seconds / all);
+    let models = [Stage::Denoise, Stage::Decode, Stage::Text, Stage::Encode];
+    let parts =
+        models.into_iter().filter_map(|stage| Some(format!("{stage} {}", percent(share(stage)?))));
+    let parts: Vec<String> = parts.collect();
+    let limits = OF_STAGE.into_iter().filter_map(|(knob, stage)| {
+        results.space.knob(knob)?;
+        Some(format!("{knob} changes only {stage}, {} of it", percent(share(stage)?)))
+    });
+    let batches =
+        (job.clips == 1).then(|| "batch_size has no choice, since one clip is made".to_owned());
+    let limits: Vec<String> = limits.chain(batches).collect();
+    (!parts.is_empty()).then(|| {
+        let therefore = limits.iter().map(|limit| format!("; {limit}"));
+        let therefore: String = therefore.collect();
+        format!("Of the job's time under the baseline: {}{therefore}.", parts.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{Made, number};
+
+    #[test]
+    fn a_sample_says_what_it_stands_for_and_which_knobs_decide_nothing() {
+        let change = [("vae_tile_size", number(192))];
+        let made =
+            Made::new().baseline(&[4.0]).search(&change, 3.0).pairs(&change, &[(4.0, 3.0); 5]);
+        let mut results = made.results;
+        results.tune.confirmation = Some(results.workload.clone());
+        let all = sentences(&results).join("\n");
+        assert!(
+            all.contains("It ranks the 2 candidates that both ran with a correlation of 1.00."),
+            "{all}"
+        );
+        // The fixture's denoising is half of a clip's time, every other stage a tenth, without text.
+        assert!(all.contains("denoise 45.5%, decode 9.1%, encode 9.1%"), "{all}");
+        assert!(all.contains("vae_tile_size changes only decode, 9.1% of it"), "{all}");
+        results.workload.job = None;
+        assert!(sentences(&results).is_empty());
+    }
+}

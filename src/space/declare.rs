@@ -1,0 +1,273 @@
+//! Declaring: the knobs that a command line gives, put into a space file and held against the words
+//! of the command.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{KnobEntry, KnobFlag, SpaceFile};
+use crate::knobs::{Kind, Value, program_environment};
+use crate::workload::custom::sink::{Sink, Sinks, documents};
+use crate::workload::custom::template::{self, Placeholder, SWITCHES};
+
+/// A command that reads knobs.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    /// Its words; empty where there is none.
+    pub words: &'a [String],
+    /// The folder in which it runs.
+    pub folder: &'a Path,
+}
+
+impl SpaceFile {
+    /// Takes in `flags`: knobs of the command's own, and names of knobs that the tool has, beside
+    /// which the others are left out, as all are with `no_built_in`. What the command runs today
+    /// follows from its words, the variables and the files that it reads; returns the knobs of which
+    /// it is only guessed, with what was.
+    ///
+    /// # Errors
+    /// The flag, the knob or the word, what is wrong with it, and the cure.
+    pub fn declare(
+        &mut self,
+        flags: &[KnobFlag],
+        no_built_in: bool,
+        reader: Reader<'_>,
+    ) -> Result<Vec<(String, Value)>, String> {
+        self.keep_built_in(flags, no_built_in)?;
+        for flag in flags {
+            let place = |problem| format!("--knob '{}': {problem}", flag.text);
+            self.add(flag).map_err(place)?;
+        }
+        let mut guessed = Vec::new();
+        for name in self.own_knobs() {
+            let flag = flags.iter().find(|flag| flag.name == name);
+            let place = |problem| match flag {
+                Some(flag) => format!("--knob '{}': {problem}", flag.text),
+                None => format!("knob.{name}: {problem}"),
+            };
+            let mut entry = self.entry(&name).map_err(place)?;
+            let is_given = flag.is_some();
+            let guess = complete(&name, &mut entry, (reader, is_given)).map_err(place)?;
+            guessed.extend(guess.map(|value| (name.clone(), value)));
+            self.put(&name, &entry);
+        }
+        self.check_words(flags, reader).map(|()| guessed)
+    }
+
+    /// Where values go besides the command's words.
+    pub fn sinks(&self) -> Sinks {
+        let sink = |name: &String| Some((name.clone(), self.entry(name).ok()?.sink?));
+        self.knob.keys().filter_map(sink).collect()
+    }
+
+    fn own_knobs(&self) -> Vec<String> {
+        self.knob.keys().filter(|name| !is_built_in(name)).cloned().collect()
+    }
+
+    fn entry(&self, name: &str) -> Result<KnobEntry, String> {
+        let table = self.knob.get(name).cloned().ok_or("there is no such knob")?;
+        KnobEntry::deserialize(table).map_err(|error| error.message().to_owned())
+    }
+
+    fn put(&mut self, name: &str, entry: &KnobEntry) {
+        let table = toml::Value::try_from(entry).expect("an entry is a table");
+        self.knob.insert(name.to_owned(), table);
+    }
+
+    /// Leaves out what of the tool's own knobs was not asked for.
+    fn keep_built_in(&mut self, flags: &[KnobFlag], no_built_in: bool) -> Result<(), String> {
+        let named: Vec<&str> = flags
+            .iter()
+            .filter(|flag| flag.entry.is_none())
+            .map(|flag| flag.name.as_str())
+            .collect();
+        if let Some(name) = named.iter().find(|name| !self.knob.contains_key(**name)) {
+            let known: Vec<&str> = self.knob.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            let cure = format!("give its values, as in --knob '{name}=0..40', or one of {known}");
+            return Err(format!("--knob {name}: there is no such knob here: {cure}"));
+        }
+        if no_built_in && let Some(name) = named.first() {
+            return Err(format!("--no-built-in leaves out {name}, which --knob {name} asks for"));
+        }
+        let is_kept = |name: &str| named.contains(&name) || (named.is_empty() && !no_built_in);
+        self.knob.retain(|name, _| !is_built_in(name) || is_kept(name));
+        // Whoever names an expert's knob wants it.
+        for name in named {
+            self.knob
+                .get_mut(name)
+                .and_then(toml::Value::as_table_mut)
+                .map(|knob| knob.remove("expert"));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, flag: &KnobFlag) -> Result<(), String> {
+        let name = &flag.name;
+        match &flag.entry {
+            Some(_) if is_built_in(name) => Err(format!(
+                "{name} is a knob that the tool has: give its name alone, or call yours otherwise"
+            )),
+            Some(_) if self.knob.contains_key(name) => {
+                Err(format!("{name} is declared twice: leave one of them out"))
+            }
+            Some(entry) => {
+                self.put(name, &KnobEntry { sink: flag.sink.clone(), ..entry.clone() });
+                Ok(())
+            }
+            None => {
+                let entry = self.entry(name)?;
+                let sink = flag.sink.clone().or(entry.sink.clone());
+                self.put(name, &KnobEntry { sink, ..entry });
+                Ok(())
+            }
+        }
+    }
+
+    fn check_words(&self, flags: &[KnobFlag], reader: Reader<'_>) -> Result<(), String> {
+        let own = self.own_knobs();
+        let is_known = |name: &str| is_built_in(name) || own.iter().any(|own| own == name);
+        let is_own = |name: &str| own.iter().any(|own| own == name);
+        if let Some(torn) = template::torn(reader.words, &is_own) {
+            return Err(format!("the command has `{torn}`, of which no braces may be a part"));
+        }
+        let meant = template::meant(reader.words, &is_own);
+        let stranger = meant.iter().find(|(_, one)| {
+            !is_known(one.name) && (!own.is_empty() || one.today.is_some() || one.is_option())
+        });
+        if let Some((number, Placeholder { whole, name, .. })) = stranger {
+            return Err(format!(
+                "word {} of the command has `{whole}`, and no knob is called {name}: declare it, as \
+                 in --knob '{name}=1..8', or write {{{whole}}} for the text {whole}",
+                number + 1
+            ));
+        }
+        for flag in flags.iter().filter(|flag| flag.entry.is_some() && !reader.words.is_empty()) {
+            let name = &flag.name;
+            if flag.sink.is_none() && !meant.iter().any(|(_, one)| one.name == name) {
+                return Err(format!(
+                    "--knob '{}': no word of the command has {{{name}}}: write it where the value \
+                     belongs, or name a variable that the program reads, as in env:MY_{}",
+                    flag.text,
+                    name.to_ascii_uppercase()
+                ));
+            }
+        }
+        self.check_sinks(reader)
+    }
+
+    fn check_sinks(&self, reader: Reader<'_>) -> Result<(), String> {
+        let sinks = self.sinks();
+        let mut places: Vec<&Sink> = sinks.values().collect();
+        places.sort_by_key(ToString::to_string);
+        if let Some(twice) = places.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("{}: two knobs have it: give one of them another", twice[0]));
+        }
+        let is_named = |file: &crate::workload::custom::sink::Document<'_>| {
+            reader.words.is_empty() || reader.words.iter().any(|word| file.is_named_by(word))
+        };
+        match documents(&sinks).iter().find(|file| !is_named(file)) {
+            None => Ok(()),
+            Some(file) => Err(format!(
+                "json:{0}: no word of the command is {0}, so that nobody would read its copy: give \
+                 the file as the command names it",
+                file.file
+            )),
+        }
+    }
+}
+
+fn is_built_in(name: &str) -> bool {
+    !program_environment::is_own(name)
+}
+
+/// Says what the knob is today, and makes a switch of words for on and off; returns what is only
+/// guessed of today.
+fn complete(
+    name: &str,
+    entry: &mut KnobEntry,
+    (reader, is_given): (Reader<'_>, bool),
+) -> Result<Option<Value>, String> {
+    let is_own = |known: &str| known == name;
+    let uses: Vec<Placeholder<'_>> = template::meant(reader.words, &is_own)
+        .into_iter()
+        .filter_map(|(_, one)| is_own(one.name).then_some(one))
+        .collect();
+    let is_switch = uses.iter().any(|one| one.words.is_some());
+    if let Some(bare) = uses.iter().find(|one| is_switch && one.words.is_none()) {
+        return Err(format!("`{}` and words after a colon don't go together", bare.whole));
+    }
+    if is_switch || (uses.is_empty() && entry.sink.is_some()) {
+        make_switch(entry, is_switch)?;
+    }
+    let mut told = uses.iter().filter_map(|one| one.today);
+    let today = told.next();
+    if let Some(other) = told.find(|other| Some(*other) != today) {
+        let today = today.unwrap_or_default();
+        return Err(format!("the command says both {today} and {other} for today: say one"));
+    }
+    let mut guess = None;
+    if let Some(text) = today {
+        entry.default = Some(read(entry, text)?);
+    } else if entry.default.is_none() {
+        let there = entry.sink.as_ref().map(|sink| sink.today(reader.folder)).transpose()?;
+        let there = there.flatten().map(|value| read(entry, &value.to_string())).transpose()?;
+        // What nobody reads may be a name written wrongly.
+        let is_read = is_given || !uses.is_empty() || entry.sink.is_some();
+        guess = lowest(entry).filter(|_| is_read && there.is_none());
+        entry.default = there.or_else(|| guess.clone());
+    } else if let Some(default) = entry.default.clone().filter(|_| is_given || is_switch) {
+        entry.default = Some(read(entry, &default.to_string())?);
+    }
+    let begins =
+        |one: &&Placeholder<'_>| reader.words.iter().any(|word| word.starts_with(one.whole));
+    match uses.iter().find(begins).zip(below_zero(entry)) {
+        Some((one, value)) if one.words.is_none() => {
+            Err(template::no_option(one, &value.to_string()))
+        }
+        _ => Ok(guess),
+    }
+}
+
+/// Makes a switch of a list such as `off|on`; `must` it be one, it is an error if it can't.
+fn make_switch(entry: &mut KnobEntry, must: bool) -> Result<(), String> {
+    let words: Vec<String> = entry.values.iter().flatten().map(ToString::to_string).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let is_pair = SWITCHES.iter().any(|pair| words == *pair || words == [pair[1], pair[0]]);
+    match words[..] {
+        [first, second] if is_pair => {
+            let switch = |word| template::switch(word).map(Value::Switch);
+            entry.values = [first, second].map(switch).into_iter().collect();
+            Ok(())
+        }
+        _ if must => Err("words after a colon are for a switch: give it off|on".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// What a text means as a value of the knob.
+fn read(entry: &KnobEntry, text: &str) -> Result<Value, String> {
+    match entry.values.iter().flatten().next().map(Value::kind) {
+        Some(Kind::Word) => Ok(Value::Word(text.to_owned())),
+        Some(Kind::Switch) => {
+            let odd = || format!("`{text}` is not {}", Kind::Switch);
+            template::switch(text).map(Value::Switch).ok_or_else(odd)
+        }
+        _ => {
+            let value = Value::guess(text);
+            value.number().map(|_| value).ok_or_else(|| format!("`{text}` is not {}", Kind::Float))
+        }
+    }
+}
+
+/// The first value of a list, the lowest of a range.
+fn lowest(entry: &KnobEntry) -> Option<Value> {
+    let first = entry.values.iter().flatten().next();
+    first.or_else(|| entry.range.as_ref().map(|range| &range.min)).cloned()
+}
+
+fn below_zero(entry: &KnobEntry) -> Option<Value> {
+    let range = entry.range.iter().map(|range| &range.min);
+    let all = entry.values.iter().flatten().chain(range).chain(&entry.default);
+    all.into_iter().find(|value| value.number().is_some_and(|number| number < 0.0)).cloned()
+}

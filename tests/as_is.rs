@@ -1,0 +1,105 @@
+//! The baseline of a command of one's own: what its user runs today, left alone.
+
+mod harness;
+
+use std::os::unix::fs::PermissionsExt;
+
+use harness::World;
+use serde_json::{Value as Json, json};
+
+/// What a caller may have set.
+const OWN: [(&str, &str); 4] = [
+    ("OMP_NUM_THREADS", "3"),
+    ("KMP_BLOCKTIME", "7"),
+    ("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"),
+    ("GLIBC_TUNABLES", "glibc.malloc.top_pad=131072"),
+];
+
+/// A job that notes its environment and costs the less the larger its batch is.
+fn world() -> World {
+    let world = World::new();
+    let path = world.path().join("job.sh");
+    let script = "#!/bin/sh\nenv | sort > new.env; mv new.env trial.env\n\
+                  echo \"cost=$((20 - WAN22_BATCH_SIZE + WAN22_INTER_OP_THREADS))\"\n";
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    world
+}
+
+/// Runs the tuner as that caller, who has `more` set too.
+fn run(world: &World, args: &[&str], more: &[(&str, &str)]) -> harness::Run {
+    let mut tuner = world.tuner(args);
+    tuner.0.envs(OWN).envs(more.iter().copied());
+    tuner.run()
+}
+
+fn environment(world: &World) -> String {
+    std::fs::read_to_string(world.path().join("trial.env")).unwrap()
+}
+
+#[test]
+fn the_callers_environment_is_left_alone_and_a_preset_replaces_it() {
+    let world = world();
+    let measure = ["measure", "--baseline", "--metric", "cost=(.*)", "--", "./job.sh"];
+    let measured = run(&world, &measure, &[("WAN22_BATCH_SIZE", "4")]);
+    assert_eq!(measured.status, Some(0), "{}", measured.stderr);
+    for (name, value) in OWN {
+        assert!(environment(&world).contains(&format!("{name}={value}\n")), "{name}");
+    }
+    assert!(!environment(&world).contains("MALLOC_ARENA_MAX"), "nothing is added");
+    assert!(measured.stdout.contains("intra_op_threads     3\n"), "{}", measured.stdout);
+    assert!(environment(&world).contains("WAN22_BATCH_SIZE=4\n"), "what is handed over today");
+    let preset = ["measure", "--baseline", "generic", "--metric", "cost=(.*)", "--", "./job.sh"];
+    assert_eq!(run(&world, &preset, &[]).status, Some(0));
+    let environment = environment(&world);
+    assert!(!environment.contains("OMP_NUM_THREADS=3\n"), "{environment}");
+    assert!(!environment.contains("KMP_BLOCKTIME"), "{environment}");
+    // Only the knob for it touches this one.
+    assert!(environment.contains("PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True\n"));
+    let nobody = run(&world, &["--dry-run", "--baseline", "as-is"], &[]);
+    assert_eq!(nobody.status, Some(2), "{}", nobody.stdout);
+    assert!(nobody.stderr.contains("or give a command after `--`"), "{}", nobody.stderr);
+}
+
+#[test]
+fn a_candidate_sets_what_it_tunes_and_so_does_production() {
+    let world = world();
+    let knobs = ["--knob", "batch_size", "--knob", "inter_op_threads", "--knob", "malloc_arenas"];
+    let flags =
+        ["--budget", "10m", "--trials", "30", "--metric", "cost=(.*)", "--repetitions", "1"];
+    let job = ["--", "./job.sh"];
+    let tuned = run(&world, &[&flags[..], &knobs, &job].concat(), &[]);
+    assert_eq!(tuned.status, Some(0), "{}", tuned.stderr);
+    let profile = std::fs::read_to_string(world.folder().join("profile.json")).unwrap();
+    let profile: Json = serde_json::from_str(&profile).unwrap();
+    assert_eq!(profile["candidate"]["batch_size"], 8, "{}", tuned.stdout);
+    let as_is = profile["launch"]["as_is"].as_array().unwrap();
+    assert!(as_is.contains(&json!("intra_op_threads")) && !as_is.contains(&json!("batch_size")));
+    let space = std::fs::read_to_string(world.folder().join("space.toml")).unwrap();
+    assert!(space.contains("[tune.as_is]") && space.contains("KMP_BLOCKTIME = \"7\""), "{space}");
+    let page = std::fs::read_to_string(world.folder().join("report.html")).unwrap();
+    assert!(page.contains("as it ran before, with GLIBC_TUNABLES="));
+    // The preset has one thread across operators, today's default is as many as there are cores.
+    assert!(
+        tuned.stdout.contains("Against the preset 5995wx, which was measured too"),
+        "{}",
+        tuned.stdout
+    );
+    let path = world.folder().join("profile.json");
+    let path = path.to_str().unwrap();
+    let exec = run(&world, &["exec", "--profile", path, "--", "env"], &[("OMP_NUM_THREADS", "5")]);
+    for line in ["OMP_NUM_THREADS=5\n", "KMP_BLOCKTIME=7\n", "WAN22_BATCH_SIZE=8\n"] {
+        assert!(exec.stdout.contains(line), "{line}{}", exec.stdout);
+    }
+    let export = |form: &str| run(&world, &["export", "--format", form, path], &[]).stdout;
+    assert!(!export("sh").contains("OMP_NUM_THREADS"), "{}", export("sh"));
+    let verify = ["verify", path, "--budget", "1m", "--metric", "cost=(.*)", "--repetitions", "1"];
+    let verified = run(&world, &[&verify[..], &job].concat(), &[]);
+    assert_eq!(verified.status, Some(0), "{}{}", verified.stdout, verified.stderr);
+    let mut foreign = profile;
+    foreign["launch"]["as_is"] = json!(["batch_size"]);
+    std::fs::write(world.path().join("foreign.json"), foreign.to_string()).unwrap();
+    let refused = run(&world, &["exec", "--profile", "foreign.json", "--", "env"], &[]);
+    assert_eq!(refused.status, Some(125));
+    assert!(refused.stderr.contains("/launch/as_is"), "{}", refused.stderr);
+}

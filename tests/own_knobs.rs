@@ -1,0 +1,280 @@
+//! Knobs of a command's own in one line: from `--knob` to the command line that runs the winner.
+
+mod harness;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use harness::{Run, World};
+use serde_json::{Value as Json, json};
+
+/// The less the nearer the blocks are to 12, with `sage`, and with `--compile`: 2 at the best.
+const SCRIPT: &str = r#"#!/bin/sh
+blocks=0 attention=none compile=3
+while [ $# -gt 0 ]; do
+  case $1 in
+    --blocks) blocks=$2; shift ;;
+    --attention=*) attention=${1#*=} ;;
+    --compile) compile=0 ;;
+    *) echo "unknown argument: $1" >&2; exit 2 ;;
+  esac
+  shift
+done
+[ "$attention" = sage ] && attention=0 || attention=1
+awk -v b="$blocks" -v a="$attention" -v c="$compile" -v t="${MY_THRESHOLD:-1}" \
+  'BEGIN { print "cost=" 2 + (b - 12) ^ 2 / 10 + a + c + (t - 0.5) ^ 2 }'
+"#;
+
+const WORDS: [&str; 5] =
+    ["./job.sh", "--blocks", "{blocks=20}", "--attention={attention}", "{compile:--compile}"];
+
+fn script(world: &World, name: &str, text: &str) {
+    let path = world.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn world() -> World {
+    let world = World::new();
+    script(&world, "job.sh", SCRIPT);
+    world
+}
+
+fn tune(world: &World, flags: &[&str], words: &[&str]) -> Run {
+    world.tuner(&[&["--no-built-in"], flags, &["--"], words].concat()).run()
+}
+
+const KNOBS: [&str; 8] = [
+    "--knob",
+    "blocks=0..40",
+    "--knob",
+    "attention=sdpa|sage|flash",
+    "--knob",
+    "compile=off|on",
+    "--knob",
+    "threshold=0..1 step:0.25 env:MY_THRESHOLD default:1",
+];
+
+#[test]
+fn the_winners_line_runs_as_the_trials_did() {
+    let world = world();
+    let flags =
+        ["--budget", "10m", "--trials", "60", "--repetitions", "1", "--metric", "cost=(.*)"];
+    let run = tune(&world, &[&flags[..], &KNOBS].concat(), &WORDS);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let profile = world.folder().join("profile.json");
+    let text = std::fs::read_to_string(&profile).unwrap();
+    let read: Json = serde_json::from_str(&text).unwrap();
+    let best = json!({ "attention": "sage", "blocks": 12, "compile": true, "threshold": 0.5 });
+    assert_eq!(read["custom_knobs"], best, "{}", run.stdout);
+    let line = "Command  env MY_THRESHOLD=0.5 ./job.sh --blocks 12 --attention=sage --compile\n";
+    assert!(run.stdout.contains(line), "{}", run.stdout);
+    let words = "--knob 'threshold env:MY_THRESHOLD' -- ./job.sh --blocks '{blocks=20}' \
+                 '--attention={attention}' '{compile:--compile}'\n";
+    assert!(run.stdout.contains(words), "{}", run.stdout);
+    let page = std::fs::read_to_string(world.folder().join("report.html")).unwrap();
+    assert!(page.contains("env MY_THRESHOLD=0.5 ./job.sh --blocks 12"));
+    launched(&world, profile.to_str().unwrap());
+    verified(&world, profile.to_str().unwrap());
+    foreign(&world, &read);
+}
+
+fn launched(world: &World, profile: &str) {
+    let flags = ["--profile", profile, "--knob", "threshold env:MY_THRESHOLD", "--"];
+    let run = world.tuner(&[&["exec"], &flags[..], &WORDS].concat()).run();
+    assert_eq!((run.status, run.stdout.as_str()), (Some(0), "cost=2\n"), "{}", run.stderr);
+    let export = |form: &str, words: &[&str]| {
+        let knob = ["--knob", "threshold env:MY_THRESHOLD"];
+        world.tuner(&[&["export", "--format", form, profile], &knob[..], words].concat()).run()
+    };
+    let words = [&["--", "/bin/job"], &WORDS[1..]].concat();
+    for form in ["systemd", "slurm", "numactl"] {
+        let text = export(form, &words).stdout.replace('"', "");
+        assert!(text.contains("/bin/job --blocks 12 --attention=sage --compile"), "{form}: {text}");
+        assert!(text.contains("MY_THRESHOLD=0.5"), "{form}: {text}");
+    }
+    assert!(export("sh", &[]).stdout.contains("export MY_THRESHOLD=0.5\n"));
+}
+
+fn verified(world: &World, profile: &str) {
+    let verify =
+        ["verify", profile, "--budget", "2m", "--metric", "cost=(.*)", "--repetitions", "1"];
+    let knob = ["--knob", "threshold env:MY_THRESHOLD"];
+    let run = world.tuner(&[&verify[..], &knob, &["--"], &WORDS].concat()).run();
+    assert_eq!(run.status, Some(2), "{}", run.stdout);
+    assert!(run.stderr.contains("write {attention=VALUE} in the command"), "{}", run.stderr);
+    let words = [&WORDS[..3], &["--attention={attention=sdpa}", WORDS[4]]].concat();
+    let mut tuner = world.tuner(&[&verify[..], &knob, &["--"], &words].concat());
+    tuner.0.env("MY_THRESHOLD", "1");
+    let run = tuner.run();
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    // 2 instead of 12.65.
+    assert!(run.stdout.contains("84.2% less of the metric"), "{}", run.stdout);
+}
+
+/// What somebody else's profile can do to a command: nothing but give values to its placeholders.
+fn foreign(world: &World, profile: &Json) {
+    script(world, "say.sh", "#!/bin/sh\nprintf '<%s>' \"$@\"\necho \"$LD_DEBUG\"");
+    let exec = |change: &dyn Fn(&mut Json), words: &[&str]| {
+        let mut foreign = profile.clone();
+        change(&mut foreign);
+        std::fs::write(world.path().join("foreign.json"), foreign.to_string()).unwrap();
+        let start = ["exec", "--quiet", "--profile", "foreign.json", "--", "./say.sh"];
+        world.tuner(&[&start[..], words].concat()).run()
+    };
+    let set =
+        |value: Json| move |profile: &mut Json| profile["custom_knobs"]["blocks"] = value.clone();
+    for value in
+        [json!("-rf"), json!("a b"), json!("a\nb"), json!("$(id)"), json!("../x"), json!("")]
+    {
+        let run = exec(&set(value.clone()), &["{blocks}"]);
+        assert_eq!((run.status, run.stdout.as_str()), (Some(125), ""), "{value}");
+        assert!(run.stderr.contains("/custom_knobs/blocks"), "{}", run.stderr);
+    }
+    let run = exec(&set(json!(-5)), &["{blocks}"]);
+    assert_eq!(run.status, Some(125));
+    assert!(run.stderr.contains("would be an option"), "{}", run.stderr);
+    assert_eq!(exec(&set(json!(-5)), &["--blocks={blocks}"]).stdout, "<--blocks=-5>\n");
+    // A switch shows words that the command's user wrote, and no others.
+    let run = exec(&set(json!("--evil")), &["{blocks:--mine}"]);
+    assert_eq!(run.status, Some(125), "{}", run.stdout);
+    let more = |profile: &mut Json| profile["custom_knobs"]["evil"] = json!(true);
+    assert_eq!(exec(&more, &["{blocks}", "{compile:--a --b}"]).stdout, "<12><--a><--b>\n");
+    let run = exec(&more, &["{unknown}"]);
+    assert!(run.stderr.contains("write {unknown=VALUE} to say which it is then"), "{}", run.stderr);
+    assert_eq!(
+        exec(&more, &["{unknown=7}", "{{blocks}}", "${blocks}"]).stdout,
+        "<7><{blocks}><${blocks}>\n"
+    );
+    let sink =
+        ["exec", "--profile", "foreign.json", "--knob", "blocks env:LD_DEBUG", "--", "./say.sh"];
+    let run = world.tuner(&sink).run();
+    assert_eq!(run.status, Some(2), "{}", run.stdout);
+}
+
+#[test]
+fn a_file_is_copied_and_never_touched() {
+    let world = World::new();
+    let config = r#"{"name": "wan", "offload": {"blocks": 20, "fast": false}}"#;
+    std::fs::write(world.path().join("c.json"), config).unwrap();
+    let job = "#!/bin/sh\n[ \"$1\" = --config ] || exit 1\n\
+               b=$(sed -n 's/.*\"blocks\": \\([0-9]*\\).*/\\1/p' \"$2\")\n\
+               grep -q '\"fast\": true' \"$2\" && f=0 || f=4\n\
+               echo \"cost=$(((b - 8) * (b - 8) + f + 2))\"\n";
+    script(&world, "job.sh", job);
+    let flags = [
+        "--budget",
+        "10m",
+        "--trials",
+        "40",
+        "--repetitions",
+        "1",
+        "--metric",
+        "cost=(.*)",
+        "--knob",
+        "blocks=0..24 json:c.json#/offload/blocks",
+        "--knob",
+        "fast=off|on json:c.json#/offload/fast",
+    ];
+    let run = tune(&world, &flags, &["./job.sh", "--config", "c.json"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let first = &world.results().trials[0].knobs;
+    assert_eq!(
+        (first["blocks"].to_string(), first["fast"].to_string()),
+        ("20".into(), "false".into())
+    );
+    assert_eq!(std::fs::read_to_string(world.path().join("c.json")).unwrap(), config);
+    let patched = world.folder().join("json/c.json");
+    let patched: Json = serde_json::from_str(&std::fs::read_to_string(patched).unwrap()).unwrap();
+    assert_eq!(
+        patched,
+        json!({"name": "wan", "offload": {"blocks": 8, "fast": true}}),
+        "{}",
+        run.stdout
+    );
+    let folder = Path::new("results").join(world.folder().file_name().unwrap());
+    let line = format!("Command  ./job.sh --config {}/json/c.json\n", folder.display());
+    assert!(run.stdout.contains(&line), "{}", run.stdout);
+}
+
+#[test]
+fn bad_input_is_refused_with_its_place_and_a_cure() {
+    let world = world();
+    std::fs::write(world.path().join("c.json"), "{\"a\": [1]}").unwrap();
+    let blocks = "blocks=0..40";
+    for (flags, words, says) in [
+        (
+            &[blocks][..],
+            &["{blok}"][..],
+            "word 2 of the command has `{blok}`, and no knob is called blok",
+        ),
+        (&[], &["{blocks=20}"], "declare it, as in --knob 'blocks=1..8'"),
+        (&[blocks], &["x"], "no word of the command has {blocks}"),
+        (&["blocks=40..0"], &["{blocks}"], "`40..0` is no range: write 0..40"),
+        (&["blocks=0..inf"], &["{blocks}"], "`inf` is not a finite number"),
+        (&[blocks, blocks], &["{blocks}"], "blocks is declared twice"),
+        (&["batch_size=1|2"], &["{batch_size}"], "batch_size is a knob that the tool has"),
+        (&["blocs"], &["x"], "there is no such knob here: give its values"),
+        (&[blocks], &["{blocks:--swap}"], "words after a colon are for a switch"),
+        (&[blocks], &["{blocks=many}"], "`many` is not a finite number"),
+        (&[blocks], &["{blocks=1}", "{blocks=2}"], "the command says both 1 and 2 for today"),
+        (&["s=-5..5"], &["{s}"], "would be an option: write --NAME={s}"),
+        (&["f=off|on"], &["{f}", "{f:--f}"], "don't go together"),
+        (&["f=off|on", blocks], &["{f:--f {blocks}}"], "of which no braces may be a part"),
+        (&["a=1..4 json:c.json#/b"], &["c.json"], "c.json has no /b; at its top there are a"),
+        (&["a=1..4 json:c.json#/a/0"], &["x"], "no word of the command is c.json"),
+        (&["a=1..4 json:no.json#/a"], &["no.json"], "json:no.json#/a': no.json: "),
+        (&["a=1..4 env:X", "b=1..4 env:X"], &["x"], "env:X: two knobs have it"),
+        (&["a=1..4 env:PATH"], &["x"], "write `env NAME={knob} COMMAND`"),
+    ] {
+        let knobs: Vec<&str> = flags.iter().flat_map(|flag| ["--knob", flag]).collect();
+        let command = [&["--", "./job.sh"], words].concat();
+        let run = world.tuner(&[&["--dry-run"], &knobs[..], &command].concat()).run();
+        assert_eq!(run.status, Some(2), "{flags:?} {words:?}: {}", run.stdout);
+        assert!(run.stderr.contains(says), "{flags:?} {words:?}: {}", run.stderr);
+    }
+    let neither = ["--dry-run", "--no-built-in", "--knob", "affinity", "--", "./job.sh"];
+    assert!(world.tuner(&neither).run().stderr.contains("which --knob affinity asks for"));
+}
+
+#[test]
+fn a_space_file_says_the_same_in_more_words() {
+    let world = world();
+    let space = r#"
+        schema = 1
+        name = "mine"
+        why = "What the script reads."
+        [knob.blocks]
+        why = "Blocks in main memory."
+        range = { min = 0, max = 40, step = 10 }
+        unit = "blocks"
+        changes = "nothing"
+        [knob.attention]
+        why = "Which kernel."
+        values = ["sdpa", "sage"]
+        changes = "picture"
+        when = "blocks > 0"
+        [knob.compile]
+        why = "Whether kernels are compiled."
+        values = [false, true]
+        default = true
+        sink = "env:MY_COMPILE"
+        [[constraint]]
+        holds = "blocks < 40 || !compile"
+        why = "It does not fit."
+    "#;
+    std::fs::write(world.path().join("mine.toml"), space).unwrap();
+    let words = ["./job.sh", "--blocks", "{blocks=20}", "--attention={attention}"];
+    let run =
+        world.tuner(&[&["--dry-run", "--space", "mine.toml", "--"], &words[..]].concat()).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    for line in [
+        "  blocks     0 10 [20] 30 40  (blocks, changes nothing)\n",
+        "  attention  [sdpa] sage  (changes picture)\n",
+        "  compile    false [true]\n",
+        "today    env MY_COMPILE=1 ./job.sh --blocks 20 --attention=sdpa\n",
+        "example  env MY_COMPILE=0 ./job.sh --blocks 20 --attention=sage\n",
+    ] {
+        assert!(run.stdout.contains(line), "{line}{}", run.stdout);
+    }
+}
