@@ -319,15 +319,15 @@ impl State {
         }
         let sides = [&warm.samples, &fresh.samples].map(|samples| costs(samples));
         let differ = differ(&sides[0], &sides[1]);
-        if differ {
+        let raised = self.scope.compared(knobs, !differ);
+        if !raised.is_empty() {
             let [warm, fresh] = sides.map(|costs| stats::median(&costs).unwrap_or_default());
             self.news.push(format!(
                 "{} takes a new process from here on: changed in one that ran, {warm:.3} s per run; \
                  in a fresh one {fresh:.3} s",
-                knobs.join(", ")
+                raised.join(", ")
             ));
         }
-        self.scope.compared(knobs, !differ);
         fresh
     }
 

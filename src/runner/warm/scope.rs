@@ -14,6 +14,8 @@ pub struct Scope {
     run: BTreeSet<String>,
     /// Those among them in which a warm process and a fresh one turned out to differ.
     raised: BTreeSet<String>,
+    /// Those in which they differed once, which a neighbour of the machine may have caused.
+    suspected: BTreeSet<String>,
     /// Those in which they turned out to agree.
     agreed: BTreeSet<String>,
 }
@@ -64,9 +66,18 @@ impl Scope {
         open.filter(|name| !self.agreed.contains(*name)).map(str::to_owned).collect()
     }
 
-    /// Takes note of a comparison in which these knobs were changed.
-    pub fn compared(&mut self, knobs: Vec<String>, agree: bool) {
-        if agree { &mut self.agreed } else { &mut self.raised }.extend(knobs);
+    /// Takes note of a comparison in which these knobs were changed; returns those that take a new
+    /// process from now on.
+    pub fn compared(&mut self, knobs: Vec<String>, agree: bool) -> Vec<String> {
+        if agree {
+            self.agreed.extend(knobs);
+            return Vec::new();
+        }
+        let (again, first): (Vec<_>, Vec<_>) =
+            knobs.into_iter().partition(|name| self.suspected.contains(name));
+        self.raised.extend(again.clone());
+        self.suspected.extend(first);
+        again
     }
 }
 
@@ -115,7 +126,9 @@ mod tests {
         scope.compared(scope.doubtful(&now, &then), true);
         assert_eq!(scope.doubtful(&both(256), &both(64)), [""; 0]);
         assert_eq!(scope.doubtful(&now, &both(64)), ["steps"]);
-        scope.compared(scope.doubtful(&now, &both(64)), false);
+        assert_eq!(scope.compared(scope.doubtful(&now, &both(64)), false), [""; 0]);
+        assert!(scope.fits(&now, &both(64)), "once is chance");
+        assert_eq!(scope.compared(scope.doubtful(&now, &both(64)), false), ["steps"]);
         assert!(scope.fits(&now, &then) && !scope.fits(&now, &both(64)));
     }
 
