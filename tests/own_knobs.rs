@@ -238,6 +238,22 @@ fn bad_input_is_refused_with_its_place_and_a_cure() {
 }
 
 #[test]
+fn knobs_of_the_tool_may_stand_in_the_words_too() {
+    let world = world();
+    let run = |words: &[&str]| {
+        let start =
+            ["--dry-run", "--knob", "batch_size", "--knob", "x=1..2", "--", "./job.sh", "{x}"];
+        world.tuner(&[&start[..], words].concat()).run()
+    };
+    let shown = run(&["--batch={batch_size=4}"]);
+    assert!(shown.stdout.contains("\n  batch_size  1 2 [4] 8\n"), "{}", shown.stderr);
+    assert!(shown.stdout.contains("\ntoday    ./job.sh 1 --batch=4\n"), "{}", shown.stdout);
+    let refused = run(&["--batch={batch_size=many}"]);
+    assert_eq!(refused.status, Some(2));
+    assert!(refused.stderr.contains("the command's `{batch_size=many}`: "), "{}", refused.stderr);
+}
+
+#[test]
 fn a_space_file_says_the_same_in_more_words() {
     let world = world();
     let space = r#"

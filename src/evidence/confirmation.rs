@@ -23,7 +23,7 @@ const PRECISE_HALF_WIDTH: f64 = 0.02;
 /// Pairs that a steady machine's proof takes.
 const STEADY_PAIRS: f64 = 8.0;
 
-/// How far the gain of a sample of a job is from the job's own, as a deviation in logs: a part that is
+/// How far the gain of a slice of a job is from the job's own, as a deviation in logs: a part that is
 /// always there, and a share of the gain. See `docs/fidelity.md` for the measurement.
 const FIDELITY: [f64; 2] = [0.005, 0.05];
 
@@ -49,8 +49,8 @@ pub struct Confirmation {
     alpha: f64,
     /// How far a trial deviates at least, in logs.
     noise: f64,
-    /// Whether trials ran a sample of the job, whose gain is near the job's and not the same.
-    is_sample: bool,
+    /// Whether trials ran a slice of the job, whose gain is near the job's and not the same.
+    is_slice: bool,
 }
 
 /// One pair of fresh processes, neighbours in time.
@@ -113,7 +113,7 @@ impl Confirmation {
         // Shared out, so that one more finalist is not one more chance of a false claim.
         let alpha = ALPHA / finalists.len().max(1) as f64;
         let noise = if finalists.is_empty() { 0.0 } else { repeatability(all) };
-        let is_sample = trials.iter().any(|trial| trial.is_sample());
+        let is_slice = trials.iter().any(|trial| trial.is_slice());
         let failures = |finalist: &Values| {
             failures.iter().filter(|t| of_phase(t) && t.knobs == *finalist).count()
         };
@@ -121,7 +121,7 @@ impl Confirmation {
             failures: failures(finalist),
             alpha,
             noise,
-            is_sample,
+            is_slice,
             ..Self::gather(finalist, &trials, baseline)
         };
         finalists.iter().map(gather).collect()
@@ -147,14 +147,14 @@ impl Confirmation {
         };
         let pairs = scores.into_iter().filter_map(pair).collect();
         let (finalist, failures, alpha, noise) = (finalist.clone(), 0, ALPHA, 0.0);
-        Self { finalist, pairs, failures, peak_rss_bytes, alpha, noise, is_sample: false }
+        Self { finalist, pairs, failures, peak_rss_bytes, alpha, noise, is_slice: false }
     }
 
     /// The share of time per clip of the job that the finalist saves, with its interval; a disturbed
-    /// pair hardly moves either. Of a sample, what it may differ from the job widens the interval.
+    /// pair hardly moves either. Of a slice, what it may differ from the job widens the interval.
     pub fn gain(&self) -> Option<Interval> {
         let measured = self.ratio()?;
-        let [least, share] = FIDELITY.map(|part| if self.is_sample { part } else { 0.0 });
+        let [least, share] = FIDELITY.map(|part| if self.is_slice { part } else { 0.0 });
         let fidelity = NORMAL_95 * least.hypot(share * measured.mean);
         let wider = |edge: f64| (edge - measured.mean).hypot(fidelity);
         let [low, high] = [measured.low, measured.high].map(wider);

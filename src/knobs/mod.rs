@@ -134,7 +134,7 @@ knob::knobs! {
 pub use as_is::AsIs;
 pub use baseline::{Baseline, HardwareProfile, OptimalSettings, Preset};
 pub use baseline::{quota_cure, quota_for, quota_warning};
-pub use environment::{allow_list, form, program_environment};
+pub use environment::{allow_list, form, inherited, program_environment};
 pub use knob::{Host, Knob, Migration, PresetTarget, Variable};
 pub use numerics::conv_backend::ConvBackend;
 pub use numerics::matmul_precision::MatmulPrecision;

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use super::{Launch, probe};
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{AsIs, allow_list, placement};
+use crate::knobs::{AsIs, allow_list, inherited, placement};
 use crate::machine::CpuSet;
 
 /// Everything was applied, but the command can't be run.
@@ -153,7 +153,7 @@ pub fn exec(
     let error = Command::new(program)
         .args(arguments)
         .env_clear()
-        .envs(allow_list::build(std::env::vars_os(), &applied.environment, &applied.as_is))
+        .envs(inherited::build(std::env::vars_os(), &applied.environment, &applied.as_is))
         .envs(handed)
         .exec();
     Err(NotStarted { program: program.display().to_string(), source: error }.into())

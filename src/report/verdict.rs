@@ -55,7 +55,7 @@ pub fn sentence(results: &Results) -> String {
     }
 }
 
-/// The job that a claim is about, where trials ran a sample of it.
+/// The job that a claim is about, where trials ran a slice of it.
 fn of_job(results: &Results) -> String {
     let Some(Sizes { width, height, frames, .. }) = &results.workload.job else {
         return String::new();

@@ -155,7 +155,7 @@ impl Folder {
 }
 
 impl Results {
-    /// The sample of the job of which a gain is claimed.
+    /// The slice of the job of which a gain is claimed.
     pub fn proven_on(&self) -> &Workload {
         self.tune.confirmation.as_ref().unwrap_or(&self.workload)
     }

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::today::complete;
 use super::{KnobEntry, KnobFlag, SpaceFile};
-use crate::knobs::{Kind, Value, program_environment};
+use crate::knobs::{Value, program_environment};
 use crate::workload::custom::sink::{Sink, Sinks, documents};
-use crate::workload::custom::template::{self, Placeholder, SWITCHES};
+use crate::workload::custom::template::{self, Placeholder};
 
 /// A command that reads knobs.
 #[derive(Clone, Copy, Debug)]
@@ -142,18 +143,16 @@ impl SpaceFile {
                 number + 1
             ));
         }
-        for flag in flags.iter().filter(|flag| flag.entry.is_some() && !reader.words.is_empty()) {
-            let name = &flag.name;
-            if flag.sink.is_none() && !meant.iter().any(|(_, one)| one.name == name) {
-                return Err(format!(
-                    "--knob '{}': no word of the command has {{{name}}}: write it where the value \
-                     belongs, or name a variable that the program reads, as in env:MY_{}",
-                    flag.text,
-                    name.to_ascii_uppercase()
-                ));
-            }
+        let is_used = |flag: &&KnobFlag| meant.iter().any(|(_, one)| one.name == flag.name);
+        let own = flags.iter().filter(|flag| flag.entry.is_some() && flag.sink.is_none());
+        match own.filter(|_| !reader.words.is_empty()).find(|flag| !is_used(flag)) {
+            None => self.check_sinks(reader),
+            Some(KnobFlag { text, name, .. }) => Err(format!(
+                "--knob '{text}': no word of the command has {{{name}}}: write it where the value \
+                 belongs, or name a variable that the program reads, as in env:MY_{}",
+                name.to_ascii_uppercase()
+            )),
         }
-        self.check_sinks(reader)
     }
 
     fn check_sinks(&self, reader: Reader<'_>) -> Result<(), String> {
@@ -179,95 +178,4 @@ impl SpaceFile {
 
 fn is_built_in(name: &str) -> bool {
     !program_environment::is_own(name)
-}
-
-/// Says what the knob is today, and makes a switch of words for on and off; returns what is only
-/// guessed of today.
-fn complete(
-    name: &str,
-    entry: &mut KnobEntry,
-    (reader, is_given): (Reader<'_>, bool),
-) -> Result<Option<Value>, String> {
-    let is_own = |known: &str| known == name;
-    let uses: Vec<Placeholder<'_>> = template::meant(reader.words, &is_own)
-        .into_iter()
-        .filter_map(|(_, one)| is_own(one.name).then_some(one))
-        .collect();
-    let is_switch = uses.iter().any(|one| one.words.is_some());
-    if let Some(bare) = uses.iter().find(|one| is_switch && one.words.is_none()) {
-        return Err(format!("`{}` and words after a colon don't go together", bare.whole));
-    }
-    if is_switch || (uses.is_empty() && entry.sink.is_some()) {
-        make_switch(entry, is_switch)?;
-    }
-    let mut told = uses.iter().filter_map(|one| one.today);
-    let today = told.next();
-    if let Some(other) = told.find(|other| Some(*other) != today) {
-        let today = today.unwrap_or_default();
-        return Err(format!("the command says both {today} and {other} for today: say one"));
-    }
-    let mut guess = None;
-    if let Some(text) = today {
-        entry.default = Some(read(entry, text)?);
-    } else if entry.default.is_none() {
-        let there = entry.sink.as_ref().map(|sink| sink.today(reader.folder)).transpose()?;
-        let there = there.flatten().map(|value| read(entry, &value.to_string())).transpose()?;
-        // What nobody reads may be a name written wrongly.
-        let is_read = is_given || !uses.is_empty() || entry.sink.is_some();
-        guess = lowest(entry).filter(|_| is_read && there.is_none());
-        entry.default = there.or_else(|| guess.clone());
-    } else if let Some(default) = entry.default.clone().filter(|_| is_given || is_switch) {
-        entry.default = Some(read(entry, &default.to_string())?);
-    }
-    let begins =
-        |one: &&Placeholder<'_>| reader.words.iter().any(|word| word.starts_with(one.whole));
-    match uses.iter().find(begins).zip(below_zero(entry)) {
-        Some((one, value)) if one.words.is_none() => {
-            Err(template::no_option(one, &value.to_string()))
-        }
-        _ => Ok(guess),
-    }
-}
-
-/// Makes a switch of a list such as `off|on`; `must` it be one, it is an error if it can't.
-fn make_switch(entry: &mut KnobEntry, must: bool) -> Result<(), String> {
-    let words: Vec<String> = entry.values.iter().flatten().map(ToString::to_string).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let is_pair = SWITCHES.iter().any(|pair| words == *pair || words == [pair[1], pair[0]]);
-    match words[..] {
-        [first, second] if is_pair => {
-            let switch = |word| template::switch(word).map(Value::Switch);
-            entry.values = [first, second].map(switch).into_iter().collect();
-            Ok(())
-        }
-        _ if must => Err("words after a colon are for a switch: give it off|on".to_owned()),
-        _ => Ok(()),
-    }
-}
-
-/// What a text means as a value of the knob.
-fn read(entry: &KnobEntry, text: &str) -> Result<Value, String> {
-    match entry.values.iter().flatten().next().map(Value::kind) {
-        Some(Kind::Word) => Ok(Value::Word(text.to_owned())),
-        Some(Kind::Switch) => {
-            let odd = || format!("`{text}` is not {}", Kind::Switch);
-            template::switch(text).map(Value::Switch).ok_or_else(odd)
-        }
-        _ => {
-            let value = Value::guess(text);
-            value.number().map(|_| value).ok_or_else(|| format!("`{text}` is not {}", Kind::Float))
-        }
-    }
-}
-
-/// The first value of a list, the lowest of a range.
-fn lowest(entry: &KnobEntry) -> Option<Value> {
-    let first = entry.values.iter().flatten().next();
-    first.or_else(|| entry.range.as_ref().map(|range| &range.min)).cloned()
-}
-
-fn below_zero(entry: &KnobEntry) -> Option<Value> {
-    let range = entry.range.iter().map(|range| &range.min);
-    let all = entry.values.iter().flatten().chain(range).chain(&entry.default);
-    all.into_iter().find(|value| value.number().is_some_and(|number| number < 0.0)).cloned()
 }

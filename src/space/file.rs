@@ -101,7 +101,7 @@ pub struct Tune {
     /// The whole job that the workload stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<Workload>,
-    /// The sample of the job on which finalists are confirmed, where it is larger than the search's.
+    /// The slice of the job on which finalists are confirmed, where it is larger than the search's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<Workload>,
     /// What each of the models' stages takes for one clip of what its times are of.

@@ -72,46 +72,41 @@ impl KnobFlag {
     }
 }
 
+/// What may stand after the values.
+const MORE: &str = "log, levels:N, step:X, default:VALUE, unit:WORD, changes:picture, env:VARIABLE, \
+                    json:FILE#/POINTER";
+
 /// Reads a word that says more of a knob.
 fn say(entry: &mut KnobEntry, word: &str) -> Result<(), String> {
-    let known = "log, levels:N, step:X, default:VALUE, unit:WORD, changes:picture, env:VARIABLE, \
-                 json:FILE#/POINTER";
     let (key, value) = word.split_once(':').unwrap_or((word, ""));
-    let range = |entry: &mut KnobEntry, change: &dyn Fn(&mut Range)| match &mut entry.range {
-        Some(range) => {
-            range.spacing = None;
-            change(range);
-            Ok(())
-        }
-        None => Err(format!("`{word}` is for a range, such as 1..8")),
-    };
-    match (key, value) {
-        ("log", "") if entry.range.is_some() => {
-            entry.scale = Some(Scale::Log);
-            range(entry, &|_| ())
-        }
-        ("levels", value) => {
-            let count = value.parse().map_err(|_| format!("`{word}`: give a count"))?;
-            range(entry, &|range| range.levels = Some(count))
-        }
-        ("step", value) => {
-            let step = number(value).ok_or_else(|| format!("`{word}`: give a number"))?;
-            range(entry, &|range| range.step = Some(step.clone()))
-        }
-        ("default", value) if !value.is_empty() => {
-            entry.default = Some(Value::guess(value));
-            Ok(())
-        }
-        ("unit", value) if !value.is_empty() => {
-            entry.unit = Some(value.to_owned());
-            Ok(())
-        }
-        ("changes", value) => {
-            entry.changes = Some(value.parse::<Changes>()?);
-            Ok(())
-        }
-        _ => Err(format!("`{word}`: after the values there may be {known}")),
+    match key {
+        "levels" | "step" => return say_of_range(entry, word, (key, value)),
+        "log" if value.is_empty() => return say_of_range(entry, word, (key, value)),
+        "default" if !value.is_empty() => entry.default = Some(Value::guess(value)),
+        "unit" if !value.is_empty() => entry.unit = Some(value.to_owned()),
+        "changes" => entry.changes = Some(value.parse::<Changes>()?),
+        _ => return Err(format!("`{word}`: after the values there may be {MORE}")),
     }
+    Ok(())
+}
+
+/// Reads a word that says how a range is filled.
+fn say_of_range(
+    entry: &mut KnobEntry,
+    word: &str,
+    (key, value): (&str, &str),
+) -> Result<(), String> {
+    let Some(range) = &mut entry.range else {
+        return Err(format!("`{word}` is for a range, such as 1..8"));
+    };
+    range.spacing = None;
+    let odd = || format!("`{word}`: give a number");
+    match key {
+        "levels" => range.levels = Some(value.parse().map_err(|_| odd())?),
+        "step" => range.step = Some(number(value).ok_or_else(odd)?),
+        _ => entry.scale = Some(Scale::Log),
+    }
+    Ok(())
 }
 
 /// The values of a knob: a range or a list.
@@ -243,7 +238,7 @@ mod tests {
             ("Blocks=0..4", "`Blocks` is no name of a knob"),
             ("", "is no name of a knob"),
             ("a=0..1 log", "log takes numbers above 0"),
-            ("a=x|y log", "after the values there may be"),
+            ("a=x|y log", "`log` is for a range"),
             ("a=x|y levels:3", "is for a range"),
             ("a=0..1 often", "after the values there may be log"),
             ("a=0..1 env:LD_PRELOAD", "means something to more"),

@@ -15,6 +15,7 @@ mod flag;
 mod given;
 mod range;
 mod resolve;
+mod today;
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -73,8 +73,8 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Whether it ran a sample of the job, whose time is no measurement of the job itself.
-    pub fn is_sample(&self) -> bool {
+    /// Whether it ran a slice of the job, whose time is no measurement of the job itself.
+    pub fn is_slice(&self) -> bool {
         self.samples.iter().any(|sample| sample.slice_s.is_some())
     }
 

@@ -11,7 +11,7 @@ use crate::workload::custom::metric::MetricValue;
 pub struct Sample {
     /// Seconds per clip of the whole job; of a user's own job, a run.
     pub seconds: f64,
-    /// Seconds per clip of the sample of the job that ran, where it is one.
+    /// Seconds per clip of the slice of the job that ran, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice_s: Option<f64>,
     /// The number by which the run of a user's own command is scored instead.

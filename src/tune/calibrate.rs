@@ -1,11 +1,11 @@
-//! Calibration: on which samples of the job this machine searches, and confirms, in its budget.
+//! Calibration: on which slices of the job this machine searches, and confirms, in its budget.
 
 use crate::architecture::Architecture;
 use crate::knobs::Settings;
 use crate::trial::Trial;
 use crate::workload::{Projection, Workload, WorkloadFile};
 
-/// The samples that a tune runs.
+/// The slices that a tune runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rungs {
     /// What the search runs.
@@ -34,7 +34,7 @@ fn confirmation_s(budget_s: f64) -> f64 {
     (budget_s / 60.0).max(2.5)
 }
 
-/// What decides how long a sample takes here.
+/// What decides how long a slice takes here.
 pub struct Calibration<'a> {
     /// The job.
     pub file: &'a WorkloadFile,
@@ -42,12 +42,12 @@ pub struct Calibration<'a> {
     pub parts: &'a Architecture,
     /// The baseline's settings.
     pub settings: &'a Settings,
-    /// The baseline's trial of the smallest sample.
+    /// The baseline's trial of the smallest slice.
     pub trial: &'a Trial,
 }
 
 impl Calibration<'_> {
-    /// The largest samples that a tune of `budget_s` seconds pays for and that fit into memory.
+    /// The largest slices that a tune of `budget_s` seconds pays for and that fit into memory.
     pub fn rungs(&self, budget_s: f64, fits: impl Fn(&Workload) -> bool) -> Rungs {
         let [search, confirmation] =
             [search_s(budget_s), confirmation_s(budget_s)].map(|most| self.largest(most, &fits));
@@ -56,17 +56,17 @@ impl Calibration<'_> {
         Rungs { search, confirmation, ratio }
     }
 
-    /// The largest sample of which a repetition takes no more than `most_s` seconds.
+    /// The largest slice of which a repetition takes no more than `most_s` seconds.
     fn largest(&self, most_s: f64, fits: impl Fn(&Workload) -> bool) -> Workload {
         let larger = (1..self.file.size_count()).rev().map(|number| self.file.size(number));
         let mut affordable = larger.filter(|job| self.seconds(job) <= most_s && fits(job));
         affordable.next().unwrap_or_else(|| self.file.size(0))
     }
 
-    /// What a repetition of a sample should take.
-    fn seconds(&self, sample: &Workload) -> f64 {
-        let clips = f64::from(sample.sizes.clips);
+    /// What a repetition of a slice should take.
+    fn seconds(&self, slice: &Workload) -> f64 {
+        let clips = f64::from(slice.sizes.clips);
         let stages = self.trial.stages_s();
-        clips * Projection::of(sample, self.parts, self.settings).sample_s(&stages)
+        clips * Projection::of(slice, self.parts, self.settings).slice_s(&stages)
     }
 }

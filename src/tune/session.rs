@@ -216,7 +216,7 @@ impl<'a> Session<'a> {
         self.drive(&mut [&mut Recovery { workload }, &mut confirmations])
     }
 
-    /// Runs the baseline on the smallest sample of `job` and says which ones fit, by that trial; after
+    /// Runs the baseline on the smallest slice of `job` and says which ones fit, by that trial; after
     /// a break, by the trial before it.
     ///
     /// # Errors

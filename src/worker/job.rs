@@ -19,13 +19,13 @@ use wan22_tune::runner::protocol::{Job, Message, VERSION};
 use wan22_tune::trial::{Outcome, Peak, Quality, Sample};
 use wan22_tune::workload::{Sizes, Stage, total_s};
 
+use crate::models::unit_clock;
 use crate::module;
 use crate::native;
 use crate::parts::Origin;
 use crate::peak;
 use crate::pipeline::{self, Pipeline, WarmUp};
 use crate::reference::Comparison;
-use crate::unit_clock;
 use crate::usage::{self, Usage};
 
 /// No job is longer: a guard against endless input, at some 100 bytes an image's path.
@@ -281,7 +281,7 @@ impl<'a> Trial<'a> {
         let slice_s = wall_s / clips;
         Ok(Sample {
             seconds: total_s(slice_s, &busy, &stages),
-            slice_s: self.job.workload.is_sample().then_some(slice_s),
+            slice_s: self.job.workload.is_slice().then_some(slice_s),
             metric: None,
             stages,
             minor_faults: after.minor_faults - before.minor_faults,

@@ -12,7 +12,6 @@ mod peak;
 mod pipeline;
 mod quality;
 mod reference;
-mod unit_clock;
 mod usage;
 mod weights;
 

@@ -42,7 +42,7 @@ pub struct WorkloadFile {
     stages: Vec<Stage>,
     /// The whole job.
     job: Option<FullJob>,
-    /// Samples of it from the smallest; without `job`, the last is the whole job.
+    /// Slices of it from the smallest; without `job`, the last is the whole job.
     #[serde(default)]
     size: Vec<Sizes>,
 }
@@ -65,14 +65,14 @@ impl WorkloadFile {
             return Err("job: give the whole job as [job]".to_owned());
         }
         let parts = file.model.architecture();
-        file.sample(&parts)?;
+        file.slice(&parts)?;
         Ok(file)
     }
 
     /// The same file for another size of the job's clips, or number of steps.
     ///
     /// # Errors
-    /// What the models can't run; samples that the file lists itself.
+    /// What the models can't run; slices that the file lists itself.
     pub fn with_job(mut self, clip: Option<[u32; 3]>, steps: Option<u32>) -> Result<Self, String> {
         let Some(mut job) = self.job else {
             return Err("the workload lists its sizes: give it the whole job as [job]".to_owned());
@@ -81,12 +81,12 @@ impl WorkloadFile {
         job = steps.map_or(job, |steps| job.with_steps(steps));
         (self.job, self.size) = (Some(job), Vec::new());
         let parts = self.model.architecture();
-        self.sample(&parts)?;
+        self.slice(&parts)?;
         Ok(self)
     }
 
-    /// Makes samples of the job where the file has none.
-    fn sample(&mut self, parts: &Architecture) -> Result<(), String> {
+    /// Makes slices of the job where the file has none.
+    fn slice(&mut self, parts: &Architecture) -> Result<(), String> {
         if let Some(job) = self.job.filter(|_| self.size.is_empty()) {
             let full = self.workload(job.sizes(), None);
             full.check(parts).map_err(|problem| format!("job.{problem}"))?;

@@ -59,7 +59,7 @@ impl FullJob {
         Self { clips: 1, ..self }
     }
 
-    /// The same job, no deeper than so many blocks and layers of the text encoder.
+    /// The same job, no deeper than this many blocks and layers of the text encoder.
     #[must_use]
     pub(super) fn cut(self, blocks: u32, text: u32) -> Self {
         let (layers, text_layers) = (self.layers.min(blocks), self.text_layers.min(text));

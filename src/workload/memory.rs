@@ -100,7 +100,7 @@ impl Workload {
     fn denoising_numbers(&self, parts: &Architecture) -> f64 {
         let tokens: f64 = self.latent(parts).iter().map(|&side| side as f64).product::<f64>() / 4.0;
         let width = parts.transformer.width();
-        // A sample's tokens attend to keys and values of all.
+        // A slice's tokens attend to keys and values of all.
         let keys = 2 * (self.keys(parts) - self.tokens(parts)) * width;
         tokens * (4 * width + parts.transformer.ffn_dim) as f64 + keys as f64
     }

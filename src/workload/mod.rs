@@ -41,7 +41,7 @@ pub struct Workload {
     /// How much of it.
     #[serde(flatten)]
     pub sizes: Sizes,
-    /// The whole job, where a repetition does a sample of it; without, the sizes are the job.
+    /// The whole job, where a repetition does a slice of it; without, the sizes are the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Sizes>,
 }
@@ -109,11 +109,11 @@ impl Workload {
     }
 
     /// Whether it is less than the job that it stands for.
-    pub fn is_sample(&self) -> bool {
+    pub fn is_slice(&self) -> bool {
         self.job.as_ref().is_some_and(|job| *job != self.sizes)
     }
 
-    /// The job that it is a sample of.
+    /// The job that it is a slice of.
     #[must_use]
     pub fn whole(&self) -> Self {
         let sizes = self.job.clone().unwrap_or_else(|| self.sizes.clone());

@@ -1,4 +1,4 @@
-//! Projection: the seconds of a whole job, from the times of a sample of it.
+//! Projection: the seconds of a whole job, from the times of a slice of it.
 
 use std::collections::BTreeMap;
 
@@ -21,28 +21,28 @@ pub struct Projection {
 const PROMPTS: f64 = 2.0;
 
 impl Projection {
-    /// From a sample to the job that it is of, both under `settings`.
-    pub fn of(sample: &Workload, parts: &Architecture, settings: &Settings) -> Self {
-        let whole = sample.whole();
+    /// From a slice to the job that it is of, both under `settings`.
+    pub fn of(slice: &Workload, parts: &Architecture, settings: &Settings) -> Self {
+        let whole = slice.whole();
         let tilings = |job: &Workload| Tilings::new(parts, job, settings);
         let units = |job: &Workload| job.units(parts, tilings(job));
-        let (of_sample, of_whole) = (units(sample), units(&whole));
-        let times = |unit: &Unit| ratio(of_whole[unit], of_sample[unit]);
+        let (of_slice, of_whole) = (units(slice), units(&whole));
+        let times = |unit: &Unit| ratio(of_whole[unit], of_slice[unit]);
         Self {
-            units: of_sample.keys().map(|unit| (*unit, times(unit))).collect(),
-            stages: stage_ratios(sample, &whole, parts, tilings),
+            units: of_slice.keys().map(|unit| (*unit, times(unit))).collect(),
+            stages: stage_ratios(slice, &whole, parts, tilings),
         }
     }
 
-    /// Seconds per clip that the sample takes where the stages of the job take `job` seconds.
-    pub fn sample_s(&self, job: &BTreeMap<String, f64>) -> f64 {
+    /// Seconds per clip that the slice takes where the stages of the job take `job` seconds.
+    pub fn slice_s(&self, job: &BTreeMap<String, f64>) -> f64 {
         let of = |(stage, seconds): (&String, &f64)| {
             seconds / self.stages.get(stage.as_str()).copied().unwrap_or(1.0)
         };
         job.iter().map(of).sum()
     }
 
-    /// Seconds per clip of each stage of the job, where the sample's stages took `busy` seconds per clip,
+    /// Seconds per clip of each stage of the job, where the slice's stages took `busy` seconds per clip,
     /// and its units `units` of them.
     pub fn stages(
         &self,
@@ -63,16 +63,16 @@ impl Projection {
     }
 }
 
-/// Seconds per clip of a job whose stages take `job` seconds, where a sample of it whose stages take
-/// `sample` seconds took `wall_s`: the models' stages come one after the other, and of the others as
-/// large a part is waited for as in the sample.
-pub fn total_s(wall_s: f64, sample: &BTreeMap<String, f64>, job: &BTreeMap<String, f64>) -> f64 {
+/// Seconds per clip of a job whose stages take `job` seconds, where a slice of it whose stages take
+/// `slice` seconds took `wall_s`: the models' stages come one after the other, and of the others as
+/// large a part is waited for as in the slice.
+pub fn total_s(wall_s: f64, slice: &BTreeMap<String, f64>, job: &BTreeMap<String, f64>) -> f64 {
     let sum = |times: &BTreeMap<String, f64>, is_model: bool| -> f64 {
         let of = |(stage, _): &(&String, &f64)| is_of_model(stage) == is_model;
         times.iter().filter(of).map(|(_, seconds)| seconds).sum()
     };
-    let beside = sum(sample, false);
-    let waited = (wall_s - sum(sample, true)).max(0.0);
+    let beside = sum(slice, false);
+    let waited = (wall_s - sum(slice, true)).max(0.0);
     let share = if beside > 0.0 { waited / beside } else { 0.0 };
     let rest = if beside > 0.0 { 0.0 } else { waited };
     sum(job, true) + share * sum(job, false) + rest
@@ -85,13 +85,13 @@ fn is_of_model(stage: &str) -> bool {
 }
 
 fn stage_ratios(
-    sample: &Workload,
+    slice: &Workload,
     whole: &Workload,
     parts: &Architecture,
     tilings: impl Fn(&Workload) -> Tilings,
 ) -> BTreeMap<&'static str, f64> {
     let costs = |job: &Workload| job.costs(parts, Some(tilings(job)));
-    let (of_sample, of_whole) = (costs(sample), costs(whole));
+    let (of_slice, of_whole) = (costs(slice), costs(whole));
     let written = |job: &Workload| {
         f64::from(job.sizes.window_frames)
             * f64::from(job.sizes.window_width)
@@ -99,12 +99,12 @@ fn stage_ratios(
     };
     let times = |name: &'static str| {
         let models = of_whole.iter().find(|(stage, _)| stage.to_string() == name);
-        let prompts = if name == "text" && sample.job.is_some() { PROMPTS } else { 1.0 };
+        let prompts = if name == "text" && slice.job.is_some() { PROMPTS } else { 1.0 };
         let times = match models {
-            Some((stage, cost)) => prompts * ratio(cost.flops, of_sample[stage].flops),
-            // Pictures are read and resized whole in a sample too.
+            Some((stage, cost)) => prompts * ratio(cost.flops, of_slice[stage].flops),
+            // Pictures are read and resized whole in a slice too.
             None if name == "write" && whole.has(Stage::Decode) => {
-                ratio(written(whole), written(sample))
+                ratio(written(whole), written(slice))
             }
             None => 1.0,
         };
@@ -113,8 +113,8 @@ fn stage_ratios(
     stages().map(times).collect()
 }
 
-fn ratio(whole: f64, sample: f64) -> f64 {
-    if sample > 0.0 { whole / sample } else { 1.0 }
+fn ratio(whole: f64, slice: f64) -> f64 {
+    if slice > 0.0 { whole / slice } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -130,19 +130,19 @@ mod tests {
 
     fn projection(number: usize) -> Projection {
         let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == "i2v").unwrap();
-        let sample = WorkloadFile::parse(text).unwrap().size(number);
+        let slice = WorkloadFile::parse(text).unwrap().size(number);
         let machine = Machine::detect().unwrap();
         let knobs = Baseline::fit(Preset::Generic, &machine).knobs;
         let settings = crate::knobs::Knobs { tile_size: 512, vae_tile_size: 384, ..knobs };
         let settings = settings.resolve(&machine).unwrap();
-        Projection::of(&sample, &sample.model.architecture(), &settings)
+        Projection::of(&slice, &slice.model.architecture(), &settings)
     }
 
     fn near(one: f64, other: f64) -> bool {
         (one / other - 1.0).abs() < 1e-9
     }
 
-    /// Of 1280 x 704 x 121 the smallest sample has 128 of 27280 tokens, one of 30 blocks and one of 50
+    /// Of 1280 x 704 x 121 the smallest slice has 128 of 27280 tokens, one of 30 blocks and one of 50
     /// steps.
     #[test]
     fn attention_is_repeated_for_tokens_blocks_and_steps() {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     /// Tiles of 24 latent pixels every 18 cover 44 rows as 24, 24 and 8, and 80 columns as 24, 24, 24,
-    /// 24 and 8: 56 x 104 pixels for 4 x 4 of the sample; and 30 later frames for one. What the middle's
+    /// 24 and 8: 56 x 104 pixels for 4 x 4 of the slice; and 30 later frames for one. What the middle's
     /// attention takes grows with a tile's own pixels, so that it is a little more.
     #[test]
     fn tiles_are_repeated_with_their_overlap() {
@@ -179,15 +179,15 @@ mod tests {
         // 10 x 0.5 + 100 x 1 + 50 x the other 0.25 s.
         let stages = projection.stages(&times([("decode", 1.75), ("read", 0.1)]), &units);
         assert_eq!(stages, times([("decode", 117.5), ("read", 0.1)]));
-        assert_eq!(projection.sample_s(&times([("decode", 100.0), ("read", 1.0)])), 3.0);
+        assert_eq!(projection.slice_s(&times([("decode", 100.0), ("read", 1.0)])), 3.0);
     }
 
-    /// A sample of 3 s whose models took 2 waited 1 s for the 4 s of the others: a quarter of them.
+    /// A slice of 3 s whose models took 2 waited 1 s for the 4 s of the others: a quarter of them.
     #[test]
-    fn as_much_of_the_other_stages_is_waited_for_as_in_the_sample() {
-        let sample = times([("decode", 2.0), ("write", 3.0), ("read", 1.0)]);
+    fn as_much_of_the_other_stages_is_waited_for_as_in_the_slice() {
+        let slice = times([("decode", 2.0), ("write", 3.0), ("read", 1.0)]);
         let job = times([("decode", 20.0), ("write", 7.0), ("read", 1.0)]);
-        assert_eq!(total_s(3.0, &sample, &job), 22.0);
+        assert_eq!(total_s(3.0, &slice, &job), 22.0);
         assert_eq!(total_s(2.5, &times([("decode", 2.0)]), &times([("decode", 20.0)])), 20.5);
     }
 }

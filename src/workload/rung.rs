@@ -1,6 +1,6 @@
-//! Rungs: samples of a job, each larger than the one before, up to the whole job.
+//! Rungs: slices of a job, each larger than the one before, up to the whole job.
 //!
-//! A sample keeps the job's shape: the transformer's tokens see as many keys as in the job, the VAE
+//! A slice keeps the job's shape: the transformer's tokens see as many keys as in the job, the VAE
 //! decodes the first latent frame and later ones, prompts have all their tokens. What is too large is
 //! cut in number (blocks, steps, tokens, pixels), and [`super::Projection`] knows the numbers. Trials
 //! on a lower rung stand for those on a higher one, as in successive halving (Jamieson and Talwalkar
@@ -30,13 +30,13 @@ const RUNGS: [Rung; 8] = [
     Rung { clip: [1280, 704, 81], window: [768, 704, 17] },
 ];
 
-/// A stage with less of the job's arithmetic than this can't decide anything: it gets a small sample.
+/// A stage with less of the job's arithmetic than this can't decide anything: it gets a small slice.
 const NEGLIGIBLE: f64 = 0.005;
 
 /// Tokens of a prompt where the text encoder is [`NEGLIGIBLE`].
 const FEW_TOKENS: u32 = 64;
 
-/// The samples of `full`, a whole job, from the smallest; the last is the job.
+/// The slices of `full`, a whole job, from the smallest; the last is the job.
 pub fn rungs(full: &Workload, parts: &Architecture) -> Vec<Sizes> {
     let job = &full.sizes;
     let costs = full.costs(parts, None);
@@ -44,7 +44,7 @@ pub fn rungs(full: &Workload, parts: &Architecture) -> Vec<Sizes> {
     let counts = |stage| costs.get(&stage).is_some_and(|cost| cost.flops >= NEGLIGIBLE * total);
     let text_tokens =
         if counts(Stage::Text) { job.text_tokens } else { FEW_TOKENS.min(job.text_tokens) };
-    let sample = |rung: &Rung| {
+    let slice = |rung: &Rung| {
         let [width, height, frames] = least(rung.clip, [job.width, job.height, job.frames]);
         let [window_width, window_height, window_frames] =
             least(rung.window, [job.width, job.height, job.frames]);
@@ -62,7 +62,7 @@ pub fn rungs(full: &Workload, parts: &Architecture) -> Vec<Sizes> {
             ..job.clone()
         }
     };
-    let mut rungs: Vec<Sizes> = RUNGS.iter().map(sample).collect();
+    let mut rungs: Vec<Sizes> = RUNGS.iter().map(slice).collect();
     rungs.push(job.clone());
     rungs.dedup();
     rungs
@@ -93,8 +93,8 @@ mod tests {
         let work = |job: &Workload| job.work(&parts);
         assert!(rungs.windows(2).all(|pair| work(&pair[0]) < work(&pair[1])));
         let whole = rungs.last().unwrap();
-        assert!(!whole.is_sample() && whole.sizes == file.full().sizes);
-        // 31 latent frames of 22 x 40 tokens; a sample's own tokens attend to all of them.
+        assert!(!whole.is_slice() && whole.sizes == file.full().sizes);
+        // 31 latent frames of 22 x 40 tokens; a slice's own tokens attend to all of them.
         assert!(rungs.iter().all(|rung| rung.keys(&parts) == 31 * 22 * 40));
         assert_eq!((rungs[0].tokens(&parts), rungs[0].window(&parts)), (2 * 8 * 8, [2, 4, 4]));
     }

@@ -1,4 +1,4 @@
-//! Unit: a part of a stage that is timed apart, since a job does it more often than a sample of the
+//! Unit: a part of a stage that is timed apart, since a job does it more often than a slice of the
 //! job, by a number of its own.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub enum Unit {
     EncodeFirst,
     /// Four further pictures each.
     EncodeLater,
-    /// The transformer's self attention: queries of the sample, keys of the whole job.
+    /// The transformer's self attention: queries of the slice, keys of the whole job.
     Attention,
     /// The rest of its blocks.
     Blocks,

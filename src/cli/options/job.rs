@@ -38,7 +38,7 @@ impl From<OsString> for BaselineChoice {
 }
 
 /// Which job.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct JobArgs {
     /// A job that comes with the program (i2v, t2v, i2v-a14b, t2v-a14b, encode, vae-decode,
     /// preprocess), or a TOML file.

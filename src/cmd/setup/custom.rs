@@ -17,6 +17,7 @@ use crate::runner::repetitions::{Measured, Repetitions};
 use crate::trial::journal::MOST_SAMPLES;
 use crate::workload::custom::module::{Inputs, ModuleJob};
 use crate::workload::custom::sink::{Sink, Sinks};
+use crate::workload::custom::template;
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
 fn here() -> Result<String> {
@@ -109,6 +110,24 @@ pub fn reading(
     }
     let baseline = baseline.with(|knobs| knobs.custom.extend(today));
     Ok((Some(CustomJob::Command(command)), baseline))
+}
+
+/// The baseline with what the words of a command say of today's values of knobs that the tool has.
+///
+/// # Errors
+/// [`Usage`] for a value that such a knob can't have.
+pub fn with_words(baseline: Baseline, words: &[String]) -> Result<Baseline> {
+    let mut knobs = baseline.knobs.clone();
+    let usual = knobs.built_in();
+    for (_, one) in template::meant(words, &|_| false) {
+        let (Some(text), Some(old)) = (one.today, usual.get(one.name)) else { continue };
+        let with = old.kind().read(text).and_then(|value| knobs.with([(one.name, &value)]));
+        knobs =
+            with.map_err(|problem| Usage(format!("the command's `{}`: {problem}", one.whole)))?;
+    }
+    // It is what runs today, so that nothing else has to set it.
+    knobs.as_is.clone_from(&baseline.knobs.as_is);
+    Ok(baseline.with(|own| *own = knobs))
 }
 
 /// The flags of a tune, with the space that suits the user's own job where none is named.

@@ -1,6 +1,7 @@
 //! The main job: tunes this machine.
 
 pub mod resume;
+mod rungs;
 pub mod self_test;
 mod sources;
 
@@ -22,7 +23,6 @@ use crate::evidence::blame;
 use crate::io::atomic_write;
 use crate::io::held;
 use crate::io::lock::Lock;
-use crate::io::number::span;
 use crate::knobs::{Baseline, as_is};
 use crate::machine::threads;
 use crate::machine::{self, Machine};
@@ -34,16 +34,12 @@ use crate::runner::LocalRunner;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
 use crate::space::{Candidate, Reader, Space, SpaceFile, Tune, arguments};
+use crate::trial::Trial;
 use crate::trial::journal::Journal;
-use crate::trial::{Phase, Trial};
 use crate::tune::budget::Budget;
-use crate::tune::calibrate::{Calibration, Rungs};
 use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::{CommandJob, CustomJob};
-
-/// Trials as long as the baseline's that a search of ten candidates and four pairs take.
-const LEAST_TRIALS: f64 = 14.0;
 
 /// Runs a tune, or shows its space where there is no budget.
 pub fn run(args: &TuneArgs) -> Result<()> {
@@ -181,9 +177,11 @@ fn declared(args: &TuneArgs) -> Result<SpaceFile> {
 
 /// The baseline, and what it is to be measured on.
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
-    let (choice, is_command) = (args.space.baseline.as_ref(), !args.custom.words.is_empty());
+    let is_command = !args.custom.words.is_empty() || args.custom.app.app.is_some();
+    let choice = args.space.baseline.as_ref();
     let baseline = job::baseline(choice, &args.space.job, machine, is_command)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
+    let baseline = custom::with_words(baseline, &args.custom.words)?;
     let (baseline, job) = match custom::open(&args.custom, &args.runner, &args.space.job)? {
         None => {
             let file = job::open(&args.space.job, &baseline)?;
@@ -326,9 +324,9 @@ fn compete(
     folder: &Folder,
     mut tune: Tune,
 ) -> Result<()> {
-    let rungs = rungs((&prepared.runner, &prepared.job), session, &tune)?;
+    let rungs = rungs::choose((&prepared.runner, &prepared.job), session, &tune)?;
     let workload = rungs.search.clone();
-    short_of_time(session, tune.budget_s);
+    rungs::short_of_time(session, tune.budget_s);
     tune.costs = workload.whole().costs(&prepared.runner.parts, None);
     tune.confirmation = Some(rungs.confirmation.clone()).filter(|larger| *larger != workload);
     let (mut space, mut first) = prepared.space(args, &workload)?;
@@ -352,46 +350,6 @@ fn compete(
         grid::fits(&space, trials).map_err(Usage)?;
     }
     session.compete(&space, &rungs, plan)
-}
-
-/// Says so where the budget has no room for a search and a proof.
-fn short_of_time(session: &Session<'_>, budget_s: f64) {
-    let Some(trial) = session.trials().last() else { return };
-    let enough_s = LEAST_TRIALS * trial.wall_s;
-    if enough_s > budget_s {
-        terminal::tell(&format!(
-            "a trial of the baseline takes {} here: {} may prove nothing, --budget {}m has time for a \
-             search and a proof",
-            span(trial.wall_s),
-            span(budget_s),
-            (enough_s / 60.0).ceil()
-        ));
-    }
-}
-
-/// The samples of the job that fit the machine and a tune of `budget_s` seconds.
-///
-/// # Errors
-/// As [`Session::calibrate`].
-pub fn rungs(
-    (runner, job): (&LocalRunner, &Job),
-    session: &mut Session<'_>,
-    tune: &Tune,
-) -> Result<Rungs> {
-    let Job::Pipeline(file) = job else { return Ok(Rungs::same(job.smallest())) };
-    let settings = runner.settings(&file.size(0), &runner.baseline.knobs);
-    let settings = &settings.map_err(anyhow::Error::msg)?;
-    let begun = session.trials().iter().find(|trial| trial.phase == Phase::Baseline);
-    let begun = begun.map(|trial| trial.workload.clone());
-    let rungs = session.calibrate(file, |trial| {
-        let calibration = Calibration { file, parts: &runner.parts, settings, trial };
-        calibration.rungs(tune.budget_s, |workload| runner.has_room(workload))
-    })?;
-    let Some(begun) = begun else { return Ok(rungs) };
-    let search = job.sizes().into_iter().find(|size| size.to_string() == begun);
-    let search = search.with_context(|| format!("the job lost its size {begun}"))?;
-    let confirmation = tune.confirmation.clone().unwrap_or_else(|| search.clone());
-    Ok(Rungs { search, confirmation, ..rungs })
 }
 
 fn write_machine(folder: &Folder, machine: &Machine) -> Result<()> {

@@ -33,7 +33,7 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
     let session = Session::new(&config, &copies, &progress, budget);
     let mut session = session.recording(&folder, journal);
     let tune = prepared.describe(args, budget, String::new());
-    let rungs = rungs((runner, job), &mut session, &tune)?;
+    let rungs = rungs::choose((runner, job), &mut session, &tune)?;
     let plan = Plan { strategy: args.strategy, seed: args.seed, ..Plan::default() };
     let competed = session.compete(&copies.space(), &rungs, plan);
     let made = session.trials().to_vec();

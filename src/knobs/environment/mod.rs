@@ -2,6 +2,7 @@
 
 pub mod allow_list;
 pub mod form;
+pub mod inherited;
 pub mod program_environment;
 
 use std::collections::BTreeMap;

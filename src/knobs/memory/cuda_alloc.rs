@@ -66,3 +66,27 @@ impl Knob for Definition {
         Some(reason)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knobs::Value;
+    use crate::machine::{Gpu, Machine};
+
+    #[test]
+    fn both_names_are_set_and_only_where_there_is_a_gpu() {
+        let word = Value::Word("expandable-segments".to_owned());
+        let knobs = Knobs::neutral().with([("cuda_alloc", &word)]).unwrap();
+        let set = "expandable_segments:True".to_owned();
+        let both = CUDA_ALLOCATOR.map(|name| (name.to_owned(), set.clone()));
+        let environment = knobs.environment();
+        assert!(both.iter().all(|(name, value)| environment.get(name) == Some(value)));
+        assert!(!Knobs::neutral().environment().contains_key(CUDA_ALLOCATOR[0]));
+        let mut machine = Machine::from_synthetic("package:1 core:2 pu:1").unwrap();
+        let unavailable = |machine: &Machine| Definition.unavailable(&knobs, &Host::of(machine));
+        assert_eq!(unavailable(&machine).as_deref(), Some("this machine has no GPU"));
+        let (model, driver, cuda) = ("H200".to_owned(), String::new(), String::new());
+        machine.gpus.push(Gpu { model, memory_bytes: 1 << 37, driver, cuda });
+        assert_eq!(unavailable(&machine), None);
+    }
+}

@@ -1,9 +1,9 @@
 //! What stands above every export: whose settings they are, and what the dialect can't say.
 
 use super::Export;
-use crate::knobs::allow_list;
 use crate::knobs::allow_list::PRELOAD;
 use crate::knobs::memory::MemoryPolicy;
+use crate::knobs::{allow_list, inherited};
 use crate::machine::library;
 
 impl Export<'_> {
@@ -62,7 +62,7 @@ pub(super) fn shell_words(words: &[String]) -> String {
 
 /// For a POSIX shell: unsets what a launched process does not inherit.
 pub(super) fn forgetting(export: &Export<'_>) -> String {
-    let beginnings = allow_list::not_inherited_beside(&export.launch().as_is).join("|");
+    let beginnings = inherited::not_inherited_beside(&export.launch().as_is).join("|");
     let kept = allow_list::CUDA_ALLOCATOR.join("|");
     format!(
         "for wan22_name in $(env | sed -nE 's/^(({beginnings})[A-Za-z0-9_]*)=.*/\\1/p' | grep -vxE \

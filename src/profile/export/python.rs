@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Export;
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{allow_list, program_environment};
+use crate::knobs::{allow_list, inherited, program_environment};
 use crate::machine::library;
 use crate::profile::Profile;
 
@@ -33,7 +33,7 @@ pub(super) fn text(export: &Export<'_>) -> String {
         ("HANDED", plain(&export.host_handed())),
         ("WORKERS", plain(&profile.workers)),
         ("ALLOWED", Value::Object(allowed)),
-        ("NOT_INHERITED", plain(&allow_list::not_inherited_beside(&launch.as_is))),
+        ("NOT_INHERITED", plain(&inherited::not_inherited_beside(&launch.as_is))),
         ("KEPT", plain(&allow_list::CUDA_ALLOCATOR)),
         ("LIBRARY_FOLDERS", plain(&library::FOLDERS)),
     ] {

@@ -1,4 +1,4 @@
-//! Fidelity: what trials of a sample say of the whole job, in sentences.
+//! Fidelity: what trials of a slice say of the whole job, in sentences.
 
 use super::facts::described;
 use crate::io::number::{count, percent, span};
@@ -12,15 +12,15 @@ use crate::workload::{Sizes, Stage};
 const OF_STAGE: [(&str, Stage); 2] =
     [("tile_size", Stage::Encode), ("vae_tile_size", Stage::Decode)];
 
-/// What was measured of the job, how far the samples agree, and which knobs can't matter for it; nothing
+/// What was measured of the job, how far the slices agree, and which knobs can't matter for it; nothing
 /// where trials ran the job itself.
 pub fn sentences(results: &Results) -> Vec<String> {
     let Some(job) = &results.workload.job else { return Vec::new() };
     let mut sentences = vec![scored(results)];
-    sentences.extend(results.tune.confirmation.as_ref().map(|sample| {
+    sentences.extend(results.tune.confirmation.as_ref().map(|slice| {
         format!(
-            "Finalists were confirmed on a larger sample: {}.{}",
-            described(sample),
+            "Finalists were confirmed on a larger slice: {}.{}",
+            described(slice),
             agreement(results).unwrap_or_default()
         )
     }));
@@ -36,13 +36,13 @@ fn scored(results: &Results) -> String {
     let ran = ran_s
         .map(|seconds| format!(" The baseline's first repetition ran {} of it.", span(seconds)));
     format!(
-        "Seconds are those of the whole job: what each stage took of a sample, times how often the job \
+        "Seconds are those of the whole job: what each stage took in a slice, times how often the job \
          does it, counted in tiles with their overlap, latent frames, blocks, steps and tokens.{}",
         ran.unwrap_or_default()
     )
 }
 
-/// How alike the two samples rank the candidates that both ran.
+/// How alike the two slices rank the candidates that both ran.
 fn agreement(results: &Results) -> Option<String> {
     let median = |values: &Values, confirms: bool| {
         let of = |trial: &&Trial| {
@@ -99,7 +99,7 @@ mod tests {
     use crate::report::fixture::{Made, number};
 
     #[test]
-    fn a_sample_says_what_it_stands_for_and_which_knobs_decide_nothing() {
+    fn a_slice_says_what_it_stands_for_and_which_knobs_decide_nothing() {
         let change = [("vae_tile_size", number(192))];
         let made =
             Made::new().baseline(&[4.0]).search(&change, 3.0).pairs(&change, &[(4.0, 3.0); 5]);

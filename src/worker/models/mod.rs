@@ -8,6 +8,7 @@ pub mod linear;
 pub mod scheduler;
 pub mod text_encoder;
 pub mod transformer;
+pub mod unit_clock;
 pub mod vae;
 
 use anyhow::{Result, ensure};

@@ -5,7 +5,7 @@ use tch::Tensor;
 use super::keys::JobKeys;
 use super::rope::rotate;
 use crate::models::linear::Linear;
-use crate::unit_clock::timed;
+use crate::models::unit_clock::timed;
 use crate::weights::{Init, Scope};
 use wan22_tune::architecture::TransformerConfig;
 use wan22_tune::workload::Unit;
@@ -19,7 +19,7 @@ pub struct Attention {
     norm_q: Tensor,
     norm_k: Tensor,
     image: Option<ImageKeys>,
-    /// Of self attention in a sample of a job.
+    /// Of self attention in a slice of a job.
     keys: JobKeys,
     heads: i64,
     eps: f64,
@@ -64,7 +64,7 @@ impl Attention {
         Self { image: config.added_kv_proj_dim.map(keys), ..Self::new(scope, config) }
     }
 
-    /// The same, among so many keys.
+    /// The same, among this many keys.
     pub fn among(self, keys: i64) -> Self {
         Self { keys: JobKeys::of(keys), ..self }
     }

@@ -42,7 +42,7 @@ impl Block {
         }
     }
 
-    /// The same, whose tokens attend to so many.
+    /// The same, whose tokens attend to this many.
     pub fn among(self, keys: i64) -> Self {
         Self { self_attention: self.self_attention.among(keys), ..self }
     }

@@ -1,10 +1,10 @@
-//! Keys and values of the tokens that a sample of a job leaves out.
+//! Keys and values of the tokens that a slice of a job leaves out.
 
 use std::cell::RefCell;
 
 use tch::Tensor;
 
-/// As many keys and values as the whole job has, `[1, keys, heads, head width]` each: the sample's own
+/// As many keys and values as the whole job has, `[1, keys, heads, head width]` each: the slice's own
 /// first ones, then the first forward's again and again, so that they spread as real ones do.
 #[derive(Default)]
 pub struct JobKeys {
@@ -13,7 +13,7 @@ pub struct JobKeys {
 }
 
 impl JobKeys {
-    /// So many, where a sample has fewer.
+    /// This many, where a slice has fewer.
     pub fn of(count: i64) -> Self {
         Self { count, kept: RefCell::default() }
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_samples_own_keys_come_first_and_then_those_of_the_first_forward() {
+    fn a_slices_own_keys_come_first_and_then_those_of_the_first_forward() {
         let keys = JobKeys::of(5);
         let of = |from: i64| {
             Tensor::arange_start(from, from + 2, (Kind::Float, Device::Cpu)).view([1, 2, 1, 1])

@@ -16,7 +16,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::expect_rank;
 use super::linear::Linear;
-use crate::unit_clock::timed;
+use crate::models::unit_clock::timed;
 use crate::weights::{Init, Scope, Weights};
 use block::Block;
 use condition::ConditionEmbedder;
@@ -70,7 +70,7 @@ impl Transformer {
         Ok(model)
     }
 
-    /// The same, for a sample of a job whose tokens attend to so many keys.
+    /// The same, for a slice of a job whose tokens attend to this many keys.
     #[must_use]
     pub fn among(mut self, keys: i64) -> Self {
         self.blocks = self.blocks.into_iter().map(|block| block.among(keys)).collect();

@@ -13,7 +13,7 @@ use super::patch::unpatchify;
 use super::resample::{Upsample, repeated};
 use super::tiling;
 use crate::models::expect_rank;
-use crate::unit_clock::timed;
+use crate::models::unit_clock::timed;
 use crate::weights::{Scope, Weights};
 
 /// Turns latents into pictures.

@@ -13,7 +13,7 @@ use super::patch::patchify;
 use super::resample::{Downsample, averaged};
 use super::tiling;
 use crate::models::expect_rank;
-use crate::unit_clock::timed;
+use crate::models::unit_clock::timed;
 use crate::weights::{Scope, Weights};
 
 /// Frames of a chunk after the first, which is a single one.

@@ -1,0 +1,55 @@
+//! Rungs: on which slices of the job a tune searches and confirms.
+
+use anyhow::{Context, Result};
+
+use crate::cmd::setup::job::Job;
+use crate::cmd::terminal;
+use crate::io::number::span;
+use crate::runner::LocalRunner;
+use crate::space::Tune;
+use crate::trial::Phase;
+use crate::tune::Session;
+use crate::tune::calibrate::{Calibration, Rungs};
+
+/// Trials as long as the baseline's that a search of ten candidates and four pairs take.
+const LEAST_TRIALS: f64 = 14.0;
+
+/// Says so where the budget has no room for a search and a proof.
+pub fn short_of_time(session: &Session<'_>, budget_s: f64) {
+    let Some(trial) = session.trials().last() else { return };
+    let enough_s = LEAST_TRIALS * trial.wall_s;
+    if enough_s > budget_s {
+        terminal::tell(&format!(
+            "a trial of the baseline takes {} here: {} may prove nothing, --budget {}m has time for a \
+             search and a proof",
+            span(trial.wall_s),
+            span(budget_s),
+            (enough_s / 60.0).ceil()
+        ));
+    }
+}
+
+/// The slices of the job that fit the machine and a tune of `budget_s` seconds.
+///
+/// # Errors
+/// As [`Session::calibrate`].
+pub fn choose(
+    (runner, job): (&LocalRunner, &Job),
+    session: &mut Session<'_>,
+    tune: &Tune,
+) -> Result<Rungs> {
+    let Job::Pipeline(file) = job else { return Ok(Rungs::same(job.smallest())) };
+    let settings = runner.settings(&file.size(0), &runner.baseline.knobs);
+    let settings = &settings.map_err(anyhow::Error::msg)?;
+    let begun = session.trials().iter().find(|trial| trial.phase == Phase::Baseline);
+    let begun = begun.map(|trial| trial.workload.clone());
+    let rungs = session.calibrate(file, |trial| {
+        let calibration = Calibration { file, parts: &runner.parts, settings, trial };
+        calibration.rungs(tune.budget_s, |workload| runner.has_room(workload))
+    })?;
+    let Some(begun) = begun else { return Ok(rungs) };
+    let search = job.sizes().into_iter().find(|size| size.to_string() == begun);
+    let search = search.with_context(|| format!("the job lost its size {begun}"))?;
+    let confirmation = tune.confirmation.clone().unwrap_or_else(|| search.clone());
+    Ok(Rungs { search, confirmation, ..rungs })
+}

@@ -1,0 +1,127 @@
+//! Today: what a command runs today of a knob, by its words, its variables and its files.
+
+use super::KnobEntry;
+use super::declare::Reader;
+use crate::knobs::{Kind, Value};
+use crate::workload::custom::template::{self, Placeholder, SWITCHES};
+
+/// The places of one knob in the words of a command.
+struct Uses<'a> {
+    all: Vec<Placeholder<'a>>,
+    reader: Reader<'a>,
+}
+
+impl<'a> Uses<'a> {
+    fn of(name: &str, reader: Reader<'a>) -> Self {
+        let meant = template::meant(reader.words, &|known| known == name);
+        let all = meant.into_iter().map(|(_, one)| one).filter(|one| one.name == name);
+        Self { all: all.collect(), reader }
+    }
+
+    fn is_switch(&self) -> bool {
+        self.all.iter().any(|one| one.words.is_some())
+    }
+
+    /// What they say of today.
+    ///
+    /// # Errors
+    /// They don't agree, or are of two forms.
+    fn today(&self) -> Result<Option<&'a str>, String> {
+        if let Some(bare) = self.all.iter().find(|one| self.is_switch() && one.words.is_none()) {
+            return Err(format!("`{}` and words after a colon don't go together", bare.whole));
+        }
+        let mut told = self.all.iter().filter_map(|one| one.today);
+        let today = told.next();
+        match (today, told.find(|other| Some(*other) != today)) {
+            (Some(today), Some(other)) => {
+                Err(format!("the command says both {today} and {other} for today: say one"))
+            }
+            _ => Ok(today),
+        }
+    }
+
+    /// Refuses a number below zero at the beginning of a word.
+    fn check_begin(&self, entry: &KnobEntry) -> Result<(), String> {
+        let begins = |one: &&Placeholder<'_>| {
+            self.reader.words.iter().any(|word| word.starts_with(one.whole))
+        };
+        let bare = self.all.iter().find(|one| one.words.is_none() && begins(one));
+        match bare.zip(below_zero(entry)) {
+            Some((one, value)) => Err(template::no_option(one, &value.to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Says what the knob is today, and makes a switch of words for on and off; returns what is only
+/// guessed of today. Whatever is `given` by a flag is meant; another knob that nobody reads may be a
+/// name written wrongly.
+pub(super) fn complete(
+    name: &str,
+    entry: &mut KnobEntry,
+    (reader, is_given): (Reader<'_>, bool),
+) -> Result<Option<Value>, String> {
+    let uses = Uses::of(name, reader);
+    let today = uses.today()?;
+    if uses.is_switch() || (uses.all.is_empty() && entry.sink.is_some()) {
+        make_switch(entry, uses.is_switch())?;
+    }
+    let mut guess = None;
+    if let Some(text) = today {
+        entry.default = Some(read(entry, text)?);
+    } else if let Some(default) = entry.default.clone() {
+        if is_given || uses.is_switch() {
+            entry.default = Some(read(entry, &default.to_string())?);
+        }
+    } else {
+        let there = entry.sink.as_ref().map(|sink| sink.today(reader.folder)).transpose()?;
+        let there = there.flatten().map(|value| read(entry, &value.to_string())).transpose()?;
+        let is_read = is_given || !uses.all.is_empty() || entry.sink.is_some();
+        guess = lowest(entry).filter(|_| is_read && there.is_none());
+        entry.default = there.or_else(|| guess.clone());
+    }
+    uses.check_begin(entry).map(|()| guess)
+}
+
+/// Makes a switch of a list such as `off|on`; `must` it be one, it is an error if it can't.
+fn make_switch(entry: &mut KnobEntry, must: bool) -> Result<(), String> {
+    let words: Vec<String> = entry.values.iter().flatten().map(ToString::to_string).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let is_pair = SWITCHES.iter().any(|pair| words == *pair || words == [pair[1], pair[0]]);
+    match words[..] {
+        [first, second] if is_pair => {
+            let switch = |word| template::switch(word).map(Value::Switch);
+            entry.values = [first, second].map(switch).into_iter().collect();
+            Ok(())
+        }
+        _ if must => Err("words after a colon are for a switch: give it off|on".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// What a text means as a value of the knob.
+fn read(entry: &KnobEntry, text: &str) -> Result<Value, String> {
+    match entry.values.iter().flatten().next().map(Value::kind) {
+        Some(Kind::Word) => Ok(Value::Word(text.to_owned())),
+        Some(Kind::Switch) => {
+            let odd = || format!("`{text}` is not {}", Kind::Switch);
+            template::switch(text).map(Value::Switch).ok_or_else(odd)
+        }
+        _ => {
+            let value = Value::guess(text);
+            value.number().map(|_| value).ok_or_else(|| format!("`{text}` is not {}", Kind::Float))
+        }
+    }
+}
+
+/// The first value of a list, the lowest of a range.
+fn lowest(entry: &KnobEntry) -> Option<Value> {
+    let first = entry.values.iter().flatten().next();
+    first.or_else(|| entry.range.as_ref().map(|range| &range.min)).cloned()
+}
+
+fn below_zero(entry: &KnobEntry) -> Option<Value> {
+    let range = entry.range.iter().map(|range| &range.min);
+    let all = entry.values.iter().flatten().chain(range).chain(&entry.default);
+    all.into_iter().find(|value| value.number().is_some_and(|number| number < 0.0)).cloned()
+}
