@@ -33,7 +33,7 @@ use crate::results::{Folder, Results};
 use crate::runner::LocalRunner;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
-use crate::space::{Candidate, Reader, Space, SpaceFile, Tune, arguments};
+use crate::space::{Candidate, Reader, Space, SpaceFile, Tune};
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
@@ -126,18 +126,6 @@ impl Prepared {
         (!is_own).then(|| self.runner.programs.version()).flatten()
     }
 
-    /// The command line's `words` after the program's name, as if the user had named every source.
-    fn arguments(&self, mut words: Vec<OsString>) -> Vec<String> {
-        let named = self.sources.iter().map(|path| {
-            let mut flag = OsString::from("--warm-start=");
-            flag.push(path);
-            flag
-        });
-        let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-        words.splice(end..end, named);
-        words.iter().skip(1).map(|word| arguments::written(word)).collect()
-    }
-
     fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
         let Self { runner, job, .. } = self;
         let full = job.full();
@@ -155,7 +143,7 @@ impl Prepared {
             repetitions: args.repetitions,
             weights: runner.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: args.runner.min_psnr,
-            arguments: self.arguments(words),
+            arguments: sources::arguments(words, &self.sources),
             worker: self.worker(),
             custom_job: runner.custom_job.clone(),
             resumed: Vec::new(),
