@@ -43,8 +43,8 @@ fn each_message_is_read_and_stands_under_its_name() {
     }
     assert_eq!(
         named,
-        PAGE.matches("\n## ").count() - 1,
-        "one section per message, one for the job"
+        PAGE.matches("```json\n").count() - 1,
+        "one example per message, one for the job"
     );
 }
 

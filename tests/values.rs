@@ -3,6 +3,7 @@
 mod harness;
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use harness::{Run, World};
 use serde_json::{Value as Json, json};
@@ -164,6 +165,45 @@ fn warm_start(world: &World) {
     };
     let first = trials.iter().find(best).unwrap();
     assert_eq!((first.outcome, first.number < 5), (Outcome::Ok, true));
+}
+
+/// The folders of results, by name.
+fn folders(world: &World) -> Vec<PathBuf> {
+    let results = std::fs::read_dir(world.path().join("results")).unwrap();
+    let mut folders: Vec<PathBuf> = results.map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    folders
+}
+
+/// The first has the day and the machine for a name, the others a number behind it.
+#[test]
+fn a_second_tune_starts_from_the_first_and_resumes_without_it() {
+    let world = world();
+    let first = tune(&world, &["--budget", "10m", "--trials", "40"]);
+    assert_eq!(first.status, Some(0), "{}", first.stderr);
+    assert!(!first.stderr.contains("starting from"), "{}", first.stderr);
+    let best = Results::open(&Folder::new(world.folder())).unwrap();
+    let best = best.findings().ranking[0].knobs.clone();
+    let flags = ["--budget", "10m", "--trials", "4", "--seed", "2"];
+    let cold = tune(&world, &[&flags[..], &["--cold"]].concat());
+    assert!(!cold.stderr.contains("starting from"), "{}", cold.stderr);
+    let warm = tune(&world, &flags);
+    assert!(warm.stderr.contains("starting from results/"), "{}", warm.stderr);
+    // The cold one measured too little to say anything.
+    assert!(!warm.stderr.contains("-2 (--cold"), "{}", warm.stderr);
+    let all = folders(&world);
+    let results = Results::open(&Folder::new(&all[2])).unwrap();
+    let found = results.trials.iter().find(|trial| trial.knobs == best).unwrap();
+    assert!(found.number < 6, "{}", found.number);
+    std::fs::remove_dir_all(&all[0]).unwrap();
+    let folder = all[2].to_str().unwrap();
+    let resumed = world.tuner(&["resume", folder, "--budget", "10m", "--trials", "6"]).run();
+    assert_eq!(resumed.status, Some(0), "{}", resumed.stderr);
+    assert!(
+        resumed.stderr.contains("is gone: the search goes on without it"),
+        "{}",
+        resumed.stderr
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
 """The profiles that the fidelity bench compares: the machine's baseline, the tuned one, and five more from all
-over the space. They are written for this machine from the profile of a tune that keeps the baseline."""
+over the space. `wan22-tune profiles new` writes them for this machine."""
 
 import hashlib
 import json
@@ -21,53 +21,22 @@ PROFILES = {
     },
     "one thread": {"intra_op_threads": 1, "precision": LOWER},
 }
-KEEP = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456"
-ENVIRONMENT = {
-    ("allocator", "glibc-keep"): ("GLIBC_TUNABLES", KEEP),
-    ("huge_pages", "libtorch"): ("THP_MEM_ALLOC_ENABLE", "1"),
-}
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "TORCH_NUM_THREADS")
-NOTHING_TO_TUNE = 'schema = 1\nname = "baseline"\nwhy = "The baseline alone."\n\n' \
-    '[knob.omp_wait]\nwhy = "One value."\nvalues = ["default"]\n'
 
 
-def baseline(cli, folder):
-    """The baseline's profile: that of a tune of an empty command which has nothing to choose from."""
-    space = folder / "baseline.toml"
-    space.write_text(NOTHING_TO_TUNE)
-    results = folder / "baseline"
-    command = [cli, "--quiet", "--wait", "--budget", "10s", "--trials", "1", "--space", space, "--results", results]
-    subprocess.run([*command, "--", "true"], check=True, stdout=subprocess.DEVNULL)
-    newest = max(results.glob("*/profile.json"), key=lambda path: path.stat().st_mtime)
-    return json.loads(newest.read_text())
-
-
-def with_knobs(profile, knobs):
-    """The profile with other values of knobs that leave places and memory policy as they are."""
-    made = json.loads(json.dumps(profile))
-    made["candidate"].update(knobs)
-    made["evidence"] = None
-    optimal, environment = made["optimal_settings"], made["launch"]["environment"]
-    for name, value in knobs.items():
-        if name in ("tile_size", "vae_tile_size"):
-            optimal[name] = [value, value]
-        if name == "intra_op_threads":
-            optimal["num_threads"] = value
-            environment.update({variable: str(value) for variable in THREADS})
-        if (name, value) in ENVIRONMENT:
-            variable, text = ENVIRONMENT[name, value]
-            environment[variable] = text
-    return made
+def made_with(cli, knobs):
+    """The profile of this machine's baseline with these values."""
+    sets = [word for name, value in knobs.items() for word in ("--set", f"{name}={value}")]
+    run = subprocess.run([cli, "profiles", "new", *sets], check=True, stdout=subprocess.PIPE)
+    return json.loads(run.stdout)
 
 
 def write(options, folder):
     """Writes all profiles. For each precision the file of each profile by name; a file's name says what is in it,
     so that profiles of equal knobs are one file and are run once."""
-    base = baseline(options.cli, folder)
     tuned = {"tuned": json.loads(options.tuned.read_text())} if options.tuned else {}
     blocks = {}
     for precision in options.precision.split(","):
-        made = {name: with_knobs(base, of_block(knobs, precision)) for name, knobs in PROFILES.items()}
+        made = {name: made_with(options.cli, of_block(knobs, precision)) for name, knobs in PROFILES.items()}
         made.update(tuned)
         chosen = options.only.split(",") if options.only else made
         unknown = [name for name in chosen if name not in made]

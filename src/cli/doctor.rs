@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::options::parse;
 use crate::tune::budget;
 
 /// Looks for what makes measurements noisy or settings useless on this machine, and names cures.
@@ -16,4 +17,14 @@ pub struct DoctorArgs {
     /// The wall time of the tune that is planned, to hold it against the end of a scheduler's job.
     #[arg(long, value_name = "TIME", value_parser = budget::parse)]
     pub budget: Option<Duration>,
+    /// Looks instead whether the command after `--` is a worker, as docs/worker-protocol.md has it;
+    /// exits with 1 where it is none.
+    #[arg(long, requires = "words")]
+    pub worker: bool,
+    /// The longest that the worker may take for a job.
+    #[arg(long, value_name = "TIME", default_value = "10m", requires = "worker", value_parser = budget::parse)]
+    pub limit: Duration,
+    /// The worker, and its arguments.
+    #[arg(last = true, value_name = "COMMAND", requires = "worker", value_parser = parse::text())]
+    pub words: Vec<String>,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::Subcommand;
 
+use crate::cli::BaselineChoice;
 use crate::cli::SignatureArgs;
 use crate::cli::options::parse;
 
@@ -51,6 +52,16 @@ pub enum ProfilesVerb {
         /// Replaces a profile that proves more.
         #[arg(long)]
         force: bool,
+    },
+    /// Prints a profile of this machine's baseline with other values of some knobs, which nothing proves:
+    /// to try or to compare.
+    New {
+        /// A preset (5995wx, rtx4080, generic) or a file; otherwise the preset for this machine.
+        #[arg(long, value_name = "PRESET|FILE")]
+        baseline: Option<BaselineChoice>,
+        /// A knob's value; may be given again.
+        #[arg(long, value_name = "KNOB=VALUE", value_parser = parse::setting)]
+        set: Vec<(String, String)>,
     },
     /// Prints the JSON schema of a profile.
     Schema,

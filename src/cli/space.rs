@@ -13,7 +13,7 @@ use crate::space::KnobFlag;
 /// Which space.
 #[derive(Clone, Debug, Args)]
 pub struct SpaceArgs {
-    /// A space that comes with the program (pipeline, command, module), or a TOML file; by default the one
+    /// A space that comes with the program (pipeline, command, module, diffusers), or a TOML file; by default the one
     /// for the job.
     #[arg(long, value_name = "NAME|FILE")]
     pub space: Option<PathBuf>,

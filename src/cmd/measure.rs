@@ -7,7 +7,7 @@ use super::setup::{custom, job, runner};
 use crate::cli::MeasureArgs;
 use crate::io::lock::Lock;
 use crate::profile::Profile;
-use crate::runner::{Runner, TrialRequest};
+use crate::runner::TrialRequest;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::MIN_PSNR_DB;
 use crate::workload;
@@ -28,7 +28,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         None => baseline.knobs.clone(),
     };
     let scratch = runner::scratch(&std::env::temp_dir())?;
-    let own = custom::open(&args.custom)?;
+    let own = custom::open(&args.custom, &args.runner, &args.job)?;
     let (own, baseline) = custom::reading(own, &args.knobs, (&knobs.custom, baseline))?;
     let knobs = if args.profile.is_some() { knobs } else { baseline.knobs.clone() };
     let job = match own {
@@ -49,7 +49,10 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         pair: None,
         strategy: String::new(),
         seed: args.seed,
-        repetitions: args.custom.repetitions(args.repetitions).in_phase(Phase::Baseline),
+        repetitions: args
+            .custom
+            .repetitions(&args.runner, args.repetitions)
+            .in_phase(Phase::Baseline),
         workload,
         values: knobs.values(),
         min_psnr_db: args.runner.min_psnr.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),
@@ -59,7 +62,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         long_s: None,
         early_stop_s: None,
     };
-    let trial = runner.run(&request)?;
+    let trial = runner::of_trials(&runner).run(&request)?;
     if trial.outcome != Outcome::Ok {
         bail!("{}: {}", trial.outcome, trial.detail);
     }

@@ -22,6 +22,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("pipeline", include_str!("../../search-spaces/pipeline.toml")),
     ("command", include_str!("../../search-spaces/command.toml")),
     ("module", include_str!("../../search-spaces/module.toml")),
+    ("diffusers", include_str!("../../search-spaces/apps/diffusers.toml")),
 ];
 
 /// The largest raw space whose candidates are counted one by one.

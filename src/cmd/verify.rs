@@ -47,7 +47,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let baseline = job::baseline(Some(&choice), &args.job, &machine, is_command)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let own = custom::open(&args.custom)?;
+    let own = custom::open(&args.custom, &args.runner, &args.job)?;
     let (own, baseline) = custom::reading(own, &args.knobs, (&knobs.custom, baseline))?;
     let job = match own {
         Some(custom) => Job::Custom(custom),
@@ -61,7 +61,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let _lock = Lock::take(args.runner.wait, &runner.stop)?;
     let scratch = runner::scratch(&std::env::temp_dir())?;
     runner.scratch = scratch.path().to_owned();
-    let repetitions = args.custom.repetitions(args.repetitions);
+    let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
     let config = runner::config(&args.runner, &runner, args.seed, repetitions);
     let trials = trials(args.budget, (&config, &runner), &workload, &knobs.values())?;
     // What was measured on another machine may have taken any time.
@@ -85,7 +85,9 @@ fn trials(
     let folder = Folder::new(&runner.scratch);
     let most = config.repetitions.most as usize;
     let journal = Journal::create(&folder.journal(), values.keys(), most)?;
-    let mut session = Session::new(config, runner, &progress, budget).recording(&folder, journal);
+    let of_trials = runner::of_trials(runner);
+    let session = Session::new(config, &*of_trials, &progress, budget);
+    let mut session = session.recording(&folder, journal);
     let measured = session.verify(workload, values);
     let trials = session.trials().to_vec();
     progress.end();
@@ -158,7 +160,11 @@ fn workload(profile: &Profile, job: &Job, metric: Metric) -> Result<Workload, St
         (true, _) => Err(format!(
             "tuned for a {} of its own, which it does not name: give it as in the tune, {}",
             proven.name,
-            if proven.name == "module" { "--module FILE --inputs SPEC" } else { "-- COMMAND…" }
+            match proven.name.as_str() {
+                "module" => "--module FILE --inputs SPEC",
+                "worker" => "--worker -- COMMAND…",
+                _ => "-- COMMAND…",
+            }
         )),
         (false, true) => Err(format!("tuned for the job {}, not for one of yours", proven.name)),
     }

@@ -160,6 +160,7 @@ impl Made {
             overhead_s: 2.0,
             wall_s,
             spent_s: None,
+            process: None,
             noise: Noise {
                 steal_share: Some(0.01),
                 pressure_share: Some(0.02),

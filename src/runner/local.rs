@@ -58,21 +58,8 @@ impl Runner for LocalRunner {
         let started = jiff::Timestamp::now().to_string();
         let noise = NoiseWatch::start();
         let answer = self.answer(request)?;
-        Ok(Trial {
-            overhead_s: (answer.wall_s - answer.measured_s).max(0.0),
-            outcome: answer.outcome,
-            detail: answer.detail,
-            samples: answer.samples,
-            peak_rss_bytes: answer.peak_rss_bytes,
-            setup_s: answer.setup_s,
-            wall_s: answer.wall_s,
-            noise: noise.finish(&self.machine.allowed),
-            stage_rss_bytes: answer.stage_rss_bytes,
-            quality: answer.quality,
-            peak: answer.peak,
-            effect: answer.effect.map(|effect| effect.digest()).unwrap_or_default(),
-            ..request.trial(started)
-        })
+        let noise = noise.finish(&self.machine.allowed);
+        Ok(Self::trial(answer, Trial { noise, ..request.trial(started) }))
     }
 
     fn identity(&self, workload: &Workload, values: &Values) -> Option<u64> {
@@ -90,8 +77,26 @@ impl Runner for LocalRunner {
 }
 
 impl LocalRunner {
+    /// The journal's row of `trial` with what was answered.
+    pub(super) fn trial(answer: Response, trial: Trial) -> Trial {
+        Trial {
+            overhead_s: (answer.wall_s - answer.measured_s).max(0.0),
+            outcome: answer.outcome,
+            detail: answer.detail,
+            samples: answer.samples,
+            peak_rss_bytes: answer.peak_rss_bytes,
+            setup_s: answer.setup_s,
+            wall_s: answer.wall_s,
+            stage_rss_bytes: answer.stage_rss_bytes,
+            quality: answer.quality,
+            peak: answer.peak,
+            effect: answer.effect.map(|effect| effect.digest()).unwrap_or_default(),
+            ..trial
+        }
+    }
+
     /// The knobs that `values` stand for.
-    fn knobs(&self, values: &Values) -> Result<Knobs, String> {
+    pub(super) fn knobs(&self, values: &Values) -> Result<Knobs, String> {
         self.baseline.knobs.with(values.iter().map(|(name, value)| (name.as_str(), value)))
     }
 
@@ -107,13 +112,8 @@ impl LocalRunner {
                 return Ok(answer);
             }
         };
-        let now = jiff::Timestamp::now().to_string();
-        let profile = Profile::new(&self.machine, &self.baseline, &knobs, now);
-        let profile = profile.map_err(anyhow::Error::msg)?;
-        let scratch = held::at(&self.scratch, |scratch| {
-            profile.write(&scratch.join("launch.json")).map(|()| scratch.to_owned())
-        })?;
-        let launch = scratch.join("launch.json");
+        let launch = self.launch_file(&knobs)?;
+        let scratch = held::now(&self.scratch);
         let programs = || [&self.programs.tuner, &self.programs.worker].map(|path| held::now(path));
         let begun = programs();
         let TrialRequest { ready_s, early_stop_s: sample_s, .. } = *request;
@@ -132,7 +132,7 @@ impl LocalRunner {
                     }
                 }
             }
-            Some(CustomJob::Module(_)) | None => {
+            Some(CustomJob::Module(_) | CustomJob::Worker(_)) | None => {
                 self.run_worker(request, settings, &launch, limit)?
             }
         };
@@ -189,6 +189,17 @@ impl LocalRunner {
         let mut answer = worker::run(&self.programs, profile, &job, limit, &stop)?;
         self.judge(&mut answer, &job.settings, request.min_psnr_db);
         Ok(answer)
+    }
+
+    /// Writes the profile by which a process under `knobs` is started.
+    pub(super) fn launch_file(&self, knobs: &Knobs) -> Result<PathBuf> {
+        let now = jiff::Timestamp::now().to_string();
+        let profile = Profile::new(&self.machine, &self.baseline, knobs, now);
+        let profile = profile.map_err(anyhow::Error::msg)?;
+        held::at(&self.scratch, |scratch| {
+            let file = scratch.join("launch.json");
+            profile.write(&file).map(|()| file)
+        })
     }
 
     /// What `knobs` come to here.
@@ -251,7 +262,7 @@ impl LocalRunner {
         }
     }
 
-    fn job(&self, request: &TrialRequest, settings: Settings) -> Result<protocol::Job> {
+    pub(super) fn job(&self, request: &TrialRequest, settings: Settings) -> Result<protocol::Job> {
         let scratch = held::at(&self.scratch, |scratch| {
             let output = scratch.join("frames");
             if output.exists() {
@@ -280,6 +291,8 @@ impl LocalRunner {
                 Some(CustomJob::Module(module)) => Some(module.clone()),
                 _ => None,
             },
+            knobs: Values::new(),
+            stop_above_s: None,
         })
     }
 }

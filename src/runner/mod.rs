@@ -11,6 +11,7 @@ pub mod repetitions;
 mod replay;
 mod request;
 pub mod response;
+pub mod warm;
 mod worker;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use local::LocalRunner;
 pub use repetitions::Repetitions;
 pub use replay::ReplayRunner;
 pub use request::TrialRequest;
+pub use warm::WarmRunner;
 
 /// Runs trials.
 pub trait Runner {
@@ -42,6 +44,17 @@ pub trait Runner {
 
     /// The value of every knob under the baseline.
     fn baseline(&self) -> Values;
+
+    /// What it had rather run than `values` in the time that is `left`: the same but for knobs whose
+    /// change would cost it a start. `None` where another candidate is better than this one now.
+    fn nearest(&self, _: &Workload, values: &Values, _left: Duration) -> Option<Values> {
+        Some(values.clone())
+    }
+
+    /// What it found out since it was last asked, in sentences for people.
+    fn news(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Waits before the next trial; `stop` tells when nobody wants one any more.
     fn pause(&self, time: Duration, stop: &dyn Fn() -> bool) {

@@ -1,8 +1,9 @@
 //! What tuner and worker say to each other.
 //!
-//! The worker reads one [`Job`] as JSON on stdin and writes [`Message`]s on stdout, one JSON
+//! The worker reads a [`Job`] as a line of JSON on stdin and writes [`Message`]s on stdout, one JSON
 //! object per line: `ready` once everything is set up and warm, a `sample` for each repetition,
-//! then `done`; or `failed` at any point. stderr is free text for people.
+//! then `done`; or `failed` at any point. Then it exits, or waits for another job. stderr is free
+//! text for people.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Repetitions;
-use crate::knobs::Settings;
+use crate::knobs::{Settings, Values};
 use crate::launch::Effect;
 use crate::trial::{Outcome, Peak, Quality, Sample};
 use crate::workload::Workload;
@@ -18,6 +19,10 @@ use crate::workload::custom::module::ModuleJob;
 
 /// The version of this protocol; a worker refuses another one.
 pub const VERSION: u32 = 4;
+
+/// The variable in which a worker finds [`VERSION`], so that a program which can be one knows that it
+/// is to be one now.
+pub const PROTOCOL: &str = "WAN22_PROTOCOL";
 
 /// The reference's pictures of a fixed latent.
 pub const DECODED: &str = "decoded";
@@ -53,10 +58,17 @@ pub struct Job {
     pub workload: Workload,
     /// How to run it.
     pub settings: Settings,
+    /// What only the worker can apply, by the names of knobs: what a command finds in `WAN22_`
+    /// variables. Empty for the built-in jobs, whose worker takes them from the settings.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub knobs: Values,
     /// How often it is measured after the warm-up.
     pub repetitions: Repetitions,
     /// Single batches before, not reported.
     pub warmup: u32,
+    /// The seconds above which the first repetition is enough: the worker may end the trial there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_above_s: Option<f64>,
     /// Input pictures, JPEG or PNG.
     #[serde(with = "super::path_json")]
     pub images: Vec<PathBuf>,
@@ -87,6 +99,7 @@ pub enum Message {
         /// Seconds from the worker's start to here.
         setup_s: f64,
         /// What holds in the process.
+        #[serde(default)]
         effect: Box<Effect>,
     },
     /// One repetition.

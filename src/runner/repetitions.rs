@@ -26,6 +26,17 @@ pub struct Repetitions {
     pub most: u32,
 }
 
+/// What a repetition is one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// Repetitions in wan22-worker.
+    Pipeline,
+    /// Processes of a command.
+    Command,
+    /// Calls in a user's own worker.
+    Worker,
+}
+
 impl Repetitions {
     /// Runs of a command, which pays for all that it does anew each time: one where the budget has
     /// room for few.
@@ -40,16 +51,23 @@ impl Repetitions {
         Self { least: count, most: count }
     }
 
+    /// Runs of a user's own worker, after one to warm up: two in pairs.
+    const OF_WORKER: Self = Self { least: 1, most: 2 };
+
     /// Those of a job, `given` of them where the user says so.
-    pub fn of(is_command: bool, given: Option<u32>) -> Self {
-        let usual = if is_command { Self::OF_COMMAND } else { Self::USUAL };
+    pub fn of(job: Measured, given: Option<u32>) -> Self {
+        let usual = match job {
+            Measured::Pipeline => Self::USUAL,
+            Measured::Command => Self::OF_COMMAND,
+            Measured::Worker => Self::OF_WORKER,
+        };
         given.map_or(usual, Self::exactly)
     }
 
     /// The same once `trials` tell: a command's first trial decides how often all others run it.
     #[must_use]
     pub fn decided(self, trials: &[Trial]) -> Self {
-        let is_open = self.least == 1 && self.most > 1;
+        let is_open = self == Self::OF_COMMAND;
         let first = trials.iter().find(|trial| is_open && trial.outcome == Outcome::Ok);
         first.map_or(self, |first| match first.samples.len() {
             1 => Self::exactly(1),
@@ -93,7 +111,7 @@ mod tests {
         }
         let trial =
             |samples| Trial { samples: vec![Default::default(); samples], ..Trial::default() };
-        let command = |samples| Repetitions::of(true, None).decided(&[trial(samples)]);
+        let command = |samples| Repetitions::of(Measured::Command, None).decided(&[trial(samples)]);
         assert_eq!([command(1), command(3)], [1, 3].map(Repetitions::exactly));
         assert_eq!(Repetitions::USUAL.decided(&[trial(1)]), Repetitions::USUAL);
         let seven = Repetitions::exactly(7);

@@ -98,6 +98,11 @@ impl Response {
         self.is_cut
     }
 
+    /// Whether the worker said its last word on this job.
+    pub fn is_over(&self) -> bool {
+        self.is_done || self.is_failed()
+    }
+
     /// Whether it was given up.
     pub fn is_cut(&self) -> bool {
         self.is_cut

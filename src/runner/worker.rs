@@ -61,12 +61,27 @@ pub fn run(
         }
     };
     let mut answer = Response::new(job.trial, job.repetitions);
-    let mut watch = Watchdog { child: &child, limit, started, stop, pulse, walked: None };
+    let is_kept = false;
+    let mut watch = Watchdog { child: &child, limit, started, stop, pulse, walked: None, is_kept };
     let verdict = watch.follow(&messages.lines, &mut answer);
-    let is_dead = !is_running(&child);
-    let status = end(&mut child)?;
+    settle(&mut child, &messages, verdict, &mut answer, kills, stop)?;
+    answer.wall_s = started.elapsed().as_secs_f64();
+    Ok(answer)
+}
+
+/// Ends the process of a trial on which there may be a `verdict` already; its end may be another one.
+pub(super) fn settle(
+    child: &mut Child,
+    messages: &Messages,
+    verdict: Option<(Outcome, String)>,
+    answer: &mut Response,
+    kills: Option<u64>,
+    stop: &dyn Fn() -> bool,
+) -> Result<()> {
+    let is_dead = !is_running(child);
+    let status = end(child)?;
     let verdict = match verdict.filter(|verdict| !(is_dead && is_torn(verdict, status))) {
-        None if !answer.is_cut() => drain(&messages.lines, &mut answer),
+        None if !answer.is_cut() => drain(&messages.lines, answer),
         verdict => verdict,
     };
     let errors = messages.errors.recv_timeout(EXIT_TIMEOUT).unwrap_or_default();
@@ -76,26 +91,31 @@ pub fn run(
         None if termination::is_stop(status, stop) => {
             answer.fail(Outcome::Interrupted, crate::trial::STOPPED.to_owned());
         }
-        None => conclude(&mut answer, status, &errors, kills),
+        None => conclude(answer, status, &errors, kills),
     }
-    answer.wall_s = started.elapsed().as_secs_f64();
-    Ok(answer)
+    Ok(())
 }
 
 /// The worker's two outputs, read by threads of their own so that none of them can block it.
-struct Messages {
-    lines: Receiver<Result<String, String>>,
-    errors: Receiver<Tail>,
+#[derive(Debug)]
+pub(super) struct Messages {
+    pub lines: Receiver<Result<String, String>>,
+    pub errors: Receiver<Tail>,
 }
 
 fn talk(child: &mut Child, job: &Job) -> Result<Messages> {
     let text = serde_json::to_vec(job).expect("a job is plain data");
-    let (line, lines) = sync_channel(64);
-    let (error, errors) = sync_channel(1);
     if let Some(mut stdin) = child.stdin.take() {
         // A worker that does not read its job fails by what it says, not by this write.
         threads::spawn(move || stdin.write_all(&text))?;
     }
+    listen(child)
+}
+
+/// Starts to read what the worker says.
+pub(super) fn listen(child: &mut Child) -> Result<Messages> {
+    let (line, lines) = sync_channel(64);
+    let (error, errors) = sync_channel(1);
     if let Some(stdout) = child.stdout.take() {
         threads::spawn(move || output_lines::read(stdout, |text| line.send(text).is_ok()))?;
     }
@@ -106,19 +126,22 @@ fn talk(child: &mut Child, job: &Job) -> Result<Messages> {
 }
 
 /// The eyes on one worker.
-struct Watchdog<'a> {
-    child: &'a Child,
-    limit: Limit,
-    started: Instant,
-    stop: &'a dyn Fn() -> bool,
-    pulse: Pulse,
+pub(super) struct Watchdog<'a> {
+    pub child: &'a Child,
+    pub limit: Limit,
+    pub started: Instant,
+    pub stop: &'a dyn Fn() -> bool,
+    pub pulse: Pulse,
     /// When the memory of all its processes was last looked at.
-    walked: Option<Instant>,
+    pub walked: Option<Instant>,
+    /// Whether the worker is kept for another job once it has said its last word on this one.
+    pub is_kept: bool,
 }
 
 impl Watchdog<'_> {
-    /// Follows the worker until it closes its output (`None`) or has to be killed, and why.
-    fn follow(
+    /// Follows the worker until it closes its output or is done with a job after which it is kept
+    /// (`None`), or has to be killed, and why.
+    pub fn follow(
         &mut self,
         lines: &Receiver<Result<String, String>>,
         answer: &mut Response,
@@ -133,7 +156,8 @@ impl Watchdog<'_> {
                     if let Err(problem) = answer.receive(&line) {
                         return Some((Outcome::WrongOutput, problem));
                     }
-                    if answer.cut_above(self.limit.sample_s) {
+                    let is_at_its_end = self.is_kept && answer.is_over();
+                    if is_at_its_end || (!self.is_kept && answer.cut_above(self.limit.sample_s)) {
                         return None;
                     }
                 }

@@ -58,6 +58,8 @@ pub struct Trial {
     /// Seconds that the tune had run when it ended, breaks left out, by a clock that nobody sets;
     /// `None` in journals of older versions and for what died with its tuner.
     pub spent_s: Option<f64>,
+    /// The trial for which its process was started, where it ran in the warm one of an earlier trial.
+    pub process: Option<u64>,
     /// What disturbed it.
     pub noise: Noise,
     /// How good the picture was; `None` where the job makes none, or it did not get that far.

@@ -128,7 +128,8 @@ pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
         let [a, b] = [a, b].map(|trial| trial.score_s().unwrap_or(f64::INFINITY));
         a.total_cmp(&b)
     })?;
-    let others = measured().filter(|trial| trial.peak.is_none());
+    // A warm process starts no pair.
+    let others = measured().filter(|trial| trial.peak.is_none() && trial.process.is_none());
     let overheads: Vec<f64> = others.map(|trial| trial.overhead_s).collect();
     let overhead_s = stats::median(&overheads).unwrap_or(f64::INFINITY).min(baseline.overhead_s);
     let repetitions = repetitions.in_phase(Phase::Confirmation).most;

@@ -149,7 +149,9 @@ impl<'a> Session<'a> {
         if let Some(record) = &self.record {
             in_flight::note(record.folder, &request)?;
         }
-        self.state.runner.run(&request)
+        let trial = self.state.runner.run(&request);
+        self.state.runner.news().iter().for_each(|news| self.state.observer.noted(news));
+        trial
     }
 
     /// Appends a trial to the journal.

@@ -3,13 +3,13 @@
 //! the first trial, the baseline's, takes that many seconds more, after which others may take long.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
 use wan22_tune::knobs::memory::MemoryPolicy;
 use wan22_tune::launch::Effect;
-use wan22_tune::runner::protocol::{Job, Message};
+use wan22_tune::runner::protocol::{Job, Message, VERSION};
 use wan22_tune::trial::{Outcome, Quality, Sample};
 
 fn main() {
@@ -19,8 +19,12 @@ fn main() {
         return;
     }
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).unwrap();
+    std::io::stdin().read_line(&mut text).unwrap();
     let job: Job = serde_json::from_str(&text).unwrap();
+    if job.version != VERSION {
+        eprintln!("version {}, not {VERSION}", job.version);
+        exit(1);
+    }
     let fault = std::env::var("FAKE_WORKER").unwrap_or_default();
     std::thread::sleep(Duration::from_secs(first_s(&job)));
     if job.settings.batch_size == 1 || fault.starts_with("always-") {

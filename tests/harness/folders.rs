@@ -254,6 +254,7 @@ fn trial(
         overhead_s: 2.0,
         wall_s: 9.0,
         spent_s: None,
+        process: None,
         noise: Noise::default(),
         quality: None,
         peak: None,

@@ -102,6 +102,28 @@ fn a_tune_starts_from_the_wan22_optimizers_profile_and_from_ours() {
     assert!(run.stderr.contains("start a tune from it with --baseline"), "{}", run.stderr);
 }
 
+/// To try settings in production without a tune, or to compare them.
+#[test]
+fn a_profile_of_chosen_values_is_written_for_this_machine() {
+    let world = World::new();
+    let new = |sets: &[&str]| world.tuner(&[&["profiles", "new"], sets].concat()).run();
+    let made = new(&["--set", "vae_tile_size=192", "--set", "allocator=glibc-keep"]);
+    assert_eq!(made.status, Some(0), "{}", made.stderr);
+    fs::write(world.path().join("new.json"), &made.stdout).unwrap();
+    let script = "echo $WAN22_VAE_TILE_SIZE $GLIBC_TUNABLES";
+    let run = world.tuner(&["exec", "--profile", "new.json", "--", "sh", "-c", script]).run();
+    assert!(run.stdout.starts_with("192 glibc.malloc.mmap_max=0"), "{}{}", run.stdout, run.stderr);
+    for (set, says) in [
+        ("tile=1", "--set tile: no such knob: affinity, "),
+        ("vae_tile_size=big", "--set vae_tile_size=big: "),
+        ("batch_size=0", "--set: "),
+        ("batch_size", "give KNOB=VALUE"),
+    ] {
+        let run = new(&["--set", set]);
+        assert_eq!((run.status, run.stderr.contains(says)), (Some(2), true), "{}", run.stderr);
+    }
+}
+
 #[test]
 fn a_signature_holds_for_these_very_bytes_and_these_signers_only() {
     let world = World::new();

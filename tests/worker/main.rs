@@ -74,6 +74,8 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
         weights: Some(goldens("wan")),
         references: output.to_owned(),
         seed: 1,
+        knobs: [].into(),
+        stop_above_s: None,
         module: None,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::options::parse;
+use crate::cli::options::{AppArgs, parse};
 use crate::knobs::program_environment;
 use crate::tune::budget;
 use crate::workload::custom::metric::Direction;
@@ -62,6 +62,9 @@ pub struct CustomJobArgs {
         conflicts_with_all = ["workload", "objective", "precision", "images", "weights", "min_psnr"]
     )]
     pub words: Vec<String>,
+    /// A ready-made worker.
+    #[command(flatten)]
+    pub app: AppArgs,
     /// Where the command runs, if not here.
     #[arg(skip)]
     pub folder: Option<String>,

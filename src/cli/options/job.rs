@@ -38,7 +38,7 @@ impl From<OsString> for BaselineChoice {
 }
 
 /// Which job.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct JobArgs {
     /// A job that comes with the program (i2v, t2v, i2v-a14b, t2v-a14b, encode, vae-decode,
     /// preprocess), or a TOML file.
@@ -47,7 +47,7 @@ pub struct JobArgs {
     /// The whole job: pixels of a row, rows, and pictures of a clip, such as 1280x704x121.
     #[arg(long, value_name = "WIDTHxHEIGHTxFRAMES", value_parser = clip)]
     pub job: Option<[u32; 3]>,
-    /// Denoising steps of the whole job.
+    /// Denoising steps of the whole job; with --app of a run, 4 unless said otherwise.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub steps: Option<u32>,
     /// Seconds per clip of many at once, or of one alone.

@@ -1,5 +1,6 @@
 //! Options that several commands share.
 
+mod app;
 mod custom;
 mod job;
 pub mod parse;
@@ -7,6 +8,7 @@ mod runner;
 mod signature;
 mod view;
 
+pub use app::{App, AppArgs};
 pub use custom::CustomJobArgs;
 pub use job::{BaselineChoice, JobArgs, Objective};
 pub use runner::RunnerArgs;

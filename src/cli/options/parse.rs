@@ -43,6 +43,16 @@ pub fn memory(text: &str) -> Result<ByteSize, String> {
     size.ok_or_else(|| "give a size such as 16GiB".to_owned())
 }
 
+/// Reads `KNOB=VALUE`.
+///
+/// # Errors
+/// What to type instead.
+pub fn setting(text: &str) -> Result<(String, String), String> {
+    let parted = text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
+    let parted = parted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    parted.ok_or_else(|| "give KNOB=VALUE, such as precision=bf16-vae".to_owned())
+}
+
 /// Takes the path of a profile, or of a results folder with one.
 pub fn profile() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().map(located)

@@ -29,7 +29,16 @@ pub struct RunnerArgs {
     /// Waits while another tune runs on this machine, instead of giving up with status 75.
     #[arg(long)]
     pub wait: bool,
-    /// The program that runs per trial; by default wan22-worker beside this program.
-    #[arg(long, value_name = "FILE", env = "WAN22_WORKER", hide_env_values = true)]
-    pub worker: Option<PathBuf>,
+    /// The program that runs per trial; by default wan22-worker beside this program. Without a FILE,
+    /// the command after `--` is a worker of your own: it speaks the protocol of
+    /// docs/worker-protocol.md and stays loaded from trial to trial.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, env = "WAN22_WORKER", hide_env_values = true)]
+    pub worker: Option<Option<PathBuf>>,
+}
+
+impl RunnerArgs {
+    /// Whether the command after `--` is a worker.
+    pub fn is_own_worker(&self) -> bool {
+        self.worker == Some(None)
+    }
 }

@@ -1,6 +1,7 @@
 //! `doctor`: read-only advice before a run.
 
 mod allocation;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -26,6 +27,9 @@ use crate::trial::noise::ticks;
 /// # Errors
 /// The machine can't be detected.
 pub fn run(args: &DoctorArgs) -> Result<()> {
+    if args.worker {
+        return worker::run(args);
+    }
     let machine = Machine::detect()?;
     let mut findings = examine(&machine, &SystemRoots::live());
     findings.extend([binding(), memory_policy(&machine)]);

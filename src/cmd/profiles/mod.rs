@@ -1,6 +1,7 @@
 //! `profiles`: the profiles that a host keeps.
 
 pub mod diff;
+mod new;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub fn run(args: &ProfilesArgs) -> Result<()> {
         ProfilesVerb::List => list(&store),
         ProfilesVerb::Show { profile } => show(&store, profile.as_deref()),
         ProfilesVerb::Use { profile, job, force } => keep(&store, profile, job.as_deref(), *force),
+        ProfilesVerb::New { baseline, set } => new::run(baseline.as_ref(), set),
         ProfilesVerb::Schema => print(&Profile::schema()),
         ProfilesVerb::Verify { profile: None, .. } => verify(&store),
         ProfilesVerb::Verify { profile: Some(path), signature } => verify_one(path, signature),

@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
-use crate::cli::{CustomJobArgs, TuneArgs};
+use super::app;
+use crate::cli::{CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
 use crate::cmd::Usage;
 use crate::io::input;
 use crate::knobs::{Baseline, Values};
 use crate::runner::repetitions;
-use crate::runner::repetitions::Repetitions;
+use crate::runner::repetitions::{Measured, Repetitions};
 use crate::trial::journal::MOST_SAMPLES;
 use crate::workload::custom::module::{Inputs, ModuleJob};
 use crate::workload::custom::sink::{Sink, Sinks};
 use crate::workload::custom::template;
-use crate::workload::custom::{CommandJob, CustomJob};
+use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
 fn here() -> Result<String> {
     let folder = std::env::current_dir().context("the working folder")?;
@@ -37,11 +38,14 @@ pub fn folder(args: &CustomJobArgs) -> Result<String> {
 ///
 /// # Errors
 /// [`Usage`] for a command that is missing or can't be run, or a module that is none.
-pub fn open(args: &CustomJobArgs) -> Result<Option<CustomJob>> {
+pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<Option<CustomJob>> {
     if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
         return Ok(Some(CustomJob::Module(module(file, inputs)?)));
     }
-    let Some(program) = args.words.first() else {
+    let app = app::words(&args.app, job)?;
+    let is_worker = app.is_some() || runner.is_own_worker();
+    let words = app.unwrap_or_else(|| args.words.clone());
+    let Some(program) = words.first() else {
         if std::env::args_os().next_back().is_some_and(|last| last == "--") {
             let cure = "no command after `--`: type what to tune, such as python generate.py";
             return Err(Usage(cure.to_owned()).into());
@@ -50,10 +54,14 @@ pub fn open(args: &CustomJobArgs) -> Result<Option<CustomJob>> {
     };
     let folder = folder(args)?;
     check_program(program, Path::new(&folder))?;
+    let profile_env = args.profile_env.clone();
+    if is_worker {
+        return Ok(Some(CustomJob::Worker(worker(args, words, folder, profile_env)?)));
+    }
     Ok(Some(CustomJob::Command(CommandJob {
-        words: args.words.clone(),
+        words,
         folder,
-        profile_env: args.profile_env.clone(),
+        profile_env,
         warmup: args.warmup,
         timeout_s: args.timeout.map(|timeout| timeout.as_secs_f64()),
         metric: args.metric.clone(),
@@ -61,6 +69,26 @@ pub fn open(args: &CustomJobArgs) -> Result<Option<CustomJob>> {
         check: args.check.clone(),
         sinks: Sinks::new(),
     })))
+}
+
+/// The user's own worker, of which only its seconds are known.
+fn worker(
+    args: &CustomJobArgs,
+    words: Vec<String>,
+    folder: String,
+    profile_env: String,
+) -> Result<WorkerJob, Usage> {
+    let of_commands = [
+        ("--metric", args.metric.is_some()),
+        ("--check", args.check.is_some()),
+        ("--timeout", args.timeout.is_some()),
+        ("--warmup", args.warmup > 0),
+    ];
+    if let Some((flag, _)) = of_commands.into_iter().find(|(_, is_given)| *is_given) {
+        let cure = "leave it out, or leave --worker out";
+        return Err(Usage(format!("{flag} is for a command that is no worker: {cure}")));
+    }
+    Ok(WorkerJob { words, folder, profile_env })
 }
 
 /// A job that takes the values of its knobs from `sinks` too, and the baseline with what it runs
@@ -108,7 +136,9 @@ pub fn with_words(baseline: Baseline, words: &[String]) -> Result<Baseline> {
 /// [`Usage`] for fewer repetitions than the pipeline takes.
 pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     let mut args = args.clone();
-    if !args.custom.words.is_empty() {
+    if args.custom.app.app.is_some() {
+        args.space.space.get_or_insert("diffusers".into());
+    } else if !args.custom.words.is_empty() {
         args.space.space.get_or_insert("command".into());
     } else if args.custom.module.is_some() {
         args.space.space.get_or_insert("module".into());
@@ -121,23 +151,30 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
 
 impl CustomJobArgs {
     /// How often a trial is measured; `given` where a flag says so.
-    pub fn repetitions(&self, given: Option<u32>) -> Repetitions {
-        Repetitions::of(!self.words.is_empty(), given)
+    pub fn repetitions(&self, runner: &RunnerArgs, given: Option<u32>) -> Repetitions {
+        let job = match () {
+            () if runner.is_own_worker() || self.app.app.is_some() => Measured::Worker,
+            () if self.words.is_empty() => Measured::Pipeline,
+            () => Measured::Command,
+        };
+        Repetitions::of(job, given)
     }
 }
 
 impl TuneArgs {
     /// How often a trial is measured.
     pub fn repetitions(&self) -> Repetitions {
-        self.custom.repetitions(self.repetitions)
+        self.custom.repetitions(&self.runner, self.repetitions)
     }
 
     /// The same flags for a job that was begun in its own folder.
     #[must_use]
     pub fn at(mut self, job: Option<&CustomJob>) -> Self {
-        if let Some(CustomJob::Command(command)) = job {
-            self.custom.folder = Some(command.folder.clone());
-        }
+        self.custom.folder = match job {
+            Some(CustomJob::Command(command)) => Some(command.folder.clone()),
+            Some(CustomJob::Worker(worker)) => Some(worker.folder.clone()),
+            _ => self.custom.folder,
+        };
         self
     }
 }

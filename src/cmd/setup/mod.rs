@@ -1,5 +1,6 @@
 //! What the commands that run trials set up first: job, programs, weights, cache.
 
+pub mod app;
 pub mod cache;
 pub mod custom;
 pub mod job;

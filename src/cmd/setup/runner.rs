@@ -20,6 +20,7 @@ use crate::preprocess::images::{Pictures, photographs};
 use crate::runner::LocalRunner;
 use crate::runner::Repetitions;
 use crate::runner::programs::Programs;
+use crate::runner::{Runner, WarmRunner};
 use crate::tune::TuneConfig;
 use crate::workload::custom::CustomJob;
 
@@ -41,7 +42,7 @@ pub fn set_up(
     baseline: Baseline,
 ) -> Result<(LocalRunner, Job)> {
     let (mut runner, job) = plan(args, job, machine, baseline)?;
-    if !matches!(runner.custom_job, Some(CustomJob::Command(_))) {
+    if !matches!(runner.custom_job, Some(CustomJob::Command(_) | CustomJob::Worker(_))) {
         check_worker(args, &runner.programs.worker)?;
     }
     if runner.custom_job.is_none() && args.images.is_none() {
@@ -63,12 +64,20 @@ fn check_worker(args: &RunnerArgs, worker: &Path) -> Result<(), Usage> {
         let cure = "build it with `make build`, or name it with --worker FILE";
         return Err(Usage(format!("{}: no such program; {cure}", worker.display())));
     }
-    if args.worker.is_some() {
+    if args.worker.as_ref().is_some_and(Option::is_some) {
         return Ok(());
     }
     Owners::root_and_user().alone_can_write(worker).map_err(|problem| {
         Usage(format!("{problem}: take the rights away from others, or name it with --worker"))
     })
+}
+
+/// What runs trials on what `runner` says of the machine.
+pub fn of_trials(runner: &LocalRunner) -> Box<dyn Runner + '_> {
+    match &runner.custom_job {
+        Some(CustomJob::Worker(job)) => Box::new(WarmRunner::new(runner, job)),
+        _ => Box::new(runner.clone()),
+    }
 }
 
 /// What a tune on `runner` is asked for.
@@ -81,6 +90,7 @@ pub fn config(
     let measure_with = match &runner.custom_job {
         None => "`wan22-tune measure --baseline`",
         Some(CustomJob::Command(_)) => "`wan22-tune measure --baseline -- COMMAND`",
+        Some(CustomJob::Worker(_)) => "`wan22-tune measure --baseline --worker -- COMMAND`",
         Some(CustomJob::Module(_)) => {
             "`wan22-tune measure --baseline --module FILE --inputs SHAPES`"
         }
@@ -137,7 +147,8 @@ fn memory_bytes(args: &RunnerArgs, machine: &Machine) -> u64 {
 fn programs(args: &RunnerArgs) -> Result<Programs> {
     let tuner = std::env::current_exe().context("finding this program")?;
     held::hold_this_program(&tuner)?;
-    let worker = args.worker.clone().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
+    let worker =
+        args.worker.clone().flatten().unwrap_or_else(|| tuner.with_file_name("wan22-worker"));
     Ok(Programs { tuner, worker })
 }
 

@@ -124,8 +124,9 @@ impl Prepared {
 
     /// What the worker says of itself and of its libtorch, where there is one.
     pub fn worker(&self) -> Option<String> {
-        let needed = !matches!(self.runner.custom_job, Some(CustomJob::Command(_)));
-        needed.then(|| self.runner.programs.version()).flatten()
+        let is_own =
+            matches!(self.runner.custom_job, Some(CustomJob::Command(_) | CustomJob::Worker(_)));
+        (!is_own).then(|| self.runner.programs.version()).flatten()
     }
 
     /// The command line's `words` after the program's name, as if the user had named every source.
@@ -179,11 +180,12 @@ fn declared(args: &TuneArgs) -> Result<SpaceFile> {
 
 /// The baseline, and what it is to be measured on.
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
-    let (choice, is_command) = (args.space.baseline.as_ref(), !args.custom.words.is_empty());
+    let is_command = !args.custom.words.is_empty() || args.custom.app.app.is_some();
+    let choice = args.space.baseline.as_ref();
     let baseline = job::baseline(choice, &args.space.job, machine, is_command)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
     let baseline = custom::with_words(baseline, &args.custom.words)?;
-    let (baseline, job) = match custom::open(&args.custom)? {
+    let (baseline, job) = match custom::open(&args.custom, &args.runner, &args.space.job)? {
         None => {
             let file = job::open(&args.space.job, &baseline)?;
             (job::fitted(baseline, &file), Job::Pipeline(file))
@@ -195,7 +197,8 @@ fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline
         Some(custom) => (baseline, Job::Custom(custom)),
     };
     let custom = baseline.knobs.custom.keys().next();
-    if let Some(name) = custom.filter(|_| !matches!(job, Job::Custom(CustomJob::Command(_)))) {
+    let is_told = matches!(job, Job::Custom(CustomJob::Command(_) | CustomJob::Worker(_)));
+    if let Some(name) = custom.filter(|_| !is_told) {
         let space = args.space.name().display();
         let problem = "only a command of your own reads it: give the command after `--`";
         return Err(Usage(format!("space {space}: knob.{name}: {problem}")).into());
@@ -222,7 +225,8 @@ pub fn carry_on(
     let config = TuneConfig { resume_with, ..prepared.config(args) };
     let mut progress = Progress::new(&prepared.runner, config.repetitions, budget, args.view);
     let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
-    let session = Session::new(&config, &prepared.runner, &progress, budget);
+    let runner = runner::of_trials(&prepared.runner);
+    let session = Session::new(&config, &*runner, &progress, budget);
     let session = session.recording(folder, journal).after(trials).spent(spent_s);
     let finished = measure(args, &prepared, session, folder, tune);
     progress.end();

@@ -86,7 +86,7 @@ fn flags(results: &Results) -> Result<TuneArgs> {
 /// [`Usage`] where nobody can be asked, or the answer is no.
 fn agree(results: &Results, flags: &TuneArgs, others: &str) -> Result<()> {
     let command = results.tune.arguments.join(" ");
-    let worker = flags.runner.worker.as_ref();
+    let worker = flags.runner.worker.as_ref().and_then(Option::as_ref);
     let worker =
         worker.map_or(String::new(), |path| format!(", with the worker {}", path.display()));
     let own = results

@@ -23,7 +23,8 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
     let scratch = runner::scratch(&std::env::temp_dir())?;
     prepared.runner.scratch = scratch.path().to_owned();
     let Prepared { runner, job, .. } = &prepared;
-    let (copies, folder) = (AaRunner(runner), Folder::new(scratch.path()));
+    let of_trials = runner::of_trials(runner);
+    let (copies, folder) = (AaRunner(&*of_trials), Folder::new(scratch.path()));
     let usual = copies.baseline();
     let journal =
         Journal::create(&folder.journal(), usual.keys(), args.repetitions().most as usize)?;

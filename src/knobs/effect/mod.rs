@@ -17,13 +17,14 @@ use super::libraries::{MklDispatch, omp_runtime};
 use super::memory::{MemoryPolicy, allocator};
 use super::placement::Places;
 use super::placement::omp_places::asked_places;
-use super::{KNOBS, Knob, Numerics, Settings};
+use super::{KNOBS, Knob, Numerics, Settings, Values};
 use crate::machine::CpuSet;
 
 pub use mismatch::{Mismatch, compare, compare_reported, each_in, in_words, suspects};
 
 /// What holds in a process after warm-up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Effect {
     /// Threads by pool: `model`, `io`, `preprocess`, `batch`, and `other` for all the rest.
     pub pools: BTreeMap<String, Pool>,
@@ -55,6 +56,13 @@ pub struct Effect {
     pub parallel_info: String,
     /// The instruction set that libtorch chose its kernels for; filled in by the worker.
     pub cpu_capability: String,
+    /// Of the knobs that only a user's own worker can apply, those that it takes, as it read them
+    /// back. Any other has no effect on it.
+    #[serde(skip_serializing_if = "Values::is_empty")]
+    pub applied: Values,
+    /// The names of those among them that it can change without a new process.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub run_scope: BTreeSet<String>,
 }
 
 /// The threads of a pool.

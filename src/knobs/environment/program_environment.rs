@@ -139,7 +139,7 @@ fn is_taken(name: &str) -> bool {
 }
 
 /// Variables that this program reads.
-const OURS: [&str; 2] = ["WAN22_LOCK_DIR", "WAN22_WORKER"];
+const OURS: [&str; 3] = ["WAN22_LOCK_DIR", "WAN22_PROTOCOL", "WAN22_WORKER"];
 
 /// Variables that shells, the C library and interpreters act on.
 const ACTED_ON: [&str; 43] = [

@@ -6,6 +6,7 @@ use crate::io::number::{bytes, count, span};
 use crate::machine::{Machine, Node};
 use crate::results::Results;
 use crate::runner::Repetitions;
+use crate::runner::repetitions::Measured;
 use crate::space::Tune;
 use crate::workload::custom::CustomJob;
 use crate::workload::{Sizes, Stage, Workload};
@@ -84,9 +85,12 @@ pub fn tune(results: &Results) -> Table {
         fact("confirmed on", described(confirmation));
     }
     // A command's own warm-up runs are among its facts.
-    let is_command = matches!(tune.custom_job, Some(CustomJob::Command(_)));
-    let (one, warmup) = if is_command { ("run", "") } else { ("repetition", " after a warm-up") };
-    let Repetitions { least, most } = Repetitions::of(is_command, tune.repetitions);
+    let (one, warmup, measured) = match tune.custom_job {
+        Some(CustomJob::Command(_)) => ("run", "", Measured::Command),
+        Some(CustomJob::Worker(_)) => ("run", " after a warm-up", Measured::Worker),
+        _ => ("repetition", " after a warm-up", Measured::Pipeline),
+    };
+    let Repetitions { least, most } = Repetitions::of(measured, tune.repetitions);
     let from = if least < most { format!("{least} to ") } else { String::new() };
     fact("a trial", format!("{from}{}{warmup}", count(most as usize, one)));
     if let Some(peak) = trials::peak_memory(results) {

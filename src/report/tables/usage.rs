@@ -62,6 +62,10 @@ pub fn verify(path: &Path, job: Option<&CustomJob>, baseline: &Values) -> String
             let flags = ["--module", file, "--inputs", &inputs.to_string()];
             words.extend(flags.iter().map(quoted));
         }
+        Some(CustomJob::Worker(worker)) => {
+            words.extend(["--worker".to_owned(), "--".to_owned()]);
+            words.extend(worker.words.iter().map(quoted));
+        }
         Some(CustomJob::Command(CommandJob { words: command, metric, goal, sinks, .. })) => {
             let flag = |(knob, sink)| ["--knob".to_owned(), quoted(format!("{knob} {sink}"))];
             words.extend(sinks.iter().flat_map(flag));

@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::io::held;
 use crate::machine::threads;
 use crate::machine::{SystemRoots, oom_kills};
+use crate::runner::protocol::{PROTOCOL, VERSION};
 
 /// How often the watch looks at time, memory and signals.
 pub(in crate::runner) const WATCH_INTERVAL: Duration = Duration::from_millis(20);
@@ -50,7 +51,8 @@ pub(in crate::runner) struct Start<'a> {
     pub flags: &'a [&'a str],
     /// Where it runs, if not here.
     pub folder: Option<&'a Path>,
-    /// Whether somebody will write to its standard input, which is empty otherwise.
+    /// Whether it is a worker: it is told so, and somebody will write to its standard input, which is
+    /// empty otherwise.
     pub stdin: bool,
 }
 
@@ -64,6 +66,7 @@ impl Start<'_> {
             .arg(self.profile)
             .arg("--")
             .args(command)
+            .envs(self.stdin.then(|| (PROTOCOL, VERSION.to_string())))
             .stdin(if self.stdin { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

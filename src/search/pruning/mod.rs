@@ -122,6 +122,7 @@ mod tests {
             overhead_s: 0.0,
             wall_s: 1.0,
             spent_s: None,
+            process: None,
             noise: Noise::default(),
             quality: None,
             peak: None,

@@ -46,7 +46,8 @@ const EVIDENCE: [&str; 10] = [
 ];
 
 /// Columns that journals of older versions lack.
-const LATER: [&str; 17] = [
+const LATER: [&str; 18] = [
+    "process",
     "spent_s",
     "slice_s",
     "metric",
@@ -247,6 +248,7 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "setup_s" => text(trial.setup_s),
         "overhead_s" => trial.overhead_s.to_string(),
         "wall_s" => trial.wall_s.to_string(),
+        "process" => text(trial.process),
         "spent_s" => text(trial.spent_s),
         "minor_faults" => text(trial.minor_faults()),
         "run_queue_share" => text(trial.run_queue_share()),

@@ -90,6 +90,7 @@ pub(super) fn trial(row: &Row<'_>) -> Result<Trial> {
         setup_s: row.quantity("setup_s")?,
         overhead_s: row.quantity("overhead_s")?.unwrap_or_default(),
         wall_s: row.quantity("wall_s")?.unwrap_or_default(),
+        process: row.maybe("process")?,
         spent_s: row.quantity("spent_s")?,
         noise: Noise {
             steal_share: row.quantity("steal_share")?,

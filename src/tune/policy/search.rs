@@ -4,13 +4,16 @@ use anyhow::Result;
 
 use super::stacked::stacked;
 use super::{Next, Policy};
-use crate::runner::TrialRequest;
+use crate::knobs::Values;
 use crate::search::pruning::Pruned;
 use crate::search::{Identify, Observation, Plan, Study};
 use crate::space::{Candidate, Space};
 use crate::tune::observations::{Observations, values};
 use crate::tune::state::State;
 use crate::workload::Workload;
+
+/// How many candidates a runner may pass over for a later one that costs it less.
+const PASSED_OVER: usize = 8;
 
 /// Proposes candidates.
 pub(crate) struct Search<'s> {
@@ -89,10 +92,29 @@ impl<'s> Search<'s> {
         self.told = observations;
     }
 
-    fn request(&self, candidate: &Candidate, state: &State<'_>) -> Option<TrialRequest> {
+    fn values(&self, candidate: &Candidate, state: &State<'_>) -> Values {
         let candidate = self.pruned.with_frozen(self.space, candidate);
-        let values = values(&state.baseline, self.space, &candidate);
-        state.search_request(&self.strategy, self.workload, values)
+        values(&state.baseline, self.space, &candidate)
+    }
+
+    /// The first of the next candidates that the runner wants to run now, or the very next one.
+    fn ask(&mut self, mut pending: Vec<Candidate>, state: &State<'_>) -> Option<Values> {
+        let is_legal = |near: &Values| {
+            self.space.candidate(near).is_some_and(|near| self.space.is_legal(&near))
+        };
+        let left = state.left_for_search();
+        let mut first = None;
+        for _ in 0..PASSED_OVER {
+            let Some(candidate) = self.study.ask(&pending) else { break };
+            let values = self.values(&candidate, state);
+            let nearest = state.runner.nearest(self.workload, &values, left);
+            if let Some(nearest) = nearest.filter(is_legal) {
+                return Some(nearest);
+            }
+            first.get_or_insert(values);
+            pending.push(candidate);
+        }
+        first
     }
 }
 
@@ -105,9 +127,11 @@ impl<'s> Policy<'s> for Search<'s> {
         let pending = state.pending.iter();
         let pending: Vec<Candidate> =
             pending.filter_map(|request| self.space.candidate(&request.values)).collect();
-        let asked = self.study.ask(&pending);
-        self.is_exhausted = asked.is_none() && pending.is_empty();
-        let request = asked.and_then(|candidate| self.request(&candidate, state));
+        let is_alone = pending.is_empty();
+        let asked = self.ask(pending, state);
+        self.is_exhausted = asked.is_none() && is_alone;
+        let request =
+            asked.and_then(|values| state.search_request(&self.strategy, self.workload, values));
         Ok(request.map(Next::Beside))
     }
 }

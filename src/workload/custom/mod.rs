@@ -4,12 +4,14 @@ pub mod metric;
 pub mod module;
 pub mod sink;
 pub mod template;
+mod worker;
 
 use serde::{Deserialize, Serialize};
 
 use metric::{Direction, Source};
 use module::ModuleJob;
 use sink::Sinks;
+pub use worker::WorkerJob;
 
 use crate::knobs::Value;
 use crate::stats::Interval;
@@ -22,6 +24,8 @@ pub enum CustomJob {
     Command(CommandJob),
     /// A TorchScript module that the worker calls.
     Module(ModuleJob),
+    /// A program that speaks the worker's protocol, and may stay loaded from trial to trial.
+    Worker(WorkerJob),
 }
 
 /// A command that is run as production would run it.
@@ -99,15 +103,17 @@ impl CustomJob {
             Self::Command(CommandJob { metric: None, .. }) => Metric::SecondsPerRun,
             Self::Command(CommandJob { goal, .. }) => Metric::Printed(*goal),
             Self::Module(_) => Metric::SecondsPerCall,
+            Self::Worker(_) => Metric::SecondsPerRun,
         }
     }
 
-    /// The space that comes with the program for such jobs, which is also what its workload is
-    /// called.
+    /// What its workload is called, which is also the space that comes with the program for such jobs;
+    /// a worker has a command's.
     pub fn space(&self) -> &'static str {
         match self {
             Self::Command(_) => "command",
             Self::Module(_) => "module",
+            Self::Worker(_) => "worker",
         }
     }
 
@@ -121,6 +127,7 @@ impl CustomJob {
         match self {
             Self::Command(command) => command.words.join("\n"),
             Self::Module(module) => [module.file.as_str(), &module.inputs].join("\n"),
+            Self::Worker(worker) => worker.words.join("\n"),
         }
     }
 
@@ -129,6 +136,7 @@ impl CustomJob {
         match self {
             Self::Command(command) => command.words.join(" "),
             Self::Module(module) => format!("{} of {}", module.file, module.inputs),
+            Self::Worker(worker) => worker.words.join(" "),
         }
     }
 }
@@ -136,7 +144,11 @@ impl CustomJob {
 impl CustomJob {
     /// How it is measured, beside [`CustomJob::describe`], by name.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
-        let Self::Command(command) = self else { return Vec::new() };
+        let command = match self {
+            Self::Command(command) => command,
+            Self::Worker(worker) => return worker.facts(),
+            Self::Module(_) => return Vec::new(),
+        };
         let CommandJob { folder, profile_env, warmup, timeout_s, metric, goal, check, .. } =
             command;
         let scored = match metric {

@@ -1,0 +1,547 @@
+"""Lets wan22-tune choose the settings of a Python program, and keeps the program loaded while it does.
+
+    import wan22_tune                                            # before torch
+    pipe = wan22_tune.apply(WanPipeline.from_pretrained(FOLDER))
+    wan22_tune.serve(lambda: pipe(prompt="a fox"))
+
+`wan22-tune --budget 30m --worker -- python program.py` tunes it, and `wan22-tune exec --profile FILE
+-- python program.py` runs it with the winner. Without either, `apply` leaves the pipeline alone and
+`serve` makes its one call. One file, no dependencies: copy it, or `pip install` its folder. The
+protocol is described in docs/worker-protocol.md.
+"""
+
+import contextlib
+import ctypes
+import gc
+import glob
+import json
+import os
+import platform
+import re
+import resource
+import sys
+import time
+import traceback
+
+__version__ = "0.1.0"
+__all__ = ["apply", "knob", "readback", "serve", "stage"]
+
+PROTOCOL = 4
+
+_PRECISIONS = {
+    "fp32": ("float32", "float32"),
+    "bf16": ("bfloat16", "float32"),
+    "bf16-vae": ("bfloat16", "bfloat16"),
+}
+_GET_MEMPOLICY = {"x86_64": 239, "aarch64": 236}
+_POLICIES = {0: "default", 1: "preferred", 2: "bind", 3: "interleave", 4: "default", 6: "weighted-interleave"}
+_ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc")
+
+
+# What a program calls.
+
+
+def knob(name, default=None):
+    """The value to use for the knob `name`; `default` where nobody chooses one.
+
+    What is read inside the call that `serve` makes may change from run to run; what is read before
+    that takes a new process.
+    """
+    value = _handed(name, default)
+    if value is None:
+        return default
+    _worker.read(name, value)
+    return value
+
+
+def apply(pipe):
+    """Applies the knobs of a diffusers pipeline to it, now and whenever they change, and returns it."""
+    pipeline = _Pipeline(pipe)
+    pipeline.start()
+    pipeline.change()
+    _worker.pipelines.append(pipeline)
+    return pipe
+
+
+def serve(load, run=None):
+    """Calls `run(load())`, or with one argument `load()`, as often as the tuner asks; without it once.
+
+    Returns what the call returns. Under the tuner it does not return: what a program does afterwards
+    with a result is no part of what is measured.
+    """
+    if not _worker.is_on:
+        return run(load()) if run else load()
+    _worker.serve(load if run else None, run or load)
+    sys.exit(0)
+
+
+@contextlib.contextmanager
+def stage(name):
+    """Counts the time of its block as the stage `name` of this run."""
+    begun = time.perf_counter()
+    try:
+        yield
+        _synchronise()
+    finally:
+        _worker.stages[name] = _worker.stages.get(name, 0.0) + time.perf_counter() - begun
+
+
+def readback():
+    """What holds in this process: threads, CPUs, memory policy, allocator; of CUDA what torch says."""
+    found = {
+        "pools": {"other": _threads()},
+        "memory": _memory_policy(),
+        "allocator": _allocator(),
+        "openmp": sorted(name for name in _libraries() if re.match(r"lib(gomp|iomp5|omp)\b", name)),
+    }
+    torch = sys.modules.get("torch")
+    if torch:
+        found["intra_op_threads"] = torch.get_num_threads()
+        found["inter_op_threads"] = torch.get_num_interop_threads()
+        found["parallel_info"] = torch.__config__.parallel_info()
+        found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+        found["matmul_precision"] = torch.get_float32_matmul_precision()
+    if _cuda():
+        found["cuda"] = {
+            "device": torch.cuda.get_device_name(),
+            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+            "tf32_convolution": torch.backends.cudnn.allow_tf32,
+            "allocator": os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF", ""),
+            "reserved_bytes": torch.cuda.memory_reserved(),
+            "free_bytes": torch.cuda.mem_get_info()[0],
+        }
+    for pipeline in _worker.pipelines:
+        found.update(pipeline.readback())
+    return found
+
+
+# What is chosen, by whom.
+
+
+def _handed(name, default=None):
+    """The value that tuner or profile give a knob; `None` where they don't."""
+    if _worker.is_on:
+        return _worker.knobs().get(name)
+    text = os.environ.get("WAN22_" + name.upper())
+    if text is None:
+        return None
+    if isinstance(default, bool):
+        return text.strip().lower() in ("1", "true", "on", "yes")
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
+class _Worker:
+    """The tuner's other end: one job after another from standard input, answers on standard output."""
+
+    def __init__(self):
+        self.is_on = "WAN22_PROTOCOL" in os.environ
+        self.pipelines, self.stages = [], {}
+        self.job, self.input, self.output = None, None, None
+        self.reads, self.early, self.is_running = {}, set(), False
+        if self.is_on:
+            self.take_over()
+
+    def take_over(self):
+        """Keeps standard input and output for the protocol: what a program prints goes to standard error."""
+        self.version = os.environ.pop("WAN22_PROTOCOL")
+        sys.stdout.flush()
+        self.input = os.fdopen(os.dup(0), "r", encoding="utf-8")
+        self.output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+
+    def next(self):
+        """Waits for the next job; `None` where there is none any more."""
+        line = self.input.readline()
+        self.job = json.loads(line) if line.strip() else None
+        if self.job and self.job.get("version") != PROTOCOL:
+            version = self.job.get("version")
+            raise SystemExit(
+                self.fail("wrong-output", f"the job is of protocol {version}, wan22_tune.py speaks {PROTOCOL}")
+            )
+        return self.job
+
+    def knobs(self):
+        if self.job is None and self.next() is None:
+            raise SystemExit("wan22_tune: standard input holds no job")
+        return self.job.get("knobs", {})
+
+    def read(self, name, value):
+        if self.is_on:
+            self.reads[name] = value
+            if not self.is_running:
+                self.early.add(name)
+
+    def say(self, kind, **content):
+        self.output.write(json.dumps({kind: {"trial": self.job["trial"], **content}}) + "\n")
+        self.output.flush()
+
+    def fail(self, outcome, detail):
+        self.say("failed", outcome=outcome, detail=" ".join(str(detail).split())[:500])
+        return 1
+
+    def serve(self, load, run):
+        call, begun = run, None
+        if self.job is None and self.next() is None:
+            return
+        while self.job:
+            try:
+                if load:
+                    loaded, load = load(), None
+                    call = lambda loaded=loaded: run(loaded)  # noqa: E731
+                self.answer(call, begun)
+            except Exception as error:
+                traceback.print_exc()
+                sys.exit(self.fail(_outcome(error), f"{type(error).__name__}: {error}"))
+            self.next()
+            begun = time.perf_counter()
+            self.change()
+
+    def change(self):
+        """Changes what the next job changes."""
+        self.reads = {name: self.job["knobs"].get(name) for name in self.early} if self.job else {}
+        for pipeline in self.pipelines if self.job else []:
+            pipeline.change()
+
+    def answer(self, call, begun):
+        _reset_peaks()
+        for _ in range(max(1, self.job.get("warmup", 1))):
+            self.measure(call)
+        setup_s = time.perf_counter() - begun if begun else _since_start()
+        self.say("ready", setup_s=setup_s, effect=self.effect())
+        for _ in range(self.job["repetitions"]["least"]):
+            sample = self.measure(call)
+            self.say("sample", sample=sample, wall_s=sample["seconds"])
+            if sample["seconds"] > self.job.get("stop_above_s", float("inf")):
+                break
+        self.say("done", **_peaks())
+
+    def measure(self, call):
+        """One run; garbage is collected before and not during it."""
+        gc.collect()
+        self.stages.clear()
+        faults, waited = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, _waited_s()
+        self.is_running, begun = True, time.perf_counter()
+        call()
+        _synchronise()
+        seconds = time.perf_counter() - begun
+        self.is_running = False
+        stages = dict(self.stages)
+        if self.pipelines and "denoise" not in stages:
+            stages["denoise"] = max(0.0, seconds - sum(stages.values()))
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+        share = max(0.0, _waited_s() - waited) / seconds
+        return {"seconds": seconds, "stages": stages, "minor_faults": faults, "run_queue_share": share}
+
+    def effect(self):
+        effect = readback()
+        applied, run_scope = dict(self.reads), set(self.reads) - self.early
+        for pipeline in self.pipelines:
+            applied.update(pipeline.applied)
+            run_scope.update(pipeline.run_scope())
+        effect["applied"] = {name: value for name, value in applied.items() if name in self.job["knobs"]}
+        effect["run_scope"] = sorted(run_scope.intersection(effect["applied"]))
+        return effect
+
+
+# A diffusers pipeline.
+
+
+class _Pipeline:
+    """A pipeline, and how its knobs are applied and read back."""
+
+    def __init__(self, pipe):
+        self.pipe, self.applied, self.narrowed = pipe, {}, set()
+        names = ("text_encoder", "transformer", "transformer_2", "vae")
+        self.models = {name: getattr(pipe, name, None) for name in names}
+        self.models = {name: model for name, model in self.models.items() if model is not None}
+
+    def start(self):
+        """What can be done only once: threads across operators, where weights lie, timers."""
+        import torch
+
+        threads = _handed("inter_op_threads")
+        if threads and threads != torch.get_num_interop_threads():
+            with contextlib.suppress(RuntimeError):  # Too late, as the read-back will say.
+                torch.set_num_interop_threads(threads)
+        if threads:
+            self.applied["inter_op_threads"] = torch.get_num_interop_threads()
+        mode = _handed("offload")
+        if mode and _cuda():
+            self.offload(mode)
+            self.applied["offload"] = mode
+        if _worker.is_on:
+            self.time_stages()
+
+    def offload(self, mode):
+        if mode == "none":
+            self.pipe.to("cuda")
+        elif mode == "model":
+            self.pipe.enable_model_cpu_offload()
+        elif mode == "sequential":
+            self.pipe.enable_sequential_cpu_offload()
+        else:
+            import torch
+
+            self.pipe.enable_group_offload(
+                onload_device=torch.device("cuda"), offload_type="leaf_level", use_stream=mode == "group-stream"
+            )
+
+    def time_stages(self):
+        vae = self.models.get("vae")
+        for holder, method, name in [
+            (self.pipe, "encode_prompt", "text"), (vae, "encode", "encode"), (vae, "decode", "decode"),
+        ]:
+            if holder is not None and hasattr(holder, method):
+                setattr(holder, method, _timed(getattr(holder, method), name))
+
+    def change(self):
+        """Applies what is handed over and reads each back; what is not handed over stays as it is."""
+        import torch
+
+        knobs = [
+            ("precision", self.set_precision, self.precision),
+            ("memory_format", self.set_memory_format, self.memory_format),
+            ("vae_tile_size", self.set_tile, self.tile),
+            ("matmul_precision", torch.set_float32_matmul_precision, torch.get_float32_matmul_precision),
+            ("attention", self.set_attention, self.attention),
+            ("compile", self.set_compile, self.compile),
+        ]
+        for name, write, read in knobs:
+            value = _handed(name)
+            if value is None:
+                continue
+            if value != read():
+                write(value)
+            self.applied[name] = read()
+        if "vae_tile_size" in self.applied:
+            self.applied["vae_tile_stride"] = self.models["vae"].tile_sample_stride_height
+
+    def run_scope(self):
+        """What can change in this process: the precision only where lost digits can be read again."""
+        names = {"memory_format", "vae_tile_size", "vae_tile_stride", "matmul_precision", "attention", "compile"}
+        if all(os.path.isdir(_folder(model)) for model in self.models.values()):
+            names.add("precision")
+        return names
+
+    def readback(self):
+        return {"dtypes": {name: str(model.dtype).replace("torch.", "") for name, model in self.models.items()}}
+
+    def set_precision(self, word):
+        import torch
+
+        of_models, of_vae = (getattr(torch, name) for name in _PRECISIONS[word])
+        for name, model in self.models.items():
+            self.cast(name, model, of_vae if name == "vae" else of_models)
+
+    def cast(self, name, model, dtype):
+        """Casts a model as its loader would: some of its parts stay in float32."""
+        import torch
+
+        if dtype == torch.float32 and name in self.narrowed:
+            fresh = dict(_read_again(model, dtype))
+            self.narrowed.discard(name)
+        else:
+            fresh = {}
+            if dtype != torch.float32 and model.dtype == torch.float32:
+                self.narrowed.add(name)
+        kept = (getattr(model, "_keep_in_fp32_modules", None) or []) if hasattr(model, "from_config") else []
+        for place, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            if tensor.is_floating_point():
+                wide = any(part in place.split(".") for part in kept)
+                tensor.data = fresh.get(place, tensor).data.to(torch.float32 if wide else dtype)
+
+    def precision(self):
+        narrow = {name: "bfloat16" in str(model.dtype) for name, model in self.models.items()}
+        of_vae = narrow.pop("vae", False)
+        if set(narrow.values()) == {True}:
+            return "bf16-vae" if of_vae else "bf16"
+        return "fp32" if set(narrow.values()) == {False} and not of_vae else "mixed"
+
+    def set_memory_format(self, word):
+        import torch
+
+        for module in self.models["vae"].modules():
+            weight = getattr(module, "weight", None)
+            if weight is not None and weight.dim() in (4, 5):
+                order = torch.channels_last if weight.dim() == 4 else torch.channels_last_3d
+                order = order if word == "channels-last" else torch.contiguous_format
+                weight.data = weight.data.contiguous(memory_format=order)
+
+    def memory_format(self):
+        import torch
+
+        for module in self.models["vae"].modules():
+            weight = getattr(module, "weight", None)
+            # A kernel of one number a channel lies the same way in both orders.
+            if weight is not None and weight.dim() == 5 and min(weight.shape) > 1:
+                last = weight.is_contiguous(memory_format=torch.channels_last_3d)
+                return "channels-last" if last else "contiguous"
+        return "contiguous"
+
+    def set_tile(self, size):
+        stride = _handed("vae_tile_stride") or size * 3 // 4
+        self.models["vae"].enable_tiling(
+            tile_sample_min_height=size, tile_sample_min_width=size,
+            tile_sample_stride_height=stride, tile_sample_stride_width=stride,
+        )
+
+    def tile(self):
+        vae = self.models["vae"]
+        return vae.tile_sample_min_height if vae.use_tiling else 0
+
+    def set_attention(self, word):
+        for name in ("transformer", "transformer_2"):
+            if name in self.models:
+                self.models[name].set_attention_backend(_backend(word))
+
+    def attention(self):
+        found = set()
+        for module in self.models["transformer"].modules():
+            processor = getattr(module, "processor", None)
+            if hasattr(processor, "_attention_backend"):
+                backend = processor._attention_backend
+                found.add("native" if backend is None else str(getattr(backend, "value", backend)).lstrip("_"))
+        return found.pop() if len(found) == 1 else "mixed"
+
+    def set_compile(self, mode):
+        import torch
+
+        torch.compiler.reset()
+        for name in ("transformer", "transformer_2"):
+            model = self.models.get(name)
+            if model is not None:
+                model._compiled_call_impl = None
+                if mode != "off":
+                    model.compile(mode=mode)
+                model._wan22_compile = mode
+
+    def compile(self):
+        model = self.models["transformer"]
+        is_on = getattr(model, "_compiled_call_impl", None) is not None
+        return getattr(model, "_wan22_compile", "default") if is_on else "off"
+
+
+def _folder(model):
+    return getattr(getattr(model, "config", None), "_name_or_path", None) or ""
+
+
+def _read_again(model, dtype):
+    """The parameters of a model as its folder has them."""
+    word = "dtype" if hasattr(model, "config_class") else "torch_dtype"
+    return type(model).from_pretrained(_folder(model), **{word: dtype}).named_parameters()
+
+
+def _backend(word):
+    """diffusers' name of an attention backend: a knob's value has no underscore in front."""
+    from diffusers.models.attention_dispatch import AttentionBackendName
+
+    return word if word in {name.value for name in AttentionBackendName} else "_" + word
+
+
+def _timed(function, name):
+    def timed(*arguments, **keywords):
+        with stage(name):
+            return function(*arguments, **keywords)
+
+    return timed
+
+
+# What the process says of itself.
+
+
+def _cuda():
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_available()
+
+
+def _synchronise():
+    if _cuda():
+        sys.modules["torch"].cuda.synchronize()
+
+
+def _outcome(error):
+    text = f"{type(error).__name__}: {error}".lower()
+    words = ("outofmemory", "memoryerror", "out of memory", "not enough memory", "can't allocate memory", "bad_alloc")
+    return "out-of-memory" if any(word in text for word in words) else "crashed"
+
+
+def _text(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _threads():
+    """How many threads there are, the CPUs that they may use, and those that they ran on last."""
+    masks, ran_on, count = set(), set(), 0
+    for task in glob.glob("/proc/self/task/*"):
+        status, stat = _text(task + "/status"), _text(task + "/stat")
+        mask = re.search(r"^Cpus_allowed_list:\s*(\S+)", status, re.MULTILINE)
+        if mask and stat:
+            masks.add(mask.group(1))
+            ran_on.add(int(stat.rsplit(")", 1)[1].split()[36]))
+            count += 1
+    return {"threads": count, "allowed": sorted(masks), "ran_on": ",".join(map(str, sorted(ran_on)))}
+
+
+def _memory_policy():
+    """The memory policy of this thread; `None` where the kernel won't say."""
+    number = _GET_MEMPOLICY.get(platform.machine())
+    mode, mask = ctypes.c_int(), (ctypes.c_ulong * 16)()
+    if number is None or ctypes.CDLL(None).syscall(number, ctypes.byref(mode), mask, 1024, None, 0) != 0:
+        return None
+    word = _POLICIES.get(mode.value & 0xFF)
+    nodes = [str(i * 64 + bit) for i, part in enumerate(mask) for bit in range(64) if part >> bit & 1]
+    if word == "default":
+        return {"policy": word}
+    return {"policy": word, "nodes": ",".join(nodes)} if word else None
+
+
+def _libraries():
+    files = re.findall(r"/([^/\n]+\.so[^/\n]*)$", _text("/proc/self/maps"), re.MULTILINE)
+    return set(files)
+
+
+def _allocator():
+    names = _libraries()
+    return next((known for known in _ALLOCATORS if any(name.startswith("lib" + known) for name in names)), "glibc")
+
+
+def _waited_s():
+    """Seconds that this process's threads have waited for a CPU."""
+    fields = [_text(path).split() for path in glob.glob("/proc/self/task/*/schedstat")]
+    return sum(int(found[1]) for found in fields if len(found) > 1) / 1e9
+
+
+def _since_start():
+    """Seconds since this process started."""
+    ticks = int(_text("/proc/self/stat").rsplit(")", 1)[1].split()[19])
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def _reset_peaks():
+    """Starts to count anew what memory is used at the most."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+    if _cuda():
+        sys.modules["torch"].cuda.reset_peak_memory_stats()
+
+
+def _peaks():
+    found = re.search(r"^VmHWM:\s*(\d+)", _text("/proc/self/status"), re.MULTILINE)
+    peak = int(found.group(1)) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peaks = {"peak_rss_bytes": peak * 1024}
+    if _cuda():
+        peaks["peak_device_bytes"] = sys.modules["torch"].cuda.max_memory_allocated()
+    return peaks
+
+
+_worker = _Worker()

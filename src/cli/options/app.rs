@@ -1,0 +1,50 @@
+//! A worker that comes with the program, instead of one of the user's own.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::options::parse;
+
+/// A worker that comes with the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum App {
+    /// WanPipeline and WanImageToVideoPipeline of diffusers.
+    Diffusers,
+}
+
+/// A ready-made worker.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "A ready-made worker")]
+pub struct AppArgs {
+    /// Tunes a worker that comes with the program: the pipeline of the folder in --model, by your own
+    /// Python and torch.
+    #[arg(
+        long,
+        value_enum,
+        requires = "model",
+        conflicts_with_all = ["words", "module", "workload", "objective", "images", "weights"]
+    )]
+    pub app: Option<App>,
+    /// The folder, in diffusers layout.
+    #[arg(long, value_name = "DIR", requires = "app")]
+    pub model: Option<PathBuf>,
+    /// The Python that has torch and diffusers.
+    #[arg(long, value_name = "FILE", default_value = "python3", requires = "app")]
+    pub python: String,
+    /// What the clip shows.
+    #[arg(long, value_name = "TEXT", requires = "app", value_parser = parse::text())]
+    pub prompt: Option<String>,
+    /// The first picture of a WanImageToVideoPipeline.
+    #[arg(long, value_name = "FILE", requires = "app")]
+    pub image: Option<PathBuf>,
+    /// Frames of the clip, 4n + 1; 17 unless said otherwise.
+    #[arg(long, value_name = "N", requires = "app")]
+    pub frames: Option<u32>,
+    /// Rows; 480 unless said otherwise.
+    #[arg(long, value_name = "N", requires = "app")]
+    pub height: Option<u32>,
+    /// Pixels per row; 832 unless said otherwise.
+    #[arg(long, value_name = "N", requires = "app")]
+    pub width: Option<u32>,
+}

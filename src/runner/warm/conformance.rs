@@ -1,0 +1,201 @@
+//! Conformance: whether a program speaks the worker's protocol, claim by claim.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Process, Scope, mismatches, told};
+use crate::knobs::effect::in_words;
+use crate::knobs::{Knobs, Settings, Value, Values};
+use crate::launch::Launch;
+use crate::runner::process::Limit;
+use crate::runner::protocol::Job;
+use crate::runner::response::Response;
+use crate::runner::{LocalRunner, Repetitions, TrialRequest};
+use crate::trial::{Outcome, Phase};
+use crate::workload::Workload;
+use crate::workload::custom::WorkerJob;
+
+/// What a worker has to do, and how it does not.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Claim {
+    /// What is looked at.
+    pub claim: &'static str,
+    /// What was seen where all is well.
+    pub found: String,
+    /// What is wrong; `None` where nothing is.
+    pub problem: Option<String>,
+}
+
+impl Claim {
+    fn of(claim: &'static str, seen: Result<String, String>) -> Self {
+        let (found, problem) = match seen {
+            Ok(found) => (found, None),
+            Err(problem) => (String::new(), Some(problem)),
+        };
+        Self { claim, found, problem }
+    }
+}
+
+/// Tries a worker on the machine that `runner` knows, within `time` per job.
+///
+/// # Errors
+/// No process can be started, or no file written.
+pub fn examine(runner: &LocalRunner, worker: &WorkerJob, time: Duration) -> Result<Vec<Claim>> {
+    let mut trial = Trial { runner, worker, time, number: 0 };
+    let values = runner.baseline.knobs.values();
+    let mut process = trial.start(&values)?;
+    let first = trial.ask(&mut process, &values, |_| ())?;
+    let mut claims = vec![
+        Claim::of("answers a job", said(&first)),
+        Claim::of("applies its settings", applied(&trial, &process, &first, &values)?),
+    ];
+    let mut scope = Scope::default();
+    scope.learn(&first.effect.clone().unwrap_or_default());
+    if first.outcome == Outcome::Ok {
+        let more = (!process.is_open()).then(|| "exits after a job".to_owned());
+        let seen = match more {
+            Some(exits) => Ok(exits),
+            None => stays(&mut trial, &mut process, &scope, &values)?,
+        };
+        claims.push(Claim::of("stays for another job", seen));
+    }
+    let was_open = process.is_open();
+    let has_exited = process.close()?;
+    let too_long = "its standard input was closed, and 5 s later it still ran".to_owned();
+    if was_open {
+        let exit = if has_exited { Ok("in time".to_owned()) } else { Err(too_long) };
+        claims.push(Claim::of("exits at the end", exit));
+    }
+    let mut process = trial.start(&values)?;
+    let foreign = trial.ask(&mut process, &values, |job| job.version = 0)?;
+    let refused = match foreign.outcome {
+        Outcome::Ok => Err("it did a job of protocol 0: check the job's `version`".to_owned()),
+        _ => Ok(foreign.detail),
+    };
+    claims.push(Claim::of("refuses another protocol", refused));
+    Ok(claims)
+}
+
+/// One job after another.
+struct Trial<'a> {
+    runner: &'a LocalRunner,
+    worker: &'a WorkerJob,
+    time: Duration,
+    number: u64,
+}
+
+impl Trial<'_> {
+    fn knobs(&self, values: &Values) -> Result<(Knobs, Settings)> {
+        let knobs = self.runner.knobs(values).map_err(anyhow::Error::msg)?;
+        let settings = knobs.resolve(&self.runner.machine).map_err(anyhow::Error::msg)?;
+        Ok((knobs, settings))
+    }
+
+    fn start(&self, values: &Values) -> Result<Process> {
+        let (knobs, settings) = self.knobs(values)?;
+        let profile = self.runner.launch_file(&knobs)?;
+        let (tuner, launch) = (&*self.runner.programs.tuner, Launch::of(&settings));
+        Process::start(self.worker, tuner, &profile, launch, values.clone())
+    }
+
+    fn ask(
+        &mut self,
+        process: &mut Process,
+        values: &Values,
+        change: impl Fn(&mut Job),
+    ) -> Result<Response> {
+        self.number += 1;
+        let request = TrialRequest {
+            number: self.number,
+            phase: Phase::Search,
+            pair: None,
+            strategy: String::new(),
+            seed: 1,
+            repetitions: Repetitions::exactly(2),
+            workload: Workload::custom("worker"),
+            values: values.clone(),
+            min_psnr_db: 0.0,
+            limit: self.time,
+            ready_s: None,
+            long_s: None,
+            left: self.time,
+            early_stop_s: None,
+        };
+        let mut job = self.runner.job(&request, self.knobs(values)?.1)?;
+        job.knobs = told(values);
+        change(&mut job);
+        let memory_bytes = self.runner.memory_bytes;
+        let limit = Limit { time: self.time, ready_s: None, memory_bytes, sample_s: None };
+        process.answer(&job, limit, &|| self.runner.stop.load(Ordering::Relaxed))
+    }
+}
+
+fn said(answer: &Response) -> Result<String, String> {
+    match answer.outcome {
+        Outcome::Ok => {
+            let costs: Vec<String> =
+                answer.samples.iter().map(|sample| format!("{:.3} s", sample.cost())).collect();
+            Ok(format!("ready, {}, done", costs.join(", ")))
+        }
+        outcome => Err(format!("{outcome}: {}", answer.detail)),
+    }
+}
+
+fn applied(
+    trial: &Trial<'_>,
+    process: &Process,
+    answer: &Response,
+    values: &Values,
+) -> Result<Result<String, String>> {
+    let Some(effect) = &answer.effect else { return Ok(Err("it never was ready".to_owned())) };
+    let seen = process.seen(false);
+    let wrong = mismatches(effect, seen.as_ref(), &trial.knobs(values)?.1, &told(values));
+    if !wrong.is_empty() {
+        return Ok(Err(in_words(&wrong)));
+    }
+    let pairs: Vec<String> = effect
+        .applied
+        .iter()
+        .map(|(name, value)| {
+            let scope = if effect.run_scope.contains(name) { "" } else { " (at its launch)" };
+            format!("{name} {value}{scope}")
+        })
+        .collect();
+    Ok(Ok(if pairs.is_empty() { "it takes no knob".to_owned() } else { pairs.join(", ") }))
+}
+
+/// Whether it does a second job, with another value of each knob that it says it can change.
+fn stays(
+    trial: &mut Trial<'_>,
+    process: &mut Process,
+    scope: &Scope,
+    values: &Values,
+) -> Result<Result<String, String>> {
+    let mut wanted = values.clone();
+    for (name, value) in &mut wanted {
+        if let Some(other) = other(name, value).filter(|_| scope.is_run(name)) {
+            *value = other;
+        }
+    }
+    let changed: Vec<&str> = scope.changed(values, &wanted).collect();
+    let answer = trial.ask(process, &wanted, |_| ())?;
+    if let Err(problem) = said(&answer) {
+        return Ok(Err(problem));
+    }
+    let what = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
+    Ok(applied(trial, process, &answer, &wanted)?.map(|_| format!("changed there: {what}")))
+}
+
+/// Another value that a knob of the built-in ones may have.
+fn other(name: &str, value: &Value) -> Option<Value> {
+    match (name, value) {
+        ("vae_tile_size" | "tile_size", _) => Some(Value::Integer(256)),
+        ("precision", _) => Some(Value::Word("bf16".to_owned())),
+        ("memory_format", _) => Some(Value::Word("channels-last".to_owned())),
+        ("matmul_precision", _) => Some(Value::Word("medium".to_owned())),
+        ("batch_size", Value::Integer(size)) => Some(Value::Integer(size + 1)),
+        _ => None,
+    }
+}

@@ -1,0 +1,44 @@
+"""A program of the user's own that is a worker: it sleeps as its settings say, and needs no torch.
+
+It loads for LOAD_S seconds and runs for RUN_S at its defaults: bf16 halves that, a tile of 192 takes
+a fifth off, threads share the rest. TELLS says how it misbehaves.
+"""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "python"))
+
+import wan22_tune  # noqa: E402
+
+LOAD_S, RUN_S = (float(os.environ.get(name, default)) for name, default in [("LOAD_S", 0.3), ("RUN_S", 0.03)])
+FAULT = os.environ.get("FAULT", "")
+PRECISIONS = {"fp32": 1.0, "bf16": 0.6, "bf16-vae": 0.5}
+TILES = {64: 1.4, 96: 1.3, 128: 1.1, 192: 0.8, 256: 0.9}
+
+
+def load():
+    with open(os.environ.get("LOADS", os.devnull), "a") as loads:
+        loads.write("loaded\n")
+    print("loading, which a program may say on standard output")
+    time.sleep(LOAD_S)
+    return {"threads": int(os.environ.get("OMP_NUM_THREADS", 1)), "runs": 0}
+
+
+def run(model):
+    model["runs"] += 1
+    print("run", model["runs"])
+    tile = wan22_tune.knob("vae_tile_size", 512)
+    seconds = RUN_S * PRECISIONS[wan22_tune.knob("precision", "fp32")] * TILES.get(tile, 1.0)
+    if FAULT == "dies" and tile < 192:
+        os._exit(3)
+    if FAULT == "raises" and tile < 192:
+        raise MemoryError("no room for small tiles")
+    if FAULT == "warms-wrongly" and tile != model.setdefault("tile", tile):
+        seconds *= 0.4
+    with wan22_tune.stage("decode"):
+        time.sleep(seconds * (0.5 + 0.5 / model["threads"]))
+
+
+wan22_tune.serve(load, run)

@@ -1,0 +1,150 @@
+//! A user's own worker: a Python program without torch that stays loaded from trial to trial.
+
+mod harness;
+
+use std::path::Path;
+
+use harness::{Run, World};
+use wan22_tune::trial::{Outcome, Phase, Trial};
+
+const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/warm_job.py");
+
+/// Two knobs that the worker changes while it runs, one that takes a new process, one that it
+/// ignores.
+const SPACE: &str = "schema = 1
+name = 'warm'
+why = 'for a test'
+[knob.vae_tile_size]
+why = ''
+values = [64, 96, 128, 192, 256, 384]
+[knob.precision]
+why = ''
+values = ['fp32', 'bf16', 'bf16-vae']
+[knob.batch_size]
+why = ''
+values = [1, 2, 4]
+[knob.malloc_arenas]
+why = ''
+values = [1, 4]
+";
+
+fn tune(world: &World, environment: &[(&str, &str)], flags: &[&str]) -> Run {
+    std::fs::write(world.path().join("warm.toml"), SPACE).unwrap();
+    let usual = ["--space", "warm.toml", "--budget", "10m"];
+    let worker = ["--worker", "--", "python3", WORKER];
+    let mut tuner = world.tuner(&[&usual[..], flags, &worker].concat()).env("LOADS", "loads");
+    for (name, value) in environment {
+        tuner = tuner.env(name, value);
+    }
+    tuner.run()
+}
+
+/// How often the worker was loaded.
+fn loads(world: &World) -> usize {
+    std::fs::read_to_string(world.path().join("loads")).unwrap().lines().count()
+}
+
+fn of_search(trials: &[Trial]) -> Vec<&Trial> {
+    trials.iter().filter(|trial| trial.phase == Phase::Search).collect()
+}
+
+#[test]
+fn a_worker_stays_loaded_over_the_search_and_every_pair_is_fresh() {
+    let world = World::new();
+    let run = tune(&world, &[], &["--trials", "12"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stdout.starts_with("Gain: "), "{}", run.stdout);
+    let trials = world.results().trials;
+    assert!(trials.iter().all(|trial| trial.outcome == Outcome::Ok), "{trials:?}");
+    let is_fresh = |trial: &&Trial| trial.process.is_none();
+    let pairs = trials.iter().filter(|trial| trial.phase == Phase::Confirmation);
+    assert!(pairs.clone().count() >= 2 && pairs.clone().all(|trial| is_fresh(&trial)));
+    let searched = of_search(&trials);
+    let started = searched.iter().filter(|trial| is_fresh(trial)).count();
+    assert!(started < searched.len() / 2, "{started} of {}", searched.len());
+    // A trial that was checked counts with what the fresh process said.
+    assert!(loads(&world) >= trials.iter().filter(is_fresh).count());
+    // What it does not take is no difference.
+    assert!(
+        searched.iter().all(|trial| trial.knobs["batch_size"] == trials[0].knobs["batch_size"])
+    );
+}
+
+#[test]
+fn a_worker_that_dies_costs_one_trial() {
+    for (fault, outcome, says) in [
+        ("dies", Outcome::Crashed, "exit status 3"),
+        ("raises", Outcome::OutOfMemory, "MemoryError: no room for small tiles"),
+    ] {
+        let world = World::new();
+        let flags = ["--strategy", "random", "--trials", "10"];
+        let run = tune(&world, &[("FAULT", fault)], &flags);
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        let trials = world.results().trials;
+        let small = ["64", "96", "128"];
+        let is_small = |t: &&Trial| small.contains(&t.knobs["vae_tile_size"].to_string().as_str());
+        assert!(trials.iter().any(|trial| is_small(&trial)));
+        for trial in &trials {
+            let expected = if is_small(&trial) { outcome } else { Outcome::Ok };
+            assert_eq!(trial.outcome, expected, "{}", trial.detail);
+            assert!(expected == Outcome::Ok || trial.detail.contains(says), "{}", trial.detail);
+        }
+    }
+}
+
+#[test]
+fn a_knob_that_a_warm_process_gets_wrong_takes_a_new_one_from_then_on() {
+    let world = World::new();
+    let run = tune(&world, &[("FAULT", "warms-wrongly")], &["--trials", "12"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let word = "takes a new process from here on: changed in one that ran,";
+    assert!(run.stderr.contains(word), "{}", run.stderr);
+}
+
+#[test]
+fn the_conformance_test_passes_a_worker_and_says_what_is_wrong_with_what_is_none() {
+    let world = World::new();
+    let doctor =
+        |command: &[&str]| world.tuner(&[&["doctor", "--worker", "--"], command].concat()).run();
+    let run = doctor(&["python3", WORKER]);
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("changed there: precision, vae_tile_size"), "{}", run.stdout);
+    let run = doctor(&["echo", "hello"]);
+    assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("! answers a job"), "{}", run.stdout);
+    assert!(run.stdout.contains("`hello` is no message"), "{}", run.stdout);
+}
+
+/// The one that everybody's tests stand in for is one, too.
+#[test]
+fn the_stand_in_for_the_built_in_worker_conforms() {
+    let world = World::new();
+    let fake = Path::new(env!("CARGO_BIN_EXE_wan22-tune")).with_file_name("examples/fake-worker");
+    let run = world.tuner(&["doctor", "--worker", "--", fake.to_str().unwrap()]).run();
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("exits after a job"), "{}", run.stdout);
+}
+
+#[test]
+fn without_a_tuner_a_worker_runs_once_and_prints_where_it_always_did() {
+    let run = std::process::Command::new("python3").arg(WORKER).output().unwrap();
+    assert!(run.status.success());
+    let said = String::from_utf8(run.stdout).unwrap();
+    assert_eq!(said.lines().last(), Some("run 1"));
+}
+
+#[test]
+fn under_a_profile_a_worker_takes_its_values_from_it() {
+    let world = World::new();
+    let run = tune(&world, &[], &["--trials", "12"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let profile = world.folder().join("profile.json");
+    let code = "import sys; sys.path.insert(0, sys.argv[1]); import wan22_tune; \
+                print(wan22_tune.knob('precision', 'none'), wan22_tune.knob('missing', 7))";
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
+    let exec =
+        ["exec", "--profile", profile.to_str().unwrap(), "--", "python3", "-c", code, folder];
+    let run = world.tuner(&exec).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stdout.starts_with("bf16") && run.stdout.ends_with(" 7\n"), "{}", run.stdout);
+}
