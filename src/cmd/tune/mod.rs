@@ -175,7 +175,13 @@ impl Prepared {
 /// The space file, with the knobs that flags and the command declare.
 fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let folder = custom::folder(&args.custom)?;
-    space::open(&args.space, Reader { words: &args.custom.words, folder: folder.as_ref() })
+    let is_worker = args.runner.is_own_worker() || args.custom.app.app.is_some();
+    let words = if is_worker { &[][..] } else { &args.custom.words[..] };
+    let file = space::open(&args.space, Reader { words, folder: folder.as_ref() })?;
+    if is_worker {
+        custom::check_worker(&file, &args.custom.words)?;
+    }
+    Ok(file)
 }
 
 /// The baseline, and what it is to be measured on.
