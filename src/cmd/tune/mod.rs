@@ -41,6 +41,9 @@ use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::{CommandJob, CustomJob};
 
+/// A search of this many trials begins with the preset, where the baseline is none.
+const PRESET_FIRST: usize = 8;
+
 /// Runs a tune, or shows its space where there is no budget.
 pub fn run(args: &TuneArgs) -> Result<()> {
     let args = &custom::suit(args)?;
@@ -160,7 +163,13 @@ impl Prepared {
 /// The space file, with the knobs that flags and the command declare.
 fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let folder = custom::folder(&args.custom)?;
-    space::open(&args.space, Reader { words: &args.custom.words, folder: folder.as_ref() })
+    let is_worker = args.runner.is_own_worker() || args.custom.app.app.is_some();
+    let words = if is_worker { &[][..] } else { &args.custom.words[..] };
+    let file = space::open(&args.space, Reader { words, folder: folder.as_ref() })?;
+    if is_worker {
+        custom::check_worker(&file, &args.custom.words)?;
+    }
+    Ok(file)
 }
 
 /// The baseline, and what it is to be measured on.
@@ -327,7 +336,10 @@ fn compete(
     }
     let machine = &prepared.runner.machine;
     if !prepared.runner.baseline.knobs.as_is.is_empty() {
-        first.extend(space.of_preset(prepared.runner.baseline.preset, machine));
+        // Measured as it is, not on top of what gains.
+        let preset = space.of_preset(prepared.runner.baseline.preset, machine);
+        let place = if session.trials_left() >= PRESET_FIRST { 0 } else { first.len() };
+        preset.into_iter().for_each(|preset| first.insert(place, preset));
     }
     let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
     let earlier = earlier.collect();
