@@ -35,7 +35,7 @@ def typed(name, text):
 
 
 def tune(options, flags, seed):
-    """Its trials, how many processes of the program they took, the best candidate by what is true of it, the verdict."""
+    """Its trials, how many processes of the program they took, the truly best candidate, the verdict."""
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         (scratch / "space.toml").write_text(space())

@@ -163,7 +163,7 @@ impl<'a> WarmRunner<'a> {
         let is_fresh = is_fresh(request.phase);
         if !is_fresh && state.takes(&wanted) {
             let warm = self.ask(state, &wanted, begun)?;
-            let doubtful = state.to_check(&warm, &request.values);
+            let doubtful = state.due_for_check(&warm, &request.values);
             if doubtful.is_empty() {
                 let since = state.process.as_ref().map_or(0, |process| process.since);
                 return Ok((warm, Some(since)));
@@ -292,7 +292,7 @@ impl State {
     }
 
     /// The knobs for whose sake what a warm process measured is to be measured in a fresh one.
-    fn to_check(&mut self, warm: &Response, values: &Values) -> Vec<String> {
+    fn due_for_check(&mut self, warm: &Response, values: &Values) -> Vec<String> {
         let Some(process) = self.process.as_ref().filter(|_| !warm.is_failed()) else {
             return Vec::new();
         };
