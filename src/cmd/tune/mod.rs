@@ -172,7 +172,9 @@ impl Prepared {
 /// The space file, with the knobs that flags and the command declare.
 fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let folder = custom::folder(&args.custom)?;
-    space::open(&args.space, Reader { words: &args.custom.words, folder: folder.as_ref() })
+    let is_worker = args.runner.is_own_worker() || args.custom.app.app.is_some();
+    let (words, folder) = (&args.custom.words[..], folder.as_ref());
+    space::open(&args.space, Reader { words, folder, is_worker })
 }
 
 /// The baseline, and what it is to be measured on.

@@ -27,7 +27,7 @@ use crate::stats;
 use crate::trial::noise::NoiseWatch;
 use crate::trial::{Outcome, Phase, Sample, Trial};
 use crate::workload::Workload;
-use crate::workload::custom::WorkerJob;
+use crate::workload::custom::{WorkerJob, template};
 use process::Process;
 use scope::Scope;
 
@@ -131,7 +131,9 @@ impl Process {
 impl<'a> WarmRunner<'a> {
     /// The runner of `job` on what `inner` says of the machine.
     pub fn new(inner: &'a LocalRunner, job: &'a WorkerJob) -> Self {
-        Self { inner, job, state: RefCell::default() }
+        let in_words = template::meant(&job.words, &|_| false);
+        let scope = Scope::of_words(in_words.iter().map(|(_, one)| one.name));
+        Self { inner, job, state: RefCell::new(State { scope, ..State::default() }) }
     }
 
     /// `values` with what the worker does not take as the baseline has it.
