@@ -1,6 +1,6 @@
 # Sets up a fresh Debian 12 machine, builds, tunes, tests. Every target may be run again: what is
 # there is neither downloaded nor built twice.
-BUDGET ?= 2m
+BUDGET ?= 6m
 PACKAGES := libhwloc-dev libudev-dev pkg-config
 # Readers of what is exported, and what watches over the files that are opened.
 TEST_PACKAGES := openssh-client strace systemd

@@ -64,11 +64,10 @@ def last_json(text):
 
 
 def printed(text):
-    """Seconds as `measure` prints them: the score and the stages."""
-    fields = [line.split() for line in text.splitlines()]
-    stages = {line[0]: float(line[1]) for line in fields if len(line) == 3 and line[0] in STAGES}
-    score = next(line for line in text.splitlines() if line.startswith("seconds per clip"))
-    return {"total": float(score.split()[3]), **stages}
+    """Seconds as `measure --json` prints them: the score and the stages."""
+    measured = json.loads(text)
+    stages = {stage: seconds for stage, seconds in measured["stages_s"].items() if stage in STAGES}
+    return {"total": measured["score"], **stages}
 
 
 class Bench:
@@ -87,7 +86,7 @@ class Bench:
             python = [options.python, PIPELINE, shape, "--text-layers", str(options.text_layers)]
             return [options.cli, "exec", "--quiet", "--profile", file, "--", *python]
         workload = job(self.folder, shape, options.text_layers)
-        command = [options.cli, "measure", "--wait", "--limit", "20m", "--objective", "latency"]
+        command = [options.cli, "measure", "--json", "--wait", "--limit", "20m", "--objective", "latency"]
         command += ["--size", str(options.size)] if options.size is not None else []
         return [*command, "--workload", workload, "--profile", file]
 
@@ -181,7 +180,7 @@ class Arithmetic(unittest.TestCase):
             return [dict(kind=kind, shape="S", profile=profile, round=r, total=seconds, text=1.0) for r in (0, 1)]
         runs = [*run("b", REAL, 10.0), *run("b", PREDICTED, 20.0), *run("t", REAL, 4.0), *run("t", PREDICTED, 9.0)]
         page = text(cells({"fp32": {"baseline": "b", "tuned": "t"}}, runs))
-        self.assertIn("| S | fp32 | tuned | 9.00 | 4.00 | 55.0 [55.0, 55.0] | 60.0 [60.0, 60.0] |", page)
+        self.assertIn("| S | fp32 | tuned | 9.00 | 4.00 | 55.0 [51.3, 58.4] | 60.0 [60.0, 60.0] |", page)
         self.assertIn("within 5 points of the real one: 1 of 1 (100%)", page)
         self.assertIn("inside the predicted interval: 0 of 1 (0%)", page)
         self.assertIn("S, fp32: rank correlation 1.00 of 2 profiles; the best is tuned, tuned takes 0.0% more", page)
@@ -192,7 +191,7 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(spliced(page, "new"), new)
 
     def test_what_measure_prints_is_read(self):
-        page = "tile_size            512\n\nseconds per clip     0.5421 (of 0.5, 0.6)\n  text               0.0004 s\n"
+        page = '{"score": 0.5421, "stages_s": {"text": 0.0004, "read": 1}, "wall_s": 3}'
         self.assertEqual(printed(page), {"total": 0.5421, "text": 0.0004})
 
 

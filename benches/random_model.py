@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes a folder in diffusers layout: Wan 2.2's TI2V-5B at its true widths, few layers deep, with seeded random weights.
+"""Makes a folder in diffusers layout: Wan 2.2's TI2V-5B at its true widths, few layers deep, with random weights.
 
     pip install torch==2.13.0 diffusers==0.42.1 transformers==5.23.0 ftfy
     python benches/random_model.py FOLDER [--layers 2] [--text-layers 1] [--image] [--seed 22] [--dtype float32]

@@ -8,20 +8,27 @@ import statistics
 STUDENT = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
 
 
-def gain(baseline, other):
+# How far the gain of a slice is from the job's, in logs, as the program claims it (src/evidence/confirmation.rs).
+FIDELITY = (0.005, 0.05)
+
+
+def gain(baseline, other, is_slice=False):
     """Percent of time saved and its 95% interval, of seconds by round: a pair is two runs of a round.
 
-    One pair has no interval; without a pair there is no gain.
+    One pair has no interval, but for what a slice may differ from the job; without a pair there is no gain.
     """
     logs = [math.log(other[round_] / baseline[round_]) for round_ in sorted(baseline) if round_ in other]
     if not logs:
         return None, None
     mean = statistics.fmean(logs)
     percent = [100 * (1 - math.exp(mean))]
-    if len(logs) == 1:
+    if len(logs) == 1 and not is_slice:
         return percent[0], None
-    quantile = STUDENT[min(len(logs) - 1, len(STUDENT)) - 1]
-    half = quantile * statistics.stdev(logs) / math.sqrt(len(logs))
+    half = 0.0
+    if len(logs) > 1:
+        half = STUDENT[min(len(logs) - 1, len(STUDENT)) - 1] * statistics.stdev(logs) / math.sqrt(len(logs))
+    if is_slice:
+        half = math.hypot(half, 1.96 * math.hypot(FIDELITY[0], FIDELITY[1] * mean))
     return percent[0], (100 * (1 - math.exp(mean + half)), 100 * (1 - math.exp(mean - half)))
 
 

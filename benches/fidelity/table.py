@@ -20,7 +20,8 @@ class Cell:
         return statistics.median(values) if values else None
 
     def gain(self, kind, stage="total"):
-        return gain(by_round(self.baseline, kind, stage), by_round(self.runs, kind, stage))
+        is_slice = kind == PREDICTED and stage == "total"
+        return gain(by_round(self.baseline, kind, stage), by_round(self.runs, kind, stage), is_slice)
 
     def is_whole(self):
         return all(self.gain(kind)[0] is not None for kind in (REAL, PREDICTED))

@@ -32,6 +32,9 @@ pub struct MeasureArgs {
     /// Measured repetitions, after one to warm up: unless said otherwise as in a tune.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
     pub repetitions: Option<u32>,
+    /// Prints what was measured as JSON.
+    #[arg(long)]
+    pub json: bool,
     /// When to give up.
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = budget::parse)]
     pub limit: Duration,

@@ -1,11 +1,13 @@
 //! `measure`: one trial, printed.
 
 use anyhow::{Result, bail};
+use serde_json::json;
 
 use super::setup::job::Job;
 use super::setup::{custom, job, runner};
 use crate::cli::MeasureArgs;
 use crate::io::lock::Lock;
+use crate::io::output::print_json;
 use crate::profile::Profile;
 use crate::runner::TrialRequest;
 use crate::trial::{Outcome, Phase, Trial};
@@ -66,7 +68,29 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     if trial.outcome != Outcome::Ok {
         bail!("{}: {}", trial.outcome, trial.detail);
     }
-    super::terminal::show(&text(&trial, Metric::of(runner.custom_job.as_ref())))
+    let metric = Metric::of(runner.custom_job.as_ref());
+    if args.json {
+        return print_json(&format!("{}\n", serde_json::to_string_pretty(&value(&trial, metric))?));
+    }
+    super::terminal::show(&text(&trial, metric))
+}
+
+/// What was measured, for programs.
+fn value(trial: &Trial, metric: Metric) -> serde_json::Value {
+    let samples = || trial.samples.iter();
+    json!({
+        "schema": 1,
+        "workload": trial.workload,
+        "knobs": trial.knobs,
+        "unit": metric.heading(),
+        "score": trial.score_s().map(|cost| metric.shown(cost)),
+        "samples": samples().map(|sample| metric.shown(sample.cost())).collect::<Vec<_>>(),
+        "slice_s": samples().map(|sample| sample.slice_s).collect::<Vec<_>>(),
+        "stages_s": trial.stages_s(),
+        "peak_rss_bytes": trial.peak_rss_bytes,
+        "setup_s": trial.setup_s,
+        "wall_s": trial.wall_s,
+    })
 }
 
 fn text(trial: &Trial, metric: Metric) -> String {
