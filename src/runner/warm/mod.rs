@@ -116,7 +116,7 @@ impl<'a> WarmRunner<'a> {
     pub fn new(inner: &'a LocalRunner, job: &'a WorkerJob) -> Self {
         let in_words = template::meant(&job.words, &|_| false);
         let scope = Scope::of_words(in_words.iter().map(|(_, one)| one.name));
-        Self { inner, job, state: RefCell::new(State { scope, ..State::default() }) }
+        Self { inner, job, state: RefCell::new(State::of(scope)) }
     }
 
     /// `values` with what the worker does not take as the baseline has it.
