@@ -233,6 +233,10 @@ fn bad_input_is_refused_with_its_place_and_a_cure() {
         assert_eq!(run.status, Some(2), "{flags:?} {words:?}: {}", run.stdout);
         assert!(run.stderr.contains(says), "{flags:?} {words:?}: {}", run.stderr);
     }
+    let worker = ["--dry-run", "--worker", "--knob", blocks, "--", "./job.sh", "{blocks}"];
+    let run = world.tuner(&worker).run();
+    assert_eq!(run.status, Some(2), "{}", run.stdout);
+    assert!(run.stderr.contains("a worker is told its knobs by messages"), "{}", run.stderr);
     let neither = ["--dry-run", "--no-built-in", "--knob", "affinity", "--", "./job.sh"];
     assert!(world.tuner(&neither).run().stderr.contains("which --knob affinity asks for"));
 }

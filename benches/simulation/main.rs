@@ -32,10 +32,13 @@ use wan22_tune::space::{Candidate, Space, SpaceFile};
 use wan22_tune::trial::{Outcome, Phase, Sample};
 use wan22_tune::tune::budget::Budget;
 use wan22_tune::tune::{Nobody, Session, TuneConfig};
-use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
+use wan22_tune::workload::{Workload, WorkloadFile};
 
 use model::Model;
 use setting::setting;
+
+/// A job of up to eight clips, of which batches are made.
+const JOB: &str = include_str!("../../tests/harness/several_clips.toml");
 
 const SPACE: &str = include_str!("../../search-spaces/pipeline.toml");
 const CORES: &str = "core:8 pu:2(indexes=2*64:64*1)";
@@ -92,7 +95,7 @@ struct Simulated {
 impl Simulated {
     fn new(machine: Machine) -> anyhow::Result<Self> {
         let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
-        let job = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?;
+        let job = WorkloadFile::parse(JOB).map_err(anyhow::Error::msg)?;
         let workload = job.at_least(8).size(3);
         let file = SpaceFile::parse(SPACE).map_err(anyhow::Error::msg)?;
         let space = Space::for_machine(&file, &machine, &baseline, &workload, false)?;

@@ -37,7 +37,7 @@ const WORKED_OUT: u128 = 80_000_000;
 /// As [`crate::cli::MachineChoice::machine`] and [`resolve`].
 pub fn run(args: &SpaceCommand) -> Result<()> {
     let machine = args.which.machine()?;
-    let here = Reader { words: &[], folder: Path::new("."), is_worker: false };
+    let here = Reader { words: &[], folder: Path::new(".") };
     let file = open(&args.space, here)?;
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine, false)?;
     let baseline = with_custom(&file, &args.space, baseline)?;

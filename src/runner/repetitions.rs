@@ -75,11 +75,12 @@ impl Repetitions {
         })
     }
 
-    /// Those of a trial in `phase`, which a command's length may still decide. The two sides of a pair are measured equally often, since the
-    /// median of few repetitions depends a little on how many they are; and a tune's first process
-    /// is slow to set up, so that it would always measure the most.
+    /// Those of a trial in `phase`, which a command's length may still decide. The two sides of a pair
+    /// are measured equally often, since the median of few repetitions depends a little on how many
+    /// they are; and a tune's first process is slow to set up, so that it would always measure the
+    /// most.
     pub fn in_phase(self, phase: Phase) -> Self {
-        if self.least == 1 {
+        if self == Self::OF_COMMAND {
             return self;
         }
         let fixed = Self::exactly(FIXED.clamp(self.least, self.most));

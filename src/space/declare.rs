@@ -18,8 +18,6 @@ pub struct Reader<'a> {
     pub words: &'a [String],
     /// The folder in which it runs.
     pub folder: &'a Path,
-    /// Whether it is a worker, which is told the values of its knobs, whatever its words name.
-    pub is_worker: bool,
 }
 
 impl SpaceFile {
@@ -147,8 +145,7 @@ impl SpaceFile {
         }
         let is_used = |flag: &&KnobFlag| meant.iter().any(|(_, one)| one.name == flag.name);
         let own = flags.iter().filter(|flag| flag.entry.is_some() && flag.sink.is_none());
-        let has_to_be_used = !reader.words.is_empty() && !reader.is_worker;
-        match own.filter(|_| has_to_be_used).find(|flag| !is_used(flag)) {
+        match own.filter(|_| !reader.words.is_empty()).find(|flag| !is_used(flag)) {
             None => self.check_sinks(reader),
             Some(KnobFlag { text, name, .. }) => Err(format!(
                 "--knob '{text}': no word of the command has {{{name}}}: write it where the value \
@@ -160,11 +157,6 @@ impl SpaceFile {
 
     fn check_sinks(&self, reader: Reader<'_>) -> Result<(), String> {
         let sinks = self.sinks();
-        if let Some((name, sink)) = sinks.iter().next().filter(|_| reader.is_worker) {
-            return Err(format!(
-                "--knob {name} {sink}: a worker is told the values of its knobs: leave {sink} out"
-            ));
-        }
         let mut places: Vec<&Sink> = sinks.values().collect();
         places.sort_by_key(ToString::to_string);
         if let Some(twice) = places.windows(2).find(|pair| pair[0] == pair[1]) {

@@ -223,7 +223,7 @@ impl<'a> State<'a> {
     /// Whether a command's runs are so long that a trial is one of them.
     pub(super) fn has_long_runs(&self) -> bool {
         let usual = self.config.repetitions;
-        usual.least < usual.most && self.repetitions() == Repetitions::exactly(1)
+        usual != self.repetitions() && self.repetitions() == Repetitions::exactly(1)
     }
 
     /// How often a trial measures.

@@ -14,6 +14,7 @@ use crate::io::input;
 use crate::knobs::{Baseline, Values};
 use crate::runner::repetitions;
 use crate::runner::repetitions::{Measured, Repetitions};
+use crate::space::SpaceFile;
 use crate::trial::journal::MOST_SAMPLES;
 use crate::workload::custom::module::{Inputs, ModuleJob};
 use crate::workload::custom::sink::{Sink, Sinks};
@@ -110,6 +111,19 @@ pub fn reading(
     }
     let baseline = baseline.with(|knobs| knobs.custom.extend(today));
     Ok((Some(CustomJob::Command(command)), baseline))
+}
+
+/// Refuses knobs in the words, variables and files of a worker, whose process outlives their values.
+///
+/// # Errors
+/// [`Usage`] that names the first.
+pub fn check_worker(file: &SpaceFile, words: &[String]) -> Result<(), Usage> {
+    let is_known = |name: &str| file.knob.contains_key(name);
+    let mut meant = template::meant(words, &is_known).into_iter().map(|(_, one)| one);
+    let place = meant.find(|one| is_known(one.name)).map(|one| one.whole.to_owned());
+    let place = place.or_else(|| file.sinks().values().next().map(ToString::to_string));
+    let told = "a worker is told its knobs by messages: leave it out";
+    place.map_or(Ok(()), |place| Err(Usage(format!("`{place}`: {told}"))))
 }
 
 /// The baseline with what the words of a command say of today's values of knobs that the tool has.

@@ -33,13 +33,16 @@ use crate::results::{Folder, Results};
 use crate::runner::LocalRunner;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
-use crate::space::{Candidate, Reader, Space, SpaceFile, Tune, arguments};
+use crate::space::{Candidate, Reader, Space, SpaceFile, Tune};
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::{CommandJob, CustomJob};
+
+/// A search of this many trials begins with the preset, where the baseline is none.
+const PRESET_FIRST: usize = 8;
 
 /// Runs a tune, or shows its space where there is no budget.
 pub fn run(args: &TuneArgs) -> Result<()> {
@@ -126,18 +129,6 @@ impl Prepared {
         (!is_own).then(|| self.runner.programs.version()).flatten()
     }
 
-    /// The command line's `words` after the program's name, as if the user had named every source.
-    fn arguments(&self, mut words: Vec<OsString>) -> Vec<String> {
-        let named = self.sources.iter().map(|path| {
-            let mut flag = OsString::from("--warm-start=");
-            flag.push(path);
-            flag
-        });
-        let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-        words.splice(end..end, named);
-        words.iter().skip(1).map(|word| arguments::written(word)).collect()
-    }
-
     fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
         let Self { runner, job, .. } = self;
         let full = job.full();
@@ -155,7 +146,7 @@ impl Prepared {
             repetitions: args.repetitions,
             weights: runner.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: args.runner.min_psnr,
-            arguments: self.arguments(words),
+            arguments: sources::arguments(words, &self.sources),
             worker: self.worker(),
             custom_job: runner.custom_job.clone(),
             resumed: Vec::new(),
@@ -173,8 +164,12 @@ impl Prepared {
 fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let folder = custom::folder(&args.custom)?;
     let is_worker = args.runner.is_own_worker() || args.custom.app.app.is_some();
-    let (words, folder) = (&args.custom.words[..], folder.as_ref());
-    space::open(&args.space, Reader { words, folder, is_worker })
+    let words = if is_worker { &[][..] } else { &args.custom.words[..] };
+    let file = space::open(&args.space, Reader { words, folder: folder.as_ref() })?;
+    if is_worker {
+        custom::check_worker(&file, &args.custom.words)?;
+    }
+    Ok(file)
 }
 
 /// The baseline, and what it is to be measured on.
@@ -341,7 +336,10 @@ fn compete(
     }
     let machine = &prepared.runner.machine;
     if !prepared.runner.baseline.knobs.as_is.is_empty() {
-        first.extend(space.of_preset(prepared.runner.baseline.preset, machine));
+        // Measured as it is, not on top of what gains.
+        let preset = space.of_preset(prepared.runner.baseline.preset, machine);
+        let place = if session.trials_left() >= PRESET_FIRST { 0 } else { first.len() };
+        preset.into_iter().for_each(|preset| first.insert(place, preset));
     }
     let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
     let earlier = earlier.collect();

@@ -1,6 +1,7 @@
 //! Sources: the earlier tunes that a tune starts from by itself.
 
 use std::cmp::Reverse;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -16,7 +17,7 @@ use crate::profile::Store;
 use crate::report::tables::usage::quoted;
 use crate::results::{Folder, Results};
 use crate::search::StrategyName;
-use crate::space::Space;
+use crate::space::{Space, arguments};
 use crate::trial::{Phase, Trial};
 use crate::tune::Found;
 
@@ -56,6 +57,18 @@ pub fn find(args: &TuneArgs, prepared: &mut Prepared) -> Result<()> {
         prepared.found.push(source);
     }
     Ok(())
+}
+
+/// The command line's `words` after the program's name, as if the user had named every source.
+pub fn arguments(mut words: Vec<OsString>, sources: &[PathBuf]) -> Vec<String> {
+    let named = sources.iter().map(|path| {
+        let mut flag = OsString::from("--warm-start=");
+        flag.push(path);
+        flag
+    });
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    words.splice(end..end, named);
+    words.iter().skip(1).map(|word| arguments::written(word)).collect()
 }
 
 /// The folders in `parent`, the newest first.

@@ -27,7 +27,7 @@ use crate::launch::Launch;
 use crate::trial::noise::NoiseWatch;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
-use crate::workload::custom::{WorkerJob, template};
+use crate::workload::custom::WorkerJob;
 use process::Process;
 use scope::Scope;
 use state::State;
@@ -114,9 +114,7 @@ impl Process {
 impl<'a> WarmRunner<'a> {
     /// The runner of `job` on what `inner` says of the machine.
     pub fn new(inner: &'a LocalRunner, job: &'a WorkerJob) -> Self {
-        let in_words = template::meant(&job.words, &|_| false);
-        let scope = Scope::of_words(in_words.iter().map(|(_, one)| one.name));
-        Self { inner, job, state: RefCell::new(State::of(scope)) }
+        Self { inner, job, state: RefCell::default() }
     }
 
     /// `values` with what the worker does not take as the baseline has it.

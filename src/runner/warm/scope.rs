@@ -8,8 +8,6 @@ use crate::launch::Effect;
 /// What is known of a worker's knobs.
 #[derive(Debug, Default)]
 pub struct Scope {
-    /// Those that stand in the words of its command, which are filled at its launch.
-    in_words: BTreeSet<String>,
     /// Those that it takes, as far as it has said; `None` before it said anything.
     takes: Option<BTreeSet<String>>,
     /// Those that it can change while it runs, as it says.
@@ -23,11 +21,6 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Of a worker of which nothing is known but that these knobs stand in the words of its command.
-    pub fn of_words<'w>(names: impl Iterator<Item = &'w str>) -> Self {
-        Self { in_words: names.map(str::to_owned).collect(), ..Self::default() }
-    }
-
     /// Learns what a worker says of itself. What it reads may depend on what it is told, so all that
     /// it ever took counts.
     pub fn learn(&mut self, effect: &Effect) {
@@ -44,14 +37,13 @@ impl Scope {
     /// Whether a knob means something: one that nothing outside the worker can apply, and that it
     /// does not take, does not.
     pub fn is_taken(&self, name: &str) -> bool {
-        let is_own_affair = is_told(name) && !self.in_words.contains(name);
-        self.takes.as_ref().is_none_or(|takes| !is_own_affair || takes.contains(name))
+        let is_told = is_told(name);
+        self.takes.as_ref().is_none_or(|takes| !is_told || takes.contains(name))
     }
 
     /// Whether a knob can change in a process that runs.
     pub fn is_run(&self, name: &str) -> bool {
-        let is_launch = self.raised.contains(name) || self.in_words.contains(name);
-        self.run.contains(name) && !is_launch
+        self.run.contains(name) && !self.raised.contains(name)
     }
 
     /// The knobs that the worker applies and in which two candidates differ.

@@ -36,11 +36,6 @@ pub struct State {
 }
 
 impl State {
-    /// Before the first trial.
-    pub fn of(scope: Scope) -> Self {
-        Self { scope, ..Self::default() }
-    }
-
     /// Whether the process of now can run what is wanted.
     pub fn takes(&self, wanted: &Wanted<'_>) -> bool {
         let launch = Launch::of(&wanted.settings);

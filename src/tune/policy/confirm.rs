@@ -10,6 +10,7 @@ use super::round_order::round_order;
 use super::search::pruned;
 use super::{Next, Policy};
 use crate::evidence::confirmation::Confirmation;
+use crate::evidence::ranking::rank_with;
 use crate::evidence::win_probability;
 use crate::knobs::Values;
 use crate::runner::TrialRequest;
@@ -22,6 +23,9 @@ use crate::workload::Workload;
 
 /// Finalists at the most.
 const MOST_FINALISTS: usize = 4;
+
+/// The share by which single runs tell two candidates apart.
+const LEAST_TOLD: f64 = 0.05;
 
 /// Runs of a profile that is the baseline itself.
 const BASELINE_RERUNS: u64 = 6;
@@ -157,7 +161,8 @@ fn open(state: &State<'_>, finalists: &[Values]) -> Vec<Values> {
 fn finalists(space: &Space, workload: &Workload, state: &State<'_>) -> Vec<Values> {
     let pruned = pruned(space, state);
     let mut finalists: Vec<Values> = Vec::new();
-    for (place, values) in state.promising().iter().take(MOST_FINALISTS).enumerate() {
+    let promising = promising(state);
+    for (place, values) in promising.iter().take(MOST_FINALISTS).enumerate() {
         // Nobody should ship a change that changes nothing.
         let frozen = |candidate| pruned.with_frozen(space, &candidate);
         let frozen = space.candidate(values).map(frozen);
@@ -176,6 +181,26 @@ fn finalists(space: &Space, workload: &Workload, state: &State<'_>) -> Vec<Value
         }
     }
     finalists
+}
+
+/// The candidates in question. Few long runs can't tell small differences: of those that are about as
+/// good as the best the one that changes least comes first.
+fn promising(state: &State<'_>) -> Vec<Values> {
+    let mut all = state.promising().to_vec();
+    if !state.has_long_runs() {
+        return all;
+    }
+    let ranking = rank_with(state.trials(), state.drift());
+    let cost =
+        |values: &Values| ranking.iter().find(|one| one.knobs == *values).map(|one| one.score_s);
+    let lowest = all.iter().filter_map(cost).fold(f64::INFINITY, f64::min);
+    let is_equal =
+        |values: &Values| cost(values).is_some_and(|cost| cost <= lowest * (1.0 + LEAST_TOLD));
+    let changes = |values: &Values| {
+        values.iter().filter(|(name, value)| state.baseline.get(*name) != Some(value)).count()
+    };
+    all.sort_by_key(|values| if is_equal(values) { changes(values) } else { usize::MAX });
+    all
 }
 
 /// What a round of the baseline and these finalists takes: as long as the one before did for
