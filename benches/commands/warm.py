@@ -37,11 +37,7 @@ def typed(name, text):
 
 
 def tune(options, flags, seed):
-<<<<<<< HEAD
     """Its trials, the processes that they took, the best candidate by what is true of it, and the verdict."""
-=======
-    """Its trials, how many processes of the program they took, the truly best candidate, the verdict."""
->>>>>>> main
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         (scratch / "space.toml").write_text(space())
