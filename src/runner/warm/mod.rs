@@ -146,7 +146,7 @@ impl<'a> WarmRunner<'a> {
         let is_fresh = is_fresh(request.phase);
         if !is_fresh && state.takes(&wanted) {
             let warm = self.ask(state, &wanted, begun)?;
-            let doubtful = state.doubts(&warm, &request.values);
+            let doubtful = state.due_for_check(&warm, &request.values);
             if doubtful.is_empty() {
                 let since = state.process.as_ref().map_or(0, |process| process.since);
                 return Ok((warm, Some(since)));

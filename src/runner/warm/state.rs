@@ -68,7 +68,7 @@ impl State {
     }
 
     /// The knobs for whose sake what a warm process measured is to be measured in a fresh one.
-    pub fn doubts(&mut self, warm: &Response, values: &Values) -> Vec<String> {
+    pub fn due_for_check(&mut self, warm: &Response, values: &Values) -> Vec<String> {
         let Some(process) = self.process.as_ref().filter(|_| !warm.is_failed()) else {
             return Vec::new();
         };
