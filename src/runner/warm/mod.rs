@@ -1,5 +1,5 @@
-//! The runner of a user's own worker, which stays loaded over trials as long as only knobs change that it
-//! can change while it runs.
+//! The runner of a user's own worker. Its process stays loaded from trial to trial as long as only knobs
+//! change that it can change while it runs.
 //!
 //! What a warm process measures may differ from what a fresh one does. Now and then, and where a
 //! candidate is the best so far, it is measured again in a fresh process, which counts; a knob in
@@ -38,10 +38,11 @@ const UNCHECKED: u32 = 5;
 /// takes to measure this many times as long.
 const WORTH: f64 = 3.0;
 
-/// The least difference between a warm and a fresh process that means anything, as a logarithm,
+/// A warm and a fresh process differ where the logarithms of their times do by more than this;
+/// twice that where a process ran one repetition.
 const LEAST: f64 = 0.08;
 
-/// where it is this many deviations of their repetitions.
+/// They differ by more than noise only beyond this many deviations of the repetitions' logarithms.
 const DEVIATIONS: f64 = 6.0;
 
 /// Runs trials in a user's own worker.
