@@ -5,7 +5,9 @@
     python3 benches/commands/warm.py [--scale 5] [--budget 600] [--load 30] [--run 3] [--seeds 1] [--bin target/debug]
 
 The program sleeps: 30 s to load, 3 s per run under its defaults, in a tune of 10 minutes, all divided by
---scale. Both sides have the same space of 126 candidates, in which the best is known. What starting Python
+--scale. `command` runs the program as often per trial
+as the tuner chooses, `3 runs` three times, `worker` keeps it loaded. All have the same space of 126 candidates, in
+which the best is known. What starting Python
 and the tuner's own work take is not divided, so that a larger scale counts against the worker.
 """
 
@@ -35,7 +37,7 @@ def typed(name, text):
 
 
 def tune(options, flags, seed):
-    """Its trials, how many processes of the program they took, the best candidate by what is true of it, the verdict."""
+    """Its trials, the processes that they took, the best candidate by what is true of it, and the verdict."""
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         (scratch / "space.toml").write_text(space())
@@ -73,7 +75,7 @@ def main():
           f"{options.scale:g}; the best takes {cost(best):.3f} of a run")
     print("seed  how        trials  processes  best found  verdict")
     for seed in range(1, options.seeds + 1):
-        for how, flags in [("command", []), ("worker", ["--worker"])]:
+        for how, flags in [("command", []), ("3 runs", ["--repetitions", "3"]), ("worker", ["--worker"])]:
             trials, starts, found, verdict = tune(options, flags, seed)
             print(f"{seed:4}  {how:9}  {trials:6}  {starts:9}  {cost(found):10.3f}  {verdict}", flush=True)
 

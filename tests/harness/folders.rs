@@ -16,7 +16,7 @@ use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Noise, Outcome, Phase, Sample, Trial};
 use wan22_tune::workload::custom::metric::{Direction, MetricValue};
 use wan22_tune::workload::custom::{CommandJob, CustomJob};
-use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
+use wan22_tune::workload::{Workload, WorkloadFile};
 
 const SPACE: &str = include_str!("../../search-spaces/pipeline.toml");
 
@@ -98,7 +98,7 @@ impl MadeUp {
     pub fn write(&self, root: &Path) -> PathBuf {
         let machine = self.machine();
         let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
-        let job = WorkloadFile::parse(BUILT_IN[0].1).unwrap();
+        let job = WorkloadFile::parse(include_str!("several_clips.toml")).unwrap();
         let workload = job.size(0);
         let file = SpaceFile::parse(SPACE).unwrap();
         let space = Space::for_machine(&file, &machine, &baseline, &workload, false).unwrap();

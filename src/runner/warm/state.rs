@@ -1,0 +1,146 @@
+//! State: the process of now, and what comparisons of warm and fresh ones came to.
+
+use anyhow::Result;
+
+use super::Wanted;
+use super::process::Process;
+use super::scope::Scope;
+use crate::knobs::Values;
+use crate::launch::Launch;
+use crate::runner::response::Response;
+use crate::stats;
+use crate::trial::Sample;
+
+/// Trials in one process without a look at a fresh one, while there is something to look for.
+const UNCHECKED: u32 = 5;
+
+/// A warm and a fresh process differ where the logarithms of their times do by more than this;
+/// twice that where a process ran one repetition.
+const LEAST: f64 = 0.08;
+
+/// They differ by more than noise only beyond this many deviations of the repetitions' logarithms.
+const DEVIATIONS: f64 = 6.0;
+
+/// A worker under way.
+#[derive(Default)]
+pub struct State {
+    /// The process of now.
+    pub process: Option<Process>,
+    /// What is known of the worker's knobs.
+    pub scope: Scope,
+    /// The lowest cost that is believed.
+    best: Option<f64>,
+    /// Trials since the last look at a fresh process.
+    unchecked: u32,
+    /// What nobody has been told yet.
+    pub news: Vec<String>,
+}
+
+impl State {
+    /// Whether the process of now can run what is wanted.
+    pub fn takes(&self, wanted: &Wanted<'_>) -> bool {
+        let launch = Launch::of(&wanted.settings);
+        self.process.as_ref().is_some_and(|process| {
+            process.is_open()
+                && process.launch == launch
+                && self.scope.fits(&process.now, &wanted.request.values)
+                && self.scope.fits(&process.first, &wanted.request.values)
+        })
+    }
+
+    /// Takes note of what the process did, and lets go of one that failed.
+    pub fn note(&mut self, answer: &Response, values: &Values, identity: u64) -> Result<()> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let mut fresh = None;
+        if answer.is_failed() {
+            return self.end();
+        }
+        if process.ran.is_empty() {
+            process.start_s = (answer.wall_s - answer.measured_s).max(0.0);
+            fresh = stats::median(&costs(&answer.samples));
+        } else {
+            process.warm_trials += 1;
+            process.warm_s = answer.wall_s;
+        }
+        process.ran.insert(identity);
+        process.now.clone_from(values);
+        fresh.into_iter().for_each(|cost| self.believe(cost));
+        Ok(())
+    }
+
+    /// The knobs for whose sake what a warm process measured is to be measured in a fresh one.
+    pub fn doubts(&mut self, warm: &Response, values: &Values) -> Vec<String> {
+        let Some(process) = self.process.as_ref().filter(|_| !warm.is_failed()) else {
+            return Vec::new();
+        };
+        let cost = stats::median(&costs(&warm.samples)).unwrap_or(f64::INFINITY);
+        let is_best = self.best.is_none_or(|best| cost < best);
+        self.unchecked += 1;
+        let doubtful = self.scope.doubtful(&process.first, values);
+        if !doubtful.is_empty() && (is_best || self.unchecked > UNCHECKED) && !warm.is_cut() {
+            return doubtful;
+        }
+        self.believe(cost);
+        Vec::new()
+    }
+
+    fn believe(&mut self, cost: f64) {
+        self.best = Some(self.best.map_or(cost, |best| best.min(cost)));
+    }
+
+    /// What a fresh process says of a candidate of which a warm one said something else, or the same.
+    pub fn compared(&mut self, knobs: Vec<String>, warm: &Response, fresh: Response) -> Response {
+        self.unchecked = 0;
+        if fresh.is_failed() || fresh.is_cut() {
+            return fresh;
+        }
+        let sides = [&warm.samples, &fresh.samples].map(|samples| costs(samples));
+        let differ = differ(&sides[0], &sides[1]);
+        let raised = self.scope.compared(knobs, !differ);
+        if !raised.is_empty() {
+            let [warm, fresh] = sides.map(|costs| stats::median(&costs).unwrap_or_default());
+            self.news.push(format!(
+                "{} takes a new process from here on: changed in one that ran, {warm:.3} s per run; \
+                 in a fresh one {fresh:.3} s",
+                raised.join(", ")
+            ));
+        }
+        fresh
+    }
+
+    /// Ends the process of now.
+    pub fn end(&mut self) -> Result<()> {
+        self.process.take().map_or(Ok(true), Process::close).map(drop)
+    }
+}
+
+fn costs(samples: &[Sample]) -> Vec<f64> {
+    samples.iter().map(Sample::cost).collect()
+}
+
+/// Whether two processes differ by more than the noise of their repetitions.
+fn differ(warm: &[f64], fresh: &[f64]) -> bool {
+    let logs = |costs: &[f64]| costs.iter().map(|cost| cost.ln()).collect::<Vec<_>>();
+    let [warm, fresh] = [warm, fresh].map(logs);
+    let deviations = [&warm, &fresh].map(|logs| stats::deviation(logs));
+    let deviation = deviations.into_iter().flatten().fold(0.0, f64::max);
+    let Some((warm, fresh)) = stats::median(&warm).zip(stats::median(&fresh)) else { return false };
+    // One repetition shows no noise.
+    let least = if deviations.contains(&None) { 2.0 * LEAST } else { LEAST };
+    (warm - fresh).abs() > least.max(DEVIATIONS * deviation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_has_to_be_large_and_larger_than_noise() {
+        // Medians 1 and 1.1: ln 1.1 = 0.095. Deviations of the logs: 0.01 and 0.05.
+        let quiet = [0.99, 1.0, 1.01];
+        assert!(differ(&quiet, &[1.09, 1.1, 1.11]));
+        assert!(!differ(&quiet, &[1.05, 1.1, 1.16]));
+        assert!(!differ(&quiet, &[1.06, 1.07, 1.08]));
+        assert!(!differ(&[1.0], &[1.15]) && differ(&[1.0], &[1.2]));
+    }
+}
