@@ -13,8 +13,8 @@ use crate::space::KnobFlag;
 /// Which space.
 #[derive(Clone, Debug, Args)]
 pub struct SpaceArgs {
-    /// A space that comes with the program (pipeline, command, module, diffusers), or a TOML file; by default the one
-    /// for the job.
+    /// A space that comes with the program (pipeline, command, module, diffusers), or a TOML file; by
+    /// default the one for the job.
     #[arg(long, value_name = "NAME|FILE")]
     pub space: Option<PathBuf>,
     /// What to start from and to beat: as-is, which is your own environment and is the default with a

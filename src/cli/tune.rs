@@ -40,10 +40,11 @@ pub struct TuneArgs {
     /// Decides every choice left to chance.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Measured repetitions per trial, after one to warm up: 3 to 9; unless said otherwise 4 in the
-    /// first trial and in pairs, and elsewhere as many of 3 to 5 as it takes to measure for two
-    /// thirds of the trial. Of a command of your own, whose
-    /// repetitions are whole runs, 1 to 9, and 3 unless said otherwise.
+    /// Measured repetitions per trial, after a warm-up: 2 to 9; by default 2 in the first trial and in
+    /// pairs, and elsewhere 2 to 5, as many as it takes to measure for two thirds of the trial. Of a
+    /// command of your own, whose repetitions are whole runs, 1 to 9; by default 3, or 1 where a run
+    /// takes more than a sixtieth of the budget. Of a worker of your own 1 to 9; by default 1, and 2 in
+    /// the first trial and in pairs.
     #[arg(long, visible_alias = "runs", value_parser = clap::value_parser!(u32).range(1..=9))]
     pub repetitions: Option<u32>,
     /// Where results folders go.

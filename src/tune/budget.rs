@@ -13,17 +13,17 @@ const CONFIRMATION_SHARE: f64 = 0.25;
 /// The same where noise asks for many pairs.
 const NOISY_SHARE: f64 = 0.4;
 
-/// Pairs that the confirmation needs before it can prove anything: once there is something to prove,
-/// a small budget keeps these where it has room for them, whatever they leave the search,
+/// Pairs that the confirmation needs before it can prove anything. Once there is something to prove, a
+/// small budget keeps these, whatever they leave the search.
 const FEWEST_PAIRS: u32 = 3;
 
-/// the most of it that they may take,
+/// The largest share of the budget that is kept for [`FEWEST_PAIRS`].
 const WHOLE_SHARE: f64 = 0.8;
 
-/// one more where that leaves the search enough,
+/// Pairs that are kept where they leave the search enough.
 const SOUND_PAIRS: u32 = 4;
 
-/// and the most that it may keep for that.
+/// The largest share of the budget that is kept for [`SOUND_PAIRS`].
 const LARGEST_SHARE: f64 = 0.65;
 
 /// What pairs may take longer than the trials before them.

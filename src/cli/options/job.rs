@@ -47,7 +47,7 @@ pub struct JobArgs {
     /// The whole job: pixels of a row, rows, and pictures of a clip, such as 1280x704x121.
     #[arg(long, value_name = "WIDTHxHEIGHTxFRAMES", value_parser = clip)]
     pub job: Option<[u32; 3]>,
-    /// Denoising steps of the whole job; with --app of a run, 4 unless said otherwise.
+    /// Denoising steps of the whole job; with --app, of one run (by default 4).
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub steps: Option<u32>,
     /// Seconds per clip of many at once, or of one alone.

@@ -21,10 +21,12 @@ use crate::space::{Space, arguments};
 use crate::trial::{Phase, Trial};
 use crate::tune::Found;
 
-/// Results folders that a tune starts from at the most, and that are looked at for them, the newest
-/// first.
+/// The most results folders that a tune starts from.
 const MOST: usize = 3;
+
+/// The most folders, from the newest, that are read to find them.
 const LOOKED_AT: usize = 50;
+
 /// Candidates that a tune must have measured to say anything of others.
 const LEAST: usize = 10;
 

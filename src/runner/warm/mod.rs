@@ -1,5 +1,5 @@
-//! The runner of a user's own worker, which stays loaded over trials as long as only knobs change that it
-//! can change while it runs.
+//! The runner of a user's own worker. Its process stays loaded from trial to trial as long as only knobs
+//! change that it can change while it runs.
 //!
 //! What a warm process measures may differ from what a fresh one does. Now and then, and where a
 //! candidate is the best so far, it is measured again in a fresh process, which counts; a knob in

@@ -14,10 +14,11 @@ use crate::trial::Sample;
 /// Trials in one process without a look at a fresh one, while there is something to look for.
 const UNCHECKED: u32 = 5;
 
-/// The least difference between a warm and a fresh process that means anything, as a logarithm,
+/// A warm and a fresh process differ where the logarithms of their times do by more than this;
+/// twice that where a process ran one repetition.
 const LEAST: f64 = 0.08;
 
-/// where it is this many deviations of their repetitions.
+/// They differ by more than noise only beyond this many deviations of the repetitions' logarithms.
 const DEVIATIONS: f64 = 6.0;
 
 /// A worker under way.

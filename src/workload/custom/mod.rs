@@ -68,8 +68,8 @@ impl CommandJob {
 }
 
 impl CommandJob {
-    /// What it runs today of the knob called `name`, a value of which is `like` this one; `None` where
-    /// only a variable that we hand over has it.
+    /// The value that it runs with today of the knob called `name`, whose values are of the kind of
+    /// `like`; `None` where it reads the knob from its `WAN22_` variable alone.
     ///
     /// # Errors
     /// Nothing says what it is, and how to say so.
@@ -107,8 +107,8 @@ impl CustomJob {
         }
     }
 
-    /// What its workload is called, which is also the space that comes with the program for such jobs;
-    /// a worker has a command's.
+    /// What its workload is called. For a command and a module it is also the name of the space that
+    /// comes with the program; a worker is tuned in a command's.
     pub fn space(&self) -> &'static str {
         match self {
             Self::Command(_) => "command",
