@@ -255,6 +255,60 @@ fn knobs_of_the_tool_may_stand_in_the_words_too() {
     let refused = run(&["--batch={batch_size=many}"]);
     assert_eq!(refused.status, Some(2));
     assert!(refused.stderr.contains("the command's `{batch_size=many}`: "), "{}", refused.stderr);
+    let refused = run(&["--batch={batch_size=0}"]);
+    assert_eq!(refused.status, Some(2));
+    let says = "the command's `{batch_size=0}`: batch_size = 0: it takes 1 to 1024 clips";
+    assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("--workload"), "{}", refused.stderr);
+}
+
+#[test]
+fn verify_and_measure_start_from_what_the_words_say_as_a_tune_does() {
+    let world = World::new();
+    script(&world, "job.sh", "#!/bin/sh\necho \"$1\" >> seen\necho cost=$((20 - ${1#*=}))");
+    let seen = || std::fs::read_to_string(world.path().join("seen")).unwrap_or_default();
+    let metric = ["--metric", "cost=(.*)", "--repetitions", "1"];
+    let words = ["--", "./job.sh", "--batch={batch_size=4}"];
+    let run = world.tuner(&[&["measure", "--baseline"], &metric[..], &words].concat()).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stdout.contains("batch_size           4\n"), "{}", run.stdout);
+    assert_eq!(seen(), "--batch=4\n");
+    let tune = ["--budget", "10m", "--trials", "20", "--knob", "batch_size"];
+    let run = world.tuner(&[&tune, &metric[..], &words].concat()).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    std::fs::remove_file(world.path().join("seen")).unwrap();
+    let profile = world.folder().join("profile.json");
+    let verify = ["verify", profile.to_str().unwrap(), "--budget", "2m"];
+    let run = world.tuner(&[&verify, &metric[..], &words].concat()).run();
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    // 12 instead of 16.
+    assert!(run.stdout.contains("25.0% less of the metric"), "{}", run.stdout);
+    assert!(seen().lines().all(|word| ["--batch=4", "--batch=8"].contains(&word)), "{}", seen());
+}
+
+#[test]
+fn what_only_the_built_in_jobs_take_is_refused_beside_a_command() {
+    let world = world();
+    for (flags, says) in [
+        (&["--job", "1280x704x121"], "--job is for the built-in jobs: leave it out"),
+        (&["--steps", "5"], "--steps is for the built-in jobs: leave it out"),
+    ] {
+        for verb in [&["--dry-run"][..], &["measure", "--baseline"]] {
+            let run = world.tuner(&[verb, flags, &["--", "./job.sh"]].concat()).run();
+            assert_eq!(run.status, Some(2), "{verb:?} {flags:?}: {}", run.stdout);
+            assert!(run.stderr.contains(says), "{}", run.stderr);
+        }
+    }
+    // An app takes steps, and like a command it starts from what runs today.
+    std::fs::create_dir(world.path().join("m")).unwrap();
+    std::fs::write(world.path().join("m/model_index.json"), "{}").unwrap();
+    let app = ["--app", "diffusers", "--model", "m", "--python", "false"];
+    let measure = ["measure", "--baseline", "as-is", "--steps", "5"];
+    let run = world.tuner(&[&measure[..], &app].concat()).run();
+    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let run = world.tuner(&[&["--dry-run", "--job", "1280x704x121"], &app[..]].concat()).run();
+    assert_eq!(run.status, Some(2), "{}", run.stdout);
+    assert!(run.stderr.contains("give --width, --height and --frames"), "{}", run.stderr);
 }
 
 #[test]

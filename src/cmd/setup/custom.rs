@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
-use super::app;
-use crate::cli::{CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
+use super::{app, job};
+use crate::cli::{BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
 use crate::cmd::Usage;
 use crate::io::input;
 use crate::knobs::{Baseline, Values};
+use crate::machine::Machine;
 use crate::runner::repetitions;
 use crate::runner::repetitions::{Measured, Repetitions};
 use crate::space::SpaceFile;
@@ -40,6 +41,7 @@ pub fn folder(args: &CustomJobArgs) -> Result<String> {
 /// # Errors
 /// [`Usage`] for a command that is missing or can't be run, or a module that is none.
 pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<Option<CustomJob>> {
+    check_job(args, job)?;
     if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
         return Ok(Some(CustomJob::Module(module(file, inputs)?)));
     }
@@ -70,6 +72,22 @@ pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<
         check: args.check.clone(),
         sinks: Sinks::new(),
     })))
+}
+
+/// Refuses what only the built-in jobs take.
+fn check_job(args: &CustomJobArgs, job: &JobArgs) -> Result<(), Usage> {
+    let is_app = args.app.app.is_some();
+    let given = [("--job", job.job.is_some()), ("--steps", job.steps.is_some() && !is_app)];
+    let flag = given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag));
+    let cure = match () {
+        () if is_app => "give --width, --height and --frames",
+        () if !args.words.is_empty() => {
+            "leave it out, and write the command's own flags after `--`"
+        }
+        () if args.module.is_some() => "leave it out; --inputs says what the module is given",
+        () => return Ok(()),
+    };
+    flag.map_or(Ok(()), |flag| Err(Usage(format!("{flag} is for the built-in jobs: {cure}"))))
 }
 
 /// The user's own worker, of which only its seconds are known.
@@ -126,16 +144,28 @@ pub fn check_worker(file: &SpaceFile, words: &[String]) -> Result<(), Usage> {
     place.map_or(Ok(()), |place| Err(Usage(format!("`{place}`: {told}"))))
 }
 
-/// The baseline with what the words of a command say of today's values of knobs that the tool has.
+/// The baseline that was asked for, of a job of the user's own or of a built-in one: what its command
+/// runs today, where it is one.
 ///
 /// # Errors
-/// [`Usage`] for a value that such a knob can't have.
-pub fn with_words(baseline: Baseline, words: &[String]) -> Result<Baseline> {
+/// As [`job::baseline`]; [`Usage`] for a value in the command that a knob can't have.
+pub fn baseline(
+    choice: Option<&BaselineChoice>,
+    (args, job): (&CustomJobArgs, &JobArgs),
+    machine: &Machine,
+) -> Result<Baseline> {
+    let baseline = job::baseline(choice, job, machine, args.is_program())?;
+    with_words(baseline, &args.words, machine)
+}
+
+/// The baseline with what the words of a command say of today's values of knobs that the tool has.
+fn with_words(baseline: Baseline, words: &[String], machine: &Machine) -> Result<Baseline> {
     let mut knobs = baseline.knobs.clone();
     let usual = knobs.built_in();
     for (_, one) in template::meant(words, &|_| false) {
         let (Some(text), Some(old)) = (one.today, usual.get(one.name)) else { continue };
         let with = old.kind().read(text).and_then(|value| knobs.with([(one.name, &value)]));
+        let with = with.and_then(|knobs| knobs.check_counts(machine).map(|()| knobs));
         knobs =
             with.map_err(|problem| Usage(format!("the command's `{}`: {problem}", one.whole)))?;
     }
@@ -164,6 +194,11 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
 }
 
 impl CustomJobArgs {
+    /// Whether it is a program of the user's own, which somebody runs today: a command or an app.
+    pub fn is_program(&self) -> bool {
+        !self.words.is_empty() || self.app.app.is_some()
+    }
+
     /// How often a trial is measured; `given` where a flag says so.
     pub fn repetitions(&self, runner: &RunnerArgs, given: Option<u32>) -> Repetitions {
         let job = match () {

@@ -174,11 +174,9 @@ fn declared(args: &TuneArgs) -> Result<SpaceFile> {
 
 /// The baseline, and what it is to be measured on.
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
-    let is_command = !args.custom.words.is_empty() || args.custom.app.app.is_some();
-    let choice = args.space.baseline.as_ref();
-    let baseline = job::baseline(choice, &args.space.job, machine, is_command)?;
+    let (choice, job) = (args.space.baseline.as_ref(), &args.space.job);
+    let baseline = custom::baseline(choice, (&args.custom, job), machine)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
-    let baseline = custom::with_words(baseline, &args.custom.words)?;
     let (baseline, job) = match custom::open(&args.custom, &args.runner, &args.space.job)? {
         None => {
             let file = job::open(&args.space.job, &baseline)?;
