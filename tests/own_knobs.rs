@@ -146,10 +146,51 @@ fn foreign(world: &World, profile: &Json) {
         exec(&more, &["{unknown=7}", "{{blocks}}", "${blocks}"]).stdout,
         "<7><{blocks}><${blocks}>\n"
     );
+    in_texts(&exec);
     let sink =
         ["exec", "--profile", "foreign.json", "--knob", "blocks env:LD_DEBUG", "--", "./say.sh"];
     let run = world.tuner(&sink).run();
     assert_eq!(run.status, Some(2), "{}", run.stdout);
+}
+
+/// In code it fills only what says what it is today, and never with an option.
+fn in_texts(exec: &dyn Fn(&dyn Fn(&mut Json), &[&str]) -> Run) {
+    let set = |profile: &mut Json| profile["custom_knobs"]["x"] = json!(-1);
+    let code = r#"x=5; print(f"{x}")"#;
+    let run = exec(&set, &[code, "echo head {x} file"]);
+    assert_eq!(run.stdout, format!("<{code}><echo head {{x}} file>\n"), "{}", run.stderr);
+    let says = "warning: `{x}` in a text stays as it is: for the knob's value write {x=VALUE}";
+    assert_eq!(run.stderr.matches(says).count(), 2, "{}", run.stderr);
+    let run = exec(&set, &["kill {x=1}"]);
+    assert_eq!((run.status, run.stdout.as_str()), (Some(125), ""), "{}", run.stderr);
+    assert!(run.stderr.contains("`-1` here could be an option"), "{}", run.stderr);
+    assert_eq!(exec(&set, &["seq --by={x=1} 9"]).stdout, "<seq --by=-1 9>\n");
+    let run = exec(&set, &["a {batch_size} {batch_size=9}"]);
+    assert_eq!(run.stdout, "<a {batch_size} {batch_size=9}>\n");
+    assert_eq!(run.stderr.matches("or read the variable WAN22_BATCH_SIZE").count(), 2);
+}
+
+#[test]
+fn the_line_that_a_tune_prints_runs_a_text_as_its_trials_did() {
+    let world = world();
+    let flags = ["--budget", "10m", "--trials", "40", "--repetitions", "1"];
+    let knob = ["--metric", "cost=(.*)", "--knob", "blocks=0..40 default:20"];
+    let code = |blocks: &str| format!("./job.sh --blocks {blocks} --attention=sage --compile");
+    let run = tune(&world, &[&flags[..], &knob].concat(), &["sh", "-c", &code("{blocks}")]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let line = format!("Command  sh -c '{}'\n", code("12"));
+    assert!(run.stdout.contains(&line), "{}", run.stdout);
+    let words = format!("-- sh -c '{}'\n", code("{blocks=20}"));
+    assert!(run.stdout.contains(&words), "{}", run.stdout);
+    let profile = world.folder().join("profile.json");
+    let exec = ["exec", "--quiet", "--profile", profile.to_str().unwrap(), "--", "sh", "-c"];
+    let run = world.tuner(&[&exec[..], &[&code("{blocks=20}")]].concat()).run();
+    // A quarter is the threshold's, which nobody set.
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("cost=2.25\n", ""));
+    let dry = ["--dry-run", "--knob", "x=1..2", "--", "./job.sh", "{x}", "a {batch_size=9} {x}"];
+    let run = world.tuner(&dry).run();
+    assert_eq!(run.stderr.matches("`{batch_size=9}` in a text stays as it is").count(), 1);
+    assert!(!run.stderr.contains("`{x}`"), "{}", run.stderr);
 }
 
 #[test]
@@ -219,6 +260,7 @@ fn bad_input_is_refused_with_its_place_and_a_cure() {
         (&[blocks], &["{blocks=many}"], "`many` is not a finite number"),
         (&[blocks], &["{blocks=1}", "{blocks=2}"], "the command says both 1 and 2 for today"),
         (&["s=-5..5"], &["{s}"], "would be an option: write --NAME={s}"),
+        (&["s=-5..5"], &["kill {s}"], "`-5` here could be an option: write --NAME={s}"),
         (&["f=off|on"], &["{f}", "{f:--f}"], "don't go together"),
         (&["f=off|on", blocks], &["{f:--f {blocks}}"], "of which no braces may be a part"),
         (&["a=1..4 json:c.json#/b"], &["c.json"], "c.json has no /b; at its top there are a"),

@@ -84,7 +84,8 @@ pub fn pick(store: &Store, machine: &Machine) -> Pick {
     Pick { profile: first.map(|first| (first.path, first.profile)), passed_over }
 }
 
-fn warn(words: &str) {
+/// Says what is not as it may have been meant.
+pub fn warn(words: &str) {
     terminal::tell(&format!("wan22-tune exec: warning: {words}"));
 }
 

@@ -1,5 +1,6 @@
 //! A job of the user's own, as the flags describe it.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use bytesize::ByteSize;
 
 use super::{app, job};
 use crate::cli::{BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
-use crate::cmd::Usage;
+use crate::cmd::{Usage, terminal};
 use crate::io::input;
 use crate::knobs::{Baseline, Values};
 use crate::machine::Machine;
@@ -19,7 +20,7 @@ use crate::space::SpaceFile;
 use crate::trial::journal::MOST_SAMPLES;
 use crate::workload::custom::module::{Inputs, ModuleJob};
 use crate::workload::custom::sink::{Sink, Sinks};
-use crate::workload::custom::template;
+use crate::workload::custom::template::{self, Filling};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
 fn here() -> Result<String> {
@@ -128,7 +129,25 @@ pub fn reading(
         today.extend(of_knob.map(|value| (name.clone(), value)));
     }
     let baseline = baseline.with(|knobs| knobs.custom.extend(today));
+    warn_of_texts(&command.words, &baseline);
     Ok((Some(CustomJob::Command(command)), baseline))
+}
+
+/// The command of a tune that declares the baseline's own knobs, with its `sinks`.
+pub fn declared(command: CommandJob, sinks: Sinks, baseline: &Baseline) -> CommandJob {
+    let own = &baseline.knobs.custom;
+    let words = command.words.iter().map(|word| template::declared(word, own)).collect();
+    let command = CommandJob { words, sinks, ..command };
+    warn_of_texts(&command.words, baseline);
+    command
+}
+
+/// Says which placeholders of texts stay as they are.
+fn warn_of_texts(words: &[String], baseline: &Baseline) {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let (values, own) = (baseline.knobs.values(), &baseline.knobs.custom);
+    let left = Filling::of(&words, &values, own).left(&words);
+    left.iter().for_each(|line| terminal::tell(&format!("wan22-tune: warning: {line}")));
 }
 
 /// Refuses knobs in the words, variables and files of a worker, whose process outlives their values.

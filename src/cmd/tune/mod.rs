@@ -39,7 +39,7 @@ use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
-use crate::workload::custom::{CommandJob, CustomJob};
+use crate::workload::custom::CustomJob;
 
 /// A search of this many trials begins with the preset, where the baseline is none.
 const PRESET_FIRST: usize = 8;
@@ -183,7 +183,7 @@ fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline
             (job::fitted(baseline, &file), Job::Pipeline(file))
         }
         Some(CustomJob::Command(command)) => {
-            let command = CommandJob { sinks: file.sinks(), ..command };
+            let command = custom::declared(command, file.sinks(), &baseline);
             (baseline, Job::Custom(CustomJob::Command(command)))
         }
         Some(custom) => (baseline, Job::Custom(custom)),
