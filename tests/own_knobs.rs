@@ -153,8 +153,11 @@ fn foreign(world: &World, profile: &Json) {
     assert_eq!(run.status, Some(2), "{}", run.stdout);
 }
 
+/// Runs words under a profile that somebody changed.
+type Exec<'a> = dyn Fn(&dyn Fn(&mut Json), &[&str]) -> Run + 'a;
+
 /// In code it fills only what says what it is today, and never with an option.
-fn in_texts(exec: &dyn Fn(&dyn Fn(&mut Json), &[&str]) -> Run) {
+fn in_texts(exec: &Exec<'_>) {
     let set = |profile: &mut Json| profile["custom_knobs"]["x"] = json!(-1);
     let code = r#"x=5; print(f"{x}")"#;
     let run = exec(&set, &[code, "echo head {x} file"]);
