@@ -149,3 +149,14 @@ fn with_library(library: &str) -> Profile {
     profile.launch.environment.insert("LD_PRELOAD".to_owned(), library.to_owned());
     profile
 }
+
+/// A profile that leaves every knob outside the program as it is, of a machine with more CPUs than any.
+fn left_as_it_is() -> Profile {
+    let machine = Machine::from_synthetic("package:8 [numa(memory=8GB)] core:512 pu:1").unwrap();
+    let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
+    let baseline = baseline.as_is(&machine, &BTreeMap::new());
+    let made = "2026-11-24T10:00:00Z".to_owned();
+    let profile = Profile::new(&machine, &baseline, &baseline.knobs, made).unwrap();
+    assert!(profile.launch.environment.is_empty() && !profile.launch.as_is.is_empty());
+    profile
+}

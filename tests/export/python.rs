@@ -184,3 +184,24 @@ fn the_python_file_runs_code_and_names_what_it_can_not_start() {
         assert!(said.contains(expected), "{said}");
     }
 }
+
+#[test]
+fn python_leaves_as_it_is_what_the_profile_leaves() {
+    let exported = export(&left_as_it_is(), Dialect::Python, "wan22_profile.py", &[]);
+    let folder = exported.folder.path();
+    fs::write(folder.join("torch.py"), TORCH).unwrap();
+    let code = "import os, json, torch; print(json.dumps(torch.told), os.environ['KMP_BLOCKTIME'])";
+    let arguments = [exported.path.as_os_str(), OsStr::new("-c"), OsStr::new(code)];
+    let environment = [
+        ("PYTHONPATH", folder.to_str().unwrap()),
+        ("OMP_NUM_THREADS", "3"),
+        ("KMP_BLOCKTIME", "7"),
+    ];
+    let output = run("python3", &arguments, &environment);
+    let said = stdout(&output);
+    let (told, blocktime) = said.trim().rsplit_once(' ').unwrap();
+    let told: serde_json::Value = serde_json::from_str(told).unwrap();
+    assert_eq!((&told["omp"], blocktime), (&json!("3"), "7"));
+    assert_eq!((told.get("intra"), told["inter"].is_number()), (None, true), "{told}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "the profile's CPUs are not asked for");
+}

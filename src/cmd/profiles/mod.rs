@@ -181,6 +181,7 @@ fn text(path: &Path, profile: &Profile, here: &Here) -> String {
     let verdict = evidence.map_or("never measured".to_owned(), |evidence| {
         format!("{}, {} pairs of {}", evidence.verdict, evidence.pairs, evidence.workload)
     });
+    let left = || "as they are".to_owned();
     let mut text = String::new();
     for (what, words) in [
         ("file", path.display().to_string()),
@@ -189,8 +190,8 @@ fn text(path: &Path, profile: &Profile, here: &Here) -> String {
         ("made", format!("{} by {}", profile.timestamp, profile.tool)),
         ("verdict", verdict),
         ("gain", gain(profile)),
-        ("CPUs", launch.cpus.to_string()),
-        ("memory", launch.memory.to_string()),
+        ("CPUs", launch.bound_cpus().map_or_else(left, ToString::to_string)),
+        ("memory", launch.set_memory().map_or_else(left, ToString::to_string)),
     ] {
         let _ = writeln!(text, "{what:10} {words}");
     }

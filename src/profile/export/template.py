@@ -57,7 +57,8 @@ def apply():
 
 def configure(torch):
     """Sets what torch has functions for."""
-    torch.set_num_threads(KNOBS["intra_op_threads"])
+    if "intra_op_threads" not in AS_IS:
+        torch.set_num_threads(KNOBS["intra_op_threads"])
     try:
         torch.set_num_interop_threads(KNOBS["inter_op_threads"])
     except RuntimeError as error:
