@@ -92,6 +92,21 @@ fn a_worker_that_dies_costs_one_trial() {
     }
 }
 
+/// Its fourth trial finds no memory, whichever that is.
+#[test]
+fn what_fails_in_a_process_that_ran_other_trials_is_measured_in_a_fresh_one() {
+    let world = World::new();
+    let run = tune(&world, &[("FAULT", "leaks")], &["--trials", "12"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let said = "a process that had run other trials failed: out-of-memory (MemoryError: full of \
+                what ran before); a fresh one did not, and counts: ";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    let trials = world.results().trials;
+    assert!(trials.iter().all(|trial| trial.outcome == Outcome::Ok), "{trials:?}");
+    let is_known = |number| trials.iter().any(|trial| trial.number == number);
+    assert!(trials.iter().filter_map(|trial| trial.process).all(is_known));
+}
+
 #[test]
 fn a_knob_that_a_warm_process_gets_wrong_takes_a_new_one_from_then_on() {
     let world = World::new();

@@ -35,6 +35,8 @@ def run(model):
         os._exit(3)
     if FAULT == "raises" and tile < 192:
         raise MemoryError("no room for small tiles")
+    if FAULT == "leaks" and model["runs"] > 6:
+        raise MemoryError("full of what ran before")
     if FAULT == "warms-wrongly" and tile != model.setdefault("tile", tile):
         seconds *= 0.4
     with wan22_tune.stage("decode"):
