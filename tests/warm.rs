@@ -59,6 +59,8 @@ fn a_worker_stays_loaded_over_the_search_and_every_pair_is_fresh() {
     let is_fresh = |trial: &&Trial| trial.process.is_none();
     let pairs = trials.iter().filter(|trial| trial.phase == Phase::Confirmation);
     assert!(pairs.clone().count() >= 2 && pairs.clone().all(|trial| is_fresh(&trial)));
+    let mut baselines = trials.iter().filter(|trial| trial.phase.is_baseline());
+    assert!(baselines.all(|trial| is_fresh(&trial)), "its times are of one kind");
     let searched = of_search(&trials);
     let started = searched.iter().filter(|trial| is_fresh(trial)).count();
     assert!(started < searched.len() / 2, "{started} of {}", searched.len());

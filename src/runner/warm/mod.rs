@@ -3,8 +3,9 @@
 //!
 //! What a warm process measures may differ from what a fresh one does. Now and then, and where a
 //! candidate is the best so far or failed, it is measured again in a fresh process, which counts; a
-//! knob in which the two differ by more than noise takes a new process from then on. The baseline and
-//! pairs are always measured in fresh processes.
+//! knob in which the two differ by more than noise takes a new process from then on. The baseline, its
+//! returns and pairs are always measured in fresh processes. No other is kept beside these: a model
+//! that fits into memory once need not fit twice.
 
 pub mod conformance;
 mod process;
@@ -102,7 +103,7 @@ fn near(process: &Process, scope: &Scope, values: &Values) -> Values {
 impl Process {
     /// Whether its start took so long that it should go on a while.
     fn has_to_pay_off(&self) -> bool {
-        f64::from(self.warm_trials) * self.warm_s < WORTH * self.start_s
+        !self.is_paid && f64::from(self.warm_trials) * self.warm_s < WORTH * self.start_s
     }
 }
 
@@ -162,6 +163,7 @@ impl<'a> WarmRunner<'a> {
         let (tuner, launch) = (&*self.inner.programs.tuner, Launch::of(&wanted.settings));
         let mut process = Process::start(self.job, tuner, &profile, launch, values.clone())?;
         process.since = wanted.request.number;
+        process.is_paid = wanted.request.phase == Phase::Sentinel;
         state.process = Some(process);
         Ok(())
     }
@@ -208,9 +210,10 @@ impl<'a> WarmRunner<'a> {
     }
 }
 
-/// Whether a trial has to run in a process of its own.
+/// Whether a trial has to run in a process of its own. The baseline's times show the machine's drift,
+/// so that all of them have to be of one kind.
 fn is_fresh(phase: Phase) -> bool {
-    matches!(phase, Phase::Calibration | Phase::Baseline | Phase::Confirmation)
+    phase.is_baseline() || matches!(phase, Phase::Calibration | Phase::Confirmation)
 }
 
 /// What the worker is told: the knobs that nothing outside it can apply, and the strides of its tiles.
@@ -246,4 +249,18 @@ fn mismatches(
         (got != asked).then(|| Mismatch::new(name, asked, got))
     }));
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::VariantArray;
+
+    use super::*;
+
+    #[test]
+    fn the_baseline_is_measured_in_fresh_processes_whenever_it_comes() {
+        let fresh = Phase::VARIANTS.iter().filter(|phase| is_fresh(**phase));
+        let fresh: Vec<String> = fresh.map(ToString::to_string).collect();
+        assert_eq!(fresh, ["calibration", "baseline", "sentinel", "confirmation"]);
+    }
 }
