@@ -32,6 +32,8 @@ pub struct State {
     best: Option<f64>,
     /// Trials since the last look at a fresh process.
     unchecked: u32,
+    /// Whether it was told that a warm process failed where a fresh one did not.
+    has_failed: bool,
     /// What nobody has been told yet.
     pub news: Vec<String>,
 }
@@ -117,7 +119,7 @@ impl State {
                 "{raised} takes a new process from here on: changed in one that ran, {before}; in a \
                  fresh one {now}"
             ));
-        } else if warm.is_failed() {
+        } else if warm.is_failed() && !std::mem::replace(&mut self.has_failed, true) {
             self.news.push(format!(
                 "a process that had run other trials failed: {before}; a fresh one did not, and counts: {now}"
             ));
