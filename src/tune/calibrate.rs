@@ -51,6 +51,11 @@ impl Calibration<'_> {
     pub fn rungs(&self, budget_s: f64, fits: impl Fn(&Workload) -> bool) -> Rungs {
         let [search, confirmation] =
             [search_s(budget_s), confirmation_s(budget_s)].map(|most| self.largest(most, &fits));
+        self.of(search, confirmation)
+    }
+
+    /// These slices.
+    pub fn of(&self, search: Workload, confirmation: Workload) -> Rungs {
         let ratio = self.seconds(&confirmation) / self.seconds(&search);
         let ratio = if ratio.is_finite() { ratio.max(1.0) } else { 1.0 };
         Rungs { search, confirmation, ratio }

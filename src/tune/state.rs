@@ -149,7 +149,7 @@ impl<'a> State<'a> {
             pair: None,
             strategy: String::new(),
             seed: self.config.seed,
-            repetitions: self.repetitions().in_phase(phase),
+            repetitions: self.repetitions_in(phase),
             long_s: Some(self.budget.total().as_secs_f64() / MANY_RUNS),
             workload: workload.clone(),
             min_psnr_db: self.min_psnr_db(&values),
@@ -229,6 +229,17 @@ impl<'a> State<'a> {
     /// How often a trial measures.
     fn repetitions(&self) -> Repetitions {
         self.config.repetitions.decided(&self.trials)
+    }
+
+    /// How often a trial of this phase measures: once where a repetition of a slice is long for the budget,
+    /// unless the user says how often.
+    fn repetitions_in(&self, phase: Phase) -> Repetitions {
+        let usual = self.repetitions();
+        let ratio = if phase == Phase::Confirmation { self.confirmation_ratio } else { 1.0 };
+        let one_s = self.first(Phase::Baseline).map_or(0.0, |trial| trial.measuring_s(1));
+        let is_long = ratio * one_s > self.budget.total().as_secs_f64() / MANY_RUNS;
+        let is_given = usual.least == usual.most;
+        if is_long && !is_given { Repetitions::exactly(1) } else { usual.in_phase(phase) }
     }
 
     /// One of a pair's two.

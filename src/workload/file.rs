@@ -64,6 +64,9 @@ impl WorkloadFile {
         if file.size.is_empty() && file.job.is_none() {
             return Err("job: give the whole job as [job]".to_owned());
         }
+        if !file.size.is_empty() && file.job.is_some() {
+            return Err("size: a file with [job] has no [[size]]; leave one of them out".to_owned());
+        }
         let parts = file.model.architecture();
         file.slice(&parts)?;
         Ok(file)
@@ -299,6 +302,9 @@ mod tests {
         assert!((0.95..0.97).contains(&share), "{share}");
     }
 
+    const BOTH: &str = "[[size]]\nclips = 1\nwidth = 128\nheight = 128\nframes = 1\nwindow_width = 32\n\
+                        window_height = 32\nwindow_frames = 1\n[job]";
+
     #[test]
     fn mistakes_are_named_by_key() {
         let (_, text) = BUILT_IN[0];
@@ -316,6 +322,7 @@ mod tests {
             ("frames = 121", "frames = 1000000001", "job.frames is 1000000001: give 86401"),
             ("width = 1280", "width = 1000000000", "job.width is 1000000000: give 32768"),
             ("[job]", "[[size]]\nclips = 1\n[job]", "missing field `width`"),
+            ("[job]", BOTH, "size: a file with [job] has no [[size]]"),
         ];
         for (right, wrong, says) in mistakes {
             assert!(text.contains(right), "{right}");

@@ -65,7 +65,7 @@ impl Projection {
 
 /// Seconds per clip of a job whose stages take `job` seconds, where a slice of it whose stages take
 /// `slice` seconds took `wall_s`: the models' stages come one after the other, and of the others as
-/// large a part is waited for as in the slice.
+/// large a part is waited for as in the slice. What is waited for beyond them comes once.
 pub fn total_s(wall_s: f64, slice: &BTreeMap<String, f64>, job: &BTreeMap<String, f64>) -> f64 {
     let sum = |times: &BTreeMap<String, f64>, is_model: bool| -> f64 {
         let of = |(stage, _): &(&String, &f64)| is_of_model(stage) == is_model;
@@ -73,9 +73,9 @@ pub fn total_s(wall_s: f64, slice: &BTreeMap<String, f64>, job: &BTreeMap<String
     };
     let beside = sum(slice, false);
     let waited = (wall_s - sum(slice, true)).max(0.0);
-    let share = if beside > 0.0 { waited / beside } else { 0.0 };
-    let rest = if beside > 0.0 { 0.0 } else { waited };
-    sum(job, true) + share * sum(job, false) + rest
+    let exposed = waited.min(beside);
+    let share = if beside > 0.0 { exposed / beside } else { 0.0 };
+    sum(job, true) + share * sum(job, false) + waited - exposed
 }
 
 fn is_of_model(stage: &str) -> bool {
@@ -99,7 +99,8 @@ fn stage_ratios(
     };
     let times = |name: &'static str| {
         let models = of_whole.iter().find(|(stage, _)| stage.to_string() == name);
-        let prompts = if name == "text" && slice.job.is_some() { PROMPTS } else { 1.0 };
+        let is_guided = slice.job.is_some() && whole.has(Stage::Denoise);
+        let prompts = if name == "text" && is_guided { PROMPTS } else { 1.0 };
         let times = match models {
             Some((stage, cost)) => prompts * ratio(cost.flops, of_slice[stage].flops),
             // Pictures are read and resized whole in a slice too.
@@ -189,5 +190,8 @@ mod tests {
         let job = times([("decode", 20.0), ("write", 7.0), ("read", 1.0)]);
         assert_eq!(total_s(3.0, &slice, &job), 22.0);
         assert_eq!(total_s(2.5, &times([("decode", 2.0)]), &times([("decode", 20.0)])), 20.5);
+        // Of 1 s that was waited for, the frames' 0.25 s are a part; the rest is not repeated.
+        let few = times([("decode", 2.0), ("write", 0.25)]);
+        assert_eq!(total_s(3.0, &few, &times([("decode", 20.0), ("write", 10.0)])), 30.75);
     }
 }

@@ -26,9 +26,16 @@ const RUNGS: [Rung; 8] = [
     Rung { clip: [512, 512, 13], window: [192, 192, 5] },
     Rung { clip: [512, 512, 29], window: [256, 256, 5] },
     Rung { clip: [640, 640, 37], window: [384, 384, 9] },
-    Rung { clip: [832, 480, 81], window: [512, 512, 9] },
-    Rung { clip: [1280, 704, 81], window: [768, 704, 17] },
+    Rung { clip: [832, 832, 81], window: [512, 512, 9] },
+    Rung { clip: [1280, 1280, 81], window: [768, 768, 17] },
 ];
+
+/// Side of the VAE's window from which its time grows with the window: below, reading its weights is a
+/// part that a larger one does not repeat (`docs/fidelity.md`).
+const LEAST_WINDOW: u32 = 128;
+
+/// With less of the job's arithmetic than this the VAE gets a smaller window all the same.
+const SMALL: f64 = 0.1;
 
 /// A stage with less of the job's arithmetic than this can't decide anything: it gets a small slice.
 const NEGLIGIBLE: f64 = 0.005;
@@ -41,13 +48,15 @@ pub fn rungs(full: &Workload, parts: &Architecture) -> Vec<Sizes> {
     let job = &full.sizes;
     let costs = full.costs(parts, None);
     let total: f64 = costs.values().map(|cost| cost.flops).sum();
-    let counts = |stage| costs.get(&stage).is_some_and(|cost| cost.flops >= NEGLIGIBLE * total);
-    let text_tokens =
-        if counts(Stage::Text) { job.text_tokens } else { FEW_TOKENS.min(job.text_tokens) };
+    let share = |stage| costs.get(&stage).map_or(0.0, |cost| cost.flops / total.max(1.0));
+    let counts = share(Stage::Text) >= NEGLIGIBLE;
+    let text_tokens = if counts { job.text_tokens } else { FEW_TOKENS.min(job.text_tokens) };
+    let is_large = share(Stage::Encode) + share(Stage::Decode) >= SMALL;
+    let least_window = if is_large { LEAST_WINDOW } else { 0 };
     let slice = |rung: &Rung| {
         let [width, height, frames] = least(rung.clip, [job.width, job.height, job.frames]);
         let [window_width, window_height, window_frames] =
-            least(rung.window, [job.width, job.height, job.frames]);
+            least(wide(rung.window, least_window), [job.width, job.height, job.frames]);
         Sizes {
             width,
             height,
@@ -64,8 +73,21 @@ pub fn rungs(full: &Workload, parts: &Architecture) -> Vec<Sizes> {
     };
     let mut rungs: Vec<Sizes> = RUNGS.iter().map(slice).collect();
     rungs.push(job.clone());
-    rungs.dedup();
+    let work = |sizes: &Sizes| {
+        let slice = Workload { sizes: sizes.clone(), job: Some(job.clone()), ..full.clone() };
+        slice.work(parts)
+    };
+    let mut most = 0.0;
+    rungs.retain(|sizes| {
+        let rises = work(sizes) > most;
+        most = work(sizes).max(most);
+        rises
+    });
     rungs
+}
+
+fn wide([width, height, frames]: [u32; 3], least: u32) -> [u32; 3] {
+    [width.max(least), height.max(least), frames]
 }
 
 fn least(one: [u32; 3], other: [u32; 3]) -> [u32; 3] {
@@ -114,7 +136,7 @@ mod tests {
             .map(|n| file.size(n).sizes)
             .map(|s| [s.window_width, s.window_height, s.window_frames])
             .collect();
-        assert_eq!(sizes, [[64, 64, 5], [96, 96, 5], [128, 128, 5], [192, 128, 5], [224, 128, 5]]);
+        assert_eq!(sizes, [[128, 128, 5], [192, 128, 5], [224, 128, 5]]);
         assert_eq!(file.size(0).sizes.width, 224);
     }
 }

@@ -43,13 +43,17 @@ pub fn choose(
     let settings = &settings.map_err(anyhow::Error::msg)?;
     let begun = session.trials().iter().find(|trial| trial.phase == Phase::Baseline);
     let begun = begun.map(|trial| trial.workload.clone());
-    let rungs = session.calibrate(file, |trial| {
+    let kept = begun.map(|begun| {
+        let search = job.sizes().into_iter().find(|size| size.to_string() == begun);
+        search.with_context(|| format!("the job lost its size {begun}"))
+    });
+    let kept = kept.transpose()?;
+    session.calibrate(file, |trial| {
         let calibration = Calibration { file, parts: &runner.parts, settings, trial };
-        calibration.rungs(tune.budget_s, |workload| runner.has_room(workload))
-    })?;
-    let Some(begun) = begun else { return Ok(rungs) };
-    let search = job.sizes().into_iter().find(|size| size.to_string() == begun);
-    let search = search.with_context(|| format!("the job lost its size {begun}"))?;
-    let confirmation = tune.confirmation.clone().unwrap_or_else(|| search.clone());
-    Ok(Rungs { search, confirmation, ..rungs })
+        let Some(search) = kept.clone() else {
+            return calibration.rungs(tune.budget_s, |workload| runner.has_room(workload));
+        };
+        let confirmation = tune.confirmation.clone().unwrap_or_else(|| search.clone());
+        calibration.of(search, confirmation)
+    })
 }

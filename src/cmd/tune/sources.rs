@@ -20,12 +20,16 @@ use crate::search::StrategyName;
 use crate::space::{Space, arguments};
 use crate::trial::{Phase, Trial};
 use crate::tune::Found;
+use crate::workload::{Sizes, Workload};
 
 /// The most results folders that a tune starts from.
 const MOST: usize = 3;
 
 /// The most folders, from the newest, that are read to find them.
 const LOOKED_AT: usize = 50;
+
+/// How many times as many pixels a clip of another tune may have.
+const NEAR: f64 = 8.0;
 
 /// Candidates that a tune must have measured to say anything of others.
 const LEAST: usize = 10;
@@ -94,8 +98,13 @@ fn says_something(results: &Results, space: &Space, prepared: &Prepared) -> bool
         |space: &Space| space.knobs.iter().map(|knob| knob.name.clone()).collect::<Vec<_>>();
     let is_same_job = match &prepared.job {
         Job::Pipeline(_) => {
-            let job = prepared.job.smallest();
-            results.tune.custom_job.is_none() && results.workload.name == job.name
+            // Sizes of clips near to each other share what is fast; other ones need not.
+            let near = |full: &Workload| {
+                prepared.job.full().is_some_and(|here| is_near(&here.sizes, &full.sizes))
+            };
+            results.tune.custom_job.is_none()
+                && results.workload.name == prepared.job.smallest().name
+                && results.tune.full.as_ref().is_none_or(near)
         }
         Job::Custom(job) => results.tune.custom_job.as_ref() == Some(job),
     };
@@ -106,6 +115,13 @@ fn says_something(results: &Results, space: &Space, prepared: &Prepared) -> bool
         && there.fingerprint().compare(&here.fingerprint()) != MachineMatch::Different
         && there.class() == here.class()
         && results.trials.iter().filter(counts).count() >= LEAST
+}
+
+/// Whether two jobs have clips of about as many pixels.
+fn is_near(one: &Sizes, other: &Sizes) -> bool {
+    let pixels = |s: &Sizes| f64::from(s.width) * f64::from(s.height) * f64::from(s.frames);
+    let ratio = pixels(one) / pixels(other);
+    (1.0 / NEAR..=NEAR).contains(&ratio)
 }
 
 /// The installed profile for the job; commands of the user's own all have the same name there.

@@ -15,7 +15,9 @@ const OF_STAGE: [(&str, Stage); 2] =
 /// What was measured of the job, how far the slices agree, and which knobs can't matter for it; nothing
 /// where trials ran the job itself.
 pub fn sentences(results: &Results) -> Vec<String> {
-    let Some(job) = &results.workload.job else { return Vec::new() };
+    let Some(job) = results.workload.job.as_ref().filter(|_| results.workload.is_slice()) else {
+        return Vec::new();
+    };
     let mut sentences = vec![scored(results)];
     sentences.extend(results.tune.confirmation.as_ref().map(|slice| {
         format!(
