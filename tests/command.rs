@@ -237,6 +237,7 @@ fn wrong_usage_is_said_before_anything_runs() {
     let world = world("touch ran");
     let wrong = [
         (&["--budget", "9s", "--"][..], "no command after `--`"),
+        (&["--dry-run", "--worker"], "give the worker's command after `--`"),
         (&["--", "./job.sh"], "--budget"),
         (&["--budget", "9s", "--metric", "fps=(", "--", "./job.sh"], "is no expression"),
         (&["--budget", "9s", "--metric", "json:fps", "--", "./job.sh"], "json:/fps"),

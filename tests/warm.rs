@@ -59,6 +59,8 @@ fn a_worker_stays_loaded_over_the_search_and_every_pair_is_fresh() {
     let is_fresh = |trial: &&Trial| trial.process.is_none();
     let pairs = trials.iter().filter(|trial| trial.phase == Phase::Confirmation);
     assert!(pairs.clone().count() >= 2 && pairs.clone().all(|trial| is_fresh(&trial)));
+    let mut baselines = trials.iter().filter(|trial| trial.phase.is_baseline());
+    assert!(baselines.all(|trial| is_fresh(&trial)), "its times are of one kind");
     let searched = of_search(&trials);
     let started = searched.iter().filter(|trial| is_fresh(trial)).count();
     assert!(started < searched.len() / 2, "{started} of {}", searched.len());
@@ -90,6 +92,21 @@ fn a_worker_that_dies_costs_one_trial() {
             assert!(expected == Outcome::Ok || trial.detail.contains(says), "{}", trial.detail);
         }
     }
+}
+
+/// Its fourth trial finds no memory, whichever that is.
+#[test]
+fn what_fails_in_a_process_that_ran_other_trials_is_measured_in_a_fresh_one() {
+    let world = World::new();
+    let run = tune(&world, &[("FAULT", "leaks")], &["--trials", "12"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let said = "a process that had run other trials failed: out-of-memory (MemoryError: full of \
+                what ran before); a fresh one did not, and counts: ";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    let trials = world.results().trials;
+    assert!(trials.iter().all(|trial| trial.outcome == Outcome::Ok), "{trials:?}");
+    let is_known = |number| trials.iter().any(|trial| trial.number == number);
+    assert!(trials.iter().filter_map(|trial| trial.process).all(is_known));
 }
 
 #[test]

@@ -41,6 +41,12 @@ pub struct TrialRequest {
 }
 
 impl TrialRequest {
+    /// The same when this much of the budget has gone since.
+    #[must_use]
+    pub fn later(&self, gone: Duration) -> Self {
+        Self { left: self.left.saturating_sub(gone), ..self.clone() }
+    }
+
     /// How long it may run.
     pub fn time(&self) -> Duration {
         self.limit.min(self.left)
@@ -66,5 +72,35 @@ impl TrialRequest {
             tool: crate::TOOL.to_owned(),
             ..Trial::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_process_of_a_trial_has_its_own_limit_within_the_budget() {
+        let seconds = Duration::from_secs;
+        let request = TrialRequest {
+            number: 1,
+            phase: Phase::Search,
+            pair: None,
+            strategy: String::new(),
+            seed: 1,
+            repetitions: Repetitions::exactly(1),
+            long_s: None,
+            workload: Workload::custom("worker"),
+            values: Values::new(),
+            min_psnr_db: 0.0,
+            limit: seconds(10),
+            ready_s: None,
+            left: seconds(60),
+            early_stop_s: None,
+        };
+        let after = [9, 55, 61].map(|gone| request.later(seconds(gone)));
+        assert_eq!([0, 1, 2].map(|n| after[n].time()), [10, 5, 0].map(seconds));
+        let ends = [0, 1, 2].map(|n| after[n].ends_with_the_budget());
+        assert_eq!(ends, [false, true, true]);
     }
 }

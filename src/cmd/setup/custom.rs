@@ -42,6 +42,10 @@ pub fn folder(args: &CustomJobArgs) -> Result<String> {
 /// # Errors
 /// [`Usage`] for a command that is missing or can't be run, or a module that is none.
 pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<Option<CustomJob>> {
+    if runner.is_own_worker() && args.words.is_empty() && args.app.app.is_none() {
+        let cure = "give the worker's command after `--`, as in --worker -- python worker.py";
+        return Err(Usage(format!("--worker: {cure}")).into());
+    }
     check_job(args, job)?;
     if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
         return Ok(Some(CustomJob::Module(module(file, inputs)?)));

@@ -165,11 +165,7 @@ fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let folder = custom::folder(&args.custom)?;
     let is_worker = args.runner.is_own_worker() || args.custom.app.app.is_some();
     let words = if is_worker { &[][..] } else { &args.custom.words[..] };
-    let file = space::open(&args.space, Reader { words, folder: folder.as_ref() })?;
-    if is_worker {
-        custom::check_worker(&file, &args.custom.words)?;
-    }
-    Ok(file)
+    Ok(space::open(&args.space, Reader { words, folder: folder.as_ref() })?)
 }
 
 /// The baseline, and what it is to be measured on.
@@ -186,7 +182,12 @@ fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline
             let command = custom::declared(command, file.sinks(), &baseline);
             (baseline, Job::Custom(CustomJob::Command(command)))
         }
-        Some(custom) => (baseline, Job::Custom(custom)),
+        Some(custom) => {
+            if let CustomJob::Worker(worker) = &custom {
+                custom::check_worker(file, &worker.words)?;
+            }
+            (baseline, Job::Custom(custom))
+        }
     };
     let custom = baseline.knobs.custom.keys().next();
     let is_told = matches!(job, Job::Custom(CustomJob::Command(_) | CustomJob::Worker(_)));

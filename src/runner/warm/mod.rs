@@ -2,9 +2,10 @@
 //! change that it can change while it runs.
 //!
 //! What a warm process measures may differ from what a fresh one does. Now and then, and where a
-//! candidate is the best so far, it is measured again in a fresh process, which counts; a knob in
-//! which the two differ by more than noise takes a new process from then on. The baseline and
-//! pairs are always measured in fresh processes.
+//! candidate is the best so far or failed, it is measured again in a fresh process, which counts; a
+//! knob in which the two differ by more than noise takes a new process from then on. The baseline, its
+//! returns and pairs are always measured in fresh processes. No other is kept beside these: a model
+//! that fits into memory once need not fit twice.
 
 pub mod conformance;
 mod process;
@@ -55,14 +56,9 @@ impl Runner for WarmRunner<'_> {
         let started = jiff::Timestamp::now().to_string();
         let noise = NoiseWatch::start();
         let begun = Instant::now();
-        let (mut answer, since) = self.answer(request, begun)?;
+        let (mut answer, process) = self.answer(request, begun)?;
         answer.wall_s = begun.elapsed().as_secs_f64();
-        if answer.outcome == Outcome::Timeout && request.ends_with_the_budget() {
-            answer.outcome = Outcome::Interrupted;
-            answer.detail = crate::trial::OVER.to_owned();
-        }
         let noise = noise.finish(&self.inner.machine.allowed);
-        let process = since.filter(|&since| since != request.number);
         let trial = Trial { noise, process, ..request.trial(started) };
         Ok(LocalRunner::trial(answer, trial))
     }
@@ -107,7 +103,7 @@ fn near(process: &Process, scope: &Scope, values: &Values) -> Values {
 impl Process {
     /// Whether its start took so long that it should go on a while.
     fn has_to_pay_off(&self) -> bool {
-        f64::from(self.warm_trials) * self.warm_s < WORTH * self.start_s
+        !self.is_paid && f64::from(self.warm_trials) * self.warm_s < WORTH * self.start_s
     }
 }
 
@@ -128,7 +124,7 @@ impl<'a> WarmRunner<'a> {
     }
 
     /// What the worker says to a request, and the number of the trial for which its process was
-    /// started.
+    /// started, where that was another one.
     fn answer(&self, request: &TrialRequest, begun: Instant) -> Result<(Response, Option<u64>)> {
         let resolved = self.inner.knobs(&request.values);
         let settings = resolved.and_then(|knobs| self.inner.settings(&request.workload, &knobs));
@@ -145,21 +141,15 @@ impl<'a> WarmRunner<'a> {
         let state = &mut *self.state.borrow_mut();
         let is_fresh = is_fresh(request.phase);
         if !is_fresh && state.takes(&wanted) {
+            let (since, doubtful) = state.before(&request.values);
             let warm = self.ask(state, &wanted, begun)?;
-            let doubtful = state.due_for_check(&warm, &request.values);
-            if doubtful.is_empty() {
-                let since = state.process.as_ref().map_or(0, |process| process.since);
-                return Ok((warm, Some(since)));
+            if !state.is_due_for_check(&warm, &doubtful) {
+                return Ok((warm, since));
             }
-            state.end()?;
-            self.start(state, &wanted)?;
-            let fresh = self.ask(state, &wanted, begun)?;
-            let fresh = state.compared(doubtful, &warm, fresh);
-            return Ok((fresh, None));
+            let fresh = self.ask_fresh(state, &wanted, begun)?;
+            return Ok((state.compared(doubtful, &warm, fresh), None));
         }
-        state.end()?;
-        self.start(state, &wanted)?;
-        let answer = self.ask(state, &wanted, begun)?;
+        let answer = self.ask_fresh(state, &wanted, begun)?;
         if request.phase == Phase::Confirmation {
             state.end()?;
         }
@@ -173,22 +163,40 @@ impl<'a> WarmRunner<'a> {
         let (tuner, launch) = (&*self.inner.programs.tuner, Launch::of(&wanted.settings));
         let mut process = Process::start(self.job, tuner, &profile, launch, values.clone())?;
         process.since = wanted.request.number;
+        process.is_paid = wanted.request.phase == Phase::Sentinel;
         state.process = Some(process);
         Ok(())
     }
 
-    /// Has the process of now do what is wanted, and judges what it says.
+    fn ask_fresh(
+        &self,
+        state: &mut State,
+        wanted: &Wanted<'_>,
+        begun: Instant,
+    ) -> Result<Response> {
+        state.end()?;
+        self.start(state, wanted)?;
+        self.ask(state, wanted, begun)
+    }
+
+    /// Has the process of now do what is wanted, and judges what it says. It has as long as any
+    /// trial, also where another process had its time before.
     fn ask(&self, state: &mut State, wanted: &Wanted<'_>, begun: Instant) -> Result<Response> {
         let Wanted { request, settings, identity } = wanted;
-        let mut job = self.inner.job(request, settings.clone())?;
+        let request = request.later(begun.elapsed());
+        let mut job = self.inner.job(&request, settings.clone())?;
         job.knobs = told(&request.values);
         job.stop_above_s = request.early_stop_s;
-        let time = request.time().saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
-        let TrialRequest { ready_s, early_stop_s: sample_s, .. } = **request;
+        let TrialRequest { ready_s, early_stop_s: sample_s, .. } = request;
+        let time = request.time();
         let limit = Limit { time, ready_s, memory_bytes: self.inner.memory_bytes, sample_s };
         let stop = || self.inner.stop.load(Ordering::Relaxed);
         let Some(process) = &mut state.process else { unreachable!("it was started before") };
         let mut answer = process.answer(&job, limit, &stop)?;
+        if answer.outcome == Outcome::Timeout && request.ends_with_the_budget() {
+            answer.outcome = Outcome::Interrupted;
+            answer.detail = crate::trial::OVER.to_owned();
+        }
         if let Some(effect) = &answer.effect {
             let seen = process.seen(settings.memory.nodes().is_some());
             let wrong = mismatches(effect, seen.as_ref(), settings, &job.knobs);
@@ -202,9 +210,10 @@ impl<'a> WarmRunner<'a> {
     }
 }
 
-/// Whether a trial has to run in a process of its own.
+/// Whether a trial has to run in a process of its own. The baseline's times show the machine's drift,
+/// so that all of them have to be of one kind.
 fn is_fresh(phase: Phase) -> bool {
-    matches!(phase, Phase::Calibration | Phase::Baseline | Phase::Confirmation)
+    phase.is_baseline() || matches!(phase, Phase::Calibration | Phase::Confirmation)
 }
 
 /// What the worker is told: the knobs that nothing outside it can apply, and the strides of its tiles.
@@ -240,4 +249,18 @@ fn mismatches(
         (got != asked).then(|| Mismatch::new(name, asked, got))
     }));
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::VariantArray;
+
+    use super::*;
+
+    #[test]
+    fn the_baseline_is_measured_in_fresh_processes_whenever_it_comes() {
+        let fresh = Phase::VARIANTS.iter().filter(|phase| is_fresh(**phase));
+        let fresh: Vec<String> = fresh.map(ToString::to_string).collect();
+        assert_eq!(fresh, ["calibration", "baseline", "sentinel", "confirmation"]);
+    }
 }

@@ -40,6 +40,8 @@ pub struct Process {
     pub warm_trials: u32,
     /// See [`Process::warm_trials`].
     pub warm_s: f64,
+    /// Whether it was started for its first job's sake, and need not go on for that.
+    pub is_paid: bool,
     /// Which candidates it ran.
     pub ran: HashSet<u64>,
     /// Whether it waits for another job: it says what it could change for that.
@@ -86,6 +88,7 @@ impl Process {
             start_s: 0.0,
             warm_trials: 0,
             warm_s: 0.0,
+            is_paid: false,
             ran: HashSet::new(),
             stays: false,
             is_ended: false,

@@ -9,7 +9,7 @@ use crate::knobs::Values;
 use crate::launch::Launch;
 use crate::runner::response::Response;
 use crate::stats;
-use crate::trial::Sample;
+use crate::trial::{Outcome, Sample};
 
 /// Trials in one process without a look at a fresh one, while there is something to look for.
 const UNCHECKED: u32 = 5;
@@ -32,6 +32,8 @@ pub struct State {
     best: Option<f64>,
     /// Trials since the last look at a fresh process.
     unchecked: u32,
+    /// Whether it was told that a warm process failed where a fresh one did not.
+    has_failed: bool,
     /// What nobody has been told yet.
     pub news: Vec<String>,
 }
@@ -68,20 +70,27 @@ impl State {
         Ok(())
     }
 
-    /// The knobs for whose sake what a warm process measured is to be measured in a fresh one.
-    pub fn due_for_check(&mut self, warm: &Response, values: &Values) -> Vec<String> {
-        let Some(process) = self.process.as_ref().filter(|_| !warm.is_failed()) else {
-            return Vec::new();
-        };
+    /// For which trial the process of now was started, and the knobs for whose sake it may differ
+    /// from a fresh one at these values.
+    pub fn before(&self, values: &Values) -> (Option<u64>, Vec<String>) {
+        let Some(process) = &self.process else { return (None, Vec::new()) };
+        (Some(process.since), self.scope.doubtful(&process.first, values))
+    }
+
+    /// Whether a fresh process has to measure what a warm one did. What failed may have failed for
+    /// what ran there before, such as memory that nobody gave back.
+    pub fn is_due_for_check(&mut self, warm: &Response, doubtful: &[String]) -> bool {
+        if warm.is_failed() {
+            return warm.outcome.is_failure();
+        }
         let cost = stats::median(&costs(&warm.samples)).unwrap_or(f64::INFINITY);
         let is_best = self.best.is_none_or(|best| cost < best);
         self.unchecked += 1;
-        let doubtful = self.scope.doubtful(&process.first, values);
         if !doubtful.is_empty() && (is_best || self.unchecked > UNCHECKED) && !warm.is_cut() {
-            return doubtful;
+            return true;
         }
         self.believe(cost);
-        Vec::new()
+        false
     }
 
     fn believe(&mut self, cost: f64) {
@@ -91,18 +100,28 @@ impl State {
     /// What a fresh process says of a candidate of which a warm one said something else, or the same.
     pub fn compared(&mut self, knobs: Vec<String>, warm: &Response, fresh: Response) -> Response {
         self.unchecked = 0;
-        if fresh.is_failed() || fresh.is_cut() {
+        if fresh.is_failed() || (fresh.is_cut() && !warm.is_failed()) {
             return fresh;
         }
-        let sides = [&warm.samples, &fresh.samples].map(|samples| costs(samples));
-        let differ = differ(&sides[0], &sides[1]);
-        let raised = self.scope.compared(knobs, !differ);
+        let raised = match warm.outcome {
+            // It says more of all that ran there before than of what was changed last.
+            Outcome::OutOfMemory => Vec::new(),
+            _ => {
+                let agree =
+                    !warm.is_failed() && !differ(&costs(&warm.samples), &costs(&fresh.samples));
+                self.scope.compared(knobs, agree)
+            }
+        };
+        let [before, now] = [warm, &fresh].map(said);
         if !raised.is_empty() {
-            let [warm, fresh] = sides.map(|costs| stats::median(&costs).unwrap_or_default());
+            let raised = raised.join(", ");
             self.news.push(format!(
-                "{} takes a new process from here on: changed in one that ran, {warm:.3} s per run; \
-                 in a fresh one {fresh:.3} s",
-                raised.join(", ")
+                "{raised} takes a new process from here on: changed in one that ran, {before}; in a \
+                 fresh one {now}"
+            ));
+        } else if warm.is_failed() && !std::mem::replace(&mut self.has_failed, true) {
+            self.news.push(format!(
+                "a process that had run other trials failed: {before}; a fresh one did not, and counts: {now}"
             ));
         }
         fresh
@@ -111,6 +130,14 @@ impl State {
     /// Ends the process of now.
     pub fn end(&mut self) -> Result<()> {
         self.process.take().map_or(Ok(true), Process::close).map(drop)
+    }
+}
+
+/// What a process did, in words.
+fn said(answer: &Response) -> String {
+    match stats::median(&costs(&answer.samples)) {
+        Some(cost) if !answer.is_failed() => format!("{cost:.3} s per run"),
+        _ => format!("{} ({})", answer.outcome, answer.detail),
     }
 }
 
