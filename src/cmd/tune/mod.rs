@@ -165,7 +165,7 @@ fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let folder = custom::folder(&args.custom)?;
     let is_worker = args.runner.is_own_worker() || args.custom.app.app.is_some();
     let words = if is_worker { &[][..] } else { &args.custom.words[..] };
-    Ok(space::open(&args.space, Reader { words, folder: folder.as_ref() })?)
+    space::open(&args.space, Reader { words, folder: folder.as_ref() })
 }
 
 /// The baseline, and what it is to be measured on.
