@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use harness::World;
 use serde_json::{Value as Json, json};
+use wan22_tune::knobs::placement;
+use wan22_tune::machine::CpuSet;
 
 /// What a caller may have set.
 const OWN: [(&str, &str); 4] = [
@@ -91,6 +93,16 @@ fn a_candidate_sets_what_it_tunes_and_so_does_production() {
     for line in ["OMP_NUM_THREADS=5\n", "KMP_BLOCKTIME=7\n", "WAN22_BATCH_SIZE=8\n"] {
         assert!(exec.stdout.contains(line), "{line}{}", exec.stdout);
     }
+    // A narrower mask of the caller's stays, too.
+    let all = placement::bound().unwrap();
+    let one: CpuSet = all.iter().take(1).collect();
+    placement::bind_or_keep(&one).unwrap();
+    for more in [&[][..], &["--adapt"]] {
+        let look = ["--profile", path, "--", "grep", "Cpus_allowed_list", "/proc/self/status"];
+        let exec = run(&world, &[&["exec"], more, &look].concat(), &[]);
+        assert_eq!(exec.stdout, format!("Cpus_allowed_list:\t{one}\n"), "{}", exec.stderr);
+    }
+    placement::bind_or_keep(&all).unwrap();
     let export = |form: &str| run(&world, &["export", "--format", form, path], &[]).stdout;
     assert!(!export("sh").contains("OMP_NUM_THREADS"), "{}", export("sh"));
     let verify = ["verify", path, "--budget", "1m", "--metric", "cost=(.*)", "--repetitions", "1"];

@@ -146,10 +146,54 @@ fn foreign(world: &World, profile: &Json) {
         exec(&more, &["{unknown=7}", "{{blocks}}", "${blocks}"]).stdout,
         "<7><{blocks}><${blocks}>\n"
     );
+    in_texts(&exec);
     let sink =
         ["exec", "--profile", "foreign.json", "--knob", "blocks env:LD_DEBUG", "--", "./say.sh"];
     let run = world.tuner(&sink).run();
     assert_eq!(run.status, Some(2), "{}", run.stdout);
+}
+
+/// Runs words under a profile that somebody changed.
+type Exec<'a> = dyn Fn(&dyn Fn(&mut Json), &[&str]) -> Run + 'a;
+
+/// In code it fills only what says what it is today, and never with an option.
+fn in_texts(exec: &Exec<'_>) {
+    let set = |profile: &mut Json| profile["custom_knobs"]["x"] = json!(-1);
+    let code = r#"x=5; print(f"{x}")"#;
+    let run = exec(&set, &[code, "echo head {x} file"]);
+    assert_eq!(run.stdout, format!("<{code}><echo head {{x}} file>\n"), "{}", run.stderr);
+    let says = "warning: `{x}` in a text stays as it is: for the knob's value write {x=VALUE}";
+    assert_eq!(run.stderr.matches(says).count(), 2, "{}", run.stderr);
+    let run = exec(&set, &["kill {x=1}"]);
+    assert_eq!((run.status, run.stdout.as_str()), (Some(125), ""), "{}", run.stderr);
+    assert!(run.stderr.contains("`-1` here could be an option"), "{}", run.stderr);
+    assert_eq!(exec(&set, &["seq --by={x=1} 9"]).stdout, "<seq --by=-1 9>\n");
+    let run = exec(&set, &["a {batch_size} {batch_size=9}"]);
+    assert_eq!(run.stdout, "<a {batch_size} {batch_size=9}>\n");
+    assert_eq!(run.stderr.matches("or read the variable WAN22_BATCH_SIZE").count(), 2);
+}
+
+#[test]
+fn the_line_that_a_tune_prints_runs_a_text_as_its_trials_did() {
+    let world = world();
+    let flags = ["--budget", "10m", "--trials", "40", "--repetitions", "1"];
+    let knob = ["--metric", "cost=(.*)", "--knob", "blocks=0..40 default:20"];
+    let code = |blocks: &str| format!("./job.sh --blocks {blocks} --attention=sage --compile");
+    let run = tune(&world, &[&flags[..], &knob].concat(), &["sh", "-c", &code("{blocks}")]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let line = format!("Command  sh -c '{}'\n", code("12"));
+    assert!(run.stdout.contains(&line), "{}", run.stdout);
+    let words = format!("-- sh -c '{}'\n", code("{blocks=20}"));
+    assert!(run.stdout.contains(&words), "{}", run.stdout);
+    let profile = world.folder().join("profile.json");
+    let exec = ["exec", "--quiet", "--profile", profile.to_str().unwrap(), "--", "sh", "-c"];
+    let run = world.tuner(&[&exec[..], &[&code("{blocks=20}")]].concat()).run();
+    // A quarter is the threshold's, which nobody set.
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("cost=2.25\n", ""));
+    let dry = ["--dry-run", "--knob", "x=1..2", "--", "./job.sh", "{x}", "a {batch_size=9} {x}"];
+    let run = world.tuner(&dry).run();
+    assert_eq!(run.stderr.matches("`{batch_size=9}` in a text stays as it is").count(), 1);
+    assert!(!run.stderr.contains("`{x}`"), "{}", run.stderr);
 }
 
 #[test]
@@ -219,6 +263,7 @@ fn bad_input_is_refused_with_its_place_and_a_cure() {
         (&[blocks], &["{blocks=many}"], "`many` is not a finite number"),
         (&[blocks], &["{blocks=1}", "{blocks=2}"], "the command says both 1 and 2 for today"),
         (&["s=-5..5"], &["{s}"], "would be an option: write --NAME={s}"),
+        (&["s=-5..5"], &["kill {s}"], "`-5` here could be an option: write --NAME={s}"),
         (&["f=off|on"], &["{f}", "{f:--f}"], "don't go together"),
         (&["f=off|on", blocks], &["{f:--f {blocks}}"], "of which no braces may be a part"),
         (&["a=1..4 json:c.json#/b"], &["c.json"], "c.json has no /b; at its top there are a"),
@@ -264,6 +309,60 @@ fn knobs_of_the_tool_may_stand_in_the_words_too() {
     let refused = run(&["--batch={batch_size=many}"]);
     assert_eq!(refused.status, Some(2));
     assert!(refused.stderr.contains("the command's `{batch_size=many}`: "), "{}", refused.stderr);
+    let refused = run(&["--batch={batch_size=0}"]);
+    assert_eq!(refused.status, Some(2));
+    let says = "the command's `{batch_size=0}`: batch_size = 0: it takes 1 to 1024 clips";
+    assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("--workload"), "{}", refused.stderr);
+}
+
+#[test]
+fn verify_and_measure_start_from_what_the_words_say_as_a_tune_does() {
+    let world = World::new();
+    script(&world, "job.sh", "#!/bin/sh\necho \"$1\" >> seen\necho cost=$((20 - ${1#*=}))");
+    let seen = || std::fs::read_to_string(world.path().join("seen")).unwrap_or_default();
+    let metric = ["--metric", "cost=(.*)", "--repetitions", "1"];
+    let words = ["--", "./job.sh", "--batch={batch_size=4}"];
+    let run = world.tuner(&[&["measure", "--baseline"], &metric[..], &words].concat()).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stdout.contains("batch_size           4\n"), "{}", run.stdout);
+    assert_eq!(seen(), "--batch=4\n");
+    let tune = ["--budget", "10m", "--trials", "20", "--knob", "batch_size"];
+    let run = world.tuner(&[&tune, &metric[..], &words].concat()).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    std::fs::remove_file(world.path().join("seen")).unwrap();
+    let profile = world.folder().join("profile.json");
+    let verify = ["verify", profile.to_str().unwrap(), "--budget", "2m"];
+    let run = world.tuner(&[&verify, &metric[..], &words].concat()).run();
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    // 12 instead of 16.
+    assert!(run.stdout.contains("25.0% less of the metric"), "{}", run.stdout);
+    assert!(seen().lines().all(|word| ["--batch=4", "--batch=8"].contains(&word)), "{}", seen());
+}
+
+#[test]
+fn what_only_the_built_in_jobs_take_is_refused_beside_a_command() {
+    let world = world();
+    for (flags, says) in [
+        (&["--job", "1280x704x121"], "--job is for the built-in jobs: leave it out"),
+        (&["--steps", "5"], "--steps is for the built-in jobs: leave it out"),
+    ] {
+        for verb in [&["--dry-run"][..], &["measure", "--baseline"]] {
+            let run = world.tuner(&[verb, flags, &["--", "./job.sh"]].concat()).run();
+            assert_eq!(run.status, Some(2), "{verb:?} {flags:?}: {}", run.stdout);
+            assert!(run.stderr.contains(says), "{}", run.stderr);
+        }
+    }
+    // An app takes steps, and like a command it starts from what runs today.
+    std::fs::create_dir(world.path().join("m")).unwrap();
+    std::fs::write(world.path().join("m/model_index.json"), "{}").unwrap();
+    let app = ["--app", "diffusers", "--model", "m", "--python", "false"];
+    let measure = ["measure", "--baseline", "as-is", "--steps", "5"];
+    let run = world.tuner(&[&measure[..], &app].concat()).run();
+    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let run = world.tuner(&[&["--dry-run", "--job", "1280x704x121"], &app[..]].concat()).run();
+    assert_eq!(run.status, Some(2), "{}", run.stdout);
+    assert!(run.stderr.contains("give --width, --height and --frames"), "{}", run.stderr);
 }
 
 #[test]

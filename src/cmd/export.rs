@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 
-use super::Usage;
+use super::{Usage, terminal};
 use crate::cli::ExportArgs;
 use crate::io::atomic_write;
 use crate::profile::Profile;
@@ -20,7 +20,11 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let profile = Profile::read(&args.profile)?;
     let (values, own) = (profile.values(), &profile.custom_knobs);
     let words: Vec<OsString> = args.command.iter().map(OsString::from).collect();
-    let filled = Filling::of(&words, &values, own).words(&words).map_err(Usage)?;
+    let filling = Filling::of(&words, &values, own);
+    for line in filling.left(&words) {
+        terminal::tell(&format!("wan22-tune export: warning: {line}"));
+    }
+    let filled = filling.words(&words).map_err(Usage)?;
     let command: Vec<String> =
         filled.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let sinks: Sinks = args.knobs.iter().cloned().collect();

@@ -18,13 +18,8 @@ use crate::workload::custom::Metric;
 /// Measures once.
 pub fn run(args: &MeasureArgs) -> Result<()> {
     let machine = super::machine::here()?;
-    let is_command = !args.custom.words.is_empty();
-    let baseline = job::baseline(
-        args.baseline.as_ref().and_then(Option::as_ref),
-        &args.job,
-        &machine,
-        is_command,
-    )?;
+    let choice = args.baseline.as_ref().and_then(Option::as_ref);
+    let baseline = custom::baseline(choice, (&args.custom, &args.job), &machine)?;
     let knobs = match &args.profile {
         Some(path) => Profile::read(path)?.knobs(&baseline.knobs).map_err(anyhow::Error::msg)?,
         None => baseline.knobs.clone(),

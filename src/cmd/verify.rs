@@ -39,12 +39,11 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let profile = args.signature.read(&args.profile)?;
     let machine = super::machine::here()?;
     let machine_match = Here::of(&machine).machine_match(&profile);
-    let is_command = !args.custom.words.is_empty();
-    let is_as_is = is_command && !profile.launch.as_is.is_empty();
+    let is_as_is = args.custom.is_program() && !profile.launch.as_is.is_empty();
     let begun = is_as_is.then_some(BaselineChoice::AsIs);
     let preset = BaselineChoice::Preset(Preset::detect(&machine));
     let choice = args.baseline.clone().or(begun).unwrap_or(preset);
-    let baseline = job::baseline(Some(&choice), &args.job, &machine, is_command)?;
+    let baseline = custom::baseline(Some(&choice), (&args.custom, &args.job), &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
     let own = custom::open(&args.custom, &args.runner, &args.job)?;

@@ -154,8 +154,12 @@ impl Knobs {
         self.intra_op_threads + workers
     }
 
-    /// Far more threads than CPUs can't be meant; the baseline itself needs a few more.
-    fn check_counts(&self, machine: &Machine) -> Result<(), String> {
+    /// Whether every number is one that `machine` can be meant to have: far more threads than CPUs
+    /// can't be, and the baseline itself needs a few more.
+    ///
+    /// # Errors
+    /// The knob, its value, and what it takes.
+    pub fn check_counts(&self, machine: &Machine) -> Result<(), String> {
         let most = 4 * machine.thread_limit() + 64;
         self.check_ranges(most).map_err(|(name, reason)| {
             format!("{name} = {}: {reason} on this machine", self.values()[name])

@@ -83,23 +83,19 @@ impl fmt::Display for Applied {
 /// What could not be applied, with the cure.
 pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
     let environment = allow_list::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
-    let cpus = &launch.cpus;
     let words = |error: &io::Error| {
-        format!("affinity: binding to CPUs {cpus} ({})", placement::cure(error))
+        format!("affinity: binding to CPUs {} ({})", launch.cpus, placement::cure(error))
     };
-    let is_left = |knob: &str| launch.as_is.contains(knob);
-    let bind = || if is_left("affinity") { Ok(None) } else { placement::bind_or_keep(cpus) };
-    let kept = bind().map_err(|error| {
+    let kept = launch.bound_cpus().map(placement::bind_or_keep).transpose();
+    let kept = kept.map(Option::flatten).map_err(|error| {
         let words = words(&error);
         anyhow::Error::new(error).context(words)
     })?;
-    let memory = memory && !is_left("memory_mode");
-    if memory {
-        set_policy(&launch.memory)?;
-    }
+    let asked = launch.set_memory().filter(|_| memory);
+    asked.map(set_policy).transpose()?;
     Ok(Applied {
         cpus: placement::bound().context("reading the CPUs back")?,
-        asked: memory.then(|| launch.memory.clone()),
+        asked: asked.cloned(),
         memory: MemoryPolicy::read().ok(),
         environment,
         as_is: launch.as_is.clone(),

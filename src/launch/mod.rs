@@ -9,12 +9,12 @@ pub mod page_placement;
 mod probe;
 mod readback;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{AsIs, Settings};
+use crate::knobs::{AsIs, Settings, inherited};
 use crate::machine::CpuSet;
 
 pub use crate::knobs::effect::{Effect, Pool};
@@ -50,5 +50,25 @@ impl Launch {
             memory: settings.memory.clone(),
             as_is: settings.as_is.clone(),
         }
+    }
+
+    /// The CPUs to which it binds a process; `None` where they stay as they are.
+    pub fn bound_cpus(&self) -> Option<&CpuSet> {
+        (!self.as_is.contains("affinity")).then_some(&self.cpus)
+    }
+
+    /// The memory policy that it sets; `None` where it stays as it is.
+    pub fn set_memory(&self) -> Option<&MemoryPolicy> {
+        (!self.as_is.contains("memory_mode")).then_some(&self.memory)
+    }
+
+    /// The variables that a process does not inherit, by the beginnings of their names.
+    pub fn not_inherited(&self) -> Vec<&'static str> {
+        inherited::not_inherited_beside(&self.as_is)
+    }
+
+    /// The same by whole names, as far as they are known.
+    pub fn unset(&self) -> BTreeSet<&'static str> {
+        inherited::unset_beside(&self.as_is)
     }
 }

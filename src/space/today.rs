@@ -42,14 +42,12 @@ impl<'a> Uses<'a> {
 
     /// Refuses a number below zero at the beginning of a word.
     fn check_begin(&self, entry: &KnobEntry) -> Result<(), String> {
-        let begins = |one: &&Placeholder<'_>| {
-            self.reader.words.iter().any(|word| word.starts_with(one.whole))
-        };
-        let bare = self.all.iter().find(|one| one.words.is_none() && begins(one));
-        match bare.zip(below_zero(entry)) {
-            Some((one, value)) => Err(template::no_option(one, &value.to_string())),
-            None => Ok(()),
-        }
+        let Some(value) = below_zero(entry).map(|value| value.to_string()) else { return Ok(()) };
+        let places =
+            self.all.iter().flat_map(|one| self.reader.words.iter().map(move |w| (one, w)));
+        let mut refused =
+            places.filter_map(|(one, word)| template::refused_below_zero(word, one, &value));
+        refused.next().map_or(Ok(()), Err)
     }
 }
 

@@ -54,6 +54,69 @@ fn bash_and_sh_source_what_the_profile_says_and_forget_the_rest() {
     });
 }
 
+/// A profile that leaves every knob outside the program as it is, of a machine with more CPUs than any.
+fn left_as_it_is() -> Profile {
+    let machine = Machine::from_synthetic("package:8 [numa(memory=8GB)] core:512 pu:1").unwrap();
+    let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
+    let baseline = baseline.as_is(&machine, &BTreeMap::new());
+    let made = "2026-11-24T10:00:00Z".to_owned();
+    let profile = Profile::new(&machine, &baseline, &baseline.knobs, made).unwrap();
+    assert!(profile.launch.environment.is_empty() && !profile.launch.as_is.is_empty());
+    profile
+}
+
+#[test]
+fn what_a_profile_leaves_as_it_is_stays_so_in_every_dialect() {
+    let profile = left_as_it_is();
+    for dialect in Dialect::VARIANTS {
+        let text = export(&profile, *dialect, "profile", &[]).text;
+        for word in [
+            "taskset",
+            "for wan22_name",
+            "CPUAffinity",
+            "NUMAPolicy",
+            "UnsetEnvironment",
+            "physcpubind",
+            "cpuset-cpus",
+            "cpus-per-task",
+            "mask_cpu",
+            "cpu:",
+        ] {
+            assert!(!text.contains(word), "{dialect}: {word} in\n{text}");
+        }
+    }
+    for (dialect, words) in [
+        (Dialect::Sh, &[][..]),
+        (Dialect::Numactl, &["env", "-0"]),
+        (Dialect::Slurm, &["env", "-0"]),
+    ] {
+        let exported = export(&profile, dialect, "profile.sh", words);
+        // The stand-in for srun becomes the command; nothing asks for a stand-in for numactl.
+        let folder = stand_in(&exported, "srun", "shift\nexec \"$@\"");
+        let path = format!("{folder}:/usr/bin:/bin");
+        let own = [("PATH", path.as_str()), ("FOO", "bar"), ("KMP_BLOCKTIME", "7")];
+        let environment = [&POLLUTED[..], &own].concat();
+        let script = match dialect {
+            Dialect::Sh => format!(". '{}'; env -0", exported.path.display()),
+            _ => format!(". '{}'", exported.path.display()),
+        };
+        for shell in ["sh", "bash"] {
+            let output = run(shell, &["-c", &script].map(OsStr::new), &environment);
+            let got = pairs(&stdout(&output));
+            for (name, value) in &environment {
+                let got = got.get(*name).map(String::as_str);
+                assert_eq!(got, Some(*value), "{dialect}, {shell}: {name}");
+            }
+        }
+    }
+    let exported = export(&profile, Dialect::Python, "wan22_profile.py", &[]);
+    let code = "import os; print(os.environ['FOO'], os.environ['KMP_BLOCKTIME'])";
+    let arguments = [exported.path.as_os_str(), OsStr::new("-c"), OsStr::new(code)];
+    let output = run("python3", &arguments, &[("FOO", "bar"), ("KMP_BLOCKTIME", "7")]);
+    assert_eq!(stdout(&output), "bar 7\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "these CPUs were not asked for");
+}
+
 /// A program that stands in for one that this machine may lack; gives its folder.
 fn stand_in(exported: &Exported, name: &str, script: &str) -> String {
     use std::os::unix::fs::PermissionsExt;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::cli::ExecArgs;
 use crate::cmd::terminal;
 use crate::knobs::memory::MemoryPolicy;
+use crate::knobs::placement::{self, bind_or_keep};
 use crate::knobs::{Baseline, Preset, Value, Values, program_environment, quota_warning};
 use crate::launch::{self, Applied, Launch};
 use crate::machine::{Machine, MachineMatch};
@@ -83,7 +84,8 @@ pub fn pick(store: &Store, machine: &Machine) -> Pick {
     Pick { profile: first.map(|first| (first.path, first.profile)), passed_over }
 }
 
-fn warn(words: &str) {
+/// Says what is not as it may have been meant.
+pub fn warn(words: &str) {
     terminal::tell(&format!("wan22-tune exec: warning: {words}"));
 }
 
@@ -164,7 +166,7 @@ fn from_profile(
     // A cpuset may have fewer CPUs than the machine on which the same profile was made.
     let fits = || {
         profile.agrees(machine).is_ok()
-            && crate::knobs::placement::bind_or_keep(&profile.launch.cpus).is_ok()
+            && profile.launch.bound_cpus().is_none_or(|cpus| bind_or_keep(cpus).is_ok())
     };
     let quota = profile.quota_mismatch(machine);
     if args.adapt && (machine_match == MachineMatch::Different || quota.is_some() || !fits()) {
@@ -245,7 +247,7 @@ fn baseline(args: &ExecArgs) -> Result<(Choice, Applied)> {
     bound.or_else(|problem| {
         // Where nothing may be bound at all, threads and environment are still the baseline's.
         let words = format!("the baseline's CPUs and memory stay as inherited: {problem:#}");
-        let cpus = crate::knobs::placement::bound().unwrap_or_else(|_| launch.cpus.clone());
+        let cpus = placement::bound().unwrap_or_else(|_| launch.cpus.clone());
         let unbound = Launch { cpus, memory: MemoryPolicy::Default, ..launch };
         let choice = choice(unbound, Some(words))?;
         let applied = Applied::as_inherited(&choice.launch)?;

@@ -61,8 +61,11 @@ fn launch(args: &ExecArgs) -> Result<Infallible> {
         terminal::tell(&format!("wan22-tune exec: {}: {applied}", choice.source));
     }
     let Choice { values, own, mut handed, .. } = choice;
-    let command = Filling::of(&args.command, &values, &own).words(&args.command);
-    let command = command.map_err(anyhow::Error::msg)?;
+    let filling = Filling::of(&args.command, &values, &own);
+    if args.supervisor.is_none() {
+        filling.left(&args.command).iter().for_each(|line| choice::warn(line));
+    }
+    let command = filling.words(&args.command).map_err(anyhow::Error::msg)?;
     let sinks: Sinks = args.knobs.iter().cloned().collect();
     handed.extend(
         sink::variables(&sinks, &values).into_iter().map(|(name, text)| (name, text.into())),

@@ -1,5 +1,6 @@
 //! A job of the user's own, as the flags describe it.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -7,18 +8,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
-use super::app;
-use crate::cli::{CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
-use crate::cmd::Usage;
+use super::{app, job};
+use crate::cli::{BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
+use crate::cmd::{Usage, terminal};
 use crate::io::input;
 use crate::knobs::{Baseline, Values};
+use crate::machine::Machine;
 use crate::runner::repetitions;
 use crate::runner::repetitions::{Measured, Repetitions};
 use crate::space::SpaceFile;
 use crate::trial::journal::MOST_SAMPLES;
 use crate::workload::custom::module::{Inputs, ModuleJob};
 use crate::workload::custom::sink::{Sink, Sinks};
-use crate::workload::custom::template;
+use crate::workload::custom::template::{self, Filling};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
 fn here() -> Result<String> {
@@ -44,6 +46,7 @@ pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<
         let cure = "give the worker's command after `--`, as in --worker -- python worker.py";
         return Err(Usage(format!("--worker: {cure}")).into());
     }
+    check_job(args, job)?;
     if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
         return Ok(Some(CustomJob::Module(module(file, inputs)?)));
     }
@@ -74,6 +77,22 @@ pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<
         check: args.check.clone(),
         sinks: Sinks::new(),
     })))
+}
+
+/// Refuses what only the built-in jobs take.
+fn check_job(args: &CustomJobArgs, job: &JobArgs) -> Result<(), Usage> {
+    let is_app = args.app.app.is_some();
+    let given = [("--job", job.job.is_some()), ("--steps", job.steps.is_some() && !is_app)];
+    let flag = given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag));
+    let cure = match () {
+        () if is_app => "give --width, --height and --frames",
+        () if !args.words.is_empty() => {
+            "leave it out, and write the command's own flags after `--`"
+        }
+        () if args.module.is_some() => "leave it out; --inputs says what the module is given",
+        () => return Ok(()),
+    };
+    flag.map_or(Ok(()), |flag| Err(Usage(format!("{flag} is for the built-in jobs: {cure}"))))
 }
 
 /// The user's own worker, of which only its seconds are known.
@@ -114,7 +133,25 @@ pub fn reading(
         today.extend(of_knob.map(|value| (name.clone(), value)));
     }
     let baseline = baseline.with(|knobs| knobs.custom.extend(today));
+    warn_of_texts(&command.words, &baseline);
     Ok((Some(CustomJob::Command(command)), baseline))
+}
+
+/// The command of a tune that declares the baseline's own knobs, with its `sinks`.
+pub fn declared(command: CommandJob, sinks: Sinks, baseline: &Baseline) -> CommandJob {
+    let own = &baseline.knobs.custom;
+    let words = command.words.iter().map(|word| template::declared(word, own)).collect();
+    let command = CommandJob { words, sinks, ..command };
+    warn_of_texts(&command.words, baseline);
+    command
+}
+
+/// Says which placeholders of texts stay as they are.
+fn warn_of_texts(words: &[String], baseline: &Baseline) {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let (values, own) = (baseline.knobs.values(), &baseline.knobs.custom);
+    let left = Filling::of(&words, &values, own).left(&words);
+    left.iter().for_each(|line| terminal::tell(&format!("wan22-tune: warning: {line}")));
 }
 
 /// Refuses knobs in the words, variables and files of a worker, whose process outlives their values.
@@ -130,16 +167,28 @@ pub fn check_worker(file: &SpaceFile, words: &[String]) -> Result<(), Usage> {
     place.map_or(Ok(()), |place| Err(Usage(format!("`{place}`: {told}"))))
 }
 
-/// The baseline with what the words of a command say of today's values of knobs that the tool has.
+/// The baseline that was asked for, of a job of the user's own or of a built-in one: what its command
+/// runs today, where it is one.
 ///
 /// # Errors
-/// [`Usage`] for a value that such a knob can't have.
-pub fn with_words(baseline: Baseline, words: &[String]) -> Result<Baseline> {
+/// As [`job::baseline`]; [`Usage`] for a value in the command that a knob can't have.
+pub fn baseline(
+    choice: Option<&BaselineChoice>,
+    (args, job): (&CustomJobArgs, &JobArgs),
+    machine: &Machine,
+) -> Result<Baseline> {
+    let baseline = job::baseline(choice, job, machine, args.is_program())?;
+    with_words(baseline, &args.words, machine)
+}
+
+/// The baseline with what the words of a command say of today's values of knobs that the tool has.
+fn with_words(baseline: Baseline, words: &[String], machine: &Machine) -> Result<Baseline> {
     let mut knobs = baseline.knobs.clone();
     let usual = knobs.built_in();
     for (_, one) in template::meant(words, &|_| false) {
         let (Some(text), Some(old)) = (one.today, usual.get(one.name)) else { continue };
         let with = old.kind().read(text).and_then(|value| knobs.with([(one.name, &value)]));
+        let with = with.and_then(|knobs| knobs.check_counts(machine).map(|()| knobs));
         knobs =
             with.map_err(|problem| Usage(format!("the command's `{}`: {problem}", one.whole)))?;
     }
@@ -168,6 +217,11 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
 }
 
 impl CustomJobArgs {
+    /// Whether it is a program of the user's own, which somebody runs today: a command or an app.
+    pub fn is_program(&self) -> bool {
+        !self.words.is_empty() || self.app.app.is_some()
+    }
+
     /// How often a trial is measured; `given` where a flag says so.
     pub fn repetitions(&self, runner: &RunnerArgs, given: Option<u32>) -> Repetitions {
         let job = match () {

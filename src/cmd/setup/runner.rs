@@ -132,9 +132,13 @@ pub fn plan(
     };
     custom::fits(runner.custom_job.as_ref(), runner.memory_bytes).map_err(Usage)?;
     let smallest = job.smallest();
-    runner.settings(&smallest, &runner.baseline.knobs).map_err(|problem| {
-        let cure = "give more, or another job with --workload (vae-decode and encode need less)";
-        Usage(format!("{smallest}, the smallest size of this job: {problem}; {cure}"))
+    let place = format!("{smallest}, the smallest size of this job");
+    runner.settings(&smallest, &runner.baseline.knobs).map_err(|problem| match job {
+        Job::Custom(_) => Usage(format!("its baseline: {problem}")),
+        Job::Pipeline(_) => Usage(format!(
+            "{place}: {problem}; give more, or another job with --workload (vae-decode and encode \
+             need less)"
+        )),
     })?;
     Ok((runner, job))
 }

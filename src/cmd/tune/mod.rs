@@ -39,7 +39,7 @@ use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
-use crate::workload::custom::{CommandJob, CustomJob};
+use crate::workload::custom::CustomJob;
 
 /// A search of this many trials begins with the preset, where the baseline is none.
 const PRESET_FIRST: usize = 8;
@@ -170,18 +170,16 @@ fn declared(args: &TuneArgs) -> Result<SpaceFile> {
 
 /// The baseline, and what it is to be measured on.
 fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
-    let is_command = !args.custom.words.is_empty() || args.custom.app.app.is_some();
-    let choice = args.space.baseline.as_ref();
-    let baseline = job::baseline(choice, &args.space.job, machine, is_command)?;
+    let (choice, job) = (args.space.baseline.as_ref(), &args.space.job);
+    let baseline = custom::baseline(choice, (&args.custom, job), machine)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;
-    let baseline = custom::with_words(baseline, &args.custom.words)?;
     let (baseline, job) = match custom::open(&args.custom, &args.runner, &args.space.job)? {
         None => {
             let file = job::open(&args.space.job, &baseline)?;
             (job::fitted(baseline, &file), Job::Pipeline(file))
         }
         Some(CustomJob::Command(command)) => {
-            let command = CommandJob { sinks: file.sinks(), ..command };
+            let command = custom::declared(command, file.sinks(), &baseline);
             (baseline, Job::Custom(CustomJob::Command(command)))
         }
         Some(custom) => {

@@ -1,6 +1,6 @@
 //! Inherited: what a launched process has from its caller, beside what settings ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use super::allow_list::{CUDA_ALLOCATOR, PRELOAD, allowed, decides, not_inherited, parts};
@@ -96,8 +96,14 @@ pub fn not_inherited_beside(as_is: &AsIs) -> Vec<&'static str> {
     if as_is.is_empty() {
         return not_inherited().to_vec();
     }
+    unset_beside(as_is).into_iter().collect()
+}
+
+/// The same by whole names. libtorch's allocator on GPUs stays the caller's unless a knob sets it.
+pub fn unset_beside(as_is: &AsIs) -> BTreeSet<&'static str> {
     let is_set = |name: &&str| parts(name).iter().any(|part| !as_is.contains(part.knob));
     let set = allowed().map(|(name, _)| name).filter(is_set);
+    let set = set.filter(|name| !CUDA_ALLOCATOR.contains(name));
     let overruling = OVERRULING.iter().filter(|(knob, _)| !as_is.contains(*knob));
     set.chain(overruling.flat_map(|(_, names)| *names)).collect()
 }

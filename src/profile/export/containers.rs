@@ -7,14 +7,17 @@ use crate::knobs::program_environment;
 
 pub(super) fn text(export: &Export<'_>, engine: &str) -> String {
     let launch = export.launch();
-    let mut flags = format!("--env-file FILE --cpuset-cpus {}", launch.cpus);
+    let mut flags = "--env-file FILE".to_owned();
+    if let Some(cpus) = launch.bound_cpus() {
+        flags += &format!(" --cpuset-cpus {cpus}");
+    }
     let mut notes = Vec::new();
-    match &launch.memory {
-        MemoryPolicy::Default => {}
-        MemoryPolicy::Bind(nodes) => flags += &format!(" --cpuset-mems {nodes}"),
-        policy => {
+    match launch.set_memory() {
+        None | Some(MemoryPolicy::Default) => {}
+        Some(MemoryPolicy::Bind(nodes)) => flags += &format!(" --cpuset-mems {nodes}"),
+        Some(policy) => {
             flags += " --cap-add SYS_NICE";
-            let flag = numactl_flag(policy).unwrap_or_default();
+            let flag = numactl_flag(launch).unwrap_or_default();
             notes.push(format!(
                 "{engine} sets no memory policy. For {policy}, start the command in the"
             ));

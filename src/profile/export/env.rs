@@ -8,9 +8,14 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     let mut notes = vec![
         "For systemd's EnvironmentFile= and `env $(grep -v '^#' FILE) COMMAND`. An environment"
             .to_owned(),
-        format!("binds nothing: start the command under `taskset -c {}`.", launch.cpus),
+        match launch.bound_cpus() {
+            Some(cpus) => {
+                format!("binds nothing: start the command under `taskset -c {cpus}`.")
+            }
+            None => "binds nothing, and the CPUs stay as they are.".to_owned(),
+        },
     ];
-    if let Some(flag) = numactl_flag(&launch.memory) {
+    if let Some(flag) = numactl_flag(launch) {
         notes.push(format!("The memory policy {} needs `numactl {flag}`.", launch.memory));
     }
     notes.extend(export.packages());

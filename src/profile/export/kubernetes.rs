@@ -3,19 +3,13 @@
 use super::Export;
 use super::preamble::numactl_flag;
 use crate::knobs::program_environment;
+use crate::machine::CpuSet;
 
 pub(super) fn text(export: &Export<'_>) -> String {
     let launch = export.launch();
-    let cpus = launch.cpus.len();
-    let mut notes = vec![
-        format!(
-            "Kubernetes does not let a pod choose its CPUs: {cpus} whole ones of its own come from the"
-        ),
-        "kubelet's static CPU manager, which also wants memory requests equal to the limits; set"
-            .to_owned(),
-        format!("both. The tune ran on CPUs {}.", launch.cpus),
-    ];
-    let policy = numactl_flag(&launch.memory);
+    let cpus = launch.bound_cpus();
+    let mut notes = cpus.map(about_cpus).unwrap_or_default();
+    let policy = numactl_flag(launch);
     if let Some(flag) = &policy {
         notes.push(format!(
             "The memory policy {} is set by `numactl {flag} COMMAND`",
@@ -43,13 +37,27 @@ pub(super) fn text(export: &Export<'_>) -> String {
     for (name, value) in &export.environment() {
         text += &format!("        - name: {name}\n          value: {}\n", string(value));
     }
-    text += &format!(
-        "      resources:\n        requests:\n          cpu: \"{cpus}\"\n        limits:\n          cpu: \"{cpus}\"\n"
-    );
+    if let Some(count) = cpus.map(CpuSet::len) {
+        text += &format!(
+            "      resources:\n        requests:\n          cpu: \"{count}\"\n        limits:\n          cpu: \"{count}\"\n"
+        );
+    }
     if policy.is_some() {
         text += "      securityContext:\n        capabilities:\n          add: [\"SYS_NICE\"]\n";
     }
     text
+}
+
+fn about_cpus(cpus: &CpuSet) -> Vec<String> {
+    let count = cpus.len();
+    vec![
+        format!(
+            "Kubernetes does not let a pod choose its CPUs: {count} whole ones of its own come from the"
+        ),
+        "kubelet's static CPU manager, which also wants memory requests equal to the limits; set"
+            .to_owned(),
+        format!("both. The tune ran on CPUs {cpus}."),
+    ]
 }
 
 fn string(text: &str) -> String {

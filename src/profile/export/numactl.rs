@@ -2,6 +2,7 @@
 
 use super::Export;
 use super::preamble::{forgetting, numactl_flag, shell_word, shell_words};
+use crate::knobs::memory::MemoryPolicy;
 
 pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     let mut notes = vec![if export.command.is_empty() {
@@ -12,7 +13,7 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     notes.push(
         "The kernel lets a container set a memory policy with --cap-add SYS_NICE only.".to_owned(),
     );
-    if matches!(export.launch().memory, crate::knobs::memory::MemoryPolicy::WeightedInterleave(_)) {
+    if matches!(export.launch().set_memory(), Some(MemoryPolicy::WeightedInterleave(_))) {
         notes.push("Weighted interleaving takes numactl 2.0.18 and Linux 6.9.".to_owned());
     }
     notes.extend(export.packages());
@@ -25,14 +26,18 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     Ok(format!("#!/bin/sh\n{preamble}{test}{}{start} \"$@\"\n", forgetting(export)))
 }
 
-/// `numactl` with its flags and the command. `--all` looks beyond a mask that this process happens
+/// `numactl` with its flags, where there are any, and the command. `--all` looks beyond a mask that this process happens
 /// to have, as `wan22-tune exec` does.
 fn command(export: &Export<'_>) -> String {
     let launch = export.launch();
-    let mut words = vec!["numactl".to_owned(), "--all".to_owned()];
-    words.push(format!("--physcpubind={}", launch.cpus));
-    words.extend(numactl_flag(&launch.memory));
-    words.push("--".to_owned());
+    let cpus = launch.bound_cpus().map(|cpus| format!("--physcpubind={cpus}"));
+    let flags: Vec<String> = cpus.into_iter().chain(numactl_flag(launch)).collect();
+    let mut words = Vec::new();
+    if !flags.is_empty() {
+        words.extend(["numactl".to_owned(), "--all".to_owned()]);
+        words.extend(flags);
+        words.push("--".to_owned());
+    }
     words.extend_from_slice(export.command);
     shell_words(&words)
 }

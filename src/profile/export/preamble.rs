@@ -1,9 +1,10 @@
 //! What stands above every export: whose settings they are, and what the dialect can't say.
 
 use super::Export;
+use crate::knobs::allow_list;
 use crate::knobs::allow_list::PRELOAD;
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{allow_list, inherited};
+use crate::launch::Launch;
 use crate::machine::library;
 
 impl Export<'_> {
@@ -33,9 +34,10 @@ impl Export<'_> {
     }
 }
 
-/// `numactl`'s flag for a memory policy; `None` for the kernel's default.
-pub fn numactl_flag(policy: &MemoryPolicy) -> Option<String> {
-    match policy {
+/// `numactl`'s flag for the memory policy of a launch; `None` for the kernel's default, and where it
+/// stays as it is.
+pub fn numactl_flag(launch: &Launch) -> Option<String> {
+    match launch.set_memory()? {
         MemoryPolicy::Default => None,
         MemoryPolicy::Bind(nodes) => Some(format!("--membind={nodes}")),
         MemoryPolicy::Preferred(nodes) if nodes.len() == 1 => Some(format!("--preferred={nodes}")),
@@ -62,7 +64,10 @@ pub(super) fn shell_words(words: &[String]) -> String {
 
 /// For a POSIX shell: unsets what a launched process does not inherit.
 pub(super) fn forgetting(export: &Export<'_>) -> String {
-    let beginnings = inherited::not_inherited_beside(&export.launch().as_is).join("|");
+    let beginnings = export.launch().not_inherited().join("|");
+    if beginnings.is_empty() {
+        return String::new();
+    }
     let kept = allow_list::CUDA_ALLOCATOR.join("|");
     format!(
         "for wan22_name in $(env | sed -nE 's/^(({beginnings})[A-Za-z0-9_]*)=.*/\\1/p' | grep -vxE \

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Export;
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{allow_list, inherited, program_environment};
+use crate::knobs::{allow_list, program_environment};
 use crate::machine::library;
 use crate::profile::Profile;
 
@@ -19,21 +19,21 @@ const DATA: &str = "# The data: filled in by wan22-tune.\n";
 pub(super) fn text(export: &Export<'_>) -> String {
     let profile = export.profile;
     let launch = export.launch();
-    let (policy, nodes) = policy(&launch.memory);
-    let cpus: Vec<u32> = launch.cpus.iter().collect();
+    let policy = launch.set_memory().map(policy);
+    let cpus: Option<Vec<u32>> = launch.bound_cpus().map(|cpus| cpus.iter().collect());
     let allowed: serde_json::Map<String, Value> =
         allow_list::allowed().map(|(name, form)| (name.to_owned(), form.into())).collect();
     let mut data = String::new();
     for (name, value) in [
         ("ENVIRONMENT", plain(&launch.environment)),
         ("CPUS", plain(&cpus)),
-        ("MEMORY", plain(&(policy, nodes))),
+        ("MEMORY", plain(&policy)),
         ("SETTINGS", settings(profile)),
         ("KNOBS", plain(&profile.values())),
         ("HANDED", plain(&export.host_handed())),
         ("WORKERS", plain(&profile.workers)),
         ("ALLOWED", Value::Object(allowed)),
-        ("NOT_INHERITED", plain(&inherited::not_inherited_beside(&launch.as_is))),
+        ("NOT_INHERITED", plain(&launch.not_inherited())),
         ("KEPT", plain(&allow_list::CUDA_ALLOCATOR)),
         ("LIBRARY_FOLDERS", plain(&library::FOLDERS)),
     ] {

@@ -5,11 +5,12 @@ use super::preamble::{forgetting, numactl_flag, shell_word};
 
 pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     let launch = export.launch();
+    let bound = launch.bound_cpus().map(|cpus| format!(", and bound to CPUs {cpus}"));
+    let bound = bound.unwrap_or_default();
     let mut notes = vec![format!(
-        "Type `. FILE`: this shell, and what it starts, is then bound to CPUs {}.",
-        launch.cpus
+        "Type `. FILE`: this shell, and what it starts, then has the settings{bound}."
     )];
-    if let Some(flag) = numactl_flag(&launch.memory) {
+    if let Some(flag) = numactl_flag(launch) {
         notes.push("A shell can't set its own memory policy:".to_owned());
         notes.push(format!("start commands by `numactl {flag} COMMAND` for {}.", launch.memory));
         notes.push("In a container that takes --cap-add SYS_NICE.".to_owned());
@@ -20,9 +21,11 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     for (name, value) in export.host_environment()? {
         text.push_str(&format!("export {name}={}\n", shell_word(&value)));
     }
-    text.push_str(&format!(
-        "taskset -cp {} $$ >/dev/null || echo 'wan22-tune: this shell is not bound to CPUs {0}' >&2\n",
-        launch.cpus
-    ));
-    Ok(text)
+    let bind = launch.bound_cpus().map(|cpus| {
+        format!(
+            "taskset -cp {cpus} $$ >/dev/null || echo 'wan22-tune: this shell is not bound to CPUs \
+             {cpus}' >&2\n"
+        )
+    });
+    Ok(text + bind.unwrap_or_default().as_str())
 }

@@ -14,20 +14,26 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
         },
         "CPU numbers are the node's own only in a job that has the whole node.".to_owned(),
     ];
-    if numactl_flag(&launch.memory).is_some() {
+    if numactl_flag(launch).is_some() {
         notes.push("srun binds memory but has no other policy: numactl sets it.".to_owned());
     }
     notes.extend(export.packages());
     let mut text =
         "#!/bin/bash\n#SBATCH --exclusive\n#SBATCH --nodes=1\n#SBATCH --ntasks=1\n".to_owned();
-    text += &format!("#SBATCH --cpus-per-task={}\n{}", launch.cpus.len(), export.preamble(&notes));
+    if let Some(cpus) = launch.bound_cpus() {
+        text += &format!("#SBATCH --cpus-per-task={}\n", cpus.len());
+    }
+    text += export.preamble(&notes).as_str();
     text += export.library_test("exit")?.as_str();
     text += forgetting(export).as_str();
     for (name, value) in export.host_environment()? {
         text += &format!("export {name}={}\n", shell_word(&value));
     }
-    let mut words = vec!["srun".to_owned(), format!("--cpu-bind=mask_cpu:{}", mask(&launch.cpus))];
-    if let Some(flag) = numactl_flag(&launch.memory) {
+    // Without a binding of the profile's, the job has all CPUs that it was given.
+    let bind =
+        launch.bound_cpus().map_or("none".to_owned(), |cpus| format!("mask_cpu:{}", mask(cpus)));
+    let mut words = vec!["srun".to_owned(), format!("--cpu-bind={bind}")];
+    if let Some(flag) = numactl_flag(launch) {
         words.extend(["numactl".to_owned(), flag, "--".to_owned()]);
     }
     words.extend_from_slice(export.command);

@@ -2,7 +2,6 @@
 
 use super::Export;
 use super::libraries::places;
-use crate::knobs::allow_list;
 use crate::knobs::memory::MemoryPolicy;
 
 pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
@@ -12,22 +11,20 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     } else {
         "A unit: /etc/systemd/system/NAME.service, then systemctl daemon-reload.".to_owned()
     }];
-    let policy = policy(&export.launch().memory, &mut notes);
+    let launch = export.launch();
+    let cpus = launch.bound_cpus().map(|cpus| format!("CPUAffinity=\nCPUAffinity={cpus}\n"));
+    let policy = launch.set_memory().map(|memory| policy(memory, &mut notes));
     notes.extend(export.packages());
     let mut text = export.preamble(&notes);
     text += &unit(export)?;
     text += "[Service]\n";
-    text += &format!("CPUAffinity=\nCPUAffinity={}\n{policy}", export.launch().cpus);
+    text.extend(cpus.into_iter().chain(policy));
     let set = export.host_environment()?;
-    let as_is = &export.launch().as_is;
-    let is_left = |name: &&str| {
-        let knobs = allow_list::parts(name);
-        allow_list::CUDA_ALLOCATOR.contains(name)
-            || (!as_is.is_empty() && knobs.iter().all(|part| as_is.contains(part.knob)))
-    };
-    let unset = allow_list::allowed().map(|(name, _)| name);
-    let unset = unset.filter(|name| !set.contains_key(*name) && !is_left(name));
-    text += &format!("UnsetEnvironment={}\n", unset.collect::<Vec<_>>().join(" "));
+    let unset = launch.unset().into_iter().filter(|name| !set.contains_key(*name));
+    let unset: Vec<&str> = unset.collect();
+    if !unset.is_empty() {
+        text += &format!("UnsetEnvironment={}\n", unset.join(" "));
+    }
     for (name, value) in &set {
         text += &format!("Environment={}\n", quoted(&format!("{name}={value}")));
     }

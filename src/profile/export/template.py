@@ -135,15 +135,16 @@ def _note_what_is_too_late():
 
 
 def _bind():
-    for thread in os.listdir("/proc/self/task"):
+    """None stands for what stays as it is."""
+    for thread in os.listdir("/proc/self/task") if CPUS is not None else []:
         try:
             os.sched_setaffinity(int(thread), CPUS)
         except OSError as error:
             NOTES.append(f"CPUs {CPUS}: {error}")
             break
-    if os.sched_getaffinity(0) != set(CPUS):
+    if CPUS is not None and os.sched_getaffinity(0) != set(CPUS):
         NOTES.append(f"asked for CPUs {CPUS}, the kernel granted {sorted(os.sched_getaffinity(0))}")
-    mode, nodes = MEMORY
+    mode, nodes = MEMORY or [0, []]
     if mode == 0:
         return
     mask = (ctypes.c_ulong * (_NODE_BITS // 64))()

@@ -93,11 +93,10 @@ pub fn without_tool(profile: &Profile, command: Option<String>) -> String {
     let handed = program_environment::variables(&profile.values(), profile.latent_ratio());
     let set = launch.environment.iter().chain(&handed);
     lines.extend(set.map(|(name, value)| quoted(format!("{name}={value}"))));
-    let mut binding = format!("numactl --physcpubind={}", launch.cpus);
-    if let Some(flag) = numactl_flag(&launch.memory) {
-        binding.push_str(&format!(" {flag}"));
-    }
-    lines.extend([binding, command.unwrap_or_else(|| "COMMAND".to_owned())]);
+    let cpus = launch.bound_cpus().map(|cpus| format!("--physcpubind={cpus}"));
+    let flags: Vec<String> = cpus.into_iter().chain(numactl_flag(launch)).collect();
+    lines.extend((!flags.is_empty()).then(|| format!("numactl {}", flags.join(" "))));
+    lines.push(command.unwrap_or_else(|| "COMMAND".to_owned()));
     lines.join(" \\\n  ")
 }
 

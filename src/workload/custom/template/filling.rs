@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 
-use super::{Piece, Placeholder, is_text, no_option, pieces, placeholders, switch};
+use super::{
+    Piece, Placeholder, is_text, may_begin_option, no_option, pieces, placeholders, switch,
+};
 use crate::knobs::{Value, Values, program_environment};
 
 /// What a command's words are filled with.
@@ -51,19 +53,45 @@ impl<'a> Filling<'a> {
         for piece in pieces {
             match piece {
                 Piece::Text(text) | Piece::Escaped(text) => filled += text,
-                Piece::Placeholder(one) if is_text && !self.own.contains_key(one.name) => {
+                Piece::Placeholder(one) if is_text && !self.is_filled_in_text(&one) => {
                     filled += one.whole;
                 }
                 Piece::Placeholder(one) => {
                     let text = self.text(&one)?;
-                    if filled.is_empty() && text.starts_with('-') && one.words.is_none() {
-                        return Err(no_option(&one, &text));
+                    if text.starts_with('-') && may_begin_option(&one, &filled, is_text) {
+                        return Err(no_option(&one, &text, is_text));
                     }
                     filled += &text;
                 }
             }
         }
         Ok(vec![filled.into()])
+    }
+
+    /// In code and prompts other braces are usual, and whoever made the profile chose its names: only
+    /// a placeholder that says what it is today was meant as one.
+    fn is_filled_in_text(&self, one: &Placeholder<'_>) -> bool {
+        one.today.is_some() && self.own.contains_key(one.name)
+    }
+
+    /// The placeholders that stay as they are in texts although a knob has that name, with the cure.
+    pub fn left(&self, words: &[OsString]) -> Vec<String> {
+        let texts = words.iter().filter_map(|word| word.to_str()).filter(|word| is_text(word));
+        let left = texts.flat_map(placeholders).filter(|one| !self.is_filled_in_text(one));
+        let known = left.filter(|one| self.values.contains_key(one.name));
+        let line = |one: Placeholder<'_>| {
+            let Placeholder { whole, name, words, .. } = one;
+            let cure = match (self.own.contains_key(name), words) {
+                (true, None) => format!("write {{{name}=VALUE}}, what it is without a profile"),
+                (true, Some(words)) => format!("write {{{name}=off:{words}}}"),
+                (false, _) => {
+                    let variable = program_environment::variable(name);
+                    format!("write it as a word of its own, or read the variable {variable}")
+                }
+            };
+            format!("`{whole}` in a text stays as it is: for the knob's value {cure}")
+        };
+        known.map(line).collect()
     }
 
     fn is_on(&self, one: &Placeholder<'_>) -> Result<bool, String> {
@@ -138,11 +166,42 @@ mod tests {
             ("a{fast:,fp8}b{compile:,compiled}", &["ab,compiled"]),
             ("{compile}", &["true"]),
             ("--shift={shift}", &["--shift=-3"]),
-            ("gen --swap {blocks} | tee log", &["gen --swap 12 | tee log"]),
-            (r#"{"swap":{blocks},"of":{"fast":1}}"#, &[r#"{"swap":12,"of":{"fast":1}}"#]),
+            ("gen --swap {blocks=20} | tee log", &["gen --swap 12 | tee log"]),
+            ("gen {compile=off:--compile --all} x", &["gen --compile --all x"]),
+            (r#"{"swap":{blocks=20},"of":{"fast":1}}"#, &[r#"{"swap":12,"of":{"fast":1}}"#]),
+            ("gen --shift={shift=3} x", &["gen --shift=-3 x"]),
+            ("gen --shift {shift=-1} x", &["gen --shift -3 x"]),
         ] {
             assert_eq!(fill(&[word], &values()).unwrap(), expected, "{word}");
         }
+    }
+
+    /// Whoever made the profile chose its names and values.
+    #[test]
+    fn in_a_text_a_profile_alone_makes_no_placeholder_and_no_option() {
+        let words = [
+            r#"x=5; print(f"{blocks} {shift=!r} {fast:-5}")"#,
+            "head {shift} file",
+            "kill {shift}",
+        ];
+        assert_eq!(fill(&words, &values()).unwrap(), words);
+        let count = |own: &Values| {
+            let words = words.map(OsString::from);
+            Filling::of(&words, own, own).left(&words).len()
+        };
+        assert_eq!((count(&values()), count(&Values::new())), (4, 0));
+        for text in ["kill {shift=1}", "a;{shift=1} b", "a '{shift=1}'", "a $({shift=1})"] {
+            let refused = fill(&[text], &values()).unwrap_err();
+            assert!(refused.contains("`-3` here could be an option"), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn what_a_tune_declares_is_meant_in_texts_too() {
+        let declared = |word: &str| super::super::declared(word, &values());
+        assert_eq!(declared("gen {blocks} {x} {{fast}}"), "gen {blocks=12} {x} {{fast}}");
+        assert_eq!(declared("gen {fast:--fast}"), "gen {fast=false:--fast}");
+        assert_eq!(declared("--swap={blocks}"), "--swap={blocks}");
     }
 
     #[test]

@@ -44,6 +44,8 @@ impl<'w> Placeholder<'w> {
         let some = |text: &'w str| Some(text).filter(|text| !text.is_empty());
         let (today, words) = match (rest.chars().next(), rest.get(1..)) {
             (None, _) => (None, None),
+            // Python's own `{x=!r}`.
+            (Some('='), Some(today)) if today.starts_with('!') => return None,
             (Some('='), Some(today)) => match today.split_once(':') {
                 Some((today, words)) => (Some(some(today)?), Some(some(words)?)),
                 None => (Some(some(today)?), None),
@@ -140,9 +142,33 @@ pub fn torn<'w>(words: &'w [String], is_known: &dyn Fn(&str) -> bool) -> Option<
     })
 }
 
+/// Whether a value below zero in the place of `one`, after `before`, could be read as an option: at
+/// the beginning of a word, in a text of whatever may be one there. Whoever wrote such a value for
+/// today means it.
+fn may_begin_option(one: &Placeholder<'_>, before: &str, is_text: bool) -> bool {
+    let is_within = |c: char| c.is_alphanumeric() || "=:,_./+[".contains(c);
+    let is_told = one.today.is_some_and(|today| today.starts_with('-'));
+    let begins = if is_text { !is_told && !before.ends_with(is_within) } else { before.is_empty() };
+    one.words.is_none() && begins
+}
+
+/// Why `one` can't stand in a word where its knob has the value `text`, which is below zero.
+pub fn refused_below_zero(word: &str, one: &Placeholder<'_>, text: &str) -> Option<String> {
+    let is_text = is_text(word);
+    let mut places = word.match_indices(one.whole).map(|(at, _)| &word[..at]);
+    let begins = places.any(|before| may_begin_option(one, before, is_text));
+    begins.then(|| no_option(one, text, is_text))
+}
+
 /// A value must not turn into an option that nobody wrote.
-pub fn no_option(one: &Placeholder<'_>, text: &str) -> String {
-    format!("`{text}` at its beginning would be an option: write --NAME={} as one word", one.whole)
+fn no_option(one: &Placeholder<'_>, text: &str, is_text: bool) -> String {
+    let Placeholder { whole, name, .. } = one;
+    if is_text {
+        return format!(
+            "`{text}` here could be an option: write --NAME={whole}, or {{{name}={text}}} if it may be one"
+        );
+    }
+    format!("`{text}` at its beginning would be an option: write --NAME={whole} as one word")
 }
 
 /// Words for on and off, off first.
@@ -162,6 +188,12 @@ pub fn literal(text: &str) -> String {
         Piece::Placeholder(one) => format!("{{{}}}", one.whole),
     };
     pieces(text).into_iter().map(part).collect()
+}
+
+/// The word of a command whose user declared the knobs of `today`: in a text each placeholder says
+/// what it is today, as `exec` wants it there.
+pub fn declared(word: &str, today: &Values) -> String {
+    if is_text(word) { with_today(word, today) } else { word.to_owned() }
 }
 
 /// The word with what each of its placeholders is today, by `today`.
