@@ -278,19 +278,6 @@ fn bad_input_is_refused_with_its_place_and_a_cure() {
         assert_eq!(run.status, Some(2), "{flags:?} {words:?}: {}", run.stdout);
         assert!(run.stderr.contains(says), "{flags:?} {words:?}: {}", run.stderr);
     }
-    for command in [&["./job.sh", "{blocks}"][..], &["sh", "-c", "exec ./job.sh --swap {blocks}"]] {
-        let worker = [&["--dry-run", "--worker", "--knob", blocks, "--"], command].concat();
-        let run = world.tuner(&worker).run();
-        assert_eq!(run.status, Some(2), "{command:?}: {}", run.stdout);
-        let says = "`{blocks}`: a worker is told its knobs by messages: leave it out";
-        assert!(run.stderr.contains(says), "{command:?}: {}", run.stderr);
-    }
-    std::fs::create_dir(world.path().join("wan")).unwrap();
-    std::fs::write(world.path().join("wan/model_index.json"), "{}").unwrap();
-    let app = ["--dry-run", "--app", "diffusers", "--model", "wan", "--prompt", "fox-{precision}"];
-    let run = world.tuner(&app).run();
-    assert_eq!(run.status, Some(2), "{}", run.stdout);
-    assert!(run.stderr.contains("`{precision}`: a worker is told"), "{}", run.stderr);
     let neither = ["--dry-run", "--no-built-in", "--knob", "affinity", "--", "./job.sh"];
     assert!(world.tuner(&neither).run().stderr.contains("which --knob affinity asks for"));
 }

@@ -165,3 +165,22 @@ fn under_a_profile_a_worker_takes_its_values_from_it() {
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert!(run.stdout.starts_with("bf16") && run.stdout.ends_with(" 7\n"), "{}", run.stdout);
 }
+
+#[test]
+fn a_knob_in_the_words_of_a_worker_is_refused() {
+    let world = World::new();
+    std::fs::create_dir(world.path().join("wan")).unwrap();
+    std::fs::write(world.path().join("wan/model_index.json"), "{}").unwrap();
+    let own = ["--worker", "--knob", "blocks=0..40", "--"];
+    let app = ["--app", "diffusers", "--model", "wan", "--prompt"];
+    for (flags, words, place) in [
+        (&own[..], &["sh", "{blocks}"][..], "`{blocks}`"),
+        (&own, &["sh", "-c", "exec ./job.sh --swap {blocks}"], "`{blocks}`"),
+        (&app, &["fox-{precision}"], "`{precision}`"),
+    ] {
+        let run = world.tuner(&[&["--dry-run"], flags, words].concat()).run();
+        assert_eq!(run.status, Some(2), "{words:?}: {}", run.stdout);
+        let says = format!("{place}: a worker is told its knobs by messages: leave it out");
+        assert!(run.stderr.contains(&says), "{words:?}: {}", run.stderr);
+    }
+}

@@ -78,10 +78,10 @@ impl State {
     }
 
     /// Whether a fresh process has to measure what a warm one did. What failed may have failed for
-    /// what ran there before, such as memory that nobody gave back.
+    /// what ran there before, such as memory that nobody gave back; what the worker refuses did not.
     pub fn is_due_for_check(&mut self, warm: &Response, doubtful: &[String]) -> bool {
         if warm.is_failed() {
-            return warm.outcome.is_failure();
+            return warm.outcome.is_failure() && warm.outcome != Outcome::Illegal;
         }
         let cost = stats::median(&costs(&warm.samples)).unwrap_or(f64::INFINITY);
         let is_best = self.best.is_none_or(|best| cost < best);
@@ -159,7 +159,61 @@ fn differ(warm: &[f64], fresh: &[f64]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray;
+
     use super::*;
+    use crate::knobs::Value;
+    use crate::launch::Effect;
+    use crate::runner::Repetitions;
+
+    fn answer(outcome: Outcome) -> Response {
+        let mut answer = Response::new(1, Repetitions::exactly(1));
+        match outcome {
+            Outcome::Ok => answer.keep(Sample { seconds: 2.0, ..Sample::default() }, 2.0),
+            _ => answer.fail(outcome, "so it says".to_owned()),
+        }
+        answer
+    }
+
+    #[test]
+    fn what_a_past_may_have_caused_is_looked_at_in_a_fresh_process() {
+        let is_due = |outcome: &&Outcome| {
+            let mut state = State { best: Some(1.0), ..State::default() };
+            state.is_due_for_check(&answer(**outcome), &[])
+        };
+        let due: Vec<String> =
+            Outcome::VARIANTS.iter().filter(is_due).map(ToString::to_string).collect();
+        let expected =
+            ["misapplied", "timeout", "out-of-memory", "crashed", "wrong-output", "poor-quality"];
+        assert_eq!(due, expected);
+    }
+
+    #[test]
+    fn a_knob_whose_change_fails_twice_takes_a_new_process_and_lost_memory_is_nobodys_fault() {
+        let mut state = State::default();
+        let values: Values = [("vae_tile_size".to_owned(), Value::Integer(64))].into();
+        let run_scope = ["vae_tile_size".to_owned()].into();
+        state.scope.learn(&Effect { applied: values, run_scope, ..Effect::default() });
+        let mut is_run_after = |outcome| {
+            let knobs = vec!["vae_tile_size".to_owned()];
+            assert!(!state.compared(knobs, &answer(outcome), answer(Outcome::Ok)).is_failed());
+            state.scope.is_run("vae_tile_size")
+        };
+        let outcomes = [Outcome::OutOfMemory, Outcome::OutOfMemory, Outcome::Crashed];
+        assert_eq!(outcomes.map(&mut is_run_after), [true; 3]);
+        assert!(!is_run_after(Outcome::Crashed));
+        let [once, raised] = &state.news[..] else { panic!("{:?}", state.news) };
+        assert_eq!(
+            once,
+            "a process that had run other trials failed: out-of-memory (so it says); a fresh one \
+             did not, and counts: 2.000 s per run"
+        );
+        assert_eq!(
+            raised,
+            "vae_tile_size takes a new process from here on: changed in one that ran, crashed (so \
+             it says); in a fresh one 2.000 s per run"
+        );
+    }
 
     #[test]
     fn a_difference_has_to_be_large_and_larger_than_noise() {
