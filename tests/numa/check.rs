@@ -17,6 +17,7 @@ use wan22_tune::runner::programs::Programs;
 use wan22_tune::runner::{LocalRunner, Repetitions, Runner, TrialRequest};
 use wan22_tune::trial::{Outcome, Phase, Trial};
 use wan22_tune::workload::custom::metric::Direction;
+use wan22_tune::workload::custom::sink::Sinks;
 use wan22_tune::workload::custom::{CommandJob, CustomJob};
 use wan22_tune::workload::{Workload, WorkloadFile};
 
@@ -60,6 +61,7 @@ pub fn trials_of_devourers() -> [Trial; 2] {
         metric: None,
         goal: Direction::default(),
         check: None,
+        sinks: Sinks::default(),
     }));
     [of_worker, trial(&runner, &workload, &knobs)]
 }

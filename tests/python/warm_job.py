@@ -1,8 +1,8 @@
 """A program of the user's own that is a worker: it sleeps as its settings say, and needs no torch.
 
 Its clock goes on while it sleeps and stands otherwise, so that what it measures does not depend on
-what else the machine does. It loads for LOAD_S seconds and runs for RUN_S at its defaults: bf16 halves that, a tile of 192 takes
-a fifth off, threads share the rest. TELLS says how it misbehaves.
+what else the machine does. It loads for LOAD_S seconds and runs for RUN_S at its defaults: bf16 halves that, a
+tile of 192 takes a fifth off, threads share the rest. TELLS says how it misbehaves.
 """
 
 import os
