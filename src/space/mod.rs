@@ -37,7 +37,7 @@ pub struct KnobDomain {
     pub name: String,
     /// What it means in the workload, and why it is worth tuning.
     pub why: String,
-    /// Legal values; ascending where [`Knob::ordered`].
+    /// Legal values; ascending where [`KnobDomain::ordered`].
     pub levels: Vec<Value>,
     /// Whether neighbouring levels are alike (numbers) or mere names (words and switches).
     pub ordered: bool,
