@@ -25,7 +25,7 @@ const STEADY_PAIRS: f64 = 8.0;
 
 /// How far the gain of a slice of a job is from the job's own, as a deviation in logs: a part that is
 /// always there, and a share of the gain. See `docs/fidelity.md` for the measurement.
-const FIDELITY: [f64; 2] = [0.005, 0.05];
+const FIDELITY: [f64; 2] = [0.03, 0.1];
 
 /// Deviations to either side that 95% of a normal distribution lie within.
 const NORMAL_95: f64 = 1.96;
