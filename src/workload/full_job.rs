@@ -9,35 +9,27 @@ use super::{Sizes, WHOLE_CONTEXT};
 #[serde(deny_unknown_fields)]
 pub struct FullJob {
     /// Clips that are made at once, or one after the other.
-    #[serde(default = "one")]
+    #[serde(default = "super::one")]
     clips: u32,
     /// Pixels per row.
     width: u32,
     /// Rows.
     height: u32,
     /// Pictures per clip: 1 + 4n.
-    #[serde(default = "one")]
+    #[serde(default = "super::one")]
     frames: u32,
     /// Transformer blocks; of a model with two experts, of each.
-    #[serde(default = "one")]
+    #[serde(default = "super::one")]
     layers: u32,
     /// Denoising steps, each of two forwards (guidance).
-    #[serde(default = "one")]
+    #[serde(default = "super::one")]
     steps: u32,
     /// Text encoder layers.
-    #[serde(default = "one")]
+    #[serde(default = "super::one")]
     text_layers: u32,
     /// Tokens of the prompt, filled up as Wan's pipelines do it.
-    #[serde(default = "whole_context")]
+    #[serde(default = "super::whole_context")]
     text_tokens: u32,
-}
-
-fn one() -> u32 {
-    1
-}
-
-fn whole_context() -> u32 {
-    WHOLE_CONTEXT
 }
 
 impl FullJob {

@@ -79,8 +79,9 @@ pub fn rungs(full: &Workload, parts: &Architecture) -> Vec<Sizes> {
     };
     let mut most = 0.0;
     rungs.retain(|sizes| {
-        let rises = work(sizes) > most;
-        most = work(sizes).max(most);
+        let work = work(sizes);
+        let rises = work > most;
+        most = work.max(most);
         rises
     });
     rungs
