@@ -21,7 +21,8 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
-from transformers import UMT5Config, UMT5EncoderModel
+from random_model import built
+from transformers import UMT5EncoderModel
 
 DIT_5B = dict(
     num_attention_heads=24, attention_head_dim=128, in_channels=48, out_channels=48, ffn_dim=14336, num_layers=1
@@ -46,38 +47,9 @@ CASES = {
     "vae21-enc": (AutoencoderKLWan, "encode", VAE_21, dict(x=[1, 3, 5, 64, 64])),
     "umt5-layer": (UMT5EncoderModel, "forward", UMT5, dict(input_ids=[1, 512], attention_mask=[1, 512])),
 }
+# As `wan22-worker bench` has it.
+SEED = 22
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-def fill(shape, name, block):
-    """Random numbers as `wan22-worker` takes them: one block again and again, by the fan-in."""
-    count = torch.Size(shape).numel()
-    flat = block.repeat(count // block.numel() + 1)[:count].view(shape)
-    if name.endswith("gamma") or (name.endswith("weight") and len(shape) == 1):
-        return 1 + 0.05 * flat
-    fan = flat[0].numel() if len(shape) > 1 else 2500
-    return flat / fan**0.5
-
-
-@torch.no_grad()
-def reference(kind, config, dtype):
-    """The reference's module, with the parts in float32 that its loader keeps there."""
-    with torch.device("meta"):
-        model = kind(UMT5Config(**config)) if kind is UMT5EncoderModel else kind(**config)
-    kept = getattr(model, "_keep_in_fp32_modules", None) or [] if kind is WanTransformer3DModel else []
-    block = torch.randn(1_000_003, generator=torch.Generator().manual_seed(22))
-    state = {}
-    for name, parameter in model.named_parameters():
-        wide = any(part in name.split(".") for part in kept)
-        value = fill(parameter.shape, name, block)
-        state[name] = value if wide else value.to(dtype)
-    model.load_state_dict(state, strict=False, assign=True)
-    if kind is UMT5EncoderModel:
-        model.tie_weights()
-    if kind is WanTransformer3DModel:
-        model.rope = type(model.rope)(model.rope.attention_head_dim, model.rope.patch_size, model.rope.max_seq_len)
-    assert not any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()])
-    return model.eval()
 
 
 def inputs(shapes, dtype):
@@ -123,7 +95,7 @@ def measure(name, dtype, options):
     kind, op, config, shapes = CASES[name]
     case = dict(model=kind.__name__, op=op, dtype=dtype, config=config)
     worker = Worker(options.worker, dict(case=case, inputs=shapes), options.threads)
-    model = reference(kind, config, DTYPES[dtype])
+    model = built(kind, config, DTYPES[dtype], SEED)
     given = inputs(shapes, DTYPES[dtype])
 
     @torch.no_grad()
