@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Sizes, Stage, Tilings, Workload};
-use crate::architecture::{Architecture, Tiling};
+use crate::architecture::Architecture;
 
 /// Operations that a machine does in the time in which it reads a byte: of weights that are read
 /// for few tokens, reading decides. Between 10 (2 cores) and 13 (64) on machines that were measured.
@@ -29,12 +29,16 @@ pub struct Cost {
 impl Workload {
     /// The models' stages, for one clip.
     pub fn costs(&self, parts: &Architecture, tilings: Option<Tilings>) -> BTreeMap<Stage, Cost> {
-        let Tilings { encode: encoder, decode: decoder } = tilings.unwrap_or_default();
+        let units = self.units(parts, tilings.unwrap_or_default());
+        let flops = |stage: &Stage| -> f64 {
+            let own = units.iter().filter(|(unit, _)| unit.stage() == *stage);
+            own.map(|(_, flops)| flops).sum()
+        };
         let cost = |stage: &Stage| match stage {
             Stage::Text => Some(self.text(parts)),
-            Stage::Encode => Some(self.encode(parts, encoder)),
-            Stage::Denoise => Some(self.denoise(parts)),
-            Stage::Decode => Some(self.decode(parts, decoder)),
+            Stage::Encode => Some(self.encode(parts, flops(stage))),
+            Stage::Denoise => Some(self.denoise(parts, flops(stage))),
+            Stage::Decode => Some(self.decode(parts, flops(stage))),
             _ => None,
         };
         self.stages.iter().filter_map(|stage| Some((*stage, cost(stage)?))).collect()
@@ -97,33 +101,23 @@ impl Workload {
         Cost { flops: encoder.flops(layers, 1, tokens), weights, passes: 1.0 }
     }
 
-    fn encode(&self, parts: &Architecture, tiling: Option<Tiling>) -> Cost {
-        let [height, width] = [self.sizes.window_height, self.sizes.window_width].map(i64::from);
-        let frames = self.encoded_frames(parts).into();
-        let flops = parts.vae.encode_flops(1, [frames, height, width], tiling.as_ref());
-        let passes = ((frames - 1) / 4 + 1) as f64;
-        Cost { flops: flops.unwrap_or(0.0), weights: parts.vae.encoder_weights(), passes }
+    fn encode(&self, parts: &Architecture, flops: f64) -> Cost {
+        let passes = ((self.encoded_frames(parts) - 1) / 4 + 1).into();
+        Cost { flops, weights: parts.vae.encoder_weights(), passes }
     }
 
-    fn denoise(&self, parts: &Architecture) -> Cost {
-        let model = &parts.transformer;
-        let layers = self.sizes.layers.into();
+    fn denoise(&self, parts: &Architecture, flops: f64) -> Cost {
         let forwards = f64::from(2 * self.sizes.steps);
-        let (latent, text) = (self.latent(parts), self.sizes.context_tokens.into());
-        let [tokens, keys] = [self.tokens(parts), self.keys(parts)];
-        let further = model.attention_flops(tokens, keys) - model.attention_flops(tokens, tokens);
-        let one = model.flops(layers, 1, latent, text, self.times(parts)) + layers as f64 * further;
         let experts = parts.sampling.experts(self.sizes.steps).len() as f64;
-        let weights = experts * model.weights(layers);
+        let weights = experts * parts.transformer.weights(self.sizes.layers.into());
         // Each forward reads the weights of one expert.
-        Cost { flops: forwards * one, weights, passes: forwards / experts }
+        Cost { flops, weights, passes: forwards / experts }
     }
 
-    fn decode(&self, parts: &Architecture, tiling: Option<Tiling>) -> Cost {
-        let window = self.window(parts);
-        let flops = parts.vae.decode_flops(1, window, tiling.as_ref()).unwrap_or(0.0);
+    fn decode(&self, parts: &Architecture, flops: f64) -> Cost {
         // One latent frame at a time.
-        Cost { flops, weights: parts.vae.decoder_weights(), passes: window[0] as f64 }
+        let passes = self.window(parts)[0] as f64;
+        Cost { flops, weights: parts.vae.decoder_weights(), passes }
     }
 }
 
