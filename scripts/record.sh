@@ -1,10 +1,11 @@
 #!/bin/sh
-# Records the two spaces of benches/spaces exhaustively on this machine, into results/: tables of the
+# Records the spaces of benches/spaces exhaustively on this machine, into results/: tables of the
 # project's own for `cargo bench --bench strategies`. BUDGET is spent on each: half an hour or so on all
-# candidates, the rest on repetitions; cut short, the next run of this script goes on where it stopped.
-# What was recorded on another machine has to be moved away first.
+# candidates (an hour for those of `pipeline`, whose second measurements take another), the rest on
+# repetitions; cut short, the next run of this script goes on where it stopped. What was recorded on
+# another machine has to be moved away first. Nothing else may run meanwhile.
 #
-#   scripts/record.sh [preprocess|decode] [BUDGET]
+#   scripts/record.sh [preprocess|decode|pipeline] [BUDGET]
 set -eu
 cd "$(dirname "$0")/.."
 budget=${2:-45m}
@@ -26,6 +27,7 @@ decode() { run decode --weights tests/goldens/wan --min-psnr 0; }
 case ${1:-both} in
 preprocess) run preprocess ;;
 decode) decode ;;
+pipeline) budget=${2:-2h30m}; run pipeline --weights tests/goldens/wan --min-psnr 0 ;;
 both) run preprocess; decode ;;
-*) echo "scripts/record.sh [preprocess|decode] [BUDGET]" >&2; exit 2 ;;
+*) echo "scripts/record.sh [preprocess|decode|pipeline] [BUDGET]" >&2; exit 2 ;;
 esac

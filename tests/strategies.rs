@@ -331,6 +331,31 @@ fn an_earlier_search_helps_and_a_misleading_one_costs_a_few_trials() {
     assert!(misled < cold + 6.0, "{misled} against {cold}");
 }
 
+/// Earlier searches that say nothing true: the worst for the best, all the same, all failed.
+fn misleading(recorded: &Recorded) -> Vec<Transfer> {
+    let told = |finding: Finding| {
+        let observed = |candidate: &Candidate| Observation::new(candidate.clone(), finding);
+        let observations = recorded.succeeded().into_iter().map(observed).collect();
+        Transfer { weight: 1.0, observations }
+    };
+    let all = [told(Finding::Cost(2.0)), told(Finding::Failed), told(Finding::AtLeast(1e9))];
+    [earlier(recorded, true), all.to_vec()].concat()
+}
+
+#[test]
+fn sources_that_mislead_hide_nothing_from_any_strategy() {
+    let recorded = bowl();
+    for &strategy in StrategyName::VARIANTS {
+        let plan = Plan { transfers: misleading(&recorded), ..plan(strategy, 5) };
+        let ended = search(&recorded, &plan, 1_000);
+        assert!(ended.is_exhausted, "{strategy}");
+        assert_eq!(different(&ended.observations), recorded.costs.len(), "{strategy}");
+        let known = &ended.observations[..20];
+        let mut resumed = study(&recorded.space, &plan, known);
+        assert_eq!(resumed.ask(&[]).as_ref(), Some(&ended.observations[20].candidate));
+    }
+}
+
 /// Two that mislead, on machines that are said to be more alike, beside one that does not.
 #[test]
 fn of_several_earlier_searches_that_counts_which_foretells() {

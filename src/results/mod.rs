@@ -1,6 +1,7 @@
 //! A results folder: `machine.json`, `machine.xml`, `space.toml`, `trials.csv`, and what is
 //! derived from them: `profile.json`, `report.html`, `plots/`.
 
+mod folders;
 pub mod owners;
 mod segments;
 mod suggestion;
@@ -20,11 +21,12 @@ use crate::knobs::{Value, Values};
 use crate::machine::Machine;
 use crate::search::pruning::Pruned;
 use crate::space::{Ended, Space, SpaceFile, Tune};
-use crate::trial::journal;
+use crate::trial::journal::{self, Reading};
 use crate::trial::{Quality, Trial};
 use crate::workload::Workload;
 use crate::workload::custom::Metric;
 
+pub use folders::results_in;
 pub use segments::Segments;
 
 /// The largest `machine.json` and `space.toml`: those of the largest machines take a few MiB.
@@ -173,6 +175,16 @@ impl Results {
     /// # Errors
     /// The file that is missing or makes no sense.
     pub fn open(folder: &Folder) -> Result<Self> {
+        let head = Self::head(folder)?;
+        let journal = journal::open(&folder.journal(), &head.space.given.baseline)?;
+        Ok(head.with(journal))
+    }
+
+    /// What a results folder is about: everything but its trials, which take longest to read.
+    ///
+    /// # Errors
+    /// As [`Results::open`].
+    pub fn head(folder: &Folder) -> Result<Self> {
         let path = folder.machine();
         let place = || path.display().to_string();
         let text = input::text(&path, LARGEST_BYTES);
@@ -181,16 +193,31 @@ impl Results {
         let path = folder.space();
         let place = || path.display().to_string();
         let text = input::text(&path, LARGEST_BYTES).with_context(place)?;
-        let file = SpaceFile::parse(unmarked(&text)).map_err(anyhow::Error::msg);
-        let file = file.with_context(place)?;
-        let space = Space::reopen(&file).with_context(place)?;
-        let workload = file.workload.context("[workload] is missing").with_context(place)?;
-        let tune = file.tune.context("[tune] is missing").with_context(place)?;
-        let journal = journal::open(&folder.journal(), &space.given.baseline)?;
-        let lost = [journal.notes, missing(&tune, journal.trials.len()).into_iter().collect()];
-        let (trials, is_checked) = (journal.trials, journal.is_checked);
-        let lost = lost.concat();
-        Ok(Self { trials, lost, is_checked, ..Self::new(machine, space, workload, tune) })
+        Self::about(machine, &text).with_context(place)
+    }
+
+    /// What the texts of a folder's files hold.
+    ///
+    /// # Errors
+    /// What makes no sense in one of them.
+    pub fn parse(machine: &str, space: &str, trials: &[u8]) -> Result<Self> {
+        let head = Self::about(serde_json::from_str(machine)?, space)?;
+        let journal = Reading::like(trials, &head.space.given.baseline)?;
+        Ok(head.with(journal))
+    }
+
+    fn about(machine: Machine, space: &str) -> Result<Self> {
+        let file = SpaceFile::parse(unmarked(space)).map_err(anyhow::Error::msg)?;
+        let space = Space::reopen(&file)?;
+        let workload = file.workload.context("[workload] is missing")?;
+        let tune = file.tune.context("[tune] is missing")?;
+        Ok(Self::new(machine, space, workload, tune))
+    }
+
+    fn with(self, journal: Reading) -> Self {
+        let missing = missing(&self.tune, journal.trials.len());
+        let lost = [journal.notes, missing.into_iter().collect()].concat();
+        Self { trials: journal.trials, lost, is_checked: journal.is_checked, ..self }
     }
 
     /// Whether the tune went on until its end; `None` for a folder of an older version, which does

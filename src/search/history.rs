@@ -2,12 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::cost::FAILED;
 use super::sampler::Sampler;
+use super::surrogate::prior::Prior;
+use super::transfer::Belief;
 use super::{Finding, Observation, Plan, Transfer};
 use crate::space::{Candidate, Space};
 
@@ -21,7 +24,7 @@ pub struct History<'a> {
     sampler: Sampler<'a>,
     seed: u64,
     first: Vec<Candidate>,
-    transfers: Vec<Transfer>,
+    beliefs: Rc<Vec<Belief>>,
     identify: Identify<'a>,
     /// Telling what a candidate is takes a machine: each is asked once.
     identities: RefCell<HashMap<Candidate, Option<u64>>>,
@@ -36,13 +39,14 @@ pub struct History<'a> {
 impl<'a> History<'a> {
     pub(super) fn new(space: &'a Space, plan: Plan, identify: Identify<'a>) -> Self {
         let Plan { seed, first, transfers, .. } = plan;
-        let first = [Transfer::best(&transfers), first].concat();
+        let beliefs = Prior::beliefs(space, &transfers);
+        let first = [Transfer::best(&transfers), Belief::cheapest_first(&beliefs, first)].concat();
         Self {
             space,
             sampler: Sampler::new(space),
             seed,
             first: first.iter().map(|candidate| space.canonical(candidate)).collect(),
-            transfers,
+            beliefs,
             identify,
             identities: RefCell::default(),
             observations: Vec::new(),
@@ -97,9 +101,9 @@ impl<'a> History<'a> {
         self.seed
     }
 
-    /// What earlier searches found.
-    pub(super) fn transfers(&self) -> &[Transfer] {
-        &self.transfers
+    /// What earlier searches say of any candidate.
+    pub(super) fn beliefs(&self) -> &Rc<Vec<Belief>> {
+        &self.beliefs
     }
 
     /// Everything observed so far, in order.

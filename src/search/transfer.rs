@@ -5,6 +5,8 @@
 //! observations decide. As long as it predicts them, no candidates are drawn blindly; a misleading
 //! one is soon worth nothing.
 
+use std::collections::HashMap;
+
 use super::Observation;
 use super::surrogate::data::Data;
 use super::surrogate::forest::Forest;
@@ -105,6 +107,19 @@ impl Belief {
         }
         let forest = Forest::new(space, &data, &mut Xoshiro256PlusPlus::seed_from_u64(0));
         Some(Self { forest, deviation: data.scale.deviation, weight: earlier.weight.min(1.0) })
+    }
+
+    /// The candidates that cost least by what `all` say before others; as they are where none says
+    /// anything.
+    pub fn cheapest_first(all: &[Self], mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+        let mut sums = vec![0.0; candidates.len()];
+        for belief in all {
+            let told = belief.log_costs(&candidates).into_iter();
+            sums.iter_mut().zip(told).for_each(|(sum, cost)| *sum += belief.weight * cost);
+        }
+        let told: HashMap<Candidate, f64> = candidates.iter().cloned().zip(sums).collect();
+        candidates.sort_by(|a, b| told[a].total_cmp(&told[b]));
+        candidates
     }
 
     /// ln cost of each candidate, up to a constant.

@@ -11,6 +11,7 @@ mod policy;
 mod record;
 pub mod regret;
 mod session;
+pub mod shipped;
 mod state;
 mod warm_start;
 
@@ -19,4 +20,4 @@ pub use config::{MIN_PSNR_DB, TuneConfig};
 pub use observer::{Nobody, Observer};
 pub use policy::BaselineFails;
 pub use session::Session;
-pub use warm_start::Found;
+pub use warm_start::{Found, alike};

@@ -1,13 +1,14 @@
 //! Warm start: what other tunes found, weighted by how alike their machines and jobs are.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::shipped;
 use crate::evidence::blame;
 use crate::machine::{Machine, MachineMatch};
 use crate::profile::{Here, Profile};
-use crate::results::{Folder, Results};
+use crate::results::{Folder, Results, results_in};
 use crate::search::{Finding, Observation, Transfer};
 use crate::space::{Candidate, Space};
 use crate::trial::{Phase, Trial};
@@ -22,6 +23,9 @@ pub enum Found {
     Profile(Box<Profile>),
 }
 
+/// The most results folders that a folder of them stands for.
+const MOST: usize = 8;
+
 /// Belief in what was found on a machine of the same shape, and at the most on another.
 const SAME_SHAPE: f64 = 0.9;
 const OTHER_SHAPE: f64 = 0.6;
@@ -29,12 +33,23 @@ const OTHER_SHAPE: f64 = 0.6;
 const OTHER_JOB: f64 = 0.5;
 
 impl Found {
-    /// Opens a results folder or a profile.
+    /// What `path` stands for: the newest results folders in a folder of them or of a fleet, or else
+    /// itself.
+    pub fn paths(path: &Path) -> Vec<PathBuf> {
+        let mut inside = results_in(path);
+        inside.truncate(MOST);
+        if inside.is_empty() { vec![path.to_owned()] } else { inside }
+    }
+
+    /// Opens a results folder, a profile or a [`shipped`] tune.
     ///
     /// # Errors
     /// The path, and what is wrong there.
     pub fn open(path: &Path) -> Result<Self> {
         let place = || format!("--warm-start {}", path.display());
+        if let Some(results) = shipped::named(path) {
+            return Ok(Self::Results(Box::new(results.with_context(place)?)));
+        }
         let folder = Folder::new(path);
         if folder.journal().exists() {
             return Ok(Self::Results(Box::new(Results::open(&folder).with_context(place)?)));
@@ -85,7 +100,7 @@ fn cores(machine: &Machine) -> f64 {
 }
 
 /// 1 for the same machine, less the less two machines have in common.
-fn alike(there: &Machine, here: &Machine) -> f64 {
+pub fn alike(there: &Machine, here: &Machine) -> f64 {
     // Under other limits it is as good as another machine.
     let machine_match = there.fingerprint().compare(&here.fingerprint());
     weight(machine_match).filter(|_| there.class() == here.class()).unwrap_or_else(|| {

@@ -102,7 +102,7 @@ impl Prepared {
         let (baseline, job) = job(args, &file, &machine)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
         let (runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
-        let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
+        let found = sources::named(&args.warm_start)?;
         let lock = Lock::take(args.runner.wait, &runner.stop)?;
         Ok(Self { runner, job, file, found, sources: Vec::new(), _lock: lock })
     }

@@ -42,9 +42,8 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     flags.runner.wait |= args.wait;
     flags.view = args.view;
     flags.trials = args.trials.or(flags.trials);
-    let (there, gone) = flags.warm_start.into_iter().partition(|path| path.exists());
-    flags.warm_start = there;
-    let gone: Vec<PathBuf> = gone;
+    let gone: Vec<PathBuf>;
+    (flags.warm_start, gone) = super::sources::still_there(&flags.warm_start, &folder);
     gone.iter().for_each(|path| {
         let path = path.display();
         terminal::tell(&format!("warning: {path} is gone: the search goes on without it"));

@@ -1,10 +1,10 @@
-//! Sources: the earlier tunes that a tune starts from by itself.
+//! Sources: the earlier tunes that a tune starts from, by itself or as it is told.
 
-use std::cmp::Reverse;
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -12,31 +12,65 @@ use super::Prepared;
 use crate::cli::TuneArgs;
 use crate::cmd::setup::job::Job;
 use crate::cmd::terminal;
-use crate::machine::MachineMatch;
+use crate::machine::{Machine, MachineMatch};
 use crate::profile::Store;
 use crate::report::tables::usage::quoted;
-use crate::results::{Folder, Results};
+use crate::results::{Folder, Results, results_in};
 use crate::search::StrategyName;
 use crate::space::{Space, arguments};
 use crate::trial::{Phase, Trial};
-use crate::tune::Found;
+use crate::tune::{Found, alike, shipped};
 use crate::workload::{Sizes, Workload};
 
-/// The most results folders that a tune starts from.
+/// The most results folders that a tune starts from by itself.
 const MOST: usize = 3;
 
-/// The most folders, from the newest, that are read to find them.
+/// The most folders, from the newest, that are looked at to find them.
 const LOOKED_AT: usize = 50;
+
+/// How long a tune waits for what may be there: file systems hang.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many times as many pixels a clip of another tune may have.
 const NEAR: f64 = 8.0;
 
+/// How alike a machine of ours must be.
+const LEAST_ALIKE: f64 = 0.3;
+
 /// Candidates that a tune must have measured to say anything of others.
 const LEAST: usize = 10;
 
-/// Takes the newest tunes of the same space and job under `--results`, made on a machine of this one's
-/// shape, and the installed profile that `exec --auto` would take, unless the user named sources or
-/// wants none, and says so.
+/// What the paths of `--warm-start` stand for. In a folder of results what can't be read is passed over.
+///
+/// # Errors
+/// The path that is none of what it may be, and what is wrong there.
+pub fn named(paths: &[PathBuf]) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for path in paths {
+        let inside = Found::paths(path);
+        for one in &inside {
+            match Found::open(one) {
+                Ok(one) => found.push(one),
+                Err(error) if inside.len() == 1 => return Err(error),
+                Err(error) => terminal::tell(&format!("warning: {error:#}; skipped")),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The sources of a tune that goes on in `folder`, which is none of them, and those that are gone.
+pub fn still_there(paths: &[PathBuf], folder: &Folder) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let own = folder.path().canonicalize().ok();
+    let inside = paths.iter().flat_map(|path| Found::paths(path));
+    let others = inside.filter(|path| own.is_none() || path.canonicalize().ok() != own);
+    others.partition(|path| path.exists() || shipped::is_named(path))
+}
+
+/// Takes the newest tunes of the same space and job under `--results`, a fleet's among them, made on a
+/// machine of this one's shape, and the installed profile that `exec --auto` would take; where there
+/// are fewer, what the program ships of machines that are much alike. It says so, and does nothing
+/// where the user named sources or wants none.
 ///
 /// # Errors
 /// The space can't be resolved.
@@ -45,24 +79,37 @@ pub fn find(args: &TuneArgs, prepared: &mut Prepared) -> Result<()> {
     if is_told || args.self_test || args.strategy == StrategyName::Grid {
         return Ok(());
     }
-    let space = prepared.space(args, &prepared.job.smallest())?.0;
-    let fits = |path: PathBuf| {
-        let results = Results::open(&Folder::new(&path)).ok()?;
-        says_something(&results, &space, prepared).then_some((path, results))
+    let wanted = Wanted {
+        results: std::path::absolute(&args.results)?,
+        space: prepared.space(args, &prepared.job.smallest())?.0,
+        machine: prepared.runner.machine.clone(),
+        job: prepared.job.clone(),
     };
-    let found: Vec<(PathBuf, Results)> =
-        folders(&args.results).into_iter().filter_map(fits).take(MOST).collect();
-    let found = found.into_iter().map(|(path, results)| (path, Found::Results(Box::new(results))));
-    let sources: Vec<(PathBuf, Found)> = found.chain(installed(prepared)).collect();
+    let sources = in_time(move || wanted.sources()).unwrap_or_default();
     if !sources.is_empty() {
-        let names: Vec<String> = sources.iter().map(|(path, _)| quoted(path.clone())).collect();
+        let names: Vec<String> = sources.iter().map(|(path, _)| shown(path)).collect();
         terminal::tell(&format!("starting from {} (--cold: from nothing)", names.join(", ")));
     }
     for (path, source) in sources {
-        prepared.sources.push(std::path::absolute(path)?);
+        prepared.sources.push(path);
         prepared.found.push(source);
     }
     Ok(())
+}
+
+/// What `find` comes to, unless it takes too long.
+fn in_time<T: Send + 'static>(find: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, found) = mpsc::channel();
+    // Nobody waits for the end of the thread.
+    thread::Builder::new().spawn(move || drop(sender.send(find()))).ok()?;
+    found.recv_timeout(PATIENCE).ok()
+}
+
+/// A path as it is shortest.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    quoted(below.unwrap_or_else(|| path.to_owned()))
 }
 
 /// The command line's `words` after the program's name, as if the user had named every source.
@@ -77,44 +124,90 @@ pub fn arguments(mut words: Vec<OsString>, sources: &[PathBuf]) -> Vec<String> {
     words.iter().skip(1).map(|word| arguments::written(word)).collect()
 }
 
-/// The folders in `parent`, the newest first.
-fn folders(parent: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    let paths = entries.map(|entry| entry.path()).filter(|path| path.join("trials.csv").exists());
-    let written = |path: &PathBuf| {
-        let metadata = fs::metadata(path.join("trials.csv"));
-        metadata.and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
-    };
-    let mut paths: Vec<PathBuf> = paths.collect();
-    paths.sort_by_cached_key(|path| Reverse((written(path), path.clone())));
-    paths.truncate(LOOKED_AT);
-    paths
+/// What a source has to be like.
+struct Wanted {
+    results: PathBuf,
+    space: Space,
+    machine: Machine,
+    job: Job,
 }
 
-/// Whether a tune is of this space and job and a machine like this one, and measured enough.
-fn says_something(results: &Results, space: &Space, prepared: &Prepared) -> bool {
-    let (there, here) = (&results.machine, &prepared.runner.machine);
-    let names =
-        |space: &Space| space.knobs.iter().map(|knob| knob.name.clone()).collect::<Vec<_>>();
-    let is_same_job = match &prepared.job {
-        Job::Pipeline(_) => {
-            // Sizes of clips near to each other share what is fast; other ones need not.
-            let near = |full: &Workload| {
-                prepared.job.full().is_some_and(|here| is_near(&here.sizes, &full.sizes))
-            };
-            results.tune.custom_job.is_none()
-                && results.workload.name == prepared.job.smallest().name
-                && results.tune.full.as_ref().is_none_or(near)
+impl Wanted {
+    fn sources(&self) -> Vec<(PathBuf, Found)> {
+        let mut found: Vec<(PathBuf, Results)> =
+            self.folders().into_iter().filter_map(|path| self.open(path)).take(MOST).collect();
+        let is_near = |results: &Results| {
+            alike(&results.machine, &self.machine) >= LEAST_ALIKE
+                && results.space.name == self.space.name
+                && self.is_same_job(results)
+        };
+        let shipped = shipped::all().filter(|(_, results)| is_near(results));
+        found.extend(shipped.take(MOST - found.len()));
+        let found = found.into_iter();
+        let found = found.map(|(path, results)| (path, Found::Results(Box::new(results))));
+        found.chain(self.installed()).collect()
+    }
+
+    /// The folders that may hold something, the newest first.
+    fn folders(&self) -> Vec<PathBuf> {
+        let mut folders = results_in(fleet(&self.results).unwrap_or(&self.results));
+        folders.truncate(LOOKED_AT);
+        folders
+    }
+
+    /// A tune of this space and job and a machine like this one that measured enough.
+    fn open(&self, path: PathBuf) -> Option<(PathBuf, Results)> {
+        let folder = Folder::new(&path);
+        // Its trials take longest to read.
+        Results::head(&folder).ok().filter(|head| self.is_alike(head))?;
+        let results = Results::open(&folder).ok()?;
+        let counts = |trial: &&Trial| trial.phase == Phase::Search && trial.score_s().is_some();
+        let says_something = results.trials.iter().filter(counts).count() >= LEAST;
+        says_something.then_some((path, results))
+    }
+
+    fn is_alike(&self, results: &Results) -> bool {
+        let (there, here) = (&results.machine, &self.machine);
+        let names =
+            |space: &Space| space.knobs.iter().map(|knob| knob.name.clone()).collect::<Vec<_>>();
+        results.space.name == self.space.name
+            && names(&results.space) == names(&self.space)
+            && self.is_same_job(results)
+            && there.fingerprint().compare(&here.fingerprint()) != MachineMatch::Different
+            && there.class() == here.class()
+    }
+
+    /// Sizes of clips near to each other share what is fast; other ones need not.
+    fn is_same_job(&self, results: &Results) -> bool {
+        match &self.job {
+            Job::Pipeline(_) => {
+                let near = |full: &Workload| {
+                    self.job.full().is_some_and(|here| is_near(&here.sizes, &full.sizes))
+                };
+                results.tune.custom_job.is_none()
+                    && results.workload.name == self.job.smallest().name
+                    && results.tune.full.as_ref().is_none_or(near)
+            }
+            Job::Custom(job) => results.tune.custom_job.as_ref() == Some(job),
         }
-        Job::Custom(job) => results.tune.custom_job.as_ref() == Some(job),
-    };
-    let counts = |trial: &&Trial| trial.phase == Phase::Search && trial.score_s().is_some();
-    is_same_job
-        && results.space.name == space.name
-        && names(&results.space) == names(space)
-        && there.fingerprint().compare(&here.fingerprint()) != MachineMatch::Different
-        && there.class() == here.class()
-        && results.trials.iter().filter(counts).count() >= LEAST
+    }
+
+    /// The installed profile for the job; commands of the user's own all have the same name there.
+    fn installed(&self) -> Option<(PathBuf, Found)> {
+        let Job::Pipeline(_) = &self.job else { return None };
+        let (store, job) = (Store::standard(), self.job.smallest().name);
+        let mut entries = store.ranked(&self.machine, Some(&job));
+        let entry = entries.find(|entry| entry.profile.is_ok())?;
+        let profile = Found::Profile(Box::new(entry.profile.ok()?));
+        Some((std::path::absolute(entry.path).ok()?, profile))
+    }
+}
+
+/// The fleet's folder where `results` is its node's, `FLEET/nodes/NODE/results`.
+fn fleet(results: &Path) -> Option<&Path> {
+    let nodes = results.parent()?.parent()?;
+    let is_node = results.ends_with("results") && nodes.ends_with("nodes");
+    nodes.parent().filter(|_| is_node)
 }
 
 /// Whether two jobs have clips of about as many pixels.
@@ -122,13 +215,4 @@ fn is_near(one: &Sizes, other: &Sizes) -> bool {
     let pixels = |s: &Sizes| f64::from(s.width) * f64::from(s.height) * f64::from(s.frames);
     let ratio = pixels(one) / pixels(other);
     (1.0 / NEAR..=NEAR).contains(&ratio)
-}
-
-/// The installed profile for the job; commands of the user's own all have the same name there.
-fn installed(prepared: &Prepared) -> Option<(PathBuf, Found)> {
-    let Job::Pipeline(_) = &prepared.job else { return None };
-    let (store, job) = (Store::standard(), prepared.job.smallest().name);
-    let mut entries = store.ranked(&prepared.runner.machine, Some(&job));
-    let entry = entries.find(|entry| entry.profile.is_ok())?;
-    Some((entry.path, Found::Profile(Box::new(entry.profile.ok()?))))
 }

@@ -23,8 +23,6 @@ pub(in crate::search) struct ModelBased {
     with_stages: &'static [Acquisition],
     /// What was learnt now and then, with how many observations it was learnt from.
     fits: Vec<(usize, FittedModel)>,
-    /// What earlier searches found; read from the objective at the first proposal.
-    beliefs: Option<Rc<Vec<Belief>>>,
 }
 
 /// What takes too long to be learnt anew for each proposal.
@@ -110,7 +108,7 @@ pub(in crate::search) const CONDITIONED_ON: usize = 220;
 
 impl ModelBased {
     pub fn new(acquisitions: &'static [Acquisition]) -> Self {
-        Self { acquisitions, with_stages: acquisitions, fits: Vec::new(), beliefs: None }
+        Self { acquisitions, with_stages: acquisitions, fits: Vec::new() }
     }
 
     /// With other acquisition functions where stages tell what the whole costs.
@@ -136,7 +134,7 @@ impl Strategy for ModelBased {
         let mut data = Data::new(observations);
         let design = design(observations);
         let known = data.len() + data.failed.len() + pending.len();
-        let least = if self.beliefs(history).is_empty() { design } else { TRANSFER_DESIGN };
+        let least = if history.beliefs().is_empty() { design } else { TRANSFER_DESIGN };
         if known < least || data.len() < 3 {
             return draw.wanted(rng, is_new);
         }
@@ -174,16 +172,11 @@ impl ModelBased {
         self.acquisitions[turn % self.acquisitions.len()]
     }
 
-    fn beliefs(&mut self, history: &History<'_>) -> Rc<Vec<Belief>> {
-        let read = || Prior::beliefs(history.space(), history.transfers());
-        Rc::clone(self.beliefs.get_or_insert_with(read))
-    }
-
     /// What the observations teach, the first `design` of them at once: a chain of fits, each from
     /// the last, so that they depend on the observations alone.
     fn fitted(&mut self, history: &History<'_>, design: usize) -> FittedModel {
         let (space, observations) = (history.space(), history.observations());
-        let beliefs = &self.beliefs(history);
+        let beliefs = history.beliefs();
         loop {
             let last = self.fits.last();
             let next = last.map_or(design, |(at, _)| at + (at / 8).max(4));

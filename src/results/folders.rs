@@ -1,0 +1,58 @@
+//! Folders: the results folders that a folder holds, a fleet's among them.
+
+use std::cmp::Reverse;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The results folders at `path`, the newest first: itself, or those in it and in `nodes/NODE/results`,
+/// where a fleet's nodes leave theirs.
+pub fn results_in(path: &Path) -> Vec<PathBuf> {
+    if is_results(path) {
+        return vec![path.to_owned()];
+    }
+    let nodes = inside(&path.join("nodes")).map(|node| node.join("results"));
+    let parents = std::iter::once(path.to_owned()).chain(nodes);
+    let found = parents.flat_map(|parent| inside(&parent)).filter(|path| is_results(path));
+    let mut found: Vec<PathBuf> = found.collect();
+    found.sort_by_cached_key(|path| Reverse((written(path), path.clone())));
+    found
+}
+
+fn inside(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn is_results(path: &Path) -> bool {
+    path.join("trials.csv").exists()
+}
+
+/// When its last trial was written.
+fn written(path: &Path) -> SystemTime {
+    let metadata = fs::metadata(path.join("trials.csv"));
+    metadata.and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleets_folder_stands_for_what_its_nodes_left() {
+        let fleet = tempfile::tempdir().unwrap();
+        let mut made: Vec<PathBuf> = ["nodes/a/results/1", "nodes/b/results/1", "2"]
+            .map(|name| fleet.path().join(name))
+            .into();
+        for (second, folder) in (1..).zip(&made) {
+            fs::create_dir_all(folder).unwrap();
+            let file = fs::File::create(folder.join("trials.csv")).unwrap();
+            let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
+            file.set_modified(time).unwrap();
+        }
+        fs::create_dir_all(fleet.path().join("nodes/c/results/empty")).unwrap();
+        assert_eq!(results_in(&made[0]), [made[0].clone()]);
+        made.reverse();
+        assert_eq!(results_in(fleet.path()), made);
+        assert_eq!(results_in(&fleet.path().join("gone")), [PathBuf::new(); 0]);
+    }
+}
