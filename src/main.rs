@@ -16,11 +16,15 @@ fn main() -> ExitCode {
         Some(Command::Space(args)) => cmd::space::run(&args),
         Some(Command::Resume(args)) => cmd::tune::resume::run(&args),
         Some(Command::Report(args)) => cmd::report::run(&args),
-        Some(Command::Compare(args)) => cmd::compare::run(&args),
+        Some(Command::Compare(args)) => cmd::fleet::compare::run(&args),
         Some(Command::Diff(args)) => cmd::profiles::diff::run(&args),
         Some(Command::Replay(args)) => cmd::replay::run(&args),
         Some(Command::Measure(args)) => cmd::measure::run(&args),
         Some(Command::Verify(args)) => match cmd::verify::run(&args) {
+            Ok(status) => return status,
+            Err(error) => Err(error),
+        },
+        Some(Command::Fleet(args)) => match cmd::fleet::run(&args) {
             Ok(status) => return status,
             Err(error) => Err(error),
         },

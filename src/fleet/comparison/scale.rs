@@ -5,11 +5,11 @@
 //! shown of a run is its own: time saved, or growth of its metric.
 
 use super::portability::ProfilePortability;
-use super::{Fleet, Member, geometric_mean};
+use super::{Comparison, Member, geometric_mean};
 use crate::workload::custom::Metric;
 use crate::workload::custom::metric::Direction;
 
-impl Fleet {
+impl Comparison {
     /// What belongs to all runs together is shown as growth if all of them have a metric to be
     /// large, else as a saving.
     pub fn common(&self) -> Metric {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::gain::{Place, places};
 use super::portability::{ProfilePortability, ProfileRegret};
 use super::relation::{Relation, Wording};
-use super::{Fleet, Member};
+use super::{Comparison, Member};
 use crate::io::number::{bytes, digits, gain, percent};
 use crate::io::printable::shortened;
 use crate::knobs::Value;
@@ -13,7 +13,7 @@ use crate::report::tables::Table;
 use crate::stats::Interval;
 
 /// Each machine's gains, with its place among them.
-pub fn gains(fleet: &Fleet) -> Table {
+pub fn gains(fleet: &Comparison) -> Table {
     let titles =
         ["##", "run", "#place", "#over its baseline", "#over libtorch's defaults", "#trials"];
     let mut table = Table::new(titles);
@@ -40,7 +40,7 @@ pub fn gains(fleet: &Fleet) -> Table {
 }
 
 /// The row of geometric means.
-fn means(fleet: &Fleet) -> [String; 6] {
+fn means(fleet: &Comparison) -> [String; 6] {
     let (word, blank) = (fleet.word(fleet.common()), String::new);
     let shown = |mean| format!("{}{word}", percent(mean));
     let [baseline, defaults] = fleet.means().map(|mean| mean.map(shown).unwrap_or_default());
@@ -63,7 +63,7 @@ fn told_apart(saved: Interval) -> String {
 }
 
 /// What differs between the machines, and what does not.
-pub fn machines(fleet: &Fleet) -> (Table, Vec<String>) {
+pub fn machines(fleet: &Comparison) -> (Table, Vec<String>) {
     let cell = |member: &Member| {
         let traits = &member.traits;
         [
@@ -85,7 +85,7 @@ pub fn machines(fleet: &Fleet) -> (Table, Vec<String>) {
 }
 
 /// What differs between the best settings, and what does not.
-pub fn settings(fleet: &Fleet) -> (Table, Vec<String>) {
+pub fn settings(fleet: &Comparison) -> (Table, Vec<String>) {
     let Some(first) = fleet.members.first() else { return (Table::default(), Vec::new()) };
     let text = |value: Option<&Value>| value.map(ToString::to_string).unwrap_or_default();
     let row = |member: &Member| {
@@ -99,7 +99,7 @@ pub fn settings(fleet: &Fleet) -> (Table, Vec<String>) {
 }
 
 /// One row a member with the columns in which members differ; the others in words.
-fn differing<N: AsRef<str>>(fleet: &Fleet, rows: &[Vec<(N, String)>]) -> (Table, Vec<String>) {
+fn differing<N: AsRef<str>>(fleet: &Comparison, rows: &[Vec<(N, String)>]) -> (Table, Vec<String>) {
     let Some(first) = rows.first() else { return (Table::default(), Vec::new()) };
     let differs = |i: &usize| rows.iter().any(|row| row[*i].1 != first[*i].1);
     let (different, same): (Vec<usize>, Vec<usize>) = (0..first.len()).partition(differs);
@@ -115,7 +115,7 @@ fn differing<N: AsRef<str>>(fleet: &Fleet, rows: &[Vec<(N, String)>]) -> (Table,
 }
 
 /// Each profile that was carried, with its worst regret.
-pub fn profiles(fleet: &Fleet) -> Table {
+pub fn profiles(fleet: &Comparison) -> Table {
     let titles = ["profile of", "#worst regret", "#on", "#measured", "#predicted", "#neither"];
     let mut table = Table::new(titles);
     for profile in &fleet.portability.profiles {
@@ -133,7 +133,7 @@ pub fn profiles(fleet: &Fleet) -> Table {
 }
 
 /// Who ships a profile, in words.
-pub fn shippers(fleet: &Fleet, profile: &ProfilePortability) -> String {
+pub fn shippers(fleet: &Comparison, profile: &ProfilePortability) -> String {
     let first = profile.from[0];
     let name = format!("{} {}", number(first), fleet.members[first].name);
     match profile.from.len() {
@@ -144,7 +144,7 @@ pub fn shippers(fleet: &Fleet, profile: &ProfilePortability) -> String {
 
 /// How every profile does on every machine: regrets, with what they rest on; machines by their
 /// number in [`gains`].
-pub fn matrix(fleet: &Fleet) -> Table {
+pub fn matrix(fleet: &Comparison) -> Table {
     let titles = (0..fleet.members.len()).map(|i| format!("#{}", number(i)));
     let titles: Vec<String> = ["profile of".to_owned()].into_iter().chain(titles).collect();
     let mut table = Table::new(titles.iter().map(String::as_str));
@@ -156,7 +156,7 @@ pub fn matrix(fleet: &Fleet) -> Table {
 }
 
 /// What the marks of [`matrix`] mean.
-pub fn marks(fleet: &Fleet) -> String {
+pub fn marks(fleet: &Comparison) -> String {
     format!(
         "regret: {} than with the machine's own profile. No mark: measured. *: predicted from the \
          machine's own trials. ≈: predicted, counts fitted to the machine. -: the machine can't \
@@ -166,7 +166,7 @@ pub fn marks(fleet: &Fleet) -> String {
 }
 
 /// Why machines can't run profiles, a line for each reason.
-pub fn reasons(fleet: &Fleet) -> Vec<String> {
+pub fn reasons(fleet: &Comparison) -> Vec<String> {
     let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for profile in &fleet.portability.profiles {
         for (i, cell) in profile.regrets.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::portability::{MOST_PROFILES, ProfilePortability};
 use super::relation::{self, FEWEST_MACHINES};
-use super::{Fleet, tables};
+use super::{Comparison, tables};
 use crate::io::number::{count, percent};
 use crate::io::printable::line as plain;
 use crate::report::tables::Table;
@@ -15,7 +15,7 @@ const MOST_COLUMNS: usize = 12;
 const WEAKEST: f64 = 0.5;
 
 /// The comparison in sections: gains, machines, settings, relations, portability.
-pub fn text(fleet: &Fleet) -> String {
+pub fn text(fleet: &Comparison) -> String {
     let mut text = count(fleet.members.len(), "run");
     text.push_str(&format!(
         " on {}\n",
@@ -60,7 +60,7 @@ fn section(title: &str, table: &Table) -> String {
 }
 
 /// Which knobs move with which property.
-fn moves(fleet: &Fleet) -> String {
+fn moves(fleet: &Comparison) -> String {
     let mut relations = relation::relations(&fleet.members);
     let looked_at = relations.len();
     relations.retain(|relation| relation.correlation.abs() >= WEAKEST);
@@ -87,7 +87,7 @@ fn moves(fleet: &Fleet) -> String {
     text
 }
 
-fn portability(fleet: &Fleet) -> String {
+fn portability(fleet: &Comparison) -> String {
     let mut text = section("How far each profile carries", &tables::profiles(fleet));
     let left_out = fleet.portability.different - fleet.portability.profiles.len();
     if left_out > 0 {
@@ -115,7 +115,7 @@ fn portability(fleet: &Fleet) -> String {
 }
 
 /// The profile to ship where one has to do for all.
-pub fn safest_line(fleet: &Fleet, profile: &ProfilePortability) -> String {
+pub fn safest_line(fleet: &Comparison, profile: &ProfilePortability) -> String {
     let (worst, at) = profile.worst();
     let whose = tables::shippers(fleet, profile);
     let basis = match profile.predicted() {

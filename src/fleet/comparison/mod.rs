@@ -1,8 +1,8 @@
-//! Fleet: the tunes of many machines, compared.
+//! Comparison: the tunes of many machines, compared.
 //!
 //! A [`Member`] is one results folder, condensed; [`Portability`] says how each one's profile does
 //! on the others' machines, [`relation`] which knobs move with which property of the machine.
-//! [`text()`], [`page()`], [`json()`] and [`csv()`] are pure functions of a [`Fleet`].
+//! [`text()`], [`page()`], [`json()`] and [`csv()`] are pure functions of a [`Comparison`].
 
 mod data;
 mod gain;
@@ -32,7 +32,7 @@ use crate::machine::threads;
 
 /// Many tunes.
 #[derive(Clone, Debug)]
-pub struct Fleet {
+pub struct Comparison {
     /// The tunes that could be read, by largest gain.
     pub members: Vec<Member>,
     /// The folders that could not, and why.
@@ -41,7 +41,7 @@ pub struct Fleet {
     pub portability: Portability,
 }
 
-impl Fleet {
+impl Comparison {
     /// Reads results folders; one that holds results folders stands for these.
     pub fn open(paths: &[PathBuf]) -> Self {
         let mut seen = BTreeSet::new();

@@ -2,15 +2,15 @@
 
 use anyhow::{Result, bail};
 
-use super::terminal;
 use crate::cli::CompareArgs;
+use crate::cmd::terminal;
+use crate::fleet::comparison;
+use crate::fleet::comparison::Comparison;
 use crate::io::atomic_write;
-use crate::report::fleet;
-use crate::report::fleet::Fleet;
 
 /// Compares and prints.
 pub fn run(args: &CompareArgs) -> Result<()> {
-    let fleet = Fleet::open(&args.folders);
+    let fleet = Comparison::open(&args.folders);
     for (_, why) in &fleet.skipped {
         terminal::tell(&format!("warning: {why}; skipped"));
     }
@@ -25,11 +25,11 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         );
     }
     if let Some(path) = &args.html {
-        atomic_write::replace(path, fleet::page(&fleet)?.as_bytes())?;
+        atomic_write::replace(path, comparison::page(&fleet, &[])?.as_bytes())?;
     }
     match (args.json, args.csv) {
-        (true, _) => crate::io::output::print_json(&fleet::json(&fleet)?),
-        (_, true) => crate::io::output::print(&fleet::csv(&fleet)?),
-        _ => terminal::show(&fleet::text(&fleet)),
+        (true, _) => crate::io::output::print_json(&comparison::json(&fleet)?),
+        (_, true) => crate::io::output::print(&comparison::csv(&fleet)?),
+        _ => terminal::show(&comparison::text(&fleet)),
     }
 }

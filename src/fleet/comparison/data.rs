@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::gain::{Place, places};
 use super::portability::{ProfilePortability, ProfileRegret};
 use super::relation::{self, Relation, Wording};
-use super::{Fleet, Member};
+use super::{Comparison, Member};
 use crate::io::printable;
 use crate::space::arguments::written;
 use crate::stats::Interval;
@@ -22,7 +22,7 @@ pub const SCHEMA: u32 = 2;
 ///
 /// # Errors
 /// None that can be met: the text is made in memory.
-pub fn json(fleet: &Fleet) -> Result<String> {
+pub fn json(fleet: &Comparison) -> Result<String> {
     let [over_baseline, over_defaults] = fleet.means();
     let skipped = fleet
         .skipped
@@ -88,7 +88,7 @@ fn wording(wording: &Wording) -> Value {
     })
 }
 
-fn carried(fleet: &Fleet, profile: &ProfilePortability) -> Value {
+fn carried(fleet: &Comparison, profile: &ProfilePortability) -> Value {
     let names =
         |of: &[usize]| of.iter().map(|&i| fleet.members[i].name.clone()).collect::<Vec<_>>();
     let on = fleet.members.iter().zip(&profile.regrets);
@@ -118,7 +118,7 @@ fn cell(cell: &ProfileRegret, lost: impl Fn(f64) -> f64) -> Option<Value> {
     })
 }
 
-fn safest(fleet: &Fleet, profile: &ProfilePortability) -> Value {
+fn safest(fleet: &Comparison, profile: &ProfilePortability) -> Value {
     let (worst, at) = profile.worst();
     json!({
         "job": profile.job,
@@ -134,7 +134,7 @@ fn safest(fleet: &Fleet, profile: &ProfilePortability) -> Value {
 ///
 /// # Errors
 /// None that can be met: the text is made in memory.
-pub fn csv(fleet: &Fleet) -> Result<String> {
+pub fn csv(fleet: &Comparison) -> Result<String> {
     let sets: BTreeSet<&String> = fleet.members.iter().flat_map(|m| &m.traits.isa).collect();
     let knobs: BTreeSet<&String> = fleet.members.iter().flat_map(|m| m.profile.keys()).collect();
     let places = places(&fleet.members.iter().map(|member| member.gain).collect::<Vec<_>>());

@@ -1,8 +1,8 @@
 //! The pipeline under faults, and its frames.
 
 use super::*;
-use crate::preprocess::Frames;
-use crate::preprocess::pools::tests::unbound;
+use crate::workload::preprocess::Frames;
+use crate::workload::preprocess::pools::tests::unbound;
 use proptest::prelude::*;
 use std::process::Command;
 use std::sync::mpsc;
@@ -156,7 +156,7 @@ fn a_job_without_pictures_makes_every_batch_all_the_same() {
         assert!(batch.planes.is_empty());
         seen.push(batch.clips.clone());
         let values = batch.clips.clone().map(|clip| clip as f32).collect();
-        Ok(StageOutput::Numbers(crate::preprocess::Numbers { per_clip: 1, values }))
+        Ok(StageOutput::Numbers(crate::workload::preprocess::Numbers { per_clip: 1, values }))
     })
     .unwrap();
     assert_eq!(seen, [0..2, 2..3]);

@@ -4,7 +4,7 @@ use anyhow::Result;
 use maud::{Markup, html};
 
 use super::portability::MOST_PROFILES;
-use super::{Fleet, Member, relation, tables, text};
+use super::{Comparison, Member, relation, tables, text};
 use crate::io::number::count;
 use crate::io::printable::line as plain;
 use crate::report::page::{document, figure, section, table};
@@ -16,11 +16,11 @@ use crate::stats::Interval;
 /// More runs than this are too many for a plot.
 const MOST_DRAWN: usize = 40;
 
-/// The page of a comparison.
+/// The page of a comparison, with further tables under titles of their own.
 ///
 /// # Errors
 /// The plot can't be drawn.
-pub fn page(fleet: &Fleet) -> Result<String> {
+pub fn page(fleet: &Comparison, further: &[(&str, Table)]) -> Result<String> {
     let picture = Picture::new("gains", &gains(fleet))?;
     let body = html! {
         main {
@@ -35,13 +35,14 @@ pub fn page(fleet: &Fleet) -> Result<String> {
             (differences("Their best settings", tables::settings(fleet)))
             (relations(fleet))
             (portability(fleet))
+            @for (title, rows) in further { (section(title, &table(rows, true))) }
             (skipped(fleet))
         }
     };
     Ok(document("wan22-tune: many runs compared", &body).into_string())
 }
 
-fn gains(fleet: &Fleet) -> Gains {
+fn gains(fleet: &Comparison) -> Gains {
     let common = fleet.common();
     // All on one axis, which takes one way to count.
     let shown = |gain: Option<Interval>| gain.map(|gain| common.shares(gain));
@@ -54,7 +55,7 @@ fn gains(fleet: &Fleet) -> Gains {
     Gains { rows, title: format!("{}, by run", fleet.axis_is()) }
 }
 
-fn head(fleet: &Fleet) -> Markup {
+fn head(fleet: &Comparison) -> Markup {
     let (runs, kinds) = (fleet.members.len(), relation::machines(&fleet.members));
     html! {
         header {
@@ -77,7 +78,7 @@ fn differences(title: &str, (rows, same): (Table, Vec<String>)) -> Markup {
     )
 }
 
-fn relations(fleet: &Fleet) -> Markup {
+fn relations(fleet: &Comparison) -> Markup {
     let relations = relation::relations(&fleet.members);
     let wordings = relation::wordings(&fleet.members);
     let is_few = relation::shapes(&fleet.members) < relation::FEWEST_MACHINES;
@@ -96,7 +97,7 @@ fn relations(fleet: &Fleet) -> Markup {
     )
 }
 
-fn portability(fleet: &Fleet) -> Markup {
+fn portability(fleet: &Comparison) -> Markup {
     if fleet.members.len() < 2 {
         return html! {};
     }
@@ -117,7 +118,7 @@ fn portability(fleet: &Fleet) -> Markup {
     )
 }
 
-fn skipped(fleet: &Fleet) -> Markup {
+fn skipped(fleet: &Comparison) -> Markup {
     let mut rows = Table::new(["folder", "why"]);
     for (path, why) in &fleet.skipped {
         rows.row([path.display().to_string(), why.clone()]);

@@ -1,0 +1,6 @@
+//! The Slurm suite: a real one of several nodes, on which fleets are tuned while things fail.
+//! `make slurm-test` runs it; it needs root, as in a container.
+
+mod cluster;
+mod faults;
+mod signals;
