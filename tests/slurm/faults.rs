@@ -79,6 +79,7 @@ fn all_faults(tracked: &str) {
     let second = cluster.fleet("fleet", &words).output().unwrap();
     assert_eq!(second.status.code(), Some(75), "{}", said(&second));
     first.kill();
+    std::thread::sleep(std::time::Duration::from_secs(2));
     let third = Running::start(cluster.fleet("fleet", &words));
     // A node dies, another is wanted by somebody else, a job is cancelled: all in mid-trial.
     kept.keep(&dir, "n3");
@@ -222,4 +223,32 @@ fn a_mistake_is_told_by_the_first_node() {
     let output = command.args(["--images=nowhere"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("--images"), "{}", said(&output));
+}
+
+/// `KILLS=50` for more.
+#[test]
+fn a_coordinator_that_is_killed_starts_nothing_twice() {
+    let kills = std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(8);
+    let cluster = Cluster::up(3, "linuxproc");
+    let dir = cluster.path().join("fleet");
+    for kill in 0..kills {
+        let running = Running::start(cluster.fleet("fleet", &[BUDGET]));
+        // Anywhere from its start to some looks at the jobs.
+        std::thread::sleep(std::time::Duration::from_millis(37 * (kill * 29 % 41)));
+        running.kill();
+    }
+    // A call of Slurm's that the last one made may still hold its place.
+    let last = until("its turn", || {
+        let last = cluster.fleet("fleet", &[BUDGET]).output().unwrap();
+        (last.status.code() != Some(75)).then_some(last)
+    });
+    assert_eq!(last.status.code(), Some(0), "{}", said(&last));
+    let names = cluster.slurm("squeue", &["-h", "-t", "all", "-o", "%j"]);
+    let jobs =
+        |task: &str| names.lines().filter(|name| name.contains(&format!(":{task}:"))).count();
+    println!("{kills} kills: {} probes and {} tunes of 3 nodes", jobs("probe"), jobs("tune"));
+    assert_eq!((jobs("probe"), jobs("tune")), (3, 3), "{names}");
+    (1..=3).for_each(|node| is_sound(&journal(&dir, &format!("n{node}")).unwrap()));
+    let left = cluster.slurm("squeue", &["-h", "-t", "pending,running"]);
+    assert_eq!(left, "", "no job is left over");
 }

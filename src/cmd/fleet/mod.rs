@@ -44,6 +44,10 @@ pub fn run(args: &FleetArgs) -> Result<ExitCode> {
     let lock = site::lock(&folder)?;
     let (request, is_new) = site::request(args, &folder)?;
     let mut engine = site::engine(args, &request, &folder)?;
+    if engine.is_lasting() {
+        // A job that is being submitted is known before another one looks.
+        lock.hand_on()?;
+    }
     let mut coordinator = Coordinator::new(&mut *engine, &folder, limits(args))?;
     if is_new {
         request.write(&folder)?;

@@ -146,7 +146,9 @@ pub fn engine(args: &FleetArgs, request: &Request, folder: &Folder) -> Result<Bo
             "local" => vec![this_node()],
             NONE => folder.names(),
             _ => {
-                return Err(Usage(format!("--engine '{words}': name the nodes with --nodes")).into());
+                return Err(
+                    Usage(format!("--engine '{words}': name the nodes with --nodes")).into()
+                );
             }
         };
     }
