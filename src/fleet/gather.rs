@@ -1,5 +1,6 @@
 //! Gathering: profiles, a report and a JSON file, out of what the nodes left.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,8 +11,10 @@ use super::comparison::{self, Comparison};
 use super::plan::{Records, Scope, groups};
 use super::{Folder, Overview};
 use crate::io::atomic_write;
+use crate::io::number::percent;
 use crate::profile::{Profile, Store};
 use crate::results;
+use crate::stats;
 
 /// What was gathered.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub struct Gathered {
     pub profiles: Vec<PathBuf>,
     /// The one that loses least where it loses most, where one can be told.
     pub safest: Option<PathBuf>,
+    /// Nodes that are slower or faster than others of their class, in words.
+    pub odd: Vec<String>,
     /// What could not be used, and why.
     pub problems: Vec<String>,
 }
@@ -40,8 +45,8 @@ pub fn gather(
     let tuned = groups.iter().filter_map(|group| group.tuned(records)?.tuned.done());
     let tuned: Vec<PathBuf> = tuned.map(ToOwned::to_owned).collect();
     let comparison = Comparison::open(&tuned);
-    let mut gathered =
-        Gathered { comparison, profiles: Vec::new(), safest: None, problems: Vec::new() };
+    let (profiles, problems, odd) = (Vec::new(), Vec::new(), odd(&comparison));
+    let mut gathered = Gathered { comparison, profiles, safest: None, odd, problems };
     for path in &tuned {
         match put(folder, path) {
             Ok(profile) => gathered.profiles.push(profile),
@@ -56,6 +61,46 @@ pub fn gather(
     let text = format!("{}\n", serde_json::to_string_pretty(&value(folder, &gathered, overview)?)?);
     atomic_write::replace(&folder.path().join("fleet.json"), text.as_bytes())?;
     Ok(gathered)
+}
+
+/// Fewer nodes of a class than these do not say what is usual.
+const FEWEST: usize = 4;
+
+/// More than this many deviations from what is usual are odd.
+const ODD: f64 = 3.0;
+
+/// Smaller deviations than this share are no news.
+const LEAST: f64 = 0.01;
+
+/// The nodes whose baseline takes another time than is usual in their class.
+fn odd(comparison: &Comparison) -> Vec<String> {
+    let mut classes: BTreeMap<&str, Vec<(&str, f64)>> = BTreeMap::new();
+    for member in &comparison.members {
+        let baseline = member.space.candidate(&member.baseline);
+        let cost = baseline.and_then(|baseline| member.measured.get(&baseline));
+        let costs = classes.entry(&member.traits.class).or_default();
+        costs.extend(cost.map(|cost| (member.traits.host.as_str(), cost.ln())));
+    }
+    let of_class = |costs: Vec<(&str, f64)>| {
+        let logs: Vec<f64> = costs.iter().map(|(_, log)| *log).collect();
+        let usual = stats::median(&logs).filter(|_| logs.len() >= FEWEST)?;
+        let distances: Vec<f64> = logs.iter().map(|log| (log - usual).abs()).collect();
+        // The deviation of a normal distribution with this median distance.
+        let deviation = (1.4826 * stats::median(&distances)?).max(LEAST);
+        let is_odd = |(_, log): &(&str, f64)| (log - usual).abs() > ODD * deviation;
+        let words = |(host, log): (&str, f64)| {
+            let (share, word) = match log > usual {
+                true => ((log - usual).exp() - 1.0, "more"),
+                false => (1.0 - (log - usual).exp(), "less"),
+            };
+            format!(
+                "{host} is odd: its baseline takes {} {word} than usual in its class",
+                percent(share)
+            )
+        };
+        Some(costs.into_iter().filter(is_odd).map(words).collect::<Vec<_>>())
+    };
+    classes.into_values().filter_map(of_class).flatten().collect()
 }
 
 /// Puts the profile of a tune where `exec --auto` finds it.
@@ -99,6 +144,7 @@ fn value(folder: &Folder, gathered: &Gathered, overview: &Overview) -> Result<Va
         "nodes": overview.nodes,
         "profiles": gathered.profiles.iter().map(name).collect::<Vec<_>>(),
         "safest": gathered.safest.as_ref().map(name),
+        "odd": gathered.odd,
         "problems": gathered.problems,
         "comparison": compared,
     }))

@@ -127,6 +127,16 @@ fn stand(
     }
     let why =
         [Task::Probe, Task::Tune].into_iter().find_map(|task| barred.get(&(task, name.clone())));
-    let last = record.status.as_ref().map(|status| status.detail.clone()).unwrap_or_default();
-    why.map_or((State::Planned, last), |why| (State::Failed, why.clone()))
+    why.map_or_else(|| (State::Planned, last_known(record)), |why| (State::Failed, why.clone()))
+}
+
+/// What the last job on a node said, or what the engine says of the node.
+fn last_known(record: &Record) -> String {
+    let said = record.status.as_ref().map(|status| status.detail.clone());
+    let said = said.filter(|said| !said.is_empty());
+    let state = match &record.node.reason {
+        Some(reason) => format!("{}: {reason}", record.node.state),
+        None => record.node.state.clone(),
+    };
+    said.unwrap_or(state)
 }

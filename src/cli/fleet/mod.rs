@@ -76,11 +76,11 @@ pub struct FleetOptions {
     #[arg(long)]
     pub status: bool,
     /// Prints a manifest instead: an Indexed Job that tunes each node of a Kubernetes cluster.
-    #[arg(long, value_enum, value_name = "FORM", requires = "image")]
+    #[arg(long, value_enum, value_name = "FORM", requires = "pod_image")]
     pub manifest: Option<Manifest>,
     /// The image of the manifest's pods, which has this program.
     #[arg(long, value_name = "NAME", requires = "manifest")]
-    pub image: Option<String>,
+    pub pod_image: Option<String>,
     /// The volume claim of the manifest, which holds the fleet's folder.
     #[arg(long, value_name = "NAME", default_value = "wan22-fleet", requires = "manifest")]
     pub claim: String,

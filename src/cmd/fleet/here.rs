@@ -157,7 +157,7 @@ impl Here {
     fn verify(&self, subject: Option<&Path>) -> Result<(i32, String)> {
         let subject = subject.context("--of is missing")?;
         let results = results::Folder::new(subject);
-        let budget = self.request.budget_s.min(300.0).max(1.0);
+        let budget = self.request.budget_s.clamp(1.0, 300.0);
         let mut all: Vec<OsString> = vec!["verify".into(), results.profile().into()];
         all.extend(["--json", "--wait"].map(OsString::from));
         all.push(format!("--budget={}s", budget.round()).into());

@@ -12,11 +12,10 @@ use anyhow::{Context, Result};
 
 use super::{Usage, terminal};
 use crate::cli::{FleetArgs, FleetManifest};
-use crate::fleet::engine::Engine;
 use crate::fleet::{
     Barred, Coordinator, Ended, Folder, Limits, Overview, Records, Request, gather, manifest,
 };
-use crate::io::number::{count, span};
+use crate::io::number::{count, digits, span};
 use crate::io::output;
 use crate::io::printable;
 
@@ -59,7 +58,6 @@ pub fn run(args: &FleetArgs) -> Result<ExitCode> {
     };
     let overview = overview(args, &coordinator);
     let (records, barred) = (coordinator.records().clone(), coordinator.barred().clone());
-    drop(lock);
     let Some(ended) = ended else { return left(args, &overview).map(|()| ExitCode::SUCCESS) };
     if let Ended::Usage(words) = &ended {
         return Err(Usage(format!("a node says: {words}")).into());
@@ -114,6 +112,7 @@ fn conclude(
         lines.push_str(", and fleet.json, which does for all of them");
     }
     lines.push_str(&format!("; {dir}/report.html\n"));
+    lines.extend(gathered.odd.iter().map(|odd| format!("{odd}\n")));
     for row in overview.failures() {
         lines.push_str(&format!("{} {}: {}\n", row.node, row.state, printable::line(&row.detail)));
     }
@@ -165,15 +164,15 @@ fn cost(args: &FleetArgs, records: &Records, request: &Request) -> String {
     let unknown = records.values().filter(|record| record.class.is_none()).count();
     let groups = crate::fleet::groups(records, args.fleet.each);
     let open = groups.iter().filter(|group| group.tuned(records).is_none()).count();
-    let hours = (open + unknown) as f64 * request.budget_s / 3600.0;
+    let hours = digits((open + unknown) as f64 * request.budget_s / 3600.0);
     let nodes = count(records.len(), "node");
     let each = span(request.budget_s);
     if unknown == 0 {
-        return format!("\n{nodes}; {open} tunes of {each}: {hours:.1} node-hours.\n");
+        return format!("\n{nodes}; {open} tunes of {each}: {hours} node-hours.\n");
     }
     format!(
         "\n{nodes}, {unknown} of them not probed yet. Equal ones are tuned once: at most {} tunes of \
-         {each}, {hours:.1} node-hours.\n",
+         {each}, {hours} node-hours.\n",
         open + unknown
     )
 }
@@ -190,7 +189,7 @@ fn print_manifest(args: &FleetArgs) -> Result<()> {
         request.write(&folder)?;
     }
     let manifest = manifest::Manifest {
-        image: args.fleet.image.as_deref().unwrap_or_default(),
+        image: args.fleet.pod_image.as_deref().unwrap_or_default(),
         claim: &args.fleet.claim,
         folder: folder.path(),
         nodes: &nodes,

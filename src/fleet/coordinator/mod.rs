@@ -3,6 +3,8 @@
 //! It remembers nothing that matters: after a kill the next one finds the engine's jobs by their
 //! names and the rest in the folder.
 
+mod rules;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -75,6 +77,7 @@ pub struct Coordinator<'a> {
     tries: BTreeMap<(Task, String), u32>,
     barred: Barred,
     usage: Option<String>,
+    has_looked: bool,
 }
 
 impl<'a> Coordinator<'a> {
@@ -94,6 +97,7 @@ impl<'a> Coordinator<'a> {
             tries: BTreeMap::new(),
             barred: Barred::new(),
             usage: None,
+            has_looked: false,
             engine,
             folder,
             limits,
@@ -152,6 +156,10 @@ impl<'a> Coordinator<'a> {
             // Nothing follows from silence.
             Err(error) => return Ok(Step::Silent(format!("{error:#}"))),
         };
+        if !std::mem::replace(&mut self.has_looked, true) && !jobs.is_empty() {
+            // What jobs wrote that were over by now may be newer than what was read.
+            self.reread(&self.records.keys().cloned().collect::<Vec<_>>());
+        }
         self.see(jobs, now)?;
         self.conclude(now)?;
         if self.usage.is_none() {
@@ -247,10 +255,7 @@ impl<'a> Coordinator<'a> {
         let over = self.watched.values().filter(|job| job.over.is_some()).cloned();
         for job in over.collect::<Vec<_>>() {
             let nodes = self.nodes_of(&job);
-            for name in &nodes {
-                let node = self.records[name].node.clone();
-                self.records.insert(name.clone(), self.folder.record(node));
-            }
+            self.reread(&nodes);
             let status = nodes.iter().find_map(|name| self.status(name, &job.known)).cloned();
             let has_told = status.as_ref().is_some_and(|status| status.status.is_some());
             if has_told || job.over.is_some_and(|over| now >= over + settles) {
@@ -259,6 +264,13 @@ impl<'a> Coordinator<'a> {
             }
         }
         Ok(())
+    }
+
+    fn reread(&mut self, names: &[String]) {
+        for name in names {
+            let node = self.records[name].node.clone();
+            self.records.insert(name.clone(), self.folder.record(node));
+        }
     }
 
     /// The nodes on which a job may have run.
@@ -278,107 +290,6 @@ impl<'a> Coordinator<'a> {
         let is_of_job = status.job.as_ref().is_none_or(|id| *id == job.id);
         let is_of_task = status.task == job.task.to_string();
         (is_of_job && is_of_task).then_some(status)
-    }
-
-    fn judge(&mut self, job: &Watched, status: Option<NodeStatus>) -> Result<()> {
-        let Known { task, key, node, state, .. } = &job.known;
-        let known = &job.known;
-        if self.is_made(known) {
-            return self.note("done", known, "");
-        }
-        let code = status.as_ref().and_then(|status| status.status);
-        let words = match (&status, state) {
-            (Some(status), _) if !status.detail.is_empty() => status.detail.clone(),
-            (Some(_), _) => "it was killed, or its node died".to_owned(),
-            (None, JobState::Over(words)) => {
-                let log = self.folder.log().join(format!("{task}-{key}.log"));
-                format!("its program did not start ({words}); see {}", log.display())
-            }
-            (None, _) => "it is gone, and its program did not start".to_owned(),
-        };
-        if code == Some(2) {
-            self.note("failed", known, &words)?;
-            self.usage = Some(words);
-            self.cancel();
-            return Ok(());
-        }
-        if *task == Task::Tune && self.trials(*task, key) > job.trials && code != Some(1) {
-            return self.note("stopped", known, "it goes on with what is left");
-        }
-        let nodes = node.clone().map_or_else(|| job.place.clone().unwrap_or_default(), |n| vec![n]);
-        let nodes = if nodes.is_empty() { self.nodes_of(job) } else { nodes };
-        let is_broken = status.is_some_and(|status| status.is_broken);
-        for name in nodes {
-            let tries = self.tries.entry((*task, name.clone())).or_default();
-            *tries += 1;
-            if is_broken || *tries >= self.limits.tries {
-                self.barred.insert((*task, name), words.clone());
-            }
-        }
-        self.note("failed", known, &words)
-    }
-
-    /// Whether what a job is for is there.
-    fn is_made(&self, job: &Known) -> bool {
-        match job.task {
-            Task::Probe => self.records.get(&job.key).is_some_and(|record| record.class.is_some()),
-            Task::Tune | Task::Verify => {
-                let all = plan(&self.records, self.limits.scope, &Barred::new(), &[]);
-                !all.iter().any(|missing| missing.task == job.task && missing.key == job.key)
-            }
-        }
-    }
-
-    /// A job that may run on several nodes does not leave that on which it began.
-    fn hold_to_place(&mut self) -> Result<()> {
-        let groups = groups(&self.records, self.limits.scope);
-        let strays = self.watched.values().filter(|job| {
-            let begun = groups.iter().find(|group| group.key == job.known.key);
-            let begun = begun.and_then(|group| group.begun(&self.records, &self.barred));
-            let is_there = |begun: &String| {
-                job.place.as_ref().is_some_and(|place| place.as_slice() == [begun.clone()])
-            };
-            let waits = matches!(job.known.state, JobState::Waits(_));
-            waits && job.known.task == Task::Tune && begun.is_some_and(|begun| !is_there(begun))
-        });
-        for job in strays.map(|job| job.known.clone()).collect::<Vec<_>>() {
-            self.drop_job(&job, "its tune began on another node")?;
-        }
-        Ok(())
-    }
-
-    /// Ends jobs that wait for a node which can't be had.
-    fn give_up(&mut self, now: Duration) -> Result<()> {
-        let mut ends = Vec::new();
-        for job in self.watched.values_mut() {
-            let reason = match &job.known.state {
-                JobState::Waits(reason) if is_unreachable(reason) => reason.clone(),
-                _ => {
-                    job.unreachable = None;
-                    continue;
-                }
-            };
-            if now >= *job.unreachable.get_or_insert(now) + self.limits.patience {
-                ends.push((job.clone(), reason));
-            }
-        }
-        for (job, reason) in ends {
-            self.drop_job(&job.known, &format!("unreachable: {reason}"))?;
-            for name in job.place.clone().unwrap_or_else(|| self.nodes_of(&job)) {
-                let of_engine = self.records.get(&name).and_then(|r| r.node.reason.clone());
-                let why = of_engine.map_or_else(String::new, |why| format!(" ({why})"));
-                let why = format!("unreachable: {reason}{why}");
-                self.barred.insert((job.known.task, name), why);
-            }
-        }
-        Ok(())
-    }
-
-    fn drop_job(&mut self, job: &Known, why: &str) -> Result<()> {
-        self.engine.cancel(&job.id);
-        self.watched.remove(&job.id);
-        self.past.push(job.id.clone());
-        self.note("cancelled", job, why)
     }
 
     fn submit(&mut self) -> Result<()> {
@@ -426,27 +337,7 @@ impl<'a> Coordinator<'a> {
     }
 }
 
-/// Whether a job that waits for this reason waits for somebody to mend something, not for its turn.
-fn is_unreachable(reason: &str) -> bool {
-    let words = [
-        "NotAvail",
-        "NodeDown",
-        "DOWN",
-        "Reserv",
-        "PartitionDown",
-        "PartitionInactive",
-        "BadConstraints",
-        "Held",
-        "held",
-        "launch failed",
-        "InvalidAccount",
-        "InvalidQOS",
-        "Licenses",
-        "NodeLimit",
-        "TimeLimit",
-    ];
-    words.iter().any(|word| reason.contains(word))
-}
-
+#[cfg(test)]
+mod fake;
 #[cfg(test)]
 mod tests;
