@@ -86,7 +86,8 @@ impl Cluster {
     pub fn on(&self, node: usize, words: &[&str]) -> Command {
         let pid = self.slurmd(node).to_string();
         let mut command = self.program("nsenter");
-        command.args(["--mount", "--uts", "--target", &pid, "--"]).args(words);
+        let folder = format!("--wd={}", self.path().display());
+        command.args(["--mount", "--uts", &folder, "--target", &pid, "--"]).args(words);
         command
     }
 

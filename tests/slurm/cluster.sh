@@ -31,7 +31,7 @@ node() { # N
 
 # A range of ports that nobody uses now; clusters beside each other begin their search elsewhere.
 ports() { # COUNT
-    local first=$((20000 + $$ % 8000))
+    local first=$((20000 + $$ % 160 * 50))
     while ss -Hltn | awk '{ n = split($4, part, ":"); print part[n] }' |
         awk -v first="$first" -v count="$1" '$1 >= first && $1 < first + count { found = 1 } END { exit !found }'; do
         first=$((first + 50))
@@ -45,13 +45,13 @@ up() { # NODES PROCTRACK
     total=$(nproc)
     each=$((total / nodes))
     mkdir -p "$dir/state" "$dir/log"
-    install -d -o munge -g munge -m 755 /run/munge
-    install -d -o munge -g munge -m 711 /var/lib/munge
-    install -d -o munge -g munge -m 700 /var/log/munge
-    if ! munge -n 2>/dev/null | unmunge >/dev/null 2>&1; then
-        su -s /bin/sh munge -c /usr/sbin/munged
-        cp /run/munge/munged.pid "$dir/munged.pid"
-    fi
+    # Its own, so that clusters beside each other come and go.
+    mkdir -p "$dir/munge"
+    chmod 711 "$dir/munge"
+    head -c 1024 /dev/urandom >"$dir/munge/key"
+    chmod 600 "$dir/munge/key"
+    munged --force --socket="$dir/munge/socket" --key-file="$dir/munge/key" --pid-file="$dir/munge/pid" \
+        --log-file="$dir/munge/log" --seed-file="$dir/munge/seed"
     task=task/none
     [ "$tracked" != cgroup ] || task=task/cgroup,task/affinity
     first=$(ports $((nodes + 1)))
@@ -71,6 +71,7 @@ SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
+AuthInfo=socket=$dir/munge/socket
 SlurmctldPort=$first
 SlurmctldPidFile=$dir/ctld.pid
 SlurmdPidFile=$dir/slurmd.%n.pid
@@ -111,6 +112,6 @@ up) up "$3" "$4" ;;
 node) node "$3" ;;
 down)
     for file in "$dir"/ctld.pid "$dir"/slurmd.*.pid; do end "$file"; done
-    end "$dir/munged.pid"
+    end "$dir/munge/pid"
     ;;
 esac
