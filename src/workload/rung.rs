@@ -34,11 +34,12 @@ const RUNGS: [Rung; 8] = [
 /// part that a larger one does not repeat (`docs/fidelity.md`).
 const LEAST_WINDOW: u32 = 128;
 
-/// With less of the job's arithmetic than this the VAE gets a smaller window all the same, and a
-/// stage needs no warm-up of its own.
+/// With less of the job's arithmetic than this the VAE gets a smaller window all the same, and needs
+/// no warm-up in a search.
 const SMALL: f64 = 0.1;
 
-/// A stage with less of the job's arithmetic than this can't decide anything: it gets a small slice.
+/// With less of the job's arithmetic than this the text encoder can't decide anything: it gets a small
+/// slice, and no warm-up in a search.
 const NEGLIGIBLE: f64 = 0.005;
 
 /// Tokens of a prompt where the text encoder is [`NEGLIGIBLE`].
@@ -64,9 +65,12 @@ impl Workload {
     /// they do once they are warm.
     pub fn small_stages(&self, parts: &Architecture) -> Vec<Stage> {
         let Shares { text, vae } = Shares::of(&self.whole(), parts);
-        let of = [(Stage::Text, text), (Stage::Encode, vae), (Stage::Decode, vae)];
-        let small = of.into_iter().filter(|&(stage, share)| self.has(stage) && share < SMALL);
-        small.map(|(stage, _)| stage).collect()
+        let is_small = |stage: &Stage| match stage {
+            Stage::Text => text < NEGLIGIBLE,
+            Stage::Encode | Stage::Decode => vae < SMALL,
+            _ => false,
+        };
+        self.stages.iter().copied().filter(is_small).collect()
     }
 }
 
