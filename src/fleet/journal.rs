@@ -56,7 +56,7 @@ impl Journal {
     pub fn note(&mut self, event: &Event<'_>) -> Result<()> {
         let now = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
         let Event { node, class, event, job, state, detail } = *event;
-        self.row(&[&now, node, class, event, job, state, detail].map(|text| printable::cell(text)))
+        self.row(&[&now, node, class, event, job, state, detail].map(printable::cell))
     }
 
     fn row(&mut self, cells: &[String; 7]) -> Result<()> {

@@ -14,8 +14,8 @@ use super::Repetitions;
 use crate::knobs::{Settings, Values};
 use crate::launch::Effect;
 use crate::trial::{Outcome, Peak, Quality, Sample};
-use crate::workload::{Stage, Workload};
 use crate::workload::custom::module::ModuleJob;
+use crate::workload::{Stage, Workload};
 
 /// The version of this protocol; a worker refuses another one.
 pub const VERSION: u32 = 4;
