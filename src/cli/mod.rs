@@ -24,7 +24,7 @@ pub use export::ExportArgs;
 pub use machine::{MachineArgs, MachineChoice};
 pub use measure::MeasureArgs;
 pub use options::{
-    App, AppArgs, BaselineChoice, CustomJobArgs, JobArgs, Objective, RunnerArgs, SignatureArgs,
+    App, AppArgs, BaselineChoice, CustomJobArgs, JobArgs, NodesChoice, Objective, RunnerArgs, SignatureArgs,
     ViewArgs,
 };
 pub use profiles::{DiffArgs, ProfileFoldersArgs, ProfilesArgs, ProfilesVerb};
@@ -94,6 +94,9 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Writes manual pages.
     Man(ManArgs),
+    /// Runs trials on this node for a tune on another one, which speaks to it through stdin and stdout.
+    #[command(hide = true)]
+    Agent,
     /// Writes a profile in the words of systemd, docker, Slurm, Python and others.
     Export(ExportArgs),
 }

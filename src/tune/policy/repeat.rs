@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use anyhow::Result;
 
 use super::{Next, Policy, RemeasureWhen};
+use crate::knobs::Values;
 use crate::search::Observation;
 use crate::search::remeasure::doubtful;
 use crate::space::{Candidate, Space};
@@ -34,7 +35,7 @@ impl<'s> Repeats<'s> {
 
 impl<'a> Policy<'a> for Repeats<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
-        let is_again = state.trials().last().is_some_and(|last| last.phase == Phase::Repeat);
+        let is_again = state.own_trials().last().is_some_and(|last| last.phase == Phase::Repeat);
         let is_due = !is_again && state.share_left() <= NEAR_THE_END;
         let Some(left) = RemeasureWhen::Search.left(state).filter(|_| is_due) else {
             return Ok(None);
@@ -49,10 +50,19 @@ impl<'a> Policy<'a> for Repeats<'_> {
         let request = |candidate| {
             let values = values(&state.baseline, self.space, &candidate);
             // The baseline comes back by itself.
-            let is_wanted = values != state.baseline && !state.is_given_up(&values);
+            let is_wanted = values != state.baseline
+                && !state.is_given_up(&values)
+                && !is_of_this_node_only(state, &values);
             let request = state.request(Phase::Repeat, self.workload, values, left);
-            is_wanted.then_some(Next::Alone(request))
+            is_wanted.then_some(Next::Run(request))
         };
         Ok(doubtful.and_then(request))
     }
+}
+
+/// Whether nobody but the node that is to be given a trial has measured `values`: another one's
+/// repetition tells how the two differ, too.
+fn is_of_this_node_only(state: &State<'_>, values: &Values) -> bool {
+    let mut own = state.trials().iter().filter(|trial| trial.knobs == *values);
+    state.width() > 1 && own.all(|trial| trial.node == state.node())
 }
