@@ -84,13 +84,14 @@ fn main() -> anyhow::Result<()> {
         });
         let one = *first.get_or_insert(reached);
         let regrets: Vec<f64> = runs.iter().map(|run| 100.0 * run.regret).collect();
-        let [five, two] = [0, 1].map(|near| {
-            format!("{:5.1} {:5.1}", reached[near], one[near] / reached[near])
-        });
+        let [five, two] =
+            [0, 1].map(|near| format!("{:5.1} {:5.1}", reached[near], one[near] / reached[near]));
         println!("{count:5} | {five} | {two} | {}", mean(&regrets));
     }
     if speeds > 0 {
-        println!("{speeds} nodes, noise of 5%: true regret in % of what is chosen after {NOISY_AT}");
+        println!(
+            "{speeds} nodes, noise of 5%: true regret in % of what is chosen after {NOISY_AT}"
+        );
         for (name, kind) in [
             ("equal nodes", Speeds::Equal),
             ("10% apart", Speeds::Apart),
@@ -206,8 +207,9 @@ fn mean(values: &[f64]) -> String {
 
 /// The recorded spaces in `folder`.
 fn tables(folder: &Path) -> anyhow::Result<Vec<Recorded>> {
-    let mut paths: Vec<_> =
-        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    let mut paths: Vec<_> = std::fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
     paths.sort();
     let is_table = |path: &Path| path.extension().is_some_and(|word| word == "csv");
     paths.iter().filter(|path| is_table(path)).map(|path| Recorded::read(path)).collect()

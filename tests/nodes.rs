@@ -100,7 +100,9 @@ fn agents_that_are_killed_lose_no_row() {
     let running: Running = tune(&world, "25s", &["--trials", "60"]).start();
     let mut killed = 0;
     while killed < KILLS / 2 {
-        std::thread::sleep(rng.random_range(Duration::from_millis(100)..Duration::from_millis(900)));
+        std::thread::sleep(
+            rng.random_range(Duration::from_millis(100)..Duration::from_millis(900)),
+        );
         if let Some(agent) = agents(running.id()).choose(&mut rng) {
             killed += 1;
             let _ = Command::new("kill").args(["-9", &agent.to_string()]).status().unwrap();
@@ -199,7 +201,10 @@ fn a_node_with_another_reference_picture_is_put_out() {
 #[test]
 fn what_can_not_be_is_said_before_anything_starts() {
     for (flags, said) in [
-        (&["--nodes", "4", "--launcher", "", "--strategy", "annealing"][..], "annealing searches alone"),
+        (
+            &["--nodes", "4", "--launcher", "", "--strategy", "annealing"][..],
+            "annealing searches alone",
+        ),
         (&["--nodes", "4", "--launcher", "ssh {node}"], "nobody says which nodes"),
         (&["--nodes", "4-2", "--launcher", ""], "type a number (4), a range (2-8)"),
         (&["--launcher", "ssh {node}"], "--nodes"),

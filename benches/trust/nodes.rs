@@ -67,12 +67,7 @@ struct End {
     covered: Option<bool>,
 }
 
-fn tune(
-    count: usize,
-    (offset, interaction): (f64, f64),
-    gain: f64,
-    seed: u64,
-) -> Result<End> {
+fn tune(count: usize, (offset, interaction): (f64, f64), gain: f64, seed: u64) -> Result<End> {
     let space = space()?;
     let baseline = named(&space, &space.baseline());
     let rng = &mut Xoshiro256PlusPlus::seed_from_u64(seed);

@@ -24,8 +24,8 @@ pub use export::ExportArgs;
 pub use machine::{MachineArgs, MachineChoice};
 pub use measure::MeasureArgs;
 pub use options::{
-    App, AppArgs, BaselineChoice, CustomJobArgs, JobArgs, NodesChoice, Objective, RunnerArgs, SignatureArgs,
-    ViewArgs,
+    App, AppArgs, BaselineChoice, CustomJobArgs, JobArgs, NodesChoice, Objective, RunnerArgs,
+    SignatureArgs, ViewArgs,
 };
 pub use profiles::{DiffArgs, ProfileFoldersArgs, ProfilesArgs, ProfilesVerb};
 pub use replay::ReplayArgs;

@@ -40,7 +40,8 @@ pub fn excused(trials: &[Trial], baseline: &Values) -> Vec<bool> {
         return vec![false; trials.len()];
     }
     let fails = |trial: &Trial| is_failure(trial) && trial.knobs == *baseline;
-    let rounds: BTreeSet<u64> = trials.iter().filter(|trial| fails(trial)).filter_map(round).collect();
+    let rounds: BTreeSet<u64> =
+        trials.iter().filter(|trial| fails(trial)).filter_map(round).collect();
     let mut excused: Vec<bool> = trials
         .iter()
         .map(|trial| is_failure(trial) && round(trial).is_some_and(|n| rounds.contains(&n)))
@@ -158,7 +159,8 @@ mod tests {
     /// Another node's baseline neither excuses a failure nor cuts the block in which it is excused.
     #[test]
     fn each_nodes_failures_are_its_own() {
-        let mut rows = trials(&[(0, Ok), (0, Ok), (1, Crashed), (2, Crashed), (0, Ok), (0, Crashed)]);
+        let mut rows =
+            trials(&[(0, Ok), (0, Ok), (1, Crashed), (2, Crashed), (0, Ok), (0, Crashed)]);
         for (row, node) in rows.iter_mut().zip(["a", "b", "a", "b", "a", "b"]) {
             node.clone_into(&mut row.node);
         }

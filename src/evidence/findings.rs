@@ -70,11 +70,7 @@ impl Findings {
     }
 }
 
-fn nodes(
-    trials: &[Trial],
-    drift: &Drift,
-    confirmation: Option<&Confirmation>,
-) -> Vec<NodeFinding> {
+fn nodes(trials: &[Trial], drift: &Drift, confirmation: Option<&Confirmation>) -> Vec<NodeFinding> {
     let mut names: Vec<&str> = Vec::new();
     for trial in trials.iter().filter(|trial| !trial.node.is_empty()) {
         if !names.contains(&trial.node.as_str()) {

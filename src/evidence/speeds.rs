@@ -83,7 +83,8 @@ impl Speeds {
         let cells: Vec<Cell> = logs.values().enumerate().flat_map(of_candidate).collect();
         let levels = levels(&cells, names.len(), within);
         let first = levels.first().copied().unwrap_or(0.0);
-        let named = names.iter().zip(&levels).map(|(name, level)| ((*name).to_owned(), level - first));
+        let named =
+            names.iter().zip(&levels).map(|(name, level)| ((*name).to_owned(), level - first));
         Self { interaction: interaction(&cells, &levels, within), logs: named.collect() }
     }
 
@@ -128,7 +129,9 @@ fn levels(cells: &[Cell], nodes: usize, within: Option<(f64, usize)>) -> Vec<f64
         levels = sums.iter().zip(&weights).map(|(sum, weight)| sum / shrunk(*weight)).collect();
         let squares = levels.iter().zip(&weights).map(|(o, w)| o * o + variance / shrunk(*w));
         spread = (squares.sum::<f64>() / nodes.max(1) as f64).max(1e-8);
-        if within.is_none() && let Some(spare) = spare.filter(|spare| *spare >= LEAST_SPARE) {
+        if within.is_none()
+            && let Some(spare) = spare.filter(|spare| *spare >= LEAST_SPARE)
+        {
             noise = Some((left(cells, &levels) / spare as f64, spare));
         }
     }
@@ -150,7 +153,8 @@ fn interaction(
 ) -> Option<Interaction> {
     let (noise, freedom) = within.filter(|(_, freedom)| *freedom >= LEAST_REPEATED)?;
     let candidates = of_candidates(cells, levels).len();
-    let spare = cells.len().checked_sub(candidates + levels.len() - 1).filter(|spare| *spare > 0)?;
+    let spare =
+        cells.len().checked_sub(candidates + levels.len() - 1).filter(|spare| *spare > 0)?;
     let between = left(cells, levels) / spare as f64;
     let count = cells.iter().map(|cell| cell.count).sum::<f64>() / cells.len() as f64;
     let deviation = ((between - noise).max(0.0) / count).sqrt();

@@ -139,8 +139,7 @@ impl<'a> Session<'a> {
     {
         for policy in policies {
             match policy.next(&self.state)? {
-                // Another node does that already.
-                Some(Next::Run(request)) if is_one_enough(&request, &self.state) => {}
+                Some(Next::Run(request)) if is_for_another(&request, &self.state) => {}
                 Some(next) => return Ok(Some(next)),
                 None => {}
             }
@@ -376,10 +375,12 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Whether a node more would measure what another one measures now: the baseline and pairs are each
-/// node's own.
-fn is_one_enough(request: &TrialRequest, state: &State<'_>) -> bool {
-    matches!(request.phase, Phase::Search | Phase::Repeat) && state.is_running(request)
+/// Whether another node does that already, or better: a repetition by another one tells how nodes differ
+/// too. The baseline and pairs are each node's own.
+fn is_for_another(request: &TrialRequest, state: &State<'_>) -> bool {
+    let is_repeat = request.phase == Phase::Repeat;
+    (is_repeat || request.phase == Phase::Search) && state.is_running(request)
+        || is_repeat && state.width() > 1 && state.is_known_here_only(&request.values)
 }
 
 const STOPPED: &str = "stopped before the baseline was measured; nothing can be said";

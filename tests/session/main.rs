@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
+use strum::VariantArray;
 use wan22_tune::evidence::drift::Drift;
 use wan22_tune::knobs::{Value, Values};
 use wan22_tune::results::Folder;

@@ -39,12 +39,17 @@ impl FromStr for NodesChoice {
         let ends = text.split_once('-').and_then(|(a, b)| number(a).zip(number(b)));
         if let Some((least, most)) = ends.or_else(|| number(text).map(|n| (n, n))) {
             let is_range = (1..=most).contains(&least) && most <= 10_000;
-            return if is_range { Ok(Self::Count(least, most)) } else { Err(format!("`{text}`: {cure}")) };
+            return if is_range {
+                Ok(Self::Count(least, most))
+            } else {
+                Err(format!("`{text}`: {cure}"))
+            };
         }
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:".contains(c);
-        let is_name =
-            |name: &String| !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain);
+        let is_name = |name: &String| {
+            !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain)
+        };
         let is_again = |(place, name): (usize, &String)| names[..place].contains(name);
         if !names.iter().all(is_name) || names.iter().enumerate().any(is_again) {
             return Err(format!("`{text}`: {cure}, each once"));
@@ -69,7 +74,8 @@ mod tests {
 
     #[test]
     fn numbers_ranges_and_names_are_read_and_anything_else_is_refused() {
-        let named = |names: &[&str]| NodesChoice::Named(names.iter().map(ToString::to_string).collect());
+        let named =
+            |names: &[&str]| NodesChoice::Named(names.iter().map(ToString::to_string).collect());
         assert_eq!("4".parse(), Ok(NodesChoice::Count(4, 4)));
         assert_eq!("2-8".parse(), Ok(NodesChoice::Count(2, 8)));
         assert_eq!("n1,n2".parse(), Ok(named(&["n1", "n2"])));

@@ -99,7 +99,8 @@ pub fn open(args: &TuneArgs, words: Vec<String>) -> Result<Option<Agents>> {
 fn arguments(mut words: Vec<String>, args: &TuneArgs) -> Vec<String> {
     let has = |flag: &str| words.iter().any(|word| word.split('=').next() == Some(flag));
     let worker = args.runner.worker.as_ref().and_then(Option::as_ref);
-    let worker = worker.filter(|_| !has("--worker")).map(|path| format!("--worker={}", path.display()));
+    let worker =
+        worker.filter(|_| !has("--worker")).map(|path| format!("--worker={}", path.display()));
     let wait = (args.runner.wait && !has("--wait")).then(|| "--wait".to_owned());
     let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
     words.splice(end..end, worker.into_iter().chain(wait));

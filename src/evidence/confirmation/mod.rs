@@ -187,8 +187,7 @@ impl Confirmation {
 
     fn ratio_of(&self, counts: impl Fn(&Pair) -> bool) -> Option<Interval> {
         let round = |pair: &Pair| round(pair.baseline_s, pair.finalist_s, pair.later);
-        let rounds: Vec<Round> =
-            self.pairs.iter().filter(|pair| counts(pair)).map(round).collect();
+        let rounds: Vec<Round> = self.pairs.iter().filter(|pair| counts(pair)).map(round).collect();
         paired::interval(&rounds, self.noise, self.alpha)
     }
 

@@ -87,7 +87,10 @@ mod tests {
     #[test]
     fn pairs_stay_within_a_node() {
         let confirmation = confirmation(&[0.2, 0.1]);
-        assert_eq!((confirmation.pairs.len(), &confirmation.nodes[..]), (16, &["n0", "n1"].map(String::from)[..]));
+        assert_eq!(
+            (confirmation.pairs.len(), &confirmation.nodes[..]),
+            (16, &["n0", "n1"].map(String::from)[..])
+        );
         assert!(confirmation.pairs.iter().all(|pair| pair.later.abs() == 1.0));
         let gains: Vec<f64> = confirmation.gains().into_iter().map(|g| g.unwrap().mean).collect();
         assert!((gains[0] - 0.2).abs() < 1e-3 && (gains[1] - 0.1).abs() < 1e-3, "{gains:?}");

@@ -119,7 +119,8 @@ mod tests {
             ..first.clone()
         };
         assert_eq!(clone.misfit(&first), None);
-        let older = Hello { worker: Some("wan22-worker 1, libtorch 2.8".to_owned()), ..clone.clone() };
+        let older =
+            Hello { worker: Some("wan22-worker 1, libtorch 2.8".to_owned()), ..clone.clone() };
         assert_eq!(
             older.misfit(&first).unwrap(),
             "its worker is wan22-worker 1, libtorch 2.8, not wan22-worker 1, libtorch 2.9"

@@ -21,8 +21,8 @@ use tempfile::TempDir;
 
 use self::agent::{Agent, Event};
 use self::message::{Ended, Hello, Order, Reply, Setup};
-use super::nodes::{Nodes, Standing};
 use super::TrialRequest;
+use super::nodes::{Nodes, Standing};
 use crate::io::lock;
 use crate::knobs::Values;
 use crate::trial::{Outcome, STOPPED, Trial};
@@ -279,9 +279,8 @@ impl Agents {
 
     /// The first node whose trial should be over long since.
     fn overdue(&self) -> Option<usize> {
-        let is_overdue = |node: &Node| {
-            node.running.as_ref().is_some_and(|(_, until)| Instant::now() > *until)
-        };
+        let is_overdue =
+            |node: &Node| node.running.as_ref().is_some_and(|(_, until)| Instant::now() > *until);
         self.nodes.borrow().iter().position(is_overdue)
     }
 }
@@ -369,7 +368,8 @@ impl Drop for Agents {
     /// All are told to end before the first is waited for.
     fn drop(&mut self) {
         let nodes = self.nodes.get_mut();
-        let mut agents: Vec<Agent> = nodes.iter_mut().filter_map(|node| node.agent.take()).collect();
+        let mut agents: Vec<Agent> =
+            nodes.iter_mut().filter_map(|node| node.agent.take()).collect();
         agents.iter_mut().for_each(Agent::dismiss);
         let deadline = Instant::now() + FAREWELL;
         agents.iter_mut().for_each(|agent| agent.end(deadline));

@@ -24,7 +24,11 @@ impl<'a> Policy<'a> for FirstBaseline<'_> {
             let is_disturbed = last.outcome == Outcome::Interrupted && !blame::is_cut(last);
             if !is_disturbed || own().count() >= blame::TRIES {
                 let failed = failed(state, last);
-                return if state.width() > 1 { Ok(Some(Next::PutOut(failed.to_string()))) } else { Err(failed) };
+                return if state.width() > 1 {
+                    Ok(Some(Next::PutOut(failed.to_string())))
+                } else {
+                    Err(failed)
+                };
             }
         }
         let left = state.budget.left();

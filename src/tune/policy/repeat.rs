@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use anyhow::Result;
 
 use super::{Next, Policy, RemeasureWhen};
-use crate::knobs::Values;
 use crate::search::Observation;
 use crate::search::remeasure::doubtful;
 use crate::space::{Candidate, Space};
@@ -50,19 +49,10 @@ impl<'a> Policy<'a> for Repeats<'_> {
         let request = |candidate| {
             let values = values(&state.baseline, self.space, &candidate);
             // The baseline comes back by itself.
-            let is_wanted = values != state.baseline
-                && !state.is_given_up(&values)
-                && !is_of_this_node_only(state, &values);
+            let is_wanted = values != state.baseline && !state.is_given_up(&values);
             let request = state.request(Phase::Repeat, self.workload, values, left);
             is_wanted.then_some(Next::Run(request))
         };
         Ok(doubtful.and_then(request))
     }
-}
-
-/// Whether nobody but the node that is to be given a trial has measured `values`: another one's
-/// repetition tells how the two differ, too.
-fn is_of_this_node_only(state: &State<'_>, values: &Values) -> bool {
-    let mut own = state.trials().iter().filter(|trial| trial.knobs == *values);
-    state.width() > 1 && own.all(|trial| trial.node == state.node())
 }

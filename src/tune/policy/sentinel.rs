@@ -35,5 +35,6 @@ fn is_due(state: &State<'_>) -> bool {
     let of_sentinel = |trial: Option<&Trial>| trial.is_some_and(|t| t.phase == Phase::Sentinel);
     let is_in_doubt = state.drift().is_in_doubt(state.node());
     let odd = of_sentinel(last.next()) && !of_sentinel(last.next()) && is_in_doubt;
-    odd || state.is_back() || others > SENTINEL_INTERVAL_TRIALS * state.baseline_trial().as_secs_f64()
+    odd || state.is_back()
+        || others > SENTINEL_INTERVAL_TRIALS * state.baseline_trial().as_secs_f64()
 }

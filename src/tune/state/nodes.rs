@@ -1,6 +1,7 @@
 //! Nodes: which of several is to be given a trial, and what each has done.
 
 use super::State;
+use crate::knobs::Values;
 use crate::runner::TrialRequest;
 use crate::trial::{Outcome, Phase, Trial};
 
@@ -85,9 +86,16 @@ impl State<'_> {
         self.nodes.iter().filter(|node| !node.is_out).count().max(1) as u32
     }
 
+    /// Whether nobody but the node that is to be given a trial has measured `values`.
+    pub(in crate::tune) fn is_known_here_only(&self, values: &Values) -> bool {
+        let mut trials = self.trials.iter().filter(|trial| trial.knobs == *values);
+        trials.all(|trial| trial.node == self.node())
+    }
+
     /// Whether a trial of the same phase and values runs on some node.
     pub(in crate::tune) fn is_running(&self, request: &TrialRequest) -> bool {
-        let is_same = |one: &TrialRequest| one.phase == request.phase && one.values == request.values;
+        let is_same =
+            |one: &TrialRequest| one.phase == request.phase && one.values == request.values;
         self.running.iter().any(|(_, one)| is_same(one))
     }
 
