@@ -108,7 +108,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One search on so many nodes.
+/// One search on a number of nodes.
 struct Search<'t> {
     table: &'t Recorded,
     seed: u64,

@@ -72,6 +72,9 @@ pub struct Pair {
     pub later: f64,
 }
 
+/// The cost of the baseline and of the finalist, each with its place among the trials.
+type Sides = [Option<(f64, f64)>; 2];
+
 /// What a tune may claim.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict {
@@ -135,7 +138,7 @@ impl Confirmation {
 
     /// The pairs of `finalist`, and the most memory that it took.
     fn gather(finalist: &Values, trials: &[&Trial], baseline: &Values) -> Self {
-        let mut scores: BTreeMap<(u64, &str), [Option<(f64, f64)>; 2]> = BTreeMap::new();
+        let mut scores: BTreeMap<(u64, &str), Sides> = BTreeMap::new();
         let mut places: BTreeMap<&str, f64> = BTreeMap::new();
         let mut peak_rss_bytes = 0;
         for trial in trials {
@@ -199,9 +202,10 @@ impl Confirmation {
     /// finalist fails, or more could only show a gain that nobody would notice.
     pub fn is_decided(&self) -> bool {
         let Some(gain) = self.ratio().map(saved) else { return self.failures > 0 };
-        // Student's interval of several nodes is looked at once: what it says must not end the pairs.
-        let is_shown = if self.nodes.len() > 2 { gain.low > 0.0 } else { self.is_proven() };
-        let is_precise = is_shown && gain.high - gain.low <= 2.0 * PRECISE_HALF_WIDTH;
+        let is_precise = match self.nodes.len() {
+            0..=2 => self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE_HALF_WIDTH,
+            _ => self.is_known_on_each(PRECISE_HALF_WIDTH),
+        };
         self.failures > 0 || is_precise || gain.high < MINIMUM_EFFECT
     }
 

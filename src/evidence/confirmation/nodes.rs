@@ -18,6 +18,14 @@ impl Confirmation {
         self.ratio_of(|pair| pair.node == node)
     }
 
+    /// Whether the mean of what is known on each node is known to `half_width`, whatever it is: Student's
+    /// interval is looked at once, so that what it says must not end the pairs.
+    pub(super) fn is_known_on_each(&self, half_width: f64) -> bool {
+        let of_one = 2.0 * half_width * (self.nodes.len() as f64).sqrt();
+        let is_known = |gain: Interval| gain.high - gain.low <= of_one;
+        (0..self.nodes.len()).all(|node| self.ratio_on(node).is_some_and(is_known))
+    }
+
     /// The log ratio that may be claimed of all nodes of the class. Of three nodes or more, Student's
     /// interval of their means; of two, what both of them prove by themselves.
     pub(super) fn claimable(&self) -> Option<Interval> {

@@ -9,7 +9,7 @@ use crate::evidence::blame;
 use crate::knobs::program_environment::is_handed_over;
 use crate::space::{Candidate, KnobDomain, Space};
 use crate::stats;
-use crate::trial::{Phase, Trial};
+use crate::trial::Trial;
 
 /// Who proposes the trials that show it, in the journal.
 pub const PROBE: &str = "probe";
@@ -85,21 +85,17 @@ pub fn next(
     let probes = Probes::of(space, trials);
     let groups = groups(space);
     let (all, each) = groups.split_first()?;
-    let is_running = |point: &Candidate| running.contains(point);
     let wanted = |group: &Vec<usize>| {
         let points = points(space, group);
         let is_read = points.iter().any(|point| probes.look(point) == ProbeResult::Other);
-        if is_read {
-            None
-        } else {
-            points.into_iter().find(|p| probes.look(p) == ProbeResult::Open && !is_running(p))
-        }
+        let is_open = |p: &Candidate| probes.look(p) == ProbeResult::Open && !running.contains(p);
+        points.into_iter().find(|point| !is_read && is_open(point))
     };
     let is_tried =
         |group: &Vec<usize>| points(space, group).iter().any(|point| !probes.at(point).is_empty());
     // All together are not gone back to: what one by one was dropped rests.
     let together = if each.iter().any(is_tried) { None } else { wanted(all) };
-    let is_open = points(space, all).iter().any(is_running);
+    let is_open = points(space, all).iter().any(|point| running.contains(point));
     let is_done = !thorough || is_open || probes.ignored(all).is_some();
     together.or_else(|| if is_done { None } else { each.iter().find_map(wanted) })
 }
@@ -226,15 +222,15 @@ impl<'a> Probes<'a> {
             seen == levels.len() || group.len() == 1 && seen > 0
         };
         let covered = group.iter().copied().filter(is_covered);
-        let knobs = covered.map(|position| self.space.knobs[position].name.clone());
-        let knobs: Vec<String> = knobs.collect();
+        let knobs: Vec<String> =
+            covered.map(|position| self.space.knobs[position].name.clone()).collect();
         numbers.sort_unstable();
         (!knobs.is_empty()).then_some(Ignored { knobs, at_most, trials: numbers })
     }
 }
 
-/// The baseline's runs on a probe's node up to it (what the machine does later says nothing of that): the median
-/// of their log costs, and how far they lie apart, which a few disturbed ones hardly change.
+/// The baseline's runs on a probe's node up to it (what comes later says nothing of that): the median of
+/// their log costs, and how far they lie apart, which a few disturbed ones hardly change.
 struct Usual {
     level: f64,
     deviation: f64,
@@ -243,9 +239,8 @@ struct Usual {
 
 impl Usual {
     fn of(trials: &[Trial], probe: &Trial) -> Option<Self> {
-        let is_baseline = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel);
         let is_before = |t: &&Trial| t.number < probe.number && t.node == probe.node;
-        let baseline = trials.iter().filter(is_baseline).filter(is_before);
+        let baseline = trials.iter().filter(|t| t.phase.is_baseline()).filter(is_before);
         let logs = logs(baseline.filter(|trial| trial.score_s().is_some()));
         let level = stats::median(&logs)?;
         let off: Vec<f64> = logs.iter().map(|log| (log - level).abs()).collect();
@@ -282,7 +277,7 @@ mod tests {
     use super::*;
     use crate::knobs::Value;
     use crate::search::Recorded;
-    use crate::trial::Sample;
+    use crate::trial::{Phase, Sample};
 
     /// Two knobs that are handed over and one that is not; the baseline is the lowest of each.
     fn space() -> Space {
