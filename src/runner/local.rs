@@ -20,9 +20,9 @@ use crate::knobs::{Baseline, Knobs, Numerics, Settings};
 use crate::machine::Machine;
 use crate::profile::Profile;
 use crate::trial::noise::NoiseWatch;
-use crate::trial::{Outcome, Quality, Trial};
+use crate::trial::{Outcome, Phase, Quality, Trial};
 use crate::workload::custom::{CommandJob, CustomJob};
-use crate::workload::{MemoryContext, Stage, Workload};
+use crate::workload::{MemoryContext, Stage, Tilings, Workload};
 
 /// What rounding leaves of two pictures that should be equal: float32 keeps 120 dB, another order
 /// of sums takes some 20.
@@ -275,6 +275,7 @@ impl LocalRunner {
             version: protocol::VERSION,
             trial: request.number,
             workload: request.workload.clone(),
+            cold_stages: self.cold_stages(request, &settings),
             settings,
             repetitions: request.repetitions,
             warmup: 1,
@@ -294,6 +295,25 @@ impl LocalRunner {
             knobs: Values::new(),
             stop_above_s: None,
         })
+    }
+
+    /// The stages without a warm-up: in a search those that hardly count, unless what they make in
+    /// their warm-up may differ from the reference.
+    fn cold_stages(&self, request: &TrialRequest, settings: &Settings) -> Vec<Stage> {
+        let workload = &request.workload;
+        if request.phase != Phase::Search || !workload.is_slice() {
+            return Vec::new();
+        }
+        let (numerics, tilings) =
+            (settings.numerics, Tilings::new(&self.parts, workload, settings));
+        let is_reference = |stage: &Stage| match stage {
+            Stage::Encode => numerics.vae_is_neutral() && tilings.encode.is_none(),
+            Stage::Decode => numerics.vae_is_neutral() && tilings.decode.is_none(),
+            _ => numerics.is_neutral(),
+        };
+        let mut small = workload.small_stages(&self.parts);
+        small.retain(is_reference);
+        small
     }
 }
 

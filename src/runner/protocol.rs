@@ -14,7 +14,7 @@ use super::Repetitions;
 use crate::knobs::{Settings, Values};
 use crate::launch::Effect;
 use crate::trial::{Outcome, Peak, Quality, Sample};
-use crate::workload::Workload;
+use crate::workload::{Stage, Workload};
 use crate::workload::custom::module::ModuleJob;
 
 /// The version of this protocol; a worker refuses another one.
@@ -66,6 +66,9 @@ pub struct Job {
     pub repetitions: Repetitions,
     /// Single batches before, not reported.
     pub warmup: u32,
+    /// The models' stages that they leave out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cold_stages: Vec<Stage>,
     /// The seconds above which the first repetition is enough: the worker may end the trial there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_above_s: Option<f64>,
