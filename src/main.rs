@@ -29,6 +29,7 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Some(Command::Exec(args)) => return cmd::exec::run(&args),
+        Some(Command::Agent) => cmd::tune::agent::run(),
         Some(Command::Export(args)) => cmd::export::run(&args),
         Some(Command::Profiles(args)) => cmd::profiles::run(&args),
         Some(Command::Completions(args)) => cmd::completions::run(&args),

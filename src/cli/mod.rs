@@ -24,8 +24,8 @@ pub use fleet::{CompareArgs, FleetArgs, Manifest as FleetManifest, words};
 pub use machine::{MachineArgs, MachineChoice};
 pub use measure::MeasureArgs;
 pub use options::{
-    App, AppArgs, BaselineChoice, CustomJobArgs, JobArgs, Objective, RunnerArgs, SignatureArgs,
-    ViewArgs,
+    App, AppArgs, BaselineChoice, CustomJobArgs, JobArgs, NodesChoice, Objective, RunnerArgs,
+    SignatureArgs, ViewArgs,
 };
 pub use profiles::{DiffArgs, ProfileFoldersArgs, ProfilesArgs, ProfilesVerb};
 pub use replay::ReplayArgs;
@@ -101,6 +101,9 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Writes manual pages.
     Man(ManArgs),
+    /// Runs trials on this node for a tune on another one, which speaks to it through stdin and stdout.
+    #[command(hide = true)]
+    Agent,
     /// Writes a profile in the words of systemd, docker, Slurm, Python and others.
     Export(ExportArgs),
 }

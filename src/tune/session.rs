@@ -1,9 +1,9 @@
-//! Session: the one loop of a tune. Policies say what to run next, the runner runs it, the journal keeps
+//! Session: the one loop of a tune. Policies say what to run next, a node runs it, the journal keeps
 //! it, and the policies are asked again.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::budget::Budget;
 use super::calibrate::Rungs;
@@ -19,6 +19,7 @@ use super::record::Record;
 use super::state::State;
 use crate::knobs::Values;
 use crate::results::Folder;
+use crate::runner::nodes::{Alone, Nodes, Standing};
 use crate::runner::{Runner, TrialRequest};
 use crate::search::pruning::Pruned;
 use crate::search::{Plan, remeasure};
@@ -30,6 +31,9 @@ use crate::workload::{Workload, WorkloadFile};
 /// A tune under way.
 pub struct Session<'a> {
     state: State<'a>,
+    alone: Alone<'a>,
+    /// Several nodes instead.
+    several: Option<&'a dyn Nodes>,
     record: Option<Record<'a>>,
     is_exhausted: bool,
     /// Seconds that it ran before the budget of now was given.
@@ -45,7 +49,19 @@ impl<'a> Session<'a> {
         budget: Budget,
     ) -> Self {
         let state = State::new(config, runner, observer, budget);
-        Self { state, record: None, is_exhausted: false, earlier_s: 0.0 }
+        let alone = Alone::new(runner);
+        Self { state, alone, several: None, record: None, is_exhausted: false, earlier_s: 0.0 }
+    }
+
+    /// The same session on these nodes; the runner says what candidates are there.
+    #[must_use]
+    pub fn on(mut self, nodes: &'a dyn Nodes) -> Self {
+        self.state.on(nodes.names());
+        Self { several: Some(nodes), ..self }
+    }
+
+    fn nodes(&self) -> &dyn Nodes {
+        self.several.unwrap_or(&self.alone)
     }
 
     /// The same session, which writes to `journal` in `folder`.
@@ -79,46 +95,39 @@ impl<'a> Session<'a> {
         self.state.trials_left()
     }
 
-    /// Runs what `policies` want, the first before the others, until none wants anything.
+    /// Runs what `policies` want, the first before the others, until none wants anything of any node.
     fn drive<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<()>
     where
         'a: 'p,
     {
         loop {
-            self.gather(policies)?;
-            if self.state.pending.is_empty() {
+            self.give(policies)?;
+            if self.state.running.is_empty() && !self.awaits_nodes()? {
                 return Ok(());
             }
-            let requests = std::mem::take(&mut self.state.pending);
-            for request in requests {
-                if self.state.is_stopped() {
-                    break;
-                }
-                let trial = self.run(request)?;
-                self.record(trial)?;
-            }
+            self.end_one()?;
         }
     }
 
-    /// Fills up what is pending, as long as nothing has to wait for it.
-    fn gather<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<()>
+    /// Gives each idle node what the first policy wants of it.
+    fn give<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<()>
     where
         'a: 'p,
     {
-        while self.state.pending.len() < self.state.config.parallel && !self.state.is_stopped() {
-            let is_first = self.state.pending.is_empty();
+        self.nodes().those(Standing::Out).into_iter().for_each(|node| self.state.put_out(node));
+        for node in self.nodes().those(Standing::Idle) {
+            if self.state.is_stopped() {
+                return Ok(());
+            }
+            self.state.ask_for(node);
             match self.next(policies)? {
-                Some(Next::Beside(request)) => self.state.pending.push(request),
-                Some(Next::Alone(request)) if is_first => {
-                    self.state.pending.push(request);
-                    return Ok(());
-                }
-                Some(Next::After(pause, sentence, request)) if is_first => {
+                Some(Next::Run(request)) => self.start(node, request)?,
+                Some(Next::After(pause, sentence, request)) => {
                     self.pause(pause, sentence.as_deref());
-                    self.state.pending.push(request);
-                    return Ok(());
+                    self.start(node, request)?;
                 }
-                _ => return Ok(()),
+                Some(Next::PutOut(why)) => self.put_out(node, &why),
+                None => {}
             }
         }
         Ok(())
@@ -129,37 +138,93 @@ impl<'a> Session<'a> {
         'a: 'p,
     {
         for policy in policies {
-            if let Some(next) = policy.next(&self.state)? {
-                return Ok(Some(next));
+            match policy.next(&self.state)? {
+                Some(Next::Run(request)) if is_for_another(&request, &self.state) => {}
+                Some(next) => return Ok(Some(next)),
+                None => {}
             }
         }
         Ok(None)
     }
 
-    fn pause(&self, time: Duration, sentence: Option<&str>) {
-        sentence.into_iter().for_each(|sentence| self.state.observer.noted(sentence));
-        self.state.runner.pause(time, &|| self.state.is_stopped());
+    /// Whether nothing can be done before a node comes.
+    ///
+    /// # Errors
+    /// No node is left.
+    fn awaits_nodes(&self) -> Result<bool> {
+        let is_one = |standing| !self.nodes().those(standing).is_empty();
+        if self.state.is_stopped() || is_one(Standing::Idle) {
+            return Ok(false);
+        }
+        let go_on = self.state.config.resume_with.as_ref();
+        let go_on = go_on.map(|command| format!(": go on with {command}")).unwrap_or_default();
+        ensure!(is_one(Standing::Coming), "no node is left to run trials{go_on}");
+        Ok(true)
     }
 
-    fn run(&self, request: TrialRequest) -> Result<Trial> {
-        let next = self.record.as_ref().map(|record| record.journal.next_number());
-        let number = next.unwrap_or(self.trials().len() as u64 + 1);
-        let request = TrialRequest { number, ..request };
+    fn put_out(&mut self, node: usize, why: &str) {
+        let name = self.state.node().to_owned();
+        self.state.observer.noted(&format!("{name} takes part no more: {why}"));
+        self.nodes().put_out(node);
+        self.state.put_out(node);
+    }
+
+    fn pause(&self, time: Duration, sentence: Option<&str>) {
+        sentence.into_iter().for_each(|sentence| self.state.observer.noted(sentence));
+        self.nodes().pause(time, &|| self.state.is_stopped());
+    }
+
+    /// The number for the next trial: above those of all that ended or run.
+    fn next_number(&self) -> u64 {
+        let ended = self.record.as_ref().map(|record| record.journal.next_number());
+        let made = self.trials().iter().map(|trial| trial.number + 1);
+        let running = self.state.running.iter().map(|(_, request)| request.number + 1);
+        made.chain(running).chain(ended).max().unwrap_or(1)
+    }
+
+    fn start(&mut self, node: usize, request: TrialRequest) -> Result<()> {
+        let request = TrialRequest { number: self.next_number(), ..request };
         self.state.observer.started(&request);
         if let Some(record) = &self.record {
             in_flight::note(record.folder, &request)?;
         }
-        let trial = self.state.runner.run(&request);
-        self.state.runner.news().iter().for_each(|news| self.state.observer.noted(news));
-        trial
+        self.state.running.push((node, request.clone()));
+        self.nodes().start(node, request)
+    }
+
+    /// Waits until a trial ends, if nothing else happens before.
+    fn wait(&mut self) -> Result<Option<Trial>> {
+        let ended = self.nodes().wait()?;
+        self.nodes().news().iter().for_each(|news| self.state.observer.noted(news));
+        let Some((node, trial)) = ended else { return Ok(None) };
+        self.state.running.retain(|(place, _)| *place != node);
+        Ok(Some(trial))
+    }
+
+    /// Waits until a trial ends; nothing where none runs.
+    fn wait_for_trial(&mut self) -> Result<Option<Trial>> {
+        while !self.state.running.is_empty() {
+            if let Some(trial) = self.wait()? {
+                return Ok(Some(trial));
+            }
+        }
+        Ok(None)
+    }
+
+    fn end_one(&mut self) -> Result<()> {
+        match self.wait()? {
+            Some(trial) => self.record(trial),
+            None => Ok(()),
+        }
     }
 
     /// Appends a trial to the journal.
     fn record(&mut self, trial: Trial) -> Result<()> {
         let spent_s = Some(self.earlier_s + self.state.budget.gone().as_secs_f64());
         let trial = Trial { spent_s, ..trial };
+        let pictures = self.nodes().pictures();
         if let Some(record) = &mut self.record {
-            record.append(&trial, self.state.runner.pictures())?;
+            record.append(&trial, pictures)?;
         }
         self.state.add(trial);
         self.state.observer.finished(self.state.trials());
@@ -187,6 +252,8 @@ impl<'a> Session<'a> {
         let strategy = plan.strategy.to_string();
         let mut search = Search::new(space, workload, plan, &self.state);
         self.drive(&mut [
+            // Of nodes that come later.
+            &mut FirstBaseline { phase: Phase::Baseline, workload },
             &mut Recovery { workload },
             &mut Sentinels { stage: RemeasureWhen::Search, workload },
             &mut Invalidated { stage: RemeasureWhen::Search, workload },
@@ -228,19 +295,27 @@ impl<'a> Session<'a> {
     ) -> Result<Rungs> {
         let smallest = job.size(0);
         let mut first = FirstBaseline { phase: Phase::Calibration, workload: &smallest };
-        while !self.state.is_stopped()
-            && let Some(Next::Alone(request)) = first.next(&self.state)?
-        {
-            let mut trial = self.run(request)?;
+        while !self.state.is_stopped() && self.state.first_of_baseline().is_none() {
+            let Some(&node) = self.nodes().those(Standing::Idle).first() else {
+                if self.awaits_nodes()? {
+                    self.end_one()?;
+                }
+                continue;
+            };
+            self.state.ask_for(node);
+            match first.next(&self.state)? {
+                Some(Next::Run(request)) => self.start(node, request)?,
+                Some(Next::PutOut(why)) => self.put_out(node, &why),
+                _ => break,
+            }
+            let Some(mut trial) = self.wait_for_trial()? else { continue };
             if trial.score_s().is_some() && fit(&trial).search == smallest {
                 // This was the baseline's trial already: a small budget can't pay for it twice.
                 trial.phase = Phase::Baseline;
             }
             self.record(trial)?;
         }
-        let phases = [Phase::Calibration, Phase::Baseline];
-        let first = phases.into_iter().find_map(|phase| self.state.first(phase));
-        first.map(fit).context(STOPPED)
+        self.state.first_of_baseline().map(fit).context(STOPPED)
     }
 
     /// Measures the baseline, unless the calibration came to the same.
@@ -298,6 +373,14 @@ impl<'a> Session<'a> {
             Ended::Budget
         }
     }
+}
+
+/// Whether another node does that already, or better: a repetition by another one tells how nodes differ
+/// too. The baseline and pairs are each node's own.
+fn is_for_another(request: &TrialRequest, state: &State<'_>) -> bool {
+    let is_repeat = request.phase == Phase::Repeat;
+    (is_repeat || request.phase == Phase::Search) && state.is_running(request)
+        || is_repeat && state.width() > 1 && state.is_known_here_only(&request.values)
 }
 
 const STOPPED: &str = "stopped before the baseline was measured; nothing can be said";

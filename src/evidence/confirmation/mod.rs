@@ -1,5 +1,7 @@
 //! Confirmation: interleaved runs, finalists against baseline, ending in a verdict.
 
+mod nodes;
+
 use std::collections::BTreeMap;
 
 use crate::evidence::blame;
@@ -41,6 +43,8 @@ pub struct Confirmation {
     pub finalist: Values,
     /// Complete pairs.
     pub pairs: Vec<Pair>,
+    /// The nodes that ran them, in order; one without a name where a machine tunes by itself.
+    pub nodes: Vec<String>,
     /// Failures of the finalist in its pairs that are not the machine's.
     pub failures: usize,
     /// The most memory that the finalist took.
@@ -58,6 +62,8 @@ pub struct Confirmation {
 pub struct Pair {
     /// Counts from 1; finalists that ran in the same round have it in common.
     pub number: u64,
+    /// The place in [`Confirmation::nodes`] of the one that ran both.
+    pub node: usize,
     /// Seconds per clip of the baseline.
     pub baseline_s: f64,
     /// Seconds per clip of the finalist.
@@ -65,6 +71,9 @@ pub struct Pair {
     /// How many trials later the finalist ran than the baseline; negative where it ran earlier.
     pub later: f64,
 }
+
+/// The cost of the baseline and of the finalist, each with its place among the trials.
+type Sides = [Option<(f64, f64)>; 2];
 
 /// What a tune may claim.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -129,11 +138,16 @@ impl Confirmation {
 
     /// The pairs of `finalist`, and the most memory that it took.
     fn gather(finalist: &Values, trials: &[&Trial], baseline: &Values) -> Self {
-        let mut scores: BTreeMap<u64, [Option<(f64, f64)>; 2]> = BTreeMap::new();
+        let mut scores: BTreeMap<(u64, &str), Sides> = BTreeMap::new();
+        let mut places: BTreeMap<&str, f64> = BTreeMap::new();
         let mut peak_rss_bytes = 0;
-        for (place, trial) in trials.iter().enumerate() {
-            let pair = scores.entry(trial.pair.unwrap_or_default()).or_default();
-            let score = trial.score_s().map(|score_s| (score_s, place as f64));
+        for trial in trials {
+            // Between the two of a pair only what ran on the same node lies.
+            let place = places.entry(&trial.node).or_default();
+            let round = (trial.pair.unwrap_or_default(), trial.node.as_str());
+            let pair = scores.entry(round).or_default();
+            let score = trial.score_s().map(|score_s| (score_s, *place));
+            *place += 1.0;
             if trial.knobs == *baseline {
                 pair[0] = score;
             } else if trial.knobs == *finalist {
@@ -141,32 +155,42 @@ impl Confirmation {
                 peak_rss_bytes = peak_rss_bytes.max(trial.peak_rss_bytes.unwrap_or(0));
             }
         }
-        let pair = |(number, scores): (u64, [Option<(f64, f64)>; 2])| {
-            let [(baseline_s, first), (finalist_s, second)] = [scores[0]?, scores[1]?];
-            Some(Pair { number, baseline_s, finalist_s, later: second - first })
-        };
-        let pairs = scores.into_iter().filter_map(pair).collect();
+        let (mut pairs, mut nodes) = (Vec::new(), Vec::<String>::new());
+        for ((number, name), scores) in scores {
+            let [Some((baseline_s, first)), Some((finalist_s, second))] = scores else { continue };
+            let node = nodes.iter().position(|known| known == name).unwrap_or(nodes.len());
+            if node == nodes.len() {
+                nodes.push(name.to_owned());
+            }
+            pairs.push(Pair { number, node, baseline_s, finalist_s, later: second - first });
+        }
         let (finalist, failures, alpha, noise) = (finalist.clone(), 0, ALPHA, 0.0);
-        Self { finalist, pairs, failures, peak_rss_bytes, alpha, noise, is_slice: false }
+        Self { finalist, pairs, nodes, failures, peak_rss_bytes, alpha, noise, is_slice: false }
     }
 
     /// The share of time per clip of the job that the finalist saves, with its interval; a disturbed
     /// pair hardly moves either. Of a slice, what it may differ from the job widens the interval.
     pub fn gain(&self) -> Option<Interval> {
-        let measured = self.ratio()?;
+        Some(self.of_job(self.claimable()?))
+    }
+
+    /// What a log ratio of a slice says of the job.
+    fn of_job(&self, measured: Interval) -> Interval {
         let [least, share] = FIDELITY.map(|part| if self.is_slice { part } else { 0.0 });
         let fidelity = NORMAL_95 * least.hypot(share * measured.mean);
         let wider = |edge: f64| (edge - measured.mean).hypot(fidelity);
         let [low, high] = [measured.low, measured.high].map(wider);
-        let interval =
-            Interval { low: measured.mean - low, high: measured.mean + high, ..measured };
-        Some(saved(interval))
+        saved(Interval { low: measured.mean - low, high: measured.mean + high, ..measured })
     }
 
-    /// The log ratio of baseline and finalist, as measured.
+    /// The log ratio of baseline and finalist, as measured: all pairs together.
     fn ratio(&self) -> Option<Interval> {
+        self.ratio_of(|_| true)
+    }
+
+    fn ratio_of(&self, counts: impl Fn(&Pair) -> bool) -> Option<Interval> {
         let round = |pair: &Pair| round(pair.baseline_s, pair.finalist_s, pair.later);
-        let rounds: Vec<Round> = self.pairs.iter().map(round).collect();
+        let rounds: Vec<Round> = self.pairs.iter().filter(|pair| counts(pair)).map(round).collect();
         paired::interval(&rounds, self.noise, self.alpha)
     }
 
@@ -178,7 +202,10 @@ impl Confirmation {
     /// finalist fails, or more could only show a gain that nobody would notice.
     pub fn is_decided(&self) -> bool {
         let Some(gain) = self.ratio().map(saved) else { return self.failures > 0 };
-        let is_precise = self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE_HALF_WIDTH;
+        let is_precise = match self.nodes.len() {
+            0..=2 => self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE_HALF_WIDTH,
+            _ => self.is_known_on_each(PRECISE_HALF_WIDTH),
+        };
         self.failures > 0 || is_precise || gain.high < MINIMUM_EFFECT
     }
 

@@ -1,5 +1,7 @@
 //! What every strategy keeps, whatever it proposes.
 
+mod nodes;
+
 use std::collections::HashSet;
 
 use strum::VariantArray;

@@ -1,13 +1,12 @@
 //! State: the trials of a tune so far, and what follows from them for the next one.
 
+mod nodes;
+
 use std::cell::OnceCell;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::budget::{self, Budget};
-use super::config::{MIN_PSNR_DB, TuneConfig};
-use super::observer::Observer;
-use super::policy::is_proposed;
+use self::nodes::Node;
 use crate::evidence::blame;
 use crate::evidence::confirmation::pairs_for;
 use crate::evidence::drift::Drift;
@@ -16,6 +15,10 @@ use crate::knobs::Values;
 use crate::runner::{Repetitions, Runner, TrialRequest};
 use crate::stats;
 use crate::trial::{Outcome, Phase, Trial};
+use crate::tune::budget::{self, Budget};
+use crate::tune::config::{MIN_PSNR_DB, TuneConfig};
+use crate::tune::observer::Observer;
+use crate::tune::policy::is_proposed;
 use crate::workload::Workload;
 
 /// How much slower than the baseline a candidate may be before its trial is cut.
@@ -32,7 +35,7 @@ const MANY_RUNS: f64 = 60.0;
 const ROUNDING_DB: f64 = 0.5;
 
 /// Candidates this much less likely to be the fastest than the likeliest are no finalists.
-pub(super) const FINALIST_LEAST_P_BEST: f64 = 0.02;
+pub(in crate::tune) const FINALIST_LEAST_P_BEST: f64 = 0.02;
 
 /// The probability of a gain worth having from which a candidate may be a finalist.
 const FINALIST_LEAST_P_GAIN: f64 = 0.25;
@@ -45,25 +48,27 @@ const EARLY_STOP_RATIO: f64 = 1.5;
 
 /// What policies decide by.
 pub struct State<'a> {
-    pub(super) config: &'a TuneConfig,
-    pub(super) runner: &'a dyn Runner,
-    pub(super) observer: &'a dyn Observer,
-    pub(super) budget: Budget,
-    pub(super) baseline: Values,
+    pub(in crate::tune) config: &'a TuneConfig,
+    pub(in crate::tune) runner: &'a dyn Runner,
+    pub(in crate::tune) observer: &'a dyn Observer,
+    pub(in crate::tune) budget: Budget,
+    pub(in crate::tune) baseline: Values,
     trials: Vec<Trial>,
-    /// What runs, or is about to.
-    pub(super) pending: Vec<TrialRequest>,
-    /// How many trials there were when the tune came back from a break, or 0.
-    pub(super) before: usize,
+    /// The nodes, of which one machine by itself is one.
+    nodes: Vec<Node>,
+    /// The one that is to be given a trial.
+    place: usize,
+    /// What runs, with the places of its nodes.
+    pub(in crate::tune) running: Vec<(usize, TrialRequest)>,
     /// How many times as long as one of the search a repetition of the confirmation takes.
-    pub(super) confirmation_ratio: f64,
+    pub(in crate::tune) confirmation_ratio: f64,
     drift: OnceCell<Drift>,
     promising: OnceCell<Vec<Values>>,
 }
 
 impl<'a> State<'a> {
     /// Before the first trial.
-    pub(super) fn new(
+    pub(in crate::tune) fn new(
         config: &'a TuneConfig,
         runner: &'a dyn Runner,
         observer: &'a dyn Observer,
@@ -76,8 +81,9 @@ impl<'a> State<'a> {
             budget,
             baseline: runner.baseline(),
             trials: Vec::new(),
-            pending: Vec::new(),
-            before: 0,
+            nodes: vec![Node::default()],
+            place: 0,
+            running: Vec::new(),
             confirmation_ratio: 1.0,
             drift: OnceCell::new(),
             promising: OnceCell::new(),
@@ -85,58 +91,47 @@ impl<'a> State<'a> {
     }
 
     /// All trials so far.
-    pub(super) fn trials(&self) -> &[Trial] {
+    pub(in crate::tune) fn trials(&self) -> &[Trial] {
         &self.trials
     }
 
-    /// The trials since the tune began or came back.
-    pub(super) fn new_trials(&self) -> &[Trial] {
-        &self.trials[self.before..]
-    }
-
-    pub(super) fn add(&mut self, trial: Trial) {
-        self.trials.push(trial);
-        (self.drift, self.promising) = Default::default();
-    }
-
-    /// Takes `trials` for those before a break.
-    pub(super) fn resume(&mut self, trials: Vec<Trial>) {
-        self.before = trials.len();
-        self.trials = trials;
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(in crate::tune) fn is_stopped(&self) -> bool {
         self.config.stop.load(Ordering::Relaxed)
     }
 
     /// The machine's drift, by all trials.
-    pub(super) fn drift(&self) -> &Drift {
+    pub(in crate::tune) fn drift(&self) -> &Drift {
         self.drift.get_or_init(|| Drift::of(&self.trials))
     }
 
     /// The first ok trial of a phase.
-    pub(super) fn first(&self, phase: Phase) -> Option<&Trial> {
+    pub(in crate::tune) fn first(&self, phase: Phase) -> Option<&Trial> {
         self.trials.iter().find(|trial| trial.phase == phase && trial.outcome == Outcome::Ok)
     }
 
+    /// The baseline's first ok trial.
+    pub(in crate::tune) fn first_of_baseline(&self) -> Option<&Trial> {
+        [Phase::Calibration, Phase::Baseline].into_iter().find_map(|phase| self.first(phase))
+    }
+
     /// Whether no more trials of `values` are worth their time: something always ends them.
-    pub(super) fn is_given_up(&self, values: &Values) -> bool {
+    pub(in crate::tune) fn is_given_up(&self, values: &Values) -> bool {
         blame::is_given_up(&self.trials, &self.baseline, values)
     }
 
     /// How many trials of the search came to an end.
-    pub(super) fn searched(&self) -> usize {
+    pub(in crate::tune) fn searched(&self) -> usize {
         let ended = |t: &&Trial| t.phase == Phase::Search && t.outcome != Outcome::Interrupted;
         self.trials.iter().filter(ended).count()
     }
 
     /// How many trials the search's strategy proposed.
-    pub(super) fn proposed(&self) -> usize {
+    pub(in crate::tune) fn proposed(&self) -> usize {
         self.trials.iter().filter(|trial| is_proposed(trial)).count()
     }
 
     /// A request for a trial of `values` that may take as long as any.
-    pub(super) fn request(
+    pub(in crate::tune) fn request(
         &self,
         phase: Phase,
         workload: &Workload,
@@ -145,6 +140,7 @@ impl<'a> State<'a> {
     ) -> TrialRequest {
         TrialRequest {
             number: 0,
+            node: self.node().to_owned(),
             phase,
             pair: None,
             strategy: String::new(),
@@ -163,7 +159,7 @@ impl<'a> State<'a> {
 
     /// A request of the search, which gives a candidate up early that is far off; `None` where the budget
     /// does not pay for one more.
-    pub(super) fn search_request(
+    pub(in crate::tune) fn search_request(
         &self,
         strategy: &str,
         workload: &Workload,
@@ -179,11 +175,12 @@ impl<'a> State<'a> {
         })
     }
 
-    /// Whether the budget pays for one more trial of the search, beside those that are pending.
-    pub(super) fn affords_search(&self) -> bool {
-        let pending = self.pending.len();
-        self.left_for_search() >= self.usual_trial() * (pending as u32 + 1)
-            && self.searched() + pending < self.config.most_trials
+    /// Whether the budget pays for one more trial of the search, beside those that run.
+    pub(in crate::tune) fn affords_search(&self) -> bool {
+        let searches = |(_, request): &&(usize, TrialRequest)| request.phase == Phase::Search;
+        let running = self.running.iter().filter(searches).count();
+        self.left_for_search() >= self.usual_trial()
+            && self.searched() + running < self.config.most_trials
     }
 
     /// The worst picture that `values` may make: as bad as the user allows, or else as usual, or as
@@ -201,13 +198,14 @@ impl<'a> State<'a> {
 
     /// About how many trials the search can still pay for, if they take as long as the baseline's
     /// and find something to confirm.
-    pub(super) fn trials_left(&self) -> usize {
-        let affords = self.left_beside_reserve().div_duration_f64(self.baseline_trial()) as usize;
+    pub(in crate::tune) fn trials_left(&self) -> usize {
+        let on_one = self.left_beside_reserve().div_duration_f64(self.baseline_trial());
+        let affords = (on_one * f64::from(self.width())) as usize;
         affords.min(self.config.most_trials.saturating_sub(self.searched()))
     }
 
     /// What a trial of the baseline takes.
-    pub(super) fn baseline_trial(&self) -> Duration {
+    pub(in crate::tune) fn baseline_trial(&self) -> Duration {
         let trial = self.first(Phase::Baseline);
         Duration::from_secs_f64(trial.map_or(1.0, |trial| trial.wall_s))
     }
@@ -221,7 +219,7 @@ impl<'a> State<'a> {
     }
 
     /// Whether a command's runs are so long that a trial is one of them.
-    pub(super) fn has_long_runs(&self) -> bool {
+    pub(in crate::tune) fn has_long_runs(&self) -> bool {
         let usual = self.config.repetitions;
         usual != self.repetitions() && self.repetitions() == Repetitions::exactly(1)
     }
@@ -243,13 +241,13 @@ impl<'a> State<'a> {
     }
 
     /// One of a pair's two.
-    pub(super) fn trial_in_pair(&self) -> Duration {
+    pub(in crate::tune) fn trial_in_pair(&self) -> Duration {
         let trial = budget::in_pair(&self.trials, self.repetitions());
         trial.unwrap_or(Duration::from_secs(1)).mul_f64(self.confirmation_ratio)
     }
 
     /// The cost that a candidate has at least whose trial ran past its limit.
-    pub(super) fn too_slow(&self) -> Option<f64> {
+    pub(in crate::tune) fn too_slow(&self) -> Option<f64> {
         let baseline = self.trials.iter().find(|trial| trial.phase == Phase::Baseline);
         baseline.and_then(|trial| Some(CUT_RATIO * trial.score_s()?))
     }
@@ -273,17 +271,17 @@ impl<'a> State<'a> {
     fn early_stop_s(&self) -> Option<f64> {
         let drift = self.drift();
         let best_s = ranking::rank_with(&self.trials, drift).first()?.score_s;
-        let now = self.trials.last().map_or(1.0, |trial| drift.factor(trial));
+        let now = self.own_trials().last().map_or(1.0, |trial| drift.factor(trial));
         Some(best_s * now * (EARLY_STOP_DEVIATIONS * drift.deviation()).exp().max(EARLY_STOP_RATIO))
     }
 
     /// What is left for the search: all of it while there is nothing to confirm.
-    pub(super) fn left_for_search(&self) -> Duration {
+    pub(in crate::tune) fn left_for_search(&self) -> Duration {
         if self.promising().is_empty() { self.budget.left() } else { self.left_beside_reserve() }
     }
 
     /// The share of the search that is left: 1 at its beginning, 0 at its end.
-    pub(super) fn share_left(&self) -> f64 {
+    pub(in crate::tune) fn share_left(&self) -> f64 {
         let (left, gone) = (self.left_for_search(), self.budget.gone());
         let of_time = left.as_secs_f64() / (left + gone).as_secs_f64().max(f64::MIN_POSITIVE);
         let of_trials = 1.0 - self.searched() as f64 / self.config.most_trials as f64;
@@ -291,12 +289,13 @@ impl<'a> State<'a> {
     }
 
     /// What is left beside what the confirmation keeps.
-    pub(super) fn left_beside_reserve(&self) -> Duration {
-        self.budget.left_for_search(self.trial_in_pair(), pairs_for(self.drift()))
+    pub(in crate::tune) fn left_beside_reserve(&self) -> Duration {
+        let pairs = pairs_for(self.drift()) / f64::from(self.width());
+        self.budget.left_for_search(self.trial_in_pair(), pairs)
     }
 
     /// The candidates in question for the confirmation, the likeliest to be the fastest first.
-    pub(super) fn promising(&self) -> &[Values] {
+    pub(in crate::tune) fn promising(&self) -> &[Values] {
         self.promising.get_or_init(|| {
             let mut odds = win_probability::of_search(&self.trials, self.drift());
             let likeliest = odds.first().map_or(0.0, |odds| odds.p_best);
