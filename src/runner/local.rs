@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
 use super::command::{Runs, copies};
+use super::pictures::PictureCheck;
 use super::process::Limit;
 use super::programs::Programs;
 use super::response::Response;
-use super::{Runner, TrialRequest, protocol, worker};
+use super::{Repetitions, Runner, TrialRequest, protocol, worker};
 use crate::architecture::Architecture;
 use crate::io::held;
 use crate::knobs::Values;
@@ -20,7 +21,7 @@ use crate::knobs::{Baseline, Knobs, Numerics, Settings};
 use crate::machine::Machine;
 use crate::profile::Profile;
 use crate::trial::noise::NoiseWatch;
-use crate::trial::{Outcome, Quality, Trial};
+use crate::trial::{Outcome, Phase, Quality, Trial};
 use crate::workload::custom::{CommandJob, CustomJob};
 use crate::workload::{MemoryContext, Stage, Workload};
 
@@ -100,7 +101,53 @@ impl LocalRunner {
         self.baseline.knobs.with(values.iter().map(|(name, value)| (name.as_str(), value)))
     }
 
+    /// What the pictures of a trial are held to, where the job's are compared.
+    pub(super) fn picture_check<'a>(
+        &'a self,
+        request: &'a TrialRequest,
+    ) -> Option<PictureCheck<'a>> {
+        let custom = self.custom_job.as_ref()?;
+        // A test of memory has nothing to compare its picture with.
+        let is_test = request.phase == Phase::Calibration && request.values != self.baseline();
+        (!is_test).then_some(())?;
+        Some(PictureCheck {
+            job: custom.pictures()?,
+            folder: custom.folder()?,
+            scratch: held::now(&self.scratch),
+            workload: &request.workload,
+            values: &request.values,
+            baseline: self.baseline(),
+            least_db: request.min_psnr_db,
+        })
+    }
+
+    /// The same trial of the baseline, for its pictures; `None` where they are there, or come from
+    /// this very trial.
+    pub(super) fn for_pictures(&self, request: &TrialRequest) -> Option<TrialRequest> {
+        let check = self.picture_check(request)?;
+        let is_asked = check.job.files.is_some() || check.may_differ();
+        (is_asked && !check.is_of_baseline() && check.lacks_reference()).then(|| TrialRequest {
+            values: check.baseline,
+            repetitions: Repetitions::exactly(1),
+            early_stop_s: None,
+            ready_s: None,
+            ..request.clone()
+        })
+    }
+
+    /// What is said of a trial where the baseline did not make its pictures.
+    pub(super) fn without_pictures(mut answer: Response) -> Response {
+        answer.detail = format!("the baseline, for its pictures: {}", answer.detail);
+        answer
+    }
+
     fn answer(&self, request: &TrialRequest) -> Result<Response> {
+        if let Some(baseline) = self.for_pictures(request) {
+            let answer = self.answer(&baseline)?;
+            if answer.is_failed() {
+                return Ok(Self::without_pictures(answer));
+            }
+        }
         let resolved = self.knobs(&request.values);
         let resolved =
             resolved.and_then(|knobs| Ok((self.settings(&request.workload, &knobs)?, knobs)));
@@ -121,6 +168,7 @@ impl LocalRunner {
         let limit = Limit { time, ready_s, memory_bytes, sample_s };
         let mut answer = match &self.custom_job {
             Some(CustomJob::Command(command)) => {
+                let command = &command.at(&request.workload.own_sizes);
                 match copies::write(command, &knobs.values(), &scratch.join("json")) {
                     Ok(words) => {
                         self.run_command((command, words), request, &settings, &launch, limit)?
@@ -171,6 +219,7 @@ impl LocalRunner {
             settings,
             repetitions,
             long_s,
+            pictures: self.picture_check(request),
             limit,
             stop: &stop,
         };
@@ -292,6 +341,7 @@ impl LocalRunner {
                 _ => None,
             },
             knobs: Values::new(),
+            pictures: false,
             stop_above_s: None,
         })
     }

@@ -4,6 +4,7 @@ pub mod command;
 pub mod fake;
 mod local;
 mod path_json;
+pub mod pictures;
 pub mod process;
 pub mod programs;
 pub mod protocol;

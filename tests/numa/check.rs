@@ -61,6 +61,8 @@ pub fn trials_of_devourers() -> [Trial; 2] {
         metric: None,
         goal: Direction::default(),
         check: None,
+        pictures: None,
+        sizes: Vec::new(),
         sinks: Sinks::default(),
     }));
     [of_worker, trial(&runner, &workload, &knobs)]
