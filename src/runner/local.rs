@@ -8,11 +8,10 @@ use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
 use super::command::{Runs, copies};
-use super::pictures::PictureCheck;
 use super::process::Limit;
 use super::programs::Programs;
 use super::response::Response;
-use super::{Repetitions, Runner, TrialRequest, protocol, worker};
+use super::{Runner, TrialRequest, protocol, worker};
 use crate::architecture::Architecture;
 use crate::io::held;
 use crate::knobs::Values;
@@ -23,7 +22,7 @@ use crate::profile::Profile;
 use crate::trial::noise::NoiseWatch;
 use crate::trial::{Outcome, Phase, Quality, Trial};
 use crate::workload::custom::{CommandJob, CustomJob};
-use crate::workload::{MemoryContext, Stage, Workload};
+use crate::workload::{MemoryContext, Stage, Tilings, Workload};
 
 /// What rounding leaves of two pictures that should be equal: float32 keeps 120 dB, another order
 /// of sums takes some 20.
@@ -99,46 +98,6 @@ impl LocalRunner {
     /// The knobs that `values` stand for.
     pub(super) fn knobs(&self, values: &Values) -> Result<Knobs, String> {
         self.baseline.knobs.with(values.iter().map(|(name, value)| (name.as_str(), value)))
-    }
-
-    /// What the pictures of a trial are held to, where the job's are compared.
-    pub(super) fn picture_check<'a>(
-        &'a self,
-        request: &'a TrialRequest,
-    ) -> Option<PictureCheck<'a>> {
-        let custom = self.custom_job.as_ref()?;
-        // A test of memory has nothing to compare its picture with.
-        let is_test = request.phase == Phase::Calibration && request.values != self.baseline();
-        (!is_test).then_some(())?;
-        Some(PictureCheck {
-            job: custom.pictures()?,
-            folder: custom.folder()?,
-            scratch: held::now(&self.scratch),
-            workload: &request.workload,
-            values: &request.values,
-            baseline: self.baseline(),
-            least_db: request.min_psnr_db,
-        })
-    }
-
-    /// The same trial of the baseline, for its pictures; `None` where they are there, or come from
-    /// this very trial.
-    pub(super) fn for_pictures(&self, request: &TrialRequest) -> Option<TrialRequest> {
-        let check = self.picture_check(request)?;
-        let is_asked = check.job.files.is_some() || check.may_differ();
-        (is_asked && !check.is_of_baseline() && check.lacks_reference()).then(|| TrialRequest {
-            values: check.baseline,
-            repetitions: Repetitions::exactly(1),
-            early_stop_s: None,
-            ready_s: None,
-            ..request.clone()
-        })
-    }
-
-    /// What is said of a trial where the baseline did not make its pictures.
-    pub(super) fn without_pictures(mut answer: Response) -> Response {
-        answer.detail = format!("the baseline, for its pictures: {}", answer.detail);
-        answer
     }
 
     fn answer(&self, request: &TrialRequest) -> Result<Response> {
@@ -324,6 +283,7 @@ impl LocalRunner {
             version: protocol::VERSION,
             trial: request.number,
             workload: request.workload.clone(),
+            cold_stages: self.cold_stages(request, &settings),
             settings,
             repetitions: request.repetitions,
             warmup: 1,
@@ -344,6 +304,25 @@ impl LocalRunner {
             pictures: false,
             stop_above_s: None,
         })
+    }
+
+    /// The stages without a warm-up: in a search those that hardly count, unless what they make in
+    /// their warm-up may differ from the reference.
+    fn cold_stages(&self, request: &TrialRequest, settings: &Settings) -> Vec<Stage> {
+        let workload = &request.workload;
+        if request.phase != Phase::Search || !workload.is_slice() {
+            return Vec::new();
+        }
+        let (numerics, tilings) =
+            (settings.numerics, Tilings::new(&self.parts, workload, settings));
+        let is_reference = |stage: &Stage| match stage {
+            Stage::Encode => numerics.vae_is_neutral() && tilings.encode.is_none(),
+            Stage::Decode => numerics.vae_is_neutral() && tilings.decode.is_none(),
+            _ => numerics.is_neutral(),
+        };
+        let mut small = workload.small_stages(&self.parts);
+        small.retain(is_reference);
+        small
     }
 }
 

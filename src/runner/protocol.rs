@@ -14,8 +14,8 @@ use super::Repetitions;
 use crate::knobs::{Settings, Values};
 use crate::launch::Effect;
 use crate::trial::{Outcome, Peak, Quality, Sample};
-use crate::workload::Workload;
 use crate::workload::custom::module::ModuleJob;
+use crate::workload::{Stage, Workload};
 
 /// The version of this protocol; a worker refuses another one.
 pub const VERSION: u32 = 4;
@@ -73,6 +73,9 @@ pub struct Job {
     /// into `output`, as PNG or JPEG files whose names follow their order.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pictures: bool,
+    /// The models' stages that they leave out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cold_stages: Vec<Stage>,
     /// The seconds above which the first repetition is enough: the worker may end the trial there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_above_s: Option<f64>,

@@ -264,7 +264,7 @@ impl<'a> Trial<'a> {
         let plan = self.plan(job.workload.sizes.clips.min(job.settings.batch_size));
         let mut warmed_up = WarmUp::default();
         run_pipeline(&self.pools, &plan, &clock, |batch| {
-            self.pipeline.warm_up(batch, &clock, &mut warmed_up)
+            self.pipeline.warm_up((batch, &job.cold_stages), &clock, &mut warmed_up)
         })?;
         self.pipeline.note_peaks(clock.resident_bytes());
         Ok(warmed_up)

@@ -3,6 +3,7 @@
 mod decode;
 mod files;
 mod reference;
+mod trial;
 
 use std::fs;
 use std::path::{Path, PathBuf};
