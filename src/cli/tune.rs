@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::CustomJobArgs;
+use crate::cli::NodesChoice;
 use crate::cli::RunnerArgs;
 use crate::cli::SpaceArgs;
 use crate::cli::ViewArgs;
@@ -61,6 +62,16 @@ pub struct TuneArgs {
     /// Tunes copies of the baseline instead of a space: a gain claimed there is a false one.
     #[arg(long)]
     pub self_test: bool,
+    /// Searches on several equal nodes side by side: as many (4), as many as there are in a range
+    /// (2-8), or these (n1,n2). Inside a Slurm allocation its nodes; outside of one, without a launcher,
+    /// the tune is submitted as a job.
+    #[arg(long, value_name = "N|N-M|NAMES", conflicts_with_all = ["self_test", "dry_run"])]
+    pub nodes: Option<NodesChoice>,
+    /// The words that start a program on a node, in which {node} stands for its name, such as
+    /// 'ssh {node}'; inside a Slurm allocation by default srun. Empty, or without {node}: on this
+    /// machine.
+    #[arg(long, value_name = "TEMPLATE", requires = "nodes")]
+    pub launcher: Option<String>,
     /// Input pictures and the program that runs trials.
     #[command(flatten)]
     pub runner: RunnerArgs,

@@ -2,7 +2,7 @@
 
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
-use super::tables::{pictures, usage, work};
+use super::tables::{nodes, pictures, usage, work};
 use super::winner::Winner;
 use super::{Written, verdict};
 use crate::evidence::findings::Finalist;
@@ -31,6 +31,10 @@ pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String 
         let baseline = digits(metric.shown(baseline_s));
         text.push_str(&format!("\nThe baseline takes {baseline} {}.\n", metric.unit()));
     }
+    if let Some(table) = nodes::nodes(results) {
+        text.push_str(&format!("\n{}", table.to_terminal()));
+    }
+    text.extend(nodes::sentences(results).iter().map(|sentence| format!("{sentence}.\n")));
     text.push_str(&format!("\n{}\n", breakdown.trials_line()));
     text.push_str(&format!("{}\n", breakdown.time_line(results.tune.budget_s)));
     text.extend(cut_short(results).map(|sentence| format!("{sentence}\n")));

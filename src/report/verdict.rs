@@ -15,6 +15,10 @@ pub fn sentence(results: &Results) -> String {
         return unconfirmed(results);
     };
     let pairs = count(confirmation.pairs.len(), "pair");
+    let pairs = match confirmation.nodes.as_slice() {
+        [] | [_] => pairs,
+        nodes => format!("{pairs} on {} nodes", nodes.len()),
+    };
     let metric = results.metric();
     let [better, worse] = metric.better();
     let noun = metric.noun();

@@ -11,6 +11,7 @@ mod policy;
 mod record;
 pub mod regret;
 mod session;
+mod sizes;
 mod state;
 mod warm_start;
 

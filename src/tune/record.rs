@@ -23,7 +23,7 @@ impl Record<'_> {
     /// Appends a trial, which is then no more under way, and keeps its picture.
     pub fn append(&mut self, trial: &Trial, pictures: Option<PathBuf>) -> Result<()> {
         self.journal.append(trial)?;
-        in_flight::clear(self.folder);
+        in_flight::clear(self.folder, &trial.node);
         pictures.map_or(Ok(()), |pictures| self.keep_view(trial, &pictures))
     }
 

@@ -1,12 +1,12 @@
-//! Session: the one loop of a tune. Policies say what to run next, the runner runs it, the journal keeps
+//! Session: the one loop of a tune. Policies say what to run next, a node runs it, the journal keeps
 //! it, and the policies are asked again.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::budget::Budget;
-use super::calibrate::{self, Rungs};
+use super::calibrate::Rungs;
 use super::config::TuneConfig;
 use super::in_flight;
 use super::observations::{self, Observations};
@@ -17,26 +17,23 @@ use super::policy::{
 };
 use super::record::Record;
 use super::state::State;
-use crate::evidence::blame::{self, MEMORY_TEST};
 use crate::knobs::Values;
 use crate::results::Folder;
-use crate::runner::{Repetitions, Runner, TrialRequest};
+use crate::runner::nodes::{Alone, Nodes, Standing};
+use crate::runner::{Runner, TrialRequest};
 use crate::search::pruning::Pruned;
 use crate::search::{Plan, remeasure};
 use crate::space::{Ended, Space};
 use crate::trial::journal::Journal;
-use crate::trial::{Outcome, Phase, Trial};
+use crate::trial::{Phase, Trial};
 use crate::workload::{Workload, WorkloadFile};
-
-/// Who asks for the baseline on other sizes.
-const CLIMB: &str = "sizes";
-
-/// A finalist's memory is tested in no more than what is left divided by this.
-const MEMORY_TEST_SHARE: u32 = 8;
 
 /// A tune under way.
 pub struct Session<'a> {
-    state: State<'a>,
+    pub(super) state: State<'a>,
+    alone: Alone<'a>,
+    /// Several nodes instead.
+    several: Option<&'a dyn Nodes>,
     record: Option<Record<'a>>,
     is_exhausted: bool,
     /// Seconds that it ran before the budget of now was given.
@@ -52,7 +49,19 @@ impl<'a> Session<'a> {
         budget: Budget,
     ) -> Self {
         let state = State::new(config, runner, observer, budget);
-        Self { state, record: None, is_exhausted: false, earlier_s: 0.0 }
+        let alone = Alone::new(runner);
+        Self { state, alone, several: None, record: None, is_exhausted: false, earlier_s: 0.0 }
+    }
+
+    /// The same session on these nodes; the runner says what candidates are there.
+    #[must_use]
+    pub fn on(mut self, nodes: &'a dyn Nodes) -> Self {
+        self.state.on(nodes.names());
+        Self { several: Some(nodes), ..self }
+    }
+
+    fn nodes(&self) -> &dyn Nodes {
+        self.several.unwrap_or(&self.alone)
     }
 
     /// The same session, which writes to `journal` in `folder`.
@@ -86,46 +95,39 @@ impl<'a> Session<'a> {
         self.state.trials_left()
     }
 
-    /// Runs what `policies` want, the first before the others, until none wants anything.
-    fn drive<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<()>
+    /// Runs what `policies` want, the first before the others, until none wants anything of any node.
+    pub(super) fn drive<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<()>
     where
         'a: 'p,
     {
         loop {
-            self.gather(policies)?;
-            if self.state.pending.is_empty() {
+            self.give(policies)?;
+            if self.state.running.is_empty() && !self.awaits_nodes()? {
                 return Ok(());
             }
-            let requests = std::mem::take(&mut self.state.pending);
-            for request in requests {
-                if self.state.is_stopped() {
-                    break;
-                }
-                let trial = self.run(request)?;
-                self.record(trial)?;
-            }
+            self.end_one()?;
         }
     }
 
-    /// Fills up what is pending, as long as nothing has to wait for it.
-    fn gather<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<()>
+    /// Gives each idle node what the first policy wants of it.
+    fn give<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<()>
     where
         'a: 'p,
     {
-        while self.state.pending.len() < self.state.config.parallel && !self.state.is_stopped() {
-            let is_first = self.state.pending.is_empty();
+        self.nodes().those(Standing::Out).into_iter().for_each(|node| self.state.put_out(node));
+        for node in self.nodes().those(Standing::Idle) {
+            if self.state.is_stopped() {
+                return Ok(());
+            }
+            self.state.ask_for(node);
             match self.next(policies)? {
-                Some(Next::Beside(request)) => self.state.pending.push(request),
-                Some(Next::Alone(request)) if is_first => {
-                    self.state.pending.push(request);
-                    return Ok(());
-                }
-                Some(Next::After(pause, sentence, request)) if is_first => {
+                Some(Next::Run(request)) => self.start(node, request)?,
+                Some(Next::After(pause, sentence, request)) => {
                     self.pause(pause, sentence.as_deref());
-                    self.state.pending.push(request);
-                    return Ok(());
+                    self.start(node, request)?;
                 }
-                _ => return Ok(()),
+                Some(Next::PutOut(why)) => self.put_out(node, &why),
+                None => {}
             }
         }
         Ok(())
@@ -136,37 +138,93 @@ impl<'a> Session<'a> {
         'a: 'p,
     {
         for policy in policies {
-            if let Some(next) = policy.next(&self.state)? {
-                return Ok(Some(next));
+            match policy.next(&self.state)? {
+                Some(Next::Run(request)) if is_for_another(&request, &self.state) => {}
+                Some(next) => return Ok(Some(next)),
+                None => {}
             }
         }
         Ok(None)
     }
 
-    fn pause(&self, time: Duration, sentence: Option<&str>) {
-        sentence.into_iter().for_each(|sentence| self.state.observer.noted(sentence));
-        self.state.runner.pause(time, &|| self.state.is_stopped());
+    /// Whether nothing can be done before a node comes.
+    ///
+    /// # Errors
+    /// No node is left.
+    fn awaits_nodes(&self) -> Result<bool> {
+        let is_one = |standing| !self.nodes().those(standing).is_empty();
+        if self.state.is_stopped() || is_one(Standing::Idle) {
+            return Ok(false);
+        }
+        let go_on = self.state.config.resume_with.as_ref();
+        let go_on = go_on.map(|command| format!(": go on with {command}")).unwrap_or_default();
+        ensure!(is_one(Standing::Coming), "no node is left to run trials{go_on}");
+        Ok(true)
     }
 
-    fn run(&self, request: TrialRequest) -> Result<Trial> {
-        let next = self.record.as_ref().map(|record| record.journal.next_number());
-        let number = next.unwrap_or(self.trials().len() as u64 + 1);
-        let request = TrialRequest { number, ..request };
+    fn put_out(&mut self, node: usize, why: &str) {
+        let name = self.state.node().to_owned();
+        self.state.observer.noted(&format!("{name} takes part no more: {why}"));
+        self.nodes().put_out(node);
+        self.state.put_out(node);
+    }
+
+    fn pause(&self, time: Duration, sentence: Option<&str>) {
+        sentence.into_iter().for_each(|sentence| self.state.observer.noted(sentence));
+        self.nodes().pause(time, &|| self.state.is_stopped());
+    }
+
+    /// The number for the next trial: above those of all that ended or run.
+    fn next_number(&self) -> u64 {
+        let ended = self.record.as_ref().map(|record| record.journal.next_number());
+        let made = self.trials().iter().map(|trial| trial.number + 1);
+        let running = self.state.running.iter().map(|(_, request)| request.number + 1);
+        made.chain(running).chain(ended).max().unwrap_or(1)
+    }
+
+    fn start(&mut self, node: usize, request: TrialRequest) -> Result<()> {
+        let request = TrialRequest { number: self.next_number(), ..request };
         self.state.observer.started(&request);
         if let Some(record) = &self.record {
             in_flight::note(record.folder, &request)?;
         }
-        let trial = self.state.runner.run(&request);
-        self.state.runner.news().iter().for_each(|news| self.state.observer.noted(news));
-        trial
+        self.state.running.push((node, request.clone()));
+        self.nodes().start(node, request)
+    }
+
+    /// Waits until a trial ends, if nothing else happens before.
+    fn wait(&mut self) -> Result<Option<Trial>> {
+        let ended = self.nodes().wait()?;
+        self.nodes().news().iter().for_each(|news| self.state.observer.noted(news));
+        let Some((node, trial)) = ended else { return Ok(None) };
+        self.state.running.retain(|(place, _)| *place != node);
+        Ok(Some(trial))
+    }
+
+    /// Waits until a trial ends; nothing where none runs.
+    fn wait_for_trial(&mut self) -> Result<Option<Trial>> {
+        while !self.state.running.is_empty() {
+            if let Some(trial) = self.wait()? {
+                return Ok(Some(trial));
+            }
+        }
+        Ok(None)
+    }
+
+    fn end_one(&mut self) -> Result<()> {
+        match self.wait()? {
+            Some(trial) => self.record(trial),
+            None => Ok(()),
+        }
     }
 
     /// Appends a trial to the journal.
     fn record(&mut self, trial: Trial) -> Result<()> {
         let spent_s = Some(self.earlier_s + self.state.budget.gone().as_secs_f64());
         let trial = Trial { spent_s, ..trial };
+        let pictures = self.nodes().pictures();
         if let Some(record) = &mut self.record {
-            record.append(&trial, self.state.runner.pictures())?;
+            record.append(&trial, pictures)?;
         }
         self.state.add(trial);
         self.state.observer.finished(self.state.trials());
@@ -195,6 +253,8 @@ impl<'a> Session<'a> {
         let strategy = plan.strategy.to_string();
         let mut search = Search::new(space, workload, plan, &self.state);
         self.drive(&mut [
+            // Of nodes that come later.
+            &mut FirstBaseline { phase: Phase::Baseline, workload },
             &mut Recovery { workload },
             &mut Sentinels { stage: RemeasureWhen::Search, workload },
             &mut Invalidated { stage: RemeasureWhen::Search, workload },
@@ -236,93 +296,27 @@ impl<'a> Session<'a> {
     ) -> Result<Rungs> {
         let smallest = job.size(0);
         let mut first = FirstBaseline { phase: Phase::Calibration, workload: &smallest };
-        while !self.state.is_stopped()
-            && let Some(Next::Alone(request)) = first.next(&self.state)?
-        {
-            let mut trial = self.run(request)?;
+        while !self.state.is_stopped() && self.state.first_of_baseline().is_none() {
+            let Some(&node) = self.nodes().those(Standing::Idle).first() else {
+                if self.awaits_nodes()? {
+                    self.end_one()?;
+                }
+                continue;
+            };
+            self.state.ask_for(node);
+            match first.next(&self.state)? {
+                Some(Next::Run(request)) => self.start(node, request)?,
+                Some(Next::PutOut(why)) => self.put_out(node, &why),
+                _ => break,
+            }
+            let Some(mut trial) = self.wait_for_trial()? else { continue };
             if trial.score_s().is_some() && fit(&trial).search == smallest {
                 // This was the baseline's trial already: a small budget can't pay for it twice.
                 trial.phase = Phase::Baseline;
             }
             self.record(trial)?;
         }
-        let phases = [Phase::Calibration, Phase::Baseline];
-        let first = phases.into_iter().find_map(|phase| self.state.first(phase));
-        first.map(fit).context(STOPPED)
-    }
-
-    /// Measures the baseline on the sizes of the user's own job, from the smallest to the largest of which
-    /// the budget pays for pairs; after a break, by the trials before it.
-    ///
-    /// # Errors
-    /// The baseline does not run on the smallest: nothing can be compared with it.
-    pub fn climb(&mut self, sizes: &[Workload], memory: Option<Workload>) -> Result<Rungs> {
-        let [smallest, larger @ ..] = sizes else { unreachable!("a job has a size") };
-        self.baseline(smallest)?;
-        let mut rungs = Rungs::same(smallest.clone());
-        for size in larger {
-            let trial = self.baseline_at(size)?;
-            if trial.outcome != Outcome::Ok {
-                let Trial { outcome, detail, .. } = &trial;
-                let limit = "the confirmation runs a smaller size";
-                self.state.observer.noted(&format!("{size}: {outcome} ({detail}): {limit}"));
-                break;
-            }
-            let small = self.state.first(Phase::Baseline).context(STOPPED)?;
-            (rungs.ratio, rungs.confirmation) = (calibrate::ratio(small, &trial), size.clone());
-        }
-        let is_whole = larger.last().is_none_or(|whole| *whole == rungs.confirmation);
-        rungs.memory = memory.filter(|_| !is_whole);
-        self.state.confirmation_ratio = rungs.ratio;
-        Ok(rungs)
-    }
-
-    /// One repetition of the baseline on another size, or the one before a break.
-    fn baseline_at(&mut self, size: &Workload) -> Result<Trial> {
-        let before =
-            self.trials().iter().rev().find(|trial| {
-                trial.phase == Phase::Calibration && trial.workload == size.to_string()
-            });
-        if let Some(before) = before.filter(|before| before.outcome != Outcome::Interrupted) {
-            return Ok(before.clone());
-        }
-        let limit = self.state.budget.total().mul_f64(calibrate::PAIR_SHARE);
-        self.once(size, self.state.baseline.clone(), (CLIMB, limit))
-    }
-
-    /// Runs each finalist where it needs the whole job's memory, before it is believed.
-    fn test_memory(&mut self, space: &Space, rungs: &Rungs) -> Result<()> {
-        let Some(whole) = &rungs.memory else { return Ok(()) };
-        while !self.state.is_stopped() {
-            let confirmations = Confirmations::of_search(space, &rungs.confirmation, &self.state);
-            let finalists = confirmations.finalists();
-            let is_tested = |values: &&Values| blame::memory_test(self.trials(), values).is_some();
-            let untested = finalists.iter().find(|values| !is_tested(values));
-            let Some(values) = untested.cloned() else { return Ok(()) };
-            let limit = self.state.budget.left() / MEMORY_TEST_SHARE;
-            self.once(whole, values, (MEMORY_TEST, limit))?;
-        }
-        Ok(())
-    }
-
-    /// A single repetition of `values` on another size than that of the search.
-    fn once(
-        &mut self,
-        size: &Workload,
-        values: Values,
-        (strategy, limit): (&str, Duration),
-    ) -> Result<Trial> {
-        let left = self.state.budget.left();
-        let request = self.state.request(Phase::Calibration, size, values, left);
-        let repetitions = Repetitions::exactly(1);
-        let trial = self.run(TrialRequest {
-            repetitions,
-            limit,
-            strategy: strategy.to_owned(),
-            ..request
-        })?;
-        self.record(trial)?;
-        self.trials().last().cloned().context(STOPPED)
+        self.state.first_of_baseline().map(fit).context(STOPPED)
     }
 
     /// Measures the baseline, unless the calibration came to the same.
@@ -382,4 +376,12 @@ impl<'a> Session<'a> {
     }
 }
 
-const STOPPED: &str = "stopped before the baseline was measured; nothing can be said";
+/// Whether another node does that already, or better: a repetition by another one tells how nodes differ
+/// too. The baseline and pairs are each node's own.
+fn is_for_another(request: &TrialRequest, state: &State<'_>) -> bool {
+    let is_repeat = request.phase == Phase::Repeat;
+    (is_repeat || request.phase == Phase::Search) && state.is_running(request)
+        || is_repeat && state.width() > 1 && state.is_known_here_only(&request.values)
+}
+
+pub(super) const STOPPED: &str = "stopped before the baseline was measured; nothing can be said";

@@ -13,10 +13,12 @@ use wan22_tune::architecture::Architecture;
 use wan22_tune::knobs::Numerics;
 use wan22_tune::knobs::placement::bind;
 use wan22_tune::launch::{Effect, page_placement};
-use wan22_tune::preprocess::{NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline};
 use wan22_tune::runner::Repetitions;
 use wan22_tune::runner::protocol::{Job, Message, VERSION};
 use wan22_tune::trial::{Outcome, Peak, Quality, Sample};
+use wan22_tune::workload::preprocess::{
+    NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline,
+};
 use wan22_tune::workload::{Sizes, Stage, total_s};
 
 use crate::models::unit_clock;

@@ -8,10 +8,10 @@ use tch::{CModule, Device, IValue, Kind as Number, Tensor};
 use wan22_tune::knobs::placement::bind;
 use wan22_tune::knobs::{MatmulPrecision, Numerics};
 use wan22_tune::launch::Effect;
-use wan22_tune::preprocess::Pools;
 use wan22_tune::runner::protocol::{Job, Message};
 use wan22_tune::trial::{Outcome, Sample};
 use wan22_tune::workload::custom::module::{Input, Inputs, Kind, ModuleJob};
+use wan22_tune::workload::preprocess::Pools;
 
 use crate::job::{Failure, misapplied, repeat, say};
 use crate::native;

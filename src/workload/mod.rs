@@ -6,6 +6,7 @@ mod file;
 mod full_job;
 mod identity;
 mod memory;
+pub mod preprocess;
 mod projection;
 mod rung;
 mod stage;

@@ -242,6 +242,7 @@ fn trial(
         number,
         started: started.to_string(),
         phase,
+        node: String::new(),
         pair: None,
         strategy: "random".to_owned(),
         seed: 1,

@@ -72,6 +72,7 @@ pub fn trials_of_devourers() -> [Trial; 2] {
 fn trial(runner: &LocalRunner, workload: &Workload, knobs: &Knobs) -> Trial {
     let request = TrialRequest {
         number: 1,
+        node: String::new(),
         phase: Phase::Search,
         pair: None,
         strategy: String::new(),

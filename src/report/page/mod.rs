@@ -17,7 +17,7 @@ use super::plots::stages::Stages;
 use super::plots::{Elements, Picture, font, palette};
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
-use super::tables::{facts, fidelity, pictures, trials, usage, work};
+use super::tables::{facts, fidelity, nodes, pictures, trials, usage, work};
 use super::winner::Winner;
 use super::{summary, verdict};
 use crate::evidence::confirmation::Verdict;
@@ -51,6 +51,7 @@ pub fn page(results: &Results, pictures: &[Picture], views: Option<&Views>) -> R
             (responses(results, &drawn("importance"), &drawn("knobs"), &drawn("pairs")))
             (drift(results, &drawn("drift"))?)
             (failures(results))
+            (several(results))
             (section("Every trial", &table(&trials::all(results), true)))
             (section("The machine", &html! {
                 (drawn("placement"))
@@ -130,6 +131,17 @@ fn knobs(results: &Results) -> Markup {
             (rows)
             @if let Some(sentence) = summary::against_preset(results) { p { (sentence) } }
             @if !idle.is_empty() { p { "With a single value on this machine: " (idle.join(", ")) "." } }
+        },
+    )
+}
+
+fn several(results: &Results) -> Markup {
+    let Some(nodes) = nodes::nodes(results) else { return html! {} };
+    section(
+        "The nodes",
+        &html! {
+            (table(&nodes, false))
+            @for sentence in nodes::sentences(results) { p { (plain(&sentence)) "." } }
         },
     )
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::preprocess::{Batch, StageClock, StageError, StageOutput};
+use wan22_tune::workload::preprocess::{Batch, StageClock, StageError, StageOutput};
 use wan22_tune::workload::{Sizes, Stage};
 
 use super::Pipeline;
