@@ -10,7 +10,7 @@ else
 LIBTORCH_READY := libtorch/build-version
 endif
 
-.PHONY: tune test dist numa-test page-test build setup packages lint
+.PHONY: tune test dist numa-test slurm-test page-test build setup packages lint
 
 tune: build ## sets up, builds, and tunes this machine for BUDGET
 	target/release/wan22-tune --budget $(BUDGET)
@@ -27,6 +27,11 @@ numa-test: setup ## the same binaries on emulated machines with several NUMA nod
 	@scripts/packages.sh qemu-system-x86 cpio
 	cargo build --quiet --bin wan22-tune --example touching-worker
 	cargo test --quiet --test numa
+
+slurm-test: setup ## fleets on a real Slurm of several nodes, on this machine; needs root
+	@scripts/packages.sh slurmctld slurmd slurm-client munge iproute2 util-linux
+	cargo build --quiet --bin wan22-tune
+	cargo test --quiet --test slurm
 
 page-test: setup ## the pages in a real browser
 	tests/pages/run
@@ -47,10 +52,10 @@ lint: setup target/ruff/bin/ruff ## what CI asks besides the tests
 	@scripts/packages.sh shellcheck
 	target/ruff/bin/ruff check --quiet
 	python3 benches/fidelity.py --self-test
-	shellcheck --severity warning .ci/run scripts/*.sh tests/numa/*.sh tests/pages/run
+	shellcheck --severity warning .ci/run scripts/*.sh tests/numa/*.sh tests/slurm/*.sh tests/pages/run
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
-	cargo clippy --test numa --quiet -- -D warnings
+	cargo clippy --test numa --test slurm --quiet -- -D warnings
 	cargo clippy --no-default-features --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 

@@ -103,6 +103,17 @@ impl Estimate {
     }
 }
 
+/// The mean of normal `values` at confidence 1 - `alpha` by Student's distribution, for a number of them
+/// that was not chosen by looking; infinite of a single value.
+pub fn student(values: &[f64], alpha: f64) -> Option<Interval> {
+    let (mean, freedom) = (mean(values)?, values.len() as f64 - 1.0);
+    let scale = deviation(values).unwrap_or(f64::INFINITY).max(SMALLEST_DEVIATION)
+        / (values.len() as f64).sqrt();
+    let student = StudentsT::new(0.0, 1.0, freedom).ok();
+    let half = student.map_or(f64::INFINITY, |s| scale * s.inverse_cdf(1.0 - alpha / 2.0));
+    Some(Interval { low: mean - half, mean, high: mean + half })
+}
+
 /// The mean of `values` minus the mean of `others`, with its 95% interval by Student's
 /// distribution, where one value has this variance, known to this many degrees of freedom; `None`
 /// without a value on either side. Unlike [`confidence_sequence`], for values that were not paired

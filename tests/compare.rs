@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use folders::MadeUp;
 use harness::World;
 use insta::assert_snapshot;
-use wan22_tune::report::fleet;
-use wan22_tune::report::fleet::Fleet;
-use wan22_tune::report::fleet::portability::ProfileRegret;
+use wan22_tune::fleet::comparison;
+use wan22_tune::fleet::comparison::Comparison;
+use wan22_tune::fleet::comparison::portability::ProfileRegret;
 
 /// Eight, sixteen and sixteen cores, of which the last have bfloat16.
 fn three(world: &World) -> Vec<PathBuf> {
@@ -36,9 +36,9 @@ fn without(start: &str, text: &str) -> String {
 #[test]
 fn three_machines_in_a_terminal() {
     let world = World::new();
-    let fleet = Fleet::open(&three(&world));
+    let fleet = Comparison::open(&three(&world));
     // Which knobs are nowhere turned changes with every new knob.
-    let text = without("the same everywhere: ", &fleet::text(&fleet));
+    let text = without("the same everywhere: ", &comparison::text(&fleet));
     assert_snapshot!(text, @r#"
     3 runs on 3 different machines
 
@@ -87,7 +87,7 @@ fn three_machines_in_a_terminal() {
 #[test]
 fn predictions_are_near_what_the_model_says() {
     let world = World::new();
-    let fleet = Fleet::open(&three_of(&world, 150));
+    let fleet = Comparison::open(&three_of(&world, 150));
     let at = |name: &str| fleet.members.iter().position(|m| m.name == name).unwrap();
     let small = fleet.portability.profiles.iter().find(|p| p.from == [at("small")]).unwrap();
     assert_eq!(small.regrets[at("small")], ProfileRegret::Own);
@@ -105,7 +105,7 @@ fn a_run_on_the_very_machine_is_no_prediction() {
     let mut first = MadeUp::new("first", "package:1 l3:1 core:8 pu:1");
     let mut again = MadeUp { name: "again".to_owned(), candidates: 60, ..first.clone() };
     (first.host_key, again.host_key) = ("one".to_owned(), "one".to_owned());
-    let fleet = Fleet::open(&[first.write(world.path()), again.write(world.path())]);
+    let fleet = Comparison::open(&[first.write(world.path()), again.write(world.path())]);
     // The longer search began with the same candidates, so it measured both profiles.
     let cells = fleet.portability.profiles.iter().flat_map(|profile| &profile.regrets);
     let predicted = cells.filter(|cell| matches!(cell, ProfileRegret::Predicted { .. })).count();
@@ -124,14 +124,14 @@ fn seven_machines_show_that_threads_move_with_cores() {
             made.write(world.path())
         })
         .to_vec();
-    let fleet = Fleet::open(&folders);
-    let relations = fleet::relation::relations(&fleet.members);
+    let fleet = Comparison::open(&folders);
+    let relations = comparison::relation::relations(&fleet.members);
     let threads =
         relations.iter().find(|r| r.knob == "intra_op_threads" && r.property == "cores").unwrap();
     assert!(threads.correlation > 0.9 && threads.machines == 7, "{threads:?}");
-    let wordings = fleet::relation::wordings(&fleet.members);
+    let wordings = comparison::relation::wordings(&fleet.members);
     let bf16 = wordings.iter().find(|w| w.knob == "precision" && w.value.to_string() != "fp32");
-    let range = |w: &fleet::relation::Wording, name: &str| {
+    let range = |w: &comparison::relation::Wording, name: &str| {
         w.ranges.iter().find(|range| range.0 == name).map(|range| (range.1, range.2))
     };
     assert_eq!(range(bf16.unwrap(), "avx512_bf16"), Some((1.0, 1.0)));
@@ -176,13 +176,14 @@ fn a_metric_to_be_large_grows() {
 #[test]
 fn growth_and_saving_have_one_mean() {
     let world = World::new();
-    let fleet = Fleet::open(&clips_and_frames(&world));
-    let value: serde_json::Value = serde_json::from_str(&fleet::json(&fleet).unwrap()).unwrap();
+    let fleet = Comparison::open(&clips_and_frames(&world));
+    let value: serde_json::Value =
+        serde_json::from_str(&comparison::json(&fleet).unwrap()).unwrap();
     // Four fifths of either cost are left, so four fifths in the mean; the ends of the growth are
     // 1 / (1 - 0.188) - 1 and 1 / (1 - 0.212) - 1.
     assert_eq!(value["geometric_mean"]["goal"], "min");
     near(&value["geometric_mean"]["over_baseline"], 0.2);
-    let text = fleet::text(&fleet);
+    let text = comparison::text(&fleet);
     assert_snapshot!(text.lines().skip(2).take(7).collect::<Vec<_>>().join("\n"), @r#"
     #  run             place        over its baseline  over libtorch's defaults  trials
     1  clips              ~1  20.0% [19.7, 20.3] less   20.0% [20.0, 20.0] less      50
@@ -201,11 +202,12 @@ fn regret_of_a_metric_is_what_is_lost_of_it() {
     let made = |name, topology| MadeUp { frames: true, ..MadeUp::new(name, topology) };
     let small = made("small", "package:1 l3:1 core:8 pu:1").write(world.path());
     let large = made("large", "package:1 l3:2 core:8 pu:1").write(world.path());
-    let fleet = Fleet::open(&[small, large]);
+    let fleet = Comparison::open(&[small, large]);
     let at = |name: &str| fleet.members.iter().position(|m| m.name == name).unwrap();
     let carried = fleet.portability.profiles.iter().find(|p| p.from == [at("small")]).unwrap();
     let cost = carried.regrets[at("large")].regret().unwrap();
-    let value: serde_json::Value = serde_json::from_str(&fleet::json(&fleet).unwrap()).unwrap();
+    let value: serde_json::Value =
+        serde_json::from_str(&comparison::json(&fleet).unwrap()).unwrap();
     let profiles = value["portability"]["profiles"].as_array().unwrap();
     let of_small = profiles.iter().find(|p| p["of"][0] == "small").unwrap();
     near(&of_small["on"]["large"]["regret"], 1.0 - 1.0 / (1.0 + cost));
@@ -213,7 +215,7 @@ fn regret_of_a_metric_is_what_is_lost_of_it() {
         (&of_small["goal"], &of_small["job"]),
         (&"max".into(), &"./job (json:/fps, goal max)".into())
     );
-    let text = fleet::text(&fleet);
+    let text = comparison::text(&fleet);
     assert!(text.contains("regret: metric less than with the machine's own profile"), "{text}");
     assert!(text.contains(" less of the metric, on large ("), "{text}");
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use harness::World;
-use wan22_tune::preprocess::images::photographs;
+use wan22_tune::workload::preprocess::images::photographs;
 
 fn save(path: &Path) {
     let picture = image::RgbImage::from_fn(80, 60, |x, y| image::Rgb([x as u8, y as u8, 70]));

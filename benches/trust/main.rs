@@ -1,6 +1,6 @@
 //! How far a tune's word can be trusted: whole tunes of simulated machines whose truth is known.
 //!
-//! `cargo bench --bench trust` prints four tables. `TABLES=scenarios,nothing,coverage,power` picks
+//! `cargo bench --bench trust` prints four tables or a fifth. `TABLES=scenarios,nothing,coverage,power` picks
 //! some, `RUNS=200` is the tunes of each line, `SEED=1` that of the first of them, and `STRATEGY`
 //! is `portfolio` for scenarios and `random` for the others.
 //!
@@ -9,6 +9,8 @@
 //!   repetition in a process differs from its middle one. `BUDGET=60m`;
 //!   `NOISE=results/FOLDER/trials.csv` for the journal.
 //! - **nothing**: a command that costs the same whatever its settings, under each kind of noise.
+//! - **nodes** (only where it is named): a command on several nodes, `NODES=2,4,8`, whose speeds differ
+//!   by `OFFSET=0.05`, and on which a candidate's cost differs by `INTERACTION=0.02` beside.
 //! - **coverage** and **power**: a command that is faster by a known share, under normal noise.
 //!
 //! The tuner's own session searches and confirms; only the trials are made up.
@@ -17,6 +19,7 @@
 mod command;
 mod end;
 mod kind;
+mod nodes;
 mod recorded;
 mod session;
 #[path = "../setting/mod.rs"]
@@ -66,6 +69,7 @@ fn main() -> Result<()> {
             "nothing" => table::nothing(runs, seed)?,
             "coverage" => table::coverage(runs, seed)?,
             "power" => table::power(runs, seed)?,
+            "nodes" => nodes::nodes(runs, seed)?,
             _ => anyhow::bail!("TABLES={tables}: no table `{table}`"),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use wan22_tune::knobs::Values;
-use wan22_tune::runner::{Repetitions, Runner, fake};
+use wan22_tune::runner::{Nodes, Repetitions, Runner, fake};
 use wan22_tune::search::{Plan, StrategyName};
 use wan22_tune::space::{Space, SpaceFile};
 use wan22_tune::trial::Trial;
@@ -65,6 +65,17 @@ pub fn compete(
     runner: &dyn Runner,
     repetitions: Repetitions,
     total: Duration,
+    strategy: (StrategyName, u64),
+) -> Result<Vec<Trial>> {
+    compete_on(runner, None, repetitions, total, strategy)
+}
+
+/// The same on `nodes`, if there are several.
+pub fn compete_on(
+    runner: &dyn Runner,
+    nodes: Option<&dyn Nodes>,
+    repetitions: Repetitions,
+    total: Duration,
     (strategy, seed): (StrategyName, u64),
 ) -> Result<Vec<Trial>> {
     fake::set_now_s(0.0);
@@ -73,6 +84,9 @@ pub fn compete(
     let budget = Budget::on(fake::now, total);
     let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.size(0);
     let mut session = Session::new(&config, runner, &Nobody, budget);
+    if let Some(nodes) = nodes {
+        session = session.on(nodes);
+    }
     let plan = Plan { strategy, seed, ..Plan::default() };
     match session.compete(&space()?, &Rungs::same(workload), plan) {
         // A tune that says so claims nothing, as one that ran out of time.

@@ -1,10 +1,10 @@
 //! Arguments: what every command takes, and nothing of what it does.
 
-mod compare;
 mod completions;
 mod doctor;
 mod exec;
 mod export;
+mod fleet;
 mod machine;
 mod measure;
 mod options;
@@ -16,16 +16,16 @@ mod space;
 mod tune;
 mod verify;
 
-pub use compare::CompareArgs;
 pub use completions::{CompletionsArgs, ManArgs};
 pub use doctor::DoctorArgs;
 pub use exec::ExecArgs;
 pub use export::ExportArgs;
+pub use fleet::{CompareArgs, FleetArgs, Manifest as FleetManifest, words};
 pub use machine::{MachineArgs, MachineChoice};
 pub use measure::MeasureArgs;
 pub use options::{
-    App, AppArgs, BaselineChoice, CustomJobArgs, JobArgs, Objective, RunnerArgs, SignatureArgs,
-    ViewArgs,
+    App, AppArgs, BaselineChoice, CustomJobArgs, JobArgs, NodesChoice, Objective, RunnerArgs,
+    SignatureArgs, ViewArgs,
 };
 pub use profiles::{DiffArgs, ProfileFoldersArgs, ProfilesArgs, ProfilesVerb};
 pub use replay::ReplayArgs;
@@ -50,7 +50,7 @@ use clap::Subcommand;
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     after_help = "Exit status: 0 done (a gain, or honestly none); 1 failure; 2 wrong usage; 5 a profile that no longer holds \
-                  (verify); 75 another run \
+                  (verify); 6 nodes that could not be had (fleet); 75 another run \
                   measures on this machine; 125 to 127 from \
                   exec, as env has them; 130 stopped at once by a second Ctrl-C."
 )]
@@ -78,6 +78,13 @@ pub enum Command {
     Report(ReportArgs),
     /// Compares results folders: machines, gains, best settings, how far each profile carries.
     Compare(CompareArgs),
+    /// Tunes many machines by jobs of Slurm or another launcher, and gathers their profiles.
+    ///
+    /// The same command again goes on with what is missing: the folder is the truth. Exit status: 0
+    /// every node is tuned or another one of its class stands for it; 6 some could not be had, and
+    /// are named; 2 wrong usage; 75 another one works on the folder.
+    #[command(mut_arg("budget", |budget| budget.required_unless_present("dir")))]
+    Fleet(Box<FleetArgs>),
     /// Shows what differs between two profiles.
     Diff(DiffArgs),
     /// Replays strategies over recorded trials, in milliseconds.
@@ -94,6 +101,9 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Writes manual pages.
     Man(ManArgs),
+    /// Runs trials on this node for a tune on another one, which speaks to it through stdin and stdout.
+    #[command(hide = true)]
+    Agent,
     /// Writes a profile in the words of systemd, docker, Slurm, Python and others.
     Export(ExportArgs),
 }

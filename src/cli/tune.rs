@@ -6,12 +6,14 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::CustomJobArgs;
+use crate::cli::NodesChoice;
 use crate::cli::RunnerArgs;
 use crate::cli::SpaceArgs;
 use crate::cli::ViewArgs;
 use crate::cli::options::parse;
 use crate::search::StrategyName;
 use crate::tune::budget;
+use crate::workload::custom::sizes::JobSize;
 
 /// How to tune.
 #[derive(Clone, Debug, Args)]
@@ -47,6 +49,10 @@ pub struct TuneArgs {
     /// the first trial and in pairs.
     #[arg(long, visible_alias = "runs", value_parser = clap::value_parser!(u32).range(1..=9))]
     pub repetitions: Option<u32>,
+    /// A size of your own job, the smallest first: frames=17,81 stands in the command's words as {frames}.
+    /// The search runs the smallest, the proof the largest that the budget pays for.
+    #[arg(long, value_name = "NAME=N,…", value_parser = str::parse::<JobSize>)]
+    pub size: Vec<JobSize>,
     /// Where results folders go.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
@@ -56,6 +62,16 @@ pub struct TuneArgs {
     /// Tunes copies of the baseline instead of a space: a gain claimed there is a false one.
     #[arg(long)]
     pub self_test: bool,
+    /// Searches on several equal nodes side by side: as many (4), as many as there are in a range
+    /// (2-8), or these (n1,n2). Inside a Slurm allocation its nodes; outside of one, without a launcher,
+    /// the tune is submitted as a job.
+    #[arg(long, value_name = "N|N-M|NAMES", conflicts_with_all = ["self_test", "dry_run"])]
+    pub nodes: Option<NodesChoice>,
+    /// The words that start a program on a node, in which {node} stands for its name, such as
+    /// 'ssh {node}'; inside a Slurm allocation by default srun. Empty, or without {node}: on this
+    /// machine.
+    #[arg(long, value_name = "TEMPLATE", requires = "nodes")]
+    pub launcher: Option<String>,
     /// Input pictures and the program that runs trials.
     #[command(flatten)]
     pub runner: RunnerArgs,

@@ -42,6 +42,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     let is_baseline = knobs == runner.baseline.knobs;
     let request = TrialRequest {
         number: 1,
+        node: String::new(),
         phase: Phase::Baseline,
         pair: None,
         strategy: String::new(),

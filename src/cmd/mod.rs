@@ -1,10 +1,10 @@
 //! One file per verb.
 
-pub mod compare;
 pub mod completions;
 pub mod doctor;
 pub mod exec;
 pub mod export;
+pub mod fleet;
 pub mod machine;
 pub mod measure;
 pub mod profiles;
@@ -31,6 +31,11 @@ const EXIT_LOCKED: u8 = 75;
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// Somebody else is at it: exit status 75, as of the machine's lock.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Taken(pub String);
+
 /// Jobs and spaces are pages of text; whatever is larger is none.
 const LARGEST_BYTES: u64 = 4 << 20;
 
@@ -54,7 +59,7 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
     terminal::tell(&format!("wan22-tune: {error:#}"));
     if error.is::<Usage>() {
         ExitCode::from(2)
-    } else if error.is::<Locked>() {
+    } else if error.is::<Locked>() || error.is::<Taken>() {
         ExitCode::from(EXIT_LOCKED)
     } else {
         ExitCode::FAILURE

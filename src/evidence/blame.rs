@@ -4,7 +4,7 @@
 //! shrank. All of this follows from the journal's rows, so that whoever reads them again comes to
 //! the same: the search, what is dropped, the confirmation and the report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::knobs::Values;
 use crate::trial::{OVER, STOPPED};
@@ -16,6 +16,26 @@ const IN_A_ROW: usize = 3;
 /// Trials of one candidate in a row that say nothing, after which it is given up: it may be what
 /// ends them.
 pub const TRIES: usize = 3;
+
+/// The strategy of trials that ask whether memory has room for the whole job.
+pub const MEMORY_TEST: &str = "memory";
+
+/// The trial in which `values` ran with the whole job's memory.
+pub fn memory_test<'t>(trials: &'t [Trial], values: &Values) -> Option<&'t Trial> {
+    let mut tests = memory_tests(trials);
+    tests.find(|trial| trial.knobs == *values && trial.outcome != Outcome::Interrupted)
+}
+
+/// The candidates that fail with the whole job's memory; what took too long there did not.
+pub fn lacking_memory(trials: &[Trial]) -> Vec<&Values> {
+    let has_failed = |trial: &&Trial| is_failure(trial) && trial.outcome != Outcome::Timeout;
+    memory_tests(trials).filter(has_failed).map(|trial| &trial.knobs).collect()
+}
+
+fn memory_tests(trials: &[Trial]) -> impl Iterator<Item = &Trial> {
+    let is_test = |t: &&Trial| t.phase == Phase::Calibration && t.strategy == MEMORY_TEST;
+    trials.iter().filter(is_test)
+}
 
 /// Whether it ran to an end that is no failure of its surroundings.
 fn is_sound(trial: &Trial) -> bool {
@@ -32,27 +52,30 @@ pub fn is_cut(trial: &Trial) -> bool {
     trial.outcome == Outcome::Interrupted && [OVER, STOPPED].contains(&trial.detail.as_str())
 }
 
-/// By place, the failures that are not held against their candidates: those between two sound trials
-/// (or one and the end) if the baseline failed among them, and those of a round of the confirmation
-/// in which the baseline failed. None where the baseline never ran.
+/// By place, the failures that are not held against their candidates: those between two sound trials of
+/// the same node (or one and the end) if the baseline failed among them, and those of a round of the
+/// confirmation in which the baseline failed. None where the baseline never ran.
 pub fn excused(trials: &[Trial], baseline: &Values) -> Vec<bool> {
     if !trials.iter().any(|trial| trial.knobs == *baseline && trial.outcome == Outcome::Ok) {
         return vec![false; trials.len()];
     }
-    let fails = |trial: &&Trial| is_failure(trial) && trial.knobs == *baseline;
-    let rounds: BTreeSet<u64> = trials.iter().filter(fails).filter_map(round).collect();
+    let fails = |trial: &Trial| is_failure(trial) && trial.knobs == *baseline;
+    let rounds: BTreeSet<u64> =
+        trials.iter().filter(|trial| fails(trial)).filter_map(round).collect();
     let mut excused: Vec<bool> = trials
         .iter()
         .map(|trial| is_failure(trial) && round(trial).is_some_and(|n| rounds.contains(&n)))
         .collect();
-    let mut first = 0;
-    for block in trials.split_inclusive(is_sound) {
-        if block.iter().filter(|trial| !is_sound(trial)).any(|trial| fails(&trial)) {
-            for (place, trial) in (first..).zip(block) {
-                excused[place] |= is_failure(trial) && !is_own(trial);
+    let mut nodes: BTreeMap<&str, Vec<(usize, &Trial)>> = BTreeMap::new();
+    for (place, trial) in trials.iter().enumerate() {
+        nodes.entry(&trial.node).or_default().push((place, trial));
+    }
+    for block in nodes.values().flat_map(|own| own.split_inclusive(|(_, trial)| is_sound(trial))) {
+        if block.iter().any(|(_, trial)| !is_sound(trial) && fails(trial)) {
+            for (place, trial) in block {
+                excused[*place] |= is_failure(trial) && !is_own(trial);
             }
         }
-        first += block.len();
     }
     excused
 }
@@ -151,6 +174,17 @@ mod tests {
         let rows = [(0, Ok), (1, Crashed), (2, PoorQuality), (3, Crashed), (0, Crashed)];
         assert_eq!(held(&trials(&rows)), [1, 2].map(knobs));
         assert_eq!(held(&trials(&rows[1..])), [1, 2, 3, 0].map(knobs), "it never ran");
+    }
+
+    /// Another node's baseline neither excuses a failure nor cuts the block in which it is excused.
+    #[test]
+    fn each_nodes_failures_are_its_own() {
+        let mut rows =
+            trials(&[(0, Ok), (0, Ok), (1, Crashed), (2, Crashed), (0, Ok), (0, Crashed)]);
+        for (row, node) in rows.iter_mut().zip(["a", "b", "a", "b", "a", "b"]) {
+            node.clone_into(&mut row.node);
+        }
+        assert_eq!(held(&rows), [1].map(knobs));
     }
 
     #[test]

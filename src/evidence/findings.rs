@@ -5,6 +5,7 @@ use crate::evidence::drift::Drift;
 use crate::evidence::ranking::{self, Ranked};
 use crate::knobs::Values;
 use crate::stats;
+use crate::stats::Interval;
 use crate::trial::Trial;
 
 /// What the trials of a tune show.
@@ -23,6 +24,23 @@ pub struct Findings {
     /// Seconds per clip of the baseline: the median over its confirmation trials, else over all its
     /// trials.
     pub baseline_s: Option<f64>,
+    /// The nodes, in the order of their first trials; none where one machine tuned by itself.
+    pub nodes: Vec<NodeFinding>,
+}
+
+/// What one of several nodes shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeFinding {
+    /// Its name.
+    pub name: String,
+    /// Trials there.
+    pub trials: usize,
+    /// How many times as long as on the first node everything takes.
+    pub factor: f64,
+    /// Confirmation pairs there.
+    pub pairs: usize,
+    /// What the finalist saves there by itself, as a share.
+    pub gain: Option<Interval>,
 }
 
 /// The finalist, or, where it came to no confirmation, the best candidate that beats the baseline.
@@ -47,8 +65,29 @@ impl Findings {
         let confirmed = confirmation.as_ref().and_then(|c| median(c, |pair| pair.baseline_s));
         let ranked = || ranking.iter().find(|ranked| ranked.knobs == *baseline);
         let baseline_s = confirmed.or_else(|| ranked().map(|ranked| ranked.score_s));
-        Self { drift, ranking, confirmation, verdict, finalist, baseline_s }
+        let nodes = nodes(trials, &drift, confirmation.as_ref());
+        Self { drift, ranking, confirmation, verdict, finalist, baseline_s, nodes }
     }
+}
+
+fn nodes(trials: &[Trial], drift: &Drift, confirmation: Option<&Confirmation>) -> Vec<NodeFinding> {
+    let mut names: Vec<&str> = Vec::new();
+    for trial in trials.iter().filter(|trial| !trial.node.is_empty()) {
+        if !names.contains(&trial.node.as_str()) {
+            names.push(&trial.node);
+        }
+    }
+    let gains = confirmation.map(Confirmation::gains).unwrap_or_default();
+    let of_node = |name: &str| {
+        let trials = trials.iter().filter(|trial| trial.node == name).count();
+        let place = confirmation.and_then(|c| c.nodes.iter().position(|node| node == name));
+        let own = |pair: &&Pair| Some(pair.node) == place;
+        let pairs = confirmation.map_or(0, |c| c.pairs.iter().filter(own).count());
+        let gain = place.and_then(|place| gains[place]);
+        let (name, factor) = (name.to_owned(), drift.speeds().factor(name));
+        NodeFinding { name, trials, factor, pairs, gain }
+    };
+    names.into_iter().map(of_node).collect()
 }
 
 fn finalist(

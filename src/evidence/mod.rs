@@ -2,9 +2,11 @@
 
 pub mod blame;
 pub mod confirmation;
+mod course;
 pub mod drift;
 pub mod findings;
 pub mod paired;
 pub mod ranking;
 pub mod repeatability;
+pub mod speeds;
 pub mod win_probability;

@@ -40,7 +40,7 @@ const NAME: &str = "wan22-tune.lock";
 /// Held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Somebody else measures on this machine.
@@ -90,7 +90,19 @@ impl Lock {
         }
         // A lock that does not say who holds it is still a lock.
         let _ = sign(&mut file);
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Lock {
+    /// From now on programs that this one starts hold it as well, until they end: what they do is done
+    /// before anybody else has it, though this one is killed.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn hand_on(&self) -> Result<()> {
+        let handed = rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty());
+        handed.context("handing on the lock")
     }
 }
 

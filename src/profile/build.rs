@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::evidence::confirmation::Verdict;
 use crate::knobs::Value;
 use crate::knobs::placement::Placement;
-use crate::profile::{Evidence, MetricEvidence, Profile, short_digest};
+use crate::profile::{Evidence, MetricEvidence, NodeEvidence, Profile, short_digest};
 use crate::results::Results;
 
 /// The profile that a tune ships: the finalist's settings for a proven gain, else the baseline's.
@@ -73,6 +73,16 @@ fn evidence(results: &Results, verdict: Verdict, knobs: &BTreeMap<String, Value>
         }),
         quality: results.quality_of(knobs),
         workload: results.proven_on().clone(),
+        nodes: findings
+            .nodes
+            .iter()
+            .filter(|node| node.pairs > 0)
+            .map(|node| NodeEvidence {
+                name: node.name.clone(),
+                pairs: node.pairs,
+                gain_percent: node.gain.map(|gain| percent(gain.mean)),
+            })
+            .collect(),
         custom_job: results.tune.custom_job.as_ref().map(|job| short_digest(&job.words())),
     }
 }

@@ -163,6 +163,22 @@ pub struct Evidence {
     /// that was not what was measured, and in profiles of older versions.
     #[serde(rename = "own", default, skip_serializing_if = "Option::is_none")]
     pub custom_job: Option<String>,
+    /// What each node gained by itself, where several of a class were tuned together; the gain above is
+    /// of the class then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeEvidence>,
+}
+
+/// What one of several nodes shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeEvidence {
+    /// Its name.
+    pub name: String,
+    /// Confirmation pairs there.
+    pub pairs: usize,
+    /// Less time (or less or more of a metric) than the baseline there, percent.
+    pub gain_percent: Option<f64>,
 }
 
 /// What proves a profile where a number was scored instead of time.

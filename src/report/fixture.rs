@@ -147,6 +147,7 @@ impl Made {
             number: self.results.trials.len() as u64 + 1,
             started: started.to_string(),
             phase,
+            node: String::new(),
             pair: None,
             strategy: self.results.tune.strategy.clone(),
             seed: self.results.tune.seed,

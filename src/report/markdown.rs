@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::plots::stages::Stages;
 use super::tables::time_breakdown::TimeBreakdown;
-use super::tables::{Table, escape};
+use super::tables::{Table, escape, nodes};
 use super::winner::Winner;
 use super::{summary, verdict};
 use crate::io::atomic_write;
@@ -46,6 +46,8 @@ pub fn markdown(results: &Results) -> String {
     if let Some(stages) = Stages::of(results) {
         parts.push(stage_table(&stages).to_markdown());
     }
+    parts.extend(nodes::nodes(results).map(|table| table.to_markdown()));
+    parts.extend(nodes::sentences(results).iter().map(|text| format!("{}.", escape(text))));
     parts.extend(
         results.dropped().sentences().iter().map(|sentence| format!("{}.", escape(sentence))),
     );

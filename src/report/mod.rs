@@ -7,7 +7,6 @@
 pub mod clock;
 mod data;
 mod files;
-pub mod fleet;
 pub mod keep;
 mod markdown;
 pub(crate) mod page;

@@ -15,7 +15,8 @@ pub fn others(folder: &Folder) -> Option<String> {
     std::iter::once(folder.path()).chain(files.iter().map(PathBuf::as_path)).find_map(other)
 }
 
-fn other(path: &Path) -> Option<String> {
+/// Who else may have written a file.
+pub fn other(path: &Path) -> Option<String> {
     let (Ok(entry), Ok(target)) = (fs::symlink_metadata(path), fs::metadata(path)) else {
         return None;
     };

@@ -1,12 +1,13 @@
 //! Fake: a simulated machine, for tests and benchmarks. Its trials are made up by a function, and take
 //! no time but on a clock of its own.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use anyhow::Result;
 
+use super::nodes::{Nodes, Standing};
 use super::{Runner, TrialRequest};
 use crate::knobs::Values;
 use crate::trial::{Outcome, Sample, Trial};
@@ -100,6 +101,70 @@ impl<'a> FakeRunner<'a> {
     #[must_use]
     pub fn identifying(self, identify: impl Fn(&Values) -> Option<u64> + 'a) -> Self {
         Self { identify: Box::new(identify), ..self }
+    }
+}
+
+/// What becomes of a request on the node at a place at a time of the simulated clock.
+type SimulateOn<'a> = Box<dyn Fn(usize, &TrialRequest, f64) -> FakeTrial + 'a>;
+
+/// Several simulated machines with one clock.
+pub struct FakeNodes<'a> {
+    count: usize,
+    simulate: SimulateOn<'a>,
+    /// The end of each trial that runs, its node and what comes of it.
+    running: RefCell<Vec<(f64, usize, Trial)>>,
+    out: RefCell<Vec<usize>>,
+}
+
+impl<'a> FakeNodes<'a> {
+    /// `count` machines on which trials go as `simulate` says.
+    pub fn new(
+        count: usize,
+        simulate: impl Fn(usize, &TrialRequest, f64) -> FakeTrial + 'a,
+    ) -> Self {
+        let (running, out) = Default::default();
+        Self { count, simulate: Box::new(simulate), running, out }
+    }
+}
+
+impl Nodes for FakeNodes<'_> {
+    fn names(&self) -> Vec<String> {
+        (1..=self.count).map(|number| format!("n{number}")).collect()
+    }
+
+    fn standing(&self, place: usize) -> Standing {
+        let runs = self.running.borrow().iter().any(|(_, node, _)| *node == place);
+        match (runs, self.out.borrow().contains(&place)) {
+            (_, true) => Standing::Out,
+            (true, _) => Standing::Busy,
+            (false, _) => Standing::Idle,
+        }
+    }
+
+    fn start(&self, place: usize, request: TrialRequest) -> Result<()> {
+        let started_s = now_s();
+        let trial = (self.simulate)(place, &request, started_s).row(&request, started_s);
+        self.running.borrow_mut().push((started_s + trial.wall_s, place, trial));
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<Option<(usize, Trial)>> {
+        let mut running = self.running.borrow_mut();
+        let ends = |i: &usize| running[*i].0;
+        let first = (0..running.len()).min_by(|a, b| ends(a).total_cmp(&ends(b)));
+        let Some((end_s, node, trial)) = first.map(|first| running.swap_remove(first)) else {
+            return Ok(None);
+        };
+        set_now_s(end_s);
+        Ok(Some((node, trial)))
+    }
+
+    fn put_out(&self, place: usize) {
+        self.out.borrow_mut().push(place);
+    }
+
+    fn pause(&self, time: Duration, _: &dyn Fn() -> bool) {
+        set_now_s(now_s() + time.as_secs_f64());
     }
 }
 

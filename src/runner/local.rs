@@ -20,9 +20,9 @@ use crate::knobs::{Baseline, Knobs, Numerics, Settings};
 use crate::machine::Machine;
 use crate::profile::Profile;
 use crate::trial::noise::NoiseWatch;
-use crate::trial::{Outcome, Quality, Trial};
+use crate::trial::{Outcome, Phase, Quality, Trial};
 use crate::workload::custom::{CommandJob, CustomJob};
-use crate::workload::{MemoryContext, Stage, Workload};
+use crate::workload::{MemoryContext, Stage, Tilings, Workload};
 
 /// What rounding leaves of two pictures that should be equal: float32 keeps 120 dB, another order
 /// of sums takes some 20.
@@ -101,6 +101,12 @@ impl LocalRunner {
     }
 
     fn answer(&self, request: &TrialRequest) -> Result<Response> {
+        if let Some(baseline) = self.for_pictures(request) {
+            let answer = self.answer(&baseline)?;
+            if answer.is_failed() {
+                return Ok(Self::without_pictures(answer));
+            }
+        }
         let resolved = self.knobs(&request.values);
         let resolved =
             resolved.and_then(|knobs| Ok((self.settings(&request.workload, &knobs)?, knobs)));
@@ -121,6 +127,7 @@ impl LocalRunner {
         let limit = Limit { time, ready_s, memory_bytes, sample_s };
         let mut answer = match &self.custom_job {
             Some(CustomJob::Command(command)) => {
+                let command = &command.at(&request.workload.own_sizes);
                 match copies::write(command, &knobs.values(), &scratch.join("json")) {
                     Ok(words) => {
                         self.run_command((command, words), request, &settings, &launch, limit)?
@@ -171,6 +178,7 @@ impl LocalRunner {
             settings,
             repetitions,
             long_s,
+            pictures: self.picture_check(request),
             limit,
             stop: &stop,
         };
@@ -275,6 +283,7 @@ impl LocalRunner {
             version: protocol::VERSION,
             trial: request.number,
             workload: request.workload.clone(),
+            cold_stages: self.cold_stages(request, &settings),
             settings,
             repetitions: request.repetitions,
             warmup: 1,
@@ -292,8 +301,28 @@ impl LocalRunner {
                 _ => None,
             },
             knobs: Values::new(),
+            pictures: false,
             stop_above_s: None,
         })
+    }
+
+    /// The stages without a warm-up: in a search those that hardly count, unless what they make in
+    /// their warm-up may differ from the reference.
+    fn cold_stages(&self, request: &TrialRequest, settings: &Settings) -> Vec<Stage> {
+        let workload = &request.workload;
+        if request.phase != Phase::Search || !workload.is_slice() {
+            return Vec::new();
+        }
+        let (numerics, tilings) =
+            (settings.numerics, Tilings::new(&self.parts, workload, settings));
+        let is_reference = |stage: &Stage| match stage {
+            Stage::Encode => numerics.vae_is_neutral() && tilings.encode.is_none(),
+            Stage::Decode => numerics.vae_is_neutral() && tilings.decode.is_none(),
+            _ => numerics.is_neutral(),
+        };
+        let mut small = workload.small_stages(&self.parts);
+        small.retain(is_reference);
+        small
     }
 }
 

@@ -1,9 +1,12 @@
 //! Runners: how a candidate becomes a trial, on this machine, from a record, or on a simulated machine.
 
+pub mod agents;
 pub mod command;
 pub mod fake;
 mod local;
+pub mod nodes;
 mod path_json;
+pub mod pictures;
 pub mod process;
 pub mod programs;
 pub mod protocol;
@@ -25,6 +28,7 @@ use crate::workload::Workload;
 
 pub use fake::FakeRunner;
 pub use local::LocalRunner;
+pub use nodes::Nodes;
 pub use repetitions::Repetitions;
 pub use replay::ReplayRunner;
 pub use request::TrialRequest;
@@ -58,10 +62,7 @@ pub trait Runner {
 
     /// Waits before the next trial; `stop` tells when nobody wants one any more.
     fn pause(&self, time: Duration, stop: &dyn Fn() -> bool) {
-        let begun = Instant::now();
-        while begun.elapsed() < time && !stop() {
-            std::thread::sleep(Duration::from_millis(20).min(time));
-        }
+        pause(time, stop);
     }
 
     /// The folder with the pictures of the last trial and of the reference, where it makes any.
@@ -81,5 +82,13 @@ pub trait Runner {
             }
         }
         values
+    }
+}
+
+/// Waits for this time, or until `stop`.
+fn pause(time: Duration, stop: &dyn Fn() -> bool) {
+    let begun = Instant::now();
+    while begun.elapsed() < time && !stop() {
+        std::thread::sleep(Duration::from_millis(20).min(time));
     }
 }

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Repetitions;
 use crate::knobs::Values;
 use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
 
 /// What one trial is asked to do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TrialRequest {
     /// Its number in the journal.
     pub number: u64,
+    /// The node that is to run it, of several.
+    pub node: String,
     /// The part of the tune.
     pub phase: Phase,
     /// Confirmation pair.
@@ -63,6 +67,7 @@ impl TrialRequest {
         Trial {
             number: self.number,
             started,
+            node: self.node.clone(),
             phase: self.phase,
             pair: self.pair,
             strategy: self.strategy.clone(),
@@ -84,6 +89,7 @@ mod tests {
         let seconds = Duration::from_secs;
         let request = TrialRequest {
             number: 1,
+            node: String::new(),
             phase: Phase::Search,
             pair: None,
             strategy: String::new(),

@@ -31,7 +31,6 @@ pub struct History<'a> {
     observations: Vec<Observation>,
     /// What each identity cost when it was first observed, failures charged.
     costs: HashMap<u64, f64>,
-    lowest: f64,
     pending: Vec<Candidate>,
     pending_identities: HashSet<u64>,
 }
@@ -51,7 +50,6 @@ impl<'a> History<'a> {
             identities: RefCell::default(),
             observations: Vec::new(),
             costs: HashMap::new(),
-            lowest: FAILED,
             pending: Vec::new(),
             pending_identities: HashSet::new(),
         }
@@ -68,7 +66,6 @@ impl<'a> History<'a> {
             observation.finding = Finding::Failed;
         }
         let cost = cost.unwrap_or(FAILED);
-        self.lowest = self.lowest.min(cost);
         if let Some(identity) = self.identity(&observation.candidate) {
             self.costs.entry(identity).or_insert(cost);
         }
@@ -153,11 +150,8 @@ impl<'a> History<'a> {
         identity
     }
 
-    /// The cost of an identity when it was first observed, so that it never changes; of a pending
-    /// one the lowest so far ("constant liar": Ginsbourger, Le Riche and Carraro, 2010); `None` of
-    /// any other.
+    /// The cost of an identity when it was first observed, so that it never changes.
     pub(super) fn cost(&self, identity: u64) -> Option<f64> {
-        let known = self.costs.get(&identity).copied();
-        known.or_else(|| self.pending_identities.contains(&identity).then_some(self.lowest))
+        self.costs.get(&identity).copied()
     }
 }

@@ -7,8 +7,11 @@ mod peak;
 mod phase;
 mod quality;
 mod sample;
+pub mod similarity;
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::knobs::Value;
 use crate::stats;
@@ -21,12 +24,14 @@ pub use quality::Quality;
 pub use sample::Sample;
 
 /// One measured candidate: a row of the journal.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Counts from 1 within a journal.
     pub number: u64,
     /// When it started, ISO 8601.
     pub started: String,
+    /// The node that ran it, of several; empty where one machine tunes by itself.
+    pub node: String,
     /// The part of the tune.
     pub phase: Phase,
     /// Confirmation pair, from 1.

@@ -3,12 +3,14 @@
 use std::fs;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::machine::{
     CpuSet, Machine, SystemRoots, frequency_mhz, temperature_c, throttled_periods,
 };
 
 /// What the kernel says of disturbances during a trial; `None` where it does not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Noise {
     /// Share of CPU time that the hypervisor gave to others.
     pub steal_share: Option<f64>,

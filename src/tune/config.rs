@@ -22,8 +22,6 @@ pub struct TuneConfig {
     pub most_trials: usize,
     /// Whether the search goes on without knobs that trials show to change nothing.
     pub prunes_no_effect: bool,
-    /// How many trials of the search may be pending at once.
-    pub parallel: usize,
     /// What to type to see one trial of the baseline.
     pub measure_with: &'static str,
     /// What to type to go on with it after a break, where that can be.
@@ -40,7 +38,6 @@ impl Default for TuneConfig {
             min_psnr_db: None,
             most_trials: usize::MAX,
             prunes_no_effect: true,
-            parallel: 1,
             measure_with: "`wan22-tune measure --baseline`",
             resume_with: None,
             stop: Arc::default(),

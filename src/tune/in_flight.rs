@@ -21,6 +21,8 @@ use crate::trial::{Outcome, Phase, Trial};
 #[derive(Serialize, Deserialize)]
 struct InFlight {
     trial: u64,
+    #[serde(default)]
+    node: String,
     started: String,
     phase: Phase,
     pair: Option<u64>,
@@ -33,14 +35,22 @@ struct InFlight {
 /// A note is a page at the most.
 const LARGEST_BYTES: u64 = 1 << 20;
 
-fn path(folder: &Folder) -> PathBuf {
-    folder.now().join(".running.json")
+/// How the names of notes begin and end.
+const NAME: [&str; 2] = [".running", ".json"];
+
+/// Each node has a note of its own.
+fn path(folder: &Folder, node: &str) -> PathBuf {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-' || *c == '_';
+    let node: String = node.chars().filter(is_plain).collect();
+    let dot = if node.is_empty() { "" } else { "." };
+    folder.now().join(format!("{}{dot}{node}{}", NAME[0], NAME[1]))
 }
 
 /// Notes that a trial starts.
 pub(super) fn note(folder: &Folder, request: &TrialRequest) -> Result<()> {
     let note = InFlight {
         trial: request.number,
+        node: request.node.clone(),
         started: jiff::Timestamp::now().to_string(),
         phase: request.phase,
         pair: request.pair,
@@ -52,7 +62,7 @@ pub(super) fn note(folder: &Folder, request: &TrialRequest) -> Result<()> {
     let text = serde_json::to_vec(&note)?;
     // A lost note costs a row that says little: not worth waiting for the disk.
     held::at(folder.path(), |_| {
-        let path = path(folder);
+        let path = path(folder, &request.node);
         anew(&path, &text).with_context(|| path.display().to_string())
     })
 }
@@ -69,28 +79,55 @@ fn anew(path: &Path, text: &[u8]) -> io::Result<()> {
     new?.write_all(text)
 }
 
-/// Removes the note.
-pub(super) fn clear(folder: &Folder) {
+/// Removes the note of what ran on `node`.
+pub(super) fn clear(folder: &Folder, node: &str) {
     // A note of a trial that has its row is passed over.
-    let _ = fs::remove_file(path(folder));
+    let _ = fs::remove_file(path(folder, node));
 }
 
-/// The trial that was under way when the tuner died, if it has no row and comes after the last that
-/// has one and before the one numbered `next`, or is that.
+/// The trials that were under way when the tuner died, of each node one, in the order of their numbers:
+/// those without a row that come at the most as far behind the one numbered `next` as others ran.
 ///
 /// # Errors
-/// The note can't be taken away.
-pub fn take(folder: &Folder, trials: &[Trial], next: u64) -> Result<Option<Trial>> {
-    if fs::symlink_metadata(path(folder)).is_err() {
-        return Ok(None);
+/// A note can't be taken away.
+pub fn take(folder: &Folder, trials: &[Trial], next: u64) -> Result<Vec<Trial>> {
+    let mut notes: Vec<InFlight> = Vec::new();
+    for path in paths(folder)? {
+        let text = input::bytes(&path, LARGEST_BYTES).unwrap_or_default();
+        atomic_write::remove(&path)?;
+        notes.extend(serde_json::from_slice::<InFlight>(&text).ok());
     }
-    let text = input::bytes(&path(folder), LARGEST_BYTES).unwrap_or_default();
-    atomic_write::remove(&path(folder))?;
+    notes.sort_by_key(|note| note.trial);
+    notes.dedup_by_key(|note| note.trial);
+    let beside = notes.len().saturating_sub(1) as u64;
+    let has_row = |note: &InFlight| trials.iter().any(|trial| trial.number == note.trial);
     let last = trials.last().map_or(0, |trial| trial.number);
-    let is_news = |note: &InFlight| note.trial > last && note.trial <= next;
-    let note = serde_json::from_slice(&text).ok().filter(is_news);
-    Ok(note.map(|note| Trial {
+    let least = if beside == 0 { last.saturating_add(1) } else { 1 };
+    notes.retain(|note| {
+        !has_row(note) && (least..=next.saturating_add(beside)).contains(&note.trial)
+    });
+    Ok(notes.into_iter().map(trial).collect())
+}
+
+/// The notes in a folder.
+fn paths(folder: &Folder) -> Result<Vec<PathBuf>> {
+    let place = || folder.now().display().to_string();
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder.now()).with_context(place)? {
+        let path = entry.with_context(place)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(NAME[0]) && name.ends_with(NAME[1]) {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+/// The row of a trial that died with its tuner.
+fn trial(note: InFlight) -> Trial {
+    Trial {
         number: note.trial,
+        node: note.node,
         started: note.started,
         phase: note.phase,
         pair: note.pair,
@@ -102,5 +139,5 @@ pub fn take(folder: &Folder, trials: &[Trial], next: u64) -> Result<Option<Trial
         detail: "the tuner died while it ran".to_owned(),
         tool: crate::TOOL.to_owned(),
         ..Trial::default()
-    }))
+    }
 }

@@ -51,8 +51,11 @@ impl<'s> Observations<'s> {
         let tells = matches!(trial.phase, Phase::Baseline | Phase::Search | Phase::Repeat);
         let candidate = self.space.candidate(&trial.knobs).filter(|_| tells)?;
         let seen = Observation::of(self.space.canonical(&candidate), trial, state.too_slow());
-        let factor = Drift::of(&trials[..=place]).factor(trial);
-        Some(Observation { finding: seen.finding.times(1.0 / factor), ..seen })
+        let drift = Drift::of(&trials[..=place]);
+        let (factor, speed) = (drift.factor(trial), drift.speeds().factor(&trial.node));
+        let as_on_first = |(stage, busy_s): (&String, &f64)| (stage.clone(), busy_s / speed);
+        let stages = seen.stages.iter().map(as_on_first).collect();
+        Some(Observation { finding: seen.finding.times(1.0 / factor), stages, ..seen })
     }
 }
 

@@ -13,10 +13,12 @@ use wan22_tune::architecture::Architecture;
 use wan22_tune::knobs::Numerics;
 use wan22_tune::knobs::placement::bind;
 use wan22_tune::launch::{Effect, page_placement};
-use wan22_tune::preprocess::{NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline};
 use wan22_tune::runner::Repetitions;
 use wan22_tune::runner::protocol::{Job, Message, VERSION};
 use wan22_tune::trial::{Outcome, Peak, Quality, Sample};
+use wan22_tune::workload::preprocess::{
+    NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline,
+};
 use wan22_tune::workload::{Sizes, Stage, total_s};
 
 use crate::models::unit_clock;
@@ -129,7 +131,14 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     let peak_rss_bytes = stage_rss_bytes.values().fold(usage::peak_rss_bytes()?, |a, b| a.max(*b));
     let (quality, peak) = trial.compare(&warmed_up)?;
     let trial = job.trial;
-    Ok(say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, peak })?)
+    Ok(say(&Message::Done {
+        trial,
+        peak_rss_bytes,
+        stage_rss_bytes,
+        quality,
+        pictures: None,
+        peak,
+    })?)
 }
 
 /// Says that all is ready, and measures as often as [`Repetitions::count`] says after the first.
@@ -257,7 +266,7 @@ impl<'a> Trial<'a> {
         let plan = self.plan(job.workload.sizes.clips.min(job.settings.batch_size));
         let mut warmed_up = WarmUp::default();
         run_pipeline(&self.pools, &plan, &clock, |batch| {
-            self.pipeline.warm_up(batch, &clock, &mut warmed_up)
+            self.pipeline.warm_up((batch, &job.cold_stages), &clock, &mut warmed_up)
         })?;
         self.pipeline.note_peaks(clock.resident_bytes());
         Ok(warmed_up)

@@ -8,10 +8,10 @@ use tch::{CModule, Device, IValue, Kind as Number, Tensor};
 use wan22_tune::knobs::placement::bind;
 use wan22_tune::knobs::{MatmulPrecision, Numerics};
 use wan22_tune::launch::Effect;
-use wan22_tune::preprocess::Pools;
 use wan22_tune::runner::protocol::{Job, Message};
 use wan22_tune::trial::{Outcome, Sample};
 use wan22_tune::workload::custom::module::{Input, Inputs, Kind, ModuleJob};
+use wan22_tune::workload::preprocess::Pools;
 
 use crate::job::{Failure, misapplied, repeat, say};
 use crate::native;
@@ -50,7 +50,14 @@ pub fn do_job(job: &Job, module: &ModuleJob) -> Result<(), Failure> {
     trial.compare(&reference)?;
     let (trial, stage_rss_bytes) = (job.trial, [].into());
     let (quality, peak) = (None, None);
-    Ok(say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, peak })?)
+    Ok(say(&Message::Done {
+        trial,
+        peak_rss_bytes,
+        stage_rss_bytes,
+        quality,
+        pictures: None,
+        peak,
+    })?)
 }
 
 /// Everything that lives as long as the trial.

@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 use tch::{Kind, Tensor};
 use wan22_tune::architecture::{Grid, Tiling};
 use wan22_tune::knobs::{MatmulPrecision, Numerics};
-use wan22_tune::preprocess::Frames;
 use wan22_tune::runner::protocol::{
     DECODED, EMBEDDED, ENCODED, PREDICTED, REFERENCE_VIEW, TRIAL_VIEW, reference,
 };
 use wan22_tune::trial::Quality;
+use wan22_tune::workload::preprocess::Frames;
 use wan22_tune::workload::{Stage, Workload};
 
 use crate::models::vae::{Decoder, Encoder};

@@ -34,25 +34,53 @@ const RUNGS: [Rung; 8] = [
 /// part that a larger one does not repeat (`docs/fidelity.md`).
 const LEAST_WINDOW: u32 = 128;
 
-/// With less of the job's arithmetic than this the VAE gets a smaller window all the same.
+/// With less of the job's arithmetic than this the VAE gets a smaller window all the same, and needs
+/// no warm-up in a search.
 const SMALL: f64 = 0.1;
 
-/// A stage with less of the job's arithmetic than this can't decide anything: it gets a small slice.
+/// With less of the job's arithmetic than this the text encoder can't decide anything: it gets a small
+/// slice, and no warm-up in a search.
 const NEGLIGIBLE: f64 = 0.005;
 
 /// Tokens of a prompt where the text encoder is [`NEGLIGIBLE`].
 const FEW_TOKENS: u32 = 64;
 
+/// The parts of a whole job's arithmetic, of 1.
+struct Shares {
+    text: f64,
+    vae: f64,
+}
+
+impl Shares {
+    fn of(full: &Workload, parts: &Architecture) -> Self {
+        let costs = full.costs(parts, None);
+        let total: f64 = costs.values().map(|cost| cost.flops).sum();
+        let share = |stage| costs.get(&stage).map_or(0.0, |cost| cost.flops / total.max(1.0));
+        Self { text: share(Stage::Text), vae: share(Stage::Encode) + share(Stage::Decode) }
+    }
+}
+
+impl Workload {
+    /// The models' stages that hardly count in the whole job, so that a search need not know how
+    /// they do once they are warm.
+    pub fn small_stages(&self, parts: &Architecture) -> Vec<Stage> {
+        let Shares { text, vae } = Shares::of(&self.whole(), parts);
+        let is_small = |stage: &Stage| match stage {
+            Stage::Text => text < NEGLIGIBLE,
+            Stage::Encode | Stage::Decode => vae < SMALL,
+            _ => false,
+        };
+        self.stages.iter().copied().filter(is_small).collect()
+    }
+}
+
 /// The slices of `full`, a whole job, from the smallest; the last is the job.
 pub fn rungs(full: &Workload, parts: &Architecture) -> Vec<Sizes> {
     let job = &full.sizes;
-    let costs = full.costs(parts, None);
-    let total: f64 = costs.values().map(|cost| cost.flops).sum();
-    let share = |stage| costs.get(&stage).map_or(0.0, |cost| cost.flops / total.max(1.0));
-    let counts = share(Stage::Text) >= NEGLIGIBLE;
+    let Shares { text, vae } = Shares::of(full, parts);
+    let counts = text >= NEGLIGIBLE;
     let text_tokens = if counts { job.text_tokens } else { FEW_TOKENS.min(job.text_tokens) };
-    let is_large = share(Stage::Encode) + share(Stage::Decode) >= SMALL;
-    let least_window = if is_large { LEAST_WINDOW } else { 0 };
+    let least_window = if vae >= SMALL { LEAST_WINDOW } else { 0 };
     let slice = |rung: &Rung| {
         let [width, height, frames] = least(rung.clip, [job.width, job.height, job.frames]);
         let [window_width, window_height, window_frames] =
@@ -128,6 +156,18 @@ mod tests {
         let tokens = |clip| job(clip).size(0).sizes.text_tokens;
         assert_eq!(tokens("width = 1280\nheight = 704\nframes = 121\nsteps = 50\nlayers = 30"), 64);
         assert_eq!(tokens("width = 224\nheight = 128\nframes = 5\nsteps = 4\nlayers = 2"), 512);
+    }
+
+    /// With 50 steps denoising is all that counts; with 4 the VAE is the half.
+    #[test]
+    fn what_hardly_counts_is_told_from_what_does() {
+        let small = |clip| {
+            let workload = job(clip).size(0);
+            workload.small_stages(&workload.model.architecture())
+        };
+        let long = "width = 1280\nheight = 704\nframes = 121\nsteps = 50\nlayers = 30";
+        assert_eq!(small(long), [Stage::Text, Stage::Encode, Stage::Decode]);
+        assert_eq!(small("width = 224\nheight = 128\nframes = 5\nsteps = 4\nlayers = 2"), []);
     }
 
     #[test]

@@ -214,6 +214,8 @@ fn command() -> CustomJob {
         metric: Some("json:/fps".to_owned()),
         goal: Direction::Max,
         check: None,
+        pictures: None,
+        sizes: Vec::new(),
     })
 }
 
@@ -240,6 +242,7 @@ fn trial(
         number,
         started: started.to_string(),
         phase,
+        node: String::new(),
         pair: None,
         strategy: "random".to_owned(),
         seed: 1,

@@ -57,10 +57,13 @@ pub fn trials_of_devourers() -> [Trial; 2] {
         folder: "/".to_owned(),
         profile_env: "WAN22_PROFILE".to_owned(),
         warmup: 0,
+        cold_stages: Vec::new(),
         timeout_s: None,
         metric: None,
         goal: Direction::default(),
         check: None,
+        pictures: None,
+        sizes: Vec::new(),
         sinks: Sinks::default(),
     }));
     [of_worker, trial(&runner, &workload, &knobs)]
@@ -69,6 +72,7 @@ pub fn trials_of_devourers() -> [Trial; 2] {
 fn trial(runner: &LocalRunner, workload: &Workload, knobs: &Knobs) -> Trial {
     let request = TrialRequest {
         number: 1,
+        node: String::new(),
         phase: Phase::Search,
         pair: None,
         strategy: String::new(),

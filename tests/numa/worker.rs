@@ -13,9 +13,9 @@ use wan22_tune::knobs::memory::MemoryPolicy;
 use wan22_tune::knobs::placement::bind;
 use wan22_tune::launch::{Effect, page_placement};
 use wan22_tune::machine::{CpuSet, NodeSet};
-use wan22_tune::preprocess::Pools;
 use wan22_tune::runner::protocol::{Job, Message};
 use wan22_tune::trial::{Outcome, Sample};
+use wan22_tune::workload::preprocess::Pools;
 
 /// Enough for the tuner to judge by, and for many huge pages per node.
 const BLOCK_BYTES: usize = 96 << 20;
@@ -46,6 +46,7 @@ fn work(job: &Job) -> Vec<Message> {
                 peak_rss_bytes: 1,
                 stage_rss_bytes: BTreeMap::new(),
                 quality: None,
+                pictures: None,
                 peak: None,
             };
             [ready].into_iter().chain(samples).chain([done]).collect()

@@ -1,6 +1,7 @@
 //! The loop of a tune, on a simulated machine: when the baseline comes back, what is measured again, and
 //! that a tune that was cut goes on as it would have.
 
+mod nodes;
 mod pruned;
 
 use std::collections::BTreeMap;
@@ -309,24 +310,6 @@ fn after_a_break_a_probe_gets_the_second_look_that_it_needs() {
     let again = tune(&whole[..2]);
     assert_eq!(again[2].phase, Phase::Sentinel);
     assert_eq!(probes(&again)[..2], two);
-}
-
-#[test]
-fn a_tune_with_four_pending_makes_as_many_trials() {
-    let bowl = |a: i64, b: i64, _: f64| 1.0 + 0.03 * ((a - 6).pow(2) + (b - 3).pow(2)) as f64;
-    for &strategy in StrategyName::VARIANTS {
-        let count = |parallel| {
-            let config = TuneConfig { parallel, most_trials: 38, ..config() };
-            let plan = Plan { strategy, seed: 3, ..Plan::default() };
-            let trials = tune_with(&config, plan, "a b", bowl, 500, &[]);
-            let searched = trials.iter().filter(|trial| trial.phase == Phase::Search);
-            let mut different: Vec<&Values> = searched.map(|trial| &trial.knobs).collect();
-            different.sort();
-            different.dedup();
-            different.len()
-        };
-        assert_eq!((count(1), count(4)), (38, 38), "{strategy}");
-    }
 }
 
 #[test]

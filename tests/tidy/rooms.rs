@@ -25,7 +25,7 @@ const ORDER: [&str; 19] = [
     "runner",
     "tune",
     "report",
-    "preprocess",
+    "fleet",
     "cli",
     "cmd",
 ];

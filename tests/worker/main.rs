@@ -69,6 +69,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
         },
         repetitions: Repetitions::exactly(2),
         warmup: 0,
+        cold_stages: Vec::new(),
         images,
         output: output.to_owned(),
         weights: Some(goldens("wan")),
@@ -76,6 +77,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
         seed: 1,
         knobs: [].into(),
         stop_above_s: None,
+        pictures: false,
         module: None,
     }
 }
@@ -126,7 +128,7 @@ fn told(job: &Job) -> Told {
     let (mut messages, success) = answer(&text(job));
     assert!(success, "{messages:?}");
     let last = messages.pop();
-    let Some(Message::Done { trial: 3, peak_rss_bytes, stage_rss_bytes, quality, peak }) = last
+    let Some(Message::Done { trial: 3, peak_rss_bytes, stage_rss_bytes, quality, peak, .. }) = last
     else {
         panic!("{last:?}");
     };
@@ -209,6 +211,23 @@ fn every_job_runs_its_own_stages_and_keeps_what_it_makes() {
         assert!(file.is_empty() || folder.path().join(file).exists(), "{name}");
         assert_eq!(told.quality.is_some(), *name != "preprocess", "{name}");
     }
+}
+
+/// They are measured all the same; their memory is not watched and their output not compared.
+#[test]
+fn cold_stages_have_no_warm_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(vec![picture(folder.path())], folder.path());
+    (job.repetitions, job.warmup) = (Repetitions::exactly(1), 1);
+    job.cold_stages = vec![Stage::Text, Stage::Encode, Stage::Decode];
+    let told = told(&job);
+    let models = ["text", "encode", "denoise", "decode"];
+    assert!(models.iter().all(|stage| told.samples[0].stages[*stage] > 0.0));
+    let watched = models.map(|stage| told.stage_rss_bytes.contains_key(stage));
+    assert_eq!(watched, [false, false, true, false]);
+    let quality = told.quality.unwrap();
+    assert!(quality.prediction_db.is_some() && quality.embedding_db.is_none(), "{quality:?}");
+    assert!(folder.path().join("clip-0001-frame-000.jpg").exists());
 }
 
 /// Two frames' worth of tokens of a job of three latent frames, one of its two blocks and steps.

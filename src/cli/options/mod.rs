@@ -3,6 +3,7 @@
 mod app;
 mod custom;
 mod job;
+mod nodes;
 pub mod parse;
 mod runner;
 mod signature;
@@ -11,6 +12,7 @@ mod view;
 pub use app::{App, AppArgs};
 pub use custom::CustomJobArgs;
 pub use job::{BaselineChoice, JobArgs, Objective};
+pub use nodes::NodesChoice;
 pub use runner::RunnerArgs;
 pub use signature::SignatureArgs;
 pub use view::ViewArgs;

@@ -50,6 +50,16 @@ impl Allocation {
         })
     }
 
+    /// Its number.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How long it still has, where it has an end.
+    pub fn left(&self, now: Timestamp) -> Option<Duration> {
+        Some(Duration::try_from(self.end?.duration_since(now)).unwrap_or_default())
+    }
+
     /// Whether the job has the node's CPUs, and time for a tune of `budget`.
     pub fn examine(
         &self,
@@ -83,8 +93,7 @@ impl Allocation {
 
     fn time(&self, budget: Option<Duration>, now: Timestamp) -> Finding {
         let topic = "job's end";
-        let Some(end) = self.end else { return Finding::unknown(topic) };
-        let left = Duration::try_from(end.duration_since(now)).unwrap_or_default();
+        let Some(left) = self.left(now) else { return Finding::unknown(topic) };
         let most = left.saturating_sub(REPORT_MARGIN);
         let found = format!("in {}", span(left.as_secs_f64()));
         let budget_flag = format!("--budget {}s", most.as_secs());

@@ -1,6 +1,6 @@
 //! `doctor`: read-only advice before a run.
 
-mod allocation;
+pub mod allocation;
 mod worker;
 
 use std::collections::BTreeMap;

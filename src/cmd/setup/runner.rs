@@ -16,13 +16,13 @@ use crate::io::held;
 use crate::io::ownership::Owners;
 use crate::knobs::Baseline;
 use crate::machine::Machine;
-use crate::preprocess::images::{Pictures, photographs};
 use crate::runner::LocalRunner;
 use crate::runner::Repetitions;
 use crate::runner::programs::Programs;
 use crate::runner::{Runner, WarmRunner};
 use crate::tune::TuneConfig;
 use crate::workload::custom::CustomJob;
+use crate::workload::preprocess::images::{Pictures, photographs};
 
 /// How the names of trials' folders begin.
 pub const SCRATCH: &str = ".trial-";
@@ -148,7 +148,11 @@ fn memory_bytes(args: &RunnerArgs, machine: &Machine) -> u64 {
     args.max_memory.map_or(usable / 10 * 9, |most| most.as_u64().min(usable))
 }
 
-fn programs(args: &RunnerArgs) -> Result<Programs> {
+/// The programs that trials run with.
+///
+/// # Errors
+/// This one can't be found.
+pub fn programs(args: &RunnerArgs) -> Result<Programs> {
     let tuner = std::env::current_exe().context("finding this program")?;
     held::hold_this_program(&tuner)?;
     let worker =

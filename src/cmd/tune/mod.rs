@@ -1,5 +1,7 @@
 //! The main job: tunes this machine.
 
+pub mod agent;
+mod nodes;
 pub mod resume;
 mod rungs;
 pub mod self_test;
@@ -15,7 +17,7 @@ use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
 
 use super::setup::job::Job;
-use super::setup::{custom, job, runner};
+use super::setup::{custom, job, pictures, runner};
 use super::terminal::progress::Progress;
 use super::{Usage, space, terminal};
 use crate::cli::TuneArgs;
@@ -31,6 +33,7 @@ use crate::report::tables::usage::quoted;
 use crate::report::winner::Winner;
 use crate::results::{Folder, Results};
 use crate::runner::LocalRunner;
+use crate::runner::agents::Agents;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
 use crate::space::{Candidate, Reader, Space, SpaceFile, Tune};
@@ -39,7 +42,7 @@ use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
-use crate::workload::custom::CustomJob;
+use crate::workload::custom::{CustomJob, sizes, template};
 
 /// A search of this many trials begins with the preset, where the baseline is none.
 const PRESET_FIRST: usize = 8;
@@ -55,7 +58,11 @@ pub fn run(args: &TuneArgs) -> Result<()> {
         let (space, own) = ((&file, &args.space), runner.custom_job.as_ref());
         return space::show(space, &runner.machine, &runner.baseline, &job.smallest(), own);
     };
-    let mut prepared = Prepared::new(args)?;
+    if nodes::submitted(args)? {
+        return Ok(());
+    }
+    let words = sources::arguments(std::env::args_os().collect(), &[]);
+    let mut prepared = Prepared::new(args, words)?;
     // The wait for the machine's lock is over: it is no part of the tune.
     let started = jiff::Timestamp::now().to_string();
     let budget = Budget::start(budget);
@@ -64,7 +71,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     }
     sources::find(args, &mut prepared)?;
     let folder = Folder::create(&args.results, &prepared.runner.machine.host)?;
-    write_machine(&folder, &prepared.runner.machine)?;
+    write_machine(&folder, &prepared)?;
     // Before the first trial, so that a tune that is cut short at any moment can go on.
     let tune = prepared.describe(args, budget, started);
     let smallest = prepared.job.smallest();
@@ -87,24 +94,33 @@ pub struct Prepared {
     pub found: Vec<Found>,
     /// Where those of them stand that the user did not name.
     sources: Vec<PathBuf>,
-    _lock: Lock,
+    /// The nodes that search together, if there are several.
+    agents: Option<Agents>,
+    _lock: Option<Lock>,
 }
 
 impl Prepared {
     /// Sees every mistake in the flags that can be seen before the first trial, and takes the
-    /// machine's lock.
+    /// machine's lock. Where several nodes search together their agents do so, which read the tune's
+    /// `words`, and the machine is the first node's.
     ///
     /// # Errors
-    /// [`super::Usage`] that says what to type instead; another run measures here.
-    pub fn new(args: &TuneArgs) -> Result<Self> {
-        let machine = super::machine::here()?;
+    /// [`super::Usage`] that says what to type instead; another run measures here; too few nodes.
+    pub fn new(args: &TuneArgs, words: Vec<String>) -> Result<Self> {
+        let agents = nodes::open(args, words)?;
+        let machine = match &agents {
+            Some(agents) => agents.first().machine,
+            None => super::machine::here()?,
+        };
         let file = declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
         let (runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
         let found = sources::named(&args.warm_start)?;
-        let lock = Lock::take(args.runner.wait, &runner.stop)?;
-        Ok(Self { runner, job, file, found, sources: Vec::new(), _lock: lock })
+        let is_here = agents.as_ref().is_none_or(Agents::are_local);
+        let lock = is_here.then(|| Lock::take(args.runner.wait, &runner.stop)).transpose()?;
+        agents.iter().for_each(|agents| agents.stop_with(runner.stop.clone()));
+        Ok(Self { runner, job, file, found, sources: Vec::new(), agents, _lock: lock })
     }
 
     /// What the tune is asked for.
@@ -164,8 +180,19 @@ impl Prepared {
 fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let folder = custom::folder(&args.custom)?;
     let is_worker = args.runner.is_own_worker() || args.custom.app.app.is_some();
-    let words = if is_worker { &[][..] } else { &args.custom.words[..] };
-    space::open(&args.space, Reader { words, folder: folder.as_ref() })
+    let sizes = sizes::whole(&args.custom.sizes);
+    let no_knob = |name: Option<&String>| {
+        let twice =
+            |name| format!("--size {name}: there is a knob of this name: call it otherwise");
+        name.map_or(Ok(()), |name| Err(Usage(twice(name))))
+    };
+    no_knob(sizes.keys().find(|name| args.space.knobs.iter().any(|flag| flag.name == **name)))?;
+    let words = args.custom.words.iter().filter(|_| !is_worker);
+    // A size is no knob.
+    let words: Vec<String> = words.map(|word| template::sized(word, &sizes)).collect();
+    let file = space::open(&args.space, Reader { words: &words, folder: folder.as_ref() })?;
+    no_knob(sizes.keys().find(|name| file.knob.contains_key(*name)))?;
+    Ok(file)
 }
 
 /// The baseline, and what it is to be measured on.
@@ -188,6 +215,10 @@ fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline
             }
             (baseline, Job::Custom(custom))
         }
+    };
+    let job = match job {
+        Job::Custom(custom) => Job::Custom(pictures::with_changes(custom, file)),
+        job => job,
     };
     let custom = baseline.knobs.custom.keys().next();
     let is_told = matches!(job, Job::Custom(CustomJob::Command(_) | CustomJob::Worker(_)));
@@ -218,8 +249,15 @@ pub fn carry_on(
     let config = TuneConfig { resume_with, ..prepared.config(args) };
     let mut progress = Progress::new(&prepared.runner, config.repetitions, budget, args.view);
     let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
-    let runner = runner::of_trials(&prepared.runner);
-    let session = Session::new(&config, &*runner, &progress, budget);
+    let runner = match prepared.agents {
+        // What is loaded on which node, nobody here knows.
+        Some(_) => Box::new(prepared.runner.clone()),
+        None => runner::of_trials(&prepared.runner),
+    };
+    let mut session = Session::new(&config, &*runner, &progress, budget);
+    if let Some(agents) = &prepared.agents {
+        session = session.on(agents);
+    }
     let session = session.recording(folder, journal).after(trials).spent(spent_s);
     let finished = measure(args, &prepared, session, folder, tune);
     progress.end();
@@ -351,10 +389,14 @@ fn compete(
     session.compete(&space, &rungs, plan)
 }
 
-fn write_machine(folder: &Folder, machine: &Machine) -> Result<()> {
-    let mut json = serde_json::to_string_pretty(machine)?;
+fn write_machine(folder: &Folder, prepared: &Prepared) -> Result<()> {
+    let mut json = serde_json::to_string_pretty(&prepared.runner.machine)?;
     json.push('\n');
     atomic_write::replace(&folder.machine(), json.as_bytes())?;
+    // The topology of another node is not known here.
+    if prepared.agents.as_ref().is_some_and(|agents| !agents.are_local()) {
+        return Ok(());
+    }
     let xml = machine::live_xml().context("exporting the topology")?;
     fs::write(folder.topology(), xml).with_context(|| folder.topology().display().to_string())
 }

@@ -51,15 +51,19 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     let flags = custom::suit(&flags)?.at(results.tune.custom_job.as_ref());
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
-    let prepared = Prepared::new(&flags)?;
+    let prepared = Prepared::new(&flags, results.tune.arguments.clone())?;
     compare(&results, &flags, &prepared)?;
     sweep(&folder)?;
     let knobs = prepared.runner.baseline.knobs.values();
     let repetitions = flags.repetitions().most as usize;
     let (mut journal, mut trials) = Journal::reopen(&folder.journal(), &knobs, repetitions)?;
-    if let Some(trial) = in_flight::take(&folder, &trials, journal.next_number())? {
-        journal.append(&trial)?;
-        trials.push(trial);
+    let died = in_flight::take(&folder, &trials, journal.next_number())?;
+    died.iter().try_for_each(|trial| journal.append(trial))?;
+    if died.iter().any(|trial| !trial.node.is_empty()) {
+        // Of trials that ran side by side rows were missing between others.
+        (journal, trials) = Journal::reopen(&folder.journal(), &knobs, repetitions)?;
+    } else {
+        trials.extend(died);
     }
     results.trials.clone_from(&trials);
     let budget = budget(&mut results, args.budget)?;
@@ -140,7 +144,14 @@ fn sweep(folder: &Folder) -> Result<()> {
 
 /// Refuses to go on where anything that decides what a trial measures has changed.
 fn compare(results: &Results, flags: &TuneArgs, now: &Prepared) -> Result<()> {
-    machine(&results.machine, &now.runner.machine)?;
+    match now.agents {
+        None => machine(&results.machine, &now.runner.machine)?,
+        // Any nodes of the class will do.
+        Some(_) => {
+            let class = |machine: &Machine| Value::from(machine.class());
+            same("the nodes' class", &class(&results.machine), &class(&now.runner.machine))?;
+        }
+    }
     let then = versions(results.tune.worker.clone());
     for ((field, then), (_, now)) in then.iter().zip(versions(now.worker())) {
         same(field, then, &now)?;

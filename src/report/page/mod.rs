@@ -17,7 +17,7 @@ use super::plots::stages::Stages;
 use super::plots::{Elements, Picture, font, palette};
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
-use super::tables::{facts, trials, usage, work};
+use super::tables::{facts, fidelity, nodes, pictures, trials, usage, work};
 use super::winner::Winner;
 use super::{summary, verdict};
 use crate::evidence::confirmation::Verdict;
@@ -51,6 +51,7 @@ pub fn page(results: &Results, pictures: &[Picture], views: Option<&Views>) -> R
             (responses(results, &drawn("importance"), &drawn("knobs"), &drawn("pairs")))
             (drift(results, &drawn("drift"))?)
             (failures(results))
+            (several(results))
             (section("Every trial", &table(&trials::all(results), true)))
             (section("The machine", &html! {
                 (drawn("placement"))
@@ -99,6 +100,7 @@ fn head(results: &Results) -> Markup {
         header {
             p.kind { "wan22-tune report" }
             h1 class=(class) { (plain(&verdict::sentence(results))) }
+            @for sentence in fidelity::of_own_sizes(results).into_iter().chain(pictures::unchanged(results)) { p { (sentence) } }
             p { (plain(&machine.cpu.model)) ", " (count(machine.core_count(), "core")) ", host " (plain(&machine.host)) ", " (plain(&results.tune.started)) }
             dl {
                 @if let Some(baseline_s) = findings.baseline_s { (tile("baseline", &digits(metric.shown(baseline_s)), metric.unit())) }
@@ -129,6 +131,17 @@ fn knobs(results: &Results) -> Markup {
             (rows)
             @if let Some(sentence) = summary::against_preset(results) { p { (sentence) } }
             @if !idle.is_empty() { p { "With a single value on this machine: " (idle.join(", ")) "." } }
+        },
+    )
+}
+
+fn several(results: &Results) -> Markup {
+    let Some(nodes) = nodes::nodes(results) else { return html! {} };
+    section(
+        "The nodes",
+        &html! {
+            (table(&nodes, false))
+            @for sentence in nodes::sentences(results) { p { (plain(&sentence)) "." } }
         },
     )
 }
@@ -205,7 +218,11 @@ fn quality(results: &Results, views: Option<&Views>) -> Markup {
         return html! {
             @if let Some(quality) = best {
                 (section(TITLE, &html! {
+                    @if results.workload.is_custom() {
+                        p { "With the best settings the pictures are those of the baseline: " (work::in_words(quality)) "." }
+                    } @else {
                     p { "With the best settings what the VAE makes of a fixed latent and of a fixed picture is, to the eye, what the reference has, which was made whole in float32. The worse of the two: " (work::in_words(quality)) "." }
+                    }
                 }))
             }
         };
@@ -218,7 +235,11 @@ fn quality(results: &Results, views: Option<&Views>) -> Markup {
                     figure { img src=(url) alt=(name); figcaption { (name) } }
                 }
             }
+            @if results.workload.is_custom() {
+                p { "The frame that differs most from the baseline's of the same seed: " (work::in_words(views.quality)) "." }
+            } @else {
             p { "The first frame of one fixed latent. Of it and of a fixed picture's latents, the worse against the reference: " (work::in_words(views.quality)) "." }
+            }
         },
     )
 }

@@ -2,6 +2,8 @@
 
 pub mod facts;
 pub mod fidelity;
+pub mod nodes;
+pub mod pictures;
 pub mod time_breakdown;
 pub mod trials;
 pub mod usage;

@@ -25,6 +25,8 @@ pub fn all(results: &Results) -> Table {
     let mut titles: Vec<String> = fixed.map(str::to_owned).to_vec();
     titles.extend(knobs.iter().map(title));
     titles.extend(rest.map(str::to_owned));
+    let has_nodes = results.trials.iter().any(|trial| !trial.node.is_empty());
+    titles.extend(has_nodes.then(|| "node".to_owned()));
     let mut table = Table::new(titles.iter().map(String::as_str));
     let clock = Clock::of(results).ok();
     let findings = results.findings();
@@ -37,6 +39,7 @@ pub fn all(results: &Results) -> Table {
         let value = |(name, _): &(&str, bool)| text(trial.knobs.get(*name));
         cells.extend(knobs.iter().map(value));
         cells.extend(measured(trial));
+        cells.extend(has_nodes.then(|| trial.node.clone()));
         table.row(cells);
     }
     table

@@ -109,6 +109,7 @@ impl Trial<'_> {
         self.number += 1;
         let request = TrialRequest {
             number: self.number,
+            node: String::new(),
             phase: Phase::Search,
             pair: None,
             strategy: String::new(),

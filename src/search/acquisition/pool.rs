@@ -49,8 +49,8 @@ impl<'p, 'o, 'd> Pool<'p, 'o, 'd> {
         data: &Data,
         rng: &mut Xoshiro256PlusPlus,
     ) -> Self {
-        let known: HashSet<Candidate> =
-            data.candidates.iter().chain(&data.failed).cloned().collect();
+        let measured = data.candidates.iter().chain(&data.failed);
+        let known: HashSet<Candidate> = measured.chain(history.pending()).cloned().collect();
         let seen = known.clone();
         let mut pool = Self { history, draw, known, seen, candidates: Vec::new(), even: 0 };
         for _ in 0..ANYWHERE {

@@ -9,7 +9,7 @@ use crate::evidence::blame;
 use crate::knobs::program_environment::is_handed_over;
 use crate::space::{Candidate, KnobDomain, Space};
 use crate::stats;
-use crate::trial::{Phase, Trial};
+use crate::trial::Trial;
 
 /// Who proposes the trials that show it, in the journal.
 pub const PROBE: &str = "probe";
@@ -74,25 +74,29 @@ pub fn of(space: &Space, trials: &[Trial]) -> Vec<Ignored> {
     }
 }
 
-/// The next candidate that could show more; knobs by themselves only if `thorough`.
-pub fn next(space: &Space, trials: &[Trial], thorough: bool) -> Option<Candidate> {
+/// The next candidate that could show more, beside those that are `running`; knobs by themselves only if
+/// `thorough`, and once it is known what all of them do together.
+pub fn next(
+    space: &Space,
+    trials: &[Trial],
+    running: &[Candidate],
+    thorough: bool,
+) -> Option<Candidate> {
     let probes = Probes::of(space, trials);
     let groups = groups(space);
     let (all, each) = groups.split_first()?;
     let wanted = |group: &Vec<usize>| {
         let points = points(space, group);
         let is_read = points.iter().any(|point| probes.look(point) == ProbeResult::Other);
-        if is_read {
-            None
-        } else {
-            points.into_iter().find(|p| probes.look(p) == ProbeResult::Open)
-        }
+        let is_open = |p: &Candidate| probes.look(p) == ProbeResult::Open && !running.contains(p);
+        points.into_iter().find(|point| !is_read && is_open(point))
     };
     let is_tried =
         |group: &Vec<usize>| points(space, group).iter().any(|point| !probes.at(point).is_empty());
     // All together are not gone back to: what one by one was dropped rests.
     let together = if each.iter().any(is_tried) { None } else { wanted(all) };
-    let is_done = !thorough || probes.ignored(all).is_some();
+    let is_open = points(space, all).iter().any(|point| running.contains(point));
+    let is_done = !thorough || is_open || probes.ignored(all).is_some();
     together.or_else(|| if is_done { None } else { each.iter().find_map(wanted) })
 }
 
@@ -191,7 +195,7 @@ impl<'a> Probes<'a> {
             let ended = self.ended.iter().filter(|candidate| *candidate == point).count();
             return if ended < blame::TRIES { ProbeResult::Open } else { ProbeResult::Unknown };
         };
-        let Some(usual) = Usual::of(self.trials, last.number) else { return ProbeResult::Unknown };
+        let Some(usual) = Usual::of(self.trials, last) else { return ProbeResult::Unknown };
         let Some(slower) = usual.slower(&probes) else { return ProbeResult::Other };
         // What may be chance is let go where it is a loss, but a gain is not.
         let chance = if slower > 0.0 { usual.chance(&probes) } else { INDIFFERENT };
@@ -218,15 +222,15 @@ impl<'a> Probes<'a> {
             seen == levels.len() || group.len() == 1 && seen > 0
         };
         let covered = group.iter().copied().filter(is_covered);
-        let knobs = covered.map(|position| self.space.knobs[position].name.clone());
-        let knobs: Vec<String> = knobs.collect();
+        let knobs: Vec<String> =
+            covered.map(|position| self.space.knobs[position].name.clone()).collect();
         numbers.sort_unstable();
         (!knobs.is_empty()).then_some(Ignored { knobs, at_most, trials: numbers })
     }
 }
 
-/// The baseline's runs up to a probe (what the machine does later says nothing of that): the median
-/// of their log costs, and how far they lie apart, which a few disturbed ones hardly change.
+/// The baseline's runs on a probe's node up to it (what comes later says nothing of that): the median of
+/// their log costs, and how far they lie apart, which a few disturbed ones hardly change.
 struct Usual {
     level: f64,
     deviation: f64,
@@ -234,9 +238,9 @@ struct Usual {
 }
 
 impl Usual {
-    fn of(trials: &[Trial], until: u64) -> Option<Self> {
-        let is_baseline = |t: &&Trial| matches!(t.phase, Phase::Baseline | Phase::Sentinel);
-        let baseline = trials.iter().filter(is_baseline).filter(|trial| trial.number < until);
+    fn of(trials: &[Trial], probe: &Trial) -> Option<Self> {
+        let is_before = |t: &&Trial| t.number < probe.number && t.node == probe.node;
+        let baseline = trials.iter().filter(|t| t.phase.is_baseline()).filter(is_before);
         let logs = logs(baseline.filter(|trial| trial.score_s().is_some()));
         let level = stats::median(&logs)?;
         let off: Vec<f64> = logs.iter().map(|log| (log - level).abs()).collect();
@@ -273,7 +277,7 @@ mod tests {
     use super::*;
     use crate::knobs::Value;
     use crate::search::Recorded;
-    use crate::trial::Sample;
+    use crate::trial::{Phase, Sample};
 
     /// Two knobs that are handed over and one that is not; the baseline is the lowest of each.
     fn space() -> Space {
@@ -302,7 +306,7 @@ mod tests {
         baseline.samples =
             [0.99, 1.0, 1.01].map(|seconds| Sample { seconds, ..Sample::default() }).to_vec();
         let mut trials = vec![baseline];
-        while let Some(candidate) = next(&space, &trials, thorough) {
+        while let Some(candidate) = next(&space, &trials, &[], thorough) {
             let knobs = named(&candidate);
             let number = |name: &str| match &knobs[name] {
                 Value::Integer(number) => *number,
@@ -349,9 +353,9 @@ mod tests {
             strategy: String::new(),
             ..trial(number, named(&space.baseline()), seconds)
         };
-        let first = trial(2, named(&next(&space, &[], true).unwrap()), 1.0);
+        let first = trial(2, named(&next(&space, &[], &[], true).unwrap()), 1.0);
         let before = [sentinel(1, 1.0), first.clone()];
-        let second = trial(3, named(&next(&space, &before, true).unwrap()), 1.0);
+        let second = trial(3, named(&next(&space, &before, &[], true).unwrap()), 1.0);
         let other = trial(6, named(&space.baseline().with(0, 1)), 1.0);
         let [later, last] = [sentinel(4, 1.5), sentinel(5, 0.7)];
         let trials = [sentinel(1, 1.0), first.clone(), second.clone(), later, last, other];

@@ -108,6 +108,7 @@ mod tests {
             number,
             started: "2026-11-24T12:00:00Z".to_owned(),
             phase: Phase::Search,
+            node: String::new(),
             pair: None,
             strategy: String::new(),
             seed: 1,

@@ -26,7 +26,7 @@ pub(super) struct Annealing;
 impl Strategy for Annealing {
     /// From the best of what was measured first, until a candidate is not known.
     fn propose(&mut self, history: &History<'_>) -> Option<Candidate> {
-        proposal(anneal(&Answers::new(history)))
+        proposal(anneal(&Answers::new(history)), history)
     }
 }
 

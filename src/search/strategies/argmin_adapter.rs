@@ -36,7 +36,7 @@ impl<'h, 'a> Answers<'h, 'a> {
     pub fn new(history: &'h History<'a>) -> Self {
         let answers = Self { history, asked: RefCell::default(), best: RefCell::default() };
         for candidate in history.first() {
-            // All of them are known or pending, or no strategy is asked.
+            // What is pending has no cost yet.
             let _ = answers.cost(candidate);
         }
         answers
@@ -67,7 +67,8 @@ impl<'h, 'a> Answers<'h, 'a> {
     }
 }
 
-/// What a run that has ended proposes.
-pub(super) fn proposal(ended: Result<(), Error>) -> Option<Candidate> {
-    ended.err()?.downcast::<Unanswered>().ok().map(|Unanswered(candidate)| candidate)
+/// What a run that has ended proposes; nothing where that is pending, since the next step depends on it.
+pub(super) fn proposal(ended: Result<(), Error>, history: &History<'_>) -> Option<Candidate> {
+    let Unanswered(candidate) = ended.err()?.downcast::<Unanswered>().ok()?;
+    history.is_new(&candidate).then_some(candidate)
 }

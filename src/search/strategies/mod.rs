@@ -102,6 +102,12 @@ pub(in crate::search) trait Strategy {
 }
 
 impl StrategyName {
+    /// Whether it proposes nothing while what it proposed is measured: each of its steps depends on
+    /// the one before, so that a second node would stand idle.
+    pub fn searches_alone(self) -> bool {
+        matches!(self, Self::Annealing | Self::ParticleSwarm | Self::NelderMead)
+    }
+
     /// A strategy that was asked nothing yet.
     pub(in crate::search) fn strategy(self, space: &Space) -> Box<dyn Strategy> {
         let is_flat = space.knobs.is_empty();

@@ -125,8 +125,8 @@ fn design(observations: &[Observation]) -> usize {
 }
 
 impl Strategy for ModelBased {
-    /// As if pending candidates had turned out as good as the best ("constant liar": Ginsbourger, Le
-    /// Riche and Carraro, 2010), so that proposals differ in what they look for.
+    /// Pending candidates are not proposed again, and nothing is made up of what they may cost: taking
+    /// them for good or bad sends a search over many nodes too far from what it knows.
     fn propose(&mut self, history: &History<'_>) -> Option<Candidate> {
         let (rng, draw) = (&mut history.rng(), history.sampler());
         let (observations, pending) = (history.observations(), history.pending());
@@ -148,7 +148,6 @@ impl Strategy for ModelBased {
             Some(turn) => self.acquisition(&data, turn),
             None => TRANSFERRED[known % TRANSFERRED.len()],
         };
-        data.fantasize(pending);
         let pool = Pool::new(history, draw, &data, rng);
         let feasibility = Feasibility::new(history.space(), &data, rng);
         let choice =

@@ -23,7 +23,7 @@ impl Strategy for NelderMead {
         loop {
             let ended = simplex(&answers, &mut rng);
             if ended.is_err() {
-                return proposal(ended);
+                return proposal(ended, history);
             }
         }
     }

@@ -24,6 +24,6 @@ impl Strategy for Swarm {
         let knobs = history.space().knobs.len();
         let bounds = (vec![0.0; knobs], vec![1.0; knobs]);
         let solver = ParticleSwarm::new(bounds, PARTICLES).with_rng_generator(rng);
-        proposal(Executor::new(problem, solver).ctrlc(false).run().map(drop))
+        proposal(Executor::new(problem, solver).ctrlc(false).run().map(drop), history)
     }
 }

@@ -111,19 +111,6 @@ impl Data {
         self.targets.iter().zip(&self.expected).map(|(target, told)| target - told).collect()
     }
 
-    /// Takes `asked` for as good as the best until it is known better.
-    pub fn fantasize(&mut self, asked: &[Candidate]) {
-        let lowest = self.targets.iter().copied().fold(f64::INFINITY, f64::min);
-        let told = self.predicted(asked);
-        for (candidate, expected) in asked.iter().zip(told) {
-            self.candidates.push(candidate.clone());
-            self.targets.push(lowest);
-            self.expected.push(expected);
-            self.counts.push(1.0);
-            self.cut.push(false);
-        }
-    }
-
     fn is_measured(&self, position: usize) -> bool {
         self.cut.get(position).is_some_and(|cut| !cut)
     }

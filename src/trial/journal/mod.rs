@@ -46,7 +46,8 @@ const EVIDENCE: [&str; 10] = [
 ];
 
 /// Columns that journals of older versions lack.
-const LATER: [&str; 18] = [
+const LATER: [&str; 19] = [
+    "node",
     "process",
     "spent_s",
     "slice_s",
@@ -152,7 +153,8 @@ impl Journal {
         };
         let cells = self.columns.iter().map(cell).collect();
         self.write(&line(&sealed(&self.columns, cells))?)?;
-        self.next = trial.number + 1;
+        // Of trials that ran side by side the later may end first.
+        self.next = self.next.max(trial.number + 1);
         Ok(())
     }
 
@@ -231,6 +233,7 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
     match column {
         "trial" => trial.number.to_string(),
         "started" => trial.started.clone(),
+        "node" => trial.node.clone(),
         "phase" => trial.phase.to_string(),
         "pair" => text(trial.pair),
         "strategy" => trial.strategy.clone(),

@@ -25,6 +25,8 @@ pub struct Reading {
     pub(crate) columns: Vec<String>,
     /// The cells of each trial.
     pub(crate) records: Vec<StringRecord>,
+    /// The line of each trial: of those that ran side by side the later may have ended first.
+    pub(super) lines: Vec<usize>,
 }
 
 /// A line and what became of it.
@@ -107,7 +109,11 @@ impl Reading {
             }
         }
         let rows = held.rows.into_iter().filter(|(number, _)| !held.ambiguous.contains(number));
-        (self.records, self.trials) = rows.map(|(_, row)| (row.record, row.trial)).unzip();
+        for (_, HeldRow { line, record, trial }) in rows {
+            self.lines.push(line);
+            self.records.push(record);
+            self.trials.push(trial);
+        }
         if self.trials.is_empty() && made > 0 && self.lost_at_end > 0 {
             bail!("none of its rows can be used: {}", self.notes[0]);
         }

@@ -31,7 +31,9 @@ impl Reading {
         let places: BTreeMap<&str, usize> =
             self.columns.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
         let mut file = line(columns)?;
-        for record in &self.records {
+        let mut order: Vec<usize> = (0..self.records.len()).collect();
+        order.sort_by_key(|place| self.lines[*place]);
+        for record in order.into_iter().map(|place| &self.records[place]) {
             let cell = |name: &String| match places.get(name.as_str()) {
                 Some(&place) if name != checksum::COLUMN => record.get(place).unwrap_or_default(),
                 _ => "",

@@ -76,6 +76,7 @@ pub(super) fn trial(row: &Row<'_>) -> Result<Trial> {
     Ok(Trial {
         number: row.needed("trial")?,
         started: row.text("started").to_owned(),
+        node: row.text("node").to_owned(),
         phase: row.needed("phase")?,
         pair: row.maybe("pair")?,
         strategy: row.text("strategy").to_owned(),

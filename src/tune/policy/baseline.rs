@@ -8,7 +8,7 @@ use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::state::State;
 use crate::workload::Workload;
 
-/// Measures the baseline, again where somebody else ended its trial.
+/// Measures the baseline on each node, again where somebody else ended its trial.
 pub(crate) struct FirstBaseline<'w> {
     pub phase: Phase,
     pub workload: &'w Workload,
@@ -16,19 +16,24 @@ pub(crate) struct FirstBaseline<'w> {
 
 impl<'a> Policy<'a> for FirstBaseline<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
-        if [self.phase, Phase::Baseline].iter().any(|phase| state.first(*phase).is_some()) {
+        if [self.phase, Phase::Baseline].iter().any(|phase| state.own_first(*phase).is_some()) {
             return Ok(None);
         }
         let own = || state.new_trials().iter().filter(|trial| trial.phase == self.phase);
         if let Some(last) = own().next_back() {
             let is_disturbed = last.outcome == Outcome::Interrupted && !blame::is_cut(last);
             if !is_disturbed || own().count() >= blame::TRIES {
-                return Err(failed(state, last));
+                let failed = failed(state, last);
+                return if state.width() > 1 {
+                    Ok(Some(Next::PutOut(failed.to_string())))
+                } else {
+                    Err(failed)
+                };
             }
         }
         let left = state.budget.left();
         let baseline = state.baseline.clone();
-        Ok(Some(Next::Alone(state.request(self.phase, self.workload, baseline, left))))
+        Ok(Some(Next::Run(state.request(self.phase, self.workload, baseline, left))))
     }
 }
 

@@ -9,6 +9,7 @@ use anyhow::Result;
 use super::round_order::round_order;
 use super::search::pruned;
 use super::{Next, Policy};
+use crate::evidence::blame;
 use crate::evidence::confirmation::Confirmation;
 use crate::evidence::ranking::rank_with;
 use crate::evidence::win_probability;
@@ -38,9 +39,11 @@ const LEAST_ROUNDS_PER_FINALIST: u32 = 8;
 pub(crate) struct Confirmations<'w> {
     workload: &'w Workload,
     finalists: Vec<Values>,
-    /// The number of the round under way, and what is still to run in it.
-    round: u64,
-    left_in_round: VecDeque<Values>,
+    /// The number of the last round that was begun.
+    last: u64,
+    /// By node, the number of its round under way and what is still to run in it: a round stays on
+    /// one node.
+    rounds: BTreeMap<String, (u64, VecDeque<Values>)>,
 }
 
 impl<'w> Confirmations<'w> {
@@ -49,13 +52,18 @@ impl<'w> Confirmations<'w> {
         Self::of(workload, finalists(space, workload, state), state)
     }
 
-    /// Confirms these finalists.
-    pub fn of(workload: &'w Workload, finalists: Vec<Values>, state: &State<'_>) -> Self {
-        let round = state.trials().iter().filter_map(|trial| trial.pair).max().unwrap_or(0);
-        Self { workload, finalists, round, left_in_round: VecDeque::new() }
+    /// The candidates that it confirms.
+    pub fn finalists(&self) -> &[Values] {
+        &self.finalists
     }
 
-    /// The next round; nothing where none can tell anything, or there is no time for one.
+    /// Confirms these finalists.
+    pub fn of(workload: &'w Workload, finalists: Vec<Values>, state: &State<'_>) -> Self {
+        let last = state.trials().iter().filter_map(|trial| trial.pair).max().unwrap_or(0);
+        Self { workload, finalists, last, rounds: BTreeMap::new() }
+    }
+
+    /// The node's next round; nothing where none can tell anything, or there is no time for one.
     fn begin(&mut self, state: &State<'_>) {
         let open = open(state, &self.finalists);
         if open.is_empty() || state.budget.left() < round_time(state, &open) {
@@ -66,17 +74,24 @@ impl<'w> Confirmations<'w> {
             &[&self.finalists[..], std::slice::from_ref(&state.baseline)].concat(),
         );
         order.retain(|values| open.contains(values) || *values == state.baseline);
-        (self.round, self.left_in_round) = (self.round + 1, order.into());
+        self.last += 1;
+        self.rounds.insert(state.node().to_owned(), (self.last, order.into()));
+    }
+
+    /// What is next in the round that the node is in.
+    fn in_round(&mut self, state: &State<'_>) -> Option<(u64, Values)> {
+        let (round, left) = self.rounds.get_mut(state.node())?;
+        Some((*round, left.pop_front()?))
     }
 }
 
 impl<'a> Policy<'a> for Confirmations<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
-        if self.left_in_round.is_empty() {
+        let next = self.in_round(state).or_else(|| {
             self.begin(state);
-        }
-        let values = self.left_in_round.pop_front();
-        Ok(values.map(|values| Next::Alone(request(state, self.workload, values, self.round))))
+            self.in_round(state)
+        });
+        Ok(next.map(|(round, values)| Next::Run(request(state, self.workload, values, round))))
     }
 }
 
@@ -92,7 +107,7 @@ impl<'a> Policy<'a> for Reruns<'_> {
             return Ok(None);
         }
         let baseline = state.baseline.clone();
-        Ok(Some(Next::Alone(request(state, self.workload, baseline, pair))))
+        Ok(Some(Next::Run(request(state, self.workload, baseline, pair))))
     }
 }
 
@@ -119,11 +134,11 @@ fn next_order(state: &State<'_>, candidates: &[Values]) -> Vec<Values> {
     order
 }
 
-/// Who ran in each round that can be compared, in its order. One that a stop cut short before
+/// Who ran in each round of the node that can be compared, in its order. One that a stop cut short before
 /// that, or in which the baseline failed, is run again in the same order.
 fn rounds<'t>(state: &'t State<'_>) -> Vec<Vec<&'t Values>> {
     let mut rounds: BTreeMap<u64, Vec<&Values>> = BTreeMap::new();
-    for trial in state.trials().iter().filter(|trial| trial.score_s().is_some()) {
+    for trial in state.own_trials().iter().filter(|trial| trial.score_s().is_some()) {
         if let Some(pair) = trial.pair {
             rounds.entry(pair).or_default().push(&trial.knobs);
         }
@@ -162,13 +177,18 @@ fn finalists(space: &Space, workload: &Workload, state: &State<'_>) -> Vec<Value
     let pruned = pruned(space, state);
     let mut finalists: Vec<Values> = Vec::new();
     let promising = promising(state);
-    for (place, values) in promising.iter().take(MOST_FINALISTS).enumerate() {
+    let lacking = blame::lacking_memory(state.trials());
+    for values in &promising {
+        let place = finalists.len();
+        if place == MOST_FINALISTS {
+            break;
+        }
         // Nobody should ship a change that changes nothing.
         let frozen = |candidate| pruned.with_frozen(space, &candidate);
         let frozen = space.candidate(values).map(frozen);
         let values = frozen.map_or_else(|| values.clone(), |c| named(&state.baseline, space, &c));
         let values = state.runner.plainest(workload, values);
-        if finalists.contains(&values) {
+        if finalists.contains(&values) || lacking.contains(&&values) {
             continue;
         }
         let is_known = state
@@ -206,7 +226,7 @@ fn promising(state: &State<'_>) -> Vec<Values> {
 /// What a round of the baseline and these finalists takes: as long as the one before did for
 /// each; before the first, as [`crate::tune::budget::in_pair`] has it.
 fn round_time(state: &State<'_>, finalists: &[Values]) -> Duration {
-    let confirming = state.trials().iter().rev().filter(|t| t.phase == Phase::Confirmation);
+    let confirming = state.own_trials().iter().rev().filter(|t| t.phase == Phase::Confirmation);
     let last = confirming.clone().next().and_then(|trial| trial.pair);
     let walls: Vec<f64> =
         confirming.take_while(|trial| trial.pair == last).map(|trial| trial.wall_s).collect();

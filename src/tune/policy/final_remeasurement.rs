@@ -29,7 +29,7 @@ impl<'a> Policy<'a> for FinalRemeasurement<'_> {
         let Some(left) = left else { return Ok(None) };
         let runs = |values: &Values| state.runner.identity(self.workload, values).is_some();
         let request = |values| state.request(Phase::Repeat, self.workload, values, left);
-        Ok(unsettled(state).filter(runs).map(request).map(Next::Alone))
+        Ok(unsettled(state).filter(runs).map(request).map(Next::Run))
     }
 }
 

@@ -23,7 +23,7 @@ impl<'a> Policy<'a> for Invalidated<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
         let Some(left) = self.stage.left(state) else { return Ok(None) };
         let request = |values| state.request(Phase::Repeat, self.workload, values, left);
-        Ok(promising(state).map(request).map(Next::Alone))
+        Ok(promising(state).map(request).map(Next::Run))
     }
 }
 

@@ -37,14 +37,14 @@ pub(super) use retry::Retries;
 pub(super) use search::Search;
 pub(super) use sentinel::Sentinels;
 
-/// What a policy wants.
+/// What a policy wants of the node that is to be given a trial.
 pub(super) enum Next {
-    /// A trial that has to end before anything else is decided.
-    Alone(TrialRequest),
-    /// A trial beside which others of its kind may run.
-    Beside(TrialRequest),
+    /// A trial.
+    Run(TrialRequest),
     /// A trial after a pause, and what to say of that.
     After(Duration, Option<String>, TrialRequest),
+    /// To go on without the node, and why.
+    PutOut(String),
 }
 
 /// Decides what to run next.

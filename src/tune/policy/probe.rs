@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Next, Policy};
 use crate::search::pruning::{PROBE, Pruned, fewest_probes, next_probe};
-use crate::space::Space;
+use crate::space::{Candidate, Space};
 use crate::trial::Trial;
 use crate::tune::observations::values;
 use crate::tune::state::State;
@@ -51,16 +51,21 @@ impl<'a> Policy<'a> for Probes<'_> {
         let pruned = Pruned::of(self.space, state.trials());
         pruned.news(&self.pruned).iter().for_each(|sentence| state.observer.noted(sentence));
         self.pruned = pruned;
-        let is_over = done(state) >= self.most || state.proposed() > 0;
+        let probing = state.running.iter().filter(|(_, one)| one.strategy == PROBE).count();
+        let is_over = done(state) + probing >= self.most || state.proposed() > 0;
         if is_over || state.trials_left() < LEAST_TRIALS {
             return Ok(None);
         }
-        let next = next_probe(self.space, state.trials(), self.affords >= LEAST_TRIALS_FOR_SINGLES);
+        let running = state.running.iter();
+        let running: Vec<Candidate> =
+            running.filter_map(|(_, request)| self.space.candidate(&request.values)).collect();
+        let is_thorough = self.affords >= LEAST_TRIALS_FOR_SINGLES;
+        let next = next_probe(self.space, state.trials(), &running, is_thorough);
         let request = next.and_then(|candidate| {
             let candidate = self.pruned.with_frozen(self.space, &candidate);
             let values = values(&state.baseline, self.space, &candidate);
             state.search_request(PROBE, self.workload, values)
         });
-        Ok(request.map(Next::Alone))
+        Ok(request.map(Next::Run))
     }
 }

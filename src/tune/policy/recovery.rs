@@ -55,7 +55,7 @@ impl<'a> Policy<'a> for Recovery<'_> {
     /// # Errors
     /// [`BaselineFails`] where it does not recover.
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
-        let trials = state.trials();
+        let trials = state.own_trials();
         let is_first = |trial: &Trial| matches!(trial.phase, Phase::Calibration | Phase::Baseline);
         let is_begun = trials.last().is_some_and(|last| !is_first(last));
         if !is_begun || !blame::is_machine_in_doubt(trials, &state.baseline) {
@@ -64,11 +64,15 @@ impl<'a> Policy<'a> for Recovery<'_> {
         let asked = asked(state);
         if asked == 0 {
             let affords = state.budget.left() >= state.baseline_trial();
-            return Ok(affords.then(|| Next::Alone(self.ask(state))));
+            return Ok(affords.then(|| Next::Run(self.ask(state))));
         }
         let pauses = pauses(asked);
         let pause = pauses.last().copied().unwrap_or_default();
         let failing = blame::failing_baseline(trials, &state.baseline).map(BaselineFails::of);
+        // Others need not wait for it.
+        if let Some(failing) = failing.as_ref().filter(|_| state.width() > 1) {
+            return Ok(Some(Next::PutOut(failing.to_string())));
+        }
         if !can_wait(state, pauses.iter().sum()) {
             return failing.map_or(Ok(None), |failing| Err(failing.into()));
         }

@@ -34,7 +34,7 @@ impl<'s> Repeats<'s> {
 
 impl<'a> Policy<'a> for Repeats<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
-        let is_again = state.trials().last().is_some_and(|last| last.phase == Phase::Repeat);
+        let is_again = state.own_trials().last().is_some_and(|last| last.phase == Phase::Repeat);
         let is_due = !is_again && state.share_left() <= NEAR_THE_END;
         let Some(left) = RemeasureWhen::Search.left(state).filter(|_| is_due) else {
             return Ok(None);
@@ -51,7 +51,7 @@ impl<'a> Policy<'a> for Repeats<'_> {
             // The baseline comes back by itself.
             let is_wanted = values != state.baseline && !state.is_given_up(&values);
             let request = state.request(Phase::Repeat, self.workload, values, left);
-            is_wanted.then_some(Next::Alone(request))
+            is_wanted.then_some(Next::Run(request))
         };
         Ok(doubtful.and_then(request))
     }

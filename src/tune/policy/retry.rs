@@ -19,7 +19,7 @@ pub(crate) struct Retries<'w> {
 impl<'a> Policy<'a> for Retries<'_> {
     fn next(&mut self, state: &State<'a>) -> Result<Option<Next>> {
         let request = |values| state.search_request(self.strategy, self.workload, values);
-        Ok(unknown(state).and_then(request).map(Next::Alone))
+        Ok(unknown(state).and_then(request).map(Next::Run))
     }
 }
 

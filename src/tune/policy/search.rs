@@ -124,15 +124,15 @@ impl<'s> Policy<'s> for Search<'s> {
         if self.is_exhausted || !state.affords_search() {
             return Ok(None);
         }
-        let pending = state.pending.iter();
+        let pending = state.running.iter();
         let pending: Vec<Candidate> =
-            pending.filter_map(|request| self.space.candidate(&request.values)).collect();
+            pending.filter_map(|(_, request)| self.space.candidate(&request.values)).collect();
         let is_alone = pending.is_empty();
         let asked = self.ask(pending, state);
         self.is_exhausted = asked.is_none() && is_alone;
         let request =
             asked.and_then(|values| state.search_request(&self.strategy, self.workload, values));
-        Ok(request.map(Next::Beside))
+        Ok(request.map(Next::Run))
     }
 }
 

@@ -21,19 +21,20 @@ impl<'a> Policy<'a> for Sentinels<'_> {
         let left = self.stage.left(state).filter(|_| is_due(state));
         let request =
             |left| state.request(Phase::Sentinel, self.workload, state.baseline.clone(), left);
-        Ok(left.map(request).map(Next::Alone))
+        Ok(left.map(request).map(Next::Run))
     }
 }
 
 /// Whether the baseline has to come back: after a while, after a break, and when its last return was
 /// so odd that another one has to explain it.
 fn is_due(state: &State<'_>) -> bool {
-    let trials = state.trials();
+    let trials = state.own_trials();
     let others = trials.iter().rev().take_while(|trial| trial.knobs != state.baseline);
     let others: f64 = others.map(|trial| trial.wall_s).sum();
     let mut last = trials.iter().rev();
     let of_sentinel = |trial: Option<&Trial>| trial.is_some_and(|t| t.phase == Phase::Sentinel);
-    let odd = of_sentinel(last.next()) && !of_sentinel(last.next()) && state.drift().is_in_doubt();
-    let is_back = state.before > 0 && state.new_trials().is_empty();
-    odd || is_back || others > SENTINEL_INTERVAL_TRIALS * state.baseline_trial().as_secs_f64()
+    let is_in_doubt = state.drift().is_in_doubt(state.node());
+    let odd = of_sentinel(last.next()) && !of_sentinel(last.next()) && is_in_doubt;
+    odd || state.is_back()
+        || others > SENTINEL_INTERVAL_TRIALS * state.baseline_trial().as_secs_f64()
 }

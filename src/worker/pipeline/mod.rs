@@ -18,7 +18,7 @@ use anyhow::{Context, Result, anyhow};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::{Architecture, Tiling};
 use wan22_tune::knobs::Settings;
-use wan22_tune::preprocess::{
+use wan22_tune::workload::preprocess::{
     Batch, Frames, NotFinite, Numbers, StageClock, StageError, StageOutput,
 };
 use wan22_tune::workload::{Projection, Sizes, Stage, Tilings, Workload};

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::preprocess::{Batch, StageClock, StageError, StageOutput};
+use wan22_tune::workload::preprocess::{Batch, StageClock, StageError, StageOutput};
 use wan22_tune::workload::{Sizes, Stage};
 
 use super::Pipeline;
@@ -26,20 +26,23 @@ pub struct WarmUp {
 }
 
 impl Pipeline {
-    /// Does each stage once at a batch's shapes, which is all that libraries and allocators need to
-    /// see before they are measured, on inputs that never change, so that `warmed_up` can be
-    /// compared with the reference's.
+    /// Does each stage but those of `cold` once at a batch's shapes, which is all that libraries and
+    /// allocators need to see before they are measured, on inputs that never change, so that
+    /// `warmed_up` can be compared with the reference's.
     ///
     /// # Errors
     /// As [`Pipeline::run`].
     pub fn warm_up(
         &self,
-        batch: &Batch,
+        (batch, cold): (&Batch, &[Stage]),
         clock: &StageClock,
         warmed_up: &mut WarmUp,
     ) -> Result<StageOutput, StageError> {
         let _guard = tch::no_grad_guard();
-        let run = self.runner(batch, clock);
+        let runner = self.runner(batch, clock);
+        let run = |stage, work: &dyn Fn() -> Result<Tensor>| {
+            if cold.contains(&stage) { Ok(None) } else { runner(stage, work) }
+        };
         let count = batch.clips.len() as i64;
         let prompts = run(Stage::Text, &|| self.warm_up_prompts(count))?;
         let picture = || self.picture().expand([count, -1, -1, -1, -1], false);
@@ -53,6 +56,9 @@ impl Pipeline {
             latent.as_ref().map(|latent| latent.narrow(1, 0, 1).flatten(0, 1).copy());
         warmed_up.embedded = prompts.as_ref().map(|prompts| as_video(&one(prompts)));
         warmed_up.decoded = video.as_ref().map(|video| one(&compared(video)));
+        if cold.contains(&Stage::Decode) {
+            return Ok(StageOutput::Nothing);
+        }
         let predicted = latent.map(|latent| latent.get(0));
         let latents = [first.as_ref(), prompts.as_ref(), predicted.as_ref()];
         self.write(batch, clock, latents, video.as_ref())

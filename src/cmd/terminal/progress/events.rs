@@ -49,6 +49,7 @@ impl Observer for Events {
         emit(event(
             "trial-started",
             json!({
+                "node": node(&order.node),
                 "phase": order.phase,
                 "pair": order.pair,
                 "strategy": order.strategy,
@@ -74,6 +75,7 @@ impl Observer for Events {
             "trial",
             json!({
                 "trial": trial.number,
+                "node": node(&trial.node),
                 "phase": trial.phase,
                 "pair": trial.pair,
                 "outcome": trial.outcome,
@@ -114,6 +116,11 @@ pub fn finished(results: &Results, folder: &Folder) -> Result<String> {
         }),
     );
     Ok(format!("{value}\n"))
+}
+
+/// The node of several that runs a trial.
+fn node(name: &str) -> Option<&str> {
+    Some(name).filter(|name| !name.is_empty())
 }
 
 fn event(name: &str, mut value: Value) -> Value {

@@ -146,7 +146,7 @@ impl State {
         self.current = Some(Current {
             phase: order.phase,
             pair: order.pair,
-            tried: tried(&order.values, &self.baseline),
+            tried: on(&order.node, tried(&order.values, &self.baseline)),
             since: Instant::now(),
         });
     }
@@ -235,7 +235,7 @@ impl Ended {
             phase: trial.phase,
             outcome: trial.outcome,
             result: trial.score_s().ok_or_else(|| trial.detail.clone()),
-            tried: tried(&trial.knobs, baseline),
+            tried: on(&trial.node, tried(&trial.knobs, baseline)),
         }
     }
 }
@@ -249,6 +249,11 @@ fn spent(trials: &[Trial]) -> Vec<(Phase, f64)> {
         }
     }
     spent
+}
+
+/// What is tried on a node of several.
+fn on(node: &str, tried: String) -> String {
+    if node.is_empty() { tried } else { format!("{node}: {tried}") }
 }
 
 /// A candidate in short: what differs from the baseline.

@@ -1,0 +1,157 @@
+//! How long a fleet of a thousand nodes takes its coordinator, on an engine in memory whose jobs take
+//! no time: `cargo bench --no-default-features --bench fleet [NODES]`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
+
+#[path = "../tests/harness/folders.rs"]
+mod folders;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use folders::MadeUp;
+use wan22_tune::fleet::engine::Known;
+use wan22_tune::fleet::{
+    Coordinator, Ended, Engine, EngineJob, Folder, JobState, Limits, Node, Overview, Probe, Scope,
+    Step, Task, gather,
+};
+use wan22_tune::machine::Machine;
+use wan22_tune::profile::build;
+use wan22_tune::results::{self, Results};
+
+/// Classes of nodes.
+const CLASSES: usize = 20;
+
+/// Jobs that are over before they are looked at.
+struct Instantly {
+    folder: Folder,
+    nodes: usize,
+    made: PathBuf,
+    jobs: Vec<Known>,
+}
+
+impl Instantly {
+    fn class(name: &str) -> usize {
+        name[1..].parse::<usize>().unwrap() % CLASSES
+    }
+
+    fn made(&self, node: &str) -> PathBuf {
+        self.made.join(format!("c{}", Self::class(node)))
+    }
+
+    /// What a job leaves; copies, which cost what reading does.
+    fn leave(&self, task: Task, node: &str) {
+        if task == Task::Probe {
+            let text = fs::read_to_string(self.made(node).join("machine.json")).unwrap();
+            let mut machine: Machine = serde_json::from_str(&text).unwrap();
+            node.clone_into(&mut machine.host);
+            return self.folder.put_probe(node, &Probe { worker: None, machine }).unwrap();
+        }
+        let to = self.folder.results(node).join("r");
+        fs::create_dir_all(&to).unwrap();
+        for file in ["space.toml", "trials.csv", "machine.json", "profile.json"] {
+            fs::copy(self.made(node).join(file), to.join(file)).unwrap();
+        }
+        let text = fs::read_to_string(to.join("machine.json")).unwrap();
+        let mut machine: Machine = serde_json::from_str(&text).unwrap();
+        node.clone_into(&mut machine.host);
+        fs::write(to.join("machine.json"), serde_json::to_string(&machine).unwrap()).unwrap();
+        let results = results::Folder::new(&to);
+        let profile = build::profile(&Results::open(&results).unwrap()).unwrap();
+        profile.write(&results.profile()).unwrap();
+    }
+}
+
+impl Engine for Instantly {
+    fn nodes(&mut self) -> Result<Vec<Node>> {
+        Ok((0..self.nodes).map(|n| Node::named(format!("n{n:04}"))).collect())
+    }
+
+    fn submit(&mut self, job: &EngineJob) -> Result<String> {
+        let id = self.jobs.len().to_string();
+        let node = job.place[0].clone();
+        self.leave(job.task, &node);
+        let (task, key, node) = (job.task, job.key.clone(), Some(node));
+        let state = JobState::Over("COMPLETED".to_owned());
+        self.jobs.push(Known { id: id.clone(), task, key, node, state });
+        Ok(id)
+    }
+
+    fn described(&self, _: &EngineJob) -> String {
+        String::new()
+    }
+
+    fn jobs(&mut self) -> Result<Vec<Known>> {
+        Ok(self.jobs.clone())
+    }
+
+    fn cancel(&mut self, _: &str) {}
+
+    fn is_lasting(&self) -> bool {
+        true
+    }
+}
+
+fn main() {
+    let nodes = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(1000);
+    for (name, scope) in
+        [("one node of each class", Scope::Class { witnesses: 0 }), ("each node", Scope::Node)]
+    {
+        measure(nodes, name, scope);
+    }
+}
+
+/// A tune of each class.
+fn make(root: &Path) {
+    for class in 0..CLASSES {
+        let topology = format!("package:1 [numa] l3:{} core:{} pu:1", 1 + class % 4, 2 + class);
+        let made = MadeUp::new(&format!("c{class}"), &topology).write(root);
+        let space = made.join("space.toml");
+        let text =
+            fs::read_to_string(&space).unwrap().replace("[tune]\n", "[tune]\nended = \"budget\"\n");
+        fs::write(space, text).unwrap();
+        fs::write(made.join("profile.json"), "").unwrap();
+    }
+}
+
+fn measure(nodes: usize, name: &str, scope: Scope) {
+    let root = tempfile::tempdir().unwrap();
+    let (made, dir) = (root.path().join("made"), root.path().join("fleet"));
+    make(&made);
+    let folder = Folder::new(&dir);
+    fs::create_dir_all(folder.profiles()).unwrap();
+    let mut engine = Instantly { folder: folder.clone(), nodes, made, jobs: Vec::new() };
+    let patience = Duration::from_secs(60);
+    let limits = Limits { scope, at_once: nodes, tries: 3, patience };
+    let started = Instant::now();
+    run(&mut engine, &folder, limits);
+    let all = started.elapsed();
+    let jobs = engine.jobs.len();
+    let started = Instant::now();
+    let mut coordinator = Coordinator::new(&mut engine, &folder, limits).unwrap();
+    assert_eq!(coordinator.step(Duration::ZERO).unwrap(), Step::Over(Ended::All));
+    let planned = started.elapsed();
+    let overview =
+        Overview::of(coordinator.records(), scope, coordinator.barred(), coordinator.jobs());
+    let records = coordinator.records().clone();
+    let gathered = gather::gather(&folder, &records, scope, &overview).unwrap();
+    let seconds = |time: Duration| time.as_secs_f64();
+    println!(
+        "{nodes} nodes of {CLASSES} classes, {name}: {jobs} jobs started, {} tunes compared\n  \
+         read and planned anew {:.2} s, with gathering {:.2} s; all jobs' files made and judged {:.2} s",
+        gathered.comparison.members.len(),
+        seconds(planned),
+        seconds(started.elapsed()),
+        seconds(all),
+    );
+}
+
+fn run(engine: &mut Instantly, folder: &Folder, limits: Limits) {
+    let mut coordinator = Coordinator::new(engine, folder, limits).unwrap();
+    for look in 0.. {
+        if let Step::Over(ended) = coordinator.step(Duration::from_secs(look)).unwrap() {
+            return assert_eq!(ended, Ended::All);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `fleet`: many machines tuned by jobs of an engine.
+
+pub mod compare;
+mod here;
+mod site;
+mod watch;
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use super::{Usage, terminal};
+use crate::cli::{FleetArgs, FleetManifest};
+use crate::fleet::{
+    Barred, Coordinator, Ended, Folder, Limits, Overview, Records, Request, gather, manifest,
+};
+use crate::io::number::{count, digits, span};
+use crate::io::output;
+use crate::io::printable;
+
+/// Exit status where some nodes could not be had.
+const EXIT_SOME: u8 = 6;
+
+/// Does what was asked of a fleet.
+///
+/// # Errors
+/// [`Usage`] that says what to type instead; the folder can't be written.
+pub fn run(args: &FleetArgs) -> Result<ExitCode> {
+    if let Some(task) = args.fleet.here {
+        return here::run(args, task);
+    }
+    if args.fleet.status {
+        return status(args).map(|()| ExitCode::SUCCESS);
+    }
+    if args.tune.dry_run {
+        return dry_run(args).map(|()| ExitCode::SUCCESS);
+    }
+    if let Some(FleetManifest::K8s) = args.fleet.manifest {
+        return print_manifest(args).map(|()| ExitCode::SUCCESS);
+    }
+    let folder = site::made(&args.dir)?;
+    let lock = site::lock(&folder)?;
+    let (request, is_new) = site::request(args, &folder)?;
+    let mut engine = site::engine(args, &request, &folder)?;
+    if engine.is_lasting() {
+        // A job that is being submitted is known before another one looks.
+        lock.hand_on()?;
+    }
+    let mut coordinator = Coordinator::new(&mut *engine, &folder, limits(args))?;
+    if is_new {
+        request.write(&folder)?;
+    }
+    let only_gathers = args.fleet.engine.as_deref() == Some(site::NONE);
+    let ended = match only_gathers {
+        true => Some(coordinator.ended()),
+        false => watch::run(args, &mut coordinator)?,
+    };
+    let overview = overview(args, &coordinator);
+    let (records, barred) = (coordinator.records().clone(), coordinator.barred().clone());
+    let Some(ended) = ended else { return left(args, &overview).map(|()| ExitCode::SUCCESS) };
+    if let Ended::Usage(words) = &ended {
+        return Err(Usage(format!("a node says: {words}")).into());
+    }
+    conclude(args, &folder, &records, &barred, &overview)?;
+    Ok(if ended == Ended::All { ExitCode::SUCCESS } else { ExitCode::from(EXIT_SOME) })
+}
+
+fn limits(args: &FleetArgs) -> Limits {
+    let fleet = &args.fleet;
+    let (at_once, tries, patience) = (fleet.at_once as usize, fleet.tries, fleet.patience);
+    Limits { scope: fleet.each, at_once, tries, patience }
+}
+
+fn overview(args: &FleetArgs, coordinator: &Coordinator<'_>) -> Overview {
+    let (records, barred) = (coordinator.records(), coordinator.barred());
+    Overview::of(records, args.fleet.each, barred, coordinator.jobs())
+}
+
+/// Says what runs on, and how to come back.
+fn left(args: &FleetArgs, overview: &Overview) -> Result<()> {
+    terminal::show(&overview.table().to_terminal())?;
+    let dir = args.dir.display();
+    terminal::show(&format!(
+        "The jobs run on. wan22-tune fleet {dir} --status shows them, wan22-tune fleet {dir} goes on \
+         and gathers.\n"
+    ))
+}
+
+/// Gathers, and says what came out.
+fn conclude(
+    args: &FleetArgs,
+    folder: &Folder,
+    records: &Records,
+    barred: &Barred,
+    overview: &Overview,
+) -> Result<()> {
+    let gathered = gather::gather(folder, records, args.fleet.each, overview)?;
+    gathered.problems.iter().for_each(|problem| terminal::tell(&format!("warning: {problem}")));
+    if args.tune.view.json {
+        let text = fs::read_to_string(folder.path().join("fleet.json")).context("fleet.json")?;
+        return output::print_json(&text);
+    }
+    terminal::show(&overview.table().to_terminal())?;
+    let comparison = &gathered.comparison;
+    if !comparison.members.is_empty() && !args.tune.view.quiet {
+        terminal::show(&format!("\n{}", crate::fleet::comparison::text(comparison)))?;
+    }
+    let dir = args.dir.display();
+    let mut lines = format!("\n{} in {dir}/profiles", count(gathered.profiles.len(), "profile"));
+    if gathered.safest.is_some() {
+        lines.push_str(", and fleet.json, which does for all of them");
+    }
+    lines.push_str(&format!("; {dir}/report.html\n"));
+    lines.extend(gathered.odd.iter().map(|odd| format!("{odd}\n")));
+    for row in overview.failures() {
+        lines.push_str(&format!("{} {}: {}\n", row.node, row.state, printable::line(&row.detail)));
+    }
+    if overview.failures().next().is_some() || !barred.is_empty() {
+        lines.push_str(&format!("wan22-tune fleet {dir} tries again what is missing.\n"));
+    }
+    terminal::show(&lines)
+}
+
+/// Shows how the nodes stand, and starts nothing.
+fn status(args: &FleetArgs) -> Result<()> {
+    let folder =
+        Folder::new(args.dir.canonicalize().with_context(|| args.dir.display().to_string())?);
+    let request = Request::read(&folder)?
+        .ok_or_else(|| Usage(format!("{}: no fleet: fleet.toml is missing", args.dir.display())))?;
+    let mut engine = site::engine(args, &request, &folder)?;
+    let listed = site::listed(&mut *engine, &folder);
+    let records: Records =
+        listed.into_iter().map(|node| (node.name.clone(), folder.record(node))).collect();
+    let jobs = engine.jobs().unwrap_or_default();
+    let live = jobs.iter().filter(|job| !job.is_over());
+    let overview = Overview::of(&records, args.fleet.each, &Barred::new(), live);
+    if args.tune.view.json {
+        return output::print_json(&format!("{}\n", serde_json::to_string_pretty(&overview)?));
+    }
+    terminal::show(&overview.table().to_terminal())
+}
+
+/// Shows the nodes and the jobs that would be started, and starts nothing.
+fn dry_run(args: &FleetArgs) -> Result<()> {
+    let folder = Folder::new(std::path::absolute(&args.dir)?);
+    let (request, _) = site::request(args, &folder)?;
+    let mut engine = site::engine(args, &request, &folder)?;
+    let listed = site::listed(&mut *engine, &folder);
+    let records: Records =
+        listed.into_iter().map(|node| (node.name.clone(), folder.record(node))).collect();
+    let jobs = engine.jobs().unwrap_or_default();
+    let live: Vec<_> = jobs.into_iter().filter(|job| !job.is_over()).collect();
+    let missing = crate::fleet::plan(&records, args.fleet.each, &Barred::new(), &live);
+    let overview = Overview::of(&records, args.fleet.each, &Barred::new(), live.iter());
+    terminal::show(&overview.table().to_terminal())?;
+    let lines = missing.iter().map(|job| format!("{}\n", engine.described(job)));
+    output::print(&format!("\n{}", lines.collect::<String>()))?;
+    terminal::show(&cost(args, &records, &request))
+}
+
+/// What a fleet takes at the most.
+fn cost(args: &FleetArgs, records: &Records, request: &Request) -> String {
+    let unknown = records.values().filter(|record| record.class.is_none()).count();
+    let groups = crate::fleet::groups(records, args.fleet.each);
+    let open = groups.iter().filter(|group| group.tuned(records).is_none()).count();
+    let hours = digits((open + unknown) as f64 * request.budget_s / 3600.0);
+    let nodes = count(records.len(), "node");
+    let each = span(request.budget_s);
+    if unknown == 0 {
+        return format!("\n{nodes}; {open} tunes of {each}: {hours} node-hours.\n");
+    }
+    format!(
+        "\n{nodes}, {unknown} of them not probed yet. Equal ones are tuned once: at most {} tunes of \
+         {each}, {hours} node-hours.\n",
+        open + unknown
+    )
+}
+
+fn print_manifest(args: &FleetArgs) -> Result<()> {
+    let folder = site::made(&args.dir)?;
+    let (mut request, is_new) = site::request(args, &folder)?;
+    request.work_folder = folder.path().to_owned();
+    let nodes = site::named(args.fleet.nodes.as_deref())?;
+    if nodes.is_empty() {
+        return Err(Usage("--nodes is missing: name the nodes as kubectl does".to_owned()).into());
+    }
+    if is_new {
+        request.write(&folder)?;
+    }
+    let manifest = manifest::Manifest {
+        image: args.fleet.pod_image.as_deref().unwrap_or_default(),
+        claim: &args.fleet.claim,
+        folder: folder.path(),
+        nodes: &nodes,
+        at_once: args.fleet.at_once as usize,
+        tries: args.fleet.tries,
+        limit_s: site::limit(&request).as_secs(),
+    };
+    output::print(&manifest.yaml())
+}

@@ -1,0 +1,128 @@
+//! `agent`: runs trials on this node for a tune on another one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use sha2::{Digest, Sha256};
+
+use super::Prepared;
+use crate::cli::Cli;
+use crate::cmd::setup::{custom, runner};
+use crate::io::held;
+use crate::machine::threads;
+use crate::runner::agents::message::{Ended, Hello, Order, Reply, Setup};
+use crate::runner::{Runner, TrialRequest, protocol};
+use crate::space::arguments;
+use crate::workload::Workload;
+
+/// Runs trials until nobody wants more.
+///
+/// # Errors
+/// The tune can't run here, as its tuner is told too; or there is no tuner.
+pub fn run() -> Result<()> {
+    let mut replies = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    // Whatever else prints says it to people.
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    let first = io::stdin().lines().next().context("nobody says what to tune")??;
+    let Ok(Order::Setup(setup)) = serde_json::from_str(&first) else {
+        bail!("this is for a tuner to speak to: it starts agents for --nodes");
+    };
+    let mut prepared = match prepared(&setup) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            reply(&mut replies, &Reply::Refused(format!("{error:#}")))?;
+            return Err(error);
+        }
+    };
+    let scratch = runner::scratch(&env::temp_dir())?;
+    scratch.path().clone_into(&mut prepared.runner.scratch);
+    let hello = Hello {
+        tool: crate::TOOL.to_owned(),
+        worker: prepared.worker(),
+        machine: prepared.runner.machine.clone(),
+        baseline: prepared.runner.baseline(),
+    };
+    reply(&mut replies, &Reply::Hello(Box::new(hello)))?;
+    let stop = &prepared.runner.stop;
+    let requests = requests(Arc::clone(stop))?;
+    let of_trials = runner::of_trials(&prepared.runner);
+    let mut known = BTreeSet::new();
+    for request in requests {
+        let trial = of_trials.run(&request)?;
+        let references = references(scratch.path(), &request.workload, &mut known)?;
+        let ended = Ended { trial, news: of_trials.news(), references };
+        reply(&mut replies, &Reply::Ended(Box::new(ended)))?;
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What the tune's flags come to on this node.
+fn prepared(setup: &Setup) -> Result<Prepared> {
+    if setup.tool != crate::TOOL {
+        bail!("its program is {}, not {}", crate::TOOL, setup.tool);
+    }
+    env::set_current_dir(&setup.folder).with_context(|| setup.folder.clone())?;
+    let words = setup.arguments.iter().map(|word| arguments::read(word));
+    let words = words.collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+    let cli = Cli::try_parse_from([&["wan22-tune".into()], words.as_slice()].concat())?;
+    let mut flags = cli.tune;
+    // The tuner proposes, by what it knows.
+    (flags.nodes, flags.warm_start, flags.cold) = (None, Vec::new(), true);
+    if setup.custom_folder.is_some() {
+        flags.custom.folder.clone_from(&setup.custom_folder);
+    }
+    Prepared::new(&custom::suit(&flags)?, Vec::new())
+}
+
+/// The trials that are asked for. What asks to end one sets `stop`, as does a tuner that is gone.
+fn requests(stop: Arc<AtomicBool>) -> Result<Receiver<TrialRequest>> {
+    let (sender, requests) = channel();
+    threads::spawn(move || {
+        for line in io::stdin().lines().map_while(Result::ok) {
+            match serde_json::from_str(&line) {
+                Ok(Order::Trial(request)) => drop(sender.send(*request)),
+                Ok(Order::Stop) => break,
+                _ => {}
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    })?;
+    Ok(requests)
+}
+
+fn reply(replies: &mut File, reply: &Reply) -> Result<()> {
+    let line = serde_json::to_string(reply)? + "\n";
+    replies.write_all(line.as_bytes()).context("answering the tuner")
+}
+
+/// Digests of the reference pictures that are there for the first time.
+fn references(
+    scratch: &Path,
+    workload: &Workload,
+    known: &mut BTreeSet<String>,
+) -> Result<BTreeMap<String, String>> {
+    let subjects = [protocol::DECODED, protocol::ENCODED, protocol::PREDICTED, protocol::EMBEDDED];
+    let mut digests = BTreeMap::new();
+    for name in subjects.map(|what| protocol::reference(what, workload)) {
+        let file = held::now(scratch).join(&name);
+        if file.exists() && known.insert(name.clone()) {
+            let bytes = fs::read(&file).with_context(|| file.display().to_string())?;
+            let digest = Sha256::digest(bytes);
+            let digits = digest[..8].iter().map(|byte| format!("{byte:02x}"));
+            digests.insert(name, digits.collect());
+        }
+    }
+    Ok(digests)
+}

@@ -1,0 +1,128 @@
+//! Nodes: what pairs on several equal machines say of the next one.
+//!
+//! A candidate may gain more on one node than on another, so that many pairs on few nodes make a pooled
+//! interval too narrow for the class. The node is the unit.
+
+use super::Confirmation;
+use crate::stats;
+use crate::stats::Interval;
+
+impl Confirmation {
+    /// The gain on each of several nodes by itself, in their order.
+    pub fn gains(&self) -> Vec<Option<Interval>> {
+        let own = |node| Some(self.of_job(self.ratio_on(node)?));
+        (0..self.nodes.len()).map(own).collect()
+    }
+
+    fn ratio_on(&self, node: usize) -> Option<Interval> {
+        self.ratio_of(|pair| pair.node == node)
+    }
+
+    /// Whether the mean of what is known on each node is known to `half_width`, whatever it is: Student's
+    /// interval is looked at once, so that what it says must not end the pairs.
+    pub(super) fn is_known_on_each(&self, half_width: f64) -> bool {
+        let of_one = 2.0 * half_width * (self.nodes.len() as f64).sqrt();
+        let is_known = |gain: Interval| gain.high - gain.low <= of_one;
+        (0..self.nodes.len()).all(|node| self.ratio_on(node).is_some_and(is_known))
+    }
+
+    /// The log ratio that may be claimed of all nodes of the class. Of three nodes or more, Student's
+    /// interval of their means; of two, what both of them prove by themselves.
+    pub(super) fn claimable(&self) -> Option<Interval> {
+        let pooled = self.ratio()?;
+        let each: Vec<Interval> = (0..self.nodes.len()).filter_map(|n| self.ratio_on(n)).collect();
+        match each.len() {
+            0 | 1 => Some(pooled),
+            2 => Some(Interval {
+                low: each.iter().map(|one| one.low).fold(f64::INFINITY, f64::min),
+                high: each.iter().map(|one| one.high).fold(f64::NEG_INFINITY, f64::max),
+                ..pooled
+            }),
+            _ => {
+                let means: Vec<f64> = each.iter().map(|one| one.mean).collect();
+                stats::student(&means, self.alpha)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::evidence::confirmation::{Confirmation, Verdict};
+    use crate::knobs::{Value, Values};
+    use crate::trial::{Phase, Sample, Trial};
+
+    fn knobs(threads: i64) -> Values {
+        [("threads".to_owned(), Value::Integer(threads))].into()
+    }
+
+    const STEADY: [f64; 8] = [1.0, 1.003, 0.998, 1.001, 1.002, 0.999, 1.0, 1.001];
+
+    /// Eight pairs on each node, in balanced orders, of a finalist that saves these shares there; the
+    /// nodes take turns, and each is slower than the one before by a tenth.
+    fn pairs(saved: &[f64]) -> Vec<Trial> {
+        let mut trials = Vec::new();
+        for (round, steady) in STEADY.iter().enumerate() {
+            for (node, saved) in saved.iter().enumerate() {
+                let level = 1.1_f64.powi(node as i32) * steady;
+                let mut turns = [(9, level), (1, level * (1.0 - saved))];
+                if round % 2 == 1 {
+                    turns.reverse();
+                }
+                for (threads, seconds) in turns {
+                    trials.push(Trial {
+                        node: format!("n{node}"),
+                        phase: Phase::Confirmation,
+                        pair: Some((round * 10 + node) as u64),
+                        knobs: knobs(threads),
+                        samples: vec![Sample { seconds, ..Sample::default() }],
+                        ..Trial::default()
+                    });
+                }
+            }
+        }
+        trials
+    }
+
+    fn confirmation(saved: &[f64]) -> Confirmation {
+        Confirmation::of(&pairs(saved), &knobs(9)).unwrap()
+    }
+
+    fn is_gain(saved: &[f64]) -> bool {
+        matches!(confirmation(saved).verdict(), Verdict::Gain(_))
+    }
+
+    #[test]
+    fn pairs_stay_within_a_node() {
+        let confirmation = confirmation(&[0.2, 0.1]);
+        assert_eq!(
+            (confirmation.pairs.len(), &confirmation.nodes[..]),
+            (16, &["n0", "n1"].map(String::from)[..])
+        );
+        assert!(confirmation.pairs.iter().all(|pair| pair.later.abs() == 1.0));
+        let gains: Vec<f64> = confirmation.gains().into_iter().map(|g| g.unwrap().mean).collect();
+        assert!((gains[0] - 0.2).abs() < 1e-3 && (gains[1] - 0.1).abs() < 1e-3, "{gains:?}");
+    }
+
+    #[test]
+    fn of_two_nodes_both_have_to_prove_it() {
+        assert!(is_gain(&[0.2, 0.1]));
+        assert!(!is_gain(&[0.2, 0.0]), "what one node gains is no gain of the class");
+        assert!(is_gain(&[0.2]));
+    }
+
+    /// By hand: log ratios 0.1, 0.2 and 0.3 have mean 0.2 and standard error 0.1 / sqrt 3; Student's
+    /// quantile for two degrees of freedom is 4.3027, so that half the interval is 0.2484.
+    #[test]
+    fn of_three_nodes_the_node_is_the_unit() {
+        let saved = [0.1_f64, 0.2, 0.3].map(|log| 1.0 - (-log).exp());
+        let confirmation = confirmation(&saved);
+        let gain = confirmation.gain().unwrap();
+        let log = |share: f64| -(1.0 - share).ln();
+        assert!((log(gain.mean) - 0.2).abs() < 1e-3, "{gain:?}");
+        assert!((log(gain.low) - (0.2 - 0.2484)).abs() < 1e-3, "{gain:?}");
+        assert!(matches!(confirmation.verdict(), Verdict::NoGain(_)));
+        assert!(confirmation.is_decided(), "more pairs would not make more nodes");
+        assert!(is_gain(&[0.19, 0.2, 0.21]));
+    }
+}

@@ -1,0 +1,177 @@
+//! Launcher: a command by which a program starts on a node, such as `ssh {node}`; without one jobs
+//! run on this machine.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{Engine, EngineJob, JobState, Known, Site, quoted};
+use crate::fleet::Node;
+
+/// What stands for the node in a launcher's words.
+pub const NODE: &str = "{node}";
+
+/// Names the node for the job that runs on it.
+pub const NODE_VARIABLE: &str = "WAN22_FLEET_NODE";
+
+/// Jobs as processes of this program.
+#[derive(Debug)]
+pub struct Launcher {
+    /// The words before the program's own, or none.
+    template: Vec<String>,
+    nodes: Vec<String>,
+    site: Site,
+    jobs: BTreeMap<String, Started>,
+}
+
+#[derive(Debug)]
+struct Started {
+    job: EngineJob,
+    node: String,
+    child: Child,
+    over: Option<String>,
+}
+
+impl Launcher {
+    /// Jobs on these nodes, started by the words of `template`.
+    pub fn new(template: Vec<String>, nodes: Vec<String>, site: Site) -> Self {
+        Self { template, nodes, site, jobs: BTreeMap::new() }
+    }
+
+    /// The words that start a job on a node. What a launcher hands to a shell there, as `ssh` does, is
+    /// quoted for it.
+    fn words(&self, job: &EngineJob, node: &str) -> Vec<String> {
+        let command = self.site.words(job);
+        if self.template.is_empty() {
+            return command;
+        }
+        let folder = quoted(&[self.site.work_folder.display().to_string()]);
+        let script = format!("cd {folder} && {NODE_VARIABLE}={node} exec {}", quoted(&command));
+        let launcher = self.template.iter().map(|word| word.replace(NODE, node));
+        let shell = ["sh".to_owned(), "-c".to_owned()].into_iter();
+        let is_ssh = self.template.first().is_some_and(|word| word.ends_with("ssh"));
+        if is_ssh {
+            return launcher.chain([script]).collect();
+        }
+        launcher.chain(shell).chain([script]).collect()
+    }
+
+    /// The first of a job's nodes on which nothing of this fleet runs; else the first.
+    fn node<'a>(&self, job: &'a EngineJob) -> Result<&'a String> {
+        let is_free = |node: &&String| {
+            !self.jobs.values().any(|other| other.over.is_none() && other.node == **node)
+        };
+        let free = job.place.iter().find(is_free);
+        free.or(job.place.first()).context("no node to run it on")
+    }
+}
+
+impl Engine for Launcher {
+    fn nodes(&mut self) -> Result<Vec<Node>> {
+        Ok(self.nodes.iter().map(Node::named).collect())
+    }
+
+    fn submit(&mut self, job: &EngineJob) -> Result<String> {
+        let node = self.node(job)?.clone();
+        let words = self.words(job, &node);
+        let log = self.site.folder.join("log").join(format!("{}-{}.log", job.task, job.key));
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| log.display().to_string())?;
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).current_dir(&self.site.work_folder).env(NODE_VARIABLE, &node);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // A Ctrl-C at the terminal is this program's to hand on.
+        let child = command.process_group(0).spawn();
+        let child = child.with_context(|| format!("starting {}", words[0]))?;
+        let id = child.id().to_string();
+        self.jobs.insert(id.clone(), Started { job: job.clone(), node, child, over: None });
+        Ok(id)
+    }
+
+    fn described(&self, job: &EngineJob) -> String {
+        let node = job.place.first().map(String::as_str).unwrap_or_default();
+        quoted(&self.words(job, node))
+    }
+
+    fn jobs(&mut self) -> Result<Vec<Known>> {
+        let known = |(id, started): (&String, &mut Started)| {
+            if let (None, Ok(Some(status))) = (&started.over, started.child.try_wait()) {
+                started.over = Some(status.to_string());
+            }
+            let state = started.over.clone().map_or(JobState::Runs, JobState::Over);
+            let EngineJob { task, key, .. } = started.job.clone();
+            Known { id: id.clone(), task, key, node: Some(started.node.clone()), state }
+        };
+        Ok(self.jobs.iter_mut().map(known).collect())
+    }
+
+    fn cancel(&mut self, id: &str) {
+        let Some(started) = self.jobs.get(id).filter(|started| started.over.is_none()) else {
+            return;
+        };
+        if let Some(group) = i32::try_from(started.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+    }
+
+    fn is_lasting(&self) -> bool {
+        false
+    }
+}
+
+/// This machine's name.
+pub fn this_node() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim().split('.').next().unwrap_or_default().to_owned();
+    if super::super::node::is_plain(&name) { name } else { "localhost".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Task;
+
+    fn launcher(template: &str) -> Launcher {
+        let site = Site {
+            program: "/opt/my tools/wan22-tune".into(),
+            folder: "/shared/fleet".into(),
+            work_folder: "/home/me/it's".into(),
+            tune_limit: std::time::Duration::from_secs(60),
+        };
+        let template = template.split_whitespace().map(ToOwned::to_owned).collect();
+        Launcher::new(template, vec!["a".to_owned(), "b".to_owned()], site)
+    }
+
+    fn job() -> EngineJob {
+        let place = vec!["b".to_owned(), "a".to_owned()];
+        EngineJob {
+            task: Task::Tune,
+            key: "c0ffee".to_owned(),
+            place,
+            cpus: Some(8),
+            subject: None,
+        }
+    }
+
+    #[test]
+    fn a_launcher_gets_one_script_for_a_shell_on_the_node() {
+        let script = r"cd '/home/me/it'\''s' && WAN22_FLEET_NODE=b exec '/opt/my tools/wan22-tune' fleet /shared/fleet --here=tune --key=c0ffee --cpus=8";
+        assert_eq!(launcher("ssh -q {node}").words(&job(), "b"), ["ssh", "-q", "b", script]);
+        let words = launcher("podman exec -i {node}").words(&job(), "b");
+        assert_eq!(words, ["podman", "exec", "-i", "b", "sh", "-c", script]);
+        assert_eq!(launcher("").words(&job(), "b")[0], "/opt/my tools/wan22-tune");
+    }
+
+    #[test]
+    fn a_free_node_is_taken_first() {
+        assert_eq!(launcher("").node(&job()).unwrap(), "b");
+        assert!(launcher("").node(&EngineJob { place: Vec::new(), ..job() }).is_err());
+    }
+}

@@ -1,0 +1,322 @@
+//! Slurm: `sinfo` lists, `sbatch` starts, `squeue` tells, `scancel` ends. Accounting is never asked,
+//! and each call is given up after half a minute.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Engine, EngineJob, JobState, Known, Site, Task, quoted};
+use crate::fleet::{Node, expanded};
+
+/// Seconds that a call may take: Slurm's programs wait for a controller that is away.
+const PATIENCE_S: &str = "30";
+
+/// Seconds of warning before a time limit, in which a tune writes its profile.
+const WARNING_S: u64 = 90;
+
+/// What is handed to Slurm as it is.
+#[derive(Clone, Debug, Default)]
+pub struct SlurmOptions {
+    /// `--partition`.
+    pub partition: Option<String>,
+    /// `--account`.
+    pub account: Option<String>,
+    /// `--qos`.
+    pub qos: Option<String>,
+    /// `--constraint`.
+    pub constraint: Option<String>,
+    /// The nodes to take.
+    pub nodes: Option<String>,
+    /// The nodes to leave alone.
+    pub exclude: Option<String>,
+    /// Further words for `sbatch`.
+    pub words: Vec<String>,
+}
+
+/// Slurm, as its programs answer.
+#[derive(Debug)]
+pub struct Slurm {
+    options: SlurmOptions,
+    site: Site,
+    /// What this fleet's jobs' names begin with.
+    prefix: String,
+    /// The nodes of the last list, those included that were not asked for: a job is kept off them.
+    all: BTreeSet<String>,
+    settles: Duration,
+}
+
+impl Slurm {
+    /// The engine of a fleet whose folder has this digest.
+    pub fn new(options: SlurmOptions, site: Site, digest: &str, settles: Duration) -> Self {
+        Self { options, site, prefix: format!("wan22:{digest}:"), all: BTreeSet::new(), settles }
+    }
+
+    /// Whether this host has Slurm's programs.
+    pub fn is_here() -> bool {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&paths).any(|folder| folder.join("sbatch").is_file())
+    }
+
+    /// The words for `sbatch`, which reads the script from its input.
+    fn words(&self, job: &EngineJob) -> Vec<String> {
+        let SlurmOptions { partition, account, qos, constraint, words, .. } = &self.options;
+        let task = job.task;
+        let minutes = self.site.limit(task).as_secs().div_ceil(60);
+        let log = self.site.folder.join("log").join(format!("{task}-{}.log", job.key));
+        let mut all = vec![
+            "--parsable".to_owned(),
+            format!("--job-name={}{task}:{}", self.prefix, job.key),
+            "--nodes=1".to_owned(),
+            "--ntasks=1".to_owned(),
+            format!("--time={minutes}"),
+            "--open-mode=append".to_owned(),
+            format!("--output={}", log.display()),
+            format!("--chdir={}", self.site.work_folder.display()),
+        ];
+        if task == Task::Probe {
+            // Beside whatever runs there.
+            all.extend(["--cpus-per-task=1", "--mem=200M"].map(str::to_owned));
+        } else {
+            all.extend(["--exclusive", "--requeue"].map(str::to_owned));
+            all.push(format!("--signal=TERM@{WARNING_S}"));
+        }
+        let flags = [("partition", partition), ("account", account), ("qos", qos)];
+        let flags = flags.into_iter().chain([("constraint", constraint)]);
+        all.extend(flags.filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+        match job.place.as_slice() {
+            [node] => all.push(format!("--nodelist={node}")),
+            nodes => {
+                let others = self.all.iter().filter(|name| !nodes.contains(name));
+                let others: Vec<&str> = others.map(String::as_str).collect();
+                all.extend((!others.is_empty()).then(|| format!("--exclude={}", others.join(","))));
+            }
+        }
+        all.extend(words.iter().cloned());
+        all
+    }
+
+    /// A step, which gets its signals at once; of the batch script Slurm does not tell everything.
+    fn script(&self, job: &EngineJob) -> String {
+        let words = quoted(&self.site.words(job));
+        format!("#!/bin/sh\nexec srun --ntasks=1 --cpu-bind=none {words}\n")
+    }
+
+    fn flag(name: &str, value: Option<&String>) -> Option<String> {
+        value.map(|value| format!("--{name}={value}"))
+    }
+}
+
+impl Engine for Slurm {
+    fn nodes(&mut self) -> Result<Vec<Node>> {
+        let format = ["--noheader", "--Node", "--format=%N|%T|%c|%m|%f|%G|%E"].map(str::to_owned);
+        let partition = Self::flag("partition", self.options.partition.as_ref());
+        let words: Vec<String> = format.into_iter().chain(partition).collect();
+        let listed = listed(&answer("sinfo", &words, "")?);
+        let kinds =
+            kinds(&answer("scontrol", &["show", "node", "--oneliner"].map(str::to_owned), "")?);
+        self.all = listed.iter().map(|node| node.name.clone()).collect();
+        let wanted = self.options.nodes.as_deref().map(expanded).transpose();
+        let wanted = wanted.map_err(anyhow::Error::msg).context("--nodes")?;
+        let left = self.options.exclude.as_deref().map(expanded).transpose();
+        let left = left.map_err(anyhow::Error::msg).context("--exclude")?.unwrap_or_default();
+        if let Some(unknown) = wanted.iter().flatten().find(|name| !self.all.contains(*name)) {
+            bail!("--nodes: there is no node {unknown}; `sinfo -N` lists them");
+        }
+        let is_wanted = |node: &Node| {
+            wanted.as_ref().is_none_or(|wanted| wanted.contains(&node.name))
+                && !left.contains(&node.name)
+                && has(node, self.options.constraint.as_deref())
+        };
+        let mut nodes: Vec<Node> = listed.into_iter().filter(is_wanted).collect();
+        for node in &mut nodes {
+            if let Some((cpus, kept)) = kinds.get(&node.name) {
+                node.cpus = cpus.or(node.cpus);
+                node.kind = format!("{} {kept}", node.kind.split('\t').next().unwrap_or_default());
+            }
+        }
+        Ok(nodes)
+    }
+
+    fn submit(&mut self, job: &EngineJob) -> Result<String> {
+        let printed = answer("sbatch", &self.words(job), &self.script(job))?;
+        let id = printed.trim().split(';').next().unwrap_or_default().to_owned();
+        if id.is_empty() { bail!("sbatch printed no number") } else { Ok(id) }
+    }
+
+    fn described(&self, job: &EngineJob) -> String {
+        let command = quoted(&self.site.words(job));
+        let wrapped = format!("--wrap=exec srun --ntasks=1 --cpu-bind=none {command}");
+        quoted(&[vec!["sbatch".to_owned()], self.words(job), vec![wrapped]].concat())
+    }
+
+    fn jobs(&mut self) -> Result<Vec<Known>> {
+        // `%j` comes last: a name may hold any letter.
+        let user = format!("--user={}", rustix::process::geteuid().as_raw());
+        let words = ["--noheader", "--states=all", &user, "--format=%i|%T|%r|%N|%j"];
+        let printed = answer("squeue", &words.map(str::to_owned), "")?;
+        Ok(printed.lines().filter_map(|line| known(line, &self.prefix)).collect())
+    }
+
+    fn cancel(&mut self, id: &str) {
+        // One that is over by now can't be ended.
+        let _ = answer("scancel", &[id.to_owned()], "");
+    }
+
+    fn hurry(&mut self, id: &str) {
+        let words = ["update".to_owned(), format!("JobId={id}"), "StartTime=now".to_owned()];
+        let _ = answer("scontrol", &words, "");
+    }
+
+    fn settles(&self) -> Duration {
+        self.settles
+    }
+
+    fn is_lasting(&self) -> bool {
+        true
+    }
+}
+
+/// What one of Slurm's programs prints, which is given `input`.
+fn answer(program: &str, words: &[String], input: &str) -> Result<String> {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", PATIENCE_S, program]).args(words);
+    // Formats are those of no user's own.
+    for name in ["SQUEUE_FORMAT", "SQUEUE_STATES", "SINFO_FORMAT", "SBATCH_EXCLUSIVE"] {
+        command.env_remove(name);
+    }
+    // Within a job of somebody's, its options are not ours.
+    let inherited = std::env::vars_os().map(|(name, _)| name);
+    let is_of_job = |name: &std::ffi::OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("SLURM_") && name != "SLURM_CONF"
+    };
+    inherited.filter(is_of_job).for_each(|name| {
+        command.env_remove(name);
+    });
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().with_context(|| format!("starting {program}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().with_context(|| program.to_owned())?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    match output.status.code() {
+        Some(124 | 137) => bail!("{program}: no answer within {PATIENCE_S} s"),
+        Some(127) => bail!("{program}: not found"),
+        _ => bail!("{program}: {}", said.join("; ")),
+    }
+}
+
+/// The nodes that `sinfo` lists, each once.
+fn listed(printed: &str) -> Vec<Node> {
+    let mut seen = BTreeSet::new();
+    let node = |line: &str| {
+        let mut columns = line.splitn(7, '|');
+        let mut next = || columns.next().map(str::trim);
+        let (name, state, cpus) = (next()?.to_owned(), next()?.to_owned(), next()?);
+        let (_memory, features, gres) = (next()?, next()?, next()?);
+        let reason = next().filter(|reason| !reason.is_empty() && *reason != "none");
+        Some(Node {
+            kind: format!("{gres}\t{features}"),
+            cpus: cpus.trim_end_matches('+').parse().ok(),
+            reason: reason.map(ToOwned::to_owned),
+            name,
+            state,
+        })
+    };
+    let nodes = printed.lines().filter_map(node);
+    nodes.filter(|node| seen.insert(node.name.clone())).collect()
+}
+
+/// Whether a node has a feature. Expressions of several are Slurm's to judge.
+fn has(node: &Node, constraint: Option<&str>) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "_-.=".contains(c);
+    let Some(wanted) = constraint.filter(|text| text.chars().all(is_word)) else { return true };
+    let features = node.kind.split('\t').nth(1).unwrap_or_default();
+    features.split(',').any(|feature| feature == wanted)
+}
+
+/// Of each node the CPUs that jobs may have, and which ones Slurm keeps, as `scontrol` prints them.
+fn kinds(printed: &str) -> BTreeMap<String, (Option<usize>, String)> {
+    let field = |line: &str, name: &str| {
+        let found = line.split_whitespace().find_map(|word| word.strip_prefix(name));
+        found.map(ToOwned::to_owned)
+    };
+    let node = |line: &str| {
+        let cpus = field(line, "CPUEfctv=").and_then(|text| text.parse().ok());
+        Some((field(line, "NodeName=")?, (cpus, field(line, "CPUSpecList=").unwrap_or_default())))
+    };
+    printed.lines().filter_map(node).collect()
+}
+
+/// A line of `squeue`, where the job is this fleet's.
+fn known(line: &str, prefix: &str) -> Option<Known> {
+    let mut columns = line.splitn(5, '|').map(str::trim);
+    let mut next = || columns.next();
+    let (id, state, reason, node, name) = (next()?, next()?, next()?, next()?, next()?);
+    let (task, key) = name.strip_prefix(prefix)?.split_once(':')?;
+    let node = Some(node.to_owned()).filter(|node| !node.is_empty() && !node.contains('('));
+    let state = match state {
+        "PENDING" | "REQUEUED" | "REQUEUE_HOLD" | "REQUEUE_FED" | "SPECIAL_EXIT" => {
+            JobState::Waits(reason.to_owned())
+        }
+        "RUNNING" | "CONFIGURING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "SIGNALING"
+        | "STAGE_OUT" | "RESIZING" => JobState::Runs,
+        _ if reason == "None" => JobState::Over(state.to_owned()),
+        _ => JobState::Over(format!("{state}, {reason}")),
+    };
+    Some(Known {
+        id: id.to_owned(),
+        task: Task::from_str(task).ok()?,
+        key: key.to_owned(),
+        node,
+        state,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_read_as_sinfo_prints_them() {
+        let printed = "n1|idle|64|515000|ib,amd|gpu:a100:4|none\n\
+                       n1|idle|64|515000|ib,amd|gpu:a100:4|none\n\
+                       n2|drained*|64+|515000|(null)|(null)|bad | disk\n\nodd\n";
+        let nodes = listed(printed);
+        assert_eq!(nodes.len(), 2);
+        assert_eq!((nodes[0].cpus, nodes[0].reason.as_deref()), (Some(64), None));
+        assert_eq!((nodes[1].cpus, nodes[1].reason.as_deref()), (Some(64), Some("bad | disk")));
+        assert!(has(&nodes[0], Some("ib")) && !has(&nodes[1], Some("ib")));
+        assert!(has(&nodes[1], Some("ib&amd")), "Slurm's to judge");
+        let kinds =
+            kinds("NodeName=n1 Arch=x86_64 CPUEfctv=62 CPUTot=64 CPUSpecList=0-1 State=IDLE\n");
+        assert_eq!(kinds["n1"], (Some(62), "0-1".to_owned()));
+    }
+
+    #[test]
+    fn jobs_are_read_as_squeue_prints_them() {
+        let read = |line: &str| known(line, "wan22:ab:");
+        let job =
+            read("12|PENDING|ReqNodeNotAvail, UnavailableNodes:n2||wan22:ab:tune:n2").unwrap();
+        assert_eq!((job.task, job.key.as_str(), job.node), (Task::Tune, "n2", None));
+        assert_eq!(job.state, JobState::Waits("ReqNodeNotAvail, UnavailableNodes:n2".to_owned()));
+        let job = read("7|FAILED|JobLaunchFailure|n1|wan22:ab:probe:n1").unwrap();
+        assert_eq!(job.state, JobState::Over("FAILED, JobLaunchFailure".to_owned()));
+        assert_eq!(job.node.as_deref(), Some("n1"));
+        assert_eq!(read("7|RUNNING|None|n1|wan22:ab:verify:c0ffee").unwrap().state, JobState::Runs);
+        assert_eq!(read("7|COMPLETED|None|n1|wan22:ab:tune:a:b").unwrap().key, "a:b");
+        for other in ["7|RUNNING|None|n1|wan22:cd:tune:n1", "7|RUNNING|None|n1|train", "7|RUNNING"]
+        {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+}

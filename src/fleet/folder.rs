@@ -1,0 +1,281 @@
+//! The folder of a fleet, which is all that is known of it: what was asked, and of each node what its
+//! jobs left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use super::Node;
+use crate::io::{atomic_write, input};
+use crate::machine::Machine;
+use crate::profile::Profile;
+use crate::space::{Ended, SpaceFile};
+
+/// The largest file of a node: a description of a machine of thousands of CPUs takes a few MiB.
+const LARGEST_BYTES: u64 = 64 << 20;
+
+/// The folder of a fleet.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+/// What a probe says of its node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The worker's version and that of its libtorch, where the job needs it.
+    pub worker: Option<String>,
+    /// The machine, as the probe's process saw it.
+    pub machine: Machine,
+}
+
+/// The last job on a node, as it described itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its task.
+    pub task: String,
+    /// The engine's number of it, where it has one.
+    pub job: Option<String>,
+    /// When it began, ISO 8601.
+    pub began: String,
+    /// Its exit status; `None` while it runs and after it was killed.
+    pub status: Option<i32>,
+    /// What it said last, where it failed.
+    pub detail: String,
+    /// Whether the baseline itself does not run there.
+    pub is_broken: bool,
+}
+
+/// How far the tune of a node is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Tuned {
+    /// Nothing was measured.
+    #[default]
+    Not,
+    /// It can go on.
+    Begun {
+        /// The results.
+        results: PathBuf,
+        /// Rows of its journal.
+        trials: usize,
+    },
+    /// It went on until its end.
+    Done {
+        /// The results.
+        results: PathBuf,
+        /// Rows of its journal.
+        trials: usize,
+        /// Whether its profile is proven to gain anything.
+        is_gain: bool,
+    },
+}
+
+impl Tuned {
+    /// Rows of its journal.
+    pub fn trials(&self) -> usize {
+        match self {
+            Self::Not => 0,
+            Self::Begun { trials, .. } | Self::Done { trials, .. } => *trials,
+        }
+    }
+
+    /// The results of a tune that is over.
+    pub fn done(&self) -> Option<&Path> {
+        match self {
+            Self::Done { results, .. } => Some(results),
+            Self::Not | Self::Begun { .. } => None,
+        }
+    }
+}
+
+/// What a node said of another's profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verified {
+    /// The profile, below the fleet's folder.
+    pub profile: PathBuf,
+    /// Whether it holds there; `None` where too few pairs were measured to say.
+    pub holds: Option<bool>,
+    /// In words.
+    pub finding: String,
+    /// The share that it saves there over the baseline.
+    pub gain: Option<f64>,
+}
+
+/// All that is known of a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// As the engine lists it.
+    pub node: Node,
+    /// Its class, where it was probed.
+    pub class: Option<String>,
+    /// The last job on it.
+    pub status: Option<NodeStatus>,
+    /// Its tune.
+    pub tuned: Tuned,
+    /// What it said of another's profile.
+    pub verified: Option<Verified>,
+}
+
+impl Record {
+    /// Whether it denies what another's profile claims; `None` where it said nothing.
+    pub fn is_denied(&self) -> Option<bool> {
+        Some(self.verified.as_ref()?.holds == Some(false))
+    }
+}
+
+impl Folder {
+    /// The folder at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Tells it from other folders; eight digits.
+    pub fn digest(&self) -> String {
+        digest(self.0.as_os_str().as_encoded_bytes())[..8].to_owned()
+    }
+
+    /// What was asked.
+    pub fn request(&self) -> PathBuf {
+        self.0.join("fleet.toml")
+    }
+
+    /// What happened, in rows.
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("fleet.csv")
+    }
+
+    /// What the jobs said.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    /// The profiles to ship.
+    pub fn profiles(&self) -> PathBuf {
+        self.0.join("profiles")
+    }
+
+    /// What belongs to a node.
+    pub fn node(&self, name: &str) -> PathBuf {
+        self.0.join("nodes").join(name)
+    }
+
+    /// The results of a node's tunes.
+    pub fn results(&self, name: &str) -> PathBuf {
+        self.node(name).join("results")
+    }
+
+    /// The nodes of which something is kept, in order.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.join("nodes")).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|name| super::node::is_plain(name)).collect();
+        names.sort();
+        names
+    }
+
+    /// Leaves what a probe found.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn put_probe(&self, name: &str, probe: &Probe) -> Result<()> {
+        write(&self.node(name).join("probe.json"), probe)
+    }
+
+    /// Leaves how a job stands.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn put_status(&self, name: &str, status: &NodeStatus) -> Result<()> {
+        write(&self.node(name).join("status.json"), status)
+    }
+
+    /// Leaves what a node says of a profile.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn put_verified(&self, name: &str, verified: &Verified) -> Result<()> {
+        write(&self.node(name).join("verify.json"), verified)
+    }
+
+    /// All that is known of a node.
+    pub fn record(&self, node: Node) -> Record {
+        let folder = self.node(&node.name);
+        let probe: Option<Probe> = read(&folder.join("probe.json"));
+        Record {
+            class: probe.map(|probe| class(&node, &probe)),
+            status: read(&folder.join("status.json")),
+            tuned: tuned(&self.results(&node.name)),
+            verified: self.verified(&folder),
+            node,
+        }
+    }
+
+    fn verified(&self, node: &Path) -> Option<Verified> {
+        let verified: Verified = read(&node.join("verify.json"))?;
+        Some(Verified { profile: self.0.join(&verified.profile), ..verified })
+    }
+
+    /// How far a node's tune is.
+    pub fn tuned(&self, name: &str) -> Tuned {
+        tuned(&self.results(name))
+    }
+}
+
+/// The first 16 digits of a digest.
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The same for nodes of one shape, with the same GPUs, programs, and CPUs for a job. A probe may
+/// have had but one of them: what a job gets is the engine's word, where it says that.
+fn class(node: &Node, probe: &Probe) -> String {
+    let Probe { worker, machine } = probe;
+    let gpus: Vec<&str> = machine.gpus.iter().map(|gpu| gpu.model.as_str()).collect();
+    let given = match node.cpus {
+        Some(cpus) => format!("{} {cpus} {} {gpus:?}", machine.fingerprint().shape, node.kind),
+        None => machine.class(),
+    };
+    digest(format!("{given} {worker:?}").as_bytes())[..8].to_owned()
+}
+
+/// The tune in a folder of results: one that is over, else that with the most trials.
+fn tuned(folder: &Path) -> Tuned {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let found = entries.filter_map(|entry| of_results(entry.path()));
+    let rank = |tuned: &Tuned| (tuned.done().is_some(), tuned.trials());
+    found.max_by_key(rank).unwrap_or_default()
+}
+
+fn of_results(results: PathBuf) -> Option<Tuned> {
+    let text = input::text(&results.join("space.toml"), LARGEST_BYTES).ok()?;
+    let tune = SpaceFile::parse(&text).ok()?.tune?;
+    let journal = input::text(&results.join("trials.csv"), LARGEST_BYTES).ok()?;
+    let trials = journal.lines().count().saturating_sub(1);
+    Some(match tune.ended {
+        Some(ended) if ended != Ended::Stopped => {
+            let profile = Profile::read(&results.join("profile.json"));
+            let is_gain = profile.is_ok_and(|profile| profile.proof().is_gain());
+            Tuned::Done { results, trials, is_gain }
+        }
+        _ if trials == 0 => Tuned::Not,
+        _ => Tuned::Begun { results, trials },
+    })
+}
+
+/// What can't be read is not there: it is made again.
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_str(&input::text(path, LARGEST_BYTES).ok()?).ok()
+}
+
+fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    atomic_write::replace(path, format!("{}\n", serde_json::to_string_pretty(value)?).as_bytes())
+}

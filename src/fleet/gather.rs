@@ -1,0 +1,151 @@
+//! Gathering: profiles, a report and a JSON file, out of what the nodes left.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::comparison::{self, Comparison};
+use super::plan::{Records, Scope, groups};
+use super::{Folder, Overview};
+use crate::io::atomic_write;
+use crate::io::number::percent;
+use crate::profile::{Profile, Store};
+use crate::results;
+use crate::stats;
+
+/// What was gathered.
+#[derive(Debug)]
+pub struct Gathered {
+    /// All tunes that are over.
+    pub comparison: Comparison,
+    /// The profiles to ship, one per class or node.
+    pub profiles: Vec<PathBuf>,
+    /// The one that loses least where it loses most, where one can be told.
+    pub safest: Option<PathBuf>,
+    /// Nodes that are slower or faster than others of their class, in words.
+    pub odd: Vec<String>,
+    /// What could not be used, and why.
+    pub problems: Vec<String>,
+}
+
+/// Makes the profiles and reports of a fleet's folder.
+///
+/// # Errors
+/// They can't be written. A node's results that can't be read are a problem, not an error.
+pub fn gather(
+    folder: &Folder,
+    records: &Records,
+    scope: Scope,
+    overview: &Overview,
+) -> Result<Gathered> {
+    let groups = groups(records, scope);
+    let tuned = groups.iter().filter_map(|group| group.tuned(records)?.tuned.done());
+    let tuned: Vec<PathBuf> = tuned.map(ToOwned::to_owned).collect();
+    let comparison = Comparison::open(&tuned);
+    let (profiles, problems, odd) = (Vec::new(), Vec::new(), odd(&comparison));
+    let mut gathered = Gathered { comparison, profiles, safest: None, odd, problems };
+    for path in &tuned {
+        match put(folder, path) {
+            Ok(profile) => gathered.profiles.push(profile),
+            Err(error) => gathered.problems.push(format!("{}: {error:#}", path.display())),
+        }
+    }
+    gathered.safest = safest(folder, &gathered.comparison)?;
+    if !gathered.comparison.members.is_empty() {
+        let page = comparison::page(&gathered.comparison, &[("Nodes", overview.table())])?;
+        atomic_write::replace(&folder.path().join("report.html"), page.as_bytes())?;
+    }
+    let text = format!("{}\n", serde_json::to_string_pretty(&value(folder, &gathered, overview)?)?);
+    atomic_write::replace(&folder.path().join("fleet.json"), text.as_bytes())?;
+    Ok(gathered)
+}
+
+/// Fewer nodes of a class than these do not say what is usual.
+const FEWEST: usize = 4;
+
+/// More than this many deviations from what is usual are odd.
+const ODD: f64 = 3.0;
+
+/// Smaller deviations than this share are no news.
+const LEAST: f64 = 0.01;
+
+/// The nodes whose baseline takes another time than is usual in their class.
+fn odd(comparison: &Comparison) -> Vec<String> {
+    let mut classes: BTreeMap<&str, Vec<(&str, f64)>> = BTreeMap::new();
+    for member in &comparison.members {
+        let baseline = member.space.candidate(&member.baseline);
+        let cost = baseline.and_then(|baseline| member.measured.get(&baseline));
+        let costs = classes.entry(&member.traits.class).or_default();
+        costs.extend(cost.map(|cost| (member.traits.host.as_str(), cost.ln())));
+    }
+    let of_class = |costs: Vec<(&str, f64)>| {
+        let logs: Vec<f64> = costs.iter().map(|(_, log)| *log).collect();
+        let usual = stats::median(&logs).filter(|_| logs.len() >= FEWEST)?;
+        let distances: Vec<f64> = logs.iter().map(|log| (log - usual).abs()).collect();
+        // The deviation of a normal distribution with this median distance.
+        let deviation = (1.4826 * stats::median(&distances)?).max(LEAST);
+        let is_odd = |(_, log): &(&str, f64)| (log - usual).abs() > ODD * deviation;
+        let words = |(host, log): (&str, f64)| {
+            let (share, word) = match log > usual {
+                true => ((log - usual).exp() - 1.0, "more"),
+                false => (1.0 - (log - usual).exp(), "less"),
+            };
+            format!(
+                "{host} is odd: its baseline takes {} {word} than usual in its class",
+                percent(share)
+            )
+        };
+        Some(costs.into_iter().filter(is_odd).map(words).collect::<Vec<_>>())
+    };
+    classes.into_values().filter_map(of_class).flatten().collect()
+}
+
+/// Puts the profile of a tune where `exec --auto` finds it.
+fn put(folder: &Folder, path: &std::path::Path) -> Result<PathBuf> {
+    let results = results::Folder::new(path);
+    let profile = Profile::read(&results.profile())?;
+    let place = || results.machine().display().to_string();
+    let text = fs::read_to_string(results.machine()).with_context(place)?;
+    let machine = serde_json::from_str(&text).with_context(place)?;
+    let store = Store::new(vec![folder.profiles()]);
+    let replaced = store.replaced(&profile, None, &machine)?;
+    store.put(&profile, None, &replaced, &machine)
+}
+
+/// Writes the profile of the least worst regret over all tunes; that of the only one, where there is
+/// but one.
+fn safest(folder: &Folder, comparison: &Comparison) -> Result<Option<PathBuf>> {
+    let path = folder.profiles().join("fleet.json");
+    let safest = comparison.portability.safest().first().map(|profile| profile.from[0]);
+    let only = (comparison.members.len() == 1).then_some(0);
+    let Some(member) = safest.or(only).map(|at| &comparison.members[at]) else {
+        // One of an earlier call stands for fewer nodes.
+        if path.exists() {
+            atomic_write::remove(&path)?;
+        }
+        return Ok(None);
+    };
+    let profile = Profile::read(&results::Folder::new(&member.path).profile())?;
+    profile.write(&path)?;
+    Ok(Some(path))
+}
+
+fn value(folder: &Folder, gathered: &Gathered, overview: &Overview) -> Result<Value> {
+    let name = |path: &PathBuf| {
+        let path = path.strip_prefix(folder.path()).unwrap_or(path);
+        path.display().to_string()
+    };
+    let compared: Value = serde_json::from_str(&comparison::json(&gathered.comparison)?)?;
+    Ok(json!({
+        "schema": 1,
+        "nodes": overview.nodes,
+        "profiles": gathered.profiles.iter().map(name).collect::<Vec<_>>(),
+        "safest": gathered.safest.as_ref().map(name),
+        "odd": gathered.odd,
+        "problems": gathered.problems,
+        "comparison": compared,
+    }))
+}

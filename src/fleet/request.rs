@@ -1,0 +1,105 @@
+//! `fleet.toml`: what a fleet was asked for, which a later call has to agree with.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::Folder;
+use crate::io::{atomic_write, input};
+use crate::space::arguments;
+
+/// The format's version.
+const SCHEMA: u32 = 1;
+
+/// More is no list of flags.
+const LARGEST_BYTES: u64 = 4 << 20;
+
+/// What a fleet was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The format's version: 1.
+    pub schema: u32,
+    /// Name and version of the program.
+    pub tool: String,
+    /// When it was asked, ISO 8601.
+    pub started: String,
+    /// Where the paths among the words start.
+    pub work_folder: PathBuf,
+    /// Wall seconds of each tune.
+    pub budget_s: f64,
+    /// The flags of each tune, and its command; as [`arguments::written`] has them.
+    pub tune: Vec<String>,
+}
+
+impl Request {
+    /// A request of now.
+    pub fn new(work_folder: PathBuf, budget_s: f64, words: &[OsString]) -> Self {
+        Self {
+            schema: SCHEMA,
+            tool: crate::TOOL.to_owned(),
+            started: jiff::Timestamp::now().to_string(),
+            work_folder,
+            budget_s,
+            tune: words.iter().map(|word| arguments::written(word)).collect(),
+        }
+    }
+
+    /// The request that a folder holds; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// It makes no sense.
+    pub fn read(folder: &Folder) -> Result<Option<Self>> {
+        let path = folder.request();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let place = || path.display().to_string();
+        let text = input::text(&path, LARGEST_BYTES).with_context(place)?;
+        Ok(Some(toml::from_str(&text).with_context(place)?))
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn write(&self, folder: &Folder) -> Result<()> {
+        atomic_write::replace(&folder.request(), toml::to_string(self)?.as_bytes())
+    }
+
+    /// The words of each tune, without its budget.
+    ///
+    /// # Errors
+    /// One that can't be read.
+    pub fn words(&self) -> Result<Vec<OsString>> {
+        let words = self.tune.iter().map(|word| arguments::read(word)).collect::<Result<_, _>>();
+        words.map_err(anyhow::Error::msg).context("fleet.toml: tune")
+    }
+
+    /// Refuses to go on with another request than this one.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn agree(&self, now: &Self) -> Result<()> {
+        let budget = (self.budget_s - now.budget_s).abs() > 1e-6;
+        if self.tool != now.tool {
+            bail!(
+                "fleet.toml: begun by {}, and this is {}: take a new folder",
+                self.tool,
+                now.tool
+            );
+        }
+        if budget || self.tune != now.tune || self.work_folder != now.work_folder {
+            bail!(
+                "fleet.toml: begun in {} as `--budget {}s {}`, not so: type the same, or only the \
+                 folder, or take a new one",
+                self.work_folder.display(),
+                self.budget_s,
+                self.tune.join(" ")
+            );
+        }
+        Ok(())
+    }
+}

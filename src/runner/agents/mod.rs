@@ -1,0 +1,377 @@
+//! Agents: trials on several nodes, each run by a program there that is spoken to through its stdin and
+//! stdout.
+//!
+//! A pipe that closes is a lost node: its trial is interrupted, which is nobody's fault, and the agent
+//! is started again. There is no port, no daemon and no file that two write.
+
+mod agent;
+mod launcher;
+pub mod message;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use self::agent::{Agent, Event};
+use self::message::{Ended, Hello, Order, Reply, Setup};
+use super::TrialRequest;
+use super::nodes::{Nodes, Standing};
+use crate::io::lock;
+use crate::knobs::Values;
+use crate::trial::{Outcome, STOPPED, Trial};
+
+pub use launcher::Launcher;
+
+/// How often a lost agent is started again.
+const RESTARTS: u32 = 2;
+
+/// How long others are waited for once there are enough of them.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long enough of them are waited for: another tune may run there.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long a trial may take beyond the time that it has: some runners start a second process.
+const OVERTIME: Duration = Duration::from_secs(120);
+
+/// How long an agent may take to end.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether something else is to be done.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How agents are started.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Starts a program on a node.
+    pub launcher: Launcher,
+    /// The tuner, which is the agent too.
+    pub program: PathBuf,
+    /// The tune.
+    pub setup: Setup,
+}
+
+/// The nodes of a tune.
+pub struct Agents {
+    start: Start,
+    nodes: RefCell<Vec<Node>>,
+    events: (Sender<Told>, Receiver<Told>),
+    /// What the first node said, which decides who may take part.
+    first: RefCell<Option<(String, Hello)>>,
+    /// Who made a reference picture under which values first, and its digest.
+    references: RefCell<BTreeMap<(String, Values), (String, String)>>,
+    news: RefCell<Vec<String>>,
+    stop: RefCell<Arc<AtomicBool>>,
+    is_stop_told: Cell<bool>,
+    /// Agents on this machine run side by side all the same: each has a lock of its own.
+    locks: Option<TempDir>,
+}
+
+/// What the agent that was started as the `.1`th on the node at `.0` does.
+type Told = (usize, u32, Event);
+
+struct Node {
+    name: String,
+    agent: Option<Agent>,
+    /// How many agents were started there before.
+    restarts: u32,
+    standing: Standing,
+    /// What it runs, and until when it has to be over.
+    running: Option<(TrialRequest, Instant)>,
+}
+
+impl Agents {
+    /// Starts an agent on each node and waits until all have answered or `least` have and the others
+    /// take too long.
+    ///
+    /// # Errors
+    /// Fewer than `least` may take part: which, and why not.
+    pub fn open(start: Start, names: Vec<String>, least: usize) -> Result<Self> {
+        let node = |name| Node {
+            name,
+            agent: None,
+            restarts: 0,
+            standing: Standing::Coming,
+            running: None,
+        };
+        let locks = start.launcher.is_local().then(TempDir::new).transpose();
+        let agents = Self {
+            locks: locks.context("making a folder for locks")?,
+            start,
+            nodes: RefCell::new(names.into_iter().map(node).collect()),
+            events: channel(),
+            first: RefCell::default(),
+            references: RefCell::default(),
+            news: RefCell::default(),
+            stop: RefCell::default(),
+            is_stop_told: Cell::new(false),
+        };
+        let places = 0..agents.names().len();
+        places.into_iter().try_for_each(|place| agents.launch(place))?;
+        agents.gather(least)?;
+        Ok(agents)
+    }
+
+    /// Sets when somebody wants the tuner to finish.
+    pub fn stop_with(&self, stop: Arc<AtomicBool>) {
+        *self.stop.borrow_mut() = stop;
+    }
+
+    /// Whether all of them run on this machine.
+    pub fn are_local(&self) -> bool {
+        self.start.launcher.is_local()
+    }
+
+    /// What the first node said.
+    pub fn first(&self) -> Hello {
+        let first = self.first.borrow();
+        first.as_ref().expect("somebody said hello").1.clone()
+    }
+
+    fn launch(&self, place: usize) -> Result<()> {
+        let node = &mut self.nodes.borrow_mut()[place];
+        let (sender, generation) = (self.events.0.clone(), node.restarts);
+        let Start { launcher, program, setup } = &self.start;
+        let mut command = launcher.command(&node.name, program);
+        command.arg("agent");
+        if let Some(locks) = &self.locks {
+            let own = locks.path().join(&node.name);
+            std::fs::create_dir_all(&own).with_context(|| own.display().to_string())?;
+            command.env(lock::FOLDER, own);
+        }
+        let tell = move |event| {
+            let _ = sender.send((place, generation, event));
+        };
+        let mut agent = Agent::start(command, tell)?;
+        agent.tell(&Order::Setup(setup.clone()));
+        node.agent = Some(agent);
+        node.standing = Standing::Coming;
+        Ok(())
+    }
+
+    fn gather(&self, least: usize) -> Result<()> {
+        let begun = Instant::now();
+        let mut hellos: BTreeMap<usize, Hello> = BTreeMap::new();
+        loop {
+            let open = self.those(Standing::Coming).len() > hellos.len();
+            let is_late = begun.elapsed() > PATIENCE && hellos.len() >= least;
+            if !open || is_late || begun.elapsed() > LONGEST_PATIENCE {
+                break;
+            }
+            match self.events.1.recv_timeout(TICK) {
+                Ok((place, _, Event::Said(Reply::Hello(hello)))) => {
+                    hellos.insert(place, *hello);
+                }
+                Ok((place, _, Event::Said(Reply::Refused(why)))) => self.refuse(place, &why),
+                Ok((place, _, Event::Gone)) if hellos.remove(&place).is_none() => {
+                    let why = self.last_words(place);
+                    self.refuse(place, &format!("its agent ended: {why}"));
+                }
+                _ => {}
+            }
+        }
+        // In the order of the nodes, not of the answers: the first decides.
+        hellos.into_iter().for_each(|(place, hello)| self.welcome(place, hello));
+        let ready = self.those(Standing::Idle).len();
+        if ready < least {
+            let problems = self.news.take().join("; ");
+            bail!("{ready} of at least {least} nodes can take part: {problems}");
+        }
+        Ok(())
+    }
+
+    /// Lets a node take part if it is as the first one.
+    fn welcome(&self, place: usize, hello: Hello) {
+        let name = self.name(place);
+        let misfit = match &*self.first.borrow() {
+            Some((_, known)) => hello.misfit(known),
+            None => None,
+        };
+        if let Some(why) = misfit {
+            return self.refuse(place, &why);
+        }
+        self.first.borrow_mut().get_or_insert((name, hello));
+        self.nodes.borrow_mut()[place].standing = Standing::Idle;
+    }
+
+    fn refuse(&self, place: usize, why: &str) {
+        self.put_out(place);
+        let name = self.name(place);
+        // An agent's own words begin with the program's name.
+        let why = why.trim_start_matches("wan22-tune: ");
+        self.news.borrow_mut().push(format!("node {name} can't take part: {why}"));
+    }
+
+    fn name(&self, place: usize) -> String {
+        self.nodes.borrow()[place].name.clone()
+    }
+
+    fn last_words(&self, place: usize) -> String {
+        let nodes = self.nodes.borrow();
+        let words = nodes[place].agent.as_ref().map(Agent::last_words).unwrap_or_default();
+        if words.is_empty() { "it said nothing".to_owned() } else { words }
+    }
+
+    /// What an agent's end comes to: it is started again, if that was not done too often.
+    fn lose(&self, place: usize, why: &str) -> Result<Option<(usize, Trial)>> {
+        let (name, restarts) = (self.name(place), self.nodes.borrow()[place].restarts);
+        let running = self.nodes.borrow_mut()[place].running.take();
+        let detail = format!("node {name} was lost: {why}");
+        let is_over = restarts >= RESTARTS || self.is_stopped();
+        let then = if is_over { "it takes part no more" } else { "its agent is started again" };
+        self.put_out(place);
+        if !is_over {
+            self.nodes.borrow_mut()[place].restarts += 1;
+            self.launch(place)?;
+        }
+        if !self.is_stopped() {
+            self.news.borrow_mut().push(format!("{detail}; {then}"));
+        }
+        Ok(running.map(|(request, _)| (place, interrupted(&request, detail))))
+    }
+
+    /// What the end of a trial comes to; nothing of one that nobody asked for.
+    fn end(&self, place: usize, ended: Ended) -> Option<(usize, Trial)> {
+        let name = self.name(place);
+        let (request, _) = {
+            let node = &mut self.nodes.borrow_mut()[place];
+            node.running.take_if(|(request, _)| request.number == ended.trial.number)?
+        };
+        self.nodes.borrow_mut()[place].standing = Standing::Idle;
+        self.news.borrow_mut().extend(ended.news);
+        for (what, digest) in ended.references {
+            let mut references = self.references.borrow_mut();
+            let key = (what, request.values.clone());
+            let (other, first) = references.entry(key).or_insert((name.clone(), digest.clone()));
+            if *first != digest {
+                let why = format!("its reference picture is not that of {other}");
+                self.refuse(place, &why);
+                return Some((place, interrupted(&request, format!("node {name}: {why}"))));
+            }
+        }
+        let TrialRequest { node, number, .. } = request;
+        Some((place, Trial { node, number, ..ended.trial }))
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.borrow().load(Ordering::Relaxed)
+    }
+
+    /// Tells agents to end their trials, once somebody wants the tuner to finish.
+    fn tell_stop(&self) {
+        if self.is_stop_told.replace(true) {
+            return;
+        }
+        for node in self.nodes.borrow_mut().iter_mut() {
+            if let Some((_, until)) = &mut node.running {
+                *until = Instant::now() + FAREWELL;
+            }
+            node.agent.iter_mut().for_each(|agent| agent.tell(&Order::Stop));
+        }
+    }
+
+    /// The first node whose trial should be over long since.
+    fn overdue(&self) -> Option<usize> {
+        let is_overdue =
+            |node: &Node| node.running.as_ref().is_some_and(|(_, until)| Instant::now() > *until);
+        self.nodes.borrow().iter().position(is_overdue)
+    }
+}
+
+/// The row of a trial of which nothing came back.
+fn interrupted(request: &TrialRequest, detail: String) -> Trial {
+    let started = jiff::Timestamp::now().to_string();
+    Trial { outcome: Outcome::Interrupted, detail, ..request.trial(started) }
+}
+
+impl Nodes for Agents {
+    fn names(&self) -> Vec<String> {
+        self.nodes.borrow().iter().map(|node| node.name.clone()).collect()
+    }
+
+    fn standing(&self, place: usize) -> Standing {
+        self.nodes.borrow()[place].standing
+    }
+
+    fn start(&self, place: usize, request: TrialRequest) -> Result<()> {
+        let node = &mut self.nodes.borrow_mut()[place];
+        let until = Instant::now() + request.time() * 2 + OVERTIME;
+        if let Some(agent) = &mut node.agent {
+            agent.tell(&Order::Trial(Box::new(request.clone())));
+        }
+        (node.standing, node.running) = (Standing::Busy, Some((request, until)));
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<Option<(usize, Trial)>> {
+        loop {
+            if self.is_stopped() {
+                self.tell_stop();
+            }
+            if let Some(place) = self.overdue() {
+                let why = if self.is_stopped() { STOPPED } else { "it does not answer" };
+                return self.lose(place, why);
+            }
+            let Ok((place, generation, event)) = self.events.1.recv_timeout(TICK) else {
+                let is_idle = self.those(Standing::Busy).is_empty();
+                if is_idle && (self.is_stopped() || self.those(Standing::Coming).is_empty()) {
+                    return Ok(None);
+                }
+                continue;
+            };
+            if generation != self.nodes.borrow()[place].restarts {
+                continue;
+            }
+            match event {
+                Event::Said(Reply::Hello(hello)) => {
+                    self.welcome(place, *hello);
+                    return Ok(None);
+                }
+                Event::Said(Reply::Refused(why)) => {
+                    self.refuse(place, &why);
+                    return Ok(None);
+                }
+                Event::Said(Reply::Ended(ended)) => {
+                    if let Some(ended) = self.end(place, *ended) {
+                        return Ok(Some(ended));
+                    }
+                }
+                Event::Gone if self.standing(place) == Standing::Out => {}
+                Event::Gone => return self.lose(place, &self.last_words(place)),
+            }
+        }
+    }
+
+    fn put_out(&self, place: usize) {
+        let node = &mut self.nodes.borrow_mut()[place];
+        node.standing = Standing::Out;
+        node.agent.iter_mut().for_each(Agent::dismiss);
+    }
+
+    fn news(&self) -> Vec<String> {
+        self.news.take()
+    }
+
+    fn pause(&self, time: Duration, stop: &dyn Fn() -> bool) {
+        super::pause(time, stop);
+    }
+}
+
+impl Drop for Agents {
+    /// All are told to end before the first is waited for.
+    fn drop(&mut self) {
+        let nodes = self.nodes.get_mut();
+        let mut agents: Vec<Agent> =
+            nodes.iter_mut().filter_map(|node| node.agent.take()).collect();
+        agents.iter_mut().for_each(Agent::dismiss);
+        let deadline = Instant::now() + FAREWELL;
+        agents.iter_mut().for_each(|agent| agent.end(deadline));
+    }
+}

@@ -1,0 +1,110 @@
+//! Nodes: where trials run side by side. One machine that tunes by itself is the case of one node.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Runner, TrialRequest};
+use crate::trial::Trial;
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It waits for a trial.
+    Idle,
+    /// It runs one.
+    Busy,
+    /// It may yet come, or come back.
+    Coming,
+    /// It takes part no more.
+    Out,
+}
+
+/// Runs trials on one node or several equal ones.
+pub trait Nodes {
+    /// What nodes are called, by place; a machine that tunes by itself has no name.
+    fn names(&self) -> Vec<String>;
+
+    /// What the node at `place` does.
+    fn standing(&self, place: usize) -> Standing;
+
+    /// Begins a trial on an idle node.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on.
+    fn start(&self, place: usize, request: TrialRequest) -> Result<()>;
+
+    /// Waits for the next trial to end, on whichever node; nothing where another node came, or one went.
+    ///
+    /// # Errors
+    /// As [`Nodes::start`].
+    fn wait(&self) -> Result<Option<(usize, Trial)>>;
+
+    /// Goes on without a node.
+    fn put_out(&self, _: usize) {}
+
+    /// What was found out since this was last asked, in sentences for people.
+    fn news(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Waits before the next trial; `stop` tells when nobody wants one any more.
+    fn pause(&self, time: Duration, stop: &dyn Fn() -> bool);
+
+    /// The folder with the pictures of the last trial and of the reference, where it can be read.
+    fn pictures(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// The places of those that do this.
+    fn those(&self, standing: Standing) -> Vec<usize> {
+        (0..self.names().len()).filter(|place| self.standing(*place) == standing).collect()
+    }
+}
+
+/// One machine: a trial runs while its end is waited for.
+pub struct Alone<'a> {
+    runner: &'a dyn Runner,
+    begun: RefCell<Option<TrialRequest>>,
+}
+
+impl<'a> Alone<'a> {
+    /// The machine of this runner.
+    pub fn new(runner: &'a dyn Runner) -> Self {
+        Self { runner, begun: RefCell::default() }
+    }
+}
+
+impl Nodes for Alone<'_> {
+    fn names(&self) -> Vec<String> {
+        vec![String::new()]
+    }
+
+    fn standing(&self, _: usize) -> Standing {
+        if self.begun.borrow().is_some() { Standing::Busy } else { Standing::Idle }
+    }
+
+    fn start(&self, _: usize, request: TrialRequest) -> Result<()> {
+        *self.begun.borrow_mut() = Some(request);
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<Option<(usize, Trial)>> {
+        let Some(request) = self.begun.take() else { return Ok(None) };
+        Ok(Some((0, self.runner.run(&request)?)))
+    }
+
+    fn news(&self) -> Vec<String> {
+        self.runner.news()
+    }
+
+    fn pause(&self, time: Duration, stop: &dyn Fn() -> bool) {
+        self.runner.pause(time, stop);
+    }
+
+    fn pictures(&self) -> Option<PathBuf> {
+        self.runner.pictures()
+    }
+}

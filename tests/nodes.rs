@@ -1,0 +1,250 @@
+//! One search over several nodes: agents as children of the tuner, the fake worker behind each.
+
+mod harness;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use wan22_tune::trial::{Outcome, Phase, Trial};
+
+use harness::{Run, Running, World};
+
+/// Agents that a test kills, and tuners.
+const KILLS: u32 = 8;
+
+fn numbers(trials: &[Trial]) -> Vec<u64> {
+    trials.iter().map(|trial| trial.number).collect()
+}
+
+fn nodes(trials: &[Trial]) -> BTreeSet<&str> {
+    trials.iter().map(|trial| trial.node.as_str()).collect()
+}
+
+/// Processes of the agents of the tuner `parent`.
+fn agents(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let number = |name: &str| name.parse::<u32>().ok();
+    let own = processes.filter_map(|entry| number(entry.file_name().to_str()?)).filter(|id| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let of = stat.rsplit(')').next().unwrap_or_default().split_whitespace().nth(1);
+        let words = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        of == Some(&parent.to_string()) && words.contains("agent")
+    });
+    own.collect()
+}
+
+/// Whether some process works in `folder`, as the tuner, its agents and their trials do.
+fn is_busy(folder: &Path) -> bool {
+    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        fs::read_link(entry.path().join("cwd")).is_ok_and(|place| place.starts_with(folder))
+    })
+}
+
+fn wait_until_idle(folder: &Path) {
+    for _ in 0..600 {
+        if !is_busy(folder) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("a process is left");
+}
+
+fn tune(world: &World, budget: &str, more: &[&str]) -> harness::Tuner {
+    let flags = ["--budget", budget, "--nodes", "3", "--launcher", "", "--strategy", "random"];
+    world.tune(&[&flags[..], more].concat())
+}
+
+/// A tune whose launcher pipes what the agents of node n2 and of the others say through `sed`. On one
+/// machine a node is told by its lock.
+fn tune_changed(world: &World, [second, others]: [&str; 2], nodes: &str) -> Run {
+    let script = world.path().join("launch.sh");
+    let text = format!(
+        "case $WAN22_LOCK_DIR in */n2) e='{second}';; *) e='{others}';; esac\n\"$@\" | sed -u \"$e\"\n"
+    );
+    fs::write(&script, text).unwrap();
+    let launcher = format!("sh {}", script.display());
+    let flags = ["--budget", "6s", "--nodes", nodes, "--launcher", &launcher, "--trials", "9"];
+    world.tune(&flags).run()
+}
+
+#[test]
+fn three_nodes_search_together() {
+    let world = World::new();
+    let run = tune(&world, "20s", &["--trials", "12"]).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let results = world.results();
+    assert_eq!(nodes(&results.trials), BTreeSet::from(["n1", "n2", "n3"]));
+    assert_eq!(numbers(&results.trials), (1..=results.trials.len() as u64).collect::<Vec<_>>());
+    for name in ["n1", "n2", "n3"] {
+        let first = results.trials.iter().find(|trial| trial.node == name).unwrap();
+        assert!(matches!(first.phase, Phase::Calibration | Phase::Baseline), "{name}: {first:?}");
+    }
+    assert!(run.stdout.contains("n3"), "{}", run.stdout);
+    let page = fs::read_to_string(world.folder().join("report.html")).unwrap();
+    assert!(page.contains("The nodes"));
+    assert!(world.folder().join("profile.json").exists());
+    wait_until_idle(world.path());
+}
+
+#[test]
+fn agents_that_are_killed_lose_no_row() {
+    let world = World::new();
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
+    let running: Running = tune(&world, "25s", &["--trials", "60"]).start();
+    let mut killed = 0;
+    while killed < KILLS / 2 {
+        std::thread::sleep(
+            rng.random_range(Duration::from_millis(100)..Duration::from_millis(900)),
+        );
+        if let Some(agent) = agents(running.id()).choose(&mut rng) {
+            killed += 1;
+            let _ = Command::new("kill").args(["-9", &agent.to_string()]).status().unwrap();
+        }
+    }
+    let run = running.end();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let trials = world.results().trials;
+    assert_eq!(numbers(&trials), (1..=trials.len() as u64).collect::<Vec<_>>());
+    let lost = |trial: &&Trial| trial.detail.contains("was lost");
+    let is_interrupted = |trial: &Trial| trial.outcome == Outcome::Interrupted;
+    assert!(trials.iter().filter(lost).all(is_interrupted));
+    assert!(run.stderr.contains("was lost"), "{}", run.stderr);
+    wait_until_idle(world.path());
+}
+
+#[test]
+fn a_tuner_that_is_killed_goes_on_with_every_row() {
+    let world = World::new();
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(4);
+    let mut before: Vec<Trial> = Vec::new();
+    for kill in 0..KILLS {
+        let folder = fs::read_dir(world.path().join("results")).into_iter().flatten().flatten();
+        let folder = folder.map(|entry| entry.path()).find(|path| path.join("space.toml").exists());
+        let tuner = match &folder {
+            Some(folder) => world.tune(&["resume", folder.to_str().unwrap(), "--budget", "10m"]),
+            None => {
+                let _ = fs::remove_dir_all(world.path().join("results"));
+                tune(&world, "10m", &[])
+            }
+        };
+        let running = tuner.start();
+        std::thread::sleep(rng.random_range(Duration::from_millis(300)..Duration::from_secs(4)));
+        running.kill();
+        wait_until_idle(world.path());
+        if folder.is_some() {
+            let after = world.results().trials;
+            for trial in &before {
+                let kept = after.iter().find(|row| row.number == trial.number);
+                assert_eq!(kept, Some(trial), "kill {kill}: a row was lost or changed");
+            }
+            before = after;
+        }
+    }
+    let folder = world.folder();
+    let run = world.tune(&["resume", folder.to_str().unwrap(), "--budget", "8s"]).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let trials = world.results().trials;
+    assert_eq!(numbers(&trials), (1..=trials.len() as u64).collect::<Vec<_>>());
+    let journals = fs::read_dir(&folder).unwrap().flatten();
+    let copies = journals.filter(|file| file.file_name().to_string_lossy().contains(".old"));
+    assert_eq!(copies.count(), 0, "the journal was as it should be");
+}
+
+#[test]
+fn a_node_of_another_version_is_refused_and_named() {
+    let world = World::new();
+    let edit = r#"s/"tool":"wan22-tune [^"]*","worker/"tool":"wan22-tune 0.0","worker/"#;
+    let run = tune_changed(&world, [edit, ""], "2-3");
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let said = "node n2 can't take part: its program is wan22-tune 0.0, not wan22-tune ";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    assert_eq!(nodes(&world.results().trials), BTreeSet::from(["n1", "n3"]));
+    let too_few = tune_changed(&World::new(), [edit, ""], "3");
+    assert_eq!(too_few.status, Some(1), "{}", too_few.stderr);
+    assert!(too_few.stderr.contains("2 of at least 3 nodes can take part"), "{}", too_few.stderr);
+}
+
+#[test]
+fn a_node_of_another_class_is_refused_and_named() {
+    let world = World::new();
+    let edit = r#"s/"memory_bytes":[0-9]*,"gpus"/"memory_bytes":999,"gpus"/"#;
+    let run = tune_changed(&world, [edit, ""], "2-3");
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let said = "node n2 can't take part: its machine is of another class: ";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    assert_eq!(nodes(&world.results().trials), BTreeSet::from(["n1", "n3"]));
+}
+
+#[test]
+fn a_node_with_another_reference_picture_is_put_out() {
+    let world = World::new();
+    let [other, same] = ["other", "same"].map(|digest| {
+        format!(r#"s/"references":{{[^}}]*}}/"references":{{"reference":"{digest}"}}/"#)
+    });
+    let run = tune_changed(&world, [&other, &same], "3");
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let said = "node n2 can't take part: its reference picture is not that of n1";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    let trials = world.results().trials;
+    let of_second: Vec<&Trial> = trials.iter().filter(|trial| trial.node == "n2").collect();
+    assert_eq!(of_second.len(), 1);
+    assert_eq!(of_second[0].outcome, Outcome::Interrupted);
+}
+
+#[test]
+fn what_can_not_be_is_said_before_anything_starts() {
+    for (flags, said) in [
+        (
+            &["--nodes", "4", "--launcher", "", "--strategy", "annealing"][..],
+            "annealing searches alone",
+        ),
+        (&["--nodes", "4", "--launcher", "ssh {node}"], "nobody says which nodes"),
+        (&["--nodes", "4-2", "--launcher", ""], "type a number (4), a range (2-8)"),
+        (&["--launcher", "ssh {node}"], "--nodes"),
+    ] {
+        let world = World::new();
+        let run = world.tune(&[&["--budget", "10s"][..], flags].concat()).run();
+        assert_eq!(run.status, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+        assert!(!world.path().join("results").exists());
+    }
+}
+
+#[test]
+fn without_a_place_to_start_nodes_from_it_says_what_to_type() {
+    let world = World::new();
+    let mut tuner = world.tune(&["--budget", "10s", "--nodes", "2"]);
+    tuner.0.env_remove("SLURM_JOB_ID").env("PATH", "/nowhere");
+    let run = tuner.run();
+    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("--launcher 'ssh {node}'"), "{}", run.stderr);
+}
+
+/// sbatch is a script that keeps its words.
+#[test]
+fn outside_of_an_allocation_it_is_submitted() {
+    let world = World::new();
+    let script = "#!/bin/sh\nfor word; do echo \"$word\"; done > words\necho 12\n";
+    let sbatch = world.path().join("sbatch");
+    fs::write(&sbatch, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&sbatch, mode).unwrap();
+    let mut tuner = world.tune(&["--budget", "30m", "--nodes", "2-8"]);
+    tuner.0.env_remove("SLURM_JOB_ID").env("PATH", format!("{}:/bin", world.path().display()));
+    let run = tuner.run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stdout.contains("Submitted as job 12"), "{}", run.stdout);
+    let words = fs::read_to_string(world.path().join("words")).unwrap();
+    for word in ["--nodes=2-8", "--exclusive", "--time=40", "--signal=B:TERM@90"] {
+        assert!(words.lines().any(|line| line == word), "{words}");
+    }
+    let wrapped = words.lines().find(|line| line.starts_with("--wrap=exec ")).unwrap();
+    assert!(wrapped.ends_with(" --budget 30m --nodes 2-8"), "{wrapped}");
+}
