@@ -19,7 +19,7 @@ use crate::results::{Folder, Results, results_in};
 use crate::search::StrategyName;
 use crate::space::{Space, arguments};
 use crate::trial::{Phase, Trial};
-use crate::tune::{Found, alike, shipped};
+use crate::tune::{Found, shipped};
 use crate::workload::{Sizes, Workload};
 
 /// The most results folders that a tune starts from by itself.
@@ -33,9 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many times as many pixels a clip of another tune may have.
 const NEAR: f64 = 8.0;
-
-/// How alike a machine of ours must be.
-const LEAST_ALIKE: f64 = 0.3;
 
 /// Candidates that a tune must have measured to say anything of others.
 const LEAST: usize = 10;
@@ -68,9 +65,8 @@ pub fn still_there(paths: &[PathBuf], folder: &Folder) -> (Vec<PathBuf>, Vec<Pat
 }
 
 /// Takes the newest tunes of the same space and job under `--results`, a fleet's among them, made on a
-/// machine of this one's shape, and the installed profile that `exec --auto` would take; where there
-/// are fewer, what the program ships of machines that are much alike. It says so, and does nothing
-/// where the user named sources or wants none.
+/// machine of this one's shape, and the installed profile that `exec --auto` would take, and says so,
+/// unless the user named sources or wants none.
 ///
 /// # Errors
 /// The space can't be resolved.
@@ -134,16 +130,7 @@ struct Wanted {
 
 impl Wanted {
     fn sources(&self) -> Vec<(PathBuf, Found)> {
-        let mut found: Vec<(PathBuf, Results)> =
-            self.folders().into_iter().filter_map(|path| self.open(path)).take(MOST).collect();
-        let is_near = |results: &Results| {
-            alike(&results.machine, &self.machine) >= LEAST_ALIKE
-                && results.space.name == self.space.name
-                && self.is_same_job(results)
-        };
-        let shipped = shipped::all().filter(|(_, results)| is_near(results));
-        found.extend(shipped.take(MOST - found.len()));
-        let found = found.into_iter();
+        let found = self.folders().into_iter().filter_map(|path| self.open(path)).take(MOST);
         let found = found.map(|(path, results)| (path, Found::Results(Box::new(results))));
         found.chain(self.installed()).collect()
     }
