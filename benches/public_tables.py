@@ -1,8 +1,8 @@
 """Tables for benches/strategies.rs out of two public collections of configurations that were measured whole.
 
 `python3 benches/public_tables.py HUB MOOT OUT`, HUB and MOOT folders with checkouts of
-AutoTuningAssociation/benchmark_hub and timm/moot (both MIT); either may be missing. Writes `OUT/FAMILY_MACHINE.csv`, but
-none of the eight tables with which the search was made (`--all`: those of HUB, too).
+AutoTuningAssociation/benchmark_hub and timm/moot (both MIT); either may be missing. Writes `OUT/FAMILY_MACHINE.csv`,
+but none of the eight tables with which the search was made (`--all`: those of HUB, too).
 """
 
 import csv

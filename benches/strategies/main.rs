@@ -10,7 +10,7 @@
 //!
 //! Constants are chosen by the seeds from 0 on. `REPORT=1` takes seeds that none was ever chosen by.
 //!
-//! `WARM=cold,1,3,misled` replays each run with so many earlier searches of 120 evaluations each and prints
+//! `WARM=cold,1,3,misled` replays each run with this many earlier searches of 120 evaluations each and prints
 //! how much more each regret is than under the first. They were made on other tables of the family in turn or,
 //! where there is none (`*`), on a table that is made of this one: other effects of every level and of every
 //! pair of levels are added to its log costs, with 0.75 of its deviation. `misled` makes the table with 10
