@@ -54,7 +54,8 @@ def run(pipe, options):
     with torch.inference_mode():
         made = pipe(
             prompt=options.prompt, negative_prompt=options.negative_prompt, height=options.height,
-            width=options.width, num_frames=options.frames, num_inference_steps=options.steps,
+            width=options.width, num_frames=wan22_tune.knob("frames", options.frames),
+            num_inference_steps=wan22_tune.knob("steps", options.steps),
             guidance_scale=options.guidance, generator=torch.Generator().manual_seed(options.seed),
             output_type="np", **given,
         )

@@ -19,12 +19,14 @@ import os
 import platform
 import re
 import resource
+import struct
 import sys
 import time
 import traceback
+import zlib
 
 __version__ = "0.1.0"
-__all__ = ["apply", "knob", "readback", "serve", "stage"]
+__all__ = ["apply", "is_last", "knob", "readback", "serve", "stage", "took"]
 
 PROTOCOL = 4
 
@@ -86,6 +88,16 @@ def stage(name):
         _worker.stages[name] = _worker.stages.get(name, 0.0) + time.perf_counter() - begun
 
 
+def took(seconds):
+    """Says what this run took where the program knows better, as by the clock of a server."""
+    _worker.told_s = seconds
+
+
+def is_last():
+    """Whether it is this run's pictures that count: the last one's of a job, and without a tuner each."""
+    return not _worker.is_on or _worker.is_last
+
+
 def readback():
     """What holds in this process: threads, CPUs, memory policy, allocator; of CUDA what torch says."""
     found = {
@@ -141,6 +153,7 @@ class _Worker:
         self.pipelines, self.stages = [], {}
         self.job, self.input, self.output = None, None, None
         self.reads, self.early, self.is_running = {}, set(), False
+        self.made, self.told_s, self.is_last = None, None, False
         if self.is_on:
             self.take_over()
 
@@ -210,27 +223,42 @@ class _Worker:
 
     def answer(self, call, begun):
         _reset_peaks()
+        self.is_last = False
         for _ in range(max(1, self.job.get("warmup", 1))):
             self.measure(call)
         setup_s = time.perf_counter() - begun if begun else _since_start()
         self.say("ready", setup_s=setup_s, effect=self.effect())
-        for _ in range(self.job["repetitions"]["least"]):
+        count = self.job["repetitions"]["least"]
+        for number in range(count):
+            self.is_last = number + 1 == count
             sample = self.measure(call)
             self.say("sample", sample=sample, wall_s=sample["seconds"])
-            if sample["seconds"] > self.job.get("stop_above_s", float("inf")):
+            if sample["seconds"] > self.job.get("stop_above_s", float("inf")) and not self.job.get("pictures"):
                 break
-        self.say("done", **_peaks())
+        self.say("done", **_peaks(), **self.hand_over())
+
+    def hand_over(self):
+        """Writes the frames of the last run where they are wanted; says how many they are."""
+        made, self.made = self.made, None
+        if not self.job.get("pictures"):
+            return {}
+        frames = _frames(made)
+        for number, frame in enumerate(frames, 1):
+            with open(os.path.join(self.job["output"], f"{number:05}.png"), "wb") as file:
+                file.write(frame if isinstance(frame, bytes) else _png(*frame))
+        return {"pictures": len(frames)}
 
     def measure(self, call):
         """One run; garbage is collected before and not during it."""
         gc.collect()
         self.stages.clear()
         faults, waited = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, _waited_s()
-        self.is_running, begun = True, time.perf_counter()
-        call()
+        self.told_s, self.is_running, begun = None, True, time.perf_counter()
+        made = call()
         _synchronise()
-        seconds = time.perf_counter() - begun
+        seconds = self.told_s or time.perf_counter() - begun
         self.is_running = False
+        self.made = made if self.job.get("pictures") else None
         stages = dict(self.stages)
         if self.pipelines and "denoise" not in stages:
             stages["denoise"] = max(0.0, seconds - sum(stages.values()))
@@ -247,6 +275,48 @@ class _Worker:
         effect["applied"] = {name: value for name, value in applied.items() if name in self.job["knobs"]}
         effect["run_scope"] = sorted(run_scope.intersection(effect["applied"]))
         return effect
+
+
+# Pictures.
+
+
+def _frames(made):
+    """Width, height and RGB bytes of each frame of a result, or the bytes of a PNG or JPEG file."""
+    for name in ("frames", "images"):
+        made = getattr(made, name, made)
+    if isinstance(made, bytes):
+        return [made]
+    if hasattr(made, "detach"):
+        made = made.detach().float().cpu().numpy()
+    if isinstance(made, (list, tuple)):
+        return [frame for one in made for frame in _frames(one)]
+    if hasattr(made, "convert"):
+        made = made.convert("RGB")
+        return [(made.width, made.height, made.tobytes())]
+    if not hasattr(made, "dtype") or made.ndim < 3:
+        return []
+    if made.ndim > 3:
+        return [frame for one in made for frame in _frames(one)]
+    if made.shape[-1] not in (1, 3, 4):
+        made = made.transpose(1, 2, 0)
+    if made.shape[-1] not in (1, 3, 4):
+        return []
+    if made.dtype.kind == "f":
+        made = (made.clip(0, 1) * 255).round()
+    made = made.astype("uint8").repeat(3 if made.shape[-1] == 1 else 1, axis=2)[..., :3]
+    return [(made.shape[1], made.shape[0], made.tobytes())]
+
+
+def _png(width, height, pixels):
+    """A picture as a PNG file, quickly rather than small."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = b"".join(b"\0" + pixels[3 * width * row : 3 * width * (row + 1)] for row in range(height))
+    header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows, 1)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 # A diffusers pipeline.

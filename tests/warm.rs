@@ -143,6 +143,36 @@ fn the_stand_in_for_the_built_in_worker_conforms() {
 }
 
 #[test]
+fn frames_that_a_worker_hands_over_are_compared_and_an_ugly_one_does_not_win() {
+    let world = World::new();
+    let run = tune(&world, &[("PICTURES", "1")], &["--trials", "16"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let trials = world.results().trials;
+    let is = |trial: &&Trial, word| trial.knobs["precision"].to_string() == word;
+    for trial in trials.iter().filter(|trial| is(trial, "bf16-vae")) {
+        assert_eq!(trial.outcome, Outcome::PoorQuality, "{}", trial.detail);
+        // 20 log10(255 / 100).
+        assert_eq!(trial.detail, "PSNR 8.1 dB in frame 2 against the baseline's; it takes 30.0");
+    }
+    let near: Vec<_> = trials.iter().filter(|trial| is(trial, "bf16")).collect();
+    let psnr_db = |trial: &&Trial| trial.quality.unwrap().psnr_db;
+    assert!(near.iter().all(|trial| (psnr_db(trial) - 48.131).abs() < 1e-3), "{near:?}");
+    let profile = std::fs::read_to_string(world.folder().join("profile.json")).unwrap();
+    assert!(profile.contains("\"precision\": \"bf16\""), "{profile}");
+}
+
+#[test]
+fn a_worker_that_hands_no_frames_over_is_tuned_and_that_is_said() {
+    let world = World::new();
+    let run = tune(&world, &[], &["--trials", "3"]);
+    assert!(
+        run.stderr.contains("the worker hands no frames over: pictures are not compared"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn without_a_tuner_a_worker_runs_once_and_prints_where_it_always_did() {
     let run = std::process::Command::new("python3").arg(WORKER).output().unwrap();
     assert!(run.status.success());

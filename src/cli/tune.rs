@@ -13,6 +13,7 @@ use crate::cli::ViewArgs;
 use crate::cli::options::parse;
 use crate::search::StrategyName;
 use crate::tune::budget;
+use crate::workload::custom::sizes::JobSize;
 
 /// How to tune.
 #[derive(Clone, Debug, Args)]
@@ -48,6 +49,10 @@ pub struct TuneArgs {
     /// the first trial and in pairs.
     #[arg(long, visible_alias = "runs", value_parser = clap::value_parser!(u32).range(1..=9))]
     pub repetitions: Option<u32>,
+    /// A size of your own job, the smallest first: frames=17,81 stands in the command's words as {frames}.
+    /// The search runs the smallest, the proof the largest that the budget pays for.
+    #[arg(long, value_name = "NAME=N,…", value_parser = str::parse::<JobSize>)]
+    pub size: Vec<JobSize>,
     /// Where results folders go.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,

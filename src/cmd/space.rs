@@ -23,6 +23,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("command", include_str!("../../search-spaces/command.toml")),
     ("module", include_str!("../../search-spaces/module.toml")),
     ("diffusers", include_str!("../../search-spaces/apps/diffusers.toml")),
+    ("wan2gp", include_str!("../../search-spaces/apps/wan2gp.toml")),
+    ("sd-cpp", include_str!("../../search-spaces/apps/sd-cpp.toml")),
+    ("sglang", include_str!("../../search-spaces/apps/sglang.toml")),
+    ("lightx2v", include_str!("../../search-spaces/apps/lightx2v.toml")),
 ];
 
 /// The largest raw space whose candidates are counted one by one.
@@ -76,7 +80,7 @@ pub fn show(
 ) -> Result<()> {
     let (space, _) = resolve(file, args, machine, baseline, workload)?;
     let lines = match own {
-        Some(CustomJob::Command(command)) => lines(&space, command)?,
+        Some(CustomJob::Command(command)) => lines(&space, &command.at(&workload.own_sizes))?,
         _ => String::new(),
     };
     super::terminal::show(&(text(&space, baseline) + lines.as_str()))
@@ -114,11 +118,10 @@ fn lines(space: &Space, command: &CommandJob) -> Result<String> {
 /// # Errors
 /// [`Usage`] that names the file or the flag, the key and the cure.
 pub fn open(args: &SpaceArgs, reader: Reader<'_>) -> Result<SpaceFile> {
-    let name = args.name();
-    let place = name.display();
-    let text = super::built_in_or_file("space", name, BUILT_IN)?;
-    let file = SpaceFile::parse(&text);
-    let mut file = file.map_err(|problem| Usage(format!("space {place}: {problem}")))?;
+    let place = args.name().display();
+    let mut file = read(args.name())?;
+    let settled = file.settle_app(&read(Path::new("command"))?, reader);
+    settled.map_err(|problem| Usage(format!("space {place}: {problem}")))?;
     job::fix(&mut file, &args.job);
     let guessed = file.declare(&args.knobs, args.no_built_in, reader).map_err(|problem| {
         let is_of_file = problem.starts_with("knob.");
@@ -138,6 +141,16 @@ pub fn open(args: &SpaceArgs, reader: Reader<'_>) -> Result<SpaceFile> {
         ));
     }
     Ok(file)
+}
+
+/// The space file called `name`, as it stands.
+///
+/// # Errors
+/// [`Usage`] that names the file, the key and the cure.
+pub fn read(name: &Path) -> Result<SpaceFile> {
+    let text = super::built_in_or_file("space", name, BUILT_IN)?;
+    let file = SpaceFile::parse(&text);
+    Ok(file.map_err(|problem| Usage(format!("space {}: {problem}", name.display())))?)
 }
 
 /// The space of `file` on this machine, with its expert candidates.

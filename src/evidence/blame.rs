@@ -17,6 +17,26 @@ const IN_A_ROW: usize = 3;
 /// ends them.
 pub const TRIES: usize = 3;
 
+/// The strategy of trials that ask whether memory has room for the whole job.
+pub const MEMORY_TEST: &str = "memory";
+
+/// The trial in which `values` ran with the whole job's memory.
+pub fn memory_test<'t>(trials: &'t [Trial], values: &Values) -> Option<&'t Trial> {
+    let mut tests = memory_tests(trials);
+    tests.find(|trial| trial.knobs == *values && trial.outcome != Outcome::Interrupted)
+}
+
+/// The candidates that fail with the whole job's memory; what took too long there did not.
+pub fn lacking_memory(trials: &[Trial]) -> Vec<&Values> {
+    let has_failed = |trial: &&Trial| is_failure(trial) && trial.outcome != Outcome::Timeout;
+    memory_tests(trials).filter(has_failed).map(|trial| &trial.knobs).collect()
+}
+
+fn memory_tests(trials: &[Trial]) -> impl Iterator<Item = &Trial> {
+    let is_test = |t: &&Trial| t.phase == Phase::Calibration && t.strategy == MEMORY_TEST;
+    trials.iter().filter(is_test)
+}
+
 /// Whether it ran to an end that is no failure of its surroundings.
 fn is_sound(trial: &Trial) -> bool {
     matches!(trial.outcome, Outcome::Ok | Outcome::PoorQuality)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::evidence::blame;
 use crate::evidence::drift::Drift;
 use crate::knobs::Values;
 use crate::stats;
@@ -19,7 +20,7 @@ pub struct Ranked {
     pub trials: usize,
 }
 
-/// The measured candidates, best first.
+/// The measured candidates but those that memory has no room for, best first.
 pub fn rank(trials: &[Trial]) -> Vec<Ranked> {
     rank_with(trials, &Drift::of(trials))
 }
@@ -27,7 +28,11 @@ pub fn rank(trials: &[Trial]) -> Vec<Ranked> {
 /// As [`rank`], under a drift that was found before.
 pub fn rank_with(trials: &[Trial], drift: &Drift) -> Vec<Ranked> {
     let mut scores: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
-    let counts = |trial: &&Trial| trial.phase.is_ranked() && !drift.is_invalidated(trial);
+    let lacking = blame::lacking_memory(trials);
+    let counts = |trial: &&Trial| {
+        let is_out = drift.is_invalidated(trial) || lacking.contains(&&trial.knobs);
+        trial.phase.is_ranked() && !is_out
+    };
     for trial in trials.iter().filter(counts) {
         if let Some(score) = drift.score_s(trial) {
             scores.entry(&trial.knobs).or_default().push(score);

@@ -6,6 +6,7 @@ use crate::results::Results;
 use crate::stats::Interval;
 use crate::trial::Phase;
 use crate::workload::Sizes;
+use crate::workload::custom::sizes;
 
 /// What a tune may claim, in one sentence.
 pub fn sentence(results: &Results) -> String {
@@ -59,8 +60,12 @@ pub fn sentence(results: &Results) -> String {
     }
 }
 
-/// The job that a claim is about, where trials ran a slice of it.
+/// The job that a claim is about, where trials ran a slice or several sizes of it.
 fn of_job(results: &Results) -> String {
+    let own = &results.proven_on().own_sizes;
+    if !own.is_empty() {
+        return format!(" at {}", sizes::in_words(own));
+    }
     let Some(Sizes { width, height, frames, .. }) = &results.workload.job else {
         return String::new();
     };

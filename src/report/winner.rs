@@ -24,6 +24,7 @@ impl Winner {
     /// What a tune ships for the user's own command; `None` where that is run as it is.
     pub fn of(results: &Results) -> Option<Self> {
         let Some(CustomJob::Command(command)) = &results.tune.custom_job else { return None };
+        let command = &command.whole();
         let values = profile(results).ok()?.values();
         let line = command_line(command, &values, &command.words).ok()?;
         let typed: Vec<String> = command.words.iter().map(quoted).collect();

@@ -138,6 +138,11 @@ impl Folder {
         self.views().join("reference.png")
     }
 
+    /// The reference's picture beside a trial's, where each trial shows another frame.
+    pub fn reference_view_of(&self, number: u64) -> PathBuf {
+        self.views().join(format!("trial-{number:04}-reference.png"))
+    }
+
     /// What the same picture looks like as a trial made it; kept where it differs.
     pub fn trial_view(&self, number: u64) -> PathBuf {
         self.views().join(format!("trial-{number:04}.png"))

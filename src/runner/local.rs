@@ -101,6 +101,12 @@ impl LocalRunner {
     }
 
     fn answer(&self, request: &TrialRequest) -> Result<Response> {
+        if let Some(baseline) = self.for_pictures(request) {
+            let answer = self.answer(&baseline)?;
+            if answer.is_failed() {
+                return Ok(Self::without_pictures(answer));
+            }
+        }
         let resolved = self.knobs(&request.values);
         let resolved =
             resolved.and_then(|knobs| Ok((self.settings(&request.workload, &knobs)?, knobs)));
@@ -121,6 +127,7 @@ impl LocalRunner {
         let limit = Limit { time, ready_s, memory_bytes, sample_s };
         let mut answer = match &self.custom_job {
             Some(CustomJob::Command(command)) => {
+                let command = &command.at(&request.workload.own_sizes);
                 match copies::write(command, &knobs.values(), &scratch.join("json")) {
                     Ok(words) => {
                         self.run_command((command, words), request, &settings, &launch, limit)?
@@ -171,6 +178,7 @@ impl LocalRunner {
             settings,
             repetitions,
             long_s,
+            pictures: self.picture_check(request),
             limit,
             stop: &stop,
         };
@@ -293,6 +301,7 @@ impl LocalRunner {
                 _ => None,
             },
             knobs: Values::new(),
+            pictures: false,
             stop_above_s: None,
         })
     }

@@ -6,6 +6,7 @@ pub mod fake;
 mod local;
 pub mod nodes;
 mod path_json;
+pub mod pictures;
 pub mod process;
 pub mod programs;
 pub mod protocol;

@@ -44,6 +44,9 @@ pub fn reference(what: &str, workload: &Workload) -> String {
 /// The file in a job's `references` that shows the reference picture.
 pub const REFERENCE_VIEW: &str = "reference.png";
 
+/// The frame of the baseline that belongs to [`TRIAL_VIEW`], of a job of the user's own.
+pub const TRIAL_REFERENCE_VIEW: &str = "trial-reference.png";
+
 /// The file in a job's `references` that shows the same picture as the last trial made it.
 pub const TRIAL_VIEW: &str = "trial.png";
 
@@ -66,6 +69,10 @@ pub struct Job {
     pub repetitions: Repetitions,
     /// Single batches before, not reported.
     pub warmup: u32,
+    /// Whether frames are wanted: a worker of the user's own then writes those of its last repetition
+    /// into `output`, as PNG or JPEG files whose names follow their order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pictures: bool,
     /// The models' stages that they leave out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cold_stages: Vec<Stage>,
@@ -126,6 +133,9 @@ pub enum Message {
         /// How good the picture is.
         #[serde(default)]
         quality: Option<Quality>,
+        /// How many frames lie in the job's `output`, where they were wanted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pictures: Option<u64>,
         /// What this process could do at the most, where it made the reference.
         #[serde(default)]
         peak: Option<Peak>,

@@ -33,6 +33,8 @@ pub struct Response {
     pub stage_rss_bytes: BTreeMap<String, u64>,
     /// How good the picture was.
     pub quality: Option<Quality>,
+    /// How many frames a worker handed over.
+    pub pictures: Option<u64>,
     /// What the process could do at the most.
     pub peak: Option<Peak>,
     /// What the process read back.
@@ -58,6 +60,7 @@ impl Response {
             peak_rss_bytes: None,
             stage_rss_bytes: BTreeMap::new(),
             quality: None,
+            pictures: None,
             peak: None,
             effect: None,
             measured_s: 0.0,
@@ -140,9 +143,9 @@ impl Response {
                 self.effect = Some(*effect);
             }
             Message::Sample { sample, wall_s, .. } => self.take_sample(sample, wall_s)?,
-            Message::Done { peak_rss_bytes, stage_rss_bytes, quality, peak, .. } => {
+            Message::Done { peak_rss_bytes, stage_rss_bytes, quality, pictures, peak, .. } => {
                 self.peak_rss_bytes = Some(peak_rss_bytes);
-                (self.quality, self.peak) = (quality, peak);
+                (self.quality, self.pictures, self.peak) = (quality, pictures, peak);
                 self.stage_rss_bytes = stage_rss_bytes;
                 self.is_done = true;
             }

@@ -61,16 +61,16 @@ impl SpaceFile {
         self.knob.keys().filter_map(sink).collect()
     }
 
-    fn own_knobs(&self) -> Vec<String> {
+    pub(super) fn own_knobs(&self) -> Vec<String> {
         self.knob.keys().filter(|name| !is_built_in(name)).cloned().collect()
     }
 
-    fn entry(&self, name: &str) -> Result<KnobEntry, String> {
+    pub(super) fn entry(&self, name: &str) -> Result<KnobEntry, String> {
         let table = self.knob.get(name).cloned().ok_or("there is no such knob")?;
         KnobEntry::deserialize(table).map_err(|error| error.message().to_owned())
     }
 
-    fn put(&mut self, name: &str, entry: &KnobEntry) {
+    pub(super) fn put(&mut self, name: &str, entry: &KnobEntry) {
         let table = toml::Value::try_from(entry).expect("an entry is a table");
         self.knob.insert(name.to_owned(), table);
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExpertEntry, Range, Scale};
+use super::{AppEntry, ExpertEntry, Range, Scale};
 use crate::knobs::Preset;
 use crate::knobs::Value;
 use crate::workload::custom::CustomJob;
@@ -40,6 +40,9 @@ pub struct SpaceFile {
     /// Written by a tune: how it was run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tune: Option<Tune>,
+    /// The program that it is for, where it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppEntry>,
     /// The knobs, in the order in which they are searched and reported.
     #[serde(default)]
     pub knob: toml::Table,
@@ -185,6 +188,13 @@ pub struct KnobEntry {
     /// Where the command reads it besides its words: `env:VARIABLE` or `json:FILE#/POINTER`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<Sink>,
+    /// The flag with which the program of an app takes it: `--profile`, `--tile {}x{}`, or of a switch the
+    /// words that are there while it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<String>,
+    /// Where it stands in the JSON file of an app, as a JSON pointer (RFC 6901).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
     /// What its numbers count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,

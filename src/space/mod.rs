@@ -3,6 +3,7 @@
 //! A file of `search-spaces/` speaks of any machine (`max = "cores"`); [`Space::resolve`] turns
 //! it into levels on one machine. A [`Candidate`] names one level per knob.
 
+mod app;
 pub mod arguments;
 mod candidate;
 mod custom;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::knobs::{Value, Values};
 
+pub use app::{AppCommand, AppEntry};
 pub use candidate::Candidate;
 pub use declare::Reader;
 pub use expert::ExpertEntry;

@@ -7,6 +7,7 @@ mod peak;
 mod phase;
 mod quality;
 mod sample;
+pub mod similarity;
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
-//! Calibration: on which slices of the job this machine searches, and confirms, in its budget.
+//! Calibration: on which slices or sizes of the job this machine searches, and confirms, in its budget.
 
 use crate::architecture::Architecture;
 use crate::knobs::Settings;
 use crate::trial::Trial;
 use crate::workload::{Projection, Workload, WorkloadFile};
 
-/// The slices that a tune runs.
+/// The slices of the built-in job, or the sizes of the user's own, that a tune runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rungs {
     /// What the search runs.
@@ -14,12 +14,15 @@ pub struct Rungs {
     pub confirmation: Workload,
     /// How many times as long as one of the search a repetition of the confirmation takes.
     pub ratio: f64,
+    /// What a finalist has to run before it is believed, where the confirmation is not the whole job:
+    /// all of its memory in a part of its time.
+    pub memory: Option<Workload>,
 }
 
 impl Rungs {
     /// One for both.
     pub fn same(workload: Workload) -> Self {
-        Self { confirmation: workload.clone(), search: workload, ratio: 1.0 }
+        Self { confirmation: workload.clone(), search: workload, ratio: 1.0, memory: None }
     }
 }
 
@@ -32,6 +35,18 @@ fn search_s(budget_s: f64) -> f64 {
 /// The same of the confirmation, so that four pairs take two fifths of the budget.
 fn confirmation_s(budget_s: f64) -> f64 {
     (budget_s / 60.0).max(2.5)
+}
+
+/// What a trial of the confirmation may take of the budget where sizes are measured: four pairs take two
+/// fifths of it.
+pub(super) const PAIR_SHARE: f64 = 0.05;
+
+/// How many times as long as one of the search, `small`, a trial of as many repetitions takes on another
+/// size, of which `large` ran.
+pub(super) fn ratio(small: &Trial, large: &Trial) -> f64 {
+    let repetitions = small.samples.len().max(1) as u32;
+    let seconds = large.overhead_s + large.measuring_s(repetitions);
+    (seconds / small.wall_s).max(1.0)
 }
 
 /// What decides how long a slice takes here.
@@ -58,7 +73,7 @@ impl Calibration<'_> {
     pub fn of(&self, search: Workload, confirmation: Workload) -> Rungs {
         let ratio = self.seconds(&confirmation) / self.seconds(&search);
         let ratio = if ratio.is_finite() { ratio.max(1.0) } else { 1.0 };
-        Rungs { search, confirmation, ratio }
+        Rungs { search, confirmation, ratio, memory: None }
     }
 
     /// The largest slice of which a repetition takes no more than `most_s` seconds.
@@ -73,5 +88,26 @@ impl Calibration<'_> {
         let clips = f64::from(slice.sizes.clips);
         let stages = self.trial.stages_s();
         clips * Projection::of(slice, self.parts, self.settings).slice_s(&stages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::Sample;
+
+    #[test]
+    fn what_is_done_once_per_trial_is_not_done_for_each_repetition() {
+        let trial = |wall_s, overhead_s, samples| Trial {
+            wall_s,
+            overhead_s,
+            samples: vec![Sample::default(); samples],
+            ..Trial::default()
+        };
+        // A worker: 30 s of loading, then runs of 3 s, or of 15 s, after one to warm up.
+        let (small, large) = (trial(39.0, 33.0, 2), trial(60.0, 45.0, 1));
+        assert_eq!(ratio(&small, &large), 75.0 / 39.0);
+        assert_eq!(ratio(&trial(3.0, 0.0, 3), &trial(10.0, 0.0, 1)), 10.0);
+        assert_eq!(ratio(&small, &trial(1.0, 0.0, 1)), 1.0);
     }
 }

@@ -37,8 +37,13 @@ impl Record<'_> {
         }
         let place = || self.folder.views().display().to_string();
         std::fs::create_dir_all(self.folder.views()).with_context(place)?;
-        let reference = pictures.join(protocol::REFERENCE_VIEW);
-        std::fs::copy(reference, self.folder.reference_view()).with_context(place)?;
+        // Of the user's own job the worst frame is shown, which is another in each trial.
+        let of_trial = pictures.join(protocol::TRIAL_REFERENCE_VIEW);
+        let (reference, kept) = match of_trial.exists() {
+            true => (of_trial, self.folder.reference_view_of(trial.number)),
+            false => (pictures.join(protocol::REFERENCE_VIEW), self.folder.reference_view()),
+        };
+        std::fs::copy(reference, kept).with_context(place)?;
         std::fs::copy(view, self.folder.trial_view(trial.number)).with_context(place)?;
         Ok(())
     }

@@ -131,7 +131,14 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     let peak_rss_bytes = stage_rss_bytes.values().fold(usage::peak_rss_bytes()?, |a, b| a.max(*b));
     let (quality, peak) = trial.compare(&warmed_up)?;
     let trial = job.trial;
-    Ok(say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, peak })?)
+    Ok(say(&Message::Done {
+        trial,
+        peak_rss_bytes,
+        stage_rss_bytes,
+        quality,
+        pictures: None,
+        peak,
+    })?)
 }
 
 /// Says that all is ready, and measures as often as [`Repetitions::count`] says after the first.

@@ -50,7 +50,14 @@ pub fn do_job(job: &Job, module: &ModuleJob) -> Result<(), Failure> {
     trial.compare(&reference)?;
     let (trial, stage_rss_bytes) = (job.trial, [].into());
     let (quality, peak) = (None, None);
-    Ok(say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, peak })?)
+    Ok(say(&Message::Done {
+        trial,
+        peak_rss_bytes,
+        stage_rss_bytes,
+        quality,
+        pictures: None,
+        peak,
+    })?)
 }
 
 /// Everything that lives as long as the trial.

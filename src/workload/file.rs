@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::custom::sizes::OwnSizes;
 use super::{FullJob, Sizes, Stage, WHOLE_CONTEXT, Workload, rung};
 use crate::architecture::{Architecture, Model};
 
@@ -100,7 +101,8 @@ impl WorkloadFile {
 
     fn workload(&self, sizes: Sizes, job: Option<Sizes>) -> Workload {
         let Self { name, model, stages, .. } = self;
-        Workload { name: name.clone(), model: *model, stages: stages.clone(), sizes, job }
+        let (name, stages, own_sizes) = (name.clone(), stages.clone(), OwnSizes::new());
+        Workload { name, model: *model, stages, sizes, job, own_sizes }
     }
 
     /// How many sizes there are.

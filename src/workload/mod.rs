@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::architecture::{EXPERTS, Model, TEXT_ENCODER, VAE};
 
 pub use cost::Cost;
+use custom::sizes::OwnSizes;
 pub use file::{BUILT_IN, WorkloadFile};
 pub use full_job::FullJob;
 pub use memory::{MemoryContext, PEAK_BYTES, VOCABULARY};
@@ -45,6 +46,9 @@ pub struct Workload {
     /// The whole job, where a repetition does a slice of it; without, the sizes are the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Sizes>,
+    /// What a run of the user's own job is as large as, where that has sizes.
+    #[serde(default, skip_serializing_if = "OwnSizes::is_empty")]
+    pub own_sizes: OwnSizes,
 }
 
 /// How much one repetition does.
@@ -106,7 +110,14 @@ impl Workload {
             stages: Vec::new(),
             sizes,
             job: None,
+            own_sizes: OwnSizes::new(),
         }
+    }
+
+    /// The user's own job at these sizes.
+    #[must_use]
+    pub fn at(self, own_sizes: OwnSizes) -> Self {
+        Self { own_sizes, ..self }
     }
 
     /// Whether it is less than the job that it stands for.
@@ -151,10 +162,11 @@ impl Workload {
 
 impl std::fmt::Display for Workload {
     /// Job and sizes: `i2v 2x128x128x1 window=32x32x1 layers=1 steps=1 text=0x16 context=16`;
-    /// of the user's own job the name.
+    /// of the user's own job the name, and its sizes where it has any.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.is_custom() {
-            return f.write_str(&self.name);
+            f.write_str(&self.name)?;
+            return self.own_sizes.iter().try_for_each(|(name, size)| write!(f, " {name}={size}"));
         }
         let Sizes { clips, width, height, frames, .. } = &self.sizes;
         write!(f, "{} {clips}x{width}x{height}x{frames}", self.name)?;

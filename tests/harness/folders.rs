@@ -214,6 +214,8 @@ fn command() -> CustomJob {
         metric: Some("json:/fps".to_owned()),
         goal: Direction::Max,
         check: None,
+        pictures: None,
+        sizes: Vec::new(),
     })
 }
 

@@ -62,6 +62,8 @@ pub fn trials_of_devourers() -> [Trial; 2] {
         metric: None,
         goal: Direction::default(),
         check: None,
+        pictures: None,
+        sizes: Vec::new(),
         sinks: Sinks::default(),
     }));
     [of_worker, trial(&runner, &workload, &knobs)]

@@ -46,6 +46,7 @@ fn work(job: &Job) -> Vec<Message> {
                 peak_rss_bytes: 1,
                 stage_rss_bytes: BTreeMap::new(),
                 quality: None,
+                pictures: None,
                 peak: None,
             };
             [ready].into_iter().chain(samples).chain([done]).collect()

@@ -77,6 +77,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
         seed: 1,
         knobs: [].into(),
         stop_above_s: None,
+        pictures: false,
         module: None,
     }
 }
@@ -127,7 +128,7 @@ fn told(job: &Job) -> Told {
     let (mut messages, success) = answer(&text(job));
     assert!(success, "{messages:?}");
     let last = messages.pop();
-    let Some(Message::Done { trial: 3, peak_rss_bytes, stage_rss_bytes, quality, peak }) = last
+    let Some(Message::Done { trial: 3, peak_rss_bytes, stage_rss_bytes, quality, peak, .. }) = last
     else {
         panic!("{last:?}");
     };

@@ -6,24 +6,46 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::options::parse;
 
-/// A worker that comes with the program.
+/// A program that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum App {
     /// WanPipeline and WanImageToVideoPipeline of diffusers.
     Diffusers,
+    /// Wan2GP's wgp.py with a saved queue.
+    Wan2gp,
+    /// stable-diffusion.cpp's sd-cli.
+    SdCpp,
+    /// SGLang-Diffusion's `sglang generate`.
+    Sglang,
+    /// LightX2V with a JSON configuration.
+    Lightx2v,
+    /// A workflow of ComfyUI in API format.
+    Comfyui,
+}
+
+impl App {
+    /// Whether it comes with a worker that stays loaded; the others are commands of the user's.
+    pub fn is_worker(self) -> bool {
+        matches!(self, Self::Diffusers | Self::Comfyui)
+    }
+
+    /// The name of its space.
+    pub fn space(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
 }
 
 /// A ready-made worker.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "A ready-made worker")]
 pub struct AppArgs {
-    /// Tunes a worker that comes with the program: the pipeline of the folder in --model, by your own
-    /// Python and torch.
+    /// Tunes a program that is known: diffusers, the pipeline of the folder in --model by your own Python
+    /// and torch; comfyui, with `-- --workflow FLOW.json --folder COMFYUI`; or your command line of the
+    /// others, after `--`, whose flags become its knobs.
     #[arg(
         long,
         value_enum,
-        requires = "model",
-        conflicts_with_all = ["words", "module", "workload", "objective", "images", "weights"]
+        conflicts_with_all = ["module", "workload", "objective", "images", "weights"]
     )]
     pub app: Option<App>,
     /// The folder, in diffusers layout.

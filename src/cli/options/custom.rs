@@ -9,6 +9,7 @@ use crate::cli::options::{AppArgs, parse};
 use crate::knobs::program_environment;
 use crate::tune::budget;
 use crate::workload::custom::metric::Direction;
+use crate::workload::custom::sizes::JobSize;
 
 /// Your own job instead of the pipeline.
 #[derive(Clone, Debug, Args)]
@@ -41,6 +42,10 @@ pub struct CustomJobArgs {
     /// status than 0 where that, or a file that the run wrote, is wrong.
     #[arg(long, value_name = "COMMAND", requires = "words")]
     pub check: Option<String>,
+    /// The pictures that a run writes, such as 'out/*.png|*.mp4': those of each candidate are compared
+    /// with the baseline's, and worse ones than --min-psnr can't win. The job needs a fixed seed.
+    #[arg(long, value_name = "FILES", requires = "words", value_parser = parse::files)]
+    pub output: Option<String>,
     /// Tunes a TorchScript module of your own, which the worker calls, instead of a command.
     #[arg(
         long,
@@ -59,12 +64,15 @@ pub struct CustomJobArgs {
         last = true,
         value_name = "COMMAND",
         value_parser = parse::text(),
-        conflicts_with_all = ["workload", "objective", "precision", "images", "weights", "min_psnr"]
+        conflicts_with_all = ["workload", "objective", "precision", "images", "weights"]
     )]
     pub words: Vec<String>,
     /// A ready-made worker.
     #[command(flatten)]
     pub app: AppArgs,
+    /// What the job can be as large as.
+    #[arg(skip)]
+    pub sizes: Vec<JobSize>,
     /// Where the command runs, if not here.
     #[arg(skip)]
     pub folder: Option<String>,

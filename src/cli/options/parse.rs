@@ -13,6 +13,7 @@ use crate::search::StrategyName;
 use crate::space::KnobFlag;
 use crate::workload::custom::metric::Source;
 use crate::workload::custom::module::Inputs;
+use crate::workload::custom::pictures;
 use crate::workload::custom::sink::Sink;
 
 /// Reads a ratio in dB, from 0, which any picture has, to what float32 numbers can tell apart.
@@ -115,6 +116,14 @@ pub fn variable(text: &str) -> Result<(String, Sink), String> {
         }
         variable => Ok(variable),
     }
+}
+
+/// Takes patterns of files, if they can be read.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn files(text: &str) -> Result<String, String> {
+    pictures::patterns(text).map(|_| text.to_owned())
 }
 
 /// Takes the inputs of a module, if they can be read.

@@ -21,9 +21,9 @@ pub struct RunnerArgs {
     /// process may use.
     #[arg(long, value_name = "SIZE", value_parser = parse::memory)]
     pub max_memory: Option<ByteSize>,
-    /// The worst picture that may win, in dB against the same made whole in float32; by default 30,
-    /// above which a picture is hard to tell from the original, or what the baseline's own comes to
-    /// if that is less.
+    /// The worst picture that may win, in dB against the same made whole in float32, or of your own job
+    /// against the baseline's; by default 30, above which a picture is hard to tell from the original,
+    /// or what the baseline's own comes to if that is less.
     #[arg(long, value_name = "DB", value_parser = parse::decibels)]
     pub min_psnr: Option<f64>,
     /// Waits while another tune runs on this machine, instead of giving up with status 75.

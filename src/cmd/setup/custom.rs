@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
-use super::{app, job};
+use super::{app, job, pictures};
 use crate::cli::{BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
 use crate::cmd::{Usage, terminal};
 use crate::io::input;
@@ -19,7 +19,9 @@ use crate::runner::repetitions::{Measured, Repetitions};
 use crate::space::SpaceFile;
 use crate::trial::journal::MOST_SAMPLES;
 use crate::workload::custom::module::{Inputs, ModuleJob};
+use crate::workload::custom::pictures::PictureJob;
 use crate::workload::custom::sink::{Sink, Sinks};
+use crate::workload::custom::sizes::JobSize;
 use crate::workload::custom::template::{self, Filling};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
@@ -50,7 +52,7 @@ pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<
     if let (Some(file), Some(inputs)) = (&args.module, &args.inputs) {
         return Ok(Some(CustomJob::Module(module(file, inputs)?)));
     }
-    let app = app::words(&args.app, job)?;
+    let app = app::words(args, job)?;
     let is_worker = app.is_some() || runner.is_own_worker();
     let words = app.unwrap_or_else(|| args.words.clone());
     let Some(program) = words.first() else {
@@ -61,6 +63,7 @@ pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<
         return Ok(None);
     };
     let folder = folder(args)?;
+    pictures::check(args, runner, is_worker)?;
     check_program(program, Path::new(&folder))?;
     let profile_env = args.profile_env.clone();
     if is_worker {
@@ -75,8 +78,22 @@ pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<
         metric: args.metric.clone(),
         goal: args.goal.unwrap_or_default(),
         check: args.check.clone(),
+        pictures: args.output.clone().map(pictures::of_files),
+        sizes: sizes(args)?,
         sinks: Sinks::new(),
     })))
+}
+
+/// The sizes of a command, each of which stands in its words.
+fn sizes(args: &CustomJobArgs) -> Result<Vec<JobSize>, Usage> {
+    let stands = |name: &str| {
+        let meant = template::meant(&args.words, &|known| known == name);
+        meant.iter().any(|(_, one)| one.name == name)
+    };
+    let missing = args.sizes.iter().find(|size| !stands(&size.name));
+    missing.map_or(Ok(args.sizes.clone()), |JobSize { name, .. }| {
+        Err(Usage(format!("--size {name}: write {{{name}}} where it stands in the command")))
+    })
 }
 
 /// Refuses what only the built-in jobs take.
@@ -112,7 +129,10 @@ fn worker(
         let cure = "leave it out, or leave --worker out";
         return Err(Usage(format!("{flag} is for a command that is no worker: {cure}")));
     }
-    Ok(WorkerJob { words, folder, profile_env })
+    let files = args.output.clone();
+    let pictures = Some(PictureJob { files, ..PictureJob::default() });
+    let sizes = args.sizes.clone();
+    Ok(WorkerJob { words, folder, profile_env, pictures, sizes })
 }
 
 /// A job that takes the values of its knobs from `sinks` too, and the baseline with what it runs
@@ -203,8 +223,20 @@ fn with_words(baseline: Baseline, words: &[String], machine: &Machine) -> Result
 /// [`Usage`] for fewer repetitions than the pipeline takes.
 pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     let mut args = args.clone();
-    if args.custom.app.app.is_some() {
-        args.space.space.get_or_insert("diffusers".into());
+    args.custom.sizes.clone_from(&args.size);
+    if !args.size.is_empty() && !args.custom.is_program() {
+        let cure = "give --job and --steps, or the command after `--`";
+        return Err(Usage(format!("--size is for a job of your own: {cure}")).into());
+    }
+    if let Some(known) = args.custom.app.app {
+        app::check(&args.custom)?;
+        let asked = app::asked_space(&args.custom)?;
+        args.space.space.get_or_insert(asked.unwrap_or_else(|| known.space().into()));
+    }
+    if args.custom.app.app.is_some_and(|known| !known.is_worker()) {
+        app::fit(&mut args)?;
+    } else if args.custom.app.app.is_some() {
+        // Its space is its own.
     } else if !args.custom.words.is_empty() {
         args.space.space.get_or_insert("command".into());
     } else if args.custom.module.is_some() {

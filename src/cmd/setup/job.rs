@@ -13,7 +13,7 @@ use crate::knobs::{Baseline, MatmulPrecision, Precision, Preset};
 use crate::machine::Machine;
 use crate::profile;
 use crate::space::SpaceFile;
-use crate::workload::custom::CustomJob;
+use crate::workload::custom::{CustomJob, sizes};
 use crate::workload::{BUILT_IN, Workload, WorkloadFile};
 
 /// What a tune measures.
@@ -30,7 +30,7 @@ impl Job {
     pub fn smallest(&self) -> Workload {
         match self {
             Self::Pipeline(file) => file.size(0),
-            Self::Custom(custom) => Workload::custom(custom.space()),
+            Self::Custom(_) => self.sizes().swap_remove(0),
         }
     }
 
@@ -40,7 +40,10 @@ impl Job {
             Self::Pipeline(file) => {
                 (0..file.size_count()).map(|number| file.size(number)).collect()
             }
-            Self::Custom(_) => vec![self.smallest()],
+            Self::Custom(custom) => {
+                let of_size = |sizes| Workload::custom(custom.space()).at(sizes);
+                sizes::rungs(custom.sizes()).into_iter().map(of_size).collect()
+            }
         }
     }
 

@@ -4,6 +4,7 @@ pub mod app;
 pub mod cache;
 pub mod custom;
 pub mod job;
+pub mod pictures;
 pub mod runner;
 pub mod signature;
 pub mod weights;

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
 
 use super::setup::job::Job;
-use super::setup::{custom, job, runner};
+use super::setup::{custom, job, pictures, runner};
 use super::terminal::progress::Progress;
 use super::{Usage, space, terminal};
 use crate::cli::TuneArgs;
@@ -42,7 +42,7 @@ use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
-use crate::workload::custom::CustomJob;
+use crate::workload::custom::{CustomJob, sizes, template};
 
 /// A search of this many trials begins with the preset, where the baseline is none.
 const PRESET_FIRST: usize = 8;
@@ -180,8 +180,19 @@ impl Prepared {
 fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let folder = custom::folder(&args.custom)?;
     let is_worker = args.runner.is_own_worker() || args.custom.app.app.is_some();
-    let words = if is_worker { &[][..] } else { &args.custom.words[..] };
-    space::open(&args.space, Reader { words, folder: folder.as_ref() })
+    let sizes = sizes::whole(&args.custom.sizes);
+    let no_knob = |name: Option<&String>| {
+        let twice =
+            |name| format!("--size {name}: there is a knob of this name: call it otherwise");
+        name.map_or(Ok(()), |name| Err(Usage(twice(name))))
+    };
+    no_knob(sizes.keys().find(|name| args.space.knobs.iter().any(|flag| flag.name == **name)))?;
+    let words = args.custom.words.iter().filter(|_| !is_worker);
+    // A size is no knob.
+    let words: Vec<String> = words.map(|word| template::sized(word, &sizes)).collect();
+    let file = space::open(&args.space, Reader { words: &words, folder: folder.as_ref() })?;
+    no_knob(sizes.keys().find(|name| file.knob.contains_key(*name)))?;
+    Ok(file)
 }
 
 /// The baseline, and what it is to be measured on.
@@ -204,6 +215,10 @@ fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline
             }
             (baseline, Job::Custom(custom))
         }
+    };
+    let job = match job {
+        Job::Custom(custom) => Job::Custom(pictures::with_changes(custom, file)),
+        job => job,
     };
     let custom = baseline.knobs.custom.keys().next();
     let is_told = matches!(job, Job::Custom(CustomJob::Command(_) | CustomJob::Worker(_)));

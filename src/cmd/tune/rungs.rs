@@ -1,4 +1,4 @@
-//! Rungs: on which slices of the job a tune searches and confirms.
+//! Rungs: on which slices or sizes of the job a tune searches and confirms.
 
 use anyhow::{Context, Result};
 
@@ -10,6 +10,8 @@ use crate::space::Tune;
 use crate::trial::Phase;
 use crate::tune::Session;
 use crate::tune::calibrate::{Calibration, Rungs};
+use crate::workload::Workload;
+use crate::workload::custom::sizes;
 
 /// Trials as long as the baseline's that a search of ten candidates and four pairs take.
 const LEAST_TRIALS: f64 = 14.0;
@@ -38,7 +40,15 @@ pub fn choose(
     session: &mut Session<'_>,
     tune: &Tune,
 ) -> Result<Rungs> {
-    let Job::Pipeline(file) = job else { return Ok(Rungs::same(job.smallest())) };
+    let file = match job {
+        Job::Pipeline(file) => file,
+        Job::Custom(custom) if custom.sizes().is_empty() => return Ok(Rungs::same(job.smallest())),
+        Job::Custom(custom) => {
+            let memory = sizes::memory_test(custom.sizes());
+            let memory = memory.map(|sizes| Workload::custom(custom.space()).at(sizes));
+            return session.climb(&job.sizes(), memory);
+        }
+    };
     let settings = runner.settings(&file.size(0), &runner.baseline.knobs);
     let settings = &settings.map_err(anyhow::Error::msg)?;
     let begun = session.trials().iter().find(|trial| trial.phase == Phase::Baseline);

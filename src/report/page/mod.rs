@@ -17,7 +17,7 @@ use super::plots::stages::Stages;
 use super::plots::{Elements, Picture, font, palette};
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
-use super::tables::{facts, nodes, trials, usage, work};
+use super::tables::{facts, fidelity, nodes, trials, usage, work};
 use super::winner::Winner;
 use super::{summary, verdict};
 use crate::evidence::confirmation::Verdict;
@@ -100,6 +100,7 @@ fn head(results: &Results) -> Markup {
         header {
             p.kind { "wan22-tune report" }
             h1 class=(class) { (plain(&verdict::sentence(results))) }
+            @if let Some(sentence) = fidelity::of_own_sizes(results) { p { (sentence) } }
             p { (plain(&machine.cpu.model)) ", " (count(machine.core_count(), "core")) ", host " (plain(&machine.host)) ", " (plain(&results.tune.started)) }
             dl {
                 @if let Some(baseline_s) = findings.baseline_s { (tile("baseline", &digits(metric.shown(baseline_s)), metric.unit())) }
@@ -217,7 +218,11 @@ fn quality(results: &Results, views: Option<&Views>) -> Markup {
         return html! {
             @if let Some(quality) = best {
                 (section(TITLE, &html! {
+                    @if results.workload.is_custom() {
+                        p { "With the best settings the pictures are those of the baseline: " (work::in_words(quality)) "." }
+                    } @else {
                     p { "With the best settings what the VAE makes of a fixed latent and of a fixed picture is, to the eye, what the reference has, which was made whole in float32. The worse of the two: " (work::in_words(quality)) "." }
+                    }
                 }))
             }
         };
@@ -230,7 +235,11 @@ fn quality(results: &Results, views: Option<&Views>) -> Markup {
                     figure { img src=(url) alt=(name); figcaption { (name) } }
                 }
             }
+            @if results.workload.is_custom() {
+                p { "The frame that differs most from the baseline's of the same seed: " (work::in_words(views.quality)) "." }
+            } @else {
             p { "The first frame of one fixed latent. Of it and of a fixed picture's latents, the worse against the reference: " (work::in_words(views.quality)) "." }
+            }
         },
     )
 }

@@ -16,7 +16,8 @@ const AMPLIFIED: i16 = 8;
 /// The largest picture of one frame.
 const LARGEST_BYTES: u64 = 64 << 20;
 
-/// The same first frame, decoded whole in float32 and by the finalist, and how they differ.
+/// The same frame, decoded whole in float32 and by the finalist, or of the user's own job made by the
+/// baseline and by the finalist; and how they differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Views {
     /// What stands below each picture, and the picture as a data URL.
@@ -33,13 +34,18 @@ impl Views {
         let trials = results.trials_of(&finalist.knobs);
         let shown = |number: u64| folder.trial_view(number).exists();
         let trial = trials.into_iter().find(|trial| shown(trial.number))?;
-        let reference = input::bytes(&folder.reference_view(), LARGEST_BYTES).ok()?;
+        let is_custom = results.workload.is_custom();
+        let reference = match is_custom {
+            true => folder.reference_view_of(trial.number),
+            false => folder.reference_view(),
+        };
+        let reference = input::bytes(&reference, LARGEST_BYTES).ok()?;
         let candidate = input::bytes(&folder.trial_view(trial.number), LARGEST_BYTES).ok()?;
         let difference = difference(&reference, &candidate)?;
         let named = |name: &str, png: &[u8]| (name.to_owned(), data_url(png));
         Some(Self {
             pictures: [
-                named("whole, in float32", &reference),
+                named(if is_custom { "the baseline" } else { "whole, in float32" }, &reference),
                 named("the best settings", &candidate),
                 named(&format!("difference, {AMPLIFIED} times"), &difference),
             ],

@@ -9,6 +9,7 @@ use crate::runner::Repetitions;
 use crate::runner::repetitions::Measured;
 use crate::space::Tune;
 use crate::workload::custom::CustomJob;
+use crate::workload::custom::sizes;
 use crate::workload::{Sizes, Stage, Workload};
 
 /// What the tuned process could use of the machine.
@@ -78,6 +79,9 @@ pub fn tune(results: &Results) -> Table {
     for (name, value) in tune.custom_job.iter().flat_map(CustomJob::facts) {
         fact(name, value);
     }
+    if !workload.own_sizes.is_empty() {
+        fact("searched on", described(workload));
+    }
     if let Some(full) = &tune.full {
         fact("a whole job", described(full));
     }
@@ -112,6 +116,9 @@ fn baseline(tune: &Tune) -> String {
 
 /// A job and its sizes in words.
 pub(super) fn described(workload: &Workload) -> String {
+    if workload.is_custom() {
+        return sizes::in_words(&workload.own_sizes);
+    }
     let Sizes { clips, width, height, frames, layers, steps, .. } = &workload.sizes;
     let mut words = vec![
         format!("{}: {}", workload.name, count(*clips as usize, "clip")),

@@ -1,18 +1,20 @@
 //! Fidelity: what trials of a slice say of the whole job, in sentences.
 
 use super::facts::described;
+use crate::evidence::blame::MEMORY_TEST;
 use crate::io::number::{count, percent, span};
 use crate::knobs::Values;
 use crate::results::Results;
 use crate::stats;
 use crate::trial::{Phase, Trial};
+use crate::workload::custom::sizes;
 use crate::workload::{Sizes, Stage};
 
 /// Knobs that change a single stage.
 const OF_STAGE: [(&str, Stage); 2] =
     [("tile_size", Stage::Encode), ("vae_tile_size", Stage::Decode)];
 
-/// What was measured of the job, how far the slices agree, and which knobs can't matter for it; nothing
+/// What was measured of the job, how far the sizes agree, and which knobs can't matter for it; nothing
 /// where trials ran the job itself.
 pub fn sentences(results: &Results) -> Vec<String> {
     let Some(job) = results.workload.job.as_ref().filter(|_| results.workload.is_slice()) else {
@@ -28,6 +30,36 @@ pub fn sentences(results: &Results) -> Vec<String> {
     }));
     sentences.extend(shares(results, job));
     sentences
+}
+
+/// On which sizes of the user's own job it was searched, and of which one the claim is;
+/// `None` where it has none.
+pub fn of_own_sizes(results: &Results) -> Option<String> {
+    let job = results.tune.custom_job.as_ref().filter(|job| !job.sizes().is_empty())?;
+    let [searched, proven] = [&results.workload, results.proven_on()];
+    let mut text = format!("The search ran the job at {}", described(searched));
+    if proven == searched {
+        text += ", and so did the pairs.";
+    } else {
+        let agreement = agreement(results).unwrap_or_default();
+        text += &format!(", the pairs at {}.{agreement}", described(proven));
+    }
+    let tested = results.trials.iter().filter(|trial| trial.strategy == MEMORY_TEST);
+    let (tested, failed): (Vec<&Trial>, Vec<&Trial>) =
+        tested.partition(|trial| trial.score_s().is_some());
+    if let Some(test) = tested.iter().chain(&failed).next() {
+        let all = count(tested.len() + failed.len(), "finalist");
+        text += &format!(
+            " Before, {all} ran with the whole job's memory ({}), and {} failed.",
+            test.workload,
+            failed.len()
+        );
+    }
+    let whole = sizes::whole(job.sizes());
+    if proven.own_sizes != whole {
+        text += &format!(" What is claimed is not of the whole job, {}.", sizes::in_words(&whole));
+    }
+    Some(text)
 }
 
 /// How a score comes from what ran.

@@ -66,7 +66,8 @@ pub fn verify(path: &Path, job: Option<&CustomJob>, baseline: &Values) -> String
             words.extend(["--worker".to_owned(), "--".to_owned()]);
             words.extend(worker.words.iter().map(quoted));
         }
-        Some(CustomJob::Command(CommandJob { words: command, metric, goal, sinks, .. })) => {
+        Some(CustomJob::Command(job)) => {
+            let CommandJob { words: command, metric, goal, sinks, .. } = &job.whole();
             let flag = |(knob, sink)| ["--knob".to_owned(), quoted(format!("{knob} {sink}"))];
             words.extend(sinks.iter().flat_map(flag));
             let scored = metric.iter().flat_map(|metric| {

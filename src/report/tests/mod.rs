@@ -187,6 +187,8 @@ fn frames_a_second() -> Made {
         metric: Some("json:/fps".to_owned()),
         goal: Direction::Max,
         check: None,
+        pictures: None,
+        sizes: Vec::new(),
     }));
     made
 }

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use super::pictures::PictureCheck;
 use super::process::Limit;
 use super::response::Response;
 use crate::knobs::Settings;
@@ -40,6 +41,8 @@ pub struct Runs<'a> {
     pub repetitions: Repetitions,
     /// Seconds of a run from which the fewest are enough.
     pub long_s: Option<f64>,
+    /// What its pictures are held to, where they are compared.
+    pub pictures: Option<PictureCheck<'a>>,
     /// What the trial may use.
     pub limit: Limit,
     /// Whether somebody wants the tuner to stop.
@@ -59,18 +62,22 @@ impl Runs<'_> {
             if round == self.command.warmup {
                 answer.setup_s = Some(started.elapsed().as_secs_f64());
             }
+            let before = self.pictures.as_ref().and_then(PictureCheck::before);
             let run = self.run(started)?;
             answer.peak_rss_bytes = answer.peak_rss_bytes.max(run.peak_rss_bytes);
             match self.judge(&run, source.as_ref(), started)? {
                 Ok(sample) if round >= self.command.warmup => {
                     let wall_s = sample.seconds;
                     answer.keep(sample, wall_s);
+                    if let Some((check, before)) = self.pictures.as_ref().zip(before) {
+                        check.judge(before.and_then(|before| before.written()), &mut answer);
+                    }
                 }
                 Ok(_) => {}
-                Err((outcome, detail)) => {
-                    answer.fail(outcome, detail);
-                    break;
-                }
+                Err((outcome, detail)) => answer.fail(outcome, detail),
+            }
+            if answer.is_failed() {
+                break;
             }
             answer.effect = run.look.map(|look| look.effect);
             let is_long = self.long_s.is_some_and(|long_s| run.wall_s > long_s);

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::pictures::Before;
 use super::process::Limit;
 use super::response::Response;
 use super::{LocalRunner, Runner, TrialRequest};
@@ -36,6 +37,9 @@ use state::State;
 /// What a start may take longer than the trials after it: a process is kept for as many trials as it
 /// takes to measure this many times as long.
 const WORTH: f64 = 3.0;
+
+/// The files in a job's folder for frames.
+const HANDED_OVER: &str = "*";
 
 /// Runs trials in a user's own worker.
 pub struct WarmRunner<'a> {
@@ -136,6 +140,9 @@ impl<'a> WarmRunner<'a> {
                 return Ok((answer, None));
             }
         };
+        if let Some(failed) = self.reference(request, begun)? {
+            return Ok((failed, None));
+        }
         let identity = settings.identity(&request.workload);
         let wanted = Wanted { request, settings, identity };
         let state = &mut *self.state.borrow_mut();
@@ -154,6 +161,16 @@ impl<'a> WarmRunner<'a> {
             state.end()?;
         }
         Ok((answer, None))
+    }
+
+    /// Has the baseline make its pictures where a candidate's can be compared with none; how it failed.
+    fn reference(&self, request: &TrialRequest, begun: Instant) -> Result<Option<Response>> {
+        let hands_none = self.state.borrow().hands_over == Some(false);
+        let baseline = self.inner.for_pictures(request).filter(|_| !hands_none);
+        let baseline = baseline.map(|baseline| TrialRequest { phase: Phase::Baseline, ..baseline });
+        let answer = baseline.map(|baseline| self.answer(&baseline, begun)).transpose()?;
+        let answer = answer.map(|(answer, _)| answer).filter(Response::is_failed);
+        Ok(answer.map(LocalRunner::without_pictures))
     }
 
     fn start(&self, state: &mut State, wanted: &Wanted<'_>) -> Result<()> {
@@ -186,7 +203,14 @@ impl<'a> WarmRunner<'a> {
         let request = request.later(begun.elapsed());
         let mut job = self.inner.job(&request, settings.clone())?;
         job.knobs = told(&request.values);
+        let sizes = request.workload.own_sizes.iter();
+        job.knobs.extend(sizes.map(|(name, size)| (name.clone(), Value::Integer(*size))));
         job.stop_above_s = request.early_stop_s;
+        let pictures = self.inner.picture_check(&request).filter(|check| state.wants(check));
+        job.pictures = pictures.as_ref().is_some_and(|check| check.job.files.is_none());
+        let before = pictures
+            .as_ref()
+            .map(|check| check.before().unwrap_or_else(|| Before::now(HANDED_OVER, &job.output)));
         let TrialRequest { ready_s, early_stop_s: sample_s, .. } = request;
         let time = request.time();
         let limit = Limit { time, ready_s, memory_bytes: self.inner.memory_bytes, sample_s };
@@ -200,10 +224,24 @@ impl<'a> WarmRunner<'a> {
         if let Some(effect) = &answer.effect {
             let seen = process.seen(settings.memory.nodes().is_some());
             let wrong = mismatches(effect, seen.as_ref(), settings, &job.knobs);
+            let mut sizes = request.workload.own_sizes.keys();
+            let unread = sizes.find(|name| !effect.applied.contains_key(*name)).cloned();
             state.scope.learn(effect);
             if !wrong.is_empty() {
                 answer.fail(Outcome::Misapplied, in_words(&wrong));
             }
+            if let Some(name) = unread {
+                let cure = format!("read it with wan22_tune.knob(\"{name}\") in what is measured");
+                answer.fail(
+                    Outcome::Misapplied,
+                    format!("the worker ignores its size {name}: {cure}"),
+                );
+            }
+        }
+        if let (false, Some(check), Some(before)) = (answer.is_failed(), &pictures, before)
+            && state.has_pictures(check, &mut answer)
+        {
+            check.judge(before.and_then(|before| before.written()), &mut answer);
         }
         state.note(&answer, &request.values, *identity)?;
         Ok(answer)

@@ -7,6 +7,7 @@ use super::process::Process;
 use super::scope::Scope;
 use crate::knobs::Values;
 use crate::launch::Launch;
+use crate::runner::pictures::PictureCheck;
 use crate::runner::response::Response;
 use crate::stats;
 use crate::trial::{Outcome, Sample};
@@ -34,6 +35,8 @@ pub struct State {
     unchecked: u32,
     /// Whether it was told that a warm process failed where a fresh one did not.
     has_failed: bool,
+    /// Whether the worker hands frames over; unknown before the baseline's first trial.
+    pub hands_over: Option<bool>,
     /// What nobody has been told yet.
     pub news: Vec<String>,
 }
@@ -54,7 +57,8 @@ impl State {
     pub fn note(&mut self, answer: &Response, values: &Values, identity: u64) -> Result<()> {
         let Some(process) = &mut self.process else { return Ok(()) };
         let mut fresh = None;
-        if answer.is_failed() {
+        // What makes a bad picture may go on.
+        if answer.is_failed() && answer.outcome != Outcome::PoorQuality {
             return self.end();
         }
         if process.ran.is_empty() {
@@ -70,6 +74,32 @@ impl State {
         Ok(())
     }
 
+    /// Whether a trial's pictures are looked at: files that it writes always, frames that are handed
+    /// over where they may differ.
+    pub fn wants(&self, check: &PictureCheck<'_>) -> bool {
+        let is_asked = check.is_of_baseline() || check.may_differ();
+        check.job.files.is_some() || (is_asked && self.hands_over != Some(false))
+    }
+
+    /// Whether there are pictures after a trial; an answer without them fails where there were some
+    /// before.
+    pub fn has_pictures(&mut self, check: &PictureCheck<'_>, answer: &mut Response) -> bool {
+        let has_some = check.job.files.is_some() || answer.pictures.is_some_and(|count| count > 0);
+        match *self.hands_over.get_or_insert(has_some) {
+            true if !has_some => {
+                let problem = "it handed no frame over, and the baseline did".to_owned();
+                answer.fail(Outcome::WrongOutput, problem);
+            }
+            false if self.news.is_empty() => self.news.push(
+                "the worker hands no frames over: pictures are not compared (return them from what is \
+                 measured, or name the files that it writes by --output)"
+                    .to_owned(),
+            ),
+            _ => {}
+        }
+        has_some
+    }
+
     /// For which trial the process of now was started, and the knobs for whose sake it may differ
     /// from a fresh one at these values.
     pub fn before(&self, values: &Values) -> (Option<u64>, Vec<String>) {
@@ -80,8 +110,11 @@ impl State {
     /// Whether a fresh process has to measure what a warm one did. What failed may have failed for
     /// what ran there before, such as memory that nobody gave back; what the worker refuses did not.
     pub fn is_due_for_check(&mut self, warm: &Response, doubtful: &[String]) -> bool {
-        if warm.is_failed() {
-            return warm.outcome.is_failure() && warm.outcome != Outcome::Illegal;
+        match warm.outcome {
+            Outcome::Ok => {}
+            Outcome::PoorQuality => return !doubtful.is_empty(),
+            Outcome::Illegal | Outcome::Interrupted => return false,
+            _ => return true,
         }
         let cost = stats::median(&costs(&warm.samples)).unwrap_or(f64::INFINITY);
         let is_best = self.best.is_none_or(|best| cost < best);
@@ -100,6 +133,10 @@ impl State {
     /// What a fresh process says of a candidate of which a warm one said something else, or the same.
     pub fn compared(&mut self, knobs: Vec<String>, warm: &Response, fresh: Response) -> Response {
         self.unchecked = 0;
+        if [warm.outcome, fresh.outcome] == [Outcome::PoorQuality; 2] {
+            self.scope.compared(knobs, true);
+            return fresh;
+        }
         if fresh.is_failed() || (fresh.is_cut() && !warm.is_failed()) {
             return fresh;
         }
@@ -183,9 +220,10 @@ mod tests {
         };
         let due: Vec<String> =
             Outcome::VARIANTS.iter().filter(is_due).map(ToString::to_string).collect();
-        let expected =
-            ["misapplied", "timeout", "out-of-memory", "crashed", "wrong-output", "poor-quality"];
+        let expected = ["misapplied", "timeout", "out-of-memory", "crashed", "wrong-output"];
         assert_eq!(due, expected);
+        let doubtful = ["precision".to_owned()];
+        assert!(State::default().is_due_for_check(&answer(Outcome::PoorQuality), &doubtful));
     }
 
     #[test]

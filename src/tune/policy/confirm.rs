@@ -9,6 +9,7 @@ use anyhow::Result;
 use super::round_order::round_order;
 use super::search::pruned;
 use super::{Next, Policy};
+use crate::evidence::blame;
 use crate::evidence::confirmation::Confirmation;
 use crate::evidence::ranking::rank_with;
 use crate::evidence::win_probability;
@@ -49,6 +50,11 @@ impl<'w> Confirmations<'w> {
     /// Confirms the best that the search found.
     pub fn of_search(space: &Space, workload: &'w Workload, state: &State<'_>) -> Self {
         Self::of(workload, finalists(space, workload, state), state)
+    }
+
+    /// The candidates that it confirms.
+    pub fn finalists(&self) -> &[Values] {
+        &self.finalists
     }
 
     /// Confirms these finalists.
@@ -171,13 +177,18 @@ fn finalists(space: &Space, workload: &Workload, state: &State<'_>) -> Vec<Value
     let pruned = pruned(space, state);
     let mut finalists: Vec<Values> = Vec::new();
     let promising = promising(state);
-    for (place, values) in promising.iter().take(MOST_FINALISTS).enumerate() {
+    let lacking = blame::lacking_memory(state.trials());
+    for values in &promising {
+        let place = finalists.len();
+        if place == MOST_FINALISTS {
+            break;
+        }
         // Nobody should ship a change that changes nothing.
         let frozen = |candidate| pruned.with_frozen(space, &candidate);
         let frozen = space.candidate(values).map(frozen);
         let values = frozen.map_or_else(|| values.clone(), |c| named(&state.baseline, space, &c));
         let values = state.runner.plainest(workload, values);
-        if finalists.contains(&values) {
+        if finalists.contains(&values) || lacking.contains(&&values) {
             continue;
         }
         let is_known = state

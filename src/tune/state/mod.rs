@@ -275,6 +275,10 @@ impl<'a> State<'a> {
         Some(best_s * now * (EARLY_STOP_DEVIATIONS * drift.deviation()).exp().max(EARLY_STOP_RATIO))
     }
 
+    fn without(&self, lacking: &[&Values]) -> Vec<Trial> {
+        self.trials.iter().filter(|trial| !lacking.contains(&&trial.knobs)).cloned().collect()
+    }
+
     /// What is left for the search: all of it while there is nothing to confirm.
     pub(in crate::tune) fn left_for_search(&self) -> Duration {
         if self.promising().is_empty() { self.budget.left() } else { self.left_beside_reserve() }
@@ -297,7 +301,11 @@ impl<'a> State<'a> {
     /// The candidates in question for the confirmation, the likeliest to be the fastest first.
     pub(in crate::tune) fn promising(&self) -> &[Values] {
         self.promising.get_or_init(|| {
-            let mut odds = win_probability::of_search(&self.trials, self.drift());
+            let lacking = blame::lacking_memory(&self.trials);
+            let mut odds = match lacking.is_empty() {
+                true => win_probability::of_search(&self.trials, self.drift()),
+                false => win_probability::of_search(&self.without(&lacking), self.drift()),
+            };
             let likeliest = odds.first().map_or(0.0, |odds| odds.p_best);
             odds.retain(|odds| {
                 odds.p_best >= FINALIST_LEAST_P_BEST * likeliest

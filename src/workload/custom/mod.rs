@@ -2,15 +2,21 @@
 
 pub mod metric;
 pub mod module;
+pub mod pictures;
 pub mod sink;
+pub mod sizes;
 pub mod template;
 mod worker;
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use metric::{Direction, Source};
 use module::ModuleJob;
+use pictures::PictureJob;
 use sink::Sinks;
+use sizes::{JobSize, OwnSizes};
 pub use worker::WorkerJob;
 
 use crate::knobs::Value;
@@ -55,6 +61,12 @@ pub struct CommandJob {
     /// A shell command that is given each run's output and fails where it is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
+    /// Which of what it makes are pictures, to be compared with the baseline's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<PictureJob>,
+    /// What it can be as large as, where it has sizes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<JobSize>,
 }
 
 impl CommandJob {
@@ -68,6 +80,19 @@ impl CommandJob {
 }
 
 impl CommandJob {
+    /// The same at these sizes.
+    #[must_use]
+    pub fn at(&self, sizes: &OwnSizes) -> Self {
+        let words = self.words.iter().map(|word| template::sized(word, sizes)).collect();
+        Self { words, ..self.clone() }
+    }
+
+    /// The same as a whole.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        self.at(&sizes::whole(&self.sizes))
+    }
+
     /// The value that it runs with today of the knob called `name`, whose values are of the kind of
     /// `like`; `None` where it reads the knob from its `WAN22_` variable alone.
     ///
@@ -142,6 +167,33 @@ impl CustomJob {
 }
 
 impl CustomJob {
+    /// What it can be as large as.
+    pub fn sizes(&self) -> &[JobSize] {
+        match self {
+            Self::Command(command) => &command.sizes,
+            Self::Worker(worker) => &worker.sizes,
+            Self::Module(_) => &[],
+        }
+    }
+
+    /// The folder in which it runs.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Command(command) => Some(command.folder.as_ref()),
+            Self::Worker(worker) => Some(worker.folder.as_ref()),
+            Self::Module(_) => None,
+        }
+    }
+
+    /// Which of what it makes are pictures.
+    pub fn pictures(&self) -> Option<&PictureJob> {
+        match self {
+            Self::Command(command) => command.pictures.as_ref(),
+            Self::Worker(worker) => worker.pictures.as_ref(),
+            Self::Module(_) => None,
+        }
+    }
+
     /// How it is measured, beside [`CustomJob::describe`], by name.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let command = match self {
@@ -149,8 +201,17 @@ impl CustomJob {
             Self::Worker(worker) => return worker.facts(),
             Self::Module(_) => return Vec::new(),
         };
-        let CommandJob { folder, profile_env, warmup, timeout_s, metric, goal, check, .. } =
-            command;
+        let CommandJob {
+            folder,
+            profile_env,
+            warmup,
+            timeout_s,
+            metric,
+            goal,
+            check,
+            pictures,
+            ..
+        } = command;
         let scored = match metric {
             None => "seconds from launch to exit".to_owned(),
             Some(metric) => format!("{metric}, goal {goal}"),
@@ -163,6 +224,8 @@ impl CustomJob {
         facts.extend((*warmup > 0).then(|| ("warm-up runs", warmup.to_string())));
         facts.extend(timeout_s.map(|seconds| ("timeout", format!("{seconds} s per run"))));
         facts.extend(check.clone().map(|check| ("check", check)));
+        let files = pictures.iter().filter_map(|pictures| pictures.files.clone());
+        facts.extend(files.map(|files| ("pictures", files)));
         facts
     }
 }

@@ -256,6 +256,14 @@ mod tests {
     }
 
     #[test]
+    fn a_size_stands_wherever_its_name_does() {
+        let sizes = [("frames".to_owned(), 17)].into();
+        let sized = |word| super::super::sized(word, &sizes);
+        assert_eq!(sized("--frames={frames}x{blocks}"), "--frames=17x{blocks}");
+        assert_eq!(sized("gen {frames=81} {{frames}} {fps}"), "gen 17 {{frames}} {fps}");
+    }
+
+    #[test]
     fn what_is_today_is_written_into_the_words() {
         let today = |word| with_today(word, &values());
         assert_eq!(today("--swap={blocks}"), "--swap={blocks=12}");

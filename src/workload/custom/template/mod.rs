@@ -7,6 +7,7 @@
 
 mod filling;
 
+use super::sizes::OwnSizes;
 use crate::knobs::Values;
 
 pub use filling::Filling;
@@ -194,6 +195,19 @@ pub fn literal(text: &str) -> String {
 /// what it is today, as `exec` wants it there.
 pub fn declared(word: &str, today: &Values) -> String {
     if is_text(word) { with_today(word, today) } else { word.to_owned() }
+}
+
+/// The word with the numbers of `sizes` in the place of their names.
+pub fn sized(word: &str, sizes: &OwnSizes) -> String {
+    let part = |piece| match piece {
+        Piece::Text(text) => text.to_owned(),
+        Piece::Escaped(text) => format!("{{{text}}}"),
+        Piece::Placeholder(one) => match sizes.get(one.name).filter(|_| one.words.is_none()) {
+            Some(size) => size.to_string(),
+            None => one.whole.to_owned(),
+        },
+    };
+    pieces(word).into_iter().map(part).collect()
 }
 
 /// The word with what each of its placeholders is today, by `today`.

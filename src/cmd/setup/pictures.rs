@@ -1,0 +1,67 @@
+//! The pictures of a job of the user's own, as flags and space describe them.
+
+use serde::Deserialize;
+
+use crate::cli::{CustomJobArgs, RunnerArgs};
+use crate::cmd::{Usage, terminal};
+use crate::runner::pictures::{NO_FFMPEG, reads_videos};
+use crate::space::{Changes, KnobEntry, SpaceFile};
+use crate::workload::custom::pictures::{self, PictureJob};
+use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
+
+/// Files that a run writes as pictures.
+pub fn of_files(files: String) -> PictureJob {
+    PictureJob { files: Some(files), ..PictureJob::default() }
+}
+
+/// Refuses a limit for pictures where there are none, and videos that nothing here reads.
+///
+/// # Errors
+/// [`Usage`] that says what to type or to install.
+pub fn check(args: &CustomJobArgs, runner: &RunnerArgs, is_worker: bool) -> Result<(), Usage> {
+    if runner.min_psnr.is_some() && args.output.is_none() && !is_worker {
+        let cure = "name the pictures of your command, as in --output 'out/*.png'";
+        return Err(Usage(format!("--min-psnr: {cure}")));
+    }
+    let Some(files) = &args.output else { return Ok(()) };
+    let patterns = pictures::patterns(files).map_err(Usage)?;
+    let is_of_videos = patterns.iter().all(|pattern| pictures::is_video(pattern));
+    if is_of_videos && !reads_videos() {
+        return Err(Usage(format!("--output {files}: {NO_FFMPEG}")));
+    }
+    Ok(())
+}
+
+/// Files that nobody named, where they can be read.
+pub fn readable(files: &str) -> Option<String> {
+    if pictures::is_video(files) && !reads_videos() {
+        terminal::tell(&format!("pictures are not compared: {NO_FFMPEG}"));
+        return None;
+    }
+    Some(files.to_owned())
+}
+
+/// A job that knows what its space says of pictures.
+pub fn with_changes(job: CustomJob, file: &SpaceFile) -> CustomJob {
+    let of_kind = |kind: Changes| {
+        let entries = file.knob.iter().filter_map(|(name, entry)| {
+            let changes = KnobEntry::deserialize(entry.clone()).ok()?.changes?;
+            (changes == kind).then(|| name.clone())
+        });
+        entries.collect()
+    };
+    let with = |pictures: PictureJob| PictureJob {
+        changing: of_kind(Changes::Picture),
+        neutral: of_kind(Changes::Nothing),
+        ..pictures
+    };
+    match job {
+        CustomJob::Command(job) => {
+            CustomJob::Command(CommandJob { pictures: job.pictures.map(with), ..job })
+        }
+        CustomJob::Worker(job) => {
+            CustomJob::Worker(WorkerJob { pictures: job.pictures.map(with), ..job })
+        }
+        CustomJob::Module(_) => job,
+    }
+}

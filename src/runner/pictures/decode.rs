@@ -1,0 +1,144 @@
+//! Decode: the frames of a file. PNG and JPEG are read here, everything else by ffmpeg.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use image::{ImageFormat, RgbImage};
+
+use crate::io::input;
+use crate::machine::threads;
+use crate::runner::process::output_lines::tail;
+
+/// A picture in a file is smaller.
+const LARGEST_BYTES: u64 = 256 << 20;
+
+/// Pixels of a row or rows at the most, of what another program says.
+const MOST_PIXELS: u32 = 1 << 15;
+
+/// The program that reads videos.
+const FFMPEG: &str = "ffmpeg";
+
+/// What to do where it is missing.
+pub const NO_FFMPEG: &str = "ffmpeg reads everything but PNG and JPEG, and it is not on PATH: install \
+    it (apt install ffmpeg), or have pictures written";
+
+/// Hands each frame of a file to `take`, in order.
+///
+/// # Errors
+/// The file can't be read, or `take` refuses a frame.
+pub fn frames(
+    file: &Path,
+    take: &mut dyn FnMut(RgbImage) -> Result<(), String>,
+) -> Result<(), String> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let unreadable = |problem: String| format!("{name}: {problem}");
+    let mut begin = Vec::new();
+    let opened = input::open(file).and_then(|file| Ok(file.take(16).read_to_end(&mut begin)?));
+    opened.map_err(|error| unreadable(format!("{error:#}")))?;
+    if begin.is_empty() {
+        return Err(unreadable("an empty file".to_owned()));
+    }
+    match image::guess_format(&begin) {
+        Ok(ImageFormat::Png | ImageFormat::Jpeg) => {
+            let bytes = input::bytes(file, LARGEST_BYTES);
+            let bytes = bytes.map_err(|error| unreadable(format!("{error:#}")))?;
+            let picture = image::load_from_memory(&bytes);
+            take(picture.map_err(|error| unreadable(error.to_string()))?.into_rgb8())
+        }
+        _ => of_video(file, take).map_err(unreadable),
+    }
+}
+
+/// Whether videos can be read.
+pub fn reads_videos() -> bool {
+    let found = |folder: std::path::PathBuf| folder.join(FFMPEG).is_file();
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(found))
+}
+
+fn of_video(
+    file: &Path,
+    take: &mut dyn FnMut(RgbImage) -> Result<(), String>,
+) -> Result<(), String> {
+    let child = Command::new(FFMPEG)
+        .args(["-nostdin", "-v", "error", "-i"])
+        .arg(file)
+        .args(["-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(NO_FFMPEG.to_owned()),
+        child => threads::started(FFMPEG, child).map_err(|error| format!("{error:#}"))?,
+    };
+    let read = read(&mut child, take);
+    // One that is not read to its end is not waited for.
+    let _ = if read.is_err() { child.kill() } else { Ok(()) };
+    let status = child.wait().map_err(|error| error.to_string())?;
+    match read? {
+        words if !status.success() => Err(format!("ffmpeg ended with {status}: {words}")),
+        _ => Ok(()),
+    }
+}
+
+/// Reads all frames, and what else was said.
+fn read(
+    child: &mut Child,
+    take: &mut dyn FnMut(RgbImage) -> Result<(), String>,
+) -> Result<String, String> {
+    let errors = child.stderr.take().map(|pipe| threads::spawn(move || tail(pipe)));
+    let errors = errors.transpose().map_err(|error| format!("{error:#}"))?;
+    if let Some(pipe) = child.stdout.take() {
+        let mut pipe = BufReader::new(pipe);
+        while let Some(frame) = portable_pixmap(&mut pipe)? {
+            take(frame)?;
+        }
+    }
+    let said = errors.and_then(|errors| errors.join().ok()).unwrap_or_default();
+    Ok(said.to_string())
+}
+
+/// The next picture of a stream of portable pixmaps.
+fn portable_pixmap(stream: &mut impl BufRead) -> Result<Option<RgbImage>, String> {
+    let odd = || "ffmpeg's output is not a stream of pictures".to_owned();
+    let mut words = Vec::new();
+    while words.len() < 4 {
+        let mut line = String::new();
+        let read = stream.by_ref().take(64).read_line(&mut line);
+        match read.map_err(|_| odd())? {
+            0 if words.is_empty() => return Ok(None),
+            0 => return Err(odd()),
+            _ => words.extend(line.split_whitespace().map(str::to_owned)),
+        }
+    }
+    let number = |word: &String| word.parse().ok().filter(|n| (1..=MOST_PIXELS).contains(n));
+    match (&words[..], number(&words[1]), number(&words[2])) {
+        ([magic, .., most], Some(width), Some(height)) if magic == "P6" && most == "255" => {
+            let mut pixels = vec![0; 3 * width as usize * height as usize];
+            stream.read_exact(&mut pixels).map_err(|_| odd())?;
+            Ok(RgbImage::from_raw(width, height, pixels))
+        }
+        _ => Err(odd()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_of_pictures_is_read_one_by_one() {
+        let stream = b"P6\n2 1\n255\n\x01\x02\x03\x0a\x20\x06P6 1 1\n255\n\x07\x08\x09";
+        let mut stream = &stream[..];
+        let sizes: Vec<_> = std::iter::from_fn(|| portable_pixmap(&mut stream).unwrap())
+            .map(|picture| (picture.dimensions(), picture.into_raw()))
+            .collect();
+        assert_eq!(sizes, [((2, 1), vec![1, 2, 3, 10, 32, 6]), ((1, 1), vec![7, 8, 9])]);
+        for odd in
+            [&b"P6\n2 1\n255\nxx"[..], b"P6\n0 1\n255\n", b"P5\n1 1\n255\nx", b"P6\n", b"x y"]
+        {
+            assert!(portable_pixmap(&mut &odd[..]).is_err(), "{odd:?}");
+        }
+    }
+}

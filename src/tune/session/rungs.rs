@@ -1,0 +1,126 @@
+//! Rungs of a session: on which slices, or sizes, of the job it searches and confirms.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::{STOPPED, Session};
+use crate::evidence::blame::{self, MEMORY_TEST};
+use crate::knobs::Values;
+use crate::runner::{Repetitions, TrialRequest};
+use crate::space::Space;
+use crate::trial::{Outcome, Phase, Trial};
+use crate::tune::calibrate::{self, Rungs};
+use crate::tune::policy::{Confirmations, FirstBaseline, Next, Policy as _};
+use crate::workload::{Workload, WorkloadFile};
+
+/// Who asks for the baseline on other sizes.
+const CLIMB: &str = "sizes";
+
+/// A finalist's memory is tested in no more than what is left divided by this.
+const MEMORY_TEST_SHARE: u32 = 8;
+
+impl Session<'_> {
+    /// Runs the baseline on the smallest slice of `job` and says which ones fit, by that trial; after
+    /// a break, by the trial before it.
+    ///
+    /// # Errors
+    /// The baseline does not run here: nothing can be compared with it.
+    pub fn calibrate(
+        &mut self,
+        job: &WorkloadFile,
+        fit: impl Fn(&Trial) -> Rungs,
+    ) -> Result<Rungs> {
+        let smallest = job.size(0);
+        let mut first = FirstBaseline { phase: Phase::Calibration, workload: &smallest };
+        while self.state.first_of_baseline().is_none() {
+            let Some(node) = self.idle()? else { break };
+            self.state.ask_for(node);
+            match first.next(&self.state)? {
+                Some(Next::Run(request)) => self.start(node, request)?,
+                Some(Next::PutOut(why)) => self.put_out(node, &why),
+                _ => break,
+            }
+            let Some(mut trial) = self.wait_for_trial()? else { continue };
+            if trial.score_s().is_some() && fit(&trial).search == smallest {
+                // This was the baseline's trial already: a small budget can't pay for it twice.
+                trial.phase = Phase::Baseline;
+            }
+            self.record(trial)?;
+        }
+        self.state.first_of_baseline().map(fit).context(STOPPED)
+    }
+
+    /// Measures the baseline on the sizes of the user's own job, from the smallest to the largest of which
+    /// the budget pays for pairs; after a break, by the trials before it.
+    ///
+    /// # Errors
+    /// The baseline does not run on the smallest: nothing can be compared with it.
+    pub fn climb(&mut self, sizes: &[Workload], memory: Option<Workload>) -> Result<Rungs> {
+        let [smallest, larger @ ..] = sizes else { unreachable!("a job has a size") };
+        self.baseline(smallest)?;
+        let mut rungs = Rungs::same(smallest.clone());
+        for size in larger {
+            let Some(trial) = self.baseline_at(size)? else { break };
+            if trial.outcome != Outcome::Ok {
+                let Trial { outcome, detail, .. } = &trial;
+                let limit = "the confirmation runs a smaller size";
+                self.state.observer.noted(&format!("{size}: {outcome} ({detail}): {limit}"));
+                break;
+            }
+            let small = self.state.first(Phase::Baseline).context(STOPPED)?;
+            (rungs.ratio, rungs.confirmation) = (calibrate::ratio(small, &trial), size.clone());
+        }
+        let is_whole = larger.last().is_none_or(|whole| *whole == rungs.confirmation);
+        rungs.memory = memory.filter(|_| !is_whole);
+        self.state.confirmation_ratio = rungs.ratio;
+        Ok(rungs)
+    }
+
+    /// One repetition of the baseline on another size, or the one before a break.
+    fn baseline_at(&mut self, size: &Workload) -> Result<Option<Trial>> {
+        let before =
+            self.trials().iter().rev().find(|trial| {
+                trial.phase == Phase::Calibration && trial.workload == size.to_string()
+            });
+        if let Some(before) = before.filter(|before| before.outcome != Outcome::Interrupted) {
+            return Ok(Some(before.clone()));
+        }
+        let limit = self.state.budget.total().mul_f64(calibrate::PAIR_SHARE);
+        self.once(size, self.state.baseline.clone(), (CLIMB, limit))
+    }
+
+    /// Runs each finalist where it needs the whole job's memory, before it is believed.
+    pub(super) fn test_memory(&mut self, space: &Space, rungs: &Rungs) -> Result<()> {
+        let Some(whole) = &rungs.memory else { return Ok(()) };
+        while !self.state.is_stopped() {
+            let confirmations = Confirmations::of_search(space, &rungs.confirmation, &self.state);
+            let finalists = confirmations.finalists();
+            let is_tested = |values: &&Values| blame::memory_test(self.trials(), values).is_some();
+            let untested = finalists.iter().find(|values| !is_tested(values));
+            let Some(values) = untested.cloned() else { return Ok(()) };
+            let limit = self.state.budget.left() / MEMORY_TEST_SHARE;
+            self.once(whole, values, (MEMORY_TEST, limit))?;
+        }
+        Ok(())
+    }
+
+    /// A single repetition of `values` on another size than that of the search; none where the tune is
+    /// stopped.
+    fn once(
+        &mut self,
+        size: &Workload,
+        values: Values,
+        (strategy, limit): (&str, Duration),
+    ) -> Result<Option<Trial>> {
+        let Some(node) = self.idle()? else { return Ok(None) };
+        self.state.ask_for(node);
+        let left = self.state.budget.left();
+        let request = self.state.request(Phase::Calibration, size, values, left);
+        let (repetitions, strategy) = (Repetitions::exactly(1), strategy.to_owned());
+        self.start(node, TrialRequest { repetitions, limit, strategy, ..request })?;
+        let Some(trial) = self.wait_for_trial()? else { return Ok(None) };
+        self.record(trial)?;
+        Ok(self.trials().last().cloned())
+    }
+}
