@@ -138,9 +138,9 @@ impl Bench {
             families.entry(sources::family(table)).or_default().push(row);
         }
         for (family, rows) in families.iter().filter(|(_, rows)| rows.len() > 1) {
-            Row::mean(rows.iter()).print(&format!("{family} ({})", rows.len()));
+            Row::mean(&rows.iter()).print(&format!("{family} ({})", rows.len()));
         }
-        Row::mean(families.values().flatten()).print("all");
+        Row::mean(&families.values().flatten()).print("all");
     }
 }
 

@@ -93,10 +93,9 @@ impl Row {
     }
 
     /// The mean of several.
-    pub fn mean<'r>(rows: impl Iterator<Item = &'r Self> + Clone) -> Self {
+    pub fn mean<'r>(rows: &(impl Iterator<Item = &'r Self> + Clone)) -> Self {
         let count = rows.clone().count() as f64;
         let plain = |of: &dyn Fn(&Self) -> f64| rows.clone().map(of).sum::<f64>() / count;
-        let rows = &rows;
         Self {
             regret: std::array::from_fn(|i| Mean::over(rows.clone().map(move |r| r.regret[i]))),
             near: std::array::from_fn(|i| plain(&|row| row.near[i])),
