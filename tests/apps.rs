@@ -143,8 +143,7 @@ fn a_stand_in_for_comfyui_is_tuned_by_its_workflow_and_its_launch() {
     std::fs::write(world.path().join("flow.json"), FLOW).unwrap();
     let flags = ["--budget", "10m", "--trials", "10", "--app", "comfyui"];
     let words = ["--", "--workflow", "flow.json", "--folder", COMFYUI];
-    let tuner = world.tuner(&[&flags[..], &words].concat()).env("STARTS", "starts");
-    let run = tuner.run();
+    let run = world.tuner(&[&flags[..], &words].concat()).run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert!(run.stdout.starts_with("Gain: "), "{}{}", run.stdout, run.stderr);
     let results = world.results();

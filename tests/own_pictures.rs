@@ -103,6 +103,15 @@ fn a_limit_of_ones_own_is_kept_and_what_is_none_is_refused() {
 }
 
 #[test]
+fn a_knob_that_should_change_the_picture_and_does_not_is_named() {
+    let world = World::new();
+    let run = tune(&world, "whole|same", &["--output", "out/*.png", "--repetitions", "1"]);
+    let says = "The picture is the baseline's bit for bit in every trial that changed look: the program \
+                may not read it.";
+    assert!(run.stdout.contains(says), "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
 fn a_job_without_a_fixed_seed_is_told_so_at_once() {
     let world = World::new();
     std::fs::write(world.path().join("unseeded"), "").unwrap();

@@ -2,7 +2,7 @@
 
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
-use super::tables::{nodes, usage, work};
+use super::tables::{nodes, pictures, usage, work};
 use super::winner::Winner;
 use super::{Written, verdict};
 use crate::evidence::findings::Finalist;
@@ -42,7 +42,8 @@ pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String 
     if !idle.is_empty() {
         text.push_str(&format!("Without a choice on this machine: {}\n", idle.join(", ")));
     }
-    for sentence in results.dropped().sentences() {
+    let unchanged = pictures::unchanged(results).into_iter();
+    for sentence in results.dropped().sentences().into_iter().chain(unchanged) {
         text.push_str(&format!("{sentence}\n"));
     }
     text.push_str(&places(results, folder, written));
@@ -104,7 +105,9 @@ pub fn knobs(results: &Results, finalist: &Finalist, all: bool) -> Table {
     let quality = |knobs| results.quality_of(knobs).map(words);
     let pictures = (quality(&results.space.given.baseline), quality(&finalist.knobs));
     if let (Some(old), Some(new)) = pictures {
-        table.row(["picture against float32's".to_owned(), old, new]);
+        let is_custom = results.workload.is_custom();
+        let reference = if is_custom { "the baseline's" } else { "float32's" };
+        table.row([format!("picture against {reference}"), old, new]);
     }
     for (name, old, new) in values(results, finalist).filter(|(_, old, new)| old != new) {
         table.row([name.to_owned(), old.to_string(), new.to_string()]);

@@ -17,7 +17,7 @@ use super::plots::stages::Stages;
 use super::plots::{Elements, Picture, font, palette};
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
-use super::tables::{facts, fidelity, nodes, trials, usage, work};
+use super::tables::{facts, fidelity, nodes, pictures, trials, usage, work};
 use super::winner::Winner;
 use super::{summary, verdict};
 use crate::evidence::confirmation::Verdict;
@@ -100,7 +100,7 @@ fn head(results: &Results) -> Markup {
         header {
             p.kind { "wan22-tune report" }
             h1 class=(class) { (plain(&verdict::sentence(results))) }
-            @if let Some(sentence) = fidelity::of_own_sizes(results) { p { (sentence) } }
+            @for sentence in fidelity::of_own_sizes(results).into_iter().chain(pictures::unchanged(results)) { p { (sentence) } }
             p { (plain(&machine.cpu.model)) ", " (count(machine.core_count(), "core")) ", host " (plain(&machine.host)) ", " (plain(&results.tune.started)) }
             dl {
                 @if let Some(baseline_s) = findings.baseline_s { (tile("baseline", &digits(metric.shown(baseline_s)), metric.unit())) }

@@ -3,6 +3,7 @@
 pub mod facts;
 pub mod fidelity;
 pub mod nodes;
+pub mod pictures;
 pub mod time_breakdown;
 pub mod trials;
 pub mod usage;

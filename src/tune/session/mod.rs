@@ -32,7 +32,7 @@ use crate::workload::Workload;
 
 /// A tune under way.
 pub struct Session<'a> {
-    state: State<'a>,
+    pub(super) state: State<'a>,
     alone: Alone<'a>,
     /// Several nodes instead.
     several: Option<&'a dyn Nodes>,
@@ -98,7 +98,7 @@ impl<'a> Session<'a> {
     }
 
     /// Runs what `policies` want, the first before the others, until none wants anything of any node.
-    fn drive<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<()>
+    pub(super) fn drive<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<()>
     where
         'a: 'p,
     {
@@ -365,4 +365,4 @@ fn is_for_another(request: &TrialRequest, state: &State<'_>) -> bool {
         || is_repeat && state.is_to_be_repeated_elsewhere(&request.values)
 }
 
-const STOPPED: &str = "stopped before the baseline was measured; nothing can be said";
+pub(super) const STOPPED: &str = "stopped before the baseline was measured; nothing can be said";

@@ -72,7 +72,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    with open(os.environ.get("STARTS", os.devnull), "a") as starts:
-        starts.write(" ".join(FLAGS) + "\n")
     port = int(FLAGS[FLAGS.index("--port") + 1])
     http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
