@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
 
 use super::setup::job::Job;
-use super::setup::{custom, job, pictures, runner};
+use super::setup::{custom, job, pictures, runner, sizes};
 use super::terminal::progress::Progress;
 use super::{Usage, space, terminal};
 use crate::cli::TuneArgs;
@@ -36,13 +36,13 @@ use crate::runner::LocalRunner;
 use crate::runner::agents::Agents;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
-use crate::space::{Candidate, Reader, Space, SpaceFile, Tune};
+use crate::space::{Candidate, Space, SpaceFile, Tune};
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Found, Session, TuneConfig};
 use crate::workload::Workload;
-use crate::workload::custom::{CustomJob, sizes, template};
+use crate::workload::custom::CustomJob;
 
 /// A search of this many trials begins with the preset, where the baseline is none.
 const PRESET_FIRST: usize = 8;
@@ -52,7 +52,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let args = &custom::suit(args)?;
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
         let machine = super::machine::here()?;
-        let file = declared(args)?;
+        let file = sizes::declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         let (runner, job) = runner::plan(&args.runner, job, machine, baseline)?;
         let (space, own) = ((&file, &args.space), runner.custom_job.as_ref());
@@ -112,7 +112,7 @@ impl Prepared {
             Some(agents) => agents.first().machine,
             None => super::machine::here()?,
         };
-        let file = declared(args)?;
+        let file = sizes::declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
         let (runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
@@ -174,25 +174,6 @@ impl Prepared {
             confirmation: None,
         }
     }
-}
-
-/// The space file, with the knobs that flags and the command declare.
-fn declared(args: &TuneArgs) -> Result<SpaceFile> {
-    let folder = custom::folder(&args.custom)?;
-    let is_worker = args.runner.is_own_worker() || args.custom.app.app.is_some();
-    let sizes = sizes::whole(&args.custom.sizes);
-    let no_knob = |name: Option<&String>| {
-        let twice =
-            |name| format!("--size {name}: there is a knob of this name: call it otherwise");
-        name.map_or(Ok(()), |name| Err(Usage(twice(name))))
-    };
-    no_knob(sizes.keys().find(|name| args.space.knobs.iter().any(|flag| flag.name == **name)))?;
-    let words = args.custom.words.iter().filter(|_| !is_worker);
-    // A size is no knob.
-    let words: Vec<String> = words.map(|word| template::sized(word, &sizes)).collect();
-    let file = space::open(&args.space, Reader { words: &words, folder: folder.as_ref() })?;
-    no_knob(sizes.keys().find(|name| file.knob.contains_key(*name)))?;
-    Ok(file)
 }
 
 /// The baseline, and what it is to be measured on.
