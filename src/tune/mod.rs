@@ -11,7 +11,6 @@ mod policy;
 mod record;
 pub mod regret;
 mod session;
-mod sizes;
 mod state;
 mod warm_start;
 

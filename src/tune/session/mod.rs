@@ -1,6 +1,8 @@
 //! Session: the one loop of a tune. Policies say what to run next, a node runs it, the journal keeps
 //! it, and the policies are asked again.
 
+mod rungs;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -26,7 +28,7 @@ use crate::search::{Plan, remeasure};
 use crate::space::{Ended, Space};
 use crate::trial::journal::Journal;
 use crate::trial::{Phase, Trial};
-use crate::workload::{Workload, WorkloadFile};
+use crate::workload::Workload;
 
 /// A tune under way.
 pub struct Session<'a> {
@@ -192,6 +194,19 @@ impl<'a> Session<'a> {
         self.nodes().start(node, request)
     }
 
+    /// An idle node, once there is one; none where the tune is stopped.
+    fn idle(&mut self) -> Result<Option<usize>> {
+        while !self.state.is_stopped() {
+            if let Some(&node) = self.nodes().those(Standing::Idle).first() {
+                return Ok(Some(node));
+            }
+            if self.awaits_nodes()? {
+                self.end_one()?;
+            }
+        }
+        Ok(None)
+    }
+
     /// Waits until a trial ends, if nothing else happens before.
     fn wait(&mut self) -> Result<Option<Trial>> {
         let ended = self.nodes().wait()?;
@@ -282,41 +297,6 @@ impl<'a> Session<'a> {
         }
         let mut confirmations = Confirmations::of(workload, vec![values.clone()], &self.state);
         self.drive(&mut [&mut Recovery { workload }, &mut confirmations])
-    }
-
-    /// Runs the baseline on the smallest slice of `job` and says which ones fit, by that trial; after
-    /// a break, by the trial before it.
-    ///
-    /// # Errors
-    /// The baseline does not run here: nothing can be compared with it.
-    pub fn calibrate(
-        &mut self,
-        job: &WorkloadFile,
-        fit: impl Fn(&Trial) -> Rungs,
-    ) -> Result<Rungs> {
-        let smallest = job.size(0);
-        let mut first = FirstBaseline { phase: Phase::Calibration, workload: &smallest };
-        while !self.state.is_stopped() && self.state.first_of_baseline().is_none() {
-            let Some(&node) = self.nodes().those(Standing::Idle).first() else {
-                if self.awaits_nodes()? {
-                    self.end_one()?;
-                }
-                continue;
-            };
-            self.state.ask_for(node);
-            match first.next(&self.state)? {
-                Some(Next::Run(request)) => self.start(node, request)?,
-                Some(Next::PutOut(why)) => self.put_out(node, &why),
-                _ => break,
-            }
-            let Some(mut trial) = self.wait_for_trial()? else { continue };
-            if trial.score_s().is_some() && fit(&trial).search == smallest {
-                // This was the baseline's trial already: a small budget can't pay for it twice.
-                trial.phase = Phase::Baseline;
-            }
-            self.record(trial)?;
-        }
-        self.state.first_of_baseline().map(fit).context(STOPPED)
     }
 
     /// Measures the baseline, unless the calibration came to the same.

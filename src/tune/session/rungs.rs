@@ -1,20 +1,18 @@
-//! Sizes of the user's own job: on which the pairs run, and what a finalist has to run before.
+//! Rungs of a session: on which slices, or sizes, of the job it searches and confirms.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::calibrate::{self, Rungs};
-use super::policy::Confirmations;
-use super::policy::{Next, Policy};
-use super::session::{STOPPED, Session};
-use super::state::State;
+use super::{STOPPED, Session};
 use crate::evidence::blame::{self, MEMORY_TEST};
 use crate::knobs::Values;
 use crate::runner::{Repetitions, TrialRequest};
 use crate::space::Space;
 use crate::trial::{Outcome, Phase, Trial};
-use crate::workload::Workload;
+use crate::tune::calibrate::{self, Rungs};
+use crate::tune::policy::{Confirmations, FirstBaseline, Next, Policy as _};
+use crate::workload::{Workload, WorkloadFile};
 
 /// Who asks for the baseline on other sizes.
 const CLIMB: &str = "sizes";
@@ -22,16 +20,37 @@ const CLIMB: &str = "sizes";
 /// A finalist's memory is tested in no more than what is left divided by this.
 const MEMORY_TEST_SHARE: u32 = 8;
 
-/// A single request.
-struct Once(Option<TrialRequest>);
-
-impl<'a> Policy<'a> for Once {
-    fn next(&mut self, _: &State<'a>) -> Result<Option<Next>> {
-        Ok(self.0.take().map(Next::Run))
-    }
-}
-
 impl Session<'_> {
+    /// Runs the baseline on the smallest slice of `job` and says which ones fit, by that trial; after
+    /// a break, by the trial before it.
+    ///
+    /// # Errors
+    /// The baseline does not run here: nothing can be compared with it.
+    pub fn calibrate(
+        &mut self,
+        job: &WorkloadFile,
+        fit: impl Fn(&Trial) -> Rungs,
+    ) -> Result<Rungs> {
+        let smallest = job.size(0);
+        let mut first = FirstBaseline { phase: Phase::Calibration, workload: &smallest };
+        while self.state.first_of_baseline().is_none() {
+            let Some(node) = self.idle()? else { break };
+            self.state.ask_for(node);
+            match first.next(&self.state)? {
+                Some(Next::Run(request)) => self.start(node, request)?,
+                Some(Next::PutOut(why)) => self.put_out(node, &why),
+                _ => break,
+            }
+            let Some(mut trial) = self.wait_for_trial()? else { continue };
+            if trial.score_s().is_some() && fit(&trial).search == smallest {
+                // This was the baseline's trial already: a small budget can't pay for it twice.
+                trial.phase = Phase::Baseline;
+            }
+            self.record(trial)?;
+        }
+        self.state.first_of_baseline().map(fit).context(STOPPED)
+    }
+
     /// Measures the baseline on the sizes of the user's own job, from the smallest to the largest of which
     /// the budget pays for pairs; after a break, by the trials before it.
     ///
@@ -42,7 +61,7 @@ impl Session<'_> {
         self.baseline(smallest)?;
         let mut rungs = Rungs::same(smallest.clone());
         for size in larger {
-            let trial = self.baseline_at(size)?.context(STOPPED)?;
+            let Some(trial) = self.baseline_at(size)? else { break };
             if trial.outcome != Outcome::Ok {
                 let Trial { outcome, detail, .. } = &trial;
                 let limit = "the confirmation runs a smaller size";
@@ -86,20 +105,22 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// A single repetition of `values` on another size than that of the search; `None` where it was
-    /// stopped before.
+    /// A single repetition of `values` on another size than that of the search; none where the tune is
+    /// stopped.
     fn once(
         &mut self,
         size: &Workload,
         values: Values,
         (strategy, limit): (&str, Duration),
     ) -> Result<Option<Trial>> {
+        let Some(node) = self.idle()? else { return Ok(None) };
+        self.state.ask_for(node);
         let left = self.state.budget.left();
         let request = self.state.request(Phase::Calibration, size, values, left);
         let (repetitions, strategy) = (Repetitions::exactly(1), strategy.to_owned());
-        let request = TrialRequest { repetitions, limit, strategy, ..request };
-        let count = self.trials().len();
-        self.drive(&mut [&mut Once(Some(request))])?;
-        Ok(self.trials()[count..].last().cloned())
+        self.start(node, TrialRequest { repetitions, limit, strategy, ..request })?;
+        let Some(trial) = self.wait_for_trial()? else { return Ok(None) };
+        self.record(trial)?;
+        Ok(self.trials().last().cloned())
     }
 }
