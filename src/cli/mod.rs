@@ -83,7 +83,12 @@ pub enum Command {
     /// The same command again goes on with what is missing: the folder is the truth. Exit status: 0
     /// every node is tuned or another one of its class stands for it; 6 some could not be had, and
     /// are named; 2 wrong usage; 75 another one works on the folder.
-    #[command(mut_arg("budget", |budget| budget.required_unless_present("dir")))]
+    // A fleet's own `--nodes` and `--engine` say more than those of one search.
+    #[command(
+        mut_arg("budget", |budget| budget.required_unless_present("dir")),
+        mut_arg("nodes", |nodes| nodes.long("nodes-of-a-search").hide(true)),
+        mut_arg("launcher", |launcher| launcher.hide(true))
+    )]
     Fleet(Box<FleetArgs>),
     /// Shows what differs between two profiles.
     Diff(DiffArgs),

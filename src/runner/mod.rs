@@ -1,6 +1,5 @@
 //! Runners: how a candidate becomes a trial, on this machine, from a record, or on a simulated machine.
 
-pub mod agents;
 pub mod command;
 pub mod fake;
 mod local;

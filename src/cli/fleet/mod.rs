@@ -40,8 +40,8 @@ pub struct FleetOptions {
     #[arg(long, value_name = "slurm|local|none|COMMAND")]
     pub engine: Option<String>,
     /// The nodes, such as n[1-9],head; with slurm by default all of the partition.
-    #[arg(long, value_name = "LIST")]
-    pub nodes: Option<String>,
+    #[arg(long = "nodes", value_name = "LIST")]
+    pub node_list: Option<String>,
     /// Nodes to leave alone.
     #[arg(long, value_name = "LIST")]
     pub exclude: Option<String>,

@@ -124,10 +124,9 @@ fn conclude(
 
 /// Shows how the nodes stand, and starts nothing.
 fn status(args: &FleetArgs) -> Result<()> {
-    let folder =
-        Folder::new(args.dir.canonicalize().with_context(|| args.dir.display().to_string())?);
-    let request = Request::read(&folder)?
-        .ok_or_else(|| Usage(format!("{}: no fleet: fleet.toml is missing", args.dir.display())))?;
+    let none = || Usage(format!("{}: no fleet: fleet.toml is missing", args.dir.display()));
+    let folder = Folder::new(args.dir.canonicalize().map_err(|_| none())?);
+    let request = Request::read(&folder)?.ok_or_else(none)?;
     let mut engine = site::engine(args, &request, &folder)?;
     let listed = site::listed(&mut *engine, &folder);
     let records: Records =
@@ -181,7 +180,7 @@ fn print_manifest(args: &FleetArgs) -> Result<()> {
     let folder = site::made(&args.dir)?;
     let (mut request, is_new) = site::request(args, &folder)?;
     request.work_folder = folder.path().to_owned();
-    let nodes = site::named(args.fleet.nodes.as_deref())?;
+    let nodes = site::named(args.fleet.node_list.as_deref())?;
     if nodes.is_empty() {
         return Err(Usage("--nodes is missing: name the nodes as kubectl does".to_owned()).into());
     }

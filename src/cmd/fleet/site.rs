@@ -125,7 +125,7 @@ pub fn engine(args: &FleetArgs, request: &Request, folder: &Folder) -> Result<Bo
             account: fleet.account.clone(),
             qos: fleet.qos.clone(),
             constraint: fleet.constraint.clone(),
-            nodes: fleet.nodes.clone(),
+            nodes: fleet.node_list.clone(),
             exclude: fleet.exclude.clone(),
             words: split(fleet.sbatch.as_deref().unwrap_or_default())?,
         };
@@ -140,7 +140,7 @@ pub fn engine(args: &FleetArgs, request: &Request, folder: &Folder) -> Result<Bo
             return Err(Usage(format!("--engine {words}: give {cure}")).into());
         }
     };
-    let mut nodes = named(fleet.nodes.as_deref())?;
+    let mut nodes = named(fleet.node_list.as_deref())?;
     if nodes.is_empty() {
         nodes = match words {
             "local" => vec![this_node()],

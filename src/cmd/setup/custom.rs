@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
-use super::{app, job, pictures, sizes};
+use super::{app, job, pictures};
 use crate::cli::{BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
 use crate::cmd::{Usage, terminal};
 use crate::io::input;
@@ -21,6 +21,7 @@ use crate::trial::journal::MOST_SAMPLES;
 use crate::workload::custom::module::{Inputs, ModuleJob};
 use crate::workload::custom::pictures::PictureJob;
 use crate::workload::custom::sink::{Sink, Sinks};
+use crate::workload::custom::sizes::JobSize;
 use crate::workload::custom::template::{self, Filling};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
@@ -78,9 +79,21 @@ pub fn open(args: &CustomJobArgs, runner: &RunnerArgs, job: &JobArgs) -> Result<
         goal: args.goal.unwrap_or_default(),
         check: args.check.clone(),
         pictures: args.output.clone().map(pictures::of_files),
-        sizes: sizes::of(args)?,
+        sizes: sizes(args)?,
         sinks: Sinks::new(),
     })))
+}
+
+/// The sizes of a command, each of which stands in its words.
+fn sizes(args: &CustomJobArgs) -> Result<Vec<JobSize>, Usage> {
+    let stands = |name: &str| {
+        let meant = template::meant(&args.words, &|known| known == name);
+        meant.iter().any(|(_, one)| one.name == name)
+    };
+    let missing = args.sizes.iter().find(|size| !stands(&size.name));
+    missing.map_or(Ok(args.sizes.clone()), |JobSize { name, .. }| {
+        Err(Usage(format!("--size {name}: write {{{name}}} where it stands in the command")))
+    })
 }
 
 /// Refuses what only the built-in jobs take.

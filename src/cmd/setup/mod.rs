@@ -7,5 +7,4 @@ pub mod job;
 pub mod pictures;
 pub mod runner;
 pub mod signature;
-pub mod sizes;
 pub mod weights;

@@ -19,7 +19,7 @@ use crate::cli::Cli;
 use crate::cmd::setup::{custom, runner};
 use crate::io::held;
 use crate::machine::threads;
-use crate::runner::agents::message::{Ended, Hello, Order, Reply, Setup};
+use crate::runner::nodes::agents::message::{Ended, Hello, Order, Reply, Setup};
 use crate::runner::{Runner, TrialRequest, protocol};
 use crate::space::arguments;
 use crate::workload::Workload;

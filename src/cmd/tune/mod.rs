@@ -2,45 +2,42 @@
 
 pub mod agent;
 mod nodes;
+mod prepared;
 pub mod resume;
 mod rungs;
 pub mod self_test;
 mod sources;
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
 
+pub use prepared::Prepared;
+use prepared::{declared, job};
+
 use super::setup::job::Job;
-use super::setup::{custom, job, pictures, runner, sizes};
+use super::setup::{custom, runner};
 use super::terminal::progress::Progress;
 use super::{Usage, space, terminal};
 use crate::cli::TuneArgs;
 use crate::evidence::blame;
 use crate::io::atomic_write;
 use crate::io::held;
-use crate::io::lock::Lock;
-use crate::knobs::{Baseline, as_is};
+use crate::machine;
 use crate::machine::threads;
-use crate::machine::{self, Machine};
 use crate::report;
 use crate::report::tables::usage::quoted;
 use crate::report::winner::Winner;
 use crate::results::{Folder, Results};
-use crate::runner::LocalRunner;
-use crate::runner::agents::Agents;
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
-use crate::space::{Candidate, Space, SpaceFile, Tune};
+use crate::space::{Space, Tune};
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
-use crate::tune::{BaselineFails, Found, Session, TuneConfig};
+use crate::tune::{BaselineFails, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::CustomJob;
 
@@ -52,7 +49,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let args = &custom::suit(args)?;
     let Some(budget) = args.budget.filter(|_| !args.dry_run) else {
         let machine = super::machine::here()?;
-        let file = sizes::declared(args)?;
+        let file = declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         let (runner, job) = runner::plan(&args.runner, job, machine, baseline)?;
         let (space, own) = ((&file, &args.space), runner.custom_job.as_ref());
@@ -80,135 +77,6 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let journal =
         Journal::create(&folder.journal(), knobs.keys(), args.repetitions().most as usize)?;
     carry_on(args, prepared, budget, &folder, tune, (journal, Vec::new()))
-}
-
-/// What the flags came to.
-pub struct Prepared {
-    /// What trials run with.
-    pub runner: LocalRunner,
-    /// The job, in all its sizes.
-    pub job: Job,
-    /// The space before it is resolved.
-    pub file: SpaceFile,
-    /// What earlier tunes found.
-    pub found: Vec<Found>,
-    /// Where those of them stand that the user did not name.
-    sources: Vec<PathBuf>,
-    /// The nodes that search together, if there are several.
-    agents: Option<Agents>,
-    _lock: Option<Lock>,
-}
-
-impl Prepared {
-    /// Sees every mistake in the flags that can be seen before the first trial, and takes the
-    /// machine's lock. Where several nodes search together their agents do so, which read the tune's
-    /// `words`, and the machine is the first node's.
-    ///
-    /// # Errors
-    /// [`super::Usage`] that says what to type instead; another run measures here; too few nodes.
-    pub fn new(args: &TuneArgs, words: Vec<String>) -> Result<Self> {
-        let agents = nodes::open(args, words)?;
-        let machine = match &agents {
-            Some(agents) => agents.first().machine,
-            None => super::machine::here()?,
-        };
-        let file = sizes::declared(args)?;
-        let (baseline, job) = job(args, &file, &machine)?;
-        space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
-        let (runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
-        let found = args.warm_start.iter().map(|path| Found::open(path)).collect::<Result<_>>()?;
-        let is_here = agents.as_ref().is_none_or(Agents::are_local);
-        let lock = is_here.then(|| Lock::take(args.runner.wait, &runner.stop)).transpose()?;
-        agents.iter().for_each(|agents| agents.stop_with(runner.stop.clone()));
-        Ok(Self { runner, job, file, found, sources: Vec::new(), agents, _lock: lock })
-    }
-
-    /// What the tune is asked for.
-    pub fn config(&self, args: &TuneArgs) -> TuneConfig {
-        let config = runner::config(&args.runner, &self.runner, args.seed, args.repetitions());
-        TuneConfig { most_trials: args.trials.map_or(usize::MAX, |most| most as usize), ..config }
-    }
-
-    /// The space for a workload, and its expert candidates.
-    ///
-    /// # Errors
-    /// As [`space::resolve`].
-    pub fn space(&self, args: &TuneArgs, workload: &Workload) -> Result<(Space, Vec<Candidate>)> {
-        let Self { runner, file, .. } = self;
-        space::resolve(file, &args.space, &runner.machine, &runner.baseline, workload)
-    }
-
-    /// What the worker says of itself and of its libtorch, where there is one.
-    pub fn worker(&self) -> Option<String> {
-        let is_own =
-            matches!(self.runner.custom_job, Some(CustomJob::Command(_) | CustomJob::Worker(_)));
-        (!is_own).then(|| self.runner.programs.version()).flatten()
-    }
-
-    fn describe(&self, args: &TuneArgs, budget: Budget, started: String) -> Tune {
-        let Self { runner, job, .. } = self;
-        let full = job.full();
-        let words: Vec<OsString> = std::env::args_os().collect();
-        let shown: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-        Tune {
-            tool: crate::TOOL.to_owned(),
-            command: shown.join(" "),
-            started,
-            budget_s: budget.total().as_secs_f64(),
-            seed: args.seed,
-            strategy: args.strategy.to_string(),
-            preset: runner.baseline.preset,
-            as_is: (!runner.baseline.knobs.as_is.is_empty()).then(as_is::environment),
-            repetitions: args.repetitions,
-            weights: runner.weights.as_ref().map(|folder| folder.display().to_string()),
-            min_psnr_db: args.runner.min_psnr,
-            arguments: sources::arguments(words, &self.sources),
-            worker: self.worker(),
-            custom_job: runner.custom_job.clone(),
-            resumed: Vec::new(),
-            ended: None,
-            trials: None,
-            costs: BTreeMap::new(),
-            full_costs: full.as_ref().map(|f| f.costs(&runner.parts, None)).unwrap_or_default(),
-            full,
-            confirmation: None,
-        }
-    }
-}
-
-/// The baseline, and what it is to be measured on.
-fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
-    let (choice, job) = (args.space.baseline.as_ref(), &args.space.job);
-    let baseline = custom::baseline(choice, (&args.custom, job), machine)?;
-    let baseline = space::with_custom(file, &args.space, baseline)?;
-    let (baseline, job) = match custom::open(&args.custom, &args.runner, &args.space.job)? {
-        None => {
-            let file = job::open(&args.space.job, &baseline)?;
-            (job::fitted(baseline, &file), Job::Pipeline(file))
-        }
-        Some(CustomJob::Command(command)) => {
-            let command = custom::declared(command, file.sinks(), &baseline);
-            (baseline, Job::Custom(CustomJob::Command(command)))
-        }
-        Some(custom) => {
-            if let CustomJob::Worker(worker) = &custom {
-                custom::check_worker(file, &worker.words)?;
-            }
-            (baseline, Job::Custom(custom))
-        }
-    };
-    let job = match job {
-        Job::Custom(custom) => Job::Custom(pictures::with_changes(custom, file)),
-        job => job,
-    };
-    let custom = baseline.knobs.custom.keys().next();
-    let is_told = matches!(job, Job::Custom(CustomJob::Command(_) | CustomJob::Worker(_)));
-    if let Some(name) = custom.filter(|_| !is_told) {
-        let space = args.space.name().display();
-        let problem = "only a command of your own reads it: give the command after `--`";
-        return Err(Usage(format!("space {space}: knob.{name}: {problem}")).into());
-    }
-    Ok((baseline, job))
 }
 
 /// Everything that takes trials, then the report; `trials` were made before a break.

@@ -9,8 +9,8 @@ use crate::cli::{NodesChoice, TuneArgs};
 use crate::cmd::{Usage, terminal};
 use crate::machine::threads;
 use crate::report::tables::usage::quoted;
-use crate::runner::agents::message::Setup;
-use crate::runner::agents::{Agents, Launcher, Start};
+use crate::runner::nodes::agents::message::Setup;
+use crate::runner::nodes::agents::{Agents, Launcher, Start};
 
 /// What a job may take longer than the tune: nodes that start, a trial that ends late, the report.
 const SLACK_MIN: u64 = 10;

@@ -21,10 +21,10 @@ use tempfile::TempDir;
 
 use self::agent::{Agent, Event};
 use self::message::{Ended, Hello, Order, Reply, Setup};
-use super::TrialRequest;
-use super::nodes::{Nodes, Standing};
+use super::{Nodes, Standing};
 use crate::io::lock;
 use crate::knobs::Values;
+use crate::runner::TrialRequest;
 use crate::trial::{Outcome, STOPPED, Trial};
 
 pub use launcher::Launcher;
@@ -360,7 +360,7 @@ impl Nodes for Agents {
     }
 
     fn pause(&self, time: Duration, stop: &dyn Fn() -> bool) {
-        super::pause(time, stop);
+        crate::runner::pause(time, stop);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Nodes: where trials run side by side. One machine that tunes by itself is the case of one node.
 
+pub mod agents;
+
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,0 +1,90 @@
+//! Fleets without a scheduler: any launcher, this machine, Kubernetes' manifest, and mistakes.
+
+mod harness;
+
+use std::fs;
+
+use harness::{Run, World};
+use serde_json::Value;
+
+/// A tune of a command of three candidates, on two nodes that are this machine.
+fn fleet(world: &World, words: &[&str]) -> Run {
+    let engine = ["fleet", "dir", "--engine=env WHERE={node}", "--nodes=a,b", "--each=node"];
+    let tune = ["--poll=0.2", "--budget=6s", "--cold", "--no-built-in", "--knob=last=1..3"];
+    world.tuner(&[&engine, &tune, words, &["--", "sleep", "0.0{last=3}"]].concat()).run()
+}
+
+fn rows(world: &World) -> String {
+    fs::read_to_string(world.path().join("dir/fleet.csv")).unwrap()
+}
+
+#[test]
+fn any_launcher_starts_jobs_and_a_second_call_none() {
+    let world = World::new();
+    let first = fleet(&world, &[]);
+    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
+    let dir = world.path().join("dir");
+    let found: Value = serde_json::from_slice(&fs::read(dir.join("fleet.json")).unwrap()).unwrap();
+    assert_eq!(found["comparison"]["runs"].as_array().unwrap().len(), 2);
+    let nodes = found["nodes"].as_array().unwrap().iter();
+    let nodes: Vec<_> = nodes.map(|node| [&node["node"], &node["state"]]).collect();
+    assert_eq!(nodes, [["a", "tuned"], ["b", "tuned"]]);
+    for path in ["report.html", "profiles/fleet.json", "nodes/a/results", "nodes/b/results"] {
+        assert!(dir.join(path).exists(), "{path}");
+    }
+    let before = rows(&world);
+    assert_eq!(before.matches(",tune done,").count(), 2, "{before}");
+    let again = world.tuner(&["fleet", "dir", "--engine=none", "--each=node", "--json"]).run();
+    assert_eq!(again.status, Some(0), "{}", again.stderr);
+    assert_eq!(serde_json::from_str::<Value>(&again.stdout).unwrap()["nodes"], found["nodes"]);
+    assert_eq!(fleet(&world, &["--quiet"]).status, Some(0));
+    assert_eq!(rows(&world), before);
+    let other = fleet(&world, &["--seed=2"]);
+    assert_eq!(other.status, Some(2));
+    assert!(other.stderr.contains("fleet.toml: begun in"), "{}", other.stderr);
+}
+
+#[test]
+fn what_fails_everywhere_is_told_once() {
+    let world = World::new();
+    // The baseline does not run: neither node is tried again.
+    let engine = ["fleet", "dir", "--engine=local", "--nodes=a,b", "--each=node", "--poll=0.2"];
+    let run = world.tuner(&[&engine[..], &["--budget=6s", "--", "false"]].concat()).run();
+    assert_eq!(run.status, Some(6), "{}{}", run.stdout, run.stderr);
+    assert_eq!(rows(&world).matches("tune submitted").count(), 2, "{}", rows(&world));
+    assert!(run.stdout.contains("\na failed: "), "{}", run.stdout);
+
+    let usage = |words: &[&str], said: &str| {
+        let world = World::new();
+        let run = world.tuner(&[&["fleet", "dir"], words].concat()).run();
+        assert_eq!(run.status, Some(2), "{words:?}: {}", run.stderr);
+        assert!(run.stderr.contains(said), "{words:?}: {}", run.stderr);
+    };
+    usage(&["--engine=local"], "no fleet yet: give --budget 30m");
+    usage(&["--engine=ssh", "--budget=6s"], "a command with {node}");
+    usage(&["--engine=ssh {node}", "--budget=6s"], "name the nodes with --nodes");
+    usage(&["--engine=local", "--nodes=n[1", "--budget=6s"], "a bracket");
+    usage(&["--status"], "no fleet: fleet.toml is missing");
+    usage(&["--each=both"], "give node, class, or class=2");
+    usage(
+        &["--engine=local", "--poll=0.2", "--budget=6s", "--images=nowhere"],
+        "a node says: --images",
+    );
+}
+
+#[test]
+fn a_dry_run_and_a_manifest_start_nothing() {
+    let world = World::new();
+    let planned = fleet(&world, &["--dry-run"]);
+    assert_eq!(planned.status, Some(0), "{}", planned.stderr);
+    assert!(planned.stdout.contains("\nenv WHERE=a sh -c 'cd "), "{}", planned.stdout);
+    assert!(planned.stdout.contains("at most 2 tunes of 6.00 s"), "{}", planned.stdout);
+    assert!(!world.path().join("dir").exists());
+    let words = ["--manifest=k8s", "--pod-image=wan22:1"];
+    let manifest = fleet(&world, &words);
+    assert_eq!(manifest.status, Some(0), "{}", manifest.stderr);
+    let job: Value = serde_saphyr::from_str(&manifest.stdout).unwrap();
+    assert_eq!((&job["kind"], &job["spec"]["completions"]), (&"Job".into(), &2.into()));
+    let asked = fs::read_to_string(world.path().join("dir/fleet.toml")).unwrap();
+    assert!(asked.contains("\"--knob=last=1..3\""), "{asked}");
+}
