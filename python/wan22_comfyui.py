@@ -78,7 +78,8 @@ class Failed(Exception):
 def workflow(options):
     with open(options.workflow, encoding="utf-8") as file:
         nodes = json.load(file)
-    if not isinstance(nodes, dict) or not all(isinstance(node, dict) and "class_type" in node for node in nodes.values()):
+    found = nodes.values() if isinstance(nodes, dict) else [None]
+    if not all(isinstance(node, dict) and "class_type" in node for node in found):
         raise Failed(f"{options.workflow} is not in API format: choose File > Export (API) in ComfyUI")
     return nodes
 

@@ -242,7 +242,7 @@ fn outside_of_an_allocation_it_is_submitted() {
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert!(run.stdout.contains("Submitted as job 12"), "{}", run.stdout);
     let words = fs::read_to_string(world.path().join("words")).unwrap();
-    for word in ["--nodes=2-8", "--exclusive", "--time=40", "--signal=B:TERM@90"] {
+    for word in ["--nodes=2-8", "--exclusive", "--no-kill", "--time=40", "--signal=B:TERM@90"] {
         assert!(words.lines().any(|line| line == word), "{words}");
     }
     let wrapped = words.lines().find(|line| line.starts_with("--wrap=exec ")).unwrap();

@@ -3,9 +3,10 @@
 
     python3 benches/commands/warm_and_fresh.py [--candidates 30] [--knobs FILE] -- python my_worker.py …
 
-Draws candidates of the knobs in FILE (JSON, each name with its values; those of a WanPipeline on a CPU unless given), runs
-all of them in one process, and then each in a process of its own, after as many runs to warm up. Prints the ratio
-of the two times, candidate by candidate, its spread, and for each knob the mean of the logarithm where it was changed.
+Draws candidates of the knobs in FILE (JSON, each name with its values; those of a WanPipeline on a CPU unless
+given), runs all of them in one process, and then each in a process of its own, after as many runs to warm up.
+Prints the ratio of the two times, candidate by candidate, its spread, and for each knob the mean of the
+logarithm where it was changed.
 Speaks docs/worker-protocol.md itself: without the tuner's check, which would find a knob out.
 """
 

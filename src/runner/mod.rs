@@ -4,7 +4,6 @@ pub mod command;
 pub mod fake;
 mod local;
 pub mod nodes;
-mod path_json;
 pub mod pictures;
 pub mod process;
 pub mod programs;

@@ -256,3 +256,18 @@ fn a_coordinator_that_is_killed_starts_nothing_twice() {
     let left = cluster.slurm("squeue", &["-h", "-t", "pending,running"]);
     assert_eq!(left, "", "no job is left over");
 }
+
+/// The real worker's smallest job, through the same jobs of Slurm.
+#[cfg(feature = "torch")]
+#[test]
+fn the_real_worker_is_tuned() {
+    let cluster = Cluster::up(1, "linuxproc");
+    let words = ["fleet", "fleet", "--poll=1", "--partition=tune", "--budget=60s"];
+    let mut command = cluster.tuner(&words);
+    let output = command.args(["--workload=preprocess", "--cold"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let dir = cluster.path().join("fleet");
+    is_sound(&journal(&dir, "n1").unwrap());
+    let probe = fs::read_to_string(dir.join("nodes/n1/probe.json")).unwrap();
+    assert!(probe.contains("libtorch"), "the probe knows the worker");
+}

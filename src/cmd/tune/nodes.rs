@@ -35,6 +35,8 @@ pub fn submitted(args: &TuneArgs) -> Result<bool> {
     let (least, most) = (choice.least().max(2), choice.most());
     let mut sbatch = Command::new("sbatch");
     sbatch.args(["--parsable", "--exclusive", "--job-name=wan22-tune", "--open-mode=append"]);
+    // A node that fails takes no other along, and a tune that was ended is gone on with, not begun anew.
+    sbatch.args(["--no-kill", "--no-requeue"]);
     sbatch.args(["--output=wan22-tune-%j.log".to_owned(), format!("--signal=B:TERM@{NOTICE_S}")]);
     sbatch.args([format!("--time={minutes}"), format!("--nodes={}-{most}", least.min(most))]);
     if let NodesChoice::Named(names) = choice {

@@ -45,6 +45,9 @@ pub struct Confirmation {
     pub pairs: Vec<Pair>,
     /// The nodes that ran them, in order; one without a name where a machine tunes by itself.
     pub nodes: Vec<String>,
+    /// Whether each of them measured the finalist before, so that it may have been chosen for what it
+    /// costs there.
+    is_chosen_by: Vec<bool>,
     /// Failures of the finalist in its pairs that are not the machine's.
     pub failures: usize,
     /// The most memory that the finalist took.
@@ -126,12 +129,15 @@ impl Confirmation {
         let failures = |finalist: &Values| {
             failures.iter().filter(|t| of_phase(t) && t.knobs == *finalist).count()
         };
-        let gather = |finalist: &&Values| Self {
-            failures: failures(finalist),
-            alpha,
-            noise,
-            is_slice,
-            ..Self::gather(finalist, &trials, baseline)
+        let gather = |finalist: &&Values| {
+            let gathered = Self::gather(finalist, &trials, baseline);
+            let chose = |node: &String| {
+                let is_search = |t: &Trial| t.phase.is_ranked() && t.node == *node;
+                all.iter().any(|trial| is_search(trial) && trial.knobs == **finalist)
+            };
+            let is_chosen_by = gathered.nodes.iter().map(chose).collect();
+            let failures = failures(finalist);
+            Self { failures, alpha, noise, is_slice, is_chosen_by, ..gathered }
         };
         finalists.iter().map(gather).collect()
     }
@@ -165,7 +171,18 @@ impl Confirmation {
             pairs.push(Pair { number, node, baseline_s, finalist_s, later: second - first });
         }
         let (finalist, failures, alpha, noise) = (finalist.clone(), 0, ALPHA, 0.0);
-        Self { finalist, pairs, nodes, failures, peak_rss_bytes, alpha, noise, is_slice: false }
+        let (is_chosen_by, is_slice) = (Vec::new(), false);
+        Self {
+            finalist,
+            pairs,
+            nodes,
+            is_chosen_by,
+            failures,
+            peak_rss_bytes,
+            alpha,
+            noise,
+            is_slice,
+        }
     }
 
     /// The share of time per clip of the job that the finalist saves, with its interval; a disturbed

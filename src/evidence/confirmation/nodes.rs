@@ -1,17 +1,31 @@
 //! Nodes: what pairs on several equal machines say of the next one.
 //!
 //! A candidate may gain more on one node than on another, so that many pairs on few nodes make a pooled
-//! interval too narrow for the class. The node is the unit.
+//! interval too narrow for the class. The node is the unit. And what a node measured in the search it
+//! helped to choose: of many candidates the one that happens to suit these nodes looks best, and is so
+//! again in its confirmation there. Only nodes that did not measure it before are unbiased.
 
 use super::Confirmation;
 use crate::stats;
 use crate::stats::Interval;
+
+/// The deviation, in logs, that a candidate's cost is taken to have from node to node where too few
+/// nodes tell it.
+const INTERACTION: f64 = 0.02;
+
+/// How many of these the best of some dozens of candidates may owe to its nodes.
+const CHOSEN: f64 = 3.0;
 
 impl Confirmation {
     /// The gain on each of several nodes by itself, in their order.
     pub fn gains(&self) -> Vec<Option<Interval>> {
         let own = |node| Some(self.of_job(self.ratio_on(node)?));
         (0..self.nodes.len()).map(own).collect()
+    }
+
+    /// How many of the nodes did not measure the finalist before.
+    pub fn unbiased(&self) -> usize {
+        self.nodes.len() - self.is_chosen_by.iter().filter(|chosen| **chosen).count()
     }
 
     fn ratio_on(&self, node: usize) -> Option<Interval> {
@@ -26,24 +40,42 @@ impl Confirmation {
         (0..self.nodes.len()).all(|node| self.ratio_on(node).is_some_and(is_known))
     }
 
-    /// The log ratio that may be claimed of all nodes of the class. Of three nodes or more, Student's
-    /// interval of their means; of two, what both of them prove by themselves.
+    /// The log ratio that may be claimed of all nodes of the class. By nodes that did not measure the
+    /// finalist before: of three or more Student's interval of their means, of two what both prove by
+    /// themselves. With fewer all nodes have to prove it, and by more than a class may differ.
     pub(super) fn claimable(&self) -> Option<Interval> {
         let pooled = self.ratio()?;
-        let each: Vec<Interval> = (0..self.nodes.len()).filter_map(|n| self.ratio_on(n)).collect();
-        match each.len() {
-            0 | 1 => Some(pooled),
-            2 => Some(Interval {
-                low: each.iter().map(|one| one.low).fold(f64::INFINITY, f64::min),
-                high: each.iter().map(|one| one.high).fold(f64::NEG_INFINITY, f64::max),
-                ..pooled
-            }),
+        if self.nodes.len() < 2 {
+            return Some(pooled);
+        }
+        let those = |wanted: &dyn Fn(usize) -> bool| -> Vec<Interval> {
+            let nodes = (0..self.nodes.len()).filter(|node| wanted(*node));
+            nodes.filter_map(|node| self.ratio_on(node)).collect()
+        };
+        let fresh = those(&|node| !self.is_chosen_by.get(node).is_some_and(|chosen| *chosen));
+        let mean = stats::mean(&fresh.iter().map(|one| one.mean).collect::<Vec<_>>());
+        match fresh.len() {
+            0 | 1 => {
+                let all = those(&|_| true);
+                let wider = CHOSEN * INTERACTION / (all.len() as f64).sqrt();
+                let hull = hull(&all, pooled.mean);
+                let (low, high) = (pooled.low - wider, pooled.high + wider);
+                Some(Interval { low: hull.low.min(low), high: hull.high.max(high), ..hull })
+            }
+            2 => Some(hull(&fresh, mean.unwrap_or(pooled.mean))),
             _ => {
-                let means: Vec<f64> = each.iter().map(|one| one.mean).collect();
+                let means: Vec<f64> = fresh.iter().map(|one| one.mean).collect();
                 stats::student(&means, self.alpha)
             }
         }
     }
+}
+
+/// What all of them leave possible.
+fn hull(all: &[Interval], mean: f64) -> Interval {
+    let low = all.iter().map(|one| one.low).fold(f64::INFINITY, f64::min);
+    let high = all.iter().map(|one| one.high).fold(f64::NEG_INFINITY, f64::max);
+    Interval { low, mean, high }
 }
 
 #[cfg(test)]
@@ -109,6 +141,29 @@ mod tests {
         assert!(is_gain(&[0.2, 0.1]));
         assert!(!is_gain(&[0.2, 0.0]), "what one node gains is no gain of the class");
         assert!(is_gain(&[0.2]));
+    }
+
+    /// The same pairs after both nodes measured the finalist in the search: a gain of 3% may be what made
+    /// it the best there, one of 10% may not.
+    #[test]
+    fn where_it_was_chosen_a_small_gain_says_nothing_of_the_class() {
+        let chosen = |saved: &[f64], by: &[usize]| {
+            let searched = by.iter().map(|node| Trial {
+                node: format!("n{node}"),
+                phase: Phase::Search,
+                knobs: knobs(1),
+                ..Trial::default()
+            });
+            let trials: Vec<Trial> = searched.chain(pairs(saved)).collect();
+            let confirmation = Confirmation::of(&trials, &knobs(9)).unwrap();
+            matches!(confirmation.verdict(), Verdict::Gain(_))
+        };
+        assert!(is_gain(&[0.03, 0.03]));
+        assert!(!chosen(&[0.03, 0.03], &[0, 1]) && !chosen(&[0.03, 0.03], &[0]));
+        assert!(chosen(&[0.1, 0.1], &[0, 1]));
+        // Two others that show it decide, whatever those say that chose it.
+        assert!(chosen(&[0.1, 0.03, 0.03], &[0]));
+        assert!(!chosen(&[0.1, 0.1, 0.0, 0.03], &[0, 1]));
     }
 
     /// By hand: log ratios 0.1, 0.2 and 0.3 have mean 0.2 and standard error 0.1 / sqrt 3; Student's

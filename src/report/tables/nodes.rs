@@ -29,18 +29,28 @@ pub fn sentences(results: &Results) -> Vec<String> {
     if findings.nodes.is_empty() {
         return sentences;
     }
-    let proven = findings.confirmation.as_ref().map_or(&[][..], |one| &one.nodes);
     let is_gain = matches!(findings.verdict, Verdict::Gain(_));
-    sentences.extend(match proven {
-        [only] if is_gain => Some(format!("The gain is of node {only} alone, not of the class")),
-        [_, _] if is_gain => Some("Both nodes by themselves show the gain".to_owned()),
-        [_, _] => Some("A gain of the class takes both nodes to show it by themselves".to_owned()),
-        [_, _, _, ..] => Some(format!(
-            "The gain is a mean over {} nodes, and its interval says what others of the class may gain",
-            proven.len()
+    let proven = findings.confirmation.as_ref().map(|one| (one.nodes.as_slice(), one.unbiased()));
+    sentences.extend(proven.and_then(|proven| match proven {
+        ([], _) => None,
+        ([only], _) => {
+            is_gain.then(|| format!("The gain is of node {only} alone, not of the class"))
+        }
+        (_, 0 | 1) => Some(
+            "The finalist was chosen by what it cost on these nodes: a gain of the class has to be \
+             larger than what it may owe to them"
+                .to_owned(),
+        ),
+        (_, 2) => Some(
+            "What is claimed of the class two nodes have to show that did not choose the finalist, each \
+             by itself"
+                .to_owned(),
+        ),
+        (_, count) => Some(format!(
+            "What is claimed of the class is the mean over {count} nodes that did not choose the \
+             finalist; its interval says what others may gain"
         )),
-        _ => None,
-    });
+    }));
     if let Some(found) = findings.drift.speeds().interaction() {
         let deviation = percent(found.deviation.exp_m1());
         sentences.push(if found.is_real {

@@ -56,6 +56,8 @@ pub fn patches(command: &CommandJob, values: &Values) -> Vec<(String, Value)> {
 /// `baseline` it runs as today.
 pub fn verify(path: &Path, job: Option<&CustomJob>, baseline: &Values) -> String {
     let mut words = vec!["wan22-tune verify".to_owned(), quoted(path)];
+    let files = job.and_then(CustomJob::pictures).and_then(|pictures| pictures.files.as_ref());
+    words.extend(files.into_iter().flat_map(|files| ["--output".to_owned(), quoted(files)]));
     match job {
         None => {}
         Some(CustomJob::Module(ModuleJob { file, inputs, .. })) => {

@@ -356,12 +356,13 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Whether another node does that already, or better: a repetition by another one tells how nodes differ
-/// too. The baseline and pairs are each node's own.
+/// Whether another node does that already, or better. A repetition by another node tells how nodes differ
+/// too, but half of them stay without, so that they can say in the confirmation whether a finalist was
+/// chosen for more than what it costs on the others. The baseline and pairs are each node's own.
 fn is_for_another(request: &TrialRequest, state: &State<'_>) -> bool {
     let is_repeat = request.phase == Phase::Repeat;
     (is_repeat || request.phase == Phase::Search) && state.is_running(request)
-        || is_repeat && state.width() > 1 && state.is_known_here_only(&request.values)
+        || is_repeat && state.is_to_be_repeated_elsewhere(&request.values)
 }
 
 pub(super) const STOPPED: &str = "stopped before the baseline was measured; nothing can be said";

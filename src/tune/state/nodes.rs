@@ -1,5 +1,7 @@
 //! Nodes: which of several is to be given a trial, and what each has done.
 
+use std::collections::BTreeSet;
+
 use super::State;
 use crate::knobs::Values;
 use crate::runner::TrialRequest;
@@ -86,10 +88,16 @@ impl State<'_> {
         self.nodes.iter().filter(|node| !node.is_out).count().max(1) as u32
     }
 
-    /// Whether nobody but the node that is to be given a trial has measured `values`.
-    pub(in crate::tune) fn is_known_here_only(&self, values: &Values) -> bool {
-        let mut trials = self.trials.iter().filter(|trial| trial.knobs == *values);
-        trials.all(|trial| trial.node == self.node())
+    /// Whether a repetition of `values` is not for the node that is to be given a trial: half of the nodes
+    /// measure a candidate, one after the other.
+    pub(in crate::tune) fn is_to_be_repeated_elsewhere(&self, values: &Values) -> bool {
+        let measured = self.trials.iter().filter(|trial| trial.knobs == *values);
+        let nodes: BTreeSet<&str> = measured.map(|trial| trial.node.as_str()).collect();
+        let is_wanted = (self.width() as usize / 2).max(1) > nodes.len();
+        let is_here = nodes.contains(self.node());
+        // Those that measured it may be gone.
+        let is_known = self.nodes.iter().any(|node| !node.is_out && nodes.contains(&*node.name));
+        is_known && is_here == is_wanted
     }
 
     /// Whether a trial of the same phase and values runs on some node.

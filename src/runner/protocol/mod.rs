@@ -5,14 +5,16 @@
 //! then `done`; or `failed` at any point. Then it exits, or waits for another job. stderr is free
 //! text for people.
 
+mod path_json;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Repetitions;
 use crate::knobs::{Settings, Values};
 use crate::launch::Effect;
+use crate::runner::Repetitions;
 use crate::trial::{Outcome, Peak, Quality, Sample};
 use crate::workload::custom::module::ModuleJob;
 use crate::workload::{Stage, Workload};
@@ -80,16 +82,16 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_above_s: Option<f64>,
     /// Input pictures, JPEG or PNG.
-    #[serde(with = "super::path_json")]
+    #[serde(with = "path_json")]
     pub images: Vec<PathBuf>,
     /// Where frames are written; emptied by the tuner.
-    #[serde(with = "super::path_json")]
+    #[serde(with = "path_json")]
     pub output: PathBuf,
     /// A model in diffusers layout; random weights without it.
-    #[serde(default, with = "super::path_json")]
+    #[serde(default, with = "path_json")]
     pub weights: Option<PathBuf>,
     /// Where the tune's reference pictures lie; a trial that misses one makes it.
-    #[serde(with = "super::path_json")]
+    #[serde(with = "path_json")]
     pub references: PathBuf,
     /// Seeds weights and noise.
     pub seed: u64,

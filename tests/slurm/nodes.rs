@@ -1,0 +1,95 @@
+//! One search over several nodes of a real Slurm, which it submits itself to.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use wan22_tune::knobs::Value;
+use wan22_tune::results::{Folder, Results};
+use wan22_tune::trial::Trial;
+
+use crate::cluster::{Cluster, JOB, TUNE, said, until};
+
+/// Submits a tune over this many nodes; the number of its job.
+fn submit(cluster: &Cluster, results: &str, nodes: &str, budget: &str) -> String {
+    let mut tuner = cluster.tuner(&["--budget", budget, "--nodes", nodes, "--results", results]);
+    let submitted = tuner.args(TUNE).args(["--", JOB, "{blocks=8}"]).output().unwrap();
+    let text = said(&submitted);
+    assert!(submitted.status.success(), "{text}");
+    let job = text.split("Submitted as job ").nth(1).and_then(|rest| rest.split('.').next());
+    job.unwrap_or_else(|| panic!("{text}")).to_owned()
+}
+
+fn folder(cluster: &Cluster, results: &str) -> Option<PathBuf> {
+    let folders = fs::read_dir(cluster.path().join(results)).ok()?;
+    folders.flatten().map(|entry| entry.path()).find(|path| path.join("trials.csv").exists())
+}
+
+fn rows(cluster: &Cluster, results: &str) -> usize {
+    let journal = folder(cluster, results).map(|folder| folder.join("trials.csv"));
+    let text = journal.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+    text.lines().count().saturating_sub(1)
+}
+
+/// What a job left behind, once it is over.
+fn ended(cluster: &Cluster, results: &str, job: &str) -> Results {
+    until("the job ends", || {
+        let state = cluster.slurm("squeue", &["-h", "-t", "all", "-j", job, "-o", "%T"]);
+        let is_over = !["PENDING", "RUNNING", "COMPLETING"].contains(&state.trim());
+        is_over.then_some(())
+    });
+    let log = cluster.path().join(format!("wan22-tune-{job}.log"));
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let folder = folder(cluster, results).unwrap_or_else(|| panic!("{log}"));
+    assert!(folder.join("profile.json").exists(), "{log}");
+    Results::open(&Folder::new(folder)).unwrap()
+}
+
+fn nodes(trials: &[Trial]) -> BTreeSet<&str> {
+    trials.iter().map(|trial| trial.node.as_str()).collect()
+}
+
+/// Every trial has a row of its own.
+fn assert_whole(trials: &[Trial]) {
+    let numbers: Vec<u64> = trials.iter().map(|trial| trial.number).collect();
+    assert_eq!(numbers, (1..=trials.len() as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn two_and_four_nodes_search_together_and_one_may_die() {
+    let cluster = Cluster::up(4, "linuxproc");
+    let mut trials = Vec::new();
+    for (count, wanted) in [("1", 1), ("2", 2), ("4", 4)] {
+        let job = submit(&cluster, count, count, "20s");
+        let results = ended(&cluster, count, &job);
+        assert_eq!(nodes(&results.trials).len(), wanted);
+        assert_whole(&results.trials);
+        let best = &results.findings().ranking[0].knobs["blocks"];
+        assert!((1..=5).any(|near| *best == Value::Integer(near)), "{best}");
+        trials.push(results.trials.len());
+    }
+    println!("trials in 20 s on 1, 2 and 4 nodes: {trials:?}");
+
+    let job = submit(&cluster, "killed", "4", "40s");
+    until("some trials are made", || (rows(&cluster, "killed") > 12).then_some(()));
+    cluster.kill_node(3);
+    let results = ended(&cluster, "killed", &job);
+    assert_whole(&results.trials);
+    let lost = |trial: &&Trial| trial.detail.contains("was lost");
+    assert!(results.trials.iter().filter(lost).all(|trial| trial.node == "n3"));
+    let last = results.trials.last().map(|trial| trial.node.as_str());
+    assert_ne!(last, Some("n3"), "the others go on");
+}
+
+#[test]
+fn what_is_cancelled_writes_what_it_has() {
+    for tracked in ["linuxproc", "cgroup"] {
+        let cluster = Cluster::up(2, tracked);
+        let job = submit(&cluster, "results", "2", "10m");
+        until("some trials are made", || (rows(&cluster, "results") > 8).then_some(()));
+        cluster.slurm("scancel", &[&job]);
+        let results = ended(&cluster, "results", &job);
+        assert_whole(&results.trials);
+        assert_eq!(nodes(&results.trials).len(), 2);
+    }
+}
