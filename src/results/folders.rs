@@ -53,6 +53,6 @@ mod tests {
         assert_eq!(results_in(&made[0]), [made[0].clone()]);
         made.reverse();
         assert_eq!(results_in(fleet.path()), made);
-        assert_eq!(results_in(&fleet.path().join("gone")), [PathBuf::new(); 0]);
+        assert!(results_in(&fleet.path().join("gone")).is_empty());
     }
 }
