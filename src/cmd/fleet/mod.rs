@@ -165,14 +165,13 @@ fn cost(args: &FleetArgs, records: &Records, request: &Request) -> String {
     let open = groups.iter().filter(|group| group.tuned(records).is_none()).count();
     let hours = digits((open + unknown) as f64 * request.budget_s / 3600.0);
     let nodes = count(records.len(), "node");
-    let each = span(request.budget_s);
+    let (tunes, each) = (count(open + unknown, "tune"), span(request.budget_s));
     if unknown == 0 {
-        return format!("\n{nodes}; {open} tunes of {each}: {hours} node-hours.\n");
+        return format!("\n{nodes}; {tunes} of {each}: {hours} node-hours.\n");
     }
     format!(
-        "\n{nodes}, {unknown} of them not probed yet. Equal ones are tuned once: at most {} tunes of \
-         {each}, {hours} node-hours.\n",
-        open + unknown
+        "\n{nodes}, {unknown} of them not probed yet. Equal ones are tuned once: at most {tunes} of \
+         {each}, {hours} node-hours.\n"
     )
 }
 

@@ -163,14 +163,15 @@ impl Standing {
     pub fn of(trials: &[Trial], baseline: &Values, repetitions: Repetitions) -> Self {
         let Findings { drift, ranking, confirmation, .. } = Findings::of(trials, baseline);
         let best = ranking.into_iter().next();
+        let of = |knobs: &Values, confirms| Spread::of(trials, knobs, confirms);
         let finalist = confirmation.as_ref().map(|confirmation| &confirmation.finalist);
+        let paired = finalist.and_then(|finalist| of(baseline, true).zip(of(finalist, true)));
+        let searched = || best.as_ref().and_then(|best| of(&best.knobs, false));
         let mut standing = Self {
             trials: trials.len(),
             failed: trials.iter().filter(|trial| trial.outcome.is_failure()).count(),
-            baseline: Spread::of(trials, baseline),
-            best: finalist
-                .or(best.as_ref().map(|best| &best.knobs))
-                .and_then(|knobs| Spread::of(trials, knobs)),
+            baseline: paired.map(|(baseline, _)| baseline).or_else(|| of(baseline, false)),
+            best: paired.map(|(_, finalist)| finalist).or_else(searched),
             spent: spent(trials),
             noise: trials.iter().rev().find_map(Disturbance::of),
             last: trials
@@ -208,8 +209,13 @@ impl Standing {
 }
 
 impl Spread {
-    fn of(trials: &[Trial], knobs: &Values) -> Option<Self> {
-        let counts = |trial: &&Trial| trial.phase.is_comparable() && trial.knobs == *knobs;
+    /// Of the confirmation, which may run another size of the job, or of the search.
+    fn of(trials: &[Trial], knobs: &Values, confirms: bool) -> Option<Self> {
+        let counts = |trial: &&Trial| {
+            trial.phase.is_comparable()
+                && (trial.phase == Phase::Confirmation) == confirms
+                && trial.knobs == *knobs
+        };
         let ok: Vec<&Trial> =
             trials.iter().filter(counts).filter(|trial| trial.score_s().is_some()).collect();
         let scores: Vec<f64> = ok.iter().filter_map(|trial| trial.score_s()).collect();
@@ -261,4 +267,24 @@ fn tried(knobs: &Values, baseline: &Values) -> String {
     let changed = knobs.iter().filter(|(name, value)| baseline.get(*name) != Some(value));
     let words: Vec<String> = changed.map(|(name, value)| format!("{name}={value}")).collect();
     if words.is_empty() { "the baseline".to_owned() } else { words.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{Made, number};
+
+    /// Pairs may run another size of the job: 40 s against 20 s says nothing of the search's 4 s.
+    #[test]
+    fn a_confirmation_is_compared_within_itself() {
+        let tiles = [("vae_tile_size", number(192))];
+        let made = Made::new().baseline(&[4.0]).search(&tiles, 3.0);
+        let saved = |made: &Made| {
+            let baseline = &made.results.space.given.baseline;
+            Standing::of(&made.results.trials, baseline, Repetitions::USUAL).saved().unwrap()
+        };
+        assert!((saved(&made) - 0.25).abs() < 1e-9);
+        let made = made.pairs(&tiles, &[(40.0, 20.0), (40.0, 20.0)]);
+        assert!((saved(&made) - 0.5).abs() < 1e-9);
+    }
 }
