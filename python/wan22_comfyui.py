@@ -110,6 +110,7 @@ class Server:
                 return self.get("/system_stats")
             except (Failed, OSError):
                 time.sleep(0.1)
+        self.end()
         raise Failed(f"ComfyUI was not ready within {seconds:.0f} s")
 
     def get(self, path):
@@ -163,7 +164,10 @@ def knobs_of(nodes, server):
 
 def values_of(server, node, name, today):
     """What /object_info says that an input may be, thinned to what is worth a trial."""
-    inputs = server.get(f"/object_info/{urllib.parse.quote(node)}")[node]["input"]
+    found = server.get(f"/object_info/{urllib.parse.quote(node)}").get(node)
+    if not found:
+        raise Failed(f"this ComfyUI has no node {node}: install what the workflow needs")
+    inputs = found["input"]
     kind, *more = {**inputs.get("required", {}), **inputs.get("optional", {})}.get(name, [None])
     bounds = more[0] if more else {}
     if isinstance(kind, list) or kind == "COMBO":
@@ -265,11 +269,23 @@ def failure(status):
     return Failed("the workflow failed")
 
 
+def seeded(nodes):
+    """The nodes whose work depends on a seed; all where none has one."""
+    found = {name for name, node in nodes.items() if any(isinstance(node["inputs"].get(s), int) for s in SEEDS)}
+    while True:
+        links = {name: [v[0] for v in node["inputs"].values() if isinstance(v, list) and v] for name, node in nodes.items()}
+        more = {name for name, of in links.items() if name not in found and found.intersection(map(str, of))}
+        if not more:
+            return found or set(nodes)
+        found |= more
+
+
 def seconds(history, nodes):
     """From the start of the execution to its end by the server's clock; refused where nothing was computed."""
     messages = dict(history["status"]["messages"])
     cached = messages.get("execution_cached", {}).get("nodes", [])
-    skipped = [node for node in cached if TIMED.search(nodes.get(node, {}).get("class_type", ""))]
+    computed = seeded(nodes)
+    skipped = [node for node in cached if node in computed and TIMED.search(nodes.get(node, {}).get("class_type", ""))]
     if skipped:
         names = ", ".join(nodes[node]["class_type"] for node in skipped)
         raise Failed(f"{names} came out of ComfyUI's cache: that is no timing of the workflow")

@@ -287,7 +287,8 @@ def _frames(made):
     if isinstance(made, bytes):
         return [made]
     if hasattr(made, "detach"):
-        made = made.detach().float().cpu().numpy()
+        made = made.detach().cpu()
+        made = (made.float() if made.is_floating_point() else made).numpy()
     if isinstance(made, (list, tuple)):
         return [frame for one in made for frame in _frames(one)]
     if hasattr(made, "convert"):
@@ -302,6 +303,9 @@ def _frames(made):
     if made.shape[-1] not in (1, 3, 4):
         return []
     if made.dtype.kind == "f":
+        # Also where there is NaN; a decoder overshoots a little.
+        if not abs(made).max() <= 1.5:
+            raise ValueError("frames have NaN, or numbers outside 0 to 1: return numbers from 0 to 1, or bytes")
         made = (made.clip(0, 1) * 255).round()
     made = made.astype("uint8").repeat(3 if made.shape[-1] == 1 else 1, axis=2)[..., :3]
     return [(made.shape[1], made.shape[0], made.tobytes())]

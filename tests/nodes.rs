@@ -97,9 +97,13 @@ fn three_nodes_search_together() {
 fn agents_that_are_killed_lose_no_row() {
     let world = World::new();
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
-    let running: Running = tune(&world, "25s", &["--trials", "60"]).start();
+    let mut running: Running = tune(&world, "25s", &["--trials", "60"]).start();
+    running.wait_for_trials(&world, 3);
     let mut killed = 0;
-    while killed < KILLS / 2 {
+    for _ in 0..100 {
+        if killed == KILLS / 2 {
+            break;
+        }
         std::thread::sleep(
             rng.random_range(Duration::from_millis(100)..Duration::from_millis(900)),
         );

@@ -63,7 +63,7 @@ fn the_search_is_short_and_the_claim_is_of_the_whole() {
 fn a_finalist_that_lacks_the_whole_jobs_memory_is_none() {
     let world = world();
     std::fs::write(world.path().join("slow"), "").unwrap();
-    let run = tune(&world, "40s", &["frames=8,40,81", "steps=4,20"]);
+    let run = tune(&world, "2m", &["frames=8,40,81", "steps=4,20"]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let says = "Gain: 50.0% less of the metric at frames=40 steps=20 than the baseline";
     assert!(run.stdout.starts_with(says), "{}{}", run.stdout, run.stderr);

@@ -56,7 +56,7 @@ pub struct TuneArgs {
     /// Where results folders go.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
-    /// Shows the resolved space and starts nothing.
+    /// Shows the resolved space and starts no trial; ComfyUI is started to ask for its inputs.
     #[arg(long)]
     pub dry_run: bool,
     /// Tunes copies of the baseline instead of a space: a gain claimed there is a false one.

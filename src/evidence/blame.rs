@@ -59,7 +59,9 @@ pub fn excused(trials: &[Trial], baseline: &Values) -> Vec<bool> {
     if !trials.iter().any(|trial| trial.knobs == *baseline && trial.outcome == Outcome::Ok) {
         return vec![false; trials.len()];
     }
-    let fails = |trial: &Trial| is_failure(trial) && trial.knobs == *baseline;
+    let fails = |trial: &Trial| {
+        is_failure(trial) && trial.knobs == *baseline && trial.phase.is_comparable()
+    };
     let rounds: BTreeSet<u64> =
         trials.iter().filter(|trial| fails(trial)).filter_map(round).collect();
     let mut excused: Vec<bool> = trials
@@ -116,7 +118,9 @@ pub fn is_given_up(trials: &[Trial], baseline: &Values, values: &Values) -> bool
 /// finalist in its confirmation, where one failure costs its gain, or others failed one after
 /// another. Trials that ended by a signal count, those that the tuner itself ended don't.
 pub fn is_machine_in_doubt(trials: &[Trial], baseline: &Values) -> bool {
-    let counts = |t: &&Trial| t.outcome != Outcome::Illegal && !is_cut(t);
+    // A larger size of the job may be too much for the baseline, too.
+    let counts =
+        |t: &&Trial| t.outcome != Outcome::Illegal && t.phase.is_comparable() && !is_cut(t);
     let last = || trials.iter().rev().filter(counts).take_while(|trial| !is_sound(trial));
     let matters = |t: &Trial| t.phase == Phase::Confirmation || t.knobs == *baseline;
     last().next().is_some_and(|trial| is_failure(trial) && matters(trial))
@@ -126,7 +130,8 @@ pub fn is_machine_in_doubt(trials: &[Trial], baseline: &Values) -> bool {
 /// The last trial of the baseline, if it failed and nothing ran well since.
 pub fn failing_baseline<'t>(trials: &'t [Trial], baseline: &Values) -> Option<&'t Trial> {
     let since = trials.iter().rev().take_while(|trial| !is_sound(trial));
-    since.filter(|trial| is_failure(trial)).find(|trial| trial.knobs == *baseline)
+    let failing = since.filter(|trial| is_failure(trial) && trial.phase.is_comparable());
+    failing.into_iter().find(|trial| trial.knobs == *baseline)
 }
 
 #[cfg(test)]

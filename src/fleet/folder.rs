@@ -187,6 +187,11 @@ impl Folder {
         write(&self.node(name).join("probe.json"), probe)
     }
 
+    /// Takes away how a node's last job ended.
+    pub fn forget_status(&self, name: &str) {
+        let _ = fs::remove_file(self.node(name).join("status.json"));
+    }
+
     /// Leaves how a job stands.
     ///
     /// # Errors

@@ -53,6 +53,9 @@ pub fn gather(
             Err(error) => gathered.problems.push(format!("{}: {error:#}", path.display())),
         }
     }
+    let skipped: Vec<String> =
+        gathered.comparison.skipped.iter().map(|(_, why)| why.clone()).collect();
+    gathered.problems.extend(skipped);
     gathered.safest = safest(folder, &gathered.comparison)?;
     if !gathered.comparison.members.is_empty() {
         let page = comparison::page(&gathered.comparison, &[("Nodes", overview.table())])?;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
@@ -101,12 +102,14 @@ impl LocalRunner {
     }
 
     fn answer(&self, request: &TrialRequest) -> Result<Response> {
+        let begun = Instant::now();
         if let Some(baseline) = self.for_pictures(request) {
             let answer = self.answer(&baseline)?;
             if answer.is_failed() {
                 return Ok(Self::without_pictures(answer));
             }
         }
+        let request = &request.later(begun.elapsed());
         let resolved = self.knobs(&request.values);
         let resolved =
             resolved.and_then(|knobs| Ok((self.settings(&request.workload, &knobs)?, knobs)));

@@ -69,9 +69,14 @@ impl SpaceFile {
             }
         }
         let target = app.output.as_ref().and_then(|flag| after(words, flag));
+        if let (Some(flag), None) = (&app.output, target) {
+            let note = format!("pictures are not compared: the command has no {flag}");
+            command.notes.push(note);
+        }
+        let target = target.map(glob::Pattern::escape);
         command.output = target.map(|target| match &app.pictures {
             Some(pictures) => format!("{}/{pictures}", target.trim_end_matches('/')),
-            None => target.to_owned(),
+            None => target,
         });
         Ok(command)
     }
@@ -120,7 +125,7 @@ impl AppCommand {
         if let Some(at) = (0..self.words.len()).find(is_there) {
             let placeholder = format!("{{{name}=on:{flag}}}");
             self.words.splice(at..at + all.len(), [placeholder]);
-        } else if self.words.iter().any(|word| word == all[0]) {
+        } else if self.words.iter().any(|word| word.split('=').next() == Some(all[0])) {
             self.is_given(name, all[0]);
         } else {
             self.words.push(format!("{{{name}:{flag}}}"));
@@ -216,12 +221,14 @@ values = [false, true]
         assert_eq!(of("./gen.py --level=2"), format!("./gen.py --level={{level=2}} {end}"));
         let on = of("./gen.py --mode fast --level {level=1}");
         assert_eq!(on, "./gen.py {fast=on:--mode fast} --level {level=1} --tile {tile}x{tile}");
-        let own = fitted("gen.py --mode slow --tile 8x8 --level 1").unwrap();
-        assert_eq!(own.words.join(" "), "gen.py --mode slow --tile 8x8 --level {level=1}");
+        let own = fitted("gen.py --mode=slow --tile 8x8 --level 1").unwrap();
+        assert_eq!(own.words.join(" "), "gen.py --mode=slow --tile 8x8 --level {level=1}");
         assert_eq!(own.notes[0], "fast is left out: your command gives --mode itself");
-        assert_eq!(own.notes.len(), 2);
+        assert_eq!(own.notes[2], "pictures are not compared: the command has no --out");
+        assert_eq!(own.notes.len(), 3);
         assert!(fitted("python other.py").unwrap_err().ends_with("type python gen.py"));
         assert_eq!(fitted("gen.py --out=a/").unwrap().output.as_deref(), Some("a/*.mp4"));
+        assert_eq!(fitted("gen.py --out a[1]").unwrap().output.as_deref(), Some("a[[]1[]]/*.mp4"));
         assert_eq!(fitted("gen.py").unwrap().output, None);
     }
 

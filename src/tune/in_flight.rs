@@ -40,7 +40,7 @@ const NAME: [&str; 2] = [".running", ".json"];
 
 /// Each node has a note of its own.
 fn path(folder: &Folder, node: &str) -> PathBuf {
-    let is_plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-' || *c == '_';
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || "-_.@:".contains(*c);
     let node: String = node.chars().filter(is_plain).collect();
     let dot = if node.is_empty() { "" } else { "." };
     folder.now().join(format!("{}{dot}{node}{}", NAME[0], NAME[1]))
@@ -102,7 +102,8 @@ pub fn take(folder: &Folder, trials: &[Trial], next: u64) -> Result<Vec<Trial>> 
     let beside = notes.len().saturating_sub(1) as u64;
     let has_row = |note: &InFlight| trials.iter().any(|trial| trial.number == note.trial);
     let last = trials.last().map_or(0, |trial| trial.number);
-    let least = if beside == 0 { last.saturating_add(1) } else { 1 };
+    let is_alone = notes.iter().all(|note| note.node.is_empty());
+    let least = if is_alone { last.saturating_add(1) } else { 1 };
     notes.retain(|note| {
         !has_row(note) && (least..=next.saturating_add(beside)).contains(&note.trial)
     });

@@ -78,6 +78,9 @@ impl Cluster {
     pub fn fleet(&self, dir: &str, words: &[&str]) -> Command {
         let mut command =
             self.tuner(&["fleet", dir, "--each=node", "--poll=1", "--partition=tune"]);
+        // A node that is held must not hold the suite.
+        let has_patience = words.iter().any(|word| word.starts_with("--patience"));
+        command.args((!has_patience).then_some("--patience=60s"));
         command.args(words).args(TUNE).args(["--", JOB, "{blocks=8}"]);
         command
     }

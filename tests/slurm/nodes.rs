@@ -35,7 +35,9 @@ fn rows(cluster: &Cluster, results: &str) -> usize {
 fn ended(cluster: &Cluster, results: &str, job: &str) -> Results {
     until("the job ends", || {
         let state = cluster.slurm("squeue", &["-h", "-t", "all", "-j", job, "-o", "%T"]);
-        let is_over = !["PENDING", "RUNNING", "COMPLETING"].contains(&state.trim());
+        let state = state.trim();
+        // Nothing is printed where the controller does not answer.
+        let is_over = !state.is_empty() && !["PENDING", "RUNNING", "COMPLETING"].contains(&state);
         is_over.then_some(())
     });
     let log = cluster.path().join(format!("wan22-tune-{job}.log"));

@@ -30,7 +30,9 @@ fn after(cluster: &Cluster, name: &str, is_step: bool, send: impl Fn(&str)) {
     send(id);
     let state = || cluster.slurm("squeue", &["-h", "-t", "all", "-j", id, "-o", "%T"]);
     until("its end", || {
-        let is_over = !["RUNNING", "COMPLETING", "PENDING"].contains(&state().trim());
+        let state = state();
+        let state = state.trim();
+        let is_over = !state.is_empty() && !["RUNNING", "COMPLETING", "PENDING"].contains(&state);
         is_over.then_some(())
     });
     let folder = results(&dir).unwrap();

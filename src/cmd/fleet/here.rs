@@ -56,7 +56,7 @@ pub fn run(args: &FleetArgs, task: Task) -> Result<ExitCode> {
         ..NodeStatus::default()
     };
     node.folder.put_status(&node.name, &status)?;
-    let done = node.perform(args, task, job.as_ref());
+    let done = node.perform(args, task);
     let (code, detail) = done
         .unwrap_or_else(|error| (if error.is::<Usage>() { 2 } else { 1 }, format!("{error:#}")));
     if code != 0 {
@@ -85,12 +85,7 @@ impl Here {
     }
 
     /// The status that the task ends with, and what it says of a failure.
-    fn perform(
-        &self,
-        args: &FleetArgs,
-        task: Task,
-        job: Option<&Allocation>,
-    ) -> Result<(i32, String)> {
+    fn perform(&self, args: &FleetArgs, task: Task) -> Result<(i32, String)> {
         let work = &self.request.work_folder;
         std::env::set_current_dir(work).with_context(|| work.display().to_string())?;
         if let Some(wanted) = args.fleet.cpus {
@@ -102,7 +97,7 @@ impl Here {
         }
         match task {
             Task::Probe => self.probe(),
-            Task::Tune => self.tune(job),
+            Task::Tune => self.tune(),
             Task::Verify => self.verify(args.fleet.of.as_deref()),
         }
     }
@@ -118,9 +113,7 @@ impl Here {
         Ok((0, String::new()))
     }
 
-    fn tune(&self, job: Option<&Allocation>) -> Result<(i32, String)> {
-        let left = job.and_then(|job| job.left(Timestamp::now()));
-        let most = left.map(|left| left.saturating_sub(LAST)).filter(|most| *most >= LEAST);
+    fn tune(&self) -> Result<(i32, String)> {
         let budget = Duration::try_from_secs_f64(self.request.budget_s).unwrap_or_default();
         let results = self.folder.results(&self.name);
         let flag = |name: &str, value: String| OsString::from(format!("--{name}={value}"));
@@ -134,16 +127,10 @@ impl Here {
                 all.extend(["resume".into(), results.into(), "--wait".into(), "--quiet".into()]);
                 // One that was killed at its very end has something to say still.
                 let given = if rest < LEAST.min(budget / 10) { Some(budget / 10) } else { None };
-                let given = given.or(most.filter(|most| *most < rest));
                 all.extend(given.map(|given| flag("budget", seconds(given))));
             }
             Tuned::Not => {
-                let given = most.map_or(budget, |most| most.min(budget));
-                if given < budget {
-                    let words = "the job ends before the budget does: it is cut to";
-                    terminal::tell(&format!("note: {words} {}", seconds(given)));
-                }
-                all.push(flag("budget", seconds(given)));
+                all.push(flag("budget", seconds(budget)));
                 let mut place = OsString::from("--results=");
                 place.push(&results);
                 all.extend(["--wait".into(), "--quiet".into(), place]);

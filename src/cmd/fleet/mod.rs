@@ -58,7 +58,7 @@ pub fn run(args: &FleetArgs) -> Result<ExitCode> {
     };
     let overview = overview(args, &coordinator);
     let (records, barred) = (coordinator.records().clone(), coordinator.barred().clone());
-    let Some(ended) = ended else { return left(args, &overview).map(|()| ExitCode::SUCCESS) };
+    let Some(ended) = ended else { return left(&overview).map(|()| ExitCode::SUCCESS) };
     if let Ended::Usage(words) = &ended {
         return Err(Usage(format!("a node says: {words}")).into());
     }
@@ -78,13 +78,12 @@ fn overview(args: &FleetArgs, coordinator: &Coordinator<'_>) -> Overview {
 }
 
 /// Says what runs on, and how to come back.
-fn left(args: &FleetArgs, overview: &Overview) -> Result<()> {
+fn left(overview: &Overview) -> Result<()> {
     terminal::show(&overview.table().to_terminal())?;
-    let dir = args.dir.display();
-    terminal::show(&format!(
-        "The jobs run on. wan22-tune fleet {dir} --status shows them, wan22-tune fleet {dir} goes on \
-         and gathers.\n"
-    ))
+    terminal::show(
+        "The jobs run on. The same command with --status shows them, without --detach goes on and \
+         gathers.\n",
+    )
 }
 
 /// Gathers, and says what came out.
@@ -117,7 +116,7 @@ fn conclude(
         lines.push_str(&format!("{} {}: {}\n", row.node, row.state, printable::line(&row.detail)));
     }
     if overview.failures().next().is_some() || !barred.is_empty() {
-        lines.push_str(&format!("wan22-tune fleet {dir} tries again what is missing.\n"));
+        lines.push_str("The same command tries again what is missing.\n");
     }
     terminal::show(&lines)
 }
@@ -177,8 +176,7 @@ fn cost(args: &FleetArgs, records: &Records, request: &Request) -> String {
 
 fn print_manifest(args: &FleetArgs) -> Result<()> {
     let folder = site::made(&args.dir)?;
-    let (mut request, is_new) = site::request(args, &folder)?;
-    request.work_folder = folder.path().to_owned();
+    let (request, is_new) = site::request(args, &folder)?;
     let nodes = site::named(args.fleet.node_list.as_deref())?;
     if nodes.is_empty() {
         return Err(Usage("--nodes is missing: name the nodes as kubectl does".to_owned()).into());

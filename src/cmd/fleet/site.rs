@@ -81,7 +81,11 @@ pub fn request(args: &FleetArgs, folder: &Folder) -> Result<(Request, bool)> {
         }
         return Ok((kept, false));
     };
-    let here = std::env::current_dir().context("the working folder")?;
+    let here = match args.fleet.manifest {
+        // Pods start in the folder, wherever this was typed.
+        Some(_) => folder.path().to_owned(),
+        None => std::env::current_dir().context("the working folder")?,
+    };
     let now = Request::new(here, budget.as_secs_f64(), &own);
     match kept {
         Some(kept) => match kept.agree(&now) {

@@ -65,7 +65,8 @@ fn is_started(coordinator: &Coordinator<'_>) -> bool {
         let is_waiting = matches!(&job.state, JobState::Waits(reason) if !reason.is_empty());
         job.task == Task::Probe && !is_waiting
     };
-    !coordinator.jobs().any(|job| is_probe_running(&job)) && coordinator.missing().is_empty()
+    !coordinator.jobs().any(|job| is_probe_running(&job))
+        && (coordinator.is_full() || coordinator.missing().is_empty())
 }
 
 /// After a signal: jobs that last are left to themselves, others are ended.

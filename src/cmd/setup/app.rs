@@ -11,6 +11,7 @@ use super::{cache, pictures};
 use crate::cli::{App, AppArgs, CustomJobArgs, JobArgs, TuneArgs};
 use crate::cmd::{Usage, space, terminal};
 use crate::io::atomic_write;
+use crate::workload::custom::sizes;
 
 /// What every worker in Python uses.
 const LIBRARY: (&str, &str) = ("wan22_tune.py", include_str!("../../../python/wan22_tune.py"));
@@ -26,7 +27,7 @@ const COMFYUI: (&str, &str) =
 /// # Errors
 /// [`Usage`] for a folder that holds no pipeline.
 pub fn words(args: &CustomJobArgs, job: &JobArgs) -> Result<Option<Vec<String>>> {
-    let (words, args) = (&args.words, &args.app);
+    let (words, sizes, args) = (&args.words, sizes::whole(&args.sizes), &args.app);
     if let Some(other) = args.app.filter(|app| !app.is_worker()) {
         let cure = "leave --app out and give the command that the tune prints at its end";
         return Err(Usage(format!("--app {} is for tunes: {cure}", other.space())).into());
@@ -44,13 +45,15 @@ pub fn words(args: &CustomJobArgs, job: &JobArgs) -> Result<Option<Vec<String>>>
     let image = args.image.as_ref().map(std::path::absolute).transpose()?;
     let image = image.map(|image| text(&image)).transpose()?;
     let number = |number: Option<u32>| number.map(|number| number.to_string());
+    // What runs without a tuner is the whole job.
+    let size = |name: &str, flag| sizes.get(name).map(ToString::to_string).or(number(flag));
     let given = [
         ("--prompt", args.prompt.clone()),
         ("--image", image),
-        ("--frames", number(args.frames)),
-        ("--height", number(args.height)),
-        ("--width", number(args.width)),
-        ("--steps", number(job.steps)),
+        ("--frames", size("frames", args.frames)),
+        ("--height", size("height", args.height)),
+        ("--width", size("width", args.width)),
+        ("--steps", size("steps", job.steps)),
     ];
     words.extend(
         given.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten(),
@@ -83,7 +86,11 @@ pub fn asked_space(args: &CustomJobArgs) -> Result<Option<PathBuf>> {
     }
     let words = comfyui(&args.app, &args.words)?;
     terminal::tell("asking ComfyUI what the inputs of this workflow may be");
-    let asked = Command::new(&words[0]).args(&words[1..]).arg("--space").output();
+    let mut command = Command::new(&words[0]);
+    if let Some(folder) = &args.folder {
+        command.current_dir(folder);
+    }
+    let asked = command.args(&words[1..]).arg("--space").output();
     let asked = asked.map_err(|error| Usage(format!("--python {}: {error}", words[0])))?;
     if !asked.status.success() {
         let said = String::from_utf8_lossy(&asked.stderr);
@@ -112,6 +119,10 @@ pub fn check(args: &CustomJobArgs) -> Result<(), Usage> {
         true if *app == App::Comfyui && args.words.is_empty() => Err(Usage(format!(
             "--app {name}: give its own flags, -- --workflow FLOW.json --folder COMFYUI"
         ))),
+        _ if *app == App::Comfyui && (has_pipeline || has_shape) => {
+            let cure = "leave out --model, --prompt, --image, --frames, --height and --width";
+            Err(Usage(format!("--app {name}: the workflow says what it makes: {cure}")))
+        }
         _ if *app == App::Comfyui => Ok(()),
         true if !args.words.is_empty() => {
             Err(Usage(format!("--app {name} takes no command: give --model FOLDER")))

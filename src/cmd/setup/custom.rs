@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
 use super::{app, job, pictures};
-use crate::cli::{BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
+use crate::cli::{App, BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
 use crate::cmd::{Usage, terminal};
 use crate::io::input;
 use crate::knobs::{Baseline, Values};
@@ -99,7 +99,8 @@ fn sizes(args: &CustomJobArgs) -> Result<Vec<JobSize>, Usage> {
 /// Refuses what only the built-in jobs take.
 fn check_job(args: &CustomJobArgs, job: &JobArgs) -> Result<(), Usage> {
     let is_app = args.app.app.is_some();
-    let given = [("--job", job.job.is_some()), ("--steps", job.steps.is_some() && !is_app)];
+    let takes_steps = args.app.app == Some(App::Diffusers);
+    let given = [("--job", job.job.is_some()), ("--steps", job.steps.is_some() && !takes_steps)];
     let flag = given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag));
     let cure = match () {
         () if is_app => "give --width, --height and --frames",
@@ -227,6 +228,13 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     if !args.size.is_empty() && !args.custom.is_program() {
         let cure = "give --job and --steps, or the command after `--`";
         return Err(Usage(format!("--size is for a job of your own: {cure}")).into());
+    }
+    let is_twice = |at: usize| args.size[..at].iter().any(|one| one.name == args.size[at].name);
+    if let Some(at) = (0..args.size.len()).find(|&at| is_twice(at)) {
+        let name = &args.size[at].name;
+        return Err(
+            Usage(format!("--size {name}: given twice: write all its values in one")).into()
+        );
     }
     if let Some(known) = args.custom.app.app {
         app::check(&args.custom)?;

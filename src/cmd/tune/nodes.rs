@@ -81,6 +81,13 @@ pub fn open(args: &TuneArgs, words: Vec<String>) -> Result<Option<Agents>> {
     let cure = "give --launcher, such as 'ssh {node}', or start it inside a Slurm allocation";
     let template = template.ok_or_else(|| Usage(format!("--nodes {choice}: {cure}")))?;
     let launcher = Launcher::of(&template);
+    if choice.most() > 1 && args.custom.output.is_some() {
+        let shares = "nodes that share a folder take each other's --output for their own";
+        if launcher.is_local() {
+            return Err(Usage(format!("--nodes {choice}: {shares}")).into());
+        }
+        terminal::tell(&format!("warning: {shares}: write it to a disk of each node"));
+    }
     let names = names(choice, &launcher, allocation)?;
     let least = choice.least();
     let folder = env::current_dir().context("the working folder")?;

@@ -48,7 +48,7 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
         let path = path.display();
         terminal::tell(&format!("warning: {path} is gone: the search goes on without it"));
     });
-    let flags = custom::suit(&flags)?.at(results.tune.custom_job.as_ref());
+    let flags = custom::suit(&flags.at(results.tune.custom_job.as_ref()))?;
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
     let prepared = Prepared::new(&flags, results.tune.arguments.clone())?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::engine::{Engine, EngineJob, JobState, Known, Task};
+use super::engine::{self, Engine, EngineJob, JobState, Known, Task};
 use super::folder::{Folder, NodeStatus};
 use super::journal::{Event, Journal};
 use super::plan::{Barred, Records, Scope, groups, plan};
@@ -292,10 +292,25 @@ impl<'a> Coordinator<'a> {
         (is_of_job && is_of_task).then_some(status)
     }
 
+    /// Whether there are as many jobs as there may be.
+    pub fn is_full(&self) -> bool {
+        self.watched.len() >= self.limits.at_once
+    }
+
+    /// Takes away what an earlier job left of itself, where jobs have no number that tells them apart.
+    fn forget_earlier(&self, job: &EngineJob) {
+        if !self.engine.is_lasting() {
+            job.place.iter().for_each(|name| self.folder.forget_status(name));
+        }
+    }
+
     fn submit(&mut self) -> Result<()> {
         let room = self.limits.at_once.saturating_sub(self.watched.len());
         for job in self.missing().into_iter().take(room) {
+            self.forget_earlier(&job);
             match self.engine.submit(&job) {
+                // What went through all the same is found by its name.
+                Err(error) if error.is::<engine::Silent>() => return Ok(()),
                 Ok(id) => {
                     let node = Some(job.place[0].clone()).filter(|_| job.place.len() == 1);
                     let EngineJob { task, key, place, .. } = job;

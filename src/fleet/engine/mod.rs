@@ -117,6 +117,16 @@ impl Site {
     }
 }
 
+/// A program of the engine's does not answer, from which nothing follows.
+#[derive(Debug, thiserror::Error)]
+#[error("{program}: no answer within {seconds} s")]
+pub struct Silent {
+    /// The program.
+    pub program: String,
+    /// How long it was given.
+    pub seconds: &'static str,
+}
+
 /// Whatever starts jobs on nodes.
 pub trait Engine {
     /// The nodes that there are.
@@ -128,7 +138,7 @@ pub trait Engine {
     /// Starts a job, and returns the engine's number of it.
     ///
     /// # Errors
-    /// It is refused.
+    /// It is refused; [`Silent`] where nobody answers.
     fn submit(&mut self, job: &EngineJob) -> Result<String>;
 
     /// What would be typed to start it.

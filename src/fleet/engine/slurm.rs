@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Engine, EngineJob, JobState, Known, Site, Task, quoted};
+use super::{Engine, EngineJob, JobState, Known, Silent, Site, Task, quoted};
 use crate::fleet::{Node, expanded};
 
 /// Seconds that a call may take: Slurm's programs wait for a controller that is away.
@@ -209,7 +209,7 @@ fn answer(program: &str, words: &[String], input: &str) -> Result<String> {
     let said = String::from_utf8_lossy(&output.stderr);
     let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     match output.status.code() {
-        Some(124 | 137) => bail!("{program}: no answer within {PATIENCE_S} s"),
+        Some(124 | 137) => Err(Silent { program: program.to_owned(), seconds: PATIENCE_S }.into()),
         Some(127) => bail!("{program}: not found"),
         _ => bail!("{program}: {}", said.join("; ")),
     }

@@ -151,8 +151,7 @@ fn commands(results: &Results) -> Result<Markup> {
     let (here, own) = (Path::new("profile.json"), Winner::of(results));
     let after_exec = own.as_ref().map(|own| own.after_exec(Path::new("")));
     let line = own.as_ref().and_then(|own| own.line(Path::new("")));
-    let verify =
-        usage::verify(here, results.tune.custom_job.as_ref(), &results.space.given.baseline);
+    let verify = usage::verify(here, results);
     Ok(section(
         "Use it",
         &html! {

@@ -9,6 +9,7 @@ use crate::io::printable::is_hidden;
 use crate::knobs::{Value, Values, program_environment};
 use crate::profile::Profile;
 use crate::profile::export::numactl_flag;
+use crate::results::Results;
 use crate::workload::custom::module::ModuleJob;
 use crate::workload::custom::sink::{self, Sink};
 use crate::workload::custom::template::{self, Filling};
@@ -52,10 +53,12 @@ pub fn patches(command: &CommandJob, values: &Values) -> Vec<(String, Value)> {
     command.sinks.iter().filter_map(patch).collect()
 }
 
-/// Proves the profile at `path` again, which was found for `job` where that is the user's own; with
-/// `baseline` it runs as today.
-pub fn verify(path: &Path, job: Option<&CustomJob>, baseline: &Values) -> String {
+/// Proves the profile at `path` again, which `results` have proven.
+pub fn verify(path: &Path, results: &Results) -> String {
+    let (job, sizes) = (results.tune.custom_job.as_ref(), &results.proven_on().own_sizes);
     let mut words = vec!["wan22-tune verify".to_owned(), quoted(path)];
+    let least = results.tune.min_psnr_db;
+    words.extend(least.into_iter().flat_map(|db| ["--min-psnr".to_owned(), db.to_string()]));
     let files = job.and_then(CustomJob::pictures).and_then(|pictures| pictures.files.as_ref());
     words.extend(files.into_iter().flat_map(|files| ["--output".to_owned(), quoted(files)]));
     match job {
@@ -69,7 +72,7 @@ pub fn verify(path: &Path, job: Option<&CustomJob>, baseline: &Values) -> String
             words.extend(worker.words.iter().map(quoted));
         }
         Some(CustomJob::Command(job)) => {
-            let CommandJob { words: command, metric, goal, sinks, .. } = &job.whole();
+            let CommandJob { words: command, metric, goal, sinks, .. } = &job.at(sizes);
             let flag = |(knob, sink)| ["--knob".to_owned(), quoted(format!("{knob} {sink}"))];
             words.extend(sinks.iter().flat_map(flag));
             let scored = metric.iter().flat_map(|metric| {
@@ -77,7 +80,7 @@ pub fn verify(path: &Path, job: Option<&CustomJob>, baseline: &Values) -> String
             });
             words.extend(scored);
             words.push("--".to_owned());
-            let own = program_environment::own(baseline);
+            let own = program_environment::own(&results.space.given.baseline);
             words.extend(command.iter().map(|word| quoted(template::with_today(word, &own))));
         }
     }

@@ -47,6 +47,10 @@ impl<'a> Before<'a> {
         let is_new = |(path, state): &(PathBuf, State)| self.files.get(path) != Some(state);
         let (count, files) = (now.len(), now.into_iter().filter(is_new));
         let mut files: Vec<PathBuf> = files.map(|(path, _)| path).collect();
+        if files.len() > MOST_FILES {
+            let problem = "files that --output means: name fewer";
+            return Err(format!("it wrote more than {MOST_FILES} {problem}"));
+        }
         files.sort_by(|one, other| by_number(&one.to_string_lossy(), &other.to_string_lossy()));
         if files.is_empty() {
             let text = self.text;
@@ -66,11 +70,7 @@ fn found(patterns: &[String]) -> Result<BTreeMap<PathBuf, State>, String> {
     for pattern in patterns {
         let paths = glob::glob(pattern).map_err(|error| format!("--output: {error}"))?;
         for path in paths.flatten() {
-            let Some(state) = state(&path) else { continue };
-            files.insert(path, state);
-            if files.len() > MOST_FILES {
-                return Err(format!("--output means more than {MOST_FILES} files: name fewer"));
-            }
+            files.extend(state(&path).map(|state| (path, state)));
         }
     }
     Ok(files)

@@ -20,6 +20,9 @@ pub use decode::{NO_FFMPEG, reads_videos};
 pub use files::Before;
 use reference::{Comparison, Recording, Worst};
 
+/// How the detail of a trial begins whose picture is the baseline's although it should not be.
+const SAME: &str = "the picture is the baseline's, though";
+
 /// Two clips of the same seed and settings are at least this much alike.
 const SAME_SEED_DB: f64 = 20.0;
 
@@ -85,8 +88,11 @@ impl PictureCheck<'_> {
             let knobs = self.changed(|knob| self.job.is_to_change(knob));
             if !knobs.is_empty() {
                 let knobs = knobs.join(", ");
-                answer.detail = format!("the picture is the baseline's, though {knobs} changed");
+                answer.detail = format!("{SAME} {knobs} changed");
             }
+        } else if answer.detail.starts_with(SAME) {
+            // Another repetition made another picture.
+            answer.detail.clear();
         }
     }
 

@@ -4,7 +4,7 @@ use super::PictureCheck;
 use crate::io::held;
 use crate::runner::response::Response;
 use crate::runner::{LocalRunner, Repetitions, Runner, TrialRequest};
-use crate::trial::Phase;
+use crate::trial::{Outcome, Phase};
 
 impl LocalRunner {
     /// What the pictures of a trial are held to, where the job's are compared.
@@ -43,7 +43,11 @@ impl LocalRunner {
 
     /// What is said of a trial where the baseline did not make its pictures.
     pub(in crate::runner) fn without_pictures(mut answer: Response) -> Response {
-        answer.detail = format!("the baseline, for its pictures: {}", answer.detail);
+        // It says nothing of the candidate; what the tuner itself ended keeps its words.
+        if answer.outcome.is_failure() {
+            answer.outcome = Outcome::Interrupted;
+            answer.detail = format!("the baseline, for its pictures: {}", answer.detail);
+        }
         answer
     }
 }

@@ -63,7 +63,7 @@ impl State {
         }
         if process.ran.is_empty() {
             process.start_s = (answer.wall_s - answer.measured_s).max(0.0);
-            fresh = stats::median(&costs(&answer.samples));
+            fresh = stats::median(&costs(&answer.samples)).filter(|_| !answer.is_failed());
         } else {
             process.warm_trials += 1;
             process.warm_s = answer.wall_s;

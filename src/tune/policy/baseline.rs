@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 
 use super::{Next, Policy};
 use crate::evidence::blame;
-use crate::trial::{Outcome, Phase, Trial};
+use crate::trial::{Outcome, Phase, STOPPED, Trial};
 use crate::tune::state::State;
 use crate::workload::Workload;
 
@@ -21,7 +21,10 @@ impl<'a> Policy<'a> for FirstBaseline<'_> {
         }
         let own = || state.new_trials().iter().filter(|trial| trial.phase == self.phase);
         if let Some(last) = own().next_back() {
-            let is_disturbed = last.outcome == Outcome::Interrupted && !blame::is_cut(last);
+            // The node was told to stop, and the tune was not.
+            let is_others = last.detail == STOPPED && !state.is_stopped();
+            let is_disturbed =
+                last.outcome == Outcome::Interrupted && (is_others || !blame::is_cut(last));
             if !is_disturbed || own().count() >= blame::TRIES {
                 let failed = failed(state, last);
                 return if state.width() > 1 {

@@ -92,7 +92,8 @@ impl Recovery<'_> {
 fn asked(state: &State<'_>) -> usize {
     let is_sound = |trial: &Trial| matches!(trial.outcome, Outcome::Ok | Outcome::PoorQuality);
     let failing = state.new_trials().iter().rev().take_while(|trial| !is_sound(trial));
-    failing.filter(|trial| trial.knobs == state.baseline).count()
+    let is_asked = |trial: &&Trial| trial.knobs == state.baseline && trial.phase.is_comparable();
+    failing.filter(is_asked).count()
 }
 
 /// The lengths of the first `count` pauses.

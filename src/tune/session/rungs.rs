@@ -60,29 +60,33 @@ impl Session<'_> {
         let [smallest, larger @ ..] = sizes else { unreachable!("a job has a size") };
         self.baseline(smallest)?;
         let mut rungs = Rungs::same(smallest.clone());
+        let mut fails = false;
         for size in larger {
             let Some(trial) = self.baseline_at(size)? else { break };
             if trial.outcome != Outcome::Ok {
                 let Trial { outcome, detail, .. } = &trial;
                 let limit = "the confirmation runs a smaller size";
                 self.state.observer.noted(&format!("{size}: {outcome} ({detail}): {limit}"));
+                fails = outcome.is_failure() && *outcome != Outcome::Timeout;
                 break;
             }
             let small = self.state.first(Phase::Baseline).context(STOPPED)?;
             (rungs.ratio, rungs.confirmation) = (calibrate::ratio(small, &trial), size.clone());
         }
         let is_whole = larger.last().is_none_or(|whole| *whole == rungs.confirmation);
-        rungs.memory = memory.filter(|_| !is_whole);
+        // What the baseline itself can't run tells nothing of a finalist.
+        rungs.memory = memory.filter(|_| !is_whole && !fails);
         self.state.confirmation_ratio = rungs.ratio;
         Ok(rungs)
     }
 
     /// One repetition of the baseline on another size, or the one before a break.
     fn baseline_at(&mut self, size: &Workload) -> Result<Option<Trial>> {
-        let before =
-            self.trials().iter().rev().find(|trial| {
-                trial.phase == Phase::Calibration && trial.workload == size.to_string()
-            });
+        let before = self.trials().iter().rev().find(|trial| {
+            trial.phase == Phase::Calibration
+                && trial.strategy == CLIMB
+                && trial.workload == size.to_string()
+        });
         if let Some(before) = before.filter(|before| before.outcome != Outcome::Interrupted) {
             return Ok(Some(before.clone()));
         }
@@ -93,10 +97,13 @@ impl Session<'_> {
     /// Runs each finalist where it needs the whole job's memory, before it is believed.
     pub(super) fn test_memory(&mut self, space: &Space, rungs: &Rungs) -> Result<()> {
         let Some(whole) = &rungs.memory else { return Ok(()) };
-        while !self.state.is_stopped() {
+        while !self.state.is_stopped() && !self.state.budget.left().is_zero() {
             let confirmations = Confirmations::of_search(space, &rungs.confirmation, &self.state);
             let finalists = confirmations.finalists();
-            let is_tested = |values: &&Values| blame::memory_test(self.trials(), values).is_some();
+            let is_tested = |values: &&Values| {
+                blame::memory_test(self.trials(), values).is_some()
+                    || self.state.is_given_up(values)
+            };
             let untested = finalists.iter().find(|values| !is_tested(values));
             let Some(values) = untested.cloned() else { return Ok(()) };
             let limit = self.state.budget.left() / MEMORY_TEST_SHARE;

@@ -83,6 +83,8 @@ struct Node {
     /// How many agents were started there before.
     restarts: u32,
     standing: Standing,
+    /// Until when its agent has to answer.
+    answers: Instant,
     /// What it runs, and until when it has to be over.
     running: Option<(TrialRequest, Instant)>,
 }
@@ -99,6 +101,7 @@ impl Agents {
             agent: None,
             restarts: 0,
             standing: Standing::Coming,
+            answers: Instant::now() + LONGEST_PATIENCE,
             running: None,
         };
         let locks = start.launcher.is_local().then(TempDir::new).transpose();
@@ -153,6 +156,7 @@ impl Agents {
         agent.tell(&Order::Setup(setup.clone()));
         node.agent = Some(agent);
         node.standing = Standing::Coming;
+        node.answers = Instant::now() + LONGEST_PATIENCE;
         Ok(())
     }
 
@@ -170,7 +174,8 @@ impl Agents {
                     hellos.insert(place, *hello);
                 }
                 Ok((place, _, Event::Said(Reply::Refused(why)))) => self.refuse(place, &why),
-                Ok((place, _, Event::Gone)) if hellos.remove(&place).is_none() => {
+                Ok((place, _, Event::Gone)) if self.standing(place) == Standing::Coming => {
+                    hellos.remove(&place);
                     let why = self.last_words(place);
                     self.refuse(place, &format!("its agent ended: {why}"));
                 }
@@ -277,10 +282,12 @@ impl Agents {
         }
     }
 
-    /// The first node whose trial should be over long since.
+    /// The first node whose trial should be over, or whose agent should have answered, long since.
     fn overdue(&self) -> Option<usize> {
-        let is_overdue =
-            |node: &Node| node.running.as_ref().is_some_and(|(_, until)| Instant::now() > *until);
+        let is_overdue = |node: &Node| match &node.running {
+            Some((_, until)) => Instant::now() > *until,
+            None => node.standing == Standing::Coming && Instant::now() > node.answers,
+        };
         self.nodes.borrow().iter().position(is_overdue)
     }
 }
