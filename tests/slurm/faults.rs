@@ -171,7 +171,8 @@ fn faults_where_cgroups_hold_the_processes() {
 fn a_time_limit_is_no_end() {
     let cluster = Cluster::up(1, "linuxproc");
     let dir = cluster.path().join("fleet");
-    let limits = ["--budget=75s", "--sbatch=--time=1 --signal=TERM@5"];
+    // Slurm looks at limits every half minute.
+    let limits = ["--budget=120s", "--sbatch=--time=1 --signal=TERM@5"];
     let mut command = cluster.tuner(&["fleet", "fleet", "--poll=1", "--partition=tune"]);
     // There is always something left to measure.
     command.args(limits).args(["--cold", "--", "sleep", "0.4"]);

@@ -115,9 +115,9 @@ impl Engine for Slurm {
         let format = ["--noheader", "--Node", "--format=%N|%T|%c|%m|%f|%G|%E"].map(str::to_owned);
         let partition = Self::flag("partition", self.options.partition.as_ref());
         let words: Vec<String> = format.into_iter().chain(partition).collect();
-        let listed = listed(&answer("sinfo", &words, "")?);
-        let kinds =
-            kinds(&answer("scontrol", &["show", "node", "--oneliner"].map(str::to_owned), "")?);
+        let listed = listed(&patiently("sinfo", &words)?);
+        let shown = ["show", "node", "--oneliner"].map(str::to_owned);
+        let kinds = kinds(&patiently("scontrol", &shown)?);
         self.all = listed.iter().map(|node| node.name.clone()).collect();
         let wanted = self.options.nodes.as_deref().map(expanded).transpose();
         let wanted = wanted.map_err(anyhow::Error::msg).context("--nodes")?;
@@ -178,6 +178,27 @@ impl Engine for Slurm {
     fn is_lasting(&self) -> bool {
         true
     }
+}
+
+/// How often a controller that is away is asked again before anything is known, and how long apart.
+const AWAY: (usize, Duration) = (24, Duration::from_secs(5));
+
+/// What one of Slurm's programs prints, asked again while its controller is away.
+fn patiently(program: &str, words: &[String]) -> Result<String> {
+    let (tries, pause) = AWAY;
+    for _ in 1..tries {
+        match answer(program, words, "") {
+            Err(error) if is_away(&error) => std::thread::sleep(pause),
+            answered => return answered,
+        }
+    }
+    answer(program, words, "")
+}
+
+/// Whether it is the controller that can't be reached.
+fn is_away(error: &anyhow::Error) -> bool {
+    let words = format!("{error:#}").to_lowercase();
+    error.is::<Silent>() || ["connect", "contact"].iter().any(|word| words.contains(word))
 }
 
 /// What one of Slurm's programs prints, which is given `input`.
