@@ -271,10 +271,11 @@ def failure(status):
 
 def seeded(nodes):
     """The nodes whose work depends on a seed; all where none has one."""
-    found = {name for name, node in nodes.items() if any(isinstance(node["inputs"].get(s), int) for s in SEEDS)}
+    inputs = {name: node["inputs"] for name, node in nodes.items()}
+    found = {name for name, own in inputs.items() if any(isinstance(own.get(seed), int) for seed in SEEDS)}
     while True:
-        links = {name: [v[0] for v in node["inputs"].values() if isinstance(v, list) and v] for name, node in nodes.items()}
-        more = {name for name, of in links.items() if name not in found and found.intersection(map(str, of))}
+        links = {name: [str(v[0]) for v in own.values() if isinstance(v, list) and v] for name, own in inputs.items()}
+        more = {name for name, of in links.items() if name not in found and found.intersection(of)}
         if not more:
             return found or set(nodes)
         found |= more

@@ -43,14 +43,20 @@ impl Scale {
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|n| n * power).find(|&s| s >= rough);
         let step = step.unwrap_or(10.0 * power);
-        // 2.5 needs a digit more than its power of ten says.
-        let finer = usize::from((step / power - 2.5).abs() < 1e-9);
-        let places = (-step.log10().floor()).max(0.0) as usize + finer;
+        // Long numbers would not fit beside an axis.
+        let (unit, suffix) = match high.abs() {
+            large if large >= 1e8 => (1e6, "M"),
+            large if large >= 1e5 => (1e3, "k"),
+            _ => (1.0, ""),
+        };
+        // 2.5 needs a digit more than its power of ten says, 25 does not.
+        let finer = usize::from((step / power - 2.5).abs() < 1e-9 && step < 10.0 * unit);
+        let places = (-(step / unit).log10().floor()).max(0.0) as usize + finer;
         let (first, last) =
             ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
         let tick = |n: i64| {
             let number = n as f64 * step;
-            (self.goal.cost(number), format!("{number:.places$}"))
+            (self.goal.cost(number), format!("{:.places$}{suffix}", number / unit))
         };
         (first..=last).map(tick).collect()
     }
@@ -83,6 +89,9 @@ mod tests {
         assert_eq!(words(0.0, 10.0, 5), ["0", "2", "4", "6", "8", "10"]);
         assert_eq!(words(2.31, 3.4, 5), ["2.50", "2.75", "3.00", "3.25"]);
         assert_eq!(words(0.93, 1.11, 4), ["0.95", "1.00", "1.05", "1.10"]);
+        assert_eq!(words(0.0, 600_000.0, 3), ["0k", "200k", "400k", "600k"]);
+        assert_eq!(words(0.0, 2.5e8, 2), ["0M", "200M"]);
+        assert_eq!(words(102_000.0, 109_000.0, 3), ["102.5k", "105.0k", "107.5k"]);
     }
 
     #[test]
