@@ -52,6 +52,11 @@ up() { # NODES PROCTRACK
     chmod 600 "$dir/munge/key"
     munged --force --socket="$dir/munge/socket" --key-file="$dir/munge/key" --pid-file="$dir/munge/pid" \
         --log-file="$dir/munge/log" --seed-file="$dir/munge/seed"
+    if [ "$tracked" = cgroup ] && [ ! -d /sys/fs/cgroup/cpuset ]; then
+        # This Slurm reads version 1 alone.
+        echo 'no cgroups of version 1 here: linuxproc instead' >&2
+        tracked=linuxproc
+    fi
     task=task/none
     [ "$tracked" != cgroup ] || task=task/cgroup,task/affinity
     first=$(ports $((nodes + 1)))
