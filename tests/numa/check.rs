@@ -57,7 +57,6 @@ pub fn trials_of_devourers() -> [Trial; 2] {
         folder: "/".to_owned(),
         profile_env: "WAN22_PROFILE".to_owned(),
         warmup: 0,
-        cold_stages: Vec::new(),
         timeout_s: None,
         metric: None,
         goal: Direction::default(),
