@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sha2::{Digest, Sha256};
 
 use super::Node;
+use crate::io::digest::digest;
 use crate::io::{atomic_write, input};
 use crate::machine::Machine;
 use crate::profile::Profile;
@@ -232,11 +232,6 @@ impl Folder {
     }
 }
 
-/// The first 16 digits of a digest.
-pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The same for nodes of one shape, with the same GPUs, programs, and CPUs for a job. A probe may
 /// have had but one of them: what a job gets is the engine's word, where it says that.
 fn class(node: &Node, probe: &Probe) -> String {
@@ -246,7 +241,7 @@ fn class(node: &Node, probe: &Probe) -> String {
         Some(cpus) => format!("{} {cpus} {} {gpus:?}", machine.fingerprint().shape, node.kind),
         None => machine.class(),
     };
-    digest(format!("{given} {worker:?}").as_bytes())[..8].to_owned()
+    digest(format!("{given} {worker:?}"))[..8].to_owned()
 }
 
 /// The tune in a folder of results: one that is over, else that with the most trials.

@@ -1,5 +1,7 @@
 //! Node: one machine of a fleet, as its engine lists it.
 
+use crate::runner::nodes::is_of_name;
+
 /// One machine of a fleet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
@@ -68,8 +70,7 @@ const MOST: u32 = 100_000;
 
 /// Whether a name can be that of a node, and so of a folder.
 pub(super) fn is_plain(name: &str) -> bool {
-    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | ':');
-    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_fit)
+    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_of_name)
 }
 
 /// The words between commas that stand in no bracket.

@@ -1,6 +1,7 @@
 //! Files and output: read with bounds, written whole or not at all, printed without control characters.
 
 pub mod atomic_write;
+pub mod digest;
 pub mod held;
 pub mod home;
 pub mod input;

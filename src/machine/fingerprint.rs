@@ -1,10 +1,10 @@
 //! Fingerprint: whether a result that was found on one machine means anything on another.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::roots::{SystemRoots, line};
 use super::{CoreKind, CpuSet, Machine};
+use crate::io::digest::digest;
 
 /// Two digests that tell machines apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -63,13 +63,13 @@ impl Machine {
     pub fn fingerprint(&self) -> Fingerprint {
         let shape = self.shape();
         // Machines that were cloned from one image have one machine-id, but names of their own.
-        let identity = digest(&format!("{shape} {} {}", self.host_key, self.host));
+        let identity = digest(format!("{shape} {} {}", self.host_key, self.host));
         Fingerprint { shape, identity }
     }
 
     /// The identity as it was before the host's name belonged to it: profiles of that time carry it.
     pub fn former_identity(&self) -> String {
-        digest(&format!("{} {}", self.shape(), self.host_key))
+        digest(format!("{} {}", self.shape(), self.host_key))
     }
 
     /// The same for machines of one shape that let a process use the same of them: the allowed
@@ -77,7 +77,7 @@ impl Machine {
     pub fn class(&self) -> String {
         let gpus: Vec<&str> = self.gpus.iter().map(|gpu| gpu.model.as_str()).collect();
         let quota = self.quota_ceiling();
-        digest(&format!("{} {} {quota:?} {gpus:?}", self.shape(), self.allowed))
+        digest(format!("{} {} {quota:?} {gpus:?}", self.shape(), self.allowed))
     }
 
     fn shape(&self) -> String {
@@ -92,7 +92,7 @@ impl Machine {
             cores: self.cores.iter().map(|core| (&core.cpus, core.kind)).collect(),
             memory_quarter_octaves: quarter_octaves(self.memory_bytes),
         };
-        digest(&serde_json::to_string(&shape).expect("a shape is plain data"))
+        digest(serde_json::to_string(&shape).expect("a shape is plain data"))
     }
 }
 
@@ -105,11 +105,7 @@ fn quarter_octaves(bytes: u64) -> u64 {
 pub fn host_key(roots: &SystemRoots) -> String {
     let id = line(&roots.etc.join("machine-id"));
     let name = || line(&roots.proc.join("sys/kernel/hostname"));
-    id.or_else(name).map_or_else(String::new, |id| digest(&format!("wan22-tune {id}")))
-}
-
-fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes())[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    id.or_else(name).map_or_else(String::new, |id| digest(format!("wan22-tune {id}")))
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
-
 use super::{Here, MachineId, Profile};
+use crate::io::digest::digest;
 use crate::machine::{CpuSet, Limits, MachineMatch};
 
 /// Digits of its digest.
@@ -40,8 +39,7 @@ impl fmt::Display for Part {
 
 /// A few digits that stand for a text.
 pub fn short_digest(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest[..DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(text)[..DIGITS].to_owned()
 }
 
 impl MachineId {

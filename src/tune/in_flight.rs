@@ -15,6 +15,7 @@ use crate::io::input;
 use crate::knobs::Values;
 use crate::results::Folder;
 use crate::runner::TrialRequest;
+use crate::runner::nodes::is_of_name;
 use crate::trial::{Outcome, Phase, Trial};
 
 /// What is under way.
@@ -40,8 +41,7 @@ const NAME: [&str; 2] = [".running", ".json"];
 
 /// Each node has a note of its own.
 fn path(folder: &Folder, node: &str) -> PathBuf {
-    let is_plain = |c: &char| c.is_ascii_alphanumeric() || "-_.@:".contains(*c);
-    let node: String = node.chars().filter(is_plain).collect();
+    let node: String = node.chars().filter(|letter| is_of_name(*letter)).collect();
     let dot = if node.is_empty() { "" } else { "." };
     folder.now().join(format!("{}{dot}{node}{}", NAME[0], NAME[1]))
 }

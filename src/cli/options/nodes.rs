@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::runner::nodes::is_of_name;
+
 /// The nodes of one search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodesChoice {
@@ -46,9 +48,8 @@ impl FromStr for NodesChoice {
             };
         }
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:".contains(c);
         let is_name = |name: &String| {
-            !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain)
+            !name.is_empty() && !name.starts_with('-') && name.chars().all(is_of_name)
         };
         let is_again = |(place, name): (usize, &String)| names[..place].contains(name);
         if !names.iter().all(is_name) || names.iter().enumerate().any(is_again) {

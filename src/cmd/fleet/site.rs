@@ -10,10 +10,11 @@ use anyhow::{Context, Result};
 
 use crate::cli::{FleetArgs, words};
 use crate::cmd::{Taken, Usage};
-use crate::fleet::engine::{Engine, Launcher, NODE, Site, Slurm, SlurmOptions, this_node};
+use crate::fleet::engine::{Engine, Launcher, Site, Slurm, SlurmOptions, this_node};
 use crate::fleet::{Folder, Node, Request, expanded};
 use crate::io::lock::{Lock, Locked};
 use crate::results::owners;
+use crate::runner::nodes::agents::NODE;
 
 /// Time for whatever goes on around a tune: starting, the trial that runs on, the report.
 const MARGIN: Duration = Duration::from_secs(600);

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 
 use super::{cache, pictures};
 use crate::cli::{App, AppArgs, CustomJobArgs, JobArgs, TuneArgs};
 use crate::cmd::{Usage, space, terminal};
 use crate::io::atomic_write;
+use crate::io::digest::digest;
 use crate::workload::custom::sizes;
 
 /// What every worker in Python uses.
@@ -97,8 +97,7 @@ pub fn asked_space(args: &CustomJobArgs) -> Result<Option<PathBuf>> {
         let last = said.lines().last().unwrap_or("it said nothing").to_owned();
         return Err(Usage(format!("--app comfyui: {last}")).into());
     }
-    let digest = Sha256::digest(words.join("\n").as_bytes());
-    let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = digest(words.join("\n"));
     let space = String::from_utf8(asked.stdout).context("the space of ComfyUI")?;
     write(&cache::folder()?.join(format!("comfyui-{name}.toml")), &space).map(Some)
 }

@@ -12,11 +12,11 @@ use std::sync::mpsc::{Receiver, channel};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use sha2::{Digest, Sha256};
 
 use super::Prepared;
 use crate::cli::Cli;
 use crate::cmd::setup::{custom, runner};
+use crate::io::digest::digest;
 use crate::io::held;
 use crate::machine::threads;
 use crate::runner::nodes::agents::message::{Ended, Hello, Order, Reply, Setup};
@@ -119,9 +119,7 @@ fn references(
         let file = held::now(scratch).join(&name);
         if file.exists() && known.insert(name.clone()) {
             let bytes = fs::read(&file).with_context(|| file.display().to_string())?;
-            let digest = Sha256::digest(bytes);
-            let digits = digest[..8].iter().map(|byte| format!("{byte:02x}"));
-            digests.insert(name, digits.collect());
+            digests.insert(name, digest(bytes));
         }
     }
     Ok(digests)

@@ -9,11 +9,10 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Engine, EngineJob, JobState, Known, Site, quoted};
+use super::{Engine, EngineJob, JobState, Known, Site};
 use crate::fleet::Node;
-
-/// What stands for the node in a launcher's words.
-pub const NODE: &str = "{node}";
+use crate::profile::export::shell_words;
+use crate::runner::nodes::agents::NODE;
 
 /// Names the node for the job that runs on it.
 pub const NODE_VARIABLE: &str = "WAN22_FLEET_NODE";
@@ -49,8 +48,9 @@ impl Launcher {
         if self.template.is_empty() {
             return command;
         }
-        let folder = quoted(&[self.site.work_folder.display().to_string()]);
-        let script = format!("cd {folder} && {NODE_VARIABLE}={node} exec {}", quoted(&command));
+        let folder = shell_words(&[self.site.work_folder.display().to_string()]);
+        let script =
+            format!("cd {folder} && {NODE_VARIABLE}={node} exec {}", shell_words(&command));
         let launcher = self.template.iter().map(|word| word.replace(NODE, node));
         let shell = ["sh".to_owned(), "-c".to_owned()].into_iter();
         let is_ssh = self.template.first().is_some_and(|word| word.ends_with("ssh"));
@@ -97,7 +97,7 @@ impl Engine for Launcher {
 
     fn described(&self, job: &EngineJob) -> String {
         let node = job.place.first().map(String::as_str).unwrap_or_default();
-        quoted(&self.words(job, node))
+        shell_words(&self.words(job, node))
     }
 
     fn jobs(&mut self) -> Result<Vec<Known>> {

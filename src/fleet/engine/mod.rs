@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-pub use launcher::{Launcher, NODE, NODE_VARIABLE, this_node};
+pub use launcher::{Launcher, NODE_VARIABLE, this_node};
 pub use slurm::{Slurm, SlurmOptions};
 
 use super::Node;
@@ -165,14 +165,4 @@ pub trait Engine {
 
     /// Whether jobs run on without whoever started them.
     fn is_lasting(&self) -> bool;
-}
-
-/// Single words in quotes where a shell would take them apart.
-pub(super) fn quoted(words: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    let quote = |word: &String| match !word.is_empty() && word.chars().all(plain) {
-        true => word.clone(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    };
-    words.iter().map(quote).collect::<Vec<_>>().join(" ")
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Engine, EngineJob, JobState, Known, Silent, Site, Task, quoted};
+use super::{Engine, EngineJob, JobState, Known, Silent, Site, Task};
 use crate::fleet::{Node, expanded};
+use crate::profile::export::shell_words;
 
 /// Seconds that a call may take: Slurm's programs wait for a controller that is away.
 const PATIENCE_S: &str = "30";
@@ -101,7 +102,7 @@ impl Slurm {
 
     /// A step, which gets its signals at once; of the batch script Slurm does not tell everything.
     fn script(&self, job: &EngineJob) -> String {
-        let words = quoted(&self.site.words(job));
+        let words = shell_words(&self.site.words(job));
         format!("#!/bin/sh\nexec srun --ntasks=1 --cpu-bind=none {words}\n")
     }
 
@@ -148,9 +149,9 @@ impl Engine for Slurm {
     }
 
     fn described(&self, job: &EngineJob) -> String {
-        let command = quoted(&self.site.words(job));
+        let command = shell_words(&self.site.words(job));
         let wrapped = format!("--wrap=exec srun --ntasks=1 --cpu-bind=none {command}");
-        quoted(&[vec!["sbatch".to_owned()], self.words(job), vec![wrapped]].concat())
+        shell_words(&[vec!["sbatch".to_owned()], self.words(job), vec![wrapped]].concat())
     }
 
     fn jobs(&mut self) -> Result<Vec<Known>> {

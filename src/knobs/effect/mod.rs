@@ -11,13 +11,13 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::libraries::{MklDispatch, omp_runtime};
 use super::memory::{MemoryPolicy, allocator};
 use super::placement::Places;
 use super::placement::omp_places::asked_places;
 use super::{KNOBS, Knob, Numerics, Settings, Values};
+use crate::io::digest::digest;
 use crate::machine::CpuSet;
 
 pub use mismatch::{Mismatch, compare, compare_reported, each_in, in_words, suspects};
@@ -106,7 +106,7 @@ impl Effect {
             (self.intra_op_threads, self.inter_op_threads, &self.cpu_capability, self.numerics),
         );
         let text = serde_json::to_string(&stable).expect("an effect is plain data");
-        Sha256::digest(text)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        digest(text)
     }
 
     /// The effect of a process in which everything is as `settings` ask: what stand-ins for a

@@ -58,7 +58,7 @@ pub(super) fn shell_word(text: &str) -> String {
 }
 
 /// Words with blanks between.
-pub(super) fn shell_words(words: &[String]) -> String {
+pub fn shell_words(words: &[String]) -> String {
     words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 

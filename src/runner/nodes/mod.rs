@@ -11,6 +11,11 @@ use anyhow::Result;
 use super::{Runner, TrialRequest};
 use crate::trial::Trial;
 
+/// Whether a letter may stand in the name of a node, and so of a file.
+pub fn is_of_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "-_.@:".contains(letter)
+}
+
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {

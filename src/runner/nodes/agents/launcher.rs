@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What stands for the node's name.
-const NODE: &str = "{node}";
+pub const NODE: &str = "{node}";
 
 /// Words before the program's own, in which `{node}` stands for the node's name; none starts it on this
 /// machine.

@@ -27,7 +27,7 @@ use crate::knobs::Values;
 use crate::runner::TrialRequest;
 use crate::trial::{Outcome, STOPPED, Trial};
 
-pub use launcher::Launcher;
+pub use launcher::{Launcher, NODE};
 
 /// How often a lost agent is started again.
 const RESTARTS: u32 = 2;
