@@ -25,7 +25,7 @@ macro_rules! folders {
     };
 }
 
-const TUNES: &[Tune] = folders!["2026-11-29-vm", "2026-11-25-vm"];
+const TUNES: &[Tune] = folders!["2026-11-30-vm", "2026-11-29-vm", "2026-11-25-vm"];
 
 /// What stands before a name on the command line and in a journal's `space.toml`.
 const PREFIX: &str = "shipped:";
