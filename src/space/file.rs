@@ -12,6 +12,18 @@ use crate::workload::custom::CustomJob;
 use crate::workload::custom::sink::Sink;
 use crate::workload::{Cost, Stage, Workload};
 
+/// The spaces that come with the program, by name.
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("pipeline", include_str!("../../search-spaces/pipeline.toml")),
+    ("command", include_str!("../../search-spaces/command.toml")),
+    ("module", include_str!("../../search-spaces/module.toml")),
+    ("diffusers", include_str!("../../search-spaces/apps/diffusers.toml")),
+    ("wan2gp", include_str!("../../search-spaces/apps/wan2gp.toml")),
+    ("sd-cpp", include_str!("../../search-spaces/apps/sd-cpp.toml")),
+    ("sglang", include_str!("../../search-spaces/apps/sglang.toml")),
+    ("lightx2v", include_str!("../../search-spaces/apps/lightx2v.toml")),
+];
+
 /// The format's version.
 pub const SCHEMA: u32 = 1;
 

@@ -13,7 +13,7 @@ use strum::VariantArray;
 
 use super::terminal;
 use crate::cli::DoctorArgs;
-use crate::io::output::print_json;
+use crate::io::output::print_value;
 use crate::knobs::memory::Allocator;
 use crate::knobs::memory::HugePages;
 use crate::knobs::memory::MemoryPolicy;
@@ -37,7 +37,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     findings
         .extend(job.iter().flat_map(|job| job.examine(&machine, args.budget, Timestamp::now())));
     if args.json {
-        return print_json(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
+        return print_value(&findings);
     }
     terminal::show(&text(&findings))
 }

@@ -18,7 +18,7 @@ use crate::runner::process::heartbeat::Pulse;
 use crate::runner::process::{self, EXIT_TIMEOUT, Start, WATCH_INTERVAL, orphans, termination};
 use crate::trial::Outcome;
 use crate::trial::STOPPED;
-use crate::workload::custom::metric::Source;
+use crate::workload::custom::printed::Source;
 use crate::workload::custom::sink::Sink;
 
 /// The first look; each next one comes after twice the time.
