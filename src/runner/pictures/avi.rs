@@ -16,7 +16,7 @@ pub fn is_avi(begin: &[u8]) -> bool {
 /// # Errors
 /// The file is cut.
 pub fn jpegs(file: &[u8]) -> Result<Option<Vec<&[u8]>>, String> {
-    let (mut rest, mut frames) = (&file[CHUNKS..], Vec::new());
+    let (mut rest, mut frames) = (file.get(CHUNKS..).unwrap_or_default(), Vec::new());
     while let Some((head, behind)) = rest.split_at_checked(8) {
         let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
         let is_list = matches!(&head[..4], b"LIST" | b"RIFF");
@@ -49,10 +49,11 @@ mod tests {
     }
 
     fn avi(frames: &[&[u8]]) -> Vec<u8> {
-        let header = chunk(b"LIST", &[b"hdrl", &chunk(b"avih", &[0; 56])[..]].concat());
+        let header = [&b"hdrl"[..], &chunk(b"avih", &[0; 56])].concat();
         let frames: Vec<u8> = frames.iter().flat_map(|data| chunk(b"00dc", data)).collect();
-        let frames = chunk(b"LIST", &[b"movi", &frames[..], &chunk(b"01wb", b"sound")].concat());
-        chunk(b"RIFF", &[b"AVI ", &header[..], &frames, &chunk(b"idx1", &[0; 16])].concat())
+        let frames = [&b"movi"[..], &frames, &chunk(b"01wb", b"sound")].concat();
+        let lists = [header, frames].map(|list| chunk(b"LIST", &list)).concat();
+        chunk(b"RIFF", &[&b"AVI "[..], &lists, &chunk(b"idx1", &[0; 16])].concat())
     }
 
     #[test]
