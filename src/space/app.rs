@@ -123,7 +123,8 @@ impl SpaceFile {
             self.knob.insert(name.clone(), entry.clone());
         }
         self.expert.retain(|expert| expert.knobs.keys().all(|name| self.knob.contains_key(name)));
-        let is_gone = |name: &str| own.iter().any(|own| own == name) && !self.knob.contains_key(name);
+        let is_gone =
+            |name: &str| own.iter().any(|own| own == name) && !self.knob.contains_key(name);
         let is_name = |c: char| c.is_alphanumeric() || c == '_';
         self.constraint.retain(|one| !one.holds.split(|c| !is_name(c)).any(is_gone));
         Ok(())

@@ -40,7 +40,8 @@ pub fn frames(
     if begin.is_empty() {
         return Err(unreadable("an empty file".to_owned()));
     }
-    let whole = || input::bytes(file, LARGEST_BYTES).map_err(|error| unreadable(format!("{error:#}")));
+    let whole =
+        || input::bytes(file, LARGEST_BYTES).map_err(|error| unreadable(format!("{error:#}")));
     let picture = |bytes: &[u8]| match image::load_from_memory(bytes) {
         Ok(picture) => Ok(picture.into_rgb8()),
         Err(error) => Err(unreadable(error.to_string())),

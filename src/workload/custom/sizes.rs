@@ -110,7 +110,8 @@ mod tests {
             ["frames=17 steps=20", "frames=81 steps=20"]
         );
         assert_eq!(of(&[]), [""]);
-        let tests = |texts: &[&str]| memory_tests(&sizes(texts)).iter().map(in_words).collect::<Vec<_>>();
+        let tests =
+            |texts: &[&str]| memory_tests(&sizes(texts)).iter().map(in_words).collect::<Vec<_>>();
         assert_eq!(
             tests(&["frames=17,81", "steps=4,20"]),
             ["frames=81 steps=1", "frames=81 steps=4"]
