@@ -219,7 +219,7 @@ impl Run {
             _ => {
                 let outcome = match termination::by_others(self.status) {
                     Some(_) => Outcome::Interrupted,
-                    None => Outcome::Crashed,
+                    None => Outcome::of_words(&last_words),
                 };
                 Some((outcome, termination::described(self.status, &last_words)))
             }
