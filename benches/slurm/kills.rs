@@ -1,5 +1,6 @@
 //! Kills: an agent, a node or the tuner of a search over three nodes, at random moments.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::thread;
@@ -23,6 +24,9 @@ const NODES: usize = 3;
 /// Seconds of a tune, and of what it is given after its end.
 const BUDGET_S: u64 = 20;
 const MORE_S: u64 = 10;
+
+/// How often it is gone on with.
+const TRIES: usize = 3;
 
 /// Who is killed, in turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,6 +68,11 @@ pub fn print() -> Result<()> {
         searches.into_iter().flat_map(|search| search.join().expect("a search is made")).collect()
     });
     println!("tunes of {BUDGET_S} s on {NODES} nodes, seed {seed}");
+    table(&ends);
+    Ok(())
+}
+
+fn table(ends: &[End]) {
     println!("| killed | moments | rows lost | unreadable | ended by themselves | went on at last |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
     for victim in VICTIMS {
@@ -78,106 +87,110 @@ pub fn print() -> Result<()> {
             count(|end| end.at_last)
         );
     }
-    Ok(())
 }
 
 /// Kills at a random moment of a tune, again where it came too late to meet anybody.
 fn kill(cluster: &Cluster, place: usize, number: usize, seed: u64, words: &str) -> End {
     let rng = &mut Xoshiro256PlusPlus::seed_from_u64(seed ^ ((number as u64 + 1) << 32));
-    for attempt in 0.. {
+    let nodes: Vec<usize> = (1..=NODES).map(|node| place * NODES + node).collect();
+    let victim = VICTIMS[number / SEARCHES % VICTIMS.len()];
+    let met = (0..).find_map(|attempt| {
         let name = format!("t{number}-{attempt}");
-        if let Some(end) = killed(cluster, place, (number, &name), rng, words) {
-            return end;
-        }
-    }
-    unreachable!("a moment meets somebody");
+        let node = nodes[rng.random_range(0..NODES)];
+        let tune = format!(
+            "--budget {BUDGET_S}s --nodes {NODES} --seed {number} --quiet --results {name} {words}"
+        );
+        let moment = Moment { cluster, nodes: nodes.clone(), victim, node, name, tune };
+        moment.end(rng.random_range(0.0..BUDGET_S as f64))
+    });
+    met.expect("a moment meets somebody")
 }
 
-fn killed(
-    cluster: &Cluster,
-    place: usize,
-    (number, name): (usize, &str),
-    rng: &mut impl Rng,
-    words: &str,
-) -> Option<End> {
-    let victim = VICTIMS[number / SEARCHES % VICTIMS.len()];
-    let nodes: Vec<usize> = (1..=NODES).map(|node| place * NODES + node).collect();
-    let tune = format!(
-        "--budget {BUDGET_S}s --nodes {NODES} --seed {number} --quiet --results {name} {words}"
-    );
-    let mut job = batch::submit(cluster, &nodes, &tune);
-    batch::begun(cluster, &job);
-    thread::sleep(Duration::from_secs_f64(rng.random_range(0.0..BUDGET_S as f64)));
-    let folder = batch::folder(cluster, name);
-    let before = folder.as_ref().map(batch::rows).unwrap_or_default();
-    let node = nodes[rng.random_range(0..NODES)];
-    let is_met = !batch::is_over(cluster, &job) && strike(cluster, victim, node, nodes[0]);
-    if victim == Victim::Node && is_met {
-        thread::sleep(Duration::from_secs(2));
-        cluster.start_node(node);
-    }
-    batch::ended(cluster, &job);
-    if !is_met {
-        return None;
-    }
-    let by_itself = batch::folder(cluster, name).is_some_and(|folder| is_done(&folder));
-    for _ in 0..3 {
-        let folder = batch::folder(cluster, name);
-        if folder.as_ref().is_some_and(is_done) {
-            break;
+/// One moment of one tune.
+struct Moment<'c> {
+    cluster: &'c Cluster,
+    nodes: Vec<usize>,
+    victim: Victim,
+    node: usize,
+    name: String,
+    /// The tune's words.
+    tune: String,
+}
+
+impl Moment<'_> {
+    /// What becomes of the tune that meets it after so many seconds; nothing where nobody was met.
+    fn end(&self, after_s: f64) -> Option<End> {
+        let job = batch::submit(self.cluster, &self.nodes, &self.tune);
+        batch::begun(self.cluster, &job);
+        thread::sleep(Duration::from_secs_f64(after_s));
+        let before = self.folder().as_ref().map(batch::rows).unwrap_or_default();
+        let is_met = !batch::is_over(self.cluster, &job) && self.strike();
+        batch::ended(self.cluster, &job);
+        if !is_met {
+            return None;
         }
-        free(cluster, &nodes);
-        // What was cut before its first trial begins anew.
-        let begun = folder.filter(|folder| !batch::rows(folder).is_empty());
-        let again = begun.filter(|folder| batch::rows(folder).lines().count() > 1);
-        let again = again.map(|folder| {
+        let by_itself = self.is_done();
+        let last = (0..TRIES).take_while(|_| !self.is_done()).map(|_| self.go_on()).last();
+        let end = self.found(&before, by_itself);
+        if end.rows_lost > 0 || !end.is_readable || !end.at_last {
+            let said = batch::log(self.cluster, last.as_ref().unwrap_or(&job));
+            println!("{}, {:?} of n{} after {after_s} s: {said}", self.name, self.victim, self.node);
+        }
+        Some(end)
+    }
+
+    fn folder(&self) -> Option<Folder> {
+        batch::folder(self.cluster, &self.name)
+    }
+
+    /// Kills somebody; whether there was anybody.
+    fn strike(&self) -> bool {
+        let (cluster, is_tuner) = (self.cluster, |verb: &str| ["resume", "--budget"].contains(&verb));
+        match self.victim {
+            Victim::Agent => kill_programs(cluster, self.node, |verb| verb == "agent"),
+            Victim::Tuner => kill_programs(cluster, self.nodes[0], is_tuner),
+            Victim::Node => {
+                cluster.kill_node(self.node);
+                thread::sleep(Duration::from_secs(2));
+                cluster.start_node(self.node);
+                true
+            }
+        }
+    }
+
+    /// Goes on with the tune, from its start where it was cut before its first trial; the job's number.
+    fn go_on(&self) -> String {
+        free(self.cluster, &self.nodes);
+        let begun = self.folder().filter(|folder| batch::rows(folder).lines().count() > 1);
+        let again = begun.map(|folder| {
             format!("resume {} --wait --budget {MORE_S}s --quiet", folder.path().display())
         });
         if again.is_none() {
-            let _ = fs::remove_dir_all(cluster.path().join(name));
+            let _ = fs::remove_dir_all(self.cluster.path().join(&self.name));
         }
-        job = batch::submit(cluster, &nodes, again.as_deref().unwrap_or(&tune));
-        batch::ended(cluster, &job);
+        let job = batch::submit(self.cluster, &self.nodes, again.as_ref().unwrap_or(&self.tune));
+        batch::ended(self.cluster, &job);
+        job
     }
-    let end = end(cluster, victim, (&before, by_itself), name);
-    if end.rows_lost > 0 || !end.is_readable || !end.at_last {
-        println!("{name}, {victim:?} on n{node}: {}", batch::log(cluster, &job));
+
+    /// Whether the tune came to its end and wrote what came out.
+    fn is_done(&self) -> bool {
+        self.folder().is_some_and(|folder| {
+            let ended = batch::whole(&folder).and_then(|results| results.tune.ended);
+            ended.is_some_and(|ended| ended != Ended::Stopped) && folder.profile().exists()
+        })
     }
-    Some(end)
-}
 
-fn end(cluster: &Cluster, victim: Victim, (before, by_itself): (&str, bool), name: &str) -> End {
-    let Some(folder) = batch::folder(cluster, name) else {
-        let (rows_lost, is_readable) = (before.lines().count(), false);
-        return End { victim, rows_lost, is_readable, by_itself, at_last: false };
-    };
-    let now = batch::rows(&folder);
-    let kept: std::collections::BTreeSet<&str> = now.lines().collect();
-    End {
-        victim,
-        rows_lost: before.lines().filter(|row| !kept.contains(row)).count(),
-        is_readable: batch::whole(&folder).is_some(),
-        by_itself,
-        at_last: is_done(&folder),
-    }
-}
-
-/// Whether the tune came to its end and wrote what came out.
-fn is_done(folder: &Folder) -> bool {
-    let ended = batch::whole(folder).and_then(|results| results.tune.ended);
-    ended.is_some_and(|ended| ended != Ended::Stopped) && folder.profile().exists()
-}
-
-/// Kills somebody; whether there was anybody.
-fn strike(cluster: &Cluster, victim: Victim, node: usize, first: usize) -> bool {
-    match victim {
-        Victim::Node => {
-            cluster.kill_node(node);
-            true
-        }
-        Victim::Agent => kill_programs(cluster, node, |verb| verb == "agent"),
-        Victim::Tuner => {
-            kill_programs(cluster, first, |verb| verb == "resume" || verb == "--budget")
+    fn found(&self, before: &str, by_itself: bool) -> End {
+        let folder = self.folder();
+        let now = folder.as_ref().map(batch::rows).unwrap_or_default();
+        let kept: BTreeSet<&str> = now.lines().collect();
+        End {
+            victim: self.victim,
+            rows_lost: before.lines().filter(|row| !kept.contains(row)).count(),
+            is_readable: folder.is_some_and(|folder| batch::whole(&folder).is_some()),
+            by_itself,
+            at_last: self.is_done(),
         }
     }
 }

@@ -96,7 +96,7 @@ fn stopped(cluster: &Cluster, node: usize, name: &str, moment: Duration) -> Opti
     thread::sleep(moment);
     let folder = batch::folder(cluster, name);
     let before = folder.as_ref().map(batch::rows).unwrap_or_default();
-    let phase = folder.as_ref().map_or("before", phase).to_owned();
+    let phase = folder.as_ref().map_or("before", phase);
     let is_late = folder.as_ref().is_some_and(|folder| folder.profile().exists());
     if !is_late {
         cluster.slurm("scancel", &["--full", "--signal=TERM", &job]);
@@ -105,30 +105,42 @@ fn stopped(cluster: &Cluster, node: usize, name: &str, moment: Duration) -> Opti
     if is_late {
         return None;
     }
-    let first = batch::folder(cluster, name);
-    let gain = first.as_ref().is_some_and(is_gain);
-    let again = first.filter(|folder| batch::rows(folder).lines().count() > 1).map(|folder| {
+    let gain = batch::folder(cluster, name).as_ref().is_some_and(is_gain);
+    let job = go_on(cluster, node, name, &tune);
+    let stop = found(cluster, name, (phase, &before, gain));
+    if stop.crashed + stop.rows_lost > 0 || !stop.is_readable || !stop.gains[1] {
+        println!("{name}, {phase}, stopped after {moment:?}: {}", batch::log(cluster, &job));
+    }
+    Some(stop)
+}
+
+/// Goes on with the tune, from its start where it was cut before its first trial; the job's number.
+fn go_on(cluster: &Cluster, node: usize, name: &str, tune: &str) -> String {
+    let begun = batch::folder(cluster, name);
+    let begun = begun.filter(|folder| batch::rows(folder).lines().count() > 1);
+    let again = begun.map(|folder| {
         format!("resume {} --budget {BUDGET_S}s --quiet", folder.path().display())
     });
     if again.is_none() {
         let _ = std::fs::remove_dir_all(cluster.path().join(name));
     }
-    let job = batch::submit(cluster, &[node], again.as_deref().unwrap_or(&tune));
+    let job = batch::submit(cluster, &[node], again.as_deref().unwrap_or(tune));
     batch::ended(cluster, &job);
+    job
+}
+
+/// What is left of a tune that went on.
+fn found(cluster: &Cluster, name: &str, (phase, before, gain): (&str, &str, bool)) -> Stop {
     let folder = batch::folder(cluster, name).unwrap_or_else(|| Folder::new(cluster.path()));
     let rows = batch::rows(&folder);
     let kept: BTreeSet<&str> = rows.lines().collect();
-    let stop = Stop {
-        phase,
+    Stop {
+        phase: phase.to_owned(),
         crashed: rows.matches(",crashed,").count(),
         rows_lost: before.lines().filter(|row| !kept.contains(row)).count(),
         is_readable: batch::whole(&folder).is_some(),
         gains: [gain, is_gain(&folder)],
-    };
-    if stop.crashed + stop.rows_lost > 0 || !stop.is_readable || !stop.gains[1] {
-        println!("{name}, stopped after {moment:?}: {}{rows}", batch::log(cluster, &job));
     }
-    Some(stop)
 }
 
 /// The phase of the trial under way.
