@@ -118,7 +118,7 @@ struct Moment<'c> {
 }
 
 impl Moment<'_> {
-    /// What becomes of the tune that meets it after so many seconds; nothing where nobody was met.
+    /// What becomes of the tune that meets it after these seconds; nothing where nobody was met.
     fn end(&self, after_s: f64) -> Option<End> {
         let job = batch::submit(self.cluster, &self.nodes, &self.tune);
         batch::begun(self.cluster, &job);
