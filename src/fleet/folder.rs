@@ -261,9 +261,11 @@ fn of_results(results: PathBuf) -> Option<Tuned> {
     let tune = SpaceFile::parse(&text).ok()?.tune?;
     let journal = input::text(&results.join("trials.csv"), LARGEST_BYTES).ok()?;
     let trials = journal.lines().count().saturating_sub(1);
+    let profile = results.join("profile.json");
     Some(match tune.ended {
-        Some(ended) if ended != Ended::Stopped => {
-            let profile = Profile::read(&results.join("profile.json"));
+        // One that ended before a run of the baseline did has none.
+        Some(ended) if ended != Ended::Stopped && profile.exists() => {
+            let profile = Profile::read(&profile);
             let is_gain = profile.is_ok_and(|profile| profile.proof().is_gain());
             Tuned::Done { results, trials, is_gain }
         }

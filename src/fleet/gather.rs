@@ -132,7 +132,9 @@ fn safest(folder: &Folder, comparison: &Comparison) -> Result<Option<PathBuf>> {
         }
         return Ok(None);
     };
-    let profile = Profile::read(&results::Folder::new(&member.path).profile())?;
+    // That it can't be read was told where it was to be put.
+    let profile = Profile::read(&results::Folder::new(&member.path).profile());
+    let Ok(profile) = profile else { return Ok(None) };
     profile.write(&path)?;
     Ok(Some(path))
 }

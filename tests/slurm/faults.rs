@@ -265,7 +265,7 @@ fn a_coordinator_that_is_killed_starts_nothing_twice() {
 #[test]
 fn the_real_worker_is_tuned() {
     let cluster = Cluster::up(1, "linuxproc");
-    let words = ["fleet", "fleet", "--poll=0.5", "--partition=tune", "--budget=25s"];
+    let words = ["fleet", "fleet", "--poll=0.5", "--partition=tune", "--budget=45s"];
     let mut command = cluster.tuner(&words);
     let output = command.args(["--workload=preprocess", "--cold"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));

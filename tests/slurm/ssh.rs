@@ -37,7 +37,7 @@ impl Reached {
         let common = "Host *\n  HostName 127.0.0.1\n  BatchMode yes\n  StrictHostKeyChecking no\n  \
                       UserKnownHostsFile /dev/null\n  LogLevel ERROR\n";
         let key = format!("  IdentityFile \"{}\"\n", reached.file("user").display());
-        fs::write(reached.folder.join("my config"), hosts + common + &key).unwrap();
+        fs::write(reached.folder.join("my config"), format!("{hosts}{common}{key}")).unwrap();
         reached
     }
 
