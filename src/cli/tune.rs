@@ -31,9 +31,10 @@ pub struct TuneArgs {
     #[arg(long, default_value_t, value_parser = parse::strategy())]
     pub strategy: StrategyName,
     /// Results folders or profiles of earlier tunes, of this machine or others like it, a folder of
-    /// results, a fleet's among them, or `shipped:2026-11-29-vm`, of this program's own: the best is
+    /// results, a fleet's among them, or `shipped:2026-11-30-vm`, of this program's own: the best is
     /// tried first, the rest is believed as far as it proves right here. Unless given, the three newest
-    /// of this space and job on a machine of this shape under `--results`, and the installed profile.
+    /// of this space and job on a machine of this shape under `--results`, or else what the program
+    /// ships of machines much like this one, and the installed profile.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pub warm_start: Vec<PathBuf>,
     /// Starts from no earlier tune but those of `--warm-start`.
