@@ -13,7 +13,7 @@ use strum::VariantArray;
 use super::terminal;
 use crate::cli::DoctorArgs;
 use crate::fleet::engine::Allocation;
-use crate::io::output::print_json;
+use crate::io::output::print_value;
 use crate::knobs::memory::Allocator;
 use crate::knobs::memory::HugePages;
 use crate::knobs::memory::MemoryPolicy;
@@ -38,7 +38,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let examined = job.iter().flat_map(|job| slurm_job::examine(job, &machine, args.budget, now));
     findings.extend(examined);
     if args.json {
-        return print_json(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
+        return print_value(&findings);
     }
     terminal::show(&text(&findings))
 }

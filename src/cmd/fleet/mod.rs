@@ -136,7 +136,7 @@ fn status(args: &FleetArgs) -> Result<()> {
     let live = jobs.iter().filter(|job| !job.is_over());
     let overview = Overview::of(&records, args.fleet.each, &Barred::new(), live);
     if args.tune.view.json {
-        return output::print_json(&format!("{}\n", serde_json::to_string_pretty(&overview)?));
+        return output::print_value(&overview);
     }
     terminal::show(&overview.table().to_terminal())
 }
