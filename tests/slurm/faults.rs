@@ -72,7 +72,7 @@ fn all_faults(tracked: &str) {
     let empty = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", log.to_str().unwrap()];
     assert!(cluster.on(8, &empty).status().unwrap().success());
 
-    let words = [BUDGET, "--patience=15s"];
+    let words = [BUDGET, "--patience=20s"];
     let first = Running::start(cluster.fleet("fleet", &words));
     kept.keep(&dir, "n1");
     // A second coordinator is refused; the first one is killed, and its place taken.
