@@ -23,7 +23,7 @@ pub struct Gathered {
     pub comparison: Comparison,
     /// The profiles to ship, one per class or node.
     pub profiles: Vec<PathBuf>,
-    /// The one that loses least where it loses most, where one can be told.
+    /// The profile whose largest loss over the members is smallest, where one can be told.
     pub safest: Option<PathBuf>,
     /// Nodes that are slower or faster than others of their class, in words.
     pub odd: Vec<String>,

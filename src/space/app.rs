@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::declare::Reader;
 use super::{KnobEntry, SpaceFile};
 use crate::knobs::{Kind, Value};
-use crate::workload::custom::sink::Sink;
+use crate::workload::custom::sink::{self, Sink};
 use crate::workload::custom::template;
 
 /// `[app]` of a space file.
@@ -79,9 +79,13 @@ impl SpaceFile {
                     command.notes.push(format!("{name} is left out, too"));
                 }
                 None if is_switch(&entry) => command.switch(name, flag),
-                None => command.value(name, flag),
+                None => command.value(name, flag)?,
             }
             left_out.extend((command.notes.len() > notes).then(|| name.clone()));
+        }
+        if let Some(flag) = app.json.as_ref().filter(|flag| after(words, flag).is_none()) {
+            let note = format!("what a JSON file says is left out: the command has no {flag}");
+            command.notes.push(note);
         }
         command.output = app.written(words);
         if let (Some(flag), None) = (&app.output, &command.output) {
@@ -100,6 +104,10 @@ impl SpaceFile {
     pub fn settle_app(&mut self, command: &Self, reader: Reader<'_>) -> Result<(), String> {
         let Some(app) = self.app.take() else { return Ok(()) };
         let file = app.json.as_ref().and_then(|flag| after(reader.words, flag));
+        if let Some((flag, file)) = app.json.as_ref().zip(file) {
+            sink::read(&reader.folder.join(file))
+                .map_err(|problem| format!("{flag} {file}: {problem}"))?;
+        }
         let own = self.own_knobs();
         for name in &own {
             let mut entry = self.entry(name)?;
@@ -122,10 +130,20 @@ impl SpaceFile {
                 command.knob.get(name).ok_or_else(|| format!("app.beside: no knob {name}"))?;
             self.knob.insert(name.clone(), entry.clone());
         }
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let gone: Vec<String> =
+            own.iter().filter(|name| !self.knob.contains_key(*name)).cloned().collect();
+        let names_gone =
+            |text: &str| text.split(|c| !is_name(c)).any(|word| gone.iter().any(|one| one == word));
+        for name in &own {
+            let Some(_) = self.knob.get(name) else { continue };
+            if self.entry(name)?.when.is_some_and(|when| names_gone(&when)) {
+                self.knob.remove(name);
+            }
+        }
         self.expert.retain(|expert| expert.knobs.keys().all(|name| self.knob.contains_key(name)));
         let is_gone =
             |name: &str| own.iter().any(|own| own == name) && !self.knob.contains_key(name);
-        let is_name = |c: char| c.is_alphanumeric() || c == '_';
         self.constraint.retain(|one| !one.holds.split(|c| !is_name(c)).any(is_gone));
         Ok(())
     }
@@ -173,14 +191,21 @@ impl AppCommand {
     }
 
     /// Puts in a flag's value, which may be a part of its word: `--size {}x{}`.
-    fn value(&mut self, name: &str, flag: &str) {
+    ///
+    /// # Errors
+    /// The flag is there without a value.
+    fn value(&mut self, name: &str, flag: &str) -> Result<(), String> {
         let form = flag.split_once(' ').map_or("{}", |(_, form)| form);
         let Some((at, begin)) = place(&self.words, flag) else {
             let flag = spellings(flag).next().unwrap_or_default().to_owned();
             self.words.extend([flag, form.replace("{}", &format!("{{{name}}}"))]);
-            return;
+            return Ok(());
         };
-        let word = self.words.get(at).cloned().unwrap_or_default();
+        let word = self.words.get(at).filter(|word| begin > 0 || !word.starts_with("--")).cloned();
+        let Some(word) = word else {
+            let flag = &self.words[at - 1];
+            return Err(format!("{flag} has no value behind it: type one, or leave {flag} out"));
+        };
         match today(form, &word[begin..]) {
             Some(today) => {
                 let today = form.replace("{}", &format!("{{{name}={today}}}"));
@@ -188,6 +213,7 @@ impl AppCommand {
             }
             None => self.is_given(name, flag),
         }
+        Ok(())
     }
 
     fn is_given(&mut self, name: &str, flag: &str) {
@@ -292,6 +318,9 @@ values = [false, true]
             of("gen.py --tile 8x8 -l 2 --mode fast"),
             "gen.py --tile {tile=8}x{tile=8} -l {level=2} {fast=on:--mode fast}"
         );
+        for text in ["gen.py --level", "gen.py --level --mode fast"] {
+            assert!(fitted(text).unwrap_err().starts_with("--level has no value behind it"));
+        }
         assert!(fitted("python other.py").unwrap_err().ends_with("type python gen.py"));
         assert_eq!(fitted("gen.py --out=a/").unwrap().output.as_deref(), Some("a/*.mp4"));
         assert_eq!(fitted("gen.py -o a[1]").unwrap().output.as_deref(), Some("a[[]1[]]/*.mp4"));
@@ -322,9 +351,10 @@ values = [false, true]
         ] {
             let own = fitted(text).unwrap();
             assert_eq!(own.words.join(" "), words);
-            let (last, others) = own.notes.split_last().unwrap();
+            let [others @ .., file, pictures] = &own.notes[..] else { panic!("{:?}", own.notes) };
             assert_eq!(others, notes);
-            assert_eq!(last, "pictures are not compared: the command has no -o");
+            assert_eq!(file, "what a JSON file says is left out: the command has no --config");
+            assert_eq!(pictures, "pictures are not compared: the command has no -o");
         }
     }
 
@@ -345,17 +375,21 @@ values = [false, true]
     fn what_a_command_does_not_take_is_no_knob() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("c.json"), r#"{"offload": true}"#).unwrap();
-        let knobs = |words: &[String]| {
+        let settled = |words: &[String]| {
             let mut file = SpaceFile::parse(FILE).unwrap();
             let none = SpaceFile::parse("schema = 1\nname = ''\nwhy = ''").unwrap();
-            file.settle_app(&none, Reader { words, folder: folder.path() }).unwrap();
+            file.settle_app(&none, Reader { words, folder: folder.path() }).map(|()| file)
+        };
+        let knobs = |words: &[String]| {
+            let file = settled(words).unwrap();
             let sinks: Vec<String> = file.sinks().values().map(ToString::to_string).collect();
             let names: Vec<&str> = file.knob.keys().map(String::as_str).collect();
             (names.join(" "), sinks.join(" "))
         };
         let (names, sinks) = knobs(&words("gen.py --level {level} --config c.json"));
         assert_eq!((&*names, &*sinks), ("level offload", "json:c.json#/offload"));
-        let switch = ["gen.py", "{fast:--mode fast}", "--config", "none.json"].map(str::to_owned);
-        assert_eq!(knobs(&switch).0, "fast");
+        assert_eq!(knobs(&["gen.py", "{fast:--mode fast}"].map(str::to_owned)).0, "fast");
+        let missing = settled(&words("gen.py --config none.json")).unwrap_err();
+        assert!(missing.starts_with("--config none.json: "), "{missing}");
     }
 }

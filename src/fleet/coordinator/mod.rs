@@ -1,4 +1,4 @@
-//! Coordinator: has made what is missing, and bears with whatever happens to jobs.
+//! Coordinator: submits jobs for what the folder lacks, and retries or gives up those that fail.
 //!
 //! It remembers nothing that matters: after a kill the next one finds the engine's jobs by their
 //! names and the rest in the folder.

@@ -1,0 +1,88 @@
+//! Knobs of a command's own that go into a file or a variable.
+
+mod harness;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use harness::{Run, World};
+use serde_json::{Value as Json, json};
+
+fn script(world: &World, text: &str) {
+    let path = world.path().join("job.sh");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn tune(world: &World, flags: &[&str], words: &[&str]) -> Run {
+    world.tuner(&[&["--no-built-in"], flags, &["--"], words].concat()).run()
+}
+
+#[test]
+fn a_file_is_copied_and_never_touched() {
+    let world = World::new();
+    let config = r#"{"name": "wan", "offload": {"blocks": 20, "fast": false}}"#;
+    std::fs::write(world.path().join("c.json"), config).unwrap();
+    let job = "#!/bin/sh\n[ \"$1\" = --config ] || exit 1\n\
+               b=$(sed -n 's/.*\"blocks\": \\([0-9]*\\).*/\\1/p' \"$2\")\n\
+               grep -q '\"fast\": true' \"$2\" && f=0 || f=4\n\
+               echo \"cost=$(((b - 8) * (b - 8) + f + 2))\"\n";
+    script(&world, job);
+    let flags = [
+        "--budget",
+        "10m",
+        "--trials",
+        "40",
+        "--repetitions",
+        "1",
+        "--metric",
+        "cost=(.*)",
+        "--knob",
+        "blocks=0..24 json:c.json#/offload/blocks",
+        "--knob",
+        "fast=off|on json:c.json#/offload/fast",
+    ];
+    let run = tune(&world, &flags, &["./job.sh", "--config", "c.json"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let first = &world.results().trials[0].knobs;
+    assert_eq!(
+        (first["blocks"].to_string(), first["fast"].to_string()),
+        ("20".into(), "false".into())
+    );
+    assert_eq!(std::fs::read_to_string(world.path().join("c.json")).unwrap(), config);
+    let patched = world.folder().join("json/c.json");
+    let patched: Json = serde_json::from_str(&std::fs::read_to_string(patched).unwrap()).unwrap();
+    assert_eq!(
+        patched,
+        json!({"name": "wan", "offload": {"blocks": 8, "fast": true}}),
+        "{}",
+        run.stdout
+    );
+    let folder = Path::new("results").join(world.folder().file_name().unwrap());
+    let line = format!("Command  ./job.sh --config {}/json/c.json\n", folder.display());
+    assert!(run.stdout.contains(&line), "{}", run.stdout);
+}
+
+#[test]
+fn a_file_and_a_variable_get_the_words_that_they_have_today() {
+    let world = World::new();
+    std::fs::write(world.path().join("c.json"), "{\"mode\": \"on\", \"flag\": 0}").unwrap();
+    let job = "#!/bin/sh\n\
+               grep -q '\"mode\": \"off\"' \"$2\" && a=0 || a=4\n\
+               grep -q '\"flag\": 1' \"$2\" && b=0 || b=2\n\
+               [ \"$MY_MODE\" = fast-off ] && c=0 || c=1\n\
+               echo \"cost=$((a + b + c + 1))\"\n";
+    script(&world, job);
+    let mut flags = vec!["--budget", "10m", "--trials", "12", "--repetitions", "1"];
+    flags.extend(["--metric", "cost=(.*)"]);
+    flags.extend(["--knob", "mode=off|on json:c.json#/mode"]);
+    flags.extend(["--knob", "flag=0|1 json:c.json#/flag"]);
+    flags.extend(["--knob", "speed=fast-on|fast-off env:MY_MODE"]);
+    let run = tune(&world, &flags, &["./job.sh", "--config", "c.json"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let first = &world.results().trials[0].knobs;
+    assert_eq!((first["mode"].to_string(), first["flag"].to_string()), ("on".into(), "0".into()));
+    let patched = std::fs::read_to_string(world.folder().join("json/c.json")).unwrap();
+    let patched: Json = serde_json::from_str(&patched).unwrap();
+    assert_eq!(patched, json!({"mode": "off", "flag": 1}), "{}", run.stdout);
+}
