@@ -61,7 +61,8 @@ pub(super) fn complete(
 ) -> Result<Option<Value>, String> {
     let uses = Uses::of(name, reader);
     let today = uses.today()?;
-    if uses.is_switch() || (uses.all.is_empty() && entry.sink.is_some()) {
+    let is_of_worker = is_given && reader.words.is_empty();
+    if uses.is_switch() || (uses.all.is_empty() && (entry.sink.is_some() || is_of_worker)) {
         make_switch(entry, uses.is_switch())?;
     }
     let mut guess = None;
