@@ -381,6 +381,7 @@ class _Pipeline:
         for name, _, _, read in self.knobs():
             with contextlib.suppress(AttributeError, KeyError):  # Another pipeline may lack it.
                 self.found[name] = read()
+        self.found = {name: value for name, value in self.found.items() if value is not None}
         if _worker.is_on:
             self.time_stages()
 
@@ -426,15 +427,15 @@ class _Pipeline:
         """Applies what is handed over, puts back what no longer is, and reads each back."""
         for name, is_ours, write, read in self.knobs():
             value = _meant(_handed(name))
-            if value is not None and not is_ours(value):
-                # A knob of the program's own that has the same name.
+            if name not in self.found or (value is not None and not is_ours(value)):
+                # The pipeline lacks it, or the program has a knob of its own by that name.
                 self.applied.pop(name, None)
             elif value is not None:
                 if value != read():
                     write(value)
                 self.applied[name] = read()
                 self.taken.add(name)
-            elif name in self.found:
+            else:
                 if name in self.taken and read() != self.found[name]:
                     self.put_back(name, write)
                 self.applied[name] = read()
@@ -514,7 +515,7 @@ class _Pipeline:
             if weight is not None and weight.dim() == 5 and min(weight.shape) > 1:
                 last = weight.is_contiguous(memory_format=torch.channels_last_3d)
                 return "channels-last" if last else "contiguous"
-        return "contiguous"
+        return None
 
     def set_tile(self, size):
         if size == 0:
