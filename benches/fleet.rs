@@ -1,7 +1,10 @@
 //! How long a fleet of a thousand nodes takes its coordinator, on an engine in memory whose jobs take
-//! no time: `cargo bench --no-default-features --bench fleet [NODES]`.
+//! no time: `cargo bench --no-default-features --bench fleet [NODES]`. At the end it prints the CPU time
+//! of a coordinator that looks every 5 s at half an hour's tunes of as many nodes.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
+#[path = "setting/cpu.rs"]
+mod cpu;
 #[path = "../tests/harness/folders.rs"]
 mod folders;
 
@@ -23,15 +26,30 @@ use wan22_tune::results::{self, Results};
 /// Classes of nodes.
 const CLASSES: usize = 20;
 
-/// Jobs that are over before they are looked at.
-struct Instantly {
+/// Seconds between two looks at the jobs, and those that a tune takes where it takes any.
+const LOOK_S: f64 = 5.0;
+const TUNE_S: f64 = 1800.0;
+
+/// Jobs in memory.
+struct InMemory {
     folder: Folder,
     nodes: usize,
     made: PathBuf,
-    jobs: Vec<Known>,
+    /// Each with the look from which on it is over.
+    jobs: Vec<(Known, usize)>,
+    /// How many looks there were, and for how many a tune runs.
+    looks: usize,
+    tune_looks: usize,
+    /// CPU seconds of what jobs do, which is no coordinator's.
+    jobs_s: f64,
 }
 
-impl Instantly {
+impl InMemory {
+    fn new(folder: &Folder, nodes: usize, made: PathBuf, tune_looks: usize) -> Self {
+        let (folder, jobs) = (folder.clone(), Vec::new());
+        Self { folder, nodes, made, jobs, looks: 0, tune_looks, jobs_s: 0.0 }
+    }
+
     fn class(name: &str) -> usize {
         name[1..].parse::<usize>().unwrap() % CLASSES
     }
@@ -63,7 +81,7 @@ impl Instantly {
     }
 }
 
-impl Engine for Instantly {
+impl Engine for InMemory {
     fn nodes(&mut self) -> Result<Vec<Node>> {
         Ok((0..self.nodes).map(|n| Node::named(format!("n{n:04}"))).collect())
     }
@@ -71,10 +89,13 @@ impl Engine for Instantly {
     fn submit(&mut self, job: &EngineJob) -> Result<String> {
         let id = self.jobs.len().to_string();
         let node = job.place[0].clone();
+        let before_s = cpu::of_thread()?;
         self.leave(job.task, &node);
+        self.jobs_s += cpu::of_thread()? - before_s;
         let (task, key, node) = (job.task, job.key.clone(), Some(node));
-        let state = JobState::Over("COMPLETED".to_owned());
-        self.jobs.push(Known { id: id.clone(), task, key, node, state });
+        let known = Known { id: id.clone(), task, key, node, state: JobState::Runs };
+        let runs = if task == Task::Tune { self.tune_looks } else { 0 };
+        self.jobs.push((known, self.looks + runs));
         Ok(id)
     }
 
@@ -83,7 +104,11 @@ impl Engine for Instantly {
     }
 
     fn jobs(&mut self) -> Result<Vec<Known>> {
-        Ok(self.jobs.clone())
+        self.looks += 1;
+        let over = || JobState::Over("COMPLETED".to_owned());
+        let state = |end: usize| if self.looks > end { over() } else { JobState::Runs };
+        let now = |(known, end): &(Known, usize)| Known { state: state(*end), ..known.clone() };
+        Ok(self.jobs.iter().map(now).collect())
     }
 
     fn cancel(&mut self, _: &str) {}
@@ -100,6 +125,26 @@ fn main() {
     {
         measure(nodes, name, scope);
     }
+    watch(nodes);
+}
+
+/// The CPU time of the whole of a fleet whose every node is tuned for a while.
+fn watch(nodes: usize) {
+    let root = tempfile::tempdir().unwrap();
+    let (made, folder) = (root.path().join("made"), Folder::new(root.path().join("fleet")));
+    make(&made);
+    fs::create_dir_all(folder.profiles()).unwrap();
+    let mut engine = InMemory::new(&folder, nodes, made, (TUNE_S / LOOK_S) as usize);
+    let patience = Duration::from_secs(60);
+    let limits = Limits { scope: Scope::Node, at_once: nodes, tries: 3, patience };
+    let before_s = cpu::of_thread().unwrap();
+    run(&mut engine, &folder, limits);
+    let spent_s = cpu::of_thread().unwrap() - before_s - engine.jobs_s;
+    let share = 100.0 * spent_s / (LOOK_S * engine.looks as f64);
+    println!(
+        "{nodes} nodes, each tuned for {TUNE_S:.0} s (simulated), {} looks: {spent_s:.2} s of CPU, {share:.3}% of one",
+        engine.looks
+    );
 }
 
 /// A tune of each class.
@@ -121,7 +166,7 @@ fn measure(nodes: usize, name: &str, scope: Scope) {
     make(&made);
     let folder = Folder::new(&dir);
     fs::create_dir_all(folder.profiles()).unwrap();
-    let mut engine = Instantly { folder: folder.clone(), nodes, made, jobs: Vec::new() };
+    let mut engine = InMemory::new(&folder, nodes, made, 0);
     let patience = Duration::from_secs(60);
     let limits = Limits { scope, at_once: nodes, tries: 3, patience };
     let started = Instant::now();
@@ -136,18 +181,21 @@ fn measure(nodes: usize, name: &str, scope: Scope) {
         Overview::of(coordinator.records(), scope, coordinator.barred(), coordinator.jobs());
     let records = coordinator.records().clone();
     let gathered = gather::gather(&folder, &records, scope, &overview).unwrap();
+    let all_s = started.elapsed();
     let seconds = |time: Duration| time.as_secs_f64();
     println!(
         "{nodes} nodes of {CLASSES} classes, {name}: {jobs} jobs started, {} tunes compared\n  \
-         read and planned anew {:.2} s, with gathering {:.2} s; all jobs' files made and judged {:.2} s",
+         called again: {} jobs more; read and planned {:.2} s, with gathering {:.2} s; all jobs' files made \
+         and judged {:.2} s",
         gathered.comparison.members.len(),
+        engine.jobs.len() - jobs,
         seconds(planned),
-        seconds(started.elapsed()),
+        seconds(all_s),
         seconds(all),
     );
 }
 
-fn run(engine: &mut Instantly, folder: &Folder, limits: Limits) {
+fn run(engine: &mut InMemory, folder: &Folder, limits: Limits) {
     let mut coordinator = Coordinator::new(engine, folder, limits).unwrap();
     for look in 0.. {
         if let Step::Over(ended) = coordinator.step(Duration::from_secs(look)).unwrap() {

@@ -1,7 +1,8 @@
 //! SIMULATION, not a measurement: how surely the default strategy finds the best settings of a
 //! 64-core machine that nobody here has.
 //!
-//! `cargo bench --bench simulation`, with `SEEDS=100`, `TRIALS=60`, `NOISE=0.0`, `CLIMBS=60`. The space is the
+//! `cargo bench --bench simulation`, with `SEEDS=100`, `TRIALS=60`, `NOISE=0.0`, `CLIMBS=60`. `NODES=64` prints
+//! instead what a search over as many of them costs its coordinator, in a budget of `BUDGET=30m`. The space is the
 //! product's own `pipeline.toml`, resolved for a Threadripper PRO 5995WX described in NPS1 and in
 //! NPS4; candidates are resolved to settings as in a tune, experts' candidates come first as in a
 //! tune, and [`Model`] says what each would take.
@@ -15,9 +16,12 @@
 //! Zen 3 has no bfloat16; allocators, layouts of tensors and kernels weigh on the VAE.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
+#[path = "../setting/cpu.rs"]
+mod cpu;
 mod model;
 #[path = "../setting/mod.rs"]
 mod setting;
+mod several;
 
 use std::collections::BTreeMap;
 
@@ -50,6 +54,7 @@ const CLIMBS: u64 = 60;
 fn main() -> anyhow::Result<()> {
     let (seeds, trials) = (setting("SEEDS", 100)?, setting("TRIALS", 60)?);
     let (climbs, noise) = (setting("CLIMBS", CLIMBS)?, setting("NOISE", 0.0)?);
+    let nodes = setting("NODES", 0)?;
     println!("simulated Threadripper PRO 5995WX, {trials} trials, {seeds} seeds, noise {noise}");
     let described = [
         ("NPS1", format!("package:1 [numa(memory=256GB)] l3:8(size=32MB) {CORES}")),
@@ -58,6 +63,10 @@ fn main() -> anyhow::Result<()> {
     for (name, text) in described {
         let machine = Machine::from_synthetic(&text).map_err(anyhow::Error::msg)?;
         let simulated = Simulated::new(machine)?;
+        if nodes > 0 {
+            several::print(&simulated, name, nodes, noise)?;
+            continue;
+        }
         let climbed = simulated.optimum(climbs);
         let usual = simulated.cost(&simulated.space.baseline()).unwrap_or(f64::NAN);
         println!("{name}: baseline {usual:.3} s per clip, optimum {:.3} (simulated)", climbed.0);

@@ -63,13 +63,13 @@ pub struct TuneArgs {
     #[arg(long)]
     pub self_test: bool,
     /// Searches on several equal nodes side by side: as many (4), as many as there are in a range
-    /// (2-8), or these (n1,n2). Inside a Slurm allocation its nodes; outside of one, without a launcher,
-    /// the tune is submitted as a job.
+    /// (2-8), or these (n1,n2 or n[1-9]). Inside a Slurm allocation its nodes; outside of one, without
+    /// a launcher, the tune is submitted as a job.
     #[arg(long, value_name = "N|N-M|NAMES", conflicts_with_all = ["self_test", "dry_run"])]
     pub nodes: Option<NodesChoice>,
-    /// The words that start a program on a node, in which {node} stands for its name, such as
-    /// 'ssh {node}'; inside a Slurm allocation by default srun. Empty, or without {node}: on this
-    /// machine.
+    /// The words that start a program on a node, parted as a shell does, in which {node} stands for
+    /// its name, such as 'ssh {node}'; inside a Slurm allocation by default srun. Empty, or without
+    /// {node}: on this machine.
     #[arg(long, value_name = "TEMPLATE", requires = "nodes")]
     pub launcher: Option<String>,
     /// Input pictures and the program that runs trials.

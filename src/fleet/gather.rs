@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -47,8 +47,10 @@ pub fn gather(
     let comparison = Comparison::open(&tuned);
     let (profiles, problems, odd) = (Vec::new(), Vec::new(), odd(&comparison));
     let mut gathered = Gathered { comparison, profiles, safest: None, odd, problems };
+    let store = Store::new(vec![folder.profiles()]);
+    let kept = store.kept()?;
     for path in &tuned {
-        match put(folder, path) {
+        match put(&store, &kept, path) {
             Ok(profile) => gathered.profiles.push(profile),
             Err(error) => gathered.problems.push(format!("{}: {error:#}", path.display())),
         }
@@ -107,14 +109,13 @@ fn odd(comparison: &Comparison) -> Vec<String> {
 }
 
 /// Puts the profile of a tune where `exec --auto` finds it.
-fn put(folder: &Folder, path: &std::path::Path) -> Result<PathBuf> {
+fn put(store: &Store, kept: &[PathBuf], path: &Path) -> Result<PathBuf> {
     let results = results::Folder::new(path);
     let profile = Profile::read(&results.profile())?;
     let place = || results.machine().display().to_string();
     let text = fs::read_to_string(results.machine()).with_context(place)?;
     let machine = serde_json::from_str(&text).with_context(place)?;
-    let store = Store::new(vec![folder.profiles()]);
-    let replaced = store.replaced(&profile, None, &machine)?;
+    let replaced = store.replaced(kept, &profile, None, &machine)?;
     store.put(&profile, None, &replaced, &machine)
 }
 
@@ -131,7 +132,9 @@ fn safest(folder: &Folder, comparison: &Comparison) -> Result<Option<PathBuf>> {
         }
         return Ok(None);
     };
-    let profile = Profile::read(&results::Folder::new(&member.path).profile())?;
+    // That it can't be read was told where it was to be put.
+    let profile = Profile::read(&results::Folder::new(&member.path).profile());
+    let Ok(profile) = profile else { return Ok(None) };
     profile.write(&path)?;
     Ok(Some(path))
 }

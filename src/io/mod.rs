@@ -10,3 +10,4 @@ pub mod number;
 pub mod output;
 pub mod ownership;
 pub mod printable;
+pub mod shell;

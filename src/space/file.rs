@@ -209,6 +209,9 @@ pub struct KnobEntry {
     /// words that are there while it is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flag: Option<String>,
+    /// A flag of that program beside which it takes no notice of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unless: Option<String>,
     /// Where it stands in the JSON file of an app, as a JSON pointer (RFC 6901).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,

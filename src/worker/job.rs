@@ -66,15 +66,9 @@ pub struct Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        let text = format!("{error:#}").to_lowercase();
-        // The words of c10's allocator and of C++'s.
-        let memory = ["can't allocate memory", "not enough memory", "bad_alloc", "out of memory"];
-        let outcome = if error.chain().any(|cause| cause.is::<NotFinite>()) {
-            Outcome::WrongOutput
-        } else if memory.iter().any(|words| text.contains(words)) {
-            Outcome::OutOfMemory
-        } else {
-            Outcome::Crashed
+        let outcome = match error.chain().any(|cause| cause.is::<NotFinite>()) {
+            true => Outcome::WrongOutput,
+            false => Outcome::of_words(&format!("{error:#}")),
         };
         Self { outcome, error }
     }

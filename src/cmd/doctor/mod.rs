@@ -1,18 +1,18 @@
 //! `doctor`: read-only advice before a run.
 
-pub mod allocation;
+mod slurm_job;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use allocation::Allocation;
 use anyhow::Result;
 use jiff::Timestamp;
 use strum::VariantArray;
 
 use super::terminal;
 use crate::cli::DoctorArgs;
+use crate::fleet::engine::Allocation;
 use crate::io::output::print_value;
 use crate::knobs::memory::Allocator;
 use crate::knobs::memory::HugePages;
@@ -34,8 +34,9 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let mut findings = examine(&machine, &SystemRoots::live());
     findings.extend([binding(), memory_policy(&machine)]);
     let job = Allocation::of_process();
-    findings
-        .extend(job.iter().flat_map(|job| job.examine(&machine, args.budget, Timestamp::now())));
+    let now = Timestamp::now();
+    let examined = job.iter().flat_map(|job| slurm_job::examine(job, &machine, args.budget, now));
+    findings.extend(examined);
     if args.json {
         return print_value(&findings);
     }

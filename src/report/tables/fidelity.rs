@@ -3,7 +3,7 @@
 use strum::VariantArray;
 
 use super::facts::described;
-use crate::evidence::blame::MEMORY_TEST;
+use crate::evidence::blame;
 use crate::io::number::{count, percent, span};
 use crate::knobs::Values;
 use crate::results::Results;
@@ -46,7 +46,7 @@ pub fn of_own_sizes(results: &Results) -> Option<String> {
         let agreement = agreement(results).unwrap_or_default();
         text += &format!(", the pairs at {}.{agreement}", described(proven));
     }
-    let tested = results.trials.iter().filter(|trial| trial.strategy == MEMORY_TEST);
+    let tested = blame::memory_tests(&results.trials);
     let (tested, failed): (Vec<&Trial>, Vec<&Trial>) =
         tested.partition(|trial| trial.score_s().is_some());
     if let Some(test) = tested.iter().chain(&failed).next() {
