@@ -15,6 +15,7 @@ import ctypes
 import gc
 import glob
 import json
+import math
 import os
 import platform
 import re
@@ -28,13 +29,21 @@ import zlib
 __version__ = "0.1.0"
 __all__ = ["apply", "is_last", "knob", "readback", "serve", "stage", "took"]
 
-PROTOCOL = 4
+PROTOCOL = 5
 
 _PRECISIONS = {
     "fp32": ("float32", "float32"),
     "bf16": ("bfloat16", "float32"),
     "bf16-vae": ("bfloat16", "bfloat16"),
 }
+_MEMORY_FORMATS = ("contiguous", "channels-last")
+_MATMUL_PRECISIONS = ("highest", "high", "medium")
+_COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+_OFFLOADS = ("none", "model", "group", "group-stream", "sequential")
+_TILE = [
+    f"tile_sample_{what}_{side}"
+    for what, side in [("min", "height"), ("min", "width"), ("stride", "height"), ("stride", "width")]
+]
 _GET_MEMPOLICY = {"x86_64": 239, "aarch64": 236}
 _POLICIES = {0: "default", 1: "preferred", 2: "bind", 3: "interleave", 4: "default", 6: "weighted-interleave"}
 _ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc")
@@ -47,17 +56,19 @@ def knob(name, default=None):
     """The value to use for the knob `name`; `default` where nobody chooses one.
 
     What is read inside the call that `serve` makes may change from run to run; what is read before
-    that takes a new process.
+    that takes a new process. The default is what runs today, as the tuner is told. Where it is a
+    bool the value is one, and where it is text, text.
     """
-    value = _handed(name, default)
-    if value is None:
-        return default
-    _worker.read(name, value)
-    return value
+    value = _handed(name)
+    _worker.read(name, default if value is None else value)
+    return default if value is None else _meant(value, default)
 
 
 def apply(pipe):
-    """Applies the knobs of a diffusers pipeline to it, now and whenever they change, and returns it."""
+    """Applies the knobs of a diffusers pipeline to it, now and whenever they change, and returns it.
+
+    What nobody chooses stays as the program has it.
+    """
     pipeline = _Pipeline(pipe)
     pipeline.start()
     pipeline.change()
@@ -90,7 +101,7 @@ def stage(name):
 
 def took(seconds):
     """Says what this run took where the program knows better, as by the clock of a server."""
-    _worker.told_s = seconds
+    _worker.told_s = float(seconds)
 
 
 def is_last():
@@ -130,19 +141,28 @@ def readback():
 # What is chosen, by whom.
 
 
-def _handed(name, default=None):
-    """The value that tuner or profile give a knob; `None` where they don't."""
+def _handed(name):
+    """What tuner or profile say of a knob, in a variable as text; `None` where they leave it to the program."""
     if _worker.is_on:
         return _worker.knobs().get(name)
-    text = os.environ.get("WAN22_" + name.upper())
-    if text is None:
+    if name in os.environ.get("WAN22_AS_IS", "").split(","):
         return None
+    return os.environ.get("WAN22_" + name.upper())
+
+
+def _meant(value, default=None):
+    """What that means where the program's own value is `default`."""
+    if not isinstance(value, str):
+        return value
     if isinstance(default, bool):
-        return text.strip().lower() in ("1", "true", "on", "yes")
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    return text
+        return value.strip().lower() in ("1", "true", "on", "yes")
+    if isinstance(default, str) or _worker.is_on:
+        return value
+    if re.fullmatch(r"[-+]?[0-9]+", value):
+        return int(value)
+    if re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", value):
+        return float(value)
+    return value
 
 
 class _Worker:
@@ -185,7 +205,8 @@ class _Worker:
         return self.job.get("knobs", {})
 
     def read(self, name, value):
-        if self.is_on:
+        is_plain = isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
+        if self.is_on and is_plain:
             self.reads[name] = value
             if not self.is_running:
                 self.early.add(name)
@@ -217,7 +238,7 @@ class _Worker:
 
     def change(self):
         """Changes what the next job changes."""
-        self.reads = {name: self.job["knobs"].get(name) for name in self.early} if self.job else {}
+        self.reads = {name: value for name, value in self.reads.items() if name in self.early}
         for pipeline in self.pipelines if self.job else []:
             pipeline.change()
 
@@ -270,10 +291,12 @@ class _Worker:
         effect = readback()
         applied, run_scope = dict(self.reads), set(self.reads) - self.early
         for pipeline in self.pipelines:
-            applied.update(pipeline.applied)
-            run_scope.update(pipeline.run_scope())
-        effect["applied"] = {name: value for name, value in applied.items() if name in self.job["knobs"]}
-        effect["run_scope"] = sorted(run_scope.intersection(effect["applied"]))
+            # What the program reads is its own knob, unless the pipeline took it.
+            names = [name for name in pipeline.applied if name in pipeline.taken or name not in self.reads]
+            applied.update({name: pipeline.applied[name] for name in names})
+            run_scope.update(pipeline.run_scope().intersection(names))
+        effect["applied"] = applied
+        effect["run_scope"] = sorted(run_scope)
         return effect
 
 
@@ -330,25 +353,35 @@ class _Pipeline:
     """A pipeline, and how its knobs are applied and read back."""
 
     def __init__(self, pipe):
-        self.pipe, self.applied, self.narrowed = pipe, {}, set()
+        self.pipe, self.applied, self.taken = pipe, {}, set()
         names = ("text_encoder", "transformer", "transformer_2", "vae")
         self.models = {name: getattr(pipe, name, None) for name in names}
         self.models = {name: model for name, model in self.models.items() if model is not None}
+        # As the program made it: what it is where nobody chooses.
+        self.found = {}
+        self.dtypes = {name: model.dtype for name, model in self.models.items()}
+        self.tiles = {name: getattr(self.models.get("vae"), name, None) for name in _TILE}
+        # Models that have lost digits, which only their folders have.
+        self.narrowed = {name for name, dtype in self.dtypes.items() if str(dtype) != "torch.float32"}
 
     def start(self):
         """What can be done only once: threads across operators, where weights lie, timers."""
         import torch
 
-        threads = _handed("inter_op_threads")
-        if threads and threads != torch.get_num_interop_threads():
+        threads = _meant(_handed("inter_op_threads"))
+        if isinstance(threads, int) and threads != torch.get_num_interop_threads():
             with contextlib.suppress(RuntimeError):  # Too late, as the read-back will say.
                 torch.set_num_interop_threads(threads)
-        if threads:
-            self.applied["inter_op_threads"] = torch.get_num_interop_threads()
+        self.applied["inter_op_threads"] = torch.get_num_interop_threads()
         mode = _handed("offload")
-        if mode and _cuda():
+        if mode in _OFFLOADS and _cuda():
             self.offload(mode)
             self.applied["offload"] = mode
+            self.taken.add("offload")
+        for name, _, _, read in self.knobs():
+            with contextlib.suppress(AttributeError, KeyError):  # Another pipeline may lack it.
+                self.found[name] = read()
+        self.found = {name: value for name, value in self.found.items() if value is not None}
         if _worker.is_on:
             self.time_stages()
 
@@ -374,34 +407,59 @@ class _Pipeline:
             if holder is not None and hasattr(holder, method):
                 setattr(holder, method, _timed(getattr(holder, method), name))
 
-    def change(self):
-        """Applies what is handed over and reads each back; what is not handed over stays as it is."""
+    def knobs(self):
+        """Each knob: whether a value is one of its own, and how it is set and read back."""
         import torch
 
-        knobs = [
-            ("precision", self.set_precision, self.precision),
-            ("memory_format", self.set_memory_format, self.memory_format),
-            ("vae_tile_size", self.set_tile, self.tile),
-            ("matmul_precision", torch.set_float32_matmul_precision, torch.get_float32_matmul_precision),
-            ("attention", self.set_attention, self.attention),
-            ("compile", self.set_compile, self.compile),
+        return [
+            ("precision", _PRECISIONS.__contains__, self.set_precision, self.precision),
+            ("memory_format", _MEMORY_FORMATS.__contains__, self.set_memory_format, self.memory_format),
+            ("vae_tile_size", lambda size: type(size) is int, self.set_tile, self.tile),
+            (
+                "matmul_precision", _MATMUL_PRECISIONS.__contains__,
+                torch.set_float32_matmul_precision, torch.get_float32_matmul_precision,
+            ),
+            ("attention", lambda word: _backend(word) is not None, self.set_attention, self.attention),
+            ("compile", _COMPILE_MODES.__contains__, self.set_compile, self.compile),
         ]
-        for name, write, read in knobs:
-            value = _handed(name)
-            if value is None:
-                continue
-            if value != read():
-                write(value)
-            self.applied[name] = read()
-        if "vae_tile_size" in self.applied:
+
+    def change(self):
+        """Applies what is handed over, puts back what no longer is, and reads each back."""
+        for name, is_ours, write, read in self.knobs():
+            value = _meant(_handed(name))
+            if name not in self.found or (value is not None and not is_ours(value)):
+                # The pipeline lacks it, or the program has a knob of its own by that name.
+                self.applied.pop(name, None)
+            elif value is not None:
+                if value != read():
+                    write(value)
+                self.applied[name] = read()
+                self.taken.add(name)
+            else:
+                if name in self.taken and read() != self.found[name]:
+                    self.put_back(name, write)
+                self.applied[name] = read()
+        self.applied.pop("vae_tile_stride", None)
+        if self.applied.get("vae_tile_size"):
             self.applied["vae_tile_stride"] = self.models["vae"].tile_sample_stride_height
+
+    def put_back(self, name, write):
+        """As it was found."""
+        if name == "precision":
+            for model, dtype in self.dtypes.items():
+                self.cast(model, self.models[model], dtype)
+        elif name == "vae_tile_size" and self.found[name]:
+            self.models["vae"].enable_tiling(**self.tiles)
+        else:
+            write(self.found[name])
 
     def run_scope(self):
         """What can change in this process: the precision only where lost digits can be read again."""
         names = {"memory_format", "vae_tile_size", "vae_tile_stride", "matmul_precision", "attention", "compile"}
         if all(os.path.isdir(_folder(model)) for model in self.models.values()):
             names.add("precision")
-        return names
+        # Several backends can't be put back by one name.
+        return names - {"attention"} if self.found.get("attention") == "mixed" else names
 
     def readback(self):
         return {"dtypes": {name: str(model.dtype).replace("torch.", "") for name, model in self.models.items()}}
@@ -417,13 +475,12 @@ class _Pipeline:
         """Casts a model as its loader would: some of its parts stay in float32."""
         import torch
 
-        if dtype == torch.float32 and name in self.narrowed:
-            fresh = dict(_read_again(model, dtype))
+        is_lost = name in self.narrowed and model.dtype != dtype and os.path.isdir(_folder(model))
+        fresh = dict(_read_again(model, dtype)) if is_lost else {}
+        if dtype != torch.float32:
+            self.narrowed.add(name)
+        elif fresh:
             self.narrowed.discard(name)
-        else:
-            fresh = {}
-            if dtype != torch.float32 and model.dtype == torch.float32:
-                self.narrowed.add(name)
         kept = (getattr(model, "_keep_in_fp32_modules", None) or []) if hasattr(model, "from_config") else []
         for place, tensor in [*model.named_parameters(), *model.named_buffers()]:
             if tensor.is_floating_point():
@@ -431,11 +488,13 @@ class _Pipeline:
                 tensor.data = fresh.get(place, tensor).data.to(torch.float32 if wide else dtype)
 
     def precision(self):
-        narrow = {name: "bfloat16" in str(model.dtype) for name, model in self.models.items()}
-        of_vae = narrow.pop("vae", False)
-        if set(narrow.values()) == {True}:
-            return "bf16-vae" if of_vae else "bf16"
-        return "fp32" if set(narrow.values()) == {False} and not of_vae else "mixed"
+        dtypes = self.readback()["dtypes"]
+        of_vae, of_models = dtypes.pop("vae", None), set(dtypes.values())
+        for word, (wanted, wanted_of_vae) in _PRECISIONS.items():
+            if of_models <= {wanted} and of_vae in (wanted_of_vae, None):
+                return word
+        others = of_models.union([of_vae] if of_vae else [])
+        return others.pop() if len(others) == 1 else "mixed"
 
     def set_memory_format(self, word):
         import torch
@@ -456,10 +515,13 @@ class _Pipeline:
             if weight is not None and weight.dim() == 5 and min(weight.shape) > 1:
                 last = weight.is_contiguous(memory_format=torch.channels_last_3d)
                 return "channels-last" if last else "contiguous"
-        return "contiguous"
+        return None
 
     def set_tile(self, size):
-        stride = _handed("vae_tile_stride") or size * 3 // 4
+        if size == 0:
+            self.models["vae"].disable_tiling()
+            return
+        stride = _meant(_handed("vae_tile_stride")) or size * 3 // 4
         self.models["vae"].enable_tiling(
             tile_sample_min_height=size, tile_sample_min_width=size,
             tile_sample_stride_height=stride, tile_sample_stride_width=stride,
@@ -512,10 +574,11 @@ def _read_again(model, dtype):
 
 
 def _backend(word):
-    """diffusers' name of an attention backend: a knob's value has no underscore in front."""
+    """diffusers' name of an attention backend: a knob's value has no underscore in front; `None` for no such name."""
     from diffusers.models.attention_dispatch import AttentionBackendName
 
-    return word if word in {name.value for name in AttentionBackendName} else "_" + word
+    known = {name.value for name in AttentionBackendName}
+    return next((name for name in (word, f"_{word}") if name in known), None)
 
 
 def _timed(function, name):

@@ -214,3 +214,114 @@ fn a_knob_in_the_words_of_a_worker_is_refused() {
         assert!(run.stderr.contains(&says), "{words:?}: {}", run.stderr);
     }
 }
+
+/// A worker of a knob and a switch: the nearer the blocks are to 30 the better, and best with `fast`.
+const OWN: &str = "import os, sys
+sys.path.insert(0, os.environ['PYSRC'])
+import wan22_tune
+def run():
+    blocks, fast = wan22_tune.knob('blocks', 7), wan22_tune.knob('fast', False)
+    if not isinstance(fast, bool): raise TypeError(repr(fast))
+    wan22_tune.took((1 + abs(blocks - 30) / 10 + (0 if fast else 2)) * (1 + 0.001 * (os.getpid() % 5)))
+wan22_tune.serve(run)
+";
+
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
+
+fn with_script(world: &World, text: &str, flags: &[&str]) -> Run {
+    std::fs::write(world.path().join("own.py"), text).unwrap();
+    world.tuner(&[flags, &["--", "python3", "own.py"]].concat()).env("PYSRC", PYTHON).run()
+}
+
+#[test]
+fn the_baseline_of_a_workers_own_knobs_is_what_its_script_runs_by_itself() {
+    let world = World::new();
+    let knobs = ["--no-built-in", "--knob", "blocks=0..40", "--knob", "fast=off|on"];
+    let flags = ["--budget", "10m", "--trials", "30", "--worker"];
+    let run = with_script(&world, OWN, &[&flags[..], &knobs].concat());
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let trials = world.results().trials;
+    let first = |name: &str| trials[0].knobs[name].to_string();
+    assert_eq!((first("blocks"), first("fast")), ("7".to_owned(), "false".to_owned()));
+    assert!(trials.iter().all(|trial| trial.outcome == Outcome::Ok), "{trials:?}");
+    let profile = world.folder().join("profile.json");
+    let code = "import sys; sys.path.insert(0, sys.argv[1]); import wan22_tune; \
+                print(repr(wan22_tune.knob('fast', False)))";
+    let exec = ["exec", "--profile", profile.to_str().unwrap(), "--", "python3", "-c", code];
+    assert_eq!(world.tuner(&[&exec[..], &[PYTHON]].concat()).run().stdout, "True\n");
+}
+
+#[test]
+fn a_worker_that_does_not_say_what_it_runs_today_is_not_guessed_at() {
+    let world = World::new();
+    let flags = ["--budget", "10m", "--worker", "--knob", "other=0..40"];
+    let run = with_script(&world, OWN, &flags);
+    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("--knob 'other=… default:VALUE'"), "{}", run.stderr);
+}
+
+#[test]
+fn a_pipeline_keeps_what_its_script_set_and_gets_it_back() {
+    let world = World::new();
+    let job = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/pipeline_job.py");
+    let measure = ["measure", "--baseline", "--worker", "--", "python3", job];
+    let run = world.tuner(&measure).env("STATE", "state").run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let state = std::fs::read_to_string(world.path().join("state")).unwrap();
+    let own = "torch.bfloat16 torch.float32 0 high 3";
+    assert!(state.lines().count() > 1 && state.lines().all(|line| line == own), "{state}");
+    for line in ["precision            bf16\n", "vae_tile_size        0\n"] {
+        assert!(run.stdout.contains(line), "{}", run.stdout);
+    }
+    let doctor = ["doctor", "--worker", "--knob", "compile=off|on", "--", "python3", job];
+    let run = world.tuner(&doctor).run();
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    let changed = "changed there: matmul_precision, vae_tile_size, compile";
+    let changed_first = "changed there: compile, matmul_precision, vae_tile_size";
+    assert!(run.stdout.contains(changed) || run.stdout.contains(changed_first), "{}", run.stdout);
+}
+
+/// A worker by hand, which writes no more than it has to, and counts its threads itself.
+const RAW: &str = "import json, sys
+for line in sys.stdin:
+    job = json.loads(line)
+    def say(kind, **content): print(json.dumps({kind: {'trial': job['trial'], **content}}), flush=True)
+    if job['version'] == 0 and VERSION: say('failed', outcome='wrong-output', detail='version 0')
+    if job['version'] == 0: print('hello', flush=True)
+    say('ready', setup_s=0.1, effect={'intra_op_threads': 64, 'inter_op_threads': 64})
+    for _ in range(job['repetitions']['least']): say('sample', sample={'seconds': 0.5, MORE}, wall_s=0.5)
+    say('done', peak_rss_bytes=1000)
+";
+
+#[test]
+fn little_is_asked_of_a_worker_and_that_is_looked_at() {
+    let world = World::new();
+    let doctor = |more: &str, version: &str| {
+        let text = RAW.replace("MORE", more).replace("VERSION", version);
+        with_script(&world, &text, &["doctor", "--worker"])
+    };
+    let run = doctor("", "True");
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    let run = doctor("", "False");
+    assert!(run.stdout.contains("! refuses another protocol"), "{}", run.stdout);
+    for value in ["0", "-1", "1e308", "float('nan')"] {
+        let metric = format!("'metric': {{'value': {value}, 'goal': 'min'}}");
+        let run = doctor(&metric, "True");
+        assert_eq!(run.status, Some(1), "{value}: {}", run.stdout);
+        assert!(run.stdout.contains("! answers a job"), "{value}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn in_production_a_value_is_of_the_kind_of_its_default() {
+    let code = "import sys; sys.path.insert(0, sys.argv[1]); from wan22_tune import knob; \
+                print([knob('a', ''), knob('b', ''), knob('b'), knob('c'), knob('d'), knob('e', 2)])";
+    let mut python = std::process::Command::new("python3");
+    let values = [("A", "4"), ("B", "1_2"), ("C", "inf"), ("D", "-1.5e3"), ("E", "9")];
+    values.iter().for_each(|(name, value)| {
+        python.env(format!("WAN22_{name}"), value);
+    });
+    let run = python.args(["-c", code, PYTHON]).env("WAN22_AS_IS", "e,f").output().unwrap();
+    let said = String::from_utf8(run.stdout).unwrap();
+    assert_eq!(said, "['4', '1_2', '1_2', 'inf', -1500.0, 2]\n");
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::options::parse;
+use crate::space::KnobFlag;
 use crate::tune::budget;
 
 /// Looks for what makes measurements noisy or settings useless on this machine, and names cures.
@@ -21,6 +22,9 @@ pub struct DoctorArgs {
     /// exits with 1 where it is none.
     #[arg(long, requires = "words")]
     pub worker: bool,
+    /// A knob of the worker's own that is tried, too: blocks=0..40, as a tune takes it.
+    #[arg(long = "knob", value_name = "KNOB", requires = "worker")]
+    pub knobs: Vec<KnobFlag>,
     /// The longest that the worker may take for a job.
     #[arg(long, value_name = "TIME", default_value = "10m", requires = "worker", value_parser = budget::parse)]
     pub limit: Duration,

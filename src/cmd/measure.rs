@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::setup::job::Job;
-use super::setup::{custom, job, runner};
+use super::setup::{custom, job, runner, today};
 use crate::cli::MeasureArgs;
 use crate::io::lock::Lock;
 use crate::io::output::print_value;
@@ -40,6 +40,8 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         Job::Custom(_) => job.smallest(),
     };
     let is_baseline = knobs == runner.baseline.knobs;
+    today::read(&mut runner, &workload, args.limit)?;
+    let knobs = if is_baseline { runner.baseline.knobs.clone() } else { knobs };
     let request = TrialRequest {
         number: 1,
         node: String::new(),

@@ -116,12 +116,8 @@ pub fn open(args: &SpaceArgs, reader: Reader<'_>) -> Result<SpaceFile> {
         Usage(if is_of_file { format!("space {place}: {problem}") } else { problem })
     })?;
     let is_told = |(_, value): &&(String, Value)| !matches!(value, Value::Switch(false));
-    let guessed: Vec<String> = guessed
-        .iter()
-        .filter(|_| !reader.words.is_empty())
-        .filter(is_told)
-        .map(|(name, value)| format!("{{{name}={value}}}"))
-        .collect();
+    let guessed: Vec<String> =
+        guessed.iter().filter(is_told).map(|(name, value)| format!("{{{name}={value}}}")).collect();
     if !guessed.is_empty() {
         let guessed = guessed.join(", ");
         super::terminal::tell(&format!(

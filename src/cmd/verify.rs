@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Usage;
 use super::setup::job::Job;
-use super::setup::{custom, job, runner};
+use super::setup::{custom, job, runner, today};
 use super::terminal::progress::Progress;
 use crate::cli::{BaselineChoice, VerifyArgs, ViewArgs};
 use crate::io::atomic_write;
@@ -60,6 +60,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let _lock = Lock::take(args.runner.wait, &runner.stop)?;
     let scratch = runner::scratch(&std::env::temp_dir())?;
     runner.scratch = scratch.path().to_owned();
+    today::read(&mut runner, &workload, args.budget)?;
     let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
     let config = runner::config(&args.runner, &runner, args.seed, repetitions);
     let trials = trials(args.budget, (&config, &runner), &workload, &knobs.values())?;

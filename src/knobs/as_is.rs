@@ -9,10 +9,15 @@ use crate::machine::Machine;
 /// The names of such knobs.
 pub type AsIs = BTreeSet<String>;
 
-/// Every knob that acts from outside: what is only handed over has no other value than ours.
+/// Every knob that acts from outside.
 pub fn all() -> AsIs {
     let outside = KNOBS.iter().filter(|(_, knob)| !knob.is_handed_over());
     outside.map(|(name, _)| (*name).to_owned()).collect()
+}
+
+/// Those of some knobs that are left to the program: nothing acts on them from outside.
+pub fn of_program(as_is: &AsIs) -> AsIs {
+    as_is.difference(&all()).cloned().collect()
 }
 
 /// The variables of this process that decide how libraries run.
@@ -24,14 +29,16 @@ pub fn environment() -> BTreeMap<String, String> {
 
 impl Baseline {
     /// What runs today: whatever the caller's `environment` says, and libtorch's defaults where it
-    /// says nothing. A knob that is only handed over has the value of its variable, if there is one.
+    /// says nothing. A knob that is only handed over has the value of its variable, or is left to the
+    /// program, whose own value nobody here knows.
     #[must_use]
     pub fn as_is(self, machine: &Machine, environment: &BTreeMap<String, String>) -> Self {
         let mut knobs = self.libtorch_defaults(machine);
         let caller = Caller { environment, machine };
         KNOBS.iter().for_each(|(_, knob)| knob.read_caller(&mut knobs, &caller));
-        knobs.read_handed(&self.knobs);
-        knobs.as_is = all();
+        let said = knobs.read_handed(&self.knobs);
+        knobs.as_is = KNOBS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        knobs.as_is.retain(|name| !said.contains(name));
         self.with(|own| *own = knobs)
     }
 
@@ -70,8 +77,10 @@ impl<'a> Caller<'a> {
 }
 
 impl Knobs {
-    /// The values of this process' own `WAN22_` variables, as far as they are values.
-    fn read_handed(&mut self, usual: &Self) {
+    /// Takes the values of this process' own `WAN22_` variables, as far as they are values; returns the
+    /// names of their knobs.
+    fn read_handed(&mut self, usual: &Self) -> AsIs {
+        let mut said = AsIs::new();
         for (name, value) in usual
             .built_in()
             .into_iter()
@@ -81,8 +90,10 @@ impl Knobs {
             let told = value.kind().read(&text).unwrap_or_else(|_| Value::guess(&text));
             if let Ok(knobs) = self.with([(name.as_str(), &told)]) {
                 *self = knobs;
+                said.insert(name);
             }
         }
+        said
     }
 }
 
@@ -106,7 +117,7 @@ mod tests {
         let plain = read(&[]);
         assert_eq!((plain.intra_op_threads, plain.allocator), (4, Allocator::Glibc));
         assert!(plain.as_is.contains("affinity") && plain.as_is.contains("cuda_alloc"));
-        assert!(!plain.as_is.contains("batch_size"));
+        assert!(plain.as_is.contains("batch_size"), "no variable hands it over");
         assert!(plain.environment().is_empty(), "nothing is set");
         let set = read(&[
             ("OMP_NUM_THREADS", "3,1"),

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 
 use super::placement::{Demand, Placement};
-use super::{KNOBS, Knobs, Migration, Numerics, PresetTarget, Settings, Value, Values, Workers};
+use super::{
+    KNOBS, Knob, Knobs, Migration, Numerics, PresetTarget, Settings, Value, Values, Workers,
+};
 use crate::machine::Machine;
 
 impl Knobs {
@@ -103,7 +105,10 @@ impl Knobs {
     pub fn adapted(&self, to: &Migration<'_>) -> (Self, Vec<(&'static str, String)>) {
         let (mut knobs, neutral) = (self.clone(), Self::neutral().values());
         let mut reasons = Vec::new();
-        for (name, knob) in KNOBS.iter().filter(|(name, _)| !self.as_is.contains(*name)) {
+        let acts = |(name, knob): &&(&str, &dyn Knob)| {
+            knob.is_handed_over() || !self.as_is.contains(*name)
+        };
+        for (name, knob) in KNOBS.iter().filter(acts) {
             reasons.extend(knob.adapt(&mut knobs, to).map(|reason| (*name, reason)));
             if let Some(reason) = knob.unavailable(&knobs, &to.here) {
                 knobs = knobs.with([(*name, &neutral[*name])]).expect("a neutral value fits");

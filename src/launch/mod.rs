@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{AsIs, Settings, inherited};
+use crate::knobs::{AsIs, Settings, as_is, inherited};
 use crate::machine::CpuSet;
 
 pub use crate::knobs::effect::{Effect, Pool};
@@ -36,7 +36,7 @@ pub struct Launch {
     pub cpus: CpuSet,
     /// The memory policy that it starts with.
     pub memory: MemoryPolicy,
-    /// The knobs that it leaves as it finds them.
+    /// The knobs that act from outside and that it leaves as it finds them.
     #[serde(default, skip_serializing_if = "AsIs::is_empty")]
     pub as_is: AsIs,
 }
@@ -48,7 +48,7 @@ impl Launch {
             environment: settings.environment.clone(),
             cpus: settings.placement.process.clone(),
             memory: settings.memory.clone(),
-            as_is: settings.as_is.clone(),
+            as_is: settings.as_is.intersection(&as_is::all()).cloned().collect(),
         }
     }
 

@@ -111,7 +111,10 @@ fn candidate(profile: &Profile) -> Result<Knobs, ProfileError> {
     let values = profile.values();
     let values = values.iter().map(|(name, value)| (name.as_str(), value));
     let knobs = neutral.with(values).map_err(|reason| ProfileError::at(["candidate"], reason))?;
-    let knobs = Knobs { as_is: profile.launch.as_is.clone(), ..knobs };
+    let is_handed_over = |name: &String| program_environment::is_handed_over(name);
+    let odd = profile.program_as_is.iter().find(|name| !is_handed_over(name));
+    require(odd.is_none(), "/program_as_is", "a name of no knob that is handed over")?;
+    let knobs = Knobs { as_is: profile.as_is(), ..knobs };
     let within = knobs.check_ranges(HIGHEST_INDEX as usize);
     within.map_err(|(name, reason)| ProfileError::at(["candidate", name], reason))?;
     Ok(knobs)

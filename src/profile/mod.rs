@@ -22,7 +22,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::io::atomic_write;
-use crate::knobs::Values;
+use crate::knobs::{AsIs, Values, as_is};
 use crate::knobs::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
 use crate::launch::Launch;
 use crate::machine::{CpuSet, Fingerprint, Machine};
@@ -64,6 +64,9 @@ pub struct Profile {
     /// The values of the knobs that only the tuned command has.
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub custom_knobs: Values,
+    /// The knobs whose values are not handed over: the program keeps what it has by itself.
+    #[serde(default, skip_serializing_if = "AsIs::is_empty")]
+    pub program_as_is: AsIs,
     /// What proves it; `None` for a profile that was never measured.
     pub evidence: Option<Evidence>,
     /// The machine that it was made on.
@@ -234,6 +237,7 @@ impl Profile {
             workers: settings.workers.into(),
             candidate: knobs.built_in(),
             custom_knobs: knobs.custom.clone(),
+            program_as_is: as_is::of_program(&knobs.as_is),
             evidence: None,
             machine: MachineId::of(machine),
             tool: crate::TOOL.to_owned(),
@@ -251,7 +255,12 @@ impl Profile {
         }
         let values = self.values();
         let knobs = baseline.with(values.iter().map(|(name, value)| (name.as_str(), value)))?;
-        Ok(Knobs { as_is: self.launch.as_is.clone(), ..knobs })
+        Ok(Knobs { as_is: self.as_is(), ..knobs })
+    }
+
+    /// The knobs that it leaves alone.
+    fn as_is(&self) -> AsIs {
+        self.launch.as_is.union(&self.program_as_is).cloned().collect()
     }
 
     /// Every knob's value, the command's own knobs included.

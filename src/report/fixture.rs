@@ -76,6 +76,7 @@ impl Made {
             strategy: "annealing".to_owned(),
             preset,
             as_is: None,
+            program_as_is: [].into(),
             repetitions: Some(3),
             weights: None,
             min_psnr_db: None,

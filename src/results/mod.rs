@@ -245,7 +245,8 @@ impl Results {
         let given = self.space.given.baseline.iter();
         // A folder of an older version may lack knobs; what it has was knobs before.
         let knobs = fitted.knobs.with(given.map(|(name, value)| (name.as_str(), value)));
-        let as_is = self.tune.as_is.as_ref().map(|_| as_is::all()).unwrap_or_default();
+        let mut as_is = self.tune.as_is.as_ref().map(|_| as_is::all()).unwrap_or_default();
+        as_is.extend(self.tune.program_as_is.iter().cloned());
         let knobs = knobs.map(|knobs| Knobs { as_is, ..knobs });
         fitted.with(|fitted| *fitted = knobs.unwrap_or_else(|_| fitted.clone()))
     }

@@ -10,6 +10,9 @@ use crate::trial::{OVER, Outcome, Peak, Quality, Sample};
 use crate::workload::custom::printed::MetricValue;
 use crate::workload::metric::Direction;
 
+/// How the words begin for a worker that ends before it has said all.
+pub const ENDED_EARLY: &str = "ended early";
+
 /// The longest repetition that is believed.
 const LONGEST_S: f64 = 1e9;
 
@@ -20,6 +23,8 @@ pub struct Response {
     repetitions: Repetitions,
     is_done: bool,
     is_cut: bool,
+    /// Whether the worker itself said that it failed.
+    pub says_failed: bool,
     /// How it ended.
     pub outcome: Outcome,
     /// The outcome in words; empty for ok.
@@ -54,6 +59,7 @@ impl Response {
             repetitions,
             is_done: false,
             is_cut: false,
+            says_failed: false,
             outcome: Outcome::Ok,
             detail: String::new(),
             samples: Vec::new(),
@@ -165,7 +171,10 @@ impl Response {
             Message::Failed { outcome: Outcome::Ok, .. } => {
                 return Err("failed with outcome ok".to_owned());
             }
-            Message::Failed { outcome, detail, .. } => self.fail(outcome, detail),
+            Message::Failed { outcome, detail, .. } => {
+                self.says_failed = true;
+                self.fail(outcome, detail);
+            }
         }
         Ok(())
     }
@@ -182,6 +191,7 @@ impl Response {
         if sample.seconds == 0.0 {
             return Err("a repetition of 0 seconds".to_owned());
         }
+        sample.metric.map_or(Ok(()), |metric| metric.check())?;
         for (stage, &seconds) in &sample.stages {
             is_duration(stage, seconds)?;
         }
@@ -204,7 +214,7 @@ impl Response {
     pub fn complete(&self) -> Result<(), String> {
         let (said, least) = (self.samples.len(), self.repetitions.least);
         if !self.is_done || said < least as usize {
-            return Err(format!("ended early, after {said} of {least} samples:"));
+            return Err(format!("{ENDED_EARLY}, after {said} of {least} samples:"));
         }
         Ok(())
     }

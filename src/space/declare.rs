@@ -24,7 +24,7 @@ impl SpaceFile {
     /// Takes in `flags`: knobs of the command's own, and names of knobs that the tool has, beside
     /// which the others are left out, as all are with `no_built_in`. What the command runs today
     /// follows from its words, the variables and the files that it reads; returns the knobs of which
-    /// it is only guessed, with what was.
+    /// it is only guessed, with what was. Without words [`SpaceFile::guessed`] has their names.
     ///
     /// # Errors
     /// The flag, the knob or the word, what is wrong with it, and the cure.
@@ -52,7 +52,11 @@ impl SpaceFile {
             guessed.extend(guess.map(|value| (name.clone(), value)));
             self.put(&name, &entry);
         }
-        self.check_words(flags, reader).map(|()| guessed)
+        self.check_words(flags, reader)?;
+        if reader.words.is_empty() {
+            self.guessed = guessed.drain(..).map(|(name, _)| name).collect();
+        }
+        Ok(guessed)
     }
 
     /// Where values go besides the command's words.

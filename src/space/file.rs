@@ -1,13 +1,12 @@
 //! The TOML form of a space, before and after it is resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{AppEntry, ExpertEntry, Range, Scale};
-use crate::knobs::Preset;
-use crate::knobs::Value;
+use crate::knobs::{AsIs, Preset, Value};
 use crate::workload::custom::CustomJob;
 use crate::workload::custom::sink::Sink;
 use crate::workload::{Cost, Stage, Workload};
@@ -61,6 +60,9 @@ pub struct SpaceFile {
     /// What legal candidates keep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraint: Vec<ConstraintEntry>,
+    /// The knobs of a worker's own of which nobody said what it runs today; it can be asked.
+    #[serde(skip)]
+    pub guessed: BTreeSet<String>,
 }
 
 /// How a tune was run: what a report needs besides machine, space and journal.
@@ -85,6 +87,9 @@ pub struct Tune {
     /// defaults come to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_is: Option<BTreeMap<String, String>>,
+    /// The knobs that the baseline left to the program.
+    #[serde(default, skip_serializing_if = "AsIs::is_empty")]
+    pub program_as_is: AsIs,
     /// Repetitions per trial, where the user gave their number, or an older program knew but one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repetitions: Option<u32>,

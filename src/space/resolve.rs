@@ -145,6 +145,7 @@ impl Space {
             app: None,
             workload: None,
             tune: None,
+            guessed: [].into(),
             knob: self.knobs.iter().map(|knob| (knob.name.clone(), table(knob))).collect(),
             constraint: self.constraints.iter().map(constraint).collect(),
         }

@@ -63,7 +63,9 @@ pub(super) fn complete(
     let uses = Uses::of(name, reader);
     let today = uses.today()?;
     let there = entry.sink.as_ref().map(|sink| sink.today(reader.folder)).transpose()?.flatten();
-    if uses.is_switch() || (uses.all.is_empty() && holds_switch(entry, there.as_ref())) {
+    let is_of_worker = is_given && reader.words.is_empty();
+    let is_held = is_of_worker || holds_switch(entry, there.as_ref());
+    if uses.is_switch() || (uses.all.is_empty() && is_held) {
         make_switch(entry, uses.is_switch())?;
     }
     let mut guess = None;

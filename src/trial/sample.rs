@@ -18,10 +18,13 @@ pub struct Sample {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<MetricValue>,
     /// Busy seconds per clip of each stage; stages overlap, so these don't add up to `seconds`.
+    #[serde(default)]
     pub stages: BTreeMap<String, f64>,
     /// Pages faulted in without I/O during the repetition; explains allocators' two speeds.
+    #[serde(default)]
     pub minor_faults: u64,
     /// Seconds that this process's threads waited for a CPU, as a share of wall time.
+    #[serde(default)]
     pub run_queue_share: f64,
 }
 

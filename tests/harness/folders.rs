@@ -188,6 +188,7 @@ fn tune() -> Tune {
         strategy: "random".to_owned(),
         preset: Preset::Threadripper5995wx,
         as_is: None,
+        program_as_is: [].into(),
         repetitions: Some(3),
         weights: None,
         arguments: Vec::new(),

@@ -7,11 +7,15 @@ use clap::Parser;
 
 use crate::cli::{Cli, DoctorArgs};
 use crate::cmd::setup::job::Job;
-use crate::cmd::setup::{custom, job, runner};
-use crate::cmd::{Usage, terminal};
+use crate::cmd::setup::{custom, runner, today};
+use crate::cmd::tune::prepared;
+use crate::cmd::{Usage, space, terminal};
 use crate::io::lock::Lock;
 use crate::io::output::print_value;
+use crate::knobs::Value;
+use crate::knobs::program_environment::is_own;
 use crate::runner::warm::conformance::{Claim, examine};
+use crate::space::KnobDomain;
 use crate::workload::custom::CustomJob;
 
 /// Tries the worker and prints what it does.
@@ -20,20 +24,28 @@ use crate::workload::custom::CustomJob;
 /// It is none, or can't be started.
 pub fn run(args: &DoctorArgs) -> Result<()> {
     // A tune of it, whose flags are all as usual.
-    let words = ["wan22-tune", "--dry-run", "--worker", "--"].map(str::to_owned);
-    let tune = Cli::try_parse_from([&words[..], &args.words].concat())?.tune;
+    let knobs = args.knobs.iter().flat_map(|knob| ["--knob".to_owned(), knob.text.clone()]);
+    let flags = ["wan22-tune", "--dry-run", "--worker"].map(str::to_owned).into_iter();
+    let words = flags.chain(knobs).chain(["--".to_owned()]).chain(args.words.clone());
+    let tune = custom::suit(&Cli::try_parse_from(words)?.tune)?;
     let machine = crate::cmd::machine::here()?;
-    let baseline = job::baseline(None, &tune.space.job, &machine, true)?;
-    let Some(custom) = custom::open(&tune.custom, &tune.runner, &tune.space.job)? else {
+    let file = prepared::declared(&tune)?;
+    let (baseline, job) = prepared::job(&tune, &file, &machine)?;
+    let workload = job.smallest();
+    let (mut runner, job) = runner::set_up(&tune.runner, job, machine, baseline)?;
+    let Job::Custom(CustomJob::Worker(worker)) = job else {
         return Err(Usage("no command after `--`".to_owned()).into());
     };
-    let (mut runner, _) =
-        runner::set_up(&tune.runner, Job::Custom(custom.clone()), machine, baseline)?;
-    let CustomJob::Worker(worker) = custom else { unreachable!("it was asked for") };
     let _lock = Lock::take(false, &runner.stop)?;
     let scratch = runner::scratch(&std::env::temp_dir())?;
     runner.scratch = scratch.path().to_owned();
-    let claims = examine(&runner, &worker, args.limit)?;
+    if !file.guessed.is_empty() {
+        today::ask(&mut runner, &file, &workload, args.limit)?;
+    }
+    let (space, _) =
+        space::resolve(&file, &tune.space, &runner.machine, &runner.baseline, &workload)?;
+    let others = space.knobs.iter().filter(|knob| is_own(&knob.name)).filter_map(other).collect();
+    let claims = examine(&runner, &worker, &others, args.limit)?;
     if args.json {
         print_value(&claims)?;
     } else {
@@ -43,6 +55,12 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
         0 => Ok(()),
         wrong => bail!("{wrong} of {} claims do not hold", claims.len()),
     }
+}
+
+/// Another value of a knob than the baseline's.
+fn other(knob: &KnobDomain) -> Option<(String, Value)> {
+    let level = (0..knob.levels.len()).rev().find(|level| *level != knob.baseline)?;
+    Some((knob.name.clone(), knob.levels[level].clone()))
 }
 
 fn text(claims: &[Claim]) -> String {

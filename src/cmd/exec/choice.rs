@@ -10,7 +10,7 @@ use crate::cli::ExecArgs;
 use crate::cmd::terminal;
 use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::placement::{self, bind_or_keep};
-use crate::knobs::{Baseline, Preset, Value, Values, program_environment, quota_warning};
+use crate::knobs::{AsIs, Baseline, Preset, Value, Values, program_environment, quota_warning};
 use crate::launch::{self, Applied, Launch};
 use crate::machine::{Machine, MachineMatch};
 use crate::profile::Entry;
@@ -185,7 +185,7 @@ fn from_profile(
     let cure = "or add --adapt, which fits the counts to this process";
     let ratio = profile.latent_ratio();
     Ok(Choice {
-        handed: handed(args, &profile.values(), ratio, Some(file))?,
+        handed: handed(args, (&profile.values(), &profile.program_as_is), ratio, Some(file))?,
         values: profile.values(),
         own: profile.custom_knobs.clone(),
         source: format!("{} ({machine_match})", file.display()),
@@ -198,11 +198,12 @@ fn from_profile(
 /// [`Profile::latent_ratio`].
 fn handed(
     args: &ExecArgs,
-    candidate: &BTreeMap<String, Value>,
+    (candidate, program_as_is): (&BTreeMap<String, Value>, &AsIs),
     ratio: i64,
     file: Option<&Path>,
 ) -> Result<BTreeMap<String, OsString>> {
-    let variables = program_environment::variables(candidate, ratio);
+    let mut variables = program_environment::variables(candidate, ratio);
+    variables.extend(program_environment::left(program_as_is));
     let mut handed: BTreeMap<String, OsString> =
         variables.into_iter().map(|(name, value)| (name, value.into())).collect();
     if let Some(file) = file {
@@ -222,7 +223,12 @@ fn adapted(args: &ExecArgs, file: &Path, profile: &Profile, machine: &Machine) -
     }
     let host = &profile.machine.host;
     Ok(Choice {
-        handed: handed(args, &adapted.knobs.values(), profile.latent_ratio(), Some(file))?,
+        handed: handed(
+            args,
+            (&adapted.knobs.values(), &profile.program_as_is),
+            profile.latent_ratio(),
+            Some(file),
+        )?,
         values: adapted.knobs.values(),
         own: adapted.knobs.custom.clone(),
         source: format!("{} (of {host}, adapted, never measured here)", file.display()),
@@ -237,7 +243,8 @@ fn baseline(args: &ExecArgs) -> Result<(Choice, Applied)> {
     let settings = baseline.knobs.resolve(&machine).map_err(anyhow::Error::msg)?;
     let choice = |launch: Launch, warning| -> Result<Choice> {
         let values = baseline.knobs.values();
-        let handed = handed(args, &values, program_environment::LARGEST_RATIO, None)?;
+        let told = (&values, &AsIs::new());
+        let handed = handed(args, told, program_environment::LARGEST_RATIO, None)?;
         let (source, own) = (format!("the baseline {}", baseline.preset), Values::new());
         Ok(Choice { launch, handed, values, own, source, warning })
     };

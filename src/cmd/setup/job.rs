@@ -146,9 +146,13 @@ pub fn baseline(
         if args.objective == Objective::Latency {
             knobs.batch_size = 1;
         }
-        knobs.precision = args.precision.unwrap_or(knobs.precision);
+        if let Some(precision) = args.precision {
+            knobs.precision = precision;
+            knobs.as_is.remove("precision");
+        }
         if args.precision == Some(Precision::Fp32) {
             knobs.matmul_precision = MatmulPrecision::Highest;
+            knobs.as_is.remove("matmul_precision");
         }
     }))
 }

@@ -7,4 +7,5 @@ pub mod job;
 pub mod pictures;
 pub mod runner;
 pub mod signature;
+pub mod today;
 pub mod weights;

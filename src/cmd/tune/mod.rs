@@ -2,7 +2,7 @@
 
 pub mod agent;
 mod nodes;
-mod prepared;
+pub mod prepared;
 pub mod resume;
 mod rungs;
 pub mod self_test;
@@ -52,6 +52,11 @@ pub fn run(args: &TuneArgs) -> Result<()> {
         let file = declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         let (runner, job) = runner::plan(&args.runner, job, machine, baseline)?;
+        if !file.guessed.is_empty() {
+            let guessed = Vec::from_iter(file.guessed.clone()).join(", ");
+            let when = "before its first trial a tune asks the worker";
+            terminal::tell(&format!("nobody says what runs today of {guessed}: {when}"));
+        }
         let (space, own) = ((&file, &args.space), runner.custom_job.as_ref());
         return space::show(space, &runner.machine, &runner.baseline, &job.smallest(), own);
     };
@@ -62,7 +67,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     let mut prepared = Prepared::new(args, words)?;
     // The wait for the machine's lock is over: it is no part of the tune.
     let started = jiff::Timestamp::now().to_string();
-    let budget = Budget::start(budget);
+    let budget = Budget::start(budget).after(prepared.asked);
     if args.self_test {
         return self_test::run(args, prepared, budget);
     }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use super::{nodes, sources};
 use crate::cli::TuneArgs;
 use crate::cmd::setup::job::{self, Job};
-use crate::cmd::setup::{custom, pictures, runner};
+use crate::cmd::setup::{custom, pictures, runner, today};
 use crate::cmd::{Usage, machine, space};
 use crate::io::lock::Lock;
 use crate::knobs::{Baseline, as_is};
@@ -21,6 +22,9 @@ use crate::tune::budget::Budget;
 use crate::tune::{Found, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::{CustomJob, sizes, template};
+
+/// The longest that a worker may take to say what it runs today, where there is no budget.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What the flags came to.
 pub struct Prepared {
@@ -36,6 +40,8 @@ pub struct Prepared {
     pub(super) sources: Vec<PathBuf>,
     /// The nodes that search together, if there are several.
     pub(super) agents: Option<Agents>,
+    /// What it took to ask a worker what it runs today.
+    pub(super) asked: Duration,
     _lock: Option<Lock>,
 }
 
@@ -55,12 +61,19 @@ impl Prepared {
         let file = declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
-        let (runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
+        let (mut runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
         let found = sources::named(&args.warm_start)?;
         let is_here = agents.as_ref().is_none_or(Agents::are_local);
         let lock = is_here.then(|| Lock::take(args.runner.wait, &runner.stop)).transpose()?;
         agents.iter().for_each(|agents| agents.stop_with(runner.stop.clone()));
-        Ok(Self { runner, job, file, found, sources: Vec::new(), agents, _lock: lock })
+        let begun = Instant::now();
+        if let Some(agents) = &agents {
+            today::take(&mut runner, &file, &agents.first().baseline)?;
+        } else {
+            today::ask(&mut runner, &file, &job.smallest(), args.budget.unwrap_or(LONGEST))?;
+        }
+        let asked = begun.elapsed();
+        Ok(Self { runner, job, file, found, sources: Vec::new(), agents, asked, _lock: lock })
     }
 
     /// What the tune is asked for.
@@ -99,6 +112,7 @@ impl Prepared {
             strategy: args.strategy.to_string(),
             preset: runner.baseline.preset,
             as_is: (!runner.baseline.knobs.as_is.is_empty()).then(as_is::environment),
+            program_as_is: as_is::of_program(&runner.baseline.knobs.as_is),
             repetitions: args.repetitions,
             weights: runner.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: args.runner.min_psnr,
@@ -117,7 +131,7 @@ impl Prepared {
 }
 
 /// The space file, with the knobs that flags and the command declare.
-pub(super) fn declared(args: &TuneArgs) -> Result<SpaceFile> {
+pub fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let folder = custom::folder(&args.custom)?;
     let is_worker = args.runner.is_own_worker() || args.custom.app.app.is_some();
     let sizes = sizes::whole(&args.custom.sizes);
@@ -136,7 +150,7 @@ pub(super) fn declared(args: &TuneArgs) -> Result<SpaceFile> {
 }
 
 /// The baseline, and what it is to be measured on.
-pub(super) fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
+pub fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Baseline, Job)> {
     let (choice, job) = (args.space.baseline.as_ref(), &args.space.job);
     let baseline = custom::baseline(choice, (&args.custom, job), machine)?;
     let baseline = space::with_custom(file, &args.space, baseline)?;

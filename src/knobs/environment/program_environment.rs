@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::allow_list;
-use crate::knobs::{KNOBS, Knobs, Value, Values};
+use crate::knobs::{AsIs, KNOBS, Knobs, Value, Values};
 
 /// Pixels per latent pixel of VAE 2.2. Its tiles and strides also are whole latent pixels of VAE 2.1,
 /// which has 8.
@@ -14,6 +14,10 @@ pub const LARGEST_RATIO: i64 = 16;
 
 /// The variable with the profile's path, unless another is asked for.
 pub const PROFILE: &str = "WAN22_PROFILE";
+
+/// The variable with the names of the knobs that nobody chose, separated by commas: a program that has
+/// values of its own keeps them, whatever the other variables say.
+const AS_IS: &str = "WAN22_AS_IS";
 
 /// Whether nothing outside a program can set the knob called `name` for it: it is told the value,
 /// and reads it or not.
@@ -45,6 +49,12 @@ pub fn variables(candidate: &BTreeMap<String, Value>, ratio: i64) -> BTreeMap<St
     let strides = strides(candidate, ratio);
     let strides = strides.into_iter().map(|(name, stride)| (variable(name), stride.to_string()));
     values.chain(strides).collect()
+}
+
+/// The variable with the names of the knobs that are left to the program, where there are any.
+pub fn left(program_as_is: &AsIs) -> Option<(String, String)> {
+    let names: Vec<&str> = program_as_is.iter().map(String::as_str).collect();
+    (!names.is_empty()).then(|| (AS_IS.to_owned(), names.join(",")))
 }
 
 /// The stride of each tile that `candidate` has, by the names `tile_stride`, `vae_tile_stride`.
@@ -140,7 +150,7 @@ fn is_taken(name: &str) -> bool {
 }
 
 /// Variables that this program reads.
-const OURS: [&str; 3] = ["WAN22_LOCK_DIR", "WAN22_PROTOCOL", "WAN22_WORKER"];
+const OURS: [&str; 4] = [AS_IS, "WAN22_LOCK_DIR", "WAN22_PROTOCOL", "WAN22_WORKER"];
 
 /// Variables that shells, the C library and interpreters act on.
 const ACTED_ON: &str = "\

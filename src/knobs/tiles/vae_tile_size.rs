@@ -18,7 +18,7 @@ impl Knob for Definition {
     }
 
     fn check_range(&self, knobs: &Knobs, _: usize) -> Result<(), String> {
-        side::check_range(knobs.vae_tile_size)
+        side::check_range(knobs, knobs.vae_tile_size)
     }
 
     fn handed_beside(&self, value: &Value, ratio: i64) -> Option<(&'static str, i64)> {

@@ -114,7 +114,8 @@ impl Export<'_> {
     fn handed(&self) -> BTreeMap<String, String> {
         let handed =
             program_environment::variables(&self.profile.values(), self.profile.latent_ratio());
-        handed.into_iter().chain(self.variables.clone()).collect()
+        let left = program_environment::left(&self.profile.program_as_is);
+        handed.into_iter().chain(left).chain(self.variables.clone()).collect()
     }
 
     /// The same for a process of this host, and the variable in which it finds its profile.

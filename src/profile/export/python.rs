@@ -28,7 +28,7 @@ pub(super) fn text(export: &Export<'_>) -> String {
         ("ENVIRONMENT", plain(&launch.environment)),
         ("CPUS", plain(&cpus)),
         ("MEMORY", plain(&policy)),
-        ("AS_IS", plain(&launch.as_is)),
+        ("AS_IS", plain(&profile.as_is())),
         ("SETTINGS", settings(profile)),
         ("KNOBS", plain(&profile.values())),
         ("HANDED", plain(&export.host_handed())),

@@ -60,12 +60,15 @@ def configure(torch):
     if "intra_op_threads" not in AS_IS:
         torch.set_num_threads(KNOBS["intra_op_threads"])
     try:
-        torch.set_num_interop_threads(KNOBS["inter_op_threads"])
+        if "inter_op_threads" not in AS_IS:
+            torch.set_num_interop_threads(KNOBS["inter_op_threads"])
     except RuntimeError as error:
         NOTES.append(f"inter-op threads: {error}")
     precision = KNOBS.get("matmul_precision", "highest")
-    torch.set_float32_matmul_precision(precision)
-    if not torch.cuda.is_available():
+    if "matmul_precision" not in AS_IS:
+        torch.set_float32_matmul_precision(precision)
+    # Where something is as it is, no trial set what follows.
+    if AS_IS or not torch.cuda.is_available():
         return
     tensor_cores = SETTINGS["enable_tensor_cores"]
     torch.backends.cudnn.allow_tf32 = tensor_cores

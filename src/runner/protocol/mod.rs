@@ -20,7 +20,7 @@ use crate::workload::custom::module::ModuleJob;
 use crate::workload::{Stage, Workload};
 
 /// The version of this protocol; a worker refuses another one.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The variable in which a worker finds [`VERSION`], so that a program which can be one knows that it
 /// is to be one now.
@@ -64,7 +64,8 @@ pub struct Job {
     /// How to run it.
     pub settings: Settings,
     /// What only the worker can apply, by the names of knobs: what a command finds in `WAN22_`
-    /// variables. Empty for the built-in jobs, whose worker takes them from the settings.
+    /// variables. What is left out has the worker's own value. Empty for the built-in jobs, whose worker
+    /// takes them from the settings.
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub knobs: Values,
     /// How often it is measured after the warm-up.

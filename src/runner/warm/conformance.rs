@@ -11,7 +11,7 @@ use crate::knobs::{Knobs, Settings, Value, Values};
 use crate::launch::Launch;
 use crate::runner::process::Limit;
 use crate::runner::protocol::Job;
-use crate::runner::response::Response;
+use crate::runner::response::{ENDED_EARLY, Response};
 use crate::runner::{LocalRunner, Repetitions, TrialRequest};
 use crate::trial::{Outcome, Phase};
 use crate::workload::Workload;
@@ -38,12 +38,18 @@ impl Claim {
     }
 }
 
-/// Tries a worker on the machine that `runner` knows, within `time` per job.
+/// Tries a worker on the machine that `runner` knows, within `time` per job; `others` has another value
+/// of each knob of its own.
 ///
 /// # Errors
 /// No process can be started, or no file written.
-pub fn examine(runner: &LocalRunner, worker: &WorkerJob, time: Duration) -> Result<Vec<Claim>> {
-    let mut trial = Trial { runner, worker, time, number: 0 };
+pub fn examine(
+    runner: &LocalRunner,
+    worker: &WorkerJob,
+    others: &Values,
+    time: Duration,
+) -> Result<Vec<Claim>> {
+    let mut trial = Trial::new(runner, worker, time);
     let values = runner.baseline.knobs.values();
     let mut process = trial.start(&values)?;
     let first = trial.ask(&mut process, &values, |_| ())?;
@@ -57,7 +63,7 @@ pub fn examine(runner: &LocalRunner, worker: &WorkerJob, time: Duration) -> Resu
         let more = (!process.is_open()).then(|| "exits after a job".to_owned());
         let seen = match more {
             Some(exits) => Ok(exits),
-            None => stays(&mut trial, &mut process, &scope, &values)?,
+            None => stays(&mut trial, &mut process, &scope, (&values, &first, others))?,
         };
         claims.push(Claim::of("stays for another job", seen));
     }
@@ -70,37 +76,47 @@ pub fn examine(runner: &LocalRunner, worker: &WorkerJob, time: Duration) -> Resu
     }
     let mut process = trial.start(&values)?;
     let foreign = trial.ask(&mut process, &values, |job| job.version = 0)?;
+    let cure = "check the job's `version`, and say `failed` or exit";
     let refused = match foreign.outcome {
-        Outcome::Ok => Err("it did a job of protocol 0: check the job's `version`".to_owned()),
-        _ => Ok(foreign.detail),
+        Outcome::Ok => Err(format!("it did a job of protocol 0: {cure}")),
+        Outcome::Crashed => Ok(foreign.detail),
+        _ if foreign.says_failed || foreign.detail.starts_with(ENDED_EARLY) => Ok(foreign.detail),
+        _ => Err(format!("{}: {cure}", foreign.detail)),
     };
     claims.push(Claim::of("refuses another protocol", refused));
     Ok(claims)
 }
 
 /// One job after another.
-struct Trial<'a> {
+pub(super) struct Trial<'a> {
     runner: &'a LocalRunner,
     worker: &'a WorkerJob,
     time: Duration,
     number: u64,
 }
 
-impl Trial<'_> {
+impl<'a> Trial<'a> {
+    /// None yet.
+    pub(super) fn new(runner: &'a LocalRunner, worker: &'a WorkerJob, time: Duration) -> Self {
+        Self { runner, worker, time, number: 0 }
+    }
+
     fn knobs(&self, values: &Values) -> Result<(Knobs, Settings)> {
         let knobs = self.runner.knobs(values).map_err(anyhow::Error::msg)?;
         let settings = knobs.resolve(&self.runner.machine).map_err(anyhow::Error::msg)?;
         Ok((knobs, settings))
     }
 
-    fn start(&self, values: &Values) -> Result<Process> {
+    /// Starts a process for a job of these values.
+    pub(super) fn start(&self, values: &Values) -> Result<Process> {
         let (knobs, settings) = self.knobs(values)?;
         let profile = self.runner.launch_file(&knobs)?;
         let (tuner, launch) = (&*self.runner.programs.tuner, Launch::of(&settings));
         Process::start(self.worker, tuner, &profile, launch, values.clone())
     }
 
-    fn ask(
+    /// Has it do the next job, which may be changed first.
+    pub(super) fn ask(
         &mut self,
         process: &mut Process,
         values: &Values,
@@ -125,7 +141,7 @@ impl Trial<'_> {
             early_stop_s: None,
         };
         let mut job = self.runner.job(&request, self.knobs(values)?.1)?;
-        job.knobs = told(values);
+        job.knobs = told(values, &job.settings.as_is);
         change(&mut job);
         let memory_bytes = self.runner.memory_bytes;
         let limit = Limit { time: self.time, ready_s: None, memory_bytes, sample_s: None };
@@ -152,7 +168,9 @@ fn applied(
 ) -> Result<Result<String, String>> {
     let Some(effect) = &answer.effect else { return Ok(Err("it never was ready".to_owned())) };
     let seen = process.seen(false);
-    let wrong = mismatches(effect, seen.as_ref(), &trial.knobs(values)?.1, &told(values));
+    let settings = trial.knobs(values)?.1;
+    let told = told(values, &settings.as_is);
+    let wrong = mismatches(effect, seen.as_ref(), &settings, &told);
     if !wrong.is_empty() {
         return Ok(Err(in_words(&wrong)));
     }
@@ -167,16 +185,18 @@ fn applied(
     Ok(Ok(if pairs.is_empty() { "it takes no knob".to_owned() } else { pairs.join(", ") }))
 }
 
-/// Whether it does a second job, with another value of each knob that it says it can change.
+/// Whether it does a second job, with another value of each knob that it says it can change, and a
+/// third one as the first.
 fn stays(
     trial: &mut Trial<'_>,
     process: &mut Process,
     scope: &Scope,
-    values: &Values,
+    (values, first, others): (&Values, &Response, &Values),
 ) -> Result<Result<String, String>> {
     let mut wanted = values.clone();
     for (name, value) in &mut wanted {
-        if let Some(other) = other(name, value).filter(|_| scope.is_run(name)) {
+        let other = others.get(name).cloned().or_else(|| other(name, value));
+        if let Some(other) = other.filter(|_| scope.is_run(name)) {
             *value = other;
         }
     }
@@ -185,8 +205,25 @@ fn stays(
     if let Err(problem) = said(&answer) {
         return Ok(Err(problem));
     }
-    let what = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
-    Ok(applied(trial, process, &answer, &wanted)?.map(|_| format!("changed there: {what}")))
+    let seen = applied(trial, process, &answer, &wanted)?;
+    if seen.is_err() || changed.is_empty() {
+        return Ok(seen.map(|_| "changed there: nothing".to_owned()));
+    }
+    let back = trial.ask(process, values, |_| ())?;
+    if let Err(problem) = said(&back) {
+        return Ok(Err(format!("a third job: {problem}")));
+    }
+    if let Err(problem) = applied(trial, process, &back, values)? {
+        return Ok(Err(format!("changed back: {problem}")));
+    }
+    let of = |answer: &Response, name: &str| answer.effect.as_ref()?.applied.get(name).cloned();
+    let kept = changed.iter().find(|name| of(&back, name) != of(first, name));
+    Ok(match kept {
+        Some(name) => {
+            Err(format!("a job without {name} after one with it: not as the first had it"))
+        }
+        None => Ok(format!("changed there: {}", changed.join(", "))),
+    })
 }
 
 /// Another value that a knob of the built-in ones may have.

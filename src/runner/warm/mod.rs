@@ -8,6 +8,7 @@
 //! that fits into memory once need not fit twice.
 
 pub mod conformance;
+pub mod defaults;
 mod process;
 mod scope;
 mod state;
@@ -24,7 +25,7 @@ use super::process::Limit;
 use super::response::Response;
 use super::{LocalRunner, Runner, TrialRequest};
 use crate::knobs::effect::{Effect, Mismatch, compare_reported, in_words};
-use crate::knobs::{Settings, Value, Values, program_environment};
+use crate::knobs::{AsIs, Settings, Value, Values, program_environment};
 use crate::launch::Launch;
 use crate::trial::noise::NoiseWatch;
 use crate::trial::{Outcome, Phase, Trial};
@@ -200,7 +201,7 @@ impl<'a> WarmRunner<'a> {
         let Wanted { request, settings, identity } = wanted;
         let request = request.later(begun.elapsed());
         let mut job = self.inner.job(&request, settings.clone())?;
-        job.knobs = told(&request.values);
+        job.knobs = told(&request.values, &settings.as_is);
         let sizes = request.workload.own_sizes.iter();
         job.knobs.extend(sizes.map(|(name, size)| (name.clone(), Value::Integer(*size))));
         job.stop_above_s = request.early_stop_s;
@@ -249,12 +250,13 @@ fn is_fresh(phase: Phase) -> bool {
     phase.is_baseline() || matches!(phase, Phase::Calibration | Phase::Confirmation)
 }
 
-/// What the worker is told: the knobs that nothing outside it can apply, and the strides of its tiles.
-fn told(values: &Values) -> Values {
+/// What the worker is told: the knobs that nothing outside it can apply and that are not left `as_is`,
+/// and the strides of its tiles.
+fn told(values: &Values, as_is: &AsIs) -> Values {
     let mut told = values.clone();
-    told.retain(|name, _| scope::is_told(name));
+    told.retain(|name, _| scope::is_told(name) && !as_is.contains(name));
     let strides =
-        program_environment::strides(values, program_environment::LARGEST_RATIO).into_iter();
+        program_environment::strides(&told, program_environment::LARGEST_RATIO).into_iter();
     told.extend(strides.map(|(name, stride)| (name.to_owned(), Value::Integer(stride))));
     told
 }
@@ -267,16 +269,11 @@ fn mismatches(
     told: &Values,
 ) -> Vec<Mismatch> {
     let mut wrong = seen.map(|seen| seen.foreign_mismatches(settings)).unwrap_or_default();
-    let threads = [
-        ("intra_op_threads", settings.intra_op_threads, effect.intra_op_threads),
-        ("inter_op_threads", settings.inter_op_threads, effect.inter_op_threads),
-    ];
-    let threads = threads.into_iter().filter(|(.., got)| got.is_some());
-    wrong.extend(
-        threads.filter_map(|(name, asked, got)| {
-            Some(compare_reported(&asked, got.as_ref())?.of(name))
-        }),
-    );
+    // Those across operators are the worker's to set: `applied` has them where it does.
+    let name = "intra_op_threads";
+    let got = effect.intra_op_threads.filter(|_| !settings.as_is.contains(name));
+    let threads = got.and_then(|got| compare_reported(&settings.intra_op_threads, Some(&got)));
+    wrong.extend(threads.map(|mismatch| mismatch.of(name)));
     wrong.extend(told.iter().filter_map(|(name, asked)| {
         let got = effect.applied.get(name)?;
         (got != asked).then(|| Mismatch::new(name, asked, got))

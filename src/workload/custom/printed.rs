@@ -18,6 +18,22 @@ pub struct MetricValue {
     pub goal: Direction,
 }
 
+impl MetricValue {
+    /// The bounds between which squares and sums of many are finite.
+    const BOUNDS: std::ops::Range<f64> = 1e-100..1e100;
+
+    /// Refuses what nothing can be a share of.
+    ///
+    /// # Errors
+    /// The number, and what it takes.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { value, .. } = self;
+        let is_some = Self::BOUNDS.contains(value);
+        let problem = || format!("the metric is {value}: it takes a number above 0, up to 1e100");
+        is_some.then_some(()).ok_or_else(problem)
+    }
+}
+
 /// Where in the output the number stands.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -59,11 +75,7 @@ impl Source {
         };
         let text = text.ok_or_else(|| format!("it printed no {}", self.words()))?;
         let number = text.trim().parse::<f64>().map_err(|_| format!("`{text}` is no number"))?;
-        if number.is_finite() && number > 0.0 {
-            Ok(number)
-        } else {
-            Err(format!("the metric is {number}: it takes a number above 0"))
-        }
+        MetricValue { value: number, goal: Direction::default() }.check().map(|()| number)
     }
 
     fn words(&self) -> String {

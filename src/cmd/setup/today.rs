@@ -1,0 +1,107 @@
+//! Today: what a worker runs of its knobs before anybody tunes them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::runner;
+use crate::cmd::{Usage, terminal};
+use crate::knobs::program_environment::{custom_value, is_handed_over};
+use crate::knobs::{Knobs, Values, as_is};
+use crate::runner::LocalRunner;
+use crate::runner::warm::defaults;
+use crate::space::SpaceFile;
+use crate::workload::Workload;
+use crate::workload::custom::CustomJob;
+
+/// Asks the worker of `runner`, if its job is one, what it runs today of the knobs of `file` that
+/// nobody chose; the baseline has these values then.
+///
+/// # Errors
+/// [`Usage`] for a knob of its own of which it does not say that; it can't be started.
+pub fn ask(
+    runner: &mut LocalRunner,
+    file: &SpaceFile,
+    workload: &Workload,
+    limit: Duration,
+) -> Result<()> {
+    let left = as_is::of_program(&runner.baseline.knobs.as_is);
+    if !file.guessed.is_empty() || file.knob.keys().any(|name| left.contains(name)) {
+        asked(runner, &file.guessed, workload, limit)?;
+    }
+    Ok(())
+}
+
+/// The same where only knobs that the tool has may be left to the worker.
+///
+/// # Errors
+/// It can't be started.
+pub fn read(runner: &mut LocalRunner, workload: &Workload, limit: Duration) -> Result<()> {
+    let is_left = !as_is::of_program(&runner.baseline.knobs.as_is).is_empty();
+    if is_left { asked(runner, &BTreeSet::new(), workload, limit) } else { Ok(()) }
+}
+
+fn asked(
+    runner: &mut LocalRunner,
+    guessed: &BTreeSet<String>,
+    workload: &Workload,
+    limit: Duration,
+) -> Result<()> {
+    let Some(CustomJob::Worker(worker)) = runner.custom_job.clone() else { return Ok(()) };
+    let scratch = runner::scratch(&std::env::temp_dir())?;
+    let asking = LocalRunner { scratch: scratch.path().to_owned(), ..runner.clone() };
+    match (defaults::ask(&asking, &worker, workload, guessed, limit)?, guessed.first()) {
+        (Ok(said), _) => settle(runner, guessed, &said),
+        // The baseline's first trial will say it.
+        (Err(_), None) => Ok(()),
+        (Err(problem), Some(name)) => Err(unsaid(name, &format!("can't be asked: {problem}"))),
+    }
+}
+
+/// Takes in what an agent's worker said.
+///
+/// # Errors
+/// [`Usage`] for a knob of the worker's own of which it does not say what runs today.
+pub fn take(runner: &mut LocalRunner, file: &SpaceFile, said: &Values) -> Result<()> {
+    match runner.custom_job {
+        Some(CustomJob::Worker(_)) => settle(runner, &file.guessed, said),
+        _ => Ok(()),
+    }
+}
+
+fn settle(runner: &mut LocalRunner, guessed: &BTreeSet<String>, said: &Values) -> Result<()> {
+    let mut knobs = runner.baseline.knobs.clone();
+    for name in guessed {
+        let value = said.get(name).ok_or_else(|| unsaid(name, "does not say it"))?;
+        let fitted = knobs.custom[name].kind().fit(value);
+        let fitted = fitted.and_then(|value| custom_value(&value).map(|()| value));
+        let fitted = fitted.map_err(|problem| unsaid(name, &format!("says {problem}")))?;
+        knobs.custom.insert(name.clone(), fitted);
+    }
+    for (name, value) in said.iter().filter(|(name, _)| is_handed_over(name)) {
+        if !knobs.as_is.contains(name) {
+            continue;
+        }
+        let read = knobs.with([(name.as_str(), value)]);
+        match read.and_then(|read| read.check_counts(&runner.machine).map(|()| read)) {
+            // It is what runs today, so that nobody has to set it.
+            Ok(read) => knobs = Knobs { as_is: knobs.as_is, ..read },
+            Err(_) => terminal::tell(&format!(
+                "the worker runs {name} = {value} today, which is none of the knob's values: the \
+                 baseline leaves it so, and calls it {}",
+                knobs.values()[name]
+            )),
+        }
+    }
+    runner.baseline = runner.baseline.clone().with(|baseline| *baseline = knobs);
+    Ok(())
+}
+
+fn unsaid(name: &str, why: &str) -> anyhow::Error {
+    Usage(format!(
+        "what runs today of {name}: the worker {why}; read it with wan22_tune.knob(\"{name}\", VALUE) \
+         in what is measured, or say it: --knob '{name}=… default:VALUE'"
+    ))
+    .into()
+}
