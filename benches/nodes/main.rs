@@ -126,7 +126,8 @@ impl Bench {
             let chosen = |search: Search<'_>| 100.0 * search.run(speeds, NOISY_AT).chosen;
             let regrets: Vec<f64> = self.runs(chosen, nodes);
             let equal = equal.get_or_insert_with(|| regrets.clone());
-            let more: Vec<f64> = regrets.iter().zip(&*equal).map(|(one, equal)| one - equal).collect();
+            let more: Vec<f64> =
+                regrets.iter().zip(&*equal).map(|(one, equal)| one - equal).collect();
             println!("{name}: {}, {} more", mean(&regrets), mean(&more));
         }
     }

@@ -19,9 +19,9 @@
 #[path = "../setting/cpu.rs"]
 mod cpu;
 mod model;
-mod several;
 #[path = "../setting/mod.rs"]
 mod setting;
+mod several;
 
 use std::collections::BTreeMap;
 

@@ -22,7 +22,8 @@ pub fn print() -> Result<()> {
     let (truth, tables) = (Truth::pipeline(), tables(root.path()));
     let host = fs::read_to_string("/proc/sys/kernel/hostname")?;
     truth.write(&tables, host.trim(), LONGER)?;
-    let flags = [format!("--budget={budget}"), format!("--nodes={nodes}"), "--launcher=".to_owned()];
+    let flags =
+        [format!("--budget={budget}"), format!("--nodes={nodes}"), "--launcher=".to_owned()];
     let mut tuner = Command::new(TUNER);
     tuner.args(flags).arg("--quiet").args(truth.words(&tables)).current_dir(root.path());
     tuner.env("WAN22_LOCK_DIR", root.path()).env("XDG_CACHE_HOME", root.path());

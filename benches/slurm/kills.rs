@@ -73,7 +73,9 @@ pub fn print() -> Result<()> {
 }
 
 fn table(ends: &[End]) {
-    println!("| killed | moments | rows lost | unreadable | ended by themselves | went on at last |");
+    println!(
+        "| killed | moments | rows lost | unreadable | ended by themselves | went on at last |"
+    );
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
     for victim in VICTIMS {
         let of: Vec<&End> = ends.iter().filter(|end| end.victim == victim).collect();
@@ -134,7 +136,10 @@ impl Moment<'_> {
         let end = self.found(&before, by_itself);
         if end.rows_lost > 0 || !end.is_readable || !end.at_last {
             let said = batch::log(self.cluster, last.as_ref().unwrap_or(&job));
-            println!("{}, {:?} of n{} after {after_s} s: {said}", self.name, self.victim, self.node);
+            println!(
+                "{}, {:?} of n{} after {after_s} s: {said}",
+                self.name, self.victim, self.node
+            );
         }
         Some(end)
     }
@@ -145,7 +150,8 @@ impl Moment<'_> {
 
     /// Kills somebody; whether there was anybody.
     fn strike(&self) -> bool {
-        let (cluster, is_tuner) = (self.cluster, |verb: &str| ["resume", "--budget"].contains(&verb));
+        let (cluster, is_tuner) =
+            (self.cluster, |verb: &str| ["resume", "--budget"].contains(&verb));
         match self.victim {
             Victim::Agent => kill_programs(cluster, self.node, |verb| verb == "agent"),
             Victim::Tuner => kill_programs(cluster, self.nodes[0], is_tuner),
@@ -205,7 +211,8 @@ fn kill_programs(cluster: &Cluster, node: usize, is_wanted: impl Fn(&str) -> boo
         let is_tuner = words.next().is_some_and(|program| program == TUNER);
         is_tuner
             && words.next().is_some_and(|verb| is_wanted(&verb))
-            && fs::read_link(format!("/proc/{pid}/ns/mnt")).is_ok_and(|own| own.as_os_str() == &*space)
+            && fs::read_link(format!("/proc/{pid}/ns/mnt"))
+                .is_ok_and(|own| own.as_os_str() == &*space)
     };
     let all = fs::read_dir("/proc").unwrap().flatten();
     let victims: Vec<String> = all

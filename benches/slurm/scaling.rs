@@ -33,7 +33,9 @@ pub fn print() -> Result<()> {
     for (node, factor) in FACTORS.iter().enumerate() {
         truth.write(&tables, &format!("n{}", node + 1), *factor)?;
     }
-    println!("{seeds} seeds from {seed} on, {budget} each: trials that succeeded, and true regret in %");
+    println!(
+        "{seeds} seeds from {seed} on, {budget} each: trials that succeeded, and true regret in %"
+    );
     println!("| seed | nodes | trials | of the best found | of what is shipped |");
     println!("| ---: | ---: | ---: | ---: | ---: |");
     let mut all: [Vec<Found>; 3] = Default::default();

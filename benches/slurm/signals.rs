@@ -33,7 +33,9 @@ struct Stop {
 
 pub fn print() -> Result<()> {
     let (stops, seed): (usize, u64) = (setting("STOPS", 100)?, setting("SEED", 1)?);
-    println!("tunes of {BUDGET_S} s, stopped at random moments, and {BUDGET_S} s more, seed {seed}");
+    println!(
+        "tunes of {BUDGET_S} s, stopped at random moments, and {BUDGET_S} s more, seed {seed}"
+    );
     println!(
         "| tracked by | stops | in phases | rows `crashed` | rows lost | unreadable | gains before, \
          lost | gains at last |"
@@ -118,9 +120,8 @@ fn stopped(cluster: &Cluster, node: usize, name: &str, moment: Duration) -> Opti
 fn go_on(cluster: &Cluster, node: usize, name: &str, tune: &str) -> String {
     let begun = batch::folder(cluster, name);
     let begun = begun.filter(|folder| batch::rows(folder).lines().count() > 1);
-    let again = begun.map(|folder| {
-        format!("resume {} --budget {BUDGET_S}s --quiet", folder.path().display())
-    });
+    let again = begun
+        .map(|folder| format!("resume {} --budget {BUDGET_S}s --quiet", folder.path().display()));
     if again.is_none() {
         let _ = std::fs::remove_dir_all(cluster.path().join(name));
     }

@@ -100,15 +100,33 @@ fn pipeline_s(words: &[&str]) -> f64 {
         _ => 0.0,
     };
     let is_large = batch >= 4.0;
-    cost += if !is(5, "2") { 0.0 } else if is_large { -0.012 } else { 0.02 };
-    cost += if !is(6, "1") { 0.0 } else if is_large { 0.05 } else { 0.015 };
+    cost += if !is(5, "2") {
+        0.0
+    } else if is_large {
+        -0.012
+    } else {
+        0.02
+    };
+    cost += if !is(6, "1") {
+        0.0
+    } else if is_large {
+        0.05
+    } else {
+        0.015
+    };
     cost += match words[7] {
         "libtorch" if vae >= 256.0 => -0.015,
         "libtorch" => 0.01,
         "glibc" => 0.006,
         _ => 0.0,
     };
-    cost += if !is(8, "keep") { 0.0 } else if is(7, "none") { -0.012 } else { 0.004 };
+    cost += if !is(8, "keep") {
+        0.0
+    } else if is(7, "none") {
+        -0.012
+    } else {
+        0.004
+    };
     cost
 }
 
