@@ -29,9 +29,9 @@ numa-test: setup ## the same binaries on emulated machines with several NUMA nod
 	cargo test --quiet --test numa
 
 slurm-test: setup ## fleets on a real Slurm of several nodes, on this machine; needs root
-	@scripts/packages.sh slurmctld slurmd slurm-client munge iproute2 util-linux
+	@scripts/packages.sh slurmctld slurmd slurm-client munge iproute2 util-linux openssh-server
 	cargo build --quiet --bin wan22-tune
-	cargo test --quiet --test slurm
+	cargo test --quiet --test slurm -- --test-threads=4
 
 page-test: setup ## the pages in a real browser
 	tests/pages/run

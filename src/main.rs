@@ -1,4 +1,4 @@
-//! The tuner's entry: parses the command line and hands over to one command.
+//! Parses the tuner's command line and hands over to one command.
 
 use std::process::ExitCode;
 

@@ -37,10 +37,14 @@ fn a_documented_command_line_gets_the_knobs_of_its_program() {
         ),
         (
             "sd-cpp",
-            &["sd-cli", "-M", "vid_gen", "-p", "a fox", "-t", "1", "--vae-tiling", "-o", "out.png"],
-            "sd-cli -M vid_gen -p 'a fox' -t 1 --vae-tiling -o out.png --vae-tile-size 32x32 \
-             --vae-tile-overlap 0.5",
-            &["vae_tiling             false [true]", "vae_tile               16 24 [32] 48 64 96"],
+            &["sd-cli", "-M", "vid_gen", "-p", "a fox", "--threads", "1", "--fa", "--vae-tiling"],
+            "sd-cli -M vid_gen -p 'a fox' --threads 1 --fa --vae-tiling --vae-tile-size 32x32 \
+             --vae-tile-overlap 0.5 --cache-option threshold=0.2",
+            &[
+                "flash_attention  false [true]",
+                "vae_tiling       false [true]",
+                "vae_tile         16 24 [32] 48 64 96",
+            ],
         ),
         (
             "sglang",
@@ -102,7 +106,12 @@ fn a_stand_in_for_wan2gp_is_tuned_by_its_flags_and_its_clips() {
         trials.iter().find(has).cloned()
     };
     let failed = of("memory_profile", "1").unwrap();
-    assert_eq!((failed.outcome, failed.score_s()), (Outcome::Crashed, None), "{}", failed.detail);
+    assert_eq!(
+        (failed.outcome, failed.score_s()),
+        (Outcome::OutOfMemory, None),
+        "{}",
+        failed.detail
+    );
     assert!(failed.detail.contains("CUDA out of memory"), "{}", failed.detail);
     if let Some(sage) = of("attention", "sage").filter(|trial| trial.outcome != Outcome::Crashed) {
         assert_eq!(sage.outcome, Outcome::PoorQuality, "{}", sage.detail);

@@ -44,6 +44,50 @@ fn any_launcher_starts_jobs_and_a_second_call_none() {
     assert!(other.stderr.contains("fleet.toml: begun in"), "{}", other.stderr);
 }
 
+/// The folder keeps the engine, the nodes and who is tuned: nothing but it is typed again.
+#[test]
+fn the_folder_alone_goes_on_as_it_was_asked() {
+    let world = World::new();
+    let flags = ["fleet", "dir", "--engine=env WHERE={node}", "--nodes=n1", "--each=node"];
+    let tune = ["--poll=0.2", "--budget=6s", "--cold", "--no-built-in", "--knob=last=1..3"];
+    let job = ["--", "sleep", "0.0{last=3}"];
+    let first = world.tuner(&[&flags[..], &tune, &job].concat()).run();
+    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
+    let states = |words: &[&str]| {
+        let run = world.tuner(&[&["fleet", "dir", "--json", "--poll=0.2"], words].concat()).run();
+        assert_eq!(run.status, Some(0), "{words:?}: {}", run.stderr);
+        let found: Value = serde_json::from_str(&run.stdout).unwrap();
+        let nodes = found["nodes"].as_array().unwrap().iter();
+        nodes.map(|node| node["node"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let before = rows(&world);
+    assert_eq!(states(&[]), "n1");
+    assert_eq!(rows(&world), before, "there is nothing left to do");
+    // What is named anew is kept in its place, and one look with another engine is not.
+    assert_eq!(states(&["--nodes=n[1-2]"]), "n1 n2");
+    assert!(rows(&world).contains(",n2,,tune done,"), "{}", rows(&world));
+    assert_eq!(states(&["--engine=none"]), "n1 n2");
+    assert_eq!(states(&["--exclude=n1"]), "n2");
+    assert_eq!(states(&[]), "n2");
+    assert_eq!(states(&["--exclude="]), "n1 n2");
+    let kept = fs::read_to_string(world.path().join("dir/fleet.toml")).unwrap();
+    let flags = r#"flags = ["--engine=env WHERE={node}", "--each=node", "--nodes=n[1-2]"]"#;
+    assert!(kept.contains(flags), "{kept}");
+
+    for (words, said) in [
+        (&["--engine=local"][..], "begun with --engine 'env WHERE={node}': with 'local'"),
+        (&["--budget=7s", "--cold"], "with other flags tunes could not be compared"),
+        (&["--seed=2"], "give --budget and all flags as at first"),
+        (&["--nodes="], "name the nodes with --nodes"),
+    ] {
+        let run = world.tuner(&[&["fleet", "dir"][..], words].concat()).run();
+        assert_eq!(run.status, Some(2), "{words:?}: {}", run.stderr);
+        assert!(run.stderr.contains(said), "{words:?}: {}", run.stderr);
+        let now = fs::read_to_string(world.path().join("dir/fleet.toml")).unwrap();
+        assert_eq!(now, kept, "what is refused is not kept");
+    }
+}
+
 #[test]
 fn what_fails_everywhere_is_told_once() {
     let world = World::new();
@@ -87,4 +131,8 @@ fn a_dry_run_and_a_manifest_start_nothing() {
     assert_eq!((&job["kind"], &job["spec"]["completions"]), (&"Job".into(), &2.into()));
     let asked = fs::read_to_string(world.path().join("dir/fleet.toml")).unwrap();
     assert!(asked.contains("\"--knob=last=1..3\""), "{asked}");
+    // What the cluster's jobs leave is gathered by the folder alone; here they left nothing.
+    let gathered = world.tuner(&["fleet", "dir"]).run();
+    assert_eq!(gathered.status, Some(6), "{}", gathered.stderr);
+    assert_eq!(rows(&world).lines().count(), 1, "nothing was started");
 }

@@ -210,7 +210,7 @@ fn what_can_not_be_is_said_before_anything_starts() {
             "annealing searches alone",
         ),
         (&["--nodes", "4", "--launcher", "ssh {node}"], "nobody says which nodes"),
-        (&["--nodes", "4-2", "--launcher", ""], "type a number (4), a range (2-8)"),
+        (&["--nodes", "4-2", "--launcher", ""], "type a number (4) or a range (2-8)"),
         (&["--launcher", "ssh {node}"], "--nodes"),
     ] {
         let world = World::new();
@@ -231,24 +231,35 @@ fn without_a_place_to_start_nodes_from_it_says_what_to_type() {
     assert!(run.stderr.contains("--launcher 'ssh {node}'"), "{}", run.stderr);
 }
 
-/// sbatch is a script that keeps its words.
+/// sbatch is a script that keeps its words and what it is given to run.
 #[test]
 fn outside_of_an_allocation_it_is_submitted() {
     let world = World::new();
-    let script = "#!/bin/sh\nfor word; do echo \"$word\"; done > words\necho 12\n";
+    let script = "#!/bin/sh\nfor word; do echo \"$word\"; done > words\ncat > script\necho 12\n";
     let sbatch = world.path().join("sbatch");
     fs::write(&sbatch, script).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&sbatch, mode).unwrap();
-    let mut tuner = world.tune(&["--budget", "30m", "--nodes", "2-8"]);
+    let job = ["--", "./my job", "it's", "$HOME"];
+    let mut tuner = world.tune(&[&["--budget", "30m", "--nodes", "n[2-4]"][..], &job].concat());
     tuner.0.env_remove("SLURM_JOB_ID").env("PATH", format!("{}:/bin", world.path().display()));
     let run = tuner.run();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert!(run.stdout.contains("Submitted as job 12"), "{}", run.stdout);
     let words = fs::read_to_string(world.path().join("words")).unwrap();
-    for word in ["--nodes=2-8", "--exclusive", "--no-kill", "--time=40", "--signal=B:TERM@90"] {
+    for word in [
+        "--nodes=2-3",
+        "--nodelist=n2,n3,n4",
+        "--exclusive",
+        "--no-kill",
+        "--time=40",
+        "--signal=B:TERM@90",
+        "--output=wan22-tune-%j.log",
+    ] {
         assert!(words.lines().any(|line| line == word), "{words}");
     }
-    let wrapped = words.lines().find(|line| line.starts_with("--wrap=exec ")).unwrap();
-    assert!(wrapped.ends_with(" --budget 30m --nodes 2-8"), "{wrapped}");
+    let script = fs::read_to_string(world.path().join("script")).unwrap();
+    assert!(script.starts_with("#!/bin/sh\nexec "), "{script}");
+    let rest = r" --budget 30m --nodes 'n[2-4]' -- './my job' 'it'\''s' '$HOME'";
+    assert!(script.trim_end().ends_with(rest), "{script}");
 }

@@ -242,6 +242,30 @@ fn a_file_is_copied_and_never_touched() {
 }
 
 #[test]
+fn a_file_and_a_variable_get_the_words_that_they_have_today() {
+    let world = world();
+    std::fs::write(world.path().join("c.json"), "{\"mode\": \"on\", \"flag\": 0}").unwrap();
+    let job = "#!/bin/sh\n\
+               grep -q '\"mode\": \"off\"' \"$2\" && a=0 || a=4\n\
+               grep -q '\"flag\": 1' \"$2\" && b=0 || b=2\n\
+               [ \"$MY_MODE\" = fast-off ] && c=0 || c=1\n\
+               echo \"cost=$((a + b + c + 1))\"\n";
+    script(&world, "job.sh", job);
+    let mut flags = vec!["--budget", "10m", "--trials", "12", "--repetitions", "1"];
+    flags.extend(["--metric", "cost=(.*)"]);
+    flags.extend(["--knob", "mode=off|on json:c.json#/mode"]);
+    flags.extend(["--knob", "flag=0|1 json:c.json#/flag"]);
+    flags.extend(["--knob", "speed=fast-on|fast-off env:MY_MODE"]);
+    let run = tune(&world, &flags, &["./job.sh", "--config", "c.json"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let first = &world.results().trials[0].knobs;
+    assert_eq!((first["mode"].to_string(), first["flag"].to_string()), ("on".into(), "0".into()));
+    let patched = std::fs::read_to_string(world.folder().join("json/c.json")).unwrap();
+    let patched: Json = serde_json::from_str(&patched).unwrap();
+    assert_eq!(patched, json!({"mode": "off", "flag": 1}), "{}", run.stdout);
+}
+
+#[test]
 fn bad_input_is_refused_with_its_place_and_a_cure() {
     let world = world();
     std::fs::write(world.path().join("c.json"), "{\"a\": [1]}").unwrap();
@@ -254,6 +278,7 @@ fn bad_input_is_refused_with_its_place_and_a_cure() {
         ),
         (&[], &["{blocks=20}"], "declare it, as in --knob 'blocks=1..8'"),
         (&[blocks], &["x"], "no word of the command has {blocks}"),
+        (&[blocks], &["{blocks=12.5}"], "`12.5` is no whole number, as 0 and 40 are: give 0.0..40"),
         (&["blocks=40..0"], &["{blocks}"], "`40..0` is no range: write 0..40"),
         (&["blocks=0..inf"], &["{blocks}"], "`inf` is not a finite number"),
         (&[blocks, blocks], &["{blocks}"], "blocks is declared twice"),

@@ -65,8 +65,8 @@ fn a_run_without_its_pictures_fails_and_no_other_runs_are_taken_for_them() {
         ("small", "frame 1 has 8 x 12 pixels, the baseline's 16 x 12 pixels"),
         (
             "text",
-            "9.png: ffmpeg reads everything but PNG and JPEG, and it is not on PATH: install it (apt \
-             install ffmpeg), or have pictures written",
+            "9.png: ffmpeg reads everything but PNG, JPEG and AVI of JPEGs, and it is not on PATH: \
+             install it (apt install ffmpeg), or have pictures written",
         ),
     ] {
         let trial = of_look(&trials, look);

@@ -9,10 +9,12 @@ use harness::{Run, World};
 use wan22_tune::trial::{Outcome, Phase, Trial};
 
 /// Prints a number instead of taking that long: frames times steps, half of it with `fast`. With `greedy`
-/// it is quicker yet and dies with more than 50 frames. It waits where a file says so.
+/// it is quicker yet and dies with more than 50 frames. It waits where a file says so. With another
+/// it refuses fewer than four steps.
 const JOB: &str = r#"#!/bin/sh
 frames=$1 steps=$2 mode=$3
 [ "$mode" = greedy ] && [ "$frames" -gt 50 ] && { echo out of memory >&2; exit 3; }
+[ -e strict ] && [ "$steps" -lt 4 ] && { echo at least 4 steps >&2; exit 2; }
 [ -e slow ] && [ "$((frames * steps))" -gt 1000 ] && sleep 600
 case $mode in fast) part=2;; greedy) part=4;; *) part=1;; esac
 echo "t = $((frames * steps / part))"
@@ -71,7 +73,7 @@ fn a_finalist_that_lacks_the_whole_jobs_memory_is_none() {
     let trials = world.results().trials;
     let tests: Vec<&Trial> = trials.iter().filter(|trial| trial.strategy == "memory").collect();
     assert!(tests.iter().all(|trial| trial.workload == "command frames=81 steps=1"));
-    for (mode, outcome) in [("greedy", Outcome::Crashed), ("fast", Outcome::Ok)] {
+    for (mode, outcome) in [("greedy", Outcome::OutOfMemory), ("fast", Outcome::Ok)] {
         let mut of_mode = tests.iter().filter(|trial| trial.knobs["mode"].to_string() == mode);
         assert_eq!(of_mode.next().map(|trial| trial.outcome), Some(outcome), "{tests:?}");
         assert!(of_mode.next().is_none(), "once is enough");
@@ -83,6 +85,33 @@ fn a_finalist_that_lacks_the_whole_jobs_memory_is_none() {
         report.contains("What is claimed is not of the whole job, frames=81 steps=20."),
         "{report}"
     );
+}
+
+/// One step is none to this program: finalists are tested with the fewest that its user has.
+#[test]
+fn a_program_that_refuses_a_single_step_loses_no_finalist() {
+    let world = world();
+    for file in ["slow", "strict"] {
+        std::fs::write(world.path().join(file), "").unwrap();
+    }
+    let run = tune(&world, "2m", &["frames=8,40,81", "steps=4,20"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let says = "Gain: 50.0% less of the metric at frames=40 steps=20 than the baseline";
+    assert!(run.stdout.starts_with(says), "{}{}", run.stdout, run.stderr);
+    let note = "command frames=81 steps=1: the baseline fails there, too: finalists are tested at \
+                command frames=81 steps=4";
+    assert!(run.stderr.contains(note), "{}", run.stderr);
+    let trials = world.results().trials;
+    let of = |strategy: &str, steps: u32| {
+        let size = format!("command frames=81 steps={steps}");
+        let tests = trials.iter().filter(|t| t.strategy == strategy && t.workload == size);
+        tests.map(|t| (t.knobs["mode"].to_string(), t.outcome)).collect::<Vec<_>>()
+    };
+    assert_eq!(of("memory-baseline", 1), [("plain".to_owned(), Outcome::Crashed)]);
+    assert!(of("memory", 1).iter().all(|(_, outcome)| *outcome != Outcome::Ok));
+    let tested = [("greedy".to_owned(), Outcome::OutOfMemory), ("fast".to_owned(), Outcome::Ok)];
+    assert!(tested.iter().all(|test| of("memory", 4).contains(test)), "{:?}", of("memory", 4));
+    assert_eq!(of("memory-baseline", 4), [("plain".to_owned(), Outcome::Ok)]);
 }
 
 #[test]

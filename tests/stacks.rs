@@ -225,7 +225,7 @@ const STACKS: [Stack; 10] = [
         example: "fastvideo generate --model-path Wan-AI/Wan2.2-TI2V-5B-Diffusers --prompt 'a fox' --use-fsdp-inference \
                   True --dit-layerwise-offload False --pin-cpu-memory False",
     },
-    // stable-diffusion.cpp, examples/cli/README.md.
+    // stable-diffusion.cpp, `sd-cli -h`.
     Stack {
         knobs: &[
             "threads=1..16 levels:4",
@@ -234,6 +234,8 @@ const STACKS: [Stack; 10] = [
             "tile=32|64|96",
             "overlap=0.25|0.5",
             "type=f16|q8_0",
+            "cache=off|on",
+            "threshold=0.1|0.2",
         ],
         words: &[
             "sd-cli",
@@ -254,17 +256,22 @@ const STACKS: [Stack; 10] = [
             "{overlap}",
             "--type",
             "{type}",
+            "{cache:--cache-mode easycache}",
+            "--cache-option",
+            "threshold={threshold=0.2}",
         ],
         space: &[
-            "threads  1 6 11 [16]",
-            "tile     [32] 64 96",
-            "overlap  [0.25] 0.5",
-            "type     [f16] q8_0",
+            "threads    1 6 11 [16]",
+            "tile       [32] 64 96",
+            "overlap    [0.25] 0.5",
+            "type       [f16] q8_0",
+            "threshold  0.1 [0.2]",
         ],
         today: "sd-cli -M vid_gen --diffusion-model wan2.2.gguf -p 'a fox' -t 16 --vae-tiling --vae-tile-size 32x32 \
-                --vae-tile-overlap 0.25 --type f16",
+                --vae-tile-overlap 0.25 --type f16 --cache-option threshold=0.2",
         example: "sd-cli -M vid_gen --diffusion-model wan2.2.gguf -p 'a fox' -t 11 --diffusion-fa --mmap --vae-tiling \
-                  --vae-tile-size 96x96 --vae-tile-overlap 0.5 --type q8_0",
+                  --vae-tile-size 96x96 --vae-tile-overlap 0.5 --type q8_0 --cache-mode easycache \
+                  --cache-option threshold=0.1",
     },
     // xDiT under torchrun, in a shell with variables of its own.
     Stack {

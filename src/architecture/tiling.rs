@@ -1,4 +1,4 @@
-//! Tiles: which parts of a picture or latent are computed apart.
+//! Tiling: which parts of a picture or latent are computed apart.
 
 use anyhow::{Result, ensure};
 use serde::de::Error as _;

@@ -1,4 +1,4 @@
-//! Arguments: what every command takes, and nothing of what it does.
+//! Arguments of the command line, and nothing of what commands do.
 
 mod completions;
 mod doctor;

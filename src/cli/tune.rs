@@ -31,9 +31,10 @@ pub struct TuneArgs {
     #[arg(long, default_value_t, value_parser = parse::strategy())]
     pub strategy: StrategyName,
     /// Results folders or profiles of earlier tunes, of this machine or others like it, a folder of
-    /// results, a fleet's among them, or `shipped:2026-11-29-vm`, of this program's own: the best is
+    /// results, a fleet's among them, or `shipped:2026-11-30-vm`, of this program's own: the best is
     /// tried first, the rest is believed as far as it proves right here. Unless given, the three newest
-    /// of this space and job on a machine of this shape under `--results`, and the installed profile.
+    /// of this space and job on a machine of this shape under `--results`, or else what the program
+    /// ships of machines much like this one, and the installed profile.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pub warm_start: Vec<PathBuf>,
     /// Starts from no earlier tune but those of `--warm-start`.
@@ -63,13 +64,13 @@ pub struct TuneArgs {
     #[arg(long)]
     pub self_test: bool,
     /// Searches on several equal nodes side by side: as many (4), as many as there are in a range
-    /// (2-8), or these (n1,n2). Inside a Slurm allocation its nodes; outside of one, without a launcher,
-    /// the tune is submitted as a job.
+    /// (2-8), or these (n1,n2 or n[1-9]). Inside a Slurm allocation its nodes; outside of one, without
+    /// a launcher, the tune is submitted as a job.
     #[arg(long, value_name = "N|N-M|NAMES", conflicts_with_all = ["self_test", "dry_run"])]
     pub nodes: Option<NodesChoice>,
-    /// The words that start a program on a node, in which {node} stands for its name, such as
-    /// 'ssh {node}'; inside a Slurm allocation by default srun. Empty, or without {node}: on this
-    /// machine.
+    /// The words that start a program on a node, parted as a shell does, in which {node} stands for
+    /// its name, such as 'ssh {node}'; inside a Slurm allocation by default srun. Empty, or without
+    /// {node}: on this machine.
     #[arg(long, value_name = "TEMPLATE", requires = "nodes")]
     pub launcher: Option<String>,
     /// Input pictures and the program that runs trials.

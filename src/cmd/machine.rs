@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::{Usage, terminal};
 use crate::cli::{MachineArgs, MachineChoice};
-use crate::io::output::print_json;
+use crate::io::output::print_value;
 use crate::knobs::memory::MemoryMode;
 use crate::knobs::placement::Layout;
 use crate::knobs::{Baseline, Preset, Settings, quota_warning};
@@ -51,7 +51,7 @@ pub fn here() -> Result<Machine> {
 pub fn run(args: &MachineArgs) -> Result<()> {
     let machine = args.which.machine()?;
     if args.json {
-        return print_json(&format!("{}\n", serde_json::to_string_pretty(&machine)?));
+        return print_value(&machine);
     }
     let settings = args.profile.as_deref().map(|path| settings(path, &machine)).transpose()?;
     if let Some(path) = &args.svg {

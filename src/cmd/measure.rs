@@ -7,13 +7,13 @@ use super::setup::job::Job;
 use super::setup::{custom, job, runner};
 use crate::cli::MeasureArgs;
 use crate::io::lock::Lock;
-use crate::io::output::print_json;
+use crate::io::output::print_value;
 use crate::profile::Profile;
 use crate::runner::TrialRequest;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::MIN_PSNR_DB;
 use crate::workload;
-use crate::workload::custom::Metric;
+use crate::workload::metric::Metric;
 
 /// Measures once.
 pub fn run(args: &MeasureArgs) -> Result<()> {
@@ -66,7 +66,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     }
     let metric = Metric::of(runner.custom_job.as_ref());
     if args.json {
-        return print_json(&format!("{}\n", serde_json::to_string_pretty(&value(&trial, metric))?));
+        return print_value(&value(&trial, metric));
     }
     super::terminal::show(&text(&trial, metric))
 }

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use crate::io::input;
 use crate::io::lock::Locked;
-pub use crate::io::output::{print, print_json};
+pub use crate::io::output::print;
 
 /// Another run holds the machine: a temporary failure (EX_TEMPFAIL of sysexits.h).
 const EXIT_LOCKED: u8 = 75;

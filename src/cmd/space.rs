@@ -13,21 +13,9 @@ use crate::knobs::program_environment::is_own;
 use crate::knobs::{Baseline, Value};
 use crate::machine::Machine;
 use crate::report::tables::usage;
-use crate::space::{Candidate, Reader, Scale, Space, SpaceFile};
+use crate::space::{BUILT_IN, Candidate, Reader, Scale, Space, SpaceFile};
 use crate::workload::Workload;
 use crate::workload::custom::{CommandJob, CustomJob};
-
-/// The spaces that come with the program, by name.
-const BUILT_IN: &[(&str, &str)] = &[
-    ("pipeline", include_str!("../../search-spaces/pipeline.toml")),
-    ("command", include_str!("../../search-spaces/command.toml")),
-    ("module", include_str!("../../search-spaces/module.toml")),
-    ("diffusers", include_str!("../../search-spaces/apps/diffusers.toml")),
-    ("wan2gp", include_str!("../../search-spaces/apps/wan2gp.toml")),
-    ("sd-cpp", include_str!("../../search-spaces/apps/sd-cpp.toml")),
-    ("sglang", include_str!("../../search-spaces/apps/sglang.toml")),
-    ("lightx2v", include_str!("../../search-spaces/apps/lightx2v.toml")),
-];
 
 /// The largest raw space whose candidates are counted one by one.
 const COUNTED: u128 = 200_000;

@@ -26,7 +26,7 @@ use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Session, TuneConfig};
 use crate::workload::Workload;
-use crate::workload::custom::Metric;
+use crate::workload::metric::Metric;
 
 /// Exit status of a profile that no longer holds.
 const EXIT_DRIFT: u8 = 5;
@@ -108,7 +108,7 @@ fn finish(
     }
     if args.json {
         let value = value(verification, workload, other_host.is_none());
-        crate::io::output::print_json(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+        crate::io::output::print_value(&value)?;
     }
     match &verification.finding {
         Finding::Failed(problem) => bail!("the profile fails here: {problem}"),

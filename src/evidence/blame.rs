@@ -20,21 +20,33 @@ pub const TRIES: usize = 3;
 /// The strategy of trials that ask whether memory has room for the whole job.
 pub const MEMORY_TEST: &str = "memory";
 
-/// The trial in which `values` ran with the whole job's memory.
-pub fn memory_test<'t>(trials: &'t [Trial], values: &Values) -> Option<&'t Trial> {
-    let mut tests = memory_tests(trials);
-    tests.find(|trial| trial.knobs == *values && trial.outcome != Outcome::Interrupted)
+/// The strategy of trials that ask whether the baseline itself runs what a finalist failed at.
+pub const BASELINE_MEMORY: &str = "memory-baseline";
+
+/// The trials that say whether memory has room for the whole job: those of a size at which the
+/// baseline fails as well tell nothing of a candidate.
+pub fn memory_tests(trials: &[Trial]) -> impl Iterator<Item = &Trial> {
+    let tells = move |trial: &&Trial| !is_beyond_baseline(trials, &trial.workload);
+    calibrations(trials, MEMORY_TEST).filter(tells)
 }
 
-/// The candidates that fail with the whole job's memory; what took too long there did not.
+/// The candidates that fail with the whole job's memory.
 pub fn lacking_memory(trials: &[Trial]) -> Vec<&Values> {
-    let has_failed = |trial: &&Trial| is_failure(trial) && trial.outcome != Outcome::Timeout;
-    memory_tests(trials).filter(has_failed).map(|trial| &trial.knobs).collect()
+    memory_tests(trials).filter(lacks_memory).map(|trial| &trial.knobs).collect()
 }
 
-fn memory_tests(trials: &[Trial]) -> impl Iterator<Item = &Trial> {
-    let is_test = |t: &&Trial| t.phase == Phase::Calibration && t.strategy == MEMORY_TEST;
-    trials.iter().filter(is_test)
+/// Whether a test of memory failed; one that took too long did not.
+pub fn lacks_memory(test: &&Trial) -> bool {
+    is_failure(test) && test.outcome != Outcome::Timeout
+}
+
+/// Whether the baseline fails at a size at which memory is tested.
+pub fn is_beyond_baseline(trials: &[Trial], size: &str) -> bool {
+    calibrations(trials, BASELINE_MEMORY).any(|t| t.workload == size && lacks_memory(&t))
+}
+
+fn calibrations<'t>(trials: &'t [Trial], strategy: &str) -> impl Iterator<Item = &'t Trial> {
+    trials.iter().filter(move |t| t.phase == Phase::Calibration && t.strategy == strategy)
 }
 
 /// Whether it ran to an end that is no failure of its surroundings.

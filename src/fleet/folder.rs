@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::Node;
 use crate::io::digest::digest;
 use crate::io::{atomic_write, input};
-use crate::machine::Machine;
+use crate::machine::{Limits, Machine};
 use crate::profile::Profile;
+use crate::runner::nodes::is_name;
 use crate::space::{Ended, SpaceFile};
 
 /// The largest file of a node: a description of a machine of thousands of CPUs takes a few MiB.
@@ -174,7 +175,7 @@ impl Folder {
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.join("nodes")).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut names: Vec<String> = names.filter(|name| super::node::is_plain(name)).collect();
+        let mut names: Vec<String> = names.filter(|name| is_name(name)).collect();
         names.sort();
         names
     }
@@ -232,16 +233,19 @@ impl Folder {
     }
 }
 
-/// The same for nodes of one shape, with the same GPUs, programs, and CPUs for a job. A probe may
-/// have had but one of them: what a job gets is the engine's word, where it says that.
+/// The same for nodes of one class, with the same programs, and CPUs for a job. A probe may have had
+/// but one of them: what a job gets is the engine's word, where it says that.
 fn class(node: &Node, probe: &Probe) -> String {
     let Probe { worker, machine } = probe;
-    let gpus: Vec<&str> = machine.gpus.iter().map(|gpu| gpu.model.as_str()).collect();
-    let given = match node.cpus {
-        Some(cpus) => format!("{} {cpus} {} {gpus:?}", machine.fingerprint().shape, node.kind),
-        None => machine.class(),
-    };
-    digest(format!("{given} {worker:?}"))[..8].to_owned()
+    let mut machine = machine.clone();
+    let mut given = String::new();
+    if let Some(cpus) = node.cpus {
+        let known = node.given(&machine);
+        given = if known.is_some() { String::new() } else { format!("{cpus} {}", node.kept) };
+        machine.allowed = known.unwrap_or_else(|| machine.all_cpus());
+        machine.limits = Limits::default();
+    }
+    digest(format!("{} {given} {} {worker:?}", machine.class(), node.kind))[..8].to_owned()
 }
 
 /// The tune in a folder of results: one that is over, else that with the most trials.
@@ -257,9 +261,11 @@ fn of_results(results: PathBuf) -> Option<Tuned> {
     let tune = SpaceFile::parse(&text).ok()?.tune?;
     let journal = input::text(&results.join("trials.csv"), LARGEST_BYTES).ok()?;
     let trials = journal.lines().count().saturating_sub(1);
+    let profile = results.join("profile.json");
     Some(match tune.ended {
-        Some(ended) if ended != Ended::Stopped => {
-            let profile = Profile::read(&results.join("profile.json"));
+        // One that ended before a run of the baseline did has none.
+        Some(ended) if ended != Ended::Stopped && profile.exists() => {
+            let profile = Profile::read(&profile);
             let is_gain = profile.is_ok_and(|profile| profile.proof().is_gain());
             Tuned::Done { results, trials, is_gain }
         }
@@ -278,4 +284,34 @@ fn write(path: &Path, value: &impl Serialize) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     atomic_write::replace(path, format!("{}\n", serde_json::to_string_pretty(value)?).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_nodes_are_of_one_class_whichever_cpus_their_jobs_get() {
+        let whole = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:2").unwrap();
+        let of = |cpus: usize, kept: &str, allowed: &str| {
+            let machine = Machine { allowed: allowed.parse().unwrap(), ..whole.clone() };
+            let node = Node { cpus: Some(cpus), kept: kept.to_owned(), ..Node::named("n1") };
+            class(&node, &Probe { worker: None, machine })
+        };
+        // A probe has one CPU, a job all that Slurm does not keep.
+        assert_eq!(of(8, "", "3"), of(8, "", "0-7"));
+        assert_eq!(of(6, "0-1", "3"), of(6, "6-7", "0"));
+        assert_ne!(of(6, "0-1", "3"), of(6, "0,2", "3"), "three cores are not two and two halves");
+        assert_ne!(of(6, "0-1", "3"), of(8, "", "3"));
+        // What can't be told apart by place is told apart by its list.
+        assert_eq!(of(3, "0", "3"), of(3, "0", "1"));
+        assert_ne!(of(3, "0", "3"), of(3, "3", "3"));
+        // Where the engine tells nothing, it is what the probe may use.
+        let unlisted = |allowed: &str| {
+            let machine = Machine { allowed: allowed.parse().unwrap(), ..whole.clone() };
+            class(&Node::named("n1"), &Probe { worker: None, machine })
+        };
+        assert_eq!(unlisted("0-3"), unlisted("4-7"));
+        assert_ne!(unlisted("0-3"), unlisted("0-7"));
+    }
 }

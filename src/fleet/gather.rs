@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub struct Gathered {
     pub comparison: Comparison,
     /// The profiles to ship, one per class or node.
     pub profiles: Vec<PathBuf>,
-    /// The one that loses least where it loses most, where one can be told.
+    /// The profile whose largest loss over the members is smallest, where one can be told.
     pub safest: Option<PathBuf>,
     /// Nodes that are slower or faster than others of their class, in words.
     pub odd: Vec<String>,
@@ -47,8 +47,10 @@ pub fn gather(
     let comparison = Comparison::open(&tuned);
     let (profiles, problems, odd) = (Vec::new(), Vec::new(), odd(&comparison));
     let mut gathered = Gathered { comparison, profiles, safest: None, odd, problems };
+    let store = Store::new(vec![folder.profiles()]);
+    let kept = store.kept()?;
     for path in &tuned {
-        match put(folder, path) {
+        match put(&store, &kept, path) {
             Ok(profile) => gathered.profiles.push(profile),
             Err(error) => gathered.problems.push(format!("{}: {error:#}", path.display())),
         }
@@ -107,20 +109,19 @@ fn odd(comparison: &Comparison) -> Vec<String> {
 }
 
 /// Puts the profile of a tune where `exec --auto` finds it.
-fn put(folder: &Folder, path: &std::path::Path) -> Result<PathBuf> {
+fn put(store: &Store, kept: &[PathBuf], path: &Path) -> Result<PathBuf> {
     let results = results::Folder::new(path);
     let profile = Profile::read(&results.profile())?;
     let place = || results.machine().display().to_string();
     let text = fs::read_to_string(results.machine()).with_context(place)?;
     let machine = serde_json::from_str(&text).with_context(place)?;
-    let store = Store::new(vec![folder.profiles()]);
-    let replaced = store.replaced(&profile, None, &machine)?;
+    let replaced = store.replaced(kept, &profile, None, &machine)?;
     // Of a thousand nodes each would wait for the disk, at every call.
-    let is_kept = |kept: &Entry| kept.profile.as_ref().is_ok_and(|kept| *kept == profile);
-    if let [kept] = &replaced[..]
-        && is_kept(kept)
+    let is_there = |one: &Entry| one.profile.as_ref().is_ok_and(|one| *one == profile);
+    if let [one] = &replaced[..]
+        && is_there(one)
     {
-        return Ok(kept.path.clone());
+        return Ok(one.path.clone());
     }
     store.put(&profile, None, &replaced, &machine)
 }
@@ -138,7 +139,9 @@ fn safest(folder: &Folder, comparison: &Comparison) -> Result<Option<PathBuf>> {
         }
         return Ok(None);
     };
-    let profile = Profile::read(&results::Folder::new(&member.path).profile())?;
+    // That it can't be read was told where it was to be put.
+    let profile = Profile::read(&results::Folder::new(&member.path).profile());
+    let Ok(profile) = profile else { return Ok(None) };
     profile.write(&path)?;
     Ok(Some(path))
 }

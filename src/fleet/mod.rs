@@ -22,7 +22,7 @@ pub use coordinator::{Coordinator, Ended, Limits, Step};
 pub use engine::{Engine, EngineJob, JobState, Place, Task};
 pub use folder::{Folder, NodeStatus, Probe, Record, Tuned, Verified};
 pub use journal::Journal;
-pub use node::{Node, expanded};
+pub use node::Node;
 pub use overview::{Overview, Row, State};
 pub use plan::{Barred, Group, Records, Scope, groups, plan};
 pub use request::Request;

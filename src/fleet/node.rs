@@ -1,6 +1,6 @@
 //! Node: one machine of a fleet, as its engine lists it.
 
-use crate::runner::nodes::is_of_name;
+use crate::machine::{CpuSet, Machine};
 
 /// One machine of a fleet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,7 +11,9 @@ pub struct Node {
     pub state: String,
     /// CPUs that a job may have there, where the engine tells.
     pub cpus: Option<usize>,
-    /// What else the engine tells nodes apart by: GPUs and CPUs that it keeps for itself.
+    /// CPUs that the engine keeps for itself, as it numbers them: one core after the other.
+    pub kept: String,
+    /// What else the engine tells nodes apart by, such as GPUs.
     pub kind: String,
     /// Why it can't be used, where the engine says so.
     pub reason: Option<String>,
@@ -21,6 +23,17 @@ impl Node {
     /// A node of which nothing is known but its name.
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), state: "idle".to_owned(), ..Self::default() }
+    }
+
+    /// The CPUs of a machine that a job gets here; `None` where the engine's count is not that of the
+    /// machine, as where it counts cores.
+    pub fn given(&self, machine: &Machine) -> Option<CpuSet> {
+        let kept: CpuSet = self.kept.parse().ok()?;
+        let in_order = || machine.cores.iter().flat_map(|core| core.cpus.iter()).zip(0..);
+        let given = in_order().filter(|(_, place)| !kept.contains(*place)).map(|(cpu, _)| cpu);
+        let given: CpuSet = given.collect();
+        let is_counted = in_order().count() == given.len() + kept.len();
+        (is_counted && self.cpus == Some(given.len())).then_some(given)
     }
 
     /// How soon it is likely to start a job: idle ones first, broken ones last.
@@ -35,76 +48,30 @@ impl Node {
     }
 }
 
-/// The names in a list such as `n[1-3,08],head`.
-///
-/// # Errors
-/// What of it can't be read.
-pub fn expanded(list: &str) -> Result<Vec<String>, String> {
-    let problem = |what: &str| format!("`{list}`: {what}; write n1,n2 or n[1-9]");
-    let mut names = Vec::new();
-    for word in split(list).ok_or_else(|| problem("a bracket is not closed"))? {
-        let Some((head, rest)) = word.split_once('[') else {
-            names.push(word.to_owned());
-            continue;
-        };
-        let (ranges, tail) = rest.split_once(']').ok_or_else(|| problem("a bracket"))?;
-        for range in ranges.split(',') {
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            let number = |text: &str| text.parse::<u32>().map_err(|_| problem("no number"));
-            let (low, high, width) = (number(first)?, number(last)?, first.len());
-            if high < low || high - low >= MOST {
-                return Err(problem("no range"));
-            }
-            names.extend((low..=high).map(|n| format!("{head}{n:0width$}{tail}")));
-        }
-    }
-    names.retain(|name| !name.is_empty());
-    match names.iter().find(|name| !is_plain(name)) {
-        Some(odd) => Err(problem(&format!("`{odd}` is no node's name"))),
-        None => Ok(names),
-    }
-}
-
-/// More nodes than these in a range are a mistake.
-const MOST: u32 = 100_000;
-
-/// Whether a name can be that of a node, and so of a folder.
-pub(super) fn is_plain(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_of_name)
-}
-
-/// The words between commas that stand in no bracket.
-fn split(list: &str) -> Option<Vec<&str>> {
-    let (mut depth, mut start, mut words) = (0_u32, 0, Vec::new());
-    for (at, letter) in list.char_indices() {
-        match letter {
-            '[' => depth += 1,
-            ']' => depth = depth.checked_sub(1)?,
-            ',' if depth == 0 => {
-                words.push(list[start..at].trim());
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    words.push(list[start..].trim());
-    (depth == 0).then_some(words)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lists_are_read_as_schedulers_write_them() {
-        let names = |list: &str| expanded(list).unwrap().join(" ");
-        assert_eq!(names("n1"), "n1");
-        assert_eq!(names("n[1-3,07],head, gpu-a"), "n1 n2 n3 n07 head gpu-a");
-        assert_eq!(names("n[08-11]-ib"), "n08-ib n09-ib n10-ib n11-ib");
-        assert_eq!(names("root@10.0.0.7"), "root@10.0.0.7");
-        assert_eq!(names(""), "");
-        for odd in ["n[1", "n[a-b]", "n[3-1]", "n]1[", "../n1", "-w", "n[0-4000000000]", "n 1"] {
-            assert!(expanded(odd).is_err(), "{odd}");
+    fn a_job_gets_what_the_engine_does_not_keep() {
+        // Siblings are 0 and 4, 1 and 5, …: the engine counts 0, 4, 1, 5, 2, 6, 3, 7.
+        let mut machine =
+            Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:2").unwrap();
+        for (core, cpus) in machine.cores.iter_mut().zip(["0,4", "1,5", "2,6", "3,7"]) {
+            core.cpus = cpus.parse().unwrap();
+        }
+        for (kept, cpus, given) in [
+            ("", 8, Some("0-7")),
+            ("0-1", 6, Some("1-3,5-7")),
+            ("2,7", 6, Some("0,2-6")),
+            // It counts cores, or other ones than there are; it says what nobody can read.
+            ("", 4, None),
+            ("0-1", 2, None),
+            ("8", 7, None),
+            ("all", 8, None),
+        ] {
+            let node = Node { kept: kept.to_owned(), cpus: Some(cpus), ..Node::named("n1") };
+            assert_eq!(node.given(&machine), given.map(|list| list.parse().unwrap()), "{kept}");
         }
     }
 

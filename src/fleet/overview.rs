@@ -1,5 +1,7 @@
 //! Overview: a line per node, for people and for programs.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::engine::{JobState, Known, Task};
@@ -61,9 +63,13 @@ impl Overview {
         jobs: impl Iterator<Item = &'a Known>,
     ) -> Self {
         let groups = groups(records, scope);
+        let mut of: BTreeMap<&String, &Group> = BTreeMap::new();
+        for group in &groups {
+            of.extend(group.nodes.iter().map(|name| (name, group)));
+        }
         let jobs: Vec<&Known> = jobs.collect();
         let row = |(name, record): (&String, &Record)| {
-            let group = groups.iter().find(|group| group.nodes.contains(name));
+            let group = of.get(name).copied();
             let (state, detail) = stand(name, record, (records, group), barred, &jobs);
             let (node, class) = (name.clone(), record.class.clone());
             Row { node, class, state, trials: record.tuned.trials(), detail }

@@ -48,6 +48,18 @@ pub fn groups(records: &Records, scope: Scope) -> Vec<Group> {
     groups.into_values().collect()
 }
 
+/// The group that a job's key names; `None` where no node is of it.
+pub fn group(records: &Records, scope: Scope, key: &str) -> Option<Group> {
+    let is_of = |(name, record): &(&String, &Record)| match scope {
+        Scope::Node => *name == key && record.class.is_some(),
+        Scope::Class { .. } => record.class.as_deref() == Some(key),
+    };
+    let members: Vec<(&String, &Record)> = records.iter().filter(is_of).collect();
+    let cpus = members.first()?.1.node.cpus;
+    let nodes = members.into_iter().map(|(name, _)| name.clone()).collect();
+    Some(Group { key: key.to_owned(), nodes, cpus })
+}
+
 impl Group {
     /// The node whose tune stands for the group.
     pub fn tuned<'a>(&self, records: &'a Records) -> Option<&'a Record> {
@@ -72,6 +84,20 @@ impl Group {
         let others = self.nodes.iter().filter(|name| **name != tuned.node.name);
         let records = others.filter_map(|name| records.get(name));
         records.filter(|record| record.has_verified(tuned))
+    }
+
+    /// The job of a task that is missing, if any.
+    pub fn missing(
+        &self,
+        task: Task,
+        (records, barred): (&Records, &Barred),
+        scope: Scope,
+    ) -> Option<EngineJob> {
+        match (task, scope) {
+            (Task::Tune, _) => self.tune(records, barred),
+            (Task::Verify, Scope::Class { witnesses }) => self.verify(records, barred, witnesses),
+            (Task::Verify, Scope::Node) | (Task::Probe, _) => None,
+        }
     }
 
     fn tune(&self, records: &Records, barred: &Barred) -> Option<EngineJob> {
@@ -135,10 +161,8 @@ pub fn plan(records: &Records, scope: Scope, barred: &Barred, known: &[Known]) -
     });
     let mut jobs: Vec<EngineJob> = probes.collect();
     for group in groups(records, scope) {
-        jobs.extend(group.tune(records, barred));
-        if let Scope::Class { witnesses } = scope {
-            jobs.extend(group.verify(records, barred, witnesses));
-        }
+        let missing = |task| group.missing(task, (records, barred), scope);
+        jobs.extend([Task::Tune, Task::Verify].into_iter().filter_map(missing));
     }
     jobs.retain(|job| !has.contains(&(job.task, job.key.as_str())));
     jobs.sort_by_key(|job| records[&job.place[0]].node.rank());

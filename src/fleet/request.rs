@@ -16,9 +16,8 @@ const SCHEMA: u32 = 1;
 /// More is no list of flags.
 const LARGEST_BYTES: u64 = 4 << 20;
 
-/// What a fleet was asked for.
+/// What a fleet was asked for. Later versions may say more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Request {
     /// The format's version: 1.
     pub schema: u32,
@@ -32,7 +31,13 @@ pub struct Request {
     pub budget_s: f64,
     /// The flags of each tune, and its command; as [`arguments::written`] has them.
     pub tune: Vec<String>,
+    /// The fleet's own flags as the last call had them, each with its value in one word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
 }
+
+/// What begins the flag that names the engine.
+const ENGINE: &str = "--engine=";
 
 impl Request {
     /// A request of now.
@@ -44,7 +49,20 @@ impl Request {
             work_folder,
             budget_s,
             tune: words.iter().map(|word| arguments::written(word)).collect(),
+            flags: Vec::new(),
         }
+    }
+
+    /// The same with the fleet's own flags, and the word for its engine.
+    pub fn with(self, flags: &[OsString], engine: &str) -> Self {
+        let flags = flags.iter().map(|word| arguments::written(word));
+        let others = flags.filter(|flag| !flag.starts_with(ENGINE));
+        Self { flags: [format!("{ENGINE}{engine}")].into_iter().chain(others).collect(), ..self }
+    }
+
+    /// The word for the engine of the last call; `None` where an older version kept none.
+    pub fn engine(&self) -> Option<&str> {
+        self.flags.iter().find_map(|flag| flag.strip_prefix(ENGINE))
     }
 
     /// The request that a folder holds; `None` where there is none yet.
@@ -74,8 +92,15 @@ impl Request {
     /// # Errors
     /// One that can't be read.
     pub fn words(&self) -> Result<Vec<OsString>> {
-        let words = self.tune.iter().map(|word| arguments::read(word)).collect::<Result<_, _>>();
-        words.map_err(anyhow::Error::msg).context("fleet.toml: tune")
+        read(&self.tune).context("fleet.toml: tune")
+    }
+
+    /// The fleet's own flags.
+    ///
+    /// # Errors
+    /// One that can't be read.
+    pub fn flags(&self) -> Result<Vec<OsString>> {
+        read(&self.flags).context("fleet.toml: flags")
     }
 
     /// Refuses to go on with another request than this one.
@@ -93,8 +118,8 @@ impl Request {
         }
         if budget || self.tune != now.tune || self.work_folder != now.work_folder {
             bail!(
-                "fleet.toml: begun in {} as `--budget {}s {}`, not so: type the same, or only the \
-                 folder, or take a new one",
+                "fleet.toml: begun in {} as `--budget {}s {}`: with other flags tunes could not be \
+                 compared: type the same, or only the folder, or take a new one",
                 self.work_folder.display(),
                 self.budget_s,
                 self.tune.join(" ")
@@ -102,4 +127,9 @@ impl Request {
         }
         Ok(())
     }
+}
+
+fn read(words: &[String]) -> Result<Vec<OsString>> {
+    let words = words.iter().map(|word| arguments::read(word)).collect::<Result<_, _>>();
+    words.map_err(anyhow::Error::msg)
 }

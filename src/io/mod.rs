@@ -1,4 +1,4 @@
-//! Files and output: read with bounds, written whole or not at all, printed without control characters.
+//! Files and output, read with bounds, written whole or not at all, printed without control characters.
 
 pub mod atomic_write;
 pub mod digest;
@@ -10,3 +10,4 @@ pub mod number;
 pub mod output;
 pub mod ownership;
 pub mod printable;
+pub mod shell;

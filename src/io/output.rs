@@ -76,6 +76,14 @@ pub fn print_json(text: &str) -> Result<()> {
     print(&printable::json(text))
 }
 
+/// Prints a value as indented JSON, as [`print_json`] does.
+///
+/// # Errors
+/// As [`print()`].
+pub fn print_value(value: &impl serde::Serialize) -> Result<()> {
+    print_json(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
 /// Whether stdout failed with `error` because nobody reads it: the other end of a pipe, a socket or
 /// a terminal is gone.
 pub fn is_unread(error: &io::Error) -> bool {

@@ -3,10 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use super::libraries::{OmpRuntime, omp_runtime};
-use super::memory::allocator::{self, GLIBC_KEEP};
-use super::memory::huge_pages::GLIBC_HUGE;
-use super::memory::{Allocator, HugePages};
 use super::{Baseline, KNOBS, Knobs, Value, allow_list, file_names, program_environment};
 use crate::machine::Machine;
 
@@ -32,7 +28,8 @@ impl Baseline {
     #[must_use]
     pub fn as_is(self, machine: &Machine, environment: &BTreeMap<String, String>) -> Self {
         let mut knobs = self.libtorch_defaults(machine);
-        knobs.read_environment(environment, machine);
+        let caller = Caller { environment, machine };
+        KNOBS.iter().for_each(|(_, knob)| knob.read_caller(&mut knobs, &caller));
         knobs.read_handed(&self.knobs);
         knobs.as_is = all();
         self.with(|own| *own = knobs)
@@ -44,34 +41,35 @@ impl Baseline {
     }
 }
 
-impl Knobs {
-    fn read_environment(&mut self, environment: &BTreeMap<String, String>, machine: &Machine) {
-        let text = |name: &str| environment.get(name).map(String::as_str).unwrap_or_default();
-        let most = 4 * machine.thread_limit() + 64;
-        let threads = ["OMP_NUM_THREADS", "MKL_NUM_THREADS"].into_iter().find_map(|name| {
-            // One number per level of nesting.
-            number::<usize>(text(name).split(',').next().unwrap_or_default())
-        });
-        self.intra_op_threads = threads.map_or(self.intra_op_threads, |count| count.min(most));
-        self.malloc_arenas = number(text("MALLOC_ARENA_MAX")).unwrap_or(self.malloc_arenas);
-        let tunables = text("GLIBC_TUNABLES");
-        let preloaded = || file_names(text(allow_list::PRELOAD));
-        self.allocator = match Allocator::from_str(allocator::loaded(preloaded())) {
-            Ok(Allocator::Glibc) | Err(_) if tunables.contains(GLIBC_KEEP) => Allocator::GlibcKeep,
-            found => found.unwrap_or_default(),
-        };
-        let runtime = preloaded().find(|file| omp_runtime::is_runtime(file)).unwrap_or_default();
-        let runtimes = [OmpRuntime::Libiomp5, OmpRuntime::Libomp];
-        let is_loaded = |one: &OmpRuntime| runtime.starts_with(&one.to_string());
-        self.omp_runtime = runtimes.into_iter().find(is_loaded).unwrap_or_default();
-        self.omp_wait = text("OMP_WAIT_POLICY").to_lowercase().parse().unwrap_or_default();
-        self.huge_pages = match () {
-            () if tunables.contains(GLIBC_HUGE) => HugePages::Glibc,
-            () if text("THP_MEM_ALLOC_ENABLE") == "1" => HugePages::Libtorch,
-            () => HugePages::None,
-        };
+/// Whoever starts the tuner: what it sets for libraries, on its machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    /// Its variables.
+    pub environment: &'a BTreeMap<String, String>,
+    /// Where it runs.
+    pub machine: &'a Machine,
+}
+
+impl<'a> Caller<'a> {
+    /// The value of a variable; empty where it is not set.
+    pub fn text(&self, name: &str) -> &'a str {
+        self.environment.get(name).map(String::as_str).unwrap_or_default()
     }
 
+    /// A positive number in a variable.
+    pub fn number<T: FromStr + PartialOrd + From<u8>>(&self, name: &str) -> Option<T> {
+        // OpenMP takes one number per level of nesting.
+        let first = self.text(name).split(',').next()?;
+        first.trim().parse().ok().filter(|number| *number >= T::from(1))
+    }
+
+    /// The file names of the libraries that it loads before all others.
+    pub fn preloaded(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        file_names(self.text(allow_list::PRELOAD))
+    }
+}
+
+impl Knobs {
     /// The values of this process' own `WAN22_` variables, as far as they are values.
     fn read_handed(&mut self, usual: &Self) {
         for (name, value) in usual
@@ -88,14 +86,14 @@ impl Knobs {
     }
 }
 
-fn number<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Option<T> {
-    text.trim().parse().ok().filter(|number| *number >= T::from(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::knobs::Preset;
+    use crate::knobs::libraries::onednn_isa::OnednnIsa;
+    use crate::knobs::libraries::{MklDispatch, OmpRuntime};
+    use crate::knobs::memory::Allocator;
+    use crate::knobs::placement::OmpPlaces;
 
     #[test]
     fn a_baseline_is_read_from_what_the_caller_set() {
@@ -115,7 +113,17 @@ mod tests {
             ("LD_PRELOAD", "/opt/lib/libjemalloc.so.2 /opt/lib/libiomp5.so"),
             ("OMP_WAIT_POLICY", "PASSIVE"),
             ("MALLOC_ARENA_MAX", "2"),
+            ("OMP_PLACES", "cores"),
+            ("OMP_PROC_BIND", "SPREAD"),
+            ("ONEDNN_MAX_CPU_ISA", "AVX2"),
         ]);
+        assert_eq!((set.omp_places, set.onednn_isa), (OmpPlaces::CoresSpread, OnednnIsa::Avx2));
+        let places = [("OMP_PLACES", "{0:1},{1:1},{2:1},{3:1}"), ("OMP_PROC_BIND", "close")];
+        assert_eq!(read(&places).omp_places, OmpPlaces::CoresClose);
+        let unknown = [("OMP_PLACES", "sockets"), ("OMP_PROC_BIND", "close")];
+        assert_eq!(read(&unknown).omp_places, OmpPlaces::None, "no word of ours says it");
+        let intel = read(&[("LD_PRELOAD", "/usr/lib/libwan22-mkl.so")]);
+        assert_eq!(intel.mkl_dispatch, MklDispatch::Intel);
         assert_eq!((set.intra_op_threads, set.malloc_arenas), (3, 2));
         assert_eq!((set.allocator, set.omp_runtime), (Allocator::Jemalloc, OmpRuntime::Libiomp5));
         assert_eq!(set.omp_wait.to_string(), "passive");

@@ -1,5 +1,6 @@
 //! Knob: all that the program knows of one of its knobs, and the struct made of the list of them.
 
+use super::as_is::Caller;
 use super::effect::{Effect, Mismatch};
 use super::environment::form::Form;
 use super::placement::Placement;
@@ -84,6 +85,9 @@ pub trait Knob: Sync {
     fn rests_on(&self) -> &'static [&'static str] {
         &[]
     }
+
+    /// Takes the value that it has in the caller's environment, where that says anything of it.
+    fn read_caller(&self, _knobs: &mut Knobs, _caller: &Caller<'_>) {}
 
     /// Fits its value to another host, and says why it may have changed. What is still unavailable
     /// afterwards gives way to [`Knobs::neutral`]'s value.

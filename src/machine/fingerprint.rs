@@ -72,14 +72,6 @@ impl Machine {
         digest(format!("{} {}", self.shape(), self.host_key))
     }
 
-    /// The same for machines of one shape that let a process use the same of them: the allowed
-    /// CPUs, the quota's whole part and the GPUs.
-    pub fn class(&self) -> String {
-        let gpus: Vec<&str> = self.gpus.iter().map(|gpu| gpu.model.as_str()).collect();
-        let quota = self.quota_ceiling();
-        digest(format!("{} {} {quota:?} {gpus:?}", self.shape(), self.allowed))
-    }
-
     fn shape(&self) -> String {
         let shape = Shape {
             model: &self.cpu.model,
@@ -129,28 +121,6 @@ mod tests {
         assert_eq!(first.compare(&machine.fingerprint()), MachineMatch::SameShape);
         machine.cpu.isa.push("avx2".to_owned());
         assert_eq!(first.compare(&machine.fingerprint()), MachineMatch::Different);
-    }
-
-    #[test]
-    fn limits_and_gpus_make_another_class_of_one_shape() {
-        let whole = Machine::from_synthetic(TWO_NODES).unwrap();
-        let changes: [fn(&mut Machine); 3] = [
-            |machine| machine.allowed = "0".parse().unwrap(),
-            |machine| machine.limits.cpu_quota = Some(2.0),
-            |machine| {
-                let (model, driver, cuda) = ("L4".to_owned(), String::new(), String::new());
-                machine.gpus.push(crate::machine::Gpu { model, memory_bytes: 0, driver, cuda });
-            },
-        ];
-        for (i, change) in changes.iter().enumerate() {
-            let mut other = whole.clone();
-            change(&mut other);
-            assert_eq!(other.fingerprint(), whole.fingerprint(), "{i}");
-            assert_ne!(other.class(), whole.class(), "{i}");
-        }
-        let mut unlimited = whole.clone();
-        unlimited.limits.cpu_quota = Some(64.0);
-        assert_eq!(unlimited.class(), whole.class(), "a quota of more than the CPUs is none");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! it is written to `machine.json` beside the results and read back by every report.
 
 pub mod ask;
+mod class;
 mod detect;
 mod fingerprint;
 mod gpus;
@@ -177,6 +178,11 @@ impl Machine {
     /// Physical cores with at least one allowed CPU.
     pub fn usable_cores(&self) -> impl Iterator<Item = &Core> {
         self.cores.iter().filter(|core| !core.cpus.is_disjoint(&self.allowed))
+    }
+
+    /// All of its CPUs, those included that this process may not use.
+    pub fn all_cpus(&self) -> CpuSet {
+        self.cores.iter().flat_map(|core| core.cpus.iter()).collect()
     }
 
     /// How many physical cores this process may use.

@@ -3,7 +3,7 @@
 use super::{Profile, ProfileError};
 use crate::knobs::allow_list::CUDA_ALLOCATOR;
 use crate::knobs::{Baseline, Preset, Settings};
-use crate::machine::{CpuSet, Machine};
+use crate::machine::Machine;
 
 impl Profile {
     /// Checks the launch against the candidate, resolved on a machine of the profile's shape.
@@ -30,7 +30,7 @@ impl Profile {
     /// The machine as the tune was allowed to use it: a mask or quota that this process happens to
     /// have says nothing of the profile.
     fn as_tuned(&self, machine: &Machine) -> Machine {
-        let all: CpuSet = machine.cores.iter().flat_map(|core| core.cpus.iter()).collect();
+        let all = machine.all_cpus();
         let allowed = self.machine.allowed.intersection(&all);
         let mut there = machine.clone();
         there.allowed = if allowed.is_empty() { all } else { allowed };

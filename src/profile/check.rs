@@ -7,7 +7,7 @@ use crate::knobs::{HardwareProfile, Knobs, OptimalSettings};
 use crate::knobs::{allow_list, program_environment};
 use crate::launch::Launch;
 use crate::machine::HIGHEST_INDEX;
-use crate::workload::custom::metric::Direction;
+use crate::workload::metric::Direction;
 
 /// Checks everything that needs no machine.
 pub(super) fn check(profile: &Profile) -> Result<(), ProfileError> {

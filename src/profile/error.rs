@@ -1,4 +1,4 @@
-//! ProfileError: where a profile is not what it should be, and why.
+//! Error of a profile: where it is not what it should be, and why.
 
 use std::fmt::Display;
 

@@ -26,8 +26,9 @@ use crate::knobs::Values;
 use crate::knobs::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
 use crate::launch::Launch;
 use crate::machine::{CpuSet, Fingerprint, Machine};
-use crate::workload::custom::metric::Direction;
-use crate::workload::custom::{CustomJob, Metric};
+use crate::workload::custom::CustomJob;
+use crate::workload::metric::Direction;
+use crate::workload::metric::Metric;
 
 /// The format's version.
 pub const SCHEMA: u32 = 1;

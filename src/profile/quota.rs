@@ -2,7 +2,7 @@
 
 use super::Profile;
 use crate::knobs::quota_for;
-use crate::machine::{CpuSet, Limits, Machine};
+use crate::machine::{Limits, Machine};
 
 impl Profile {
     /// What is wrong with launching this profile under this machine's quota, or where there is more
@@ -13,7 +13,7 @@ impl Profile {
         let wanted = self.most_threads();
         if here < wanted && there.is_none_or(|there| here < there) {
             let quota = machine.limits.cpu_quota?;
-            let all: CpuSet = machine.cores.iter().flat_map(|core| core.cpus.iter()).collect();
+            let all = machine.all_cpus();
             let cure = quota_for(wanted, self.launch.cpus.len().min(all.len()));
             return Some(format!(
                 "a quota of {quota} CPUs' time for a profile of {wanted} threads: the kernel \
@@ -65,6 +65,7 @@ impl Profile {
 mod tests {
     use super::*;
     use crate::knobs::{Baseline, Preset};
+    use crate::machine::CpuSet;
 
     fn machine(quota: Option<f64>) -> Machine {
         let mut machine =

@@ -8,7 +8,7 @@ use crate::knobs::Values;
 use crate::profile::Evidence;
 use crate::stats::{self, Interval};
 use crate::trial::{Outcome, Trial};
-use crate::workload::custom::Metric;
+use crate::workload::metric::Metric;
 
 /// How much slower than recorded a profile may be without having drifted: kernels, firmware and
 /// room temperature move times by less.

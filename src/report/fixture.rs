@@ -147,8 +147,6 @@ impl Made {
             number: self.results.trials.len() as u64 + 1,
             started: started.to_string(),
             phase,
-            node: String::new(),
-            pair: None,
             strategy: self.results.tune.strategy.clone(),
             seed: self.results.tune.seed,
             workload: self.results.workload.name.clone(),
@@ -160,18 +158,14 @@ impl Made {
             samples,
             overhead_s: 2.0,
             wall_s,
-            spent_s: None,
-            process: None,
             noise: Noise {
                 steal_share: Some(0.01),
                 pressure_share: Some(0.02),
                 ..Noise::default()
             },
-            stage_rss_bytes: BTreeMap::new(),
-            quality: None,
-            peak: None,
             effect: "e".to_owned(),
             tool: self.results.tune.tool.clone(),
+            ..Trial::default()
         });
         self
     }

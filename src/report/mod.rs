@@ -34,31 +34,21 @@ pub use summary::summary;
 
 /// Every plot that the results have data for.
 fn pictures(results: &Results) -> Result<Vec<Picture>> {
-    let mut pictures = Vec::new();
-    if let Some(progress) = plots::progress::Progress::of(results)? {
-        pictures.push(Picture::new("progress", &progress)?);
-    }
-    if let Some(stages) = plots::stages::Stages::of(results) {
-        pictures.push(Picture::new("stages", &stages)?);
-    }
-    if let Some(laws) = plots::scaling::Laws::of(results) {
-        pictures.push(Picture::new("scaling", &laws)?);
-    }
-    if let Some(shares) = plots::importance::Shares::of(results) {
-        pictures.push(Picture::new("importance", &shares)?);
-    }
-    if let Some(response) = plots::response::Response::of(results) {
-        pictures.push(Picture::new("knobs", &response)?);
-    }
-    if let Some(pairs) = plots::pairs::Pairs::of(results) {
-        pictures.push(Picture::new("pairs", &pairs)?);
-    }
-    if let Some(drift) = plots::drift::Drift::of(results)? {
-        pictures.push(Picture::new("drift", &drift)?);
-    }
-    let placement = crate::profile::build::placement(results)?;
-    if let Some(places) = plots::placement::PlacementMap::of(&results.machine, &placement) {
-        pictures.push(Picture::new("placement", &places)?);
-    }
-    Ok(pictures)
+    let places = crate::profile::build::placement(results)?;
+    let places = plots::placement::PlacementMap::of(&results.machine, &places);
+    let pictures = [
+        picture("progress", plots::progress::Progress::of(results)?),
+        picture("stages", plots::stages::Stages::of(results)),
+        picture("scaling", plots::scaling::Laws::of(results)),
+        picture("importance", plots::importance::Shares::of(results)),
+        picture("knobs", plots::response::Response::of(results)),
+        picture("pairs", plots::pairs::Pairs::of(results)),
+        picture("drift", plots::drift::Drift::of(results)?),
+        picture("placement", places),
+    ];
+    pictures.into_iter().flatten().collect()
+}
+
+fn picture(name: &'static str, plot: Option<impl plots::Plot>) -> Option<Result<Picture>> {
+    plot.map(|plot| Picture::new(name, &plot))
 }

@@ -3,7 +3,7 @@
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{nodes, pictures, usage, work};
-use super::winner::Winner;
+use super::winner::{self, Winner};
 use super::{Written, verdict};
 use crate::evidence::findings::Finalist;
 use crate::io::number::{digits, percent};
@@ -72,11 +72,10 @@ fn places(results: &Results, folder: &Folder, written: &Written) -> String {
     }
     if written.profile {
         let profile = folder.profile();
-        let own = Winner::of(results);
-        let after_exec = own.as_ref().map(|own| own.after_exec(folder.path()));
+        let after_exec = winner::after_exec(results, folder.path());
         let command = usage::with_tool(&profile, after_exec.as_deref());
         text.push_str(&format!("Profile  {}\nUse it   {command}\n", profile.display()));
-        let line = own.and_then(|own| own.line(folder.path()));
+        let line = Winner::of(results).and_then(|winner| winner.line(folder.path()));
         text.extend(line.map(|line| format!("Command  {line}\n")));
     }
     text

@@ -20,6 +20,21 @@ pub struct Winner {
     values: Values,
 }
 
+/// What comes after `exec --profile FILE` to run the user's own command or worker with what a tune
+/// ships; `None` of another job.
+pub fn after_exec(results: &Results, folder: &Path) -> Option<String> {
+    if let Some(winner) = Winner::of(results) {
+        return Some(winner.after_exec(folder));
+    }
+    let words = match results.tune.custom_job.as_ref()? {
+        CustomJob::Command(command) => &command.words,
+        CustomJob::Worker(worker) => &worker.words,
+        CustomJob::Module(_) => return None,
+    };
+    let words: Vec<String> = words.iter().map(quoted).collect();
+    Some(format!("-- {}", words.join(" ")))
+}
+
 impl Winner {
     /// What a tune ships for the user's own command; `None` where that is run as it is.
     pub fn of(results: &Results) -> Option<Self> {
@@ -55,7 +70,7 @@ impl Winner {
     }
 
     /// Its words after `exec --profile FILE`, with the flags that belong to them.
-    pub fn after_exec(&self, folder: &Path) -> String {
+    fn after_exec(&self, folder: &Path) -> String {
         let is_variable = |(_, sink): &(&String, &Sink)| matches!(sink, Sink::Env(_));
         let flags = self.command.sinks.iter().filter(is_variable);
         let mut words: Vec<String> = flags

@@ -24,7 +24,7 @@ use crate::space::{Ended, Space, SpaceFile, Tune};
 use crate::trial::journal::{self, Reading};
 use crate::trial::{Quality, Trial};
 use crate::workload::Workload;
-use crate::workload::custom::Metric;
+use crate::workload::metric::Metric;
 
 pub use folders::results_in;
 pub use segments::Segments;

@@ -1,4 +1,4 @@
-//! Sittings: the stretches of time in which a tune ran, from its start or from going on after a
+//! Segments: the stretches of time in which a tune ran, from its start or from going on after a
 //! break to its last trial.
 //!
 //! Each row says how long the tune had run by a clock that nobody sets. Rows of older versions have

@@ -115,11 +115,7 @@ impl LocalRunner {
             resolved.and_then(|knobs| Ok((self.settings(&request.workload, &knobs)?, knobs)));
         let (settings, knobs) = match resolved {
             Ok(resolved) => resolved,
-            Err(problem) => {
-                let mut answer = Response::new(request.number, request.repetitions);
-                answer.fail(Outcome::Illegal, problem);
-                return Ok(answer);
-            }
+            Err(problem) => return Ok(Response::failed(request, Outcome::Illegal, problem)),
         };
         let launch = self.launch_file(&knobs)?;
         let scratch = held::now(&self.scratch);
@@ -135,11 +131,7 @@ impl LocalRunner {
                     Ok(words) => {
                         self.run_command((command, words), request, &settings, &launch, limit)?
                     }
-                    Err(problem) => {
-                        let mut answer = Response::new(request.number, request.repetitions);
-                        answer.fail(Outcome::Interrupted, problem);
-                        answer
-                    }
+                    Err(problem) => Response::failed(request, Outcome::Interrupted, problem),
                 }
             }
             Some(CustomJob::Module(_) | CustomJob::Worker(_)) | None => {
@@ -155,10 +147,7 @@ impl LocalRunner {
             answer.outcome = Outcome::Interrupted;
             answer.detail = "a program of the trial was replaced while it ran".to_owned();
         }
-        if answer.outcome == Outcome::Timeout && request.ends_with_the_budget() {
-            answer.outcome = Outcome::Interrupted;
-            answer.detail = crate::trial::OVER.to_owned();
-        }
+        answer.judge_timeout(request);
         Ok(answer)
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::Repetitions;
 use super::process::output_lines::shortened;
 use super::protocol::Message;
+use super::{Repetitions, TrialRequest};
 use crate::launch::Effect;
-use crate::trial::{Outcome, Peak, Quality, Sample};
-use crate::workload::custom::metric::{Direction, MetricValue};
+use crate::trial::{OVER, Outcome, Peak, Quality, Sample};
+use crate::workload::custom::printed::MetricValue;
+use crate::workload::metric::Direction;
 
 /// The longest repetition that is believed.
 const LONGEST_S: f64 = 1e9;
@@ -65,6 +66,18 @@ impl Response {
             effect: None,
             measured_s: 0.0,
             wall_s: 0.0,
+        }
+    }
+
+    /// That of a trial for which no process was asked.
+    pub fn failed(request: &TrialRequest, outcome: Outcome, detail: String) -> Self {
+        Self { outcome, detail, ..Self::new(request.number, request.repetitions) }
+    }
+
+    /// Ends it as interrupted where it ran out of time with the whole budget.
+    pub fn judge_timeout(&mut self, request: &TrialRequest) {
+        if self.outcome == Outcome::Timeout && request.ends_with_the_budget() {
+            (self.outcome, self.detail) = (Outcome::Interrupted, OVER.to_owned());
         }
     }
 

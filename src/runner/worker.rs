@@ -223,7 +223,7 @@ impl Watchdog<'_> {
         }
         self.walked = Some(Instant::now());
         orphans::reap(self.child.id());
-        tree::resident_bytes(self.child.id())
+        tree::resident_bytes(self.child.id(), self.limit.memory_bytes)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rules: a space's conditions and constraints, each worked out once for the levels it speaks of.
+//! Constraint cache: a space's conditions and constraints, each worked out once for the levels it speaks of.
 //!
 //! Choosing a proposal looks at a thousand candidates, and an interpreted expression costs
 //! microseconds; but each speaks of a few knobs, so its few answers are soon all known.

@@ -29,7 +29,7 @@ pub(crate) use sampler::normal;
 pub use strategies::StrategyName;
 pub use study::Study;
 pub(crate) use surrogate::cholesky::Factor;
-pub use surrogate::comparison::Surrogate;
+pub use surrogate::forest_ratio::ForestRatio;
 pub use transfer::Transfer;
 
 /// What one measurement says to a strategy.

@@ -1,4 +1,4 @@
-//! Measuring again: which candidate is in doubt, and which to choose, when measurements are noisy.
+//! Remeasuring: which candidate is in doubt, and which to choose, when measurements are noisy.
 
 use crate::search::Observation;
 use crate::search::surrogate::data::Data;

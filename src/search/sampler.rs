@@ -1,4 +1,4 @@
-//! Draw: legal candidates by chance, beside a given one, or in turn, without listing a space.
+//! Sampler: legal candidates by chance, beside a given one, or in turn, without listing a space.
 
 use rand::Rng;
 

@@ -1,12 +1,15 @@
 //! App: how a program that a space is for takes its knobs, so that a user's own command line becomes
 //! one with placeholders.
 
+use std::collections::BTreeSet;
+
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::declare::Reader;
 use super::{KnobEntry, SpaceFile};
 use crate::knobs::{Kind, Value};
-use crate::workload::custom::sink::Sink;
+use crate::workload::custom::sink::{self, Sink};
 use crate::workload::custom::template;
 
 /// `[app]` of a space file.
@@ -23,7 +26,11 @@ pub struct AppEntry {
     /// The flag before the folder or file that the program writes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// What the pictures in that folder are called, where it is one.
+    /// What it writes to without that flag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// What the pictures in that folder are called; of a file that the program names otherwise than it was
+    /// told, patterns with `{}` for its name and `{stem}` for that without its ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<String>,
     /// The flag before the JSON file into which `pointer`s of knobs lead.
@@ -54,30 +61,38 @@ impl SpaceFile {
             return Err(format!("no word of the command ends with {program}: type {example}"));
         }
         let mut command = AppCommand { words: words.to_vec(), output: None, notes: Vec::new() };
-        for name in self.knob.keys() {
-            let entry = self.entry(name)?;
+        let entries = self.knob.keys().map(|name| Ok((name, self.entry(name)?)));
+        let mut entries: Vec<(&String, KnobEntry)> = entries.collect::<Result<_, String>>()?;
+        // Whether a knob is left out decides of those that depend on it.
+        entries.sort_by_key(|(_, entry)| entry.when.is_some());
+        let mut left_out = BTreeSet::new();
+        for (name, entry) in entries {
             let Some(flag) = &entry.flag else { continue };
-            if template::meant(words, &|known| known == name)
-                .iter()
-                .any(|(_, one)| one.name == name)
-            {
+            let meant = template::meant(words, &|known| known == name);
+            if meant.iter().any(|(_, one)| one.name == name) {
                 continue;
             }
-            match is_switch(&entry) {
-                true => command.switch(name, flag),
-                false => command.value(name, flag),
+            let notes = command.notes.len();
+            match entry.unless.as_ref().filter(|flag| place(words, flag).is_some()) {
+                Some(other) => command.is_given(name, other),
+                _ if entry.when.as_ref().is_some_and(|when| left_out.contains(when)) => {
+                    command.notes.push(format!("{name} is left out, too"));
+                }
+                None if is_switch(&entry) => command.switch(name, flag),
+                None => command.value(name, flag)?,
             }
+            left_out.extend((command.notes.len() > notes).then(|| name.clone()));
         }
-        let target = app.output.as_ref().and_then(|flag| after(words, flag));
-        if let (Some(flag), None) = (&app.output, target) {
+        if let Some(flag) = app.json.as_ref().filter(|flag| after(words, flag).is_none()) {
+            let note = format!("what a JSON file says is left out: the command has no {flag}");
+            command.notes.push(note);
+        }
+        command.output = app.written(words);
+        if let (Some(flag), None) = (&app.output, &command.output) {
+            let flag = spellings(flag).next().unwrap_or_default();
             let note = format!("pictures are not compared: the command has no {flag}");
             command.notes.push(note);
         }
-        let target = target.map(glob::Pattern::escape);
-        command.output = target.map(|target| match &app.pictures {
-            Some(pictures) => format!("{}/{pictures}", target.trim_end_matches('/')),
-            None => target,
-        });
         Ok(command)
     }
 
@@ -89,20 +104,25 @@ impl SpaceFile {
     pub fn settle_app(&mut self, command: &Self, reader: Reader<'_>) -> Result<(), String> {
         let Some(app) = self.app.take() else { return Ok(()) };
         let file = app.json.as_ref().and_then(|flag| after(reader.words, flag));
-        for name in self.own_knobs() {
-            let mut entry = self.entry(&name)?;
-            let meant = template::meant(reader.words, &|known| *known == *name);
-            let stands = meant.iter().any(|(_, one)| one.name == name);
+        if let Some((flag, file)) = app.json.as_ref().zip(file) {
+            sink::read(&reader.folder.join(file))
+                .map_err(|problem| format!("{flag} {file}: {problem}"))?;
+        }
+        let own = self.own_knobs();
+        for name in &own {
+            let mut entry = self.entry(name)?;
+            let meant = template::meant(reader.words, &|known| known == name);
+            let stands = meant.iter().any(|(_, one)| one.name == *name);
             entry.sink = entry.pointer.as_ref().zip(file).and_then(|(pointer, file)| {
                 let sink = Sink::Json { file: file.to_owned(), pointer: pointer.clone() };
                 sink.today(reader.folder).ok().flatten().map(|_| sink)
             });
-            (entry.flag, entry.pointer) = (None, None);
+            (entry.flag, entry.unless, entry.pointer) = (None, None, None);
             // The file says what runs today.
             entry.default = entry.default.filter(|_| entry.sink.is_none());
             match stands || entry.sink.is_some() {
-                true => self.put(&name, &entry),
-                false => drop(self.knob.remove(&name)),
+                true => self.put(name, &entry),
+                false => drop(self.knob.remove(name)),
             }
         }
         for name in &app.beside {
@@ -110,49 +130,121 @@ impl SpaceFile {
                 command.knob.get(name).ok_or_else(|| format!("app.beside: no knob {name}"))?;
             self.knob.insert(name.clone(), entry.clone());
         }
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let gone: Vec<String> =
+            own.iter().filter(|name| !self.knob.contains_key(*name)).cloned().collect();
+        let names_gone =
+            |text: &str| text.split(|c| !is_name(c)).any(|word| gone.iter().any(|one| one == word));
+        for name in &own {
+            let Some(_) = self.knob.get(name) else { continue };
+            if self.entry(name)?.when.is_some_and(|when| names_gone(&when)) {
+                self.knob.remove(name);
+            }
+        }
         self.expert.retain(|expert| expert.knobs.keys().all(|name| self.knob.contains_key(name)));
+        let is_gone =
+            |name: &str| own.iter().any(|own| own == name) && !self.knob.contains_key(name);
+        self.constraint.retain(|one| !one.holds.split(|c| !is_name(c)).any(is_gone));
         Ok(())
+    }
+}
+
+impl AppEntry {
+    /// The pictures that the command writes, as patterns.
+    fn written(&self, words: &[String]) -> Option<String> {
+        let target = self.output.as_ref().and_then(|flag| after(words, flag));
+        let target = glob::Pattern::escape(target.or(self.target.as_deref())?);
+        let Some(pictures) = &self.pictures else { return Some(target) };
+        if !pictures.contains("{}") {
+            return Some(format!("{}/{pictures}", target.trim_end_matches('/')));
+        }
+        // The number of a picture, as printf counts.
+        let count = Regex::new("%[0-9]*d").expect("a pattern");
+        let target = count.replace_all(&target, "*");
+        let name = target.rfind('/').map_or(0, |slash| slash + 1);
+        let end = target[name..].rfind('.').map_or(target.len(), |dot| name + dot);
+        Some(pictures.replace("{}", &target).replace("{stem}", &target[..end]))
     }
 }
 
 impl AppCommand {
     /// Puts in words that are there while a switch is on.
     fn switch(&mut self, name: &str, flag: &str) {
-        let all: Vec<&str> = flag.split_whitespace().collect();
-        let is_there = |at: &usize| {
-            self.words[*at..].iter().map(String::as_str).take(all.len()).eq(all.iter().copied())
-        };
-        if let Some(at) = (0..self.words.len()).find(is_there) {
-            let placeholder = format!("{{{name}=on:{flag}}}");
-            self.words.splice(at..at + all.len(), [placeholder]);
-        } else if self.words.iter().any(|word| word.split('=').next() == Some(all[0])) {
-            self.is_given(name, all[0]);
-        } else {
-            self.words.push(format!("{{{name}:{flag}}}"));
+        let all = flag.split('|').map(|words| words.split_whitespace().collect::<Vec<_>>());
+        let there = all.flat_map(|all| {
+            let begins = |at: &usize| {
+                self.words[*at..].iter().map(String::as_str).take(all.len()).eq(all.iter().copied())
+            };
+            (0..self.words.len()).filter(begins).map(|at| (at, all.len())).collect::<Vec<_>>()
+        });
+        match there.collect::<Vec<_>>()[..] {
+            [(at, length)] => {
+                let words = self.words[at..at + length].join(" ");
+                self.words.splice(at..at + length, [format!("{{{name}=on:{words}}}")]);
+            }
+            _ if place(&self.words, flag).is_some() => self.is_given(name, flag),
+            _ => {
+                let words = flag.split('|').next().unwrap_or_default();
+                self.words.push(format!("{{{name}:{words}}}"));
+            }
         }
     }
 
     /// Puts in a flag's value, which may be a part of its word: `--size {}x{}`.
-    fn value(&mut self, name: &str, flag: &str) {
-        let (flag, form) = flag.split_once(' ').unwrap_or((flag, "{}"));
-        let with = |value: &str| form.replace("{}", value);
-        let begin = format!("{flag}=");
-        let joined = self.words.iter().position(|word| word.starts_with(&begin));
-        let alone = self.words.iter().position(|word| word == flag).map(|at| at + 1);
-        match (joined, alone.filter(|at| *at < self.words.len())) {
-            (Some(_), _) | (_, Some(_)) if form != "{}" => self.is_given(name, flag),
-            (Some(at), _) => {
-                let today = &self.words[at][begin.len()..];
-                self.words[at] = format!("{begin}{{{name}={today}}}");
+    ///
+    /// # Errors
+    /// The flag is there without a value.
+    fn value(&mut self, name: &str, flag: &str) -> Result<(), String> {
+        let form = flag.split_once(' ').map_or("{}", |(_, form)| form);
+        let Some((at, begin)) = place(&self.words, flag) else {
+            let flag = spellings(flag).next().unwrap_or_default().to_owned();
+            self.words.extend([flag, form.replace("{}", &format!("{{{name}}}"))]);
+            return Ok(());
+        };
+        let word = self.words.get(at).filter(|word| begin > 0 || !word.starts_with("--")).cloned();
+        let Some(word) = word else {
+            let flag = &self.words[at - 1];
+            return Err(format!("{flag} has no value behind it: type one, or leave {flag} out"));
+        };
+        match today(form, &word[begin..]) {
+            Some(today) => {
+                let today = form.replace("{}", &format!("{{{name}={today}}}"));
+                self.words[at].replace_range(begin.., &today);
             }
-            (None, Some(at)) => self.words[at] = format!("{{{name}={}}}", self.words[at]),
-            (None, None) => self.words.extend([flag.to_owned(), with(&format!("{{{name}}}"))]),
+            None => self.is_given(name, flag),
         }
+        Ok(())
     }
 
     fn is_given(&mut self, name: &str, flag: &str) {
-        self.notes.push(format!("{name} is left out: your command gives {flag} itself"));
+        let given = spellings(flag).find(|one| place(&self.words, one).is_some()).unwrap_or(flag);
+        self.notes.push(format!("{name} is left out: your command gives {given} itself"));
     }
+}
+
+/// The spellings of a flag: `-t|--threads`, of a switch the first word of each.
+fn spellings(flag: &str) -> impl Iterator<Item = &str> {
+    flag.split('|').filter_map(|words| words.split_whitespace().next())
+}
+
+/// The word of a flag's value, and where in it that begins.
+fn place(words: &[String], flag: &str) -> Option<(usize, usize)> {
+    let is_it = |word: &str| spellings(flag).any(|one| one == word);
+    words.iter().enumerate().find_map(|(at, word)| match word.split_once('=') {
+        Some((before, _)) if is_it(before) => Some((at, before.len() + 1)),
+        _ => is_it(word).then_some((at + 1, 0)),
+    })
+}
+
+/// The value that stands in all places of `form`.
+fn today<'w>(form: &str, word: &'w str) -> Option<&'w str> {
+    let (before, rest) = form.split_once("{}")?;
+    let end = rest.find("{}").map_or(rest, |next| &rest[..next]);
+    let word = word.strip_prefix(before)?;
+    let value = if end.is_empty() { word } else { &word[..word.find(end)?] };
+    let is_one = form == "{}" || value.chars().all(|c| c.is_alphanumeric() || c == '.');
+    let is_whole = is_one && form[before.len()..].replace("{}", value) == word;
+    is_whole.then_some(value).filter(|value| !value.is_empty())
 }
 
 fn is_switch(entry: &KnobEntry) -> bool {
@@ -162,10 +254,8 @@ fn is_switch(entry: &KnobEntry) -> bool {
 
 /// The word behind a flag, or behind its `=`.
 fn after<'w>(words: &'w [String], flag: &str) -> Option<&'w str> {
-    let begin = format!("{flag}=");
-    let joined = words.iter().find_map(|word| word.strip_prefix(&begin));
-    let alone = || words.iter().position(|word| word == flag).and_then(|at| words.get(at + 1));
-    joined.or_else(|| alone().map(String::as_str))
+    let (at, begin) = place(words, flag)?;
+    words.get(at).map(|word| &word[begin..])
 }
 
 #[cfg(test)]
@@ -178,12 +268,12 @@ why = ''
 [app]
 program = 'gen.py'
 example = 'python gen.py'
-output = '--out'
+output = '-o|--out'
 pictures = '*.mp4'
 json = '--config'
 [knob.level]
 why = ''
-flag = '--level'
+flag = '--level|-l'
 default = 4
 values = [1, 2, 4]
 [knob.fast]
@@ -194,8 +284,10 @@ values = [false, true]
 [knob.tile]
 why = ''
 flag = '--tile {}x{}'
+unless = '--tiles'
 default = 32
 values = [32, 64]
+when = 'fast'
 [knob.offload]
 why = ''
 pointer = '/offload'
@@ -221,32 +313,83 @@ values = [false, true]
         assert_eq!(of("./gen.py --level=2"), format!("./gen.py --level={{level=2}} {end}"));
         let on = of("./gen.py --mode fast --level {level=1}");
         assert_eq!(on, "./gen.py {fast=on:--mode fast} --level {level=1} --tile {tile}x{tile}");
-        let own = fitted("gen.py --mode=slow --tile 8x8 --level 1").unwrap();
-        assert_eq!(own.words.join(" "), "gen.py --mode=slow --tile 8x8 --level {level=1}");
-        assert_eq!(own.notes[0], "fast is left out: your command gives --mode itself");
-        assert_eq!(own.notes[2], "pictures are not compared: the command has no --out");
-        assert_eq!(own.notes.len(), 3);
+        assert_eq!(of("gen.py -l 2"), format!("gen.py -l {{level=2}} {end}"));
+        assert_eq!(
+            of("gen.py --tile 8x8 -l 2 --mode fast"),
+            "gen.py --tile {tile=8}x{tile=8} -l {level=2} {fast=on:--mode fast}"
+        );
+        for text in ["gen.py --level", "gen.py --level --mode fast"] {
+            assert!(fitted(text).unwrap_err().starts_with("--level has no value behind it"));
+        }
         assert!(fitted("python other.py").unwrap_err().ends_with("type python gen.py"));
         assert_eq!(fitted("gen.py --out=a/").unwrap().output.as_deref(), Some("a/*.mp4"));
-        assert_eq!(fitted("gen.py --out a[1]").unwrap().output.as_deref(), Some("a[[]1[]]/*.mp4"));
+        assert_eq!(fitted("gen.py -o a[1]").unwrap().output.as_deref(), Some("a[[]1[]]/*.mp4"));
         assert_eq!(fitted("gen.py").unwrap().output, None);
+    }
+
+    #[test]
+    fn what_a_command_says_in_another_way_is_left_to_it() {
+        for (text, words, notes) in [
+            (
+                "gen.py --mode=slow --tile 8x8 --level 1",
+                "gen.py --mode=slow --tile 8x8 --level {level=1}",
+                &["fast is left out: your command gives --mode itself", "tile is left out, too"][..],
+            ),
+            (
+                "gen.py --tile 8x16 -l 1",
+                "gen.py --tile 8x16 -l {level=1} {fast:--mode fast}",
+                &["tile is left out: your command gives --tile itself"],
+            ),
+            (
+                "gen.py --tiles 3 -l 1 --mode fast --mode fast",
+                "gen.py --tiles 3 -l {level=1} --mode fast --mode fast",
+                &[
+                    "fast is left out: your command gives --mode itself",
+                    "tile is left out: your command gives --tiles itself",
+                ],
+            ),
+        ] {
+            let own = fitted(text).unwrap();
+            assert_eq!(own.words.join(" "), words);
+            let [others @ .., file, pictures] = &own.notes[..] else { panic!("{:?}", own.notes) };
+            assert_eq!(others, notes);
+            assert_eq!(file, "what a JSON file says is left out: the command has no --config");
+            assert_eq!(pictures, "pictures are not compared: the command has no -o");
+        }
+    }
+
+    #[test]
+    fn a_file_that_the_program_names_otherwise_is_known_by_its_names() {
+        let text = FILE.replace("'*.mp4'", "'{}|{stem}.avi|{stem}_*.png'\ntarget = './out.png'");
+        let file = SpaceFile::parse(&text).unwrap();
+        let written = |text: &str| {
+            let command = file.app_command(file.app.as_ref().unwrap(), &words(text));
+            command.unwrap().output.unwrap()
+        };
+        assert_eq!(written("gen.py"), "./out.png|./out.avi|./out_*.png");
+        assert_eq!(written("gen.py -o a.b/c"), "a.b/c|a.b/c.avi|a.b/c_*.png");
+        assert_eq!(written("gen.py -o f/%03d.png"), "f/*.png|f/*.avi|f/*_*.png");
     }
 
     #[test]
     fn what_a_command_does_not_take_is_no_knob() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("c.json"), r#"{"offload": true}"#).unwrap();
-        let knobs = |words: &[String]| {
+        let settled = |words: &[String]| {
             let mut file = SpaceFile::parse(FILE).unwrap();
             let none = SpaceFile::parse("schema = 1\nname = ''\nwhy = ''").unwrap();
-            file.settle_app(&none, Reader { words, folder: folder.path() }).unwrap();
+            file.settle_app(&none, Reader { words, folder: folder.path() }).map(|()| file)
+        };
+        let knobs = |words: &[String]| {
+            let file = settled(words).unwrap();
             let sinks: Vec<String> = file.sinks().values().map(ToString::to_string).collect();
             let names: Vec<&str> = file.knob.keys().map(String::as_str).collect();
             (names.join(" "), sinks.join(" "))
         };
         let (names, sinks) = knobs(&words("gen.py --level {level} --config c.json"));
         assert_eq!((&*names, &*sinks), ("level offload", "json:c.json#/offload"));
-        let switch = ["gen.py", "{fast:--mode fast}", "--config", "none.json"].map(str::to_owned);
-        assert_eq!(knobs(&switch).0, "fast");
+        assert_eq!(knobs(&["gen.py", "{fast:--mode fast}"].map(str::to_owned)).0, "fast");
+        let missing = settled(&words("gen.py --config none.json")).unwrap_err();
+        assert!(missing.starts_with("--config none.json: "), "{missing}");
     }
 }

@@ -12,6 +12,18 @@ use crate::workload::custom::CustomJob;
 use crate::workload::custom::sink::Sink;
 use crate::workload::{Cost, Stage, Workload};
 
+/// The spaces that come with the program, by name.
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("pipeline", include_str!("../../search-spaces/pipeline.toml")),
+    ("command", include_str!("../../search-spaces/command.toml")),
+    ("module", include_str!("../../search-spaces/module.toml")),
+    ("diffusers", include_str!("../../search-spaces/apps/diffusers.toml")),
+    ("wan2gp", include_str!("../../search-spaces/apps/wan2gp.toml")),
+    ("sd-cpp", include_str!("../../search-spaces/apps/sd-cpp.toml")),
+    ("sglang", include_str!("../../search-spaces/apps/sglang.toml")),
+    ("lightx2v", include_str!("../../search-spaces/apps/lightx2v.toml")),
+];
+
 /// The format's version.
 pub const SCHEMA: u32 = 1;
 
@@ -192,6 +204,9 @@ pub struct KnobEntry {
     /// words that are there while it is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flag: Option<String>,
+    /// A flag of that program beside which it takes no notice of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unless: Option<String>,
     /// Where it stands in the JSON file of an app, as a JSON pointer (RFC 6901).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,

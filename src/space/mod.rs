@@ -27,7 +27,7 @@ pub use candidate::Candidate;
 pub use declare::Reader;
 pub use expert::ExpertEntry;
 pub use expression::{Expression, Given};
-pub use file::{Changes, ConstraintEntry, Ended, KnobEntry, Resumed, SpaceFile, Tune};
+pub use file::{BUILT_IN, Changes, ConstraintEntry, Ended, KnobEntry, Resumed, SpaceFile, Tune};
 pub use flag::KnobFlag;
 pub use range::{Range, Scale, Spacing};
 pub use resolve::{MOST_LEVELS, SpaceError};

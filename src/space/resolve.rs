@@ -121,6 +121,7 @@ impl Space {
             default: None,
             sink: None,
             flag: None,
+            unless: None,
             pointer: None,
             unit: knob.unit.clone(),
             changes: knob.changes,

@@ -3,6 +3,7 @@
 use super::KnobEntry;
 use super::declare::Reader;
 use crate::knobs::{Kind, Value};
+use crate::workload::custom::sink::Sink;
 use crate::workload::custom::template::{self, Placeholder, SWITCHES};
 
 /// The places of one knob in the words of a command.
@@ -61,7 +62,8 @@ pub(super) fn complete(
 ) -> Result<Option<Value>, String> {
     let uses = Uses::of(name, reader);
     let today = uses.today()?;
-    if uses.is_switch() || (uses.all.is_empty() && entry.sink.is_some()) {
+    let there = entry.sink.as_ref().map(|sink| sink.today(reader.folder)).transpose()?.flatten();
+    if uses.is_switch() || (uses.all.is_empty() && holds_switch(entry, there.as_ref())) {
         make_switch(entry, uses.is_switch())?;
     }
     let mut guess = None;
@@ -72,13 +74,25 @@ pub(super) fn complete(
             entry.default = Some(read(entry, &default.to_string())?);
         }
     } else {
-        let there = entry.sink.as_ref().map(|sink| sink.today(reader.folder)).transpose()?;
-        let there = there.flatten().map(|value| read(entry, &value.to_string())).transpose()?;
+        let there = there.map(|value| read(entry, &value.to_string())).transpose()?;
         let is_read = is_given || !uses.all.is_empty() || entry.sink.is_some();
         guess = lowest(entry).filter(|_| is_read && there.is_none());
         entry.default = there.or_else(|| guess.clone());
     }
     uses.check_begin(entry).map(|()| guess)
+}
+
+/// Whether the program reads a switch from a knob's variable or file: `true` or `false` in JSON, in a
+/// variable `1` or `0`, unless one of the list's words is there today. Otherwise it gets the words that
+/// the user typed.
+fn holds_switch(entry: &KnobEntry, there: Option<&Value>) -> bool {
+    let text = there.map(ToString::to_string);
+    match (&entry.sink, text) {
+        (None, _) => false,
+        (Some(Sink::Json { .. }), _) => matches!(there, Some(Value::Switch(_))),
+        (Some(Sink::Env(_)), None) => true,
+        (Some(Sink::Env(_)), Some(text)) => ["0", "1"].contains(&text.as_str()),
+    }
 }
 
 /// Makes a switch of a list such as `off|on`; `must` it be one, it is an error if it can't.
@@ -107,6 +121,15 @@ fn read(entry: &KnobEntry, text: &str) -> Result<Value, String> {
         }
         _ => {
             let value = Value::guess(text);
+            if let Some(range) = entry.range.as_ref().filter(|_| value.kind() == Kind::Float)
+                && [&range.min, &range.max].iter().all(|bound| bound.kind() == Kind::Integer)
+                && range.spacing.is_some()
+            {
+                let (min, max) = (&range.min, &range.max);
+                return Err(format!(
+                    "`{text}` is no whole number, as {min} and {max} are: give {min}.0..{max}"
+                ));
+            }
             value.number().map(|_| value).ok_or_else(|| format!("`{text}` is not {}", Kind::Float))
         }
     }

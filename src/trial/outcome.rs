@@ -32,7 +32,7 @@ pub enum Outcome {
     Misapplied,
     /// It ran past its time limit and was killed.
     Timeout,
-    /// The kernel killed it for memory, or the memory watch did.
+    /// The kernel killed it for memory, the memory watch did, or it died and says so.
     OutOfMemory,
     /// It died, or could not start.
     Crashed,
@@ -44,7 +44,26 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// How allocators say that there is no memory: c10's, C++'s, CUDA's, the kernel's, ggml's, Vulkan's.
+const NO_MEMORY: [&str; 8] = [
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "out of memory",
+    "cannot allocate memory",
+    "insufficient memory",
+    "failed to allocate",
+    "outofdevicememory",
+];
+
 impl Outcome {
+    /// How a process died whose last words these are.
+    pub fn of_words(words: &str) -> Self {
+        let words = words.to_lowercase();
+        let is_memory = NO_MEMORY.iter().any(|one| words.contains(one));
+        if is_memory { Self::OutOfMemory } else { Self::Crashed }
+    }
+
     /// Whether it is held against the candidate: somebody else's interruption is not.
     pub fn is_failure(self) -> bool {
         !matches!(self, Self::Ok | Self::Interrupted)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::workload::custom::metric::MetricValue;
+use crate::workload::custom::printed::MetricValue;
 
 /// One repetition inside a trial's process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Copies: the baseline under many names, for a tune that has nothing to find.
+//! A/A test: the baseline under many names, for a tune that has nothing to find.
 
 use anyhow::Result;
 

@@ -15,14 +15,14 @@ pub struct Rungs {
     /// How many times as long as one of the search a repetition of the confirmation takes.
     pub ratio: f64,
     /// What a finalist has to run before it is believed, where the confirmation is not the whole job:
-    /// all of its memory in a part of its time.
-    pub memory: Option<Workload>,
+    /// all of its memory in a part of its time. Each next one is for a program that refuses those before.
+    pub memory: Vec<Workload>,
 }
 
 impl Rungs {
     /// One for both.
     pub fn same(workload: Workload) -> Self {
-        Self { confirmation: workload.clone(), search: workload, ratio: 1.0, memory: None }
+        Self { confirmation: workload.clone(), search: workload, ratio: 1.0, memory: Vec::new() }
     }
 }
 
@@ -73,7 +73,7 @@ impl Calibration<'_> {
     pub fn of(&self, search: Workload, confirmation: Workload) -> Rungs {
         let ratio = self.seconds(&confirmation) / self.seconds(&search);
         let ratio = if ratio.is_finite() { ratio.max(1.0) } else { 1.0 };
-        Rungs { search, confirmation, ratio, memory: None }
+        Rungs { search, confirmation, ratio, memory: Vec::new() }
     }
 
     /// The largest slice of which a repetition takes no more than `most_s` seconds.

@@ -17,7 +17,9 @@ pub struct Run {
     /// After each evaluation, the lowest recorded cost among the candidates measured so far, the
     /// baseline among them, over the optimum, minus one.
     pub regret: Vec<f64>,
-    /// The same of the candidate that is chosen in the end, which under noise need not be the
+    /// The lowest of those that were measured again; of all, where none was.
+    pub finalists: f64,
+    /// That of the candidate that is chosen in the end, which under noise need not be the
     /// one that looked best.
     pub chosen: f64,
 }
@@ -44,15 +46,18 @@ pub fn replay(recorded: &Recorded, plan: Plan, budget: usize, noise: f64) -> Res
         cost.map_or(f64::INFINITY, |cost| above(cost, &ranked))
     };
     let mut best = regret_of(&runner.baseline());
-    let mut regret: Vec<f64> = Vec::new();
+    let (mut regret, mut again): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
     let counts = |phase| matches!(phase, Phase::Search | Phase::Repeat);
     for trial in session.trials().iter().filter(|trial| counts(trial.phase)) {
-        best = best.min(regret_of(&trial.knobs));
+        let found = regret_of(&trial.knobs);
+        best = best.min(found);
         regret.push(best);
+        again.extend((trial.phase == Phase::Repeat).then_some(found));
     }
+    let finalists = again.into_iter().reduce(f64::min).unwrap_or(best);
     regret.resize(budget, best);
     let chosen = session.best(&recorded.space).map_or(f64::INFINITY, |values| regret_of(&values));
-    Ok(Run { regret, chosen })
+    Ok(Run { regret, finalists, chosen })
 }
 
 /// Regret of `cost`, as a share of the optimum's size, or of the mean size where the optimum is 0, from

@@ -100,7 +100,7 @@ fn cores(machine: &Machine) -> f64 {
 }
 
 /// 1 for the same machine, less the less two machines have in common.
-fn alike(there: &Machine, here: &Machine) -> f64 {
+pub fn alike(there: &Machine, here: &Machine) -> f64 {
     // Under other limits it is as good as another machine.
     let machine_match = there.fingerprint().compare(&here.fingerprint());
     weight(machine_match).filter(|_| there.class() == here.class()).unwrap_or_else(|| {

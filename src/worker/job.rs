@@ -1,4 +1,4 @@
-//! A trial: one job from standard input, its messages on standard output.
+//! Job: one trial, read from standard input, with its messages on standard output.
 
 use std::io::{Read, Write, stdin, stdout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,8 +10,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 use serde_json::{Deserializer, Value};
 use wan22_tune::architecture::Architecture;
-use wan22_tune::knobs::Numerics;
 use wan22_tune::knobs::placement::bind;
+use wan22_tune::knobs::{Numerics, Settings};
 use wan22_tune::launch::{Effect, page_placement};
 use wan22_tune::runner::Repetitions;
 use wan22_tune::runner::protocol::{Job, Message, VERSION};
@@ -66,15 +66,9 @@ pub struct Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        let text = format!("{error:#}").to_lowercase();
-        // The words of c10's allocator and of C++'s.
-        let memory = ["can't allocate memory", "not enough memory", "bad_alloc", "out of memory"];
-        let outcome = if error.chain().any(|cause| cause.is::<NotFinite>()) {
-            Outcome::WrongOutput
-        } else if memory.iter().any(|words| text.contains(words)) {
-            Outcome::OutOfMemory
-        } else {
-            Outcome::Crashed
+        let outcome = match error.chain().any(|cause| cause.is::<NotFinite>()) {
+            true => Outcome::WrongOutput,
+            false => Outcome::of_words(&format!("{error:#}")),
         };
         Self { outcome, error }
     }
@@ -187,6 +181,45 @@ fn check(job: &Job) -> Result<Architecture> {
     pipeline::architecture(workload, job.weights.as_deref())
 }
 
+/// Puts `settings` around this process and what `build` makes in it.
+///
+/// # Errors
+/// A setting that did not take, as [`Outcome::Misapplied`], or why `build` failed.
+pub fn apply<T>(
+    settings: &Settings,
+    build: impl FnOnce() -> Result<T>,
+) -> Result<(Pools, T), Failure> {
+    let placement = &settings.placement;
+    bind(&placement.model)
+        .with_context(|| format!("affinity: binding the model to CPUs {}", placement.model))
+        .map_err(misapplied)?;
+    let pools =
+        Pools::start(settings.workers, placement, |cpus| Ok(bind(cpus)?)).map_err(misapplied)?;
+    tch::set_num_interop_threads(settings.inter_op_threads as i32);
+    // One thread makes each weight: what OpenMP's threads touched would lie where they do,
+    // and those that start under the weights' memory policy would keep it.
+    tch::set_num_threads(1);
+    let policy = settings.weights_memory.apply();
+    policy.context("memory_mode: the weights' memory policy").map_err(misapplied)?;
+    let built = build()?;
+    settings.memory.apply().context("memory_mode: the memory policy").map_err(misapplied)?;
+    tch::set_num_threads(settings.intra_op_threads as i32);
+    native::set_float32_matmul_precision(settings.numerics.matmul_precision);
+    Ok((pools, built))
+}
+
+/// What libtorch and the kernel say now; called on the model's thread, whose memory policy counts.
+pub fn effect() -> Effect {
+    let count = |threads: i32| usize::try_from(threads).ok();
+    Effect {
+        intra_op_threads: count(tch::get_num_threads()),
+        inter_op_threads: count(tch::get_num_interop_threads()),
+        parallel_info: native::parallel_info(),
+        cpu_capability: native::cpu_capability(),
+        ..Effect::read()
+    }
+}
+
 /// Everything that lives as long as the trial.
 struct Trial<'a> {
     job: &'a Job,
@@ -197,42 +230,20 @@ struct Trial<'a> {
 impl<'a> Trial<'a> {
     fn set_up(job: &'a Job, architecture: Architecture) -> Result<Self, Failure> {
         let settings = &job.settings;
-        let placement = &settings.placement;
-        bind(&placement.model)
-            .with_context(|| format!("affinity: binding the model to CPUs {}", placement.model))
-            .map_err(misapplied)?;
-        let pools = Pools::start(settings.workers, placement, |cpus| Ok(bind(cpus)?))
-            .map_err(misapplied)?;
-        tch::set_num_interop_threads(settings.inter_op_threads as i32);
-        // One thread makes each weight: what OpenMP's threads touched would lie where they do,
-        // and those that start under the weights' memory policy would keep it.
-        tch::set_num_threads(1);
-        settings
-            .weights_memory
-            .apply()
-            .context("memory_mode: the weights' memory policy")
-            .map_err(misapplied)?;
-        let origin = origin(job);
-        let pipeline = Pipeline::build(architecture, &job.workload, settings, origin, job.seed)?;
-        settings.memory.apply().context("memory_mode: the memory policy").map_err(misapplied)?;
-        tch::set_num_threads(settings.intra_op_threads as i32);
-        native::set_float32_matmul_precision(settings.numerics.matmul_precision);
+        let (workload, origin) = (&job.workload, origin(job));
+        let (pools, pipeline) = apply(settings, || {
+            Pipeline::build(architecture, workload, settings, origin, job.seed)
+        })?;
         Ok(Self { job, pools, pipeline })
     }
 
-    /// What holds now; called on the model's thread, whose memory policy counts.
     fn effect(&self) -> Effect {
-        let count = |threads: i32| usize::try_from(threads).ok();
         Effect {
             // Empty where the kernel does not tell.
             weights_bytes: page_placement::of(&self.pipeline.parts.places).unwrap_or_default(),
-            intra_op_threads: count(tch::get_num_threads()),
-            inter_op_threads: count(tch::get_num_interop_threads()),
             numerics: self.numerics(),
             mkl_dispatch: native::mkl_dispatch(),
-            parallel_info: native::parallel_info(),
-            cpu_capability: native::cpu_capability(),
-            ..Effect::read()
+            ..effect()
         }
     }
 
@@ -281,9 +292,8 @@ impl<'a> Trial<'a> {
         let start = Instant::now();
         run_pipeline(&self.pools, &plan, &clock, |batch| self.pipeline.run(batch, &clock))?;
         let wall_s = start.elapsed().as_secs_f64();
-        let after = Usage::now()?;
+        let usage = before.until_now(wall_s)?;
         let clips = f64::from(clips);
-        let waited = after.run_queue.saturating_sub(before.run_queue);
         let busy = clock.seconds().into_iter().map(|(stage, s)| (stage, s / clips)).collect();
         let units = unit_clock::take().into_iter().map(|(unit, s)| (unit, s / clips)).collect();
         let stages = self.pipeline.projection.stages(&busy, &units);
@@ -291,10 +301,8 @@ impl<'a> Trial<'a> {
         Ok(Sample {
             seconds: total_s(slice_s, &busy, &stages),
             slice_s: self.job.workload.is_slice().then_some(slice_s),
-            metric: None,
             stages,
-            minor_faults: after.minor_faults - before.minor_faults,
-            run_queue_share: waited.as_secs_f64() / wall_s,
+            ..usage
         })
     }
 

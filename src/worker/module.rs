@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use tch::{CModule, Device, IValue, Kind as Number, Tensor};
-use wan22_tune::knobs::placement::bind;
 use wan22_tune::knobs::{MatmulPrecision, Numerics};
 use wan22_tune::launch::Effect;
 use wan22_tune::runner::protocol::{Job, Message};
@@ -13,7 +12,7 @@ use wan22_tune::trial::{Outcome, Sample};
 use wan22_tune::workload::custom::module::{Input, Inputs, Kind, ModuleJob};
 use wan22_tune::workload::preprocess::Pools;
 
-use crate::job::{Failure, misapplied, repeat, say};
+use crate::job::{Failure, apply, effect, repeat, say};
 use crate::native;
 use crate::usage::{self, Usage};
 
@@ -70,22 +69,8 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     fn set_up(job: &'a Job, module: &ModuleJob) -> Result<Self, Failure> {
-        let settings = &job.settings;
-        let placement = &settings.placement;
-        bind(&placement.model)
-            .with_context(|| format!("affinity: binding the model to CPUs {}", placement.model))
-            .map_err(misapplied)?;
-        // Idle here, but part of the settings, and of what is read back.
-        let pools = Pools::start(settings.workers, placement, |cpus| Ok(bind(cpus)?))
-            .map_err(misapplied)?;
-        tch::set_num_interop_threads(settings.inter_op_threads as i32);
-        tch::set_num_threads(1);
-        let policy = settings.weights_memory.apply();
-        policy.context("memory_mode: the weights' memory policy").map_err(misapplied)?;
-        let loaded = load(&module.file)?;
-        settings.memory.apply().context("memory_mode: the memory policy").map_err(misapplied)?;
-        tch::set_num_threads(settings.intra_op_threads as i32);
-        native::set_float32_matmul_precision(settings.numerics.matmul_precision);
+        // The pools are idle here, but part of the settings, and of what is read back.
+        let (pools, loaded) = apply(&job.settings, || load(&module.file))?;
         let inputs = inputs(&module.inputs, job.seed)?;
         Ok(Self { job, _pools: pools, module: loaded, inputs })
     }
@@ -103,15 +88,8 @@ impl<'a> Trial<'a> {
             self.call()?;
         }
         let wall_s = begun.elapsed().as_secs_f64();
-        let after = Usage::now()?;
-        let waited = after.run_queue.saturating_sub(before.run_queue);
-        Ok(Sample {
-            slice_s: None,
-            seconds: wall_s / f64::from(calls),
-            minor_faults: after.minor_faults - before.minor_faults,
-            run_queue_share: waited.as_secs_f64() / wall_s,
-            ..Sample::default()
-        })
+        let usage = before.until_now(wall_s)?;
+        Ok(Sample { seconds: wall_s / f64::from(calls), ..usage })
     }
 
     /// The outputs at libtorch's own precision, of this tune's first trial; empty where the module
@@ -152,18 +130,10 @@ impl<'a> Trial<'a> {
     }
 
     fn effect(&self) -> Effect {
-        let count = |threads: i32| usize::try_from(threads).ok();
         let matmul_precision = native::float32_matmul_precision();
         let numerics =
             |matmul_precision| Numerics { matmul_precision, ..self.job.settings.numerics };
-        Effect {
-            intra_op_threads: count(tch::get_num_threads()),
-            inter_op_threads: count(tch::get_num_interop_threads()),
-            numerics: matmul_precision.map(numerics),
-            parallel_info: native::parallel_info(),
-            cpu_capability: native::cpu_capability(),
-            ..Effect::read()
-        }
+        Effect { numerics: matmul_precision.map(numerics), ..effect() }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use wan22_tune::trial::Sample;
 
 /// Ticks per second of the times in `/proc/self/stat`: fixed in the kernel's interface (USER_HZ).
 const TICKS: f64 = 100.0;
@@ -31,6 +32,20 @@ impl Usage {
             text.split_whitespace().nth(1)?.parse::<u64>().ok()
         });
         Ok(Self { minor_faults, run_queue: Duration::from_nanos(waits.sum()) })
+    }
+
+    /// What the kernel counted from these counters to now, in the `wall_s` seconds of a sample.
+    ///
+    /// # Errors
+    /// As [`Usage::now`].
+    pub fn until_now(self, wall_s: f64) -> Result<Sample> {
+        let now = Self::now()?;
+        let waited = now.run_queue.saturating_sub(self.run_queue);
+        Ok(Sample {
+            minor_faults: now.minor_faults - self.minor_faults,
+            run_queue_share: waited.as_secs_f64() / wall_s,
+            ..Sample::default()
+        })
     }
 }
 

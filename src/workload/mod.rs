@@ -6,6 +6,7 @@ mod file;
 mod full_job;
 mod identity;
 mod memory;
+pub mod metric;
 pub mod preprocess;
 mod projection;
 mod rung;
@@ -15,7 +16,7 @@ mod unit;
 
 use serde::{Deserialize, Serialize};
 
-use crate::architecture::{EXPERTS, Model, TEXT_ENCODER, VAE};
+use crate::architecture::Model;
 
 pub use cost::Cost;
 use custom::sizes::OwnSizes;
@@ -145,13 +146,7 @@ impl Workload {
 
     /// The folders of the models that its stages run, as diffusers names them.
     pub fn models(&self) -> Vec<&'static str> {
-        let of = |stage: &Stage| match stage {
-            Stage::Text => Some(TEXT_ENCODER),
-            Stage::Encode | Stage::Decode => Some(VAE),
-            Stage::Denoise => Some(EXPERTS[0]),
-            _ => None,
-        };
-        self.stages.iter().filter_map(of).collect()
+        self.stages.iter().filter_map(|stage| stage.model()).collect()
     }
 
     /// Whether `stage` is part of the job.

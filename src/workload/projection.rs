@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use strum::VariantArray;
+
 use super::{Stage, Tilings, Unit, Workload, stages};
 use crate::architecture::Architecture;
 use crate::knobs::Settings;
@@ -79,9 +81,7 @@ pub fn total_s(wall_s: f64, slice: &BTreeMap<String, f64>, job: &BTreeMap<String
 }
 
 fn is_of_model(stage: &str) -> bool {
-    [Stage::Text, Stage::Encode, Stage::Denoise, Stage::Decode]
-        .iter()
-        .any(|model| model.to_string() == stage)
+    Stage::VARIANTS.iter().any(|one| one.model().is_some() && one.to_string() == stage)
 }
 
 fn stage_ratios(

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
+use crate::architecture::{EXPERTS, TEXT_ENCODER, VAE};
+
 /// A named part of the workload.
 #[derive(
     Clone,
@@ -38,6 +40,18 @@ pub enum Stage {
     Decode,
     /// Frames into picture files.
     Write,
+}
+
+impl Stage {
+    /// The folder of the model that it runs, as diffusers names it.
+    pub fn model(self) -> Option<&'static str> {
+        match self {
+            Self::Text => Some(TEXT_ENCODER),
+            Self::Encode | Self::Decode => Some(VAE),
+            Self::Denoise => Some(EXPERTS[0]),
+            Self::Read | Self::Preprocess | Self::Pack | Self::Write => None,
+        }
+    }
 }
 
 /// The words of all stages, in the order in which a clip goes through them.

@@ -14,8 +14,9 @@ use wan22_tune::results::Folder;
 use wan22_tune::space::{Candidate, Space, SpaceFile, Tune};
 use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Noise, Outcome, Phase, Sample, Trial};
-use wan22_tune::workload::custom::metric::{Direction, MetricValue};
+use wan22_tune::workload::custom::printed::MetricValue;
 use wan22_tune::workload::custom::{CommandJob, CustomJob};
+use wan22_tune::workload::metric::Direction;
 use wan22_tune::workload::{Workload, WorkloadFile};
 
 const SPACE: &str = include_str!("../../search-spaces/pipeline.toml");

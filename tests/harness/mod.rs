@@ -46,14 +46,16 @@ impl World {
         Tuner(command)
     }
 
-    /// A tune with the fake worker, of several clips, so that batches differ.
+    /// A tune with the fake worker, of several clips, so that batches differ, from nothing: what it starts
+    /// from by itself depends on the machine.
     #[allow(dead_code, reason = "not every test needs it")]
     pub fn tune(&self, args: &[&str]) -> Tuner {
         let several = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness/several_clips.toml");
         let is_tune = args.first().is_none_or(|first| first.starts_with("--"));
         let is_said = args.iter().any(|arg| ["--workload", "--"].contains(arg));
         let workload: &[&str] = if is_tune && !is_said { &["--workload", several] } else { &[] };
-        let mut tuner = self.tuner(&[workload, args].concat());
+        let cold: &[&str] = if is_tune && !args.contains(&"--cold") { &["--cold"] } else { &[] };
+        let mut tuner = self.tuner(&[cold, workload, args].concat());
         tuner.0.env("WAN22_WORKER", fake_worker());
         tuner
     }

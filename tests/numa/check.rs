@@ -16,9 +16,9 @@ use wan22_tune::machine::Machine;
 use wan22_tune::runner::programs::Programs;
 use wan22_tune::runner::{LocalRunner, Repetitions, Runner, TrialRequest};
 use wan22_tune::trial::{Outcome, Phase, Trial};
-use wan22_tune::workload::custom::metric::Direction;
 use wan22_tune::workload::custom::sink::Sinks;
 use wan22_tune::workload::custom::{CommandJob, CustomJob};
+use wan22_tune::workload::metric::Direction;
 use wan22_tune::workload::{Workload, WorkloadFile};
 
 const SEVERAL_CLIPS: &str = include_str!("../harness/several_clips.toml");

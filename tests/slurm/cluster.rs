@@ -77,7 +77,7 @@ impl Cluster {
     /// A fleet of these nodes, each of which is tuned.
     pub fn fleet(&self, dir: &str, words: &[&str]) -> Command {
         let mut command =
-            self.tuner(&["fleet", dir, "--each=node", "--poll=1", "--partition=tune"]);
+            self.tuner(&["fleet", dir, "--each=node", "--poll=0.5", "--partition=tune"]);
         // A node that is held must not hold the suite.
         let has_patience = words.iter().any(|word| word.starts_with("--patience"));
         command.args((!has_patience).then_some("--patience=60s"));

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::cluster::{Cluster, JOB, Running, TUNE, journal, said, trials, until};
 
 /// Seconds of each tune.
-const BUDGET: &str = "--budget=12s";
+const BUDGET: &str = "--budget=10s";
 
 /// What journals held when something happened to their tune.
 #[derive(Default)]
@@ -60,10 +60,10 @@ fn all_faults(tracked: &str) {
     assert!(cluster.on(5, &bind).status().unwrap().success());
     cluster.slurm("scontrol", &["update", "nodename=n2", "state=drain", "reason=bad disk"]);
     // A node that is busy, and one on which somebody measures outside of Slurm.
-    let busy = ["--exclusive", "--nodelist=n6", "--output=/dev/null", "--wrap=sleep 25"];
+    let busy = ["--exclusive", "--nodelist=n6", "--output=/dev/null", "--wrap=sleep 15"];
     cluster.slurm("sbatch", &busy);
     let tuner = env!("CARGO_BIN_EXE_wan22-tune");
-    let other = [tuner, "--budget=20s", "--quiet", "--results=other", "--", "sleep", "0.3"];
+    let other = [tuner, "--budget=12s", "--quiet", "--results=other", "--", "sleep", "0.3"];
     let mut other = Running::start(cluster.on(7, &other));
     until("the other tune", || cluster.path().join("other").exists().then_some(()));
     // A node that can't write what its jobs print.
@@ -72,7 +72,7 @@ fn all_faults(tracked: &str) {
     let empty = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", log.to_str().unwrap()];
     assert!(cluster.on(8, &empty).status().unwrap().success());
 
-    let words = [BUDGET, "--patience=20s"];
+    let words = [BUDGET, "--patience=15s"];
     let first = Running::start(cluster.fleet("fleet", &words));
     kept.keep(&dir, "n1");
     // A second coordinator is refused; the first one is killed, and its place taken.
@@ -171,9 +171,9 @@ fn faults_where_cgroups_hold_the_processes() {
 fn a_time_limit_is_no_end() {
     let cluster = Cluster::up(1, "linuxproc");
     let dir = cluster.path().join("fleet");
-    // Slurm looks at limits every half minute.
-    let limits = ["--budget=120s", "--sbatch=--time=1 --signal=TERM@5"];
-    let mut command = cluster.tuner(&["fleet", "fleet", "--poll=1", "--partition=tune"]);
+    // Slurm looks at limits every half minute, and tells of them up to half a minute early.
+    let limits = ["--budget=65s", "--sbatch=--time=1 --signal=TERM@5"];
+    let mut command = cluster.tuner(&["fleet", "fleet", "--poll=0.5", "--partition=tune"]);
     // There is always something left to measure.
     command.args(limits).args(["--cold", "--", "sleep", "0.4"]);
     let output = command.output().unwrap();
@@ -192,10 +192,10 @@ fn one_node_of_a_class_stands_for_the_others() {
         cluster.tuner(&["fleet", "fleet", "--dry-run", BUDGET]).args(TUNE).output().unwrap();
     let planned = said(&planned);
     assert!(planned.contains("sbatch --parsable --job-name=wan22:"), "{planned}");
-    assert!(planned.contains("at most 3 tunes of 12 s"), "{planned}");
+    assert!(planned.contains("at most 3 tunes of 10 s"), "{planned}");
     assert!(!cluster.path().join("fleet").exists(), "a dry run leaves nothing");
     let left = cluster
-        .tuner(&["fleet", "fleet", "--poll=1", "--partition=tune", BUDGET, "--detach"])
+        .tuner(&["fleet", "fleet", "--poll=0.5", "--partition=tune", BUDGET, "--detach"])
         .args(TUNE)
         .args(["--", JOB, "{blocks=8}"])
         .output()
@@ -205,7 +205,7 @@ fn one_node_of_a_class_stands_for_the_others() {
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["nodes"].as_array().unwrap().len(), 3);
     // The folder alone says what was asked.
-    let output = cluster.tuner(&["fleet", "fleet", "--poll=1"]).output().unwrap();
+    let output = cluster.tuner(&["fleet", "fleet", "--poll=0.5"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let shown = said(&output);
     let count = |state: &str| {
@@ -226,7 +226,7 @@ fn one_node_of_a_class_stands_for_the_others() {
 fn a_mistake_is_told_by_the_first_node() {
     let cluster = Cluster::up(2, "linuxproc");
     let mut command: Command =
-        cluster.tuner(&["fleet", "fleet", "--poll=1", "--each=node", BUDGET]);
+        cluster.tuner(&["fleet", "fleet", "--poll=0.5", "--each=node", BUDGET]);
     let output = command.args(["--images=nowhere"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("--images"), "{}", said(&output));
@@ -260,14 +260,34 @@ fn a_coordinator_that_is_killed_starts_nothing_twice() {
     assert_eq!(left, "", "no job is left over");
 }
 
-/// The real worker's smallest job, through the same jobs of Slurm.
+/// A job that takes no time even where the worker was built for tests.
+#[cfg(feature = "torch")]
+const SMALL: &str = r#"
+schema = 1
+name = "i2v"
+why = "Small pictures."
+model = "ti2v-5b"
+stages = ["read", "preprocess", "pack"]
+
+[[size]]
+clips = 4
+width = 128
+height = 128
+frames = 1
+window_width = 128
+window_height = 128
+window_frames = 1
+"#;
+
+/// The real worker, through the same jobs of Slurm.
 #[cfg(feature = "torch")]
 #[test]
 fn the_real_worker_is_tuned() {
     let cluster = Cluster::up(1, "linuxproc");
-    let words = ["fleet", "fleet", "--poll=1", "--partition=tune", "--budget=60s"];
+    fs::write(cluster.path().join("small.toml"), SMALL).unwrap();
+    let words = ["fleet", "fleet", "--poll=0.5", "--partition=tune", "--budget=30s"];
     let mut command = cluster.tuner(&words);
-    let output = command.args(["--workload=preprocess", "--cold"]).output().unwrap();
+    let output = command.args(["--workload=small.toml", "--cold"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let dir = cluster.path().join("fleet");
     is_sound(&journal(&dir, "n1").unwrap());

@@ -43,20 +43,28 @@ fn after(cluster: &Cluster, name: &str, is_step: bool, send: impl Fn(&str)) {
     assert!(space.contains("ended = \"stopped\""), "{name}: {space}");
 }
 
+/// Each on a node, side by side.
 fn all_signals(tracked: &str) {
-    let cluster = Cluster::up(1, tracked);
+    let cluster = &Cluster::up(8, tracked);
     let send = |words: &[&str], id: &str| {
         cluster.slurm("scancel", &[words, &[id]].concat());
     };
-    after(&cluster, "batch", false, |id| send(&[], id));
-    after(&cluster, "step", true, |id| send(&[], id));
-    for signal in ["TERM", "USR1", "USR2", "HUP", "INT"] {
-        let flag = format!("--signal={signal}");
-        after(&cluster, &format!("full-{signal}"), false, |id| send(&["--full", &flag], id));
-    }
-    after(&cluster, "twice", false, |id| {
-        send(&["--full", "--signal=TERM"], id);
-        send(&["--full", "--signal=TERM"], id);
+    let send = &send;
+    std::thread::scope(|scope| {
+        scope.spawn(move || after(cluster, "batch", false, |id| send(&[], id)));
+        scope.spawn(move || after(cluster, "step", true, |id| send(&[], id)));
+        for signal in ["TERM", "USR1", "USR2", "HUP", "INT"] {
+            scope.spawn(move || {
+                let (name, flag) = (format!("full-{signal}"), format!("--signal={signal}"));
+                after(cluster, &name, false, |id| send(&["--full", &flag], id));
+            });
+        }
+        scope.spawn(move || {
+            after(cluster, "twice", false, |id| {
+                send(&["--full", "--signal=TERM"], id);
+                send(&["--full", "--signal=TERM"], id);
+            });
+        });
     });
 }
 

@@ -21,6 +21,29 @@ pub fn without_heading(tree: &Tree) -> Vec<String> {
     silent.map(|(path, _)| format!("{path}: begin it with `//! Noun: what it is`")).collect()
 }
 
+/// Modules whose first line begins with a title, `//! Noun: …`, that is not the file's name.
+pub fn foreign_titles(tree: &Tree) -> Vec<String> {
+    let wrong = tree.rust().filter_map(|(path, text)| {
+        let (title, _) = text.lines().next()?.strip_prefix("//! ")?.split_once(": ")?;
+        let is_title = title.split(' ').count() <= 3 && !title.contains('`');
+        let (folder, file) = path.strip_suffix(".rs")?.rsplit_once('/')?;
+        let name = match file {
+            "mod" | "main" => folder.rsplit('/').next()?,
+            "tests" => return None,
+            _ => file,
+        };
+        let is_same = |word: &str| name.split('_').any(|part| stem(part) == stem(word));
+        (is_title && !title.split([' ', '-', '/', '.']).any(is_same))
+            .then(|| format!("{path}: it is called {title}: use the file's name"))
+    });
+    wrong.collect()
+}
+
+/// A word without its ending: `policies` and `policy` are the same.
+fn stem(word: &str) -> String {
+    word.to_lowercase().chars().take(4).collect()
+}
+
 /// Files that are too long to be read at once.
 pub fn long_files(tree: &Tree) -> Vec<String> {
     let lengths = tree.rust().map(|(path, text)| (path, text.lines().count()));
@@ -69,6 +92,22 @@ mod tests {
             let (_folder, tree) = temporary(&[("src/io/mod.rs", text)]);
             assert_eq!(without_heading(&tree).len(), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn a_title_that_is_not_the_files_name_is_found() {
+        let good = [
+            ("src/a/policy/mod.rs", "//! Policies: what to run next.\n"),
+            ("src/a/aa_test.rs", "//! A/A test: the baseline twice.\n"),
+            ("src/a/x.rs", "//! From a tree to flat sets.\n"),
+            ("src/a/y.rs", "//! Once it is known what is wrong: what to do.\n"),
+        ];
+        assert!(foreign_titles(&temporary(&good).1).is_empty());
+        let (_folder, tree) = temporary(&[("src/a/sampler.rs", "//! Draw: by chance.\n")]);
+        assert_eq!(
+            foreign_titles(&tree),
+            ["src/a/sampler.rs: it is called Draw: use the file's name"]
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Tidiness: how the source tree is laid out, which room may use which, and which words it avoids.
+//! Tidy: how the source tree is laid out, which room may use which, and which words it avoids.
 //!
 //! Each rule is a function from a tree to what is wrong with it, so that it can be shown a bad tree.
 
@@ -14,8 +14,9 @@ use tree::{Tree, temporary};
 /// What is wrong with a tree, one line each.
 type Rule = fn(&Tree) -> Vec<String>;
 
-const RULES: [(&str, Rule); 7] = [
+const RULES: [(&str, Rule); 8] = [
     ("each module's first line says what it is", layout::without_heading),
+    ("a title is the file's name", layout::foreign_titles),
     ("no file is long", layout::long_files),
     ("no folder is crowded", layout::crowded_folders),
     ("public items are documented", layout::undocumented),

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::TuneArgs;
 use crate::fleet::{Scope, Task};
+use crate::runner::nodes::NodeList;
 use crate::tune::budget;
 
 pub use compare::CompareArgs;
@@ -39,12 +40,13 @@ pub struct FleetOptions {
     /// only gathers. By default slurm where sbatch is, else local.
     #[arg(long, value_name = "slurm|local|none|COMMAND")]
     pub engine: Option<String>,
-    /// The nodes, such as n[1-9],head; with slurm by default all of the partition.
+    /// The nodes, such as n[1-9],head; with slurm by default all of the partition. Without a value what
+    /// an earlier call named is forgotten, as with --exclude and Slurm's options.
     #[arg(long = "nodes", value_name = "LIST")]
-    pub node_list: Option<String>,
+    pub node_list: Option<NodeList>,
     /// Nodes to leave alone.
     #[arg(long, value_name = "LIST")]
-    pub exclude: Option<String>,
+    pub exclude: Option<NodeList>,
     /// Slurm's partition.
     #[arg(long, value_name = "NAME")]
     pub partition: Option<String>,

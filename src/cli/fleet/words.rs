@@ -10,10 +10,34 @@ use crate::cli::Cli;
 /// Flags of a tune that its fleet decides.
 const DECIDED: [&str; 7] = ["budget", "dry_run", "results", "wait", "quiet", "json", "self_test"];
 
+/// Flags of a fleet that its folder keeps: who is tuned, by which engine, and what that is given.
+const KEPT: [&str; 12] = [
+    "each",
+    "engine",
+    "node_list",
+    "exclude",
+    "partition",
+    "account",
+    "qos",
+    "constraint",
+    "sbatch",
+    "at_once",
+    "tries",
+    "patience",
+];
+
 /// A flag with its values; or a word that belongs to none.
 struct Group<'a> {
     id: Option<String>,
     words: &'a [OsString],
+}
+
+impl Group<'_> {
+    /// The flag in one word, where a fleet's folder keeps it.
+    fn kept(&self) -> Option<OsString> {
+        let is_kept = self.id.as_deref().is_some_and(|id| KEPT.contains(&id));
+        is_kept.then(|| self.words.join(OsStr::new("=")))
+    }
 }
 
 /// Of the words after `fleet` those that are a tune's own, without what the fleet decides: `dir` is
@@ -37,6 +61,33 @@ pub fn of_tune(words: &[OsString], dir: &OsStr) -> Vec<OsString> {
     }
     kept.extend_from_slice(command);
     kept
+}
+
+/// Of the words after `fleet` the flags that its folder keeps, each with its value in one word.
+pub fn of_fleet(words: &[OsString]) -> Vec<OsString> {
+    let cli = Cli::command();
+    let fleet = cli.find_subcommand("fleet").expect("it is a command");
+    groups(parted(words).0, fleet).iter().filter_map(Group::kept).collect()
+}
+
+/// The words after `fleet` with those flags of earlier calls that are not named anew. One that is
+/// named without a value is forgotten.
+pub fn resumed(earlier: &[OsString], words: &[OsString]) -> Vec<OsString> {
+    let cli = Cli::command();
+    let fleet = cli.find_subcommand("fleet").expect("it is a command");
+    let (flags, command) = parted(words);
+    let groups = groups(flags, fleet);
+    let kept: Vec<OsString> = groups.iter().filter_map(Group::kept).collect();
+    let named: BTreeSet<&[u8]> = kept.iter().map(|flag| name(flag)).collect();
+    let is_empty = |group: &&Group<'_>| group.kept().is_some_and(|f| f.len() == name(&f).len() + 1);
+    let earlier = earlier.iter().filter(|flag| !named.contains(name(flag)));
+    let typed = groups.iter().filter(|group| !is_empty(group)).flat_map(|group| group.words);
+    earlier.chain(typed).chain(command).cloned().collect()
+}
+
+/// The name of a flag whose value stands in the same word.
+fn name(flag: &OsStr) -> &[u8] {
+    flag.as_encoded_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
 /// Of a tune's words those that `verify` takes as well, of the same meaning.
@@ -137,6 +188,36 @@ mod tests {
             ("dir --knob blocks=0..40 --worker=w", "--knob blocks=0..40 --worker=w"),
         ] {
             assert_eq!(kept(typed), own, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_folder_keeps_the_flags_of_the_fleet_itself() {
+        let kept = |text: &str| of_fleet(&words(text)).join(OsStr::new(" "));
+        for (typed, flags) in [
+            ("dir --budget 30m --detach --json", ""),
+            ("--each node dir --at-once=3 --trials 4", "--each=node --at-once=3"),
+            ("dir --nodes n[1-3] --exclude n2 --seed 2", "--nodes=n[1-3] --exclude=n2"),
+            ("dir --sbatch --time=3 --partition p --poll 1", "--sbatch=--time=3 --partition=p"),
+            ("dir --engine none -- sh --engine slurm", "--engine=none"),
+        ] {
+            assert_eq!(kept(typed), flags, "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_anew_takes_the_place_of_what_was_kept() {
+        let earlier = words("--engine=slurm --partition=p --each=class=2");
+        for (typed, line) in [
+            ("dir", "--engine=slurm --partition=p --each=class=2 dir"),
+            ("dir --partition q", "--engine=slurm --each=class=2 dir --partition q"),
+            ("dir --partition= --status", "--engine=slurm --each=class=2 dir --status"),
+            (
+                "dir --each node -- --engine",
+                "--engine=slurm --partition=p dir --each node -- --engine",
+            ),
+        ] {
+            assert_eq!(resumed(&earlier, &words(typed)).join(OsStr::new(" ")), line, "{typed}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! A worker that comes with the program, instead of one of the user's own.
+//! App: a program that is known, by its name.
 
 use std::path::PathBuf;
 

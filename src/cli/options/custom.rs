@@ -8,8 +8,8 @@ use clap::Args;
 use crate::cli::options::{AppArgs, parse};
 use crate::knobs::program_environment;
 use crate::tune::budget;
-use crate::workload::custom::metric::Direction;
 use crate::workload::custom::sizes::JobSize;
+use crate::workload::metric::Direction;
 
 /// Your own job instead of the pipeline.
 #[derive(Clone, Debug, Args)]

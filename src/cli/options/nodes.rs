@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::runner::nodes::is_of_name;
+use crate::runner::nodes::NodeList;
 
 /// The nodes of one search.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum NodesChoice {
     /// As many as there are, between these numbers.
     Count(usize, usize),
     /// These.
-    Named(Vec<String>),
+    Named(NodeList),
 }
 
 impl NodesChoice {
@@ -27,7 +27,7 @@ impl NodesChoice {
     pub fn most(&self) -> usize {
         match self {
             Self::Count(_, most) => *most,
-            Self::Named(names) => names.len(),
+            Self::Named(names) => names.0.len(),
         }
     }
 }
@@ -36,7 +36,7 @@ impl FromStr for NodesChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let cure = "type a number (4), a range (2-8) or names (n1,n2)";
+        let cure = "a number (4) or a range (2-8)";
         let number = |word: &str| word.parse::<usize>().ok();
         let ends = text.split_once('-').and_then(|(a, b)| number(a).zip(number(b)));
         if let Some((least, most)) = ends.or_else(|| number(text).map(|n| (n, n))) {
@@ -44,18 +44,13 @@ impl FromStr for NodesChoice {
             return if is_range {
                 Ok(Self::Count(least, most))
             } else {
-                Err(format!("`{text}`: {cure}"))
+                Err(format!("`{text}`: type {cure} of 1 to 10000 nodes"))
             };
         }
-        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-        let is_name = |name: &String| {
-            !name.is_empty() && !name.starts_with('-') && name.chars().all(is_of_name)
-        };
-        let is_again = |(place, name): (usize, &String)| names[..place].contains(name);
-        if !names.iter().all(is_name) || names.iter().enumerate().any(is_again) {
-            return Err(format!("`{text}`: {cure}, each once"));
+        match text.parse::<NodeList>() {
+            Ok(names) if names.0.is_empty() => Err(format!("no node: type {cure}, or names")),
+            named => named.map(Self::Named).map_err(|problem| format!("{problem}, {cure}")),
         }
-        Ok(Self::Named(names))
     }
 }
 
@@ -64,7 +59,7 @@ impl fmt::Display for NodesChoice {
         match self {
             Self::Count(least, most) if least == most => write!(f, "{least}"),
             Self::Count(least, most) => write!(f, "{least}-{most}"),
-            Self::Named(names) => f.write_str(&names.join(",")),
+            Self::Named(names) => write!(f, "{names}"),
         }
     }
 }
@@ -75,13 +70,13 @@ mod tests {
 
     #[test]
     fn numbers_ranges_and_names_are_read_and_anything_else_is_refused() {
-        let named =
-            |names: &[&str]| NodesChoice::Named(names.iter().map(ToString::to_string).collect());
+        let named = |list: &str| Ok(NodesChoice::Named(list.parse().unwrap()));
         assert_eq!("4".parse(), Ok(NodesChoice::Count(4, 4)));
         assert_eq!("2-8".parse(), Ok(NodesChoice::Count(2, 8)));
-        assert_eq!("n1,n2".parse(), Ok(named(&["n1", "n2"])));
-        assert_eq!("gpu-07.site".parse(), Ok(named(&["gpu-07.site"])));
-        for text in ["", "0", "8-2", "0-3", "a,,b", "a,a", "-x", "a b", "n1;rm", "99999999"] {
+        assert_eq!("n1,n2".parse(), named("n1,n2"));
+        assert_eq!("gpu-07.site".parse(), named("gpu-07.site"));
+        assert_eq!("n[1-3],n2".parse(), named("n1,n2,n3"));
+        for text in ["", "0", "8-2", "0-3", "n[1", "-x", "a b", "n1;rm", "99999999"] {
             assert!(text.parse::<NodesChoice>().unwrap_err().contains("2-8"), "{text}");
         }
         for text in ["4", "2-8", "n1,n2"] {

@@ -11,9 +11,9 @@ use strum::VariantArray;
 use crate::profile::located;
 use crate::search::StrategyName;
 use crate::space::KnobFlag;
-use crate::workload::custom::metric::Source;
 use crate::workload::custom::module::Inputs;
 use crate::workload::custom::pictures;
+use crate::workload::custom::printed::Source;
 use crate::workload::custom::sink::Sink;
 
 /// Reads a ratio in dB, from 0, which any picture has, to what float32 numbers can tell apart.

@@ -1,19 +1,19 @@
 //! `doctor`: read-only advice before a run.
 
-pub mod allocation;
+mod slurm_job;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use allocation::Allocation;
 use anyhow::Result;
 use jiff::Timestamp;
 use strum::VariantArray;
 
 use super::terminal;
 use crate::cli::DoctorArgs;
-use crate::io::output::print_json;
+use crate::fleet::engine::Allocation;
+use crate::io::output::print_value;
 use crate::knobs::memory::Allocator;
 use crate::knobs::memory::HugePages;
 use crate::knobs::memory::MemoryPolicy;
@@ -34,10 +34,11 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let mut findings = examine(&machine, &SystemRoots::live());
     findings.extend([binding(), memory_policy(&machine)]);
     let job = Allocation::of_process();
-    findings
-        .extend(job.iter().flat_map(|job| job.examine(&machine, args.budget, Timestamp::now())));
+    let now = Timestamp::now();
+    let examined = job.iter().flat_map(|job| slurm_job::examine(job, &machine, args.budget, now));
+    findings.extend(examined);
     if args.json {
-        return print_json(&format!("{}\n", serde_json::to_string_pretty(&findings)?));
+        return print_value(&findings);
     }
     terminal::show(&text(&findings))
 }

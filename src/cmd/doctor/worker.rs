@@ -10,7 +10,7 @@ use crate::cmd::setup::job::Job;
 use crate::cmd::setup::{custom, job, runner};
 use crate::cmd::{Usage, terminal};
 use crate::io::lock::Lock;
-use crate::io::output::print_json;
+use crate::io::output::print_value;
 use crate::runner::warm::conformance::{Claim, examine};
 use crate::workload::custom::CustomJob;
 
@@ -35,7 +35,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     runner.scratch = scratch.path().to_owned();
     let claims = examine(&runner, &worker, args.limit)?;
     if args.json {
-        print_json(&format!("{}\n", serde_json::to_string_pretty(&claims)?))?;
+        print_value(&claims)?;
     } else {
         terminal::show(&text(&claims))?;
     }

@@ -16,10 +16,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::cli::{Cli, FleetArgs, words};
-use crate::cmd::doctor::allocation::Allocation;
 use crate::cmd::setup::runner;
 use crate::cmd::{Usage, terminal};
-use crate::fleet::engine::{NODE_VARIABLE, this_node};
+use crate::fleet::engine::{Allocation, NODE_VARIABLE, this_node};
 use crate::fleet::{Folder, NodeStatus, Probe, Request, Task, Tuned, Verified};
 use crate::io::lock::Lock;
 use crate::machine::ask::{ANSWER_TIMEOUT, ask};

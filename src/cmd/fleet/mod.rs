@@ -18,6 +18,7 @@ use crate::fleet::{
 use crate::io::number::{count, digits, span};
 use crate::io::output;
 use crate::io::printable;
+use crate::runner::nodes::NodeList;
 
 /// Exit status where some nodes could not be had.
 const EXIT_SOME: u8 = 6;
@@ -30,6 +31,7 @@ pub fn run(args: &FleetArgs) -> Result<ExitCode> {
     if let Some(task) = args.fleet.here {
         return here::run(args, task);
     }
+    let args = &site::resumed(args)?;
     if args.fleet.status {
         return status(args).map(|()| ExitCode::SUCCESS);
     }
@@ -134,7 +136,7 @@ fn status(args: &FleetArgs) -> Result<()> {
     let live = jobs.iter().filter(|job| !job.is_over());
     let overview = Overview::of(&records, args.fleet.each, &Barred::new(), live);
     if args.tune.view.json {
-        return output::print_json(&format!("{}\n", serde_json::to_string_pretty(&overview)?));
+        return output::print_value(&overview);
     }
     terminal::show(&overview.table().to_terminal())
 }
@@ -177,7 +179,7 @@ fn cost(args: &FleetArgs, records: &Records, request: &Request) -> String {
 fn print_manifest(args: &FleetArgs) -> Result<()> {
     let folder = site::made(&args.dir)?;
     let (request, is_new) = site::request(args, &folder)?;
-    let nodes = site::named(args.fleet.node_list.as_deref())?;
+    let NodeList(nodes) = args.fleet.node_list.clone().unwrap_or_default();
     if nodes.is_empty() {
         return Err(Usage("--nodes is missing: name the nodes as kubectl does".to_owned()).into());
     }

@@ -6,18 +6,18 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use clap::Parser;
 
-use crate::cli::{FleetArgs, words};
+use crate::cli::{Cli, Command, FleetArgs, words};
 use crate::cmd::{Taken, Usage};
-use crate::fleet::engine::{Engine, Launcher, Site, Slurm, SlurmOptions, this_node};
-use crate::fleet::{Folder, Node, Request, expanded};
+use crate::fleet::engine::{self, Engine, Launcher, Site, Slurm, SlurmOptions, this_node};
+use crate::fleet::{Folder, Node, Request};
 use crate::io::lock::{Lock, Locked};
+use crate::io::shell;
 use crate::results::owners;
-use crate::runner::nodes::agents::NODE;
-
-/// Time for whatever goes on around a tune: starting, the trial that runs on, the report.
-const MARGIN: Duration = Duration::from_secs(600);
+use crate::runner::nodes::NodeList;
+use crate::runner::nodes::agents::{self, NODE};
 
 /// Between two looks at the engine.
 pub const POLL: Duration = Duration::from_secs(5);
@@ -27,6 +27,9 @@ const LOOKS: u32 = 12;
 
 /// The word for an engine that starts nothing.
 pub const NONE: &str = "none";
+
+/// The word for this machine.
+const LOCAL: &str = "local";
 
 /// The fleet's folder, made where there is none.
 ///
@@ -58,6 +61,34 @@ pub fn lock(folder: &Folder) -> Result<Lock> {
     })
 }
 
+/// The flags, with those that the folder keeps of earlier calls.
+///
+/// # Errors
+/// The folder keeps some that make no sense.
+pub fn resumed(args: &FleetArgs) -> Result<FleetArgs> {
+    let folder = Folder::new(std::path::absolute(&args.dir)?);
+    let own = ["wan22-tune", "fleet"].map(OsString::from);
+    let cli = Cli::try_parse_from([&own[..], &line(&folder)?].concat());
+    let cli = cli.map_err(|error| Usage(format!("{}: {error}", folder.request().display())))?;
+    match cli.command {
+        Some(Command::Fleet(args)) => Ok(*args),
+        _ => bail!("{}: this is no command of a fleet", folder.request().display()),
+    }
+}
+
+/// The words after `fleet`.
+fn typed() -> Vec<OsString> {
+    std::env::args_os().skip_while(|word| word != "fleet").skip(1).collect()
+}
+
+/// The same, with what the folder keeps, where nobody else can have written that.
+fn line(folder: &Folder) -> Result<Vec<OsString>> {
+    let is_own = owners::other(&folder.request()).is_none();
+    let kept = if is_own { Request::read(folder)? } else { None };
+    let earlier = kept.map_or(Ok(Vec::new()), |kept| kept.flags())?;
+    Ok(words::resumed(&earlier, &typed()))
+}
+
 /// What is asked: by the command line, by the folder where that says nothing, or by both alike.
 /// Also whether the folder does not hold it yet.
 ///
@@ -65,11 +96,29 @@ pub fn lock(folder: &Folder) -> Result<Lock> {
 /// [`Usage`] where they differ, or neither says anything.
 pub fn request(args: &FleetArgs, folder: &Folder) -> Result<(Request, bool)> {
     let kept = Request::read(folder)?;
-    let typed: Vec<OsString> =
-        std::env::args_os().skip_while(|word| word != "fleet").skip(1).collect();
-    let own = words::of_tune(&typed, args.dir.as_os_str());
+    let now = asked(args, folder, kept.as_ref())?;
+    let mut flags = words::of_fleet(&line(folder)?);
+    let mut engine = engine_word(args);
+    if args.fleet.manifest.is_some() {
+        // The cluster itself starts jobs, one on each node.
+        flags = words::resumed(&["--each=node".into()], &flags);
+        engine = NONE;
+    }
+    let engine = match kept.as_ref().and_then(Request::engine) {
+        Some(then) if engine == NONE => then,
+        Some(then) => same_engine(args, folder, (then, engine))?,
+        None => engine,
+    };
+    let now = now.with(&flags, engine);
+    let is_new = kept.is_none_or(|kept| kept != now);
+    Ok((now, is_new))
+}
+
+/// What the tunes are to be.
+fn asked(args: &FleetArgs, folder: &Folder, kept: Option<&Request>) -> Result<Request> {
+    let dir = args.dir.display();
+    let own = words::of_tune(&typed(), args.dir.as_os_str());
     let Some(budget) = args.tune.budget else {
-        let dir = args.dir.display();
         let Some(kept) = kept else {
             return Err(Usage(format!("{dir}: no fleet yet: give --budget 30m")).into());
         };
@@ -80,7 +129,7 @@ pub fn request(args: &FleetArgs, folder: &Folder) -> Result<(Request, bool)> {
         if let Some(who) = owners::other(&folder.request()) {
             return Err(Usage(format!("{who}: read it, and type its command again")).into());
         }
-        return Ok((kept, false));
+        return Ok(kept.clone());
     };
     let here = match args.fleet.manifest {
         // Pods start in the folder, wherever this was typed.
@@ -88,26 +137,38 @@ pub fn request(args: &FleetArgs, folder: &Folder) -> Result<(Request, bool)> {
         None => std::env::current_dir().context("the working folder")?,
     };
     let now = Request::new(here, budget.as_secs_f64(), &own);
-    match kept {
-        Some(kept) => match kept.agree(&now) {
-            Ok(()) => Ok((kept, false)),
-            Err(problem) => Err(Usage(format!("{}: {problem}", args.dir.display())).into()),
-        },
-        None => Ok((now, true)),
+    let Some(kept) = kept else { return Ok(now) };
+    kept.agree(&now).map_err(|problem| Usage(format!("{dir}: {problem}")))?;
+    Ok(kept.clone())
+}
+
+/// The word for what starts jobs.
+fn engine_word(args: &FleetArgs) -> &str {
+    let usual = if Slurm::is_here() { "slurm" } else { LOCAL };
+    args.fleet.engine.as_deref().unwrap_or(usual)
+}
+
+/// The word for the engine, where nodes of the other one are the same machines with the same CPUs.
+fn same_engine<'a>(
+    args: &FleetArgs,
+    folder: &Folder,
+    (then, now): (&str, &'a str),
+) -> Result<&'a str> {
+    let kind = |word: &str| ["slurm", LOCAL, NONE].into_iter().find(|kind| *kind == word);
+    if kind(then) == kind(now) || then == NONE || folder.names().is_empty() {
+        return Ok(now);
     }
+    let (dir, cure) = (args.dir.display(), "take a new folder, or leave --engine out");
+    Err(Usage(format!(
+        "{dir}: begun with --engine '{then}': with '{now}' a node's name may mean another machine, \
+         or a job has other CPUs, and tunes could not be compared: {cure}"
+    ))
+    .into())
 }
 
 /// How long a job may take.
 pub fn limit(request: &Request) -> Duration {
-    Duration::try_from_secs_f64(request.budget_s).unwrap_or_default() + MARGIN
-}
-
-/// The names in a list; none where there is none.
-///
-/// # Errors
-/// [`Usage`] for a list that makes no sense.
-pub fn named(list: Option<&str>) -> Result<Vec<String>, Usage> {
-    list.map_or(Ok(Vec::new()), expanded).map_err(|problem| Usage(format!("--nodes {problem}")))
+    engine::limit(Duration::try_from_secs_f64(request.budget_s).unwrap_or_default())
 }
 
 /// What starts jobs.
@@ -122,44 +183,45 @@ pub fn engine(args: &FleetArgs, request: &Request, folder: &Folder) -> Result<Bo
         work_folder: request.work_folder.clone(),
         tune_limit: limit(request),
     };
-    let usual = if Slurm::is_here() { "slurm" } else { "local" };
-    let words = fleet.engine.as_deref().unwrap_or(usual);
-    if words == "slurm" {
+    let word = engine_word(args);
+    let listed = |list: &Option<NodeList>| list.clone().unwrap_or_default();
+    let (nodes, exclude) = (listed(&fleet.node_list), listed(&fleet.exclude));
+    if word == "slurm" {
+        let words = shell::parted(fleet.sbatch.as_deref().unwrap_or_default());
         let options = SlurmOptions {
             partition: fleet.partition.clone(),
             account: fleet.account.clone(),
             qos: fleet.qos.clone(),
             constraint: fleet.constraint.clone(),
-            nodes: fleet.node_list.clone(),
-            exclude: fleet.exclude.clone(),
-            words: split(fleet.sbatch.as_deref().unwrap_or_default())?,
+            words: words.map_err(|why| Usage(format!("--sbatch {why}")))?,
+            nodes,
+            exclude,
         };
         let settles = poll(args, POLL) * LOOKS;
         return Ok(Box::new(Slurm::new(options, site, &folder.digest(), settles)));
     }
-    let template = match words {
-        "local" | NONE => Vec::new(),
-        words if words.contains(NODE) => split(words)?,
-        words => {
+    let launcher = match word {
+        LOCAL | NONE => agents::Launcher::default(),
+        word if word.contains(NODE) => {
+            agents::Launcher::of(word).map_err(|why| Usage(format!("--engine {why}")))?
+        }
+        word => {
             let cure = format!("slurm, local, none, or a command with {NODE}, as in 'ssh {NODE}'");
-            return Err(Usage(format!("--engine {words}: give {cure}")).into());
+            return Err(Usage(format!("--engine {word}: give {cure}")).into());
         }
     };
-    let mut nodes = named(fleet.node_list.as_deref())?;
+    let NodeList(mut nodes) = nodes;
     if nodes.is_empty() {
-        nodes = match words {
-            "local" => vec![this_node()],
+        nodes = match word {
+            LOCAL => vec![this_node()],
             NONE => folder.names(),
             _ => {
-                return Err(
-                    Usage(format!("--engine '{words}': name the nodes with --nodes")).into()
-                );
+                return Err(Usage(format!("--engine '{word}': name the nodes with --nodes")).into());
             }
         };
     }
-    let left = named(fleet.exclude.as_deref())?;
-    nodes.retain(|node| !left.contains(node));
-    Ok(Box::new(Launcher::new(template, nodes, site)))
+    nodes.retain(|node| !exclude.0.contains(node));
+    Ok(Box::new(Launcher::new(launcher, nodes, site)))
 }
 
 /// The nodes as the engine lists them, or those in the folder where it does not answer.
@@ -174,38 +236,4 @@ pub fn listed(engine: &mut dyn Engine, folder: &Folder) -> Vec<Node> {
 pub fn poll(args: &FleetArgs, usual: Duration) -> Duration {
     let given = args.fleet.poll.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     given.unwrap_or(usual)
-}
-
-/// Words as a shell would part them.
-fn split(text: &str) -> Result<Vec<String>, Usage> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    for letter in text.chars() {
-        match (quote, letter) {
-            (Some(end), letter) if letter == end => quote = None,
-            (None, '\'' | '"') => {
-                quote = Some(letter);
-                word.get_or_insert_default();
-            }
-            (None, letter) if letter.is_whitespace() => words.extend(word.take()),
-            (_, letter) => word.get_or_insert_default().push(letter),
-        }
-    }
-    if quote.is_some() {
-        return Err(Usage(format!("`{text}`: a quote is not closed")));
-    }
-    words.extend(word);
-    Ok(words)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_parted_as_a_shell_does() {
-        let parted = |text: &str| split(text).unwrap();
-        assert_eq!(parted("ssh -o 'A B=\"c\"' {node}"), ["ssh", "-o", "A B=\"c\"", "{node}"]);
-        assert_eq!(parted(" --a='' \"\" b"), ["--a=", "", "b"]);
-        assert!(split("'a").is_err());
-    }
 }

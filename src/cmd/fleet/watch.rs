@@ -96,7 +96,7 @@ fn line(overview: &Overview) -> String {
         |states: &[State]| overview.nodes.iter().filter(|row| states.contains(&row.state)).count();
     let mut parts = vec![
         format!("{} tuned", of(&[State::Tuned])),
-        format!("{} stood for", of(&[State::Verified, State::Covered])),
+        format!("{} covered", of(&[State::Verified, State::Covered])),
     ];
     let others = [
         (of(&[State::Runs]), "with a job"),

@@ -18,10 +18,7 @@ pub fn run(args: &DiffArgs) -> Result<()> {
     if args.json {
         let entry = |(at, one, other): &Difference| json!({ "at": at, "one": one, "other": other });
         let entries: Vec<Value> = differences.iter().map(entry).collect();
-        return crate::io::output::print_json(&format!(
-            "{}\n",
-            serde_json::to_string_pretty(&entries)?
-        ));
+        return crate::io::output::print_value(&entries);
     }
     crate::cmd::terminal::show(&text(&differences))
 }

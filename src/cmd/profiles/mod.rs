@@ -44,7 +44,7 @@ pub fn run(args: &ProfilesArgs) -> Result<()> {
 fn keep(store: &Store, file: &Path, job: Option<&str>, force: bool) -> Result<()> {
     let profile = Profile::read(file)?;
     let machine = Machine::detect_host()?;
-    let replaced = store.replaced(&profile, job, &machine)?;
+    let replaced = store.replaced(&store.kept()?, &profile, job, &machine)?;
     for old in &replaced {
         let place = old.path.display();
         let Ok(kept) = &old.profile else {

@@ -237,6 +237,10 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
         );
     }
     if let Some(known) = args.custom.app.app {
+        if args.runner.is_own_worker() {
+            let cure = "--worker is for a program of your own that stays loaded: leave one out";
+            return Err(Usage(format!("--app {} --worker: {cure}", known.space())).into());
+        }
         app::check(&args.custom)?;
         let asked = app::asked_space(&args.custom)?;
         args.space.space.get_or_insert(asked.unwrap_or_else(|| known.space().into()));

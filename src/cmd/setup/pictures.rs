@@ -34,7 +34,7 @@ pub fn check(args: &CustomJobArgs, runner: &RunnerArgs, is_worker: bool) -> Resu
 
 /// Files that nobody named, where they can be read.
 pub fn readable(files: &str) -> Option<String> {
-    if pictures::is_video(files) && !reads_videos() {
+    if files.split('|').any(pictures::is_video) && !reads_videos() {
         terminal::tell(&format!("pictures are not compared: {NO_FFMPEG}"));
         return None;
     }

@@ -1,4 +1,4 @@
-//! The main job: tunes this machine.
+//! Tunes this machine: the main job.
 
 pub mod agent;
 mod nodes;

@@ -1,22 +1,17 @@
 //! `--nodes`: which nodes search together, and how agents are started there.
 
 use std::env;
-use std::process::Command;
+use std::ffi::OsString;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::cli::{NodesChoice, TuneArgs};
 use crate::cmd::{Usage, terminal};
-use crate::machine::threads;
-use crate::report::tables::usage::quoted;
+use crate::fleet::engine::{Allocation, Batch, Slurm, Warned, limit};
+use crate::io::shell;
+use crate::runner::nodes::NodeList;
 use crate::runner::nodes::agents::message::Setup;
 use crate::runner::nodes::agents::{Agents, Launcher, Start};
-
-/// What a job may take longer than the tune: nodes that start, a trial that ends late, the report.
-const SLACK_MIN: u64 = 10;
-
-/// Seconds before its time limit at which Slurm asks the tune to finish.
-const NOTICE_S: u64 = 90;
 
 /// Submits the tune as a Slurm job, where it is for several nodes and this is no place to start them
 /// from; says whether it did.
@@ -26,35 +21,42 @@ const NOTICE_S: u64 = 90;
 pub fn submitted(args: &TuneArgs) -> Result<bool> {
     let Some(choice) = &args.nodes else { return Ok(false) };
     check(args, choice)?;
-    if args.launcher.is_some() || allocation().is_some() {
+    if args.launcher.is_some() || Allocation::of_process().is_some() {
         return Ok(false);
     }
-    let minutes = args.budget.map_or(0, |budget| budget.as_secs().div_ceil(60)) + SLACK_MIN;
-    let words = env::args_os().map(quoted).collect::<Vec<_>>();
-    let program = quoted(env::current_exe().context("finding this program")?);
-    let (least, most) = (choice.least().max(2), choice.most());
-    let mut sbatch = Command::new("sbatch");
-    sbatch.args(["--parsable", "--exclusive", "--job-name=wan22-tune", "--open-mode=append"]);
-    // A node that fails takes no other along, and a tune that was ended is gone on with, not begun anew.
-    sbatch.args(["--no-kill", "--no-requeue"]);
-    sbatch.args(["--output=wan22-tune-%j.log".to_owned(), format!("--signal=B:TERM@{NOTICE_S}")]);
-    sbatch.args([format!("--time={minutes}"), format!("--nodes={}-{most}", least.min(most))]);
-    if let NodesChoice::Named(names) = choice {
-        sbatch.arg(format!("--nodelist={}", names.join(",")));
-    }
-    sbatch.arg(format!("--wrap=exec {program} {}", words[1..].join(" ")));
-    let done = sbatch.output().map_err(|error| {
+    if !Slurm::is_here() {
         let cure = "give --launcher 'ssh {node}' and the nodes' names, or start it where Slurm is";
-        Usage(format!("--nodes {choice}: sbatch can't be started ({error}): {cure}"))
-    })?;
-    let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-    ensure!(done.status.success(), "sbatch: {said}");
-    let job = String::from_utf8_lossy(&done.stdout).trim().to_owned();
+        return Err(Usage(format!("--nodes {choice}: there is no sbatch here: {cure}")).into());
+    }
+    let program = env::current_exe().context("finding this program")?.into_os_string();
+    let words: Vec<OsString> = [program].into_iter().chain(env::args_os().skip(1)).collect();
+    let batch = Batch {
+        name: "wan22-tune".to_owned(),
+        log: "wan22-tune-%j.log".into(),
+        limit: limit(args.budget.unwrap_or_default()),
+        warned: Warned::Script,
+        flags: flags(choice),
+        line: shell::line(&words),
+    };
+    let job = batch.submit()?;
     terminal::show(&format!(
         "Submitted as job {job}. What it says goes to wan22-tune-{job}.log; scancel {job} ends it \
          with what it has.\n"
     ))?;
     Ok(true)
+}
+
+/// A job that no other one shares its nodes with. A node that fails takes no other along, and a tune
+/// that was ended is gone on with, not begun anew.
+fn flags(choice: &NodesChoice) -> Vec<String> {
+    let (least, most) = (choice.least().max(2), choice.most());
+    let count = format!("--nodes={}-{most}", least.min(most));
+    let names = match choice {
+        NodesChoice::Named(names) => Some(format!("--nodelist={names}")),
+        NodesChoice::Count(..) => None,
+    };
+    let fixed = ["--exclusive", "--no-kill", "--no-requeue"].map(str::to_owned);
+    fixed.into_iter().chain([count]).chain(names).collect()
 }
 
 fn check(args: &TuneArgs, choice: &NodesChoice) -> Result<(), Usage> {
@@ -76,11 +78,11 @@ fn check(args: &TuneArgs, choice: &NodesChoice) -> Result<(), Usage> {
 pub fn open(args: &TuneArgs, words: Vec<String>) -> Result<Option<Agents>> {
     let Some(choice) = &args.nodes else { return Ok(None) };
     check(args, choice)?;
-    let allocation = allocation();
+    let allocation = Allocation::of_process();
     let template = args.launcher.clone().or(allocation.as_ref().map(|_| Launcher::SLURM.into()));
     let cure = "give --launcher, such as 'ssh {node}', or start it inside a Slurm allocation";
     let template = template.ok_or_else(|| Usage(format!("--nodes {choice}: {cure}")))?;
-    let launcher = Launcher::of(&template);
+    let launcher = Launcher::of(&template).map_err(|why| Usage(format!("--launcher {why}")))?;
     if choice.most() > 1 && args.custom.output.is_some() {
         let shares = "nodes that share a folder take each other's --output for their own";
         if launcher.is_local() {
@@ -119,32 +121,23 @@ fn arguments(mut words: Vec<String>, args: &TuneArgs) -> Vec<String> {
 fn names(
     choice: &NodesChoice,
     launcher: &Launcher,
-    allocation: Option<String>,
+    allocation: Option<Allocation>,
 ) -> Result<Vec<String>> {
     let (least, most) = match choice {
-        NodesChoice::Named(names) => return Ok(names.clone()),
+        NodesChoice::Named(NodeList(names)) => return Ok(names.clone()),
         NodesChoice::Count(least, most) => (*least, *most),
     };
     if launcher.is_local() {
         return Ok((1..=most).map(|number| format!("n{number}")).collect());
     }
-    let Some(list) = allocation else {
+    let Some(NodeList(mut hosts)) = allocation.map(|allocation| allocation.nodes) else {
         let cure = "name them, as in --nodes n1,n2";
         return Err(Usage(format!("--nodes {choice}: nobody says which nodes: {cure}")).into());
     };
-    let said = Command::new("scontrol").args(["show", "hostnames", &list]).output();
-    let said = threads::started("scontrol", said)?;
-    let hosts = String::from_utf8_lossy(&said.stdout);
-    let hosts: Vec<String> = hosts.split_whitespace().take(most).map(ToOwned::to_owned).collect();
+    hosts.truncate(most);
     if hosts.len() < least {
         let count = hosts.len();
         return Err(Usage(format!("--nodes {choice}: the allocation has {count}")).into());
     }
     Ok(hosts)
-}
-
-/// The nodes of the Slurm allocation that this runs in.
-fn allocation() -> Option<String> {
-    env::var("SLURM_JOB_ID").ok()?;
-    env::var("SLURM_JOB_NODELIST").ok().filter(|list| !list.is_empty())
 }

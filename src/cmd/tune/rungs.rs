@@ -44,9 +44,9 @@ pub fn choose(
         Job::Pipeline(file) => file,
         Job::Custom(custom) if custom.sizes().is_empty() => return Ok(Rungs::same(job.smallest())),
         Job::Custom(custom) => {
-            let memory = sizes::memory_test(custom.sizes());
+            let memory = sizes::memory_tests(custom.sizes()).into_iter();
             let memory = memory.map(|sizes| Workload::custom(custom.space()).at(sizes));
-            return session.climb(&job.sizes(), memory);
+            return session.climb(&job.sizes(), memory.collect());
         }
     };
     let settings = runner.settings(&file.size(0), &runner.baseline.knobs);

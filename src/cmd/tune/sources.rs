@@ -19,7 +19,7 @@ use crate::results::{Folder, Results, results_in};
 use crate::search::StrategyName;
 use crate::space::{Space, arguments};
 use crate::trial::{Phase, Trial};
-use crate::tune::{Found, shipped};
+use crate::tune::{Found, alike, shipped};
 use crate::workload::{Sizes, Workload};
 
 /// The most results folders that a tune starts from by itself.
@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many times as many pixels a clip of another tune may have.
 const NEAR: f64 = 8.0;
+
+/// How alike a machine of ours must be.
+const LEAST_ALIKE: f64 = 0.3;
 
 /// Candidates that a tune must have measured to say anything of others.
 const LEAST: usize = 10;
@@ -65,8 +68,9 @@ pub fn still_there(paths: &[PathBuf], folder: &Folder) -> (Vec<PathBuf>, Vec<Pat
 }
 
 /// Takes the newest tunes of the same space and job under `--results`, a fleet's among them, made on a
-/// machine of this one's shape, and the installed profile that `exec --auto` would take, and says so,
-/// unless the user named sources or wants none.
+/// machine of this one's shape, and the installed profile that `exec --auto` would take; where there
+/// are no such tunes, what the program ships of machines that are much alike. It says so, and does
+/// nothing where the user named sources or wants none.
 ///
 /// # Errors
 /// The space can't be resolved.
@@ -130,9 +134,26 @@ struct Wanted {
 
 impl Wanted {
     fn sources(&self) -> Vec<(PathBuf, Found)> {
-        let found = self.folders().into_iter().filter_map(|path| self.open(path)).take(MOST);
-        let found = found.map(|(path, results)| (path, Found::Results(Box::new(results))));
-        found.chain(self.installed()).collect()
+        let own = self.folders().into_iter().filter_map(|path| self.open(path)).take(MOST);
+        let mut found: Vec<(PathBuf, Found)> =
+            own.map(|(path, results)| (path, Found::Results(Box::new(results)))).collect();
+        if found.is_empty() {
+            found.extend(self.shipped());
+        }
+        found.extend(self.installed());
+        found
+    }
+
+    /// What the program ships of this space and job and of machines that are much like this one, as
+    /// far as enough of its candidates are legal here.
+    fn shipped(&self) -> impl Iterator<Item = (PathBuf, Found)> {
+        let near = shipped::all().filter(|(_, results)| {
+            alike(&results.machine, &self.machine) >= LEAST_ALIKE && self.is_same(results)
+        });
+        let (machine, job) = (&self.machine, self.job.smallest());
+        near.map(|(path, results)| (path, Found::Results(Box::new(results)))).filter(
+            move |(_, found)| found.earlier(&self.space, machine, &job).observations.len() >= LEAST,
+        )
     }
 
     /// The folders that may hold something, the newest first.
@@ -155,13 +176,18 @@ impl Wanted {
 
     fn is_alike(&self, results: &Results) -> bool {
         let (there, here) = (&results.machine, &self.machine);
+        self.is_same(results)
+            && there.fingerprint().compare(&here.fingerprint()) != MachineMatch::Different
+            && there.class() == here.class()
+    }
+
+    /// Whether it is a tune of this space and job.
+    fn is_same(&self, results: &Results) -> bool {
         let names =
             |space: &Space| space.knobs.iter().map(|knob| knob.name.clone()).collect::<Vec<_>>();
         results.space.name == self.space.name
             && names(&results.space) == names(&self.space)
             && self.is_same_job(results)
-            && there.fingerprint().compare(&here.fingerprint()) != MachineMatch::Different
-            && there.class() == here.class()
     }
 
     /// Sizes of clips near to each other share what is fast; other ones need not.
@@ -202,4 +228,34 @@ fn is_near(one: &Sizes, other: &Sizes) -> bool {
     let pixels = |s: &Sizes| f64::from(s.width) * f64::from(s.height) * f64::from(s.frames);
     let ratio = pixels(one) / pixels(other);
     (1.0 / NEAR..=NEAR).contains(&ratio)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::{BUILT_IN, WorkloadFile};
+
+    /// The names of what is taken on a machine for the built-in job.
+    fn shipped_on(machine: Machine, space: Space) -> Vec<PathBuf> {
+        let job = Job::Pipeline(WorkloadFile::parse(BUILT_IN[0].1).unwrap());
+        let wanted = Wanted { results: PathBuf::new(), space, machine, job };
+        wanted.shipped().map(|(path, _)| path).collect()
+    }
+
+    #[test]
+    fn what_is_shipped_is_taken_where_space_and_machine_are_alike() {
+        let (path, there) = shipped::all().next().unwrap();
+        assert_eq!(path, Path::new("shipped:2026-11-30-vm"));
+        let on = |machine: &Machine, space: &Space| shipped_on(machine.clone(), space.clone());
+        // The others tuned a job of two clips: most of what they measured is illegal for one.
+        assert_eq!(on(&there.machine, &there.space), [path]);
+        let nothing: [PathBuf; 0] = [];
+        let other = Space { name: "other".to_owned(), ..there.space.clone() };
+        assert_eq!(on(&there.machine, &other), nothing);
+        let mut fewer = there.space.clone();
+        fewer.knobs.pop();
+        assert_eq!(on(&there.machine, &fewer), nothing);
+        let large = "package:2 [numa(memory=64GB)] l3:8 core:8 pu:2";
+        assert_eq!(on(&Machine::from_synthetic(large).unwrap(), &there.space), nothing);
+    }
 }

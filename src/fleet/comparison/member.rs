@@ -12,7 +12,8 @@ use crate::knobs::{Value, Values};
 use crate::results::{Folder, Results};
 use crate::space::{Candidate, Space};
 use crate::stats::{self, Interval};
-use crate::workload::custom::{CommandJob, CustomJob, Metric};
+use crate::workload::custom::{CommandJob, CustomJob};
+use crate::workload::metric::Metric;
 
 /// One results folder of a fleet.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::member::{self, Member};
 use crate::knobs::Values;
-use crate::search::{Observation, Surrogate};
+use crate::search::{ForestRatio, Observation};
 use crate::space::{Candidate, Space};
 
 /// More different profiles than these are not carried to every machine: those that most machines
@@ -210,7 +210,7 @@ fn measured(run: &Member, own: &Values, knobs: &Values) -> Option<f64> {
     Some(score(knobs)? / score(own)? - 1.0)
 }
 
-fn learnt(member: &Member) -> Option<Surrogate> {
+fn learnt(member: &Member) -> Option<ForestRatio> {
     let mut observations: Vec<Observation> = member
         .measured
         .iter()
@@ -218,10 +218,10 @@ fn learnt(member: &Member) -> Option<Surrogate> {
         .collect();
     // A map's order differs from run to run.
     observations.sort_by(|a, b| a.candidate.cmp(&b.candidate));
-    Surrogate::fit(&member.space, &observations)
+    ForestRatio::fit(&member.space, &observations)
 }
 
-fn predicted(member: &Member, surrogate: Option<&Surrogate>, knobs: &Values) -> ProfileRegret {
+fn predicted(member: &Member, surrogate: Option<&ForestRatio>, knobs: &Values) -> ProfileRegret {
     let (space, baseline) = (&member.space, &member.baseline);
     let left_alone = knobs.iter().any(|(name, value)| {
         space.knob(name).is_none() && baseline.get(name).is_some_and(|usual| usual != value)

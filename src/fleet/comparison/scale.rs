@@ -6,8 +6,7 @@
 
 use super::portability::ProfilePortability;
 use super::{Comparison, Member, geometric_mean};
-use crate::workload::custom::Metric;
-use crate::workload::custom::metric::Direction;
+use crate::workload::metric::{Direction, Metric};
 
 impl Comparison {
     /// What belongs to all runs together is shown as growth if all of them have a metric to be

@@ -27,6 +27,8 @@ pub enum Leaves {
     Fails(i32, &'static str),
     /// A baseline that does not run.
     Broken,
+    /// A tune whose budget was over before it had a profile.
+    Short,
     /// Nothing: its program did not start.
     Nothing,
     /// A profile that does not hold.
@@ -108,6 +110,11 @@ impl Fake {
             Leaves::Broken => {
                 (status.status, status.is_broken) = (Some(1), true);
                 "the baseline fails".clone_into(&mut status.detail);
+            }
+            Leaves::Short => {
+                write_results(folder, node, 9, true);
+                fs::remove_file(folder.results(node).join("r/profile.json")).unwrap();
+                (status.status, status.detail) = (Some(1), "the budget was over".to_owned());
             }
             Leaves::Nothing => return,
         }

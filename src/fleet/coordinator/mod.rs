@@ -1,11 +1,11 @@
-//! Coordinator: has made what is missing, and bears with whatever happens to jobs.
+//! Coordinator: submits jobs for what the folder lacks, and retries or gives up those that fail.
 //!
 //! It remembers nothing that matters: after a kill the next one finds the engine's jobs by their
 //! names and the rest in the folder.
 
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -73,7 +73,7 @@ pub struct Coordinator<'a> {
     records: Records,
     watched: BTreeMap<String, Watched>,
     /// Jobs that were over when they were first seen.
-    past: Vec<String>,
+    past: BTreeSet<String>,
     tries: BTreeMap<(Task, String), u32>,
     barred: Barred,
     usage: Option<String>,
@@ -93,7 +93,7 @@ impl<'a> Coordinator<'a> {
             records: records.collect(),
             journal: Journal::open(folder)?,
             watched: BTreeMap::new(),
-            past: Vec::new(),
+            past: BTreeSet::new(),
             tries: BTreeMap::new(),
             barred: Barred::new(),
             usage: None,
@@ -197,17 +197,15 @@ impl<'a> Coordinator<'a> {
 
     /// Takes in what the engine says of the jobs.
     fn see(&mut self, jobs: Vec<Known>, now: Duration) -> Result<()> {
-        let is_gone = |id: &String| !jobs.iter().any(|job| job.id == *id);
-        for (id, job) in &mut self.watched {
-            if is_gone(id) {
-                job.over.get_or_insert(now);
-            }
+        let known: BTreeSet<&String> = jobs.iter().map(|job| &job.id).collect();
+        for (_, job) in self.watched.iter_mut().filter(|(id, _)| !known.contains(id)) {
+            job.over.get_or_insert(now);
         }
         for known in jobs {
             let is_over = matches!(known.state, JobState::Over(_));
             let Some(job) = self.watched.get_mut(&known.id) else {
                 if is_over || self.past.contains(&known.id) {
-                    self.past.push(known.id);
+                    self.past.insert(known.id);
                 } else {
                     self.note("found", &known, "")?;
                     self.watch(known, None);

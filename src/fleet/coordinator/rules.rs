@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{Coordinator, Watched};
 use crate::fleet::engine::{JobState, Known, Task};
 use crate::fleet::folder::NodeStatus;
-use crate::fleet::plan::{Barred, groups, plan};
+use crate::fleet::plan::{Barred, group, groups};
 
 impl Coordinator<'_> {
     /// Draws the consequences of a job that is over and of what it left.
@@ -53,9 +53,10 @@ impl Coordinator<'_> {
     fn is_made(&self, job: &Known) -> bool {
         match job.task {
             Task::Probe => self.records.get(&job.key).is_some_and(|record| record.class.is_some()),
-            Task::Tune | Task::Verify => {
-                let all = plan(&self.records, self.limits.scope, &Barred::new(), &[]);
-                !all.iter().any(|missing| missing.task == job.task && missing.key == job.key)
+            task @ (Task::Tune | Task::Verify) => {
+                let (all, scope) = ((&self.records, &Barred::new()), self.limits.scope);
+                let group = group(&self.records, scope, &job.key);
+                group.is_none_or(|group| group.missing(task, all, scope).is_none())
             }
         }
     }
@@ -108,7 +109,7 @@ impl Coordinator<'_> {
     fn drop_job(&mut self, job: &Known, why: &str) -> Result<()> {
         self.engine.cancel(&job.id);
         self.watched.remove(&job.id);
-        self.past.push(job.id.clone());
+        self.past.insert(job.id.clone());
         self.note("cancelled", job, why)
     }
 }

@@ -132,6 +132,13 @@ fn each_failure_has_its_rule() {
         ("fails always", vec![fails(), fails(), fails()], State::Failed, 3, "disk full"),
         ("its baseline fails", vec![then(Leaves::Broken)], State::Failed, 1, "the baseline fails"),
         (
+            "its budget is too short",
+            vec![then(Leaves::Short), then(Leaves::Short), then(Leaves::Short)],
+            State::Failed,
+            3,
+            "the budget was over",
+        ),
+        (
             "its program does not start",
             vec![then(Leaves::Nothing), then(Leaves::Nothing), then(Leaves::Nothing)],
             State::Failed,

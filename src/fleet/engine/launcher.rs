@@ -2,6 +2,7 @@
 //! run on this machine.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -11,8 +12,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Engine, EngineJob, JobState, Known, Site};
 use crate::fleet::Node;
-use crate::profile::export::shell_words;
-use crate::runner::nodes::agents::NODE;
+use crate::io::shell;
+use crate::runner::nodes::{agents, is_name};
 
 /// Names the node for the job that runs on it.
 pub const NODE_VARIABLE: &str = "WAN22_FLEET_NODE";
@@ -20,8 +21,7 @@ pub const NODE_VARIABLE: &str = "WAN22_FLEET_NODE";
 /// Jobs as processes of this program.
 #[derive(Debug)]
 pub struct Launcher {
-    /// The words before the program's own, or none.
-    template: Vec<String>,
+    launcher: agents::Launcher,
     nodes: Vec<String>,
     site: Site,
     jobs: BTreeMap<String, Started>,
@@ -36,28 +36,21 @@ struct Started {
 }
 
 impl Launcher {
-    /// Jobs on these nodes, started by the words of `template`.
-    pub fn new(template: Vec<String>, nodes: Vec<String>, site: Site) -> Self {
-        Self { template, nodes, site, jobs: BTreeMap::new() }
+    /// Jobs on these nodes, started by `launcher`.
+    pub fn new(launcher: agents::Launcher, nodes: Vec<String>, site: Site) -> Self {
+        Self { launcher, nodes, site, jobs: BTreeMap::new() }
     }
 
-    /// The words that start a job on a node. What a launcher hands to a shell there, as `ssh` does, is
-    /// quoted for it.
-    fn words(&self, job: &EngineJob, node: &str) -> Vec<String> {
+    /// The words that start a job on a node, in the work folder there.
+    fn words(&self, job: &EngineJob, node: &str) -> Vec<OsString> {
         let command = self.site.words(job);
-        if self.template.is_empty() {
-            return command;
+        if self.launcher.is_empty() {
+            return command.into_iter().map(OsString::from).collect();
         }
-        let folder = shell_words(&[self.site.work_folder.display().to_string()]);
+        let folder = shell::text(&[self.site.work_folder.display().to_string()]);
         let script =
-            format!("cd {folder} && {NODE_VARIABLE}={node} exec {}", shell_words(&command));
-        let launcher = self.template.iter().map(|word| word.replace(NODE, node));
-        let shell = ["sh".to_owned(), "-c".to_owned()].into_iter();
-        let is_ssh = self.template.first().is_some_and(|word| word.ends_with("ssh"));
-        if is_ssh {
-            return launcher.chain([script]).collect();
-        }
-        launcher.chain(shell).chain([script]).collect()
+            format!("cd {folder} && {NODE_VARIABLE}={node} exec {}", shell::text(&command));
+        self.launcher.words(node, &["sh", "-c", &script])
     }
 
     /// The first of a job's nodes on which nothing of this fleet runs; else the first.
@@ -89,7 +82,7 @@ impl Engine for Launcher {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // A Ctrl-C at the terminal is this program's to hand on.
         let child = command.process_group(0).spawn();
-        let child = child.with_context(|| format!("starting {}", words[0]))?;
+        let child = child.with_context(|| format!("starting {}", words[0].display()))?;
         let id = child.id().to_string();
         self.jobs.insert(id.clone(), Started { job: job.clone(), node, child, over: None });
         Ok(id)
@@ -97,7 +90,7 @@ impl Engine for Launcher {
 
     fn described(&self, job: &EngineJob) -> String {
         let node = job.place.first().map(String::as_str).unwrap_or_default();
-        shell_words(&self.words(job, node))
+        shell::line(&self.words(job, node)).to_string_lossy().into_owned()
     }
 
     fn jobs(&mut self) -> Result<Vec<Known>> {
@@ -130,7 +123,7 @@ impl Engine for Launcher {
 pub fn this_node() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim().split('.').next().unwrap_or_default().to_owned();
-    if super::super::node::is_plain(&name) { name } else { "localhost".to_owned() }
+    if is_name(&name) { name } else { "localhost".to_owned() }
 }
 
 #[cfg(test)]
@@ -145,8 +138,8 @@ mod tests {
             work_folder: "/home/me/it's".into(),
             tune_limit: std::time::Duration::from_secs(60),
         };
-        let template = template.split_whitespace().map(ToOwned::to_owned).collect();
-        Launcher::new(template, vec!["a".to_owned(), "b".to_owned()], site)
+        let launcher = agents::Launcher::of(template).unwrap();
+        Launcher::new(launcher, vec!["a".to_owned(), "b".to_owned()], site)
     }
 
     fn job() -> EngineJob {
@@ -163,7 +156,11 @@ mod tests {
     #[test]
     fn a_launcher_gets_one_script_for_a_shell_on_the_node() {
         let script = r"cd '/home/me/it'\''s' && WAN22_FLEET_NODE=b exec '/opt/my tools/wan22-tune' fleet /shared/fleet --here=tune --key=c0ffee --cpus=8";
-        assert_eq!(launcher("ssh -q {node}").words(&job(), "b"), ["ssh", "-q", "b", script]);
+        let words = launcher("ssh -q {node}").words(&job(), "b");
+        assert_eq!(words[..3], ["ssh", "-q", "b"]);
+        // The node's shell, whichever it is, hands the script to `sh`.
+        let read = shell::parted(words[3].to_str().unwrap()).unwrap();
+        assert_eq!(read, ["sh", "-c", script]);
         let words = launcher("podman exec -i {node}").words(&job(), "b");
         assert_eq!(words, ["podman", "exec", "-i", "b", "sh", "-c", script]);
         assert_eq!(launcher("").words(&job(), "b")[0], "/opt/my tools/wan22-tune");

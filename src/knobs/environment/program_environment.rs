@@ -134,93 +134,32 @@ fn is_taken(name: &str) -> bool {
         let knobs = Knobs::neutral().values();
         variables(&knobs, LARGEST_RATIO).contains_key(name) || OURS.contains(&name)
     };
-    let begins = |prefix: &&str| name.starts_with(*prefix);
-    ACTED_ON.contains(&name) || FAMILIES.iter().any(begins) || allow_list::decides(name) || ours()
+    let is_acted_on = || ACTED_ON.split(' ').any(|one| one == name);
+    let is_of_family = || FAMILIES.split(' ').any(|prefix| name.starts_with(prefix));
+    is_acted_on() || is_of_family() || allow_list::decides(name) || ours()
 }
 
 /// Variables that this program reads.
 const OURS: [&str; 3] = ["WAN22_LOCK_DIR", "WAN22_PROTOCOL", "WAN22_WORKER"];
 
 /// Variables that shells, the C library and interpreters act on.
-const ACTED_ON: [&str; 43] = [
-    "BASHOPTS",
-    "CDPATH",
-    "CLASSPATH",
-    "COLUMNS",
-    "DISPLAY",
-    "EDITOR",
-    "ENV",
-    "FCEDIT",
-    "FPATH",
-    "GETCONF_DIR",
-    "GLOBIGNORE",
-    "HOME",
-    "HOSTALIASES",
-    "IFS",
-    "LANG",
-    "LANGUAGE",
-    "LINENO",
-    "LINES",
-    "LOCALDOMAIN",
-    "LOCPATH",
-    "LOGNAME",
-    "MAIL",
-    "NLSPATH",
-    "OLDPWD",
-    "OPTARG",
-    "OPTIND",
-    "PAGER",
-    "PATH",
-    "POSIXLY_CORRECT",
-    "PPID",
-    "PROMPT_COMMAND",
-    "PWD",
-    "RANDOM",
-    "SECONDS",
-    "SHELL",
-    "SHELLOPTS",
-    "SHLVL",
-    "TERM",
-    "TMPDIR",
-    "TZ",
-    "TZDIR",
-    "UID",
-    "USER",
-];
+const ACTED_ON: &str = "\
+    ALL_PROXY BASHOPTS CDPATH CHILD_MAX CLASSPATH COLUMNS COMP_WORDBREAKS DEBUGINFOD_URLS \
+    DIRSTACK DISPLAY EDITOR ENV EPOCHREALTIME EPOCHSECONDS EUID EXECIGNORE FCEDIT FPATH \
+    FTP_PROXY FUNCNAME FUNCNEST GETCONF_DIR GLOBIGNORE GROUPS HISTCMD HISTCONTROL HISTFILE \
+    HISTIGNORE HISTSIZE HOME HOSTALIASES HOSTFILE HOSTNAME HOSTTYPE HTTPS_PROXY HTTP_PROXY IFS \
+    INPUTRC LANG LANGUAGE LESS LESSCLOSE LESSOPEN LINENO LINES LOCALDOMAIN LOCPATH LOGNAME \
+    MACHTYPE MAIL MAKEFLAGS MAPFILE MFLAGS MORE NLSPATH NO_PROXY OLDPWD OPENSSL_CONF \
+    OPENSSL_ENGINES OPENSSL_MODULES OPTARG OPTERR OPTIND OSTYPE PAGER PATH PIPESTATUS \
+    POSIXLY_CORRECT PPID PROMPT_COMMAND PROMPT_DIRTRIM PS0 PS3 PWD RANDOM READLINE_LINE \
+    READLINE_POINT REPLY SECONDS SHELL SHELLOPTS SHLVL SRANDOM SSL_CERT_DIR SSL_CERT_FILE TERM \
+    TERMCAP TERMINFO TERMINFO_DIRS TIMEFORMAT TMOUT TMPDIR TZ TZDIR UID USER VISUAL all_proxy \
+    ftp_proxy http_proxy https_proxy no_proxy";
 
 /// Beginnings of names that belong to the linker, the C library, interpreters and tools.
-const FAMILIES: [&str; 30] = [
-    "BASH",
-    "CONDA_",
-    "CUDA_",
-    "DYLD_",
-    "GCONV_",
-    "GIT_",
-    "HF_",
-    "JAVA_",
-    "JDK_",
-    "LC_",
-    "LD_",
-    "LUA_",
-    "NCCL_",
-    "NODE_",
-    "NVIDIA_",
-    "PERL",
-    "PHP",
-    "PS1",
-    "PS2",
-    "PS4",
-    "PYTHON",
-    "RES_",
-    "RESOLV_",
-    "RUBY",
-    "SLURM_",
-    "SSH_",
-    "VIRTUAL_ENV",
-    "XDG_",
-    "ZDOTDIR",
-    "_JAVA_",
-];
+const FAMILIES: &str = "\
+    BASH CONDA_ CUDA_ DYLD_ GCONV_ GIT_ HF_ JAVA_ JDK_ LC_ LD_ LUA_ NCCL_ NODE_ NVIDIA_ PERL PHP \
+    PS1 PS2 PS4 PYTHON RES_ RESOLV_ RUBY SLURM_ SSH_ VIRTUAL_ENV XDG_ ZDOTDIR _JAVA_";
 
 #[cfg(test)]
 mod tests {
@@ -246,7 +185,10 @@ mod tests {
         for name in ["", "1X", "A B", "A=B", "Ä", "PATH", "LD_PRELOAD", "OMP_NUM_THREADS"] {
             assert!(profile_name(name).unwrap_err().contains("WAN22_PROFILE"), "{name}");
         }
-        for acted_on in ["BASH_ENV", "ENV", "PYTHONSTARTUP", "PERL5OPT", "GCONV_PATH", "IFS"] {
+        let read_by_shells =
+            ["BASH_ENV", "ENV", "IFS", "EUID", "TMOUT", "PS3", "FUNCNEST", "REPLY"];
+        let read_by_others = ["PYTHONSTARTUP", "PERL5OPT", "GCONV_PATH", "http_proxy", "MAKEFLAGS"];
+        for acted_on in read_by_shells.into_iter().chain(read_by_others) {
             assert!(profile_name(acted_on).is_err(), "{acted_on}");
         }
         for ours in ["WAN22_BATCH_SIZE", "WAN22_VAE_TILE_STRIDE", "WAN22_LOCK_DIR"] {

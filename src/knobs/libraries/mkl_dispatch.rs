@@ -2,6 +2,7 @@
 //! process starts.
 
 use crate::knobs::allow_list::PRELOAD;
+use crate::knobs::as_is::Caller;
 use crate::knobs::effect::{Effect, Mismatch, compare_reported};
 use crate::knobs::form::{Form, one_of};
 use crate::knobs::knob::words;
@@ -55,6 +56,12 @@ impl Knob for Definition {
 
     fn forms(&self) -> Vec<Form> {
         vec![Form::new(PRELOAD, one_of([library::MKL]))]
+    }
+
+    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+        if caller.preloaded().any(|file| file == library::MKL) {
+            knobs.mkl_dispatch = MklDispatch::Intel;
+        }
     }
 
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {

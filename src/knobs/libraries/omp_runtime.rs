@@ -3,6 +3,7 @@
 use strum::VariantArray;
 
 use crate::knobs::allow_list::PRELOAD;
+use crate::knobs::as_is::Caller;
 use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::form::{Form, one_of};
 use crate::knobs::knob::words;
@@ -82,6 +83,11 @@ impl Knob for Definition {
     fn forms(&self) -> Vec<Form> {
         let libraries = OmpRuntime::VARIANTS.iter().filter_map(|runtime| runtime.library());
         vec![Form::new(PRELOAD, one_of(libraries))]
+    }
+
+    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+        let found = caller.preloaded().find_map(runtime);
+        knobs.omp_runtime = found.and_then(|name| name.parse().ok()).unwrap_or_default();
     }
 
     /// The runtime that was asked for answers; where none was, libtorch's own does.

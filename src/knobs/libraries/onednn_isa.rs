@@ -2,6 +2,7 @@
 
 use strum::VariantArray;
 
+use crate::knobs::as_is::Caller;
 use crate::knobs::form::{Form, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Variable};
@@ -61,5 +62,11 @@ impl Knob for Definition {
     fn forms(&self) -> Vec<Form> {
         let values = OnednnIsa::VARIANTS.iter().filter_map(|isa| isa.value());
         vec![Form::new(VARIABLE, one_of(values))]
+    }
+
+    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+        let told = caller.text(VARIABLE).to_uppercase();
+        let is_told = |isa: &&OnednnIsa| isa.value() == Some(told.as_str());
+        knobs.onednn_isa = OnednnIsa::VARIANTS.iter().find(is_told).copied().unwrap_or_default();
     }
 }

@@ -3,6 +3,7 @@
 use strum::VariantArray;
 
 use crate::knobs::allow_list::PRELOAD;
+use crate::knobs::as_is::Caller;
 use crate::knobs::effect::{Effect, Mismatch, compare};
 use crate::knobs::form::{Form, one_of};
 use crate::knobs::knob::words;
@@ -105,6 +106,14 @@ impl Knob for Definition {
 
     fn foreign_mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
         self.mismatches(got, asked)
+    }
+
+    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+        let keeps = caller.text(TUNABLES).contains(GLIBC_KEEP);
+        knobs.allocator = match loaded(caller.preloaded()).parse().unwrap_or_default() {
+            Allocator::Glibc if keeps => Allocator::GlibcKeep,
+            found => found,
+        };
     }
 
     /// glibc's own comes nearest to one that is missing.

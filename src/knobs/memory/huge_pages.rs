@@ -5,6 +5,7 @@ use strum::VariantArray;
 
 use super::allocator::Allocator;
 use super::policy::TELLING_BYTES;
+use crate::knobs::as_is::Caller;
 use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::form::{Form, one_of};
 use crate::knobs::knob::words;
@@ -98,6 +99,14 @@ impl Knob for Definition {
     fn forms(&self) -> Vec<Form> {
         let form = |(name, value)| Form::new(name, one_of([value]));
         HugePages::VARIANTS.iter().filter_map(|who| who.variable()).map(form).collect()
+    }
+
+    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+        let is_set = |who: &&HugePages| {
+            who.variable().is_some_and(|(name, value)| caller.text(name).contains(value))
+        };
+        let asking = [HugePages::Glibc, HugePages::Libtorch];
+        knobs.huge_pages = asking.iter().find(is_set).copied().unwrap_or_default();
     }
 
     /// Large memory of which nothing came in huge pages although it was asked for.

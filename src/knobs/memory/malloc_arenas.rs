@@ -1,5 +1,6 @@
 //! `malloc_arenas`: heaps among which glibc's malloc spreads its threads.
 
+use crate::knobs::as_is::Caller;
 use crate::knobs::form::{COUNT, Form};
 use crate::knobs::{Knob, Knobs, PresetTarget, Variable};
 
@@ -29,5 +30,9 @@ impl Knob for Definition {
 
     fn forms(&self) -> Vec<Form> {
         vec![Form::new(VARIABLE, COUNT)]
+    }
+
+    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+        knobs.malloc_arenas = caller.number(VARIABLE).unwrap_or(knobs.malloc_arenas);
     }
 }

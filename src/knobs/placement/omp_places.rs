@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use strum::VariantArray;
+
 use super::domains;
 use super::pools::Placement;
+use crate::knobs::as_is::Caller;
 use crate::knobs::effect::{Effect, MODEL, Mismatch};
 use crate::knobs::form::{COUNT, Form, INDEX, one_of};
 use crate::knobs::knob::words;
@@ -138,6 +141,19 @@ impl Knob for Definition {
             Form::of_the_machine(PLACES, format!("{place}(,{place})*")),
             Form::of_the_machine(BIND, one_of(["close", "spread"])),
         ]
+    }
+
+    /// `cores`, or the very places that a word here comes to.
+    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+        let everywhere = Placement::shared(caller.machine.allowed.clone());
+        let (places, bind) = (caller.text(PLACES), caller.text(BIND).to_lowercase());
+        let is_told = |one: &&OmpPlaces| {
+            one.variables(&everywhere, caller.machine).is_some_and(|[asked, (_, how)]| {
+                let is_cores = **one != OmpPlaces::L3 && places.eq_ignore_ascii_case("cores");
+                how == bind && (is_cores || asked.1 == places)
+            })
+        };
+        knobs.omp_places = OmpPlaces::VARIANTS.iter().find(is_told).copied().unwrap_or_default();
     }
 
     /// OpenMP's threads are in their places: as many places are taken as there are threads for, and

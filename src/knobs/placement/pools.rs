@@ -1,4 +1,4 @@
-//! Placement: the CPUs of the process and of each pool of threads.
+//! Pools: the CPUs of the process and of each pool of threads.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! `intra_op_threads`: libtorch's threads inside an operator.
 
 use super::count;
+use crate::knobs::as_is::Caller;
 use crate::knobs::effect::{Effect, MODEL, Mismatch, compare_reported};
 use crate::knobs::form::{COUNT, Form};
 use crate::knobs::{Knob, Knobs, Migration, Preset, PresetTarget, Settings, Variable};
@@ -46,6 +47,12 @@ impl Knob for Definition {
             found.extend(count::mismatch(got, MODEL, asked.intra_op_threads));
         }
         found
+    }
+
+    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+        let most = 4 * caller.machine.thread_limit() + 64;
+        let told = VARIABLES[..2].iter().find_map(|name| caller.number::<usize>(name));
+        knobs.intra_op_threads = told.map_or(knobs.intra_op_threads, |count| count.min(most));
     }
 
     fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {

@@ -1,5 +1,6 @@
 //! `omp_wait`: how OpenMP's threads wait; chosen when a process starts.
 
+use crate::knobs::as_is::Caller;
 use crate::knobs::form::{Form, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Knob, Knobs, Variable};
@@ -35,5 +36,9 @@ impl Knob for Definition {
 
     fn forms(&self) -> Vec<Form> {
         vec![Form::new(VARIABLE, one_of(["active", "passive"]))]
+    }
+
+    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+        knobs.omp_wait = caller.text(VARIABLE).to_lowercase().parse().unwrap_or_default();
     }
 }

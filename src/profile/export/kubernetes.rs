@@ -60,6 +60,7 @@ fn about_cpus(cpus: &CpuSet) -> Vec<String> {
     ]
 }
 
-fn string(text: &str) -> String {
-    serde_json::to_string(text).expect("a text is plain data")
+/// A text as YAML; Kubernetes itself reads `$(NAME)` in commands and values, and `$$` as a dollar.
+pub fn string(text: &str) -> String {
+    serde_json::to_string(&text.replace('$', "$$")).expect("a text is plain data")
 }

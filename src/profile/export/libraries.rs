@@ -2,7 +2,7 @@
 //! dynamic linker would only complain and go on without.
 
 use super::Export;
-use super::preamble::shell_word;
+use crate::io::shell;
 use crate::knobs::allow_list::PRELOAD;
 use crate::machine::library::{FOLDERS, package};
 
@@ -24,7 +24,8 @@ impl Export<'_> {
         let libraries = self.libraries()?;
         let test = |file: &String| {
             let name = file.rsplit('/').next().unwrap_or(file);
-            let places: Vec<String> = places(file).iter().map(|place| shell_word(place)).collect();
+            let places: Vec<String> =
+                places(file).iter().map(|place| shell::text(&[place])).collect();
             let tests: Vec<String> = places.iter().map(|place| format!("[ -e {place} ]")).collect();
             let cure = package(name).map(|package| format!(" (Debian: {package})"));
             let words =
@@ -32,7 +33,7 @@ impl Export<'_> {
             format!(
                 "{} || {{ echo {} >&2; {stop} {NOT_APPLIED}; }}\n",
                 tests.join(" || "),
-                shell_word(&words)
+                shell::text(&[words])
             )
         };
         Ok(libraries.iter().map(test).collect())

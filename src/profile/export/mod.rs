@@ -26,7 +26,7 @@ use crate::machine::SystemRoots;
 use crate::machine::library;
 use crate::profile::Profile;
 
-pub use preamble::{numactl_flag, shell_words};
+pub use preamble::numactl_flag;
 
 /// A form in which other programs take settings.
 #[derive(

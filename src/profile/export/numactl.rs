@@ -1,7 +1,8 @@
 //! `numactl`: a script that becomes a command by way of `env` and `numactl`.
 
 use super::Export;
-use super::preamble::{forgetting, numactl_flag, shell_word, shell_words};
+use super::preamble::{forgetting, numactl_flag};
+use crate::io::shell;
 use crate::knobs::memory::MemoryPolicy;
 
 pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
@@ -19,7 +20,7 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     notes.extend(export.packages());
     let set = export.host_environment()?;
     let mut words = vec!["exec env".to_owned()];
-    words.extend(set.iter().map(|(name, value)| shell_word(&format!("{name}={value}"))));
+    words.extend(set.iter().map(|(name, value)| shell::text(&[format!("{name}={value}")])));
     words.push(command(export));
     let (preamble, start) = (export.preamble(&notes), words.join(" \\\n    "));
     let test = export.library_test("exit")?;
@@ -39,5 +40,5 @@ fn command(export: &Export<'_>) -> String {
         words.push("--".to_owned());
     }
     words.extend_from_slice(export.command);
-    shell_words(&words)
+    shell::text(&words)
 }

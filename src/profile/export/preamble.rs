@@ -47,21 +47,6 @@ pub fn numactl_flag(launch: &Launch) -> Option<String> {
     }
 }
 
-/// A word for a POSIX shell: in single quotes unless nothing in it means anything to one.
-pub(super) fn shell_word(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-+./:,@%=".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-/// Words with blanks between.
-pub fn shell_words(words: &[String]) -> String {
-    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
-}
-
 /// For a POSIX shell: unsets what a launched process does not inherit.
 pub(super) fn forgetting(export: &Export<'_>) -> String {
     let beginnings = export.launch().not_inherited().join("|");

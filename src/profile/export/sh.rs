@@ -1,7 +1,8 @@
 //! `sh`: a file for a POSIX shell to source.
 
 use super::Export;
-use super::preamble::{forgetting, numactl_flag, shell_word};
+use super::preamble::{forgetting, numactl_flag};
+use crate::io::shell;
 
 pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     let launch = export.launch();
@@ -19,7 +20,7 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     let mut text = export.preamble(&notes) + export.library_test("return")?.as_str();
     text += forgetting(export).as_str();
     for (name, value) in export.host_environment()? {
-        text.push_str(&format!("export {name}={}\n", shell_word(&value)));
+        text.push_str(&format!("export {name}={}\n", shell::text(&[value])));
     }
     let bind = launch.bound_cpus().map(|cpus| {
         format!(

@@ -1,7 +1,8 @@
 //! `slurm`: a batch script.
 
 use super::Export;
-use super::preamble::{forgetting, numactl_flag, shell_word, shell_words};
+use super::preamble::{forgetting, numactl_flag};
+use crate::io::shell;
 use crate::machine::CpuSet;
 
 pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
@@ -27,7 +28,7 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
     text += export.library_test("exit")?.as_str();
     text += forgetting(export).as_str();
     for (name, value) in export.host_environment()? {
-        text += &format!("export {name}={}\n", shell_word(&value));
+        text += &format!("export {name}={}\n", shell::text(&[value]));
     }
     // Without a binding of the profile's, the job has all CPUs that it was given.
     let bind =
@@ -37,7 +38,7 @@ pub(super) fn text(export: &Export<'_>) -> Result<String, String> {
         words.extend(["numactl".to_owned(), flag, "--".to_owned()]);
     }
     words.extend_from_slice(export.command);
-    Ok(format!("{text}exec {} \"$@\"\n", shell_words(&words)))
+    Ok(format!("{text}exec {} \"$@\"\n", shell::text(&words)))
 }
 
 /// The set as one hexadecimal number, the lowest CPU its lowest bit.

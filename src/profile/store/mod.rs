@@ -5,6 +5,7 @@ pub mod entry;
 pub mod file_name;
 
 use std::cmp::Reverse;
+use std::ffi::OsStr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -82,13 +83,26 @@ impl Store {
         })
     }
 
-    /// The profiles in the first folder whose place `profile` would take: those of its machine that
-    /// are kept for the same job, under whatever name an older version gave them.
+    /// The files of the first folder.
     ///
     /// # Errors
-    /// The folder can't be read.
+    /// It can't be read.
+    pub fn kept(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.first()?;
+        match listed(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed.with_context(|| folder.display().to_string()),
+        }
+    }
+
+    /// Those of the `kept` files whose place `profile` would take: those of its machine that are kept
+    /// for the same job, under whatever name an older version gave them.
+    ///
+    /// # Errors
+    /// There is no folder.
     pub fn replaced(
         &self,
+        kept: &[PathBuf],
         profile: &Profile,
         job: Option<&str>,
         machine: &Machine,
@@ -99,19 +113,17 @@ impl Store {
         if here.machine_match(profile) == MachineMatch::Same {
             identities.extend(here.identities());
         }
-        let paths = match listed(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            listed => listed.with_context(|| folder.display().to_string())?,
-        };
         let target = folder.join(name.to_string());
-        let is_of_machine = |path: &PathBuf| {
-            FileName::parse(path).is_some_and(|kept| {
-                kept.shape == name.shape && identities.contains(&kept.identity.as_str())
-            })
+        let beginnings = identities.iter().map(|identity| format!("{}-{identity}", name.shape));
+        let beginnings: Vec<String> = beginnings.collect();
+        let is_of_machine = |path: &&PathBuf| {
+            let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            beginnings.iter().any(|begins| file.starts_with(begins))
+                && FileName::parse(path).is_some()
         };
-        let kept = paths.into_iter().filter(is_of_machine).map(|path| {
-            let profile = Profile::read(&path);
-            Entry { path, profile }
+        let kept = kept.iter().filter(is_of_machine).map(|path| {
+            let profile = Profile::read(path);
+            Entry { path: path.clone(), profile }
         });
         let is_same = |kept: &Entry| {
             // An older version gave the profile of a part the name of the whole machine's.

@@ -18,7 +18,7 @@ use super::plots::{Elements, Picture, font, palette};
 use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{facts, fidelity, nodes, pictures, trials, usage, work};
-use super::winner::Winner;
+use super::winner::{self, Winner};
 use super::{summary, verdict};
 use crate::evidence::confirmation::Verdict;
 use crate::io::number::{count, digits, percent};
@@ -149,7 +149,7 @@ fn several(results: &Results) -> Markup {
 fn commands(results: &Results) -> Result<Markup> {
     let profile = crate::profile::build::profile(results)?;
     let (here, own) = (Path::new("profile.json"), Winner::of(results));
-    let after_exec = own.as_ref().map(|own| own.after_exec(Path::new("")));
+    let after_exec = winner::after_exec(results, Path::new(""));
     let line = own.as_ref().and_then(|own| own.line(Path::new("")));
     let verify = usage::verify(here, results);
     Ok(section(

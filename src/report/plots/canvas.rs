@@ -9,8 +9,13 @@ use super::font::FAMILY;
 use super::palette::{self, Colour};
 use crate::io::printable::line as plain;
 
+/// What plots are drawn on.
+pub trait Backend: DrawingBackend<ErrorType: 'static> {}
+
+impl<B: DrawingBackend<ErrorType: 'static>> Backend for B {}
+
 /// A drawing area with a scale: 2 pixels of a bitmap for each of a page.
-pub struct Canvas<B: DrawingBackend> {
+pub struct Canvas<B: Backend> {
     area: DrawingArea<B, Shift>,
     medium: Medium,
 }
@@ -97,10 +102,7 @@ pub enum TextAlign {
 /// Height of ordinary words in pixels of a page.
 pub const TEXT: f64 = 12.5;
 
-impl<B: DrawingBackend> Canvas<B>
-where
-    B::ErrorType: 'static,
-{
+impl<B: Backend> Canvas<B> {
     /// A canvas over all of `area`, filled with paper.
     ///
     /// # Errors

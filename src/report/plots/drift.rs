@@ -1,9 +1,8 @@
 //! Noise and drift: the baseline measured again and again, and what the kernel saw.
 
 use anyhow::Result;
-use plotters::prelude::*;
 
-use super::canvas::{Canvas, Mark};
+use super::canvas::{Backend, Canvas, Mark};
 use super::frame::Frame;
 use super::palette::{self, Colour};
 use super::{Legend, Plot, TimeUnit, with_margin};
@@ -11,7 +10,7 @@ use crate::report::clock::Clock;
 use crate::results::Results;
 use crate::stats;
 use crate::trial::{Sample, Trial};
-use crate::workload::custom::Metric;
+use crate::workload::metric::Metric;
 
 /// The baseline over time, and disturbances.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,10 +147,7 @@ impl Plot for Drift {
         REPEATS + if self.signals.is_empty() { 0.0 } else { SIGNALS }
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
         let unit = TimeUnit::fitting(self.end_s);
         self.draw_repeats(&canvas.part(0.0, 0.0, canvas.width(), REPEATS), unit)?;
         if self.signals.is_empty() {
@@ -162,10 +158,7 @@ impl Plot for Drift {
 }
 
 impl Drift {
-    fn draw_repeats<B: DrawingBackend>(&self, canvas: &Canvas<B>, unit: TimeUnit) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw_repeats<B: Backend>(&self, canvas: &Canvas<B>, unit: TimeUnit) -> Result<()> {
         let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
         frame.y.goal = self.metric.direction();
         frame.draw_rows(canvas, self.metric.heading())?;
@@ -183,10 +176,7 @@ impl Drift {
         Ok(())
     }
 
-    fn draw_signals<B: DrawingBackend>(&self, canvas: &Canvas<B>, unit: TimeUnit) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw_signals<B: Backend>(&self, canvas: &Canvas<B>, unit: TimeUnit) -> Result<()> {
         let shares = self.signals.iter().flat_map(|signal| &signal.points).map(|point| point.1);
         let most = 100.0 * shares.fold(0.01, f64::max);
         let frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), (0.0, 1.05 * most));

@@ -1,9 +1,8 @@
 //! Frame: two axes with their grid and words.
 
 use anyhow::Result;
-use plotters::prelude::DrawingBackend;
 
-use super::canvas::{Canvas, TEXT, TextAlign};
+use super::canvas::{Backend, Canvas, TEXT, TextAlign};
 use super::palette;
 use super::scale::Scale;
 
@@ -25,10 +24,7 @@ const GAP: f64 = 8.0;
 
 impl Frame {
     /// A frame that fills a canvas but for the words.
-    pub fn new<B: DrawingBackend>(canvas: &Canvas<B>, x: (f64, f64), y: (f64, f64)) -> Self
-    where
-        B::ErrorType: 'static,
-    {
+    pub fn new<B: Backend>(canvas: &Canvas<B>, x: (f64, f64), y: (f64, f64)) -> Self {
         Self {
             x: Scale::new(x, (LEFT, canvas.width() - 14.0)),
             y: Scale::new(y, (canvas.height() - BELOW, 26.0)),
@@ -44,10 +40,7 @@ impl Frame {
     ///
     /// # Errors
     /// The backend's.
-    pub fn draw_rows<B: DrawingBackend>(&self, canvas: &Canvas<B>, meaning: &str) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    pub fn draw_rows<B: Backend>(&self, canvas: &Canvas<B>, meaning: &str) -> Result<()> {
         let (left, right) = self.x.places;
         let style = canvas.style(TEXT, palette::MUTED, TextAlign::Right);
         for (value, word) in self.y.ticks(((self.y.places.0 - self.y.places.1) / 40.0) as usize) {
@@ -63,10 +56,7 @@ impl Frame {
     ///
     /// # Errors
     /// The backend's.
-    pub fn draw_columns<B: DrawingBackend>(&self, canvas: &Canvas<B>, meaning: &str) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    pub fn draw_columns<B: Backend>(&self, canvas: &Canvas<B>, meaning: &str) -> Result<()> {
         let (left, right) = self.x.places;
         let ticks = self.x.ticks(((right - left) / 80.0) as usize);
         self.draw_ticks(canvas, &ticks, meaning)
@@ -77,30 +67,24 @@ impl Frame {
     ///
     /// # Errors
     /// The backend's.
-    pub fn draw_counts<B: DrawingBackend>(
+    pub fn draw_counts<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         counts: &[f64],
         meaning: &str,
-    ) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    ) -> Result<()> {
         let style = canvas.style(TEXT, palette::MUTED, TextAlign::Middle);
         let longest = format!("{:.0}", counts.last().copied().unwrap_or_default());
         let room = canvas.text_width(&longest, &style)? + GAP;
         self.draw_ticks(canvas, &self.x.ticks_at(counts, room), meaning)
     }
 
-    fn draw_ticks<B: DrawingBackend>(
+    fn draw_ticks<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         ticks: &[(f64, String)],
         meaning: &str,
-    ) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    ) -> Result<()> {
         let (left, right) = self.x.places;
         let bottom = self.y.places.0;
         canvas.line(&[(left, bottom), (right, bottom)], palette::MUTED, 1.0)?;

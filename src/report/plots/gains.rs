@@ -1,9 +1,8 @@
 //! The gains of many runs, each with its interval.
 
 use anyhow::Result;
-use plotters::prelude::*;
 
-use super::canvas::{Canvas, Mark, TEXT, TextAlign};
+use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::palette::{self, Colour};
 use super::scale::Scale;
 use super::{Legend, Plot};
@@ -45,10 +44,7 @@ impl Row {
     }
 
     /// The name, cut to `room`.
-    fn draw_name<B: DrawingBackend>(&self, canvas: &Canvas<B>, room: f64, y: f64) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw_name<B: Backend>(&self, canvas: &Canvas<B>, room: f64, y: f64) -> Result<()> {
         let style = canvas.style(TEXT, palette::INK, TextAlign::Right);
         let mut name = self.name.clone();
         while canvas.text_width(&name, &style)? > room - 22.0 && name.chars().count() > 2 {
@@ -89,10 +85,7 @@ impl Plot for Gains {
         PITCH * self.rows.len() as f64 + FOOT
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
         let style = canvas.style(TEXT, palette::INK, TextAlign::Right);
         let mut names = 0.0_f64;
         for row in &self.rows {

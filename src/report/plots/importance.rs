@@ -3,7 +3,7 @@
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{Canvas, Mark, TEXT, TextAlign};
+use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::{Legend, MODELLED, Plot, palette, spread};
 use crate::io::number::percent;
 use crate::results::Results;
@@ -51,10 +51,7 @@ impl Plot for Shares {
         PITCH * self.0.len() as f64 + 12.0
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
         let name = canvas.style(TEXT, palette::INK, TextAlign::Right);
         let number = canvas.style(TEXT, palette::INK, TextAlign::Left);
         let mut left = 0.0_f64;

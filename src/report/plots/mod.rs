@@ -20,11 +20,11 @@ use image::ImageEncoder;
 use image::codecs::png::PngEncoder;
 use plotters::prelude::*;
 
-use canvas::{Canvas, Mark, Medium};
+use canvas::{Backend, Canvas, Mark, Medium};
 use palette::Colour;
 
 use crate::stats;
-use crate::workload::custom::metric::Direction;
+use crate::workload::metric::Direction;
 
 /// What marks mean.
 pub type Legend = Vec<(Mark, Colour, &'static str)>;
@@ -44,9 +44,7 @@ pub trait Plot {
     ///
     /// # Errors
     /// The backend's.
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
-    where
-        B::ErrorType: 'static;
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()>;
 }
 
 /// Pixels of a page: of files and wide windows.
@@ -135,15 +133,12 @@ fn png(plot: &impl Plot) -> Result<Vec<u8>> {
     Ok(file)
 }
 
-fn draw<B: DrawingBackend>(
+fn draw<B: Backend>(
     plot: &impl Plot,
     area: &DrawingArea<B, plotters::coord::Shift>,
     medium: Medium,
     titled: bool,
-) -> Result<()>
-where
-    B::ErrorType: 'static,
-{
+) -> Result<()> {
     let canvas = Canvas::new(area.clone(), medium)?;
     plot.draw(&canvas.head(titled.then(|| plot.title()).as_deref(), &plot.legend())?)?;
     Ok(area.present()?)

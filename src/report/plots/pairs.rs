@@ -3,7 +3,7 @@
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{Canvas, Mark, TEXT, TextAlign};
+use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::palette::{self, Colour};
 use super::{Legend, Plot};
 use crate::evidence::ranking::Ranked;
@@ -12,7 +12,7 @@ use crate::knobs::Value;
 use crate::results::Results;
 use crate::space::KnobDomain;
 use crate::stats;
-use crate::workload::custom::Metric;
+use crate::workload::metric::Metric;
 
 /// The pairs that are known to interact on some machine, the likeliest first.
 const LIKELY: [(&str, &str); 6] = [
@@ -149,10 +149,7 @@ impl Plot for Pairs {
         self.grids.chunks(columns(width)).map(heights).sum()
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
         let columns = columns(canvas.width());
         let width = canvas.width() / columns as f64;
         let mut top = 0.0;
@@ -168,10 +165,7 @@ impl Plot for Pairs {
 }
 
 impl Grid {
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, metric: Metric) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>, metric: Metric) -> Result<()> {
         canvas.bold(&format!("{} by {}", self.down, self.across), (12.0, 18.0), TEXT)?;
         let ends = canvas.style(TEXT, palette::INK, TextAlign::Right);
         let middle = canvas.style(TEXT, palette::INK, TextAlign::Middle);

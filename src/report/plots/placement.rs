@@ -3,7 +3,7 @@
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{Canvas, Mark, TEXT, TextAlign};
+use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::palette::{self, Colour};
 use super::{Legend, Plot};
 use crate::knobs::placement::Placement;
@@ -152,10 +152,7 @@ impl Plot for PlacementMap {
         arrange(&self.0, width).1 + 10.0
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
         let (places, _) = arrange(&self.0, canvas.width());
         for (group, place) in self.0.iter().zip(places) {
             group.draw(canvas, place)?;
@@ -165,10 +162,7 @@ impl Plot for PlacementMap {
 }
 
 impl L3Group {
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, (left, top): (f64, f64)) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>, (left, top): (f64, f64)) -> Result<()> {
         let name = canvas.style(TEXT, palette::MUTED, TextAlign::Left);
         let number = canvas.style(11.0, palette::INK, TextAlign::Middle);
         canvas.text(&self.name, (left, top + 12.0), &name)?;

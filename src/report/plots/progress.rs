@@ -6,7 +6,7 @@ use anyhow::Result;
 use plotters::prelude::*;
 use strum::VariantArray;
 
-use super::canvas::{Canvas, Mark, TEXT, TextAlign};
+use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::frame::Frame;
 use super::palette::{self, Colour};
 use super::{Legend, Plot, TimeUnit, shown_scores};
@@ -15,7 +15,7 @@ use crate::report::clock::Clock;
 use crate::results::Results;
 use crate::stats;
 use crate::trial::{Phase, Trial};
-use crate::workload::custom::Metric;
+use crate::workload::metric::Metric;
 
 /// The course of a tune.
 #[derive(Clone, Debug, PartialEq)]
@@ -203,10 +203,7 @@ impl Plot for Progress {
         380.0
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
         let unit = TimeUnit::fitting(self.end_s);
         let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
         // A lane above the scale for what has no place on it, and one for the phases' names.
@@ -241,16 +238,13 @@ fn look(kind: Kind) -> (Mark, Colour) {
 }
 
 impl Progress {
-    fn draw_phases<B: DrawingBackend>(
+    fn draw_phases<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         frame: &Frame,
         unit: TimeUnit,
         top: f64,
-    ) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    ) -> Result<()> {
         let style = canvas.style(TEXT, palette::MUTED, TextAlign::Middle);
         let mut free = 0.0;
         for (i, &(phase, from, to)) in self.phases.iter().enumerate() {
@@ -269,15 +263,12 @@ impl Progress {
         Ok(())
     }
 
-    fn draw_points<B: DrawingBackend>(
+    fn draw_points<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         frame: &Frame,
         unit: TimeUnit,
-    ) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    ) -> Result<()> {
         for point in &self.points {
             let x = unit.of(point.end_s);
             let lane = frame.y.places.1 - 9.0;
@@ -295,15 +286,12 @@ impl Progress {
         Ok(())
     }
 
-    fn draw_best<B: DrawingBackend>(
+    fn draw_best<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         frame: &Frame,
         unit: TimeUnit,
-    ) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    ) -> Result<()> {
         let mut steps: Vec<(f64, f64)> = Vec::new();
         for &(time, score) in &self.best {
             let x = unit.of(time);

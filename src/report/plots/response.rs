@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use plotters::prelude::*;
 
-use super::canvas::{Canvas, Mark, TEXT, TextAlign};
+use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::scale::Scale;
 use super::{Legend, Plot, palette, shown_scores};
 use crate::io::number::digits;
@@ -13,8 +12,7 @@ use crate::knobs::Value;
 use crate::results::Results;
 use crate::space::{self, KnobDomain};
 use crate::stats;
-use crate::workload::custom::Metric;
-use crate::workload::custom::metric::Direction;
+use crate::workload::metric::{Direction, Metric};
 
 /// One panel a knob that has a choice.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,10 +177,7 @@ impl Plot for Response {
         arrange(&self.panels, columns(width), width).1
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
         let columns = columns(canvas.width());
         let words = canvas.style(TEXT, palette::INK, TextAlign::Right);
         let mut widest = 0.0_f64;
@@ -199,10 +194,7 @@ impl Plot for Response {
 }
 
 impl Panel {
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, widest: f64, all: &Response) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>, widest: f64, all: &Response) -> Result<()> {
         let is_log = self.scale == Some(space::Scale::Log);
         let title = format!("{}{}", self.knob, if is_log { " (logarithmic)" } else { "" });
         canvas.bold(&title, (12.0, 20.0), TEXT)?;
@@ -238,16 +230,13 @@ impl Panel {
 }
 
 impl Row {
-    fn draw<B: DrawingBackend>(
+    fn draw<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         x: Scale,
         y: f64,
         (fastest, has_words): (bool, bool),
-    ) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    ) -> Result<()> {
         for &score in &self.scores {
             let mark = match x.goal {
                 _ if score <= x.values.1 => Mark::SmallDot,

@@ -1,6 +1,6 @@
 //! Scale: from values to places along an axis, with round ticks.
 
-use crate::workload::custom::metric::Direction;
+use crate::workload::metric::Direction;
 
 /// An axis, linear in the numbers that stand at it.
 #[derive(Clone, Copy, Debug, PartialEq)]

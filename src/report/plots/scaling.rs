@@ -1,9 +1,8 @@
 //! How each stage scales with its threads: what was measured, and the law that fits it.
 
 use anyhow::Result;
-use plotters::prelude::*;
 
-use super::canvas::{Canvas, Mark, TEXT, TextAlign};
+use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::frame::Frame;
 use super::{Legend, MODELLED, Plot, palette, spread};
 use crate::io::number::percent;
@@ -68,10 +67,7 @@ impl Plot for Laws {
         PANEL * self.0.stages.len().div_ceil(columns(width)) as f64
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
         let columns = columns(canvas.width());
         let width = canvas.width() / columns as f64;
         for (i, stage) in self.0.stages.iter().enumerate() {
@@ -82,10 +78,7 @@ impl Plot for Laws {
     }
 }
 
-fn panel<B: DrawingBackend>(stage: &StageLaw, canvas: &Canvas<B>) -> Result<()>
-where
-    B::ErrorType: 'static,
-{
+fn panel<B: Backend>(stage: &StageLaw, canvas: &Canvas<B>) -> Result<()> {
     canvas.bold(stage.stage, (12.0, 12.0), TEXT)?;
     let error = canvas.style(TEXT, palette::MUTED, TextAlign::Right);
     let words = format!("error {} on unseen points", percent(stage.error()));

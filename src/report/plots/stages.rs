@@ -3,7 +3,7 @@
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{Canvas, Mark, TEXT, TextAlign};
+use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::{Legend, Plot, palette};
 use crate::io::number::{digits, percent};
 use crate::report::tables::Table;
@@ -129,10 +129,7 @@ impl Plot for Stages {
         30.0 + PITCH * (self.rows.len() + 1) as f64 + 12.0
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
         let name = canvas.style(TEXT, palette::INK, TextAlign::Right);
         let number = canvas.style(TEXT, palette::INK, TextAlign::Left);
         let (left, right) = (94.0, canvas.width() - 62.0);

@@ -1,7 +1,9 @@
 //! Fidelity: what trials of a slice say of the whole job, in sentences.
 
+use strum::VariantArray;
+
 use super::facts::described;
-use crate::evidence::blame::MEMORY_TEST;
+use crate::evidence::blame;
 use crate::io::number::{count, percent, span};
 use crate::knobs::Values;
 use crate::results::Results;
@@ -44,7 +46,7 @@ pub fn of_own_sizes(results: &Results) -> Option<String> {
         let agreement = agreement(results).unwrap_or_default();
         text += &format!(", the pairs at {}.{agreement}", described(proven));
     }
-    let tested = results.trials.iter().filter(|trial| trial.strategy == MEMORY_TEST);
+    let tested = blame::memory_tests(&results.trials);
     let (tested, failed): (Vec<&Trial>, Vec<&Trial>) =
         tested.partition(|trial| trial.score_s().is_some());
     if let Some(test) = tested.iter().chain(&failed).next() {
@@ -109,9 +111,10 @@ fn shares(results: &Results, job: &Sizes) -> Option<String> {
     let stages = baseline.stages_s();
     let all: f64 = stages.values().sum();
     let share = |stage: Stage| stages.get(&stage.to_string()).map(|seconds| seconds / all);
-    let models = [Stage::Denoise, Stage::Decode, Stage::Text, Stage::Encode];
-    let parts =
-        models.into_iter().filter_map(|stage| Some(format!("{stage} {}", percent(share(stage)?))));
+    let models = Stage::VARIANTS.iter().filter(|stage| stage.model().is_some());
+    let mut shares: Vec<_> = models.filter_map(|stage| Some((share(*stage)?, stage))).collect();
+    shares.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let parts = shares.iter().map(|(share, stage)| format!("{stage} {}", percent(*share)));
     let parts: Vec<String> = parts.collect();
     let limits = OF_STAGE.into_iter().filter_map(|(knob, stage)| {
         results.space.knob(knob)?;
@@ -145,7 +148,7 @@ mod tests {
             "{all}"
         );
         // The fixture's denoising is half of a clip's time, every other stage a tenth, without text.
-        assert!(all.contains("denoise 45.5%, decode 9.1%, encode 9.1%"), "{all}");
+        assert!(all.contains("denoise 45.5%, encode 9.1%, decode 9.1%"), "{all}");
         assert!(all.contains("vae_tile_size changes only decode, 9.1% of it"), "{all}");
         results.workload.job = None;
         assert!(sentences(&results).is_empty());

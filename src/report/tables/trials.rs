@@ -9,7 +9,7 @@ use crate::io::printable::shortened;
 use crate::report::clock::Clock;
 use crate::results::Results;
 use crate::trial::{Outcome, Phase, Sample, Trial};
-use crate::workload::custom::Metric;
+use crate::workload::metric::Metric;
 
 /// Every trial with what differs between trials: the knobs that have a choice, and results.
 pub fn all(results: &Results) -> Table {

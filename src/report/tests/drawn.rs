@@ -216,13 +216,7 @@ impl plots::Plot for Words {
         10.0
     }
 
-    fn draw<B: plotters::prelude::DrawingBackend>(
-        &self,
-        _canvas: &plots::canvas::Canvas<B>,
-    ) -> Result<()>
-    where
-        B::ErrorType: 'static,
-    {
+    fn draw<B: plots::canvas::Backend>(&self, _canvas: &plots::canvas::Canvas<B>) -> Result<()> {
         Ok(())
     }
 }

@@ -18,8 +18,9 @@ use super::plots::stages::Stages;
 use super::*;
 use crate::results::Folder;
 use crate::trial::{Outcome, Phase};
-use crate::workload::custom::metric::{Direction, MetricValue};
+use crate::workload::custom::printed::MetricValue;
 use crate::workload::custom::{CommandJob, CustomJob};
+use crate::workload::metric::Direction;
 
 fn summary_of(made: &Made) -> String {
     let written = Written { profile: true, report: true, kept: None };

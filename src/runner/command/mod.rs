@@ -19,7 +19,7 @@ use crate::knobs::effect::in_words;
 use crate::runner::Repetitions;
 use crate::trial::{Outcome, Sample};
 use crate::workload::custom::CommandJob;
-use crate::workload::custom::metric::{MetricValue, Source};
+use crate::workload::custom::printed::{MetricValue, Source};
 use run::Run;
 
 /// How a run failed, and in words.

@@ -9,16 +9,18 @@ use anyhow::Result;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::output::Output;
-use super::process_snapshot::{self, ProcessSnapshot};
+use super::process_snapshot::ProcessSnapshot;
 use super::{Failure, Runs};
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::threads;
 use crate::machine::{SystemRoots, oom_kills};
 use crate::runner::process::heartbeat::Pulse;
-use crate::runner::process::{self, EXIT_TIMEOUT, Start, WATCH_INTERVAL, orphans, termination};
+use crate::runner::process::{
+    self, EXIT_TIMEOUT, Start, WATCH_INTERVAL, orphans, termination, tree,
+};
 use crate::trial::Outcome;
 use crate::trial::STOPPED;
-use crate::workload::custom::metric::Source;
+use crate::workload::custom::printed::Source;
 use crate::workload::custom::sink::Sink;
 
 /// The first look; each next one comes after twice the time.
@@ -150,9 +152,9 @@ impl Watchdog<'_> {
     }
 
     fn watch_memory(&mut self, pid: u32) -> Result<(), Failure> {
-        let resident = process_snapshot::resident_bytes(pid);
-        self.peak_rss_bytes = self.peak_rss_bytes.max(Some(resident));
         let most = self.runs.limit.memory_bytes;
+        let resident = tree::resident_bytes(pid, most);
+        self.peak_rss_bytes = self.peak_rss_bytes.max(Some(resident));
         if resident <= most {
             return Ok(());
         }
@@ -217,7 +219,7 @@ impl Run {
             _ => {
                 let outcome = match termination::by_others(self.status) {
                     Some(_) => Outcome::Interrupted,
-                    None => Outcome::Crashed,
+                    None => Outcome::of_words(&last_words),
                 };
                 Some((outcome, termination::described(self.status, &last_words)))
             }

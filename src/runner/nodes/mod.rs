@@ -1,6 +1,7 @@
 //! Nodes: where trials run side by side. One machine that tunes by itself is the case of one node.
 
 pub mod agents;
+mod names;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -11,10 +12,7 @@ use anyhow::Result;
 use super::{Runner, TrialRequest};
 use crate::trial::Trial;
 
-/// Whether a letter may stand in the name of a node, and so of a file.
-pub fn is_of_name(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || "-_.@:".contains(letter)
-}
+pub use names::{NodeList, is_name, is_of_name};
 
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

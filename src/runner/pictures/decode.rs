@@ -1,4 +1,4 @@
-//! Decode: the frames of a file. PNG and JPEG are read here, everything else by ffmpeg.
+//! Decode: the frames of a file. PNG, JPEG and AVI of JPEGs are read here, everything else by ffmpeg.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use image::{ImageFormat, RgbImage};
 
+use super::avi;
 use crate::io::input;
 use crate::machine::threads;
 use crate::runner::process::output_lines::tail;
@@ -20,8 +21,8 @@ const MOST_PIXELS: u32 = 1 << 15;
 const FFMPEG: &str = "ffmpeg";
 
 /// What to do where it is missing.
-pub const NO_FFMPEG: &str = "ffmpeg reads everything but PNG and JPEG, and it is not on PATH: install \
-    it (apt install ffmpeg), or have pictures written";
+pub const NO_FFMPEG: &str = "ffmpeg reads everything but PNG, JPEG and AVI of JPEGs, and it is not on \
+    PATH: install it (apt install ffmpeg), or have pictures written";
 
 /// Hands each frame of a file to `take`, in order.
 ///
@@ -39,13 +40,18 @@ pub fn frames(
     if begin.is_empty() {
         return Err(unreadable("an empty file".to_owned()));
     }
+    let whole =
+        || input::bytes(file, LARGEST_BYTES).map_err(|error| unreadable(format!("{error:#}")));
+    let picture = |bytes: &[u8]| match image::load_from_memory(bytes) {
+        Ok(picture) => Ok(picture.into_rgb8()),
+        Err(error) => Err(unreadable(error.to_string())),
+    };
     match image::guess_format(&begin) {
-        Ok(ImageFormat::Png | ImageFormat::Jpeg) => {
-            let bytes = input::bytes(file, LARGEST_BYTES);
-            let bytes = bytes.map_err(|error| unreadable(format!("{error:#}")))?;
-            let picture = image::load_from_memory(&bytes);
-            take(picture.map_err(|error| unreadable(error.to_string()))?.into_rgb8())
-        }
+        Ok(ImageFormat::Png | ImageFormat::Jpeg) => take(picture(&whole()?)?),
+        _ if avi::is_avi(&begin) => match avi::jpegs(&whole()?).map_err(unreadable)? {
+            Some(jpegs) => jpegs.into_iter().try_for_each(|jpeg| take(picture(jpeg)?)),
+            None => of_video(file, take).map_err(unreadable),
+        },
         _ => of_video(file, take).map_err(unreadable),
     }
 }

@@ -1,5 +1,6 @@
 //! Pictures of the user's own job: what a run made, beside what the baseline made at the same seed.
 
+mod avi;
 mod decode;
 mod files;
 mod reference;

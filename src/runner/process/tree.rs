@@ -1,4 +1,4 @@
-//! The processes of a trial: the worker and whatever it started.
+//! Tree of a trial's processes: the first and whatever it started, and their memory.
 
 use std::fs;
 
@@ -10,19 +10,48 @@ pub fn children(pid: u32) -> Vec<u32> {
     text.iter().flat_map(|line| line.split_whitespace()).filter_map(|n| n.parse().ok()).collect()
 }
 
-/// Memory of the trial whose first process is `worker`: all that the worker has, and what other
-/// processes have to themselves. As subreaper, the tuner finds those that left it as its own.
-pub fn resident_bytes(worker: u32) -> u64 {
-    let mut all = children(std::process::id());
+/// A process, first, and all that it started, as far as their parents are there.
+pub fn descendants(root: u32) -> Vec<u32> {
+    let mut all = vec![root];
     let mut next = 0;
     while let Some(&pid) = all.get(next) {
         let more: Vec<u32> = children(pid).into_iter().filter(|pid| !all.contains(pid)).collect();
         all.extend(more);
         next += 1;
     }
-    let others = all.iter().filter(|&&pid| pid != worker).filter_map(|&pid| pages(pid));
-    let private: u64 = others.map(|(resident, shared)| resident.saturating_sub(shared)).sum();
-    own_bytes(worker) + bytes(private)
+    all
+}
+
+/// Memory of the trial whose first process is `first`: all that this one has, and what other
+/// processes have to themselves. As subreaper, the tuner finds those that left it as its own.
+/// What is more than `most` is counted again, each page shared by several processes once.
+pub fn resident_bytes(first: u32, most: u64) -> u64 {
+    let others = descendants(std::process::id()).into_iter().skip(1).filter(|&pid| pid != first);
+    let others: Vec<u32> = others.collect();
+    let private = others.iter().filter_map(|&pid| pages(pid));
+    let private: u64 = private.map(|(resident, shared)| resident.saturating_sub(shared)).sum();
+    let bytes = own_bytes(first) + bytes(private);
+    if bytes <= most || others.is_empty() {
+        return bytes;
+    }
+    let all = std::iter::once(first).chain(others);
+    let proportional: Option<u64> = all.map(proportional_bytes).sum();
+    proportional.map_or(bytes, |counted| counted.min(bytes))
+}
+
+/// Memory of a process, of pages that it shares its part (`Pss` in `proc_pid_smaps(5)`): a process
+/// that forks shares all its memory until either writes. Slow where there is much of it.
+fn proportional_bytes(pid: u32) -> Option<u64> {
+    // A process that has ended meanwhile has none.
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else {
+        return (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(0);
+    };
+    if text.is_empty() {
+        return Some(0);
+    }
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib << 10)
 }
 
 /// Memory of the worker alone.
@@ -39,4 +68,35 @@ fn pages(pid: u32) -> Option<(u64, u64)> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let mut fields = statm.split_whitespace().skip(1).map(str::parse);
     Some((fields.next()?.ok()?, fields.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn what_forks_share_counts_once_where_it_decides() {
+        const MIB: u64 = 1 << 20;
+        let program = "import os, time\nheld = bytearray(b'x') * (100 << 20)\n\
+                       for _ in range(3):\n  if os.fork() == 0: break\n\
+                       print('held', flush=True); time.sleep(60)";
+        let mut child =
+            Command::new("python3").args(["-c", program]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.take(4).filter_map(Result::ok).count(), 4);
+        let pid = child.id();
+        let [counted, sum] = [200 * MIB, u64::MAX].map(|most| resident_bytes(pid, most));
+        let all = descendants(pid);
+        all.iter().for_each(|pid| {
+            let pid = rustix::process::Pid::from_raw(*pid as i32).unwrap();
+            _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        });
+        child.wait().unwrap();
+        assert_eq!(all.len(), 4);
+        assert!(sum > 400 * MIB, "each has {} bytes", sum / 4);
+        assert!((100 * MIB..200 * MIB).contains(&counted), "{counted} of {sum}");
+    }
 }

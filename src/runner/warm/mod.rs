@@ -135,9 +135,7 @@ impl<'a> WarmRunner<'a> {
         let settings = match settings {
             Ok(settings) => settings,
             Err(problem) => {
-                let mut answer = Response::new(request.number, request.repetitions);
-                answer.fail(Outcome::Illegal, problem);
-                return Ok((answer, None));
+                return Ok((Response::failed(request, Outcome::Illegal, problem), None));
             }
         };
         if let Some(failed) = self.reference(request, begun)? {
@@ -217,10 +215,7 @@ impl<'a> WarmRunner<'a> {
         let stop = || self.inner.stop.load(Ordering::Relaxed);
         let Some(process) = &mut state.process else { unreachable!("it was started before") };
         let mut answer = process.answer(&job, limit, &stop)?;
-        if answer.outcome == Outcome::Timeout && request.ends_with_the_budget() {
-            answer.outcome = Outcome::Interrupted;
-            answer.detail = crate::trial::OVER.to_owned();
-        }
+        answer.judge_timeout(&request);
         if let Some(effect) = &answer.effect {
             let seen = process.seen(settings.memory.nodes().is_some());
             let wrong = mismatches(effect, seen.as_ref(), settings, &job.knobs);

@@ -1,4 +1,4 @@
-//! Dropped: what the search goes on without, as the journal shows: values that could not be
+//! Pruning: what the search goes on without, as the journal shows: values that could not be
 //! applied here, and knobs that change nothing.
 
 mod ignored;

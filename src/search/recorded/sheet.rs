@@ -11,7 +11,7 @@ use crate::knobs::{Kind, Value};
 use crate::search::FAILED;
 use crate::space::{KnobDomain, MOST_LEVELS, Scale};
 use crate::trial::{Outcome, Phase};
-use crate::workload::custom::metric::Direction;
+use crate::workload::metric::Direction;
 
 /// What a file says, before its cells are levels.
 pub(super) struct Sheet {

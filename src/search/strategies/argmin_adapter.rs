@@ -1,4 +1,4 @@
-//! Answers: how argmin's solvers ask and are told.
+//! Argmin adapter: how argmin's solvers ask and are told.
 //!
 //! A solver calls its cost function and goes on with the result. Here it runs anew, from its seed,
 //! for every proposal: costs that were observed are its answers, and the first candidate that has

@@ -1,4 +1,4 @@
-//! Point: the way between the real vectors of argmin's continuous solvers and candidates.
+//! Relaxation: the way between the real vectors of argmin's continuous solvers and candidates.
 //!
 //! A knob is one coordinate from 0 to 1. A point stands for the legal candidate nearest to its
 //! rounding, and rounding is what such solvers die of: several points become one candidate,

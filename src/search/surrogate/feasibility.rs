@@ -1,4 +1,4 @@
-//! Success: where candidates fail, so that the search stops proposing what crashes, runs out of
+//! Feasibility: where candidates fail, so that the search stops proposing what crashes, runs out of
 //! memory, makes a bad picture or takes too long.
 
 use rand::Rng;

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use super::{MOST_SAMPLES, whole};
 use crate::knobs::{Value, Values};
 use crate::trial::{Noise, Peak, Quality, Sample, Trial};
-use crate::workload::custom::metric::{Direction, MetricValue};
+use crate::workload::custom::printed::MetricValue;
+use crate::workload::metric::Direction;
 
 /// One row by column.
 pub(super) struct Row<'a> {

@@ -1,4 +1,4 @@
-//! Stages: what is measured again while the search goes on, and when it has nothing left to try.
+//! When to remeasure: while the search goes on, and when it has nothing left to try.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Turns: the order in which a round of the confirmation runs its candidates.
+//! Round order: the order in which a round of the confirmation runs its candidates.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{STOPPED, Session};
-use crate::evidence::blame::{self, MEMORY_TEST};
+use crate::evidence::blame::{self, BASELINE_MEMORY, MEMORY_TEST};
 use crate::knobs::Values;
 use crate::runner::{Repetitions, TrialRequest};
 use crate::space::Space;
@@ -56,7 +56,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// The baseline does not run on the smallest: nothing can be compared with it.
-    pub fn climb(&mut self, sizes: &[Workload], memory: Option<Workload>) -> Result<Rungs> {
+    pub fn climb(&mut self, sizes: &[Workload], memory: Vec<Workload>) -> Result<Rungs> {
         let [smallest, larger @ ..] = sizes else { unreachable!("a job has a size") };
         self.baseline(smallest)?;
         let mut rungs = Rungs::same(smallest.clone());
@@ -75,19 +75,14 @@ impl Session<'_> {
         }
         let is_whole = larger.last().is_none_or(|whole| *whole == rungs.confirmation);
         // What the baseline itself can't run tells nothing of a finalist.
-        rungs.memory = memory.filter(|_| !is_whole && !fails);
+        rungs.memory = if is_whole || fails { Vec::new() } else { memory };
         self.state.confirmation_ratio = rungs.ratio;
         Ok(rungs)
     }
 
     /// One repetition of the baseline on another size, or the one before a break.
     fn baseline_at(&mut self, size: &Workload) -> Result<Option<Trial>> {
-        let before = self.trials().iter().rev().find(|trial| {
-            trial.phase == Phase::Calibration
-                && trial.strategy == CLIMB
-                && trial.workload == size.to_string()
-        });
-        if let Some(before) = before.filter(|before| before.outcome != Outcome::Interrupted) {
+        if let Some(before) = self.ran(CLIMB, size, &self.state.baseline) {
             return Ok(Some(before.clone()));
         }
         let limit = self.state.budget.total().mul_f64(calibrate::PAIR_SHARE);
@@ -96,20 +91,61 @@ impl Session<'_> {
 
     /// Runs each finalist where it needs the whole job's memory, before it is believed.
     pub(super) fn test_memory(&mut self, space: &Space, rungs: &Rungs) -> Result<()> {
-        let Some(whole) = &rungs.memory else { return Ok(()) };
-        while !self.state.is_stopped() && !self.state.budget.left().is_zero() {
-            let confirmations = Confirmations::of_search(space, &rungs.confirmation, &self.state);
-            let finalists = confirmations.finalists();
-            let is_tested = |values: &&Values| {
-                blame::memory_test(self.trials(), values).is_some()
-                    || self.state.is_given_up(values)
+        for (number, whole) in rungs.memory.iter().enumerate() {
+            while let Some((strategy, values)) = self.next_test(space, rungs, whole) {
+                let limit = self.state.budget.left() / MEMORY_TEST_SHARE;
+                self.once(whole, values, (strategy, limit))?;
+            }
+            if !blame::is_beyond_baseline(self.trials(), &whole.to_string()) {
+                return Ok(());
+            }
+            let instead = match rungs.memory.get(number + 1) {
+                Some(next) => format!("finalists are tested at {next}"),
+                None => "nothing tests whether the whole job fits into memory".to_owned(),
             };
-            let untested = finalists.iter().find(|values| !is_tested(values));
-            let Some(values) = untested.cloned() else { return Ok(()) };
-            let limit = self.state.budget.left() / MEMORY_TEST_SHARE;
-            self.once(whole, values, (MEMORY_TEST, limit))?;
+            let note = format!("{whole}: the baseline fails there, too: {instead}");
+            self.state.observer.noted(&note);
         }
         Ok(())
+    }
+
+    /// What to run at a size of the whole job's memory: each finalist once, and where one fails, the
+    /// baseline, which may be unable to run that at all.
+    fn next_test(
+        &self,
+        space: &Space,
+        rungs: &Rungs,
+        whole: &Workload,
+    ) -> Option<(&'static str, Values)> {
+        let (baseline, size) = (&self.state.baseline, whole.to_string());
+        let is_over = self.state.is_stopped() || self.state.budget.left().is_zero();
+        if is_over || blame::is_beyond_baseline(self.trials(), &size) {
+            return None;
+        }
+        let mut tests = blame::memory_tests(self.trials());
+        let is_open = |values: &Values, strategy| {
+            self.ran(strategy, whole, values).is_none() && !self.state.is_given_up(values)
+        };
+        if tests.any(|test| test.workload == size && blame::lacks_memory(&test))
+            && is_open(baseline, BASELINE_MEMORY)
+        {
+            return Some((BASELINE_MEMORY, baseline.clone()));
+        }
+        let confirmations = Confirmations::of_search(space, &rungs.confirmation, &self.state);
+        let mut finalists = confirmations.finalists().iter();
+        let untested = finalists.find(|values| is_open(values, MEMORY_TEST));
+        untested.map(|values| (MEMORY_TEST, values.clone()))
+    }
+
+    /// The single repetition of `values` on this size that ended by itself.
+    fn ran(&self, strategy: &str, size: &Workload, values: &Values) -> Option<&Trial> {
+        let size = size.to_string();
+        self.trials().iter().rev().find(|trial| {
+            trial.phase == Phase::Calibration
+                && (trial.strategy.as_str(), &trial.workload) == (strategy, &size)
+                && trial.knobs == *values
+                && trial.outcome != Outcome::Interrupted
+        })
     }
 
     /// A single repetition of `values` on another size than that of the search; none where the tune is

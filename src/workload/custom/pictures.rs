@@ -11,7 +11,7 @@ use crate::knobs::program_environment;
 const CHANGING: [&str; 4] = ["precision", "matmul_precision", "tile_size", "vae_tile_size"];
 
 /// Files that only a program for videos reads, by how their names end.
-const VIDEOS: [&str; 7] = ["mp4", "webm", "mkv", "mov", "avi", "gif", "webp"];
+const VIDEOS: [&str; 6] = ["mp4", "webm", "mkv", "mov", "gif", "webp"];
 
 /// The pictures that each run makes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -182,7 +182,11 @@ fn nearest(json: &Json, pointer: &str) -> String {
     }
 }
 
-fn read(path: &Path) -> Result<Json, String> {
+/// A JSON file.
+///
+/// # Errors
+/// It can't be read, or is no JSON.
+pub fn read(path: &Path) -> Result<Json, String> {
     let text = input::text(path, LARGEST_BYTES).map_err(|error| format!("{error:#}"))?;
     serde_json::from_str(&text).map_err(|error| format!("no JSON: {error}"))
 }

@@ -80,12 +80,14 @@ pub fn in_words(sizes: &OwnSizes) -> String {
     words.join(" ")
 }
 
-/// The whole job with a single step, which takes its memory and a part of its time; `None` where
-/// nothing says how many steps there are.
-pub fn memory_test(sizes: &[JobSize]) -> Option<OwnSizes> {
-    let mut whole = whole(sizes);
-    *whole.get_mut(STEPS)? = 1;
-    Some(whole)
+/// The whole job with a single step, which takes its memory and a part of its time, and with the fewest
+/// steps that the user has, for a program that refuses one; none where nothing says how many there are.
+pub fn memory_tests(sizes: &[JobSize]) -> Vec<OwnSizes> {
+    let fewest = sizes.iter().find(|size| size.name == STEPS).map(|size| size.values[0]);
+    let mut steps: Vec<i64> = fewest.into_iter().flat_map(|fewest| [1, fewest]).collect();
+    steps.dedup();
+    let with = |steps| whole(sizes).into_iter().chain([(STEPS.to_owned(), steps)]).collect();
+    steps.into_iter().map(with).collect()
 }
 
 #[cfg(test)]
@@ -108,9 +110,14 @@ mod tests {
             ["frames=17 steps=20", "frames=81 steps=20"]
         );
         assert_eq!(of(&[]), [""]);
-        let test = memory_test(&sizes(&["frames=17,81", "steps=4,20"])).unwrap();
-        assert_eq!(in_words(&test), "frames=81 steps=1");
-        assert_eq!(memory_test(&sizes(&["frames=17,81"])), None);
+        let tests =
+            |texts: &[&str]| memory_tests(&sizes(texts)).iter().map(in_words).collect::<Vec<_>>();
+        assert_eq!(
+            tests(&["frames=17,81", "steps=4,20"]),
+            ["frames=81 steps=1", "frames=81 steps=4"]
+        );
+        assert_eq!(tests(&["frames=17,81", "steps=1,20"]), ["frames=81 steps=1"]);
+        assert!(tests(&["frames=17,81"]).is_empty());
         assert_eq!(sizes(&["a=1,2"])[0].to_string(), "a=1,2");
     }
 

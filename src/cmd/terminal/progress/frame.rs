@@ -12,7 +12,7 @@ use crate::io::number::{count, gain, percent};
 use crate::io::printable::line as plain;
 use crate::report::plots::shown_scores;
 use crate::trial::Outcome;
-use crate::workload::custom::Metric;
+use crate::workload::metric::Metric;
 
 /// The chart's lines, where there is room.
 const CHART: (usize, usize) = (4, 12);

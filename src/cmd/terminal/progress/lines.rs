@@ -9,7 +9,7 @@ use crate::io::printable::line as plain;
 use crate::runner::TrialRequest;
 use crate::trial::Trial;
 use crate::tune::Observer;
-use crate::workload::custom::Metric;
+use crate::workload::metric::Metric;
 
 /// Writes a line per trial to stderr.
 pub struct Lines(RefCell<State>);

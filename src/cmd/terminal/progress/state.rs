@@ -12,7 +12,7 @@ use crate::stats::Interval;
 use crate::trial::{Outcome, Phase, Sample, Trial};
 use crate::tune::budget;
 use crate::tune::budget::Budget;
-use crate::workload::custom::Metric;
+use crate::workload::metric::Metric;
 
 /// How far a tune is.
 #[derive(Clone, Debug)]

@@ -10,7 +10,9 @@ pub mod message;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -142,8 +144,9 @@ impl Agents {
         let node = &mut self.nodes.borrow_mut()[place];
         let (sender, generation) = (self.events.0.clone(), node.restarts);
         let Start { launcher, program, setup } = &self.start;
-        let mut command = launcher.command(&node.name, program);
-        command.arg("agent");
+        let words = launcher.words(&node.name, &[program.as_os_str(), OsStr::new("agent")]);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         if let Some(locks) = &self.locks {
             let own = locks.path().join(&node.name);
             std::fs::create_dir_all(&own).with_context(|| own.display().to_string())?;

@@ -1,4 +1,4 @@
-//! Tiled work: parts of a picture or latent computed apart, blended and put together.
+//! Tiling: parts of a picture or latent computed apart, blended and put together.
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};

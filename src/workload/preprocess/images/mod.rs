@@ -1,4 +1,4 @@
-//! Input pictures: the user's, or generated ones.
+//! Images: the user's pictures, or generated ones.
 
 mod check;
 mod photographs;

@@ -1,4 +1,4 @@
-//! One repetition: every clip once through all stages, all stages at work at once.
+//! Pipeline: every clip once through all stages, all stages at work at once.
 //!
 //! No queue can jam. The way in is driven by requests: the model's thread asks for a clip's
 //! picture when it has room for it, [`AHEAD`] batches ahead, and every queue on that way holds as

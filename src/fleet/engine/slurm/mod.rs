@@ -1,23 +1,24 @@
 //! Slurm: `sinfo` lists, `sbatch` starts, `squeue` tells, `scancel` ends. Accounting is never asked,
 //! and each call is given up after half a minute.
 
+mod allocation;
+mod answer;
+mod batch;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use super::{Engine, EngineJob, JobState, Known, Silent, Site, Task};
-use crate::fleet::{Node, expanded};
-use crate::profile::export::shell_words;
+use self::answer::{answer, patiently};
+use super::{Engine, EngineJob, JobState, Known, Site, Task};
+use crate::fleet::Node;
+use crate::io::shell;
+use crate::runner::nodes::NodeList;
 
-/// Seconds that a call may take: Slurm's programs wait for a controller that is away.
-const PATIENCE_S: &str = "30";
-
-/// Seconds of warning before a time limit, in which a tune writes its profile.
-const WARNING_S: u64 = 90;
+pub use allocation::Allocation;
+pub use batch::{Batch, Warned, limit};
 
 /// What is handed to Slurm as it is.
 #[derive(Clone, Debug, Default)]
@@ -30,10 +31,10 @@ pub struct SlurmOptions {
     pub qos: Option<String>,
     /// `--constraint`.
     pub constraint: Option<String>,
-    /// The nodes to take.
-    pub nodes: Option<String>,
+    /// The nodes to take; all where it names none.
+    pub nodes: NodeList,
     /// The nodes to leave alone.
-    pub exclude: Option<String>,
+    pub exclude: NodeList,
     /// Further words for `sbatch`.
     pub words: Vec<String>,
 }
@@ -62,48 +63,48 @@ impl Slurm {
         std::env::split_paths(&paths).any(|folder| folder.join("sbatch").is_file())
     }
 
-    /// The words for `sbatch`, which reads the script from its input.
-    fn words(&self, job: &EngineJob) -> Vec<String> {
+    /// What a job's batch has beside what all have.
+    fn flags(&self, job: &EngineJob) -> Vec<String> {
         let SlurmOptions { partition, account, qos, constraint, words, .. } = &self.options;
-        let task = job.task;
-        let minutes = self.site.limit(task).as_secs().div_ceil(60);
-        let log = self.site.folder.join("log").join(format!("{task}-{}.log", job.key));
-        let mut all = vec![
-            "--parsable".to_owned(),
-            format!("--job-name={}{task}:{}", self.prefix, job.key),
+        let mut flags = vec![
             "--nodes=1".to_owned(),
             "--ntasks=1".to_owned(),
-            format!("--time={minutes}"),
-            "--open-mode=append".to_owned(),
-            format!("--output={}", log.display()),
             format!("--chdir={}", self.site.work_folder.display()),
         ];
-        if task == Task::Probe {
+        flags.extend(match job.task {
             // Beside whatever runs there.
-            all.extend(["--cpus-per-task=1", "--mem=200M"].map(str::to_owned));
-        } else {
-            all.extend(["--exclusive", "--requeue"].map(str::to_owned));
-            all.push(format!("--signal=TERM@{WARNING_S}"));
-        }
-        let flags = [("partition", partition), ("account", account), ("qos", qos)];
-        let flags = flags.into_iter().chain([("constraint", constraint)]);
-        all.extend(flags.filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+            Task::Probe => ["--cpus-per-task=1", "--mem=200M"].map(str::to_owned),
+            Task::Tune | Task::Verify => ["--exclusive", "--requeue"].map(str::to_owned),
+        });
+        let given = [("partition", partition), ("account", account), ("qos", qos)];
+        let given = given.into_iter().chain([("constraint", constraint)]);
+        flags.extend(given.filter_map(|(name, value)| Self::flag(name, value.as_ref())));
         match job.place.as_slice() {
-            [node] => all.push(format!("--nodelist={node}")),
+            [node] => flags.push(format!("--nodelist={node}")),
             nodes => {
                 let others = self.all.iter().filter(|name| !nodes.contains(name));
                 let others: Vec<&str> = others.map(String::as_str).collect();
-                all.extend((!others.is_empty()).then(|| format!("--exclude={}", others.join(","))));
+                flags.extend(
+                    (!others.is_empty()).then(|| format!("--exclude={}", others.join(","))),
+                );
             }
         }
-        all.extend(words.iter().cloned());
-        all
+        flags.extend(words.iter().cloned());
+        flags
     }
 
     /// A step, which gets its signals at once; of the batch script Slurm does not tell everything.
-    fn script(&self, job: &EngineJob) -> String {
-        let words = shell_words(&self.site.words(job));
-        format!("#!/bin/sh\nexec srun --ntasks=1 --cpu-bind=none {words}\n")
+    fn batch(&self, job: &EngineJob) -> Batch {
+        let EngineJob { task, key, .. } = job;
+        let step = ["srun", "--ntasks=1", "--cpu-bind=none"].map(str::to_owned);
+        Batch {
+            name: format!("{}{task}:{key}", self.prefix),
+            log: self.site.folder.join("log").join(format!("{task}-{key}.log")),
+            limit: self.site.limit(*task),
+            warned: if *task == Task::Probe { Warned::Nobody } else { Warned::Steps },
+            flags: self.flags(job),
+            line: shell::line(&[&step[..], &self.site.words(job)].concat()),
+        }
     }
 
     fn flag(name: &str, value: Option<&String>) -> Option<String> {
@@ -118,58 +119,52 @@ impl Engine for Slurm {
         let words: Vec<String> = format.into_iter().chain(partition).collect();
         let listed = listed(&patiently("sinfo", &words)?);
         let shown = ["show", "node", "--oneliner"].map(str::to_owned);
-        let kinds = kinds(&patiently("scontrol", &shown)?);
+        let shares = shares(&patiently("scontrol", &shown)?);
         self.all = listed.iter().map(|node| node.name.clone()).collect();
-        let wanted = self.options.nodes.as_deref().map(expanded).transpose();
-        let wanted = wanted.map_err(anyhow::Error::msg).context("--nodes")?;
-        let left = self.options.exclude.as_deref().map(expanded).transpose();
-        let left = left.map_err(anyhow::Error::msg).context("--exclude")?.unwrap_or_default();
-        if let Some(unknown) = wanted.iter().flatten().find(|name| !self.all.contains(*name)) {
+        let SlurmOptions { nodes: NodeList(wanted), exclude: NodeList(left), .. } = &self.options;
+        if let Some(unknown) = wanted.iter().find(|name| !self.all.contains(*name)) {
             bail!("--nodes: there is no node {unknown}; `sinfo -N` lists them");
         }
         let is_wanted = |node: &Node| {
-            wanted.as_ref().is_none_or(|wanted| wanted.contains(&node.name))
+            (wanted.is_empty() || wanted.contains(&node.name))
                 && !left.contains(&node.name)
                 && has(node, self.options.constraint.as_deref())
         };
         let mut nodes: Vec<Node> = listed.into_iter().filter(is_wanted).collect();
         for node in &mut nodes {
-            if let Some((cpus, kept)) = kinds.get(&node.name) {
+            node.kind = node.kind.split('\t').next().unwrap_or_default().to_owned();
+            if let Some((cpus, kept)) = shares.get(&node.name) {
                 node.cpus = cpus.or(node.cpus);
-                node.kind = format!("{} {kept}", node.kind.split('\t').next().unwrap_or_default());
+                node.kept.clone_from(kept);
             }
         }
         Ok(nodes)
     }
 
     fn submit(&mut self, job: &EngineJob) -> Result<String> {
-        let printed = answer("sbatch", &self.words(job), &self.script(job))?;
-        let id = printed.trim().split(';').next().unwrap_or_default().to_owned();
-        if id.is_empty() { bail!("sbatch printed no number") } else { Ok(id) }
+        self.batch(job).submit()
     }
 
     fn described(&self, job: &EngineJob) -> String {
-        let command = shell_words(&self.site.words(job));
-        let wrapped = format!("--wrap=exec srun --ntasks=1 --cpu-bind=none {command}");
-        shell_words(&[vec!["sbatch".to_owned()], self.words(job), vec![wrapped]].concat())
+        self.batch(job).described()
     }
 
     fn jobs(&mut self) -> Result<Vec<Known>> {
         // `%j` comes last: a name may hold any letter.
         let user = format!("--user={}", rustix::process::geteuid().as_raw());
         let words = ["--noheader", "--states=all", &user, "--format=%i|%T|%r|%N|%j"];
-        let printed = answer("squeue", &words.map(str::to_owned), "")?;
+        let printed = answer("squeue", &words.map(str::to_owned), b"")?;
         Ok(printed.lines().filter_map(|line| known(line, &self.prefix)).collect())
     }
 
     fn cancel(&mut self, id: &str) {
         // One that is over by now can't be ended.
-        let _ = answer("scancel", &[id.to_owned()], "");
+        let _ = answer("scancel", &[id.to_owned()], b"");
     }
 
     fn hurry(&mut self, id: &str) {
         let words = ["update".to_owned(), format!("JobId={id}"), "StartTime=now".to_owned()];
-        let _ = answer("scontrol", &words, "");
+        let _ = answer("scontrol", &words, b"");
     }
 
     fn settles(&self) -> Duration {
@@ -178,62 +173,6 @@ impl Engine for Slurm {
 
     fn is_lasting(&self) -> bool {
         true
-    }
-}
-
-/// How often a controller that is away is asked again before anything is known, and how long apart.
-const AWAY: (usize, Duration) = (24, Duration::from_secs(5));
-
-/// What one of Slurm's programs prints, asked again while its controller is away.
-fn patiently(program: &str, words: &[String]) -> Result<String> {
-    let (tries, pause) = AWAY;
-    for _ in 1..tries {
-        match answer(program, words, "") {
-            Err(error) if is_away(&error) => std::thread::sleep(pause),
-            answered => return answered,
-        }
-    }
-    answer(program, words, "")
-}
-
-/// Whether it is the controller that can't be reached.
-fn is_away(error: &anyhow::Error) -> bool {
-    let words = format!("{error:#}").to_lowercase();
-    error.is::<Silent>() || ["connect", "contact"].iter().any(|word| words.contains(word))
-}
-
-/// What one of Slurm's programs prints, which is given `input`.
-fn answer(program: &str, words: &[String], input: &str) -> Result<String> {
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", PATIENCE_S, program]).args(words);
-    // Formats are those of no user's own.
-    for name in ["SQUEUE_FORMAT", "SQUEUE_STATES", "SINFO_FORMAT", "SBATCH_EXCLUSIVE"] {
-        command.env_remove(name);
-    }
-    // Within a job of somebody's, its options are not ours.
-    let inherited = std::env::vars_os().map(|(name, _)| name);
-    let is_of_job = |name: &std::ffi::OsString| {
-        let name = name.to_string_lossy();
-        name.starts_with("SLURM_") && name != "SLURM_CONF"
-    };
-    inherited.filter(is_of_job).for_each(|name| {
-        command.env_remove(name);
-    });
-    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = pipes.spawn().with_context(|| format!("starting {program}"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let output = child.wait_with_output().with_context(|| program.to_owned())?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    match output.status.code() {
-        Some(124 | 137) => Err(Silent { program: program.to_owned(), seconds: PATIENCE_S }.into()),
-        Some(127) => bail!("{program}: not found"),
-        _ => bail!("{program}: {}", said.join("; ")),
     }
 }
 
@@ -252,6 +191,7 @@ fn listed(printed: &str) -> Vec<Node> {
             reason: reason.map(ToOwned::to_owned),
             name,
             state,
+            kept: String::new(),
         })
     };
     let nodes = printed.lines().filter_map(node);
@@ -267,7 +207,7 @@ fn has(node: &Node, constraint: Option<&str>) -> bool {
 }
 
 /// Of each node the CPUs that jobs may have, and which ones Slurm keeps, as `scontrol` prints them.
-fn kinds(printed: &str) -> BTreeMap<String, (Option<usize>, String)> {
+fn shares(printed: &str) -> BTreeMap<String, (Option<usize>, String)> {
     let field = |line: &str, name: &str| {
         let found = line.split_whitespace().find_map(|word| word.strip_prefix(name));
         found.map(ToOwned::to_owned)
@@ -319,9 +259,9 @@ mod tests {
         assert_eq!((nodes[1].cpus, nodes[1].reason.as_deref()), (Some(64), Some("bad | disk")));
         assert!(has(&nodes[0], Some("ib")) && !has(&nodes[1], Some("ib")));
         assert!(has(&nodes[1], Some("ib&amd")), "Slurm's to judge");
-        let kinds =
-            kinds("NodeName=n1 Arch=x86_64 CPUEfctv=62 CPUTot=64 CPUSpecList=0-1 State=IDLE\n");
-        assert_eq!(kinds["n1"], (Some(62), "0-1".to_owned()));
+        let shares =
+            shares("NodeName=n1 Arch=x86_64 CPUEfctv=62 CPUTot=64 CPUSpecList=0-1 State=IDLE\n");
+        assert_eq!(shares["n1"], (Some(62), "0-1".to_owned()));
     }
 
     #[test]

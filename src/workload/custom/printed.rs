@@ -1,36 +1,13 @@
-//! Metric: a number that a command prints, by which it is scored instead of by its time.
+//! Printed: a number that a command prints, by which it is scored instead of by its time.
 
 use regex_lite::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::workload::metric::Direction;
+
 /// What begins the form of [`Source`] that points into JSON.
 const JSON: &str = "json:";
-
-/// Whether little or much of it is good.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    clap::ValueEnum,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum Direction {
-    /// The less the better, such as seconds a step.
-    #[default]
-    Min,
-    /// The more the better, such as frames per second.
-    Max,
-}
 
 /// One value that was printed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,17 +16,6 @@ pub struct MetricValue {
     pub value: f64,
     /// Its direction.
     pub goal: Direction,
-}
-
-impl Direction {
-    /// What is to be small: the value, or what is left of one divided by it. Its own inverse, so
-    /// that it turns costs back into values too.
-    pub fn cost(self, value: f64) -> f64 {
-        match self {
-            Self::Min => value,
-            Self::Max => 1.0 / value,
-        }
-    }
 }
 
 /// Where in the output the number stands.
@@ -182,12 +148,5 @@ mod tests {
         let refused = |text: &str| Source::parse(text).unwrap_err();
         assert!(refused("fps=(").contains("is no expression"));
         assert!(refused("json:fps").contains("json:/fps"));
-    }
-
-    #[test]
-    fn much_is_as_good_as_the_inverse_is_little() {
-        assert_eq!(Direction::Max.cost(4.0), 0.25);
-        assert_eq!(Direction::Max.cost(Direction::Max.cost(3.0)), 3.0);
-        assert_eq!(Direction::Min.cost(4.0), 4.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Surrogate: what a search's observations say of candidates that it never measured.
+//! Forest's ratio: by how much one candidate costs more than another, where neither need be measured.
 
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -12,12 +12,12 @@ use crate::space::{Candidate, Space};
 const FEWEST: usize = 10;
 
 /// A random forest over what was observed.
-pub struct Surrogate {
+pub struct ForestRatio {
     forest: Forest,
     deviation: f64,
 }
 
-impl Surrogate {
+impl ForestRatio {
     /// Learns from observations; `None` where fewer than ten candidates succeeded.
     pub fn fit(space: &Space, observations: &[Observation]) -> Option<Self> {
         let data = Data::unclipped(observations);
@@ -58,10 +58,10 @@ mod tests {
             Observation::new(candidate, cost.into())
         };
         let observations: Vec<_> = seen.into_iter().map(observed).collect();
-        let surrogate = Surrogate::fit(&recorded.space, &observations).unwrap();
+        let surrogate = ForestRatio::fit(&recorded.space, &observations).unwrap();
         let (mean, deviation) = surrogate.ln_ratio(&unseen, &Candidate::new([0, 3]));
         assert!((mean - 8_f64.ln()).abs() < 0.2 && deviation < 0.5, "{mean} {deviation}");
         assert_eq!(surrogate.ln_ratio(&unseen, &unseen), (0.0, 0.0));
-        assert!(Surrogate::fit(&recorded.space, &observations[..9]).is_none());
+        assert!(ForestRatio::fit(&recorded.space, &observations[..9]).is_none());
     }
 }

@@ -1,0 +1,74 @@
+//! Answer: what one of Slurm's programs prints, which is given up after half a minute.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::fleet::engine::Silent;
+
+/// Seconds that a call may take: Slurm's programs wait for a controller that is away.
+const PATIENCE_S: &str = "30";
+
+/// How often a controller that is away is asked again before anything is known, and how long apart.
+const AWAY: (usize, Duration) = (24, Duration::from_secs(5));
+
+/// What one of Slurm's programs prints, asked again while its controller is away.
+///
+/// # Errors
+/// As [`answer`], in the end.
+pub fn patiently(program: &str, words: &[String]) -> Result<String> {
+    let (tries, pause) = AWAY;
+    for _ in 1..tries {
+        match answer(program, words, b"") {
+            Err(error) if is_away(&error) => std::thread::sleep(pause),
+            answered => return answered,
+        }
+    }
+    answer(program, words, b"")
+}
+
+/// Whether it is the controller that can't be reached.
+fn is_away(error: &anyhow::Error) -> bool {
+    let words = format!("{error:#}").to_lowercase();
+    error.is::<Silent>() || ["connect", "contact"].iter().any(|word| words.contains(word))
+}
+
+/// What one of Slurm's programs prints, which is given `input`.
+///
+/// # Errors
+/// What it says where it fails; [`Silent`] where it does not answer.
+pub fn answer(program: &str, words: &[String], input: &[u8]) -> Result<String> {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", PATIENCE_S, program]).args(words);
+    // Formats are those of no user's own.
+    for name in ["SQUEUE_FORMAT", "SQUEUE_STATES", "SINFO_FORMAT", "SBATCH_EXCLUSIVE"] {
+        command.env_remove(name);
+    }
+    // Within a job of somebody's, its options are not ours.
+    let inherited = std::env::vars_os().map(|(name, _)| name);
+    let is_of_job = |name: &std::ffi::OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("SLURM_") && name != "SLURM_CONF"
+    };
+    inherited.filter(is_of_job).for_each(|name| {
+        command.env_remove(name);
+    });
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().with_context(|| format!("starting {program}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        let _ = stdin.write_all(input);
+    }
+    let output = child.wait_with_output().with_context(|| program.to_owned())?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    match output.status.code() {
+        Some(124 | 137) => Err(Silent { program: program.to_owned(), seconds: PATIENCE_S }.into()),
+        Some(127) => bail!("{program}: not found"),
+        _ => bail!("{program}: {}", said.join("; ")),
+    }
+}
