@@ -13,7 +13,7 @@ use crate::knobs::program_environment::is_own;
 use crate::knobs::{Baseline, Value};
 use crate::machine::Machine;
 use crate::report::tables::usage;
-use crate::space::{BUILT_IN, Candidate, Reader, Scale, Space, SpaceFile};
+use crate::space::{BUILT_IN, Candidate, CommandLine, Scale, Space, SpaceFile};
 use crate::workload::Workload;
 use crate::workload::custom::{CommandJob, CustomJob};
 
@@ -29,7 +29,7 @@ const WORKED_OUT: u128 = 80_000_000;
 /// As [`crate::cli::MachineChoice::machine`] and [`resolve`].
 pub fn run(args: &SpaceCommand) -> Result<()> {
     let machine = args.which.machine()?;
-    let here = Reader { words: &[], folder: Path::new(".") };
+    let here = CommandLine { words: &[], folder: Path::new(".") };
     let file = open(&args.space, here)?;
     let baseline = job::baseline(args.space.baseline.as_ref(), &args.space.job, &machine, false)?;
     let baseline = with_custom(&file, &args.space, baseline)?;
@@ -105,7 +105,7 @@ fn lines(space: &Space, command: &CommandJob) -> Result<String> {
 ///
 /// # Errors
 /// [`Usage`] that names the file or the flag, the key and the cure.
-pub fn open(args: &SpaceArgs, reader: Reader<'_>) -> Result<SpaceFile> {
+pub fn open(args: &SpaceArgs, reader: CommandLine<'_>) -> Result<SpaceFile> {
     let place = args.name().display();
     let mut file = read(args.name())?;
     let settled = file.settle_app(&read(Path::new("command"))?, reader);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::evidence::course::Course;
-use crate::evidence::speeds::Speeds;
+use crate::evidence::node_effects::NodeEffects;
 use crate::stats;
 use crate::trial::Trial;
 
@@ -13,7 +13,7 @@ use crate::trial::Trial;
 #[derive(Clone, Debug, Default)]
 pub struct Drift {
     courses: BTreeMap<String, Course>,
-    speeds: Speeds,
+    node_effects: NodeEffects,
 }
 
 impl Drift {
@@ -25,9 +25,9 @@ impl Drift {
             own.entry(&trial.node).or_default().push(trial);
         }
         let courses = own.iter().map(|(node, own)| ((*node).to_owned(), Course::of(own)));
-        let mut drift = Self { courses: courses.collect(), speeds: Speeds::default() };
+        let mut drift = Self { courses: courses.collect(), node_effects: NodeEffects::default() };
         if own.len() > 1 {
-            drift.speeds = Speeds::of(trials, |trial| drift.course_of(trial));
+            drift.node_effects = NodeEffects::of(trials, |trial| drift.course_of(trial));
         }
         drift
     }
@@ -42,8 +42,8 @@ impl Drift {
     }
 
     /// How the nodes differ.
-    pub fn speeds(&self) -> &Speeds {
-        &self.speeds
+    pub fn node_effects(&self) -> &NodeEffects {
+        &self.node_effects
     }
 
     /// The spread of one trial around its node's speed at its time, as a share: the baseline's own,
@@ -67,7 +67,7 @@ impl Drift {
 
     /// How much slower the node was during `trial` than the first one at its start: 1.1 for a tenth.
     pub fn factor(&self, trial: &Trial) -> f64 {
-        self.course_of(trial) * self.speeds.factor(&trial.node)
+        self.course_of(trial) * self.node_effects.factor(&trial.node)
     }
 
     /// The score of a trial as if it had run on the first node, and that had stayed as it was at the

@@ -84,7 +84,7 @@ fn nodes(trials: &[Trial], drift: &Drift, confirmation: Option<&Confirmation>) -
         let own = |pair: &&Pair| Some(pair.node) == place;
         let pairs = confirmation.map_or(0, |c| c.pairs.iter().filter(own).count());
         let gain = place.and_then(|place| gains[place]);
-        let (name, factor) = (name.to_owned(), drift.speeds().factor(name));
+        let (name, factor) = (name.to_owned(), drift.node_effects().factor(name));
         NodeFinding { name, trials, factor, pairs, gain }
     };
     names.into_iter().map(of_node).collect()

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::declare::Reader;
+use super::declare::CommandLine;
 use super::{KnobEntry, SpaceFile};
 use crate::knobs::{Kind, Value};
 use crate::workload::custom::sink::{self, Sink};
@@ -101,7 +101,7 @@ impl SpaceFile {
     ///
     /// # Errors
     /// A knob's entry makes no sense.
-    pub fn settle_app(&mut self, command: &Self, reader: Reader<'_>) -> Result<(), String> {
+    pub fn settle_app(&mut self, command: &Self, reader: CommandLine<'_>) -> Result<(), String> {
         let Some(app) = self.app.take() else { return Ok(()) };
         let file = app.json.as_ref().and_then(|flag| after(reader.words, flag));
         if let Some((flag, file)) = app.json.as_ref().zip(file) {
@@ -378,7 +378,7 @@ values = [false, true]
         let settled = |words: &[String]| {
             let mut file = SpaceFile::parse(FILE).unwrap();
             let none = SpaceFile::parse("schema = 1\nname = ''\nwhy = ''").unwrap();
-            file.settle_app(&none, Reader { words, folder: folder.path() }).map(|()| file)
+            file.settle_app(&none, CommandLine { words, folder: folder.path() }).map(|()| file)
         };
         let knobs = |words: &[String]| {
             let file = settled(words).unwrap();

@@ -13,7 +13,7 @@ use crate::workload::custom::template::{self, Placeholder};
 
 /// A command that reads knobs.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'a> {
+pub struct CommandLine<'a> {
     /// Its words; empty where there is none.
     pub words: &'a [String],
     /// The folder in which it runs.
@@ -32,7 +32,7 @@ impl SpaceFile {
         &mut self,
         flags: &[KnobFlag],
         no_built_in: bool,
-        reader: Reader<'_>,
+        reader: CommandLine<'_>,
     ) -> Result<Vec<(String, Value)>, String> {
         self.keep_built_in(flags, no_built_in)?;
         for flag in flags {
@@ -129,7 +129,7 @@ impl SpaceFile {
         }
     }
 
-    fn check_words(&self, flags: &[KnobFlag], reader: Reader<'_>) -> Result<(), String> {
+    fn check_words(&self, flags: &[KnobFlag], reader: CommandLine<'_>) -> Result<(), String> {
         let own = self.own_knobs();
         let is_known = |name: &str| is_built_in(name) || own.iter().any(|own| own == name);
         let is_own = |name: &str| own.iter().any(|own| own == name);
@@ -159,7 +159,7 @@ impl SpaceFile {
         }
     }
 
-    fn check_sinks(&self, reader: Reader<'_>) -> Result<(), String> {
+    fn check_sinks(&self, reader: CommandLine<'_>) -> Result<(), String> {
         let sinks = self.sinks();
         let mut places: Vec<&Sink> = sinks.values().collect();
         places.sort_by_key(ToString::to_string);

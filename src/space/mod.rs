@@ -24,7 +24,7 @@ use crate::knobs::{Value, Values};
 
 pub use app::{AppCommand, AppEntry};
 pub use candidate::Candidate;
-pub use declare::Reader;
+pub use declare::CommandLine;
 pub use expert::ExpertEntry;
 pub use expression::{Expression, Given};
 pub use file::{BUILT_IN, Changes, ConstraintEntry, Ended, KnobEntry, Resumed, SpaceFile, Tune};

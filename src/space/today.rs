@@ -1,7 +1,7 @@
 //! Today: what a command runs today of a knob, by its words, its variables and its files.
 
 use super::KnobEntry;
-use super::declare::Reader;
+use super::declare::CommandLine;
 use crate::knobs::{Kind, Value};
 use crate::workload::custom::sink::Sink;
 use crate::workload::custom::template::{self, Placeholder, SWITCHES};
@@ -9,11 +9,11 @@ use crate::workload::custom::template::{self, Placeholder, SWITCHES};
 /// The places of one knob in the words of a command.
 struct Uses<'a> {
     all: Vec<Placeholder<'a>>,
-    reader: Reader<'a>,
+    reader: CommandLine<'a>,
 }
 
 impl<'a> Uses<'a> {
-    fn of(name: &str, reader: Reader<'a>) -> Self {
+    fn of(name: &str, reader: CommandLine<'a>) -> Self {
         let meant = template::meant(reader.words, &|known| known == name);
         let all = meant.into_iter().map(|(_, one)| one).filter(|one| one.name == name);
         Self { all: all.collect(), reader }
@@ -58,7 +58,7 @@ impl<'a> Uses<'a> {
 pub(super) fn complete(
     name: &str,
     entry: &mut KnobEntry,
-    (reader, is_given): (Reader<'_>, bool),
+    (reader, is_given): (CommandLine<'_>, bool),
 ) -> Result<Option<Value>, String> {
     let uses = Uses::of(name, reader);
     let today = uses.today()?;

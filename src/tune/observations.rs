@@ -52,7 +52,7 @@ impl<'s> Observations<'s> {
         let candidate = self.space.candidate(&trial.knobs).filter(|_| tells)?;
         let seen = Observation::of(self.space.canonical(&candidate), trial, state.too_slow());
         let drift = Drift::of(&trials[..=place]);
-        let (factor, speed) = (drift.factor(trial), drift.speeds().factor(&trial.node));
+        let (factor, speed) = (drift.factor(trial), drift.node_effects().factor(&trial.node));
         let as_on_first = |(stage, busy_s): (&String, &f64)| (stage.clone(), busy_s / speed);
         let stages = seen.stages.iter().map(as_on_first).collect();
         Some(Observation { finding: seen.finding.times(1.0 / factor), stages, ..seen })

@@ -17,7 +17,7 @@ use crate::knobs::{Baseline, as_is};
 use crate::machine::Machine;
 use crate::runner::LocalRunner;
 use crate::runner::nodes::agents::Agents;
-use crate::space::{Candidate, Reader, Space, SpaceFile, Tune};
+use crate::space::{Candidate, CommandLine, Space, SpaceFile, Tune};
 use crate::tune::budget::Budget;
 use crate::tune::{Found, TuneConfig};
 use crate::workload::Workload;
@@ -144,7 +144,7 @@ pub fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let words = args.custom.words.iter().filter(|_| !is_worker);
     // A size is no knob.
     let words: Vec<String> = words.map(|word| template::sized(word, &sizes)).collect();
-    let file = space::open(&args.space, Reader { words: &words, folder: folder.as_ref() })?;
+    let file = space::open(&args.space, CommandLine { words: &words, folder: folder.as_ref() })?;
     no_knob(sizes.keys().find(|name| file.knob.contains_key(*name)))?;
     Ok(file)
 }

@@ -19,12 +19,12 @@ pub struct L3Group {
     /// Where it is.
     pub name: String,
     /// One entry per core, its hardware threads one below the other.
-    pub cores: Vec<Vec<(u32, User)>>,
+    pub cores: Vec<Vec<(u32, CpuUse)>>,
 }
 
 /// Who may use a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum User {
+pub enum CpuUse {
     /// libtorch's threads.
     Model,
     /// The image pipeline's workers.
@@ -46,10 +46,10 @@ impl PlacementMap {
             let workers = [&placement.io, &placement.preprocess, &placement.batch];
             let works = workers.iter().any(|pool| pool.contains(cpu));
             match (placement.model.contains(cpu), works) {
-                (true, true) => User::Both,
-                (true, false) => User::Model,
-                (false, true) => User::Workers,
-                (false, false) => User::Nobody,
+                (true, true) => CpuUse::Both,
+                (true, false) => CpuUse::Model,
+                (false, true) => CpuUse::Workers,
+                (false, false) => CpuUse::Nobody,
             }
         };
         let group = |number: usize| {
@@ -72,18 +72,18 @@ impl PlacementMap {
         (!groups.is_empty() && cpus <= MOST_CPUS as usize).then_some(Self(groups))
     }
 
-    fn users(&self) -> impl Iterator<Item = User> + '_ {
+    fn users(&self) -> impl Iterator<Item = CpuUse> + '_ {
         self.0.iter().flat_map(|group| &group.cores).flatten().map(|cpu| cpu.1)
     }
 }
 
 /// How a CPU looks.
-fn colour(user: User) -> Colour {
+fn colour(user: CpuUse) -> Colour {
     match user {
-        User::Model => palette::HEAT[0],
-        User::Workers => palette::WORKERS,
-        User::Both => palette::HEAT[3],
-        User::Nobody => palette::BAND,
+        CpuUse::Model => palette::HEAT[0],
+        CpuUse::Workers => palette::WORKERS,
+        CpuUse::Both => palette::HEAT[3],
+        CpuUse::Nobody => palette::BAND,
     }
 }
 
@@ -138,12 +138,12 @@ impl Plot for PlacementMap {
 
     fn legend(&self) -> Legend {
         let users = [
-            (User::Both, "model and workers"),
-            (User::Model, "model"),
-            (User::Workers, "io, preprocess and batch workers"),
-            (User::Nobody, "unused"),
+            (CpuUse::Both, "model and workers"),
+            (CpuUse::Model, "model"),
+            (CpuUse::Workers, "io, preprocess and batch workers"),
+            (CpuUse::Nobody, "unused"),
         ];
-        let seen = |user: &(User, &str)| self.users().any(|used| used == user.0);
+        let seen = |user: &(CpuUse, &str)| self.users().any(|used| used == user.0);
         let entry = |(user, words)| (Mark::Square, colour(user), words);
         users.into_iter().filter(seen).map(entry).collect()
     }

@@ -51,7 +51,7 @@ pub fn sentences(results: &Results) -> Vec<String> {
              finalist; its interval says what others may gain"
         )),
     }));
-    if let Some(found) = findings.drift.speeds().interaction() {
+    if let Some(found) = findings.drift.node_effects().interaction() {
         let deviation = percent(found.deviation.exp_m1());
         sentences.push(if found.is_real {
             format!(

@@ -10,7 +10,7 @@ use insta::assert_snapshot;
 use super::fixture::{Made, number, simulated, word};
 use super::plots::drift::Drift;
 use super::plots::pairs::Pairs;
-use super::plots::placement::{PlacementMap, User};
+use super::plots::placement::{CpuUse, PlacementMap};
 use super::plots::progress::{Kind, Progress};
 use super::plots::response::Response;
 use super::plots::scaling::Laws;

@@ -19,7 +19,7 @@ use crate::workload::Workload;
 use crate::workload::custom::pictures::PictureJob;
 pub use decode::{NO_FFMPEG, reads_videos};
 pub use files::Before;
-use reference::{Comparison, Recording, Worst};
+use reference::{Comparison, Recording, WorstFrame};
 
 /// How the detail of a trial begins whose picture is the baseline's although it should not be.
 const SAME: &str = "the picture is the baseline's, though";
@@ -117,7 +117,7 @@ impl PictureCheck<'_> {
     }
 
     /// The worst frame of a run's files; `None` where they are now the reference.
-    fn worst(&self, files: &[PathBuf]) -> Result<Option<Worst>, String> {
+    fn worst(&self, files: &[PathBuf]) -> Result<Option<WorstFrame>, String> {
         let path = self.reference();
         if path.exists() {
             let mut comparison = Comparison::open(&path)?;
@@ -155,7 +155,7 @@ impl PictureCheck<'_> {
     }
 
     /// Writes the worst frame for people to look at; nothing depends on it.
-    fn show(&self, worst: &Worst) {
+    fn show(&self, worst: &WorstFrame) {
         for (picture, name) in worst.pair.iter().zip([TRIAL_REFERENCE_VIEW, TRIAL_VIEW]) {
             let (width, height) = picture.dimensions();
             let scale = f64::from(VIEW_SIDE) / f64::from(width.max(height));

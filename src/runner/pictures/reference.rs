@@ -51,11 +51,11 @@ fn unwritten(error: &io::Error) -> String {
 pub struct Comparison {
     reference: BufReader<File>,
     count: usize,
-    worst: Option<Worst>,
+    worst: Option<WorstFrame>,
 }
 
 /// The worst frame so far.
-pub struct Worst {
+pub struct WorstFrame {
     /// How alike the two are; of the similarity the lowest of all frames.
     pub quality: Quality,
     /// Its number, from 1.
@@ -95,7 +95,7 @@ impl Comparison {
             Some(worst) if worst.quality.psnr_db <= quality.psnr_db => worst.quality.ssim = ssim,
             worst => {
                 let (quality, number) = (Quality { ssim, ..quality }, self.count);
-                *worst = Some(Worst { quality, number, pair: [reference, frame] });
+                *worst = Some(WorstFrame { quality, number, pair: [reference, frame] });
             }
         }
         Ok(())
@@ -105,7 +105,7 @@ impl Comparison {
     ///
     /// # Errors
     /// The baseline's clip has more.
-    pub fn end(mut self) -> Result<Worst, String> {
+    pub fn end(mut self) -> Result<WorstFrame, String> {
         let (made, mut count) = (self.count, self.count);
         while self.next().map_err(|error| unread(&error))?.is_some() {
             count += 1;
@@ -166,7 +166,7 @@ mod tests {
         RgbImage::from_pixel(12, 12, Rgb([value; 3]))
     }
 
-    fn compared(frames: &[RgbImage]) -> Result<Worst, String> {
+    fn compared(frames: &[RgbImage]) -> Result<WorstFrame, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("reference");
         let mut recording = Recording::begin(&path)?;

@@ -28,7 +28,7 @@ impl<'a> Policy<'a> for FirstBaseline<'_> {
             if !is_disturbed || own().count() >= blame::TRIES {
                 let failed = failed(state, last);
                 return if state.width() > 1 {
-                    Ok(Some(Next::PutOut(failed.to_string())))
+                    Ok(Some(Next::ExcludeNode(failed.to_string())))
                 } else {
                     Err(failed)
                 };

@@ -44,7 +44,7 @@ pub(super) enum Next {
     /// A trial after a pause, and what to say of that.
     After(Duration, Option<String>, TrialRequest),
     /// To go on without the node, and why.
-    PutOut(String),
+    ExcludeNode(String),
 }
 
 /// Decides what to run next.

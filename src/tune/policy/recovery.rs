@@ -71,7 +71,7 @@ impl<'a> Policy<'a> for Recovery<'_> {
         let failing = blame::failing_baseline(trials, &state.baseline).map(BaselineFails::of);
         // Others need not wait for it.
         if let Some(failing) = failing.as_ref().filter(|_| state.width() > 1) {
-            return Ok(Some(Next::PutOut(failing.to_string())));
+            return Ok(Some(Next::ExcludeNode(failing.to_string())));
         }
         if !can_wait(state, pauses.iter().sum()) {
             return failing.map_or(Ok(None), |failing| Err(failing.into()));

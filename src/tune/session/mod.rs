@@ -128,7 +128,7 @@ impl<'a> Session<'a> {
                     self.pause(pause, sentence.as_deref());
                     self.start(node, request)?;
                 }
-                Some(Next::PutOut(why)) => self.put_out(node, &why),
+                Some(Next::ExcludeNode(why)) => self.put_out(node, &why),
                 None => {}
             }
         }

@@ -38,7 +38,7 @@ impl Session<'_> {
             self.state.ask_for(node);
             match first.next(&self.state)? {
                 Some(Next::Run(request)) => self.start(node, request)?,
-                Some(Next::PutOut(why)) => self.put_out(node, &why),
+                Some(Next::ExcludeNode(why)) => self.put_out(node, &why),
                 _ => break,
             }
             let Some(mut trial) = self.wait_for_trial()? else { continue };

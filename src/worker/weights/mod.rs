@@ -24,7 +24,7 @@ use wan22_tune::architecture::checkpoint::Misfit;
 
 use files::Files;
 use fresh::{Form, addresses};
-use random::RandomNumbers;
+use random::RandomBuffer;
 
 /// Bytes from which a tensor counts as large.
 const LARGE_BYTES: usize = 64 << 20;
@@ -36,7 +36,7 @@ pub struct Weights {
 }
 
 enum Source {
-    Random(RandomNumbers),
+    Random(RandomBuffer),
     Files(Files),
     /// Gives shapes without memory: tells which names a model would ask for.
     Names,
@@ -69,7 +69,7 @@ pub enum Init {
 impl Weights {
     /// Random weights, the same on every machine for a seed and a tensor's name.
     pub fn random(seed: u64) -> Self {
-        Self::from(Source::Random(RandomNumbers::new(seed)))
+        Self::from(Source::Random(RandomBuffer::new(seed)))
     }
 
     /// A safetensors file, or a folder with one model in diffusers layout.

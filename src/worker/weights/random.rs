@@ -11,11 +11,11 @@ use super::fresh::Form;
 const LENGTH: i64 = 1_000_003;
 
 /// A million uniform numbers of mean 0 and variance 1.
-pub struct RandomNumbers {
+pub struct RandomBuffer {
     numbers: Tensor,
 }
 
-impl RandomNumbers {
+impl RandomBuffer {
     pub fn new(seed: u64) -> Self {
         let mut generator = Xoshiro256PlusPlus::seed_from_u64(seed);
         let reach = 3.0_f64.sqrt();
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn weights_depend_on_seed_and_name_alone() {
         let form = contiguous(&[30, 50], Kind::Float);
-        let tensor = |seed, name| RandomNumbers::new(seed).tensor(name, form, Init::Kernel);
+        let tensor = |seed, name| RandomBuffer::new(seed).tensor(name, form, Init::Kernel);
         assert_eq!(tensor(1, "a.weight"), tensor(1, "a.weight"));
         assert_ne!(tensor(1, "a.weight"), tensor(2, "a.weight"));
         assert_ne!(tensor(1, "a.weight"), tensor(1, "b.weight"));
@@ -93,13 +93,13 @@ mod tests {
     #[test]
     fn long_tensors_wrap_around_the_block() {
         let tensor =
-            RandomNumbers::new(3).tensor("w", contiguous(&[1500, 1000], Kind::Float), Init::Kernel);
+            RandomBuffer::new(3).tensor("w", contiguous(&[1500, 1000], Kind::Float), Init::Kernel);
         let flat = tensor.view(-1);
         assert_eq!(flat.narrow(0, 0, 1000), flat.narrow(0, LENGTH, 1000));
         let spread = tensor.std(true).double_value(&[]) * 1000.0_f64.sqrt();
         assert!((spread - 1.0).abs() < 0.01, "{spread}");
         let gains =
-            RandomNumbers::new(3).tensor("g", contiguous(&[1000], Kind::BFloat16), Init::Gain);
+            RandomBuffer::new(3).tensor("g", contiguous(&[1000], Kind::BFloat16), Init::Gain);
         assert!((gains.mean(Kind::Float).double_value(&[]) - 1.0).abs() < 0.01);
     }
 }

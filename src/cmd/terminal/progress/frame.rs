@@ -245,7 +245,7 @@ fn clock(duration: Duration) -> String {
 mod tests {
     use insta::assert_snapshot;
 
-    use super::super::state::Current;
+    use super::super::state::RunningTrial;
     use super::*;
     use crate::report::fixture::{Made, number, simulated};
     use crate::runner::Repetitions;
@@ -280,7 +280,7 @@ mod tests {
             .search(&[("batch_size", number(4))], 3.5)
             .fails(&[("batch_size", number(1))], Outcome::Timeout, "killed after 30 s");
         let mut state = state(&made, 60);
-        state.current = Some(Current {
+        state.current = Some(RunningTrial {
             phase: Phase::Search,
             pair: None,
             tried: "batch_size=4 vae_tile_size=192".to_owned(),

@@ -32,14 +32,14 @@ pub struct State {
     /// How often a trial measures.
     pub repetitions: Repetitions,
     /// What runs now.
-    pub current: Option<Current>,
+    pub current: Option<RunningTrial>,
     /// What the trials so far come to.
     pub standing: Standing,
 }
 
 /// A trial under way.
 #[derive(Clone, Debug)]
-pub struct Current {
+pub struct RunningTrial {
     /// The part of the tune.
     pub phase: Phase,
     /// Confirmation pair.
@@ -143,7 +143,7 @@ impl State {
 
     /// A trial starts.
     pub fn start(&mut self, order: &TrialRequest) {
-        self.current = Some(Current {
+        self.current = Some(RunningTrial {
             phase: order.phase,
             pair: order.pair,
             tried: on(&order.node, tried(&order.values, &self.baseline)),

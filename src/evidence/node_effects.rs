@@ -1,4 +1,4 @@
-//! Speeds: how much slower each node is than the first, and whether that depends on the candidate.
+//! Node effects: how much slower each node is than the first, and whether that depends on the candidate.
 //!
 //! ln cost = candidate + node + noise, by what was measured on two nodes or more: the baseline, and every
 //! candidate that a second node measured too. A node's part is a random effect: what few trials say of
@@ -30,16 +30,16 @@ const LEAST_REPEATED: usize = 4;
 
 /// How nodes differ.
 #[derive(Clone, Debug, Default)]
-pub struct Speeds {
+pub struct NodeEffects {
     /// By node, how much slower than the first one, in logs.
     logs: BTreeMap<String, f64>,
     /// What is left between nodes.
-    interaction: Option<Interaction>,
+    interaction: Option<NodeInteraction>,
 }
 
 /// Whether how nodes differ depends on the candidate.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Interaction {
+pub struct NodeInteraction {
     /// The deviation that a candidate has on a node besides its own and the node's level, in logs.
     pub deviation: f64,
     /// Whether repetitions on the same nodes scatter too little to explain it.
@@ -55,7 +55,7 @@ struct Cell {
     count: f64,
 }
 
-impl Speeds {
+impl NodeEffects {
     /// What `trials` say, each taken as at its node's start by `course`.
     pub fn of(trials: &[Trial], course: impl Fn(&Trial) -> f64) -> Self {
         let mut names: Vec<&str> = Vec::new();
@@ -94,7 +94,7 @@ impl Speeds {
     }
 
     /// What is left between nodes once their speeds are taken out; `None` where nothing tells it.
-    pub fn interaction(&self) -> Option<Interaction> {
+    pub fn interaction(&self) -> Option<NodeInteraction> {
         self.interaction
     }
 }
@@ -150,7 +150,7 @@ fn interaction(
     cells: &[Cell],
     levels: &[f64],
     within: Option<(f64, usize)>,
-) -> Option<Interaction> {
+) -> Option<NodeInteraction> {
     let (noise, freedom) = within.filter(|(_, freedom)| *freedom >= LEAST_REPEATED)?;
     let candidates = of_candidates(cells, levels).len();
     let spare =
@@ -160,7 +160,7 @@ fn interaction(
     let deviation = ((between - noise).max(0.0) / count).sqrt();
     let distribution = FisherSnedecor::new(spare as f64, freedom as f64).ok()?;
     let is_real = distribution.sf(between / noise.max(f64::MIN_POSITIVE)) < ALPHA;
-    Some(Interaction { deviation, is_real })
+    Some(NodeInteraction { deviation, is_real })
 }
 
 #[cfg(test)]
@@ -188,8 +188,8 @@ mod tests {
         (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
     }
 
-    fn speeds(trials: &[Trial]) -> Speeds {
-        Speeds::of(trials, |_| 1.0)
+    fn speeds(trials: &[Trial]) -> NodeEffects {
+        NodeEffects::of(trials, |_| 1.0)
     }
 
     /// What was measured on one node only says nothing of how nodes differ.
