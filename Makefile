@@ -52,7 +52,7 @@ lint: setup target/ruff/bin/ruff ## what CI asks besides the tests
 	@scripts/packages.sh shellcheck
 	target/ruff/bin/ruff check --quiet
 	python3 benches/fidelity.py --self-test
-	shellcheck --severity warning .ci/run scripts/*.sh tests/numa/*.sh tests/slurm/*.sh tests/pages/run
+	shellcheck --severity warning .ci/run scripts/*.sh tests/numa/*.sh tests/slurm/*.sh benches/slurm/*.sh tests/pages/run
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
 	cargo clippy --test numa --test slurm --quiet -- -D warnings
