@@ -56,6 +56,12 @@ pub struct Effect {
     pub parallel_info: String,
     /// The instruction set that libtorch chose its kernels for; filled in by the worker.
     pub cpu_capability: String,
+    /// Data types of a pipeline's models by name, as a worker of the user's own says.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dtypes: BTreeMap<String, String>,
+    /// What torch says of CUDA there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cuda: Option<Cuda>,
     /// Of the knobs that only a user's own worker can apply, those that it takes, as it read them
     /// back. Any other has no effect on it.
     #[serde(skip_serializing_if = "Values::is_empty")]
@@ -63,6 +69,24 @@ pub struct Effect {
     /// The names of those among them that it can change without a new process.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub run_scope: BTreeSet<String>,
+}
+
+/// What torch says of CUDA.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cuda {
+    /// The device's name.
+    pub device: String,
+    /// Whether float32 products may be made of TF32.
+    pub tf32_matmul: bool,
+    /// The same of convolutions.
+    pub tf32_convolution: bool,
+    /// What its allocator was told.
+    pub allocator: String,
+    /// Memory that the allocator holds.
+    pub reserved_bytes: u64,
+    /// Memory of the device that nobody holds.
+    pub free_bytes: u64,
 }
 
 /// The threads of a pool.
@@ -105,7 +129,14 @@ impl Effect {
             (masks, &self.memory, &self.allocator, &self.openmp_in_use, &self.environment),
             (self.intra_op_threads, self.inter_op_threads, &self.cpu_capability, self.numerics),
         );
-        let text = serde_json::to_string(&stable).expect("an effect is plain data");
+        let mut text = serde_json::to_string(&stable).expect("an effect is plain data");
+        // Nothing of them in what has none, so that its digest is that of older versions.
+        if !self.dtypes.is_empty() {
+            text += &format!("{:?}", self.dtypes);
+        }
+        if let Some(Cuda { device, tf32_matmul, tf32_convolution, allocator, .. }) = &self.cuda {
+            text += &format!("{:?}", (device, tf32_matmul, tf32_convolution, allocator));
+        }
         digest(text)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Process, Scope, mismatches, told};
-use crate::knobs::effect::in_words;
+use crate::knobs::effect::{Effect, in_words};
 use crate::knobs::{Knobs, Settings, Value, Values};
 use crate::launch::Launch;
 use crate::runner::process::Limit;
@@ -57,6 +57,9 @@ pub fn examine(
         Claim::of("answers a job", said(&first)),
         Claim::of("applies its settings", applied(&trial, &process, &first, &values)?),
     ];
+    if let Some(found) = first.effect.as_ref().and_then(read_back) {
+        claims.push(Claim::of("reads back", Ok(found)));
+    }
     let mut scope = Scope::default();
     scope.learn(&first.effect.clone().unwrap_or_default());
     if first.outcome == Outcome::Ok {
@@ -183,6 +186,23 @@ fn applied(
         })
         .collect();
     Ok(Ok(if pairs.is_empty() { "it takes no knob".to_owned() } else { pairs.join(", ") }))
+}
+
+/// Data types of its models, and what its torch says of CUDA, where it does.
+fn read_back(effect: &Effect) -> Option<String> {
+    let mut found: Vec<String> =
+        effect.dtypes.iter().map(|(model, dtype)| format!("{model} {dtype}")).collect();
+    found.extend(effect.cuda.as_ref().map(|cuda| {
+        let on = |is_on| if is_on { "on" } else { "off" };
+        let [matmul, convolution] = [cuda.tf32_matmul, cuda.tf32_convolution].map(on);
+        let (device, allocator) = (&cuda.device, &cuda.allocator);
+        let [reserved, free] = [cuda.reserved_bytes, cuda.free_bytes].map(bytesize::ByteSize);
+        format!(
+            "{device}: TF32 {matmul} for products, {convolution} for convolutions, allocator \
+             `{allocator}`, {reserved} held, {free} free"
+        )
+    }));
+    (!found.is_empty()).then(|| found.join(", "))
 }
 
 /// Whether it does a second job, with another value of each knob that it says it can change, and a
