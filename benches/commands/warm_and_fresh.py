@@ -19,6 +19,8 @@ import statistics
 import subprocess
 import tempfile
 
+# Of the protocol that it speaks.
+VERSION = 5
 KNOBS = {
     "precision": ["fp32", "bf16", "bf16-vae"],
     "vae_tile_size": [128, 192, 256, 384],
@@ -32,7 +34,7 @@ class Worker:
         self.output, self.number = output, 0
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env=dict(os.environ, WAN22_PROTOCOL="4"),
+            env=dict(os.environ, WAN22_PROTOCOL=str(VERSION)),
         )
 
     def run(self, knobs, repetitions):
@@ -40,7 +42,7 @@ class Worker:
         self.number += 1
         strides = {"vae_tile_stride": knobs["vae_tile_size"] * 3 // 64 * 16} if "vae_tile_size" in knobs else {}
         job = {
-            "version": 4, "trial": self.number, "knobs": {**knobs, **strides}, "warmup": 1,
+            "version": VERSION, "trial": self.number, "knobs": {**knobs, **strides}, "warmup": 1,
             "repetitions": {"least": repetitions, "most": repetitions}, "output": self.output,
         }
         self.process.stdin.write(json.dumps(job) + "\n")
