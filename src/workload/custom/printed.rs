@@ -29,7 +29,8 @@ impl MetricValue {
     pub fn check(&self) -> Result<(), String> {
         let Self { value, .. } = self;
         let is_some = Self::BOUNDS.contains(value);
-        let problem = || format!("the metric is {value}: it takes a number above 0, up to 1e100");
+        let problem =
+            || format!("the metric is {value:?}: it takes a number above 0, from 1e-100 to 1e100");
         is_some.then_some(()).ok_or_else(problem)
     }
 }

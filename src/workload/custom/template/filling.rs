@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use super::{
     Piece, Placeholder, is_text, may_begin_option, no_option, pieces, placeholders, switch,
 };
+use crate::io::shell;
 use crate::knobs::{Value, Values, program_environment};
 
 /// What a command's words are filled with.
@@ -46,8 +47,8 @@ impl<'a> Filling<'a> {
     fn word(&self, word: &str) -> Result<Vec<OsString>, String> {
         let (is_text, pieces) = (is_text(word), pieces(word));
         if let [Piece::Placeholder(alone @ Placeholder { words: Some(words), .. })] = &pieces[..] {
-            let words = self.is_on(alone)?.then(|| words.split_whitespace());
-            return Ok(words.into_iter().flatten().map(OsString::from).collect());
+            let words = if self.is_on(alone)? { shell::parted(words)? } else { Vec::new() };
+            return Ok(words.into_iter().map(OsString::from).collect());
         }
         let mut filled = String::new();
         for piece in pieces {
@@ -163,6 +164,7 @@ mod tests {
             ("{compile:--compile}", &["--compile"]),
             ("{compile=off:--compile --mode max}", &["--compile", "--mode", "max"]),
             ("{fast:--fast}", &[]),
+            (r#"{compile:--as "a b"}"#, &["--as", "a b"]),
             ("a{fast:,fp8}b{compile:,compiled}", &["ab,compiled"]),
             ("{compile}", &["true"]),
             ("--shift={shift}", &["--shift=-3"]),
