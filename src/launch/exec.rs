@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use super::{Launch, probe};
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{AsIs, allow_list, inherited, placement};
+use crate::knobs::{AsIs, allow_list, inherited, placement, program_environment};
 use crate::machine::CpuSet;
 
 /// Everything was applied, but the command can't be run.
@@ -150,6 +150,8 @@ pub fn exec(
         .args(arguments)
         .env_clear()
         .envs(inherited::build(std::env::vars_os(), &applied.environment, &applied.as_is))
+        // Of a launch around this one.
+        .env_remove(program_environment::AS_IS)
         .envs(handed)
         .exec();
     Err(NotStarted { program: program.display().to_string(), source: error }.into())

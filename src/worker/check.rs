@@ -22,7 +22,7 @@ const LARGEST_CONFIG: u64 = 1 << 20;
 /// difference, the norm of the difference by the expected norm, and the computed shape. Exits with
 /// 1 where a shape differs.
 #[derive(Debug, Args)]
-pub struct CheckArgs {
+pub struct ParityArgs {
     /// JSON: {"model": "WanTransformer3DModel" | "AutoencoderKLWan" | "UMT5EncoderModel",
     /// "op": "forward" | "encode" | "decode" | "encode_tiled" | "decode_tiled",
     /// "dtype": "float32" | "bfloat16" | "float16", "config": {the reference's own field names},
@@ -42,7 +42,7 @@ pub struct CheckArgs {
     io: PathBuf,
 }
 
-impl CheckArgs {
+impl ParityArgs {
     /// # Errors
     /// Where a file can't be read, doesn't fit the configuration, or an output's shape differs.
     pub fn run(&self) -> Result<()> {

@@ -30,7 +30,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Check(check::CheckArgs),
+    Check(check::ParityArgs),
     Bench(bench::BenchArgs),
 }
 

@@ -40,8 +40,8 @@ pub struct FleetOptions {
     /// only gathers. By default slurm where sbatch is, else local.
     #[arg(long, value_name = "slurm|local|none|COMMAND")]
     pub engine: Option<String>,
-    /// The nodes, such as n[1-9],head; with slurm by default all of the partition. Without a value what
-    /// an earlier call named is forgotten, as with --exclude and Slurm's options.
+    /// The nodes, such as n[1-9],head; with slurm by default all of the partition. `--nodes=` forgets
+    /// what an earlier call named; so do `--exclude=` and Slurm's options.
     #[arg(long = "nodes", value_name = "LIST")]
     pub node_list: Option<NodeList>,
     /// Nodes to leave alone.

@@ -109,8 +109,10 @@ pub fn request(args: &FleetArgs, folder: &Folder) -> Result<(Request, bool)> {
         Some(then) => same_engine(args, folder, (then, engine))?,
         None => engine,
     };
+    // A folder of an earlier version does not say its engine, and who only gathers does not know it.
+    let is_unsaid = engine == NONE && kept.as_ref().is_some_and(|kept| kept.engine().is_none());
     let now = now.with(&flags, engine);
-    let is_new = kept.is_none_or(|kept| kept != now);
+    let is_new = !is_unsaid && kept.is_none_or(|kept| kept != now);
     Ok((now, is_new))
 }
 

@@ -8,12 +8,12 @@ use anyhow::Result;
 use super::runner;
 use crate::cmd::{Usage, terminal};
 use crate::knobs::program_environment::{custom_value, is_handed_over};
-use crate::knobs::{Knobs, Values, as_is};
+use crate::knobs::{Kind, Knobs, Value, Values, as_is};
 use crate::runner::LocalRunner;
 use crate::runner::warm::defaults;
 use crate::space::SpaceFile;
 use crate::workload::Workload;
-use crate::workload::custom::CustomJob;
+use crate::workload::custom::{CustomJob, template};
 
 /// Asks the worker of `runner`, if its job is one, what it runs today of the knobs of `file` that
 /// nobody chose; the baseline has these values then.
@@ -74,7 +74,11 @@ fn settle(runner: &mut LocalRunner, guessed: &BTreeSet<String>, said: &Values) -
     let mut knobs = runner.baseline.knobs.clone();
     for name in guessed {
         let value = said.get(name).ok_or_else(|| unsaid(name, "does not say it"))?;
-        let fitted = knobs.custom[name].kind().fit(value);
+        let kind = knobs.custom[name].kind();
+        let fitted = match template::switch(&value.to_string()).filter(|_| kind == Kind::Switch) {
+            Some(is_on) => Ok(Value::Switch(is_on)),
+            None => kind.fit(value),
+        };
         let fitted = fitted.and_then(|value| custom_value(&value).map(|()| value));
         let fitted = fitted.map_err(|problem| unsaid(name, &format!("says {problem}")))?;
         knobs.custom.insert(name.clone(), fitted);

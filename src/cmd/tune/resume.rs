@@ -160,6 +160,8 @@ fn compare(results: &Results, flags: &TuneArgs, now: &Prepared) -> Result<()> {
     if let Some(then) = &tune.as_is {
         same("tune.as_is", &json(then), &json(&as_is::environment()))?;
     }
+    let left = as_is::of_program(&now.runner.baseline.knobs.as_is);
+    same("tune.program_as_is", &json(&tune.program_as_is), &json(&left))?;
     same("own", &json(&tune.custom_job), &json(&now.runner.custom_job))?;
     same("workload", &json(&tune.full), &json(&now.job.full()))?;
     let sizes = now.job.sizes();

@@ -17,7 +17,7 @@ pub const PROFILE: &str = "WAN22_PROFILE";
 
 /// The variable with the names of the knobs that nobody chose, separated by commas: a program that has
 /// values of its own keeps them, whatever the other variables say.
-const AS_IS: &str = "WAN22_AS_IS";
+pub const AS_IS: &str = "WAN22_AS_IS";
 
 /// Whether nothing outside a program can set the knob called `name` for it: it is told the value,
 /// and reads it or not.

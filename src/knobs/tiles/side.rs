@@ -1,11 +1,11 @@
 //! Side: what the knobs have in common that are a side of square tiles.
 
 use crate::architecture::tile_and_stride;
-use crate::knobs::{Knobs, Value};
+use crate::knobs::{Knobs, Value, as_is};
 
 /// Whether the VAE can work in tiles of this side. A program that makes none today says so with 0.
 pub fn check_range(knobs: &Knobs, side: u32) -> Result<(), String> {
-    if side == 0 && !knobs.as_is.is_empty() {
+    if side == 0 && !as_is::of_program(&knobs.as_is).is_empty() {
         return Ok(());
     }
     if (32..=8192).contains(&side) && side.is_multiple_of(16) {

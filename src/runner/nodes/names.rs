@@ -64,9 +64,15 @@ fn parted(list: &str) -> Option<Vec<&str>> {
     (depth == 0).then_some(words)
 }
 
+/// Brackets in one word.
+const MOST_BRACKETS: usize = 8;
+
 /// The names that a word stands for: one of each bracket's numbers in every combination.
 fn expanded(word: &str) -> Result<Vec<String>, &'static str> {
     let Some((head, rest)) = word.split_once('[') else { return Ok(vec![word.to_owned()]) };
+    if rest.matches('[').count() >= MOST_BRACKETS {
+        return Err("too many brackets");
+    }
     let (ranges, tail) = rest.split_once(']').ok_or("a bracket is not closed")?;
     let (numbers, tails) = (numbers(ranges)?, expanded(tail)?);
     if numbers.len() * tails.len() > MOST {
@@ -95,7 +101,8 @@ fn numbers(ranges: &str) -> Result<Vec<String>, &'static str> {
 }
 
 fn number(text: &str) -> Option<usize> {
-    text.bytes().all(|digit| digit.is_ascii_digit()).then(|| text.parse().ok())?
+    let is_number = text.len() < 19 && text.bytes().all(|digit| digit.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
 }
 
 #[cfg(test)]

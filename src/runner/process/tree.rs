@@ -22,36 +22,31 @@ pub fn descendants(root: u32) -> Vec<u32> {
     all
 }
 
-/// Memory of the trial whose first process is `first`: all that this one has, and what other
-/// processes have to themselves. As subreaper, the tuner finds those that left it as its own.
+/// Memory of the trial whose first process is `first`: all that its largest process has, and what the
+/// others have to themselves. As subreaper, the tuner finds those that left it as its own.
 /// What is more than `most` is counted again, each page shared by several processes once.
 pub fn resident_bytes(first: u32, most: u64) -> u64 {
     let others = descendants(std::process::id()).into_iter().skip(1).filter(|&pid| pid != first);
-    let others: Vec<u32> = others.collect();
-    let private = others.iter().filter_map(|&pid| pages(pid));
-    let private: u64 = private.map(|(resident, shared)| resident.saturating_sub(shared)).sum();
-    let bytes = own_bytes(first) + bytes(private);
-    if bytes <= most || others.is_empty() {
-        return bytes;
+    let all: Vec<u32> = std::iter::once(first).chain(others).collect();
+    let counted: Vec<(u64, u64)> = all.iter().filter_map(|&pid| pages(pid)).collect();
+    let private: u64 = counted.iter().map(|(all, shared)| all.saturating_sub(*shared)).sum();
+    let largest = counted.iter().max().map_or(0, |(resident, shared)| *resident.min(shared));
+    let sum = bytes(private + largest);
+    if sum <= most || all.len() == 1 {
+        return sum;
     }
-    let all = std::iter::once(first).chain(others);
-    let proportional: Option<u64> = all.map(proportional_bytes).sum();
-    proportional.map_or(bytes, |counted| counted.min(bytes))
+    all.into_iter().map(proportional_bytes).sum::<u64>().min(sum)
 }
 
 /// Memory of a process, of pages that it shares its part (`Pss` in `proc_pid_smaps(5)`): a process
-/// that forks shares all its memory until either writes. Slow where there is much of it.
-fn proportional_bytes(pid: u32) -> Option<u64> {
-    // A process that has ended meanwhile has none.
-    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else {
-        return (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(0);
-    };
-    if text.is_empty() {
-        return Some(0);
-    }
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kib << 10)
+/// that forks shares all its memory until either writes. Slow where there is much of it. Where the
+/// kernel does not say it, what is the process's own.
+fn proportional_bytes(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let private = || pages(pid).map_or(0, |(all, shared)| bytes(all.saturating_sub(shared)));
+    kib.map_or_else(private, |kib| kib << 10)
 }
 
 /// Memory of the worker alone.

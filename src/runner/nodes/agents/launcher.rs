@@ -45,8 +45,11 @@ impl Launcher {
 
     /// Whether a shell on the node reads the words, as behind `ssh`, which hands them on unquoted.
     fn has_shell(&self) -> bool {
-        let mut before = self.0.iter().take_while(|word| !word.contains(NODE));
-        before.any(|word| word.ends_with("ssh"))
+        let before: Vec<&String> = self.0.iter().take_while(|word| !word.contains(NODE)).collect();
+        let is_value = |at: usize| at > 0 && before[at - 1].starts_with('-');
+        let is_ssh =
+            |word: &str| ["ssh", "autossh"].contains(&word.rsplit('/').next().unwrap_or(word));
+        before.iter().enumerate().any(|(at, word)| is_ssh(word) && !is_value(at))
     }
 }
 
