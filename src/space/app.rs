@@ -130,23 +130,22 @@ impl SpaceFile {
                 command.knob.get(name).ok_or_else(|| format!("app.beside: no knob {name}"))?;
             self.knob.insert(name.clone(), entry.clone());
         }
-        let is_name = |c: char| c.is_alphanumeric() || c == '_';
-        let gone: Vec<String> =
-            own.iter().filter(|name| !self.knob.contains_key(*name)).cloned().collect();
-        let names_gone =
-            |text: &str| text.split(|c| !is_name(c)).any(|word| gone.iter().any(|one| one == word));
         for name in &own {
             let Some(_) = self.knob.get(name) else { continue };
-            if self.entry(name)?.when.is_some_and(|when| names_gone(&when)) {
+            if self.entry(name)?.when.is_some_and(|when| names_gone(&self.knob, &own, &when)) {
                 self.knob.remove(name);
             }
         }
         self.expert.retain(|expert| expert.knobs.keys().all(|name| self.knob.contains_key(name)));
-        let is_gone =
-            |name: &str| own.iter().any(|own| own == name) && !self.knob.contains_key(name);
-        self.constraint.retain(|one| !one.holds.split(|c| !is_name(c)).any(is_gone));
+        self.constraint.retain(|one| !names_gone(&self.knob, &own, &one.holds));
         Ok(())
     }
+}
+
+/// Whether an expression speaks of one of `own` that is no longer among the `knobs`.
+fn names_gone(knobs: &toml::Table, own: &[String], expression: &str) -> bool {
+    let mut words = expression.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.any(|word| own.iter().any(|one| one == word) && !knobs.contains_key(word))
 }
 
 impl AppEntry {
