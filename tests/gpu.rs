@@ -102,6 +102,22 @@ fn starts_without_asking_the_driver(world: &World) {
 }
 
 #[test]
+fn a_workers_memory_is_seen_and_its_word_on_tf32_counts() {
+    let world = world();
+    let job = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/device_job.py");
+    let worker = ["--worker", "--", "python3", job];
+    let measure =
+        |settings: &[&str]| tuner(&world, &[&["measure"], settings, &worker].concat()).run();
+    let measured = good(measure(&["--baseline"]));
+    assert!(measured.stdout.contains("peak device memory   2048 MiB\n"), "{}", measured.stdout);
+    let new = good(tuner(&world, &["profiles", "new", "--set", "tf32=on"]).run());
+    std::fs::write(world.path().join("tf32.json"), new.stdout).unwrap();
+    let refused = measure(&["--profile", "tf32.json"]);
+    let wrong = "misapplied: tf32: products: asked for TF32, got float32";
+    assert!(refused.stderr.contains(wrong), "{}", refused.stderr);
+}
+
+#[test]
 fn the_gpus_are_those_that_a_program_would_find() {
     let world = world();
     let machine = |visible: Option<&str>| {

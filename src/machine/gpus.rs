@@ -11,7 +11,7 @@ use super::ask::ANSWER_TIMEOUT;
 use super::{Gpu, SystemRoots, line, threads};
 
 /// The driver, once it has answered.
-static DRIVER: OnceLock<Driver> = OnceLock::new();
+static DRIVER: OnceLock<Box<Driver>> = OnceLock::new();
 
 struct Driver {
     nvml: Nvml,
@@ -34,7 +34,7 @@ pub fn read() -> Vec<Gpu> {
 /// The memory that some processes hold together on one GPU, on that where it is most. `None` where
 /// [`read`] found no GPU, or none tells of any of them.
 pub fn held_bytes(processes: impl FnOnce() -> Vec<u32>) -> Option<u64> {
-    let Driver { nvml, gpus } = DRIVER.get()?;
+    let Driver { nvml, gpus } = &**DRIVER.get()?;
     let processes = processes();
     let on = |gpu: &Gpu| {
         let held = held_on(&nvml.device_by_uuid(gpu.uuid.as_str()).ok()?);
@@ -57,7 +57,7 @@ fn held_on(device: &Device<'_>) -> BTreeMap<u32, u64> {
 }
 
 impl Driver {
-    fn load(roots: &SystemRoots) -> Option<Self> {
+    fn load(roots: &SystemRoots) -> Option<Box<Self>> {
         let nvml = Nvml::init().ok()?;
         let gpu = |index| gpu(&nvml, &nvml.device_by_index(index).ok()?, roots).ok();
         let mut gpus: Vec<Gpu> = (0..nvml.device_count().ok()?).filter_map(gpu).collect();
@@ -66,7 +66,7 @@ impl Driver {
         if let Ok(named) = std::env::var("CUDA_VISIBLE_DEVICES") {
             gpus = visible(gpus, &named, is_by_bus);
         }
-        Some(Self { nvml, gpus })
+        Some(Box::new(Self { nvml, gpus }))
     }
 }
 
