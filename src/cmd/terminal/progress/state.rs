@@ -1,6 +1,6 @@
 //! State: how far a tune is, as plain data that every view is drawn from.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::evidence::confirmation::pairs_for;
 use crate::evidence::findings::Findings;
