@@ -7,7 +7,7 @@ use crate::cmd::terminal;
 use crate::io::number::span;
 use crate::runner::LocalRunner;
 use crate::space::Tune;
-use crate::trial::Phase;
+use crate::trial::{Phase, Trial};
 use crate::tune::Session;
 use crate::tune::calibrate::{Calibration, Rungs};
 use crate::workload::Workload;
@@ -18,7 +18,9 @@ const LEAST_TRIALS: f64 = 14.0;
 
 /// Says so where the budget has no room for a search and a proof.
 pub fn short_of_time(session: &Session<'_>, budget_s: f64) {
-    let Some(trial) = session.trials().last() else { return };
+    // On larger sizes a trial takes longer, and is one repetition.
+    let measured = |trial: &&Trial| trial.strategy.is_empty() && trial.score_s().is_some();
+    let Some(trial) = session.trials().iter().rfind(measured) else { return };
     let enough_s = LEAST_TRIALS * trial.wall_s;
     if enough_s > budget_s {
         terminal::tell(&format!(
