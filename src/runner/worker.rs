@@ -11,8 +11,8 @@ use anyhow::Result;
 use super::process::heartbeat::Pulse;
 use super::process::output_lines::Tail;
 use super::process::{
-    EXIT_TIMEOUT, Limit, Start, WATCH_INTERVAL, end, is_running, orphans, output_lines, starved,
-    termination, tree,
+    EXIT_TIMEOUT, Limit, MemoryWatch, Start, WATCH_INTERVAL, end, is_running, output_lines,
+    starved, termination,
 };
 use super::programs::Programs;
 use super::protocol::Job;
@@ -22,10 +22,6 @@ use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::threads;
 use crate::machine::{SystemRoots, oom_kills};
 use crate::trial::Outcome;
-
-/// How often it looks at the memory of other processes than the worker, too: a walk through all
-/// threads costs more than the look at one process.
-const MEMORY_WALK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What the dynamic loader says of a library that it does not find or can't use.
 const NOT_LOADED: &str = "error while loading shared libraries";
@@ -61,8 +57,8 @@ pub fn run(
         }
     };
     let mut answer = Response::new(job.trial, job.repetitions);
-    let is_kept = false;
-    let mut watch = Watchdog { child: &child, limit, started, stop, pulse, walked: None, is_kept };
+    let (memory, is_kept) = (MemoryWatch::of(child.id(), limit.memory_bytes), false);
+    let mut watch = Watchdog { child: &child, limit, started, stop, pulse, memory, is_kept };
     let verdict = watch.follow(&messages.lines, &mut answer);
     settle(&mut child, &messages, verdict, &mut answer, kills, stop)?;
     answer.wall_s = started.elapsed().as_secs_f64();
@@ -132,8 +128,7 @@ pub(super) struct Watchdog<'a> {
     pub started: Instant,
     pub stop: &'a dyn Fn() -> bool,
     pub pulse: Pulse,
-    /// When the memory of all its processes was last looked at.
-    pub walked: Option<Instant>,
+    pub memory: MemoryWatch,
     /// Whether the worker is kept for another job once it has said its last word on this one.
     pub is_kept: bool,
 }
@@ -209,21 +204,11 @@ impl Watchdog<'_> {
         if self.started.elapsed() > time {
             return Some((Outcome::Timeout, format!("killed after {:.1} s", time.as_secs_f64())));
         }
-        let resident = self.resident_bytes();
+        let resident = self.memory.bytes();
         (resident > most).then(|| {
             let detail = format!("killed at {resident} bytes; the limit is {most}");
             (Outcome::OutOfMemory, detail)
         })
-    }
-
-    /// Memory of all processes where it is time to look at it, else of the worker alone.
-    fn resident_bytes(&mut self) -> u64 {
-        if self.walked.is_some_and(|at| at.elapsed() < MEMORY_WALK_INTERVAL) {
-            return tree::own_bytes(self.child.id());
-        }
-        self.walked = Some(Instant::now());
-        orphans::reap(self.child.id());
-        tree::resident_bytes(self.child.id(), self.limit.memory_bytes)
     }
 }
 

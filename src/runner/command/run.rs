@@ -15,9 +15,7 @@ use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::threads;
 use crate::machine::{SystemRoots, oom_kills};
 use crate::runner::process::heartbeat::Pulse;
-use crate::runner::process::{
-    self, EXIT_TIMEOUT, Start, WATCH_INTERVAL, orphans, termination, tree,
-};
+use crate::runner::process::{self, EXIT_TIMEOUT, MemoryWatch, Start, WATCH_INTERVAL, termination};
 use crate::trial::Outcome;
 use crate::trial::STOPPED;
 use crate::workload::custom::printed::Source;
@@ -75,8 +73,10 @@ impl Runs<'_> {
                 return Err(error);
             }
         };
+        let memory = MemoryWatch::of(child.id(), self.limit.memory_bytes);
+        let (look, peak_rss_bytes) = (None, None);
         let mut watch =
-            Watchdog { runs: self, started, launched, pulse, look: None, peak_rss_bytes: None };
+            Watchdog { runs: self, started, launched, pulse, memory, look, peak_rss_bytes };
         let end = watch.follow(child.id(), &exited);
         let status = process::end(&mut child)?;
         let starved = process::starved(status, kills);
@@ -113,6 +113,7 @@ struct Watchdog<'a> {
     started: Instant,
     launched: Instant,
     pulse: Pulse,
+    memory: MemoryWatch,
     look: Option<ProcessSnapshot>,
     peak_rss_bytes: Option<u64>,
 }
@@ -140,20 +141,19 @@ impl Watchdog<'_> {
             if elapsed > limit {
                 return Err((Outcome::Timeout, too_long));
             }
-            self.watch_memory(pid)?;
+            self.watch_memory()?;
             if elapsed >= next_look {
                 self.look =
                     ProcessSnapshot::at(pid, self.runs.tuner, with_memory).or(self.look.take());
                 next_look = elapsed * 2;
-                orphans::reap(pid);
                 self.pulse.restart();
             }
         }
     }
 
-    fn watch_memory(&mut self, pid: u32) -> Result<(), Failure> {
+    fn watch_memory(&mut self) -> Result<(), Failure> {
         let most = self.runs.limit.memory_bytes;
-        let resident = tree::resident_bytes(pid, most);
+        let resident = self.memory.bytes();
         self.peak_rss_bytes = self.peak_rss_bytes.max(Some(resident));
         if resident <= most {
             return Ok(());

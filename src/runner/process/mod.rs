@@ -1,6 +1,7 @@
 //! A trial's process: started by `wan22-tune exec`, watched, and surely gone afterwards.
 
 pub(super) mod heartbeat;
+mod memory_watch;
 pub mod orphans;
 pub(super) mod output_lines;
 pub(super) mod termination;
@@ -20,6 +21,8 @@ use crate::io::held;
 use crate::machine::threads;
 use crate::machine::{SystemRoots, oom_kills};
 use crate::runner::protocol::{PROTOCOL, VERSION};
+
+pub(in crate::runner) use memory_watch::MemoryWatch;
 
 /// How often the watch looks at time, memory and signals.
 pub(in crate::runner) const WATCH_INTERVAL: Duration = Duration::from_millis(20);
