@@ -191,17 +191,17 @@ fn nearest(json: &Json, pointer: &str) -> String {
 /// # Errors
 /// It can't be read, or is no JSON.
 pub fn read(path: &Path) -> Result<Json, String> {
-    serde_json::from_str(&text(path)?).map_err(no_json)
+    serde_json::from_str(&text(path)?).map_err(|error| no_json(&error))
 }
 
 /// The text of a JSON file.
 fn text(path: &Path) -> Result<String, String> {
     let text = input::text(path, LARGEST_BYTES).map_err(|error| format!("{error:#}"))?;
-    serde_json::from_str::<&RawValue>(&text).map(drop).map_err(no_json)?;
+    serde_json::from_str::<&RawValue>(&text).map(drop).map_err(|error| no_json(&error))?;
     Ok(text)
 }
 
-fn no_json(error: serde_json::Error) -> String {
+fn no_json(error: &serde_json::Error) -> String {
     format!("no JSON: {error}")
 }
 

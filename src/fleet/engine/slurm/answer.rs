@@ -16,8 +16,10 @@ const AWAY: (usize, Duration) = (24, Duration::from_secs(5));
 
 /// What Slurm's programs say where the controller does not answer them. It may have done all the same
 /// what it was asked for.
-const NO_ANSWER: [&str; 5] = [
+const NO_ANSWER: [&str; 7] = [
     "unable to contact",
+    "unable to connect",
+    "connection timed out",
     "connect failure",
     "connection refused",
     "socket timed out",

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::answer::{answer, patiently};
 use crate::fleet::engine::Silent;
@@ -102,16 +102,16 @@ impl Batch {
         let (looks, pause) = LOOKS;
         let named = format!("--name={}", self.name);
         let words = ["--noheader", "--states=all", &named, "--format=%i"].map(str::to_owned);
+        let unknown =
+            || format!("{silent}: unless `squeue {named}` shows a job, type the same again");
         for look in 0..looks {
             std::thread::sleep(if look > 0 { pause } else { Duration::ZERO });
-            let printed = patiently("squeue", &words)?;
+            let printed = patiently("squeue", &words).with_context(unknown)?;
             if let Some(id) = printed.split_whitespace().next() {
                 return Ok(id.to_owned());
             }
         }
-        bail!(
-            "{silent}; no job is there so far: unless `squeue {named}` shows one, type the same again"
-        )
+        bail!(unknown())
     }
 }
 
