@@ -213,6 +213,14 @@ impl LocalRunner {
             let (bytes, most) = (ByteSize(bytes), ByteSize(self.memory_bytes));
             return Err(format!("it needs about {bytes} of memory; --max-memory is {most}"));
         }
+        let [bytes, usual] =
+            [knobs, &self.baseline.knobs].map(|knobs| self.working(workload, knobs));
+        if bytes > self.memory_bytes && usual <= self.memory_bytes {
+            let (bytes, most) = (ByteSize(bytes), ByteSize(self.memory_bytes));
+            return Err(format!(
+                "the whole job would work on about {bytes} of memory at once; --max-memory is {most}"
+            ));
+        }
         Ok(settings)
     }
 
@@ -233,6 +241,10 @@ impl LocalRunner {
             has_own_weights,
         };
         workload.memory_bytes(&self.parts, context)
+    }
+
+    fn working(&self, workload: &Workload, knobs: &Knobs) -> u64 {
+        if workload.is_custom() { 0 } else { workload.working_bytes(&self.parts, knobs) }
     }
 
     /// Whether some trial made the reference for this size of the job.
