@@ -217,12 +217,13 @@ impl Watchdog<'_> {
         }
         self.walked = Some(Instant::now());
         orphans::reap(first);
-        let held = held_bytes(|| tree::of_trial(first));
-        answer.peak_device_bytes = answer.peak_device_bytes.max(held);
         let resident = tree::resident_bytes(first, limit.memory_bytes);
-        self.pulse.restart();
-        let on_device = || held.and_then(|held| limit.exceeded_on_device(held));
-        limit.exceeded(resident).or_else(on_device)
+        limit.exceeded(resident).or_else(|| {
+            let held = held_bytes(|| tree::of_trial(first))?;
+            self.pulse.restart();
+            answer.peak_device_bytes = answer.peak_device_bytes.max(Some(held));
+            limit.exceeded_on_device(held)
+        })
     }
 }
 
