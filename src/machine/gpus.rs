@@ -33,9 +33,8 @@ pub fn read() -> Vec<Gpu> {
 
 /// The memory that some processes hold together on one GPU, on that where it is most. `None` where
 /// [`read`] found no GPU, or none tells of any of them.
-pub fn held_bytes(processes: impl FnOnce() -> Vec<u32>) -> Option<u64> {
+pub fn held_bytes(processes: &[u32]) -> Option<u64> {
     let Driver { nvml, gpus } = &**DRIVER.get()?;
-    let processes = processes();
     let on = |gpu: &Gpu| {
         let held = held_on(&nvml.device_by_uuid(gpu.uuid.as_str()).ok()?);
         processes.iter().filter_map(|pid| held.get(pid).copied()).reduce(u64::saturating_add)
