@@ -12,9 +12,8 @@ pub use optimal::{HardwareProfile, OptimalSettings};
 pub use quota::{quota_cure, quota_for, quota_warning};
 
 /// A preset that people copy, before it is fitted to a machine.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, strum::Display,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(clap::ValueEnum, strum::Display)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Preset {
