@@ -142,18 +142,11 @@ impl<'a> State<'a> {
             number: 0,
             node: self.node().to_owned(),
             phase,
-            pair: None,
-            strategy: String::new(),
             seed: self.config.seed,
-            repetitions: self.repetitions_in(phase),
             long_s: Some(self.budget.total().as_secs_f64() / MANY_RUNS),
-            workload: workload.clone(),
             min_psnr_db: self.min_psnr_db(&values),
-            values,
             limit: self.limit(phase).unwrap_or(left),
-            ready_s: None,
-            left,
-            early_stop_s: None,
+            ..TrialRequest::alone(workload.clone(), values, self.repetitions_in(phase), left)
         }
     }
 
