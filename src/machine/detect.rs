@@ -210,18 +210,13 @@ mod tests {
 
     /// Two packages of 4 cores with 2 threads each, seen from a system with the given files.
     fn seen(files: &[(&str, &str)]) -> Machine {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
+        let (_tree, roots) = SystemRoots::of_files(files);
         let _alone = sandbox::alone();
         let topology = load(BuildFlags::empty(), |builder| {
             let text = "package:2 [numa(memory=8GB)] l3:1 core:4 pu:2";
             builder.from_synthetic(text).map_err(|error| error.to_string())
         });
-        within(Structure::of(&topology.unwrap()).unwrap(), &SystemRoots::fixture(tree.path()))
+        within(Structure::of(&topology.unwrap()).unwrap(), &roots)
     }
 
     const CPUSET: [(&str, &str); 3] = [

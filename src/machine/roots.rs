@@ -27,14 +27,19 @@ impl SystemRoots {
         }
     }
 
-    /// A tree with the folders `proc`, `sys` and `etc`.
-    pub fn fixture(tree: &Path) -> Self {
-        Self {
-            proc: tree.join("proc"),
-            sys: tree.join("sys"),
-            etc: tree.join("etc"),
-            mounts: tree.to_owned(),
+    /// A system of these files, by their paths: there as long as the folder that comes with it.
+    #[cfg(test)]
+    pub fn of_files<P: AsRef<Path>, T: AsRef<str>>(files: &[(P, T)]) -> (tempfile::TempDir, Self) {
+        let tree = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = tree.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text.as_ref()).unwrap();
         }
+        let [proc, sys, etc] = ["proc", "sys", "etc"].map(|name| tree.path().join(name));
+        let mounts = tree.path().to_owned();
+        (tree, Self { proc, sys, etc, mounts })
+    }
     }
 
     /// Where the mount point that `mountinfo` calls `point` lies.

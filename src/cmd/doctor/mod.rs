@@ -286,18 +286,12 @@ fn memory_policy(machine: &Machine) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn found(description: &str, files: &[(&str, &str)]) -> Vec<Finding> {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
+        let (_tree, roots) = SystemRoots::of_files(files);
         let mut machine = Machine::from_synthetic(description).unwrap();
         machine.limits.cpu_quota = files.iter().any(|(path, _)| *path == "quota").then_some(1.5);
-        examine(&machine, &SystemRoots::fixture(tree.path()))
+        examine(&machine, &roots)
     }
 
     const TWO_NODES: &str = "package:2 [numa(memory=8GB)] core:2 pu:1";
@@ -354,8 +348,8 @@ mod tests {
             driver: "550.54.14".to_owned(),
             cuda: "12.4".to_owned(),
         }];
-        let findings =
-            examine(&machine, &SystemRoots::fixture(tempfile::tempdir().unwrap().path()));
+        let (_tree, roots) = SystemRoots::of_files::<&str, &str>(&[]);
+        let findings = examine(&machine, &roots);
         let of_gpu = findings.iter().find(|finding| finding.topic == "gpu").unwrap();
         let found = of_gpu.found.as_deref().unwrap();
         assert!(found.starts_with("NVIDIA L4: the built-in jobs run on CPUs"), "{found}");

@@ -110,29 +110,24 @@ mod tests {
     /// In what a description differs from a machine of one package, two cores of two CPUs each
     /// (0 and 2, 1 and 3), and 4 GB.
     fn differs(description: &str) -> Option<String> {
-        let tree = tempfile::tempdir().unwrap();
         let cpu = |cpu: u32, name: &str| format!("sys/devices/system/cpu/cpu{cpu}/topology/{name}");
         let mut files = vec![
             ("sys/devices/system/cpu/online".to_owned(), "0-3"),
             ("sys/devices/system/node/online".to_owned(), "0"),
             ("sys/devices/system/node/node0/cpulist".to_owned(), "0-3"),
-            ("sys/devices/system/node/node0/meminfo".to_owned(), "Node 0 MemTotal: 3906250 kB"),
+            ("sys/devices/system/node/node0/meminfo".to_owned(), "Node 0 MemTotal: 3906250 kB\n"),
         ];
         for number in 0..4 {
             let siblings = if number % 2 == 0 { "0,2" } else { "1,3" };
             files.push((cpu(number, "thread_siblings_list"), siblings));
             files.push((cpu(number, "package_cpus_list"), "0-3"));
         }
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, format!("{text}\n")).unwrap();
-        }
+        let (_tree, roots) = SystemRoots::of_files(&files);
         let _alone = sandbox::alone();
         let topology = load(BuildFlags::empty(), |builder| {
             builder.from_synthetic(description).map_err(|error| error.to_string())
         });
-        difference(&Structure::of(&topology.unwrap()).unwrap(), &SystemRoots::fixture(tree.path()))
+        difference(&Structure::of(&topology.unwrap()).unwrap(), &roots)
     }
 
     #[test]
@@ -155,11 +150,9 @@ mod tests {
 
     #[test]
     fn statistics_tell_the_cpus_where_nothing_else_does() {
-        let tree = tempfile::tempdir().unwrap();
-        std::fs::create_dir(tree.path().join("proc")).unwrap();
-        std::fs::write(tree.path().join("proc/stat"), "cpu  1 2\ncpu0 1 2\ncpu3 1 2\nintr 5\n")
-            .unwrap();
-        let set = counted(&SystemRoots::fixture(tree.path())).unwrap();
+        let stat = "cpu  1 2\ncpu0 1 2\ncpu3 1 2\nintr 5\n";
+        let (_tree, roots) = SystemRoots::of_files(&[("proc/stat", stat)]);
+        let set = counted(&roots).unwrap();
         assert_eq!(set.to_string(), "0,3");
     }
 
