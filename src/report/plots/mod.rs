@@ -154,6 +154,11 @@ fn full_height(plot: &impl Plot, width: f64, titled: bool) -> Result<f64> {
     Ok(SCRAP - rest.height() + plot.height(width))
 }
 
+/// Columns of panels of at least this width: two beside each other where there is room.
+fn columns(width: f64, narrowest: f64) -> usize {
+    ((width / narrowest) as usize).clamp(1, 2)
+}
+
 /// The most trials that models for a plot are fitted to: more take longer and say no more.
 pub(crate) const MODELLED: usize = 500;
 
