@@ -40,7 +40,6 @@ impl SystemRoots {
         let mounts = tree.path().to_owned();
         (tree, Self { proc, sys, etc, mounts })
     }
-    }
 
     /// Where the mount point that `mountinfo` calls `point` lies.
     pub fn mounted(&self, point: &str) -> PathBuf {

@@ -7,7 +7,7 @@ use crate::evidence::confirmation::{Confirmation, MINIMUM_EFFECT};
 use crate::knobs::Values;
 use crate::profile::Evidence;
 use crate::stats::{self, Interval};
-use crate::trial::{Outcome, Trial};
+use crate::trial::Trial;
 use crate::workload::metric::Metric;
 
 /// How much slower than recorded a profile may be without having drifted: kernels, firmware and

@@ -13,7 +13,7 @@ use crate::runner::process::Limit;
 use crate::runner::protocol::Job;
 use crate::runner::response::{ENDED_EARLY, Response};
 use crate::runner::{LocalRunner, Repetitions, TrialRequest};
-use crate::trial::{Outcome, Phase};
+use crate::trial::Outcome;
 use crate::workload::Workload;
 use crate::workload::custom::WorkerJob;
 
