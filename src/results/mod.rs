@@ -306,16 +306,6 @@ impl Results {
         trial.knobs == self.space.given.baseline
     }
 
-    /// The knobs whose values differ from the baseline's, by name.
-    pub fn changes<'a>(
-        &'a self,
-        trial: &'a Trial,
-    ) -> impl Iterator<Item = (&'a str, &'a Value, &'a Value)> {
-        self.space.given.baseline.iter().filter_map(|(name, old)| {
-            let new = trial.knobs.get(name)?;
-            (new != old).then_some((name.as_str(), old, new))
-        })
-    }
 }
 
 /// A text without the mark that some editors begin one with.

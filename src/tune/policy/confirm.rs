@@ -11,7 +11,7 @@ use super::search::pruned;
 use super::{Next, Policy};
 use crate::evidence::blame;
 use crate::evidence::confirmation::Confirmation;
-use crate::evidence::ranking::rank_with;
+use crate::evidence::ranking::rank;
 use crate::evidence::win_probability;
 use crate::knobs::Values;
 use crate::runner::TrialRequest;
@@ -210,7 +210,7 @@ fn promising(state: &State<'_>) -> Vec<Values> {
     if !state.has_long_runs() {
         return all;
     }
-    let ranking = rank_with(state.trials(), state.drift());
+    let ranking = rank(state.trials(), state.drift());
     let cost =
         |values: &Values| ranking.iter().find(|one| one.knobs == *values).map(|one| one.score_s);
     let lowest = all.iter().filter_map(cost).fold(f64::INFINITY, f64::min);

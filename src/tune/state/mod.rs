@@ -263,7 +263,7 @@ impl<'a> State<'a> {
     /// far, however noisy the machine.
     fn early_stop_s(&self) -> Option<f64> {
         let drift = self.drift();
-        let best_s = ranking::rank_with(&self.trials, drift).first()?.score_s;
+        let best_s = ranking::rank(&self.trials, drift).first()?.score_s;
         let now = self.own_trials().last().map_or(1.0, |trial| drift.factor(trial));
         Some(best_s * now * (EARLY_STOP_DEVIATIONS * drift.deviation()).exp().max(EARLY_STOP_RATIO))
     }
