@@ -13,9 +13,8 @@ use harness::World;
 use wan22_tune::io::atomic_write;
 use wan22_tune::io::atomic_write::Disk;
 use wan22_tune::knobs::{Value, Values};
-use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::Journal;
-use wan22_tune::trial::{Sample, Trial};
+use wan22_tune::trial::{Sample, Trial, journal};
 
 fn knobs(threads: i64) -> Values {
     BTreeMap::from([("threads".to_owned(), Value::Integer(threads))])

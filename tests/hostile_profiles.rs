@@ -9,8 +9,7 @@ use std::process::Command;
 
 use harness::World;
 use serde_json::{Value, json};
-use wan22_tune::knobs::allow_list;
-use wan22_tune::knobs::{Baseline, Preset};
+use wan22_tune::knobs::{Baseline, Preset, allow_list};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::Profile;
 

@@ -11,8 +11,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use harness::{Tuner, World};
 use wan22_tune::profile::Profile;
-use wan22_tune::trial::journal;
-use wan22_tune::trial::{Outcome, Trial};
+use wan22_tune::trial::{Outcome, Trial, journal};
 
 /// Kills when nobody asks for more.
 const KILLS: u32 = 100;

@@ -10,9 +10,8 @@ use harness::{Run, World};
 use wan22_tune::knobs::{Value, Values};
 use wan22_tune::results::{Folder, Results};
 use wan22_tune::space::Ended;
-use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::{Journal, Reading};
-use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
+use wan22_tune::trial::{Outcome, Phase, Sample, Trial, journal};
 
 /// A folder whose profile proves a gain of 73.1% in four pairs; its last trial is number 31.
 fn proven(world: &World) -> PathBuf {

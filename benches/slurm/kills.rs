@@ -1,10 +1,9 @@
 //! Kills: an agent, a node or the tuner of a search over three nodes, at random moments.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use anyhow::Result;
 use rand::{Rng, SeedableRng};

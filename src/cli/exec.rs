@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::ProfileFoldersArgs;
-use crate::cli::SignatureArgs;
 use crate::cli::options::parse;
+use crate::cli::{ProfileFoldersArgs, SignatureArgs};
 use crate::knobs::program_environment;
 use crate::workload::custom::sink::Sink;
 

@@ -7,8 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::knobs::Values;
-use crate::trial::{OVER, STOPPED};
-use crate::trial::{Outcome, Phase, Trial};
+use crate::trial::{OVER, Outcome, Phase, STOPPED, Trial};
 
 /// Failures in a row after which the baseline is asked.
 const IN_A_ROW: usize = 3;
@@ -73,7 +72,9 @@ pub fn excused(trials: &[Trial], baseline: &Values) -> Vec<bool> {
         trials.iter().filter(|trial| fails(trial)).filter_map(round).collect();
     let mut excused: Vec<bool> = trials
         .iter()
-        .map(|trial| trial.outcome.is_failure() && round(trial).is_some_and(|n| rounds.contains(&n)))
+        .map(|trial| {
+            trial.outcome.is_failure() && round(trial).is_some_and(|n| rounds.contains(&n))
+        })
         .collect();
     let mut nodes: BTreeMap<&str, Vec<(usize, &Trial)>> = BTreeMap::new();
     for (place, trial) in trials.iter().enumerate() {
@@ -102,7 +103,9 @@ fn round(trial: &Trial) -> Option<u64> {
 /// The failures that are held against their candidates.
 pub fn failures<'t>(trials: &'t [Trial], baseline: &Values) -> Vec<&'t Trial> {
     let held = trials.iter().zip(excused(trials, baseline));
-    held.filter(|(trial, excused)| trial.outcome.is_failure() && !excused).map(|(trial, _)| trial).collect()
+    held.filter(|(trial, excused)| trial.outcome.is_failure() && !excused)
+        .map(|(trial, _)| trial)
+        .collect()
 }
 
 /// By place, the trials that say nothing of their candidates: interrupted, or excused.

@@ -153,7 +153,7 @@ macro_rules! words {
             strum::Display,
             strum::EnumString,
             strum::IntoStaticStr,
-            strum::VariantArray,
+            strum::VariantArray
         )]
         #[serde(rename_all = "kebab-case")]
         #[strum(serialize_all = "kebab-case")]

@@ -8,14 +8,11 @@ use hwlocality::Topology;
 use hwlocality::topology::builder::BuildFlags;
 use hwlocality::topology::export::xml::XMLExportFlags;
 
-use super::fingerprint;
 use super::limits::cgroup::Cgroup;
 use super::roots::{SystemRoots, field, line};
-use super::topology::claimed;
 use super::topology::hwloc::{Structure, load};
-use super::topology::nodes;
-use super::topology::sandbox;
-use super::{CpuSet, Machine, Node, NodeSet, Source, gpus, processor};
+use super::topology::{claimed, nodes, sandbox};
+use super::{CpuSet, Machine, Node, NodeSet, Source, fingerprint, gpus, processor};
 
 impl Machine {
     /// Detects this machine: hwloc's topology, within the affinity mask and the cgroup's limits.

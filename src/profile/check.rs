@@ -3,8 +3,7 @@
 use super::error::require;
 use super::{Evidence, MachineId, Part, Profile, ProfileError};
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{HardwareProfile, Knobs, OptimalSettings};
-use crate::knobs::{allow_list, program_environment};
+use crate::knobs::{HardwareProfile, Knobs, OptimalSettings, allow_list, program_environment};
 use crate::launch::Launch;
 use crate::machine::HIGHEST_INDEX;
 use crate::workload::metric::Direction;

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::knobs::Value;
-use crate::knobs::{Baseline, Preset};
+use crate::knobs::{Baseline, Preset, Value};
 use crate::machine::Machine;
 use crate::results::{Folder, Results};
 use crate::space::{Given, Space, SpaceFile, Tune};

@@ -9,10 +9,8 @@ use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{Table, escape, nodes};
 use super::winner::Winner;
 use super::{summary, verdict};
-use crate::io::atomic_write;
-use crate::io::input;
-use crate::io::number;
 use crate::io::number::count;
+use crate::io::{atomic_write, input, number};
 use crate::results::Results;
 
 /// The line after which [`splice`] puts its text.

@@ -1,8 +1,7 @@
 //! What a terminal shows of a tune.
 
-use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
-use super::tables::{nodes, pictures, usage, work};
+use super::tables::{Table, nodes, pictures, usage, work};
 use super::winner::{self, Winner};
 use super::{Written, verdict};
 use crate::evidence::findings::Finalist;

@@ -14,10 +14,8 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, bail};
 
 use crate::evidence::findings::Findings;
-use crate::io::held;
-use crate::io::input;
-use crate::knobs::{Baseline, Knobs, as_is};
-use crate::knobs::{Value, Values};
+use crate::io::{held, input};
+use crate::knobs::{Baseline, Knobs, Value, Values, as_is};
 use crate::machine::Machine;
 use crate::search::pruning::Pruned;
 use crate::space::{Ended, Space, SpaceFile, Tune};
@@ -305,7 +303,6 @@ impl Results {
     pub fn is_baseline(&self, trial: &Trial) -> bool {
         trial.knobs == self.space.given.baseline
     }
-
 }
 
 /// A text without the mark that some editors begin one with.

@@ -19,8 +19,7 @@ use super::protocol::Job;
 use super::response::Response;
 use crate::io::held;
 use crate::launch::EXIT_NOT_APPLIED;
-use crate::machine::threads;
-use crate::machine::{SystemRoots, oom_kills};
+use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::trial::Outcome;
 
 /// How often it looks at the memory of other processes than the worker, too: a walk through all

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::io::atomic_write;
-use crate::io::held;
-use crate::io::input;
+use crate::io::{atomic_write, held, input};
 use crate::knobs::Values;
 use crate::results::Folder;
 use crate::runner::TrialRequest;

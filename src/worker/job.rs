@@ -22,13 +22,11 @@ use wan22_tune::workload::preprocess::{
 use wan22_tune::workload::{Sizes, Stage, total_s};
 
 use crate::models::unit_clock;
-use crate::module;
-use crate::native;
 use crate::parts::Origin;
-use crate::peak;
 use crate::pipeline::{self, Pipeline, WarmUp};
 use crate::reference::Comparison;
 use crate::usage::{self, Usage};
+use crate::{module, native, peak};
 
 /// No job is longer: a guard against endless input, at some 100 bytes an image's path.
 const LONGEST_JOB: u64 = 64 << 20;

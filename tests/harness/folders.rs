@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use wan22_tune::knobs::Value;
-use wan22_tune::knobs::{Baseline, Preset};
+use wan22_tune::knobs::{Baseline, Preset, Value};
 use wan22_tune::machine::Machine;
 use wan22_tune::results::Folder;
 use wan22_tune::space::{Candidate, Space, SpaceFile, Tune};
 use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Phase, Sample, Trial};
-use wan22_tune::workload::custom::printed::MetricValue;
 use wan22_tune::workload::custom::CustomJob;
+use wan22_tune::workload::custom::printed::MetricValue;
 use wan22_tune::workload::metric::Direction;
 use wan22_tune::workload::{Workload, WorkloadFile};
 

@@ -7,10 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use wan22_tune::architecture::Architecture;
-use wan22_tune::knobs::Value;
 use wan22_tune::knobs::memory::MemoryMode;
 use wan22_tune::knobs::placement::{Demand, Layout};
-use wan22_tune::knobs::{Baseline, Knobs, Preset};
+use wan22_tune::knobs::{Baseline, Knobs, Preset, Value};
 use wan22_tune::launch::proven;
 use wan22_tune::machine::Machine;
 use wan22_tune::runner::programs::Programs;

@@ -3,11 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
-use crate::knobs::Precision;
-use crate::knobs::Preset;
+use crate::knobs::{Precision, Preset};
 use crate::profile;
 
 /// Where a search starts.

@@ -23,11 +23,8 @@ use super::terminal::progress::Progress;
 use super::{Usage, space, terminal};
 use crate::cli::TuneArgs;
 use crate::evidence::blame;
-use crate::io::atomic_write;
-use crate::io::held;
-use crate::machine;
+use crate::io::{atomic_write, held};
 use crate::machine::threads;
-use crate::report;
 use crate::report::tables::usage::quoted;
 use crate::report::winner::Winner;
 use crate::results::{Folder, Results};
@@ -40,6 +37,7 @@ use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::CustomJob;
+use crate::{machine, report};
 
 /// A search of this many trials begins with the preset, where the baseline is none.
 const PRESET_FIRST: usize = 8;

@@ -4,11 +4,10 @@ mod nodes;
 
 use std::collections::BTreeMap;
 
-use crate::evidence::blame;
 use crate::evidence::drift::Drift;
-use crate::evidence::paired;
 use crate::evidence::paired::Round;
 use crate::evidence::repeatability::repeatability;
+use crate::evidence::{blame, paired};
 use crate::knobs::{Value, Values};
 use crate::stats::Interval;
 use crate::trial::{Phase, Trial};

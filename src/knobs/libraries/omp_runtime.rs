@@ -8,8 +8,7 @@ use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::form::{Form, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
-use crate::machine::SystemRoots;
-use crate::machine::library;
+use crate::machine::{SystemRoots, library};
 
 words! {
     /// An OpenMP runtime. LLVM's and Intel's answer the calls that libtorch makes to GCC's, which is

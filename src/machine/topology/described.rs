@@ -7,9 +7,8 @@ use std::path::Path;
 use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
 
 use super::hwloc::{Structure, load};
-use super::sandbox;
 use super::sandbox::sandboxed;
-use super::xml;
+use super::{sandbox, xml};
 use crate::io::input;
 use crate::machine::processor::squeezed;
 use crate::machine::{Cpu, CpuSet, HIGHEST_INDEX, Limits, Machine, Source};

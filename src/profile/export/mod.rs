@@ -22,8 +22,7 @@ use std::path::Path;
 use crate::knobs::allow_list::PRELOAD;
 use crate::knobs::program_environment;
 use crate::launch::Launch;
-use crate::machine::SystemRoots;
-use crate::machine::library;
+use crate::machine::{SystemRoots, library};
 use crate::profile::Profile;
 
 pub use preamble::numactl_flag;

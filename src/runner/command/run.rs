@@ -12,14 +12,12 @@ use super::output::Output;
 use super::process_snapshot::ProcessSnapshot;
 use super::{Failure, Runs};
 use crate::launch::EXIT_NOT_APPLIED;
-use crate::machine::threads;
-use crate::machine::{SystemRoots, oom_kills};
+use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::runner::process::heartbeat::Pulse;
 use crate::runner::process::{
     self, EXIT_TIMEOUT, Start, WATCH_INTERVAL, orphans, termination, tree,
 };
-use crate::trial::Outcome;
-use crate::trial::STOPPED;
+use crate::trial::{Outcome, STOPPED};
 use crate::workload::custom::printed::Source;
 use crate::workload::custom::sink::Sink;
 

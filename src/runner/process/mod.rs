@@ -17,8 +17,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::io::held;
-use crate::machine::threads;
-use crate::machine::{SystemRoots, oom_kills};
+use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::runner::protocol::{PROTOCOL, VERSION};
 
 /// How often the watch looks at time, memory and signals.

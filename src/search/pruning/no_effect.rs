@@ -224,8 +224,7 @@ mod tests {
 
     use super::*;
     use crate::knobs::Value;
-    use crate::search::Recorded;
-    use crate::search::normal;
+    use crate::search::{Recorded, normal};
 
     /// Six batch sizes, four thread counts, three allocators.
     fn space() -> Space {

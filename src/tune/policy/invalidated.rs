@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use super::{Next, Policy, RemeasureWhen};
-use crate::evidence::blame;
-use crate::evidence::ranking;
+use crate::evidence::{blame, ranking};
 use crate::knobs::Values;
 use crate::trial::{Phase, Trial};
 use crate::tune::state::State;

@@ -7,10 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use self::nodes::Node;
-use crate::evidence::blame;
 use crate::evidence::confirmation::pairs_for;
 use crate::evidence::drift::Drift;
-use crate::evidence::{ranking, win_probability};
+use crate::evidence::{blame, ranking, win_probability};
 use crate::knobs::Values;
 use crate::runner::{Repetitions, Runner, TrialRequest};
 use crate::stats;
