@@ -11,7 +11,7 @@ use crate::knobs::program_environment;
 use crate::workload::custom::sink::Sink;
 
 /// Which profile, and which command.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct ExecArgs {
     /// The profile to launch with.
     #[arg(long, value_name = "FILE", required_unless_present = "auto", conflicts_with = "auto")]

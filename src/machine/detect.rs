@@ -1,6 +1,5 @@
 //! Detecting the machine that this process runs on.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Result, anyhow, bail};
@@ -60,7 +59,7 @@ fn live() -> Result<(Topology, Structure)> {
     }
     // Sites preset the topology of their machines, since reading it takes long on large ones.
     if !variables.is_empty()
-        && let Some(difference) = claimed::difference(&structure, &SystemRoots::live())
+        && let Some(difference) = claimed::difference(&structure.machine, &SystemRoots::live())
     {
         bail!("the {names} makes hwloc describe another machine, with {difference}: {cure}");
     }
@@ -69,20 +68,18 @@ fn live() -> Result<(Topology, Structure)> {
 
 /// The machine with this structure, as far as the system at `roots` lets this process use it.
 fn within(structure: Structure, roots: &SystemRoots) -> Machine {
-    let mut notes = structure.notes;
+    let Structure { mut machine, nodes_known, infos } = structure;
     let cgroup = Cgroup::read(roots);
-    let all: CpuSet = structure.cores.iter().flat_map(|core| core.cpus.iter()).collect();
-    let allowed = allowed_cpus(roots, &cgroup, &structure.allowed, &mut notes);
+    let all = machine.all_cpus();
+    machine.allowed = allowed_cpus(roots, &cgroup, &machine.allowed, &mut machine.notes);
     let memory = line(&roots.proc.join("meminfo")).unwrap_or_default();
     let memory = field(&memory, "MemTotal").and_then(|text| nodes::kibibytes(&text)).unwrap_or(0);
-    let mut nodes = if structure.nodes_known {
-        structure.nodes
-    } else {
-        fallback_nodes(roots, &all, memory, &mut notes)
-    };
-    settle_nodes(&mut nodes, roots, &cgroup, &all);
-    let mut cores = structure.cores;
-    for core in &mut cores {
+    if !nodes_known {
+        machine.nodes = fallback_nodes(roots, &all, memory, &mut machine.notes);
+    }
+    let nodes = &mut machine.nodes;
+    settle_nodes(nodes, roots, &cgroup, &all);
+    for core in &mut machine.cores {
         let home = nodes.iter().find(|node| !node.cpus.is_disjoint(&core.cpus));
         core.node = home.or(nodes.first()).map_or(0, |node| node.number);
     }
@@ -90,25 +87,17 @@ fn within(structure: Structure, roots: &SystemRoots) -> Machine {
     let kernel = |name: &str| line(&roots.proc.join("sys/kernel").join(name)).unwrap_or_default();
     let mut cpu = processor::read(roots);
     if cpu.model == cpu.architecture {
-        cpu.model = structure.infos.get("CPUModel").cloned().unwrap_or(cpu.model);
+        cpu.model = infos.get("CPUModel").cloned().unwrap_or(cpu.model);
     }
     Machine {
         source: Source::Live,
         host: kernel("hostname"),
         host_key: fingerprint::host_key(roots),
         cpu,
-        packages: structure.packages,
-        nodes,
-        l3_groups: structure.l3_groups,
-        l3_bytes: structure.l3_bytes,
-        cores,
-        allowed,
         limits: cgroup.limits,
         memory_bytes: if memory > 0 { memory } else { on_nodes },
-        gpus: Vec::new(),
         kernel: kernel("osrelease"),
-        refused_modes: BTreeMap::new(),
-        notes,
+        ..machine
     }
 }
 

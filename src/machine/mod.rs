@@ -37,7 +37,7 @@ pub(crate) use topology::nodes::kibibytes;
 pub use topology::sandbox::sandboxed;
 
 /// A machine as this process sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// Where this description comes from.
     pub source: Source,
@@ -76,10 +76,11 @@ pub struct Machine {
 }
 
 /// Where a [`Machine`] comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// This very machine: binding works.
+    #[default]
     Live,
     /// A hwloc XML file: for planning only.
     Xml,

@@ -33,7 +33,7 @@ pub use range::{Range, Scale, Spacing};
 pub use resolve::{MOST_LEVELS, SpaceError};
 
 /// A knob of one space: its legal values on this machine, and how they lie to each other.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KnobDomain {
     /// The name, as in the journal's column `knob.NAME`.
     pub name: String,

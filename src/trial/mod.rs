@@ -25,6 +25,7 @@ pub use sample::Sample;
 
 /// One measured candidate: a row of the journal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Trial {
     /// Counts from 1 within a journal.
     pub number: u64,

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::output::Output;
 use super::run::Run;
 use super::{Failure, Runs};
 use crate::machine::threads;
 use crate::runner::process::heartbeat::Pulse;
+use crate::runner::process::output::Output;
 use crate::runner::process::{self, termination};
 use crate::trial::{Outcome, STOPPED};
 

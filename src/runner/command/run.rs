@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use super::output::Output;
 use super::process_snapshot::ProcessSnapshot;
 use super::{Failure, Runs};
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::runner::process::heartbeat::Pulse;
+use crate::runner::process::output::Output;
 use crate::runner::process::{
     self, EXIT_TIMEOUT, Start, WATCH_INTERVAL, orphans, termination, tree,
 };

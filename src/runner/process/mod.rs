@@ -2,6 +2,7 @@
 
 pub(super) mod heartbeat;
 pub mod orphans;
+pub(super) mod output;
 pub(super) mod output_lines;
 pub(super) mod termination;
 pub(super) mod tree;

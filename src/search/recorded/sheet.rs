@@ -99,18 +99,8 @@ impl Sheet {
         let by_value: HashMap<&Value, usize> =
             levels.iter().enumerate().map(|(level, value)| (value, level)).collect();
         let of_rows = values.iter().map(|value| by_value[value]).collect();
-        let knob = KnobDomain {
-            name: name.clone(),
-            why: String::new(),
-            levels,
-            ordered,
-            scale: order.scale(),
-            when: None,
-            baseline: 0,
-            unit: None,
-            changes: None,
-            absent: Default::default(),
-        };
+        let (name, scale) = (name.clone(), order.scale());
+        let knob = KnobDomain { name, levels, ordered, scale, ..KnobDomain::default() };
         Ok(Levels { knob, of_rows })
     }
 
