@@ -61,11 +61,8 @@ pub fn times(strategies: Vec<StrategyName>) -> anyhow::Result<()> {
     println!("choosing after 300 trials, {} candidates before constraints:", space.raw_count());
     let timed = strategies.into_iter().filter(|name| *name != StrategyName::Grid);
     for (strategy, is_staged) in timed.flat_map(|name| [(name, false), (name, true)]) {
-        let number = |candidate: &Candidate| {
-            Some(candidate.levels().fold(0, |sum, level| sum * 100 + level as u64))
-        };
         let plan = Plan { strategy, ..Plan::default() };
-        let mut study = Study::new(&space, plan, Box::new(number));
+        let mut study = Study::of_distinct(&space, plan);
         let mut waits: Vec<f64> = Vec::new();
         for trial in 0..330 {
             let asked = Instant::now();

@@ -255,8 +255,7 @@ impl Results {
         self.tune.as_is.as_ref()?;
         let candidate = self.space.of_preset(self.tune.preset, &self.machine)?;
         let mut values = self.space.given.baseline.clone();
-        let named = self.space.named(&candidate);
-        values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
+        values.extend(self.space.values(&candidate));
         let findings = self.findings();
         let preset = findings.ranking.iter().find(|ranked| ranked.knobs == values)?;
         let finalist = findings.finalist.as_ref().filter(|one| one.knobs != values)?;

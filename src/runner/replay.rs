@@ -9,9 +9,10 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::fake::{self, FakeTrial};
 use super::{Runner, TrialRequest};
 use crate::knobs::Values;
-use crate::search::{Recorded, normal};
+use crate::search::Recorded;
 use crate::space::Candidate;
 use crate::stats;
+use crate::stats::normal;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
 
@@ -33,7 +34,7 @@ impl<'a> ReplayRunner<'a> {
     pub fn new(recorded: &'a Recorded, noise: f64, seed: u64) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(!seed);
         let succeeded = recorded.succeeded();
-        let baseline = named(recorded, succeeded[rng.random_range(0..succeeded.len())]);
+        let baseline = recorded.space.values(succeeded[rng.random_range(0..succeeded.len())]);
         Self { recorded, noise, rng: RefCell::new(rng), baseline }
     }
 
@@ -52,12 +53,6 @@ impl<'a> ReplayRunner<'a> {
             several => Some(several[rng.random_range(0..several.len())]),
         }
     }
-}
-
-/// The values of a recorded candidate.
-fn named(recorded: &Recorded, candidate: &Candidate) -> Values {
-    let named = recorded.space.named(candidate);
-    named.map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
 impl Runner for ReplayRunner<'_> {

@@ -25,7 +25,6 @@ use crate::trial::{Outcome, Trial};
 pub(crate) use cost::FAILED;
 pub use history::Identify;
 pub use recorded::Recorded;
-pub(crate) use sampler::normal;
 pub use strategies::StrategyName;
 pub use study::Study;
 pub(crate) use surrogate::cholesky::Factor;

@@ -183,6 +183,11 @@ impl Space {
             .enumerate()
             .map(|(i, knob)| (knob.name.as_str(), self.value(candidate, i)))
     }
+
+    /// The same as a map.
+    pub fn values(&self, candidate: &Candidate) -> Values {
+        self.named(candidate).map(|(name, value)| (name.to_owned(), value.clone())).collect()
+    }
 }
 
 impl Space {

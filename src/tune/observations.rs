@@ -12,8 +12,7 @@ use crate::trial::{Phase, Trial};
 /// The values of all knobs for a candidate.
 pub(super) fn values(baseline: &Values, space: &Space, candidate: &Candidate) -> Values {
     let mut values = baseline.clone();
-    let named = space.named(candidate);
-    values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
+    values.extend(space.values(candidate));
     values
 }
 

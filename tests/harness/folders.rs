@@ -128,7 +128,7 @@ impl MadeUp {
         let mut trials = vec![(Phase::Baseline, usual.clone()), (Phase::Search, defaults)];
         for candidate in drawn(space, self.candidates, &mut rng) {
             let mut knobs = usual.clone();
-            knobs.extend(space.named(&candidate).map(|(n, v)| (n.to_owned(), v.clone())));
+            knobs.extend(space.values(&candidate));
             trials.push((Phase::Search, knobs));
         }
         let cost = |trial: &&(Phase, BTreeMap<String, Value>)| self.cost(machine, &trial.1);

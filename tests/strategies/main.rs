@@ -69,10 +69,7 @@ struct Ended {
 
 /// A study that was told `known`.
 fn study<'s>(space: &'s Space, plan: &Plan, known: &[Observation]) -> Study<'s> {
-    let identify = |candidate: &Candidate| {
-        Some(candidate.levels().fold(0, |sum, level| sum * 100 + level as u64))
-    };
-    let mut study = Study::new(space, plan.clone(), Box::new(identify));
+    let mut study = Study::of_distinct(space, plan.clone());
     known.iter().for_each(|observation| study.tell(observation.clone()));
     study
 }
