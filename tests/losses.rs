@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use harness::{Run, World};
 use wan22_tune::knobs::{Value, Values};
 use wan22_tune::results::{Folder, Results};
-use wan22_tune::space::Ended;
+use wan22_tune::space::TuneEnd;
 use wan22_tune::trial::journal::{Journal, Reading};
 use wan22_tune::trial::{Outcome, Phase, Sample, Trial, journal};
 
@@ -371,7 +371,10 @@ fn resume_goes_on_with_what_report_reads() {
     assert_eq!(after.lost, ["trial 4 is missing: its row was lost"]);
     let text = fs::read_to_string(&journal).unwrap();
     assert!(text.starts_with("trial,") && !text.contains('\r'), "{text}");
-    assert!(matches!(after.tune.ended, Some(Ended::Budget | Ended::Decided | Ended::Exhausted)));
+    assert!(matches!(
+        after.tune.ended,
+        Some(TuneEnd::Budget | TuneEnd::Decided | TuneEnd::Exhausted)
+    ));
     assert_eq!(after.is_complete(), Some(true));
 }
 
@@ -382,7 +385,7 @@ fn a_stopped_tune_says_so_in_its_folder() {
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert!(run.stdout.contains("Cut short: "), "{}", run.stdout);
     let results = world.results();
-    assert_eq!(results.tune.ended, Some(Ended::Stopped));
+    assert_eq!(results.tune.ended, Some(TuneEnd::Stopped));
     assert_eq!(results.tune.trials, Some(results.trials.len()));
     let profile = fs::read_to_string(world.folder().join("profile.json")).unwrap();
     let profile: serde_json::Value = serde_json::from_str(&profile).unwrap();

@@ -3,7 +3,9 @@
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use wan22_tune::search::{Finding, Observation, Plan, Recorded, StrategyName, Study, remeasure};
+use wan22_tune::search::{
+    Measurement, Observation, Plan, Recorded, StrategyName, Study, remeasure,
+};
 use wan22_tune::space::Candidate;
 use wan22_tune::stats;
 use wan22_tune::tune::regret::above;
@@ -104,8 +106,8 @@ impl Search<'_> {
             run.regret = if now <= at { best } else { run.regret };
             let seen =
                 |cost: f64| cost * (slower[node] - known[node] + noise * stats::normal(rng)).exp();
-            let finding: Finding = table.cost(&candidate).map(seen).into();
-            study.tell(Observation::new(candidate, finding));
+            let measurement: Measurement = table.cost(&candidate).map(seen).into();
+            study.tell(Observation::new(candidate, measurement));
         }
         let chosen = remeasure::choose(&table.space, study.observations());
         run.chosen = chosen.map_or(best, |chosen| regret_of(table.cost(&chosen)));

@@ -51,7 +51,7 @@ fn observation(candidate: Candidate, is_staged: bool) -> Observation {
     let cost = Some(cost).filter(|_| candidate.level(6) != 3);
     let share = |(stage, share): (&str, f64)| Some((stage.to_owned(), share * cost?));
     let stages = STAGES.into_iter().filter(|_| is_staged).filter_map(share).collect();
-    Observation { candidate, finding: cost.into(), stages }
+    Observation { candidate, measurement: cost.into(), stages }
 }
 
 /// Prints what choosing costs after 300 trials.

@@ -13,7 +13,7 @@ use crate::io::{atomic_write, input};
 use crate::machine::{Limits, Machine};
 use crate::profile::Profile;
 use crate::runner::nodes::is_name;
-use crate::space::{Ended, SpaceFile};
+use crate::space::{SpaceFile, TuneEnd};
 
 /// The largest file of a node: a description of a machine of thousands of CPUs takes a few MiB.
 const LARGEST_BYTES: u64 = 64 << 20;
@@ -264,7 +264,7 @@ fn of_results(results: PathBuf) -> Option<Tuned> {
     let profile = results.join("profile.json");
     Some(match tune.ended {
         // One that ended before a run of the baseline did has none.
-        Some(ended) if ended != Ended::Stopped && profile.exists() => {
+        Some(ended) if ended != TuneEnd::Stopped && profile.exists() => {
             let profile = Profile::read(&profile);
             let is_gain = profile.is_ok_and(|profile| profile.proof().is_gain());
             Tuned::Done { results, trials, is_gain }

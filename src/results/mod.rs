@@ -18,7 +18,7 @@ use crate::io::{held, input};
 use crate::knobs::{Baseline, Knobs, Value, Values, as_is};
 use crate::machine::Machine;
 use crate::search::pruning::Pruned;
-use crate::space::{Ended, Space, SpaceFile, Tune};
+use crate::space::{Space, SpaceFile, Tune, TuneEnd};
 use crate::trial::journal::{self, Reading};
 use crate::trial::{Quality, Trial};
 use crate::workload::Workload;
@@ -227,7 +227,7 @@ impl Results {
     /// not say.
     pub fn is_complete(&self) -> Option<bool> {
         match self.tune.ended {
-            Some(ended) => Some(ended != Ended::Stopped),
+            Some(ended) => Some(ended != TuneEnd::Stopped),
             None => self.is_checked.then_some(false),
         }
     }

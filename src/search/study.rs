@@ -52,7 +52,7 @@ mod tests {
     use strum::VariantArray;
 
     use super::*;
-    use crate::search::{Finding, Recorded, StrategyName};
+    use crate::search::{Measurement, Recorded, StrategyName};
 
     /// 10 x 20 candidates, the cheapest at (3, 0).
     fn bowl() -> Recorded {
@@ -79,8 +79,8 @@ mod tests {
                 }
                 // They end in another order than they began.
                 for candidate in pending.into_iter().rev() {
-                    let finding = table.cost(&candidate).into();
-                    study.tell(Observation::new(candidate, finding));
+                    let measurement = table.cost(&candidate).into();
+                    study.tell(Observation::new(candidate, measurement));
                 }
             }
             assert_eq!(study.observations().len(), 48, "{strategy}");
@@ -96,8 +96,8 @@ mod tests {
             for _ in 0..25 {
                 let asked = study.ask(&[]).unwrap();
                 assert_eq!(study.ask(&[]).as_ref(), Some(&asked), "{strategy}");
-                let finding = table.cost(&asked).into();
-                study.tell(Observation::new(asked, finding));
+                let measurement = table.cost(&asked).into();
+                study.tell(Observation::new(asked, measurement));
             }
         }
     }
@@ -110,7 +110,7 @@ mod tests {
         let mut study = Study::new(&table.space, plan, identify);
         for expected in [[0, 0], [5, 0]].map(Candidate::new) {
             assert_eq!(study.ask(&[]), Some(expected.clone()));
-            study.tell(Observation::new(expected, Finding::Failed));
+            study.tell(Observation::new(expected, Measurement::Failed));
         }
         assert_eq!(study.ask(&[]), None);
     }

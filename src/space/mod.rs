@@ -27,7 +27,7 @@ pub use candidate::Candidate;
 pub use declare::CommandLine;
 pub use expert::ExpertEntry;
 pub use expression::{Expression, Given};
-pub use file::{BUILT_IN, Changes, ConstraintEntry, Ended, KnobEntry, Resumed, SpaceFile, Tune};
+pub use file::{BUILT_IN, Changes, ConstraintEntry, KnobEntry, Resumed, SpaceFile, Tune, TuneEnd};
 pub use flag::KnobFlag;
 pub use range::{Range, Scale, Spacing};
 pub use resolve::{MOST_LEVELS, SpaceError};

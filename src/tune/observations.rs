@@ -54,7 +54,7 @@ impl<'s> Observations<'s> {
         let (factor, speed) = (drift.factor(trial), drift.node_effects().factor(&trial.node));
         let as_on_first = |(stage, busy_s): (&String, &f64)| (stage.clone(), busy_s / speed);
         let stages = seen.stages.iter().map(as_on_first).collect();
-        Some(Observation { finding: seen.finding.times(1.0 / factor), stages, ..seen })
+        Some(Observation { measurement: seen.measurement.times(1.0 / factor), stages, ..seen })
     }
 }
 

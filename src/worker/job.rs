@@ -25,7 +25,7 @@ use crate::models::unit_clock;
 use crate::parts::Origin;
 use crate::pipeline::{self, Pipeline, WarmUp};
 use crate::reference::Comparison;
-use crate::usage::{self, Usage};
+use crate::usage::{self, ResourceUsage};
 use crate::{module, native, peak};
 
 /// No job is longer: a guard against endless input, at some 100 bytes an image's path.
@@ -286,7 +286,7 @@ impl<'a> Trial<'a> {
         let clips = self.job.workload.sizes.clips;
         let (plan, clock) = (self.plan(clips), StageClock::default());
         unit_clock::take();
-        let before = Usage::now()?;
+        let before = ResourceUsage::now()?;
         let start = Instant::now();
         run_pipeline(&self.pools, &plan, &clock, |batch| self.pipeline.run(batch, &clock))?;
         let wall_s = start.elapsed().as_secs_f64();

@@ -11,14 +11,14 @@ const TICKS: f64 = 100.0;
 
 /// Counters that only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Usage {
+pub struct ResourceUsage {
     /// Page faults that needed no I/O, of all threads that ever were.
     pub minor_faults: u64,
     /// Time that the threads of now have been ready to run without a CPU to run on.
     pub run_queue: Duration,
 }
 
-impl Usage {
+impl ResourceUsage {
     /// The counters now.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl Usage {
     /// What the kernel counted from these counters to now, in the `wall_s` seconds of a sample.
     ///
     /// # Errors
-    /// As [`Usage::now`].
+    /// As [`ResourceUsage::now`].
     pub fn until_now(self, wall_s: f64) -> Result<Sample> {
         let now = Self::now()?;
         let waited = now.run_queue.saturating_sub(self.run_queue);
@@ -52,7 +52,7 @@ impl Usage {
 /// Seconds since this process was started, before any program was executed in it.
 ///
 /// # Errors
-/// As [`Usage::now`].
+/// As [`ResourceUsage::now`].
 pub fn age_s() -> Result<f64> {
     let started: u64 = stat_field(&read("/proc/self/stat")?, 22)?;
     let uptime = read("/proc/uptime")?;
@@ -69,7 +69,7 @@ pub fn forget_peak() {
 /// Most memory that was ever resident, in bytes, or since [`forget_peak`].
 ///
 /// # Errors
-/// As [`Usage::now`].
+/// As [`ResourceUsage::now`].
 pub fn peak_rss_bytes() -> Result<u64> {
     let status = read("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -106,9 +106,9 @@ mod tests {
 
     #[test]
     fn touching_memory_is_counted() {
-        let before = Usage::now().unwrap();
+        let before = ResourceUsage::now().unwrap();
         let pages = vec![1_u8; 16 << 20];
-        let after = Usage::now().unwrap();
+        let after = ResourceUsage::now().unwrap();
         assert!(after.minor_faults > before.minor_faults);
         assert!(peak_rss_bytes().unwrap() >= pages.len() as u64);
         assert!(age_s().unwrap() < 3600.0);

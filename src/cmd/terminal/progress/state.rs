@@ -71,7 +71,7 @@ pub struct Standing {
     /// How much the last trial that came to samples was disturbed.
     pub noise: Option<Disturbance>,
     /// The last trials, the latest first.
-    pub last: Vec<Ended>,
+    pub last: Vec<EndedTrial>,
     /// Wall time of one of a pair's trials.
     pub trial: Option<Duration>,
     /// About how many pairs the confirmation takes.
@@ -100,7 +100,7 @@ pub struct Disturbance {
 
 /// A trial that ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ended {
+pub struct EndedTrial {
     /// Its number.
     pub number: u64,
     /// What it was for.
@@ -177,7 +177,7 @@ impl Standing {
                 .iter()
                 .rev()
                 .take(MOST_LAST_TRIALS)
-                .map(|t| Ended::of(t, baseline))
+                .map(|t| EndedTrial::of(t, baseline))
                 .collect(),
             trial: budget::in_pair(trials, repetitions.decided(trials)),
             pairs: pairs_for(&drift),
@@ -232,7 +232,7 @@ impl Disturbance {
     }
 }
 
-impl Ended {
+impl EndedTrial {
     /// A trial in short; `baseline` is the baseline's knobs.
     pub fn of(trial: &Trial, baseline: &Values) -> Self {
         Self {
