@@ -5,14 +5,19 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The middle value, or the mean of the two middle ones.
 pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    let sorted = sorted(values);
     let middle = sorted.len() / 2;
     match sorted.len() {
         0 => None,
         n if n % 2 == 1 => Some(sorted[middle]),
         _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
     }
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
 }
 
 /// The arithmetic mean.
@@ -22,8 +27,7 @@ pub fn mean(values: &[f64]) -> Option<f64> {
 
 /// The mean of the faster half: disturbances slow a run down and never speed it up.
 pub fn undisturbed_mean(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    let sorted = sorted(values);
     mean(&sorted[..sorted.len().div_ceil(2)])
 }
 
@@ -163,8 +167,7 @@ pub fn normal(rng: &mut impl Rng) -> f64 {
 }
 
 fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    let sorted = sorted(values);
     let rank = |value: &f64| {
         let (below, upto) =
             (sorted.partition_point(|v| v < value), sorted.partition_point(|v| v <= value));

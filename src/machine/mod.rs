@@ -29,11 +29,11 @@ pub use limits::oom::oom_kills;
 pub use limits::throttling::throttled_periods;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 pub use render::svg::Occupant;
-pub use roots::SystemRoots;
-pub(crate) use roots::{field, line};
+pub(crate) use roots::line;
+pub use roots::{SystemRoots, field, stat_field, waited};
 pub use sensors::{frequency_mhz, temperature_c};
 pub use topology::described::MachineFileError;
-pub(crate) use topology::nodes::kibibytes;
+pub use topology::nodes::kibibytes;
 pub use topology::sandbox::sandboxed;
 
 /// A machine as this process sees it.

@@ -201,37 +201,26 @@ impl<B: Backend> Canvas<B> {
         let (x, y) = (self.px(at.0), self.px(at.1));
         let (fill, line) = (colour.rgb().filled(), colour.rgb().stroke_width(self.px(1.6) as u32));
         let r = self.px(3.5);
+        let square =
+            |style| self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], style));
+        let polygon = |corners: &[(i32, i32)], r: i32| {
+            let corners = corners.iter().map(|(dx, dy)| (x + r * dx, y + r * dy));
+            self.area.draw(&Polygon::new(corners.collect::<Vec<_>>(), fill))
+        };
         match mark {
             Mark::Dot => self.area.draw(&Circle::new((x, y), r, fill))?,
             Mark::Ring => self.area.draw(&Circle::new((x, y), self.px(4.2), line))?,
             Mark::SmallDot => self.area.draw(&Circle::new((x, y), self.px(2.6), fill))?,
-            Mark::Square => {
-                self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], fill))?;
-            }
-            Mark::OpenSquare => {
-                self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], line))?;
-            }
-            Mark::Diamond => {
-                let d = self.px(4.8);
-                let corners = vec![(x, y - d), (x + d, y), (x, y + d), (x - d, y)];
-                self.area.draw(&Polygon::new(corners, fill))?;
-            }
+            Mark::Square => square(fill)?,
+            Mark::OpenSquare => square(line)?,
+            Mark::Diamond => polygon(&[(0, -1), (1, 0), (0, 1), (-1, 0)], self.px(4.8))?,
             Mark::Cross => {
                 self.area.draw(&PathElement::new(vec![(x - r, y - r), (x + r, y + r)], line))?;
                 self.area.draw(&PathElement::new(vec![(x - r, y + r), (x + r, y - r)], line))?;
             }
-            Mark::Above => {
-                let corners = vec![(x, y - r), (x + r, y + r), (x - r, y + r)];
-                self.area.draw(&Polygon::new(corners, fill))?;
-            }
-            Mark::Beyond => {
-                let corners = vec![(x + r, y), (x - r, y + r), (x - r, y - r)];
-                self.area.draw(&Polygon::new(corners, fill))?;
-            }
-            Mark::Before => {
-                let corners = vec![(x - r, y), (x + r, y + r), (x + r, y - r)];
-                self.area.draw(&Polygon::new(corners, fill))?;
-            }
+            Mark::Above => polygon(&[(0, -1), (1, 1), (-1, 1)], r)?,
+            Mark::Beyond => polygon(&[(1, 0), (-1, 1), (-1, -1)], r)?,
+            Mark::Before => polygon(&[(-1, 0), (1, 1), (1, -1)], r)?,
             Mark::Bar => self.bar((at.0 - 1.5, at.1 - 8.0), (at.0 + 1.5, at.1 + 8.0), fill)?,
             Mark::Line => self.line(&[(at.0 - 9.0, at.1), (at.0 + 9.0, at.1)], colour, 2.2)?,
         }

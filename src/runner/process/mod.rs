@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::io::held;
-use crate::machine::{SystemRoots, oom_kills, threads};
+use crate::machine::{SystemRoots, oom_kills, stat_field, threads};
 use crate::runner::protocol::{PROTOCOL, VERSION};
 
 /// How often the watch looks at time, memory and signals.
@@ -81,7 +81,7 @@ impl Start<'_> {
 /// Whether the process has not exited; a zombie has.
 pub(in crate::runner) fn is_running(child: &Child) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", child.id())) else { return false };
-    stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['Z', 'X']))
+    !matches!(stat_field(&stat, 3), Some("Z" | "X"))
 }
 
 /// Kills what is left of the trial and collects its status.
