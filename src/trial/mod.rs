@@ -120,6 +120,20 @@ impl Trial {
     }
 }
 
+#[cfg(test)]
+impl Trial {
+    /// An ok trial of one sample, of a candidate that differs from others in its threads alone.
+    pub fn made(phase: Phase, threads: i64, seconds: f64) -> Self {
+        let samples = vec![Sample { seconds, ..Sample::default() }];
+        Self { phase, knobs: Self::threads(threads), samples, ..Self::default() }
+    }
+
+    /// The values of such a candidate.
+    pub fn threads(count: i64) -> BTreeMap<String, Value> {
+        [("intra_op_threads".to_owned(), Value::Integer(count))].into()
+    }
+}
+
 /// The baseline's values, as the first trials of a journal have them.
 pub fn baseline_of(trials: &[Trial]) -> Option<&BTreeMap<String, Value>> {
     let of_baseline = |trial: &&Trial| matches!(trial.phase, Phase::Calibration | Phase::Baseline);
