@@ -21,8 +21,7 @@ fn rows(world: &World) -> String {
 #[test]
 fn any_launcher_starts_jobs_and_a_second_call_none() {
     let world = World::new();
-    let first = fleet(&world, &[]);
-    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
+    fleet(&world, &[]).exits(0);
     let dir = world.path().join("dir");
     let found: Value = serde_json::from_slice(&fs::read(dir.join("fleet.json")).unwrap()).unwrap();
     assert_eq!(found["comparison"]["runs"].as_array().unwrap().len(), 2);
@@ -34,13 +33,12 @@ fn any_launcher_starts_jobs_and_a_second_call_none() {
     }
     let before = rows(&world);
     assert_eq!(before.matches(",tune done,").count(), 2, "{before}");
-    let again = world.tuner(&["fleet", "dir", "--engine=none", "--each=node", "--json"]).run();
-    assert_eq!(again.status, Some(0), "{}", again.stderr);
+    let again =
+        world.tuner(&["fleet", "dir", "--engine=none", "--each=node", "--json"]).run().exits(0);
     assert_eq!(serde_json::from_str::<Value>(&again.stdout).unwrap()["nodes"], found["nodes"]);
     assert_eq!(fleet(&world, &["--quiet"]).status, Some(0));
     assert_eq!(rows(&world), before);
-    let other = fleet(&world, &["--seed=2"]);
-    assert_eq!(other.status, Some(2));
+    let other = fleet(&world, &["--seed=2"]).exits(2);
     assert!(other.stderr.contains("fleet.toml: begun in"), "{}", other.stderr);
 }
 
@@ -51,8 +49,7 @@ fn the_folder_alone_goes_on_as_it_was_asked() {
     let flags = ["fleet", "dir", "--engine=env WHERE={node}", "--nodes=n1", "--each=node"];
     let tune = ["--poll=0.2", "--budget=6s", "--cold", "--no-built-in", "--knob=last=1..3"];
     let job = ["--", "sleep", "0.0{last=3}"];
-    let first = world.tuner(&[&flags[..], &tune, &job].concat()).run();
-    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
+    world.tuner(&[&flags[..], &tune, &job].concat()).run().exits(0);
     let states = |words: &[&str]| {
         let run = world.tuner(&[&["fleet", "dir", "--json", "--poll=0.2"], words].concat()).run();
         assert_eq!(run.status, Some(0), "{words:?}: {}", run.stderr);
@@ -93,8 +90,7 @@ fn what_fails_everywhere_is_told_once() {
     let world = World::new();
     // The baseline does not run: neither node is tried again.
     let engine = ["fleet", "dir", "--engine=local", "--nodes=a,b", "--each=node", "--poll=0.2"];
-    let run = world.tuner(&[&engine[..], &["--budget=6s", "--", "false"]].concat()).run();
-    assert_eq!(run.status, Some(6), "{}{}", run.stdout, run.stderr);
+    let run = world.tuner(&[&engine[..], &["--budget=6s", "--", "false"]].concat()).run().exits(6);
     assert_eq!(rows(&world).matches("tune submitted").count(), 2, "{}", rows(&world));
     assert!(run.stdout.contains("\na failed: "), "{}", run.stdout);
 
@@ -119,20 +115,17 @@ fn what_fails_everywhere_is_told_once() {
 #[test]
 fn a_dry_run_and_a_manifest_start_nothing() {
     let world = World::new();
-    let planned = fleet(&world, &["--dry-run"]);
-    assert_eq!(planned.status, Some(0), "{}", planned.stderr);
+    let planned = fleet(&world, &["--dry-run"]).exits(0);
     assert!(planned.stdout.contains("\nenv WHERE=a sh -c 'cd "), "{}", planned.stdout);
     assert!(planned.stdout.contains("at most 2 tunes of 6.00 s"), "{}", planned.stdout);
     assert!(!world.path().join("dir").exists());
     let words = ["--manifest=k8s", "--pod-image=wan22:1"];
-    let manifest = fleet(&world, &words);
-    assert_eq!(manifest.status, Some(0), "{}", manifest.stderr);
+    let manifest = fleet(&world, &words).exits(0);
     let job: Value = serde_saphyr::from_str(&manifest.stdout).unwrap();
     assert_eq!((&job["kind"], &job["spec"]["completions"]), (&"Job".into(), &2.into()));
     let asked = fs::read_to_string(world.path().join("dir/fleet.toml")).unwrap();
     assert!(asked.contains("\"--knob=last=1..3\""), "{asked}");
     // What the cluster's jobs leave is gathered by the folder alone; here they left nothing.
-    let gathered = world.tuner(&["fleet", "dir"]).run();
-    assert_eq!(gathered.status, Some(6), "{}", gathered.stderr);
+    world.tuner(&["fleet", "dir"]).run().exits(6);
     assert_eq!(rows(&world).lines().count(), 1, "nothing was started");
 }
