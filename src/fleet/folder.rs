@@ -181,9 +181,6 @@ impl Folder {
     }
 
     /// Leaves what a probe found.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn put_probe(&self, name: &str, probe: &Probe) -> Result<()> {
         write(&self.node(name).join("probe.json"), probe)
     }
@@ -194,17 +191,11 @@ impl Folder {
     }
 
     /// Leaves how a job stands.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn put_status(&self, name: &str, status: &NodeStatus) -> Result<()> {
         write(&self.node(name).join("status.json"), status)
     }
 
     /// Leaves what a node says of a profile.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn put_verified(&self, name: &str, verified: &Verified) -> Result<()> {
         write(&self.node(name).join("verify.json"), verified)
     }

@@ -80,25 +80,16 @@ impl Request {
     }
 
     /// Writes it.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn write(&self, folder: &Folder) -> Result<()> {
         atomic_write::replace(&folder.request(), toml::to_string(self)?.as_bytes())
     }
 
     /// The words of each tune, without its budget.
-    ///
-    /// # Errors
-    /// One that can't be read.
     pub fn words(&self) -> Result<Vec<OsString>> {
         read(&self.tune).context("fleet.toml: tune")
     }
 
     /// The fleet's own flags.
-    ///
-    /// # Errors
-    /// One that can't be read.
     pub fn flags(&self) -> Result<Vec<OsString>> {
         read(&self.flags).context("fleet.toml: flags")
     }

@@ -163,9 +163,6 @@ impl FromStr for OsSet {
 }
 
 /// For serde: a number that a set may hold.
-///
-/// # Errors
-/// It is none.
 pub fn believed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let number = u32::deserialize(deserializer)?;
     let is_believed = number <= HIGHEST_INDEX;

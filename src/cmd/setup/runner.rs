@@ -171,9 +171,6 @@ fn pictures(args: &RunnerArgs) -> Result<Vec<PathBuf>> {
 }
 
 /// A folder for launch files and frames that goes away with the value.
-///
-/// # Errors
-/// It can't be made.
 pub fn scratch(parent: &Path) -> Result<tempfile::TempDir> {
     let folder = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(parent);
     folder.with_context(|| format!("making a folder in {}", parent.display()))

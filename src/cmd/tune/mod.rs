@@ -254,9 +254,6 @@ fn write_machine(folder: &Folder, prepared: &Prepared) -> Result<()> {
 }
 
 /// Replaces `space.toml`.
-///
-/// # Errors
-/// It can't be written.
 pub fn write_space(folder: &Folder, space: &Space, workload: &Workload, tune: &Tune) -> Result<()> {
     let mut file = space.to_file();
     file.workload = Some(workload.clone());

@@ -19,9 +19,6 @@ pub const SCHEMA: u32 = 2;
 /// All that was found, as JSON; shares, `null` where something is not known. With the goal `max`
 /// gains are growth of the metric and regrets what is lost of it; else they are cost saved, and cost
 /// more.
-///
-/// # Errors
-/// None that can be met: the text is made in memory.
 pub fn json(fleet: &Comparison) -> Result<String> {
     let [over_baseline, over_defaults] = fleet.means();
     let skipped = fleet
@@ -131,9 +128,6 @@ fn safest(fleet: &Comparison, profile: &ProfilePortability) -> Value {
 
 /// One row per run: the machine, its gains, its profile's knobs. Columns of instruction sets are 0
 /// or 1; a cell is empty where something is not known.
-///
-/// # Errors
-/// None that can be met: the text is made in memory.
 pub fn csv(fleet: &Comparison) -> Result<String> {
     let sets: BTreeSet<&String> = fleet.members.iter().flat_map(|m| &m.traits.isa).collect();
     let knobs: BTreeSet<&String> = fleet.members.iter().flat_map(|m| m.profile.keys()).collect();

@@ -104,9 +104,6 @@ pub const TEXT: f64 = 12.5;
 
 impl<B: Backend> Canvas<B> {
     /// A canvas over all of `area`, filled with paper.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn new(area: DrawingArea<B, Shift>, medium: Medium) -> Result<Self> {
         area.fill(&palette::PAPER.rgb())?;
         Ok(Self { area, medium })
@@ -159,9 +156,6 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// Words whose middle line is at `y`.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn text(&self, text: &str, at: (f64, f64), style: &TextStyle<'_>) -> Result<()> {
         let em = style.font.get_size() / self.medium.font_size(1.0);
         let y = at.1 + em * self.medium.drop();
@@ -169,34 +163,22 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// Bold words that start at a place, around its height.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn bold(&self, text: &str, at: (f64, f64), em: f64) -> Result<()> {
         self.text(text, at, &self.font(em, FontStyle::Bold, palette::INK, TextAlign::Left))
     }
 
     /// The width of words in pixels of a page.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn text_width(&self, text: &str, style: &TextStyle<'_>) -> Result<f64> {
         Ok(f64::from(self.area.estimate_text_size(text, style)?.0) / self.medium.scale())
     }
 
     /// A filled rectangle from one corner to the other.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn bar(&self, from: (f64, f64), to: (f64, f64), fill: impl Into<ShapeStyle>) -> Result<()> {
         let corner = |(x, y): (f64, f64)| (self.px(x), self.px(y));
         Ok(self.area.draw(&Rectangle::new([corner(from), corner(to)], fill))?)
     }
 
     /// A mark around a point.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn mark(&self, mark: Mark, at: (f64, f64), colour: Colour) -> Result<()> {
         let (x, y) = (self.px(at.0), self.px(at.1));
         let (fill, line) = (colour.rgb().filled(), colour.rgb().stroke_width(self.px(1.6) as u32));
@@ -228,9 +210,6 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// A line through points.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn line(&self, points: &[(f64, f64)], colour: Colour, width: f64) -> Result<()> {
         let points: Vec<(i32, i32)> =
             points.iter().map(|&(x, y)| (self.px(x), self.px(y))).collect();
@@ -239,9 +218,6 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// A dashed level line.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn dashes(&self, from: (f64, f64), to: (f64, f64), colour: Colour) -> Result<()> {
         const DASH: f64 = 5.0;
         let mut x = from.0;
@@ -253,9 +229,6 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// A bold title, where there is one, and a legend below it; returns what is left.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn head(&self, title: Option<&str>, legend: &[(Mark, Colour, &str)]) -> Result<Self> {
         let mut top = 4.0;
         if let Some(title) = title {

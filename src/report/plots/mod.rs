@@ -41,9 +41,6 @@ pub trait Plot {
     fn height(&self, width: f64) -> f64;
 
     /// Draws it below title and legend.
-    ///
-    /// # Errors
-    /// The backend's.
     fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()>;
 }
 
@@ -82,9 +79,6 @@ pub struct Elements {
 
 impl Picture {
     /// Draws a plot.
-    ///
-    /// # Errors
-    /// A backend's.
     pub fn new(name: &'static str, plot: &impl Plot) -> Result<Self> {
         let place = || format!("drawing {name}");
         font::register();
