@@ -108,8 +108,7 @@ fn candidate(profile: &Profile) -> Result<Knobs, ProfileError> {
             .map_err(refuse)?;
     }
     let values = profile.values();
-    let values = values.iter().map(|(name, value)| (name.as_str(), value));
-    let knobs = neutral.with(values).map_err(|reason| ProfileError::at(["candidate"], reason))?;
+    let knobs = neutral.with(&values).map_err(|reason| ProfileError::at(["candidate"], reason))?;
     let is_handed_over = |name: &String| program_environment::is_handed_over(name);
     let odd = profile.program_as_is.iter().find(|name| !is_handed_over(name));
     require(odd.is_none(), "/program_as_is", "a name of no knob that is handed over")?;

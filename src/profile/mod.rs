@@ -254,7 +254,7 @@ impl Profile {
             return Err(format!("/candidate/{odd}: no such knob"));
         }
         let values = self.values();
-        let knobs = baseline.with(values.iter().map(|(name, value)| (name.as_str(), value)))?;
+        let knobs = baseline.with(&values)?;
         Ok(Knobs { as_is: self.as_is(), ..knobs })
     }
 

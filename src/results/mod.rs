@@ -242,7 +242,7 @@ impl Results {
         let fitted = Baseline::fit(self.tune.preset, &self.machine);
         let given = self.space.given.baseline.iter();
         // A folder of an older version may lack knobs; what it has was knobs before.
-        let knobs = fitted.knobs.with(given.map(|(name, value)| (name.as_str(), value)));
+        let knobs = fitted.knobs.with(given);
         let mut as_is = self.tune.as_is.as_ref().map(|_| as_is::all()).unwrap_or_default();
         as_is.extend(self.tune.program_as_is.iter().cloned());
         let knobs = knobs.map(|knobs| Knobs { as_is, ..knobs });
@@ -267,8 +267,7 @@ impl Results {
     /// # Errors
     /// The knob whose value makes no sense.
     pub fn knobs(&self, trial: &Trial) -> Result<Knobs, String> {
-        let values = trial.knobs.iter().map(|(name, value)| (name.as_str(), value));
-        self.baseline().knobs.with(values)
+        self.baseline().knobs.with(&trial.knobs)
     }
 
     /// What the journal shows.

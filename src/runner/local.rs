@@ -97,7 +97,7 @@ impl LocalRunner {
 
     /// The knobs that `values` stand for.
     pub(super) fn knobs(&self, values: &Values) -> Result<Knobs, String> {
-        self.baseline.knobs.with(values.iter().map(|(name, value)| (name.as_str(), value)))
+        self.baseline.knobs.with(values)
     }
 
     fn answer(&self, request: &TrialRequest) -> Result<Response> {
