@@ -38,7 +38,8 @@ fn a_short_tune_measures_real_work_and_leaves_a_profile() {
 #[test]
 fn every_job_of_a_users_own_weights_is_tuned() {
     let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/wan");
-    // A clip that fits into one VAE tile: the picture is the reference's on any machine.
+    // A clip that fits into one VAE tile: the picture is the reference's on any machine. By the name that
+    // the flag had once.
     let clip = &["--job", "128x128x5", "--steps", "2"][..];
     let jobs = [
         ("i2v", clip, "decode denoise encode pack preprocess read text write"),

@@ -266,7 +266,7 @@ fn verify_and_measure_start_from_what_the_words_say_as_a_tune_does() {
 fn what_only_the_built_in_jobs_take_is_refused_beside_a_command() {
     let world = world();
     for (flags, says) in [
-        (&["--job", "1280x704x121"], "--job is for the built-in jobs: leave it out"),
+        (&["--clip", "1280x704x121"], "--clip is for the built-in jobs: leave it out"),
         (&["--steps", "5"], "--steps is for the built-in jobs: leave it out"),
     ] {
         for verb in [&["--dry-run"][..], &["measure", "--baseline"]] {
@@ -282,7 +282,7 @@ fn what_only_the_built_in_jobs_take_is_refused_beside_a_command() {
     let measure = ["measure", "--baseline", "as-is", "--steps", "5"];
     world.tuner(&[&measure[..], &app].concat()).run().exits(1);
     let run =
-        world.tuner(&[&["--dry-run", "--job", "1280x704x121"], &app[..]].concat()).run().exits(2);
+        world.tuner(&[&["--dry-run", "--clip", "1280x704x121"], &app[..]].concat()).run().exits(2);
     assert!(run.stderr.contains("give --width, --height and --frames"), "{}", run.stderr);
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::require;
 use super::{Evidence, MachineId, Part, Profile, ProfileError};
+use crate::io::digest::is_digits;
 use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::{HardwareProfile, Knobs, OptimalSettings, allow_list, program_environment};
 use crate::launch::Launch;
@@ -58,14 +59,11 @@ fn hardware(hardware: &HardwareProfile) -> Result<(), ProfileError> {
 
 fn machine_id(machine: &MachineId) -> Result<(), ProfileError> {
     require(is_name(&machine.host), "/machine/host", "not a host's name")?;
-    let digest = |text: &str| {
-        text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
     for (key, text) in
         [("shape", &machine.fingerprint.shape), ("identity", &machine.fingerprint.identity)]
     {
         let place = format!("/machine/fingerprint/{key}");
-        require(digest(text), &place, "not 16 hexadecimal digits")?;
+        require(is_digits(text, 16), &place, "not 16 hexadecimal digits")?;
     }
     let quota = machine.cpu_quota.is_none_or(|quota| quota > 0.0 && quota < 1e6);
     require(quota, "/machine/cpu_quota", "no quota that a cgroup can set")?;

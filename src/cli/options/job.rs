@@ -42,9 +42,10 @@ pub struct JobArgs {
     /// preprocess), or a TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "i2v")]
     pub workload: PathBuf,
-    /// The whole job: pixels of a row, rows, and pictures of a clip, such as 1280x704x121.
-    #[arg(long, value_name = "WIDTHxHEIGHTxFRAMES", value_parser = clip)]
-    pub job: Option<[u32; 3]>,
+    /// A clip of the whole job: pixels of a row, rows, and pictures, such as 1280x704x121.
+    // Once called `--job`, which elsewhere is the name of a job.
+    #[arg(long, alias = "job", value_name = "WIDTHxHEIGHTxFRAMES", value_parser = clip)]
+    pub clip: Option<[u32; 3]>,
     /// Denoising steps of the whole job; with --app, of one run (by default 4).
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub steps: Option<u32>,

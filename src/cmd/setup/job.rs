@@ -65,9 +65,9 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let file = WorkloadFile::parse(&text);
     let mut file =
         file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
-    if args.job.is_some() || args.steps.is_some() {
-        let changed = file.with_job(args.job, args.steps);
-        file = changed.map_err(|problem| Usage(format!("--job, --steps: {problem}")))?;
+    if args.clip.is_some() || args.steps.is_some() {
+        let changed = file.with_job(args.clip, args.steps);
+        file = changed.map_err(|problem| Usage(format!("--clip, --steps: {problem}")))?;
     }
     Ok(match args.objective {
         Objective::Throughput => file.at_least(baseline.knobs.batch_size),
