@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use anyhow::Result;
 use wan22_tune::knobs::{Value, Values};
-use wan22_tune::runner::fake::FakeTrial;
+use wan22_tune::runner::fake;
 use wan22_tune::runner::{FakeRunner, Repetitions};
 
 use crate::kind::Noise;
@@ -34,7 +34,7 @@ pub fn command(gain: f64, noise: Noise, is_metric: bool) -> Result<FakeRunner<'s
             wall_s += if is_metric { RUN_S } else { seconds };
             samples.push(seconds);
         }
-        FakeTrial::measured(samples, wall_s, OVERHEAD_S)
+        fake::measured(samples, wall_s, OVERHEAD_S)
     }))
 }
 

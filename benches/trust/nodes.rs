@@ -9,10 +9,11 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::evidence::confirmation::{Confirmation, Verdict};
 use wan22_tune::knobs::Values;
-use wan22_tune::runner::fake::{FakeNodes, FakeTrial};
+use wan22_tune::runner::fake::{self, FakeNodes};
 use wan22_tune::runner::{FakeRunner, TrialRequest};
 use wan22_tune::search::StrategyName;
 use wan22_tune::stats::normal;
+use wan22_tune::trial::Trial;
 
 use crate::command::{RUNS, saving};
 use crate::session::{all, compete_on, space};
@@ -87,10 +88,10 @@ fn tune(count: usize, (offset, interaction): (f64, f64), gain: f64, seed: u64) -
         let run = || usual * (NOISE * normal(&mut *noise.borrow_mut())).exp();
         let samples: Vec<f64> = (0..RUNS.most).map(|_| run()).collect();
         let wall_s = samples.iter().sum();
-        FakeTrial::measured(samples, wall_s, 0.0)
+        fake::measured(samples, wall_s, 0.0)
     };
     let nodes = FakeNodes::new(count, trial);
-    let runner = FakeRunner::new(baseline.clone(), |_, _| FakeTrial::default());
+    let runner = FakeRunner::new(baseline.clone(), |_, _| Trial::default());
     let strategy = (StrategyName::Random, seed);
     let trials = compete_on(&runner, Some(&nodes), RUNS, BUDGET, strategy)?;
     let confirmation = Confirmation::of(&trials, &baseline);

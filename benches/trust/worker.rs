@@ -8,10 +8,11 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::knobs::Values;
-use wan22_tune::runner::fake::FakeTrial;
+use wan22_tune::runner::fake;
 use wan22_tune::runner::{FakeRunner, TrialRequest};
 use wan22_tune::space::Space;
 use wan22_tune::stats::normal;
+use wan22_tune::trial::Trial;
 
 use crate::recorded::Noise;
 
@@ -45,7 +46,7 @@ impl Simulated<'_> {
             .identifying(|values| self.identity(values))
     }
 
-    fn trial(&self, request: &TrialRequest, started_s: f64) -> FakeTrial {
+    fn trial(&self, request: &TrialRequest, started_s: f64) -> Trial {
         let slow = 1.0 + self.drift * started_s / self.total_s;
         let truth = self.times[&request.values] * slow * self.noise_of(&self.noise.processes);
         let mut samples = Vec::new();
@@ -63,7 +64,7 @@ impl Simulated<'_> {
                 break;
             }
         }
-        FakeTrial::measured(samples, wall_s, setup_s)
+        fake::measured(samples, wall_s, setup_s)
     }
 
     fn identity(&self, values: &Values) -> Option<u64> {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::fake::{self, FakeTrial};
+use super::fake;
 use super::{Runner, TrialRequest};
 use crate::knobs::Values;
 use crate::search::Recorded;
@@ -59,12 +59,12 @@ impl Runner for ReplayRunner<'_> {
     fn run(&self, request: &TrialRequest) -> Result<Trial> {
         let candidate = self.recorded.space.candidate(&request.values);
         let measured = candidate.and_then(|candidate| self.measure(&candidate));
-        let failed = FakeTrial { outcome: Outcome::Crashed, wall_s: 1.0, ..FakeTrial::default() };
-        let trial = measured.map_or(failed, |cost| FakeTrial::measured([cost], 1.0, 0.0));
+        let failed = Trial { outcome: Outcome::Crashed, wall_s: 1.0, ..Trial::default() };
+        let trial = measured.map_or(failed, |cost| fake::measured([cost], 1.0, 0.0));
         if matches!(request.phase, Phase::Search | Phase::Repeat) {
             fake::set_now_s(fake::now_s() + 1.0);
         }
-        Ok(trial.row(request, request.number as f64))
+        Ok(fake::row(trial, request, request.number as f64))
     }
 
     fn identity(&self, _: &Workload, values: &Values) -> Option<u64> {
