@@ -188,9 +188,7 @@ impl Space {
     pub fn values(&self, candidate: &Candidate) -> Values {
         self.named(candidate).map(|(name, value)| (name.to_owned(), value.clone())).collect()
     }
-}
 
-impl Space {
     /// Every candidate, legal or not, the last knob changing fastest.
     pub fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
         (0..self.raw_count()).map(|mut number| {

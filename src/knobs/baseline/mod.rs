@@ -110,9 +110,7 @@ impl Baseline {
         self.optimal.batch_size = self.knobs.batch_size;
         self
     }
-}
 
-impl Baseline {
     /// What libtorch does when nobody sets anything: a thread a core, nothing bound, glibc's
     /// malloc. What is no question to libtorch (workers, tiles, batches, a command's own knobs) is as
     /// in the preset.
