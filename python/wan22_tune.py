@@ -46,6 +46,7 @@ _TILE = [
 ]
 _GET_MEMPOLICY = {"x86_64": 239, "aarch64": 236}
 _POLICIES = {0: "default", 1: "preferred", 2: "bind", 3: "interleave", 4: "default", 6: "weighted-interleave"}
+_OFF, _ON = ("off", "false", "no", "0"), ("on", "true", "yes", "1")
 _ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc")
 
 
@@ -56,8 +57,9 @@ def knob(name, default=None):
     """The value to use for the knob `name`; `default` where nobody chooses one.
 
     What is read inside the call that `serve` makes may change from run to run; what is read before
-    that takes a new process. The default is what runs today, as the tuner is told. Where it is a
-    bool the value is one, and where it is text, text.
+    that takes a new process. The default is what runs today, as the tuner is told; it does not tune
+    a knob of which nobody says that. Where the default is a bool the value is one, where it is text text,
+    and where it is one of "off" and "on" or the like the other word of a switch.
     """
     value = _handed(name)
     _worker.read(name, default if value is None else value)
@@ -127,8 +129,8 @@ def readback():
     if _cuda():
         found["cuda"] = {
             "device": torch.cuda.get_device_name(),
-            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
-            "tf32_convolution": torch.backends.cudnn.allow_tf32,
+            "tf32_matmul": _allows_tf32(torch.backends.cuda.matmul),
+            "tf32_convolution": _allows_tf32(torch.backends.cudnn),
             "allocator": os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF", ""),
             "reserved_bytes": torch.cuda.memory_reserved(),
             "free_bytes": torch.cuda.mem_get_info()[0],
@@ -152,16 +154,27 @@ def _handed(name):
 
 def _meant(value, default=None):
     """What that means where the program's own value is `default`."""
+    if isinstance(default, str):
+        return _spelled(value, default)
     if not isinstance(value, str):
         return value
     if isinstance(default, bool):
-        return value.strip().lower() in ("1", "true", "on", "yes")
-    if isinstance(default, str) or _worker.is_on:
+        return value.strip().lower() in _ON
+    if _worker.is_on:
         return value
     if re.fullmatch(r"[-+]?[0-9]+", value):
         return int(value)
     if re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", value):
         return float(value)
+    return value
+
+
+def _spelled(value, default):
+    """A switch in the words of its default, and anything else as it is."""
+    word = str(value).strip().lower()
+    for pair in zip(_OFF, _ON):
+        if default.strip().lower() in pair and word in _OFF + _ON:
+            return pair[word in _ON]
     return value
 
 
@@ -173,6 +186,7 @@ class _Worker:
         self.pipelines, self.stages = [], {}
         self.job, self.input, self.output = None, None, None
         self.reads, self.early, self.is_running = {}, set(), False
+        self.unsaid = set()
         self.made, self.told_s, self.is_last = None, None, False
         if self.is_on:
             self.take_over()
@@ -210,6 +224,8 @@ class _Worker:
             self.reads[name] = value
             if not self.is_running:
                 self.early.add(name)
+        elif self.is_on and value is None:
+            self.unsaid.add(name)
 
     def say(self, kind, **content):
         self.output.write(json.dumps({kind: {"trial": self.job["trial"], **content}}) + "\n")
@@ -231,7 +247,7 @@ class _Worker:
                 self.answer(call, begun)
             except Exception as error:
                 traceback.print_exc()
-                sys.exit(self.fail(_outcome(error), f"{type(error).__name__}: {error}"))
+                sys.exit(self.fail(_outcome(error), _said(error)))
             self.next()
             begun = time.perf_counter()
             self.change()
@@ -297,6 +313,7 @@ class _Worker:
             run_scope.update(pipeline.run_scope().intersection(names))
         effect["applied"] = applied
         effect["run_scope"] = sorted(run_scope)
+        effect["without_default"] = sorted(self.unsaid.difference(applied))
         return effect
 
 
@@ -597,13 +614,27 @@ def _cuda():
     return torch is not None and torch.cuda.is_available()
 
 
+def _allows_tf32(backend):
+    """By torch's older switch; by the newer one where a program has set that, which the older refuses to say."""
+    try:
+        return backend.allow_tf32
+    except RuntimeError:
+        return getattr(backend, "fp32_precision", None) == "tf32"
+
+
 def _synchronise():
     if _cuda():
         sys.modules["torch"].cuda.synchronize()
 
 
+def _said(error):
+    """What an exception says, with its kind; torch's own show which memory is full."""
+    kind = type(error)
+    return ("torch." if kind.__module__.split(".")[0] == "torch" else "") + f"{kind.__name__}: {error}"
+
+
 def _outcome(error):
-    text = f"{type(error).__name__}: {error}".lower()
+    text = _said(error).lower()
     words = ("outofmemory", "memoryerror", "out of memory", "not enough memory", "can't allocate memory", "bad_alloc")
     return "out-of-memory" if any(word in text for word in words) else "crashed"
 

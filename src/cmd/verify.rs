@@ -1,7 +1,7 @@
 //! `verify`: proves a profile again, on this machine, in minutes.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::Usage;
 use super::setup::job::Job;
 use super::setup::{custom, job, runner, today};
 use super::terminal::progress::Progress;
-use crate::cli::{BaselineChoice, VerifyArgs, ViewArgs};
+use crate::cli::{BaselineChoice, JobArgs, VerifyArgs, ViewArgs};
 use crate::io::atomic_write;
 use crate::io::lock::Lock;
 use crate::io::number::percent;
@@ -54,16 +54,18 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     };
     let (mut runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
     let metric = Metric::of(runner.custom_job.as_ref());
-    let workload = workload(&profile, &job, metric);
+    let workload = workload(&profile, (&job, &args.job), metric);
     let workload = workload.map_err(|cure| Usage(format!("{}: {cure}", place())))?;
     runner.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
     let _lock = Lock::take(args.runner.wait, &runner.stop)?;
     let scratch = runner::scratch(&std::env::temp_dir())?;
     runner.scratch = scratch.path().to_owned();
+    let begun = Instant::now();
     today::read(&mut runner, &workload, args.budget)?;
+    let budget = Budget::start(args.budget).after(begun.elapsed());
     let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
     let config = runner::config(&args.runner, &runner, args.seed, repetitions);
-    let trials = trials(args.budget, (&config, &runner), &workload, &knobs.values())?;
+    let trials = trials(budget, (&config, &runner), &workload, &knobs.values())?;
     // What was measured on another machine may have taken any time.
     let recorded = profile.evidence.as_ref().filter(|_| machine_match != MachineMatch::Different);
     let (usual, values) = (runner.baseline(), knobs.values());
@@ -75,12 +77,11 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
 
 /// Runs of `values` and of the baseline, as many as it takes or as the budget pays for.
 fn trials(
-    budget: Duration,
+    budget: Budget,
     (config, runner): (&TuneConfig, &LocalRunner),
     workload: &Workload,
     values: &Values,
 ) -> Result<Vec<Trial>> {
-    let budget = Budget::start(budget);
     let mut progress = Progress::new(runner, config.repetitions, budget, ViewArgs::default());
     let folder = Folder::new(&runner.scratch);
     let most = config.repetitions.most as usize;
@@ -145,11 +146,19 @@ fn value(verification: &Verification, workload: &Workload, is_here: bool) -> ser
 ///
 /// # Errors
 /// What to type where the flags give another job.
-fn workload(profile: &Profile, job: &Job, metric: Metric) -> Result<Workload, String> {
+fn workload(
+    profile: &Profile,
+    (job, flags): (&Job, &JobArgs),
+    metric: Metric,
+) -> Result<Workload, String> {
     let smallest = job.smallest();
     let Some(evidence) = &profile.evidence else { return Ok(smallest) };
     let proven = &evidence.workload;
     match (proven.is_custom(), smallest.is_custom()) {
+        (false, false) if flags.is_given() && job.full() != Some(proven.whole()) => Err(format!(
+            "tuned for {}: leave out --workload, --job, --steps and --no-guidance",
+            proven.whole()
+        )),
         (false, false) => Ok(proven.clone()),
         (true, true) if evidence.metric() == metric => Ok(smallest),
         (true, true) => Err(format!(

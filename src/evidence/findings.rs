@@ -54,6 +54,13 @@ pub struct Finalist {
     pub confirmed: bool,
 }
 
+impl Finalist {
+    /// What a table calls it.
+    pub fn heading(&self) -> &'static str {
+        if self.confirmed { "#finalist" } else { "#best" }
+    }
+}
+
 impl Findings {
     /// What `trials` show of candidates beside `baseline`.
     pub fn of(trials: &[Trial], baseline: &Values) -> Self {

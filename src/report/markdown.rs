@@ -6,9 +6,10 @@ use anyhow::{Context, Result, bail};
 
 use super::plots::stages::Stages;
 use super::tables::time_breakdown::TimeBreakdown;
-use super::tables::{Table, escape, nodes};
+use super::tables::{Table, escape, nodes, work};
 use super::winner::Winner;
 use super::{summary, verdict};
+use crate::evidence::findings::Finalist;
 use crate::io::number::count;
 use crate::io::{atomic_write, input, number};
 use crate::results::Results;
@@ -36,13 +37,17 @@ pub fn markdown(results: &Results) -> String {
         format!("**{}**", escape(&verdict::sentence(results))),
     ];
     if let Some(finalist) = &results.findings().finalist {
-        parts.push(summary::knobs(results, finalist, true).to_markdown());
+        parts.push(summary::knobs(results, finalist, work::in_words).to_markdown());
+        let same = summary::as_in_the_baseline(results, finalist);
+        parts.extend(same.map(|sentence| format!("{}.", escape(&sentence))));
     }
     parts.extend(summary::against_preset(results));
     let line = Winner::of(results).and_then(|winner| winner.line(Path::new("")));
     parts.extend(line.map(|line| format!("The command that it comes to: {}", code(&line))));
     if let Some(stages) = Stages::of(results) {
-        parts.push(stage_table(&stages).to_markdown());
+        let findings = results.findings();
+        let best = findings.finalist.as_ref().map_or("#best", Finalist::heading);
+        parts.push(stage_table(&stages, best).to_markdown());
     }
     parts.extend(nodes::nodes(results).map(|table| table.to_markdown()));
     parts.extend(nodes::sentences(results).iter().map(|text| format!("{}.", escape(text))));
@@ -62,8 +67,8 @@ pub fn markdown(results: &Results) -> String {
 }
 
 /// Busy seconds per clip of every stage.
-fn stage_table(stages: &Stages) -> Table {
-    let mut table = Table::new(["busy seconds per clip", "#baseline", "#best"]);
+fn stage_table(stages: &Stages, best: &'static str) -> Table {
+    let mut table = Table::new(["busy seconds per clip", "#baseline", best]);
     let digits = |value: Option<f64>| value.map(number::digits).unwrap_or_default();
     for row in &stages.rows {
         table.row([row.name.to_owned(), digits(row.baseline_s), digits(row.best_s)]);

@@ -10,6 +10,7 @@ use crate::io::printable::line as plain;
 use crate::knobs::Value;
 use crate::results::{Folder, Results};
 use crate::space::TuneEnd;
+use crate::trial::Quality;
 
 /// The verdict in one sentence, baseline against best knob by knob, what the trials came to,
 /// where the time went, and where the files are that were `written`.
@@ -18,11 +19,8 @@ pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String 
     let mut text = format!("{}\n", verdict::sentence(results));
     let findings = results.findings();
     if let Some(finalist) = &findings.finalist {
-        text.push_str(&format!("\n{}", knobs(results, finalist, false).to_terminal()));
-        let same = unchanged(results, finalist);
-        if !same.is_empty() {
-            text.push_str(&format!("As in the baseline: {}\n", same.join(", ")));
-        }
+        text.push_str(&format!("\n{}", knobs(results, finalist, work::in_short).to_terminal()));
+        text.extend(as_in_the_baseline(results, finalist).map(|sentence| format!("{sentence}\n")));
         text.extend(against_preset(results).map(|sentence| format!("{sentence}\n")));
         text.extend(work::doubt(results).map(|doubt| format!("{doubt}\n")));
     } else if let Some(baseline_s) = findings.baseline_s {
@@ -89,17 +87,13 @@ pub fn cut_short(results: &Results) -> Option<&'static str> {
     )
 }
 
-/// Baseline against best, knob by knob: those that differ, then, if `all` are asked for, those
-/// that are the same.
-pub fn knobs(results: &Results, finalist: &Finalist, all: bool) -> Table {
-    let best = if finalist.confirmed { "#finalist" } else { "#best" };
-    let mut table = Table::new(["", "#baseline", best]);
+/// Baseline against best, in every knob that differs. `words` says how good a picture is.
+pub fn knobs(results: &Results, finalist: &Finalist, words: fn(Quality) -> String) -> Table {
+    let mut table = Table::new(["", "#baseline", finalist.heading()]);
     let metric = results.metric();
     let shown = |cost: f64| digits(metric.shown(cost));
     let baseline = results.findings().baseline_s.map_or("?".to_owned(), shown);
     table.row([metric.heading().to_owned(), baseline, shown(finalist.score_s)]);
-    // A terminal has no room for more than the worst of the ratios.
-    let words = if all { work::in_words } else { work::in_short };
     let quality = |knobs| results.quality_of(knobs).map(words);
     let pictures = (quality(&results.space.given.baseline), quality(&finalist.knobs));
     if let (Some(old), Some(new)) = pictures {
@@ -110,16 +104,14 @@ pub fn knobs(results: &Results, finalist: &Finalist, all: bool) -> Table {
     for (name, old, new) in values(results, finalist).filter(|(_, old, new)| old != new) {
         table.row([name.to_owned(), old.to_string(), new.to_string()]);
     }
-    for (name, old, _) in values(results, finalist).filter(|(_, old, new)| all && old == new) {
-        table.row([name.to_owned(), old.to_string(), "same".to_owned()]);
-    }
     table
 }
 
-/// The tuned knobs that the finalist leaves as they are, with their value.
-fn unchanged(results: &Results, finalist: &Finalist) -> Vec<String> {
+/// The tuned knobs that the finalist leaves as they are, with their values.
+pub fn as_in_the_baseline(results: &Results, finalist: &Finalist) -> Option<String> {
     let same = values(results, finalist).filter(|(_, old, new)| old == new);
-    same.map(|(name, value, _)| format!("{name} {value}")).collect()
+    let same: Vec<String> = same.map(|(name, value, _)| format!("{name} {value}")).collect();
+    (!same.is_empty()).then(|| format!("As in the baseline: {}", same.join(", ")))
 }
 
 /// Name, baseline's value and finalist's value of every knob that had a choice.

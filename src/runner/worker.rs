@@ -11,8 +11,8 @@ use anyhow::Result;
 use super::process::heartbeat::Pulse;
 use super::process::output::Output;
 use super::process::{
-    EXIT_TIMEOUT, Limit, Start, WATCH_INTERVAL, end, is_running, orphans, output_lines, starved,
-    termination, tree,
+    EXIT_TIMEOUT, Limit, MemoryWatch, Start, WATCH_INTERVAL, end, is_running, output_lines,
+    starved, termination,
 };
 use super::programs::Programs;
 use super::protocol::Job;
@@ -21,10 +21,6 @@ use crate::io::held;
 use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::trial::Outcome;
-
-/// How often it looks at the memory of other processes than the worker, too: a walk through all
-/// threads costs more than the look at one process.
-const MEMORY_WALK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What the dynamic loader says of a library that it does not find or can't use.
 const NOT_LOADED: &str = "error while loading shared libraries";
@@ -60,8 +56,8 @@ pub fn run(
         }
     };
     let mut answer = Response::new(job.trial, job.repetitions);
-    let is_kept = false;
-    let mut watch = Watchdog { child: &child, limit, started, stop, pulse, walked: None, is_kept };
+    let (memory, is_kept) = (MemoryWatch::of(child.id(), limit), false);
+    let mut watch = Watchdog { child: &child, limit, started, stop, pulse, memory, is_kept };
     let verdict = watch.follow(&messages.lines, &mut answer);
     settle(&mut child, &messages, verdict, &mut answer, kills, stop)?;
     answer.wall_s = started.elapsed().as_secs_f64();
@@ -131,8 +127,7 @@ pub(super) struct Watchdog<'a> {
     pub started: Instant,
     pub stop: &'a dyn Fn() -> bool,
     pub pulse: Pulse,
-    /// When the memory of all its processes was last looked at.
-    pub walked: Option<Instant>,
+    pub memory: MemoryWatch,
     /// Whether the worker is kept for another job once it has said its last word on this one.
     pub is_kept: bool,
 }
@@ -166,21 +161,22 @@ impl Watchdog<'_> {
                 Err(RecvTimeoutError::Timeout) if !is_running(self.child) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if let Some(reason) = self.too_late_to_be_ready(answer).or_else(|| self.overstepped()) {
-                return Some(reason);
+            let reason = self.too_late_to_be_ready(answer).or_else(|| self.overstepped(answer));
+            if reason.is_some() {
+                return reason;
             }
         }
-        self.wait_for_exit()
+        self.wait_for_exit(answer)
     }
 
     /// Output is closed; the exit has to follow.
-    fn wait_for_exit(&mut self) -> Option<(Outcome, String)> {
+    fn wait_for_exit(&mut self, answer: &mut Response) -> Option<(Outcome, String)> {
         let closed = Instant::now();
         while is_running(self.child) {
             if let Some(gap) = self.pulse.beat() {
                 return Some((Outcome::Interrupted, gap));
             }
-            if let Some(reason) = self.overstepped() {
+            if let Some(reason) = self.overstepped(answer) {
                 return Some(reason);
             }
             if closed.elapsed() > EXIT_TIMEOUT {
@@ -200,29 +196,17 @@ impl Watchdog<'_> {
         })
     }
 
-    fn overstepped(&mut self) -> Option<(Outcome, String)> {
-        let Limit { time, memory_bytes: most, .. } = self.limit;
+    fn overstepped(&mut self, answer: &mut Response) -> Option<(Outcome, String)> {
+        let time = self.limit.time;
         if (self.stop)() {
             return Some((Outcome::Interrupted, crate::trial::STOPPED.to_owned()));
         }
         if self.started.elapsed() > time {
             return Some((Outcome::Timeout, format!("killed after {:.1} s", time.as_secs_f64())));
         }
-        let resident = self.resident_bytes();
-        (resident > most).then(|| {
-            let detail = format!("killed at {resident} bytes; the limit is {most}");
-            (Outcome::OutOfMemory, detail)
-        })
-    }
-
-    /// Memory of all processes where it is time to look at it, else of the worker alone.
-    fn resident_bytes(&mut self) -> u64 {
-        if self.walked.is_some_and(|at| at.elapsed() < MEMORY_WALK_INTERVAL) {
-            return tree::own_bytes(self.child.id());
-        }
-        self.walked = Some(Instant::now());
-        orphans::reap(self.child.id());
-        tree::resident_bytes(self.child.id(), self.limit.memory_bytes)
+        let failed = self.memory.exceeded(&mut self.pulse);
+        answer.peak_device_bytes = answer.peak_device_bytes.max(self.memory.peak_device_bytes);
+        failed
     }
 }
 
@@ -259,7 +243,8 @@ fn conclude(answer: &mut Response, status: ExitStatus, errors: &Output, kills: O
         answer.fail(Outcome::Interrupted, termination::described(status, &last_words));
     } else if !status.success() {
         let cure = if last_words.contains(NOT_LOADED) { NO_LIBTORCH } else { "" };
-        answer.fail(Outcome::Crashed, termination::described(status, &last_words) + cure);
+        let detail = termination::described(status, &last_words) + cure;
+        answer.fail(Outcome::Crashed.told_by(&last_words), detail);
     } else if let Err(problem) = answer.complete() {
         answer.fail(Outcome::WrongOutput, format!("{problem} {last_words}"));
     }

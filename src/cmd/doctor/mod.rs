@@ -340,12 +340,7 @@ mod tests {
     #[test]
     fn a_gpu_is_told_to_be_left_alone_by_the_built_in_jobs() {
         let mut machine = Machine::from_synthetic(TWO_NODES).unwrap();
-        machine.gpus = vec![Gpu {
-            model: "NVIDIA L4".to_owned(),
-            memory_bytes: 24 << 30,
-            driver: "550.54.14".to_owned(),
-            cuda: "12.4".to_owned(),
-        }];
+        machine.gpus = vec![Gpu { model: "NVIDIA L4".to_owned(), ..Gpu::default() }];
         let (_tree, roots) = SystemRoots::of_files::<&str, &str>(&[]);
         let findings = examine(&machine, &roots);
         let of_gpu = findings.iter().find(|finding| finding.topic == "gpu").unwrap();

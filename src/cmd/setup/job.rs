@@ -65,9 +65,10 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let file = WorkloadFile::parse(&text);
     let mut file =
         file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
-    if args.clip.is_some() || args.steps.is_some() {
-        let changed = file.with_job(args.clip, args.steps);
-        file = changed.map_err(|problem| Usage(format!("--clip, --steps: {problem}")))?;
+    if args.clip.is_some() || args.steps.is_some() || args.no_guidance {
+        let changed = file.with_job(args.clip, args.steps, !args.no_guidance);
+        file = changed
+            .map_err(|problem| Usage(format!("--clip, --steps, --no-guidance: {problem}")))?;
     }
     Ok(match args.objective {
         Objective::Throughput => file.at_least(baseline.knobs.batch_size),

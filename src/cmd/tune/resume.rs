@@ -14,9 +14,9 @@ use crate::cli::{Cli, ResumeArgs, TuneArgs};
 use crate::cmd::setup::custom;
 use crate::cmd::{Usage, terminal, tune};
 use crate::knobs::as_is;
-use crate::machine::Machine;
+use crate::machine::{Gpu, Machine};
 use crate::results::{Folder, Results, owners};
-use crate::space::{Resumed, arguments};
+use crate::space::{Resumed, Tune, arguments};
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::in_flight;
@@ -50,7 +50,9 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     let flags = custom::suit(&flags.at(results.tune.custom_job.as_ref()))?;
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
-    let prepared = Prepared::new(&flags, results.tune.arguments.clone())?;
+    let mut prepared = Prepared::new(&flags, results.tune.arguments.clone())?;
+    as_before(&mut prepared, &results.tune);
+    prepared.ask(&flags)?;
     compare(&results, &flags, &prepared)?;
     sweep(&folder)?;
     let knobs = prepared.runner.baseline.knobs.values();
@@ -65,7 +67,7 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
         trials.extend(died);
     }
     results.trials.clone_from(&trials);
-    let budget = budget(&mut results, args.budget)?;
+    let budget = budget(&mut results, args.budget, prepared.asked)?;
     tune::write_space(&folder, &results.space, &results.workload, &results.tune)?;
     tune::carry_on(&flags, prepared, budget, &folder, results.tune, (journal, trials))
 }
@@ -108,17 +110,28 @@ fn agree(results: &Results, flags: &TuneArgs, others: &str) -> Result<()> {
     if is_yes { Ok(()) } else { Err(usage("not run").into()) }
 }
 
-/// The budget to go on with, noted in `results.tune`.
-fn budget(results: &mut Results, more: Option<Duration>) -> Result<Budget> {
+/// Leaves to the program what the tune left to it: an earlier version chose a value of every knob that
+/// only a program can apply.
+fn as_before(prepared: &mut Prepared, tune: &Tune) {
+    if tune.as_is.is_some() && tune.program_as_is.is_empty() && prepared.agents.is_none() {
+        let outside = as_is::all();
+        prepared.runner.baseline = prepared.runner.baseline.clone().with(|baseline| {
+            baseline.as_is.retain(|name| outside.contains(name));
+        });
+    }
+}
+
+/// The budget to go on with, of which asking a worker took `asked`; noted in `results.tune`.
+fn budget(results: &mut Results, more: Option<Duration>, asked: Duration) -> Result<Budget> {
     let spending = results.spending()?;
     let started = jiff::Timestamp::now().to_string();
     let spent_s = results.spent_s()?;
     let budget = match more {
         Some(more) => {
             results.tune.budget_s = spent_s + more.as_secs_f64();
-            Budget::start(more)
+            Budget::start(more).after(asked)
         }
-        None => Budget::start(spending.budget).after(spending.spent),
+        None => Budget::start(spending.budget).after(spending.spent + asked),
     };
     if budget.left().is_zero() {
         let cure = "give it more time, such as --budget 30m";
@@ -184,7 +197,7 @@ fn versions(worker: Option<String>) -> [(&'static str, Value); 2] {
 fn machine(then: &Machine, now: &Machine) -> Result<()> {
     const DECIDING: [&str; 9] =
         ["host_key", "host", "cpu", "packages", "l3_groups", "cores", "allowed", "limits", "gpus"];
-    let (old, new) = (json(then), json(now));
+    let (old, new) = (json(&without_addresses(then)), json(&without_addresses(now)));
     for field in DECIDING {
         same(&format!("machine.{field}"), &old[field], &new[field])?;
     }
@@ -193,6 +206,13 @@ fn machine(then: &Machine, now: &Machine) -> Result<()> {
         same("machine.nodes", &old["nodes"], &new["nodes"])?;
     }
     Ok(())
+}
+
+/// A machine without what older versions did not know of its GPUs, and what any equal one may have.
+fn without_addresses(machine: &Machine) -> Machine {
+    let gpu =
+        |gpu: &Gpu| Gpu { uuid: String::new(), pci: String::new(), numa_node: None, ..gpu.clone() };
+    Machine { gpus: machine.gpus.iter().map(gpu).collect(), ..machine.clone() }
 }
 
 fn json(value: &impl serde::Serialize) -> Value {

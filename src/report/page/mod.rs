@@ -122,12 +122,13 @@ fn tile(name: &str, value: &str, unit: &str) -> Markup {
 fn knobs(results: &Results) -> Markup {
     let findings = results.findings();
     let Some(finalist) = &findings.finalist else { return html! {} };
-    let rows = table(&summary::knobs(results, finalist, true), false);
+    let rows = table(&summary::knobs(results, finalist, work::in_words), false);
     let idle = summary::idle(results);
     section(
         "Baseline against best",
         &html! {
             (rows)
+            @if let Some(sentence) = summary::as_in_the_baseline(results, finalist) { p { (sentence) "." } }
             @if let Some(sentence) = summary::against_preset(results) { p { (sentence) } }
             @if !idle.is_empty() { p { "With a single value on this machine: " (idle.join(", ")) "." } }
         },

@@ -1,6 +1,7 @@
 //! A trial's process: started by `wan22-tune exec`, watched, and surely gone afterwards.
 
 pub(super) mod heartbeat;
+mod memory_watch;
 pub mod orphans;
 pub(super) mod output;
 pub(super) mod output_lines;
@@ -20,6 +21,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::io::held;
 use crate::machine::{SystemRoots, oom_kills, stat_field, threads};
 use crate::runner::protocol::{PROTOCOL, VERSION};
+use crate::trial::Outcome;
+
+pub(in crate::runner) use memory_watch::MemoryWatch;
 
 /// How often the watch looks at time, memory and signals.
 pub(in crate::runner) const WATCH_INTERVAL: Duration = Duration::from_millis(20);
@@ -36,9 +40,27 @@ pub struct Limit {
     pub ready_s: Option<f64>,
     /// Resident memory.
     pub memory_bytes: u64,
+    /// Memory on one GPU, if that is limited.
+    pub device_bytes: Option<u64>,
     /// What the first repetition may cost, in seconds per clip unless a metric is scored; one that
     /// costs more is the last.
     pub sample_s: Option<f64>,
+}
+
+impl Limit {
+    /// How a trial fails of which this much is resident.
+    pub fn exceeded(&self, resident: u64) -> Option<(Outcome, String)> {
+        let most = self.memory_bytes;
+        let detail = || format!("killed at {resident} bytes; the limit is {most}");
+        (resident > most).then(|| (Outcome::OutOfMemory, detail()))
+    }
+
+    /// How a trial fails that holds this much on a GPU.
+    pub fn exceeded_on_device(&self, held: u64) -> Option<(Outcome, String)> {
+        let most = self.device_bytes.filter(|most| held > *most)?;
+        let detail = format!("it took {held} bytes of device memory; the limit is {most}");
+        Some((Outcome::OutOfDeviceMemory, detail))
+    }
 }
 
 /// How a trial's process is started.
