@@ -116,8 +116,7 @@ fn what_an_export_left_to_the_program_is_no_choice_of_today() {
         ("WAN22_INTER_OP_THREADS", "1"),
         ("WAN22_AS_IS", "batch_size,precision"),
     ];
-    let measured = run(&world, &measure, &exported);
-    assert_eq!(measured.status, Some(0), "{}", measured.stderr);
+    run(&world, &measure, &exported).exits(0);
     let environment = environment(&world);
     let left = environment.lines().find_map(|line| line.strip_prefix("WAN22_AS_IS=")).unwrap();
     let left: Vec<&str> = left.split(',').collect();
@@ -132,8 +131,7 @@ fn a_tune_of_a_version_that_left_nothing_to_the_program_goes_on_as_it_began() {
     let world = world();
     let knobs = ["--knob", "batch_size", "--knob", "inter_op_threads"];
     let flags = ["--budget", "10m", "--trials", "4", "--metric", "cost=(.*)", "--repetitions", "1"];
-    let tuned = run(&world, &[&flags[..], &knobs, &["--", "./job.sh"]].concat(), &[]);
-    assert_eq!(tuned.status, Some(0), "{}", tuned.stderr);
+    run(&world, &[&flags[..], &knobs, &["--", "./job.sh"]].concat(), &[]).exits(0);
     let (folder, space) = (world.folder(), world.folder().join("space.toml"));
     let text = std::fs::read_to_string(&space).unwrap();
     let mut older: toml::Table = text.parse().unwrap();
@@ -141,7 +139,6 @@ fn a_tune_of_a_version_that_left_nothing_to_the_program_goes_on_as_it_began() {
     assert!(removed.is_some(), "{text}");
     std::fs::write(&space, toml::to_string(&older).unwrap()).unwrap();
     let more = ["resume", folder.to_str().unwrap(), "--budget", "10m", "--trials", "8"];
-    let resumed = run(&world, &more, &[]);
-    assert_eq!(resumed.status, Some(0), "{}", resumed.stderr);
+    run(&world, &more, &[]).exits(0);
     assert!(!environment(&world).contains("WAN22_AS_IS"), "all values are chosen");
 }

@@ -146,10 +146,8 @@ fn on(world: &World, words: &[&str]) -> Run {
 fn what_a_folder_keeps_changes_with_a_word_and_by_its_owner_alone() {
     let world = World::new();
     let engine = ["--engine=env WHERE={node}", "--nodes=n1"];
-    let first = on(&world, &engine);
-    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
-    let again = on(&world, &[&engine[..], &["--tries=2"]].concat());
-    assert_eq!(again.status, Some(0), "{}", again.stderr);
+    on(&world, &engine).exits(0);
+    let again = on(&world, &[&engine[..], &["--tries=2"]].concat()).exits(0);
     let says = "fleet.toml: it says no --tries, the call --tries=2: that is kept from now on";
     assert!(again.stderr.contains(says), "{}", again.stderr);
     let file = world.path().join("dir/fleet.toml");
@@ -157,13 +155,11 @@ fn what_a_folder_keeps_changes_with_a_word_and_by_its_owner_alone() {
     // Somebody else may have written it.
     let everybody = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
     everybody(0o666);
-    let other = on(&world, &[&engine[..], &["--tries=3"]].concat());
-    assert_eq!(other.status, Some(2), "{}", other.stderr);
+    let other = on(&world, &[&engine[..], &["--tries=3"]].concat()).exits(2);
     let says =
         "everybody may write to it, and it says --tries=2, the call --tries=3: type all flags";
     assert!(other.stderr.contains(says), "{}", other.stderr);
-    let same = on(&world, &[&["--tries=2"], &engine[..]].concat());
-    assert_eq!(same.status, Some(0), "{}", same.stderr);
+    on(&world, &[&["--tries=2"], &engine[..]].concat()).exits(0);
     assert_eq!(fs::read_to_string(&file).unwrap(), kept);
 }
 
@@ -171,8 +167,7 @@ fn what_a_folder_keeps_changes_with_a_word_and_by_its_owner_alone() {
 fn a_folder_that_keeps_no_engine_says_what_to_type() {
     let world = World::new();
     let engine = ["--engine=env WHERE={node}", "--nodes=n1,n2"];
-    let first = on(&world, &engine);
-    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
+    on(&world, &engine).exits(0);
     let file = world.path().join("dir/fleet.toml");
     let text = fs::read_to_string(&file).unwrap();
     let older: Vec<&str> = text.lines().filter(|line| !line.starts_with("flags")).collect();
@@ -189,8 +184,7 @@ fn a_folder_that_keeps_no_engine_says_what_to_type() {
     }
     let status = world.tuner(&["fleet", "dir", "--status"]).run();
     assert!(status.stdout.contains("n2"), "{}{}", status.stdout, status.stderr);
-    let run = world.tuner(&[&["fleet", "dir", "--quiet"], &engine[..]].concat()).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tuner(&[&["fleet", "dir", "--quiet"], &engine[..]].concat()).run().exits(0);
     assert!(fs::read_to_string(&file).unwrap().contains("--engine=env WHERE={node}"));
 }
 
@@ -214,8 +208,8 @@ fn slow_slurm(folder: &Path) -> String {
 fn a_submission_whose_answer_is_lost_is_found_and_not_repeated() {
     let world = World::new();
     let path = slow_slurm(world.path());
-    let run = world.tuner(&["--budget=60s", "--nodes=2", "--", "true"]).env("PATH", &path).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run =
+        world.tuner(&["--budget=60s", "--nodes=2", "--", "true"]).env("PATH", &path).run().exits(0);
     assert!(run.stdout.contains("Submitted as job 1."), "{}", run.stdout);
     let jobs = fs::read_to_string(world.path().join("jobs")).unwrap();
     assert_eq!(jobs.lines().count(), 1, "{jobs}");

@@ -261,8 +261,7 @@ fn nodes_of_a_worker_begin_with_what_it_runs_today() {
     let nodes = ["--budget", "30s", "--nodes", "2", "--launcher", "", "--trials", "6", "--cold"];
     let knobs = ["--no-built-in", "--knob", "blocks=0..8", "--worker", "--", "python3", "job.py"];
     let tuner = world.tuner(&[&nodes[..], &knobs].concat());
-    let run = tuner.env("PYSRC", concat!(env!("CARGO_MANIFEST_DIR"), "/python")).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    tuner.env("PYSRC", concat!(env!("CARGO_MANIFEST_DIR"), "/python")).run().exits(0);
     let trials = world.results().trials;
     assert_eq!(crate::nodes(&trials), BTreeSet::from(["n1", "n2"]));
     let mut baselines = trials.iter().filter(|trial| trial.phase == Phase::Baseline);

@@ -96,8 +96,7 @@ fn a_tune_that_is_stopped_between_sizes_says_so_and_goes_on_there() {
     assert!(!run.stderr.contains("the confirmation runs a smaller size"), "{}", run.stderr);
     assert_eq!(world.results().tune.confirmation, None);
     let folder = world.folder();
-    let run = world.tuner(&["resume", folder.to_str().unwrap()]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world.tuner(&["resume", folder.to_str().unwrap()]).run().exits(0);
     assert!(run.stderr.contains("command frames=81 steps=20: timeout"), "{}", run.stderr);
     let confirmation = world.results().tune.confirmation.map(|size| size.to_string());
     assert_eq!(confirmation.as_deref(), Some("command frames=40 steps=20"));

@@ -245,8 +245,8 @@ fn the_baseline_of_a_workers_own_knobs_is_what_its_script_runs_by_itself() {
 fn a_knob_that_a_worker_reads_without_a_default_is_named() {
     let world = World::new();
     let text = OWN.replace("def run():", "def run():\n    wan22_tune.knob('vae_tile_size')");
-    let run = with_script(&world, &text, &["--budget", "10m", "--trials", "2", "--worker"]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run =
+        with_script(&world, &text, &["--budget", "10m", "--trials", "2", "--worker"]).exits(0);
     let says = "the worker reads vae_tile_size and does not say what it runs today, so that it is not tuned";
     assert!(run.stderr.contains(says), "{}", run.stderr);
 }
@@ -259,8 +259,7 @@ fn a_worker_is_told_a_switch_as_json_has_it_and_reads_it_in_its_own_words() {
         .replace("isinstance(fast, bool)", "fast in ('off', 'on')")
         .replace("if fast else", "if fast == 'on' else");
     let doctor = ["doctor", "--worker", "--knob", "fast=off|on"];
-    let run = with_script(&world, &text, &doctor);
-    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    let run = with_script(&world, &text, &doctor).exits(0);
     assert!(run.stdout.contains("fast false (JSON's true or false)"), "{}", run.stdout);
 }
 
