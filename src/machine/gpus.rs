@@ -155,13 +155,9 @@ mod tests {
 
     #[test]
     fn the_kernel_says_near_which_node_a_gpu_is() {
-        let tree = tempfile::tempdir().unwrap();
-        let roots = SystemRoots::fixture(tree.path());
-        for (pci, text) in [("0000:17:00.0", "1\n"), ("0000:65:00.0", "-1\n")] {
-            let device = roots.sys.join("bus/pci/devices").join(pci);
-            std::fs::create_dir_all(&device).unwrap();
-            std::fs::write(device.join("numa_node"), text).unwrap();
-        }
+        let node = |pci| format!("sys/bus/pci/devices/{pci}/numa_node");
+        let files = [(node("0000:17:00.0"), "1\n"), (node("0000:65:00.0"), "-1\n")];
+        let (_tree, roots) = SystemRoots::of_files(&files);
         let node = |pci| numa_node(pci, &roots);
         let nodes = ["0000:17:00.0", "0000:65:00.0", "0000:99:00.0"].map(node);
         assert_eq!(nodes, [Some(1), None, None]);

@@ -17,7 +17,7 @@ pub const ENDED_EARLY: &str = "ended early";
 const LONGEST_S: f64 = 1e9;
 
 /// One trial's result as its process told it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Response {
     trial: u64,
     repetitions: Repetitions,
@@ -58,27 +58,7 @@ pub struct Response {
 impl Response {
     /// Nothing heard yet.
     pub fn new(trial: u64, repetitions: Repetitions) -> Self {
-        Self {
-            trial,
-            repetitions,
-            is_done: false,
-            is_cut: false,
-            says_failed: false,
-            outcome: Outcome::Ok,
-            detail: String::new(),
-            samples: Vec::new(),
-            setup_s: None,
-            warmup_s: None,
-            peak_rss_bytes: None,
-            peak_device_bytes: None,
-            stage_rss_bytes: BTreeMap::new(),
-            quality: None,
-            pictures: None,
-            peak: None,
-            effect: None,
-            measured_s: 0.0,
-            wall_s: 0.0,
-        }
+        Self { trial, repetitions, ..Self::default() }
     }
 
     /// That of a trial for which no process was asked.

@@ -4,9 +4,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::{Arc, Barrier};
-use std::thread;
+use std::{fs, thread};
 
 use wan22_tune::knobs::Settings;
 use wan22_tune::knobs::memory::MemoryPolicy;

@@ -164,9 +164,7 @@ impl Process {
         self.end()?;
         Ok(has_exited)
     }
-}
 
-impl Process {
     fn end(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.is_ended, true) {
             return Ok(());
