@@ -73,6 +73,19 @@ impl Runner for LocalRunner {
         self.baseline.knobs.values()
     }
 
+    fn measured(&self, workload: &Workload, mut values: Values) -> Values {
+        let usual = self.baseline();
+        let unseen = |values: &Values| {
+            let settings = self.knobs(values).and_then(|knobs| knobs.resolve(&self.machine));
+            settings.map_or_else(|_| Vec::new(), |all| workload.unseen_tiles(&self.parts, &all))
+        };
+        let (now, before) = (unseen(&values), unseen(&usual));
+        for name in now.into_iter().filter(|name| before.contains(name)) {
+            values.insert(name.to_owned(), usual[name].clone());
+        }
+        values
+    }
+
     fn pictures(&self) -> Option<PathBuf> {
         Some(held::now(&self.scratch))
     }

@@ -1,6 +1,6 @@
 //! Tilings: how the VAE's work is cut.
 
-use super::{Sizes, Workload};
+use super::{Sizes, Stage, Workload};
 use crate::architecture::{Architecture, Tiling, tile_and_stride};
 use crate::knobs::Settings;
 
@@ -29,6 +29,20 @@ impl Tilings {
             encode: square(settings.tile_size, patch),
             decode: square(settings.vae_tile_size, 1),
         }
+    }
+}
+
+impl Workload {
+    /// The knobs of tiles of which this slice runs none under `settings`, in stages that hardly count in
+    /// the whole job: their speed is counted and not measured, and their seams are not seen.
+    pub fn unseen_tiles(&self, parts: &Architecture, settings: &Settings) -> Vec<&'static str> {
+        let Tilings { encode, decode } = Tilings::new(parts, self, settings);
+        let small = if self.is_slice() { self.small_stages(parts) } else { Vec::new() };
+        let all = [("tile_size", Stage::Encode, encode), ("vae_tile_size", Stage::Decode, decode)];
+        let is_unseen = |(_, stage, tiling): &(_, Stage, Option<Tiling>)| {
+            tiling.is_none() && small.contains(stage)
+        };
+        all.into_iter().filter(is_unseen).map(|(name, ..)| name).collect()
     }
 }
 
