@@ -2,6 +2,7 @@
 
 pub mod atomic_write;
 pub mod digest;
+pub mod exit_code;
 pub mod held;
 pub mod home;
 pub mod input;

@@ -80,10 +80,11 @@ fn prepared(setup: &Setup) -> Result<Prepared> {
     let mut flags = cli.tune;
     // The tuner proposes, by what it knows.
     (flags.nodes, flags.warm_start, flags.cold) = (None, Vec::new(), true);
+    flags.runner.wait |= setup.waits;
     if setup.custom_folder.is_some() {
         flags.custom.folder.clone_from(&setup.custom_folder);
     }
-    Prepared::new(&custom::suit(&flags)?, Vec::new())
+    Prepared::new(&custom::suit(&flags)?, Vec::new(), Vec::new())
 }
 
 /// The trials that are asked for. What asks to end one sets `stop`, as does a tuner that is gone.

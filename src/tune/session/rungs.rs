@@ -11,7 +11,7 @@ use crate::runner::{Repetitions, TrialRequest};
 use crate::space::Space;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::calibrate::{self, Rungs};
-use crate::tune::policy::{Confirmations, FirstBaseline, Next, Policy as _};
+use crate::tune::policy::{Confirmations, FirstBaseline};
 use crate::workload::{Workload, WorkloadFile};
 
 /// Who asks for the baseline on other sizes.
@@ -33,21 +33,13 @@ impl Session<'_> {
     ) -> Result<Rungs> {
         let smallest = job.size(0);
         let mut first = FirstBaseline { phase: Phase::Calibration, workload: &smallest };
-        while self.state.first_of_baseline().is_none() {
-            let Some(node) = self.idle()? else { break };
-            self.state.ask_for(node);
-            match first.next(&self.state)? {
-                Some(Next::Run(request)) => self.start(node, request)?,
-                Some(Next::ExcludeNode(why)) => self.put_out(node, &why),
-                _ => break,
-            }
-            let Some(mut trial) = self.wait_for_trial()? else { continue };
-            if trial.score_s().is_some() && fit(&trial).search == smallest {
-                // This was the baseline's trial already: a small budget can't pay for it twice.
-                trial.phase = Phase::Baseline;
-            }
+        while self.state.first_of_baseline().is_none() && self.goes_on(&mut [&mut first])? {
+            let Some(trial) = self.wait()? else { continue };
+            let is_scored = trial.score_s().is_some();
+            self.is_calibration_baseline = is_scored && fit(&trial).search == smallest;
             self.record(trial)?;
         }
+        self.bound();
         self.state.first_of_baseline().map(fit).context(STOPPED)
     }
 
@@ -161,9 +153,11 @@ impl Session<'_> {
         let left = self.state.budget.left();
         let request = self.state.request(Phase::Calibration, size, values, left);
         let (repetitions, strategy) = (Repetitions::exactly(1), strategy.to_owned());
-        self.start(node, TrialRequest { repetitions, limit, strategy, ..request })?;
-        let Some(trial) = self.wait_for_trial()? else { return Ok(None) };
-        self.record(trial)?;
-        Ok(self.trials().last().cloned())
+        let number = self.start(node, TrialRequest { repetitions, limit, strategy, ..request })?;
+        // The baseline's first trial may end on other nodes meanwhile.
+        while self.state.running.iter().any(|(_, request)| request.number == number) {
+            self.end_one()?;
+        }
+        Ok(self.trials().iter().rev().find(|trial| trial.number == number).cloned())
     }
 }
