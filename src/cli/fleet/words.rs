@@ -230,6 +230,15 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_goes_with_its_values() {
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let typed =
+            words("--warm-start a b --seed 2 --warm-start=c --cold -- ./job --warm-start d");
+        let left = words("--seed 2 --cold -- ./job --warm-start d");
+        assert_eq!(without(&typed, "warm_start"), left);
+    }
+
+    #[test]
     fn verify_takes_what_it_has_in_common_with_a_tune() {
         let kept = |text: &str| of_verify(&words(text)).join(OsStr::new(" "));
         let typed = "--trials 4 --seed 2 --knob b=0..4 --warm-start a b --metric x -- ./job {b=2}";
