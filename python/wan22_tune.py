@@ -127,8 +127,8 @@ def readback():
     if _cuda():
         found["cuda"] = {
             "device": torch.cuda.get_device_name(),
-            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
-            "tf32_convolution": torch.backends.cudnn.allow_tf32,
+            "tf32_matmul": _allows_tf32(torch.backends.cuda.matmul),
+            "tf32_convolution": _allows_tf32(torch.backends.cudnn),
             "allocator": os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF", ""),
             "reserved_bytes": torch.cuda.memory_reserved(),
             "free_bytes": torch.cuda.mem_get_info()[0],
@@ -231,7 +231,7 @@ class _Worker:
                 self.answer(call, begun)
             except Exception as error:
                 traceback.print_exc()
-                sys.exit(self.fail(_outcome(error), f"{type(error).__name__}: {error}"))
+                sys.exit(self.fail(_outcome(error), _said(error)))
             self.next()
             begun = time.perf_counter()
             self.change()
@@ -597,13 +597,27 @@ def _cuda():
     return torch is not None and torch.cuda.is_available()
 
 
+def _allows_tf32(backend):
+    """By torch's older switch; by the newer one where a program has set that, which the older refuses to say."""
+    try:
+        return backend.allow_tf32
+    except RuntimeError:
+        return getattr(backend, "fp32_precision", None) == "tf32"
+
+
 def _synchronise():
     if _cuda():
         sys.modules["torch"].cuda.synchronize()
 
 
+def _said(error):
+    """What an exception says, with its kind; torch's own show which memory is full."""
+    kind = type(error)
+    return ("torch." if kind.__module__.split(".")[0] == "torch" else "") + f"{kind.__name__}: {error}"
+
+
 def _outcome(error):
-    text = f"{type(error).__name__}: {error}".lower()
+    text = _said(error).lower()
     words = ("outofmemory", "memoryerror", "out of memory", "not enough memory", "can't allocate memory", "bad_alloc")
     return "out-of-memory" if any(word in text for word in words) else "crashed"
 

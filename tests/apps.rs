@@ -108,7 +108,7 @@ fn a_stand_in_for_wan2gp_is_tuned_by_its_flags_and_its_clips() {
     let failed = of("memory_profile", "1").unwrap();
     assert_eq!(
         (failed.outcome, failed.score_s()),
-        (Outcome::OutOfMemory, None),
+        (Outcome::OutOfDeviceMemory, None),
         "{}",
         failed.detail
     );
@@ -168,7 +168,7 @@ fn a_stand_in_for_comfyui_is_tuned_by_its_workflow_and_its_launch() {
         let knob = |name: &str| trial.knobs[name].to_string();
         let expected = match (&*knob("attention"), knob("blocks_to_swap_1").parse::<u32>().unwrap())
         {
-            (_, ..5) => Outcome::OutOfMemory,
+            (_, ..5) => Outcome::OutOfDeviceMemory,
             ("sage", _) => Outcome::PoorQuality,
             _ => Outcome::Ok,
         };

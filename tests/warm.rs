@@ -77,6 +77,7 @@ fn a_worker_that_dies_costs_one_trial() {
     for (fault, outcome, says) in [
         ("dies", Outcome::Crashed, "exit status 3"),
         ("raises", Outcome::OutOfMemory, "MemoryError: no room for small tiles"),
+        ("cuda", Outcome::OutOfDeviceMemory, "torch.OutOfMemoryError: Allocation on device"),
     ] {
         let world = World::new();
         let flags = ["--strategy", "random", "--trials", "10"];

@@ -22,22 +22,24 @@ pub struct Sampling {
     pub boundary_ratio: Option<f64>,
     /// How much the prompt is followed, under each expert.
     pub guidance: [f64; 2],
+    /// Denoising steps of Wan's own settings (`sample_steps` in Wan 2.2's configurations).
+    pub steps: u32,
 }
 
 impl Sampling {
     /// How TI2V-5B is sampled, and a folder whose files say nothing else.
     pub fn ti2v_5b() -> Self {
-        Self { flow_shift: 5.0, boundary_ratio: None, guidance: [5.0; 2] }
+        Self { flow_shift: 5.0, boundary_ratio: None, guidance: [5.0; 2], steps: 50 }
     }
 
     /// How T2V-A14B is sampled.
     pub fn t2v_a14b() -> Self {
-        Self { flow_shift: 12.0, boundary_ratio: Some(0.875), guidance: [4.0, 3.0] }
+        Self { flow_shift: 12.0, boundary_ratio: Some(0.875), guidance: [4.0, 3.0], steps: 40 }
     }
 
     /// How I2V-A14B is sampled.
     pub fn i2v_a14b() -> Self {
-        Self { flow_shift: 5.0, boundary_ratio: Some(0.9), guidance: [3.5; 2] }
+        Self { flow_shift: 5.0, boundary_ratio: Some(0.9), guidance: [3.5; 2], steps: 40 }
     }
 
     /// What a folder's `model_index.json` and `scheduler/scheduler_config.json` say, where they
@@ -61,7 +63,7 @@ impl Sampling {
             |value| if denoises { is_flow(value) } else { Ok(()) },
         )?;
         let flow_shift = flow_shift.unwrap_or(usual.flow_shift);
-        Ok(Self { flow_shift, boundary_ratio, guidance: usual.guidance })
+        Ok(Self { flow_shift, boundary_ratio, guidance: usual.guidance, steps: usual.steps })
     }
 
     /// The timesteps of a run of `steps` steps, from noise on.

@@ -86,6 +86,7 @@ fn value(trial: &Trial, metric: Metric) -> serde_json::Value {
         "slice_s": samples().map(|sample| sample.slice_s).collect::<Vec<_>>(),
         "stages_s": trial.stages_s(),
         "peak_rss_bytes": trial.peak_rss_bytes,
+        "peak_device_bytes": trial.peak_device_bytes,
         "setup_s": trial.setup_s,
         "wall_s": trial.wall_s,
     })
@@ -112,6 +113,8 @@ fn text(trial: &Trial, metric: Metric) -> String {
     }
     let mib = trial.peak_rss_bytes.unwrap_or(0) >> 20;
     lines.push(format!("{:20} {mib} MiB", "peak memory"));
+    let on_device = trial.peak_device_bytes.map(|bytes| bytes >> 20);
+    lines.extend(on_device.map(|mib| format!("{:20} {mib} MiB", "peak device memory")));
     lines.push(format!(
         "{:20} {:.2} s of {:.2} s",
         "not measured work", trial.overhead_s, trial.wall_s

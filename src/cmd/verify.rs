@@ -10,7 +10,7 @@ use super::Usage;
 use super::setup::job::Job;
 use super::setup::{custom, job, runner, today};
 use super::terminal::progress::Progress;
-use crate::cli::{BaselineChoice, VerifyArgs, ViewArgs};
+use crate::cli::{BaselineChoice, JobArgs, VerifyArgs, ViewArgs};
 use crate::io::lock::Lock;
 use crate::io::number::percent;
 use crate::io::{atomic_write, exit_code};
@@ -51,7 +51,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     };
     let (mut runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
     let metric = Metric::of(runner.custom_job.as_ref());
-    let workload = workload(&profile, &job, metric);
+    let workload = workload(&profile, (&job, &args.job), metric);
     let workload = workload.map_err(|cure| Usage(format!("{}: {cure}", place())))?;
     runner.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
     let _lock = Lock::take(args.runner.wait, &runner.stop)?;
@@ -141,11 +141,19 @@ fn value(verification: &Verification, workload: &Workload, is_here: bool) -> ser
 ///
 /// # Errors
 /// What to type where the flags give another job.
-fn workload(profile: &Profile, job: &Job, metric: Metric) -> Result<Workload, String> {
+fn workload(
+    profile: &Profile,
+    (job, flags): (&Job, &JobArgs),
+    metric: Metric,
+) -> Result<Workload, String> {
     let smallest = job.smallest();
     let Some(evidence) = &profile.evidence else { return Ok(smallest) };
     let proven = &evidence.workload;
     match (proven.is_custom(), smallest.is_custom()) {
+        (false, false) if flags.is_given() && job.full() != Some(proven.whole()) => Err(format!(
+            "tuned for {}: leave out --workload, --job, --steps and --no-guidance",
+            proven.whole()
+        )),
         (false, false) => Ok(proven.clone()),
         (true, true) if evidence.metric() == metric => Ok(smallest),
         (true, true) => Err(format!(

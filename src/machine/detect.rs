@@ -23,11 +23,17 @@ impl Machine {
     /// # Errors
     /// When hwloc can't read the topology, or environment variables make it read another one.
     pub fn detect() -> Result<Self> {
-        Ok(Self { gpus: gpus::read(), ..Self::detect_host()? })
+        Ok(Self::detect_host()?.with_gpus())
     }
 
-    /// Detects this machine without its GPUs, for which their driver's program would have to be
-    /// started.
+    /// The same with its GPUs, where it is this very machine.
+    #[must_use]
+    pub fn with_gpus(self) -> Self {
+        if self.source == Source::Live { Self { gpus: gpus::read(), ..self } } else { self }
+    }
+
+    /// Detects this machine without its GPUs, for which their driver's library would have to be
+    /// loaded.
     ///
     /// # Errors
     /// As [`Machine::detect`].

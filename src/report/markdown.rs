@@ -47,8 +47,9 @@ pub fn markdown(results: &Results) -> String {
     let line = Winner::of(results).and_then(|winner| winner.line(Path::new("")));
     parts.extend(line.map(|line| format!("The command that it comes to: {}", code(&line))));
     if let Some(stages) = Stages::of(results) {
-        let finalist = results.findings().finalist.as_ref();
-        parts.push(stage_table(&stages, finalist.map_or("#best", Finalist::heading)).to_markdown());
+        let findings = results.findings();
+        let best = findings.finalist.as_ref().map_or("#best", Finalist::heading);
+        parts.push(stage_table(&stages, best).to_markdown());
     }
     parts.extend(nodes::nodes(results).map(|table| table.to_markdown()));
     parts.extend(nodes::sentences(results).iter().map(|text| format!("{}.", escape(text))));

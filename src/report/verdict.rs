@@ -5,8 +5,8 @@ use crate::io::number::{count, percent};
 use crate::results::Results;
 use crate::stats::Interval;
 use crate::trial::Phase;
-use crate::workload::Sizes;
 use crate::workload::custom::sizes;
+use crate::workload::{Sizes, Stage};
 
 /// What a tune may claim, in one sentence.
 pub fn sentence(results: &Results) -> String {
@@ -14,7 +14,8 @@ pub fn sentence(results: &Results) -> String {
     let Some(confirmation) = &findings.confirmation else {
         return unconfirmed(results);
     };
-    let pairs = count(confirmation.pairs.len(), "pair");
+    let number = count(confirmation.pairs.len(), "pair");
+    let pairs = format!("{number}{}", of_slices(results));
     let pairs = match confirmation.nodes.as_slice() {
         [] | [_] => pairs,
         nodes => format!("{pairs} on {} nodes", nodes.len()),
@@ -45,16 +46,20 @@ pub fn sentence(results: &Results) -> String {
         Verdict::NoGain(Some(gain)) => {
             let gain = metric.shares(gain);
             let word = if gain.mean < 0.0 { worse } else { better };
+            let within = match confirmation.is_gain_of_slice() {
+                true => "what a slice may differ from the job",
+                false => "the noise",
+            };
             format!(
                 "No significant gain: the finalist took {} {word} {noun} than the baseline, which \
-                 is within the noise (95% interval of the saving {}, {pairs}); the profile keeps \
+                 is within {within} (95% interval of the saving {}, {pairs}); the profile keeps \
                  the baseline.",
                 percent(gain.mean.abs()),
                 range(gain)
             )
         }
         Verdict::NoGain(None) => format!(
-            "No significant gain: {pairs} of confirmation can prove nothing, a longer tune has time \
+            "No significant gain: {number} of confirmation can prove nothing, a longer tune has time \
              for more; the profile keeps the baseline."
         ),
     }
@@ -66,10 +71,24 @@ fn of_job(results: &Results) -> String {
     if !own.is_empty() {
         return format!(" at {}", sizes::in_words(own));
     }
-    let Some(Sizes { width, height, frames, .. }) = &results.workload.job else {
+    let Some(Sizes { width, height, frames, steps, .. }) = &results.workload.job else {
         return String::new();
     };
-    format!(" of {width}x{height}x{frames}")
+    let steps = match results.workload.has(Stage::Denoise) {
+        true => format!(" in {}", count(*steps as usize, "step")),
+        false => String::new(),
+    };
+    format!(" of {width}x{height}x{frames}{steps}")
+}
+
+/// Of which slices of the job the pairs are.
+fn of_slices(results: &Results) -> String {
+    let proven = results.proven_on();
+    let Sizes { width, height, frames, .. } = proven.sizes;
+    match proven.is_slice() {
+        true => format!(" of {width}x{height}x{frames} slices"),
+        false => String::new(),
+    }
 }
 
 fn unconfirmed(results: &Results) -> String {

@@ -46,6 +46,8 @@ pub struct LocalRunner {
     pub weights: Option<PathBuf>,
     /// Memory that a trial may take.
     pub memory_bytes: u64,
+    /// Memory that a trial may hold on one GPU; `None` for all of it.
+    pub device_bytes: Option<u64>,
     /// Input pictures.
     pub images: Vec<PathBuf>,
     /// Where a trial's launch file and frames go.
@@ -86,6 +88,7 @@ impl LocalRunner {
             detail: answer.detail,
             samples: answer.samples,
             peak_rss_bytes: answer.peak_rss_bytes,
+            peak_device_bytes: answer.peak_device_bytes,
             setup_s: answer.setup_s,
             wall_s: answer.wall_s,
             stage_rss_bytes: answer.stage_rss_bytes,
@@ -121,9 +124,7 @@ impl LocalRunner {
         let scratch = held::now(&self.scratch);
         let programs = || [&self.programs.tuner, &self.programs.worker].map(|path| held::now(path));
         let begun = programs();
-        let TrialRequest { ready_s, early_stop_s: sample_s, .. } = *request;
-        let (time, memory_bytes) = (request.time(), self.memory_bytes);
-        let limit = Limit { time, ready_s, memory_bytes, sample_s };
+        let limit = self.limit(request);
         let mut answer = match &self.custom_job {
             Some(CustomJob::Command(command)) => {
                 let command = &command.at(&request.workload.own_sizes);
@@ -149,6 +150,17 @@ impl LocalRunner {
         }
         answer.judge_timeout(request);
         Ok(answer)
+    }
+
+    /// What the trial may use.
+    pub(super) fn limit(&self, request: &TrialRequest) -> Limit {
+        Limit {
+            time: request.time(),
+            ready_s: request.ready_s,
+            memory_bytes: self.memory_bytes,
+            device_bytes: self.device_bytes,
+            sample_s: request.early_stop_s,
+        }
     }
 
     fn run_command(
@@ -213,6 +225,14 @@ impl LocalRunner {
             let (bytes, most) = (ByteSize(bytes), ByteSize(self.memory_bytes));
             return Err(format!("it needs about {bytes} of memory; --max-memory is {most}"));
         }
+        let [bytes, usual] =
+            [knobs, &self.baseline.knobs].map(|knobs| self.working(workload, knobs));
+        if bytes > self.memory_bytes && usual <= self.memory_bytes {
+            let (bytes, most) = (ByteSize(bytes), ByteSize(self.memory_bytes));
+            return Err(format!(
+                "the whole job would work on about {bytes} of memory at once; --max-memory is {most}"
+            ));
+        }
         Ok(settings)
     }
 
@@ -233,6 +253,10 @@ impl LocalRunner {
             has_own_weights,
         };
         workload.memory_bytes(&self.parts, context)
+    }
+
+    fn working(&self, workload: &Workload, knobs: &Knobs) -> u64 {
+        if workload.is_custom() { 0 } else { workload.working_bytes(&self.parts, knobs) }
     }
 
     /// Whether some trial made the reference for this size of the job.

@@ -35,6 +35,8 @@ pub struct Response {
     pub setup_s: Option<f64>,
     /// Peak resident memory.
     pub peak_rss_bytes: Option<u64>,
+    /// The most memory that was held on one GPU, as far as it was seen or said.
+    pub peak_device_bytes: Option<u64>,
     /// Peak resident memory of each of the models' stages.
     pub stage_rss_bytes: BTreeMap<String, u64>,
     /// How good the picture was.
@@ -65,6 +67,7 @@ impl Response {
             samples: Vec::new(),
             setup_s: None,
             peak_rss_bytes: None,
+            peak_device_bytes: None,
             stage_rss_bytes: BTreeMap::new(),
             quality: None,
             pictures: None,
@@ -162,8 +165,17 @@ impl Response {
                 self.effect = Some(*effect);
             }
             Message::Sample { sample, wall_s, .. } => self.take_sample(sample, wall_s)?,
-            Message::Done { peak_rss_bytes, stage_rss_bytes, quality, pictures, peak, .. } => {
+            Message::Done {
+                trial: _,
+                peak_rss_bytes,
+                peak_device_bytes,
+                stage_rss_bytes,
+                quality,
+                pictures,
+                peak,
+            } => {
                 self.peak_rss_bytes = Some(peak_rss_bytes);
+                self.peak_device_bytes = self.peak_device_bytes.max(peak_device_bytes);
                 (self.quality, self.pictures, self.peak) = (quality, pictures, peak);
                 self.stage_rss_bytes = stage_rss_bytes;
                 self.is_done = true;
@@ -173,7 +185,7 @@ impl Response {
             }
             Message::Failed { outcome, detail, .. } => {
                 self.says_failed = true;
-                self.fail(outcome, detail);
+                self.fail(outcome.told_by(&detail), detail);
             }
         }
         Ok(())

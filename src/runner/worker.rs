@@ -11,8 +11,8 @@ use anyhow::Result;
 use super::process::heartbeat::Pulse;
 use super::process::output_lines::Tail;
 use super::process::{
-    EXIT_TIMEOUT, Limit, Start, WATCH_INTERVAL, end, is_running, orphans, output_lines, starved,
-    termination, tree,
+    EXIT_TIMEOUT, Limit, MEMORY_WALK_INTERVAL, Start, WATCH_INTERVAL, end, is_running, orphans,
+    output_lines, starved, termination, tree,
 };
 use super::programs::Programs;
 use super::protocol::Job;
@@ -20,12 +20,8 @@ use super::response::Response;
 use crate::io::exit_code;
 use crate::io::held;
 use crate::machine::threads;
-use crate::machine::{SystemRoots, oom_kills};
+use crate::machine::{SystemRoots, held_bytes, oom_kills};
 use crate::trial::Outcome;
-
-/// How often it looks at the memory of other processes than the worker, too: a walk through all
-/// threads costs more than the look at one process.
-const MEMORY_WALK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What the dynamic loader says of a library that it does not find or can't use.
 const NOT_LOADED: &str = "error while loading shared libraries";
@@ -167,21 +163,22 @@ impl Watchdog<'_> {
                 Err(RecvTimeoutError::Timeout) if !is_running(self.child) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if let Some(reason) = self.too_late_to_be_ready(answer).or_else(|| self.overstepped()) {
-                return Some(reason);
+            let reason = self.too_late_to_be_ready(answer).or_else(|| self.overstepped(answer));
+            if reason.is_some() {
+                return reason;
             }
         }
-        self.wait_for_exit()
+        self.wait_for_exit(answer)
     }
 
     /// Output is closed; the exit has to follow.
-    fn wait_for_exit(&mut self) -> Option<(Outcome, String)> {
+    fn wait_for_exit(&mut self, answer: &mut Response) -> Option<(Outcome, String)> {
         let closed = Instant::now();
         while is_running(self.child) {
             if let Some(gap) = self.pulse.beat() {
                 return Some((Outcome::Interrupted, gap));
             }
-            if let Some(reason) = self.overstepped() {
+            if let Some(reason) = self.overstepped(answer) {
                 return Some(reason);
             }
             if closed.elapsed() > EXIT_TIMEOUT {
@@ -201,29 +198,31 @@ impl Watchdog<'_> {
         })
     }
 
-    fn overstepped(&mut self) -> Option<(Outcome, String)> {
-        let Limit { time, memory_bytes: most, .. } = self.limit;
+    fn overstepped(&mut self, answer: &mut Response) -> Option<(Outcome, String)> {
+        let time = self.limit.time;
         if (self.stop)() {
             return Some((Outcome::Interrupted, crate::trial::STOPPED.to_owned()));
         }
         if self.started.elapsed() > time {
             return Some((Outcome::Timeout, format!("killed after {:.1} s", time.as_secs_f64())));
         }
-        let resident = self.resident_bytes();
-        (resident > most).then(|| {
-            let detail = format!("killed at {resident} bytes; the limit is {most}");
-            (Outcome::OutOfMemory, detail)
-        })
+        self.memory_exceeded(answer)
     }
 
     /// Memory of all processes where it is time to look at it, else of the worker alone.
-    fn resident_bytes(&mut self) -> u64 {
+    fn memory_exceeded(&mut self, answer: &mut Response) -> Option<(Outcome, String)> {
+        let (first, limit) = (self.child.id(), self.limit);
         if self.walked.is_some_and(|at| at.elapsed() < MEMORY_WALK_INTERVAL) {
-            return tree::own_bytes(self.child.id());
+            return limit.exceeded(tree::own_bytes(first));
         }
         self.walked = Some(Instant::now());
-        orphans::reap(self.child.id());
-        tree::resident_bytes(self.child.id(), self.limit.memory_bytes)
+        orphans::reap(first);
+        let held = held_bytes(|| tree::of_trial(first));
+        answer.peak_device_bytes = answer.peak_device_bytes.max(held);
+        let resident = tree::resident_bytes(first, limit.memory_bytes);
+        self.pulse.restart();
+        let on_device = || held.and_then(|held| limit.exceeded_on_device(held));
+        limit.exceeded(resident).or_else(on_device)
     }
 }
 
@@ -260,7 +259,8 @@ fn conclude(answer: &mut Response, status: ExitStatus, errors: &Tail, kills: Opt
         answer.fail(Outcome::Interrupted, termination::described(status, &last_words));
     } else if !status.success() {
         let cure = if last_words.contains(NOT_LOADED) { NO_LIBTORCH } else { "" };
-        answer.fail(Outcome::Crashed, termination::described(status, &last_words) + cure);
+        let detail = termination::described(status, &last_words) + cure;
+        answer.fail(Outcome::Crashed.told_by(&last_words), detail);
     } else if let Err(problem) = answer.complete() {
         answer.fail(Outcome::WrongOutput, format!("{problem} {last_words}"));
     }

@@ -52,6 +52,8 @@ pub struct Trial {
     pub samples: Vec<Sample>,
     /// Peak resident memory.
     pub peak_rss_bytes: Option<u64>,
+    /// The most memory that it held on one GPU; `None` where there is none, or nobody tells.
+    pub peak_device_bytes: Option<u64>,
     /// Most memory that was resident in each stage, in the warm-up.
     pub stage_rss_bytes: BTreeMap<String, u64>,
     /// Seconds from the worker's start to its first repetition.

@@ -128,6 +128,7 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     Ok(say(&Message::Done {
         trial,
         peak_rss_bytes,
+        peak_device_bytes: None,
         stage_rss_bytes,
         quality,
         pictures: None,

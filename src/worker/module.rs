@@ -52,6 +52,7 @@ pub fn do_job(job: &Job, module: &ModuleJob) -> Result<(), Failure> {
     Ok(say(&Message::Done {
         trial,
         peak_rss_bytes,
+        peak_device_bytes: None,
         stage_rss_bytes,
         quality,
         pictures: None,

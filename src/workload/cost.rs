@@ -87,6 +87,12 @@ impl Workload {
         self.whole().tokens(parts)
     }
 
+    /// Prompts that a clip takes through the text encoder: its own and, as diffusers' pipelines do it for
+    /// each call, the one that guidance leads away from.
+    pub fn prompts(&self) -> u32 {
+        if self.has(Stage::Denoise) && self.sizes.guidance { 2 } else { 1 }
+    }
+
     /// Timesteps of one forward: one, or one per token.
     pub(super) fn times(&self, parts: &Architecture) -> i64 {
         if parts.expands_timesteps() { self.tokens(parts) } else { 1 }
@@ -98,7 +104,8 @@ impl Workload {
         // A token looks up one row of the embedding.
         let embedding = (encoder.vocab_size * encoder.d_model) as f64;
         let weights = encoder.weights(layers) - embedding;
-        Cost { flops: encoder.flops(layers, 1, tokens), weights, passes: 1.0 }
+        let passes = f64::from(self.prompts());
+        Cost { flops: passes * encoder.flops(layers, 1, tokens), weights, passes }
     }
 
     fn encode(&self, parts: &Architecture, flops: f64) -> Cost {
@@ -107,7 +114,7 @@ impl Workload {
     }
 
     fn denoise(&self, parts: &Architecture, flops: f64) -> Cost {
-        let forwards = f64::from(2 * self.sizes.steps);
+        let forwards = f64::from(self.sizes.forwards());
         let experts = parts.sampling.experts(self.sizes.steps).len() as f64;
         let weights = experts * parts.transformer.weights(self.sizes.layers.into());
         // Each forward reads the weights of one expert.

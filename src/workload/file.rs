@@ -73,16 +73,22 @@ impl WorkloadFile {
         Ok(file)
     }
 
-    /// The same file for another size of the job's clips, or number of steps.
+    /// The same file for another size of the job's clips or number of steps, or without guidance.
     ///
     /// # Errors
     /// What the models can't run; slices that the file lists itself.
-    pub fn with_job(mut self, clip: Option<[u32; 3]>, steps: Option<u32>) -> Result<Self, String> {
+    pub fn with_job(
+        mut self,
+        clip: Option<[u32; 3]>,
+        steps: Option<u32>,
+        has_guidance: bool,
+    ) -> Result<Self, String> {
         let Some(mut job) = self.job else {
             return Err("the workload lists its sizes: give it the whole job as [job]".to_owned());
         };
         job = clip.map_or(job, |clip| job.shaped(clip));
         job = steps.map_or(job, |steps| job.with_steps(steps));
+        job = if has_guidance { job } else { job.without_guidance() };
         (self.job, self.size) = (Some(job), Vec::new());
         let parts = self.model.architecture();
         self.slice(&parts)?;
@@ -92,7 +98,7 @@ impl WorkloadFile {
     /// Makes slices of the job where the file has none.
     fn slice(&mut self, parts: &Architecture) -> Result<(), String> {
         if let Some(job) = self.job.filter(|_| self.size.is_empty()) {
-            let full = self.workload(job.sizes(), None);
+            let full = self.workload(job.sizes(self.model), None);
             full.check(parts).map_err(|problem| format!("job.{problem}"))?;
             self.size = rung::rungs(&full, parts);
         }
@@ -113,7 +119,7 @@ impl WorkloadFile {
     /// The job at size `number`, or at the largest where there are fewer.
     pub fn size(&self, number: usize) -> Workload {
         let sizes = self.size[number.min(self.size.len() - 1)].clone();
-        self.workload(sizes, self.job.map(FullJob::sizes))
+        self.workload(sizes, self.job.map(|job| job.sizes(self.model)))
     }
 
     /// The whole job.

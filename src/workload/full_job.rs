@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{Sizes, WHOLE_CONTEXT};
+use crate::architecture::Model;
 
 /// The whole job, as its user has it: `[job]` of a workload file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -18,15 +19,18 @@ pub struct FullJob {
     /// Pictures per clip: 1 + 4n.
     #[serde(default = "super::one")]
     frames: u32,
-    /// Transformer blocks; of a model with two experts, of each.
-    #[serde(default = "super::one")]
-    layers: u32,
-    /// Denoising steps, each of two forwards (guidance).
-    #[serde(default = "super::one")]
-    steps: u32,
-    /// Text encoder layers.
-    #[serde(default = "super::one")]
-    text_layers: u32,
+    /// Transformer blocks; of a model with two experts, of each. All of the model's where nothing is said.
+    #[serde(default)]
+    layers: Option<u32>,
+    /// Denoising steps; Wan's own number where nothing is said.
+    #[serde(default)]
+    steps: Option<u32>,
+    /// Whether a step is two forwards, with the prompt and without.
+    #[serde(default = "super::yes")]
+    guidance: bool,
+    /// Text encoder layers; all of the model's where nothing is said.
+    #[serde(default)]
+    text_layers: Option<u32>,
     /// Tokens of the prompt, filled up as Wan's pipelines do it.
     #[serde(default = "super::whole_context")]
     text_tokens: u32,
@@ -42,7 +46,13 @@ impl FullJob {
     /// The same job with another number of steps.
     #[must_use]
     pub fn with_steps(self, steps: u32) -> Self {
-        Self { steps, ..self }
+        Self { steps: Some(steps), ..self }
+    }
+
+    /// The same job of one forward per step.
+    #[must_use]
+    pub fn without_guidance(self) -> Self {
+        Self { guidance: false, ..self }
     }
 
     /// The same job one clip at a time.
@@ -54,13 +64,16 @@ impl FullJob {
     /// The same job, no deeper than this many blocks and layers of the text encoder.
     #[must_use]
     pub(super) fn cut(self, blocks: u32, text: u32) -> Self {
-        let (layers, text_layers) = (self.layers.min(blocks), self.text_layers.min(text));
+        let cut = |own: Option<u32>, most: u32| Some(own.map_or(most, |own| own.min(most)));
+        let (layers, text_layers) = (cut(self.layers, blocks), cut(self.text_layers, text));
         Self { layers, text_layers, ..self }
     }
 
-    /// All of it.
-    pub fn sizes(self) -> Sizes {
-        let Self { clips, width, height, frames, layers, steps, text_layers, text_tokens } = self;
+    /// All of it, by `model` where it says nothing.
+    pub fn sizes(self, model: Model) -> Sizes {
+        let Self { clips, width, height, frames, guidance, text_tokens, .. } = self;
+        let parts = model.architecture();
+        let depth = |own: Option<u32>, whole: i64| own.unwrap_or(u32::try_from(whole).unwrap_or(1));
         Sizes {
             clips,
             width,
@@ -69,9 +82,10 @@ impl FullJob {
             window_width: width,
             window_height: height,
             window_frames: frames,
-            layers,
-            steps,
-            text_layers,
+            layers: depth(self.layers, parts.transformer.num_layers),
+            steps: self.steps.unwrap_or(parts.sampling.steps),
+            guidance,
+            text_layers: depth(self.text_layers, parts.text_encoder.num_layers),
             text_tokens,
             context_tokens: WHOLE_CONTEXT,
         }

@@ -7,7 +7,7 @@ use crate::knobs::Settings;
 
 impl Settings {
     /// What makes two settings the same for a job: a tile no smaller than the VAE's window is no
-    /// tile, a batch of more clips than there are is one of all,
+    /// tile (as [`super::Tilings`] has it, in the encoder after patching), a batch of more clips than there are is one of all,
     /// and the NUMA_ variables are labels that nothing reads.
     pub fn identity(&self, workload: &Workload) -> u64 {
         let sizes = workload.job.as_ref().unwrap_or(&workload.sizes);
@@ -15,7 +15,8 @@ impl Settings {
         let mut same = self.clone();
         // What a user's own job does with them, nobody knows.
         if !workload.is_custom() {
-            same.tile_size = same.tile_size.min(whole);
+            let patch = u32::try_from(workload.model.architecture().vae.patch()).unwrap_or(1);
+            same.tile_size = same.tile_size.min(whole * patch);
             same.vae_tile_size = same.vae_tile_size.min(whole);
             same.batch_size = same.batch_size.min(sizes.clips);
         }

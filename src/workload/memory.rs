@@ -51,6 +51,14 @@ impl Workload {
         (PROCESS_BYTES + models + working) as u64
     }
 
+    /// Bytes that the widest stage of the whole job works on at once, roughly, whatever of it a slice does.
+    pub fn working_bytes(&self, parts: &Architecture, knobs: &Knobs) -> u64 {
+        let whole = self.whole();
+        let batch = knobs.batch_size.min(whole.sizes.clips);
+        let tiles = [knobs.tile_size, knobs.vae_tile_size];
+        whole.activations(parts, knobs.precision, batch, tiles) as u64
+    }
+
     /// Numbers in the weights of each stage's models.
     fn model_weights(
         &self,
@@ -176,6 +184,17 @@ mod tests {
         // A float32 decoder beside its own; beside one in float32 only what is copied.
         assert!(extra(Precision::Bf16Vae) > 4.0 * 550e6);
         assert!((0.0..=PEAK_BYTES as f64).contains(&extra(Precision::Fp32)));
+    }
+
+    /// Four frames of 768 x 704 pixels, two by two in one, of 256 channels in 12 copies of four bytes.
+    #[test]
+    fn a_tile_of_the_whole_job_is_known_before_a_slice_has_one() {
+        let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == "i2v").unwrap();
+        let slice = WorkloadFile::parse(text).unwrap().size(0);
+        let knobs = Baseline::fit(Preset::Generic, &Machine::detect().unwrap()).knobs;
+        let knobs = Knobs { vae_tile_size: 768, tile_size: 128, batch_size: 1, ..knobs };
+        let bytes = slice.working_bytes(&slice.model.architecture(), &knobs);
+        assert_eq!(bytes, 4 * 768 * 704 / 4 * 256 * 12 * 4);
     }
 
     /// 256384 words of 4096 numbers, instead of 4096.

@@ -74,9 +74,13 @@ pub struct Sizes {
     /// Transformer blocks.
     #[serde(default = "one")]
     pub layers: u32,
-    /// Denoising steps, each of two forwards (guidance).
+    /// Denoising steps.
     #[serde(default = "one")]
     pub steps: u32,
+    /// Whether a step is two forwards, with the prompt and without: classifier-free guidance. Distilled
+    /// models do without.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub guidance: bool,
     /// Text encoder layers; 0 leaves its embedding and last norm.
     #[serde(default = "one")]
     pub text_layers: u32,
@@ -100,11 +104,28 @@ fn one() -> u32 {
     1
 }
 
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+impl Sizes {
+    /// Forwards of the transformer per clip.
+    pub fn forwards(&self) -> u32 {
+        if self.guidance { 2 * self.steps } else { self.steps }
+    }
+}
+
 impl Workload {
     /// A job that is not made of these stages: the user's own, one run of which counts as a clip.
     pub fn custom(name: &str) -> Self {
         // What a folder without the key is read as.
-        let sizes = Sizes { clips: 1, context_tokens: WHOLE_CONTEXT, ..Sizes::default() };
+        let sizes =
+            Sizes { clips: 1, guidance: true, context_tokens: WHOLE_CONTEXT, ..Sizes::default() };
         Self {
             name: name.to_owned(),
             model: Model::default(),
@@ -171,6 +192,9 @@ impl std::fmt::Display for Workload {
         }
         if self.has(Stage::Denoise) {
             write!(f, " layers={} steps={}", self.sizes.layers, self.sizes.steps)?;
+            if !self.sizes.guidance {
+                f.write_str(" guidance=off")?;
+            }
         }
         if self.has(Stage::Text) {
             write!(f, " text={}x{}", self.sizes.text_layers, self.sizes.text_tokens)?;

@@ -18,10 +18,6 @@ pub struct Projection {
     stages: BTreeMap<&'static str, f64>,
 }
 
-/// Prompts that a clip takes through the text encoder: its own, and the one that guidance leads away
-/// from, as diffusers' pipelines do it for each call.
-const PROMPTS: f64 = 2.0;
-
 impl Projection {
     /// From a slice to the job that it is of, both under `settings`.
     pub fn of(slice: &Workload, parts: &Architecture, settings: &Settings) -> Self {
@@ -99,10 +95,8 @@ fn stage_ratios(
     };
     let times = |name: &'static str| {
         let models = of_whole.iter().find(|(stage, _)| stage.to_string() == name);
-        let is_guided = slice.job.is_some() && whole.has(Stage::Denoise);
-        let prompts = if name == "text" && is_guided { PROMPTS } else { 1.0 };
         let times = match models {
-            Some((stage, cost)) => prompts * ratio(cost.flops, of_slice[stage].flops),
+            Some((stage, cost)) => ratio(cost.flops, of_slice[stage].flops),
             // Pictures are read and resized whole in a slice too.
             None if name == "write" && whole.has(Stage::Decode) => {
                 ratio(written(whole), written(slice))
@@ -165,7 +159,7 @@ mod tests {
     #[test]
     fn a_whole_job_takes_what_it_took() {
         let whole = projection(usize::MAX);
-        let busy = times([("denoise", 4.0), ("decode", 2.0), ("read", 0.5)]);
+        let busy = times([("text", 1.0), ("denoise", 4.0), ("decode", 2.0), ("read", 0.5)]);
         let units = [(Unit::Attention, 1.0), (Unit::Blocks, 2.0), (Unit::DecodeLater, 2.0)];
         assert_eq!(whole.stages(&busy, &units.into()), busy);
     }

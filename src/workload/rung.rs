@@ -30,6 +30,9 @@ const RUNGS: [Rung; 8] = [
     Rung { clip: [1280, 1280, 81], window: [768, 768, 17] },
 ];
 
+/// Clips that a slice makes at the most: the largest batch of the built-in spaces.
+const MOST_CLIPS: u32 = 8;
+
 /// Side of the VAE's window from which its time grows with the window: below, reading its weights is a
 /// part that a larger one does not repeat (`docs/fidelity.md`).
 const LEAST_WINDOW: u32 = 128;
@@ -86,6 +89,7 @@ pub fn rungs(full: &Workload, parts: &Architecture) -> Vec<Sizes> {
         let [window_width, window_height, window_frames] =
             least(wide(rung.window, least_window), [job.width, job.height, job.frames]);
         Sizes {
+            clips: job.clips.min(MOST_CLIPS),
             width,
             height,
             frames,
@@ -172,7 +176,8 @@ mod tests {
 
     #[test]
     fn a_job_that_is_smaller_than_a_rung_is_that_rung() {
-        let file = job("width = 224\nheight = 128\nframes = 5\nsteps = 1\nlayers = 1");
+        let file =
+            job("width = 224\nheight = 128\nframes = 5\nsteps = 1\nlayers = 1\ntext_layers = 1");
         let sizes: Vec<[u32; 3]> = (0..file.size_count())
             .map(|n| file.size(n).sizes)
             .map(|s| [s.window_width, s.window_height, s.window_frames])

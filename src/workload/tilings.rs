@@ -17,16 +17,17 @@ impl Tilings {
     /// What `settings` ask for.
     pub fn new(architecture: &Architecture, workload: &Workload, settings: &Settings) -> Self {
         let Sizes { window_width, window_height, .. } = workload.sizes;
-        let tiled = |tile: u32| window_width > tile || window_height > tile;
         let (ratio, patch) = (architecture.vae.ratio(), architecture.vae.patch());
         let square = |side: u32, patch: i64| {
             let [tile, stride] = tile_and_stride(side.into(), ratio);
-            Tiling::square(tile / patch, stride / patch)
+            let tiling = Tiling::square(tile / patch, stride / patch);
+            tiling.applies(window_height.into(), window_width.into()).then_some(tiling)
         };
         Self {
-            // [`Tiling`] counts an encoder's pixels after patching, as the reference does.
-            encode: tiled(settings.tile_size).then(|| square(settings.tile_size, patch)),
-            decode: tiled(settings.vae_tile_size).then(|| square(settings.vae_tile_size, 1)),
+            // An encoder's tiles are pixels after patching. Whether a picture is larger than one the
+            // reference asks of its pixels before that.
+            encode: square(settings.tile_size, patch),
+            decode: square(settings.vae_tile_size, 1),
         }
     }
 }

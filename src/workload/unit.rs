@@ -53,7 +53,7 @@ impl Workload {
         let [decode_first, decode_all] = [1, latent_frames].map(|n| decoded(n).unwrap_or(0.0));
         let [encode_first, encode_all] = [1, pictures].map(|n| encoded(n).unwrap_or(0.0));
         let (model, text) = (&parts.transformer, self.sizes.context_tokens.into());
-        let forwards = f64::from(2 * self.sizes.steps);
+        let forwards = f64::from(self.sizes.forwards());
         let blocks = forwards * f64::from(self.sizes.layers);
         let attention = model.attention_flops(self.tokens(parts), self.keys(parts));
         let ends = model.flops(0, 1, self.latent(parts), text, self.times(parts));

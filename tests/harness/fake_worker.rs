@@ -88,7 +88,16 @@ fn done(job: &Job, psnr_db: Option<f64>) {
     let quality = psnr_db.map(|psnr_db| Quality { psnr_db, ssim: 0.9, ..Quality::default() });
     let (trial, peak_rss_bytes) = (job.trial, 1 << 30);
     let (stage_rss_bytes, peak) = ([].into(), None);
-    say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, pictures: None, peak });
+    let (peak_device_bytes, pictures) = (None, None);
+    say(&Message::Done {
+        trial,
+        peak_rss_bytes,
+        peak_device_bytes,
+        stage_rss_bytes,
+        quality,
+        pictures,
+        peak,
+    });
 }
 
 fn say(message: &Message) {

@@ -254,6 +254,7 @@ fn trial(
         detail: String::new(),
         samples: [1.0, 0.999, 1.001].map(|noise| sample(noise * seconds)).to_vec(),
         peak_rss_bytes: Some(4 << 30),
+        peak_device_bytes: None,
         stage_rss_bytes: BTreeMap::new(),
         setup_s: Some(1.0),
         overhead_s: 2.0,

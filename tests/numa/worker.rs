@@ -44,6 +44,7 @@ fn work(job: &Job) -> Vec<Message> {
             let done = Message::Done {
                 trial,
                 peak_rss_bytes: 1,
+                peak_device_bytes: None,
                 stage_rss_bytes: BTreeMap::new(),
                 quality: None,
                 pictures: None,

@@ -72,6 +72,8 @@ def run(model):
         os._exit(3)
     if FAULT == "raises" and tile < 192:
         raise MemoryError("no room for small tiles")
+    if FAULT == "cuda" and tile < 192:
+        raise type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})("Allocation on device")
     if FAULT == "leaks" and model["runs"] > 6:
         raise MemoryError("full of what ran before")
     if FAULT == "warms-wrongly" and tile != model.setdefault("tile", tile):

@@ -40,6 +40,7 @@ fn job(images: Vec<PathBuf>, output: &Path) -> Job {
                 window_frames: 1,
                 layers: 1,
                 steps: 1,
+                guidance: true,
                 text_layers: 1,
                 text_tokens: 8,
                 context_tokens: 16,

@@ -37,12 +37,15 @@ impl From<OsString> for BaselineChoice {
     }
 }
 
+/// The job that is measured where nothing else is asked for.
+const USUAL: &str = "i2v";
+
 /// Which job.
 #[derive(Clone, Debug, Default, Args)]
 pub struct JobArgs {
     /// A job that comes with the program (i2v, t2v, i2v-a14b, t2v-a14b, encode, vae-decode,
     /// preprocess), or a TOML file.
-    #[arg(long, value_name = "NAME|FILE", default_value = "i2v")]
+    #[arg(long, value_name = "NAME|FILE", default_value = USUAL)]
     pub workload: PathBuf,
     /// The whole job: pixels of a row, rows, and pictures of a clip, such as 1280x704x121.
     #[arg(long, value_name = "WIDTHxHEIGHTxFRAMES", value_parser = clip)]
@@ -50,12 +53,24 @@ pub struct JobArgs {
     /// Denoising steps of the whole job; with --app, of one run (by default 4).
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub steps: Option<u32>,
+    /// The whole job has one forward per denoising step, without classifier-free guidance, as distilled
+    /// models run (guidance_scale 1).
+    #[arg(long)]
+    pub no_guidance: bool,
     /// Seconds per clip of many at once, or of one alone.
     #[arg(long, value_enum, default_value_t)]
     pub objective: Objective,
     /// Fixes the numbers that the models compute in, and leaves them out of the search.
     #[arg(long, value_enum)]
     pub precision: Option<Precision>,
+}
+
+impl JobArgs {
+    /// Whether a built-in job was asked for by a flag.
+    pub fn is_given(&self) -> bool {
+        let is_usual = self.workload.as_os_str() == USUAL;
+        !is_usual || self.job.is_some() || self.steps.is_some() || self.no_guidance
+    }
 }
 
 /// Reads `1280x704x121`; a picture has one frame.

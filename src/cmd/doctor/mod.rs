@@ -348,12 +348,7 @@ mod tests {
     #[test]
     fn a_gpu_is_told_to_be_left_alone_by_the_built_in_jobs() {
         let mut machine = Machine::from_synthetic(TWO_NODES).unwrap();
-        machine.gpus = vec![Gpu {
-            model: "NVIDIA L4".to_owned(),
-            memory_bytes: 24 << 30,
-            driver: "550.54.14".to_owned(),
-            cuda: "12.4".to_owned(),
-        }];
+        machine.gpus = vec![Gpu { model: "NVIDIA L4".to_owned(), ..Gpu::default() }];
         let findings =
             examine(&machine, &SystemRoots::fixture(tempfile::tempdir().unwrap().path()));
         let of_gpu = findings.iter().find(|finding| finding.topic == "gpu").unwrap();

@@ -214,7 +214,7 @@ fn handed(
 }
 
 fn adapted(args: &ExecArgs, file: &Path, profile: &Profile, machine: &Machine) -> Result<Choice> {
-    let proven = launch::proven(machine.clone());
+    let proven = launch::proven(machine.clone().with_gpus());
     let adapted = profile.adapt(&proven).map_err(anyhow::Error::msg);
     let adapted =
         adapted.with_context(|| format!("profile {} does not fit this machine", file.display()))?;

@@ -100,7 +100,11 @@ fn sizes(args: &CustomJobArgs) -> Result<Vec<JobSize>, Usage> {
 fn check_job(args: &CustomJobArgs, job: &JobArgs) -> Result<(), Usage> {
     let is_app = args.app.app.is_some();
     let takes_steps = args.app.app == Some(App::Diffusers);
-    let given = [("--job", job.job.is_some()), ("--steps", job.steps.is_some() && !takes_steps)];
+    let given = [
+        ("--job", job.job.is_some()),
+        ("--steps", job.steps.is_some() && !takes_steps),
+        ("--no-guidance", job.no_guidance),
+    ];
     let flag = given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag));
     let cure = match () {
         () if is_app => "give --width, --height and --frames",

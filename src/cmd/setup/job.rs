@@ -66,9 +66,10 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let file = WorkloadFile::parse(&text);
     let mut file =
         file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
-    if args.job.is_some() || args.steps.is_some() {
-        let changed = file.with_job(args.job, args.steps);
-        file = changed.map_err(|problem| Usage(format!("--job, --steps: {problem}")))?;
+    if args.job.is_some() || args.steps.is_some() || args.no_guidance {
+        let changed = file.with_job(args.job, args.steps, !args.no_guidance);
+        file = changed
+            .map_err(|problem| Usage(format!("--job, --steps, --no-guidance: {problem}")))?;
     }
     Ok(match args.objective {
         Objective::Throughput => file.at_least(baseline.knobs.batch_size),

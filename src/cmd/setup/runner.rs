@@ -125,6 +125,7 @@ pub fn plan(
         parts,
         weights: args.weights.as_ref().map(std::path::absolute).transpose()?,
         memory_bytes: memory_bytes(args, &machine),
+        device_bytes: device_bytes(args, &machine)?,
         scratch: std::env::temp_dir(),
         stop: Arc::default(),
         machine,
@@ -146,6 +147,16 @@ pub fn plan(
 fn memory_bytes(args: &RunnerArgs, machine: &Machine) -> u64 {
     let usable = machine.usable_memory_bytes();
     args.max_memory.map_or(usable / 10 * 9, |most| most.as_u64().min(usable))
+}
+
+fn device_bytes(args: &RunnerArgs, machine: &Machine) -> Result<Option<u64>, Usage> {
+    let Some(most) = args.max_device_memory else { return Ok(None) };
+    if machine.gpus.is_empty() {
+        let cure = "NVIDIA's driver shows none to this process (CUDA_VISIBLE_DEVICES, a container \
+                    without its libraries): leave it out, or see `wan22-tune machine`";
+        return Err(Usage(format!("--max-device-memory {most}: there is no GPU: {cure}")));
+    }
+    Ok(Some(most.as_u64()))
 }
 
 /// The programs that trials run with.

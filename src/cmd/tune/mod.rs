@@ -212,6 +212,7 @@ fn compete(
     folder: &Folder,
     mut tune: Tune,
 ) -> Result<()> {
+    rungs::expect((&prepared.runner, &prepared.job), tune.budget_s);
     let rungs = rungs::choose((&prepared.runner, &prepared.job), session, &tune)?;
     let workload = rungs.search.clone();
     rungs::short_of_time(session, tune.budget_s);

@@ -14,7 +14,7 @@ use crate::cmd::setup::custom;
 use crate::cmd::tune;
 use crate::cmd::{Usage, terminal};
 use crate::knobs::as_is;
-use crate::machine::Machine;
+use crate::machine::{Gpu, Machine};
 use crate::results::{Folder, Results, owners};
 use crate::space::{Resumed, arguments};
 use crate::trial::journal::Journal;
@@ -179,7 +179,7 @@ fn versions(worker: Option<String>) -> [(&'static str, Value); 2] {
 fn machine(then: &Machine, now: &Machine) -> Result<()> {
     const DECIDING: [&str; 9] =
         ["host_key", "host", "cpu", "packages", "l3_groups", "cores", "allowed", "limits", "gpus"];
-    let (old, new) = (json(then), json(now));
+    let (old, new) = (json(&without_addresses(then)), json(&without_addresses(now)));
     for field in DECIDING {
         same(&format!("machine.{field}"), &old[field], &new[field])?;
     }
@@ -188,6 +188,13 @@ fn machine(then: &Machine, now: &Machine) -> Result<()> {
         same("machine.nodes", &old["nodes"], &new["nodes"])?;
     }
     Ok(())
+}
+
+/// A machine without what older versions did not know of its GPUs, and what any equal one may have.
+fn without_addresses(machine: &Machine) -> Machine {
+    let gpu =
+        |gpu: &Gpu| Gpu { uuid: String::new(), pci: String::new(), numa_node: None, ..gpu.clone() };
+    Machine { gpus: machine.gpus.iter().map(gpu).collect(), ..machine.clone() }
 }
 
 fn json(value: &impl serde::Serialize) -> Value {

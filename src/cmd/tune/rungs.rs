@@ -7,7 +7,7 @@ use crate::cmd::terminal;
 use crate::io::number::span;
 use crate::runner::LocalRunner;
 use crate::space::Tune;
-use crate::trial::Phase;
+use crate::trial::{Phase, Trial};
 use crate::tune::Session;
 use crate::tune::calibrate::{Calibration, Rungs};
 use crate::workload::Workload;
@@ -16,15 +16,35 @@ use crate::workload::custom::sizes;
 /// Trials as long as the baseline's that a search of ten candidates and four pairs take.
 const LEAST_TRIALS: f64 = 14.0;
 
-/// Says so where the budget has no room for a search and a proof.
+/// Operations per second that a core does of a job, about: between what cores with AVX2 and with
+/// AVX-512 were seen to do.
+const FLOPS_A_CORE: f64 = 80e9;
+
+/// Repetitions that a trial takes as long as, warm-ups and what its models take to be made included.
+const REPETITIONS_A_TRIAL: f64 = 4.0;
+
+/// Says so before the first trial where the budget has hardly room for a search and a proof.
+pub fn expect((runner, job): (&LocalRunner, &Job), budget_s: f64) {
+    let Job::Pipeline(file) = job else { return };
+    let cores = runner.machine.core_count() as f64;
+    let seconds = file.size(0).work(&runner.parts) / (FLOPS_A_CORE * cores);
+    say("should take about", REPETITIONS_A_TRIAL * seconds, budget_s);
+}
+
+/// The same, where a trial of the baseline was measured.
 pub fn short_of_time(session: &Session<'_>, budget_s: f64) {
-    let Some(trial) = session.trials().last() else { return };
-    let enough_s = LEAST_TRIALS * trial.wall_s;
+    let of_baseline = |trial: &&Trial| matches!(trial.phase, Phase::Calibration | Phase::Baseline);
+    let walls = session.trials().iter().filter(of_baseline).map(|trial| trial.wall_s);
+    say("takes", walls.fold(0.0, f64::max), budget_s);
+}
+
+fn say(takes: &str, trial_s: f64, budget_s: f64) {
+    let enough_s = LEAST_TRIALS * trial_s;
     if enough_s > budget_s {
         terminal::tell(&format!(
-            "a trial of the baseline takes {} here: {} may prove nothing, --budget {}m has time for a \
+            "a trial of the baseline {takes} {} here: {} may prove nothing, --budget {}m has time for a \
              search and a proof",
-            span(trial.wall_s),
+            span(trial_s),
             span(budget_s),
             (enough_s / 60.0).ceil()
         ));

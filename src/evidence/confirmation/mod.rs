@@ -191,6 +191,12 @@ impl Confirmation {
         Some(self.of_job(self.claimable()?))
     }
 
+    /// Whether what was measured is a gain for certain, of which a slice says too little to claim it of
+    /// the job.
+    pub fn is_gain_of_slice(&self) -> bool {
+        self.is_slice && self.claimable().is_some_and(|measured| measured.low > 0.0)
+    }
+
     /// What a log ratio of a slice says of the job.
     fn of_job(&self, measured: Interval) -> Interval {
         let [least, share] = FIDELITY.map(|part| if self.is_slice { part } else { 0.0 });
@@ -220,7 +226,7 @@ impl Confirmation {
     pub fn is_decided(&self) -> bool {
         let Some(gain) = self.ratio().map(saved) else { return self.failures > 0 };
         let is_precise = match self.nodes.len() {
-            0..=2 => self.is_proven() && gain.high - gain.low <= 2.0 * PRECISE_HALF_WIDTH,
+            0..=2 => gain.low > 0.0 && gain.high - gain.low <= 2.0 * PRECISE_HALF_WIDTH,
             _ => self.is_known_on_each(PRECISE_HALF_WIDTH),
         };
         self.failures > 0 || is_precise || gain.high < MINIMUM_EFFECT

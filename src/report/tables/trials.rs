@@ -27,6 +27,8 @@ pub fn all(results: &Results) -> Table {
     titles.extend(rest.map(str::to_owned));
     let has_nodes = results.trials.iter().any(|trial| !trial.node.is_empty());
     titles.extend(has_nodes.then(|| "node".to_owned()));
+    let has_gpus = results.trials.iter().any(|trial| trial.peak_device_bytes.is_some());
+    titles.extend(has_gpus.then(|| "#peak device memory, GiB".to_owned()));
     let mut table = Table::new(titles.iter().map(String::as_str));
     let clock = Clock::of(results).ok();
     let findings = results.findings();
@@ -40,6 +42,7 @@ pub fn all(results: &Results) -> Table {
         cells.extend(knobs.iter().map(value));
         cells.extend(measured(trial));
         cells.extend(has_nodes.then(|| trial.node.clone()));
+        cells.extend(has_gpus.then(|| text(trial.peak_device_bytes.map(gib))));
         table.row(cells);
     }
     table
@@ -69,8 +72,11 @@ fn identity(trial: &Trial, clock: Option<Clock>, metric: Metric) -> Vec<String> 
     ]
 }
 
+fn gib(bytes: u64) -> String {
+    format!("{:.2}", bytes as f64 / f64::from(1 << 30))
+}
+
 fn measured(trial: &Trial) -> [String; 5] {
-    let gib = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(1 << 30));
     [
         text(trial.peak_rss_bytes.map(gib)),
         format!("{:.1}", trial.wall_s),
@@ -147,8 +153,9 @@ pub fn scaling(results: &Results) -> Table {
     table
 }
 
-/// The largest peak memory of an ok trial.
-pub fn peak_memory(results: &Results) -> Option<String> {
-    let ok = results.trials.iter().filter(|trial| trial.outcome == Outcome::Ok);
-    ok.filter_map(|trial| trial.peak_rss_bytes).max().map(bytes)
+/// The largest peak memory of an ok trial, and that on a GPU.
+pub fn peak_memory(results: &Results) -> [Option<String>; 2] {
+    let ok = || results.trials.iter().filter(|trial| trial.outcome == Outcome::Ok);
+    let host = ok().filter_map(|trial| trial.peak_rss_bytes).max();
+    [host, ok().filter_map(|trial| trial.peak_device_bytes).max()].map(|peak| peak.map(bytes))
 }

@@ -45,7 +45,7 @@ fn gain() -> Made {
 #[test]
 fn the_summary_of_a_gain() {
     assert_snapshot!(summary_of(&gain()), @r#"
-    Gain: 25.0% less time per clip of 1280x704x121 than the baseline (95% interval 24.8% to 25.2%, 5 pairs).
+    Gain: 25.0% less time per clip of 1280x704x121 in 50 steps than the baseline (95% interval 24.8% to 25.2%, 5 pairs of 384x384x13 slices).
 
                       baseline  finalist
     seconds per clip      4.00      3.00
@@ -133,8 +133,8 @@ fn verdicts_say_why_there_is_no_gain() {
     assert_snapshot!(verdicts.map(|made| verdict_of(&made)).join("\n"), @r#"
     No significant gain: no candidate was faster by enough to be worth confirming in the time left; the profile keeps the baseline.
     No significant gain: 1 pair of confirmation can prove nothing, a longer tune has time for more; the profile keeps the baseline.
-    No significant gain: the finalist took 0.0% more time per clip than the baseline, which is within the noise (95% interval of the saving −131.4% to 56.8%, 4 pairs); the profile keeps the baseline.
-    No gain: the finalist took 33.3% more time per clip than the baseline (95% interval 33.0% to 33.7%, 5 pairs); the profile keeps the baseline.
+    No significant gain: the finalist took 0.0% more time per clip than the baseline, which is within the noise (95% interval of the saving −131.4% to 56.8%, 4 pairs of 384x384x13 slices); the profile keeps the baseline.
+    No gain: the finalist took 33.3% more time per clip than the baseline (95% interval 33.0% to 33.7%, 5 pairs of 384x384x13 slices); the profile keeps the baseline.
     No gain: the finalist failed once in its confirmation; the profile keeps the baseline.
     "#);
 }

@@ -24,7 +24,7 @@ fn the_markdown_of_a_gain() {
     assert_snapshot!(markdown(&gain().results), @r#"
     `wan22-tune --budget 4m` on Test CPU, 8 cores:
 
-    **Gain: 25.0% less time per clip of 1280x704x121 than the baseline (95% interval 24.8% to 25.2%, 5 pairs).**
+    **Gain: 25.0% less time per clip of 1280x704x121 in 50 steps than the baseline (95% interval 24.8% to 25.2%, 5 pairs of 384x384x13 slices).**
 
     |  | baseline | finalist |
     | --- | ---: | ---: |

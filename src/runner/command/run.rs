@@ -13,10 +13,10 @@ use super::process_snapshot::ProcessSnapshot;
 use super::{Failure, Runs};
 use crate::io::exit_code;
 use crate::machine::threads;
-use crate::machine::{SystemRoots, oom_kills};
+use crate::machine::{SystemRoots, held_bytes, oom_kills};
 use crate::runner::process::heartbeat::Pulse;
 use crate::runner::process::{
-    self, EXIT_TIMEOUT, Start, WATCH_INTERVAL, orphans, termination, tree,
+    self, EXIT_TIMEOUT, MEMORY_WALK_INTERVAL, Start, WATCH_INTERVAL, orphans, termination, tree,
 };
 use crate::trial::Outcome;
 use crate::trial::STOPPED;
@@ -37,6 +37,8 @@ pub(super) struct Run {
     pub look: Option<ProcessSnapshot>,
     /// Peak resident memory of all its processes, as far as the watch saw it.
     pub peak_rss_bytes: Option<u64>,
+    /// The same of what they hold on a GPU.
+    pub peak_device_bytes: Option<u64>,
     /// What it printed.
     pub stdout: Output,
     stderr: Output,
@@ -75,17 +77,36 @@ impl Runs<'_> {
                 return Err(error);
             }
         };
-        let mut watch =
-            Watchdog { runs: self, started, launched, pulse, look: None, peak_rss_bytes: None };
+        let mut watch = Watchdog {
+            runs: self,
+            started,
+            launched,
+            pulse,
+            look: None,
+            peak_rss_bytes: None,
+            walked: launched,
+            peak_device_bytes: None,
+        };
         let end = watch.follow(child.id(), &exited);
         let status = process::end(&mut child)?;
         let starved = process::starved(status, kills);
         let end = end.and_then(|at| self.unless_stopped(status).map(|()| at));
-        let Watchdog { look, peak_rss_bytes, .. } = watch;
+        let Watchdog { look, peak_rss_bytes, peak_device_bytes, .. } = watch;
         let (stdout, stderr) = printed.read();
         let wall_s = end.as_ref().map_or_else(|_| launched.elapsed(), |&at| at - launched);
         let wall_s = wall_s.as_secs_f64();
-        Ok(Run { wall_s, look, peak_rss_bytes, stdout, stderr, status, starved, killed: end.err() })
+        let killed = end.err();
+        Ok(Run {
+            wall_s,
+            look,
+            peak_rss_bytes,
+            peak_device_bytes,
+            stdout,
+            stderr,
+            status,
+            starved,
+            killed,
+        })
     }
 
     /// Whoever stops the tuner may have ended the command first, well or not.
@@ -115,6 +136,9 @@ struct Watchdog<'a> {
     pulse: Pulse,
     look: Option<ProcessSnapshot>,
     peak_rss_bytes: Option<u64>,
+    /// When GPUs were last looked at.
+    walked: Instant,
+    peak_device_bytes: Option<u64>,
 }
 
 impl Watchdog<'_> {
@@ -152,14 +176,22 @@ impl Watchdog<'_> {
     }
 
     fn watch_memory(&mut self, pid: u32) -> Result<(), Failure> {
-        let most = self.runs.limit.memory_bytes;
-        let resident = tree::resident_bytes(pid, most);
+        let limit = self.runs.limit;
+        let resident = tree::resident_bytes(pid, limit.memory_bytes);
         self.peak_rss_bytes = self.peak_rss_bytes.max(Some(resident));
-        if resident <= most {
-            return Ok(());
+        let exceeded = limit.exceeded(resident).or_else(|| self.watch_device(pid));
+        exceeded.map_or(Ok(()), Err)
+    }
+
+    fn watch_device(&mut self, pid: u32) -> Option<Failure> {
+        if self.walked.elapsed() < MEMORY_WALK_INTERVAL {
+            return None;
         }
-        let detail = format!("killed at {resident} bytes; the limit is {most}");
-        Err((Outcome::OutOfMemory, detail))
+        self.walked = Instant::now();
+        let held = held_bytes(|| tree::of_trial(pid))?;
+        self.pulse.restart();
+        self.peak_device_bytes = self.peak_device_bytes.max(Some(held));
+        self.runs.limit.exceeded_on_device(held)
     }
 }
 

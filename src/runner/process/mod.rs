@@ -20,9 +20,14 @@ use crate::io::held;
 use crate::machine::threads;
 use crate::machine::{SystemRoots, oom_kills};
 use crate::runner::protocol::{PROTOCOL, VERSION};
+use crate::trial::Outcome;
 
 /// How often the watch looks at time, memory and signals.
 pub(in crate::runner) const WATCH_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often it looks at the memory of other processes than the first, and at that of GPUs: a walk
+/// through all threads, or a question to a driver, costs more than the look at one process.
+pub(in crate::runner) const MEMORY_WALK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long a worker that has said its last word may take to exit.
 pub(in crate::runner) const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,9 +41,27 @@ pub struct Limit {
     pub ready_s: Option<f64>,
     /// Resident memory.
     pub memory_bytes: u64,
+    /// Memory on one GPU, if that is limited.
+    pub device_bytes: Option<u64>,
     /// What the first repetition may cost, in seconds per clip unless a metric is scored; one that
     /// costs more is the last.
     pub sample_s: Option<f64>,
+}
+
+impl Limit {
+    /// How a trial fails of which this much is resident.
+    pub fn exceeded(&self, resident: u64) -> Option<(Outcome, String)> {
+        let most = self.memory_bytes;
+        let detail = || format!("killed at {resident} bytes; the limit is {most}");
+        (resident > most).then(|| (Outcome::OutOfMemory, detail()))
+    }
+
+    /// How a trial fails that holds this much on a GPU.
+    pub fn exceeded_on_device(&self, held: u64) -> Option<(Outcome, String)> {
+        let most = self.device_bytes.filter(|most| held > *most)?;
+        let detail = format!("it took {held} bytes of device memory; the limit is {most}");
+        Some((Outcome::OutOfDeviceMemory, detail))
+    }
 }
 
 /// How a trial's process is started.

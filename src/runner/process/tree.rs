@@ -22,12 +22,17 @@ pub fn descendants(root: u32) -> Vec<u32> {
     all
 }
 
-/// Memory of the trial whose first process is `first`: all that its largest process has, and what the
-/// others have to themselves. As subreaper, the tuner finds those that left it as its own.
+/// The processes of the trial whose first process is `first`. As subreaper, the tuner finds those that
+/// left it as its own.
+pub fn of_trial(first: u32) -> Vec<u32> {
+    let others = descendants(std::process::id()).into_iter().skip(1).filter(|&pid| pid != first);
+    std::iter::once(first).chain(others).collect()
+}
+
+/// Memory of that trial: all that its largest process has, and what the others have to themselves.
 /// What is more than `most` is counted again, each page shared by several processes once.
 pub fn resident_bytes(first: u32, most: u64) -> u64 {
-    let others = descendants(std::process::id()).into_iter().skip(1).filter(|&pid| pid != first);
-    let all: Vec<u32> = std::iter::once(first).chain(others).collect();
+    let all = of_trial(first);
     let counted: Vec<(u64, u64)> = all.iter().filter_map(|&pid| pages(pid)).collect();
     let private: u64 = counted.iter().map(|(all, shared)| all.saturating_sub(*shared)).sum();
     let largest = counted.iter().max().map_or(0, |(resident, shared)| *resident.min(shared));

@@ -130,6 +130,9 @@ pub enum Message {
         trial: u64,
         /// Peak resident memory.
         peak_rss_bytes: u64,
+        /// Peak memory on a GPU.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peak_device_bytes: Option<u64>,
         /// Peak resident memory of each of the models' stages, in the warm-up.
         #[serde(default)]
         stage_rss_bytes: BTreeMap<String, u64>,

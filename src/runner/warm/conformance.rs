@@ -9,7 +9,6 @@ use super::{Process, Scope, mismatches, told};
 use crate::knobs::effect::{Effect, in_words};
 use crate::knobs::{Knobs, Settings, Value, Values};
 use crate::launch::Launch;
-use crate::runner::process::Limit;
 use crate::runner::protocol::Job;
 use crate::runner::response::{ENDED_EARLY, Response};
 use crate::runner::{LocalRunner, Repetitions, TrialRequest};
@@ -146,8 +145,7 @@ impl<'a> Trial<'a> {
         let mut job = self.runner.job(&request, self.knobs(values)?.1)?;
         job.knobs = told(values, &job.settings.as_is);
         change(&mut job);
-        let memory_bytes = self.runner.memory_bytes;
-        let limit = Limit { time: self.time, ready_s: None, memory_bytes, sample_s: None };
+        let limit = self.runner.limit(&request);
         process.answer(&job, limit, &|| self.runner.stop.load(Ordering::Relaxed))
     }
 }

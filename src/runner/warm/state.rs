@@ -142,7 +142,7 @@ impl State {
         }
         let raised = match warm.outcome {
             // It says more of all that ran there before than of what was changed last.
-            Outcome::OutOfMemory => Vec::new(),
+            Outcome::OutOfMemory | Outcome::OutOfDeviceMemory => Vec::new(),
             _ => {
                 let agree =
                     !warm.is_failed() && !differ(&costs(&warm.samples), &costs(&fresh.samples));
@@ -220,7 +220,8 @@ mod tests {
         };
         let due: Vec<String> =
             Outcome::VARIANTS.iter().filter(is_due).map(ToString::to_string).collect();
-        let expected = ["misapplied", "timeout", "out-of-memory", "crashed", "wrong-output"];
+        let [host, device] = ["out-of-memory", "out-of-device-memory"];
+        let expected = ["misapplied", "timeout", host, device, "crashed", "wrong-output"];
         assert_eq!(due, expected);
         let doubtful = ["precision".to_owned()];
         assert!(State::default().is_due_for_check(&answer(Outcome::PoorQuality), &doubtful));

@@ -118,6 +118,7 @@ mod tests {
             detail: String::new(),
             samples: vec![crate::trial::Sample { seconds, ..Default::default() }],
             peak_rss_bytes: None,
+            peak_device_bytes: None,
             stage_rss_bytes: BTreeMap::new(),
             setup_s: None,
             overhead_s: 0.0,

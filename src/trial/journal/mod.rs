@@ -46,7 +46,7 @@ const EVIDENCE: [&str; 10] = [
 ];
 
 /// Columns that journals of older versions lack.
-const LATER: [&str; 19] = [
+const LATER: [&str; 20] = [
     "node",
     "process",
     "spent_s",
@@ -66,6 +66,7 @@ const LATER: [&str; 19] = [
     "peak_gflops",
     "peak_bf16_gflops",
     "peak_gb_s",
+    "peak_device_bytes",
 ];
 
 /// The most repetitions that a journal has columns for.
@@ -248,6 +249,7 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "metric" => text(median(trial, |sample| sample.metric.map(|metric| metric.value))),
         "goal" => text(trial.samples.iter().find_map(|s| s.metric).map(|metric| metric.goal)),
         "peak_rss_bytes" => text(trial.peak_rss_bytes),
+        "peak_device_bytes" => text(trial.peak_device_bytes),
         "setup_s" => text(trial.setup_s),
         "overhead_s" => trial.overhead_s.to_string(),
         "wall_s" => trial.wall_s.to_string(),

@@ -13,9 +13,8 @@ use crate::evidence::drift::Drift;
 use crate::evidence::{ranking, win_probability};
 use crate::knobs::Values;
 use crate::runner::{Repetitions, Runner, TrialRequest};
-use crate::stats;
 use crate::trial::{Outcome, Phase, Trial};
-use crate::tune::budget::{self, Budget};
+use crate::tune::budget::{self, Budget, Pairs};
 use crate::tune::config::{MIN_PSNR_DB, TuneConfig};
 use crate::tune::observer::Observer;
 use crate::tune::policy::is_proposed;
@@ -212,9 +211,7 @@ impl<'a> State<'a> {
 
     /// What a trial of the search takes: the shorter of the baseline's and of their median.
     fn usual_trial(&self) -> Duration {
-        let searched = self.trials.iter().filter(|trial| trial.phase == Phase::Search);
-        let walls: Vec<f64> = searched.map(|trial| trial.wall_s).collect();
-        let median = stats::median(&walls).map(Duration::from_secs_f64);
+        let median = budget::in_search(&self.trials);
         median.map_or(self.baseline_trial(), |median| median.min(self.baseline_trial()))
     }
 
@@ -300,8 +297,9 @@ impl<'a> State<'a> {
 
     /// What is left beside what the confirmation keeps.
     pub(in crate::tune) fn left_beside_reserve(&self) -> Duration {
-        let pairs = pairs_for(self.drift()) / f64::from(self.width());
-        self.budget.left_for_search(self.trial_in_pair(), pairs)
+        let wanted = pairs_for(self.drift()) / f64::from(self.width());
+        let search = budget::in_search(&self.trials);
+        self.budget.left_for_search(Pairs { trial: self.trial_in_pair(), wanted, search })
     }
 
     /// The candidates in question for the confirmation, the likeliest to be the fastest first.

@@ -110,12 +110,12 @@ impl Pipeline {
         let first = run(Stage::Encode, &|| self.encode(&self.pictures(&batch.planes, count)))?;
         let noise = self.noise(batch.clips.clone());
         let latent = run(Stage::Denoise, &|| {
-            let prompts =
-                prompts.as_ref().map_or_else(|| self.prompt(count), Tensor::shallow_clone);
-            self.denoise(&noise, first.as_ref(), &prompts)
+            let all = prompts.as_ref().map_or_else(|| self.prompt(count), Tensor::shallow_clone);
+            self.denoise(&noise, first.as_ref(), &all)
         })?;
         let video = run(Stage::Decode, &|| self.decode(latent.as_ref().unwrap_or(&noise)))?;
-        let latents = [first.as_ref(), prompts.as_ref(), latent.as_ref()];
+        let own = prompts.map(|all| all.narrow(0, 0, count));
+        let latents = [first.as_ref(), own.as_ref(), latent.as_ref()];
         self.write(batch, clock, latents, video.as_ref())
     }
 
@@ -187,16 +187,19 @@ impl Pipeline {
         Tensor::cat(&clips, 0)
     }
 
-    /// The prompt of every clip where none is encoded, `[count, context tokens, width]`.
+    /// The prompts of every clip where none is encoded, as [`Self::prompts`] has them.
     fn prompt(&self, count: i64) -> Tensor {
-        self.prompt.expand([count, -1, -1], false)
+        let own = [&self.prompt, &self.negative].map(|one| one.expand([count, -1, -1], false));
+        Tensor::cat(&own[..self.workload.prompts() as usize], 0)
     }
 
-    /// Prompt embeddings, `[count, context tokens, width]`; zero after the last token, as the pipeline
-    /// has them.
+    /// Prompt embeddings, `[count, context tokens, width]`, and after them as many of what guidance
+    /// leads away from; zero after the last token, as the pipeline has them.
     fn prompts(&self, count: i64) -> Result<Tensor> {
         let encoder = self.parts.text.as_ref().context("the job has no text encoder")?;
-        self.embeddings(encoder, &self.random_tokens(encoder, count))
+        let one = |_| self.embeddings(encoder, &self.random_tokens(encoder, count));
+        let all: Vec<Tensor> = (0..self.workload.prompts()).map(one).collect::<Result<_>>()?;
+        Ok(Tensor::cat(&all, 0))
     }
 
     /// Prompts of any tokens, `[count, text tokens]`.
@@ -254,17 +257,21 @@ impl Pipeline {
         let config = SchedulerConfig { flow_shift: sampling.flow_shift, ..Default::default() };
         let mut scheduler = Scheduler::new(&config, self.workload.sizes.steps as usize)?;
         let steps = scheduler.timesteps().to_vec();
-        let negative = self.negative.expand_as(prompts);
+        let count = noise.size()[0];
+        let negative = self.workload.sizes.guidance.then(|| prompts.narrow(0, count, count));
+        let prompts = prompts.narrow(0, 0, count);
         let view = self.view(noise, first);
         let mut latent = noise.shallow_clone();
         for step in steps {
             let expert = sampling.expert(step);
             let model = self.parts.experts[expert].as_ref().context("the job lacks an expert")?;
             let input = view.of(&latent);
-            let time = self.timestep(step, noise.size()[0], first.is_some());
-            let conditioned = model.forward(&input, &time, prompts, None)?;
-            let unconditioned = model.forward(&input, &time, &negative, None)?;
-            let velocity = guide(&conditioned, &unconditioned, sampling.guidance[expert]);
+            let time = self.timestep(step, count, first.is_some());
+            let mut velocity = model.forward(&input, &time, &prompts, None)?;
+            if let Some(negative) = &negative {
+                let unconditioned = model.forward(&input, &time, negative, None)?;
+                velocity = guide(&velocity, &unconditioned, sampling.guidance[expert]);
+            }
             latent = scheduler.step(&velocity, &latent)?;
         }
         NotFinite::check(&values(&latent)?)?;

@@ -76,7 +76,8 @@ impl Pipeline {
         let predicted = met.into_iter().map(|(expert, step)| {
             let model = experts[expert].as_ref().context("the job lacks an expert")?;
             let time = self.timestep(step, count, self.workload.has(Stage::Encode));
-            Ok(model.forward(&input, &time, &self.prompt(count), None)?.to_kind(Kind::Float))
+            let prompt = self.prompt(count).narrow(0, 0, count);
+            Ok(model.forward(&input, &time, &prompt, None)?.to_kind(Kind::Float))
         });
         let predicted: Vec<Tensor> = predicted.collect::<Result<_>>()?;
         Ok(Tensor::stack(&predicted, 0))

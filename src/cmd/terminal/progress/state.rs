@@ -1,6 +1,6 @@
 //! State: how far a tune is, as plain data that every view is drawn from.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::evidence::confirmation::pairs_for;
 use crate::evidence::findings::Findings;
@@ -10,8 +10,7 @@ use crate::runner::Repetitions;
 use crate::runner::{LocalRunner, TrialRequest};
 use crate::stats::Interval;
 use crate::trial::{Outcome, Phase, Sample, Trial};
-use crate::tune::budget;
-use crate::tune::budget::Budget;
+use crate::tune::budget::{self, Budget, Pairs};
 use crate::workload::metric::Metric;
 
 /// How far a tune is.
@@ -73,10 +72,8 @@ pub struct Standing {
     pub noise: Option<Disturbance>,
     /// The last trials, the latest first.
     pub last: Vec<Ended>,
-    /// Wall time of one of a pair's trials.
-    pub trial: Option<Duration>,
-    /// About how many pairs the confirmation takes.
-    pub pairs: f64,
+    /// The pairs that the confirmation will run.
+    pub pairs: Option<Pairs>,
 }
 
 /// Times of one candidate.
@@ -180,8 +177,11 @@ impl Standing {
                 .take(MOST_LAST_TRIALS)
                 .map(|t| Ended::of(t, baseline))
                 .collect(),
-            trial: budget::in_pair(trials, repetitions.decided(trials)),
-            pairs: pairs_for(&drift),
+            pairs: budget::in_pair(trials, repetitions.decided(trials)).map(|trial| Pairs {
+                trial,
+                wanted: pairs_for(&drift),
+                search: budget::in_search(trials),
+            }),
             confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),
             ..Self::default()
         };

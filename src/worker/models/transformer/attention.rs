@@ -89,7 +89,12 @@ impl Attention {
             return attend(query, &key, &value);
         }
         let [key, value] = self.keys.among(key, value);
-        timed(Unit::Attention, || attend(query, &key, &value))
+        let (size, width) = (query.size(), query.size()[3]);
+        let [heads, queries] = self.keys.shape(size[1], self.heads);
+        let query = query.reshape([size[0], queries, heads, width]);
+        let [key, value] = [key, value].map(|all| all.narrow(2, 0, heads));
+        let seen = timed(Unit::Attention, || attend(&query, &key, &value));
+        seen.reshape([size[0], size[1], -1])
     }
 
     fn placed(&self, projected: &Tensor, gain: &Tensor, rope: Option<&Tensor>) -> Tensor {

@@ -1,8 +1,12 @@
-//! Keys and values of the tokens that a slice of a job leaves out.
+//! How a slice of a job attends as the whole job does: among as many keys, and with queries enough.
 
 use std::cell::RefCell;
 
 use tch::Tensor;
+
+/// Queries from which libtorch's attention on CPUs works on larger blocks of them, as
+/// `FlashAttentionKernel.cpp` chooses: blocks of 256, of 64, and below of 32.
+const KERNELS: [i64; 2] = [768, 192];
 
 /// As many keys and values as the whole job has, `[1, keys, heads, head width]` each: the slice's own
 /// first ones, then the first forward's again and again, so that they spread as real ones do.
@@ -33,6 +37,19 @@ impl JobKeys {
         [0, 1].map(|which| kept[which].expand([size[0], -1, -1, -1], false))
     }
 
+    /// Heads, and queries of each, `[heads, queries]`, in whose shape a slice's `tokens` of `heads` heads
+    /// run the kernel of the whole job: fewer heads of more queries each, as many in all.
+    pub fn shape(&self, tokens: i64, heads: i64) -> [i64; 2] {
+        let rows = tokens * heads;
+        let least = KERNELS.into_iter().find(|least| *least <= self.count).unwrap_or_default();
+        if tokens >= least.min(self.count) {
+            return [heads, tokens];
+        }
+        let fits = |heads: &i64| rows % heads == 0;
+        let heads = (1..=rows / least).rev().find(fits).unwrap_or(heads);
+        [heads, rows / heads]
+    }
+
     fn repeated(&self, own: &Tensor) -> Tensor {
         let times = self.count.div_euclid(own.size()[1]) + 1;
         own.narrow(0, 0, 1).repeat([1, times, 1, 1]).narrow(1, 0, self.count).contiguous()
@@ -44,6 +61,17 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
+
+    #[test]
+    fn a_slice_attends_in_the_shape_of_the_whole_job() {
+        assert_eq!(JobKeys::of(27_280).shape(128, 24), [4, 768]);
+        // 2688 rows make three heads of 896, but no four of 768.
+        assert_eq!(JobKeys::of(27_280).shape(112, 24), [3, 896]);
+        assert_eq!(JobKeys::of(27_280).shape(1024, 24), [24, 1024]);
+        assert_eq!(JobKeys::of(400).shape(128, 24), [16, 192]);
+        assert_eq!(JobKeys::of(150).shape(64, 24), [24, 64]);
+        assert_eq!(JobKeys::default().shape(64, 24), [24, 64]);
+    }
 
     #[test]
     fn a_slices_own_keys_come_first_and_then_those_of_the_first_forward() {
