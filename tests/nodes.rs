@@ -208,12 +208,12 @@ fn a_node_that_is_silent_from_its_first_trial_on_stops_nobody() {
     assert_eq!(silent[0].detail, "node n2 was lost: it does not answer");
 }
 
-/// Each agent runs a trial and is gone; those that are started in their place never say anything.
+/// Each agent runs three trials and is gone; those that are started in their place never say anything.
 #[test]
 fn agents_that_never_come_back_are_waited_for_as_long_as_the_budget() {
     let world = World::new();
     let script = "if [ -e $WAN22_LOCK_DIR/begun ]; then exec sleep 3600; fi\n\
-                  touch $WAN22_LOCK_DIR/begun\n\"$@\" | sed -u 2q\n";
+                  touch $WAN22_LOCK_DIR/begun\n\"$@\" | sed -u 4q\n";
     let run = tune_launched(&world, script, &[]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert!(run.stderr.contains("its agent is started again"), "{}", run.stderr);

@@ -328,7 +328,15 @@ impl<'a> Session<'a> {
             self.end_one()?;
         }
         self.bound();
-        self.state.first(Phase::Baseline).map(drop).context(STOPPED)
+        self.state.first(Phase::Baseline).map(drop).with_context(|| self.unmeasured())
+    }
+
+    /// Why nothing is known of the baseline.
+    pub(super) fn unmeasured(&self) -> &'static str {
+        match self.state.is_stopped() {
+            true => "stopped before the baseline was measured; nothing can be said",
+            false => "no node came back to measure the baseline before the budget was over",
+        }
     }
 
     /// Tries knobs that are handed over at all their values, where the search can pay for it, and
@@ -389,5 +397,3 @@ fn is_for_another(request: &TrialRequest, state: &State<'_>) -> bool {
     (is_repeat || request.phase == Phase::Search) && state.is_running(request)
         || is_repeat && state.is_to_be_repeated_elsewhere(&request.values)
 }
-
-pub(super) const STOPPED: &str = "stopped before the baseline was measured; nothing can be said";

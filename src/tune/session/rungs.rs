@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{STOPPED, Session};
+use super::Session;
 use crate::evidence::blame::{self, BASELINE_MEMORY, MEMORY_TEST};
 use crate::knobs::Values;
 use crate::runner::{Repetitions, TrialRequest};
@@ -40,7 +40,7 @@ impl Session<'_> {
             self.record(trial)?;
         }
         self.bound();
-        self.state.first_of_baseline().map(fit).context(STOPPED)
+        self.state.first_of_baseline().map(fit).with_context(|| self.unmeasured())
     }
 
     /// Measures the baseline on the sizes of the user's own job, from the smallest to the largest of which
@@ -62,7 +62,7 @@ impl Session<'_> {
                 fails = outcome.is_failure() && *outcome != Outcome::Timeout;
                 break;
             }
-            let small = self.state.first(Phase::Baseline).context(STOPPED)?;
+            let small = self.state.first(Phase::Baseline).with_context(|| self.unmeasured())?;
             (rungs.ratio, rungs.confirmation) = (calibrate::ratio(small, &trial), size.clone());
         }
         let is_whole = larger.last().is_none_or(|whole| *whole == rungs.confirmation);
