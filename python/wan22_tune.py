@@ -46,6 +46,7 @@ _TILE = [
 ]
 _GET_MEMPOLICY = {"x86_64": 239, "aarch64": 236}
 _POLICIES = {0: "default", 1: "preferred", 2: "bind", 3: "interleave", 4: "default", 6: "weighted-interleave"}
+_OFF, _ON = ("off", "false", "no", "0"), ("on", "true", "yes", "1")
 _ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc")
 
 
@@ -56,8 +57,9 @@ def knob(name, default=None):
     """The value to use for the knob `name`; `default` where nobody chooses one.
 
     What is read inside the call that `serve` makes may change from run to run; what is read before
-    that takes a new process. The default is what runs today, as the tuner is told. Where it is a
-    bool the value is one, and where it is text, text.
+    that takes a new process. The default is what runs today, as the tuner is told; it does not tune
+    a knob of which nobody says that. Where the default is a bool the value is one, where it is text text,
+    and where it is one of "off" and "on" or the like the other word of a switch.
     """
     value = _handed(name)
     _worker.read(name, default if value is None else value)
@@ -152,16 +154,27 @@ def _handed(name):
 
 def _meant(value, default=None):
     """What that means where the program's own value is `default`."""
+    if isinstance(default, str):
+        return _spelled(value, default)
     if not isinstance(value, str):
         return value
     if isinstance(default, bool):
-        return value.strip().lower() in ("1", "true", "on", "yes")
-    if isinstance(default, str) or _worker.is_on:
+        return value.strip().lower() in _ON
+    if _worker.is_on:
         return value
     if re.fullmatch(r"[-+]?[0-9]+", value):
         return int(value)
     if re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", value):
         return float(value)
+    return value
+
+
+def _spelled(value, default):
+    """A switch in the words of its default, and anything else as it is."""
+    word = str(value).strip().lower()
+    for pair in zip(_OFF, _ON):
+        if default.strip().lower() in pair and word in _OFF + _ON:
+            return pair[word in _ON]
     return value
 
 
@@ -173,6 +186,7 @@ class _Worker:
         self.pipelines, self.stages = [], {}
         self.job, self.input, self.output = None, None, None
         self.reads, self.early, self.is_running = {}, set(), False
+        self.unsaid = set()
         self.made, self.told_s, self.is_last = None, None, False
         if self.is_on:
             self.take_over()
@@ -210,6 +224,8 @@ class _Worker:
             self.reads[name] = value
             if not self.is_running:
                 self.early.add(name)
+        elif self.is_on and value is None:
+            self.unsaid.add(name)
 
     def say(self, kind, **content):
         self.output.write(json.dumps({kind: {"trial": self.job["trial"], **content}}) + "\n")
@@ -297,6 +313,7 @@ class _Worker:
             run_scope.update(pipeline.run_scope().intersection(names))
         effect["applied"] = applied
         effect["run_scope"] = sorted(run_scope)
+        effect["without_default"] = sorted(self.unsaid.difference(applied))
         return effect
 
 

@@ -115,3 +115,43 @@ fn a_candidate_sets_what_it_tunes_and_so_does_production() {
     assert_eq!(refused.status, Some(125));
     assert!(refused.stderr.contains("/launch/as_is"), "{}", refused.stderr);
 }
+
+/// A shell that has read an export has variables of knobs that nobody chose, too.
+#[test]
+fn what_an_export_left_to_the_program_is_no_choice_of_today() {
+    let world = world();
+    let measure = ["measure", "--baseline", "--metric", "cost=(.*)", "--", "./job.sh"];
+    let exported = [
+        ("WAN22_BATCH_SIZE", "4"),
+        ("WAN22_INTER_OP_THREADS", "1"),
+        ("WAN22_AS_IS", "batch_size,precision"),
+    ];
+    let measured = run(&world, &measure, &exported);
+    assert_eq!(measured.status, Some(0), "{}", measured.stderr);
+    let environment = environment(&world);
+    let left = environment.lines().find_map(|line| line.strip_prefix("WAN22_AS_IS=")).unwrap();
+    let left: Vec<&str> = left.split(',').collect();
+    assert!(left.contains(&"batch_size") && !left.contains(&"inter_op_threads"), "{left:?}");
+    assert!(!environment.contains("WAN22_BATCH_SIZE=4\n"), "{environment}");
+}
+
+/// Earlier versions chose a value of each knob that only a program can apply, and so does the rest of
+/// their tunes.
+#[test]
+fn a_tune_of_a_version_that_left_nothing_to_the_program_goes_on_as_it_began() {
+    let world = world();
+    let knobs = ["--knob", "batch_size", "--knob", "inter_op_threads"];
+    let flags = ["--budget", "10m", "--trials", "4", "--metric", "cost=(.*)", "--repetitions", "1"];
+    let tuned = run(&world, &[&flags[..], &knobs, &["--", "./job.sh"]].concat(), &[]);
+    assert_eq!(tuned.status, Some(0), "{}", tuned.stderr);
+    let (folder, space) = (world.folder(), world.folder().join("space.toml"));
+    let text = std::fs::read_to_string(&space).unwrap();
+    let mut older: toml::Table = text.parse().unwrap();
+    let removed = older["tune"].as_table_mut().unwrap().remove("program_as_is");
+    assert!(removed.is_some(), "{text}");
+    std::fs::write(&space, toml::to_string(&older).unwrap()).unwrap();
+    let more = ["resume", folder.to_str().unwrap(), "--budget", "10m", "--trials", "8"];
+    let resumed = run(&world, &more, &[]);
+    assert_eq!(resumed.status, Some(0), "{}", resumed.stderr);
+    assert!(!environment(&world).contains("WAN22_AS_IS"), "all values are chosen");
+}

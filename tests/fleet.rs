@@ -3,6 +3,8 @@
 mod harness;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use harness::{Run, World};
@@ -79,7 +81,10 @@ fn the_folder_alone_goes_on_as_it_was_asked() {
     assert_eq!(states(&["--exclude=n1"]), "n2");
     assert_eq!(states(&[]), "n2");
     assert_eq!(states(&["--exclude="]), "n1 n2");
-    let kept = fs::read_to_string(world.path().join("dir/fleet.toml")).unwrap();
+    let file = world.path().join("dir/fleet.toml");
+    let kept = fs::read_to_string(&file).unwrap();
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "the engine's command may hold a password");
     let flags = r#"flags = ["--engine=env WHERE={node}", "--each=node", "--nodes=n[1-2]"]"#;
     assert!(kept.contains(flags), "{kept}");
 
@@ -87,7 +92,7 @@ fn the_folder_alone_goes_on_as_it_was_asked() {
         (&["--engine=local"][..], "begun with --engine 'env WHERE={node}': with 'local'"),
         (&["--budget=7s", "--cold"], "with other flags tunes could not be compared"),
         (&["--seed=2"], "give --budget and all flags as at first"),
-        (&["--nodes="], "name the nodes with --nodes"),
+        (&["--nodes="], "name the nodes with --nodes, such as --nodes n1,n2"),
     ] {
         let run = world.tuner(&[&["fleet", "dir"][..], words].concat()).run();
         assert_eq!(run.status, Some(2), "{words:?}: {}", run.stderr);
@@ -195,4 +200,91 @@ fn a_dry_run_and_a_manifest_start_nothing() {
     let gathered = world.tuner(&["fleet", "dir"]).run();
     assert_eq!(gathered.status, Some(6), "{}", gathered.stderr);
     assert_eq!(rows(&world).lines().count(), 1, "nothing was started");
+}
+
+/// An engine, which does the same with both words, for a tune that one node begins.
+fn on(world: &World, words: &[&str]) -> Run {
+    let tune = ["--poll=0.2", "--budget=6s", "--cold", "--no-built-in", "--knob=last=1..3"];
+    let job = ["--", "sleep", "0.0{last=3}"];
+    world.tuner(&[&["fleet", "dir", "--each=node"], &tune[..], words, &job].concat()).run()
+}
+
+#[test]
+fn what_a_folder_keeps_changes_with_a_word_and_by_its_owner_alone() {
+    let world = World::new();
+    let engine = ["--engine=env WHERE={node}", "--nodes=n1"];
+    let first = on(&world, &engine);
+    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
+    let again = on(&world, &[&engine[..], &["--tries=2"]].concat());
+    assert_eq!(again.status, Some(0), "{}", again.stderr);
+    let says = "fleet.toml: it says no --tries, the call --tries=2: that is kept from now on";
+    assert!(again.stderr.contains(says), "{}", again.stderr);
+    let file = world.path().join("dir/fleet.toml");
+    let kept = fs::read_to_string(&file).unwrap();
+    // Somebody else may have written it.
+    let everybody = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    everybody(0o666);
+    let other = on(&world, &[&engine[..], &["--tries=3"]].concat());
+    assert_eq!(other.status, Some(2), "{}", other.stderr);
+    let says =
+        "everybody may write to it, and it says --tries=2, the call --tries=3: type all flags";
+    assert!(other.stderr.contains(says), "{}", other.stderr);
+    let same = on(&world, &[&["--tries=2"], &engine[..]].concat());
+    assert_eq!(same.status, Some(0), "{}", same.stderr);
+    assert_eq!(fs::read_to_string(&file).unwrap(), kept);
+}
+
+#[test]
+fn a_folder_that_keeps_no_engine_says_what_to_type() {
+    let world = World::new();
+    let engine = ["--engine=env WHERE={node}", "--nodes=n1,n2"];
+    let first = on(&world, &engine);
+    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
+    let file = world.path().join("dir/fleet.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let older: Vec<&str> = text.lines().filter(|line| !line.starts_with("flags")).collect();
+    let older = older.join("\n") + "\n";
+    fs::write(&file, &older).unwrap();
+    for (words, says) in [
+        (&[][..], "type it as then, such as --engine 'ssh {node}' --nodes n1,n2"),
+        (&["--engine=local"], "with 'local' a node's name may mean another machine"),
+    ] {
+        let run = world.tuner(&[&["fleet", "dir", "--poll=0.2"], words].concat()).run();
+        assert_eq!(run.status, Some(2), "{words:?}: {}", run.stderr);
+        assert!(run.stderr.contains(says), "{words:?}: {}", run.stderr);
+        assert_eq!(fs::read_to_string(&file).unwrap(), older, "a wrong call binds nothing");
+    }
+    let status = world.tuner(&["fleet", "dir", "--status"]).run();
+    assert!(status.stdout.contains("n2"), "{}{}", status.stdout, status.stderr);
+    let run = world.tuner(&[&["fleet", "dir", "--quiet"], &engine[..]].concat()).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(fs::read_to_string(&file).unwrap().contains("--engine=env WHERE={node}"));
+}
+
+/// Slurm's programs, of which `sbatch` loses its answer but not the job.
+fn slow_slurm(folder: &Path) -> String {
+    let program = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let answer =
+        "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation";
+    let jobs = folder.join("jobs");
+    let jobs = jobs.display();
+    program("sbatch", &format!("echo \"$*\" >> {jobs}; echo '{answer}' >&2; exit 1"));
+    program("squeue", &format!("wc -l < {jobs}"));
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
+}
+
+#[test]
+fn a_submission_whose_answer_is_lost_is_found_and_not_repeated() {
+    let world = World::new();
+    let path = slow_slurm(world.path());
+    let run = world.tuner(&["--budget=60s", "--nodes=2", "--", "true"]).env("PATH", &path).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stdout.contains("Submitted as job 1."), "{}", run.stdout);
+    let jobs = fs::read_to_string(world.path().join("jobs")).unwrap();
+    assert_eq!(jobs.lines().count(), 1, "{jobs}");
+    assert!(jobs.contains("--job-name=wan22-tune-"), "{jobs}");
 }

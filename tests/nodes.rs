@@ -319,3 +319,21 @@ fn outside_of_an_allocation_it_is_submitted() {
     let rest = r" --budget 30m --nodes 'n[2-4]' -- './my job' 'it'\''s' '$HOME'";
     assert!(script.trim_end().ends_with(rest), "{script}");
 }
+
+/// Each node asks its own worker what it runs today, before its first trial.
+#[test]
+fn nodes_of_a_worker_begin_with_what_it_runs_today() {
+    let world = World::new();
+    let job = "import os, sys\nsys.path.insert(0, os.environ['PYSRC'])\nimport wan22_tune\n\
+               wan22_tune.serve(lambda: wan22_tune.took(1 + wan22_tune.knob('blocks', 7) / 10))\n";
+    fs::write(world.path().join("job.py"), job).unwrap();
+    let nodes = ["--budget", "30s", "--nodes", "2", "--launcher", "", "--trials", "6", "--cold"];
+    let knobs = ["--no-built-in", "--knob", "blocks=0..8", "--worker", "--", "python3", "job.py"];
+    let tuner = world.tuner(&[&nodes[..], &knobs].concat());
+    let run = tuner.env("PYSRC", concat!(env!("CARGO_MANIFEST_DIR"), "/python")).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let trials = world.results().trials;
+    assert_eq!(crate::nodes(&trials), BTreeSet::from(["n1", "n2"]));
+    let mut baselines = trials.iter().filter(|trial| trial.phase == Phase::Baseline);
+    assert!(baselines.all(|trial| trial.knobs["blocks"].to_string() == "7"), "{trials:?}");
+}

@@ -21,8 +21,10 @@ fn tune(world: &World, flags: &[&str], words: &[&str]) -> Run {
 #[test]
 fn a_file_is_copied_and_never_touched() {
     let world = World::new();
-    let config = r#"{"name": "wan", "offload": {"blocks": 20, "fast": false}}"#;
-    std::fs::write(world.path().join("c.json"), config).unwrap();
+    let seed = "123456789012345678901234567890";
+    let config =
+        format!(r#"{{"name": "wan", "seed": {seed}, "offload": {{"blocks": 20, "fast": false}}}}"#);
+    std::fs::write(world.path().join("c.json"), &config).unwrap();
     let job = "#!/bin/sh\n[ \"$1\" = --config ] || exit 1\n\
                b=$(sed -n 's/.*\"blocks\": \\([0-9]*\\).*/\\1/p' \"$2\")\n\
                grep -q '\"fast\": true' \"$2\" && f=0 || f=4\n\
@@ -51,13 +53,9 @@ fn a_file_is_copied_and_never_touched() {
     );
     assert_eq!(std::fs::read_to_string(world.path().join("c.json")).unwrap(), config);
     let patched = world.folder().join("json/c.json");
-    let patched: Json = serde_json::from_str(&std::fs::read_to_string(patched).unwrap()).unwrap();
-    assert_eq!(
-        patched,
-        json!({"name": "wan", "offload": {"blocks": 8, "fast": true}}),
-        "{}",
-        run.stdout
-    );
+    let patched = std::fs::read_to_string(patched).unwrap();
+    let best = config.replace("20,", "8,").replace("false", "true");
+    assert_eq!(patched, best, "{}", run.stdout);
     let folder = Path::new("results").join(world.folder().file_name().unwrap());
     let line = format!("Command  ./job.sh --config {}/json/c.json\n", folder.display());
     assert!(run.stdout.contains(&line), "{}", run.stdout);

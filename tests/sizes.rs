@@ -5,7 +5,7 @@ mod harness;
 
 use std::os::unix::fs::PermissionsExt;
 
-use harness::{Run, World};
+use harness::{Run, Tuner, World};
 use wan22_tune::trial::{Outcome, Phase, Trial};
 
 /// Prints a number instead of taking that long: frames times steps, half of it with `fast`. With `greedy`
@@ -28,12 +28,16 @@ fn world() -> World {
     world
 }
 
-fn tune(world: &World, budget: &str, sizes: &[&str]) -> Run {
+fn tuner(world: &World, budget: &str, sizes: &[&str]) -> Tuner {
     let usual = ["--metric", "t = (.+)", "--no-built-in", "--repetitions", "1"];
     let sizes: Vec<&str> = sizes.iter().flat_map(|size| ["--size", size]).collect();
     let job =
         ["--knob", "mode=plain|fast|greedy", "--", "./job.sh", "{frames}", "{steps}", "{mode}"];
-    world.tuner(&[&["--budget", budget], &usual[..], &sizes, &job].concat()).run()
+    world.tuner(&[&["--budget", budget], &usual[..], &sizes, &job].concat())
+}
+
+fn tune(world: &World, budget: &str, sizes: &[&str]) -> Run {
+    tuner(world, budget, sizes).run()
 }
 
 fn of_phase(trials: &[Trial], phase: Phase) -> Vec<&Trial> {
@@ -85,6 +89,26 @@ fn a_finalist_that_lacks_the_whole_jobs_memory_is_none() {
         report.contains("What is claimed is not of the whole job, frames=81 steps=20."),
         "{report}"
     );
+}
+
+/// Which size pairs run is known once all that the budget pays for have run.
+#[test]
+fn a_tune_that_is_stopped_between_sizes_says_so_and_goes_on_there() {
+    let world = world();
+    std::fs::write(world.path().join("slow"), "").unwrap();
+    let sizes = ["frames=8,40,81", "steps=4,20"];
+    let run = tuner(&world, "2m", &sizes).run_until(&world, 2);
+    let says =
+        "command frames=81 steps=20: stopped before the baseline ran it: `wan22-tune resume ";
+    assert!(run.stderr.contains(says), "{}", run.stderr);
+    assert!(!run.stderr.contains("the confirmation runs a smaller size"), "{}", run.stderr);
+    assert_eq!(world.results().tune.confirmation, None);
+    let folder = world.folder();
+    let run = world.tuner(&["resume", folder.to_str().unwrap()]).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("command frames=81 steps=20: timeout"), "{}", run.stderr);
+    let confirmation = world.results().tune.confirmation.map(|size| size.to_string());
+    assert_eq!(confirmation.as_deref(), Some("command frames=40 steps=20"));
 }
 
 /// One step is none to this program: finalists are tested with the fewest that its user has.

@@ -253,6 +253,29 @@ fn the_baseline_of_a_workers_own_knobs_is_what_its_script_runs_by_itself() {
 }
 
 #[test]
+fn a_knob_that_a_worker_reads_without_a_default_is_named() {
+    let world = World::new();
+    let text = OWN.replace("def run():", "def run():\n    wan22_tune.knob('vae_tile_size')");
+    let run = with_script(&world, &text, &["--budget", "10m", "--trials", "2", "--worker"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let says = "the worker reads vae_tile_size and does not say what it runs today, so that it is not tuned";
+    assert!(run.stderr.contains(says), "{}", run.stderr);
+}
+
+#[test]
+fn a_worker_is_told_a_switch_as_json_has_it_and_reads_it_in_its_own_words() {
+    let world = World::new();
+    let text = OWN
+        .replace("knob('fast', False)", "knob('fast', 'off')")
+        .replace("isinstance(fast, bool)", "fast in ('off', 'on')")
+        .replace("if fast else", "if fast == 'on' else");
+    let doctor = ["doctor", "--worker", "--knob", "fast=off|on"];
+    let run = with_script(&world, &text, &doctor);
+    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("fast false (JSON's true or false)"), "{}", run.stdout);
+}
+
+#[test]
 fn a_worker_that_does_not_say_what_it_runs_today_is_not_guessed_at() {
     let world = World::new();
     let flags = ["--budget", "10m", "--worker", "--knob", "other=0..40"];
@@ -317,13 +340,14 @@ fn little_is_asked_of_a_worker_and_that_is_looked_at() {
 #[test]
 fn in_production_a_value_is_of_the_kind_of_its_default() {
     let code = "import sys; sys.path.insert(0, sys.argv[1]); from wan22_tune import knob; \
-                print([knob('a', ''), knob('b', ''), knob('b'), knob('c'), knob('d'), knob('e', 2)])";
+                print([knob('a', ''), knob('b', ''), knob('b'), knob('c'), knob('d'), knob('e', 2), \
+                knob('g', 'off'), knob('g', 'no'), knob('g', 'sdpa')])";
     let mut python = std::process::Command::new("python3");
-    let values = [("A", "4"), ("B", "1_2"), ("C", "inf"), ("D", "-1.5e3"), ("E", "9")];
+    let values = [("A", "4"), ("B", "1_2"), ("C", "inf"), ("D", "-1.5e3"), ("E", "9"), ("G", "1")];
     values.iter().for_each(|(name, value)| {
         python.env(format!("WAN22_{name}"), value);
     });
     let run = python.args(["-c", code, PYTHON]).env("WAN22_AS_IS", "e,f").output().unwrap();
     let said = String::from_utf8(run.stdout).unwrap();
-    assert_eq!(said, "['4', '1_2', '1_2', 'inf', -1500.0, 2]\n");
+    assert_eq!(said, "['4', '1_2', '1_2', 'inf', -1500.0, 2, 'on', 'yes', '1']\n");
 }

@@ -1,7 +1,7 @@
 //! `verify`: proves a profile again, on this machine, in minutes.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -57,10 +57,12 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let _lock = Lock::take(args.runner.wait, &runner.stop)?;
     let scratch = runner::scratch(&std::env::temp_dir())?;
     runner.scratch = scratch.path().to_owned();
+    let begun = Instant::now();
     today::read(&mut runner, &workload, args.budget)?;
+    let budget = Budget::start(args.budget).after(begun.elapsed());
     let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
     let config = runner::config(&args.runner, &runner, args.seed, repetitions);
-    let trials = trials(args.budget, (&config, &runner), &workload, &knobs.values())?;
+    let trials = trials(budget, (&config, &runner), &workload, &knobs.values())?;
     let recorded = profile.evidence.as_ref().map(|evidence| Recorded { evidence, machine_match });
     let (usual, values) = (runner.baseline(), knobs.values());
     let verification = Verification::of(&trials, &usual, &values, metric, recorded);
@@ -71,12 +73,11 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
 
 /// Runs of `values` and of the baseline, as many as it takes or as the budget pays for.
 fn trials(
-    budget: Duration,
+    budget: Budget,
     (config, runner): (&TuneConfig, &LocalRunner),
     workload: &Workload,
     values: &Values,
 ) -> Result<Vec<Trial>> {
-    let budget = Budget::start(budget);
     let mut progress = Progress::new(runner, config.repetitions, budget, ViewArgs::default());
     let folder = Folder::new(&runner.scratch);
     let most = config.repetitions.most as usize;

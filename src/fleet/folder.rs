@@ -196,6 +196,12 @@ impl Folder {
         let _ = fs::remove_file(self.node(name).join("status.json"));
     }
 
+    /// Takes away what is known of a node on which nothing was measured: it may be another one.
+    pub fn forget_node(&self, name: &str) {
+        self.forget_status(name);
+        let _ = fs::remove_file(self.node(name).join("probe.json"));
+    }
+
     /// Leaves how a job stands.
     ///
     /// # Errors

@@ -28,7 +28,8 @@ pub struct Manifest<'a> {
 }
 
 impl Manifest<'_> {
-    /// The manifest, as YAML. Texts are written as JSON strings, which YAML reads as they are.
+    /// The manifest, as YAML. Texts are written as JSON strings, which YAML reads as they are. In a command
+    /// Kubernetes takes `$(NAME)` for a variable, and `$$` for a dollar.
     pub fn yaml(&self) -> String {
         let count = self.nodes.len();
         let folder = self.folder.display().to_string();
@@ -37,7 +38,8 @@ impl Manifest<'_> {
             Task::Probe,
             Task::Tune
         );
-        let words = ["sh", "-c", &probe_and_tune, &folder].map(string).join(", ");
+        let words = ["sh", "-c", &probe_and_tune, &folder];
+        let words = words.map(|word| string(word.replace('$', "$$"))).join(", ");
         let nodes: Vec<String> = self.nodes.iter().map(string).collect();
         let mut text = String::from(
             "# Tunes each of the nodes named below, one pod a node. Then, where the volume is mounted,\n\
@@ -111,8 +113,16 @@ impl Manifest<'_> {
     }
 }
 
+/// A text in double quotes; letters that YAML does not print are written by their numbers.
 fn string(text: impl AsRef<str>) -> String {
-    serde_json::to_string(text.as_ref()).expect("a text is plain data")
+    let text = serde_json::to_string(text.as_ref()).expect("a text is plain data");
+    let letter = |c: char| match c {
+        '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+            format!("\\u{:04x}", u32::from(c))
+        }
+        c => c.to_string(),
+    };
+    text.chars().map(letter).collect()
 }
 
 #[cfg(test)]
@@ -158,8 +168,12 @@ mod tests {
     ];
 
     fn read() -> Value {
+        read_in("/fleet/my dir")
+    }
+
+    fn read_in(folder: &str) -> Value {
         let nodes: Vec<String> = ["a", "b: c", "d"].map(str::to_owned).to_vec();
-        let (image, claim, folder) = ("registry/wan22:1", "shared", Path::new("/fleet/my dir"));
+        let (image, claim, folder) = ("registry/wan22:1", "shared", Path::new(folder));
         let manifest =
             Manifest { image, claim, folder, nodes: &nodes, at_once: 64, tries: 3, limit_s: 2400 };
         serde_saphyr::from_str(&manifest.yaml()).unwrap()
@@ -197,5 +211,41 @@ mod tests {
         assert_eq!(container["volumeMounts"][0]["mountPath"], json!("/fleet/my dir"));
         assert_eq!(container["volumeMounts"][0]["name"], pod["volumes"][0]["name"]);
         assert_eq!(container["env"][0]["name"], json!("WAN22_FLEET_NODE"));
+    }
+
+    /// What Kubernetes makes of a word of a command (third_party/forked/golang/expansion): a dollar before
+    /// another one is dropped, a name in parentheses is looked for, anything else stays.
+    fn expanded(word: &str) -> String {
+        let (mut rest, mut text) = (word, String::new());
+        while let Some((before, after)) = rest.split_once('$') {
+            text += before;
+            let (letters, left) = match (after.chars().next(), after.find(')')) {
+                (Some('$'), _) => ("$".to_owned(), &after[1..]),
+                (Some('('), Some(end)) => ("EXPANDED".to_owned(), &after[end + 1..]),
+                _ => ("$".to_owned(), after),
+            };
+            text += &letters;
+            rest = left;
+        }
+        text + rest
+    }
+
+    #[test]
+    fn a_container_gets_the_words_that_were_meant() {
+        let script =
+            "wan22-tune fleet \"$0\" --here=probe && exec wan22-tune fleet \"$0\" --here=tune";
+        for folder in [
+            "/fleet/$(HOME)/$$(X) $1",
+            "/it's \"quoted\": # no comment\n- {a: b}",
+            "/\\n\t\u{7f}\u{85}\u{2028}ü😀",
+            "/%s {{x}} *a &b !c | > @ `",
+        ] {
+            let manifest = read_in(folder);
+            let container = &manifest["spec"]["template"]["spec"]["containers"][0];
+            let command = container["command"].as_array().unwrap().iter();
+            let words: Vec<String> = command.map(|word| expanded(word.as_str().unwrap())).collect();
+            assert_eq!(words, ["sh", "-c", script, folder]);
+            assert_eq!(container["volumeMounts"][0]["mountPath"], json!(folder), "never expanded");
+        }
     }
 }

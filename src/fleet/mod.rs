@@ -25,4 +25,4 @@ pub use journal::Journal;
 pub use node::Node;
 pub use overview::{Overview, Row, State};
 pub use plan::{Barred, Group, Records, Scope, failed, groups, plan};
-pub use request::Request;
+pub use request::{Change, Request};

@@ -1,13 +1,16 @@
 //! `fleet.toml`: what a fleet was asked for, which a later call has to agree with.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::Folder;
-use crate::io::{atomic_write, input};
+use crate::io::{atomic_write, input, shell};
+use crate::runner::nodes::agents::NODE;
 use crate::space::arguments;
 
 /// The format's version.
@@ -34,6 +37,27 @@ pub struct Request {
     /// The fleet's own flags as the last call had them, each with its value in one word.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
+}
+
+/// A flag of the fleet's own in which a call differs from those before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The flag.
+    pub flag: String,
+    /// Its value in the folder.
+    pub then: Option<String>,
+    /// Its value in the call.
+    pub now: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |value: &Option<String>| match value {
+            Some(value) => shell::text(&[format!("{}={value}", self.flag)]),
+            None => format!("no {}", self.flag),
+        };
+        write!(f, "it says {}, the call {}", word(&self.then), word(&self.now))
+    }
 }
 
 /// What begins the flag that names the engine.
@@ -79,12 +103,30 @@ impl Request {
         Ok(Some(toml::from_str(&text).with_context(place)?))
     }
 
-    /// Writes it.
+    /// Writes it. The command of an engine may hold a password, so that its owner alone reads it.
     ///
     /// # Errors
     /// It can't be written.
     pub fn write(&self, folder: &Folder) -> Result<()> {
-        atomic_write::replace(&folder.request(), toml::to_string(self)?.as_bytes())
+        let is_command = self.engine().is_some_and(|engine| engine.contains(NODE));
+        let write = if is_command { atomic_write::replace_private } else { atomic_write::replace };
+        write(&folder.request(), toml::to_string(self)?.as_bytes())
+    }
+
+    /// The fleet's own flags in which another call differs, in the order of their names.
+    pub fn changes(&self, now: &Self) -> Vec<Change> {
+        let name = |flag: &String| flag.split('=').next().unwrap_or_default().to_owned();
+        let names: BTreeSet<String> = self.flags.iter().chain(&now.flags).map(name).collect();
+        let value = |flags: &[String], name: &str| {
+            let mut values = flags.iter().filter_map(|flag| flag.split_once('='));
+            values.find(|(one, _)| *one == name).map(|(_, value)| value.to_owned())
+        };
+        let change = |flag: String| Change {
+            then: value(&self.flags, &flag),
+            now: value(&now.flags, &flag),
+            flag,
+        };
+        names.into_iter().map(change).filter(|change| change.then != change.now).collect()
     }
 
     /// The words of each tune, without its budget.

@@ -56,19 +56,31 @@ pub fn remove(path: &Path) -> Result<()> {
     std::fs::remove_file(path).with_context(|| format!("removing {}", path.display()))
 }
 
+/// As [`replace`], for its owner's eyes alone.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_private(path: &Path, content: &[u8]) -> Result<()> {
+    put(&Live, path, content, 0o600)
+}
+
 /// As [`replace`], on a disk of one's own.
 ///
 /// # Errors
 /// As [`replace`].
 pub fn replace_on(disk: &dyn Disk, path: &Path, content: &[u8]) -> Result<()> {
+    put(disk, path, content, 0o644)
+}
+
+fn put(disk: &dyn Disk, path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let place = || format!("writing {}", path.display());
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(place)?;
     disk.write(file.as_file_mut(), content).with_context(place)?;
     disk.sync(file.as_file()).with_context(place)?;
     // A temporary file is private; what people share is not.
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(readable).with_context(place)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    file.as_file().set_permissions(mode).with_context(place)?;
     let temporary = file.into_temp_path();
     disk.rename(&temporary, path).with_context(place)?;
     // It has another name now: there is nothing left to take away.

@@ -77,14 +77,17 @@ impl<'a> Caller<'a> {
 }
 
 impl Knobs {
-    /// Takes the values of this process' own `WAN22_` variables, as far as they are values; returns the
-    /// names of their knobs.
+    /// Takes the values of this process' own `WAN22_` variables, as far as they are values that somebody
+    /// chose; returns the names of their knobs. Where a shell has read an export, that left the others to
+    /// the program.
     fn read_handed(&mut self, usual: &Self) -> AsIs {
+        let left = std::env::var(program_environment::AS_IS).unwrap_or_default();
+        let is_chosen = |name: &str| left.split(',').all(|one| one != name);
         let mut said = AsIs::new();
         for (name, value) in usual
             .built_in()
             .into_iter()
-            .filter(|(name, _)| program_environment::is_handed_over(name))
+            .filter(|(name, _)| program_environment::is_handed_over(name) && is_chosen(name))
         {
             let Ok(text) = std::env::var(program_environment::variable(&name)) else { continue };
             let told = value.kind().read(&text).unwrap_or_else(|_| Value::guess(&text));

@@ -11,8 +11,8 @@ use anyhow::Result;
 use super::process::heartbeat::Pulse;
 use super::process::output_lines::Tail;
 use super::process::{
-    EXIT_TIMEOUT, Limit, MEMORY_WALK_INTERVAL, Start, WATCH_INTERVAL, end, is_running, orphans,
-    output_lines, starved, termination, tree,
+    EXIT_TIMEOUT, Limit, MemoryWatch, Start, WATCH_INTERVAL, end, is_running, output_lines,
+    starved, termination,
 };
 use super::programs::Programs;
 use super::protocol::Job;
@@ -20,7 +20,7 @@ use super::response::Response;
 use crate::io::exit_code;
 use crate::io::held;
 use crate::machine::threads;
-use crate::machine::{SystemRoots, held_bytes, oom_kills};
+use crate::machine::{SystemRoots, oom_kills};
 use crate::trial::Outcome;
 
 /// What the dynamic loader says of a library that it does not find or can't use.
@@ -57,8 +57,8 @@ pub fn run(
         }
     };
     let mut answer = Response::new(job.trial, job.repetitions);
-    let is_kept = false;
-    let mut watch = Watchdog { child: &child, limit, started, stop, pulse, walked: None, is_kept };
+    let (memory, is_kept) = (MemoryWatch::of(child.id(), limit), false);
+    let mut watch = Watchdog { child: &child, limit, started, stop, pulse, memory, is_kept };
     let verdict = watch.follow(&messages.lines, &mut answer);
     settle(&mut child, &messages, verdict, &mut answer, kills, stop)?;
     answer.wall_s = started.elapsed().as_secs_f64();
@@ -128,8 +128,7 @@ pub(super) struct Watchdog<'a> {
     pub started: Instant,
     pub stop: &'a dyn Fn() -> bool,
     pub pulse: Pulse,
-    /// When the memory of all its processes was last looked at.
-    pub walked: Option<Instant>,
+    pub memory: MemoryWatch,
     /// Whether the worker is kept for another job once it has said its last word on this one.
     pub is_kept: bool,
 }
@@ -206,23 +205,9 @@ impl Watchdog<'_> {
         if self.started.elapsed() > time {
             return Some((Outcome::Timeout, format!("killed after {:.1} s", time.as_secs_f64())));
         }
-        self.memory_exceeded(answer)
-    }
-
-    /// Memory of all processes where it is time to look at it, else of the worker alone.
-    fn memory_exceeded(&mut self, answer: &mut Response) -> Option<(Outcome, String)> {
-        let (first, limit) = (self.child.id(), self.limit);
-        if self.walked.is_some_and(|at| at.elapsed() < MEMORY_WALK_INTERVAL) {
-            return limit.exceeded(tree::own_bytes(first));
-        }
-        self.walked = Some(Instant::now());
-        orphans::reap(first);
-        let held = held_bytes(|| tree::of_trial(first));
-        answer.peak_device_bytes = answer.peak_device_bytes.max(held);
-        let resident = tree::resident_bytes(first, limit.memory_bytes);
-        self.pulse.restart();
-        let on_device = || held.and_then(|held| limit.exceeded_on_device(held));
-        limit.exceeded(resident).or_else(on_device)
+        let failed = self.memory.exceeded(&mut self.pulse);
+        answer.peak_device_bytes = answer.peak_device_bytes.max(self.memory.peak_device_bytes);
+        failed
     }
 }
 

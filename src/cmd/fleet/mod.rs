@@ -1,6 +1,7 @@
 //! `fleet`: many machines tuned by jobs of an engine.
 
 pub mod compare;
+mod engine_word;
 mod here;
 mod site;
 mod watch;
@@ -40,17 +41,16 @@ pub fn run(args: &FleetArgs) -> Result<ExitCode> {
     }
     let folder = site::made(&args.dir)?;
     let lock = site::lock(&folder)?;
-    let (request, is_new) = site::request(args, &folder)?;
-    let mut engine = site::engine(args, &request, &folder)?;
+    let asked = site::request(args, &folder)?;
+    let mut engine = site::engine(args, &asked.request, &folder)?;
+    asked.forget(&folder);
     if engine.is_lasting() {
         // A job that is being submitted is known before another one looks.
         lock.hand_on()?;
     }
     let mut coordinator = Coordinator::new(&mut *engine, &folder, limits(args))?;
-    if is_new {
-        request.write(&folder)?;
-    }
-    let only_gathers = args.fleet.engine.as_deref() == Some(site::NONE);
+    asked.keep(&folder)?;
+    let only_gathers = args.fleet.engine.as_deref() == Some(engine_word::NONE);
     let ended = match only_gathers {
         true => Watched::Over(coordinator.ended()),
         false => watch::run(args, &mut coordinator)?,
@@ -150,7 +150,7 @@ fn status(args: &FleetArgs) -> Result<()> {
 /// Shows the nodes and the jobs that would be started, and starts nothing.
 fn dry_run(args: &FleetArgs) -> Result<()> {
     let folder = Folder::new(std::path::absolute(&args.dir)?);
-    let (request, _) = site::request(args, &folder)?;
+    let request = site::request(args, &folder)?.request;
     let mut engine = site::engine(args, &request, &folder)?;
     let listed = site::listed(&mut *engine, &folder);
     let records: Records =
@@ -184,14 +184,12 @@ fn cost(args: &FleetArgs, records: &Records, request: &Request) -> String {
 
 fn print_manifest(args: &FleetArgs) -> Result<()> {
     let folder = site::made(&args.dir)?;
-    let (request, is_new) = site::request(args, &folder)?;
+    let asked = site::request(args, &folder)?;
     let NodeList(nodes) = args.fleet.node_list.clone().unwrap_or_default();
     if nodes.is_empty() {
         return Err(Usage("--nodes is missing: name the nodes as kubectl does".to_owned()).into());
     }
-    if is_new {
-        request.write(&folder)?;
-    }
+    asked.keep(&folder)?;
     let manifest = manifest::Manifest {
         image: args.fleet.pod_image.as_deref().unwrap_or_default(),
         claim: &args.fleet.claim,
@@ -199,7 +197,7 @@ fn print_manifest(args: &FleetArgs) -> Result<()> {
         nodes: &nodes,
         at_once: args.fleet.at_once as usize,
         tries: args.fleet.tries,
-        limit_s: site::limit(&request).as_secs(),
+        limit_s: site::limit(&asked.request).as_secs(),
     };
     output::print(&manifest.yaml())
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
+use super::engine_word::{self, LOCAL, NONE, SLURM};
 use crate::cli::{Cli, Command, FleetArgs, words};
-use crate::cmd::{Taken, Usage};
+use crate::cmd::{Taken, Usage, terminal};
 use crate::fleet::engine::{self, Engine, Launcher, Site, Slurm, SlurmOptions, this_node};
-use crate::fleet::{Folder, Node, Request};
+use crate::fleet::{Change, Folder, Node, Request};
 use crate::io::lock::{Lock, Locked};
 use crate::io::shell;
 use crate::results::owners;
@@ -24,12 +25,6 @@ pub const POLL: Duration = Duration::from_secs(5);
 
 /// Looks after which what a job wrote can be seen, whatever file system it is on.
 const LOOKS: u32 = 12;
-
-/// The word for an engine that starts nothing.
-pub const NONE: &str = "none";
-
-/// The word for this machine.
-const LOCAL: &str = "local";
 
 /// The fleet's folder, made where there is none.
 ///
@@ -89,31 +84,71 @@ fn line(folder: &Folder) -> Result<Vec<OsString>> {
     Ok(words::resumed(&earlier, &typed()))
 }
 
+/// What a fleet is asked for.
+pub struct Asked {
+    /// The request.
+    pub request: Request,
+    /// In what it differs from what the folder holds; nothing where that holds none.
+    changes: Vec<Change>,
+    is_first: bool,
+    /// Whether the nodes may be other machines than those that are known.
+    forgets: bool,
+}
+
+impl Asked {
+    /// Has the folder keep it, and says what changes there.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn keep(&self, folder: &Folder) -> Result<()> {
+        for change in &self.changes {
+            terminal::tell(&format!("fleet.toml: {change}: that is kept from now on"));
+        }
+        if self.is_first || !self.changes.is_empty() {
+            self.request.write(folder)?;
+        }
+        Ok(())
+    }
+
+    /// Takes away what a first call with another engine found out, where nothing was measured.
+    pub fn forget(&self, folder: &Folder) {
+        let names = folder.names().into_iter().filter(|_| self.forgets);
+        names.for_each(|name| folder.forget_node(&name));
+    }
+}
+
 /// What is asked: by the command line, by the folder where that says nothing, or by both alike.
-/// Also whether the folder does not hold it yet.
 ///
 /// # Errors
-/// [`Usage`] where they differ, or neither says anything.
-pub fn request(args: &FleetArgs, folder: &Folder) -> Result<(Request, bool)> {
+/// [`Usage`] where they differ in what can't be compared, or in anything where the folder is another
+/// user's; or neither says anything.
+pub fn request(args: &FleetArgs, folder: &Folder) -> Result<Asked> {
     let kept = Request::read(folder)?;
     let now = asked(args, folder, kept.as_ref())?;
     let mut flags = words::of_fleet(&line(folder)?);
-    let mut engine = engine_word(args);
+    let mut engine = engine_word::word(args, kept.as_ref(), folder)?;
     if args.fleet.manifest.is_some() {
         // The cluster itself starts jobs, one on each node.
         flags = words::resumed(&["--each=node".into()], &flags);
-        engine = NONE;
+        engine = NONE.to_owned();
     }
-    let engine = match kept.as_ref().and_then(Request::engine) {
-        Some(then) if engine == NONE => then,
-        Some(then) => same_engine(args, folder, (then, engine))?,
-        None => engine,
+    let Some(kept) = kept else {
+        let (request, changes) = (now.with(&flags, &engine), Vec::new());
+        return Ok(Asked { request, changes, is_first: true, forgets: false });
     };
-    // A folder of an earlier version does not say its engine, and who only gathers does not know it.
-    let is_unsaid = engine == NONE && kept.as_ref().is_some_and(|kept| kept.engine().is_none());
-    let now = now.with(&flags, engine);
-    let is_new = !is_unsaid && kept.is_none_or(|kept| kept != now);
-    Ok((now, is_new))
+    let forgets = engine_word::agree(args, folder, (&kept, &engine))?;
+    // Who only gathers does not know the engine.
+    let then = kept.engine().filter(|_| engine == NONE).unwrap_or(&engine);
+    let request = now.with(&flags, then);
+    let mut changes = kept.changes(&request);
+    if let (Some(who), Some(change)) = (owners::other(&folder.request()), changes.first()) {
+        let cure = "type all flags as there, or take a new folder";
+        return Err(Usage(format!("{who}, and {change}: {cure}")).into());
+    }
+    if engine == NONE && kept.engine().is_none() {
+        changes.clear();
+    }
+    Ok(Asked { request, changes, is_first: false, forgets })
 }
 
 /// What the tunes are to be.
@@ -144,30 +179,6 @@ fn asked(args: &FleetArgs, folder: &Folder, kept: Option<&Request>) -> Result<Re
     Ok(kept.clone())
 }
 
-/// The word for what starts jobs.
-fn engine_word(args: &FleetArgs) -> &str {
-    let usual = if Slurm::is_here() { "slurm" } else { LOCAL };
-    args.fleet.engine.as_deref().unwrap_or(usual)
-}
-
-/// The word for the engine, where nodes of the other one are the same machines with the same CPUs.
-fn same_engine<'a>(
-    args: &FleetArgs,
-    folder: &Folder,
-    (then, now): (&str, &'a str),
-) -> Result<&'a str> {
-    let kind = |word: &str| ["slurm", LOCAL, NONE].into_iter().find(|kind| *kind == word);
-    if kind(then) == kind(now) || then == NONE || folder.names().is_empty() {
-        return Ok(now);
-    }
-    let (dir, cure) = (args.dir.display(), "take a new folder, or leave --engine out");
-    Err(Usage(format!(
-        "{dir}: begun with --engine '{then}': with '{now}' a node's name may mean another machine, \
-         or a job has other CPUs, and tunes could not be compared: {cure}"
-    ))
-    .into())
-}
-
 /// How long a job may take.
 pub fn limit(request: &Request) -> Duration {
     engine::limit(Duration::try_from_secs_f64(request.budget_s).unwrap_or_default())
@@ -185,10 +196,15 @@ pub fn engine(args: &FleetArgs, request: &Request, folder: &Folder) -> Result<Bo
         work_folder: request.work_folder.clone(),
         tune_limit: limit(request),
     };
-    let word = engine_word(args);
+    let word = match fleet.engine.as_deref().or(request.engine()) {
+        Some(word) => word.to_owned(),
+        None if fleet.status => NONE.to_owned(),
+        None => engine_word::word(args, Some(request), folder)?,
+    };
+    let word = word.as_str();
     let listed = |list: &Option<NodeList>| list.clone().unwrap_or_default();
     let (nodes, exclude) = (listed(&fleet.node_list), listed(&fleet.exclude));
-    if word == "slurm" {
+    if word == SLURM {
         let words = shell::parted(fleet.sbatch.as_deref().unwrap_or_default());
         let options = SlurmOptions {
             partition: fleet.partition.clone(),
@@ -217,8 +233,13 @@ pub fn engine(args: &FleetArgs, request: &Request, folder: &Folder) -> Result<Bo
         nodes = match word {
             LOCAL => vec![this_node()],
             NONE => folder.names(),
+            _ if fleet.status => folder.names(),
             _ => {
-                return Err(Usage(format!("--engine '{word}': name the nodes with --nodes")).into());
+                let known = Some(folder.names().join(",")).filter(|names| !names.is_empty());
+                let such =
+                    known.map_or(String::new(), |names| format!(", such as --nodes {names}"));
+                let cure = format!("name the nodes with --nodes{such}");
+                return Err(Usage(format!("--engine '{word}': {cure}")).into());
             }
         };
     }
@@ -229,7 +250,7 @@ pub fn engine(args: &FleetArgs, request: &Request, folder: &Folder) -> Result<Bo
 /// The nodes as the engine lists them, or those in the folder where it does not answer.
 pub fn listed(engine: &mut dyn Engine, folder: &Folder) -> Vec<Node> {
     engine.nodes().unwrap_or_else(|error| {
-        crate::cmd::terminal::tell(&format!("warning: {error:#}"));
+        terminal::tell(&format!("warning: {error:#}"));
         folder.names().into_iter().map(Node::named).collect()
     })
 }

@@ -15,6 +15,14 @@ use crate::space::SpaceFile;
 use crate::workload::Workload;
 use crate::workload::custom::{CustomJob, template};
 
+/// Whether the worker of `runner`, if its job is one, has to say what it runs today of the knobs of
+/// `file`.
+pub fn is_open(runner: &LocalRunner, file: &SpaceFile) -> bool {
+    let left = as_is::of_program(&runner.baseline.knobs.as_is);
+    let is_worker = matches!(runner.custom_job, Some(CustomJob::Worker(_)));
+    is_worker && (!file.guessed.is_empty() || file.knob.keys().any(|name| left.contains(name)))
+}
+
 /// Asks the worker of `runner`, if its job is one, what it runs today of the knobs of `file` that
 /// nobody chose; the baseline has these values then.
 ///
@@ -26,11 +34,7 @@ pub fn ask(
     workload: &Workload,
     limit: Duration,
 ) -> Result<()> {
-    let left = as_is::of_program(&runner.baseline.knobs.as_is);
-    if !file.guessed.is_empty() || file.knob.keys().any(|name| left.contains(name)) {
-        asked(runner, &file.guessed, workload, limit)?;
-    }
-    Ok(())
+    if is_open(runner, file) { asked(runner, &file.guessed, workload, limit) } else { Ok(()) }
 }
 
 /// The same where only knobs that the tool has may be left to the worker.
@@ -52,10 +56,24 @@ fn asked(
     let scratch = runner::scratch(&std::env::temp_dir())?;
     let asking = LocalRunner { scratch: scratch.path().to_owned(), ..runner.clone() };
     match (defaults::ask(&asking, &worker, workload, guessed, limit)?, guessed.first()) {
-        (Ok(said), _) => settle(runner, guessed, &said),
+        (Ok(said), _) => {
+            tell_unsaid(runner, &said.without_default);
+            settle(runner, guessed, &said.applied)
+        }
         // The baseline's first trial will say it.
         (Err(_), None) => Ok(()),
         (Err(problem), Some(name)) => Err(unsaid(name, &format!("can't be asked: {problem}"))),
+    }
+}
+
+/// Says which knobs that the tool has are left alone, although the worker reads them.
+fn tell_unsaid(runner: &LocalRunner, unsaid: &BTreeSet<String>) {
+    let as_is = &runner.baseline.knobs.as_is;
+    for name in unsaid.iter().filter(|name| is_handed_over(name) && as_is.contains(*name)) {
+        terminal::tell(&format!(
+            "the worker reads {name} and does not say what it runs today, so that it is not tuned: \
+             say it by wan22_tune.knob(\"{name}\", VALUE)"
+        ));
     }
 }
 

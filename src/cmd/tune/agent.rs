@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 
 use super::Prepared;
-use crate::cli::Cli;
+use crate::cli::{Cli, TuneArgs};
 use crate::cmd::setup::{custom, runner};
 use crate::io::digest::digest;
 use crate::io::held;
@@ -36,8 +36,8 @@ pub fn run() -> Result<()> {
     let Ok(Order::Setup(setup)) = serde_json::from_str(&first) else {
         bail!("this is for a tuner to speak to: it starts agents for --nodes");
     };
-    let mut prepared = match prepared(&setup) {
-        Ok(prepared) => prepared,
+    let (mut prepared, requests) = match ready(&setup, &mut replies) {
+        Ok(ready) => ready,
         Err(error) => {
             reply(&mut replies, &Reply::Refused(format!("{error:#}")))?;
             return Err(error);
@@ -53,7 +53,6 @@ pub fn run() -> Result<()> {
     };
     reply(&mut replies, &Reply::Hello(Box::new(hello)))?;
     let stop = &prepared.runner.stop;
-    let requests = requests(Arc::clone(stop))?;
     let of_trials = runner::of_trials(&prepared.runner);
     let mut known = BTreeSet::new();
     for request in requests {
@@ -68,8 +67,21 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// What the tune's flags come to on this node.
-fn prepared(setup: &Setup) -> Result<Prepared> {
+/// What the tune's flags come to on this node, and the trials that are asked for.
+fn ready(setup: &Setup, replies: &mut File) -> Result<(Prepared, Receiver<TrialRequest>)> {
+    let flags = flags(setup)?;
+    let mut prepared = Prepared::new(&flags, Vec::new(), Vec::new())?;
+    // A tuner that is gone ends a worker that loads, too.
+    let requests = requests(Arc::clone(&prepared.runner.stop))?;
+    if prepared.has_to_ask() {
+        reply(replies, &Reply::Asks)?;
+    }
+    prepared.ask(&flags)?;
+    Ok((prepared, requests))
+}
+
+/// The tune's flags as they are meant for one node.
+fn flags(setup: &Setup) -> Result<TuneArgs> {
     if setup.tool != crate::TOOL {
         bail!("its program is {}, not {}", crate::TOOL, setup.tool);
     }
@@ -84,7 +96,7 @@ fn prepared(setup: &Setup) -> Result<Prepared> {
     if setup.custom_folder.is_some() {
         flags.custom.folder.clone_from(&setup.custom_folder);
     }
-    Prepared::new(&custom::suit(&flags)?, Vec::new(), Vec::new())
+    custom::suit(&flags)
 }
 
 /// The trials that are asked for. What asks to end one sets `stop`, as does a tuner that is gone.

@@ -33,7 +33,7 @@ use crate::report::winner::Winner;
 use crate::results::{Folder, Results};
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
-use crate::space::{Space, Tune};
+use crate::space::{Ended, Space, Tune};
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
@@ -65,6 +65,7 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     }
     let words = sources::arguments(&std::env::args_os().collect::<Vec<_>>(), &[]);
     let mut prepared = Prepared::new(args, words, sources::named(&args.warm_start)?)?;
+    prepared.ask(args)?;
     // The wait for the machine's lock is over: it is no part of the tune.
     let started = jiff::Timestamp::now().to_string();
     let budget = Budget::start(budget).after(prepared.asked);
@@ -103,6 +104,7 @@ pub fn carry_on(
     let config = TuneConfig { resume_with, ..prepared.config(args) };
     let mut progress = Progress::new(&prepared.runner, config.repetitions, budget, args.view);
     let spent_s = tune.resumed.last().and_then(|resumed| resumed.spent_s).unwrap_or_default();
+    let spent_s = spent_s + prepared.asked.as_secs_f64();
     let runner = match prepared.agents {
         // What is loaded on which node, nobody here knows.
         Some(_) => Box::new(prepared.runner.clone()),
@@ -217,7 +219,10 @@ fn compete(
     let workload = rungs.search.clone();
     rungs::short_of_time(session, tune.budget_s);
     tune.costs = workload.whole().costs(&prepared.runner.parts, None);
-    tune.confirmation = Some(rungs.confirmation.clone()).filter(|larger| *larger != workload);
+    // Of a tune that is stopped before all sizes ran, which one pairs run is not known.
+    if matches!(prepared.job, Job::Pipeline(_)) || session.ended() != Ended::Stopped {
+        tune.confirmation = Some(rungs.confirmation.clone()).filter(|larger| *larger != workload);
+    }
     let (mut space, mut first) = prepared.space(args, &workload)?;
     write_space(folder, &space, &workload, &tune)?;
     // What is probed may leave knobs out; the folder keeps the space as it was resolved.

@@ -5,13 +5,15 @@ use std::ffi::OsString;
 
 use anyhow::{Context, Result};
 
+use super::prepared::LONGEST;
 use crate::cli::{NodesChoice, TuneArgs};
 use crate::cmd::{Usage, terminal};
 use crate::fleet::engine::{Allocation, Batch, Slurm, Warned, limit};
+use crate::io::digest::digest;
 use crate::io::shell;
 use crate::runner::nodes::NodeList;
 use crate::runner::nodes::agents::message::Setup;
-use crate::runner::nodes::agents::{Agents, Launcher, Start};
+use crate::runner::nodes::agents::{Agents, Launcher, Patience, Start};
 
 /// Submits the tune as a Slurm job, where it is for several nodes and this is no place to start them
 /// from; says whether it did.
@@ -30,15 +32,16 @@ pub fn submitted(args: &TuneArgs) -> Result<bool> {
     }
     let program = env::current_exe().context("finding this program")?.into_os_string();
     let words: Vec<OsString> = [program].into_iter().chain(env::args_os().skip(1)).collect();
+    let moment = format!("{} {}", std::process::id(), jiff::Timestamp::now());
     let batch = Batch {
-        name: "wan22-tune".to_owned(),
+        name: format!("wan22-tune-{}", &digest(moment)[..8]),
         log: "wan22-tune-%j.log".into(),
         limit: limit(args.budget.unwrap_or_default()),
         warned: Warned::Script,
         flags: flags(choice),
         line: shell::line(&words),
     };
-    let job = batch.submit()?;
+    let job = batch.submit_once()?;
     terminal::show(&format!(
         "Submitted as job {job}. What it says goes to wan22-tune-{job}.log; scancel {job} ends it \
          with what it has.\n"
@@ -103,8 +106,9 @@ pub fn open(args: &TuneArgs, words: Vec<String>) -> Result<Option<Agents>> {
     let program = env::current_exe().context("finding this program")?;
     let count = crate::io::number::count(names.len(), "node");
     terminal::tell(&format!("starting agents on {count}: {}", names.join(", ")));
-    let agents = Agents::open(Start { launcher, program, setup }, names, least)?;
-    Ok(Some(agents))
+    let patience = Patience::of(args.budget.unwrap_or(LONGEST));
+    let start = Start { launcher, program, setup, patience };
+    Ok(Some(Agents::open(start, names, least)?))
 }
 
 /// The tune's words with what it took from elsewhere, so that every node reads the same.

@@ -24,7 +24,7 @@ use crate::workload::Workload;
 use crate::workload::custom::{CustomJob, sizes, template};
 
 /// The longest that a worker may take to say what it runs today, where there is no budget.
-const LONGEST: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What the flags came to.
 pub struct Prepared {
@@ -59,18 +59,34 @@ impl Prepared {
         let file = declared(args)?;
         let (baseline, job) = job(args, &file, &machine)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
-        let (mut runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
+        let (runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
         let is_here = agents.as_ref().is_none_or(Agents::are_local);
         let lock = is_here.then(|| Lock::take(args.runner.wait, &runner.stop)).transpose()?;
         agents.iter().for_each(|agents| agents.stop_with(runner.stop.clone()));
-        let begun = Instant::now();
-        if let Some(agents) = &agents {
-            today::take(&mut runner, &file, &agents.first().baseline)?;
-        } else {
-            today::ask(&mut runner, &file, &job.smallest(), args.budget.unwrap_or(LONGEST))?;
-        }
-        let asked = begun.elapsed();
+        let asked = Duration::ZERO;
         Ok(Self { runner, job, file, sources, agents, asked, _lock: lock })
+    }
+
+    /// Whether a worker here has to load, to say what it runs today.
+    pub(super) fn has_to_ask(&self) -> bool {
+        self.agents.is_none() && today::is_open(&self.runner, &self.file)
+    }
+
+    /// Has the baseline run what a worker says that it runs today, here or on the nodes.
+    ///
+    /// # Errors
+    /// As [`today::ask`].
+    pub(super) fn ask(&mut self, args: &TuneArgs) -> Result<()> {
+        let begun = Instant::now();
+        let Self { runner, job, file, agents, .. } = self;
+        if let Some(agents) = agents {
+            today::take(runner, file, &agents.first().baseline)?;
+            self.asked = agents.asked();
+        } else {
+            today::ask(runner, file, &job.smallest(), args.budget.unwrap_or(LONGEST))?;
+            self.asked = begun.elapsed();
+        }
+        Ok(())
     }
 
     /// What the tune is asked for.

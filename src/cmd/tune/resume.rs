@@ -16,7 +16,7 @@ use crate::cmd::{Usage, terminal};
 use crate::knobs::as_is;
 use crate::machine::{Gpu, Machine};
 use crate::results::{Folder, Results, owners};
-use crate::space::{Resumed, arguments};
+use crate::space::{Resumed, Tune, arguments};
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::in_flight;
@@ -45,7 +45,9 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     let flags = custom::suit(&flags.at(results.tune.custom_job.as_ref()))?;
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
-    let prepared = Prepared::new(&flags, results.tune.arguments.clone(), sources)?;
+    let mut prepared = Prepared::new(&flags, results.tune.arguments.clone(), sources)?;
+    as_before(&mut prepared, &results.tune);
+    prepared.ask(&flags)?;
     compare(&results, &flags, &prepared)?;
     sweep(&folder)?;
     let knobs = prepared.runner.baseline.knobs.values();
@@ -60,7 +62,7 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
         trials.extend(died);
     }
     results.trials.clone_from(&trials);
-    let budget = budget(&mut results, args.budget)?;
+    let budget = budget(&mut results, args.budget, prepared.asked)?;
     tune::write_space(&folder, &results.space, &results.workload, &results.tune)?;
     tune::carry_on(&flags, prepared, budget, &folder, results.tune, (journal, trials))
 }
@@ -103,17 +105,28 @@ fn agree(results: &Results, flags: &TuneArgs, others: &str) -> Result<()> {
     if is_yes { Ok(()) } else { Err(usage("not run").into()) }
 }
 
-/// The budget to go on with, noted in `results.tune`.
-fn budget(results: &mut Results, more: Option<Duration>) -> Result<Budget> {
+/// Leaves to the program what the tune left to it: an earlier version chose a value of every knob that
+/// only a program can apply.
+fn as_before(prepared: &mut Prepared, tune: &Tune) {
+    if tune.as_is.is_some() && tune.program_as_is.is_empty() && prepared.agents.is_none() {
+        let outside = as_is::all();
+        prepared.runner.baseline = prepared.runner.baseline.clone().with(|baseline| {
+            baseline.as_is.retain(|name| outside.contains(name));
+        });
+    }
+}
+
+/// The budget to go on with, of which asking a worker took `asked`; noted in `results.tune`.
+fn budget(results: &mut Results, more: Option<Duration>, asked: Duration) -> Result<Budget> {
     let spending = results.spending()?;
     let started = jiff::Timestamp::now().to_string();
     let spent_s = results.spent_s()?;
     let budget = match more {
         Some(more) => {
             results.tune.budget_s = spent_s + more.as_secs_f64();
-            Budget::start(more)
+            Budget::start(more).after(asked)
         }
-        None => Budget::start(spending.budget).after(spending.spent),
+        None => Budget::start(spending.budget).after(spending.spent + asked),
     };
     if budget.left().is_zero() {
         let cure = "give it more time, such as --budget 30m";

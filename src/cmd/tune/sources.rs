@@ -31,7 +31,7 @@ const LOOKED_AT: usize = 50;
 /// How long a tune waits for what may be there: file systems hang.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many times as many pixels a clip of another tune may have.
+/// How many times as many pixels the job of another tune may have.
 const NEAR: f64 = 8.0;
 
 /// How alike a machine of ours must be.
@@ -203,7 +203,7 @@ impl Wanted {
             && self.is_same_job(results)
     }
 
-    /// Sizes of clips near to each other share what is fast; other ones need not.
+    /// Jobs of sizes near to each other share what is fast; other ones need not.
     fn is_same_job(&self, results: &Results) -> bool {
         match &self.job {
             Job::Pipeline(_) => {
@@ -236,11 +236,14 @@ fn fleet(results: &Path) -> Option<&Path> {
     nodes.parent().filter(|_| is_node)
 }
 
-/// Whether two jobs have clips of about as many pixels.
+/// Whether two jobs have about as many pixels, and both a single clip, of which there are no batches, or
+/// both several.
 fn is_near(one: &Sizes, other: &Sizes) -> bool {
-    let pixels = |s: &Sizes| f64::from(s.width) * f64::from(s.height) * f64::from(s.frames);
+    let pixels = |s: &Sizes| {
+        f64::from(s.clips) * f64::from(s.width) * f64::from(s.height) * f64::from(s.frames)
+    };
     let ratio = pixels(one) / pixels(other);
-    (1.0 / NEAR..=NEAR).contains(&ratio)
+    (1.0 / NEAR..=NEAR).contains(&ratio) && (one.clips == 1) == (other.clips == 1)
 }
 
 #[cfg(test)]
@@ -256,11 +259,26 @@ mod tests {
     }
 
     #[test]
+    fn jobs_are_near_by_all_their_pixels_and_by_whether_there_are_batches() {
+        let full = WorkloadFile::parse(BUILT_IN[0].1).unwrap().size(0).whole().sizes;
+        let of = |clips, frames| Sizes { clips, frames, width: 64, height: 64, ..full.clone() };
+        for (one, other, near) in [
+            (of(1, 16), of(1, 128), true),
+            (of(1, 16), of(1, 129), false),
+            (of(2, 16), of(16, 16), true),
+            (of(2, 16), of(17, 16), false),
+            (of(1, 16), of(2, 16), false),
+        ] {
+            assert_eq!([is_near(&one, &other), is_near(&other, &one)], [near; 2]);
+        }
+    }
+
+    #[test]
     fn what_is_shipped_is_taken_where_space_and_machine_are_alike() {
         let (path, there) = shipped::all().next().unwrap();
         assert_eq!(path, Path::new("shipped:2026-11-30-vm"));
         let on = |machine: &Machine, space: &Space| shipped_on(machine.clone(), space.clone());
-        // The others tuned a job of two clips: most of what they measured is illegal for one.
+        // The others tuned a job of two clips.
         assert_eq!(on(&there.machine, &there.space), [path]);
         let nothing: [PathBuf; 0] = [];
         let other = Space { name: "other".to_owned(), ..there.space.clone() };

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use crate::fleet::engine::{Engine, EngineJob, JobState, Known, Task};
+use crate::fleet::engine::{Engine, EngineJob, JobState, Known, Silent, Task};
 use crate::fleet::{Folder, Node, NodeStatus, Probe, Verified};
 use crate::machine::Machine;
 use crate::report::fixture::{Made, number};
@@ -54,6 +54,8 @@ pub struct Job {
     pub place: Vec<String>,
     pub fate: Fate,
     pub looks: usize,
+    /// Looks at which nobody sees it yet.
+    pub hidden: usize,
 }
 
 /// An engine in memory.
@@ -66,6 +68,8 @@ pub struct Fake {
     /// What was done, in words.
     pub told: RefCell<Vec<String>>,
     pub silent: bool,
+    /// Of the next submissions, none of which is answered, at how many looks nobody sees them.
+    pub unanswered: Vec<usize>,
     pub lag: Duration,
 }
 
@@ -166,9 +170,14 @@ impl Engine for Fake {
         let state = waits("");
         let known =
             Known { id: id.clone(), task: job.task, key: job.key.clone(), node: None, state };
-        jobs.push(Job { known, place: vec![node.clone()], fate, looks: 0 });
+        let answer = self.unanswered.pop();
+        let hidden = answer.unwrap_or_default();
+        jobs.push(Job { known, place: vec![node.clone()], fate, looks: 0, hidden });
         self.told.borrow_mut().push(format!("{} {node}", job.task));
-        Ok(id)
+        match answer {
+            Some(_) => bail!(Silent { program: "submit".to_owned(), why: "busy".to_owned() }),
+            None => Ok(id),
+        }
     }
 
     fn described(&self, _: &EngineJob) -> String {
@@ -179,6 +188,10 @@ impl Engine for Fake {
         anyhow::ensure!(!self.silent, "no answer");
         let mut jobs = self.jobs.borrow_mut();
         for job in jobs.iter_mut().filter(|job| !job.known.is_over()) {
+            if job.hidden > 0 {
+                job.hidden -= 1;
+                continue;
+            }
             let Fate(states, leaves) = &job.fate;
             job.known.state =
                 states.get(job.looks).cloned().unwrap_or(JobState::Over("ENDED".into()));
@@ -189,7 +202,7 @@ impl Engine for Fake {
                 self.leave(&job.known, &job.place[0], leaves);
             }
         }
-        Ok(jobs.iter().map(|job| job.known.clone()).collect())
+        Ok(jobs.iter().filter(|job| job.hidden == 0).map(|job| job.known.clone()).collect())
     }
 
     fn cancel(&mut self, id: &str) {

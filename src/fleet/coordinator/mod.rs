@@ -76,6 +76,8 @@ pub struct Coordinator<'a> {
     past: BTreeSet<String>,
     tries: BTreeMap<(Task, String), u32>,
     barred: Barred,
+    /// Jobs of which the engine did not say whether it took them, and since when.
+    unsure: BTreeMap<(Task, String), Duration>,
     usage: Option<String>,
     has_looked: bool,
 }
@@ -96,6 +98,7 @@ impl<'a> Coordinator<'a> {
             past: BTreeSet::new(),
             tries: BTreeMap::new(),
             barred: Barred::new(),
+            unsure: BTreeMap::new(),
             usage: None,
             has_looked: false,
             engine,
@@ -121,7 +124,8 @@ impl<'a> Coordinator<'a> {
 
     /// The jobs that would be started now.
     pub fn missing(&self) -> Vec<EngineJob> {
-        let known: Vec<Known> = self.watched.values().map(|job| job.known.clone()).collect();
+        let watched = self.watched.values().map(|job| job.known.clone());
+        let known: Vec<Known> = watched.chain(self.unsure()).collect();
         plan(&self.records, self.limits.scope, &self.barred, &known)
     }
 
@@ -162,13 +166,14 @@ impl<'a> Coordinator<'a> {
         }
         self.see(jobs, now)?;
         self.conclude(now)?;
+        self.settle_unsure(now);
         if self.usage.is_none() {
             self.hold_to_place()?;
             self.give_up(now)?;
-            self.submit()?;
+            self.submit(now)?;
         }
         let is_left = self.usage.is_none() && !self.missing().is_empty();
-        if !self.watched.is_empty() || is_left {
+        if !self.watched.is_empty() || !self.unsure.is_empty() || is_left {
             return Ok(Step::Goes);
         }
         Ok(Step::Over(self.ended()))
@@ -206,6 +211,8 @@ impl<'a> Coordinator<'a> {
             let Some(job) = self.watched.get_mut(&known.id) else {
                 if is_over || self.past.contains(&known.id) {
                     self.past.insert(known.id);
+                } else if self.is_twin(&known) {
+                    self.drop_job(&known, "another job is for the same")?;
                 } else {
                     self.note("found", &known, "")?;
                     self.watch(known, None);
@@ -302,13 +309,15 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    fn submit(&mut self) -> Result<()> {
+    fn submit(&mut self, now: Duration) -> Result<()> {
         let room = self.limits.at_once.saturating_sub(self.watched.len());
         for job in self.missing().into_iter().take(room) {
             self.forget_earlier(&job);
             match self.engine.submit(&job) {
-                // What went through all the same is found by its name.
-                Err(error) if error.is::<engine::Silent>() => return Ok(()),
+                Err(error) if error.is::<engine::Silent>() => {
+                    self.unsure.insert((job.task, job.key), now);
+                    return Ok(());
+                }
                 Ok(id) => {
                     let node = Some(job.place[0].clone()).filter(|_| job.place.len() == 1);
                     let EngineJob { task, key, place, .. } = job;

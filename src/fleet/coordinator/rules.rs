@@ -110,7 +110,31 @@ impl Coordinator<'_> {
         Ok(())
     }
 
-    fn drop_job(&mut self, job: &Known, why: &str) -> Result<()> {
+    /// Jobs that the engine may have taken: none is submitted twice.
+    pub(super) fn unsure(&self) -> impl Iterator<Item = Known> {
+        self.unsure.keys().map(|(task, key)| {
+            let (id, state) = (String::new(), JobState::Pending(String::new()));
+            Known { id, task: *task, key: key.clone(), node: None, state }
+        })
+    }
+
+    /// Forgets what was unsure of jobs that are there by now, or that would be.
+    pub(super) fn settle_unsure(&mut self, now: Duration) {
+        let patience = self.engine.settles() * 2;
+        let watched = &self.watched;
+        let is_there = |(task, key): &(Task, String)| {
+            watched.values().any(|job| job.known.task == *task && job.known.key == *key)
+        };
+        self.unsure.retain(|job, since| !is_there(job) && now < *since + patience);
+    }
+
+    /// Whether a job waits for what another one is for: the engine was given up on it, and took it late.
+    pub(super) fn is_twin(&self, job: &Known) -> bool {
+        let waits = matches!(job.state, JobState::Pending(_));
+        waits && self.jobs().any(|other| other.task == job.task && other.key == job.key)
+    }
+
+    pub(super) fn drop_job(&mut self, job: &Known, why: &str) -> Result<()> {
         self.engine.cancel(&job.id);
         self.watched.remove(&job.id);
         self.past.insert(job.id.clone());

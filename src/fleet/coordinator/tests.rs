@@ -30,6 +30,7 @@ impl World {
             jobs: RefCell::default(),
             told: RefCell::default(),
             silent: false,
+            unanswered: Vec::new(),
             lag: Duration::ZERO,
         };
         Self { _root: root, folder, fake }
@@ -277,4 +278,20 @@ fn never_more_jobs_than_may_be() {
         }
     }
     panic!("it does not end");
+}
+
+#[test]
+fn a_job_that_the_engine_took_without_an_answer_is_not_submitted_again() {
+    // It is seen after a while; never; or once another one was submitted, of which one is ended.
+    for (hidden, starts, is_cancelled) in [(3, 1, false), (1000, 2, false), (7, 2, true)] {
+        let mut world = World::new("a");
+        world.fake.lag = Duration::from_secs(30);
+        // The first submission is the probe's.
+        world.fake.unanswered = vec![hidden];
+        let waiting = Fate(vec![waits("Priority"); 9], Leaves::All);
+        let mut world = world.fate(Task::Probe, "a", &[waiting.clone(), waiting]);
+        assert_eq!(world.run(CLASS).0, Ended::All, "{hidden}");
+        assert_eq!(world.starts(Task::Probe), starts, "{hidden}");
+        assert_eq!(world.has_told("cancel a"), is_cancelled, "{hidden}");
+    }
 }

@@ -117,14 +117,14 @@ impl Site {
     }
 }
 
-/// A program of the engine's does not answer, from which nothing follows.
+/// A program of the engine's does not answer, or has no answer itself, from which nothing follows.
 #[derive(Debug, thiserror::Error)]
-#[error("{program}: no answer within {seconds} s")]
+#[error("{program}: {why}")]
 pub struct Silent {
     /// The program.
     pub program: String,
-    /// How long it was given.
-    pub seconds: &'static str,
+    /// How long it was given, or what it says.
+    pub why: String,
 }
 
 /// Whatever starts jobs on nodes.

@@ -69,6 +69,9 @@ pub struct Effect {
     /// The names of those among them that it can change without a new process.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub run_scope: BTreeSet<String>,
+    /// The names of knobs that it reads without saying what it runs where nobody chooses them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub without_default: BTreeSet<String>,
 }
 
 /// What torch says of CUDA.

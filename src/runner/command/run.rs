@@ -13,11 +13,9 @@ use super::process_snapshot::ProcessSnapshot;
 use super::{Failure, Runs};
 use crate::io::exit_code;
 use crate::machine::threads;
-use crate::machine::{SystemRoots, held_bytes, oom_kills};
+use crate::machine::{SystemRoots, oom_kills};
 use crate::runner::process::heartbeat::Pulse;
-use crate::runner::process::{
-    self, EXIT_TIMEOUT, MEMORY_WALK_INTERVAL, Start, WATCH_INTERVAL, orphans, termination, tree,
-};
+use crate::runner::process::{self, EXIT_TIMEOUT, MemoryWatch, Start, WATCH_INTERVAL, termination};
 use crate::trial::Outcome;
 use crate::trial::STOPPED;
 use crate::workload::custom::printed::Source;
@@ -77,21 +75,14 @@ impl Runs<'_> {
                 return Err(error);
             }
         };
-        let mut watch = Watchdog {
-            runs: self,
-            started,
-            launched,
-            pulse,
-            look: None,
-            peak_rss_bytes: None,
-            walked: launched,
-            peak_device_bytes: None,
-        };
+        let memory = MemoryWatch::of(child.id(), self.limit);
+        let mut watch = Watchdog { runs: self, started, launched, pulse, memory, look: None };
         let end = watch.follow(child.id(), &exited);
         let status = process::end(&mut child)?;
         let starved = process::starved(status, kills);
         let end = end.and_then(|at| self.unless_stopped(status).map(|()| at));
-        let Watchdog { look, peak_rss_bytes, peak_device_bytes, .. } = watch;
+        let (look, memory) = (watch.look, watch.memory);
+        let MemoryWatch { peak_rss_bytes, peak_device_bytes, .. } = memory;
         let (stdout, stderr) = printed.read();
         let wall_s = end.as_ref().map_or_else(|_| launched.elapsed(), |&at| at - launched);
         let wall_s = wall_s.as_secs_f64();
@@ -134,11 +125,8 @@ struct Watchdog<'a> {
     started: Instant,
     launched: Instant,
     pulse: Pulse,
+    memory: MemoryWatch,
     look: Option<ProcessSnapshot>,
-    peak_rss_bytes: Option<u64>,
-    /// When GPUs were last looked at.
-    walked: Instant,
-    peak_device_bytes: Option<u64>,
 }
 
 impl Watchdog<'_> {
@@ -164,34 +152,18 @@ impl Watchdog<'_> {
             if elapsed > limit {
                 return Err((Outcome::Timeout, too_long));
             }
-            self.watch_memory(pid)?;
+            self.watch_memory()?;
             if elapsed >= next_look {
                 self.look =
                     ProcessSnapshot::at(pid, self.runs.tuner, with_memory).or(self.look.take());
                 next_look = elapsed * 2;
-                orphans::reap(pid);
                 self.pulse.restart();
             }
         }
     }
 
-    fn watch_memory(&mut self, pid: u32) -> Result<(), Failure> {
-        let limit = self.runs.limit;
-        let resident = tree::resident_bytes(pid, limit.memory_bytes);
-        self.peak_rss_bytes = self.peak_rss_bytes.max(Some(resident));
-        let exceeded = limit.exceeded(resident).or_else(|| self.watch_device(pid));
-        exceeded.map_or(Ok(()), Err)
-    }
-
-    fn watch_device(&mut self, pid: u32) -> Option<Failure> {
-        if self.walked.elapsed() < MEMORY_WALK_INTERVAL {
-            return None;
-        }
-        self.walked = Instant::now();
-        let held = held_bytes(|| tree::of_trial(pid))?;
-        self.pulse.restart();
-        self.peak_device_bytes = self.peak_device_bytes.max(Some(held));
-        self.runs.limit.exceeded_on_device(held)
+    fn watch_memory(&mut self) -> Result<(), Failure> {
+        self.memory.exceeded(&mut self.pulse).map_or(Ok(()), Err)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A trial's process: started by `wan22-tune exec`, watched, and surely gone afterwards.
 
 pub(super) mod heartbeat;
+mod memory_watch;
 pub mod orphans;
 pub(super) mod output_lines;
 pub(super) mod termination;
@@ -22,12 +23,10 @@ use crate::machine::{SystemRoots, oom_kills};
 use crate::runner::protocol::{PROTOCOL, VERSION};
 use crate::trial::Outcome;
 
+pub(in crate::runner) use memory_watch::MemoryWatch;
+
 /// How often the watch looks at time, memory and signals.
 pub(in crate::runner) const WATCH_INTERVAL: Duration = Duration::from_millis(20);
-
-/// How often it looks at the memory of other processes than the first, and at that of GPUs: a walk
-/// through all threads, or a question to a driver, costs more than the look at one process.
-pub(in crate::runner) const MEMORY_WALK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long a worker that has said its last word may take to exit.
 pub(in crate::runner) const EXIT_TIMEOUT: Duration = Duration::from_secs(5);

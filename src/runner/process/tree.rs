@@ -22,25 +22,28 @@ pub fn descendants(root: u32) -> Vec<u32> {
     all
 }
 
-/// The processes of the trial whose first process is `first`. As subreaper, the tuner finds those that
-/// left it as its own.
+/// The processes of the trial whose first is `first`. As subreaper, the tuner finds those that left it
+/// as its own.
 pub fn of_trial(first: u32) -> Vec<u32> {
     let others = descendants(std::process::id()).into_iter().skip(1).filter(|&pid| pid != first);
     std::iter::once(first).chain(others).collect()
 }
 
-/// Memory of that trial: all that its largest process has, and what the others have to themselves.
-/// What is more than `most` is counted again, each page shared by several processes once.
-pub fn resident_bytes(first: u32, most: u64) -> u64 {
-    let all = of_trial(first);
+/// Memory of processes: all that the largest has, and what the others have to themselves.
+pub fn resident_bytes(all: &[u32]) -> u64 {
     let counted: Vec<(u64, u64)> = all.iter().filter_map(|&pid| pages(pid)).collect();
     let private: u64 = counted.iter().map(|(all, shared)| all.saturating_sub(*shared)).sum();
     let largest = counted.iter().max().map_or(0, |(resident, shared)| *resident.min(shared));
-    let sum = bytes(private + largest);
+    bytes(private + largest)
+}
+
+/// The same; what is more than `most` is counted again, each page shared by several processes once.
+pub fn counted_bytes(all: &[u32], most: u64) -> u64 {
+    let sum = resident_bytes(all);
     if sum <= most || all.len() == 1 {
         return sum;
     }
-    all.into_iter().map(proportional_bytes).sum::<u64>().min(sum)
+    all.iter().copied().map(proportional_bytes).sum::<u64>().min(sum)
 }
 
 /// Memory of a process, of pages that it shares its part (`Pss` in `proc_pid_smaps(5)`): a process
@@ -52,11 +55,6 @@ fn proportional_bytes(pid: u32) -> u64 {
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
     let private = || pages(pid).map_or(0, |(all, shared)| bytes(all.saturating_sub(shared)));
     kib.map_or_else(private, |kib| kib << 10)
-}
-
-/// Memory of the worker alone.
-pub fn own_bytes(worker: u32) -> u64 {
-    pages(worker).map_or(0, |(resident, _)| bytes(resident))
 }
 
 fn bytes(pages: u64) -> u64 {
@@ -88,7 +86,8 @@ mod tests {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(lines.take(4).filter_map(Result::ok).count(), 4);
         let pid = child.id();
-        let [counted, sum] = [200 * MIB, u64::MAX].map(|most| resident_bytes(pid, most));
+        let trial = of_trial(pid);
+        let [counted, sum] = [200 * MIB, u64::MAX].map(|most| counted_bytes(&trial, most));
         let all = descendants(pid);
         all.iter().for_each(|pid| {
             let pid = rustix::process::Pid::from_raw(*pid as i32).unwrap();

@@ -180,7 +180,9 @@ fn applied(
         .iter()
         .map(|(name, value)| {
             let scope = if effect.run_scope.contains(name) { "" } else { " (at its launch)" };
-            format!("{name} {value}{scope}")
+            let kind =
+                if matches!(value, Value::Switch(_)) { " (JSON's true or false)" } else { "" };
+            format!("{name} {value}{kind}{scope}")
         })
         .collect();
     Ok(Ok(if pairs.is_empty() { "it takes no knob".to_owned() } else { pairs.join(", ") }))

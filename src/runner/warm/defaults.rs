@@ -6,13 +6,15 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::conformance::Trial;
-use crate::knobs::{Value, Values};
+use crate::knobs::Value;
+use crate::knobs::effect::Effect;
 use crate::runner::{LocalRunner, Repetitions};
 use crate::workload::Workload;
 use crate::workload::custom::WorkerJob;
 
 /// What a worker says of the knobs that it takes where it is told the baseline's, but for those that
-/// are left as they are and those that are `asked` for: its values once it is warm, or how it failed.
+/// are left as they are and those that are `asked` for: what it reads back once it is warm, or how it
+/// failed.
 ///
 /// # Errors
 /// No process can be started, or no file written.
@@ -22,7 +24,7 @@ pub fn ask(
     workload: &Workload,
     asked: &BTreeSet<String>,
     time: Duration,
-) -> Result<Result<Values, String>> {
+) -> Result<Result<Effect, String>> {
     let mut trial = Trial::new(runner, worker, time);
     let values = runner.baseline.knobs.values();
     let mut process = trial.start(&values)?;
@@ -34,7 +36,7 @@ pub fn ask(
     })?;
     process.close()?;
     Ok(match answer.effect {
-        Some(effect) => Ok(effect.applied),
+        Some(effect) => Ok(effect),
         None => Err(format!("{}: {}", answer.outcome, answer.detail)),
     })
 }

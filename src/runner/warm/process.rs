@@ -13,7 +13,7 @@ use crate::knobs::Values;
 use crate::launch::{Effect, Launch};
 use crate::machine::{SystemRoots, oom_kills};
 use crate::runner::process::heartbeat::Pulse;
-use crate::runner::process::{self, EXIT_TIMEOUT, Limit, Start, WATCH_INTERVAL};
+use crate::runner::process::{self, EXIT_TIMEOUT, Limit, MemoryWatch, Start, WATCH_INTERVAL};
 use crate::runner::protocol::Job;
 use crate::runner::response::Response;
 use crate::runner::worker::{self, Messages, Watchdog};
@@ -104,9 +104,10 @@ impl Process {
         let kills = oom_kills(&SystemRoots::live());
         let mut answer = Response::new(job.trial, job.repetitions);
         self.send(job);
-        let (pulse, walked, is_kept) = (Pulse::start(), None, true);
+        let memory = MemoryWatch::of(self.child.id(), limit);
+        let (pulse, is_kept) = (Pulse::start(), true);
         let mut watch =
-            Watchdog { child: &self.child, limit, started, stop, pulse, walked, is_kept };
+            Watchdog { child: &self.child, limit, started, stop, pulse, memory, is_kept };
         let verdict = watch.follow(&self.messages.lines, &mut answer);
         if verdict.is_none() && answer.is_over() && !answer.is_failed() {
             // It ended the trial itself after one repetition that was slow enough.

@@ -17,6 +17,9 @@ use crate::workload::{Workload, WorkloadFile};
 /// Who asks for the baseline on other sizes.
 const CLIMB: &str = "sizes";
 
+/// How often the baseline is run on a size where something interrupts it.
+const TRIES: u32 = 2;
+
 /// A finalist's memory is tested in no more than what is left divided by this.
 const MEMORY_TEST_SHARE: u32 = 8;
 
@@ -54,7 +57,10 @@ impl Session<'_> {
         let mut rungs = Rungs::same(smallest.clone());
         let mut fails = false;
         for size in larger {
-            let Some(trial) = self.baseline_at(size)? else { break };
+            let Some(trial) = self.baseline_at(size)? else {
+                self.note_stop(size);
+                break;
+            };
             if trial.outcome != Outcome::Ok {
                 let Trial { outcome, detail, .. } = &trial;
                 let limit = "the confirmation runs a smaller size";
@@ -72,13 +78,30 @@ impl Session<'_> {
         Ok(rungs)
     }
 
-    /// One repetition of the baseline on another size, or the one before a break.
+    /// One repetition of the baseline on another size, or the one before a break; again where it was
+    /// interrupted, and none where the tune is stopped.
     fn baseline_at(&mut self, size: &Workload) -> Result<Option<Trial>> {
         if let Some(before) = self.ran(CLIMB, size, &self.state.baseline) {
             return Ok(Some(before.clone()));
         }
         let limit = self.state.budget.total().mul_f64(calibrate::PAIR_SHARE);
-        self.once(size, self.state.baseline.clone(), (CLIMB, limit))
+        let mut last = None;
+        for _ in 0..TRIES {
+            last = self.once(size, self.state.baseline.clone(), (CLIMB, limit))?;
+            let is_over = last.as_ref().is_none_or(|trial| trial.outcome != Outcome::Interrupted);
+            if is_over || self.state.is_stopped() {
+                break;
+            }
+        }
+        Ok(last.filter(|trial| trial.outcome != Outcome::Interrupted || !self.state.is_stopped()))
+    }
+
+    /// Says that a size was not measured, of which nothing follows.
+    fn note_stop(&self, size: &Workload) {
+        let go_on = self.state.config.resume_with.as_ref();
+        let go_on = go_on.map(|command| format!(": {command} does that")).unwrap_or_default();
+        let note = format!("{size}: stopped before the baseline ran it{go_on}");
+        self.state.observer.noted(&note);
     }
 
     /// Runs each finalist where it needs the whole job's memory, before it is believed.

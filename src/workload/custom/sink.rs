@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
 use crate::io::input;
 use crate::knobs::{Value, Values, program_environment};
@@ -110,21 +112,23 @@ impl Document<'_> {
         folder.join(self.file)
     }
 
-    /// Its text with `values` in their places; all else keeps its order.
+    /// Its text with `values` in their places; all else stays as it is, to the last digit.
     ///
     /// # Errors
     /// The file can't be read, or a place is not in it.
     pub fn text(&self, folder: &Path, values: &Values) -> Result<String, String> {
-        let mut json = read(&self.path(folder))?;
+        let mut text = text(&self.path(folder))?;
         for (pointer, knob) in &self.places {
-            let (Some(place), Some(value)) = (json.pointer_mut(pointer), values.get(*knob)) else {
+            let (Some(place), Some(value)) = (place(&text, pointer), values.get(*knob)) else {
                 return Err(format!("{}#{pointer}: there is no such value", self.file));
             };
-            let new = serde_json::to_value(value).expect("a value is plain data");
-            *place = if place.is_string() { Json::String(value.to_string()) } else { new };
+            let new = match text[place.clone()].starts_with('"') {
+                true => Json::String(value.to_string()).to_string(),
+                false => serde_json::to_string(value).expect("a value is plain data"),
+            };
+            text.replace_range(place, &new);
         }
-        let text = serde_json::to_string_pretty(&json).expect("JSON is text");
-        Ok(text + "\n")
+        Ok(text)
     }
 
     /// Whether a word of a command names the file, alone or as in `--config=FILE`.
@@ -187,8 +191,36 @@ fn nearest(json: &Json, pointer: &str) -> String {
 /// # Errors
 /// It can't be read, or is no JSON.
 pub fn read(path: &Path) -> Result<Json, String> {
+    serde_json::from_str(&text(path)?).map_err(|error| no_json(&error))
+}
+
+/// The text of a JSON file.
+fn text(path: &Path) -> Result<String, String> {
     let text = input::text(path, LARGEST_BYTES).map_err(|error| format!("{error:#}"))?;
-    serde_json::from_str(&text).map_err(|error| format!("no JSON: {error}"))
+    serde_json::from_str::<&RawValue>(&text).map(drop).map_err(|error| no_json(&error))?;
+    Ok(text)
+}
+
+fn no_json(error: &serde_json::Error) -> String {
+    format!("no JSON: {error}")
+}
+
+/// Where in a JSON text the value at `pointer` stands: numbers may have more digits than any type.
+fn place(text: &str, pointer: &str) -> Option<Range<usize>> {
+    let mut found: &str = serde_json::from_str::<&RawValue>(text).ok()?.get();
+    for token in pointer.split('/').skip(1) {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        let inner: &RawValue = if found.starts_with('[') {
+            let items: Vec<&RawValue> = serde_json::from_str(found).ok()?;
+            items.get(token.parse::<usize>().ok()?)?
+        } else {
+            let members: BTreeMap<String, &RawValue> = serde_json::from_str(found).ok()?;
+            members.get(&token)?
+        };
+        found = inner.get();
+    }
+    let begin = found.as_ptr() as usize - text.as_ptr() as usize;
+    Some(begin..begin + found.len())
 }
 
 #[cfg(test)]
@@ -219,8 +251,8 @@ mod tests {
     #[test]
     fn values_are_put_into_a_copy_and_keep_the_kind_of_what_was_there() {
         let folder = tempfile::tempdir().unwrap();
-        let text =
-            r#"{"z": 1, "nodes": [{"blocks": 20, "width": "480", "fast": false}], "a": null}"#;
+        let text = "{\"z\": 123456789012345678901234567890, \"nodes\":\n[{\"blocks\": 20, \"width\": \"480\", \
+             \"fast\": false}],\"a\": null, \"b\": 1.50}\n";
         std::fs::write(folder.path().join("c.json"), text).unwrap();
         let sink =
             |pointer: &str| Sink::Json { file: "c.json".to_owned(), pointer: pointer.to_owned() };
@@ -234,9 +266,8 @@ mod tests {
         ]);
         let [document] = &documents(&sinks)[..] else { panic!("one file") };
         let new = document.text(folder.path(), &values).unwrap();
-        let compact: String = new.split_whitespace().collect();
-        let expected = r#"{"z":1,"nodes":[{"blocks":40,"width":"832","fast":true}],"a":null}"#;
-        assert_eq!(compact, expected);
+        let expected = text.replace("20, ", "40, ").replace("480", "832").replace("false", "true");
+        assert_eq!(new, expected, "blanks and digits stay");
         assert_eq!(std::fs::read_to_string(folder.path().join("c.json")).unwrap(), text);
         assert!(document.is_named_by("c.json") && document.is_named_by("--config=c.json"));
         assert!(!document.is_named_by("abc.json"));

@@ -14,6 +14,18 @@ const PATIENCE_S: &str = "30";
 /// How often a controller that is away is asked again before anything is known, and how long apart.
 const AWAY: (usize, Duration) = (24, Duration::from_secs(5));
 
+/// What Slurm's programs say where the controller does not answer them. It may have done all the same
+/// what it was asked for.
+const NO_ANSWER: [&str; 7] = [
+    "unable to contact",
+    "unable to connect",
+    "connection timed out",
+    "connect failure",
+    "connection refused",
+    "socket timed out",
+    "zero bytes were transmitted",
+];
+
 /// What one of Slurm's programs prints, asked again while its controller is away.
 ///
 /// # Errors
@@ -22,7 +34,7 @@ pub fn patiently(program: &str, words: &[String]) -> Result<String> {
     let (tries, pause) = AWAY;
     for _ in 1..tries {
         match answer(program, words, b"") {
-            Err(error) if is_away(&error) => std::thread::sleep(pause),
+            Err(error) if error.is::<Silent>() => std::thread::sleep(pause),
             answered => return answered,
         }
     }
@@ -30,9 +42,9 @@ pub fn patiently(program: &str, words: &[String]) -> Result<String> {
 }
 
 /// Whether it is the controller that can't be reached.
-fn is_away(error: &anyhow::Error) -> bool {
-    let words = format!("{error:#}").to_lowercase();
-    error.is::<Silent>() || ["connect", "contact"].iter().any(|word| words.contains(word))
+fn is_away(said: &str) -> bool {
+    let said = said.to_lowercase();
+    NO_ANSWER.iter().any(|words| said.contains(words))
 }
 
 /// What one of Slurm's programs prints, which is given `input`.
@@ -66,9 +78,14 @@ pub fn answer(program: &str, words: &[String], input: &[u8]) -> Result<String> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let (said, program) = (said.join("; "), program.to_owned());
     match output.status.code() {
-        Some(124 | 137) => Err(Silent { program: program.to_owned(), seconds: PATIENCE_S }.into()),
+        Some(124 | 137) => {
+            let why = format!("no answer within {PATIENCE_S} s");
+            Err(Silent { program, why }.into())
+        }
         Some(127) => bail!("{program}: not found"),
-        _ => bail!("{program}: {}", said.join("; ")),
+        _ if is_away(&said) => Err(Silent { program, why: said }.into()),
+        _ => bail!("{program}: {said}"),
     }
 }

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use super::answer::answer;
+use super::answer::{answer, patiently};
+use crate::fleet::engine::Silent;
 use crate::io::shell;
 
 /// Time for whatever goes on around a tune: starting, the trial that runs on, the report.
@@ -14,6 +15,9 @@ const MARGIN: Duration = Duration::from_secs(600);
 
 /// Seconds of warning before a time limit, in which a tune writes its profile.
 const WARNING_S: u64 = 90;
+
+/// How often a job is looked for of which nobody knows whether it was submitted, and how long apart.
+const LOOKS: (usize, Duration) = (24, Duration::from_secs(5));
 
 /// How long a job may take whose tune has this budget.
 pub fn limit(budget: Duration) -> Duration {
@@ -77,12 +81,37 @@ impl Batch {
     /// Submits it, and returns its number.
     ///
     /// # Errors
-    /// What `sbatch` says; [`crate::fleet::engine::Silent`] where it does not answer.
+    /// What `sbatch` says; [`Silent`] where it does not answer.
     pub fn submit(&self) -> Result<String> {
         let script = [&b"#!/bin/sh\nexec "[..], self.line.as_encoded_bytes(), b"\n"].concat();
         let printed = answer("sbatch", &self.words(), &script)?;
         let id = printed.trim().split(';').next().unwrap_or_default().to_owned();
         if id.is_empty() { bail!("sbatch printed no number") } else { Ok(id) }
+    }
+
+    /// Submits it under a name that no other job has. Where `sbatch` does not answer, that name tells
+    /// whether the job came through all the same; it is never submitted twice.
+    ///
+    /// # Errors
+    /// What `sbatch` says; that nothing is known of the job, and what to type.
+    pub fn submit_once(&self) -> Result<String> {
+        let silent = match self.submit() {
+            Err(error) if error.is::<Silent>() => error,
+            submitted => return submitted,
+        };
+        let (looks, pause) = LOOKS;
+        let named = format!("--name={}", self.name);
+        let words = ["--noheader", "--states=all", &named, "--format=%i"].map(str::to_owned);
+        let unknown =
+            || format!("{silent}: unless `squeue {named}` shows a job, type the same again");
+        for look in 0..looks {
+            std::thread::sleep(if look > 0 { pause } else { Duration::ZERO });
+            let printed = patiently("squeue", &words).with_context(unknown)?;
+            if let Some(id) = printed.split_whitespace().next() {
+                return Ok(id.to_owned());
+            }
+        }
+        bail!(unknown())
     }
 }
 

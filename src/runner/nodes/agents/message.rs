@@ -40,6 +40,8 @@ pub struct Setup {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
+    /// It asks its worker what runs today, for which that loads; its hello follows.
+    Asks,
     /// It is ready for trials.
     Hello(Box<Hello>),
     /// It can't run any, and why.

@@ -5,12 +5,12 @@
 //! is started again. There is no port, no daemon and no file that two write.
 
 mod agent;
+mod gather;
 mod launcher;
 pub mod message;
 mod references;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use self::agent::{Agent, Event};
@@ -30,16 +30,11 @@ use crate::io::lock;
 use crate::runner::TrialRequest;
 use crate::trial::{Outcome, STOPPED, Trial};
 
+pub use gather::Patience;
 pub use launcher::{Launcher, NODE};
 
 /// How often a lost agent is started again.
 const RESTARTS: u32 = 2;
-
-/// How long others are waited for once there are enough of them.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long enough of them are waited for: another tune may run there.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long a trial may take beyond the time that it has: some runners start a second process.
 const OVERTIME: Duration = Duration::from_secs(120);
@@ -59,6 +54,8 @@ pub struct Start {
     pub program: PathBuf,
     /// The tune.
     pub setup: Setup,
+    /// How long nodes are waited for.
+    pub patience: Patience,
 }
 
 /// The nodes of a tune.
@@ -74,6 +71,8 @@ pub struct Agents {
     news: RefCell<Vec<String>>,
     stop: RefCell<Arc<AtomicBool>>,
     is_stop_told: Cell<bool>,
+    /// How long the nodes asked their workers what runs today.
+    asked: Cell<Duration>,
     /// Agents on this machine run side by side all the same: each has a lock of its own.
     locks: Option<TempDir>,
 }
@@ -100,12 +99,13 @@ impl Agents {
     /// # Errors
     /// Fewer than `least` may take part: which, and why not.
     pub fn open(start: Start, names: Vec<String>, least: usize) -> Result<Self> {
+        let enough = start.patience.enough;
         let node = |name| Node {
             name,
             agent: None,
             restarts: 0,
             standing: Standing::Coming,
-            answers: Instant::now() + LONGEST_PATIENCE,
+            answers: Instant::now() + enough,
             running: None,
         };
         let locks = start.launcher.is_local().then(TempDir::new).transpose();
@@ -120,6 +120,7 @@ impl Agents {
             news: RefCell::default(),
             stop: RefCell::default(),
             is_stop_told: Cell::new(false),
+            asked: Cell::default(),
         };
         let places = 0..agents.names().len();
         places.into_iter().try_for_each(|place| agents.launch(place))?;
@@ -143,10 +144,15 @@ impl Agents {
         first.as_ref().expect("somebody said hello").1.clone()
     }
 
+    /// How long the nodes asked their workers what runs today, before the tune began.
+    pub fn asked(&self) -> Duration {
+        self.asked.get()
+    }
+
     fn launch(&self, place: usize) -> Result<()> {
         let node = &mut self.nodes.borrow_mut()[place];
         let (sender, generation) = (self.events.0.clone(), node.restarts);
-        let Start { launcher, program, setup } = &self.start;
+        let Start { launcher, program, setup, patience } = &self.start;
         let words = launcher.words(&node.name, &[program.as_os_str(), OsStr::new("agent")]);
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
@@ -163,39 +169,7 @@ impl Agents {
         agent.tell(&Order::Setup(Setup { waits: node.restarts > 0, ..setup.clone() }));
         node.agent = Some(agent);
         node.standing = Standing::Coming;
-        node.answers = Instant::now() + LONGEST_PATIENCE;
-        Ok(())
-    }
-
-    fn gather(&self, least: usize) -> Result<()> {
-        let begun = Instant::now();
-        let mut hellos: BTreeMap<usize, Hello> = BTreeMap::new();
-        loop {
-            let open = self.those(Standing::Coming).len() > hellos.len();
-            let is_late = begun.elapsed() > PATIENCE && hellos.len() >= least;
-            if !open || is_late || begun.elapsed() > LONGEST_PATIENCE {
-                break;
-            }
-            match self.events.1.recv_timeout(TICK) {
-                Ok((place, _, Event::Said(Reply::Hello(hello)))) => {
-                    hellos.insert(place, *hello);
-                }
-                Ok((place, _, Event::Said(Reply::Refused(why)))) => self.refuse(place, &why),
-                Ok((place, _, Event::Gone)) if self.standing(place) == Standing::Coming => {
-                    hellos.remove(&place);
-                    let why = self.last_words(place);
-                    self.refuse(place, &format!("its agent ended: {why}"));
-                }
-                _ => {}
-            }
-        }
-        // In the order of the nodes, not of the answers: the first decides.
-        hellos.into_iter().for_each(|(place, hello)| self.welcome(place, hello));
-        let ready = self.those(Standing::Idle).len();
-        if ready < least {
-            let problems = self.news.take().join("; ");
-            bail!("{ready} of at least {least} nodes can take part: {problems}");
-        }
+        node.answers = Instant::now() + patience.enough;
         Ok(())
     }
 
@@ -342,6 +316,7 @@ impl Nodes for Agents {
                 continue;
             }
             match event {
+                Event::Said(Reply::Asks) => self.let_ask(place),
                 Event::Said(Reply::Hello(hello)) => {
                     self.welcome(place, *hello);
                     return Ok(None);

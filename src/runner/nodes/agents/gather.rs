@@ -1,0 +1,127 @@
+//! Gathering: waits for the nodes of a tune to say hello before it begins.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::agent::Event;
+use super::message::{Hello, Reply};
+use super::{Agents, TICK};
+use crate::runner::nodes::{Nodes, Standing};
+
+/// How long nodes are waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// The others, once there are enough.
+    pub others: Duration,
+    /// Enough of them: another tune may run there.
+    pub enough: Duration,
+    /// One whose worker loads to say what it runs today.
+    pub asking: Duration,
+}
+
+impl Patience {
+    /// That of a tune whose workers may load for as long as `asking`.
+    pub fn of(asking: Duration) -> Self {
+        Self { others: Duration::from_secs(60), enough: Duration::from_secs(600), asking }
+    }
+}
+
+impl Agents {
+    /// Waits until all nodes have answered, or `least` have and the others take too long.
+    ///
+    /// # Errors
+    /// Fewer than `least` may take part.
+    pub(super) fn gather(&self, least: usize) -> Result<()> {
+        let (begun, mut asks) = (Instant::now(), None);
+        let mut hellos: BTreeMap<usize, Hello> = BTreeMap::new();
+        let is_enough = |hellos: &BTreeMap<usize, Hello>| {
+            begun.elapsed() > self.start.patience.others && hellos.len() >= least
+        };
+        while self.is_awaited(&hellos) && !is_enough(&hellos) {
+            match self.events.1.recv_timeout(TICK) {
+                Ok((place, _, Event::Said(Reply::Asks))) => {
+                    asks.get_or_insert_with(Instant::now);
+                    self.let_ask(place);
+                }
+                Ok((place, _, Event::Said(Reply::Hello(hello)))) => {
+                    hellos.insert(place, *hello);
+                    self.asked.set(asks.map(|asks: Instant| asks.elapsed()).unwrap_or_default());
+                }
+                Ok((place, _, Event::Said(Reply::Refused(why)))) => self.refuse(place, &why),
+                Ok((place, _, Event::Gone)) if self.standing(place) == Standing::Coming => {
+                    hellos.remove(&place);
+                    let why = self.last_words(place);
+                    self.refuse(place, &format!("its agent ended: {why}"));
+                }
+                _ => {}
+            }
+        }
+        // In the order of the nodes, not of the answers: the first decides.
+        hellos.into_iter().for_each(|(place, hello)| self.welcome(place, hello));
+        let ready = self.those(Standing::Idle).len();
+        if ready < least {
+            let problems = self.news.take().join("; ");
+            bail!("{ready} of at least {least} nodes can take part: {problems}");
+        }
+        Ok(())
+    }
+
+    /// Whether a node that has not said hello may do so yet.
+    fn is_awaited(&self, hellos: &BTreeMap<usize, Hello>) -> bool {
+        let coming = self.those(Standing::Coming);
+        let mut open = coming.iter().filter(|place| !hellos.contains_key(place));
+        open.any(|place| Instant::now() < self.nodes.borrow()[*place].answers)
+    }
+
+    /// Gives a node the time in which its worker loads.
+    pub(super) fn let_ask(&self, place: usize) {
+        self.nodes.borrow_mut()[place].answers = Instant::now() + self.start.patience.asking;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::message::Setup;
+    use super::super::{Launcher, Start};
+    use super::*;
+    use crate::knobs::Values;
+    use crate::machine::Machine;
+
+    /// Nodes whose agent is a script: what it says before its hello, which comes half a second later.
+    fn opened(before: &str) -> Result<Agents> {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:2").unwrap();
+        let baseline = Values::new();
+        let hello = Hello { tool: "tool".to_owned(), worker: None, machine, baseline };
+        let hello = serde_json::to_string(&Reply::Hello(Box::new(hello))).unwrap();
+        let hello_file = folder.path().join("hello");
+        fs::write(&hello_file, hello + "\n").unwrap();
+        let script = folder.path().join("agent.sh");
+        let file = hello_file.display();
+        fs::write(&script, format!("{before}\nsleep 0.5\ncat {file}\ncat > /dev/null\n")).unwrap();
+        let setup = Setup {
+            tool: "tool".to_owned(),
+            folder: String::new(),
+            custom_folder: None,
+            arguments: Vec::new(),
+            waits: false,
+        };
+        let [short, long] = [100, 60_000].map(Duration::from_millis);
+        let patience = Patience { others: short, enough: short, asking: long };
+        let launcher = Launcher::of(&format!("sh {}", script.display())).unwrap();
+        let start = Start { launcher, program: "agent".into(), setup, patience };
+        Agents::open(start, vec!["a".to_owned(), "b".to_owned()], 2)
+    }
+
+    #[test]
+    fn a_node_whose_worker_loads_is_waited_for_and_the_time_is_told() {
+        let agents = opened("echo '\"asks\"'").unwrap();
+        assert_eq!(agents.those(Standing::Idle).len(), 2);
+        assert!(agents.asked() >= Duration::from_millis(400), "{:?}", agents.asked());
+        assert!(opened("").is_err(), "one that says nothing is not");
+    }
+}
