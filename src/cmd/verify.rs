@@ -151,7 +151,7 @@ fn workload(
     let Some(evidence) = &profile.evidence else { return Ok(smallest) };
     let proven = &evidence.workload;
     match (proven.is_custom(), smallest.is_custom()) {
-        (false, false) if flags.is_given() && job.full() != Some(proven.whole()) => Err(format!(
+        (false, false) if flags.is_given() && !job.includes(proven) => Err(format!(
             "tuned for {}: leave out --workload, --job, --steps and --no-guidance",
             proven.whole()
         )),
