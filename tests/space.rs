@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use wan22_tune::knobs::Value;
-use wan22_tune::knobs::{Baseline, Preset, quota_warning};
+use wan22_tune::knobs::{Baseline, Preset, Value, quota_warning};
 use wan22_tune::machine::{Gpu, Machine};
 use wan22_tune::search::{Observation, Plan, StrategyName, Study};
 use wan22_tune::space::{Candidate, KnobDomain, Space, SpaceFile};

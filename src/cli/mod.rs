@@ -35,8 +35,7 @@ pub use space::{SpaceArgs, SpaceCommand};
 pub use tune::TuneArgs;
 pub use verify::VerifyArgs;
 
-use clap::Parser;
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 
 use crate::io::exit_code;
 

@@ -42,25 +42,13 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     let is_baseline = knobs == runner.baseline.knobs;
     today::read(&mut runner, &workload, args.limit)?;
     let knobs = if is_baseline { runner.baseline.knobs.clone() } else { knobs };
+    let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
+    let repetitions = repetitions.in_phase(Phase::Baseline);
     let request = TrialRequest {
-        number: 1,
-        node: String::new(),
         phase: Phase::Baseline,
-        pair: None,
-        strategy: String::new(),
         seed: args.seed,
-        repetitions: args
-            .custom
-            .repetitions(&args.runner, args.repetitions)
-            .in_phase(Phase::Baseline),
-        workload,
-        values: knobs.values(),
         min_psnr_db: args.runner.min_psnr.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),
-        limit: args.limit,
-        left: args.limit,
-        ready_s: None,
-        long_s: None,
-        early_stop_s: None,
+        ..TrialRequest::alone(workload, knobs.values(), repetitions, args.limit)
     };
     let trial = runner::of_trials(&runner).run(&request)?;
     if trial.outcome != Outcome::Ok {

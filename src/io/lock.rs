@@ -92,9 +92,7 @@ impl Lock {
         let _ = sign(&mut file);
         Ok(Self { file })
     }
-}
 
-impl Lock {
     /// Whether somebody holds the lock in a folder.
     pub fn is_held_in(folder: &Path) -> bool {
         File::open(folder.join(NAME)).is_ok_and(|file| matches!(try_lock(&file), Ok(false)))

@@ -1,5 +1,6 @@
 //! Files and output, read with bounds, written whole or not at all, printed without control characters.
 
+mod as_text;
 pub mod atomic_write;
 pub mod digest;
 pub mod exit_code;
@@ -12,3 +13,5 @@ pub mod output;
 pub mod ownership;
 pub mod printable;
 pub mod shell;
+
+pub(crate) use as_text::as_text;

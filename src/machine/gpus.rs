@@ -33,12 +33,11 @@ pub fn read() -> Vec<Gpu> {
 
 /// The memory that some processes hold together on one GPU, on that where it is most. `None` where
 /// [`read`] found no GPU, or none tells of any of them.
-pub fn held_bytes(processes: impl FnOnce() -> Vec<u32>) -> Option<u64> {
+pub fn held_bytes(processes: &[u32]) -> Option<u64> {
     let Driver { nvml, gpus } = &**DRIVER.get()?;
-    let processes = processes();
     let on = |gpu: &Gpu| {
         let held = held_on(&nvml.device_by_uuid(gpu.uuid.as_str()).ok()?);
-        processes.iter().filter_map(|pid| held.get(pid).copied()).reduce(|a, b| a + b)
+        processes.iter().filter_map(|pid| held.get(pid).copied()).reduce(u64::saturating_add)
     };
     gpus.iter().filter_map(on).max()
 }
@@ -148,14 +147,17 @@ mod tests {
     }
 
     #[test]
+    fn what_older_versions_kept_of_a_gpu_is_read() {
+        let json = r#"{"model": "L4", "memory_bytes": 9, "driver": "550.54", "cuda": "12.4"}"#;
+        let gpu: Gpu = serde_json::from_str(json).unwrap();
+        assert_eq!((gpu.model.as_str(), gpu.uuid.as_str(), gpu.numa_node), ("L4", "", None));
+    }
+
+    #[test]
     fn the_kernel_says_near_which_node_a_gpu_is() {
-        let tree = tempfile::tempdir().unwrap();
-        let roots = SystemRoots::fixture(tree.path());
-        for (pci, text) in [("0000:17:00.0", "1\n"), ("0000:65:00.0", "-1\n")] {
-            let device = roots.sys.join("bus/pci/devices").join(pci);
-            std::fs::create_dir_all(&device).unwrap();
-            std::fs::write(device.join("numa_node"), text).unwrap();
-        }
+        let node = |pci| format!("sys/bus/pci/devices/{pci}/numa_node");
+        let files = [(node("0000:17:00.0"), "1\n"), (node("0000:65:00.0"), "-1\n")];
+        let (_tree, roots) = SystemRoots::of_files(&files);
         let node = |pci| numa_node(pci, &roots);
         let nodes = ["0000:17:00.0", "0000:65:00.0", "0000:99:00.0"].map(node);
         assert_eq!(nodes, [Some(1), None, None]);

@@ -30,15 +30,15 @@ pub use limits::oom::oom_kills;
 pub use limits::throttling::throttled_periods;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 pub use render::svg::Occupant;
-pub use roots::SystemRoots;
-pub(crate) use roots::{field, line};
+pub(crate) use roots::line;
+pub use roots::{SystemRoots, field, stat_field, waited};
 pub use sensors::{frequency_mhz, temperature_c};
 pub use topology::described::MachineFileError;
-pub(crate) use topology::nodes::kibibytes;
+pub use topology::nodes::kibibytes;
 pub use topology::sandbox::sandboxed;
 
 /// A machine as this process sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// Where this description comes from.
     pub source: Source,
@@ -77,10 +77,11 @@ pub struct Machine {
 }
 
 /// Where a [`Machine`] comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// This very machine: binding works.
+    #[default]
     Live,
     /// A hwloc XML file: for planning only.
     Xml,

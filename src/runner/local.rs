@@ -15,9 +15,8 @@ use super::response::Response;
 use super::{Runner, TrialRequest, protocol, worker};
 use crate::architecture::Architecture;
 use crate::io::held;
-use crate::knobs::Values;
 use crate::knobs::effect::in_words;
-use crate::knobs::{Baseline, Knobs, Numerics, Settings};
+use crate::knobs::{Baseline, Knobs, Numerics, Settings, Values};
 use crate::machine::Machine;
 use crate::profile::Profile;
 use crate::trial::noise::NoiseWatch;
@@ -101,7 +100,7 @@ impl LocalRunner {
 
     /// The knobs that `values` stand for.
     pub(super) fn knobs(&self, values: &Values) -> Result<Knobs, String> {
-        self.baseline.knobs.with(values.iter().map(|(name, value)| (name.as_str(), value)))
+        self.baseline.knobs.with(values)
     }
 
     fn answer(&self, request: &TrialRequest) -> Result<Response> {

@@ -17,7 +17,7 @@ pub const ENDED_EARLY: &str = "ended early";
 const LONGEST_S: f64 = 1e9;
 
 /// One trial's result as its process told it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Response {
     trial: u64,
     repetitions: Repetitions,
@@ -33,6 +33,8 @@ pub struct Response {
     pub samples: Vec<Sample>,
     /// Seconds from the worker's start to its first repetition.
     pub setup_s: Option<f64>,
+    /// Seconds of the last run of its warm-up.
+    pub warmup_s: Option<f64>,
     /// Peak resident memory.
     pub peak_rss_bytes: Option<u64>,
     /// The most memory that was held on one GPU, as far as it was seen or said.
@@ -56,26 +58,7 @@ pub struct Response {
 impl Response {
     /// Nothing heard yet.
     pub fn new(trial: u64, repetitions: Repetitions) -> Self {
-        Self {
-            trial,
-            repetitions,
-            is_done: false,
-            is_cut: false,
-            says_failed: false,
-            outcome: Outcome::Ok,
-            detail: String::new(),
-            samples: Vec::new(),
-            setup_s: None,
-            peak_rss_bytes: None,
-            peak_device_bytes: None,
-            stage_rss_bytes: BTreeMap::new(),
-            quality: None,
-            pictures: None,
-            peak: None,
-            effect: None,
-            measured_s: 0.0,
-            wall_s: 0.0,
-        }
+        Self { trial, repetitions, ..Self::default() }
     }
 
     /// That of a trial for which no process was asked.
@@ -157,8 +140,9 @@ impl Response {
 
     fn take(&mut self, message: Message) -> Result<(), String> {
         match message {
-            Message::Ready { setup_s, effect, .. } => {
+            Message::Ready { setup_s, warmup_s, effect, .. } => {
                 is_duration("setup_s", setup_s)?;
+                self.warmup_s = warmup_s;
                 if self.setup_s.replace(setup_s).is_some() {
                     return Err("`ready` twice".to_owned());
                 }
@@ -245,7 +229,8 @@ mod tests {
     fn a_worker_may_say_any_number_of_samples_within_the_bounds() {
         let heard = |samples: usize| {
             let mut answer = Response::new(1, Repetitions { least: 2, most: 4 });
-            let ready = Message::Ready { trial: 1, setup_s: 0.5, effect: Box::default() };
+            let ready =
+                Message::Ready { trial: 1, setup_s: 0.5, warmup_s: None, effect: Box::default() };
             answer.take(ready).unwrap();
             for _ in 0..samples {
                 let sample = Sample { seconds: 1.5, ..Sample::default() };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::process::heartbeat::Pulse;
-use super::process::output_lines::Tail;
+use super::process::output::Output;
 use super::process::{
     EXIT_TIMEOUT, Limit, MemoryWatch, Start, WATCH_INTERVAL, end, is_running, output_lines,
     starved, termination,
@@ -19,8 +19,7 @@ use super::protocol::Job;
 use super::response::Response;
 use crate::io::exit_code;
 use crate::io::held;
-use crate::machine::threads;
-use crate::machine::{SystemRoots, oom_kills};
+use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::trial::Outcome;
 
 /// What the dynamic loader says of a library that it does not find or can't use.
@@ -96,7 +95,7 @@ pub(super) fn settle(
 #[derive(Debug)]
 pub(super) struct Messages {
     pub lines: Receiver<Result<String, String>>,
-    pub errors: Receiver<Tail>,
+    pub errors: Receiver<Output>,
 }
 
 fn talk(child: &mut Child, job: &Job) -> Result<Messages> {
@@ -116,7 +115,7 @@ pub(super) fn listen(child: &mut Child) -> Result<Messages> {
         threads::spawn(move || output_lines::read(stdout, |text| line.send(text).is_ok()))?;
     }
     if let Some(stderr) = child.stderr.take() {
-        threads::spawn(move || error.send(output_lines::tail(stderr)))?;
+        threads::spawn(move || error.send(Output::of(stderr)))?;
     }
     Ok(Messages { lines, errors })
 }
@@ -231,7 +230,7 @@ fn is_torn((outcome, _): &(Outcome, String), status: ExitStatus) -> bool {
 }
 
 /// What the exit says of an answer that was not cut short.
-fn conclude(answer: &mut Response, status: ExitStatus, errors: &Tail, kills: Option<u64>) {
+fn conclude(answer: &mut Response, status: ExitStatus, errors: &Output, kills: Option<u64>) {
     if answer.is_failed() {
         return;
     }

@@ -16,10 +16,8 @@ use crate::io::held;
 use crate::io::ownership::Owners;
 use crate::knobs::Baseline;
 use crate::machine::Machine;
-use crate::runner::LocalRunner;
-use crate::runner::Repetitions;
 use crate::runner::programs::Programs;
-use crate::runner::{Runner, WarmRunner};
+use crate::runner::{LocalRunner, Repetitions, Runner, WarmRunner};
 use crate::tune::TuneConfig;
 use crate::workload::custom::CustomJob;
 use crate::workload::preprocess::images::{Pictures, photographs};
@@ -184,9 +182,6 @@ fn pictures(args: &RunnerArgs) -> Result<Vec<PathBuf>> {
 }
 
 /// A folder for launch files and frames that goes away with the value.
-///
-/// # Errors
-/// It can't be made.
 pub fn scratch(parent: &Path) -> Result<tempfile::TempDir> {
     let folder = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(parent);
     folder.with_context(|| format!("making a folder in {}", parent.display()))

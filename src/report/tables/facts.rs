@@ -1,15 +1,13 @@
 //! The machine, and how the tune was run, as tables of two columns.
 
-use super::Table;
-use super::trials;
+use super::{Table, trials};
 use crate::io::number::{bytes, count, span};
 use crate::machine::{Machine, Node};
 use crate::results::Results;
 use crate::runner::Repetitions;
 use crate::runner::repetitions::Measured;
 use crate::space::Tune;
-use crate::workload::custom::CustomJob;
-use crate::workload::custom::sizes;
+use crate::workload::custom::{CustomJob, sizes};
 use crate::workload::{Sizes, Stage, Workload};
 
 /// What the tuned process could use of the machine.

@@ -2,7 +2,6 @@
 
 mod check;
 pub mod copies;
-mod output;
 mod process_snapshot;
 mod run;
 

@@ -8,16 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use super::output::Output;
 use super::process_snapshot::ProcessSnapshot;
 use super::{Failure, Runs};
 use crate::io::exit_code;
-use crate::machine::threads;
-use crate::machine::{SystemRoots, oom_kills};
+use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::runner::process::heartbeat::Pulse;
+use crate::runner::process::output::Output;
 use crate::runner::process::{self, EXIT_TIMEOUT, MemoryWatch, Start, WATCH_INTERVAL, termination};
-use crate::trial::Outcome;
-use crate::trial::STOPPED;
+use crate::trial::{Outcome, STOPPED};
 use crate::workload::custom::printed::Source;
 use crate::workload::custom::sink::Sink;
 

@@ -3,6 +3,7 @@
 pub(super) mod heartbeat;
 mod memory_watch;
 pub mod orphans;
+pub(super) mod output;
 pub(super) mod output_lines;
 pub(super) mod termination;
 pub(super) mod tree;
@@ -18,8 +19,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::io::held;
-use crate::machine::threads;
-use crate::machine::{SystemRoots, oom_kills};
+use crate::machine::{SystemRoots, oom_kills, stat_field, threads};
 use crate::runner::protocol::{PROTOCOL, VERSION};
 use crate::trial::Outcome;
 
@@ -103,7 +103,7 @@ impl Start<'_> {
 /// Whether the process has not exited; a zombie has.
 pub(in crate::runner) fn is_running(child: &Child) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", child.id())) else { return false };
-    stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['Z', 'X']))
+    !matches!(stat_field(&stat, 3), Some("Z" | "X"))
 }
 
 /// Kills what is left of the trial and collects its status.

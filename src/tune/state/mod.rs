@@ -7,10 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use self::nodes::Node;
-use crate::evidence::blame;
 use crate::evidence::confirmation::pairs_for;
 use crate::evidence::drift::Drift;
-use crate::evidence::{ranking, win_probability};
+use crate::evidence::{blame, ranking, win_probability};
 use crate::knobs::Values;
 use crate::runner::{Repetitions, Runner, TrialRequest};
 use crate::trial::{Outcome, Phase, Trial};
@@ -141,18 +140,11 @@ impl<'a> State<'a> {
             number: 0,
             node: self.node().to_owned(),
             phase,
-            pair: None,
-            strategy: String::new(),
             seed: self.config.seed,
-            repetitions: self.repetitions_in(phase),
             long_s: Some(self.budget.total().as_secs_f64() / MANY_RUNS),
-            workload: workload.clone(),
             min_psnr_db: self.min_psnr_db(&values),
-            values,
             limit: self.limit(phase).unwrap_or(left),
-            ready_s: None,
-            left,
-            early_stop_s: None,
+            ..TrialRequest::alone(workload.clone(), values, self.repetitions_in(phase), left)
         }
     }
 
@@ -273,7 +265,7 @@ impl<'a> State<'a> {
     /// far, however noisy the machine.
     fn early_stop_s(&self) -> Option<f64> {
         let drift = self.drift();
-        let best_s = ranking::rank_with(&self.trials, drift).first()?.score_s;
+        let best_s = ranking::rank(&self.trials, drift).first()?.score_s;
         let now = self.own_trials().last().map_or(1.0, |trial| drift.factor(trial));
         Some(best_s * now * (EARLY_STOP_DEVIATIONS * drift.deviation()).exp().max(EARLY_STOP_RATIO))
     }

@@ -6,8 +6,7 @@ use crate::evidence::confirmation::pairs_for;
 use crate::evidence::findings::Findings;
 use crate::knobs::Values;
 use crate::report::plots::progress::BestSoFar;
-use crate::runner::Repetitions;
-use crate::runner::{LocalRunner, TrialRequest};
+use crate::runner::{LocalRunner, Repetitions, TrialRequest};
 use crate::stats::Interval;
 use crate::trial::{Outcome, Phase, Sample, Trial};
 use crate::tune::budget::{self, Budget, Pairs};
@@ -71,7 +70,7 @@ pub struct Standing {
     /// How much the last trial that came to samples was disturbed.
     pub noise: Option<Disturbance>,
     /// The last trials, the latest first.
-    pub last: Vec<Ended>,
+    pub last: Vec<EndedTrial>,
     /// The pairs that the confirmation will run.
     pub pairs: Option<Pairs>,
 }
@@ -98,7 +97,7 @@ pub struct Disturbance {
 
 /// A trial that ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ended {
+pub struct EndedTrial {
     /// Its number.
     pub number: u64,
     /// What it was for.
@@ -175,7 +174,7 @@ impl Standing {
                 .iter()
                 .rev()
                 .take(MOST_LAST_TRIALS)
-                .map(|t| Ended::of(t, baseline))
+                .map(|t| EndedTrial::of(t, baseline))
                 .collect(),
             pairs: budget::in_pair(trials, repetitions.decided(trials)).map(|trial| Pairs {
                 trial,
@@ -233,7 +232,7 @@ impl Disturbance {
     }
 }
 
-impl Ended {
+impl EndedTrial {
     /// A trial in short; `baseline` is the baseline's knobs.
     pub fn of(trial: &Trial, baseline: &Values) -> Self {
         Self {
