@@ -51,16 +51,26 @@ pub fn run(args: &FleetArgs) -> Result<ExitCode> {
     let mut coordinator = Coordinator::new(&mut *engine, &folder, limits(args))?;
     asked.keep(&folder)?;
     let only_gathers = args.fleet.engine.as_deref() == Some(engine_word::NONE);
-    let ended = match only_gathers {
+    let watched = match only_gathers {
         true => Watched::Over(coordinator.ended()),
         false => watch::run(args, &mut coordinator)?,
     };
-    let (records, barred) = (coordinator.records().clone(), coordinator.barred().clone());
+    finish(args, &folder, &coordinator, watched)
+}
+
+/// Says how the fleet stands once nobody watches it any more.
+fn finish(
+    args: &FleetArgs,
+    folder: &Folder,
+    coordinator: &Coordinator<'_>,
+    watched: Watched,
+) -> Result<ExitCode> {
+    let (records, barred) = (coordinator.records(), coordinator.barred());
     // What failed is not tried again now.
-    let mut failed = crate::fleet::failed(&records);
+    let mut failed = crate::fleet::failed(records);
     failed.extend(barred.clone());
-    let overview = Overview::of(&records, args.fleet.each, &failed, coordinator.jobs());
-    let ended = match ended {
+    let overview = Overview::of(records, args.fleet.each, &failed, coordinator.jobs());
+    let ended = match watched {
         Watched::Over(ended) => ended,
         Watched::Detached => return left(&overview).map(|()| ExitCode::SUCCESS),
         Watched::Signalled => {
@@ -70,7 +80,7 @@ pub fn run(args: &FleetArgs) -> Result<ExitCode> {
     if let Ended::Usage(words) = &ended {
         return Err(Usage(format!("a node says: {words}")).into());
     }
-    conclude(args, &folder, &records, &barred, &overview)?;
+    conclude(args, folder, records, barred, &overview)?;
     Ok(if ended == Ended::All { ExitCode::SUCCESS } else { ExitCode::from(exit_code::SOME_NODES) })
 }
 
