@@ -93,7 +93,7 @@ impl Engine for InMemory {
         self.leave(job.task, &node);
         self.jobs_s += cpu::of_thread()? - before_s;
         let (task, key, node) = (job.task, job.key.clone(), Some(node));
-        let known = Known { id: id.clone(), task, key, node, state: JobState::Runs };
+        let known = Known { id: id.clone(), task, key, node, state: JobState::Running };
         let runs = if task == Task::Tune { self.tune_looks } else { 0 };
         self.jobs.push((known, self.looks + runs));
         Ok(id)
@@ -106,7 +106,7 @@ impl Engine for InMemory {
     fn jobs(&mut self) -> Result<Vec<Known>> {
         self.looks += 1;
         let over = || JobState::Over("COMPLETED".to_owned());
-        let state = |end: usize| if self.looks > end { over() } else { JobState::Runs };
+        let state = |end: usize| if self.looks > end { over() } else { JobState::Running };
         let now = |(known, end): &(Known, usize)| Known { state: state(*end), ..known.clone() };
         Ok(self.jobs.iter().map(now).collect())
     }

@@ -5,9 +5,11 @@ mod harness;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use harness::{Run, World};
 use serde_json::Value;
+use wan22_tune::io::lock::Lock;
 
 /// A tune of a command of three candidates, on two nodes that are this machine.
 fn fleet(world: &World, words: &[&str]) -> Run {
@@ -38,6 +40,13 @@ fn any_launcher_starts_jobs_and_a_second_call_none() {
     let again =
         world.tuner(&["fleet", "dir", "--engine=none", "--each=node", "--json"]).run().exits(0);
     assert_eq!(serde_json::from_str::<Value>(&again.stdout).unwrap()["nodes"], found["nodes"]);
+    for folders in ["dir", "dir/nodes"] {
+        let compared = world.tuner(&["compare", "--json", folders]).run();
+        let compared: Value = serde_json::from_str(&compared.stdout).unwrap();
+        assert_eq!(compared["runs"].as_array().unwrap().len(), 2, "{folders}");
+    }
+    let kept = world.tuner(&["profiles", "--folder", "dir/profiles", "verify"]).run();
+    assert_eq!(kept.status, Some(0), "{}{}", kept.stdout, kept.stderr);
     assert_eq!(fleet(&world, &["--quiet"]).status, Some(0));
     assert_eq!(rows(&world), before);
     let other = fleet(&world, &["--seed=2"]).exits(2);
@@ -88,6 +97,57 @@ fn the_folder_alone_goes_on_as_it_was_asked() {
         let now = fs::read_to_string(world.path().join("dir/fleet.toml")).unwrap();
         assert_eq!(now, kept, "what is refused is not kept");
     }
+}
+
+/// The states of all nodes, as `--status` has them.
+fn states(world: &World) -> Vec<String> {
+    let run = world.tuner(&["fleet", "dir", "--status", "--json"]).run();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let found: Value = serde_json::from_str(&run.stdout).unwrap();
+    let nodes = found["nodes"].as_array().unwrap().iter();
+    let text = |node: &Value, key: &str| node[key].as_str().unwrap().to_owned();
+    let row =
+        |node| format!("{} {} {}", text(node, "node"), text(node, "state"), text(node, "detail"));
+    nodes.map(row).collect()
+}
+
+/// Slurm's job is the one in which the command was typed: the launcher says whose a job is.
+#[test]
+fn inside_somebodys_slurm_job_a_launcher_still_names_its_nodes() {
+    let world = World::new();
+    let flags = ["fleet", "dir", "--engine=env WHERE={node}", "--nodes=a,b", "--each=node"];
+    let tune = ["--poll=0.2", "--budget=6s", "--", "false"];
+    let mut tuner = world.tuner(&[&flags[..], &tune].concat());
+    tuner.0.env("SLURM_JOB_ID", "77").env("SLURMD_NODENAME", "login");
+    let run = tuner.run();
+    assert_eq!(run.status, Some(6), "{}{}", run.stdout, run.stderr);
+    for node in ["a", "b"] {
+        let status = fs::read(world.path().join("dir/nodes").join(node).join("status.json"));
+        let status: Value = serde_json::from_slice(&status.unwrap()).unwrap();
+        assert!(status["job"].is_null() && status["is_broken"] == true, "{status}");
+    }
+    assert!(!world.path().join("dir/nodes/login").exists());
+}
+
+/// The folder tells how nodes stand whose jobs another call, or another engine, started.
+#[test]
+fn the_folder_alone_says_what_failed_and_what_runs() {
+    let world = World::new();
+    let engine = ["fleet", "dir", "--engine=local", "--nodes=a,b", "--each=node", "--poll=0.2"];
+    let run = world.tuner(&[&engine[..], &["--budget=6s", "--", "false"]].concat()).run();
+    assert_eq!(run.status, Some(6), "{}{}", run.stdout, run.stderr);
+    let said = states(&world);
+    assert!(said.iter().all(|row| row[1..].starts_with(" failed the baseline")), "{said:?}");
+    let gathered = world.tuner(&["fleet", "dir", "--engine=none", "--each=node"]).run();
+    assert_eq!(gathered.stdout.matches("failed").count(), 4, "{}", gathered.stdout);
+
+    let node = world.path().join("dir/nodes/a");
+    let status = r#"{"task": "tune", "job": null, "began": "", "status": null, "detail": "", "is_broken": false}"#;
+    fs::write(node.join("status.json"), status).unwrap();
+    let lock = Lock::take_in(&node, false, &AtomicBool::new(false)).unwrap();
+    assert_eq!(states(&world)[0], "a running tune");
+    drop(lock);
+    assert_eq!(states(&world)[0], "a planned idle");
 }
 
 #[test]

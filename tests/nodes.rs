@@ -180,19 +180,75 @@ fn a_node_of_another_class_is_refused_and_named() {
     assert_eq!(nodes(&world.results().trials), BTreeSet::from(["n1", "n3"]));
 }
 
+/// A tune of two nodes whose agents are started by this script, of at most six seconds.
+fn tune_launched(world: &World, script: &str, more: &[&str]) -> Run {
+    let path = world.path().join("launch.sh");
+    fs::write(&path, script).unwrap();
+    let launcher = format!("sh {}", path.display());
+    let flags = ["--budget", "6s", "--nodes", "2", "--launcher", &launcher];
+    world.tune(&[&flags[..], more].concat()).run()
+}
+
 #[test]
-fn a_node_with_another_reference_picture_is_put_out() {
+fn a_node_that_is_silent_from_its_first_trial_on_stops_nobody() {
+    let world = World::new();
+    let script = "case $WAN22_LOCK_DIR in */n2) \"$@\" | sed -u 2,\\$d;; *) exec \"$@\";; esac\n";
+    let run = tune_launched(&world, script, &[]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let trials = world.results().trials;
+    assert!(trials.iter().any(|trial| trial.phase == Phase::Search), "{}", run.stderr);
+    let silent: Vec<&Trial> = trials.iter().filter(|trial| trial.node == "n2").collect();
+    assert_eq!(silent.len(), 1);
+    assert_eq!(silent[0].detail, "node n2 was lost: it does not answer");
+}
+
+/// Each agent runs three trials and is gone; those that are started in their place never say anything.
+#[test]
+fn agents_that_never_come_back_are_waited_for_as_long_as_the_budget() {
+    let world = World::new();
+    let script = "if [ -e $WAN22_LOCK_DIR/begun ]; then exec sleep 3600; fi\n\
+                  touch $WAN22_LOCK_DIR/begun\n\"$@\" | sed -u 4q\n";
+    let run = tune_launched(&world, script, &[]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("its agent is started again"), "{}", run.stderr);
+    assert!(world.folder().join("profile.json").exists());
+}
+
+/// The first agent of a node is gone after a trial, and something holds its lock for a while.
+#[test]
+fn an_agent_that_is_started_again_waits_for_the_lock() {
+    let world = World::new();
+    let script = "cd $WAN22_LOCK_DIR\n\
+                  if [ ! -e begun ]; then\n\
+                  touch begun; \"$@\" | sed -u 2q\n\
+                  flock wan22-tune.lock sh -c 'touch held; sleep 1' <&- >&- 2>&- &\n\
+                  until [ -e held ]; do sleep 0.05; done; exit\nfi\nexec \"$@\"\n";
+    let run = tune_launched(&world, script, &["--trials", "9"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("its agent is started again"), "{}", run.stderr);
+    assert!(!run.stderr.contains("can't take part"), "{}", run.stderr);
+}
+
+#[test]
+fn a_node_with_another_reference_picture_than_most_is_put_out() {
     let world = World::new();
     let [other, same] = ["other", "same"].map(|digest| {
         format!(r#"s/"references":{{[^}}]*}}/"references":{{"reference":"{digest}"}}/"#)
     });
     let run = tune_changed(&world, [&other, &same], "3").exits(0);
-    let said = "node n2 can't take part: its reference picture is not that of n1";
+    let said = "node n2 can't take part: its reference picture is not that of n1, n3";
     assert!(run.stderr.contains(said), "{}", run.stderr);
     let trials = world.results().trials;
     let of_second: Vec<&Trial> = trials.iter().filter(|trial| trial.node == "n2").collect();
-    assert_eq!(of_second.len(), 1);
-    assert_eq!(of_second[0].outcome, Outcome::Interrupted);
+    assert!(of_second.iter().all(|trial| trial.phase != Phase::Confirmation));
+    let last = of_second.last().unwrap();
+    assert!(last.outcome == Outcome::Ok || last.detail.contains("its reference picture is not"));
+    // Of two that differ one goes on.
+    let world = World::new();
+    let run = tune_changed(&world, [&other, &same], "2");
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let said = "came first: which of them is right nobody can tell";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
 }
 
 #[test]

@@ -188,6 +188,25 @@ fn a_second_tune_starts_from_the_first_and_resumes_without_it() {
     let results = Results::open(&Folder::new(&all[2])).unwrap();
     let found = results.trials.iter().find(|trial| trial.knobs == best).unwrap();
     assert!(found.number < 6, "{}", found.number);
+    // What could be opened is what a resumed search starts from.
+    std::fs::create_dir_all(world.path().join("earlier/odd")).unwrap();
+    std::fs::write(world.path().join("earlier/odd/trials.csv"), "odd").unwrap();
+    std::fs::rename(&all[1], world.path().join("earlier/cold")).unwrap();
+    let named = tune(&world, &[&flags[..], &["--warm-start", "earlier"]].concat());
+    assert_eq!(named.stderr.matches("; skipped").count(), 1, "{}", named.stderr);
+    let is_new = |path: &PathBuf| *path != all[0] && *path != all[2];
+    let last = folders(&world).into_iter().find(is_new).unwrap();
+    let arguments = Results::open(&Folder::new(&last)).unwrap().tune.arguments;
+    let sources = arguments.iter().filter(|word| word.contains("warm-start"));
+    let cold = std::path::absolute(world.path().join("earlier/cold")).unwrap();
+    assert_eq!(sources.collect::<Vec<_>>(), [&format!("--warm-start={}", cold.display())]);
+    std::fs::write(cold.join("machine.json"), "{}").unwrap();
+    let more = ["--budget", "10m", "--trials", "5"];
+    let resume = [&["resume", last.to_str().unwrap()], &more[..]].concat();
+    let resumed = world.tuner(&resume).run();
+    assert_eq!(resumed.status, Some(0), "{}", resumed.stderr);
+    assert_eq!(resumed.stderr.matches("the search goes on without it").count(), 1);
+
     std::fs::remove_dir_all(&all[0]).unwrap();
     let folder = all[2].to_str().unwrap();
     let resumed =

@@ -37,6 +37,8 @@ pub use verify::VerifyArgs;
 
 use clap::{Parser, Subcommand};
 
+use crate::io::exit_code;
+
 /// Finds, proves and ships the settings that run the Wan 2.2 video model fastest on this machine.
 ///
 /// Without a command it tunes: measures the baseline, searches, proves the winner against the
@@ -48,10 +50,7 @@ use clap::{Parser, Subcommand};
     version,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "Exit status: 0 done (a gain, or honestly none); 1 failure; 2 wrong usage; 5 a profile that no longer holds \
-                  (verify); 6 nodes that could not be had (fleet); 75 another run \
-                  measures on this machine; 125 to 127 from \
-                  exec, as env has them; 130 stopped at once by a second Ctrl-C."
+    after_help = exit_code::help()
 )]
 pub struct Cli {
     /// What to do instead of tuning.

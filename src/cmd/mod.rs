@@ -19,19 +19,16 @@ pub mod verify;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::io::input;
 use crate::io::lock::Locked;
 pub use crate::io::output::print;
+use crate::io::{exit_code, input};
 
-/// Another run holds the machine: a temporary failure (EX_TEMPFAIL of sysexits.h).
-const EXIT_LOCKED: u8 = 75;
-
-/// A mistake of the caller's rather than a failure: exit status 2.
+/// A mistake of the caller's rather than a failure.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
 
-/// Somebody else is at it: exit status 75, as of the machine's lock.
+/// Somebody else is at it, as at the machine's lock.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Taken(pub String);
@@ -57,11 +54,12 @@ fn built_in_or_file(kind: &str, name: &Path, built_in: &[(&str, &str)]) -> anyho
 /// Says what went wrong and which status follows from it.
 pub fn fail(error: &anyhow::Error) -> ExitCode {
     terminal::tell(&format!("wan22-tune: {error:#}"));
-    if error.is::<Usage>() {
-        ExitCode::from(2)
+    let code = if error.is::<Usage>() {
+        exit_code::USAGE
     } else if error.is::<Locked>() || error.is::<Taken>() {
-        ExitCode::from(EXIT_LOCKED)
+        exit_code::LOCKED
     } else {
-        ExitCode::FAILURE
-    }
+        exit_code::FAILURE
+    };
+    ExitCode::from(code)
 }

@@ -11,12 +11,12 @@ use super::setup::job::Job;
 use super::setup::{custom, job, runner, today};
 use super::terminal::progress::Progress;
 use crate::cli::{BaselineChoice, JobArgs, VerifyArgs, ViewArgs};
-use crate::io::atomic_write;
 use crate::io::lock::Lock;
 use crate::io::number::percent;
+use crate::io::{atomic_write, exit_code};
 use crate::knobs::{Preset, Values};
 use crate::machine::MachineMatch;
-use crate::profile::verification::{Finding, Verification};
+use crate::profile::verification::{Finding, Recorded, Verification};
 use crate::profile::{Here, Profile};
 use crate::results::Folder;
 use crate::runner::{LocalRunner, Runner};
@@ -27,9 +27,6 @@ use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::metric::Metric;
-
-/// Exit status of a profile that no longer holds.
-const EXIT_DRIFT: u8 = 5;
 
 /// Runs the profile against the baseline and its own past.
 ///
@@ -66,12 +63,11 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
     let config = runner::config(&args.runner, &runner, args.seed, repetitions);
     let trials = trials(budget, (&config, &runner), &workload, &knobs.values())?;
-    // What was measured on another machine may have taken any time.
-    let recorded = profile.evidence.as_ref().filter(|_| machine_match != MachineMatch::Different);
+    let recorded = profile.evidence.as_ref().map(|evidence| Recorded { evidence, machine_match });
     let (usual, values) = (runner.baseline(), knobs.values());
     let verification = Verification::of(&trials, &usual, &values, metric, recorded);
-    let other_host =
-        (machine_match == MachineMatch::Different).then_some(profile.machine.host.as_str());
+    let other_host = Some(profile.machine.host.as_str());
+    let other_host = other_host.filter(|_| machine_match != MachineMatch::Same);
     finish(args, &verification, &workload, other_host)
 }
 
@@ -119,7 +115,7 @@ fn finish(
         _ => {}
     }
     let drifted = verification.holds() == Some(false);
-    Ok(if drifted { ExitCode::from(EXIT_DRIFT) } else { ExitCode::SUCCESS })
+    Ok(if drifted { ExitCode::from(exit_code::DRIFT) } else { ExitCode::SUCCESS })
 }
 
 /// What was found, for programs.
@@ -155,7 +151,7 @@ fn workload(
     let Some(evidence) = &profile.evidence else { return Ok(smallest) };
     let proven = &evidence.workload;
     match (proven.is_custom(), smallest.is_custom()) {
-        (false, false) if flags.is_given() && job.full() != Some(proven.whole()) => Err(format!(
+        (false, false) if flags.is_given() && !job.includes(proven) => Err(format!(
             "tuned for {}: leave out --workload, --job, --steps and --no-guidance",
             proven.whole()
         )),

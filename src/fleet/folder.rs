@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::Node;
 use crate::io::digest::digest;
+use crate::io::lock::Lock;
 use crate::io::{atomic_write, input};
 use crate::machine::{Limits, Machine};
 use crate::profile::Profile;
@@ -112,6 +113,8 @@ pub struct Record {
     pub class: Option<String>,
     /// The last job on it.
     pub status: Option<NodeStatus>,
+    /// Whether that job runs, whoever started it: it holds the node's lock.
+    pub is_busy: bool,
     /// Its tune.
     pub tuned: Tuned,
     /// What it said of another's profile.
@@ -210,9 +213,12 @@ impl Folder {
     pub fn record(&self, node: Node) -> Record {
         let folder = self.node(&node.name);
         let probe: Option<Probe> = read(&folder.join("probe.json"));
+        let status: Option<NodeStatus> = read(&folder.join("status.json"));
+        let is_open = status.as_ref().is_some_and(|status| status.status.is_none());
         Record {
+            is_busy: is_open && Lock::is_held_in(&folder),
             class: probe.map(|probe| class(&node, &probe)),
-            status: read(&folder.join("status.json")),
+            status,
             tuned: tuned(&self.results(&node.name)),
             verified: self.verified(&folder),
             node,

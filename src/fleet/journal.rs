@@ -18,7 +18,7 @@ pub struct Event<'a> {
     pub node: &'a str,
     /// The class, where it is one's.
     pub class: &'a str,
-    /// What happened: `submitted`, `runs`, `done`, `failed`, …
+    /// What happened: `submitted`, `running`, `done`, `failed`, …
     pub event: &'a str,
     /// The engine's number of the job.
     pub job: &'a str,

@@ -24,5 +24,5 @@ pub use folder::{Folder, NodeStatus, Probe, Record, Tuned, Verified};
 pub use journal::Journal;
 pub use node::Node;
 pub use overview::{Overview, Row, State};
-pub use plan::{Barred, Group, Records, Scope, groups, plan};
+pub use plan::{Barred, Group, Records, Scope, failed, groups, plan};
 pub use request::{Change, Request};

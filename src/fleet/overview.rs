@@ -10,7 +10,18 @@ use super::plan::{Barred, Group, Records, Scope, groups};
 use crate::report::tables::Table;
 
 /// How a node stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::Display)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    strum::Display,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum State {
@@ -20,14 +31,14 @@ pub enum State {
     Verified,
     /// The profile of its class stands for it.
     Covered,
-    /// A job of it waits.
-    Waits,
     /// A job of it runs.
-    Runs,
-    /// A job of it is still to be started.
+    Running,
+    /// A job of it waits to be started by the engine.
+    Pending,
+    /// A job of it is still to be submitted.
     Planned,
     /// It denies what the profile of its class claims.
-    Denies,
+    Drifted,
     /// What was asked of it can't be had.
     Failed,
 }
@@ -90,7 +101,7 @@ impl Overview {
 
     /// The nodes for which nothing stands, and why.
     pub fn failures(&self) -> impl Iterator<Item = &Row> {
-        self.nodes.iter().filter(|row| matches!(row.state, State::Failed | State::Denies))
+        self.nodes.iter().filter(|row| matches!(row.state, State::Failed | State::Drifted))
     }
 }
 
@@ -112,9 +123,17 @@ fn stand(
     };
     if let Some(job) = jobs.iter().find(is_of) {
         return match &job.state {
-            JobState::Waits(reason) => (State::Waits, format!("{} {}: {reason}", job.task, job.id)),
-            JobState::Runs | JobState::Over(_) => (State::Runs, format!("{} {}", job.task, job.id)),
+            JobState::Pending(reason) => {
+                (State::Pending, format!("{} {}: {reason}", job.task, job.id))
+            }
+            JobState::Running | JobState::Over(_) => {
+                (State::Running, format!("{} {}", job.task, job.id))
+            }
         };
+    }
+    if let Some(status) = record.status.as_ref().filter(|_| record.is_busy) {
+        let id = status.job.as_deref().unwrap_or_default();
+        return (State::Running, format!("{} {id}", status.task).trim_end().to_owned());
     }
     if let Some(tuned) = tuned {
         let of = &tuned.node.name;
@@ -123,7 +142,7 @@ fn stand(
         });
         return match record.verified.as_ref().filter(|_| has_said) {
             Some(said) if said.holds == Some(false) => {
-                (State::Denies, format!("the profile of {of}: {}", said.finding))
+                (State::Drifted, format!("the profile of {of}: {}", said.finding))
             }
             Some(said) if said.holds == Some(true) => {
                 (State::Verified, format!("the profile of {of}: {}", said.finding))

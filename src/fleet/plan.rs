@@ -32,6 +32,16 @@ pub struct Group {
 /// Nodes that a task can't be had of now, and why.
 pub type Barred = BTreeMap<(Task, String), String>;
 
+/// What could not be had when the last job on each node ended.
+pub fn failed(records: &Records) -> Barred {
+    let failure = |(name, record): (&String, &Record)| {
+        let status = record.status.as_ref()?;
+        let task = status.status.filter(|code| *code != 0).and(status.task.parse().ok())?;
+        Some(((task, name.clone()), status.detail.clone()))
+    };
+    records.iter().filter_map(failure).collect()
+}
+
 /// All nodes, by name.
 pub type Records = BTreeMap<String, Record>;
 
@@ -258,7 +268,7 @@ mod tests {
     fn what_the_engine_has_is_not_started_again() {
         let known = |task, key: &str| {
             let (id, key) = ("1".to_owned(), key.to_owned());
-            Known { id, task, key, node: None, state: JobState::Runs }
+            Known { id, task, key, node: None, state: JobState::Running }
         };
         let nodes = || vec![node("a", "x"), node("b", ""), node("c", "y")];
         let known = [known(Task::Tune, "x"), known(Task::Probe, "b"), known(Task::Verify, "y")];

@@ -93,6 +93,11 @@ impl Lock {
         Ok(Self { file })
     }
 
+    /// Whether somebody holds the lock in a folder.
+    pub fn is_held_in(folder: &Path) -> bool {
+        File::open(folder.join(NAME)).is_ok_and(|file| matches!(try_lock(&file), Ok(false)))
+    }
+
     /// From now on programs that this one starts hold it as well, until they end: what they do is done
     /// before anybody else has it, though this one is killed.
     ///
@@ -217,7 +222,9 @@ mod tests {
         let holder = holder_in(&refused);
         assert!(holder.starts_with(&format!("pid {}, `", std::process::id())), "{holder}");
         assert!(holder.contains("`, since 2"), "{holder}");
+        assert!(Lock::is_held_in(folder.path()));
         drop(first);
+        assert!(!Lock::is_held_in(folder.path()));
         take(folder.path()).unwrap();
     }
 

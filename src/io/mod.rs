@@ -3,6 +3,7 @@
 mod as_text;
 pub mod atomic_write;
 pub mod digest;
+pub mod exit_code;
 pub mod held;
 pub mod home;
 pub mod input;

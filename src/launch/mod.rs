@@ -21,10 +21,6 @@ pub use crate::knobs::effect::{Effect, Pool};
 pub use exec::{Applied, NotStarted, Supervision, apply, dry_run, exec, supervise};
 pub use probe::{proven, unavailable_modes};
 
-/// Exit status of `wan22-tune exec` when the launch could not be applied, as `env` has it;
-/// 126 and 127 say that the command can't be run or was not found.
-pub const EXIT_NOT_APPLIED: i32 = 125;
-
 /// How a process starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::evidence::blame;
 use crate::evidence::confirmation::{Confirmation, MINIMUM_EFFECT};
 use crate::knobs::Values;
+use crate::machine::MachineMatch;
 use crate::profile::Evidence;
 use crate::stats::{self, Interval};
 use crate::trial::Trial;
@@ -34,6 +35,28 @@ pub struct Verification {
     pub score: Option<f64>,
     /// The score when it was made.
     pub recorded: Option<f64>,
+}
+
+/// What was measured when a profile was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// The evidence.
+    pub evidence: &'a Evidence,
+    /// How much its machine has in common with this one.
+    pub machine_match: MachineMatch,
+}
+
+impl Recorded<'_> {
+    /// The profile's score; of another machine, which may take any time, none.
+    fn score(&self) -> Option<f64> {
+        self.evidence.scores()[1].filter(|_| self.machine_match == MachineMatch::Same)
+    }
+
+    /// The least gain that it claims on this machine, as a share.
+    fn least_gain(&self) -> Option<f64> {
+        let claimed = self.evidence.interval_percent?;
+        (self.machine_match != MachineMatch::Different).then_some(claimed[0] / 100.0)
+    }
 }
 
 /// Whether the profile holds.
@@ -79,12 +102,12 @@ impl Verification {
         baseline: &Values,
         knobs: &Values,
         metric: Metric,
-        recorded: Option<&Evidence>,
+        recorded: Option<Recorded<'_>>,
     ) -> Self {
         let own: Vec<&Trial> = trials.iter().filter(|trial| trial.knobs == *knobs).collect();
         let scores: Vec<f64> = own.iter().filter_map(|trial| trial.score_s()).collect();
         let confirmation = Confirmation::of(trials, baseline);
-        let before = recorded.and_then(|evidence| evidence.scores()[1]);
+        let before = recorded.and_then(|recorded| recorded.score());
         let cost = before.map(|score| metric.direction().cost(score));
         let mut verification = Self {
             finding: Finding::Undisputed,
@@ -119,8 +142,7 @@ impl Verification {
         }
     }
 
-    fn judge(&self, is_baseline: bool, recorded: Option<&Evidence>) -> Finding {
-        let claimed = recorded.and_then(|evidence| evidence.interval_percent);
+    fn judge(&self, is_baseline: bool, recorded: Option<Recorded<'_>>) -> Finding {
         if let Some(slowdown) = self.slowdown.filter(|slowdown| slowdown.low > TOLERATED_SLOWDOWN) {
             return self.slower(slowdown);
         }
@@ -128,7 +150,8 @@ impl Verification {
             return Finding::Baseline;
         }
         let Some(gain) = self.gain else { return Finding::Undisputed };
-        let least = claimed.map_or(0.0, |claimed| claimed[0] / 100.0).max(MINIMUM_EFFECT);
+        let claimed = recorded.and_then(|recorded| recorded.least_gain());
+        let least = claimed.unwrap_or_default().max(MINIMUM_EFFECT);
         if gain.high < least {
             self.worth_less(gain.high, least)
         } else if gain.low > 0.0 {

@@ -5,16 +5,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The results folders at `path`, the newest first: itself, or those in it and in `nodes/NODE/results`,
-/// where a fleet's nodes leave theirs.
+/// What every results folder holds.
+const JOURNAL: &str = "trials.csv";
+
+/// The results folders at `path`, the newest first: itself, or those in it, in the `nodes/NODE/results`
+/// of a fleet, or in the `NODE/results` of its nodes. One that lost its journal is among them.
 pub fn results_in(path: &Path) -> Vec<PathBuf> {
-    if is_results(path) {
+    if path.join(JOURNAL).exists() {
         return vec![path.to_owned()];
     }
-    let nodes = inside(&path.join("nodes")).map(|node| node.join("results"));
+    let nodes = inside(&path.join("nodes")).chain(inside(path)).map(|node| node.join("results"));
     let parents = std::iter::once(path.to_owned()).chain(nodes);
-    let found = parents.flat_map(|parent| inside(&parent)).filter(|path| is_results(path));
-    let mut found: Vec<PathBuf> = found.collect();
+    let is_results =
+        |path: &PathBuf| [JOURNAL, "space.toml"].iter().any(|name| path.join(name).exists());
+    let mut found: Vec<PathBuf> =
+        parents.flat_map(|parent| inside(&parent)).filter(is_results).collect();
     found.sort_by_cached_key(|path| Reverse((written(path), path.clone())));
     found
 }
@@ -23,13 +28,9 @@ fn inside(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
-fn is_results(path: &Path) -> bool {
-    path.join("trials.csv").exists()
-}
-
 /// When its last trial was written.
 fn written(path: &Path) -> SystemTime {
-    let metadata = fs::metadata(path.join("trials.csv"));
+    let metadata = fs::metadata(path.join(JOURNAL));
     metadata.and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
@@ -53,6 +54,7 @@ mod tests {
         assert_eq!(results_in(&made[0]), [made[0].clone()]);
         made.reverse();
         assert_eq!(results_in(fleet.path()), made);
+        assert_eq!(results_in(&fleet.path().join("nodes")), made[1..]);
         assert!(results_in(&fleet.path().join("gone")).is_empty());
     }
 }

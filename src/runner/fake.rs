@@ -124,7 +124,7 @@ impl Nodes for FakeNodes<'_> {
         Ok(())
     }
 
-    fn wait(&self) -> Result<Option<(usize, Trial)>> {
+    fn wait(&self, _: Duration) -> Result<Option<(usize, Trial)>> {
         let mut running = self.running.borrow_mut();
         let ends = |i: &usize| running[*i].0;
         let first = (0..running.len()).min_by(|a, b| ends(a).total_cmp(&ends(b)));

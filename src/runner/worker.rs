@@ -17,8 +17,8 @@ use super::process::{
 use super::programs::Programs;
 use super::protocol::Job;
 use super::response::Response;
+use crate::io::exit_code;
 use crate::io::held;
-use crate::launch::EXIT_NOT_APPLIED;
 use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::trial::Outcome;
 
@@ -235,7 +235,7 @@ fn conclude(answer: &mut Response, status: ExitStatus, errors: &Output, kills: O
         return;
     }
     let last_words = errors.to_string();
-    if status.code() == Some(EXIT_NOT_APPLIED) {
+    if status.code() == Some(exit_code::NOT_APPLIED.into()) {
         answer.fail(Outcome::Misapplied, last_words);
     } else if let Some(detail) = starved(status, kills) {
         answer.fail(Outcome::OutOfMemory, detail);

@@ -34,11 +34,15 @@ const OTHER_JOB: f64 = 0.5;
 
 impl Found {
     /// What `path` stands for: the newest results folders in a folder of them or of a fleet, or else
-    /// itself.
-    pub fn paths(path: &Path) -> Vec<PathBuf> {
+    /// itself; without what `is_own`.
+    pub fn paths(path: &Path, is_own: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
         let mut inside = results_in(path);
+        if inside.is_empty() {
+            inside.push(path.to_owned());
+        }
+        inside.retain(|path| !is_own(path));
         inside.truncate(MOST);
-        if inside.is_empty() { vec![path.to_owned()] } else { inside }
+        inside
     }
 
     /// Opens a results folder, a profile or a [`shipped`] tune.

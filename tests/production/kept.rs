@@ -112,7 +112,7 @@ fn a_profile_may_be_kept_in_a_results_folder_begin_with_a_mark_or_lie_under_any_
 }
 
 /// A profile of this machine that a tune of `job` has proven, or has not where `gain` is `None`.
-fn proven(job: &str, gain: Option<[f64; 2]>, pairs: usize) -> Profile {
+pub fn proven(job: &str, gain: Option<[f64; 2]>, pairs: usize) -> Profile {
     let built_in = BUILT_IN.iter().find(|(name, _)| *name == job);
     let file = built_in.map(|(_, text)| WorkloadFile::parse(text).unwrap());
     let workload = file.map_or_else(|| Workload::custom(job), |file| file.full());

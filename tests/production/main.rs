@@ -6,6 +6,7 @@ mod exchange;
 mod harness;
 mod kept;
 mod launched;
+mod unnamed;
 
 use std::fs;
 use std::path::PathBuf;

@@ -136,7 +136,7 @@ fn a_node_whose_baseline_fails_is_put_out() {
     assert!(of_node(&trials, "n2").count() < of_node(&trials, "n1").count());
     let confirmation = Confirmation::of(&trials, &space("a b").given.baseline).unwrap();
     assert_eq!((level(&confirmation.finalist, "a"), confirmation.failures), (9, 0));
-    assert!(matches!(confirmation.verdict(), Verdict::Gain(_)));
+    assert!(matches!(confirmation.verdict(), Verdict::Gain(_)), "{confirmation:?}");
 }
 
 #[test]

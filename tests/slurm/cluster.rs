@@ -165,6 +165,12 @@ impl Running {
         self.0.take().unwrap().wait_with_output().unwrap()
     }
 
+    /// Sends it a signal.
+    pub fn tell(&self, signal: &str) {
+        let id = self.0.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+    }
+
     /// Ends it at once.
     pub fn kill(mut self) {
         let mut child = self.0.take().unwrap();

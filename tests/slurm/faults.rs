@@ -238,6 +238,15 @@ fn a_coordinator_that_is_killed_starts_nothing_twice() {
     let kills = std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(8);
     let cluster = Cluster::up(3, "linuxproc");
     let dir = cluster.path().join("fleet");
+    // One that is asked to end leaves its jobs to themselves, and says that it is not done.
+    let asked = Running::start(cluster.fleet("fleet", &[BUDGET]));
+    until("its first job", || {
+        fs::read_to_string(dir.join("fleet.csv")).ok()?.contains("submitted").then_some(())
+    });
+    asked.tell("INT");
+    let asked = asked.end();
+    assert_eq!(asked.status.code(), Some(6), "{}", said(&asked));
+    assert!(said(&asked).contains("The jobs run on."), "{}", said(&asked));
     for kill in 0..kills {
         let running = Running::start(cluster.fleet("fleet", &[BUDGET]));
         // Anywhere from its start to some looks at the jobs.

@@ -90,6 +90,14 @@ fn name(flag: &OsStr) -> &[u8] {
     flag.as_encoded_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
+/// A tune's words without a flag and its values.
+pub fn without(words: &[OsString], id: &str) -> Vec<OsString> {
+    let cli = Cli::command();
+    let (flags, command) = parted(words);
+    let others = groups(flags, &cli).into_iter().filter(|group| group.id.as_deref() != Some(id));
+    others.flat_map(|group| group.words).chain(command).cloned().collect()
+}
+
 /// Of a tune's words those that `verify` takes as well, of the same meaning.
 pub fn of_verify(words: &[OsString]) -> Vec<OsString> {
     let cli = Cli::command();
@@ -219,6 +227,15 @@ mod tests {
         ] {
             assert_eq!(resumed(&earlier, &words(typed)).join(OsStr::new(" ")), line, "{typed}");
         }
+    }
+
+    #[test]
+    fn a_flag_goes_with_its_values() {
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let typed =
+            words("--warm-start a b --seed 2 --warm-start=c --cold -- ./job --warm-start d");
+        let left = words("--seed 2 --cold -- ./job --warm-start d");
+        assert_eq!(without(&typed, "warm_start"), left);
     }
 
     #[test]

@@ -13,9 +13,10 @@ use anyhow::Result;
 
 use super::terminal;
 use crate::cli::ExecArgs;
+use crate::io::exit_code;
 use crate::knobs::program_environment;
 use crate::launch;
-use crate::launch::{EXIT_NOT_APPLIED, Supervision};
+use crate::launch::Supervision;
 use crate::workload::custom::sink::{self, Sinks};
 use crate::workload::custom::template::Filling;
 
@@ -32,11 +33,11 @@ pub fn run(args: &ExecArgs) -> ExitCode {
     let Err(error) = launch(args);
     terminal::tell(&format!("wan22-tune exec: {error:#}"));
     let not_found = |e: &std::io::Error| e.kind() == std::io::ErrorKind::NotFound;
-    match error.downcast_ref::<launch::NotStarted>() {
-        Some(launch::NotStarted { source, .. }) if not_found(source) => ExitCode::from(127),
-        Some(_) => ExitCode::from(126),
-        None => ExitCode::from(EXIT_NOT_APPLIED as u8),
-    }
+    ExitCode::from(match error.downcast_ref::<launch::NotStarted>() {
+        Some(launch::NotStarted { source, .. }) if not_found(source) => exit_code::NOT_FOUND,
+        Some(_) => exit_code::NOT_RUN,
+        None => exit_code::NOT_APPLIED,
+    })
 }
 
 fn launch(args: &ExecArgs) -> Result<Infallible> {

@@ -20,13 +20,11 @@ use crate::cmd::setup::runner;
 use crate::cmd::{Usage, terminal};
 use crate::fleet::engine::{Allocation, NODE_VARIABLE, this_node};
 use crate::fleet::{Folder, NodeStatus, Probe, Request, Task, Tuned, Verified};
+use crate::io::exit_code;
 use crate::io::lock::Lock;
 use crate::machine::ask::{ANSWER_TIMEOUT, ask};
 use crate::machine::{Machine, threads};
 use crate::results::{self, Results};
-
-/// Exit status where the job has less of its node than a tune of all of it needs.
-const EXIT_PART: i32 = 3;
 
 /// The last of a job, in which a scheduler tells a tune to end and the tune writes its report.
 const LAST: Duration = Duration::from_secs(180);
@@ -40,14 +38,16 @@ const LEAST: Duration = Duration::from_secs(60);
 /// There is no such fleet; what came out can't be written.
 pub fn run(args: &FleetArgs, task: Task) -> Result<ExitCode> {
     let variable = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
-    let name = variable("SLURMD_NODENAME").or_else(|| variable(NODE_VARIABLE));
+    // A launcher names the node; a Slurm job in which it was typed is the user's, not this one's.
+    let launched = variable(NODE_VARIABLE);
+    let job = if launched.is_some() { None } else { Allocation::of_process() };
+    let name = launched.or_else(|| variable("SLURMD_NODENAME"));
     let folder = Folder::new(std::path::absolute(&args.dir)?);
     let request = Request::read(&folder)?.context("fleet.toml is missing")?;
     let node = Here { name: name.unwrap_or_else(this_node), folder, request };
     std::fs::create_dir_all(node.path()).with_context(|| node.path().display().to_string())?;
     // The tune of an earlier job may still run: its coordinator was killed, or its launcher.
     let _lock = Lock::take_in(&node.path(), true, &AtomicBool::new(false))?;
-    let job = Allocation::of_process();
     let mut status = NodeStatus {
         task: task.to_string(),
         job: job.as_ref().map(|job| job.id().to_owned()),
@@ -56,8 +56,7 @@ pub fn run(args: &FleetArgs, task: Task) -> Result<ExitCode> {
     };
     node.folder.put_status(&node.name, &status)?;
     let done = node.perform(args, task);
-    let (code, detail) = done
-        .unwrap_or_else(|error| (if error.is::<Usage>() { 2 } else { 1 }, format!("{error:#}")));
+    let (code, detail) = done.unwrap_or_else(|error| (code_of(&error), format!("{error:#}")));
     if code != 0 {
         terminal::tell(&detail);
         status.detail = detail;
@@ -69,6 +68,11 @@ pub fn run(args: &FleetArgs, task: Task) -> Result<ExitCode> {
         node.requeue(job.as_ref());
     }
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+fn code_of(error: &anyhow::Error) -> i32 {
+    let code = if error.is::<Usage>() { exit_code::USAGE } else { exit_code::FAILURE };
+    code.into()
 }
 
 /// A node of a fleet, from within.
@@ -91,7 +95,7 @@ impl Here {
             let allowed = Machine::detect()?.allowed.len();
             if allowed < wanted {
                 let words = format!("the job has {allowed} of the node's {wanted} CPUs");
-                return Ok((EXIT_PART, words));
+                return Ok((exit_code::PART_OF_NODE.into(), words));
             }
         }
         match task {

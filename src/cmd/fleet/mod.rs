@@ -11,18 +11,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
+use self::watch::Watched;
 use super::{Usage, terminal};
 use crate::cli::{FleetArgs, FleetManifest};
 use crate::fleet::{
     Barred, Coordinator, Ended, Folder, Limits, Overview, Records, Request, gather, manifest,
 };
 use crate::io::number::{count, digits, span};
-use crate::io::output;
-use crate::io::printable;
+use crate::io::{exit_code, output, printable};
 use crate::runner::nodes::NodeList;
-
-/// Exit status where some nodes could not be had.
-const EXIT_SOME: u8 = 6;
 
 /// Does what was asked of a fleet.
 ///
@@ -54,18 +51,37 @@ pub fn run(args: &FleetArgs) -> Result<ExitCode> {
     let mut coordinator = Coordinator::new(&mut *engine, &folder, limits(args))?;
     asked.keep(&folder)?;
     let only_gathers = args.fleet.engine.as_deref() == Some(engine_word::NONE);
-    let ended = match only_gathers {
-        true => Some(coordinator.ended()),
+    let watched = match only_gathers {
+        true => Watched::Over(coordinator.ended()),
         false => watch::run(args, &mut coordinator)?,
     };
-    let overview = overview(args, &coordinator);
-    let (records, barred) = (coordinator.records().clone(), coordinator.barred().clone());
-    let Some(ended) = ended else { return left(&overview).map(|()| ExitCode::SUCCESS) };
+    finish(args, &folder, &coordinator, watched)
+}
+
+/// Says how the fleet stands once nobody watches it any more.
+fn finish(
+    args: &FleetArgs,
+    folder: &Folder,
+    coordinator: &Coordinator<'_>,
+    watched: Watched,
+) -> Result<ExitCode> {
+    let (records, barred) = (coordinator.records(), coordinator.barred());
+    // What failed is not tried again now.
+    let mut failed = crate::fleet::failed(records);
+    failed.extend(barred.clone());
+    let overview = Overview::of(records, args.fleet.each, &failed, coordinator.jobs());
+    let ended = match watched {
+        Watched::Over(ended) => ended,
+        Watched::Detached => return left(&overview).map(|()| ExitCode::SUCCESS),
+        Watched::Signalled => {
+            return left(&overview).map(|()| ExitCode::from(exit_code::SOME_NODES));
+        }
+    };
     if let Ended::Usage(words) = &ended {
         return Err(Usage(format!("a node says: {words}")).into());
     }
-    conclude(args, &folder, &records, &barred, &overview)?;
-    Ok(if ended == Ended::All { ExitCode::SUCCESS } else { ExitCode::from(EXIT_SOME) })
+    conclude(args, folder, records, barred, &overview)?;
+    Ok(if ended == Ended::All { ExitCode::SUCCESS } else { ExitCode::from(exit_code::SOME_NODES) })
 }
 
 fn limits(args: &FleetArgs) -> Limits {
@@ -134,7 +150,7 @@ fn status(args: &FleetArgs) -> Result<()> {
         listed.into_iter().map(|node| (node.name.clone(), folder.record(node))).collect();
     let jobs = engine.jobs().unwrap_or_default();
     let live = jobs.iter().filter(|job| !job.is_over());
-    let overview = Overview::of(&records, args.fleet.each, &Barred::new(), live);
+    let overview = Overview::of(&records, args.fleet.each, &crate::fleet::failed(&records), live);
     if args.tune.view.json {
         return output::print_value(&overview);
     }

@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::Result;
+use strum::VariantArray;
 
 use super::site::{POLL, poll};
 use crate::cli::FleetArgs;
@@ -23,18 +24,28 @@ const MANY: usize = 100;
 /// How long jobs may take to end that were told to.
 const FAREWELL: Duration = Duration::from_secs(60);
 
-/// Until the fleet is done; `None` where jobs were left to themselves.
+/// Why the watch is over.
+pub enum Watched {
+    /// The fleet is.
+    Over(Ended),
+    /// All jobs are started, and were to be left to themselves.
+    Detached,
+    /// A signal came, and the jobs run on.
+    Signalled,
+}
+
+/// Until the fleet is done, or its jobs are left to themselves.
 ///
 /// # Errors
 /// The journal can't be written.
-pub fn run(args: &FleetArgs, coordinator: &mut Coordinator<'_>) -> Result<Option<Ended>> {
+pub fn run(args: &FleetArgs, coordinator: &mut Coordinator<'_>) -> Result<Watched> {
     let stop = signals::watch()?;
     let many = coordinator.records().len() > MANY;
     let usual = poll(args, if many { SLOW_POLL } else { POLL });
     let (mut shown, mut silent) = (String::new(), 0_u32);
     loop {
         match coordinator.step(wall())? {
-            Step::Over(ended) => return Ok(Some(ended)),
+            Step::Over(ended) => return Ok(Watched::Over(ended)),
             Step::Goes => silent = 0,
             Step::Silent(why) => {
                 if silent == 0 {
@@ -49,7 +60,7 @@ pub fn run(args: &FleetArgs, coordinator: &mut Coordinator<'_>) -> Result<Option
             shown = line;
         }
         if silent == 0 && args.fleet.detach && coordinator.is_lasting() && is_started(coordinator) {
-            return Ok(None);
+            return Ok(Watched::Detached);
         }
         let pause = if silent > 0 { usual * 2_u32.pow(silent.min(4)) } else { usual };
         wait(pause.min(SLOW_POLL.max(usual)), &stop);
@@ -62,7 +73,7 @@ pub fn run(args: &FleetArgs, coordinator: &mut Coordinator<'_>) -> Result<Option
 /// Whether all is started that can be before others end.
 fn is_started(coordinator: &Coordinator<'_>) -> bool {
     let is_probe_running = |job: &&crate::fleet::engine::Known| {
-        let is_waiting = matches!(&job.state, JobState::Waits(reason) if !reason.is_empty());
+        let is_waiting = matches!(&job.state, JobState::Pending(reason) if !reason.is_empty());
         job.task == Task::Probe && !is_waiting
     };
     !coordinator.jobs().any(|job| is_probe_running(&job))
@@ -70,9 +81,9 @@ fn is_started(coordinator: &Coordinator<'_>) -> bool {
 }
 
 /// After a signal: jobs that last are left to themselves, others are ended.
-fn leave(coordinator: &mut Coordinator<'_>, pause: Duration) -> Result<Option<Ended>> {
+fn leave(coordinator: &mut Coordinator<'_>, pause: Duration) -> Result<Watched> {
     if coordinator.is_lasting() {
-        return Ok(None);
+        return Ok(Watched::Signalled);
     }
     coordinator.cancel();
     let end = wall() + FAREWELL;
@@ -80,7 +91,7 @@ fn leave(coordinator: &mut Coordinator<'_>, pause: Duration) -> Result<Option<En
         sleep(pause.min(Duration::from_millis(200)));
         coordinator.look(wall())?;
     }
-    Ok(Some(Ended::Some))
+    Ok(Watched::Over(Ended::Some))
 }
 
 fn wait(pause: Duration, stop: &AtomicBool) {
@@ -92,17 +103,9 @@ fn wait(pause: Duration, stop: &AtomicBool) {
 
 /// How far the fleet is.
 fn line(overview: &Overview) -> String {
-    let of =
-        |states: &[State]| overview.nodes.iter().filter(|row| states.contains(&row.state)).count();
-    let mut parts = vec![
-        format!("{} tuned", of(&[State::Tuned])),
-        format!("{} covered", of(&[State::Verified, State::Covered])),
-    ];
-    let others = [
-        (of(&[State::Runs]), "with a job"),
-        (of(&[State::Waits]), "waiting"),
-        (of(&[State::Failed, State::Denies]), "failed"),
-    ];
-    parts.extend(others.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+    let of = |state: &State| overview.nodes.iter().filter(|row| row.state == *state).count();
+    let counts = State::VARIANTS.iter().map(|state| (state, of(state)));
+    let shown = counts.filter(|(state, count)| **state == State::Tuned || *count > 0);
+    let parts: Vec<String> = shown.map(|(state, count)| format!("{count} {state}")).collect();
     format!("{}: {}", count(overview.nodes.len(), "node"), parts.join(", "))
 }

@@ -167,6 +167,9 @@ fn named(store: &Store, name: &str, here: &Machine) -> Result<(PathBuf, Profile)
     let entries = store.entries(here);
     let mut fitting: Vec<Entry> =
         entries.into_iter().filter(|entry| stem(&entry.path).starts_with(name)).collect();
+    if fitting.iter().any(|entry| stem(&entry.path) == name) {
+        fitting.retain(|entry| stem(&entry.path) == name);
+    }
     match (fitting.pop(), fitting.pop()) {
         (Some(entry), None) => Ok((entry.path, entry.profile?)),
         (None, _) => Err(Usage(format!("{name}: no such file, nor a name in the list")).into()),
@@ -240,11 +243,11 @@ fn verify_one(path: &Path, signature: &SignatureArgs) -> Result<()> {
     terminal::show(&format!("{}: {words}\n", path.display()))
 }
 
-/// Whether a kept file is called as its machine.
+/// Whether a kept file is called as its machine, or has a name that says nothing of a machine.
 fn well_named(profile: &Profile, path: &Path, here: &Here) -> Result<(), String> {
     let fingerprint = &profile.machine.fingerprint;
     let expected = FileName::on(here, profile, None);
-    let is_named = FileName::parse(path).is_some_and(|name| {
+    let is_named = FileName::parse(path).is_none_or(|name| {
         // Older versions did not name the part.
         let is_of_part = name.part.is_none() || name.part == expected.part;
         name.shape == fingerprint.shape && name.identity == fingerprint.identity && is_of_part

@@ -46,6 +46,11 @@ impl Job {
         }
     }
 
+    /// Whether a repetition of it at some size is that of this workload.
+    pub fn includes(&self, workload: &Workload) -> bool {
+        self.sizes().iter().any(|size| size.whole() == workload.whole())
+    }
+
     /// The whole job, where a repetition is a small one that stands for it.
     pub fn full(&self) -> Option<Workload> {
         match self {

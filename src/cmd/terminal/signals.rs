@@ -13,6 +13,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::exit;
 
+use crate::io::exit_code::by_signal;
 use crate::machine::threads;
 
 /// Schedulers send a signal twice within milliseconds, to the process and to its group: what comes
@@ -36,7 +37,7 @@ pub fn watch() -> Result<Arc<AtomicBool>> {
     let told = TOLD.into_iter().filter(is_heard);
     let heard: Vec<i32> = [SIGINT, SIGTERM].into_iter().chain(told).collect();
     // This order: a second Ctrl-C finds the flag set by the first.
-    flag::register_conditional_shutdown(SIGINT, 128 + SIGINT, stop.clone())?;
+    flag::register_conditional_shutdown(SIGINT, by_signal(SIGINT), stop.clone())?;
     for signal in &heard {
         flag::register(*signal, stop.clone())?;
     }
@@ -58,7 +59,7 @@ fn status_of(signal: i32, first: &mut Option<Instant>, now: Instant) -> Option<i
     let since = now - *first.get_or_insert(now);
     // The kernel says every second that the limit on CPU time (`ulimit -St`) is passed.
     let is_another = !matches!(signal, SIGINT | SIGXCPU) && since >= SAME_REQUEST;
-    is_another.then_some(128 + signal)
+    is_another.then_some(by_signal(signal))
 }
 
 /// Whether a signal is ignored, by the text of /proc/self/status.

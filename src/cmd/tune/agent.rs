@@ -70,7 +70,7 @@ pub fn run() -> Result<()> {
 /// What the tune's flags come to on this node, and the trials that are asked for.
 fn ready(setup: &Setup, replies: &mut File) -> Result<(Prepared, Receiver<TrialRequest>)> {
     let flags = flags(setup)?;
-    let mut prepared = Prepared::new(&flags, Vec::new())?;
+    let mut prepared = Prepared::new(&flags, Vec::new(), Vec::new())?;
     // A tuner that is gone ends a worker that loads, too.
     let requests = requests(Arc::clone(&prepared.runner.stop))?;
     if prepared.has_to_ask() {
@@ -92,6 +92,7 @@ fn flags(setup: &Setup) -> Result<TuneArgs> {
     let mut flags = cli.tune;
     // The tuner proposes, by what it knows.
     (flags.nodes, flags.warm_start, flags.cold) = (None, Vec::new(), true);
+    flags.runner.wait |= setup.waits;
     if setup.custom_folder.is_some() {
         flags.custom.folder.clone_from(&setup.custom_folder);
     }

@@ -61,8 +61,8 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     if nodes::submitted(args)? {
         return Ok(());
     }
-    let words = sources::arguments(std::env::args_os().collect(), &[]);
-    let mut prepared = Prepared::new(args, words)?;
+    let words = sources::arguments(&std::env::args_os().collect::<Vec<_>>(), &[]);
+    let mut prepared = Prepared::new(args, words, sources::named(&args.warm_start)?)?;
     prepared.ask(args)?;
     // The wait for the machine's lock is over: it is no part of the tune.
     let started = jiff::Timestamp::now().to_string();
@@ -236,8 +236,8 @@ fn compete(
         let place = if session.trials_left() >= PRESET_FIRST { 0 } else { first.len() };
         preset.into_iter().for_each(|preset| first.insert(place, preset));
     }
-    let earlier = prepared.found.iter().map(|found| found.earlier(&space, machine, &workload));
-    let earlier = earlier.collect();
+    let sources = prepared.sources.iter();
+    let earlier = sources.map(|(_, found)| found.earlier(&space, machine, &workload)).collect();
     let plan = Plan { strategy: args.strategy, seed: args.seed, first, transfers: earlier };
     if args.strategy == StrategyName::Grid {
         session.baseline(&workload)?;

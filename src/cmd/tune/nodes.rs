@@ -101,6 +101,7 @@ pub fn open(args: &TuneArgs, words: Vec<String>) -> Result<Option<Agents>> {
         folder: folder.to_str().context("the working folder's name is not UTF-8")?.to_owned(),
         custom_folder: args.custom.folder.clone(),
         arguments: arguments(words, args),
+        waits: false,
     };
     let program = env::current_exe().context("finding this program")?;
     let count = crate::io::number::count(names.len(), "node");

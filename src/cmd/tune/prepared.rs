@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{nodes, sources};
+use super::nodes;
+use super::sources::{self, Source};
 use crate::cli::TuneArgs;
 use crate::cmd::setup::job::{self, Job};
 use crate::cmd::setup::{custom, pictures, runner, today};
@@ -18,8 +18,8 @@ use crate::machine::Machine;
 use crate::runner::LocalRunner;
 use crate::runner::nodes::agents::Agents;
 use crate::space::{Candidate, CommandLine, Space, SpaceFile, Tune};
+use crate::tune::TuneConfig;
 use crate::tune::budget::Budget;
-use crate::tune::{Found, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::{CustomJob, sizes, template};
 
@@ -35,9 +35,7 @@ pub struct Prepared {
     /// The space before it is resolved.
     pub file: SpaceFile,
     /// What earlier tunes found.
-    pub found: Vec<Found>,
-    /// Where those of them stand that the user did not name.
-    pub(super) sources: Vec<PathBuf>,
+    pub(super) sources: Vec<Source>,
     /// The nodes that search together, if there are several.
     pub(super) agents: Option<Agents>,
     /// What it took to ask a worker what it runs today.
@@ -48,11 +46,11 @@ pub struct Prepared {
 impl Prepared {
     /// Sees every mistake in the flags that can be seen before the first trial, and takes the
     /// machine's lock. Where several nodes search together their agents do so, which read the tune's
-    /// `words`, and the machine is the first node's.
+    /// `words`, and the machine is the first node's. The search is to start from `sources`.
     ///
     /// # Errors
     /// [`Usage`] that says what to type instead; another run measures here; too few nodes.
-    pub fn new(args: &TuneArgs, words: Vec<String>) -> Result<Self> {
+    pub fn new(args: &TuneArgs, words: Vec<String>, sources: Vec<Source>) -> Result<Self> {
         let agents = nodes::open(args, words)?;
         let machine = match &agents {
             Some(agents) => agents.first().machine,
@@ -62,12 +60,11 @@ impl Prepared {
         let (baseline, job) = job(args, &file, &machine)?;
         space::resolve(&file, &args.space, &machine, &baseline, &job.smallest())?;
         let (runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
-        let found = sources::named(&args.warm_start)?;
         let is_here = agents.as_ref().is_none_or(Agents::are_local);
         let lock = is_here.then(|| Lock::take(args.runner.wait, &runner.stop)).transpose()?;
         agents.iter().for_each(|agents| agents.stop_with(runner.stop.clone()));
-        let (sources, asked) = (Vec::new(), Duration::ZERO);
-        Ok(Self { runner, job, file, found, sources, agents, asked, _lock: lock })
+        let asked = Duration::ZERO;
+        Ok(Self { runner, job, file, sources, agents, asked, _lock: lock })
     }
 
     /// Whether a worker here has to load, to say what it runs today.
@@ -132,7 +129,7 @@ impl Prepared {
             repetitions: args.repetitions,
             weights: runner.weights.as_ref().map(|folder| folder.display().to_string()),
             min_psnr_db: args.runner.min_psnr,
-            arguments: sources::arguments(words, &self.sources),
+            arguments: sources::arguments(&words, &self.sources),
             worker: self.worker(),
             custom_job: runner.custom_job.clone(),
             resumed: Vec::new(),

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead, IsTerminal};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -41,16 +40,11 @@ pub fn run(args: &ResumeArgs) -> Result<()> {
     flags.runner.wait |= args.wait;
     flags.view = args.view;
     flags.trials = args.trials.or(flags.trials);
-    let gone: Vec<PathBuf>;
-    (flags.warm_start, gone) = super::sources::still_there(&flags.warm_start, &folder);
-    gone.iter().for_each(|path| {
-        let path = path.display();
-        terminal::tell(&format!("warning: {path} is gone: the search goes on without it"));
-    });
+    let sources = super::sources::again(&flags.warm_start, &folder);
     let flags = custom::suit(&flags.at(results.tune.custom_job.as_ref()))?;
     let tool = &results.tune.tool;
     same("tool", &Value::from(tool.as_str()), &Value::from(crate::TOOL))?;
-    let mut prepared = Prepared::new(&flags, results.tune.arguments.clone())?;
+    let mut prepared = Prepared::new(&flags, results.tune.arguments.clone(), sources)?;
     as_before(&mut prepared, &results.tune);
     prepared.ask(&flags)?;
     compare(&results, &flags, &prepared)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Prepared;
-use crate::cli::TuneArgs;
+use crate::cli::{TuneArgs, words};
 use crate::cmd::setup::job::Job;
 use crate::cmd::terminal;
 use crate::machine::{Machine, MachineMatch};
@@ -40,31 +40,46 @@ const LEAST_ALIKE: f64 = 0.3;
 /// Candidates that a tune must have measured to say anything of others.
 const LEAST: usize = 10;
 
+/// What an earlier tune found, and where that stands.
+pub type Source = (PathBuf, Found);
+
 /// What the paths of `--warm-start` stand for. In a folder of results what can't be read is passed over.
 ///
 /// # Errors
 /// The path that is none of what it may be, and what is wrong there.
-pub fn named(paths: &[PathBuf]) -> Result<Vec<Found>> {
-    let mut found = Vec::new();
+pub fn named(paths: &[PathBuf]) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
     for path in paths {
-        let inside = Found::paths(path);
-        for one in &inside {
-            match Found::open(one) {
-                Ok(one) => found.push(one),
-                Err(error) if inside.len() == 1 => return Err(error),
+        let inside = Found::paths(path, |_| false);
+        let is_one = inside.len() == 1;
+        for path in inside {
+            match Found::open(&path) {
+                Ok(found) if shipped::is_named(&path) => sources.push((path, found)),
+                Ok(found) => sources.push((std::path::absolute(path)?, found)),
+                Err(error) if is_one => return Err(error),
                 Err(error) => terminal::tell(&format!("warning: {error:#}; skipped")),
             }
         }
     }
-    Ok(found)
+    Ok(sources)
 }
 
-/// The sources of a tune that goes on in `folder`, which is none of them, and those that are gone.
-pub fn still_there(paths: &[PathBuf], folder: &Folder) -> (Vec<PathBuf>, Vec<PathBuf>) {
+/// The sources of a tune that goes on in `folder`, which is none of them. One that is gone or damaged does
+/// not keep it from that.
+pub fn again(paths: &[PathBuf], folder: &Folder) -> Vec<Source> {
     let own = folder.path().canonicalize().ok();
-    let inside = paths.iter().flat_map(|path| Found::paths(path));
-    let others = inside.filter(|path| own.is_none() || path.canonicalize().ok() != own);
-    others.partition(|path| path.exists() || shipped::is_named(path))
+    let is_own = |path: &Path| own.is_some() && path.canonicalize().ok() == own;
+    let open = |path: PathBuf| match Found::open(&path) {
+        Ok(found) => Some((path, found)),
+        Err(error) => {
+            let is_gone = !path.exists() && !shipped::is_named(&path);
+            let why =
+                if is_gone { format!("{} is gone", path.display()) } else { format!("{error:#}") };
+            terminal::tell(&format!("warning: {why}: the search goes on without it"));
+            None
+        }
+    };
+    paths.iter().flat_map(|path| Found::paths(path, is_own)).filter_map(open).collect()
 }
 
 /// Takes the newest tunes of the same space and job under `--results`, a fleet's among them, made on a
@@ -90,10 +105,7 @@ pub fn find(args: &TuneArgs, prepared: &mut Prepared) -> Result<()> {
         let names: Vec<String> = sources.iter().map(|(path, _)| shown(path)).collect();
         terminal::tell(&format!("starting from {} (--cold: from nothing)", names.join(", ")));
     }
-    for (path, source) in sources {
-        prepared.sources.push(path);
-        prepared.found.push(source);
-    }
+    prepared.sources = sources;
     Ok(())
 }
 
@@ -112,9 +124,10 @@ fn shown(path: &Path) -> String {
     quoted(below.unwrap_or_else(|| path.to_owned()))
 }
 
-/// The command line's `words` after the program's name, as if the user had named every source.
-pub fn arguments(mut words: Vec<OsString>, sources: &[PathBuf]) -> Vec<String> {
-    let named = sources.iter().map(|path| {
+/// The command line's `words` after the program's name, as if the user had named these sources.
+pub fn arguments(words: &[OsString], sources: &[Source]) -> Vec<String> {
+    let mut words = words::without(words, "warm_start");
+    let named = sources.iter().map(|(path, _)| {
         let mut flag = OsString::from("--warm-start=");
         flag.push(path);
         flag
@@ -133,9 +146,9 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn sources(&self) -> Vec<(PathBuf, Found)> {
+    fn sources(&self) -> Vec<Source> {
         let own = self.folders().into_iter().filter_map(|path| self.open(path)).take(MOST);
-        let mut found: Vec<(PathBuf, Found)> =
+        let mut found: Vec<Source> =
             own.map(|(path, results)| (path, Found::Results(Box::new(results)))).collect();
         if found.is_empty() {
             found.extend(self.shipped());
@@ -146,7 +159,7 @@ impl Wanted {
 
     /// What the program ships of this space and job and of machines that are much like this one, as
     /// far as enough of its candidates are legal here.
-    fn shipped(&self) -> impl Iterator<Item = (PathBuf, Found)> {
+    fn shipped(&self) -> impl Iterator<Item = Source> {
         let near = shipped::all().filter(|(_, results)| {
             alike(&results.machine, &self.machine) >= LEAST_ALIKE && self.is_same(results)
         });
@@ -206,7 +219,7 @@ impl Wanted {
     }
 
     /// The installed profile for the job; commands of the user's own all have the same name there.
-    fn installed(&self) -> Option<(PathBuf, Found)> {
+    fn installed(&self) -> Option<Source> {
         let Job::Pipeline(_) = &self.job else { return None };
         let (store, job) = (Store::standard(), self.job.smallest().name);
         let mut entries = store.ranked(&self.machine, Some(&job));

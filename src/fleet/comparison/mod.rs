@@ -29,6 +29,7 @@ pub use text::text;
 pub use traits::Traits;
 
 use crate::machine::threads;
+use crate::results::results_in;
 
 /// Many tunes.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ impl Comparison {
     /// Reads results folders; one that holds results folders stands for these.
     pub fn open(paths: &[PathBuf]) -> Self {
         let mut seen = BTreeSet::new();
-        let folders = paths.iter().flat_map(|path| results_in(path));
+        let folders = paths.iter().flat_map(|path| named(path));
         // A folder that is named twice is still one.
         let is_new = |path: &PathBuf| seen.insert(path.canonicalize().unwrap_or(path.clone()));
         let folders: Vec<PathBuf> = folders.filter(is_new).collect();
@@ -74,22 +75,17 @@ impl Comparison {
     }
 }
 
+/// The results folders that a path stands for, in order; itself where there are none.
+fn named(path: &Path) -> Vec<PathBuf> {
+    let mut inside = results_in(path);
+    inside.sort();
+    if inside.is_empty() { vec![path.to_owned()] } else { inside }
+}
+
 /// Reads a folder. Whatever is wrong with one, the others are compared.
 fn open(path: &Path) -> anyhow::Result<Member> {
     let read = std::panic::catch_unwind(|| Member::open(path));
     read.unwrap_or_else(|_| anyhow::bail!("{}: a fault of this program", path.display()))
-}
-
-/// The folder itself, or the results folders in it where it is none.
-fn results_in(path: &Path) -> Vec<PathBuf> {
-    let is_results = |path: &Path| path.join("trials.csv").exists();
-    let Some(entries) = std::fs::read_dir(path).ok().filter(|_| !is_results(path)) else {
-        return vec![path.to_owned()];
-    };
-    let mut inside: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    inside.retain(|path| path.join("space.toml").exists() || is_results(path));
-    inside.sort();
-    if inside.is_empty() { vec![path.to_owned()] } else { inside }
 }
 
 /// Gives members whose folders have the same name their whole path as name.

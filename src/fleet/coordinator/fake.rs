@@ -36,12 +36,12 @@ pub enum Leaves {
 }
 
 pub fn waits(reason: &str) -> JobState {
-    JobState::Waits(reason.to_owned())
+    JobState::Pending(reason.to_owned())
 }
 
 /// It runs, and then leaves something.
 pub fn then(leaves: Leaves) -> Fate {
-    Fate(vec![JobState::Runs], leaves)
+    Fate(vec![JobState::Running], leaves)
 }
 
 /// It waits for a reason, indefinitely.
@@ -196,7 +196,7 @@ impl Engine for Fake {
             job.known.state =
                 states.get(job.looks).cloned().unwrap_or(JobState::Over("ENDED".into()));
             job.looks += 1;
-            let is_waiting = matches!(job.known.state, JobState::Waits(_));
+            let is_waiting = matches!(job.known.state, JobState::Pending(_));
             job.known.node = (!is_waiting).then(|| job.place[0].clone());
             if job.known.is_over() {
                 self.leave(&job.known, &job.place[0], leaves);

@@ -223,14 +223,14 @@ impl<'a> Coordinator<'a> {
             job.over = if is_over { job.over.or(Some(now)) } else { None };
             let is_new = job.known.state != known.state;
             job.known = known;
-            if job.known.state == JobState::Waits("BeginTime".to_owned()) {
+            if job.known.state == JobState::Pending("BeginTime".to_owned()) {
                 self.engine.hurry(&job.known.id);
             }
             if is_new {
                 let known = job.known.clone();
                 let event = match known.state {
-                    JobState::Waits(_) => "waits",
-                    JobState::Runs => "runs",
+                    JobState::Pending(_) => "pending",
+                    JobState::Running => "running",
                     JobState::Over(_) => "over",
                 };
                 self.note(event, &known, "")?;
@@ -321,7 +321,7 @@ impl<'a> Coordinator<'a> {
                 Ok(id) => {
                     let node = Some(job.place[0].clone()).filter(|_| job.place.len() == 1);
                     let EngineJob { task, key, place, .. } = job;
-                    let state = JobState::Waits(String::new());
+                    let state = JobState::Pending(String::new());
                     let known = Known { id, task, key, node, state };
                     self.note("submitted", &known, &place.join(" "))?;
                     self.watch(known, Some(place));
@@ -345,8 +345,8 @@ impl<'a> Coordinator<'a> {
 
     fn note(&mut self, event: &str, job: &Known, detail: &str) -> Result<()> {
         let state = match &job.state {
-            JobState::Waits(reason) => format!("waits: {reason}"),
-            JobState::Runs => "runs".to_owned(),
+            JobState::Pending(reason) => format!("waits: {reason}"),
+            JobState::Running => "runs".to_owned(),
             JobState::Over(words) => words.clone(),
         };
         let event = format!("{} {event}", job.task);

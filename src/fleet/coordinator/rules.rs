@@ -8,6 +8,7 @@ use super::{Coordinator, Watched};
 use crate::fleet::engine::{JobState, Known, Task};
 use crate::fleet::folder::NodeStatus;
 use crate::fleet::plan::{Barred, group, groups};
+use crate::io::exit_code;
 
 impl Coordinator<'_> {
     /// Draws the consequences of a job that is over and of what it left.
@@ -27,13 +28,16 @@ impl Coordinator<'_> {
             }
             (None, _) => "it is gone, and its program did not start".to_owned(),
         };
-        if code == Some(2) {
+        if code == Some(exit_code::USAGE.into()) {
             self.note("failed", known, &words)?;
             self.usage = Some(words);
             self.cancel();
             return Ok(());
         }
-        if *task == Task::Tune && self.trials(*task, key) > job.trials && code != Some(1) {
+        if *task == Task::Tune
+            && self.trials(*task, key) > job.trials
+            && code != Some(exit_code::FAILURE.into())
+        {
             return self.note("stopped", known, "it goes on with what is left");
         }
         let nodes = node.clone().map_or_else(|| job.place.clone().unwrap_or_default(), |n| vec![n]);
@@ -70,7 +74,7 @@ impl Coordinator<'_> {
             let is_there = |begun: &String| {
                 job.place.as_ref().is_some_and(|place| place.as_slice() == [begun.clone()])
             };
-            let waits = matches!(job.known.state, JobState::Waits(_));
+            let waits = matches!(job.known.state, JobState::Pending(_));
             waits && job.known.task == Task::Tune && begun.is_some_and(|begun| !is_there(begun))
         });
         for job in strays.map(|job| job.known.clone()).collect::<Vec<_>>() {
@@ -84,7 +88,7 @@ impl Coordinator<'_> {
         let mut ends = Vec::new();
         for job in self.watched.values_mut() {
             let reason = match &job.known.state {
-                JobState::Waits(reason) if is_unreachable(reason) => reason.clone(),
+                JobState::Pending(reason) if is_unreachable(reason) => reason.clone(),
                 _ => {
                     job.unreachable = None;
                     continue;
@@ -109,7 +113,7 @@ impl Coordinator<'_> {
     /// Jobs that the engine may have taken: none is submitted twice.
     pub(super) fn unsure(&self) -> impl Iterator<Item = Known> {
         self.unsure.keys().map(|(task, key)| {
-            let (id, state) = (String::new(), JobState::Waits(String::new()));
+            let (id, state) = (String::new(), JobState::Pending(String::new()));
             Known { id, task: *task, key: key.clone(), node: None, state }
         })
     }
@@ -126,7 +130,7 @@ impl Coordinator<'_> {
 
     /// Whether a job waits for what another one is for: the engine was given up on it, and took it late.
     pub(super) fn is_twin(&self, job: &Known) -> bool {
-        let waits = matches!(job.state, JobState::Waits(_));
+        let waits = matches!(job.state, JobState::Pending(_));
         waits && self.jobs().any(|other| other.task == job.task && other.key == job.key)
     }
 

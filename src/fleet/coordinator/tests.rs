@@ -105,7 +105,7 @@ fn each_failure_has_its_rule() {
     let killed = |trials| then(Leaves::Trials(trials, None));
     let fails = || then(Leaves::Fails(1, "disk full"));
     let begins = |states: &[&str]| {
-        let states = states.iter().map(|reason| waits(reason)).chain([JobState::Runs]);
+        let states = states.iter().map(|reason| waits(reason)).chain([JobState::Running]);
         Fate(states.collect(), Leaves::All)
     };
     for (name, fates, state, starts, words) in [
@@ -163,7 +163,7 @@ fn each_failure_has_its_rule() {
 
 #[test]
 fn a_job_that_is_held_after_a_requeue_is_hurried() {
-    let fate = Fate(vec![waits("BeginTime"), JobState::Runs], Leaves::All);
+    let fate = Fate(vec![waits("BeginTime"), JobState::Running], Leaves::All);
     let mut world = World::new("a").fate(Task::Tune, "a", &[fate]);
     assert_eq!(world.run(CLASS).0, Ended::All);
     assert!(world.has_told("hurry 2"));
@@ -172,7 +172,7 @@ fn a_job_that_is_held_after_a_requeue_is_hurried() {
 #[test]
 fn a_mistake_in_the_command_stops_all() {
     let usage = then(Leaves::Fails(2, "--images: no such folder"));
-    let slow = Fate(vec![JobState::Runs; 1000], Leaves::All);
+    let slow = Fate(vec![JobState::Running; 1000], Leaves::All);
     let mut world =
         World::new("a b").fate(Task::Tune, "a", &[usage]).fate(Task::Tune, "b", &[slow]);
     assert_eq!(world.run(Scope::Node).0, Ended::Usage("--images: no such folder".to_owned()));
@@ -192,7 +192,7 @@ fn another_node_of_the_class_stands_in() {
 #[test]
 fn what_began_on_one_node_does_not_go_on_on_another() {
     let started_again = Fate(
-        vec![JobState::Runs, waits("BeginTime"), waits("BeginTime"), JobState::Runs],
+        vec![JobState::Running, waits("BeginTime"), waits("BeginTime"), JobState::Running],
         Leaves::All,
     );
     let mut world = World::new("a b").fate(Task::Tune, "a", &[started_again]);
@@ -209,7 +209,7 @@ fn what_began_on_one_node_does_not_go_on_on_another() {
 fn a_witness_may_deny() {
     let mut world = World::new("a b c").fate(Task::Verify, "b", &[then(Leaves::Denial)]);
     let (ended, overview) = world.run(CLASS);
-    assert_eq!((ended, states(&overview).as_str()), (Ended::Some, "a tuned, b denies, c covered"));
+    assert_eq!((ended, states(&overview).as_str()), (Ended::Some, "a tuned, b drifted, c covered"));
     assert_eq!(detail(&overview, "b"), "the profile of a: said");
     // Witnesses that can't be had are no denial.
     let mut world = World::new("a b c").fate(Task::Verify, "b", &[stuck("NodeDown")]);

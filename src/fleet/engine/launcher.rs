@@ -98,7 +98,7 @@ impl Engine for Launcher {
             if let (None, Ok(Some(status))) = (&started.over, started.child.try_wait()) {
                 started.over = Some(status.to_string());
             }
-            let state = started.over.clone().map_or(JobState::Runs, JobState::Over);
+            let state = started.over.clone().map_or(JobState::Running, JobState::Over);
             let EngineJob { task, key, .. } = started.job.clone();
             Known { id: id.clone(), task, key, node: Some(started.node.clone()), state }
         };

@@ -48,9 +48,9 @@ pub type Place = Vec<String>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
     /// It waits, for the engine's reason.
-    Waits(String),
+    Pending(String),
     /// It runs.
-    Runs,
+    Running,
     /// It is over; with the engine's words, which say little of what came out.
     Over(String),
 }

@@ -56,31 +56,40 @@ impl Store {
     /// one of a part of it, of the CPUs and the quota that this process has, one that suits the quota, of the first folder, with a proven gain, the
     /// newest.
     ///
-    /// No more files are read than it takes: those whose names tell of another shape are not; of
-    /// the others those named by this very machine are first, and of many of its shape those that
-    /// were written last.
+    /// No more files are read than it takes: those whose names tell of another shape are not, and those
+    /// named by another machine of this shape only if nothing of this one is taken; of many of these
+    /// those that were written last are first.
     pub fn ranked<'a>(
         &'a self,
         machine: &'a Machine,
         job: Option<&'a str>,
     ) -> impl Iterator<Item = Entry> + 'a {
         let here = Here::of(machine);
-        let of_here = here.clone();
-        let batches = Nearness::ALL.into_iter().flat_map(move |wanted| {
-            let is_wanted = |path: &Path| Nearness::of(path, &of_here) == Some(wanted);
-            let mut files = self.files(is_wanted);
-            if wanted == Nearness::Shape && files.len() > MOST_READ_AT_ONCE {
+        let of = |files: Vec<File>, here: &Here| -> Vec<Entry> {
+            files.into_iter().map(|file| file.read(machine, here)).collect()
+        };
+        let own = self.files(|path| is_of_another(path, &here) == Some(false));
+        let is_other = |entry: &Entry| {
+            let profile = entry.profile.as_ref();
+            profile.is_ok_and(|profile| here.machine_match(profile) == MachineMatch::SameShape)
+        };
+        let (unnamed, own) = of(own, &here).into_iter().partition(is_other);
+        let own = self.in_order(own, machine, &here, job);
+        // Those of its shape whose names say nothing are read by now.
+        let others = std::iter::once((here, unnamed)).flat_map(move |(here, mut read)| {
+            let mut files = self.files(|path| is_of_another(path, &here) == Some(true));
+            if files.len() > MOST_READ_AT_ONCE {
                 files.sort_by_cached_key(|file| Reverse(file.written()));
             }
-            let most =
-                if wanted == Nearness::Shape { MOST_READ_AT_ONCE } else { files.len().max(1) };
-            let batches = files.chunks(most).map(<[File]>::to_vec);
-            batches.collect::<Vec<_>>()
+            let first = files.drain(..files.len().min(MOST_READ_AT_ONCE)).collect();
+            let later = files.chunks(MOST_READ_AT_ONCE).map(<[File]>::to_vec).collect::<Vec<_>>();
+            let batches = std::iter::once(first).chain(later);
+            batches.flat_map(move |files| {
+                read.extend(of(files, &here));
+                self.in_order(std::mem::take(&mut read), machine, &here, job)
+            })
         });
-        batches.flat_map(move |files| {
-            let read = files.into_iter().map(|file| file.read(machine, &here)).collect();
-            self.in_order(read, machine, &here, job)
-        })
+        own.into_iter().chain(others)
     }
 
     /// The files of the first folder.
@@ -242,27 +251,12 @@ impl File {
     }
 }
 
-/// What a file's name says of the machine of its profile.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Nearness {
-    /// It is this machine.
-    Machine,
-    /// The name says nothing of it.
-    Unknown,
-    /// It is one of this machine's shape.
-    Shape,
-}
-
-impl Nearness {
-    const ALL: [Self; 3] = [Self::Machine, Self::Unknown, Self::Shape];
-
-    /// `None` for the name of a profile of a machine of another shape.
-    fn of(path: &Path, here: &Here) -> Option<Self> {
-        let Some(name) = FileName::parse(path) else { return Some(Self::Unknown) };
-        let is_of_shape = name.shape == here.id.fingerprint.shape;
-        let is_here = here.identities().contains(&name.identity.as_str());
-        is_of_shape.then_some(if is_here { Self::Machine } else { Self::Shape })
-    }
+/// Whether a file's name says that its profile is of another machine of this one's shape; `None` where it
+/// says so of another shape.
+fn is_of_another(path: &Path, here: &Here) -> Option<bool> {
+    let Some(name) = FileName::parse(path) else { return Some(false) };
+    let is_here = here.identities().contains(&name.identity.as_str());
+    (name.shape == here.id.fingerprint.shape).then_some(!is_here)
 }
 
 /// The `.json` files of a folder, in order.

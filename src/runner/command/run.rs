@@ -10,7 +10,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::process_snapshot::ProcessSnapshot;
 use super::{Failure, Runs};
-use crate::launch::EXIT_NOT_APPLIED;
+use crate::io::exit_code;
 use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::runner::process::heartbeat::Pulse;
 use crate::runner::process::output::Output;
@@ -217,7 +217,9 @@ impl Run {
         let is_exec = last_words.starts_with(EXEC_SAYS);
         match self.status.code() {
             Some(0) => None,
-            Some(EXIT_NOT_APPLIED) if is_exec => Some((Outcome::Misapplied, last_words)),
+            Some(code) if is_exec && code == i32::from(exit_code::NOT_APPLIED) => {
+                Some((Outcome::Misapplied, last_words))
+            }
             _ => {
                 let outcome = match termination::by_others(self.status) {
                     Some(_) => Outcome::Interrupted,

@@ -41,11 +41,15 @@ pub trait Nodes {
     /// The tuner itself can't go on.
     fn start(&self, place: usize, request: TrialRequest) -> Result<()>;
 
-    /// Waits for the next trial to end, on whichever node; nothing where another node came, or one went.
+    /// Waits for the next trial to end, on whichever node; nothing where another node came, or one went,
+    /// or none runs a trial and none came within this time.
     ///
     /// # Errors
     /// As [`Nodes::start`].
-    fn wait(&self) -> Result<Option<(usize, Trial)>>;
+    fn wait(&self, for_nodes: Duration) -> Result<Option<(usize, Trial)>>;
+
+    /// From now on no trial takes longer than this: an equal node has run one like it.
+    fn bound(&self, _: Duration) {}
 
     /// Goes on without a node.
     fn put_out(&self, _: usize) {}
@@ -96,7 +100,7 @@ impl Nodes for Alone<'_> {
         Ok(())
     }
 
-    fn wait(&self) -> Result<Option<(usize, Trial)>> {
+    fn wait(&self, _: Duration) -> Result<Option<(usize, Trial)>> {
         let Some(request) = self.begun.take() else { return Ok(None) };
         Ok(Some((0, self.runner.run(&request)?)))
     }

@@ -38,6 +38,8 @@ pub struct Session<'a> {
     several: Option<&'a dyn Nodes>,
     record: Option<Record<'a>>,
     is_exhausted: bool,
+    /// Whether a calibration's trial is one of the baseline as well: a small budget can't pay for both.
+    is_calibration_baseline: bool,
     /// Seconds that it ran before the budget of now was given.
     earlier_s: f64,
 }
@@ -51,8 +53,15 @@ impl<'a> Session<'a> {
         budget: Budget,
     ) -> Self {
         let state = State::new(config, runner, observer, budget);
-        let alone = Alone::new(runner);
-        Self { state, alone, several: None, record: None, is_exhausted: false, earlier_s: 0.0 }
+        Self {
+            state,
+            alone: Alone::new(runner),
+            several: None,
+            record: None,
+            is_exhausted: false,
+            is_calibration_baseline: false,
+            earlier_s: 0.0,
+        }
     }
 
     /// The same session on these nodes; the runner says what candidates are there.
@@ -102,13 +111,19 @@ impl<'a> Session<'a> {
     where
         'a: 'p,
     {
-        loop {
-            self.give(policies)?;
-            if self.state.running.is_empty() && !self.awaits_nodes()? {
-                return Ok(());
-            }
+        while self.goes_on(policies)? {
             self.end_one()?;
         }
+        Ok(())
+    }
+
+    /// Gives each idle node what the policies want of it; whether there is something to wait for.
+    fn goes_on<'p>(&mut self, policies: &mut [&mut dyn Policy<'p>]) -> Result<bool>
+    where
+        'a: 'p,
+    {
+        self.give(policies)?;
+        Ok(!self.state.running.is_empty() || self.awaits_nodes()?)
     }
 
     /// Gives each idle node what the first policy wants of it.
@@ -123,7 +138,7 @@ impl<'a> Session<'a> {
             }
             self.state.ask_for(node);
             match self.next(policies)? {
-                Some(Next::Run(request)) => self.start(node, request)?,
+                Some(Next::Run(request)) => drop(self.start(node, request)?),
                 Some(Next::After(pause, sentence, request)) => {
                     self.pause(pause, sentence.as_deref());
                     self.start(node, request)?;
@@ -149,13 +164,14 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
-    /// Whether nothing can be done before a node comes.
+    /// Whether nothing can be done before a node comes, and there is time for that.
     ///
     /// # Errors
     /// No node is left.
     fn awaits_nodes(&self) -> Result<bool> {
         let is_one = |standing| !self.nodes().those(standing).is_empty();
-        if self.state.is_stopped() || is_one(Standing::Idle) {
+        let is_over = self.state.is_stopped() || self.state.budget.left().is_zero();
+        if is_over || is_one(Standing::Idle) {
             return Ok(false);
         }
         let go_on = self.state.config.resume_with.as_ref();
@@ -184,46 +200,40 @@ impl<'a> Session<'a> {
         made.chain(running).chain(ended).max().unwrap_or(1)
     }
 
-    fn start(&mut self, node: usize, request: TrialRequest) -> Result<()> {
-        let request = TrialRequest { number: self.next_number(), ..request };
+    /// Starts a trial, and returns its number.
+    fn start(&mut self, node: usize, request: TrialRequest) -> Result<u64> {
+        let number = self.next_number();
+        let request = TrialRequest { number, ..request };
         self.state.observer.started(&request);
         if let Some(record) = &self.record {
             in_flight::note(record.folder, &request)?;
         }
         self.state.running.push((node, request.clone()));
-        self.nodes().start(node, request)
+        self.nodes().start(node, request)?;
+        Ok(number)
     }
 
-    /// An idle node, once there is one; none where the tune is stopped.
+    /// An idle node, once there is one; none where the tune is stopped, or none comes in time.
     fn idle(&mut self) -> Result<Option<usize>> {
         while !self.state.is_stopped() {
             if let Some(&node) = self.nodes().those(Standing::Idle).first() {
                 return Ok(Some(node));
             }
-            if self.awaits_nodes()? {
-                self.end_one()?;
+            if self.state.running.is_empty() && !self.awaits_nodes()? {
+                break;
             }
+            self.end_one()?;
         }
         Ok(None)
     }
 
     /// Waits until a trial ends, if nothing else happens before.
     fn wait(&mut self) -> Result<Option<Trial>> {
-        let ended = self.nodes().wait()?;
+        let ended = self.nodes().wait(self.state.budget.left())?;
         self.nodes().news().iter().for_each(|news| self.state.observer.noted(news));
         let Some((node, trial)) = ended else { return Ok(None) };
         self.state.running.retain(|(place, _)| *place != node);
         Ok(Some(trial))
-    }
-
-    /// Waits until a trial ends; nothing where none runs.
-    fn wait_for_trial(&mut self) -> Result<Option<Trial>> {
-        while !self.state.running.is_empty() {
-            if let Some(trial) = self.wait()? {
-                return Ok(Some(trial));
-            }
-        }
-        Ok(None)
     }
 
     fn end_one(&mut self) -> Result<()> {
@@ -236,7 +246,10 @@ impl<'a> Session<'a> {
     /// Appends a trial to the journal.
     fn record(&mut self, trial: Trial) -> Result<()> {
         let spent_s = Some(self.earlier_s + self.state.budget.gone().as_secs_f64());
-        let trial = Trial { spent_s, ..trial };
+        let is_first = trial.phase == Phase::Calibration && trial.strategy.is_empty();
+        let is_baseline = is_first && self.is_calibration_baseline && trial.score_s().is_some();
+        let phase = if is_baseline { Phase::Baseline } else { trial.phase };
+        let trial = Trial { phase, spent_s, ..trial };
         let pictures = self.nodes().pictures();
         if let Some(record) = &mut self.record {
             record.append(&trial, pictures)?;
@@ -299,13 +312,31 @@ impl<'a> Session<'a> {
         self.drive(&mut [&mut Recovery { workload }, &mut confirmations])
     }
 
-    /// Measures the baseline, unless the calibration came to the same.
+    /// A node that is silent from its first trial on is not waited for until the budget's end.
+    fn bound(&self) {
+        self.state.longest_first().into_iter().for_each(|time| self.nodes().bound(time));
+    }
+
+    /// Measures the baseline on one node at least, unless the calibration came to the same; on others it
+    /// may still run.
     ///
     /// # Errors
     /// As [`Session::calibrate`].
     pub fn baseline(&mut self, workload: &Workload) -> Result<()> {
-        self.drive(&mut [&mut FirstBaseline { phase: Phase::Baseline, workload }])?;
-        self.state.first(Phase::Baseline).map(drop).context(STOPPED)
+        let mut first = FirstBaseline { phase: Phase::Baseline, workload };
+        while self.state.first(Phase::Baseline).is_none() && self.goes_on(&mut [&mut first])? {
+            self.end_one()?;
+        }
+        self.bound();
+        self.state.first(Phase::Baseline).map(drop).with_context(|| self.unmeasured())
+    }
+
+    /// Why nothing is known of the baseline.
+    pub(super) fn unmeasured(&self) -> &'static str {
+        match self.state.is_stopped() {
+            true => "stopped before the baseline was measured; nothing can be said",
+            false => "no node came back to measure the baseline before the budget was over",
+        }
     }
 
     /// Tries knobs that are handed over at all their values, where the search can pay for it, and
@@ -316,6 +347,8 @@ impl<'a> Session<'a> {
     pub fn probe(&mut self, space: &Space, workload: &Workload) -> Result<Space> {
         let mut probes = Probes::new(space, workload, &self.state);
         self.drive(&mut [
+            // Of nodes that are not as far.
+            &mut FirstBaseline { phase: Phase::Baseline, workload },
             &mut Recovery { workload },
             &mut Sentinels { stage: RemeasureWhen::Search, workload },
             &mut Invalidated { stage: RemeasureWhen::Search, workload },
@@ -364,5 +397,3 @@ fn is_for_another(request: &TrialRequest, state: &State<'_>) -> bool {
     (is_repeat || request.phase == Phase::Search) && state.is_running(request)
         || is_repeat && state.is_to_be_repeated_elsewhere(&request.values)
 }
-
-pub(super) const STOPPED: &str = "stopped before the baseline was measured; nothing can be said";

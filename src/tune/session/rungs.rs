@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{STOPPED, Session};
+use super::Session;
 use crate::evidence::blame::{self, BASELINE_MEMORY, MEMORY_TEST};
 use crate::knobs::Values;
 use crate::runner::{Repetitions, TrialRequest};
 use crate::space::Space;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::tune::calibrate::{self, Rungs};
-use crate::tune::policy::{Confirmations, FirstBaseline, Next, Policy as _};
+use crate::tune::policy::{Confirmations, FirstBaseline};
 use crate::workload::{Workload, WorkloadFile};
 
 /// Who asks for the baseline on other sizes.
@@ -36,22 +36,14 @@ impl Session<'_> {
     ) -> Result<Rungs> {
         let smallest = job.size(0);
         let mut first = FirstBaseline { phase: Phase::Calibration, workload: &smallest };
-        while self.state.first_of_baseline().is_none() {
-            let Some(node) = self.idle()? else { break };
-            self.state.ask_for(node);
-            match first.next(&self.state)? {
-                Some(Next::Run(request)) => self.start(node, request)?,
-                Some(Next::ExcludeNode(why)) => self.put_out(node, &why),
-                _ => break,
-            }
-            let Some(mut trial) = self.wait_for_trial()? else { continue };
-            if trial.score_s().is_some() && fit(&trial).search == smallest {
-                // This was the baseline's trial already: a small budget can't pay for it twice.
-                trial.phase = Phase::Baseline;
-            }
+        while self.state.first_of_baseline().is_none() && self.goes_on(&mut [&mut first])? {
+            let Some(trial) = self.wait()? else { continue };
+            let is_scored = trial.score_s().is_some();
+            self.is_calibration_baseline = is_scored && fit(&trial).search == smallest;
             self.record(trial)?;
         }
-        self.state.first_of_baseline().map(fit).context(STOPPED)
+        self.bound();
+        self.state.first_of_baseline().map(fit).with_context(|| self.unmeasured())
     }
 
     /// Measures the baseline on the sizes of the user's own job, from the smallest to the largest of which
@@ -76,7 +68,7 @@ impl Session<'_> {
                 fails = outcome.is_failure() && *outcome != Outcome::Timeout;
                 break;
             }
-            let small = self.state.first(Phase::Baseline).context(STOPPED)?;
+            let small = self.state.first(Phase::Baseline).with_context(|| self.unmeasured())?;
             (rungs.ratio, rungs.confirmation) = (calibrate::ratio(small, &trial), size.clone());
         }
         let is_whole = larger.last().is_none_or(|whole| *whole == rungs.confirmation);
@@ -184,9 +176,11 @@ impl Session<'_> {
         let left = self.state.budget.left();
         let request = self.state.request(Phase::Calibration, size, values, left);
         let (repetitions, strategy) = (Repetitions::exactly(1), strategy.to_owned());
-        self.start(node, TrialRequest { repetitions, limit, strategy, ..request })?;
-        let Some(trial) = self.wait_for_trial()? else { return Ok(None) };
-        self.record(trial)?;
-        Ok(self.trials().last().cloned())
+        let number = self.start(node, TrialRequest { repetitions, limit, strategy, ..request })?;
+        // The baseline's first trial may end on other nodes meanwhile.
+        while self.state.running.iter().any(|(_, request)| request.number == number) {
+            self.end_one()?;
+        }
+        Ok(self.trials().iter().rev().find(|trial| trial.number == number).cloned())
     }
 }

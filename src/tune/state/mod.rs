@@ -255,6 +255,12 @@ impl<'a> State<'a> {
         Some(self.baseline_trial().mul_f64(CUT_RATIO * ratio) + START_MARGIN)
     }
 
+    /// What the baseline's first trial takes on any node at the most, once it is known on one.
+    pub(in crate::tune) fn longest_first(&self) -> Option<Duration> {
+        let wall = Duration::from_secs_f64(self.first_of_baseline()?.wall_s);
+        Some(wall.mul_f64(CUT_RATIO) + START_MARGIN)
+    }
+
     /// The cost above which a candidate is given up after its first repetition: far from the best so
     /// far, however noisy the machine.
     fn early_stop_s(&self) -> Option<f64> {

@@ -228,10 +228,10 @@ fn known(line: &str, prefix: &str) -> Option<Known> {
     let node = Some(node.to_owned()).filter(|node| !node.is_empty() && !node.contains('('));
     let state = match state {
         "PENDING" | "REQUEUED" | "REQUEUE_HOLD" | "REQUEUE_FED" | "SPECIAL_EXIT" => {
-            JobState::Waits(reason.to_owned())
+            JobState::Pending(reason.to_owned())
         }
         "RUNNING" | "CONFIGURING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "SIGNALING"
-        | "STAGE_OUT" | "RESIZING" => JobState::Runs,
+        | "STAGE_OUT" | "RESIZING" => JobState::Running,
         _ if reason == "None" => JobState::Over(state.to_owned()),
         _ => JobState::Over(format!("{state}, {reason}")),
     };
@@ -270,11 +270,14 @@ mod tests {
         let job =
             read("12|PENDING|ReqNodeNotAvail, UnavailableNodes:n2||wan22:ab:tune:n2").unwrap();
         assert_eq!((job.task, job.key.as_str(), job.node), (Task::Tune, "n2", None));
-        assert_eq!(job.state, JobState::Waits("ReqNodeNotAvail, UnavailableNodes:n2".to_owned()));
+        assert_eq!(job.state, JobState::Pending("ReqNodeNotAvail, UnavailableNodes:n2".to_owned()));
         let job = read("7|FAILED|JobLaunchFailure|n1|wan22:ab:probe:n1").unwrap();
         assert_eq!(job.state, JobState::Over("FAILED, JobLaunchFailure".to_owned()));
         assert_eq!(job.node.as_deref(), Some("n1"));
-        assert_eq!(read("7|RUNNING|None|n1|wan22:ab:verify:c0ffee").unwrap().state, JobState::Runs);
+        assert_eq!(
+            read("7|RUNNING|None|n1|wan22:ab:verify:c0ffee").unwrap().state,
+            JobState::Running
+        );
         assert_eq!(read("7|COMPLETED|None|n1|wan22:ab:tune:a:b").unwrap().key, "a:b");
         for other in ["7|RUNNING|None|n1|wan22:cd:tune:n1", "7|RUNNING|None|n1|train", "7|RUNNING"]
         {

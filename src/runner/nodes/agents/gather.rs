@@ -108,6 +108,7 @@ mod tests {
             folder: String::new(),
             custom_folder: None,
             arguments: Vec::new(),
+            waits: false,
         };
         let [short, long] = [100, 60_000].map(Duration::from_millis);
         let patience = Patience { others: short, enough: short, asking: long };

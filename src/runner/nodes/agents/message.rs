@@ -32,6 +32,8 @@ pub struct Setup {
     pub custom_folder: Option<String>,
     /// The tune's words after the program's name, as `space.toml` has them.
     pub arguments: Vec<String>,
+    /// Whether the agent waits for its machine's lock.
+    pub waits: bool,
 }
 
 /// What an agent tells the tuner.

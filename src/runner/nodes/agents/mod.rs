@@ -8,9 +8,9 @@ mod agent;
 mod gather;
 mod launcher;
 pub mod message;
+mod references;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,9 +24,9 @@ use tempfile::TempDir;
 
 use self::agent::{Agent, Event};
 use self::message::{Ended, Hello, Order, Reply, Setup};
+use self::references::References;
 use super::{Nodes, Standing};
 use crate::io::lock;
-use crate::knobs::Values;
 use crate::runner::TrialRequest;
 use crate::trial::{Outcome, STOPPED, Trial};
 
@@ -39,7 +39,7 @@ const RESTARTS: u32 = 2;
 /// How long a trial may take beyond the time that it has: some runners start a second process.
 const OVERTIME: Duration = Duration::from_secs(120);
 
-/// How long an agent may take to end.
+/// How long an agent may take to end, or to end a trial once its time is over.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether something else is to be done.
@@ -65,8 +65,9 @@ pub struct Agents {
     events: (Sender<Told>, Receiver<Told>),
     /// What the first node said, which decides who may take part.
     first: RefCell<Option<(String, Hello)>>,
-    /// Who made a reference picture under which values first, and its digest.
-    references: RefCell<BTreeMap<(String, Values), (String, String)>>,
+    references: RefCell<References>,
+    /// The trials of nodes that were put out while they ran.
+    cut: RefCell<Vec<(usize, Trial)>>,
     news: RefCell<Vec<String>>,
     stop: RefCell<Arc<AtomicBool>>,
     is_stop_told: Cell<bool>,
@@ -115,6 +116,7 @@ impl Agents {
             events: channel(),
             first: RefCell::default(),
             references: RefCell::default(),
+            cut: RefCell::default(),
             news: RefCell::default(),
             stop: RefCell::default(),
             is_stop_told: Cell::new(false),
@@ -163,7 +165,8 @@ impl Agents {
             let _ = sender.send((place, generation, event));
         };
         let mut agent = Agent::start(command, tell)?;
-        agent.tell(&Order::Setup(setup.clone()));
+        // The one before may be about to end, and holds the machine's lock until then.
+        agent.tell(&Order::Setup(Setup { waits: node.restarts > 0, ..setup.clone() }));
         node.agent = Some(agent);
         node.standing = Standing::Coming;
         node.answers = Instant::now() + patience.enough;
@@ -222,23 +225,15 @@ impl Agents {
 
     /// What the end of a trial comes to; nothing of one that nobody asked for.
     fn end(&self, place: usize, ended: Ended) -> Option<(usize, Trial)> {
-        let name = self.name(place);
-        let (request, _) = {
-            let node = &mut self.nodes.borrow_mut()[place];
-            node.running.take_if(|(request, _)| request.number == ended.trial.number)?
-        };
-        self.nodes.borrow_mut()[place].standing = Standing::Idle;
+        let is_it = |(request, _): &&(TrialRequest, Instant)| request.number == ended.trial.number;
+        let (request, _) = self.nodes.borrow()[place].running.as_ref().filter(is_it).cloned()?;
         self.news.borrow_mut().extend(ended.news);
         for (what, digest) in ended.references {
-            let mut references = self.references.borrow_mut();
-            let key = (what, request.values.clone());
-            let (other, first) = references.entry(key).or_insert((name.clone(), digest.clone()));
-            if *first != digest {
-                let why = format!("its reference picture is not that of {other}");
-                self.refuse(place, &why);
-                return Some((place, interrupted(&request, format!("node {name}: {why}"))));
-            }
+            self.compare(place, (what, request.values.clone()), digest);
         }
+        let node = &mut self.nodes.borrow_mut()[place];
+        node.running.take()?;
+        node.standing = Standing::Idle;
         let TrialRequest { node, number, .. } = request;
         Some((place, Trial { node, number, ..ended.trial }))
     }
@@ -287,7 +282,8 @@ impl Nodes for Agents {
 
     fn start(&self, place: usize, request: TrialRequest) -> Result<()> {
         let node = &mut self.nodes.borrow_mut()[place];
-        let until = Instant::now() + request.time() * 2 + OVERTIME;
+        let time = (request.time() * 2 + OVERTIME).min(request.left + FAREWELL);
+        let until = Instant::now() + time;
         if let Some(agent) = &mut node.agent {
             agent.tell(&Order::Trial(Box::new(request.clone())));
         }
@@ -295,8 +291,12 @@ impl Nodes for Agents {
         Ok(())
     }
 
-    fn wait(&self) -> Result<Option<(usize, Trial)>> {
+    fn wait(&self, for_nodes: Duration) -> Result<Option<(usize, Trial)>> {
+        let until = Instant::now() + for_nodes;
         loop {
+            if let Some(cut) = self.cut.borrow_mut().pop() {
+                return Ok(Some(cut));
+            }
             if self.is_stopped() {
                 self.tell_stop();
             }
@@ -305,8 +305,9 @@ impl Nodes for Agents {
                 return self.lose(place, why);
             }
             let Ok((place, generation, event)) = self.events.1.recv_timeout(TICK) else {
-                let is_idle = self.those(Standing::Busy).is_empty();
-                if is_idle && (self.is_stopped() || self.those(Standing::Coming).is_empty()) {
+                let is_over = self.is_stopped() || Instant::now() >= until;
+                let none_comes = || self.those(Standing::Coming).is_empty();
+                if self.those(Standing::Busy).is_empty() && (is_over || none_comes()) {
                     return Ok(None);
                 }
                 continue;
@@ -332,6 +333,13 @@ impl Nodes for Agents {
                 Event::Gone if self.standing(place) == Standing::Out => {}
                 Event::Gone => return self.lose(place, &self.last_words(place)),
             }
+        }
+    }
+
+    fn bound(&self, time: Duration) {
+        let most = Instant::now() + time * 2 + FAREWELL;
+        for node in self.nodes.borrow_mut().iter_mut() {
+            node.running.iter_mut().for_each(|(_, until)| *until = (*until).min(most));
         }
     }
 
