@@ -261,14 +261,16 @@ class _Worker:
     def answer(self, call, begun):
         _reset_peaks()
         self.is_last = False
-        for _ in range(max(1, self.job.get("warmup", 1))):
-            self.measure(call)
+        warmup = [self.measure(call) for _ in range(self.job.get("warmup", 1))]
         setup_s = time.perf_counter() - begun if begun else _since_start()
-        self.say("ready", setup_s=setup_s, effect=self.effect())
         count = self.job["repetitions"]["least"]
+        self.is_last = count == 1
+        # What a job reads is known after a run of it.
+        first = None if warmup else self.measure(call)
+        self.say("ready", setup_s=setup_s, warmup_s=warmup[-1]["seconds"] if warmup else None, effect=self.effect())
         for number in range(count):
             self.is_last = number + 1 == count
-            sample = self.measure(call)
+            sample, first = first or self.measure(call), None
             self.say("sample", sample=sample, wall_s=sample["seconds"])
             if sample["seconds"] > self.job.get("stop_above_s", float("inf")) and not self.job.get("pictures"):
                 break

@@ -9,15 +9,17 @@ use std::process::Command;
 use harness::{Run, Tuner, World};
 use wan22_tune::trial::{Outcome, Trial};
 
-/// Holds memory as its knob says, and goes on once somebody has looked.
-const JOB: &str = "#!/bin/sh
-[ $1 = 0 ] && { echo 'torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.' >&2; exit 1; }
-[ $1 = 10 ] && bytes=3000000000 || bytes=1000000000
-echo \"1 $$ $bytes\" >>\"$NVML_HELD\"
+/// Holds memory with a child of its own, mostly on the second GPU, and goes on once somebody has looked.
+const JOB: &str = r#"#!/bin/sh
+[ $1 = 0 ] && { echo 'torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB.' >&2; exit 1; }
+[ $1 = 10 ] && bytes=2600000000 || bytes=600000000
+sleep 600 &
+printf '%s\n' "0 $$ 500000000" "1 $$ $bytes" "1 $! 400000000" >>"$NVML_HELD"
 [ $1 = 10 ] && sleep 600
-until grep -q \"^listed $$\\$\" \"$NVML_SEEN\"; do sleep 0.02; done
+until grep -q "^listed $!\$" "$NVML_SEEN"; do sleep 0.02; done
+kill $!
 echo t=$1
-";
+"#;
 
 /// A world with the job and the library.
 fn world() -> World {

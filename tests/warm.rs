@@ -71,6 +71,42 @@ fn a_worker_stays_loaded_over_the_search_and_every_pair_is_fresh() {
     );
 }
 
+/// A worker whose first run after a change takes no longer is not warmed up each time; one whose first run
+/// takes three times as long is, and what it measures is true.
+#[test]
+fn a_warm_up_is_left_out_only_where_first_runs_take_no_longer() {
+    let tuned = |fault: &str| {
+        let world = World::new();
+        let environment = [("FAULT", fault), ("RUNS", "runs")];
+        let run = tune(&world, &environment, &["--trials", "24", "--repetitions", "1"]);
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        let trials = world.results().trials;
+        let runs = std::fs::read_to_string(world.path().join("runs")).unwrap().lines().count();
+        (runs - trials.len(), trials)
+    };
+    let ((few, _), (many, slow)) = (tuned(""), tuned("slow-at-first"));
+    assert!(few + 5 < many, "{few} and {many} runs besides those that were measured");
+    let usual_s = slow[0].samples[0].seconds;
+    for trial in of_search(&slow) {
+        let number = |name: &str| trial.knobs[name].to_string();
+        let tile = match number("vae_tile_size").as_str() {
+            "64" => 1.4,
+            "96" => 1.3,
+            "128" => 1.1,
+            "192" => 0.8,
+            "256" => 0.9,
+            _ => 1.0,
+        };
+        let precision = match number("precision").as_str() {
+            "bf16" => 0.6,
+            "bf16-vae" => 0.5,
+            _ => 1.0,
+        };
+        let ratio = trial.samples[0].seconds / usual_s / (tile * precision);
+        assert!((ratio - 1.0).abs() < 0.01, "{ratio} {trial:?}");
+    }
+}
+
 #[test]
 fn a_worker_that_dies_costs_one_trial() {
     for (fault, outcome, says) in [

@@ -33,12 +33,11 @@ pub fn read() -> Vec<Gpu> {
 
 /// The memory that some processes hold together on one GPU, on that where it is most. `None` where
 /// [`read`] found no GPU, or none tells of any of them.
-pub fn held_bytes(processes: impl FnOnce() -> Vec<u32>) -> Option<u64> {
+pub fn held_bytes(processes: &[u32]) -> Option<u64> {
     let Driver { nvml, gpus } = &**DRIVER.get()?;
-    let processes = processes();
     let on = |gpu: &Gpu| {
         let held = held_on(&nvml.device_by_uuid(gpu.uuid.as_str()).ok()?);
-        processes.iter().filter_map(|pid| held.get(pid).copied()).reduce(|a, b| a + b)
+        processes.iter().filter_map(|pid| held.get(pid).copied()).reduce(u64::saturating_add)
     };
     gpus.iter().filter_map(on).max()
 }
@@ -145,6 +144,13 @@ mod tests {
         assert_eq!(seen(mixed, "0", false), "GPU-a1 GPU-b2 GPU-b3", "which is fastest?");
         assert_eq!(seen(mixed, "0", true), "GPU-a1");
         assert_eq!(seen(mixed, "GPU-b2", false), "GPU-b2");
+    }
+
+    #[test]
+    fn what_older_versions_kept_of_a_gpu_is_read() {
+        let json = r#"{"model": "L4", "memory_bytes": 9, "driver": "550.54", "cuda": "12.4"}"#;
+        let gpu: Gpu = serde_json::from_str(json).unwrap();
+        assert_eq!((gpu.model.as_str(), gpu.uuid.as_str(), gpu.numa_node), ("L4", "", None));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Response {
     pub samples: Vec<Sample>,
     /// Seconds from the worker's start to its first repetition.
     pub setup_s: Option<f64>,
+    /// Seconds of the last run of its warm-up.
+    pub warmup_s: Option<f64>,
     /// Peak resident memory.
     pub peak_rss_bytes: Option<u64>,
     /// The most memory that was held on one GPU, as far as it was seen or said.
@@ -138,8 +140,9 @@ impl Response {
 
     fn take(&mut self, message: Message) -> Result<(), String> {
         match message {
-            Message::Ready { setup_s, effect, .. } => {
+            Message::Ready { setup_s, warmup_s, effect, .. } => {
                 is_duration("setup_s", setup_s)?;
+                self.warmup_s = warmup_s;
                 if self.setup_s.replace(setup_s).is_some() {
                     return Err("`ready` twice".to_owned());
                 }
@@ -226,7 +229,8 @@ mod tests {
     fn a_worker_may_say_any_number_of_samples_within_the_bounds() {
         let heard = |samples: usize| {
             let mut answer = Response::new(1, Repetitions { least: 2, most: 4 });
-            let ready = Message::Ready { trial: 1, setup_s: 0.5, effect: Box::default() };
+            let ready =
+                Message::Ready { trial: 1, setup_s: 0.5, warmup_s: None, effect: Box::default() };
             answer.take(ready).unwrap();
             for _ in 0..samples {
                 let sample = Sample { seconds: 1.5, ..Sample::default() };

@@ -141,7 +141,7 @@ pub fn repeat(
     mut measure: impl FnMut() -> Result<Sample>,
 ) -> Result<()> {
     let (trial, setup_s) = (job.trial, usage::age_s()?);
-    say(&Message::Ready { trial, setup_s, effect })?;
+    say(&Message::Ready { trial, setup_s, warmup_s: None, effect })?;
     let mut say_sample = || {
         let begun = Instant::now();
         let sample = measure()?;

@@ -35,7 +35,8 @@ fn work(job: &Job) -> Vec<Message> {
     let trial = job.trial;
     match effect(&job.settings) {
         Ok(effect) => {
-            let ready = Message::Ready { trial, setup_s: 0.01, effect: Box::new(effect) };
+            let ready =
+                Message::Ready { trial, setup_s: 0.01, warmup_s: None, effect: Box::new(effect) };
             let sample = Sample { seconds: 0.01, ..Sample::default() };
             let samples = (0..job.repetitions.least)
                 .map(|_| Message::Sample { trial, sample: sample.clone(), wall_s: 0.01 })

@@ -254,6 +254,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn another_gpu_of_the_same_kind_is_as_good() {
+        let with = |gpu: Gpu| {
+            let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:2 pu:1");
+            Machine { gpus: vec![gpu], ..machine.unwrap() }
+        };
+        let of = |model: &str| Gpu { model: model.to_owned(), ..Gpu::default() };
+        let now = with(Gpu { uuid: "GPU-a".to_owned(), numa_node: Some(1), ..of("L4") });
+        assert!(machine(&with(of("L4")), &now).is_ok());
+        let refused = machine(&with(of("T4")), &now).unwrap_err().to_string();
+        assert!(refused.starts_with("machine.gpus.0.model differs"), "{refused}");
+    }
+
+    #[test]
     fn the_first_difference_is_named_with_both_values() {
         let then = json!({"cpu": {"model": "A", "isa": ["avx2"]}, "cores": [1, 2]});
         let now = json!({"cpu": {"model": "A", "isa": ["avx512f"]}, "cores": [1, 2]});

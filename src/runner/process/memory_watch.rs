@@ -42,7 +42,7 @@ impl MemoryWatch {
         self.peak_rss_bytes = self.peak_rss_bytes.max(Some(resident));
         let mut held = None;
         if is_walk {
-            held = held_bytes(|| self.all.clone());
+            held = held_bytes(&self.all);
             self.peak_device_bytes = self.peak_device_bytes.max(held);
             if held.is_some() {
                 // A driver may take its time.

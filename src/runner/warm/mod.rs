@@ -205,6 +205,8 @@ impl<'a> WarmRunner<'a> {
         let sizes = request.workload.own_sizes.iter();
         job.knobs.extend(sizes.map(|(name, size)| (name.clone(), Value::Integer(*size))));
         job.stop_above_s = request.early_stop_s;
+        let changed = state.changed(&request.values);
+        job.warmup = state.needs_warm_up(&request.values, &changed).into();
         let pictures = self.inner.picture_check(&request).filter(|check| state.wants(check));
         job.pictures = pictures.as_ref().is_some_and(|check| check.job.files.is_none());
         let before = pictures
@@ -238,6 +240,9 @@ impl<'a> WarmRunner<'a> {
             && state.has_pictures(check, &mut answer)
         {
             check.judge(before.and_then(|before| before.written()), &mut answer);
+        }
+        if job.warmup > 0 && !changed.is_empty() && !answer.is_failed() {
+            state.warmed_up(changed, &answer);
         }
         state.note(&answer, &request.values, *identity)?;
         Ok(answer)
