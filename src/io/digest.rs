@@ -7,6 +7,11 @@ pub fn digest(content: impl AsRef<[u8]>) -> String {
     Sha256::digest(content)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Whether a text is as many of such digits.
+pub fn is_digits(text: &str, count: usize) -> bool {
+    text.len() == count && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -17,9 +22,4 @@ mod tests {
         assert_eq!(digest(""), "e3b0c44298fc1c14");
         assert_eq!(digest(b"abc"), "ba7816bf8f01cfea");
     }
-}
-
-/// Whether a text is as many of such digits.
-pub fn is_digits(text: &str, count: usize) -> bool {
-    text.len() == count && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
