@@ -263,8 +263,10 @@ def wait(server, prompt):
 def failure(status):
     for kind, content in status.get("messages", []):
         if kind == "execution_error":
-            text = f"{content.get('node_type')}: {content.get('exception_message')}".strip()
-            memory = "OutOfMemory" in str(content.get("exception_type")) or "out of memory" in text.lower()
+            kind = str(content.get("exception_type"))
+            memory = "OutOfMemory" in kind or "out of memory" in str(content.get("exception_message")).lower()
+            of = f"{content.get('node_type')}: {kind}" if memory else content.get("node_type")
+            text = f"{of}: {content.get('exception_message')}".strip()
             return MemoryError(text) if memory else Failed(text)
     return Failed("the workflow failed")
 

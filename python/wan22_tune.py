@@ -129,8 +129,8 @@ def readback():
     if _cuda():
         found["cuda"] = {
             "device": torch.cuda.get_device_name(),
-            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
-            "tf32_convolution": torch.backends.cudnn.allow_tf32,
+            "tf32_matmul": _allows_tf32(torch.backends.cuda.matmul),
+            "tf32_convolution": _allows_tf32(torch.backends.cudnn),
             "allocator": os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF", ""),
             "reserved_bytes": torch.cuda.memory_reserved(),
             "free_bytes": torch.cuda.mem_get_info()[0],
@@ -247,7 +247,7 @@ class _Worker:
                 self.answer(call, begun)
             except Exception as error:
                 traceback.print_exc()
-                sys.exit(self.fail(_outcome(error), f"{type(error).__name__}: {error}"))
+                sys.exit(self.fail(_outcome(error), _said(error)))
             self.next()
             begun = time.perf_counter()
             self.change()
@@ -261,14 +261,16 @@ class _Worker:
     def answer(self, call, begun):
         _reset_peaks()
         self.is_last = False
-        for _ in range(max(1, self.job.get("warmup", 1))):
-            self.measure(call)
+        warmup = [self.measure(call) for _ in range(self.job.get("warmup", 1))]
         setup_s = time.perf_counter() - begun if begun else _since_start()
-        self.say("ready", setup_s=setup_s, effect=self.effect())
         count = self.job["repetitions"]["least"]
+        self.is_last = count == 1
+        # What a job reads is known after a run of it.
+        first = None if warmup else self.measure(call)
+        self.say("ready", setup_s=setup_s, warmup_s=warmup[-1]["seconds"] if warmup else None, effect=self.effect())
         for number in range(count):
             self.is_last = number + 1 == count
-            sample = self.measure(call)
+            sample, first = first or self.measure(call), None
             self.say("sample", sample=sample, wall_s=sample["seconds"])
             if sample["seconds"] > self.job.get("stop_above_s", float("inf")) and not self.job.get("pictures"):
                 break
@@ -614,13 +616,27 @@ def _cuda():
     return torch is not None and torch.cuda.is_available()
 
 
+def _allows_tf32(backend):
+    """By torch's older switch; by the newer one where a program has set that, which the older refuses to say."""
+    try:
+        return backend.allow_tf32
+    except RuntimeError:
+        return getattr(backend, "fp32_precision", None) == "tf32"
+
+
 def _synchronise():
     if _cuda():
         sys.modules["torch"].cuda.synchronize()
 
 
+def _said(error):
+    """What an exception says, with its kind; torch's own show which memory is full."""
+    kind = type(error)
+    return ("torch." if kind.__module__.split(".")[0] == "torch" else "") + f"{kind.__name__}: {error}"
+
+
 def _outcome(error):
-    text = f"{type(error).__name__}: {error}".lower()
+    text = _said(error).lower()
     words = ("outofmemory", "memoryerror", "out of memory", "not enough memory", "can't allocate memory", "bad_alloc")
     return "out-of-memory" if any(word in text for word in words) else "crashed"
 

@@ -1,17 +1,23 @@
 //! Statistics: medians for single trials, and an interval that stays valid however often one looks.
 
+use rand::Rng;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The middle value, or the mean of the two middle ones.
 pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    let sorted = sorted(values);
     let middle = sorted.len() / 2;
     match sorted.len() {
         0 => None,
         n if n % 2 == 1 => Some(sorted[middle]),
         _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
     }
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
 }
 
 /// The arithmetic mean.
@@ -21,8 +27,7 @@ pub fn mean(values: &[f64]) -> Option<f64> {
 
 /// The mean of the faster half: disturbances slow a run down and never speed it up.
 pub fn undisturbed_mean(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    let sorted = sorted(values);
     mean(&sorted[..sorted.len().div_ceil(2)])
 }
 
@@ -155,9 +160,14 @@ pub fn rank_correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     (scale > 0.0).then(|| product(&a, &b) / scale)
 }
 
+/// A standard normal number (Box and Muller).
+pub fn normal(rng: &mut impl Rng) -> f64 {
+    let (radius, angle): (f64, f64) = (rng.random(), rng.random());
+    (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}
+
 fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    let sorted = sorted(values);
     let rank = |value: &f64| {
         let (below, upto) =
             (sorted.partition_point(|v| v < value), sorted.partition_point(|v| v <= value));
@@ -168,7 +178,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use rand::{Rng, SeedableRng};
+    use rand::SeedableRng;
     use rand_xoshiro::Xoshiro256PlusPlus;
 
     use super::*;
@@ -227,10 +237,6 @@ mod tests {
     #[test]
     fn peeking_keeps_the_error_rate() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-        let mut normal = move || {
-            let (u, v): (f64, f64) = (rng.random(), rng.random());
-            (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-        };
         let excludes_zero = |series: &[f64]| {
             (2..=series.len()).any(|n| {
                 let interval = confidence_sequence(&series[..n], 0.05).unwrap();
@@ -239,7 +245,7 @@ mod tests {
         };
         let runs = 2000;
         let wrong = (0..runs)
-            .filter(|_| excludes_zero(&(0..40).map(|_| normal()).collect::<Vec<_>>()))
+            .filter(|_| excludes_zero(&(0..40).map(|_| normal(&mut rng)).collect::<Vec<_>>()))
             .count();
         assert!(wrong <= runs / 20, "{wrong} of {runs}");
     }

@@ -3,17 +3,13 @@
 
 mod harness;
 
-use std::os::unix::fs::PermissionsExt;
-
 use harness::{Run, World};
 use wan22_tune::trial::Outcome;
 
 fn world(programs: &[(&str, &str)]) -> World {
     let world = World::new();
     for (name, script) in programs {
-        let path = world.path().join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        world.script(name, script);
     }
     world
 }
@@ -92,8 +88,7 @@ fn a_stand_in_for_wan2gp_is_tuned_by_its_flags_and_its_clips() {
     let flags = ["--budget", "10m", "--app", "wan2gp", "--no-built-in", "--repetitions", "1"];
     let metric = ["--metric", r"tasks in ([0-9]+)s", "--trials", "40"];
     let command = ["--", "./wgp.py", "--process", "queue.zip", "--output-dir", "out"];
-    let run = tune(&world, &[&flags[..], &metric, &command].concat());
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, &[&flags[..], &metric, &command].concat()).exits(0);
     assert!(
         run.stdout.starts_with("Gain: 50.0% less of the metric"),
         "{}{}",
@@ -108,7 +103,7 @@ fn a_stand_in_for_wan2gp_is_tuned_by_its_flags_and_its_clips() {
     let failed = of("memory_profile", "1").unwrap();
     assert_eq!(
         (failed.outcome, failed.score_s()),
-        (Outcome::OutOfMemory, None),
+        (Outcome::OutOfDeviceMemory, None),
         "{}",
         failed.detail
     );
@@ -152,8 +147,7 @@ fn a_stand_in_for_comfyui_is_tuned_by_its_workflow_and_its_launch() {
     std::fs::write(world.path().join("flow.json"), FLOW).unwrap();
     let flags = ["--budget", "10m", "--trials", "10", "--app", "comfyui"];
     let words = ["--", "--workflow", "flow.json", "--folder", COMFYUI];
-    let run = world.tuner(&[&flags[..], &words].concat()).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world.tuner(&[&flags[..], &words].concat()).run().exits(0);
     assert!(run.stdout.starts_with("Gain: "), "{}{}", run.stdout, run.stderr);
     let results = world.results();
     let blocks = results.space.knob("blocks_to_swap_1").unwrap().1;
@@ -168,7 +162,7 @@ fn a_stand_in_for_comfyui_is_tuned_by_its_workflow_and_its_launch() {
         let knob = |name: &str| trial.knobs[name].to_string();
         let expected = match (&*knob("attention"), knob("blocks_to_swap_1").parse::<u32>().unwrap())
         {
-            (_, ..5) => Outcome::OutOfMemory,
+            (_, ..5) => Outcome::OutOfDeviceMemory,
             ("sage", _) => Outcome::PoorQuality,
             _ => Outcome::Ok,
         };
@@ -182,13 +176,11 @@ fn what_comes_out_of_comfyuis_cache_is_no_timing() {
     std::fs::write(world.path().join("flow.json"), FLOW).unwrap();
     let flags = ["--budget", "1m", "--app", "comfyui", "--"];
     let words = ["--workflow", "flow.json", "--folder", COMFYUI];
-    let run = world.tuner(&[&flags[..], &words].concat()).env("FAULT", "caches").run();
-    assert_eq!(run.status, Some(1), "{}", run.stdout);
+    let run = world.tuner(&[&flags[..], &words].concat()).env("FAULT", "caches").run().exits(1);
     let says = "WanVideoSampler came out of ComfyUI's cache: that is no timing of the workflow";
     assert!(run.stderr.contains(says), "{}", run.stderr);
     std::fs::write(world.path().join("flow.json"), r#"{"nodes": []}"#).unwrap();
-    let run = world.tuner(&[&flags[..], &words].concat()).run();
-    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    let run = world.tuner(&[&flags[..], &words].concat()).run().exits(2);
     assert!(
         run.stderr.contains("is not in API format: choose File > Export (API)"),
         "{}",

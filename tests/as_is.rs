@@ -2,8 +2,6 @@
 
 mod harness;
 
-use std::os::unix::fs::PermissionsExt;
-
 use harness::World;
 use serde_json::{Value as Json, json};
 use wan22_tune::knobs::placement;
@@ -19,13 +17,10 @@ const OWN: [(&str, &str); 4] = [
 
 /// A job that notes its environment and costs the less the larger its batch is.
 fn world() -> World {
-    let world = World::new();
-    let path = world.path().join("job.sh");
-    let script = "#!/bin/sh\nenv | sort > new.env; mv new.env trial.env\n\
-                  echo \"cost=$((20 - WAN22_BATCH_SIZE + WAN22_INTER_OP_THREADS))\"\n";
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    world
+    World::with_job(
+        "env | sort > new.env; mv new.env trial.env\n\
+         echo \"cost=$((20 - WAN22_BATCH_SIZE + WAN22_INTER_OP_THREADS))\"",
+    )
 }
 
 /// Runs the tuner as that caller, who has `more` set too.
@@ -43,8 +38,7 @@ fn environment(world: &World) -> String {
 fn the_callers_environment_is_left_alone_and_a_preset_replaces_it() {
     let world = world();
     let measure = ["measure", "--baseline", "--metric", "cost=(.*)", "--", "./job.sh"];
-    let measured = run(&world, &measure, &[("WAN22_BATCH_SIZE", "4")]);
-    assert_eq!(measured.status, Some(0), "{}", measured.stderr);
+    let measured = run(&world, &measure, &[("WAN22_BATCH_SIZE", "4")]).exits(0);
     for (name, value) in OWN {
         assert!(environment(&world).contains(&format!("{name}={value}\n")), "{name}");
     }
@@ -58,8 +52,7 @@ fn the_callers_environment_is_left_alone_and_a_preset_replaces_it() {
     assert!(!environment.contains("KMP_BLOCKTIME"), "{environment}");
     // Only the knob for it touches this one.
     assert!(environment.contains("PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True\n"));
-    let nobody = run(&world, &["--dry-run", "--baseline", "as-is"], &[]);
-    assert_eq!(nobody.status, Some(2), "{}", nobody.stdout);
+    let nobody = run(&world, &["--dry-run", "--baseline", "as-is"], &[]).exits(2);
     assert!(nobody.stderr.contains("or give a command after `--`"), "{}", nobody.stderr);
 }
 
@@ -70,8 +63,7 @@ fn a_candidate_sets_what_it_tunes_and_so_does_production() {
     let flags =
         ["--budget", "10m", "--trials", "30", "--metric", "cost=(.*)", "--repetitions", "1"];
     let job = ["--", "./job.sh"];
-    let tuned = run(&world, &[&flags[..], &knobs, &job].concat(), &[]);
-    assert_eq!(tuned.status, Some(0), "{}", tuned.stderr);
+    let tuned = run(&world, &[&flags[..], &knobs, &job].concat(), &[]).exits(0);
     let profile = std::fs::read_to_string(world.folder().join("profile.json")).unwrap();
     let profile: Json = serde_json::from_str(&profile).unwrap();
     assert_eq!(profile["candidate"]["batch_size"], 8, "{}", tuned.stdout);
@@ -106,13 +98,11 @@ fn a_candidate_sets_what_it_tunes_and_so_does_production() {
     let export = |form: &str| run(&world, &["export", "--format", form, path], &[]).stdout;
     assert!(!export("sh").contains("OMP_NUM_THREADS"), "{}", export("sh"));
     let verify = ["verify", path, "--budget", "1m", "--metric", "cost=(.*)", "--repetitions", "1"];
-    let verified = run(&world, &[&verify[..], &job].concat(), &[]);
-    assert_eq!(verified.status, Some(0), "{}{}", verified.stdout, verified.stderr);
+    run(&world, &[&verify[..], &job].concat(), &[]).exits(0);
     let mut foreign = profile;
     foreign["launch"]["as_is"] = json!(["batch_size"]);
     std::fs::write(world.path().join("foreign.json"), foreign.to_string()).unwrap();
-    let refused = run(&world, &["exec", "--profile", "foreign.json", "--", "env"], &[]);
-    assert_eq!(refused.status, Some(125));
+    let refused = run(&world, &["exec", "--profile", "foreign.json", "--", "env"], &[]).exits(125);
     assert!(refused.stderr.contains("/launch/as_is"), "{}", refused.stderr);
 }
 
@@ -126,8 +116,7 @@ fn what_an_export_left_to_the_program_is_no_choice_of_today() {
         ("WAN22_INTER_OP_THREADS", "1"),
         ("WAN22_AS_IS", "batch_size,precision"),
     ];
-    let measured = run(&world, &measure, &exported);
-    assert_eq!(measured.status, Some(0), "{}", measured.stderr);
+    run(&world, &measure, &exported).exits(0);
     let environment = environment(&world);
     let left = environment.lines().find_map(|line| line.strip_prefix("WAN22_AS_IS=")).unwrap();
     let left: Vec<&str> = left.split(',').collect();
@@ -142,8 +131,7 @@ fn a_tune_of_a_version_that_left_nothing_to_the_program_goes_on_as_it_began() {
     let world = world();
     let knobs = ["--knob", "batch_size", "--knob", "inter_op_threads"];
     let flags = ["--budget", "10m", "--trials", "4", "--metric", "cost=(.*)", "--repetitions", "1"];
-    let tuned = run(&world, &[&flags[..], &knobs, &["--", "./job.sh"]].concat(), &[]);
-    assert_eq!(tuned.status, Some(0), "{}", tuned.stderr);
+    run(&world, &[&flags[..], &knobs, &["--", "./job.sh"]].concat(), &[]).exits(0);
     let (folder, space) = (world.folder(), world.folder().join("space.toml"));
     let text = std::fs::read_to_string(&space).unwrap();
     let mut older: toml::Table = text.parse().unwrap();
@@ -151,7 +139,6 @@ fn a_tune_of_a_version_that_left_nothing_to_the_program_goes_on_as_it_began() {
     assert!(removed.is_some(), "{text}");
     std::fs::write(&space, toml::to_string(&older).unwrap()).unwrap();
     let more = ["resume", folder.to_str().unwrap(), "--budget", "10m", "--trials", "8"];
-    let resumed = run(&world, &more, &[]);
-    assert_eq!(resumed.status, Some(0), "{}", resumed.stderr);
+    run(&world, &more, &[]).exits(0);
     assert!(!environment(&world).contains("WAN22_AS_IS"), "all values are chosen");
 }

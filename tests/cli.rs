@@ -39,16 +39,14 @@ fn a_mistake_in_a_space_file_is_named_with_file_and_key() {
     let file = world.path().join("mine.toml");
     let text = "schema = 1\nname = \"x\"\nwhy = \"x\"\n[knob.thraeds]\nwhy = \"x\"\nvalues = [1]\n";
     std::fs::write(&file, text).unwrap();
-    let run = world.tune(&["--budget", "9s", "--space", "mine.toml"]).run();
-    assert_eq!(run.status, Some(2));
+    let run = world.tune(&["--budget", "9s", "--space", "mine.toml"]).run().exits(2);
     assert!(run.stderr.contains("space mine.toml: knob.thraeds: no such knob"), "{}", run.stderr);
 }
 
 #[test]
 fn a_dry_run_shows_the_space_and_starts_nothing() {
     let world = World::new();
-    let run = world.tune(&["--dry-run"]).env("WAN22_WORKER", "/nowhere").run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world.tune(&["--dry-run"]).env("WAN22_WORKER", "/nowhere").run().exits(0);
     assert!(run.stdout.contains("intra_op_threads"), "{}", run.stdout);
     assert!(run.stdout.contains("candidates"), "{}", run.stdout);
     assert!(!world.path().join("results").exists());
@@ -103,8 +101,8 @@ fn a_tune_leaves_everything_behind_and_a_report_makes_it_again() {
     let world = World::new();
     let run = world
         .tune(&["--budget", "10m", "--trials", "16", "--seed", "3", "--workload", "encode"])
-        .run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+        .run()
+        .exits(0);
     assert!(run.stdout.starts_with("Gain: "), "{}", run.stdout);
     let folder = world.folder();
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap_or_else(|_| panic!("{name}"));
@@ -120,8 +118,7 @@ fn a_tune_leaves_everything_behind_and_a_report_makes_it_again() {
         std::fs::remove_file(folder.join(name)).unwrap();
     }
     std::fs::remove_dir_all(folder.join("plots")).unwrap();
-    let again = world.tuner(&["report", folder.to_str().unwrap()]).run();
-    assert_eq!(again.status, Some(0), "{}", again.stderr);
+    world.tuner(&["report", folder.to_str().unwrap()]).run().exits(0);
     assert_eq!(derived.map(read), before);
 }
 
@@ -146,8 +143,7 @@ fn the_same_seed_proposes_the_same_trials() {
 fn the_budget_holds_when_every_trial_hangs() {
     let world = World::new();
     let started = std::time::Instant::now();
-    let run = world.tune(&["--budget", "3s"]).env("FAKE_WORKER", "always-hang").run();
-    assert_eq!(run.status, Some(1));
+    let run = world.tune(&["--budget", "3s"]).env("FAKE_WORKER", "always-hang").run().exits(1);
     let said = "the budget was over before one run of the baseline ended: give more with --budget";
     assert!(run.stderr.contains(said), "{}", run.stderr);
     // A hang that nobody cuts lasts an hour; any machine ends a tune of 3 s within a minute.
@@ -158,8 +154,7 @@ fn the_budget_holds_when_every_trial_hangs() {
 fn the_first_signal_finishes_with_what_there_is() {
     let world = World::new();
     let tuner = world.tune(&["--budget", "10m"]).env("FAKE_WORKER", "hang");
-    let run = tuner.run_until(&world, 2);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    tuner.run_until(&world, 2).exits(0);
     assert!(world.folder().join("profile.json").exists());
     assert!(world.results().trials.len() >= 2);
 }
@@ -167,8 +162,7 @@ fn the_first_signal_finishes_with_what_there_is() {
 #[test]
 fn latency_is_one_clip_at_a_time() {
     let world = World::new();
-    let run = world.tune(&["--budget", "10m", "--trials", "4", "--objective", "latency"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tune(&["--budget", "10m", "--trials", "4", "--objective", "latency"]).run().exits(0);
     let results = world.results();
     assert_eq!(results.workload.sizes.clips, 1);
     assert!(results.trials.iter().all(|trial| trial.knobs["batch_size"].to_string() == "1"));
@@ -177,8 +171,8 @@ fn latency_is_one_clip_at_a_time() {
 #[test]
 fn a_fixed_precision_is_the_baselines_and_no_knob() {
     let world = World::new();
-    let run = world.tune(&["--budget", "10m", "--trials", "4", "--precision", "bf16"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+
+    world.tune(&["--budget", "10m", "--trials", "4", "--precision", "bf16"]).run().exits(0);
     let results = world.results();
     assert!(results.space.knobs.iter().all(|knob| !knob.name.ends_with("precision")));
     assert!(results.trials.iter().all(|trial| trial.knobs["precision"].to_string() == "bf16"));
@@ -193,13 +187,12 @@ fn a_job_of_ones_own_is_a_file() {
     let text = include_str!("../search-spaces/workloads/vae-decode.toml");
     let mine = text.replace("name = \"vae-decode\"", "name = \"mine\"");
     std::fs::write(world.path().join("mine.toml"), &mine).unwrap();
-    let run = world.tune(&["--budget", "10m", "--trials", "4", "--workload", "mine.toml"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+
+    world.tune(&["--budget", "10m", "--trials", "4", "--workload", "mine.toml"]).run().exits(0);
     assert_eq!(world.results().workload.name, "mine");
     std::fs::write(world.path().join("mine.toml"), mine.replace("frames = 121", "frames = 122"))
         .unwrap();
-    let run = world.tune(&["--budget", "4s", "--workload", "mine.toml"]).run();
-    assert_eq!(run.status, Some(2));
+    let run = world.tune(&["--budget", "4s", "--workload", "mine.toml"]).run().exits(2);
     let says = "workload mine.toml: job.frames is 122: give 1, 5, 9";
     assert!(run.stderr.contains(says), "{}", run.stderr);
 }
@@ -237,8 +230,7 @@ fn the_tuner_does_not_link_libtorch() {
 #[test]
 fn a_grid_that_the_budget_does_not_cover_is_refused() {
     let world = World::new();
-    let run = world.tune(&["--budget", "60s", "--strategy", "grid"]).run();
-    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    let run = world.tune(&["--budget", "60s", "--strategy", "grid"]).run().exits(2);
     assert!(run.stderr.contains("a grid over `pipeline` has up to"), "{}", run.stderr);
 }
 
@@ -250,7 +242,6 @@ fn a_replay_is_the_same_in_another_process() {
     std::fs::write(&table, format!("a:ord,b:cat,value\n{}", rows.collect::<String>())).unwrap();
     let table = table.to_str().unwrap();
     let args = ["replay", table, "--seeds", "2", "--budget", "25", "--noise", "0.05"];
-    let first = world.tuner(&args).run();
-    assert_eq!(first.status, Some(0), "{}", first.stderr);
+    let first = world.tuner(&args).run().exits(0);
     assert_eq!(first.stdout, world.tuner(&args).run().stdout);
 }

@@ -2,19 +2,8 @@
 
 mod harness;
 
-use std::os::unix::fs::PermissionsExt;
-
 use harness::{Run, World};
 use wan22_tune::trial::{Outcome, Phase, Trial};
-
-/// A world with an executable script in its folder.
-fn world(script: &str) -> World {
-    let world = World::new();
-    let path = world.path().join("job.sh");
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    world
-}
 
 fn tune(world: &World, flags: &[&str]) -> Run {
     let run = [flags, &["--", "./job.sh", "an argument"]].concat();
@@ -25,8 +14,7 @@ fn tune(world: &World, flags: &[&str]) -> Run {
 fn tune_until(world: &World, flags: &[&str], wanted: impl Fn(&[Trial]) -> bool) -> Run {
     for trials in ["12", "48", "192"] {
         let random = ["--budget", "10m", "--trials", trials, "--strategy", "random"];
-        let run = tune(world, &[&random, flags].concat());
-        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        let run = tune(world, &[&random, flags].concat()).exits(0);
         if wanted(&world.results().trials) {
             return run;
         }
@@ -49,11 +37,11 @@ fn of_batch(trials: &[Trial], size: &str) -> Vec<Trial> {
 
 #[test]
 fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
-    let world = world("echo step 1: 1 it/s; echo step 2: $((WAN22_BATCH_SIZE * 2)).5 it/s");
+    let world =
+        World::with_job("echo step 1: 1 it/s; echo step 2: $((WAN22_BATCH_SIZE * 2)).5 it/s");
     let budget = ["--budget", "10m", "--trials", "24"];
     let metric = ["--metric", r"([0-9.]+) it/s", "--goal", "max"];
-    let run = tune(&world, &[budget, metric].concat());
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, &[budget, metric].concat()).exits(0);
     // 16.5 instead of 4.5 iterations per second: 267% more.
     assert!(run.stdout.starts_with("Gain: 266.7% more of the metric"), "{}", run.stdout);
     assert!(run.stdout.contains("metric (more is better)"), "{}", run.stdout);
@@ -82,16 +70,13 @@ fn verified_with_its_command_alone(world: &World, metric: &[&str]) {
     // It ends as soon as the answer is clear.
     let verify = ["verify", profile.to_str().unwrap(), "--budget", "2m"];
     let command = ["--", "./job.sh", "an argument"];
-    let run = world.tuner(&[&verify[..], metric, &command].concat()).run();
-    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    let run = world.tuner(&[&verify[..], metric, &command].concat()).run().exits(0);
     assert!(run.stdout.contains("266.7% more of the metric than the baseline"), "{}", run.stdout);
     assert!(run.stdout.contains("16.500 (metric); the profile was made with 16.500"));
-    let run = world.tuner(&verify).run();
-    assert_eq!(run.status, Some(2), "{}{}", run.stdout, run.stderr);
+    let run = world.tuner(&verify).run().exits(2);
     assert!(run.stderr.contains("give it as in the tune, -- COMMAND"), "{}", run.stderr);
     // A forgotten metric is no drift.
-    let run = world.tuner(&[&verify[..], &command].concat()).run();
-    assert_eq!(run.status, Some(2), "{}{}", run.stdout, run.stderr);
+    let run = world.tuner(&[&verify[..], &command].concat()).run().exits(2);
     let cure = "tuned by metric (more is better), not by seconds per run: give --metric";
     assert!(run.stderr.contains(cure), "{}", run.stderr);
     let export = world.tuner(&["export", "--format", "prometheus", verify[1]]).run();
@@ -100,7 +85,7 @@ fn verified_with_its_command_alone(world: &World, metric: &[&str]) {
 
 #[test]
 fn a_command_that_is_stopped_early_is_not_run_again() {
-    let world = world("echo $((1000 / WAN22_BATCH_SIZE))");
+    let world = World::with_job("echo $((1000 / WAN22_BATCH_SIZE))");
     let worst = |trials: &[Trial]| {
         let searched = |trial: &Trial| trial.phase == Phase::Search && trial.outcome == Outcome::Ok;
         let mut worst = of_batch(trials, "8");
@@ -118,10 +103,9 @@ fn a_command_that_is_stopped_early_is_not_run_again() {
 
 #[test]
 fn one_trial_of_a_command_is_measured() {
-    let world = world("echo $((WAN22_BATCH_SIZE * 2))");
+    let world = World::with_job("echo $((WAN22_BATCH_SIZE * 2))");
     let measure = ["measure", "--baseline", "--metric", "^([0-9]+)$", "--goal", "max", "--"];
-    let run = world.tuner(&[&measure[..], &["./job.sh"]].concat()).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world.tuner(&[&measure[..], &["./job.sh"]].concat()).run().exits(0);
     let line = "metric (more is better) 4.0000 (of 4.0000, 4.0000, 4.0000)";
     assert!(run.stdout.contains(line), "{}", run.stdout);
     let run = world.tuner(&["measure", "--baseline", "--", "./job.sh"]).run();
@@ -130,7 +114,8 @@ fn one_trial_of_a_command_is_measured() {
 
 #[test]
 fn production_finds_the_environment_of_the_trials() {
-    let world = world("echo \"$@\" > args; env | sort > new.env; mv new.env trial.env; echo 1");
+    let world =
+        World::with_job("echo \"$@\" > args; env | sort > new.env; mv new.env trial.env; echo 1");
     let flags = ["--budget", "10m", "--trials", "8", "--metric", "^([0-9]+)$"];
     assert_eq!(tune(&world, &[&flags[..], &["--baseline", "5995wx"]].concat()).status, Some(0));
     let read = |name: &str| std::fs::read_to_string(world.path().join(name)).unwrap();
@@ -165,7 +150,7 @@ fn each_way_to_fail_has_its_own_outcome() {
     esac
     yes rubbish | head -c 3000000 >&2
     echo '{\"fps\": 2}'";
-    let world = world(script);
+    let world = World::with_job(script);
     // As long as a quick baseline allows, so that a busy machine stops none of the others.
     let flags = ["--metric", "json:/fps", "--timeout", "2s"];
     tune_until(&world, &flags, |trials| has_batches(trials, &["1", "4", "8"]));
@@ -184,7 +169,7 @@ fn each_way_to_fail_has_its_own_outcome() {
 fn the_check_reads_the_output_and_a_run_without_its_metric_has_failed() {
     let script =
         "case $WAN22_BATCH_SIZE in 1) echo fps=9 ugly;; 4) echo none;; *) echo fps=2;; esac";
-    let world = world(script);
+    let world = World::with_job(script);
     let check = "if grep -q ugly; then echo 'a poor picture' >&2; exit 1; fi";
     let metric = ["--metric", "fps=([0-9]+)", "--goal", "max"];
     let flags = [&["--check", check, "--warmup", "1"], &metric[..]].concat();
@@ -209,7 +194,7 @@ fn a_command_that_takes_too_much_memory_is_told_from_one_that_crashes_and_neithe
         8) echo t=1; { head -c 512M /dev/zero; sleep 600; } | tail;;
     esac
     echo t=2";
-    let world = world(script);
+    let world = World::with_job(script);
     let flags = ["--metric", "t=([0-9])", "--max-memory", "256MiB"];
     let went_on = |trials: &[Trial]| {
         let last = trials.last().map(|trial| trial.knobs["batch_size"].to_string());
@@ -234,7 +219,7 @@ fn a_command_that_takes_too_much_memory_is_told_from_one_that_crashes_and_neithe
 
 #[test]
 fn wrong_usage_is_said_before_anything_runs() {
-    let world = world("touch ran");
+    let world = World::with_job("touch ran");
     let wrong = [
         (&["--budget", "9s", "--"][..], "no command after `--`"),
         (&["--dry-run", "--worker"], "give the worker's command after `--`"),
@@ -261,9 +246,8 @@ fn wrong_usage_is_said_before_anything_runs() {
 #[test]
 fn a_command_that_binds_itself_is_reported() {
     let first = "first=$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')";
-    let world = world(&format!("{first}; taskset -cp $first $$ >/dev/null; sleep 0.5"));
-    let run = tune(&world, &["--budget", "6s", "--repetitions", "1"]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let world = World::with_job(&format!("{first}; taskset -cp $first $$ >/dev/null; sleep 0.5"));
+    tune(&world, &["--budget", "6s", "--repetitions", "1"]).exits(0);
     let baseline = world.results().trials.remove(0);
     assert_eq!(baseline.outcome, Outcome::Ok, "{}", baseline.detail);
     let cpus = std::thread::available_parallelism().unwrap().get();
@@ -273,18 +257,17 @@ fn a_command_that_binds_itself_is_reported() {
 
 #[test]
 fn a_command_that_never_works_is_a_failure_with_its_words() {
-    let world = world("echo no model >&2; exit 9");
-    let run = tune(&world, &["--budget", "9s"]);
-    assert_eq!(run.status, Some(1));
+    let world = World::with_job("echo no model >&2; exit 9");
+    let run = tune(&world, &["--budget", "9s"]).exits(1);
     assert!(run.stderr.contains("(crashed): exit status 9: no model"), "{}", run.stderr);
 }
 
 #[test]
 fn a_signal_finishes_with_what_there_is_and_no_process_is_left() {
-    let world = world("echo $$ > pid; sleep 0.2; [ -e slow ] && sleep 600; touch slow; true");
+    let world =
+        World::with_job("echo $$ > pid; sleep 0.2; [ -e slow ] && sleep 600; touch slow; true");
     let tuner = world.tuner(&["--budget", "10m", "--repetitions", "1", "--", "./job.sh"]);
-    let run = tuner.run_until(&world, 1);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    tuner.run_until(&world, 1).exits(0);
     let results = world.results();
     assert_eq!(results.trials[0].phase, Phase::Baseline);
     assert_eq!(results.trials[0].samples.len(), 1);
@@ -294,13 +277,12 @@ fn a_signal_finishes_with_what_there_is_and_no_process_is_left() {
 
 #[test]
 fn a_killed_tune_of_a_command_goes_on_in_its_folder() {
-    let world = world("sleep 0.05; echo ran >> log");
+    let world = World::with_job("sleep 0.05; echo ran >> log");
     world.tuner(&["--budget", "10m", "--", "./job.sh"]).kill_after(&world, 3);
     let before = world.results().trials;
     let folder = world.folder();
     let resume = ["resume", folder.to_str().unwrap(), "--budget", "8s"];
-    let run = world.tuner(&resume).run_in(std::path::Path::new("/"));
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tuner(&resume).run_in(std::path::Path::new("/")).exits(0);
     let after = world.results().trials;
     assert_eq!(after[..before.len()], before);
     assert!(after.len() > before.len() + 1);
@@ -309,16 +291,15 @@ fn a_killed_tune_of_a_command_goes_on_in_its_folder() {
 #[test]
 fn what_the_command_reads_is_found_and_what_it_does_not_read_is_dropped() {
     // Quiet seconds don't matter to a number that is printed.
-    let world = world("echo t=$((16 / WAN22_BATCH_SIZE)).25");
+    let world = World::with_job("echo t=$((16 / WAN22_BATCH_SIZE)).25");
     let flags = ["--budget", "10m", "--metric", "t=(.+)", "--repetitions", "1", "--trials"];
-    let run = tune(&world, &[&flags[..], &["60"]].concat());
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, &[&flags[..], &["60"]].concat()).exits(0);
     let profile = std::fs::read_to_string(world.folder().join("profile.json")).unwrap();
     assert!(profile.contains("\"batch_size\": 8,"), "{profile}");
     let unread = "tile_size makes no difference to the command";
     assert!(run.stderr.contains(unread) && run.stdout.contains(unread), "{}", run.stdout);
     assert!(!run.stdout.contains("batch_size makes no difference"), "{}", run.stdout);
-    let deaf = self::world("echo t=3.5");
+    let deaf = World::with_job("echo t=3.5");
     let run = tune(&deaf, &[&flags[..], &["24"]].concat());
     let unread =
         "tile_size, vae_tile_size, batch_size, precision, matmul_precision make no difference to";

@@ -226,8 +226,7 @@ fn broken_folders_are_named_and_the_others_compared() {
     let folders = three(&world);
     std::fs::write(folders[0].join("trials.csv"), "trial\nnonsense\n").unwrap();
     std::fs::remove_file(folders[1].join("machine.json")).unwrap();
-    let run = world.tuner(&["compare", "small", "large", "fast", "nowhere"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world.tuner(&["compare", "small", "large", "fast", "nowhere"]).run().exits(0);
     assert_eq!(run.stderr.lines().count(), 3, "{}", run.stderr);
     for (line, word) in
         run.stderr.lines().zip(["small/trials.csv", "large/machine.json", "nowhere"])
@@ -235,8 +234,7 @@ fn broken_folders_are_named_and_the_others_compared() {
         assert!(line.starts_with("warning: ") && line.contains(word), "{line}");
     }
     assert!(run.stdout.starts_with("1 run on 1 different machine\n"), "{}", run.stdout);
-    let run = world.tuner(&["compare", "nowhere"]).run();
-    assert_eq!(run.status, Some(1));
+    let run = world.tuner(&["compare", "nowhere"]).run().exits(1);
     assert!(run.stderr.contains("none of these is a results folder"), "{}", run.stderr);
     assert_eq!(world.tuner(&["compare"]).run().status, Some(2));
 }

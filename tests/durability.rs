@@ -13,9 +13,8 @@ use harness::World;
 use wan22_tune::io::atomic_write;
 use wan22_tune::io::atomic_write::Disk;
 use wan22_tune::knobs::{Value, Values};
-use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::Journal;
-use wan22_tune::trial::{Sample, Trial};
+use wan22_tune::trial::{Sample, Trial, journal};
 
 fn knobs(threads: i64) -> Values {
     BTreeMap::from([("threads".to_owned(), Value::Integer(threads))])
@@ -189,8 +188,7 @@ fn a_full_disk_ends_the_tune_with_its_rows_whole_and_it_goes_on_when_there_is_ro
         return;
     };
     let started = std::time::Instant::now();
-    let run = world.tune(&["--budget", "60s", "--strategy", "random"]).run();
-    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let run = world.tune(&["--budget", "60s", "--strategy", "random"]).run().exits(1);
     assert!(run.stderr.contains("No space left on device"), "{}", run.stderr);
     assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
     assert!(started.elapsed().as_secs() < 75, "the budget holds");
@@ -203,8 +201,7 @@ fn a_full_disk_ends_the_tune_with_its_rows_whole_and_it_goes_on_when_there_is_ro
         assert!(before.is_empty());
         return;
     }
-    let run = world.tune(&["resume", folder.to_str().unwrap(), "--budget", "4s"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tune(&["resume", folder.to_str().unwrap(), "--budget", "4s"]).run().exits(0);
     let after = journal::read(&folder.join("trials.csv")).unwrap();
     assert_eq!(after[..before.len()], before);
     assert!(folder.join("profile.json").exists());

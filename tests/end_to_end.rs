@@ -12,8 +12,7 @@ use wan22_tune::trial::{Outcome, Phase};
 fn a_short_tune_measures_real_work_and_leaves_a_profile() {
     let world = World::new();
     // The baseline and a candidate are enough, however long they take on this machine.
-    let run = world.tuner(&["--budget", "20m"]).run_until(&world, 2);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tuner(&["--budget", "20m"]).run_until(&world, 2).exits(0);
     let results = world.results();
     let baseline = &results.trials[0];
     assert_eq!(baseline.outcome, Outcome::Ok, "{}", baseline.detail);
@@ -39,7 +38,8 @@ fn a_short_tune_measures_real_work_and_leaves_a_profile() {
 #[test]
 fn every_job_of_a_users_own_weights_is_tuned() {
     let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/wan");
-    // A clip that fits into one VAE tile: the picture is the reference's on any machine.
+    // A clip that fits into one VAE tile: the picture is the reference's on any machine. By the name that
+    // the flag had once.
     let clip = &["--job", "128x128x5", "--steps", "2"][..];
     let jobs = [
         ("i2v", clip, "decode denoise encode pack preprocess read text write"),
@@ -78,8 +78,7 @@ fn weights_that_do_not_fit_are_named_tensor_by_tensor() {
     assert!(text.contains("\"ffn_dim\": 112"), "{text}");
     std::fs::write(&config, text.replace("\"ffn_dim\": 112", "\"ffn_dim\": 96")).unwrap();
     let flags = ["--budget", "2m", "--weights", folder.to_str().unwrap()];
-    let run = world.tuner(&flags).run();
-    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    let run = world.tuner(&flags).run().exits(2);
     assert!(!world.path().join("results").exists(), "no trial was started");
     let tensor = "blocks.0.ffn.net.0.proj.weight is [112, 48], should be [96, 48]";
     assert!(run.stderr.contains("misshapen") && run.stderr.contains(tensor), "{}", run.stderr);

@@ -33,8 +33,7 @@ fn outcome_within(
     let world = World::new();
     let flags = [&["--budget", budget, "--strategy", "random"], more].concat();
     let tuner = world.tune(&flags);
-    let run = variables.iter().fold(tuner, |tuner, (name, value)| tuner.env(name, value)).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    variables.iter().fold(tuner, |tuner, (name, value)| tuner.env(name, value)).run().exits(0);
     let results = world.results();
     let failed = first_of_one(&results.trials)?;
     assert_eq!(failed.score_s(), None, "a failure has no score");
@@ -168,8 +167,7 @@ fn a_threshold_that_is_given_holds_for_every_picture() {
         let words = ["measure", "--baseline", "--repetitions", "1", "--precision", "bf16-vae"];
         world.tune(&[&words[..], more].concat()).env("FAKE_WORKER", "always-moved").run()
     };
-    let usual = measure(&[]);
-    assert_eq!(usual.status, Some(0), "{}", usual.stderr);
+    measure(&[]).exits(0);
     let strict = measure(&["--min-psnr", "70"]);
     let wanted = "poor-quality: PSNR 60.0 dB against the reference; it takes 70.0";
     assert!(strict.status == Some(1) && strict.stderr.contains(wanted), "{}", strict.stderr);
@@ -210,8 +208,7 @@ fn unsupported(fault: &str, knob: &str, value: &str) -> Option<String> {
     let world = World::new();
     let flags =
         ["--budget", "10m", "--trials", "40", "--strategy", "random", "--precision", "fp32"];
-    let run = world.tune(&flags).env("FAKE_WORKER", fault).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world.tune(&flags).env("FAKE_WORKER", fault).run().exits(0);
     let results = world.results();
     let (_, levels) = results.space.knob(knob).unwrap();
     levels.levels.iter().find(|level| level.to_string() == value)?;

@@ -23,8 +23,7 @@ fn rows(world: &World) -> String {
 #[test]
 fn any_launcher_starts_jobs_and_a_second_call_none() {
     let world = World::new();
-    let first = fleet(&world, &[]);
-    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
+    fleet(&world, &[]).exits(0);
     let dir = world.path().join("dir");
     let found: Value = serde_json::from_slice(&fs::read(dir.join("fleet.json")).unwrap()).unwrap();
     assert_eq!(found["comparison"]["runs"].as_array().unwrap().len(), 2);
@@ -36,13 +35,12 @@ fn any_launcher_starts_jobs_and_a_second_call_none() {
     }
     let before = rows(&world);
     assert_eq!(before.matches(",tune done,").count(), 2, "{before}");
-    let again = world.tuner(&["fleet", "dir", "--engine=none", "--each=node", "--json"]).run();
-    assert_eq!(again.status, Some(0), "{}", again.stderr);
+    let again =
+        world.tuner(&["fleet", "dir", "--engine=none", "--each=node", "--json"]).run().exits(0);
     assert_eq!(serde_json::from_str::<Value>(&again.stdout).unwrap()["nodes"], found["nodes"]);
     assert_eq!(fleet(&world, &["--quiet"]).status, Some(0));
     assert_eq!(rows(&world), before);
-    let other = fleet(&world, &["--seed=2"]);
-    assert_eq!(other.status, Some(2));
+    let other = fleet(&world, &["--seed=2"]).exits(2);
     assert!(other.stderr.contains("fleet.toml: begun in"), "{}", other.stderr);
 }
 
@@ -53,8 +51,7 @@ fn the_folder_alone_goes_on_as_it_was_asked() {
     let flags = ["fleet", "dir", "--engine=env WHERE={node}", "--nodes=n1", "--each=node"];
     let tune = ["--poll=0.2", "--budget=6s", "--cold", "--no-built-in", "--knob=last=1..3"];
     let job = ["--", "sleep", "0.0{last=3}"];
-    let first = world.tuner(&[&flags[..], &tune, &job].concat()).run();
-    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
+    world.tuner(&[&flags[..], &tune, &job].concat()).run().exits(0);
     let states = |words: &[&str]| {
         let run = world.tuner(&[&["fleet", "dir", "--json", "--poll=0.2"], words].concat()).run();
         assert_eq!(run.status, Some(0), "{words:?}: {}", run.stderr);
@@ -98,8 +95,7 @@ fn what_fails_everywhere_is_told_once() {
     let world = World::new();
     // The baseline does not run: neither node is tried again.
     let engine = ["fleet", "dir", "--engine=local", "--nodes=a,b", "--each=node", "--poll=0.2"];
-    let run = world.tuner(&[&engine[..], &["--budget=6s", "--", "false"]].concat()).run();
-    assert_eq!(run.status, Some(6), "{}{}", run.stdout, run.stderr);
+    let run = world.tuner(&[&engine[..], &["--budget=6s", "--", "false"]].concat()).run().exits(6);
     assert_eq!(rows(&world).matches("tune submitted").count(), 2, "{}", rows(&world));
     assert!(run.stdout.contains("\na failed: "), "{}", run.stdout);
 
@@ -124,21 +120,18 @@ fn what_fails_everywhere_is_told_once() {
 #[test]
 fn a_dry_run_and_a_manifest_start_nothing() {
     let world = World::new();
-    let planned = fleet(&world, &["--dry-run"]);
-    assert_eq!(planned.status, Some(0), "{}", planned.stderr);
+    let planned = fleet(&world, &["--dry-run"]).exits(0);
     assert!(planned.stdout.contains("\nenv WHERE=a sh -c 'cd "), "{}", planned.stdout);
     assert!(planned.stdout.contains("at most 2 tunes of 6.00 s"), "{}", planned.stdout);
     assert!(!world.path().join("dir").exists());
     let words = ["--manifest=k8s", "--pod-image=wan22:1"];
-    let manifest = fleet(&world, &words);
-    assert_eq!(manifest.status, Some(0), "{}", manifest.stderr);
+    let manifest = fleet(&world, &words).exits(0);
     let job: Value = serde_saphyr::from_str(&manifest.stdout).unwrap();
     assert_eq!((&job["kind"], &job["spec"]["completions"]), (&"Job".into(), &2.into()));
     let asked = fs::read_to_string(world.path().join("dir/fleet.toml")).unwrap();
     assert!(asked.contains("\"--knob=last=1..3\""), "{asked}");
     // What the cluster's jobs leave is gathered by the folder alone; here they left nothing.
-    let gathered = world.tuner(&["fleet", "dir"]).run();
-    assert_eq!(gathered.status, Some(6), "{}", gathered.stderr);
+    world.tuner(&["fleet", "dir"]).run().exits(6);
     assert_eq!(rows(&world).lines().count(), 1, "nothing was started");
 }
 
@@ -153,10 +146,8 @@ fn on(world: &World, words: &[&str]) -> Run {
 fn what_a_folder_keeps_changes_with_a_word_and_by_its_owner_alone() {
     let world = World::new();
     let engine = ["--engine=env WHERE={node}", "--nodes=n1"];
-    let first = on(&world, &engine);
-    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
-    let again = on(&world, &[&engine[..], &["--tries=2"]].concat());
-    assert_eq!(again.status, Some(0), "{}", again.stderr);
+    on(&world, &engine).exits(0);
+    let again = on(&world, &[&engine[..], &["--tries=2"]].concat()).exits(0);
     let says = "fleet.toml: it says no --tries, the call --tries=2: that is kept from now on";
     assert!(again.stderr.contains(says), "{}", again.stderr);
     let file = world.path().join("dir/fleet.toml");
@@ -164,13 +155,11 @@ fn what_a_folder_keeps_changes_with_a_word_and_by_its_owner_alone() {
     // Somebody else may have written it.
     let everybody = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
     everybody(0o666);
-    let other = on(&world, &[&engine[..], &["--tries=3"]].concat());
-    assert_eq!(other.status, Some(2), "{}", other.stderr);
+    let other = on(&world, &[&engine[..], &["--tries=3"]].concat()).exits(2);
     let says =
         "everybody may write to it, and it says --tries=2, the call --tries=3: type all flags";
     assert!(other.stderr.contains(says), "{}", other.stderr);
-    let same = on(&world, &[&["--tries=2"], &engine[..]].concat());
-    assert_eq!(same.status, Some(0), "{}", same.stderr);
+    on(&world, &[&["--tries=2"], &engine[..]].concat()).exits(0);
     assert_eq!(fs::read_to_string(&file).unwrap(), kept);
 }
 
@@ -178,8 +167,7 @@ fn what_a_folder_keeps_changes_with_a_word_and_by_its_owner_alone() {
 fn a_folder_that_keeps_no_engine_says_what_to_type() {
     let world = World::new();
     let engine = ["--engine=env WHERE={node}", "--nodes=n1,n2"];
-    let first = on(&world, &engine);
-    assert_eq!(first.status, Some(0), "{}{}", first.stdout, first.stderr);
+    on(&world, &engine).exits(0);
     let file = world.path().join("dir/fleet.toml");
     let text = fs::read_to_string(&file).unwrap();
     let older: Vec<&str> = text.lines().filter(|line| !line.starts_with("flags")).collect();
@@ -196,8 +184,7 @@ fn a_folder_that_keeps_no_engine_says_what_to_type() {
     }
     let status = world.tuner(&["fleet", "dir", "--status"]).run();
     assert!(status.stdout.contains("n2"), "{}{}", status.stdout, status.stderr);
-    let run = world.tuner(&[&["fleet", "dir", "--quiet"], &engine[..]].concat()).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tuner(&[&["fleet", "dir", "--quiet"], &engine[..]].concat()).run().exits(0);
     assert!(fs::read_to_string(&file).unwrap().contains("--engine=env WHERE={node}"));
 }
 
@@ -221,8 +208,8 @@ fn slow_slurm(folder: &Path) -> String {
 fn a_submission_whose_answer_is_lost_is_found_and_not_repeated() {
     let world = World::new();
     let path = slow_slurm(world.path());
-    let run = world.tuner(&["--budget=60s", "--nodes=2", "--", "true"]).env("PATH", &path).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run =
+        world.tuner(&["--budget=60s", "--nodes=2", "--", "true"]).env("PATH", &path).run().exits(0);
     assert!(run.stdout.contains("Submitted as job 1."), "{}", run.stdout);
     let jobs = fs::read_to_string(world.path().join("jobs")).unwrap();
     assert_eq!(jobs.lines().count(), 1, "{jobs}");

@@ -39,8 +39,7 @@ fn pipes_and_devices_are_named_and_never_read() {
                 assert!(run.stderr.contains(file), "{command}: {}", run.stderr);
                 assert!(run.stderr.contains("not a regular file"), "{command}: {}", run.stderr);
             }
-            let run = world.tuner(&["compare", "odd", good.to_str().unwrap()]).run();
-            assert_eq!(run.status, Some(0), "{}", run.stderr);
+            let run = world.tuner(&["compare", "odd", good.to_str().unwrap()]).run().exits(0);
             assert!(run.stderr.contains("not a regular file; skipped"), "{}", run.stderr);
         }
     }
@@ -50,8 +49,7 @@ fn pipes_and_devices_are_named_and_never_read() {
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let report = ["report", folder.to_str().unwrap(), "--splice"];
     for args in [&["replay"][..], &report] {
-        let run = world.tuner(&[args, &["fifo.csv"]].concat()).run();
-        assert_eq!(run.status, Some(1), "{}", run.stderr);
+        let run = world.tuner(&[args, &["fifo.csv"]].concat()).run().exits(1);
         assert!(run.stderr.contains("fifo.csv: not a regular file"), "{}", run.stderr);
     }
 }
@@ -71,12 +69,10 @@ fn a_long_cell_and_an_impossible_node_stop_nothing() {
         machine.replacen("\"number\": 0", "\"number\": 2147483647", 1),
     )
     .unwrap();
-    let run = world.tuner(&["report", "odd"]).run();
-    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let run = world.tuner(&["report", "odd"]).run().exits(1);
     assert!(run.stderr.contains("number 2147483647 of a node"), "{}", run.stderr);
     copied(&world, "good");
-    let run = world.tuner(&["compare", "long", "odd", "good"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world.tuner(&["compare", "long", "odd", "good"]).run().exits(0);
     assert!(run.stderr.contains("odd/machine.json"), "{}", run.stderr);
 }
 
@@ -87,8 +83,7 @@ fn nothing_is_written_out_of_the_folder() {
     let elsewhere = world.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     symlink(&elsewhere, folder.join("plots")).unwrap();
-    let run = world.tuner(&["report", "linked"]).run();
-    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let run = world.tuner(&["report", "linked"]).run().exits(1);
     assert!(run.stderr.contains("linked/plots: a link out of the folder"), "{}", run.stderr);
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 }
@@ -111,8 +106,7 @@ fn what_others_may_have_written_runs_only_when_it_is_trusted() {
         for more in [0o020, 0o002] {
             mode(&path, usual | more);
             let before = fs::read(folder.join("trials.csv")).unwrap();
-            let run = world.tune(&resume).run();
-            assert_eq!(run.status, Some(2), "{}", run.stderr);
+            let run = world.tune(&resume).run().exits(2);
             for words in ["may write to it", "-- sh -c true", "--trust"] {
                 assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
             }
@@ -121,8 +115,7 @@ fn what_others_may_have_written_runs_only_when_it_is_trusted() {
         mode(&path, usual);
     }
     mode(&folder, 0o777);
-    let run = world.tune(&[&resume[..], &["--trust"]].concat()).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tune(&[&resume[..], &["--trust"]].concat()).run().exits(0);
 }
 
 #[test]
@@ -130,8 +123,7 @@ fn a_parent_names_the_results_in_it() {
     let world = World::new();
     copied(&world, "one");
     copied(&world, "two");
-    let run = world.tuner(&["report", "."]).run();
-    assert_eq!(run.status, Some(1));
+    let run = world.tuner(&["report", "."]).run().exits(1);
     assert!(run.stderr.contains("name one of these: ./one, ./two"), "{}", run.stderr);
 }
 
@@ -139,7 +131,6 @@ fn a_parent_names_the_results_in_it() {
 fn a_table_with_semicolons_is_named_as_such() {
     let world = World::new();
     fs::write(world.path().join("semi.csv"), "a:ord;b:ord;value\n1;2;3\n").unwrap();
-    let run = world.tuner(&["replay", "semi.csv"]).run();
-    assert_eq!(run.status, Some(1));
+    let run = world.tuner(&["replay", "semi.csv"]).run().exits(1);
     assert!(run.stderr.contains("separated by semicolons; save it with commas"), "{}", run.stderr);
 }

@@ -9,8 +9,7 @@ use std::process::Command;
 
 use harness::World;
 use serde_json::{Value, json};
-use wan22_tune::knobs::allow_list;
-use wan22_tune::knobs::{Baseline, Preset};
+use wan22_tune::knobs::{Baseline, Preset, allow_list};
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::Profile;
 
@@ -325,8 +324,8 @@ fn exec_and_export_name_file_place_and_reason() {
     let mut bad = good();
     bad["launch"]["environment"]["LD_AUDIT"] = json!("/tmp/evil.so");
     fs::write(world.path().join("bad.json"), bad.to_string()).unwrap();
-    let run = world.tuner(&["exec", "--force", "--profile", "bad.json", "--", "true"]).run();
-    assert_eq!(run.status, Some(125));
+    let run =
+        world.tuner(&["exec", "--force", "--profile", "bad.json", "--", "true"]).run().exits(125);
     let place = "profile bad.json: /launch/environment/LD_AUDIT: a profile may not set";
     assert!(run.stderr.contains(place), "{}", run.stderr);
     let run = world.tuner(&["export", "--format", "env", "bad.json"]).run();
@@ -346,8 +345,7 @@ fn a_launch_that_is_not_the_candidates_is_refused() {
     }
     bad["launch"]["cpus"] = json!(first);
     fs::write(world.path().join("bad.json"), bad.to_string()).unwrap();
-    let run = world.tuner(&["exec", "--profile", "bad.json", "--", "true"]).run();
-    assert_eq!(run.status, Some(125), "{}", run.stderr);
+    let run = world.tuner(&["exec", "--profile", "bad.json", "--", "true"]).run().exits(125);
     assert!(run.stderr.contains("/launch/cpus: the candidate comes to"), "{}", run.stderr);
 }
 

@@ -11,8 +11,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use harness::{Tuner, World};
 use wan22_tune::profile::Profile;
-use wan22_tune::trial::journal;
-use wan22_tune::trial::{Outcome, Trial};
+use wan22_tune::trial::{Outcome, Trial, journal};
 
 /// Kills when nobody asks for more.
 const KILLS: u32 = 100;
@@ -82,8 +81,7 @@ fn no_kill_at_any_moment_loses_a_trial_or_leaves_a_process() {
     }
     drop(last);
     let folder = world.folder();
-    let run = world.tune(&["resume", folder.to_str().unwrap(), "--budget", "8s"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tune(&["resume", folder.to_str().unwrap(), "--budget", "8s"]).run().exits(0);
     Profile::read(&folder.join("profile.json")).unwrap();
     let trials = world.results().trials;
     assert_eq!(trials[..before.len()], before);

@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use harness::{Run, World};
 use wan22_tune::knobs::{Value, Values};
 use wan22_tune::results::{Folder, Results};
-use wan22_tune::space::Ended;
-use wan22_tune::trial::journal;
+use wan22_tune::space::TuneEnd;
 use wan22_tune::trial::journal::{Journal, Reading};
-use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
+use wan22_tune::trial::{Outcome, Phase, Sample, Trial, journal};
 
 /// A folder whose profile proves a gain of 73.1% in four pairs; its last trial is number 31.
 fn proven(world: &World) -> PathBuf {
@@ -60,8 +59,7 @@ fn a_profile_is_never_replaced_by_one_with_less_proof() {
         assert_eq!(fs::read(&profile).unwrap(), proof, "{what}");
         assert!(!folder.join("report.html").exists(), "{what}");
     }
-    let run = report(&world, &folder, &["--force"]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    report(&world, &folder, &["--force"]).exits(0);
     assert_eq!(fs::read(folder.join("profile.old.json")).unwrap(), proof);
     assert_ne!(fs::read(&profile).unwrap(), proof);
     // The whole journal proves more than the profile that is there now.
@@ -83,8 +81,7 @@ fn rows_that_are_there_twice_count_once() {
     let rows = lines(&whole);
     fs::write(&journal, [whole.clone(), rows[1..].concat()].concat()).unwrap();
     let before = fs::read(folder.join("profile.json")).unwrap();
-    let run = report(&world, &folder, &[]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = report(&world, &folder, &[]).exits(0);
     assert!(run.stdout.contains("31 trials: 31 ok"), "{}", run.stdout);
     assert!(run.stderr.contains("line 33: trial 1 again, as on line 2; counted once"));
     assert_eq!(fs::read(folder.join("profile.json")).unwrap(), before);
@@ -118,8 +115,7 @@ fn a_zeroed_or_torn_row_costs_that_row() {
         fs::write(&journal, text).unwrap();
         let trials = Results::open(&Folder::new(&folder)).unwrap();
         assert_eq!(trials.trials.len(), 30);
-        let run = report(&world, &folder, &[]);
-        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        let run = report(&world, &folder, &[]).exits(0);
         assert!(run.stdout.starts_with("Gain: 73.1%"), "{}", run.stdout);
         for words in ["line 7: ", why, "trial 6 is missing"] {
             assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
@@ -186,8 +182,7 @@ fn a_damaged_header_costs_nothing_where_the_checksums_agree() {
                     program writes them";
         assert!(run.stderr.contains(said), "{what}: {}", run.stderr);
     }
-    let run = report(&world, &folder, &[]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = report(&world, &folder, &[]).exits(0);
     assert!(run.stdout.starts_with("Gain: 73.1%"), "{}", run.stdout);
 }
 
@@ -207,8 +202,7 @@ fn a_damaged_header_over_rows_that_prove_nothing_is_refused_and_the_profile_stay
         fs::write(&journal, &damaged).unwrap();
         for command in [["report"], ["resume"]] {
             let words = [&command[..], &[folder.to_str().unwrap()]].concat();
-            let run = world.tune(&words).run();
-            assert_eq!(run.status, Some(1), "{}", run.stderr);
+            let run = world.tune(&words).run().exits(1);
             for words in ["row 1 (the names of the columns)", "NUL", "put a whole copy"] {
                 assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
             }
@@ -229,8 +223,7 @@ fn resume_writes_a_damaged_header_anew() {
     let (header, below) = text.split_once('\n').unwrap();
     let before = world.results().trials;
     fs::write(&journal, format!("{}\n{below}", "\0".repeat(header.len()))).unwrap();
-    let run = world.tune(&["resume", folder.to_str().unwrap(), "--budget", "2s"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world.tune(&["resume", folder.to_str().unwrap(), "--budget", "2s"]).run().exits(0);
     assert!(run.stderr.contains("row 1 of trials.csv"), "{}", run.stderr);
     let after = fs::read_to_string(&journal).unwrap();
     assert_eq!(after.split_once('\n').unwrap().0, header);
@@ -361,8 +354,7 @@ fn resume_goes_on_with_what_report_reads() {
     let saved = format!("\u{feff}{}", zeroed.replace('\n', "\r\n"));
     fs::write(&journal, &saved).unwrap();
     let folder = world.folder();
-    let run = world.tune(&["resume", folder.to_str().unwrap(), "--budget", "4s"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world.tune(&["resume", folder.to_str().unwrap(), "--budget", "4s"]).run().exits(0);
     assert!(run.stderr.contains("line 5: NUL bytes"), "{}", run.stderr);
     assert_eq!(fs::read_to_string(folder.join("trials.old.csv")).unwrap(), saved);
     let after = world.results();
@@ -372,18 +364,21 @@ fn resume_goes_on_with_what_report_reads() {
     assert_eq!(after.lost, ["trial 4 is missing: its row was lost"]);
     let text = fs::read_to_string(&journal).unwrap();
     assert!(text.starts_with("trial,") && !text.contains('\r'), "{text}");
-    assert!(matches!(after.tune.ended, Some(Ended::Budget | Ended::Decided | Ended::Exhausted)));
+    assert!(matches!(
+        after.tune.ended,
+        Some(TuneEnd::Budget | TuneEnd::Decided | TuneEnd::Exhausted)
+    ));
     assert_eq!(after.is_complete(), Some(true));
 }
 
 #[test]
 fn a_stopped_tune_says_so_in_its_folder() {
     let world = World::new();
-    let run = world.tune(&["--budget", "10m", "--strategy", "random"]).run_until(&world, 4);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run =
+        world.tune(&["--budget", "10m", "--strategy", "random"]).run_until(&world, 4).exits(0);
     assert!(run.stdout.contains("Cut short: "), "{}", run.stdout);
     let results = world.results();
-    assert_eq!(results.tune.ended, Some(Ended::Stopped));
+    assert_eq!(results.tune.ended, Some(TuneEnd::Stopped));
     assert_eq!(results.tune.trials, Some(results.trials.len()));
     let profile = fs::read_to_string(world.folder().join("profile.json")).unwrap();
     let profile: serde_json::Value = serde_json::from_str(&profile).unwrap();

@@ -12,8 +12,7 @@ const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/module/block.pt
 fn a_module_is_tuned_and_its_outputs_compared() {
     let world = World::new();
     let flags = ["--budget", "10m", "--module", MODULE, "--inputs", "1x4x32x32:f32,1x6x16:bf16"];
-    let run = world.tuner(&flags).run_until(&world, 3);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world.tuner(&flags).run_until(&world, 3).exits(0);
     let results = world.results();
     let baseline = &results.trials[0];
     assert_eq!((baseline.phase, baseline.outcome), (Phase::Baseline, Outcome::Ok), "{baseline:?}");
@@ -42,8 +41,7 @@ fn a_module_is_tuned_and_its_outputs_compared() {
 fn inputs_that_do_not_fit_are_told_in_libtorchs_words() {
     let world = World::new();
     let flags = ["--budget", "2m", "--module", MODULE, "--inputs", "1x3x32x32:f32,1x6x16:f32"];
-    let run = world.tuner(&flags).run();
-    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let run = world.tuner(&flags).run().exits(1);
     assert!(run.stderr.contains("to have 4 channels, but got 3 channels"), "{}", run.stderr);
     assert!(!run.stderr.contains("frame #0"), "{}", run.stderr);
 }

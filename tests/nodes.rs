@@ -77,8 +77,7 @@ fn tune_changed(world: &World, [second, others]: [&str; 2], nodes: &str) -> Run 
 #[test]
 fn three_nodes_search_together() {
     let world = World::new();
-    let run = tune(&world, "20s", &["--trials", "12"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, "20s", &["--trials", "12"]).run().exits(0);
     let results = world.results();
     assert_eq!(nodes(&results.trials), BTreeSet::from(["n1", "n2", "n3"]));
     assert_eq!(numbers(&results.trials), (1..=results.trials.len() as u64).collect::<Vec<_>>());
@@ -112,8 +111,7 @@ fn agents_that_are_killed_lose_no_row() {
             let _ = Command::new("kill").args(["-9", &agent.to_string()]).status().unwrap();
         }
     }
-    let run = running.end();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = running.end().exits(0);
     let trials = world.results().trials;
     assert_eq!(numbers(&trials), (1..=trials.len() as u64).collect::<Vec<_>>());
     let lost = |trial: &&Trial| trial.detail.contains("was lost");
@@ -152,8 +150,7 @@ fn a_tuner_that_is_killed_goes_on_with_every_row() {
         }
     }
     let folder = world.folder();
-    let run = world.tune(&["resume", folder.to_str().unwrap(), "--budget", "8s"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tune(&["resume", folder.to_str().unwrap(), "--budget", "8s"]).run().exits(0);
     let trials = world.results().trials;
     assert_eq!(numbers(&trials), (1..=trials.len() as u64).collect::<Vec<_>>());
     let journals = fs::read_dir(&folder).unwrap().flatten();
@@ -165,13 +162,11 @@ fn a_tuner_that_is_killed_goes_on_with_every_row() {
 fn a_node_of_another_version_is_refused_and_named() {
     let world = World::new();
     let edit = r#"s/"tool":"wan22-tune [^"]*","worker/"tool":"wan22-tune 0.0","worker/"#;
-    let run = tune_changed(&world, [edit, ""], "2-3");
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune_changed(&world, [edit, ""], "2-3").exits(0);
     let said = "node n2 can't take part: its program is wan22-tune 0.0, not wan22-tune ";
     assert!(run.stderr.contains(said), "{}", run.stderr);
     assert_eq!(nodes(&world.results().trials), BTreeSet::from(["n1", "n3"]));
-    let too_few = tune_changed(&World::new(), [edit, ""], "3");
-    assert_eq!(too_few.status, Some(1), "{}", too_few.stderr);
+    let too_few = tune_changed(&World::new(), [edit, ""], "3").exits(1);
     assert!(too_few.stderr.contains("2 of at least 3 nodes can take part"), "{}", too_few.stderr);
 }
 
@@ -179,8 +174,7 @@ fn a_node_of_another_version_is_refused_and_named() {
 fn a_node_of_another_class_is_refused_and_named() {
     let world = World::new();
     let edit = r#"s/"memory_bytes":[0-9]*,"gpus"/"memory_bytes":999,"gpus"/"#;
-    let run = tune_changed(&world, [edit, ""], "2-3");
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune_changed(&world, [edit, ""], "2-3").exits(0);
     let said = "node n2 can't take part: its machine is of another class: ";
     assert!(run.stderr.contains(said), "{}", run.stderr);
     assert_eq!(nodes(&world.results().trials), BTreeSet::from(["n1", "n3"]));
@@ -192,8 +186,7 @@ fn a_node_with_another_reference_picture_is_put_out() {
     let [other, same] = ["other", "same"].map(|digest| {
         format!(r#"s/"references":{{[^}}]*}}/"references":{{"reference":"{digest}"}}/"#)
     });
-    let run = tune_changed(&world, [&other, &same], "3");
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune_changed(&world, [&other, &same], "3").exits(0);
     let said = "node n2 can't take part: its reference picture is not that of n1";
     assert!(run.stderr.contains(said), "{}", run.stderr);
     let trials = world.results().trials;
@@ -214,8 +207,7 @@ fn what_can_not_be_is_said_before_anything_starts() {
         (&["--launcher", "ssh {node}"], "--nodes"),
     ] {
         let world = World::new();
-        let run = world.tune(&[&["--budget", "10s"][..], flags].concat()).run();
-        assert_eq!(run.status, Some(2), "{}", run.stderr);
+        let run = world.tune(&[&["--budget", "10s"][..], flags].concat()).run().exits(2);
         assert!(run.stderr.contains(said), "{}", run.stderr);
         assert!(!world.path().join("results").exists());
     }
@@ -226,8 +218,7 @@ fn without_a_place_to_start_nodes_from_it_says_what_to_type() {
     let world = World::new();
     let mut tuner = world.tune(&["--budget", "10s", "--nodes", "2"]);
     tuner.0.env_remove("SLURM_JOB_ID").env("PATH", "/nowhere");
-    let run = tuner.run();
-    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    let run = tuner.run().exits(2);
     assert!(run.stderr.contains("--launcher 'ssh {node}'"), "{}", run.stderr);
 }
 
@@ -235,16 +226,12 @@ fn without_a_place_to_start_nodes_from_it_says_what_to_type() {
 #[test]
 fn outside_of_an_allocation_it_is_submitted() {
     let world = World::new();
-    let script = "#!/bin/sh\nfor word; do echo \"$word\"; done > words\ncat > script\necho 12\n";
-    let sbatch = world.path().join("sbatch");
-    fs::write(&sbatch, script).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&sbatch, mode).unwrap();
+    let script = "for word; do echo \"$word\"; done > words\ncat > script\necho 12";
+    world.script("sbatch", script);
     let job = ["--", "./my job", "it's", "$HOME"];
     let mut tuner = world.tune(&[&["--budget", "30m", "--nodes", "n[2-4]"][..], &job].concat());
     tuner.0.env_remove("SLURM_JOB_ID").env("PATH", format!("{}:/bin", world.path().display()));
-    let run = tuner.run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tuner.run().exits(0);
     assert!(run.stdout.contains("Submitted as job 12"), "{}", run.stdout);
     let words = fs::read_to_string(world.path().join("words")).unwrap();
     for word in [
@@ -275,8 +262,7 @@ fn nodes_of_a_worker_begin_with_what_it_runs_today() {
     let nodes = ["--budget", "30s", "--nodes", "2", "--launcher", "", "--trials", "6", "--cold"];
     let knobs = ["--knob", "tile_size", "--knob", "blocks=0..8", "--worker", "--", "python3", "job.py"];
     let tuner = world.tuner(&[&nodes[..], &knobs].concat());
-    let run = tuner.env("PYSRC", concat!(env!("CARGO_MANIFEST_DIR"), "/python")).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    tuner.env("PYSRC", concat!(env!("CARGO_MANIFEST_DIR"), "/python")).run().exits(0);
     let trials = world.results().trials;
     assert_eq!(crate::nodes(&trials), BTreeSet::from(["n1", "n2"]));
     let mut baselines = trials.iter().filter(|trial| trial.phase == Phase::Baseline);

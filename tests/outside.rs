@@ -4,7 +4,6 @@
 mod harness;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -17,16 +16,9 @@ use wan22_tune::trial::{Outcome, Trial};
 /// A job whose batch sizes take 8 down to 1 of a metric, after `first`.
 const METRIC: &str = "echo m=$((8 / WAN22_BATCH_SIZE))";
 
-fn script(path: &Path, text: &str) {
-    fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
 /// A world with a job that does `first` before it prints its metric.
 fn world(first: &str) -> World {
-    let world = World::new();
-    script(&world.path().join("job.sh"), &format!("{first}\n{METRIC}"));
-    world
+    World::with_job(&format!("{first}\n{METRIC}"))
 }
 
 /// Flags of a tune of the job, with so much time.
@@ -111,9 +103,8 @@ fn a_machine_that_stays_broken_ends_the_tune_without_a_verdict() {
     assert!(!run.stdout.contains("No gain") && !run.stderr.contains("No gain"), "{}", run.stdout);
     assert!(!folder.join("profile.json").exists());
     let broken = world.results().trials;
-    script(&world.path().join("job.sh"), METRIC);
-    let run = world.tuner(&["resume", folder.to_str().unwrap(), "--budget", "20s"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.script("job.sh", METRIC);
+    world.tuner(&["resume", folder.to_str().unwrap(), "--budget", "20s"]).run().exits(0);
     let trials = world.results().trials;
     assert_eq!(trials[..broken.len()], broken);
     let baseline = &trials[0].knobs;
@@ -185,8 +176,7 @@ fn a_trial_that_slept_with_its_tuner_says_nothing() {
         signal("CONT", &all);
     }
     signal("INT", &[running.id()]);
-    let run = running.end();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = running.end().exits(0);
     let trials = world.results().trials;
     let slept: Vec<&Trial> = trials.iter().filter(|trial| is_told(&trial.detail)).collect();
     assert!(!slept.is_empty(), "{}", run.stderr);
@@ -203,8 +193,7 @@ fn a_stop_of_all_processes_is_held_against_nobody() {
     let mut all = family(running.id());
     all.reverse();
     signal("TERM", &all);
-    let run = running.end();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    running.end().exits(0);
     let outcomes = [Outcome::Ok, Outcome::Interrupted];
     let trials = world.results().trials;
     assert!(trials.iter().all(|trial| outcomes.contains(&trial.outcome)), "{trials:?}");
@@ -233,7 +222,7 @@ fn a_program_that_is_replaced_in_mid_run_runs_on() {
         }
     };
     wait_for(3);
-    script(&world.path().join("stub"), "exit 0");
+    world.script("stub", "exit 0");
     fs::rename(world.path().join("stub"), &place).unwrap();
     wait_for(8);
     signal("INT", &[tuner.id()]);
@@ -257,8 +246,7 @@ fn a_results_folder_that_is_moved_in_mid_run_gets_the_rest() {
         std::thread::sleep(Duration::from_millis(20));
     }
     signal("INT", &[running.id()]);
-    let run = running.end();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    running.end().exits(0);
     let trials = Results::open(&Folder::new(&folder)).unwrap().trials;
     assert!(trials.len() >= 8);
     let outcomes = [Outcome::Ok, Outcome::Interrupted];
@@ -273,9 +261,8 @@ fn a_results_folder_that_is_moved_in_mid_run_gets_the_rest() {
 #[test]
 fn a_baseline_that_fails_names_the_command_to_look_with() {
     let world = World::new();
-    script(&world.path().join("job.sh"), "exit 3");
-    let run = tune(&world, "5s");
-    assert_eq!(run.status, Some(1));
+    world.script("job.sh", "exit 3");
+    let run = tune(&world, "5s").exits(1);
     let hint = "see `wan22-tune measure --baseline -- COMMAND`";
     assert!(run.stderr.contains(hint), "{}", run.stderr);
 }
@@ -287,8 +274,7 @@ fn a_fault_that_begins_in_the_confirmation_is_not_the_finalists() {
     let down = "grep -qs ,confirmation, results/*/trials.csv && { echo no network >&2; exit 1; }";
     let world = world(down);
     let tuner = world.tuner(&[&["--trials", "8"], &flags("20s")[..]].concat());
-    let run = tuner.run();
-    assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
+    let run = tuner.run().exits(1);
     assert!(run.stderr.contains("the baseline fails, which ran before"), "{}", run.stderr);
     assert!(run.stderr.contains("`wan22-tune resume results/"), "{}", run.stderr);
     assert!(!run.stdout.contains("No significant gain"), "{}", run.stdout);
@@ -298,14 +284,12 @@ fn a_fault_that_begins_in_the_confirmation_is_not_the_finalists() {
 #[test]
 fn a_first_run_that_somebody_else_ends_is_tried_again_and_then_named() {
     let once = world("[ -e ended ] || { touch ended; kill -TERM $$; }");
-    let run = once.tuner(&[&["--trials", "2"], &flags("60s")[..]].concat()).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    once.tuner(&[&["--trials", "2"], &flags("60s")[..]].concat()).run().exits(0);
     let outcomes: Vec<Outcome> = once.results().trials.iter().map(|t| t.outcome).collect();
     assert_eq!(outcomes[..2], [Outcome::Interrupted, Outcome::Ok]);
 
     let always = world("kill -TERM $$");
-    let run = tune(&always, "60s");
-    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let run = tune(&always, "60s").exits(1);
     let says = "the baseline was interrupted each time (killed by signal 15";
     assert!(run.stderr.contains(says), "{}", run.stderr);
 }

@@ -2,8 +2,6 @@
 
 mod harness;
 
-use std::os::unix::fs::PermissionsExt;
-
 use harness::{Run, World};
 use serde_json::{Value as Json, json};
 
@@ -27,16 +25,8 @@ awk -v b="$blocks" -v a="$attention" -v c="$compile" -v t="${MY_THRESHOLD:-1}" \
 const WORDS: [&str; 5] =
     ["./job.sh", "--blocks", "{blocks=20}", "--attention={attention}", "{compile:--compile}"];
 
-fn script(world: &World, name: &str, text: &str) {
-    let path = world.path().join(name);
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
 fn world() -> World {
-    let world = World::new();
-    script(&world, "job.sh", SCRIPT);
-    world
+    World::with_job(SCRIPT)
 }
 
 fn tune(world: &World, flags: &[&str], words: &[&str]) -> Run {
@@ -59,8 +49,7 @@ fn the_winners_line_runs_as_the_trials_did() {
     let world = world();
     let flags =
         ["--budget", "10m", "--trials", "60", "--repetitions", "1", "--metric", "cost=(.*)"];
-    let run = tune(&world, &[&flags[..], &KNOBS].concat(), &WORDS);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, &[&flags[..], &KNOBS].concat(), &WORDS).exits(0);
     let profile = world.folder().join("profile.json");
     let text = std::fs::read_to_string(&profile).unwrap();
     let read: Json = serde_json::from_str(&text).unwrap();
@@ -99,21 +88,19 @@ fn verified(world: &World, profile: &str) {
     let verify =
         ["verify", profile, "--budget", "2m", "--metric", "cost=(.*)", "--repetitions", "1"];
     let knob = ["--knob", "threshold env:MY_THRESHOLD"];
-    let run = world.tuner(&[&verify[..], &knob, &["--"], &WORDS].concat()).run();
-    assert_eq!(run.status, Some(2), "{}", run.stdout);
+    let run = world.tuner(&[&verify[..], &knob, &["--"], &WORDS].concat()).run().exits(2);
     assert!(run.stderr.contains("write {attention=VALUE} in the command"), "{}", run.stderr);
     let words = [&WORDS[..3], &["--attention={attention=sdpa}", WORDS[4]]].concat();
     let mut tuner = world.tuner(&[&verify[..], &knob, &["--"], &words].concat());
     tuner.0.env("MY_THRESHOLD", "1");
-    let run = tuner.run();
-    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    let run = tuner.run().exits(0);
     // 2 instead of 12.65.
     assert!(run.stdout.contains("84.2% less of the metric"), "{}", run.stdout);
 }
 
 /// What somebody else's profile can do to a command: nothing but give values to its placeholders.
 fn foreign(world: &World, profile: &Json) {
-    script(world, "say.sh", "#!/bin/sh\nprintf '<%s>' \"$@\"\necho \"$LD_DEBUG\"");
+    world.script("say.sh", "#!/bin/sh\nprintf '<%s>' \"$@\"\necho \"$LD_DEBUG\"");
     let exec = |change: &dyn Fn(&mut Json), words: &[&str]| {
         let mut foreign = profile.clone();
         change(&mut foreign);
@@ -130,13 +117,11 @@ fn foreign(world: &World, profile: &Json) {
         assert_eq!((run.status, run.stdout.as_str()), (Some(125), ""), "{value}");
         assert!(run.stderr.contains("/custom_knobs/blocks"), "{}", run.stderr);
     }
-    let run = exec(&set(json!(-5)), &["{blocks}"]);
-    assert_eq!(run.status, Some(125));
+    let run = exec(&set(json!(-5)), &["{blocks}"]).exits(125);
     assert!(run.stderr.contains("would be an option"), "{}", run.stderr);
     assert_eq!(exec(&set(json!(-5)), &["--blocks={blocks}"]).stdout, "<--blocks=-5>\n");
     // A switch shows words that the command's user wrote, and no others.
-    let run = exec(&set(json!("--evil")), &["{blocks:--mine}"]);
-    assert_eq!(run.status, Some(125), "{}", run.stdout);
+    exec(&set(json!("--evil")), &["{blocks:--mine}"]).exits(125);
     let more = |profile: &mut Json| profile["custom_knobs"]["evil"] = json!(true);
     assert_eq!(exec(&more, &["{blocks}", "{compile:--a --b}"]).stdout, "<12><--a><--b>\n");
     let run = exec(&more, &["{unknown}"]);
@@ -148,8 +133,7 @@ fn foreign(world: &World, profile: &Json) {
     in_texts(&exec);
     let sink =
         ["exec", "--profile", "foreign.json", "--knob", "blocks env:LD_DEBUG", "--", "./say.sh"];
-    let run = world.tuner(&sink).run();
-    assert_eq!(run.status, Some(2), "{}", run.stdout);
+    world.tuner(&sink).run().exits(2);
 }
 
 /// Runs words under a profile that somebody changed.
@@ -178,8 +162,8 @@ fn the_line_that_a_tune_prints_runs_a_text_as_its_trials_did() {
     let flags = ["--budget", "10m", "--trials", "40", "--repetitions", "1"];
     let knob = ["--metric", "cost=(.*)", "--knob", "blocks=0..40 default:20"];
     let code = |blocks: &str| format!("./job.sh --blocks {blocks} --attention=sage --compile");
-    let run = tune(&world, &[&flags[..], &knob].concat(), &["sh", "-c", &code("{blocks}")]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run =
+        tune(&world, &[&flags[..], &knob].concat(), &["sh", "-c", &code("{blocks}")]).exits(0);
     let line = format!("Command  sh -c '{}'\n", code("12"));
     assert!(run.stdout.contains(&line), "{}", run.stdout);
     let words = format!("-- sh -c '{}'\n", code("{blocks=20}"));
@@ -248,11 +232,9 @@ fn knobs_of_the_tool_may_stand_in_the_words_too() {
     let shown = run(&["--batch={batch_size=4}"]);
     assert!(shown.stdout.contains("\n  batch_size  1 2 [4] 8\n"), "{}", shown.stderr);
     assert!(shown.stdout.contains("\ntoday    ./job.sh 1 --batch=4\n"), "{}", shown.stdout);
-    let refused = run(&["--batch={batch_size=many}"]);
-    assert_eq!(refused.status, Some(2));
+    let refused = run(&["--batch={batch_size=many}"]).exits(2);
     assert!(refused.stderr.contains("the command's `{batch_size=many}`: "), "{}", refused.stderr);
-    let refused = run(&["--batch={batch_size=0}"]);
-    assert_eq!(refused.status, Some(2));
+    let refused = run(&["--batch={batch_size=0}"]).exits(2);
     let says = "the command's `{batch_size=0}`: batch_size = 0: it takes 1 to 1024 clips";
     assert!(refused.stderr.contains(says), "{}", refused.stderr);
     assert!(!refused.stderr.contains("--workload"), "{}", refused.stderr);
@@ -261,22 +243,20 @@ fn knobs_of_the_tool_may_stand_in_the_words_too() {
 #[test]
 fn verify_and_measure_start_from_what_the_words_say_as_a_tune_does() {
     let world = World::new();
-    script(&world, "job.sh", "#!/bin/sh\necho \"$1\" >> seen\necho cost=$((20 - ${1#*=}))");
+    world.script("job.sh", "#!/bin/sh\necho \"$1\" >> seen\necho cost=$((20 - ${1#*=}))");
     let seen = || std::fs::read_to_string(world.path().join("seen")).unwrap_or_default();
     let metric = ["--metric", "cost=(.*)", "--repetitions", "1"];
     let words = ["--", "./job.sh", "--batch={batch_size=4}"];
-    let run = world.tuner(&[&["measure", "--baseline"], &metric[..], &words].concat()).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run =
+        world.tuner(&[&["measure", "--baseline"], &metric[..], &words].concat()).run().exits(0);
     assert!(run.stdout.contains("batch_size           4\n"), "{}", run.stdout);
     assert_eq!(seen(), "--batch=4\n");
     let tune = ["--budget", "10m", "--trials", "20", "--knob", "batch_size"];
-    let run = world.tuner(&[&tune, &metric[..], &words].concat()).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tuner(&[&tune, &metric[..], &words].concat()).run().exits(0);
     std::fs::remove_file(world.path().join("seen")).unwrap();
     let profile = world.folder().join("profile.json");
     let verify = ["verify", profile.to_str().unwrap(), "--budget", "2m"];
-    let run = world.tuner(&[&verify, &metric[..], &words].concat()).run();
-    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    let run = world.tuner(&[&verify, &metric[..], &words].concat()).run().exits(0);
     // 12 instead of 16.
     assert!(run.stdout.contains("25.0% less of the metric"), "{}", run.stdout);
     assert!(seen().lines().all(|word| ["--batch=4", "--batch=8"].contains(&word)), "{}", seen());
@@ -286,7 +266,7 @@ fn verify_and_measure_start_from_what_the_words_say_as_a_tune_does() {
 fn what_only_the_built_in_jobs_take_is_refused_beside_a_command() {
     let world = world();
     for (flags, says) in [
-        (&["--job", "1280x704x121"], "--job is for the built-in jobs: leave it out"),
+        (&["--clip", "1280x704x121"], "--clip is for the built-in jobs: leave it out"),
         (&["--steps", "5"], "--steps is for the built-in jobs: leave it out"),
     ] {
         for verb in [&["--dry-run"][..], &["measure", "--baseline"]] {
@@ -300,10 +280,9 @@ fn what_only_the_built_in_jobs_take_is_refused_beside_a_command() {
     std::fs::write(world.path().join("m/model_index.json"), "{}").unwrap();
     let app = ["--app", "diffusers", "--model", "m", "--python", "false"];
     let measure = ["measure", "--baseline", "as-is", "--steps", "5"];
-    let run = world.tuner(&[&measure[..], &app].concat()).run();
-    assert_eq!(run.status, Some(1), "{}", run.stderr);
-    let run = world.tuner(&[&["--dry-run", "--job", "1280x704x121"], &app[..]].concat()).run();
-    assert_eq!(run.status, Some(2), "{}", run.stdout);
+    world.tuner(&[&measure[..], &app].concat()).run().exits(1);
+    let run =
+        world.tuner(&[&["--dry-run", "--clip", "1280x704x121"], &app[..]].concat()).run().exits(2);
     assert!(run.stderr.contains("give --width, --height and --frames"), "{}", run.stderr);
 }
 

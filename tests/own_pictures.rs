@@ -2,8 +2,6 @@
 
 mod harness;
 
-use std::os::unix::fs::PermissionsExt;
-
 use harness::{Run, World};
 use wan22_tune::trial::{Outcome, Phase, Trial};
 
@@ -27,8 +25,7 @@ fn of_look(trials: &[Trial], look: &str) -> Trial {
 #[test]
 fn the_fastest_picture_that_is_good_enough_wins_and_is_shown_beside_the_baselines() {
     let world = World::new();
-    let run = tune(&world, "whole|same|near|ugly", &["--output", "out/*.png"]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, "whole|same|near|ugly", &["--output", "out/*.png"]).exits(0);
     // 6 instead of 9: a third less.
     assert!(run.stdout.starts_with("Gain: 33.3% less of the metric"), "{}", run.stdout);
     let trials = world.results().trials;
@@ -115,8 +112,7 @@ fn a_knob_that_should_change_the_picture_and_does_not_is_named() {
 fn a_job_without_a_fixed_seed_is_told_so_at_once() {
     let world = World::new();
     std::fs::write(world.path().join("unseeded"), "").unwrap();
-    let run = tune(&world, "whole|near", &["--output", "out/*.png", "--repetitions", "2"]);
-    assert_eq!(run.status, Some(1), "{}", run.stdout);
+    let run = tune(&world, "whole|near", &["--output", "out/*.png", "--repetitions", "2"]).exits(1);
     assert!(
         run.stderr.contains("PSNR 9.0 dB in frame 2 against the baseline's own"),
         "{}",
@@ -129,12 +125,10 @@ fn a_job_without_a_fixed_seed_is_told_so_at_once() {
 #[test]
 fn a_video_is_read_by_ffmpeg() {
     let world = World::new();
-    let path = world.path().join("ffmpeg");
     let script = "#!/bin/sh\nwhile [ \"$1\" != -i ]; do shift; done\n\
                   grep -q broken \"$2\" && { echo no moov atom >&2; exit 1; }\n\
                   for shade in $(cat \"$2\"); do printf 'P6\\n1 1\\n255\\n'\"$shade$shade$shade\"; done\n";
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.script("ffmpeg", script);
     let job = "case $1 in whole) s=9;; near) s=6;; *) s=3;; esac; echo t = $s; mkdir -p out; \
                case $1 in broken) echo broken;; whole) echo '\\100 \\101';; *) echo '\\100 \\102';; esac \
                >out/$(date +%s%N).mp4";
@@ -174,6 +168,5 @@ fn a_video_is_read_by_ffmpeg() {
     );
     let near = of_look(&trials, "near").quality.unwrap();
     assert!((near.psnr_db - 48.131).abs() < 1e-3, "{near:?}");
-    let run = world.tuner(&words).env("PATH", "/nowhere").run();
-    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    world.tuner(&words).env("PATH", "/nowhere").run().exits(2);
 }

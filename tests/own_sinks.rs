@@ -2,17 +2,10 @@
 
 mod harness;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use harness::{Run, World};
 use serde_json::{Value as Json, json};
-
-fn script(world: &World, text: &str) {
-    let path = world.path().join("job.sh");
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
 
 fn tune(world: &World, flags: &[&str], words: &[&str]) -> Run {
     world.tuner(&[&["--no-built-in"], flags, &["--"], words].concat()).run()
@@ -29,7 +22,7 @@ fn a_file_is_copied_and_never_touched() {
                b=$(sed -n 's/.*\"blocks\": \\([0-9]*\\).*/\\1/p' \"$2\")\n\
                grep -q '\"fast\": true' \"$2\" && f=0 || f=4\n\
                echo \"cost=$(((b - 8) * (b - 8) + f + 2))\"\n";
-    script(&world, job);
+    world.script("job.sh", job);
     let flags = [
         "--budget",
         "10m",
@@ -44,8 +37,7 @@ fn a_file_is_copied_and_never_touched() {
         "--knob",
         "fast=off|on json:c.json#/offload/fast",
     ];
-    let run = tune(&world, &flags, &["./job.sh", "--config", "c.json"]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, &flags, &["./job.sh", "--config", "c.json"]).exits(0);
     let first = &world.results().trials[0].knobs;
     assert_eq!(
         (first["blocks"].to_string(), first["fast"].to_string()),
@@ -70,14 +62,13 @@ fn a_file_and_a_variable_get_the_words_that_they_have_today() {
                grep -q '\"flag\": 1' \"$2\" && b=0 || b=2\n\
                [ \"$MY_MODE\" = fast-off ] && c=0 || c=1\n\
                echo \"cost=$((a + b + c + 1))\"\n";
-    script(&world, job);
+    world.script("job.sh", job);
     let mut flags = vec!["--budget", "10m", "--trials", "12", "--repetitions", "1"];
     flags.extend(["--metric", "cost=(.*)"]);
     flags.extend(["--knob", "mode=off|on json:c.json#/mode"]);
     flags.extend(["--knob", "flag=0|1 json:c.json#/flag"]);
     flags.extend(["--knob", "speed=fast-on|fast-off env:MY_MODE"]);
-    let run = tune(&world, &flags, &["./job.sh", "--config", "c.json"]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, &flags, &["./job.sh", "--config", "c.json"]).exits(0);
     let first = &world.results().trials[0].knobs;
     assert_eq!((first["mode"].to_string(), first["flag"].to_string()), ("on".into(), "0".into()));
     let patched = std::fs::read_to_string(world.folder().join("json/c.json")).unwrap();

@@ -67,8 +67,7 @@ fn a_name_that_is_not_utf8_is_a_name() {
     fs::create_dir(&folder).unwrap();
     save(&folder.join(OsStr::from_bytes(b"caf\xe9.jpg")));
     let flags = ["measure", "--baseline", "generic", "--images", "pictures"];
-    let run = world.tune(&flags).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tune(&flags).run().exits(0);
 }
 
 /// Without a home pictures lie where nobody else puts them, and what is broken is made again.
@@ -90,13 +89,13 @@ fn generated_pictures_lie_in_a_folder_of_ones_own() {
         }
     }
     let measure = || {
-        let run = world
+        world
             .tune(&["measure", "--baseline", "generic", "--workload", "encode"])
             .env("XDG_CACHE_HOME", cache.to_str().unwrap())
             .env("HOME", world.path().join("home").to_str().unwrap())
             .env("TMPDIR", temporary.to_str().unwrap())
-            .run();
-        assert_eq!(run.status, Some(0), "{}", run.stderr);
+            .run()
+            .exits(0);
     };
     measure();
     assert!(!world.path().join("photograph-v1-000.jpg").exists(), "the link was followed");

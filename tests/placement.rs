@@ -7,8 +7,7 @@ use proptest::prelude::*;
 use strum::VariantArray;
 
 use wan22_tune::knobs::memory::{MemoryMode, MemoryPolicy};
-use wan22_tune::knobs::placement::OmpPlaces;
-use wan22_tune::knobs::placement::{Demand, Layout, Placement, bind, bound};
+use wan22_tune::knobs::placement::{Demand, Layout, OmpPlaces, Placement, bind, bound};
 use wan22_tune::launch::page_placement;
 use wan22_tune::machine::{CoreKind, CpuSet, Machine};
 

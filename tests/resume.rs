@@ -29,8 +29,7 @@ fn a_killed_tune_goes_on_as_if_it_had_not_been() {
     killed(&world, 6);
     let before = world.results().trials;
     let trials = (before.len() + 6).to_string();
-    let run = resume(&world, &["--budget", "10m", "--trials", &trials]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    resume(&world, &["--budget", "10m", "--trials", &trials]).run().exits(0);
     let after = world.results();
     assert_eq!(after.trials[..before.len()], before, "finished trials are kept");
     assert!(after.trials.len() > before.len() + 2);
@@ -59,8 +58,7 @@ fn the_trial_that_was_under_way_is_a_row_and_is_repeated_once() {
     });
     let before = world.results().trials.len();
     let most = (before + 6).to_string();
-    let run = resume(&world, &["--budget", "10m", "--trials", &most]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = resume(&world, &["--budget", "10m", "--trials", &most]).run().exits(0);
     let trials = world.results().trials;
     let row = &trials[before];
     assert_eq!(row.outcome, Outcome::Interrupted);
@@ -78,8 +76,7 @@ fn the_trial_that_was_under_way_is_a_row_and_is_repeated_once() {
 fn without_more_time_it_spends_what_was_left() {
     let world = World::new();
     world.tune(&["--budget", "10s"]).kill_after(&world, 4);
-    let run = resume(&world, &[]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    resume(&world, &[]).run().exits(0);
     let spent = world.results().spent_s().unwrap();
     assert!(spent < 12.0, "{spent}");
     let folder = world.folder();
@@ -94,8 +91,7 @@ fn more_minutes_are_more_of_the_same_search() {
     let world = World::new();
     world.tune(&["--budget", "10m", "--trials", "3"]).run();
     let before = world.results();
-    let run = resume(&world, &["--budget", "5m", "--trials", "6"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    resume(&world, &["--budget", "5m", "--trials", "6"]).run().exits(0);
     let after = world.results();
     assert_eq!(after.trials[..before.trials.len()], before.trials);
     assert!(searched(&after.trials).len() > searched(&before.trials).len());
@@ -116,8 +112,7 @@ fn what_has_changed_is_named_with_both_values() {
     let world = World::new();
     world.tune(&["--budget", "10m", "--trials", "1"]).run();
     let refused = |tuner: Tuner, says: &[&str]| {
-        let run = tuner.run();
-        assert_eq!(run.status, Some(1), "{}", run.stderr);
+        let run = tuner.run().exits(1);
         for words in says {
             assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
         }
@@ -144,12 +139,10 @@ fn what_has_changed_is_named_with_both_values() {
 #[test]
 fn a_folder_that_can_not_go_on_says_why() {
     let world = World::new();
-    let run = world.tune(&["resume", "nowhere"]).run();
-    assert_eq!(run.status, Some(1));
+    let run = world.tune(&["resume", "nowhere"]).run().exits(1);
     assert!(run.stderr.contains("nowhere/machine.json"), "{}", run.stderr);
     let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/2026-11-23-epyc-2-cores");
-    let run = world.tune(&["resume", old.to_str().unwrap()]).run();
-    assert_eq!(run.status, Some(1));
+    let run = world.tune(&["resume", old.to_str().unwrap()]).run().exits(1);
     assert!(run.stderr.contains("tune.arguments is missing"), "{}", run.stderr);
 }
 
@@ -160,15 +153,13 @@ fn a_second_tune_on_the_machine_is_told_who_is_there_or_waits() {
     first.wait_for_trials(&world, 1);
     let second = World::new();
     let at = world.path().to_str().unwrap();
-    let refused = second.tune(&["--budget", "3s"]).env("WAN22_LOCK_DIR", at).run();
-    assert_eq!(refused.status, Some(75), "{}", refused.stderr);
+    let refused = second.tune(&["--budget", "3s"]).env("WAN22_LOCK_DIR", at).run().exits(75);
     assert!(refused.stderr.contains(&format!("pid {}, `", first.id())), "{}", refused.stderr);
     assert!(refused.stderr.contains("--budget 4s --seed 41`, since 2"), "{}", refused.stderr);
     assert!(!second.path().join("results").exists());
-    let measured = second.tune(&["measure", "--baseline"]).env("WAN22_LOCK_DIR", at).run();
-    assert_eq!(measured.status, Some(75), "{}", measured.stderr);
-    let waited = second.tune(&["--budget", "3s", "--wait"]).env("WAN22_LOCK_DIR", at).run();
-    assert_eq!(waited.status, Some(0), "{}", waited.stderr);
+    second.tune(&["measure", "--baseline"]).env("WAN22_LOCK_DIR", at).run().exits(75);
+    let waited =
+        second.tune(&["--budget", "3s", "--wait"]).env("WAN22_LOCK_DIR", at).run().exits(0);
     assert!(waited.stderr.contains("note: waiting for pid"), "{}", waited.stderr);
     assert_eq!(first.end().status, Some(0));
 }

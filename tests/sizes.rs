@@ -3,8 +3,6 @@
 
 mod harness;
 
-use std::os::unix::fs::PermissionsExt;
-
 use harness::{Run, Tuner, World};
 use wan22_tune::trial::{Outcome, Phase, Trial};
 
@@ -21,11 +19,7 @@ echo "t = $((frames * steps / part))"
 "#;
 
 fn world() -> World {
-    let world = World::new();
-    let path = world.path().join("job.sh");
-    std::fs::write(&path, JOB).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    world
+    World::with_job(JOB)
 }
 
 fn tuner(world: &World, budget: &str, sizes: &[&str]) -> Tuner {
@@ -47,8 +41,7 @@ fn of_phase(trials: &[Trial], phase: Phase) -> Vec<&Trial> {
 #[test]
 fn the_search_is_short_and_the_claim_is_of_the_whole() {
     let world = world();
-    let run = tune(&world, "10m", &["frames=8,40", "steps=4,20"]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, "10m", &["frames=8,40", "steps=4,20"]).exits(0);
     // With no more than 50 frames the greedy one wins.
     let says = "Gain: 75.0% less of the metric at frames=40 steps=20 than the baseline";
     assert!(run.stdout.starts_with(says), "{}", run.stdout);
@@ -69,8 +62,7 @@ fn the_search_is_short_and_the_claim_is_of_the_whole() {
 fn a_finalist_that_lacks_the_whole_jobs_memory_is_none() {
     let world = world();
     std::fs::write(world.path().join("slow"), "").unwrap();
-    let run = tune(&world, "2m", &["frames=8,40,81", "steps=4,20"]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, "2m", &["frames=8,40,81", "steps=4,20"]).exits(0);
     let says = "Gain: 50.0% less of the metric at frames=40 steps=20 than the baseline";
     assert!(run.stdout.starts_with(says), "{}{}", run.stdout, run.stderr);
     assert!(run.stderr.contains("command frames=81 steps=20: timeout"), "{}", run.stderr);
@@ -104,8 +96,7 @@ fn a_tune_that_is_stopped_between_sizes_says_so_and_goes_on_there() {
     assert!(!run.stderr.contains("the confirmation runs a smaller size"), "{}", run.stderr);
     assert_eq!(world.results().tune.confirmation, None);
     let folder = world.folder();
-    let run = world.tuner(&["resume", folder.to_str().unwrap()]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world.tuner(&["resume", folder.to_str().unwrap()]).run().exits(0);
     assert!(run.stderr.contains("command frames=81 steps=20: timeout"), "{}", run.stderr);
     let confirmation = world.results().tune.confirmation.map(|size| size.to_string());
     assert_eq!(confirmation.as_deref(), Some("command frames=40 steps=20"));
@@ -118,8 +109,7 @@ fn a_program_that_refuses_a_single_step_loses_no_finalist() {
     for file in ["slow", "strict"] {
         std::fs::write(world.path().join(file), "").unwrap();
     }
-    let run = tune(&world, "2m", &["frames=8,40,81", "steps=4,20"]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, "2m", &["frames=8,40,81", "steps=4,20"]).exits(0);
     let says = "Gain: 50.0% less of the metric at frames=40 steps=20 than the baseline";
     assert!(run.stdout.starts_with(says), "{}{}", run.stdout, run.stderr);
     let note = "command frames=81 steps=1: the baseline fails there, too: finalists are tested at \
@@ -152,7 +142,6 @@ fn a_size_that_stands_nowhere_or_is_a_knob_is_refused() {
         assert_eq!(run.status, Some(2), "{sizes:?}: {}", run.stderr);
         assert!(run.stderr.contains(says), "{sizes:?}: {}", run.stderr);
     }
-    let run = world().tuner(&["--budget", "9s", "--size", "frames=1,2"]).run();
-    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    let run = world().tuner(&["--budget", "9s", "--size", "frames=1,2"]).run().exits(2);
     assert!(run.stderr.contains("--size is for a job of your own"), "{}", run.stderr);
 }

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use wan22_tune::knobs::Value;
-use wan22_tune::knobs::{Baseline, Preset, quota_warning};
+use wan22_tune::knobs::{Baseline, Preset, Value, quota_warning};
 use wan22_tune::machine::{Gpu, Machine};
 use wan22_tune::search::{Observation, Plan, StrategyName, Study};
 use wan22_tune::space::{Candidate, KnobDomain, Space, SpaceFile};
@@ -118,12 +117,7 @@ fn the_5995wx_preset_is_fitted_by_the_optimizers_formulas() {
 #[test]
 fn sixteen_gigabytes_of_gpu_memory_double_the_batch() {
     let mut machine = machine(WORKSTATION);
-    let gpu = |gib: u64| Gpu {
-        model: "G".into(),
-        memory_bytes: gib << 30,
-        driver: "1".into(),
-        cuda: "13".into(),
-    };
+    let gpu = |gib: u64| Gpu { memory_bytes: gib << 30, ..Gpu::default() };
     for (gib, batch) in [(12, 2), (16, 4), (24, 4)] {
         machine.gpus = vec![gpu(gib)];
         let knobs = Baseline::fit(Preset::Threadripper5995wx, &machine).knobs;

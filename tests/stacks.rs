@@ -3,8 +3,6 @@
 
 mod harness;
 
-use std::os::unix::fs::PermissionsExt;
-
 use harness::World;
 
 /// A command line with its knobs, and what is to be shown of it.
@@ -299,9 +297,7 @@ fn world() -> World {
     std::fs::write(world.path().join("flow.json"), FLOW).unwrap();
     std::fs::write(world.path().join("wan.json"), CONFIG).unwrap();
     for program in ["python", "comfy", "sglang", "fastvideo", "sd-cli", "sh"] {
-        let path = world.path().join(program);
-        std::fs::write(&path, "#!/bin/false\n").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        world.script(program, "#!/bin/false");
     }
     world
 }

@@ -7,7 +7,6 @@ mod harness;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
@@ -140,9 +139,7 @@ fn a_second_request_ends_it_at_once() {
     {
         let world = World::new();
         // While it asks the worker for its version it can't finish.
-        let worker = world.path().join("worker");
-        fs::write(&worker, "#!/bin/sh\n: >asked\nexec sleep 60\n").unwrap();
-        fs::set_permissions(&worker, fs::Permissions::from_mode(0o755)).unwrap();
+        world.script("worker", ": >asked\nexec sleep 60");
         let mut child = start(world.tune(&["--budget", "60s"]).env("WAN22_WORKER", "./worker"));
         while !world.path().join("asked").exists() {
             sleep(Duration::from_millis(20));
@@ -255,8 +252,7 @@ fn what_can_not_be_written_at_the_end_is_named_and_the_verdict_said() {
     assert!(last.contains("plots") && last.ends_with(&command), "{last}");
     assert!(folder.join("profile.json").is_file());
     fs::remove_file(folder.join("plots")).unwrap();
-    let run = world.tuner(&["report", shown.to_string().as_str()]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tuner(&["report", shown.to_string().as_str()]).run().exits(0);
     assert!(folder.join("report.html").is_file());
 }
 
@@ -352,7 +348,6 @@ fn what_is_refused_is_quoted_without_what_steers_a_terminal() {
     }
     // A command's last words end up in the message about it.
     let word = "printf 'a\\033]0;owned\\007b' >&2; exit 3";
-    let run = harmless(&world, &["--budget", "5s", "--", "sh", "-c", word]);
-    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let run = harmless(&world, &["--budget", "5s", "--", "sh", "-c", word]).exits(1);
     assert!(run.stderr.contains("owned"), "{}", run.stderr);
 }

@@ -2,7 +2,6 @@
 
 mod harness;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use harness::{Run, World};
@@ -47,11 +46,8 @@ awk -v t="$WAN22_THRESHOLD" -v s="$WAN22_STRENGTH" -v c="$WAN22_COMPILE" \
 "#;
 
 fn world() -> World {
-    let world = World::new();
+    let world = World::with_job(SCRIPT);
     std::fs::write(world.path().join("mine.toml"), SPACE).unwrap();
-    let script = world.path().join("job.sh");
-    std::fs::write(&script, SCRIPT).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     world
 }
 
@@ -68,8 +64,7 @@ fn profile(world: &World) -> Json {
 #[test]
 fn a_logarithmic_threshold_is_found_and_shipped() {
     let world = world();
-    let run = tune(&world, &["--budget", "10m", "--trials", "60"]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = tune(&world, &["--budget", "10m", "--trials", "60"]).exits(0);
     let best = json!({ "compile": true, "strength": 0.5, "threshold": 0.0489 });
     assert_eq!(profile(&world)["custom_knobs"], best, "{}", run.stdout);
     assert_eq!(profile(&world)["candidate"]["compile"], Json::Null);
@@ -156,8 +151,7 @@ fn warm_start(world: &World) {
         "{}",
         space.stderr
     );
-    let run = tune(world, &["--budget", "10m", "--trials", "4", "--warm-start", "earlier"]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    tune(world, &["--budget", "10m", "--trials", "4", "--warm-start", "earlier"]).exits(0);
     let trials = world.results().trials;
     let best = |trial: &&wan22_tune::trial::Trial| {
         trial.knobs["threshold"] == Value::float(0.0489).unwrap()
@@ -179,8 +173,7 @@ fn folders(world: &World) -> Vec<PathBuf> {
 #[test]
 fn a_second_tune_starts_from_the_first_and_resumes_without_it() {
     let world = world();
-    let first = tune(&world, &["--budget", "10m", "--trials", "40"]);
-    assert_eq!(first.status, Some(0), "{}", first.stderr);
+    let first = tune(&world, &["--budget", "10m", "--trials", "40"]).exits(0);
     assert!(!first.stderr.contains("starting from"), "{}", first.stderr);
     let best = Results::open(&Folder::new(world.folder())).unwrap();
     let best = best.findings().ranking[0].knobs.clone();
@@ -197,8 +190,8 @@ fn a_second_tune_starts_from_the_first_and_resumes_without_it() {
     assert!(found.number < 6, "{}", found.number);
     std::fs::remove_dir_all(&all[0]).unwrap();
     let folder = all[2].to_str().unwrap();
-    let resumed = world.tuner(&["resume", folder, "--budget", "10m", "--trials", "6"]).run();
-    assert_eq!(resumed.status, Some(0), "{}", resumed.stderr);
+    let resumed =
+        world.tuner(&["resume", folder, "--budget", "10m", "--trials", "6"]).run().exits(0);
     assert!(
         resumed.stderr.contains("is gone: the search goes on without it"),
         "{}",

@@ -18,8 +18,7 @@ fn a_profile_holds_until_it_is_no_longer_what_it_was() {
     let world = World::new();
     let profile = profile(&world);
     let verify = ["verify", profile.as_str(), "--budget", "8s", "--workload", "encode"];
-    let run = world.tune(&verify).run();
-    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    let run = world.tune(&verify).run().exits(0);
     assert!(
         run.stdout.starts_with("The profile holds: its gain is proven again."),
         "{}",
@@ -30,24 +29,20 @@ fn a_profile_holds_until_it_is_no_longer_what_it_was() {
     assert_eq!((json["holds"].as_bool(), json["same_machine"].as_bool()), (Some(true), Some(true)));
     assert!(json["gain"]["low"].as_f64().unwrap() > 0.0, "{json}");
     // The same settings on a machine that has become half as fast.
-    let run = world.tune(&verify).env("FAKE_WORKER_SLOWER", "2").run();
-    assert_eq!(run.status, Some(5), "{}{}", run.stdout, run.stderr);
+    let run = world.tune(&verify).env("FAKE_WORKER_SLOWER", "2").run().exits(5);
     assert!(run.stdout.starts_with("The profile has drifted: "), "{}", run.stdout);
     assert!(run.stdout.contains("% more time per clip than when it was made"), "{}", run.stdout);
     // Nothing can be said of settings that do not run.
-    let run = world.tune(&verify).env("FAKE_WORKER", "always-status").run();
-    assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
+    let run = world.tune(&verify).env("FAKE_WORKER", "always-status").run().exits(1);
     assert!(
         run.stderr.contains("the profile fails here: crashed: exit status 3"),
         "{}",
         run.stderr
     );
     // A budget that ends inside the first runs is no fault of the profile.
-    let run = world.tune(&verify).env("FAKE_WORKER", "always-hang").run();
-    assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
+    let run = world.tune(&verify).env("FAKE_WORKER", "always-hang").run().exits(1);
     assert!(run.stderr.contains("the budget was over before one run of it ended; give more"));
-    let run = world.tune(&["verify", "/nowhere.json"]).run();
-    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    world.tune(&["verify", "/nowhere.json"]).run().exits(1);
 }
 
 #[test]
@@ -72,8 +67,7 @@ fn monitoring_sees_what_was_found() {
 #[test]
 fn copies_of_the_baseline_prove_nothing() {
     let world = World::new();
-    let run = world.tune(&["--budget", "8s", "--self-test"]).run();
-    assert_eq!(run.status, Some(0), "{}{}", run.stdout, run.stderr);
+    let run = world.tune(&["--budget", "8s", "--self-test"]).run().exits(0);
     assert!(run.stdout.starts_with("Self-test passed: "), "{}", run.stdout);
     assert!(!world.path().join("results").exists(), "a self-test leaves no results");
 }

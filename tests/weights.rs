@@ -230,8 +230,8 @@ fn other_layouts_are_pointed_to_the_right_folder() {
     let cache = model.0.path().join("models--Wan-AI--Wan2.2");
     fs::create_dir_all(cache.join("snapshots/0123abc")).unwrap();
     let told = |folder: &Path| {
-        let run = model.0.tuner(&["--dry-run", "--weights", folder.to_str().unwrap()]).run();
-        assert_eq!(run.status, Some(2), "{}", run.stderr);
+        let run =
+            model.0.tuner(&["--dry-run", "--weights", folder.to_str().unwrap()]).run().exits(2);
         run.stderr
     };
     assert!(told(&cache).contains("snapshots/0123abc"), "{}", told(&cache));

@@ -1,11 +1,11 @@
 //! One search of a recorded space on simulated nodes, each of which is given the next candidate as
 //! soon as its last one ends.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use wan22_tune::search::{Finding, Observation, Plan, Recorded, StrategyName, Study, remeasure};
+use wan22_tune::search::{
+    Measurement, Observation, Plan, Recorded, StrategyName, Study, remeasure,
+};
 use wan22_tune::space::Candidate;
 use wan22_tune::stats;
 use wan22_tune::tune::regret::above;
@@ -66,16 +66,13 @@ impl Search<'_> {
         let baseline = succeeded[rng.random_range(0..succeeded.len())].clone();
         let spread = if matches!(speeds, Speeds::Exact | Speeds::Equal) { 0.0 } else { APART };
         let noise = if speeds == Speeds::Exact { 0.0 } else { NOISE };
-        let slower: Vec<f64> = (0..self.nodes).map(|_| spread * normal(rng)).collect();
+        let slower: Vec<f64> = (0..self.nodes).map(|_| spread * stats::normal(rng)).collect();
         let known = match speeds {
             Speeds::Estimated => estimated(&slower, rng),
             _ => vec![0.0; self.nodes],
         };
         let plan = Plan { strategy: self.strategy, seed: self.seed, ..Plan::default() };
-        let number = |candidate: &Candidate| {
-            Some(BuildHasherDefault::<DefaultHasher>::default().hash_one(candidate))
-        };
-        let mut study = Study::new(&table.space, plan, Box::new(number));
+        let mut study = Study::of_distinct(&table.space, plan);
         study.tell(Observation::new(baseline.clone(), table.cost(&baseline).into()));
         let regret_of = |cost: Option<f64>| above(cost.unwrap_or(worst).min(worst), &ranked);
         let mut best = regret_of(table.cost(&baseline));
@@ -107,9 +104,10 @@ impl Search<'_> {
                 *reached = if best <= near { reached.min(now) } else { *reached };
             }
             run.regret = if now <= at { best } else { run.regret };
-            let seen = |cost: f64| cost * (slower[node] - known[node] + noise * normal(rng)).exp();
-            let finding: Finding = table.cost(&candidate).map(seen).into();
-            study.tell(Observation::new(candidate, finding));
+            let seen =
+                |cost: f64| cost * (slower[node] - known[node] + noise * stats::normal(rng)).exp();
+            let measurement: Measurement = table.cost(&candidate).map(seen).into();
+            study.tell(Observation::new(candidate, measurement));
         }
         let chosen = remeasure::choose(&table.space, study.observations());
         run.chosen = chosen.map_or(best, |chosen| regret_of(table.cost(&chosen)));
@@ -119,14 +117,8 @@ impl Search<'_> {
 
 /// What one noisy trial of the baseline on each node says of their speeds, shrunk as a random effect.
 fn estimated(slower: &[f64], rng: &mut Xoshiro256PlusPlus) -> Vec<f64> {
-    let seen: Vec<f64> = slower.iter().map(|log| log + NOISE * normal(rng)).collect();
+    let seen: Vec<f64> = slower.iter().map(|log| log + NOISE * stats::normal(rng)).collect();
     let middle = stats::mean(&seen).unwrap_or(0.0);
     let shrunk = APART.powi(2) / (APART.powi(2) + NOISE.powi(2));
     seen.iter().map(|log| shrunk * (log - middle)).collect()
-}
-
-/// A standard normal value.
-fn normal(rng: &mut Xoshiro256PlusPlus) -> f64 {
-    let (u, v): (f64, f64) = (rng.random(), rng.random());
-    (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

@@ -29,11 +29,11 @@ use rayon::prelude::*;
 
 use wan22_tune::knobs::{Baseline, Knobs, Preset, Settings, Values};
 use wan22_tune::machine::Machine;
-use wan22_tune::runner::fake::{self, FakeTrial};
+use wan22_tune::runner::fake;
 use wan22_tune::runner::{FakeRunner, Repetitions, TrialRequest};
 use wan22_tune::search::{Plan, StrategyName, Study};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
-use wan22_tune::trial::{Outcome, Phase, Sample};
+use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
 use wan22_tune::tune::budget::Budget;
 use wan22_tune::tune::{Nobody, Session, TuneConfig};
 use wan22_tune::workload::{Workload, WorkloadFile};
@@ -145,18 +145,18 @@ impl Simulated {
     }
 
     /// A trial of the search takes a second of the budget, whatever it measures.
-    fn trial(&self, request: &TrialRequest, noise: f64) -> FakeTrial {
+    fn trial(&self, request: &TrialRequest, noise: f64) -> Trial {
         let counts = matches!(request.phase, Phase::Search | Phase::Repeat);
         let wall_s = f64::from(u8::from(counts));
         let candidate = self.space.candidate(&request.values);
         let Some((seconds, stages)) = candidate.and_then(|candidate| self.stages(&candidate))
         else {
-            return FakeTrial { outcome: Outcome::Crashed, wall_s, ..FakeTrial::default() };
+            return Trial { outcome: Outcome::Crashed, wall_s, ..Trial::default() };
         };
         let factor = noise_factor(request, noise);
         let stages = stages.into_iter().map(|(name, s)| (name, s * factor)).collect();
         let samples = vec![Sample { seconds: seconds * factor, stages, ..Sample::default() }];
-        FakeTrial { samples, wall_s, ..FakeTrial::default() }
+        Trial { samples, wall_s, ..Trial::default() }
     }
 
     /// A digest of the settings that these values come to.

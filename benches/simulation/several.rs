@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use wan22_tune::results::Folder;
-use wan22_tune::runner::fake::{self, FakeNodes, FakeTrial};
+use wan22_tune::runner::fake::{self, FakeNodes};
 use wan22_tune::runner::{FakeRunner, Repetitions, TrialRequest};
 use wan22_tune::search::{Plan, StrategyName};
-use wan22_tune::trial::Sample;
 use wan22_tune::trial::journal::Journal;
+use wan22_tune::trial::{Sample, Trial};
 use wan22_tune::tune::budget::{self, Budget};
 use wan22_tune::tune::calibrate::Rungs;
 use wan22_tune::tune::{Nobody, Session, TuneConfig};
@@ -46,11 +46,11 @@ pub fn print(simulated: &Simulated, name: &str, count: usize, noise: f64) -> Res
         let one = trial.samples.first().map(longer);
         let samples: Vec<Sample> = one.into_iter().cycle().take(REPETITIONS as usize).collect();
         let wall_s = SETUP_S + samples.iter().map(|sample| sample.seconds).sum::<f64>();
-        FakeTrial { samples, wall_s, overhead_s: SETUP_S, ..trial }
+        Trial { samples, wall_s, overhead_s: SETUP_S, ..trial }
     };
     let baseline = simulated.baseline.knobs.values();
     let nodes = FakeNodes::new(count, trial);
-    let runner = FakeRunner::new(baseline.clone(), |_, _| FakeTrial::default())
+    let runner = FakeRunner::new(baseline.clone(), |_, _| Trial::default())
         .identifying(|values| simulated.identity(values));
     let scratch = tempfile::tempdir()?;
     let folder = Folder::new(scratch.path());

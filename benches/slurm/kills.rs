@@ -1,16 +1,15 @@
 //! Kills: an agent, a node or the tuner of a search over three nodes, at random moments.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use anyhow::Result;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::results::Folder;
-use wan22_tune::space::Ended;
+use wan22_tune::space::TuneEnd;
 
 use crate::batch::{self, TUNER};
 use crate::cluster::{Cluster, until};
@@ -183,7 +182,7 @@ impl Moment<'_> {
     fn is_done(&self) -> bool {
         self.folder().is_some_and(|folder| {
             let ended = batch::whole(&folder).and_then(|results| results.tune.ended);
-            ended.is_some_and(|ended| ended != Ended::Stopped) && folder.profile().exists()
+            ended.is_some_and(|ended| ended != TuneEnd::Stopped) && folder.profile().exists()
         })
     }
 

@@ -51,7 +51,7 @@ fn observation(candidate: Candidate, is_staged: bool) -> Observation {
     let cost = Some(cost).filter(|_| candidate.level(6) != 3);
     let share = |(stage, share): (&str, f64)| Some((stage.to_owned(), share * cost?));
     let stages = STAGES.into_iter().filter(|_| is_staged).filter_map(share).collect();
-    Observation { candidate, finding: cost.into(), stages }
+    Observation { candidate, measurement: cost.into(), stages }
 }
 
 /// Prints what choosing costs after 300 trials.
@@ -61,11 +61,8 @@ pub fn times(strategies: Vec<StrategyName>) -> anyhow::Result<()> {
     println!("choosing after 300 trials, {} candidates before constraints:", space.raw_count());
     let timed = strategies.into_iter().filter(|name| *name != StrategyName::Grid);
     for (strategy, is_staged) in timed.flat_map(|name| [(name, false), (name, true)]) {
-        let number = |candidate: &Candidate| {
-            Some(candidate.levels().fold(0, |sum, level| sum * 100 + level as u64))
-        };
         let plan = Plan { strategy, ..Plan::default() };
-        let mut study = Study::new(&space, plan, Box::new(number));
+        let mut study = Study::of_distinct(&space, plan);
         let mut waits: Vec<f64> = Vec::new();
         for trial in 0..330 {
             let asked = Instant::now();

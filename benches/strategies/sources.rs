@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
@@ -129,20 +128,13 @@ impl Searches {
 /// What the default finds on `table`.
 fn searched(table: &Recorded, seed: u64) -> Measured {
     let plan = Plan { seed, ..Plan::default() };
-    let number = |candidate: &Candidate| {
-        Some(BuildHasherDefault::<DefaultHasher>::default().hash_one(candidate))
-    };
-    let mut study = Study::new(&table.space, plan, Box::new(number));
+    let mut study = Study::of_distinct(&table.space, plan);
     for _ in 0..SEARCHED {
         let Some(candidate) = study.ask(&[]) else { break };
         let finding = table.cost(&candidate).into();
         study.tell(Observation::new(candidate, finding));
     }
-    let named = |one: &Observation| {
-        let values = table.space.named(&one.candidate);
-        let values: Values = values.map(|(name, value)| (name.to_owned(), value.clone())).collect();
-        (values, one.clone())
-    };
+    let named = |one: &Observation| (table.space.values(&one.candidate), one.clone());
     study.observations().iter().map(named).collect()
 }
 

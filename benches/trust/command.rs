@@ -4,11 +4,11 @@ use std::cell::RefCell;
 
 use anyhow::Result;
 use wan22_tune::knobs::{Value, Values};
-use wan22_tune::runner::fake::FakeTrial;
+use wan22_tune::runner::fake;
 use wan22_tune::runner::{FakeRunner, Repetitions};
 
 use crate::kind::Noise;
-use crate::session::{named, space};
+use crate::session::space;
 
 /// Seconds of a run of the baseline, without noise.
 const RUN_S: f64 = 0.4;
@@ -23,7 +23,7 @@ pub const RUNS: Repetitions = Repetitions::exactly(3);
 /// metric.
 pub fn command(gain: f64, noise: Noise, is_metric: bool) -> Result<FakeRunner<'static>> {
     let space = space()?;
-    let baseline = named(&space, &space.baseline());
+    let baseline = space.values(&space.baseline());
     let noise = RefCell::new(noise);
     Ok(FakeRunner::new(baseline, move |request, started_s| {
         let mut wall_s = OVERHEAD_S;
@@ -34,7 +34,7 @@ pub fn command(gain: f64, noise: Noise, is_metric: bool) -> Result<FakeRunner<'s
             wall_s += if is_metric { RUN_S } else { seconds };
             samples.push(seconds);
         }
-        FakeTrial::measured(samples, wall_s, OVERHEAD_S)
+        fake::measured(samples, wall_s, OVERHEAD_S)
     }))
 }
 

@@ -1,9 +1,8 @@
 //! Kinds of noise: what each run of a command costs, relative to what it truly costs.
 
-use std::f64::consts::TAU;
-
 use rand::Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
+use wan22_tune::stats::normal;
 
 /// A clock reading's own spread.
 const JITTER: f64 = 0.002;
@@ -87,10 +86,4 @@ impl Noise {
         };
         factor * (1.0 + JITTER * normal(rng))
     }
-}
-
-/// A standard normal value.
-fn normal(rng: &mut Xoshiro256PlusPlus) -> f64 {
-    let (u, v): (f64, f64) = (rng.random(), rng.random());
-    (-2.0 * (1.0 - u).ln()).sqrt() * (TAU * v).cos()
 }

@@ -40,7 +40,7 @@ use wan22_tune::tune::budget;
 
 use end::End;
 use recorded::Noise;
-use session::{all, compete, named, space};
+use session::{all, compete, space};
 use setting::setting;
 use worker::{Simulated, truth};
 
@@ -104,7 +104,7 @@ fn tune(
     let space = space()?;
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let times = truth(&space, scenario.differs, &mut rng);
-    let baseline = named(&space, &space.baseline());
+    let baseline = space.values(&space.baseline());
     let (drift, total_s) = (scenario.drift, total.as_secs_f64());
     let runner = Simulated { noise, times, baseline, drift, total_s, rng: RefCell::new(rng) };
     let trials = compete(&runner.runner(), Repetitions::USUAL, total, (strategy, seed))?;

@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::evidence::confirmation::{Confirmation, Verdict};
 use wan22_tune::knobs::Values;
-use wan22_tune::runner::fake::{FakeNodes, FakeTrial};
+use wan22_tune::runner::fake::{self, FakeNodes};
 use wan22_tune::runner::{FakeRunner, TrialRequest};
 use wan22_tune::search::StrategyName;
+use wan22_tune::stats::normal;
+use wan22_tune::trial::Trial;
 
 use crate::command::{RUNS, saving};
-use crate::session::{all, compete_on, named, space};
+use crate::session::{all, compete_on, space};
 use crate::setting::setting;
 
 /// Seconds of a run of the baseline on the first node, without noise.
@@ -69,12 +71,12 @@ struct End {
 
 fn tune(count: usize, (offset, interaction): (f64, f64), gain: f64, seed: u64) -> Result<End> {
     let space = space()?;
-    let baseline = named(&space, &space.baseline());
+    let baseline = space.values(&space.baseline());
     let rng = &mut Xoshiro256PlusPlus::seed_from_u64(seed);
     let speeds: Vec<f64> = (0..count).map(|_| offset * normal(rng)).collect();
     // Each candidate costs a little more or less on each node; in the class as a whole that is nothing.
     let mut own: BTreeMap<(usize, Values), f64> = BTreeMap::new();
-    for candidate in space.candidates().map(|candidate| named(&space, &candidate)) {
+    for candidate in space.candidates().map(|candidate| space.values(&candidate)) {
         for node in 0..count {
             own.insert((node, candidate.clone()), interaction * normal(rng));
         }
@@ -86,10 +88,10 @@ fn tune(count: usize, (offset, interaction): (f64, f64), gain: f64, seed: u64) -
         let run = || usual * (NOISE * normal(&mut *noise.borrow_mut())).exp();
         let samples: Vec<f64> = (0..RUNS.most).map(|_| run()).collect();
         let wall_s = samples.iter().sum();
-        FakeTrial::measured(samples, wall_s, 0.0)
+        fake::measured(samples, wall_s, 0.0)
     };
     let nodes = FakeNodes::new(count, trial);
-    let runner = FakeRunner::new(baseline.clone(), |_, _| FakeTrial::default());
+    let runner = FakeRunner::new(baseline.clone(), |_, _| Trial::default());
     let strategy = (StrategyName::Random, seed);
     let trials = compete_on(&runner, Some(&nodes), RUNS, BUDGET, strategy)?;
     let confirmation = Confirmation::of(&trials, &baseline);
@@ -102,10 +104,4 @@ fn tune(count: usize, (offset, interaction): (f64, f64), gain: f64, seed: u64) -
         pairs: confirmation.as_ref().map_or(0, |one| one.pairs.len()),
         covered: known.map(|(gain, truth)| gain.low <= truth && truth <= gain.high),
     })
-}
-
-/// A standard normal value.
-fn normal(rng: &mut impl Rng) -> f64 {
-    let (u, v): (f64, f64) = (rng.random(), rng.random());
-    (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

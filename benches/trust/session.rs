@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use wan22_tune::knobs::Values;
 use wan22_tune::runner::{Nodes, Repetitions, Runner, fake};
 use wan22_tune::search::{Plan, StrategyName};
 use wan22_tune::space::{Space, SpaceFile};
@@ -28,11 +27,6 @@ allocator = { why = "", values = ["glibc", "jemalloc", "tcmalloc", "mimalloc"] }
 /// The space of all simulated tunes.
 pub fn space() -> Result<Space> {
     Ok(Space::reopen(&SpaceFile::parse(SPACE).map_err(anyhow::Error::msg)?)?)
-}
-
-/// A candidate's knobs by name.
-pub fn named(space: &Space, candidate: &wan22_tune::space::Candidate) -> Values {
-    space.named(candidate).map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
 /// Runs all tunes, on as many threads as there are CPUs; each has a clock of its own.

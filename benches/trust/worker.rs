@@ -8,12 +8,13 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use wan22_tune::knobs::Values;
-use wan22_tune::runner::fake::FakeTrial;
+use wan22_tune::runner::fake;
 use wan22_tune::runner::{FakeRunner, TrialRequest};
 use wan22_tune::space::Space;
+use wan22_tune::stats::normal;
+use wan22_tune::trial::Trial;
 
 use crate::recorded::Noise;
-use crate::session::named;
 
 /// Seconds of a trial before it warms up.
 const OVERHEAD_S: f64 = 5.0;
@@ -45,7 +46,7 @@ impl Simulated<'_> {
             .identifying(|values| self.identity(values))
     }
 
-    fn trial(&self, request: &TrialRequest, started_s: f64) -> FakeTrial {
+    fn trial(&self, request: &TrialRequest, started_s: f64) -> Trial {
         let slow = 1.0 + self.drift * started_s / self.total_s;
         let truth = self.times[&request.values] * slow * self.noise_of(&self.noise.processes);
         let mut samples = Vec::new();
@@ -63,7 +64,7 @@ impl Simulated<'_> {
                 break;
             }
         }
-        FakeTrial::measured(samples, wall_s, setup_s)
+        fake::measured(samples, wall_s, setup_s)
     }
 
     fn identity(&self, values: &Values) -> Option<u64> {
@@ -72,9 +73,8 @@ impl Simulated<'_> {
 
     fn noise_of(&self, logs: &[f64]) -> f64 {
         let rng = &mut *self.rng.borrow_mut();
-        let (u, v): (f64, f64) = (rng.random(), rng.random());
-        let normal = (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-        (logs.choose(rng).copied().unwrap_or(0.0) + JITTER * normal).exp()
+        let jitter = JITTER * normal(rng);
+        (logs.choose(rng).copied().unwrap_or(0.0) + jitter).exp()
     }
 }
 
@@ -87,9 +87,9 @@ pub fn truth(space: &Space, differs: bool, rng: &mut impl Rng) -> BTreeMap<Value
             let (threads, allocator) = (candidate.level(0), candidate.level(1));
             let own = rng.random_range(0.95..1.05);
             let time = if differs { effects[threads] * effects[6 + allocator] * own } else { 1.0 };
-            times.insert(named(space, &candidate), time);
+            times.insert(space.values(&candidate), time);
         }
-        let usual = times[&named(space, &space.baseline())];
+        let usual = times[&space.values(&space.baseline())];
         times.values_mut().for_each(|time| *time /= usual);
         let mut sorted: Vec<f64> = times.values().copied().collect();
         sorted.sort_by(f64::total_cmp);

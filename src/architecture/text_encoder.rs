@@ -146,9 +146,7 @@ impl TextEncoderConfig {
         let one = tokens * (attention + projections * model * self.d_ff as f64);
         2.0 * (batch * layers) as f64 * one
     }
-}
 
-impl TextEncoderConfig {
     /// Numbers in the weights of `layers` layers and the token embedding.
     pub fn weights(&self, layers: i64) -> f64 {
         let projections = if matches!(self.feed_forward(), Ok((_, true))) { 3 } else { 2 };

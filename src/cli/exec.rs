@@ -5,14 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::ProfileFoldersArgs;
-use crate::cli::SignatureArgs;
 use crate::cli::options::parse;
+use crate::cli::{ProfileFoldersArgs, SignatureArgs};
 use crate::knobs::program_environment;
 use crate::workload::custom::sink::Sink;
 
 /// Which profile, and which command.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct ExecArgs {
     /// The profile to launch with.
     #[arg(long, value_name = "FILE", required_unless_present = "auto", conflicts_with = "auto")]

@@ -35,8 +35,7 @@ pub use space::{SpaceArgs, SpaceCommand};
 pub use tune::TuneArgs;
 pub use verify::VerifyArgs;
 
-use clap::Parser;
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 
 /// Finds, proves and ships the settings that run the Wan 2.2 video model fastest on this machine.
 ///

@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use crate::cli::BaselineChoice;
-use crate::cli::SignatureArgs;
 use crate::cli::options::parse;
+use crate::cli::{BaselineChoice, SignatureArgs};
 
 /// Which profiles.
 #[derive(Debug, Args)]

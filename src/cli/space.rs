@@ -1,13 +1,10 @@
 //! `space`: which space of knobs, and the job that it is for.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::BaselineChoice;
-use crate::cli::JobArgs;
-use crate::cli::MachineChoice;
+use crate::cli::{BaselineChoice, JobArgs, MachineChoice};
 use crate::space::KnobFlag;
 
 /// Which space.

@@ -5,12 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::CustomJobArgs;
-use crate::cli::NodesChoice;
-use crate::cli::RunnerArgs;
-use crate::cli::SpaceArgs;
-use crate::cli::ViewArgs;
 use crate::cli::options::parse;
+use crate::cli::{CustomJobArgs, NodesChoice, RunnerArgs, SpaceArgs, ViewArgs};
 use crate::search::StrategyName;
 use crate::tune::budget;
 use crate::workload::custom::sizes::JobSize;

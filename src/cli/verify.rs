@@ -5,12 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::BaselineChoice;
-use crate::cli::CustomJobArgs;
-use crate::cli::JobArgs;
-use crate::cli::RunnerArgs;
-use crate::cli::SignatureArgs;
 use crate::cli::options::parse;
+use crate::cli::{BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, SignatureArgs};
 use crate::tune::budget;
 use crate::workload::custom::sink::Sink;
 

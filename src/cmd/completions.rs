@@ -7,9 +7,6 @@ use crate::cli::{Cli, CompletionsArgs, ManArgs};
 use crate::io::output::print;
 
 /// Prints the shell's script.
-///
-/// # Errors
-/// It can't be printed.
 pub fn run(args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "wan22-tune", &mut script);
@@ -17,9 +14,6 @@ pub fn run(args: &CompletionsArgs) -> Result<()> {
 }
 
 /// Writes manual pages.
-///
-/// # Errors
-/// They can't be written.
 pub fn man(args: &ManArgs) -> Result<()> {
     let Some(folder) = &args.output else {
         let mut page = Vec::new();

@@ -42,25 +42,13 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     let is_baseline = knobs == runner.baseline.knobs;
     today::read(&mut runner, &workload, args.limit)?;
     let knobs = if is_baseline { runner.baseline.knobs.clone() } else { knobs };
+    let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
+    let repetitions = repetitions.in_phase(Phase::Baseline);
     let request = TrialRequest {
-        number: 1,
-        node: String::new(),
         phase: Phase::Baseline,
-        pair: None,
-        strategy: String::new(),
         seed: args.seed,
-        repetitions: args
-            .custom
-            .repetitions(&args.runner, args.repetitions)
-            .in_phase(Phase::Baseline),
-        workload,
-        values: knobs.values(),
         min_psnr_db: args.runner.min_psnr.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),
-        limit: args.limit,
-        left: args.limit,
-        ready_s: None,
-        long_s: None,
-        early_stop_s: None,
+        ..TrialRequest::alone(workload, knobs.values(), repetitions, args.limit)
     };
     let trial = runner::of_trials(&runner).run(&request)?;
     if trial.outcome != Outcome::Ok {
@@ -86,6 +74,7 @@ fn value(trial: &Trial, metric: Metric) -> serde_json::Value {
         "slice_s": samples().map(|sample| sample.slice_s).collect::<Vec<_>>(),
         "stages_s": trial.stages_s(),
         "peak_rss_bytes": trial.peak_rss_bytes,
+        "peak_device_bytes": trial.peak_device_bytes,
         "setup_s": trial.setup_s,
         "wall_s": trial.wall_s,
     })
@@ -112,6 +101,8 @@ fn text(trial: &Trial, metric: Metric) -> String {
     }
     let mib = trial.peak_rss_bytes.unwrap_or(0) >> 20;
     lines.push(format!("{:20} {mib} MiB", "peak memory"));
+    let on_device = trial.peak_device_bytes.map(|bytes| bytes >> 20);
+    lines.extend(on_device.map(|mib| format!("{:20} {mib} MiB", "peak device memory")));
     lines.push(format!(
         "{:20} {:.2} s of {:.2} s",
         "not measured work", trial.overhead_s, trial.wall_s

@@ -88,8 +88,7 @@ fn lines(space: &Space, command: &CommandJob) -> Result<String> {
     let (mut text, mut shown) = (String::new(), Vec::new());
     for (heading, candidate) in [("today", space.baseline()), ("example", example)] {
         let mut values = space.given.baseline.clone();
-        values
-            .extend(space.named(&candidate).map(|(name, value)| (name.to_owned(), value.clone())));
+        values.extend(space.values(&candidate));
         let line = usage::command_line(command, &values, &command.words).map_err(Usage)?;
         let _ = writeln!(text, "{heading:8} {line}");
         shown.push((line, usage::patches(command, &values)));

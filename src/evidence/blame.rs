@@ -7,8 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::knobs::Values;
-use crate::trial::{OVER, STOPPED};
-use crate::trial::{Outcome, Phase, Trial};
+use crate::trial::{OVER, Outcome, Phase, STOPPED, Trial};
 
 /// Failures in a row after which the baseline is asked.
 const IN_A_ROW: usize = 3;
@@ -37,7 +36,7 @@ pub fn lacking_memory(trials: &[Trial]) -> Vec<&Values> {
 
 /// Whether a test of memory failed; one that took too long did not.
 pub fn lacks_memory(test: &&Trial) -> bool {
-    is_failure(test) && test.outcome != Outcome::Timeout
+    test.outcome.is_failure() && test.outcome != Outcome::Timeout
 }
 
 /// Whether the baseline fails at a size at which memory is tested.
@@ -50,13 +49,8 @@ fn calibrations<'t>(trials: &'t [Trial], strategy: &str) -> impl Iterator<Item =
 }
 
 /// Whether it ran to an end that is no failure of its surroundings.
-fn is_sound(trial: &Trial) -> bool {
+pub fn is_sound(trial: &Trial) -> bool {
     matches!(trial.outcome, Outcome::Ok | Outcome::PoorQuality)
-}
-
-/// Whether it failed, by whoever's fault.
-fn is_failure(trial: &Trial) -> bool {
-    !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted)
 }
 
 /// Whether the tuner itself ended it.
@@ -72,13 +66,15 @@ pub fn excused(trials: &[Trial], baseline: &Values) -> Vec<bool> {
         return vec![false; trials.len()];
     }
     let fails = |trial: &Trial| {
-        is_failure(trial) && trial.knobs == *baseline && trial.phase.is_comparable()
+        trial.outcome.is_failure() && trial.knobs == *baseline && trial.phase.is_comparable()
     };
     let rounds: BTreeSet<u64> =
         trials.iter().filter(|trial| fails(trial)).filter_map(round).collect();
     let mut excused: Vec<bool> = trials
         .iter()
-        .map(|trial| is_failure(trial) && round(trial).is_some_and(|n| rounds.contains(&n)))
+        .map(|trial| {
+            trial.outcome.is_failure() && round(trial).is_some_and(|n| rounds.contains(&n))
+        })
         .collect();
     let mut nodes: BTreeMap<&str, Vec<(usize, &Trial)>> = BTreeMap::new();
     for (place, trial) in trials.iter().enumerate() {
@@ -87,7 +83,7 @@ pub fn excused(trials: &[Trial], baseline: &Values) -> Vec<bool> {
     for block in nodes.values().flat_map(|own| own.split_inclusive(|(_, trial)| is_sound(trial))) {
         if block.iter().any(|(_, trial)| !is_sound(trial) && fails(trial)) {
             for (place, trial) in block {
-                excused[*place] |= is_failure(trial) && !is_own(trial);
+                excused[*place] |= trial.outcome.is_failure() && !is_own(trial);
             }
         }
     }
@@ -107,7 +103,9 @@ fn round(trial: &Trial) -> Option<u64> {
 /// The failures that are held against their candidates.
 pub fn failures<'t>(trials: &'t [Trial], baseline: &Values) -> Vec<&'t Trial> {
     let held = trials.iter().zip(excused(trials, baseline));
-    held.filter(|(trial, excused)| is_failure(trial) && !excused).map(|(trial, _)| trial).collect()
+    held.filter(|(trial, excused)| trial.outcome.is_failure() && !excused)
+        .map(|(trial, _)| trial)
+        .collect()
 }
 
 /// By place, the trials that say nothing of their candidates: interrupted, or excused.
@@ -135,14 +133,14 @@ pub fn is_machine_in_doubt(trials: &[Trial], baseline: &Values) -> bool {
         |t: &&Trial| t.outcome != Outcome::Illegal && t.phase.is_comparable() && !is_cut(t);
     let last = || trials.iter().rev().filter(counts).take_while(|trial| !is_sound(trial));
     let matters = |t: &Trial| t.phase == Phase::Confirmation || t.knobs == *baseline;
-    last().next().is_some_and(|trial| is_failure(trial) && matters(trial))
+    last().next().is_some_and(|trial| trial.outcome.is_failure() && matters(trial))
         || last().count() >= IN_A_ROW
 }
 
 /// The last trial of the baseline, if it failed and nothing ran well since.
 pub fn failing_baseline<'t>(trials: &'t [Trial], baseline: &Values) -> Option<&'t Trial> {
     let since = trials.iter().rev().take_while(|trial| !is_sound(trial));
-    let failing = since.filter(|trial| is_failure(trial) && trial.phase.is_comparable());
+    let failing = since.filter(|trial| trial.outcome.is_failure() && trial.phase.is_comparable());
     failing.into_iter().find(|trial| trial.knobs == *baseline)
 }
 

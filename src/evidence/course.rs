@@ -276,13 +276,11 @@ mod tests {
     use rand_xoshiro::Xoshiro256PlusPlus;
 
     use super::*;
-    use crate::knobs::Value;
     use crate::trial::Phase;
 
     fn trial(phase: Phase, second: i64, score_s: f64) -> Trial {
         let started = Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let sample = crate::trial::Sample { seconds: score_s, ..Default::default() };
-        Trial { phase, started: started.to_string(), samples: vec![sample], ..Trial::default() }
+        Trial { started: started.to_string(), ..Trial::made(phase, 1, score_s) }
     }
 
     fn course(trials: &[Trial]) -> Course {
@@ -353,7 +351,7 @@ mod tests {
             let repeat = |(i, noise): (i64, &f64)| {
                 let second = 100 * i + 10 * threads;
                 let score_s = 0.2 * threads as f64 * slow(second) * noise;
-                let knobs = [("threads".to_owned(), Value::Integer(threads))].into();
+                let knobs = Trial::threads(1 + threads);
                 Trial { knobs, ..trial(Phase::Repeat, second, score_s) }
             };
             trials.extend((0..8).zip(&noise).map(repeat));

@@ -91,13 +91,12 @@ impl Drift {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::{Phase, Sample};
+    use crate::trial::Phase;
 
     fn trial(node: &str, phase: Phase, second: i64, score_s: f64) -> Trial {
         let started = jiff::Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let sample = Sample { seconds: score_s, ..Sample::default() };
         let (node, started) = (node.to_owned(), started.to_string());
-        Trial { node, phase, started, samples: vec![sample], ..Trial::default() }
+        Trial { node, started, ..Trial::made(phase, 1, score_s) }
     }
 
     /// One node that gets slower by a fifth and one that is steady and 10% slower: neither is taken for

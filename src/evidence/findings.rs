@@ -65,7 +65,7 @@ impl Findings {
     /// What `trials` show of candidates beside `baseline`.
     pub fn of(trials: &[Trial], baseline: &Values) -> Self {
         let drift = Drift::of(trials);
-        let ranking = ranking::rank_with(trials, &drift);
+        let ranking = ranking::rank(trials, &drift);
         let confirmation = Confirmation::of(trials, baseline);
         let verdict = confirmation.as_ref().map_or(Verdict::NoGain(None), Confirmation::verdict);
         let finalist = finalist(&ranking, confirmation.as_ref(), baseline);

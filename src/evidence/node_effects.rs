@@ -169,18 +169,11 @@ mod tests {
     use rand_xoshiro::Xoshiro256PlusPlus;
 
     use super::*;
-    use crate::knobs::Value;
-    use crate::trial::{Phase, Sample};
+    use crate::trial::Phase;
 
     fn trial(node: usize, threads: i64, log_s: f64) -> Trial {
-        let sample = Sample { seconds: log_s.exp(), ..Sample::default() };
-        Trial {
-            node: format!("n{node}"),
-            phase: Phase::Search,
-            knobs: [("threads".to_owned(), Value::Integer(threads))].into(),
-            samples: vec![sample],
-            ..Trial::default()
-        }
+        let node = format!("n{node}");
+        Trial { node, ..Trial::made(Phase::Search, threads, log_s.exp()) }
     }
 
     /// Twelve even draws add up to a variance of 1.

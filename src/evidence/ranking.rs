@@ -20,13 +20,8 @@ pub struct Ranked {
     pub trials: usize,
 }
 
-/// The measured candidates but those that memory has no room for, best first.
-pub fn rank(trials: &[Trial]) -> Vec<Ranked> {
-    rank_with(trials, &Drift::of(trials))
-}
-
-/// As [`rank`], under a drift that was found before.
-pub fn rank_with(trials: &[Trial], drift: &Drift) -> Vec<Ranked> {
+/// The measured candidates but those that memory has no room for, best first, under a drift.
+pub fn rank(trials: &[Trial], drift: &Drift) -> Vec<Ranked> {
     let mut scores: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
     let lacking = blame::lacking_memory(trials);
     let counts = |trial: &&Trial| {

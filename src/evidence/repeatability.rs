@@ -82,28 +82,21 @@ fn deviations(logs: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knobs::Value;
     use crate::trial::{Phase, Sample};
-
-    fn trial(phase: Phase, threads: i64, seconds: f64) -> Trial {
-        let knobs = [("threads".to_owned(), Value::Integer(threads))].into();
-        let sample = Sample { seconds, ..Sample::default() };
-        Trial { phase, knobs, samples: vec![sample], ..Trial::default() }
-    }
 
     /// By hand: two of one candidate that are exp(0.02) apart deviate by sqrt(2) * 0.01 each, two
     /// others that are exp(0.04) apart by twice that, which is the fourth of four.
     #[test]
     fn deviations_of_the_same_candidate_count() {
         let mut trials = vec![
-            trial(Phase::Baseline, 1, 1.0),
-            trial(Phase::Search, 2, 3.0),
-            trial(Phase::Search, 3, 7.0),
-            trial(Phase::Repeat, 2, 3.0 * 0.04_f64.exp()),
+            Trial::made(Phase::Baseline, 1, 1.0),
+            Trial::made(Phase::Search, 2, 3.0),
+            Trial::made(Phase::Search, 3, 7.0),
+            Trial::made(Phase::Repeat, 2, 3.0 * 0.04_f64.exp()),
         ];
         assert_eq!(repeatability(&trials), 0.0);
-        trials.push(trial(Phase::Sentinel, 1, 0.02_f64.exp()));
-        trials.push(trial(Phase::Confirmation, 1, 5.0));
+        trials.push(Trial::made(Phase::Sentinel, 1, 0.02_f64.exp()));
+        trials.push(Trial::made(Phase::Confirmation, 1, 5.0));
         let right = 2.0_f64.sqrt() * 0.02 / 1.15;
         assert!((repeatability(&trials) - right).abs() < 1e-9);
         assert_eq!(repeatability(&[]), 0.0);
@@ -117,7 +110,7 @@ mod tests {
             .into_iter()
             .map(|slowest| {
                 let run = |seconds| Sample { seconds, ..Sample::default() };
-                let mut trial = trial(Phase::Confirmation, 1, 1.0);
+                let mut trial = Trial::made(Phase::Confirmation, 1, 1.0);
                 trial.samples.extend([run(slowest), run(1.0)]);
                 trial
             })

@@ -205,17 +205,12 @@ fn chances<'w>(all: impl Iterator<Item = &'w [f64]> + Clone) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knobs::Value;
-    use crate::trial::{Phase, Sample};
+    use crate::trial::Phase;
 
     /// Trials of candidates, each with its number of threads and its times; the baseline has 0.
     fn seen(times: &[(i64, &[f64])]) -> Vec<WinProbability> {
-        let trial = |threads: i64, seconds: f64| Trial {
-            phase: if threads == 0 { Phase::Baseline } else { Phase::Search },
-            knobs: [("threads".to_owned(), Value::Integer(threads))].into(),
-            samples: vec![Sample { seconds, ..Sample::default() }],
-            ..Trial::default()
-        };
+        let phase = |threads| if threads == 0 { Phase::Baseline } else { Phase::Search };
+        let trial = |threads: i64, seconds| Trial::made(phase(threads), threads, seconds);
         let all =
             times.iter().flat_map(|(threads, times)| times.iter().map(|t| trial(*threads, *t)));
         let trials: Vec<Trial> = all.collect();
@@ -226,7 +221,7 @@ mod tests {
     const BASELINE: [f64; 9] = [1.0, 1.34, 1.01, 1.0, 1.02, 1.33, 1.01, 1.02, 1.35];
 
     fn of(found: &[WinProbability], threads: i64) -> &WinProbability {
-        let is = |one: &&WinProbability| one.knobs["threads"] == Value::Integer(threads);
+        let is = |one: &&WinProbability| one.knobs == Trial::threads(threads);
         found.iter().find(is).unwrap()
     }
 

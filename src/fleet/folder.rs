@@ -13,7 +13,7 @@ use crate::io::{atomic_write, input};
 use crate::machine::{Limits, Machine};
 use crate::profile::Profile;
 use crate::runner::nodes::is_name;
-use crate::space::{Ended, SpaceFile};
+use crate::space::{SpaceFile, TuneEnd};
 
 /// The largest file of a node: a description of a machine of thousands of CPUs takes a few MiB.
 const LARGEST_BYTES: u64 = 64 << 20;
@@ -181,9 +181,6 @@ impl Folder {
     }
 
     /// Leaves what a probe found.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn put_probe(&self, name: &str, probe: &Probe) -> Result<()> {
         write(&self.node(name).join("probe.json"), probe)
     }
@@ -200,17 +197,11 @@ impl Folder {
     }
 
     /// Leaves how a job stands.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn put_status(&self, name: &str, status: &NodeStatus) -> Result<()> {
         write(&self.node(name).join("status.json"), status)
     }
 
     /// Leaves what a node says of a profile.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn put_verified(&self, name: &str, verified: &Verified) -> Result<()> {
         write(&self.node(name).join("verify.json"), verified)
     }
@@ -270,7 +261,7 @@ fn of_results(results: PathBuf) -> Option<Tuned> {
     let profile = results.join("profile.json");
     Some(match tune.ended {
         // One that ended before a run of the baseline did has none.
-        Some(ended) if ended != Ended::Stopped && profile.exists() => {
+        Some(ended) if ended != TuneEnd::Stopped && profile.exists() => {
             let profile = Profile::read(&profile);
             let is_gain = profile.is_ok_and(|profile| profile.proof().is_gain());
             Tuned::Done { results, trials, is_gain }

@@ -34,9 +34,6 @@ pub struct Journal(File);
 
 impl Journal {
     /// Opens it, and begins it where there is none.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn open(folder: &Folder) -> Result<Self> {
         let path = folder.journal();
         let place = || path.display().to_string();
@@ -50,9 +47,6 @@ impl Journal {
     }
 
     /// Appends an event.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn note(&mut self, event: &Event<'_>) -> Result<()> {
         let now = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
         let Event { node, class, event, job, state, detail } = *event;

@@ -104,9 +104,6 @@ impl Request {
     }
 
     /// Writes it. The command of an engine may hold a password, so that its owner alone reads it.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn write(&self, folder: &Folder) -> Result<()> {
         let is_command = self.engine().is_some_and(|engine| engine.contains(NODE));
         let write = if is_command { atomic_write::replace_private } else { atomic_write::replace };
@@ -130,17 +127,11 @@ impl Request {
     }
 
     /// The words of each tune, without its budget.
-    ///
-    /// # Errors
-    /// One that can't be read.
     pub fn words(&self) -> Result<Vec<OsString>> {
         read(&self.tune).context("fleet.toml: tune")
     }
 
     /// The fleet's own flags.
-    ///
-    /// # Errors
-    /// One that can't be read.
     pub fn flags(&self) -> Result<Vec<OsString>> {
         read(&self.flags).context("fleet.toml: flags")
     }

@@ -18,3 +18,8 @@ mod tests {
         assert_eq!(digest(b"abc"), "ba7816bf8f01cfea");
     }
 }
+
+/// Whether a text is as many of such digits.
+pub fn is_digits(text: &str, count: usize) -> bool {
+    text.len() == count && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}

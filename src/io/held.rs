@@ -52,17 +52,11 @@ pub fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Holds the file or folder at `path`.
-///
-/// # Errors
-/// It can't be opened.
 pub fn hold(path: &Path) -> Result<()> {
     hold_opened(path, path)
 }
 
 /// Holds this program, which is found at `path` unless it was replaced already.
-///
-/// # Errors
-/// It can't be opened.
 pub fn hold_this_program(path: &Path) -> Result<()> {
     hold_opened(path, Path::new("/proc/self/exe"))
 }
@@ -99,9 +93,6 @@ pub fn now(path: &Path) -> PathBuf {
 
 /// What `work` comes to with the place where that is now; tried again where it was moved while it
 /// was worked with.
-///
-/// # Errors
-/// Those of `work`.
 pub fn at<T>(path: &Path, work: impl Fn(&Path) -> Result<T>) -> Result<T> {
     loop {
         let place = now(path);

@@ -92,9 +92,7 @@ impl Lock {
         let _ = sign(&mut file);
         Ok(Self { file })
     }
-}
 
-impl Lock {
     /// From now on programs that this one starts hold it as well, until they end: what they do is done
     /// before anybody else has it, though this one is killed.
     ///

@@ -67,6 +67,11 @@ pub fn count(number: usize, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
+/// What there is, in words; nothing where there is none.
+pub fn maybe(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
 /// With a true minus sign, and none before a zero.
 fn signed(text: String) -> String {
     match text.strip_prefix('-') {

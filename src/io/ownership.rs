@@ -1,9 +1,8 @@
 //! Ownership: whether somebody else could have put a file where it is, or change it.
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// The users whose files are taken.
 #[derive(Clone, Debug)]

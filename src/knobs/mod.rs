@@ -70,6 +70,7 @@ pub mod numerics {
     pub mod matmul_precision;
     pub mod memory_format;
     pub mod precision;
+    pub mod tf32;
 }
 
 /// Tiles and batches: how much goes through the models at once.
@@ -129,6 +130,8 @@ knob::knobs! {
     numerics::conv_backend,
     /// Order of the VAE's tensors in memory.
     numerics::memory_format,
+    /// Whether a GPU multiplies float32 numbers in TF32.
+    numerics::tf32,
 }
 
 pub use as_is::AsIs;

@@ -32,13 +32,13 @@ impl Knobs {
     ///
     /// # Errors
     /// The knob's name and what is wrong with its value.
-    pub fn with<'a>(
+    pub fn with<'a, N: AsRef<str> + ?Sized + 'a>(
         &self,
-        values: impl IntoIterator<Item = (&'a str, &'a Value)>,
+        values: impl IntoIterator<Item = (&'a N, &'a Value)>,
     ) -> Result<Self, String> {
+        let values = values.into_iter().map(|(name, value)| (name.as_ref(), value));
         let is_built_in = |name: &str| KNOBS.iter().any(|(known, _)| *known == name);
-        let (values, custom): (Vec<_>, Vec<_>) =
-            values.into_iter().partition(|(name, _)| is_built_in(name));
+        let (values, custom): (Vec<_>, Vec<_>) = values.partition(|(name, _)| is_built_in(name));
         let mut knobs = self.with_built_in(&values)?;
         knobs.custom.clone_from(&self.custom);
         knobs.custom.extend(custom.into_iter().map(|(name, v)| (name.to_owned(), v.clone())));

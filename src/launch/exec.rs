@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::fmt;
-use std::fs;
-use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::{fmt, fs, io};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};

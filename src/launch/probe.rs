@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::knobs::memory::{MemoryMode, MemoryPolicy};
-use crate::machine::syscalls;
-use crate::machine::threads;
-use crate::machine::{Machine, Source};
+use crate::machine::{Machine, Source, syscalls, threads};
 
 impl MemoryPolicy {
     /// Tries the policy out in a thread of its own: sets it, reads it back and looks where fresh

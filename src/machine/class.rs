@@ -115,8 +115,8 @@ mod tests {
             |machine| machine.allowed = "0".parse().unwrap(),
             |machine| machine.limits.cpu_quota = Some(2.0),
             |machine| {
-                let (model, driver, cuda) = ("L4".to_owned(), String::new(), String::new());
-                machine.gpus.push(crate::machine::Gpu { model, memory_bytes: 0, driver, cuda });
+                let model = "L4".to_owned();
+                machine.gpus.push(crate::machine::Gpu { model, ..Default::default() });
             },
         ];
         for (i, change) in changes.iter().enumerate() {

@@ -1,6 +1,5 @@
 //! Detecting the machine that this process runs on.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Result, anyhow, bail};
@@ -8,14 +7,11 @@ use hwlocality::Topology;
 use hwlocality::topology::builder::BuildFlags;
 use hwlocality::topology::export::xml::XMLExportFlags;
 
-use super::fingerprint;
 use super::limits::cgroup::Cgroup;
 use super::roots::{SystemRoots, field, line};
-use super::topology::claimed;
 use super::topology::hwloc::{Structure, load};
-use super::topology::nodes;
-use super::topology::sandbox;
-use super::{CpuSet, Machine, Node, NodeSet, Source, gpus, processor};
+use super::topology::{claimed, nodes, sandbox};
+use super::{CpuSet, Machine, Node, NodeSet, Source, fingerprint, gpus, processor};
 
 impl Machine {
     /// Detects this machine: hwloc's topology, within the affinity mask and the cgroup's limits.
@@ -23,11 +19,17 @@ impl Machine {
     /// # Errors
     /// When hwloc can't read the topology, or environment variables make it read another one.
     pub fn detect() -> Result<Self> {
-        Ok(Self { gpus: gpus::read(), ..Self::detect_host()? })
+        Ok(Self::detect_host()?.with_gpus())
     }
 
-    /// Detects this machine without its GPUs, for which their driver's program would have to be
-    /// started.
+    /// The same with its GPUs, where it is this very machine.
+    #[must_use]
+    pub fn with_gpus(self) -> Self {
+        if self.source == Source::Live { Self { gpus: gpus::read(), ..self } } else { self }
+    }
+
+    /// Detects this machine without its GPUs, for which their driver's library would have to be
+    /// loaded.
     ///
     /// # Errors
     /// As [`Machine::detect`].
@@ -63,7 +65,7 @@ fn live() -> Result<(Topology, Structure)> {
     }
     // Sites preset the topology of their machines, since reading it takes long on large ones.
     if !variables.is_empty()
-        && let Some(difference) = claimed::difference(&structure, &SystemRoots::live())
+        && let Some(difference) = claimed::difference(&structure.machine, &SystemRoots::live())
     {
         bail!("the {names} makes hwloc describe another machine, with {difference}: {cure}");
     }
@@ -72,20 +74,18 @@ fn live() -> Result<(Topology, Structure)> {
 
 /// The machine with this structure, as far as the system at `roots` lets this process use it.
 fn within(structure: Structure, roots: &SystemRoots) -> Machine {
-    let mut notes = structure.notes;
+    let Structure { mut machine, nodes_known, infos } = structure;
     let cgroup = Cgroup::read(roots);
-    let all: CpuSet = structure.cores.iter().flat_map(|core| core.cpus.iter()).collect();
-    let allowed = allowed_cpus(roots, &cgroup, &structure.allowed, &mut notes);
+    let all = machine.all_cpus();
+    machine.allowed = allowed_cpus(roots, &cgroup, &machine.allowed, &mut machine.notes);
     let memory = line(&roots.proc.join("meminfo")).unwrap_or_default();
     let memory = field(&memory, "MemTotal").and_then(|text| nodes::kibibytes(&text)).unwrap_or(0);
-    let mut nodes = if structure.nodes_known {
-        structure.nodes
-    } else {
-        fallback_nodes(roots, &all, memory, &mut notes)
-    };
-    settle_nodes(&mut nodes, roots, &cgroup, &all);
-    let mut cores = structure.cores;
-    for core in &mut cores {
+    if !nodes_known {
+        machine.nodes = fallback_nodes(roots, &all, memory, &mut machine.notes);
+    }
+    let nodes = &mut machine.nodes;
+    settle_nodes(nodes, roots, &cgroup, &all);
+    for core in &mut machine.cores {
         let home = nodes.iter().find(|node| !node.cpus.is_disjoint(&core.cpus));
         core.node = home.or(nodes.first()).map_or(0, |node| node.number);
     }
@@ -93,25 +93,17 @@ fn within(structure: Structure, roots: &SystemRoots) -> Machine {
     let kernel = |name: &str| line(&roots.proc.join("sys/kernel").join(name)).unwrap_or_default();
     let mut cpu = processor::read(roots);
     if cpu.model == cpu.architecture {
-        cpu.model = structure.infos.get("CPUModel").cloned().unwrap_or(cpu.model);
+        cpu.model = infos.get("CPUModel").cloned().unwrap_or(cpu.model);
     }
     Machine {
         source: Source::Live,
         host: kernel("hostname"),
         host_key: fingerprint::host_key(roots),
         cpu,
-        packages: structure.packages,
-        nodes,
-        l3_groups: structure.l3_groups,
-        l3_bytes: structure.l3_bytes,
-        cores,
-        allowed,
         limits: cgroup.limits,
         memory_bytes: if memory > 0 { memory } else { on_nodes },
-        gpus: Vec::new(),
         kernel: kernel("osrelease"),
-        refused_modes: BTreeMap::new(),
-        notes,
+        ..machine
     }
 }
 
@@ -210,18 +202,13 @@ mod tests {
 
     /// Two packages of 4 cores with 2 threads each, seen from a system with the given files.
     fn seen(files: &[(&str, &str)]) -> Machine {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
+        let (_tree, roots) = SystemRoots::of_files(files);
         let _alone = sandbox::alone();
         let topology = load(BuildFlags::empty(), |builder| {
             let text = "package:2 [numa(memory=8GB)] l3:1 core:4 pu:2";
             builder.from_synthetic(text).map_err(|error| error.to_string())
         });
-        within(Structure::of(&topology.unwrap()).unwrap(), &SystemRoots::fixture(tree.path()))
+        within(Structure::of(&topology.unwrap()).unwrap(), &roots)
     }
 
     const CPUSET: [(&str, &str); 3] = [

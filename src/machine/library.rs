@@ -109,11 +109,8 @@ mod tests {
 
     #[test]
     fn only_the_systems_own_files_are_loaded() {
-        let tree = tempfile::tempdir().unwrap();
-        let folder = tree.path().join("usr/lib64");
-        fs::create_dir_all(tree.path().join("proc")).unwrap();
-        fs::create_dir_all(&folder).unwrap();
-        let roots = SystemRoots::fixture(tree.path());
+        let (_tree, roots) = SystemRoots::of_files(&[("proc/x", ""), ("usr/lib64/x", "")]);
+        let folder = roots.mounted("/usr/lib64");
         let name = "libjemalloc.so.2";
         let absent = find(name, &roots).unwrap_err();
         assert_eq!(absent.to_string(), "no libjemalloc.so.2 is installed (Debian: libjemalloc2)");

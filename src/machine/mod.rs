@@ -25,19 +25,20 @@ use serde::{Deserialize, Serialize};
 
 pub use detect::live_xml;
 pub use fingerprint::{Fingerprint, MachineMatch};
+pub use gpus::held_bytes;
 pub use limits::oom::oom_kills;
 pub use limits::throttling::throttled_periods;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 pub use render::svg::Occupant;
-pub use roots::SystemRoots;
-pub(crate) use roots::{field, line};
+pub(crate) use roots::line;
+pub use roots::{SystemRoots, field, stat_field, waited};
 pub use sensors::{frequency_mhz, temperature_c};
 pub use topology::described::MachineFileError;
-pub(crate) use topology::nodes::kibibytes;
+pub use topology::nodes::kibibytes;
 pub use topology::sandbox::sandboxed;
 
 /// A machine as this process sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// Where this description comes from.
     pub source: Source,
@@ -64,7 +65,7 @@ pub struct Machine {
     pub limits: Limits,
     /// Installed memory.
     pub memory_bytes: u64,
-    /// GPUs that the driver reports.
+    /// GPUs that a program started here may use.
     pub gpus: Vec<Gpu>,
     /// Kernel release.
     pub kernel: String,
@@ -76,10 +77,11 @@ pub struct Machine {
 }
 
 /// Where a [`Machine`] comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// This very machine: binding works.
+    #[default]
     Live,
     /// A hwloc XML file: for planning only.
     Xml,
@@ -162,7 +164,7 @@ pub struct Limits {
 }
 
 /// A GPU.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gpu {
     /// Marketing name.
     pub model: String,
@@ -172,6 +174,15 @@ pub struct Gpu {
     pub driver: String,
     /// The highest CUDA version that the driver runs; empty when unknown.
     pub cuda: String,
+    /// Its id with the driver; like what follows, unknown to older versions.
+    #[serde(default)]
+    pub uuid: String,
+    /// Its address, such as `0000:17:00.0`.
+    #[serde(default)]
+    pub pci: String,
+    /// The NUMA node that it is connected to; `None` where the kernel knows none.
+    #[serde(default)]
+    pub numa_node: Option<u32>,
 }
 
 impl Machine {
@@ -198,6 +209,14 @@ impl Machine {
             node.allowed && if sizes_known { node.memory_bytes > 0 } else { !node.cpus.is_empty() }
         };
         self.nodes.iter().filter(holds).map(|node| node.number).collect()
+    }
+
+    /// The allowed CPUs of the nodes that its GPUs are connected to; `None` where that is not known.
+    pub fn cpus_near_gpus(&self) -> Option<CpuSet> {
+        let nodes: NodeSet = self.gpus.iter().filter_map(|gpu| gpu.numa_node).collect();
+        let near = self.cores.iter().filter(|core| nodes.contains(core.node));
+        let near: CpuSet = near.flat_map(|core| core.cpus.iter()).collect();
+        Some(near.intersection(&self.allowed)).filter(|near| !near.is_empty())
     }
 
     /// Memory that this process may use: the machine's, under the cgroup's limit; 0 when unknown.

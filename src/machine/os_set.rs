@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use bit_set::BitSet;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
+
+use crate::io::as_text;
 
 /// The highest index that is believed: far above any kernel's CPU limit (8192),
 /// low enough that a hostile `0-4294967295` can't fill the memory.
@@ -163,9 +165,6 @@ impl FromStr for OsSet {
 }
 
 /// For serde: a number that a set may hold.
-///
-/// # Errors
-/// It is none.
 pub fn believed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let number = u32::deserialize(deserializer)?;
     let is_believed = number <= HIGHEST_INDEX;
@@ -187,18 +186,7 @@ fn shortened(text: &str) -> String {
     text.trim().chars().take(60).collect()
 }
 
-impl Serialize for OsSet {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for OsSet {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(OsSet);
 
 impl schemars::JsonSchema for OsSet {
     fn schema_name() -> std::borrow::Cow<'static, str> {

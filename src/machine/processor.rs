@@ -74,10 +74,8 @@ mod tests {
     use super::*;
 
     fn cpu(text: &str) -> Cpu {
-        let tree = tempfile::tempdir().unwrap();
-        std::fs::create_dir(tree.path().join("proc")).unwrap();
-        std::fs::write(tree.path().join("proc/cpuinfo"), text).unwrap();
-        read(&SystemRoots::fixture(tree.path()))
+        let (_tree, roots) = SystemRoots::of_files(&[("proc/cpuinfo", text)]);
+        read(&roots)
     }
 
     #[test]

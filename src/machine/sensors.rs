@@ -58,32 +58,22 @@ pub fn temperature_c(roots: &SystemRoots) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn host(files: &[(&str, &str)]) -> (tempfile::TempDir, SystemRoots) {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let roots = SystemRoots::fixture(tree.path());
-        (tree, roots)
-    }
-
     #[test]
     fn the_governor_is_believed_before_the_estimate() {
         let info = "processor : 0\ncpu MHz\t\t: 2000.5\nprocessor : 1\ncpu MHz\t\t: 3000.5\n";
         let cpu = "sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq";
         let cpus: CpuSet = "0-1".parse().unwrap();
-        let (_tree, roots) = host(&[("proc/cpuinfo", info), (cpu, "3400000\n")]);
+        let (_tree, roots) = SystemRoots::of_files(&[("proc/cpuinfo", info), (cpu, "3400000\n")]);
         assert_eq!(frequency_mhz(&roots, &cpus), Some(3400.0));
-        let (_tree, roots) = host(&[("proc/cpuinfo", info)]);
+        let (_tree, roots) = SystemRoots::of_files(&[("proc/cpuinfo", info)]);
         assert_eq!(frequency_mhz(&roots, &cpus), Some(2500.5));
-        assert_eq!(frequency_mhz(&host(&[]).1, &cpus), None);
+        let (_tree, none) = SystemRoots::of_files::<&str, &str>(&[]);
+        assert_eq!(frequency_mhz(&none, &cpus), None);
     }
 
     #[test]
     fn the_hottest_thermometer_of_the_processor_counts() {
-        let (_tree, roots) = host(&[
+        let (_tree, roots) = SystemRoots::of_files(&[
             ("sys/class/thermal/thermal_zone0/type", "acpitz\n"),
             ("sys/class/thermal/thermal_zone0/temp", "99000\n"),
             ("sys/class/thermal/thermal_zone1/type", "x86_pkg_temp\n"),
@@ -93,6 +83,7 @@ mod tests {
             ("sys/class/hwmon/hwmon3/temp1_crit", "95000\n"),
         ]);
         assert_eq!(temperature_c(&roots), Some(72.5));
-        assert_eq!(temperature_c(&host(&[]).1), None);
+        let (_tree, none) = SystemRoots::of_files::<&str, &str>(&[]);
+        assert_eq!(temperature_c(&none), None);
     }
 }

@@ -3,9 +3,8 @@
 #![allow(unsafe_code, reason = "raw system calls; each takes buffers that outlive it")]
 
 use std::ffi::CStr;
-use std::io;
-use std::ptr;
 use std::time::Duration;
+use std::{io, ptr};
 
 use crate::machine::{CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
 

@@ -2,6 +2,7 @@
 
 use super::{Profile, ProfileError};
 use crate::knobs::allow_list::CUDA_ALLOCATOR;
+use crate::knobs::placement::Layout;
 use crate::knobs::{Baseline, Preset, Settings};
 use crate::machine::Machine;
 
@@ -15,6 +16,9 @@ impl Profile {
         let knobs = self.knobs(&baseline.knobs);
         let knobs = knobs.map_err(|reason| ProfileError::at(["candidate"], reason))?;
         let there = self.as_tuned(machine);
+        // To find its GPUs takes time, and only this layout depends on them.
+        let is_near_gpus = knobs.affinity == Layout::GpuNode && there.gpus.is_empty();
+        let there = if is_near_gpus { there.with_gpus() } else { there };
         let settings = knobs.resolve(&there);
         let settings = settings.map_err(|reason| ProfileError::at(["candidate"], reason))?;
         let Some(error) = self.differs(&settings) else { return Ok(()) };

@@ -22,10 +22,7 @@ pub fn profile(results: &Results) -> Result<Profile> {
     let verdict = findings.verdict;
     let finalist = findings.confirmation.as_ref().filter(|_| matches!(verdict, Verdict::Gain(_)));
     let knobs = match finalist {
-        Some(confirmation) => {
-            let values = confirmation.finalist.iter();
-            baseline.knobs.with(values.map(|(name, value)| (name.as_str(), value)))
-        }
+        Some(confirmation) => baseline.knobs.with(&confirmation.finalist),
         None => Ok(baseline.knobs.clone()),
     };
     let knobs = knobs.map_err(anyhow::Error::msg).context("trials.csv: the finalist")?;

@@ -2,9 +2,9 @@
 
 use super::error::require;
 use super::{Evidence, MachineId, Part, Profile, ProfileError};
+use crate::io::digest::is_digits;
 use crate::knobs::memory::MemoryPolicy;
-use crate::knobs::{HardwareProfile, Knobs, OptimalSettings};
-use crate::knobs::{allow_list, program_environment};
+use crate::knobs::{HardwareProfile, Knobs, OptimalSettings, allow_list, program_environment};
 use crate::launch::Launch;
 use crate::machine::HIGHEST_INDEX;
 use crate::workload::metric::Direction;
@@ -59,14 +59,11 @@ fn hardware(hardware: &HardwareProfile) -> Result<(), ProfileError> {
 
 fn machine_id(machine: &MachineId) -> Result<(), ProfileError> {
     require(is_name(&machine.host), "/machine/host", "not a host's name")?;
-    let digest = |text: &str| {
-        text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
     for (key, text) in
         [("shape", &machine.fingerprint.shape), ("identity", &machine.fingerprint.identity)]
     {
         let place = format!("/machine/fingerprint/{key}");
-        require(digest(text), &place, "not 16 hexadecimal digits")?;
+        require(is_digits(text, 16), &place, "not 16 hexadecimal digits")?;
     }
     let quota = machine.cpu_quota.is_none_or(|quota| quota > 0.0 && quota < 1e6);
     require(quota, "/machine/cpu_quota", "no quota that a cgroup can set")?;
@@ -109,8 +106,7 @@ fn candidate(profile: &Profile) -> Result<Knobs, ProfileError> {
             .map_err(refuse)?;
     }
     let values = profile.values();
-    let values = values.iter().map(|(name, value)| (name.as_str(), value));
-    let knobs = neutral.with(values).map_err(|reason| ProfileError::at(["candidate"], reason))?;
+    let knobs = neutral.with(&values).map_err(|reason| ProfileError::at(["candidate"], reason))?;
     let is_handed_over = |name: &String| program_environment::is_handed_over(name);
     let odd = profile.program_as_is.iter().find(|name| !is_handed_over(name));
     require(odd.is_none(), "/program_as_is", "a name of no knob that is handed over")?;

@@ -22,13 +22,13 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::io::atomic_write;
-use crate::knobs::{AsIs, Values, as_is};
-use crate::knobs::{Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Workers};
+use crate::knobs::{
+    AsIs, Baseline, HardwareProfile, Knobs, OptimalSettings, Settings, Values, Workers, as_is,
+};
 use crate::launch::Launch;
 use crate::machine::{CpuSet, Fingerprint, Machine};
 use crate::workload::custom::CustomJob;
-use crate::workload::metric::Direction;
-use crate::workload::metric::Metric;
+use crate::workload::metric::{Direction, Metric};
 
 /// The format's version.
 pub const SCHEMA: u32 = 1;
@@ -254,7 +254,7 @@ impl Profile {
             return Err(format!("/candidate/{odd}: no such knob"));
         }
         let values = self.values();
-        let knobs = baseline.with(values.iter().map(|(name, value)| (name.as_str(), value)))?;
+        let knobs = baseline.with(&values)?;
         Ok(Knobs { as_is: self.as_is(), ..knobs })
     }
 

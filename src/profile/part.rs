@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Here, MachineId, Profile};
-use crate::io::digest::digest;
+use crate::io::digest::{digest, is_digits};
 use crate::machine::{CpuSet, Limits, MachineMatch};
 
 /// Digits of its digest.
@@ -17,8 +17,7 @@ pub struct Part(String);
 impl Part {
     /// The part that a file's name speaks of.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-        (text.len() == DIGITS && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+        is_digits(text, DIGITS).then(|| Self(text.to_owned()))
     }
 
     /// `None` for the whole machine.

@@ -7,7 +7,7 @@ use crate::evidence::confirmation::{Confirmation, MINIMUM_EFFECT};
 use crate::knobs::Values;
 use crate::profile::Evidence;
 use crate::stats::{self, Interval};
-use crate::trial::{Outcome, Trial};
+use crate::trial::Trial;
 use crate::workload::metric::Metric;
 
 /// How much slower than recorded a profile may be without having drifted: kernels, firmware and
@@ -97,7 +97,7 @@ impl Verification {
         };
         // What strikes the baseline as well is not the profile's fault.
         let failures = if knobs == baseline {
-            own.iter().copied().filter(|trial| is_failure(trial)).collect()
+            own.iter().copied().filter(|trial| trial.outcome.is_failure()).collect()
         } else {
             blame::failures(trials, baseline)
         };
@@ -159,10 +159,6 @@ impl Verification {
 /// The saving, where there are pairs enough to bound it.
 fn gain(confirmation: Option<&Confirmation>) -> Option<Interval> {
     confirmation.and_then(Confirmation::gain).filter(|gain| gain.low.is_finite())
-}
-
-fn is_failure(trial: &Trial) -> bool {
-    !matches!(trial.outcome, Outcome::Ok | Outcome::Interrupted)
 }
 
 fn failure(trial: &Trial) -> Finding {

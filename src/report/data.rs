@@ -105,9 +105,6 @@ fn importance(one: &Importance) -> Value {
 
 /// The ranking, one row per candidate, best first; columns named as in the journal, which has
 /// `metric` where that is scored.
-///
-/// # Errors
-/// None that can be met: the text is made in memory.
 pub fn csv(results: &Results) -> Result<String> {
     let names: Vec<&String> = results.space.given.baseline.keys().collect();
     let mut writer = csv::Writer::from_writer(Vec::new());

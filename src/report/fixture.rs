@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::knobs::Value;
-use crate::knobs::{Baseline, Preset};
+use crate::knobs::{Baseline, Preset, Value};
 use crate::machine::Machine;
 use crate::results::{Folder, Results};
 use crate::space::{Given, Space, SpaceFile, Tune};
@@ -60,37 +59,18 @@ impl Made {
     /// Without a trial; eight cores, a budget of four minutes.
     pub fn new() -> Self {
         let machine = machine();
-        let preset = Preset::Threadripper5995wx;
-        let baseline = Baseline::fit(preset, &machine).knobs.values();
+        let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine).knobs.values();
         let given = Given { facts: BTreeMap::from([("cores".to_owned(), 8)]), baseline };
         let space = Space::resolve(&SpaceFile::parse(SPACE).unwrap(), given, true).unwrap();
         let job = WorkloadFile::parse(BUILT_IN[0].1).unwrap();
         let (workload, full) = (job.size(2), job.full());
         let parts = workload.model.architecture();
-        let tune = Tune {
-            tool: "wan22-tune 0.1.0".to_owned(),
-            command: "wan22-tune --budget 4m".to_owned(),
-            started: "2026-11-22T20:00:00Z".to_owned(),
-            budget_s: 240.0,
-            seed: 7,
-            strategy: "annealing".to_owned(),
-            preset,
-            as_is: None,
-            program_as_is: [].into(),
-            repetitions: Some(3),
-            weights: None,
-            min_psnr_db: None,
-            arguments: Vec::new(),
-            worker: None,
-            resumed: Vec::new(),
-            ended: None,
-            trials: None,
-            costs: workload.costs(&parts, None),
-            full_costs: full.costs(&parts, None),
-            confirmation: None,
-            full: Some(full),
-            custom_job: None,
-        };
+        let tune = "tool = 'wan22-tune 0.1.0'\ncommand = 'wan22-tune --budget 4m'\nseed = 7\n\
+                    started = '2026-11-22T20:00:00Z'\nbudget_s = 240.0\nstrategy = 'annealing'\n\
+                    preset = '5995wx'\nrepetitions = 3";
+        let (costs, full_costs) = (workload.costs(&parts, None), full.costs(&parts, None));
+        let tune: Tune = toml::from_str(tune).unwrap();
+        let tune = Tune { costs, full_costs, full: Some(full), ..tune };
         Self { results: Results::new(machine, space, workload, tune), clock_s: 1.0 }
     }
 
@@ -190,11 +170,10 @@ fn sample(seconds: f64) -> Sample {
     let stages = workload::stages().filter(|stage| *stage != "text");
     Sample {
         seconds,
-        slice_s: None,
-        metric: None,
         stages: stages.map(|stage| (stage.to_owned(), share(stage) * seconds)).collect(),
         minor_faults: 1000,
         run_queue_share: 0.01,
+        ..Sample::default()
     }
 }
 

@@ -10,10 +10,8 @@ use super::tables::{Table, escape, nodes, work};
 use super::winner::Winner;
 use super::{summary, verdict};
 use crate::evidence::findings::Finalist;
-use crate::io::atomic_write;
-use crate::io::input;
-use crate::io::number;
 use crate::io::number::count;
+use crate::io::{atomic_write, input, number};
 use crate::results::Results;
 
 /// The line after which [`splice`] puts its text.

@@ -1,8 +1,7 @@
 //! What a terminal shows of a tune.
 
-use super::tables::Table;
 use super::tables::time_breakdown::TimeBreakdown;
-use super::tables::{nodes, pictures, usage, work};
+use super::tables::{Table, nodes, pictures, usage, work};
 use super::winner::{self, Winner};
 use super::{Written, verdict};
 use crate::evidence::findings::Finalist;
@@ -10,7 +9,7 @@ use crate::io::number::{digits, percent};
 use crate::io::printable::line as plain;
 use crate::knobs::Value;
 use crate::results::{Folder, Results};
-use crate::space::Ended;
+use crate::space::TuneEnd;
 use crate::trial::Quality;
 
 /// The verdict in one sentence, baseline against best knob by knob, what the trials came to,
@@ -81,7 +80,7 @@ fn places(results: &Results, folder: &Folder, written: &Written) -> String {
 
 /// Says that the tune did not go on to its end, where that is known.
 pub fn cut_short(results: &Results) -> Option<&'static str> {
-    let is_stopped = results.tune.ended == Some(Ended::Stopped);
+    let is_stopped = results.tune.ended == Some(TuneEnd::Stopped);
     is_stopped.then_some(
         "Cut short: it was asked to stop before its budget was spent; `wan22-tune resume` with this \
          folder goes on",

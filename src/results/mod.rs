@@ -14,13 +14,11 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, bail};
 
 use crate::evidence::findings::Findings;
-use crate::io::held;
-use crate::io::input;
-use crate::knobs::{Baseline, Knobs, as_is};
-use crate::knobs::{Value, Values};
+use crate::io::{held, input};
+use crate::knobs::{Baseline, Knobs, Value, Values, as_is};
 use crate::machine::Machine;
 use crate::search::pruning::Pruned;
-use crate::space::{Ended, Space, SpaceFile, Tune};
+use crate::space::{Space, SpaceFile, Tune, TuneEnd};
 use crate::trial::journal::{self, Reading};
 use crate::trial::{Quality, Trial};
 use crate::workload::Workload;
@@ -229,7 +227,7 @@ impl Results {
     /// not say.
     pub fn is_complete(&self) -> Option<bool> {
         match self.tune.ended {
-            Some(ended) => Some(ended != Ended::Stopped),
+            Some(ended) => Some(ended != TuneEnd::Stopped),
             None => self.is_checked.then_some(false),
         }
     }
@@ -244,7 +242,7 @@ impl Results {
         let fitted = Baseline::fit(self.tune.preset, &self.machine);
         let given = self.space.given.baseline.iter();
         // A folder of an older version may lack knobs; what it has was knobs before.
-        let knobs = fitted.knobs.with(given.map(|(name, value)| (name.as_str(), value)));
+        let knobs = fitted.knobs.with(given);
         let mut as_is = self.tune.as_is.as_ref().map(|_| as_is::all()).unwrap_or_default();
         as_is.extend(self.tune.program_as_is.iter().cloned());
         let knobs = knobs.map(|knobs| Knobs { as_is, ..knobs });
@@ -257,8 +255,7 @@ impl Results {
         self.tune.as_is.as_ref()?;
         let candidate = self.space.of_preset(self.tune.preset, &self.machine)?;
         let mut values = self.space.given.baseline.clone();
-        let named = self.space.named(&candidate);
-        values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
+        values.extend(self.space.values(&candidate));
         let findings = self.findings();
         let preset = findings.ranking.iter().find(|ranked| ranked.knobs == values)?;
         let finalist = findings.finalist.as_ref().filter(|one| one.knobs != values)?;
@@ -270,8 +267,7 @@ impl Results {
     /// # Errors
     /// The knob whose value makes no sense.
     pub fn knobs(&self, trial: &Trial) -> Result<Knobs, String> {
-        let values = trial.knobs.iter().map(|(name, value)| (name.as_str(), value));
-        self.baseline().knobs.with(values)
+        self.baseline().knobs.with(&trial.knobs)
     }
 
     /// What the journal shows.
@@ -304,17 +300,6 @@ impl Results {
     /// Whether the trial ran the baseline.
     pub fn is_baseline(&self, trial: &Trial) -> bool {
         trial.knobs == self.space.given.baseline
-    }
-
-    /// The knobs whose values differ from the baseline's, by name.
-    pub fn changes<'a>(
-        &'a self,
-        trial: &'a Trial,
-    ) -> impl Iterator<Item = (&'a str, &'a Value, &'a Value)> {
-        self.space.given.baseline.iter().filter_map(|(name, old)| {
-            let new = trial.knobs.get(name)?;
-            (new != old).then_some((name.as_str(), old, new))
-        })
     }
 }
 

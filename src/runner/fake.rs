@@ -33,52 +33,31 @@ pub fn set_now_s(now_s: f64) {
     CLOCK.set(now_s);
 }
 
-/// How a simulated trial goes, if it has the time.
-#[derive(Clone, Debug, Default)]
-pub struct FakeTrial {
-    /// How it ends.
-    pub outcome: Outcome,
-    /// How it ends, in words.
-    pub detail: String,
-    /// What it measures.
-    pub samples: Vec<Sample>,
-    /// Seconds that it takes.
-    pub wall_s: f64,
-    /// Seconds of them before the first sample.
-    pub overhead_s: f64,
+/// A trial that measures samples of these seconds, if it has the time.
+pub fn measured(seconds: impl IntoIterator<Item = f64>, wall_s: f64, overhead_s: f64) -> Trial {
+    let sample = |seconds| Sample { seconds, ..Sample::default() };
+    let samples = seconds.into_iter().map(sample).collect();
+    Trial { samples, wall_s, overhead_s, ..Trial::default() }
 }
 
-impl FakeTrial {
-    /// One that measures samples of these seconds.
-    pub fn measured(seconds: impl IntoIterator<Item = f64>, wall_s: f64, overhead_s: f64) -> Self {
-        let sample = |seconds| Sample { seconds, ..Sample::default() };
-        let samples = seconds.into_iter().map(sample).collect();
-        Self { samples, wall_s, overhead_s, ..Self::default() }
-    }
-
-    /// What `request` comes to that starts at `started_s`: less, where it runs out of time.
-    pub(super) fn row(self, request: &TrialRequest, started_s: f64) -> Trial {
-        let limit_s = request.time().as_secs_f64();
-        let outcome = match self.wall_s > limit_s {
-            false => self.outcome,
-            true if request.ends_with_the_budget() => Outcome::Interrupted,
-            true => Outcome::Timeout,
-        };
-        let wall_s = self.wall_s.min(limit_s);
-        let started = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(started_s);
-        Trial {
-            outcome,
-            detail: self.detail,
-            samples: self.samples,
-            wall_s,
-            overhead_s: self.overhead_s.min(wall_s),
-            ..request.trial(started.to_string())
-        }
-    }
+/// The row of a request that started at `started_s` and goes like `trial`: less, where it runs out of time.
+pub(super) fn row(trial: Trial, request: &TrialRequest, started_s: f64) -> Trial {
+    let limit_s = request.time().as_secs_f64();
+    let outcome = match trial.wall_s > limit_s {
+        false => trial.outcome,
+        true if request.ends_with_the_budget() => Outcome::Interrupted,
+        true => Outcome::Timeout,
+    };
+    let wall_s = trial.wall_s.min(limit_s);
+    let started = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(started_s);
+    let Trial { detail, samples, .. } = trial;
+    let overhead_s = trial.overhead_s.min(wall_s);
+    let row = request.trial(started.to_string());
+    Trial { outcome, detail, samples, wall_s, overhead_s, ..row }
 }
 
 /// What becomes of a request at a time of the simulated clock, in seconds.
-pub type Simulate<'a> = Box<dyn Fn(&TrialRequest, f64) -> FakeTrial + 'a>;
+pub type Simulate<'a> = Box<dyn Fn(&TrialRequest, f64) -> Trial + 'a>;
 
 /// What makes two candidates the same on the simulated machine.
 pub type Identify<'a> = Box<dyn Fn(&Values) -> Option<u64> + 'a>;
@@ -92,7 +71,7 @@ pub struct FakeRunner<'a> {
 
 impl<'a> FakeRunner<'a> {
     /// A machine on which trials go as `simulate` says. No two candidates are the same there.
-    pub fn new(baseline: Values, simulate: impl Fn(&TrialRequest, f64) -> FakeTrial + 'a) -> Self {
+    pub fn new(baseline: Values, simulate: impl Fn(&TrialRequest, f64) -> Trial + 'a) -> Self {
         let identify = |values: &Values| Some(digest(values));
         Self { baseline, simulate: Box::new(simulate), identify: Box::new(identify) }
     }
@@ -105,7 +84,7 @@ impl<'a> FakeRunner<'a> {
 }
 
 /// What becomes of a request on the node at a place at a time of the simulated clock.
-type SimulateOn<'a> = Box<dyn Fn(usize, &TrialRequest, f64) -> FakeTrial + 'a>;
+type SimulateOn<'a> = Box<dyn Fn(usize, &TrialRequest, f64) -> Trial + 'a>;
 
 /// Several simulated machines with one clock.
 pub struct FakeNodes<'a> {
@@ -118,10 +97,7 @@ pub struct FakeNodes<'a> {
 
 impl<'a> FakeNodes<'a> {
     /// `count` machines on which trials go as `simulate` says.
-    pub fn new(
-        count: usize,
-        simulate: impl Fn(usize, &TrialRequest, f64) -> FakeTrial + 'a,
-    ) -> Self {
+    pub fn new(count: usize, simulate: impl Fn(usize, &TrialRequest, f64) -> Trial + 'a) -> Self {
         let (running, out) = Default::default();
         Self { count, simulate: Box::new(simulate), running, out }
     }
@@ -143,7 +119,7 @@ impl Nodes for FakeNodes<'_> {
 
     fn start(&self, place: usize, request: TrialRequest) -> Result<()> {
         let started_s = now_s();
-        let trial = (self.simulate)(place, &request, started_s).row(&request, started_s);
+        let trial = row((self.simulate)(place, &request, started_s), &request, started_s);
         self.running.borrow_mut().push((started_s + trial.wall_s, place, trial));
         Ok(())
     }
@@ -176,7 +152,7 @@ pub(super) fn digest(values: &Values) -> u64 {
 impl Runner for FakeRunner<'_> {
     fn run(&self, request: &TrialRequest) -> Result<Trial> {
         let started_s = now_s();
-        let trial = (self.simulate)(request, started_s).row(request, started_s);
+        let trial = row((self.simulate)(request, started_s), request, started_s);
         set_now_s(started_s + trial.wall_s);
         Ok(trial)
     }

@@ -15,9 +15,8 @@ use super::response::Response;
 use super::{Runner, TrialRequest, protocol, worker};
 use crate::architecture::Architecture;
 use crate::io::held;
-use crate::knobs::Values;
 use crate::knobs::effect::in_words;
-use crate::knobs::{Baseline, Knobs, Numerics, Settings};
+use crate::knobs::{Baseline, Knobs, Numerics, Settings, Values};
 use crate::machine::Machine;
 use crate::profile::Profile;
 use crate::trial::noise::NoiseWatch;
@@ -46,6 +45,8 @@ pub struct LocalRunner {
     pub weights: Option<PathBuf>,
     /// Memory that a trial may take.
     pub memory_bytes: u64,
+    /// Memory that a trial may hold on one GPU; `None` for all of it.
+    pub device_bytes: Option<u64>,
     /// Input pictures.
     pub images: Vec<PathBuf>,
     /// Where a trial's launch file and frames go.
@@ -86,6 +87,7 @@ impl LocalRunner {
             detail: answer.detail,
             samples: answer.samples,
             peak_rss_bytes: answer.peak_rss_bytes,
+            peak_device_bytes: answer.peak_device_bytes,
             setup_s: answer.setup_s,
             wall_s: answer.wall_s,
             stage_rss_bytes: answer.stage_rss_bytes,
@@ -98,7 +100,7 @@ impl LocalRunner {
 
     /// The knobs that `values` stand for.
     pub(super) fn knobs(&self, values: &Values) -> Result<Knobs, String> {
-        self.baseline.knobs.with(values.iter().map(|(name, value)| (name.as_str(), value)))
+        self.baseline.knobs.with(values)
     }
 
     fn answer(&self, request: &TrialRequest) -> Result<Response> {
@@ -121,9 +123,7 @@ impl LocalRunner {
         let scratch = held::now(&self.scratch);
         let programs = || [&self.programs.tuner, &self.programs.worker].map(|path| held::now(path));
         let begun = programs();
-        let TrialRequest { ready_s, early_stop_s: sample_s, .. } = *request;
-        let (time, memory_bytes) = (request.time(), self.memory_bytes);
-        let limit = Limit { time, ready_s, memory_bytes, sample_s };
+        let limit = self.limit(request);
         let mut answer = match &self.custom_job {
             Some(CustomJob::Command(command)) => {
                 let command = &command.at(&request.workload.own_sizes);
@@ -149,6 +149,17 @@ impl LocalRunner {
         }
         answer.judge_timeout(request);
         Ok(answer)
+    }
+
+    /// What the trial may use.
+    pub(super) fn limit(&self, request: &TrialRequest) -> Limit {
+        Limit {
+            time: request.time(),
+            ready_s: request.ready_s,
+            memory_bytes: self.memory_bytes,
+            device_bytes: self.device_bytes,
+            sample_s: request.early_stop_s,
+        }
     }
 
     fn run_command(

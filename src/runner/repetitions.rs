@@ -18,7 +18,7 @@ const FIXED: u32 = 2;
 const RUNS: u32 = 3;
 
 /// Bounds of how often a trial measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repetitions {
     /// At least this often, however fast the process is ready.
     pub least: u32,

@@ -6,12 +6,13 @@ use anyhow::Result;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::fake::{self, FakeTrial};
+use super::fake;
 use super::{Runner, TrialRequest};
 use crate::knobs::Values;
-use crate::search::{Recorded, normal};
+use crate::search::Recorded;
 use crate::space::Candidate;
 use crate::stats;
+use crate::stats::normal;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
 
@@ -33,7 +34,7 @@ impl<'a> ReplayRunner<'a> {
     pub fn new(recorded: &'a Recorded, noise: f64, seed: u64) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(!seed);
         let succeeded = recorded.succeeded();
-        let baseline = named(recorded, succeeded[rng.random_range(0..succeeded.len())]);
+        let baseline = recorded.space.values(succeeded[rng.random_range(0..succeeded.len())]);
         Self { recorded, noise, rng: RefCell::new(rng), baseline }
     }
 
@@ -54,22 +55,16 @@ impl<'a> ReplayRunner<'a> {
     }
 }
 
-/// The values of a recorded candidate.
-fn named(recorded: &Recorded, candidate: &Candidate) -> Values {
-    let named = recorded.space.named(candidate);
-    named.map(|(name, value)| (name.to_owned(), value.clone())).collect()
-}
-
 impl Runner for ReplayRunner<'_> {
     fn run(&self, request: &TrialRequest) -> Result<Trial> {
         let candidate = self.recorded.space.candidate(&request.values);
         let measured = candidate.and_then(|candidate| self.measure(&candidate));
-        let failed = FakeTrial { outcome: Outcome::Crashed, wall_s: 1.0, ..FakeTrial::default() };
-        let trial = measured.map_or(failed, |cost| FakeTrial::measured([cost], 1.0, 0.0));
+        let failed = Trial { outcome: Outcome::Crashed, wall_s: 1.0, ..Trial::default() };
+        let trial = measured.map_or(failed, |cost| fake::measured([cost], 1.0, 0.0));
         if matches!(request.phase, Phase::Search | Phase::Repeat) {
             fake::set_now_s(fake::now_s() + 1.0);
         }
-        Ok(trial.row(request, request.number as f64))
+        Ok(fake::row(trial, request, request.number as f64))
     }
 
     fn identity(&self, _: &Workload, values: &Values) -> Option<u64> {

@@ -45,6 +45,32 @@ pub struct TrialRequest {
 }
 
 impl TrialRequest {
+    /// The first trial of a journal that has no other: whatever picture it makes is good enough.
+    pub fn alone(
+        workload: Workload,
+        values: Values,
+        repetitions: Repetitions,
+        time: Duration,
+    ) -> Self {
+        Self {
+            number: 1,
+            node: String::new(),
+            phase: Phase::Search,
+            pair: None,
+            strategy: String::new(),
+            seed: 1,
+            repetitions,
+            long_s: None,
+            workload,
+            values,
+            min_psnr_db: 0.0,
+            limit: time,
+            ready_s: None,
+            left: time,
+            early_stop_s: None,
+        }
+    }
+
     /// The same when this much of the budget has gone since.
     #[must_use]
     pub fn later(&self, gone: Duration) -> Self {
@@ -87,23 +113,9 @@ mod tests {
     #[test]
     fn a_second_process_of_a_trial_has_its_own_limit_within_the_budget() {
         let seconds = Duration::from_secs;
-        let request = TrialRequest {
-            number: 1,
-            node: String::new(),
-            phase: Phase::Search,
-            pair: None,
-            strategy: String::new(),
-            seed: 1,
-            repetitions: Repetitions::exactly(1),
-            long_s: None,
-            workload: Workload::custom("worker"),
-            values: Values::new(),
-            min_psnr_db: 0.0,
-            limit: seconds(10),
-            ready_s: None,
-            left: seconds(60),
-            early_stop_s: None,
-        };
+        let (worker, once) = (Workload::custom("worker"), Repetitions::exactly(1));
+        let request = TrialRequest::alone(worker, Values::new(), once, seconds(10));
+        let request = TrialRequest { left: seconds(60), ..request };
         let after = [9, 55, 61].map(|gone| request.later(seconds(gone)));
         assert_eq!([0, 1, 2].map(|n| after[n].time()), [10, 5, 0].map(seconds));
         let ends = [0, 1, 2].map(|n| after[n].ends_with_the_budget());

@@ -17,7 +17,7 @@ pub const ENDED_EARLY: &str = "ended early";
 const LONGEST_S: f64 = 1e9;
 
 /// One trial's result as its process told it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Response {
     trial: u64,
     repetitions: Repetitions,
@@ -33,8 +33,12 @@ pub struct Response {
     pub samples: Vec<Sample>,
     /// Seconds from the worker's start to its first repetition.
     pub setup_s: Option<f64>,
+    /// Seconds of the last run of its warm-up.
+    pub warmup_s: Option<f64>,
     /// Peak resident memory.
     pub peak_rss_bytes: Option<u64>,
+    /// The most memory that was held on one GPU, as far as it was seen or said.
+    pub peak_device_bytes: Option<u64>,
     /// Peak resident memory of each of the models' stages.
     pub stage_rss_bytes: BTreeMap<String, u64>,
     /// How good the picture was.
@@ -54,25 +58,7 @@ pub struct Response {
 impl Response {
     /// Nothing heard yet.
     pub fn new(trial: u64, repetitions: Repetitions) -> Self {
-        Self {
-            trial,
-            repetitions,
-            is_done: false,
-            is_cut: false,
-            says_failed: false,
-            outcome: Outcome::Ok,
-            detail: String::new(),
-            samples: Vec::new(),
-            setup_s: None,
-            peak_rss_bytes: None,
-            stage_rss_bytes: BTreeMap::new(),
-            quality: None,
-            pictures: None,
-            peak: None,
-            effect: None,
-            measured_s: 0.0,
-            wall_s: 0.0,
-        }
+        Self { trial, repetitions, ..Self::default() }
     }
 
     /// That of a trial for which no process was asked.
@@ -154,16 +140,26 @@ impl Response {
 
     fn take(&mut self, message: Message) -> Result<(), String> {
         match message {
-            Message::Ready { setup_s, effect, .. } => {
+            Message::Ready { setup_s, warmup_s, effect, .. } => {
                 is_duration("setup_s", setup_s)?;
+                self.warmup_s = warmup_s;
                 if self.setup_s.replace(setup_s).is_some() {
                     return Err("`ready` twice".to_owned());
                 }
                 self.effect = Some(*effect);
             }
             Message::Sample { sample, wall_s, .. } => self.take_sample(sample, wall_s)?,
-            Message::Done { peak_rss_bytes, stage_rss_bytes, quality, pictures, peak, .. } => {
+            Message::Done {
+                trial: _,
+                peak_rss_bytes,
+                peak_device_bytes,
+                stage_rss_bytes,
+                quality,
+                pictures,
+                peak,
+            } => {
                 self.peak_rss_bytes = Some(peak_rss_bytes);
+                self.peak_device_bytes = self.peak_device_bytes.max(peak_device_bytes);
                 (self.quality, self.pictures, self.peak) = (quality, pictures, peak);
                 self.stage_rss_bytes = stage_rss_bytes;
                 self.is_done = true;
@@ -173,7 +169,7 @@ impl Response {
             }
             Message::Failed { outcome, detail, .. } => {
                 self.says_failed = true;
-                self.fail(outcome, detail);
+                self.fail(outcome.told_by(&detail), detail);
             }
         }
         Ok(())
@@ -233,7 +229,8 @@ mod tests {
     fn a_worker_may_say_any_number_of_samples_within_the_bounds() {
         let heard = |samples: usize| {
             let mut answer = Response::new(1, Repetitions { least: 2, most: 4 });
-            let ready = Message::Ready { trial: 1, setup_s: 0.5, effect: Box::default() };
+            let ready =
+                Message::Ready { trial: 1, setup_s: 0.5, warmup_s: None, effect: Box::default() };
             answer.take(ready).unwrap();
             for _ in 0..samples {
                 let sample = Sample { seconds: 1.5, ..Sample::default() };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::process::heartbeat::Pulse;
-use super::process::output_lines::Tail;
+use super::process::output::Output;
 use super::process::{
     EXIT_TIMEOUT, Limit, MemoryWatch, Start, WATCH_INTERVAL, end, is_running, output_lines,
     starved, termination,
@@ -19,8 +19,7 @@ use super::protocol::Job;
 use super::response::Response;
 use crate::io::held;
 use crate::launch::EXIT_NOT_APPLIED;
-use crate::machine::threads;
-use crate::machine::{SystemRoots, oom_kills};
+use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::trial::Outcome;
 
 /// What the dynamic loader says of a library that it does not find or can't use.
@@ -57,7 +56,7 @@ pub fn run(
         }
     };
     let mut answer = Response::new(job.trial, job.repetitions);
-    let (memory, is_kept) = (MemoryWatch::of(child.id(), limit.memory_bytes), false);
+    let (memory, is_kept) = (MemoryWatch::of(child.id(), limit), false);
     let mut watch = Watchdog { child: &child, limit, started, stop, pulse, memory, is_kept };
     let verdict = watch.follow(&messages.lines, &mut answer);
     settle(&mut child, &messages, verdict, &mut answer, kills, stop)?;
@@ -96,7 +95,7 @@ pub(super) fn settle(
 #[derive(Debug)]
 pub(super) struct Messages {
     pub lines: Receiver<Result<String, String>>,
-    pub errors: Receiver<Tail>,
+    pub errors: Receiver<Output>,
 }
 
 fn talk(child: &mut Child, job: &Job) -> Result<Messages> {
@@ -116,7 +115,7 @@ pub(super) fn listen(child: &mut Child) -> Result<Messages> {
         threads::spawn(move || output_lines::read(stdout, |text| line.send(text).is_ok()))?;
     }
     if let Some(stderr) = child.stderr.take() {
-        threads::spawn(move || error.send(output_lines::tail(stderr)))?;
+        threads::spawn(move || error.send(Output::of(stderr)))?;
     }
     Ok(Messages { lines, errors })
 }
@@ -162,21 +161,22 @@ impl Watchdog<'_> {
                 Err(RecvTimeoutError::Timeout) if !is_running(self.child) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if let Some(reason) = self.too_late_to_be_ready(answer).or_else(|| self.overstepped()) {
-                return Some(reason);
+            let reason = self.too_late_to_be_ready(answer).or_else(|| self.overstepped(answer));
+            if reason.is_some() {
+                return reason;
             }
         }
-        self.wait_for_exit()
+        self.wait_for_exit(answer)
     }
 
     /// Output is closed; the exit has to follow.
-    fn wait_for_exit(&mut self) -> Option<(Outcome, String)> {
+    fn wait_for_exit(&mut self, answer: &mut Response) -> Option<(Outcome, String)> {
         let closed = Instant::now();
         while is_running(self.child) {
             if let Some(gap) = self.pulse.beat() {
                 return Some((Outcome::Interrupted, gap));
             }
-            if let Some(reason) = self.overstepped() {
+            if let Some(reason) = self.overstepped(answer) {
                 return Some(reason);
             }
             if closed.elapsed() > EXIT_TIMEOUT {
@@ -196,19 +196,17 @@ impl Watchdog<'_> {
         })
     }
 
-    fn overstepped(&mut self) -> Option<(Outcome, String)> {
-        let Limit { time, memory_bytes: most, .. } = self.limit;
+    fn overstepped(&mut self, answer: &mut Response) -> Option<(Outcome, String)> {
+        let time = self.limit.time;
         if (self.stop)() {
             return Some((Outcome::Interrupted, crate::trial::STOPPED.to_owned()));
         }
         if self.started.elapsed() > time {
             return Some((Outcome::Timeout, format!("killed after {:.1} s", time.as_secs_f64())));
         }
-        let resident = self.memory.bytes();
-        (resident > most).then(|| {
-            let detail = format!("killed at {resident} bytes; the limit is {most}");
-            (Outcome::OutOfMemory, detail)
-        })
+        let failed = self.memory.exceeded(&mut self.pulse);
+        answer.peak_device_bytes = answer.peak_device_bytes.max(self.memory.peak_device_bytes);
+        failed
     }
 }
 
@@ -232,7 +230,7 @@ fn is_torn((outcome, _): &(Outcome, String), status: ExitStatus) -> bool {
 }
 
 /// What the exit says of an answer that was not cut short.
-fn conclude(answer: &mut Response, status: ExitStatus, errors: &Tail, kills: Option<u64>) {
+fn conclude(answer: &mut Response, status: ExitStatus, errors: &Output, kills: Option<u64>) {
     if answer.is_failed() {
         return;
     }
@@ -245,7 +243,8 @@ fn conclude(answer: &mut Response, status: ExitStatus, errors: &Tail, kills: Opt
         answer.fail(Outcome::Interrupted, termination::described(status, &last_words));
     } else if !status.success() {
         let cure = if last_words.contains(NOT_LOADED) { NO_LIBTORCH } else { "" };
-        answer.fail(Outcome::Crashed, termination::described(status, &last_words) + cure);
+        let detail = termination::described(status, &last_words) + cure;
+        answer.fail(Outcome::Crashed.told_by(&last_words), detail);
     } else if let Err(problem) = answer.complete() {
         answer.fail(Outcome::WrongOutput, format!("{problem} {last_words}"));
     }

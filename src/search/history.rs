@@ -11,7 +11,7 @@ use super::cost::FAILED;
 use super::sampler::Sampler;
 use super::surrogate::prior::Prior;
 use super::transfer::Belief;
-use super::{Finding, Observation, Plan, Transfer};
+use super::{Measurement, Observation, Plan, Transfer};
 use crate::space::{Candidate, Space};
 
 /// What makes two candidates the same on this machine (a digest of the settings that they resolve
@@ -58,12 +58,14 @@ impl<'a> History<'a> {
     /// Adds an observation.
     pub(super) fn learn(&mut self, mut observation: Observation) {
         observation.candidate = self.space.canonical(&observation.candidate);
-        let cost = match observation.finding {
-            Finding::Cost(cost) | Finding::AtLeast(cost) if cost.abs() < FAILED => Some(cost),
+        let cost = match observation.measurement {
+            Measurement::Cost(cost) | Measurement::AtLeast(cost) if cost.abs() < FAILED => {
+                Some(cost)
+            }
             _ => None,
         };
         if cost.is_none() {
-            observation.finding = Finding::Failed;
+            observation.measurement = Measurement::Failed;
         }
         let cost = cost.unwrap_or(FAILED);
         if let Some(identity) = self.identity(&observation.candidate) {

@@ -25,7 +25,6 @@ use crate::trial::{Outcome, Trial};
 pub(crate) use cost::FAILED;
 pub use history::Identify;
 pub use recorded::Recorded;
-pub(crate) use sampler::normal;
 pub use strategies::StrategyName;
 pub use study::Study;
 pub(crate) use surrogate::cholesky::Factor;
@@ -38,14 +37,14 @@ pub struct Observation {
     /// What was measured.
     pub candidate: Candidate,
     /// What came of it.
-    pub finding: Finding,
+    pub measurement: Measurement,
     /// Busy seconds per clip by stage, where the measurement has stages.
     pub stages: BTreeMap<String, f64>,
 }
 
 /// What came of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Finding {
+pub enum Measurement {
     /// The cost, to be minimised (seconds per clip).
     Cost(f64),
     /// The cost is at least this: the trial was cut when it had taken too long. It is never chosen.
@@ -56,32 +55,32 @@ pub enum Finding {
 
 impl Observation {
     /// An observation without stages.
-    pub fn new(candidate: Candidate, finding: Finding) -> Self {
-        Self { candidate, finding, stages: BTreeMap::new() }
+    pub fn new(candidate: Candidate, measurement: Measurement) -> Self {
+        Self { candidate, measurement, stages: BTreeMap::new() }
     }
 
     /// What `trial` says of `candidate`; one that ran past its time limit costs `too_slow` at
     /// least.
     pub fn of(candidate: Candidate, trial: &Trial, too_slow: Option<f64>) -> Self {
-        let finding = match (trial.outcome, too_slow) {
-            (Outcome::Timeout, Some(cost)) => Finding::AtLeast(cost),
+        let measurement = match (trial.outcome, too_slow) {
+            (Outcome::Timeout, Some(cost)) => Measurement::AtLeast(cost),
             _ => trial.score_s().into(),
         };
         let timed = Timed::of(trial).unwrap_or_default();
-        Self { candidate, finding, stages: timed.stages }
+        Self { candidate, measurement, stages: timed.stages }
     }
 
     /// The measured cost, to be minimised; `None` where the trial failed or was cut.
     pub fn cost(&self) -> Option<f64> {
-        match self.finding {
-            Finding::Cost(cost) => Some(cost),
+        match self.measurement {
+            Measurement::Cost(cost) => Some(cost),
             _ => None,
         }
     }
 }
 
-impl Finding {
-    /// The same finding on a machine on which everything takes `factor` times as long.
+impl Measurement {
+    /// The same measurement on a machine on which everything takes `factor` times as long.
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
         match self {
@@ -92,7 +91,7 @@ impl Finding {
     }
 }
 
-impl From<Option<f64>> for Finding {
+impl From<Option<f64>> for Measurement {
     /// A cost or a failure.
     fn from(cost: Option<f64>) -> Self {
         cost.map_or(Self::Failed, Self::Cost)

@@ -99,9 +99,3 @@ impl<'a> Sampler<'a> {
         found
     }
 }
-
-/// A standard normal number (Box and Muller).
-pub(crate) fn normal(rng: &mut impl Rng) -> f64 {
-    let (radius, angle): (f64, f64) = (rng.random(), rng.random());
-    (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
-}

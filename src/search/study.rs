@@ -1,5 +1,7 @@
 //! Study: proposes candidates and is told what came of them (ask and tell, as in Optuna).
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
 use super::history::{History, Identify};
 use super::strategies::Strategy;
 use super::{Observation, Plan};
@@ -18,6 +20,12 @@ impl<'a> Study<'a> {
     pub fn new(space: &'a Space, plan: Plan, identify: Identify<'a>) -> Self {
         let strategy = plan.strategy.strategy(space);
         Self { strategy, history: History::new(space, plan, identify) }
+    }
+
+    /// The same where no two candidates are the same.
+    pub fn of_distinct(space: &'a Space, plan: Plan) -> Self {
+        let hash = BuildHasherDefault::<DefaultHasher>::default();
+        Self::new(space, plan, Box::new(move |candidate| Some(hash.hash_one(candidate))))
     }
 
     /// The next candidate to measure while `pending` ones are measured; `None` where no legal
@@ -41,18 +49,10 @@ impl<'a> Study<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-
     use strum::VariantArray;
 
     use super::*;
-    use crate::search::{Finding, Recorded, StrategyName};
-
-    fn identify() -> Identify<'static> {
-        Box::new(|candidate| {
-            Some(BuildHasherDefault::<DefaultHasher>::default().hash_one(candidate))
-        })
-    }
+    use crate::search::{Measurement, Recorded, StrategyName};
 
     /// 10 x 20 candidates, the cheapest at (3, 0).
     fn bowl() -> Recorded {
@@ -67,7 +67,7 @@ mod tests {
         let table = bowl();
         for &strategy in StrategyName::VARIANTS.iter().filter(|name| !name.searches_alone()) {
             let plan = Plan { strategy, seed: 1, ..Plan::default() };
-            let mut study = Study::new(&table.space, plan, identify());
+            let mut study = Study::of_distinct(&table.space, plan);
             for _ in 0..12 {
                 let mut pending = Vec::new();
                 for _ in 0..4 {
@@ -79,8 +79,8 @@ mod tests {
                 }
                 // They end in another order than they began.
                 for candidate in pending.into_iter().rev() {
-                    let finding = table.cost(&candidate).into();
-                    study.tell(Observation::new(candidate, finding));
+                    let measurement = table.cost(&candidate).into();
+                    study.tell(Observation::new(candidate, measurement));
                 }
             }
             assert_eq!(study.observations().len(), 48, "{strategy}");
@@ -92,12 +92,12 @@ mod tests {
         let table = bowl();
         for &strategy in StrategyName::VARIANTS {
             let plan = Plan { strategy, seed: 2, ..Plan::default() };
-            let mut study = Study::new(&table.space, plan, identify());
+            let mut study = Study::of_distinct(&table.space, plan);
             for _ in 0..25 {
                 let asked = study.ask(&[]).unwrap();
                 assert_eq!(study.ask(&[]).as_ref(), Some(&asked), "{strategy}");
-                let finding = table.cost(&asked).into();
-                study.tell(Observation::new(asked, finding));
+                let measurement = table.cost(&asked).into();
+                study.tell(Observation::new(asked, measurement));
             }
         }
     }
@@ -110,7 +110,7 @@ mod tests {
         let mut study = Study::new(&table.space, plan, identify);
         for expected in [[0, 0], [5, 0]].map(Candidate::new) {
             assert_eq!(study.ask(&[]), Some(expected.clone()));
-            study.tell(Observation::new(expected, Finding::Failed));
+            study.tell(Observation::new(expected, Measurement::Failed));
         }
         assert_eq!(study.ask(&[]), None);
     }

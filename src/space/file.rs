@@ -111,7 +111,7 @@ pub struct Tune {
     pub resumed: Vec<Resumed>,
     /// How it ended; absent while it runs, and where it was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Ended>,
+    pub ended: Option<TuneEnd>,
     /// How many trials the journal had then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trials: Option<usize>,
@@ -136,7 +136,7 @@ pub struct Tune {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
-pub enum Ended {
+pub enum TuneEnd {
     /// Its budget was spent.
     Budget,
     /// More pairs could not change the verdict.

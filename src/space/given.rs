@@ -64,9 +64,7 @@ impl Space {
         }
         Ok(space)
     }
-}
 
-impl Space {
     /// The candidate that comes nearest to a preset fitted to `machine`; `None` where that is the
     /// baseline, or breaks a constraint.
     pub fn of_preset(&self, preset: Preset, machine: &Machine) -> Option<Candidate> {

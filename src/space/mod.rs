@@ -27,13 +27,13 @@ pub use candidate::Candidate;
 pub use declare::CommandLine;
 pub use expert::ExpertEntry;
 pub use expression::{Expression, Given};
-pub use file::{BUILT_IN, Changes, ConstraintEntry, Ended, KnobEntry, Resumed, SpaceFile, Tune};
+pub use file::{BUILT_IN, Changes, ConstraintEntry, KnobEntry, Resumed, SpaceFile, Tune, TuneEnd};
 pub use flag::KnobFlag;
 pub use range::{Range, Scale, Spacing};
 pub use resolve::{MOST_LEVELS, SpaceError};
 
 /// A knob of one space: its legal values on this machine, and how they lie to each other.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KnobDomain {
     /// The name, as in the journal's column `knob.NAME`.
     pub name: String,
@@ -183,9 +183,12 @@ impl Space {
             .enumerate()
             .map(|(i, knob)| (knob.name.as_str(), self.value(candidate, i)))
     }
-}
 
-impl Space {
+    /// The same as a map.
+    pub fn values(&self, candidate: &Candidate) -> Values {
+        self.named(candidate).map(|(name, value)| (name.to_owned(), value.clone())).collect()
+    }
+
     /// Every candidate, legal or not, the last knob changing fastest.
     pub fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
         (0..self.raw_count()).map(|mut number| {

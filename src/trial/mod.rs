@@ -25,6 +25,7 @@ pub use sample::Sample;
 
 /// One measured candidate: a row of the journal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Trial {
     /// Counts from 1 within a journal.
     pub number: u64,
@@ -52,6 +53,8 @@ pub struct Trial {
     pub samples: Vec<Sample>,
     /// Peak resident memory.
     pub peak_rss_bytes: Option<u64>,
+    /// The most memory that it held on one GPU; `None` where there is none, or nobody tells.
+    pub peak_device_bytes: Option<u64>,
     /// Most memory that was resident in each stage, in the warm-up.
     pub stage_rss_bytes: BTreeMap<String, u64>,
     /// Seconds from the worker's start to its first repetition.
@@ -116,6 +119,20 @@ impl Trial {
     /// The worst repetition's share of time spent waiting for a CPU.
     pub fn run_queue_share(&self) -> Option<f64> {
         self.samples.iter().map(|sample| sample.run_queue_share).reduce(f64::max)
+    }
+}
+
+#[cfg(test)]
+impl Trial {
+    /// An ok trial of one sample, of a candidate that differs from others in its threads alone.
+    pub fn made(phase: Phase, threads: i64, seconds: f64) -> Self {
+        let samples = vec![Sample { seconds, ..Sample::default() }];
+        Self { phase, knobs: Self::threads(threads), samples, ..Self::default() }
+    }
+
+    /// The values of such a candidate.
+    pub fn threads(count: i64) -> BTreeMap<String, Value> {
+        [("intra_op_threads".to_owned(), Value::Integer(count))].into()
     }
 }
 

@@ -24,13 +24,7 @@ impl AaRunner<'_> {
             name: COPY.to_owned(),
             why: "Does nothing: a gain in this space is a false one.".to_owned(),
             levels: (0..=COPY_COUNT).map(Value::Integer).collect(),
-            ordered: false,
-            scale: None,
-            when: None,
-            baseline: 0,
-            unit: None,
-            changes: None,
-            absent: Default::default(),
+            ..KnobDomain::default()
         };
         Space {
             name: "self-test".to_owned(),

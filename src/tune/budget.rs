@@ -23,6 +23,10 @@ const WHOLE_SHARE: f64 = 0.8;
 /// Pairs that are kept where they leave the search enough.
 const SOUND_PAIRS: u32 = 4;
 
+/// Trials of the search that the last of [`SOUND_PAIRS`] may cost. In a program that stays loaded it costs
+/// more than it tells: both of a pair load it anew.
+const TRIALS_A_PAIR: u32 = 10;
+
 /// The largest share of the budget that is kept for [`SOUND_PAIRS`].
 const LARGEST_SHARE: f64 = 0.65;
 
@@ -31,6 +35,17 @@ pub const PAIR_TIME_RATIO: f64 = 1.1;
 
 /// Time for writing the report.
 const REPORT_TIME: Duration = Duration::from_secs(2);
+
+/// The pairs of a confirmation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pairs {
+    /// What one of a pair's two trials takes.
+    pub trial: Duration,
+    /// How many the noise asks for, about.
+    pub wanted: f64,
+    /// What a trial of the search takes, the median; `None` before there was one.
+    pub search: Option<Duration>,
+}
 
 /// Tells the time since some moment in the past.
 pub type Now = fn() -> Duration;
@@ -93,20 +108,22 @@ impl Budget {
         self.total.saturating_sub(self.gone()).saturating_sub(closing)
     }
 
-    /// What the confirmation keeps when one trial takes `trial` and the noise asks for this many
-    /// `pairs`.
-    pub fn reserve(&self, trial: Duration, pairs: f64) -> Duration {
-        let share = (trial * 2).mul_f64(pairs).min(self.total.mul_f64(NOISY_SHARE));
+    /// What the confirmation keeps for its pairs.
+    pub fn reserve(&self, pairs: Pairs) -> Duration {
+        let Pairs { trial, wanted, search } = pairs;
+        let share = (trial * 2).mul_f64(wanted).min(self.total.mul_f64(NOISY_SHARE));
         let share = share.max(self.total.mul_f64(CONFIRMATION_SHARE));
         let most = |share| self.total.mul_f64(share);
         let fewest = Some(of_pairs(trial, FEWEST_PAIRS)).filter(|all| *all <= most(WHOLE_SHARE));
-        let sound = of_pairs(trial, SOUND_PAIRS).min(most(LARGEST_SHARE));
+        let is_costly = search.is_some_and(|search| search * TRIALS_A_PAIR < trial * 2);
+        let sound = if is_costly { FEWEST_PAIRS } else { SOUND_PAIRS };
+        let sound = of_pairs(trial, sound).min(most(LARGEST_SHARE));
         share.max(sound).max(fewest.unwrap_or_default())
     }
 
     /// What is left for the search beside that.
-    pub fn left_for_search(&self, trial: Duration, pairs: f64) -> Duration {
-        let reserve = if self.is_whole { self.reserve(trial, pairs) } else { Duration::ZERO };
+    pub fn left_for_search(&self, pairs: Pairs) -> Duration {
+        let reserve = if self.is_whole { self.reserve(pairs) } else { Duration::ZERO };
         self.left().saturating_sub(reserve)
     }
 }
@@ -135,6 +152,13 @@ pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
     let repetitions = repetitions.in_phase(Phase::Confirmation).most;
     let measuring_s = [baseline, fastest].map(|trial| trial.measuring_s(repetitions));
     Some(Duration::from_secs_f64(overhead_s + measuring_s.iter().sum::<f64>() / 2.0))
+}
+
+/// What a trial of the search takes, the median.
+pub fn in_search(trials: &[Trial]) -> Option<Duration> {
+    let searched = trials.iter().filter(|trial| trial.phase == Phase::Search);
+    let walls: Vec<f64> = searched.map(|trial| trial.wall_s).collect();
+    stats::median(&walls).map(Duration::from_secs_f64)
 }
 
 /// Reads `30m`, `1h30m`, `90s`.
@@ -193,9 +217,11 @@ mod tests {
     #[test]
     fn a_small_budget_keeps_pairs_and_a_large_one_a_quarter_or_what_noise_asks_for() {
         let seconds = Duration::from_secs_f64;
-        let reserve = |total: f64, trial: f64, pairs: f64| {
-            Budget::start(seconds(total)).reserve(seconds(trial), pairs).as_secs_f64()
+        let of = |total: f64, trial: f64, wanted: f64, search: Option<f64>| {
+            let pairs = Pairs { trial: seconds(trial), wanted, search: search.map(seconds) };
+            Budget::start(seconds(total)).reserve(pairs).as_secs_f64()
         };
+        let reserve = |total, trial, pairs| of(total, trial, pairs, Some(trial));
         let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} {b}");
         // Four pairs that take a tenth more, and the last another tenth: 6 x 7.7 + 2 x 8.47.
         near(reserve(120.0, 7.0, 100.0), 63.14);
@@ -204,6 +230,9 @@ mod tests {
         near(reserve(120.0, 13.0, 100.0), 4.0 * 14.3 + 2.0 * 15.73);
         // It has no room for three of those.
         near(reserve(120.0, 30.0, 100.0), 78.0);
+        // Three where one more would cost more than ten trials of a program that stays loaded.
+        near(of(600.0, 36.0, 0.0, Some(4.0)), 4.0 * 39.6 + 2.0 * 43.56);
+        near(of(600.0, 36.0, 0.0, Some(8.0)), 6.0 * 39.6 + 2.0 * 43.56);
         near(reserve(1800.0, 9.0, 10.0), 450.0);
         near(reserve(1800.0, 9.0, 30.0), 540.0);
         near(reserve(1800.0, 9.0, 100.0), 720.0);

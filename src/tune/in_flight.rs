@@ -9,28 +9,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::io::atomic_write;
-use crate::io::held;
-use crate::io::input;
-use crate::knobs::Values;
+use crate::io::{atomic_write, held, input};
 use crate::results::Folder;
 use crate::runner::TrialRequest;
 use crate::runner::nodes::is_of_name;
-use crate::trial::{Outcome, Phase, Trial};
+use crate::trial::{Outcome, Trial};
 
-/// What is under way.
+/// What is under way: the row that it will have, under the key of its number that older versions read.
 #[derive(Serialize, Deserialize)]
 struct InFlight {
     trial: u64,
-    #[serde(default)]
-    node: String,
-    started: String,
-    phase: Phase,
-    pair: Option<u64>,
-    strategy: String,
-    seed: u64,
-    workload: String,
-    knobs: Values,
+    #[serde(flatten)]
+    row: Trial,
 }
 
 /// A note is a page at the most.
@@ -48,17 +38,8 @@ fn path(folder: &Folder, node: &str) -> PathBuf {
 
 /// Notes that a trial starts.
 pub(super) fn note(folder: &Folder, request: &TrialRequest) -> Result<()> {
-    let note = InFlight {
-        trial: request.number,
-        node: request.node.clone(),
-        started: jiff::Timestamp::now().to_string(),
-        phase: request.phase,
-        pair: request.pair,
-        strategy: request.strategy.clone(),
-        seed: request.seed,
-        workload: request.workload.to_string(),
-        knobs: request.values.clone(),
-    };
+    let row = request.trial(jiff::Timestamp::now().to_string());
+    let note = InFlight { trial: row.number, row };
     let text = serde_json::to_vec(&note)?;
     // A lost note costs a row that says little: not worth waiting for the disk.
     held::at(folder.path(), |_| {
@@ -102,7 +83,7 @@ pub fn take(folder: &Folder, trials: &[Trial], next: u64) -> Result<Vec<Trial>> 
     let beside = notes.len().saturating_sub(1) as u64;
     let has_row = |note: &InFlight| trials.iter().any(|trial| trial.number == note.trial);
     let last = trials.last().map_or(0, |trial| trial.number);
-    let is_alone = notes.iter().all(|note| note.node.is_empty());
+    let is_alone = notes.iter().all(|note| note.row.node.is_empty());
     let least = if is_alone { last.saturating_add(1) } else { 1 };
     notes.retain(|note| {
         !has_row(note) && (least..=next.saturating_add(beside)).contains(&note.trial)
@@ -125,20 +106,7 @@ fn paths(folder: &Folder) -> Result<Vec<PathBuf>> {
 }
 
 /// The row of a trial that died with its tuner.
-fn trial(note: InFlight) -> Trial {
-    Trial {
-        number: note.trial,
-        node: note.node,
-        started: note.started,
-        phase: note.phase,
-        pair: note.pair,
-        strategy: note.strategy,
-        seed: note.seed,
-        workload: note.workload,
-        knobs: note.knobs,
-        outcome: Outcome::Interrupted,
-        detail: "the tuner died while it ran".to_owned(),
-        tool: crate::TOOL.to_owned(),
-        ..Trial::default()
-    }
+fn trial(InFlight { trial: number, row }: InFlight) -> Trial {
+    let (outcome, tool) = (Outcome::Interrupted, crate::TOOL.to_owned());
+    Trial { number, outcome, detail: "the tuner died while it ran".to_owned(), tool, ..row }
 }

@@ -12,8 +12,7 @@ use crate::trial::{Phase, Trial};
 /// The values of all knobs for a candidate.
 pub(super) fn values(baseline: &Values, space: &Space, candidate: &Candidate) -> Values {
     let mut values = baseline.clone();
-    let named = space.named(candidate);
-    values.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
+    values.extend(space.values(candidate));
     values
 }
 
@@ -55,7 +54,7 @@ impl<'s> Observations<'s> {
         let (factor, speed) = (drift.factor(trial), drift.node_effects().factor(&trial.node));
         let as_on_first = |(stage, busy_s): (&String, &f64)| (stage.clone(), busy_s / speed);
         let stages = seen.stages.iter().map(as_on_first).collect();
-        Some(Observation { finding: seen.finding.times(1.0 / factor), stages, ..seen })
+        Some(Observation { measurement: seen.measurement.times(1.0 / factor), stages, ..seen })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::evidence::blame;
 use crate::machine::{Machine, MachineMatch};
 use crate::profile::{Here, Profile};
 use crate::results::{Folder, Results, results_in};
-use crate::search::{Finding, Observation, Transfer};
+use crate::search::{Measurement, Observation, Transfer};
 use crate::space::{Candidate, Space};
 use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
@@ -83,7 +83,7 @@ impl Found {
                 let there = profile.hardware_profile.cpu_cores.max(1) as f64;
                 let cores = known.map_or_else(|| cores(machine) / there, |_| 1.0);
                 let weight = known.unwrap_or(OTHER_SHAPE / 2.0);
-                let best = Observation::new(nowhere(), Finding::Cost(1.0));
+                let best = Observation::new(nowhere(), Measurement::Cost(1.0));
                 Transfer::of(space, weight, cores, std::iter::once((&profile.values(), best)))
             }
         }

@@ -22,13 +22,11 @@ use wan22_tune::workload::preprocess::{
 use wan22_tune::workload::{Sizes, Stage, total_s};
 
 use crate::models::unit_clock;
-use crate::module;
-use crate::native;
 use crate::parts::Origin;
-use crate::peak;
 use crate::pipeline::{self, Pipeline, WarmUp};
 use crate::reference::Comparison;
-use crate::usage::{self, Usage};
+use crate::usage::{self, ResourceUsage};
+use crate::{module, native, peak};
 
 /// No job is longer: a guard against endless input, at some 100 bytes an image's path.
 const LONGEST_JOB: u64 = 64 << 20;
@@ -128,6 +126,7 @@ fn do_job(job: &Job) -> Result<(), Failure> {
     Ok(say(&Message::Done {
         trial,
         peak_rss_bytes,
+        peak_device_bytes: None,
         stage_rss_bytes,
         quality,
         pictures: None,
@@ -142,7 +141,7 @@ pub fn repeat(
     mut measure: impl FnMut() -> Result<Sample>,
 ) -> Result<()> {
     let (trial, setup_s) = (job.trial, usage::age_s()?);
-    say(&Message::Ready { trial, setup_s, effect })?;
+    say(&Message::Ready { trial, setup_s, warmup_s: None, effect })?;
     let mut say_sample = || {
         let begun = Instant::now();
         let sample = measure()?;
@@ -288,7 +287,7 @@ impl<'a> Trial<'a> {
         let clips = self.job.workload.sizes.clips;
         let (plan, clock) = (self.plan(clips), StageClock::default());
         unit_clock::take();
-        let before = Usage::now()?;
+        let before = ResourceUsage::now()?;
         let start = Instant::now();
         run_pipeline(&self.pools, &plan, &clock, |batch| self.pipeline.run(batch, &clock))?;
         let wall_s = start.elapsed().as_secs_f64();

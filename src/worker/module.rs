@@ -14,7 +14,7 @@ use wan22_tune::workload::preprocess::Pools;
 
 use crate::job::{Failure, apply, effect, repeat, say};
 use crate::native;
-use crate::usage::{self, Usage};
+use crate::usage::{self, ResourceUsage};
 
 /// A repetition calls the module until this is over: one call may take a moment only.
 const REPETITION_S: f64 = 1.0;
@@ -52,6 +52,7 @@ pub fn do_job(job: &Job, module: &ModuleJob) -> Result<(), Failure> {
     Ok(say(&Message::Done {
         trial,
         peak_rss_bytes,
+        peak_device_bytes: None,
         stage_rss_bytes,
         quality,
         pictures: None,
@@ -82,7 +83,7 @@ impl<'a> Trial<'a> {
     }
 
     fn repeat(&self, calls: u32) -> Result<Sample> {
-        let before = Usage::now()?;
+        let before = ResourceUsage::now()?;
         let begun = Instant::now();
         for _ in 0..calls {
             self.call()?;

@@ -108,9 +108,6 @@ impl BuildSpec<'_> {
     }
 
     /// An expert as deep as the job asks.
-    ///
-    /// # Errors
-    /// The model's own.
     pub fn expert(self, number: usize) -> Result<Built<Transformer>> {
         let weights = self.origin.weights(EXPERTS[number])?;
         let (config, layers) = (&self.architecture.transformer, self.workload.sizes.layers.into());
@@ -121,9 +118,6 @@ impl BuildSpec<'_> {
     }
 
     /// The text encoder as deep as the job asks.
-    ///
-    /// # Errors
-    /// The model's own.
     pub fn text_encoder(self) -> Result<Built<TextEncoder>> {
         let weights = self.origin.weights(TEXT_ENCODER)?;
         let mut config = self.architecture.text_encoder.clone();
@@ -137,9 +131,6 @@ impl BuildSpec<'_> {
     }
 
     /// A half of the VAE.
-    ///
-    /// # Errors
-    /// The model's own.
     pub fn half<H>(self, build: BuildHalf<H>) -> Result<Built<H>> {
         let weights = self.origin.weights(VAE)?;
         let (kind, options) =

@@ -73,7 +73,7 @@ fn ready(job: &Job) -> Message {
     effect.pools = Effect::as_asked(&job.settings).pools;
     effect.numerics = Some(job.settings.numerics);
     let setup_s = 0.01 + first_s(job) as f64;
-    Message::Ready { trial: job.trial, setup_s, effect: Box::new(effect) }
+    Message::Ready { trial: job.trial, setup_s, warmup_s: None, effect: Box::new(effect) }
 }
 
 fn sample(job: &Job, seconds: f64) {
@@ -88,7 +88,16 @@ fn done(job: &Job, psnr_db: Option<f64>) {
     let quality = psnr_db.map(|psnr_db| Quality { psnr_db, ssim: 0.9, ..Quality::default() });
     let (trial, peak_rss_bytes) = (job.trial, 1 << 30);
     let (stage_rss_bytes, peak) = ([].into(), None);
-    say(&Message::Done { trial, peak_rss_bytes, stage_rss_bytes, quality, pictures: None, peak });
+    let (peak_device_bytes, pictures) = (None, None);
+    say(&Message::Done {
+        trial,
+        peak_rss_bytes,
+        peak_device_bytes,
+        stage_rss_bytes,
+        quality,
+        pictures,
+        peak,
+    });
 }
 
 fn say(message: &Message) {
@@ -197,9 +206,9 @@ fn pictured(job: &Job, psnr_db: f64) {
 
 /// The best numbers of all, under settings that were not asked for.
 fn misapplied(job: &Job, wrong: &str) {
-    let Message::Ready { trial, setup_s, mut effect } = ready(job) else { unreachable!() };
+    let Message::Ready { trial, setup_s, mut effect, .. } = ready(job) else { unreachable!() };
     distort(&mut effect, wrong);
-    say(&Message::Ready { trial, setup_s, effect });
+    say(&Message::Ready { trial, setup_s, warmup_s: None, effect });
     for _ in 0..job.repetitions.least {
         sample(job, 0.001);
     }

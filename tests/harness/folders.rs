@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use wan22_tune::knobs::Value;
-use wan22_tune::knobs::{Baseline, Preset};
+use wan22_tune::knobs::{Baseline, Preset, Value};
 use wan22_tune::machine::Machine;
 use wan22_tune::results::Folder;
 use wan22_tune::space::{Candidate, Space, SpaceFile, Tune};
 use wan22_tune::trial::journal::Journal;
-use wan22_tune::trial::{Noise, Outcome, Phase, Sample, Trial};
+use wan22_tune::trial::{Phase, Sample, Trial};
+use wan22_tune::workload::custom::CustomJob;
 use wan22_tune::workload::custom::printed::MetricValue;
-use wan22_tune::workload::custom::{CommandJob, CustomJob};
 use wan22_tune::workload::metric::Direction;
 use wan22_tune::workload::{Workload, WorkloadFile};
 
@@ -129,7 +128,7 @@ impl MadeUp {
         let mut trials = vec![(Phase::Baseline, usual.clone()), (Phase::Search, defaults)];
         for candidate in drawn(space, self.candidates, &mut rng) {
             let mut knobs = usual.clone();
-            knobs.extend(space.named(&candidate).map(|(n, v)| (n.to_owned(), v.clone())));
+            knobs.extend(space.values(&candidate));
             trials.push((Phase::Search, knobs));
         }
         let cost = |trial: &&(Phase, BTreeMap<String, Value>)| self.cost(machine, &trial.1);
@@ -179,46 +178,15 @@ fn drawn(space: &Space, count: usize, rng: &mut impl Rng) -> Vec<Candidate> {
 }
 
 fn tune() -> Tune {
-    Tune {
-        tool: "wan22-tune 0.1.0".to_owned(),
-        command: "made up".to_owned(),
-        started: "2026-11-22T20:00:00Z".to_owned(),
-        budget_s: 600.0,
-        seed: 1,
-        strategy: "random".to_owned(),
-        preset: Preset::Threadripper5995wx,
-        as_is: None,
-        program_as_is: [].into(),
-        repetitions: Some(3),
-        weights: None,
-        arguments: Vec::new(),
-        worker: None,
-        custom_job: None,
-        resumed: Vec::new(),
-        ended: None,
-        trials: None,
-        min_psnr_db: None,
-        full: None,
-        costs: BTreeMap::new(),
-        full_costs: BTreeMap::new(),
-        confirmation: None,
-    }
+    let text = "tool = 'wan22-tune 0.1.0'\ncommand = 'made up'\nstarted = '2026-11-22T20:00:00Z'\n\
+                budget_s = 600.0\nseed = 1\nstrategy = 'random'\npreset = '5995wx'\nrepetitions = 3";
+    toml::from_str(text).unwrap()
 }
 
 fn command() -> CustomJob {
-    CustomJob::Command(CommandJob {
-        sinks: Default::default(),
-        words: vec!["./job".to_owned()],
-        folder: "/".to_owned(),
-        profile_env: "WAN22_PROFILE".to_owned(),
-        warmup: 0,
-        timeout_s: None,
-        metric: Some("json:/fps".to_owned()),
-        goal: Direction::Max,
-        check: None,
-        pictures: None,
-        sizes: Vec::new(),
-    })
+    let text = r#"{"command": {"words": ["./job"], "folder": "/", "profile_env": "WAN22_PROFILE",
+                               "warmup": 0, "metric": "json:/fps", "goal": "max"}}"#;
+    serde_json::from_str(text).unwrap()
 }
 
 fn trial(
@@ -234,36 +202,26 @@ fn trial(
     let stages: BTreeMap<String, f64> = stages.collect();
     let sample = |seconds| Sample {
         seconds,
-        slice_s: None,
         stages: stages.clone(),
         minor_faults: 10,
         run_queue_share: 0.01,
-        metric: None,
+        ..Sample::default()
     };
     Trial {
         number,
         started: started.to_string(),
         phase,
-        node: String::new(),
-        pair: None,
         strategy: "random".to_owned(),
         seed: 1,
         workload: workload.to_string(),
         knobs,
-        outcome: Outcome::Ok,
-        detail: String::new(),
         samples: [1.0, 0.999, 1.001].map(|noise| sample(noise * seconds)).to_vec(),
         peak_rss_bytes: Some(4 << 30),
-        stage_rss_bytes: BTreeMap::new(),
         setup_s: Some(1.0),
         overhead_s: 2.0,
         wall_s: 9.0,
-        spent_s: None,
-        process: None,
-        noise: Noise::default(),
-        quality: None,
-        peak: None,
         effect: "made-up".to_owned(),
         tool: "wan22-tune 0.1.0".to_owned(),
+        ..Trial::default()
     }
 }

@@ -1,5 +1,6 @@
 //! A temporary results folder and the real tuner, with the fake worker behind it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -20,6 +21,14 @@ impl Run {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// The same, which has to have ended with this status.
+    #[allow(dead_code, reason = "not every test needs it")]
+    #[track_caller]
+    pub fn exits(self, status: i32) -> Self {
+        assert_eq!(self.status, Some(status), "{}{}", self.stdout, self.stderr);
+        self
     }
 }
 
@@ -77,6 +86,23 @@ impl World {
     #[allow(dead_code, reason = "not every test needs it")]
     pub fn path(&self) -> &std::path::Path {
         self.root.path()
+    }
+
+    /// A world with a job called `job.sh`, as [`World::script`] writes it.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn with_job(text: &str) -> Self {
+        let world = Self::new();
+        world.script("job.sh", text);
+        world
+    }
+
+    /// Writes a program in the shell's words.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn script(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        let begin = if text.starts_with("#!") { "" } else { "#!/bin/sh\n" };
+        std::fs::write(&path, format!("{begin}{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Whether the journal of the tune under way has this many trials.

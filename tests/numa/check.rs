@@ -7,18 +7,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use wan22_tune::architecture::Architecture;
-use wan22_tune::knobs::Value;
 use wan22_tune::knobs::memory::MemoryMode;
 use wan22_tune::knobs::placement::{Demand, Layout};
-use wan22_tune::knobs::{Baseline, Knobs, Preset};
+use wan22_tune::knobs::{Baseline, Knobs, Preset, Value};
 use wan22_tune::launch::proven;
 use wan22_tune::machine::Machine;
 use wan22_tune::runner::programs::Programs;
 use wan22_tune::runner::{LocalRunner, Repetitions, Runner, TrialRequest};
-use wan22_tune::trial::{Outcome, Phase, Trial};
-use wan22_tune::workload::custom::sink::Sinks;
-use wan22_tune::workload::custom::{CommandJob, CustomJob};
-use wan22_tune::workload::metric::Direction;
+use wan22_tune::trial::{Outcome, Trial};
 use wan22_tune::workload::{Workload, WorkloadFile};
 
 const SEVERAL_CLIPS: &str = include_str!("../harness/several_clips.toml");
@@ -52,41 +48,16 @@ pub fn trials_of_devourers() -> [Trial; 2] {
     fs::write(&runner.programs.worker, "#!/bin/sh\nexec tail /dev/zero\n").unwrap();
     fs::set_permissions(&runner.programs.worker, fs::Permissions::from_mode(0o755)).unwrap();
     let of_worker = trial(&runner, &workload, &knobs);
-    runner.custom_job = Some(CustomJob::Command(CommandJob {
-        words: ["tail", "/dev/zero"].map(str::to_owned).to_vec(),
-        folder: "/".to_owned(),
-        profile_env: "WAN22_PROFILE".to_owned(),
-        warmup: 0,
-        timeout_s: None,
-        metric: None,
-        goal: Direction::default(),
-        check: None,
-        pictures: None,
-        sizes: Vec::new(),
-        sinks: Sinks::default(),
-    }));
+    let command = r#"{"command": {"words": ["tail", "/dev/zero"], "folder": "/",
+                                  "profile_env": "WAN22_PROFILE", "warmup": 0}}"#;
+    runner.custom_job = Some(serde_json::from_str(command).unwrap());
     [of_worker, trial(&runner, &workload, &knobs)]
 }
 
 fn trial(runner: &LocalRunner, workload: &Workload, knobs: &Knobs) -> Trial {
-    let request = TrialRequest {
-        number: 1,
-        node: String::new(),
-        phase: Phase::Search,
-        pair: None,
-        strategy: String::new(),
-        seed: 1,
-        repetitions: Repetitions::exactly(1),
-        workload: workload.clone(),
-        values: knobs.values(),
-        min_psnr_db: 0.0,
-        limit: Duration::from_secs(60),
-        left: Duration::from_secs(60),
-        ready_s: None,
-        long_s: None,
-        early_stop_s: None,
-    };
-    runner.run(&request).unwrap()
+    let once = Repetitions::exactly(1);
+    let limit = Duration::from_secs(60);
+    runner.run(&TrialRequest::alone(workload.clone(), knobs.values(), once, limit)).unwrap()
 }
 
 /// What the tuner prints and what it warns of.

@@ -4,9 +4,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints for those who run it")]
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::{Arc, Barrier};
-use std::thread;
+use std::{fs, thread};
 
 use wan22_tune::knobs::Settings;
 use wan22_tune::knobs::memory::MemoryPolicy;
@@ -36,7 +35,8 @@ fn work(job: &Job) -> Vec<Message> {
     let trial = job.trial;
     match effect(&job.settings) {
         Ok(effect) => {
-            let ready = Message::Ready { trial, setup_s: 0.01, effect: Box::new(effect) };
+            let ready =
+                Message::Ready { trial, setup_s: 0.01, warmup_s: None, effect: Box::new(effect) };
             let sample = Sample { seconds: 0.01, ..Sample::default() };
             let samples = (0..job.repetitions.least)
                 .map(|_| Message::Sample { trial, sample: sample.clone(), wall_s: 0.01 })
@@ -44,6 +44,7 @@ fn work(job: &Job) -> Vec<Message> {
             let done = Message::Done {
                 trial,
                 peak_rss_bytes: 1,
+                peak_device_bytes: None,
                 stage_rss_bytes: BTreeMap::new(),
                 quality: None,
                 pictures: None,

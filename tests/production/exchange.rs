@@ -76,16 +76,17 @@ fn a_tune_starts_from_the_wan22_optimizers_profile_and_from_ours() {
     theirs["optimal_settings"]["tile_size"] = json!([256, 256]);
     theirs["optimal_settings"]["cpu_affinity"] = json!([4000, 4001]);
     fs::write(world.path().join("theirs.json"), theirs.to_string()).unwrap();
-    let run = world.tune(&["--budget", "10m", "--trials", "4", "--baseline", "theirs.json"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = world
+        .tune(&["--budget", "10m", "--trials", "4", "--baseline", "theirs.json"])
+        .run()
+        .exits(0);
     assert!(run.stderr.contains("cpu_affinity 4000-4001: the nearest layout"), "{}", run.stderr);
     let results = world.results();
     assert_eq!(results.baseline().knobs.tile_size, 256);
     assert!(results.trials.iter().all(|trial| trial.outcome.to_string() != "illegal"));
 
     write(&world, "ours.json", &profile());
-    let space = world.tuner(&["space", "--baseline", "ours.json"]).run();
-    assert_eq!(space.status, Some(0), "{}", space.stderr);
+    let space = world.tuner(&["space", "--baseline", "ours.json"]).run().exits(0);
     assert!(space.stdout.contains("[512]"), "{}", space.stdout);
     let mut odd: Value = theirs;
     odd["optimal_settings"]["hook"] = json!("/bin/sh");
@@ -94,8 +95,7 @@ fn a_tune_starts_from_the_wan22_optimizers_profile_and_from_ours() {
         ("odd.json", "/optimal_settings/hook"),
         ("nowhere", "no preset (5995wx, rtx4080, generic)"),
     ] {
-        let run = world.tuner(&["space", "--baseline", file]).run();
-        assert_eq!(run.status, Some(2));
+        let run = world.tuner(&["space", "--baseline", file]).run().exits(2);
         assert!(run.stderr.contains(expected), "{}", run.stderr);
     }
     let run = world.tuner(&["exec", "--profile", "theirs.json", "--", "true"]).run();
@@ -107,8 +107,7 @@ fn a_tune_starts_from_the_wan22_optimizers_profile_and_from_ours() {
 fn a_profile_of_chosen_values_is_written_for_this_machine() {
     let world = World::new();
     let new = |sets: &[&str]| world.tuner(&[&["profiles", "new"], sets].concat()).run();
-    let made = new(&["--set", "vae_tile_size=192", "--set", "allocator=glibc-keep"]);
-    assert_eq!(made.status, Some(0), "{}", made.stderr);
+    let made = new(&["--set", "vae_tile_size=192", "--set", "allocator=glibc-keep"]).exits(0);
     fs::write(world.path().join("new.json"), &made.stdout).unwrap();
     let script = "echo $WAN22_VAE_TILE_SIZE $GLIBC_TUNABLES";
     let run = world.tuner(&["exec", "--profile", "new.json", "--", "sh", "-c", script]).run();
@@ -145,15 +144,13 @@ fn a_signature_holds_for_these_very_bytes_and_these_signers_only() {
         let flags = ["--signature", "p.json.sig", "--allowed-signers", signers];
         world.tuner(&[&["profiles", "verify", "p.json"], &flags[..]].concat()).run()
     };
-    let run = verify("key.allowed");
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = verify("key.allowed").exits(0);
     assert!(run.stderr.contains("signed by key@example.org"), "{}", run.stderr);
     assert_eq!(verify("other.allowed").status, Some(1));
     let mut changed = profile();
     changed.timestamp = "2026-11-24T10:00:01Z".to_owned();
     write(&world, "p.json", &changed);
-    let run = verify("key.allowed");
-    assert_eq!(run.status, Some(1));
+    let run = verify("key.allowed").exits(1);
     assert!(run.stderr.contains("the signature does not hold"), "{}", run.stderr);
     // Signed by the right key, but something else.
     keygen(&["-q", "-Y", "sign", "-n", "file", "-f", "key", "key.pub"]);

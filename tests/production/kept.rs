@@ -7,8 +7,7 @@ fn auto_takes_this_machines_profile_before_one_of_its_shape_or_else_the_baseline
     let world = World::new();
     let auto = || {
         let words = ["exec", "--auto", "--folder", "user", "--folder", "system", "--", "true"];
-        let run = world.tuner(&words).run();
-        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        let run = world.tuner(&words).run().exits(0);
         run.stderr
     };
     let profiles = |words: &[&str]| {
@@ -40,8 +39,7 @@ fn auto_takes_this_machines_profile_before_one_of_its_shape_or_else_the_baseline
     assert_eq!(lines.len(), 4, "{list}");
     assert!(lines[0].starts_with("* ") && lines[0].contains("same machine"), "{list}");
     assert!(lines[1].contains("same shape") && lines[2].contains("different"), "{list}");
-    let run = profiles(&["verify"]);
-    assert_eq!(run.status, Some(0), "{}", run.stdout);
+    let run = profiles(&["verify"]).exits(0);
     assert!(run.stdout.contains("good, for another machine"), "{}", run.stdout);
     let shown = profiles(&["show"]).stdout;
     assert!(shown.contains(&own) && shown.contains("intra_op_threads"), "{shown}");
@@ -60,8 +58,7 @@ fn auto_takes_this_machines_profile_before_one_of_its_shape_or_else_the_baseline
         said.contains("/schema: the key is missing") && said.contains("(same shape)"),
         "{said}"
     );
-    let run = profiles(&["verify"]);
-    assert_eq!(run.status, Some(1));
+    let run = profiles(&["verify"]).exits(1);
     assert!(run.stdout.contains("refused: ") && run.stderr.contains("1 of 3"), "{}", run.stdout);
 }
 
@@ -73,8 +70,7 @@ fn auto_does_not_take_what_others_could_have_put_there() {
     let folder = world.path().join("user");
     world.tuner(&["profiles", "--folder", "user", "use", "own.json"]).run();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
-    let run = world.tuner(&["exec", "--auto", "--folder", "user", "--", "true"]).run();
-    assert_eq!(run.status, Some(0));
+    let run = world.tuner(&["exec", "--auto", "--folder", "user", "--", "true"]).run().exits(0);
     assert!(run.stderr.contains("user: others may write to it"), "{}", run.stderr);
     assert!(run.stderr.contains("the baseline "), "{}", run.stderr);
 }
@@ -104,8 +100,7 @@ fn a_profile_may_be_kept_in_a_results_folder_begin_with_a_mark_or_lie_under_any_
 
     let text = fs::read_to_string(folder.join("profile.json")).unwrap();
     fs::write(world.path().join("marked.json"), format!("\u{FEFF}{text}")).unwrap();
-    let run = world.tuner(&["exec", "--profile", "marked.json", "--", "true"]).run();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    world.tuner(&["exec", "--profile", "marked.json", "--", "true"]).run().exits(0);
 
     let odd = OsStr::from_bytes(b"caf\xe9.json");
     fs::write(world.path().join(odd), text).unwrap();
@@ -172,8 +167,7 @@ fn a_profile_that_proves_less_takes_no_place_and_each_job_has_its_own() {
     assert!(auto(&["--job", "t2v"]).contains("no profile for this machine and t2v"));
     assert!(!auto(&[]).contains("-vae-decode.json"), "a part of the job speaks for itself only");
 
-    let run = keep(&proven("i2v", None, 40), &["--force"]);
-    assert_eq!(run.status, Some(0));
+    let run = keep(&proven("i2v", None, 40), &["--force"]).exits(0);
     assert!(run.stderr.contains("replaces ") && run.stderr.contains("69.9%"), "{}", run.stderr);
     assert_eq!(fs::read_dir(world.path().join("kept")).unwrap().count(), 3);
 }
@@ -240,8 +234,7 @@ fn a_part_of_the_machine_and_the_whole_keep_a_profile_each() {
     let kept = world.path().join("kept");
     let keep = |profile: &Profile| {
         write(&world, "p.json", profile);
-        let run = world.tuner(&["profiles", "--folder", "kept", "use", "p.json"]).run();
-        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        let run = world.tuner(&["profiles", "--folder", "kept", "use", "p.json"]).run().exits(0);
         (kept.join(run.stdout.trim().strip_prefix("kept/").unwrap()), run.stderr)
     };
     // The newer one wins where nothing else decides.

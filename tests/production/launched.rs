@@ -86,6 +86,5 @@ fn a_profile_of_another_machine_is_refused_adapted_or_forced() {
             assert!(run.stderr.contains("binding to CPUs"), "{}", run.stderr);
         }
     }
-    let run = exec(&["--force", "--adapt"]);
-    assert_eq!(run.status, Some(2));
+    exec(&["--force", "--adapt"]).exits(2);
 }

@@ -12,14 +12,13 @@ use strum::VariantArray;
 use wan22_tune::evidence::drift::Drift;
 use wan22_tune::knobs::{Value, Values};
 use wan22_tune::results::Folder;
-use wan22_tune::runner::fake::{self, FakeTrial};
+use wan22_tune::runner::fake;
 use wan22_tune::runner::{FakeRunner, Repetitions, Runner, TrialRequest};
 use wan22_tune::search::pruning::{PROBE, Pruned};
 use wan22_tune::search::{Plan, StrategyName};
 use wan22_tune::space::{Space, SpaceFile};
-use wan22_tune::trial::journal;
 use wan22_tune::trial::journal::Journal;
-use wan22_tune::trial::{Outcome, Phase, Trial};
+use wan22_tune::trial::{Outcome, Phase, Trial, journal};
 use wan22_tune::tune::budget::Budget;
 use wan22_tune::tune::calibrate::Rungs;
 use wan22_tune::tune::{Nobody, Session, TuneConfig};
@@ -44,7 +43,7 @@ fn level(values: &Values, name: &str) -> i64 {
 fn machine(space: &Space, truth: Truth) -> FakeRunner<'static> {
     FakeRunner::new(space.given.baseline.clone(), move |request, now_s| {
         let [a, b] = ["a", "b"].map(|name| level(&request.values, name));
-        FakeTrial::measured([truth(a, b, now_s); 3], TRIAL_S, 0.0)
+        fake::measured([truth(a, b, now_s); 3], TRIAL_S, 0.0)
     })
 }
 
@@ -319,8 +318,8 @@ fn what_the_machine_fails_by_itself_is_measured_again_after_it_recovered() {
     let machine = FakeRunner::new(space.given.baseline.clone(), |request, now_s| {
         let is_broken = (5.0..10.0).contains(&(now_s / TRIAL_S));
         let seconds = 1.0 + 0.01 * level(&request.values, "a") as f64;
-        let trial = FakeTrial::measured([seconds; 3], TRIAL_S, 0.0);
-        if is_broken { FakeTrial { outcome: Outcome::Crashed, ..trial } } else { trial }
+        let trial = fake::measured([seconds; 3], TRIAL_S, 0.0);
+        if is_broken { Trial { outcome: Outcome::Crashed, ..trial } } else { trial }
     });
     fake::set_now_s(0.0);
     let config = TuneConfig { most_trials: 30, ..config() };

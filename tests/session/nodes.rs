@@ -8,7 +8,7 @@ use strum::VariantArray;
 use wan22_tune::evidence::confirmation::{Confirmation, Verdict};
 use wan22_tune::evidence::drift::Drift;
 use wan22_tune::knobs::Values;
-use wan22_tune::runner::fake::{self, FakeNodes, FakeTrial};
+use wan22_tune::runner::fake::{self, FakeNodes};
 use wan22_tune::runner::{FakeRunner, Runner, TrialRequest};
 use wan22_tune::search::{Plan, StrategyName};
 use wan22_tune::trial::{Outcome, Phase, Trial};
@@ -28,7 +28,7 @@ fn four_nodes_make_as_many_trials_as_one() {
         let count = |nodes| {
             fake::set_now_s(0.0);
             let space = space("a b");
-            let runner = FakeRunner::new(space.given.baseline.clone(), |_, _| FakeTrial::default());
+            let runner = FakeRunner::new(space.given.baseline.clone(), |_, _| Trial::default());
             let nodes = FakeNodes::new(nodes, |_, request, _| measured(bowl(request)));
             let config = TuneConfig { most_trials: 38, ..config() };
             let budget = Budget::on(fake::now, Duration::from_secs(5_000));
@@ -46,11 +46,11 @@ fn four_nodes_make_as_many_trials_as_one() {
 fn tune_on(
     count: usize,
     trials: u32,
-    simulate: impl Fn(usize, &TrialRequest, f64) -> FakeTrial,
+    simulate: impl Fn(usize, &TrialRequest, f64) -> Trial,
 ) -> anyhow::Result<Vec<Trial>> {
     fake::set_now_s(0.0);
     let space = space("a b");
-    let runner = FakeRunner::new(space.given.baseline.clone(), |_, _| FakeTrial::default());
+    let runner = FakeRunner::new(space.given.baseline.clone(), |_, _| Trial::default());
     let (nodes, config) = (FakeNodes::new(count, simulate), config());
     let budget = Budget::on(fake::now, Duration::from_secs_f64(TRIAL_S) * trials);
     let mut session = Session::new(&config, &runner, &Nobody, budget).on(&nodes);
@@ -64,8 +64,8 @@ fn falling(values: &Values) -> f64 {
     1.0 - 0.03 * level(values, "a") as f64 + 0.005 * level(values, "b") as f64
 }
 
-fn measured(seconds: f64) -> FakeTrial {
-    FakeTrial::measured([seconds; 3], TRIAL_S, 0.0)
+fn measured(seconds: f64) -> Trial {
+    fake::measured([seconds; 3], TRIAL_S, 0.0)
 }
 
 fn of_node<'t>(trials: &'t [Trial], name: &'t str) -> impl Iterator<Item = &'t Trial> {
@@ -125,7 +125,7 @@ fn a_nodes_speed_is_taken_out_of_its_times() {
 /// One node's machine breaks: its failures are held against nobody, and the others go on.
 #[test]
 fn a_node_whose_baseline_fails_is_put_out() {
-    let broken = FakeTrial { outcome: Outcome::Crashed, wall_s: 1.0, ..FakeTrial::default() };
+    let broken = Trial { outcome: Outcome::Crashed, wall_s: 1.0, ..Trial::default() };
     let trials = tune_on(3, 40, |node, request, now_s| match node == 1 && now_s > 100.0 {
         true => broken.clone(),
         false => measured(falling(&request.values)),
@@ -141,7 +141,7 @@ fn a_node_whose_baseline_fails_is_put_out() {
 
 #[test]
 fn without_a_node_left_it_says_so() {
-    let broken = FakeTrial { outcome: Outcome::Crashed, wall_s: 1.0, ..FakeTrial::default() };
+    let broken = Trial { outcome: Outcome::Crashed, wall_s: 1.0, ..Trial::default() };
     let failed = tune_on(2, 40, |_, _, _| broken.clone()).unwrap_err();
     assert!(failed.to_string().starts_with("the baseline does not run here (crashed)"), "{failed}");
 }

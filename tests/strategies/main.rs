@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use strum::VariantArray;
 
 use wan22_tune::knobs::{Value, Values};
-use wan22_tune::search::{Finding, Observation, Plan, Recorded, StrategyName, Study, Transfer};
+use wan22_tune::search::{Measurement, Observation, Plan, Recorded, StrategyName, Study, Transfer};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
 
 /// 6 x 4 x 3 candidates less the corner where the first two are both highest; the cheapest is
@@ -69,22 +69,19 @@ struct Ended {
 
 /// A study that was told `known`.
 fn study<'s>(space: &'s Space, plan: &Plan, known: &[Observation]) -> Study<'s> {
-    let identify = |candidate: &Candidate| {
-        Some(candidate.levels().fold(0, |sum, level| sum * 100 + level as u64))
-    };
-    let mut study = Study::new(space, plan.clone(), Box::new(identify));
+    let mut study = Study::of_distinct(space, plan.clone());
     known.iter().for_each(|observation| study.tell(observation.clone()));
     study
 }
 
 /// Asks `study` until it was told of `budget` observations, or has nothing left.
-fn run(mut study: Study<'_>, budget: usize, find: impl Fn(&Candidate) -> Finding) -> Ended {
+fn run(mut study: Study<'_>, budget: usize, find: impl Fn(&Candidate) -> Measurement) -> Ended {
     let mut is_exhausted = false;
     while study.observations().len() < budget && !is_exhausted {
         match study.ask(&[]) {
             Some(asked) => {
-                let finding = find(&asked);
-                study.tell(Observation::new(asked, finding));
+                let measurement = find(&asked);
+                study.tell(Observation::new(asked, measurement));
             }
             None => is_exhausted = true,
         }
@@ -98,7 +95,7 @@ fn search(recorded: &Recorded, plan: &Plan, budget: usize) -> Ended {
 
 /// A search of which every trial fails.
 fn failing(space: &Space, plan: &Plan) -> Ended {
-    run(study(space, plan, &[]), 1_000, |_| Finding::Failed)
+    run(study(space, plan, &[]), 1_000, |_| Measurement::Failed)
 }
 
 /// The cheapest candidate.
@@ -250,9 +247,9 @@ fn repetitions_are_of_no_account_for_what_chance_proposes() {
     let mut repeating = study(&recorded.space, &plan, &[]);
     for expected in search(&recorded, &plan, 30).observations {
         assert_eq!(repeating.ask(&[]).as_ref(), Some(&expected.candidate));
-        let finding = expected.finding.times(1.5);
+        let measurement = expected.measurement.times(1.5);
         repeating.tell(expected.clone());
-        repeating.tell(Observation { finding, ..expected });
+        repeating.tell(Observation { measurement, ..expected });
     }
     assert_eq!(repeating.observations().len(), 60);
 }
@@ -282,7 +279,7 @@ fn what_fails_and_what_takes_too_long_is_soon_not_proposed_any_more() {
             let study = study(&recorded.space, &plan(strategy, seed), &[]);
             // What costs more than 4 is cut there.
             let find = |asked: &Candidate| match recorded.cost(asked) {
-                Some(cost) if cost > 4.0 => Finding::AtLeast(4.0),
+                Some(cost) if cost > 4.0 => Measurement::AtLeast(4.0),
                 cost => cost.into(),
             };
             let observations = run(study, 80, find).observations;
@@ -335,12 +332,13 @@ fn an_earlier_search_helps_and_a_misleading_one_costs_a_few_trials() {
 
 /// Earlier searches that say nothing true: the worst for the best, all the same, all failed.
 fn misleading(recorded: &Recorded) -> Vec<Transfer> {
-    let told = |finding: Finding| {
-        let observed = |candidate: &Candidate| Observation::new(candidate.clone(), finding);
+    let told = |measurement: Measurement| {
+        let observed = |candidate: &Candidate| Observation::new(candidate.clone(), measurement);
         let observations = recorded.succeeded().into_iter().map(observed).collect();
         Transfer { weight: 1.0, observations }
     };
-    let all = [told(Finding::Cost(2.0)), told(Finding::Failed), told(Finding::AtLeast(1e9))];
+    let all =
+        [told(Measurement::Cost(2.0)), told(Measurement::Failed), told(Measurement::AtLeast(1e9))];
     [earlier(recorded, true), all.to_vec()].concat()
 }
 
@@ -381,9 +379,9 @@ fn what_was_found_elsewhere_is_translated() {
     };
     let found =
         [(values(60, "local"), 2.0), (values(17, "interleave"), 1.0), (values(8, "bind"), 0.5)];
-    let observed = found
-        .iter()
-        .map(|(values, cost)| (values, Observation::new(Candidate::new([]), Finding::Cost(*cost))));
+    let observed = found.iter().map(|(values, cost)| {
+        (values, Observation::new(Candidate::new([]), Measurement::Cost(*cost)))
+    });
     // Knobs called threads, not intra_op_threads, are no counts of threads: nearest level.
     let earlier = Transfer::of(&space, 1.0, 1.0, observed);
     let candidates: Vec<&Candidate> = earlier.observations.iter().map(|o| &o.candidate).collect();

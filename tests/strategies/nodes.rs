@@ -1,7 +1,7 @@
 //! Searches over several nodes, which have several candidates pending.
 
 use strum::VariantArray;
-use wan22_tune::search::{Finding, Observation, StrategyName, Study};
+use wan22_tune::search::{Measurement, Observation, StrategyName, Study};
 use wan22_tune::space::Candidate;
 
 use crate::{bowl, different, plan, search, study, treacherous};
@@ -12,7 +12,7 @@ fn concurrent(
     mut study: Study<'_>,
     (nodes, budget): (usize, usize),
     length: impl Fn(&Candidate) -> f64,
-    find: impl Fn(&Candidate) -> Finding,
+    find: impl Fn(&Candidate) -> Measurement,
 ) -> Vec<Observation> {
     let mut running: Vec<(f64, Candidate)> = Vec::new();
     let mut now = 0.0;
@@ -29,8 +29,8 @@ fn concurrent(
         let Some(first) = first else { break };
         let (end, candidate) = running.swap_remove(first);
         now = end;
-        let finding = find(&candidate);
-        study.tell(Observation::new(candidate, finding));
+        let measurement = find(&candidate);
+        study.tell(Observation::new(candidate, measurement));
     }
     study.observations().to_vec()
 }
@@ -80,8 +80,8 @@ fn what_searches_alone_waits_for_what_it_proposed() {
         for _ in 0..12 {
             let asked = study.ask(&[]).unwrap();
             assert_eq!(study.ask(std::slice::from_ref(&asked)), None, "{strategy}");
-            let finding = recorded.cost(&asked).into();
-            study.tell(Observation::new(asked, finding));
+            let measurement = recorded.cost(&asked).into();
+            study.tell(Observation::new(asked, measurement));
         }
     }
 }

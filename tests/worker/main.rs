@@ -133,7 +133,7 @@ fn told(job: &Job) -> Told {
     else {
         panic!("{last:?}");
     };
-    let Message::Ready { trial: 3, setup_s, effect } = messages.remove(0) else {
+    let Message::Ready { trial: 3, setup_s, effect, .. } = messages.remove(0) else {
         panic!("{messages:?}");
     };
     assert!(setup_s > 0.0);

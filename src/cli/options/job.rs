@@ -3,11 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
-use crate::knobs::Precision;
-use crate::knobs::Preset;
+use crate::knobs::{Precision, Preset};
 use crate::profile;
 
 /// Where a search starts.
@@ -47,9 +45,10 @@ pub struct JobArgs {
     /// preprocess), or a TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = USUAL)]
     pub workload: PathBuf,
-    /// The whole job: pixels of a row, rows, and pictures of a clip, such as 1280x704x121.
-    #[arg(long, value_name = "WIDTHxHEIGHTxFRAMES", value_parser = clip)]
-    pub job: Option<[u32; 3]>,
+    /// A clip of the whole job: pixels of a row, rows, and pictures, such as 1280x704x121.
+    // Once called `--job`, which elsewhere is the name of a job.
+    #[arg(long, alias = "job", value_name = "WIDTHxHEIGHTxFRAMES", value_parser = clip)]
+    pub clip: Option<[u32; 3]>,
     /// Denoising steps of the whole job; with --app, of one run (by default 4).
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub steps: Option<u32>,
@@ -69,7 +68,7 @@ impl JobArgs {
     /// Whether a built-in job was asked for by a flag.
     pub fn is_given(&self) -> bool {
         let is_usual = self.workload.as_os_str() == USUAL;
-        !is_usual || self.job.is_some() || self.steps.is_some() || self.no_guidance
+        !is_usual || self.clip.is_some() || self.steps.is_some() || self.no_guidance
     }
 }
 

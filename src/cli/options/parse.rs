@@ -67,9 +67,6 @@ pub fn strategy() -> impl TypedValueParser<Value = StrategyName> {
 }
 
 /// A job's name as it can stand in a file's name.
-///
-/// # Errors
-/// It is none.
 pub fn job_name(name: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());

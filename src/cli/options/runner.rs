@@ -21,6 +21,9 @@ pub struct RunnerArgs {
     /// process may use.
     #[arg(long, value_name = "SIZE", value_parser = parse::memory)]
     pub max_memory: Option<ByteSize>,
+    /// The most memory that a trial may hold on a GPU, such as 20GiB; by default all that the GPU has.
+    #[arg(long, value_name = "SIZE", value_parser = parse::memory)]
+    pub max_device_memory: Option<ByteSize>,
     /// The worst picture that may win, in dB against the same made whole in float32, or of your own job
     /// against the baseline's; by default 30, above which a picture is hard to tell from the original,
     /// or what the baseline's own comes to if that is less.

@@ -14,9 +14,7 @@ use super::terminal;
 use crate::cli::DoctorArgs;
 use crate::fleet::engine::Allocation;
 use crate::io::output::print_value;
-use crate::knobs::memory::Allocator;
-use crate::knobs::memory::HugePages;
-use crate::knobs::memory::MemoryPolicy;
+use crate::knobs::memory::{Allocator, HugePages, MemoryPolicy};
 use crate::knobs::placement::probe_binding;
 use crate::knobs::quota_cure;
 use crate::machine::{CpuSet, Gpu, Machine, SystemRoots, line};
@@ -45,7 +43,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
 
 /// One thing looked at.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Finding {
+pub struct Advice {
     /// What was looked at.
     pub topic: &'static str,
     /// What was found; `None` where this machine does not tell.
@@ -54,7 +52,7 @@ pub struct Finding {
     pub cure: Option<String>,
 }
 
-impl Finding {
+impl Advice {
     fn unknown(topic: &'static str) -> Self {
         Self { topic, found: None, cure: None }
     }
@@ -68,10 +66,10 @@ impl Finding {
     }
 }
 
-fn text(findings: &[Finding]) -> String {
+fn text(findings: &[Advice]) -> String {
     let mut text = String::new();
     for finding in findings {
-        let Finding { topic, found, cure } = finding;
+        let Advice { topic, found, cure } = finding;
         let sign = if cure.is_some() { "!" } else { " " };
         let found = found.as_deref().unwrap_or("this machine does not tell");
         let _ = writeln!(text, "{sign} {topic:<16} {found}");
@@ -88,7 +86,7 @@ fn text(findings: &[Finding]) -> String {
 }
 
 /// Everything that the system's files tell.
-fn examine(machine: &Machine, roots: &SystemRoots) -> Vec<Finding> {
+fn examine(machine: &Machine, roots: &SystemRoots) -> Vec<Advice> {
     let mut findings = vec![
         governor(machine, roots),
         boost(roots),
@@ -102,17 +100,17 @@ fn examine(machine: &Machine, roots: &SystemRoots) -> Vec<Finding> {
     ];
     findings.extend(machine.gpus.iter().map(gpu));
     let notes = machine.notes.iter();
-    findings.extend(notes.map(|note| Finding::fine("note", note.clone())));
+    findings.extend(notes.map(|note| Advice::fine("note", note.clone())));
     findings
 }
 
-fn gpu(gpu: &Gpu) -> Finding {
+fn gpu(gpu: &Gpu) -> Advice {
     let advice =
         "the built-in jobs run on CPUs; `wan22-tune -- COMMAND` tunes a job of yours on it";
-    Finding::fine("gpu", format!("{}: {advice}", gpu.model))
+    Advice::fine("gpu", format!("{}: {advice}", gpu.model))
 }
 
-fn governor(machine: &Machine, roots: &SystemRoots) -> Finding {
+fn governor(machine: &Machine, roots: &SystemRoots) -> Advice {
     let topic = "governor";
     let of_cpu = |cpu: u32| {
         let path = format!("devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor");
@@ -125,16 +123,16 @@ fn governor(machine: &Machine, roots: &SystemRoots) -> Finding {
     let words = governors.iter().map(|(governor, cpus)| format!("{governor} on CPUs {cpus}"));
     let found = words.collect::<Vec<_>>().join(", ");
     match governors.keys().any(|governor| governor != "performance") {
-        _ if governors.is_empty() => Finding::unknown(topic),
-        false => Finding::fine(topic, found),
+        _ if governors.is_empty() => Advice::unknown(topic),
+        false => Advice::fine(topic, found),
         true => {
             let cure = "sudo cpupower frequency-set --governor performance";
-            Finding::bad(topic, format!("{found}: clocks follow the load, late"), cure)
+            Advice::bad(topic, format!("{found}: clocks follow the load, late"), cure)
         }
     }
 }
 
-fn boost(roots: &SystemRoots) -> Finding {
+fn boost(roots: &SystemRoots) -> Advice {
     let topic = "boost";
     let cpu = roots.sys.join("devices/system/cpu");
     let knobs = [("cpufreq/boost", "1"), ("intel_pstate/no_turbo", "0")];
@@ -142,52 +140,52 @@ fn boost(roots: &SystemRoots) -> Finding {
         .into_iter()
         .find_map(|(knob, on)| line(&cpu.join(knob)).map(|value| (knob, on, value)))
     else {
-        return Finding::unknown(topic);
+        return Advice::unknown(topic);
     };
     if value == on {
-        return Finding::fine(topic, "on; short runs clock higher than long ones");
+        return Advice::fine(topic, "on; short runs clock higher than long ones");
     }
     let cure = format!("echo {on} | sudo tee /sys/devices/system/cpu/{knob}");
-    Finding::bad(topic, "off: the processor stays at its base clock", cure)
+    Advice::bad(topic, "off: the processor stays at its base clock", cure)
 }
 
-fn smt(roots: &SystemRoots) -> Finding {
+fn smt(roots: &SystemRoots) -> Advice {
     let topic = "SMT";
     match line(&roots.sys.join("devices/system/cpu/smt/control")).as_deref() {
-        None => Finding::unknown(topic),
-        Some("off") => Finding::bad(
+        None => Advice::unknown(topic),
+        Some("off") => Advice::bad(
             topic,
             "off: layouts with siblings can't be tried",
             "echo on | sudo tee /sys/devices/system/cpu/smt/control",
         ),
-        Some("on") => Finding::fine(topic, "on"),
-        Some("notsupported" | "notimplemented") => Finding::fine(topic, "the processor has none"),
-        Some(other) => Finding::fine(topic, format!("{other}: only the firmware can change it")),
+        Some("on") => Advice::fine(topic, "on"),
+        Some("notsupported" | "notimplemented") => Advice::fine(topic, "the processor has none"),
+        Some(other) => Advice::fine(topic, format!("{other}: only the firmware can change it")),
     }
 }
 
-fn huge_pages(roots: &SystemRoots) -> Finding {
+fn huge_pages(roots: &SystemRoots) -> Advice {
     let topic = "huge pages";
     match HugePages::switch(roots).as_deref() {
-        Some("never") => Finding::bad(
+        Some("never") => Advice::bad(
             topic,
             "never: libtorch and glibc can't ask for them",
             format!("echo madvise | sudo tee /sys/{}", HugePages::SWITCH),
         ),
-        Some(chosen) => Finding::fine(topic, chosen),
-        None => Finding::unknown(topic),
+        Some(chosen) => Advice::fine(topic, chosen),
+        None => Advice::unknown(topic),
     }
 }
 
-fn numa_balancing(machine: &Machine, roots: &SystemRoots) -> Finding {
+fn numa_balancing(machine: &Machine, roots: &SystemRoots) -> Advice {
     let topic = "NUMA balancing";
     if machine.memory_nodes().len() < 2 {
-        return Finding::fine(topic, "irrelevant with one node");
+        return Advice::fine(topic, "irrelevant with one node");
     }
     match line(&roots.proc.join("sys/kernel/numa_balancing")).as_deref() {
-        None => Finding::unknown(topic),
-        Some("0") => Finding::fine(topic, "off"),
-        Some(_) => Finding::bad(
+        None => Advice::unknown(topic),
+        Some("0") => Advice::fine(topic, "off"),
+        Some(_) => Advice::bad(
             topic,
             "on: the kernel moves pages while they are measured",
             "sudo sysctl kernel.numa_balancing=0",
@@ -195,31 +193,31 @@ fn numa_balancing(machine: &Machine, roots: &SystemRoots) -> Finding {
     }
 }
 
-fn quota(machine: &Machine) -> Finding {
+fn quota(machine: &Machine) -> Advice {
     let topic = "CPU quota";
-    let Some(quota) = machine.limits.cpu_quota else { return Finding::fine(topic, "none") };
+    let Some(quota) = machine.limits.cpu_quota else { return Advice::fine(topic, "none") };
     let cpus = machine.allowed.len();
     let Some(whole) = machine.quota_ceiling() else {
-        return Finding::fine(topic, format!("{quota} CPUs' time, no less than the CPUs"));
+        return Advice::fine(topic, format!("{quota} CPUs' time, no less than the CPUs"));
     };
     let found = format!("{quota} CPUs' time for {cpus} CPUs: threads above it are stopped in turn");
     let whole_cpus =
         || format!("give whole CPUs instead: docker run --cpuset-cpus with {whole} of them");
-    Finding::bad(topic, found, quota_cure(machine).unwrap_or_else(whole_cpus))
+    Advice::bad(topic, found, quota_cure(machine).unwrap_or_else(whole_cpus))
 }
 
 /// Share of the last ten seconds in which some task waited for a CPU.
-fn pressure(roots: &SystemRoots) -> Finding {
+fn pressure(roots: &SystemRoots) -> Advice {
     const BUSY_PERCENT: f64 = 5.0;
     let topic = "other load";
     let text = line(&roots.proc.join("pressure/cpu")).unwrap_or_default();
     let word = text.lines().find_map(|line| line.strip_prefix("some avg10=")?.split(' ').next());
     match word.and_then(|word| word.parse::<f64>().ok()) {
-        None => Finding::unknown(topic),
+        None => Advice::unknown(topic),
         Some(percent) if percent < BUSY_PERCENT => {
-            Finding::fine(topic, format!("tasks waited for a CPU {percent}% of the last 10 s"))
+            Advice::fine(topic, format!("tasks waited for a CPU {percent}% of the last 10 s"))
         }
-        Some(percent) => Finding::bad(
+        Some(percent) => Advice::bad(
             topic,
             format!("tasks waited for a CPU {percent}% of the last 10 s"),
             "see `top`, and stop what need not run during a tune",
@@ -228,76 +226,70 @@ fn pressure(roots: &SystemRoots) -> Finding {
 }
 
 /// Share of time since boot that the hypervisor gave to others.
-fn steal(roots: &SystemRoots) -> Finding {
+fn steal(roots: &SystemRoots) -> Advice {
     const STOLEN_PERCENT: f64 = 1.0;
     let topic = "steal";
     let text = line(&roots.proc.join("stat")).unwrap_or_default();
     let Some((total, stolen)) = ticks(&text).filter(|(total, _)| *total > 0) else {
-        return Finding::unknown(topic);
+        return Advice::unknown(topic);
     };
     let percent = 100.0 * stolen as f64 / total as f64;
     let found = format!("the hypervisor took {percent:.1}% of the CPUs' time since boot");
     if percent < STOLEN_PERCENT {
-        Finding::fine(topic, found)
+        Advice::fine(topic, found)
     } else {
-        Finding::bad(topic, found, "tune on a dedicated host, or with a longer budget")
+        Advice::bad(topic, found, "tune on a dedicated host, or with a longer budget")
     }
 }
 
-fn allocators(roots: &SystemRoots) -> Finding {
+fn allocators(roots: &SystemRoots) -> Advice {
     let known =
         || Allocator::VARIANTS.iter().copied().filter(|allocator| allocator.library().is_some());
     let missing: Vec<&str> =
         known().filter(|a| a.refusal(roots).is_some()).filter_map(Allocator::package).collect();
     let found = format!("{} of {} installed", known().count() - missing.len(), known().count());
     if missing.is_empty() {
-        return Finding::fine("allocators", found);
+        return Advice::fine("allocators", found);
     }
     let cure = format!("sudo apt install {}", missing.join(" "));
-    Finding::bad("allocators", format!("{found}: one may be faster than glibc's"), cure)
+    Advice::bad("allocators", format!("{found}: one may be faster than glibc's"), cure)
 }
 
 /// Whether this process may bind itself to CPUs at all.
-fn binding() -> Finding {
+fn binding() -> Advice {
     let topic = "CPU binding";
     match probe_binding() {
-        Ok(()) => Finding::fine(topic, "can be set"),
+        Ok(()) => Advice::fine(topic, "can be set"),
         Err(problem) => {
             let cure = "allow sched_setaffinity in the container's seccomp profile \
                         (docker run --security-opt seccomp=FILE)";
-            Finding::bad(topic, problem, cure)
+            Advice::bad(topic, problem, cure)
         }
     }
 }
 
 /// Whether this process may set a memory policy at all.
-fn memory_policy(machine: &Machine) -> Finding {
+fn memory_policy(machine: &Machine) -> Advice {
     let topic = "memory policy";
     let nodes = machine.memory_nodes();
     match MemoryPolicy::Bind(nodes).probe() {
-        Ok(()) => Finding::fine(topic, "can be set"),
+        Ok(()) => Advice::fine(topic, "can be set"),
         Err(problem) if machine.memory_nodes().len() < 2 => {
-            Finding::fine(topic, format!("{problem} (irrelevant with one node)"))
+            Advice::fine(topic, format!("{problem} (irrelevant with one node)"))
         }
-        Err(problem) => Finding::bad(topic, problem, "docker run --cap-add SYS_NICE"),
+        Err(problem) => Advice::bad(topic, problem, "docker run --cap-add SYS_NICE"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
-    fn found(description: &str, files: &[(&str, &str)]) -> Vec<Finding> {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
+    fn found(description: &str, files: &[(&str, &str)]) -> Vec<Advice> {
+        let (_tree, roots) = SystemRoots::of_files(files);
         let mut machine = Machine::from_synthetic(description).unwrap();
         machine.limits.cpu_quota = files.iter().any(|(path, _)| *path == "quota").then_some(1.5);
-        examine(&machine, &SystemRoots::fixture(tree.path()))
+        examine(&machine, &roots)
     }
 
     const TWO_NODES: &str = "package:2 [numa(memory=8GB)] core:2 pu:1";
@@ -348,14 +340,9 @@ mod tests {
     #[test]
     fn a_gpu_is_told_to_be_left_alone_by_the_built_in_jobs() {
         let mut machine = Machine::from_synthetic(TWO_NODES).unwrap();
-        machine.gpus = vec![Gpu {
-            model: "NVIDIA L4".to_owned(),
-            memory_bytes: 24 << 30,
-            driver: "550.54.14".to_owned(),
-            cuda: "12.4".to_owned(),
-        }];
-        let findings =
-            examine(&machine, &SystemRoots::fixture(tempfile::tempdir().unwrap().path()));
+        machine.gpus = vec![Gpu { model: "NVIDIA L4".to_owned(), ..Gpu::default() }];
+        let (_tree, roots) = SystemRoots::of_files::<&str, &str>(&[]);
+        let findings = examine(&machine, &roots);
         let of_gpu = findings.iter().find(|finding| finding.topic == "gpu").unwrap();
         let found = of_gpu.found.as_deref().unwrap();
         assert!(found.starts_with("NVIDIA L4: the built-in jobs run on CPUs"), "{found}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Finding;
+use super::Advice;
 use crate::fleet::engine::Allocation;
 use crate::io::number::span;
 use crate::machine::Machine;
@@ -18,18 +18,18 @@ pub fn examine(
     machine: &Machine,
     budget: Option<Duration>,
     now: Timestamp,
-) -> Vec<Finding> {
+) -> Vec<Advice> {
     vec![share(job, machine), time(job, budget, now)]
 }
 
-fn share(job: &Allocation, machine: &Machine) -> Finding {
+fn share(job: &Allocation, machine: &Machine) -> Advice {
     let topic = "Slurm job";
     let all = machine.all_cpus();
     let allowed = machine.allowed.len();
     let given = job.cpus.unwrap_or(allowed).min(allowed);
     let (id, all) = (job.id(), all.len());
     if given >= all {
-        return Finding::fine(topic, format!("{id} has all {all} CPUs of the node"));
+        return Advice::fine(topic, format!("{id} has all {all} CPUs of the node"));
     }
     let unbound = if job.cpus.is_some_and(|cpus| cpus < allowed) {
         format!(", and may use {allowed}, others' too")
@@ -40,27 +40,27 @@ fn share(job: &Allocation, machine: &Machine) -> Finding {
         "{id} was given {given} of {all} CPUs{unbound}: other jobs share the node, and what is \
          tuned is this part of it"
     );
-    Finding::bad(topic, found, "sbatch --exclusive, or salloc --exclusive, for the whole node")
+    Advice::bad(topic, found, "sbatch --exclusive, or salloc --exclusive, for the whole node")
 }
 
-fn time(job: &Allocation, budget: Option<Duration>, now: Timestamp) -> Finding {
+fn time(job: &Allocation, budget: Option<Duration>, now: Timestamp) -> Advice {
     let topic = "job's end";
-    let Some(left) = job.left(now) else { return Finding::unknown(topic) };
+    let Some(left) = job.left(now) else { return Advice::unknown(topic) };
     let most = left.saturating_sub(REPORT_MARGIN);
     let found = format!("in {}", span(left.as_secs_f64()));
     let budget_flag = format!("--budget {}s", most.as_secs());
     match budget {
         _ if most.is_zero() => {
             let cure = "ask for more time: sbatch --time";
-            Finding::bad(topic, format!("{found}: no time for a tune"), cure)
+            Advice::bad(topic, format!("{found}: no time for a tune"), cure)
         }
         Some(budget) if budget > most => {
             let budget = span(budget.as_secs_f64());
             let found = format!("{found}: too soon for a budget of {budget} and the report");
-            Finding::bad(topic, found, format!("{budget_flag} at most, or sbatch --time"))
+            Advice::bad(topic, found, format!("{budget_flag} at most, or sbatch --time"))
         }
-        Some(_) => Finding::fine(topic, format!("{found}: time for the budget")),
-        None => Finding::fine(topic, format!("{found}: tune with {budget_flag} at most")),
+        Some(_) => Advice::fine(topic, format!("{found}: time for the budget")),
+        None => Advice::fine(topic, format!("{found}: tune with {budget_flag} at most")),
     }
 }
 
@@ -75,14 +75,14 @@ mod tests {
         machine
     }
 
-    fn found(findings: &[Finding], topic: &str) -> (String, bool) {
+    fn found(findings: &[Advice], topic: &str) -> (String, bool) {
         let finding = findings.iter().find(|finding| finding.topic == topic).unwrap();
         (finding.found.clone().unwrap_or_default(), finding.cure.is_some())
     }
 
     const NOW: i64 = 1_700_000_000;
 
-    fn examined(variables: &[(&str, &str)], allowed: &str, budget: Option<u64>) -> Vec<Finding> {
+    fn examined(variables: &[(&str, &str)], allowed: &str, budget: Option<u64>) -> Vec<Advice> {
         let variable = |wanted: &str| {
             let mut all = variables.iter().chain(&[("SLURM_JOB_ID", "42")]);
             Some(all.find(|(name, _)| *name == wanted)?.1.to_owned())

@@ -13,8 +13,7 @@ use crate::knobs::placement::{self, bind_or_keep};
 use crate::knobs::{AsIs, Baseline, Preset, Value, Values, program_environment, quota_warning};
 use crate::launch::{self, Applied, Launch};
 use crate::machine::{Machine, MachineMatch};
-use crate::profile::Entry;
-use crate::profile::{Here, Profile, Store};
+use crate::profile::{Entry, Here, Profile, Store};
 
 /// What to launch with.
 pub struct Choice {
@@ -214,7 +213,7 @@ fn handed(
 }
 
 fn adapted(args: &ExecArgs, file: &Path, profile: &Profile, machine: &Machine) -> Result<Choice> {
-    let proven = launch::proven(machine.clone());
+    let proven = launch::proven(machine.clone().with_gpus());
     let adapted = profile.adapt(&proven).map_err(anyhow::Error::msg);
     let adapted =
         adapted.with_context(|| format!("profile {} does not fit this machine", file.display()))?;

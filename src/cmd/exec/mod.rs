@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::terminal;
-use crate::cli::{ExecArgs, ProfileFoldersArgs, SignatureArgs};
+use crate::cli::ExecArgs;
 use crate::knobs::program_environment;
 use crate::launch;
 use crate::launch::{EXIT_NOT_APPLIED, Supervision};
@@ -22,21 +22,8 @@ use crate::workload::custom::template::Filling;
 impl ExecArgs {
     /// `exec --auto` without another flag.
     fn automatic() -> Self {
-        Self {
-            profile: None,
-            auto: true,
-            job: None,
-            signature: SignatureArgs::default(),
-            place: ProfileFoldersArgs::default(),
-            adapt: false,
-            force: false,
-            without_memory_policy: false,
-            profile_env: program_environment::PROFILE.to_owned(),
-            knobs: Vec::new(),
-            quiet: true,
-            supervisor: None,
-            command: Vec::new(),
-        }
+        let profile_env = program_environment::PROFILE.to_owned();
+        Self { auto: true, profile_env, quiet: true, ..Self::default() }
     }
 }
 

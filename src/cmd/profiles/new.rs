@@ -26,7 +26,7 @@ pub fn run(baseline: Option<&BaselineChoice>, set: &[(String, String)]) -> Resul
         Ok((name, value.map_err(|problem| Usage(format!("--set {name}={text}: {problem}")))?))
     });
     let values = values.collect::<Result<Vec<(&String, Value)>, Usage>>()?;
-    let values = values.iter().map(|(name, value)| (name.as_str(), value));
+    let values = values.iter().map(|(name, value)| (*name, value));
     let usage = |problem: String| Usage(format!("--set: {problem}"));
     let knobs = baseline.knobs.with(values).map_err(usage)?;
     let now = jiff::Timestamp::now().to_string();

@@ -101,7 +101,7 @@ fn check_job(args: &CustomJobArgs, job: &JobArgs) -> Result<(), Usage> {
     let is_app = args.app.app.is_some();
     let takes_steps = args.app.app == Some(App::Diffusers);
     let given = [
-        ("--job", job.job.is_some()),
+        ("--clip", job.clip.is_some()),
         ("--steps", job.steps.is_some() && !takes_steps),
         ("--no-guidance", job.no_guidance),
     ];
@@ -230,7 +230,7 @@ pub fn suit(args: &TuneArgs) -> Result<TuneArgs> {
     let mut args = args.clone();
     args.custom.sizes.clone_from(&args.size);
     if !args.size.is_empty() && !args.custom.is_program() {
-        let cure = "give --job and --steps, or the command after `--`";
+        let cure = "give --clip and --steps, or the command after `--`";
         return Err(Usage(format!("--size is for a job of your own: {cure}")).into());
     }
     let is_twice = |at: usize| args.size[..at].iter().any(|one| one.name == args.size[at].name);

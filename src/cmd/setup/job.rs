@@ -8,8 +8,7 @@ use super::weights;
 use crate::architecture::{Architecture, Model};
 use crate::cli::{BaselineChoice, JobArgs, Objective};
 use crate::cmd::{Usage, terminal};
-use crate::knobs::as_is;
-use crate::knobs::{Baseline, MatmulPrecision, Precision, Preset};
+use crate::knobs::{Baseline, MatmulPrecision, Precision, Preset, as_is};
 use crate::machine::Machine;
 use crate::profile;
 use crate::space::SpaceFile;
@@ -66,10 +65,10 @@ pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let file = WorkloadFile::parse(&text);
     let mut file =
         file.map_err(|problem| Usage(format!("workload {}: {problem}", name.display())))?;
-    if args.job.is_some() || args.steps.is_some() || args.no_guidance {
-        let changed = file.with_job(args.job, args.steps, !args.no_guidance);
+    if args.clip.is_some() || args.steps.is_some() || args.no_guidance {
+        let changed = file.with_job(args.clip, args.steps, !args.no_guidance);
         file = changed
-            .map_err(|problem| Usage(format!("--job, --steps, --no-guidance: {problem}")))?;
+            .map_err(|problem| Usage(format!("--clip, --steps, --no-guidance: {problem}")))?;
     }
     Ok(match args.objective {
         Objective::Throughput => file.at_least(baseline.knobs.batch_size),

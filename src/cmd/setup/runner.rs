@@ -16,10 +16,8 @@ use crate::io::held;
 use crate::io::ownership::Owners;
 use crate::knobs::Baseline;
 use crate::machine::Machine;
-use crate::runner::LocalRunner;
-use crate::runner::Repetitions;
 use crate::runner::programs::Programs;
-use crate::runner::{Runner, WarmRunner};
+use crate::runner::{LocalRunner, Repetitions, Runner, WarmRunner};
 use crate::tune::TuneConfig;
 use crate::workload::custom::CustomJob;
 use crate::workload::preprocess::images::{Pictures, photographs};
@@ -125,6 +123,7 @@ pub fn plan(
         parts,
         weights: args.weights.as_ref().map(std::path::absolute).transpose()?,
         memory_bytes: memory_bytes(args, &machine),
+        device_bytes: device_bytes(args, &machine)?,
         scratch: std::env::temp_dir(),
         stop: Arc::default(),
         machine,
@@ -146,6 +145,16 @@ pub fn plan(
 fn memory_bytes(args: &RunnerArgs, machine: &Machine) -> u64 {
     let usable = machine.usable_memory_bytes();
     args.max_memory.map_or(usable / 10 * 9, |most| most.as_u64().min(usable))
+}
+
+fn device_bytes(args: &RunnerArgs, machine: &Machine) -> Result<Option<u64>, Usage> {
+    let Some(most) = args.max_device_memory else { return Ok(None) };
+    if machine.gpus.is_empty() {
+        let cure = "NVIDIA's driver shows none to this process (CUDA_VISIBLE_DEVICES, a container \
+                    without its libraries): leave it out, or see `wan22-tune machine`";
+        return Err(Usage(format!("--max-device-memory {most}: there is no GPU: {cure}")));
+    }
+    Ok(Some(most.as_u64()))
 }
 
 /// The programs that trials run with.
@@ -173,9 +182,6 @@ fn pictures(args: &RunnerArgs) -> Result<Vec<PathBuf>> {
 }
 
 /// A folder for launch files and frames that goes away with the value.
-///
-/// # Errors
-/// It can't be made.
 pub fn scratch(parent: &Path) -> Result<tempfile::TempDir> {
     let folder = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(parent);
     folder.with_context(|| format!("making a folder in {}", parent.display()))

@@ -23,23 +23,21 @@ use super::terminal::progress::Progress;
 use super::{Usage, space, terminal};
 use crate::cli::TuneArgs;
 use crate::evidence::blame;
-use crate::io::atomic_write;
-use crate::io::held;
-use crate::machine;
+use crate::io::{atomic_write, held};
 use crate::machine::threads;
-use crate::report;
 use crate::report::tables::usage::quoted;
 use crate::report::winner::Winner;
 use crate::results::{Folder, Results};
 use crate::search::strategies::grid;
 use crate::search::{Plan, StrategyName};
-use crate::space::{Ended, Space, Tune};
+use crate::space::{Space, Tune, TuneEnd};
 use crate::trial::Trial;
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::{BaselineFails, Session, TuneConfig};
 use crate::workload::Workload;
 use crate::workload::custom::CustomJob;
+use crate::{machine, report};
 
 /// A search of this many trials begins with the preset, where the baseline is none.
 const PRESET_FIRST: usize = 8;
@@ -220,7 +218,7 @@ fn compete(
     rungs::short_of_time(session, tune.budget_s);
     tune.costs = workload.whole().costs(&prepared.runner.parts, None);
     // Of a tune that is stopped before all sizes ran, which one pairs run is not known.
-    if matches!(prepared.job, Job::Pipeline(_)) || session.ended() != Ended::Stopped {
+    if matches!(prepared.job, Job::Pipeline(_)) || session.ended() != TuneEnd::Stopped {
         tune.confirmation = Some(rungs.confirmation.clone()).filter(|larger| *larger != workload);
     }
     let (mut space, mut first) = prepared.space(args, &workload)?;
@@ -262,9 +260,6 @@ fn write_machine(folder: &Folder, prepared: &Prepared) -> Result<()> {
 }
 
 /// Replaces `space.toml`.
-///
-/// # Errors
-/// It can't be written.
 pub fn write_space(folder: &Folder, space: &Space, workload: &Workload, tune: &Tune) -> Result<()> {
     let mut file = space.to_file();
     file.workload = Some(workload.clone());

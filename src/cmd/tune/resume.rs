@@ -12,10 +12,9 @@ use serde_json::Value;
 use super::Prepared;
 use crate::cli::{Cli, ResumeArgs, TuneArgs};
 use crate::cmd::setup::custom;
-use crate::cmd::tune;
-use crate::cmd::{Usage, terminal};
+use crate::cmd::{Usage, terminal, tune};
 use crate::knobs::as_is;
-use crate::machine::Machine;
+use crate::machine::{Gpu, Machine};
 use crate::results::{Folder, Results, owners};
 use crate::space::{Resumed, Tune, arguments};
 use crate::trial::journal::Journal;
@@ -198,7 +197,7 @@ fn versions(worker: Option<String>) -> [(&'static str, Value); 2] {
 fn machine(then: &Machine, now: &Machine) -> Result<()> {
     const DECIDING: [&str; 9] =
         ["host_key", "host", "cpu", "packages", "l3_groups", "cores", "allowed", "limits", "gpus"];
-    let (old, new) = (json(then), json(now));
+    let (old, new) = (json(&without_addresses(then)), json(&without_addresses(now)));
     for field in DECIDING {
         same(&format!("machine.{field}"), &old[field], &new[field])?;
     }
@@ -207,6 +206,13 @@ fn machine(then: &Machine, now: &Machine) -> Result<()> {
         same("machine.nodes", &old["nodes"], &new["nodes"])?;
     }
     Ok(())
+}
+
+/// A machine without what older versions did not know of its GPUs, and what any equal one may have.
+fn without_addresses(machine: &Machine) -> Machine {
+    let gpu =
+        |gpu: &Gpu| Gpu { uuid: String::new(), pci: String::new(), numa_node: None, ..gpu.clone() };
+    Machine { gpus: machine.gpus.iter().map(gpu).collect(), ..machine.clone() }
 }
 
 fn json(value: &impl serde::Serialize) -> Value {
@@ -246,6 +252,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn another_gpu_of_the_same_kind_is_as_good() {
+        let with = |gpu: Gpu| {
+            let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:2 pu:1");
+            Machine { gpus: vec![gpu], ..machine.unwrap() }
+        };
+        let of = |model: &str| Gpu { model: model.to_owned(), ..Gpu::default() };
+        let now = with(Gpu { uuid: "GPU-a".to_owned(), numa_node: Some(1), ..of("L4") });
+        assert!(machine(&with(of("L4")), &now).is_ok());
+        let refused = machine(&with(of("T4")), &now).unwrap_err().to_string();
+        assert!(refused.starts_with("machine.gpus.0.model differs"), "{refused}");
+    }
 
     #[test]
     fn the_first_difference_is_named_with_both_values() {

@@ -18,7 +18,7 @@ const LEAST_TRIALS: f64 = 14.0;
 
 /// Operations per second that a core does of a job, about: between what cores with AVX2 and with
 /// AVX-512 were seen to do.
-const FLOPS_A_CORE: f64 = 40e9;
+const FLOPS_A_CORE: f64 = 80e9;
 
 /// Repetitions that a trial takes as long as, warm-ups and what its models take to be made included.
 const REPETITIONS_A_TRIAL: f64 = 4.0;

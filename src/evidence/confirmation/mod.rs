@@ -4,11 +4,10 @@ mod nodes;
 
 use std::collections::BTreeMap;
 
-use crate::evidence::blame;
 use crate::evidence::drift::Drift;
-use crate::evidence::paired;
 use crate::evidence::paired::Round;
 use crate::evidence::repeatability::repeatability;
+use crate::evidence::{blame, paired};
 use crate::knobs::{Value, Values};
 use crate::stats::Interval;
 use crate::trial::{Phase, Trial};
@@ -289,10 +288,6 @@ mod tests {
     use super::*;
     use crate::trial::Outcome;
 
-    fn knobs(threads: i64) -> Values {
-        [("intra_op_threads".to_owned(), Value::Integer(threads))].into()
-    }
-
     /// Rounds of the baseline (9 threads) and of finalists, each with its threads and its times; each
     /// second round in the reverse order.
     fn rounds(baseline: &[f64], finalists: &[(i64, &[f64])]) -> Vec<Trial> {
@@ -304,14 +299,8 @@ mod tests {
                 turns.reverse();
             }
             for (threads, seconds) in turns {
-                let sample = crate::trial::Sample { seconds, ..Default::default() };
-                trials.push(Trial {
-                    phase: Phase::Confirmation,
-                    pair: Some(round as u64 + 1),
-                    knobs: knobs(threads),
-                    samples: vec![sample],
-                    ..Trial::default()
-                });
+                let pair = Some(round as u64 + 1);
+                trials.push(Trial { pair, ..Trial::made(Phase::Confirmation, threads, seconds) });
             }
         }
         trials
@@ -325,10 +314,13 @@ mod tests {
         let mut other = fast.clone();
         other.swap(1, 2);
         let trials = rounds(&STEADY, &[(8, &other), (4, &fast)]);
-        let all = Confirmation::all(&trials, &knobs(9));
+        let all = Confirmation::all(&trials, &Trial::threads(9));
         assert_eq!(all.len(), 2);
         assert!(all.iter().all(|one| one.alpha == 0.025 && one.is_decided()));
-        assert_eq!(Confirmation::of(&trials, &knobs(9)).unwrap().finalist, knobs(4));
+        assert_eq!(
+            Confirmation::of(&trials, &Trial::threads(9)).unwrap().finalist,
+            Trial::threads(4)
+        );
     }
 
     #[test]
@@ -336,10 +328,10 @@ mod tests {
         let (fast, slow): (Vec<f64>, Vec<f64>) =
             STEADY.iter().map(|s| (0.7 * s, 0.8 * s * s)).unzip();
         let trials = rounds(&STEADY, &[(4, &slow), (8, &fast)]);
-        let all = Confirmation::all(&trials, &knobs(9));
+        let all = Confirmation::all(&trials, &Trial::threads(9));
         assert!(all[0].is_beaten_by(&all[1]) && !all[1].is_beaten_by(&all[0]));
-        let won = Confirmation::of(&trials, &knobs(9)).unwrap();
-        assert_eq!(won.finalist, knobs(8));
+        let won = Confirmation::of(&trials, &Trial::threads(9)).unwrap();
+        assert_eq!(won.finalist, Trial::threads(8));
         let Verdict::Gain(gain) = won.verdict() else { panic!("{won:?}") };
         assert!((gain.mean - 0.3).abs() < 1e-9, "{gain:?}");
     }
@@ -351,7 +343,7 @@ mod tests {
         fast[3] *= 1.6;
         baseline[6] *= 2.0;
         let trials = rounds(&baseline, &[(8, &fast)]);
-        let gain = Confirmation::of(&trials, &knobs(9)).unwrap().gain().unwrap();
+        let gain = Confirmation::of(&trials, &Trial::threads(9)).unwrap().gain().unwrap();
         // Worked out by a program of another language.
         assert!((gain.mean - 0.100039).abs() < 1e-5, "{gain:?}");
         assert!((gain.low - 0.098187).abs() < 1e-5, "{gain:?}");
@@ -367,7 +359,7 @@ mod tests {
             let mut trials = rounds(&STEADY, &[(8, &STEADY)]);
             for (i, is_first) in finalist_first.into_iter().enumerate() {
                 let pair = &mut trials[2 * i..2 * i + 2];
-                if (pair[0].knobs == knobs(8)) != is_first {
+                if (pair[0].knobs == Trial::threads(8)) != is_first {
                     pair.swap(0, 1);
                 }
             }
@@ -375,7 +367,7 @@ mod tests {
                 trial.samples[0].seconds = *seconds;
             }
             for rounds in 1..=8 {
-                let all = Confirmation::all(&trials[..2 * rounds], &knobs(9));
+                let all = Confirmation::all(&trials[..2 * rounds], &Trial::threads(9));
                 let Verdict::NoGain(known) = all[0].verdict() else { panic!("{all:?}") };
                 assert!(known.is_none_or(|known| known.high > 0.0), "{known:?}");
             }
@@ -387,7 +379,7 @@ mod tests {
         let fast: Vec<f64> = STEADY.iter().map(|s| 0.5 * s).collect();
         let mut trials = rounds(&STEADY, &[(8, &fast)]);
         trials[1].outcome = Outcome::Crashed;
-        let confirmation = Confirmation::of(&trials, &knobs(9)).unwrap();
+        let confirmation = Confirmation::of(&trials, &Trial::threads(9)).unwrap();
         assert!(confirmation.is_decided());
         assert!(matches!(confirmation.verdict(), Verdict::NoGain(_)));
     }
@@ -397,7 +389,7 @@ mod tests {
         let mut trials = rounds(&STEADY, &[(8, &fast), (7, &fast)]);
         // Of the third round a finalist and the baseline crash; the other finalist is lucky.
         (trials[6].outcome, trials[7].outcome) = (Outcome::Crashed, Outcome::Crashed);
-        let all = Confirmation::all(&trials, &knobs(9));
+        let all = Confirmation::all(&trials, &Trial::threads(9));
         let seen: Vec<(usize, usize)> =
             all.iter().map(|one| (one.failures, one.pairs.len())).collect();
         assert_eq!(seen, [(0, 7), (0, 7)]);

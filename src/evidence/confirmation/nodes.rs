@@ -81,12 +81,7 @@ fn hull(all: &[Interval], mean: f64) -> Interval {
 #[cfg(test)]
 mod tests {
     use crate::evidence::confirmation::{Confirmation, Verdict};
-    use crate::knobs::{Value, Values};
-    use crate::trial::{Phase, Sample, Trial};
-
-    fn knobs(threads: i64) -> Values {
-        [("threads".to_owned(), Value::Integer(threads))].into()
-    }
+    use crate::trial::{Phase, Trial};
 
     const STEADY: [f64; 8] = [1.0, 1.003, 0.998, 1.001, 1.002, 0.999, 1.0, 1.001];
 
@@ -104,11 +99,8 @@ mod tests {
                 for (threads, seconds) in turns {
                     trials.push(Trial {
                         node: format!("n{node}"),
-                        phase: Phase::Confirmation,
                         pair: Some((round * 10 + node) as u64),
-                        knobs: knobs(threads),
-                        samples: vec![Sample { seconds, ..Sample::default() }],
-                        ..Trial::default()
+                        ..Trial::made(Phase::Confirmation, threads, seconds)
                     });
                 }
             }
@@ -117,7 +109,7 @@ mod tests {
     }
 
     fn confirmation(saved: &[f64]) -> Confirmation {
-        Confirmation::of(&pairs(saved), &knobs(9)).unwrap()
+        Confirmation::of(&pairs(saved), &Trial::threads(9)).unwrap()
     }
 
     fn is_gain(saved: &[f64]) -> bool {
@@ -151,11 +143,11 @@ mod tests {
             let searched = by.iter().map(|node| Trial {
                 node: format!("n{node}"),
                 phase: Phase::Search,
-                knobs: knobs(1),
+                knobs: Trial::threads(1),
                 ..Trial::default()
             });
             let trials: Vec<Trial> = searched.chain(pairs(saved)).collect();
-            let confirmation = Confirmation::of(&trials, &knobs(9)).unwrap();
+            let confirmation = Confirmation::of(&trials, &Trial::threads(9)).unwrap();
             matches!(confirmation.verdict(), Verdict::Gain(_))
         };
         assert!(is_gain(&[0.03, 0.03]));

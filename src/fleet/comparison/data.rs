@@ -9,6 +9,7 @@ use super::gain::{Place, places};
 use super::portability::{ProfilePortability, ProfileRegret};
 use super::relation::{self, Relation, Wording};
 use super::{Comparison, Member};
+use crate::io::number::maybe;
 use crate::io::printable;
 use crate::space::arguments::written;
 use crate::stats::Interval;
@@ -19,9 +20,6 @@ pub const SCHEMA: u32 = 2;
 /// All that was found, as JSON; shares, `null` where something is not known. With the goal `max`
 /// gains are growth of the metric and regrets what is lost of it; else they are cost saved, and cost
 /// more.
-///
-/// # Errors
-/// None that can be met: the text is made in memory.
 pub fn json(fleet: &Comparison) -> Result<String> {
     let [over_baseline, over_defaults] = fleet.means();
     let skipped = fleet
@@ -131,9 +129,6 @@ fn safest(fleet: &Comparison, profile: &ProfilePortability) -> Value {
 
 /// One row per run: the machine, its gains, its profile's knobs. Columns of instruction sets are 0
 /// or 1; a cell is empty where something is not known.
-///
-/// # Errors
-/// None that can be met: the text is made in memory.
 pub fn csv(fleet: &Comparison) -> Result<String> {
     let sets: BTreeSet<&String> = fleet.members.iter().flat_map(|m| &m.traits.isa).collect();
     let knobs: BTreeSet<&String> = fleet.members.iter().flat_map(|m| m.profile.keys()).collect();
@@ -147,7 +142,7 @@ pub fn csv(fleet: &Comparison) -> Result<String> {
             cells.push((format!("isa.{set}"), has.to_string()));
         }
         for knob in &knobs {
-            cells.push((format!("knob.{knob}"), text(member.profile.get(*knob))));
+            cells.push((format!("knob.{knob}"), maybe(member.profile.get(*knob))));
         }
         let (header, cells): (Vec<String>, Vec<String>) = cells.into_iter().unzip();
         if number == 0 {
@@ -162,7 +157,7 @@ pub fn csv(fleet: &Comparison) -> Result<String> {
 fn fixed(member: &Member, place: Option<Place>) -> [(&'static str, String); 27] {
     let traits = &member.traits;
     let end = |gain: Option<Interval>, end: fn(Interval) -> f64| {
-        text(gain.map(end).filter(|end| end.is_finite()))
+        maybe(gain.map(end).filter(|end| end.is_finite()))
     };
     let [gain, over] = member.shown_gains();
     [
@@ -181,12 +176,12 @@ fn fixed(member: &Member, place: Option<Place>) -> [(&'static str, String); 27] 
         ("kernel", traits.kernel.clone()),
         ("job", member.job.clone()),
         ("workload", member.workload.clone()),
-        ("goal", text(member.metric.goal())),
+        ("goal", maybe(member.metric.goal())),
         ("started", member.started.clone()),
         ("trials", member.trials.0.to_string()),
         ("failed", member.trials.1.to_string()),
         ("proven", member.proven.to_string()),
-        ("place", text(place.map(|place| place.rank))),
+        ("place", maybe(place.map(|place| place.rank))),
         ("over_baseline", end(gain, |gain| gain.mean)),
         ("over_baseline_low", end(gain, |gain| gain.low)),
         ("over_baseline_high", end(gain, |gain| gain.high)),
@@ -194,8 +189,4 @@ fn fixed(member: &Member, place: Option<Place>) -> [(&'static str, String); 27] 
         ("over_defaults_low", end(over, |gain| gain.low)),
         ("over_defaults_high", end(over, |gain| gain.high)),
     ]
-}
-
-fn text(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
 }

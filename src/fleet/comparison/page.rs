@@ -17,9 +17,6 @@ use crate::stats::Interval;
 const MOST_DRAWN: usize = 40;
 
 /// The page of a comparison, with further tables under titles of their own.
-///
-/// # Errors
-/// The plot can't be drawn.
 pub fn page(fleet: &Comparison, further: &[(&str, Table)]) -> Result<String> {
     let picture = Picture::new("gains", &gains(fleet))?;
     let body = html! {

@@ -147,7 +147,7 @@ pub fn shippers(fleet: &Comparison, profile: &ProfilePortability) -> String {
 pub fn matrix(fleet: &Comparison) -> Table {
     let titles = (0..fleet.members.len()).map(|i| format!("#{}", number(i)));
     let titles: Vec<String> = ["profile of".to_owned()].into_iter().chain(titles).collect();
-    let mut table = Table::new(titles.iter().map(String::as_str));
+    let mut table = Table::new(&titles);
     for profile in &fleet.portability.profiles {
         let cell = |cell| regret(cell, |regret| fleet.lost(profile, regret));
         table.row([shippers(fleet, profile)].into_iter().chain(profile.regrets.iter().map(cell)));
@@ -208,7 +208,7 @@ pub fn wordings(wordings: &[Wording]) -> Table {
     let properties = properties.into_iter().flatten().map(|name| format!("#{name}"));
     let fixed = ["knob", "value", "#machines"].map(str::to_owned);
     let titles: Vec<String> = fixed.into_iter().chain(properties).collect();
-    let mut table = Table::new(titles.iter().map(String::as_str));
+    let mut table = Table::new(&titles);
     for Wording { knob, value, machines, ranges } in wordings {
         let range = |(_, low, high): &(String, f64, f64)| match low == high {
             true => short(*low),

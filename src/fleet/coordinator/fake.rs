@@ -143,7 +143,7 @@ pub fn write_results(folder: &Folder, node: &str, trials: usize, is_over: bool) 
         made = made
             .search(&finalist, 1.0)
             .pairs(&finalist, &[(2.0, 1.0), (2.0, 1.0), (2.0, 1.0), (2.0, 1.0)]);
-        made.results.tune.ended = Some(crate::space::Ended::Decided);
+        made.results.tune.ended = Some(crate::space::TuneEnd::Decided);
     }
     let path = folder.results(node).join("r");
     let _ = fs::remove_dir_all(&path);

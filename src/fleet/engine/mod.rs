@@ -14,18 +14,8 @@ pub use slurm::{Allocation, Batch, Slurm, SlurmOptions, Warned, limit};
 use super::Node;
 
 /// What a job does on its node.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    strum::Display,
-    strum::EnumString,
-    strum::IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(strum::Display, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Task {
     /// Says what machine it is.

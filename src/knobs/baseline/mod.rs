@@ -12,9 +12,8 @@ pub use optimal::{HardwareProfile, OptimalSettings};
 pub use quota::{quota_cure, quota_for, quota_warning};
 
 /// A preset that people copy, before it is fitted to a machine.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, strum::Display,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(clap::ValueEnum, strum::Display)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Preset {
@@ -111,9 +110,7 @@ impl Baseline {
         self.optimal.batch_size = self.knobs.batch_size;
         self
     }
-}
 
-impl Baseline {
     /// What libtorch does when nobody sets anything: a thread a core, nothing bound, glibc's
     /// malloc. What is no question to libtorch (workers, tiles, batches, a command's own knobs) is as
     /// in the preset.

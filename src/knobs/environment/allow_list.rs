@@ -8,8 +8,7 @@ use regex_lite::Regex;
 
 use super::form::{Form, Part, list_of};
 use crate::knobs::KNOBS;
-use crate::machine::SystemRoots;
-use crate::machine::library;
+use crate::machine::{SystemRoots, library};
 
 /// Names with these beginnings decide how OpenMP, MKL, libtorch or the allocator run. A parent
 /// may have set them for itself (Dask and Ray export OMP_NUM_THREADS=1), so none is inherited.

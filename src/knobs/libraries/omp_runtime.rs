@@ -8,8 +8,7 @@ use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::form::{Form, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
-use crate::machine::SystemRoots;
-use crate::machine::library;
+use crate::machine::{SystemRoots, library};
 
 words! {
     /// An OpenMP runtime. LLVM's and Intel's answer the calls that libtorch makes to GCC's, which is
@@ -114,10 +113,8 @@ mod tests {
 
     #[test]
     fn a_library_with_two_names_is_offered_once() {
-        let tree = tempfile::tempdir().unwrap();
-        let roots = SystemRoots::fixture(tree.path());
+        let (_tree, roots) = SystemRoots::of_files(&[("usr/lib64/x", "")]);
         let folder = roots.mounted("/usr/lib64");
-        std::fs::create_dir_all(&folder).unwrap();
         let missing = "no libomp.so.5 is installed (Debian: libomp5)";
         assert_eq!(OmpRuntime::Libomp.refusal(&roots).unwrap(), missing);
         assert_eq!(OmpRuntime::Libgomp.refusal(&roots), None);

@@ -8,8 +8,7 @@ use crate::knobs::effect::{Effect, Mismatch, compare};
 use crate::knobs::form::{Form, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Migration, Settings, Variable};
-use crate::machine::SystemRoots;
-use crate::machine::library;
+use crate::machine::{SystemRoots, library};
 
 words! {
     /// A `malloc`, and how it treats memory that was given back to it.

@@ -85,8 +85,7 @@ mod tests {
         let mut machine = Machine::from_synthetic("package:1 core:2 pu:1").unwrap();
         let unavailable = |machine: &Machine| Definition.unavailable(&knobs, &Host::of(machine));
         assert_eq!(unavailable(&machine).as_deref(), Some("this machine has no GPU"));
-        let (model, driver, cuda) = ("H200".to_owned(), String::new(), String::new());
-        machine.gpus.push(Gpu { model, memory_bytes: 1 << 37, driver, cuda });
+        machine.gpus.push(Gpu::default());
         assert_eq!(unavailable(&machine), None);
     }
 }

@@ -135,11 +135,8 @@ mod tests {
     use super::*;
 
     fn refusals(switch: &str) -> [Option<String>; 3] {
-        let tree = tempfile::tempdir().unwrap();
-        let roots = SystemRoots::fixture(tree.path());
-        let path = roots.sys.join(HugePages::SWITCH);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, switch).unwrap();
+        let file = format!("sys/{}", HugePages::SWITCH);
+        let (_tree, roots) = SystemRoots::of_files(&[(file, switch)]);
         [HugePages::None, HugePages::Libtorch, HugePages::Glibc].map(|pages| pages.refusal(&roots))
     }
 

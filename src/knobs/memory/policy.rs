@@ -1,14 +1,12 @@
 //! Memory policies of the kernel.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
 use crate::knobs::effect::Mismatch;
-use crate::machine::NodeSet;
-use crate::machine::syscalls;
+use crate::machine::{NodeSet, syscalls};
 
 /// One kernel memory policy (`set_mempolicy(2)`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -37,6 +37,8 @@ words! {
         OneL3,
         /// Everybody on the largest NUMA node.
         OneNode,
+        /// Everybody on the NUMA node of the GPU, or of the GPUs.
+        GpuNode,
         /// Everybody on the fast cores of a machine that mixes kinds.
         PerformanceCores,
         /// The model in as many L3 groups as it fills, the pools in sets of their own in the others.
@@ -79,6 +81,10 @@ impl Layout {
             Self::SpreadNodes => beside(domains::spread(&nodes()?)),
             Self::OneL3 => Some(Placement::shared(domains::largest(&l3s()?)?.cpus())),
             Self::OneNode => Some(Placement::shared(domains::largest(&nodes()?)?.cpus())),
+            Self::GpuNode => {
+                let near = machine.cpus_near_gpus().filter(|near| near.len() < all.len());
+                near.map(Placement::shared)
+            }
             Self::PerformanceCores => Some(Placement::shared(kinds()?.first()?.cpus())),
             Self::PartitionedL3 => partition(&l3s()?, &domains::by_l3(machine), demand),
             Self::PartitionedNodes => partition(&nodes()?, &domains::by_l3(machine), demand),
@@ -112,7 +118,9 @@ impl Layout {
     /// What comes nearest to it, best first; everywhere is the last resort.
     fn nearest(self) -> impl Iterator<Item = Self> {
         let nearer: &[Self] = match self {
-            Self::None | Self::Baseline | Self::PhysicalCores | Self::Compact => &[],
+            Self::None | Self::Baseline | Self::PhysicalCores | Self::Compact | Self::GpuNode => {
+                &[]
+            }
             Self::SmtSiblings => &[Self::Compact],
             Self::SpreadL3 => &[Self::SpreadNodes, Self::Compact],
             Self::SpreadNodes => &[Self::SpreadL3, Self::Compact],
@@ -209,4 +217,40 @@ fn outside(what: &str, pool: Option<&Pool>, asked: &Settings) -> Option<Mismatch
     let (pool, process) = (pool?, &asked.placement.process);
     let is_inside = pool.allowed.iter().all(|mask| mask.is_subset(process));
     (!is_inside).then(|| Mismatch::new(what, format!("within {process}"), pool.masks()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knobs::memory::{MemoryMode, MemoryPolicy};
+    use crate::machine::Gpu;
+
+    #[test]
+    fn there_is_a_layout_near_the_gpu_where_some_cpus_are_not() {
+        let machine = Machine::from_synthetic("package:2 [numa(memory=8GB)] core:4 pu:1").unwrap();
+        let near = |nodes: &[Option<u32>], allowed: &str| {
+            let gpu = |node: &Option<u32>| Gpu { numa_node: *node, ..Gpu::default() };
+            let gpus = nodes.iter().map(gpu).collect();
+            let machine = Machine { gpus, allowed: allowed.parse().unwrap(), ..machine.clone() };
+            let placement = Layout::GpuNode
+                .place(&machine, Demand { model: 9, io: 1, preprocess: 1, batch: 1 })?;
+            assert_eq!(placement, Placement::shared(placement.process.clone()));
+            let (_, memory) = MemoryMode::Bind.policies(&machine, &placement)?;
+            Some((placement.process.to_string(), memory))
+        };
+        let second =
+            |cpus: &str| Some((cpus.to_owned(), MemoryPolicy::Bind([1].into_iter().collect())));
+        assert_eq!(near(&[Some(1)], "0-7"), second("4-7"));
+        assert_eq!(near(&[Some(1), Some(1), None], "2-5"), second("4-5"));
+        for (nodes, allowed) in [
+            (&[][..], "0-7"),
+            (&[None], "0-7"),
+            (&[Some(0), Some(1)], "0-7"),
+            (&[Some(1)], "4-7"),
+            (&[Some(0)], "4-7"),
+            (&[Some(7)], "0-7"),
+        ] {
+            assert_eq!(near(nodes, allowed), None, "{nodes:?} {allowed}");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! `batch_workers`: threads that pack batches.
 
-use super::count;
-use super::preprocess_workers;
+use super::{count, preprocess_workers};
 use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::{Knob, Knobs, Migration, PresetTarget, Settings};
 

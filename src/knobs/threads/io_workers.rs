@@ -1,7 +1,6 @@
 //! `io_workers`: threads that read files and write frames.
 
-use super::count;
-use super::preprocess_workers;
+use super::{count, preprocess_workers};
 use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::{Knob, Knobs, Migration, PresetTarget, Settings};
 

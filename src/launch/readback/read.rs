@@ -9,6 +9,10 @@ use crate::knobs::libraries::omp_runtime::is_runtime;
 use crate::knobs::memory::allocator::{GLIBC, loaded};
 use crate::knobs::{allow_list, file_names};
 use crate::launch::page_placement;
+use crate::machine::{field, kibibytes, stat_field};
+
+/// The field of `/proc/PID/stat` that tells where a thread ran last.
+const LAST_CPU: usize = 39;
 
 /// What a process' folder in /proc shows, and with `memory` where its pages lie.
 pub(super) fn of_folder(process: &Path, memory: bool) -> Effect {
@@ -45,24 +49,18 @@ fn pools(task: &Path) -> BTreeMap<String, Pool> {
         // A thread that ends meanwhile has no files any more.
         let text = |name: &str| fs::read_to_string(thread.path().join(name)).ok();
         let (Some(status), Some(stat)) = (text("status"), text("stat")) else { continue };
-        let field = |key: &str| crate::machine::field(&status, key);
+        let field = |key: &str| field(&status, key);
         let name = field("Name").unwrap_or_default();
         let pool = pools.entry(pool_of(&name).to_owned()).or_default();
         pool.threads += 1;
         if let Some(mask) = field("Cpus_allowed_list").and_then(|text| text.parse().ok()) {
             pool.allowed.insert(mask);
         }
-        if let Some(cpu) = last_cpu(&stat) {
+        if let Some(cpu) = stat_field(&stat, LAST_CPU).and_then(|cpu| cpu.parse().ok()) {
             pool.ran_on.insert(cpu);
         }
     }
     pools
-}
-
-/// Field 39 of `/proc/PID/stat`, counted after the name, which may hold anything.
-fn last_cpu(stat: &str) -> Option<u32> {
-    const AFTER_NAME: usize = 39 - 3;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(AFTER_NAME)?.parse().ok()
 }
 
 /// File names of the allocators and OpenMP libraries in `/proc/PID/maps`.
@@ -73,8 +71,7 @@ fn libraries(maps: &str) -> BTreeSet<String> {
 }
 
 fn huge_page_bytes(rollup: &str) -> u64 {
-    let kibibytes = crate::machine::field(rollup, "AnonHugePages");
-    kibibytes.and_then(|text| crate::machine::kibibytes(&text)).unwrap_or(0)
+    field(rollup, "AnonHugePages").and_then(|text| kibibytes(&text)).unwrap_or(0)
 }
 
 /// From `/proc/PID/environ`, which is what the process was started with: libraries add to their

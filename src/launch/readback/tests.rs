@@ -1,18 +1,13 @@
 //! Readback: what counts as a mismatch, and what does not.
 
-use std::fs;
-
 use super::read::deciding;
 use super::*;
 
 #[test]
 fn a_process_is_read_from_its_files() {
-    let tree = tempfile::tempdir().unwrap();
-    let write = |path: &str, text: &str| {
-        let path = tree.path().join("proc/self").join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
+    let mut files: Vec<(String, String)> = Vec::new();
+    let mut write =
+        |path: &str, text: &str| files.push((format!("proc/self/{path}"), text.to_owned()));
     let zeros = "0 ".repeat(35);
     for (id, name, cpus, last) in [
         (1, "wan-model", "0-3", 2),
@@ -33,7 +28,8 @@ fn a_process_is_read_from_its_files() {
          7f02-7f03 r-xp 0 fe:00 2 /opt/torch/lib/libgomp.so.1\n7f04-7f05 rw-p 0 00:00 0 [heap]\n",
     );
     write("smaps_rollup", "Rss: 9 kB\nAnonHugePages:      2048 kB\n");
-    let effect = Effect::of_files(&SystemRoots::fixture(tree.path()));
+    let (_tree, roots) = SystemRoots::of_files(&files);
+    let effect = Effect::of_files(&roots);
     let model = &effect.pools["model"];
     assert_eq!((model.threads, model.ran_on.to_string().as_str()), (2, "2-3"));
     assert_eq!(model.masks(), "0-3");

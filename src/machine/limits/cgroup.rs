@@ -185,22 +185,10 @@ fn unescape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-
-    /// A system tree with the given files.
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        tree
-    }
 
     fn read(files: &[(&str, &str)]) -> Cgroup {
-        let tree = tree(files);
-        Cgroup::read(&SystemRoots::fixture(tree.path()))
+        let (_tree, roots) = SystemRoots::of_files(files);
+        Cgroup::read(&roots)
     }
 
     const V2: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";

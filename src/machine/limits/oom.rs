@@ -24,16 +24,10 @@ fn counted(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn kills(files: &[(&str, &str)]) -> Option<u64> {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        oom_kills(&SystemRoots::fixture(tree.path()))
+        let (_tree, roots) = SystemRoots::of_files(files);
+        oom_kills(&roots)
     }
 
     #[test]

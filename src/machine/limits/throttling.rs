@@ -22,16 +22,10 @@ fn stopped(stat: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn periods(files: &[(&str, &str)]) -> Option<u64> {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        throttled_periods(&SystemRoots::fixture(tree.path()))
+        let (_tree, roots) = SystemRoots::of_files(files);
+        throttled_periods(&roots)
     }
 
     #[test]

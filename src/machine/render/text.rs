@@ -52,7 +52,10 @@ impl Machine {
         }
         for gpu in &self.gpus {
             let memory = size(gpu.memory_bytes);
-            let _ = writeln!(text, "GPU {}, {memory}, driver {}", gpu.model, gpu.driver);
+            let _ = write!(text, "GPU {}, {memory}, driver {}", gpu.model, gpu.driver);
+            let near = gpu.numa_node.filter(|_| self.nodes.len() > 1);
+            let near = near.map(|node| format!(", near NUMA node {node}")).unwrap_or_default();
+            let _ = writeln!(text, "{near}");
         }
         text.push('\n');
         text

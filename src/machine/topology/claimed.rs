@@ -3,10 +3,9 @@
 
 use std::path::Path;
 
-use super::hwloc::Structure;
 use super::nodes;
-use crate::machine::CpuSet;
 use crate::machine::roots::{SystemRoots, line};
+use crate::machine::{CpuSet, Machine};
 
 /// The variables that decide where hwloc looks.
 const VARIABLES: [&str; 6] = [
@@ -33,21 +32,21 @@ pub fn cure(variables: &[&str]) -> String {
     format!("type `env{unset} wan22-tune …`, or plan for that machine with `machine --xml FILE`")
 }
 
-/// The first thing in which `structure` differs from what the kernel at `roots` says of this
+/// The first thing in which `machine` differs from what the kernel at `roots` says of this
 /// machine, in words; `None` where nothing does, or the kernel says nothing.
-pub fn difference(structure: &Structure, roots: &SystemRoots) -> Option<String> {
-    let all: CpuSet = structure.cores.iter().flat_map(|core| core.cpus.iter()).collect();
+pub fn difference(machine: &Machine, roots: &SystemRoots) -> Option<String> {
+    let all = machine.all_cpus();
     let online = list(&roots.sys.join("devices/system/cpu/online")).or_else(|| counted(roots));
     let by_online = online.and_then(|here| differs("CPUs", &all, &here));
     let by_core = || {
-        let mut cores = structure.cores.iter();
+        let mut cores = machine.cores.iter();
         cores.find_map(|core| by_siblings("core", &core.cpus, &all, roots))
     };
     let by_package = || {
-        let mut packages = structure.packages.iter();
+        let mut packages = machine.packages.iter();
         packages.find_map(|package| by_siblings("package", package, &all, roots))
     };
-    by_online.or_else(by_core).or_else(by_package).or_else(|| by_node(structure, roots))
+    by_online.or_else(by_core).or_else(by_package).or_else(|| by_node(machine, roots))
 }
 
 fn differs(what: &str, there: &CpuSet, here: &CpuSet) -> Option<String> {
@@ -64,15 +63,15 @@ fn by_siblings(kind: &str, there: &CpuSet, all: &CpuSet, roots: &SystemRoots) ->
     differs(&format!("a {kind} of the CPUs"), there, &here.intersection(all))
 }
 
-fn by_node(structure: &Structure, roots: &SystemRoots) -> Option<String> {
+fn by_node(machine: &Machine, roots: &SystemRoots) -> Option<String> {
     let here = nodes::from_sysfs(roots)?;
     let numbers =
         |nodes: &[crate::machine::Node]| nodes.iter().map(|node| node.number).collect::<CpuSet>();
-    let [there_numbers, here_numbers] = [&structure.nodes, &here].map(|nodes| numbers(nodes));
+    let [there_numbers, here_numbers] = [&machine.nodes, &here].map(|nodes| numbers(nodes));
     if there_numbers != here_numbers {
         return Some(format!("NUMA nodes {there_numbers}, where this machine has {here_numbers}"));
     }
-    structure.nodes.iter().zip(&here).find_map(|(there, here)| {
+    machine.nodes.iter().zip(&here).find_map(|(there, here)| {
         let number = there.number;
         if there.cpus != here.cpus {
             let (there, here) = (&there.cpus, &here.cpus);
@@ -103,36 +102,31 @@ fn list(path: &Path) -> Option<CpuSet> {
 mod tests {
     use hwlocality::topology::builder::BuildFlags;
 
-    use super::super::hwloc::load;
+    use super::super::hwloc::{Structure, load};
     use super::super::sandbox;
     use super::*;
 
     /// In what a description differs from a machine of one package, two cores of two CPUs each
     /// (0 and 2, 1 and 3), and 4 GB.
     fn differs(description: &str) -> Option<String> {
-        let tree = tempfile::tempdir().unwrap();
         let cpu = |cpu: u32, name: &str| format!("sys/devices/system/cpu/cpu{cpu}/topology/{name}");
         let mut files = vec![
             ("sys/devices/system/cpu/online".to_owned(), "0-3"),
             ("sys/devices/system/node/online".to_owned(), "0"),
             ("sys/devices/system/node/node0/cpulist".to_owned(), "0-3"),
-            ("sys/devices/system/node/node0/meminfo".to_owned(), "Node 0 MemTotal: 3906250 kB"),
+            ("sys/devices/system/node/node0/meminfo".to_owned(), "Node 0 MemTotal: 3906250 kB\n"),
         ];
         for number in 0..4 {
             let siblings = if number % 2 == 0 { "0,2" } else { "1,3" };
             files.push((cpu(number, "thread_siblings_list"), siblings));
             files.push((cpu(number, "package_cpus_list"), "0-3"));
         }
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, format!("{text}\n")).unwrap();
-        }
+        let (_tree, roots) = SystemRoots::of_files(&files);
         let _alone = sandbox::alone();
         let topology = load(BuildFlags::empty(), |builder| {
             builder.from_synthetic(description).map_err(|error| error.to_string())
         });
-        difference(&Structure::of(&topology.unwrap()).unwrap(), &SystemRoots::fixture(tree.path()))
+        difference(&Structure::of(&topology.unwrap()).unwrap().machine, &roots)
     }
 
     #[test]
@@ -155,11 +149,9 @@ mod tests {
 
     #[test]
     fn statistics_tell_the_cpus_where_nothing_else_does() {
-        let tree = tempfile::tempdir().unwrap();
-        std::fs::create_dir(tree.path().join("proc")).unwrap();
-        std::fs::write(tree.path().join("proc/stat"), "cpu  1 2\ncpu0 1 2\ncpu3 1 2\nintr 5\n")
-            .unwrap();
-        let set = counted(&SystemRoots::fixture(tree.path())).unwrap();
+        let stat = "cpu  1 2\ncpu0 1 2\ncpu3 1 2\nintr 5\n";
+        let (_tree, roots) = SystemRoots::of_files(&[("proc/stat", stat)]);
+        let set = counted(&roots).unwrap();
         assert_eq!(set.to_string(), "0,3");
     }
 

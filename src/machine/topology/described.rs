@@ -1,18 +1,16 @@
 //! Machines that one doesn't have: from hwloc XML, and from a synthetic description.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
 
 use super::hwloc::{Structure, load};
-use super::sandbox;
 use super::sandbox::sandboxed;
-use super::xml;
+use super::{sandbox, xml};
 use crate::io::input;
 use crate::machine::processor::squeezed;
-use crate::machine::{Cpu, CpuSet, HIGHEST_INDEX, Limits, Machine, Source};
+use crate::machine::{Cpu, HIGHEST_INDEX, Machine, Source};
 
 /// The largest machines' files have a few megabytes.
 const LARGEST_BYTES: u64 = 64 << 20;
@@ -52,19 +50,10 @@ impl Machine {
     /// What is wrong with it.
     pub fn from_xml(xml: &str) -> Result<Self, MachineFileError> {
         let bad = |problem: String| MachineFileError { what: "XML".to_owned(), problem };
-        let refused = || {
-            "hwloc refuses it: is it whole, and of one machine? (HWLOC_XML_VERBOSE=1 says more)"
-                .to_owned()
-        };
+        let refused =
+            "hwloc refuses it: is it whole, and of one machine? (HWLOC_XML_VERBOSE=1 says more)";
         let xml = &xml::cleaned(xml).map_err(bad)?;
-        let read = || {
-            let describe = |builder: TopologyBuilder| builder.from_xml(xml).map_err(|_| refused());
-            let topology = load(BuildFlags::empty(), describe).map_err(|_| refused())?;
-            Structure::of(&topology)
-        };
-        let _alone = sandbox::alone();
-        let structure = read().map_err(bad)?;
-        Ok(assemble(structure, Source::Xml))
+        machine(Source::Xml, refused, |builder| builder.from_xml(xml).ok()).map_err(bad)
     }
 
     /// Builds the machine that hwloc's synthetic description stands for, such as
@@ -75,24 +64,26 @@ impl Machine {
     pub fn from_synthetic(description: &str) -> Result<Self, MachineFileError> {
         let what = format!("`{}`", description.chars().take(80).collect::<String>());
         let bad = |problem: String| MachineFileError { what, problem };
-        let refused = || {
-            "no synthetic description; one reads like `package:2 [numa] l3:4 core:8 pu:2`"
-                .to_owned()
-        };
         if synthetic_cpus(description) > u64::from(HIGHEST_INDEX) {
             return Err(bad(format!("more than {HIGHEST_INDEX} CPUs")));
         }
-        let read = || {
-            let describe = |builder: TopologyBuilder| {
-                builder.from_synthetic(description).map_err(|_| refused())
-            };
-            let topology = load(BuildFlags::empty(), describe).map_err(|_| refused())?;
-            Structure::of(&topology)
-        };
-        let _alone = sandbox::alone();
-        let structure = read().map_err(bad)?;
-        Ok(assemble(structure, Source::Synthetic))
+        let refused =
+            "no synthetic description; one reads like `package:2 [numa] l3:4 core:8 pu:2`";
+        let describe = |builder: TopologyBuilder| builder.from_synthetic(description).ok();
+        machine(Source::Synthetic, refused, describe).map_err(bad)
     }
+}
+
+/// What hwloc makes of a description.
+fn machine(
+    source: Source,
+    refused: &str,
+    describe: impl FnOnce(TopologyBuilder) -> Option<TopologyBuilder>,
+) -> Result<Machine, String> {
+    let _alone = sandbox::alone();
+    let describe = |builder| describe(builder).ok_or_else(String::new);
+    let topology = load(BuildFlags::empty(), describe).map_err(|_| refused.to_owned())?;
+    Ok(assemble(Structure::of(&topology)?, source))
 }
 
 fn xml_of(path: &Path) -> Result<String, MachineFileError> {
@@ -131,43 +122,30 @@ fn synthetic_cpus(description: &str) -> u64 {
 }
 
 fn assemble(structure: Structure, source: Source) -> Machine {
-    let mut notes = structure.notes;
-    let info = |name: &str| structure.infos.get(name).map(|text| squeezed(text));
-    let all: CpuSet = structure.cores.iter().flat_map(|core| core.cpus.iter()).collect();
-    let allowed = if structure.allowed.is_empty() {
-        notes.push("The file allows no CPU; the plan takes all of them.".to_owned());
-        all
-    } else {
-        structure.allowed
-    };
-    let memory_bytes = structure.nodes.iter().map(|node| node.memory_bytes).sum();
+    let Structure { mut machine, infos, .. } = structure;
+    let info = |name: &str| infos.get(name).map(|text| squeezed(text));
+    if machine.allowed.is_empty() {
+        machine.notes.push("The file allows no CPU; the plan takes all of them.".to_owned());
+        machine.allowed = machine.all_cpus();
+    }
+    let memory_bytes = machine.nodes.iter().map(|node| node.memory_bytes).sum();
     if memory_bytes == 0 {
-        notes.push("The file does not say how much memory there is.".to_owned());
+        machine.notes.push("The file does not say how much memory there is.".to_owned());
     }
     let word = if source == Source::Xml { "xml" } else { "synthetic" };
     let unknown = || "unknown".to_owned();
     Machine {
         source,
         host: info("HostName").unwrap_or_else(|| word.to_owned()),
-        host_key: String::new(),
         cpu: Cpu {
             model: info("CPUModel").unwrap_or_else(unknown),
             vendor: info("CPUVendor").unwrap_or_else(unknown),
             architecture: info("Architecture").unwrap_or_else(unknown),
             isa: Vec::new(),
         },
-        packages: structure.packages,
-        nodes: structure.nodes,
-        l3_groups: structure.l3_groups,
-        l3_bytes: structure.l3_bytes,
-        cores: structure.cores,
-        allowed,
-        limits: Limits::default(),
         memory_bytes,
-        gpus: Vec::new(),
         kernel: info("OSRelease").unwrap_or_default(),
-        refused_modes: BTreeMap::new(),
-        notes,
+        ..machine
     }
 }
 

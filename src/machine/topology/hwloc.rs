@@ -1,4 +1,4 @@
-//! From hwloc's tree to the flat sets that a [`Machine`](crate::machine::Machine) is made of.
+//! From hwloc's tree to the flat sets that a [`Machine`] is made of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
 
 use super::core_kinds;
 use super::core_kinds::Kinds;
-use crate::machine::{Core, CpuSet, HIGHEST_INDEX, Node};
+use crate::machine::{Core, CpuSet, HIGHEST_INDEX, Machine, Node};
 
 /// A file that gives a node more (1 PiB) is damaged; such memory counts as unknown.
 const MOST_NODE_BYTES: u64 = 1 << 50;
@@ -19,24 +19,12 @@ const MOST_NODE_BYTES: u64 = 1 << 50;
 /// What a topology says about a machine, before limits.
 #[derive(Debug)]
 pub struct Structure {
-    /// CPUs of each package.
-    pub packages: Vec<CpuSet>,
-    /// NUMA nodes, ascending; every CPU is in exactly one.
-    pub nodes: Vec<Node>,
-    /// Whether `nodes` were found rather than made up by hwloc.
+    /// What hwloc knows of the machine; every CPU is in exactly one node.
+    pub machine: Machine,
+    /// Whether the nodes were found rather than made up by hwloc.
     pub nodes_known: bool,
-    /// CPUs by last-level cache.
-    pub l3_groups: Vec<CpuSet>,
-    /// Size of the largest L3.
-    pub l3_bytes: u64,
-    /// Physical cores in hwloc's order.
-    pub cores: Vec<Core>,
-    /// CPUs that hwloc takes for allowed.
-    pub allowed: CpuSet,
     /// hwloc's notes about the machine, such as `CPUModel`.
     pub infos: BTreeMap<String, String>,
-    /// Facts that a reader should know.
-    pub notes: Vec<String>,
 }
 
 /// Loads what `describe` asks the builder for, disallowed objects included.
@@ -128,16 +116,20 @@ impl Survey {
         let nodes = nodes(topology, &cpus);
         let cores = self.cores(&package_of, &l3_of, &nodes);
         let support = topology.feature_support().discovery();
+        let allowed = set(topology.allowed_cpuset().iter_set().map(usize::from));
         Ok(Structure {
-            packages,
             nodes_known: !topology.is_this_system() || support.is_none_or(|d| d.numa_count()),
-            nodes,
-            l3_groups,
-            l3_bytes: self.l3_bytes,
-            cores,
-            allowed: set(topology.allowed_cpuset().iter_set().map(usize::from)).intersection(&cpus),
             infos: infos(topology),
-            notes: self.notes,
+            machine: Machine {
+                packages,
+                nodes,
+                l3_groups,
+                l3_bytes: self.l3_bytes,
+                cores,
+                allowed: allowed.intersection(&cpus),
+                notes: self.notes,
+                ..Machine::default()
+            },
         })
     }
 

@@ -102,18 +102,17 @@ mod tests {
 
     #[test]
     fn sysfs_is_read_with_a_memory_only_node() {
-        let tree = tempfile::tempdir().unwrap();
-        let folder = tree.path().join("sys/devices/system/node");
+        let file = |name: &str| format!("sys/devices/system/node/{name}");
+        let mut files = vec![(file("online"), "0,3\n".to_owned())];
         for (node, cpus, kib, distance) in [(0, "0-1\n", 8, "10 17\n"), (3, "\n", 4, "17 10\n")] {
-            let node_folder = folder.join(format!("node{node}"));
-            std::fs::create_dir_all(&node_folder).unwrap();
-            std::fs::write(node_folder.join("cpulist"), cpus).unwrap();
-            std::fs::write(node_folder.join("distance"), distance).unwrap();
+            let file = |name: &str| file(&format!("node{node}/{name}"));
             let meminfo = format!("Node {node} MemTotal:  {kib} kB\nNode {node} MemFree: 1 kB\n");
-            std::fs::write(node_folder.join("meminfo"), meminfo).unwrap();
+            files.push((file("cpulist"), cpus.to_owned()));
+            files.push((file("distance"), distance.to_owned()));
+            files.push((file("meminfo"), meminfo));
         }
-        std::fs::write(folder.join("online"), "0,3\n").unwrap();
-        let nodes = from_sysfs(&SystemRoots::fixture(tree.path())).unwrap();
+        let (_tree, roots) = SystemRoots::of_files(&files);
+        let nodes = from_sysfs(&roots).unwrap();
         assert_eq!(nodes.len(), 2);
         assert_eq!((nodes[0].cpus.to_string().as_str(), nodes[0].memory_bytes), ("0-1", 8192));
         assert_eq!((nodes[1].number, nodes[1].cpus.is_empty()), (3, true));

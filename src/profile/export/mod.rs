@@ -22,16 +22,14 @@ use std::path::Path;
 use crate::knobs::allow_list::PRELOAD;
 use crate::knobs::program_environment;
 use crate::launch::Launch;
-use crate::machine::SystemRoots;
-use crate::machine::library;
+use crate::machine::{SystemRoots, library};
 use crate::profile::Profile;
 
 pub use preamble::numactl_flag;
 
 /// A form in which other programs take settings.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, strum::Display, strum::VariantArray,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(clap::ValueEnum, strum::Display, strum::VariantArray)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Dialect {
     /// Lines of NAME=value, as systemd's EnvironmentFile= and most tools read them.

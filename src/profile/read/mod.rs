@@ -45,9 +45,7 @@ impl Profile {
         check::check(&profile)?;
         Ok(profile.without_gpu_allocator())
     }
-}
 
-impl Profile {
     /// The profile without what older versions told libtorch's allocator on GPUs, asked by no knob.
     fn without_gpu_allocator(mut self) -> Self {
         let value = self.candidate.get("cuda_alloc").map(ToString::to_string);

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::io::digest::is_digits;
 use crate::profile::{Here, Part, Profile};
 
 /// Digits of a fingerprint's digest.
@@ -46,9 +47,7 @@ impl FileName {
             stem.rsplit_once('+').and_then(|(stem, part)| Some((stem, Part::parse(part)?)));
         let (stem, part) = parted.map_or((stem, None), |(stem, part)| (stem, Some(part)));
         let mut parts = stem.splitn(3, '-');
-        let is_digest = |text: &&str| {
-            text.len() == DIGITS && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        };
+        let is_digest = |text: &&str| is_digits(text, DIGITS);
         let shape = parts.next().filter(is_digest)?.to_owned();
         let identity = parts.next().filter(is_digest)?.to_owned();
         Some(Self { shape, identity, job: parts.next().map(ToOwned::to_owned), part })

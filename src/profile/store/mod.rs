@@ -84,9 +84,6 @@ impl Store {
     }
 
     /// The files of the first folder.
-    ///
-    /// # Errors
-    /// It can't be read.
     pub fn kept(&self) -> Result<Vec<PathBuf>> {
         let folder = self.first()?;
         match listed(folder) {

@@ -104,9 +104,6 @@ pub const TEXT: f64 = 12.5;
 
 impl<B: Backend> Canvas<B> {
     /// A canvas over all of `area`, filled with paper.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn new(area: DrawingArea<B, Shift>, medium: Medium) -> Result<Self> {
         area.fill(&palette::PAPER.rgb())?;
         Ok(Self { area, medium })
@@ -159,9 +156,6 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// Words whose middle line is at `y`.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn text(&self, text: &str, at: (f64, f64), style: &TextStyle<'_>) -> Result<()> {
         let em = style.font.get_size() / self.medium.font_size(1.0);
         let y = at.1 + em * self.medium.drop();
@@ -169,69 +163,46 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// Bold words that start at a place, around its height.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn bold(&self, text: &str, at: (f64, f64), em: f64) -> Result<()> {
         self.text(text, at, &self.font(em, FontStyle::Bold, palette::INK, TextAlign::Left))
     }
 
     /// The width of words in pixels of a page.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn text_width(&self, text: &str, style: &TextStyle<'_>) -> Result<f64> {
         Ok(f64::from(self.area.estimate_text_size(text, style)?.0) / self.medium.scale())
     }
 
     /// A filled rectangle from one corner to the other.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn bar(&self, from: (f64, f64), to: (f64, f64), fill: impl Into<ShapeStyle>) -> Result<()> {
         let corner = |(x, y): (f64, f64)| (self.px(x), self.px(y));
         Ok(self.area.draw(&Rectangle::new([corner(from), corner(to)], fill))?)
     }
 
     /// A mark around a point.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn mark(&self, mark: Mark, at: (f64, f64), colour: Colour) -> Result<()> {
         let (x, y) = (self.px(at.0), self.px(at.1));
         let (fill, line) = (colour.rgb().filled(), colour.rgb().stroke_width(self.px(1.6) as u32));
         let r = self.px(3.5);
+        let square =
+            |style| self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], style));
+        let polygon = |corners: &[(i32, i32)], r: i32| {
+            let corners = corners.iter().map(|(dx, dy)| (x + r * dx, y + r * dy));
+            self.area.draw(&Polygon::new(corners.collect::<Vec<_>>(), fill))
+        };
         match mark {
             Mark::Dot => self.area.draw(&Circle::new((x, y), r, fill))?,
             Mark::Ring => self.area.draw(&Circle::new((x, y), self.px(4.2), line))?,
             Mark::SmallDot => self.area.draw(&Circle::new((x, y), self.px(2.6), fill))?,
-            Mark::Square => {
-                self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], fill))?;
-            }
-            Mark::OpenSquare => {
-                self.area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], line))?;
-            }
-            Mark::Diamond => {
-                let d = self.px(4.8);
-                let corners = vec![(x, y - d), (x + d, y), (x, y + d), (x - d, y)];
-                self.area.draw(&Polygon::new(corners, fill))?;
-            }
+            Mark::Square => square(fill)?,
+            Mark::OpenSquare => square(line)?,
+            Mark::Diamond => polygon(&[(0, -1), (1, 0), (0, 1), (-1, 0)], self.px(4.8))?,
             Mark::Cross => {
                 self.area.draw(&PathElement::new(vec![(x - r, y - r), (x + r, y + r)], line))?;
                 self.area.draw(&PathElement::new(vec![(x - r, y + r), (x + r, y - r)], line))?;
             }
-            Mark::Above => {
-                let corners = vec![(x, y - r), (x + r, y + r), (x - r, y + r)];
-                self.area.draw(&Polygon::new(corners, fill))?;
-            }
-            Mark::Beyond => {
-                let corners = vec![(x + r, y), (x - r, y + r), (x - r, y - r)];
-                self.area.draw(&Polygon::new(corners, fill))?;
-            }
-            Mark::Before => {
-                let corners = vec![(x - r, y), (x + r, y + r), (x + r, y - r)];
-                self.area.draw(&Polygon::new(corners, fill))?;
-            }
+            Mark::Above => polygon(&[(0, -1), (1, 1), (-1, 1)], r)?,
+            Mark::Beyond => polygon(&[(1, 0), (-1, 1), (-1, -1)], r)?,
+            Mark::Before => polygon(&[(-1, 0), (1, 1), (1, -1)], r)?,
             Mark::Bar => self.bar((at.0 - 1.5, at.1 - 8.0), (at.0 + 1.5, at.1 + 8.0), fill)?,
             Mark::Line => self.line(&[(at.0 - 9.0, at.1), (at.0 + 9.0, at.1)], colour, 2.2)?,
         }
@@ -239,9 +210,6 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// A line through points.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn line(&self, points: &[(f64, f64)], colour: Colour, width: f64) -> Result<()> {
         let points: Vec<(i32, i32)> =
             points.iter().map(|&(x, y)| (self.px(x), self.px(y))).collect();
@@ -250,9 +218,6 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// A dashed level line.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn dashes(&self, from: (f64, f64), to: (f64, f64), colour: Colour) -> Result<()> {
         const DASH: f64 = 5.0;
         let mut x = from.0;
@@ -264,9 +229,6 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// A bold title, where there is one, and a legend below it; returns what is left.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn head(&self, title: Option<&str>, legend: &[(Mark, Colour, &str)]) -> Result<Self> {
         let mut top = 4.0;
         if let Some(title) = title {

@@ -37,9 +37,6 @@ impl Frame {
     }
 
     /// Draws the level grid lines with their values, and above them what they mean.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn draw_rows<B: Backend>(&self, canvas: &Canvas<B>, meaning: &str) -> Result<()> {
         let (left, right) = self.x.places;
         let style = canvas.style(TEXT, palette::MUTED, TextAlign::Right);
@@ -53,9 +50,6 @@ impl Frame {
     }
 
     /// Draws the bottom axis with its values, and below them what they mean.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn draw_columns<B: Backend>(&self, canvas: &Canvas<B>, meaning: &str) -> Result<()> {
         let (left, right) = self.x.places;
         let ticks = self.x.ticks(((right - left) / 80.0) as usize);
@@ -64,9 +58,6 @@ impl Frame {
 
     /// The same for counts, of which there are no parts: at `counts`, which ascend, as far as
     /// there is room.
-    ///
-    /// # Errors
-    /// The backend's.
     pub fn draw_counts<B: Backend>(
         &self,
         canvas: &Canvas<B>,

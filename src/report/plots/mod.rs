@@ -41,9 +41,6 @@ pub trait Plot {
     fn height(&self, width: f64) -> f64;
 
     /// Draws it below title and legend.
-    ///
-    /// # Errors
-    /// The backend's.
     fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()>;
 }
 
@@ -82,9 +79,6 @@ pub struct Elements {
 
 impl Picture {
     /// Draws a plot.
-    ///
-    /// # Errors
-    /// A backend's.
     pub fn new(name: &'static str, plot: &impl Plot) -> Result<Self> {
         let place = || format!("drawing {name}");
         font::register();
@@ -152,6 +146,11 @@ fn full_height(plot: &impl Plot, width: f64, titled: bool) -> Result<f64> {
     let canvas = Canvas::new(backend.into_drawing_area(), Medium::Svg)?;
     let rest = canvas.head(titled.then(|| plot.title()).as_deref(), &plot.legend())?;
     Ok(SCRAP - rest.height() + plot.height(width))
+}
+
+/// Columns of panels of at least this width: two beside each other where there is room.
+fn columns(width: f64, narrowest: f64) -> usize {
+    ((width / narrowest) as usize).clamp(1, 2)
 }
 
 /// The most trials that models for a plot are fitted to: more take longer and say no more.

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 
 use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::palette::{self, Colour};
-use super::{Legend, Plot};
+use super::{Legend, Plot, columns};
 use crate::evidence::ranking::Ranked;
 use crate::io::number::digits;
 use crate::knobs::Value;
@@ -113,11 +113,6 @@ const FOOT: f64 = 20.0;
 /// A grid no narrower than this stands beside another.
 const NARROWEST: f64 = 400.0;
 
-/// Two beside each other where there is room.
-fn columns(width: f64) -> usize {
-    ((width / NARROWEST) as usize).clamp(1, 2)
-}
-
 /// The colours of cells: each up to so much worse than the grid's best.
 const SHADES: [(f64, &str); 5] = [
     (0.02, "at most 2% worse than the best"),
@@ -146,11 +141,11 @@ impl Plot for Pairs {
 
     fn height(&self, width: f64) -> f64 {
         let heights = |row: &[Grid]| row.iter().map(Grid::height).fold(0.0, f64::max);
-        self.grids.chunks(columns(width)).map(heights).sum()
+        self.grids.chunks(columns(width, NARROWEST)).map(heights).sum()
     }
 
     fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
-        let columns = columns(canvas.width());
+        let columns = columns(canvas.width(), NARROWEST);
         let width = canvas.width() / columns as f64;
         let mut top = 0.0;
         for row in self.grids.chunks(columns) {

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::scale::Scale;
-use super::{Legend, Plot, palette, shown_scores};
+use super::{Legend, Plot, columns, palette, shown_scores};
 use crate::io::number::digits;
 use crate::knobs::Value;
 use crate::results::Results;
@@ -155,10 +155,6 @@ fn arrange(panels: &[Panel], columns: usize, width: f64) -> (Vec<(f64, f64)>, f6
     (places, heights.into_iter().fold(0.0, f64::max))
 }
 
-fn columns(width: f64) -> usize {
-    ((width / NARROWEST) as usize).clamp(1, 2)
-}
-
 impl Plot for Response {
     fn title(&self) -> String {
         format!("What each knob does, {} by value", self.metric.heading())
@@ -174,11 +170,11 @@ impl Plot for Response {
     }
 
     fn height(&self, width: f64) -> f64 {
-        arrange(&self.panels, columns(width), width).1
+        arrange(&self.panels, columns(width, NARROWEST), width).1
     }
 
     fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
-        let columns = columns(canvas.width());
+        let columns = columns(canvas.width(), NARROWEST);
         let words = canvas.style(TEXT, palette::INK, TextAlign::Right);
         let mut widest = 0.0_f64;
         for row in self.panels.iter().flat_map(|panel| &panel.rows) {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::frame::Frame;
-use super::{Legend, MODELLED, Plot, palette, spread};
+use super::{Legend, MODELLED, Plot, columns, palette, spread};
 use crate::io::number::percent;
 use crate::results::Results;
 use crate::search::scaling::{Scaling, StageLaw, Timed};
@@ -47,10 +47,6 @@ const NARROWEST: f64 = 320.0;
 /// Points of a curve.
 const STEPS: usize = 60;
 
-fn columns(width: f64) -> usize {
-    ((width / NARROWEST) as usize).clamp(1, 2)
-}
-
 impl Plot for Laws {
     fn title(&self) -> String {
         "How each stage scales with its threads".to_owned()
@@ -64,11 +60,11 @@ impl Plot for Laws {
     }
 
     fn height(&self, width: f64) -> f64 {
-        PANEL * self.0.stages.len().div_ceil(columns(width)) as f64
+        PANEL * self.0.stages.len().div_ceil(columns(width, NARROWEST)) as f64
     }
 
     fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<()> {
-        let columns = columns(canvas.width());
+        let columns = columns(canvas.width(), NARROWEST);
         let width = canvas.width() / columns as f64;
         for (i, stage) in self.0.stages.iter().enumerate() {
             let (left, top) = ((i % columns) as f64 * width, (i / columns) as f64 * PANEL);

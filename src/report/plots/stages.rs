@@ -8,9 +8,8 @@ use super::{Legend, Plot, palette};
 use crate::io::number::{digits, percent};
 use crate::report::tables::Table;
 use crate::results::Results;
-use crate::stats;
 use crate::trial::Trial;
-use crate::workload;
+use crate::{stats, workload};
 
 /// Seconds per clip of every stage that was timed.
 #[derive(Clone, Debug, PartialEq)]

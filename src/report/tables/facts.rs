@@ -1,15 +1,13 @@
 //! The machine, and how the tune was run, as tables of two columns.
 
-use super::Table;
-use super::trials;
+use super::{Table, trials};
 use crate::io::number::{bytes, count, span};
 use crate::machine::{Machine, Node};
 use crate::results::Results;
 use crate::runner::Repetitions;
 use crate::runner::repetitions::Measured;
 use crate::space::Tune;
-use crate::workload::custom::CustomJob;
-use crate::workload::custom::sizes;
+use crate::workload::custom::{CustomJob, sizes};
 use crate::workload::{Sizes, Stage, Workload};
 
 /// What the tuned process could use of the machine.
@@ -46,7 +44,9 @@ pub fn machine(machine: &Machine) -> Table {
     );
     fact("instruction sets", machine.cpu.isa.join(" "));
     for gpu in &machine.gpus {
-        fact("GPU", format!("{}, {}, driver {}", gpu.model, bytes(gpu.memory_bytes), gpu.driver));
+        let near = gpu.numa_node.map(|node| format!(", near node {node}")).unwrap_or_default();
+        let memory = bytes(gpu.memory_bytes);
+        fact("GPU", format!("{}, {memory}, driver {}{near}", gpu.model, gpu.driver));
     }
     fact("kernel", machine.kernel.clone());
     for note in &machine.notes {
@@ -97,9 +97,8 @@ pub fn tune(results: &Results) -> Table {
     let Repetitions { least, most } = Repetitions::of(measured, tune.repetitions);
     let from = if least < most { format!("{least} to ") } else { String::new() };
     fact("a trial", format!("{from}{}{warmup}", count(most as usize, one)));
-    if let Some(peak) = trials::peak_memory(results) {
-        fact("peak memory", peak);
-    }
+    let peaks = ["peak memory", "peak device memory"].into_iter().zip(trials::peak_memory(results));
+    peaks.for_each(|(name, peak)| peak.into_iter().for_each(|peak| fact(name, peak)));
     table
 }
 

@@ -31,10 +31,10 @@ pub struct Column {
 
 impl Table {
     /// A table without rows; a title that starts with `#` is one of a column of numbers.
-    pub fn new<'a>(titles: impl IntoIterator<Item = &'a str>) -> Self {
-        let column = |title: &str| match title.strip_prefix('#') {
+    pub fn new<T: AsRef<str>>(titles: impl IntoIterator<Item = T>) -> Self {
+        let column = |title: T| match title.as_ref().strip_prefix('#') {
             Some(title) => Column { title: title.to_owned(), numbers: true },
-            None => Column { title: title.to_owned(), numbers: false },
+            None => Column { title: title.as_ref().to_owned(), numbers: false },
         };
         Self { columns: titles.into_iter().map(column).collect(), rows: Vec::new() }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Table;
 use crate::evidence::drift::Drift;
-use crate::io::number::{bytes, digits};
+use crate::io::number::{bytes, digits, maybe};
 use crate::io::printable::shortened;
 use crate::report::clock::Clock;
 use crate::results::Results;
@@ -27,7 +27,9 @@ pub fn all(results: &Results) -> Table {
     titles.extend(rest.map(str::to_owned));
     let has_nodes = results.trials.iter().any(|trial| !trial.node.is_empty());
     titles.extend(has_nodes.then(|| "node".to_owned()));
-    let mut table = Table::new(titles.iter().map(String::as_str));
+    let has_gpus = results.trials.iter().any(|trial| trial.peak_device_bytes.is_some());
+    titles.extend(has_gpus.then(|| "#peak device memory, GiB".to_owned()));
+    let mut table = Table::new(&titles);
     let clock = Clock::of(results).ok();
     let findings = results.findings();
     let drift = &findings.drift;
@@ -36,10 +38,11 @@ pub fn all(results: &Results) -> Table {
         if is_invalidated(trial, drift) {
             cells[2].push_str(", invalidated");
         }
-        let value = |(name, _): &(&str, bool)| text(trial.knobs.get(*name));
+        let value = |(name, _): &(&str, bool)| maybe(trial.knobs.get(*name));
         cells.extend(knobs.iter().map(value));
         cells.extend(measured(trial));
         cells.extend(has_nodes.then(|| trial.node.clone()));
+        cells.extend(has_gpus.then(|| maybe(trial.peak_device_bytes.map(gib))));
         table.row(cells);
     }
     table
@@ -60,28 +63,27 @@ fn identity(trial: &Trial, clock: Option<Clock>, metric: Metric) -> Vec<String> 
     };
     vec![
         trial.number.to_string(),
-        text(start_s.map(|start_s| format!("{start_s:.1}"))),
+        maybe(start_s.map(|start_s| format!("{start_s:.1}"))),
         phase,
         trial.outcome.to_string(),
-        text(trial.score_s().map(shown)),
-        text(ok.clone().reduce(f64::min).map(shown)),
-        text(ok.reduce(f64::max).map(shown)),
+        maybe(trial.score_s().map(shown)),
+        maybe(ok.clone().reduce(f64::min).map(shown)),
+        maybe(ok.reduce(f64::max).map(shown)),
     ]
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.2}", bytes as f64 / f64::from(1 << 30))
 }
 
 fn measured(trial: &Trial) -> [String; 5] {
-    let gib = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(1 << 30));
     [
-        text(trial.peak_rss_bytes.map(gib)),
+        maybe(trial.peak_rss_bytes.map(gib)),
         format!("{:.1}", trial.wall_s),
         format!("{:.1}", trial.overhead_s),
-        text(trial.run_queue_share().map(|share| format!("{:.1}", 100.0 * share))),
+        maybe(trial.run_queue_share().map(|share| format!("{:.1}", 100.0 * share))),
         trial.detail.clone(),
     ]
-}
-
-fn text(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 /// Failures grouped by outcome and by what they say but for the numbers in it, the most frequent
@@ -129,7 +131,7 @@ pub fn scaling(results: &Results) -> Table {
     stages.retain(|stage| results.trials.iter().any(|trial| trial.stage_s(stage).is_some()));
     let titles: Vec<String> =
         ["intra_op_threads", "trials"].iter().chain(&stages).map(|t| format!("#{t}")).collect();
-    let mut table = Table::new(titles.iter().map(String::as_str));
+    let mut table = Table::new(&titles);
     let mut groups: BTreeMap<&crate::knobs::Value, Vec<&Trial>> = BTreeMap::new();
     for trial in results.trials.iter().filter(|trial| trial.score_s().is_some()) {
         if let Some(threads) = trial.knobs.get("intra_op_threads") {
@@ -139,7 +141,7 @@ pub fn scaling(results: &Results) -> Table {
     for (threads, trials) in groups.iter().filter(|_| groups.len() > 1) {
         let median = |stage: &&str| {
             let times: Vec<f64> = trials.iter().filter_map(|trial| trial.stage_s(stage)).collect();
-            text(crate::stats::median(&times).map(digits))
+            maybe(crate::stats::median(&times).map(digits))
         };
         let head = [threads.to_string(), trials.len().to_string()];
         table.row(head.into_iter().chain(stages.iter().map(median)));
@@ -147,8 +149,9 @@ pub fn scaling(results: &Results) -> Table {
     table
 }
 
-/// The largest peak memory of an ok trial.
-pub fn peak_memory(results: &Results) -> Option<String> {
-    let ok = results.trials.iter().filter(|trial| trial.outcome == Outcome::Ok);
-    ok.filter_map(|trial| trial.peak_rss_bytes).max().map(bytes)
+/// The largest peak memory of an ok trial, and that on a GPU.
+pub fn peak_memory(results: &Results) -> [Option<String>; 2] {
+    let ok = || results.trials.iter().filter(|trial| trial.outcome == Outcome::Ok);
+    let host = ok().filter_map(|trial| trial.peak_rss_bytes).max();
+    [host, ok().filter_map(|trial| trial.peak_device_bytes).max()].map(|peak| peak.map(bytes))
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Table, fidelity};
 use crate::io::number::{bytes, digits, percent, span};
-use crate::knobs::Value;
-use crate::knobs::{Knobs, MatmulPrecision, Precision};
+use crate::knobs::{Knobs, MatmulPrecision, Precision, Value};
 use crate::results::Results;
 use crate::stats;
 use crate::trial::{Peak, Quality, Trial};

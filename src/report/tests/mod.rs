@@ -19,7 +19,6 @@ use super::*;
 use crate::results::Folder;
 use crate::trial::{Outcome, Phase};
 use crate::workload::custom::printed::MetricValue;
-use crate::workload::custom::{CommandJob, CustomJob};
 use crate::workload::metric::Direction;
 
 fn summary_of(made: &Made) -> String {
@@ -178,18 +177,8 @@ fn frames_a_second() -> Made {
         sample.metric = Some(MetricValue { value: 40.0 / sample.seconds, goal: Direction::Max });
         sample.stages.clear();
     }
-    made.results.tune.custom_job = Some(CustomJob::Command(CommandJob {
-        sinks: Default::default(),
-        words: vec!["./job".to_owned()],
-        folder: "/".to_owned(),
-        profile_env: "WAN22_PROFILE".to_owned(),
-        warmup: 0,
-        timeout_s: None,
-        metric: Some("json:/fps".to_owned()),
-        goal: Direction::Max,
-        check: None,
-        pictures: None,
-        sizes: Vec::new(),
-    }));
+    let command = r#"{"command": {"words": ["./job"], "folder": "/", "profile_env": "WAN22_PROFILE",
+                                  "warmup": 0, "metric": "json:/fps", "goal": "max"}}"#;
+    made.results.tune.custom_job = Some(serde_json::from_str(command).unwrap());
     made
 }

@@ -7,14 +7,13 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::output::Output;
 use super::run::Run;
 use super::{Failure, Runs};
 use crate::machine::threads;
 use crate::runner::process::heartbeat::Pulse;
+use crate::runner::process::output::Output;
 use crate::runner::process::{self, termination};
-use crate::trial::Outcome;
-use crate::trial::STOPPED;
+use crate::trial::{Outcome, STOPPED};
 
 impl Runs<'_> {
     /// Runs the check, which finds the output of `run` on its standard input; how it failed.

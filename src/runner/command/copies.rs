@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::io::atomic_write;
 use crate::knobs::Values;
-use crate::workload::custom::CommandJob;
 use crate::workload::custom::sink::documents;
-use crate::workload::custom::template;
+use crate::workload::custom::{CommandJob, template};
 
 /// Writes a copy of each file below `folder`, with `values` in it; the files themselves stay as they
 /// are. Returns the command's words, which name the copies.

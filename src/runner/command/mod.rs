@@ -2,7 +2,6 @@
 
 mod check;
 pub mod copies;
-mod output;
 mod process_snapshot;
 mod run;
 
@@ -65,6 +64,7 @@ impl Runs<'_> {
             let before = self.pictures.as_ref().and_then(PictureCheck::before);
             let run = self.run(started)?;
             answer.peak_rss_bytes = answer.peak_rss_bytes.max(run.peak_rss_bytes);
+            answer.peak_device_bytes = answer.peak_device_bytes.max(run.peak_device_bytes);
             match self.judge(&run, source.as_ref(), started)? {
                 Ok(sample) if round >= self.command.warmup => {
                     let wall_s = sample.seconds;

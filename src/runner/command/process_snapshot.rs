@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::io::held;
 use crate::launch::Effect;
+use crate::machine::{stat_field, waited};
 use crate::runner::process::tree;
 
 /// What one look saw.
@@ -39,8 +40,9 @@ impl ProcessSnapshot {
     }
 
     fn count(&mut self, pid: u32) {
-        self.waited_s += waited_s(pid);
-        self.minor_faults += minor_faults(pid).unwrap_or_default();
+        let process = process(pid);
+        self.waited_s += waited(&process).as_secs_f64();
+        self.minor_faults += minor_faults(&process).unwrap_or_default();
     }
 }
 
@@ -48,21 +50,8 @@ fn process(pid: u32) -> PathBuf {
     Path::new("/proc").join(pid.to_string())
 }
 
-/// Second field of `/proc/PID/task/*/schedstat`, nanoseconds.
-fn waited_s(pid: u32) -> f64 {
-    let tasks = fs::read_dir(process(pid).join("task")).into_iter().flatten().flatten();
-    let waited = |task: fs::DirEntry| -> Option<f64> {
-        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().nth(1)?.parse().ok()
-    };
-    tasks.filter_map(waited).sum::<f64>() / 1e9
-}
-
-/// Field 10 of `/proc/PID/stat`, counted after the name, which may hold anything.
-fn minor_faults(pid: u32) -> Option<u64> {
-    const AFTER_NAME: usize = 10 - 3;
-    let stat = fs::read_to_string(process(pid).join("stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(AFTER_NAME)?.parse().ok()
+fn minor_faults(process: &Path) -> Option<u64> {
+    stat_field(&fs::read_to_string(process.join("stat")).ok()?, 10)?.parse().ok()
 }
 
 #[cfg(test)]

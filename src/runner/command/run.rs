@@ -8,16 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use super::output::Output;
 use super::process_snapshot::ProcessSnapshot;
 use super::{Failure, Runs};
 use crate::launch::EXIT_NOT_APPLIED;
-use crate::machine::threads;
-use crate::machine::{SystemRoots, oom_kills};
+use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::runner::process::heartbeat::Pulse;
+use crate::runner::process::output::Output;
 use crate::runner::process::{self, EXIT_TIMEOUT, MemoryWatch, Start, WATCH_INTERVAL, termination};
-use crate::trial::Outcome;
-use crate::trial::STOPPED;
+use crate::trial::{Outcome, STOPPED};
 use crate::workload::custom::printed::Source;
 use crate::workload::custom::sink::Sink;
 
@@ -35,6 +33,8 @@ pub(super) struct Run {
     pub look: Option<ProcessSnapshot>,
     /// Peak resident memory of all its processes, as far as the watch saw it.
     pub peak_rss_bytes: Option<u64>,
+    /// The same of what they hold on a GPU.
+    pub peak_device_bytes: Option<u64>,
     /// What it printed.
     pub stdout: Output,
     stderr: Output,
@@ -73,19 +73,29 @@ impl Runs<'_> {
                 return Err(error);
             }
         };
-        let memory = MemoryWatch::of(child.id(), self.limit.memory_bytes);
-        let (look, peak_rss_bytes) = (None, None);
-        let mut watch =
-            Watchdog { runs: self, started, launched, pulse, memory, look, peak_rss_bytes };
+        let memory = MemoryWatch::of(child.id(), self.limit);
+        let mut watch = Watchdog { runs: self, started, launched, pulse, memory, look: None };
         let end = watch.follow(child.id(), &exited);
         let status = process::end(&mut child)?;
         let starved = process::starved(status, kills);
         let end = end.and_then(|at| self.unless_stopped(status).map(|()| at));
-        let Watchdog { look, peak_rss_bytes, .. } = watch;
+        let (look, memory) = (watch.look, watch.memory);
+        let MemoryWatch { peak_rss_bytes, peak_device_bytes, .. } = memory;
         let (stdout, stderr) = printed.read();
         let wall_s = end.as_ref().map_or_else(|_| launched.elapsed(), |&at| at - launched);
         let wall_s = wall_s.as_secs_f64();
-        Ok(Run { wall_s, look, peak_rss_bytes, stdout, stderr, status, starved, killed: end.err() })
+        let killed = end.err();
+        Ok(Run {
+            wall_s,
+            look,
+            peak_rss_bytes,
+            peak_device_bytes,
+            stdout,
+            stderr,
+            status,
+            starved,
+            killed,
+        })
     }
 
     /// Whoever stops the tuner may have ended the command first, well or not.
@@ -115,7 +125,6 @@ struct Watchdog<'a> {
     pulse: Pulse,
     memory: MemoryWatch,
     look: Option<ProcessSnapshot>,
-    peak_rss_bytes: Option<u64>,
 }
 
 impl Watchdog<'_> {
@@ -152,14 +161,7 @@ impl Watchdog<'_> {
     }
 
     fn watch_memory(&mut self) -> Result<(), Failure> {
-        let most = self.runs.limit.memory_bytes;
-        let resident = self.memory.bytes();
-        self.peak_rss_bytes = self.peak_rss_bytes.max(Some(resident));
-        if resident <= most {
-            return Ok(());
-        }
-        let detail = format!("killed at {resident} bytes; the limit is {most}");
-        Err((Outcome::OutOfMemory, detail))
+        self.memory.exceeded(&mut self.pulse).map_or(Ok(()), Err)
     }
 }
 

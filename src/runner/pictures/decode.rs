@@ -9,7 +9,7 @@ use image::{ImageFormat, RgbImage};
 use super::avi;
 use crate::io::input;
 use crate::machine::threads;
-use crate::runner::process::output_lines::tail;
+use crate::runner::process::output::Output;
 
 /// A picture in a file is smaller.
 const LARGEST_BYTES: u64 = 256 << 20;
@@ -93,7 +93,7 @@ fn read(
     child: &mut Child,
     take: &mut dyn FnMut(RgbImage) -> Result<(), String>,
 ) -> Result<String, String> {
-    let errors = child.stderr.take().map(|pipe| threads::spawn(move || tail(pipe)));
+    let errors = child.stderr.take().map(|pipe| threads::spawn(move || Output::of(pipe)));
     let errors = errors.transpose().map_err(|error| format!("{error:#}"))?;
     if let Some(pipe) = child.stdout.take() {
         let mut pipe = BufReader::new(pipe);

@@ -17,17 +17,11 @@ pub struct Recording(BufWriter<File>);
 
 impl Recording {
     /// Begins a file.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn begin(path: &Path) -> Result<Self, String> {
         File::create(path).map(|file| Self(BufWriter::new(file))).map_err(|error| unwritten(&error))
     }
 
     /// Takes the next frame.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn take(&mut self, frame: &RgbImage) -> Result<(), String> {
         let sizes = [frame.width(), frame.height()].map(u32::to_le_bytes).concat();
         let written = self.0.write_all(&sizes).and_then(|()| self.0.write_all(frame));
@@ -35,9 +29,6 @@ impl Recording {
     }
 
     /// Ends the file.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn end(mut self) -> Result<(), String> {
         self.0.flush().map_err(|error| unwritten(&error))
     }

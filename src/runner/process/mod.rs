@@ -3,6 +3,7 @@
 pub(super) mod heartbeat;
 mod memory_watch;
 pub mod orphans;
+pub(super) mod output;
 pub(super) mod output_lines;
 pub(super) mod termination;
 pub(super) mod tree;
@@ -18,9 +19,9 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::io::held;
-use crate::machine::threads;
-use crate::machine::{SystemRoots, oom_kills};
+use crate::machine::{SystemRoots, oom_kills, stat_field, threads};
 use crate::runner::protocol::{PROTOCOL, VERSION};
+use crate::trial::Outcome;
 
 pub(in crate::runner) use memory_watch::MemoryWatch;
 
@@ -39,9 +40,27 @@ pub struct Limit {
     pub ready_s: Option<f64>,
     /// Resident memory.
     pub memory_bytes: u64,
+    /// Memory on one GPU, if that is limited.
+    pub device_bytes: Option<u64>,
     /// What the first repetition may cost, in seconds per clip unless a metric is scored; one that
     /// costs more is the last.
     pub sample_s: Option<f64>,
+}
+
+impl Limit {
+    /// How a trial fails of which this much is resident.
+    pub fn exceeded(&self, resident: u64) -> Option<(Outcome, String)> {
+        let most = self.memory_bytes;
+        let detail = || format!("killed at {resident} bytes; the limit is {most}");
+        (resident > most).then(|| (Outcome::OutOfMemory, detail()))
+    }
+
+    /// How a trial fails that holds this much on a GPU.
+    pub fn exceeded_on_device(&self, held: u64) -> Option<(Outcome, String)> {
+        let most = self.device_bytes.filter(|most| held > *most)?;
+        let detail = format!("it took {held} bytes of device memory; the limit is {most}");
+        Some((Outcome::OutOfDeviceMemory, detail))
+    }
 }
 
 /// How a trial's process is started.
@@ -84,7 +103,7 @@ impl Start<'_> {
 /// Whether the process has not exited; a zombie has.
 pub(in crate::runner) fn is_running(child: &Child) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", child.id())) else { return false };
-    stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['Z', 'X']))
+    !matches!(stat_field(&stat, 3), Some("Z" | "X"))
 }
 
 /// Kills what is left of the trial and collects its status.

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::tree;
+use crate::machine::stat_field;
 
 /// How often a sweep looks before it leaves alone what does not die.
 const MOST_LOOKS: usize = 100;
@@ -84,8 +85,6 @@ fn orphan(pid: u32, own_group: i32) -> Option<Orphan> {
 /// container, which getpgrp of rustix does not expect.
 fn state_and_group(pid: u32) -> Option<(bool, i32)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // State, parent, group: after the name, which may hold anything.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let is_dead = matches!(fields.next()?, "Z" | "X");
-    Some((is_dead, fields.nth(1)?.parse().ok()?))
+    let is_dead = matches!(stat_field(&stat, 3)?, "Z" | "X");
+    Some((is_dead, stat_field(&stat, 5)?.parse().ok()?))
 }

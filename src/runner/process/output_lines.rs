@@ -1,6 +1,5 @@
 //! Reading what a worker prints, however much and whatever it is.
 
-use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
 /// A message is far shorter.
@@ -40,34 +39,4 @@ pub fn read(output: impl Read, mut send: impl FnMut(Result<String, String>) -> b
 pub fn shortened(text: &str) -> String {
     let short: String = text.trim().chars().take(120).collect();
     if short.len() < text.trim().len() { format!("{short}…") } else { short }
-}
-
-/// The end of what was printed to stderr.
-#[derive(Clone, Debug, Default)]
-pub struct Tail(Vec<u8>);
-
-const TAIL_BYTES: usize = 2048;
-
-/// Reads to the end and keeps the last part.
-pub fn tail(mut output: impl Read) -> Tail {
-    let mut kept = Vec::new();
-    let mut buffer = [0; 8192];
-    while let Ok(length @ 1..) = output.read(&mut buffer) {
-        kept.extend_from_slice(&buffer[..length]);
-        let surplus = kept.len().saturating_sub(TAIL_BYTES);
-        kept.drain(..surplus);
-    }
-    Tail(kept)
-}
-
-impl fmt::Display for Tail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = String::from_utf8_lossy(&self.0);
-        let words: Vec<&str> = text.split_whitespace().collect();
-        if words.is_empty() {
-            f.write_str("it said nothing on stderr")
-        } else {
-            f.write_str(&words.join(" "))
-        }
-    }
 }

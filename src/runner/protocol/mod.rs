@@ -70,7 +70,7 @@ pub struct Job {
     pub knobs: Values,
     /// How often it is measured after the warm-up.
     pub repetitions: Repetitions,
-    /// Single batches before, not reported.
+    /// Single batches before, not reported. None where a worker that stayed loaded was seen to need none.
     pub warmup: u32,
     /// Whether frames are wanted: a worker of the user's own then writes those of its last repetition
     /// into `output`, as PNG or JPEG files whose names follow their order.
@@ -111,6 +111,9 @@ pub enum Message {
         trial: u64,
         /// Seconds from the worker's start to here.
         setup_s: f64,
+        /// Seconds of the last run of the warm-up, by the clock of the samples.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warmup_s: Option<f64>,
         /// What holds in the process.
         #[serde(default)]
         effect: Box<Effect>,
@@ -130,6 +133,9 @@ pub enum Message {
         trial: u64,
         /// Peak resident memory.
         peak_rss_bytes: u64,
+        /// Peak memory on a GPU.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peak_device_bytes: Option<u64>,
         /// Peak resident memory of each of the models' stages, in the warm-up.
         #[serde(default)]
         stage_rss_bytes: BTreeMap<String, u64>,

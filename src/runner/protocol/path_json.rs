@@ -36,15 +36,9 @@ impl Written {
 /// For serde's `with`: a field that holds one path, several, or perhaps one.
 pub trait Paths: Sized {
     /// Writes the paths.
-    ///
-    /// # Errors
-    /// The serializer's.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
 
     /// Reads the paths.
-    ///
-    /// # Errors
-    /// The deserializer's.
     fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 }
 
@@ -81,17 +75,11 @@ impl Paths for Option<PathBuf> {
 }
 
 /// Writes a field of paths.
-///
-/// # Errors
-/// The serializer's.
 pub fn serialize<P: Paths, S: Serializer>(paths: &P, serializer: S) -> Result<S::Ok, S::Error> {
     paths.serialize(serializer)
 }
 
 /// Reads a field of paths.
-///
-/// # Errors
-/// The deserializer's.
 pub fn deserialize<'de, P: Paths, D: Deserializer<'de>>(deserializer: D) -> Result<P, D::Error> {
     P::deserialize(deserializer)
 }

@@ -9,11 +9,10 @@ use super::{Process, Scope, mismatches, told};
 use crate::knobs::effect::{Effect, in_words};
 use crate::knobs::{Knobs, Settings, Value, Values};
 use crate::launch::Launch;
-use crate::runner::process::Limit;
 use crate::runner::protocol::Job;
 use crate::runner::response::{ENDED_EARLY, Response};
 use crate::runner::{LocalRunner, Repetitions, TrialRequest};
-use crate::trial::{Outcome, Phase};
+use crate::trial::Outcome;
 use crate::workload::Workload;
 use crate::workload::custom::WorkerJob;
 
@@ -126,28 +125,13 @@ impl<'a> Trial<'a> {
         change: impl Fn(&mut Job),
     ) -> Result<Response> {
         self.number += 1;
-        let request = TrialRequest {
-            number: self.number,
-            node: String::new(),
-            phase: Phase::Search,
-            pair: None,
-            strategy: String::new(),
-            seed: 1,
-            repetitions: Repetitions::exactly(2),
-            workload: Workload::custom("worker"),
-            values: values.clone(),
-            min_psnr_db: 0.0,
-            limit: self.time,
-            ready_s: None,
-            long_s: None,
-            left: self.time,
-            early_stop_s: None,
-        };
+        let (job, twice) = (Workload::custom("worker"), Repetitions::exactly(2));
+        let request = TrialRequest::alone(job, values.clone(), twice, self.time);
+        let request = TrialRequest { number: self.number, ..request };
         let mut job = self.runner.job(&request, self.knobs(values)?.1)?;
         job.knobs = told(values, &job.settings.as_is);
         change(&mut job);
-        let memory_bytes = self.runner.memory_bytes;
-        let limit = Limit { time: self.time, ready_s: None, memory_bytes, sample_s: None };
+        let limit = self.runner.limit(&request);
         process.answer(&job, limit, &|| self.runner.stop.load(Ordering::Relaxed))
     }
 }

@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::pictures::Before;
-use super::process::Limit;
 use super::response::Response;
 use super::{LocalRunner, Runner, TrialRequest};
 use crate::knobs::effect::{Effect, Mismatch, compare_reported, in_words};
-use crate::knobs::{AsIs, Settings, Value, Values, program_environment};
+use crate::knobs::numerics::tf32;
+use crate::knobs::{AsIs, Knob, Settings, Value, Values, program_environment};
 use crate::launch::Launch;
 use crate::trial::noise::NoiseWatch;
 use crate::trial::{Outcome, Phase, Trial};
@@ -205,17 +205,19 @@ impl<'a> WarmRunner<'a> {
         let sizes = request.workload.own_sizes.iter();
         job.knobs.extend(sizes.map(|(name, size)| (name.clone(), Value::Integer(*size))));
         job.stop_above_s = request.early_stop_s;
+        let changed = state.changed(&request.values);
+        job.warmup = state.needs_warm_up(&request.values, &changed).into();
         let pictures = self.inner.picture_check(&request).filter(|check| state.wants(check));
         job.pictures = pictures.as_ref().is_some_and(|check| check.job.files.is_none());
         let before = pictures
             .as_ref()
             .map(|check| check.before().unwrap_or_else(|| Before::now(HANDED_OVER, &job.output)));
-        let TrialRequest { ready_s, early_stop_s: sample_s, .. } = request;
-        let time = request.time();
-        let limit = Limit { time, ready_s, memory_bytes: self.inner.memory_bytes, sample_s };
+        let limit = self.inner.limit(&request);
         let stop = || self.inner.stop.load(Ordering::Relaxed);
         let Some(process) = &mut state.process else { unreachable!("it was started before") };
         let mut answer = process.answer(&job, limit, &stop)?;
+        let said = answer.peak_device_bytes.and_then(|held| limit.exceeded_on_device(held));
+        said.into_iter().for_each(|(outcome, detail)| answer.fail(outcome, detail));
         answer.judge_timeout(&request);
         if let Some(effect) = &answer.effect {
             let seen = process.seen(settings.memory.nodes().is_some());
@@ -238,6 +240,9 @@ impl<'a> WarmRunner<'a> {
             && state.has_pictures(check, &mut answer)
         {
             check.judge(before.and_then(|before| before.written()), &mut answer);
+        }
+        if job.warmup > 0 && !changed.is_empty() && !answer.is_failed() {
+            state.warmed_up(changed, &answer);
         }
         state.note(&answer, &request.values, *identity)?;
         Ok(answer)
@@ -274,6 +279,8 @@ fn mismatches(
     let got = effect.intra_op_threads.filter(|_| !settings.as_is.contains(name));
     let threads = got.and_then(|got| compare_reported(&settings.intra_op_threads, Some(&got)));
     wrong.extend(threads.map(|mismatch| mismatch.of(name)));
+    let products = tf32::Definition.mismatches(effect, settings).into_iter();
+    wrong.extend(products.map(|mismatch| mismatch.of("tf32")));
     wrong.extend(told.iter().filter_map(|(name, asked)| {
         let got = effect.applied.get(name)?;
         (got != asked).then(|| Mismatch::new(name, asked, got))

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::knobs::Values;
+use crate::knobs::{Value, Values};
 use crate::launch::{Effect, Launch};
 use crate::machine::{SystemRoots, oom_kills};
 use crate::runner::process::heartbeat::Pulse;
@@ -44,6 +44,8 @@ pub struct Process {
     pub is_paid: bool,
     /// Which candidates it ran.
     pub ran: HashSet<u64>,
+    /// Which values of knobs it ran.
+    pub seen: HashSet<(String, Value)>,
     /// Whether it waits for another job: it says what it could change for that.
     pub stays: bool,
     is_ended: bool,
@@ -90,6 +92,7 @@ impl Process {
             warm_s: 0.0,
             is_paid: false,
             ran: HashSet::new(),
+            seen: HashSet::new(),
             stays: false,
             is_ended: false,
         })
@@ -104,7 +107,7 @@ impl Process {
         let kills = oom_kills(&SystemRoots::live());
         let mut answer = Response::new(job.trial, job.repetitions);
         self.send(job);
-        let memory = MemoryWatch::of(self.child.id(), limit.memory_bytes);
+        let memory = MemoryWatch::of(self.child.id(), limit);
         let (pulse, is_kept) = (Pulse::start(), true);
         let mut watch =
             Watchdog { child: &self.child, limit, started, stop, pulse, memory, is_kept };
@@ -161,9 +164,7 @@ impl Process {
         self.end()?;
         Ok(has_exited)
     }
-}
 
-impl Process {
     fn end(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.is_ended, true) {
             return Ok(());

@@ -1,6 +1,6 @@
 //! Scope: which knobs of a worker can change in its process, and which take a new one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::knobs::{Value, Values, program_environment};
 use crate::launch::Effect;
@@ -18,7 +18,14 @@ pub struct Scope {
     suspected: BTreeSet<String>,
     /// Those in which they turned out to agree.
     agreed: BTreeSet<String>,
+    /// How often the first run after a change took no longer than the next.
+    even: BTreeMap<String, u32>,
+    /// Those after a change of which it once took longer.
+    uneven: BTreeSet<String>,
 }
+
+/// First runs that have to take no longer than the next before a change of a knob needs no warm-up.
+const EVEN: u32 = 2;
 
 impl Scope {
     /// Learns what a worker says of itself. What it reads may depend on what it is told, so all that
@@ -64,6 +71,21 @@ impl Scope {
     pub fn doubtful(&self, from: &Values, to: &Values) -> Vec<String> {
         let open = self.changed(from, to).filter(|name| self.is_run(name));
         open.filter(|name| !self.agreed.contains(*name)).map(str::to_owned).collect()
+    }
+
+    /// Whether what runs first after a change of these knobs may take longer for that.
+    pub fn needs_warm_up(&self, knobs: &[String]) -> bool {
+        let is_even = |name: &String| self.even.get(name).is_some_and(|times| *times >= EVEN);
+        !knobs.iter().all(|name| is_even(name) && !self.uneven.contains(name))
+    }
+
+    /// Takes note of how long the first run took after a change of these knobs.
+    pub fn warmed_up(&mut self, knobs: Vec<String>, is_even: bool) {
+        if is_even {
+            knobs.into_iter().for_each(|name| *self.even.entry(name).or_default() += 1);
+        } else {
+            self.uneven.extend(knobs);
+        }
     }
 
     /// Takes note of a comparison in which these knobs were changed; returns those that take a new
@@ -130,6 +152,20 @@ mod tests {
         assert!(scope.fits(&now, &both(64)), "once is chance");
         assert_eq!(scope.compared(scope.doubtful(&now, &both(64)), false), ["steps"]);
         assert!(scope.fits(&now, &then) && !scope.fits(&now, &both(64)));
+    }
+
+    #[test]
+    fn a_knob_whose_change_never_took_longer_at_first_needs_no_warm_up() {
+        let mut scope = scope();
+        let [tile, steps] = ["vae_tile_size", "steps"].map(|name| vec![name.to_owned()]);
+        scope.warmed_up(tile.clone(), true);
+        assert!(scope.needs_warm_up(&tile), "once is chance");
+        scope.warmed_up([&tile[..], &steps].concat(), true);
+        assert!(!scope.needs_warm_up(&tile) && scope.needs_warm_up(&steps));
+        scope.warmed_up(steps.clone(), false);
+        scope.warmed_up(steps.clone(), true);
+        assert!(scope.needs_warm_up(&[tile.clone(), steps].concat()));
+        assert!(!scope.needs_warm_up(&tile));
     }
 
     #[test]

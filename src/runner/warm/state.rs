@@ -53,6 +53,32 @@ impl State {
         })
     }
 
+    /// The knobs that a job of these values changes in a process that ran others.
+    pub fn changed(&self, values: &Values) -> Vec<String> {
+        let process = self.process.as_ref().filter(|process| !process.ran.is_empty());
+        let changed = process.map(|process| self.scope.changed(&process.now, values));
+        changed.into_iter().flatten().map(ToOwned::to_owned).collect()
+    }
+
+    /// Whether a job of these values that changes those knobs is to begin with a warm-up: in a fresh
+    /// process, after a value that it did not run yet, and wherever first runs were seen to take longer.
+    pub fn needs_warm_up(&self, values: &Values, changed: &[String]) -> bool {
+        let process = self.process.as_ref().filter(|process| !process.ran.is_empty());
+        process.is_none_or(|process| {
+            let is_new =
+                |name: &String| !process.seen.contains(&(name.clone(), values[name].clone()));
+            changed.iter().any(is_new) || self.scope.needs_warm_up(changed)
+        })
+    }
+
+    /// Learns from a trial that changed these knobs and began with a warm-up whether it was needed.
+    pub fn warmed_up(&mut self, changed: Vec<String>, answer: &Response) {
+        let seconds: Vec<f64> = answer.samples.iter().map(|sample| sample.seconds).collect();
+        if let Some((first_s, usual_s)) = answer.warmup_s.zip(stats::median(&seconds)) {
+            self.scope.warmed_up(changed, first_s <= usual_s * (1.0 + LEAST));
+        }
+    }
+
     /// Takes note of what the process did, and lets go of one that failed.
     pub fn note(&mut self, answer: &Response, values: &Values, identity: u64) -> Result<()> {
         let Some(process) = &mut self.process else { return Ok(()) };
@@ -69,6 +95,7 @@ impl State {
             process.warm_s = answer.wall_s;
         }
         process.ran.insert(identity);
+        process.seen.extend(values.iter().map(|(name, value)| (name.clone(), value.clone())));
         process.now.clone_from(values);
         fresh.into_iter().for_each(|cost| self.believe(cost));
         Ok(())
@@ -142,7 +169,7 @@ impl State {
         }
         let raised = match warm.outcome {
             // It says more of all that ran there before than of what was changed last.
-            Outcome::OutOfMemory => Vec::new(),
+            Outcome::OutOfMemory | Outcome::OutOfDeviceMemory => Vec::new(),
             _ => {
                 let agree =
                     !warm.is_failed() && !differ(&costs(&warm.samples), &costs(&fresh.samples));
@@ -220,7 +247,8 @@ mod tests {
         };
         let due: Vec<String> =
             Outcome::VARIANTS.iter().filter(is_due).map(ToString::to_string).collect();
-        let expected = ["misapplied", "timeout", "out-of-memory", "crashed", "wrong-output"];
+        let [host, device] = ["out-of-memory", "out-of-device-memory"];
+        let expected = ["misapplied", "timeout", host, device, "crashed", "wrong-output"];
         assert_eq!(due, expected);
         let doubtful = ["precision".to_owned()];
         assert!(State::default().is_due_for_check(&answer(Outcome::PoorQuality), &doubtful));

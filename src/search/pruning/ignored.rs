@@ -298,9 +298,7 @@ mod tests {
     /// Probes until there is nothing to probe; `seconds` takes batch and tile.
     fn probed(mut seconds: impl FnMut(i64, i64) -> f64, thorough: bool) -> (Vec<Ignored>, usize) {
         let space = space();
-        let named = |candidate: &Candidate| -> BTreeMap<String, Value> {
-            space.named(candidate).map(|(name, value)| (name.to_owned(), value.clone())).collect()
-        };
+        let named = |candidate: &Candidate| space.values(candidate);
         let mut baseline = trial(1, named(&space.baseline()), 1.0);
         baseline.phase = Phase::Baseline;
         baseline.samples =
@@ -345,9 +343,7 @@ mod tests {
     #[test]
     fn what_was_found_stays_found_when_the_machine_changes() {
         let space = space();
-        let named = |candidate: &Candidate| -> BTreeMap<String, Value> {
-            space.named(candidate).map(|(name, value)| (name.to_owned(), value.clone())).collect()
-        };
+        let named = |candidate: &Candidate| space.values(candidate);
         let sentinel = |number, seconds| Trial {
             phase: Phase::Sentinel,
             strategy: String::new(),

@@ -100,35 +100,16 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::trial::{Noise, Outcome, Phase};
 
     /// An ok trial of the search with one sample.
     pub(super) fn trial(number: u64, knobs: BTreeMap<String, Value>, seconds: f64) -> Trial {
         Trial {
             number,
-            started: "2026-11-24T12:00:00Z".to_owned(),
-            phase: Phase::Search,
-            node: String::new(),
-            pair: None,
-            strategy: String::new(),
             seed: 1,
-            workload: String::new(),
             knobs,
-            outcome: Outcome::Ok,
-            detail: String::new(),
             samples: vec![crate::trial::Sample { seconds, ..Default::default() }],
-            peak_rss_bytes: None,
-            stage_rss_bytes: BTreeMap::new(),
-            setup_s: None,
-            overhead_s: 0.0,
             wall_s: 1.0,
-            spent_s: None,
-            process: None,
-            noise: Noise::default(),
-            quality: None,
-            peak: None,
-            effect: String::new(),
-            tool: String::new(),
+            ..Trial::default()
         }
     }
 

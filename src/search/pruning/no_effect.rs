@@ -223,9 +223,8 @@ mod tests {
     use rand_xoshiro::Xoshiro256PlusPlus;
 
     use super::*;
-    use crate::knobs::Value;
     use crate::search::Recorded;
-    use crate::search::normal;
+    use crate::stats::normal;
 
     /// Six batch sizes, four thread counts, three allocators.
     fn space() -> Space {
@@ -247,8 +246,7 @@ mod tests {
             let level = |knob: &KnobDomain| rng.random_range(0..knob.levels.len());
             let levels: Vec<usize> = space.knobs.iter().map(level).collect();
             let candidate = Candidate::new(levels);
-            let knobs: BTreeMap<String, Value> =
-                space.named(&candidate).map(|(n, v)| (n.to_owned(), v.clone())).collect();
+            let knobs = space.values(&candidate);
             let count = |name: &str| knobs[name].to_string().parse::<f64>().unwrap();
             let allocator = knobs["allocator"].to_string();
             let seconds = seconds(count("batch"), count("threads"), &allocator);

@@ -24,14 +24,14 @@ pub(super) struct Sheet {
 /// Where the values of a knob stand.
 pub(super) struct KnobColumn {
     name: String,
-    order: Order,
+    kind: ColumnKind,
     /// The cell of a row.
     place: usize,
 }
 
 /// How the levels of a knob lie to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
-enum Order {
+enum ColumnKind {
     /// They are names.
     #[strum(serialize = "cat")]
     Names,
@@ -46,7 +46,7 @@ enum Order {
     Log,
 }
 
-impl Order {
+impl ColumnKind {
     /// The scale of its numbers, where it says one.
     fn scale(self) -> Option<Scale> {
         match self {
@@ -80,12 +80,12 @@ impl Sheet {
     /// # Errors
     /// A cell that is no number in a column of numbers; too many values.
     pub fn levels(&self, column: &KnobColumn) -> Result<Levels> {
-        let KnobColumn { name, order, place } = column;
-        let ordered = *order != Order::Names;
-        let odd = |row: &&Row| ordered && !is_number(&row.cells[*place], *order);
+        let KnobColumn { name, kind, place } = column;
+        let ordered = *kind != ColumnKind::Names;
+        let odd = |row: &&Row| ordered && !is_number(&row.cells[*place], *kind);
         if let Some(Row { number, cells, .. }) = self.rows.iter().find(odd) {
             let cell = &cells[*place];
-            if *order == Order::Log && is_number(cell, Order::Steps) {
+            if *kind == ColumnKind::Log && is_number(cell, ColumnKind::Steps) {
                 bail!("row {number}: knob {name}: `{cell}`: a logarithm takes more than 0");
             }
             let remedy = format!("name the column `{name}:cat` if it holds words");
@@ -99,18 +99,8 @@ impl Sheet {
         let by_value: HashMap<&Value, usize> =
             levels.iter().enumerate().map(|(level, value)| (value, level)).collect();
         let of_rows = values.iter().map(|value| by_value[value]).collect();
-        let knob = KnobDomain {
-            name: name.clone(),
-            why: String::new(),
-            levels,
-            ordered,
-            scale: order.scale(),
-            when: None,
-            baseline: 0,
-            unit: None,
-            changes: None,
-            absent: Default::default(),
-        };
+        let (name, scale) = (name.clone(), kind.scale());
+        let knob = KnobDomain { name, levels, ordered, scale, ..KnobDomain::default() };
         Ok(Levels { knob, of_rows })
     }
 
@@ -135,9 +125,9 @@ pub(super) fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sh
     let mut knobs = Vec::new();
     for (place, cell) in header.iter().enumerate().take(last) {
         let kind = cell.rsplit_once(':').and_then(|(name, kind)| Some((name, kind.parse().ok()?)));
-        let (name, order) =
+        let (name, kind) =
             kind.with_context(|| format!("column `{cell}`: end it in :ord, :lin, :log or :cat"))?;
-        knobs.push(KnobColumn { name: name.to_owned(), order, place });
+        knobs.push(KnobColumn { name: name.to_owned(), kind, place });
     }
     let mut kept = Vec::new();
     for (number, cells) in rows.into_iter().enumerate() {
@@ -187,9 +177,9 @@ pub(super) fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<
     }
     let named = header.iter().enumerate().filter_map(|(place, cell)| {
         let name = cell.strip_prefix("knob.")?;
-        let ordered = kept.iter().all(|row| is_number(&row.cells[place], Order::Steps));
-        let order = if ordered { Order::Steps } else { Order::Names };
-        Some(KnobColumn { name: name.to_owned(), order, place })
+        let ordered = kept.iter().all(|row| is_number(&row.cells[place], ColumnKind::Steps));
+        let kind = if ordered { ColumnKind::Steps } else { ColumnKind::Names };
+        Some(KnobColumn { name: name.to_owned(), kind, place })
     });
     Ok(Sheet { knobs: named.collect(), rows: kept })
 }
@@ -208,8 +198,8 @@ where
     cell.parse().ok().with_context(|| format!("{what} `{cell}`: none of {}", words()))
 }
 
-/// Whether a cell is a number that can lie in this order.
-fn is_number(text: &str, order: Order) -> bool {
-    let lies = |number: f64| number.is_finite() && (order != Order::Log || number > 0.0);
+/// Whether a cell is a number that a column of this kind can hold.
+fn is_number(text: &str, kind: ColumnKind) -> bool {
+    let lies = |number: f64| number.is_finite() && (kind != ColumnKind::Log || number > 0.0);
     text.parse().is_ok_and(lies)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::prior::Prior;
 use crate::search::cost::log_like;
-use crate::search::{Finding, Observation};
+use crate::search::{Measurement, Observation};
 use crate::space::Candidate;
 use crate::stats::{mean, pooled_variance, scatter};
 
@@ -54,7 +54,7 @@ impl Data {
                 order.push((&observation.candidate, Costs::default()));
                 order.len() - 1
             });
-            order[place].1.add(observation.finding);
+            order[place].1.add(observation.measurement);
         }
         let (good, failed): (Vec<_>, Vec<_>) = order.into_iter().partition(|(_, c)| !c.is_empty());
         let scale = Scale::of(good.iter().map(|(_, costs)| costs.mean()), clip);
@@ -177,14 +177,14 @@ struct Costs {
 }
 
 impl Costs {
-    fn add(&mut self, finding: Finding) {
-        match finding {
-            Finding::Cost(cost) => self.measured.push(log_like(cost)),
-            Finding::AtLeast(cost) => {
+    fn add(&mut self, measurement: Measurement) {
+        match measurement {
+            Measurement::Cost(cost) => self.measured.push(log_like(cost)),
+            Measurement::AtLeast(cost) => {
                 let cost = log_like(cost);
                 self.at_least = Some(self.at_least.map_or(cost, |least| least.max(cost)));
             }
-            Finding::Failed => {}
+            Measurement::Failed => {}
         }
     }
 

@@ -4,8 +4,8 @@ use std::iter::repeat_n;
 
 use rand::Rng;
 
-use crate::search::sampler::normal;
 use crate::space::{KnobDomain, Space};
+use crate::stats::normal;
 
 /// The logarithms of what the likelihood decides.
 #[derive(Clone, Debug, PartialEq)]

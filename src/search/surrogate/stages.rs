@@ -11,7 +11,7 @@ use super::kernel::{Hyperparameters, STAGE};
 use crate::knobs::Value;
 use crate::search::cost::log_like;
 use crate::search::scaling::GOOD;
-use crate::search::{Finding, Observation};
+use crate::search::{Measurement, Observation};
 use crate::space::{Candidate, Space};
 use crate::stats::{mean, scatter};
 use crate::workload::{THREADS, batch_turns};
@@ -102,7 +102,7 @@ fn timed(observations: &[Observation], stage: &str) -> Data {
     let timed = observations.iter().filter_map(|observation| {
         observation.cost()?;
         let busy = observation.stages.get(stage).filter(|busy| **busy > 0.0)?;
-        Some(Observation::new(observation.candidate.clone(), Finding::Cost(*busy)))
+        Some(Observation::new(observation.candidate.clone(), Measurement::Cost(*busy)))
     });
     Data::unclipped(&timed.collect::<Vec<_>>())
 }
@@ -254,8 +254,8 @@ mod tests {
         let pool = 6.0 / (candidate.level(2) + 1) as f64;
         let stages = [("denoise", denoise), ("decode", decode), ("preprocess", 6.0)];
         let stages = stages.map(|(name, seconds)| (name.to_owned(), seconds)).into();
-        let finding = Finding::Cost(f64::max(denoise + decode, pool));
-        Observation { candidate, finding, stages }
+        let measurement = Measurement::Cost(f64::max(denoise + decode, pool));
+        Observation { candidate, measurement, stages }
     }
 
     fn told(observations: &[Observation], candidates: &[Candidate]) -> Option<Vec<(f64, f64)>> {
@@ -302,7 +302,7 @@ mod tests {
             f64::from(done) / 8.0
         };
         let observed = |candidate: Candidate| Observation {
-            finding: Finding::Cost(seconds(&candidate)),
+            measurement: Measurement::Cost(seconds(&candidate)),
             candidate,
             stages: [("denoise".to_owned(), 1.0), ("preprocess".to_owned(), 2.0)].into(),
         };
@@ -324,7 +324,7 @@ mod tests {
         let space = Space::reopen(&SpaceFile::parse(SPACE).unwrap()).unwrap();
         let seen: Vec<Observation> = all().filter(|c| c.level(1) != 2).map(observed).collect();
         let prior = |found: &dyn Fn(&Candidate) -> f64| {
-            let one = |c: Candidate| Observation::new(c.clone(), Finding::Cost(found(&c)));
+            let one = |c: Candidate| Observation::new(c.clone(), Measurement::Cost(found(&c)));
             let earlier = Transfer { weight: 0.9, observations: all().map(one).collect() };
             let beliefs = Prior::beliefs(&space, &[earlier]);
             crate::search::strategies::model::FittedModel::of(&space, &seen, &beliefs, None)
@@ -339,8 +339,8 @@ mod tests {
     #[test]
     fn stages_that_have_nothing_to_do_with_the_whole_are_not_believed() {
         let odd = |(i, candidate): (usize, Candidate)| {
-            let finding = Finding::Cost([3.0, 0.7, 9.0, 1.0, 0.2][i * 7 % 5]);
-            Observation { finding, ..observed(candidate) }
+            let measurement = Measurement::Cost([3.0, 0.7, 9.0, 1.0, 0.2][i * 7 % 5]);
+            Observation { measurement, ..observed(candidate) }
         };
         let observations: Vec<Observation> = all().enumerate().map(odd).collect();
         assert_eq!(told(&observations, &[]), None);

@@ -8,8 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::Reading;
 use crate::knobs::Values;
-use crate::trial::baseline_of;
-use crate::trial::{Outcome, Phase, Trial};
+use crate::trial::{Outcome, Phase, Trial, baseline_of};
 
 /// What is said of a trial that no longer counts.
 const INVALIDATED: &str = "invalidated: a row of this confirmation was lost";

@@ -19,6 +19,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::io::atomic_write::{Disk, Live};
 use crate::io::input;
+use crate::io::number::maybe;
 use crate::knobs::Values;
 use crate::trial::{Sample, Trial};
 use crate::{stats, workload};
@@ -46,7 +47,7 @@ const EVIDENCE: [&str; 10] = [
 ];
 
 /// Columns that journals of older versions lack.
-const LATER: [&str; 19] = [
+const LATER: [&str; 20] = [
     "node",
     "process",
     "spent_s",
@@ -66,6 +67,7 @@ const LATER: [&str; 19] = [
     "peak_gflops",
     "peak_bf16_gflops",
     "peak_gb_s",
+    "peak_device_bytes",
 ];
 
 /// The most repetitions that a journal has columns for.
@@ -205,15 +207,15 @@ fn cell(trial: &Trial, column: &str) -> String {
     let (family, rest) = column.split_once('.').unwrap_or((column, ""));
     let name = rest.strip_suffix("_s").unwrap_or(rest);
     match family {
-        "knob" => text(trial.knobs.get(rest)),
-        "sample" => text(nth(trial, name).map(|sample| sample.seconds)),
+        "knob" => maybe(trial.knobs.get(rest)),
+        "sample" => maybe(nth(trial, name).map(|sample| sample.seconds)),
         "metric" if !rest.is_empty() => {
-            text(nth(trial, name).and_then(|sample| sample.metric).map(|metric| metric.value))
+            maybe(nth(trial, name).and_then(|sample| sample.metric).map(|metric| metric.value))
         }
-        "stage" => text(trial.stage_s(name)),
+        "stage" => maybe(trial.stage_s(name)),
         "rss" => {
             let stage = rest.strip_suffix("_bytes").unwrap_or(rest);
-            text(trial.stage_rss_bytes.get(stage))
+            maybe(trial.stage_rss_bytes.get(stage))
         }
         _ => fixed_cell(trial, column),
     }
@@ -235,7 +237,7 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         "started" => trial.started.clone(),
         "node" => trial.node.clone(),
         "phase" => trial.phase.to_string(),
-        "pair" => text(trial.pair),
+        "pair" => maybe(trial.pair),
         "strategy" => trial.strategy.clone(),
         "seed" => trial.seed.to_string(),
         "workload" => trial.workload.clone(),
@@ -243,41 +245,38 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
         // One row is one line, so that a torn row can be told from a whole one.
         "detail" => trial.detail.split_whitespace().collect::<Vec<_>>().join(" "),
         // What is measured, in seconds, whatever it is that the trial is ranked by.
-        "score_s" => text(median(trial, |sample| Some(sample.seconds))),
-        "slice_s" => text(median(trial, |sample| sample.slice_s)),
-        "metric" => text(median(trial, |sample| sample.metric.map(|metric| metric.value))),
-        "goal" => text(trial.samples.iter().find_map(|s| s.metric).map(|metric| metric.goal)),
-        "peak_rss_bytes" => text(trial.peak_rss_bytes),
-        "setup_s" => text(trial.setup_s),
+        "score_s" => maybe(median(trial, |sample| Some(sample.seconds))),
+        "slice_s" => maybe(median(trial, |sample| sample.slice_s)),
+        "metric" => maybe(median(trial, |sample| sample.metric.map(|metric| metric.value))),
+        "goal" => maybe(trial.samples.iter().find_map(|s| s.metric).map(|metric| metric.goal)),
+        "peak_rss_bytes" => maybe(trial.peak_rss_bytes),
+        "peak_device_bytes" => maybe(trial.peak_device_bytes),
+        "setup_s" => maybe(trial.setup_s),
         "overhead_s" => trial.overhead_s.to_string(),
         "wall_s" => trial.wall_s.to_string(),
-        "process" => text(trial.process),
-        "spent_s" => text(trial.spent_s),
-        "minor_faults" => text(trial.minor_faults()),
-        "run_queue_share" => text(trial.run_queue_share()),
-        "steal_share" => text(trial.noise.steal_share),
-        "pressure_share" => text(trial.noise.pressure_share),
-        "throttled_periods" => text(trial.noise.throttled_periods),
-        "cpu_quota" => text(trial.noise.cpu_quota),
-        "frequency_mhz" => text(trial.noise.frequency_mhz),
-        "temperature_c" => text(trial.noise.temperature_c),
-        "psnr_db" => text(trial.quality.map(|quality| quality.psnr_db)),
-        "ssim" => text(trial.quality.map(|quality| quality.ssim)),
-        "seam_psnr_db" => text(trial.quality.and_then(|quality| quality.seam_psnr_db)),
-        "seam_ssim" => text(trial.quality.and_then(|quality| quality.seam_ssim)),
-        "prediction_db" => text(trial.quality.and_then(|quality| quality.prediction_db)),
-        "embedding_db" => text(trial.quality.and_then(|quality| quality.embedding_db)),
-        "peak_gflops" => text(trial.peak.map(|peak| peak.gflops)),
-        "peak_bf16_gflops" => text(trial.peak.and_then(|peak| peak.bf16_gflops)),
-        "peak_gb_s" => text(trial.peak.map(|peak| peak.gb_s)),
+        "process" => maybe(trial.process),
+        "spent_s" => maybe(trial.spent_s),
+        "minor_faults" => maybe(trial.minor_faults()),
+        "run_queue_share" => maybe(trial.run_queue_share()),
+        "steal_share" => maybe(trial.noise.steal_share),
+        "pressure_share" => maybe(trial.noise.pressure_share),
+        "throttled_periods" => maybe(trial.noise.throttled_periods),
+        "cpu_quota" => maybe(trial.noise.cpu_quota),
+        "frequency_mhz" => maybe(trial.noise.frequency_mhz),
+        "temperature_c" => maybe(trial.noise.temperature_c),
+        "psnr_db" => maybe(trial.quality.map(|quality| quality.psnr_db)),
+        "ssim" => maybe(trial.quality.map(|quality| quality.ssim)),
+        "seam_psnr_db" => maybe(trial.quality.and_then(|quality| quality.seam_psnr_db)),
+        "seam_ssim" => maybe(trial.quality.and_then(|quality| quality.seam_ssim)),
+        "prediction_db" => maybe(trial.quality.and_then(|quality| quality.prediction_db)),
+        "embedding_db" => maybe(trial.quality.and_then(|quality| quality.embedding_db)),
+        "peak_gflops" => maybe(trial.peak.map(|peak| peak.gflops)),
+        "peak_bf16_gflops" => maybe(trial.peak.and_then(|peak| peak.bf16_gflops)),
+        "peak_gb_s" => maybe(trial.peak.map(|peak| peak.gb_s)),
         "effect" => trial.effect.clone(),
         "tool" => trial.tool.clone(),
         other => unreachable!("no column {other}"),
     }
-}
-
-fn text(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 /// Reads every row that holds; what is damaged is passed over and noted.

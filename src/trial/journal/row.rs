@@ -88,6 +88,7 @@ pub(super) fn trial(row: &Row<'_>) -> Result<Trial> {
         detail: row.text("detail").to_owned(),
         samples: samples(row)?,
         peak_rss_bytes: row.maybe("peak_rss_bytes")?,
+        peak_device_bytes: row.maybe("peak_device_bytes")?,
         stage_rss_bytes: row.family("rss.").into_iter().filter_map(stage_rss).collect(),
         setup_s: row.quantity("setup_s")?,
         overhead_s: row.quantity("overhead_s")?.unwrap_or_default(),

@@ -9,10 +9,9 @@ use anyhow::Result;
 use super::round_order::round_order;
 use super::search::pruned;
 use super::{Next, Policy};
-use crate::evidence::blame;
 use crate::evidence::confirmation::Confirmation;
-use crate::evidence::ranking::rank_with;
-use crate::evidence::win_probability;
+use crate::evidence::ranking::rank;
+use crate::evidence::{blame, win_probability};
 use crate::knobs::Values;
 use crate::runner::TrialRequest;
 use crate::space::Space;
@@ -210,7 +209,7 @@ fn promising(state: &State<'_>) -> Vec<Values> {
     if !state.has_long_runs() {
         return all;
     }
-    let ranking = rank_with(state.trials(), state.drift());
+    let ranking = rank(state.trials(), state.drift());
     let cost =
         |values: &Values| ranking.iter().find(|one| one.knobs == *values).map(|one| one.score_s);
     let lowest = all.iter().filter_map(cost).fold(f64::INFINITY, f64::min);

@@ -51,7 +51,7 @@ fn unsettled(state: &State<'_>) -> Option<Values> {
         !failures.iter().any(|trial| trial.knobs == one.knobs) && !state.is_given_up(&one.knobs)
     });
     let (leader, others) = odds.split_first()?;
-    let ranking = ranking::rank_with(trials, drift);
+    let ranking = ranking::rank(trials, drift);
     if let Some(single) = explained_by_a_disturbance(state, &ranking, &odds) {
         return Some(single);
     }

@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use super::{Next, Policy, RemeasureWhen};
-use crate::evidence::blame;
-use crate::evidence::ranking;
+use crate::evidence::{blame, ranking};
 use crate::knobs::Values;
 use crate::trial::{Phase, Trial};
 use crate::tune::state::State;
@@ -34,7 +33,7 @@ fn promising(state: &State<'_>) -> Option<Values> {
     let mut invalidated =
         trials.iter().filter(searched).filter(|trial| drift.is_invalidated(trial)).peekable();
     invalidated.peek()?;
-    let ranking = ranking::rank_with(trials, drift);
+    let ranking = ranking::rank(trials, drift);
     let best_s = ranking.first()?.score_s;
     let failures = blame::failures(trials, &state.baseline);
     let looks_good = |trial: &Trial| {

@@ -90,8 +90,7 @@ impl Recovery<'_> {
 
 /// How often the baseline was asked since the tune began, or came back, and since a trial ran well.
 fn asked(state: &State<'_>) -> usize {
-    let is_sound = |trial: &Trial| matches!(trial.outcome, Outcome::Ok | Outcome::PoorQuality);
-    let failing = state.new_trials().iter().rev().take_while(|trial| !is_sound(trial));
+    let failing = state.new_trials().iter().rev().take_while(|trial| !blame::is_sound(trial));
     let is_asked = |trial: &&Trial| trial.knobs == state.baseline && trial.phase.is_comparable();
     failing.filter(is_asked).count()
 }

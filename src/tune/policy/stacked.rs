@@ -47,7 +47,7 @@ fn beside(baseline: &Candidate, lead: &Candidate, expert: &Candidate) -> Candida
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::{Finding, Recorded};
+    use crate::search::{Measurement, Recorded};
 
     #[test]
     fn experts_are_tried_on_top_of_what_gained() {
@@ -63,7 +63,7 @@ mod tests {
         let experts = [with(&[0]), with(&[1]), with(&[2])];
         let stack = |costs: &[(&[usize], f64)]| {
             let told = |(positions, cost): &(&[usize], f64)| {
-                Observation::new(with(positions), Finding::Cost(*cost))
+                Observation::new(with(positions), Measurement::Cost(*cost))
             };
             stacked(&space, &experts, &costs.iter().map(told).collect::<Vec<_>>())
         };

@@ -25,7 +25,7 @@ use crate::runner::nodes::{Alone, Nodes, Standing};
 use crate::runner::{Runner, TrialRequest};
 use crate::search::pruning::Pruned;
 use crate::search::{Plan, remeasure};
-use crate::space::{Ended, Space};
+use crate::space::{Space, TuneEnd};
 use crate::trial::journal::Journal;
 use crate::trial::{Phase, Trial};
 use crate::workload::Workload;
@@ -340,18 +340,18 @@ impl<'a> Session<'a> {
     }
 
     /// How the tune ended, once [`Session::compete`] is over.
-    pub fn ended(&self) -> Ended {
+    pub fn ended(&self) -> TuneEnd {
         if self.state.is_stopped() {
-            Ended::Stopped
+            TuneEnd::Stopped
         } else if is_decided(&self.state) {
-            Ended::Decided
+            TuneEnd::Decided
         } else if self.is_exhausted
             && !self.trials().iter().any(|trial| trial.phase == Phase::Confirmation)
             && self.promising().is_empty()
         {
-            Ended::Exhausted
+            TuneEnd::Exhausted
         } else {
-            Ended::Budget
+            TuneEnd::Budget
         }
     }
 }

@@ -7,15 +7,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use self::nodes::Node;
-use crate::evidence::blame;
 use crate::evidence::confirmation::pairs_for;
 use crate::evidence::drift::Drift;
-use crate::evidence::{ranking, win_probability};
+use crate::evidence::{blame, ranking, win_probability};
 use crate::knobs::Values;
 use crate::runner::{Repetitions, Runner, TrialRequest};
-use crate::stats;
 use crate::trial::{Outcome, Phase, Trial};
-use crate::tune::budget::{self, Budget};
+use crate::tune::budget::{self, Budget, Pairs};
 use crate::tune::config::{MIN_PSNR_DB, TuneConfig};
 use crate::tune::observer::Observer;
 use crate::tune::policy::is_proposed;
@@ -142,18 +140,11 @@ impl<'a> State<'a> {
             number: 0,
             node: self.node().to_owned(),
             phase,
-            pair: None,
-            strategy: String::new(),
             seed: self.config.seed,
-            repetitions: self.repetitions_in(phase),
             long_s: Some(self.budget.total().as_secs_f64() / MANY_RUNS),
-            workload: workload.clone(),
             min_psnr_db: self.min_psnr_db(&values),
-            values,
             limit: self.limit(phase).unwrap_or(left),
-            ready_s: None,
-            left,
-            early_stop_s: None,
+            ..TrialRequest::alone(workload.clone(), values, self.repetitions_in(phase), left)
         }
     }
 
@@ -212,9 +203,7 @@ impl<'a> State<'a> {
 
     /// What a trial of the search takes: the shorter of the baseline's and of their median.
     fn usual_trial(&self) -> Duration {
-        let searched = self.trials.iter().filter(|trial| trial.phase == Phase::Search);
-        let walls: Vec<f64> = searched.map(|trial| trial.wall_s).collect();
-        let median = stats::median(&walls).map(Duration::from_secs_f64);
+        let median = budget::in_search(&self.trials);
         median.map_or(self.baseline_trial(), |median| median.min(self.baseline_trial()))
     }
 
@@ -270,7 +259,7 @@ impl<'a> State<'a> {
     /// far, however noisy the machine.
     fn early_stop_s(&self) -> Option<f64> {
         let drift = self.drift();
-        let best_s = ranking::rank_with(&self.trials, drift).first()?.score_s;
+        let best_s = ranking::rank(&self.trials, drift).first()?.score_s;
         let now = self.own_trials().last().map_or(1.0, |trial| drift.factor(trial));
         Some(best_s * now * (EARLY_STOP_DEVIATIONS * drift.deviation()).exp().max(EARLY_STOP_RATIO))
     }
@@ -294,8 +283,9 @@ impl<'a> State<'a> {
 
     /// What is left beside what the confirmation keeps.
     pub(in crate::tune) fn left_beside_reserve(&self) -> Duration {
-        let pairs = pairs_for(self.drift()) / f64::from(self.width());
-        self.budget.left_for_search(self.trial_in_pair(), pairs)
+        let wanted = pairs_for(self.drift()) / f64::from(self.width());
+        let search = budget::in_search(&self.trials);
+        self.budget.left_for_search(Pairs { trial: self.trial_in_pair(), wanted, search })
     }
 
     /// The candidates in question for the confirmation, the likeliest to be the fastest first.

@@ -68,9 +68,6 @@ pub fn architecture(workload: &Workload, weights: Option<&Path>) -> Result<Archi
 impl Pipeline {
     /// Builds the models. Their pages are touched by threads that the calling one starts, under
     /// its memory policy, and that end here.
-    ///
-    /// # Errors
-    /// The models' own.
     pub fn build(
         architecture: Architecture,
         workload: &Workload,
@@ -209,9 +206,6 @@ impl Pipeline {
     }
 
     /// The embeddings of prompts `[count, text tokens]`.
-    ///
-    /// # Errors
-    /// The encoder's own.
     pub fn embeddings(&self, encoder: &TextEncoder, ids: &Tensor) -> Result<Tensor> {
         let embeddings = encoder.forward(ids, None)?.to_kind(Kind::Float);
         let zeros = i64::from(self.workload.sizes.context_tokens) - ids.size()[1];
@@ -235,9 +229,6 @@ impl Pipeline {
     /// The normalised latents of pictures `[clips, 3, 1, rows, columns]`: of a single frame, or
     /// of the video that begins with the picture and is grey after it, where the transformer takes
     /// that for a condition.
-    ///
-    /// # Errors
-    /// The encoder's own.
     pub fn latents(
         &self,
         encoder: &Encoder,

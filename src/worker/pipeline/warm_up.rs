@@ -66,9 +66,6 @@ impl Pipeline {
 
     /// The first velocity of each of `experts` that the job meets, at `noise`:
     /// `[experts, clips, z, latent frames, rows, columns]`.
-    ///
-    /// # Errors
-    /// The models' own.
     pub fn predict(&self, experts: &Experts, noise: &Tensor) -> Result<Tensor> {
         let count = noise.size()[0];
         let input = self.view(noise, None).of(noise);

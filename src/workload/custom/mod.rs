@@ -77,9 +77,7 @@ impl CommandJob {
     pub fn source(&self) -> Result<Option<Source>, String> {
         self.metric.as_deref().map(Source::parse).transpose()
     }
-}
 
-impl CommandJob {
     /// The same at these sizes.
     #[must_use]
     pub fn at(&self, sizes: &OwnSizes) -> Self {
@@ -164,9 +162,7 @@ impl CustomJob {
             Self::Worker(worker) => worker.words.join(" "),
         }
     }
-}
 
-impl CustomJob {
     /// What it can be as large as.
     pub fn sizes(&self) -> &[JobSize] {
         match self {

@@ -39,9 +39,8 @@ pub struct Input {
 }
 
 /// The kinds of numbers that a random tensor may have.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::Display, strum::VariantArray,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(strum::EnumString, strum::Display, strum::VariantArray)]
 #[strum(serialize_all = "lowercase")]
 #[allow(missing_docs, reason = "they are what they are called")]
 pub enum Kind {

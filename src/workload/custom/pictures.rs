@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::knobs::program_environment;
 
 /// Knobs of the tool that change pictures, whatever a space says of them.
-const CHANGING: [&str; 4] = ["precision", "matmul_precision", "tile_size", "vae_tile_size"];
+const CHANGING: [&str; 5] = ["precision", "matmul_precision", "tf32", "tile_size", "vae_tile_size"];
 
 /// Files that only a program for videos reads, by how their names end.
 const VIDEOS: [&str; 6] = ["mp4", "webm", "mkv", "mov", "gif", "webp"];

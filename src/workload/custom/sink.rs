@@ -7,19 +7,17 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
-use crate::io::input;
+use crate::io::{as_text, input};
 use crate::knobs::{Value, Values, program_environment};
 
 /// A configuration that people write has less.
 const LARGEST_BYTES: u64 = 16 << 20;
 
 /// Where one knob's value goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sink {
     /// A variable.
     Env(String),
@@ -49,14 +47,6 @@ impl FromStr for Sink {
     }
 }
 
-impl TryFrom<String> for Sink {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
 impl fmt::Display for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,11 +56,7 @@ impl fmt::Display for Sink {
     }
 }
 
-impl From<Sink> for String {
-    fn from(sink: Sink) -> Self {
-        sink.to_string()
-    }
-}
+as_text!(Sink);
 
 /// The sinks of a command's knobs, by knob.
 pub type Sinks = BTreeMap<String, Sink>;

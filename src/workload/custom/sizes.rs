@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
+use crate::io::as_text;
 use crate::knobs::program_environment::knob_name;
 
 /// The size that counts denoising steps: one of them takes as much memory as all.
@@ -15,8 +14,7 @@ const STEPS: &str = "steps";
 pub type OwnSizes = BTreeMap<String, i64>;
 
 /// One size of a job, from the smallest value to the whole job's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSize {
     /// What it is called in the command's words, or by the worker.
     pub name: String,
@@ -46,19 +44,7 @@ impl fmt::Display for JobSize {
     }
 }
 
-impl TryFrom<String> for JobSize {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<JobSize> for String {
-    fn from(size: JobSize) -> Self {
-        size.to_string()
-    }
-}
+as_text!(JobSize);
 
 /// What the job is run at, from the smallest to the whole. A size with fewer values than others is
 /// whole from its last one on.

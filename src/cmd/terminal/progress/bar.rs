@@ -26,9 +26,9 @@ pub fn phases(state: &State, elapsed: Duration, width: usize, theme: &Theme) -> 
     let cells = |seconds: f64| (seconds / whole.max(1e-9) * width as f64).round() as usize;
     let confirming = segments.iter().any(|s| s.0 == Phase::Confirmation.to_string());
     let kept = standing
-        .trial
+        .pairs
         .filter(|_| !confirming)
-        .map_or(0.0, |trial| state.budget.reserve(trial, standing.pairs).as_secs_f64());
+        .map_or(0.0, |pairs| state.budget.reserve(pairs).as_secs_f64());
     let (mut names, mut bar, mut used) = (String::new(), String::new(), 0);
     for (i, (name, seconds)) in segments.iter().enumerate() {
         let length = cells(*seconds).max(1).min(width.saturating_sub(used));

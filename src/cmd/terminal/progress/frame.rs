@@ -6,7 +6,7 @@ use console::{measure_text_width, truncate_str};
 
 use super::bar::phases;
 use super::chart::Chart;
-use super::state::{Ended, Spread, Standing, State};
+use super::state::{EndedTrial, Spread, Standing, State};
 use super::theme::Theme;
 use crate::io::number::{count, gain, percent};
 use crate::io::printable::line as plain;
@@ -199,8 +199,8 @@ fn chart(state: &State, elapsed: Duration, size: (usize, usize), theme: &Theme) 
         .collect()
 }
 
-fn ended(last: &Ended, metric: Metric, theme: &Theme) -> String {
-    let Ended { number, phase, outcome, result, tried } = last;
+fn ended(last: &EndedTrial, metric: Metric, theme: &Theme) -> String {
+    let EndedTrial { number, phase, outcome, result, tried } = last;
     let result = match (outcome, result) {
         (Outcome::Ok, Ok(score_s)) => {
             let unit = if metric.goal().is_some() { " " } else { "s" };
@@ -218,7 +218,7 @@ fn ended(last: &Ended, metric: Metric, theme: &Theme) -> String {
     )
 }
 
-fn result_detail(last: &Ended) -> String {
+fn result_detail(last: &EndedTrial) -> String {
     match &last.result {
         Err(detail) if !detail.is_empty() => format!(": {detail}"),
         _ => String::new(),

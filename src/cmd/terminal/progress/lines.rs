@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::state::{Ended, State};
+use super::state::{EndedTrial, State};
 use crate::cmd::terminal::tell;
 use crate::io::number::{count, percent, span};
 use crate::io::printable::line as plain;
@@ -68,7 +68,7 @@ fn line(state: &State) -> String {
     format!("{ended} · {left} left · {counts} · {best}")
 }
 
-fn ended(last: &Ended, metric: Metric) -> String {
+fn ended(last: &EndedTrial, metric: Metric) -> String {
     let result = match &last.result {
         Ok(score_s) => format!("{:.3} {}", metric.shown(*score_s), metric.unit()),
         Err(detail) => format!("{}: {detail}", last.outcome),

@@ -1,17 +1,15 @@
 //! State: how far a tune is, as plain data that every view is drawn from.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::evidence::confirmation::pairs_for;
 use crate::evidence::findings::Findings;
 use crate::knobs::Values;
 use crate::report::plots::progress::BestSoFar;
-use crate::runner::Repetitions;
-use crate::runner::{LocalRunner, TrialRequest};
+use crate::runner::{LocalRunner, Repetitions, TrialRequest};
 use crate::stats::Interval;
 use crate::trial::{Outcome, Phase, Sample, Trial};
-use crate::tune::budget;
-use crate::tune::budget::Budget;
+use crate::tune::budget::{self, Budget, Pairs};
 use crate::workload::metric::Metric;
 
 /// How far a tune is.
@@ -72,11 +70,9 @@ pub struct Standing {
     /// How much the last trial that came to samples was disturbed.
     pub noise: Option<Disturbance>,
     /// The last trials, the latest first.
-    pub last: Vec<Ended>,
-    /// Wall time of one of a pair's trials.
-    pub trial: Option<Duration>,
-    /// About how many pairs the confirmation takes.
-    pub pairs: f64,
+    pub last: Vec<EndedTrial>,
+    /// The pairs that the confirmation will run.
+    pub pairs: Option<Pairs>,
 }
 
 /// Times of one candidate.
@@ -101,7 +97,7 @@ pub struct Disturbance {
 
 /// A trial that ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ended {
+pub struct EndedTrial {
     /// Its number.
     pub number: u64,
     /// What it was for.
@@ -178,10 +174,13 @@ impl Standing {
                 .iter()
                 .rev()
                 .take(MOST_LAST_TRIALS)
-                .map(|t| Ended::of(t, baseline))
+                .map(|t| EndedTrial::of(t, baseline))
                 .collect(),
-            trial: budget::in_pair(trials, repetitions.decided(trials)),
-            pairs: pairs_for(&drift),
+            pairs: budget::in_pair(trials, repetitions.decided(trials)).map(|trial| Pairs {
+                trial,
+                wanted: pairs_for(&drift),
+                search: budget::in_search(trials),
+            }),
             confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),
             ..Self::default()
         };
@@ -233,7 +232,7 @@ impl Disturbance {
     }
 }
 
-impl Ended {
+impl EndedTrial {
     /// A trial in short; `baseline` is the baseline's knobs.
     pub fn of(trial: &Trial, baseline: &Values) -> Self {
         Self {

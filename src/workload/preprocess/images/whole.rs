@@ -59,9 +59,6 @@ fn marker(file: &mut impl BufRead) -> Result<Option<u8>> {
 
 /// Refuses a JPEG whose end is not marked after its pixels begin, where the reader is. Within
 /// pixels the mark can't stand.
-///
-/// # Errors
-/// It is cut.
 pub fn expect_jpegs_end(file: &mut (impl BufRead + Seek), size: u64) -> Result<()> {
     let pixels = file.stream_position()?;
     for start in [pixels.max(size.saturating_sub(TAIL)), pixels] {
@@ -76,9 +73,6 @@ pub fn expect_jpegs_end(file: &mut (impl BufRead + Seek), size: u64) -> Result<(
 }
 
 /// Refuses a PNG that ends before its last chunk does.
-///
-/// # Errors
-/// It is cut.
 pub fn expect_pngs_end(file: &mut (impl BufRead + Seek), size: u64) -> Result<()> {
     let mut place = SIGNATURE;
     file.seek(SeekFrom::Start(place))?;

@@ -1,5 +1,6 @@
-//! What a command printed, however much and whatever it is: the end of it.
+//! What a process printed, however much and whatever it is: the end of it.
 
+use std::fmt;
 use std::io::Read;
 
 /// What is kept; a metric and last words stand at the end.
@@ -41,6 +42,16 @@ impl Output {
     pub fn last_words(&self) -> String {
         let text = String::from_utf8_lossy(&self.0[self.0.len().saturating_sub(LAST_WORDS)..]);
         text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl fmt::Display for Output {
+    /// The last words on stderr, or that there were none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.last_words() {
+            words if words.is_empty() => f.write_str("it said nothing on stderr"),
+            words => f.write_str(&words),
+        }
     }
 }
 
