@@ -312,14 +312,17 @@ fn outside_of_an_allocation_it_is_submitted() {
 fn nodes_of_a_worker_begin_with_what_it_runs_today() {
     let world = World::new();
     let job = "import os, sys\nsys.path.insert(0, os.environ['PYSRC'])\nimport wan22_tune\n\
-               wan22_tune.serve(lambda: wan22_tune.took(1 + wan22_tune.knob('blocks', 7) / 10))\n";
+               def run():\n  wan22_tune.knob('tile_size')\n  wan22_tune.took(1 + wan22_tune.knob('blocks', 7) / 10)\n\
+               wan22_tune.serve(run)\n";
     fs::write(world.path().join("job.py"), job).unwrap();
     let nodes = ["--budget", "30s", "--nodes", "2", "--launcher", "", "--trials", "6", "--cold"];
-    let knobs = ["--no-built-in", "--knob", "blocks=0..8", "--worker", "--", "python3", "job.py"];
+    let knobs = ["--knob", "tile_size", "--knob", "blocks=0..8", "--worker", "--", "python3", "job.py"];
     let tuner = world.tuner(&[&nodes[..], &knobs].concat());
     tuner.env("PYSRC", concat!(env!("CARGO_MANIFEST_DIR"), "/python")).run().exits(0);
     let trials = world.results().trials;
     assert_eq!(crate::nodes(&trials), BTreeSet::from(["n1", "n2"]));
     let mut baselines = trials.iter().filter(|trial| trial.phase == Phase::Baseline);
     assert!(baselines.all(|trial| trial.knobs["blocks"].to_string() == "7"), "{trials:?}");
+    let says = "the worker reads tile_size and does not say what it runs today";
+    assert_eq!(run.stderr.matches(says).count(), 1, "{}", run.stderr);
 }

@@ -10,6 +10,7 @@ use crate::cmd::{Usage, terminal};
 use crate::knobs::program_environment::{custom_value, is_handed_over};
 use crate::knobs::{Kind, Knobs, Value, Values, as_is};
 use crate::runner::LocalRunner;
+use crate::runner::nodes::agents::message::Hello;
 use crate::runner::warm::defaults;
 use crate::space::SpaceFile;
 use crate::workload::Workload;
@@ -24,7 +25,8 @@ pub fn is_open(runner: &LocalRunner, file: &SpaceFile) -> bool {
 }
 
 /// Asks the worker of `runner`, if its job is one, what it runs today of the knobs of `file` that
-/// nobody chose; the baseline has these values then.
+/// nobody chose; the baseline has these values then. Returns the knobs that the worker reads without
+/// saying that, after a line for each.
 ///
 /// # Errors
 /// [`Usage`] for a knob of its own of which it does not say that; it can't be started.
@@ -33,8 +35,9 @@ pub fn ask(
     file: &SpaceFile,
     workload: &Workload,
     limit: Duration,
-) -> Result<()> {
-    if is_open(runner, file) { asked(runner, &file.guessed, workload, limit) } else { Ok(()) }
+) -> Result<BTreeSet<String>> {
+    let is_open = is_open(runner, file);
+    if is_open { asked(runner, &file.guessed, workload, limit) } else { Ok(BTreeSet::new()) }
 }
 
 /// The same where only knobs that the tool has may be left to the worker.
@@ -43,7 +46,7 @@ pub fn ask(
 /// It can't be started.
 pub fn read(runner: &mut LocalRunner, workload: &Workload, limit: Duration) -> Result<()> {
     let is_left = !as_is::of_program(&runner.baseline.knobs.as_is).is_empty();
-    if is_left { asked(runner, &BTreeSet::new(), workload, limit) } else { Ok(()) }
+    if is_left { asked(runner, &BTreeSet::new(), workload, limit).map(drop) } else { Ok(()) }
 }
 
 fn asked(
@@ -51,17 +54,19 @@ fn asked(
     guessed: &BTreeSet<String>,
     workload: &Workload,
     limit: Duration,
-) -> Result<()> {
-    let Some(CustomJob::Worker(worker)) = runner.custom_job.clone() else { return Ok(()) };
+) -> Result<BTreeSet<String>> {
+    let Some(CustomJob::Worker(worker)) = runner.custom_job.clone() else {
+        return Ok(BTreeSet::new());
+    };
     let scratch = runner::scratch(&std::env::temp_dir())?;
     let asking = LocalRunner { scratch: scratch.path().to_owned(), ..runner.clone() };
     match (defaults::ask(&asking, &worker, workload, guessed, limit)?, guessed.first()) {
         (Ok(said), _) => {
             tell_unsaid(runner, &said.without_default);
-            settle(runner, guessed, &said.applied)
+            settle(runner, guessed, &said.applied).map(|()| said.without_default)
         }
         // The baseline's first trial will say it.
-        (Err(_), None) => Ok(()),
+        (Err(_), None) => Ok(BTreeSet::new()),
         (Err(problem), Some(name)) => Err(unsaid(name, &format!("can't be asked: {problem}"))),
     }
 }
@@ -77,13 +82,14 @@ fn tell_unsaid(runner: &LocalRunner, unsaid: &BTreeSet<String>) {
     }
 }
 
-/// Takes in what an agent's worker said.
+/// Takes in what an agent's worker said, and which knobs it reads without saying it.
 ///
 /// # Errors
 /// [`Usage`] for a knob of the worker's own of which it does not say what runs today.
-pub fn take(runner: &mut LocalRunner, file: &SpaceFile, said: &Values) -> Result<()> {
+pub fn take(runner: &mut LocalRunner, file: &SpaceFile, hello: &Hello) -> Result<()> {
+    tell_unsaid(runner, &hello.without_default);
     match runner.custom_job {
-        Some(CustomJob::Worker(_)) => settle(runner, &file.guessed, said),
+        Some(CustomJob::Worker(_)) => settle(runner, &file.guessed, &hello.baseline),
         _ => Ok(()),
     }
 }

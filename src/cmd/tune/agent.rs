@@ -50,6 +50,7 @@ pub fn run() -> Result<()> {
         worker: prepared.worker(),
         machine: prepared.runner.machine.clone(),
         baseline: prepared.runner.baseline(),
+        without_default: std::mem::take(&mut prepared.without_default),
     };
     reply(&mut replies, &Reply::Hello(Box::new(hello)))?;
     let stop = &prepared.runner.stop;

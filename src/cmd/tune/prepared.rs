@@ -1,6 +1,6 @@
 //! Prepared: what the flags of a tune came to, before its first trial.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,8 @@ pub struct Prepared {
     pub(super) agents: Option<Agents>,
     /// What it took to ask a worker what it runs today.
     pub(super) asked: Duration,
+    /// The knobs that it reads without saying that.
+    pub(super) without_default: BTreeSet<String>,
     _lock: Option<Lock>,
 }
 
@@ -63,8 +65,8 @@ impl Prepared {
         let is_here = agents.as_ref().is_none_or(Agents::are_local);
         let lock = is_here.then(|| Lock::take(args.runner.wait, &runner.stop)).transpose()?;
         agents.iter().for_each(|agents| agents.stop_with(runner.stop.clone()));
-        let asked = Duration::ZERO;
-        Ok(Self { runner, job, file, sources, agents, asked, _lock: lock })
+        let (asked, without_default) = (Duration::ZERO, BTreeSet::new());
+        Ok(Self { runner, job, file, sources, agents, asked, without_default, _lock: lock })
     }
 
     /// Whether a worker here has to load, to say what it runs today.
@@ -80,10 +82,11 @@ impl Prepared {
         let begun = Instant::now();
         let Self { runner, job, file, agents, .. } = self;
         if let Some(agents) = agents {
-            today::take(runner, file, &agents.first().baseline)?;
+            today::take(runner, file, &agents.first())?;
             self.asked = agents.asked();
         } else {
-            today::ask(runner, file, &job.smallest(), args.budget.unwrap_or(LONGEST))?;
+            let limit = args.budget.unwrap_or(LONGEST);
+            self.without_default = today::ask(runner, file, &job.smallest(), limit)?;
             self.asked = begun.elapsed();
         }
         Ok(())

@@ -83,6 +83,7 @@ impl Agents {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::fs;
 
     use super::super::message::Setup;
@@ -95,8 +96,9 @@ mod tests {
     fn opened(before: &str) -> Result<Agents> {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:2").unwrap();
-        let baseline = Values::new();
-        let hello = Hello { tool: "tool".to_owned(), worker: None, machine, baseline };
+        let (baseline, without_default) = (Values::new(), BTreeSet::new());
+        let tool = "tool".to_owned();
+        let hello = Hello { tool, worker: None, machine, baseline, without_default };
         let hello = serde_json::to_string(&Reply::Hello(Box::new(hello))).unwrap();
         let hello_file = folder.path().join("hello");
         fs::write(&hello_file, hello + "\n").unwrap();

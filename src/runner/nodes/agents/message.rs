@@ -1,6 +1,6 @@
 //! Messages between a tuner and its agents: one JSON object per line, on the agent's stdin and stdout.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,9 @@ pub struct Hello {
     pub machine: Machine,
     /// The value of every knob under the baseline there.
     pub baseline: Values,
+    /// The knobs that the user's own worker reads without saying what it runs.
+    #[serde(default)]
+    pub without_default: BTreeSet<String>,
 }
 
 /// A trial that ended.
@@ -117,6 +120,7 @@ mod tests {
             worker: Some("wan22-worker 1, libtorch 2.9".to_owned()),
             machine: Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:2").unwrap(),
             baseline: Values::new(),
+            without_default: BTreeSet::new(),
         };
         let clone = Hello {
             machine: Machine { host: "n2".to_owned(), ..first.machine.clone() },
