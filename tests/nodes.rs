@@ -316,9 +316,10 @@ fn nodes_of_a_worker_begin_with_what_it_runs_today() {
                wan22_tune.serve(run)\n";
     fs::write(world.path().join("job.py"), job).unwrap();
     let nodes = ["--budget", "30s", "--nodes", "2", "--launcher", "", "--trials", "6", "--cold"];
-    let knobs = ["--knob", "tile_size", "--knob", "blocks=0..8", "--worker", "--", "python3", "job.py"];
+    let knobs =
+        ["--knob", "tile_size", "--knob", "blocks=0..8", "--worker", "--", "python3", "job.py"];
     let tuner = world.tuner(&[&nodes[..], &knobs].concat());
-    tuner.env("PYSRC", concat!(env!("CARGO_MANIFEST_DIR"), "/python")).run().exits(0);
+    let run = tuner.env("PYSRC", concat!(env!("CARGO_MANIFEST_DIR"), "/python")).run().exits(0);
     let trials = world.results().trials;
     assert_eq!(crate::nodes(&trials), BTreeSet::from(["n1", "n2"]));
     let mut baselines = trials.iter().filter(|trial| trial.phase == Phase::Baseline);

@@ -20,7 +20,7 @@ use crate::report::tables::Table;
     Ord,
     Serialize,
     strum::Display,
-    strum::VariantArray,
+    strum::VariantArray
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
