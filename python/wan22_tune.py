@@ -26,7 +26,7 @@ import time
 import traceback
 import zlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["apply", "is_last", "knob", "readback", "serve", "stage", "took"]
 
 PROTOCOL = 5

@@ -41,12 +41,13 @@ fn every_job_of_a_users_own_weights_is_tuned() {
     // A clip that fits into one VAE tile: the picture is the reference's on any machine. By the name that
     // the flag had once.
     let clip = &["--job", "128x128x5", "--steps", "2"][..];
+    // The larger sizes of `encode` are cut into tiles.
     let jobs = [
-        ("i2v", clip, "decode denoise encode pack preprocess read text write"),
-        ("encode", &[], "encode pack preprocess read text write"),
-        ("vae-decode", clip, "decode write"),
+        ("i2v", 80.0, clip, "decode denoise encode pack preprocess read text write"),
+        ("encode", 20.0, &[], "encode pack preprocess read text write"),
+        ("vae-decode", 80.0, clip, "decode write"),
     ];
-    for (job, size, stages) in jobs {
+    for (job, least_db, size, stages) in jobs {
         let world = World::new();
         let flags = [&["--budget", "20m", "--workload", job, "--weights", weights], size].concat();
         let run = world.tuner(&flags).run_until(&world, 3);
@@ -56,7 +57,7 @@ fn every_job_of_a_users_own_weights_is_tuned() {
         assert_eq!(trial.outcome, Outcome::Ok, "{job}: {}", trial.detail);
         let measured = trial.samples[0].stages.keys().map(String::as_str);
         assert_eq!(measured.collect::<Vec<_>>().join(" "), stages);
-        assert!(trial.quality.is_some_and(|quality| quality.psnr_db > 80.0), "{job}");
+        assert!(trial.quality.is_some_and(|quality| quality.psnr_db > least_db), "{job}");
         assert_eq!(results.tune.weights.as_deref(), Some(weights));
         assert!(world.folder().join("profile.json").exists());
     }

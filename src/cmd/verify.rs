@@ -152,7 +152,7 @@ fn workload(
     let proven = &evidence.workload;
     match (proven.is_custom(), smallest.is_custom()) {
         (false, false) if flags.is_given() && !job.includes(proven) => Err(format!(
-            "tuned for {}: leave out --workload, --job, --steps and --no-guidance",
+            "tuned for {}: leave out --workload, --clip, --steps and --no-guidance",
             proven.whole()
         )),
         (false, false) => Ok(proven.clone()),

@@ -49,6 +49,12 @@ pub(super) fn ratio(small: &Trial, large: &Trial) -> f64 {
     (seconds / small.wall_s).max(1.0)
 }
 
+/// Parts of attention that each thread should have, so that it is shared out as in the whole job.
+const TASKS_A_THREAD: u64 = 4;
+
+/// How many times as long as it should a repetition may take for that.
+const DEAR: f64 = 4.0;
+
 /// What decides how long a slice takes here.
 pub struct Calibration<'a> {
     /// The job.
@@ -76,11 +82,17 @@ impl Calibration<'_> {
         Rungs { search, confirmation, ratio, memory: Vec::new() }
     }
 
-    /// The largest slice of which a repetition takes no more than `most_s` seconds.
+    /// The largest slice of which a repetition takes no more than `most_s` seconds; a larger one where
+    /// that has too little attention to share out among the threads.
     fn largest(&self, most_s: f64, fits: impl Fn(&Workload) -> bool) -> Workload {
-        let larger = (1..self.file.size_count()).rev().map(|number| self.file.size(number));
-        let mut affordable = larger.filter(|job| self.seconds(job) <= most_s && fits(job));
-        affordable.next().unwrap_or_else(|| self.file.size(0))
+        let sizes: Vec<Workload> = (0..self.file.size_count()).map(|n| self.file.size(n)).collect();
+        let takes = |job: &&Workload, most_s| self.seconds(job) <= most_s && fits(job);
+        let largest = sizes[1..].iter().rev().find(|job| takes(job, most_s)).unwrap_or(&sizes[0]);
+        let least = TASKS_A_THREAD * self.settings.intra_op_threads as u64;
+        let is_shared = |job: &&Workload| job.attention_tasks(self.parts) >= least;
+        let larger = || sizes.iter().find(|job| is_shared(job) && takes(job, DEAR * most_s));
+        let chosen = if is_shared(&largest) { largest } else { larger().unwrap_or(largest) };
+        chosen.clone()
     }
 
     /// What a repetition of a slice should take.

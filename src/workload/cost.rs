@@ -87,6 +87,13 @@ impl Workload {
         self.whole().tokens(parts)
     }
 
+    /// Parts in which libtorch shares out self attention among its threads: blocks of 256 queries of a head.
+    /// As many as it takes where the job has none.
+    pub fn attention_tasks(&self, parts: &Architecture) -> u64 {
+        let blocks = self.tokens(parts) * parts.transformer.num_attention_heads / 256;
+        if self.has(Stage::Denoise) { blocks.unsigned_abs() } else { u64::MAX }
+    }
+
     /// Prompts that a clip takes through the text encoder: its own and, as diffusers' pipelines do it for
     /// each call, the one that guidance leads away from.
     pub fn prompts(&self) -> u32 {

@@ -46,8 +46,8 @@ pub struct JobArgs {
     #[arg(long, value_name = "NAME|FILE", default_value = USUAL)]
     pub workload: PathBuf,
     /// A clip of the whole job: pixels of a row, rows, and pictures, such as 1280x704x121.
-    // Once called `--job`, which elsewhere is the name of a job.
-    #[arg(long, alias = "job", value_name = "WIDTHxHEIGHTxFRAMES", value_parser = clip)]
+    // `--job` names a job elsewhere.
+    #[arg(long, visible_alias = "job", value_name = "WIDTHxHEIGHTxFRAMES", value_parser = clip)]
     pub clip: Option<[u32; 3]>,
     /// Denoising steps of the whole job; with --app, of one run (by default 4).
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]

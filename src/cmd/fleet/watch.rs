@@ -76,7 +76,8 @@ fn is_started(coordinator: &Coordinator<'_>) -> bool {
         let is_waiting = matches!(&job.state, JobState::Pending(reason) if !reason.is_empty());
         job.task == Task::Probe && !is_waiting
     };
-    !coordinator.jobs().any(|job| is_probe_running(&job))
+    coordinator.is_sure()
+        && !coordinator.jobs().any(|job| is_probe_running(&job))
         && (coordinator.is_full() || coordinator.missing().is_empty())
 }
 

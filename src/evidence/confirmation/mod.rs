@@ -1,6 +1,7 @@
 //! Confirmation: interleaved runs, finalists against baseline, ending in a verdict.
 
 mod nodes;
+mod slice;
 
 use std::collections::BTreeMap;
 
@@ -23,13 +24,6 @@ const PRECISE_HALF_WIDTH: f64 = 0.02;
 
 /// Pairs that a steady machine's proof takes.
 const STEADY_PAIRS: f64 = 8.0;
-
-/// How far the gain of a slice of a job is from the job's own, as a deviation in logs: a part that is
-/// always there, and a share of the gain. See `docs/fidelity.md` for the measurement.
-const FIDELITY: [f64; 2] = [0.03, 0.1];
-
-/// Deviations to either side that 95% of a normal distribution lie within.
-const NORMAL_95: f64 = 1.96;
 
 /// Finalists whose times differ by no more than this share, and not significantly, are equal.
 const EQUAL_WITHIN: f64 = 0.01;
@@ -190,21 +184,6 @@ impl Confirmation {
         Some(self.of_job(self.claimable()?))
     }
 
-    /// Whether what was measured is a gain for certain, of which a slice says too little to claim it of
-    /// the job.
-    pub fn is_gain_of_slice(&self) -> bool {
-        self.is_slice && self.claimable().is_some_and(|measured| measured.low > 0.0)
-    }
-
-    /// What a log ratio of a slice says of the job.
-    fn of_job(&self, measured: Interval) -> Interval {
-        let [least, share] = FIDELITY.map(|part| if self.is_slice { part } else { 0.0 });
-        let fidelity = NORMAL_95 * least.hypot(share * measured.mean);
-        let wider = |edge: f64| (edge - measured.mean).hypot(fidelity);
-        let [low, high] = [measured.low, measured.high].map(wider);
-        saved(Interval { low: measured.mean - low, high: measured.mean + high, ..measured })
-    }
-
     /// The log ratio of baseline and finalist, as measured: all pairs together.
     fn ratio(&self) -> Option<Interval> {
         self.ratio_of(|_| true)
@@ -225,7 +204,10 @@ impl Confirmation {
     pub fn is_decided(&self) -> bool {
         let Some(gain) = self.ratio().map(saved) else { return self.failures > 0 };
         let is_precise = match self.nodes.len() {
-            0..=2 => gain.low > 0.0 && gain.high - gain.low <= 2.0 * PRECISE_HALF_WIDTH,
+            0..=2 => {
+                gain.high - gain.low <= 2.0 * PRECISE_HALF_WIDTH
+                    && (self.is_proven() || (gain.low > 0.0 && !self.is_provable()))
+            }
             _ => self.is_known_on_each(PRECISE_HALF_WIDTH),
         };
         self.failures > 0 || is_precise || gain.high < MINIMUM_EFFECT

@@ -297,9 +297,14 @@ impl<'a> Coordinator<'a> {
         (is_of_job && is_of_task).then_some(status)
     }
 
+    /// Whether it is known of every job that was submitted.
+    pub fn is_sure(&self) -> bool {
+        self.unsure.is_empty()
+    }
+
     /// Whether there are as many jobs as there may be.
     pub fn is_full(&self) -> bool {
-        self.watched.len() >= self.limits.at_once
+        self.watched.len() + self.unsure.len() >= self.limits.at_once
     }
 
     /// Takes away what an earlier job left of itself, where jobs have no number that tells them apart.
@@ -310,7 +315,8 @@ impl<'a> Coordinator<'a> {
     }
 
     fn submit(&mut self, now: Duration) -> Result<()> {
-        let room = self.limits.at_once.saturating_sub(self.watched.len());
+        let busy = self.watched.len() + self.unsure.len();
+        let room = self.limits.at_once.saturating_sub(busy);
         for job in self.missing().into_iter().take(room) {
             self.forget_earlier(&job);
             match self.engine.submit(&job) {

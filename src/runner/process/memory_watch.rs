@@ -11,10 +11,14 @@ use crate::trial::Outcome;
 /// all threads and pages costs more than one number of each process.
 const WALK_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How long each look is such a walk.
+const FIRST_LOOKS: Duration = Duration::from_secs(1);
+
 /// The eyes on the memory of one trial.
 pub(in crate::runner) struct MemoryWatch {
     first: u32,
     limit: Limit,
+    started: Instant,
     /// When the last walk ended.
     walked: Option<Instant>,
     /// The processes that it found.
@@ -30,14 +34,16 @@ pub(in crate::runner) struct MemoryWatch {
 impl MemoryWatch {
     /// A watch on the trial whose first process is `first`.
     pub fn of(first: u32, limit: Limit) -> Self {
-        let (walked, all, counted) = (None, Vec::new(), 0);
+        let (started, walked, all, counted) = (Instant::now(), None, Vec::new(), 0);
         let (peak_rss_bytes, peak_device_bytes) = (None, None);
-        Self { first, limit, walked, all, counted, peak_rss_bytes, peak_device_bytes }
+        Self { first, limit, started, walked, all, counted, peak_rss_bytes, peak_device_bytes }
     }
 
     /// How the trial fails where it has more than it may, here or on a GPU.
     pub fn exceeded(&mut self, pulse: &mut Pulse) -> Option<(Outcome, String)> {
-        let is_walk = self.walked.is_none_or(|at| at.elapsed() >= WALK_INTERVAL);
+        // A launcher starts others at once.
+        let is_new = self.started.elapsed() < FIRST_LOOKS;
+        let is_walk = is_new || self.walked.is_none_or(|at| at.elapsed() >= WALK_INTERVAL);
         let resident = self.bytes(is_walk);
         self.peak_rss_bytes = self.peak_rss_bytes.max(Some(resident));
         let mut held = None;
