@@ -1,7 +1,9 @@
 //! GPUs, as NVIDIA's driver tells of them through its library NVML.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
 
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
@@ -31,9 +33,31 @@ pub fn read() -> Vec<Gpu> {
     DRIVER.get().map(|driver| driver.gpus.clone()).unwrap_or_default()
 }
 
+/// The longest that a look at a GPU's memory may keep somebody.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The memory that some processes hold together on one GPU, on that where it is most. `None` where
-/// [`read`] found no GPU, or none tells of any of them.
+/// [`read`] found no GPU, none tells of any of them, or the driver does not answer.
 pub fn held_bytes(processes: &[u32]) -> Option<u64> {
+    static IS_ASKED: AtomicBool = AtomicBool::new(false);
+    DRIVER.get()?;
+    if IS_ASKED.swap(true, Ordering::SeqCst) {
+        return None;
+    }
+    let (answer, answers) = mpsc::sync_channel(1);
+    let processes = processes.to_vec();
+    let asked = threads::spawn(move || {
+        let held = most_held(&processes);
+        IS_ASKED.store(false, Ordering::SeqCst);
+        answer.send(held)
+    });
+    if asked.is_err() {
+        IS_ASKED.store(false, Ordering::SeqCst);
+    }
+    answers.recv_timeout(LOOK_TIMEOUT).ok().flatten()
+}
+
+fn most_held(processes: &[u32]) -> Option<u64> {
     let Driver { nvml, gpus } = &**DRIVER.get()?;
     let on = |gpu: &Gpu| {
         let held = held_on(&nvml.device_by_uuid(gpu.uuid.as_str()).ok()?);

@@ -4,7 +4,7 @@ use super::{Profile, ProfileError};
 use crate::knobs::allow_list::CUDA_ALLOCATOR;
 use crate::knobs::placement::Layout;
 use crate::knobs::{Baseline, Preset, Settings};
-use crate::machine::Machine;
+use crate::machine::{Gpu, Machine, Node};
 
 impl Profile {
     /// Checks the launch against the candidate, resolved on a machine of the profile's shape.
@@ -16,9 +16,15 @@ impl Profile {
         let knobs = self.knobs(&baseline.knobs);
         let knobs = knobs.map_err(|reason| ProfileError::at(["candidate"], reason))?;
         let there = self.as_tuned(machine);
-        // To find its GPUs takes time, and only this layout depends on them.
-        let is_near_gpus = knobs.affinity == Layout::GpuNode && there.gpus.is_empty();
-        let there = if is_near_gpus { there.with_gpus() } else { there };
+        // Which GPU is seen may differ from start to start: the CPUs of one node are what it came to.
+        let near = |node: &Node| {
+            let gpu = Gpu { numa_node: Some(node.number), ..Gpu::default() };
+            knobs.resolve(&Machine { gpus: vec![gpu], ..there.clone() })
+        };
+        let is_like = |node: &Node| near(node).is_ok_and(|near| self.differs(&near).is_none());
+        if knobs.affinity == Layout::GpuNode && there.nodes.iter().any(is_like) {
+            return Ok(());
+        }
         let settings = knobs.resolve(&there);
         let settings = settings.map_err(|reason| ProfileError::at(["candidate"], reason))?;
         let Some(error) = self.differs(&settings) else { return Ok(()) };
