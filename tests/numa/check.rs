@@ -81,6 +81,7 @@ fn runner(scratch: PathBuf, parts: Architecture) -> LocalRunner {
         weights: None,
         // What the models would need: the stand-in has none.
         memory_bytes: 1 << 40,
+        device_bytes: None,
         images: Vec::new(),
         scratch,
         stop: Default::default(),
