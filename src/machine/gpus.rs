@@ -37,7 +37,7 @@ pub fn read() -> Vec<Gpu> {
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The memory that some processes hold together on one GPU, on that where it is most. `None` where
-/// [`read`] found no GPU, none tells of any of them, or the driver does not answer.
+/// no GPU was found, none tells of any of them, or the driver does not answer.
 pub fn held_bytes(processes: &[u32]) -> Option<u64> {
     static IS_ASKED: AtomicBool = AtomicBool::new(false);
     DRIVER.get()?;
