@@ -9,14 +9,15 @@ use std::process::Command;
 use harness::{Run, Tuner, World};
 use wan22_tune::trial::{Outcome, Trial};
 
-/// Holds memory with a child of its own, mostly on the second GPU, and goes on once somebody has looked.
+/// Holds memory with a child of its own, mostly on the second GPU, and goes on once somebody has looked at
+/// it more than once: processes are listed before memory is.
 const JOB: &str = r#"#!/bin/sh
 [ $1 = 0 ] && { echo 'torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB.' >&2; exit 1; }
 [ $1 = 10 ] && bytes=2600000000 || bytes=600000000
 sleep 600 &
 printf '%s\n' "0 $$ 500000000" "1 $$ $bytes" "1 $! 400000000" >>"$NVML_HELD"
 [ $1 = 10 ] && sleep 600
-until grep -q "^listed $!\$" "$NVML_SEEN"; do sleep 0.02; done
+until [ "$(grep -c "^listed $!\$" "$NVML_SEEN")" -ge 6 ]; do sleep 0.02; done
 kill $!
 echo t=$1
 "#;
