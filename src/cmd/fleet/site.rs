@@ -12,7 +12,7 @@ use clap::Parser;
 use super::engine_word::{self, LOCAL, NONE, SLURM};
 use crate::cli::{Cli, Command, FleetArgs, words};
 use crate::cmd::{Taken, Usage, terminal};
-use crate::fleet::engine::{self, Engine, Launcher, Site, Slurm, SlurmOptions, this_node};
+use crate::fleet::engine::{self, Engine, LauncherEngine, Site, Slurm, SlurmOptions, this_node};
 use crate::fleet::{Change, Folder, Node, Request};
 use crate::io::lock::{Lock, Locked};
 use crate::io::shell;
@@ -244,7 +244,7 @@ pub fn engine(args: &FleetArgs, request: &Request, folder: &Folder) -> Result<Bo
         };
     }
     nodes.retain(|node| !exclude.0.contains(node));
-    Ok(Box::new(Launcher::new(launcher, nodes, site)))
+    Ok(Box::new(LauncherEngine::new(launcher, nodes, site)))
 }
 
 /// The nodes as the engine lists them, or those in the folder where it does not answer.

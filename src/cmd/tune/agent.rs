@@ -19,7 +19,9 @@ use crate::cmd::setup::{custom, runner};
 use crate::io::digest::digest;
 use crate::io::held;
 use crate::machine::threads;
-use crate::runner::nodes::agents::message::{Ended, Hello, Order, Reply, Setup};
+use crate::runner::nodes::agents::message::{
+    AgentMessage, Hello, Setup, TrialReport, TunerMessage,
+};
 use crate::runner::{Runner, TrialRequest, protocol};
 use crate::space::arguments;
 use crate::workload::Workload;
@@ -33,13 +35,13 @@ pub fn run() -> Result<()> {
     // Whatever else prints says it to people.
     rustix::stdio::dup2_stdout(io::stderr())?;
     let first = io::stdin().lines().next().context("nobody says what to tune")??;
-    let Ok(Order::Setup(setup)) = serde_json::from_str(&first) else {
+    let Ok(TunerMessage::Setup(setup)) = serde_json::from_str(&first) else {
         bail!("this is for a tuner to speak to: it starts agents for --nodes");
     };
     let (mut prepared, requests) = match ready(&setup, &mut replies) {
         Ok(ready) => ready,
         Err(error) => {
-            reply(&mut replies, &Reply::Refused(format!("{error:#}")))?;
+            reply(&mut replies, &AgentMessage::Refused(format!("{error:#}")))?;
             return Err(error);
         }
     };
@@ -52,15 +54,15 @@ pub fn run() -> Result<()> {
         baseline: prepared.runner.baseline(),
         without_default: std::mem::take(&mut prepared.without_default),
     };
-    reply(&mut replies, &Reply::Hello(Box::new(hello)))?;
+    reply(&mut replies, &AgentMessage::Hello(Box::new(hello)))?;
     let stop = &prepared.runner.stop;
     let of_trials = runner::of_trials(&prepared.runner);
     let mut known = BTreeSet::new();
     for request in requests {
         let trial = of_trials.run(&request)?;
         let references = references(scratch.path(), &request.workload, &mut known)?;
-        let ended = Ended { trial, news: of_trials.news(), references };
-        reply(&mut replies, &Reply::Ended(Box::new(ended)))?;
+        let ended = TrialReport { trial, news: of_trials.news(), references };
+        reply(&mut replies, &AgentMessage::Ended(Box::new(ended)))?;
         if stop.load(Ordering::Relaxed) {
             break;
         }
@@ -75,7 +77,7 @@ fn ready(setup: &Setup, replies: &mut File) -> Result<(Prepared, Receiver<TrialR
     // A tuner that is gone ends a worker that loads, too.
     let requests = requests(Arc::clone(&prepared.runner.stop))?;
     if prepared.has_to_ask() {
-        reply(replies, &Reply::Asks)?;
+        reply(replies, &AgentMessage::Asks)?;
     }
     prepared.ask(&flags)?;
     Ok((prepared, requests))
@@ -106,8 +108,8 @@ fn requests(stop: Arc<AtomicBool>) -> Result<Receiver<TrialRequest>> {
     threads::spawn(move || {
         for line in io::stdin().lines().map_while(Result::ok) {
             match serde_json::from_str(&line) {
-                Ok(Order::Trial(request)) => drop(sender.send(*request)),
-                Ok(Order::Stop) => break,
+                Ok(TunerMessage::Trial(request)) => drop(sender.send(*request)),
+                Ok(TunerMessage::Stop) => break,
                 _ => {}
             }
         }
@@ -116,7 +118,7 @@ fn requests(stop: Arc<AtomicBool>) -> Result<Receiver<TrialRequest>> {
     Ok(requests)
 }
 
-fn reply(replies: &mut File, reply: &Reply) -> Result<()> {
+fn reply(replies: &mut File, reply: &AgentMessage) -> Result<()> {
     let line = serde_json::to_string(reply)? + "\n";
     replies.write_all(line.as_bytes()).context("answering the tuner")
 }

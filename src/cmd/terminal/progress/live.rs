@@ -79,8 +79,8 @@ impl Drop for Live {
 }
 
 impl Observer for Live {
-    fn started(&self, order: &TrialRequest) {
-        locked(&self.state).start(order);
+    fn started(&self, request: &TrialRequest) {
+        locked(&self.state).start(request);
     }
 
     fn finished(&self, trials: &[Trial]) {

@@ -85,9 +85,9 @@ fn is_dumb() -> bool {
 }
 
 impl Observer for Progress {
-    fn started(&self, order: &TrialRequest) {
+    fn started(&self, request: &TrialRequest) {
         if let Some(watch) = &self.watch {
-            watch.started(order);
+            watch.started(request);
         }
     }
 
