@@ -98,8 +98,7 @@ mod tests {
 
     #[test]
     fn what_was_refused_is_not_offered_and_is_told_of_in_one_line() {
-        let mut machine =
-            Machine::from_synthetic("package:2 [numa(memory=8GB)] core:2 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:2 [numa(memory=8GB)] core:2 pu:1");
         assert_eq!(unavailable_modes(&machine), None);
         for mode in ["baseline", "bind", "interleave"] {
             machine.refused_modes.insert(mode.to_owned(), "forbidden".to_owned());
@@ -114,14 +113,13 @@ mod tests {
 
     #[test]
     fn a_machine_that_is_only_planned_for_is_not_tried() {
-        let machine = Machine::from_synthetic("package:2 [numa(memory=8GB)] core:2 pu:1").unwrap();
+        let machine = Machine::synthetic("package:2 [numa(memory=8GB)] core:2 pu:1");
         assert_eq!(proven(machine.clone()), machine);
     }
 
     #[test]
     fn a_node_that_this_machine_lacks_is_left_out() {
-        let mut machine =
-            Machine::from_synthetic("package:2 [numa(memory=8GB)] core:2 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:2 [numa(memory=8GB)] core:2 pu:1");
         machine.nodes[1].number = 1000;
         machine.source = Source::Live;
         let proven = proven(machine);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::text::{UNKNOWN, counted, size};
+use super::text::{UNKNOWN, size};
+use crate::io::number::count;
 use crate::machine::{Core, CoreKind, CpuSet, Machine, Node};
 
 /// Threads that run somewhere on the machine.
@@ -138,8 +139,8 @@ impl Machine {
     fn heading_lines(&self) -> Vec<String> {
         let named = Some(self.cpu.model.clone()).filter(|model| model != UNKNOWN);
         let counts = [
-            counted(self.core_count(), "core"),
-            counted(self.allowed.len(), "allowed CPU"),
+            count(self.core_count(), "core"),
+            count(self.allowed.len(), "allowed CPU"),
             size(self.memory_bytes),
         ];
         let quota = self.limits.cpu_quota.map(|quota| format!("a quota of {quota} CPUs' time"));
@@ -219,7 +220,7 @@ impl Machine {
 
 /// `model: 8 threads` or `io: 1 thread, batch: 1 thread`.
 fn who<'a>(here: impl Iterator<Item = &'a Occupant>) -> String {
-    let each = here.map(|o| format!("{}: {}", o.pool, counted(o.threads, "thread")));
+    let each = here.map(|o| format!("{}: {}", o.pool, count(o.threads, "thread")));
     each.collect::<Vec<_>>().join(", ")
 }
 
@@ -242,7 +243,7 @@ mod tests {
     #[test]
     fn every_part_of_the_machine_has_its_box() {
         let text = "package:2 [numa(memory=8GiB)] l3:2(size=16MiB) core:2 pu:2";
-        let mut machine = Machine::from_synthetic(text).unwrap();
+        let mut machine = Machine::synthetic(text);
         machine.allowed = "0-13".parse().unwrap();
         machine.cores[3].kind = CoreKind::Efficiency;
         let svg = machine.drawing(&[], &[]);
@@ -255,7 +256,7 @@ mod tests {
 
     #[test]
     fn colours_say_who_runs_where() {
-        let mut machine = Machine::from_synthetic("package:1 [numa] l3:1 core:4 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:1 [numa] l3:1 core:4 pu:1");
         machine.cpu.model = "A <b> & C".to_owned();
         let on = |pool, cpus: &str| Occupant { pool, threads: 2, cpus: cpus.parse().unwrap() };
         let remarks = ["weights bind 0".to_owned()];
@@ -273,7 +274,7 @@ mod tests {
             "package:16 [numa] l3:8 core:8 pu:2",
             "package:1 [numa] l2:80 core:1 pu:1",
         ] {
-            let svg = Machine::from_synthetic(text).unwrap().drawing(&[], &[]);
+            let svg = Machine::synthetic(text).drawing(&[], &[]);
             let side = |name: &str| -> f64 {
                 let from = svg.find(&format!("{name}=\"")).unwrap() + name.len() + 2;
                 svg[from..].split('"').next().unwrap().parse().unwrap()

@@ -72,6 +72,12 @@ impl Machine {
         let describe = |builder: TopologyBuilder| builder.from_synthetic(description).ok();
         machine(Source::Synthetic, refused, describe).map_err(bad)
     }
+
+    /// The machine of a description that makes sense.
+    #[cfg(test)]
+    pub fn synthetic(description: &str) -> Self {
+        Self::from_synthetic(description).unwrap()
+    }
 }
 
 /// What hwloc makes of a description.
@@ -178,8 +184,7 @@ mod tests {
     #[test]
     fn a_synthetic_machine_has_what_was_described() {
         let machine =
-            Machine::from_synthetic("package:2 [numa(memory=1GB)] l3:2(size=32MB) core:4 pu:2")
-                .unwrap();
+            Machine::synthetic("package:2 [numa(memory=1GB)] l3:2(size=32MB) core:4 pu:2");
         assert_eq!(machine.packages.len(), 2);
         assert_eq!(machine.nodes.len(), 2);
         assert_eq!(machine.nodes[1].cpus.to_string(), "16-31");
