@@ -116,19 +116,12 @@ impl Space {
         let entry = |knob: &KnobDomain| KnobEntry {
             why: knob.why.clone(),
             values: Some(knob.levels.clone()),
-            range: None,
             scale: knob.scale,
-            default: None,
-            sink: None,
-            flag: None,
-            unless: None,
-            pointer: None,
             unit: knob.unit.clone(),
             changes: knob.changes,
-            only_if: std::collections::BTreeMap::new(),
             when: knob.when.as_ref().map(|when| when.text().to_owned()),
-            expert: false,
             absent: knob.absent.clone(),
+            ..KnobEntry::default()
         };
         let table = |knob| toml::Value::try_from(entry(knob)).expect("an entry is a table");
         let constraint = |c: &Constraint| super::ConstraintEntry {
@@ -141,13 +134,9 @@ impl Space {
             why: self.why.clone(),
             given: self.given.facts.clone(),
             baseline: self.given.baseline.clone(),
-            expert: Vec::new(),
-            app: None,
-            workload: None,
-            tune: None,
-            guessed: [].into(),
             knob: self.knobs.iter().map(|knob| (knob.name.clone(), table(knob))).collect(),
             constraint: self.constraints.iter().map(constraint).collect(),
+            ..SpaceFile::default()
         }
     }
 
