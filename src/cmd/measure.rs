@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::setup::job::Job;
-use super::setup::{custom, job, runner, today};
+use super::setup::{custom, runner, today};
 use crate::cli::MeasureArgs;
 use crate::io::lock::Lock;
 use crate::io::output::print_value;
@@ -25,13 +25,9 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         None => baseline.knobs.clone(),
     };
     let scratch = runner::scratch(&std::env::temp_dir())?;
-    let own = custom::open(&args.custom, &args.runner, &args.job)?;
-    let (own, baseline) = custom::reading(own, &args.knobs, (&knobs.custom, baseline))?;
+    let flags = (&args.custom, &args.runner, &args.job);
+    let (job, baseline) = custom::job(flags, &args.knobs, (&knobs.custom, baseline))?;
     let knobs = if args.profile.is_some() { knobs } else { baseline.knobs.clone() };
-    let job = match own {
-        Some(custom) => Job::Custom(custom),
-        None => Job::Pipeline(job::open(&args.job, &baseline)?),
-    };
     let (mut runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
     runner.scratch = scratch.path().to_owned();
     let _lock = Lock::take(args.runner.wait, &runner.stop)?;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Usage;
 use super::setup::job::Job;
-use super::setup::{custom, job, runner, today};
+use super::setup::{custom, runner, today};
 use super::terminal::progress::Progress;
 use crate::cli::{BaselineChoice, JobArgs, VerifyArgs, ViewArgs};
 use crate::io::lock::Lock;
@@ -43,12 +43,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let baseline = custom::baseline(Some(&choice), (&args.custom, &args.job), &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let own = custom::open(&args.custom, &args.runner, &args.job)?;
-    let (own, baseline) = custom::reading(own, &args.knobs, (&knobs.custom, baseline))?;
-    let job = match own {
-        Some(custom) => Job::Custom(custom),
-        None => Job::Pipeline(job::open(&args.job, &baseline)?),
-    };
+    let flags = (&args.custom, &args.runner, &args.job);
+    let (job, baseline) = custom::job(flags, &args.knobs, (&knobs.custom, baseline))?;
     let (mut runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
     let metric = Metric::of(runner.custom_job.as_ref());
     let workload = workload(&profile, (&job, &args.job), metric);
@@ -83,7 +79,7 @@ fn trials(
     let most = config.repetitions.most as usize;
     let journal = Journal::create(&folder.journal(), values.keys(), most)?;
     let of_trials = runner::of_trials(runner);
-    let session = Session::new(config, &*of_trials, &progress, budget);
+    let session = Session::new(config, &*of_trials, progress.observer(), budget);
     let mut session = session.recording(&folder, journal);
     let measured = session.verify(workload, values);
     let trials = session.trials().to_vec();

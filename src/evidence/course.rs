@@ -162,7 +162,7 @@ impl Course {
         // The jump itself must not widen what counts as noise: successive differences hardly
         // know of it.
         let steps = self.points.windows(2).map(|pair| (pair[1].log_s - pair[0].log_s).abs());
-        let usual = stats::median(&steps.collect::<Vec<_>>()).unwrap_or(0.0);
+        let usual = stats::median(steps).unwrap_or(0.0);
         (1.0 + MOST_MODELLED_JUMP).ln().max(JUMP_DEVIATIONS * usual)
     }
 }
@@ -195,7 +195,7 @@ fn trend(trials: &[&Trial]) -> f64 {
     stats::median(&slopes).filter(|_| convinces).unwrap_or(0.0)
 }
 
-/// A smooth curve at each point, if it foretells points clearly better than a constant does.
+/// A smooth curve at each point, if it predicts points clearly better than a constant does.
 fn curve(points: &[Point]) -> Option<Vec<f64>> {
     if points.len() < FEWEST_POINTS {
         return None;
@@ -207,10 +207,7 @@ fn curve(points: &[Point]) -> Option<Vec<f64>> {
         let others = points.iter().enumerate().filter(move |(j, _)| *j != i);
         others.map(|(_, point)| *point).collect::<Vec<_>>()
     };
-    let flat = error(&|i| {
-        let logs: Vec<f64> = others(i).iter().map(|point| point.log_s).collect();
-        stats::median(&logs).unwrap_or(0.0)
-    });
+    let flat = error(&|i| stats::median(others(i).iter().map(|point| point.log_s)).unwrap_or(0.0));
     let curved = error(&|i| local_line(&others(i), points[i].time_s));
     let convinces = curved < (1.0 - CONVINCING / (points.len() as f64).sqrt()) * flat;
     convinces.then(|| points.iter().map(|point| local_line(points, point.time_s)).collect())
@@ -258,8 +255,8 @@ fn weighted_line(points: &[Point], weights: &[f64], time_s: f64) -> Line {
         points.iter().zip(weights).map(|(point, w)| w * of(point)).sum::<f64>() / total
     };
     if total <= 0.0 {
-        let logs: Vec<f64> = points.iter().map(|point| point.log_s).collect();
-        return Line { centre: time_s, level: stats::median(&logs).unwrap_or(0.0), slope: 0.0 };
+        let level = stats::median(points.iter().map(|point| point.log_s)).unwrap_or(0.0);
+        return Line { centre: time_s, level, slope: 0.0 };
     }
     let (centre, level) = (mean(|point| point.time_s), mean(|point| point.log_s));
     let (mut spread, mut together) = (0.0, 0.0);

@@ -50,14 +50,13 @@ impl Drift {
     /// across its processes where there are enough, else across its repetitions. Of several nodes the
     /// one in the middle.
     pub fn deviation(&self) -> f64 {
-        let all: Vec<f64> = self.courses.values().map(Course::deviation).collect();
-        stats::median(&all).unwrap_or_else(|| Course::default().deviation())
+        let all = self.courses.values().map(Course::deviation);
+        stats::median(all).unwrap_or_else(|| Course::default().deviation())
     }
 
     /// The same where it is known across processes.
     pub fn between_processes(&self) -> Option<f64> {
-        let known = self.courses.values().filter_map(Course::between_processes);
-        stats::median(&known.collect::<Vec<_>>())
+        stats::median(self.courses.values().filter_map(Course::between_processes))
     }
 
     /// How many times as long as the fastest the most disturbed of the baseline's trials took.

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_baseline_is_read_from_what_the_caller_set() {
-        let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:1").unwrap();
+        let machine = Machine::synthetic("package:1 [numa(memory=8GB)] core:4 pu:1");
         let fitted = || Baseline::fit(Preset::Threadripper5995wx, &machine);
         let read = |pairs: &[(&str, &str)]| {
             let all = pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));

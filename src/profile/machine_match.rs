@@ -40,19 +40,16 @@ impl Here {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knobs::{Baseline, Preset};
+    use crate::knobs::Preset;
 
     fn machine(host: &str) -> Machine {
-        let mut machine =
-            Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:1 [numa(memory=8GB)] core:4 pu:1");
         (machine.host, machine.host_key) = (host.to_owned(), "one image".to_owned());
         machine
     }
 
     fn profile(machine: &Machine) -> Profile {
-        let baseline = Baseline::fit(Preset::Generic, machine);
-        let made = "2026-11-24T10:00:00Z".to_owned();
-        Profile::new(machine, &baseline, &baseline.knobs, made).unwrap()
+        Profile::of_baseline(Preset::Generic, machine)
     }
 
     #[test]

@@ -216,6 +216,16 @@ impl Evidence {
     }
 }
 
+#[cfg(test)]
+impl Profile {
+    /// The profile of a machine's baseline.
+    fn of_baseline(preset: crate::knobs::Preset, machine: &Machine) -> Self {
+        let baseline = Baseline::fit(preset, machine);
+        let made = "2026-11-24T10:00:00Z".to_owned();
+        Self::new(machine, &baseline, &baseline.knobs, made).unwrap()
+    }
+}
+
 impl Profile {
     /// The profile of some knobs on a machine, made at `timestamp` (ISO 8601).
     ///

@@ -68,20 +68,17 @@ impl Here {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knobs::{Baseline, Preset};
+    use crate::knobs::Preset;
     use crate::machine::Machine;
 
     fn machine(allowed: &str, quota: Option<f64>) -> Machine {
-        let mut machine =
-            Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:1 [numa(memory=8GB)] core:4 pu:1");
         (machine.allowed, machine.limits.cpu_quota) = (allowed.parse().unwrap(), quota);
         machine
     }
 
     fn profile(machine: &Machine) -> Profile {
-        let baseline = Baseline::fit(Preset::Generic, machine);
-        let made = "2026-11-30T10:00:00Z".to_owned();
-        Profile::new(machine, &baseline, &baseline.knobs, made).unwrap()
+        Profile::of_baseline(Preset::Generic, machine)
     }
 
     #[test]
@@ -98,8 +95,7 @@ mod tests {
         }
         assert_eq!(part("0-3", Some(2.0)), part("0-3", Some(2.5)), "whole CPUs count");
         // On another machine the profile itself tells that it is of a part.
-        let elsewhere =
-            Here::of(&Machine::from_synthetic("package:2 [numa(memory=8GB)] core:4 pu:1").unwrap());
+        let elsewhere = Here::of(&Machine::synthetic("package:2 [numa(memory=8GB)] core:4 pu:1"));
         assert_eq!(elsewhere.part_of(&profile(&machine("0-1", None))), parts[0]);
         assert_eq!(elsewhere.part_of(&profile(&machine("0-3", None))), None);
         // One that does not tell is held against a machine of its shape.

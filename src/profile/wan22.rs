@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn two_nodes() -> Machine {
-        Machine::from_synthetic("package:2 [numa(memory=8GB)] core:4 pu:1").unwrap()
+        Machine::synthetic("package:2 [numa(memory=8GB)] core:4 pu:1")
     }
 
     #[test]

@@ -147,8 +147,8 @@ pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
     })?;
     // A warm process starts no pair.
     let others = measured().filter(|trial| trial.peak.is_none() && trial.process.is_none());
-    let overheads: Vec<f64> = others.map(|trial| trial.overhead_s).collect();
-    let overhead_s = stats::median(&overheads).unwrap_or(f64::INFINITY).min(baseline.overhead_s);
+    let overhead_s = stats::median(others.map(|trial| trial.overhead_s)).unwrap_or(f64::INFINITY);
+    let overhead_s = overhead_s.min(baseline.overhead_s);
     let repetitions = repetitions.in_phase(Phase::Confirmation).most;
     let measuring_s = [baseline, fastest].map(|trial| trial.measuring_s(repetitions));
     Some(Duration::from_secs_f64(overhead_s + measuring_s.iter().sum::<f64>() / 2.0))
@@ -157,8 +157,7 @@ pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
 /// What a trial of the search takes, the median.
 pub fn in_search(trials: &[Trial]) -> Option<Duration> {
     let searched = trials.iter().filter(|trial| trial.phase == Phase::Search);
-    let walls: Vec<f64> = searched.map(|trial| trial.wall_s).collect();
-    stats::median(&walls).map(Duration::from_secs_f64)
+    stats::median(searched.map(|trial| trial.wall_s)).map(Duration::from_secs_f64)
 }
 
 /// Reads `30m`, `1h30m`, `90s`.

@@ -65,7 +65,7 @@ pub fn replay(recorded: &Recorded, plan: Plan, budget: usize, noise: f64) -> Res
 pub fn above(cost: f64, ranked: &[f64]) -> f64 {
     let usual = || {
         let finite = ranked.iter().filter(|cost| cost.is_finite());
-        stats::mean(&finite.map(|cost| cost.abs()).collect::<Vec<_>>()).unwrap_or(0.0)
+        stats::mean(finite.map(|cost| cost.abs())).unwrap_or(0.0)
     };
     let size = if ranked[0] == 0.0 { usual() } else { ranked[0].abs() };
     (cost - ranked[0]) / size.max(f64::MIN_POSITIVE)

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn machine(text: &str) -> Machine {
-        Machine::from_synthetic(text).unwrap()
+        Machine::synthetic(text)
     }
 
     #[test]

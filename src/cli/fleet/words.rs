@@ -126,6 +126,12 @@ fn sink(words: &[OsString]) -> Option<OsString> {
     Some(format!("--knob={name}{}", &text[at..]).into())
 }
 
+/// Adds flags before `--`.
+pub fn add<W: PartialEq<str>>(words: &mut Vec<W>, flags: impl IntoIterator<Item = W>) {
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    words.splice(end..end, flags);
+}
+
 /// What stands before `--`, and the rest.
 fn parted(words: &[OsString]) -> (&[OsString], &[OsString]) {
     words.split_at(words.iter().position(|word| word == "--").unwrap_or(words.len()))

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
+use super::job::Job;
 use super::{app, job, pictures};
 use crate::cli::{App, BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
 use crate::cmd::{Usage, terminal};
@@ -25,18 +26,22 @@ use crate::workload::custom::sizes::JobSize;
 use crate::workload::custom::template::{self, Filling};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
-fn here() -> Result<String> {
-    let folder = std::env::current_dir().context("the working folder")?;
-    let folder = folder.into_os_string().into_string();
-    Ok(folder.map_err(|folder| Usage(format!("{}: not UTF-8", folder.display())))?)
-}
-
 /// The folder in which the user's own command runs.
 ///
 /// # Errors
 /// Its name is no text.
 pub fn folder(args: &CustomJobArgs) -> Result<String> {
+    let here = || text(std::env::current_dir().context("the working folder")?);
     args.folder.clone().map_or_else(here, Ok)
+}
+
+/// A path as a word of a command.
+///
+/// # Errors
+/// [`Usage`]: it is no text.
+pub(super) fn text(path: PathBuf) -> Result<String> {
+    let text = path.into_os_string().into_string();
+    Ok(text.map_err(|path| Usage(format!("{}: not UTF-8", path.display())))?)
 }
 
 /// The user's own job, if one was asked for.
@@ -140,12 +145,26 @@ fn worker(
     Ok(WorkerJob { words, folder, profile_env, pictures, sizes })
 }
 
-/// A job that takes the values of its knobs from `sinks` too, and the baseline with what it runs
-/// today of the knobs that a profile has for it.
+/// The job of a few trials with chosen values, which its command takes from `sinks` too, and the
+/// baseline with what that runs today of the knobs that a profile has for it.
 ///
 /// # Errors
-/// [`Usage`] for a knob of which the command does not say what it is today.
-pub fn reading(
+/// As [`open`] and [`job::open`]; [`Usage`] for a knob of which the command does not say what it is
+/// today.
+pub fn job(
+    (args, runner, flags): (&CustomJobArgs, &RunnerArgs, &JobArgs),
+    sinks: &[(String, Sink)],
+    own: (&Values, Baseline),
+) -> Result<(Job, Baseline)> {
+    let (custom, baseline) = reading(open(args, runner, flags)?, sinks, own)?;
+    let job = match custom {
+        Some(custom) => Job::Custom(custom),
+        None => Job::Pipeline(job::open(flags, &baseline)?),
+    };
+    Ok((job, baseline))
+}
+
+fn reading(
     job: Option<CustomJob>,
     sinks: &[(String, Sink)],
     (own, baseline): (&Values, Baseline),
@@ -328,16 +347,11 @@ fn module(file: &Path, inputs: &str) -> Result<ModuleJob> {
     let inputs = match Inputs::parse(inputs) {
         Ok(Inputs::File(inputs)) => {
             opened("--inputs", Path::new(&inputs))?;
-            absolute(Path::new(&inputs))?
+            text(std::path::absolute(&inputs)?)?
         }
         _ => inputs.to_owned(),
     };
-    Ok(ModuleJob { file: absolute(file)?, inputs })
-}
-
-fn absolute(path: &Path) -> Result<String> {
-    let path = std::path::absolute(path)?.into_os_string().into_string();
-    Ok(path.map_err(|path| Usage(format!("{}: not UTF-8", path.display())))?)
+    Ok(ModuleJob { file: text(std::path::absolute(file)?)?, inputs })
 }
 
 /// Finds the program as a shell would, so that a slip of the pen does not end in a failed trial.

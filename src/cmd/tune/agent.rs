@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
 
 use super::Prepared;
 use crate::cli::{Cli, TuneArgs};
@@ -23,7 +22,6 @@ use crate::runner::nodes::agents::message::{
     AgentMessage, Hello, Setup, TrialReport, TunerMessage,
 };
 use crate::runner::{Runner, TrialRequest, protocol};
-use crate::space::arguments;
 use crate::workload::Workload;
 
 /// Runs trials until nobody wants more.
@@ -89,10 +87,7 @@ fn flags(setup: &Setup) -> Result<TuneArgs> {
         bail!("its program is {}, not {}", crate::TOOL, setup.tool);
     }
     env::set_current_dir(&setup.folder).with_context(|| setup.folder.clone())?;
-    let words = setup.arguments.iter().map(|word| arguments::read(word));
-    let words = words.collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
-    let cli = Cli::try_parse_from([&["wan22-tune".into()], words.as_slice()].concat())?;
-    let mut flags = cli.tune;
+    let mut flags = Cli::read(&setup.arguments)?.tune;
     // The tuner proposes, by what it knows.
     (flags.nodes, flags.warm_start, flags.cold) = (None, Vec::new(), true);
     flags.runner.wait |= setup.waits;
@@ -129,9 +124,8 @@ fn references(
     workload: &Workload,
     known: &mut BTreeSet<String>,
 ) -> Result<BTreeMap<String, String>> {
-    let subjects = [protocol::DECODED, protocol::ENCODED, protocol::PREDICTED, protocol::EMBEDDED];
     let mut digests = BTreeMap::new();
-    for name in subjects.map(|what| protocol::reference(what, workload)) {
+    for name in protocol::references(workload) {
         let file = held::now(scratch).join(&name);
         if file.exists() && known.insert(name.clone()) {
             let bytes = fs::read(&file).with_context(|| file.display().to_string())?;

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use anyhow::{Context, Result};
 
 use super::prepared::LONGEST;
-use crate::cli::{NodesChoice, TuneArgs};
+use crate::cli::{NodesChoice, TuneArgs, words};
 use crate::cmd::{Usage, terminal};
 use crate::fleet::engine::{Allocation, BatchJob, Slurm, Warned, limit};
 use crate::io::digest::digest;
@@ -118,8 +118,7 @@ fn arguments(mut words: Vec<String>, args: &TuneArgs) -> Vec<String> {
     let worker =
         worker.filter(|_| !has("--worker")).map(|path| format!("--worker={}", path.display()));
     let wait = (args.runner.wait && !has("--wait")).then(|| "--wait".to_owned());
-    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-    words.splice(end..end, worker.into_iter().chain(wait));
+    words::add(&mut words, worker.into_iter().chain(wait));
     words
 }
 

@@ -132,8 +132,7 @@ pub fn arguments(words: &[OsString], sources: &[Source]) -> Vec<String> {
         flag.push(path);
         flag
     });
-    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-    words.splice(end..end, named);
+    words::add(&mut words, named);
     words.iter().skip(1).map(|word| arguments::written(word)).collect()
 }
 
@@ -287,6 +286,6 @@ mod tests {
         fewer.knobs.pop();
         assert_eq!(on(&there.machine, &fewer), nothing);
         let large = "package:2 [numa(memory=64GB)] l3:8 core:8 pu:2";
-        assert_eq!(on(&Machine::from_synthetic(large).unwrap(), &there.space), nothing);
+        assert_eq!(on(&Machine::synthetic(large), &there.space), nothing);
     }
 }

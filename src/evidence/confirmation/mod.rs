@@ -10,7 +10,7 @@ use crate::evidence::paired::Round;
 use crate::evidence::repeatability::repeatability;
 use crate::evidence::{blame, paired};
 use crate::knobs::{Value, Values};
-use crate::stats::Interval;
+use crate::stats::{Interval, distinct};
 use crate::trial::{Phase, Trial};
 
 /// The chance of a false claim that is accepted, whatever the number of finalists.
@@ -109,12 +109,8 @@ impl Confirmation {
         let of_phase = |trial: &&Trial| trial.phase == Phase::Confirmation;
         let failures = blame::failures(trials, baseline);
         let trials: Vec<&Trial> = trials.iter().filter(of_phase).collect();
-        let mut finalists: Vec<&Values> = Vec::new();
-        for trial in trials.iter().filter(|trial| trial.knobs != *baseline) {
-            if !finalists.contains(&&trial.knobs) {
-                finalists.push(&trial.knobs);
-            }
-        }
+        let confirmed = trials.iter().map(|trial| &trial.knobs);
+        let finalists = distinct(confirmed.filter(|knobs| *knobs != baseline));
         // Shared out, so that one more finalist is not one more chance of a false claim.
         let alpha = ALPHA / finalists.len().max(1) as f64;
         let noise = if finalists.is_empty() { 0.0 } else { repeatability(all) };

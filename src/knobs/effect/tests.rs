@@ -6,7 +6,7 @@ use crate::knobs::placement::{Demand, Layout, Placement};
 use crate::machine::Machine;
 
 fn settings() -> Settings {
-    let machine = Machine::from_synthetic("package:2 [numa(memory=8GB)] l3:2 core:4 pu:1").unwrap();
+    let machine = Machine::synthetic("package:2 [numa(memory=8GB)] l3:2 core:4 pu:1");
     let demand = Demand { model: 8, io: 1, preprocess: 2, batch: 1 };
     let placement: Placement = Layout::PartitionedNodes.place(&machine, demand).unwrap();
     Settings {

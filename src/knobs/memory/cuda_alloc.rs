@@ -82,7 +82,7 @@ mod tests {
         let environment = knobs.environment();
         assert!(both.iter().all(|(name, value)| environment.get(name) == Some(value)));
         assert!(!Knobs::neutral().environment().contains_key(CUDA_ALLOCATOR[0]));
-        let mut machine = Machine::from_synthetic("package:1 core:2 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:1 core:2 pu:1");
         let unavailable = |machine: &Machine| Definition.unavailable(&knobs, &Host::of(machine));
         assert_eq!(unavailable(&machine).as_deref(), Some("this machine has no GPU"));
         machine.gpus.push(Gpu::default());

@@ -81,7 +81,7 @@ mod tests {
     use crate::machine::{Gpu, Machine};
 
     fn machine() -> Machine {
-        let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:2 pu:1").unwrap();
+        let machine = Machine::synthetic("package:1 [numa(memory=8GB)] core:2 pu:1");
         Machine { gpus: vec![Gpu::default()], ..machine }
     }
 

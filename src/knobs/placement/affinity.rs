@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn there_is_a_layout_near_the_gpu_where_some_cpus_are_not() {
-        let machine = Machine::from_synthetic("package:2 [numa(memory=8GB)] core:4 pu:1").unwrap();
+        let machine = Machine::synthetic("package:2 [numa(memory=8GB)] core:4 pu:1");
         let near = |nodes: &[Option<u32>], allowed: &str| {
             let gpu = |node: &Option<u32>| Gpu { numa_node: *node, ..Gpu::default() };
             let gpus = nodes.iter().map(gpu).collect();

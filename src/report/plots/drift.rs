@@ -162,7 +162,7 @@ impl Drift {
         let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
         frame.y.goal = self.metric.direction();
         frame.draw_rows(canvas, self.metric.heading())?;
-        frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
+        frame.draw_columns(canvas, &format!("{} since the start", unit.word))?;
         let line: Vec<(f64, f64)> =
             self.repeats.iter().map(|r| frame.place(unit.of(r.end_s), r.score_s)).collect();
         canvas.line(&line, palette::GRID, 2.0)?;
@@ -181,7 +181,7 @@ impl Drift {
         let most = 100.0 * shares.fold(0.01, f64::max);
         let frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), (0.0, 1.05 * most));
         frame.draw_rows(canvas, "percent of the time")?;
-        frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
+        frame.draw_columns(canvas, &format!("{} since the start", unit.word))?;
         for signal in &self.signals {
             let place = |&(time, share): &(f64, f64)| frame.place(unit.of(time), 100.0 * share);
             let line: Vec<(f64, f64)> = signal.points.iter().map(place).collect();

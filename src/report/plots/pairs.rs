@@ -69,7 +69,7 @@ impl Grid {
                 ranked.knobs.get(&across.name) == Some(column)
                     && ranked.knobs.get(&down.name) == Some(row)
             });
-            stats::median(&here.map(|ranked| ranked.score_s).collect::<Vec<_>>())
+            stats::median(here.map(|ranked| ranked.score_s))
         };
         let row = |value: Value| {
             let cells = columns.iter().map(|column| cell(&value, column)).collect();

@@ -132,14 +132,14 @@ impl<'a> BestSoFar<'a> {
             return;
         };
         let scores = self.scores.entry(&trial.knobs).or_default();
-        if let Some(before) = stats::median(scores).map(f64::to_bits) {
+        if let Some(before) = stats::median(&*scores).map(f64::to_bits) {
             match self.medians.get_mut(&before) {
                 Some(count) if *count > 1 => *count -= 1,
                 _ => drop(self.medians.remove(&before)),
             }
         }
         scores.push(score);
-        if let Some(median) = stats::median(scores) {
+        if let Some(median) = stats::median(&*scores) {
             *self.medians.entry(median.to_bits()).or_default() += 1;
         }
         let best = self.medians.keys().next().map(|bits| f64::from_bits(*bits));
@@ -214,7 +214,7 @@ impl Plot for Progress {
         frame.draw_rows(canvas, "")?;
         let style = canvas.style(TEXT, palette::MUTED, TextAlign::Left);
         canvas.text(self.metric.heading(), (12.0, top - 16.0), &style)?;
-        frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
+        frame.draw_columns(canvas, &format!("{} since the start", unit.word))?;
         if let Some(baseline_s) = self.baseline_s {
             let (left, right) = frame.x.places;
             let y = frame.y.place(baseline_s);

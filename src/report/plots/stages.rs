@@ -105,7 +105,7 @@ fn median<'a>(
     trials: impl Iterator<Item = &'a Trial>,
     of: &dyn Fn(&Trial) -> Option<f64>,
 ) -> Option<f64> {
-    stats::median(&trials.filter_map(of).collect::<Vec<_>>())
+    stats::median(trials.filter_map(of))
 }
 
 /// Height of one stage's pair of bars with the gap below.

@@ -148,7 +148,7 @@ fn pairs_by_hand() {
 
 #[test]
 fn places_by_hand() {
-    let machine = crate::machine::Machine::from_synthetic("package:1 l3:2 core:2 pu:2").unwrap();
+    let machine = crate::machine::Machine::synthetic("package:1 l3:2 core:2 pu:2");
     let set = |cpus: &[u32]| cpus.iter().copied().collect::<crate::machine::CpuSet>();
     let mut placement = crate::knobs::placement::Placement::shared(set(&[0, 2]));
     (placement.model, placement.io) = (set(&[0, 1]), set(&[2, 4]));
