@@ -41,9 +41,6 @@ pub fn ask(
 }
 
 /// The same where only knobs that the tool has may be left to the worker.
-///
-/// # Errors
-/// It can't be started.
 pub fn read(runner: &mut LocalRunner, workload: &Workload, limit: Duration) -> Result<()> {
     let is_left = !as_is::of_program(&runner.baseline.knobs.as_is).is_empty();
     if is_left { asked(runner, &BTreeSet::new(), workload, limit).map(drop) } else { Ok(()) }

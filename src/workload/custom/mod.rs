@@ -71,9 +71,6 @@ pub struct CommandJob {
 
 impl CommandJob {
     /// Where its metric stands.
-    ///
-    /// # Errors
-    /// As [`Source::parse`]: never for a command whose flags were accepted.
     pub fn source(&self) -> Result<Option<Source>, String> {
         self.metric.as_deref().map(Source::parse).transpose()
     }

@@ -71,9 +71,6 @@ impl Progress {
     }
 
     /// Says what came out and which files were `written`, in the form that was asked for.
-    ///
-    /// # Errors
-    /// A time in the journal that is none; stdout can't be written.
     pub fn conclude(&self, results: &Results, folder: &Folder, written: &Written) -> Result<()> {
         if self.view.json {
             crate::io::output::print_json(&events::finished(results, folder)?)
