@@ -206,16 +206,16 @@ mod tests {
     #[test]
     fn medians_by_hand() {
         assert_eq!(median::<f64>([]), None);
-        assert_eq!(median(&[3.0]), Some(3.0));
-        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
+        assert_eq!(median([3.0]), Some(3.0));
+        assert_eq!(median([9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median([4.0, 1.0, 2.0, 9.0]), Some(3.0));
     }
 
     #[test]
     fn disturbed_measurements_are_left_out_on_the_slow_side_only() {
         assert_eq!(undisturbed_mean::<f64>([]), None);
-        assert_eq!(undisturbed_mean(&[2.0, 1.0]), Some(1.0));
-        assert_eq!(undisturbed_mean(&[1.0, 9.0, 2.0]), Some(1.5));
+        assert_eq!(undisturbed_mean([2.0, 1.0]), Some(1.0));
+        assert_eq!(undisturbed_mean([1.0, 9.0, 2.0]), Some(1.5));
     }
 
     #[test]

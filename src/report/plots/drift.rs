@@ -89,14 +89,14 @@ impl Drift {
 
     /// Standard deviation of the repeats, as a share of their mean.
     pub fn spread(&self) -> Option<f64> {
-        Some(stats::deviation(&self.scores())? / stats::mean(&self.scores())?)
+        Some(stats::deviation(&self.scores())? / stats::mean(self.scores())?)
     }
 
     /// How much slower the end is than the beginning, as a share, by the line that fits the
     /// repeats best (least squares); `None` for fewer than four.
     pub fn slowdown(&self) -> Option<f64> {
         let times: Vec<f64> = self.repeats.iter().map(|repeat| repeat.end_s).collect();
-        let (time, score) = (stats::mean(&times)?, stats::mean(&self.scores())?);
+        let (time, score) = (stats::mean(&times)?, stats::mean(self.scores())?);
         let squares: f64 = times.iter().map(|t| (t - time).powi(2)).sum();
         let products: f64 =
             self.repeats.iter().map(|r| (r.end_s - time) * (r.score_s - score)).sum();

@@ -253,7 +253,7 @@ impl Usual {
     /// is none, or one failed.
     fn slower(&self, probes: &[&Trial]) -> Option<f64> {
         let all_ok = probes.iter().all(|probe| probe.score_s().is_some());
-        let level = stats::median(&logs(probes.iter().copied())).filter(|_| all_ok)?;
+        let level = stats::median(logs(probes.iter().copied())).filter(|_| all_ok)?;
         Some(level - self.level)
     }
 

@@ -81,7 +81,7 @@ impl Data {
         self.offset = 0.0;
         self.expected = self.predicted(&self.candidates);
         if prior.is_some() {
-            self.offset = mean(&self.residuals()).unwrap_or(0.0);
+            self.offset = mean(self.residuals()).unwrap_or(0.0);
             self.expected.iter_mut().for_each(|expected| *expected += self.offset);
         }
     }
