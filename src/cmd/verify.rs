@@ -16,8 +16,8 @@ use crate::io::number::percent;
 use crate::io::{atomic_write, exit_code};
 use crate::knobs::{Preset, Values};
 use crate::machine::MachineMatch;
-use crate::profile::verification::{Finding, Recorded, Verification};
-use crate::profile::{Here, Profile};
+use crate::profile::verification::{Finding, RecordedEvidence, Verification};
+use crate::profile::{ThisMachine, Profile};
 use crate::results::Folder;
 use crate::runner::warm::defaults::LoadedWorker;
 use crate::runner::{LocalRunner, Runner};
@@ -36,7 +36,7 @@ use crate::workload::metric::Metric;
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let profile = args.signature.read(&args.profile)?;
     let machine = super::machine::here()?;
-    let machine_match = Here::of(&machine).machine_match(&profile);
+    let machine_match = ThisMachine::of(&machine).machine_match(&profile);
     let is_as_is = args.custom.is_program() && !profile.launch.as_is.is_empty();
     let begun = is_as_is.then_some(BaselineChoice::AsIs);
     let preset = BaselineChoice::Preset(Preset::detect(&machine));
@@ -60,7 +60,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
     let config = runner::config(&args.runner, &runner, args.seed, repetitions);
     let trials = trials(budget, (&config, &runner, loaded), &workload, &knobs.values())?;
-    let recorded = profile.evidence.as_ref().map(|evidence| Recorded { evidence, machine_match });
+    let recorded = profile.evidence.as_ref().map(|evidence| RecordedEvidence { evidence, machine_match });
     let (usual, values) = (runner.baseline(), knobs.values());
     let verification = Verification::of(&trials, &usual, &values, metric, recorded);
     let other_host = Some(profile.machine.host.as_str());

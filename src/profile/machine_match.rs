@@ -5,7 +5,7 @@ use crate::machine::{Machine, MachineMatch};
 
 /// This machine, as profiles are held against it.
 #[derive(Clone, Debug)]
-pub struct Here {
+pub struct ThisMachine {
     /// What tells it from others.
     pub id: MachineId,
     /// Its identity by the rule of older versions, which left the host's name out.
@@ -14,7 +14,7 @@ pub struct Here {
     pub(super) cpus: usize,
 }
 
-impl Here {
+impl ThisMachine {
     /// What tells `machine` from others.
     pub fn of(machine: &Machine) -> Self {
         let cpus = machine.cores.iter().map(|core| core.cpus.len()).sum();
@@ -55,8 +55,8 @@ mod tests {
     #[test]
     fn clones_of_one_image_are_two_machines() {
         let (one, other) = (machine("node07"), machine("node08"));
-        assert_eq!(Here::of(&one).machine_match(&profile(&one)), MachineMatch::Same);
-        assert_eq!(Here::of(&other).machine_match(&profile(&one)), MachineMatch::SameShape);
+        assert_eq!(ThisMachine::of(&one).machine_match(&profile(&one)), MachineMatch::Same);
+        assert_eq!(ThisMachine::of(&other).machine_match(&profile(&one)), MachineMatch::SameShape);
     }
 
     #[test]
@@ -64,7 +64,7 @@ mod tests {
         let one = machine("node07");
         let mut old = profile(&one);
         old.machine.fingerprint.identity = one.former_identity();
-        assert_eq!(Here::of(&one).machine_match(&old), MachineMatch::Same);
-        assert_eq!(Here::of(&machine("node08")).machine_match(&old), MachineMatch::SameShape);
+        assert_eq!(ThisMachine::of(&one).machine_match(&old), MachineMatch::Same);
+        assert_eq!(ThisMachine::of(&machine("node08")).machine_match(&old), MachineMatch::SameShape);
     }
 }

@@ -35,8 +35,8 @@ pub const SCHEMA: u32 = 1;
 
 pub use adapt::Adapted;
 pub use error::ProfileError;
-pub use machine_match::Here;
-pub use part::{Part, short_digest};
+pub use machine_match::ThisMachine;
+pub use part::{MachinePart, short_digest};
 pub use proof::Proof;
 pub use read::{located, text, unmarked};
 pub use store::Store;

@@ -23,7 +23,7 @@ const ORIGINAL: [&str; 5] =
 
 /// All that is wrong with a model's tensors.
 #[derive(Debug, Default)]
-pub struct Misfit {
+pub struct TensorMismatch {
     missing: BTreeMap<String, String>,
     misshapen: Vec<String>,
     /// By kind of numbers: how many tensors have it, and one of them.
@@ -31,7 +31,7 @@ pub struct Misfit {
     surplus: Vec<String>,
 }
 
-impl Misfit {
+impl TensorMismatch {
     /// Notes a tensor that the model needs and the file lacks.
     pub fn missing(&mut self, name: &str, shape: &[i64]) {
         self.missing.insert(name.to_owned(), format!("{shape:?}"));
@@ -94,7 +94,7 @@ impl Misfit {
     }
 }
 
-impl Display for Misfit {
+impl Display for TensorMismatch {
     /// In one line, with the cure at its end.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if let Some((kind, (count, first))) = self.unreadable.iter().next() {
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn misfit(missing: &[&str], surplus: &[&str]) -> String {
-        let mut misfit = Misfit::default();
+        let mut misfit = TensorMismatch::default();
         missing.iter().for_each(|name| misfit.missing(name, &[2, 3]));
         surplus.iter().for_each(|name| misfit.surplus(name));
         misfit.to_string()

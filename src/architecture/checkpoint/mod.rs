@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 pub use safetensors::Dtype;
 
 pub use disguise::disguise;
-pub use misfit::Misfit;
+pub use misfit::TensorMismatch;
 
 /// The tensors of one model, found but not read.
 #[derive(Debug)]
@@ -71,8 +71,8 @@ impl Checkpoint {
         &self,
         needed: &BTreeMap<String, Vec<i64>>,
         is_spare: impl Fn(&str) -> bool,
-    ) -> Misfit {
-        let mut misfit = Misfit::default();
+    ) -> TensorMismatch {
+        let mut misfit = TensorMismatch::default();
         for (name, shape) in needed {
             match self.get(name) {
                 None => misfit.missing(name, shape),

@@ -11,7 +11,7 @@ use clap::Parser;
 
 use super::engine_word::{self, LOCAL, NONE, SLURM};
 use crate::cli::{Cli, Command, FleetArgs, words};
-use crate::cmd::{Taken, Usage, terminal};
+use crate::cmd::{FolderLocked, Usage, terminal};
 use crate::fleet::engine::{self, Engine, LauncherEngine, Site, Slurm, SlurmOptions, this_node};
 use crate::fleet::{Change, Folder, Node, Request};
 use crate::io::lock::{Lock, Locked};
@@ -40,14 +40,16 @@ pub fn made(dir: &Path) -> Result<Folder> {
 /// One coordinator at a time.
 ///
 /// # Errors
-/// [`Taken`] names the other one.
+/// [`FolderLocked`] names the other one.
 pub fn lock(folder: &Folder) -> Result<Lock> {
     let taken = Lock::take_in(folder.path(), false, &AtomicBool::new(false));
     taken.map_err(|error| match error.downcast_ref::<Locked>() {
         Some(Locked { holder, .. }) => {
             let dir = folder.path().display();
-            Taken(format!("another one works on {dir}: {holder}; --status shows how far it is"))
-                .into()
+            FolderLocked(format!(
+                "another one works on {dir}: {holder}; --status shows how far it is"
+            ))
+            .into()
         }
         None => error,
     })

@@ -23,7 +23,7 @@ use crate::workload::custom::module::{Inputs, ModuleJob};
 use crate::workload::custom::pictures::PictureJob;
 use crate::workload::custom::sink::{Sink, Sinks};
 use crate::workload::custom::sizes::JobSize;
-use crate::workload::custom::template::{self, Filling};
+use crate::workload::custom::template::{self, Substitution};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
 /// The folder in which the user's own command runs.
@@ -190,7 +190,7 @@ pub fn declared(command: CommandJob, sinks: Sinks, baseline: &Baseline) -> Comma
 fn warn_of_texts(words: &[String], baseline: &Baseline) {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
     let (values, own) = (baseline.knobs.values(), &baseline.knobs.custom);
-    let left = Filling::of(&words, &values, own).left(&words);
+    let left = Substitution::of(&words, &values, own).left(&words);
     left.iter().for_each(|line| terminal::tell(&format!("wan22-tune: warning: {line}")));
 }
 

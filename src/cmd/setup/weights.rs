@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use crate::architecture::checkpoint::{Checkpoint, Misfit};
+use crate::architecture::checkpoint::{Checkpoint, TensorMismatch};
 use crate::architecture::{
     Architecture, EXPERTS, TEXT_ENCODER, Tensors, TextEncoderConfig, TransformerConfig, VAE,
     VaeConfig,
@@ -62,7 +62,7 @@ impl Depth {
         job: &Workload,
         parts: &Architecture,
         checkpoint: &Checkpoint,
-    ) -> Misfit {
+    ) -> TensorMismatch {
         match part {
             VAE => vae(&parts.vae, job, checkpoint),
             TEXT_ENCODER => self.text_encoder(&parts.text_encoder, checkpoint),
@@ -71,7 +71,7 @@ impl Depth {
     }
 
     /// Its embedding has two names; one of them is enough.
-    fn text_encoder(&self, config: &TextEncoderConfig, checkpoint: &Checkpoint) -> Misfit {
+    fn text_encoder(&self, config: &TextEncoderConfig, checkpoint: &Checkpoint) -> TensorMismatch {
         let names = TextEncoderConfig::EMBEDDINGS;
         let is_there = |name: &&str| checkpoint.get(name).is_some();
         let embedding = names.into_iter().find(is_there).unwrap_or(names[0]);
@@ -81,7 +81,7 @@ impl Depth {
     }
 
     /// Older files have a norm that the reference, too, passes over.
-    fn transformer(&self, config: &TransformerConfig, checkpoint: &Checkpoint) -> Misfit {
+    fn transformer(&self, config: &TransformerConfig, checkpoint: &Checkpoint) -> TensorMismatch {
         let whole = config.tensors(config.num_layers);
         let needed = config.tensors(self.blocks);
         let is_spare = |name: &str| name.contains("norm_added_q") || whole.contains_key(name);
@@ -90,7 +90,7 @@ impl Depth {
 }
 
 /// Of a half that the job doesn't run anything may be there, or nothing.
-fn vae(config: &VaeConfig, job: &Workload, checkpoint: &Checkpoint) -> Misfit {
+fn vae(config: &VaeConfig, job: &Workload, checkpoint: &Checkpoint) -> TensorMismatch {
     let halves = [
         (Stage::Encode, config.encoder_tensors(), ["encoder.", "quant_conv."]),
         (Stage::Decode, config.decoder_tensors(), ["decoder.", "post_quant_conv."]),

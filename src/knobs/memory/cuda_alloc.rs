@@ -2,7 +2,7 @@
 //! starts.
 
 use crate::knobs::allow_list::CUDA_ALLOCATOR;
-use crate::knobs::form::{COUNT, Form};
+use crate::knobs::form::{COUNT, VariableForm};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Migration, Variable};
 
@@ -55,9 +55,9 @@ impl Knob for Definition {
     }
 
     /// Profiles of older versions have any size, without a knob for it.
-    fn forms(&self) -> Vec<Form> {
+    fn forms(&self) -> Vec<VariableForm> {
         let form = format!("(expandable_segments:True|max_split_size_mb:{COUNT})");
-        CUDA_ALLOCATOR.map(|name| Form::of_the_machine(name, form.clone())).into()
+        CUDA_ALLOCATOR.map(|name| VariableForm::of_the_machine(name, form.clone())).into()
     }
 
     fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {

@@ -11,7 +11,7 @@ use crate::machine::{Core, CoreKind, CpuSet, Machine, Node};
 
 /// Threads that run somewhere on the machine.
 #[derive(Clone, Debug)]
-pub struct Occupant {
+pub struct PlacedPool {
     /// The pool's name.
     pub pool: &'static str,
     /// How many threads.
@@ -112,7 +112,7 @@ impl Frame {
 impl Machine {
     /// The topology with what this process may use of it, and with who runs where, as SVG;
     /// `remarks` stand below.
-    pub fn drawing(&self, occupants: &[Occupant], remarks: &[String]) -> String {
+    pub fn drawing(&self, occupants: &[PlacedPool], remarks: &[String]) -> String {
         let packages = 0..self.packages.len();
         let mut parts: Vec<Frame> =
             packages.map(|number| self.package_frame(number, occupants)).collect();
@@ -148,7 +148,7 @@ impl Machine {
         named.into_iter().chain([facts.join(", ")]).collect()
     }
 
-    fn package_frame(&self, number: usize, occupants: &[Occupant]) -> Frame {
+    fn package_frame(&self, number: usize, occupants: &[PlacedPool]) -> Frame {
         let mut homeless = self.packages[number].clone();
         let mut inside = Vec::new();
         for node in &self.nodes {
@@ -163,7 +163,7 @@ impl Machine {
         Frame::new("package", vec![format!("Package {number}")], inside)
     }
 
-    fn l3_frames(&self, here: &CpuSet, occupants: &[Occupant]) -> Vec<Frame> {
+    fn l3_frames(&self, here: &CpuSet, occupants: &[PlacedPool]) -> Vec<Frame> {
         let groups = self.l3_groups.iter().enumerate();
         let groups = groups.filter(|(_, group)| !group.is_disjoint(here));
         let frame = |(number, group): (usize, &CpuSet)| {
@@ -178,14 +178,14 @@ impl Machine {
         groups.map(frame).collect()
     }
 
-    fn core_frame(&self, core: &Core, occupants: &[Occupant]) -> Frame {
+    fn core_frame(&self, core: &Core, occupants: &[PlacedPool]) -> Frame {
         let class = if core.kind == CoreKind::Efficiency { "efficiency" } else { "core" };
         let cpu = |cpu| Frame::leaf(self.class_of(cpu, occupants), cpu.to_string());
         Frame::rows(class, Vec::new(), core.cpus.iter().map(cpu).collect(), 1)
     }
 
-    fn class_of(&self, cpu: u32, occupants: &[Occupant]) -> &'static str {
-        let here: Vec<&Occupant> =
+    fn class_of(&self, cpu: u32, occupants: &[PlacedPool]) -> &'static str {
+        let here: Vec<&PlacedPool> =
             occupants.iter().filter(|occupant| occupant.cpus.contains(cpu)).collect();
         match here[..] {
             _ if !self.allowed.contains(cpu) => "denied",
@@ -197,7 +197,7 @@ impl Machine {
     }
 
     /// What the colours say: those that there are.
-    fn legend_frame(&self, occupants: &[Occupant]) -> Frame {
+    fn legend_frame(&self, occupants: &[PlacedPool]) -> Frame {
         let mut meaning: BTreeMap<&str, String> = BTreeMap::new();
         for cpu in self.cores.iter().flat_map(|core| core.cpus.iter()) {
             let class = self.class_of(cpu, occupants);
@@ -219,7 +219,7 @@ impl Machine {
 }
 
 /// `model: 8 threads` or `io: 1 thread, batch: 1 thread`.
-fn who<'a>(here: impl Iterator<Item = &'a Occupant>) -> String {
+fn who<'a>(here: impl Iterator<Item = &'a PlacedPool>) -> String {
     let each = here.map(|o| format!("{}: {}", o.pool, count(o.threads, "thread")));
     each.collect::<Vec<_>>().join(", ")
 }
@@ -258,7 +258,7 @@ mod tests {
     fn colours_say_who_runs_where() {
         let mut machine = Machine::synthetic("package:1 [numa] l3:1 core:4 pu:1");
         machine.cpu.model = "A <b> & C".to_owned();
-        let on = |pool, cpus: &str| Occupant { pool, threads: 2, cpus: cpus.parse().unwrap() };
+        let on = |pool, cpus: &str| PlacedPool { pool, threads: 2, cpus: cpus.parse().unwrap() };
         let remarks = ["weights bind 0".to_owned()];
         let svg = machine.drawing(&[on("model", "0-1,3"), on("io", "2-3")], &remarks);
         // Those of the machine, and one of the legend each.

@@ -14,7 +14,7 @@ use crate::workload::metric::Metric;
 
 /// The baseline over time, and disturbances.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Drift {
+pub struct DriftPlot {
     /// Every ok trial of the baseline, in order.
     pub repeats: Vec<Repeat>,
     /// Each signal that some trial has, over all trials.
@@ -50,7 +50,7 @@ pub struct Signal {
 /// Name, colour and share of a signal.
 type Kind = (&'static str, Colour, fn(&Trial) -> Option<f64>);
 
-impl Drift {
+impl DriftPlot {
     /// The drift of a tune; `None` where the baseline ran less than twice.
     pub fn of(results: &Results) -> Result<Option<Self>> {
         let clock = Clock::of(results)?;
@@ -125,7 +125,7 @@ const REPEATS: f64 = 230.0;
 /// Height of the lower frame.
 const SIGNALS: f64 = 180.0;
 
-impl Plot for Drift {
+impl Plot for DriftPlot {
     fn title(&self) -> String {
         "Noise and drift: the baseline over time".to_owned()
     }
@@ -154,7 +154,7 @@ impl Plot for Drift {
     }
 }
 
-impl Drift {
+impl DriftPlot {
     fn draw_repeats<B: Backend>(&self, canvas: &Canvas<B>, unit: TimeUnit) -> Result<()> {
         let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
         frame.y.goal = self.metric.direction();

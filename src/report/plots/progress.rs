@@ -19,7 +19,7 @@ use crate::workload::metric::Metric;
 
 /// The course of a tune.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Progress {
+pub struct ProgressPlot {
     /// Every trial, at its end.
     pub points: Vec<Point>,
     /// When the best so far changed, and to which cost.
@@ -42,12 +42,12 @@ pub struct Point {
     /// Seconds per clip, or what else its cost is, if it succeeded.
     pub score_s: Option<f64>,
     /// What it was for.
-    pub kind: Kind,
+    pub kind: TrialKind,
 }
 
 /// What a trial was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TrialKind {
     /// A candidate of the search.
     Search,
     /// A candidate of the search that was measured before.
@@ -62,7 +62,7 @@ pub enum Kind {
     Finalist,
 }
 
-impl Progress {
+impl ProgressPlot {
     /// The course of a tune; `None` where it made no trial.
     pub fn of(results: &Results) -> Result<Option<Self>> {
         let clock = Clock::of(results)?;
@@ -75,11 +75,11 @@ impl Progress {
             let score_s = trial.score_s();
             let seen = !seen.insert(&trial.knobs);
             let kind = match kind(results, trial, seen) {
-                Kind::Search | Kind::Again if drift.is_invalidated(trial) => Kind::Invalidated,
+                TrialKind::Search | TrialKind::Again if drift.is_invalidated(trial) => TrialKind::Invalidated,
                 kind => kind,
             };
             points.push(Point { end_s, score_s, kind });
-            if kind != Kind::Invalidated {
+            if kind != TrialKind::Invalidated {
                 best.see(trial, end_s);
             }
         }
@@ -102,13 +102,13 @@ fn counted(results: &Results) -> impl Iterator<Item = &Trial> {
     results.trials.iter().filter(|trial| trial.phase.is_comparable())
 }
 
-fn kind(results: &Results, trial: &Trial, seen: bool) -> Kind {
+fn kind(results: &Results, trial: &Trial, seen: bool) -> TrialKind {
     match trial.phase {
-        Phase::Sentinel => Kind::Sentinel,
-        _ if results.is_baseline(trial) => Kind::Baseline,
-        Phase::Confirmation => Kind::Finalist,
-        _ if seen => Kind::Again,
-        _ => Kind::Search,
+        Phase::Sentinel => TrialKind::Sentinel,
+        _ if results.is_baseline(trial) => TrialKind::Baseline,
+        Phase::Confirmation => TrialKind::Finalist,
+        _ if seen => TrialKind::Again,
+        _ => TrialKind::Search,
     }
 }
 
@@ -161,7 +161,7 @@ fn phases(results: &Results, clock: &Clock, end_s: f64) -> Result<Vec<(Phase, f6
     Ok(starts.into_iter().zip(ends).map(|((phase, from), to)| (phase, from, to)).collect())
 }
 
-impl Plot for Progress {
+impl Plot for ProgressPlot {
     fn title(&self) -> String {
         "Best so far against time".to_owned()
     }
@@ -169,12 +169,12 @@ impl Plot for Progress {
     fn legend(&self) -> Legend {
         let mut legend = vec![(Mark::Line, palette::BEST, "best so far")];
         let kinds = [
-            (Kind::Search, "candidate"),
-            (Kind::Again, "candidate, measured again"),
-            (Kind::Invalidated, "invalidated: the machine's speed jumped"),
-            (Kind::Baseline, "baseline"),
-            (Kind::Sentinel, "baseline again, as sentinel"),
-            (Kind::Finalist, "finalist, measured again"),
+            (TrialKind::Search, "candidate"),
+            (TrialKind::Again, "candidate, measured again"),
+            (TrialKind::Invalidated, "invalidated: the machine's speed jumped"),
+            (TrialKind::Baseline, "baseline"),
+            (TrialKind::Sentinel, "baseline again, as sentinel"),
+            (TrialKind::Finalist, "finalist, measured again"),
         ];
         for (kind, words) in kinds {
             if self.points.iter().any(|point| point.kind == kind && point.score_s.is_some()) {
@@ -223,18 +223,18 @@ impl Plot for Progress {
 }
 
 /// How trials of a kind look.
-fn look(kind: Kind) -> (Mark, Colour) {
+fn look(kind: TrialKind) -> (Mark, Colour) {
     match kind {
-        Kind::Search => (Mark::Dot, palette::TRIAL),
-        Kind::Again => (Mark::Ring, palette::BEST),
-        Kind::Invalidated => (Mark::Ring, palette::FAILED),
-        Kind::Baseline => (Mark::Square, palette::BASELINE),
-        Kind::Sentinel => (Mark::OpenSquare, palette::BASELINE),
-        Kind::Finalist => (Mark::Diamond, palette::CONFIRMED),
+        TrialKind::Search => (Mark::Dot, palette::TRIAL),
+        TrialKind::Again => (Mark::Ring, palette::BEST),
+        TrialKind::Invalidated => (Mark::Ring, palette::FAILED),
+        TrialKind::Baseline => (Mark::Square, palette::BASELINE),
+        TrialKind::Sentinel => (Mark::OpenSquare, palette::BASELINE),
+        TrialKind::Finalist => (Mark::Diamond, palette::CONFIRMED),
     }
 }
 
-impl Progress {
+impl ProgressPlot {
     fn draw_phases<B: Backend>(
         &self,
         canvas: &Canvas<B>,

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use csv::StringRecord;
 
-use self::sheet::{Levels, Sheet, journal, table};
+use self::sheet::{Levels, ParsedRecord, journal, table};
 use crate::io::input;
 use crate::space::{Candidate, Given, Space};
 use crate::trial::journal::{LARGEST_BYTES, Reading, separated};
@@ -80,7 +80,7 @@ impl Recorded {
         Self::from_sheet(name, &sheet)
     }
 
-    fn from_sheet(name: &str, sheet: &Sheet) -> Result<Self> {
+    fn from_sheet(name: &str, sheet: &ParsedRecord) -> Result<Self> {
         let levels = sheet.knobs.iter().map(|column| sheet.levels(column));
         let levels = levels.collect::<Result<Vec<Levels>>>()?;
         let mut costs: HashMap<Candidate, Vec<f64>> = HashMap::new();

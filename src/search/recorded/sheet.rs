@@ -14,7 +14,7 @@ use crate::trial::{Outcome, Phase};
 use crate::workload::metric::Direction;
 
 /// What a file says, before its cells are levels.
-pub(super) struct Sheet {
+pub(super) struct ParsedRecord {
     /// Its knobs.
     pub knobs: Vec<KnobColumn>,
     /// Rows that measured something.
@@ -74,7 +74,7 @@ pub(super) struct Levels {
     pub of_rows: Vec<usize>,
 }
 
-impl Sheet {
+impl ParsedRecord {
     /// The levels of a column.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Sheet {
 }
 
 /// The rows of a table.
-pub(super) fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
+pub(super) fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<ParsedRecord> {
     let last = header.len() - 1;
     ensure!(
         &header[last] == "value",
@@ -137,12 +137,12 @@ pub(super) fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sh
         let cost = Some(value).filter(|cost| cost.abs() < FAILED);
         kept.push(Row { number, cost, cells, samples: Vec::new() });
     }
-    Ok(Sheet { knobs, rows: kept })
+    Ok(ParsedRecord { knobs, rows: kept })
 }
 
 /// The columns of `trials.csv` that a replay needs: `knob.*`, `phase`, `outcome`, `score_s`, and
 /// the metric and its direction where one was scored.
-pub(super) fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
+pub(super) fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<ParsedRecord> {
     let column = |name: &str| {
         let place = header.iter().position(|cell| cell == name);
         place.with_context(|| format!("a journal has a column `{name}`"))
@@ -181,7 +181,7 @@ pub(super) fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<
         let kind = if ordered { ColumnKind::Steps } else { ColumnKind::Names };
         Some(KnobColumn { name: name.to_owned(), kind, place })
     });
-    Ok(Sheet { knobs: named.collect(), rows: kept })
+    Ok(ParsedRecord { knobs: named.collect(), rows: kept })
 }
 
 /// The place of a repetition's column, `sample.N_s`.

@@ -30,7 +30,7 @@ pub(in crate::search) struct Data {
     /// `None` while nothing was measured twice.
     pub noise: Option<f64>,
     /// Where the targets come from.
-    pub scale: Scale,
+    pub scale: CostScale,
     /// The root of the noise in log cost, so about a share of the cost.
     pub relative_noise: Option<f64>,
 }
@@ -57,7 +57,7 @@ impl Data {
             order[place].1.add(observation.measurement);
         }
         let (good, failed): (Vec<_>, Vec<_>) = order.into_iter().partition(|(_, c)| !c.is_empty());
-        let scale = Scale::of(good.iter().map(|(_, costs)| costs.mean()), clip);
+        let scale = CostScale::of(good.iter().map(|(_, costs)| costs.mean()), clip);
         let variance = pooled_variance(good.iter().map(|(_, costs)| costs.measured.as_slice()));
         let variance = variance.map(|(variance, _)| variance);
         Self {
@@ -127,7 +127,7 @@ impl Data {
             counts: all().map(|_| 1.0).collect(),
             cut: all().map(|_| false).collect(),
             failed: Vec::new(),
-            scale: Scale::default(),
+            scale: CostScale::default(),
             noise: None,
             relative_noise: None,
         }
@@ -199,7 +199,7 @@ impl Costs {
 
 /// From log costs to targets.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::search) struct Scale {
+pub(in crate::search) struct CostScale {
     mean: f64,
     /// A target's worth in log cost.
     pub deviation: f64,
@@ -207,7 +207,7 @@ pub(in crate::search) struct Scale {
     ceiling: f64,
 }
 
-impl Default for Scale {
+impl Default for CostScale {
     fn default() -> Self {
         Self { mean: 0.0, deviation: 1.0, ceiling: f64::INFINITY }
     }
@@ -216,7 +216,7 @@ impl Default for Scale {
 /// The share of the costs that are told apart.
 const CLIPPED_FROM: f64 = 0.9;
 
-impl Scale {
+impl CostScale {
     /// The scale on which `costs`, clipped above if asked, have zero mean and unit variance.
     fn of(costs: impl Iterator<Item = f64>, clip: bool) -> Self {
         let mut costs: Vec<f64> = costs.collect();

@@ -20,10 +20,10 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::Tensors;
-use wan22_tune::architecture::checkpoint::Misfit;
+use wan22_tune::architecture::checkpoint::TensorMismatch;
 
 use files::Files;
-use fresh::{Form, addresses};
+use fresh::{TensorSpec, addresses};
 use random::RandomBuffer;
 
 /// Bytes from which a tensor counts as large.
@@ -45,7 +45,7 @@ enum Source {
 #[derive(Default)]
 struct Record {
     asked: Tensors,
-    misfit: Misfit,
+    misfit: TensorMismatch,
     places: Vec<Range<usize>>,
 }
 
@@ -133,8 +133,8 @@ impl Weights {
         bail!("the weights in {} don't fit the configuration: {misfit}", files.path().display())
     }
 
-    fn tensor(&self, name: String, form: Form<'_>, init: Init) -> Tensor {
-        let Form { shape, kind, .. } = form;
+    fn tensor(&self, name: String, form: TensorSpec<'_>, init: Init) -> Tensor {
+        let TensorSpec { shape, kind, .. } = form;
         let mut record = self.record.borrow_mut();
         let tensor = match &self.source {
             Source::Random(block) => Some(block.tensor(&name, form, init)),
@@ -207,7 +207,7 @@ impl Scope<'_> {
         let name = format!("{}{name}", self.prefix);
         let is_faint = self.is_faint && matches!(init, Init::Kernel);
         let init = if is_faint { Init::FaintKernel } else { init };
-        let form = Form { shape, strides, kind: self.kind };
+        let form = TensorSpec { shape, strides, kind: self.kind };
         self.weights.tensor(name, form, init).to_device(self.device)
     }
 }

@@ -19,7 +19,7 @@ use anyhow::Result;
 
 use crate::cli::ViewArgs;
 use crate::cmd::terminal;
-use crate::report::{self, Written};
+use crate::report::{self, WrittenReport};
 use crate::results::{Folder, Results};
 use crate::runner::{LocalRunner, Repetitions};
 use crate::tune::budget::Budget;
@@ -71,7 +71,7 @@ impl Progress {
     }
 
     /// Says what came out and which files were `written`, in the form that was asked for.
-    pub fn conclude(&self, results: &Results, folder: &Folder, written: &Written) -> Result<()> {
+    pub fn conclude(&self, results: &Results, folder: &Folder, written: &WrittenReport) -> Result<()> {
         if self.view.json {
             crate::io::output::print_json(&events::finished(results, folder)?)
         } else {

@@ -10,7 +10,7 @@ mod filling;
 use super::sizes::OwnSizes;
 use crate::knobs::Values;
 
-pub use filling::Filling;
+pub use filling::Substitution;
 
 /// One placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
