@@ -77,23 +77,15 @@ impl Case {
         Ok(match (self.model, self.op()?) {
             (Model::WanTransformer3DModel, Op::Forward) => {
                 let config: TransformerConfig = self.config()?;
-                BuiltModel::Transformer(Transformer::new(
-                    weights,
-                    &config,
-                    config.num_layers,
-                    kind,
-                    device,
-                )?)
+                let layers = config.num_layers;
+                let model = Transformer::new(weights, &config, layers, kind, device)?;
+                BuiltModel::Transformer(model)
             }
             (Model::UMT5EncoderModel, Op::Forward) => {
                 let config: TextEncoderConfig = self.config()?;
-                BuiltModel::TextEncoder(TextEncoder::new(
-                    weights,
-                    &config,
-                    config.num_layers,
-                    kind,
-                    device,
-                )?)
+                let layers = config.num_layers;
+                let model = TextEncoder::new(weights, &config, layers, kind, device)?;
+                BuiltModel::TextEncoder(model)
             }
             (Model::AutoencoderKLWan, op @ (Op::Encode | Op::EncodeTiled)) => BuiltModel::Encoder(
                 Encoder::new(weights, &self.config()?, options, kind, device)?,

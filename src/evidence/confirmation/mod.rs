@@ -30,7 +30,7 @@ const EQUAL_WITHIN: f64 = 0.01;
 
 /// What the confirmation of one finalist in a journal says. Only these samples enter a claim, never
 /// those that selected the finalist; of those only how noisy the machine is at least.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Confirmation {
     /// The knobs that ran against the baseline.
     pub finalist: Values,
@@ -159,19 +159,7 @@ impl Confirmation {
             }
             pairs.push(Pair { number, node, baseline_s, finalist_s, later: second - first });
         }
-        let (finalist, failures, alpha, noise) = (finalist.clone(), 0, ALPHA, 0.0);
-        let (is_chosen_by, is_slice) = (Vec::new(), false);
-        Self {
-            finalist,
-            pairs,
-            nodes,
-            is_chosen_by,
-            failures,
-            peak_rss_bytes,
-            alpha,
-            noise,
-            is_slice,
-        }
+        Self { finalist: finalist.clone(), pairs, nodes, peak_rss_bytes, ..Self::default() }
     }
 
     /// The share of time per clip of the job that the finalist saves, with its interval; a disturbed
@@ -361,6 +349,7 @@ mod tests {
         assert!(confirmation.is_decided());
         assert!(matches!(confirmation.verdict(), Verdict::NoGain(_)));
     }
+
     #[test]
     fn what_strikes_the_baseline_in_the_same_round_is_not_held_against_a_finalist() {
         let fast: Vec<f64> = STEADY.iter().map(|s| 0.5 * s).collect();

@@ -9,7 +9,7 @@ use crate::space::Candidate;
 use crate::stats::{mean, pooled_variance, scatter};
 
 /// Observations of the same candidate put together, costs on a scale that models can bear.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::search) struct Data {
     /// Candidates that succeeded or were cut, in the order in which they were first measured.
     pub candidates: Vec<Candidate>,
@@ -64,14 +64,13 @@ impl Data {
             candidates: good.iter().map(|(candidate, _)| (*candidate).clone()).collect(),
             targets: good.iter().map(|(_, costs)| scale.target(costs.mean())).collect(),
             expected: vec![0.0; good.len()],
-            prior: None,
-            offset: 0.0,
             counts: good.iter().map(|(_, c)| c.measured.len().max(1) as f64).collect(),
             cut: good.iter().map(|(_, costs)| costs.measured.is_empty()).collect(),
             failed: failed.into_iter().map(|(candidate, _)| candidate.clone()).collect(),
             noise: variance.map(|variance| variance / (scale.deviation * scale.deviation)),
             relative_noise: variance.map(f64::sqrt),
             scale,
+            ..Self::default()
         }
     }
 
@@ -122,14 +121,9 @@ impl Data {
             candidates: all().cloned().collect(),
             targets: all().enumerate().map(|(i, _)| f64::from(self.is_measured(i))).collect(),
             expected: vec![0.0; all().count()],
-            prior: None,
-            offset: 0.0,
             counts: all().map(|_| 1.0).collect(),
             cut: all().map(|_| false).collect(),
-            failed: Vec::new(),
-            scale: CostScale::default(),
-            noise: None,
-            relative_noise: None,
+            ..Self::default()
         }
     }
 
