@@ -25,7 +25,7 @@ pub use machine::{MachineArgs, MachineChoice};
 pub use measure::MeasureArgs;
 pub use options::{
     App, AppArgs, BaselineChoice, CustomJobArgs, JobArgs, NodesChoice, Objective, RunnerArgs,
-    SignatureArgs, ViewArgs,
+    SignatureArgs, TrialArgs, ViewArgs,
 };
 pub use profiles::{DiffArgs, ProfileFoldersArgs, ProfilesArgs, ProfilesVerb};
 pub use replay::ReplayArgs;

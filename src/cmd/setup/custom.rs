@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 
 use super::job::Job;
 use super::{app, job, pictures};
-use crate::cli::{App, BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
+use crate::cli::{App, BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TrialArgs, TuneArgs};
 use crate::cmd::{Usage, terminal};
 use crate::io::input;
 use crate::knobs::{Baseline, Values};
@@ -147,15 +147,12 @@ fn worker(
 
 /// The job of a few trials with chosen values, which its command takes from `sinks` too, and the
 /// baseline with what that runs today of the knobs that a profile has for it.
-pub fn job(
-    (args, runner, flags): (&CustomJobArgs, &RunnerArgs, &JobArgs),
-    sinks: &[(String, Sink)],
-    own: (&Values, Baseline),
-) -> Result<(Job, Baseline)> {
-    let (custom, baseline) = reading(open(args, runner, flags)?, sinks, own)?;
+pub fn job(args: &TrialArgs, own: (&Values, Baseline)) -> Result<(Job, Baseline)> {
+    let given = open(&args.custom, &args.runner, &args.job)?;
+    let (custom, baseline) = reading(given, &args.knobs, own)?;
     let job = match custom {
         Some(custom) => Job::Custom(custom),
-        None => Job::Pipeline(job::open(flags, &baseline)?),
+        None => Job::Pipeline(job::open(&args.job, &baseline)?),
     };
     Ok((job, baseline))
 }
