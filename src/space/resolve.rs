@@ -1,7 +1,5 @@
 //! From a space file to a space: bounds worked out, values that the machine lacks left out.
 
-use serde::Deserialize;
-
 use super::file::{KnobEntry, SCHEMA};
 use super::{
     Candidate, Constraint, Expression, Given, KnobDomain, Scale, Space, SpaceFile, finite, range,
@@ -73,10 +71,9 @@ impl Space {
     /// Works the file out for the machine and the baseline that `given` describes.
     pub fn resolve(file: &SpaceFile, given: Given, experts: bool) -> Result<Self, SpaceError> {
         let mut knobs = Vec::new();
-        for (name, entry) in &file.knob {
+        for name in file.knob.keys() {
             let place = format!("knob.{name}");
-            let entry = KnobEntry::deserialize(entry.clone());
-            let entry = at(&place, entry.map_err(|error| error.message().to_owned()))?;
+            let entry = at(&place, file.entry(name))?;
             if !entry.expert || experts {
                 knobs.push(knob(name, &entry, &given, &place)?);
             }
