@@ -153,7 +153,6 @@ fn groups<'a>(words: &'a [OsString], command: &Command) -> Vec<Group<'a>> {
     groups
 }
 
-/// The flag that a word names.
 fn flag<'a>(word: &OsStr, command: &'a Command) -> Option<&'a Arg> {
     let bytes = word.as_encoded_bytes();
     let name = bytes.strip_prefix(b"--")?;

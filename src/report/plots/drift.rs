@@ -41,7 +41,6 @@ pub struct Repeat {
 pub struct Signal {
     /// What it is.
     pub name: &'static str,
-    /// Its colour.
     colour: Colour,
     /// Time, seconds since the start, and share, 0 to 1.
     pub points: Vec<(f64, f64)>,
@@ -82,7 +81,6 @@ impl DriftPlot {
         Ok((repeats.len() > 1).then_some(Self { repeats, signals, end_s, metric }))
     }
 
-    /// The repeats' scores.
     fn scores(&self) -> Vec<f64> {
         self.repeats.iter().map(|repeat| repeat.score_s).collect()
     }

@@ -222,7 +222,6 @@ impl Plot for ProgressPlot {
     }
 }
 
-/// How trials of a kind look.
 fn look(kind: TrialKind) -> (Mark, Colour) {
     match kind {
         TrialKind::Search => (Mark::Dot, palette::TRIAL),

@@ -26,7 +26,6 @@ fn summary_of(made: &Made) -> String {
     summary(&made.results, &Folder::new("results/2026-11-22-host"), &written)
 }
 
-/// The verdict alone.
 fn verdict_of(made: &Made) -> String {
     verdict::sentence(&made.results)
 }

@@ -100,7 +100,6 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is on the terminal.
 struct Screen {
     bar: ProgressBar,
     term: Term,

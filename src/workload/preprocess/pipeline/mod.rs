@@ -217,7 +217,6 @@ struct ImageFile {
     bytes: Vec<u8>,
 }
 
-/// All pictures of a batch.
 struct BatchPictures {
     clips: Range<usize>,
     pictures: Vec<Picture>,
