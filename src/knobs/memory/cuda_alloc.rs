@@ -4,7 +4,7 @@
 use crate::knobs::allow_list::CUDA_ALLOCATOR;
 use crate::knobs::form::{COUNT, VariableForm};
 use crate::knobs::knob::words;
-use crate::knobs::{Host, Knob, Knobs, Migration, Variable};
+use crate::knobs::{Host, Knob, Knobs, Variable};
 
 words! {
     /// What the variable says.
@@ -58,12 +58,6 @@ impl Knob for Definition {
     fn forms(&self) -> Vec<VariableForm> {
         let form = format!("(expandable_segments:True|max_split_size_mb:{COUNT})");
         CUDA_ALLOCATOR.map(|name| VariableForm::of_the_machine(name, form.clone())).into()
-    }
-
-    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
-        let reason = self.unavailable(knobs, &to.here)?;
-        knobs.cuda_alloc = CudaAlloc::Default;
-        Some(reason)
     }
 }
 

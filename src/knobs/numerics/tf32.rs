@@ -4,7 +4,7 @@ use crate::knobs::as_is::CallerEnvironment;
 use crate::knobs::effect::{Effect, Mismatch};
 use crate::knobs::form::VariableForm;
 use crate::knobs::knob::words;
-use crate::knobs::{Host, Knob, Knobs, Migration, Settings, Variable};
+use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 
 words! {
     /// Ten bits of a float32 number's fraction instead of 23, on NVIDIA's tensor cores since Ampere.
@@ -64,12 +64,6 @@ impl Knob for Definition {
         } else if is_set(TORCH) {
             knobs.tf32 = Tf32::On;
         }
-    }
-
-    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
-        let reason = self.unavailable(knobs, &to.here)?;
-        knobs.tf32 = Tf32::Default;
-        Some(reason)
     }
 }
 
