@@ -49,11 +49,11 @@ fn launch(args: &ExecArgs) -> Result<Infallible> {
         terminal::tell(&format!("wan22-tune exec: {}: {applied}", choice.source));
     }
     let Choice { values, own, mut handed, .. } = choice;
-    let filling = Substitution::of(&args.command, &values, &own);
+    let substitution = Substitution::of(&args.command, &values, &own);
     if args.supervisor.is_none() {
-        filling.left(&args.command).iter().for_each(|line| choice::warn(line));
+        substitution.left(&args.command).iter().for_each(|line| choice::warn(line));
     }
-    let command = filling.words(&args.command).map_err(anyhow::Error::msg)?;
+    let command = substitution.words(&args.command).map_err(anyhow::Error::msg)?;
     let sinks: Sinks = args.knobs.iter().cloned().collect();
     handed.extend(
         sink::variables(&sinks, &values).into_iter().map(|(name, text)| (name, text.into())),

@@ -28,8 +28,8 @@ pub fn check(folder: &Path, job: &WorkloadFile, parts: &Architecture) -> Result<
     for part in depth.parts(&whole, parts) {
         let place = folder.join(part);
         let checkpoint = Checkpoint::open(&place)?;
-        let misfit = depth.misfit(part, &whole, parts, &checkpoint);
-        ensure!(misfit.is_empty(), "{}: {misfit}", place.display());
+        let mismatch = depth.mismatch(part, &whole, parts, &checkpoint);
+        ensure!(mismatch.is_empty(), "{}: {mismatch}", place.display());
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ impl Depth {
         folders
     }
 
-    fn misfit(
+    fn mismatch(
         &self,
         part: &str,
         job: &Workload,
@@ -77,7 +77,7 @@ impl Depth {
         let embedding = names.into_iter().find(is_there).unwrap_or(names[0]);
         let whole = config.tensors(config.num_layers, embedding);
         let needed = config.tensors(self.text, embedding);
-        checkpoint.misfit(&needed, |name| names.contains(&name) || whole.contains_key(name))
+        checkpoint.mismatch(&needed, |name| names.contains(&name) || whole.contains_key(name))
     }
 
     /// Older files have a norm that the reference, too, passes over.
@@ -85,7 +85,7 @@ impl Depth {
         let whole = config.tensors(config.num_layers);
         let needed = config.tensors(self.blocks);
         let is_spare = |name: &str| name.contains("norm_added_q") || whole.contains_key(name);
-        checkpoint.misfit(&needed, is_spare)
+        checkpoint.mismatch(&needed, is_spare)
     }
 }
 
@@ -103,5 +103,5 @@ fn vae(config: &VaeConfig, job: &Workload, checkpoint: &Checkpoint) -> TensorMis
             spare.extend(prefixes);
         }
     }
-    checkpoint.misfit(&needed, |name| spare.iter().any(|start| name.starts_with(start)))
+    checkpoint.mismatch(&needed, |name| spare.iter().any(|start| name.starts_with(start)))
 }

@@ -32,19 +32,19 @@ impl Files {
     }
 
     /// The tensor, cast to its `form`'s kind. Only its own bytes are mapped, and only while they are
-    /// copied. What is wrong with it is noted in `misfit`.
+    /// copied. What is wrong with it is noted in `mismatch`.
     pub fn tensor(
         &self,
         name: &str,
         form: TensorSpec<'_>,
-        misfit: &mut TensorMismatch,
+        mismatch: &mut TensorMismatch,
     ) -> Option<Tensor> {
         let shape = form.shape;
         let Some(stored) = self.0.get(name) else {
-            misfit.missing(name, shape);
+            mismatch.missing(name, shape);
             return None;
         };
-        misfit.compare(name, shape, stored);
+        mismatch.compare(name, shape, stored);
         let (kind, size) = kind(stored.dtype).filter(|_| stored.shape == shape)?;
         if stored.bytes == 0 {
             return Some(Tensor::empty(shape, (kind, tch::Device::Cpu)));
@@ -55,7 +55,7 @@ impl Files {
                 Tensor::from_data_size(bytes, &[length], kind)
             })),
             Err(error) => {
-                misfit.unreadable(name, &error.to_string());
+                mismatch.unreadable(name, &error.to_string());
                 None
             }
         }

@@ -45,7 +45,7 @@ enum Source {
 #[derive(Default)]
 struct Record {
     asked: Tensors,
-    misfit: TensorMismatch,
+    mismatch: TensorMismatch,
     places: Vec<Range<usize>>,
 }
 
@@ -124,13 +124,13 @@ impl Weights {
             return Ok(());
         };
         let mut record = self.record.borrow_mut();
-        let Record { asked, misfit, .. } = &mut *record;
+        let Record { asked, mismatch, .. } = &mut *record;
         let is_known = |name: &&String| asked.contains_key(*name) || is_spare(name);
-        files.names().filter(|name| !is_known(name)).for_each(|name| misfit.surplus(name));
-        if misfit.is_empty() {
+        files.names().filter(|name| !is_known(name)).for_each(|name| mismatch.surplus(name));
+        if mismatch.is_empty() {
             return Ok(());
         }
-        bail!("the weights in {} don't fit the configuration: {misfit}", files.path().display())
+        bail!("the weights in {} don't fit the configuration: {mismatch}", files.path().display())
     }
 
     fn tensor(&self, name: String, form: TensorSpec<'_>, init: Init) -> Tensor {
@@ -138,7 +138,7 @@ impl Weights {
         let mut record = self.record.borrow_mut();
         let tensor = match &self.source {
             Source::Random(block) => Some(block.tensor(&name, form, init)),
-            Source::Files(files) => files.tensor(&name, form, &mut record.misfit),
+            Source::Files(files) => files.tensor(&name, form, &mut record.mismatch),
             Source::Names => None,
         };
         record.places.extend(tensor.as_ref().and_then(place));

@@ -1,4 +1,4 @@
-//! Filling: values in the place of placeholders.
+//! Substitution: values in the place of placeholders.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! Sheet: the rows of a table or a journal, before their cells are levels.
+//! Parsed record: the rows of a table or a journal, before their cells are levels.
 
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
@@ -67,7 +67,7 @@ pub(super) struct Row {
     pub samples: Vec<f64>,
 }
 
-/// A knob of a sheet, and the level of each of its cells.
+/// A knob of a record, and the level of each of its cells.
 pub(super) struct Levels {
     pub knob: KnobDomain,
     /// The level of each row.
