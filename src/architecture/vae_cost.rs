@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use super::{VaeStage, Tiling, VaeConfig};
+use super::{Tiling, VaeConfig, VaeStage};
 
 /// Frames, rows and columns of an activation.
 type Extent = [i64; 3];

@@ -42,7 +42,11 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     let request = TrialRequest {
         phase: Phase::Baseline,
         seed: args.seed,
-        min_psnr_db: args.trial.runner.min_psnr.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),
+        min_psnr_db: args.trial.runner.min_psnr.unwrap_or(if is_baseline {
+            0.0
+        } else {
+            MIN_PSNR_DB
+        }),
         ..TrialRequest::alone(workload, knobs.values(), repetitions, args.limit)
     };
     let trial = runner::of_trials(&runner, loaded).run(&request)?;

@@ -85,8 +85,14 @@ impl ReplayArgs {
 
 /// Regret after each of these numbers of evaluations, that of the final choices, and the share of runs whose
 /// choice is within 5% of the optimum.
-fn row(strategy: StrategyName, runs: &[ReplayedSearch], at: &[usize], out: &mut dyn Write) -> Result<()> {
-    let mean = |of: &dyn Fn(&ReplayedSearch) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
+fn row(
+    strategy: StrategyName,
+    runs: &[ReplayedSearch],
+    at: &[usize],
+    out: &mut dyn Write,
+) -> Result<()> {
+    let mean =
+        |of: &dyn Fn(&ReplayedSearch) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
     write!(out, "{strategy:18}")?;
     for &at in at {
         write!(out, "{:8.2}", 100.0 * mean(&|run| run.regret[at - 1]))?;

@@ -17,7 +17,7 @@ use crate::io::{atomic_write, exit_code};
 use crate::knobs::{Preset, Values};
 use crate::machine::MachineMatch;
 use crate::profile::verification::{Finding, RecordedEvidence, Verification};
-use crate::profile::{ThisMachine, Profile};
+use crate::profile::{Profile, ThisMachine};
 use crate::results::Folder;
 use crate::runner::warm::defaults::LoadedWorker;
 use crate::runner::{LocalRunner, Runner};
@@ -41,7 +41,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let begun = is_as_is.then_some(BaselineChoice::AsIs);
     let preset = BaselineChoice::Preset(Preset::detect(&machine));
     let choice = args.baseline.clone().or(begun).unwrap_or(preset);
-    let baseline = custom::baseline(Some(&choice), (&args.trial.custom, &args.trial.job), &machine)?;
+    let baseline =
+        custom::baseline(Some(&choice), (&args.trial.custom, &args.trial.job), &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
     let (job, baseline) = custom::job(&args.trial, (&knobs.custom, baseline))?;
@@ -59,7 +60,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let repetitions = args.trial.custom.repetitions(&args.trial.runner, args.repetitions);
     let config = runner::config(&args.trial.runner, &runner, args.seed, repetitions);
     let trials = trials(budget, (&config, &runner, loaded), &workload, &knobs.values())?;
-    let recorded = profile.evidence.as_ref().map(|evidence| RecordedEvidence { evidence, machine_match });
+    let recorded =
+        profile.evidence.as_ref().map(|evidence| RecordedEvidence { evidence, machine_match });
     let (usual, values) = (runner.baseline(), knobs.values());
     let verification = Verification::of(&trials, &usual, &values, metric, recorded);
     let other_host = Some(profile.machine.host.as_str());

@@ -11,7 +11,7 @@ use super::limits::cgroup::Cgroup;
 use super::roots::{SystemRoots, field, line};
 use super::topology::hwloc::{ParsedTopology, load};
 use super::topology::{claimed, nodes, sandbox};
-use super::{CpuSet, Machine, Node, NodeSet, MachineSource, fingerprint, gpus, processor};
+use super::{CpuSet, Machine, MachineSource, Node, NodeSet, fingerprint, gpus, processor};
 
 impl Machine {
     /// Detects this machine: hwloc's topology, within the affinity mask and the cgroup's limits.

@@ -65,6 +65,9 @@ mod tests {
         let mut old = profile(&one);
         old.machine.fingerprint.identity = one.former_identity();
         assert_eq!(ThisMachine::of(&one).machine_match(&old), MachineMatch::Same);
-        assert_eq!(ThisMachine::of(&machine("node08")).machine_match(&old), MachineMatch::SameShape);
+        assert_eq!(
+            ThisMachine::of(&machine("node08")).machine_match(&old),
+            MachineMatch::SameShape
+        );
     }
 }

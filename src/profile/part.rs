@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ThisMachine, MachineId, Profile};
+use super::{MachineId, Profile, ThisMachine};
 use crate::io::digest::{digest, is_digits};
 use crate::machine::{CpuSet, Limits, MachineMatch};
 
@@ -95,7 +95,8 @@ mod tests {
         }
         assert_eq!(part("0-3", Some(2.0)), part("0-3", Some(2.5)), "whole CPUs count");
         // On another machine the profile itself tells that it is of a part.
-        let elsewhere = ThisMachine::of(&Machine::synthetic("package:2 [numa(memory=8GB)] core:4 pu:1"));
+        let elsewhere =
+            ThisMachine::of(&Machine::synthetic("package:2 [numa(memory=8GB)] core:4 pu:1"));
         assert_eq!(elsewhere.part_of(&profile(&machine("0-1", None))), parts[0]);
         assert_eq!(elsewhere.part_of(&profile(&machine("0-3", None))), None);
         // One that does not tell is held against a machine of its shape.

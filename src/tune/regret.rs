@@ -29,7 +29,12 @@ pub struct ReplayedSearch {
 ///
 /// # Errors
 /// The candidate that stands for the baseline failed.
-pub fn replay(recorded: &Recorded, plan: Plan, budget: usize, noise: f64) -> Result<ReplayedSearch> {
+pub fn replay(
+    recorded: &Recorded,
+    plan: Plan,
+    budget: usize,
+    noise: f64,
+) -> Result<ReplayedSearch> {
     let seed = plan.seed;
     let repetitions = Repetitions::exactly(1);
     // Every recorded candidate counts.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::shipped;
 use crate::evidence::blame;
 use crate::machine::{Machine, MachineMatch};
-use crate::profile::{ThisMachine, Profile};
+use crate::profile::{Profile, ThisMachine};
 use crate::results::{Folder, Results, results_in};
 use crate::search::{Measurement, Observation, Transfer};
 use crate::space::{Candidate, Space};

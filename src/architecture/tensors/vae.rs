@@ -1,7 +1,7 @@
 //! The VAE's tensors.
 
 use super::{Scope, Tensors};
-use crate::architecture::{VaeStage, VaeConfig};
+use crate::architecture::{VaeConfig, VaeStage};
 
 impl VaeConfig {
     /// What the encoder is built from.

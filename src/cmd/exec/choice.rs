@@ -13,7 +13,7 @@ use crate::knobs::placement::{self, bind_or_keep};
 use crate::knobs::{AsIs, Baseline, Preset, Value, Values, program_environment, quota_warning};
 use crate::launch::{self, Applied, Launch};
 use crate::machine::{Machine, MachineMatch};
-use crate::profile::{Entry, ThisMachine, Profile, Store};
+use crate::profile::{Entry, Profile, Store, ThisMachine};
 
 /// What to launch with.
 pub struct Choice {

@@ -14,7 +14,7 @@ use crate::cli::{ProfileFoldersArgs, ProfilesArgs, ProfilesVerb, SignatureArgs};
 use crate::io::output::print;
 use crate::launch;
 use crate::machine::{Machine, MachineMatch};
-use crate::profile::{self, Entry, FileName, ThisMachine, Profile, Store};
+use crate::profile::{self, Entry, FileName, Profile, Store, ThisMachine};
 
 impl ProfileFoldersArgs {
     /// The folders.
@@ -235,7 +235,8 @@ fn verify(store: &Store) -> Result<()> {
 fn verify_one(path: &Path, signature: &SignatureArgs) -> Result<()> {
     let profile = signature.read(path)?;
     let machine = Machine::detect_host()?;
-    let words = launchable(&profile, &machine, &ThisMachine::of(&machine)).map_err(anyhow::Error::msg);
+    let words =
+        launchable(&profile, &machine, &ThisMachine::of(&machine)).map_err(anyhow::Error::msg);
     let words = words.with_context(|| format!("profile {}", path.display()))?;
     terminal::show(&format!("{}: {words}\n", path.display()))
 }

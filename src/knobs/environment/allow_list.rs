@@ -6,7 +6,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use regex_lite::Regex;
 
-use super::form::{VariableForm, Part, list_of};
+use super::form::{Part, VariableForm, list_of};
 use crate::knobs::KNOBS;
 use crate::machine::{SystemRoots, library};
 

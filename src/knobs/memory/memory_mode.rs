@@ -4,7 +4,7 @@ use strum::VariantArray;
 
 use super::policy::MemoryPolicy;
 use crate::knobs::effect::{Effect, Mismatch};
-use crate::knobs::form::{VariableForm, INDEX};
+use crate::knobs::form::{INDEX, VariableForm};
 use crate::knobs::knob::words;
 use crate::knobs::placement::Placement;
 use crate::knobs::{Host, Knob, Knobs, Migration, Preset, PresetTarget, Settings, Variable};

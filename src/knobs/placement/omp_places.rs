@@ -10,7 +10,7 @@ use super::domains;
 use super::pools::Placement;
 use crate::knobs::as_is::CallerEnvironment;
 use crate::knobs::effect::{Effect, MODEL, Mismatch};
-use crate::knobs::form::{COUNT, VariableForm, INDEX, one_of};
+use crate::knobs::form::{COUNT, INDEX, VariableForm, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::{CpuSet, HIGHEST_INDEX, Machine};

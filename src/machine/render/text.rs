@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::io::number::count;
-use crate::machine::{Core, CoreKind, CpuSet, Machine, Node, MachineSource};
+use crate::machine::{Core, CoreKind, CpuSet, Machine, MachineSource, Node};
 
 /// Where the cores of a group take a longer line than this, all groups are summed up.
 const WIDEST: usize = 108;
@@ -178,7 +178,8 @@ impl Machine {
     }
 
     fn allowance(&self) -> String {
-        let whose = if self.source == MachineSource::Live { "This process may use" } else { "Plan for" };
+        let whose =
+            if self.source == MachineSource::Live { "This process may use" } else { "Plan for" };
         let (cores, cpus) = (self.core_count(), self.allowed.len());
         let cpus = count(cpus, "CPU");
         let mut text = format!("{whose} {cpus} of {}: {}", count(cores, "core"), self.allowed);

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::io::digest::is_digits;
-use crate::profile::{ThisMachine, MachinePart, Profile};
+use crate::profile::{MachinePart, Profile, ThisMachine};
 
 /// Digits of a fingerprint's digest.
 const DIGITS: usize = 16;

@@ -13,7 +13,7 @@ use std::{fs, io};
 
 use anyhow::{Context, Result};
 
-use super::{Entry, FileName, ThisMachine, Profile};
+use super::{Entry, FileName, Profile, ThisMachine};
 use crate::io::atomic_write;
 use crate::io::home::Home;
 use crate::machine::{Machine, MachineMatch};

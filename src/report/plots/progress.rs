@@ -75,7 +75,9 @@ impl ProgressPlot {
             let score_s = trial.score_s();
             let seen = !seen.insert(&trial.knobs);
             let kind = match kind(results, trial, seen) {
-                TrialKind::Search | TrialKind::Again if drift.is_invalidated(trial) => TrialKind::Invalidated,
+                TrialKind::Search | TrialKind::Again if drift.is_invalidated(trial) => {
+                    TrialKind::Invalidated
+                }
                 kind => kind,
             };
             points.push(Point { end_s, score_s, kind });

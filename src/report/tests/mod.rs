@@ -11,7 +11,7 @@ use super::fixture::{Made, number, simulated, word};
 use super::plots::drift::DriftPlot;
 use super::plots::pairs::PairsPlot;
 use super::plots::placement::{CpuUse, PlacementPlot};
-use super::plots::progress::{TrialKind, ProgressPlot};
+use super::plots::progress::{ProgressPlot, TrialKind};
 use super::plots::response::ResponsePlot;
 use super::plots::scaling::ScalingPlot;
 use super::plots::stages::StagesPlot;

@@ -18,7 +18,7 @@ use crate::knobs::effect::in_words;
 use crate::runner::Repetitions;
 use crate::trial::{Outcome, Sample};
 use crate::workload::custom::CommandJob;
-use crate::workload::custom::printed::{MetricValue, MetricSource};
+use crate::workload::custom::printed::{MetricSource, MetricValue};
 use run::Run;
 
 /// How a run failed, and in words.

@@ -11,7 +11,7 @@ use super::data::Data;
 use super::stages::Stages;
 use crate::search::Observation;
 use crate::search::cost::log_like;
-use crate::search::scaling::{GOOD, Scaling, TimingTable, Timed};
+use crate::search::scaling::{GOOD, Scaling, Timed, TimingTable};
 use crate::search::transfer::{Transfer, TransferModel};
 use crate::space::{Candidate, Space};
 use crate::stats;
@@ -117,9 +117,7 @@ impl Prior {
         let each =
             |log: &dyn Fn(&Candidate) -> f64| candidates.iter().map(|c| (log(c), 0.0)).collect();
         match self {
-            Self::Laws(table) => {
-                each(&|candidate| log_like(table.log_seconds(candidate).exp()))
-            }
+            Self::Laws(table) => each(&|candidate| log_like(table.log_seconds(candidate).exp())),
             Self::Stages(stages) => stages.log_costs(candidates),
             Self::Earlier { beliefs, weights, slope, offset, .. } => {
                 let told: Vec<Vec<f64>> =

@@ -93,8 +93,10 @@ impl Input {
         let wrong = |what: &str| format!("`{text}`: {what}; {cure}");
         let (sides, kind) = text.split_once(':').unwrap_or((text, "f32"));
         let kind = kind.parse().map_err(|_| {
-            let kinds: Vec<String> =
-                <TensorKind as strum::VariantArray>::VARIANTS.iter().map(TensorKind::to_string).collect();
+            let kinds: Vec<String> = <TensorKind as strum::VariantArray>::VARIANTS
+                .iter()
+                .map(TensorKind::to_string)
+                .collect();
             wrong(&format!("`{kind}` is none of {}", kinds.join(", ")))
         })?;
         let side = |side: &str| side.parse::<u32>().ok().filter(|&side| side > 0).map(i64::from);

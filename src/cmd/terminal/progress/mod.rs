@@ -71,7 +71,12 @@ impl Progress {
     }
 
     /// Says what came out and which files were `written`, in the form that was asked for.
-    pub fn conclude(&self, results: &Results, folder: &Folder, written: &WrittenReport) -> Result<()> {
+    pub fn conclude(
+        &self,
+        results: &Results,
+        folder: &Folder,
+        written: &WrittenReport,
+    ) -> Result<()> {
         if self.view.json {
             crate::io::output::print_json(&events::finished(results, folder)?)
         } else {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::architecture::{Grid, VaeStage, Tiling, VaeConfig};
+use wan22_tune::architecture::{Grid, Tiling, VaeConfig, VaeStage};
 use wan22_tune::workload::Unit;
 
 use super::blocks::{Head, MidBlock, ResidualBlock, residual_blocks};

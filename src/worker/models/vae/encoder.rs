@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::architecture::{Grid, VaeStage, Tiling, VaeConfig};
+use wan22_tune::architecture::{Grid, Tiling, VaeConfig, VaeStage};
 use wan22_tune::workload::Unit;
 
 use super::blocks::{Head, MidBlock, ResidualBlock, residual_blocks};
@@ -169,7 +169,12 @@ impl Encoder {
 }
 
 /// The stages' layers: one per stage in VAE 2.2, a flat list in VAE 2.1.
-fn layers(scope: &Scope, config: &VaeConfig, stages: &[VaeStage], options: VaeOptions) -> Vec<Layer> {
+fn layers(
+    scope: &Scope,
+    config: &VaeConfig,
+    stages: &[VaeStage],
+    options: VaeOptions,
+) -> Vec<Layer> {
     let mut layers = Vec::new();
     for &stage in stages {
         let VaeStage { inputs, outputs, space, time } = stage;
