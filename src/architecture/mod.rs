@@ -26,7 +26,7 @@ pub use tensors::Tensors;
 pub use text_encoder::{Activation, TextEncoderConfig};
 pub use tiling::{Grid, Tiling, tile_and_stride};
 pub use transformer::TransformerConfig;
-pub use vae::{Scale, VaeConfig};
+pub use vae::{VaeConfig, VaeStage};
 
 /// The three parts that one job runs.
 #[derive(Clone, Debug)]
@@ -146,8 +146,6 @@ impl Architecture {
         Ok(architecture)
     }
 
-    /// # Errors
-    /// Names the first value that no model can have, or that two parts don't agree on.
     pub fn validate(&self) -> Result<()> {
         let Self { transformer, vae, text_encoder, .. } = self;
         transformer.validate().context("transformer/config.json")?;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::placement::{Demand, Placement};
+use super::placement::{Placement, PoolSizes};
 use super::{
     KNOBS, Knob, Knobs, Migration, Numerics, PresetTarget, Settings, Value, Values, Workers,
 };
@@ -69,9 +69,6 @@ impl Knobs {
     }
 
     /// What these knobs mean on a machine.
-    ///
-    /// # Errors
-    /// Why the machine can't run them.
     pub fn resolve(&self, machine: &Machine) -> Result<Settings, String> {
         self.check_counts(machine)?;
         let placement = self.placement(machine)?;
@@ -133,7 +130,7 @@ impl Knobs {
     /// # Errors
     /// The machine has no such layout.
     pub fn placement(&self, machine: &Machine) -> Result<Placement, String> {
-        let demand = Demand {
+        let demand = PoolSizes {
             model: self.intra_op_threads,
             io: self.io_workers,
             preprocess: self.preprocess_workers,
@@ -161,9 +158,6 @@ impl Knobs {
 
     /// Whether every number is one that `machine` can be meant to have: far more threads than CPUs
     /// can't be, and the baseline itself needs a few more.
-    ///
-    /// # Errors
-    /// The knob, its value, and what it takes.
     pub fn check_counts(&self, machine: &Machine) -> Result<(), String> {
         let most = 4 * machine.thread_limit() + 64;
         self.check_ranges(most).map_err(|(name, reason)| {
@@ -172,9 +166,6 @@ impl Knobs {
     }
 
     /// Whether every number is one that can be meant, with at most `most` threads in a pool.
-    ///
-    /// # Errors
-    /// The knob, and what it takes.
     pub fn check_ranges(&self, most: usize) -> Result<(), (&'static str, String)> {
         KNOBS.iter().try_for_each(|(name, knob)| {
             knob.check_range(self, most).map_err(|range| (*name, range))

@@ -35,8 +35,8 @@ pub const SCHEMA: u32 = 1;
 
 pub use adapt::Adapted;
 pub use error::ProfileError;
-pub use machine_match::Here;
-pub use part::{Part, short_digest};
+pub use machine_match::ThisMachine;
+pub use part::{MachinePart, short_digest};
 pub use proof::Proof;
 pub use read::{located, text, unmarked};
 pub use store::Store;
@@ -216,11 +216,18 @@ impl Evidence {
     }
 }
 
+#[cfg(test)]
+impl Profile {
+    /// The profile of a machine's baseline.
+    fn of_baseline(preset: crate::knobs::Preset, machine: &Machine) -> Self {
+        let baseline = Baseline::fit(preset, machine);
+        let made = "2026-11-24T10:00:00Z".to_owned();
+        Self::new(machine, &baseline, &baseline.knobs, made).unwrap()
+    }
+}
+
 impl Profile {
     /// The profile of some knobs on a machine, made at `timestamp` (ISO 8601).
-    ///
-    /// # Errors
-    /// Why the machine can't run them.
     pub fn new(
         machine: &Machine,
         baseline: &Baseline,
@@ -245,9 +252,6 @@ impl Profile {
     }
 
     /// The knobs that it stands for.
-    ///
-    /// # Errors
-    /// The first knob that is missing, unknown or out of its range.
     pub fn knobs(&self, baseline: &Knobs) -> Result<Knobs, String> {
         let known = baseline.built_in();
         if let Some(odd) = self.candidate.keys().find(|name| !known.contains_key(*name)) {
@@ -271,9 +275,6 @@ impl Profile {
     }
 
     /// What it means on this machine.
-    ///
-    /// # Errors
-    /// Why the machine can't run it.
     pub fn settings(&self, machine: &Machine, baseline: &Knobs) -> Result<Settings, String> {
         self.knobs(baseline)?.resolve(machine)
     }
@@ -286,9 +287,6 @@ impl Profile {
     }
 
     /// Replaces the file, so that a reader sees the old profile or the new one.
-    ///
-    /// # Errors
-    /// What could not be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');

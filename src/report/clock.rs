@@ -38,9 +38,6 @@ impl Clock {
     }
 
     /// When a trial ended.
-    ///
-    /// # Errors
-    /// As [`Clock::start_s`].
     pub fn end_s(&self, trial: &Trial) -> Result<f64> {
         Ok(self.start_s(trial)? + trial.wall_s)
     }

@@ -9,7 +9,7 @@ use wan22_tune::knobs::{MatmulPrecision, Numerics};
 use wan22_tune::launch::Effect;
 use wan22_tune::runner::protocol::{Job, Message};
 use wan22_tune::trial::{Outcome, Sample};
-use wan22_tune::workload::custom::module::{Input, Inputs, Kind, ModuleJob};
+use wan22_tune::workload::custom::module::{Input, Inputs, ModuleJob, TensorKind};
 use wan22_tune::workload::preprocess::Pools;
 
 use crate::job::{Failure, apply, effect, repeat, say};
@@ -178,13 +178,13 @@ fn random(input: &Input) -> Tensor {
     // Small, so that they may be places in a table.
     let counts = |kind| Tensor::randint(2, &input.shape, (kind, Device::Cpu));
     match input.kind {
-        Kind::F32 => floats(Number::Float),
-        Kind::F16 => floats(Number::Half),
-        Kind::BF16 => floats(Number::BFloat16),
-        Kind::F64 => floats(Number::Double),
-        Kind::I64 => counts(Number::Int64),
-        Kind::I32 => counts(Number::Int),
-        Kind::Bool => counts(Number::Bool),
+        TensorKind::F32 => floats(Number::Float),
+        TensorKind::F16 => floats(Number::Half),
+        TensorKind::BF16 => floats(Number::BFloat16),
+        TensorKind::F64 => floats(Number::Double),
+        TensorKind::I64 => counts(Number::Int64),
+        TensorKind::I32 => counts(Number::Int),
+        TensorKind::Bool => counts(Number::Bool),
     }
 }
 

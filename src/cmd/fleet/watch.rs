@@ -11,7 +11,7 @@ use super::site::{POLL, poll};
 use crate::cli::FleetArgs;
 use crate::cmd::terminal::{signals, tell};
 use crate::fleet::engine::{JobState, Task};
-use crate::fleet::{Coordinator, Ended, Overview, State, Step};
+use crate::fleet::{Coordinator, FleetEnd, Overview, State, Step};
 use crate::io::number::count;
 use crate::tune::budget::wall;
 
@@ -27,7 +27,7 @@ const FAREWELL: Duration = Duration::from_secs(60);
 /// Why the watch is over.
 pub enum Watched {
     /// The fleet is.
-    Over(Ended),
+    Over(FleetEnd),
     /// All jobs are started, and were to be left to themselves.
     Detached,
     /// A signal came, and the jobs run on.
@@ -72,7 +72,7 @@ pub fn run(args: &FleetArgs, coordinator: &mut Coordinator<'_>) -> Result<Watche
 
 /// Whether all is started that can be before others end.
 fn is_started(coordinator: &Coordinator<'_>) -> bool {
-    let is_probe_running = |job: &&crate::fleet::engine::Known| {
+    let is_probe_running = |job: &&crate::fleet::engine::SubmittedJob| {
         let is_waiting = matches!(&job.state, JobState::Pending(reason) if !reason.is_empty());
         job.task == Task::Probe && !is_waiting
     };
@@ -92,7 +92,7 @@ fn leave(coordinator: &mut Coordinator<'_>, pause: Duration) -> Result<Watched> 
         sleep(pause.min(Duration::from_millis(200)));
         coordinator.look(wall())?;
     }
-    Ok(Watched::Over(Ended::Some))
+    Ok(Watched::Over(FleetEnd::Some))
 }
 
 fn wait(pause: Duration, stop: &AtomicBool) {

@@ -1,11 +1,9 @@
 //! The pictures of a job of the user's own, as flags and space describe them.
 
-use serde::Deserialize;
-
 use crate::cli::{CustomJobArgs, RunnerArgs};
 use crate::cmd::{Usage, terminal};
 use crate::runner::pictures::{NO_FFMPEG, reads_videos};
-use crate::space::{Changes, KnobEntry, SpaceFile};
+use crate::space::{Changes, SpaceFile};
 use crate::workload::custom::pictures::{self, PictureJob};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
@@ -15,9 +13,6 @@ pub fn of_files(files: String) -> PictureJob {
 }
 
 /// Refuses a limit for pictures where there are none, and videos that nothing here reads.
-///
-/// # Errors
-/// [`Usage`] that says what to type or to install.
 pub fn check(args: &CustomJobArgs, runner: &RunnerArgs, is_worker: bool) -> Result<(), Usage> {
     if runner.min_psnr.is_some() && args.output.is_none() && !is_worker {
         let cure = "name the pictures of your command, as in --output 'out/*.png'";
@@ -44,11 +39,8 @@ pub fn readable(files: &str) -> Option<String> {
 /// A job that knows what its space says of pictures.
 pub fn with_changes(job: CustomJob, file: &SpaceFile) -> CustomJob {
     let of_kind = |kind: Changes| {
-        let entries = file.knob.iter().filter_map(|(name, entry)| {
-            let changes = KnobEntry::deserialize(entry.clone()).ok()?.changes?;
-            (changes == kind).then(|| name.clone())
-        });
-        entries.collect()
+        let is_of = |name: &&String| file.entry(name).is_ok_and(|e| e.changes == Some(kind));
+        file.knob.keys().filter(is_of).cloned().collect()
     };
     let with = |pictures: PictureJob| PictureJob {
         changing: of_kind(Changes::Picture),

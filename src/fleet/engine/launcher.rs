@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Engine, EngineJob, JobState, Known, Site};
+use super::{Engine, EngineJob, JobState, Site, SubmittedJob};
 use crate::fleet::Node;
 use crate::io::shell;
 use crate::runner::nodes::{agents, is_name};
@@ -20,7 +20,7 @@ pub const NODE_VARIABLE: &str = "WAN22_FLEET_NODE";
 
 /// Jobs as processes of this program.
 #[derive(Debug)]
-pub struct Launcher {
+pub struct LauncherEngine {
     launcher: agents::Launcher,
     nodes: Vec<String>,
     site: Site,
@@ -35,7 +35,7 @@ struct Started {
     over: Option<String>,
 }
 
-impl Launcher {
+impl LauncherEngine {
     /// Jobs on these nodes, started by `launcher`.
     pub fn new(launcher: agents::Launcher, nodes: Vec<String>, site: Site) -> Self {
         Self { launcher, nodes, site, jobs: BTreeMap::new() }
@@ -63,7 +63,7 @@ impl Launcher {
     }
 }
 
-impl Engine for Launcher {
+impl Engine for LauncherEngine {
     fn nodes(&mut self) -> Result<Vec<Node>> {
         Ok(self.nodes.iter().map(Node::named).collect())
     }
@@ -93,14 +93,14 @@ impl Engine for Launcher {
         shell::line(&self.words(job, node)).to_string_lossy().into_owned()
     }
 
-    fn jobs(&mut self) -> Result<Vec<Known>> {
+    fn jobs(&mut self) -> Result<Vec<SubmittedJob>> {
         let known = |(id, started): (&String, &mut Started)| {
             if let (None, Ok(Some(status))) = (&started.over, started.child.try_wait()) {
                 started.over = Some(status.to_string());
             }
             let state = started.over.clone().map_or(JobState::Running, JobState::Over);
             let EngineJob { task, key, .. } = started.job.clone();
-            Known { id: id.clone(), task, key, node: Some(started.node.clone()), state }
+            SubmittedJob { id: id.clone(), task, key, node: Some(started.node.clone()), state }
         };
         Ok(self.jobs.iter_mut().map(known).collect())
     }
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::fleet::Task;
 
-    fn launcher(template: &str) -> Launcher {
+    fn launcher(template: &str) -> LauncherEngine {
         let site = Site {
             program: "/opt/my tools/wan22-tune".into(),
             folder: "/shared/fleet".into(),
@@ -139,7 +139,7 @@ mod tests {
             tune_limit: std::time::Duration::from_secs(60),
         };
         let launcher = agents::Launcher::of(template).unwrap();
-        Launcher::new(launcher, vec!["a".to_owned(), "b".to_owned()], site)
+        LauncherEngine::new(launcher, vec!["a".to_owned(), "b".to_owned()], site)
     }
 
     fn job() -> EngineJob {

@@ -109,9 +109,6 @@ impl Journal {
     /// Opens the journal of a tune whose baseline is `baseline` to go on: every row that holds is
     /// kept. Where the file is not as this program would have left it, it is written anew, and a
     /// copy of what was there stays beside it.
-    ///
-    /// # Errors
-    /// The file can't be read or written, is no journal, or its columns are others.
     pub fn reopen(path: &Path, baseline: &Values, samples: usize) -> Result<(Self, Vec<Trial>)> {
         let place = || format!("journal {}", path.display());
         let bytes = if path.exists() {
@@ -228,7 +225,7 @@ fn nth<'a>(trial: &'a Trial, number: &str) -> Option<&'a Sample> {
 /// The median over an ok trial's samples.
 fn median(trial: &Trial, of: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
     trial.score_s()?;
-    stats::median(&trial.samples.iter().filter_map(of).collect::<Vec<_>>())
+    stats::median(trial.samples.iter().filter_map(of))
 }
 
 fn fixed_cell(trial: &Trial, column: &str) -> String {
@@ -280,9 +277,6 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
 }
 
 /// Reads every row that holds; what is damaged is passed over and noted.
-///
-/// # Errors
-/// The file can't be read, or is no journal.
 pub fn read(path: &Path) -> Result<Vec<Trial>> {
     let place = || format!("journal {}", path.display());
     parse(&input::bytes(path, LARGEST_BYTES).with_context(place)?).with_context(place)
@@ -290,9 +284,6 @@ pub fn read(path: &Path) -> Result<Vec<Trial>> {
 
 /// The journal of a tune whose baseline is `baseline`: every row that holds, each knob's cells of
 /// the kind that its value there has; what is damaged is passed over and noted.
-///
-/// # Errors
-/// The file can't be read, or is no journal.
 pub fn open(path: &Path, baseline: &Values) -> Result<Reading> {
     let place = || format!("journal {}", path.display());
     let bytes = input::bytes(path, LARGEST_BYTES).with_context(place)?;
@@ -300,9 +291,6 @@ pub fn open(path: &Path, baseline: &Values) -> Result<Reading> {
 }
 
 /// As [`read`], from bytes.
-///
-/// # Errors
-/// As [`read`].
 pub fn parse(bytes: &[u8]) -> Result<Vec<Trial>> {
     Ok(Reading::of(bytes)?.trials)
 }

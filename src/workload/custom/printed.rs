@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::workload::metric::Direction;
 
-/// What begins the form of [`Source`] that points into JSON.
+/// What begins the form of [`MetricSource`] that points into JSON.
 const JSON: &str = "json:";
 
 /// One value that was printed.
@@ -23,9 +23,6 @@ impl MetricValue {
     const BOUNDS: std::ops::Range<f64> = 1e-100..1e100;
 
     /// Refuses what nothing can be a share of.
-    ///
-    /// # Errors
-    /// The number, and what it takes.
     pub fn check(&self) -> Result<(), String> {
         let Self { value, .. } = self;
         let is_some = Self::BOUNDS.contains(value);
@@ -37,7 +34,7 @@ impl MetricValue {
 
 /// Where in the output the number stands.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum MetricSource {
     /// The first group that took part in the last match, or the whole of it without groups.
     Pattern(Regex),
     /// A JSON pointer (RFC 6901) into the last JSON that is printed and has it: an object or list
@@ -45,11 +42,8 @@ pub enum Source {
     Pointer(String),
 }
 
-impl Source {
+impl MetricSource {
     /// Reads `json:/path`, or a regular expression.
-    ///
-    /// # Errors
-    /// What is wrong, and what to type instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(pointer) = text.strip_prefix(JSON) {
             let is_pointer = pointer.is_empty() || pointer.starts_with('/');
@@ -120,7 +114,7 @@ mod tests {
     use super::*;
 
     fn read(source: &str, output: &str) -> Result<f64, String> {
-        Source::parse(source).unwrap().read(output)
+        MetricSource::parse(source).unwrap().read(output)
     }
 
     #[test]
@@ -158,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_is_no_source_is_refused_with_a_cure() {
-        let refused = |text: &str| Source::parse(text).unwrap_err();
+        let refused = |text: &str| MetricSource::parse(text).unwrap_err();
         assert!(refused("fps=(").contains("is no expression"));
         assert!(refused("json:fps").contains("json:/fps"));
     }

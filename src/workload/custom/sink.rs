@@ -99,9 +99,6 @@ impl Document<'_> {
     }
 
     /// Its text with `values` in their places; all else stays as it is, to the last digit.
-    ///
-    /// # Errors
-    /// The file can't be read, or a place is not in it.
     pub fn text(&self, folder: &Path, values: &Values) -> Result<String, String> {
         let mut text = text(&self.path(folder))?;
         for (pointer, knob) in &self.places {
@@ -131,9 +128,6 @@ impl Document<'_> {
 
 impl Sink {
     /// What is there today, in the environment or the file.
-    ///
-    /// # Errors
-    /// The file can't be read, or has at this place no number, word or switch.
     pub fn today(&self, folder: &Path) -> Result<Option<Value>, String> {
         let (file, pointer) = match self {
             Self::Env(name) => return Ok(std::env::var(name).ok().map(|text| Value::guess(&text))),

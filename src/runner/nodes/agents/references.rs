@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Agents, Nodes, Standing, interrupted};
+use super::{Agents, NodeState, Nodes, interrupted};
 use crate::knobs::Values;
 
 /// The digests of reference pictures, by what they show and the values under which they were made: of
@@ -75,8 +75,7 @@ impl Agents {
     /// Compares a node's reference picture with the others', and goes on without nodes that compute
     /// something else than most.
     pub(super) fn compare(&self, place: usize, key: (String, Values), digest: String) {
-        let present =
-            (0..self.names().len()).filter(|place| self.standing(*place) != Standing::Out);
+        let present = (0..self.names().len()).filter(|place| self.state(*place) != NodeState::Out);
         let present: Vec<usize> = present.collect();
         let judged = self.references.borrow_mut().add(key, (place, digest), &present);
         let Some(Judged { odd, others, verdict }) = judged else { return };
