@@ -49,8 +49,9 @@ impl World {
     pub fn tuner(&self, args: &[&str]) -> Tuner {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wan22-tune"));
         command.args(args).current_dir(self.root.path());
-        // Tests run side by side.
+        // Tests run side by side, and nothing that is kept at home counts.
         command.env("WAN22_LOCK_DIR", self.root.path());
+        command.env("XDG_DATA_HOME", self.root.path().join("data"));
         command.env("XDG_CACHE_HOME", std::env::temp_dir().join("wan22-tune-tests"));
         Tuner(command)
     }
@@ -137,6 +138,11 @@ impl Running {
         panic!("no {trials} trials within ten minutes");
     }
 
+    /// Asks it to finish with what it has; one that has ended by itself can't be asked.
+    pub fn interrupt(&self) {
+        let _ = Command::new("kill").args(["-INT", &self.id().to_string()]).status().unwrap();
+    }
+
     pub fn end(self) -> Run {
         Run::of(self.0.wait_with_output().unwrap())
     }
@@ -190,8 +196,7 @@ impl Tuner {
     pub fn run_until(self, world: &World, trials: usize) -> Run {
         let mut running = self.start();
         running.wait_for_trials(world, trials);
-        // One that has ended by itself can't be asked.
-        let _ = Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+        running.interrupt();
         running.end()
     }
 
