@@ -101,15 +101,15 @@ fn is_trial(process: &str) -> bool {
 /// Kills an agent if it is in mid-trial: while it is stopped it can't tell of the trial's end.
 fn kill_in_trial(agent: u32) -> bool {
     signal("STOP", agent);
-    let stat = || fs::read_to_string(format!("/proc/{agent}/stat")).unwrap_or_default();
-    let runs =
-        |stat: String| stat.rsplit(") ").next().unwrap_or_default().starts_with(['R', 'S', 'D']);
-    while runs(stat()) {
+    let of_threads = |file: &str| -> Vec<String> {
+        let threads = fs::read_dir(format!("/proc/{agent}/task")).into_iter().flatten().flatten();
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join(file)).ok()).collect()
+    };
+    let runs = |stat: &String| !stat.rsplit(") ").next().unwrap().starts_with(['T', 'Z', 'X']);
+    while of_threads("stat").iter().any(runs) {
         std::thread::yield_now();
     }
-    let tasks = fs::read_dir(format!("/proc/{agent}/task")).into_iter().flatten().flatten();
-    let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let children: String = children.collect();
+    let children = of_threads("children").concat();
     let is_in_trial = children.split_whitespace().any(is_trial);
     signal(if is_in_trial { "KILL" } else { "CONT" }, agent);
     is_in_trial
@@ -130,9 +130,9 @@ fn agents_that_are_killed_lose_no_row() {
     let mut killed = 0;
     while killed < KILLS / 2 {
         std::thread::sleep(rng.random_range(Duration::ZERO..Duration::from_millis(200)));
-        let agents = agents(running.id());
-        assert!(!agents.is_empty(), "the tune is over");
-        killed += u32::from(kill_in_trial(*agents.choose(&mut rng).unwrap()));
+        assert!(fs::exists(format!("/proc/{}/exe", running.id())).unwrap(), "the tune is over");
+        let agent = agents(running.id()).choose(&mut rng).copied();
+        killed += u32::from(agent.is_some_and(kill_in_trial));
     }
     let lost = |trial: &&Trial| trial.detail.contains("was lost");
     let lost_rows = || world.results().trials.iter().filter(lost).count();

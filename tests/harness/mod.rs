@@ -52,7 +52,7 @@ impl World {
         // Tests run side by side, and nothing that is kept at home counts.
         command.env("WAN22_LOCK_DIR", self.root.path());
         command.env("XDG_DATA_HOME", self.root.path().join("data"));
-        command.env("XDG_CACHE_HOME", std::env::temp_dir().join("wan22-tune-tests"));
+        command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
         Tuner(command)
     }
 
