@@ -4,7 +4,6 @@ mod harness;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use harness::{Run, World};
@@ -256,25 +255,20 @@ fn a_folder_that_keeps_no_engine_says_what_to_type() {
 }
 
 /// Slurm's programs, of which `sbatch` loses its answer but not the job.
-fn slow_slurm(folder: &Path) -> String {
-    let program = |name: &str, text: &str| {
-        let path = folder.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    };
+fn slow_slurm(world: &World) -> String {
     let answer =
         "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation";
-    let jobs = folder.join("jobs");
+    let jobs = world.path().join("jobs");
     let jobs = jobs.display();
-    program("sbatch", &format!("echo \"$*\" >> {jobs}; echo '{answer}' >&2; exit 1"));
-    program("squeue", &format!("wc -l < {jobs}"));
-    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
+    world.script("sbatch", &format!("echo \"$*\" >> {jobs}; echo '{answer}' >&2; exit 1"));
+    world.script("squeue", &format!("wc -l < {jobs}"));
+    format!("{}:{}", world.path().display(), std::env::var("PATH").unwrap())
 }
 
 #[test]
 fn a_submission_whose_answer_is_lost_is_found_and_not_repeated() {
     let world = World::new();
-    let path = slow_slurm(world.path());
+    let path = slow_slurm(&world);
     let run =
         world.tuner(&["--budget=60s", "--nodes=2", "--", "true"]).env("PATH", &path).run().exits(0);
     assert!(run.stdout.contains("Submitted as job 1."), "{}", run.stdout);
