@@ -37,8 +37,8 @@ fn signal(child: &Child, signal: Signal) {
 fn wait_until_delivered(child: &Child) {
     let is_pending = || {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let masks = status.lines().filter_map(|line| line.strip_prefix("ShdPnd:"));
-        masks.into_iter().any(|mask| mask.trim().contains(|digit| digit != '0'))
+        let mut masks = status.lines().filter_map(|line| line.strip_prefix("ShdPnd:"));
+        masks.any(|mask| mask.trim().contains(|digit: char| digit != '0'))
     };
     while is_pending() {
         sleep(Duration::from_millis(5));
