@@ -22,7 +22,7 @@ fn outcome_under(fault: &str, precision: &str) -> (Outcome, String) {
     TRIALS.into_iter().find_map(told).expect(WENT_ON)
 }
 
-/// The same within so many trials, with these variables and more flags; `None` where it came to no such
+/// The same within this many trials, with these variables and more flags; `None` where it came to no such
 /// trial, or to nothing after it.
 fn outcome_within(
     trials: &str,

@@ -28,7 +28,7 @@ fn report(world: &World, folder: &Path, more: &[&str]) -> Run {
     world.tuner(&[&["report", folder.to_str().unwrap()], more].concat()).run()
 }
 
-/// Goes on beyond so many trials.
+/// Goes on with three trials more than these.
 fn resume(world: &World, folder: &Path, trials: usize) -> Run {
     let trials = (trials + 3).to_string();
     let more = ["--budget", "10m", "--trials", &trials];
