@@ -32,8 +32,9 @@ pub fn read() -> Vec<Gpu> {
     DRIVER.get().map(|driver| driver.gpus.clone()).unwrap_or_default()
 }
 
-/// The longest that a look at a GPU's memory may keep somebody.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest that a look at a GPU's memory may keep somebody: a watch that sleeps for a second takes itself
+/// for one that was stopped.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The memory that some processes hold together on one GPU, on that where it is most. `None` where
 /// no GPU was found, none tells of any of them, or the driver does not answer.

@@ -133,7 +133,8 @@ impl LocalRunner {
             Err(problem) => return Ok(Response::failed(request, Outcome::Illegal, problem)),
         };
         let launch = self.launch_file(&knobs)?;
-        let scratch = held::now(&self.scratch);
+        // Where that was written: it may have been moved since.
+        let scratch = launch.parent().unwrap_or(&self.scratch);
         let programs = || [&self.programs.tuner, &self.programs.worker].map(|path| held::now(path));
         let begun = programs();
         let limit = self.limit(request);

@@ -29,7 +29,7 @@ const MOST: usize = 3;
 const LOOKED_AT: usize = 50;
 
 /// How long a tune waits for what may be there: file systems hang.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many times as many pixels the job of another tune may have.
 const NEAR: f64 = 8.0;

@@ -284,7 +284,8 @@ mod tests {
             phase: Phase::Search,
             pair: None,
             tried: "batch_size=4 vae_tile_size=192".to_owned(),
-            since: std::time::Instant::now(),
+            // No second goes by, whatever the machine does meanwhile.
+            since: std::time::Instant::now() + Duration::from_secs(3600),
         });
         assert_snapshot!(shown(&state, (79, 23)), @r#"
         Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 gro…  1:00 of 4:00 · 4 trials, 1 failed

@@ -87,24 +87,23 @@ mod tests {
     use std::fs;
 
     use super::super::message::Setup;
-    use super::super::{AgentsConfig, Launcher};
+    use super::super::{AgentsConfig, Launcher, Node};
     use super::*;
     use crate::knobs::Values;
     use crate::machine::Machine;
 
-    /// Nodes whose agent is a script: what it says before its hello, which comes half a second later.
-    fn opened(before: &str) -> Result<Agents> {
+    /// Two nodes whose agent is a script, from the first of which on there is so much time for a word.
+    fn opened(script: &str, enough: Duration) -> Result<Agents> {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:2").unwrap();
         let (baseline, without_default) = (Values::new(), BTreeSet::new());
         let tool = "tool".to_owned();
         let hello = Hello { tool, worker: None, machine, baseline, without_default };
         let hello = serde_json::to_string(&AgentMessage::Hello(Box::new(hello))).unwrap();
-        let hello_file = folder.path().join("hello");
-        fs::write(&hello_file, hello + "\n").unwrap();
-        let script = folder.path().join("agent.sh");
-        let file = hello_file.display();
-        fs::write(&script, format!("{before}\nsleep 0.5\ncat {file}\ncat > /dev/null\n")).unwrap();
+        fs::write(folder.path().join("hello"), hello + "\n").unwrap();
+        let agent = folder.path().join("agent.sh");
+        let text = format!("cd '{}'\n{script}\ncat > /dev/null\n", folder.path().display());
+        fs::write(&agent, text).unwrap();
         let setup = Setup {
             tool: "tool".to_owned(),
             folder: String::new(),
@@ -112,18 +111,31 @@ mod tests {
             arguments: Vec::new(),
             waits: false,
         };
-        let [short, long] = [100, 60_000].map(Duration::from_millis);
-        let patience = Patience { others: short, enough: short, asking: long };
-        let launcher = Launcher::of(&format!("sh {}", script.display())).unwrap();
+        let patience = Patience { others: enough, enough, asking: ASKING };
+        let launcher = Launcher::of(&format!("sh {}", agent.display())).unwrap();
         let start = AgentsConfig { launcher, program: "agent".into(), setup, patience };
         Agents::open(start, vec!["a".to_owned(), "b".to_owned()], 2)
     }
 
+    /// Longer than any machine takes to start a script, and longer by far.
+    const ENOUGH: Duration = Duration::from_secs(300);
+    const ASKING: Duration = Duration::from_secs(3600);
+
     #[test]
     fn a_node_whose_worker_loads_is_waited_for_and_the_time_is_told() {
-        let agents = opened("echo '\"asks\"'").unwrap();
+        let begun = Instant::now();
+        let agents = opened("echo '\"asks\"'\nsleep 0.2\ncat hello", ENOUGH).unwrap();
         assert_eq!(agents.in_state(NodeState::Idle).len(), 2);
-        assert!(agents.asked() >= Duration::from_millis(400), "{:?}", agents.asked());
-        assert!(opened("").is_err(), "one that says nothing is not");
+        let asked = agents.asked();
+        assert!(!asked.is_zero() && asked < begun.elapsed(), "{asked:?}");
+        let has_time = |node: &Node| node.answers > begun + ASKING;
+        assert!(agents.nodes.borrow().iter().all(has_time), "it has that of a worker that loads");
+        let agents = opened("cat hello", ENOUGH).unwrap();
+        assert_eq!(agents.asked(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_node_that_says_nothing_is_not_waited_for() {
+        assert!(opened("", Duration::from_millis(100)).is_err());
     }
 }
