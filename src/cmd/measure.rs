@@ -40,7 +40,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         Job::Custom(_) => job.smallest(),
     };
     let is_baseline = knobs == runner.baseline.knobs;
-    today::read(&mut runner, &workload, args.limit)?;
+    let loaded = today::read(&mut runner, &workload, args.limit)?;
     let knobs = if is_baseline { runner.baseline.knobs.clone() } else { knobs };
     let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
     let repetitions = repetitions.in_phase(Phase::Baseline);
@@ -50,7 +50,7 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
         min_psnr_db: args.runner.min_psnr.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),
         ..TrialRequest::alone(workload, knobs.values(), repetitions, args.limit)
     };
-    let trial = runner::of_trials(&runner).run(&request)?;
+    let trial = runner::of_trials(&runner, loaded).run(&request)?;
     if trial.outcome != Outcome::Ok {
         bail!("{}: {}", trial.outcome, trial.detail);
     }

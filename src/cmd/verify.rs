@@ -19,6 +19,7 @@ use crate::machine::MachineMatch;
 use crate::profile::verification::{Finding, Recorded, Verification};
 use crate::profile::{Here, Profile};
 use crate::results::Folder;
+use crate::runner::warm::defaults::LoadedWorker;
 use crate::runner::{LocalRunner, Runner};
 use crate::stats::Interval;
 use crate::trial::Trial;
@@ -58,11 +59,11 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let scratch = runner::scratch(&std::env::temp_dir())?;
     runner.scratch = scratch.path().to_owned();
     let begun = Instant::now();
-    today::read(&mut runner, &workload, args.budget)?;
+    let loaded = today::read(&mut runner, &workload, args.budget)?;
     let budget = Budget::start(args.budget).after(begun.elapsed());
     let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
     let config = runner::config(&args.runner, &runner, args.seed, repetitions);
-    let trials = trials(budget, (&config, &runner), &workload, &knobs.values())?;
+    let trials = trials(budget, (&config, &runner, loaded), &workload, &knobs.values())?;
     let recorded = profile.evidence.as_ref().map(|evidence| Recorded { evidence, machine_match });
     let (usual, values) = (runner.baseline(), knobs.values());
     let verification = Verification::of(&trials, &usual, &values, metric, recorded);
@@ -74,7 +75,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
 /// Runs of `values` and of the baseline, as many as it takes or as the budget pays for.
 fn trials(
     budget: Budget,
-    (config, runner): (&TuneConfig, &LocalRunner),
+    (config, runner, loaded): (&TuneConfig, &LocalRunner, Option<LoadedWorker>),
     workload: &Workload,
     values: &Values,
 ) -> Result<Vec<Trial>> {
@@ -82,7 +83,7 @@ fn trials(
     let folder = Folder::new(&runner.scratch);
     let most = config.repetitions.most as usize;
     let journal = Journal::create(&folder.journal(), values.keys(), most)?;
-    let of_trials = runner::of_trials(runner);
+    let of_trials = runner::of_trials(runner, loaded);
     let session = Session::new(config, &*of_trials, &progress, budget);
     let mut session = session.recording(&folder, journal);
     let measured = session.verify(workload, values);

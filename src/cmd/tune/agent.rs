@@ -45,16 +45,20 @@ pub fn run() -> Result<()> {
     };
     let scratch = runner::scratch(&env::temp_dir())?;
     scratch.path().clone_into(&mut prepared.runner.scratch);
+    let loaded = prepared.loaded.as_ref();
     let hello = Hello {
         tool: crate::TOOL.to_owned(),
         worker: prepared.worker(),
         machine: prepared.runner.machine.clone(),
         baseline: prepared.runner.baseline(),
-        without_default: std::mem::take(&mut prepared.without_default),
+        without_default: loaded
+            .map(|loaded| loaded.effect.without_default.clone())
+            .unwrap_or_default(),
     };
     reply(&mut replies, &Reply::Hello(Box::new(hello)))?;
+    let loaded = prepared.loaded.take();
     let stop = &prepared.runner.stop;
-    let of_trials = runner::of_trials(&prepared.runner);
+    let of_trials = runner::of_trials(&prepared.runner, loaded);
     let mut known = BTreeSet::new();
     for request in requests {
         let trial = of_trials.run(&request)?;

@@ -1,6 +1,6 @@
 //! Prepared: what the flags of a tune came to, before its first trial.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use crate::knobs::{Baseline, as_is};
 use crate::machine::Machine;
 use crate::runner::LocalRunner;
 use crate::runner::nodes::agents::Agents;
+use crate::runner::warm::defaults::LoadedWorker;
 use crate::space::{Candidate, CommandLine, Space, SpaceFile, Tune};
 use crate::tune::TuneConfig;
 use crate::tune::budget::Budget;
@@ -41,8 +42,8 @@ pub struct Prepared {
     pub(super) agents: Option<Agents>,
     /// What it took to ask a worker what it runs today.
     pub(super) asked: Duration,
-    /// The knobs that it reads without saying that.
-    pub(super) without_default: BTreeSet<String>,
+    /// The worker that said it.
+    pub(super) loaded: Option<LoadedWorker>,
     _lock: Option<Lock>,
 }
 
@@ -66,8 +67,8 @@ impl Prepared {
         let is_here = agents.as_ref().is_none_or(Agents::are_local);
         let lock = is_here.then(|| Lock::take(args.runner.wait, &runner.stop)).transpose()?;
         agents.iter().for_each(|agents| agents.stop_with(runner.stop.clone()));
-        let (asked, without_default) = (Duration::ZERO, BTreeSet::new());
-        Ok(Self { runner, job, file, sources, agents, asked, without_default, _lock: lock })
+        let (asked, loaded) = (Duration::ZERO, None);
+        Ok(Self { runner, job, file, sources, agents, asked, loaded, _lock: lock })
     }
 
     /// Whether a worker here has to load, to say what it runs today.
@@ -87,7 +88,7 @@ impl Prepared {
             self.asked = agents.asked();
         } else {
             let limit = args.budget.unwrap_or(LONGEST);
-            self.without_default = today::ask(runner, file, &job.smallest(), limit)?;
+            self.loaded = today::ask(runner, file, &job.smallest(), limit)?;
             self.asked = begun.elapsed();
         }
         Ok(())

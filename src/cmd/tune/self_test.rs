@@ -22,8 +22,9 @@ use crate::tune::{AaRunner, Session};
 pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()> {
     let scratch = runner::scratch(&std::env::temp_dir())?;
     prepared.runner.scratch = scratch.path().to_owned();
+    let loaded = prepared.loaded.take();
     let Prepared { runner, job, .. } = &prepared;
-    let of_trials = runner::of_trials(runner);
+    let of_trials = runner::of_trials(runner, loaded);
     let (copies, folder) = (AaRunner(&*of_trials), Folder::new(scratch.path()));
     let usual = copies.baseline();
     let journal =

@@ -73,7 +73,7 @@ impl Runs<'_> {
                 return Err(error);
             }
         };
-        let memory = MemoryWatch::of(child.id(), self.limit);
+        let memory = MemoryWatch::of(child.id());
         let mut watch = Watchdog { runs: self, started, launched, pulse, memory, look: None };
         let end = watch.follow(child.id(), &exited);
         let status = process::end(&mut child)?;
@@ -161,7 +161,7 @@ impl Watchdog<'_> {
     }
 
     fn watch_memory(&mut self) -> Result<(), Failure> {
-        self.memory.exceeded(&mut self.pulse).map_or(Ok(()), Err)
+        self.memory.exceeded(self.runs.limit, &mut self.pulse).map_or(Ok(()), Err)
     }
 }
 

@@ -31,6 +31,7 @@ use crate::trial::noise::NoiseWatch;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
 use crate::workload::custom::WorkerJob;
+use defaults::LoadedWorker;
 use process::Process;
 use scope::Scope;
 use state::State;
@@ -62,7 +63,7 @@ impl Runner for WarmRunner<'_> {
         let noise = NoiseWatch::start();
         let begun = Instant::now();
         let (mut answer, process) = self.answer(request, begun)?;
-        answer.wall_s = begun.elapsed().as_secs_f64();
+        answer.wall_s = begun.elapsed().as_secs_f64() + self.state.borrow().asked_s(request.number);
         let noise = noise.finish(&self.inner.machine.allowed);
         let trial = Trial { noise, process, ..request.trial(started) };
         Ok(LocalRunner::trial(answer, trial))
@@ -113,9 +114,9 @@ impl Process {
 }
 
 impl<'a> WarmRunner<'a> {
-    /// The runner of `job` on what `inner` says of the machine.
-    pub fn new(inner: &'a LocalRunner, job: &'a WorkerJob) -> Self {
-        Self { inner, job, state: RefCell::default() }
+    /// The runner of `job` on what `inner` says of the machine; it may be `loaded` already.
+    pub fn new(inner: &'a LocalRunner, job: &'a WorkerJob, loaded: Option<LoadedWorker>) -> Self {
+        Self { inner, job, state: State::of(loaded).into() }
     }
 
     /// `values` with what the worker does not take as the baseline has it.
@@ -173,11 +174,16 @@ impl<'a> WarmRunner<'a> {
     }
 
     fn start(&self, state: &mut State, wanted: &Wanted<'_>) -> Result<()> {
-        let values = &wanted.request.values;
-        let knobs = self.inner.knobs(values).map_err(anyhow::Error::msg)?;
-        let profile = self.inner.launch_file(&knobs)?;
-        let (tuner, launch) = (&*self.inner.programs.tuner, Launch::of(&wanted.settings));
-        let mut process = Process::start(self.job, tuner, &profile, launch, values.clone())?;
+        let (values, launch) = (&wanted.request.values, Launch::of(&wanted.settings));
+        let mut process = match state.take_loaded(&launch, wanted) {
+            Some(process) => process,
+            None => {
+                let knobs = self.inner.knobs(values).map_err(anyhow::Error::msg)?;
+                let profile = self.inner.launch_file(&knobs)?;
+                let tuner = &*self.inner.programs.tuner;
+                Process::start(self.job, tuner, &profile, launch, values.clone())?
+            }
+        };
         process.since = wanted.request.number;
         process.is_paid = wanted.request.phase == Phase::Sentinel;
         state.process = Some(process);

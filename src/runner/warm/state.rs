@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::Wanted;
+use super::defaults::LoadedWorker;
 use super::process::Process;
 use super::scope::Scope;
 use crate::knobs::Values;
@@ -27,6 +28,8 @@ const DEVIATIONS: f64 = 6.0;
 pub struct State {
     /// The process of now.
     pub process: Option<Process>,
+    /// A worker that was asked what it runs, before any trial.
+    loaded: Option<LoadedWorker>,
     /// What is known of the worker's knobs.
     pub scope: Scope,
     /// The lowest cost that is believed.
@@ -42,6 +45,11 @@ pub struct State {
 }
 
 impl State {
+    /// Before any trial.
+    pub fn of(loaded: Option<LoadedWorker>) -> Self {
+        Self { loaded, ..Self::default() }
+    }
+
     /// Whether the process of now can run what is wanted.
     pub fn takes(&self, wanted: &Wanted<'_>) -> bool {
         let launch = Launch::of(&wanted.settings);
@@ -51,6 +59,18 @@ impl State {
                 && self.scope.fits(&process.now, &wanted.request.values)
                 && self.scope.fits(&process.first, &wanted.request.values)
         })
+    }
+
+    /// The worker that was asked, where its process will do for what is wanted.
+    pub fn take_loaded(&mut self, launch: &Launch, wanted: &Wanted<'_>) -> Option<Process> {
+        let request = wanted.request;
+        self.loaded.take()?.process_for(launch, &request.workload, &request.values)
+    }
+
+    /// Seconds that went into the process of this trial before it began.
+    pub fn asked_s(&self, trial: u64) -> f64 {
+        let process = self.process.as_ref().filter(|process| process.since == trial);
+        process.map_or(0.0, |process| process.asked_s)
     }
 
     /// The knobs that a job of these values changes in a process that ran others.
@@ -88,7 +108,7 @@ impl State {
             return self.end();
         }
         if process.ran.is_empty() {
-            process.start_s = (answer.wall_s - answer.measured_s).max(0.0);
+            process.start_s = process.asked_s + (answer.wall_s - answer.measured_s).max(0.0);
             fresh = stats::median(&costs(&answer.samples)).filter(|_| !answer.is_failed());
         } else {
             process.warm_trials += 1;
