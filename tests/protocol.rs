@@ -57,7 +57,11 @@ fn a_shell_script_that_says_what_is_required_conforms_and_one_that_prints_does_n
     }
     world.script("job.sh", &SHELL.replace("  effect=", "  echo loading\n  effect="));
     let run = world.tuner(&["doctor", "--worker", "--", "./job.sh"]).run().exits(1);
-    assert!(run.stdout.contains("; what a worker prints belongs on standard error"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("; what a worker prints belongs on standard error"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]

@@ -123,7 +123,8 @@ impl Response {
     pub fn receive(&mut self, line: &str) -> Result<(), String> {
         let message: Message = serde_json::from_str(line).map_err(|error| {
             let is_printed = !line.trim_start().starts_with('{');
-            let cure = if is_printed { "; what a worker prints belongs on standard error" } else { "" };
+            let cure =
+                if is_printed { "; what a worker prints belongs on standard error" } else { "" };
             format!("`{}` is no message: {error}{cure}", shortened(line))
         })?;
         if self.is_done || self.is_failed() {

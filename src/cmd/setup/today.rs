@@ -75,7 +75,9 @@ fn asked(
         (Err(_), None) => Ok(None),
         (Err(problem), Some(name)) => {
             let cure = "see `wan22-tune doctor --worker -- COMMAND`";
-            bail!("the worker does not run here, where it was asked for today's {name}: {problem}; {cure}")
+            bail!(
+                "the worker does not run here, where it was asked for today's {name}: {problem}; {cure}"
+            )
         }
     }
 }
