@@ -2,6 +2,7 @@
 
 use crate::cli::{CustomJobArgs, RunnerArgs};
 use crate::cmd::{Usage, terminal};
+use crate::knobs::program_environment::is_own;
 use crate::runner::pictures::{NO_FFMPEG, reads_videos};
 use crate::space::{Changes, SpaceFile};
 use crate::workload::custom::pictures::{self, PictureJob};
@@ -34,6 +35,22 @@ pub fn readable(files: &str) -> Option<String> {
         return None;
     }
     Some(files.to_owned())
+}
+
+/// Says that nothing looks at what a command makes, where a knob of its own may make it less.
+pub fn warn(command: &CommandJob, file: &SpaceFile) {
+    let is_looked_at =
+        command.metric.is_some() || command.check.is_some() || command.pictures.is_some();
+    let may_change = |(name, entry): (&String, &toml::Value)| {
+        let entry = KnobEntry::deserialize(entry.clone());
+        is_own(name) && entry.is_ok_and(|entry| entry.changes != Some(Changes::Nothing))
+    };
+    if !is_looked_at && file.app.is_none() && file.knob.iter().any(may_change) {
+        terminal::tell(
+            "nothing looks at what the command makes, and a candidate that makes less may win: name \
+             pictures by --output 'out/*.png', or give a --check",
+        );
+    }
 }
 
 /// A job that knows what its space says of pictures.

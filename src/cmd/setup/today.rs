@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::runner;
 use crate::cmd::{Usage, terminal};
@@ -70,7 +70,12 @@ fn asked(
         }
         // The baseline's first trial will say it.
         (Err(_), None) => Ok(None),
-        (Err(problem), Some(name)) => Err(unsaid(name, &format!("can't be asked: {problem}"))),
+        (Err(problem), Some(name)) => {
+            let cure = "see `wan22-tune doctor --worker -- COMMAND`";
+            bail!(
+                "the worker does not run here, where it was asked for today's {name}: {problem}; {cure}"
+            )
+        }
     }
 }
 
@@ -131,8 +136,8 @@ fn settle(runner: &mut LocalRunner, guessed: &BTreeSet<String>, said: &Values) -
 
 fn unsaid(name: &str, why: &str) -> anyhow::Error {
     Usage(format!(
-        "what runs today of {name}: the worker {why}; read it with wan22_tune.knob(\"{name}\", VALUE) \
-         in what is measured, or say it: --knob '{name}=… default:VALUE'"
+        "what runs today of {name}: the worker {why}; name it in `applied`, as wan22_tune.knob(\"{name}\", \
+         VALUE) in what is measured does, or say it: --knob '{name}=… default:VALUE'"
     ))
     .into()
 }

@@ -13,6 +13,7 @@ use crate::cmd::setup::job::{self, Job};
 use crate::cmd::setup::{custom, pictures, runner, today};
 use crate::cmd::{Usage, machine, space};
 use crate::io::lock::Lock;
+use crate::knobs::program_environment::is_own;
 use crate::knobs::{Baseline, as_is};
 use crate::machine::Machine;
 use crate::runner::LocalRunner;
@@ -154,6 +155,20 @@ pub fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let words: Vec<String> = words.map(|word| template::sized(word, &sizes)).collect();
     let file = space::open(&args.space, CommandLine { words: &words, folder: folder.as_ref() })?;
     no_knob(sizes.keys().find(|name| file.knob.contains_key(*name)))?;
+    let meant = template::meant(&words, &|_| false).into_iter().map(|(_, one)| one);
+    let mut others = meant.filter(|one| is_own(one.name) && !file.knob.contains_key(one.name));
+    if let Some(one) = others.find(|_| !sizes.is_empty()) {
+        let (whole, name) = (one.whole, one.name);
+        let cure =
+            format!("name it by --size or --knob, or write {{{whole}}} for the text {whole}");
+        return Err(
+            Usage(format!("the command has `{whole}`, and there is no {name}: {cure}")).into()
+        );
+    }
+    if args.space.no_built_in && file.knob.is_empty() && !args.self_test {
+        let cure = "give one of your own, as in --knob 'blocks=0..40'";
+        return Err(Usage(format!("--no-built-in leaves no knob to tune: {cure}")).into());
+    }
     Ok(file)
 }
 
@@ -169,6 +184,7 @@ pub fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Base
         }
         Some(CustomJob::Command(command)) => {
             let command = custom::declared(command, file.sinks(), &baseline);
+            pictures::warn(&command, file);
             (baseline, Job::Custom(CustomJob::Command(command)))
         }
         Some(custom) => {

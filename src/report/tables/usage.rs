@@ -73,13 +73,14 @@ pub fn verify(path: &Path, results: &Results) -> String {
             words.extend(worker.words.iter().map(quoted));
         }
         Some(CustomJob::Command(job)) => {
-            let CommandJob { words: command, metric, goal, sinks, .. } = &job.at(sizes);
+            let CommandJob { words: command, metric, goal, check, sinks, .. } = &job.at(sizes);
             let flag = |(knob, sink)| ["--knob".to_owned(), quoted(format!("{knob} {sink}"))];
             words.extend(sinks.iter().flat_map(flag));
             let scored = metric.iter().flat_map(|metric| {
                 ["--metric".to_owned(), quoted(metric), "--goal".to_owned(), goal.to_string()]
             });
             words.extend(scored);
+            words.extend(check.iter().flat_map(|check| ["--check".to_owned(), quoted(check)]));
             words.push("--".to_owned());
             let own = program_environment::own(&results.space.given.baseline);
             words.extend(command.iter().map(|word| quoted(template::with_today(word, &own))));

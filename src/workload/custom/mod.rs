@@ -109,6 +109,7 @@ impl CommandJob {
         }
         let sink = self.sinks.get(name);
         let there = sink.map(|sink| sink.today(self.folder.as_ref())).transpose()?.flatten();
+        let there = there.map(|value| like.kind().read(&value.to_string()).unwrap_or(value));
         let is_known = there.is_some() || (uses.is_empty() && sink.is_none());
         let cure =
             format!("write {{{name}=VALUE}} in the command, what you run without the profile");
