@@ -7,6 +7,9 @@ use anyhow::{Result, ensure};
 const GENEROUS: i64 = 16;
 
 /// Refuses a size that is less than 1, or more than generous beside the largest of Wan's.
+///
+/// # Errors
+/// Names the key and its value.
 pub fn expect_sizes(sizes: &[(&str, i64, i64)]) -> Result<()> {
     for (key, value, largest) in sizes {
         ensure!(*value > 0, "{key} is {value}: it must be at least 1");
@@ -16,12 +19,18 @@ pub fn expect_sizes(sizes: &[(&str, i64, i64)]) -> Result<()> {
 }
 
 /// The same for a number of layers, which may be 0.
+///
+/// # Errors
+/// As [`expect_sizes`].
 pub fn expect_layers(key: &str, value: i64, largest: i64) -> Result<()> {
     ensure!(value >= 0, "{key} is {value}: it can't be negative");
     expect_at_most(key, value, largest)
 }
 
 /// Refuses a number that no norm or schedule works with.
+///
+/// # Errors
+/// Names the key and its value.
 pub fn expect_number(key: &str, value: f64, least: f64, most: f64) -> Result<()> {
     ensure!((least..=most).contains(&value), "{key} is {value}: it must be from {least} to {most}");
     Ok(())

@@ -33,6 +33,10 @@ const LAYOUT: &str = "give a folder in diffusers layout, with vae/ and, where th
                           or reads prompts, transformer/ and text_encoder/";
 
 /// A part's configuration.
+///
+/// # Errors
+/// Names the file and what is wrong with it: it is missing, no JSON, another model's, of quantized
+/// weights, or has a value of another kind.
 pub fn part<T: DeserializeOwned>(folder: &Path, part: &str) -> Result<T> {
     let path = folder.join(part).join("config.json");
     let place = || place(folder, part);
@@ -50,6 +54,9 @@ pub fn place(folder: &Path, part: &str) -> String {
 }
 
 /// The JSON object of a file that needn't be there.
+///
+/// # Errors
+/// As [`part`].
 pub fn optional(path: &Path) -> Result<Value> {
     if path.symlink_metadata().is_err() {
         return Ok(Value::Object(serde_json::Map::new()));
@@ -72,6 +79,9 @@ fn object(bytes: &[u8]) -> Result<Value> {
 }
 
 /// Whether a configuration is that of the class that `part` has to be, or doesn't say.
+///
+/// # Errors
+/// Names the key, its value and the class.
 pub fn is_of(part: &str, config: &Value) -> Result<()> {
     let wanted = CLASSES.iter().find(|(name, _)| *name == part).map(|(_, class)| *class);
     let Some(wanted) = wanted else { return Ok(()) };
@@ -104,6 +114,9 @@ fn is_plain(config: &Value) -> Result<()> {
 }
 
 /// Whether `model_index.json` names the classes that the `parts` have to be, or none.
+///
+/// # Errors
+/// Names the part, its class and the one that it has to be.
 pub fn is_index_of(parts: &[&str], index: &Value) -> Result<()> {
     for part in parts {
         // ["diffusers", "AutoencoderKLWan"]

@@ -146,6 +146,8 @@ impl Architecture {
         Ok(architecture)
     }
 
+    /// # Errors
+    /// Names the first value that no model can have, or that two parts don't agree on.
     pub fn validate(&self) -> Result<()> {
         let Self { transformer, vae, text_encoder, .. } = self;
         transformer.validate().context("transformer/config.json")?;

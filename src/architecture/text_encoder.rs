@@ -105,6 +105,8 @@ impl TextEncoderConfig {
         Ok((activation, gated))
     }
 
+    /// # Errors
+    /// Names the first value that no model can have.
     pub fn validate(&self) -> Result<()> {
         let buckets = self.relative_attention_num_buckets;
         expect_sizes(&[

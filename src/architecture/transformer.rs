@@ -100,6 +100,8 @@ impl TransformerConfig {
         [frames / t, height / h, width / w]
     }
 
+    /// # Errors
+    /// Names the first value that no model can have.
     pub fn validate(&self) -> Result<()> {
         let [t, h, w] = self.patch_size;
         expect_sizes(&[

@@ -135,6 +135,8 @@ impl VaeConfig {
         self.dim_mult.iter().rev().enumerate().map(stage).collect()
     }
 
+    /// # Errors
+    /// Names the first value that no model can have.
     pub fn validate(&self) -> Result<()> {
         let base = self.decoder_base_dim.unwrap_or(self.base_dim);
         let dim_mult = |value: Option<i64>| ("dim_mult's values", value.unwrap_or(0), 4);
@@ -170,6 +172,9 @@ impl VaeConfig {
     }
 
     /// What only the encoder minds.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
     pub fn validate_encoder(&self) -> Result<()> {
         let scales = (0..self.dim_mult.len()).map(|stage| 0.5_f64.powi(stage as i32));
         let attends = scales.into_iter().find(|scale| self.attn_scales.contains(scale));
@@ -183,6 +188,9 @@ impl VaeConfig {
     }
 
     /// What only a pipeline minds: it normalises each channel of a latent.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
     pub fn validate_statistics(&self) -> Result<()> {
         for (key, values, least) in
             [("latents_mean", &self.latents_mean, -1e3), ("latents_std", &self.latents_std, 1e-6)]

@@ -17,6 +17,9 @@ use crate::profile::Profile;
 
 impl MachineChoice {
     /// The machine that was chosen; this one where none was.
+    ///
+    /// # Errors
+    /// [`Usage`] with what is wrong with the file or description; as [`here`].
     pub fn machine(&self) -> Result<Machine> {
         let chosen = match (&self.xml, &self.synthetic) {
             (Some(path), _) => Machine::from_stranger(path),
@@ -42,6 +45,9 @@ pub fn here() -> Result<Machine> {
 }
 
 /// Prints the machine.
+///
+/// # Errors
+/// As [`MachineChoice::machine`].
 pub fn run(args: &MachineArgs) -> Result<()> {
     let machine = args.which.machine()?;
     if args.json {

@@ -22,6 +22,9 @@ const MOST: u64 = 10_000_000;
 
 /// Replays, and prints every strategy's row as soon as it is known; a reader that has gone away ends
 /// the replay.
+///
+/// # Errors
+/// As [`ReplayArgs::run`]; stdout can't be written.
 pub fn run(args: &ReplayArgs) -> Result<()> {
     match args.run(&mut std::io::stdout().lock()) {
         Err(error) if error.downcast_ref().is_some_and(output::is_unread) => Ok(()),

@@ -24,6 +24,9 @@ const COUNTED: u128 = 200_000;
 const WORKED_OUT: u128 = 80_000_000;
 
 /// Prints the space.
+///
+/// # Errors
+/// As [`crate::cli::MachineChoice::machine`] and [`resolve`].
 pub fn run(args: &SpaceCommand) -> Result<()> {
     let machine = args.which.machine()?;
     let here = CommandLine { words: &[], folder: Path::new(".") };
@@ -37,6 +40,9 @@ pub fn run(args: &SpaceCommand) -> Result<()> {
 
 /// The baseline with what the user's own command runs today: as the file says, unless the baseline
 /// is a profile that says another.
+///
+/// # Errors
+/// [`Usage`] that names the file, the key and the cure.
 pub fn with_custom(file: &SpaceFile, args: &SpaceArgs, baseline: Baseline) -> Result<Baseline> {
     let custom = file.custom_knobs(&baseline.knobs.built_in());
     let usage = |error| Usage(format!("space {}: {error}", args.name().display()));
@@ -50,6 +56,9 @@ pub fn with_custom(file: &SpaceFile, args: &SpaceArgs, baseline: Baseline) -> Re
 }
 
 /// Prints the space that a tune of `workload` on `machine` would search.
+///
+/// # Errors
+/// As [`resolve`].
 pub fn show(
     (file, args): (&SpaceFile, &SpaceArgs),
     machine: &Machine,
@@ -95,6 +104,9 @@ fn lines(space: &Space, command: &CommandJob) -> Result<String> {
 }
 
 /// The space file that was asked for, with the knobs that a command and its flags declare.
+///
+/// # Errors
+/// [`Usage`] that names the file or the flag, the key and the cure.
 pub fn open(args: &SpaceArgs, reader: CommandLine<'_>) -> Result<SpaceFile> {
     let place = args.name().display();
     let mut file = read(args.name())?;
@@ -118,6 +130,9 @@ pub fn open(args: &SpaceArgs, reader: CommandLine<'_>) -> Result<SpaceFile> {
 }
 
 /// The space file called `name`, as it stands.
+///
+/// # Errors
+/// [`Usage`] that names the file, the key and the cure.
 pub fn read(name: &Path) -> Result<SpaceFile> {
     let text = super::built_in_or_file("space", name, BUILT_IN)?;
     let file = SpaceFile::parse(&text);
@@ -125,6 +140,9 @@ pub fn read(name: &Path) -> Result<SpaceFile> {
 }
 
 /// The space of `file` on this machine, with its expert candidates.
+///
+/// # Errors
+/// [`Usage`] that names the file, the key and the cure.
 pub fn resolve(
     file: &SpaceFile,
     args: &SpaceArgs,

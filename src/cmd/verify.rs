@@ -137,6 +137,9 @@ fn value(verification: &Verification, workload: &Workload, is_here: bool) -> ser
 }
 
 /// What to measure: the profile's own job, at the size at which it was proven.
+///
+/// # Errors
+/// What to type where the flags give another job.
 fn workload(
     profile: &Profile,
     (job, flags): (&Job, &JobArgs),

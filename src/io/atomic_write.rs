@@ -10,16 +10,25 @@ use anyhow::{Context, Result};
 /// What a disk is asked to do; each of it can fail, and does in tests.
 pub trait Disk: fmt::Debug {
     /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// The disk's; part of the bytes may have been written.
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
         file.write_all(bytes)
     }
 
     /// Waits until what was written is on the disk.
+    ///
+    /// # Errors
+    /// The disk's; what was written may be lost.
     fn sync(&self, file: &File) -> io::Result<()> {
         file.sync_all()
     }
 
     /// Puts `from` in the place of `to`.
+    ///
+    /// # Errors
+    /// The disk's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
     }
@@ -48,11 +57,17 @@ pub fn remove(path: &Path) -> Result<()> {
 }
 
 /// As [`replace`], for its owner's eyes alone.
+///
+/// # Errors
+/// As [`replace`].
 pub fn replace_private(path: &Path, content: &[u8]) -> Result<()> {
     put(&Live, path, content, 0o600)
 }
 
 /// As [`replace`], on a disk of one's own.
+///
+/// # Errors
+/// As [`replace`].
 pub fn replace_on(disk: &dyn Disk, path: &Path, content: &[u8]) -> Result<()> {
     put(disk, path, content, 0o644)
 }

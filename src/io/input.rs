@@ -9,6 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 /// The text of a regular file of at most `largest` bytes, as [`bytes`] reads it.
+///
+/// # Errors
+/// As [`bytes`]; the content is not UTF-8.
 pub fn text(path: &Path, largest: u64) -> Result<String> {
     String::from_utf8(bytes(path, largest)?).context("not a text in UTF-8")
 }
@@ -45,12 +48,18 @@ pub fn open(path: &Path) -> Result<File> {
 
 /// As [`text`], of a file that the command line names, which may also be a pipe that the caller
 /// hands over: `-` and `/dev/stdin` for standard input, or a shell's `<(COMMAND)`.
+///
+/// # Errors
+/// As [`text`].
 pub fn given_text(path: &Path, largest: u64) -> Result<String> {
     String::from_utf8(given_bytes(path, largest)?).context("not a text in UTF-8")
 }
 
 /// As [`bytes`], where [`given_text`] takes a pipe. A pipe is waited for, as any filter does, but no
 /// more than `largest` bytes are read.
+///
+/// # Errors
+/// As [`bytes`].
 pub fn given_bytes(path: &Path, largest: u64) -> Result<Vec<u8>> {
     match handed_over(path) {
         None => bytes(path, largest),

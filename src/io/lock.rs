@@ -67,6 +67,9 @@ impl Lock {
     }
 
     /// As [`Lock::take`], in a folder of one's own.
+    ///
+    /// # Errors
+    /// As [`Lock::take`].
     pub fn take_in(folder: &Path, wait: bool, stop: &AtomicBool) -> Result<Self> {
         let path = folder.join(NAME);
         let place = || format!("lock {} (name another folder with {FOLDER})", path.display());

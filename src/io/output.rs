@@ -69,11 +69,17 @@ pub fn print(text: &str) -> Result<()> {
 }
 
 /// Prints JSON to stdout; what a terminal would take for a command is escaped.
+///
+/// # Errors
+/// As [`print()`].
 pub fn print_json(text: &str) -> Result<()> {
     print(&printable::json(text))
 }
 
 /// Prints a value as indented JSON, as [`print_json`] does.
+///
+/// # Errors
+/// As [`print()`].
 pub fn print_value(value: &impl serde::Serialize) -> Result<()> {
     print_json(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }

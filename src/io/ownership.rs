@@ -50,6 +50,9 @@ impl Owners {
     /// Checks that nobody else can change a file or put another in its place: it, the folder that
     /// it is in, and every folder above, along the path as given and along the one that links lead
     /// to.
+    ///
+    /// # Errors
+    /// What others may write to.
     pub fn alone_can_write(&self, path: &Path) -> Result<(), NotOurs> {
         let unreadable = |source| NotOurs::Unreadable { path: path.to_owned(), source };
         let target = fs::canonicalize(path).map_err(unreadable)?;

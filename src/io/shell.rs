@@ -4,6 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The words of a line.
+///
+/// # Errors
+/// A quote that is not closed.
 pub fn parted(line: &str) -> Result<Vec<String>, String> {
     shlex::split(line).ok_or_else(|| format!("`{line}`: a quote is not closed"))
 }

@@ -25,6 +25,9 @@ pub trait Knob: Sync {
     }
 
     /// Whether its value is in the range of any machine's; no pool has more than `most` threads.
+    ///
+    /// # Errors
+    /// What it takes.
     fn check_range(&self, _knobs: &Knobs, _most: usize) -> Result<(), String> {
         Ok(())
     }

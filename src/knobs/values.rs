@@ -69,6 +69,9 @@ impl Knobs {
     }
 
     /// What these knobs mean on a machine.
+    ///
+    /// # Errors
+    /// Why the machine can't run them.
     pub fn resolve(&self, machine: &Machine) -> Result<Settings, String> {
         self.check_counts(machine)?;
         let placement = self.placement(machine)?;
@@ -158,6 +161,9 @@ impl Knobs {
 
     /// Whether every number is one that `machine` can be meant to have: far more threads than CPUs
     /// can't be, and the baseline itself needs a few more.
+    ///
+    /// # Errors
+    /// The knob, its value, and what it takes.
     pub fn check_counts(&self, machine: &Machine) -> Result<(), String> {
         let most = 4 * machine.thread_limit() + 64;
         self.check_ranges(most).map_err(|(name, reason)| {
@@ -166,6 +172,9 @@ impl Knobs {
     }
 
     /// Whether every number is one that can be meant, with at most `most` threads in a pool.
+    ///
+    /// # Errors
+    /// The knob, and what it takes.
     pub fn check_ranges(&self, most: usize) -> Result<(), (&'static str, String)> {
         KNOBS.iter().try_for_each(|(name, knob)| {
             knob.check_range(self, most).map_err(|range| (*name, range))

@@ -76,6 +76,9 @@ impl fmt::Display for Applied {
 /// Binds this process to what `launch` says, and reads back whether it holds.
 ///
 /// Without `memory` the memory policy stays what was inherited.
+///
+/// # Errors
+/// What could not be applied, with the cure.
 pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
     let environment = allow_list::resolved(&launch.environment).map_err(anyhow::Error::msg)?;
     let words = |error: &io::Error| {
@@ -100,6 +103,9 @@ pub fn apply(launch: &Launch, memory: bool) -> Result<Applied> {
 
 /// As [`apply`], in a thread of its own: shows what it would come to, and leaves the other threads of
 /// this process as they are. Where no thread is to be had, it is this one.
+///
+/// # Errors
+/// As [`apply`].
 pub fn dry_run(launch: &Launch, memory: bool) -> Result<Applied> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().spawn_scoped(scope, || apply(launch, memory));
@@ -127,6 +133,9 @@ fn set_policy(policy: &MemoryPolicy) -> Result<()> {
 
 /// Replaces this process by `command`, which finds the variables of `handed` (see
 /// [`crate::knobs::program_environment`]) in its environment too.
+///
+/// # Errors
+/// Why the command can't start. Never returns otherwise.
 pub fn exec(
     applied: &Applied,
     handed: &BTreeMap<String, OsString>,

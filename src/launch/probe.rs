@@ -12,6 +12,9 @@ use crate::machine::{Machine, MachineSource, syscalls, threads};
 impl MemoryPolicy {
     /// Tries the policy out in a thread of its own: sets it, reads it back and looks where fresh
     /// pages come to lie.
+    ///
+    /// # Errors
+    /// What does not work here, and the cure where there is one.
     pub fn probe(&self) -> Result<(), String> {
         self.tried().map_err(|reason| format!("{self} does not work here: {reason}"))
     }

@@ -30,6 +30,9 @@ impl Machine {
 
     /// Detects this machine without its GPUs, for which their driver's library would have to be
     /// loaded.
+    ///
+    /// # Errors
+    /// As [`Machine::detect`].
     pub fn detect_host() -> Result<Self> {
         let structure = {
             let _alone = sandbox::alone();
@@ -40,6 +43,9 @@ impl Machine {
 }
 
 /// This machine as hwloc XML, which [`Machine::from_xml`] reads back.
+///
+/// # Errors
+/// As [`Machine::detect`].
 pub fn live_xml() -> Result<String> {
     let _alone = sandbox::alone();
     Ok(live()?.0.export_xml(XMLExportFlags::empty())?.as_str().to_owned())

@@ -8,6 +8,9 @@ use crate::machine::{Gpu, Machine, Node};
 
 impl Profile {
     /// Checks the launch against the candidate, resolved on a machine of the profile's shape.
+    ///
+    /// # Errors
+    /// What differs: somebody changed the one without the other, or this machine has changed.
     pub fn agrees(&self, machine: &Machine) -> Result<(), ProfileError> {
         let baseline = Baseline::fit(Preset::detect(machine), machine);
         let knobs = self.knobs(&baseline.knobs);

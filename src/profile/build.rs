@@ -35,6 +35,9 @@ pub fn profile(results: &Results) -> Result<Profile> {
 }
 
 /// The CPUs of the profile's pools.
+///
+/// # Errors
+/// As [`profile`].
 pub fn placement(results: &Results) -> Result<Placement> {
     let settings = profile(results)?.settings(&results.machine, &results.baseline().knobs);
     Ok(settings.map_err(anyhow::Error::msg).context("the profile's settings")?.placement)

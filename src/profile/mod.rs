@@ -228,6 +228,9 @@ impl Profile {
 
 impl Profile {
     /// The profile of some knobs on a machine, made at `timestamp` (ISO 8601).
+    ///
+    /// # Errors
+    /// Why the machine can't run them.
     pub fn new(
         machine: &Machine,
         baseline: &Baseline,
@@ -252,6 +255,9 @@ impl Profile {
     }
 
     /// The knobs that it stands for.
+    ///
+    /// # Errors
+    /// The first knob that is missing, unknown or out of its range.
     pub fn knobs(&self, baseline: &Knobs) -> Result<Knobs, String> {
         let known = baseline.built_in();
         if let Some(odd) = self.candidate.keys().find(|name| !known.contains_key(*name)) {
@@ -275,6 +281,9 @@ impl Profile {
     }
 
     /// What it means on this machine.
+    ///
+    /// # Errors
+    /// Why the machine can't run it.
     pub fn settings(&self, machine: &Machine, baseline: &Knobs) -> Result<Settings, String> {
         self.knobs(baseline)?.resolve(machine)
     }
@@ -287,6 +296,9 @@ impl Profile {
     }
 
     /// Replaces the file, so that a reader sees the old profile or the new one.
+    ///
+    /// # Errors
+    /// What could not be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');

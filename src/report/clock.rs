@@ -38,6 +38,9 @@ impl Clock {
     }
 
     /// When a trial ended.
+    ///
+    /// # Errors
+    /// As [`Clock::start_s`].
     pub fn end_s(&self, trial: &Trial) -> Result<f64> {
         Ok(self.start_s(trial)? + trial.wall_s)
     }

@@ -22,6 +22,9 @@ pub const SCHEMA: u32 = 1;
 
 /// What was found, as JSON; seconds and shares, `null` where something is not known. Where a metric
 /// is scored instead of seconds, `score_s` is `null` and `metric` the number as it is printed.
+///
+/// # Errors
+/// A time that is none.
 pub fn json(results: &Results) -> Result<String> {
     let breakdown = TimeBreakdown::of(results);
     let drift = DriftPlot::of(results)?;

@@ -87,6 +87,9 @@ fn code(text: &str) -> String {
 
 /// Puts the report between [`BEGIN`] and [`END`] of a Markdown file, each a line of its own; all
 /// else in the file stays as it is.
+///
+/// # Errors
+/// The file can't be read or written, or does not hold each marker once, in this order.
 pub fn splice(path: &Path, results: &Results) -> Result<()> {
     let place = || path.display().to_string();
     let old = input::text(path, LARGEST_BYTES).with_context(place)?;

@@ -82,6 +82,9 @@ impl Winner {
     }
 
     /// Writes the patched files into the results folder.
+    ///
+    /// # Errors
+    /// A file that can't be read or written.
     pub fn write(&self, folder: &Folder) -> Result<()> {
         let written = copies::write(&self.command, &self.values, &Self::files(&folder.now()));
         written.map(drop).map_err(anyhow::Error::msg)

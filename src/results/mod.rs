@@ -62,6 +62,9 @@ impl Folder {
     }
 
     /// Makes a results folder: `<date>-<machine>`, numbered when taken.
+    ///
+    /// # Errors
+    /// The folder can't be made.
     pub fn create(parent: &Path, host: &str) -> Result<Self> {
         let today = jiff::Zoned::now().date();
         let host: String = host
@@ -181,6 +184,9 @@ impl Results {
     }
 
     /// What a results folder is about: everything but its trials, which take longest to read.
+    ///
+    /// # Errors
+    /// As [`Results::open`].
     pub fn head(folder: &Folder) -> Result<Self> {
         let path = folder.machine();
         let place = || path.display().to_string();
@@ -194,6 +200,9 @@ impl Results {
     }
 
     /// What the texts of a folder's files hold.
+    ///
+    /// # Errors
+    /// What makes no sense in one of them.
     pub fn parse(machine: &str, space: &str, trials: &[u8]) -> Result<Self> {
         let head = Self::about(serde_json::from_str(machine)?, space)?;
         let journal = Reading::like(trials, &head.space.given.baseline)?;

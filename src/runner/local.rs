@@ -228,6 +228,9 @@ impl LocalRunner {
     }
 
     /// What `knobs` come to here.
+    ///
+    /// # Errors
+    /// Why the machine can't run them, or has too little memory for the job under them.
     pub fn settings(&self, workload: &Workload, knobs: &Knobs) -> Result<Settings, String> {
         let settings = knobs.resolve(&self.machine)?;
         let (bytes, most) = (self.bytes(workload, knobs), self.memory_bytes);

@@ -117,6 +117,9 @@ impl Response {
     }
 
     /// Takes one line of the worker.
+    ///
+    /// # Errors
+    /// What makes no sense about it.
     pub fn receive(&mut self, line: &str) -> Result<(), String> {
         let message: Message = serde_json::from_str(line).map_err(|error| {
             let is_printed = !line.trim_start().starts_with('{');
@@ -207,6 +210,9 @@ impl Response {
     }
 
     /// Whether everything that a good trial says was said.
+    ///
+    /// # Errors
+    /// What is missing.
     pub fn complete(&self) -> Result<(), String> {
         let (said, least) = (self.samples.len(), self.repetitions.least);
         if !self.is_done || said < least as usize {

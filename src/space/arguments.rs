@@ -18,6 +18,9 @@ pub fn written(argument: &OsStr) -> String {
 }
 
 /// The argument that [`written`] wrote.
+///
+/// # Errors
+/// What stands after `base64:` is none.
 pub fn read(text: &str) -> Result<OsString, String> {
     let Some(encoded) = text.strip_prefix(ENCODED) else { return Ok(text.into()) };
     let bytes = STANDARD.decode(encoded).map_err(|error| format!("`{text}`: {error}"))?;

@@ -7,6 +7,10 @@ use crate::knobs::{Kind, Value, Values, program_environment};
 
 impl SpaceFile {
     /// The default of every knob in the file that is not `built_in`: what the command runs today.
+    ///
+    /// # Errors
+    /// The key and what is wrong with it: a name or a value that can't be handed over, a default
+    /// that is of another kind than the other values, or that is the baseline's to give.
     pub fn custom_knobs(&self, built_in: &Values) -> Result<Values, SpaceError> {
         let mut custom = Values::new();
         for name in self.knob.keys() {

@@ -77,6 +77,10 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
 
 impl Expression {
     /// Compiles `text`.
+    ///
+    /// # Errors
+    /// The parser's message, with its position, when `text` is no expression; a function that
+    /// there is not; a text that is too long.
     pub fn new(text: &str) -> Result<Self, String> {
         if text.len() > LONGEST {
             return Err(format!(
@@ -98,12 +102,18 @@ impl Expression {
     }
 
     /// The value as a whole number.
+    ///
+    /// # Errors
+    /// What is wrong: an unknown name, a value that is no number, an overflow.
     pub fn number(&self, given: &Given) -> Result<i64, String> {
         let value = self.evaluate(given, std::iter::empty())?;
         value.as_int().map_err(|kind| format!("`{}` gives a {kind}, not a whole number", self.text))
     }
 
     /// The value as a finite number, whole or not.
+    ///
+    /// # Errors
+    /// As [`Expression::number`].
     pub fn amount(&self, given: &Given) -> Result<f64, String> {
         let value = self.evaluate(given, std::iter::empty())?;
         let finite = amount(&value).filter(|number| number.is_finite());
@@ -111,6 +121,9 @@ impl Expression {
     }
 
     /// The value as a truth.
+    ///
+    /// # Errors
+    /// As [`Expression::number`].
     pub fn truth<'a>(
         &self,
         given: &Given,

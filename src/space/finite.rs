@@ -6,6 +6,9 @@ use toml::{Table, Value};
 const SECONDS: &str = "_s";
 
 /// Refuses a table that holds such a number.
+///
+/// # Errors
+/// The key, as in `tune.min_psnr_db`, its value, and what it may be.
 pub fn check(table: &Table) -> Result<(), String> {
     table.iter().try_for_each(|(key, value)| number(key, value))
 }

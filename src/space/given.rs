@@ -39,6 +39,9 @@ impl Given {
 
 impl Space {
     /// Resolves a file and leaves out the values that this machine can't have.
+    ///
+    /// # Errors
+    /// As [`Space::resolve`]; a value that no knob knows; a baseline that this machine can't run.
     pub fn for_machine(
         file: &SpaceFile,
         machine: &Machine,

@@ -31,6 +31,10 @@ pub(super) fn at<T>(place: &str, result: Result<T, String>) -> Result<T, SpaceEr
 
 impl SpaceFile {
     /// Reads TOML.
+    ///
+    /// # Errors
+    /// The parser's message with line and column, an unknown version of the format, or a number
+    /// that makes no sense.
     pub fn parse(text: &str) -> Result<Self, String> {
         let file: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         if file.schema != SCHEMA {
@@ -69,6 +73,10 @@ impl SpaceFile {
 
 impl Space {
     /// Works the file out for the machine and the baseline that `given` describes.
+    ///
+    /// # Errors
+    /// The key and what is wrong with it: an unknown knob, an expression that does not parse or
+    /// has no value, a bound below another, no value left, a baseline that breaks a constraint.
     pub fn resolve(file: &SpaceFile, given: Given, experts: bool) -> Result<Self, SpaceError> {
         let mut knobs = Vec::new();
         for name in file.knob.keys() {
@@ -92,6 +100,9 @@ impl Space {
     }
 
     /// The space of a results folder, worked out when it was written.
+    ///
+    /// # Errors
+    /// As [`Space::resolve`].
     pub fn reopen(file: &SpaceFile) -> Result<Self, SpaceError> {
         let given = Given { facts: file.given.clone(), baseline: file.baseline.clone() };
         Self::resolve(file, given, true)

@@ -168,6 +168,9 @@ pub fn in_search(trials: &[Trial]) -> Option<Duration> {
 }
 
 /// Reads `30m`, `1h30m`, `90s`.
+///
+/// # Errors
+/// What is wrong and what to type instead.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let cure = "type a length of time such as 90s, 30m or 1h30m";
     let duration: jiff::SignedDuration =

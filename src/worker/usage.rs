@@ -31,6 +31,9 @@ impl ResourceUsage {
     }
 
     /// What the kernel counted from these counters to now, in the `wall_s` seconds of a sample.
+    ///
+    /// # Errors
+    /// As [`ResourceUsage::now`].
     pub fn until_now(self, wall_s: f64) -> Result<Sample> {
         let now = Self::now()?;
         let waited = now.run_queue.saturating_sub(self.run_queue);
@@ -43,6 +46,9 @@ impl ResourceUsage {
 }
 
 /// Seconds since this process was started, before any program was executed in it.
+///
+/// # Errors
+/// As [`ResourceUsage::now`].
 pub fn age_s() -> Result<f64> {
     let started: u64 = stat_field(22)?;
     let uptime = read("/proc/uptime")?;
@@ -57,6 +63,9 @@ pub fn forget_peak() {
 }
 
 /// Most memory that was ever resident, in bytes, or since [`forget_peak`].
+///
+/// # Errors
+/// As [`ResourceUsage::now`].
 pub fn peak_rss_bytes() -> Result<u64> {
     let status = read("/proc/self/status")?;
     let bytes = field(&status, "VmHWM").and_then(|text| kibibytes(&text));

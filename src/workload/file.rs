@@ -50,6 +50,9 @@ pub struct WorkloadFile {
 
 impl WorkloadFile {
     /// Reads TOML.
+    ///
+    /// # Errors
+    /// The parser's message with line and column, or the key that makes no sense.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut file: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         if file.schema != SCHEMA {
@@ -71,6 +74,9 @@ impl WorkloadFile {
     }
 
     /// The same file for another size of the job's clips or number of steps, or without guidance.
+    ///
+    /// # Errors
+    /// What the models can't run; slices that the file lists itself.
     pub fn with_job(
         mut self,
         clip: Option<[u32; 3]>,
@@ -184,6 +190,9 @@ impl WorkloadFile {
 
 impl Sizes {
     /// Refuses sizes that no model runs, whatever it is.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
     pub fn check_largest(&self) -> Result<(), String> {
         let all = [
             ("clips", self.clips, MOST_CLIPS),
@@ -203,6 +212,9 @@ impl Sizes {
 
 impl Workload {
     /// Refuses sizes that these models can't run.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
     pub fn check(&self, parts: &Architecture) -> Result<(), String> {
         let sizes = &self.sizes;
         sizes.check_largest()?;

@@ -21,6 +21,9 @@ const WEIGHTS: [&str; 8] =
     [".safetensors", ".bin", ".gguf", ".pt", ".pth", ".ckpt", ".msgpack", ".index.json"];
 
 /// The tensors of the model that lies in `folder`.
+///
+/// # Errors
+/// Names the file that is missing, cut, or something else, and what to do about it.
 pub fn read(folder: &Path) -> Result<BTreeMap<String, Stored>> {
     for stem in STEMS {
         let index = folder.join(format!("{stem}.safetensors.index.json"));

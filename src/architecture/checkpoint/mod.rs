@@ -41,6 +41,9 @@ pub struct Stored {
 
 impl Checkpoint {
     /// A safetensors file, or a folder with one model, in one file or in shards with their index.
+    ///
+    /// # Errors
+    /// Names the file that is missing, cut, or something else, and what to do about it.
     pub fn open(path: &Path) -> Result<Self> {
         let tensors = if path.is_dir() {
             folder::read(path)?

@@ -17,6 +17,9 @@ use crate::workload::custom::printed::MetricSource;
 use crate::workload::custom::sink::Sink;
 
 /// Reads a ratio in dB, from 0, which any picture has, to what float32 numbers can tell apart.
+///
+/// # Errors
+/// What to type instead.
 pub fn decibels(text: &str) -> Result<f64, String> {
     const MOST: f64 = 200.0;
     let number = text.parse::<f64>().ok().filter(|number| (0.0..=MOST).contains(number));
@@ -24,18 +27,27 @@ pub fn decibels(text: &str) -> Result<f64, String> {
 }
 
 /// Reads a share from 0 to 1, without 1.
+///
+/// # Errors
+/// What to type instead.
 pub fn share(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| (0.0..1.0).contains(number));
     number.ok_or_else(|| "give a share from 0 to 1, such as 0.05 for 5%".to_owned())
 }
 
 /// Reads a size of memory that a trial can be given.
+///
+/// # Errors
+/// What to type instead.
 pub fn memory(text: &str) -> Result<ByteSize, String> {
     let size = text.parse::<ByteSize>().ok().filter(|size| size.as_u64() > 0);
     size.ok_or_else(|| "give a size such as 16GiB".to_owned())
 }
 
 /// Reads `KNOB=VALUE`.
+///
+/// # Errors
+/// What to type instead.
 pub fn setting(text: &str) -> Result<(String, String), String> {
     let parted = text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
     let parted = parted.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -72,11 +84,17 @@ pub fn text() -> impl TypedValueParser<Value = String> {
 }
 
 /// Takes where a metric is found in what a command prints, if it can be read.
+///
+/// # Errors
+/// What is wrong with it.
 pub fn metric(text: &str) -> Result<String, String> {
     MetricSource::parse(text).map(|_| text.to_owned())
 }
 
 /// Reads where a profile's value of a knob goes: `blocks env:MY_BLOCKS`.
+///
+/// # Errors
+/// What to type instead.
 pub fn sink(text: &str) -> Result<(String, Sink), String> {
     let flag: KnobFlag = text.parse()?;
     let cure = "the profile has the value: give a knob and a place, as in 'blocks env:MY_BLOCKS'";
@@ -85,6 +103,9 @@ pub fn sink(text: &str) -> Result<(String, Sink), String> {
 }
 
 /// As [`sink()`], of a variable.
+///
+/// # Errors
+/// What to type instead.
 pub fn variable(text: &str) -> Result<(String, Sink), String> {
     match sink(text)? {
         (_, Sink::Json { .. }) => {
@@ -95,11 +116,17 @@ pub fn variable(text: &str) -> Result<(String, Sink), String> {
 }
 
 /// Takes patterns of files, if they can be read.
+///
+/// # Errors
+/// What is wrong with them.
 pub fn files(text: &str) -> Result<String, String> {
     pictures::patterns(text).map(|_| text.to_owned())
 }
 
 /// Takes the inputs of a module, if they can be read.
+///
+/// # Errors
+/// What is wrong with them.
 pub fn inputs(text: &str) -> Result<String, String> {
     Inputs::parse(text).map(|_| text.to_owned())
 }

@@ -31,6 +31,9 @@ pub struct Choice {
 }
 
 /// Chooses, and applies the choice to this process.
+///
+/// # Errors
+/// What can't be applied, with the cure.
 pub fn apply(args: &ExecArgs) -> Result<(Choice, Applied)> {
     let machine = Machine::detect_host()?;
     match &args.profile {

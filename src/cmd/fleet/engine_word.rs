@@ -56,6 +56,9 @@ fn of_jobs(folder: &Folder) -> Option<&'static str> {
 
 /// Refuses another kind of engine than that with which a folder began, unless nothing was measured yet.
 /// Whether what is known of the nodes has to be forgotten.
+///
+/// # Errors
+/// [`Usage`] with both engines and what to type.
 pub fn agree(
     args: &FleetArgs,
     folder: &Folder,

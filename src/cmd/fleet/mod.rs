@@ -22,6 +22,9 @@ use crate::io::{exit_code, output, printable};
 use crate::runner::nodes::NodeList;
 
 /// Does what was asked of a fleet.
+///
+/// # Errors
+/// [`Usage`] that says what to type instead; the folder can't be written.
 pub fn run(args: &FleetArgs) -> Result<ExitCode> {
     if let Some(task) = args.fleet.here {
         return here::run(args, task);

@@ -27,6 +27,9 @@ pub const POLL: Duration = Duration::from_secs(5);
 const LOOKS: u32 = 12;
 
 /// The fleet's folder, made where there is none.
+///
+/// # Errors
+/// It can't be made.
 pub fn made(dir: &Path) -> Result<Folder> {
     let place = || dir.display().to_string();
     fs::create_dir_all(dir).with_context(place)?;
@@ -96,6 +99,9 @@ pub struct Asked {
 
 impl Asked {
     /// Has the folder keep it, and says what changes there.
+    ///
+    /// # Errors
+    /// It can't be written.
     pub fn keep(&self, folder: &Folder) -> Result<()> {
         for change in &self.changes {
             terminal::tell(&format!("fleet.toml: {change}: that is kept from now on"));

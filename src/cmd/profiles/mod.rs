@@ -24,6 +24,9 @@ impl ProfileFoldersArgs {
 }
 
 /// Runs the subcommand.
+///
+/// # Errors
+/// What can't be read or written, or does not hold.
 pub fn run(args: &ProfilesArgs) -> Result<()> {
     let store = args.place.store();
     match &args.verb {

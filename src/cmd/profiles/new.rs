@@ -10,6 +10,9 @@ use crate::knobs::Value;
 use crate::profile::Profile;
 
 /// Prints the profile of the baseline with these values.
+///
+/// # Errors
+/// [`Usage`] that names the knob and the cure: unknown, out of its range, or not to be had here.
 pub fn run(baseline: Option<&BaselineChoice>, set: &[(String, String)]) -> Result<()> {
     let machine = machine::here()?;
     let baseline = job::baseline(baseline, &JobArgs::default(), &machine, false)?;

@@ -78,6 +78,9 @@ fn comfyui(args: &AppArgs, words: &[String]) -> Result<Vec<String>> {
 }
 
 /// The space of a workflow, which ComfyUI itself is asked for, as a file in the cache.
+///
+/// # Errors
+/// [`Usage`] with what the worker says.
 pub fn asked_space(args: &CustomJobArgs) -> Result<Option<PathBuf>> {
     if args.app.app != Some(App::Comfyui) {
         return Ok(None);
@@ -101,6 +104,9 @@ pub fn asked_space(args: &CustomJobArgs) -> Result<Option<PathBuf>> {
 }
 
 /// Refuses flags of the one kind of app where the other is meant.
+///
+/// # Errors
+/// [`Usage`] that says what to type.
 pub fn check(args: &CustomJobArgs) -> Result<(), Usage> {
     let AppArgs { app: Some(app), model, prompt, image, frames, height, width, .. } = &args.app
     else {

@@ -147,6 +147,10 @@ fn worker(
 
 /// The job of a few trials with chosen values, which its command takes from `sinks` too, and the
 /// baseline with what that runs today of the knobs that a profile has for it.
+///
+/// # Errors
+/// As [`open`] and [`job::open`]; [`Usage`] for a knob of which the command does not say what it is
+/// today.
 pub fn job(args: &TrialArgs, own: (&Values, Baseline)) -> Result<(Job, Baseline)> {
     let given = open(&args.custom, &args.runner, &args.job)?;
     let (custom, baseline) = reading(given, &args.knobs, own)?;
@@ -192,6 +196,9 @@ fn warn_of_texts(words: &[String], baseline: &Baseline) {
 }
 
 /// Refuses knobs in the words, variables and files of a worker, whose process outlives their values.
+///
+/// # Errors
+/// [`Usage`] that names the first.
 pub fn check_worker(file: &SpaceFile, words: &[String]) -> Result<(), Usage> {
     let is_known = |name: &str| file.knob.contains_key(name);
     let mut meant = template::meant(words, &is_known).into_iter().map(|(_, one)| one);
@@ -203,6 +210,9 @@ pub fn check_worker(file: &SpaceFile, words: &[String]) -> Result<(), Usage> {
 
 /// The baseline that was asked for, of a job of the user's own or of a built-in one: what its command
 /// runs today, where it is one.
+///
+/// # Errors
+/// As [`job::baseline`]; [`Usage`] for a value in the command that a knob can't have.
 pub fn baseline(
     choice: Option<&BaselineChoice>,
     (args, job): (&CustomJobArgs, &JobArgs),
@@ -306,6 +316,9 @@ impl TuneArgs {
 }
 
 /// Refuses a module's inputs that a trial's memory has no room for.
+///
+/// # Errors
+/// How large they are, and what to type instead.
 pub fn fits(job: Option<&CustomJob>, memory_bytes: u64) -> Result<(), String> {
     let Some(CustomJob::Module(module)) = job else { return Ok(()) };
     let bytes = Inputs::parse(&module.inputs)?.bytes();

@@ -61,6 +61,9 @@ impl Job {
 }
 
 /// The job that was asked for, with clips enough for a batch of the baseline's size.
+///
+/// # Errors
+/// [`Usage`] that names the file, the key and the cure.
 pub fn open(args: &JobArgs, baseline: &Baseline) -> Result<WorkloadFile> {
     let name = &args.workload;
     let text = crate::cmd::built_in_or_file("workload", name, BUILT_IN)?;

@@ -14,6 +14,9 @@ pub fn of_files(files: String) -> PictureJob {
 }
 
 /// Refuses a limit for pictures where there are none, and videos that nothing here reads.
+///
+/// # Errors
+/// [`Usage`] that says what to type or to install.
 pub fn check(args: &CustomJobArgs, runner: &RunnerArgs, is_worker: bool) -> Result<(), Usage> {
     if runner.min_psnr.is_some() && args.output.is_none() && !is_worker {
         let cure = "name the pictures of your command, as in --output 'out/*.png'";

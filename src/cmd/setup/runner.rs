@@ -31,6 +31,9 @@ const PICTURES: usize = 8;
 
 /// Everything that trials run with, but for a folder of their own; and the
 /// job, cut to the depth of the user's own weights.
+///
+/// # Errors
+/// As [`plan`]; [`Usage`] where there is no worker.
 pub fn set_up(
     args: &RunnerArgs,
     job: Job,

@@ -41,6 +41,9 @@ pub fn ask(
 }
 
 /// The same where only knobs that the tool has may be left to the worker.
+///
+/// # Errors
+/// It can't be started.
 pub fn read(
     runner: &mut LocalRunner,
     workload: &Workload,

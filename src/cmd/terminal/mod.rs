@@ -16,6 +16,9 @@ const LEAST: usize = 12;
 
 /// Prints words for people to stdout. What programs read, or is to be copied, goes through
 /// [`output::print`] and [`output::print_json`].
+///
+/// # Errors
+/// As [`output::print`].
 pub fn show(text: &str) -> Result<()> {
     output::print(&fitted(&printable::lines(text), &Term::stdout()))
 }

@@ -51,6 +51,9 @@ impl Prepared {
     /// Sees every mistake in the flags that can be seen before the first trial, and takes the
     /// machine's lock. Where several nodes search together their agents do so, which read the tune's
     /// `words`, and the machine is the first node's. The search is to start from `sources`.
+    ///
+    /// # Errors
+    /// [`Usage`] that says what to type instead; another run measures here; too few nodes.
     pub fn new(args: &TuneArgs, words: Vec<String>, sources: Vec<Source>) -> Result<Self> {
         let agents = nodes::open(args, words)?;
         let machine = match &agents {
@@ -74,6 +77,9 @@ impl Prepared {
     }
 
     /// Has the baseline run what a worker says that it runs today, here or on the nodes.
+    ///
+    /// # Errors
+    /// As [`today::ask`].
     pub(super) fn ask(&mut self, args: &TuneArgs) -> Result<()> {
         let begun = Instant::now();
         let Self { runner, job, file, agents, .. } = self;
@@ -95,6 +101,9 @@ impl Prepared {
     }
 
     /// The space for a workload, and its expert candidates.
+    ///
+    /// # Errors
+    /// As [`space::resolve`].
     pub fn space(&self, args: &TuneArgs, workload: &Workload) -> Result<(Space, Vec<Candidate>)> {
         let Self { runner, file, .. } = self;
         space::resolve(file, &args.space, &runner.machine, &runner.baseline, workload)

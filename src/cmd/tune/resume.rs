@@ -20,6 +20,9 @@ use crate::tune::budget::Budget;
 use crate::tune::in_flight;
 
 /// Goes on with the same search: same flags, seed and journal.
+///
+/// # Errors
+/// What differs from the tune that was cut short, or no time is left.
 pub fn run(args: &ResumeArgs) -> Result<()> {
     let folder = Folder::new(&args.dir);
     let mut results = Results::open(&folder).context(if folder.journal().exists() {

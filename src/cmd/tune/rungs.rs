@@ -57,6 +57,9 @@ fn say(takes: &str, trial_s: f64, budget_s: f64) {
 }
 
 /// The slices of the job that fit the machine and a tune of `budget_s` seconds.
+///
+/// # Errors
+/// As [`Session::calibrate`].
 pub fn choose(
     (runner, job): (&LocalRunner, &Job),
     session: &mut Session<'_>,

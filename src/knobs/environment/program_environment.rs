@@ -110,6 +110,9 @@ pub fn custom_name(name: &str) -> Result<(), String> {
 }
 
 /// Checks what is to be the name of a knob.
+///
+/// # Errors
+/// It is no name.
 pub fn knob_name(name: &str) -> Result<(), String> {
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase());

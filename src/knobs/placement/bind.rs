@@ -24,6 +24,9 @@ pub fn bind(cpus: &CpuSet) -> io::Result<()> {
 
 /// As [`bind`]; where the kernel forbids the call and the CPUs are these already, gives the
 /// kernel's refusal.
+///
+/// # Errors
+/// As [`bind`].
 pub fn bind_or_keep(cpus: &CpuSet) -> io::Result<Option<io::Error>> {
     match bind(cpus) {
         Ok(()) => Ok(None),
@@ -50,6 +53,9 @@ pub fn cure(error: &io::Error) -> &'static str {
 
 /// Whether this process may bind itself at all, found out by binding a thread to the CPUs that it
 /// has.
+///
+/// # Errors
+/// What is wrong, with the cure.
 pub fn probe_binding() -> Result<(), String> {
     let words = |error: io::Error| format!("{error}: {}", cure(&error));
     let cpus = bound().map_err(words)?;
@@ -59,6 +65,9 @@ pub fn probe_binding() -> Result<(), String> {
 }
 
 /// The CPUs on which the calling thread may run.
+///
+/// # Errors
+/// What the kernel says.
 pub fn bound() -> io::Result<CpuSet> {
     syscalls::affinity()
 }

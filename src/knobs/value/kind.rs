@@ -22,6 +22,9 @@ pub enum Kind {
 impl Kind {
     /// The value that a text means, as other programs may have rewritten it: `512.0` is the integer
     /// 512, `1` the float 1.0, `TRUE` a switch that is on.
+    ///
+    /// # Errors
+    /// The text, and what it has to be.
     pub fn read(self, text: &str) -> Result<Value, String> {
         let float = || text.parse().ok().and_then(Float::new);
         let value = match self {
@@ -40,6 +43,9 @@ impl Kind {
 
     /// The value as one of this kind: a whole number may stand for a float, and a whole float for
     /// an integer.
+    ///
+    /// # Errors
+    /// The value, and what it has to be.
     pub fn fit(self, value: &Value) -> Result<Value, String> {
         match (self, value) {
             (Self::Float | Self::Integer, Value::Integer(_) | Value::Float(_)) => {

@@ -26,11 +26,17 @@ pub struct MachineFileError {
 impl Machine {
     /// Reads a file that `lstopo FILE.xml` wrote (hwloc 1, 2 and 3), or a pipe, as
     /// [`input::given_bytes`] does.
+    ///
+    /// # Errors
+    /// Why it can't be read, or what is wrong with it.
     pub fn from_xml_file(path: &Path) -> Result<Self, MachineFileError> {
         Self::from_xml(&xml_of(path)?).map_err(|error| MachineFileError::of(path, error.problem))
     }
 
     /// As [`Machine::from_xml_file`], in a child process first: see [`sandboxed`].
+    ///
+    /// # Errors
+    /// As [`Machine::from_xml_file`]; hwloc crashes on it, or does not come to an end.
     pub fn from_stranger(path: &Path) -> Result<Self, MachineFileError> {
         // A pipe can be read once only, so not in the child.
         let xml = xml_of(path)?;
@@ -39,6 +45,9 @@ impl Machine {
     }
 
     /// Reads hwloc XML.
+    ///
+    /// # Errors
+    /// What is wrong with it.
     pub fn from_xml(xml: &str) -> Result<Self, MachineFileError> {
         let bad = |problem: String| MachineFileError { what: "XML".to_owned(), problem };
         let refused =
@@ -49,6 +58,9 @@ impl Machine {
 
     /// Builds the machine that hwloc's synthetic description stands for, such as
     /// `package:2 [numa] l3:4 core:8 pu:2`; all its CPUs are allowed.
+    ///
+    /// # Errors
+    /// What is wrong with the description.
     pub fn from_synthetic(description: &str) -> Result<Self, MachineFileError> {
         let what = format!("`{}`", description.chars().take(80).collect::<String>());
         let bad = |problem: String| MachineFileError { what, problem };

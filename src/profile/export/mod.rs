@@ -76,6 +76,9 @@ pub struct Export<'a> {
 
 impl Export<'_> {
     /// The text of the profile in a dialect.
+    ///
+    /// # Errors
+    /// What the dialect can't write, or a library that is not to be trusted.
     pub fn text(&self, dialect: Dialect) -> Result<String, String> {
         if !dialect.takes_command() && !self.command.is_empty() {
             return Err(format!("{dialect} starts no command: leave it out"));

@@ -76,6 +76,9 @@ pub(super) fn typed<T: DeserializeOwned>(scanned: &Value) -> Result<T, ProfileEr
 }
 
 /// The text of a profile, or of what stands beside one: a regular file of at most 1 MiB.
+///
+/// # Errors
+/// As [`input::text`].
 pub fn text(path: &Path) -> Result<String> {
     input::text(path, LARGEST_BYTES)
 }

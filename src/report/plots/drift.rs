@@ -51,6 +51,9 @@ type Kind = (&'static str, Colour, fn(&Trial) -> Option<f64>);
 
 impl DriftPlot {
     /// The drift of a tune; `None` where the baseline ran less than twice.
+    ///
+    /// # Errors
+    /// A time that is none.
     pub fn of(results: &Results) -> Result<Option<Self>> {
         let clock = Clock::of(results)?;
         let (mut repeats, mut end_s) = (Vec::new(), 0.0_f64);

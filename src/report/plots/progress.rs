@@ -64,6 +64,9 @@ pub enum TrialKind {
 
 impl ProgressPlot {
     /// The course of a tune; `None` where it made no trial.
+    ///
+    /// # Errors
+    /// A time that is none.
     pub fn of(results: &Results) -> Result<Option<Self>> {
         let clock = Clock::of(results)?;
         let (mut points, mut seen) = (Vec::new(), BTreeSet::new());

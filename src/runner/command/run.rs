@@ -231,6 +231,9 @@ impl Run {
     }
 
     /// The number that it printed, on standard output or else on standard error.
+    ///
+    /// # Errors
+    /// What is wrong with it, and the command's last words.
     pub fn metric(&self, source: &MetricSource) -> Result<f64, String> {
         let read = source.read(&self.stdout.text());
         let read = read.or_else(|problem| source.read(&self.stderr.text()).map_err(|_| problem));

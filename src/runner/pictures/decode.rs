@@ -26,6 +26,9 @@ pub const NO_FFMPEG: &str = "ffmpeg reads everything but PNG, JPEG and AVI of JP
     PATH: install it (apt install ffmpeg), or have pictures written";
 
 /// Hands each frame of a file to `take`, in order.
+///
+/// # Errors
+/// The file can't be read, or `take` refuses a frame.
 pub fn frames(
     file: &Path,
     take: &mut dyn FnMut(RgbImage) -> Result<(), String>,

@@ -57,6 +57,9 @@ pub struct WorstFrame {
 
 impl FrameComparison {
     /// Opens the baseline's frames.
+    ///
+    /// # Errors
+    /// They can't be read.
     pub fn open(path: &Path) -> Result<Self, String> {
         let file = File::open(path).map_err(|error| unread(&error))?;
         Ok(Self { reference: BufReader::new(file), count: 0, worst: None })

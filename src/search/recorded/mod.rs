@@ -58,6 +58,9 @@ impl Recorded {
     }
 
     /// Reads the text of a table or a journal, for a space called `name`.
+    ///
+    /// # Errors
+    /// As [`Recorded::read`].
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let mut reader = csv::ReaderBuilder::new();
         let reader = reader.flexible(true).trim(csv::Trim::All);

@@ -16,6 +16,9 @@ pub(super) struct Grid {
 
 /// Says why a grid over `space` makes no sense with `budget` trials, where it does not: it
 /// would look at one corner and never at the rest.
+///
+/// # Errors
+/// The sizes, and what to do instead.
 pub fn fits(space: &Space, budget: usize) -> Result<(), String> {
     let size = space.listed.as_ref().map_or_else(|| legal_count(space), |l| l.len() as u128);
     if size <= budget as u128 {

@@ -16,6 +16,9 @@ impl Reading {
     /// As [`Reading::of`], for a tune with this baseline: each knob's cells are of the kind that its
     /// value there has. Where row 1 is damaged, but rows match their checksums under the names that
     /// this program gives to the columns of such a tune, it is read so.
+    ///
+    /// # Errors
+    /// As [`Reading::of`], or why row 1 can't be replaced, with the cure.
     pub fn like(bytes: &[u8], baseline: &Values) -> Result<Self> {
         let named = Self::named(bytes, baseline);
         let own = || (1..=MOST_SAMPLES).map(|samples| columns(baseline.keys(), samples));

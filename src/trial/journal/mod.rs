@@ -109,6 +109,9 @@ impl Journal {
     /// Opens the journal of a tune whose baseline is `baseline` to go on: every row that holds is
     /// kept. Where the file is not as this program would have left it, it is written anew, and a
     /// copy of what was there stays beside it.
+    ///
+    /// # Errors
+    /// The file can't be read or written, is no journal, or its columns are others.
     pub fn reopen(path: &Path, baseline: &Values, samples: usize) -> Result<(Self, Vec<Trial>)> {
         let place = || format!("journal {}", path.display());
         let bytes = if path.exists() {
@@ -277,6 +280,9 @@ fn fixed_cell(trial: &Trial, column: &str) -> String {
 }
 
 /// Reads every row that holds; what is damaged is passed over and noted.
+///
+/// # Errors
+/// The file can't be read, or is no journal.
 pub fn read(path: &Path) -> Result<Vec<Trial>> {
     let place = || format!("journal {}", path.display());
     parse(&input::bytes(path, LARGEST_BYTES).with_context(place)?).with_context(place)
@@ -284,6 +290,9 @@ pub fn read(path: &Path) -> Result<Vec<Trial>> {
 
 /// The journal of a tune whose baseline is `baseline`: every row that holds, each knob's cells of
 /// the kind that its value there has; what is damaged is passed over and noted.
+///
+/// # Errors
+/// The file can't be read, or is no journal.
 pub fn open(path: &Path, baseline: &Values) -> Result<Reading> {
     let place = || format!("journal {}", path.display());
     let bytes = input::bytes(path, LARGEST_BYTES).with_context(place)?;
@@ -291,6 +300,9 @@ pub fn open(path: &Path, baseline: &Values) -> Result<Reading> {
 }
 
 /// As [`read`], from bytes.
+///
+/// # Errors
+/// As [`read`].
 pub fn parse(bytes: &[u8]) -> Result<Vec<Trial>> {
     Ok(Reading::of(bytes)?.trials)
 }

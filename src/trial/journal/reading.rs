@@ -45,6 +45,9 @@ impl Reading {
     }
 
     /// Reads a file under the names in its first line.
+    ///
+    /// # Errors
+    /// As [`Reading::of`].
     pub(super) fn named(bytes: &[u8], baseline: &Values) -> Result<Self> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut lines = lines(bytes);
@@ -57,6 +60,9 @@ impl Reading {
     }
 
     /// Reads a file whose first line is damaged, under the names of `columns`.
+    ///
+    /// # Errors
+    /// As [`Reading::of`].
     pub(super) fn under(bytes: &[u8], columns: &[String], baseline: &Values) -> Result<Self> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let places = places(columns);

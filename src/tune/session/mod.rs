@@ -273,6 +273,9 @@ impl<'a> Session<'a> {
     }
 
     /// Measures the baseline, searches, and measures again what the noise can't tell from the best.
+    ///
+    /// # Errors
+    /// As [`Session::compete`].
     pub fn search(&mut self, space: &Space, workload: &Workload, plan: Plan) -> Result<()> {
         self.baseline(workload)?;
         let strategy = plan.strategy.to_string();
@@ -298,6 +301,9 @@ impl<'a> Session<'a> {
 
     /// Runs `values` against the baseline until the answer is clear or the budget spent; the
     /// baseline itself, a few times.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on.
     pub fn verify(&mut self, workload: &Workload, values: &Values) -> Result<()> {
         if *values == self.state.baseline {
             return self.drive(&mut [&mut Recovery { workload }, &mut Reruns { workload }]);
@@ -313,6 +319,9 @@ impl<'a> Session<'a> {
 
     /// Measures the baseline on one node at least, unless the calibration came to the same; on others it
     /// may still run.
+    ///
+    /// # Errors
+    /// As [`Session::calibrate`].
     pub fn baseline(&mut self, workload: &Workload) -> Result<()> {
         let mut first = FirstBaseline { phase: Phase::Baseline, workload };
         while self.state.first(Phase::Baseline).is_none() && self.goes_on(&mut [&mut first])? {
@@ -332,6 +341,9 @@ impl<'a> Session<'a> {
 
     /// Tries knobs that are handed over at all their values, where the search can pay for it, and
     /// returns the space in which those that are not read rest.
+    ///
+    /// # Errors
+    /// The tuner itself can't go on.
     pub fn probe(&mut self, space: &Space, workload: &Workload) -> Result<Space> {
         let mut probes = Probes::new(space, workload, &self.state);
         self.drive(&mut [

@@ -29,6 +29,9 @@ impl Pipeline {
     /// Does each stage but those of `cold` once at a batch's shapes, which is all that libraries and
     /// allocators need to see before they are measured, on inputs that never change, so that
     /// `warmed_up` can be compared with the reference's.
+    ///
+    /// # Errors
+    /// As [`Pipeline::run`].
     pub fn warm_up(
         &self,
         (batch, cold): (&Batch, &[Stage]),

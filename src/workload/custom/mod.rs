@@ -71,6 +71,9 @@ pub struct CommandJob {
 
 impl CommandJob {
     /// Where its metric stands.
+    ///
+    /// # Errors
+    /// As [`Source::parse`]: never for a command whose flags were accepted.
     pub fn source(&self) -> Result<Option<MetricSource>, String> {
         self.metric.as_deref().map(MetricSource::parse).transpose()
     }

@@ -55,6 +55,9 @@ pub enum TensorKind {
 
 impl Inputs {
     /// Reads `1x16x8x8:f32,1x512x64:bf16`, or the name of a safetensors file.
+    ///
+    /// # Errors
+    /// What is wrong, and what to type instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         let is_file = Path::new(text).extension().is_some_and(|end| end == "safetensors");
         if is_file {

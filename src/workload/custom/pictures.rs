@@ -45,6 +45,9 @@ impl PictureJob {
 }
 
 /// The patterns of `out/*.png|*.mp4`: one without a folder takes that of the one before.
+///
+/// # Errors
+/// What is no pattern, and what to type.
 pub fn patterns(text: &str) -> Result<Vec<String>, String> {
     let mut patterns: Vec<String> = Vec::new();
     for part in text.split('|').map(str::trim) {

@@ -23,6 +23,9 @@ impl MetricValue {
     const BOUNDS: std::ops::Range<f64> = 1e-100..1e100;
 
     /// Refuses what nothing can be a share of.
+    ///
+    /// # Errors
+    /// The number, and what it takes.
     pub fn check(&self) -> Result<(), String> {
         let Self { value, .. } = self;
         let is_some = Self::BOUNDS.contains(value);
@@ -44,6 +47,9 @@ pub enum MetricSource {
 
 impl MetricSource {
     /// Reads `json:/path`, or a regular expression.
+    ///
+    /// # Errors
+    /// What is wrong, and what to type instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(pointer) = text.strip_prefix(JSON) {
             let is_pointer = pointer.is_empty() || pointer.starts_with('/');

@@ -123,6 +123,9 @@ impl Frames {
     }
 
     /// Frame `index` as a PNG file's bytes.
+    ///
+    /// # Errors
+    /// As [`Frames::jpeg`].
     pub fn png(&self, index: usize) -> Result<Vec<u8>> {
         let planes = &self.planes[index * self.frame_len()..][..self.frame_len()];
         NotFinite::check(planes)?;

@@ -39,6 +39,10 @@ impl StageClock {
     }
 
     /// Does `work` for `stage` on `subject` and adds its time, whether it succeeds or not.
+    ///
+    /// # Errors
+    /// What `work` returns; a panic inside it is an error too, so that one bad file or a native
+    /// library's complaint ends the run and not the process.
     pub fn run<T, E: Into<anyhow::Error>>(
         &self,
         stage: Stage,

@@ -102,6 +102,9 @@ impl Observer for Events {
 }
 
 /// The last event of a tune.
+///
+/// # Errors
+/// A time in the journal that is none.
 pub fn finished(results: &Results, folder: &Folder) -> Result<String> {
     let report: Value = serde_json::from_str(&report::json(results)?)?;
     let value = event(

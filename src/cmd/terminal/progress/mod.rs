@@ -71,6 +71,9 @@ impl Progress {
     }
 
     /// Says what came out and which files were `written`, in the form that was asked for.
+    ///
+    /// # Errors
+    /// A time in the journal that is none; stdout can't be written.
     pub fn conclude(
         &self,
         results: &Results,

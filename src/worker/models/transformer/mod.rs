@@ -110,6 +110,9 @@ impl Transformer {
     /// * `image`, the reference's `encoder_hidden_states_image`: `[batch, tokens, image_dim]`.
     ///
     /// Returns `[batch, out_channels, frames, height, width]`, of whole patches.
+    ///
+    /// # Errors
+    /// Names the argument whose shape doesn't fit.
     pub fn forward(
         &self,
         hidden_states: &Tensor,

@@ -14,6 +14,9 @@ pub fn normalise(config: &VaeConfig, latent: &Tensor) -> Result<Tensor> {
 }
 
 /// The VAE's own latent from a normalised one.
+///
+/// # Errors
+/// As [`normalise`].
 pub fn denormalise(config: &VaeConfig, latent: &Tensor) -> Result<Tensor> {
     let (mean, std) = moments(config, latent)?;
     Ok(latent * std + mean)

@@ -6,6 +6,9 @@ use wan22_tune::architecture::Grid;
 
 /// Runs `part` on every tile of `x` and puts the results together: each is blended with the
 /// finished ones above and to the left, then cropped to the stride.
+///
+/// # Errors
+/// As `part`'s.
 pub fn assemble(
     grid: &Grid,
     x: &Tensor,

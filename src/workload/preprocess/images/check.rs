@@ -23,6 +23,9 @@ const START: u64 = 512;
 const LARGEST: u64 = 2 << 30;
 
 /// Whether a file is a picture that ends where it should, of a size that can be decoded.
+///
+/// # Errors
+/// What it is instead, in words that go on after its name.
 pub fn check(path: &Path) -> Result<()> {
     let mut file = BufReader::new(input::open(path).context("can't be read")?);
     let size = file.get_ref().metadata()?.len();
@@ -68,6 +71,9 @@ pub fn limits() -> Limits {
 }
 
 /// Refuses a picture that would take more memory and time than any photograph.
+///
+/// # Errors
+/// The limit, in words that go on after the picture's name.
 pub fn expect_pixels(width: u32, height: u32) -> Result<()> {
     let pixels = u64::from(width) * u64::from(height);
     ensure!(

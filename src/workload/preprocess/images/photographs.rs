@@ -38,6 +38,9 @@ const DETAIL: [(u32, i32); 6] = [(4, 128), (12, 60), (36, 40), (108, 30), (324, 
 /// Each picture depends on nothing but its number, and appears under its name only when it is
 /// whole and on the disk: several processes may do this at once. One that is not what its digest
 /// beside it says is made again.
+///
+/// # Errors
+/// The folder can't be made or written.
 pub fn photographs(folder: &Path, count: usize) -> Result<Vec<PathBuf>> {
     fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
     let mut paths = Vec::with_capacity(count);
