@@ -63,7 +63,9 @@ impl Runner for WarmRunner<'_> {
         let noise = NoiseWatch::start();
         let begun = Instant::now();
         let (mut answer, process) = self.answer(request, begun)?;
-        answer.wall_s = begun.elapsed().as_secs_f64() + self.state.borrow().asked_s(request.number);
+        let asked_s = self.state.borrow().asked_s(request.number);
+        answer.wall_s = begun.elapsed().as_secs_f64() + asked_s;
+        answer.setup_s = answer.setup_s.map(|setup_s| setup_s + asked_s);
         let noise = noise.finish(&self.inner.machine.allowed);
         let trial = Trial { noise, process, ..request.trial(started) };
         Ok(LocalRunner::trial(answer, trial))

@@ -80,10 +80,12 @@ impl State {
         changed.into_iter().flatten().map(ToOwned::to_owned).collect()
     }
 
-    /// Whether a job of these values that changes those knobs is to begin with a warm-up: in a fresh
-    /// process, after a value that it did not run yet, and wherever first runs were seen to take longer.
+    /// Whether a job of these values that changes those knobs is to begin with a warm-up: in a process
+    /// that never ran, after a value that it did not run yet, and wherever first runs were seen to take
+    /// longer.
     pub fn needs_warm_up(&self, values: &Values, changed: &[String]) -> bool {
-        let process = self.process.as_ref().filter(|process| !process.ran.is_empty());
+        let has_run = |process: &&Process| process.asked_s > 0.0 || !process.ran.is_empty();
+        let process = self.process.as_ref().filter(has_run);
         process.is_none_or(|process| {
             let is_new =
                 |name: &String| !process.seen.contains(&(name.clone(), values[name].clone()));
