@@ -82,6 +82,11 @@ fn launched(world: &World, profile: &str) {
         assert!(text.contains("MY_THRESHOLD=0.5"), "{form}: {text}");
     }
     assert!(export("sh", &[]).stdout.contains("export MY_THRESHOLD=0.5\n"));
+    let other = ["--knob", "other env:MY_OTHER"];
+    let refused = [&["export", "--format", "sh", profile], &other[..]].concat();
+    assert!(world.tuner(&refused).run().exits(2).stderr.contains("the profile has no knob other"));
+    let exec = [&["exec", "--profile", profile], &other[..], &["--", "true"]].concat();
+    assert!(world.tuner(&exec).run().exits(0).stderr.contains("the profile has no knob other"));
     let script = export("sh", &[&["--"], &WORDS[..]].concat()).exits(0).stdout;
     std::fs::write(world.path().join("winner.sh"), script).unwrap();
     let mut sh = std::process::Command::new("sh");
@@ -209,7 +214,7 @@ fn bad_input_is_refused_with_its_place_and_a_cure() {
         (&["s=-5..5"], &["{s}"], "would be an option: write --NAME={s}"),
         (&["s=-5..5"], &["kill {s}"], "`-5` here could be an option: write --NAME={s}"),
         (&["f=off|on"], &["{f}", "{f:--f}"], "don't go together"),
-        (&["f=off|on", blocks], &["{f:--f {blocks}}"], "is no placeholder: close it, and give"),
+        (&["f=off|on", blocks], &["{f:--f {blocks}}"], "is no placeholder: close it, quote it"),
         (&[blocks], &["{blocks=}"], "the command has `{blocks=}`, which is no placeholder"),
         (&["batch_size"], &["{batch_size}", "{foo}"], "has `{foo}`, and no knob is called foo"),
         (&["a=1..4 env:WIDTH_A"], &["x"], "env:WIDTH_A: `wide` is not a finite number"),

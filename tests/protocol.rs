@@ -33,12 +33,12 @@ fn the_job_is_read_and_written_as_the_page_has_it() {
 const SHELL: &str = r#"#!/bin/sh
 number() { printf %s "$job" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
 while read -r job; do
-  trial=$(number trial) blocks=$(number blocks) least=$(number least)
+  trial=$(number trial) swap=$(number swap) least=$(number least)
   if [ "$(number version)" != 5 ]; then
     echo "{\"failed\": {\"trial\": $trial, \"outcome\": \"wrong-output\", \"detail\": \"I speak 5\"}}"
     exit 1
   fi
-  effect="{\"applied\": {\"blocks\": ${blocks:-20}}, \"run_scope\": [\"blocks\"], \"mine\": null}"
+  effect="{\"applied\": {\"swap\": ${swap:-20}}, \"run_scope\": [\"swap\"], \"mine\": null}"
   echo "{\"ready\": {\"trial\": $trial, \"setup_s\": 0.1, \"effect\": $effect}}"
   while [ "$least" -gt 0 ]; do
     echo "{\"sample\": {\"trial\": $trial, \"sample\": {\"seconds\": 0.5}}}"
@@ -50,9 +50,9 @@ done"#;
 #[test]
 fn a_shell_script_that_says_what_is_required_conforms_and_one_that_prints_does_not() {
     let world = World::with_job(SHELL);
-    let doctor = ["doctor", "--worker", "--knob", "blocks=0..40", "--", "./job.sh"];
+    let doctor = ["doctor", "--worker", "--knob", "swap=0..40", "--", "./job.sh"];
     let run = world.tuner(&doctor).run().exits(0);
-    for line in ["  applies its settings     blocks 20\n", "changed there: blocks\n"] {
+    for line in ["  applies its settings     swap 20\n", "changed there: swap\n"] {
         assert!(run.stdout.contains(line), "{}", run.stdout);
     }
     world.script("job.sh", &SHELL.replace("  effect=", "  echo loading\n  effect="));

@@ -28,6 +28,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let command: Vec<String> =
         filled.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let sinks: Sinks = args.knobs.iter().cloned().collect();
+    sink::unknown(&sinks, &values).map_or(Ok(()), |problem| Err(Usage(problem)))?;
     let variables = sink::variables(&sinks, &values);
     let file = Some(args.profile.as_path());
     let text = Export { profile: &profile, file, command: &command, variables: &variables };

@@ -172,8 +172,11 @@ impl AppCommand {
             };
             (0..self.words.len()).filter(begins).map(|at| (at, all.len())).collect::<Vec<_>>()
         });
+        let is_value = |at: usize| {
+            self.words.get(at).is_some_and(|word| ["true", "false"].contains(&word.as_str()))
+        };
         match there.collect::<Vec<_>>()[..] {
-            [(at, length)] => {
+            [(at, length)] if !is_value(at + length) => {
                 let words = self.words[at..at + length].join(" ");
                 self.words.splice(at..at + length, [format!("{{{name}=on:{words}}}")]);
             }
@@ -329,6 +332,11 @@ values = [false, true]
                 "gen.py --mode=slow --tile 8x8 --level 1",
                 "gen.py --mode=slow --tile 8x8 --level {level=1}",
                 &["fast is left out: your command gives --mode itself", "tile is left out, too"][..],
+            ),
+            (
+                "gen.py --mode fast false -l 1",
+                "gen.py --mode fast false -l {level=1}",
+                &["fast is left out: your command gives --mode itself", "tile is left out, too"],
             ),
             (
                 "gen.py --tile 8x16 -l 1",

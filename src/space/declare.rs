@@ -136,8 +136,8 @@ impl SpaceFile {
         let is_own = |name: &str| own.iter().any(|own| own == name);
         if let Some(torn) = template::torn(reader.words, &is_own) {
             return Err(format!(
-                "the command has `{torn}`, which is no placeholder: close it, and give it a value or \
-                 words that have no braces"
+                "the command has `{torn}`, which is no placeholder: close it, quote it where it has \
+                 blanks, and give it a value or words that have no braces"
             ));
         }
         let meant = template::meant(reader.words, &is_own);

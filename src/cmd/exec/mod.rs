@@ -55,6 +55,8 @@ fn launch(args: &ExecArgs) -> Result<Infallible> {
     }
     let command = substitution.words(&args.command).map_err(anyhow::Error::msg)?;
     let sinks: Sinks = args.knobs.iter().cloned().collect();
+    let unknown = sink::unknown(&sinks, &values).filter(|_| !values.is_empty());
+    unknown.iter().for_each(|line| choice::warn(line));
     handed.extend(
         sink::variables(&sinks, &values).into_iter().map(|(name, text)| (name, text.into())),
     );

@@ -46,9 +46,14 @@ pub fn warn(command: &CommandJob, file: &SpaceFile) {
         command.metric.is_some() || command.check.is_some() || command.pictures.is_some();
     let may_change = |(name, entry): (&String, &toml::Value)| {
         let entry = KnobEntry::deserialize(entry.clone());
-        is_own(name) && entry.is_ok_and(|entry| entry.changes != Some(Changes::Nothing))
+        // Of an app's own it is said where its pictures are looked for.
+        let may = |entry: KnobEntry| {
+            let is_of_app = entry.flag.is_some() || entry.pointer.is_some();
+            !is_of_app && entry.changes != Some(Changes::Nothing)
+        };
+        is_own(name) && entry.is_ok_and(may)
     };
-    if !is_looked_at && file.app.is_none() && file.knob.iter().any(may_change) {
+    if !is_looked_at && file.knob.iter().any(may_change) {
         terminal::tell(
             "nothing looks at what the command makes, and a candidate that makes less may win: name \
              pictures by --output 'out/*.png', or give a --check",

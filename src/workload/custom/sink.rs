@@ -70,6 +70,12 @@ pub fn variables(sinks: &Sinks, values: &Values) -> BTreeMap<String, String> {
     sinks.iter().filter_map(variable).collect()
 }
 
+/// The first knob that goes into a variable and that `values` lack, in words.
+pub fn unknown(sinks: &Sinks, values: &Values) -> Option<String> {
+    let (knob, sink) = sinks.iter().find(|(knob, _)| !values.contains_key(*knob))?;
+    Some(format!("--knob '{knob} {sink}': the profile has no knob {knob}, so that nothing is set"))
+}
+
 /// A JSON file that a command reads, with the knobs that have a place in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document<'s> {
