@@ -303,6 +303,8 @@ fn a_tune_that_its_partition_cuts_goes_on_in_the_next_job() {
     ["n1", "n2", "n3"].map(|node| folder.put_probe(node, &probe).unwrap());
     let cut = planned(&world, NODES, &[]).exits(0);
     assert_eq!(cut.stdout.matches(" --time=30 ").count(), 2, "{}", cut.stdout);
+    // Alone on a node a job still has no more memory than is usual.
+    assert_eq!(cut.stdout.matches(" --exclusive --mem=0 ").count(), 2, "{}", cut.stdout);
     let whole = planned(&world, &NODES.replace('*', ""), &[]).exits(0);
     assert_eq!(whole.stdout.matches(" --time=40 ").count(), 3, "{}", whole.stdout);
 }

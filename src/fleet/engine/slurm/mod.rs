@@ -20,6 +20,9 @@ use crate::runner::nodes::NodeList;
 pub use allocation::Allocation;
 pub use batch::{Batch, Warned, limit};
 
+/// Flags of a job that has all of its nodes: alone there it still has but a share of the memory.
+pub const WHOLE_NODE: [&str; 2] = ["--exclusive", "--mem=0"];
+
 /// What is handed to Slurm as it is.
 #[derive(Clone, Debug, Default)]
 pub struct SlurmOptions {
@@ -79,8 +82,10 @@ impl Slurm {
         ];
         flags.extend(match job.task {
             // Beside whatever runs there.
-            Task::Probe => ["--cpus-per-task=1", "--mem=200M"].map(str::to_owned),
-            Task::Tune | Task::Verify => ["--exclusive", "--requeue"].map(str::to_owned),
+            Task::Probe => vec!["--cpus-per-task=1".to_owned(), "--mem=200M".to_owned()],
+            Task::Tune | Task::Verify => {
+                WHOLE_NODE.into_iter().chain(["--requeue"]).map(str::to_owned).collect()
+            }
         });
         let given = [("partition", partition), ("account", account), ("qos", qos)];
         let given = given.into_iter().chain([("constraint", constraint)]);
