@@ -300,7 +300,7 @@ fn a_tune_that_its_partition_cuts_goes_on_in_the_next_job() {
     let world = World::new();
     let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:2").unwrap();
     let (folder, probe) = (Folder::new(world.path().join("50%j")), Probe { worker: None, machine });
-    ["n1", "n2", "n3"].map(|node| folder.put_probe(node, &probe).unwrap());
+    ["n1", "n2", "n3"].iter().for_each(|node| folder.put_probe(node, &probe).unwrap());
     let cut = planned(&world, NODES, &[]).exits(0);
     assert_eq!(cut.stdout.matches(" --time=30 ").count(), 2, "{}", cut.stdout);
     // Alone on a node a job still has no more memory than is usual.

@@ -27,7 +27,9 @@ impl Coordinator<'_> {
         let code = status.as_ref().and_then(|status| status.status);
         let words = match (&status, state) {
             (Some(status), _) if !status.detail.is_empty() => status.detail.clone(),
-            (Some(_), JobState::Over(words)) => format!("it was killed, or its node died ({words})"),
+            (Some(_), JobState::Over(words)) => {
+                format!("it was killed, or its node died ({words})")
+            }
             (Some(_), _) => "it was killed, or its node died".to_owned(),
             (None, JobState::Over(words)) => self.unstarted(words, known),
             (None, _) => "it is gone, and its program did not start".to_owned(),
