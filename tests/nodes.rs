@@ -328,6 +328,7 @@ fn outside_of_an_allocation_it_is_submitted() {
         "--nodes=2-3",
         "--nodelist=n2,n3,n4",
         "--exclusive",
+        "--mem=0",
         "--no-kill",
         "--time=40",
         "--signal=B:TERM@90",

@@ -112,6 +112,18 @@ impl Asked {
         Ok(())
     }
 
+    /// Refuses to go on with what another version began.
+    ///
+    /// # Errors
+    /// [`Usage`] with what to type.
+    pub fn agree(&self, dir: &Path) -> Result<(), Usage> {
+        let agreed =
+            self.request.agree(&Request { tool: crate::TOOL.to_owned(), ..self.request.clone() });
+        agreed.map_err(|problem| {
+            Usage(format!("{}: {problem}; --engine {NONE} gathers what is there", dir.display()))
+        })
+    }
+
     /// Takes away what a first call with another engine found out, where nothing was measured.
     pub fn forget(&self, folder: &Folder) {
         let names = folder.names().into_iter().filter(|_| self.forgets);
@@ -250,10 +262,17 @@ pub fn engine(args: &FleetArgs, request: &Request, folder: &Folder) -> Result<Bo
 }
 
 /// The nodes as the engine lists them, or those in the folder where it does not answer.
-pub fn listed(engine: &mut dyn Engine, folder: &Folder) -> Vec<Node> {
-    engine.nodes().unwrap_or_else(|error| {
+///
+/// # Errors
+/// There are none in the folder, either.
+pub fn listed(engine: &mut dyn Engine, folder: &Folder) -> Result<Vec<Node>> {
+    let known = folder.names();
+    engine.nodes().or_else(|error| {
+        if known.is_empty() {
+            return Err(error);
+        }
         terminal::tell(&format!("warning: {error:#}"));
-        folder.names().into_iter().map(Node::named).collect()
+        Ok(known.into_iter().map(Node::named).collect())
     })
 }
 

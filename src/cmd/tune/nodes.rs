@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::prepared::LONGEST;
 use crate::cli::{NodesChoice, TuneArgs, words};
 use crate::cmd::{Usage, terminal};
-use crate::fleet::engine::{Allocation, BatchJob, Slurm, Warned, limit};
+use crate::fleet::engine::{Allocation, BatchJob, Slurm, WHOLE_NODE, Warned, limit};
 use crate::io::digest::digest;
 use crate::io::shell;
 use crate::runner::nodes::NodeList;
@@ -58,8 +58,8 @@ fn flags(choice: &NodesChoice) -> Vec<String> {
         NodesChoice::Named(names) => Some(format!("--nodelist={names}")),
         NodesChoice::Count(..) => None,
     };
-    let fixed = ["--exclusive", "--no-kill", "--no-requeue"].map(str::to_owned);
-    fixed.into_iter().chain([count]).chain(names).collect()
+    let fixed = WHOLE_NODE.into_iter().chain(["--no-kill", "--no-requeue"]).map(str::to_owned);
+    fixed.chain([count]).chain(names).collect()
 }
 
 fn check(args: &TuneArgs, choice: &NodesChoice) -> Result<(), Usage> {

@@ -8,7 +8,13 @@ use super::{Coordinator, Watched};
 use crate::fleet::engine::{JobState, SubmittedJob, Task};
 use crate::fleet::folder::NodeStatus;
 use crate::fleet::plan::{Barred, group, groups};
-use crate::io::exit_code;
+use crate::io::{exit_code, input};
+
+/// More is no log of jobs.
+const LARGEST_BYTES: u64 = 64 << 20;
+
+/// What is told of a line of it.
+const MOST_LETTERS: usize = 300;
 
 impl Coordinator<'_> {
     /// Draws the consequences of a job that is over and of what it left.
@@ -21,11 +27,11 @@ impl Coordinator<'_> {
         let code = status.as_ref().and_then(|status| status.status);
         let words = match (&status, state) {
             (Some(status), _) if !status.detail.is_empty() => status.detail.clone(),
-            (Some(_), _) => "it was killed, or its node died".to_owned(),
-            (None, JobState::Over(words)) => {
-                let log = self.folder.log().join(format!("{task}-{key}.log"));
-                format!("its program did not start ({words}); see {}", log.display())
+            (Some(_), JobState::Over(words)) => {
+                format!("it was killed, or its node died ({words})")
             }
+            (Some(_), _) => "it was killed, or its node died".to_owned(),
+            (None, JobState::Over(words)) => self.unstarted(words, known),
             (None, _) => "it is gone, and its program did not start".to_owned(),
         };
         if code == Some(exit_code::USAGE.into()) {
@@ -51,6 +57,21 @@ impl Coordinator<'_> {
             }
         }
         self.note("failed", known, &words)
+    }
+
+    /// What there is to say of a job whose program left nothing.
+    fn unstarted(&self, words: &str, job: &Known) -> String {
+        let log = self.folder.log().join(format!("{}-{}.log", job.task, job.key));
+        let said = input::text(&log, LARGEST_BYTES).unwrap_or_default();
+        let last = said.lines().rfind(|line| !line.trim().is_empty());
+        let last = last.map(|line| line.trim().chars().take(MOST_LETTERS).collect::<String>());
+        let log = log.display();
+        let more = match last {
+            _ if words.contains("JobLaunchFailure") => format!("can its node write {log}?"),
+            Some(last) => format!("{last}; see {log}"),
+            None => format!("see {log}"),
+        };
+        format!("its program did not start ({words}): {more}")
     }
 
     /// Whether what a job is for is there.
@@ -146,6 +167,9 @@ impl Coordinator<'_> {
 fn is_unreachable(reason: &str) -> bool {
     let words = [
         "NotAvail",
+        "NotAllowed",
+        "PartitionConfig",
+        "PerJob",
         "NodeDown",
         "DOWN",
         "Reserv",

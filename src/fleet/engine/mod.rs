@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub use launcher::{LauncherEngine, NODE_VARIABLE, this_node};
-pub use slurm::{Allocation, BatchJob, Slurm, SlurmOptions, Warned, limit};
+pub use slurm::{Allocation, BatchJob, Slurm, SlurmOptions, WHOLE_NODE, Warned, limit};
 
 use super::Node;
 

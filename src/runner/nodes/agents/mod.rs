@@ -294,6 +294,7 @@ impl Nodes for Agents {
     fn wait(&self, for_nodes: Duration) -> Result<Option<(usize, Trial)>> {
         let until = Instant::now() + for_nodes;
         loop {
+            self.settle();
             if let Some(cut) = self.cut.borrow_mut().pop() {
                 return Ok(Some(cut));
             }
