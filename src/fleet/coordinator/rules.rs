@@ -60,7 +60,7 @@ impl Coordinator<'_> {
     }
 
     /// What there is to say of a job whose program left nothing.
-    fn unstarted(&self, words: &str, job: &Known) -> String {
+    fn unstarted(&self, words: &str, job: &SubmittedJob) -> String {
         let log = self.folder.log().join(format!("{}-{}.log", job.task, job.key));
         let said = input::text(&log, LARGEST_BYTES).unwrap_or_default();
         let last = said.lines().rfind(|line| !line.trim().is_empty());

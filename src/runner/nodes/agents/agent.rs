@@ -104,7 +104,7 @@ impl Drop for Agent {
 
 /// What a line says. Launchers and shells may print what they like, in front of it, too: a title for a
 /// terminal has no end of line.
-fn reply(line: &[u8]) -> Option<Reply> {
+fn reply(line: &[u8]) -> Option<AgentMessage> {
     let start = line.iter().position(|byte| b"{\"".contains(byte))?;
     serde_json::from_slice(&line[start..]).ok()
 }
