@@ -76,7 +76,7 @@ class Failed(Exception):
 
 
 def workflow(options):
-    with open(options.workflow, encoding="utf-8") as file:
+    with open(options.workflow, encoding="utf-8-sig") as file:
         nodes = json.load(file)
     found = nodes.values() if isinstance(nodes, dict) else [None]
     if not all(isinstance(node, dict) and "class_type" in node for node in found):

@@ -346,7 +346,7 @@ def _frames(made):
         return []
     if made.dtype.kind == "f":
         # Also where there is NaN; a decoder overshoots a little.
-        if not abs(made).max() <= 1.5:
+        if not (made.min() >= -0.5 and made.max() <= 1.5):
             raise ValueError("frames have NaN, or numbers outside 0 to 1: return numbers from 0 to 1, or bytes")
         made = (made.clip(0, 1) * 255).round()
     made = made.astype("uint8").repeat(3 if made.shape[-1] == 1 else 1, axis=2)[..., :3]

@@ -82,6 +82,11 @@ fn launched(world: &World, profile: &str) {
         assert!(text.contains("MY_THRESHOLD=0.5"), "{form}: {text}");
     }
     assert!(export("sh", &[]).stdout.contains("export MY_THRESHOLD=0.5\n"));
+    let script = export("sh", &[&["--"], &WORDS[..]].concat()).exits(0).stdout;
+    std::fs::write(world.path().join("winner.sh"), script).unwrap();
+    let mut sh = std::process::Command::new("sh");
+    let said = sh.arg("winner.sh").current_dir(world.path()).output().unwrap().stdout;
+    assert_eq!(said, b"cost=2\n");
 }
 
 fn verified(world: &World, profile: &str) {
@@ -204,7 +209,11 @@ fn bad_input_is_refused_with_its_place_and_a_cure() {
         (&["s=-5..5"], &["{s}"], "would be an option: write --NAME={s}"),
         (&["s=-5..5"], &["kill {s}"], "`-5` here could be an option: write --NAME={s}"),
         (&["f=off|on"], &["{f}", "{f:--f}"], "don't go together"),
-        (&["f=off|on", blocks], &["{f:--f {blocks}}"], "of which no braces may be a part"),
+        (&["f=off|on", blocks], &["{f:--f {blocks}}"], "is no placeholder: close it, and give"),
+        (&[blocks], &["{blocks=}"], "the command has `{blocks=}`, which is no placeholder"),
+        (&["batch_size"], &["{batch_size}", "{foo}"], "has `{foo}`, and no knob is called foo"),
+        (&["a=1..4 env:WIDTH_A"], &["x"], "env:WIDTH_A: `wide` is not a finite number"),
+        (&["a=x|y env:A env:B"], &["x"], "`env:A` and `env:B`: a value goes into one of them"),
         (&["a=1..4 json:c.json#/b"], &["c.json"], "c.json has no /b; at its top there are a"),
         (&["a=1..4 json:c.json#/a/0"], &["x"], "no word of the command is c.json"),
         (&["a=1..4 json:no.json#/a"], &["no.json"], "json:no.json#/a': no.json: "),
@@ -213,12 +222,62 @@ fn bad_input_is_refused_with_its_place_and_a_cure() {
     ] {
         let knobs: Vec<&str> = flags.iter().flat_map(|flag| ["--knob", flag]).collect();
         let command = [&["--", "./job.sh"], words].concat();
-        let run = world.tuner(&[&["--dry-run"], &knobs[..], &command].concat()).run();
+        let mut tuner = world.tuner(&[&["--dry-run"], &knobs[..], &command].concat());
+        tuner.0.env("WIDTH_A", "wide");
+        let run = tuner.run();
         assert_eq!(run.status, Some(2), "{flags:?} {words:?}: {}", run.stdout);
         assert!(run.stderr.contains(says), "{flags:?} {words:?}: {}", run.stderr);
     }
     let neither = ["--dry-run", "--no-built-in", "--knob", "affinity", "--", "./job.sh"];
     assert!(world.tuner(&neither).run().stderr.contains("which --knob affinity asks for"));
+    let run = tune(&world, &["--budget", "9s"], &["./job.sh"]).exits(2);
+    assert!(
+        run.stderr.contains("--no-built-in leaves no knob to tune: give one"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn what_runs_today_is_taken_as_it_is_written() {
+    let world = world();
+    let shown = |knob: &str, word: &str| {
+        let mut tuner =
+            world.tuner(&["--dry-run", "--no-built-in", "--knob", knob, "--", "./job.sh", word]);
+        tuner.0.env("MODE_A", "True").env("EMPTY_A", "");
+        tuner.run().exits(0).stdout
+    };
+    for (knob, word, says) in [
+        ("a=False|True default:True", "{a}", "today    ./job.sh True\nexample  ./job.sh False\n"),
+        ("a=False|True", "{a:--fast}", "today    ./job.sh\nexample  ./job.sh --fast\n"),
+        ("a=off|True env:MODE_A", "x", "today    env MODE_A=True ./job.sh x\n"),
+        ("a=1|2 env:EMPTY_A", "x", "today    env EMPTY_A=1 ./job.sh x\n"),
+        ("a=-9..9 step:3", "{a=-3}", "today    ./job.sh -3\nexample  ./job.sh 9\n"),
+    ] {
+        let stdout = shown(knob, word);
+        assert!(stdout.contains(says), "{knob}: {stdout}");
+    }
+    let built_in = ["--dry-run", "--", "./job.sh", "--tile", "{tile_size=512}"];
+    let shown = world.tuner(&built_in).run().exits(0).stdout;
+    assert!(
+        shown.contains("today    ./job.sh --tile 512\nexample  ./job.sh --tile 1024\n"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_tune_whose_results_nobody_looks_at_is_warned() {
+    let warned = |flags: &[&str]| {
+        let start = ["--dry-run", "--no-built-in"];
+        let run =
+            world().tuner(&[&start, flags, &["--", "./job.sh", "{a}"]].concat()).run().exits(0);
+        run.stderr.contains("nothing looks at what the command makes")
+    };
+    assert!(warned(&["--knob", "a=1..4"]));
+    assert!(!warned(&["--knob", "a=1..4 changes:nothing"]));
+    for look in [["--output", "*.png"], ["--check", "true"], ["--metric", "x"]] {
+        assert!(!warned(&[&["--knob", "a=1..4"][..], &look].concat()), "{look:?}");
+    }
 }
 
 #[test]

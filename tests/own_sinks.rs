@@ -75,3 +75,33 @@ fn a_file_and_a_variable_get_the_words_that_they_have_today() {
     let patched: Json = serde_json::from_str(&patched).unwrap();
     assert_eq!(patched, json!({"mode": "off", "flag": 1}), "{}", run.stdout);
 }
+
+/// Numbers and switches stay ones beside words, and a mark that an editor put before the text is no fault.
+#[test]
+fn what_a_file_holds_keeps_its_kind() {
+    let world = World::new();
+    let config = "\u{feff}{\"level\": 4, \"fast\": true, \"tile\": \"auto\"}\r\n";
+    std::fs::write(world.path().join("c.json"), config).unwrap();
+    world.script("job.sh", "cat \"$1\" >> seen; echo >> seen; echo cost=1");
+    let mut flags = vec!["--budget", "1m", "--trials", "12", "--repetitions", "1"];
+    flags.extend(["--metric", "cost=(.*)"]);
+    flags.extend(["--knob", "level=1|3+|4 json:c.json#/level"]);
+    flags.extend(["--knob", "fast=True|False json:c.json#/fast"]);
+    tune(&world, &flags, &["./job.sh", "c.json"]).exits(0);
+    let seen = std::fs::read_to_string(world.path().join("seen")).unwrap();
+    let copies: Vec<&str> = seen.lines().filter(|line| line.contains("level")).collect();
+    assert_eq!(copies[0], config.trim_end(), "today's");
+    let with =
+        |level: &str, fast: &str| config.trim_end().replace('4', level).replace("true", fast);
+    for (level, fast) in [("1", "false"), ("\"3+\"", "true")] {
+        assert!(copies.contains(&&*with(level, fast)), "{level} {fast}: {seen}");
+    }
+    std::fs::write(world.path().join("c.json"), "{\"fast\": true, // now\n}").unwrap();
+    let knob = ["--dry-run", "--knob", "fast=off|on json:c.json#/fast"];
+    let run = tune(&world, &knob, &["./job.sh", "c.json"]).exits(2);
+    assert!(
+        run.stderr.contains("comments, NaN and a comma at the end are none of it"),
+        "{}",
+        run.stderr
+    );
+}

@@ -1,6 +1,11 @@
-//! The worker's protocol: every example of docs/worker-protocol.md is one of the types' own.
+//! The worker's protocol: every example of docs/worker-protocol.md is one of the types' own, and a
+//! program that does no more than this page says conforms.
 
-use serde_json::Value;
+mod harness;
+
+use harness::World;
+use serde_json::{Value, json};
+use wan22_tune::knobs::Values;
 use wan22_tune::runner::protocol::{Job, Message, VERSION};
 
 const PAGE: &str = include_str!("../docs/worker-protocol.md");
@@ -20,6 +25,43 @@ fn the_job_is_read_and_written_as_the_page_has_it() {
     assert_eq!(job.version, VERSION);
     assert!(PAGE.contains(&format!("The version is {VERSION}.")));
     assert_eq!(serde_json::to_value(&job).unwrap(), page);
+    let job = Job { knobs: Values::new(), ..job };
+    assert_eq!(serde_json::to_value(&job).unwrap()["knobs"], json!({}), "is always there");
+}
+
+/// A worker by the page alone, for a shell: it says no more than is required.
+const SHELL: &str = r#"#!/bin/sh
+number() { printf %s "$job" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
+while read -r job; do
+  trial=$(number trial) blocks=$(number blocks) least=$(number least)
+  if [ "$(number version)" != 5 ]; then
+    echo "{\"failed\": {\"trial\": $trial, \"outcome\": \"wrong-output\", \"detail\": \"I speak 5\"}}"
+    exit 1
+  fi
+  effect="{\"applied\": {\"blocks\": ${blocks:-20}}, \"run_scope\": [\"blocks\"], \"mine\": null}"
+  echo "{\"ready\": {\"trial\": $trial, \"setup_s\": 0.1, \"effect\": $effect}}"
+  while [ "$least" -gt 0 ]; do
+    echo "{\"sample\": {\"trial\": $trial, \"sample\": {\"seconds\": 0.5}}}"
+    least=$((least - 1))
+  done
+  echo "{\"done\": {\"trial\": $trial}}"
+done"#;
+
+#[test]
+fn a_shell_script_that_says_what_is_required_conforms_and_one_that_prints_does_not() {
+    let world = World::with_job(SHELL);
+    let doctor = ["doctor", "--worker", "--knob", "blocks=0..40", "--", "./job.sh"];
+    let run = world.tuner(&doctor).run().exits(0);
+    for line in ["  applies its settings     blocks 20\n", "changed there: blocks\n"] {
+        assert!(run.stdout.contains(line), "{}", run.stdout);
+    }
+    world.script("job.sh", &SHELL.replace("  effect=", "  echo loading\n  effect="));
+    let run = world.tuner(&["doctor", "--worker", "--", "./job.sh"]).run().exits(1);
+    assert!(
+        run.stdout.contains("; what a worker prints belongs on standard error"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]

@@ -2,7 +2,8 @@
 """How many trials a budget pays for where a program is loaded once, and where each run loads it again.
 
     cargo build --no-default-features --bin wan22-tune
-    python3 benches/commands/warm.py [--scale 5] [--budget 600] [--load 30] [--run 3] [--seeds 1] [--bin target/debug]
+    python3 benches/commands/warm.py [--scale 5] [--budget 600] [--load 30] [--run 3] [--seeds 1] [--only worker]
+        [--bin target/debug]
 
 The program sleeps: 30 s to load, 3 s per run under its defaults, in a tune of 10 minutes, all divided by
 --scale. `command` runs the program as often per trial
@@ -67,6 +68,7 @@ def main():
     for name, usual in [("scale", 5), ("budget", 600), ("load", 30), ("run", 3)]:
         parser.add_argument(f"--{name}", type=float, default=usual)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", help="command, 3 runs or worker")
     parser.add_argument("--bin", type=Path, default=Path("target/debug"))
     options = parser.parse_args()
     options.bin = options.bin.resolve()
@@ -76,6 +78,8 @@ def main():
     print("seed  how        trials  processes  best found  verdict")
     for seed in range(1, options.seeds + 1):
         for how, flags in [("command", []), ("3 runs", ["--repetitions", "3"]), ("worker", ["--worker"])]:
+            if options.only not in (None, how):
+                continue
             trials, starts, found, verdict = tune(options, flags, seed)
             print(f"{seed:4}  {how:9}  {trials:6}  {starts:9}  {cost(found):10.3f}  {verdict}", flush=True)
 

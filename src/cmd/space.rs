@@ -15,7 +15,7 @@ use crate::machine::Machine;
 use crate::report::tables::usage;
 use crate::space::{BUILT_IN, Candidate, CommandLine, Scale, Space, SpaceFile};
 use crate::workload::Workload;
-use crate::workload::custom::{CommandJob, CustomJob};
+use crate::workload::custom::{CommandJob, CustomJob, template};
 
 /// The largest raw space whose candidates are counted one by one.
 const COUNTED: u128 = 200_000;
@@ -77,27 +77,30 @@ pub fn show(
 /// The command as it runs today, and as one candidate of `space` would run it.
 fn lines(space: &Space, command: &CommandJob) -> Result<String> {
     let mut example = space.baseline();
-    for (position, knob) in space.knobs.iter().enumerate().filter(|(_, knob)| is_own(&knob.name)) {
+    let meant = template::meant(&command.words, &is_own);
+    let is_seen = |name: &str| is_own(name) || meant.iter().any(|(_, one)| one.name == name);
+    for (position, knob) in space.knobs.iter().enumerate().filter(|(_, knob)| is_seen(&knob.name)) {
         let other = (0..knob.levels.len()).rev().find(|level| *level != knob.baseline);
         let moved = other.map(|level| space.canonical(&example.with(position, level)));
         example = moved.filter(|moved| space.is_legal(moved)).unwrap_or(example);
     }
-    if example == space.baseline() {
-        return Ok(String::new());
-    }
-    let (mut text, mut shown) = (String::new(), Vec::new());
+    let (mut text, mut shown) = (String::new(), None);
     for (heading, candidate) in [("today", space.baseline()), ("example", example)] {
         let mut values = space.given.baseline.clone();
         values.extend(space.values(&candidate));
         let line = usage::command_line(command, &values, &command.words).map_err(Usage)?;
+        let patches = usage::patches(command, &values);
+        // A command that is only handed values over runs by the same words.
+        if shown.as_ref() == Some(&(line.clone(), patches.clone())) {
+            break;
+        }
         let _ = writeln!(text, "{heading:8} {line}");
-        shown.push((line, usage::patches(command, &values)));
-        for (place, value) in usage::patches(command, &values) {
+        for (place, value) in &patches {
             let _ = writeln!(text, "{:8} {place} = {value}, in a copy", "");
         }
+        shown = Some((line, patches));
     }
-    // A command that is only handed values over runs by the same words.
-    Ok(if shown[0] == shown[1] { String::new() } else { format!("\n{text}") })
+    Ok(format!("\n{text}"))
 }
 
 /// The space file that was asked for, with the knobs that a command and its flags declare.

@@ -121,8 +121,12 @@ impl Response {
     /// # Errors
     /// What makes no sense about it.
     pub fn receive(&mut self, line: &str) -> Result<(), String> {
-        let message: Message = serde_json::from_str(line)
-            .map_err(|error| format!("`{}` is no message: {error}", shortened(line)))?;
+        let message: Message = serde_json::from_str(line).map_err(|error| {
+            let is_printed = !line.trim_start().starts_with('{');
+            let cure =
+                if is_printed { "; what a worker prints belongs on standard error" } else { "" };
+            format!("`{}` is no message: {error}{cure}", shortened(line))
+        })?;
         if self.is_done || self.is_failed() {
             return Err("a message after the last".to_owned());
         }
@@ -158,7 +162,8 @@ impl Response {
                 pictures,
                 peak,
             } => {
-                self.peak_rss_bytes = Some(peak_rss_bytes);
+                let told = (peak_rss_bytes > 0).then_some(peak_rss_bytes);
+                self.peak_rss_bytes = told.or(self.peak_rss_bytes);
                 self.peak_device_bytes = self.peak_device_bytes.max(peak_device_bytes);
                 (self.quality, self.pictures, self.peak) = (quality, pictures, peak);
                 self.stage_rss_bytes = stage_rss_bytes;
@@ -193,6 +198,7 @@ impl Response {
         }
         is_duration("run_queue_share", sample.run_queue_share)?;
         is_duration("wall_s", wall_s)?;
+        let wall_s = if wall_s > 0.0 { wall_s } else { sample.seconds };
         self.keep(sample, wall_s);
         Ok(())
     }
@@ -224,6 +230,21 @@ fn is_duration(name: &str, seconds: f64) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `seconds` is all that a worker of one's own has to know.
+    #[test]
+    fn what_a_worker_does_not_know_may_be_left_out() {
+        let mut answer = Response::new(1, Repetitions::exactly(1));
+        for line in [
+            r#"{"ready": {"trial": 1, "setup_s": 0.5, "new": 1}}"#,
+            r#"{"sample": {"trial": 1, "sample": {"seconds": 1.5, "new": {}}}}"#,
+            r#"{"done": {"trial": 1}}"#,
+        ] {
+            answer.receive(line).unwrap();
+        }
+        assert_eq!(answer.complete(), Ok(()));
+        assert_eq!((answer.measured_s, answer.peak_rss_bytes), (1.5, None));
+    }
 
     #[test]
     fn a_worker_may_say_any_number_of_samples_within_the_bounds() {

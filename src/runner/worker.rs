@@ -56,7 +56,7 @@ pub fn run(
         }
     };
     let mut answer = Response::new(job.trial, job.repetitions);
-    let (memory, is_kept) = (MemoryWatch::of(child.id(), limit), false);
+    let (memory, is_kept) = (&mut MemoryWatch::of(child.id()), false);
     let mut watch = Watchdog { child: &child, limit, started, stop, pulse, memory, is_kept };
     let verdict = watch.follow(&messages.lines, &mut answer);
     settle(&mut child, &messages, verdict, &mut answer, kills, stop)?;
@@ -127,7 +127,7 @@ pub(super) struct Watchdog<'a> {
     pub started: Instant,
     pub stop: &'a dyn Fn() -> bool,
     pub pulse: Pulse,
-    pub memory: MemoryWatch,
+    pub memory: &'a mut MemoryWatch,
     /// Whether the worker is kept for another job once it has said its last word on this one.
     pub is_kept: bool,
 }
@@ -204,7 +204,7 @@ impl Watchdog<'_> {
         if self.started.elapsed() > time {
             return Some((Outcome::Timeout, format!("killed after {:.1} s", time.as_secs_f64())));
         }
-        let failed = self.memory.exceeded(&mut self.pulse);
+        let failed = self.memory.exceeded(self.limit, &mut self.pulse);
         answer.peak_device_bytes = answer.peak_device_bytes.max(self.memory.peak_device_bytes);
         failed
     }

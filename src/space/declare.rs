@@ -69,7 +69,8 @@ impl SpaceFile {
         self.knob.keys().filter(|name| !is_built_in(name)).cloned().collect()
     }
 
-    pub(super) fn entry(&self, name: &str) -> Result<KnobEntry, String> {
+    /// What the file says of knob `name`.
+    pub(crate) fn entry(&self, name: &str) -> Result<KnobEntry, String> {
         let table = self.knob.get(name).cloned().ok_or("there is no such knob")?;
         KnobEntry::deserialize(table).map_err(|error| error.message().to_owned())
     }
@@ -134,11 +135,15 @@ impl SpaceFile {
         let is_known = |name: &str| is_built_in(name) || own.iter().any(|own| own == name);
         let is_own = |name: &str| own.iter().any(|own| own == name);
         if let Some(torn) = template::torn(reader.words, &is_own) {
-            return Err(format!("the command has `{torn}`, of which no braces may be a part"));
+            return Err(format!(
+                "the command has `{torn}`, which is no placeholder: close it, and give it a value or \
+                 words that have no braces"
+            ));
         }
         let meant = template::meant(reader.words, &is_own);
+        let has_knobs = !own.is_empty() || meant.iter().any(|(_, one)| is_built_in(one.name));
         let stranger = meant.iter().find(|(_, one)| {
-            !is_known(one.name) && (!own.is_empty() || one.today.is_some() || one.is_option())
+            !is_known(one.name) && (has_knobs || one.today.is_some() || one.is_option())
         });
         if let Some((number, Placeholder { whole, name, .. })) = stranger {
             return Err(format!(

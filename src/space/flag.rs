@@ -60,7 +60,9 @@ impl KnobFlag {
             };
             rest = next.trim_start();
             if word.starts_with("env:") || word.starts_with("json:") {
-                self.sink = Some(word.parse()?);
+                if let Some(other) = self.sink.replace(word.parse()?) {
+                    return Err(format!("`{other}` and `{word}`: a value goes into one of them"));
+                }
                 continue;
             }
             let Some(entry) = &mut self.entry else {
@@ -82,9 +84,16 @@ fn say(entry: &mut KnobEntry, word: &str) -> Result<(), String> {
     match key {
         "levels" | "step" => return say_of_range(entry, word, (key, value)),
         "log" if value.is_empty() => return say_of_range(entry, word, (key, value)),
-        "default" if !value.is_empty() => entry.default = Some(Value::guess(value)),
+        "default" if !value.is_empty() => {
+            let is_word = matches!(entry.values.as_deref(), Some([Value::Word(_), ..]));
+            let as_typed = is_word.then(|| Value::Word(value.to_owned()));
+            entry.default = Some(as_typed.unwrap_or_else(|| Value::guess(value)));
+        }
         "unit" if !value.is_empty() => entry.unit = Some(value.to_owned()),
-        "changes" => entry.changes = Some(value.parse::<Changes>()?),
+        "changes" => {
+            let odd = |_| format!("`changes`: `{value}` is neither nothing nor picture");
+            entry.changes = Some(value.parse::<Changes>().map_err(odd)?);
+        }
         _ => return Err(format!("`{word}`: after the values there may be {MORE}")),
     }
     Ok(())

@@ -76,7 +76,12 @@ pub(super) fn complete(
             entry.default = Some(read(entry, &default.to_string())?);
         }
     } else {
-        let there = there.map(|value| read(entry, &value.to_string())).transpose()?;
+        let place = |problem| match &entry.sink {
+            Some(sink) => format!("{sink}: {problem}"),
+            None => problem,
+        };
+        let there =
+            there.map(|value| read(entry, &value.to_string())).transpose().map_err(place)?;
         let is_read = is_given || !uses.all.is_empty() || entry.sink.is_some();
         guess = lowest(entry).filter(|_| is_read && there.is_none());
         entry.default = there.or_else(|| guess.clone());
@@ -99,7 +104,11 @@ fn holds_switch(entry: &KnobEntry, there: Option<&Value>) -> bool {
 
 /// Makes a switch of a list such as `off|on`; `must` it be one, it is an error if it can't.
 fn make_switch(entry: &mut KnobEntry, must: bool) -> Result<(), String> {
-    let words: Vec<String> = entry.values.iter().flatten().map(ToString::to_string).collect();
+    // A variable gets the words that were typed.
+    let is_typed = matches!(entry.sink, Some(Sink::Env(_)));
+    let written = |word: String| if is_typed { word } else { word.to_ascii_lowercase() };
+    let words: Vec<String> =
+        entry.values.iter().flatten().map(|value| written(value.to_string())).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let is_pair = SWITCHES.iter().any(|pair| words == *pair || words == [pair[1], pair[0]]);
     match words[..] {

@@ -135,8 +135,8 @@ fn of_pairs(trial: Duration, pairs: u32) -> Duration {
 }
 
 /// What a trial of a pair takes, the mean of the baseline's and of the best candidate's so far: it
-/// measures as often as a pair does, and finds the reference made, so that starting takes as long as
-/// it takes others. `None` before the baseline was measured.
+/// measures as often as a pair does, warms up once, and finds the reference made, so that starting takes
+/// as long as it takes others. `None` before the baseline was measured.
 pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
     let measured = || trials.iter().filter(|trial| trial.score_s().is_some());
     let baseline = measured().find(|trial| trial.phase == Phase::Baseline)?;
@@ -147,18 +147,24 @@ pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
     })?;
     // A warm process starts no pair.
     let others = measured().filter(|trial| trial.peak.is_none() && trial.process.is_none());
-    let overheads: Vec<f64> = others.map(|trial| trial.overhead_s).collect();
-    let overhead_s = stats::median(&overheads).unwrap_or(f64::INFINITY).min(baseline.overhead_s);
+    let warm_up_s = |trial: &Trial| trial.measuring_s(1).min(trial.overhead_s);
+    let start_s = |trial: &Trial| trial.overhead_s - warm_up_s(trial);
+    let usual_s = stats::median(others.map(start_s)).unwrap_or(f64::INFINITY);
+    let usual_s = usual_s.min(start_s(baseline));
     let repetitions = repetitions.in_phase(Phase::Confirmation).most;
-    let measuring_s = [baseline, fastest].map(|trial| trial.measuring_s(repetitions));
-    Some(Duration::from_secs_f64(overhead_s + measuring_s.iter().sum::<f64>() / 2.0))
+    let of_pair = [baseline, fastest].map(|trial| {
+        let warm_up_s = trial.measuring_s(1).min(baseline.overhead_s);
+        usual_s + warm_up_s + trial.measuring_s(repetitions)
+    });
+    Some(Duration::from_secs_f64(of_pair.iter().sum::<f64>() / 2.0))
 }
 
-/// What a trial of the search takes, the median.
+/// What a trial of the search takes, the median of those that measured something: one that fails at once
+/// says nothing of what the next takes.
 pub fn in_search(trials: &[Trial]) -> Option<Duration> {
-    let searched = trials.iter().filter(|trial| trial.phase == Phase::Search);
-    let walls: Vec<f64> = searched.map(|trial| trial.wall_s).collect();
-    stats::median(&walls).map(Duration::from_secs_f64)
+    let is_measured = |trial: &&Trial| trial.phase == Phase::Search && trial.score_s().is_some();
+    let searched = trials.iter().filter(is_measured);
+    stats::median(searched.map(|trial| trial.wall_s)).map(Duration::from_secs_f64)
 }
 
 /// Reads `30m`, `1h30m`, `90s`.
@@ -183,8 +189,8 @@ mod tests {
     use super::*;
     use crate::trial::{Outcome, Peak, Sample};
 
-    /// Five repetitions of 2 s after 9 s, of which the reference took some: in a pair two, after
-    /// the 3 s that it takes others; beside a candidate of 1 s a repetition.
+    /// Five repetitions of 2 s after 9 s, of which the reference took some: in a pair two, after a
+    /// warm-up and the second that it takes others to start; beside a candidate of 1 s a repetition.
     #[test]
     fn a_pair_pays_for_no_reference() {
         let trial = |phase, overhead_s, peak, seconds| {
@@ -197,11 +203,23 @@ mod tests {
         let mut trials = vec![trial(Phase::Baseline, 9.0, Some(peak), 2.0)];
         let seconds = |trials: &[Trial]| Some(in_pair(trials, Repetitions::USUAL)?.as_secs_f64());
         assert_eq!(seconds(&trials), Some(13.0));
-        trials.push(trial(Phase::Search, 3.0, None, 3.0));
+        trials.push(trial(Phase::Search, 4.0, None, 3.0));
         assert_eq!(seconds(&trials), Some(7.0), "a slower candidate is no finalist");
-        trials.push(trial(Phase::Search, 3.0, None, 1.0));
-        assert_eq!(seconds(&trials), Some(6.0));
+        trials.push(trial(Phase::Search, 2.0, None, 1.0));
+        assert_eq!(seconds(&trials), Some(5.5));
         assert_eq!(seconds(&[]), None);
+    }
+
+    #[test]
+    fn a_trial_that_failed_at_once_tells_nothing_of_the_next() {
+        let trial = |outcome, wall_s| {
+            let samples = vec![Sample { seconds: 1.0, ..Sample::default() }];
+            Trial { phase: Phase::Search, outcome, samples, wall_s, ..Trial::default() }
+        };
+        let mut trials = vec![trial(Outcome::Crashed, 0.1); 3];
+        assert_eq!(in_search(&trials), None);
+        trials.extend([trial(Outcome::Ok, 8.0), trial(Outcome::Ok, 6.0), trial(Outcome::Ok, 5.0)]);
+        assert_eq!(in_search(&trials), Some(Duration::from_secs(6)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod bench;
 mod case;
 mod check;
+mod heap;
 mod job;
 mod models;
 mod module;

@@ -76,9 +76,9 @@ def run(model):
         raise type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})("Allocation on device")
     if FAULT == "leaks" and model["runs"] > 6:
         raise MemoryError("full of what ran before")
-    with open(os.environ.get("RUNS", os.devnull), "a") as runs:
-        runs.write("run\n")
     now = wan22_tune.knob("precision", "fp32"), tile
+    with open(os.environ.get("RUNS", os.devnull), "a") as runs:
+        runs.write(f"{os.getpid()} {now}\n")
     if FAULT == "slow-at-first" and model.setdefault("now", now) != now:
         model["now"], seconds = now, 3 * seconds
     if FAULT == "warms-wrongly" and tile != model.setdefault("tile", tile):

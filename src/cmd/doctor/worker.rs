@@ -39,6 +39,8 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
     let _lock = Lock::take(false, &runner.stop)?;
     let scratch = runner::scratch(&std::env::temp_dir())?;
     runner.scratch = scratch.path().to_owned();
+    let limit = args.limit;
+    terminal::tell(&format!("the worker has {limit:?} for each job; --limit says otherwise"));
     if !file.guessed.is_empty() {
         today::ask(&mut runner, &file, &workload, args.limit)?;
     }

@@ -15,7 +15,7 @@ use self::watch::Watched;
 use super::{Usage, terminal};
 use crate::cli::{FleetArgs, FleetManifest};
 use crate::fleet::{
-    Barred, Coordinator, Ended, Folder, Limits, Overview, Records, Request, gather, manifest,
+    Barred, Coordinator, FleetEnd, Folder, Limits, Overview, Records, Request, gather, manifest,
 };
 use crate::io::number::{count, digits, span};
 use crate::io::{exit_code, output, printable};
@@ -80,11 +80,15 @@ fn finish(
             return left(&overview).map(|()| ExitCode::from(exit_code::SOME_NODES));
         }
     };
-    if let Ended::Usage(words) = &ended {
+    if let FleetEnd::Usage(words) = &ended {
         return Err(Usage(format!("a node says: {words}")).into());
     }
     conclude(args, folder, records, barred, &overview)?;
-    Ok(if ended == Ended::All { ExitCode::SUCCESS } else { ExitCode::from(exit_code::SOME_NODES) })
+    Ok(if ended == FleetEnd::All {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit_code::SOME_NODES)
+    })
 }
 
 fn limits(args: &FleetArgs) -> Limits {

@@ -11,8 +11,8 @@ use clap::Parser;
 
 use super::engine_word::{self, LOCAL, NONE, SLURM};
 use crate::cli::{Cli, Command, FleetArgs, words};
-use crate::cmd::{Taken, Usage, terminal};
-use crate::fleet::engine::{self, Engine, Launcher, Site, Slurm, SlurmOptions, this_node};
+use crate::cmd::{FolderLocked, Usage, terminal};
+use crate::fleet::engine::{self, Engine, LauncherEngine, Site, Slurm, SlurmOptions, this_node};
 use crate::fleet::{Change, Folder, Node, Request};
 use crate::io::lock::{Lock, Locked};
 use crate::io::shell;
@@ -43,14 +43,16 @@ pub fn made(dir: &Path) -> Result<Folder> {
 /// One coordinator at a time.
 ///
 /// # Errors
-/// [`Taken`] names the other one.
+/// [`FolderLocked`] names the other one.
 pub fn lock(folder: &Folder) -> Result<Lock> {
     let taken = Lock::take_in(folder.path(), false, &AtomicBool::new(false));
     taken.map_err(|error| match error.downcast_ref::<Locked>() {
         Some(Locked { holder, .. }) => {
             let dir = folder.path().display();
-            Taken(format!("another one works on {dir}: {holder}; --status shows how far it is"))
-                .into()
+            FolderLocked(format!(
+                "another one works on {dir}: {holder}; --status shows how far it is"
+            ))
+            .into()
         }
         None => error,
     })
@@ -256,7 +258,7 @@ pub fn engine(args: &FleetArgs, request: &Request, folder: &Folder) -> Result<Bo
         };
     }
     nodes.retain(|node| !exclude.0.contains(node));
-    Ok(Box::new(Launcher::new(launcher, nodes, site)))
+    Ok(Box::new(LauncherEngine::new(launcher, nodes, site)))
 }
 
 /// The nodes as the engine lists them, or those in the folder where it does not answer.

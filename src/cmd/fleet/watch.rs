@@ -11,7 +11,7 @@ use super::site::{POLL, poll};
 use crate::cli::FleetArgs;
 use crate::cmd::terminal::{signals, tell};
 use crate::fleet::engine::{JobState, Task};
-use crate::fleet::{Coordinator, Ended, Folder, Overview, State, Step};
+use crate::fleet::{Coordinator, FleetEnd, Folder, Overview, State, Step};
 use crate::io::number::count;
 use crate::tune::budget::wall;
 
@@ -33,7 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(60);
 /// Why the watch is over.
 pub enum Watched {
     /// The fleet is.
-    Over(Ended),
+    Over(FleetEnd),
     /// All jobs are started, and were to be left to themselves.
     Detached,
     /// A signal came, and the jobs run on.
@@ -97,7 +97,7 @@ fn is_there(folder: &Folder) -> Result<()> {
 /// Whether all is started that can be before others end. A probe that waits is one of these, unless
 /// it may start soon: a scheduler takes a moment to start any.
 fn is_started(coordinator: &Coordinator<'_>, is_soon: bool) -> bool {
-    let is_awaited = |job: &crate::fleet::engine::Known| {
+    let is_awaited = |job: &crate::fleet::engine::SubmittedJob| {
         job.task == Task::Probe && (is_soon || !matches!(job.state, JobState::Pending(_)))
     };
     coordinator.is_sure()
@@ -116,7 +116,7 @@ fn leave(coordinator: &mut Coordinator<'_>, pause: Duration) -> Result<Watched> 
         sleep(pause.min(Duration::from_millis(200)));
         coordinator.look(wall())?;
     }
-    Ok(Watched::Over(Ended::Some))
+    Ok(Watched::Over(FleetEnd::Some))
 }
 
 fn wait(pause: Duration, stop: &AtomicBool) {

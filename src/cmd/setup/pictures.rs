@@ -1,11 +1,10 @@
 //! The pictures of a job of the user's own, as flags and space describe them.
 
-use serde::Deserialize;
-
 use crate::cli::{CustomJobArgs, RunnerArgs};
 use crate::cmd::{Usage, terminal};
+use crate::knobs::program_environment::is_own;
 use crate::runner::pictures::{NO_FFMPEG, reads_videos};
-use crate::space::{Changes, KnobEntry, SpaceFile};
+use crate::space::{Changes, SpaceFile};
 use crate::workload::custom::pictures::{self, PictureJob};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
@@ -41,14 +40,27 @@ pub fn readable(files: &str) -> Option<String> {
     Some(files.to_owned())
 }
 
+/// Says that nothing looks at what a command makes, where a knob of its own may make it less.
+pub fn warn(command: &CommandJob, file: &SpaceFile) {
+    let is_looked_at =
+        command.metric.is_some() || command.check.is_some() || command.pictures.is_some();
+    let may_change = |(name, entry): (&String, &toml::Value)| {
+        let entry = KnobEntry::deserialize(entry.clone());
+        is_own(name) && entry.is_ok_and(|entry| entry.changes != Some(Changes::Nothing))
+    };
+    if !is_looked_at && file.app.is_none() && file.knob.iter().any(may_change) {
+        terminal::tell(
+            "nothing looks at what the command makes, and a candidate that makes less may win: name \
+             pictures by --output 'out/*.png', or give a --check",
+        );
+    }
+}
+
 /// A job that knows what its space says of pictures.
 pub fn with_changes(job: CustomJob, file: &SpaceFile) -> CustomJob {
     let of_kind = |kind: Changes| {
-        let entries = file.knob.iter().filter_map(|(name, entry)| {
-            let changes = KnobEntry::deserialize(entry.clone()).ok()?.changes?;
-            (changes == kind).then(|| name.clone())
-        });
-        entries.collect()
+        let is_of = |name: &&String| file.entry(name).is_ok_and(|e| e.changes == Some(kind));
+        file.knob.keys().filter(is_of).cloned().collect()
     };
     let with = |pictures: PictureJob| PictureJob {
         changing: of_kind(Changes::Picture),

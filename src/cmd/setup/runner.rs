@@ -17,6 +17,7 @@ use crate::io::ownership::Owners;
 use crate::knobs::Baseline;
 use crate::machine::Machine;
 use crate::runner::programs::Programs;
+use crate::runner::warm::defaults::LoadedWorker;
 use crate::runner::{LocalRunner, Repetitions, Runner, WarmRunner};
 use crate::tune::TuneConfig;
 use crate::workload::custom::CustomJob;
@@ -70,10 +71,10 @@ fn check_worker(args: &RunnerArgs, worker: &Path) -> Result<(), Usage> {
     })
 }
 
-/// What runs trials on what `runner` says of the machine.
-pub fn of_trials(runner: &LocalRunner) -> Box<dyn Runner + '_> {
+/// What runs trials on what `runner` says of the machine; the user's own worker may be `loaded`.
+pub fn of_trials(runner: &LocalRunner, loaded: Option<LoadedWorker>) -> Box<dyn Runner + '_> {
     match &runner.custom_job {
-        Some(CustomJob::Worker(job)) => Box::new(WarmRunner::new(runner, job)),
+        Some(CustomJob::Worker(job)) => Box::new(WarmRunner::new(runner, job, loaded)),
         _ => Box::new(runner.clone()),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::runner;
 use crate::cmd::{Usage, terminal};
@@ -11,7 +11,7 @@ use crate::knobs::program_environment::{custom_value, is_handed_over};
 use crate::knobs::{Kind, Knobs, Value, Values, as_is};
 use crate::runner::LocalRunner;
 use crate::runner::nodes::agents::message::Hello;
-use crate::runner::warm::defaults;
+use crate::runner::warm::defaults::{self, LoadedWorker};
 use crate::space::SpaceFile;
 use crate::workload::Workload;
 use crate::workload::custom::{CustomJob, template};
@@ -35,18 +35,22 @@ pub fn ask(
     file: &SpaceFile,
     workload: &Workload,
     limit: Duration,
-) -> Result<BTreeSet<String>> {
+) -> Result<Option<LoadedWorker>> {
     let is_open = is_open(runner, file);
-    if is_open { asked(runner, &file.guessed, workload, limit) } else { Ok(BTreeSet::new()) }
+    if is_open { asked(runner, &file.guessed, workload, limit) } else { Ok(None) }
 }
 
 /// The same where only knobs that the tool has may be left to the worker.
 ///
 /// # Errors
 /// It can't be started.
-pub fn read(runner: &mut LocalRunner, workload: &Workload, limit: Duration) -> Result<()> {
+pub fn read(
+    runner: &mut LocalRunner,
+    workload: &Workload,
+    limit: Duration,
+) -> Result<Option<LoadedWorker>> {
     let is_left = !as_is::of_program(&runner.baseline.knobs.as_is).is_empty();
-    if is_left { asked(runner, &BTreeSet::new(), workload, limit).map(drop) } else { Ok(()) }
+    if is_left { asked(runner, &BTreeSet::new(), workload, limit) } else { Ok(None) }
 }
 
 fn asked(
@@ -54,20 +58,27 @@ fn asked(
     guessed: &BTreeSet<String>,
     workload: &Workload,
     limit: Duration,
-) -> Result<BTreeSet<String>> {
+) -> Result<Option<LoadedWorker>> {
     let Some(CustomJob::Worker(worker)) = runner.custom_job.clone() else {
-        return Ok(BTreeSet::new());
+        return Ok(None);
     };
     let scratch = runner::scratch(&std::env::temp_dir())?;
     let asking = LocalRunner { scratch: scratch.path().to_owned(), ..runner.clone() };
     match (defaults::ask(&asking, &worker, workload, guessed, limit)?, guessed.first()) {
-        (Ok(said), _) => {
-            tell_unsaid(runner, &said.without_default);
-            settle(runner, guessed, &said.applied).map(|()| said.without_default)
+        (Ok(mut loaded), _) => {
+            tell_unsaid(runner, &loaded.effect.without_default);
+            settle(runner, guessed, &loaded.effect.applied)?;
+            loaded.runs(runner.baseline.knobs.values());
+            Ok(Some(loaded))
         }
         // The baseline's first trial will say it.
-        (Err(_), None) => Ok(BTreeSet::new()),
-        (Err(problem), Some(name)) => Err(unsaid(name, &format!("can't be asked: {problem}"))),
+        (Err(_), None) => Ok(None),
+        (Err(problem), Some(name)) => {
+            let cure = "see `wan22-tune doctor --worker -- COMMAND`";
+            bail!(
+                "the worker does not run here, where it was asked for today's {name}: {problem}; {cure}"
+            )
+        }
     }
 }
 
@@ -128,8 +139,8 @@ fn settle(runner: &mut LocalRunner, guessed: &BTreeSet<String>, said: &Values) -
 
 fn unsaid(name: &str, why: &str) -> anyhow::Error {
     Usage(format!(
-        "what runs today of {name}: the worker {why}; read it with wan22_tune.knob(\"{name}\", VALUE) \
-         in what is measured, or say it: --knob '{name}=… default:VALUE'"
+        "what runs today of {name}: the worker {why}; name it in `applied`, as wan22_tune.knob(\"{name}\", \
+         VALUE) in what is measured does, or say it: --knob '{name}=… default:VALUE'"
     ))
     .into()
 }

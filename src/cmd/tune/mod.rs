@@ -106,9 +106,9 @@ pub fn carry_on(
     let runner = match prepared.agents {
         // What is loaded on which node, nobody here knows.
         Some(_) => Box::new(prepared.runner.clone()),
-        None => runner::of_trials(&prepared.runner),
+        None => runner::of_trials(&prepared.runner, prepared.loaded.take()),
     };
-    let mut session = Session::new(&config, &*runner, &progress, budget);
+    let mut session = Session::new(&config, &*runner, progress.observer(), budget);
     if let Some(agents) = &prepared.agents {
         session = session.on(agents);
     }

@@ -1,6 +1,6 @@
 //! Prepared: what the flags of a tune came to, before its first trial.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,12 @@ use crate::cmd::setup::job::{self, Job};
 use crate::cmd::setup::{custom, pictures, runner, today};
 use crate::cmd::{Usage, machine, space};
 use crate::io::lock::Lock;
+use crate::knobs::program_environment::is_own;
 use crate::knobs::{Baseline, as_is};
 use crate::machine::Machine;
 use crate::runner::LocalRunner;
 use crate::runner::nodes::agents::Agents;
+use crate::runner::warm::defaults::LoadedWorker;
 use crate::space::{Candidate, CommandLine, Space, SpaceFile, Tune};
 use crate::tune::TuneConfig;
 use crate::tune::budget::Budget;
@@ -40,8 +42,8 @@ pub struct Prepared {
     pub(super) agents: Option<Agents>,
     /// What it took to ask a worker what it runs today.
     pub(super) asked: Duration,
-    /// The knobs that it reads without saying that.
-    pub(super) without_default: BTreeSet<String>,
+    /// The worker that said it.
+    pub(super) loaded: Option<LoadedWorker>,
     _lock: Option<Lock>,
 }
 
@@ -65,8 +67,8 @@ impl Prepared {
         let is_here = agents.as_ref().is_none_or(Agents::are_local);
         let lock = is_here.then(|| Lock::take(args.runner.wait, &runner.stop)).transpose()?;
         agents.iter().for_each(|agents| agents.stop_with(runner.stop.clone()));
-        let (asked, without_default) = (Duration::ZERO, BTreeSet::new());
-        Ok(Self { runner, job, file, sources, agents, asked, without_default, _lock: lock })
+        let (asked, loaded) = (Duration::ZERO, None);
+        Ok(Self { runner, job, file, sources, agents, asked, loaded, _lock: lock })
     }
 
     /// Whether a worker here has to load, to say what it runs today.
@@ -86,7 +88,7 @@ impl Prepared {
             self.asked = agents.asked();
         } else {
             let limit = args.budget.unwrap_or(LONGEST);
-            self.without_default = today::ask(runner, file, &job.smallest(), limit)?;
+            self.loaded = today::ask(runner, file, &job.smallest(), limit)?;
             self.asked = begun.elapsed();
         }
         Ok(())
@@ -162,6 +164,20 @@ pub fn declared(args: &TuneArgs) -> Result<SpaceFile> {
     let words: Vec<String> = words.map(|word| template::sized(word, &sizes)).collect();
     let file = space::open(&args.space, CommandLine { words: &words, folder: folder.as_ref() })?;
     no_knob(sizes.keys().find(|name| file.knob.contains_key(*name)))?;
+    let meant = template::meant(&words, &|_| false).into_iter().map(|(_, one)| one);
+    let mut others = meant.filter(|one| is_own(one.name) && !file.knob.contains_key(one.name));
+    if let Some(one) = others.find(|_| !sizes.is_empty()) {
+        let (whole, name) = (one.whole, one.name);
+        let cure =
+            format!("name it by --size or --knob, or write {{{whole}}} for the text {whole}");
+        return Err(
+            Usage(format!("the command has `{whole}`, and there is no {name}: {cure}")).into()
+        );
+    }
+    if args.space.no_built_in && file.knob.is_empty() && !args.self_test {
+        let cure = "give one of your own, as in --knob 'blocks=0..40'";
+        return Err(Usage(format!("--no-built-in leaves no knob to tune: {cure}")).into());
+    }
     Ok(file)
 }
 
@@ -177,6 +193,7 @@ pub fn job(args: &TuneArgs, file: &SpaceFile, machine: &Machine) -> Result<(Base
         }
         Some(CustomJob::Command(command)) => {
             let command = custom::declared(command, file.sinks(), &baseline);
+            pictures::warn(&command, file);
             (baseline, Job::Custom(CustomJob::Command(command)))
         }
         Some(custom) => {

@@ -22,15 +22,16 @@ use crate::tune::{AaRunner, Session};
 pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()> {
     let scratch = runner::scratch(&std::env::temp_dir())?;
     prepared.runner.scratch = scratch.path().to_owned();
+    let loaded = prepared.loaded.take();
     let Prepared { runner, job, .. } = &prepared;
-    let of_trials = runner::of_trials(runner);
+    let of_trials = runner::of_trials(runner, loaded);
     let (copies, folder) = (AaRunner(&*of_trials), Folder::new(scratch.path()));
     let usual = copies.baseline();
     let journal =
         Journal::create(&folder.journal(), usual.keys(), args.repetitions().most as usize)?;
     let config = prepared.config(args);
     let mut progress = Progress::new(runner, config.repetitions, budget, args.view);
-    let session = Session::new(&config, &copies, &progress, budget);
+    let session = Session::new(&config, &copies, progress.observer(), budget);
     let mut session = session.recording(&folder, journal);
     let tune = prepared.describe(args, budget, String::new());
     let rungs = rungs::choose((runner, job), &mut session, &tune)?;

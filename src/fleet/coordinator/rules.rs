@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Coordinator, Watched};
-use crate::fleet::engine::{JobState, Known, Task};
+use crate::fleet::engine::{JobState, SubmittedJob, Task};
 use crate::fleet::folder::NodeStatus;
 use crate::fleet::plan::{Barred, group, groups};
 use crate::io::{exit_code, input};
@@ -19,7 +19,7 @@ const MOST_LETTERS: usize = 300;
 impl Coordinator<'_> {
     /// Draws the consequences of a job that is over and of what it left.
     pub(super) fn judge(&mut self, job: &Watched, status: Option<NodeStatus>) -> Result<()> {
-        let Known { task, key, node, state, .. } = &job.known;
+        let SubmittedJob { task, key, node, state, .. } = &job.known;
         let known = &job.known;
         if self.is_made(known) {
             return self.note("done", known, "");
@@ -60,7 +60,7 @@ impl Coordinator<'_> {
     }
 
     /// What there is to say of a job whose program left nothing.
-    fn unstarted(&self, words: &str, job: &Known) -> String {
+    fn unstarted(&self, words: &str, job: &SubmittedJob) -> String {
         let log = self.folder.log().join(format!("{}-{}.log", job.task, job.key));
         let said = input::text(&log, LARGEST_BYTES).unwrap_or_default();
         let last = said.lines().rfind(|line| !line.trim().is_empty());
@@ -75,7 +75,7 @@ impl Coordinator<'_> {
     }
 
     /// Whether what a job is for is there.
-    fn is_made(&self, job: &Known) -> bool {
+    fn is_made(&self, job: &SubmittedJob) -> bool {
         match job.task {
             Task::Probe => self.records.get(&job.key).is_some_and(|record| record.class.is_some()),
             task @ (Task::Tune | Task::Verify) => {
@@ -132,10 +132,10 @@ impl Coordinator<'_> {
     }
 
     /// Jobs that the engine may have taken: none is submitted twice.
-    pub(super) fn unsure(&self) -> impl Iterator<Item = Known> {
+    pub(super) fn unsure(&self) -> impl Iterator<Item = SubmittedJob> {
         self.unsure.keys().map(|(task, key)| {
             let (id, state) = (String::new(), JobState::Pending(String::new()));
-            Known { id, task: *task, key: key.clone(), node: None, state }
+            SubmittedJob { id, task: *task, key: key.clone(), node: None, state }
         })
     }
 
@@ -150,12 +150,12 @@ impl Coordinator<'_> {
     }
 
     /// Whether a job waits for what another one is for: the engine was given up on it, and took it late.
-    pub(super) fn is_twin(&self, job: &Known) -> bool {
+    pub(super) fn is_twin(&self, job: &SubmittedJob) -> bool {
         let waits = matches!(job.state, JobState::Pending(_));
         waits && self.jobs().any(|other| other.task == job.task && other.key == job.key)
     }
 
-    pub(super) fn drop_job(&mut self, job: &Known, why: &str) -> Result<()> {
+    pub(super) fn drop_job(&mut self, job: &SubmittedJob, why: &str) -> Result<()> {
         self.engine.cancel(&job.id);
         self.watched.remove(&job.id);
         self.past.insert(job.id.clone());

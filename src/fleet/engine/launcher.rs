@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Engine, EngineJob, JobState, Known, Site, Task};
+use super::{Engine, EngineJob, JobState, SubmittedJob, Site, Task};
 use crate::fleet::{Folder, Node};
 use crate::io::shell;
 use crate::runner::nodes::{agents, is_name};
@@ -21,7 +21,7 @@ pub const NODE_VARIABLE: &str = "WAN22_FLEET_NODE";
 
 /// Jobs as processes of this program.
 #[derive(Debug)]
-pub struct Launcher {
+pub struct LauncherEngine {
     launcher: agents::Launcher,
     nodes: Vec<String>,
     site: Site,
@@ -62,7 +62,7 @@ impl Started {
     }
 }
 
-impl Launcher {
+impl LauncherEngine {
     /// Jobs on these nodes, started by `launcher`.
     pub fn new(launcher: agents::Launcher, nodes: Vec<String>, site: Site) -> Self {
         Self { launcher, nodes, site, jobs: BTreeMap::new() }
@@ -90,7 +90,7 @@ impl Launcher {
     }
 }
 
-impl Engine for Launcher {
+impl Engine for LauncherEngine {
     fn nodes(&mut self) -> Result<Vec<Node>> {
         Ok(self.nodes.iter().map(Node::named).collect())
     }
@@ -121,13 +121,13 @@ impl Engine for Launcher {
         shell::line(&self.words(job, node)).to_string_lossy().into_owned()
     }
 
-    fn jobs(&mut self) -> Result<Vec<Known>> {
+    fn jobs(&mut self) -> Result<Vec<SubmittedJob>> {
         let site = &self.site;
         let known = |(id, started): (&String, &mut Started)| {
             started.over = started.over.take().or_else(|| started.end(site));
             let state = started.over.clone().map_or(JobState::Running, JobState::Over);
             let EngineJob { task, key, .. } = started.job.clone();
-            Known { id: id.clone(), task, key, node: Some(started.node.clone()), state }
+            SubmittedJob { id: id.clone(), task, key, node: Some(started.node.clone()), state }
         };
         Ok(self.jobs.iter_mut().map(known).collect())
     }
@@ -153,7 +153,7 @@ pub fn this_node() -> String {
 mod tests {
     use super::*;
 
-    fn launcher(template: &str) -> Launcher {
+    fn launcher(template: &str) -> LauncherEngine {
         let site = Site {
             program: "/opt/my tools/wan22-tune".into(),
             folder: "/shared/fleet".into(),
@@ -161,7 +161,7 @@ mod tests {
             tune_limit: std::time::Duration::from_secs(60),
         };
         let launcher = agents::Launcher::of(template).unwrap();
-        Launcher::new(launcher, vec!["a".to_owned(), "b".to_owned()], site)
+        LauncherEngine::new(launcher, vec!["a".to_owned(), "b".to_owned()], site)
     }
 
     fn job() -> EngineJob {

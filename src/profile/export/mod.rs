@@ -34,7 +34,7 @@ pub use preamble::numactl_flag;
 pub enum Dialect {
     /// Lines of NAME=value, as systemd's EnvironmentFile= and most tools read them.
     Env,
-    /// A file that a POSIX shell sources; binds that shell too.
+    /// A file that a POSIX shell sources; binds that shell too. With a command, a script around it.
     Sh,
     /// A drop-in for a service; with a command, a whole unit.
     Systemd,
@@ -57,7 +57,7 @@ pub enum Dialect {
 impl Dialect {
     /// Whether its text starts a command.
     pub fn takes_command(self) -> bool {
-        matches!(self, Self::Systemd | Self::K8s | Self::Slurm | Self::Numactl)
+        matches!(self, Self::Sh | Self::Systemd | Self::K8s | Self::Slurm | Self::Numactl)
     }
 }
 
@@ -85,13 +85,13 @@ impl Export<'_> {
         }
         match dialect {
             Dialect::Env => env::text(self),
-            Dialect::Sh => sh::text(self),
+            Dialect::Sh if self.command.is_empty() => sh::text(self),
             Dialect::Systemd => systemd::text(self),
             Dialect::Docker => Ok(containers::text(self, "docker")),
             Dialect::Podman => Ok(containers::text(self, "podman")),
             Dialect::K8s => Ok(kubernetes::text(self)),
             Dialect::Slurm => slurm::text(self),
-            Dialect::Numactl => numactl::text(self),
+            Dialect::Sh | Dialect::Numactl => numactl::text(self),
             Dialect::Python => Ok(python::text(self)),
             Dialect::Prometheus => Ok(prometheus::text(self.profile)),
         }

@@ -16,7 +16,7 @@ use crate::runner::process::heartbeat::Pulse;
 use crate::runner::process::output::Output;
 use crate::runner::process::{self, EXIT_TIMEOUT, MemoryWatch, Start, WATCH_INTERVAL, termination};
 use crate::trial::{Outcome, STOPPED};
-use crate::workload::custom::printed::Source;
+use crate::workload::custom::printed::MetricSource;
 use crate::workload::custom::sink::Sink;
 
 /// The first look; each next one comes after twice the time.
@@ -73,7 +73,7 @@ impl Runs<'_> {
                 return Err(error);
             }
         };
-        let memory = MemoryWatch::of(child.id(), self.limit);
+        let memory = MemoryWatch::of(child.id());
         let mut watch = Watchdog { runs: self, started, launched, pulse, memory, look: None };
         let end = watch.follow(child.id(), &exited);
         let status = process::end(&mut child)?;
@@ -161,7 +161,7 @@ impl Watchdog<'_> {
     }
 
     fn watch_memory(&mut self) -> Result<(), Failure> {
-        self.memory.exceeded(&mut self.pulse).map_or(Ok(()), Err)
+        self.memory.exceeded(self.runs.limit, &mut self.pulse).map_or(Ok(()), Err)
     }
 }
 
@@ -234,7 +234,7 @@ impl Run {
     ///
     /// # Errors
     /// What is wrong with it, and the command's last words.
-    pub fn metric(&self, source: &Source) -> Result<f64, String> {
+    pub fn metric(&self, source: &MetricSource) -> Result<f64, String> {
         let read = source.read(&self.stdout.text());
         let read = read.or_else(|problem| source.read(&self.stderr.text()).map_err(|_| problem));
         read.map_err(|problem| format!("{problem}; its last words: {}", self.last_words()))

@@ -1,10 +1,11 @@
 //! Decode: the frames of a file. PNG, JPEG and AVI of JPEGs are read here, everything else by ffmpeg.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use image::{ImageFormat, RgbImage};
+use image::codecs::png::PngDecoder;
+use image::{AnimationDecoder, DynamicImage, ImageFormat, RgbImage};
 
 use super::avi;
 use crate::io::input;
@@ -47,13 +48,30 @@ pub fn frames(
         Err(error) => Err(unreadable(error.to_string())),
     };
     match image::guess_format(&begin) {
-        Ok(ImageFormat::Png | ImageFormat::Jpeg) => take(picture(&whole()?)?),
+        Ok(ImageFormat::Png) => {
+            let bytes = whole()?;
+            match animated(&bytes) {
+                Some(mut frames) => frames.try_for_each(|frame| take(frame.map_err(unreadable)?)),
+                None => take(picture(&bytes)?),
+            }
+        }
+        Ok(ImageFormat::Jpeg) => take(picture(&whole()?)?),
         _ if avi::is_avi(&begin) => match avi::jpegs(&whole()?).map_err(unreadable)? {
             Some(jpegs) => jpegs.into_iter().try_for_each(|jpeg| take(picture(jpeg)?)),
             None => of_video(file, take).map_err(unreadable),
         },
         _ => of_video(file, take).map_err(unreadable),
     }
+}
+
+/// The frames of a PNG that has several.
+fn animated(png: &[u8]) -> Option<impl Iterator<Item = Result<RgbImage, String>> + '_> {
+    let decoder = PngDecoder::new(Cursor::new(png)).ok()?;
+    let frames = decoder.is_apng().ok()?.then(|| decoder.apng().ok())??.into_frames();
+    Some(frames.map(|frame| {
+        let frame = frame.map_err(|error| error.to_string())?;
+        Ok(DynamicImage::from(frame.into_buffer()).into_rgb8())
+    }))
 }
 
 /// Whether videos can be read.
@@ -131,7 +149,30 @@ fn portable_pixmap(stream: &mut impl BufRead) -> Result<Option<RgbImage>, String
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
+
+    /// As ComfyUI's SaveAnimatedPNG writes it: two frames of one pixel, of which one is 10 and one 200.
+    #[test]
+    fn every_frame_of_an_animated_picture_is_read() {
+        let png = base64::engine::general_purpose::STANDARD.decode(
+            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACGFjVEwAAAACAAAAAPONk3AAAAAaZmNUTAAAAAAAAAAB\
+             AAAAAQAAAAAAAAAAAAEACgAAWn8w0AAAAApJREFUeNpj4AIAAAwAC8qyUREAAAAaZmNUTAAAAAEAAAABAAAAAQAAAAAA\
+             AAAAAAEACgAAwQzaBAAAAA5mZEFUAAAAAnjaYzgBAADKAMlGXWwjAAAAAElFTkSuQmCC",
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.png");
+        let read = |bytes: &[u8]| {
+            let mut shades = Vec::new();
+            std::fs::write(&file, bytes).unwrap();
+            let read = frames(&file, &mut |frame| Ok(shades.push(frame.get_pixel(0, 0).0)));
+            read.map(|()| shades)
+        };
+        let png = png.unwrap();
+        assert_eq!(read(&png), Ok(vec![[10; 3], [200; 3]]));
+        assert!(read(&png[..png.len() - 30]).unwrap_err().starts_with("a.png: "));
+    }
 
     #[test]
     fn a_stream_of_pictures_is_read_one_by_one() {

@@ -43,6 +43,11 @@ pub fn reference(what: &str, workload: &Workload) -> String {
     format!("reference-{what}-{job}.safetensors")
 }
 
+/// The files of all references.
+pub fn references(workload: &Workload) -> [String; 4] {
+    [DECODED, ENCODED, PREDICTED, EMBEDDED].map(|what| reference(what, workload))
+}
+
 /// The file in a job's `references` that shows the reference picture.
 pub const REFERENCE_VIEW: &str = "reference.png";
 
@@ -66,7 +71,7 @@ pub struct Job {
     /// What only the worker can apply, by the names of knobs: what a command finds in `WAN22_`
     /// variables. What is left out has the worker's own value. Empty for the built-in jobs, whose worker
     /// takes them from the settings.
-    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    #[serde(default)]
     pub knobs: Values,
     /// How often it is measured after the warm-up.
     pub repetitions: Repetitions,
@@ -124,14 +129,16 @@ pub enum Message {
         trial: u64,
         /// The repetition.
         sample: Sample,
-        /// Seconds of all of it, whatever the sample's are the seconds of.
+        /// Seconds of all of it, whatever the sample's are the seconds of; 0 where they are the sample's.
+        #[serde(default)]
         wall_s: f64,
     },
     /// The end of a good trial.
     Done {
         /// The job's trial number.
         trial: u64,
-        /// Peak resident memory.
+        /// Peak resident memory; 0 where the worker does not know.
+        #[serde(default)]
         peak_rss_bytes: u64,
         /// Peak memory on a GPU.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,11 +6,43 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::conformance::Trial;
-use crate::knobs::Value;
+use super::process::Process;
 use crate::knobs::effect::Effect;
+use crate::knobs::{Value, Values};
+use crate::launch::Launch;
 use crate::runner::{LocalRunner, Repetitions};
 use crate::workload::Workload;
 use crate::workload::custom::WorkerJob;
+use crate::workload::custom::sizes::OwnSizes;
+
+/// A worker that has said what it runs by itself, and has done nothing else: the baseline's first trial
+/// need not load it again.
+#[derive(Debug)]
+pub struct LoadedWorker {
+    /// What it said.
+    pub effect: Effect,
+    process: Process,
+    sizes: OwnSizes,
+}
+
+impl LoadedWorker {
+    /// Takes note of the baseline, now that it has what was said.
+    pub fn runs(&mut self, baseline: Values) {
+        (self.process.first, self.process.now) = (baseline.clone(), baseline);
+    }
+
+    /// Its process, where that is as a fresh one for such a job would be.
+    pub(super) fn process_for(
+        self,
+        launch: &Launch,
+        workload: &Workload,
+        values: &Values,
+    ) -> Option<Process> {
+        let Self { process, sizes, .. } = self;
+        let is_like = process.launch == *launch && process.first == *values;
+        (process.is_open() && is_like && sizes == workload.own_sizes).then_some(process)
+    }
+}
 
 /// What a worker says of the knobs that it takes where it is told the baseline's, but for those that
 /// are left as they are and those that are `asked` for: what it reads back once it is warm, or how it
@@ -24,7 +56,7 @@ pub fn ask(
     workload: &Workload,
     asked: &BTreeSet<String>,
     time: Duration,
-) -> Result<Result<Effect, String>> {
+) -> Result<Result<LoadedWorker, String>> {
     let mut trial = Trial::new(runner, worker, time);
     let values = runner.baseline.knobs.values();
     let mut process = trial.start(&values)?;
@@ -34,9 +66,10 @@ pub fn ask(
         job.knobs.extend(sizes.map(|(name, size)| (name.clone(), Value::Integer(*size))));
         job.repetitions = Repetitions::exactly(0);
     })?;
-    process.close()?;
+    process.asked_s = answer.wall_s;
+    let sizes = workload.own_sizes.clone();
     Ok(match answer.effect {
-        Some(effect) => Ok(effect),
+        Some(effect) => Ok(LoadedWorker { effect, process, sizes }),
         None => Err(format!("{}: {}", answer.outcome, answer.detail)),
     })
 }

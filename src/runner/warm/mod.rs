@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::pictures::Before;
+use super::pictures::FilesBefore;
 use super::response::Response;
 use super::{LocalRunner, Runner, TrialRequest};
 use crate::knobs::effect::{Effect, Mismatch, compare_reported, in_words};
@@ -31,6 +31,7 @@ use crate::trial::noise::NoiseWatch;
 use crate::trial::{Outcome, Phase, Trial};
 use crate::workload::Workload;
 use crate::workload::custom::WorkerJob;
+use defaults::LoadedWorker;
 use process::Process;
 use scope::Scope;
 use state::State;
@@ -62,7 +63,9 @@ impl Runner for WarmRunner<'_> {
         let noise = NoiseWatch::start();
         let begun = Instant::now();
         let (mut answer, process) = self.answer(request, begun)?;
-        answer.wall_s = begun.elapsed().as_secs_f64();
+        let asked_s = self.state.borrow().asked_s(request.number);
+        answer.wall_s = begun.elapsed().as_secs_f64() + asked_s;
+        answer.setup_s = answer.setup_s.map(|setup_s| setup_s + asked_s);
         let noise = noise.finish(&self.inner.machine.allowed);
         let trial = Trial { noise, process, ..request.trial(started) };
         Ok(LocalRunner::trial(answer, trial))
@@ -113,9 +116,9 @@ impl Process {
 }
 
 impl<'a> WarmRunner<'a> {
-    /// The runner of `job` on what `inner` says of the machine.
-    pub fn new(inner: &'a LocalRunner, job: &'a WorkerJob) -> Self {
-        Self { inner, job, state: RefCell::default() }
+    /// The runner of `job` on what `inner` says of the machine; it may be `loaded` already.
+    pub fn new(inner: &'a LocalRunner, job: &'a WorkerJob, loaded: Option<LoadedWorker>) -> Self {
+        Self { inner, job, state: State::of(loaded).into() }
     }
 
     /// `values` with what the worker does not take as the baseline has it.
@@ -173,11 +176,16 @@ impl<'a> WarmRunner<'a> {
     }
 
     fn start(&self, state: &mut State, wanted: &Wanted<'_>) -> Result<()> {
-        let values = &wanted.request.values;
-        let knobs = self.inner.knobs(values).map_err(anyhow::Error::msg)?;
-        let profile = self.inner.launch_file(&knobs)?;
-        let (tuner, launch) = (&*self.inner.programs.tuner, Launch::of(&wanted.settings));
-        let mut process = Process::start(self.job, tuner, &profile, launch, values.clone())?;
+        let (values, launch) = (&wanted.request.values, Launch::of(&wanted.settings));
+        let mut process = match state.take_loaded(&launch, wanted) {
+            Some(process) => process,
+            None => {
+                let knobs = self.inner.knobs(values).map_err(anyhow::Error::msg)?;
+                let profile = self.inner.launch_file(&knobs)?;
+                let tuner = &*self.inner.programs.tuner;
+                Process::start(self.job, tuner, &profile, launch, values.clone())?
+            }
+        };
         process.since = wanted.request.number;
         process.is_paid = wanted.request.phase == Phase::Sentinel;
         state.process = Some(process);
@@ -209,9 +217,9 @@ impl<'a> WarmRunner<'a> {
         job.warmup = state.needs_warm_up(&request.values, &changed).into();
         let pictures = self.inner.picture_check(&request).filter(|check| state.wants(check));
         job.pictures = pictures.as_ref().is_some_and(|check| check.job.files.is_none());
-        let before = pictures
-            .as_ref()
-            .map(|check| check.before().unwrap_or_else(|| Before::now(HANDED_OVER, &job.output)));
+        let before = pictures.as_ref().map(|check| {
+            check.before().unwrap_or_else(|| FilesBefore::now(HANDED_OVER, &job.output))
+        });
         let limit = self.inner.limit(&request);
         let stop = || self.inner.stop.load(Ordering::Relaxed);
         let Some(process) = &mut state.process else { unreachable!("it was started before") };

@@ -23,6 +23,7 @@ use crate::workload::custom::WorkerJob;
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    memory: MemoryWatch,
     /// Closed where no more jobs come.
     stdin: Option<ChildStdin>,
     messages: Messages,
@@ -34,6 +35,8 @@ pub struct Process {
     pub now: Values,
     /// The number of the trial for which it was started.
     pub since: u64,
+    /// Seconds until it had said what it runs by itself, where it was asked before its first trial.
+    pub asked_s: f64,
     /// Seconds until it was ready for its first job.
     pub start_s: f64,
     /// The trials after the first, and what the last of them took.
@@ -79,14 +82,17 @@ impl Process {
                 return Err(error);
             }
         };
+        let memory = MemoryWatch::of(child.id());
         Ok(Self {
             child,
+            memory,
             stdin,
             messages,
             launch,
             first: values.clone(),
             now: values,
             since: 0,
+            asked_s: 0.0,
             start_s: 0.0,
             warm_trials: 0,
             warm_s: 0.0,
@@ -107,10 +113,10 @@ impl Process {
         let kills = oom_kills(&SystemRoots::live());
         let mut answer = Response::new(job.trial, job.repetitions);
         self.send(job);
-        let memory = MemoryWatch::of(self.child.id(), limit);
+        let (child, memory) = (&self.child, &mut self.memory);
+        memory.forget_peaks();
         let (pulse, is_kept) = (Pulse::start(), true);
-        let mut watch =
-            Watchdog { child: &self.child, limit, started, stop, pulse, memory, is_kept };
+        let mut watch = Watchdog { child, limit, started, stop, pulse, memory, is_kept };
         let verdict = watch.follow(&self.messages.lines, &mut answer);
         if verdict.is_none() && answer.is_over() && !answer.is_failed() {
             // It ended the trial itself after one repetition that was slow enough.

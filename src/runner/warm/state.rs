@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::Wanted;
+use super::defaults::LoadedWorker;
 use super::process::Process;
 use super::scope::Scope;
 use crate::knobs::Values;
@@ -27,6 +28,8 @@ const DEVIATIONS: f64 = 6.0;
 pub struct State {
     /// The process of now.
     pub process: Option<Process>,
+    /// A worker that was asked what it runs, before any trial.
+    loaded: Option<LoadedWorker>,
     /// What is known of the worker's knobs.
     pub scope: Scope,
     /// The lowest cost that is believed.
@@ -42,6 +45,11 @@ pub struct State {
 }
 
 impl State {
+    /// Before any trial.
+    pub fn of(loaded: Option<LoadedWorker>) -> Self {
+        Self { loaded, ..Self::default() }
+    }
+
     /// Whether the process of now can run what is wanted.
     pub fn takes(&self, wanted: &Wanted<'_>) -> bool {
         let launch = Launch::of(&wanted.settings);
@@ -53,6 +61,18 @@ impl State {
         })
     }
 
+    /// The worker that was asked, where its process will do for what is wanted.
+    pub fn take_loaded(&mut self, launch: &Launch, wanted: &Wanted<'_>) -> Option<Process> {
+        let request = wanted.request;
+        self.loaded.take()?.process_for(launch, &request.workload, &request.values)
+    }
+
+    /// Seconds that went into the process of this trial before it began.
+    pub fn asked_s(&self, trial: u64) -> f64 {
+        let process = self.process.as_ref().filter(|process| process.since == trial);
+        process.map_or(0.0, |process| process.asked_s)
+    }
+
     /// The knobs that a job of these values changes in a process that ran others.
     pub fn changed(&self, values: &Values) -> Vec<String> {
         let process = self.process.as_ref().filter(|process| !process.ran.is_empty());
@@ -60,10 +80,12 @@ impl State {
         changed.into_iter().flatten().map(ToOwned::to_owned).collect()
     }
 
-    /// Whether a job of these values that changes those knobs is to begin with a warm-up: in a fresh
-    /// process, after a value that it did not run yet, and wherever first runs were seen to take longer.
+    /// Whether a job of these values that changes those knobs is to begin with a warm-up: in a process
+    /// that never ran, after a value that it did not run yet, and wherever first runs were seen to take
+    /// longer.
     pub fn needs_warm_up(&self, values: &Values, changed: &[String]) -> bool {
-        let process = self.process.as_ref().filter(|process| !process.ran.is_empty());
+        let has_run = |process: &&Process| process.asked_s > 0.0 || !process.ran.is_empty();
+        let process = self.process.as_ref().filter(has_run);
         process.is_none_or(|process| {
             let is_new =
                 |name: &String| !process.seen.contains(&(name.clone(), values[name].clone()));
@@ -88,8 +110,8 @@ impl State {
             return self.end();
         }
         if process.ran.is_empty() {
-            process.start_s = (answer.wall_s - answer.measured_s).max(0.0);
-            fresh = stats::median(&costs(&answer.samples)).filter(|_| !answer.is_failed());
+            process.start_s = process.asked_s + (answer.wall_s - answer.measured_s).max(0.0);
+            fresh = stats::median(costs(&answer.samples)).filter(|_| !answer.is_failed());
         } else {
             process.warm_trials += 1;
             process.warm_s = answer.wall_s;
@@ -143,7 +165,7 @@ impl State {
             Outcome::Illegal | Outcome::Interrupted => return false,
             _ => return true,
         }
-        let cost = stats::median(&costs(&warm.samples)).unwrap_or(f64::INFINITY);
+        let cost = stats::median(costs(&warm.samples)).unwrap_or(f64::INFINITY);
         let is_best = self.best.is_none_or(|best| cost < best);
         self.unchecked += 1;
         if !doubtful.is_empty() && (is_best || self.unchecked > UNCHECKED) && !warm.is_cut() {
@@ -199,7 +221,7 @@ impl State {
 
 /// What a process did, in words.
 fn said(answer: &Response) -> String {
-    match stats::median(&costs(&answer.samples)) {
+    match stats::median(costs(&answer.samples)) {
         Some(cost) if !answer.is_failed() => format!("{cost:.3} s per run"),
         _ => format!("{} ({})", answer.outcome, answer.detail),
     }

@@ -23,6 +23,7 @@ use wan22_tune::workload::preprocess::{
 };
 use wan22_tune::workload::{Projection, Sizes, Stage, Tilings, Workload};
 
+use crate::heap::Heap;
 use crate::models::scheduler::{Scheduler, SchedulerConfig, guide};
 use crate::models::text_encoder::TextEncoder;
 use crate::models::vae::{Decoder, Encoder, denormalise, normalise};
@@ -44,6 +45,8 @@ pub struct Pipeline {
     /// `[1, context tokens, text width]`: what guidance leads away from. One for all clips, made
     /// once.
     negative: Tensor,
+    /// Of a slice.
+    heap: Option<Heap>,
     /// Peak resident memory by stage, while it is being watched.
     peaks: Option<RefCell<BTreeMap<String, u64>>>,
     /// From what runs to the whole job.
@@ -85,6 +88,7 @@ impl Pipeline {
         Ok(Self {
             tilings: Tilings::new(&architecture, workload, settings),
             projection: Projection::of(workload, &architecture, settings),
+            heap: Heap::of(workload, &architecture, settings),
             prompt: prompt(),
             negative: prompt(),
             peaks: Some(RefCell::default()),
@@ -126,6 +130,7 @@ impl Pipeline {
         let subject = format!("clips {}..{}", batch.clips.start, batch.clips.end);
         move |stage, work| {
             let has = self.workload.has(stage);
+            self.heap.iter().for_each(|heap| heap.begin(stage));
             has.then(|| clock.run(stage, &subject, || self.watched(stage, work))).transpose()
         }
     }

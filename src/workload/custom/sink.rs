@@ -98,7 +98,8 @@ impl Document<'_> {
         folder.join(self.file)
     }
 
-    /// Its text with `values` in their places; all else stays as it is, to the last digit.
+    /// Its text with `values` in their places, of the kind that is there; all else stays as it is, to the
+    /// last digit.
     ///
     /// # Errors
     /// The file can't be read, or a place is not in it.
@@ -108,9 +109,17 @@ impl Document<'_> {
             let (Some(place), Some(value)) = (place(&text, pointer), values.get(*knob)) else {
                 return Err(format!("{}#{pointer}: there is no such value", self.file));
             };
-            let new = match text[place.clone()].starts_with('"') {
-                true => Json::String(value.to_string()).to_string(),
-                false => serde_json::to_string(value).expect("a value is plain data"),
+            let plain = |word: &str| {
+                let json = serde_json::from_str::<Json>(word).ok();
+                json.is_some_and(|json| json.is_number() || json.is_boolean())
+            };
+            let new = match value {
+                _ if text[place.clone()].starts_with('"') => {
+                    Json::String(value.to_string()).to_string()
+                }
+                // Of a list such as 1|2|3+.
+                Value::Word(word) if plain(word) => word.clone(),
+                _ => serde_json::to_string(value).expect("a value is plain data"),
             };
             text.replace_range(place, &new);
         }
@@ -130,13 +139,16 @@ impl Document<'_> {
 }
 
 impl Sink {
-    /// What is there today, in the environment or the file.
+    /// What is there today: in the environment, as its text, or in the file.
     ///
     /// # Errors
     /// The file can't be read, or has at this place no number, word or switch.
     pub fn today(&self, folder: &Path) -> Result<Option<Value>, String> {
         let (file, pointer) = match self {
-            Self::Env(name) => return Ok(std::env::var(name).ok().map(|text| Value::guess(&text))),
+            Self::Env(name) => {
+                let text = std::env::var(name).ok().filter(|text| !text.is_empty());
+                return Ok(text.map(Value::Word));
+            }
             Self::Json { file, pointer } => (file, pointer),
         };
         let json = read(&folder.join(file)).map_err(|problem| format!("{file}: {problem}"))?;
@@ -177,23 +189,30 @@ fn nearest(json: &Json, pointer: &str) -> String {
 /// # Errors
 /// It can't be read, or is no JSON.
 pub fn read(path: &Path) -> Result<Json, String> {
-    serde_json::from_str(&text(path)?).map_err(|error| no_json(&error))
+    serde_json::from_str(unmarked(&text(path)?)).map_err(|error| no_json(&error))
 }
 
 /// The text of a JSON file.
 fn text(path: &Path) -> Result<String, String> {
     let text = input::text(path, LARGEST_BYTES).map_err(|error| format!("{error:#}"))?;
-    serde_json::from_str::<&RawValue>(&text).map(drop).map_err(|error| no_json(&error))?;
+    serde_json::from_str::<&RawValue>(unmarked(&text))
+        .map(drop)
+        .map_err(|error| no_json(&error))?;
     Ok(text)
 }
 
+/// A text without the mark of UTF-8 that editors put before it.
+fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 fn no_json(error: &serde_json::Error) -> String {
-    format!("no JSON: {error}")
+    format!("no JSON: {error}; comments, NaN and a comma at the end are none of it")
 }
 
 /// Where in a JSON text the value at `pointer` stands: numbers may have more digits than any type.
 fn place(text: &str, pointer: &str) -> Option<Range<usize>> {
-    let mut found: &str = serde_json::from_str::<&RawValue>(text).ok()?.get();
+    let mut found: &str = serde_json::from_str::<&RawValue>(unmarked(text)).ok()?.get();
     for token in pointer.split('/').skip(1) {
         let token = token.replace("~1", "/").replace("~0", "~");
         let inner: &RawValue = if found.starts_with('[') {

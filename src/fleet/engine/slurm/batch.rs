@@ -37,7 +37,7 @@ pub enum Warned {
 
 /// A job to submit.
 #[derive(Clone, Debug)]
-pub struct Batch {
+pub struct BatchJob {
     /// Its name.
     pub name: String,
     /// Where what it says is appended to; `%j` stands for its number.
@@ -52,7 +52,7 @@ pub struct Batch {
     pub line: OsString,
 }
 
-impl Batch {
+impl BatchJob {
     /// The words for `sbatch`, which reads the script from its input.
     pub fn words(&self) -> Vec<String> {
         let mut words = vec![
@@ -138,10 +138,10 @@ mod tests {
         }
     }
 
-    fn batch(limit: Duration, warned: Warned) -> Batch {
+    fn batch(limit: Duration, warned: Warned) -> BatchJob {
         let (name, log) = ("wan22-tune".to_owned(), "it's-%j.log".into());
         let (flags, line) = (vec!["--nodes=2-8".to_owned()], "'my tune' --budget 30m".into());
-        Batch { name, log, limit, warned, flags, line }
+        BatchJob { name, log, limit, warned, flags, line }
     }
 
     #[test]

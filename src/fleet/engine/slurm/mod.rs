@@ -12,13 +12,13 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use self::answer::{answer, patiently};
-use super::{Engine, EngineJob, JobState, Known, Site, Task};
+use super::{Engine, EngineJob, JobState, Site, SubmittedJob, Task};
 use crate::fleet::Node;
 use crate::io::shell;
 use crate::runner::nodes::NodeList;
 
 pub use allocation::Allocation;
-pub use batch::{Batch, Warned, limit};
+pub use batch::{BatchJob, Warned, limit};
 
 /// Flags of a job that has all of its nodes: alone there it still has but a share of the memory.
 pub const WHOLE_NODE: [&str; 2] = ["--exclusive", "--mem=0"];
@@ -105,12 +105,12 @@ impl Slurm {
     }
 
     /// A step, which gets its signals at once; of the batch script Slurm does not tell everything.
-    fn batch(&self, job: &EngineJob) -> Batch {
+    fn batch(&self, job: &EngineJob) -> BatchJob {
         let EngineJob { task, key, .. } = job;
         let step = ["srun", "--ntasks=1", "--cpu-bind=none"].map(str::to_owned);
         let limit = self.site.limit(*task);
         let log = self.site.folder.join("log").join(format!("{task}-{key}.log"));
-        Batch {
+        BatchJob {
             name: format!("{}{task}:{key}", self.prefix),
             // A percent sign begins what Slurm fills in.
             log: log.display().to_string().replace('%', "%%").into(),
@@ -188,7 +188,7 @@ impl Engine for Slurm {
         self.batch(job).described()
     }
 
-    fn jobs(&mut self) -> Result<Vec<Known>> {
+    fn jobs(&mut self) -> Result<Vec<SubmittedJob>> {
         // `%j` comes last: a name may hold any letter.
         let user = format!("--user={}", rustix::process::geteuid().as_raw());
         let words = ["--noheader", "--states=all", &user, "--format=%i|%T|%r|%N|%j"];
@@ -275,7 +275,7 @@ fn shares(printed: &str) -> BTreeMap<String, (Option<usize>, String)> {
 }
 
 /// A line of `squeue`, where the job is this fleet's.
-fn known(line: &str, prefix: &str) -> Option<Known> {
+fn known(line: &str, prefix: &str) -> Option<SubmittedJob> {
     let mut columns = line.splitn(5, '|').map(str::trim);
     let mut next = || columns.next();
     let (id, state, reason, node, name) = (next()?, next()?, next()?, next()?, next()?);
@@ -290,7 +290,7 @@ fn known(line: &str, prefix: &str) -> Option<Known> {
         _ if reason == "None" => JobState::Over(state.to_owned()),
         _ => JobState::Over(format!("{state}, {reason}")),
     };
-    Some(Known {
+    Some(SubmittedJob {
         id: id.to_owned(),
         task: Task::from_str(task).ok()?,
         key: key.to_owned(),

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::message::{Order, Reply};
+use super::message::{AgentMessage, TunerMessage};
 use crate::machine::threads;
 
 /// What an agent does.
 #[derive(Debug)]
 pub(super) enum Event {
     /// It says something.
-    Said(Reply),
+    Said(AgentMessage),
     /// It ended, or nobody can reach it.
     Gone,
 }
@@ -65,9 +65,9 @@ impl Agent {
     }
 
     /// Tells it something; where that does not arrive it is gone.
-    pub fn tell(&mut self, order: &Order) {
+    pub fn tell(&mut self, message: &TunerMessage) {
         let Some(stdin) = &mut self.stdin else { return };
-        let line = serde_json::to_string(order).map(|text| text + "\n").unwrap_or_default();
+        let line = serde_json::to_string(message).map(|text| text + "\n").unwrap_or_default();
         if stdin.write_all(line.as_bytes()).and_then(|()| stdin.flush()).is_err() {
             self.stdin = None;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Agents, Nodes, Standing, interrupted};
+use super::{Agents, NodeState, Nodes, interrupted};
 use crate::knobs::Values;
 
 /// The digests of reference pictures, by what they show and the values under which they were made: of
@@ -97,7 +97,7 @@ impl Agents {
         for judged in judged.into_iter().filter(|judged| !judged.verdict.is_open()) {
             let why = self.why(&judged);
             // One picture is enough to put a node out.
-            let odd = judged.odd.into_iter().filter(|place| self.standing(*place) != Standing::Out);
+            let odd = judged.odd.into_iter().filter(|place| self.state(*place) != NodeState::Out);
             for place in odd.collect::<Vec<_>>() {
                 self.refuse(place, &why);
                 let running = self.nodes.borrow_mut()[place].running.take();
@@ -112,7 +112,7 @@ impl Agents {
     /// The places of the nodes that take part, or may yet.
     fn present(&self) -> Vec<usize> {
         let places = 0..self.names().len();
-        places.filter(|place| self.standing(*place) != Standing::Out).collect()
+        places.filter(|place| self.state(*place) != NodeState::Out).collect()
     }
 
     fn why(&self, Judged { others, verdict, .. }: &Judged) -> String {

@@ -5,12 +5,12 @@
 //! neither JSON nor `${HOME}`. Trials, `exec` and exports fill words in here and nowhere else, and
 //! whatever the values are, a placeholder becomes no more words than its user wrote.
 
-mod filling;
+mod substitution;
 
 use super::sizes::OwnSizes;
 use crate::knobs::Values;
 
-pub use filling::Filling;
+pub use substitution::Substitution;
 
 /// One placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,8 +149,8 @@ pub fn torn<'w>(words: &'w [String], is_known: &dyn Fn(&str) -> bool) -> Option<
 fn may_begin_option(one: &Placeholder<'_>, before: &str, is_text: bool) -> bool {
     let is_within = |c: char| c.is_alphanumeric() || "=:,_./+[".contains(c);
     let is_told = one.today.is_some_and(|today| today.starts_with('-'));
-    let begins = if is_text { !is_told && !before.ends_with(is_within) } else { before.is_empty() };
-    one.words.is_none() && begins
+    let begins = if is_text { !before.ends_with(is_within) } else { before.is_empty() };
+    one.words.is_none() && !is_told && begins
 }
 
 /// Why `one` can't stand in a word where its knob has the value `text`, which is below zero.
@@ -169,7 +169,10 @@ fn no_option(one: &Placeholder<'_>, text: &str, is_text: bool) -> String {
             "`{text}` here could be an option: write --NAME={whole}, or {{{name}={text}}} if it may be one"
         );
     }
-    format!("`{text}` at its beginning would be an option: write --NAME={whole} as one word")
+    format!(
+        "`{text}` at its beginning would be an option: write --NAME={whole} as one word, or \
+         {{{name}={text}}} where such a value runs today"
+    )
 }
 
 /// Words for on and off, off first.
