@@ -336,7 +336,7 @@ fn a_folder_that_is_moved_is_left_alone() {
 #[test]
 fn a_folder_that_is_damaged_or_of_another_version_says_what_to_type() {
     let world = World::new();
-    let words = ["fleet", "dir", "--engine=local", "--nodes=a", "--poll=0.2", "--budget=6s"];
+    let words = ["fleet", "dir", "--engine=local", "--nodes=a", "--poll=0.2", "--budget=60s"];
     world.tuner(&[&words[..], &["--", "false"]].concat()).run().exits(6);
     let file = world.path().join("dir/fleet.toml");
     let whole = fs::read_to_string(&file).unwrap();
