@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use folders::MadeUp;
-use wan22_tune::fleet::engine::Known;
+use wan22_tune::fleet::engine::SubmittedJob;
 use wan22_tune::fleet::{
-    Coordinator, Ended, Engine, EngineJob, Folder, JobState, Limits, Node, Overview, Probe, Scope,
-    Step, Task, gather,
+    Coordinator, Engine, EngineJob, FleetEnd, Folder, JobState, Limits, Node, Overview, Probe,
+    Scope, Step, Task, gather,
 };
 use wan22_tune::machine::Machine;
 use wan22_tune::profile::build;
@@ -36,7 +36,7 @@ struct InMemory {
     nodes: usize,
     made: PathBuf,
     /// Each with the look from which on it is over.
-    jobs: Vec<(Known, usize)>,
+    jobs: Vec<(SubmittedJob, usize)>,
     /// How many looks there were, and for how many a tune runs.
     looks: usize,
     tune_looks: usize,
@@ -93,7 +93,7 @@ impl Engine for InMemory {
         self.leave(job.task, &node);
         self.jobs_s += cpu::of_thread()? - before_s;
         let (task, key, node) = (job.task, job.key.clone(), Some(node));
-        let known = Known { id: id.clone(), task, key, node, state: JobState::Running };
+        let known = SubmittedJob { id: id.clone(), task, key, node, state: JobState::Running };
         let runs = if task == Task::Tune { self.tune_looks } else { 0 };
         self.jobs.push((known, self.looks + runs));
         Ok(id)
@@ -103,11 +103,14 @@ impl Engine for InMemory {
         String::new()
     }
 
-    fn jobs(&mut self) -> Result<Vec<Known>> {
+    fn jobs(&mut self) -> Result<Vec<SubmittedJob>> {
         self.looks += 1;
         let over = || JobState::Over("COMPLETED".to_owned());
         let state = |end: usize| if self.looks > end { over() } else { JobState::Running };
-        let now = |(known, end): &(Known, usize)| Known { state: state(*end), ..known.clone() };
+        let now = |(known, end): &(SubmittedJob, usize)| SubmittedJob {
+            state: state(*end),
+            ..known.clone()
+        };
         Ok(self.jobs.iter().map(now).collect())
     }
 
@@ -175,7 +178,7 @@ fn measure(nodes: usize, name: &str, scope: Scope) {
     let jobs = engine.jobs.len();
     let started = Instant::now();
     let mut coordinator = Coordinator::new(&mut engine, &folder, limits).unwrap();
-    assert_eq!(coordinator.step(Duration::ZERO).unwrap(), Step::Over(Ended::All));
+    assert_eq!(coordinator.step(Duration::ZERO).unwrap(), Step::Over(FleetEnd::All));
     let planned = started.elapsed();
     let overview =
         Overview::of(coordinator.records(), scope, coordinator.barred(), coordinator.jobs());
@@ -199,7 +202,7 @@ fn run(engine: &mut InMemory, folder: &Folder, limits: Limits) {
     let mut coordinator = Coordinator::new(engine, folder, limits).unwrap();
     for look in 0.. {
         if let Step::Over(ended) = coordinator.step(Duration::from_secs(look)).unwrap() {
-            return assert_eq!(ended, Ended::All);
+            return assert_eq!(ended, FleetEnd::All);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Statistics: medians for single trials, and an interval that stays valid however often one looks.
 
+use std::borrow::Borrow;
+
 use rand::Rng;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The middle value, or the mean of the two middle ones.
-pub fn median(values: &[f64]) -> Option<f64> {
+pub fn median<V: Borrow<f64>>(values: impl IntoIterator<Item = V>) -> Option<f64> {
     let sorted = sorted(values);
     let middle = sorted.len() / 2;
     match sorted.len() {
@@ -14,19 +16,35 @@ pub fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-fn sorted(values: &[f64]) -> Vec<f64> {
-    let mut sorted = values.to_vec();
+fn sorted<V: Borrow<f64>>(values: impl IntoIterator<Item = V>) -> Vec<f64> {
+    let mut sorted: Vec<f64> = values.into_iter().map(|value| *value.borrow()).collect();
     sorted.sort_by(f64::total_cmp);
     sorted
 }
 
 /// The arithmetic mean.
-pub fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+pub fn mean<V: Borrow<f64>>(values: impl IntoIterator<Item = V>) -> Option<f64> {
+    let (mut sum, mut count) = (-0.0, 0_usize);
+    for value in values {
+        sum += value.borrow();
+        count += 1;
+    }
+    (count > 0).then(|| sum / count as f64)
+}
+
+/// The different ones of `values`, in the order in which they come first.
+pub fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for value in values {
+        if !distinct.contains(&value) {
+            distinct.push(value);
+        }
+    }
+    distinct
 }
 
 /// The mean of the faster half: disturbances slow a run down and never speed it up.
-pub fn undisturbed_mean(values: &[f64]) -> Option<f64> {
+pub fn undisturbed_mean<V: Borrow<f64>>(values: impl IntoIterator<Item = V>) -> Option<f64> {
     let sorted = sorted(values);
     mean(&sorted[..sorted.len().div_ceil(2)])
 }
@@ -114,9 +132,13 @@ pub fn student(values: &[f64], alpha: f64) -> Option<Interval> {
     let (mean, freedom) = (mean(values)?, values.len() as f64 - 1.0);
     let scale = deviation(values).unwrap_or(f64::INFINITY).max(SMALLEST_DEVIATION)
         / (values.len() as f64).sqrt();
+    Some(student_interval(mean, scale, freedom, alpha))
+}
+
+fn student_interval(mean: f64, scale: f64, freedom: f64, alpha: f64) -> Interval {
     let student = StudentsT::new(0.0, 1.0, freedom).ok();
     let half = student.map_or(f64::INFINITY, |s| scale * s.inverse_cdf(1.0 - alpha / 2.0));
-    Some(Interval { low: mean - half, mean, high: mean + half })
+    Interval { low: mean - half, mean, high: mean + half }
 }
 
 /// The mean of `values` minus the mean of `others`, with its 95% interval by Student's
@@ -131,9 +153,7 @@ pub fn difference(
 ) -> Option<Interval> {
     let mean = mean(values)? - mean(others)?;
     let scale = (variance / values.len() as f64 + variance / others.len() as f64).sqrt();
-    let student = StudentsT::new(0.0, 1.0, freedom as f64).ok();
-    let half = student.map_or(f64::INFINITY, |student| scale * student.inverse_cdf(0.975));
-    Some(Interval { low: mean - half, mean, high: mean + half })
+    Some(student_interval(mean, scale, freedom as f64, 0.05))
 }
 
 /// The variance within groups of values, pooled over the groups, with its degrees of freedom;
@@ -185,17 +205,17 @@ mod tests {
 
     #[test]
     fn medians_by_hand() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[3.0]), Some(3.0));
-        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
+        assert_eq!(median::<f64>([]), None);
+        assert_eq!(median([3.0]), Some(3.0));
+        assert_eq!(median([9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median([4.0, 1.0, 2.0, 9.0]), Some(3.0));
     }
 
     #[test]
     fn disturbed_measurements_are_left_out_on_the_slow_side_only() {
-        assert_eq!(undisturbed_mean(&[]), None);
-        assert_eq!(undisturbed_mean(&[2.0, 1.0]), Some(1.0));
-        assert_eq!(undisturbed_mean(&[1.0, 9.0, 2.0]), Some(1.5));
+        assert_eq!(undisturbed_mean::<f64>([]), None);
+        assert_eq!(undisturbed_mean([2.0, 1.0]), Some(1.0));
+        assert_eq!(undisturbed_mean([1.0, 9.0, 2.0]), Some(1.5));
     }
 
     #[test]

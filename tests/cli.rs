@@ -127,7 +127,8 @@ fn the_same_seed_proposes_the_same_trials() {
     let proposals = || {
         let world = World::new();
         let flags = ["--budget", "10m", "--trials", "6", "--seed", "5", "--strategy", "annealing"];
-        world.tune(&flags).run();
+        // Beside a baseline that takes so long it does not come back, however busy the machine is.
+        world.tune(&flags).env("FAKE_WORKER_FIRST_S", "2").run();
         let of_search = |trial: &wan22_tune::trial::Trial| trial.strategy == "annealing";
         let results = world.results();
         let trials: Vec<_> =
@@ -142,12 +143,10 @@ fn the_same_seed_proposes_the_same_trials() {
 #[test]
 fn the_budget_holds_when_every_trial_hangs() {
     let world = World::new();
-    let started = std::time::Instant::now();
+    // A hang that nobody cuts lasts an hour, and says something else then.
     let run = world.tune(&["--budget", "3s"]).env("FAKE_WORKER", "always-hang").run().exits(1);
     let said = "the budget was over before one run of the baseline ended: give more with --budget";
     assert!(run.stderr.contains(said), "{}", run.stderr);
-    // A hang that nobody cuts lasts an hour; any machine ends a tune of 3 s within a minute.
-    assert!(started.elapsed().as_secs() < 60);
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn a_number_that_the_command_prints_is_scored_and_much_of_it_may_be_good() {
     assert!(largest.iter().all(|trial| trial.samples[0].metric.unwrap().value == 16.5));
     let journal = std::fs::read_to_string(world.folder().join("trials.csv")).unwrap();
     assert!(journal.lines().next().unwrap().contains("metric.1"), "{journal}");
-    assert!(largest[0].samples[0].seconds < 5.0, "seconds stay seconds");
+    assert!(largest[0].samples[0].seconds < largest[0].wall_s, "seconds stay seconds");
     let measured_s: f64 = largest[0].samples.iter().map(|sample| sample.seconds).sum();
     assert!((largest[0].wall_s - largest[0].overhead_s - measured_s).abs() < 1e-6);
     let profile = std::fs::read(world.folder().join("profile.json")).unwrap();
@@ -109,7 +109,9 @@ fn one_trial_of_a_command_is_measured() {
     let line = "metric (more is better) 4.0000 (of 4.0000, 4.0000, 4.0000)";
     assert!(run.stdout.contains(line), "{}", run.stdout);
     let run = world.tuner(&["measure", "--baseline", "--", "./job.sh"]).run();
-    assert!(run.stdout.contains("seconds per run      0."), "{}", run.stdout);
+    let seconds = run.stdout.lines().find_map(|line| line.strip_prefix("seconds per run      "));
+    let seconds = seconds.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+    assert!(seconds.is_some_and(|seconds| seconds > 0.0), "{}", run.stdout);
 }
 
 #[test]
@@ -143,7 +145,10 @@ fn production_finds_the_environment_of_the_trials() {
 
 #[test]
 fn each_way_to_fail_has_its_own_outcome() {
-    let script = "case $WAN22_BATCH_SIZE in
+    // The baseline's first run is long, so that trials may be: a busy machine stops none of the others.
+    let script = "begun=${WAN22_PROFILE%/*}/begun
+    [ -e $begun ] || { touch $begun; sleep 2; }
+    case $WAN22_BATCH_SIZE in
         1) echo loading; echo no such device >&2; exit 3;;
         4) kill -SEGV $$;;
         8) exec sleep 60;;
@@ -151,8 +156,7 @@ fn each_way_to_fail_has_its_own_outcome() {
     yes rubbish | head -c 3000000 >&2
     echo '{\"fps\": 2}'";
     let world = World::with_job(script);
-    // As long as a quick baseline allows, so that a busy machine stops none of the others.
-    let flags = ["--metric", "json:/fps", "--timeout", "2s"];
+    let flags = ["--metric", "json:/fps", "--timeout", "6s"];
     tune_until(&world, &flags, |trials| has_batches(trials, &["1", "4", "8"]));
     let trials = world.results().trials;
     let says = |size: &str| {
@@ -162,7 +166,7 @@ fn each_way_to_fail_has_its_own_outcome() {
     assert_eq!(says("1"), (Outcome::Crashed, "exit status 3: no such device".to_owned()));
     assert_eq!(says("2"), (Outcome::Ok, String::new()));
     assert!(says("4").1.starts_with("killed by signal 11"), "{:?}", says("4"));
-    assert_eq!(says("8"), (Outcome::Timeout, "killed after 2.0 s, its --timeout".to_owned()));
+    assert_eq!(says("8"), (Outcome::Timeout, "killed after 6.0 s, its --timeout".to_owned()));
 }
 
 #[test]
@@ -246,8 +250,10 @@ fn wrong_usage_is_said_before_anything_runs() {
 #[test]
 fn a_command_that_binds_itself_is_reported() {
     let first = "first=$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')";
-    let world = World::with_job(&format!("{first}; taskset -cp $first $$ >/dev/null; sleep 0.5"));
-    tune(&world, &["--budget", "6s", "--repetitions", "1"]).exits(0);
+    // Of looks each comes after twice the time: one of them is within as much as went before.
+    let world = World::with_job(&format!("{first}; taskset -cp $first $$ >/dev/null; sleep 2"));
+    let flags = ["--budget", "10m", "--repetitions", "1", "--", "./job.sh"];
+    world.tuner(&flags).run_until(&world, 1).exits(0);
     let baseline = world.results().trials.remove(0);
     assert_eq!(baseline.outcome, Outcome::Ok, "{}", baseline.detail);
     let cpus = std::thread::available_parallelism().unwrap().get();
@@ -258,7 +264,7 @@ fn a_command_that_binds_itself_is_reported() {
 #[test]
 fn a_command_that_never_works_is_a_failure_with_its_words() {
     let world = World::with_job("echo no model >&2; exit 9");
-    let run = tune(&world, &["--budget", "9s"]).exits(1);
+    let run = tune(&world, &["--budget", "10m"]).exits(1);
     assert!(run.stderr.contains("(crashed): exit status 9: no model"), "{}", run.stderr);
 }
 
@@ -277,11 +283,13 @@ fn a_signal_finishes_with_what_there_is_and_no_process_is_left() {
 
 #[test]
 fn a_killed_tune_of_a_command_goes_on_in_its_folder() {
-    let world = World::with_job("sleep 0.05; echo ran >> log");
-    world.tuner(&["--budget", "10m", "--", "./job.sh"]).kill_after(&world, 3);
+    let world = World::with_job("sleep 0.05; echo ran >> log; echo t=1");
+    let flags = ["--budget", "10m", "--metric", "t=(.)", "--", "./job.sh"];
+    world.tuner(&flags).kill_after(&world, 3);
     let before = world.results().trials;
     let folder = world.folder();
-    let resume = ["resume", folder.to_str().unwrap(), "--budget", "8s"];
+    let more = (before.len() + 3).to_string();
+    let resume = ["resume", folder.to_str().unwrap(), "--budget", "10m", "--trials", &more];
     world.tuner(&resume).run_in(std::path::Path::new("/")).exits(0);
     let after = world.results().trials;
     assert_eq!(after[..before.len()], before);

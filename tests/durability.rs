@@ -187,11 +187,9 @@ fn a_full_disk_ends_the_tune_with_its_rows_whole_and_it_goes_on_when_there_is_ro
         eprintln!("SKIPPED: a full disk needs the right to mount a tmpfs");
         return;
     };
-    let started = std::time::Instant::now();
-    let run = world.tune(&["--budget", "60s", "--strategy", "random"]).run().exits(1);
+    let run = world.tune(&["--budget", "10m", "--strategy", "random"]).run().exits(1);
     assert!(run.stderr.contains("No space left on device"), "{}", run.stderr);
     assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
-    assert!(started.elapsed().as_secs() < 75, "the budget holds");
     let folder = world.folder();
     let rows = fs::read(folder.join("trials.csv")).unwrap_or_default();
     let before = journal::parse(&rows).unwrap();
@@ -201,7 +199,8 @@ fn a_full_disk_ends_the_tune_with_its_rows_whole_and_it_goes_on_when_there_is_ro
         assert!(before.is_empty());
         return;
     }
-    world.tune(&["resume", folder.to_str().unwrap(), "--budget", "4s"]).run().exits(0);
+    let more = ["--budget", "10m", "--trials", &(before.len() + 3).to_string()];
+    world.tune(&[&["resume", folder.to_str().unwrap()], &more[..]].concat()).run().exits(0);
     let after = journal::read(&folder.join("trials.csv")).unwrap();
     assert_eq!(after[..before.len()], before);
     assert!(folder.join("profile.json").exists());

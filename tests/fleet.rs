@@ -4,18 +4,28 @@ mod harness;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use harness::{Run, World};
 use serde_json::Value;
+use wan22_tune::fleet::{Folder, Probe};
 use wan22_tune::io::lock::Lock;
+use wan22_tune::machine::Machine;
 
-/// A tune of a command of three candidates, on two nodes that are this machine.
+/// A tune of a command of three candidates, which ends when all of them were measured and the best is proven.
+const TUNE: [&str; 6] = [
+    "--poll=0.2",
+    "--budget=60s",
+    "--cold",
+    "--no-built-in",
+    "--knob=last=1..3",
+    "--metric=t=(.*)",
+];
+
+/// The same on two nodes that are this machine.
 fn fleet(world: &World, words: &[&str]) -> Run {
     let engine = ["fleet", "dir", "--engine=env WHERE={node}", "--nodes=a,b", "--each=node"];
-    let tune = ["--poll=0.2", "--budget=6s", "--cold", "--no-built-in", "--knob=last=1..3"];
-    world.tuner(&[&engine, &tune, words, &["--", "sleep", "0.0{last=3}"]].concat()).run()
+    world.tuner(&[&engine[..], &TUNE, words, &["--", "echo", "t={last=3}"]].concat()).run()
 }
 
 fn rows(world: &World) -> String {
@@ -58,9 +68,8 @@ fn any_launcher_starts_jobs_and_a_second_call_none() {
 fn the_folder_alone_goes_on_as_it_was_asked() {
     let world = World::new();
     let flags = ["fleet", "dir", "--engine=env WHERE={node}", "--nodes=n1", "--each=node"];
-    let tune = ["--poll=0.2", "--budget=6s", "--cold", "--no-built-in", "--knob=last=1..3"];
-    let job = ["--", "sleep", "0.0{last=3}"];
-    world.tuner(&[&flags[..], &tune, &job].concat()).run().exits(0);
+    let job = ["--", "echo", "t={last=3}"];
+    world.tuner(&[&flags[..], &TUNE, &job].concat()).run().exits(0);
     let states = |words: &[&str]| {
         let run = world.tuner(&[&["fleet", "dir", "--json", "--poll=0.2"], words].concat()).run();
         assert_eq!(run.status, Some(0), "{words:?}: {}", run.stderr);
@@ -116,7 +125,7 @@ fn states(world: &World) -> Vec<String> {
 fn inside_somebodys_slurm_job_a_launcher_still_names_its_nodes() {
     let world = World::new();
     let flags = ["fleet", "dir", "--engine=env WHERE={node}", "--nodes=a,b", "--each=node"];
-    let tune = ["--poll=0.2", "--budget=6s", "--", "false"];
+    let tune = ["--poll=0.2", "--budget=60s", "--", "false"];
     let mut tuner = world.tuner(&[&flags[..], &tune].concat());
     tuner.0.env("SLURM_JOB_ID", "77").env("SLURMD_NODENAME", "login");
     let run = tuner.run();
@@ -134,7 +143,7 @@ fn inside_somebodys_slurm_job_a_launcher_still_names_its_nodes() {
 fn the_folder_alone_says_what_failed_and_what_runs() {
     let world = World::new();
     let engine = ["fleet", "dir", "--engine=local", "--nodes=a,b", "--each=node", "--poll=0.2"];
-    let run = world.tuner(&[&engine[..], &["--budget=6s", "--", "false"]].concat()).run();
+    let run = world.tuner(&[&engine[..], &["--budget=60s", "--", "false"]].concat()).run();
     assert_eq!(run.status, Some(6), "{}{}", run.stdout, run.stderr);
     let said = states(&world);
     assert!(said.iter().all(|row| row[1..].starts_with(" failed the baseline")), "{said:?}");
@@ -155,7 +164,7 @@ fn what_fails_everywhere_is_told_once() {
     let world = World::new();
     // The baseline does not run: neither node is tried again.
     let engine = ["fleet", "dir", "--engine=local", "--nodes=a,b", "--each=node", "--poll=0.2"];
-    let run = world.tuner(&[&engine[..], &["--budget=6s", "--", "false"]].concat()).run().exits(6);
+    let run = world.tuner(&[&engine[..], &["--budget=60s", "--", "false"]].concat()).run().exits(6);
     assert_eq!(rows(&world).matches("tune submitted").count(), 2, "{}", rows(&world));
     assert!(run.stdout.contains("\na failed: "), "{}", run.stdout);
 
@@ -166,13 +175,13 @@ fn what_fails_everywhere_is_told_once() {
         assert!(run.stderr.contains(said), "{words:?}: {}", run.stderr);
     };
     usage(&["--engine=local"], "no fleet yet: give --budget 30m");
-    usage(&["--engine=ssh", "--budget=6s"], "a command with {node}");
-    usage(&["--engine=ssh {node}", "--budget=6s"], "name the nodes with --nodes");
-    usage(&["--engine=local", "--nodes=n[1", "--budget=6s"], "a bracket");
-    usage(&["--status"], "no fleet: fleet.toml is missing");
+    usage(&["--engine=ssh", "--budget=60s"], "a command with {node}");
+    usage(&["--engine=ssh {node}", "--budget=60s"], "name the nodes with --nodes");
+    usage(&["--engine=local", "--nodes=n[1", "--budget=60s"], "a bracket");
+    usage(&["--status"], "no fleet: fleet.toml is missing; --budget 30m instead begins one");
     usage(&["--each=both"], "give node, class, or class=2");
     usage(
-        &["--engine=local", "--poll=0.2", "--budget=6s", "--images=nowhere"],
+        &["--engine=local", "--poll=0.2", "--budget=60s", "--images=nowhere"],
         "a node says: --images",
     );
 }
@@ -182,7 +191,7 @@ fn a_dry_run_and_a_manifest_start_nothing() {
     let world = World::new();
     let planned = fleet(&world, &["--dry-run"]).exits(0);
     assert!(planned.stdout.contains("\nenv WHERE=a sh -c 'cd "), "{}", planned.stdout);
-    assert!(planned.stdout.contains("at most 2 tunes of 6.00 s"), "{}", planned.stdout);
+    assert!(planned.stdout.contains("at most 2 tunes of 1 min"), "{}", planned.stdout);
     assert!(!world.path().join("dir").exists());
     let words = ["--manifest=k8s", "--pod-image=wan22:1"];
     let manifest = fleet(&world, &words).exits(0);
@@ -197,9 +206,8 @@ fn a_dry_run_and_a_manifest_start_nothing() {
 
 /// An engine, which does the same with both words, for a tune that one node begins.
 fn on(world: &World, words: &[&str]) -> Run {
-    let tune = ["--poll=0.2", "--budget=6s", "--cold", "--no-built-in", "--knob=last=1..3"];
-    let job = ["--", "sleep", "0.0{last=3}"];
-    world.tuner(&[&["fleet", "dir", "--each=node"], &tune[..], words, &job].concat()).run()
+    let job = ["--", "echo", "t={last=3}"];
+    world.tuner(&[&["fleet", "dir", "--each=node"], &TUNE[..], words, &job].concat()).run()
 }
 
 #[test]
@@ -248,26 +256,115 @@ fn a_folder_that_keeps_no_engine_says_what_to_type() {
     assert!(fs::read_to_string(&file).unwrap().contains("--engine=env WHERE={node}"));
 }
 
-/// Slurm's programs, of which `sbatch` loses its answer but not the job.
-fn slow_slurm(folder: &Path) -> String {
-    let program = |name: &str, text: &str| {
-        let path = folder.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+/// A dry run where Slurm's programs print this: nothing runs, and `sinfo` lists `nodes`.
+fn planned(world: &World, nodes: &str, words: &[&str]) -> Run {
+    world.script("sinfo", &format!("[ -z \"$SINFO_PARTITION\" ] && cat <<'N'\n{nodes}\nN"));
+    for silent in ["scontrol", "squeue", "sbatch"] {
+        world.script(silent, "exit 0");
+    }
+    let path = format!("{}:{}", world.path().display(), std::env::var("PATH").unwrap());
+    let fixed = ["fleet", "50%j", "--engine=slurm", "--dry-run", "--budget=30m", "--each=node"];
+    let tuner = world.tuner(&[&fixed[..], words, &["--", "true"]].concat());
+    tuner.env("PATH", &path).env("SINFO_PARTITION", "debug").env("SBATCH_PARTITION", "").run()
+}
+
+/// Of two partitions, one has half an hour for a job.
+const NODES: &str = "n1|idle|8|(null)|(null)|short*|30:00|none\n\
+                     n2|idle|8|(null)|(null)|short*|30:00|none\n\
+                     n2|idle|8|(null)|(null)|long|infinite|none\n\
+                     n3|idle|8|(null)|(null)|long|infinite|none";
+
+#[test]
+fn the_nodes_are_those_of_the_partition_that_jobs_get() {
+    let world = World::new();
+    let nodes = |run: &Run| {
+        let names = run.stdout.lines().filter_map(|line| line.split_once("--nodelist="));
+        let names: Vec<&str> = names.filter_map(|(_, rest)| rest.split(' ').next()).collect();
+        names.join(" ")
     };
+    let default = planned(&world, NODES, &[]).exits(0);
+    assert_eq!(nodes(&default), "n1 n2");
+    assert!(default.stdout.contains("/50%%j/log/probe-n1.log"), "{}", default.stdout);
+    let none = NODES.replace('*', "");
+    assert_eq!(nodes(&planned(&world, &none, &[]).exits(0)), "n1 n2 n3");
+    for (words, says) in [
+        (&["--nodes=n3"][..], "there is no node n3 in the default partition: `sinfo -N` lists"),
+        (&["--partition=long", "--nodes=n9"], "there is no node n9 in partition long: "),
+        (&["--exclude=n[1-2]"], "Slurm lists no node in the default partition that --nodes,"),
+    ] {
+        let run = planned(&world, NODES, words);
+        assert!(run.status == Some(1) && run.stderr.contains(says), "{}", run.stderr);
+    }
+    // A node that the fleet knows, and Slurm no longer, hinders nobody.
+    fs::create_dir_all(world.path().join("50%j/nodes/n7")).unwrap();
+    let left = planned(&world, NODES, &["--nodes=n[1,7]"]).exits(0);
+    assert!(left.stdout.contains("gone: sinfo does not list it any more"), "{}", left.stdout);
+}
+
+#[test]
+fn a_tune_that_its_partition_cuts_goes_on_in_the_next_job() {
+    let world = World::new();
+    let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:2").unwrap();
+    let (folder, probe) = (Folder::new(world.path().join("50%j")), Probe { worker: None, machine });
+    ["n1", "n2", "n3"].iter().for_each(|node| folder.put_probe(node, &probe).unwrap());
+    let cut = planned(&world, NODES, &[]).exits(0);
+    assert_eq!(cut.stdout.matches(" --time=30 ").count(), 2, "{}", cut.stdout);
+    // Alone on a node a job still has no more memory than is usual.
+    assert_eq!(cut.stdout.matches(" --exclusive --mem=0 ").count(), 2, "{}", cut.stdout);
+    let whole = planned(&world, &NODES.replace('*', ""), &[]).exits(0);
+    assert_eq!(whole.stdout.matches(" --time=40 ").count(), 3, "{}", whole.stdout);
+}
+
+#[test]
+fn a_folder_that_is_moved_is_left_alone() {
+    let world = World::with_job("while [ -e hold ]; do sleep 0.05; done");
+    let [dir, hold] = ["dir", "hold"].map(|name| world.path().join(name));
+    fs::write(&hold, "").unwrap();
+    let words = ["fleet", "dir", "--engine=local", "--nodes=a", "--poll=0.2", "--budget=6s"];
+    let running = world.tuner(&[&words[..], &["--", "./job.sh"]].concat()).start();
+    while !dir.join("nodes/a/results").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    fs::rename(&dir, world.path().join("moved")).unwrap();
+    let run = running.end();
+    fs::remove_file(hold).unwrap();
+    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    assert!(run.stderr.contains("dir/fleet.toml: gone: if its folder was moved"), "{}", run.stderr);
+    assert!(!dir.join("fleet.json").exists());
+}
+
+#[test]
+fn a_folder_that_is_damaged_or_of_another_version_says_what_to_type() {
+    let world = World::new();
+    let words = ["fleet", "dir", "--engine=local", "--nodes=a", "--poll=0.2", "--budget=6s"];
+    world.tuner(&[&words[..], &["--", "false"]].concat()).run().exits(6);
+    let file = world.path().join("dir/fleet.toml");
+    let whole = fs::read_to_string(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let damaged = world.tuner(&["fleet", "dir", "--status"]).run().exits(1);
+    assert!(damaged.stderr.contains("it is damaged: put it back"), "{}", damaged.stderr);
+    // What another version began is gathered, and not gone on with.
+    fs::write(&file, whole.replace("wan22-tune 0", "wan22-tune 99")).unwrap();
+    let other = world.tuner(&["fleet", "dir", "--poll=0.2"]).run().exits(2);
+    assert!(other.stderr.contains("--engine none gathers what is there"), "{}", other.stderr);
+    world.tuner(&["fleet", "dir", "--engine=none"]).run().exits(6);
+}
+
+/// Slurm's programs, of which `sbatch` loses its answer but not the job.
+fn slow_slurm(world: &World) -> String {
     let answer =
         "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation";
-    let jobs = folder.join("jobs");
+    let jobs = world.path().join("jobs");
     let jobs = jobs.display();
-    program("sbatch", &format!("echo \"$*\" >> {jobs}; echo '{answer}' >&2; exit 1"));
-    program("squeue", &format!("wc -l < {jobs}"));
-    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
+    world.script("sbatch", &format!("echo \"$*\" >> {jobs}; echo '{answer}' >&2; exit 1"));
+    world.script("squeue", &format!("wc -l < {jobs}"));
+    format!("{}:{}", world.path().display(), std::env::var("PATH").unwrap())
 }
 
 #[test]
 fn a_submission_whose_answer_is_lost_is_found_and_not_repeated() {
     let world = World::new();
-    let path = slow_slurm(world.path());
+    let path = slow_slurm(&world);
     let run =
         world.tuner(&["--budget=60s", "--nodes=2", "--", "true"]).env("PATH", &path).run().exits(0);
     assert!(run.stdout.contains("Submitted as job 1."), "{}", run.stdout);

@@ -2,7 +2,6 @@
 
 mod harness;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -24,10 +23,7 @@ echo t=$1
 
 /// A world with the job and the library.
 fn world() -> World {
-    let world = World::new();
-    let script = world.path().join("job.sh");
-    std::fs::write(&script, JOB).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let world = World::with_job(JOB);
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness/nvml.c");
     let library = world.path().join("libnvidia-ml.so.1");
     let built =

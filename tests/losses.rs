@@ -28,6 +28,13 @@ fn report(world: &World, folder: &Path, more: &[&str]) -> Run {
     world.tuner(&[&["report", folder.to_str().unwrap()], more].concat()).run()
 }
 
+/// Goes on with three trials more than these.
+fn resume(world: &World, folder: &Path, trials: usize) -> Run {
+    let trials = (trials + 3).to_string();
+    let more = ["--budget", "10m", "--trials", &trials];
+    world.tune(&[&["resume", folder.to_str().unwrap()], &more[..]].concat()).run()
+}
+
 fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
 }
@@ -223,7 +230,7 @@ fn resume_writes_a_damaged_header_anew() {
     let (header, below) = text.split_once('\n').unwrap();
     let before = world.results().trials;
     fs::write(&journal, format!("{}\n{below}", "\0".repeat(header.len()))).unwrap();
-    let run = world.tune(&["resume", folder.to_str().unwrap(), "--budget", "2s"]).run().exits(0);
+    let run = resume(&world, &folder, before.len()).exits(0);
     assert!(run.stderr.contains("row 1 of trials.csv"), "{}", run.stderr);
     let after = fs::read_to_string(&journal).unwrap();
     assert_eq!(after.split_once('\n').unwrap().0, header);
@@ -354,7 +361,7 @@ fn resume_goes_on_with_what_report_reads() {
     let saved = format!("\u{feff}{}", zeroed.replace('\n', "\r\n"));
     fs::write(&journal, &saved).unwrap();
     let folder = world.folder();
-    let run = world.tune(&["resume", folder.to_str().unwrap(), "--budget", "4s"]).run().exits(0);
+    let run = resume(&world, &folder, before.trials.len()).exits(0);
     assert!(run.stderr.contains("line 5: NUL bytes"), "{}", run.stderr);
     assert_eq!(fs::read_to_string(folder.join("trials.old.csv")).unwrap(), saved);
     let after = world.results();

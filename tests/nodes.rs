@@ -47,7 +47,7 @@ fn is_busy(folder: &Path) -> bool {
 }
 
 fn wait_until_idle(folder: &Path) {
-    for _ in 0..600 {
+    for _ in 0..6000 {
         if !is_busy(folder) {
             return;
         }
@@ -70,14 +70,14 @@ fn tune_changed(world: &World, [second, others]: [&str; 2], nodes: &str) -> Run 
     );
     fs::write(&script, text).unwrap();
     let launcher = format!("sh {}", script.display());
-    let flags = ["--budget", "6s", "--nodes", nodes, "--launcher", &launcher, "--trials", "9"];
+    let flags = ["--budget", "10m", "--nodes", nodes, "--launcher", &launcher, "--trials", "9"];
     world.tune(&flags).run()
 }
 
 #[test]
 fn three_nodes_search_together() {
     let world = World::new();
-    let run = tune(&world, "20s", &["--trials", "12"]).run().exits(0);
+    let run = tune(&world, "10m", &["--trials", "12"]).run().exits(0);
     let results = world.results();
     assert_eq!(nodes(&results.trials), BTreeSet::from(["n1", "n2", "n3"]));
     assert_eq!(numbers(&results.trials), (1..=results.trials.len() as u64).collect::<Vec<_>>());
@@ -92,31 +92,62 @@ fn three_nodes_search_together() {
     wait_until_idle(world.path());
 }
 
+/// Whether a process runs a trial's worker, and does not ask it for its version.
+fn is_trial(process: &str) -> bool {
+    let words = fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    words.contains("fake-worker") && !words.contains("--version")
+}
+
+/// Kills an agent if it is in mid-trial: while it is stopped it can't tell of the trial's end.
+fn kill_in_trial(agent: u32) -> bool {
+    signal("STOP", agent);
+    let of_threads = |file: &str| -> Vec<String> {
+        let threads = fs::read_dir(format!("/proc/{agent}/task")).into_iter().flatten().flatten();
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join(file)).ok()).collect()
+    };
+    let runs = |stat: &String| !stat.rsplit(") ").next().unwrap().starts_with(['T', 'Z', 'X']);
+    while of_threads("stat").iter().any(runs) {
+        std::thread::yield_now();
+    }
+    let children = of_threads("children").concat();
+    let is_in_trial = children.split_whitespace().any(is_trial);
+    signal(if is_in_trial { "KILL" } else { "CONT" }, agent);
+    is_in_trial
+}
+
+fn signal(name: &str, process: u32) {
+    let kill = Command::new("kill").args(["-s", name, &process.to_string()]).output();
+    // It may have ended by now.
+    kill.unwrap();
+}
+
 #[test]
 fn agents_that_are_killed_lose_no_row() {
     let world = World::new();
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
-    let mut running: Running = tune(&world, "25s", &["--trials", "60"]).start();
+    let mut running: Running = tune(&world, "10m", &[]).start();
     running.wait_for_trials(&world, 3);
     let mut killed = 0;
-    for _ in 0..100 {
-        if killed == KILLS / 2 {
+    while killed < KILLS / 2 {
+        std::thread::sleep(rng.random_range(Duration::ZERO..Duration::from_millis(200)));
+        assert!(fs::exists(format!("/proc/{}/exe", running.id())).unwrap(), "the tune is over");
+        let agent = agents(running.id()).choose(&mut rng).copied();
+        killed += u32::from(agent.is_some_and(kill_in_trial));
+    }
+    let lost = |trial: &&Trial| trial.detail.contains("was lost");
+    let lost_rows = || world.results().trials.iter().filter(lost).count();
+    for _ in 0..6000 {
+        if lost_rows() == killed as usize {
             break;
         }
-        std::thread::sleep(
-            rng.random_range(Duration::from_millis(100)..Duration::from_millis(900)),
-        );
-        if let Some(agent) = agents(running.id()).choose(&mut rng) {
-            killed += 1;
-            let _ = Command::new("kill").args(["-9", &agent.to_string()]).status().unwrap();
-        }
+        std::thread::sleep(Duration::from_millis(50));
     }
+    running.interrupt();
     let run = running.end().exits(0);
     let trials = world.results().trials;
     assert_eq!(numbers(&trials), (1..=trials.len() as u64).collect::<Vec<_>>());
-    let lost = |trial: &&Trial| trial.detail.contains("was lost");
-    let is_interrupted = |trial: &Trial| trial.outcome == Outcome::Interrupted;
-    assert!(trials.iter().filter(lost).all(is_interrupted));
+    assert_eq!(trials.iter().filter(lost).count(), killed as usize, "{}", run.stderr);
+    assert!(trials.iter().filter(lost).all(|trial| trial.outcome == Outcome::Interrupted));
     assert!(run.stderr.contains("was lost"), "{}", run.stderr);
     wait_until_idle(world.path());
 }
@@ -136,7 +167,10 @@ fn a_tuner_that_is_killed_goes_on_with_every_row() {
                 tune(&world, "10m", &[])
             }
         };
-        let running = tuner.start();
+        let mut running = tuner.start();
+        if kill == 0 {
+            running.wait_for_trials(&world, 1);
+        }
         std::thread::sleep(rng.random_range(Duration::from_millis(300)..Duration::from_secs(4)));
         running.kill();
         wait_until_idle(world.path());
@@ -149,8 +183,9 @@ fn a_tuner_that_is_killed_goes_on_with_every_row() {
             before = after;
         }
     }
-    let folder = world.folder();
-    world.tune(&["resume", folder.to_str().unwrap(), "--budget", "8s"]).run().exits(0);
+    let (folder, more) = (world.folder(), (before.len() + 6).to_string());
+    let resume = ["resume", folder.to_str().unwrap(), "--budget", "10m", "--trials", &more];
+    world.tune(&resume).run().exits(0);
     let trials = world.results().trials;
     assert_eq!(numbers(&trials), (1..=trials.len() as u64).collect::<Vec<_>>());
     let journals = fs::read_dir(&folder).unwrap().flatten();
@@ -180,20 +215,19 @@ fn a_node_of_another_class_is_refused_and_named() {
     assert_eq!(nodes(&world.results().trials), BTreeSet::from(["n1", "n3"]));
 }
 
-/// A tune of two nodes whose agents are started by this script, of at most six seconds.
+/// A tune of two nodes whose agents are started by this script.
 fn tune_launched(world: &World, script: &str, more: &[&str]) -> Run {
     let path = world.path().join("launch.sh");
     fs::write(&path, script).unwrap();
     let launcher = format!("sh {}", path.display());
-    let flags = ["--budget", "6s", "--nodes", "2", "--launcher", &launcher];
-    world.tune(&[&flags[..], more].concat()).run()
+    world.tune(&[&["--nodes", "2", "--launcher", &launcher], more].concat()).run()
 }
 
 #[test]
 fn a_node_that_is_silent_from_its_first_trial_on_stops_nobody() {
     let world = World::new();
     let script = "case $WAN22_LOCK_DIR in */n2) \"$@\" | sed -u 2,\\$d;; *) exec \"$@\";; esac\n";
-    let run = tune_launched(&world, script, &[]);
+    let run = tune_launched(&world, script, &["--budget", "12s"]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     let trials = world.results().trials;
     assert!(trials.iter().any(|trial| trial.phase == Phase::Search), "{}", run.stderr);
@@ -208,7 +242,7 @@ fn agents_that_never_come_back_are_waited_for_as_long_as_the_budget() {
     let world = World::new();
     let script = "if [ -e $WAN22_LOCK_DIR/begun ]; then exec sleep 3600; fi\n\
                   touch $WAN22_LOCK_DIR/begun\n\"$@\" | sed -u 4q\n";
-    let run = tune_launched(&world, script, &[]);
+    let run = tune_launched(&world, script, &["--budget", "12s"]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert!(run.stderr.contains("its agent is started again"), "{}", run.stderr);
     assert!(world.folder().join("profile.json").exists());
@@ -223,7 +257,7 @@ fn an_agent_that_is_started_again_waits_for_the_lock() {
                   touch begun; \"$@\" | sed -u 2q\n\
                   flock wan22-tune.lock sh -c 'touch held; sleep 1' <&- >&- 2>&- &\n\
                   until [ -e held ]; do sleep 0.05; done; exit\nfi\nexec \"$@\"\n";
-    let run = tune_launched(&world, script, &["--trials", "9"]);
+    let run = tune_launched(&world, script, &["--budget", "10m", "--trials", "9"]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert!(run.stderr.contains("its agent is started again"), "{}", run.stderr);
     assert!(!run.stderr.contains("can't take part"), "{}", run.stderr);
@@ -294,6 +328,7 @@ fn outside_of_an_allocation_it_is_submitted() {
         "--nodes=2-3",
         "--nodelist=n2,n3,n4",
         "--exclusive",
+        "--mem=0",
         "--no-kill",
         "--time=40",
         "--signal=B:TERM@90",
@@ -315,7 +350,7 @@ fn nodes_of_a_worker_begin_with_what_it_runs_today() {
                def run():\n  wan22_tune.knob('tile_size')\n  wan22_tune.took(1 + wan22_tune.knob('blocks', 7) / 10)\n\
                wan22_tune.serve(run)\n";
     fs::write(world.path().join("job.py"), job).unwrap();
-    let nodes = ["--budget", "30s", "--nodes", "2", "--launcher", "", "--trials", "6", "--cold"];
+    let nodes = ["--budget", "10m", "--nodes", "2", "--launcher", "", "--trials", "6", "--cold"];
     let knobs =
         ["--knob", "tile_size", "--knob", "blocks=0..8", "--worker", "--", "python3", "job.py"];
     let tuner = world.tuner(&[&nodes[..], &knobs].concat());

@@ -11,7 +11,7 @@ use std::time::Duration;
 use harness::{Run, Running, World};
 use wan22_tune::knobs::Values;
 use wan22_tune::results::{Folder, Results};
-use wan22_tune::trial::{Outcome, Trial};
+use wan22_tune::trial::{Outcome, Phase, Trial};
 
 /// A job whose batch sizes take 8 down to 1 of a metric, after `first`.
 const METRIC: &str = "echo m=$((8 / WAN22_BATCH_SIZE))";
@@ -44,11 +44,11 @@ fn tune(world: &World, budget: &str) -> Run {
 }
 
 /// What a tune of the job says and leaves that finds the best batch size and whose trials are
-/// `settled`: a busy machine may not come to it within the first budget.
+/// `settled`: chance may not come to it within the first trials.
 fn tune_well(first: &str, settled: impl Fn(&[Trial]) -> bool) -> (Run, Vec<Trial>) {
-    for budget in ["15s", "60s", "240s"] {
+    for trials in ["24", "96", "384"] {
         let world = world(first);
-        let run = tune(&world, budget);
+        let run = world.tuner(&[&["--trials", trials], &flags("10m")[..]].concat()).run();
         assert!(matches!(run.status, Some(0 | 1)), "{}", run.stderr);
         let trials = world.results().trials;
         if run.stdout.starts_with("Gain: 75.0% less of the metric") && settled(&trials) {
@@ -104,7 +104,8 @@ fn a_machine_that_stays_broken_ends_the_tune_without_a_verdict() {
     assert!(!folder.join("profile.json").exists());
     let broken = world.results().trials;
     world.script("job.sh", METRIC);
-    world.tuner(&["resume", folder.to_str().unwrap(), "--budget", "20s"]).run().exits(0);
+    let more = ["--budget", "10m", "--trials", &(broken.len() + 60).to_string()];
+    world.tuner(&[&["resume", folder.to_str().unwrap()], &more[..]].concat()).run().exits(0);
     let trials = world.results().trials;
     assert_eq!(trials[..broken.len()], broken);
     let baseline = &trials[0].knobs;
@@ -156,7 +157,7 @@ fn journal(running: &mut Running, world: &World, trials: usize) -> String {
 #[test]
 fn a_trial_that_slept_with_its_tuner_says_nothing() {
     let world = world("sleep 0.3");
-    let mut running = world.tuner(&flags("60s")).start();
+    let mut running = world.tuner(&flags("10m")).start();
     let is_told = |text: &str| text.contains("the tuner did not run for");
     let mut rows = 2;
     for _ in 0..10 {
@@ -187,7 +188,7 @@ fn a_trial_that_slept_with_its_tuner_says_nothing() {
 #[test]
 fn a_stop_of_all_processes_is_held_against_nobody() {
     let world = world("sleep 0.2");
-    let mut running = world.tuner(&flags("60s")).start();
+    let mut running = world.tuner(&flags("10m")).start();
     running.wait_for_trials(&world, 4);
     // The trial's processes first, as a scheduler may.
     let mut all = family(running.id());
@@ -262,7 +263,7 @@ fn a_results_folder_that_is_moved_in_mid_run_gets_the_rest() {
 fn a_baseline_that_fails_names_the_command_to_look_with() {
     let world = World::new();
     world.script("job.sh", "exit 3");
-    let run = tune(&world, "5s").exits(1);
+    let run = tune(&world, "10m").exits(1);
     let hint = "see `wan22-tune measure --baseline -- COMMAND`";
     assert!(run.stderr.contains(hint), "{}", run.stderr);
 }
@@ -272,9 +273,15 @@ fn a_baseline_that_fails_names_the_command_to_look_with() {
 #[test]
 fn a_fault_that_begins_in_the_confirmation_is_not_the_finalists() {
     let down = "grep -qs ,confirmation, results/*/trials.csv && { echo no network >&2; exit 1; }";
-    let world = world(down);
-    let tuner = world.tuner(&[&["--trials", "8"], &flags("20s")[..]].concat());
-    let run = tuner.run().exits(1);
+    let confirmed = |budget| {
+        let world = world(down);
+        let run = world.tuner(&[&["--trials", "8"], &flags(budget)[..]].concat()).run();
+        let is_begun = |trial: &Trial| trial.phase == Phase::Confirmation;
+        world.results().trials.iter().any(is_begun).then_some((world, run))
+    };
+    // It asks again for as long as half of the budget.
+    let (world, run) = ["20s", "80s", "320s"].into_iter().find_map(confirmed).expect("a pair");
+    let run = run.exits(1);
     assert!(run.stderr.contains("the baseline fails, which ran before"), "{}", run.stderr);
     assert!(run.stderr.contains("`wan22-tune resume results/"), "{}", run.stderr);
     assert!(!run.stdout.contains("No significant gain"), "{}", run.stdout);
@@ -284,12 +291,12 @@ fn a_fault_that_begins_in_the_confirmation_is_not_the_finalists() {
 #[test]
 fn a_first_run_that_somebody_else_ends_is_tried_again_and_then_named() {
     let once = world("[ -e ended ] || { touch ended; kill -TERM $$; }");
-    once.tuner(&[&["--trials", "2"], &flags("60s")[..]].concat()).run().exits(0);
+    once.tuner(&[&["--trials", "2"], &flags("10m")[..]].concat()).run().exits(0);
     let outcomes: Vec<Outcome> = once.results().trials.iter().map(|t| t.outcome).collect();
     assert_eq!(outcomes[..2], [Outcome::Interrupted, Outcome::Ok]);
 
     let always = world("kill -TERM $$");
-    let run = tune(&always, "60s").exits(1);
+    let run = tune(&always, "10m").exits(1);
     let says = "the baseline was interrupted each time (killed by signal 15";
     assert!(run.stderr.contains(says), "{}", run.stderr);
 }

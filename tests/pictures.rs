@@ -82,7 +82,7 @@ fn generated_pictures_lie_in_a_folder_of_ones_own() {
     let made = world.path().join("home/.cache/wan22-tune");
     fs::create_dir_all(&made).unwrap();
     // Made once for all tests.
-    let shared = std::env::temp_dir().join("wan22-tune-tests/wan22-tune");
+    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wan22-tune");
     for picture in photographs(&shared, 8).unwrap() {
         for path in [picture.with_extension("jpg.sha256"), picture] {
             fs::copy(&path, made.join(path.file_name().unwrap())).unwrap();

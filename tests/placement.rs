@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use strum::VariantArray;
 
 use wan22_tune::knobs::memory::{MemoryMode, MemoryPolicy};
-use wan22_tune::knobs::placement::{Demand, Layout, OmpPlaces, Placement, bind, bound};
+use wan22_tune::knobs::placement::{Layout, OmpPlaces, Placement, PoolSizes, bind, bound};
 use wan22_tune::launch::page_placement;
 use wan22_tune::machine::{CoreKind, CpuSet, Machine};
 
@@ -17,7 +17,7 @@ fn from_file(name: &str) -> Machine {
 }
 
 /// What a search would have to choose from.
-fn plan(machine: &Machine, demand: Demand) -> String {
+fn plan(machine: &Machine, demand: PoolSizes) -> String {
     let mut text = String::new();
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let (packages, nodes) = (machine.packages.len(), machine.nodes.len());
@@ -81,8 +81,8 @@ fn line(layout: Layout, placement: &Placement, first: Layout) -> String {
     format!("{layout}: {}", pools.join(" | "))
 }
 
-fn demand(model: usize, io: usize, preprocess: usize, batch: usize) -> Demand {
-    Demand { model, io, preprocess, batch }
+fn demand(model: usize, io: usize, preprocess: usize, batch: usize) -> PoolSizes {
+    PoolSizes { model, io, preprocess, batch }
 }
 
 fn described(description: &str) -> Machine {

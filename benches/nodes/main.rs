@@ -103,7 +103,7 @@ impl Bench {
             let [one, many] = [one, many].map(|times| {
                 let tables = times.chunks(seeds);
                 let times = tables.flat_map(|table| drawn.iter().map(|&seed| table[seed]));
-                stats::median(&times.collect::<Vec<_>>()).unwrap_or(f64::NAN)
+                stats::median(times).unwrap_or(f64::NAN)
             });
             one / many
         };

@@ -34,7 +34,7 @@ use rayon::prelude::*;
 use strum::VariantArray;
 
 use wan22_tune::search::{Plan, Recorded, StrategyName};
-use wan22_tune::tune::regret::{Run, replay};
+use wan22_tune::tune::regret::{ReplayedSearch, replay};
 
 use row::{Row, TITLES, more};
 use setting::setting;
@@ -60,8 +60,8 @@ struct Bench {
 
 /// One run without noise and one with it.
 struct Pair {
-    clean: Run,
-    noisy: Run,
+    clean: ReplayedSearch,
+    noisy: ReplayedSearch,
 }
 
 fn main() -> anyhow::Result<()> {

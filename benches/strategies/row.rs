@@ -2,7 +2,7 @@
 
 use wan22_tune::search::Recorded;
 use wan22_tune::stats;
-use wan22_tune::tune::regret::{Run, above, random_draws};
+use wan22_tune::tune::regret::{ReplayedSearch, above, random_draws};
 
 use crate::{AT, Pair};
 
@@ -65,7 +65,7 @@ fn worst(ranked: &[f64]) -> f64 {
 }
 
 /// The regret of a run after `n` evaluations, or at its end.
-fn regret(run: &Run, n: usize, worst: f64) -> f64 {
+fn regret(run: &ReplayedSearch, n: usize, worst: f64) -> f64 {
     run.regret[n.min(run.regret.len()) - 1].min(worst)
 }
 

@@ -26,7 +26,7 @@ pub use tensors::Tensors;
 pub use text_encoder::{Activation, TextEncoderConfig};
 pub use tiling::{Grid, Tiling, tile_and_stride};
 pub use transformer::TransformerConfig;
-pub use vae::{Scale, VaeConfig};
+pub use vae::{VaeConfig, VaeStage};
 
 /// The three parts that one job runs.
 #[derive(Clone, Debug)]

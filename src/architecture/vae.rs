@@ -58,7 +58,7 @@ impl Default for VaeConfig {
 
 /// What one stage of the encoder or decoder does to its input's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scale {
+pub struct VaeStage {
     /// Channels in and out.
     pub inputs: i64,
     pub outputs: i64,
@@ -106,21 +106,21 @@ impl VaeConfig {
     }
 
     /// The encoder's stages, first to last.
-    pub fn encoder_stages(&self) -> Vec<Scale> {
+    pub fn encoder_stages(&self) -> Vec<VaeStage> {
         let last = self.dim_mult.len() - 1;
         let mut inputs = self.base_dim;
         let stage = |(index, &multiple): (usize, &i64)| {
             let outputs = self.base_dim * multiple;
             let space = index < last;
             let time = space && self.temperal_downsample[index];
-            Scale { inputs: std::mem::replace(&mut inputs, outputs), outputs, space, time }
+            VaeStage { inputs: std::mem::replace(&mut inputs, outputs), outputs, space, time }
         };
         self.dim_mult.iter().enumerate().map(stage).collect()
     }
 
     /// The decoder's stages, first to last: the encoder's backwards. VAE 2.1 halves the channels
     /// as it doubles rows and columns, so the next stage starts with half.
-    pub fn decoder_stages(&self) -> Vec<Scale> {
+    pub fn decoder_stages(&self) -> Vec<VaeStage> {
         let base = self.decoder_base_dim.unwrap_or(self.base_dim);
         let last = self.dim_mult.len() - 1;
         let mut inputs = base * self.dim_mult[last];
@@ -130,7 +130,7 @@ impl VaeConfig {
             let space = index < last;
             let time = *up.next().unwrap_or(&false) && space;
             let next = if self.is_residual { outputs } else { outputs / 2 };
-            Scale { inputs: std::mem::replace(&mut inputs, next), outputs, space, time }
+            VaeStage { inputs: std::mem::replace(&mut inputs, next), outputs, space, time }
         };
         self.dim_mult.iter().rev().enumerate().map(stage).collect()
     }
@@ -223,7 +223,7 @@ impl VaeConfig {
     }
 }
 
-impl Scale {
+impl VaeStage {
     /// How many pixels a resampled one stands for.
     pub fn factor(self) -> i64 {
         self.time_factor() * self.space_factor() * self.space_factor()

@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use super::{Scale, Tiling, VaeConfig};
+use super::{Tiling, VaeConfig, VaeStage};
 
 /// Frames, rows and columns of an activation.
 type Extent = [i64; 3];
@@ -67,7 +67,7 @@ impl VaeConfig {
         cost.conv(self.z_dim, stages[0].inputs, 27, extent);
         cost.middle(stages[0].inputs, extent);
         for stage in &stages {
-            let Scale { inputs, outputs, space, time } = *stage;
+            let VaeStage { inputs, outputs, space, time } = *stage;
             cost.residual(inputs, outputs, self.num_res_blocks + 1, extent);
             let [frames, height, width] = extent;
             if time {
@@ -90,7 +90,7 @@ impl VaeConfig {
         let mut cost = Cost::default();
         cost.conv(self.in_channels, self.base_dim, 27, extent);
         let mut width = self.base_dim;
-        for Scale { inputs, outputs, space, time } in self.encoder_stages() {
+        for VaeStage { inputs, outputs, space, time } in self.encoder_stages() {
             width = outputs;
             cost.residual(inputs, outputs, self.num_res_blocks, extent);
             if space {

@@ -25,7 +25,7 @@ pub use machine::{MachineArgs, MachineChoice};
 pub use measure::MeasureArgs;
 pub use options::{
     App, AppArgs, BaselineChoice, CustomJobArgs, JobArgs, NodesChoice, Objective, RunnerArgs,
-    SignatureArgs, ViewArgs,
+    SignatureArgs, TrialArgs, ViewArgs,
 };
 pub use profiles::{DiffArgs, ProfileFoldersArgs, ProfilesArgs, ProfilesVerb};
 pub use replay::ReplayArgs;
@@ -35,9 +35,11 @@ pub use space::{SpaceArgs, SpaceCommand};
 pub use tune::TuneArgs;
 pub use verify::VerifyArgs;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::io::exit_code;
+use crate::space::arguments;
 
 /// Finds, proves and ships the settings that run the Wan 2.2 video model fastest on this machine.
 ///
@@ -59,6 +61,18 @@ pub struct Cli {
     /// The tune.
     #[command(flatten)]
     pub tune: TuneArgs,
+}
+
+impl Cli {
+    /// Reads the words after the program's name, as `space.toml` has them.
+    ///
+    /// # Errors
+    /// A word that is none, or what clap says of them.
+    pub fn read(words: &[String]) -> Result<Self> {
+        let words = words.iter().map(|word| arguments::read(word));
+        let words = words.collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+        Ok(Self::try_parse_from([&["wan22-tune".into()], words.as_slice()].concat())?)
+    }
 }
 
 /// What to do instead of tuning.

@@ -6,9 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::options::parse;
-use crate::cli::{BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, SignatureArgs};
+use crate::cli::{BaselineChoice, SignatureArgs, TrialArgs};
 use crate::tune::budget;
-use crate::workload::custom::sink::Sink;
 
 /// What to verify.
 #[derive(Debug, Args)]
@@ -38,17 +37,7 @@ pub struct VerifyArgs {
     /// Decides the order of runs.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// The job; its sizes are those that the profile was proven with.
+    /// The job, whose sizes are those that the profile was proven with, and what runs it.
     #[command(flatten)]
-    pub job: JobArgs,
-    /// What trials run with.
-    #[command(flatten)]
-    pub runner: RunnerArgs,
-    /// Where your command finds a knob's value besides its words, as in the tune: 'blocks
-    /// env:MY_BLOCKS', 'blocks json:FILE#/POINTER'.
-    #[arg(long = "knob", value_name = "KNOB SINK", requires = "words", value_parser = parse::sink)]
-    pub knobs: Vec<(String, Sink)>,
-    /// Your own job, where the profile was tuned for it.
-    #[command(flatten)]
-    pub custom: CustomJobArgs,
+    pub trial: TrialArgs,
 }

@@ -10,7 +10,7 @@ use crate::io::atomic_write;
 use crate::profile::Profile;
 use crate::profile::export::Export;
 use crate::workload::custom::sink::{self, Sinks};
-use crate::workload::custom::template::Filling;
+use crate::workload::custom::template::Substitution;
 
 /// Writes the export to its file, or to standard output.
 ///
@@ -20,11 +20,11 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let profile = Profile::read(&args.profile)?;
     let (values, own) = (profile.values(), &profile.custom_knobs);
     let words: Vec<OsString> = args.command.iter().map(OsString::from).collect();
-    let filling = Filling::of(&words, &values, own);
-    for line in filling.left(&words) {
+    let substitution = Substitution::of(&words, &values, own);
+    for line in substitution.left(&words) {
         terminal::tell(&format!("wan22-tune export: warning: {line}"));
     }
-    let filled = filling.words(&words).map_err(Usage)?;
+    let filled = substitution.words(&words).map_err(Usage)?;
     let command: Vec<String> =
         filled.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let sinks: Sinks = args.knobs.iter().cloned().collect();

@@ -12,7 +12,7 @@ use crate::knobs::memory::MemoryMode;
 use crate::knobs::placement::Layout;
 use crate::knobs::{Baseline, Preset, Settings, quota_warning};
 use crate::launch;
-use crate::machine::{Machine, Occupant, sandboxed};
+use crate::machine::{Machine, PlacedPool, sandboxed};
 use crate::profile::Profile;
 
 impl MachineChoice {
@@ -76,16 +76,16 @@ fn settings(path: &Path, machine: &Machine) -> Result<Settings> {
     Ok(settings.map_err(|problem| Usage(format!("profile {}: {problem}", path.display())))?)
 }
 
-fn occupants(settings: &Settings) -> Vec<Occupant> {
+fn occupants(settings: &Settings) -> Vec<PlacedPool> {
     let workers = settings.workers;
     let threads = [settings.intra_op_threads, workers.io, workers.preprocess, workers.batch];
     let pools = settings.placement.pools().into_iter().zip(threads);
-    pools.map(|((pool, cpus), threads)| Occupant { pool, threads, cpus: cpus.clone() }).collect()
+    pools.map(|((pool, cpus), threads)| PlacedPool { pool, threads, cpus: cpus.clone() }).collect()
 }
 
 fn who_runs_where(settings: &Settings) -> String {
     let mut text = "\nUnder the profile:\n".to_owned();
-    for Occupant { pool, threads, cpus } in occupants(settings) {
+    for PlacedPool { pool, threads, cpus } in occupants(settings) {
         let _ = writeln!(text, "  {pool:<12}{threads:>4} threads on CPUs {cpus}");
     }
     for line in memory(settings) {

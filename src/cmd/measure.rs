@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::setup::job::Job;
-use super::setup::{custom, job, runner, today};
+use super::setup::{custom, runner, today};
 use crate::cli::MeasureArgs;
 use crate::io::lock::Lock;
 use crate::io::output::print_value;
@@ -19,22 +19,17 @@ use crate::workload::metric::Metric;
 pub fn run(args: &MeasureArgs) -> Result<()> {
     let machine = super::machine::here()?;
     let choice = args.baseline.as_ref().and_then(Option::as_ref);
-    let baseline = custom::baseline(choice, (&args.custom, &args.job), &machine)?;
+    let baseline = custom::baseline(choice, (&args.trial.custom, &args.trial.job), &machine)?;
     let knobs = match &args.profile {
         Some(path) => Profile::read(path)?.knobs(&baseline.knobs).map_err(anyhow::Error::msg)?,
         None => baseline.knobs.clone(),
     };
     let scratch = runner::scratch(&std::env::temp_dir())?;
-    let own = custom::open(&args.custom, &args.runner, &args.job)?;
-    let (own, baseline) = custom::reading(own, &args.knobs, (&knobs.custom, baseline))?;
+    let (job, baseline) = custom::job(&args.trial, (&knobs.custom, baseline))?;
     let knobs = if args.profile.is_some() { knobs } else { baseline.knobs.clone() };
-    let job = match own {
-        Some(custom) => Job::Custom(custom),
-        None => Job::Pipeline(job::open(&args.job, &baseline)?),
-    };
-    let (mut runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
+    let (mut runner, job) = runner::set_up(&args.trial.runner, job, machine, baseline)?;
     runner.scratch = scratch.path().to_owned();
-    let _lock = Lock::take(args.runner.wait, &runner.stop)?;
+    let _lock = Lock::take(args.trial.runner.wait, &runner.stop)?;
     let workload = match &job {
         Job::Pipeline(file) => file.size(args.size),
         Job::Custom(_) => job.smallest(),
@@ -42,12 +37,16 @@ pub fn run(args: &MeasureArgs) -> Result<()> {
     let is_baseline = knobs == runner.baseline.knobs;
     let loaded = today::read(&mut runner, &workload, args.limit)?;
     let knobs = if is_baseline { runner.baseline.knobs.clone() } else { knobs };
-    let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
+    let repetitions = args.trial.custom.repetitions(&args.trial.runner, args.repetitions);
     let repetitions = repetitions.in_phase(Phase::Baseline);
     let request = TrialRequest {
         phase: Phase::Baseline,
         seed: args.seed,
-        min_psnr_db: args.runner.min_psnr.unwrap_or(if is_baseline { 0.0 } else { MIN_PSNR_DB }),
+        min_psnr_db: args.trial.runner.min_psnr.unwrap_or(if is_baseline {
+            0.0
+        } else {
+            MIN_PSNR_DB
+        }),
         ..TrialRequest::alone(workload, knobs.values(), repetitions, args.limit)
     };
     let trial = runner::of_trials(&runner, loaded).run(&request)?;

@@ -31,7 +31,7 @@ pub struct Usage(pub String);
 /// Somebody else is at it, as at the machine's lock.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Taken(pub String);
+pub struct FolderLocked(pub String);
 
 /// Jobs and spaces are pages of text; whatever is larger is none.
 const LARGEST_BYTES: u64 = 4 << 20;
@@ -56,7 +56,7 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
     terminal::tell(&format!("wan22-tune: {error:#}"));
     let code = if error.is::<Usage>() {
         exit_code::USAGE
-    } else if error.is::<Locked>() || error.is::<Taken>() {
+    } else if error.is::<Locked>() || error.is::<FolderLocked>() {
         exit_code::LOCKED
     } else {
         exit_code::FAILURE

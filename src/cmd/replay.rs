@@ -12,7 +12,7 @@ use crate::io::{output, printable};
 use crate::machine::threads;
 use crate::search::strategies::grid;
 use crate::search::{Plan, Recorded, StrategyName};
-use crate::tune::regret::{Run, replay};
+use crate::tune::regret::{ReplayedSearch, replay};
 
 /// Evaluations after which regret is printed, as far as the budget goes.
 const AT: [usize; 5] = [10, 30, 60, 120, 240];
@@ -60,7 +60,7 @@ impl ReplayArgs {
                 replay(&recorded, plan, self.budget, self.noise)
             };
             let runs = || seeds.into_par_iter().map(one).collect();
-            let runs: Result<Vec<Run>> = threads::pooled(runs);
+            let runs: Result<Vec<ReplayedSearch>> = threads::pooled(runs);
             let runs = runs?;
             row(strategy, &runs, &at, out)?;
         }
@@ -88,8 +88,14 @@ impl ReplayArgs {
 
 /// Regret after each of these numbers of evaluations, that of the final choices, and the share of runs whose
 /// choice is within 5% of the optimum.
-fn row(strategy: StrategyName, runs: &[Run], at: &[usize], out: &mut dyn Write) -> Result<()> {
-    let mean = |of: &dyn Fn(&Run) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
+fn row(
+    strategy: StrategyName,
+    runs: &[ReplayedSearch],
+    at: &[usize],
+    out: &mut dyn Write,
+) -> Result<()> {
+    let mean =
+        |of: &dyn Fn(&ReplayedSearch) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
     write!(out, "{strategy:18}")?;
     for &at in at {
         write!(out, "{:8.2}", 100.0 * mean(&|run| run.regret[at - 1]))?;

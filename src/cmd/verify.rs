@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Usage;
 use super::setup::job::Job;
-use super::setup::{custom, job, runner, today};
+use super::setup::{custom, runner, today};
 use super::terminal::progress::Progress;
 use crate::cli::{BaselineChoice, JobArgs, VerifyArgs, ViewArgs};
 use crate::io::lock::Lock;
@@ -16,8 +16,8 @@ use crate::io::number::percent;
 use crate::io::{atomic_write, exit_code};
 use crate::knobs::{Preset, Values};
 use crate::machine::MachineMatch;
-use crate::profile::verification::{Finding, Recorded, Verification};
-use crate::profile::{Here, Profile};
+use crate::profile::verification::{Finding, RecordedEvidence, Verification};
+use crate::profile::{Profile, ThisMachine};
 use crate::results::Folder;
 use crate::runner::warm::defaults::LoadedWorker;
 use crate::runner::{LocalRunner, Runner};
@@ -36,35 +36,32 @@ use crate::workload::metric::Metric;
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let profile = args.signature.read(&args.profile)?;
     let machine = super::machine::here()?;
-    let machine_match = Here::of(&machine).machine_match(&profile);
-    let is_as_is = args.custom.is_program() && !profile.launch.as_is.is_empty();
+    let machine_match = ThisMachine::of(&machine).machine_match(&profile);
+    let is_as_is = args.trial.custom.is_program() && !profile.launch.as_is.is_empty();
     let begun = is_as_is.then_some(BaselineChoice::AsIs);
     let preset = BaselineChoice::Preset(Preset::detect(&machine));
     let choice = args.baseline.clone().or(begun).unwrap_or(preset);
-    let baseline = custom::baseline(Some(&choice), (&args.custom, &args.job), &machine)?;
+    let baseline =
+        custom::baseline(Some(&choice), (&args.trial.custom, &args.trial.job), &machine)?;
     let place = || format!("profile {}", args.profile.display());
     let knobs = profile.knobs(&baseline.knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let own = custom::open(&args.custom, &args.runner, &args.job)?;
-    let (own, baseline) = custom::reading(own, &args.knobs, (&knobs.custom, baseline))?;
-    let job = match own {
-        Some(custom) => Job::Custom(custom),
-        None => Job::Pipeline(job::open(&args.job, &baseline)?),
-    };
-    let (mut runner, job) = runner::set_up(&args.runner, job, machine, baseline)?;
+    let (job, baseline) = custom::job(&args.trial, (&knobs.custom, baseline))?;
+    let (mut runner, job) = runner::set_up(&args.trial.runner, job, machine, baseline)?;
     let metric = Metric::of(runner.custom_job.as_ref());
-    let workload = workload(&profile, (&job, &args.job), metric);
+    let workload = workload(&profile, (&job, &args.trial.job), metric);
     let workload = workload.map_err(|cure| Usage(format!("{}: {cure}", place())))?;
     runner.settings(&workload, &knobs).map_err(anyhow::Error::msg).with_context(place)?;
-    let _lock = Lock::take(args.runner.wait, &runner.stop)?;
+    let _lock = Lock::take(args.trial.runner.wait, &runner.stop)?;
     let scratch = runner::scratch(&std::env::temp_dir())?;
     runner.scratch = scratch.path().to_owned();
     let begun = Instant::now();
     let loaded = today::read(&mut runner, &workload, args.budget)?;
     let budget = Budget::start(args.budget).after(begun.elapsed());
-    let repetitions = args.custom.repetitions(&args.runner, args.repetitions);
-    let config = runner::config(&args.runner, &runner, args.seed, repetitions);
+    let repetitions = args.trial.custom.repetitions(&args.trial.runner, args.repetitions);
+    let config = runner::config(&args.trial.runner, &runner, args.seed, repetitions);
     let trials = trials(budget, (&config, &runner, loaded), &workload, &knobs.values())?;
-    let recorded = profile.evidence.as_ref().map(|evidence| Recorded { evidence, machine_match });
+    let recorded =
+        profile.evidence.as_ref().map(|evidence| RecordedEvidence { evidence, machine_match });
     let (usual, values) = (runner.baseline(), knobs.values());
     let verification = Verification::of(&trials, &usual, &values, metric, recorded);
     let other_host = Some(profile.machine.host.as_str());
@@ -84,7 +81,7 @@ fn trials(
     let most = config.repetitions.most as usize;
     let journal = Journal::create(&folder.journal(), values.keys(), most)?;
     let of_trials = runner::of_trials(runner, loaded);
-    let session = Session::new(config, &*of_trials, &progress, budget);
+    let session = Session::new(config, &*of_trials, progress.observer(), budget);
     let mut session = session.recording(&folder, journal);
     let measured = session.verify(workload, values);
     let trials = session.trials().to_vec();

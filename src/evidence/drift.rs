@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::evidence::course::Course;
+use crate::evidence::node_drift::NodeDrift;
 use crate::evidence::node_effects::NodeEffects;
 use crate::stats;
 use crate::trial::Trial;
@@ -12,7 +12,7 @@ use crate::trial::Trial;
 /// What makes times of different moments and nodes comparable.
 #[derive(Clone, Debug, Default)]
 pub struct Drift {
-    courses: BTreeMap<String, Course>,
+    nodes: BTreeMap<String, NodeDrift>,
     node_effects: NodeEffects,
 }
 
@@ -24,21 +24,21 @@ impl Drift {
         for trial in trials {
             own.entry(&trial.node).or_default().push(trial);
         }
-        let courses = own.iter().map(|(node, own)| ((*node).to_owned(), Course::of(own)));
-        let mut drift = Self { courses: courses.collect(), node_effects: NodeEffects::default() };
+        let nodes = own.iter().map(|(node, own)| ((*node).to_owned(), NodeDrift::of(own)));
+        let mut drift = Self { nodes: nodes.collect(), node_effects: NodeEffects::default() };
         if own.len() > 1 {
-            drift.node_effects = NodeEffects::of(trials, |trial| drift.course_of(trial));
+            drift.node_effects = NodeEffects::of(trials, |trial| drift.own_factor(trial));
         }
         drift
     }
 
-    fn course(&self, node: &str) -> Option<&Course> {
-        self.courses.get(node)
+    fn node(&self, node: &str) -> Option<&NodeDrift> {
+        self.nodes.get(node)
     }
 
     /// How much slower the trial's node was then than at its start.
-    fn course_of(&self, trial: &Trial) -> f64 {
-        self.course(&trial.node).map_or(1.0, |course| course.factor(trial))
+    fn own_factor(&self, trial: &Trial) -> f64 {
+        self.node(&trial.node).map_or(1.0, |node| node.factor(trial))
     }
 
     /// How the nodes differ.
@@ -50,24 +50,23 @@ impl Drift {
     /// across its processes where there are enough, else across its repetitions. Of several nodes the
     /// one in the middle.
     pub fn deviation(&self) -> f64 {
-        let all: Vec<f64> = self.courses.values().map(Course::deviation).collect();
-        stats::median(&all).unwrap_or_else(|| Course::default().deviation())
+        let all = self.nodes.values().map(NodeDrift::deviation);
+        stats::median(all).unwrap_or_else(|| NodeDrift::default().deviation())
     }
 
     /// The same where it is known across processes.
     pub fn between_processes(&self) -> Option<f64> {
-        let known = self.courses.values().filter_map(Course::between_processes);
-        stats::median(&known.collect::<Vec<_>>())
+        stats::median(self.nodes.values().filter_map(NodeDrift::between_processes))
     }
 
     /// How many times as long as the fastest the most disturbed of the baseline's trials took.
     pub fn worst(&self) -> f64 {
-        self.courses.values().map(Course::worst).fold(1.0, f64::max)
+        self.nodes.values().map(NodeDrift::worst).fold(1.0, f64::max)
     }
 
     /// How much slower the node was during `trial` than the first one at its start: 1.1 for a tenth.
     pub fn factor(&self, trial: &Trial) -> f64 {
-        self.course_of(trial) * self.node_effects.factor(&trial.node)
+        self.own_factor(trial) * self.node_effects.factor(&trial.node)
     }
 
     /// The score of a trial as if it had run on the first node, and that had stayed as it was at the
@@ -78,13 +77,13 @@ impl Drift {
 
     /// Whether the node changed too much around `trial` to say what it was worth.
     pub fn is_invalidated(&self, trial: &Trial) -> bool {
-        self.course(&trial.node).is_some_and(|course| course.is_invalidated(trial))
+        self.node(&trial.node).is_some_and(|node| node.is_invalidated(trial))
     }
 
     /// Whether the last return of the baseline on `node` was so far off that a second has to tell a
     /// jump from a disturbance.
     pub fn is_in_doubt(&self, node: &str) -> bool {
-        self.course(node).is_some_and(Course::is_in_doubt)
+        self.node(node).is_some_and(NodeDrift::is_in_doubt)
     }
 }
 
@@ -102,7 +101,7 @@ mod tests {
     /// One node that gets slower by a fifth and one that is steady and 10% slower: neither is taken for
     /// the other's drift.
     #[test]
-    fn each_node_has_a_course_of_its_own() {
+    fn each_node_has_a_own_factor_its_own() {
         let mut trials = Vec::new();
         for i in 0..9 {
             let slow = 1.2_f64.powf(f64::from(i) / 8.0);

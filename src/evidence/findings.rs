@@ -78,12 +78,8 @@ impl Findings {
 }
 
 fn nodes(trials: &[Trial], drift: &Drift, confirmation: Option<&Confirmation>) -> Vec<NodeFinding> {
-    let mut names: Vec<&str> = Vec::new();
-    for trial in trials.iter().filter(|trial| !trial.node.is_empty()) {
-        if !names.contains(&trial.node.as_str()) {
-            names.push(&trial.node);
-        }
-    }
+    let names = trials.iter().map(|trial| trial.node.as_str());
+    let names = stats::distinct(names.filter(|name| !name.is_empty()));
     let gains = confirmation.map(Confirmation::gains).unwrap_or_default();
     let of_node = |name: &str| {
         let trials = trials.iter().filter(|trial| trial.node == name).count();
@@ -116,5 +112,5 @@ fn finalist(
 }
 
 fn median(confirmation: &Confirmation, side: fn(&Pair) -> f64) -> Option<f64> {
-    stats::median(&confirmation.pairs.iter().map(side).collect::<Vec<_>>())
+    stats::median(confirmation.pairs.iter().map(side))
 }

@@ -2,9 +2,9 @@
 
 pub mod blame;
 pub mod confirmation;
-mod course;
 pub mod drift;
 pub mod findings;
+mod node_drift;
 pub mod node_effects;
 pub mod paired;
 pub mod ranking;

@@ -56,8 +56,8 @@ struct Cell {
 }
 
 impl NodeEffects {
-    /// What `trials` say, each taken as at its node's start by `course`.
-    pub fn of(trials: &[Trial], course: impl Fn(&Trial) -> f64) -> Self {
+    /// What `trials` say, each taken as at its node's start by `drift`.
+    pub fn of(trials: &[Trial], drift: impl Fn(&Trial) -> f64) -> Self {
         let mut names: Vec<&str> = Vec::new();
         let mut logs: BTreeMap<(&str, &Values), BTreeMap<usize, Vec<f64>>> = BTreeMap::new();
         for trial in trials.iter().filter(|trial| trial.phase.is_comparable()) {
@@ -68,7 +68,7 @@ impl NodeEffects {
             }
             // Samples of another size may be on another level.
             let of_candidate = logs.entry((&trial.workload, &trial.knobs)).or_default();
-            of_candidate.entry(node).or_default().push((score_s / course(trial)).ln());
+            of_candidate.entry(node).or_default().push((score_s / drift(trial)).ln());
         }
         logs.retain(|_, by_node| by_node.len() > 1);
         let groups = || logs.values().flat_map(BTreeMap::values).map(Vec::as_slice);

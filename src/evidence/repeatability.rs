@@ -63,13 +63,13 @@ fn within_trials(trials: &[Trial]) -> Option<f64> {
     let trials: Vec<Vec<f64>> = last.filter_map(runs).collect();
     let places = trials.iter().map(Vec::len).max()?;
     let of_place = |place: usize| trials.iter().filter_map(move |runs| runs.get(place).copied());
-    let usual = |place| stats::median(&of_place(place).collect::<Vec<_>>()).unwrap_or(0.0);
+    let usual = |place| stats::median(of_place(place)).unwrap_or(0.0);
     let usual: Vec<f64> = (0..places).map(usual).collect();
     let range = |runs: &Vec<f64>| {
         let off = || runs.iter().zip(&usual).map(|(run, usual)| run - usual);
         off().fold(f64::NEG_INFINITY, f64::max) - off().fold(f64::INFINITY, f64::min)
     };
-    Some(OF_RANGE * stats::median(&trials.iter().map(range).collect::<Vec<_>>())?)
+    Some(OF_RANGE * stats::median(trials.iter().map(range))?)
 }
 
 /// How far each lies from the mean, as if that were known; none of a single value.

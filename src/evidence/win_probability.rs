@@ -112,8 +112,8 @@ impl Shape {
             (0..count).map(|i| ASSUMED * assumed(at(i)) / std::f64::consts::PI).collect();
         // Silverman's rule, by the spread of the undisturbed half.
         off.sort_by(f64::total_cmp);
-        let squares: Vec<f64> = off[..off.len().div_ceil(2)].iter().map(|off| off * off).collect();
-        let spread = stats::mean(&squares).unwrap_or(0.0).sqrt();
+        let squares = off[..off.len().div_ceil(2)].iter().map(|off| off * off);
+        let spread = stats::mean(squares).unwrap_or(0.0).sqrt();
         let width = (1.06 * spread * (off.len() as f64).powf(-0.2)).max(NARROWEST);
         let reach = (4.0 * width / LEVEL_STEP).ceil() as isize;
         for off in &off {

@@ -209,11 +209,16 @@ impl Folder {
         write(&self.node(name).join("verify.json"), verified)
     }
 
+    /// How the last job on a node stands.
+    pub fn status(&self, name: &str) -> Option<NodeStatus> {
+        read(&self.node(name).join("status.json"))
+    }
+
     /// All that is known of a node.
     pub fn record(&self, node: Node) -> Record {
         let folder = self.node(&node.name);
         let probe: Option<Probe> = read(&folder.join("probe.json"));
-        let status: Option<NodeStatus> = read(&folder.join("status.json"));
+        let status = self.status(&node.name);
         let is_open = status.as_ref().is_some_and(|status| status.status.is_none());
         Record {
             is_busy: is_open && Lock::is_held_in(&folder),

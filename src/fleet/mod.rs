@@ -18,7 +18,7 @@ mod overview;
 mod plan;
 mod request;
 
-pub use coordinator::{Coordinator, Ended, Limits, Step};
+pub use coordinator::{Coordinator, FleetEnd, Limits, Step};
 pub use engine::{Engine, EngineJob, JobState, Place, Task};
 pub use folder::{Folder, NodeStatus, Probe, Record, Tuned, Verified};
 pub use journal::Journal;

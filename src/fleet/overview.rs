@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::engine::{JobState, Known, Task};
+use super::engine::{JobState, SubmittedJob, Task};
 use super::folder::{Record, Tuned};
 use super::plan::{Barred, Group, Records, Scope, groups};
 use crate::report::tables::Table;
@@ -71,14 +71,14 @@ impl Overview {
         records: &Records,
         scope: Scope,
         barred: &Barred,
-        jobs: impl Iterator<Item = &'a Known>,
+        jobs: impl Iterator<Item = &'a SubmittedJob>,
     ) -> Self {
         let groups = groups(records, scope);
         let mut of: BTreeMap<&String, &Group> = BTreeMap::new();
         for group in &groups {
             of.extend(group.nodes.iter().map(|name| (name, group)));
         }
-        let jobs: Vec<&Known> = jobs.collect();
+        let jobs: Vec<&SubmittedJob> = jobs.collect();
         let row = |(name, record): (&String, &Record)| {
             let group = of.get(name).copied();
             let (state, detail) = stand(name, record, (records, group), barred, &jobs);
@@ -110,14 +110,14 @@ fn stand(
     record: &Record,
     (records, group): (&Records, Option<&Group>),
     barred: &Barred,
-    jobs: &[&Known],
+    jobs: &[&SubmittedJob],
 ) -> (State, String) {
     let tuned = group.and_then(|group| group.tuned(records));
     if matches!(record.tuned, Tuned::Done { .. }) {
         return (State::Tuned, String::new());
     }
     let key = group.map_or(name, |group| &group.key);
-    let is_of = |job: &&&Known| match &job.node {
+    let is_of = |job: &&&SubmittedJob| match &job.node {
         Some(node) => node == name,
         None => job.key == *name || job.key == *key && tuned.is_none(),
     };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::engine::{EngineJob, Known, Place, Task};
+use super::engine::{EngineJob, Place, SubmittedJob, Task};
 use super::folder::{Record, Tuned};
 
 /// Which nodes are tuned.
@@ -159,7 +159,12 @@ fn open(nodes: &[String], task: Task, records: &Records, barred: &Barred) -> Vec
 
 /// The jobs that are missing, those first that are likely to start soon; not those that the engine
 /// has.
-pub fn plan(records: &Records, scope: Scope, barred: &Barred, known: &[Known]) -> Vec<EngineJob> {
+pub fn plan(
+    records: &Records,
+    scope: Scope,
+    barred: &Barred,
+    known: &[SubmittedJob],
+) -> Vec<EngineJob> {
     let has: BTreeSet<(Task, &str)> =
         known.iter().map(|job| (job.task, job.key.as_str())).collect();
     let is_unknown = |(_, record): &(&String, &Record)| record.class.is_none();
@@ -211,7 +216,7 @@ mod tests {
         records: Vec<Record>,
         scope: Scope,
         barred: &[(Task, &str)],
-        known: &[Known],
+        known: &[SubmittedJob],
     ) -> String {
         let named = |record: Record| (record.node.name.clone(), record);
         let records = records.into_iter().map(named).collect();
@@ -268,7 +273,7 @@ mod tests {
     fn what_the_engine_has_is_not_started_again() {
         let known = |task, key: &str| {
             let (id, key) = ("1".to_owned(), key.to_owned());
-            Known { id, task, key, node: None, state: JobState::Running }
+            SubmittedJob { id, task, key, node: None, state: JobState::Running }
         };
         let nodes = || vec![node("a", "x"), node("b", ""), node("c", "y")];
         let known = [known(Task::Tune, "x"), known(Task::Probe, "b"), known(Task::Verify, "y")];

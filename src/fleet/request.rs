@@ -100,7 +100,15 @@ impl Request {
         }
         let place = || path.display().to_string();
         let text = input::text(&path, LARGEST_BYTES).with_context(place)?;
-        Ok(Some(toml::from_str(&text).with_context(place)?))
+        let read = toml::from_str(&text).with_context(|| {
+            let cure = "put it back as it was, or take a new folder";
+            format!(
+                "{}: it is damaged: {cure}; `wan22-tune compare` reads {}",
+                place(),
+                folder.path().join("nodes").display()
+            )
+        });
+        Ok(Some(read?))
     }
 
     /// Writes it. The command of an engine may hold a password, so that its owner alone reads it.

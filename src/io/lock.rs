@@ -224,8 +224,16 @@ mod tests {
         assert!(holder.contains("`, since 2"), "{holder}");
         assert!(Lock::is_held_in(folder.path()));
         drop(first);
+        // A program that another test starts just now has it, too, until it runs.
+        Lock::take_in(folder.path(), true, &AtomicBool::new(false)).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
         assert!(!Lock::is_held_in(folder.path()));
-        take(folder.path()).unwrap();
+        fs::write(folder.path().join(NAME), "pid 1").unwrap();
+        assert!(!Lock::is_held_in(folder.path()));
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Baseline {
     #[must_use]
     pub fn as_is(self, machine: &Machine, environment: &BTreeMap<String, String>) -> Self {
         let mut knobs = self.libtorch_defaults(machine);
-        let caller = Caller { environment, machine };
+        let caller = CallerEnvironment { environment, machine };
         KNOBS.iter().for_each(|(_, knob)| knob.read_caller(&mut knobs, &caller));
         let said = knobs.read_handed(&self.knobs);
         knobs.as_is = KNOBS.iter().map(|(name, _)| (*name).to_owned()).collect();
@@ -50,14 +50,14 @@ impl Baseline {
 
 /// Whoever starts the tuner: what it sets for libraries, on its machine.
 #[derive(Clone, Copy, Debug)]
-pub struct Caller<'a> {
+pub struct CallerEnvironment<'a> {
     /// Its variables.
     pub environment: &'a BTreeMap<String, String>,
     /// Where it runs.
     pub machine: &'a Machine,
 }
 
-impl<'a> Caller<'a> {
+impl<'a> CallerEnvironment<'a> {
     /// The value of a variable; empty where it is not set.
     pub fn text(&self, name: &str) -> &'a str {
         self.environment.get(name).map(String::as_str).unwrap_or_default()
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_baseline_is_read_from_what_the_caller_set() {
-        let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:1").unwrap();
+        let machine = Machine::synthetic("package:1 [numa(memory=8GB)] core:4 pu:1");
         let fitted = || Baseline::fit(Preset::Threadripper5995wx, &machine);
         let read = |pairs: &[(&str, &str)]| {
             let all = pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));

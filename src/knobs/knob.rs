@@ -1,11 +1,11 @@
 //! Knob: all that the program knows of one of its knobs, and the struct made of the list of them.
 
-use super::as_is::Caller;
+use super::as_is::CallerEnvironment;
 use super::effect::{Effect, Mismatch};
-use super::environment::form::Form;
+use super::environment::form::VariableForm;
 use super::placement::Placement;
 use super::{Knobs, Preset, Settings, Value};
-use crate::machine::{Machine, Source, SystemRoots};
+use crate::machine::{Machine, MachineSource, SystemRoots};
 
 /// One knob. Its file has the only implementation; the list in `knobs/mod.rs` names it.
 ///
@@ -54,7 +54,7 @@ pub trait Knob: Sync {
     }
 
     /// Each variable that it may set, with the form of its value.
-    fn forms(&self) -> Vec<Form> {
+    fn forms(&self) -> Vec<VariableForm> {
         Vec::new()
     }
 
@@ -87,7 +87,7 @@ pub trait Knob: Sync {
     }
 
     /// Takes the value that it has in the caller's environment, where that says anything of it.
-    fn read_caller(&self, _knobs: &mut Knobs, _caller: &Caller<'_>) {}
+    fn read_caller(&self, _knobs: &mut Knobs, _caller: &CallerEnvironment<'_>) {}
 
     /// Fits its value to another host, and says why it may have changed. What is still unavailable
     /// afterwards gives way to [`Knobs::neutral`]'s value.
@@ -123,7 +123,7 @@ pub struct Host<'a> {
 impl<'a> Host<'a> {
     /// The host that `machine` describes.
     pub fn of(machine: &'a Machine) -> Self {
-        let roots = (machine.source == Source::Live).then(SystemRoots::live);
+        let roots = (machine.source == MachineSource::Live).then(SystemRoots::live);
         Self { machine, roots }
     }
 }

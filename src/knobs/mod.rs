@@ -36,7 +36,7 @@ pub mod placement {
     pub use affinity::Layout;
     pub use bind::{bind, bind_or_keep, bound, cure, probe_binding};
     pub use omp_places::{OmpPlaces, Places};
-    pub use pools::{Demand, Placement};
+    pub use pools::{Placement, PoolSizes};
 }
 
 /// Memory: its allocator, pages and nodes.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::placement::{Demand, Placement};
+use super::placement::{Placement, PoolSizes};
 use super::{
     KNOBS, Knob, Knobs, Migration, Numerics, PresetTarget, Settings, Value, Values, Workers,
 };
@@ -133,7 +133,7 @@ impl Knobs {
     /// # Errors
     /// The machine has no such layout.
     pub fn placement(&self, machine: &Machine) -> Result<Placement, String> {
-        let demand = Demand {
+        let demand = PoolSizes {
             model: self.intra_op_threads,
             io: self.io_workers,
             preprocess: self.preprocess_workers,

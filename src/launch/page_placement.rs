@@ -17,7 +17,7 @@ const MOST_PAGES: usize = 4096;
 /// # Errors
 /// The kernel does not tell (no NUMA, or a container that forbids `move_pages`).
 pub fn of(ranges: &[Range<usize>]) -> std::io::Result<PagePlacement> {
-    let page = syscalls::page_bytes();
+    let page = rustix::param::page_size();
     let mut placement = PagePlacement::new();
     for range in ranges.iter().filter(|range| !range.is_empty()) {
         let pages = range.len().div_ceil(page);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::knobs::memory::{MemoryMode, MemoryPolicy};
-use crate::machine::{Machine, Source, syscalls, threads};
+use crate::machine::{Machine, MachineSource, syscalls, threads};
 
 impl MemoryPolicy {
     /// Tries the policy out in a thread of its own: sets it, reads it back and looks where fresh
@@ -64,7 +64,7 @@ pub(super) fn cure(error: &io::Error) -> String {
 /// The machine, with the memory modes that don't work on it left out: each is tried once. A
 /// machine that is only planned for is left as it is.
 pub fn proven(mut machine: Machine) -> Machine {
-    if machine.source != Source::Live {
+    if machine.source != MachineSource::Live {
         return machine;
     }
     for mode in MemoryMode::of(&machine) {
@@ -98,8 +98,7 @@ mod tests {
 
     #[test]
     fn what_was_refused_is_not_offered_and_is_told_of_in_one_line() {
-        let mut machine =
-            Machine::from_synthetic("package:2 [numa(memory=8GB)] core:2 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:2 [numa(memory=8GB)] core:2 pu:1");
         assert_eq!(unavailable_modes(&machine), None);
         for mode in ["baseline", "bind", "interleave"] {
             machine.refused_modes.insert(mode.to_owned(), "forbidden".to_owned());
@@ -114,16 +113,15 @@ mod tests {
 
     #[test]
     fn a_machine_that_is_only_planned_for_is_not_tried() {
-        let machine = Machine::from_synthetic("package:2 [numa(memory=8GB)] core:2 pu:1").unwrap();
+        let machine = Machine::synthetic("package:2 [numa(memory=8GB)] core:2 pu:1");
         assert_eq!(proven(machine.clone()), machine);
     }
 
     #[test]
     fn a_node_that_this_machine_lacks_is_left_out() {
-        let mut machine =
-            Machine::from_synthetic("package:2 [numa(memory=8GB)] core:2 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:2 [numa(memory=8GB)] core:2 pu:1");
         machine.nodes[1].number = 1000;
-        machine.source = Source::Live;
+        machine.source = MachineSource::Live;
         let proven = proven(machine);
         assert!(proven.refused_modes.contains_key("interleave"), "{:?}", proven.refused_modes);
         assert!(!MemoryMode::of(&proven).contains(&MemoryMode::Interleave));

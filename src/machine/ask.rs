@@ -63,6 +63,6 @@ mod tests {
         let short = Duration::from_millis(50);
         assert_eq!(ask("sleep", &["1000"], short), None);
         // The child ends at once and leaves somebody behind who holds the pipe.
-        assert_eq!(ask("sh", &["-c", "sleep 3 & echo left"], short), None);
+        assert_eq!(ask("sh", &["-c", "sleep 60 & echo left"], short), None);
     }
 }

@@ -71,8 +71,8 @@ mod tests {
 
     /// CPUs 0-7 and 8-15 are packages with memory, each four are an L3 group, each two a core.
     fn machine(allowed: &str) -> Machine {
-        let machine = Machine::from_synthetic("package:2 [numa(memory=8GB)] l3:2 core:2 pu:2");
-        Machine { allowed: allowed.parse().unwrap(), ..machine.unwrap() }
+        let machine = Machine::synthetic("package:2 [numa(memory=8GB)] l3:2 core:2 pu:2");
+        Machine { allowed: allowed.parse().unwrap(), ..machine }
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
         let mut unlimited = whole.clone();
         unlimited.limits.cpu_quota = Some(64.0);
         assert_eq!(unlimited.class(), whole.class(), "a quota of more than the CPUs is none");
-        let other = Machine::from_synthetic("package:1 [numa(memory=16GB)] l3:4 core:2 pu:2");
-        assert_ne!(other.unwrap().class(), whole.class());
+        let other = Machine::synthetic("package:1 [numa(memory=16GB)] l3:4 core:2 pu:2");
+        assert_ne!(other.class(), whole.class());
     }
 }

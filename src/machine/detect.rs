@@ -9,9 +9,9 @@ use hwlocality::topology::export::xml::XMLExportFlags;
 
 use super::limits::cgroup::Cgroup;
 use super::roots::{SystemRoots, field, line};
-use super::topology::hwloc::{Structure, load};
+use super::topology::hwloc::{ParsedTopology, load};
 use super::topology::{claimed, nodes, sandbox};
-use super::{CpuSet, Machine, Node, NodeSet, Source, fingerprint, gpus, processor};
+use super::{CpuSet, Machine, MachineSource, Node, NodeSet, fingerprint, gpus, processor};
 
 impl Machine {
     /// Detects this machine: hwloc's topology, within the affinity mask and the cgroup's limits.
@@ -25,7 +25,7 @@ impl Machine {
     /// The same with its GPUs, where it is this very machine.
     #[must_use]
     pub fn with_gpus(self) -> Self {
-        if self.source == Source::Live { Self { gpus: gpus::read(), ..self } } else { self }
+        if self.source == MachineSource::Live { Self { gpus: gpus::read(), ..self } } else { self }
     }
 
     /// Detects this machine without its GPUs, for which their driver's library would have to be
@@ -52,11 +52,11 @@ pub fn live_xml() -> Result<String> {
 }
 
 /// This machine's topology, and what it comes to.
-fn live() -> Result<(Topology, Structure)> {
+fn live() -> Result<(Topology, ParsedTopology)> {
     // hwloc would otherwise bind this thread to each CPU in turn where the kernel says too little.
     let topology = load(BuildFlags::DONT_CHANGE_BINDING, Ok)
         .map_err(|problem| anyhow!("hwloc can't read this machine's topology: {problem}"))?;
-    let structure = Structure::of(&topology).map_err(|problem| anyhow!("hwloc: {problem}"))?;
+    let structure = ParsedTopology::of(&topology).map_err(|problem| anyhow!("hwloc: {problem}"))?;
     let variables = claimed::variables();
     let (names, cure) =
         (format!("environment ({})", variables.join(", ")), claimed::cure(&variables));
@@ -73,8 +73,8 @@ fn live() -> Result<(Topology, Structure)> {
 }
 
 /// The machine with this structure, as far as the system at `roots` lets this process use it.
-fn within(structure: Structure, roots: &SystemRoots) -> Machine {
-    let Structure { mut machine, nodes_known, infos } = structure;
+fn within(structure: ParsedTopology, roots: &SystemRoots) -> Machine {
+    let ParsedTopology { mut machine, nodes_known, infos } = structure;
     let cgroup = Cgroup::read(roots);
     let all = machine.all_cpus();
     machine.allowed = allowed_cpus(roots, &cgroup, &machine.allowed, &mut machine.notes);
@@ -96,7 +96,7 @@ fn within(structure: Structure, roots: &SystemRoots) -> Machine {
         cpu.model = infos.get("CPUModel").cloned().unwrap_or(cpu.model);
     }
     Machine {
-        source: Source::Live,
+        source: MachineSource::Live,
         host: kernel("hostname"),
         host_key: fingerprint::host_key(roots),
         cpu,
@@ -208,7 +208,7 @@ mod tests {
             let text = "package:2 [numa(memory=8GB)] l3:1 core:4 pu:2";
             builder.from_synthetic(text).map_err(|error| error.to_string())
         });
-        within(Structure::of(&topology.unwrap()).unwrap(), &roots)
+        within(ParsedTopology::of(&topology.unwrap()).unwrap(), &roots)
     }
 
     const CPUSET: [(&str, &str); 3] = [

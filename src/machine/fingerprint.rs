@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_follows_what_decides_settings_and_the_host() {
-        let mut machine = Machine::from_synthetic(TWO_NODES).unwrap();
+        let mut machine = Machine::synthetic(TWO_NODES);
         let first = machine.fingerprint();
         machine.memory_bytes -= 100 << 20;
         machine.kernel = "another".to_owned();
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn another_topology_is_another_shape() {
-        let shape = |text: &str| Machine::from_synthetic(text).unwrap().fingerprint().shape;
+        let shape = |text: &str| Machine::synthetic(text).fingerprint().shape;
         assert_ne!(shape(TWO_NODES), shape("package:2 [numa(memory=8GB)] core:8 pu:1"));
         assert_ne!(shape(TWO_NODES), shape("package:1 [numa(memory=16GB)] core:8 pu:2"));
         assert_eq!(shape(TWO_NODES), shape(TWO_NODES));

@@ -1,8 +1,7 @@
 //! GPUs, as NVIDIA's driver tells of them through its library NVML.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use nvml_wrapper::enums::device::UsedGpuMemory;
@@ -33,27 +32,22 @@ pub fn read() -> Vec<Gpu> {
     DRIVER.get().map(|driver| driver.gpus.clone()).unwrap_or_default()
 }
 
-/// The longest that a look at a GPU's memory may keep somebody.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest that a look at a GPU's memory may keep somebody: a watch that sleeps for a second takes itself
+/// for one that was stopped.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The memory that some processes hold together on one GPU, on that where it is most. `None` where
 /// no GPU was found, none tells of any of them, or the driver does not answer.
 pub fn held_bytes(processes: &[u32]) -> Option<u64> {
-    static IS_ASKED: AtomicBool = AtomicBool::new(false);
+    /// Held by the one look that may be under way.
+    static LOOK: Mutex<()> = Mutex::new(());
     DRIVER.get()?;
-    if IS_ASKED.swap(true, Ordering::SeqCst) {
-        return None;
-    }
     let (answer, answers) = mpsc::sync_channel(1);
     let processes = processes.to_vec();
-    let asked = threads::spawn(move || {
-        let held = most_held(&processes);
-        IS_ASKED.store(false, Ordering::SeqCst);
-        answer.send(held)
+    let _ = threads::spawn(move || {
+        let Ok(_alone) = LOOK.try_lock() else { return };
+        let _ = answer.send(most_held(&processes));
     });
-    if asked.is_err() {
-        IS_ASKED.store(false, Ordering::SeqCst);
-    }
     answers.recv_timeout(LOOK_TIMEOUT).ok().flatten()
 }
 

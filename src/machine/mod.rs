@@ -29,7 +29,7 @@ pub use gpus::held_bytes;
 pub use limits::oom::oom_kills;
 pub use limits::throttling::throttled_periods;
 pub use os_set::{BadOsSet, CpuSet, HIGHEST_INDEX, NodeSet, OsSet};
-pub use render::svg::Occupant;
+pub use render::svg::PlacedPool;
 pub(crate) use roots::line;
 pub use roots::{SystemRoots, field, stat_field, waited};
 pub use sensors::{frequency_mhz, temperature_c};
@@ -41,7 +41,7 @@ pub use topology::sandbox::sandboxed;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// Where this description comes from.
-    pub source: Source,
+    pub source: MachineSource,
     /// Host name; names the results folder.
     pub host: String,
     /// Tells this host from others without naming it; empty where nothing does.
@@ -79,7 +79,7 @@ pub struct Machine {
 /// Where a [`Machine`] comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
+pub enum MachineSource {
     /// This very machine: binding works.
     #[default]
     Live,

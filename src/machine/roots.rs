@@ -67,6 +67,12 @@ pub fn field(text: &str, key: &str) -> Option<String> {
     })
 }
 
+/// The number after `name` in a file of lines such as `oom_kill 3`.
+pub(super) fn counter(text: &str, name: &str) -> Option<u64> {
+    let number = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok();
+    text.lines().find_map(number)
+}
+
 /// Field `number` of a process's `stat`, counted from 1 as in `proc(5)`; of those after the name, which
 /// may hold anything.
 pub fn stat_field(stat: &str, number: usize) -> Option<&str> {

@@ -147,16 +147,9 @@ pub fn since_boot() -> Duration {
     Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
-/// Bytes of a page.
-pub fn page_bytes() -> usize {
-    // SAFETY: reads a constant of the system.
-    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(4096)
-}
-
 /// Touches `count` pages that nobody had before and says where they came to lie.
 pub fn touch_fresh_pages(count: usize) -> io::Result<Vec<Option<u32>>> {
-    let page = page_bytes();
+    let page = rustix::param::page_size();
     // SAFETY: an anonymous mapping of our own.
     let start = unsafe {
         libc::mmap(

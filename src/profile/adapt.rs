@@ -51,8 +51,7 @@ mod tests {
 
     /// A profile of 64 cores on 4 nodes that uses what smaller machines lack.
     fn large() -> Profile {
-        let machine = Machine::from_synthetic("package:2 [numa(memory=8GB)] l3:4 core:8 pu:2");
-        let machine = machine.unwrap();
+        let machine = Machine::synthetic("package:2 [numa(memory=8GB)] l3:4 core:8 pu:2");
         let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
         let mut knobs = baseline.knobs.clone();
         (knobs.intra_op_threads, knobs.inter_op_threads) = (48, 16);
@@ -63,8 +62,7 @@ mod tests {
 
     #[test]
     fn counts_keep_their_share_and_the_nearest_layout_is_taken() {
-        let small =
-            Machine::from_synthetic("package:1 [numa(memory=8GB)] l3:2 core:4 pu:1").unwrap();
+        let small = Machine::synthetic("package:1 [numa(memory=8GB)] l3:2 core:4 pu:1");
         let adapted = large().adapt(&small).unwrap();
         assert_eq!(adapted.settings.intra_op_threads, 6);
         assert_eq!(adapted.settings.inter_op_threads, 2);
@@ -84,12 +82,11 @@ mod tests {
 
     #[test]
     fn one_cpu_is_enough_and_the_same_machine_changes_nothing() {
-        let tiny = Machine::from_synthetic("package:1 core:1 pu:1").unwrap();
+        let tiny = Machine::synthetic("package:1 core:1 pu:1");
         let adapted = large().adapt(&tiny).unwrap();
         assert_eq!(adapted.settings.placement.process.to_string(), "0");
         assert_eq!(adapted.settings.intra_op_threads, 1);
-        let same =
-            Machine::from_synthetic("package:2 [numa(memory=8GB)] l3:4 core:8 pu:2").unwrap();
+        let same = Machine::synthetic("package:2 [numa(memory=8GB)] l3:4 core:8 pu:2");
         assert_eq!(large().adapt(&same).unwrap().changes, [""; 0]);
     }
 }

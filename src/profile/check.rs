@@ -1,7 +1,7 @@
 //! What a profile may say: nothing in it is taken on trust.
 
 use super::error::require;
-use super::{Evidence, MachineId, Part, Profile, ProfileError};
+use super::{Evidence, MachineId, MachinePart, Profile, ProfileError};
 use crate::io::digest::is_digits;
 use crate::knobs::memory::MemoryPolicy;
 use crate::knobs::{HardwareProfile, Knobs, OptimalSettings, allow_list, program_environment};
@@ -204,7 +204,7 @@ fn evidence(evidence: &Evidence) -> Result<(), ProfileError> {
     require(evidence.pairs <= 1_000_000, &place("pairs"), "more pairs than a life has time for")?;
     let workload = &evidence.workload;
     let custom_job = evidence.custom_job.as_ref();
-    let is_digest = custom_job.is_none_or(|digest| Part::parse(digest).is_some());
+    let is_digest = custom_job.is_none_or(|digest| MachinePart::parse(digest).is_some());
     require(is_digest, "/evidence/own", "not 8 hexadecimal digits")?;
     require(is_name(&workload.name), "/evidence/workload/name", "not the name of a job")
 }

@@ -5,7 +5,7 @@ use crate::machine::{Machine, MachineMatch};
 
 /// This machine, as profiles are held against it.
 #[derive(Clone, Debug)]
-pub struct Here {
+pub struct ThisMachine {
     /// What tells it from others.
     pub id: MachineId,
     /// Its identity by the rule of older versions, which left the host's name out.
@@ -14,7 +14,7 @@ pub struct Here {
     pub(super) cpus: usize,
 }
 
-impl Here {
+impl ThisMachine {
     /// What tells `machine` from others.
     pub fn of(machine: &Machine) -> Self {
         let cpus = machine.cores.iter().map(|core| core.cpus.len()).sum();
@@ -40,26 +40,23 @@ impl Here {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knobs::{Baseline, Preset};
+    use crate::knobs::Preset;
 
     fn machine(host: &str) -> Machine {
-        let mut machine =
-            Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:1 [numa(memory=8GB)] core:4 pu:1");
         (machine.host, machine.host_key) = (host.to_owned(), "one image".to_owned());
         machine
     }
 
     fn profile(machine: &Machine) -> Profile {
-        let baseline = Baseline::fit(Preset::Generic, machine);
-        let made = "2026-11-24T10:00:00Z".to_owned();
-        Profile::new(machine, &baseline, &baseline.knobs, made).unwrap()
+        Profile::of_baseline(Preset::Generic, machine)
     }
 
     #[test]
     fn clones_of_one_image_are_two_machines() {
         let (one, other) = (machine("node07"), machine("node08"));
-        assert_eq!(Here::of(&one).machine_match(&profile(&one)), MachineMatch::Same);
-        assert_eq!(Here::of(&other).machine_match(&profile(&one)), MachineMatch::SameShape);
+        assert_eq!(ThisMachine::of(&one).machine_match(&profile(&one)), MachineMatch::Same);
+        assert_eq!(ThisMachine::of(&other).machine_match(&profile(&one)), MachineMatch::SameShape);
     }
 
     #[test]
@@ -67,7 +64,10 @@ mod tests {
         let one = machine("node07");
         let mut old = profile(&one);
         old.machine.fingerprint.identity = one.former_identity();
-        assert_eq!(Here::of(&one).machine_match(&old), MachineMatch::Same);
-        assert_eq!(Here::of(&machine("node08")).machine_match(&old), MachineMatch::SameShape);
+        assert_eq!(ThisMachine::of(&one).machine_match(&old), MachineMatch::Same);
+        assert_eq!(
+            ThisMachine::of(&machine("node08")).machine_match(&old),
+            MachineMatch::SameShape
+        );
     }
 }

@@ -35,8 +35,8 @@ pub const SCHEMA: u32 = 1;
 
 pub use adapt::Adapted;
 pub use error::ProfileError;
-pub use machine_match::Here;
-pub use part::{Part, short_digest};
+pub use machine_match::ThisMachine;
+pub use part::{MachinePart, short_digest};
 pub use proof::Proof;
 pub use read::{located, text, unmarked};
 pub use store::Store;
@@ -213,6 +213,16 @@ impl Evidence {
             Some(metric) => [metric.baseline, metric.score],
             None => [self.baseline_s, self.score_s],
         }
+    }
+}
+
+#[cfg(test)]
+impl Profile {
+    /// The profile of a machine's baseline.
+    fn of_baseline(preset: crate::knobs::Preset, machine: &Machine) -> Self {
+        let baseline = Baseline::fit(preset, machine);
+        let made = "2026-11-24T10:00:00Z".to_owned();
+        Self::new(machine, &baseline, &baseline.knobs, made).unwrap()
     }
 }
 

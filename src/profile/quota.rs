@@ -64,22 +64,18 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knobs::{Baseline, Preset};
+    use crate::knobs::Preset;
     use crate::machine::CpuSet;
 
     fn machine(quota: Option<f64>) -> Machine {
-        let mut machine =
-            Machine::from_synthetic("package:1 [numa(memory=8GB)] core:8 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:1 [numa(memory=8GB)] core:8 pu:1");
         machine.limits.cpu_quota = quota;
         machine
     }
 
     /// The baseline of 8 cores under a quota: as many threads as fit.
     fn profile(quota: Option<f64>) -> Profile {
-        let machine = machine(quota);
-        let baseline = Baseline::fit(Preset::Threadripper5995wx, &machine);
-        let made = "2026-11-24T10:00:00Z".to_owned();
-        Profile::new(&machine, &baseline, &baseline.knobs, made).unwrap()
+        Profile::of_baseline(Preset::Threadripper5995wx, &machine(quota))
     }
 
     #[test]

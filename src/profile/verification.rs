@@ -39,14 +39,14 @@ pub struct Verification {
 
 /// What was measured when a profile was made.
 #[derive(Clone, Copy, Debug)]
-pub struct Recorded<'a> {
+pub struct RecordedEvidence<'a> {
     /// The evidence.
     pub evidence: &'a Evidence,
     /// How much its machine has in common with this one.
     pub machine_match: MachineMatch,
 }
 
-impl Recorded<'_> {
+impl RecordedEvidence<'_> {
     /// The profile's score; of another machine, which may take any time, none.
     fn score(&self) -> Option<f64> {
         self.evidence.scores()[1].filter(|_| self.machine_match == MachineMatch::Same)
@@ -102,7 +102,7 @@ impl Verification {
         baseline: &Values,
         knobs: &Values,
         metric: Metric,
-        recorded: Option<Recorded<'_>>,
+        recorded: Option<RecordedEvidence<'_>>,
     ) -> Self {
         let own: Vec<&Trial> = trials.iter().filter(|trial| trial.knobs == *knobs).collect();
         let scores: Vec<f64> = own.iter().filter_map(|trial| trial.score_s()).collect();
@@ -142,7 +142,7 @@ impl Verification {
         }
     }
 
-    fn judge(&self, is_baseline: bool, recorded: Option<Recorded<'_>>) -> Finding {
+    fn judge(&self, is_baseline: bool, recorded: Option<RecordedEvidence<'_>>) -> Finding {
         if let Some(slowdown) = self.slowdown.filter(|slowdown| slowdown.low > TOLERATED_SLOWDOWN) {
             return self.slower(slowdown);
         }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::read::scan::scan;
 use super::{Profile, ProfileError};
 use crate::knobs::memory::MemoryMode;
-use crate::knobs::placement::{Demand, Layout};
+use crate::knobs::placement::{Layout, PoolSizes};
 use crate::knobs::{Baseline, HardwareProfile, Knobs, OptimalSettings, Precision};
 use crate::machine::{CpuSet, Machine};
 
@@ -151,7 +151,7 @@ fn places(
     notes: &mut Vec<String>,
 ) {
     let wanted: CpuSet = optimal.cpu_affinity.iter().flatten().copied().collect();
-    let demand = Demand {
+    let demand = PoolSizes {
         model: knobs.intra_op_threads,
         io: knobs.io_workers,
         preprocess: knobs.preprocess_workers,
@@ -181,7 +181,7 @@ fn places(
 }
 
 /// The layout whose process has the most CPUs in common with those wanted, and the fewest others.
-fn nearest(wanted: &CpuSet, machine: &Machine, demand: Demand) -> (Layout, CpuSet) {
+fn nearest(wanted: &CpuSet, machine: &Machine, demand: PoolSizes) -> (Layout, CpuSet) {
     let distance = |cpus: &CpuSet| wanted.union(cpus).len() - wanted.intersection(cpus).len();
     let places = Layout::distinct(machine, demand).into_iter();
     let places = places.map(|(layout, placement)| (layout, placement.process));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn two_nodes() -> Machine {
-        Machine::from_synthetic("package:2 [numa(memory=8GB)] core:4 pu:1").unwrap()
+        Machine::synthetic("package:2 [numa(memory=8GB)] core:4 pu:1")
     }
 
     #[test]

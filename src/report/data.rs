@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::plots::drift::Drift;
-use super::plots::importance::Shares;
-use super::plots::stages::{Row, Stages};
+use super::plots::drift::DriftPlot;
+use super::plots::importance::ImportancePlot;
+use super::plots::stages::{Row, StagesPlot};
 use super::tables::time_breakdown::TimeBreakdown;
 use super::verdict;
 use super::winner::Winner;
@@ -27,7 +27,7 @@ pub const SCHEMA: u32 = 1;
 /// A time that is none.
 pub fn json(results: &Results) -> Result<String> {
     let breakdown = TimeBreakdown::of(results);
-    let drift = Drift::of(results)?;
+    let drift = DriftPlot::of(results)?;
     let findings = results.findings();
     let confirmation = findings.confirmation.as_ref();
     let gain = confirmation.and_then(Confirmation::gain);
@@ -55,7 +55,7 @@ pub fn json(results: &Results) -> Result<String> {
             "knobs": best.knobs,
         })),
         "command": Winner::of(results).and_then(|winner| winner.line(Path::new(""))),
-        "stages": Stages::of(results).map(|stages| stages.rows.iter().map(stage).collect::<Vec<_>>()),
+        "stages": StagesPlot::of(results).map(|stages| stages.rows.iter().map(stage).collect::<Vec<_>>()),
         "trials": {
             "total": breakdown.trials(),
             "failed": breakdown.failed(),
@@ -64,7 +64,7 @@ pub fn json(results: &Results) -> Result<String> {
         },
         "complete": results.is_complete(),
         "dropped": results.dropped().sentences(),
-        "importance": Shares::of(results).map(|s| s.0.iter().map(importance).collect::<Vec<_>>()),
+        "importance": ImportancePlot::of(results).map(|s| s.0.iter().map(importance).collect::<Vec<_>>()),
         "time": {
             "budget_s": results.tune.budget_s,
             "spent_s": breakdown.spent_s,
@@ -74,8 +74,8 @@ pub fn json(results: &Results) -> Result<String> {
         },
         "noise": {
             "baseline_repeats": drift.as_ref().map_or(0, |drift| drift.repeats.len()),
-            "deviation": drift.as_ref().and_then(Drift::spread),
-            "slowdown": drift.as_ref().and_then(Drift::slowdown),
+            "deviation": drift.as_ref().and_then(DriftPlot::spread),
+            "slowdown": drift.as_ref().and_then(DriftPlot::slowdown),
         },
         "machine": { "host": results.machine.host, "fingerprint": results.machine.fingerprint() },
         "workload": results.workload,

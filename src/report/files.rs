@@ -11,7 +11,7 @@ use crate::results::{Folder, Results};
 
 /// What of a report is in its folder now.
 #[derive(Debug, Default)]
-pub struct Written {
+pub struct WrittenReport {
     /// `profile.json`, be it new or one that proves more and was kept.
     pub profile: bool,
     /// `plots` and `report.html`.
@@ -28,8 +28,8 @@ pub struct Written {
 ///
 /// The error is the file that can't be written, the time in the journal that is none, or why the
 /// machine can't run the profile.
-pub fn write(folder: &Folder, results: &Results, must: bool) -> (Written, Result<()>) {
-    let mut written = Written::default();
+pub fn write(folder: &Folder, results: &Results, must: bool) -> (WrittenReport, Result<()>) {
+    let mut written = WrittenReport::default();
     let outcome = keep_or_replace(folder, results, must).and_then(|kept| {
         (written.kept, written.profile) = (kept, true);
         draw(folder, results)

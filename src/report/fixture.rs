@@ -23,7 +23,7 @@ pub struct Made {
 
 /// Eight cores with one node and one L3, and no SMT.
 fn machine() -> Machine {
-    let mut machine = Machine::from_synthetic("package:1 l3:1 core:8 pu:1").unwrap();
+    let mut machine = Machine::synthetic("package:1 l3:1 core:8 pu:1");
     "host".clone_into(&mut machine.host);
     "Test CPU".clone_into(&mut machine.cpu.model);
     "6.1.0".clone_into(&mut machine.kernel);

@@ -14,7 +14,7 @@ const LARGEST_BYTES: u64 = 1 << 20;
 
 /// Why a profile must not be replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptProfile {
     /// What it proves, what the journal proves, and what to type.
     pub sentence: String,
     /// Whether a gain, or all that was measured, would be lost: then nothing is to be made of it.
@@ -47,7 +47,7 @@ impl Old {
 ///
 /// A tune that went on may find that a gain was none: where all the trials that the old profile
 /// knows of are there, and more, the new one counts.
-pub fn kept(folder: &Folder, results: &Results, new: &Profile) -> Option<Kept> {
+pub fn kept(folder: &Folder, results: &Results, new: &Profile) -> Option<KeptProfile> {
     let old = Old::read(&folder.profile())?;
     let evidence = new.evidence.as_ref()?;
     let is_gain = old.gain_percent.is_some() && evidence.gain_percent.is_none();
@@ -75,5 +75,5 @@ pub fn kept(folder: &Folder, results: &Results, new: &Profile) -> Option<Kept> {
         proves(evidence.gain_percent, evidence.pairs as u64),
         path = quoted(folder.path()),
     );
-    Some(Kept { sentence, is_all: is_gain || results.trials.is_empty() })
+    Some(KeptProfile { sentence, is_all: is_gain || results.trials.is_empty() })
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::plots::stages::Stages;
+use super::plots::stages::StagesPlot;
 use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{Table, escape, nodes, work};
 use super::winner::Winner;
@@ -44,7 +44,7 @@ pub fn markdown(results: &Results) -> String {
     parts.extend(summary::against_preset(results));
     let line = Winner::of(results).and_then(|winner| winner.line(Path::new("")));
     parts.extend(line.map(|line| format!("The command that it comes to: {}", code(&line))));
-    if let Some(stages) = Stages::of(results) {
+    if let Some(stages) = StagesPlot::of(results) {
         let findings = results.findings();
         let best = findings.finalist.as_ref().map_or("#best", Finalist::heading);
         parts.push(stage_table(&stages, best).to_markdown());
@@ -67,7 +67,7 @@ pub fn markdown(results: &Results) -> String {
 }
 
 /// Busy seconds per clip of every stage.
-fn stage_table(stages: &Stages, best: &'static str) -> Table {
+fn stage_table(stages: &StagesPlot, best: &'static str) -> Table {
     let mut table = Table::new(["busy seconds per clip", "#baseline", best]);
     let digits = |value: Option<f64>| value.map(number::digits).unwrap_or_default();
     for row in &stages.rows {

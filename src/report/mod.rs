@@ -28,22 +28,22 @@ use crate::results::Results;
 
 use crate::profile::build::profile;
 pub use data::{csv, json};
-pub use files::{Written, write};
+pub use files::{WrittenReport, write};
 pub use markdown::{BEGIN, END, markdown, splice};
 pub use summary::summary;
 
 /// Every plot that the results have data for.
 fn pictures(results: &Results) -> Result<Vec<Picture>> {
     let places = crate::profile::build::placement(results)?;
-    let places = plots::placement::PlacementMap::of(&results.machine, &places);
+    let places = plots::placement::PlacementPlot::of(&results.machine, &places);
     let pictures = [
-        picture("progress", plots::progress::Progress::of(results)?),
-        picture("stages", plots::stages::Stages::of(results)),
-        picture("scaling", plots::scaling::Laws::of(results)),
-        picture("importance", plots::importance::Shares::of(results)),
-        picture("knobs", plots::response::Response::of(results)),
-        picture("pairs", plots::pairs::Pairs::of(results)),
-        picture("drift", plots::drift::Drift::of(results)?),
+        picture("progress", plots::progress::ProgressPlot::of(results)?),
+        picture("stages", plots::stages::StagesPlot::of(results)),
+        picture("scaling", plots::scaling::ScalingPlot::of(results)),
+        picture("importance", plots::importance::ImportancePlot::of(results)),
+        picture("knobs", plots::response::ResponsePlot::of(results)),
+        picture("pairs", plots::pairs::PairsPlot::of(results)),
+        picture("drift", plots::drift::DriftPlot::of(results)?),
         picture("placement", places),
     ];
     pictures.into_iter().flatten().collect()

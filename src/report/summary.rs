@@ -3,7 +3,7 @@
 use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{Table, nodes, pictures, usage, work};
 use super::winner::{self, Winner};
-use super::{Written, verdict};
+use super::{WrittenReport, verdict};
 use crate::evidence::findings::Finalist;
 use crate::io::number::{digits, percent};
 use crate::io::printable::line as plain;
@@ -14,7 +14,7 @@ use crate::trial::Quality;
 
 /// The verdict in one sentence, baseline against best knob by knob, what the trials came to,
 /// where the time went, and where the files are that were `written`.
-pub fn summary(results: &Results, folder: &Folder, written: &Written) -> String {
+pub fn summary(results: &Results, folder: &Folder, written: &WrittenReport) -> String {
     let breakdown = TimeBreakdown::of(results);
     let mut text = format!("{}\n", verdict::sentence(results));
     let findings = results.findings();
@@ -62,7 +62,7 @@ pub fn against_preset(results: &Results) -> Option<String> {
 }
 
 /// Where the files are, and how to use them.
-fn places(results: &Results, folder: &Folder, written: &Written) -> String {
+fn places(results: &Results, folder: &Folder, written: &WrittenReport) -> String {
     let mut text = String::from(if written.report || written.profile { "\n" } else { "" });
     if written.report {
         text.push_str(&format!("Report   {}\n", folder.report().display()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::nodes::{Nodes, Standing};
+use super::nodes::{NodeState, Nodes};
 use super::{Runner, TrialRequest};
 use crate::knobs::Values;
 use crate::trial::{Outcome, Sample, Trial};
@@ -108,12 +108,12 @@ impl Nodes for FakeNodes<'_> {
         (1..=self.count).map(|number| format!("n{number}")).collect()
     }
 
-    fn standing(&self, place: usize) -> Standing {
+    fn state(&self, place: usize) -> NodeState {
         let runs = self.running.borrow().iter().any(|(_, node, _)| *node == place);
         match (runs, self.out.borrow().contains(&place)) {
-            (_, true) => Standing::Out,
-            (true, _) => Standing::Busy,
-            (false, _) => Standing::Idle,
+            (_, true) => NodeState::Out,
+            (true, _) => NodeState::Busy,
+            (false, _) => NodeState::Idle,
         }
     }
 

@@ -133,7 +133,8 @@ impl LocalRunner {
             Err(problem) => return Ok(Response::failed(request, Outcome::Illegal, problem)),
         };
         let launch = self.launch_file(&knobs)?;
-        let scratch = held::now(&self.scratch);
+        // Where that was written: it may have been moved since.
+        let scratch = launch.parent().unwrap_or(&self.scratch);
         let programs = || [&self.programs.tuner, &self.programs.worker].map(|path| held::now(path));
         let begun = programs();
         let limit = self.limit(request);
@@ -232,20 +233,17 @@ impl LocalRunner {
     /// Why the machine can't run them, or has too little memory for the job under them.
     pub fn settings(&self, workload: &Workload, knobs: &Knobs) -> Result<Settings, String> {
         let settings = knobs.resolve(&self.machine)?;
-        let bytes = self.bytes(workload, knobs);
-        if bytes > self.memory_bytes {
-            let (bytes, most) = (ByteSize(bytes), ByteSize(self.memory_bytes));
-            return Err(format!("it needs about {bytes} of memory; --max-memory is {most}"));
-        }
-        let [bytes, usual] =
+        let (bytes, most) = (self.bytes(workload, knobs), self.memory_bytes);
+        let [whole, usual] =
             [knobs, &self.baseline.knobs].map(|knobs| self.working(workload, knobs));
-        if bytes > self.memory_bytes && usual <= self.memory_bytes {
-            let (bytes, most) = (ByteSize(bytes), ByteSize(self.memory_bytes));
-            return Err(format!(
-                "the whole job would work on about {bytes} of memory at once; --max-memory is {most}"
-            ));
-        }
-        Ok(settings)
+        let too_much = match () {
+            () if bytes > most => format!("it needs about {} of memory", ByteSize(bytes)),
+            () if whole > most && usual <= most => {
+                format!("the whole job would work on about {} of memory at once", ByteSize(whole))
+            }
+            () => return Ok(settings),
+        };
+        Err(format!("{too_much}; --max-memory is {}", ByteSize(most)))
     }
 
     /// Whether memory has room for the job under the baseline.
@@ -273,10 +271,8 @@ impl LocalRunner {
 
     /// Whether some trial made the reference for this size of the job.
     fn has_reference(&self, workload: &Workload) -> bool {
-        let subjects =
-            [protocol::DECODED, protocol::ENCODED, protocol::PREDICTED, protocol::EMBEDDED];
         let scratch = held::now(&self.scratch);
-        subjects.iter().any(|what| scratch.join(protocol::reference(what, workload)).exists())
+        protocol::references(workload).iter().any(|name| scratch.join(name).exists())
     }
 
     /// Fails an answer whose settings did not take, or whose picture is not good enough.

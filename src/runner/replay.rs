@@ -45,7 +45,7 @@ impl<'a> ReplayRunner<'a> {
         if !trials.is_empty() {
             let samples = &trials[rng.random_range(0..trials.len())];
             let drawn = samples.iter().map(|_| samples[rng.random_range(0..samples.len())]);
-            return stats::median(&drawn.collect::<Vec<_>>());
+            return stats::median(drawn);
         }
         match self.recorded.costs.get(candidate).map_or(&[][..], Vec::as_slice) {
             [] => None,

@@ -10,7 +10,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::cost::FAILED;
 use super::sampler::Sampler;
 use super::surrogate::prior::Prior;
-use super::transfer::Belief;
+use super::transfer::TransferModel;
 use super::{Measurement, Observation, Plan, Transfer};
 use crate::space::{Candidate, Space};
 
@@ -24,7 +24,7 @@ pub struct History<'a> {
     sampler: Sampler<'a>,
     seed: u64,
     first: Vec<Candidate>,
-    beliefs: Rc<Vec<Belief>>,
+    beliefs: Rc<Vec<TransferModel>>,
     identify: Identify<'a>,
     /// Telling what a candidate is takes a machine: each is asked once.
     identities: RefCell<HashMap<Candidate, Option<u64>>>,
@@ -39,7 +39,8 @@ impl<'a> History<'a> {
     pub(super) fn new(space: &'a Space, plan: Plan, identify: Identify<'a>) -> Self {
         let Plan { seed, first, transfers, .. } = plan;
         let beliefs = Prior::beliefs(space, &transfers);
-        let first = [Transfer::best(&transfers), Belief::cheapest_first(&beliefs, first)].concat();
+        let first =
+            [Transfer::best(&transfers), TransferModel::cheapest_first(&beliefs, first)].concat();
         Self {
             space,
             sampler: Sampler::new(space),
@@ -101,7 +102,7 @@ impl<'a> History<'a> {
     }
 
     /// What earlier searches say of any candidate.
-    pub(super) fn beliefs(&self) -> &Rc<Vec<Belief>> {
+    pub(super) fn beliefs(&self) -> &Rc<Vec<TransferModel>> {
         &self.beliefs
     }
 

@@ -90,7 +90,7 @@ fn level(knob: &KnobDomain, values: &Values, cores: f64) -> Option<usize> {
 
 /// What earlier searches say of any candidate.
 #[derive(Debug)]
-pub(super) struct Belief {
+pub(super) struct TransferModel {
     forest: Forest,
     /// Log cost a unit of the forest.
     deviation: f64,
@@ -98,7 +98,7 @@ pub(super) struct Belief {
     pub weight: f64,
 }
 
-impl Belief {
+impl TransferModel {
     /// `None` where too little was measured.
     pub fn new(space: &Space, earlier: &Transfer) -> Option<Self> {
         let data = Data::new(&earlier.observations);

@@ -24,17 +24,13 @@ pub struct AppEntry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<String>,
     /// The flag before the folder or file that the program writes to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     /// What it writes to without that flag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// What the pictures in that folder are called; of a file that the program names otherwise than it was
     /// told, patterns with `{}` for its name and `{stem}` for that without its ending.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<String>,
     /// The flag before the JSON file into which `pointer`s of knobs lead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<String>,
 }
 

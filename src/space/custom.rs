@@ -1,7 +1,5 @@
 //! Knobs of the user's own command: those of a space file that the tool itself lacks.
 
-use serde::Deserialize;
-
 use super::file::KnobEntry;
 use super::resolve::{SpaceError, at};
 use super::{Range, SpaceFile};
@@ -15,10 +13,9 @@ impl SpaceFile {
     /// that is of another kind than the other values, or that is the baseline's to give.
     pub fn custom_knobs(&self, built_in: &Values) -> Result<Values, SpaceError> {
         let mut custom = Values::new();
-        for (name, entry) in &self.knob {
+        for name in self.knob.keys() {
             let place = format!("knob.{name}");
-            let entry = KnobEntry::deserialize(entry.clone());
-            let entry = at(&place, entry.map_err(|error| error.message().to_owned()))?;
+            let entry = at(&place, self.entry(name))?;
             let Some(default) = &entry.default else { continue };
             let key = format!("{place}.default");
             if built_in.contains_key(name) {

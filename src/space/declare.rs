@@ -69,7 +69,8 @@ impl SpaceFile {
         self.knob.keys().filter(|name| !is_built_in(name)).cloned().collect()
     }
 
-    pub(super) fn entry(&self, name: &str) -> Result<KnobEntry, String> {
+    /// What the file says of knob `name`.
+    pub(crate) fn entry(&self, name: &str) -> Result<KnobEntry, String> {
         let table = self.knob.get(name).cloned().ok_or("there is no such knob")?;
         KnobEntry::deserialize(table).map_err(|error| error.message().to_owned())
     }

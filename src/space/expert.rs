@@ -13,7 +13,6 @@ pub struct ExpertEntry {
     /// Why it may be good.
     pub why: String,
     /// An expression over the machine: the candidate counts only where it holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// Values by knob: a word for a knob of words, for a count a number or an expression over the
     /// machine, of which the nearest legal value is taken.

@@ -1,7 +1,6 @@
 //! The TOML form of a space, before and after it is resolved.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +26,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
 pub const SCHEMA: u32 = 1;
 
 /// A file of `search-spaces/`, or the `space.toml` of a results folder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpaceFile {
     /// The format's version: 1.
@@ -46,13 +45,10 @@ pub struct SpaceFile {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expert: Vec<ExpertEntry>,
     /// Written by a tune: what was measured, sizes fixed for all its trials.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
     /// Written by a tune: how it was run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tune: Option<Tune>,
     /// The program that it is for, where it is for one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<AppEntry>,
     /// The knobs, in the order in which they are searched and reported.
     #[serde(default)]
@@ -162,7 +158,8 @@ pub struct Resumed {
 }
 
 /// What a knob may change of what the job makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(strum::Display, strum::EnumString)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Changes {
@@ -172,18 +169,6 @@ pub enum Changes {
     Picture,
 }
 
-impl FromStr for Changes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "nothing" => Ok(Self::Nothing),
-            "picture" => Ok(Self::Picture),
-            _ => Err(format!("`changes`: `{text}` is neither nothing nor picture")),
-        }
-    }
-}
-
 /// One `[knob.NAME]`. Exactly one of `values` and `range` is given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -191,41 +176,30 @@ pub struct KnobEntry {
     /// What it means in the workload, and why it is worth tuning.
     pub why: String,
     /// All numbers (ordered), all words (names), or true and false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<Value>>,
     /// Numbers between two bounds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
     /// By what its numbers are near to each other.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
     /// For a knob of the command's own: what it runs today.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
     /// Where the command reads it besides its words: `env:VARIABLE` or `json:FILE#/POINTER`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<Sink>,
     /// The flag with which the program of an app takes it: `--profile`, `--tile {}x{}`, or of a switch the
     /// words that are there while it is on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flag: Option<String>,
     /// A flag of that program beside which it takes no notice of this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unless: Option<String>,
     /// Where it stands in the JSON file of an app, as a JSON pointer (RFC 6901).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
     /// What its numbers count.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     /// What it may change of what the command makes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
     /// Single values that exist only where an expression over the machine is true.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub only_if: BTreeMap<String, String>,
     /// When the knob does anything, over the machine and the other knobs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// Left out of the space unless experts' knobs are asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -90,7 +90,10 @@ fn say(entry: &mut KnobEntry, word: &str) -> Result<(), String> {
             entry.default = Some(as_typed.unwrap_or_else(|| Value::guess(value)));
         }
         "unit" if !value.is_empty() => entry.unit = Some(value.to_owned()),
-        "changes" => entry.changes = Some(value.parse::<Changes>()?),
+        "changes" => {
+            let odd = |_| format!("`changes`: `{value}` is neither nothing nor picture");
+            entry.changes = Some(value.parse::<Changes>().map_err(odd)?);
+        }
         _ => return Err(format!("`{word}`: after the values there may be {MORE}")),
     }
     Ok(())

@@ -15,13 +15,10 @@ pub struct Range {
     /// The highest.
     pub max: Value,
     /// How whole numbers between are chosen, where neither `levels` nor `step` says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spacing: Option<Spacing>,
     /// How many values, evenly spaced by the knob's scale.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub levels: Option<usize>,
     /// From each value to the next.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Value>,
 }
 

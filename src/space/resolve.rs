@@ -1,7 +1,5 @@
 //! From a space file to a space: bounds worked out, values that the machine lacks left out.
 
-use serde::Deserialize;
-
 use super::file::{KnobEntry, SCHEMA};
 use super::{
     Candidate, Constraint, Expression, Given, KnobDomain, Scale, Space, SpaceFile, finite, range,
@@ -81,10 +79,9 @@ impl Space {
     /// has no value, a bound below another, no value left, a baseline that breaks a constraint.
     pub fn resolve(file: &SpaceFile, given: Given, experts: bool) -> Result<Self, SpaceError> {
         let mut knobs = Vec::new();
-        for (name, entry) in &file.knob {
+        for name in file.knob.keys() {
             let place = format!("knob.{name}");
-            let entry = KnobEntry::deserialize(entry.clone());
-            let entry = at(&place, entry.map_err(|error| error.message().to_owned()))?;
+            let entry = at(&place, file.entry(name))?;
             if !entry.expert || experts {
                 knobs.push(knob(name, &entry, &given, &place)?);
             }
@@ -116,19 +113,12 @@ impl Space {
         let entry = |knob: &KnobDomain| KnobEntry {
             why: knob.why.clone(),
             values: Some(knob.levels.clone()),
-            range: None,
             scale: knob.scale,
-            default: None,
-            sink: None,
-            flag: None,
-            unless: None,
-            pointer: None,
             unit: knob.unit.clone(),
             changes: knob.changes,
-            only_if: std::collections::BTreeMap::new(),
             when: knob.when.as_ref().map(|when| when.text().to_owned()),
-            expert: false,
             absent: knob.absent.clone(),
+            ..KnobEntry::default()
         };
         let table = |knob| toml::Value::try_from(entry(knob)).expect("an entry is a table");
         let constraint = |c: &Constraint| super::ConstraintEntry {
@@ -141,13 +131,9 @@ impl Space {
             why: self.why.clone(),
             given: self.given.facts.clone(),
             baseline: self.given.baseline.clone(),
-            expert: Vec::new(),
-            app: None,
-            workload: None,
-            tune: None,
-            guessed: [].into(),
             knob: self.knobs.iter().map(|knob| (knob.name.clone(), table(knob))).collect(),
             constraint: self.constraints.iter().map(constraint).collect(),
+            ..SpaceFile::default()
         }
     }
 

@@ -95,14 +95,13 @@ impl Trial {
     /// What is to be small: the median of the samples of an ok trial, `None` for a failure. Seconds
     /// a clip, or what [`Sample::cost`] makes of a user's own job.
     pub fn score_s(&self) -> Option<f64> {
-        let costs: Vec<f64> = self.samples.iter().map(Sample::cost).collect();
-        (self.outcome == Outcome::Ok).then(|| stats::median(&costs)).flatten()
+        let median = || stats::median(self.samples.iter().map(Sample::cost));
+        (self.outcome == Outcome::Ok).then(median).flatten()
     }
 
     /// Median busy seconds per clip of one stage.
     pub fn stage_s(&self, stage: &str) -> Option<f64> {
-        let of_stage = |sample: &Sample| sample.stages.get(stage).copied();
-        stats::median(&self.samples.iter().filter_map(of_stage).collect::<Vec<_>>())
+        stats::median(self.samples.iter().filter_map(|sample| sample.stages.get(stage)))
     }
 
     /// Median busy seconds per clip of all stages.
@@ -113,7 +112,7 @@ impl Trial {
 
     /// Minor faults per repetition, the mean.
     pub fn minor_faults(&self) -> Option<f64> {
-        stats::mean(&self.samples.iter().map(|s| s.minor_faults as f64).collect::<Vec<_>>())
+        stats::mean(self.samples.iter().map(|s| s.minor_faults as f64))
     }
 
     /// The worst repetition's share of time spent waiting for a CPU.

@@ -149,8 +149,8 @@ pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
     let others = measured().filter(|trial| trial.peak.is_none() && trial.process.is_none());
     let warm_up_s = |trial: &Trial| trial.measuring_s(1).min(trial.overhead_s);
     let start_s = |trial: &Trial| trial.overhead_s - warm_up_s(trial);
-    let starts: Vec<f64> = others.map(start_s).collect();
-    let usual_s = stats::median(&starts).unwrap_or(f64::INFINITY).min(start_s(baseline));
+    let usual_s = stats::median(others.map(start_s)).unwrap_or(f64::INFINITY);
+    let usual_s = usual_s.min(start_s(baseline));
     let repetitions = repetitions.in_phase(Phase::Confirmation).most;
     let of_pair = [baseline, fastest].map(|trial| {
         let warm_up_s = trial.measuring_s(1).min(baseline.overhead_s);
@@ -164,8 +164,7 @@ pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
 pub fn in_search(trials: &[Trial]) -> Option<Duration> {
     let is_measured = |trial: &&Trial| trial.phase == Phase::Search && trial.score_s().is_some();
     let searched = trials.iter().filter(is_measured);
-    let walls: Vec<f64> = searched.map(|trial| trial.wall_s).collect();
-    stats::median(&walls).map(Duration::from_secs_f64)
+    stats::median(searched.map(|trial| trial.wall_s)).map(Duration::from_secs_f64)
 }
 
 /// Reads `30m`, `1h30m`, `90s`.

@@ -91,7 +91,6 @@ pub fn take(folder: &Folder, trials: &[Trial], next: u64) -> Result<Vec<Trial>> 
     Ok(notes.into_iter().map(trial).collect())
 }
 
-/// The notes in a folder.
 fn paths(folder: &Folder) -> Result<Vec<PathBuf>> {
     let place = || folder.now().display().to_string();
     let mut paths = Vec::new();

@@ -20,4 +20,4 @@ pub use config::{MIN_PSNR_DB, TuneConfig};
 pub use observer::{Nobody, Observer};
 pub use policy::BaselineFails;
 pub use session::Session;
-pub use warm_start::{Found, alike};
+pub use warm_start::{EarlierTune, alike};

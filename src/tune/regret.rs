@@ -13,7 +13,7 @@ use crate::workload::{BUILT_IN, WorkloadFile};
 
 /// How one replayed search went.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct ReplayedSearch {
     /// After each evaluation, the lowest recorded cost among the candidates measured so far, the
     /// baseline among them, over the optimum, minus one.
     pub regret: Vec<f64>,
@@ -29,7 +29,12 @@ pub struct Run {
 ///
 /// # Errors
 /// The candidate that stands for the baseline failed.
-pub fn replay(recorded: &Recorded, plan: Plan, budget: usize, noise: f64) -> Result<Run> {
+pub fn replay(
+    recorded: &Recorded,
+    plan: Plan,
+    budget: usize,
+    noise: f64,
+) -> Result<ReplayedSearch> {
     let seed = plan.seed;
     let repetitions = Repetitions::exactly(1);
     // Every recorded candidate counts.
@@ -57,7 +62,7 @@ pub fn replay(recorded: &Recorded, plan: Plan, budget: usize, noise: f64) -> Res
     let finalists = again.into_iter().reduce(f64::min).unwrap_or(best);
     regret.resize(budget, best);
     let chosen = session.best(&recorded.space).map_or(f64::INFINITY, |values| regret_of(&values));
-    Ok(Run { regret, finalists, chosen })
+    Ok(ReplayedSearch { regret, finalists, chosen })
 }
 
 /// Regret of `cost`, as a share of the optimum's size, or of the mean size where the optimum is 0, from
@@ -65,7 +70,7 @@ pub fn replay(recorded: &Recorded, plan: Plan, budget: usize, noise: f64) -> Res
 pub fn above(cost: f64, ranked: &[f64]) -> f64 {
     let usual = || {
         let finite = ranked.iter().filter(|cost| cost.is_finite());
-        stats::mean(&finite.map(|cost| cost.abs()).collect::<Vec<_>>()).unwrap_or(0.0)
+        stats::mean(finite.map(|cost| cost.abs())).unwrap_or(0.0)
     };
     let size = if ranked[0] == 0.0 { usual() } else { ranked[0].abs() };
     (cost - ranked[0]) / size.max(f64::MIN_POSITIVE)

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::shipped;
 use crate::evidence::blame;
 use crate::machine::{Machine, MachineMatch};
-use crate::profile::{Here, Profile};
+use crate::profile::{Profile, ThisMachine};
 use crate::results::{Folder, Results, results_in};
 use crate::search::{Measurement, Observation, Transfer};
 use crate::space::{Candidate, Space};
@@ -16,7 +16,7 @@ use crate::workload::Workload;
 
 /// What another tune left behind.
 #[derive(Debug)]
-pub enum Found {
+pub enum EarlierTune {
     /// A results folder.
     Results(Box<Results>),
     /// A profile by itself: one candidate.
@@ -32,7 +32,7 @@ const OTHER_SHAPE: f64 = 0.6;
 /// Belief in what was found for another job, as a share.
 const OTHER_JOB: f64 = 0.5;
 
-impl Found {
+impl EarlierTune {
     /// What `path` stands for: the newest results folders in a folder of them or of a fleet, or else
     /// itself; without what `is_own`.
     pub fn paths(path: &Path, is_own: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
@@ -83,7 +83,7 @@ impl Found {
                 Transfer::of(space, weight, cores, trials)
             }
             Self::Profile(profile) => {
-                let known = weight(Here::of(machine).machine_match(profile));
+                let known = weight(ThisMachine::of(machine).machine_match(profile));
                 let there = profile.hardware_profile.cpu_cores.max(1) as f64;
                 let cores = known.map_or_else(|| cores(machine) / there, |_| 1.0);
                 let weight = known.unwrap_or(OTHER_SHAPE / 2.0);
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn machine(text: &str) -> Machine {
-        Machine::from_synthetic(text).unwrap()
+        Machine::synthetic(text)
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn what_is_no_result_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = format!("{:#}", Found::open(folder.path()).unwrap_err());
+        let error = format!("{:#}", EarlierTune::open(folder.path()).unwrap_err());
         assert!(error.contains("neither a results folder nor a profile"), "{error}");
         assert!(error.contains("--warm-start"), "{error}");
     }

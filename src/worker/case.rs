@@ -58,7 +58,7 @@ enum Dtype {
 }
 
 /// A case's model, built.
-pub enum Part {
+pub enum BuiltModel {
     Transformer(Transformer),
     TextEncoder(TextEncoder),
     Encoder(Encoder, Option<Tiling>),
@@ -70,36 +70,28 @@ impl Case {
     ///
     /// # Errors
     /// Where model and op don't go together, or the weights don't fit the configuration.
-    pub fn build(&self, weights: &Weights) -> Result<Part> {
+    pub fn build(&self, weights: &Weights) -> Result<BuiltModel> {
         let (kind, device, options) = (self.dtype.kind(), Device::Cpu, VaeOptions::default());
         let tiled = |op| matches!(op, Op::EncodeTiled | Op::DecodeTiled);
         let tiling = |op| tiled(op).then(|| self.tiling.unwrap_or_default());
         Ok(match (self.model, self.op()?) {
             (Model::WanTransformer3DModel, Op::Forward) => {
                 let config: TransformerConfig = self.config()?;
-                Part::Transformer(Transformer::new(
-                    weights,
-                    &config,
-                    config.num_layers,
-                    kind,
-                    device,
-                )?)
+                let layers = config.num_layers;
+                let model = Transformer::new(weights, &config, layers, kind, device)?;
+                BuiltModel::Transformer(model)
             }
             (Model::UMT5EncoderModel, Op::Forward) => {
                 let config: TextEncoderConfig = self.config()?;
-                Part::TextEncoder(TextEncoder::new(
-                    weights,
-                    &config,
-                    config.num_layers,
-                    kind,
-                    device,
-                )?)
+                let layers = config.num_layers;
+                let model = TextEncoder::new(weights, &config, layers, kind, device)?;
+                BuiltModel::TextEncoder(model)
             }
-            (Model::AutoencoderKLWan, op @ (Op::Encode | Op::EncodeTiled)) => Part::Encoder(
+            (Model::AutoencoderKLWan, op @ (Op::Encode | Op::EncodeTiled)) => BuiltModel::Encoder(
                 Encoder::new(weights, &self.config()?, options, kind, device)?,
                 tiling(op),
             ),
-            (Model::AutoencoderKLWan, op @ (Op::Decode | Op::DecodeTiled)) => Part::Decoder(
+            (Model::AutoencoderKLWan, op @ (Op::Decode | Op::DecodeTiled)) => BuiltModel::Decoder(
                 Decoder::new(weights, &self.config()?, options, kind, device)?,
                 tiling(op),
             ),
@@ -129,7 +121,7 @@ impl Case {
     }
 }
 
-impl Part {
+impl BuiltModel {
     /// The name of the part's output, and the output for the inputs that `input` finds by name.
     ///
     /// # Errors

@@ -17,14 +17,14 @@ use wan22_tune::runner::Repetitions;
 use wan22_tune::runner::protocol::{Job, Message, VERSION};
 use wan22_tune::trial::{Outcome, Peak, Quality, Sample};
 use wan22_tune::workload::preprocess::{
-    NotFinite, Plan, Pools, StageClock, panic_text, run as run_pipeline,
+    NotFinite, PipelinePlan, Pools, StageClock, panic_text, run as run_pipeline,
 };
 use wan22_tune::workload::{Sizes, Stage, total_s};
 
 use crate::models::unit_clock;
 use crate::parts::Origin;
 use crate::pipeline::{self, Pipeline, WarmUp};
-use crate::reference::Comparison;
+use crate::reference::ReferenceCheck;
 use crate::usage::{self, ResourceUsage};
 use crate::{module, native, peak};
 
@@ -258,7 +258,7 @@ impl<'a> Trial<'a> {
     /// How good the picture is, and what this process could do where it made the reference.
     fn compare(&self, warmed_up: &WarmUp) -> Result<(Option<Quality>, Option<Peak>)> {
         let job = self.job;
-        let comparison = Comparison {
+        let comparison = ReferenceCheck {
             pipeline: &self.pipeline,
             workload: &job.workload,
             numerics: job.settings.numerics,
@@ -306,10 +306,10 @@ impl<'a> Trial<'a> {
     }
 
     /// How `clips` clips are made.
-    fn plan(&self, clips: u32) -> Plan<'_> {
+    fn plan(&self, clips: u32) -> PipelinePlan<'_> {
         let job = self.job;
         let Sizes { width, height, .. } = job.workload.whole().sizes;
-        Plan {
+        PipelinePlan {
             images: &job.images,
             clips: clips as usize,
             batch_size: job.settings.batch_size as usize,

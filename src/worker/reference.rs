@@ -24,7 +24,7 @@ use crate::pipeline::{Pipeline, WarmUp, as_video};
 use crate::quality::{self, Seams};
 
 /// What is compared, and with what it is made.
-pub struct Comparison<'a> {
+pub struct ReferenceCheck<'a> {
     pub pipeline: &'a Pipeline,
     pub workload: &'a Workload,
     pub numerics: Numerics,
@@ -62,7 +62,7 @@ impl<'a> ComparedTensor<'a> {
     }
 }
 
-impl Comparison<'_> {
+impl ReferenceCheck<'_> {
     /// The worst of what was compared, and whether a reference had to be made; `None` for a job
     /// without models.
     ///

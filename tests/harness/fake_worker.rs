@@ -146,7 +146,7 @@ fn misbehave(fault: &str, job: &Job) {
         }
         "devour-in-a-child" => {
             // `tail` keeps a line until it has seen its end.
-            let script = "head -c 3G /dev/zero | tail";
+            let script = "head -c 1536M /dev/zero | tail";
             let _ = Command::new("sh").args(["-c", script]).stdout(Stdio::null()).status();
             std::thread::sleep(Duration::from_secs(3600));
         }
@@ -171,10 +171,10 @@ fn misbehave(fault: &str, job: &Job) {
         "keep-not-taken" | "no-huge-pages" => {}
         wrong if wrong.starts_with("wrong-") => misapplied(job, wrong),
         "devour" => {
-            let mut hoard: Vec<Vec<u8>> = Vec::new();
-            loop {
-                hoard.push(vec![1; 64 << 20]);
-            }
+            // No more than any machine has, however late the tuner looks.
+            let hoard: Vec<Vec<u8>> = (0..24).map(|_| vec![1; 64 << 20]).collect();
+            std::thread::sleep(Duration::from_secs(3600));
+            drop(hoard);
         }
         other => panic!("no fault called {other}"),
     }

@@ -1,6 +1,5 @@
 //! A temporary results folder and the real tuner, with the fake worker behind it.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -49,9 +48,10 @@ impl World {
     pub fn tuner(&self, args: &[&str]) -> Tuner {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wan22-tune"));
         command.args(args).current_dir(self.root.path());
-        // Tests run side by side.
+        // Tests run side by side, and nothing that is kept at home counts.
         command.env("WAN22_LOCK_DIR", self.root.path());
-        command.env("XDG_CACHE_HOME", std::env::temp_dir().join("wan22-tune-tests"));
+        command.env("XDG_DATA_HOME", self.root.path().join("data"));
+        command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
         Tuner(command)
     }
 
@@ -96,13 +96,15 @@ impl World {
         world
     }
 
-    /// Writes a program in the shell's words.
+    /// Writes a program in the shell's words. Another process does that: one that another test starts just now
+    /// would have a file that this one writes to open as well, and what is written to can't be started.
     #[allow(dead_code, reason = "not every test needs it")]
     pub fn script(&self, name: &str, text: &str) {
-        let path = self.path().join(name);
         let begin = if text.starts_with("#!") { "" } else { "#!/bin/sh\n" };
-        std::fs::write(&path, format!("{begin}{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let write = ["-c", "printf '%s\\n' \"$1\" >\"$0\" && chmod 755 \"$0\"", name];
+        let mut sh = Command::new("sh");
+        sh.args(write).arg(format!("{begin}{text}")).current_dir(self.path());
+        assert!(sh.status().unwrap().success());
     }
 
     /// Whether the journal of the tune under way has this many trials.
@@ -135,6 +137,11 @@ impl Running {
             }
         }
         panic!("no {trials} trials within ten minutes");
+    }
+
+    /// Asks it to finish with what it has; one that has ended by itself can't be asked.
+    pub fn interrupt(&self) {
+        let _ = Command::new("kill").args(["-INT", &self.id().to_string()]).status().unwrap();
     }
 
     pub fn end(self) -> Run {
@@ -190,8 +197,7 @@ impl Tuner {
     pub fn run_until(self, world: &World, trials: usize) -> Run {
         let mut running = self.start();
         running.wait_for_trials(world, trials);
-        // One that has ended by itself can't be asked.
-        let _ = Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+        running.interrupt();
         running.end()
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wan22_tune::architecture::Architecture;
 use wan22_tune::knobs::memory::MemoryMode;
-use wan22_tune::knobs::placement::{Demand, Layout};
+use wan22_tune::knobs::placement::{Layout, PoolSizes};
 use wan22_tune::knobs::{Baseline, Knobs, Preset, Value};
 use wan22_tune::launch::proven;
 use wan22_tune::machine::Machine;
@@ -94,7 +94,7 @@ fn runner(scratch: PathBuf, parts: Architecture) -> LocalRunner {
 /// and compact layouts differ and partitions have room.
 fn settings(machine: &Machine, baseline: &Knobs) -> Vec<Knobs> {
     let model = (machine.thread_limit() / 3).max(1);
-    let demand = Demand {
+    let demand = PoolSizes {
         model,
         io: baseline.io_workers,
         preprocess: baseline.preprocess_workers,

@@ -56,7 +56,7 @@ impl Cluster {
     pub fn program(&self, name: &str) -> Command {
         let mut command = Command::new(name);
         command.env("SLURM_CONF", self.folder().join("slurm.conf")).current_dir(self.path());
-        command.env("XDG_CACHE_HOME", std::env::temp_dir().join("wan22-tune-tests"));
+        command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
         command.stdin(Stdio::null());
         command
     }

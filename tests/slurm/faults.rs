@@ -201,6 +201,8 @@ fn one_node_of_a_class_stands_for_the_others() {
         .output()
         .unwrap();
     assert_eq!(left.status.code(), Some(0), "{}", said(&left));
+    let rows = fs::read_to_string(cluster.path().join("fleet/fleet.csv")).unwrap();
+    assert!(rows.contains("tune submitted"), "all is started that is not behind others: {rows}");
     let status = cluster.tuner(&["fleet", "fleet", "--status", "--json"]).output().unwrap();
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["nodes"].as_array().unwrap().len(), 3);

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use wan22_tune::knobs::Value;
+use wan22_tune::knobs::{Value, Values};
 use wan22_tune::results::{Folder, Results};
-use wan22_tune::trial::Trial;
+use wan22_tune::trial::{Outcome, Trial};
 
 use crate::cluster::{Cluster, JOB, TUNE, said, until};
 
@@ -57,6 +57,14 @@ fn assert_whole(trials: &[Trial]) {
     assert_eq!(numbers, (1..=trials.len() as u64).collect::<Vec<_>>());
 }
 
+/// How many blocks a trial of [`JOB`] has more or fewer than the fastest.
+fn off(knobs: &Values) -> u64 {
+    match knobs["blocks"] {
+        Value::Integer(blocks) => blocks.abs_diff(3),
+        _ => panic!("{knobs:?}"),
+    }
+}
+
 #[test]
 fn two_and_four_nodes_search_together_and_one_may_die() {
     let cluster = Cluster::up(4, "linuxproc");
@@ -67,8 +75,11 @@ fn two_and_four_nodes_search_together_and_one_may_die() {
         let results = ended(&cluster, count, &job);
         assert_eq!(nodes(&results.trials).len(), wanted);
         assert_whole(&results.trials);
-        let best = &results.findings().ranking[0].knobs["blocks"];
-        assert!((1..=5).any(|near| *best == Value::Integer(near)), "{best}");
+        let measured = results.trials.iter().filter(|trial| trial.outcome == Outcome::Ok);
+        let nearest = measured.map(|trial| off(&trial.knobs)).min().unwrap();
+        // Two blocks are 40 ms; a busy node may not come to all of them.
+        let best = off(&results.findings().ranking[0].knobs);
+        assert!(best <= nearest + 2, "{best} blocks off, where {nearest} was measured");
         trials.push(results.trials.len());
     }
     println!("trials in 14 s on 1, 2 and 4 nodes: {trials:?}");

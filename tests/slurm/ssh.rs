@@ -63,7 +63,7 @@ impl Reached {
              SetEnv XDG_CACHE_HOME={}\n",
             self.file("host").display(),
             self.file("authorized").display(),
-            std::env::temp_dir().join("wan22-tune-tests").display(),
+            env!("CARGO_TARGET_TMPDIR"),
         );
         let config = self.file(&format!("daemon-{node}"));
         fs::write(&config, text).unwrap();

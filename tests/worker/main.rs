@@ -291,7 +291,10 @@ fn numbers_and_tiles_are_compared_with_the_reference_that_the_first_trial_made()
     (job.warmup, job.repetitions, job.settings.vae_tile_size) = (1, Repetitions::exactly(1), 32);
     let tiled = told(&job);
     let peak = tiled.peak.expect("who makes the reference measures the peak");
-    assert!(peak.gflops > 1.0 && peak.bf16_gflops > Some(0.1) && peak.gb_s > 0.1, "{peak:?}");
+    // In these units, however slow the machine is and whatever else it does.
+    let is_sane = |rate: f64| (1e-3..1e6).contains(&rate);
+    let rates = [peak.gflops, peak.bf16_gflops.unwrap(), peak.gb_s];
+    assert!(rates.into_iter().all(is_sane), "{peak:?}");
     let quality = tiled.quality.unwrap();
     assert!(quality.seam_psnr_db.unwrap() <= quality.psnr_db && quality.psnr_db < 60.0);
     // The same once more: the reference is there.
@@ -344,7 +347,7 @@ fn another_size_of_the_job_has_a_reference_of_its_own() {
 }
 
 #[test]
-fn a_hundred_repetitions_take_no_more_memory_than_ten() {
+fn hundreds_of_repetitions_take_no_more_memory_than_ten() {
     let folder = tempfile::tempdir().unwrap();
     let mut job = job(vec![picture(folder.path())], folder.path());
     job.warmup = 1;
@@ -352,8 +355,7 @@ fn a_hundred_repetitions_take_no_more_memory_than_ten() {
         job.repetitions = Repetitions::exactly(repetitions);
         told(&job).peak_rss_bytes as f64
     };
-    // Processes of the same job differ by as much as the bound: 155 or 159 MB, however often they measure.
-    let ten = [peak(10), peak(10), peak(10)].into_iter().fold(0.0, f64::max);
-    let hundred = peak(100);
-    assert!(hundred < 1.02 * ten, "{ten} bytes grew to {hundred}");
+    // Processes of the same job differ by 4 MB, however often they measure: 20 kB each would be twice that.
+    let (ten, hundreds) = (peak(10), peak(410));
+    assert!(hundreds < ten + 8e6, "{ten} bytes grew to {hundreds}");
 }

@@ -6,7 +6,7 @@
 mod disguise;
 mod folder;
 mod header;
-mod misfit;
+mod tensor_mismatch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 pub use safetensors::Dtype;
 
 pub use disguise::disguise;
-pub use misfit::Misfit;
+pub use tensor_mismatch::TensorMismatch;
 
 /// The tensors of one model, found but not read.
 #[derive(Debug)]
@@ -70,21 +70,21 @@ impl Checkpoint {
 
     /// How the tensors differ from those that a model needs, by name and shape; `is_spare` says
     /// which others it may have.
-    pub fn misfit(
+    pub fn mismatch(
         &self,
         needed: &BTreeMap<String, Vec<i64>>,
         is_spare: impl Fn(&str) -> bool,
-    ) -> Misfit {
-        let mut misfit = Misfit::default();
+    ) -> TensorMismatch {
+        let mut mismatch = TensorMismatch::default();
         for (name, shape) in needed {
             match self.get(name) {
-                None => misfit.missing(name, shape),
-                Some(stored) => misfit.compare(name, shape, stored),
+                None => mismatch.missing(name, shape),
+                Some(stored) => mismatch.compare(name, shape, stored),
             }
         }
         let surplus = |name: &&String| !needed.contains_key(*name) && !is_spare(name);
-        self.names().filter(surplus).for_each(|name| misfit.surplus(name));
-        misfit
+        self.names().filter(surplus).for_each(|name| mismatch.surplus(name));
+        mismatch
     }
 }
 

@@ -1,7 +1,7 @@
 //! The VAE's tensors.
 
 use super::{Scope, Tensors};
-use crate::architecture::{Scale, VaeConfig};
+use crate::architecture::{VaeConfig, VaeStage};
 
 impl VaeConfig {
     /// What the encoder is built from.
@@ -30,7 +30,7 @@ impl VaeConfig {
         scope.kernel("conv_in", &[first, z, 3, 3, 3]);
         middle(&mut scope.sub("mid_block"), first);
         let (name, share) = if self.is_residual { ("upsampler", 1) } else { ("upsamplers.0", 2) };
-        for (number, Scale { inputs, outputs, space, time }) in stages.into_iter().enumerate() {
+        for (number, VaeStage { inputs, outputs, space, time }) in stages.into_iter().enumerate() {
             let mut block = scope.sub(format!("up_blocks.{number}"));
             resnets(&mut block, self.num_res_blocks + 1, inputs, outputs);
             if space {
@@ -43,9 +43,9 @@ impl VaeConfig {
     }
 
     /// VAE 2.1 has its blocks and resamplers in one list, VAE 2.2 a list for each stage.
-    fn down_blocks(&self, scope: &mut Scope<'_>, stages: &[Scale]) {
+    fn down_blocks(&self, scope: &mut Scope<'_>, stages: &[VaeStage]) {
         let mut next = 0..;
-        for (number, &Scale { inputs, outputs, space, time }) in stages.iter().enumerate() {
+        for (number, &VaeStage { inputs, outputs, space, time }) in stages.iter().enumerate() {
             let time = time.then_some([outputs, outputs]);
             if self.is_residual {
                 let mut block = scope.sub(number);

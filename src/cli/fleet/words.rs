@@ -126,6 +126,12 @@ fn sink(words: &[OsString]) -> Option<OsString> {
     Some(format!("--knob={name}{}", &text[at..]).into())
 }
 
+/// Adds flags before `--`.
+pub fn add<W: PartialEq<str>>(words: &mut Vec<W>, flags: impl IntoIterator<Item = W>) {
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    words.splice(end..end, flags);
+}
+
 /// What stands before `--`, and the rest.
 fn parted(words: &[OsString]) -> (&[OsString], &[OsString]) {
     words.split_at(words.iter().position(|word| word == "--").unwrap_or(words.len()))
@@ -147,7 +153,6 @@ fn groups<'a>(words: &'a [OsString], command: &Command) -> Vec<Group<'a>> {
     groups
 }
 
-/// The flag that a word names.
 fn flag<'a>(word: &OsStr, command: &'a Command) -> Option<&'a Arg> {
     let bytes = word.as_encoded_bytes();
     let name = bytes.strip_prefix(b"--")?;

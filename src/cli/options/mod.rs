@@ -7,6 +7,7 @@ mod nodes;
 pub mod parse;
 mod runner;
 mod signature;
+mod trial;
 mod view;
 
 pub use app::{App, AppArgs};
@@ -15,4 +16,5 @@ pub use job::{BaselineChoice, JobArgs, Objective};
 pub use nodes::NodesChoice;
 pub use runner::RunnerArgs;
 pub use signature::SignatureArgs;
+pub use trial::TrialArgs;
 pub use view::ViewArgs;

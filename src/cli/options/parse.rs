@@ -13,7 +13,7 @@ use crate::search::StrategyName;
 use crate::space::KnobFlag;
 use crate::workload::custom::module::Inputs;
 use crate::workload::custom::pictures;
-use crate::workload::custom::printed::Source;
+use crate::workload::custom::printed::MetricSource;
 use crate::workload::custom::sink::Sink;
 
 /// Reads a ratio in dB, from 0, which any picture has, to what float32 numbers can tell apart.
@@ -88,7 +88,7 @@ pub fn text() -> impl TypedValueParser<Value = String> {
 /// # Errors
 /// What is wrong with it.
 pub fn metric(text: &str) -> Result<String, String> {
-    Source::parse(text).map(|_| text.to_owned())
+    MetricSource::parse(text).map(|_| text.to_owned())
 }
 
 /// Reads where a profile's value of a knob goes: `blocks env:MY_BLOCKS`.

@@ -287,7 +287,7 @@ mod tests {
 
     fn found(description: &str, files: &[(&str, &str)]) -> Vec<Advice> {
         let (_tree, roots) = SystemRoots::of_files(files);
-        let mut machine = Machine::from_synthetic(description).unwrap();
+        let mut machine = Machine::synthetic(description);
         machine.limits.cpu_quota = files.iter().any(|(path, _)| *path == "quota").then_some(1.5);
         examine(&machine, &roots)
     }
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_gpu_is_told_to_be_left_alone_by_the_built_in_jobs() {
-        let mut machine = Machine::from_synthetic(TWO_NODES).unwrap();
+        let mut machine = Machine::synthetic(TWO_NODES);
         machine.gpus = vec![Gpu { model: "NVIDIA L4".to_owned(), ..Gpu::default() }];
         let (_tree, roots) = SystemRoots::of_files::<&str, &str>(&[]);
         let findings = examine(&machine, &roots);

@@ -69,8 +69,7 @@ mod tests {
     use super::*;
 
     fn machine(allowed: &str) -> Machine {
-        let mut machine =
-            Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:1 [numa(memory=8GB)] core:4 pu:1");
         machine.allowed = allowed.parse().unwrap();
         machine
     }

@@ -13,7 +13,7 @@ use crate::knobs::placement::{self, bind_or_keep};
 use crate::knobs::{AsIs, Baseline, Preset, Value, Values, program_environment, quota_warning};
 use crate::launch::{self, Applied, Launch};
 use crate::machine::{Machine, MachineMatch};
-use crate::profile::{Entry, Here, Profile, Store};
+use crate::profile::{Entry, Profile, Store, ThisMachine};
 
 /// What to launch with.
 pub struct Choice {
@@ -64,7 +64,7 @@ type Apply = fn(&Launch, bool) -> Result<Applied>;
 
 /// What `exec --auto` without another flag would launch with, and what it would pass over.
 #[derive(Debug, Default)]
-pub struct Pick {
+pub struct AutoChoice {
     /// The profile; `None` where it would take the baseline.
     pub profile: Option<(PathBuf, Profile)>,
     /// The better ones, and why each can't be applied here.
@@ -72,15 +72,15 @@ pub struct Pick {
 }
 
 /// Chooses as `exec --auto` does, and leaves this process as it is.
-pub fn pick(store: &Store, machine: &Machine) -> Pick {
+pub fn pick(store: &Store, machine: &Machine) -> AutoChoice {
     let mut passed_over = Vec::new();
-    let over = |entry: Passed| {
-        if let Passed::NotApplied(path, problem) = entry {
+    let over = |entry: PassedOver| {
+        if let PassedOver::NotApplied(path, problem) = entry {
             passed_over.push((path, problem));
         }
     };
     let first = first_applied(&ExecArgs::automatic(), store, machine, launch::dry_run, over);
-    Pick { profile: first.map(|first| (first.path, first.profile)), passed_over }
+    AutoChoice { profile: first.map(|first| (first.path, first.profile)), passed_over }
 }
 
 /// Says what is not as it may have been meant.
@@ -89,7 +89,7 @@ pub fn warn(words: &str) {
 }
 
 /// A kept file that is not what the command starts with.
-enum Passed {
+enum PassedOver {
     /// The file itself is refused.
     Refused(anyhow::Error),
     /// The profile can't be applied here.
@@ -110,20 +110,20 @@ fn first_applied(
     store: &Store,
     machine: &Machine,
     apply: Apply,
-    mut over: impl FnMut(Passed),
+    mut over: impl FnMut(PassedOver),
 ) -> Option<First> {
     for Entry { path, profile } in store.ranked(machine, args.job.as_deref()) {
         let profile = match profile {
             Ok(profile) => profile,
             Err(problem) => {
-                over(Passed::Refused(problem));
+                over(PassedOver::Refused(problem));
                 continue;
             }
         };
         let choice = from_profile(args, &path, &profile, machine);
         match choice.and_then(|choice| choice.applied(args, apply)) {
             Ok((choice, applied)) => return Some(First { path, profile, choice, applied }),
-            Err(problem) => over(Passed::NotApplied(path, problem)),
+            Err(problem) => over(PassedOver::NotApplied(path, problem)),
         }
     }
     None
@@ -134,8 +134,8 @@ fn best_of(args: &ExecArgs, store: &Store, machine: &Machine) -> Result<(Choice,
     let mut failed = 0;
     let first = first_applied(args, store, machine, launch::apply, |passed| match passed {
         // Who is refused is told of: the fleet's image is then not what somebody thinks.
-        Passed::Refused(problem) => terminal::tell(&format!("wan22-tune exec: {problem:#}")),
-        Passed::NotApplied(path, problem) => {
+        PassedOver::Refused(problem) => terminal::tell(&format!("wan22-tune exec: {problem:#}")),
+        PassedOver::NotApplied(path, problem) => {
             failed += 1;
             warn(&format!("{} is passed over: {problem:#}", path.display()));
         }
@@ -161,7 +161,7 @@ fn from_profile(
     profile: &Profile,
     machine: &Machine,
 ) -> Result<Choice> {
-    let machine_match = Here::of(machine).machine_match(profile);
+    let machine_match = ThisMachine::of(machine).machine_match(profile);
     // A cpuset may have fewer CPUs than the machine on which the same profile was made.
     let fits = || {
         profile.agrees(machine).is_ok()

@@ -2,7 +2,7 @@
 
 mod choice;
 
-pub use choice::{Pick, pick};
+pub use choice::{AutoChoice, pick};
 
 use choice::Choice;
 
@@ -18,7 +18,7 @@ use crate::knobs::program_environment;
 use crate::launch;
 use crate::launch::Supervision;
 use crate::workload::custom::sink::{self, Sinks};
-use crate::workload::custom::template::Filling;
+use crate::workload::custom::template::Substitution;
 
 impl ExecArgs {
     /// `exec --auto` without another flag.
@@ -49,11 +49,11 @@ fn launch(args: &ExecArgs) -> Result<Infallible> {
         terminal::tell(&format!("wan22-tune exec: {}: {applied}", choice.source));
     }
     let Choice { values, own, mut handed, .. } = choice;
-    let filling = Filling::of(&args.command, &values, &own);
+    let substitution = Substitution::of(&args.command, &values, &own);
     if args.supervisor.is_none() {
-        filling.left(&args.command).iter().for_each(|line| choice::warn(line));
+        substitution.left(&args.command).iter().for_each(|line| choice::warn(line));
     }
-    let command = filling.words(&args.command).map_err(anyhow::Error::msg)?;
+    let command = substitution.words(&args.command).map_err(anyhow::Error::msg)?;
     let sinks: Sinks = args.knobs.iter().cloned().collect();
     let unknown = sink::unknown(&sinks, &values).filter(|_| !values.is_empty());
     unknown.iter().for_each(|line| choice::warn(line));

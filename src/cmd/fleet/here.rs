@@ -43,7 +43,11 @@ pub fn run(args: &FleetArgs, task: Task) -> Result<ExitCode> {
     let job = if launched.is_some() { None } else { Allocation::of_process() };
     let name = launched.or_else(|| variable("SLURMD_NODENAME"));
     let folder = Folder::new(std::path::absolute(&args.dir)?);
-    let request = Request::read(&folder)?.context("fleet.toml is missing")?;
+    let missing = || {
+        let place = folder.request();
+        format!("{} is missing: do all nodes share its file system?", place.display())
+    };
+    let request = Request::read(&folder)?.with_context(missing)?;
     let node = Here { name: name.unwrap_or_else(this_node), folder, request };
     std::fs::create_dir_all(node.path()).with_context(|| node.path().display().to_string())?;
     // The tune of an earlier job may still run: its coordinator was killed, or its launcher.
@@ -90,7 +94,8 @@ impl Here {
     /// The status that the task ends with, and what it says of a failure.
     fn perform(&self, args: &FleetArgs, task: Task) -> Result<(i32, String)> {
         let work = &self.request.work_folder;
-        std::env::set_current_dir(work).with_context(|| work.display().to_string())?;
+        std::env::set_current_dir(work)
+            .with_context(|| format!("the work folder {}", work.display()))?;
         if let Some(wanted) = args.fleet.cpus {
             let allowed = Machine::detect()?.allowed.len();
             if allowed < wanted {

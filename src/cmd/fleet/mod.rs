@@ -15,7 +15,7 @@ use self::watch::Watched;
 use super::{Usage, terminal};
 use crate::cli::{FleetArgs, FleetManifest};
 use crate::fleet::{
-    Barred, Coordinator, Ended, Folder, Limits, Overview, Records, Request, gather, manifest,
+    Barred, Coordinator, FleetEnd, Folder, Limits, Overview, Records, Request, gather, manifest,
 };
 use crate::io::number::{count, digits, span};
 use crate::io::{exit_code, output, printable};
@@ -49,11 +49,14 @@ pub fn run(args: &FleetArgs) -> Result<ExitCode> {
         lock.hand_on()?;
     }
     let mut coordinator = Coordinator::new(&mut *engine, &folder, limits(args))?;
-    asked.keep(&folder)?;
     let only_gathers = args.fleet.engine.as_deref() == Some(engine_word::NONE);
+    if !only_gathers && !coordinator.missing().is_empty() {
+        asked.agree(&args.dir)?;
+    }
+    asked.keep(&folder)?;
     let watched = match only_gathers {
         true => Watched::Over(coordinator.ended()),
-        false => watch::run(args, &mut coordinator)?,
+        false => watch::run(args, &folder, &mut coordinator)?,
     };
     finish(args, &folder, &coordinator, watched)
 }
@@ -77,11 +80,15 @@ fn finish(
             return left(&overview).map(|()| ExitCode::from(exit_code::SOME_NODES));
         }
     };
-    if let Ended::Usage(words) = &ended {
+    if let FleetEnd::Usage(words) = &ended {
         return Err(Usage(format!("a node says: {words}")).into());
     }
     conclude(args, folder, records, barred, &overview)?;
-    Ok(if ended == Ended::All { ExitCode::SUCCESS } else { ExitCode::from(exit_code::SOME_NODES) })
+    Ok(if ended == FleetEnd::All {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit_code::SOME_NODES)
+    })
 }
 
 fn limits(args: &FleetArgs) -> Limits {
@@ -128,7 +135,8 @@ fn conclude(
     if gathered.safest.is_some() {
         lines.push_str(", and fleet.json, which does for all of them");
     }
-    lines.push_str(&format!("; {dir}/report.html\n"));
+    let page = (!comparison.members.is_empty()).then(|| format!("; {dir}/report.html"));
+    lines.push_str(&format!("{}\n", page.unwrap_or_default()));
     lines.extend(gathered.odd.iter().map(|odd| format!("{odd}\n")));
     for row in overview.failures() {
         lines.push_str(&format!("{} {}: {}\n", row.node, row.state, printable::line(&row.detail)));
@@ -141,11 +149,14 @@ fn conclude(
 
 /// Shows how the nodes stand, and starts nothing.
 fn status(args: &FleetArgs) -> Result<()> {
-    let none = || Usage(format!("{}: no fleet: fleet.toml is missing", args.dir.display()));
+    let dir = args.dir.display();
+    let none = || {
+        Usage(format!("{dir}: no fleet: fleet.toml is missing; --budget 30m instead begins one"))
+    };
     let folder = Folder::new(args.dir.canonicalize().map_err(|_| none())?);
     let request = Request::read(&folder)?.ok_or_else(none)?;
     let mut engine = site::engine(args, &request, &folder)?;
-    let listed = site::listed(&mut *engine, &folder);
+    let listed = site::listed(&mut *engine, &folder)?;
     let records: Records =
         listed.into_iter().map(|node| (node.name.clone(), folder.record(node))).collect();
     let jobs = engine.jobs().unwrap_or_default();
@@ -162,7 +173,7 @@ fn dry_run(args: &FleetArgs) -> Result<()> {
     let folder = Folder::new(std::path::absolute(&args.dir)?);
     let request = site::request(args, &folder)?.request;
     let mut engine = site::engine(args, &request, &folder)?;
-    let listed = site::listed(&mut *engine, &folder);
+    let listed = site::listed(&mut *engine, &folder)?;
     let records: Records =
         listed.into_iter().map(|node| (node.name.clone(), folder.record(node))).collect();
     let jobs = engine.jobs().unwrap_or_default();

@@ -11,8 +11,8 @@ use clap::Parser;
 
 use super::engine_word::{self, LOCAL, NONE, SLURM};
 use crate::cli::{Cli, Command, FleetArgs, words};
-use crate::cmd::{Taken, Usage, terminal};
-use crate::fleet::engine::{self, Engine, Launcher, Site, Slurm, SlurmOptions, this_node};
+use crate::cmd::{FolderLocked, Usage, terminal};
+use crate::fleet::engine::{self, Engine, LauncherEngine, Site, Slurm, SlurmOptions, this_node};
 use crate::fleet::{Change, Folder, Node, Request};
 use crate::io::lock::{Lock, Locked};
 use crate::io::shell;
@@ -43,14 +43,16 @@ pub fn made(dir: &Path) -> Result<Folder> {
 /// One coordinator at a time.
 ///
 /// # Errors
-/// [`Taken`] names the other one.
+/// [`FolderLocked`] names the other one.
 pub fn lock(folder: &Folder) -> Result<Lock> {
     let taken = Lock::take_in(folder.path(), false, &AtomicBool::new(false));
     taken.map_err(|error| match error.downcast_ref::<Locked>() {
         Some(Locked { holder, .. }) => {
             let dir = folder.path().display();
-            Taken(format!("another one works on {dir}: {holder}; --status shows how far it is"))
-                .into()
+            FolderLocked(format!(
+                "another one works on {dir}: {holder}; --status shows how far it is"
+            ))
+            .into()
         }
         None => error,
     })
@@ -108,6 +110,18 @@ impl Asked {
             self.request.write(folder)?;
         }
         Ok(())
+    }
+
+    /// Refuses to go on with what another version began.
+    ///
+    /// # Errors
+    /// [`Usage`] with what to type.
+    pub fn agree(&self, dir: &Path) -> Result<(), Usage> {
+        let agreed =
+            self.request.agree(&Request { tool: crate::TOOL.to_owned(), ..self.request.clone() });
+        agreed.map_err(|problem| {
+            Usage(format!("{}: {problem}; --engine {NONE} gathers what is there", dir.display()))
+        })
     }
 
     /// Takes away what a first call with another engine found out, where nothing was measured.
@@ -244,14 +258,21 @@ pub fn engine(args: &FleetArgs, request: &Request, folder: &Folder) -> Result<Bo
         };
     }
     nodes.retain(|node| !exclude.0.contains(node));
-    Ok(Box::new(Launcher::new(launcher, nodes, site)))
+    Ok(Box::new(LauncherEngine::new(launcher, nodes, site)))
 }
 
 /// The nodes as the engine lists them, or those in the folder where it does not answer.
-pub fn listed(engine: &mut dyn Engine, folder: &Folder) -> Vec<Node> {
-    engine.nodes().unwrap_or_else(|error| {
+///
+/// # Errors
+/// There are none in the folder, either.
+pub fn listed(engine: &mut dyn Engine, folder: &Folder) -> Result<Vec<Node>> {
+    let known = folder.names();
+    engine.nodes().or_else(|error| {
+        if known.is_empty() {
+            return Err(error);
+        }
         terminal::tell(&format!("warning: {error:#}"));
-        folder.names().into_iter().map(Node::named).collect()
+        Ok(known.into_iter().map(Node::named).collect())
     })
 }
 

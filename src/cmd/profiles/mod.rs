@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::exec::{Pick, pick};
+use super::exec::{AutoChoice, pick};
 use super::{Usage, terminal};
 use crate::cli::{ProfileFoldersArgs, ProfilesArgs, ProfilesVerb, SignatureArgs};
 use crate::io::output::print;
 use crate::launch;
 use crate::machine::{Machine, MachineMatch};
-use crate::profile::{self, Entry, FileName, Here, Profile, Store};
+use crate::profile::{self, Entry, FileName, Profile, Store, ThisMachine};
 
 impl ProfileFoldersArgs {
     /// The folders.
@@ -68,9 +68,9 @@ fn keep(store: &Store, file: &Path, job: Option<&str>, force: bool) -> Result<()
 
 fn list(store: &Store) -> Result<()> {
     let machine = Machine::detect_host()?;
-    let here = Here::of(&machine);
+    let here = ThisMachine::of(&machine);
     let mut entries = store.entries(&machine);
-    let Pick { profile: picked, passed_over } = pick(store, &machine);
+    let AutoChoice { profile: picked, passed_over } = pick(store, &machine);
     let picked = picked.map(|(path, _)| path);
     let order = |entry: &Entry| {
         entry
@@ -112,13 +112,13 @@ fn best(store: &Store, machine: &Machine) -> Option<(PathBuf, Profile)> {
 }
 
 /// What is wrong with a profile of this machine under the quota that this process has.
-fn quota_note(entry: &Entry, machine: &Machine, here: &Here) -> Option<String> {
+fn quota_note(entry: &Entry, machine: &Machine, here: &ThisMachine) -> Option<String> {
     let profile = entry.profile.as_ref().ok()?;
     let is_ours = here.machine_match(profile) != MachineMatch::Different;
     profile.quota_mismatch(machine).filter(|_| is_ours)
 }
 
-fn line(entry: &Entry, here: &Here) -> String {
+fn line(entry: &Entry, here: &ThisMachine) -> String {
     match &entry.profile {
         Err(problem) => format!("refused: {problem:#}"),
         Ok(profile) => {
@@ -160,7 +160,7 @@ fn show(store: &Store, wanted: Option<&str>) -> Result<()> {
             best(store, &machine).context(cure)?
         }
     };
-    terminal::show(&text(&path, &profile, &Here::of(&machine)))
+    terminal::show(&text(&path, &profile, &ThisMachine::of(&machine)))
 }
 
 fn named(store: &Store, name: &str, here: &Machine) -> Result<(PathBuf, Profile)> {
@@ -177,7 +177,7 @@ fn named(store: &Store, name: &str, here: &Machine) -> Result<(PathBuf, Profile)
     }
 }
 
-fn text(path: &Path, profile: &Profile, here: &Here) -> String {
+fn text(path: &Path, profile: &Profile, here: &ThisMachine) -> String {
     let launch = &profile.launch;
     let hardware = &profile.hardware_profile;
     let evidence = profile.evidence.as_ref();
@@ -214,7 +214,7 @@ fn text(path: &Path, profile: &Profile, here: &Here) -> String {
 
 fn verify(store: &Store) -> Result<()> {
     let machine = Machine::detect_host()?;
-    let here = Here::of(&machine);
+    let here = ThisMachine::of(&machine);
     let (mut text, mut bad) = (String::new(), 0);
     let entries = store.entries(&machine);
     let width = name_width(&entries);
@@ -238,13 +238,14 @@ fn verify(store: &Store) -> Result<()> {
 fn verify_one(path: &Path, signature: &SignatureArgs) -> Result<()> {
     let profile = signature.read(path)?;
     let machine = Machine::detect_host()?;
-    let words = launchable(&profile, &machine, &Here::of(&machine)).map_err(anyhow::Error::msg);
+    let words =
+        launchable(&profile, &machine, &ThisMachine::of(&machine)).map_err(anyhow::Error::msg);
     let words = words.with_context(|| format!("profile {}", path.display()))?;
     terminal::show(&format!("{}: {words}\n", path.display()))
 }
 
 /// Whether a kept file is called as its machine, or has a name that says nothing of a machine.
-fn well_named(profile: &Profile, path: &Path, here: &Here) -> Result<(), String> {
+fn well_named(profile: &Profile, path: &Path, here: &ThisMachine) -> Result<(), String> {
     let fingerprint = &profile.machine.fingerprint;
     let expected = FileName::on(here, profile, None);
     let is_named = FileName::parse(path).is_none_or(|name| {
@@ -258,7 +259,7 @@ fn well_named(profile: &Profile, path: &Path, here: &Here) -> Result<(), String>
 }
 
 /// Whether a good profile would start here, in words.
-fn launchable(profile: &Profile, machine: &Machine, here: &Here) -> Result<String, String> {
+fn launchable(profile: &Profile, machine: &Machine, here: &ThisMachine) -> Result<String, String> {
     let what = here.machine_match(profile);
     if what == MachineMatch::Different {
         return Ok("good, for another machine".to_owned());

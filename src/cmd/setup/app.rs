@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::custom::text;
 use super::{cache, pictures};
 use crate::cli::{App, AppArgs, CustomJobArgs, JobArgs, TuneArgs};
 use crate::cmd::{Usage, space, terminal};
@@ -41,9 +42,9 @@ pub fn words(args: &CustomJobArgs, job: &JobArgs) -> Result<Option<Vec<String>>>
         return Err(Usage(format!("--model {}: {cure}", model.display())).into());
     }
     let mut words = vec![args.python.clone(), program(DIFFUSERS)?];
-    words.extend(["--model".to_owned(), text(&std::path::absolute(model)?)?]);
+    words.extend(["--model".to_owned(), text(std::path::absolute(model)?)?]);
     let image = args.image.as_ref().map(std::path::absolute).transpose()?;
-    let image = image.map(|image| text(&image)).transpose()?;
+    let image = image.map(text).transpose()?;
     let number = |number: Option<u32>| number.map(|number| number.to_string());
     // What runs without a tuner is the whole job.
     let size = |name: &str, flag| sizes.get(name).map(ToString::to_string).or(number(flag));
@@ -66,7 +67,7 @@ fn program(worker: (&str, &str)) -> Result<String> {
     let folder = cache::folder()?.join("python");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let [library, program] = [LIBRARY, worker].map(|(name, text)| write(&folder.join(name), text));
-    library.and(program).and_then(|program| text(&program))
+    library.and(program).and_then(text)
 }
 
 /// The worker of ComfyUI with its own `words`.
@@ -161,9 +162,4 @@ fn write(file: &Path, text: &str) -> Result<PathBuf> {
         atomic_write::replace(file, text.as_bytes())?;
     }
     Ok(file.to_owned())
-}
-
-fn text(path: &Path) -> Result<String> {
-    let text = path.to_str().map(str::to_owned);
-    text.ok_or_else(|| Usage(format!("{}: not UTF-8", path.display())).into())
 }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
+use super::job::Job;
 use super::{app, job, pictures};
-use crate::cli::{App, BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TuneArgs};
+use crate::cli::{App, BaselineChoice, CustomJobArgs, JobArgs, RunnerArgs, TrialArgs, TuneArgs};
 use crate::cmd::{Usage, terminal};
 use crate::io::input;
 use crate::knobs::{Baseline, Values};
@@ -22,21 +23,25 @@ use crate::workload::custom::module::{Inputs, ModuleJob};
 use crate::workload::custom::pictures::PictureJob;
 use crate::workload::custom::sink::{Sink, Sinks};
 use crate::workload::custom::sizes::JobSize;
-use crate::workload::custom::template::{self, Filling};
+use crate::workload::custom::template::{self, Substitution};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
-
-fn here() -> Result<String> {
-    let folder = std::env::current_dir().context("the working folder")?;
-    let folder = folder.into_os_string().into_string();
-    Ok(folder.map_err(|folder| Usage(format!("{}: not UTF-8", folder.display())))?)
-}
 
 /// The folder in which the user's own command runs.
 ///
 /// # Errors
 /// Its name is no text.
 pub fn folder(args: &CustomJobArgs) -> Result<String> {
+    let here = || text(std::env::current_dir().context("the working folder")?);
     args.folder.clone().map_or_else(here, Ok)
+}
+
+/// A path as a word of a command.
+///
+/// # Errors
+/// [`Usage`]: it is no text.
+pub(super) fn text(path: PathBuf) -> Result<String> {
+    let text = path.into_os_string().into_string();
+    Ok(text.map_err(|path| Usage(format!("{}: not UTF-8", path.display())))?)
 }
 
 /// The user's own job, if one was asked for.
@@ -140,12 +145,23 @@ fn worker(
     Ok(WorkerJob { words, folder, profile_env, pictures, sizes })
 }
 
-/// A job that takes the values of its knobs from `sinks` too, and the baseline with what it runs
-/// today of the knobs that a profile has for it.
+/// The job of a few trials with chosen values, which its command takes from `sinks` too, and the
+/// baseline with what that runs today of the knobs that a profile has for it.
 ///
 /// # Errors
-/// [`Usage`] for a knob of which the command does not say what it is today.
-pub fn reading(
+/// As [`open`] and [`job::open`]; [`Usage`] for a knob of which the command does not say what it is
+/// today.
+pub fn job(args: &TrialArgs, own: (&Values, Baseline)) -> Result<(Job, Baseline)> {
+    let given = open(&args.custom, &args.runner, &args.job)?;
+    let (custom, baseline) = reading(given, &args.knobs, own)?;
+    let job = match custom {
+        Some(custom) => Job::Custom(custom),
+        None => Job::Pipeline(job::open(&args.job, &baseline)?),
+    };
+    Ok((job, baseline))
+}
+
+fn reading(
     job: Option<CustomJob>,
     sinks: &[(String, Sink)],
     (own, baseline): (&Values, Baseline),
@@ -175,7 +191,7 @@ pub fn declared(command: CommandJob, sinks: Sinks, baseline: &Baseline) -> Comma
 fn warn_of_texts(words: &[String], baseline: &Baseline) {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
     let (values, own) = (baseline.knobs.values(), &baseline.knobs.custom);
-    let left = Filling::of(&words, &values, own).left(&words);
+    let left = Substitution::of(&words, &values, own).left(&words);
     left.iter().for_each(|line| terminal::tell(&format!("wan22-tune: warning: {line}")));
 }
 
@@ -328,16 +344,11 @@ fn module(file: &Path, inputs: &str) -> Result<ModuleJob> {
     let inputs = match Inputs::parse(inputs) {
         Ok(Inputs::File(inputs)) => {
             opened("--inputs", Path::new(&inputs))?;
-            absolute(Path::new(&inputs))?
+            text(std::path::absolute(&inputs)?)?
         }
         _ => inputs.to_owned(),
     };
-    Ok(ModuleJob { file: absolute(file)?, inputs })
-}
-
-fn absolute(path: &Path) -> Result<String> {
-    let path = std::path::absolute(path)?.into_os_string().into_string();
-    Ok(path.map_err(|path| Usage(format!("{}: not UTF-8", path.display())))?)
+    Ok(ModuleJob { file: text(std::path::absolute(file)?)?, inputs })
 }
 
 /// Finds the program as a shell would, so that a slip of the pen does not end in a failed trial.

@@ -1,12 +1,10 @@
 //! The pictures of a job of the user's own, as flags and space describe them.
 
-use serde::Deserialize;
-
 use crate::cli::{CustomJobArgs, RunnerArgs};
 use crate::cmd::{Usage, terminal};
 use crate::knobs::program_environment::is_own;
 use crate::runner::pictures::{NO_FFMPEG, reads_videos};
-use crate::space::{Changes, KnobEntry, SpaceFile};
+use crate::space::{Changes, SpaceFile};
 use crate::workload::custom::pictures::{self, PictureJob};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 
@@ -66,11 +64,8 @@ pub fn warn(command: &CommandJob, file: &SpaceFile) {
 /// A job that knows what its space says of pictures.
 pub fn with_changes(job: CustomJob, file: &SpaceFile) -> CustomJob {
     let of_kind = |kind: Changes| {
-        let entries = file.knob.iter().filter_map(|(name, entry)| {
-            let changes = KnobEntry::deserialize(entry.clone()).ok()?.changes?;
-            (changes == kind).then(|| name.clone())
-        });
-        entries.collect()
+        let is_of = |name: &&String| file.entry(name).is_ok_and(|e| e.changes == Some(kind));
+        file.knob.keys().filter(is_of).cloned().collect()
     };
     let with = |pictures: PictureJob| PictureJob {
         changing: of_kind(Changes::Picture),

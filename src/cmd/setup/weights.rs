@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use crate::architecture::checkpoint::{Checkpoint, Misfit};
+use crate::architecture::checkpoint::{Checkpoint, TensorMismatch};
 use crate::architecture::{
     Architecture, EXPERTS, TEXT_ENCODER, Tensors, TextEncoderConfig, TransformerConfig, VAE,
     VaeConfig,
@@ -28,8 +28,8 @@ pub fn check(folder: &Path, job: &WorkloadFile, parts: &Architecture) -> Result<
     for part in depth.parts(&whole, parts) {
         let place = folder.join(part);
         let checkpoint = Checkpoint::open(&place)?;
-        let misfit = depth.misfit(part, &whole, parts, &checkpoint);
-        ensure!(misfit.is_empty(), "{}: {misfit}", place.display());
+        let mismatch = depth.mismatch(part, &whole, parts, &checkpoint);
+        ensure!(mismatch.is_empty(), "{}: {mismatch}", place.display());
     }
     Ok(())
 }
@@ -56,13 +56,13 @@ impl Depth {
         folders
     }
 
-    fn misfit(
+    fn mismatch(
         &self,
         part: &str,
         job: &Workload,
         parts: &Architecture,
         checkpoint: &Checkpoint,
-    ) -> Misfit {
+    ) -> TensorMismatch {
         match part {
             VAE => vae(&parts.vae, job, checkpoint),
             TEXT_ENCODER => self.text_encoder(&parts.text_encoder, checkpoint),
@@ -71,26 +71,26 @@ impl Depth {
     }
 
     /// Its embedding has two names; one of them is enough.
-    fn text_encoder(&self, config: &TextEncoderConfig, checkpoint: &Checkpoint) -> Misfit {
+    fn text_encoder(&self, config: &TextEncoderConfig, checkpoint: &Checkpoint) -> TensorMismatch {
         let names = TextEncoderConfig::EMBEDDINGS;
         let is_there = |name: &&str| checkpoint.get(name).is_some();
         let embedding = names.into_iter().find(is_there).unwrap_or(names[0]);
         let whole = config.tensors(config.num_layers, embedding);
         let needed = config.tensors(self.text, embedding);
-        checkpoint.misfit(&needed, |name| names.contains(&name) || whole.contains_key(name))
+        checkpoint.mismatch(&needed, |name| names.contains(&name) || whole.contains_key(name))
     }
 
     /// Older files have a norm that the reference, too, passes over.
-    fn transformer(&self, config: &TransformerConfig, checkpoint: &Checkpoint) -> Misfit {
+    fn transformer(&self, config: &TransformerConfig, checkpoint: &Checkpoint) -> TensorMismatch {
         let whole = config.tensors(config.num_layers);
         let needed = config.tensors(self.blocks);
         let is_spare = |name: &str| name.contains("norm_added_q") || whole.contains_key(name);
-        checkpoint.misfit(&needed, is_spare)
+        checkpoint.mismatch(&needed, is_spare)
     }
 }
 
 /// Of a half that the job doesn't run anything may be there, or nothing.
-fn vae(config: &VaeConfig, job: &Workload, checkpoint: &Checkpoint) -> Misfit {
+fn vae(config: &VaeConfig, job: &Workload, checkpoint: &Checkpoint) -> TensorMismatch {
     let halves = [
         (Stage::Encode, config.encoder_tensors(), ["encoder.", "quant_conv."]),
         (Stage::Decode, config.decoder_tensors(), ["decoder.", "post_quant_conv."]),
@@ -103,5 +103,5 @@ fn vae(config: &VaeConfig, job: &Workload, checkpoint: &Checkpoint) -> Misfit {
             spare.extend(prefixes);
         }
     }
-    checkpoint.misfit(&needed, |name| spare.iter().any(|start| name.starts_with(start)))
+    checkpoint.mismatch(&needed, |name| spare.iter().any(|start| name.starts_with(start)))
 }

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
 
 use super::Prepared;
 use crate::cli::{Cli, TuneArgs};
@@ -19,9 +18,10 @@ use crate::cmd::setup::{custom, runner};
 use crate::io::digest::digest;
 use crate::io::held;
 use crate::machine::threads;
-use crate::runner::nodes::agents::message::{Ended, Hello, Order, Reply, Setup};
+use crate::runner::nodes::agents::message::{
+    AgentMessage, Hello, Setup, TrialReport, TunerMessage,
+};
 use crate::runner::{Runner, TrialRequest, protocol};
-use crate::space::arguments;
 use crate::workload::Workload;
 
 /// Runs trials until nobody wants more.
@@ -33,13 +33,13 @@ pub fn run() -> Result<()> {
     // Whatever else prints says it to people.
     rustix::stdio::dup2_stdout(io::stderr())?;
     let first = io::stdin().lines().next().context("nobody says what to tune")??;
-    let Ok(Order::Setup(setup)) = serde_json::from_str(&first) else {
+    let Ok(TunerMessage::Setup(setup)) = serde_json::from_str(&first) else {
         bail!("this is for a tuner to speak to: it starts agents for --nodes");
     };
     let (mut prepared, requests) = match ready(&setup, &mut replies) {
         Ok(ready) => ready,
         Err(error) => {
-            reply(&mut replies, &Reply::Refused(format!("{error:#}")))?;
+            reply(&mut replies, &AgentMessage::Refused(format!("{error:#}")))?;
             return Err(error);
         }
     };
@@ -55,7 +55,7 @@ pub fn run() -> Result<()> {
             .map(|loaded| loaded.effect.without_default.clone())
             .unwrap_or_default(),
     };
-    reply(&mut replies, &Reply::Hello(Box::new(hello)))?;
+    reply(&mut replies, &AgentMessage::Hello(Box::new(hello)))?;
     let loaded = prepared.loaded.take();
     let stop = &prepared.runner.stop;
     let of_trials = runner::of_trials(&prepared.runner, loaded);
@@ -63,8 +63,8 @@ pub fn run() -> Result<()> {
     for request in requests {
         let trial = of_trials.run(&request)?;
         let references = references(scratch.path(), &request.workload, &mut known)?;
-        let ended = Ended { trial, news: of_trials.news(), references };
-        reply(&mut replies, &Reply::Ended(Box::new(ended)))?;
+        let ended = TrialReport { trial, news: of_trials.news(), references };
+        reply(&mut replies, &AgentMessage::Ended(Box::new(ended)))?;
         if stop.load(Ordering::Relaxed) {
             break;
         }
@@ -79,7 +79,7 @@ fn ready(setup: &Setup, replies: &mut File) -> Result<(Prepared, Receiver<TrialR
     // A tuner that is gone ends a worker that loads, too.
     let requests = requests(Arc::clone(&prepared.runner.stop))?;
     if prepared.has_to_ask() {
-        reply(replies, &Reply::Asks)?;
+        reply(replies, &AgentMessage::Asks)?;
     }
     prepared.ask(&flags)?;
     Ok((prepared, requests))
@@ -91,10 +91,7 @@ fn flags(setup: &Setup) -> Result<TuneArgs> {
         bail!("its program is {}, not {}", crate::TOOL, setup.tool);
     }
     env::set_current_dir(&setup.folder).with_context(|| setup.folder.clone())?;
-    let words = setup.arguments.iter().map(|word| arguments::read(word));
-    let words = words.collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
-    let cli = Cli::try_parse_from([&["wan22-tune".into()], words.as_slice()].concat())?;
-    let mut flags = cli.tune;
+    let mut flags = Cli::read(&setup.arguments)?.tune;
     // The tuner proposes, by what it knows.
     (flags.nodes, flags.warm_start, flags.cold) = (None, Vec::new(), true);
     flags.runner.wait |= setup.waits;
@@ -110,8 +107,8 @@ fn requests(stop: Arc<AtomicBool>) -> Result<Receiver<TrialRequest>> {
     threads::spawn(move || {
         for line in io::stdin().lines().map_while(Result::ok) {
             match serde_json::from_str(&line) {
-                Ok(Order::Trial(request)) => drop(sender.send(*request)),
-                Ok(Order::Stop) => break,
+                Ok(TunerMessage::Trial(request)) => drop(sender.send(*request)),
+                Ok(TunerMessage::Stop) => break,
                 _ => {}
             }
         }
@@ -120,7 +117,7 @@ fn requests(stop: Arc<AtomicBool>) -> Result<Receiver<TrialRequest>> {
     Ok(requests)
 }
 
-fn reply(replies: &mut File, reply: &Reply) -> Result<()> {
+fn reply(replies: &mut File, reply: &AgentMessage) -> Result<()> {
     let line = serde_json::to_string(reply)? + "\n";
     replies.write_all(line.as_bytes()).context("answering the tuner")
 }
@@ -131,9 +128,8 @@ fn references(
     workload: &Workload,
     known: &mut BTreeSet<String>,
 ) -> Result<BTreeMap<String, String>> {
-    let subjects = [protocol::DECODED, protocol::ENCODED, protocol::PREDICTED, protocol::EMBEDDED];
     let mut digests = BTreeMap::new();
-    for name in subjects.map(|what| protocol::reference(what, workload)) {
+    for name in protocol::references(workload) {
         let file = held::now(scratch).join(&name);
         if file.exists() && known.insert(name.clone()) {
             let bytes = fs::read(&file).with_context(|| file.display().to_string())?;

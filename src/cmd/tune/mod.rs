@@ -108,7 +108,7 @@ pub fn carry_on(
         Some(_) => Box::new(prepared.runner.clone()),
         None => runner::of_trials(&prepared.runner, prepared.loaded.take()),
     };
-    let mut session = Session::new(&config, &*runner, &progress, budget);
+    let mut session = Session::new(&config, &*runner, progress.observer(), budget);
     if let Some(agents) = &prepared.agents {
         session = session.on(agents);
     }

@@ -6,14 +6,14 @@ use std::ffi::OsString;
 use anyhow::{Context, Result};
 
 use super::prepared::LONGEST;
-use crate::cli::{NodesChoice, TuneArgs};
+use crate::cli::{NodesChoice, TuneArgs, words};
 use crate::cmd::{Usage, terminal};
-use crate::fleet::engine::{Allocation, Batch, Slurm, Warned, limit};
+use crate::fleet::engine::{Allocation, BatchJob, Slurm, WHOLE_NODE, Warned, limit};
 use crate::io::digest::digest;
 use crate::io::shell;
 use crate::runner::nodes::NodeList;
 use crate::runner::nodes::agents::message::Setup;
-use crate::runner::nodes::agents::{Agents, Launcher, Patience, Start};
+use crate::runner::nodes::agents::{Agents, AgentsConfig, Launcher, Patience};
 
 /// Submits the tune as a Slurm job, where it is for several nodes and this is no place to start them
 /// from; says whether it did.
@@ -33,7 +33,7 @@ pub fn submitted(args: &TuneArgs) -> Result<bool> {
     let program = env::current_exe().context("finding this program")?.into_os_string();
     let words: Vec<OsString> = [program].into_iter().chain(env::args_os().skip(1)).collect();
     let moment = format!("{} {}", std::process::id(), jiff::Timestamp::now());
-    let batch = Batch {
+    let batch = BatchJob {
         name: format!("wan22-tune-{}", &digest(moment)[..8]),
         log: "wan22-tune-%j.log".into(),
         limit: limit(args.budget.unwrap_or_default()),
@@ -58,8 +58,8 @@ fn flags(choice: &NodesChoice) -> Vec<String> {
         NodesChoice::Named(names) => Some(format!("--nodelist={names}")),
         NodesChoice::Count(..) => None,
     };
-    let fixed = ["--exclusive", "--no-kill", "--no-requeue"].map(str::to_owned);
-    fixed.into_iter().chain([count]).chain(names).collect()
+    let fixed = WHOLE_NODE.into_iter().chain(["--no-kill", "--no-requeue"]).map(str::to_owned);
+    fixed.chain([count]).chain(names).collect()
 }
 
 fn check(args: &TuneArgs, choice: &NodesChoice) -> Result<(), Usage> {
@@ -107,7 +107,7 @@ pub fn open(args: &TuneArgs, words: Vec<String>) -> Result<Option<Agents>> {
     let count = crate::io::number::count(names.len(), "node");
     terminal::tell(&format!("starting agents on {count}: {}", names.join(", ")));
     let patience = Patience::of(args.budget.unwrap_or(LONGEST));
-    let start = Start { launcher, program, setup, patience };
+    let start = AgentsConfig { launcher, program, setup, patience };
     Ok(Some(Agents::open(start, names, least)?))
 }
 
@@ -118,8 +118,7 @@ fn arguments(mut words: Vec<String>, args: &TuneArgs) -> Vec<String> {
     let worker =
         worker.filter(|_| !has("--worker")).map(|path| format!("--worker={}", path.display()));
     let wait = (args.runner.wait && !has("--wait")).then(|| "--wait".to_owned());
-    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-    words.splice(end..end, worker.into_iter().chain(wait));
+    words::add(&mut words, worker.into_iter().chain(wait));
     words
 }
 

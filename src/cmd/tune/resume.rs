@@ -5,7 +5,6 @@ use std::io::{BufRead, IsTerminal};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
 use serde_json::Value;
 
 use super::Prepared;
@@ -15,7 +14,7 @@ use crate::cmd::{Usage, terminal, tune};
 use crate::knobs::as_is;
 use crate::machine::{Gpu, Machine};
 use crate::results::{Folder, Results, owners};
-use crate::space::{Resumed, Tune, arguments};
+use crate::space::{Resumed, Tune};
 use crate::trial::journal::Journal;
 use crate::tune::budget::Budget;
 use crate::tune::in_flight;
@@ -72,10 +71,7 @@ fn flags(results: &Results) -> Result<TuneArgs> {
     if words.is_empty() {
         bail!("space.toml: tune.arguments is missing: a version that could not go on made it");
     }
-    let words = words.iter().map(|word| arguments::read(word)).collect::<Result<Vec<_>, _>>();
-    let words = words.map_err(anyhow::Error::msg).context("space.toml: tune.arguments")?;
-    let cli = Cli::try_parse_from([&["wan22-tune".into()], words.as_slice()].concat());
-    Ok(cli.context("space.toml: tune.arguments")?.tune)
+    Ok(Cli::read(words).context("space.toml: tune.arguments")?.tune)
 }
 
 /// Asks whether to run what a folder says that `others` may have written.
@@ -250,8 +246,8 @@ mod tests {
     #[test]
     fn another_gpu_of_the_same_kind_is_as_good() {
         let with = |gpu: Gpu| {
-            let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:2 pu:1");
-            Machine { gpus: vec![gpu], ..machine.unwrap() }
+            let machine = Machine::synthetic("package:1 [numa(memory=8GB)] core:2 pu:1");
+            Machine { gpus: vec![gpu], ..machine }
         };
         let of = |model: &str| Gpu { model: model.to_owned(), ..Gpu::default() };
         let now = with(Gpu { uuid: "GPU-a".to_owned(), numa_node: Some(1), ..of("L4") });

@@ -31,7 +31,7 @@ pub fn run(args: &TuneArgs, mut prepared: Prepared, budget: Budget) -> Result<()
         Journal::create(&folder.journal(), usual.keys(), args.repetitions().most as usize)?;
     let config = prepared.config(args);
     let mut progress = Progress::new(runner, config.repetitions, budget, args.view);
-    let session = Session::new(&config, &copies, &progress, budget);
+    let session = Session::new(&config, &copies, progress.observer(), budget);
     let mut session = session.recording(&folder, journal);
     let tune = prepared.describe(args, budget, String::new());
     let rungs = rungs::choose((runner, job), &mut session, &tune)?;

@@ -19,7 +19,7 @@ use crate::results::{Folder, Results, results_in};
 use crate::search::StrategyName;
 use crate::space::{Space, arguments};
 use crate::trial::{Phase, Trial};
-use crate::tune::{Found, alike, shipped};
+use crate::tune::{EarlierTune, alike, shipped};
 use crate::workload::{Sizes, Workload};
 
 /// The most results folders that a tune starts from by itself.
@@ -29,7 +29,7 @@ const MOST: usize = 3;
 const LOOKED_AT: usize = 50;
 
 /// How long a tune waits for what may be there: file systems hang.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many times as many pixels the job of another tune may have.
 const NEAR: f64 = 8.0;
@@ -41,7 +41,7 @@ const LEAST_ALIKE: f64 = 0.3;
 const LEAST: usize = 10;
 
 /// What an earlier tune found, and where that stands.
-pub type Source = (PathBuf, Found);
+pub type Source = (PathBuf, EarlierTune);
 
 /// What the paths of `--warm-start` stand for. In a folder of results what can't be read is passed over.
 ///
@@ -50,10 +50,10 @@ pub type Source = (PathBuf, Found);
 pub fn named(paths: &[PathBuf]) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for path in paths {
-        let inside = Found::paths(path, |_| false);
+        let inside = EarlierTune::paths(path, |_| false);
         let is_one = inside.len() == 1;
         for path in inside {
-            match Found::open(&path) {
+            match EarlierTune::open(&path) {
                 Ok(found) if shipped::is_named(&path) => sources.push((path, found)),
                 Ok(found) => sources.push((std::path::absolute(path)?, found)),
                 Err(error) if is_one => return Err(error),
@@ -69,7 +69,7 @@ pub fn named(paths: &[PathBuf]) -> Result<Vec<Source>> {
 pub fn again(paths: &[PathBuf], folder: &Folder) -> Vec<Source> {
     let own = folder.path().canonicalize().ok();
     let is_own = |path: &Path| own.is_some() && path.canonicalize().ok() == own;
-    let open = |path: PathBuf| match Found::open(&path) {
+    let open = |path: PathBuf| match EarlierTune::open(&path) {
         Ok(found) => Some((path, found)),
         Err(error) => {
             let is_gone = !path.exists() && !shipped::is_named(&path);
@@ -79,7 +79,7 @@ pub fn again(paths: &[PathBuf], folder: &Folder) -> Vec<Source> {
             None
         }
     };
-    paths.iter().flat_map(|path| Found::paths(path, is_own)).filter_map(open).collect()
+    paths.iter().flat_map(|path| EarlierTune::paths(path, is_own)).filter_map(open).collect()
 }
 
 /// Takes the newest tunes of the same space and job under `--results`, a fleet's among them, made on a
@@ -132,8 +132,7 @@ pub fn arguments(words: &[OsString], sources: &[Source]) -> Vec<String> {
         flag.push(path);
         flag
     });
-    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-    words.splice(end..end, named);
+    words::add(&mut words, named);
     words.iter().skip(1).map(|word| arguments::written(word)).collect()
 }
 
@@ -149,7 +148,7 @@ impl Wanted {
     fn sources(&self) -> Vec<Source> {
         let own = self.folders().into_iter().filter_map(|path| self.open(path)).take(MOST);
         let mut found: Vec<Source> =
-            own.map(|(path, results)| (path, Found::Results(Box::new(results)))).collect();
+            own.map(|(path, results)| (path, EarlierTune::Results(Box::new(results)))).collect();
         if found.is_empty() {
             found.extend(self.shipped());
         }
@@ -164,7 +163,7 @@ impl Wanted {
             alike(&results.machine, &self.machine) >= LEAST_ALIKE && self.is_same(results)
         });
         let (machine, job) = (&self.machine, self.job.smallest());
-        near.map(|(path, results)| (path, Found::Results(Box::new(results)))).filter(
+        near.map(|(path, results)| (path, EarlierTune::Results(Box::new(results)))).filter(
             move |(_, found)| found.earlier(&self.space, machine, &job).observations.len() >= LEAST,
         )
     }
@@ -224,7 +223,7 @@ impl Wanted {
         let (store, job) = (Store::standard(), self.job.smallest().name);
         let mut entries = store.ranked(&self.machine, Some(&job));
         let entry = entries.find(|entry| entry.profile.is_ok())?;
-        let profile = Found::Profile(Box::new(entry.profile.ok()?));
+        let profile = EarlierTune::Profile(Box::new(entry.profile.ok()?));
         Some((std::path::absolute(entry.path).ok()?, profile))
     }
 }
@@ -287,6 +286,6 @@ mod tests {
         fewer.knobs.pop();
         assert_eq!(on(&there.machine, &fewer), nothing);
         let large = "package:2 [numa(memory=64GB)] l3:8 core:8 pu:2";
-        assert_eq!(on(&Machine::from_synthetic(large).unwrap(), &there.space), nothing);
+        assert_eq!(on(&Machine::synthetic(large), &there.space), nothing);
     }
 }

@@ -10,7 +10,7 @@ use crate::evidence::paired::Round;
 use crate::evidence::repeatability::repeatability;
 use crate::evidence::{blame, paired};
 use crate::knobs::{Value, Values};
-use crate::stats::Interval;
+use crate::stats::{Interval, distinct};
 use crate::trial::{Phase, Trial};
 
 /// The chance of a false claim that is accepted, whatever the number of finalists.
@@ -30,7 +30,7 @@ const EQUAL_WITHIN: f64 = 0.01;
 
 /// What the confirmation of one finalist in a journal says. Only these samples enter a claim, never
 /// those that selected the finalist; of those only how noisy the machine is at least.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Confirmation {
     /// The knobs that ran against the baseline.
     pub finalist: Values,
@@ -109,12 +109,8 @@ impl Confirmation {
         let of_phase = |trial: &&Trial| trial.phase == Phase::Confirmation;
         let failures = blame::failures(trials, baseline);
         let trials: Vec<&Trial> = trials.iter().filter(of_phase).collect();
-        let mut finalists: Vec<&Values> = Vec::new();
-        for trial in trials.iter().filter(|trial| trial.knobs != *baseline) {
-            if !finalists.contains(&&trial.knobs) {
-                finalists.push(&trial.knobs);
-            }
-        }
+        let confirmed = trials.iter().map(|trial| &trial.knobs);
+        let finalists = distinct(confirmed.filter(|knobs| *knobs != baseline));
         // Shared out, so that one more finalist is not one more chance of a false claim.
         let alpha = ALPHA / finalists.len().max(1) as f64;
         let noise = if finalists.is_empty() { 0.0 } else { repeatability(all) };
@@ -163,19 +159,7 @@ impl Confirmation {
             }
             pairs.push(Pair { number, node, baseline_s, finalist_s, later: second - first });
         }
-        let (finalist, failures, alpha, noise) = (finalist.clone(), 0, ALPHA, 0.0);
-        let (is_chosen_by, is_slice) = (Vec::new(), false);
-        Self {
-            finalist,
-            pairs,
-            nodes,
-            is_chosen_by,
-            failures,
-            peak_rss_bytes,
-            alpha,
-            noise,
-            is_slice,
-        }
+        Self { finalist: finalist.clone(), pairs, nodes, peak_rss_bytes, ..Self::default() }
     }
 
     /// The share of time per clip of the job that the finalist saves, with its interval; a disturbed
@@ -365,6 +349,7 @@ mod tests {
         assert!(confirmation.is_decided());
         assert!(matches!(confirmation.verdict(), Verdict::NoGain(_)));
     }
+
     #[test]
     fn what_strikes_the_baseline_in_the_same_round_is_not_held_against_a_finalist() {
         let fast: Vec<f64> = STEADY.iter().map(|s| 0.5 * s).collect();

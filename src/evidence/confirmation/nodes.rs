@@ -53,7 +53,7 @@ impl Confirmation {
             nodes.filter_map(|node| self.ratio_on(node)).collect()
         };
         let fresh = those(&|node| !self.is_chosen_by.get(node).is_some_and(|chosen| *chosen));
-        let mean = stats::mean(&fresh.iter().map(|one| one.mean).collect::<Vec<_>>());
+        let means: Vec<f64> = fresh.iter().map(|one| one.mean).collect();
         match fresh.len() {
             0 | 1 => {
                 let all = those(&|_| true);
@@ -62,11 +62,8 @@ impl Confirmation {
                 let (low, high) = (pooled.low - wider, pooled.high + wider);
                 Some(Interval { low: hull.low.min(low), high: hull.high.max(high), ..hull })
             }
-            2 => Some(hull(&fresh, mean.unwrap_or(pooled.mean))),
-            _ => {
-                let means: Vec<f64> = fresh.iter().map(|one| one.mean).collect();
-                stats::student(&means, self.alpha)
-            }
+            2 => Some(hull(&fresh, stats::mean(means).unwrap_or(pooled.mean))),
+            _ => stats::student(&means, self.alpha),
         }
     }
 }

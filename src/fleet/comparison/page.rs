@@ -9,7 +9,7 @@ use crate::io::number::count;
 use crate::io::printable::line as plain;
 use crate::report::page::{document, figure, section, table};
 use crate::report::plots::Picture;
-use crate::report::plots::gains::{Gains, Row};
+use crate::report::plots::gains::{GainsPlot, Row};
 use crate::report::tables::Table;
 use crate::stats::Interval;
 
@@ -39,7 +39,7 @@ pub fn page(fleet: &Comparison, further: &[(&str, Table)]) -> Result<String> {
     Ok(document("wan22-tune: many runs compared", &body).into_string())
 }
 
-fn gains(fleet: &Comparison) -> Gains {
+fn gains(fleet: &Comparison) -> GainsPlot {
     let common = fleet.common();
     // All on one axis, which takes one way to count.
     let shown = |gain: Option<Interval>| gain.map(|gain| common.shares(gain));
@@ -49,7 +49,7 @@ fn gains(fleet: &Comparison) -> Gains {
         over_defaults: shown(member.over_defaults),
     };
     let rows = fleet.members.iter().take(MOST_DRAWN).map(row).collect();
-    Gains { rows, title: format!("{}, by run", fleet.axis_is()) }
+    GainsPlot { rows, title: format!("{}, by run", fleet.axis_is()) }
 }
 
 fn head(fleet: &Comparison) -> Markup {

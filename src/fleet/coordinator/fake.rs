@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::fleet::engine::{Engine, EngineJob, JobState, Known, Silent, Task};
+use crate::fleet::engine::{Engine, EngineJob, JobState, Silent, SubmittedJob, Task};
 use crate::fleet::{Folder, Node, NodeStatus, Probe, Verified};
 use crate::machine::Machine;
 use crate::report::fixture::{Made, number};
@@ -50,7 +50,7 @@ pub fn stuck(reason: &str) -> Fate {
 }
 
 pub struct Job {
-    pub known: Known,
+    pub known: SubmittedJob,
     pub place: Vec<String>,
     pub fate: Fate,
     pub looks: usize,
@@ -83,7 +83,7 @@ impl Fake {
         job.place.iter().find(is_free).unwrap_or(&job.place[0]).clone()
     }
 
-    fn leave(&self, known: &Known, node: &str, leaves: &Leaves) {
+    fn leave(&self, known: &SubmittedJob, node: &str, leaves: &Leaves) {
         let mut status = NodeStatus {
             task: known.task.to_string(),
             job: Some(known.id.clone()),
@@ -168,8 +168,13 @@ impl Engine for Fake {
         let mut jobs = self.jobs.borrow_mut();
         let id = (jobs.len() + 1).to_string();
         let state = waits("");
-        let known =
-            Known { id: id.clone(), task: job.task, key: job.key.clone(), node: None, state };
+        let known = SubmittedJob {
+            id: id.clone(),
+            task: job.task,
+            key: job.key.clone(),
+            node: None,
+            state,
+        };
         let answer = self.unanswered.pop();
         let hidden = answer.unwrap_or_default();
         jobs.push(Job { known, place: vec![node.clone()], fate, looks: 0, hidden });
@@ -184,7 +189,7 @@ impl Engine for Fake {
         String::new()
     }
 
-    fn jobs(&mut self) -> Result<Vec<Known>> {
+    fn jobs(&mut self) -> Result<Vec<SubmittedJob>> {
         anyhow::ensure!(!self.silent, "no answer");
         let mut jobs = self.jobs.borrow_mut();
         for job in jobs.iter_mut().filter(|job| !job.known.is_over()) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::engine::{self, Engine, EngineJob, JobState, Known, Task};
+use super::engine::{self, Engine, EngineJob, JobState, SubmittedJob, Task};
 use super::folder::{Folder, NodeStatus};
 use super::journal::{Event, Journal};
 use super::plan::{Barred, Records, Scope, groups, plan};
@@ -36,12 +36,12 @@ pub enum Step {
     /// The engine does not answer.
     Silent(String),
     /// There is nothing left to do.
-    Over(Ended),
+    Over(FleetEnd),
 }
 
 /// How a fleet ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum FleetEnd {
     /// Every node that was asked for is tuned, or another one stands for it.
     All,
     /// Some could not be had.
@@ -53,7 +53,7 @@ pub enum Ended {
 /// A job that is watched.
 #[derive(Clone, Debug)]
 struct Watched {
-    known: Known,
+    known: SubmittedJob,
     /// Where it may run; `None` for a job of an earlier coordinator.
     place: Option<Vec<String>>,
     /// Trials that the node had when it was started.
@@ -118,14 +118,14 @@ impl<'a> Coordinator<'a> {
     }
 
     /// The jobs that wait or run.
-    pub fn jobs(&self) -> impl Iterator<Item = &Known> {
+    pub fn jobs(&self) -> impl Iterator<Item = &SubmittedJob> {
         self.watched.values().filter(|job| job.over.is_none()).map(|job| &job.known)
     }
 
     /// The jobs that would be started now.
     pub fn missing(&self) -> Vec<EngineJob> {
         let watched = self.watched.values().map(|job| job.known.clone());
-        let known: Vec<Known> = watched.chain(self.unsure()).collect();
+        let known: Vec<SubmittedJob> = watched.chain(self.unsure()).collect();
         plan(&self.records, self.limits.scope, &self.barred, &known)
     }
 
@@ -180,11 +180,11 @@ impl<'a> Coordinator<'a> {
     }
 
     /// How it ends, as it stands now.
-    pub fn ended(&self) -> Ended {
+    pub fn ended(&self) -> FleetEnd {
         match &self.usage {
-            Some(usage) => Ended::Usage(usage.clone()),
-            None if self.is_whole() => Ended::All,
-            None => Ended::Some,
+            Some(usage) => FleetEnd::Usage(usage.clone()),
+            None if self.is_whole() => FleetEnd::All,
+            None => FleetEnd::Some,
         }
     }
 
@@ -201,7 +201,7 @@ impl<'a> Coordinator<'a> {
     }
 
     /// Takes in what the engine says of the jobs.
-    fn see(&mut self, jobs: Vec<Known>, now: Duration) -> Result<()> {
+    fn see(&mut self, jobs: Vec<SubmittedJob>, now: Duration) -> Result<()> {
         let known: BTreeSet<&String> = jobs.iter().map(|job| &job.id).collect();
         for (_, job) in self.watched.iter_mut().filter(|(id, _)| !known.contains(id)) {
             job.over.get_or_insert(now);
@@ -239,7 +239,7 @@ impl<'a> Coordinator<'a> {
         Ok(())
     }
 
-    fn watch(&mut self, known: Known, place: Option<Vec<String>>) {
+    fn watch(&mut self, known: SubmittedJob, place: Option<Vec<String>>) {
         let trials = self.trials(known.task, &known.key);
         let (unreachable, over) = (None, None);
         let watched = Watched { place, trials, unreachable, over, known };
@@ -290,7 +290,7 @@ impl<'a> Coordinator<'a> {
     }
 
     /// What a job left of itself on a node.
-    fn status(&self, name: &str, job: &Known) -> Option<&NodeStatus> {
+    fn status(&self, name: &str, job: &SubmittedJob) -> Option<&NodeStatus> {
         let status = self.records[name].status.as_ref()?;
         let is_of_job = status.job.as_ref().is_none_or(|id| *id == job.id);
         let is_of_task = status.task == job.task.to_string();
@@ -328,7 +328,7 @@ impl<'a> Coordinator<'a> {
                     let node = Some(job.place[0].clone()).filter(|_| job.place.len() == 1);
                     let EngineJob { task, key, place, .. } = job;
                     let state = JobState::Pending(String::new());
-                    let known = Known { id, task, key, node, state };
+                    let known = SubmittedJob { id, task, key, node, state };
                     self.note("submitted", &known, &place.join(" "))?;
                     self.watch(known, Some(place));
                 }
@@ -349,7 +349,7 @@ impl<'a> Coordinator<'a> {
         Ok(())
     }
 
-    fn note(&mut self, event: &str, job: &Known, detail: &str) -> Result<()> {
+    fn note(&mut self, event: &str, job: &SubmittedJob, detail: &str) -> Result<()> {
         let state = match &job.state {
             JobState::Pending(reason) => format!("waits: {reason}"),
             JobState::Running => "runs".to_owned(),

@@ -5,15 +5,21 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Coordinator, Watched};
-use crate::fleet::engine::{JobState, Known, Task};
+use crate::fleet::engine::{JobState, SubmittedJob, Task};
 use crate::fleet::folder::NodeStatus;
 use crate::fleet::plan::{Barred, group, groups};
-use crate::io::exit_code;
+use crate::io::{exit_code, input};
+
+/// More is no log of jobs.
+const LARGEST_BYTES: u64 = 64 << 20;
+
+/// What is told of a line of it.
+const MOST_LETTERS: usize = 300;
 
 impl Coordinator<'_> {
     /// Draws the consequences of a job that is over and of what it left.
     pub(super) fn judge(&mut self, job: &Watched, status: Option<NodeStatus>) -> Result<()> {
-        let Known { task, key, node, state, .. } = &job.known;
+        let SubmittedJob { task, key, node, state, .. } = &job.known;
         let known = &job.known;
         if self.is_made(known) {
             return self.note("done", known, "");
@@ -21,11 +27,11 @@ impl Coordinator<'_> {
         let code = status.as_ref().and_then(|status| status.status);
         let words = match (&status, state) {
             (Some(status), _) if !status.detail.is_empty() => status.detail.clone(),
-            (Some(_), _) => "it was killed, or its node died".to_owned(),
-            (None, JobState::Over(words)) => {
-                let log = self.folder.log().join(format!("{task}-{key}.log"));
-                format!("its program did not start ({words}); see {}", log.display())
+            (Some(_), JobState::Over(words)) => {
+                format!("it was killed, or its node died ({words})")
             }
+            (Some(_), _) => "it was killed, or its node died".to_owned(),
+            (None, JobState::Over(words)) => self.unstarted(words, known),
             (None, _) => "it is gone, and its program did not start".to_owned(),
         };
         if code == Some(exit_code::USAGE.into()) {
@@ -53,8 +59,23 @@ impl Coordinator<'_> {
         self.note("failed", known, &words)
     }
 
+    /// What there is to say of a job whose program left nothing.
+    fn unstarted(&self, words: &str, job: &Known) -> String {
+        let log = self.folder.log().join(format!("{}-{}.log", job.task, job.key));
+        let said = input::text(&log, LARGEST_BYTES).unwrap_or_default();
+        let last = said.lines().rfind(|line| !line.trim().is_empty());
+        let last = last.map(|line| line.trim().chars().take(MOST_LETTERS).collect::<String>());
+        let log = log.display();
+        let more = match last {
+            _ if words.contains("JobLaunchFailure") => format!("can its node write {log}?"),
+            Some(last) => format!("{last}; see {log}"),
+            None => format!("see {log}"),
+        };
+        format!("its program did not start ({words}): {more}")
+    }
+
     /// Whether what a job is for is there.
-    fn is_made(&self, job: &Known) -> bool {
+    fn is_made(&self, job: &SubmittedJob) -> bool {
         match job.task {
             Task::Probe => self.records.get(&job.key).is_some_and(|record| record.class.is_some()),
             task @ (Task::Tune | Task::Verify) => {
@@ -111,10 +132,10 @@ impl Coordinator<'_> {
     }
 
     /// Jobs that the engine may have taken: none is submitted twice.
-    pub(super) fn unsure(&self) -> impl Iterator<Item = Known> {
+    pub(super) fn unsure(&self) -> impl Iterator<Item = SubmittedJob> {
         self.unsure.keys().map(|(task, key)| {
             let (id, state) = (String::new(), JobState::Pending(String::new()));
-            Known { id, task: *task, key: key.clone(), node: None, state }
+            SubmittedJob { id, task: *task, key: key.clone(), node: None, state }
         })
     }
 
@@ -129,12 +150,12 @@ impl Coordinator<'_> {
     }
 
     /// Whether a job waits for what another one is for: the engine was given up on it, and took it late.
-    pub(super) fn is_twin(&self, job: &Known) -> bool {
+    pub(super) fn is_twin(&self, job: &SubmittedJob) -> bool {
         let waits = matches!(job.state, JobState::Pending(_));
         waits && self.jobs().any(|other| other.task == job.task && other.key == job.key)
     }
 
-    pub(super) fn drop_job(&mut self, job: &Known, why: &str) -> Result<()> {
+    pub(super) fn drop_job(&mut self, job: &SubmittedJob, why: &str) -> Result<()> {
         self.engine.cancel(&job.id);
         self.watched.remove(&job.id);
         self.past.insert(job.id.clone());
@@ -146,6 +167,9 @@ impl Coordinator<'_> {
 fn is_unreachable(reason: &str) -> bool {
     let words = [
         "NotAvail",
+        "NotAllowed",
+        "PartitionConfig",
+        "PerJob",
         "NodeDown",
         "DOWN",
         "Reserv",

@@ -42,7 +42,7 @@ impl World {
     }
 
     /// Looks every ten seconds until it is over, or this often.
-    fn run_for(&mut self, scope: Scope, looks: u64) -> (Option<Ended>, Overview) {
+    fn run_for(&mut self, scope: Scope, looks: u64) -> (Option<FleetEnd>, Overview) {
         let patience = Duration::from_secs(100);
         let limits = Limits { scope, at_once: 64, tries: 3, patience };
         let mut coordinator = Coordinator::new(&mut self.fake, &self.folder, limits).unwrap();
@@ -57,7 +57,7 @@ impl World {
         (ended, Overview::of(records, scope, barred, coordinator.jobs()))
     }
 
-    fn run(&mut self, scope: Scope) -> (Ended, Overview) {
+    fn run(&mut self, scope: Scope) -> (FleetEnd, Overview) {
         let (ended, overview) = self.run_for(scope, 100);
         (ended.expect("it ends"), overview)
     }
@@ -88,9 +88,12 @@ const CLASS: Scope = Scope::Class { witnesses: 1 };
 fn a_class_is_tuned_once_and_a_second_call_starts_nothing() {
     let mut world = World::new("a b c");
     let (ended, overview) = world.run(CLASS);
-    assert_eq!((ended, states(&overview).as_str()), (Ended::All, "a tuned, b verified, c covered"));
+    assert_eq!(
+        (ended, states(&overview).as_str()),
+        (FleetEnd::All, "a tuned, b verified, c covered")
+    );
     assert_eq!([Task::Probe, Task::Tune, Task::Verify].map(|task| world.starts(task)), [3, 1, 1]);
-    assert_eq!(world.run(CLASS).0, Ended::All);
+    assert_eq!(world.run(CLASS).0, FleetEnd::All);
     assert_eq!(world.fake.told.borrow().len(), 5);
     let rows = fs::read_to_string(world.folder.journal()).unwrap();
     assert!(rows.starts_with("time,node,class,event,job,state,detail\n"), "{rows}");
@@ -150,12 +153,12 @@ fn each_failure_has_its_rule() {
         let mut world = World::new("a b c").fate(Task::Tune, "b", &fates);
         let (ended, overview) = world.run(Scope::Node);
         let row = overview.nodes.iter().find(|row| row.node == "b").unwrap();
-        assert_eq!((row.state, ended == Ended::All), (state, state == State::Tuned), "{name}");
+        assert_eq!((row.state, ended == FleetEnd::All), (state, state == State::Tuned), "{name}");
         assert_eq!(world.starts(Task::Tune), 2 + starts, "{name}");
         assert!(row.detail.starts_with(words), "{name}: {}", row.detail);
         assert!(states(&overview).starts_with("a tuned") && states(&overview).ends_with("c tuned"));
         // The next call tries again, and only that.
-        assert_eq!(world.run(Scope::Node).0, Ended::All, "{name}");
+        assert_eq!(world.run(Scope::Node).0, FleetEnd::All, "{name}");
         let again = usize::from(state == State::Failed);
         assert_eq!(world.starts(Task::Tune), 2 + starts + again, "{name}");
     }
@@ -165,7 +168,7 @@ fn each_failure_has_its_rule() {
 fn a_job_that_is_held_after_a_requeue_is_hurried() {
     let fate = Fate(vec![waits("BeginTime"), JobState::Running], Leaves::All);
     let mut world = World::new("a").fate(Task::Tune, "a", &[fate]);
-    assert_eq!(world.run(CLASS).0, Ended::All);
+    assert_eq!(world.run(CLASS).0, FleetEnd::All);
     assert!(world.has_told("hurry 2"));
 }
 
@@ -175,7 +178,7 @@ fn a_mistake_in_the_command_stops_all() {
     let slow = Fate(vec![JobState::Running; 1000], Leaves::All);
     let mut world =
         World::new("a b").fate(Task::Tune, "a", &[usage]).fate(Task::Tune, "b", &[slow]);
-    assert_eq!(world.run(Scope::Node).0, Ended::Usage("--images: no such folder".to_owned()));
+    assert_eq!(world.run(Scope::Node).0, FleetEnd::Usage("--images: no such folder".to_owned()));
     assert!(world.has_told("cancel b"));
 }
 
@@ -185,7 +188,10 @@ fn another_node_of_the_class_stands_in() {
     let fates = [then(Leaves::Trials(5, None)), stuck("NodeDown")];
     let mut world = World::new("a b c").fate(Task::Tune, "a", &fates);
     let (ended, overview) = world.run(CLASS);
-    assert_eq!((ended, states(&overview).as_str()), (Ended::All, "a verified, b tuned, c covered"));
+    assert_eq!(
+        (ended, states(&overview).as_str()),
+        (FleetEnd::All, "a verified, b tuned, c covered")
+    );
     assert_eq!(world.folder.tuned("a").trials(), 5, "what it measured is kept");
 }
 
@@ -200,7 +206,7 @@ fn what_began_on_one_node_does_not_go_on_on_another() {
     world.run_for(CLASS, 3);
     write_results(&world.folder, "a", 4, false);
     let (ended, overview) = world.run(CLASS);
-    assert_eq!((ended, states(&overview).as_str()), (Ended::All, "a tuned, b verified"));
+    assert_eq!((ended, states(&overview).as_str()), (FleetEnd::All, "a tuned, b verified"));
     assert!(world.has_told("cancel a"));
     assert!(matches!(world.folder.tuned("b"), Tuned::Not));
 }
@@ -209,12 +215,18 @@ fn what_began_on_one_node_does_not_go_on_on_another() {
 fn a_witness_may_deny() {
     let mut world = World::new("a b c").fate(Task::Verify, "b", &[then(Leaves::Denial)]);
     let (ended, overview) = world.run(CLASS);
-    assert_eq!((ended, states(&overview).as_str()), (Ended::Some, "a tuned, b drifted, c covered"));
+    assert_eq!(
+        (ended, states(&overview).as_str()),
+        (FleetEnd::Some, "a tuned, b drifted, c covered")
+    );
     assert_eq!(detail(&overview, "b"), "the profile of a: said");
     // Witnesses that can't be had are no denial.
     let mut world = World::new("a b c").fate(Task::Verify, "b", &[stuck("NodeDown")]);
     let (ended, overview) = world.run(CLASS);
-    assert_eq!((ended, states(&overview).as_str()), (Ended::All, "a tuned, b covered, c covered"));
+    assert_eq!(
+        (ended, states(&overview).as_str()),
+        (FleetEnd::All, "a tuned, b covered, c covered")
+    );
 }
 
 #[test]
@@ -223,7 +235,7 @@ fn a_coordinator_that_is_killed_anywhere_is_taken_over() {
         let mut world = World::new("a b c");
         let (ended, _) = world.run_for(Scope::Node, looks);
         if ended.is_none() {
-            assert_eq!(world.run(Scope::Node).0, Ended::All, "{looks}");
+            assert_eq!(world.run(Scope::Node).0, FleetEnd::All, "{looks}");
         }
         let starts = [Task::Probe, Task::Tune].map(|task| world.starts(task));
         assert_eq!(starts, [3, 3], "killed after {looks} looks");
@@ -246,7 +258,7 @@ fn nothing_follows_from_silence() {
     }
     assert_eq!(world.fake.told.borrow().len(), started);
     world.fake.silent = false;
-    assert_eq!(world.run(CLASS).0, Ended::All);
+    assert_eq!(world.run(CLASS).0, FleetEnd::All);
     assert_eq!(world.starts(Task::Tune), 1);
 }
 
@@ -258,7 +270,7 @@ fn what_a_job_wrote_is_waited_for() {
     world.run_for(CLASS, 6);
     assert_eq!(world.starts(Task::Tune), 1);
     write_results(&world.folder, "a", 9, true);
-    assert_eq!(world.run(CLASS).0, Ended::All);
+    assert_eq!(world.run(CLASS).0, FleetEnd::All);
     assert_eq!(world.starts(Task::Tune), 1);
 }
 
@@ -272,7 +284,7 @@ fn never_more_jobs_than_may_be() {
     for look in 0..200 {
         let step = coordinator.step(Duration::from_secs(look)).unwrap();
         most = most.max(coordinator.jobs().count());
-        if step == Step::Over(Ended::All) {
+        if step == Step::Over(FleetEnd::All) {
             assert_eq!(most, 3);
             return;
         }
@@ -290,7 +302,7 @@ fn a_job_that_the_engine_took_without_an_answer_is_not_submitted_again() {
         world.fake.unanswered = vec![hidden];
         let waiting = Fate(vec![waits("Priority"); 9], Leaves::All);
         let mut world = world.fate(Task::Probe, "a", &[waiting.clone(), waiting]);
-        assert_eq!(world.run(CLASS).0, Ended::All, "{hidden}");
+        assert_eq!(world.run(CLASS).0, FleetEnd::All, "{hidden}");
         assert_eq!(world.starts(Task::Probe), starts, "{hidden}");
         assert_eq!(world.has_told("cancel a"), is_cancelled, "{hidden}");
     }

@@ -6,12 +6,13 @@ use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Engine, EngineJob, JobState, Known, Site};
-use crate::fleet::Node;
+use super::{Engine, EngineJob, JobState, SubmittedJob, Site, Task};
+use crate::fleet::{Folder, Node};
 use crate::io::shell;
 use crate::runner::nodes::{agents, is_name};
 
@@ -20,7 +21,7 @@ pub const NODE_VARIABLE: &str = "WAN22_FLEET_NODE";
 
 /// Jobs as processes of this program.
 #[derive(Debug)]
-pub struct Launcher {
+pub struct LauncherEngine {
     launcher: agents::Launcher,
     nodes: Vec<String>,
     site: Site,
@@ -32,10 +33,36 @@ struct Started {
     job: EngineJob,
     node: String,
     child: Child,
+    since: Instant,
     over: Option<String>,
 }
 
-impl Launcher {
+impl Started {
+    /// How it ended, where it has. A launcher may hang: when nobody answers on the node, or though its
+    /// program there is over.
+    fn end(&mut self, site: &Site) -> Option<String> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Some(status.to_string());
+        }
+        let limit = site.limit(Task::Probe);
+        if self.job.task == Task::Probe && self.since.elapsed() > limit {
+            self.tell_end();
+            return Some(format!("no answer within {} s", limit.as_secs()));
+        }
+        let status = Folder::new(&site.folder).status(&self.node)?;
+        (status.task == self.job.task.to_string()).then_some(status.status?)?;
+        self.tell_end();
+        Some("its launcher was still running".to_owned())
+    }
+
+    fn tell_end(&self) {
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+    }
+}
+
+impl LauncherEngine {
     /// Jobs on these nodes, started by `launcher`.
     pub fn new(launcher: agents::Launcher, nodes: Vec<String>, site: Site) -> Self {
         Self { launcher, nodes, site, jobs: BTreeMap::new() }
@@ -63,7 +90,7 @@ impl Launcher {
     }
 }
 
-impl Engine for Launcher {
+impl Engine for LauncherEngine {
     fn nodes(&mut self) -> Result<Vec<Node>> {
         Ok(self.nodes.iter().map(Node::named).collect())
     }
@@ -84,7 +111,8 @@ impl Engine for Launcher {
         let child = command.process_group(0).spawn();
         let child = child.with_context(|| format!("starting {}", words[0].display()))?;
         let id = child.id().to_string();
-        self.jobs.insert(id.clone(), Started { job: job.clone(), node, child, over: None });
+        let (job, since, over) = (job.clone(), Instant::now(), None);
+        self.jobs.insert(id.clone(), Started { job, node, child, since, over });
         Ok(id)
     }
 
@@ -93,25 +121,20 @@ impl Engine for Launcher {
         shell::line(&self.words(job, node)).to_string_lossy().into_owned()
     }
 
-    fn jobs(&mut self) -> Result<Vec<Known>> {
+    fn jobs(&mut self) -> Result<Vec<SubmittedJob>> {
+        let site = &self.site;
         let known = |(id, started): (&String, &mut Started)| {
-            if let (None, Ok(Some(status))) = (&started.over, started.child.try_wait()) {
-                started.over = Some(status.to_string());
-            }
+            started.over = started.over.take().or_else(|| started.end(site));
             let state = started.over.clone().map_or(JobState::Running, JobState::Over);
             let EngineJob { task, key, .. } = started.job.clone();
-            Known { id: id.clone(), task, key, node: Some(started.node.clone()), state }
+            SubmittedJob { id: id.clone(), task, key, node: Some(started.node.clone()), state }
         };
         Ok(self.jobs.iter_mut().map(known).collect())
     }
 
     fn cancel(&mut self, id: &str) {
-        let Some(started) = self.jobs.get(id).filter(|started| started.over.is_none()) else {
-            return;
-        };
-        if let Some(group) = i32::try_from(started.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, Signal::TERM);
-        }
+        let started = self.jobs.get(id).filter(|started| started.over.is_none());
+        started.into_iter().for_each(Started::tell_end);
     }
 
     fn is_lasting(&self) -> bool {
@@ -129,9 +152,8 @@ pub fn this_node() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::Task;
 
-    fn launcher(template: &str) -> Launcher {
+    fn launcher(template: &str) -> LauncherEngine {
         let site = Site {
             program: "/opt/my tools/wan22-tune".into(),
             folder: "/shared/fleet".into(),
@@ -139,7 +161,7 @@ mod tests {
             tune_limit: std::time::Duration::from_secs(60),
         };
         let launcher = agents::Launcher::of(template).unwrap();
-        Launcher::new(launcher, vec!["a".to_owned(), "b".to_owned()], site)
+        LauncherEngine::new(launcher, vec!["a".to_owned(), "b".to_owned()], site)
     }
 
     fn job() -> EngineJob {
@@ -164,6 +186,33 @@ mod tests {
         let words = launcher("podman exec -i {node}").words(&job(), "b");
         assert_eq!(words, ["podman", "exec", "-i", "b", "sh", "-c", script]);
         assert_eq!(launcher("").words(&job(), "b")[0], "/opt/my tools/wan22-tune");
+    }
+
+    /// A job whose launcher never ends: how it stands.
+    fn hung(task: Task, seconds: u64, status: Option<i32>) -> JobState {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("log")).unwrap();
+        let mut launcher = launcher("sh -c 'exec sleep 600' {node}");
+        launcher.site.folder = root.path().to_owned();
+        launcher.site.work_folder = root.path().to_owned();
+        let id = launcher.submit(&EngineJob { task, ..job() }).unwrap();
+        let left =
+            crate::fleet::NodeStatus { task: task.to_string(), status, ..Default::default() };
+        Folder::new(root.path()).put_status("b", &left).unwrap();
+        launcher.jobs.get_mut(&id).unwrap().since -= std::time::Duration::from_secs(seconds);
+        let state = launcher.jobs().unwrap().remove(0).state;
+        launcher.jobs[&id].tell_end();
+        state
+    }
+
+    #[test]
+    fn a_launcher_that_hangs_is_not_waited_for() {
+        assert_eq!(hung(Task::Probe, 110, None), JobState::Running);
+        assert_eq!(hung(Task::Tune, 9999, None), JobState::Running);
+        let late = JobState::Over("no answer within 120 s".to_owned());
+        assert_eq!(hung(Task::Probe, 121, None), late);
+        let told = JobState::Over("its launcher was still running".to_owned());
+        assert_eq!(hung(Task::Tune, 1, Some(0)), told);
     }
 
     #[test]

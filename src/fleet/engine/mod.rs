@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-pub use launcher::{Launcher, NODE_VARIABLE, this_node};
-pub use slurm::{Allocation, Batch, Slurm, SlurmOptions, Warned, limit};
+pub use launcher::{LauncherEngine, NODE_VARIABLE, this_node};
+pub use slurm::{Allocation, BatchJob, Slurm, SlurmOptions, WHOLE_NODE, Warned, limit};
 
 use super::Node;
 
@@ -57,7 +57,7 @@ pub enum JobState {
 
 /// A job that the engine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct SubmittedJob {
     /// The engine's number of it.
     pub id: String,
     /// Its task.
@@ -70,7 +70,7 @@ pub struct Known {
     pub state: JobState,
 }
 
-impl Known {
+impl SubmittedJob {
     /// Whether it is over.
     pub fn is_over(&self) -> bool {
         matches!(self.state, JobState::Over(_))
@@ -138,7 +138,7 @@ pub trait Engine {
     ///
     /// # Errors
     /// No answer, from which nothing follows.
-    fn jobs(&mut self) -> Result<Vec<Known>>;
+    fn jobs(&mut self) -> Result<Vec<SubmittedJob>>;
 
     /// Ends a job.
     fn cancel(&mut self, id: &str);

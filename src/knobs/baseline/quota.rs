@@ -35,8 +35,7 @@ mod tests {
     use super::*;
 
     fn limited(cpus: usize, quota: f64) -> Machine {
-        let mut machine =
-            Machine::from_synthetic(&format!("package:1 numa:1 core:{cpus} pu:1")).unwrap();
+        let mut machine = Machine::synthetic(&format!("package:1 numa:1 core:{cpus} pu:1"));
         machine.limits.cpu_quota = Some(quota);
         machine
     }

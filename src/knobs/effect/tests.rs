@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::knobs::Workers;
-use crate::knobs::placement::{Demand, Layout, Placement};
+use crate::knobs::placement::{Layout, Placement, PoolSizes};
 use crate::machine::Machine;
 
 fn settings() -> Settings {
-    let machine = Machine::from_synthetic("package:2 [numa(memory=8GB)] l3:2 core:4 pu:1").unwrap();
-    let demand = Demand { model: 8, io: 1, preprocess: 2, batch: 1 };
+    let machine = Machine::synthetic("package:2 [numa(memory=8GB)] l3:2 core:4 pu:1");
+    let demand = PoolSizes { model: 8, io: 1, preprocess: 2, batch: 1 };
     let placement: Placement = Layout::PartitionedNodes.place(&machine, demand).unwrap();
     Settings {
         intra_op_threads: 8,

@@ -6,7 +6,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use regex_lite::Regex;
 
-use super::form::{Form, Part, list_of};
+use super::form::{Part, VariableForm, list_of};
 use crate::knobs::KNOBS;
 use crate::machine::{SystemRoots, library};
 
@@ -60,7 +60,7 @@ impl Allowed {
 static ALLOWED: LazyLock<Vec<Allowed>> = LazyLock::new(|| {
     let forms = KNOBS.iter().flat_map(|(knob, one)| one.forms().into_iter().map(|f| (*knob, f)));
     let mut variables: Vec<(&str, bool, Vec<Part>)> = Vec::new();
-    for (knob, Form { name, pattern, of_the_machine }) in forms {
+    for (knob, VariableForm { name, pattern, of_the_machine }) in forms {
         let part = Part { knob, pattern };
         match variables.iter_mut().find(|(known, ..)| *known == name) {
             Some((.., parts)) => parts.push(part),

@@ -11,13 +11,13 @@ pub const INDEX: &str = "(0|[1-9][0-9]{0,4})";
 /// A variable that a knob may set, with the form of its value: a regular expression that Rust,
 /// Python and `grep -E` read alike, so that there is one list for all that writes or reads profiles.
 #[derive(Clone, Debug)]
-pub struct Form {
+pub struct VariableForm {
     pub(super) name: &'static str,
     pub(super) pattern: String,
     pub(super) of_the_machine: bool,
 }
 
-impl Form {
+impl VariableForm {
     /// The form of what follows from the candidate alone.
     pub fn new(name: &'static str, pattern: impl Into<String>) -> Self {
         Self { name, pattern: pattern.into(), of_the_machine: false }

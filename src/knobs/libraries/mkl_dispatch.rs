@@ -2,9 +2,9 @@
 //! process starts.
 
 use crate::knobs::allow_list::PRELOAD;
-use crate::knobs::as_is::Caller;
+use crate::knobs::as_is::CallerEnvironment;
 use crate::knobs::effect::{Effect, Mismatch, compare_reported};
-use crate::knobs::form::{Form, one_of};
+use crate::knobs::form::{VariableForm, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::library;
@@ -54,11 +54,11 @@ impl Knob for Definition {
         knobs.mkl_dispatch.library().map(|name| (PRELOAD, name.to_owned())).into_iter().collect()
     }
 
-    fn forms(&self) -> Vec<Form> {
-        vec![Form::new(PRELOAD, one_of([library::MKL]))]
+    fn forms(&self) -> Vec<VariableForm> {
+        vec![VariableForm::new(PRELOAD, one_of([library::MKL]))]
     }
 
-    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+    fn read_caller(&self, knobs: &mut Knobs, caller: &CallerEnvironment<'_>) {
         if caller.preloaded().any(|file| file == library::MKL) {
             knobs.mkl_dispatch = MklDispatch::Intel;
         }

@@ -3,9 +3,9 @@
 use strum::VariantArray;
 
 use crate::knobs::allow_list::PRELOAD;
-use crate::knobs::as_is::Caller;
+use crate::knobs::as_is::CallerEnvironment;
 use crate::knobs::effect::{Effect, Mismatch};
-use crate::knobs::form::{Form, one_of};
+use crate::knobs::form::{VariableForm, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::{SystemRoots, library};
@@ -79,12 +79,12 @@ impl Knob for Definition {
         knobs.omp_runtime.library().map(|name| (PRELOAD, name.to_owned())).into_iter().collect()
     }
 
-    fn forms(&self) -> Vec<Form> {
+    fn forms(&self) -> Vec<VariableForm> {
         let libraries = OmpRuntime::VARIANTS.iter().filter_map(|runtime| runtime.library());
-        vec![Form::new(PRELOAD, one_of(libraries))]
+        vec![VariableForm::new(PRELOAD, one_of(libraries))]
     }
 
-    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+    fn read_caller(&self, knobs: &mut Knobs, caller: &CallerEnvironment<'_>) {
         let found = caller.preloaded().find_map(runtime);
         knobs.omp_runtime = found.and_then(|name| name.parse().ok()).unwrap_or_default();
     }

@@ -2,8 +2,8 @@
 
 use strum::VariantArray;
 
-use crate::knobs::as_is::Caller;
-use crate::knobs::form::{Form, one_of};
+use crate::knobs::as_is::CallerEnvironment;
+use crate::knobs::form::{VariableForm, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Variable};
 use crate::machine::Machine;
@@ -59,12 +59,12 @@ impl Knob for Definition {
         knobs.onednn_isa.value().map(|isa| (VARIABLE, isa.to_owned())).into_iter().collect()
     }
 
-    fn forms(&self) -> Vec<Form> {
+    fn forms(&self) -> Vec<VariableForm> {
         let values = OnednnIsa::VARIANTS.iter().filter_map(|isa| isa.value());
-        vec![Form::new(VARIABLE, one_of(values))]
+        vec![VariableForm::new(VARIABLE, one_of(values))]
     }
 
-    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+    fn read_caller(&self, knobs: &mut Knobs, caller: &CallerEnvironment<'_>) {
         let told = caller.text(VARIABLE).to_uppercase();
         let is_told = |isa: &&OnednnIsa| isa.value() == Some(told.as_str());
         knobs.onednn_isa = OnednnIsa::VARIANTS.iter().find(is_told).copied().unwrap_or_default();

@@ -3,9 +3,9 @@
 use strum::VariantArray;
 
 use crate::knobs::allow_list::PRELOAD;
-use crate::knobs::as_is::Caller;
+use crate::knobs::as_is::CallerEnvironment;
 use crate::knobs::effect::{Effect, Mismatch, compare};
-use crate::knobs::form::{Form, one_of};
+use crate::knobs::form::{VariableForm, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Migration, Settings, Variable};
 use crate::machine::{SystemRoots, library};
@@ -90,12 +90,12 @@ impl Knob for Definition {
         all.map(|(name, value)| (name, value.to_owned())).collect()
     }
 
-    fn forms(&self) -> Vec<Form> {
+    fn forms(&self) -> Vec<VariableForm> {
         let libraries = Allocator::VARIANTS.iter().filter_map(|allocator| allocator.library());
         vec![
-            Form::new(TUNABLES, one_of([GLIBC_KEEP])),
-            Form::new(JEMALLOC, one_of([JEMALLOC_KEEP])),
-            Form::new(PRELOAD, one_of(libraries)),
+            VariableForm::new(TUNABLES, one_of([GLIBC_KEEP])),
+            VariableForm::new(JEMALLOC, one_of([JEMALLOC_KEEP])),
+            VariableForm::new(PRELOAD, one_of(libraries)),
         ]
     }
 
@@ -107,7 +107,7 @@ impl Knob for Definition {
         self.mismatches(got, asked)
     }
 
-    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+    fn read_caller(&self, knobs: &mut Knobs, caller: &CallerEnvironment<'_>) {
         let keeps = caller.text(TUNABLES).contains(GLIBC_KEEP);
         knobs.allocator = match loaded(caller.preloaded()).parse().unwrap_or_default() {
             Allocator::Glibc if keeps => Allocator::GlibcKeep,

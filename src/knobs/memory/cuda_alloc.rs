@@ -2,9 +2,9 @@
 //! starts.
 
 use crate::knobs::allow_list::CUDA_ALLOCATOR;
-use crate::knobs::form::{COUNT, Form};
+use crate::knobs::form::{COUNT, VariableForm};
 use crate::knobs::knob::words;
-use crate::knobs::{Host, Knob, Knobs, Migration, Variable};
+use crate::knobs::{Host, Knob, Knobs, Variable};
 
 words! {
     /// What the variable says.
@@ -55,15 +55,9 @@ impl Knob for Definition {
     }
 
     /// Profiles of older versions have any size, without a knob for it.
-    fn forms(&self) -> Vec<Form> {
+    fn forms(&self) -> Vec<VariableForm> {
         let form = format!("(expandable_segments:True|max_split_size_mb:{COUNT})");
-        CUDA_ALLOCATOR.map(|name| Form::of_the_machine(name, form.clone())).into()
-    }
-
-    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
-        let reason = self.unavailable(knobs, &to.here)?;
-        knobs.cuda_alloc = CudaAlloc::Default;
-        Some(reason)
+        CUDA_ALLOCATOR.map(|name| VariableForm::of_the_machine(name, form.clone())).into()
     }
 }
 
@@ -82,7 +76,7 @@ mod tests {
         let environment = knobs.environment();
         assert!(both.iter().all(|(name, value)| environment.get(name) == Some(value)));
         assert!(!Knobs::neutral().environment().contains_key(CUDA_ALLOCATOR[0]));
-        let mut machine = Machine::from_synthetic("package:1 core:2 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:1 core:2 pu:1");
         let unavailable = |machine: &Machine| Definition.unavailable(&knobs, &Host::of(machine));
         assert_eq!(unavailable(&machine).as_deref(), Some("this machine has no GPU"));
         machine.gpus.push(Gpu::default());

@@ -5,9 +5,9 @@ use strum::VariantArray;
 
 use super::allocator::Allocator;
 use super::policy::TELLING_BYTES;
-use crate::knobs::as_is::Caller;
+use crate::knobs::as_is::CallerEnvironment;
 use crate::knobs::effect::{Effect, Mismatch};
-use crate::knobs::form::{Form, one_of};
+use crate::knobs::form::{VariableForm, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::{SystemRoots, line};
@@ -96,12 +96,12 @@ impl Knob for Definition {
         variable.map(|(name, value)| (name, value.to_owned())).into_iter().collect()
     }
 
-    fn forms(&self) -> Vec<Form> {
-        let form = |(name, value)| Form::new(name, one_of([value]));
+    fn forms(&self) -> Vec<VariableForm> {
+        let form = |(name, value)| VariableForm::new(name, one_of([value]));
         HugePages::VARIANTS.iter().filter_map(|who| who.variable()).map(form).collect()
     }
 
-    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+    fn read_caller(&self, knobs: &mut Knobs, caller: &CallerEnvironment<'_>) {
         let is_set = |who: &&HugePages| {
             who.variable().is_some_and(|(name, value)| caller.text(name).contains(value))
         };

@@ -1,7 +1,7 @@
 //! `malloc_arenas`: heaps among which glibc's malloc spreads its threads.
 
-use crate::knobs::as_is::Caller;
-use crate::knobs::form::{COUNT, Form};
+use crate::knobs::as_is::CallerEnvironment;
+use crate::knobs::form::{COUNT, VariableForm};
 use crate::knobs::{Knob, Knobs, PresetTarget, Variable};
 
 /// More than any machine has threads.
@@ -28,11 +28,11 @@ impl Knob for Definition {
         vec![(VARIABLE, knobs.malloc_arenas.to_string())]
     }
 
-    fn forms(&self) -> Vec<Form> {
-        vec![Form::new(VARIABLE, COUNT)]
+    fn forms(&self) -> Vec<VariableForm> {
+        vec![VariableForm::new(VARIABLE, COUNT)]
     }
 
-    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+    fn read_caller(&self, knobs: &mut Knobs, caller: &CallerEnvironment<'_>) {
         knobs.malloc_arenas = caller.number(VARIABLE).unwrap_or(knobs.malloc_arenas);
     }
 }

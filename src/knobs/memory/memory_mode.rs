@@ -4,7 +4,7 @@ use strum::VariantArray;
 
 use super::policy::MemoryPolicy;
 use crate::knobs::effect::{Effect, Mismatch};
-use crate::knobs::form::{Form, INDEX};
+use crate::knobs::form::{INDEX, VariableForm};
 use crate::knobs::knob::words;
 use crate::knobs::placement::Placement;
 use crate::knobs::{Host, Knob, Knobs, Migration, Preset, PresetTarget, Settings, Variable};
@@ -159,10 +159,10 @@ impl Knob for Definition {
         first.into_iter().chain(all).collect()
     }
 
-    fn forms(&self) -> Vec<Form> {
+    fn forms(&self) -> Vec<VariableForm> {
         vec![
-            Form::of_the_machine(PREFERRED, INDEX),
-            Form::of_the_machine(INTERLEAVED, format!("{INDEX}(,{INDEX})*")),
+            VariableForm::of_the_machine(PREFERRED, INDEX),
+            VariableForm::of_the_machine(INTERLEAVED, format!("{INDEX}(,{INDEX})*")),
         ]
     }
 

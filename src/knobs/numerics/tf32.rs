@@ -1,10 +1,10 @@
 //! `tf32`: whether a GPU multiplies float32 numbers in TF32; chosen when a process starts.
 
-use crate::knobs::as_is::Caller;
+use crate::knobs::as_is::CallerEnvironment;
 use crate::knobs::effect::{Effect, Mismatch};
-use crate::knobs::form::Form;
+use crate::knobs::form::VariableForm;
 use crate::knobs::knob::words;
-use crate::knobs::{Host, Knob, Knobs, Migration, Settings, Variable};
+use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 
 words! {
     /// Ten bits of a float32 number's fraction instead of 23, on NVIDIA's tensor cores since Ampere.
@@ -45,8 +45,8 @@ impl Knob for Definition {
         set.map(|(name, value)| (name, value.to_owned())).into_iter().collect()
     }
 
-    fn forms(&self) -> Vec<Form> {
-        [TORCH, NVIDIA].map(|(name, value)| Form::new(name, value)).into()
+    fn forms(&self) -> Vec<VariableForm> {
+        [TORCH, NVIDIA].map(|(name, value)| VariableForm::new(name, value)).into()
     }
 
     /// A program may have turned it off again. That NVIDIA's libraries leave it nobody can read back
@@ -57,19 +57,13 @@ impl Knob for Definition {
         wrong.then(|| Mismatch::new("products", "TF32", "float32")).into_iter().collect()
     }
 
-    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+    fn read_caller(&self, knobs: &mut Knobs, caller: &CallerEnvironment<'_>) {
         let is_set = |(name, value): (&str, &str)| caller.text(name) == value;
         if is_set(NVIDIA) {
             knobs.tf32 = Tf32::Off;
         } else if is_set(TORCH) {
             knobs.tf32 = Tf32::On;
         }
-    }
-
-    fn adapt(&self, knobs: &mut Knobs, to: &Migration<'_>) -> Option<String> {
-        let reason = self.unavailable(knobs, &to.here)?;
-        knobs.tf32 = Tf32::Default;
-        Some(reason)
     }
 }
 
@@ -81,7 +75,7 @@ mod tests {
     use crate::machine::{Gpu, Machine};
 
     fn machine() -> Machine {
-        let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:2 pu:1").unwrap();
+        let machine = Machine::synthetic("package:1 [numa(memory=8GB)] core:2 pu:1");
         Machine { gpus: vec![Gpu::default()], ..machine }
     }
 

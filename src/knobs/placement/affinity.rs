@@ -8,7 +8,7 @@ use strum::VariantArray;
 use super::domains::{self, Domain};
 use super::omp_places::asked_places;
 use super::partition::partition;
-use super::pools::{Demand, Placement};
+use super::pools::{Placement, PoolSizes};
 use crate::knobs::effect::{Effect, MODEL, Mismatch, OTHER, Pool};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Migration, Preset, PresetTarget, Settings};
@@ -53,7 +53,7 @@ words! {
 impl Layout {
     /// Where everything goes on this machine, or `None` where the machine can't have it: whether
     /// it can depends on the machine alone, not on the demand.
-    pub fn place(self, machine: &Machine, demand: Demand) -> Option<Placement> {
+    pub fn place(self, machine: &Machine, demand: PoolSizes) -> Option<Placement> {
         let all = &machine.allowed;
         if all.is_empty() {
             return None;
@@ -94,7 +94,7 @@ impl Layout {
 
     /// The layouts that this machine can have, with where they put everything; of those that
     /// come to the same sets only the first.
-    pub fn distinct(machine: &Machine, demand: Demand) -> Vec<(Self, Placement)> {
+    pub fn distinct(machine: &Machine, demand: PoolSizes) -> Vec<(Self, Placement)> {
         let mut distinct: Vec<(Self, Placement)> = Vec::new();
         for &layout in Self::VARIANTS {
             let Some(placement) = layout.place(machine, demand) else { continue };
@@ -111,7 +111,7 @@ impl Layout {
     }
 
     fn exists(self, machine: &Machine) -> bool {
-        let any = Demand { model: 1, io: 1, preprocess: 1, batch: 1 };
+        let any = PoolSizes { model: 1, io: 1, preprocess: 1, batch: 1 };
         self.place(machine, any).is_some()
     }
 
@@ -227,13 +227,13 @@ mod tests {
 
     #[test]
     fn there_is_a_layout_near_the_gpu_where_some_cpus_are_not() {
-        let machine = Machine::from_synthetic("package:2 [numa(memory=8GB)] core:4 pu:1").unwrap();
+        let machine = Machine::synthetic("package:2 [numa(memory=8GB)] core:4 pu:1");
         let near = |nodes: &[Option<u32>], allowed: &str| {
             let gpu = |node: &Option<u32>| Gpu { numa_node: *node, ..Gpu::default() };
             let gpus = nodes.iter().map(gpu).collect();
             let machine = Machine { gpus, allowed: allowed.parse().unwrap(), ..machine.clone() };
             let placement = Layout::GpuNode
-                .place(&machine, Demand { model: 9, io: 1, preprocess: 1, batch: 1 })?;
+                .place(&machine, PoolSizes { model: 9, io: 1, preprocess: 1, batch: 1 })?;
             assert_eq!(placement, Placement::shared(placement.process.clone()));
             let (_, memory) = MemoryMode::Bind.policies(&machine, &placement)?;
             Some((placement.process.to_string(), memory))

@@ -8,9 +8,9 @@ use strum::VariantArray;
 
 use super::domains;
 use super::pools::Placement;
-use crate::knobs::as_is::Caller;
+use crate::knobs::as_is::CallerEnvironment;
 use crate::knobs::effect::{Effect, MODEL, Mismatch};
-use crate::knobs::form::{COUNT, Form, INDEX, one_of};
+use crate::knobs::form::{COUNT, INDEX, VariableForm, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Host, Knob, Knobs, Settings, Variable};
 use crate::machine::{CpuSet, HIGHEST_INDEX, Machine};
@@ -134,17 +134,17 @@ impl Knob for Definition {
         knobs.omp_places.variables(at, machine).into_iter().flatten().collect()
     }
 
-    fn forms(&self) -> Vec<Form> {
+    fn forms(&self) -> Vec<VariableForm> {
         let interval = format!("{INDEX}:{COUNT}");
         let place = format!("\\{{{interval}(,{interval})*\\}}");
         vec![
-            Form::of_the_machine(PLACES, format!("{place}(,{place})*")),
-            Form::of_the_machine(BIND, one_of(["close", "spread"])),
+            VariableForm::of_the_machine(PLACES, format!("{place}(,{place})*")),
+            VariableForm::of_the_machine(BIND, one_of(["close", "spread"])),
         ]
     }
 
     /// `cores`, or the very places that a word here comes to.
-    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+    fn read_caller(&self, knobs: &mut Knobs, caller: &CallerEnvironment<'_>) {
         let everywhere = Placement::shared(caller.machine.allowed.clone());
         let (places, bind) = (caller.text(PLACES), caller.text(BIND).to_lowercase());
         let is_told = |one: &&OmpPlaces| {

@@ -1,13 +1,13 @@
 //! Partitions: disjoint sets for the model and for each pool, along domain boundaries.
 
 use super::domains::{Domain, Siblings};
-use super::pools::{Demand, Placement};
+use super::pools::{Placement, PoolSizes};
 use crate::machine::CpuSet;
 
 /// Gives the model whole domains, as many as its threads fill with a core each, and splits the
 /// domains that are left between the three pools. At least one domain, the last, is left; `None`
 /// where that one has fewer CPUs than there are pools.
-pub fn partition(domains: &[Domain], l3s: &[Domain], demand: Demand) -> Option<Placement> {
+pub fn partition(domains: &[Domain], l3s: &[Domain], demand: PoolSizes) -> Option<Placement> {
     if domains.len() < 2 || domains.last()?.cpus().len() < POOLS {
         return None;
     }

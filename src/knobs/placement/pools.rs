@@ -59,7 +59,7 @@ impl Placement {
 
 /// How many threads each pool has: what a layout has to find room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Demand {
+pub struct PoolSizes {
     /// libtorch's intra-op threads.
     pub model: usize,
     /// io workers.

@@ -1,9 +1,9 @@
 //! `intra_op_threads`: libtorch's threads inside an operator.
 
 use super::count;
-use crate::knobs::as_is::Caller;
+use crate::knobs::as_is::CallerEnvironment;
 use crate::knobs::effect::{Effect, MODEL, Mismatch, compare_reported};
-use crate::knobs::form::{COUNT, Form};
+use crate::knobs::form::{COUNT, VariableForm};
 use crate::knobs::{Knob, Knobs, Migration, Preset, PresetTarget, Settings, Variable};
 
 /// As the WAN22 optimizer sets them for the 5995WX.
@@ -33,8 +33,8 @@ impl Knob for Definition {
         VARIABLES.map(|name| (name, knobs.intra_op_threads.to_string())).into()
     }
 
-    fn forms(&self) -> Vec<Form> {
-        VARIABLES.map(|name| Form::new(name, COUNT)).into()
+    fn forms(&self) -> Vec<VariableForm> {
+        VARIABLES.map(|name| VariableForm::new(name, COUNT)).into()
     }
 
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
@@ -49,7 +49,7 @@ impl Knob for Definition {
         found
     }
 
-    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+    fn read_caller(&self, knobs: &mut Knobs, caller: &CallerEnvironment<'_>) {
         let most = 4 * caller.machine.thread_limit() + 64;
         let told = VARIABLES[..2].iter().find_map(|name| caller.number::<usize>(name));
         knobs.intra_op_threads = told.map_or(knobs.intra_op_threads, |count| count.min(most));

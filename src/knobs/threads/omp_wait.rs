@@ -1,7 +1,7 @@
 //! `omp_wait`: how OpenMP's threads wait; chosen when a process starts.
 
-use crate::knobs::as_is::Caller;
-use crate::knobs::form::{Form, one_of};
+use crate::knobs::as_is::CallerEnvironment;
+use crate::knobs::form::{VariableForm, one_of};
 use crate::knobs::knob::words;
 use crate::knobs::{Knob, Knobs, Variable};
 
@@ -34,11 +34,11 @@ impl Knob for Definition {
         }
     }
 
-    fn forms(&self) -> Vec<Form> {
-        vec![Form::new(VARIABLE, one_of(["active", "passive"]))]
+    fn forms(&self) -> Vec<VariableForm> {
+        vec![VariableForm::new(VARIABLE, one_of(["active", "passive"]))]
     }
 
-    fn read_caller(&self, knobs: &mut Knobs, caller: &Caller<'_>) {
+    fn read_caller(&self, knobs: &mut Knobs, caller: &CallerEnvironment<'_>) {
         knobs.omp_wait = caller.text(VARIABLE).to_lowercase().parse().unwrap_or_default();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::machine::roots::{SystemRoots, line};
+use crate::machine::roots::{SystemRoots, counter, line};
 use crate::machine::{CpuSet, Limits, NodeSet};
 
 /// v1 writes "no limit" as the highest page-aligned number; whatever is this large is none.
@@ -33,10 +33,11 @@ impl Cgroup {
 
     fn tighten(&mut self, folder: &std::path::Path, hierarchy: &Hierarchy) {
         let read = |name: &str| line(&folder.join(name));
+        let number = |name: &str| read(name)?.parse().ok();
         let has = |controller: &str| hierarchy.has(controller);
         if hierarchy.unified {
             self.quota(read("cpu.max").and_then(|text| quota_v2(&text)));
-            self.memory(read("memory.max"));
+            self.memory(number("memory.max"));
         }
         if has("cpu") {
             let micros = |name| read(name).and_then(|text| text.parse::<f64>().ok());
@@ -44,12 +45,10 @@ impl Cgroup {
             self.quota(quota.and_then(|(quota, period)| ratio(quota, period)));
         }
         if has("memory") {
-            self.memory(read("memory.limit_in_bytes"));
+            self.memory(number("memory.limit_in_bytes"));
             // Says what groups above a namespace's root allow, which no file down here does.
             let stat = read("memory.stat").unwrap_or_default();
-            self.memory(stat.lines().find_map(|line| {
-                line.strip_prefix("hierarchical_memory_limit ").map(ToOwned::to_owned)
-            }));
+            self.memory(counter(&stat, "hierarchical_memory_limit"));
         }
         if hierarchy.unified || has("cpuset") {
             let set = |names: [&str; 2]| names.into_iter().find_map(read)?.parse().ok();
@@ -67,8 +66,7 @@ impl Cgroup {
         }
     }
 
-    fn memory(&mut self, text: Option<String>) {
-        let bytes = text.and_then(|text| text.parse::<u64>().ok());
+    fn memory(&mut self, bytes: Option<u64>) {
         if let Some(bytes) = bytes.filter(|&bytes| bytes > 0 && bytes < NO_LIMIT_BYTES) {
             let old = self.limits.memory_bytes.unwrap_or(u64::MAX);
             self.limits.memory_bytes = Some(old.min(bytes));

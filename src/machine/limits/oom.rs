@@ -1,7 +1,7 @@
 //! Processes that the kernel killed because memory ran out, as it counts them itself.
 
 use super::cgroup::hierarchies;
-use crate::machine::roots::{SystemRoots, line};
+use crate::machine::roots::{SystemRoots, counter, line};
 
 /// Kills so far in this process's own cgroup or, where that does not count, on the host; `None`
 /// where nobody does.
@@ -10,15 +10,10 @@ pub fn oom_kills(roots: &SystemRoots) -> Option<u64> {
         // Version 2 and version 1.
         let files = ["memory.events", "memory.oom_control"];
         let folder = hierarchy.folders().next()?;
-        files.iter().find_map(|name| counted(&line(&folder.join(name))?))
+        files.iter().find_map(|name| counter(&line(&folder.join(name))?, "oom_kill"))
     };
-    let host = || counted(&line(&roots.proc.join("vmstat"))?);
+    let host = || counter(&line(&roots.proc.join("vmstat"))?, "oom_kill");
     hierarchies(roots).iter().find_map(own).or_else(host)
-}
-
-/// `oom_kill 3`, which all three files spell alike.
-fn counted(text: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
 }
 
 #[cfg(test)]

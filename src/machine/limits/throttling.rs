@@ -1,22 +1,18 @@
 //! How often the scheduler stopped this process's cgroups for want of quota.
 
 use super::cgroup::hierarchies;
-use crate::machine::roots::{SystemRoots, line};
+use crate::machine::roots::{SystemRoots, counter, line};
 
 /// Periods (a tenth of a second each, where nobody changed that) in which the process's cgroup or
 /// one above it was stopped, counted since the cgroups were made; `None` where none is counted.
 pub fn throttled_periods(roots: &SystemRoots) -> Option<u64> {
     let counted = |hierarchy: &super::cgroup::Hierarchy| {
         let folders: Vec<_> = hierarchy.folders().collect();
-        folders.into_iter().filter_map(|folder| stopped(&line(&folder.join("cpu.stat"))?))
+        let stopped = |stat: String| counter(&stat, "nr_throttled");
+        folders.into_iter().filter_map(move |folder| stopped(line(&folder.join("cpu.stat"))?))
     };
     let hierarchies = hierarchies(roots);
     hierarchies.iter().flat_map(counted).reduce(u64::saturating_add)
-}
-
-/// `nr_throttled 3` in `cpu.stat`, which versions 1 and 2 spell alike.
-fn stopped(stat: &str) -> Option<u64> {
-    stat.lines().find_map(|line| line.strip_prefix("nr_throttled "))?.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::text::{UNKNOWN, counted, size};
+use super::text::{UNKNOWN, size};
+use crate::io::number::count;
 use crate::machine::{Core, CoreKind, CpuSet, Machine, Node};
 
 /// Threads that run somewhere on the machine.
 #[derive(Clone, Debug)]
-pub struct Occupant {
+pub struct PlacedPool {
     /// The pool's name.
     pub pool: &'static str,
     /// How many threads.
@@ -111,7 +112,7 @@ impl Frame {
 impl Machine {
     /// The topology with what this process may use of it, and with who runs where, as SVG;
     /// `remarks` stand below.
-    pub fn drawing(&self, occupants: &[Occupant], remarks: &[String]) -> String {
+    pub fn drawing(&self, occupants: &[PlacedPool], remarks: &[String]) -> String {
         let packages = 0..self.packages.len();
         let mut parts: Vec<Frame> =
             packages.map(|number| self.package_frame(number, occupants)).collect();
@@ -138,8 +139,8 @@ impl Machine {
     fn heading_lines(&self) -> Vec<String> {
         let named = Some(self.cpu.model.clone()).filter(|model| model != UNKNOWN);
         let counts = [
-            counted(self.core_count(), "core"),
-            counted(self.allowed.len(), "allowed CPU"),
+            count(self.core_count(), "core"),
+            count(self.allowed.len(), "allowed CPU"),
             size(self.memory_bytes),
         ];
         let quota = self.limits.cpu_quota.map(|quota| format!("a quota of {quota} CPUs' time"));
@@ -147,7 +148,7 @@ impl Machine {
         named.into_iter().chain([facts.join(", ")]).collect()
     }
 
-    fn package_frame(&self, number: usize, occupants: &[Occupant]) -> Frame {
+    fn package_frame(&self, number: usize, occupants: &[PlacedPool]) -> Frame {
         let mut homeless = self.packages[number].clone();
         let mut inside = Vec::new();
         for node in &self.nodes {
@@ -162,7 +163,7 @@ impl Machine {
         Frame::new("package", vec![format!("Package {number}")], inside)
     }
 
-    fn l3_frames(&self, here: &CpuSet, occupants: &[Occupant]) -> Vec<Frame> {
+    fn l3_frames(&self, here: &CpuSet, occupants: &[PlacedPool]) -> Vec<Frame> {
         let groups = self.l3_groups.iter().enumerate();
         let groups = groups.filter(|(_, group)| !group.is_disjoint(here));
         let frame = |(number, group): (usize, &CpuSet)| {
@@ -177,14 +178,14 @@ impl Machine {
         groups.map(frame).collect()
     }
 
-    fn core_frame(&self, core: &Core, occupants: &[Occupant]) -> Frame {
+    fn core_frame(&self, core: &Core, occupants: &[PlacedPool]) -> Frame {
         let class = if core.kind == CoreKind::Efficiency { "efficiency" } else { "core" };
         let cpu = |cpu| Frame::leaf(self.class_of(cpu, occupants), cpu.to_string());
         Frame::rows(class, Vec::new(), core.cpus.iter().map(cpu).collect(), 1)
     }
 
-    fn class_of(&self, cpu: u32, occupants: &[Occupant]) -> &'static str {
-        let here: Vec<&Occupant> =
+    fn class_of(&self, cpu: u32, occupants: &[PlacedPool]) -> &'static str {
+        let here: Vec<&PlacedPool> =
             occupants.iter().filter(|occupant| occupant.cpus.contains(cpu)).collect();
         match here[..] {
             _ if !self.allowed.contains(cpu) => "denied",
@@ -196,7 +197,7 @@ impl Machine {
     }
 
     /// What the colours say: those that there are.
-    fn legend_frame(&self, occupants: &[Occupant]) -> Frame {
+    fn legend_frame(&self, occupants: &[PlacedPool]) -> Frame {
         let mut meaning: BTreeMap<&str, String> = BTreeMap::new();
         for cpu in self.cores.iter().flat_map(|core| core.cpus.iter()) {
             let class = self.class_of(cpu, occupants);
@@ -218,8 +219,8 @@ impl Machine {
 }
 
 /// `model: 8 threads` or `io: 1 thread, batch: 1 thread`.
-fn who<'a>(here: impl Iterator<Item = &'a Occupant>) -> String {
-    let each = here.map(|o| format!("{}: {}", o.pool, counted(o.threads, "thread")));
+fn who<'a>(here: impl Iterator<Item = &'a PlacedPool>) -> String {
+    let each = here.map(|o| format!("{}: {}", o.pool, count(o.threads, "thread")));
     each.collect::<Vec<_>>().join(", ")
 }
 
@@ -242,7 +243,7 @@ mod tests {
     #[test]
     fn every_part_of_the_machine_has_its_box() {
         let text = "package:2 [numa(memory=8GiB)] l3:2(size=16MiB) core:2 pu:2";
-        let mut machine = Machine::from_synthetic(text).unwrap();
+        let mut machine = Machine::synthetic(text);
         machine.allowed = "0-13".parse().unwrap();
         machine.cores[3].kind = CoreKind::Efficiency;
         let svg = machine.drawing(&[], &[]);
@@ -255,9 +256,9 @@ mod tests {
 
     #[test]
     fn colours_say_who_runs_where() {
-        let mut machine = Machine::from_synthetic("package:1 [numa] l3:1 core:4 pu:1").unwrap();
+        let mut machine = Machine::synthetic("package:1 [numa] l3:1 core:4 pu:1");
         machine.cpu.model = "A <b> & C".to_owned();
-        let on = |pool, cpus: &str| Occupant { pool, threads: 2, cpus: cpus.parse().unwrap() };
+        let on = |pool, cpus: &str| PlacedPool { pool, threads: 2, cpus: cpus.parse().unwrap() };
         let remarks = ["weights bind 0".to_owned()];
         let svg = machine.drawing(&[on("model", "0-1,3"), on("io", "2-3")], &remarks);
         // Those of the machine, and one of the legend each.
@@ -273,7 +274,7 @@ mod tests {
             "package:16 [numa] l3:8 core:8 pu:2",
             "package:1 [numa] l2:80 core:1 pu:1",
         ] {
-            let svg = Machine::from_synthetic(text).unwrap().drawing(&[], &[]);
+            let svg = Machine::synthetic(text).drawing(&[], &[]);
             let side = |name: &str| -> f64 {
                 let from = svg.find(&format!("{name}=\"")).unwrap() + name.len() + 2;
                 svg[from..].split('"').next().unwrap().parse().unwrap()

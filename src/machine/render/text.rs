@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::machine::{Core, CoreKind, CpuSet, Machine, Node, Source};
+use crate::io::number::count;
+use crate::machine::{Core, CoreKind, CpuSet, Machine, MachineSource, Node};
 
 /// Where the cores of a group take a longer line than this, all groups are summed up.
 const WIDEST: usize = 108;
@@ -39,11 +40,11 @@ impl Machine {
             model => format!("{model} ({})\n", self.cpu.architecture),
         };
         let parts = [
-            counted(self.packages.len(), "package"),
-            counted(self.nodes.len(), "NUMA node"),
-            counted(self.l3_groups.len(), "L3 group"),
-            counted(self.cores.len(), "core"),
-            counted(cpus, "CPU"),
+            count(self.packages.len(), "package"),
+            count(self.nodes.len(), "NUMA node"),
+            count(self.l3_groups.len(), "L3 group"),
+            count(self.cores.len(), "core"),
+            count(cpus, "CPU"),
             size(self.memory_bytes),
         ];
         let _ = writeln!(text, "{}", parts.join(", "));
@@ -138,13 +139,13 @@ impl Machine {
     fn summed_up(&self, cpus: &CpuSet) -> String {
         let groups = self.l3_groups.iter().filter(|group| !group.is_disjoint(cpus)).count();
         let cores: Vec<&Core> = self.cores_in(cpus).collect();
-        format!("{}: {}", counted(groups, "L3 group"), self.cores_summed_up(&cores))
+        format!("{}: {}", count(groups, "L3 group"), self.cores_summed_up(&cores))
     }
 
     fn cores_summed_up(&self, cores: &[&Core]) -> String {
         let efficiency = cores.iter().filter(|core| core.kind == CoreKind::Efficiency).count();
         let all: CpuSet = cores.iter().flat_map(|core| core.cpus.iter()).collect();
-        let mut line = format!("{}, CPUs {all}", counted(cores.len(), "core"));
+        let mut line = format!("{}, CPUs {all}", count(cores.len(), "core"));
         if efficiency > 0 {
             let _ = write!(line, ", {efficiency} of them efficient");
         }
@@ -177,10 +178,11 @@ impl Machine {
     }
 
     fn allowance(&self) -> String {
-        let whose = if self.source == Source::Live { "This process may use" } else { "Plan for" };
+        let whose =
+            if self.source == MachineSource::Live { "This process may use" } else { "Plan for" };
         let (cores, cpus) = (self.core_count(), self.allowed.len());
-        let cpus = counted(cpus, "CPU");
-        let mut text = format!("{whose} {cpus} of {}: {}", counted(cores, "core"), self.allowed);
+        let cpus = count(cpus, "CPU");
+        let mut text = format!("{whose} {cpus} of {}: {}", count(cores, "core"), self.allowed);
         if let Some(quota) = self.limits.cpu_quota {
             let _ = write!(text, "; a quota of {quota} CPUs' time");
         }
@@ -190,10 +192,6 @@ impl Machine {
         text.push('\n');
         text
     }
-}
-
-pub(super) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Bytes in the largest binary unit that keeps at least two digits or is whole.
@@ -221,7 +219,7 @@ mod tests {
     #[test]
     fn a_small_machine_is_drawn_core_by_core() {
         let text = "package:1 [numa(memory=8GiB)] l3:2(size=16MiB) core:2 pu:2(indexes=2*4:4*1)";
-        let mut machine = Machine::from_synthetic(text).unwrap();
+        let mut machine = Machine::synthetic(text);
         machine.allowed = "0-3,5".parse().unwrap();
         machine.cores[3].kind = CoreKind::Efficiency;
         machine.limits.cpu_quota = Some(1.5);
@@ -231,12 +229,12 @@ mod tests {
     #[test]
     fn a_large_machine_is_summed_up() {
         let text = "[numa(memory=64GiB)] package:4 [numa(memory=512GiB)] l3:16 core:8 pu:2";
-        insta::assert_snapshot!(Machine::from_synthetic(text).unwrap().picture());
+        insta::assert_snapshot!(Machine::synthetic(text).picture());
     }
 
     #[test]
     fn clusters_share_an_l3() {
         let text = "package:2 l3:1(size=48MiB) group:2 [numa(memory=64GiB)] core:16 pu:2";
-        insta::assert_snapshot!(Machine::from_synthetic(text).unwrap().picture());
+        insta::assert_snapshot!(Machine::synthetic(text).picture());
     }
 }

@@ -102,7 +102,7 @@ fn list(path: &Path) -> Option<CpuSet> {
 mod tests {
     use hwlocality::topology::builder::BuildFlags;
 
-    use super::super::hwloc::{Structure, load};
+    use super::super::hwloc::{ParsedTopology, load};
     use super::super::sandbox;
     use super::*;
 
@@ -126,7 +126,7 @@ mod tests {
         let topology = load(BuildFlags::empty(), |builder| {
             builder.from_synthetic(description).map_err(|error| error.to_string())
         });
-        difference(&Structure::of(&topology.unwrap()).unwrap().machine, &roots)
+        difference(&ParsedTopology::of(&topology.unwrap()).unwrap().machine, &roots)
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
 
-use super::hwloc::{Structure, load};
+use super::hwloc::{ParsedTopology, load};
 use super::sandbox::sandboxed;
 use super::{sandbox, xml};
 use crate::io::input;
 use crate::machine::processor::squeezed;
-use crate::machine::{Cpu, HIGHEST_INDEX, Machine, Source};
+use crate::machine::{Cpu, HIGHEST_INDEX, Machine, MachineSource};
 
 /// The largest machines' files have a few megabytes.
 const LARGEST_BYTES: u64 = 64 << 20;
@@ -53,7 +53,7 @@ impl Machine {
         let refused =
             "hwloc refuses it: is it whole, and of one machine? (HWLOC_XML_VERBOSE=1 says more)";
         let xml = &xml::cleaned(xml).map_err(bad)?;
-        machine(Source::Xml, refused, |builder| builder.from_xml(xml).ok()).map_err(bad)
+        machine(MachineSource::Xml, refused, |builder| builder.from_xml(xml).ok()).map_err(bad)
     }
 
     /// Builds the machine that hwloc's synthetic description stands for, such as
@@ -70,20 +70,26 @@ impl Machine {
         let refused =
             "no synthetic description; one reads like `package:2 [numa] l3:4 core:8 pu:2`";
         let describe = |builder: TopologyBuilder| builder.from_synthetic(description).ok();
-        machine(Source::Synthetic, refused, describe).map_err(bad)
+        machine(MachineSource::Synthetic, refused, describe).map_err(bad)
+    }
+
+    /// The machine of a description that makes sense.
+    #[cfg(test)]
+    pub fn synthetic(description: &str) -> Self {
+        Self::from_synthetic(description).unwrap()
     }
 }
 
 /// What hwloc makes of a description.
 fn machine(
-    source: Source,
+    source: MachineSource,
     refused: &str,
     describe: impl FnOnce(TopologyBuilder) -> Option<TopologyBuilder>,
 ) -> Result<Machine, String> {
     let _alone = sandbox::alone();
     let describe = |builder| describe(builder).ok_or_else(String::new);
     let topology = load(BuildFlags::empty(), describe).map_err(|_| refused.to_owned())?;
-    Ok(assemble(Structure::of(&topology)?, source))
+    Ok(assemble(ParsedTopology::of(&topology)?, source))
 }
 
 fn xml_of(path: &Path) -> Result<String, MachineFileError> {
@@ -121,8 +127,8 @@ fn synthetic_cpus(description: &str) -> u64 {
     flat.split_whitespace().filter_map(count).fold(1, u64::saturating_mul)
 }
 
-fn assemble(structure: Structure, source: Source) -> Machine {
-    let Structure { mut machine, infos, .. } = structure;
+fn assemble(structure: ParsedTopology, source: MachineSource) -> Machine {
+    let ParsedTopology { mut machine, infos, .. } = structure;
     let info = |name: &str| infos.get(name).map(|text| squeezed(text));
     if machine.allowed.is_empty() {
         machine.notes.push("The file allows no CPU; the plan takes all of them.".to_owned());
@@ -132,7 +138,7 @@ fn assemble(structure: Structure, source: Source) -> Machine {
     if memory_bytes == 0 {
         machine.notes.push("The file does not say how much memory there is.".to_owned());
     }
-    let word = if source == Source::Xml { "xml" } else { "synthetic" };
+    let word = if source == MachineSource::Xml { "xml" } else { "synthetic" };
     let unknown = || "unknown".to_owned();
     Machine {
         source,
@@ -178,8 +184,7 @@ mod tests {
     #[test]
     fn a_synthetic_machine_has_what_was_described() {
         let machine =
-            Machine::from_synthetic("package:2 [numa(memory=1GB)] l3:2(size=32MB) core:4 pu:2")
-                .unwrap();
+            Machine::synthetic("package:2 [numa(memory=1GB)] l3:2(size=32MB) core:4 pu:2");
         assert_eq!(machine.packages.len(), 2);
         assert_eq!(machine.nodes.len(), 2);
         assert_eq!(machine.nodes[1].cpus.to_string(), "16-31");

@@ -18,7 +18,7 @@ const MOST_NODE_BYTES: u64 = 1 << 50;
 
 /// What a topology says about a machine, before limits.
 #[derive(Debug)]
-pub struct Structure {
+pub struct ParsedTopology {
     /// What hwloc knows of the machine; every CPU is in exactly one node.
     pub machine: Machine,
     /// Whether the nodes were found rather than made up by hwloc.
@@ -40,7 +40,7 @@ pub fn load(
     describe(builder)?.build().map_err(|error| error.to_string())
 }
 
-impl Structure {
+impl ParsedTopology {
     /// Flattens `topology`.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Survey {
         pu
     }
 
-    fn flatten(mut self, topology: &Topology) -> Result<Structure, String> {
+    fn flatten(mut self, topology: &Topology) -> Result<ParsedTopology, String> {
         if self.pus.is_empty() {
             return Err("it has no CPUs (hwloc: PUs)".to_owned());
         }
@@ -117,7 +117,7 @@ impl Survey {
         let cores = self.cores(&package_of, &l3_of, &nodes);
         let support = topology.feature_support().discovery();
         let allowed = set(topology.allowed_cpuset().iter_set().map(usize::from));
-        Ok(Structure {
+        Ok(ParsedTopology {
             nodes_known: !topology.is_this_system() || support.is_none_or(|d| d.numa_count()),
             infos: infos(topology),
             machine: Machine {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::machine::{Machine, MachineMatch};
-use crate::profile::{FileName, Here, Part, Profile};
+use crate::profile::{FileName, MachinePart, Profile, ThisMachine};
 
 /// A file in a folder of profiles.
 #[derive(Debug)]
@@ -20,7 +20,12 @@ pub struct Entry {
 
 impl Entry {
     /// Reads a file of `folder`; what is of this machine must also agree with it.
-    pub(super) fn read(folder: &Path, path: PathBuf, machine: &Machine, here: &Here) -> Self {
+    pub(super) fn read(
+        folder: &Path,
+        path: PathBuf,
+        machine: &Machine,
+        here: &ThisMachine,
+    ) -> Self {
         let safe = trusted(folder).and_then(|()| trusted(&path));
         let profile = safe.and_then(|()| Profile::read(&path)).and_then(|profile| {
             if here.machine_match(&profile) != MachineMatch::Different {
@@ -46,7 +51,7 @@ impl Entry {
     }
 
     /// The part of its machine that it was tuned on.
-    pub(super) fn part(&self, here: &Here) -> Option<Part> {
+    pub(super) fn part(&self, here: &ThisMachine) -> Option<MachinePart> {
         match &self.profile {
             Ok(profile) => here.part_of(profile),
             Err(_) => FileName::parse(&self.path)?.part,

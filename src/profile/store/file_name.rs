@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::io::digest::is_digits;
-use crate::profile::{Here, Part, Profile};
+use crate::profile::{MachinePart, Profile, ThisMachine};
 
 /// Digits of a fingerprint's digest.
 const DIGITS: usize = 16;
@@ -20,7 +20,7 @@ pub struct FileName {
     /// was measured.
     pub job: Option<String>,
     /// What of its machine the tune was allowed to use; `None` for the whole machine.
-    pub part: Option<Part>,
+    pub part: Option<MachinePart>,
 }
 
 impl FileName {
@@ -36,7 +36,7 @@ impl FileName {
     }
 
     /// The same as a machine names it, which may know more of the profile's machine than that tells.
-    pub fn on(here: &Here, profile: &Profile, job: Option<&str>) -> Self {
+    pub fn on(here: &ThisMachine, profile: &Profile, job: Option<&str>) -> Self {
         Self { part: here.part_of(profile), ..Self::of(profile, job) }
     }
 
@@ -44,7 +44,7 @@ impl FileName {
     pub fn parse(path: &Path) -> Option<Self> {
         let stem = path.file_name()?.to_str()?.strip_suffix(".json")?;
         let parted =
-            stem.rsplit_once('+').and_then(|(stem, part)| Some((stem, Part::parse(part)?)));
+            stem.rsplit_once('+').and_then(|(stem, part)| Some((stem, MachinePart::parse(part)?)));
         let (stem, part) = parted.map_or((stem, None), |(stem, part)| (stem, Some(part)));
         let mut parts = stem.splitn(3, '-');
         let is_digest = |text: &&str| is_digits(text, DIGITS);
@@ -82,7 +82,7 @@ mod tests {
             assert_eq!(found.shape, "0123456789abcdef");
             assert_eq!(found.identity, "fedcba9876543210");
             assert_eq!(found.job.as_deref(), job);
-            assert_eq!(found.part, part.and_then(Part::parse));
+            assert_eq!(found.part, part.and_then(MachinePart::parse));
             assert!(name.ends_with(&found.to_string()));
         }
         for odd in [

@@ -13,7 +13,7 @@ use std::{fs, io};
 
 use anyhow::{Context, Result};
 
-use super::{Entry, FileName, Here, Profile};
+use super::{Entry, FileName, Profile, ThisMachine};
 use crate::io::atomic_write;
 use crate::io::home::Home;
 use crate::machine::{Machine, MachineMatch};
@@ -47,7 +47,7 @@ impl Store {
     /// Every `.json` file, those of the first folder first; a folder that exists and can't be read
     /// stands for its files.
     pub fn entries(&self, machine: &Machine) -> Vec<Entry> {
-        let here = Here::of(machine);
+        let here = ThisMachine::of(machine);
         self.files(|_| true).into_iter().map(|file| file.read(machine, &here)).collect()
     }
 
@@ -64,8 +64,8 @@ impl Store {
         machine: &'a Machine,
         job: Option<&'a str>,
     ) -> impl Iterator<Item = Entry> + 'a {
-        let here = Here::of(machine);
-        let of = |files: Vec<File>, here: &Here| -> Vec<Entry> {
+        let here = ThisMachine::of(machine);
+        let of = |files: Vec<File>, here: &ThisMachine| -> Vec<Entry> {
             files.into_iter().map(|file| file.read(machine, here)).collect()
         };
         let own = self.files(|path| is_of_another(path, &here) == Some(false));
@@ -113,7 +113,7 @@ impl Store {
         job: Option<&str>,
         machine: &Machine,
     ) -> Result<Vec<Entry>> {
-        let (folder, here) = (self.first()?, Here::of(machine));
+        let (folder, here) = (self.first()?, ThisMachine::of(machine));
         let name = FileName::on(&here, profile, job);
         let mut identities = vec![name.identity.as_str()];
         if here.machine_match(profile) == MachineMatch::Same {
@@ -151,7 +151,7 @@ impl Store {
         replaced: &[Entry],
         machine: &Machine,
     ) -> Result<PathBuf> {
-        let here = Here::of(machine);
+        let here = ThisMachine::of(machine);
         let folder = self.first()?;
         // Whatever the umask: a folder that others may write to is not trusted.
         let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
@@ -198,7 +198,7 @@ impl Store {
         &self,
         entries: Vec<Entry>,
         machine: &Machine,
-        here: &Here,
+        here: &ThisMachine,
         wanted: Option<&str>,
     ) -> Vec<Entry> {
         let fits = |entry: &Entry| {
@@ -236,7 +236,7 @@ struct File {
 }
 
 impl File {
-    fn read(self, machine: &Machine, here: &Here) -> Entry {
+    fn read(self, machine: &Machine, here: &ThisMachine) -> Entry {
         if self.path == self.folder {
             let problem = listed(&self.folder).err().map(anyhow::Error::from);
             let problem = problem.unwrap_or_else(|| anyhow::anyhow!("it has changed meanwhile"));
@@ -253,7 +253,7 @@ impl File {
 
 /// Whether a file's name says that its profile is of another machine of this one's shape; `None` where it
 /// says so of another shape.
-fn is_of_another(path: &Path, here: &Here) -> Option<bool> {
+fn is_of_another(path: &Path, here: &ThisMachine) -> Option<bool> {
     let Some(name) = FileName::parse(path) else { return Some(false) };
     let is_here = here.identities().contains(&name.identity.as_str());
     (name.shape == here.id.fingerprint.shape).then_some(!is_here)

@@ -11,9 +11,9 @@ use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::page::views::Views;
-use super::plots::drift::Drift;
-use super::plots::scaling::Laws;
-use super::plots::stages::Stages;
+use super::plots::drift::DriftPlot;
+use super::plots::scaling::ScalingPlot;
+use super::plots::stages::StagesPlot;
 use super::plots::{Elements, Picture, font, palette};
 use super::tables::time_breakdown::TimeBreakdown;
 use super::tables::{Table, facts, fidelity, nodes, pictures, trials, usage, work};
@@ -167,7 +167,7 @@ fn commands(results: &Results) -> Result<Markup> {
 }
 
 fn stages(results: &Results, figure: &Markup, laws: &Markup) -> Markup {
-    let Some(stages) = Stages::of(results) else { return html! {} };
+    let Some(stages) = StagesPlot::of(results) else { return html! {} };
     let (baseline, best) = stages.overlap();
     let overlap =
         |name: &str, times: f64| format!("{name}: {} busy seconds per second", digits(times));
@@ -179,7 +179,7 @@ fn stages(results: &Results, figure: &Markup, laws: &Markup) -> Markup {
             (figure)
             p { "Stages run side by side, so their busy times don't add up to the clip's (" (overlaps.into_iter().flatten().collect::<Vec<_>>().join("; ")) ")." @if let Some(sentence) = stages.busiest() { " " (sentence) } }
             (table(&stages.shares(), false))
-            @if let Some(found) = Laws::of(results) {
+            @if let Some(found) = ScalingPlot::of(results) {
                 h3 { "How stages scale with their threads" }
                 (laws)
                 p { (found.sentence()) }
@@ -267,7 +267,7 @@ fn responses(results: &Results, importance: &Markup, knobs: &Markup, pairs: &Mar
 }
 
 fn drift(results: &Results, figure: &Markup) -> Result<Markup> {
-    let Some(drift) = Drift::of(results)? else { return Ok(html! {}) };
+    let Some(drift) = DriftPlot::of(results)? else { return Ok(html! {}) };
     let slowdown = drift.slowdown().map(|share| {
         let way = if share < 0.0 { "faster" } else { "slower" };
         format!(", and by the end it ran {} {way} than at the start", percent(share.abs()))

@@ -14,7 +14,7 @@ use crate::workload::metric::Metric;
 
 /// The baseline over time, and disturbances.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Drift {
+pub struct DriftPlot {
     /// Every ok trial of the baseline, in order.
     pub repeats: Vec<Repeat>,
     /// Each signal that some trial has, over all trials.
@@ -41,7 +41,6 @@ pub struct Repeat {
 pub struct Signal {
     /// What it is.
     pub name: &'static str,
-    /// Its colour.
     colour: Colour,
     /// Time, seconds since the start, and share, 0 to 1.
     pub points: Vec<(f64, f64)>,
@@ -50,7 +49,7 @@ pub struct Signal {
 /// Name, colour and share of a signal.
 type Kind = (&'static str, Colour, fn(&Trial) -> Option<f64>);
 
-impl Drift {
+impl DriftPlot {
     /// The drift of a tune; `None` where the baseline ran less than twice.
     ///
     /// # Errors
@@ -85,21 +84,20 @@ impl Drift {
         Ok((repeats.len() > 1).then_some(Self { repeats, signals, end_s, metric }))
     }
 
-    /// The repeats' scores.
     fn scores(&self) -> Vec<f64> {
         self.repeats.iter().map(|repeat| repeat.score_s).collect()
     }
 
     /// Standard deviation of the repeats, as a share of their mean.
     pub fn spread(&self) -> Option<f64> {
-        Some(stats::deviation(&self.scores())? / stats::mean(&self.scores())?)
+        Some(stats::deviation(&self.scores())? / stats::mean(self.scores())?)
     }
 
     /// How much slower the end is than the beginning, as a share, by the line that fits the
     /// repeats best (least squares); `None` for fewer than four.
     pub fn slowdown(&self) -> Option<f64> {
         let times: Vec<f64> = self.repeats.iter().map(|repeat| repeat.end_s).collect();
-        let (time, score) = (stats::mean(&times)?, stats::mean(&self.scores())?);
+        let (time, score) = (stats::mean(&times)?, stats::mean(self.scores())?);
         let squares: f64 = times.iter().map(|t| (t - time).powi(2)).sum();
         let products: f64 =
             self.repeats.iter().map(|r| (r.end_s - time) * (r.score_s - score)).sum();
@@ -128,7 +126,7 @@ const REPEATS: f64 = 230.0;
 /// Height of the lower frame.
 const SIGNALS: f64 = 180.0;
 
-impl Plot for Drift {
+impl Plot for DriftPlot {
     fn title(&self) -> String {
         "Noise and drift: the baseline over time".to_owned()
     }
@@ -157,12 +155,12 @@ impl Plot for Drift {
     }
 }
 
-impl Drift {
+impl DriftPlot {
     fn draw_repeats<B: Backend>(&self, canvas: &Canvas<B>, unit: TimeUnit) -> Result<()> {
         let mut frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), self.shown());
         frame.y.goal = self.metric.direction();
         frame.draw_rows(canvas, self.metric.heading())?;
-        frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
+        frame.draw_columns(canvas, &format!("{} since the start", unit.word))?;
         let line: Vec<(f64, f64)> =
             self.repeats.iter().map(|r| frame.place(unit.of(r.end_s), r.score_s)).collect();
         canvas.line(&line, palette::GRID, 2.0)?;
@@ -181,7 +179,7 @@ impl Drift {
         let most = 100.0 * shares.fold(0.01, f64::max);
         let frame = Frame::new(canvas, (0.0, unit.of(self.end_s.max(1e-3))), (0.0, 1.05 * most));
         frame.draw_rows(canvas, "percent of the time")?;
-        frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
+        frame.draw_columns(canvas, &format!("{} since the start", unit.word))?;
         for signal in &self.signals {
             let place = |&(time, share): &(f64, f64)| frame.place(unit.of(time), 100.0 * share);
             let line: Vec<(f64, f64)> = signal.points.iter().map(place).collect();

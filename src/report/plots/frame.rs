@@ -4,15 +4,15 @@ use anyhow::Result;
 
 use super::canvas::{Backend, Canvas, TEXT, TextAlign};
 use super::palette;
-use super::scale::Scale;
+use super::scale::Axis;
 
 /// The part of a canvas that data is drawn in.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
     /// The horizontal scale.
-    pub x: Scale,
+    pub x: Axis,
     /// The vertical scale.
-    pub y: Scale,
+    pub y: Axis,
 }
 
 /// Room for the words at the left, and below.
@@ -26,8 +26,8 @@ impl Frame {
     /// A frame that fills a canvas but for the words.
     pub fn new<B: Backend>(canvas: &Canvas<B>, x: (f64, f64), y: (f64, f64)) -> Self {
         Self {
-            x: Scale::new(x, (LEFT, canvas.width() - 14.0)),
-            y: Scale::new(y, (canvas.height() - BELOW, 26.0)),
+            x: Axis::new(x, (LEFT, canvas.width() - 14.0)),
+            y: Axis::new(y, (canvas.height() - BELOW, 26.0)),
         }
     }
 

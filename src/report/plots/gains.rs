@@ -4,13 +4,13 @@ use anyhow::Result;
 
 use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
 use super::palette::{self, Colour};
-use super::scale::Scale;
+use super::scale::Axis;
 use super::{Legend, Plot};
 use crate::stats::Interval;
 
 /// One row per run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Gains {
+pub struct GainsPlot {
     /// The runs.
     pub rows: Vec<Row>,
     /// What their gains are.
@@ -55,7 +55,7 @@ impl Row {
     }
 }
 
-impl Gains {
+impl GainsPlot {
     /// The shares that the axis shows, zero among them.
     fn shown(&self) -> (f64, f64) {
         let all = self.rows.iter().flat_map(Row::gains).filter_map(|(gain, ..)| gain);
@@ -68,7 +68,7 @@ impl Gains {
     }
 }
 
-impl Plot for Gains {
+impl Plot for GainsPlot {
     fn title(&self) -> String {
         self.title.clone()
     }
@@ -93,7 +93,7 @@ impl Plot for Gains {
         }
         let left = names.min(NAMES * canvas.width());
         let (low, high) = self.shown();
-        let x = Scale::new((100.0 * low, 100.0 * high), (left, canvas.width() - 16.0));
+        let x = Axis::new((100.0 * low, 100.0 * high), (left, canvas.width() - 16.0));
         let bottom = PITCH * self.rows.len() as f64;
         let muted = canvas.style(TEXT, palette::MUTED, TextAlign::Middle);
         for (value, word) in x.ticks(((x.places.1 - x.places.0) / 60.0) as usize) {

@@ -13,9 +13,9 @@ use crate::trial::Trial;
 
 /// The knobs with a choice, the most important first.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shares(pub Vec<Importance>);
+pub struct ImportancePlot(pub Vec<Importance>);
 
-impl Shares {
+impl ImportancePlot {
     /// The importance of every knob with a choice; `None` for fewer than ten candidates.
     pub fn of(results: &Results) -> Option<Self> {
         let space = &results.space;
@@ -35,7 +35,7 @@ impl Shares {
 /// Height of a knob's bar with the gap below.
 const PITCH: f64 = 22.0;
 
-impl Plot for Shares {
+impl Plot for ImportancePlot {
     fn title(&self) -> String {
         "How much of the difference each knob explains".to_owned()
     }

@@ -192,41 +192,26 @@ fn with_margin((low, high): (f64, f64), share: f64, least: f64, goal: Direction)
 }
 
 /// The unit of a time axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeUnit {
-    /// Up to five minutes.
-    Seconds,
-    /// Up to five hours.
-    Minutes,
-    /// Longer than five hours.
-    Hours,
+#[derive(Clone, Copy, Debug)]
+pub struct TimeUnit {
+    /// Its name.
+    pub word: &'static str,
+    seconds: f64,
 }
 
 impl TimeUnit {
-    /// The unit for an axis of this length.
+    /// The unit for an axis of this length: seconds up to five minutes, minutes up to five hours.
     pub fn fitting(seconds: f64) -> Self {
-        match seconds {
-            s if s <= 300.0 => Self::Seconds,
-            s if s <= 18_000.0 => Self::Minutes,
-            _ => Self::Hours,
-        }
+        let (word, seconds) = match seconds {
+            s if s <= 300.0 => ("seconds", 1.0),
+            s if s <= 18_000.0 => ("minutes", 60.0),
+            _ => ("hours", 3600.0),
+        };
+        Self { word, seconds }
     }
 
     /// Seconds in this unit.
     pub fn of(self, seconds: f64) -> f64 {
-        match self {
-            Self::Seconds => seconds,
-            Self::Minutes => seconds / 60.0,
-            Self::Hours => seconds / 3600.0,
-        }
-    }
-
-    /// Its name.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Seconds => "seconds",
-            Self::Minutes => "minutes",
-            Self::Hours => "hours",
-        }
+        seconds / self.seconds
     }
 }

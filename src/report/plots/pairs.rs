@@ -26,7 +26,7 @@ const LIKELY: [(&str, &str); 6] = [
 
 /// The pairs that the data allow.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pairs {
+pub struct PairsPlot {
     /// One grid per pair of knobs.
     pub grids: Vec<Grid>,
     /// What scores count.
@@ -46,7 +46,7 @@ pub struct Grid {
     pub rows: Vec<(Value, Vec<Option<f64>>)>,
 }
 
-impl Pairs {
+impl PairsPlot {
     /// The likely pairs of which at least half of all cells were measured; `None` without any.
     pub fn of(results: &Results) -> Option<Self> {
         let findings = results.findings();
@@ -69,7 +69,7 @@ impl Grid {
                 ranked.knobs.get(&across.name) == Some(column)
                     && ranked.knobs.get(&down.name) == Some(row)
             });
-            stats::median(&here.map(|ranked| ranked.score_s).collect::<Vec<_>>())
+            stats::median(here.map(|ranked| ranked.score_s))
         };
         let row = |value: Value| {
             let cells = columns.iter().map(|column| cell(&value, column)).collect();
@@ -129,7 +129,7 @@ fn shade(score: f64, fastest: f64) -> Colour {
     palette::HEAT[step]
 }
 
-impl Plot for Pairs {
+impl Plot for PairsPlot {
     fn title(&self) -> String {
         format!("Pairs of knobs, median {}", self.metric.heading())
     }

@@ -11,7 +11,7 @@ use crate::machine::Machine;
 
 /// A machine's CPUs with who may use each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlacementMap(pub Vec<L3Group>);
+pub struct PlacementPlot(pub Vec<L3Group>);
 
 /// The CPUs that share an L3.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub enum CpuUse {
 /// More CPUs than this can't be told apart in a picture.
 const MOST_CPUS: u32 = 1024;
 
-impl PlacementMap {
+impl PlacementPlot {
     /// The machine with a placement on it; `None` for a machine too large to draw.
     pub fn of(machine: &Machine, placement: &Placement) -> Option<Self> {
         let cpus: usize = machine.cores.iter().map(|core| core.cpus.len()).sum();
@@ -131,7 +131,7 @@ fn arrange(groups: &[L3Group], width: f64) -> (Vec<(f64, f64)>, f64) {
     (places, top + tallest)
 }
 
-impl Plot for PlacementMap {
+impl Plot for PlacementPlot {
     fn title(&self) -> String {
         "Where the profile's threads may run".to_owned()
     }

@@ -19,7 +19,7 @@ use crate::workload::metric::Metric;
 
 /// The course of a tune.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Progress {
+pub struct ProgressPlot {
     /// Every trial, at its end.
     pub points: Vec<Point>,
     /// When the best so far changed, and to which cost.
@@ -42,12 +42,12 @@ pub struct Point {
     /// Seconds per clip, or what else its cost is, if it succeeded.
     pub score_s: Option<f64>,
     /// What it was for.
-    pub kind: Kind,
+    pub kind: TrialKind,
 }
 
 /// What a trial was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TrialKind {
     /// A candidate of the search.
     Search,
     /// A candidate of the search that was measured before.
@@ -62,7 +62,7 @@ pub enum Kind {
     Finalist,
 }
 
-impl Progress {
+impl ProgressPlot {
     /// The course of a tune; `None` where it made no trial.
     ///
     /// # Errors
@@ -78,11 +78,13 @@ impl Progress {
             let score_s = trial.score_s();
             let seen = !seen.insert(&trial.knobs);
             let kind = match kind(results, trial, seen) {
-                Kind::Search | Kind::Again if drift.is_invalidated(trial) => Kind::Invalidated,
+                TrialKind::Search | TrialKind::Again if drift.is_invalidated(trial) => {
+                    TrialKind::Invalidated
+                }
                 kind => kind,
             };
             points.push(Point { end_s, score_s, kind });
-            if kind != Kind::Invalidated {
+            if kind != TrialKind::Invalidated {
                 best.see(trial, end_s);
             }
         }
@@ -105,13 +107,13 @@ fn counted(results: &Results) -> impl Iterator<Item = &Trial> {
     results.trials.iter().filter(|trial| trial.phase.is_comparable())
 }
 
-fn kind(results: &Results, trial: &Trial, seen: bool) -> Kind {
+fn kind(results: &Results, trial: &Trial, seen: bool) -> TrialKind {
     match trial.phase {
-        Phase::Sentinel => Kind::Sentinel,
-        _ if results.is_baseline(trial) => Kind::Baseline,
-        Phase::Confirmation => Kind::Finalist,
-        _ if seen => Kind::Again,
-        _ => Kind::Search,
+        Phase::Sentinel => TrialKind::Sentinel,
+        _ if results.is_baseline(trial) => TrialKind::Baseline,
+        Phase::Confirmation => TrialKind::Finalist,
+        _ if seen => TrialKind::Again,
+        _ => TrialKind::Search,
     }
 }
 
@@ -132,14 +134,14 @@ impl<'a> BestSoFar<'a> {
             return;
         };
         let scores = self.scores.entry(&trial.knobs).or_default();
-        if let Some(before) = stats::median(scores).map(f64::to_bits) {
+        if let Some(before) = stats::median(&*scores).map(f64::to_bits) {
             match self.medians.get_mut(&before) {
                 Some(count) if *count > 1 => *count -= 1,
                 _ => drop(self.medians.remove(&before)),
             }
         }
         scores.push(score);
-        if let Some(median) = stats::median(scores) {
+        if let Some(median) = stats::median(&*scores) {
             *self.medians.entry(median.to_bits()).or_default() += 1;
         }
         let best = self.medians.keys().next().map(|bits| f64::from_bits(*bits));
@@ -164,7 +166,7 @@ fn phases(results: &Results, clock: &Clock, end_s: f64) -> Result<Vec<(Phase, f6
     Ok(starts.into_iter().zip(ends).map(|((phase, from), to)| (phase, from, to)).collect())
 }
 
-impl Plot for Progress {
+impl Plot for ProgressPlot {
     fn title(&self) -> String {
         "Best so far against time".to_owned()
     }
@@ -172,12 +174,12 @@ impl Plot for Progress {
     fn legend(&self) -> Legend {
         let mut legend = vec![(Mark::Line, palette::BEST, "best so far")];
         let kinds = [
-            (Kind::Search, "candidate"),
-            (Kind::Again, "candidate, measured again"),
-            (Kind::Invalidated, "invalidated: the machine's speed jumped"),
-            (Kind::Baseline, "baseline"),
-            (Kind::Sentinel, "baseline again, as sentinel"),
-            (Kind::Finalist, "finalist, measured again"),
+            (TrialKind::Search, "candidate"),
+            (TrialKind::Again, "candidate, measured again"),
+            (TrialKind::Invalidated, "invalidated: the machine's speed jumped"),
+            (TrialKind::Baseline, "baseline"),
+            (TrialKind::Sentinel, "baseline again, as sentinel"),
+            (TrialKind::Finalist, "finalist, measured again"),
         ];
         for (kind, words) in kinds {
             if self.points.iter().any(|point| point.kind == kind && point.score_s.is_some()) {
@@ -214,7 +216,7 @@ impl Plot for Progress {
         frame.draw_rows(canvas, "")?;
         let style = canvas.style(TEXT, palette::MUTED, TextAlign::Left);
         canvas.text(self.metric.heading(), (12.0, top - 16.0), &style)?;
-        frame.draw_columns(canvas, &format!("{} since the start", unit.word()))?;
+        frame.draw_columns(canvas, &format!("{} since the start", unit.word))?;
         if let Some(baseline_s) = self.baseline_s {
             let (left, right) = frame.x.places;
             let y = frame.y.place(baseline_s);
@@ -225,19 +227,18 @@ impl Plot for Progress {
     }
 }
 
-/// How trials of a kind look.
-fn look(kind: Kind) -> (Mark, Colour) {
+fn look(kind: TrialKind) -> (Mark, Colour) {
     match kind {
-        Kind::Search => (Mark::Dot, palette::TRIAL),
-        Kind::Again => (Mark::Ring, palette::BEST),
-        Kind::Invalidated => (Mark::Ring, palette::FAILED),
-        Kind::Baseline => (Mark::Square, palette::BASELINE),
-        Kind::Sentinel => (Mark::OpenSquare, palette::BASELINE),
-        Kind::Finalist => (Mark::Diamond, palette::CONFIRMED),
+        TrialKind::Search => (Mark::Dot, palette::TRIAL),
+        TrialKind::Again => (Mark::Ring, palette::BEST),
+        TrialKind::Invalidated => (Mark::Ring, palette::FAILED),
+        TrialKind::Baseline => (Mark::Square, palette::BASELINE),
+        TrialKind::Sentinel => (Mark::OpenSquare, palette::BASELINE),
+        TrialKind::Finalist => (Mark::Diamond, palette::CONFIRMED),
     }
 }
 
-impl Progress {
+impl ProgressPlot {
     fn draw_phases<B: Backend>(
         &self,
         canvas: &Canvas<B>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::canvas::{Backend, Canvas, Mark, TEXT, TextAlign};
-use super::scale::Scale;
+use super::scale::Axis;
 use super::{Legend, Plot, columns, palette, shown_scores};
 use crate::io::number::digits;
 use crate::knobs::Value;
@@ -16,7 +16,7 @@ use crate::workload::metric::{Direction, Metric};
 
 /// One panel a knob that has a choice.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Response {
+pub struct ResponsePlot {
     /// The panels, in the space's order.
     pub panels: Vec<Panel>,
     /// The costs that the axis shows.
@@ -49,7 +49,7 @@ pub struct Row {
     pub median_s: f64,
 }
 
-impl Response {
+impl ResponsePlot {
     /// The response of every knob; `None` where no knob was measured at two values.
     pub fn of(results: &Results) -> Option<Self> {
         let candidates: Vec<(BTreeMap<String, Value>, f64)> = results
@@ -125,7 +125,7 @@ impl Panel {
                 (steps.collect(), (0.0, self.rows.len() as f64 - 1.0))
             }
         };
-        let axis = Scale::new(ends, (first, last));
+        let axis = Axis::new(ends, (first, last));
         values.into_iter().map(|value| axis.place(value)).collect()
     }
 
@@ -155,7 +155,7 @@ fn arrange(panels: &[Panel], columns: usize, width: f64) -> (Vec<(f64, f64)>, f6
     (places, heights.into_iter().fold(0.0, f64::max))
 }
 
-impl Plot for Response {
+impl Plot for ResponsePlot {
     fn title(&self) -> String {
         format!("What each knob does, {} by value", self.metric.heading())
     }
@@ -190,14 +190,14 @@ impl Plot for Response {
 }
 
 impl Panel {
-    fn draw<B: Backend>(&self, canvas: &Canvas<B>, widest: f64, all: &Response) -> Result<()> {
+    fn draw<B: Backend>(&self, canvas: &Canvas<B>, widest: f64, all: &ResponsePlot) -> Result<()> {
         let is_log = self.scale == Some(space::Scale::Log);
         let title = format!("{}{}", self.knob, if is_log { " (logarithmic)" } else { "" });
         canvas.bold(&title, (12.0, 20.0), TEXT)?;
         let name = canvas.style(TEXT, palette::INK, TextAlign::Right);
         let muted = canvas.style(TEXT, palette::MUTED, TextAlign::Middle);
         let places = (30.0 + widest + 10.0, canvas.width() - 64.0);
-        let x = Scale { values: all.shown, places, goal: all.metric.direction() };
+        let x = Axis { values: all.shown, places, goal: all.metric.direction() };
         let bottom = self.bottom();
         for (value, word) in x.ticks(((places.1 - places.0) / 45.0) as usize) {
             let x = x.place(value);
@@ -229,7 +229,7 @@ impl Row {
     fn draw<B: Backend>(
         &self,
         canvas: &Canvas<B>,
-        x: Scale,
+        x: Axis,
         y: f64,
         (fastest, has_words): (bool, bool),
     ) -> Result<()> {

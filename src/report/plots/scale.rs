@@ -4,7 +4,7 @@ use crate::workload::metric::Direction;
 
 /// An axis, linear in the numbers that stand at it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scale {
+pub struct Axis {
     /// The values at its ends: where much of a metric is good, the costs of the best and the worst
     /// number shown.
     pub values: (f64, f64),
@@ -14,7 +14,7 @@ pub struct Scale {
     pub goal: Direction,
 }
 
-impl Scale {
+impl Axis {
     /// An axis that shows values as they are.
     pub fn new(values: (f64, f64), places: (f64, f64)) -> Self {
         Self { values, places, goal: Direction::Min }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn words(low: f64, high: f64, most: usize) -> Vec<String> {
-        let scale = Scale::new((low, high), (0.0, 100.0));
+        let scale = Axis::new((low, high), (0.0, 100.0));
         scale.ticks(most).into_iter().map(|(_, word)| word).collect()
     }
 
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn ticks_at_counts_leave_each_other_room() {
         // A pixel a thread and a half: 2 is 1.5 pixels from 1, 16 is 12 from 8, 21 is 7.5 from 16.
-        let scale = Scale::new((1.0, 33.0), (0.0, 48.0));
+        let scale = Axis::new((1.0, 33.0), (0.0, 48.0));
         let ticks = scale.ticks_at(&[1.0, 2.0, 8.0, 16.0, 21.0, 33.0], 10.0);
         let words: Vec<&str> = ticks.iter().map(|(_, word)| word.as_str()).collect();
         assert_eq!(words, ["1", "8", "16", "33"]);
@@ -105,13 +105,13 @@ mod tests {
 
     #[test]
     fn places_stay_inside() {
-        let scale = Scale::new((0.0, 4.0), (10.0, 50.0));
+        let scale = Axis::new((0.0, 4.0), (10.0, 50.0));
         assert_eq!([-1.0, 1.0, 9.0].map(|v| scale.place(v)), [10.0, 20.0, 50.0]);
     }
 
     #[test]
     fn much_of_a_metric_stands_where_much_of_a_time_would() {
-        let mut scale = Scale::new((1.0 / 20.0, 1.0 / 10.0), (0.0, 100.0));
+        let mut scale = Axis::new((1.0 / 20.0, 1.0 / 10.0), (0.0, 100.0));
         scale.goal = Direction::Max;
         let ticks = scale.ticks(2);
         let words: Vec<&str> = ticks.iter().map(|(_, word)| word.as_str()).collect();

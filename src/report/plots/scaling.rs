@@ -12,9 +12,9 @@ use crate::trial::Trial;
 
 /// One panel per stage.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Laws(pub Scaling);
+pub struct ScalingPlot(pub Scaling);
 
-impl Laws {
+impl ScalingPlot {
     /// The laws of a tune's stages; `None` where no stage was measured on three numbers of threads.
     pub fn of(results: &Results) -> Option<Self> {
         let trials: Vec<&Trial> = results.trials.iter().collect();
@@ -47,7 +47,7 @@ const NARROWEST: f64 = 320.0;
 /// Points of a curve.
 const STEPS: usize = 60;
 
-impl Plot for Laws {
+impl Plot for ScalingPlot {
     fn title(&self) -> String {
         "How each stage scales with its threads".to_owned()
     }

@@ -13,7 +13,7 @@ use crate::{stats, workload};
 
 /// Seconds per clip of every stage that was timed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stages {
+pub struct StagesPlot {
     /// One per stage, in the order of the pipeline.
     pub rows: Vec<Row>,
     /// The whole clip.
@@ -31,7 +31,7 @@ pub struct Row {
     pub best_s: Option<f64>,
 }
 
-impl Stages {
+impl StagesPlot {
     /// The stages of a tune; `None` where no baseline and no finalist was timed.
     pub fn of(results: &Results) -> Option<Self> {
         let findings = results.findings();
@@ -105,13 +105,13 @@ fn median<'a>(
     trials: impl Iterator<Item = &'a Trial>,
     of: &dyn Fn(&Trial) -> Option<f64>,
 ) -> Option<f64> {
-    stats::median(&trials.filter_map(of).collect::<Vec<_>>())
+    stats::median(trials.filter_map(of))
 }
 
 /// Height of one stage's pair of bars with the gap below.
 const PITCH: f64 = 40.0;
 
-impl Plot for Stages {
+impl Plot for StagesPlot {
     fn title(&self) -> String {
         "Stage times, busy seconds per clip".to_owned()
     }

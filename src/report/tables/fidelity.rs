@@ -87,17 +87,11 @@ fn agreement(results: &Results) -> Option<String> {
                 && (trial.phase == Phase::Confirmation) == confirms
         };
         let scores = results.trials.iter().filter(of).filter_map(Trial::score_s);
-        stats::median(&scores.collect::<Vec<_>>())
+        stats::median(scores)
     };
-    let mut seen: Vec<&Values> = Vec::new();
-    for trial in &results.trials {
-        if !seen.contains(&&trial.knobs) {
-            seen.push(&trial.knobs);
-        }
-    }
-    let both =
-        seen.iter().filter_map(|values| Some((median(values, false)?, median(values, true)?)));
-    let (searched, confirmed): (Vec<f64>, Vec<f64>) = both.unzip();
+    let seen = stats::distinct(results.trials.iter().map(|trial| &trial.knobs));
+    let both = |values: &Values| Some((median(values, false)?, median(values, true)?));
+    let (searched, confirmed): (Vec<f64>, Vec<f64>) = seen.into_iter().filter_map(both).unzip();
     let correlation = stats::rank_correlation(&searched, &confirmed)?;
     Some(match searched.len() {
         2 if correlation > 0.0 => " Both rank baseline and finalist alike.".to_owned(),

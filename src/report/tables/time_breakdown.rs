@@ -90,5 +90,5 @@ fn overhead_share(trials: &[Trial]) -> Option<f64> {
         is_whole && trial.peak.is_none() && trial.wall_s > 0.0
     };
     let shares = trials.iter().filter(in_full).map(|trial| trial.overhead_s / trial.wall_s);
-    stats::median(&shares.collect::<Vec<f64>>())
+    stats::median(shares)
 }

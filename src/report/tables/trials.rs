@@ -140,8 +140,8 @@ pub fn scaling(results: &Results) -> Table {
     }
     for (threads, trials) in groups.iter().filter(|_| groups.len() > 1) {
         let median = |stage: &&str| {
-            let times: Vec<f64> = trials.iter().filter_map(|trial| trial.stage_s(stage)).collect();
-            maybe(crate::stats::median(&times).map(digits))
+            let times = trials.iter().filter_map(|trial| trial.stage_s(stage));
+            maybe(crate::stats::median(times).map(digits))
         };
         let head = [threads.to_string(), trials.len().to_string()];
         table.row(head.into_iter().chain(stages.iter().map(median)));

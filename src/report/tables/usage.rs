@@ -12,7 +12,7 @@ use crate::profile::export::numactl_flag;
 use crate::results::Results;
 use crate::workload::custom::module::ModuleJob;
 use crate::workload::custom::sink::{self, Sink};
-use crate::workload::custom::template::{self, Filling};
+use crate::workload::custom::template::{self, Substitution};
 use crate::workload::custom::{CommandJob, CustomJob};
 
 /// Runs a command under the profile at `path`: what comes `after_exec`, or any.
@@ -30,7 +30,8 @@ pub fn command_line(
     words: &[String],
 ) -> Result<String, String> {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-    let filled = Filling::of(&words, values, &program_environment::own(values)).words(&words)?;
+    let filled =
+        Substitution::of(&words, values, &program_environment::own(values)).words(&words)?;
     let variables = sink::variables(&command.sinks, values);
     let env = (!variables.is_empty()).then(|| "env".to_owned());
     let variables = variables.into_iter().map(|(name, value)| quoted(format!("{name}={value}")));

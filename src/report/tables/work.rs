@@ -35,8 +35,7 @@ impl Rates {
         };
         let rate = |(stage, cost): (&Stage, &Cost)| {
             let seconds = |trial: &Trial| trial.stage_s((*stage).into());
-            let times: Vec<f64> = trials().filter_map(seconds).collect();
-            let time = stats::median(&times).filter(|time| *time > 0.0)?;
+            let time = stats::median(trials().filter_map(seconds)).filter(|time| *time > 0.0)?;
             let rate = Rate {
                 gflops: cost.flops / time / 1e9,
                 gb_s: weights_bytes(results, &knobs, *stage, cost) / time / 1e9,

@@ -11,13 +11,13 @@ fn progress_by_hand() {
         .search(&[("batch_size", number(1))], 5.0)
         .fails(&[("batch_size", number(4))], Outcome::Crashed, "")
         .search(&[("vae_tile_size", number(192))], 3.0);
-    let progress = Progress::of(&made.results).unwrap().unwrap();
+    let progress = ProgressPlot::of(&made.results).unwrap().unwrap();
     let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} {b}");
     let expected = [
-        (7.01 + 14.04, Some(4.0), Kind::Baseline),
-        (22.05 + 17.05, Some(5.0), Kind::Search),
-        (40.10 + 2.0, None, Kind::Search),
-        (43.10 + 11.03, Some(3.0), Kind::Search),
+        (7.01 + 14.04, Some(4.0), TrialKind::Baseline),
+        (22.05 + 17.05, Some(5.0), TrialKind::Search),
+        (40.10 + 2.0, None, TrialKind::Search),
+        (43.10 + 11.03, Some(3.0), TrialKind::Search),
     ];
     assert_eq!(progress.points.len(), expected.len());
     for (point, (end_s, score_s, kind)) in progress.points.iter().zip(expected) {
@@ -36,7 +36,7 @@ fn progress_by_hand() {
 fn a_best_that_is_measured_again_and_slower_is_no_longer_the_best_so_far() {
     let lucky: &[(&str, crate::knobs::Value)] = &[("batch_size", number(1))];
     let made = Made::new().baseline(&[4.0]).search(lucky, 3.0).search(lucky, 4.0);
-    let progress = Progress::of(&made.results).unwrap().unwrap();
+    let progress = ProgressPlot::of(&made.results).unwrap().unwrap();
     assert_eq!(progress.best.iter().map(|best| best.1).collect::<Vec<_>>(), [4.0, 3.0, 3.5]);
 }
 
@@ -44,7 +44,7 @@ fn a_best_that_is_measured_again_and_slower_is_no_longer_the_best_so_far() {
 fn a_time_that_is_none_is_refused_by_name() {
     let mut made = gain();
     made.results.trials[2].started = "yesterday".to_owned();
-    let refused = format!("{:#}", Progress::of(&made.results).unwrap_err());
+    let refused = format!("{:#}", ProgressPlot::of(&made.results).unwrap_err());
     assert!(refused.starts_with("trials.csv: trial 3: started: `yesterday`"), "{refused}");
 }
 
@@ -56,7 +56,7 @@ fn the_response_of_a_knob_by_hand() {
         .search(&[tile(192)], 3.0)
         .search(&[tile(192), ("batch_size", number(1))], 3.4)
         .search(&[("batch_size", number(1))], 4.5);
-    let response = Response::of(&made.results).unwrap();
+    let response = ResponsePlot::of(&made.results).unwrap();
     let panels: Vec<&str> = response.panels.iter().map(|panel| panel.knob.as_str()).collect();
     assert_eq!(panels, ["vae_tile_size", "batch_size"]);
     let rows = &response.panels[0].rows;
@@ -64,7 +64,7 @@ fn the_response_of_a_knob_by_hand() {
     assert_eq!((rows[0].baseline, rows[1].baseline), (false, true));
     assert_eq!(rows[0].scores, [3.0, 3.4]);
     assert_eq!((rows[0].median_s, rows[1].median_s), (3.2, 4.25));
-    assert_eq!(Response::of(&Made::new().baseline(&[4.0]).results), None);
+    assert_eq!(ResponsePlot::of(&Made::new().baseline(&[4.0]).results), None);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn threads_are_counted_at_what_was_measured() {
     let made = [(2, 2.0), (4, 1.4), (5, 1.2)].into_iter().fold(made, |made, (count, score)| {
         made.search(&threads(count), score).search(&threads(count), score)
     });
-    let laws = Laws::of(&made.results).unwrap();
+    let laws = ScalingPlot::of(&made.results).unwrap();
     let counts: Vec<f64> = laws.0.stages[0].points.iter().map(|point| point.threads).collect();
     assert_eq!(counts, [2.0, 4.0, 5.0, 8.0]);
     let text = Picture::new("scaling", &laws).unwrap().wide.text;
@@ -116,11 +116,11 @@ fn sentinels_and_void_trials_are_told_from_others() {
     let made = Made::new().baseline(&[4.0, 4.0]).search(one, 3.0);
     // The baseline takes half as long again, twice: the trial before it can't be judged.
     let made = sentinel(sentinel(made, 6.0), 6.0).search(&[("batch_size", number(4))], 5.0);
-    let progress = Progress::of(&made.results).unwrap().unwrap();
+    let progress = ProgressPlot::of(&made.results).unwrap().unwrap();
     let phases: Vec<Phase> = progress.phases.iter().map(|phase| phase.0).collect();
     assert_eq!(phases, [Phase::Baseline, Phase::Search]);
-    let kinds: Vec<Kind> = progress.points.iter().map(|point| point.kind).collect();
-    use Kind::{Baseline, Invalidated, Search, Sentinel};
+    let kinds: Vec<TrialKind> = progress.points.iter().map(|point| point.kind).collect();
+    use TrialKind::{Baseline, Invalidated, Search, Sentinel};
     assert_eq!(kinds, [Baseline, Baseline, Invalidated, Sentinel, Sentinel, Search]);
     assert_eq!(progress.best.iter().map(|best| best.1).collect::<Vec<_>>(), [4.0]);
     let text = Picture::new("progress", &progress).unwrap().wide.text;
@@ -133,7 +133,7 @@ fn pairs_by_hand() {
         |batch, threads| [("batch_size", number(batch)), ("intra_op_threads", number(threads))];
     let made = Made::new().baseline(&[4.0]).search(&at(4, 8), 3.0).search(&at(4, 4), 2.0);
     let more = [at(4, 4).as_slice(), &[("io_workers", number(2))]].concat();
-    let Pairs { grids, .. } = Pairs::of(&made.clone().search(&more, 5.0).results).unwrap();
+    let PairsPlot { grids, .. } = PairsPlot::of(&made.clone().search(&more, 5.0).results).unwrap();
     let names: Vec<[&str; 2]> =
         grids.iter().map(|grid| [grid.across.as_str(), grid.down.as_str()]).collect();
     assert_eq!(names, [["batch_size", "intra_op_threads"]]);
@@ -142,17 +142,17 @@ fn pairs_by_hand() {
     assert_eq!(grids[0].rows, [row(4, [None, Some(3.5)]), row(8, [Some(4.0), Some(3.0)])]);
     // Four of six cells are enough.
     let third = made.search(&at(4, 1), 9.0);
-    assert_eq!(Pairs::of(&third.results).unwrap().grids[0].rows.len(), 3);
-    assert_eq!(Pairs::of(&Made::new().baseline(&[4.0]).results), None);
+    assert_eq!(PairsPlot::of(&third.results).unwrap().grids[0].rows.len(), 3);
+    assert_eq!(PairsPlot::of(&Made::new().baseline(&[4.0]).results), None);
 }
 
 #[test]
 fn places_by_hand() {
-    let machine = crate::machine::Machine::from_synthetic("package:1 l3:2 core:2 pu:2").unwrap();
+    let machine = crate::machine::Machine::synthetic("package:1 l3:2 core:2 pu:2");
     let set = |cpus: &[u32]| cpus.iter().copied().collect::<crate::machine::CpuSet>();
     let mut placement = crate::knobs::placement::Placement::shared(set(&[0, 2]));
     (placement.model, placement.io) = (set(&[0, 1]), set(&[2, 4]));
-    let PlacementMap(groups) = PlacementMap::of(&machine, &placement).unwrap();
+    let PlacementPlot(groups) = PlacementPlot::of(&machine, &placement).unwrap();
     let users = |group: &plots::placement::L3Group| -> Vec<(u32, CpuUse)> { group.cores.concat() };
     use CpuUse::{Both, Model, Nobody, Workers};
     assert_eq!(users(&groups[0]), [(0, Both), (1, Model), (2, Workers), (3, Nobody)]);
@@ -162,20 +162,20 @@ fn places_by_hand() {
 
 #[test]
 fn stages_by_hand() {
-    let stages = Stages::of(&gain().results).unwrap();
+    let stages = StagesPlot::of(&gain().results).unwrap();
     let names: Vec<&str> = stages.rows.iter().map(|row| row.name).collect();
     assert_eq!(names, ["read", "preprocess", "pack", "encode", "denoise", "decode", "write"]);
     // Half of a clip's time, and six tenths in the others: 1.1 busy seconds per second.
     assert_eq!((stages.rows[4].baseline_s, stages.rows[4].best_s), (Some(2.0), Some(1.5)));
     assert!(stages.overlap().0.is_some_and(|overlap| (overlap - 1.1).abs() < 1e-9));
-    let alone = Stages::of(&Made::new().baseline(&[4.0]).results).unwrap();
+    let alone = StagesPlot::of(&Made::new().baseline(&[4.0]).results).unwrap();
     assert_eq!((alone.clip.baseline_s, alone.clip.best_s), (Some(4.0), None));
-    assert_eq!(Stages::of(&Made::new().results), None);
+    assert_eq!(StagesPlot::of(&Made::new().results), None);
 }
 
 #[test]
 fn drift_by_hand() {
-    let drift = |scores: &[f64]| Drift::of(&Made::new().baseline(scores).results).unwrap();
+    let drift = |scores: &[f64]| DriftPlot::of(&Made::new().baseline(scores).results).unwrap();
     let steady = drift(&[4.0; 5]).unwrap();
     assert_eq!((steady.spread(), steady.slowdown()), (Some(0.0), Some(0.0)));
     let two = drift(&[3.0, 5.0]).unwrap();

@@ -8,13 +8,13 @@ use std::path::Path;
 use insta::assert_snapshot;
 
 use super::fixture::{Made, number, simulated, word};
-use super::plots::drift::Drift;
-use super::plots::pairs::Pairs;
-use super::plots::placement::{CpuUse, PlacementMap};
-use super::plots::progress::{Kind, Progress};
-use super::plots::response::Response;
-use super::plots::scaling::Laws;
-use super::plots::stages::Stages;
+use super::plots::drift::DriftPlot;
+use super::plots::pairs::PairsPlot;
+use super::plots::placement::{CpuUse, PlacementPlot};
+use super::plots::progress::{ProgressPlot, TrialKind};
+use super::plots::response::ResponsePlot;
+use super::plots::scaling::ScalingPlot;
+use super::plots::stages::StagesPlot;
 use super::*;
 use crate::results::Folder;
 use crate::trial::{Outcome, Phase};
@@ -22,11 +22,10 @@ use crate::workload::custom::printed::MetricValue;
 use crate::workload::metric::Direction;
 
 fn summary_of(made: &Made) -> String {
-    let written = Written { profile: true, report: true, kept: None };
+    let written = WrittenReport { profile: true, report: true, kept: None };
     summary(&made.results, &Folder::new("results/2026-11-22-host"), &written)
 }
 
-/// The verdict alone.
 fn verdict_of(made: &Made) -> String {
     verdict::sentence(&made.results)
 }

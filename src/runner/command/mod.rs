@@ -18,7 +18,7 @@ use crate::knobs::effect::in_words;
 use crate::runner::Repetitions;
 use crate::trial::{Outcome, Sample};
 use crate::workload::custom::CommandJob;
-use crate::workload::custom::printed::{MetricValue, Source};
+use crate::workload::custom::printed::{MetricSource, MetricValue};
 use run::Run;
 
 /// How a run failed, and in words.
@@ -98,7 +98,7 @@ impl Runs<'_> {
     fn judge(
         &self,
         run: &Run,
-        source: Option<&Source>,
+        source: Option<&MetricSource>,
         started: Instant,
     ) -> Result<Result<Sample, Failure>> {
         if let Some(failure) = run.failure() {

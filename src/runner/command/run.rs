@@ -16,7 +16,7 @@ use crate::runner::process::heartbeat::Pulse;
 use crate::runner::process::output::Output;
 use crate::runner::process::{self, EXIT_TIMEOUT, MemoryWatch, Start, WATCH_INTERVAL, termination};
 use crate::trial::{Outcome, STOPPED};
-use crate::workload::custom::printed::Source;
+use crate::workload::custom::printed::MetricSource;
 use crate::workload::custom::sink::Sink;
 
 /// The first look; each next one comes after twice the time.
@@ -234,7 +234,7 @@ impl Run {
     ///
     /// # Errors
     /// What is wrong with it, and the command's last words.
-    pub fn metric(&self, source: &Source) -> Result<f64, String> {
+    pub fn metric(&self, source: &MetricSource) -> Result<f64, String> {
         let read = source.read(&self.stdout.text());
         let read = read.or_else(|problem| source.read(&self.stderr.text()).map_err(|_| problem));
         read.map_err(|problem| format!("{problem}; its last words: {}", self.last_words()))

@@ -16,7 +16,7 @@ pub use names::{NodeList, is_name, is_of_name};
 
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum NodeState {
     /// It waits for a trial.
     Idle,
     /// It runs one.
@@ -33,7 +33,7 @@ pub trait Nodes {
     fn names(&self) -> Vec<String>;
 
     /// What the node at `place` does.
-    fn standing(&self, place: usize) -> Standing;
+    fn state(&self, place: usize) -> NodeState;
 
     /// Begins a trial on an idle node.
     ///
@@ -68,31 +68,31 @@ pub trait Nodes {
     }
 
     /// The places of those that do this.
-    fn those(&self, standing: Standing) -> Vec<usize> {
-        (0..self.names().len()).filter(|place| self.standing(*place) == standing).collect()
+    fn in_state(&self, state: NodeState) -> Vec<usize> {
+        (0..self.names().len()).filter(|place| self.state(*place) == state).collect()
     }
 }
 
 /// One machine: a trial runs while its end is waited for.
-pub struct Alone<'a> {
+pub struct SingleNode<'a> {
     runner: &'a dyn Runner,
     begun: RefCell<Option<TrialRequest>>,
 }
 
-impl<'a> Alone<'a> {
+impl<'a> SingleNode<'a> {
     /// The machine of this runner.
     pub fn new(runner: &'a dyn Runner) -> Self {
         Self { runner, begun: RefCell::default() }
     }
 }
 
-impl Nodes for Alone<'_> {
+impl Nodes for SingleNode<'_> {
     fn names(&self) -> Vec<String> {
         vec![String::new()]
     }
 
-    fn standing(&self, _: usize) -> Standing {
-        if self.begun.borrow().is_some() { Standing::Busy } else { Standing::Idle }
+    fn state(&self, _: usize) -> NodeState {
+        if self.begun.borrow().is_some() { NodeState::Busy } else { NodeState::Idle }
     }
 
     fn start(&self, _: usize, request: TrialRequest) -> Result<()> {

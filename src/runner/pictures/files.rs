@@ -15,13 +15,13 @@ type State = (u64, u64, i64, i64, u64);
 
 /// The files that were there before a run.
 #[derive(Debug)]
-pub struct Before<'a> {
+pub struct FilesBefore<'a> {
     text: &'a str,
     patterns: Vec<String>,
     files: BTreeMap<PathBuf, State>,
 }
 
-impl<'a> Before<'a> {
+impl<'a> FilesBefore<'a> {
     /// What the patterns of `text` mean now in `folder`.
     ///
     /// # Errors
@@ -119,18 +119,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write =
             |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        let names = |before: &Before<'_>| -> Result<Vec<String>, String> {
+        let names = |before: &FilesBefore<'_>| -> Result<Vec<String>, String> {
             let name = |path: PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
             Ok(before.written()?.into_iter().map(name).collect())
         };
-        let before = Before::now("*.png|*.mp4", folder.path()).unwrap();
+        let before = FilesBefore::now("*.png|*.mp4", folder.path()).unwrap();
         let none = before.written().unwrap_err();
         assert_eq!(none, "it wrote no file that --output '*.png|*.mp4' means");
         for name in ["10.png", "9.png", "a.mp4", "a.txt"] {
             write(name, "x");
         }
         assert_eq!(names(&before).unwrap(), ["9.png", "10.png", "a.mp4"]);
-        let before = Before::now("*.png", folder.path()).unwrap();
+        let before = FilesBefore::now("*.png", folder.path()).unwrap();
         assert!(
             before.written().unwrap_err().ends_with("the 2 that are there are of earlier runs")
         );

@@ -18,8 +18,8 @@ use crate::trial::{Outcome, Quality};
 use crate::workload::Workload;
 use crate::workload::custom::pictures::PictureJob;
 pub use decode::{NO_FFMPEG, reads_videos};
-pub use files::Before;
-use reference::{Comparison, Recording, WorstFrame};
+pub use files::FilesBefore;
+use reference::{FrameComparison, Recording, WorstFrame};
 
 /// How the detail of a trial begins whose picture is the baseline's although it should not be.
 const SAME: &str = "the picture is the baseline's, though";
@@ -50,8 +50,8 @@ pub struct PictureCheck<'a> {
 
 impl PictureCheck<'_> {
     /// The files that are there before a run; `None` where a worker hands its frames over.
-    pub fn before(&self) -> Option<Result<Before<'_>, String>> {
-        self.job.files.as_deref().map(|files| Before::now(files, self.folder))
+    pub fn before(&self) -> Option<Result<FilesBefore<'_>, String>> {
+        self.job.files.as_deref().map(|files| FilesBefore::now(files, self.folder))
     }
 
     /// Whether the baseline has to run before anything can be compared.
@@ -120,7 +120,7 @@ impl PictureCheck<'_> {
     fn worst(&self, files: &[PathBuf]) -> Result<Option<WorstFrame>, String> {
         let path = self.reference();
         if path.exists() {
-            let mut comparison = Comparison::open(&path)?;
+            let mut comparison = FrameComparison::open(&path)?;
             for file in files {
                 decode::frames(file, &mut |frame| comparison.take(frame))?;
             }

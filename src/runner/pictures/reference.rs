@@ -39,7 +39,7 @@ fn unwritten(error: &io::Error) -> String {
 }
 
 /// Frames beside those of the baseline.
-pub struct Comparison {
+pub struct FrameComparison {
     reference: BufReader<File>,
     count: usize,
     worst: Option<WorstFrame>,
@@ -55,7 +55,7 @@ pub struct WorstFrame {
     pub pair: [RgbImage; 2],
 }
 
-impl Comparison {
+impl FrameComparison {
     /// Opens the baseline's frames.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ mod tests {
         let mut recording = Recording::begin(&path)?;
         [10, 20, 30].iter().try_for_each(|value| recording.take(&grey(*value)))?;
         recording.end()?;
-        let mut comparison = Comparison::open(&path)?;
+        let mut comparison = FrameComparison::open(&path)?;
         frames.iter().try_for_each(|frame| comparison.take(frame.clone()))?;
         comparison.end()
     }

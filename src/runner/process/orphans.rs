@@ -11,8 +11,9 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use super::tree;
 use crate::machine::stat_field;
 
-/// How often a sweep looks before it leaves alone what does not die.
-const MOST_LOOKS: usize = 100;
+/// How often a sweep looks before it leaves alone what does not die: for two seconds, since on a busy machine
+/// what was killed waits for a CPU to die on.
+const MOST_LOOKS: usize = 1000;
 
 /// The time between two looks, which a killed process takes to die.
 const PAUSE: Duration = Duration::from_millis(2);

@@ -43,6 +43,11 @@ pub fn reference(what: &str, workload: &Workload) -> String {
     format!("reference-{what}-{job}.safetensors")
 }
 
+/// The files of all references.
+pub fn references(workload: &Workload) -> [String; 4] {
+    [DECODED, ENCODED, PREDICTED, EMBEDDED].map(|what| reference(what, workload))
+}
+
 /// The file in a job's `references` that shows the reference picture.
 pub const REFERENCE_VIEW: &str = "reference.png";
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::pictures::Before;
+use super::pictures::FilesBefore;
 use super::response::Response;
 use super::{LocalRunner, Runner, TrialRequest};
 use crate::knobs::effect::{Effect, Mismatch, compare_reported, in_words};
@@ -217,9 +217,9 @@ impl<'a> WarmRunner<'a> {
         job.warmup = state.needs_warm_up(&request.values, &changed).into();
         let pictures = self.inner.picture_check(&request).filter(|check| state.wants(check));
         job.pictures = pictures.as_ref().is_some_and(|check| check.job.files.is_none());
-        let before = pictures
-            .as_ref()
-            .map(|check| check.before().unwrap_or_else(|| Before::now(HANDED_OVER, &job.output)));
+        let before = pictures.as_ref().map(|check| {
+            check.before().unwrap_or_else(|| FilesBefore::now(HANDED_OVER, &job.output))
+        });
         let limit = self.inner.limit(&request);
         let stop = || self.inner.stop.load(Ordering::Relaxed);
         let Some(process) = &mut state.process else { unreachable!("it was started before") };

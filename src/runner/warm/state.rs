@@ -111,7 +111,7 @@ impl State {
         }
         if process.ran.is_empty() {
             process.start_s = process.asked_s + (answer.wall_s - answer.measured_s).max(0.0);
-            fresh = stats::median(&costs(&answer.samples)).filter(|_| !answer.is_failed());
+            fresh = stats::median(costs(&answer.samples)).filter(|_| !answer.is_failed());
         } else {
             process.warm_trials += 1;
             process.warm_s = answer.wall_s;
@@ -165,7 +165,7 @@ impl State {
             Outcome::Illegal | Outcome::Interrupted => return false,
             _ => return true,
         }
-        let cost = stats::median(&costs(&warm.samples)).unwrap_or(f64::INFINITY);
+        let cost = stats::median(costs(&warm.samples)).unwrap_or(f64::INFINITY);
         let is_best = self.best.is_none_or(|best| cost < best);
         self.unchecked += 1;
         if !doubtful.is_empty() && (is_best || self.unchecked > UNCHECKED) && !warm.is_cut() {
@@ -221,7 +221,7 @@ impl State {
 
 /// What a process did, in words.
 fn said(answer: &Response) -> String {
-    match stats::median(&costs(&answer.samples)) {
+    match stats::median(costs(&answer.samples)) {
         Some(cost) if !answer.is_failed() => format!("{cost:.3} s per run"),
         _ => format!("{} ({})", answer.outcome, answer.detail),
     }

@@ -195,7 +195,7 @@ impl<'a> Probes<'a> {
             let ended = self.ended.iter().filter(|candidate| *candidate == point).count();
             return if ended < blame::TRIES { ProbeResult::Open } else { ProbeResult::Unknown };
         };
-        let Some(usual) = Usual::of(self.trials, last) else { return ProbeResult::Unknown };
+        let Some(usual) = BaselineLevel::of(self.trials, last) else { return ProbeResult::Unknown };
         let Some(slower) = usual.slower(&probes) else { return ProbeResult::Other };
         // What may be chance is let go where it is a loss, but a gain is not.
         let chance = if slower > 0.0 { usual.chance(&probes) } else { INDIFFERENT };
@@ -231,13 +231,13 @@ impl<'a> Probes<'a> {
 
 /// The baseline's runs on a probe's node up to it (what comes later says nothing of that): the median of
 /// their log costs, and how far they lie apart, which a few disturbed ones hardly change.
-struct Usual {
+struct BaselineLevel {
     level: f64,
     deviation: f64,
     runs: f64,
 }
 
-impl Usual {
+impl BaselineLevel {
     fn of(trials: &[Trial], probe: &Trial) -> Option<Self> {
         let is_before = |t: &&Trial| t.number < probe.number && t.node == probe.node;
         let baseline = trials.iter().filter(|t| t.phase.is_baseline()).filter(is_before);
@@ -253,7 +253,7 @@ impl Usual {
     /// is none, or one failed.
     fn slower(&self, probes: &[&Trial]) -> Option<f64> {
         let all_ok = probes.iter().all(|probe| probe.score_s().is_some());
-        let level = stats::median(&logs(probes.iter().copied())).filter(|_| all_ok)?;
+        let level = stats::median(logs(probes.iter().copied())).filter(|_| all_ok)?;
         Some(level - self.level)
     }
 

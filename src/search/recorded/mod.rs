@@ -1,6 +1,6 @@
 //! Recorded: a space whose candidates were all measured, read from a table or a journal.
 
-mod sheet;
+mod parsed_record;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use csv::StringRecord;
 
-use self::sheet::{Levels, Sheet, journal, table};
+use self::parsed_record::{Levels, ParsedRecord, journal, table};
 use crate::io::input;
 use crate::space::{Candidate, Given, Space};
 use crate::trial::journal::{LARGEST_BYTES, Reading, separated};
@@ -54,7 +54,7 @@ impl Recorded {
 
     fn of(name: &str, read: Reading) -> Result<Self> {
         let header = StringRecord::from(read.columns);
-        Self::from_sheet(name, &journal(&header, read.records)?)
+        Self::from_parsed(name, &journal(&header, read.records)?)
     }
 
     /// Reads the text of a table or a journal, for a space called `name`.
@@ -79,16 +79,16 @@ impl Recorded {
         ensure!(odd.is_none(), "row {}: not {} cells", odd.unwrap_or(0) + 1, header.len());
         ensure!(header.len() > 1, "neither a table nor a journal: it has no knobs");
         let is_journal = header.iter().any(|cell| cell.starts_with("knob."));
-        let sheet = if is_journal { journal(&header, rows)? } else { table(&header, rows)? };
-        Self::from_sheet(name, &sheet)
+        let parsed = if is_journal { journal(&header, rows)? } else { table(&header, rows)? };
+        Self::from_parsed(name, &parsed)
     }
 
-    fn from_sheet(name: &str, sheet: &Sheet) -> Result<Self> {
-        let levels = sheet.knobs.iter().map(|column| sheet.levels(column));
+    fn from_parsed(name: &str, parsed: &ParsedRecord) -> Result<Self> {
+        let levels = parsed.knobs.iter().map(|column| parsed.levels(column));
         let levels = levels.collect::<Result<Vec<Levels>>>()?;
         let mut costs: HashMap<Candidate, Vec<f64>> = HashMap::new();
         let mut samples: HashMap<Candidate, Vec<Vec<f64>>> = HashMap::new();
-        for (place, row) in sheet.rows.iter().enumerate() {
+        for (place, row) in parsed.rows.iter().enumerate() {
             let candidate = Candidate::new(levels.iter().map(|levels| levels.of_rows[place]));
             if row.cost.is_some() && row.samples.len() > 1 {
                 samples.entry(candidate.clone()).or_default().push(row.samples.clone());

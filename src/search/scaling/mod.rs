@@ -3,7 +3,7 @@
 //! Each stage's time follows a [`Law`] of its threads, times what the other knobs do to it; the
 //! pipeline is as slow as the slowest of its parts that work side by side: the models' stages one
 //! after another, and each pool. The report draws [`Scaling::stages`]; the Gaussian process takes
-//! a [`Table`] of it for its mean where [`Scaling::holds`] and stages tell nothing better.
+//! a [`TimingTable`] of it for its mean where [`Scaling::holds`] and stages tell nothing better.
 
 mod effects;
 mod law;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use self::effects::Effects;
 pub use self::law::{Law, Point};
-pub use self::table::Table;
+pub use self::table::TimingTable;
 use crate::knobs::Value;
 use crate::trial::{Phase, Trial};
 use crate::workload::THREADS;
@@ -234,7 +234,7 @@ mod tests {
             let wanted = truth(threads, workers, precision);
             let told = scaling.seconds(&wanted.knobs).unwrap();
             assert!((told / wanted.seconds - 1.0).abs() < 0.15, "{told} {wanted:?}");
-            let table = Table::new(&scaling, &space()).unwrap();
+            let table = TimingTable::new(&scaling, &space()).unwrap();
             let candidate = space().candidate(&wanted.knobs).unwrap();
             assert!((table.log_seconds(&candidate) - told.ln()).abs() < 1e-9);
         }

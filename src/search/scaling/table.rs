@@ -7,7 +7,7 @@ use crate::space::{Candidate, Space};
 
 /// Tells any candidate's seconds per clip.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub struct TimingTable {
     stages: Vec<Row>,
     /// ln of [`Scaling`]'s overlap.
     overlap: f64,
@@ -22,7 +22,7 @@ struct Row {
     levels: Vec<Vec<f64>>,
 }
 
-impl Table {
+impl TimingTable {
     /// The laws over `space`; `None` where a stage's threads are no numbers there.
     pub fn new(scaling: &Scaling, space: &Space) -> Option<Self> {
         let row = |law: &StageLaw| Row::new(law, space);

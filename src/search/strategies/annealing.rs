@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::Strategy;
-use super::argmin_adapter::{Answers, Exhausted, proposal};
+use super::argmin_adapter::{Exhausted, KnownCosts, proposal};
 use crate::search::cost::log_like;
 use crate::search::history::History;
 use crate::space::Candidate;
@@ -26,17 +26,17 @@ pub(super) struct Annealing;
 impl Strategy for Annealing {
     /// From the best of what was measured first, until a candidate is not known.
     fn propose(&mut self, history: &History<'_>) -> Option<Candidate> {
-        proposal(anneal(&Answers::new(history)), history)
+        proposal(anneal(&KnownCosts::new(history)), history)
     }
 }
 
 /// The cost function with an idea of what neighbours are.
 struct Annealed<'o, 'a> {
-    answers: &'o Answers<'o, 'a>,
+    answers: &'o KnownCosts<'o, 'a>,
     rng: RefCell<Xoshiro256PlusPlus>,
 }
 
-fn anneal(answers: &Answers<'_, '_>) -> Result<(), Error> {
+fn anneal(answers: &KnownCosts<'_, '_>) -> Result<(), Error> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(answers.history.seed());
     let drawn = || answers.history.sampler().any(&mut rng);
     let start = answers.best().or_else(drawn).ok_or(Exhausted)?;

@@ -14,7 +14,7 @@ use crate::search::history::History;
 use crate::space::Candidate;
 
 /// The cost function of one run.
-pub(super) struct Answers<'h, 'a> {
+pub(super) struct KnownCosts<'h, 'a> {
     pub history: &'h History<'a>,
     /// What this run asked for.
     asked: RefCell<HashSet<u64>>,
@@ -31,7 +31,7 @@ struct Unanswered(Candidate);
 #[error("no legal candidate is left that was not asked for")]
 pub(super) struct Exhausted;
 
-impl<'h, 'a> Answers<'h, 'a> {
+impl<'h, 'a> KnownCosts<'h, 'a> {
     /// A run that begins with what comes before a strategy's own proposals.
     pub fn new(history: &'h History<'a>) -> Self {
         let answers = Self { history, asked: RefCell::default(), best: RefCell::default() };

@@ -13,7 +13,7 @@ use crate::search::surrogate::gp::fit;
 use crate::search::surrogate::kernel::{HyperPrior, Hyperparameters, STAGE, WHOLE};
 use crate::search::surrogate::prior::Prior;
 use crate::search::surrogate::stages::{StageModels, Stages};
-use crate::search::transfer::Belief;
+use crate::search::transfer::TransferModel;
 use crate::space::{Candidate, Space};
 
 /// Proposes by acquisition functions in turn.
@@ -49,7 +49,7 @@ impl FittedModel {
     pub fn of(
         space: &Space,
         known: &[Observation],
-        beliefs: &Rc<Vec<Belief>>,
+        beliefs: &Rc<Vec<TransferModel>>,
         last: Option<&Self>,
     ) -> Self {
         let stages = StageModels::by(space, known, last.map(|model| &model.stages));

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::Strategy;
-use super::argmin_adapter::{Answers, proposal};
+use super::argmin_adapter::{KnownCosts, proposal};
 use super::relaxation::{Point, Relaxation};
 use crate::search::history::History;
 use crate::space::Candidate;
@@ -18,7 +18,7 @@ pub(super) struct NelderMead;
 
 impl Strategy for NelderMead {
     fn propose(&mut self, history: &History<'_>) -> Option<Candidate> {
-        let answers = Answers::new(history);
+        let answers = KnownCosts::new(history);
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(history.seed());
         loop {
             let ended = simplex(&answers, &mut rng);
@@ -29,7 +29,7 @@ impl Strategy for NelderMead {
     }
 }
 
-fn simplex(answers: &Answers<'_, '_>, rng: &mut Xoshiro256PlusPlus) -> Result<(), Error> {
+fn simplex(answers: &KnownCosts<'_, '_>, rng: &mut Xoshiro256PlusPlus) -> Result<(), Error> {
     let problem = Relaxation::new(answers, rng);
     let corners = answers.history.space().knobs.len() + 1;
     let mut simplex: Vec<Point> = (0..corners).map(|_| problem.any(rng)).collect();

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::Strategy;
-use super::argmin_adapter::{Answers, proposal};
+use super::argmin_adapter::{KnownCosts, proposal};
 use super::relaxation::Relaxation;
 use crate::search::history::History;
 use crate::space::Candidate;
@@ -18,7 +18,7 @@ pub(super) struct Swarm;
 
 impl Strategy for Swarm {
     fn propose(&mut self, history: &History<'_>) -> Option<Candidate> {
-        let answers = Answers::new(history);
+        let answers = KnownCosts::new(history);
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(history.seed());
         let problem = Relaxation::new(&answers, &mut rng);
         let knobs = history.space().knobs.len();

@@ -11,7 +11,7 @@ use argmin::core::{CostFunction, Error};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::argmin_adapter::{Answers, Exhausted};
+use super::argmin_adapter::{Exhausted, KnownCosts};
 use crate::search::cost::log_like;
 use crate::space::{Candidate, Space};
 
@@ -20,7 +20,7 @@ pub(super) type Point = Vec<f64>;
 
 /// The objective over points.
 pub(super) struct Relaxation<'o, 'a> {
-    answers: &'o Answers<'o, 'a>,
+    answers: &'o KnownCosts<'o, 'a>,
     rng: RefCell<Xoshiro256PlusPlus>,
     /// Costs of points that were worked out before a solver asks for them.
     held: RefCell<Vec<(Point, f64)>>,
@@ -31,7 +31,7 @@ const NEARBY: usize = 60;
 
 impl<'o, 'a> Relaxation<'o, 'a> {
     /// Takes a generator of its own from `rng`.
-    pub fn new(answers: &'o Answers<'o, 'a>, rng: &mut Xoshiro256PlusPlus) -> Self {
+    pub fn new(answers: &'o KnownCosts<'o, 'a>, rng: &mut Xoshiro256PlusPlus) -> Self {
         let own = RefCell::new(Xoshiro256PlusPlus::from_rng(rng));
         Self { answers, rng: own, held: RefCell::default() }
     }

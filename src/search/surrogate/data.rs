@@ -9,7 +9,7 @@ use crate::space::Candidate;
 use crate::stats::{mean, pooled_variance, scatter};
 
 /// Observations of the same candidate put together, costs on a scale that models can bear.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::search) struct Data {
     /// Candidates that succeeded or were cut, in the order in which they were first measured.
     pub candidates: Vec<Candidate>,
@@ -30,7 +30,7 @@ pub(in crate::search) struct Data {
     /// `None` while nothing was measured twice.
     pub noise: Option<f64>,
     /// Where the targets come from.
-    pub scale: Scale,
+    pub scale: CostScale,
     /// The root of the noise in log cost, so about a share of the cost.
     pub relative_noise: Option<f64>,
 }
@@ -57,21 +57,20 @@ impl Data {
             order[place].1.add(observation.measurement);
         }
         let (good, failed): (Vec<_>, Vec<_>) = order.into_iter().partition(|(_, c)| !c.is_empty());
-        let scale = Scale::of(good.iter().map(|(_, costs)| costs.mean()), clip);
+        let scale = CostScale::of(good.iter().map(|(_, costs)| costs.mean()), clip);
         let variance = pooled_variance(good.iter().map(|(_, costs)| costs.measured.as_slice()));
         let variance = variance.map(|(variance, _)| variance);
         Self {
             candidates: good.iter().map(|(candidate, _)| (*candidate).clone()).collect(),
             targets: good.iter().map(|(_, costs)| scale.target(costs.mean())).collect(),
             expected: vec![0.0; good.len()],
-            prior: None,
-            offset: 0.0,
             counts: good.iter().map(|(_, c)| c.measured.len().max(1) as f64).collect(),
             cut: good.iter().map(|(_, costs)| costs.measured.is_empty()).collect(),
             failed: failed.into_iter().map(|(candidate, _)| candidate.clone()).collect(),
             noise: variance.map(|variance| variance / (scale.deviation * scale.deviation)),
             relative_noise: variance.map(f64::sqrt),
             scale,
+            ..Self::default()
         }
     }
 
@@ -81,7 +80,7 @@ impl Data {
         self.offset = 0.0;
         self.expected = self.predicted(&self.candidates);
         if prior.is_some() {
-            self.offset = mean(&self.residuals()).unwrap_or(0.0);
+            self.offset = mean(self.residuals()).unwrap_or(0.0);
             self.expected.iter_mut().for_each(|expected| *expected += self.offset);
         }
     }
@@ -122,14 +121,9 @@ impl Data {
             candidates: all().cloned().collect(),
             targets: all().enumerate().map(|(i, _)| f64::from(self.is_measured(i))).collect(),
             expected: vec![0.0; all().count()],
-            prior: None,
-            offset: 0.0,
             counts: all().map(|_| 1.0).collect(),
             cut: all().map(|_| false).collect(),
-            failed: Vec::new(),
-            scale: Scale::default(),
-            noise: None,
-            relative_noise: None,
+            ..Self::default()
         }
     }
 
@@ -199,7 +193,7 @@ impl Costs {
 
 /// From log costs to targets.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::search) struct Scale {
+pub(in crate::search) struct CostScale {
     mean: f64,
     /// A target's worth in log cost.
     pub deviation: f64,
@@ -207,7 +201,7 @@ pub(in crate::search) struct Scale {
     ceiling: f64,
 }
 
-impl Default for Scale {
+impl Default for CostScale {
     fn default() -> Self {
         Self { mean: 0.0, deviation: 1.0, ceiling: f64::INFINITY }
     }
@@ -216,7 +210,7 @@ impl Default for Scale {
 /// The share of the costs that are told apart.
 const CLIPPED_FROM: f64 = 0.9;
 
-impl Scale {
+impl CostScale {
     /// The scale on which `costs`, clipped above if asked, have zero mean and unit variance.
     fn of(costs: impl Iterator<Item = f64>, clip: bool) -> Self {
         let mut costs: Vec<f64> = costs.collect();

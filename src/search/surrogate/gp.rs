@@ -29,10 +29,7 @@ impl GaussianProcess {
         let n = data.len();
         let alike = kernel.cross(&data.candidates, &data.candidates);
         let factor = Factor::new(n, covariances(alike, &data, scales.noise.exp()))?;
-        let surprises = data.residuals();
-        let weights = factor.solve(&surprises);
-        let fit: f64 = weights.iter().zip(&surprises).map(|(w, y)| w * y).sum();
-        let variance = (fit / n as f64).max(1e-6);
+        let (weights, variance) = weights(&factor, &data);
         Some(Self { data, kernel, factor, weights, variance })
     }
 
@@ -51,7 +48,7 @@ impl GaussianProcess {
         candidates.chunks(64).flat_map(|chunk| self.predict_chunk(chunk)).collect()
     }
 
-    /// The means of [`Process::predict`], in a fraction of its time.
+    /// The means of [`GaussianProcess::predict`], in a fraction of its time.
     pub fn means(&self, candidates: &[Candidate]) -> Vec<f64> {
         let of = |chunk: &[Candidate]| {
             self.means_of(
@@ -109,6 +106,14 @@ pub(in crate::search) fn posterior_means(
     let weights = Factor::new(n, matrix)?.solve(&data.residuals());
     let truth = |i: usize| data.targets[i] - noise / data.counts[i] * weights[i];
     Some((0..n).map(truth).collect())
+}
+
+/// What each observation of `data` weighs in predictions, and the signal's variance at its best.
+fn weights(factor: &Factor, data: &Data) -> (Vec<f64>, f64) {
+    let residuals = data.residuals();
+    let weights = factor.solve(&residuals);
+    let fit: f64 = weights.iter().zip(&residuals).map(|(w, y)| w * y).sum();
+    (weights, (fit / data.len() as f64).max(1e-6))
 }
 
 /// The correlations `alike` of the candidates of `data`, with what else each measurement varies by.
@@ -184,20 +189,16 @@ fn climb(
     let (n, noise) = (data.len(), scales.noise.exp());
     let alike = kernel.cross(&data.candidates, &data.candidates);
     let factor = Factor::new(n, covariances(alike.clone(), data, noise))?;
-    let surprises = data.residuals();
-    let weights = factor.solve(&surprises);
-    let fit: f64 = weights.iter().zip(&surprises).map(|(w, y)| w * y).sum();
-    let variance = (fit / n as f64).max(1e-6);
-    let (inverse, mut pulls, mut by_noise) = (factor.inverse(), alike, 0.0);
+    let (weights, variance) = weights(&factor, data);
+    let (inverse, mut by_pair, mut by_noise) = (factor.inverse(), alike, 0.0);
+    let slope = |i: usize, j: usize| weights[i] * weights[j] / variance - inverse[i * n + j];
     for i in 0..n {
         for j in 0..i {
-            let pull = weights[i] * weights[j] / variance - inverse[i * n + j];
-            pulls[i * n + j] *= pull;
+            by_pair[i * n + j] *= slope(i, j);
         }
-        let pull = weights[i] * weights[i] / variance - inverse[i * n + i];
-        by_noise += 0.5 * pull * noise / data.counts[i];
+        by_noise += 0.5 * slope(i, i) * noise / data.counts[i];
     }
-    let mut gradient = kernel.slopes(&data.candidates, &pulls);
+    let mut gradient = kernel.slopes(&data.candidates, &by_pair);
     gradient.truncate(scales.len() - 1);
     gradient.push(by_noise);
     let mut height = -0.5 * (n as f64 * variance.ln() + factor.log_determinant());

@@ -28,12 +28,12 @@ const FEWEST_LEVELS: usize = 4;
 #[derive(Debug)]
 pub(in crate::search) struct Kernel {
     /// A table per knob.
-    tables: Vec<Table>,
+    tables: Vec<LevelFactors>,
 }
 
 /// Factors of any two levels of a knob.
 #[derive(Debug)]
-pub(in crate::search) struct Table {
+pub(in crate::search) struct LevelFactors {
     levels: usize,
     factor: Vec<f64>,
     /// The derivatives of ln factor.
@@ -53,7 +53,7 @@ impl Kernel {
     pub fn new(space: &Space, scales: &Hyperparameters) -> Self {
         let table = |(k, knob): (usize, &KnobDomain)| {
             let divisibility = scales.divisibility.get(k).map(|divisibility| divisibility.exp());
-            Table::new(knob, scales.lengths[k], scales.main_effects[k].exp(), divisibility)
+            LevelFactors::new(knob, scales.lengths[k], scales.main_effects[k].exp(), divisibility)
         };
         Self { tables: space.knobs.iter().enumerate().map(table).collect() }
     }
@@ -108,7 +108,7 @@ fn levels(candidates: &[Candidate], position: usize) -> Vec<usize> {
     candidates.iter().map(|candidate| candidate.level(position)).collect()
 }
 
-impl Table {
+impl LevelFactors {
     fn new(
         knob: &KnobDomain,
         log_length: f64,

@@ -11,8 +11,8 @@ use super::data::Data;
 use super::stages::Stages;
 use crate::search::Observation;
 use crate::search::cost::log_like;
-use crate::search::scaling::{GOOD, Scaling, Table, Timed};
-use crate::search::transfer::{Belief, Transfer};
+use crate::search::scaling::{GOOD, Scaling, Timed, TimingTable};
+use crate::search::transfer::{Transfer, TransferModel};
 use crate::space::{Candidate, Space};
 use crate::stats;
 
@@ -31,12 +31,18 @@ const LEAST: f64 = 0.05;
 #[derive(Clone, Debug)]
 pub(in crate::search) enum Prior {
     /// By how its stages scale.
-    Laws(Rc<Table>),
+    Laws(Rc<TimingTable>),
     /// By what is known of each stage.
     Stages(Rc<Stages>),
     /// By earlier searches: log cost is `offset` and `slope` times the mean of what they say, by
     /// `weights`, which explains a share of the variance.
-    Earlier { beliefs: Rc<Vec<Belief>>, weights: Vec<f64>, slope: f64, offset: f64, explained: f64 },
+    Earlier {
+        beliefs: Rc<Vec<TransferModel>>,
+        weights: Vec<f64>,
+        slope: f64,
+        offset: f64,
+        explained: f64,
+    },
 }
 
 impl Prior {
@@ -44,7 +50,7 @@ impl Prior {
     pub fn new(
         space: &Space,
         observations: &[Observation],
-        beliefs: &Rc<Vec<Belief>>,
+        beliefs: &Rc<Vec<TransferModel>>,
     ) -> Option<Self> {
         let laws = laws(space, observations);
         let earlier = Self::earlier(observations, beliefs);
@@ -59,14 +65,14 @@ impl Prior {
     }
 
     /// What can be believed of earlier searches before this one.
-    pub fn beliefs(space: &Space, earlier: &[Transfer]) -> Rc<Vec<Belief>> {
-        Rc::new(earlier.iter().filter_map(|earlier| Belief::new(space, earlier)).collect())
+    pub fn beliefs(space: &Space, earlier: &[Transfer]) -> Rc<Vec<TransferModel>> {
+        Rc::new(earlier.iter().filter_map(|earlier| TransferModel::new(space, earlier)).collect())
     }
 
     /// A ridge regression of log cost on what is believed, with the slope drawn to 1. Each earlier
     /// search weighs as much as it predicted of these observations: the more there are, the less
     /// counts how alike its machine and job are. `None` where all of them together mislead.
-    fn earlier(observations: &[Observation], beliefs: &Rc<Vec<Belief>>) -> Option<Self> {
+    fn earlier(observations: &[Observation], beliefs: &Rc<Vec<TransferModel>>) -> Option<Self> {
         let data = Data::new(observations);
         if beliefs.is_empty() || data.len() < 3 {
             return None;
@@ -133,7 +139,7 @@ impl Prior {
 
 /// What a belief that `told` of candidates that came to `costs` is worth: at first what its machine
 /// and job let expect, with every trial more its rank correlation.
-fn weight(belief: &Belief, told: &[f64], costs: &[f64]) -> f64 {
+fn weight(belief: &TransferModel, told: &[f64], costs: &[f64]) -> f64 {
     let n = costs.len() as f64;
     let predicted = stats::rank_correlation(told, costs).unwrap_or(0.0).max(0.0);
     let trust = (TRUST * belief.weight + n * predicted) / (TRUST + n);
@@ -159,6 +165,6 @@ fn laws(space: &Space, observations: &[Observation]) -> Option<(Prior, f64)> {
     };
     let timed: Vec<Timed> = observations.iter().filter_map(timed).collect();
     let scaling = Scaling::of(&timed).filter(Scaling::holds)?;
-    let table = Table::new(&scaling, space)?;
+    let table = TimingTable::new(&scaling, space)?;
     Some((Prior::Laws(Rc::new(table)), scaling.explained))
 }

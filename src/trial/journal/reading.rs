@@ -29,7 +29,6 @@ pub struct Reading {
     pub(super) lines: Vec<usize>,
 }
 
-/// A line and what became of it.
 struct Line {
     number: usize,
     row: Result<(StringRecord, Trial), String>,

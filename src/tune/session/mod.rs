@@ -21,7 +21,7 @@ use super::record::Record;
 use super::state::State;
 use crate::knobs::Values;
 use crate::results::Folder;
-use crate::runner::nodes::{Alone, Nodes, Standing};
+use crate::runner::nodes::{NodeState, Nodes, SingleNode};
 use crate::runner::{Runner, TrialRequest};
 use crate::search::pruning::Pruned;
 use crate::search::{Plan, remeasure};
@@ -33,7 +33,7 @@ use crate::workload::Workload;
 /// A tune under way.
 pub struct Session<'a> {
     pub(super) state: State<'a>,
-    alone: Alone<'a>,
+    alone: SingleNode<'a>,
     /// Several nodes instead.
     several: Option<&'a dyn Nodes>,
     record: Option<Record<'a>>,
@@ -55,7 +55,7 @@ impl<'a> Session<'a> {
         let state = State::new(config, runner, observer, budget);
         Self {
             state,
-            alone: Alone::new(runner),
+            alone: SingleNode::new(runner),
             several: None,
             record: None,
             is_exhausted: false,
@@ -131,8 +131,8 @@ impl<'a> Session<'a> {
     where
         'a: 'p,
     {
-        self.nodes().those(Standing::Out).into_iter().for_each(|node| self.state.put_out(node));
-        for node in self.nodes().those(Standing::Idle) {
+        self.nodes().in_state(NodeState::Out).into_iter().for_each(|node| self.state.put_out(node));
+        for node in self.nodes().in_state(NodeState::Idle) {
             if self.state.is_stopped() {
                 return Ok(());
             }
@@ -169,14 +169,14 @@ impl<'a> Session<'a> {
     /// # Errors
     /// No node is left.
     fn awaits_nodes(&self) -> Result<bool> {
-        let is_one = |standing| !self.nodes().those(standing).is_empty();
+        let is_one = |state| !self.nodes().in_state(state).is_empty();
         let is_over = self.state.is_stopped() || self.state.budget.left().is_zero();
-        if is_over || is_one(Standing::Idle) {
+        if is_over || is_one(NodeState::Idle) {
             return Ok(false);
         }
         let go_on = self.state.config.resume_with.as_ref();
         let go_on = go_on.map(|command| format!(": go on with {command}")).unwrap_or_default();
-        ensure!(is_one(Standing::Coming), "no node is left to run trials{go_on}");
+        ensure!(is_one(NodeState::Coming), "no node is left to run trials{go_on}");
         Ok(true)
     }
 
@@ -216,7 +216,7 @@ impl<'a> Session<'a> {
     /// An idle node, once there is one; none where the tune is stopped, or none comes in time.
     fn idle(&mut self) -> Result<Option<usize>> {
         while !self.state.is_stopped() {
-            if let Some(&node) = self.nodes().those(Standing::Idle).first() {
+            if let Some(&node) = self.nodes().in_state(NodeState::Idle).first() {
                 return Ok(Some(node));
             }
             if self.state.running.is_empty() && !self.awaits_nodes()? {

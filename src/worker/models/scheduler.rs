@@ -146,7 +146,7 @@ impl Scheduler {
 
     /// UniP: extrapolates to the next noise level.
     fn predict(&self, sample: &Tensor) -> Tensor {
-        let leap = Leap::new(self, self.step, self.step + 1, self.last_order);
+        let leap = SolverStep::new(self, self.step, self.step + 1, self.last_order);
         let base = leap.base(sample);
         if leap.differences.is_empty() {
             return base.to_kind(sample.kind());
@@ -164,7 +164,7 @@ impl Scheduler {
 
     /// UniC: corrects the present sample by what the model says at it.
     fn correct(&self, output: &Tensor, last: &Tensor) -> Tensor {
-        let leap = Leap::new(self, self.step - 1, self.step, self.last_order);
+        let leap = SolverStep::new(self, self.step - 1, self.step, self.last_order);
         let weights = if self.last_order == 1 {
             Tensor::from_slice(&[0.5_f32])
         } else {
@@ -178,7 +178,7 @@ impl Scheduler {
 }
 
 /// The quantities of one leap between noise levels, from s0 to t.
-struct Leap {
+struct SolverStep {
     sigma_ratio: Tensor,
     /// 1 - sigma at t.
     signal: Tensor,
@@ -193,7 +193,7 @@ struct Leap {
     targets: Tensor,
 }
 
-impl Leap {
+impl SolverStep {
     fn new(scheduler: &Scheduler, from: usize, to: usize, order: usize) -> Self {
         let sigma = |step: usize| &scheduler.sigmas[step];
         let signal = |step: usize| -sigma(step) + 1.0;

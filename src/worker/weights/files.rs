@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use memmap2::{Mmap, MmapOptions};
 use tch::{Kind, Tensor};
-use wan22_tune::architecture::checkpoint::{Checkpoint, Dtype, Misfit, Stored};
+use wan22_tune::architecture::checkpoint::{Checkpoint, Dtype, Stored, TensorMismatch};
 
-use super::fresh::Form;
+use super::fresh::TensorSpec;
 
 /// The tensors of one model, found but not read.
 pub struct Files(Checkpoint);
@@ -32,14 +32,19 @@ impl Files {
     }
 
     /// The tensor, cast to its `form`'s kind. Only its own bytes are mapped, and only while they are
-    /// copied. What is wrong with it is noted in `misfit`.
-    pub fn tensor(&self, name: &str, form: Form<'_>, misfit: &mut Misfit) -> Option<Tensor> {
+    /// copied. What is wrong with it is noted in `mismatch`.
+    pub fn tensor(
+        &self,
+        name: &str,
+        form: TensorSpec<'_>,
+        mismatch: &mut TensorMismatch,
+    ) -> Option<Tensor> {
         let shape = form.shape;
         let Some(stored) = self.0.get(name) else {
-            misfit.missing(name, shape);
+            mismatch.missing(name, shape);
             return None;
         };
-        misfit.compare(name, shape, stored);
+        mismatch.compare(name, shape, stored);
         let (kind, size) = kind(stored.dtype).filter(|_| stored.shape == shape)?;
         if stored.bytes == 0 {
             return Some(Tensor::empty(shape, (kind, tch::Device::Cpu)));
@@ -50,7 +55,7 @@ impl Files {
                 Tensor::from_data_size(bytes, &[length], kind)
             })),
             Err(error) => {
-                misfit.unreadable(name, &error.to_string());
+                mismatch.unreadable(name, &error.to_string());
                 None
             }
         }
@@ -87,8 +92,8 @@ mod tests {
         let files = Files::open(&folder).unwrap();
         let shape = files.0.get("shared.weight").unwrap().shape.clone();
         // Stored as bfloat16: no cast makes the copy.
-        let form = Form { shape: &shape, strides: None, kind: Kind::BFloat16 };
-        let tensor = files.tensor("shared.weight", form, &mut Misfit::default()).unwrap();
+        let form = TensorSpec { shape: &shape, strides: None, kind: Kind::BFloat16 };
+        let tensor = files.tensor("shared.weight", form, &mut TensorMismatch::default()).unwrap();
         let address = tensor.data_ptr() as usize;
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let holds = |line: &&str| {

@@ -13,7 +13,7 @@ const CHUNK: i64 = 16_384;
 
 /// What a new tensor looks like.
 #[derive(Clone, Copy)]
-pub struct Form<'a> {
+pub struct TensorSpec<'a> {
     pub shape: &'a [i64],
     /// A contiguous tensor's if `None`.
     pub strides: Option<&'a [i64]>,
@@ -26,7 +26,7 @@ thread_local! {
     static STAGE: RefCell<Tensor> = RefCell::new(bytes(0));
 }
 
-impl Form<'_> {
+impl TensorSpec<'_> {
     /// A new tensor filled by the calling thread alone: `chunk` gives the flat elements of a
     /// contiguous one from `start`, as many as it likes up to `length`.
     pub fn filled(self, chunk: impl FnMut(i64, i64) -> Tensor) -> Tensor {

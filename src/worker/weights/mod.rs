@@ -20,10 +20,10 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::Tensors;
-use wan22_tune::architecture::checkpoint::Misfit;
+use wan22_tune::architecture::checkpoint::TensorMismatch;
 
 use files::Files;
-use fresh::{Form, addresses};
+use fresh::{TensorSpec, addresses};
 use random::RandomBuffer;
 
 /// Bytes from which a tensor counts as large.
@@ -45,7 +45,7 @@ enum Source {
 #[derive(Default)]
 struct Record {
     asked: Tensors,
-    misfit: Misfit,
+    mismatch: TensorMismatch,
     places: Vec<Range<usize>>,
 }
 
@@ -124,21 +124,21 @@ impl Weights {
             return Ok(());
         };
         let mut record = self.record.borrow_mut();
-        let Record { asked, misfit, .. } = &mut *record;
+        let Record { asked, mismatch, .. } = &mut *record;
         let is_known = |name: &&String| asked.contains_key(*name) || is_spare(name);
-        files.names().filter(|name| !is_known(name)).for_each(|name| misfit.surplus(name));
-        if misfit.is_empty() {
+        files.names().filter(|name| !is_known(name)).for_each(|name| mismatch.surplus(name));
+        if mismatch.is_empty() {
             return Ok(());
         }
-        bail!("the weights in {} don't fit the configuration: {misfit}", files.path().display())
+        bail!("the weights in {} don't fit the configuration: {mismatch}", files.path().display())
     }
 
-    fn tensor(&self, name: String, form: Form<'_>, init: Init) -> Tensor {
-        let Form { shape, kind, .. } = form;
+    fn tensor(&self, name: String, form: TensorSpec<'_>, init: Init) -> Tensor {
+        let TensorSpec { shape, kind, .. } = form;
         let mut record = self.record.borrow_mut();
         let tensor = match &self.source {
             Source::Random(block) => Some(block.tensor(&name, form, init)),
-            Source::Files(files) => files.tensor(&name, form, &mut record.misfit),
+            Source::Files(files) => files.tensor(&name, form, &mut record.mismatch),
             Source::Names => None,
         };
         record.places.extend(tensor.as_ref().and_then(place));
@@ -207,7 +207,7 @@ impl Scope<'_> {
         let name = format!("{}{name}", self.prefix);
         let is_faint = self.is_faint && matches!(init, Init::Kernel);
         let init = if is_faint { Init::FaintKernel } else { init };
-        let form = Form { shape, strides, kind: self.kind };
+        let form = TensorSpec { shape, strides, kind: self.kind };
         self.weights.tensor(name, form, init).to_device(self.device)
     }
 }

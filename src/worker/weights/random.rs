@@ -5,7 +5,7 @@ use rand_xoshiro::rand_core::{RngCore as _, SeedableRng};
 use tch::Tensor;
 
 use super::Init;
-use super::fresh::Form;
+use super::fresh::TensorSpec;
 
 /// A prime, so that no matrix sees the same row twice in a row's reach.
 const LENGTH: i64 = 1_000_003;
@@ -29,8 +29,8 @@ impl RandomBuffer {
     }
 
     /// A tensor of the block's numbers, from a place that depends on the tensor's name.
-    pub fn tensor(&self, name: &str, form: Form<'_>, init: Init) -> Tensor {
-        let Form { shape, kind, .. } = form;
+    pub fn tensor(&self, name: &str, form: TensorSpec<'_>, init: Init) -> Tensor {
+        let TensorSpec { shape, kind, .. } = form;
         let offset = (hash(name) % LENGTH as u64) as i64;
         let total = shape.iter().product::<i64>();
         // Of a small tensor's block only what it takes is scaled.
@@ -76,8 +76,8 @@ mod tests {
     use super::*;
     use tch::Kind;
 
-    fn contiguous(shape: &[i64], kind: Kind) -> Form<'_> {
-        Form { shape, strides: None, kind }
+    fn contiguous(shape: &[i64], kind: Kind) -> TensorSpec<'_> {
+        TensorSpec { shape, strides: None, kind }
     }
 
     #[test]

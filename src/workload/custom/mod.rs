@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use module::ModuleJob;
 use pictures::PictureJob;
-use printed::Source;
+use printed::MetricSource;
 use sink::Sinks;
 use sizes::{JobSize, OwnSizes};
 pub use worker::WorkerJob;
@@ -49,7 +49,7 @@ pub struct CommandJob {
     /// The longest that one run may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<f64>,
-    /// What to score instead of wall time, as [`Source::parse`] reads it.
+    /// What to score instead of wall time, as [`MetricSource::parse`] reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
     /// The metric's direction.
@@ -74,8 +74,8 @@ impl CommandJob {
     ///
     /// # Errors
     /// As [`Source::parse`]: never for a command whose flags were accepted.
-    pub fn source(&self) -> Result<Option<Source>, String> {
-        self.metric.as_deref().map(Source::parse).transpose()
+    pub fn source(&self) -> Result<Option<MetricSource>, String> {
+        self.metric.as_deref().map(MetricSource::parse).transpose()
     }
 
     /// The same at these sizes.

@@ -35,7 +35,7 @@ pub struct Input {
     /// Its dimensions.
     pub shape: Vec<i64>,
     /// The kind of its numbers.
-    pub kind: Kind,
+    pub kind: TensorKind,
 }
 
 /// The kinds of numbers that a random tensor may have.
@@ -43,7 +43,7 @@ pub struct Input {
 #[derive(strum::EnumString, strum::Display, strum::VariantArray)]
 #[strum(serialize_all = "lowercase")]
 #[allow(missing_docs, reason = "they are what they are called")]
-pub enum Kind {
+pub enum TensorKind {
     F32,
     F16,
     BF16,
@@ -82,10 +82,10 @@ impl Inputs {
 impl Input {
     fn bytes(&self) -> u64 {
         let each = match self.kind {
-            Kind::F64 | Kind::I64 => 8,
-            Kind::F32 | Kind::I32 => 4,
-            Kind::F16 | Kind::BF16 => 2,
-            Kind::Bool => 1,
+            TensorKind::F64 | TensorKind::I64 => 8,
+            TensorKind::F32 | TensorKind::I32 => 4,
+            TensorKind::F16 | TensorKind::BF16 => 2,
+            TensorKind::Bool => 1,
         };
         // At most 64 times 2^33 numbers of 8 bytes.
         each * self.shape.iter().product::<i64>().unsigned_abs()
@@ -96,8 +96,10 @@ impl Input {
         let wrong = |what: &str| format!("`{text}`: {what}; {cure}");
         let (sides, kind) = text.split_once(':').unwrap_or((text, "f32"));
         let kind = kind.parse().map_err(|_| {
-            let kinds: Vec<String> =
-                <Kind as strum::VariantArray>::VARIANTS.iter().map(Kind::to_string).collect();
+            let kinds: Vec<String> = <TensorKind as strum::VariantArray>::VARIANTS
+                .iter()
+                .map(TensorKind::to_string)
+                .collect();
             wrong(&format!("`{kind}` is none of {}", kinds.join(", ")))
         })?;
         let side = |side: &str| side.parse::<u32>().ok().filter(|&side| side > 0).map(i64::from);
@@ -121,9 +123,9 @@ mod tests {
         let inputs = Inputs::parse("1x16x8x8:f32,2x3:bf16,7").unwrap();
         let input = |shape: &[i64], kind| Input { shape: shape.to_vec(), kind };
         let expected = vec![
-            input(&[1, 16, 8, 8], Kind::F32),
-            input(&[2, 3], Kind::BF16),
-            input(&[7], Kind::F32),
+            input(&[1, 16, 8, 8], TensorKind::F32),
+            input(&[2, 3], TensorKind::BF16),
+            input(&[7], TensorKind::F32),
         ];
         assert_eq!(inputs.bytes(), 1024 * 4 + 6 * 2 + 7 * 4);
         assert_eq!(inputs, Inputs::Random(expected));

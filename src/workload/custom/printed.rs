@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::workload::metric::Direction;
 
-/// What begins the form of [`Source`] that points into JSON.
+/// What begins the form of [`MetricSource`] that points into JSON.
 const JSON: &str = "json:";
 
 /// One value that was printed.
@@ -37,7 +37,7 @@ impl MetricValue {
 
 /// Where in the output the number stands.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum MetricSource {
     /// The first group that took part in the last match, or the whole of it without groups.
     Pattern(Regex),
     /// A JSON pointer (RFC 6901) into the last JSON that is printed and has it: an object or list
@@ -45,7 +45,7 @@ pub enum Source {
     Pointer(String),
 }
 
-impl Source {
+impl MetricSource {
     /// Reads `json:/path`, or a regular expression.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn read(source: &str, output: &str) -> Result<f64, String> {
-        Source::parse(source).unwrap().read(output)
+        MetricSource::parse(source).unwrap().read(output)
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_is_no_source_is_refused_with_a_cure() {
-        let refused = |text: &str| Source::parse(text).unwrap_err();
+        let refused = |text: &str| MetricSource::parse(text).unwrap_err();
         assert!(refused("fps=(").contains("is no expression"));
         assert!(refused("json:fps").contains("json:/fps"));
     }

@@ -18,6 +18,6 @@ mod stage;
 
 pub use frames::{Frames, NotFinite, Numbers, StageOutput};
 pub use picture::Picture;
-pub use pipeline::{Batch, Plan, run};
+pub use pipeline::{Batch, PipelinePlan, run};
 pub use pools::Pools;
 pub use stage::{StageClock, StageError, panic_text};

@@ -9,9 +9,9 @@ use crate::trial::Phase;
 /// The budget by phase: names, and a bar of what was spent in each, what is left, and what is kept
 /// for the confirmation.
 pub fn phases(state: &State, elapsed: Duration, width: usize, theme: &Theme) -> [String; 2] {
-    let standing = &state.standing;
+    let summary = &state.summary;
     let mut segments: Vec<(String, f64)> =
-        standing.spent.iter().map(|(phase, seconds)| (phase.to_string(), *seconds)).collect();
+        summary.spent.iter().map(|(phase, seconds)| (phase.to_string(), *seconds)).collect();
     let known: f64 = segments.iter().map(|segment| segment.1).sum();
     if let Some(current) = &state.current {
         let running = (elapsed.as_secs_f64() - known).max(0.0);
@@ -25,7 +25,7 @@ pub fn phases(state: &State, elapsed: Duration, width: usize, theme: &Theme) -> 
     let whole = gone.max(elapsed.as_secs_f64()) + state.budget.left().as_secs_f64();
     let cells = |seconds: f64| (seconds / whole.max(1e-9) * width as f64).round() as usize;
     let confirming = segments.iter().any(|s| s.0 == Phase::Confirmation.to_string());
-    let kept = standing
+    let kept = summary
         .pairs
         .filter(|_| !confirming)
         .map_or(0.0, |pairs| state.budget.reserve(pairs).as_secs_f64());

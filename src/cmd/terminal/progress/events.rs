@@ -43,17 +43,17 @@ impl Events {
 }
 
 impl Observer for Events {
-    fn started(&self, order: &TrialRequest) {
+    fn started(&self, request: &TrialRequest) {
         let mut state = self.0.borrow_mut();
-        state.start(order);
+        state.start(request);
         emit(event(
             "trial-started",
             json!({
-                "node": node(&order.node),
-                "phase": order.phase,
-                "pair": order.pair,
-                "strategy": order.strategy,
-                "knobs": order.values,
+                "node": node(&request.node),
+                "phase": request.phase,
+                "pair": request.pair,
+                "strategy": request.strategy,
+                "knobs": request.values,
                 "left_s": state.budget.left().as_secs_f64(),
             }),
         ));
@@ -62,15 +62,15 @@ impl Observer for Events {
     fn finished(&self, trials: &[Trial]) {
         let mut state = self.0.borrow_mut();
         state.finish(trials);
-        let (Some(trial), standing) = (trials.last(), &state.standing) else { return };
+        let (Some(trial), summary) = (trials.last(), &state.summary) else { return };
         // Seconds where these are scored, else the metric as it was printed.
         let metric = state.metric;
         let seconds = |cost: Option<f64>| cost.filter(|_| metric.goal().is_none());
         let metric = |cost: Option<f64>| {
             cost.filter(|_| metric.goal().is_some()).map(|cost| metric.shown(cost))
         };
-        let baseline = standing.baseline.map(|baseline| baseline.score_s);
-        let best = standing.best.map(|best| best.score_s);
+        let baseline = summary.baseline.map(|baseline| baseline.score_s);
+        let best = summary.best.map(|best| best.score_s);
         emit(event(
             "trial",
             json!({
@@ -85,8 +85,8 @@ impl Observer for Events {
                 "samples_s": trial.samples.iter().map(|sample| sample.seconds).collect::<Vec<_>>(),
                 "wall_s": trial.wall_s,
                 "knobs": trial.knobs,
-                "trials": standing.trials,
-                "failed": standing.failed,
+                "trials": summary.trials,
+                "failed": summary.failed,
                 "baseline_s": seconds(baseline),
                 "baseline_metric": metric(baseline),
                 "best_s": seconds(best),

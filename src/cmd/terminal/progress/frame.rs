@@ -6,7 +6,7 @@ use console::{measure_text_width, truncate_str};
 
 use super::bar::phases;
 use super::chart::Chart;
-use super::state::{EndedTrial, Spread, Standing, State};
+use super::state::{EndedTrial, Spread, State, Summary};
 use super::theme::Theme;
 use crate::io::number::{count, gain, percent};
 use crate::io::printable::line as plain;
@@ -51,9 +51,9 @@ pub fn frame(state: &State, elapsed: Duration, size: (usize, usize), theme: &The
 fn middle(state: &State, elapsed: Duration, size: (usize, usize), theme: &Theme) -> Vec<String> {
     let (width, height) = size;
     let mut lines = Vec::new();
-    let standing = &state.standing;
+    let summary = &state.summary;
     let wanted = (height / 2).min(CHART.1);
-    if wanted >= CHART.0 && standing.points.iter().any(|point| point.1.is_some()) {
+    if wanted >= CHART.0 && summary.points.iter().any(|point| point.1.is_some()) {
         lines.push(String::new());
         lines.extend(chart(state, elapsed, (width, wanted - 1), theme));
     }
@@ -61,19 +61,19 @@ fn middle(state: &State, elapsed: Duration, size: (usize, usize), theme: &Theme)
     let gap = usize::from(rest > 3);
     lines.extend(std::iter::repeat_n(String::new(), gap));
     lines.extend(
-        standing.last.iter().take(rest - gap).rev().map(|last| ended(last, state.metric, theme)),
+        summary.last.iter().take(rest - gap).rev().map(|last| ended(last, state.metric, theme)),
     );
     lines
 }
 
 fn head(state: &State, elapsed: Duration, width: usize, theme: &Theme) -> String {
     let total = state.budget.total();
-    let standing = &state.standing;
-    let failed = match standing.failed {
+    let summary = &state.summary;
+    let failed = match summary.failed {
         0 => String::new(),
         failed => format!(", {failed} failed"),
     };
-    let (time, trials) = (clock(elapsed.min(total)), count(standing.trials, "trial"));
+    let (time, trials) = (clock(elapsed.min(total)), count(summary.trials, "trial"));
     let right = format!("{time} of {} \u{b7} {trials}{failed}", clock(total));
     let room = width.saturating_sub(measure_text_width(&right) + 2);
     if room < NAME {
@@ -85,12 +85,12 @@ fn head(state: &State, elapsed: Duration, width: usize, theme: &Theme) -> String
 }
 
 fn best(state: &State, width: usize, theme: &Theme) -> String {
-    let Standing { best, confirmation, .. } = &state.standing;
+    let Summary { best, confirmation, .. } = &state.summary;
     let Some(best) = best else {
         return format!("{:<LABEL$}nothing measured yet", "best");
     };
     let metric = state.metric;
-    let saved = metric.share(state.standing.saved().unwrap_or(0.0));
+    let saved = metric.share(state.summary.saved().unwrap_or(0.0));
     let [better, _] = metric.better();
     let proof = match confirmation {
         Some((pairs, Some(saved))) if saved.low.is_finite() => {
@@ -111,7 +111,7 @@ fn best(state: &State, width: usize, theme: &Theme) -> String {
 }
 
 fn baseline(state: &State, width: usize, theme: &Theme) -> String {
-    let Some(spread) = state.standing.baseline else {
+    let Some(spread) = state.summary.baseline else {
         return format!("{:<LABEL$}{}, not measured yet", "baseline", state.preset);
     };
     let time = time(spread, state.metric, width);
@@ -150,7 +150,7 @@ fn range(spread: Spread, metric: Metric) -> String {
 
 /// The noise light: green while others take less than 3% of a trial's time, red from 10% on.
 fn noise(state: &State, width: usize, theme: &Theme) -> String {
-    let Some(noise) = state.standing.noise else { return format!("{:<LABEL$}", "noise") };
+    let Some(noise) = state.summary.noise else { return format!("{:<LABEL$}", "noise") };
     let (style, word) = match noise.waited.max(noise.stolen) {
         most if most < 0.03 => (&theme.good, "quiet"),
         most if most < 0.1 => (&theme.doubtful, "disturbed"),
@@ -163,27 +163,27 @@ fn noise(state: &State, width: usize, theme: &Theme) -> String {
 }
 
 fn chart(state: &State, elapsed: Duration, size: (usize, usize), theme: &Theme) -> Vec<String> {
-    let standing = &state.standing;
-    let scores: Vec<f64> = standing.points.iter().filter_map(|point| point.1).collect();
+    let summary = &state.summary;
+    let scores: Vec<f64> = summary.points.iter().filter_map(|point| point.1).collect();
     let metric = state.metric;
     let shown = |cost: f64| metric.shown(cost);
-    let baseline = standing.baseline.map(|baseline| baseline.score_s);
+    let baseline = summary.baseline.map(|baseline| baseline.score_s);
     let (low, high) = shown_scores(&scores, baseline, metric.direction());
     let (low, high) = (shown(low).min(shown(high)), shown(low).max(shown(high)));
     let end = state.budget.total().as_secs_f64();
-    let last = standing.points.iter().map(|point| point.0).fold(end, f64::max);
+    let last = summary.points.iter().map(|point| point.0).fold(end, f64::max);
     let axis = [high, low].map(|end| format!("{end:.2}"));
     let left = axis.iter().map(String::len).max().unwrap_or(0);
     let mut chart = Chart::new(size.0.saturating_sub(left + 2).max(1), size.1, last, (low, high));
-    for (time, score) in &standing.points {
+    for (time, score) in &summary.points {
         match score {
             Some(score) => chart.point(*time, shown(*score)),
             None => chart.failure(*time),
         }
     }
-    let done = standing.points.last().map_or(0.0, |point| point.0);
+    let done = summary.points.last().map_or(0.0, |point| point.0);
     let best: Vec<(f64, f64)> =
-        standing.best_so_far.iter().map(|(time, cost)| (*time, shown(*cost))).collect();
+        summary.best_so_far.iter().map(|(time, cost)| (*time, shown(*cost))).collect();
     chart.best(&best, elapsed.as_secs_f64().max(done));
     let lines = chart.lines(&theme.best, &theme.faint, &theme.bad);
     let bottom = lines.len() - 1;
@@ -262,7 +262,7 @@ mod tests {
             notes: Vec::new(),
             budget: budget.after(Duration::from_secs(gone)),
             current: None,
-            standing: Standing::of(&made.results.trials, &baseline, Repetitions::USUAL),
+            summary: Summary::of(&made.results.trials, &baseline, Repetitions::USUAL),
             repetitions: Repetitions::USUAL,
             baseline,
         }
@@ -284,7 +284,8 @@ mod tests {
             phase: Phase::Search,
             pair: None,
             tried: "batch_size=4 vae_tile_size=192".to_owned(),
-            since: std::time::Instant::now(),
+            // No second goes by, whatever the machine does meanwhile.
+            since: std::time::Instant::now() + Duration::from_secs(3600),
         });
         assert_snapshot!(shown(&state, (79, 23)), @r#"
         Test CPU: 8 cores, 8 CPUs, 1 node, 1 L3 gro…  1:00 of 4:00 · 4 trials, 1 failed

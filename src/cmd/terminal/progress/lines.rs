@@ -25,8 +25,8 @@ impl Lines {
 }
 
 impl Observer for Lines {
-    fn started(&self, order: &TrialRequest) {
-        self.0.borrow_mut().start(order);
+    fn started(&self, request: &TrialRequest) {
+        self.0.borrow_mut().start(request);
     }
 
     fn finished(&self, trials: &[Trial]) {
@@ -50,11 +50,11 @@ pub fn opening(state: &State) -> Vec<String> {
 
 /// The last trial and how far the tune is.
 fn line(state: &State) -> String {
-    let State { standing, metric, .. } = state;
+    let State { summary, metric, .. } = state;
     let s = if metric.goal().is_some() { "" } else { " s" };
-    let ended = standing.last.first().map(|last| ended(last, *metric)).unwrap_or_default();
+    let ended = summary.last.first().map(|last| ended(last, *metric)).unwrap_or_default();
     let left = span(state.budget.left().as_secs_f64().round());
-    let best = match (standing.baseline, standing.best, standing.saved()) {
+    let best = match (summary.baseline, summary.best, summary.saved()) {
         (Some(baseline), Some(best), Some(saved)) => format!(
             "baseline {:.3}{s}, best so far {:.3}{s} ({} {}, unproven)",
             metric.shown(baseline.score_s),
@@ -64,7 +64,7 @@ fn line(state: &State) -> String {
         ),
         _ => "nothing to compare yet".to_owned(),
     };
-    let counts = format!("{}, {} failed", count(standing.trials, "trial"), standing.failed);
+    let counts = format!("{}, {} failed", count(summary.trials, "trial"), summary.failed);
     format!("{ended} · {left} left · {counts} · {best}")
 }
 

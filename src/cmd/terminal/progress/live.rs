@@ -79,8 +79,8 @@ impl Drop for Live {
 }
 
 impl Observer for Live {
-    fn started(&self, order: &TrialRequest) {
-        locked(&self.state).start(order);
+    fn started(&self, request: &TrialRequest) {
+        locked(&self.state).start(request);
     }
 
     fn finished(&self, trials: &[Trial]) {
@@ -100,7 +100,6 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is on the terminal.
 struct Screen {
     bar: ProgressBar,
     term: Term,

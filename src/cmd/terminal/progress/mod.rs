@@ -19,12 +19,11 @@ use anyhow::Result;
 
 use crate::cli::ViewArgs;
 use crate::cmd::terminal;
-use crate::report::{self, Written};
+use crate::report::{self, WrittenReport};
 use crate::results::{Folder, Results};
-use crate::runner::{LocalRunner, Repetitions, TrialRequest};
-use crate::trial::Trial;
-use crate::tune::Observer;
+use crate::runner::{LocalRunner, Repetitions};
 use crate::tune::budget::Budget;
+use crate::tune::{Nobody, Observer};
 
 use events::Events;
 use lines::Lines;
@@ -34,7 +33,7 @@ use state::State;
 /// Whoever watches a tune.
 pub struct Progress {
     view: ViewArgs,
-    watch: Option<Box<dyn Observer>>,
+    observer: Box<dyn Observer>,
 }
 
 impl Progress {
@@ -47,30 +46,40 @@ impl Progress {
     ) -> Self {
         let state = State::new(runner, repetitions, budget);
         let is_terminal = std::io::stderr().is_terminal();
-        let watch: Option<Box<dyn Observer>> = match view {
-            ViewArgs { json: true, .. } => Some(Box::new(Events::start(state, runner))),
-            ViewArgs { quiet: true, .. } => None,
+        let observer: Box<dyn Observer> = match view {
+            ViewArgs { json: true, .. } => Box::new(Events::start(state, runner)),
+            ViewArgs { quiet: true, .. } => Box::new(Nobody),
             _ if is_terminal && console::Term::stderr().features().is_attended() && !is_dumb() => {
                 match Live::start(state.clone()) {
-                    Ok(live) => Some(Box::new(live)),
-                    Err(_) => Some(Box::new(Lines::start(state))),
+                    Ok(live) => Box::new(live),
+                    Err(_) => Box::new(Lines::start(state)),
                 }
             }
-            _ => Some(Box::new(Lines::start(state))),
+            _ => Box::new(Lines::start(state)),
         };
-        Self { view, watch }
+        Self { view, observer }
+    }
+
+    /// Whoever is told what happens.
+    pub fn observer(&self) -> &dyn Observer {
+        &*self.observer
     }
 
     /// Stops watching.
     pub fn end(&mut self) {
-        self.watch = None;
+        self.observer = Box::new(Nobody);
     }
 
     /// Says what came out and which files were `written`, in the form that was asked for.
     ///
     /// # Errors
     /// A time in the journal that is none; stdout can't be written.
-    pub fn conclude(&self, results: &Results, folder: &Folder, written: &Written) -> Result<()> {
+    pub fn conclude(
+        &self,
+        results: &Results,
+        folder: &Folder,
+        written: &WrittenReport,
+    ) -> Result<()> {
         if self.view.json {
             crate::io::output::print_json(&events::finished(results, folder)?)
         } else {
@@ -82,24 +91,4 @@ impl Progress {
 /// Whether the terminal can't move its cursor.
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term == "dumb")
-}
-
-impl Observer for Progress {
-    fn started(&self, order: &TrialRequest) {
-        if let Some(watch) = &self.watch {
-            watch.started(order);
-        }
-    }
-
-    fn finished(&self, trials: &[Trial]) {
-        if let Some(watch) = &self.watch {
-            watch.finished(trials);
-        }
-    }
-
-    fn noted(&self, sentence: &str) {
-        if let Some(watch) = &self.watch {
-            watch.noted(sentence);
-        }
-    }
 }

@@ -32,7 +32,7 @@ pub struct State {
     /// What runs now.
     pub current: Option<RunningTrial>,
     /// What the trials so far come to.
-    pub standing: Standing,
+    pub summary: Summary,
 }
 
 /// A trial under way.
@@ -50,7 +50,7 @@ pub struct RunningTrial {
 
 /// What the trials so far come to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Standing {
+pub struct Summary {
     /// How many trials there were.
     pub trials: usize,
     /// How many of them failed.
@@ -133,16 +133,16 @@ impl State {
             baseline: runner.baseline.knobs.values(),
             repetitions,
             current: None,
-            standing: Standing::default(),
+            summary: Summary::default(),
         }
     }
 
     /// A trial starts.
-    pub fn start(&mut self, order: &TrialRequest) {
+    pub fn start(&mut self, request: &TrialRequest) {
         self.current = Some(RunningTrial {
-            phase: order.phase,
-            pair: order.pair,
-            tried: on(&order.node, tried(&order.values, &self.baseline)),
+            phase: request.phase,
+            pair: request.pair,
+            tried: on(&request.node, tried(&request.values, &self.baseline)),
             since: Instant::now(),
         });
     }
@@ -150,11 +150,11 @@ impl State {
     /// A trial ended; all so far.
     pub fn finish(&mut self, trials: &[Trial]) {
         self.current = None;
-        self.standing = Standing::of(trials, &self.baseline, self.repetitions);
+        self.summary = Summary::of(trials, &self.baseline, self.repetitions);
     }
 }
 
-impl Standing {
+impl Summary {
     /// What these trials come to; `baseline` is its knobs, `repetitions` those of a trial.
     pub fn of(trials: &[Trial], baseline: &Values, repetitions: Repetitions) -> Self {
         let Findings { drift, ranking, confirmation, .. } = Findings::of(trials, baseline);
@@ -163,7 +163,7 @@ impl Standing {
         let finalist = confirmation.as_ref().map(|confirmation| &confirmation.finalist);
         let paired = finalist.and_then(|finalist| of(baseline, true).zip(of(finalist, true)));
         let searched = || best.as_ref().and_then(|best| of(&best.knobs, false));
-        let mut standing = Self {
+        let mut summary = Self {
             trials: trials.len(),
             failed: trials.iter().filter(|trial| trial.outcome.is_failure()).count(),
             baseline: paired.map(|(baseline, _)| baseline).or_else(|| of(baseline, false)),
@@ -184,8 +184,8 @@ impl Standing {
             confirmation: confirmation.map(|c| (c.pairs.len(), c.gain())),
             ..Self::default()
         };
-        standing.course(trials);
-        standing
+        summary.course(trials);
+        summary
     }
 
     /// Breaks of a tune, and what passes between trials, are left out.
@@ -280,7 +280,7 @@ mod tests {
         let made = Made::new().baseline(&[4.0]).search(&tiles, 3.0);
         let saved = |made: &Made| {
             let baseline = &made.results.space.given.baseline;
-            Standing::of(&made.results.trials, baseline, Repetitions::USUAL).saved().unwrap()
+            Summary::of(&made.results.trials, baseline, Repetitions::USUAL).saved().unwrap()
         };
         assert!((saved(&made) - 0.25).abs() < 1e-9);
         let made = made.pairs(&tiles, &[(40.0, 20.0), (40.0, 20.0)]);

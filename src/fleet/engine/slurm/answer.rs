@@ -47,6 +47,16 @@ fn is_away(said: &str) -> bool {
     NO_ANSWER.iter().any(|words| said.contains(words))
 }
 
+/// Whether Slurm's programs get a variable: not what a user filters or formats lists by, nor the
+/// options of a job in which this was typed, nor what makes another job of one.
+fn is_ours(variable: &str) -> bool {
+    let is_of_lists = ["SQUEUE_", "SINFO_"].iter().any(|start| variable.starts_with(start));
+    let is_of_job =
+        variable.starts_with("SLURM_") && !["SLURM_CONF", "SLURM_JWT"].contains(&variable);
+    let is_other = ["SBATCH_EXCLUSIVE", "SBATCH_ARRAY_INX", "SBATCH_WAIT"].contains(&variable);
+    !is_of_lists && !is_of_job && !is_other
+}
+
 /// What one of Slurm's programs prints, which is given `input`.
 ///
 /// # Errors
@@ -54,17 +64,8 @@ fn is_away(said: &str) -> bool {
 pub fn answer(program: &str, words: &[String], input: &[u8]) -> Result<String> {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", PATIENCE_S, program]).args(words);
-    // Formats are those of no user's own.
-    for name in ["SQUEUE_FORMAT", "SQUEUE_STATES", "SINFO_FORMAT", "SBATCH_EXCLUSIVE"] {
-        command.env_remove(name);
-    }
-    // Within a job of somebody's, its options are not ours.
     let inherited = std::env::vars_os().map(|(name, _)| name);
-    let is_of_job = |name: &std::ffi::OsString| {
-        let name = name.to_string_lossy();
-        name.starts_with("SLURM_") && name != "SLURM_CONF"
-    };
-    inherited.filter(is_of_job).for_each(|name| {
+    inherited.filter(|name| !is_ours(&name.to_string_lossy())).for_each(|name| {
         command.env_remove(name);
     });
     let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -84,7 +85,7 @@ pub fn answer(program: &str, words: &[String], input: &[u8]) -> Result<String> {
             let why = format!("no answer within {PATIENCE_S} s");
             Err(Silent { program, why }.into())
         }
-        Some(127) => bail!("{program}: not found"),
+        Some(127) => bail!("{program}: not found: type this on a host of Slurm's"),
         _ if is_away(&said) => Err(Silent { program, why: said }.into()),
         _ => bail!("{program}: {said}"),
     }

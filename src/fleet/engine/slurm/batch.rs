@@ -37,7 +37,7 @@ pub enum Warned {
 
 /// A job to submit.
 #[derive(Clone, Debug)]
-pub struct Batch {
+pub struct BatchJob {
     /// Its name.
     pub name: String,
     /// Where what it says is appended to; `%j` stands for its number.
@@ -52,7 +52,7 @@ pub struct Batch {
     pub line: OsString,
 }
 
-impl Batch {
+impl BatchJob {
     /// The words for `sbatch`, which reads the script from its input.
     pub fn words(&self) -> Vec<String> {
         let mut words = vec![
@@ -85,8 +85,8 @@ impl Batch {
     pub fn submit(&self) -> Result<String> {
         let script = [&b"#!/bin/sh\nexec "[..], self.line.as_encoded_bytes(), b"\n"].concat();
         let printed = answer("sbatch", &self.words(), &script)?;
-        let id = printed.trim().split(';').next().unwrap_or_default().to_owned();
-        if id.is_empty() { bail!("sbatch printed no number") } else { Ok(id) }
+        id(&printed)
+            .with_context(|| format!("sbatch printed no number of a job: {}", printed.trim()))
     }
 
     /// Submits it under a name that no other job has. Where `sbatch` does not answer, that name tells
@@ -115,14 +115,33 @@ impl Batch {
     }
 }
 
+/// The number that `sbatch` prints, perhaps with a cluster behind it, and with a site's words before.
+fn id(printed: &str) -> Option<String> {
+    let id = printed.trim().lines().last()?.split(';').next()?.trim();
+    (!id.is_empty() && id.bytes().all(|digit| digit.is_ascii_digit())).then(|| id.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn batch(limit: Duration, warned: Warned) -> Batch {
+    #[test]
+    fn the_number_of_a_job_stands_in_the_last_line() {
+        for (printed, number) in [
+            ("12\n", Some("12")),
+            ("12;cluster\n", Some("12")),
+            ("*** welcome ***\n12\n", Some("12")),
+            ("", None),
+            ("no job\n", None),
+        ] {
+            assert_eq!(id(printed).as_deref(), number, "{printed}");
+        }
+    }
+
+    fn batch(limit: Duration, warned: Warned) -> BatchJob {
         let (name, log) = ("wan22-tune".to_owned(), "it's-%j.log".into());
         let (flags, line) = (vec!["--nodes=2-8".to_owned()], "'my tune' --budget 30m".into());
-        Batch { name, log, limit, warned, flags, line }
+        BatchJob { name, log, limit, warned, flags, line }
     }
 
     #[test]

@@ -12,13 +12,16 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use self::answer::{answer, patiently};
-use super::{Engine, EngineJob, JobState, Known, Site, Task};
+use super::{Engine, EngineJob, JobState, Site, SubmittedJob, Task};
 use crate::fleet::Node;
 use crate::io::shell;
 use crate::runner::nodes::NodeList;
 
 pub use allocation::Allocation;
-pub use batch::{Batch, Warned, limit};
+pub use batch::{BatchJob, Warned, limit};
+
+/// Flags of a job that has all of its nodes: alone there it still has but a share of the memory.
+pub const WHOLE_NODE: [&str; 2] = ["--exclusive", "--mem=0"];
 
 /// What is handed to Slurm as it is.
 #[derive(Clone, Debug, Default)]
@@ -48,13 +51,19 @@ pub struct Slurm {
     prefix: String,
     /// The nodes of the last list, those included that were not asked for: a job is kept off them.
     all: BTreeSet<String>,
+    /// The longest that their partition lets a job run.
+    longest: Option<Duration>,
     settles: Duration,
 }
 
 impl Slurm {
     /// The engine of a fleet whose folder has this digest.
-    pub fn new(options: SlurmOptions, site: Site, digest: &str, settles: Duration) -> Self {
-        Self { options, site, prefix: format!("wan22:{digest}:"), all: BTreeSet::new(), settles }
+    pub fn new(mut options: SlurmOptions, site: Site, digest: &str, settles: Duration) -> Self {
+        // What `sbatch` takes where no flag says it.
+        let usual = std::env::var("SBATCH_PARTITION").ok().filter(|name| !name.is_empty());
+        options.partition = options.partition.or(usual);
+        let (prefix, all, longest) = (format!("wan22:{digest}:"), BTreeSet::new(), None);
+        Self { options, site, prefix, all, longest, settles }
     }
 
     /// Whether this host has Slurm's programs.
@@ -73,8 +82,10 @@ impl Slurm {
         ];
         flags.extend(match job.task {
             // Beside whatever runs there.
-            Task::Probe => ["--cpus-per-task=1", "--mem=200M"].map(str::to_owned),
-            Task::Tune | Task::Verify => ["--exclusive", "--requeue"].map(str::to_owned),
+            Task::Probe => vec!["--cpus-per-task=1".to_owned(), "--mem=200M".to_owned()],
+            Task::Tune | Task::Verify => {
+                WHOLE_NODE.into_iter().chain(["--requeue"]).map(str::to_owned).collect()
+            }
         });
         let given = [("partition", partition), ("account", account), ("qos", qos)];
         let given = given.into_iter().chain([("constraint", constraint)]);
@@ -94,13 +105,17 @@ impl Slurm {
     }
 
     /// A step, which gets its signals at once; of the batch script Slurm does not tell everything.
-    fn batch(&self, job: &EngineJob) -> Batch {
+    fn batch(&self, job: &EngineJob) -> BatchJob {
         let EngineJob { task, key, .. } = job;
         let step = ["srun", "--ntasks=1", "--cpu-bind=none"].map(str::to_owned);
-        Batch {
+        let limit = self.site.limit(*task);
+        let log = self.site.folder.join("log").join(format!("{task}-{key}.log"));
+        BatchJob {
             name: format!("{}{task}:{key}", self.prefix),
-            log: self.site.folder.join("log").join(format!("{task}-{key}.log")),
-            limit: self.site.limit(*task),
+            // A percent sign begins what Slurm fills in.
+            log: log.display().to_string().replace('%', "%%").into(),
+            // A tune that is cut by a partition's limit goes on in the next job.
+            limit: self.longest.map_or(limit, |longest| limit.min(longest)),
             warned: if *task == Task::Probe { Warned::Nobody } else { Warned::Steps },
             flags: self.flags(job),
             line: shell::line(&[&step[..], &self.site.words(job)].concat()),
@@ -110,27 +125,51 @@ impl Slurm {
     fn flag(name: &str, value: Option<&String>) -> Option<String> {
         value.map(|value| format!("--{name}={value}"))
     }
+
+    /// Of the nodes that are listed those that were asked for.
+    fn wanted(&self, mut listed: Vec<Node>) -> Result<Vec<Node>> {
+        let SlurmOptions { nodes: NodeList(wanted), exclude: NodeList(left), .. } = &self.options;
+        let of = self.options.partition.as_ref();
+        let of = of.map_or("the default partition".to_owned(), |name| format!("partition {name}"));
+        for name in wanted.iter().filter(|name| !self.all.contains(*name)) {
+            if !self.site.folder.join("nodes").join(name).exists() {
+                bail!(
+                    "--nodes: there is no node {name} in {of}: `sinfo -N` lists \
+                     nodes and partitions; --partition names another one"
+                );
+            }
+            // It is gone since the fleet began; what it measured is not.
+            let reason = Some("sinfo does not list it any more".to_owned());
+            listed.push(Node { state: "gone".to_owned(), reason, ..Node::named(name) });
+        }
+        listed.retain(|node| {
+            (wanted.is_empty() || wanted.contains(&node.name))
+                && !left.contains(&node.name)
+                && has(node, self.options.constraint.as_deref())
+        });
+        if listed.is_empty() {
+            bail!(
+                "Slurm lists no node in {of} that --nodes, --exclude and \
+                 --constraint leave: `sinfo -N` lists nodes and partitions"
+            );
+        }
+        Ok(listed)
+    }
 }
 
 impl Engine for Slurm {
     fn nodes(&mut self) -> Result<Vec<Node>> {
-        let format = ["--noheader", "--Node", "--format=%N|%T|%c|%m|%f|%G|%E"].map(str::to_owned);
+        let format =
+            ["--noheader", "--Node", "--format=%N|%T|%c|%f|%G|%P|%l|%E"].map(str::to_owned);
         let partition = Self::flag("partition", self.options.partition.as_ref());
         let words: Vec<String> = format.into_iter().chain(partition).collect();
-        let listed = listed(&patiently("sinfo", &words)?);
+        let (listed, longest) =
+            listed(&patiently("sinfo", &words)?, self.options.partition.is_none());
         let shown = ["show", "node", "--oneliner"].map(str::to_owned);
         let shares = shares(&patiently("scontrol", &shown)?);
         self.all = listed.iter().map(|node| node.name.clone()).collect();
-        let SlurmOptions { nodes: NodeList(wanted), exclude: NodeList(left), .. } = &self.options;
-        if let Some(unknown) = wanted.iter().find(|name| !self.all.contains(*name)) {
-            bail!("--nodes: there is no node {unknown}; `sinfo -N` lists them");
-        }
-        let is_wanted = |node: &Node| {
-            (wanted.is_empty() || wanted.contains(&node.name))
-                && !left.contains(&node.name)
-                && has(node, self.options.constraint.as_deref())
-        };
-        let mut nodes: Vec<Node> = listed.into_iter().filter(is_wanted).collect();
+        self.longest = longest;
+        let mut nodes = self.wanted(listed)?;
         for node in &mut nodes {
             node.kind = node.kind.split('\t').next().unwrap_or_default().to_owned();
             if let Some((cpus, kept)) = shares.get(&node.name) {
@@ -149,7 +188,7 @@ impl Engine for Slurm {
         self.batch(job).described()
     }
 
-    fn jobs(&mut self) -> Result<Vec<Known>> {
+    fn jobs(&mut self) -> Result<Vec<SubmittedJob>> {
         // `%j` comes last: a name may hold any letter.
         let user = format!("--user={}", rustix::process::geteuid().as_raw());
         let words = ["--noheader", "--states=all", &user, "--format=%i|%T|%r|%N|%j"];
@@ -176,14 +215,21 @@ impl Engine for Slurm {
     }
 }
 
-/// The nodes that `sinfo` lists, each once.
-fn listed(printed: &str) -> Vec<Node> {
+/// The nodes that `sinfo` lists, each once, and the longest that a job may run there, where that has a
+/// limit; `of_default` leaves those of the default partition, where there is one.
+fn listed(printed: &str, of_default: bool) -> (Vec<Node>, Option<Duration>) {
+    let column = |line: &str, at: usize| line.split('|').nth(at).map(str::trim).map(str::to_owned);
+    let is_default = |line: &&str| column(line, 5).is_some_and(|name| name.ends_with('*'));
+    let has_default = of_default && printed.lines().any(|line| is_default(&line));
+    let lines = || printed.lines().filter(|line| !has_default || is_default(line));
+    let limits = lines().filter_map(|line| column(line, 6)).map(|text| time(&text));
+    let longest = limits.collect::<Option<Vec<_>>>().and_then(|limits| limits.into_iter().max());
     let mut seen = BTreeSet::new();
     let node = |line: &str| {
-        let mut columns = line.splitn(7, '|');
+        let mut columns = line.splitn(8, '|');
         let mut next = || columns.next().map(str::trim);
         let (name, state, cpus) = (next()?.to_owned(), next()?.to_owned(), next()?);
-        let (_memory, features, gres) = (next()?, next()?, next()?);
+        let (features, gres, _partition, _limit) = (next()?, next()?, next()?, next()?);
         let reason = next().filter(|reason| !reason.is_empty() && *reason != "none");
         Some(Node {
             kind: format!("{gres}\t{features}"),
@@ -194,8 +240,17 @@ fn listed(printed: &str) -> Vec<Node> {
             kept: String::new(),
         })
     };
-    let nodes = printed.lines().filter_map(node);
-    nodes.filter(|node| seen.insert(node.name.clone())).collect()
+    let nodes = lines().filter_map(node);
+    (nodes.filter(|node| seen.insert(node.name.clone())).collect(), longest)
+}
+
+/// A time as Slurm writes it, `[days-]hours:minutes:seconds` without what is 0 in front; none of
+/// `infinite`.
+fn time(text: &str) -> Option<Duration> {
+    let (days, rest) = text.split_once('-').unwrap_or(("0", text));
+    let clock =
+        rest.split(':').try_fold(0, |sum: u64, part| Some(sum * 60 + part.parse::<u64>().ok()?));
+    Some(Duration::from_secs(days.parse::<u64>().ok()? * 86_400 + clock?))
 }
 
 /// Whether a node has a feature. Expressions of several are Slurm's to judge.
@@ -220,7 +275,7 @@ fn shares(printed: &str) -> BTreeMap<String, (Option<usize>, String)> {
 }
 
 /// A line of `squeue`, where the job is this fleet's.
-fn known(line: &str, prefix: &str) -> Option<Known> {
+fn known(line: &str, prefix: &str) -> Option<SubmittedJob> {
     let mut columns = line.splitn(5, '|').map(str::trim);
     let mut next = || columns.next();
     let (id, state, reason, node, name) = (next()?, next()?, next()?, next()?, next()?);
@@ -235,7 +290,7 @@ fn known(line: &str, prefix: &str) -> Option<Known> {
         _ if reason == "None" => JobState::Over(state.to_owned()),
         _ => JobState::Over(format!("{state}, {reason}")),
     };
-    Some(Known {
+    Some(SubmittedJob {
         id: id.to_owned(),
         task: Task::from_str(task).ok()?,
         key: key.to_owned(),
@@ -250,10 +305,14 @@ mod tests {
 
     #[test]
     fn nodes_are_read_as_sinfo_prints_them() {
-        let printed = "n1|idle|64|515000|ib,amd|gpu:a100:4|none\n\
-                       n1|idle|64|515000|ib,amd|gpu:a100:4|none\n\
-                       n2|drained*|64+|515000|(null)|(null)|bad | disk\n\nodd\n";
-        let nodes = listed(printed);
+        let printed = "n1|idle|64|ib,amd|gpu:a100:4|tune*|1-02:00:00|none\n\
+                       n1|idle|64|ib,amd|gpu:a100:4|debug|infinite|none\n\
+                       n2|drained*|64+|(null)|(null)|tune*|1-02:00:00|bad | disk\n\nodd\n\
+                       n3|idle|64|(null)|(null)|debug|infinite|none\n";
+        assert_eq!(listed(printed, false).0.len(), 3);
+        assert_eq!(listed(printed, false).1, None);
+        let (nodes, longest) = listed(printed, true);
+        assert_eq!(longest, Some(Duration::from_secs(26 * 3600)));
         assert_eq!(nodes.len(), 2);
         assert_eq!((nodes[0].cpus, nodes[0].reason.as_deref()), (Some(64), None));
         assert_eq!((nodes[1].cpus, nodes[1].reason.as_deref()), (Some(64), Some("bad | disk")));
@@ -262,6 +321,17 @@ mod tests {
         let shares =
             shares("NodeName=n1 Arch=x86_64 CPUEfctv=62 CPUTot=64 CPUSpecList=0-1 State=IDLE\n");
         assert_eq!(shares["n1"], (Some(62), "0-1".to_owned()));
+    }
+
+    #[test]
+    fn times_are_read_as_slurm_prints_them() {
+        let seconds = |text: &str| time(text).map(|time| time.as_secs());
+        for (text, read) in
+            [("5:00", 300), ("1:00:00", 3600), ("2-00:00:00", 172_800), ("0:30", 30)]
+        {
+            assert_eq!(seconds(text), Some(read), "{text}");
+        }
+        assert_eq!(["infinite", "n/a", "", "-"].map(seconds), [None; 4]);
     }
 
     #[test]

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::message::{Order, Reply};
+use super::message::{AgentMessage, TunerMessage};
 use crate::machine::threads;
 
 /// What an agent does.
 #[derive(Debug)]
 pub(super) enum Event {
     /// It says something.
-    Said(Reply),
+    Said(AgentMessage),
     /// It ended, or nobody can reach it.
     Gone,
 }
@@ -55,8 +55,7 @@ impl Agent {
         })?;
         threads::spawn(move || {
             for line in stdout.into_iter().flat_map(lines) {
-                // Launchers and shells may print what they like.
-                if let Ok(reply) = serde_json::from_slice(&line) {
+                if let Some(reply) = reply(&line) {
                     tell(Event::Said(reply));
                 }
             }
@@ -66,9 +65,9 @@ impl Agent {
     }
 
     /// Tells it something; where that does not arrive it is gone.
-    pub fn tell(&mut self, order: &Order) {
+    pub fn tell(&mut self, message: &TunerMessage) {
         let Some(stdin) = &mut self.stdin else { return };
-        let line = serde_json::to_string(order).map(|text| text + "\n").unwrap_or_default();
+        let line = serde_json::to_string(message).map(|text| text + "\n").unwrap_or_default();
         if stdin.write_all(line.as_bytes()).and_then(|()| stdin.flush()).is_err() {
             self.stdin = None;
         }
@@ -103,7 +102,31 @@ impl Drop for Agent {
     }
 }
 
+/// What a line says. Launchers and shells may print what they like, in front of it, too: a title for a
+/// terminal has no end of line.
+fn reply(line: &[u8]) -> Option<Reply> {
+    let start = line.iter().position(|byte| b"{\"".contains(byte))?;
+    serde_json::from_slice(&line[start..]).ok()
+}
+
 /// What `source` says, line by line, until its end.
 fn lines(source: impl Read) -> impl Iterator<Item = Vec<u8>> {
     BufReader::new(source).split(b'\n').map_while(Result::ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launcher_may_print_what_it_likes_before_a_reply() {
+        let read = |line: &str| reply(line.as_bytes()).map(|reply| format!("{reply:?}"));
+        for line in ["\"asks\"", "\u{1b}]0;me@n1\u{7}Welcome! \"asks\"", "  \"asks\"\r"] {
+            assert_eq!(read(line).as_deref(), Some("Asks"), "{line:?}");
+        }
+        assert_eq!(read("motd: {\"refused\":\"why\"}").as_deref(), Some("Refused(\"why\")"));
+        for line in ["", "Welcome!", "{", "\"", "{\"who\":1}"] {
+            assert_eq!(read(line), None, "{line:?}");
+        }
+    }
 }

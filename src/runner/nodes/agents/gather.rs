@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::agent::Event;
-use super::message::{Hello, Reply};
+use super::message::{AgentMessage, Hello};
 use super::{Agents, TICK};
-use crate::runner::nodes::{Nodes, Standing};
+use crate::runner::nodes::{NodeState, Nodes};
 
 /// How long nodes are waited for.
 #[derive(Clone, Copy, Debug)]
@@ -41,16 +41,16 @@ impl Agents {
         };
         while self.is_awaited(&hellos) && !is_enough(&hellos) {
             match self.events.1.recv_timeout(TICK) {
-                Ok((place, _, Event::Said(Reply::Asks))) => {
+                Ok((place, _, Event::Said(AgentMessage::Asks))) => {
                     asks.get_or_insert_with(Instant::now);
                     self.let_ask(place);
                 }
-                Ok((place, _, Event::Said(Reply::Hello(hello)))) => {
+                Ok((place, _, Event::Said(AgentMessage::Hello(hello)))) => {
                     hellos.insert(place, *hello);
                     self.asked.set(asks.map(|asks: Instant| asks.elapsed()).unwrap_or_default());
                 }
-                Ok((place, _, Event::Said(Reply::Refused(why)))) => self.refuse(place, &why),
-                Ok((place, _, Event::Gone)) if self.standing(place) == Standing::Coming => {
+                Ok((place, _, Event::Said(AgentMessage::Refused(why)))) => self.refuse(place, &why),
+                Ok((place, _, Event::Gone)) if self.state(place) == NodeState::Coming => {
                     hellos.remove(&place);
                     let why = self.last_words(place);
                     self.refuse(place, &format!("its agent ended: {why}"));
@@ -60,7 +60,7 @@ impl Agents {
         }
         // In the order of the nodes, not of the answers: the first decides.
         hellos.into_iter().for_each(|(place, hello)| self.welcome(place, hello));
-        let ready = self.those(Standing::Idle).len();
+        let ready = self.in_state(NodeState::Idle).len();
         if ready < least {
             let problems = self.news.take().join("; ");
             bail!("{ready} of at least {least} nodes can take part: {problems}");
@@ -70,7 +70,7 @@ impl Agents {
 
     /// Whether a node that has not said hello may do so yet.
     fn is_awaited(&self, hellos: &BTreeMap<usize, Hello>) -> bool {
-        let coming = self.those(Standing::Coming);
+        let coming = self.in_state(NodeState::Coming);
         let mut open = coming.iter().filter(|place| !hellos.contains_key(place));
         open.any(|place| Instant::now() < self.nodes.borrow()[*place].answers)
     }
@@ -87,24 +87,23 @@ mod tests {
     use std::fs;
 
     use super::super::message::Setup;
-    use super::super::{Launcher, Start};
+    use super::super::{AgentsConfig, Launcher, Node};
     use super::*;
     use crate::knobs::Values;
     use crate::machine::Machine;
 
-    /// Nodes whose agent is a script: what it says before its hello, which comes half a second later.
-    fn opened(before: &str) -> Result<Agents> {
+    /// Two nodes whose agent is a script, from the first of which on there is so much time for a word.
+    fn opened(script: &str, enough: Duration) -> Result<Agents> {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:2").unwrap();
         let (baseline, without_default) = (Values::new(), BTreeSet::new());
         let tool = "tool".to_owned();
         let hello = Hello { tool, worker: None, machine, baseline, without_default };
-        let hello = serde_json::to_string(&Reply::Hello(Box::new(hello))).unwrap();
-        let hello_file = folder.path().join("hello");
-        fs::write(&hello_file, hello + "\n").unwrap();
-        let script = folder.path().join("agent.sh");
-        let file = hello_file.display();
-        fs::write(&script, format!("{before}\nsleep 0.5\ncat {file}\ncat > /dev/null\n")).unwrap();
+        let hello = serde_json::to_string(&AgentMessage::Hello(Box::new(hello))).unwrap();
+        fs::write(folder.path().join("hello"), hello + "\n").unwrap();
+        let agent = folder.path().join("agent.sh");
+        let text = format!("cd '{}'\n{script}\ncat > /dev/null\n", folder.path().display());
+        fs::write(&agent, text).unwrap();
         let setup = Setup {
             tool: "tool".to_owned(),
             folder: String::new(),
@@ -112,18 +111,31 @@ mod tests {
             arguments: Vec::new(),
             waits: false,
         };
-        let [short, long] = [100, 60_000].map(Duration::from_millis);
-        let patience = Patience { others: short, enough: short, asking: long };
-        let launcher = Launcher::of(&format!("sh {}", script.display())).unwrap();
-        let start = Start { launcher, program: "agent".into(), setup, patience };
+        let patience = Patience { others: enough, enough, asking: ASKING };
+        let launcher = Launcher::of(&format!("sh {}", agent.display())).unwrap();
+        let start = AgentsConfig { launcher, program: "agent".into(), setup, patience };
         Agents::open(start, vec!["a".to_owned(), "b".to_owned()], 2)
     }
 
+    /// Longer than any machine takes to start a script, and longer by far.
+    const ENOUGH: Duration = Duration::from_secs(300);
+    const ASKING: Duration = Duration::from_secs(3600);
+
     #[test]
     fn a_node_whose_worker_loads_is_waited_for_and_the_time_is_told() {
-        let agents = opened("echo '\"asks\"'").unwrap();
-        assert_eq!(agents.those(Standing::Idle).len(), 2);
-        assert!(agents.asked() >= Duration::from_millis(400), "{:?}", agents.asked());
-        assert!(opened("").is_err(), "one that says nothing is not");
+        let begun = Instant::now();
+        let agents = opened("echo '\"asks\"'\nsleep 0.2\ncat hello", ENOUGH).unwrap();
+        assert_eq!(agents.in_state(NodeState::Idle).len(), 2);
+        let asked = agents.asked();
+        assert!(!asked.is_zero() && asked < begun.elapsed(), "{asked:?}");
+        let has_time = |node: &Node| node.answers > begun + ASKING;
+        assert!(agents.nodes.borrow().iter().all(has_time), "it has that of a worker that loads");
+        let agents = opened("cat hello", ENOUGH).unwrap();
+        assert_eq!(agents.asked(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_node_that_says_nothing_is_not_waited_for() {
+        assert!(opened("", Duration::from_millis(100)).is_err());
     }
 }

@@ -12,10 +12,10 @@ use crate::trial::Trial;
 /// What the tuner tells an agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Order {
+pub enum TunerMessage {
     /// The tune, before anything else.
     Setup(Setup),
-    /// A trial to run; [`Reply::Ended`] follows.
+    /// A trial to run; [`AgentMessage::Ended`] follows.
     Trial(Box<TrialRequest>),
     /// To end the trial under way.
     Stop,
@@ -39,7 +39,7 @@ pub struct Setup {
 /// What an agent tells the tuner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reply {
+pub enum AgentMessage {
     /// It asks its worker what runs today, for which that loads; its hello follows.
     Asks,
     /// It is ready for trials.
@@ -47,7 +47,7 @@ pub enum Reply {
     /// It can't run any, and why.
     Refused(String),
     /// A trial ended.
-    Ended(Box<Ended>),
+    Ended(Box<TrialReport>),
 }
 
 /// What decides whether trials of two nodes are of the same things.
@@ -68,7 +68,7 @@ pub struct Hello {
 
 /// A trial that ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Ended {
+pub struct TrialReport {
     /// The trial.
     pub trial: Trial,
     /// What the agent found out, in sentences for people.

@@ -23,9 +23,9 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use self::agent::{Agent, Event};
-use self::message::{Ended, Hello, Order, Reply, Setup};
+use self::message::{AgentMessage, Hello, Setup, TrialReport, TunerMessage};
 use self::references::References;
-use super::{Nodes, Standing};
+use super::{NodeState, Nodes};
 use crate::io::lock;
 use crate::runner::TrialRequest;
 use crate::trial::{Outcome, STOPPED, Trial};
@@ -47,7 +47,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// How agents are started.
 #[derive(Clone, Debug)]
-pub struct Start {
+pub struct AgentsConfig {
     /// Starts a program on a node.
     pub launcher: Launcher,
     /// The tuner, which is the agent too.
@@ -60,7 +60,7 @@ pub struct Start {
 
 /// The nodes of a tune.
 pub struct Agents {
-    start: Start,
+    start: AgentsConfig,
     nodes: RefCell<Vec<Node>>,
     events: (Sender<Told>, Receiver<Told>),
     /// What the first node said, which decides who may take part.
@@ -85,7 +85,7 @@ struct Node {
     agent: Option<Agent>,
     /// How many agents were started there before.
     restarts: u32,
-    standing: Standing,
+    state: NodeState,
     /// Until when its agent has to answer.
     answers: Instant,
     /// What it runs, and until when it has to be over.
@@ -98,13 +98,13 @@ impl Agents {
     ///
     /// # Errors
     /// Fewer than `least` may take part: which, and why not.
-    pub fn open(start: Start, names: Vec<String>, least: usize) -> Result<Self> {
+    pub fn open(start: AgentsConfig, names: Vec<String>, least: usize) -> Result<Self> {
         let enough = start.patience.enough;
         let node = |name| Node {
             name,
             agent: None,
             restarts: 0,
-            standing: Standing::Coming,
+            state: NodeState::Coming,
             answers: Instant::now() + enough,
             running: None,
         };
@@ -152,7 +152,7 @@ impl Agents {
     fn launch(&self, place: usize) -> Result<()> {
         let node = &mut self.nodes.borrow_mut()[place];
         let (sender, generation) = (self.events.0.clone(), node.restarts);
-        let Start { launcher, program, setup, patience } = &self.start;
+        let AgentsConfig { launcher, program, setup, patience } = &self.start;
         let words = launcher.words(&node.name, &[program.as_os_str(), OsStr::new("agent")]);
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
@@ -166,9 +166,9 @@ impl Agents {
         };
         let mut agent = Agent::start(command, tell)?;
         // The one before may be about to end, and holds the machine's lock until then.
-        agent.tell(&Order::Setup(Setup { waits: node.restarts > 0, ..setup.clone() }));
+        agent.tell(&TunerMessage::Setup(Setup { waits: node.restarts > 0, ..setup.clone() }));
         node.agent = Some(agent);
-        node.standing = Standing::Coming;
+        node.state = NodeState::Coming;
         node.answers = Instant::now() + patience.enough;
         Ok(())
     }
@@ -184,7 +184,7 @@ impl Agents {
             return self.refuse(place, &why);
         }
         self.first.borrow_mut().get_or_insert((name, hello));
-        self.nodes.borrow_mut()[place].standing = Standing::Idle;
+        self.nodes.borrow_mut()[place].state = NodeState::Idle;
     }
 
     fn refuse(&self, place: usize, why: &str) {
@@ -224,7 +224,7 @@ impl Agents {
     }
 
     /// What the end of a trial comes to; nothing of one that nobody asked for.
-    fn end(&self, place: usize, ended: Ended) -> Option<(usize, Trial)> {
+    fn end(&self, place: usize, ended: TrialReport) -> Option<(usize, Trial)> {
         let is_it = |(request, _): &&(TrialRequest, Instant)| request.number == ended.trial.number;
         let (request, _) = self.nodes.borrow()[place].running.as_ref().filter(is_it).cloned()?;
         self.news.borrow_mut().extend(ended.news);
@@ -233,7 +233,7 @@ impl Agents {
         }
         let node = &mut self.nodes.borrow_mut()[place];
         node.running.take()?;
-        node.standing = Standing::Idle;
+        node.state = NodeState::Idle;
         let TrialRequest { node, number, .. } = request;
         Some((place, Trial { node, number, ..ended.trial }))
     }
@@ -251,7 +251,7 @@ impl Agents {
             if let Some((_, until)) = &mut node.running {
                 *until = Instant::now() + FAREWELL;
             }
-            node.agent.iter_mut().for_each(|agent| agent.tell(&Order::Stop));
+            node.agent.iter_mut().for_each(|agent| agent.tell(&TunerMessage::Stop));
         }
     }
 
@@ -259,7 +259,7 @@ impl Agents {
     fn overdue(&self) -> Option<usize> {
         let is_overdue = |node: &Node| match &node.running {
             Some((_, until)) => Instant::now() > *until,
-            None => node.standing == Standing::Coming && Instant::now() > node.answers,
+            None => node.state == NodeState::Coming && Instant::now() > node.answers,
         };
         self.nodes.borrow().iter().position(is_overdue)
     }
@@ -276,8 +276,8 @@ impl Nodes for Agents {
         self.nodes.borrow().iter().map(|node| node.name.clone()).collect()
     }
 
-    fn standing(&self, place: usize) -> Standing {
-        self.nodes.borrow()[place].standing
+    fn state(&self, place: usize) -> NodeState {
+        self.nodes.borrow()[place].state
     }
 
     fn start(&self, place: usize, request: TrialRequest) -> Result<()> {
@@ -285,15 +285,16 @@ impl Nodes for Agents {
         let time = (request.time() * 2 + OVERTIME).min(request.left + FAREWELL);
         let until = Instant::now() + time;
         if let Some(agent) = &mut node.agent {
-            agent.tell(&Order::Trial(Box::new(request.clone())));
+            agent.tell(&TunerMessage::Trial(Box::new(request.clone())));
         }
-        (node.standing, node.running) = (Standing::Busy, Some((request, until)));
+        (node.state, node.running) = (NodeState::Busy, Some((request, until)));
         Ok(())
     }
 
     fn wait(&self, for_nodes: Duration) -> Result<Option<(usize, Trial)>> {
         let until = Instant::now() + for_nodes;
         loop {
+            self.settle();
             if let Some(cut) = self.cut.borrow_mut().pop() {
                 return Ok(Some(cut));
             }
@@ -306,8 +307,8 @@ impl Nodes for Agents {
             }
             let Ok((place, generation, event)) = self.events.1.recv_timeout(TICK) else {
                 let is_over = self.is_stopped() || Instant::now() >= until;
-                let none_comes = || self.those(Standing::Coming).is_empty();
-                if self.those(Standing::Busy).is_empty() && (is_over || none_comes()) {
+                let none_comes = || self.in_state(NodeState::Coming).is_empty();
+                if self.in_state(NodeState::Busy).is_empty() && (is_over || none_comes()) {
                     return Ok(None);
                 }
                 continue;
@@ -316,21 +317,21 @@ impl Nodes for Agents {
                 continue;
             }
             match event {
-                Event::Said(Reply::Asks) => self.let_ask(place),
-                Event::Said(Reply::Hello(hello)) => {
+                Event::Said(AgentMessage::Asks) => self.let_ask(place),
+                Event::Said(AgentMessage::Hello(hello)) => {
                     self.welcome(place, *hello);
                     return Ok(None);
                 }
-                Event::Said(Reply::Refused(why)) => {
+                Event::Said(AgentMessage::Refused(why)) => {
                     self.refuse(place, &why);
                     return Ok(None);
                 }
-                Event::Said(Reply::Ended(ended)) => {
+                Event::Said(AgentMessage::Ended(ended)) => {
                     if let Some(ended) = self.end(place, *ended) {
                         return Ok(Some(ended));
                     }
                 }
-                Event::Gone if self.standing(place) == Standing::Out => {}
+                Event::Gone if self.state(place) == NodeState::Out => {}
                 Event::Gone => return self.lose(place, &self.last_words(place)),
             }
         }
@@ -345,7 +346,7 @@ impl Nodes for Agents {
 
     fn put_out(&self, place: usize) {
         let node = &mut self.nodes.borrow_mut()[place];
-        node.standing = Standing::Out;
+        node.state = NodeState::Out;
         node.agent.iter_mut().for_each(Agent::dismiss);
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Agents, Nodes, Standing, interrupted};
+use super::{Agents, NodeState, Nodes, interrupted};
 use crate::knobs::Values;
 
 /// The digests of reference pictures, by what they show and the values under which they were made: of
@@ -41,60 +41,83 @@ impl Verdict {
 }
 
 impl References {
-    /// Takes in the picture of a node, one of those `present`; which of them are odd, where they differ.
-    fn add(
-        &mut self,
-        key: (String, Values),
-        (place, digest): (usize, String),
-        present: &[usize],
-    ) -> Option<Judged> {
+    /// Takes in the picture of a node.
+    fn add(&mut self, key: (String, Values), (place, digest): (usize, String)) {
         let made = self.0.entry(key).or_default();
-        made.retain(|(other, _)| *other != place && present.contains(other));
+        made.retain(|(other, _)| *other != place);
         made.push((place, digest));
-        let count = |digest: &str| made.iter().filter(|(_, other)| other == digest).count();
-        // Of equally many the first.
-        let (_, most) = made.iter().rev().max_by_key(|(_, digest)| count(digest))?;
-        let (others, odd): (Vec<_>, Vec<_>) = made.iter().partition(|(_, digest)| digest == most);
-        let is_tie = odd.iter().any(|(_, digest)| count(digest) == others.len());
-        let is_open = 2 * others.len() <= present.len() && made.len() < present.len();
-        let verdict = match (is_open, is_tie) {
-            (true, _) => Verdict::Open,
-            (false, true) => Verdict::Tie,
-            (false, false) => Verdict::Most,
-        };
-        let places = |made: Vec<&(usize, String)>| {
-            let mut places: Vec<usize> = made.into_iter().map(|(place, _)| *place).collect();
-            places.sort_unstable();
-            places
-        };
-        (!odd.is_empty()).then(|| Judged { odd: places(odd), others: places(others), verdict })
+    }
+
+    /// Of each picture which of the nodes `present` are odd, where they differ.
+    fn judged(&self, present: &[usize]) -> Vec<Judged> {
+        self.0.values().filter_map(|made| judged(made, present)).collect()
     }
 }
 
+/// Which of the nodes `present` are odd, where the pictures differ that they made.
+fn judged(made: &[(usize, String)], present: &[usize]) -> Option<Judged> {
+    let made = made.iter().filter(|(place, _)| present.contains(place));
+    let made: Vec<&(usize, String)> = made.collect();
+    let count = |digest: &str| made.iter().filter(|(_, other)| other == digest).count();
+    // Of equally many the first.
+    let (_, most) = made.iter().rev().max_by_key(|(_, digest)| count(digest))?;
+    let (others, odd): (Vec<_>, Vec<_>) =
+        made.iter().copied().partition(|(_, digest)| digest == most);
+    let is_tie = odd.iter().any(|(_, digest)| count(digest) == others.len());
+    let is_open = 2 * others.len() <= present.len() && made.len() < present.len();
+    let verdict = match (is_open, is_tie) {
+        (true, _) => Verdict::Open,
+        (false, true) => Verdict::Tie,
+        (false, false) => Verdict::Most,
+    };
+    let places = |made: Vec<&(usize, String)>| {
+        let mut places: Vec<usize> = made.into_iter().map(|(place, _)| *place).collect();
+        places.sort_unstable();
+        places
+    };
+    (!odd.is_empty()).then(|| Judged { odd: places(odd), others: places(others), verdict })
+}
+
 impl Agents {
-    /// Compares a node's reference picture with the others', and goes on without nodes that compute
-    /// something else than most.
+    /// Takes in a node's reference picture, and says where it is another one than others'.
     pub(super) fn compare(&self, place: usize, key: (String, Values), digest: String) {
-        let present =
-            (0..self.names().len()).filter(|place| self.standing(*place) != Standing::Out);
-        let present: Vec<usize> = present.collect();
-        let judged = self.references.borrow_mut().add(key, (place, digest), &present);
-        let Some(Judged { odd, others, verdict }) = judged else { return };
-        let others: Vec<String> = others.into_iter().map(|place| self.name(place)).collect();
-        let why = format!("its reference picture is not that of {}{verdict}", others.join(", "));
-        if verdict.is_open() {
-            let name = self.name(place);
-            self.news.borrow_mut().push(format!("node {name}: {why}"));
-            return;
+        self.references.borrow_mut().add(key.clone(), (place, digest));
+        let judged = judged(&self.references.borrow().0[&key], &self.present());
+        if let Some(judged) = judged.filter(|judged| judged.verdict.is_open()) {
+            let news = format!("node {}: {}", self.name(place), self.why(&judged));
+            self.news.borrow_mut().push(news);
         }
-        for place in odd {
-            self.refuse(place, &why);
-            let running = self.nodes.borrow_mut()[place].running.take();
-            let cut = running.map(|(request, _)| {
-                (place, interrupted(&request, format!("node {}: {why}", request.node)))
-            });
-            self.cut.borrow_mut().extend(cut);
+        self.settle();
+    }
+
+    /// Goes on without nodes that compute something else than most. A node that is lost may have been
+    /// the last whose word was waited for.
+    pub(super) fn settle(&self) {
+        let judged = self.references.borrow().judged(&self.present());
+        for judged in judged.into_iter().filter(|judged| !judged.verdict.is_open()) {
+            let why = self.why(&judged);
+            // One picture is enough to put a node out.
+            let odd = judged.odd.into_iter().filter(|place| self.state(*place) != NodeState::Out);
+            for place in odd.collect::<Vec<_>>() {
+                self.refuse(place, &why);
+                let running = self.nodes.borrow_mut()[place].running.take();
+                let cut = running.map(|(request, _)| {
+                    (place, interrupted(&request, format!("node {}: {why}", request.node)))
+                });
+                self.cut.borrow_mut().extend(cut);
+            }
         }
+    }
+
+    /// The places of the nodes that take part, or may yet.
+    fn present(&self) -> Vec<usize> {
+        let places = 0..self.names().len();
+        places.filter(|place| self.state(*place) != NodeState::Out).collect()
+    }
+
+    fn why(&self, Judged { others, verdict, .. }: &Judged) -> String {
+        let others: Vec<String> = others.iter().map(|place| self.name(*place)).collect();
+        format!("its reference picture is not that of {}{verdict}", others.join(", "))
     }
 }
 
@@ -107,7 +130,8 @@ mod tests {
         let mut references = References::default();
         let mut add = |(place, digest): &(usize, &str)| {
             let key = ("decoded".to_owned(), Values::new());
-            references.add(key, (*place, (*digest).to_owned()), present)
+            references.add(key, (*place, (*digest).to_owned()));
+            references.judged(present).pop()
         };
         made.iter().map(&mut add).collect()
     }
@@ -142,5 +166,15 @@ mod tests {
         let mut again = judged(&[(0, "a"), (1, "b"), (0, "b")], &[0, 1]);
         assert_eq!(again.pop(), Some(None));
         assert_eq!(judged(&[(0, "a"), (1, "b")], &[1]).pop(), Some(None));
+    }
+
+    #[test]
+    fn a_node_that_is_lost_no_longer_has_a_word_to_say() {
+        let mut references = References::default();
+        for (place, digest) in [(1, "a"), (0, "b")] {
+            references.add(("decoded".to_owned(), Values::new()), (place, digest.to_owned()));
+        }
+        assert_eq!(references.judged(&[0, 1, 2]).pop(), odd(&[0], &[1], Verdict::Open));
+        assert_eq!(references.judged(&[0, 1]).pop(), odd(&[0], &[1], Verdict::Tie));
     }
 }

@@ -18,7 +18,7 @@ pub struct Attention {
 }
 
 /// Which distances and which tokens a forward's attention sees; the same in every layer.
-pub struct Sight {
+pub struct AttentionContext {
     /// The bucket of each distance, `[2 tokens - 1]`, the farthest behind first.
     buckets: Tensor,
     /// True where a token is padding, `[batch, 1, 1, tokens]`; none where nothing is.
@@ -44,7 +44,7 @@ impl Attention {
     }
 
     /// `x` is `[batch, tokens, d_model]`.
-    pub fn forward(&self, x: &Tensor, sight: &Sight) -> Tensor {
+    pub fn forward(&self, x: &Tensor, sight: &AttentionContext) -> Tensor {
         let split = |x: Tensor| x.unflatten(2, [self.heads, -1]).transpose(1, 2);
         let heads = Tensor::scaled_dot_product_attention(
             &split(self.q.forward(x)),
@@ -60,7 +60,7 @@ impl Attention {
     }
 
     /// What is added to the scores, `[1 or batch, heads, tokens, tokens]`.
-    fn mask(&self, sight: &Sight) -> Tensor {
+    fn mask(&self, sight: &AttentionContext) -> Tensor {
         let line = self.bias.index_select(1, &sight.buckets);
         // The row of token q holds the distances from -q on: windows of the line, the last one first.
         let mut bias = line.unfold(1, sight.tokens, 1).flip([1]).unsqueeze(0);
@@ -73,7 +73,7 @@ impl Attention {
     }
 }
 
-impl Sight {
+impl AttentionContext {
     /// `mask` is `[batch, tokens]` of any kind, not 0 where a token counts.
     pub fn new(
         config: &TextEncoderConfig,

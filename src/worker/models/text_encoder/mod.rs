@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::expect_rank;
 use super::linear::Linear;
 use crate::weights::{Init, Scope, Weights};
-use attention::{Attention, Sight};
+use attention::{Attention, AttentionContext};
 use wan22_tune::architecture::{Activation, TextEncoderConfig};
 
 /// The two names under which files hold the token embedding; they share their memory.
@@ -86,7 +86,7 @@ impl TextEncoder {
         self.accept(input_ids, attention_mask)?;
         let device = self.embedding.device();
         let ids = input_ids.to_kind(Kind::Int64).to_device(device);
-        let sight = Sight::new(&self.config, ids.size()[1], attention_mask, device);
+        let sight = AttentionContext::new(&self.config, ids.size()[1], attention_mask, device);
         let hidden = Tensor::embedding(&self.embedding, &ids, -1, false, false);
         let hidden = self.layers.iter().fold(hidden, |x, layer| layer.forward(x, &sight));
         Ok(self.final_norm.forward(&hidden))
@@ -138,7 +138,7 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: Tensor, sight: &Sight) -> Tensor {
+    fn forward(&self, x: Tensor, sight: &AttentionContext) -> Tensor {
         let update = self.attention.forward(&self.attention_norm.forward(&x), sight);
         let x = finite(x + update);
         let update = self.feed_forward.forward(&self.feed_forward_norm.forward(&x));

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::architecture::{Grid, Scale, Tiling, VaeConfig};
+use wan22_tune::architecture::{Grid, Tiling, VaeConfig, VaeStage};
 use wan22_tune::workload::Unit;
 
 use super::blocks::{Head, MidBlock, ResidualBlock, residual_blocks};
@@ -30,7 +30,7 @@ pub struct Decoder {
 
 /// `WanUpBlock`, and with a shortcut `WanResidualUpBlock`.
 struct UpStage {
-    stage: Scale,
+    stage: VaeStage,
     blocks: Vec<ResidualBlock>,
     up: Option<Upsample>,
     shortcut: bool,
@@ -136,8 +136,8 @@ impl Decoder {
 }
 
 impl UpStage {
-    fn new(scope: &Scope, config: &VaeConfig, stage: Scale, options: VaeOptions) -> Self {
-        let Scale { inputs, outputs, space, time } = stage;
+    fn new(scope: &Scope, config: &VaeConfig, stage: VaeStage, options: VaeOptions) -> Self {
+        let VaeStage { inputs, outputs, space, time } = stage;
         let (name, narrowed) =
             if config.is_residual { ("upsampler", outputs) } else { ("upsamplers.0", outputs / 2) };
         Self {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
-use wan22_tune::architecture::{Grid, Scale, Tiling, VaeConfig};
+use wan22_tune::architecture::{Grid, Tiling, VaeConfig, VaeStage};
 use wan22_tune::workload::Unit;
 
 use super::blocks::{Head, MidBlock, ResidualBlock, residual_blocks};
@@ -35,7 +35,7 @@ enum Layer {
     Residual(ResidualBlock),
     Down(Downsample),
     /// VAE 2.2's stage with its shortcut (`WanResidualDownBlock`).
-    Scale(Scale, Vec<ResidualBlock>, Option<Downsample>),
+    Scale(VaeStage, Vec<ResidualBlock>, Option<Downsample>),
 }
 
 impl Encoder {
@@ -169,10 +169,15 @@ impl Encoder {
 }
 
 /// The stages' layers: one per stage in VAE 2.2, a flat list in VAE 2.1.
-fn layers(scope: &Scope, config: &VaeConfig, stages: &[Scale], options: VaeOptions) -> Vec<Layer> {
+fn layers(
+    scope: &Scope,
+    config: &VaeConfig,
+    stages: &[VaeStage],
+    options: VaeOptions,
+) -> Vec<Layer> {
     let mut layers = Vec::new();
     for &stage in stages {
-        let Scale { inputs, outputs, space, time } = stage;
+        let VaeStage { inputs, outputs, space, time } = stage;
         if config.is_residual {
             let scope = scope.sub(layers.len());
             let blocks = residual_blocks(&scope, config.num_res_blocks, inputs, outputs, options);

@@ -6,7 +6,7 @@ use super::blocks::{frames_of, video_of};
 use super::cache::{FeatureCache, Slot};
 use super::conv::{CausalConv3d, Conv2d, VaeOptions};
 use crate::weights::Scope;
-use wan22_tune::architecture::Scale;
+use wan22_tune::architecture::VaeStage;
 
 /// Doubles rows and columns, and frames where it has a convolution in time (`WanResample`,
 /// `upsample2d` and `upsample3d`). The first chunk's single frame stays single.
@@ -91,7 +91,7 @@ impl Downsample {
 
 /// Averages groups of what a stage's pixels become as channels (`AvgDown3D`); frames are padded in
 /// front to whole groups.
-pub fn averaged(x: &Tensor, stage: Scale) -> Tensor {
+pub fn averaged(x: &Tensor, stage: VaeStage) -> Tensor {
     let (t, s) = (stage.time_factor(), stage.space_factor());
     let missing = (t - x.size()[2] % t) % t;
     let x =
@@ -106,7 +106,7 @@ pub fn averaged(x: &Tensor, stage: Scale) -> Tensor {
 
 /// Repeats channels and lays them out as pixels (`DupUp3D`); the first chunk keeps the last frame
 /// of its first group.
-pub fn repeated(x: &Tensor, stage: Scale, first: bool) -> Tensor {
+pub fn repeated(x: &Tensor, stage: VaeStage, first: bool) -> Tensor {
     let (t, s) = (stage.time_factor(), stage.space_factor());
     let repeats = stage.outputs * stage.factor() / stage.inputs;
     let size = x.size();

@@ -5,12 +5,12 @@
 //! neither JSON nor `${HOME}`. Trials, `exec` and exports fill words in here and nowhere else, and
 //! whatever the values are, a placeholder becomes no more words than its user wrote.
 
-mod filling;
+mod substitution;
 
 use super::sizes::OwnSizes;
 use crate::knobs::Values;
 
-pub use filling::Filling;
+pub use substitution::Substitution;
 
 /// One placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ const INDEFINITELY: Duration = Duration::from_secs(1 << 32);
 
 /// What one repetition does.
 #[derive(Clone, Debug)]
-pub struct Plan<'a> {
+pub struct PipelinePlan<'a> {
     /// JPEG or PNG files; clip `i` takes number `i` modulo their count. Without any, batches have
     /// no planes: the job reads no pictures.
     pub images: &'a [PathBuf],
@@ -54,7 +54,7 @@ pub struct Batch {
     pub planes: Vec<f32>,
 }
 
-impl Plan<'_> {
+impl PipelinePlan<'_> {
     fn image(&self, clip: usize) -> &Path {
         &self.images[clip % self.images.len()]
     }
@@ -86,7 +86,7 @@ struct Piece {
 /// A plan with a batch size of 0.
 pub fn run(
     pools: &Pools,
-    plan: &Plan<'_>,
+    plan: &PipelinePlan<'_>,
     clock: &StageClock,
     model: impl FnMut(&Batch) -> Result<StageOutput, StageError>,
 ) -> Result<(), StageError> {
@@ -169,7 +169,7 @@ fn serve<A, B>(
 
 /// The model's thread: asks for clips, runs batches, hands out what they make.
 fn drive(
-    plan: &Plan<'_>,
+    plan: &PipelinePlan<'_>,
     fault: &Receiver<StageError>,
     Batches { requests, packed }: Batches,
     pieces: &Sender<Piece>,
@@ -204,7 +204,7 @@ fn drive(
 
 /// What all workers share.
 struct Work<'a> {
-    plan: &'a Plan<'a>,
+    plan: &'a PipelinePlan<'a>,
     clock: &'a StageClock,
     faults: Sender<StageError>,
     /// Pictures by clip, of batches that lack some.
@@ -217,7 +217,6 @@ struct ImageFile {
     bytes: Vec<u8>,
 }
 
-/// All pictures of a batch.
 struct BatchPictures {
     clips: Range<usize>,
     pictures: Vec<Picture>,

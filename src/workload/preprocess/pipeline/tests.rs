@@ -67,7 +67,7 @@ fn run_case(case: &Case, folder: &Path, output: &Path) -> Result<StageClock, Sta
     let images = images(folder, case);
     let Case { clips, batch_size, pools: [io, preprocess, batch], .. } = *case;
     let (width, height) = (SIDE, SIDE);
-    let plan = Plan { images: &images, clips, batch_size, width, height, output };
+    let plan = PipelinePlan { images: &images, clips, batch_size, width, height, output };
     let clock = StageClock::default();
     run(&unbound(io, preprocess, batch), &plan, &clock, |batch| {
         clock.run(Stage::Decode, format_args!("clips {:?}", batch.clips), || model(case, batch))
@@ -150,7 +150,7 @@ proptest! {
 fn a_job_without_pictures_makes_every_batch_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let (images, output) = (&[], folder.path());
-    let plan = Plan { images, clips: 3, batch_size: 2, width: SIDE, height: SIDE, output };
+    let plan = PipelinePlan { images, clips: 3, batch_size: 2, width: SIDE, height: SIDE, output };
     let mut seen = Vec::new();
     run(&unbound(1, 1, 1), &plan, &StageClock::default(), |batch| {
         assert!(batch.planes.is_empty());
@@ -172,7 +172,7 @@ fn pools_prepare_the_next_batch_while_the_model_works() {
     fs::remove_file(&images[2]).unwrap();
     assert!(Command::new("mkfifo").arg(&images[2]).status().unwrap().success());
     let (width, height, output) = (SIDE, SIDE, folder.path());
-    let plan = Plan { images: &images, clips: 3, batch_size: 1, width, height, output };
+    let plan = PipelinePlan { images: &images, clips: 3, batch_size: 1, width, height, output };
     let clock = StageClock::default();
     let packed = || clock.seconds().get("pack").copied().unwrap_or_default();
     run(&unbound(1, 1, 1), &plan, &clock, |batch| {

@@ -1,4 +1,4 @@
-//! Misfits: how a file's tensors differ from those that a configuration asks for, in one line.
+//! Tensor mismatch: how a file's tensors differ from those that a model needs, in one line.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -23,7 +23,7 @@ const ORIGINAL: [&str; 5] =
 
 /// All that is wrong with a model's tensors.
 #[derive(Debug, Default)]
-pub struct Misfit {
+pub struct TensorMismatch {
     missing: BTreeMap<String, String>,
     misshapen: Vec<String>,
     /// By kind of numbers: how many tensors have it, and one of them.
@@ -31,7 +31,7 @@ pub struct Misfit {
     surplus: Vec<String>,
 }
 
-impl Misfit {
+impl TensorMismatch {
     /// Notes a tensor that the model needs and the file lacks.
     pub fn missing(&mut self, name: &str, shape: &[i64]) {
         self.missing.insert(name.to_owned(), format!("{shape:?}"));
@@ -94,7 +94,7 @@ impl Misfit {
     }
 }
 
-impl Display for Misfit {
+impl Display for TensorMismatch {
     /// In one line, with the cure at its end.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if let Some((kind, (count, first))) = self.unreadable.iter().next() {
@@ -129,18 +129,18 @@ fn list(f: &mut Formatter<'_>, what: &str, names: &[String]) -> fmt::Result {
 mod tests {
     use super::*;
 
-    fn misfit(missing: &[&str], surplus: &[&str]) -> String {
-        let mut misfit = Misfit::default();
-        missing.iter().for_each(|name| misfit.missing(name, &[2, 3]));
-        surplus.iter().for_each(|name| misfit.surplus(name));
-        misfit.to_string()
+    fn mismatch(missing: &[&str], surplus: &[&str]) -> String {
+        let mut mismatch = TensorMismatch::default();
+        missing.iter().for_each(|name| mismatch.missing(name, &[2, 3]));
+        surplus.iter().for_each(|name| mismatch.surplus(name));
+        mismatch.to_string()
     }
 
     #[test]
     fn many_names_are_one_line() {
         let names = ["a", "b", "c", "d", "e"];
         assert_eq!(
-            misfit(&names, &["z"]),
+            mismatch(&names, &["z"]),
             "missing (5): a [2, 3], b [2, 3], c [2, 3], …; surplus (1): z; give the config.json \
              that these weights were saved with"
         );
@@ -148,13 +148,13 @@ mod tests {
 
     #[test]
     fn another_prefix_is_named() {
-        let moved = misfit(&["a.b", "c"], &["model.x.a.b", "model.x.c"]);
+        let moved = mismatch(&["a.b", "c"], &["model.x.a.b", "model.x.c"]);
         assert!(moved.ends_with(
             "2 names begin with \"model.x.\": give the model in diffusers layout, without it"
         ));
-        let comfy = misfit(&["a.b"], &["model.diffusion_model.blocks.0.self_attn.q.weight"]);
+        let comfy = mismatch(&["a.b"], &["model.diffusion_model.blocks.0.self_attn.q.weight"]);
         assert!(comfy.contains("1 names begin with \"model.diffusion_model.\", as ComfyUI's"));
-        let original = misfit(&["a.b"], &["blocks.0.self_attn.q.weight"]);
+        let original = mismatch(&["a.b"], &["blocks.0.self_attn.q.weight"]);
         assert!(original.contains("Wan's original release"), "{original}");
     }
 }

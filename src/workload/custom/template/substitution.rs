@@ -1,4 +1,4 @@
-//! Filling: values in the place of placeholders.
+//! Substitution: values in the place of placeholders.
 
 use std::ffi::OsString;
 
@@ -10,13 +10,13 @@ use crate::knobs::{Value, Values, program_environment};
 
 /// What a command's words are filled with.
 #[derive(Clone, Copy, Debug)]
-pub struct Filling<'a> {
+pub struct Substitution<'a> {
     values: &'a Values,
     own: &'a Values,
     has_knobs: bool,
 }
 
-impl<'a> Filling<'a> {
+impl<'a> Substitution<'a> {
     /// Fills `words` with the `values` of all knobs, of which the command has some of its `own`.
     /// Where it has none and no word has a placeholder that is certainly one, braces mean nothing.
     pub fn of(words: &[OsString], values: &'a Values, own: &'a Values) -> Self {
@@ -150,7 +150,7 @@ mod tests {
 
     fn fill(words: &[&str], own: &Values) -> Result<Vec<String>, String> {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        let filled = Filling::of(&words, own, own).words(&words)?;
+        let filled = Substitution::of(&words, own, own).words(&words)?;
         Ok(filled.into_iter().map(|word| word.into_string().unwrap()).collect())
     }
 
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(fill(&words, &values()).unwrap(), words);
         let count = |own: &Values| {
             let words = words.map(OsString::from);
-            Filling::of(&words, own, own).left(&words).len()
+            Substitution::of(&words, own, own).left(&words).len()
         };
         assert_eq!((count(&values()), count(&Values::new())), (4, 0));
         for text in ["kill {shift=1}", "a;{shift=1} b", "a '{shift=1}'", "a $({shift=1})"] {

@@ -1,4 +1,4 @@
-//! Course: how the speed of one node changed during a tune, seen through its baseline.
+//! Node drift: how the speed of one node changed during a tune, seen through its baseline.
 //!
 //! The baseline is measured first and comes back as sentinel. Where its times follow a curve
 //! better than they stay in place, the curve is taken out of every other trial's time: a machine
@@ -38,7 +38,7 @@ const LEAST_DEVIATION: f64 = 0.002;
 
 /// The baseline's points before, in the order of time, and what they come to.
 #[derive(Clone, Debug, Default)]
-pub struct Course {
+pub struct NodeDrift {
     points: Vec<Point>,
     /// The steady trend, in logs per second, from the first point on.
     trend: f64,
@@ -60,7 +60,7 @@ fn time_s(trial: &Trial) -> Option<f64> {
     Some(started.as_duration().as_secs_f64() + trial.wall_s / 2.0)
 }
 
-impl Course {
+impl NodeDrift {
     /// What the baseline and its returns say. Confirmation pairs need no model: they are
     /// neighbours in time, and [`crate::evidence::paired`] knows their order.
     pub fn of(trials: &[&Trial]) -> Self {
@@ -162,7 +162,7 @@ impl Course {
         // The jump itself must not widen what counts as noise: successive differences hardly
         // know of it.
         let steps = self.points.windows(2).map(|pair| (pair[1].log_s - pair[0].log_s).abs());
-        let usual = stats::median(&steps.collect::<Vec<_>>()).unwrap_or(0.0);
+        let usual = stats::median(steps).unwrap_or(0.0);
         (1.0 + MOST_MODELLED_JUMP).ln().max(JUMP_DEVIATIONS * usual)
     }
 }
@@ -195,7 +195,7 @@ fn trend(trials: &[&Trial]) -> f64 {
     stats::median(&slopes).filter(|_| convinces).unwrap_or(0.0)
 }
 
-/// A smooth curve at each point, if it foretells points clearly better than a constant does.
+/// A smooth curve at each point, if it predicts points clearly better than a constant does.
 fn curve(points: &[Point]) -> Option<Vec<f64>> {
     if points.len() < FEWEST_POINTS {
         return None;
@@ -207,10 +207,7 @@ fn curve(points: &[Point]) -> Option<Vec<f64>> {
         let others = points.iter().enumerate().filter(move |(j, _)| *j != i);
         others.map(|(_, point)| *point).collect::<Vec<_>>()
     };
-    let flat = error(&|i| {
-        let logs: Vec<f64> = others(i).iter().map(|point| point.log_s).collect();
-        stats::median(&logs).unwrap_or(0.0)
-    });
+    let flat = error(&|i| stats::median(others(i).iter().map(|point| point.log_s)).unwrap_or(0.0));
     let curved = error(&|i| local_line(&others(i), points[i].time_s));
     let convinces = curved < (1.0 - CONVINCING / (points.len() as f64).sqrt()) * flat;
     convinces.then(|| points.iter().map(|point| local_line(points, point.time_s)).collect())
@@ -258,8 +255,8 @@ fn weighted_line(points: &[Point], weights: &[f64], time_s: f64) -> Line {
         points.iter().zip(weights).map(|(point, w)| w * of(point)).sum::<f64>() / total
     };
     if total <= 0.0 {
-        let logs: Vec<f64> = points.iter().map(|point| point.log_s).collect();
-        return Line { centre: time_s, level: stats::median(&logs).unwrap_or(0.0), slope: 0.0 };
+        let level = stats::median(points.iter().map(|point| point.log_s)).unwrap_or(0.0);
+        return Line { centre: time_s, level, slope: 0.0 };
     }
     let (centre, level) = (mean(|point| point.time_s), mean(|point| point.log_s));
     let (mut spread, mut together) = (0.0, 0.0);
@@ -283,12 +280,12 @@ mod tests {
         Trial { started: started.to_string(), ..Trial::made(phase, 1, score_s) }
     }
 
-    fn course(trials: &[Trial]) -> Course {
-        Course::of(&trials.iter().collect::<Vec<_>>())
+    fn drift_of(trials: &[Trial]) -> NodeDrift {
+        NodeDrift::of(&trials.iter().collect::<Vec<_>>())
     }
 
-    fn score_s(course: &Course, trial: &Trial) -> Option<f64> {
-        Some(trial.score_s()? / course.factor(trial))
+    fn score_s(drift: &NodeDrift, trial: &Trial) -> Option<f64> {
+        Some(trial.score_s()? / drift.factor(trial))
     }
 
     fn sentinels(scores: &[f64]) -> Vec<Trial> {
@@ -298,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_only_jitters_has_no_curve() {
-        let drift = course(&sentinels(&[1.0, 1.02, 0.99, 1.01, 0.98, 1.0, 1.02]));
+        let drift = drift_of(&sentinels(&[1.0, 1.02, 0.99, 1.01, 0.98, 1.0, 1.02]));
         let late = trial(Phase::Search, 550, 0.8);
         assert_eq!(score_s(&drift, &late), Some(0.8));
         // By hand: the root of 0.001339 over six.
@@ -325,7 +322,7 @@ mod tests {
     fn a_slow_drift_is_taken_out_of_the_scores() {
         // 20% slower at the end, in a line of logs.
         let scores: Vec<f64> = (0..9).map(|i| 1.2_f64.powf(f64::from(i) / 8.0)).collect();
-        let drift = course(&sentinels(&scores));
+        let drift = drift_of(&sentinels(&scores));
         for second in [50, 333, 799] {
             let share = f64::from(second) / 800.0;
             let seen = trial(Phase::Search, second.into(), 0.5 * 1.2_f64.powf(share));
@@ -346,7 +343,7 @@ mod tests {
             .zip([1.05, 1.0, 1.05, 1.0])
             .map(|(second, noise)| trial(Phase::Sentinel, *second, slow(*second) * noise))
             .collect();
-        let alone = course(&trials);
+        let alone = drift_of(&trials);
         for threads in 1..4 {
             let repeat = |(i, noise): (i64, &f64)| {
                 let second = 100 * i + 10 * threads;
@@ -356,7 +353,7 @@ mod tests {
             };
             trials.extend((0..8).zip(&noise).map(repeat));
         }
-        let together = course(&trials);
+        let together = drift_of(&trials);
         let late = trial(Phase::Search, 700, slow(700));
         assert_eq!(alone.factor(&late), 1.0);
         assert!((score_s(&together, &late).unwrap() - 1.0).abs() < 0.04, "{together:?}");
@@ -364,13 +361,13 @@ mod tests {
 
     #[test]
     fn one_slow_return_is_a_disturbance_and_two_are_a_jump() {
-        let drift = course(&sentinels(&[1.0, 1.01, 1.0, 1.4]));
+        let drift = drift_of(&sentinels(&[1.0, 1.01, 1.0, 1.4]));
         assert!(drift.is_in_doubt());
         let between = trial(Phase::Search, 250, 0.9);
         assert!(!drift.is_invalidated(&between), "a single return is no proof");
-        let disturbed = course(&sentinels(&[1.0, 1.01, 1.0, 1.4, 1.01, 1.0]));
+        let disturbed = drift_of(&sentinels(&[1.0, 1.01, 1.0, 1.4, 1.01, 1.0]));
         assert!(!disturbed.is_invalidated(&between));
-        let jumped = course(&sentinels(&[1.0, 1.01, 1.0, 1.4, 1.41, 1.4]));
+        let jumped = drift_of(&sentinels(&[1.0, 1.01, 1.0, 1.4, 1.41, 1.4]));
         assert!(jumped.is_invalidated(&between));
         assert!(!jumped.is_invalidated(&trial(Phase::Search, 150, 0.9)));
         assert!(!jumped.is_invalidated(&trial(Phase::Search, 350, 0.9)));
@@ -380,11 +377,11 @@ mod tests {
     fn odd_input_is_no_drift() {
         let mut broken = sentinels(&[1.0, 1.1, 1.2, 1.3]);
         broken.iter_mut().for_each(|trial| trial.started = "yesterday".to_owned());
-        let drift = course(&broken);
+        let drift = drift_of(&broken);
         assert_eq!(score_s(&drift, &broken[0]), Some(1.0));
-        assert_eq!(score_s(&course(&[]), &broken[0]), Some(1.0));
+        assert_eq!(score_s(&drift_of(&[]), &broken[0]), Some(1.0));
         // All at the same moment.
         let at_once: Vec<Trial> = (0..6).map(|_| trial(Phase::Sentinel, 0, 2.0)).collect();
-        assert_eq!(score_s(&course(&at_once), &at_once[0]), Some(2.0));
+        assert_eq!(score_s(&drift_of(&at_once), &at_once[0]), Some(2.0));
     }
 }

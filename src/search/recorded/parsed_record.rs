@@ -1,4 +1,4 @@
-//! Sheet: the rows of a table or a journal, before their cells are levels.
+//! Parsed record: the rows of a table or a journal, before their cells are levels.
 
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use crate::trial::{Outcome, Phase};
 use crate::workload::metric::Direction;
 
 /// What a file says, before its cells are levels.
-pub(super) struct Sheet {
+pub(super) struct ParsedRecord {
     /// Its knobs.
     pub knobs: Vec<KnobColumn>,
     /// Rows that measured something.
@@ -67,14 +67,14 @@ pub(super) struct Row {
     pub samples: Vec<f64>,
 }
 
-/// A knob of a sheet, and the level of each of its cells.
+/// A knob of a record, and the level of each of its cells.
 pub(super) struct Levels {
     pub knob: KnobDomain,
     /// The level of each row.
     pub of_rows: Vec<usize>,
 }
 
-impl Sheet {
+impl ParsedRecord {
     /// The levels of a column.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Sheet {
 }
 
 /// The rows of a table.
-pub(super) fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
+pub(super) fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<ParsedRecord> {
     let last = header.len() - 1;
     ensure!(
         &header[last] == "value",
@@ -137,12 +137,12 @@ pub(super) fn table(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sh
         let cost = Some(value).filter(|cost| cost.abs() < FAILED);
         kept.push(Row { number, cost, cells, samples: Vec::new() });
     }
-    Ok(Sheet { knobs, rows: kept })
+    Ok(ParsedRecord { knobs, rows: kept })
 }
 
 /// The columns of `trials.csv` that a replay needs: `knob.*`, `phase`, `outcome`, `score_s`, and
 /// the metric and its direction where one was scored.
-pub(super) fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<Sheet> {
+pub(super) fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<ParsedRecord> {
     let column = |name: &str| {
         let place = header.iter().position(|cell| cell == name);
         place.with_context(|| format!("a journal has a column `{name}`"))
@@ -181,7 +181,7 @@ pub(super) fn journal(header: &StringRecord, rows: Vec<StringRecord>) -> Result<
         let kind = if ordered { ColumnKind::Steps } else { ColumnKind::Names };
         Some(KnobColumn { name: name.to_owned(), kind, place })
     });
-    Ok(Sheet { knobs: named.collect(), rows: kept })
+    Ok(ParsedRecord { knobs: named.collect(), rows: kept })
 }
 
 /// The place of a repetition's column, `sample.N_s`.
