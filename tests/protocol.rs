@@ -32,8 +32,9 @@ fn the_job_is_read_and_written_as_the_page_has_it() {
 /// A worker by the page alone, for a shell: it says no more than is required.
 const SHELL: &str = r#"#!/bin/sh
 number() { printf %s "$job" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
+knob() { number "knobs\":{[^}]*\"$1"; }
 while read -r job; do
-  trial=$(number trial) swap=$(number swap) least=$(number least)
+  trial=$(number trial) swap=$(knob swap) least=$(number least)
   if [ "$(number version)" != 5 ]; then
     echo "{\"failed\": {\"trial\": $trial, \"outcome\": \"wrong-output\", \"detail\": \"I speak 5\"}}"
     exit 1
