@@ -1,10 +1,12 @@
 //! The pictures of a job of the user's own, as flags and space describe them.
 
+use serde::Deserialize as _;
+
 use crate::cli::{CustomJobArgs, RunnerArgs};
 use crate::cmd::{Usage, terminal};
 use crate::knobs::program_environment::is_own;
 use crate::runner::pictures::{NO_FFMPEG, reads_videos};
-use crate::space::{Changes, SpaceFile};
+use crate::space::{Changes, KnobEntry, SpaceFile};
 use crate::workload::custom::pictures::{self, PictureJob};
 use crate::workload::custom::{CommandJob, CustomJob, WorkerJob};
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Engine, EngineJob, JobState, SubmittedJob, Site, Task};
+use super::{Engine, EngineJob, JobState, Site, SubmittedJob, Task};
 use crate::fleet::{Folder, Node};
 use crate::io::shell;
 use crate::runner::nodes::{agents, is_name};
