@@ -3,7 +3,6 @@
 mod bench;
 mod case;
 mod check;
-mod heap;
 mod job;
 mod models;
 mod module;

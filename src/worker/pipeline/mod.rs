@@ -7,6 +7,7 @@
 //! decodes the middle of it, and the transformer still works on all.
 
 mod condition;
+mod heap;
 mod warm_up;
 
 use std::cell::RefCell;
@@ -23,13 +24,13 @@ use wan22_tune::workload::preprocess::{
 };
 use wan22_tune::workload::{Projection, Sizes, Stage, Tilings, Workload};
 
-use crate::heap::Heap;
 use crate::models::scheduler::{Scheduler, SchedulerConfig, guide};
 use crate::models::text_encoder::TextEncoder;
 use crate::models::vae::{Decoder, Encoder, denormalise, normalise};
 use crate::parts::{BuildSpec, Models, Origin};
 use crate::usage;
 use condition::ImageConditioning;
+use heap::Heap;
 
 pub use warm_up::{WarmUp, as_video};
 
