@@ -92,7 +92,7 @@ mod tests {
     use crate::knobs::Values;
     use crate::machine::Machine;
 
-    /// Two nodes whose agent is a script, from the first of which on there is so much time for a word.
+    /// Two nodes whose agent is this script, which has the time `enough` for its first word.
     fn opened(script: &str, enough: Duration) -> Result<Agents> {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine::from_synthetic("package:1 [numa(memory=8GB)] core:4 pu:2").unwrap();
