@@ -137,7 +137,7 @@ fn a_size_that_stands_nowhere_or_is_a_knob_is_refused() {
         ),
         (&["frames=8,40", "steps=4,20", "mode=1,2"], "--size mode: there is a knob of this name"),
         (&["frames=40,8"], "begin with the smallest"),
-        (&["frames=8,40"], "the command has `{steps}`, and there is no steps: name it by --size"),
+        (&["frames=8,40"], "word 3 of the command has `{steps}`, and no knob is called steps: "),
     ] {
         let run = tune(&world(), "10s", sizes);
         assert_eq!(run.status, Some(2), "{sizes:?}: {}", run.stderr);
