@@ -166,7 +166,10 @@ mod tests {
         let read = |bytes: &[u8]| {
             let mut shades = Vec::new();
             std::fs::write(&file, bytes).unwrap();
-            let read = frames(&file, &mut |frame| Ok(shades.push(frame.get_pixel(0, 0).0)));
+            let read = frames(&file, &mut |frame| {
+                shades.push(frame.get_pixel(0, 0).0);
+                Ok(())
+            });
             read.map(|()| shades)
         };
         let png = png.unwrap();

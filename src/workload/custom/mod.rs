@@ -73,7 +73,7 @@ impl CommandJob {
     /// Where its metric stands.
     ///
     /// # Errors
-    /// As [`Source::parse`]: never for a command whose flags were accepted.
+    /// As [`MetricSource::parse`]: never for a command whose flags were accepted.
     pub fn source(&self) -> Result<Option<MetricSource>, String> {
         self.metric.as_deref().map(MetricSource::parse).transpose()
     }

@@ -229,7 +229,7 @@ impl Agents {
         let (request, _) = self.nodes.borrow()[place].running.as_ref().filter(is_it).cloned()?;
         self.news.borrow_mut().extend(ended.news);
         for (what, digest) in ended.references {
-            self.compare(place, (what, request.values.clone()), digest);
+            self.compare(place, &(what, request.values.clone()), digest);
         }
         let node = &mut self.nodes.borrow_mut()[place];
         node.running.take()?;

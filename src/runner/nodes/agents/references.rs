@@ -80,9 +80,9 @@ fn judged(made: &[(usize, String)], present: &[usize]) -> Option<Judged> {
 
 impl Agents {
     /// Takes in a node's reference picture, and says where it is another one than others'.
-    pub(super) fn compare(&self, place: usize, key: (String, Values), digest: String) {
+    pub(super) fn compare(&self, place: usize, key: &(String, Values), digest: String) {
         self.references.borrow_mut().add(key.clone(), (place, digest));
-        let judged = judged(&self.references.borrow().0[&key], &self.present());
+        let judged = judged(&self.references.borrow().0[key], &self.present());
         if let Some(judged) = judged.filter(|judged| judged.verdict.is_open()) {
             let news = format!("node {}: {}", self.name(place), self.why(&judged));
             self.news.borrow_mut().push(news);
