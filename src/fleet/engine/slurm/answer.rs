@@ -16,7 +16,7 @@ const AWAY: (usize, Duration) = (24, Duration::from_secs(5));
 
 /// What Slurm's programs say where the controller does not answer them. It may have done all the same
 /// what it was asked for.
-const NO_ANSWER: [&str; 7] = [
+const NO_ANSWER: [&str; 13] = [
     "unable to contact",
     "unable to connect",
     "connection timed out",
@@ -24,6 +24,12 @@ const NO_ANSWER: [&str; 7] = [
     "connection refused",
     "socket timed out",
     "zero bytes were transmitted",
+    "missing socket",
+    "connection reset",
+    "broken pipe",
+    "message send failure",
+    "message receive failure",
+    "shutdown failure",
 ];
 
 /// What one of Slurm's programs prints, asked again while its controller is away.
@@ -88,5 +94,17 @@ pub fn answer(program: &str, words: &[String], input: &[u8]) -> Result<String> {
         Some(127) => bail!("{program}: not found: type this on a host of Slurm's"),
         _ if is_away(&said) => Err(Silent { program, why: said }.into()),
         _ => bail!("{program}: {said}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Slurm 22.05 said it to a fleet whose controller was killed in mid-answer, and to a typing error.
+    #[test]
+    fn a_controller_that_dies_in_mid_answer_is_away() {
+        assert!(is_away("slurm_load_partitions error: Unexpected missing socket error"));
+        assert!(!is_away("invalid partition specified: debg"));
     }
 }
