@@ -1,7 +1,5 @@
 //! The pictures of a job of the user's own, as flags and space describe them.
 
-use serde::Deserialize as _;
-
 use crate::cli::{CustomJobArgs, RunnerArgs};
 use crate::cmd::{Usage, terminal};
 use crate::knobs::program_environment::is_own;
@@ -46,16 +44,13 @@ pub fn readable(files: &str) -> Option<String> {
 pub fn warn(command: &CommandJob, file: &SpaceFile) {
     let is_looked_at =
         command.metric.is_some() || command.check.is_some() || command.pictures.is_some();
-    let may_change = |(name, entry): (&String, &toml::Value)| {
-        let entry = KnobEntry::deserialize(entry.clone());
-        // Of an app's own it is said where its pictures are looked for.
-        let may = |entry: KnobEntry| {
-            let is_of_app = entry.flag.is_some() || entry.pointer.is_some();
-            !is_of_app && entry.changes != Some(Changes::Nothing)
-        };
-        is_own(name) && entry.is_ok_and(may)
+    // Of an app's own it is said where its pictures are looked for.
+    let may = |entry: KnobEntry| {
+        let is_of_app = entry.flag.is_some() || entry.pointer.is_some();
+        !is_of_app && entry.changes != Some(Changes::Nothing)
     };
-    if !is_looked_at && file.knob.iter().any(may_change) {
+    let may_change = |name: &String| is_own(name) && file.entry(name).is_ok_and(may);
+    if !is_looked_at && file.knob.keys().any(may_change) {
         terminal::tell(
             "nothing looks at what the command makes, and a candidate that makes less may win: name \
              pictures by --output 'out/*.png', or give a --check",
