@@ -25,7 +25,7 @@ const SOUND_PAIRS: u32 = 4;
 
 /// Trials of the search that the last of [`SOUND_PAIRS`] may cost. In a program that stays loaded it costs
 /// more than it tells: both of a pair load it anew.
-const TRIALS_A_PAIR: u32 = 10;
+const TRIALS_PER_PAIR: u32 = 10;
 
 /// The largest share of the budget that is kept for [`SOUND_PAIRS`].
 const LARGEST_SHARE: f64 = 0.65;
@@ -115,7 +115,7 @@ impl Budget {
         let share = share.max(self.total.mul_f64(CONFIRMATION_SHARE));
         let most = |share| self.total.mul_f64(share);
         let fewest = Some(of_pairs(trial, FEWEST_PAIRS)).filter(|all| *all <= most(WHOLE_SHARE));
-        let is_costly = search.is_some_and(|search| search * TRIALS_A_PAIR < trial * 2);
+        let is_costly = search.is_some_and(|search| search * TRIALS_PER_PAIR < trial * 2);
         let sound = if is_costly { FEWEST_PAIRS } else { SOUND_PAIRS };
         let sound = of_pairs(trial, sound).min(most(LARGEST_SHARE));
         share.max(sound).max(fewest.unwrap_or_default())
@@ -147,14 +147,18 @@ pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
     })?;
     // A warm process starts no pair.
     let others = measured().filter(|trial| trial.peak.is_none() && trial.process.is_none());
-    let warm_up_s = |trial: &Trial| trial.measuring_s(1).min(trial.overhead_s);
-    let start_s = |trial: &Trial| trial.overhead_s - warm_up_s(trial);
+    // What measured first in a warm process and then in a fresh one was set up in the fresh one.
+    let setup_s = |trial: &Trial| trial.setup_s.unwrap_or(f64::INFINITY).min(trial.overhead_s);
+    let end_s =
+        measured().map(|trial| trial.overhead_s - setup_s(trial)).fold(f64::INFINITY, f64::min);
+    let warm_up_s = |trial: &Trial| trial.measuring_s(1).min(setup_s(trial));
+    let start_s = |trial: &Trial| setup_s(trial) - warm_up_s(trial);
     let usual_s = stats::median(others.map(start_s)).unwrap_or(f64::INFINITY);
     let usual_s = usual_s.min(start_s(baseline));
     let repetitions = repetitions.in_phase(Phase::Confirmation).most;
     let of_pair = [baseline, fastest].map(|trial| {
-        let warm_up_s = trial.measuring_s(1).min(baseline.overhead_s);
-        usual_s + warm_up_s + trial.measuring_s(repetitions)
+        let warm_up_s = trial.measuring_s(1).min(setup_s(baseline));
+        usual_s + warm_up_s + trial.measuring_s(repetitions) + end_s
     });
     Some(Duration::from_secs_f64(of_pair.iter().sum::<f64>() / 2.0))
 }
@@ -208,6 +212,9 @@ mod tests {
         trials.push(trial(Phase::Search, 2.0, None, 1.0));
         assert_eq!(seconds(&trials), Some(5.5));
         assert_eq!(seconds(&[]), None);
+        // Set up in 2.5 s, one of them a warm-up, after 6 s in a warm process.
+        let fresh = Trial { setup_s: Some(2.5), ..trial(Phase::Search, 8.5, None, 1.0) };
+        assert_eq!(seconds(&[trials.swap_remove(0), fresh]), Some(6.0));
     }
 
     #[test]

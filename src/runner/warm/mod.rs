@@ -2,7 +2,7 @@
 //! change that it can change while it runs.
 //!
 //! What a warm process measures may differ from what a fresh one does. Now and then, and where a
-//! candidate is the best so far or failed, it is measured again in a fresh process, which counts; a
+//! candidate is the best so far by far or failed, it is measured again in a fresh process, which counts; a
 //! knob in which the two differ by more than noise takes a new process from then on. The baseline, its
 //! returns and pairs are always measured in fresh processes. No other is kept beside these: a model
 //! that fits into memory once need not fit twice.

@@ -166,9 +166,10 @@ impl State {
             _ => return true,
         }
         let cost = stats::median(costs(&warm.samples)).unwrap_or(f64::INFINITY);
-        let is_best = self.best.is_none_or(|best| cost < best);
+        // A check costs a new process: what is ahead by noise alone is not worth one.
+        let is_ahead = self.best.is_none_or(|best| cost * (1.0 + LEAST) < best);
         self.unchecked += 1;
-        if !doubtful.is_empty() && (is_best || self.unchecked > UNCHECKED) && !warm.is_cut() {
+        if !doubtful.is_empty() && (is_ahead || self.unchecked > UNCHECKED) && !warm.is_cut() {
             return true;
         }
         self.believe(cost);
@@ -274,6 +275,18 @@ mod tests {
         assert_eq!(due, expected);
         let doubtful = ["precision".to_owned()];
         assert!(State::default().is_due_for_check(&answer(Outcome::PoorQuality), &doubtful));
+    }
+
+    #[test]
+    fn a_candidate_that_is_ahead_by_noise_alone_is_looked_at_in_its_turn() {
+        // The trial takes 2 s.
+        let is_due = |best, unchecked| {
+            let mut state = State { best, unchecked, ..State::default() };
+            state.is_due_for_check(&answer(Outcome::Ok), &["precision".to_owned()])
+        };
+        assert!(is_due(None, 0) && is_due(Some(2.2), 0));
+        assert!(!is_due(Some(2.1), 0) && !is_due(Some(1.9), 0));
+        assert!(is_due(Some(1.9), UNCHECKED));
     }
 
     #[test]
