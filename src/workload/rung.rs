@@ -37,6 +37,10 @@ const MOST_CLIPS: u32 = 8;
 /// part that a larger one does not repeat (`docs/fidelity.md`).
 const LEAST_WINDOW: u32 = 128;
 
+/// Whole pictures of up to this many times a window's pixels take its place: how fast a kernel is and
+/// which memory it gives back goes by a tensor's size.
+const NEARLY_WHOLE: u32 = 2;
+
 /// With less of the job's arithmetic than this the VAE gets a smaller window all the same, and needs
 /// no warm-up in a search.
 const SMALL: f64 = 0.1;
@@ -84,10 +88,16 @@ pub fn rungs(full: &Workload, parts: &Architecture) -> Vec<Sizes> {
     let counts = text >= NEGLIGIBLE;
     let text_tokens = if counts { job.text_tokens } else { FEW_TOKENS.min(job.text_tokens) };
     let least_window = if vae >= SMALL { LEAST_WINDOW } else { 0 };
+    let window = |[width, height, frames]: [u32; 3]| {
+        let pixels = width.max(least_window) * height.max(least_window);
+        let is_near = vae >= SMALL && job.width * job.height <= NEARLY_WHOLE * pixels;
+        let side = if is_near { u32::MAX } else { least_window };
+        [width.max(side), height.max(side), frames]
+    };
     let slice = |rung: &Rung| {
         let [width, height, frames] = least(rung.clip, [job.width, job.height, job.frames]);
         let [window_width, window_height, window_frames] =
-            least(wide(rung.window, least_window), [job.width, job.height, job.frames]);
+            least(window(rung.window), [job.width, job.height, job.frames]);
         Sizes {
             clips: job.clips.min(MOST_CLIPS),
             width,
@@ -117,10 +127,6 @@ pub fn rungs(full: &Workload, parts: &Architecture) -> Vec<Sizes> {
         rises
     });
     rungs
-}
-
-fn wide([width, height, frames]: [u32; 3], least: u32) -> [u32; 3] {
-    [width.max(least), height.max(least), frames]
 }
 
 fn least(one: [u32; 3], other: [u32; 3]) -> [u32; 3] {
@@ -182,7 +188,17 @@ mod tests {
             .map(|n| file.size(n).sizes)
             .map(|s| [s.window_width, s.window_height, s.window_frames])
             .collect();
-        assert_eq!(sizes, [[128, 128, 5], [192, 128, 5], [224, 128, 5]]);
+        assert_eq!(sizes, [[224, 128, 5]]);
         assert_eq!(file.size(0).sizes.width, 224);
+    }
+
+    /// 448 x 128 pixels are 3.5 times those of the smallest window, and 1.6 times those of 192 x 192.
+    #[test]
+    fn a_picture_that_is_little_more_than_a_window_is_measured_whole() {
+        let file =
+            job("width = 448\nheight = 128\nframes = 5\nsteps = 4\nlayers = 2\ntext_layers = 1");
+        let widths: Vec<u32> =
+            (0..file.size_count()).map(|n| file.size(n).sizes.window_width).collect();
+        assert_eq!(widths, [128, 128, 448, 448]);
     }
 }
