@@ -64,6 +64,11 @@ pub trait Knob: Sync {
         self.forms().is_empty()
     }
 
+    /// Whether another value of it changes the picture, if by little.
+    fn changes_picture(&self) -> bool {
+        false
+    }
+
     /// What is handed over beside its value, by the name of a knob, for a VAE of `ratio` pixels
     /// per latent pixel.
     fn handed_beside(&self, _value: &Value, _ratio: i64) -> Option<(&'static str, i64)> {

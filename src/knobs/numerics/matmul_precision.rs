@@ -23,6 +23,10 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = MatmulPrecision;
 
+    fn changes_picture(&self) -> bool {
+        true
+    }
+
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
         // A worker reports no numerics where libtorch has a level of products that is none of these.
         let got = got.numerics.map(|numerics| numerics.matmul_precision);

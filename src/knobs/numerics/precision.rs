@@ -25,6 +25,10 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = Precision;
 
+    fn changes_picture(&self) -> bool {
+        true
+    }
+
     fn mismatches(&self, got: &Effect, asked: &Settings) -> Vec<Mismatch> {
         let wrong = got.numerics.and_then(|got| compare(&asked.numerics.precision, &got.precision));
         wrong.into_iter().collect()

@@ -31,6 +31,10 @@ pub struct Definition;
 impl Knob for Definition {
     type Value = Tf32;
 
+    fn changes_picture(&self) -> bool {
+        true
+    }
+
     fn unavailable(&self, knobs: &Knobs, host: &Host<'_>) -> Option<String> {
         let is_idle = knobs.tf32 != Tf32::Default && host.machine.gpus.is_empty();
         is_idle.then(|| "this machine has no GPU".to_owned())

@@ -20,6 +20,10 @@ impl Knob for Definition {
         side::check_range(knobs, knobs.tile_size)
     }
 
+    fn changes_picture(&self) -> bool {
+        true
+    }
+
     fn handed_beside(&self, value: &Value, ratio: i64) -> Option<(&'static str, i64)> {
         Some(("tile_stride", side::stride(value, ratio)?))
     }

@@ -57,7 +57,10 @@ pub enum Dialect {
 impl Dialect {
     /// Whether its text starts a command.
     pub fn takes_command(self) -> bool {
-        matches!(self, Self::Sh | Self::Systemd | Self::K8s | Self::Slurm | Self::Numactl)
+        match self {
+            Self::Sh | Self::Systemd | Self::K8s | Self::Slurm | Self::Numactl => true,
+            Self::Env | Self::Docker | Self::Podman | Self::Python | Self::Prometheus => false,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use strum::VariantArray;
 
 use super::page::views::Views;
 use super::plots::drift::DriftPlot;
@@ -22,6 +23,7 @@ use super::{summary, verdict};
 use crate::evidence::confirmation::Verdict;
 use crate::io::number::{count, digits, percent};
 use crate::io::printable::line as plain;
+use crate::profile::export::Dialect;
 use crate::results::Results;
 
 const STYLE: &str = include_str!("page.css");
@@ -152,12 +154,14 @@ fn commands(results: &Results) -> Result<Markup> {
     let after_exec = winner::after_exec(results, Path::new(""));
     let line = own.as_ref().and_then(|own| own.line(Path::new("")));
     let verify = usage::verify(here, results);
+    let others = Dialect::VARIANTS.iter().filter(|dialect| **dialect != Dialect::Systemd);
+    let others: Vec<String> = others.map(Dialect::to_string).collect();
     Ok(section(
         "Use it",
         &html! {
             p { "In this folder:" }
             pre tabindex="0" { code { (usage::with_tool(here, after_exec.as_deref())) } }
-            p { "Prove it again on this machine, in minutes; write it as a unit for systemd (or " code { "env" } ", " code { "sh" } ", " code { "docker" } ", " code { "k8s" } ", " code { "slurm" } ", " code { "python" } "):" }
+            p { "Prove it again on this machine, in minutes; write it as a unit for systemd (or for " (others.join(", ")) "):" }
             pre tabindex="0" { code { (verify) "\n" (usage::export(Path::new("profile.json"))) } }
             p { "The same without wan22-tune:" }
             pre tabindex="0" { code { (usage::without_tool(&profile, line)) } }

@@ -92,7 +92,12 @@ impl StrategyName {
     /// Whether it proposes nothing while what it proposed is measured: each of its steps depends on
     /// the one before, so that a second node would stand idle.
     pub fn searches_alone(self) -> bool {
-        matches!(self, Self::Annealing | Self::ParticleSwarm | Self::NelderMead)
+        match self {
+            Self::Annealing | Self::ParticleSwarm | Self::NelderMead => true,
+            Self::Random | Self::Grid | Self::GaussianProcess | Self::Forest | Self::Portfolio => {
+                false
+            }
+        }
     }
 
     /// A strategy that was asked nothing yet.

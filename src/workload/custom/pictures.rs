@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 use glob::Pattern;
 use serde::{Deserialize, Serialize};
 
-use crate::knobs::program_environment;
-
-/// Knobs of the tool that change pictures, whatever a space says of them.
-const CHANGING: [&str; 5] = ["precision", "matmul_precision", "tf32", "tile_size", "vae_tile_size"];
+use crate::knobs::{KNOBS, program_environment};
 
 /// Files that only a program for videos reads, by how their names end.
 const VIDEOS: [&str; 6] = ["mp4", "webm", "mkv", "mov", "gif", "webp"];
@@ -39,7 +36,8 @@ impl PictureJob {
 
     /// Whether another value of this knob should change a picture.
     pub fn is_to_change(&self, knob: &str) -> bool {
-        let is_usual = CHANGING.contains(&knob) && !self.neutral.contains(knob);
+        let mut known = KNOBS.iter().filter(|(_, known)| known.changes_picture());
+        let is_usual = known.any(|(name, _)| *name == knob) && !self.neutral.contains(knob);
         is_usual || self.changing.contains(knob)
     }
 }
