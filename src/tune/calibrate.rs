@@ -50,7 +50,7 @@ pub(super) fn ratio(small: &Trial, large: &Trial) -> f64 {
 }
 
 /// Parts of attention that each thread should have, so that it is shared out as in the whole job.
-const TASKS_A_THREAD: u64 = 4;
+const TASKS_PER_THREAD: u64 = 4;
 
 /// How many times as long as it should a repetition may take for that.
 const DEAR: f64 = 4.0;
@@ -88,7 +88,7 @@ impl Calibration<'_> {
         let sizes: Vec<Workload> = (0..self.file.size_count()).map(|n| self.file.size(n)).collect();
         let takes = |job: &&Workload, most_s| self.seconds(job) <= most_s && fits(job);
         let largest = sizes[1..].iter().rev().find(|job| takes(job, most_s)).unwrap_or(&sizes[0]);
-        let least = TASKS_A_THREAD * self.settings.intra_op_threads as u64;
+        let least = TASKS_PER_THREAD * self.settings.intra_op_threads as u64;
         let is_shared = |job: &&Workload| job.attention_tasks(self.parts) >= least;
         let larger = || sizes.iter().find(|job| is_shared(job) && takes(job, DEAR * most_s));
         let chosen = if is_shared(&largest) { largest } else { larger().unwrap_or(largest) };

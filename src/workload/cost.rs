@@ -9,11 +9,11 @@ use crate::architecture::Architecture;
 
 /// Operations that a machine does in the time in which it reads a byte: of weights that are read
 /// for few tokens, reading decides. Between 10 (2 cores) and 13 (64) on machines that were measured.
-const FLOPS_A_BYTE: f64 = 12.0;
+const FLOPS_PER_BYTE: f64 = 12.0;
 
 /// Operations that stand for a pixel of a picture read, decoded, resized or written: some 20 ns of
 /// one core.
-const FLOPS_A_PIXEL: f64 = 2000.0;
+const FLOPS_PER_PIXEL: f64 = 2000.0;
 
 /// What one stage takes for one clip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,10 +49,10 @@ impl Workload {
     pub fn work(&self, parts: &Architecture) -> f64 {
         let models = self.costs(parts, None).into_values().map(|cost| {
             // Weights are counted as float32.
-            cost.flops.max(4.0 * cost.weights * cost.passes * FLOPS_A_BYTE)
+            cost.flops.max(4.0 * cost.weights * cost.passes * FLOPS_PER_BYTE)
         });
         let Sizes { width, height, window_width, window_height, window_frames, .. } = self.sizes;
-        let area = |width, height| f64::from(width) * f64::from(height) * FLOPS_A_PIXEL;
+        let area = |width, height| f64::from(width) * f64::from(height) * FLOPS_PER_PIXEL;
         let read = if self.has(Stage::Read) { area(width, height) } else { 0.0 };
         let written = f64::from(window_frames) * area(window_width, window_height);
         let written = if self.has(Stage::Decode) { written } else { 0.0 };

@@ -53,17 +53,32 @@ static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Z]+(?:[a-z]+)?|[
 pub fn private(tree: &Tree) -> Vec<String> {
     let mut problems = Vec::new();
     for (path, text) in tree.files.iter().filter(|(path, _)| !path.starts_with(HERE)) {
-        for (number, line) in text.lines().enumerate() {
-            let words = WORD.find_iter(line).map(|word| word.as_str().to_lowercase());
-            let spoken = format!(" {} ", words.collect::<Vec<_>>().join(" "));
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let next = lines.get(number + 1).copied().unwrap_or_default();
+            // A phrase may go on in the next line of a comment or a page.
+            let goes_on = path.ends_with(".md") || [*line, next].map(is_comment) == [true; 2];
+            let (own, later) = (spoken(line), spoken(next));
+            let both = if goes_on { format!("{own}{}", later.trim_start()) } else { own };
             for (old, new) in WORDS.iter().chain(PHRASES) {
-                if spoken.contains(&format!(" {old} ")) {
-                    problems.push(format!("{path}:{}: `{old}`: say {new}", number + 1));
+                let old = format!(" {old} ");
+                if both.contains(&old) && !(goes_on && later.contains(&old)) {
+                    problems.push(format!("{path}:{}: `{}`: say {new}", number + 1, old.trim()));
                 }
             }
         }
     }
     problems
+}
+
+/// The words of a line, each between spaces.
+fn spoken(line: &str) -> String {
+    let words = WORD.find_iter(line).map(|word| word.as_str().to_lowercase());
+    format!(" {} ", words.collect::<Vec<_>>().join(" "))
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with("//")
 }
 
 /// Words of the README's glossary that no type or variant has.

@@ -18,17 +18,17 @@ const LEAST_TRIALS: f64 = 14.0;
 
 /// Operations per second that a core does of a job, about: between what cores with AVX2 and with
 /// AVX-512 were seen to do.
-const FLOPS_A_CORE: f64 = 80e9;
+const FLOPS_PER_CORE: f64 = 80e9;
 
 /// Repetitions that a trial takes as long as, warm-ups and what its models take to be made included.
-const REPETITIONS_A_TRIAL: f64 = 4.0;
+const REPETITIONS_PER_TRIAL: f64 = 4.0;
 
 /// Says so before the first trial where the budget has hardly room for a search and a proof.
 pub fn expect((runner, job): (&LocalRunner, &Job), budget_s: f64) {
     let Job::Pipeline(file) = job else { return };
     let cores = runner.machine.core_count() as f64;
-    let seconds = file.size(0).work(&runner.parts) / (FLOPS_A_CORE * cores);
-    say("should take about", REPETITIONS_A_TRIAL * seconds, budget_s);
+    let seconds = file.size(0).work(&runner.parts) / (FLOPS_PER_CORE * cores);
+    say("should take about", REPETITIONS_PER_TRIAL * seconds, budget_s);
 }
 
 /// The same, where a trial of the baseline was measured.

@@ -32,8 +32,8 @@ pub(super) fn of<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> String 
 /// Whether the column is one of a journal's own.
 fn is_covered(name: &str) -> bool {
     const FAMILIES: [&str; 5] = ["knob", "sample", "metric", "stage", "rss"];
-    let fixed = super::IDENTITY.iter().chain(&super::RESULT).chain(&super::LATER);
-    fixed.chain(&super::EVIDENCE).any(|own| *own == name)
+    let fixed = super::IDENTITY.iter().chain(&super::RESULT).chain(&super::OPTIONAL);
+    fixed.chain(&super::RESOURCES).any(|own| *own == name)
         || name.split_once('.').is_some_and(|(family, _)| FAMILIES.contains(&family))
 }
 

@@ -33,7 +33,7 @@ pub const LARGEST_BYTES: u64 = 128 << 20;
 /// Columns before and after those of knobs, samples and stages.
 const IDENTITY: [&str; 7] = ["trial", "started", "phase", "pair", "strategy", "seed", "workload"];
 const RESULT: [&str; 3] = ["outcome", "detail", "score_s"];
-const EVIDENCE: [&str; 10] = [
+const RESOURCES: [&str; 10] = [
     "peak_rss_bytes",
     "setup_s",
     "overhead_s",
@@ -46,8 +46,8 @@ const EVIDENCE: [&str; 10] = [
     "tool",
 ];
 
-/// Columns that journals of older versions lack.
-const LATER: [&str; 20] = [
+/// Columns that a journal may lack: those of older versions do. A new column belongs here.
+const OPTIONAL: [&str; 20] = [
     "node",
     "process",
     "spent_s",
@@ -181,8 +181,8 @@ fn columns<'a>(knobs: impl Iterator<Item = &'a String>, samples: usize) -> Vec<S
     columns.extend((1..=samples).map(|n| format!("metric.{n}")));
     columns.extend(workload::stages().map(|stage| format!("stage.{stage}_s")));
     columns.extend(workload::stages().map(|stage| format!("rss.{stage}_bytes")));
-    columns.extend(fixed(&LATER));
-    columns.extend(fixed(&EVIDENCE));
+    columns.extend(fixed(&OPTIONAL));
+    columns.extend(fixed(&RESOURCES));
     columns.push(checksum::COLUMN.to_owned());
     columns
 }

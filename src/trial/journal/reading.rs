@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 use csv::StringRecord;
 
 use super::row::{Row, trial};
-use super::{EVIDENCE, IDENTITY, RESULT, checksum, header, loss};
+use super::{IDENTITY, RESOURCES, RESULT, checksum, header, loss};
 use crate::knobs::Values;
 use crate::trial::Trial;
 
@@ -207,7 +207,7 @@ fn columns(header: &[u8]) -> Result<Vec<String>> {
         bail!("row 1 (the names of the columns) is damaged: it is not text");
     };
     let columns: Vec<String> = record.iter().map(str::to_owned).collect();
-    for &column in IDENTITY.iter().chain(&RESULT).chain(&EVIDENCE) {
+    for &column in IDENTITY.iter().chain(&RESULT).chain(&RESOURCES) {
         let is_there = columns.iter().any(|name| name == column);
         ensure!(
             is_there,
