@@ -102,7 +102,7 @@ fn a_stand_in_for_wan2gp_is_tuned_by_its_flags_and_its_clips() {
     };
     let failed = of("memory_profile", "1").unwrap();
     assert_eq!(
-        (failed.outcome, failed.score_s()),
+        (failed.outcome, failed.score()),
         (Outcome::OutOfDeviceMemory, None),
         "{}",
         failed.detail

@@ -208,7 +208,7 @@ fn a_command_that_takes_too_much_memory_is_told_from_one_that_crashes_and_neithe
     assert!(run.stdout.starts_with("No significant gain"), "{}", run.stdout);
     let trials = world.results().trials;
     for trial in of_batch(&trials, "8") {
-        assert_eq!((trial.outcome, trial.score_s()), (Outcome::OutOfMemory, None));
+        assert_eq!((trial.outcome, trial.score()), (Outcome::OutOfMemory, None));
         assert!(trial.detail.starts_with("killed at "), "{}", trial.detail);
         assert!(trial.detail.ends_with(" bytes; the limit is 268435456"), "{}", trial.detail);
     }

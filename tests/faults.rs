@@ -35,7 +35,7 @@ fn outcome_within(
     variables.iter().fold(tuner, |tuner, (name, value)| tuner.env(name, value)).run().exits(0);
     let results = world.results();
     let failed = first_of_one(&results.trials)?;
-    assert_eq!(failed.score_s(), None, "a failure has no score");
+    assert_eq!(failed.score(), None, "a failure has no score");
     if failed.number == results.trials.last()?.number {
         return None;
     }
@@ -148,7 +148,7 @@ fn a_slow_candidate_is_stopped_after_its_first_repetition() {
     let slow = TRIALS.into_iter().find_map(told).expect("batch size 1 was tried");
     assert_eq!((slow.outcome, slow.samples.len()), (Outcome::Ok, 1), "{}", slow.detail);
     assert!(slow.detail.starts_with("cut after 9.000 s: early stop above"), "{}", slow.detail);
-    assert_eq!(slow.score_s(), Some(9.0));
+    assert_eq!(slow.score(), Some(9.0));
 }
 
 #[test]

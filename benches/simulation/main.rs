@@ -35,7 +35,7 @@ use wan22_tune::search::{Plan, StrategyName, Study};
 use wan22_tune::space::{Candidate, Space, SpaceFile};
 use wan22_tune::trial::{Outcome, Phase, Sample, Trial};
 use wan22_tune::tune::budget::Budget;
-use wan22_tune::tune::{Nobody, Session, TuneConfig};
+use wan22_tune::tune::{NoObserver, Session, TuneConfig};
 use wan22_tune::workload::{Workload, WorkloadFile};
 
 use model::Model;
@@ -137,7 +137,7 @@ impl Simulated {
         let runner = FakeRunner::new(baseline, |request, _| self.trial(request, noise))
             .identifying(|values| self.identity(values));
         fake::set_now_s(0.0);
-        let mut session = Session::new(&config, &runner, &Nobody, Budget::in_trials(trials));
+        let mut session = Session::new(&config, &runner, &NoObserver, Budget::in_trials(trials));
         let plan = Plan { strategy, seed, first: self.experts.clone(), ..Plan::default() };
         session.search(&self.space, &self.workload, plan).expect("the baseline runs");
         let chosen = session.best(&self.space).and_then(|values| self.space.candidate(&values));

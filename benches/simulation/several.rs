@@ -11,7 +11,7 @@ use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Sample, Trial};
 use wan22_tune::tune::budget::{self, Budget};
 use wan22_tune::tune::calibrate::Rungs;
-use wan22_tune::tune::{Nobody, Session, TuneConfig};
+use wan22_tune::tune::{NoObserver, Session, TuneConfig};
 
 use super::{Simulated, cpu};
 use crate::setting::setting;
@@ -58,7 +58,7 @@ pub fn print(simulated: &Simulated, name: &str, count: usize, noise: f64) -> Res
     let repetitions = Repetitions::exactly(REPETITIONS);
     let config = TuneConfig { repetitions, min_psnr_db: Some(0.0), ..TuneConfig::default() };
     fake::set_now_s(0.0);
-    let session = Session::new(&config, &runner, &Nobody, Budget::on(fake::now, total));
+    let session = Session::new(&config, &runner, &NoObserver, Budget::on(fake::now, total));
     let mut session = session.on(&nodes).recording(&folder, journal);
     let first = simulated.experts.clone();
     let plan = Plan { strategy: StrategyName::Portfolio, seed: 1, first, ..Plan::default() };

@@ -33,7 +33,7 @@ impl Noise {
         let mut scores: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
         let mut repetitions = Vec::new();
         for trial in &trials {
-            let Some(score) = trial.score_s() else { continue };
+            let Some(score) = trial.score() else { continue };
             scores.entry(&trial.knobs).or_default().push(score);
             repetitions.extend(trial.samples.iter().map(|s| (s.seconds / score).ln()));
         }

@@ -10,7 +10,7 @@ use wan22_tune::space::{Space, SpaceFile};
 use wan22_tune::trial::Trial;
 use wan22_tune::tune::budget::Budget;
 use wan22_tune::tune::calibrate::Rungs;
-use wan22_tune::tune::{BaselineFails, Nobody, Session, TuneConfig};
+use wan22_tune::tune::{BaselineFails, NoObserver, Session, TuneConfig};
 use wan22_tune::workload::{BUILT_IN, WorkloadFile};
 
 /// Twenty-four candidates.
@@ -77,7 +77,7 @@ pub fn compete_on(
     let config = TuneConfig { seed, repetitions, min_psnr_db, ..TuneConfig::default() };
     let budget = Budget::on(fake::now, total);
     let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.size(0);
-    let mut session = Session::new(&config, runner, &Nobody, budget);
+    let mut session = Session::new(&config, runner, &NoObserver, budget);
     if let Some(nodes) = nodes {
         session = session.on(nodes);
     }

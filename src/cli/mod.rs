@@ -67,7 +67,7 @@ impl Cli {
     /// Reads the words after the program's name, as `space.toml` has them.
     ///
     /// # Errors
-    /// A word that is none, or what clap says of them.
+    /// A word that is no command, or what clap says of them.
     pub fn read(words: &[String]) -> Result<Self> {
         let words = words.iter().map(|word| arguments::read(word));
         let words = words.collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;

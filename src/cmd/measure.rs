@@ -68,7 +68,7 @@ fn value(trial: &Trial, metric: Metric) -> serde_json::Value {
         "workload": trial.workload,
         "knobs": trial.knobs,
         "unit": metric.heading(),
-        "score": trial.score_s().map(|cost| metric.shown(cost)),
+        "score": trial.score().map(|cost| metric.shown(cost)),
         "samples": samples().map(|sample| metric.shown(sample.cost())).collect::<Vec<_>>(),
         "slice_s": samples().map(|sample| sample.slice_s).collect::<Vec<_>>(),
         "stages_s": trial.stages_s(),
@@ -90,7 +90,7 @@ fn text(trial: &Trial, metric: Metric) -> String {
     lines.push(format!(
         "{:20} {} (of {})",
         metric.heading(),
-        trial.score_s().map(shown).unwrap_or_default(),
+        trial.score().map(shown).unwrap_or_default(),
         samples.join(", ")
     ));
     for stage in workload::stages() {

@@ -33,7 +33,7 @@ pub struct Usage(pub String);
 #[error("{0}")]
 pub struct FolderLocked(pub String);
 
-/// Jobs and spaces are pages of text; whatever is larger is none.
+/// Jobs and spaces are pages of text; a larger file is refused.
 const LARGEST_BYTES: u64 = 4 << 20;
 
 /// The text of `name`: one of the `kind`s that come with the program, or a file.

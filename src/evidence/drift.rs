@@ -71,8 +71,8 @@ impl Drift {
 
     /// The score of a trial as if it had run on the first node, and that had stayed as it was at the
     /// start.
-    pub fn score_s(&self, trial: &Trial) -> Option<f64> {
-        Some(trial.score_s()? / self.factor(trial))
+    pub fn score(&self, trial: &Trial) -> Option<f64> {
+        Some(trial.score()? / self.factor(trial))
     }
 
     /// Whether the node changed too much around `trial` to say what it was worth.

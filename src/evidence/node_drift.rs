@@ -67,7 +67,7 @@ impl NodeDrift {
         let returns = |t: &&&Trial| t.phase.is_baseline();
         let trend = trend(trials);
         // A cost of a user's own may be no positive number.
-        let log_s = |trial: &Trial| Some(trial.score_s()?.ln()).filter(|log_s| log_s.is_finite());
+        let log_s = |trial: &Trial| Some(trial.score()?.ln()).filter(|log_s| log_s.is_finite());
         let point = |trial: &Trial| Some(Point { time_s: time_s(trial)?, log_s: log_s(trial)? });
         let trials: Vec<&Trial> = trials.iter().filter(returns).copied().collect();
         let points: Vec<Point> = trials.iter().filter_map(|trial| point(trial)).collect();
@@ -78,7 +78,7 @@ impl NodeDrift {
         let curve = curve(&flat).unwrap_or_else(|| vec![0.0; points.len()]);
         let mut logs: Vec<f64> = flat.iter().zip(&curve).map(|(p, c)| p.log_s - c).collect();
         if logs.len() < FEWEST_PROCESSES {
-            let ok = trials.iter().filter(|trial| trial.score_s().is_some());
+            let ok = trials.iter().filter(|trial| trial.score().is_some());
             logs = ok.flat_map(|trial| &trial.samples).map(|s| s.cost().ln()).collect();
         }
         let deviation = stats::deviation(&logs).unwrap_or(0.0).max(LEAST_DEVIATION);
@@ -175,7 +175,7 @@ fn trend(trials: &[&Trial]) -> f64 {
     let counts = |t: &&&Trial| t.phase.counts_for_drift();
     let mut all: BTreeMap<&Values, Vec<Point>> = BTreeMap::new();
     for trial in trials.iter().filter(counts) {
-        if let (Some(time_s), Some(score_s)) = (time_s(trial), trial.score_s()) {
+        if let (Some(time_s), Some(score_s)) = (time_s(trial), trial.score()) {
             all.entry(&trial.knobs).or_default().push(Point { time_s, log_s: score_s.ln() });
         }
     }
@@ -284,8 +284,8 @@ mod tests {
         NodeDrift::of(&trials.iter().collect::<Vec<_>>())
     }
 
-    fn score_s(drift: &NodeDrift, trial: &Trial) -> Option<f64> {
-        Some(trial.score_s()? / drift.factor(trial))
+    fn score(drift: &NodeDrift, trial: &Trial) -> Option<f64> {
+        Some(trial.score()? / drift.factor(trial))
     }
 
     fn sentinels(scores: &[f64]) -> Vec<Trial> {
@@ -297,7 +297,7 @@ mod tests {
     fn a_machine_that_only_jitters_has_no_curve() {
         let drift = drift_of(&sentinels(&[1.0, 1.02, 0.99, 1.01, 0.98, 1.0, 1.02]));
         let late = trial(Phase::Search, 550, 0.8);
-        assert_eq!(score_s(&drift, &late), Some(0.8));
+        assert_eq!(score(&drift, &late), Some(0.8));
         // By hand: the root of 0.001339 over six.
         assert!((drift.deviation() - 0.01494).abs() < 1e-4, "{}", drift.deviation());
         assert!(!drift.is_invalidated(&late) && !drift.is_in_doubt());
@@ -326,7 +326,7 @@ mod tests {
         for second in [50, 333, 799] {
             let share = f64::from(second) / 800.0;
             let seen = trial(Phase::Search, second.into(), 0.5 * 1.2_f64.powf(share));
-            let score = score_s(&drift, &seen).unwrap();
+            let score = score(&drift, &seen).unwrap();
             assert!((score - 0.5).abs() < 0.002, "{second}: {score}");
         }
         assert!(drift.deviation() < 0.005 && !drift.is_in_doubt());
@@ -356,7 +356,7 @@ mod tests {
         let together = drift_of(&trials);
         let late = trial(Phase::Search, 700, slow(700));
         assert_eq!(alone.factor(&late), 1.0);
-        assert!((score_s(&together, &late).unwrap() - 1.0).abs() < 0.04, "{together:?}");
+        assert!((score(&together, &late).unwrap() - 1.0).abs() < 0.04, "{together:?}");
     }
 
     #[test]
@@ -378,10 +378,10 @@ mod tests {
         let mut broken = sentinels(&[1.0, 1.1, 1.2, 1.3]);
         broken.iter_mut().for_each(|trial| trial.started = "yesterday".to_owned());
         let drift = drift_of(&broken);
-        assert_eq!(score_s(&drift, &broken[0]), Some(1.0));
-        assert_eq!(score_s(&drift_of(&[]), &broken[0]), Some(1.0));
+        assert_eq!(score(&drift, &broken[0]), Some(1.0));
+        assert_eq!(score(&drift_of(&[]), &broken[0]), Some(1.0));
         // All at the same moment.
         let at_once: Vec<Trial> = (0..6).map(|_| trial(Phase::Sentinel, 0, 2.0)).collect();
-        assert_eq!(score_s(&drift_of(&at_once), &at_once[0]), Some(2.0));
+        assert_eq!(score(&drift_of(&at_once), &at_once[0]), Some(2.0));
     }
 }

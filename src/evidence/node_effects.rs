@@ -61,7 +61,7 @@ impl NodeEffects {
         let mut names: Vec<&str> = Vec::new();
         let mut logs: BTreeMap<(&str, &Values), BTreeMap<usize, Vec<f64>>> = BTreeMap::new();
         for trial in trials.iter().filter(|trial| trial.phase.is_comparable()) {
-            let Some(score_s) = trial.score_s().filter(|score_s| *score_s > 0.0) else { continue };
+            let Some(score_s) = trial.score().filter(|score_s| *score_s > 0.0) else { continue };
             let node = names.iter().position(|name| *name == trial.node).unwrap_or(names.len());
             if node == names.len() {
                 names.push(&trial.node);

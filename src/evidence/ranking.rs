@@ -29,7 +29,7 @@ pub fn rank(trials: &[Trial], drift: &Drift) -> Vec<Ranked> {
         trial.phase.is_ranked() && !is_out
     };
     for trial in trials.iter().filter(counts) {
-        if let Some(score) = drift.score_s(trial) {
+        if let Some(score) = drift.score(trial) {
             scores.entry(&trial.knobs).or_default().push(score);
         }
     }

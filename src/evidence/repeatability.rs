@@ -41,7 +41,7 @@ fn across_trials(trials: &[Trial]) -> Option<f64> {
     let counts = |trial: &&Trial| searches(trial) && !drift.is_invalidated(trial);
     let mut logs: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
     for trial in trials.iter().filter(counts) {
-        if let Some(score_s) = drift.score_s(trial) {
+        if let Some(score_s) = drift.score(trial) {
             logs.entry(&trial.knobs).or_default().push(score_s.ln());
         }
     }
@@ -56,7 +56,7 @@ fn across_trials(trials: &[Trial]) -> Option<f64> {
 fn within_trials(trials: &[Trial]) -> Option<f64> {
     let counts = |trial: &&Trial| trial.phase.is_comparable() && trial.samples.len() > 2;
     let runs = |trial: &Trial| {
-        let middle = trial.score_s()?.ln();
+        let middle = trial.score()?.ln();
         Some(trial.samples.iter().map(|sample| sample.cost().ln() - middle).collect::<Vec<_>>())
     };
     let last = trials.iter().rev().filter(counts).take(RECENT_TRIALS);

@@ -55,7 +55,7 @@ pub fn win_probabilities<'t>(
 ) -> Vec<WinProbability> {
     let mut logs: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
     for trial in trials {
-        if let Some(score_s) = drift.score_s(trial).filter(|score_s| *score_s > 0.0) {
+        if let Some(score_s) = drift.score(trial).filter(|score_s| *score_s > 0.0) {
             logs.entry(&trial.knobs).or_default().push(score_s.ln());
         }
     }

@@ -20,7 +20,7 @@ const LARGEST_BYTES: u64 = 16 << 20;
 /// Who signed `text`, among those that `signers` allows.
 ///
 /// # Errors
-/// Nobody did, a file is none, or ssh-keygen is missing.
+/// Nobody did, a file is no signature, or ssh-keygen is missing.
 pub fn signer(text: &str, signature: &Path, signers: &Path) -> Result<String> {
     for file in [signature, signers] {
         // ssh-keygen would wait for a pipe, and read a device without end.

@@ -105,7 +105,7 @@ impl Verification {
         recorded: Option<RecordedEvidence<'_>>,
     ) -> Self {
         let own: Vec<&Trial> = trials.iter().filter(|trial| trial.knobs == *knobs).collect();
-        let scores: Vec<f64> = own.iter().filter_map(|trial| trial.score_s()).collect();
+        let scores: Vec<f64> = own.iter().filter_map(|trial| trial.score()).collect();
         let confirmation = Confirmation::of(trials, baseline);
         let before = recorded.and_then(|recorded| recorded.score());
         let cost = before.map(|score| metric.direction().cost(score));

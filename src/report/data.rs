@@ -24,7 +24,7 @@ pub const SCHEMA: u32 = 1;
 /// is scored instead of seconds, `score_s` is `null` and `metric` the number as it is printed.
 ///
 /// # Errors
-/// A time that is none.
+/// A time in the journal that can't be read.
 pub fn json(results: &Results) -> Result<String> {
     let breakdown = TimeBreakdown::of(results);
     let drift = DriftPlot::of(results)?;

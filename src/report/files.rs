@@ -26,7 +26,7 @@ pub struct WrittenReport {
 /// A profile that proves more than the journal does stays, unless it `must` be replaced: then it is
 /// kept as `profile.old.json`. Says so where it stays.
 ///
-/// The error is the file that can't be written, the time in the journal that is none, or why the
+/// The error is the file that can't be written, the time in the journal that can't be read, or why the
 /// machine can't run the profile.
 pub fn write(folder: &Folder, results: &Results, must: bool) -> (WrittenReport, Result<()>) {
     let mut written = WrittenReport::default();

@@ -92,7 +92,7 @@ fn of_slices(results: &Results) -> String {
 }
 
 fn unconfirmed(results: &Results) -> String {
-    let measured = results.trials.iter().any(|trial| trial.score_s().is_some());
+    let measured = results.trials.iter().any(|trial| trial.score().is_some());
     let why = if !measured {
         "no trial succeeded"
     } else if !results.trials.iter().any(|trial| trial.phase == Phase::Search) {

@@ -283,7 +283,7 @@ impl Results {
         let counts = |trial: &&Trial| trial.phase.is_comparable();
         let has = |(name, value): (&String, &Value)| knobs.get(name) == Some(value);
         let measured = self.trials.iter().filter(counts);
-        measured.filter(move |trial| trial.knobs.iter().all(has) && trial.score_s().is_some())
+        measured.filter(move |trial| trial.knobs.iter().all(has) && trial.score().is_some())
     }
 
     /// The worst picture that any ok trial of `knobs` made.

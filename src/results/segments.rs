@@ -29,7 +29,7 @@ impl Results {
     /// The last budget that was given, and what is gone of it.
     ///
     /// # Errors
-    /// A time that is none.
+    /// A time in the journal that can't be read.
     pub fn spending(&self) -> Result<Segments> {
         let given = self.tune.resumed.iter().rev().find(|resumed| resumed.budget_s.is_some());
         let (budget_s, before_s) = match given {
@@ -56,7 +56,7 @@ impl Results {
     /// Seconds in which the tune ran, breaks left out.
     ///
     /// # Errors
-    /// A time that is none.
+    /// A time in the journal that can't be read.
     pub fn spent_s(&self) -> Result<f64> {
         Ok(self.spent()?.last().copied().unwrap_or_default())
     }
@@ -64,7 +64,7 @@ impl Results {
     /// Seconds in which the tune had run at the end of each trial, breaks left out.
     ///
     /// # Errors
-    /// A time that is none.
+    /// A time in the journal that can't be read.
     pub fn spent(&self) -> Result<Vec<f64>> {
         let resumed = self.tune.resumed.iter().map(|resumed| time(&resumed.started));
         let resumed: Vec<Timestamp> = resumed.collect::<Result<_>>()?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 
-use super::command::{Runs, copies};
+use super::command::{CommandTrial, copies};
 use super::process::Limit;
 use super::programs::Programs;
 use super::response::Response;
@@ -187,7 +187,7 @@ impl LocalRunner {
         let stop = || self.stop.load(Ordering::Relaxed);
         let (tuner, repetitions) = (&*self.programs.tuner, request.repetitions);
         let long_s = request.long_s;
-        let runs = Runs {
+        let runs = CommandTrial {
             command,
             words,
             tuner,

@@ -64,7 +64,7 @@ impl Observation {
     pub fn of(candidate: Candidate, trial: &Trial, too_slow: Option<f64>) -> Self {
         let measurement = match (trial.outcome, too_slow) {
             (Outcome::Timeout, Some(cost)) => Measurement::AtLeast(cost),
-            _ => trial.score_s().into(),
+            _ => trial.score().into(),
         };
         let timed = Timed::of(trial).unwrap_or_default();
         Self { candidate, measurement, stages: timed.stages }

@@ -3,7 +3,7 @@
 //! Space files and results folders come from anybody, so an expression can do nothing else: the
 //! engine has no functions but those of [`FUNCTIONS`], and neither loops nor blocks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, LazyLock};
@@ -13,15 +13,7 @@ use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, Map, Scope};
 
 use crate::knobs::Value;
 
-/// What expressions may speak of besides knobs: facts of the machine and of the workload
-/// (`cores`, `cpus`, `nodes`, …) and the baseline's values (`baseline.batch_size`).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Given {
-    /// Facts by name.
-    pub facts: BTreeMap<String, i64>,
-    /// The baseline's value of every knob.
-    pub baseline: BTreeMap<String, Value>,
-}
+use super::Given;
 
 /// A compiled expression, equal to another with the same text.
 #[derive(Clone)]
@@ -238,6 +230,8 @@ impl fmt::Debug for Expression {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn given() -> Given {

@@ -1,12 +1,22 @@
-//! What a machine, a baseline and a workload say to the expressions of a space file.
+//! Given: what a machine, a baseline and a workload say to the expressions of a space file.
 
 use std::collections::BTreeMap;
 
 use super::resolve::SpaceError;
-use super::{Candidate, Given, Space, SpaceFile};
+use super::{Candidate, Space, SpaceFile};
 use crate::knobs::{Baseline, Host, KNOBS, Knob, Knobs, Preset, Value};
 use crate::machine::{CoreKind, HIGHEST_INDEX, Machine};
 use crate::workload::Workload;
+
+/// What expressions may speak of besides knobs: facts of the machine and of the workload
+/// (`cores`, `cpus`, `nodes`, …) and the baseline's values (`baseline.batch_size`).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Given {
+    /// Facts by name.
+    pub facts: BTreeMap<String, i64>,
+    /// The baseline's value of every knob.
+    pub baseline: BTreeMap<String, Value>,
+}
 
 impl Given {
     /// The facts that space files may speak of.

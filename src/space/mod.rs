@@ -26,9 +26,10 @@ pub use app::{AppCommand, AppEntry};
 pub use candidate::Candidate;
 pub use declare::CommandLine;
 pub use expert::ExpertEntry;
-pub use expression::{Expression, Given};
+pub use expression::Expression;
 pub use file::{BUILT_IN, Changes, ConstraintEntry, KnobEntry, Resumed, SpaceFile, Tune, TuneEnd};
 pub use flag::KnobFlag;
+pub use given::Given;
 pub use range::{Range, Scale, Spacing};
 pub use resolve::{MOST_LEVELS, SpaceError};
 

@@ -94,7 +94,7 @@ impl Trial {
 
     /// What is to be small: the median of the samples of an ok trial, `None` for a failure. Seconds
     /// per clip, or what [`Sample::cost`] makes of a user's own job.
-    pub fn score_s(&self) -> Option<f64> {
+    pub fn score(&self) -> Option<f64> {
         let median = || stats::median(self.samples.iter().map(Sample::cost));
         (self.outcome == Outcome::Ok).then(median).flatten()
     }

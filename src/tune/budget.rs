@@ -138,11 +138,11 @@ fn of_pairs(trial: Duration, pairs: u32) -> Duration {
 /// measures as often as a pair does, warms up once, and finds the reference made, so that starting takes
 /// as long as it takes others. `None` before the baseline was measured.
 pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
-    let measured = || trials.iter().filter(|trial| trial.score_s().is_some());
+    let measured = || trials.iter().filter(|trial| trial.score().is_some());
     let baseline = measured().find(|trial| trial.phase == Phase::Baseline)?;
     let searched = measured().filter(|trial| trial.phase == Phase::Search);
     let fastest = searched.chain([baseline]).min_by(|a, b| {
-        let [a, b] = [a, b].map(|trial| trial.score_s().unwrap_or(f64::INFINITY));
+        let [a, b] = [a, b].map(|trial| trial.score().unwrap_or(f64::INFINITY));
         a.total_cmp(&b)
     })?;
     // A warm process starts no pair.
@@ -166,7 +166,7 @@ pub fn in_pair(trials: &[Trial], repetitions: Repetitions) -> Option<Duration> {
 /// What a trial of the search takes, the median of those that measured something: one that fails at once
 /// says nothing of what the next takes.
 pub fn in_search(trials: &[Trial]) -> Option<Duration> {
-    let is_measured = |trial: &&Trial| trial.phase == Phase::Search && trial.score_s().is_some();
+    let is_measured = |trial: &&Trial| trial.phase == Phase::Search && trial.score().is_some();
     let searched = trials.iter().filter(is_measured);
     stats::median(searched.map(|trial| trial.wall_s)).map(Duration::from_secs_f64)
 }

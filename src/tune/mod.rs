@@ -17,7 +17,7 @@ mod warm_start;
 
 pub use aa_test::AaRunner;
 pub use config::{MIN_PSNR_DB, TuneConfig};
-pub use observer::{Nobody, Observer};
+pub use observer::{NoObserver, Observer};
 pub use policy::BaselineFails;
 pub use session::Session;
 pub use warm_start::{EarlierTune, alike};

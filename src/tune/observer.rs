@@ -14,9 +14,9 @@ pub trait Observer {
 }
 
 /// An observer that ignores everything.
-pub struct Nobody;
+pub struct NoObserver;
 
-impl Observer for Nobody {
+impl Observer for NoObserver {
     fn started(&self, _: &TrialRequest) {}
     fn finished(&self, _: &[Trial]) {}
     fn noted(&self, _: &str) {}

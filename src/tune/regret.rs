@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::budget::Budget;
-use super::{Nobody, Session, TuneConfig};
+use super::{NoObserver, Session, TuneConfig};
 use crate::knobs::Values;
 use crate::runner::{Repetitions, ReplayRunner, Runner, fake};
 use crate::search::{Plan, Recorded};
@@ -41,7 +41,7 @@ pub fn replay(
     let config = TuneConfig { seed, repetitions, prunes_no_effect: false, ..TuneConfig::default() };
     let runner = ReplayRunner::new(recorded, noise, seed);
     fake::set_now_s(0.0);
-    let mut session = Session::new(&config, &runner, &Nobody, Budget::in_trials(budget));
+    let mut session = Session::new(&config, &runner, &NoObserver, Budget::in_trials(budget));
     let workload = WorkloadFile::parse(BUILT_IN[0].1).map_err(anyhow::Error::msg)?.size(0);
     session.search(&recorded.space, &workload, plan)?;
     let ranked = recorded.ranked();

@@ -11,8 +11,8 @@ pub mod preprocess;
 mod projection;
 mod rung;
 mod stage;
+mod stage_unit;
 mod tilings;
-mod unit;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +25,8 @@ pub use full_job::FullJob;
 pub use memory::{MemoryContext, PEAK_BYTES, VOCABULARY};
 pub use projection::{Projection, total_s};
 pub use stage::{Stage, THREADS, batch_turns, stages};
+pub use stage_unit::StageUnit;
 pub use tilings::Tilings;
-pub use unit::Unit;
 
 /// A job of Wan 2.2 at the sizes of one repetition, fixed for the whole tune.
 ///

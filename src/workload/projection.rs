@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use strum::VariantArray;
 
-use super::{Stage, Tilings, Unit, Workload, stages};
+use super::{Stage, StageUnit, Tilings, Workload, stages};
 use crate::architecture::Architecture;
 use crate::knobs::Settings;
 
@@ -14,7 +14,7 @@ use crate::knobs::Settings;
 /// tokens are all in there. What a stage does besides its units is repeated as all of it.
 #[derive(Clone, Debug)]
 pub struct Projection {
-    units: BTreeMap<Unit, f64>,
+    units: BTreeMap<StageUnit, f64>,
     stages: BTreeMap<&'static str, f64>,
 }
 
@@ -25,7 +25,7 @@ impl Projection {
         let tilings = |job: &Workload| Tilings::new(parts, job, settings);
         let units = |job: &Workload| job.units(parts, tilings(job));
         let (of_slice, of_whole) = (units(slice), units(&whole));
-        let times = |unit: &Unit| ratio(of_whole[unit], of_slice[unit]);
+        let times = |unit: &StageUnit| ratio(of_whole[unit], of_slice[unit]);
         Self {
             units: of_slice.keys().map(|unit| (*unit, times(unit))).collect(),
             stages: stage_ratios(slice, &whole, parts, tilings),
@@ -45,7 +45,7 @@ impl Projection {
     pub fn stages(
         &self,
         busy: &BTreeMap<String, f64>,
-        units: &BTreeMap<Unit, f64>,
+        units: &BTreeMap<StageUnit, f64>,
     ) -> BTreeMap<String, f64> {
         let project = |(stage, seconds): (&String, &f64)| {
             let own = units.iter().filter(|(unit, _)| unit.stage().to_string() == *stage);
@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn attention_is_repeated_for_tokens_blocks_and_steps() {
         let units = projection(0).units;
-        assert!(near(units[&Unit::Attention], 30.0 * 50.0 * 27_280.0 / 128.0));
-        assert!(units[&Unit::Ends] < 50.0 * 27_280.0 / 128.0);
+        assert!(near(units[&StageUnit::Attention], 30.0 * 50.0 * 27_280.0 / 128.0));
+        assert!(units[&StageUnit::Ends] < 50.0 * 27_280.0 / 128.0);
     }
 
     /// Tiles of 24 latent pixels every 18 cover 44 rows as 24, 24 and 8, and 80 columns as 24, 24, 24,
@@ -151,7 +151,7 @@ mod tests {
     /// attention takes grows with a tile's own pixels, so that it is a little more.
     #[test]
     fn tiles_are_repeated_with_their_overlap() {
-        let times = projection(0).units[&Unit::DecodeLater];
+        let times = projection(0).units[&StageUnit::DecodeLater];
         let area = 56.0 * 104.0 / 16.0;
         assert!((30.0 * area..1.1 * 30.0 * area).contains(&times), "{times}");
     }
@@ -160,17 +160,18 @@ mod tests {
     fn a_whole_job_takes_what_it_took() {
         let whole = projection(usize::MAX);
         let busy = times([("text", 1.0), ("denoise", 4.0), ("decode", 2.0), ("read", 0.5)]);
-        let units = [(Unit::Attention, 1.0), (Unit::Blocks, 2.0), (Unit::DecodeLater, 2.0)];
+        let units =
+            [(StageUnit::Attention, 1.0), (StageUnit::Blocks, 2.0), (StageUnit::DecodeLater, 2.0)];
         assert_eq!(whole.stages(&busy, &units.into()), busy);
     }
 
     #[test]
     fn units_and_the_rest_of_a_stage_are_repeated_apart() {
         let projection = Projection {
-            units: [(Unit::DecodeFirst, 10.0), (Unit::DecodeLater, 100.0)].into(),
+            units: [(StageUnit::DecodeFirst, 10.0), (StageUnit::DecodeLater, 100.0)].into(),
             stages: [("decode", 50.0)].into(),
         };
-        let units = [(Unit::DecodeFirst, 0.5), (Unit::DecodeLater, 1.0)].into();
+        let units = [(StageUnit::DecodeFirst, 0.5), (StageUnit::DecodeLater, 1.0)].into();
         // 10 x 0.5 + 100 x 1 + 50 x the other 0.25 s.
         let stages = projection.stages(&times([("decode", 1.75), ("read", 0.1)]), &units);
         assert_eq!(stages, times([("decode", 117.5), ("read", 0.1)]));

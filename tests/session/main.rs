@@ -21,7 +21,7 @@ use wan22_tune::trial::journal::Journal;
 use wan22_tune::trial::{Outcome, Phase, Trial, journal};
 use wan22_tune::tune::budget::Budget;
 use wan22_tune::tune::calibrate::Rungs;
-use wan22_tune::tune::{Nobody, Session, TuneConfig};
+use wan22_tune::tune::{NoObserver, Session, TuneConfig};
 use wan22_tune::workload::{BUILT_IN, Workload, WorkloadFile};
 
 /// A trial of the baseline, in simulated seconds; the search's other trials take as long.
@@ -100,7 +100,7 @@ fn tune_with(
     let mut journal = Journal::create(&folder.journal(), machine.baseline().keys(), 3).unwrap();
     before.iter().for_each(|trial| journal.append(trial).unwrap());
     let budget = Budget::on(fake::now, Duration::from_secs_f64(TRIAL_S) * trials);
-    let session = Session::new(config, &machine, &Nobody, budget);
+    let session = Session::new(config, &machine, &NoObserver, budget);
     let mut session = session.recording(&folder, journal).after(before.to_vec());
     session.baseline(&workload()).unwrap();
     let space = session.probe(&space, &workload()).unwrap();
@@ -324,7 +324,7 @@ fn what_the_machine_fails_by_itself_is_measured_again_after_it_recovered() {
     fake::set_now_s(0.0);
     let config = TuneConfig { most_trials: 30, ..config() };
     let budget = Budget::on(fake::now, Duration::from_secs(2_000));
-    let mut session = Session::new(&config, &machine, &Nobody, budget);
+    let mut session = Session::new(&config, &machine, &NoObserver, budget);
     let plan = Plan { strategy: StrategyName::Random, ..Plan::default() };
     session.compete(&space, &Rungs::same(workload()), plan).unwrap();
     let trials = session.trials();
@@ -357,7 +357,7 @@ fn what_breaks_the_tuner_ends_the_tune_and_its_trials_are_kept() {
     let machine = Breaking(machine(&space, steady));
     fake::set_now_s(0.0);
     let budget = Budget::on(fake::now, Duration::from_secs(2_000));
-    let mut session = Session::new(&config, &machine, &Nobody, budget);
+    let mut session = Session::new(&config, &machine, &NoObserver, budget);
     let error = session.compete(&space, &Rungs::same(workload()), Plan::default()).unwrap_err();
     assert_eq!(error.to_string(), "no space left on device");
     assert_eq!(session.trials().len(), 4);

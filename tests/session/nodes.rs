@@ -14,7 +14,7 @@ use wan22_tune::search::{Plan, StrategyName};
 use wan22_tune::trial::{Outcome, Phase, Trial};
 use wan22_tune::tune::budget::Budget;
 use wan22_tune::tune::calibrate::Rungs;
-use wan22_tune::tune::{Nobody, Session, TuneConfig};
+use wan22_tune::tune::{NoObserver, Session, TuneConfig};
 
 use crate::{TRIAL_S, config, level, space, workload};
 
@@ -32,7 +32,7 @@ fn four_nodes_make_as_many_trials_as_one() {
             let nodes = FakeNodes::new(nodes, |_, request, _| measured(bowl(request)));
             let config = TuneConfig { most_trials: 38, ..config() };
             let budget = Budget::on(fake::now, Duration::from_secs(5_000));
-            let mut session = Session::new(&config, &runner, &Nobody, budget).on(&nodes);
+            let mut session = Session::new(&config, &runner, &NoObserver, budget).on(&nodes);
             let plan = Plan { strategy, seed: 3, ..Plan::default() };
             session.compete(&space, &Rungs::same(workload()), plan).unwrap();
             let searched = session.trials().iter().filter(|trial| trial.phase == Phase::Search);
@@ -53,7 +53,7 @@ fn tune_on(
     let runner = FakeRunner::new(space.given.baseline.clone(), |_, _| Trial::default());
     let (nodes, config) = (FakeNodes::new(count, simulate), config());
     let budget = Budget::on(fake::now, Duration::from_secs_f64(TRIAL_S) * trials);
-    let mut session = Session::new(&config, &runner, &Nobody, budget).on(&nodes);
+    let mut session = Session::new(&config, &runner, &NoObserver, budget).on(&nodes);
     let plan = Plan { strategy: StrategyName::Random, seed: 1, ..Plan::default() };
     session.compete(&space, &Rungs::same(workload()), plan)?;
     Ok(session.trials().to_vec())
@@ -114,7 +114,7 @@ fn a_nodes_speed_is_taken_out_of_its_times() {
     let trials = trials.unwrap();
     let drift = Drift::of(&trials);
     for trial in trials.iter().filter(|trial| trial.phase == Phase::Search) {
-        let seen = drift.score_s(trial).unwrap();
+        let seen = drift.score(trial).unwrap();
         let right = falling(&trial.knobs);
         assert!((seen / right - 1.0).abs() < 0.02, "{right} on {}: {seen}", trial.node);
     }
@@ -157,7 +157,7 @@ fn one_node_is_one_machine() {
     });
     let config = config();
     let budget = Budget::on(fake::now, Duration::from_secs_f64(TRIAL_S) * 40);
-    let mut session = Session::new(&config, &runner, &Nobody, budget);
+    let mut session = Session::new(&config, &runner, &NoObserver, budget);
     let plan = Plan { strategy: StrategyName::Random, seed: 1, ..Plan::default() };
     session.compete(&space, &Rungs::same(workload()), plan).unwrap();
     let named = |trial: &Trial| Trial { node: "n1".to_owned(), ..trial.clone() };

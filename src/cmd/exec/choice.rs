@@ -64,7 +64,7 @@ type Apply = fn(&Launch, bool) -> Result<Applied>;
 
 /// What `exec --auto` without another flag would launch with, and what it would pass over.
 #[derive(Debug, Default)]
-pub struct AutoChoice {
+pub struct AutoProfile {
     /// The profile; `None` where it would take the baseline.
     pub profile: Option<(PathBuf, Profile)>,
     /// The better ones, and why each can't be applied here.
@@ -72,7 +72,7 @@ pub struct AutoChoice {
 }
 
 /// Chooses as `exec --auto` does, and leaves this process as it is.
-pub fn pick(store: &Store, machine: &Machine) -> AutoChoice {
+pub fn pick(store: &Store, machine: &Machine) -> AutoProfile {
     let mut passed_over = Vec::new();
     let over = |entry: PassedOver| {
         if let PassedOver::NotApplied(path, problem) = entry {
@@ -80,7 +80,7 @@ pub fn pick(store: &Store, machine: &Machine) -> AutoChoice {
         }
     };
     let first = first_applied(&ExecArgs::automatic(), store, machine, launch::dry_run, over);
-    AutoChoice { profile: first.map(|first| (first.path, first.profile)), passed_over }
+    AutoProfile { profile: first.map(|first| (first.path, first.profile)), passed_over }
 }
 
 /// Says what is not as it may have been meant.

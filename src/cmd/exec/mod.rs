@@ -2,7 +2,7 @@
 
 mod choice;
 
-pub use choice::{AutoChoice, pick};
+pub use choice::{AutoProfile, pick};
 
 use choice::Choice;
 

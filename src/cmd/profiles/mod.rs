@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::exec::{AutoChoice, pick};
+use super::exec::{AutoProfile, pick};
 use super::{Usage, terminal};
 use crate::cli::{ProfileFoldersArgs, ProfilesArgs, ProfilesVerb, SignatureArgs};
 use crate::io::output::print;
@@ -70,7 +70,7 @@ fn list(store: &Store) -> Result<()> {
     let machine = Machine::detect_host()?;
     let here = ThisMachine::of(&machine);
     let mut entries = store.entries(&machine);
-    let AutoChoice { profile: picked, passed_over } = pick(store, &machine);
+    let AutoProfile { profile: picked, passed_over } = pick(store, &machine);
     let picked = picked.map(|(path, _)| path);
     let order = |entry: &Entry| {
         entry

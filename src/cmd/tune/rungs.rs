@@ -37,7 +37,7 @@ pub fn short_of_time(session: &Session<'_>, budget_s: f64) {
     let of_baseline = |trial: &&Trial| {
         matches!(trial.phase, Phase::Calibration | Phase::Baseline)
             && trial.strategy.is_empty()
-            && trial.score_s().is_some()
+            && trial.score().is_some()
     };
     let walls = session.trials().iter().filter(of_baseline).map(|trial| trial.wall_s);
     say("takes", walls.fold(0.0, f64::max), budget_s);

@@ -181,7 +181,7 @@ impl Wanted {
         // Its trials take longest to read.
         Results::head(&folder).ok().filter(|head| self.is_alike(head))?;
         let results = Results::open(&folder).ok()?;
-        let counts = |trial: &&Trial| trial.phase == Phase::Search && trial.score_s().is_some();
+        let counts = |trial: &&Trial| trial.phase == Phase::Search && trial.score().is_some();
         let says_something = results.trials.iter().filter(counts).count() >= LEAST;
         says_something.then_some((path, results))
     }

@@ -141,7 +141,7 @@ impl Confirmation {
             let place = places.entry(&trial.node).or_default();
             let round = (trial.pair.unwrap_or_default(), trial.node.as_str());
             let pair = scores.entry(round).or_default();
-            let score = trial.score_s().map(|score_s| (score_s, *place));
+            let score = trial.score().map(|score_s| (score_s, *place));
             *place += 1.0;
             if trial.knobs == *baseline {
                 pair[0] = score;

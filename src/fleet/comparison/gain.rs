@@ -11,7 +11,7 @@ use crate::stats::{self, Interval};
 /// both. Its trials are no pairs, so the noise is that of everything that was measured twice.
 pub fn over_defaults(results: &Results, profile: &Values) -> Option<Interval> {
     let logs = |knobs| -> Vec<f64> {
-        results.trials_of(knobs).filter_map(|t| t.score_s()).map(f64::ln).collect()
+        results.trials_of(knobs).filter_map(|t| t.score()).map(f64::ln).collect()
     };
     let (usual, profile) = (defaults(results)?, recorded(results, profile.clone()));
     let (variance, freedom) = noise(results).unwrap_or((f64::INFINITY, 1));
@@ -67,7 +67,7 @@ fn plainest(results: &Results, baseline: &Baseline, mut knobs: Knobs) -> Option<
 fn noise(results: &Results) -> Option<(f64, usize)> {
     let mut groups: BTreeMap<&Values, Vec<f64>> = BTreeMap::new();
     for trial in results.trials.iter().filter(|trial| trial.phase.is_comparable()) {
-        if let Some(score) = trial.score_s() {
+        if let Some(score) = trial.score() {
             groups.entry(&trial.knobs).or_default().push(score.ln());
         }
     }

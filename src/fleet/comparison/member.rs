@@ -132,7 +132,7 @@ fn measured(results: &Results) -> HashMap<Candidate, f64> {
     let space = &results.space;
     for trial in results.trials.iter().filter(|trial| trial.phase.is_comparable()) {
         let found = candidate(space, &space.given.baseline, &trial.knobs);
-        if let (Some(score), Some(candidate)) = (trial.score_s(), found) {
+        if let (Some(score), Some(candidate)) = (trial.score(), found) {
             scores.entry(candidate).or_default().push(score);
         }
     }

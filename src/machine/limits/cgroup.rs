@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::machine::roots::{SystemRoots, counter, line};
 use crate::machine::{CpuSet, Limits, NodeSet};
 
-/// v1 writes "no limit" as the highest page-aligned number; whatever is this large is none.
+/// v1 writes "no limit" as the highest page-aligned number; a number as large is no limit.
 const NO_LIMIT_BYTES: u64 = 1 << 60;
 
 /// What the cgroups of this process, and all above them, allow.

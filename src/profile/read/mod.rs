@@ -13,7 +13,7 @@ use super::{Profile, ProfileError, SCHEMA, check};
 use crate::io::input;
 use crate::knobs::allow_list::CUDA_ALLOCATOR;
 
-/// A profile is a page of text; whatever is larger is none.
+/// A profile is a page of text; a larger file is refused.
 const LARGEST_BYTES: u64 = 1 << 20;
 
 /// What the WAN22 system optimizer writes, and nothing else.

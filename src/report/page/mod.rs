@@ -32,7 +32,7 @@ const SORT: &str = include_str!("sort.js");
 /// The page of a tune with its pictures.
 ///
 /// # Errors
-/// The profile can't be made, or a time is none.
+/// The profile can't be made, or a time in the journal can't be read.
 pub fn page(results: &Results, pictures: &[Picture], views: Option<&Views>) -> Result<String> {
     let drawn = |name: &str| figure(pictures.iter().find(|picture| picture.name == name));
     let body = html! {

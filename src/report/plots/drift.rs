@@ -53,7 +53,7 @@ impl DriftPlot {
     /// The drift of a tune; `None` where the baseline ran less than twice.
     ///
     /// # Errors
-    /// A time that is none.
+    /// A time in the journal that can't be read.
     pub fn of(results: &Results) -> Result<Option<Self>> {
         let clock = Clock::of(results)?;
         let (mut repeats, mut end_s) = (Vec::new(), 0.0_f64);
@@ -115,7 +115,7 @@ impl DriftPlot {
 }
 
 fn repeat(trial: &Trial, end_s: f64) -> Option<Repeat> {
-    let score_s = trial.score_s()?;
+    let score_s = trial.score()?;
     let costs = || trial.samples.iter().map(Sample::cost);
     let samples_s = (costs().fold(score_s, f64::min), costs().fold(score_s, f64::max));
     Some(Repeat { end_s, score_s, samples_s })

@@ -19,12 +19,12 @@ pub struct L3Group {
     /// Where it is.
     pub name: String,
     /// One entry per core, its hardware threads one below the other.
-    pub cores: Vec<Vec<(u32, CpuUse)>>,
+    pub cores: Vec<Vec<(u32, CpuOwner)>>,
 }
 
 /// Who may use a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CpuUse {
+pub enum CpuOwner {
     /// libtorch's threads.
     Model,
     /// The image pipeline's workers.
@@ -46,10 +46,10 @@ impl PlacementPlot {
             let workers = [&placement.io, &placement.preprocess, &placement.batch];
             let works = workers.iter().any(|pool| pool.contains(cpu));
             match (placement.model.contains(cpu), works) {
-                (true, true) => CpuUse::Both,
-                (true, false) => CpuUse::Model,
-                (false, true) => CpuUse::Workers,
-                (false, false) => CpuUse::Nobody,
+                (true, true) => CpuOwner::Both,
+                (true, false) => CpuOwner::Model,
+                (false, true) => CpuOwner::Workers,
+                (false, false) => CpuOwner::Nobody,
             }
         };
         let group = |number: usize| {
@@ -72,18 +72,18 @@ impl PlacementPlot {
         (!groups.is_empty() && cpus <= MOST_CPUS as usize).then_some(Self(groups))
     }
 
-    fn users(&self) -> impl Iterator<Item = CpuUse> + '_ {
+    fn users(&self) -> impl Iterator<Item = CpuOwner> + '_ {
         self.0.iter().flat_map(|group| &group.cores).flatten().map(|cpu| cpu.1)
     }
 }
 
 /// How a CPU looks.
-fn colour(user: CpuUse) -> Colour {
+fn colour(user: CpuOwner) -> Colour {
     match user {
-        CpuUse::Model => palette::HEAT[0],
-        CpuUse::Workers => palette::WORKERS,
-        CpuUse::Both => palette::HEAT[3],
-        CpuUse::Nobody => palette::BAND,
+        CpuOwner::Model => palette::HEAT[0],
+        CpuOwner::Workers => palette::WORKERS,
+        CpuOwner::Both => palette::HEAT[3],
+        CpuOwner::Nobody => palette::BAND,
     }
 }
 
@@ -138,12 +138,12 @@ impl Plot for PlacementPlot {
 
     fn legend(&self) -> Legend {
         let users = [
-            (CpuUse::Both, "model and workers"),
-            (CpuUse::Model, "model"),
-            (CpuUse::Workers, "io, preprocess and batch workers"),
-            (CpuUse::Nobody, "unused"),
+            (CpuOwner::Both, "model and workers"),
+            (CpuOwner::Model, "model"),
+            (CpuOwner::Workers, "io, preprocess and batch workers"),
+            (CpuOwner::Nobody, "unused"),
         ];
-        let seen = |user: &(CpuUse, &str)| self.users().any(|used| used == user.0);
+        let seen = |user: &(CpuOwner, &str)| self.users().any(|used| used == user.0);
         let entry = |(user, words)| (Mark::Square, colour(user), words);
         users.into_iter().filter(seen).map(entry).collect()
     }

@@ -66,7 +66,7 @@ impl ProgressPlot {
     /// The course of a tune; `None` where it made no trial.
     ///
     /// # Errors
-    /// A time that is none.
+    /// A time in the journal that can't be read.
     pub fn of(results: &Results) -> Result<Option<Self>> {
         let clock = Clock::of(results)?;
         let (mut points, mut seen) = (Vec::new(), BTreeSet::new());
@@ -75,7 +75,7 @@ impl ProgressPlot {
         let drift = &findings.drift;
         for trial in counted(results) {
             let end_s = clock.end_s(trial)?;
-            let score_s = trial.score_s();
+            let score_s = trial.score();
             let seen = !seen.insert(&trial.knobs);
             let kind = match kind(results, trial, seen) {
                 TrialKind::Search | TrialKind::Again if drift.is_invalidated(trial) => {
@@ -130,7 +130,7 @@ pub(crate) struct BestSoFar<'a> {
 impl<'a> BestSoFar<'a> {
     /// A trial that ended.
     pub fn see(&mut self, trial: &'a Trial, end_s: f64) {
-        let Some(score) = trial.score_s().filter(|_| trial.phase.is_first_measurement()) else {
+        let Some(score) = trial.score().filter(|_| trial.phase.is_first_measurement()) else {
             return;
         };
         let scores = self.scores.entry(&trial.knobs).or_default();

@@ -48,7 +48,7 @@ pub fn of_own_sizes(results: &Results) -> Option<String> {
     }
     let tested = blame::memory_tests(&results.trials);
     let (tested, failed): (Vec<&Trial>, Vec<&Trial>) =
-        tested.partition(|trial| trial.score_s().is_some());
+        tested.partition(|trial| trial.score().is_some());
     if let Some(test) = tested.iter().chain(&failed).next() {
         let all = count(tested.len() + failed.len(), "finalist");
         text += &format!(
@@ -86,7 +86,7 @@ fn agreement(results: &Results) -> Option<String> {
                 && trial.phase != Phase::Calibration
                 && (trial.phase == Phase::Confirmation) == confirms
         };
-        let scores = results.trials.iter().filter(of).filter_map(Trial::score_s);
+        let scores = results.trials.iter().filter(of).filter_map(Trial::score);
         stats::median(scores)
     };
     let seen = stats::distinct(results.trials.iter().map(|trial| &trial.knobs));

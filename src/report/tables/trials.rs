@@ -66,7 +66,7 @@ fn identity(trial: &Trial, clock: Option<Clock>, metric: Metric) -> Vec<String> 
         maybe(start_s.map(|start_s| format!("{start_s:.1}"))),
         phase,
         trial.outcome.to_string(),
-        maybe(trial.score_s().map(shown)),
+        maybe(trial.score().map(shown)),
         maybe(ok.clone().reduce(f64::min).map(shown)),
         maybe(ok.reduce(f64::max).map(shown)),
     ]
@@ -133,7 +133,7 @@ pub fn scaling(results: &Results) -> Table {
         ["intra_op_threads", "trials"].iter().chain(&stages).map(|t| format!("#{t}")).collect();
     let mut table = Table::new(&titles);
     let mut groups: BTreeMap<&crate::knobs::Value, Vec<&Trial>> = BTreeMap::new();
-    for trial in results.trials.iter().filter(|trial| trial.score_s().is_some()) {
+    for trial in results.trials.iter().filter(|trial| trial.score().is_some()) {
         if let Some(threads) = trial.knobs.get("intra_op_threads") {
             groups.entry(threads).or_default().push(trial);
         }

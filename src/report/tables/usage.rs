@@ -123,7 +123,7 @@ pub fn quoted(word: impl AsRef<OsStr>) -> String {
     }
 }
 
-/// A text and the bytes after it that are none.
+/// A text and the bytes after it that are no text.
 fn escaped(chunk: &Utf8Chunk<'_>) -> String {
     let bytes =
         |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!(r"\x{byte:02x}")).collect() };

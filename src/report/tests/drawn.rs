@@ -153,8 +153,9 @@ fn places_by_hand() {
     let mut placement = crate::knobs::placement::Placement::shared(set(&[0, 2]));
     (placement.model, placement.io) = (set(&[0, 1]), set(&[2, 4]));
     let PlacementPlot(groups) = PlacementPlot::of(&machine, &placement).unwrap();
-    let users = |group: &plots::placement::L3Group| -> Vec<(u32, CpuUse)> { group.cores.concat() };
-    use CpuUse::{Both, Model, Nobody, Workers};
+    let users =
+        |group: &plots::placement::L3Group| -> Vec<(u32, CpuOwner)> { group.cores.concat() };
+    use CpuOwner::{Both, Model, Nobody, Workers};
     assert_eq!(users(&groups[0]), [(0, Both), (1, Model), (2, Workers), (3, Nobody)]);
     assert_eq!(users(&groups[1]), [(4, Workers), (5, Nobody), (6, Nobody), (7, Nobody)]);
     assert_eq!(groups[1].name, "L3 group 1, node 0");

@@ -10,7 +10,7 @@ use insta::assert_snapshot;
 use super::fixture::{Made, number, simulated, word};
 use super::plots::drift::DriftPlot;
 use super::plots::pairs::PairsPlot;
-use super::plots::placement::{CpuUse, PlacementPlot};
+use super::plots::placement::{CpuOwner, PlacementPlot};
 use super::plots::progress::{ProgressPlot, TrialKind};
 use super::plots::response::ResponsePlot;
 use super::plots::scaling::ScalingPlot;

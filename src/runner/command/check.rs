@@ -8,14 +8,14 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::run::Run;
-use super::{Failure, Runs};
+use super::{CommandTrial, Failure};
 use crate::machine::threads;
 use crate::runner::process::heartbeat::Pulse;
 use crate::runner::process::output::Output;
 use crate::runner::process::{self, termination};
 use crate::trial::{Outcome, STOPPED};
 
-impl Runs<'_> {
+impl CommandTrial<'_> {
     /// Runs the check, which finds the output of `run` on its standard input; how it failed.
     pub(super) fn check(&self, run: &Run, started: Instant) -> Result<Option<Failure>> {
         let Some(check) = &self.command.check else { return Ok(None) };

@@ -25,7 +25,7 @@ use run::Run;
 type Failure = (Outcome, String);
 
 /// All runs of one trial.
-pub struct Runs<'a> {
+pub struct CommandTrial<'a> {
     /// What is run.
     pub command: &'a CommandJob,
     /// Its words, whose placeholders `exec` fills in.
@@ -48,7 +48,7 @@ pub struct Runs<'a> {
     pub stop: &'a dyn Fn() -> bool,
 }
 
-impl Runs<'_> {
+impl CommandTrial<'_> {
     /// Runs trial `number` to its end.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use anyhow::Result;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::process_snapshot::ProcessSnapshot;
-use super::{Failure, Runs};
+use super::{CommandTrial, Failure};
 use crate::io::exit_code;
 use crate::machine::{SystemRoots, oom_kills, threads};
 use crate::runner::process::heartbeat::Pulse;
@@ -45,7 +45,7 @@ pub(super) struct Run {
     killed: Option<Failure>,
 }
 
-impl Runs<'_> {
+impl CommandTrial<'_> {
     /// Runs the command once, in a trial that began at `started`.
     pub(super) fn run(&self, started: Instant) -> Result<Run> {
         let variables = self.command.sinks.iter().filter(|(_, sink)| matches!(sink, Sink::Env(_)));
@@ -119,7 +119,7 @@ impl Runs<'_> {
 
 /// The eyes on one run.
 struct Watchdog<'a> {
-    runs: &'a Runs<'a>,
+    runs: &'a CommandTrial<'a>,
     started: Instant,
     launched: Instant,
     pulse: Pulse,

@@ -241,7 +241,7 @@ impl BaselineLevel {
     fn of(trials: &[Trial], probe: &Trial) -> Option<Self> {
         let is_before = |t: &&Trial| t.number < probe.number && t.node == probe.node;
         let baseline = trials.iter().filter(|t| t.phase.is_baseline()).filter(is_before);
-        let logs = logs(baseline.filter(|trial| trial.score_s().is_some()));
+        let logs = logs(baseline.filter(|trial| trial.score().is_some()));
         let level = stats::median(&logs)?;
         let off: Vec<f64> = logs.iter().map(|log| (log - level).abs()).collect();
         let apart = stats::median(&off).filter(|_| logs.len() > 1);
@@ -252,7 +252,7 @@ impl BaselineLevel {
     /// How much slower probes of the same values are than the baseline, in logs; `None` where there
     /// is none, or one failed.
     fn slower(&self, probes: &[&Trial]) -> Option<f64> {
-        let all_ok = probes.iter().all(|probe| probe.score_s().is_some());
+        let all_ok = probes.iter().all(|probe| probe.score().is_some());
         let level = stats::median(logs(probes.iter().copied())).filter(|_| all_ok)?;
         Some(level - self.level)
     }

@@ -55,7 +55,7 @@ impl NoEffect {
 /// The knobs of a space that have no effect; none while there are too few trials to say so.
 pub fn of(space: &Space, trials: &[Trial]) -> Vec<NoEffect> {
     let counts = |trial: &&Trial| matches!(trial.phase, Phase::Baseline | Phase::Search);
-    let scored = |trial: &Trial| Some((space.candidate(&trial.knobs)?, trial.score_s()?.ln()));
+    let scored = |trial: &Trial| Some((space.candidate(&trial.knobs)?, trial.score()?.ln()));
     let scores: Vec<(Candidate, f64)> =
         trials.iter().filter(counts).filter_map(scored).filter(|(_, y)| y.is_finite()).collect();
     let knobs: Vec<EffectSize> = (0..space.knobs.len())

@@ -44,7 +44,7 @@ impl Timed {
         let stages = THREADS.iter().map(|(stage, ..)| *stage);
         let stages = stages.filter_map(|s| Some((s.to_owned(), times(&s)?))).collect();
         let counts = trial.phase != Phase::Calibration;
-        let seconds = trial.score_s().filter(|seconds| counts && *seconds > 0.0)?;
+        let seconds = trial.score().filter(|seconds| counts && *seconds > 0.0)?;
         Some(Self { knobs: trial.knobs.clone(), seconds, stages })
     }
 

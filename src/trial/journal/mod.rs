@@ -227,7 +227,7 @@ fn nth<'a>(trial: &'a Trial, number: &str) -> Option<&'a Sample> {
 
 /// The median over an ok trial's samples.
 fn median(trial: &Trial, of: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
-    trial.score_s()?;
+    trial.score()?;
     stats::median(trial.samples.iter().filter_map(of))
 }
 

@@ -137,7 +137,7 @@ fn next_order(state: &State<'_>, candidates: &[Values]) -> Vec<Values> {
 /// that, or in which the baseline failed, is run again in the same order.
 fn rounds<'t>(state: &'t State<'_>) -> Vec<Vec<&'t Values>> {
     let mut rounds: BTreeMap<u64, Vec<&Values>> = BTreeMap::new();
-    for trial in state.own_trials().iter().filter(|trial| trial.score_s().is_some()) {
+    for trial in state.own_trials().iter().filter(|trial| trial.score().is_some()) {
         if let Some(pair) = trial.pair {
             rounds.entry(pair).or_default().push(&trial.knobs);
         }

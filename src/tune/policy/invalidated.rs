@@ -37,7 +37,7 @@ fn promising(state: &State<'_>) -> Option<Values> {
     let best_s = ranking.first()?.score_s;
     let failures = blame::failures(trials, &state.baseline);
     let looks_good = |trial: &Trial| {
-        drift.score_s(trial).is_some_and(|score_s| score_s < RETRY_COST_RATIO * best_s)
+        drift.score(trial).is_some_and(|score_s| score_s < RETRY_COST_RATIO * best_s)
     };
     let is_open = |values: &Values| {
         !ranking.iter().any(|ranked| ranked.knobs == *values)

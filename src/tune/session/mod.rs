@@ -247,7 +247,7 @@ impl<'a> Session<'a> {
     fn record(&mut self, trial: Trial) -> Result<()> {
         let spent_s = Some(self.earlier_s + self.state.budget.gone().as_secs_f64());
         let is_first = trial.phase == Phase::Calibration && trial.strategy.is_empty();
-        let is_baseline = is_first && self.is_calibration_baseline && trial.score_s().is_some();
+        let is_baseline = is_first && self.is_calibration_baseline && trial.score().is_some();
         let phase = if is_baseline { Phase::Baseline } else { trial.phase };
         let trial = Trial { phase, spent_s, ..trial };
         let pictures = self.nodes().pictures();

@@ -38,7 +38,7 @@ impl Session<'_> {
         let mut first = FirstBaseline { phase: Phase::Calibration, workload: &smallest };
         while self.state.first_of_baseline().is_none() && self.goes_on(&mut [&mut first])? {
             let Some(trial) = self.wait()? else { continue };
-            let is_scored = trial.score_s().is_some();
+            let is_scored = trial.score().is_some();
             self.is_calibration_baseline = is_scored && fit(&trial).search == smallest;
             self.record(trial)?;
         }

@@ -238,7 +238,7 @@ impl<'a> State<'a> {
     /// The cost that a candidate has at least whose trial ran past its limit.
     pub(in crate::tune) fn too_slow(&self) -> Option<f64> {
         let baseline = self.trials.iter().find(|trial| trial.phase == Phase::Baseline);
-        baseline.and_then(|trial| Some(CUT_RATIO * trial.score_s()?))
+        baseline.and_then(|trial| Some(CUT_RATIO * trial.score()?))
     }
 
     /// The seconds in which a candidate has to be ready: warming up is much like measuring, and what

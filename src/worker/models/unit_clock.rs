@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use wan22_tune::workload::Unit;
+use wan22_tune::workload::StageUnit;
 
 thread_local! {
-    static SECONDS: RefCell<BTreeMap<Unit, f64>> = const { RefCell::new(BTreeMap::new()) };
+    static SECONDS: RefCell<BTreeMap<StageUnit, f64>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Does `work` and adds its time to `unit`, without that of other units within.
-pub fn timed<T>(unit: Unit, work: impl FnOnce() -> T) -> T {
+pub fn timed<T>(unit: StageUnit, work: impl FnOnce() -> T) -> T {
     let before: f64 = total();
     let start = Instant::now();
     let result = work();
@@ -21,7 +21,7 @@ pub fn timed<T>(unit: Unit, work: impl FnOnce() -> T) -> T {
 }
 
 /// The seconds since the last call.
-pub fn take() -> BTreeMap<Unit, f64> {
+pub fn take() -> BTreeMap<StageUnit, f64> {
     SECONDS.take()
 }
 
@@ -39,13 +39,13 @@ mod tests {
     fn time_within_another_unit_is_not_counted_twice() {
         let pause = |ms| std::thread::sleep(Duration::from_millis(ms));
         let start = Instant::now();
-        timed(Unit::Blocks, || {
+        timed(StageUnit::Blocks, || {
             pause(2);
-            timed(Unit::Attention, || pause(30));
+            timed(StageUnit::Attention, || pause(30));
         });
         let all = start.elapsed().as_secs_f64();
         let seconds = take();
-        assert!(seconds[&Unit::Attention] >= 0.03, "{seconds:?}");
+        assert!(seconds[&StageUnit::Attention] >= 0.03, "{seconds:?}");
         assert!(seconds.values().sum::<f64>() <= all, "{seconds:?} of {all}");
         assert!(take().is_empty());
     }

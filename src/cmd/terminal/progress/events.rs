@@ -80,8 +80,8 @@ impl Observer for Events {
                 "pair": trial.pair,
                 "outcome": trial.outcome,
                 "detail": trial.detail,
-                "score_s": seconds(trial.score_s()),
-                "metric": metric(trial.score_s()),
+                "score_s": seconds(trial.score()),
+                "metric": metric(trial.score()),
                 "samples_s": trial.samples.iter().map(|sample| sample.seconds).collect::<Vec<_>>(),
                 "wall_s": trial.wall_s,
                 "knobs": trial.knobs,
@@ -104,7 +104,7 @@ impl Observer for Events {
 /// The last event of a tune.
 ///
 /// # Errors
-/// A time in the journal that is none.
+/// A time in the journal that can't be read.
 pub fn finished(results: &Results, folder: &Folder) -> Result<String> {
     let report: Value = serde_json::from_str(&report::json(results)?)?;
     let value = event(

@@ -23,7 +23,7 @@ use crate::report::{self, WrittenReport};
 use crate::results::{Folder, Results};
 use crate::runner::{LocalRunner, Repetitions};
 use crate::tune::budget::Budget;
-use crate::tune::{Nobody, Observer};
+use crate::tune::{NoObserver, Observer};
 
 use events::Events;
 use lines::Lines;
@@ -48,7 +48,7 @@ impl Progress {
         let is_terminal = std::io::stderr().is_terminal();
         let observer: Box<dyn Observer> = match view {
             ViewArgs { json: true, .. } => Box::new(Events::start(state, runner)),
-            ViewArgs { quiet: true, .. } => Box::new(Nobody),
+            ViewArgs { quiet: true, .. } => Box::new(NoObserver),
             _ if is_terminal && console::Term::stderr().features().is_attended() && !is_dumb() => {
                 match Live::start(state.clone()) {
                     Ok(live) => Box::new(live),
@@ -67,13 +67,13 @@ impl Progress {
 
     /// Stops watching.
     pub fn end(&mut self) {
-        self.observer = Box::new(Nobody);
+        self.observer = Box::new(NoObserver);
     }
 
     /// Says what came out and which files were `written`, in the form that was asked for.
     ///
     /// # Errors
-    /// A time in the journal that is none; stdout can't be written.
+    /// A time in the journal that can't be read; stdout can't be written.
     pub fn conclude(
         &self,
         results: &Results,

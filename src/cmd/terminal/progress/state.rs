@@ -194,7 +194,7 @@ impl Summary {
         for trial in trials {
             end_s += trial.wall_s;
             if trial.phase.is_comparable() {
-                self.points.push((end_s, trial.score_s()));
+                self.points.push((end_s, trial.score()));
                 best.see(trial, end_s);
             }
         }
@@ -216,8 +216,8 @@ impl Spread {
                 && trial.knobs == *knobs
         };
         let ok: Vec<&Trial> =
-            trials.iter().filter(counts).filter(|trial| trial.score_s().is_some()).collect();
-        let scores: Vec<f64> = ok.iter().filter_map(|trial| trial.score_s()).collect();
+            trials.iter().filter(counts).filter(|trial| trial.score().is_some()).collect();
+        let scores: Vec<f64> = ok.iter().filter_map(|trial| trial.score()).collect();
         let costs = || ok.iter().flat_map(|trial| &trial.samples).map(Sample::cost);
         let score_s = crate::stats::median(&scores)?;
         let range_s = (costs().fold(score_s, f64::min), costs().fold(score_s, f64::max));
@@ -239,7 +239,7 @@ impl EndedTrial {
             number: trial.number,
             phase: trial.phase,
             outcome: trial.outcome,
-            result: trial.score_s().ok_or_else(|| trial.detail.clone()),
+            result: trial.score().ok_or_else(|| trial.detail.clone()),
             tried: on(&trial.node, tried(&trial.knobs, baseline)),
         }
     }

@@ -8,7 +8,7 @@ use crate::models::linear::Linear;
 use crate::models::unit_clock::timed;
 use crate::weights::{Init, Scope};
 use wan22_tune::architecture::TransformerConfig;
-use wan22_tune::workload::Unit;
+use wan22_tune::workload::StageUnit;
 
 /// Multi-head attention with queries and keys RMS-normed over the whole width.
 pub struct Attention {
@@ -93,7 +93,7 @@ impl Attention {
         let [heads, queries] = self.keys.shape(size[1], self.heads);
         let query = query.reshape([size[0], queries, heads, width]);
         let [key, value] = [key, value].map(|all| all.narrow(2, 0, heads));
-        let seen = timed(Unit::Attention, || attend(&query, &key, &value));
+        let seen = timed(StageUnit::Attention, || attend(&query, &key, &value));
         seen.reshape([size[0], size[1], -1])
     }
 

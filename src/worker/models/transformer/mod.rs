@@ -9,7 +9,7 @@ mod keys;
 mod rope;
 
 use wan22_tune::architecture::TransformerConfig;
-use wan22_tune::workload::Unit;
+use wan22_tune::workload::StageUnit;
 
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
@@ -122,7 +122,9 @@ impl Transformer {
     ) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let grid = self.accept(hidden_states, timestep, encoder_hidden_states)?;
-        timed(Unit::Ends, || self.run(hidden_states, timestep, encoder_hidden_states, image, grid))
+        timed(StageUnit::Ends, || {
+            self.run(hidden_states, timestep, encoder_hidden_states, image, grid)
+        })
     }
 
     fn run(
@@ -145,7 +147,7 @@ impl Transformer {
             1,
         );
         let tokens = patches.flatten(2, -1).transpose(1, 2).contiguous();
-        let tokens = timed(Unit::Blocks, || {
+        let tokens = timed(StageUnit::Blocks, || {
             self.blocks.iter().fold(tokens, |x, block| block.forward(x, &condition, &rope))
         });
         let part = |index| &condition.time + self.table.select(1, index);

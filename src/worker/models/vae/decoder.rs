@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::{Grid, Tiling, VaeConfig, VaeStage};
-use wan22_tune::workload::Unit;
+use wan22_tune::workload::StageUnit;
 
 use super::blocks::{Head, MidBlock, ResidualBlock, residual_blocks};
 use super::cache::FeatureCache;
@@ -118,7 +118,7 @@ impl Decoder {
         let z = self.post_quant_conv.forward(z);
         let mut cache = FeatureCache::default();
         let chunk = |frame| {
-            let unit = if frame == 0 { Unit::DecodeFirst } else { Unit::DecodeLater };
+            let unit = if frame == 0 { StageUnit::DecodeFirst } else { StageUnit::DecodeLater };
             timed(unit, || self.chunk(&z.narrow(2, frame, 1), &mut cache, frame == 0))
         };
         let chunks: Vec<Tensor> = (0..z.size()[2]).map(chunk).collect();

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
 use wan22_tune::architecture::{Grid, Tiling, VaeConfig, VaeStage};
-use wan22_tune::workload::Unit;
+use wan22_tune::workload::StageUnit;
 
 use super::blocks::{Head, MidBlock, ResidualBlock, residual_blocks};
 use super::cache::FeatureCache;
@@ -126,11 +126,11 @@ impl Encoder {
         let mut cache = FeatureCache::default();
         let frames = x.size()[2];
         let first = || self.chunk(&x.narrow(2, 0, 1), &mut cache);
-        let mut chunks = vec![timed(Unit::EncodeFirst, first)];
+        let mut chunks = vec![timed(StageUnit::EncodeFirst, first)];
         let mut start = 1;
         while start + CHUNK <= frames {
             let later = || self.chunk(&x.narrow(2, start, CHUNK), &mut cache);
-            chunks.push(timed(Unit::EncodeLater, later));
+            chunks.push(timed(StageUnit::EncodeLater, later));
             start += CHUNK;
         }
         Ok(self.quant_conv.forward(&Tensor::cat(&chunks, 2)))

@@ -1,4 +1,4 @@
-//! Unit: a part of a stage that is timed apart, since a job does it more often than a slice of the
+//! Stage unit: a part of a stage that is timed apart, since a job does it more often than a slice of the
 //! job, by a number of its own.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::architecture::Architecture;
 /// A part of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Unit {
+pub enum StageUnit {
     /// The first picture through the VAE's encoder, which takes another path than later ones.
     EncodeFirst,
     /// Four further pictures each.
@@ -28,7 +28,7 @@ pub enum Unit {
     DecodeLater,
 }
 
-impl Unit {
+impl StageUnit {
     /// The stage that it is a part of.
     pub fn stage(self) -> Stage {
         match self {
@@ -41,7 +41,7 @@ impl Unit {
 
 impl Workload {
     /// Operations of each unit for one clip.
-    pub fn units(&self, parts: &Architecture, tilings: Tilings) -> BTreeMap<Unit, f64> {
+    pub fn units(&self, parts: &Architecture, tilings: Tilings) -> BTreeMap<StageUnit, f64> {
         let vae = &parts.vae;
         let [latent_frames, rows, columns] = self.window(parts);
         let decoded =
@@ -58,13 +58,13 @@ impl Workload {
         let attention = model.attention_flops(self.tokens(parts), self.keys(parts));
         let ends = model.flops(0, 1, self.latent(parts), text, self.times(parts));
         let all = [
-            (Unit::EncodeFirst, encode_first),
-            (Unit::EncodeLater, encode_all - encode_first),
-            (Unit::Attention, blocks * attention),
-            (Unit::Blocks, blocks * model.block_flops(self.tokens(parts), text)),
-            (Unit::Ends, forwards * ends),
-            (Unit::DecodeFirst, decode_first),
-            (Unit::DecodeLater, decode_all - decode_first),
+            (StageUnit::EncodeFirst, encode_first),
+            (StageUnit::EncodeLater, encode_all - encode_first),
+            (StageUnit::Attention, blocks * attention),
+            (StageUnit::Blocks, blocks * model.block_flops(self.tokens(parts), text)),
+            (StageUnit::Ends, forwards * ends),
+            (StageUnit::DecodeFirst, decode_first),
+            (StageUnit::DecodeLater, decode_all - decode_first),
         ];
         all.into_iter().filter(|(unit, _)| self.has(unit.stage())).collect()
     }
