@@ -10,7 +10,7 @@ else
 LIBTORCH_READY := libtorch/build-version
 endif
 
-.PHONY: tune test dist numa-test slurm-test page-test build setup packages lint
+.PHONY: tune test dist numa-test slurm-test page-test kubernetes-test build setup packages lint
 
 tune: build ## sets up, builds, and tunes this machine for BUDGET
 	target/release/wan22-tune --budget $(BUDGET)
@@ -36,6 +36,9 @@ slurm-test: setup ## fleets on a real Slurm of several nodes, on this machine; n
 page-test: setup ## the pages in a real browser
 	tests/pages/run
 
+kubernetes-test: setup ## what is written for Kubernetes, by its own schemas
+	tests/kubernetes/run
+
 build: setup
 	cargo build --release --quiet
 
@@ -52,7 +55,7 @@ lint: setup target/ruff/bin/ruff ## what CI asks besides the tests
 	@scripts/packages.sh shellcheck
 	target/ruff/bin/ruff check --quiet
 	python3 benches/fidelity.py --self-test
-	shellcheck --severity warning .ci/run scripts/*.sh tests/numa/*.sh tests/slurm/*.sh benches/slurm/*.sh tests/pages/run
+	shellcheck --severity warning .ci/run scripts/*.sh tests/numa/*.sh tests/slurm/*.sh benches/slurm/*.sh tests/pages/run tests/kubernetes/run
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
 	cargo clippy --test numa --test slurm --quiet -- -D warnings

@@ -174,28 +174,34 @@ fn measure(nodes: usize, name: &str, scope: Scope) {
     let limits = Limits { scope, at_once: nodes, tries: 3, patience };
     let started = Instant::now();
     run(&mut engine, &folder, limits);
-    let all = started.elapsed();
+    let all_s = started.elapsed().as_secs_f64();
     let jobs = engine.jobs.len();
+    println!(
+        "{nodes} nodes of {CLASSES} classes, {name}: {jobs} jobs started; all their files made and judged \
+         in {all_s:.2} s"
+    );
+    for call in ["called again", "and again"] {
+        let (tunes, [planned_s, all_s]) = gather_again(&mut engine, &folder, limits);
+        let more = engine.jobs.len() - jobs;
+        println!(
+            "  {call}: {more} jobs more; read and planned {planned_s:.2} s, with gathering {all_s:.2} s, \
+             {tunes} tunes compared"
+        );
+    }
+}
+
+/// A call once all is done: how many tunes it compares, and the seconds until all is planned and until
+/// all is gathered.
+fn gather_again(engine: &mut InMemory, folder: &Folder, limits: Limits) -> (usize, [f64; 2]) {
     let started = Instant::now();
-    let mut coordinator = Coordinator::new(&mut engine, &folder, limits).unwrap();
+    let mut coordinator = Coordinator::new(engine, folder, limits).unwrap();
     assert_eq!(coordinator.step(Duration::ZERO).unwrap(), Step::Over(FleetEnd::All));
     let planned = started.elapsed();
-    let overview =
-        Overview::of(coordinator.records(), scope, coordinator.barred(), coordinator.jobs());
-    let records = coordinator.records().clone();
-    let gathered = gather::gather(&folder, &records, scope, &overview).unwrap();
-    let all_s = started.elapsed();
-    let seconds = |time: Duration| time.as_secs_f64();
-    println!(
-        "{nodes} nodes of {CLASSES} classes, {name}: {jobs} jobs started, {} tunes compared\n  \
-         called again: {} jobs more; read and planned {:.2} s, with gathering {:.2} s; all jobs' files made \
-         and judged {:.2} s",
-        gathered.comparison.members.len(),
-        engine.jobs.len() - jobs,
-        seconds(planned),
-        seconds(all_s),
-        seconds(all),
-    );
+    let (records, barred) = (coordinator.records(), coordinator.barred());
+    let overview = Overview::of(records, limits.scope, barred, coordinator.jobs());
+    let gathered = gather::gather(folder, records, limits.scope, &overview).unwrap();
+    let times = [planned, started.elapsed()].map(|time| time.as_secs_f64());
+    (gathered.comparison.members.len(), times)
 }
 
 fn run(engine: &mut InMemory, folder: &Folder, limits: Limits) {

@@ -5,6 +5,7 @@ mod harness;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use harness::{Run, World};
 use serde_json::Value;
@@ -157,6 +158,31 @@ fn the_folder_alone_says_what_failed_and_what_runs() {
     assert_eq!(states(&world)[0], "a running tune");
     drop(lock);
     assert_eq!(states(&world)[0], "a planned idle");
+}
+
+/// A pod that is evicted is started again only where it did not end well.
+#[test]
+fn a_tune_that_is_ended_without_a_scheduler_asks_to_be_started_again() {
+    let world = World::with_job("sleep 0.1; echo t=$1");
+    let flags = ["fleet", "dir", "--manifest=k8s", "--pod-image=wan22:1", "--nodes=a"];
+    let job = ["--", "./job.sh", "{last=3}"];
+    world.tuner(&[&flags[..], &TUNE, &job].concat()).run().exits(0);
+    // Pods work where the folder is.
+    fs::copy(world.path().join("job.sh"), world.path().join("dir/job.sh")).unwrap();
+    let here = || world.tuner(&["fleet", "dir", "--here=tune"]).env("WAN22_FLEET_NODE", "a");
+    let running = here().start();
+    let folder = Folder::new(world.path().join("dir"));
+    for _ in 0..6000 {
+        if folder.tuned("a").trials() > 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    running.interrupt();
+    running.end().exits(6);
+    assert_eq!(folder.tuned("a").done(), None);
+    here().run().exits(0);
+    assert!(folder.tuned("a").done().is_some());
 }
 
 #[test]
@@ -323,7 +349,7 @@ fn a_folder_that_is_moved_is_left_alone() {
     let words = ["fleet", "dir", "--engine=local", "--nodes=a", "--poll=0.2", "--budget=6s"];
     let running = world.tuner(&[&words[..], &["--", "./job.sh"]].concat()).start();
     while !dir.join("nodes/a/results").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     }
     fs::rename(&dir, world.path().join("moved")).unwrap();
     let run = running.end();

@@ -236,6 +236,36 @@ fn a_node_that_is_silent_from_its_first_trial_on_stops_nobody() {
     assert_eq!(silent[0].detail, "node n2 was lost: it does not answer");
 }
 
+/// The agent's hello comes again in mid-trial, with a clock of another century, and of trials that nobody
+/// asked for.
+#[test]
+fn what_an_agent_says_wrongly_moves_no_row() {
+    let world = World::new();
+    let edit = r#"/"hello"/{h;p;d};/"ended"/{x;p;x;s/"started":"[^"]*"/"started":"1999-01-01T00:00:00Z"/;s/"phase":"[^"]*"/"phase":"search"/}"#;
+    tune_changed(&world, [edit, ""], "3").exits(0);
+    let results = world.results();
+    let trials = &results.trials;
+    assert_eq!(numbers(trials), (1..=trials.len() as u64).collect::<Vec<_>>());
+    assert!(trials.iter().all(|trial| trial.started >= results.tune.started), "{trials:?}");
+    let first = trials.iter().find(|trial| trial.node == "n2").unwrap();
+    assert!(matches!(first.phase, Phase::Calibration | Phase::Baseline), "{first:?}");
+}
+
+/// The launcher is gone once the second node's agent has run a trial.
+#[test]
+fn a_node_whose_agent_can_not_be_started_again_stops_nobody() {
+    let world = World::new();
+    let script = "#!/bin/sh\ncase $WAN22_LOCK_DIR in\n\
+                  */n2) \"$@\" | sed -u 2q; rm -f \"$0\";;\n*) exec \"$@\";; esac";
+    world.script("launch", script);
+    let launcher = world.path().join("launch").display().to_string();
+    let flags = ["--budget", "10m", "--nodes", "2", "--trials", "9", "--launcher", &launcher];
+    let run = world.tune(&flags).run().exits(0);
+    let said = "node n2 can't take part: starting ";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    assert_eq!(nodes(&world.results().trials), BTreeSet::from(["n1", "n2"]));
+}
+
 /// Each agent runs three trials and is gone; those that are started in their place never say anything.
 #[test]
 fn agents_that_never_come_back_are_waited_for_as_long_as_the_budget() {

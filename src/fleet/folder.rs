@@ -1,17 +1,19 @@
 //! The folder of a fleet, which is all that is known of it: what was asked, and of each node what its
 //! jobs left.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::Node;
 use crate::io::digest::digest;
 use crate::io::lock::Lock;
 use crate::io::{atomic_write, input};
-use crate::machine::{Limits, Machine};
+use crate::machine::{Limits, Machine, threads};
 use crate::profile::Profile;
 use crate::runner::nodes::is_name;
 use crate::space::{SpaceFile, TuneEnd};
@@ -214,6 +216,12 @@ impl Folder {
         read(&self.node(name).join("status.json"))
     }
 
+    /// All that is known of these nodes, by name.
+    pub fn records(&self, nodes: Vec<Node>) -> BTreeMap<String, Record> {
+        let named = |node: Node| (node.name.clone(), self.record(node));
+        threads::pooled(|| nodes.into_par_iter().map(named).collect())
+    }
+
     /// All that is known of a node.
     pub fn record(&self, node: Node) -> Record {
         let folder = self.node(&node.name);
@@ -256,19 +264,22 @@ fn class(node: &Node, probe: &Probe) -> String {
     digest(format!("{} {given} {} {worker:?}", machine.class(), node.kind))[..8].to_owned()
 }
 
-/// The tune in a folder of results: one that is over, else that with the most trials.
+/// The tune in a folder of results: one that is over, else that with the most trials, and of equal ones
+/// always the same.
 fn tuned(folder: &Path) -> Tuned {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let found = entries.filter_map(|entry| of_results(entry.path()));
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
     let rank = |tuned: &Tuned| (tuned.done().is_some(), tuned.trials());
-    found.max_by_key(rank).unwrap_or_default()
+    paths.into_iter().filter_map(of_results).max_by_key(rank).unwrap_or_default()
 }
 
 fn of_results(results: PathBuf) -> Option<Tuned> {
     let text = input::text(&results.join("space.toml"), LARGEST_BYTES).ok()?;
     let tune = SpaceFile::parse(&text).ok()?.tune?;
-    let journal = input::text(&results.join("trials.csv"), LARGEST_BYTES).ok()?;
-    let trials = journal.lines().count().saturating_sub(1);
+    // A line of it may be damaged, and then it is no text.
+    let journal = input::bytes(&results.join("trials.csv"), LARGEST_BYTES).ok()?;
+    let trials = journal.split_inclusive(|byte| *byte == b'\n').count().saturating_sub(1);
     let profile = results.join("profile.json");
     Some(match tune.ended {
         // One that ended before a run of the baseline did has none.
@@ -297,6 +308,25 @@ fn write(path: &Path, value: &impl Serialize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_damaged_row_takes_no_tune_along() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::new(root.path());
+        let made = crate::report::fixture::Made::new().baseline(&[2.0; 5]);
+        for name in ["b", "a"] {
+            let path = folder.results("n1").join(name);
+            fs::create_dir_all(&path).unwrap();
+            made.write(&crate::results::Folder::new(&path));
+        }
+        let journal = folder.results("n1").join("b/trials.csv");
+        let mut bytes = fs::read(&journal).unwrap();
+        let last = bytes.len() - 9;
+        bytes[last] = 0xff;
+        fs::write(&journal, bytes).unwrap();
+        let results = folder.results("n1").join("b");
+        assert_eq!(folder.tuned("n1"), Tuned::Begun { results, trials: 5 });
+    }
 
     #[test]
     fn equal_nodes_are_of_one_class_whichever_cpus_their_jobs_get() {

@@ -1,10 +1,11 @@
 //! Gathering: profiles, a report and a JSON file, out of what the nodes left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::comparison::{self, Comparison};
@@ -12,6 +13,7 @@ use super::plan::{Records, Scope, groups};
 use super::{Folder, Overview};
 use crate::io::atomic_write;
 use crate::io::number::percent;
+use crate::machine::{Machine, threads};
 use crate::profile::{Entry, Profile, Store};
 use crate::results;
 use crate::stats;
@@ -48,9 +50,12 @@ pub fn gather(
     let (profiles, problems, odd) = (Vec::new(), Vec::new(), odd(&comparison));
     let mut gathered = Gathered { comparison, profiles, safest: None, odd, problems };
     let store = Store::new(vec![folder.profiles()]);
-    let kept = store.kept()?;
-    for path in &tuned {
-        match put(&store, &kept, path) {
+    let (kept, mut written) = (store.kept()?, BTreeSet::new());
+    let read: Vec<Result<Shipped>> = threads::pooled(|| {
+        tuned.par_iter().map(|path| Shipped::read(&store, &kept, path)).collect()
+    });
+    for (path, shipped) in tuned.iter().zip(read) {
+        match shipped.and_then(|shipped| shipped.put(&store, &mut written)) {
             Ok(profile) => gathered.profiles.push(profile),
             Err(error) => gathered.problems.push(format!("{}: {error:#}", path.display())),
         }
@@ -61,11 +66,19 @@ pub fn gather(
     gathered.safest = safest(folder, &gathered.comparison)?;
     if !gathered.comparison.members.is_empty() {
         let page = comparison::page(&gathered.comparison, &[("Nodes", overview.table())])?;
-        atomic_write::replace(&folder.path().join("report.html"), page.as_bytes())?;
+        keep(&folder.path().join("report.html"), &page)?;
     }
-    let text = format!("{}\n", serde_json::to_string_pretty(&value(folder, &gathered, overview)?)?);
-    atomic_write::replace(&folder.path().join("fleet.json"), text.as_bytes())?;
+    let text = format!("{}\n", serde_json::to_string_pretty(&value(folder, &gathered, overview))?);
+    keep(&folder.path().join("fleet.json"), &text)?;
     Ok(gathered)
+}
+
+/// Writes a file, unless it is there as it is to be: each write waits for the disk.
+fn keep(path: &Path, text: &str) -> Result<()> {
+    if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+        return Ok(());
+    }
+    atomic_write::replace(path, text.as_bytes())
 }
 
 /// Fewer nodes of a class than these do not say what is usual.
@@ -108,22 +121,38 @@ fn odd(comparison: &Comparison) -> Vec<String> {
     classes.into_values().filter_map(of_class).flatten().collect()
 }
 
-/// Puts the profile of a tune where `exec --auto` finds it.
-fn put(store: &Store, kept: &[PathBuf], path: &Path) -> Result<PathBuf> {
-    let results = results::Folder::new(path);
-    let profile = Profile::read(&results.profile())?;
-    let place = || results.machine().display().to_string();
-    let text = fs::read_to_string(results.machine()).with_context(place)?;
-    let machine = serde_json::from_str(&text).with_context(place)?;
-    let replaced = store.replaced(kept, &profile, None, &machine)?;
-    // Of a thousand nodes each would wait for the disk, at every call.
-    let is_there = |one: &Entry| one.profile.as_ref().is_ok_and(|one| *one == profile);
-    if let [one] = &replaced[..]
-        && is_there(one)
-    {
-        return Ok(one.path.clone());
+/// The profile of a tune, on its way to where `exec --auto` finds it.
+struct Shipped {
+    profile: Profile,
+    machine: Machine,
+    /// The kept ones whose place it takes.
+    replaced: Vec<Entry>,
+}
+
+impl Shipped {
+    fn read(store: &Store, kept: &[PathBuf], path: &Path) -> Result<Self> {
+        let results = results::Folder::new(path);
+        let profile = Profile::read(&results.profile())?;
+        let place = || results.machine().display().to_string();
+        let text = fs::read_to_string(results.machine()).with_context(place)?;
+        let machine = serde_json::from_str(&text).with_context(place)?;
+        let replaced = store.replaced(kept, &profile, None, &machine)?;
+        Ok(Self { profile, machine, replaced })
     }
-    store.put(&profile, None, &replaced, &machine)
+
+    /// Puts it there, unless it is there; `written` are the files that were put there before it.
+    fn put(&self, store: &Store, written: &mut BTreeSet<PathBuf>) -> Result<PathBuf> {
+        let is_there = |one: &Entry| one.profile.as_ref().is_ok_and(|one| *one == self.profile);
+        if let [one] = &self.replaced[..]
+            && is_there(one)
+            && !written.contains(&one.path)
+        {
+            return Ok(one.path.clone());
+        }
+        let path = store.put(&self.profile, None, &self.replaced, &self.machine)?;
+        written.insert(path.clone());
+        Ok(path)
+    }
 }
 
 /// Writes the profile of the least worst regret over all tunes; that of the only one, where there is
@@ -142,23 +171,24 @@ fn safest(folder: &Folder, comparison: &Comparison) -> Result<Option<PathBuf>> {
     // That it can't be read was told where it was to be put.
     let profile = Profile::read(&results::Folder::new(&member.path).profile());
     let Ok(profile) = profile else { return Ok(None) };
-    profile.write(&path)?;
+    if !Profile::read(&path).is_ok_and(|there| there == profile) {
+        profile.write(&path)?;
+    }
     Ok(Some(path))
 }
 
-fn value(folder: &Folder, gathered: &Gathered, overview: &Overview) -> Result<Value> {
+fn value(folder: &Folder, gathered: &Gathered, overview: &Overview) -> Value {
     let name = |path: &PathBuf| {
         let path = path.strip_prefix(folder.path()).unwrap_or(path);
         path.display().to_string()
     };
-    let compared: Value = serde_json::from_str(&comparison::json(&gathered.comparison)?)?;
-    Ok(json!({
+    json!({
         "schema": 1,
         "nodes": overview.nodes,
         "profiles": gathered.profiles.iter().map(name).collect::<Vec<_>>(),
         "safest": gathered.safest.as_ref().map(name),
         "odd": gathered.odd,
         "problems": gathered.problems,
-        "comparison": compared,
-    }))
+        "comparison": comparison::value(&gathered.comparison),
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 
 use anyhow::{Context, Result};
 
@@ -37,13 +38,23 @@ impl Journal {
     pub fn open(folder: &Folder) -> Result<Self> {
         let path = folder.journal();
         let place = || path.display().to_string();
-        let file = OpenOptions::new().create(true).append(true).open(&path).with_context(place)?;
-        let is_new = file.metadata().with_context(place)?.len() == 0;
+        let mut options = OpenOptions::new();
+        let file = options.create(true).read(true).append(true).open(&path).with_context(place)?;
+        let bytes = file.metadata().with_context(place)?.len();
         let mut journal = Self(file);
-        if is_new {
+        if bytes == 0 {
             journal.row(&COLUMNS.map(str::to_owned))?;
+        } else if !journal.ends_with_a_row(bytes).with_context(place)? {
+            journal.0.write_all(b"\n").with_context(place)?;
         }
         Ok(journal)
+    }
+
+    /// Whether its last row is whole; a host that goes down in the middle of one leaves the rest out.
+    fn ends_with_a_row(&self, bytes: u64) -> std::io::Result<bool> {
+        let mut last = [0];
+        self.0.read_exact_at(&mut last, bytes - 1)?;
+        Ok(last == *b"\n")
     }
 
     /// Appends an event.
@@ -59,5 +70,26 @@ impl Journal {
         let row = writer.into_inner().context("fleet.csv")?;
         self.0.write_all(&row).context("fleet.csv")?;
         self.0.sync_data().context("fleet.csv")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_was_cut_off_takes_no_other_along() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::new(root.path());
+        let note = |event| {
+            let mut journal = Journal::open(&folder).unwrap();
+            journal.note(&Event { event, ..Event::default() }).unwrap();
+            std::fs::read_to_string(folder.journal()).unwrap()
+        };
+        let first = note("one");
+        std::fs::write(folder.journal(), &first[..first.len() - 4]).unwrap();
+        let rows = note("two");
+        let events: Vec<&str> = rows.lines().map(|row| row.split(',').nth(3).unwrap()).collect();
+        assert_eq!(events, ["event", "one", "two"], "{rows}");
     }
 }

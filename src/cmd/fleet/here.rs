@@ -68,8 +68,15 @@ pub fn run(args: &FleetArgs, task: Task) -> Result<ExitCode> {
     status.is_broken = task == Task::Tune && code == 1 && node.is_broken();
     status.status = Some(code);
     node.folder.put_status(&node.name, &status)?;
-    if task == Task::Tune && code == 0 {
-        node.requeue(job.as_ref());
+    if task == Task::Tune
+        && code == 0
+        && matches!(node.folder.tuned(&node.name), Tuned::Begun { .. })
+    {
+        let Some(job) = &job else {
+            // To Kubernetes a pod that was evicted and ended well is done.
+            return Ok(ExitCode::from(exit_code::SOME_NODES));
+        };
+        Here::requeue(job);
     }
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
@@ -222,10 +229,8 @@ impl Here {
 
     /// Has the scheduler start this job again where its time was over before the tune's. A job that was
     /// ended by somebody stays ended.
-    fn requeue(&self, job: Option<&Allocation>) {
-        let Some(job) = job else { return };
-        let is_at_its_end = job.left(Timestamp::now()).is_some_and(|left| left < LAST);
-        if is_at_its_end && matches!(self.folder.tuned(&self.name), Tuned::Begun { .. }) {
+    fn requeue(job: &Allocation) {
+        if job.left(Timestamp::now()).is_some_and(|left| left < LAST) {
             terminal::tell("the job's time is over, the tune's is not: it is started again");
             let _ = ask("scontrol", &["requeue", job.id()], ANSWER_TIMEOUT);
         }

@@ -157,8 +157,7 @@ fn status(args: &FleetArgs) -> Result<()> {
     let request = Request::read(&folder)?.ok_or_else(none)?;
     let mut engine = site::engine(args, &request, &folder)?;
     let listed = site::listed(&mut *engine, &folder)?;
-    let records: Records =
-        listed.into_iter().map(|node| (node.name.clone(), folder.record(node))).collect();
+    let records = folder.records(listed);
     let jobs = engine.jobs().unwrap_or_default();
     let live = jobs.iter().filter(|job| !job.is_over());
     let overview = Overview::of(&records, args.fleet.each, &crate::fleet::failed(&records), live);
@@ -174,8 +173,7 @@ fn dry_run(args: &FleetArgs) -> Result<()> {
     let request = site::request(args, &folder)?.request;
     let mut engine = site::engine(args, &request, &folder)?;
     let listed = site::listed(&mut *engine, &folder)?;
-    let records: Records =
-        listed.into_iter().map(|node| (node.name.clone(), folder.record(node))).collect();
+    let records = folder.records(listed);
     let jobs = engine.jobs().unwrap_or_default();
     let live: Vec<_> = jobs.into_iter().filter(|job| !job.is_over()).collect();
     let missing = crate::fleet::plan(&records, args.fleet.each, &Barred::new(), &live);

@@ -17,16 +17,20 @@ use crate::stats::Interval;
 /// The version of the JSON's form.
 pub const SCHEMA: u32 = 2;
 
-/// All that was found, as JSON; shares, `null` where something is not known. With the goal `max`
-/// gains are growth of the metric and regrets what is lost of it; else they are cost saved, and cost
-/// more.
+/// All that was found, as JSON.
 pub fn json(fleet: &Comparison) -> Result<String> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(&value(fleet))?))
+}
+
+/// All that was found; shares, `null` where something is not known. With the goal `max` gains are growth
+/// of the metric and regrets what is lost of it; else they are cost saved, and cost more.
+pub fn value(fleet: &Comparison) -> Value {
     let [over_baseline, over_defaults] = fleet.means();
     let skipped = fleet
         .skipped
         .iter()
         .map(|(path, why)| json!({ "path": written(path.as_os_str()), "why": why }));
-    let value = json!({
+    json!({
         "schema": SCHEMA,
         "runs": fleet.members.iter().map(member).collect::<Vec<_>>(),
         "geometric_mean": {
@@ -42,8 +46,7 @@ pub fn json(fleet: &Comparison) -> Result<String> {
             "safest": fleet.portability.safest().into_iter().map(|p| safest(fleet, p)).collect::<Vec<_>>(),
         },
         "skipped": skipped.collect::<Vec<_>>(),
-    });
-    Ok(format!("{}\n", serde_json::to_string_pretty(&value)?))
+    })
 }
 
 fn member(member: &Member) -> Value {

@@ -2,7 +2,7 @@
 //!
 //! A [`Member`] is one results folder, condensed; [`Portability`] says how each one's profile does
 //! on the others' machines, [`relation`] which knobs move with which property of the machine.
-//! [`text()`], [`page()`], [`json()`] and [`csv()`] are pure functions of a [`Comparison`].
+//! [`text()`], [`page()`], [`json()`], [`value()`] and [`csv()`] are pure functions of a [`Comparison`].
 
 mod data;
 mod gain;
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-pub use data::{csv, json};
+pub use data::{csv, json, value};
 pub use gain::{Place, geometric_mean, places};
 pub use member::Member;
 pub use page::page;

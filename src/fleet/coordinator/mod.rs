@@ -79,7 +79,9 @@ pub struct Coordinator<'a> {
     /// Jobs of which the engine did not say whether it took them, and since when.
     unsure: BTreeMap<(Task, String), Duration>,
     usage: Option<String>,
-    has_looked: bool,
+    /// What the engine said of the jobs before the folder was read, until that is taken in: what those
+    /// wrote that were over by then was read.
+    first: Option<Result<Vec<SubmittedJob>>>,
 }
 
 impl<'a> Coordinator<'a> {
@@ -90,9 +92,10 @@ impl<'a> Coordinator<'a> {
     pub fn new(engine: &'a mut dyn Engine, folder: &'a Folder, limits: Limits) -> Result<Self> {
         let nodes = engine.nodes()?;
         anyhow::ensure!(!nodes.is_empty(), "the engine lists no node");
-        let records = nodes.into_iter().map(|node| (node.name.clone(), folder.record(node)));
+        let first = Some(engine.jobs());
         Ok(Self {
-            records: records.collect(),
+            first,
+            records: folder.records(nodes),
             journal: Journal::open(folder)?,
             watched: BTreeMap::new(),
             past: BTreeSet::new(),
@@ -100,7 +103,6 @@ impl<'a> Coordinator<'a> {
             barred: Barred::new(),
             unsure: BTreeMap::new(),
             usage: None,
-            has_looked: false,
             engine,
             folder,
             limits,
@@ -139,9 +141,13 @@ impl<'a> Coordinator<'a> {
     /// # Errors
     /// The journal can't be written.
     pub fn look(&mut self, now: Duration) -> Result<()> {
-        let Ok(jobs) = self.engine.jobs() else { return Ok(()) };
+        let Ok(jobs) = self.engines_jobs() else { return Ok(()) };
         self.see(jobs, now)?;
         self.conclude(now)
+    }
+
+    fn engines_jobs(&mut self) -> Result<Vec<SubmittedJob>> {
+        self.first.take().unwrap_or_else(|| self.engine.jobs())
     }
 
     /// Ends all jobs.
@@ -155,15 +161,11 @@ impl<'a> Coordinator<'a> {
     /// # Errors
     /// The journal can't be written. What an engine refuses is a node's failure, not this one's.
     pub fn step(&mut self, now: Duration) -> Result<Step> {
-        let jobs = match self.engine.jobs() {
+        let jobs = match self.engines_jobs() {
             Ok(jobs) => jobs,
             // Nothing follows from silence.
             Err(error) => return Ok(Step::Silent(format!("{error:#}"))),
         };
-        if !std::mem::replace(&mut self.has_looked, true) && !jobs.is_empty() {
-            // What jobs wrote that were over by now may be newer than what was read.
-            self.reread(&self.records.keys().cloned().collect::<Vec<_>>());
-        }
         self.see(jobs, now)?;
         self.conclude(now)?;
         self.settle_unsure(now);

@@ -5,6 +5,7 @@ pub mod entry;
 pub mod file_name;
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -101,8 +102,8 @@ impl Store {
         }
     }
 
-    /// Those of the `kept` files whose place `profile` would take: those of its machine that are kept
-    /// for the same job, under whatever name an older version gave them.
+    /// Those of the `kept` files, in their order, whose place `profile` would take: those of its machine
+    /// that are kept for the same job, under whatever name an older version gave them.
     ///
     /// # Errors
     /// There is no folder.
@@ -115,19 +116,14 @@ impl Store {
     ) -> Result<Vec<Entry>> {
         let (folder, here) = (self.first()?, ThisMachine::of(machine));
         let name = FileName::on(&here, profile, job);
-        let mut identities = vec![name.identity.as_str()];
+        let mut identities = BTreeSet::from([name.identity.as_str()]);
         if here.machine_match(profile) == MachineMatch::Same {
             identities.extend(here.identities());
         }
         let target = folder.join(name.to_string());
-        let beginnings = identities.iter().map(|identity| format!("{}-{identity}", name.shape));
-        let beginnings: Vec<String> = beginnings.collect();
-        let is_of_machine = |path: &&PathBuf| {
-            let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            beginnings.iter().any(|begins| file.starts_with(begins))
-                && FileName::parse(path).is_some()
-        };
-        let kept = kept.iter().filter(is_of_machine).map(|path| {
+        let of_identity = |identity| beginning_with(kept, format!("{}-{identity}", name.shape));
+        let of_machine = identities.into_iter().flat_map(of_identity);
+        let kept = of_machine.filter(|path| FileName::parse(path).is_some()).map(|path| {
             let profile = Profile::read(path);
             Entry { path: path.clone(), profile }
         });
@@ -223,6 +219,15 @@ impl Store {
         });
         entries
     }
+}
+
+/// Those of `paths` whose names begin so; they lie in one folder, in the order of their names.
+fn beginning_with(paths: &[PathBuf], begins: String) -> impl Iterator<Item = &PathBuf> {
+    fn name(path: &Path) -> &[u8] {
+        path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default()
+    }
+    let first = paths.partition_point(|path| name(path) < begins.as_bytes());
+    paths[first..].iter().take_while(move |path| name(path).starts_with(begins.as_bytes()))
 }
 
 /// More files of one shape than these are not read at once.

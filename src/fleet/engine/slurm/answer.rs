@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::fleet::engine::Silent;
+use crate::fleet::engine::{NODE_VARIABLE, Silent};
 
 /// Seconds that a call may take: Slurm's programs wait for a controller that is away.
 const PATIENCE_S: &str = "30";
@@ -54,12 +54,13 @@ fn is_away(said: &str) -> bool {
 }
 
 /// Whether Slurm's programs get a variable: not what a user filters or formats lists by, nor the
-/// options of a job in which this was typed, nor what makes another job of one.
+/// options of a job in which this was typed, nor what makes another job of one, nor another job's node.
 fn is_ours(variable: &str) -> bool {
     let is_of_lists = ["SQUEUE_", "SINFO_"].iter().any(|start| variable.starts_with(start));
     let is_of_job =
         variable.starts_with("SLURM_") && !["SLURM_CONF", "SLURM_JWT"].contains(&variable);
-    let is_other = ["SBATCH_EXCLUSIVE", "SBATCH_ARRAY_INX", "SBATCH_WAIT"].contains(&variable);
+    let others = ["SBATCH_EXCLUSIVE", "SBATCH_ARRAY_INX", "SBATCH_WAIT", NODE_VARIABLE];
+    let is_other = others.contains(&variable);
     !is_of_lists && !is_of_job && !is_other
 }
 
@@ -100,6 +101,14 @@ pub fn answer(program: &str, words: &[String], input: &[u8]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_set_for_another_job_does_not_reach_slurm() {
+        let ours = ["PATH", "SLURM_CONF", "SBATCH_PARTITION", "WAN22_WORKER"];
+        assert!(ours.into_iter().all(is_ours));
+        let others = ["SLURM_JOB_ID", "SQUEUE_FORMAT", "SBATCH_WAIT", "WAN22_FLEET_NODE"];
+        assert!(!others.into_iter().any(is_ours));
+    }
 
     /// As Slurm 22.05 said it to a fleet whose controller was killed in mid-answer, and to a typing error.
     #[test]

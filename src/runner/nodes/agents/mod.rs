@@ -9,6 +9,7 @@ mod gather;
 mod launcher;
 pub mod message;
 mod references;
+mod running;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
@@ -25,10 +26,11 @@ use tempfile::TempDir;
 use self::agent::{Agent, Event};
 use self::message::{AgentMessage, Hello, Setup, TrialReport, TunerMessage};
 use self::references::References;
+use self::running::Running;
 use super::{NodeState, Nodes};
 use crate::io::lock;
 use crate::runner::TrialRequest;
-use crate::trial::{Outcome, STOPPED, Trial};
+use crate::trial::{STOPPED, Trial};
 
 pub use gather::Patience;
 pub use launcher::{Launcher, NODE};
@@ -88,8 +90,8 @@ struct Node {
     state: NodeState,
     /// Until when its agent has to answer.
     answers: Instant,
-    /// What it runs, and until when it has to be over.
-    running: Option<(TrialRequest, Instant)>,
+    /// What it runs.
+    running: Option<Running>,
 }
 
 impl Agents {
@@ -173,8 +175,12 @@ impl Agents {
         Ok(())
     }
 
-    /// Lets a node take part if it is as the first one.
+    /// Lets a node take part if it is as the first one; one that takes part already, or no more, has
+    /// nothing more to say.
     fn welcome(&self, place: usize, hello: Hello) {
+        if self.state(place) != NodeState::Coming {
+            return;
+        }
         let name = self.name(place);
         let misfit = match &*self.first.borrow() {
             Some((_, known)) => hello.misfit(known),
@@ -187,11 +193,15 @@ impl Agents {
         self.nodes.borrow_mut()[place].state = NodeState::Idle;
     }
 
+    /// Goes on without a node. What it runs is cut.
     fn refuse(&self, place: usize, why: &str) {
         self.put_out(place);
-        let name = self.name(place);
+        let (name, running) = (self.name(place), self.nodes.borrow_mut()[place].running.take());
         // An agent's own words begin with the program's name.
         let why = why.trim_start_matches("wan22-tune: ");
+        let cut = |running: Running| (place, running.interrupted(format!("node {name}: {why}")));
+        let cut = running.map(cut);
+        self.cut.borrow_mut().extend(cut);
         self.news.borrow_mut().push(format!("node {name} can't take part: {why}"));
     }
 
@@ -206,36 +216,40 @@ impl Agents {
     }
 
     /// What an agent's end comes to: it is started again, if that was not done too often.
-    fn lose(&self, place: usize, why: &str) -> Result<Option<(usize, Trial)>> {
+    fn lose(&self, place: usize, why: &str) -> Option<(usize, Trial)> {
         let (name, restarts) = (self.name(place), self.nodes.borrow()[place].restarts);
         let running = self.nodes.borrow_mut()[place].running.take();
         let detail = format!("node {name} was lost: {why}");
         let is_over = restarts >= RESTARTS || self.is_stopped();
         let then = if is_over { "it takes part no more" } else { "its agent is started again" };
         self.put_out(place);
-        if !is_over {
-            self.nodes.borrow_mut()[place].restarts += 1;
-            self.launch(place)?;
-        }
         if !self.is_stopped() {
             self.news.borrow_mut().push(format!("{detail}; {then}"));
         }
-        Ok(running.map(|(request, _)| (place, interrupted(&request, detail))))
+        if !is_over {
+            self.nodes.borrow_mut()[place].restarts += 1;
+            if let Err(error) = self.launch(place) {
+                self.refuse(place, &format!("{error:#}"));
+            }
+        }
+        running.map(|running| (place, running.interrupted(detail)))
     }
 
     /// What the end of a trial comes to; nothing of one that nobody asked for.
     fn end(&self, place: usize, ended: TrialReport) -> Option<(usize, Trial)> {
-        let is_it = |(request, _): &&(TrialRequest, Instant)| request.number == ended.trial.number;
-        let (request, _) = self.nodes.borrow()[place].running.as_ref().filter(is_it).cloned()?;
+        let is_it = |running: &&Running| running.request.number == ended.trial.number;
+        let values = {
+            let nodes = self.nodes.borrow();
+            nodes[place].running.as_ref().filter(is_it)?.request.values.clone()
+        };
         self.news.borrow_mut().extend(ended.news);
         for (what, digest) in ended.references {
-            self.compare(place, &(what, request.values.clone()), digest);
+            self.compare(place, &(what, values.clone()), digest);
         }
         let node = &mut self.nodes.borrow_mut()[place];
-        node.running.take()?;
+        let running = node.running.take()?;
         node.state = NodeState::Idle;
-        let TrialRequest { node, number, .. } = request;
-        Some((place, Trial { node, number, ..ended.trial }))
+        Some((place, running.ended(ended.trial)))
     }
 
     fn is_stopped(&self) -> bool {
@@ -248,8 +262,8 @@ impl Agents {
             return;
         }
         for node in self.nodes.borrow_mut().iter_mut() {
-            if let Some((_, until)) = &mut node.running {
-                *until = Instant::now() + FAREWELL;
+            if let Some(running) = &mut node.running {
+                running.until = Instant::now() + FAREWELL;
             }
             node.agent.iter_mut().for_each(|agent| agent.tell(&TunerMessage::Stop));
         }
@@ -258,17 +272,11 @@ impl Agents {
     /// The first node whose trial should be over, or whose agent should have answered, long since.
     fn overdue(&self) -> Option<usize> {
         let is_overdue = |node: &Node| match &node.running {
-            Some((_, until)) => Instant::now() > *until,
+            Some(running) => Instant::now() > running.until,
             None => node.state == NodeState::Coming && Instant::now() > node.answers,
         };
         self.nodes.borrow().iter().position(is_overdue)
     }
-}
-
-/// The row of a trial of which nothing came back.
-fn interrupted(request: &TrialRequest, detail: String) -> Trial {
-    let started = jiff::Timestamp::now().to_string();
-    Trial { outcome: Outcome::Interrupted, detail, ..request.trial(started) }
 }
 
 impl Nodes for Agents {
@@ -287,7 +295,7 @@ impl Nodes for Agents {
         if let Some(agent) = &mut node.agent {
             agent.tell(&TunerMessage::Trial(Box::new(request.clone())));
         }
-        (node.state, node.running) = (NodeState::Busy, Some((request, until)));
+        (node.state, node.running) = (NodeState::Busy, Some(Running::new(request, until)));
         Ok(())
     }
 
@@ -303,7 +311,7 @@ impl Nodes for Agents {
             }
             if let Some(place) = self.overdue() {
                 let why = if self.is_stopped() { STOPPED } else { "it does not answer" };
-                return self.lose(place, why);
+                return Ok(self.lose(place, why));
             }
             let Ok((place, generation, event)) = self.events.1.recv_timeout(TICK) else {
                 let is_over = self.is_stopped() || Instant::now() >= until;
@@ -332,7 +340,7 @@ impl Nodes for Agents {
                     }
                 }
                 Event::Gone if self.state(place) == NodeState::Out => {}
-                Event::Gone => return self.lose(place, &self.last_words(place)),
+                Event::Gone => return Ok(self.lose(place, &self.last_words(place))),
             }
         }
     }
@@ -340,7 +348,7 @@ impl Nodes for Agents {
     fn bound(&self, time: Duration) {
         let most = Instant::now() + time * 2 + FAREWELL;
         for node in self.nodes.borrow_mut().iter_mut() {
-            node.running.iter_mut().for_each(|(_, until)| *until = (*until).min(most));
+            node.running.iter_mut().for_each(|running| running.until = running.until.min(most));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Agents, NodeState, Nodes, interrupted};
+use super::{Agents, NodeState, Nodes};
 use crate::knobs::Values;
 
 /// The digests of reference pictures, by what they show and the values under which they were made: of
@@ -98,14 +98,7 @@ impl Agents {
             let why = self.why(&judged);
             // One picture is enough to put a node out.
             let odd = judged.odd.into_iter().filter(|place| self.state(*place) != NodeState::Out);
-            for place in odd.collect::<Vec<_>>() {
-                self.refuse(place, &why);
-                let running = self.nodes.borrow_mut()[place].running.take();
-                let cut = running.map(|(request, _)| {
-                    (place, interrupted(&request, format!("node {}: {why}", request.node)))
-                });
-                self.cut.borrow_mut().extend(cut);
-            }
+            odd.collect::<Vec<_>>().into_iter().for_each(|place| self.refuse(place, &why));
         }
     }
 
